@@ -1,0 +1,26 @@
+# Everything a newcomer types; `make install` sets up .venv and nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install lint test test-unit
+
+install: .venv/.installed
+
+.venv/.installed: requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "authgw needs Python 3.11 or newer; this is $$($(PYTHON) --version)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python cannot make a virtual environment here: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements-dev.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+lint: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+test: install
+	$(BIN)/pytest --cov --cov-report=term --cov-fail-under=90
+
+test-unit: install
+	$(BIN)/pytest tests/unit tests/test_architecture.py

@@ -1,0 +1,1 @@
+"""authgw: a forward-auth gateway. Who is this, and may they?"""

@@ -1,0 +1,128 @@
+"""Signing keys by `kid`: which one signs now, which ones still verify, and the JWKS document.
+
+The algorithm belongs to the key; nothing that a token says can choose one (RFC 8725 section 3.1).
+"""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+)
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+
+PrivateKey = EllipticCurvePrivateKey | RSAPrivateKey | Ed25519PrivateKey
+PublicKey = EllipticCurvePublicKey | RSAPublicKey | Ed25519PublicKey
+
+MIN_SECRET_BYTES = 32
+MIN_RSA_BITS = 2048
+
+
+class KeyRefused(ValueError):
+    """A key that must not be used; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key. `signs_from` is in Unix seconds; key material never shows in `repr`."""
+
+    kid: str
+    algorithm: str
+    signing: PrivateKey | bytes = field(repr=False)
+    verifying: PublicKey | bytes = field(repr=False)
+    signs_from: float = 0.0
+
+
+class KeyRing:
+    """The keys of one issuer; `longest_token` is the longest life of a token, in seconds.
+
+    Raises:
+        KeyRefused: there is no key, or two keys share a kid.
+    """
+
+    def __init__(self, keys: tuple[Key, ...], longest_token: float) -> None:
+        if not keys:
+            raise KeyRefused("no signing key: run `authgw key init`")
+        self._keys = tuple(sorted(keys, key=lambda key: (key.signs_from, key.kid)))
+        self._by_kid = {key.kid: key for key in keys}
+        if len(self._by_kid) != len(keys):
+            raise KeyRefused("two signing keys have the same kid: remove one of the files")
+        self._retired_at = {
+            old.kid: new.signs_from + longest_token
+            for old, new in zip(self._keys, self._keys[1:], strict=False)
+        }
+
+    def signing_key(self, now: float) -> Key:
+        """The newest key whose time has come; the oldest if none has."""
+        due = [key for key in self._keys if key.signs_from <= now]
+        return due[-1] if due else self._keys[0]
+
+    def verifying_key(self, kid: str, now: float) -> Key | None:
+        """The key of this kid, unless unknown or retired: its last token has ended."""
+        retired_at = self._retired_at.get(kid)
+        if retired_at is not None and now >= retired_at:
+            return None
+        return self._by_kid.get(kid)
+
+    def jwks(self, now: float) -> dict[str, list[dict[str, Any]]]:
+        """The JWKS document (RFC 7517 section 5): public parts only, empty for HS256."""
+        live = (key for key in self._keys if self.verifying_key(key.kid, now))
+        return {"keys": [_public_jwk(key) for key in live if not isinstance(key.verifying, bytes)]}
+
+
+def key_from_pem(kid: str, pem: bytes, signs_from: float = 0.0) -> Key:
+    """A key from an unencrypted private key in PEM; its kind decides the algorithm.
+
+    Raises:
+        KeyRefused: unreadable, too short, or of a kind that authgw does not sign with.
+    """
+    try:
+        private = load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError):
+        raise KeyRefused(f"{kid}: not an unencrypted private key in PEM format") from None
+    if isinstance(private, EllipticCurvePrivateKey) and isinstance(private.curve, SECP256R1):
+        return Key(kid, "ES256", private, private.public_key(), signs_from)
+    if isinstance(private, RSAPrivateKey):
+        if private.key_size < MIN_RSA_BITS:
+            raise KeyRefused(f"{kid}: RSA keys need at least {MIN_RSA_BITS} bits (RFC 7518 3.3)")
+        return Key(kid, "RS256", private, private.public_key(), signs_from)
+    if isinstance(private, Ed25519PrivateKey):
+        return Key(kid, "EdDSA", private, private.public_key(), signs_from)
+    raise KeyRefused(f"{kid}: authgw signs with P-256, RSA and Ed25519 keys only")
+
+
+def key_from_secret(kid: str, secret: bytes) -> Key:
+    """An HS256 key from the bytes of a secret file; a trailing newline is no part of it.
+
+    Raises:
+        KeyRefused: shorter than the hash (RFC 7518 section 3.2).
+    """
+    trimmed = secret.rstrip(b"\r\n")
+    if len(trimmed) < MIN_SECRET_BYTES:
+        raise KeyRefused(
+            f"{kid}: an HS256 secret needs at least {MIN_SECRET_BYTES} bytes, this has "
+            f"{len(trimmed)}: make one with `openssl rand -base64 48`"
+        )
+    return Key(kid, "HS256", trimmed, trimmed)
+
+
+def _public_jwk(key: Key) -> dict[str, Any]:
+    members: dict[str, Any] = json.loads(_to_jwk(key.verifying))
+    # What PyJWT adds by itself (key_ops) says the same as `use`.
+    members.pop("key_ops", None)
+    return members | {"kid": key.kid, "alg": key.algorithm, "use": "sig"}
+
+
+def _to_jwk(public: PublicKey | bytes) -> str:
+    if isinstance(public, EllipticCurvePublicKey):
+        return ECAlgorithm.to_jwk(public, as_dict=False)
+    if isinstance(public, RSAPublicKey):
+        return RSAAlgorithm.to_jwk(public, as_dict=False)
+    assert isinstance(public, Ed25519PublicKey)  # noqa: S101  the caller leaves secrets out
+    return OKPAlgorithm.to_jwk(public, as_dict=False)

@@ -1,0 +1,202 @@
+"""Mint and verify access, refresh and session tokens (JWT, RFC 7519, RFC 8725, RFC 9068).
+
+A token's type binds its transport: `typ` in the header and `type` in the claims must both be
+what the transport demands.
+"""
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import jwt
+
+from authgw.core.errors import (
+    TokenExpired,
+    TokenInvalid,
+    TokenMalformed,
+    TokenNotYetValid,
+    TokenWrongType,
+)
+from authgw.core.keys import Key, KeyRing
+from authgw.core.sessions import Session
+
+MAX_TOKEN_BYTES = 4096
+LEEWAY = 5.0  # seconds
+_REQUIRED = ("iss", "sub", "exp", "iat", "jti", "sid", "type")
+
+
+class TokenType(Enum):
+    """The value is the `type` claim; `header` the JOSE `typ`."""
+
+    ACCESS = "access"
+    REFRESH = "refresh"
+    SESSION = "session"
+
+    @property
+    def header(self) -> str:
+        """The `typ` of the JOSE header (RFC 9068 section 2.1 for access tokens)."""
+        return {"access": "at+jwt", "refresh": "rt+jwt", "session": "st+jwt"}[self.value]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A verified token; times are Unix seconds. `claims` is everything it says."""
+
+    type: TokenType
+    sub: str
+    sid: str
+    jti: str
+    gen: int
+    exp: float
+    claims: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Who signs tokens, and for whom (`iss`, `aud`)."""
+
+    name: str
+    audience: str
+    keys: KeyRing
+
+    def mint(self, session: Session, kind: TokenType, *, now: float) -> str:
+        """Sign a token of the session's current generation; `now` chooses the key."""
+        key = self.keys.signing_key(now)
+        headers = {"kid": key.kid, "typ": kind.header}
+        return jwt.encode(self._claims(session, kind), key.signing, key.algorithm, headers)
+
+    def verify(
+        self, text: str, kind: TokenType, *, now: float, allow_expired: bool = False
+    ) -> Token:
+        """The token that this text is.
+
+        Raises:
+            TokenMalformed: not a canonical JWS in compact form, or over 4,096 bytes.
+            TokenInvalid: signature, kid, issuer, audience or a claim does not hold.
+            TokenWrongType: a token of ours, but of another type.
+            TokenExpired, TokenNotYetValid: its time is over or has not come (leeway 5 s).
+        """
+        header, claims = _parse(text)
+        self._check_signature(text, header, now)
+        token = _checked(header, claims, kind)
+        self._check_parties(claims)
+        _check_times(claims, now, allow_expired)
+        return token
+
+    def _claims(self, session: Session, kind: TokenType) -> dict[str, Any]:
+        current = session.current
+        access = kind is TokenType.ACCESS
+        jti = current.access_jti if access else current.refresh_jti
+        claims: dict[str, Any] = {
+            "iss": self.name,
+            "sub": session.sub,
+            "aud": self.audience,
+            "iat": int(current.iat),
+            "nbf": int(current.iat),
+            "exp": int(current.access_exp if access else current.refresh_exp),
+            "jti": jti,
+            "uid": jti,
+            "sid": session.sid,
+            "gen": session.gen,
+            "type": kind.value,
+        }
+        if session.user_id is not None:
+            claims["user_id"] = session.user_id
+        return claims
+
+    def _check_signature(self, text: str, header: dict[str, Any], now: float) -> None:
+        key = self._key_of(header, now)
+        try:
+            jwt.PyJWS(algorithms=[key.algorithm]).decode(text, key.verifying, [key.algorithm])
+        except jwt.InvalidTokenError:
+            raise TokenInvalid from None
+
+    def _key_of(self, header: dict[str, Any], now: float) -> Key:
+        kid = header.get("kid")
+        key = self.keys.verifying_key(kid, now) if isinstance(kid, str) else None
+        if key is None or header.get("alg") != key.algorithm:
+            raise TokenInvalid
+        # RFC 7515 section 4.1.11: we understand no extension, so any is refused.
+        if "crit" in header or "b64" in header:
+            raise TokenInvalid
+        return key
+
+    def _check_parties(self, claims: dict[str, Any]) -> None:
+        if claims["iss"] != self.name or claims.get("aud") != self.audience:
+            raise TokenInvalid
+
+
+def _parse(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    # Before anything is decoded: a huge token must cost nothing.
+    if len(text) > MAX_TOKEN_BYTES or not text.isascii():
+        raise TokenMalformed
+    parts = text.split(".")
+    if len(parts) != 3:
+        raise TokenMalformed
+    header, claims, _ = (_canonical(part) for part in parts)
+    return _json_object(header), _json_object(claims)
+
+
+def _canonical(part: str) -> bytes:
+    """Base64url without padding or stray bits (RFC 4648 section 3.5), else two texts are one."""
+    try:
+        raw = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except (binascii.Error, ValueError):
+        raise TokenMalformed from None
+    if base64.urlsafe_b64encode(raw).rstrip(b"=") != part.encode("ascii"):
+        raise TokenMalformed
+    return raw
+
+
+def _json_object(raw: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(
+            raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
+        )
+    except (ValueError, RecursionError):
+        raise TokenMalformed from None
+    if not isinstance(value, dict):
+        raise TokenMalformed
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("duplicate key")
+    return members
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _checked(header: dict[str, Any], claims: dict[str, Any], kind: TokenType) -> Token:
+    if any(name not in claims for name in _REQUIRED):
+        raise TokenInvalid
+    texts = (claims["iss"], claims["sub"], claims["jti"], claims["sid"], claims["type"])
+    if not all(isinstance(value, str) and value for value in texts):
+        raise TokenInvalid
+    if not all(_is_time(claims[name]) for name in ("exp", "iat", "nbf") if name in claims):
+        raise TokenInvalid
+    gen = claims.get("gen")
+    if not isinstance(gen, int) or isinstance(gen, bool) or gen < 0:
+        raise TokenInvalid
+    if header.get("typ") != kind.header or claims["type"] != kind.value:
+        raise TokenWrongType
+    return Token(kind, claims["sub"], claims["sid"], claims["jti"], gen, claims["exp"], claims)
+
+
+def _is_time(value: Any) -> bool:
+    # The bound also keeps infinities and integers that no float can hold out of comparisons.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53
+
+
+def _check_times(claims: dict[str, Any], now: float, allow_expired: bool) -> None:
+    if max(claims["iat"], claims.get("nbf", 0)) > now + LEEWAY:
+        raise TokenNotYetValid
+    if claims["exp"] <= now - LEEWAY and not allow_expired:
+        raise TokenExpired

@@ -1,0 +1,1 @@
+"""Each proxy's own way of asking and of being answered."""

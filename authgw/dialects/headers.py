@@ -1,0 +1,83 @@
+"""Reading a subrequest's raw headers, for every dialect."""
+
+import re
+from collections.abc import Sequence
+
+from authgw.core.errors import (
+    AuthorizationMalformed,
+    IdentityHeaderFromClient,
+    TargetDuplicated,
+    TargetMalformed,
+    TargetMissing,
+)
+from authgw.core.model import IdentityHeaders
+
+RawHeaders = Sequence[tuple[bytes, bytes]]
+
+_BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]+=*)")
+_SEPARATORS = re.compile(r"[^a-z0-9]")
+
+
+def values(headers: RawHeaders, name: str) -> list[bytes]:
+    """Every value that came under this name (compared without case)."""
+    wanted = name.lower().encode("ascii")
+    return [value for key, value in headers if key.lower() == wanted]
+
+
+def present(headers: RawHeaders, *names: str) -> str | None:
+    """The first of these names that came at all."""
+    return next((name for name in names if values(headers, name)), None)
+
+
+def target(headers: RawHeaders, name: str) -> str:
+    """The one value of a header about the original request.
+
+    Raises:
+        TargetMissing, TargetDuplicated: it did not come exactly once.
+        TargetMalformed: it holds a control character.
+    """
+    found = values(headers, name)
+    if not found or not found[0]:
+        raise TargetMissing(f"{name} is missing")
+    if len(found) > 1:
+        raise TargetDuplicated(f"{name} came {len(found)} times")
+    # A path need not be UTF-8; only a rule that looks at it may mind.
+    text = found[0].decode("utf-8", "surrogateescape")
+    if any(ord(char) < 0x20 or ord(char) == 0x7F for char in text):
+        raise TargetMalformed(f"{name} holds a control character")
+    return text
+
+
+def bearer(headers: RawHeaders) -> str | None:
+    """The access token of the Authorization header, None without the header.
+
+    Raises:
+        AuthorizationMalformed: two headers, another scheme, or not one token (RFC 6750 2.1).
+    """
+    found = values(headers, "Authorization")
+    if not found:
+        return None
+    match = _BEARER.fullmatch(found[0])
+    if len(found) > 1 or match is None:
+        raise AuthorizationMalformed
+    return match[1].decode("ascii")
+
+
+def refuse_identity(headers: RawHeaders, identity: IdentityHeaders) -> None:
+    """Refuse a request that brings an identity header, in any spelling an upstream folds.
+
+    CGI-like servers turn every separator into `_`, so all separators count as the same.
+
+    Raises:
+        IdentityHeaderFromClient: it brings one, or names one in Connection to have it dropped.
+    """
+    names = {_fold(name) for name in identity.names}
+    brought = {_fold(key.decode("latin-1")) for key, _ in headers}
+    for line in values(headers, "Connection"):
+        brought |= {_fold(option.strip()) for option in line.decode("latin-1").split(",")}
+    if names & brought:
+        raise IdentityHeaderFromClient
+
+
+def _fold(name: str) -> str:
+    return _SEPARATORS.sub("-", name.lower())

@@ -1,0 +1,46 @@
+"""Values that many tests start from."""
+
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from authgw.core.keys import Key, KeyRing, key_from_pem
+from authgw.core.sessions import Client, Lifetimes, Session, generation, new_sid
+from authgw.core.tokens import Issuer
+
+LIVES = Lifetimes(access=900.0, refresh=7200.0, session_max=20000.0, refresh_grace=10.0)
+NOW = 1_800_000_000.0
+
+
+def a_key(kid: str = "a1", signs_from: float = 0.0) -> Key:
+    pem = generate_private_key(SECP256R1()).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    return key_from_pem(kid, pem, signs_from)
+
+
+KEY = a_key()
+
+
+def an_issuer(*keys: Key) -> Issuer:
+    return Issuer("authgw", "authgw", KeyRing(keys or (KEY,), longest_token=LIVES.refresh))
+
+
+def a_session(sub: str = "1", user_id: int | None = 1, now: float = NOW) -> Session:
+    expires_at = now + LIVES.refresh
+    return Session(
+        sid=new_sid(sub, bytes(16)),
+        sub=sub,
+        user_id=user_id,
+        groups=("users",),
+        email="",
+        name="",
+        source="client:shop",
+        created_at=now,
+        expires_at=expires_at,
+        gen=0,
+        current=generation("a0", "r0", now=now, expires_at=expires_at, access=LIVES.access),
+        previous_refresh_jti=None,
+        rotated_at=None,
+        confirmed=False,
+        client=Client(),
+    )
