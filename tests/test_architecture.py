@@ -37,6 +37,15 @@ def test_imports_point_inwards() -> None:
             assert not outward(layer, module.read_text()), module
 
 
+def test_the_service_knows_only_the_core() -> None:
+    layers = {
+        name.split(".")[1]
+        for name in imported((ROOT / "service.py").read_text())
+        if name.startswith("authgw.")
+    }
+    assert layers == {"core"}
+
+
 def test_the_core_does_no_input_or_output() -> None:
     for module in (ROOT / "core").glob("*.py"):
         tops = {name.split(".")[0] for name in imported(module.read_text())}

@@ -1,0 +1,65 @@
+"""The plainest SessionStore, for tests of what stands above it; it yields like a real one."""
+
+import asyncio
+
+from authgw.core.errors import StoreUnavailable
+from authgw.core.sessions import Session, Snapshot, dump, load
+
+
+class MemoryStore:
+    """Sessions in a dict; `down` makes every call fail, `lose_reply` fails after the write."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, str] = {}
+        self.now = 0.0
+        self.down = False
+        self.lose_reply = False
+
+    async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
+        await self._turn()
+        ended = [old.sid for old in self._of(session.sub)][: -max_sessions + 1 or None]
+        for sid in ended:
+            del self.records[sid]
+        self.records[session.sid] = dump(session)
+        return tuple(ended)
+
+    async def read(self, sid: str) -> Snapshot:
+        await self._turn()
+        return self._snapshot(sid)
+
+    async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
+        await self._turn()
+        if self.records.get(new.sid) != seen.version:
+            return self._snapshot(new.sid)
+        self.records[new.sid] = dump(new)
+        if self.lose_reply:
+            self.lose_reply = False
+            raise StoreUnavailable
+        return None
+
+    async def revoke(self, sid: str) -> bool:
+        await self._turn()
+        return self.records.pop(sid, None) is not None
+
+    async def revoke_all(self, sub: str) -> tuple[str, ...]:
+        await self._turn()
+        ended = tuple(session.sid for session in self._of(sub))
+        for sid in ended:
+            del self.records[sid]
+        return ended
+
+    async def sessions_of(self, sub: str) -> tuple[Session, ...]:
+        await self._turn()
+        return tuple(self._of(sub))
+
+    async def _turn(self) -> None:
+        await asyncio.sleep(0)
+        if self.down:
+            raise StoreUnavailable
+
+    def _of(self, sub: str) -> list[Session]:
+        return [session for session in map(load, self.records.values()) if session.sub == sub]
+
+    def _snapshot(self, sid: str) -> Snapshot:
+        text = self.records.get(sid)
+        return Snapshot(load(text) if text else None, self.now, text or "")

@@ -1,0 +1,214 @@
+"""The use cases over the plainest store: what a client of the gateway lives through."""
+
+import asyncio
+import random
+
+import pytest
+
+from authgw.core.errors import (
+    RefreshReused,
+    SessionEnded,
+    StoreUnavailable,
+    TokenMissing,
+    TokenWrongType,
+)
+from authgw.service import Login, Pair, Sessions
+from tests.unit.builders import LIVES, NOW, an_issuer
+from tests.unit.memory_store import MemoryStore
+
+SHOP = Login("1", "client:shop", user_id=1, groups=("users",), email="a@example.com", name="A")
+
+
+class World:
+    """A gateway, its store and the one clock of both."""
+
+    def __init__(self, max_sessions: int = 100) -> None:
+        self.store = MemoryStore()
+        self.now = NOW
+        self.wait(0)
+        self.gateway = Sessions(
+            self.store,
+            an_issuer(),
+            LIVES,
+            idle=3600,
+            max_sessions=max_sessions,
+            clock=lambda: self.now,
+        )
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.store.now = self.now
+
+    async def alive(self, pair: Pair) -> bool:
+        try:
+            await self.gateway.identify(pair.access)
+        except SessionEnded:
+            return False
+        await self.gateway.settle()
+        return True
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def test_a_login_is_known_by_its_access_token(world: World) -> None:
+    pair = await world.gateway.log_in(SHOP)
+    who, token = await world.gateway.identify(pair.access)
+    assert (who.sub, who.groups, who.email, who.name) == ("1", ("users",), "a@example.com", "A")
+    assert token.claims["user_id"] == 1
+    assert (pair.expires_in, pair.refresh_expires_in, pair.sid) == (900, 3600, who.sid)
+
+
+async def test_tokens_never_show(world: World) -> None:
+    pair = await world.gateway.log_in(SHOP)
+    assert pair.access not in repr(pair)
+    assert pair.refresh not in repr(pair)
+
+
+async def test_only_an_access_token_identifies(world: World) -> None:
+    pair = await world.gateway.log_in(SHOP)
+    with pytest.raises(TokenMissing):
+        await world.gateway.identify(None)
+    with pytest.raises(TokenWrongType):
+        await world.gateway.identify(pair.refresh)
+    with pytest.raises(TokenWrongType):
+        await world.gateway.refresh(pair.access)
+
+
+async def test_an_older_access_token_lives_while_its_session_lives(world: World) -> None:
+    first = await world.gateway.log_in(SHOP)
+    await world.gateway.refresh(first.refresh)
+    assert await world.alive(first)
+
+
+async def test_two_tabs_get_one_successor(world: World) -> None:
+    first = await world.gateway.log_in(SHOP)
+    one = await world.gateway.refresh(first.refresh)
+    assert await world.alive(one)
+    world.wait(9)
+    two = await world.gateway.refresh(first.refresh)
+    third = await world.gateway.refresh(two.refresh)
+    assert await world.alive(third)
+
+
+async def test_reuse_ends_the_session(world: World) -> None:
+    first = await world.gateway.log_in(SHOP)
+    second = await world.gateway.refresh(first.refresh)
+    assert await world.alive(second)
+    world.wait(11)
+    with pytest.raises(RefreshReused):
+        await world.gateway.refresh(first.refresh)
+    assert not await world.alive(second)
+    with pytest.raises(SessionEnded):
+        await world.gateway.refresh(second.refresh)
+
+
+async def test_a_lost_reply_logs_nobody_out(world: World) -> None:
+    first = await world.gateway.log_in(SHOP)
+    world.store.lose_reply = True
+    with pytest.raises(StoreUnavailable):
+        await world.gateway.refresh(first.refresh)
+    world.wait(3000)
+    second = await world.gateway.refresh(first.refresh)
+    assert second.expires_in == 900
+    assert await world.alive(second)
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+@pytest.mark.parametrize("by_refresh", [False, True])
+async def test_logout_ends_exactly_what_was_asked(
+    world: World, everywhere: bool, by_refresh: bool
+) -> None:
+    phone = await world.gateway.log_in(SHOP)
+    laptop = await world.gateway.log_in(SHOP)
+    other = await world.gateway.log_in(Login("2", "client:shop"))
+    if by_refresh:
+        await world.gateway.log_out_by_refresh(phone.refresh, everywhere=everywhere)
+    else:
+        world.wait(1000)
+        await world.gateway.log_out_by_access(phone.access, everywhere=everywhere)
+        world.wait(-1000)
+    assert not await world.alive(phone)
+    assert await world.alive(laptop) is not everywhere
+    assert await world.alive(other)
+
+
+async def test_logout_of_what_is_gone_is_fine(world: World) -> None:
+    pair = await world.gateway.log_in(SHOP)
+    await world.gateway.log_out_by_access(pair.access)
+    await world.gateway.log_out_by_access(pair.access)
+    await world.gateway.log_out_by_refresh(pair.refresh)
+
+
+async def test_a_stolen_refresh_token_at_logout_is_reuse(world: World) -> None:
+    first = await world.gateway.log_in(SHOP)
+    second = await world.gateway.refresh(first.refresh)
+    assert await world.alive(second)
+    world.wait(11)
+    with pytest.raises(RefreshReused):
+        await world.gateway.log_out_by_refresh(first.refresh)
+    assert not await world.alive(second)
+
+
+async def test_the_newest_login_wins_when_one_session_is_allowed() -> None:
+    world = World(max_sessions=1)
+    old = await world.gateway.log_in(SHOP)
+    new = await world.gateway.log_in(SHOP)
+    assert not await world.alive(old)
+    assert await world.alive(new)
+
+
+async def test_a_store_that_is_away_is_no_verdict(world: World) -> None:
+    pair = await world.gateway.log_in(SHOP)
+    world.store.down = True
+    for call in (
+        world.gateway.identify(pair.access),
+        world.gateway.refresh(pair.refresh),
+        world.gateway.log_out_by_access(pair.access),
+        world.gateway.log_in(SHOP),
+    ):
+        with pytest.raises(StoreUnavailable):
+            await call
+
+
+async def test_a_confirmation_that_fails_denies_nothing(world: World) -> None:
+    pair = await world.gateway.log_in(SHOP)
+    await world.gateway.identify(pair.access)
+    world.store.down = True
+    await world.gateway.settle()
+    world.store.down = False
+    assert await world.alive(pair)
+    assert all('"confirmed":true' in text for text in world.store.records.values())
+
+
+async def test_a_hundred_refreshes_of_one_token_make_one_lineage(world: World) -> None:
+    for _ in range(20):
+        first = await world.gateway.log_in(SHOP)
+        pairs = await asyncio.gather(*(world.gateway.refresh(first.refresh) for _ in range(100)))
+        record = (await world.store.read(first.sid)).session
+        assert record is not None
+        assert record.gen == 1
+        assert await world.alive(random.choice(pairs))
+
+
+async def test_a_store_that_never_settles_is_unavailable(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await world.gateway.log_in(SHOP)
+    stale = await world.store.read(first.sid)
+
+    async def never(*_: object) -> object:
+        return stale
+
+    monkeypatch.setattr(world.store, "replace", never)
+    with pytest.raises(StoreUnavailable):
+        await world.gateway.refresh(first.refresh)
+
+
+async def test_a_sid_of_another_subject_identifies_nobody(world: World) -> None:
+    pair = await world.gateway.log_in(SHOP)
+    text = world.store.records[pair.sid]
+    world.store.records[pair.sid] = text.replace('"sub":"1"', '"sub":"2"')
+    assert not await world.alive(pair)
