@@ -1,0 +1,201 @@
+"""Sessions in one Redis node (6.2 or newer), shared by every replica.
+
+Keys: `authgw:{h}:s:<sid>` is a record with idleness as its TTL, `authgw:{h}:i` the subject's
+sids in order of creation; h, the subject's hash, keeps both in one slot. Scripts treat records
+as opaque text (Lua's numbers would round 2^53+1) and publish every sid that they end.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+
+from authgw.core.errors import SessionEnded, StoreUnavailable
+from authgw.core.sessions import Session, Snapshot, dump, hash_of_sid, load, subject_hash
+
+DEADLINE = 0.25  # seconds for one operation, waiting for a connection included
+ENDED_CHANNEL = "authgw:ended"
+_POOL = 64
+
+# KEYS record, index; ARGV record, sid, idle ms, index ms, max sessions, key prefix, channel.
+_ADD = """
+for _, sid in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+  if redis.call('EXISTS', ARGV[6] .. sid) == 0 then redis.call('ZREM', KEYS[2], sid) end
+end
+local time = redis.call('TIME')
+local ended = {}
+local over = redis.call('ZCARD', KEYS[2]) + 1 - tonumber(ARGV[5])
+if over > 0 then ended = redis.call('ZRANGE', KEYS[2], 0, over - 1) end
+for _, sid in ipairs(ended) do
+  redis.call('DEL', ARGV[6] .. sid)
+  redis.call('ZREM', KEYS[2], sid)
+  redis.call('PUBLISH', ARGV[7], sid)
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
+redis.call('ZADD', KEYS[2], time[1] * 1000000 + time[2], ARGV[2])
+redis.call('PEXPIRE', KEYS[2], ARGV[4])
+return ended
+"""
+# KEYS record; ARGV version seen, new record, idle ms.
+_REPLACE = """
+local stored = redis.call('GET', KEYS[1])
+if stored == ARGV[1] then
+  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+  return {1}
+end
+return {0, stored, redis.call('TIME')}
+"""
+# KEYS record, index; ARGV sid, channel.
+_REVOKE = """
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('PUBLISH', ARGV[2], ARGV[1])
+return redis.call('DEL', KEYS[1])
+"""
+# KEYS index; ARGV key prefix, channel.
+_REVOKE_ALL = """
+local ended = {}
+for _, sid in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  if redis.call('DEL', ARGV[1] .. sid) == 1 then ended[#ended + 1] = sid end
+  redis.call('PUBLISH', ARGV[2], sid)
+end
+redis.call('DEL', KEYS[1])
+return ended
+"""
+
+T = TypeVar("T")
+
+
+def connect(url: str) -> "Redis":
+    """A client of `redis://` or `rediss://` that never repeats a command by itself."""
+    pool = BlockingConnectionPool.from_url(
+        url, max_connections=_POOL, timeout=None, retry=Retry(NoBackoff(), 0)
+    )
+    return Redis(connection_pool=pool)
+
+
+class RedisStore:
+    """A SessionStore on one node; `idle` and `session_max` are in seconds."""
+
+    def __init__(self, client: "Redis", *, idle: float, session_max: float) -> None:
+        self._client = client
+        self._idle_ms = max(1, int(idle * 1000))
+        self._index_ms = max(1, int(session_max * 1000))
+        self._add = client.register_script(_ADD)
+        self._replace = client.register_script(_REPLACE)
+        self._revoke = client.register_script(_REVOKE)
+        self._revoke_all = client.register_script(_REVOKE_ALL)
+
+    async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
+        """Keep a new session; end its subject's oldest over `max_sessions`; return their sids."""
+        h = subject_hash(session.sub)
+        args: list[str | int] = [
+            dump(session),
+            session.sid,
+            self._idle_ms,
+            self._index_ms,
+            max_sessions,
+            _prefix(h),
+            ENDED_CHANNEL,
+        ]
+        keys = [_prefix(h) + session.sid, _index(h)]
+        return _texts(await _bounded(lambda: self._add(keys=keys, args=args)))
+
+    async def read(self, sid: str) -> Snapshot:
+        """Return the session, or None in it, and count this as use of it."""
+        try:
+            key = _key(sid)
+        except SessionEnded:
+            return _snapshot(None, await _bounded(self._client.time))
+        return await _bounded(lambda: self._read(key))
+
+    async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
+        """Compare-and-set: None if `new` took the place of what was seen, else what is there."""
+        args: list[str | int] = [seen.version, dump(new), self._idle_ms]
+        reply = await _bounded(lambda: self._replace(keys=[_key(new.sid)], args=args))
+        return None if reply[0] == 1 else _snapshot(reply[1], reply[2])
+
+    async def revoke(self, sid: str) -> bool:
+        """End one session; say whether it was alive. Returns once the store has it."""
+        try:
+            keys = [_key(sid), _index(hash_of_sid(sid))]
+        except SessionEnded:
+            return False
+        return bool(await _bounded(lambda: self._revoke(keys=keys, args=[sid, ENDED_CHANNEL])))
+
+    async def revoke_all(self, sub: str) -> tuple[str, ...]:
+        """End every session of a subject; return their sids."""
+        h = subject_hash(sub)
+        args = [_prefix(h), ENDED_CHANNEL]
+        return _texts(await _bounded(lambda: self._revoke_all(keys=[_index(h)], args=args)))
+
+    async def sessions_of(self, sub: str) -> tuple[Session, ...]:
+        """The live sessions of a subject, oldest first."""
+        h = subject_hash(sub)
+        sids = _texts(await _bounded(lambda: self._client.zrange(_index(h), 0, -1)))
+        if not sids:
+            return ()
+        records: Any = await _bounded(lambda: self._client.mget([_prefix(h) + sid for sid in sids]))
+        return tuple(_record(text) for text in records if text is not None)
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._client.aclose()
+
+    async def _read(self, key: str) -> Snapshot:
+        try:
+            text, now = await self._with_time("GETEX", key, "PX", self._idle_ms)
+        except ResponseError as error:
+            # A server that cannot save refuses the write inside GETEX, not the read.
+            if "MISCONF" not in str(error):
+                raise
+            text, now = await self._with_time("GET", key)
+        return _snapshot(text, now)
+
+    async def _with_time(self, *command: str | int) -> list[Any]:
+        async with self._client.pipeline(transaction=False) as pipe:
+            pipe.execute_command(*command)
+            pipe.execute_command("TIME")
+            return list(await pipe.execute())
+
+
+async def _bounded(operation: Callable[[], Awaitable[T]]) -> T:
+    try:
+        async with asyncio.timeout(DEADLINE):
+            return await operation()
+    except (RedisError, OSError, TimeoutError) as error:
+        raise StoreUnavailable(f"Redis: {type(error).__name__}") from None
+
+
+def _prefix(h: str) -> str:
+    return f"authgw:{{{h}}}:s:"
+
+
+def _index(h: str) -> str:
+    return f"authgw:{{{h}}}:i"
+
+
+def _key(sid: str) -> str:
+    return _prefix(hash_of_sid(sid)) + sid
+
+
+def _texts(replies: Any) -> tuple[str, ...]:
+    return tuple(reply.decode("ascii") for reply in replies)
+
+
+def _snapshot(text: bytes | None, now: Any) -> Snapshot:
+    seconds = int(now[0]) + int(now[1]) / 1e6
+    if text is None:
+        return Snapshot(None, seconds)
+    return Snapshot(_record(text), seconds, text.decode("utf-8"))
+
+
+def _record(text: bytes) -> Session:
+    try:
+        return load(text)
+    except ValueError:
+        # Neither "ended" nor "alive" would be true: the store holds something else.
+        raise StoreUnavailable("a session record cannot be read") from None
