@@ -66,6 +66,13 @@ redis.call('DEL', KEYS[1])
 return ended
 """
 
+# KEYS counter; ARGV window in ms.
+_INCREMENT = """
+local count = redis.call('INCR', KEYS[1])
+if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+return {count, redis.call('PTTL', KEYS[1])}
+"""
+
 T = TypeVar("T")
 
 
@@ -78,7 +85,7 @@ def connect(url: str) -> "Redis":
 
 
 class RedisStore:
-    """A SessionStore on one node; `idle` and `session_max` are in seconds."""
+    """A SessionStore and Counters on one node; `idle` and `session_max` are in seconds."""
 
     def __init__(self, client: "Redis", *, idle: float, session_max: float) -> None:
         self._client = client
@@ -88,6 +95,7 @@ class RedisStore:
         self._replace = client.register_script(_REPLACE)
         self._revoke = client.register_script(_REVOKE)
         self._revoke_all = client.register_script(_REVOKE_ALL)
+        self._increment = client.register_script(_INCREMENT)
 
     async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
         """Keep a new session; end its subject's oldest over `max_sessions`; return their sids."""
@@ -140,6 +148,16 @@ class RedisStore:
             return ()
         records: Any = await _bounded(lambda: self._client.mget([_prefix(h) + sid for sid in sids]))
         return tuple(_record(text) for text in records if text is not None)
+
+    async def increment(self, name: str, window: float) -> tuple[int, float]:
+        """Count one more under this name; return the count and the seconds until it ends."""
+        keys, args = [f"authgw:c:{subject_hash(name)}"], [max(1, int(window * 1000))]
+        count, left_ms = await _bounded(lambda: self._increment(keys=keys, args=args))
+        return int(count), left_ms / 1000
+
+    async def ping(self) -> None:
+        """Raise StoreUnavailable unless the server answers."""
+        await _bounded(self._client.time)
 
     async def close(self) -> None:
         """Give the connections back."""

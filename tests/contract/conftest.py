@@ -10,6 +10,7 @@ from pathlib import Path
 import fakeredis
 import pytest
 
+from authgw.storage.embedded import EmbeddedStore
 from authgw.storage.redis import RedisStore, connect
 
 
@@ -36,8 +37,16 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.wait(10)
 
 
-@pytest.fixture(params=["fakeredis", "redis"])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[RedisStore]:
+@pytest.fixture(params=["fakeredis", "redis", "memory", "file"])
+async def store(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[RedisStore | EmbeddedStore]:
+    if request.param in ("memory", "file"):
+        path = tmp_path / "authgw.db" if request.param == "file" else None
+        embedded = await EmbeddedStore.open(path, idle=60)
+        yield embedded
+        await embedded.close()
+        return
     if request.param == "redis":
         client = connect(request.getfixturevalue("redis_url"))
         await client.flushall()

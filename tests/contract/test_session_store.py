@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from authgw.core.sessions import Session, new_sid
-from authgw.storage.redis import RedisStore
+from authgw.core.sessions import Session, SessionStore, new_sid
 from tests.unit.builders import a_session
 
 
@@ -13,7 +12,7 @@ def numbered(number: int, sub: str = "1") -> Session:
     return replace(a_session(sub), sid=new_sid(sub, number.to_bytes(16)))
 
 
-async def test_what_is_added_is_read_exactly(store: RedisStore) -> None:
+async def test_what_is_added_is_read_exactly(store: SessionStore) -> None:
     session = replace(numbered(1), user_id=2**53 + 1, name="Zoë", groups=("a", "b"))
     assert await store.add(session, 100) == ()
     seen = await store.read(session.sid)
@@ -22,12 +21,12 @@ async def test_what_is_added_is_read_exactly(store: RedisStore) -> None:
 
 
 @pytest.mark.parametrize("sid", ["", "*", "a" * 44, "a\r\nFLUSHALL", new_sid("1", b"z" * 16)])
-async def test_unknown_and_malformed_sids_are_absent(store: RedisStore, sid: str) -> None:
+async def test_unknown_and_malformed_sids_are_absent(store: SessionStore, sid: str) -> None:
     assert (await store.read(sid)).session is None
     assert not await store.revoke(sid)
 
 
-async def test_replace_takes_only_the_place_of_what_was_seen(store: RedisStore) -> None:
+async def test_replace_takes_only_the_place_of_what_was_seen(store: SessionStore) -> None:
     session = numbered(1)
     await store.add(session, 100)
     seen = await store.read(session.sid)
@@ -39,7 +38,7 @@ async def test_replace_takes_only_the_place_of_what_was_seen(store: RedisStore) 
     assert await store.replace(lost, second) is None
 
 
-async def test_nothing_resurrects_a_revoked_session(store: RedisStore) -> None:
+async def test_nothing_resurrects_a_revoked_session(store: SessionStore) -> None:
     session = numbered(1)
     await store.add(session, 100)
     seen = await store.read(session.sid)
@@ -52,7 +51,7 @@ async def test_nothing_resurrects_a_revoked_session(store: RedisStore) -> None:
     assert await store.sessions_of("1") == ()
 
 
-async def test_revoke_all_ends_one_subject_and_no_other(store: RedisStore) -> None:
+async def test_revoke_all_ends_one_subject_and_no_other(store: SessionStore) -> None:
     mine = [numbered(n) for n in range(3)]
     other = numbered(1, "2")
     for session in [*mine, other]:
@@ -63,7 +62,7 @@ async def test_revoke_all_ends_one_subject_and_no_other(store: RedisStore) -> No
 
 
 @pytest.mark.parametrize("most", [1, 3])
-async def test_the_oldest_make_room(store: RedisStore, most: int) -> None:
+async def test_the_oldest_make_room(store: SessionStore, most: int) -> None:
     opened = [numbered(n) for n in range(5)]
     ended = [await store.add(session, most) for session in opened]
     assert [sid for sids in ended for sid in sids] == [s.sid for s in opened[: 5 - most]]
@@ -71,7 +70,7 @@ async def test_the_oldest_make_room(store: RedisStore, most: int) -> None:
 
 
 @pytest.mark.parametrize("sub", [":", "*", "{x}", "a\r\nb", "é" * 50, "authgw:{h}:i"])
-async def test_subjects_never_reach_keys(store: RedisStore, sub: str) -> None:
+async def test_subjects_never_reach_keys(store: SessionStore, sub: str) -> None:
     session = numbered(1, sub)
     await store.add(session, 100)
     assert await store.sessions_of(sub) == (session,)

@@ -1,0 +1,168 @@
+"""What only the embedded store shows: its file, its lock, its clock, cancelled calls."""
+
+import asyncio
+import random
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import aiosqlite
+import pytest
+
+from authgw.core.errors import StoreUnavailable
+from authgw.core.sessions import Session, new_sid
+from authgw.storage import embedded
+from authgw.storage.embedded import EmbeddedStore, StoreRefused
+from tests.unit.builders import a_session
+
+
+def numbered(number: int) -> Session:
+    return replace(a_session(), sid=new_sid("1", number.to_bytes(16)))
+
+
+def modes(folder: Path) -> set[int]:
+    return {file.stat().st_mode & 0o777 for file in folder.iterdir()}
+
+
+class Clock:
+    now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_idleness_ends_and_use_extends() -> None:
+    clock = Clock()
+    store = await EmbeddedStore.open(None, idle=100, clock=clock)
+    await store.add(numbered(1), 2)
+    await store.add(numbered(2), 2)
+    for _ in range(5):
+        clock.now += 60
+        assert (await store.read(numbered(1).sid)).session == numbered(1)
+    assert (await store.read(numbered(2).sid)).session is None
+    assert await store.sessions_of("1") == (numbered(1),)
+    assert not await store.revoke(numbered(2).sid)
+    # A session that idled away holds no place.
+    assert await store.add(numbered(3), 2) == ()
+    clock.now += 99.9
+    assert (await store.read(numbered(3).sid)).session
+    clock.now += 100.1
+    assert (await store.read(numbered(3).sid)).session is None
+    await store.close()
+
+
+async def test_sessions_outlive_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "var" / "authgw.db"
+    store = await EmbeddedStore.open(path, idle=60)
+    await store.add(numbered(1), 10)
+    await store.close()
+    again = await EmbeddedStore.open(path, idle=60)
+    assert await again.sessions_of("1") == (numbered(1),)
+    await again.close()
+
+
+async def test_nobody_else_may_read_its_files(tmp_path: Path) -> None:
+    store = await EmbeddedStore.open(tmp_path / "authgw.db", idle=60)
+    await store.add(numbered(1), 10)
+    assert modes(tmp_path) == {0o600}
+    await store.close()
+
+
+def hold(path: Path) -> subprocess.Popen[bytes]:
+    code = (
+        "import asyncio, pathlib, sys; from authgw.storage.embedded import EmbeddedStore\n"
+        "async def hold():\n"
+        "    await EmbeddedStore.open(pathlib.Path(sys.argv[1]), idle=1)\n"
+        "    print('held', flush=True); sys.stdin.read()\n"
+        "asyncio.run(hold())"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    return holder
+
+
+async def test_a_second_process_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "authgw.db"
+    holder = hold(path)
+    with pytest.raises(StoreRefused, match=rf"held by pid {holder.pid}; use redis://"):
+        await EmbeddedStore.open(path, idle=60)
+    holder.kill()
+    holder.communicate()
+    # A killed holder leaves nothing that must be cleaned up by hand.
+    await (await EmbeddedStore.open(path, idle=60)).close()
+
+
+@pytest.mark.parametrize("content", [b"not a database, but long enough to be read as one" * 40])
+async def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "authgw.db").write_bytes(content)
+    with pytest.raises(StoreRefused, match="not a database"):
+        await EmbeddedStore.open(tmp_path / "authgw.db", idle=60)
+    with pytest.raises(StoreRefused, match="Is a directory"):
+        await EmbeddedStore.open(tmp_path, idle=60)
+
+
+async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    async with aiosqlite.connect(tmp_path / "authgw.db") as database:
+        await database.execute("PRAGMA user_version = 99")
+    with pytest.raises(StoreRefused, match="newer authgw"):
+        await EmbeddedStore.open(tmp_path / "authgw.db", idle=60)
+
+
+async def test_a_closed_store_is_unavailable() -> None:
+    store = await EmbeddedStore.open(None, idle=60)
+    await store.close()
+    with pytest.raises(StoreUnavailable):
+        await store.read(numbered(1).sid)
+
+
+async def test_a_stuck_store_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "DEADLINE", 0.02)
+    store = await EmbeddedStore.open(None, idle=60)
+    async with store._turn:
+        with pytest.raises(StoreUnavailable):
+            await store.read(numbered(1).sid)
+    await store.ping()
+    await store.close()
+
+
+async def test_what_is_no_record_is_unavailable(tmp_path: Path) -> None:
+    path = tmp_path / "authgw.db"
+    store = await EmbeddedStore.open(path, idle=60)
+    await store.add(numbered(1), 10)
+    async with aiosqlite.connect(path) as other:
+        await other.execute("UPDATE sessions SET record = '{}'")
+        await other.commit()
+    with pytest.raises(StoreUnavailable, match="cannot be read"):
+        await store.read(numbered(1).sid)
+    await store.close()
+
+
+async def test_a_refused_write_denies_no_reader(tmp_path: Path) -> None:
+    clock = Clock()
+    store = await EmbeddedStore.open(tmp_path / "authgw.db", idle=100, clock=clock)
+    await store.add(numbered(1), 10)
+    await store._rows("PRAGMA query_only = 1")
+    clock.now += 50
+    assert (await store.read(numbered(1).sid)).session == numbered(1)
+    for write in (store.revoke(numbered(1).sid), store.add(numbered(2), 10)):
+        with pytest.raises(StoreUnavailable):
+            await write
+    await store._rows("PRAGMA query_only = 0")
+    assert await store.add(numbered(2), 10) == ()
+    await store.close()
+
+
+async def test_cancelled_calls_leave_nothing_behind(tmp_path: Path) -> None:
+    store = await EmbeddedStore.open(tmp_path / "authgw.db", idle=60)
+    await store.add(numbered(0), 1000)
+    for number in range(1, 300):
+        task = asyncio.create_task(store.add(numbered(number), 1000))
+        await asyncio.sleep(random.random() * 0.002)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert (await store.read(numbered(0).sid)).session == numbered(0)
+    await store.close()
