@@ -10,6 +10,7 @@ INWARDS = {
     "core": {"core"},
     "dialects": {"core", "dialects"},
     "storage": {"core", "storage"},
+    "identity": {"core", "identity"},
 }
 FORBIDDEN_IN_CORE = {"asyncio", "time", "os", "socket", "aiohttp", "redis", "loguru", "pathlib"}
 

@@ -1,0 +1,1 @@
+"""Who may open sessions: trusted backends, and later people."""

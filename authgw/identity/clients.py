@@ -1,0 +1,169 @@
+"""Trusted backends: programs that open sessions for their own subjects.
+
+The file keeps only the SHA-256 of each secret, which is safe because a secret is 256 random
+bits: there is nothing to guess and so nothing that a slow hash could slow down.
+"""
+
+import fcntl
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from authgw.core.peers import TrustedProxies
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class ClientsRefused(ValueError):
+    """A clients file that must not be used; the message says why and what to do."""
+
+
+def _network(text: str) -> str:
+    ip_network(text)
+    return text
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    secret_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    subjects: str | None = None
+    groups: tuple[str, ...] = ()
+    networks: Annotated[
+        tuple[Annotated[str, AfterValidator(_network)], ...] | None, Field(alias="from")
+    ] = None
+
+
+_FILE: TypeAdapter[dict[str, _Entry] | None] = TypeAdapter(dict[str, _Entry] | None)
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedBackend:
+    """One client and what it may do; `networks` None means from anywhere."""
+
+    id: str
+    subjects: str | None
+    groups: tuple[str, ...]
+    networks: TrustedProxies | None
+
+    @property
+    def source(self) -> str:
+        """How the sessions that it opens name it."""
+        return f"client:{self.id}"
+
+    def may_open(self, sub: str) -> bool:
+        """Whether it may open and see sessions of this subject."""
+        return self.subjects is not None and fnmatchcase(sub, self.subjects)
+
+    def may_grant(self, group: str) -> bool:
+        """Whether it may put its subjects into this group."""
+        return any(fnmatchcase(group, pattern) for pattern in self.groups)
+
+    def may_come_from(self, address: str) -> bool:
+        """Whether it may ask from this address."""
+        return self.networks is None or self.networks.trusts(address)
+
+
+class Clients:
+    """The trusted backends of one file."""
+
+    def __init__(self, entries: Mapping[str, _Entry]) -> None:
+        self._entries = dict(entries)
+
+    def verify(self, client_id: str, secret: str) -> TrustedBackend | None:
+        """The backend of this id, if the secret is its own."""
+        entry = self._entries.get(client_id)
+        wanted = entry.secret_sha256 if entry else "0" * 64
+        same = hmac.compare_digest(_sha256(secret), wanted)
+        if entry is None or not same:
+            return None
+        networks = None if entry.networks is None else TrustedProxies.parse(entry.networks)
+        return TrustedBackend(client_id, entry.subjects, entry.groups, networks)
+
+
+def load_clients(path: Path) -> Clients:
+    """Read a clients file; one that does not exist has no clients.
+
+    Raises:
+        ClientsRefused: it cannot be read or holds something else.
+    """
+    return Clients(_read(path))
+
+
+def add_client(path: Path, client_id: str, *, subjects: str | None, groups: tuple[str, ...]) -> str:
+    """Add a client and return its secret, which is kept nowhere else.
+
+    Raises:
+        ClientsRefused: the id is malformed or taken, or the file cannot be read or written.
+    """
+    if not _ID.fullmatch(client_id):
+        raise ClientsRefused("a client id is 1 to 64 letters, digits, `_` or `-`")
+    secret = secrets.token_urlsafe(32)
+    try:
+        with _alone(path):
+            entries = _read(path)
+            if client_id in entries:
+                raise ClientsRefused(f"{path}: {client_id} is there already: choose another id")
+            entry = _Entry(secret_sha256=_sha256(secret), subjects=subjects, groups=groups)
+            _write(path, {**entries, client_id: entry})
+    except OSError as error:
+        raise ClientsRefused(f"{path}: {error.strerror}") from None
+    return secret
+
+
+def _read(path: Path) -> dict[str, _Entry]:
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return _FILE.validate_python(data) or {}
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ClientsRefused(f"{path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise ClientsRefused(f"{path}: is not YAML") from None
+    except ValidationError as error:
+        problems = error.errors(include_input=False, include_url=False)
+        said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problems)
+        raise ClientsRefused(f"{path}: {said}") from None
+
+
+def _write(path: Path, entries: Mapping[str, _Entry]) -> None:
+    data = {
+        name: entry.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        for name, entry in entries.items()
+    }
+    new = path.with_name(f".{path.name}.new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        yaml.safe_dump(data, file, sort_keys=False)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
+class _alone:
+    """Holds a lock beside a file, so that two editors never lose each other's change."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.with_name(f".{path.name}.lock")
+
+    def __enter__(self) -> None:
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+
+def _sha256(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,113 @@
+"""Signing keys on disk: `<kid>.pem` in one folder, or one HS256 secret file.
+
+The line `signs-from: <Unix seconds>` before a PEM block says when a key begins to sign; text
+outside the block is allowed there (RFC 7468 section 2).
+"""
+
+import os
+import re
+import secrets
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
+from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from authgw.core.keys import Key, KeyRefused, PrivateKey, key_from_pem, key_from_secret
+
+ORCHESTRATED = Path("/run/secrets")
+NOTICE = 600.0  # seconds that the other replicas have to learn of a key before it signs
+_SIGNS_FROM = re.compile(rb"^signs-from: (\d{1,12})$", re.MULTILINE)
+_KID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_EVERYONE = 0o006
+
+
+def read_secret(path: Path) -> bytes:
+    """The bytes of a secret file.
+
+    Raises:
+        KeyRefused: missing, empty, or readable by everyone on this machine (accepted under
+            /run/secrets, where orchestrators put secrets that way).
+    """
+    try:
+        content = path.read_bytes()
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise KeyRefused(f"{path}: {error.strerror}") from None
+    if mode & _EVERYONE and not path.resolve().is_relative_to(ORCHESTRATED):
+        raise KeyRefused(f"{path} is open to everyone on this machine: chmod 600 {path}")
+    if not content.strip():
+        raise KeyRefused(f"{path} is empty: restore it, or remove it and make a new one")
+    return content
+
+
+def load_keys(folder: Path) -> tuple[Key, ...]:
+    """Every key of the folder; none if it does not exist.
+
+    Raises:
+        KeyRefused: one of them must not be used.
+    """
+    return tuple(_load(path) for path in sorted(folder.glob("*.pem")))
+
+
+def load_shared_secret(path: Path) -> Key:
+    """The HS256 key of a secret file, trailing newline trimmed.
+
+    Raises:
+        KeyRefused: it must not be used, or is shorter than 32 bytes.
+    """
+    return key_from_secret(path.name, read_secret(path))
+
+
+def make_key(folder: Path, algorithm: str, signs_from: float = 0.0) -> str:
+    """Make a private key that only its owner may read, and return its kid.
+
+    Raises:
+        KeyRefused: it cannot be written.
+    """
+    kid = secrets.token_hex(4)
+    pem = _generate(algorithm).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    write_private(folder / f"{kid}.pem", f"signs-from: {signs_from:.0f}\n".encode() + pem)
+    return kid
+
+
+def make_shared_secret(path: Path) -> None:
+    """Make an HS256 secret of 48 random bytes.
+
+    Raises:
+        KeyRefused: it cannot be written, or is there already.
+    """
+    write_private(path, secrets.token_urlsafe(48).encode() + b"\n")
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a new file, never over another, that only its owner may read.
+
+    Raises:
+        KeyRefused: it is there already, or cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise KeyRefused(f"{path}: {error.strerror}") from None
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+
+
+def _load(path: Path) -> Key:
+    if not _KID.fullmatch(path.stem):
+        raise KeyRefused(f"{path}: a kid is 1 to 64 letters, digits, `_` or `-`: rename the file")
+    content = read_secret(path)
+    said = _SIGNS_FROM.search(content)
+    return key_from_pem(path.stem, content, float(said[1]) if said else 0.0)
+
+
+def _generate(algorithm: str) -> PrivateKey:
+    if algorithm == "RS256":
+        return generate_rsa(public_exponent=65537, key_size=3072)
+    if algorithm == "EdDSA":
+        return Ed25519PrivateKey.generate()
+    return generate_ec(SECP256R1())

@@ -1,0 +1,74 @@
+"""Trusted backends: what each may do, and the file that keeps them."""
+
+from pathlib import Path
+
+import pytest
+
+from authgw.identity.clients import ClientsRefused, add_client, load_clients
+
+
+def test_an_added_client_is_known_by_its_secret_only(tmp_path: Path) -> None:
+    path = tmp_path / "clients.yml"
+    secret = add_client(path, "shop", subjects="cust-*", groups=("users", "team-*"))
+    other = add_client(path, "blog", subjects=None, groups=())
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert secret not in path.read_text()
+    clients = load_clients(path)
+    shop, blog = clients.verify("shop", secret), clients.verify("blog", other)
+    assert shop is not None
+    assert blog is not None
+    assert clients.verify("shop", other) is None
+    assert clients.verify("nobody", secret) is None
+    assert clients.verify("shop", "\ud800") is None
+    assert shop.may_open("cust-1")
+    assert not shop.may_open("staff-1")
+    assert shop.may_grant("team-a")
+    assert not shop.may_grant("admins")
+    # Both rights are none until given.
+    assert not blog.may_open("1")
+    assert not blog.may_grant("users")
+
+
+def test_networks_bind_a_client(tmp_path: Path) -> None:
+    path = tmp_path / "clients.yml"
+    secret = add_client(path, "shop", subjects="*", groups=())
+    path.write_text(path.read_text() + "  from: [10.0.0.0/8]\n")
+    shop = load_clients(path).verify("shop", secret)
+    assert shop is not None
+    assert shop.may_come_from("10.1.2.3")
+    assert not shop.may_come_from("192.0.2.1")
+    assert not shop.may_come_from("unknown")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("shop: {}", "secret_sha256: Field required"),
+        ("shop: {secret_sha256: hush}", "should match pattern"),
+        (f"shop: {{secret_sha256: {'0' * 64}, form: []}}", "form: Extra inputs"),
+        (f"shop: {{secret_sha256: '{'0' * 64}', from: [nowhere]}}", "from.0"),
+        ("shop", "valid dictionary"),
+        ("{", "is not YAML"),
+    ],
+)
+def test_a_broken_file_is_refused_without_repeating_it(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    path = tmp_path / "clients.yml"
+    path.write_text(text)
+    with pytest.raises(ClientsRefused, match=said) as caught:
+        load_clients(path)
+    assert "hush" not in str(caught.value)
+
+
+def test_files_and_ids_that_cannot_be_used(tmp_path: Path) -> None:
+    with pytest.raises(ClientsRefused, match="Is a directory"):
+        load_clients(tmp_path)
+    with pytest.raises(ClientsRefused, match="No such file"):
+        add_client(tmp_path / "no" / "clients.yml", "shop", subjects="*", groups=())
+    with pytest.raises(ClientsRefused, match="1 to 64"):
+        add_client(tmp_path / "clients.yml", "a:b", subjects="*", groups=())
+    add_client(tmp_path / "clients.yml", "shop", subjects="*", groups=())
+    with pytest.raises(ClientsRefused, match="choose another id"):
+        add_client(tmp_path / "clients.yml", "shop", subjects="*", groups=())
+    assert load_clients(tmp_path / "absent.yml").verify("a", "b") is None

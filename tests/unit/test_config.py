@@ -1,0 +1,156 @@
+"""Configuration: what loads, and how every mistake is named."""
+
+from pathlib import Path
+
+import pytest
+
+from authgw.config import ConfigError, Loaded, load, seconds
+
+SEED = """\
+server:
+  port: 8080
+  max_processors: 2
+
+logging:
+  mode: text # text or json
+  level: debug
+
+cache:
+  host: cache
+  port: 6379
+
+auth:
+  issuer: jwt-microservice
+  access_lifetime: 15m
+  refresh_lifetime: 720h
+  auto_logout: 24h
+  passwords:
+    min_length: 8
+"""
+
+
+def loaded(folder: Path, text: str, **environ: str) -> Loaded:
+    file = folder / "config.yml"
+    file.write_text(text)
+    return load(file, environ)
+
+
+def problems(folder: Path, text: str, **environ: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        loaded(folder, text, **environ)
+    return caught.value.problems
+
+
+def test_the_seeds_configuration_means_the_same(tmp_path: Path) -> None:
+    got = loaded(tmp_path, SEED)
+    settings = got.settings
+    assert settings.server.port == 8080
+    assert (settings.logging.mode, settings.logging.level) == ("text", "debug")
+    assert settings.cache.address == "redis://cache:6379/0"
+    assert settings.auth.issuer == "jwt-microservice"
+    assert settings.auth.access_lifetime == 15 * 60
+    assert settings.auth.refresh_lifetime == 720 * 3600
+    assert settings.auth.auto_logout == 24 * 3600
+    assert settings.auth.passwords.min_length == 8
+    assert len(got.warnings) == 1
+    assert "config.yml:3: server.max_processors" in got.warnings[0]
+
+
+def test_everything_wrong_is_said_at_once_with_its_line(tmp_path: Path) -> None:
+    said = problems(
+        tmp_path,
+        "server:\n  prot: 1\n  port: '80'\n  trusted_proxies: [10.0.0.0/8, nonsense]\n"
+        "auth:\n  access_lifetime: 15\n  open_login: maybe\nlogin: {}\n",
+        AUTHGW_LOGGING__LEVEL="loud",
+    )
+    assert len(said) == 7
+    text = "\n".join(said)
+    assert "config.yml:2: server.prot: unknown key: did you mean port?" in text
+    assert "config.yml:3: server.port:" in text
+    assert "config.yml:4: server.trusted_proxies.1:" in text
+    assert "config.yml:6: auth.access_lifetime: is not a duration" in text
+    assert "config.yml:7: auth.open_login:" in text
+    assert "config.yml:8: login: unknown key" in text
+    assert "AUTHGW_LOGGING__LEVEL: logging.level:" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("cache: {url: 'redis://a', host: b}", "cannot stand beside cache.host"),
+        ("cache: {port: 1}", "needs cache.host"),
+        ("cache: {password_file: x}", "is for Redis"),
+        ("cache: {url: 'http://a'}", "is not a store"),
+        ("cache: {url: 'embedded:///'}", "names no file"),
+        ("cache: {url: 'embedded://var/a.db'}", "three slashes"),
+        ("auth: {secret_file: x}", "is for HS256"),
+        ("auth: {access_lifetime: 2h, refresh_lifetime: 1h}", "longer than auth.refresh_lifetime"),
+        ("auth: {refresh_lifetime: 9999h}", "longer than auth.session_max"),
+        ("auth: {access_lifetime: 0}", "greater than 0"),
+        ("auth: {max_sessions: 0}", "greater than or equal to 1"),
+        ("auth: {max_sessions: true}", "valid integer"),
+        ("headers: {user: Remote-Groups}", "two of the names are the same"),
+        ("headers: {user: 'X_User'}", "not a header name"),
+        ("server:", "must be a section"),
+        ("rules: []", "unknown key"),
+        ("- a", "must be sections"),
+        ("just text", "must be sections"),
+        ("server: {port: 1}\nserver: {port: 2}", "config.yml:2: server: stands twice"),
+        ("server: {port: 1\n", "is not YAML"),
+        ("server: !!python/object:os.system x", "is not YAML"),
+        ("? [a, b]\n: 1", "config"),
+        ("\x00", "is not YAML"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, text: str, said: str) -> None:
+    assert said in "\n".join(problems(tmp_path, text))
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        load(tmp_path / "absent.yml", {})
+    (tmp_path / "config.yml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load(tmp_path / "config.yml", {})
+
+
+def test_the_environment_wins_and_no_value_of_it_is_repeated(tmp_path: Path) -> None:
+    got = loaded(
+        tmp_path,
+        "server: {port: 1}",
+        AUTHGW_SERVER__PORT="9000",
+        AUTHGW_SERVER__TRUSTED_PROXIES="[unix]",
+        AUTHGW_AUTH__PASSWORDS__MIN_LENGTH="12",
+        AUTHGW_CACHE__URL="redis://:hush@cache/0",
+        AUTHGW_HOME="/no/setting",
+    )
+    assert got.settings.server.port == 9000
+    assert got.settings.server.trusted_proxies == ("unix",)
+    assert got.settings.auth.passwords.min_length == 12
+    assert "hush" not in repr(got)
+    for value in ("sekret://:hush@cache", "{hush", "[hush]"):
+        assert "hush" not in "\n".join(problems(tmp_path, "", AUTHGW_CACHE__URL=value))
+    assert "AUTHGW_SERVER__PROT" in problems(tmp_path, "", AUTHGW_SERVER__PROT="1")[0]
+    assert "no section" in problems(tmp_path, "server: 1", AUTHGW_SERVER__PORT="1")[0]
+
+
+def test_without_a_file_the_defaults_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    got = load(None, {})
+    assert got.settings.cache.is_embedded
+    assert got.path("var/x") == tmp_path / "var/x"
+    assert got.path("/abs") == Path("/abs")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [("15m", 900), ("720h", 2592000), ("1h30m", 5400), ("1.5s", 1.5), ("300ms", 0.3), (0, 0)],
+)
+def test_durations(text: object, wanted: float) -> None:
+    assert seconds(text) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("text", ["", "15", 15, "m", "-1h", "1h ", "1y", None, True, False, "1e3s"])
+def test_what_is_no_duration(text: object) -> None:
+    with pytest.raises(ValueError, match="is not a duration"):
+        seconds(text)

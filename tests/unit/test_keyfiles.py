@@ -1,0 +1,70 @@
+"""Key and secret files: how they are made and every reason to refuse one."""
+
+from pathlib import Path
+
+import pytest
+
+from authgw import keyfiles
+from authgw.core.keys import KeyRefused
+from authgw.keyfiles import load_keys, load_shared_secret, make_key, make_shared_secret
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "RS256", "EdDSA"])
+def test_a_made_key_is_private_and_loads(tmp_path: Path, algorithm: str) -> None:
+    kid = make_key(tmp_path / "keys", algorithm, 1_800_000_000.0)
+    path = tmp_path / "keys" / f"{kid}.pem"
+    assert path.stat().st_mode & 0o777 == 0o600
+    (key,) = load_keys(tmp_path / "keys")
+    assert (key.kid, key.algorithm, key.signs_from) == (kid, algorithm, 1_800_000_000.0)
+
+
+def test_a_key_without_a_date_signs_at_once(tmp_path: Path) -> None:
+    kid = make_key(tmp_path, "ES256")
+    path = tmp_path / f"{kid}.pem"
+    path.write_bytes(path.read_bytes().partition(b"\n")[2])
+    assert load_keys(tmp_path)[0].signs_from == 0.0
+    assert load_keys(tmp_path / "absent") == ()
+
+
+def test_a_made_secret_is_private_and_loads(tmp_path: Path) -> None:
+    make_shared_secret(tmp_path / "jwt_key")
+    assert (tmp_path / "jwt_key").stat().st_mode & 0o777 == 0o600
+    assert load_shared_secret(tmp_path / "jwt_key").algorithm == "HS256"
+    with pytest.raises(KeyRefused, match="File exists"):
+        make_shared_secret(tmp_path / "jwt_key")
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "said"),
+    [
+        (b"x" * 40, 0o644, "open to everyone.*chmod 600"),
+        (b"x" * 40, 0o602, "open to everyone"),
+        (b"", 0o600, "is empty"),
+        (b"\n\n", 0o600, "is empty"),
+        (b"short\n", 0o600, "at least 32 bytes, this has 5"),
+    ],
+)
+def test_refused_secrets(tmp_path: Path, content: bytes, mode: int, said: str) -> None:
+    path = tmp_path / "jwt_key"
+    path.write_bytes(content)
+    path.chmod(mode)
+    with pytest.raises(KeyRefused, match=said):
+        load_shared_secret(path)
+
+
+def test_orchestrators_may_leave_secrets_readable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "jwt_key"
+    path.write_bytes(b"x" * 40)
+    path.chmod(0o644)
+    monkeypatch.setattr(keyfiles, "ORCHESTRATED", tmp_path)
+    assert load_shared_secret(path)
+
+
+def test_a_missing_secret_and_a_bad_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(KeyRefused, match="No such file"):
+        load_shared_secret(tmp_path / "absent")
+    (tmp_path / "a b.pem").write_text("x")
+    with pytest.raises(KeyRefused, match="rename the file"):
+        load_keys(tmp_path)
