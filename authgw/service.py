@@ -106,7 +106,7 @@ class Sessions:
             decided = self._decide(seen, token, fresh)
             if decided.outcome is Outcome.REUSED:
                 await self._store.revoke(token.sid)
-                raise RefreshReused
+                raise RefreshReused(sub=token.sub, sid=token.sid)
             if decided.session is seen.session:
                 return self._pair(decided.session, seen.now)
             other = await self._store.replace(seen, decided.session)
@@ -115,7 +115,7 @@ class Sessions:
             seen = other
         raise StoreUnavailable("the session changed under every attempt")
 
-    async def log_out_by_access(self, text: str, *, everywhere: bool = False) -> None:
+    async def log_out_by_access(self, text: str, *, everywhere: bool = False) -> Token:
         """End the session of an access token, which may have expired; gone already is fine.
 
         Raises:
@@ -123,8 +123,9 @@ class Sessions:
         """
         token = self._issuer.verify(text, TokenType.ACCESS, now=self._clock(), allow_expired=True)
         await self._end(token, everywhere)
+        return token
 
-    async def log_out_by_refresh(self, text: str, *, everywhere: bool = False) -> None:
+    async def log_out_by_refresh(self, text: str, *, everywhere: bool = False) -> Token:
         """End the session of a current refresh token; gone already is fine.
 
         Raises:
@@ -139,8 +140,34 @@ class Sessions:
             outcome = Outcome.REPEATED
         if outcome is Outcome.REUSED:
             await self._store.revoke(token.sid)
-            raise RefreshReused
+            raise RefreshReused(sub=token.sub, sid=token.sid)
         await self._end(token, everywhere)
+        return token
+
+    async def sessions_from(self, source: str, sub: str) -> tuple[Session, ...]:
+        """The live sessions of a subject that this source opened, oldest first.
+
+        Raises:
+            StoreUnavailable: nobody can say now.
+        """
+        found = await self._store.sessions_of(sub)
+        now = self._clock()
+        return tuple(one for one in found if one.source == source and now < one.expires_at)
+
+    async def revoke_from(self, source: str, *, sub: str = "", sid: str = "") -> tuple[str, ...]:
+        """End a subject's sessions, or one by `sid`, if this source opened them; return sids.
+
+        Raises:
+            StoreUnavailable: some of them may still be alive.
+        """
+        if sid:
+            session = (await self._store.read(sid)).session
+            mine = session is not None and session.source == source
+            return (sid,) if mine and await self._store.revoke(sid) else ()
+        found = await self.sessions_from(source, sub)
+        for one in found:
+            await self._store.revoke(one.sid)
+        return tuple(one.sid for one in found)
 
     async def settle(self) -> None:
         """Wait for the small writes that answers did not wait for."""

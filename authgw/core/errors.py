@@ -34,6 +34,26 @@ REASONS: dict[str, Reason] = {
     "refresh_reused": Reason(
         401, "the refresh token was used before; its session is revoked", "log in"
     ),
+    "client_unknown": Reason(
+        401, "client id or secret is missing or wrong", "send them by HTTP Basic"
+    ),
+    "too_many_failures": Reason(
+        429, "too many wrong secrets from this address", "wait as Retry-After says"
+    ),
+    "client_forbidden": Reason(
+        403, "the client may not do this", "widen its entry in the clients file"
+    ),
+    "body_malformed": Reason(400, "the body is not what this endpoint takes", "correct the body"),
+    "body_too_large": Reason(413, "the body is over 16 KiB", "send less"),
+    "body_unsupported": Reason(
+        415, "the body is not plain application/json", "send Content-Type: application/json"
+    ),
+    "credentials_conflict": Reason(
+        400, "the token came in the header and in the body", "send one of the two"
+    ),
+    "not_found": Reason(404, "there is no such page", "check the path"),
+    "method_not_allowed": Reason(405, "this page takes other methods", "see Allow"),
+    "internal_error": Reason(500, "authgw failed; its log says why", "retry"),
     "untrusted_proxy": Reason(
         403,
         "headers about an original request came from a peer outside server.trusted_proxies",
@@ -64,12 +84,17 @@ REASONS: dict[str, Reason] = {
 
 
 class AuthgwError(Exception):
-    """A refusal with a stable `code` from `REASONS`; `detail` never holds a secret."""
+    """A refusal with a stable `code` from `REASONS`; `detail` never holds a secret.
+
+    `sub` and `sid` name the session that it ended, if it ended one.
+    """
 
     code = "token_invalid"
 
-    def __init__(self, detail: str = "") -> None:
+    def __init__(self, detail: str = "", *, sub: str = "", sid: str = "") -> None:
         self.detail = detail or REASONS[self.code].meaning
+        self.sub = sub
+        self.sid = sid
         super().__init__(f"{self.code}: {self.detail}")
 
     @property
@@ -144,3 +169,37 @@ class WrongDialect(AuthgwError):
 
 class StoreUnavailable(AuthgwError):
     code = "store_unavailable"
+
+
+class ClientUnknown(AuthgwError):
+    code = "client_unknown"
+
+
+class TooManyFailures(AuthgwError):
+    """`retry_after` is in seconds."""
+
+    code = "too_many_failures"
+
+    def __init__(self, retry_after: float) -> None:
+        self.retry_after = retry_after
+        super().__init__()
+
+
+class ClientForbidden(AuthgwError):
+    code = "client_forbidden"
+
+
+class BodyMalformed(AuthgwError):
+    code = "body_malformed"
+
+
+class BodyTooLarge(AuthgwError):
+    code = "body_too_large"
+
+
+class BodyUnsupported(AuthgwError):
+    code = "body_unsupported"
+
+
+class CredentialsConflict(AuthgwError):
+    code = "credentials_conflict"

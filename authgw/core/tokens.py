@@ -6,7 +6,6 @@ what the transport demands.
 
 import base64
 import binascii
-import json
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -22,6 +21,7 @@ from authgw.core.errors import (
 )
 from authgw.core.keys import Key, KeyRing
 from authgw.core.sessions import Session
+from authgw.core.strict_json import read_object
 
 MAX_TOKEN_BYTES = 4096
 LEEWAY = 5.0  # seconds
@@ -153,25 +153,9 @@ def _canonical(part: str) -> bytes:
 
 def _json_object(raw: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(
-            raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
-        )
-    except (ValueError, RecursionError):
+        return read_object(raw)
+    except ValueError:
         raise TokenMalformed from None
-    if not isinstance(value, dict):
-        raise TokenMalformed
-    return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("duplicate key")
-    return members
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _checked(header: dict[str, Any], claims: dict[str, Any], kind: TokenType) -> Token:

@@ -52,7 +52,7 @@ def render(decision: Decision, identity: IdentityHeaders) -> Reply:
         return Reply(200, (*_identity(decision.principal, identity), _NO_STORE))
     headers = (("X-Authgw-Reason", decision.reason), _NO_STORE)
     if decision.verdict is Verdict.LOGIN:
-        return Reply(401, (("WWW-Authenticate", _challenge(decision.reason)), *headers))
+        return Reply(401, (("WWW-Authenticate", challenge(decision.reason)), *headers))
     return Reply(503 if REASONS[decision.reason].status == 503 else 403, headers)
 
 
@@ -69,7 +69,8 @@ def _identity(
     return tuple(zip(identity.names, said, strict=True))
 
 
-def _challenge(reason: str) -> str:
+def challenge(reason: str) -> str:
+    """The WWW-Authenticate of a 401 for this reason (RFC 6750 section 3)."""
     # RFC 6750 section 3.1: no error code when no credentials were sent.
     if reason == "token_missing":
         return 'Bearer realm="authgw"'

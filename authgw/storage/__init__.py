@@ -1,1 +1,5 @@
-"""Where sessions are kept: shells around the SessionStore protocol."""
+"""Where sessions live."""
+
+
+class StoreRefused(ValueError):
+    """A store that must not be used as it is; the message says why and what to do."""

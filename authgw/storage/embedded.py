@@ -17,6 +17,7 @@ import aiosqlite
 
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, Snapshot, dump, load, subject_hash
+from authgw.storage import StoreRefused
 
 DEADLINE = 1.0  # seconds for one operation, its turn included: a disk may have to sync
 _SCHEMA_VERSION = 1
@@ -41,10 +42,6 @@ CREATE TABLE IF NOT EXISTS counters (
 """
 
 T = TypeVar("T")
-
-
-class StoreRefused(ValueError):
-    """A store that must not be used as it is; the message says why and what to do."""
 
 
 class EmbeddedStore:

@@ -12,12 +12,19 @@ from typing import Any, TypeVar
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    RedisError,
+    ResponseError,
+)
 
 from authgw.core.errors import SessionEnded, StoreUnavailable
 from authgw.core.sessions import Session, Snapshot, dump, hash_of_sid, load, subject_hash
+from authgw.storage import StoreRefused
 
 DEADLINE = 0.25  # seconds for one operation, waiting for a connection included
+_CHECK_DEADLINE = 2.0  # seconds for the questions at start
 ENDED_CHANNEL = "authgw:ended"
 _POOL = 64
 
@@ -76,10 +83,11 @@ return {count, redis.call('PTTL', KEYS[1])}
 T = TypeVar("T")
 
 
-def connect(url: str) -> "Redis":
+def connect(url: str, password: str | None = None) -> "Redis":
     """A client of `redis://` or `rediss://` that never repeats a command by itself."""
+    secret = {} if password is None else {"password": password}
     pool = BlockingConnectionPool.from_url(
-        url, max_connections=_POOL, timeout=None, retry=Retry(NoBackoff(), 0)
+        url, max_connections=_POOL, timeout=None, retry=Retry(NoBackoff(), 0), **secret
     )
     return Redis(connection_pool=pool)
 
@@ -154,6 +162,32 @@ class RedisStore:
         keys, args = [f"authgw:c:{subject_hash(name)}"], [max(1, int(window * 1000))]
         count, left_ms = await _bounded(lambda: self._increment(keys=keys, args=args))
         return int(count), left_ms / 1000
+
+    async def check(self) -> None:
+        """Refuse a server that would break the store's promises.
+
+        Raises:
+            StoreRefused: older than 6.2, may evict sessions, or its ACL lacks a right.
+            StoreUnavailable: it cannot be asked now.
+        """
+        try:
+            async with asyncio.timeout(_CHECK_DEADLINE):
+                info: Any = await self._client.info()
+                await self._revoke(keys=[_index("check")] * 2, args=["", ENDED_CHANNEL])
+        except NoPermissionError as error:
+            raise StoreRefused(f"Redis: {error}: grant it to authgw's user") from None
+        except AuthenticationError:
+            raise StoreRefused("Redis refuses authgw's password: see cache.password_file") from None
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StoreUnavailable(f"Redis: {type(error).__name__}") from None
+        version = str(info["redis_version"])
+        if tuple(int(part) for part in version.split(".")[:2]) < (6, 2):
+            raise StoreRefused(f"Redis {version} is too old: authgw needs 6.2 or newer")
+        if info.get("maxmemory_policy", "noeviction") != "noeviction":
+            raise StoreRefused(
+                f"Redis may evict sessions (maxmemory-policy {info['maxmemory_policy']}): "
+                "set maxmemory-policy noeviction"
+            )
 
     async def ping(self) -> None:
         """Raise StoreUnavailable unless the server answers."""

@@ -30,7 +30,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     server = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
     try:
-        _wait_for(port, folder)
+        wait_for_redis(port, folder)
         yield f"redis://127.0.0.1:{port}/0"
     finally:
         server.terminate()
@@ -57,7 +57,7 @@ async def store(
     await kept.close()
 
 
-def _wait_for(port: int, folder: Path) -> None:
+def wait_for_redis(port: int, folder: Path) -> None:
     for _ in range(200):
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()

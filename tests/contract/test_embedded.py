@@ -12,8 +12,8 @@ import pytest
 
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, new_sid
-from authgw.storage import embedded
-from authgw.storage.embedded import EmbeddedStore, StoreRefused
+from authgw.storage import StoreRefused, embedded
+from authgw.storage.embedded import EmbeddedStore
 from tests.unit.builders import a_session
 
 

@@ -1,0 +1,206 @@
+"""Wires the parts together; owns start-up and shutdown."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from aiohttp import http_parser, web
+from loguru import logger
+
+from authgw import keyfiles, log
+from authgw.config import ConfigError, Loaded
+from authgw.core.errors import StoreUnavailable
+from authgw.core.keys import Key, KeyRefused, KeyRing
+from authgw.core.model import IdentityHeaders
+from authgw.core.peers import TrustedProxies
+from authgw.core.sessions import Lifetimes
+from authgw.core.tokens import Issuer
+from authgw.identity.clients import load_clients
+from authgw.service import Sessions
+from authgw.storage.embedded import EmbeddedStore
+from authgw.storage.redis import RedisStore, connect
+from authgw.web.errors import silence_the_parser
+from authgw.web.gateway import Gateway
+from authgw.web.routes import application
+
+Store = EmbeddedStore | RedisStore
+_SETTLE = 5.0  # seconds in which load balancers learn that this replica is going
+_LINE_BYTES = 32 * 1024  # as large_client_header_buffers in nginx/http.conf
+# Longer than NGINX's 60, or NGINX would write into a connection that is being closed.
+_KEEP_ALIVE = 75.0  # seconds
+
+
+async def serve(loaded: Loaded) -> None:
+    """Run one replica until SIGTERM (drains) or SIGINT (ends at once).
+
+    Raises:
+        ConfigError, KeyRefused, ClientsRefused, StoreRefused: it must not start; they say why.
+        OSError: it cannot listen.
+    """
+    _refuse_slow_parser()
+    silence_the_parser()
+    async with _store(loaded) as store:
+        replica = _Replica(loaded, store)
+        runner = web.AppRunner(
+            application(replica.gateway),
+            access_log=None,
+            keepalive_timeout=_KEEP_ALIVE,
+            max_line_size=_LINE_BYTES,
+            max_field_size=_LINE_BYTES,
+            shutdown_timeout=loaded.settings.server.drain,
+        )
+        await runner.setup()
+        try:
+            await _listen(loaded, runner)
+            await replica.until_told_to_stop()
+        finally:
+            await runner.cleanup()
+            await replica.sessions.settle()
+
+
+def load_ring(loaded: Loaded) -> KeyRing:
+    """The keys of this configuration; the embedded store makes a missing one.
+
+    Raises:
+        KeyRefused: a key must not be used, or is missing with Redis.
+    """
+    auth = loaded.settings.auth
+    longest = max(auth.access_lifetime, auth.refresh_lifetime)
+    return KeyRing(_load_keys(loaded), longest)
+
+
+def _load_keys(loaded: Loaded) -> tuple[Key, ...]:
+    auth, embedded = loaded.settings.auth, loaded.settings.cache.is_embedded
+    if auth.algorithm == "HS256":
+        path = loaded.path(auth.secret_file)
+        if embedded and not path.exists():
+            keyfiles.make_shared_secret(path)
+        return (keyfiles.load_shared_secret(path),)
+    folder = loaded.path(auth.keys)
+    keys = keyfiles.load_keys(folder)
+    if keys:
+        return keys
+    if not embedded:
+        raise KeyRefused(
+            f"no signing key in {folder}, and replicas that share a Redis must share keys: "
+            "run `authgw key init` once"
+        )
+    keyfiles.make_key(folder, auth.algorithm)
+    return keyfiles.load_keys(folder)
+
+
+class _Replica:
+    """One running gateway: its parts, and whether it should be asked."""
+
+    def __init__(self, loaded: Loaded, store: Store) -> None:
+        settings = loaded.settings
+        auth, server, names = settings.auth, settings.server, settings.headers
+        self._drain = server.drain
+        self._store = store
+        self._draining = False
+        ring = load_ring(loaded)
+        self.sessions = Sessions(
+            store,
+            Issuer(auth.issuer, auth.audience or auth.issuer, ring),
+            Lifetimes(
+                access=auth.access_lifetime,
+                refresh=auth.refresh_lifetime,
+                session_max=auth.session_max,
+                refresh_grace=auth.refresh_grace,
+            ),
+            idle=auth.auto_logout,
+            max_sessions=auth.max_sessions,
+            clock=time.time,
+        )
+        self.gateway = Gateway(
+            sessions=self.sessions,
+            clients=load_clients(loaded.path(auth.clients)),
+            counters=store,
+            keys=ring,
+            trusted=TrustedProxies.parse(server.trusted_proxies),
+            identity=IdentityHeaders(names.user, names.groups, names.email, names.name),
+            open_login=auth.open_login,
+            record=log.record,
+            clock=time.time,
+            ready=self._why_not_ready,
+        )
+
+    async def until_told_to_stop(self) -> None:
+        """Return when it is time to close: on SIGTERM some seconds after saying so."""
+        told: asyncio.Queue[signal.Signals] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, told.put_nowait, number)
+        number = await told.get()
+        self._draining = True
+        if number == signal.SIGTERM and self._drain:
+            logger.info("Draining: not ready, still answering")
+            await asyncio.sleep(min(_SETTLE, self._drain))
+
+    async def _why_not_ready(self) -> str:
+        if self._draining:
+            return "draining"
+        try:
+            await self._store.ping()
+        except StoreUnavailable as error:
+            return error.detail
+        return ""
+
+
+@asynccontextmanager
+async def _store(loaded: Loaded) -> AsyncIterator[Store]:
+    store = await open_store(loaded)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def open_store(loaded: Loaded) -> Store:
+    """The store of this configuration; a Redis that is away for now is only warned of.
+
+    Raises:
+        StoreRefused: it must not be used as it is.
+        KeyRefused: its password file must not be used.
+    """
+    cache, auth = loaded.settings.cache, loaded.settings.auth
+    if cache.is_embedded:
+        return await EmbeddedStore.open(embedded_path(loaded), idle=auth.auto_logout)
+    password = None
+    if cache.password_file is not None:
+        password = keyfiles.read_secret(loaded.path(cache.password_file)).decode().strip()
+    client = connect(cache.address, password)
+    store = RedisStore(client, idle=auth.auto_logout, session_max=auth.session_max)
+    try:
+        await store.check()
+    except StoreUnavailable as error:
+        logger.warning(f"Not ready: {error.detail}. Answers are 503 until it is back.")
+    return store
+
+
+def embedded_path(loaded: Loaded) -> Path | None:
+    """The file of the embedded store (a fourth slash makes it absolute), None for memory."""
+    address = loaded.settings.cache.address
+    if address == "embedded://memory":
+        return None
+    return loaded.path(address.removeprefix("embedded:///"))
+
+
+async def _listen(loaded: Loaded, runner: web.AppRunner) -> None:
+    server, auth = loaded.settings.server, loaded.settings.auth
+    await web.TCPSite(runner, server.host, server.port).start()
+    for warning in loaded.warnings:
+        logger.warning(warning)
+    logger.warning("No rules: every live session may open everything that asks this gateway.")
+    if auth.open_login:
+        logger.warning("auth.open_login: whoever reaches /login becomes any user_id.")
+    logger.info(f"Listening on http://{server.host}:{server.port}")
+
+
+def _refuse_slow_parser() -> None:
+    # The pure-Python parser is laxer than llhttp about what a request is.
+    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
+        raise ConfigError(["aiohttp runs its pure-Python parser: unset AIOHTTP_NO_EXTENSIONS"])

@@ -1,0 +1,156 @@
+"""The command line."""
+
+import asyncio
+import functools
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from aiohttp import web
+
+from authgw import app, keyfiles, log, sample_upstream
+from authgw.config import ConfigError, Loaded, load
+from authgw.core.keys import KeyRefused
+from authgw.identity.clients import ClientsRefused, add_client, load_clients
+from authgw.storage import StoreRefused
+
+F = TypeVar("F", bound=Callable[..., Any])
+_REFUSALS = (ConfigError, KeyRefused, ClientsRefused, StoreRefused, OSError)
+
+
+def _plainly(command: F) -> Callable[..., Any]:
+    """Say a refusal as a sentence and end with status 1, never with a traceback."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **options: Any) -> None:
+        try:
+            command(*args, **options)
+        except _REFUSALS as error:
+            raise click.ClickException(str(error)) from None
+
+    return wrapped
+
+
+@click.group()
+@click.version_option(package_name="authgw")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="The configuration file; config.yml in this folder by default.",
+)
+@click.pass_context
+def main(context: click.Context, config: Path | None) -> None:
+    """A forward-auth gateway: who is this, and may they?"""
+    context.obj = functools.partial(load, config, os.environ)
+
+
+@main.command()
+@click.pass_obj
+@_plainly
+def serve(read: Callable[[], Loaded]) -> None:
+    """Run one replica of the gateway."""
+    loaded = read()
+    log.set_up(loaded.settings.logging.mode, loaded.settings.logging.level)
+    asyncio.run(app.serve(loaded))
+
+
+@main.group()
+def config() -> None:
+    """Look at the configuration."""
+
+
+@config.command()
+@click.pass_obj
+@_plainly
+def check(read: Callable[[], Loaded]) -> None:
+    """Say everything that is wrong with the configuration and its files."""
+    loaded = read()
+    for warning in loaded.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    auth = loaded.settings.auth
+    load_clients(loaded.path(auth.clients))
+    if auth.algorithm == "HS256" and loaded.path(auth.secret_file).exists():
+        keyfiles.load_shared_secret(loaded.path(auth.secret_file))
+    keyfiles.load_keys(loaded.path(auth.keys))
+    click.echo("The configuration is valid.")
+
+
+@main.group()
+def client() -> None:
+    """Trusted backends: programs that open sessions for their users."""
+
+
+@client.command("add")
+@click.argument("name")
+@click.option("--subjects", help="Which subjects it may open sessions for: a pattern such as '*'.")
+@click.option("--groups", default="", help="Which groups it may grant, separated by commas.")
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path),
+    help="Write NAME:SECRET to this file instead of printing it.",
+)
+@click.pass_obj
+@_plainly
+def client_add(
+    read: Callable[[], Loaded], name: str, subjects: str | None, groups: str, save: Path | None
+) -> None:
+    """Add a trusted backend and print its secret, once."""
+    loaded = read()
+    if save is not None and save.exists():
+        raise click.ClickException(f"{save} is there already: choose another file")
+    path = loaded.path(loaded.settings.auth.clients)
+    granted = tuple(group for group in groups.split(",") if group)
+    secret = add_client(path, name, subjects=subjects, groups=granted)
+    if save is None:
+        click.echo(f"{name}:{secret}")
+    else:
+        keyfiles.write_private(save, f"{name}:{secret}\n".encode())
+    click.echo("Restart the gateway to let it in.", err=True)
+
+
+@main.group()
+def key() -> None:
+    """Signing keys."""
+
+
+@key.command("init")
+@click.pass_obj
+@_plainly
+def key_init(read: Callable[[], Loaded]) -> None:
+    """Make the first signing key, or leave the ones that are there alone."""
+    loaded = read()
+    auth = loaded.settings.auth
+    if auth.algorithm == "HS256":
+        path = loaded.path(auth.secret_file)
+        if not path.exists():
+            keyfiles.make_shared_secret(path)
+        click.echo(f"Secret: {path}")
+        return
+    folder = loaded.path(auth.keys)
+    if not keyfiles.load_keys(folder):
+        keyfiles.make_key(folder, auth.algorithm)
+    click.echo(f"Keys: {', '.join(one.kid for one in keyfiles.load_keys(folder))} in {folder}")
+
+
+@key.command("add")
+@click.pass_obj
+@_plainly
+def key_add(read: Callable[[], Loaded]) -> None:
+    """Make the next signing key; it signs from 10 minutes after."""
+    loaded = read()
+    auth = loaded.settings.auth
+    if auth.algorithm == "HS256":
+        raise click.ClickException("an HS256 secret cannot rotate: set auth.algorithm: ES256")
+    kid = keyfiles.make_key(loaded.path(auth.keys), auth.algorithm, time.time() + keyfiles.NOTICE)
+    click.echo(f"Key {kid} signs in 10 minutes: restart every replica before then.")
+
+
+@main.command("sample-upstream")
+@click.option("--port", default=8081, show_default=True)
+def sample(port: int) -> None:
+    """Run an app to protect, which shows who it was told you are."""
+    host = os.environ.get("AUTHGW_SERVER__HOST", "127.0.0.1")
+    web.run_app(sample_upstream.application(), host=host, port=port, print=None, access_log=None)

@@ -1,0 +1,39 @@
+"""JSON read so that no two readers can disagree about what it says (RFC 8259, RFC 7493)."""
+
+import json
+from typing import Any
+
+
+def read_object(raw: bytes) -> dict[str, Any]:
+    """The one object that these UTF-8 bytes are.
+
+    Raises:
+        ValueError: anything else: duplicate keys, NaN, lone surrogates, trailing bytes, nesting
+            or numbers beyond what Python reads.
+    """
+    try:
+        value = json.loads(
+            raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
+        )
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(value, dict):
+        raise ValueError("not an object")  # noqa: TRY004  the text is wrong, not its type
+    _refuse_surrogates(value)
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a key stands twice")
+    return members
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _refuse_surrogates(value: Any) -> None:
+    # An escape such as \\ud800 alone names no character and cannot be written as UTF-8.
+    json.dumps(value, ensure_ascii=False).encode("utf-8")

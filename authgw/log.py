@@ -1,0 +1,90 @@
+"""Logs by loguru: text for people, JSON for machines, one event per line, nothing secret."""
+
+import json
+import logging
+import sys
+from datetime import UTC
+from typing import TYPE_CHECKING, TextIO
+
+from loguru import logger
+
+from authgw.audit import Event
+
+if TYPE_CHECKING:
+    from loguru import Message
+
+_LEVELS = {"login": "INFO", "logout": "INFO", "revoke": "INFO", "refresh_reuse": "WARNING"}
+# What a scanner or an expired token causes is told at debug level unless it is an operator's.
+_FOR_OPERATORS = {"untrusted_proxy", "identity_header_from_client", "wrong_dialect"}
+
+
+def set_up(mode: str, level: str, stream: TextIO = sys.stderr) -> None:
+    """Send every log line to `stream`, as `text` or `json`, from this level on."""
+    logger.remove()
+    render = _json if mode == "json" else _text
+    logger.add(
+        lambda message: _write(stream, render(message)),
+        level=level.upper(),
+        format="{message}",
+        backtrace=False,
+        diagnose=False,
+    )
+    logging.basicConfig(handlers=[_Intercept()], level=logging.WARNING, force=True)
+
+
+def record(event: Event) -> None:
+    """Write an audit event."""
+    fields = {name: getattr(event, name) for name in Event.__dataclass_fields__}
+    said = {name: value for name, value in fields.items() if value and name != "name"}
+    logger.bind(event=event.name, **said).log(_level(event), event.name)
+
+
+def _level(event: Event) -> str:
+    if event.name == "failure":
+        return "ERROR"
+    if event.name == "deny":
+        return "WARNING" if event.reason in _FOR_OPERATORS else "INFO"
+    return _LEVELS[event.name]
+
+
+def _write(stream: TextIO, line: str) -> None:
+    stream.write(line + "\n")
+    stream.flush()
+
+
+def _json(message: "Message") -> str:
+    entry = message.record
+    fields = {
+        "time": entry["time"].astimezone(UTC).isoformat(timespec="milliseconds"),
+        "level": entry["level"].name.lower(),
+        "message": entry["message"],
+        **entry["extra"],
+    }
+    return json.dumps(fields)
+
+
+def _text(message: "Message") -> str:
+    entry = message.record
+    time = entry["time"].strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    shown = [
+        f"{name}={_shown(str(value))}" for name, value in entry["extra"].items() if name != "event"
+    ]
+    words = entry["message"] if entry["message"].isprintable() else _shown(entry["message"])
+    return " ".join([time, f"{entry['level'].name:<7}", words, *shown])
+
+
+def _shown(value: str) -> str:
+    # A line break or an escape sequence from a client must not forge a line.
+    plain = value.isprintable() and not any(char in value for char in ' "=')
+    return value if plain else json.dumps(value)
+
+
+class _Intercept(logging.Handler):
+    """Libraries' own messages; of an exception only its kind, for it may quote a client."""
+
+    def emit(self, entry: logging.LogRecord) -> None:
+        kind = entry.exc_info[0] if entry.exc_info else None
+        said = entry.msg if isinstance(entry.msg, str) else type(entry.msg).__name__
+        name = f" ({kind.__name__})" if kind else ""
+        # The arguments are left out: they may hold what a client sent.
+        logger.bind(library=entry.name).log(entry.levelname, f"{said}{name}")

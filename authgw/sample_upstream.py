@@ -1,0 +1,42 @@
+"""A stand-in for a protected app: it shows who it was told you are."""
+
+from html import escape
+
+from aiohttp import web
+
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Protected page</title>
+<style>
+:root {{ color-scheme: light dark }}
+body {{ font: 1rem/1.5 system-ui, sans-serif }}
+body {{ max-width: 34rem; margin: 4rem auto; padding: 0 1rem }}
+dt {{ font-weight: 600 }} dd {{ margin: 0 0 .5rem; overflow-wrap: anywhere }}
+</style>
+<h1>Protected page</h1>
+<p>This app checks nothing itself. The gateway told it who you are:</p>
+<dl>{rows}</dl>
+</html>
+"""
+
+
+def application() -> web.Application:
+    """Answers every path and method alike; takes and counts bodies of any size."""
+    app = web.Application(client_max_size=0)
+    app.router.add_route("*", "/{path:.*}", _show)
+    return app
+
+
+async def _show(request: web.Request) -> web.Response:
+    told = {
+        name: request.headers.get(f"Remote-{name.capitalize()}", "")
+        for name in ("user", "groups", "email", "name")
+    }
+    shown = {**told, "method": request.method, "path": request.path_qs}
+    if "text/html" in request.headers.get("Accept", ""):
+        rows = "".join(
+            f"<dt>{name}</dt><dd>{escape(value) or '(none)'}</dd>" for name, value in shown.items()
+        )
+        return web.Response(text=_PAGE.format(rows=rows), content_type="text/html")
+    received = len(await request.read())
+    return web.json_response({**shown, "bytes": received})

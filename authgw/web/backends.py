@@ -1,0 +1,53 @@
+"""Who the trusted backend behind a request is (HTTP Basic, RFC 7617)."""
+
+import base64
+import binascii
+
+from aiohttp import web
+
+from authgw.core.errors import ClientForbidden, ClientUnknown, TooManyFailures
+from authgw.dialects.headers import values
+from authgw.identity.clients import TrustedBackend
+from authgw.web.gateway import GATEWAY, client_address
+
+MAX_FAILURES = 10
+WINDOW = 60.0  # seconds
+
+
+async def trusted_backend(request: web.Request) -> TrustedBackend:
+    """The client that sent its id and secret.
+
+    A right secret always counts: 256 random bits are not guessed, and nobody who fails on
+    purpose may lock the real client out.
+
+    Raises:
+        ClientUnknown: no or wrong credentials.
+        TooManyFailures: wrong ones, for the eleventh time within a minute.
+        ClientForbidden: not from this address.
+        StoreUnavailable: the failure could not be counted.
+    """
+    gateway = request.app[GATEWAY]
+    address = client_address(request)
+    client_id, secret = _basic(request)
+    backend = gateway.clients.verify(client_id, secret)
+    if backend is None:
+        name = f"client:{client_id}:{address}"
+        count, left = await gateway.counters.increment(name, WINDOW)
+        raise TooManyFailures(left) if count > MAX_FAILURES else ClientUnknown
+    if not backend.may_come_from(address):
+        raise ClientForbidden(f"client {backend.id} may not ask from {address}")
+    return backend
+
+
+def _basic(request: web.Request) -> tuple[str, str]:
+    found = values(request.raw_headers, "Authorization")
+    if len(found) != 1 or found[0][:6].lower() != b"basic ":
+        raise ClientUnknown
+    try:
+        decoded = base64.b64decode(found[0][6:].strip(), validate=True).decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError):
+        raise ClientUnknown from None
+    client_id, colon, secret = decoded.partition(":")
+    if not colon:
+        raise ClientUnknown
+    return client_id, secret

@@ -1,0 +1,98 @@
+"""Reading bodies strictly: one plain JSON object of known keys, or a clear refusal."""
+
+import re
+import unicodedata
+from typing import Any
+
+from aiohttp import web
+
+from authgw.core.errors import BodyMalformed, BodyTooLarge, BodyUnsupported
+from authgw.core.strict_json import read_object
+
+MAX_BODY_BYTES = 16 * 1024
+MAX_USER_ID = 2**63 - 1
+_MAX_TEXT_BYTES = 255
+_MAX_GROUPS_BYTES = 4096
+_GROUP = re.compile(r"[A-Za-z0-9._:@/-]{1,64}")
+# Controls, surrogates, line and paragraph separators: no header can carry them safely.
+_UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
+
+
+async def read_body(request: web.Request, *known: str) -> dict[str, Any]:
+    """The JSON object of a request; an absent body is an empty one.
+
+    Raises:
+        BodyUnsupported: not application/json, or compressed.
+        BodyTooLarge: over 16 KiB.
+        BodyMalformed: not one JSON object, or one with keys that are not `known`.
+    """
+    length = request.content_length
+    if length is not None and length > MAX_BODY_BYTES:
+        raise BodyTooLarge
+    if not request.body_exists or length == 0:
+        return {}
+    if request.content_type != "application/json" or "Content-Encoding" in request.headers:
+        raise BodyUnsupported
+    try:
+        body = read_object(await request.read())
+    except ValueError:
+        raise BodyMalformed("the body is not one JSON object") from None
+    unknown = sorted(set(body) - set(known))
+    if unknown:
+        raise BodyMalformed(f"unknown key; this endpoint takes {', '.join(known)}")
+    return body
+
+
+def user_id(value: Any) -> int:
+    """An integer from 1 to 2^63-1, exactly.
+
+    Raises:
+        BodyMalformed: anything else: true, 1.0 and "7" are no user ids.
+    """
+    if type(value) is not int or not 1 <= value <= MAX_USER_ID:
+        raise BodyMalformed("user_id must be an integer from 1 to 9223372036854775807")
+    return value
+
+
+def text(body: dict[str, Any], key: str) -> str:
+    """A text of this body that a header can carry; absent is empty.
+
+    Raises:
+        BodyMalformed: no text, over 255 bytes, with control characters or spaces at its edges.
+    """
+    value = body.get(key, "")
+    if not isinstance(value, str):
+        raise BodyMalformed(f"{key} must be a string")
+    if len(value.encode()) > _MAX_TEXT_BYTES or value != value.strip():
+        raise BodyMalformed(f"{key} must be at most 255 bytes without spaces at its edges")
+    if any(unicodedata.category(char) in _UNPRINTABLE for char in value):
+        raise BodyMalformed(f"{key} holds a control character")
+    return value
+
+
+def groups(body: dict[str, Any]) -> tuple[str, ...]:
+    """The group names of this body.
+
+    Raises:
+        BodyMalformed: not a list of names, or over 4,096 bytes together.
+    """
+    value = body.get("groups", [])
+    if not isinstance(value, list) or not all(
+        isinstance(name, str) and _GROUP.fullmatch(name) for name in value
+    ):
+        raise BodyMalformed("groups must be a list of names of A-Z a-z 0-9 . _ : @ / - (1 to 64)")
+    if sum(len(name) + 1 for name in value) > _MAX_GROUPS_BYTES:
+        raise BodyMalformed("groups are over 4096 bytes together")
+    return tuple(value)
+
+
+def flag(body: dict[str, Any], key: str) -> bool:
+    """A boolean of this body; absent is false.
+
+    Raises:
+        BodyMalformed: anything but true or false.
+    """
+    value = body.get(key, False)
+    if not isinstance(value, bool):
+        raise BodyMalformed(f"{key} must be true or false")
+    return value

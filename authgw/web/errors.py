@@ -1,0 +1,103 @@
+"""Every refusal as application/problem+json (RFC 9457), and no word of what was received."""
+
+import json
+import math
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from authgw.core.errors import REASONS, AuthgwError, TooManyFailures
+from authgw.dialects.nginx import challenge
+from authgw.web.gateway import record, request_id
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn whatever a handler raises into one answer; what nobody foresaw is a 500."""
+    try:
+        return await handler(request)
+    except AuthgwError as error:
+        return refusal(request, error)
+    except web.HTTPMethodNotAllowed as error:
+        allow = ",".join(sorted(error.allowed_methods))
+        return problem(request, "method_not_allowed", headers={"Allow": allow})
+    except web.HTTPRequestEntityTooLarge:
+        return problem(request, "body_too_large")
+    except web.HTTPException:
+        return problem(request, "not_found")
+    except Exception as error:
+        # Its message may hold what a client sent; where it was raised says enough.
+        record(request, "failure", reason="internal_error", detail=_whereabouts(error))
+        return problem(request, "internal_error")
+
+
+def refusal(request: web.Request, error: AuthgwError) -> web.Response:
+    """The answer to a refusal, which is recorded."""
+    record(
+        request,
+        "refresh_reuse" if error.code == "refresh_reused" else "deny",
+        sub=error.sub,
+        sid=error.sid,
+        reason=error.code,
+        detail=error.detail,
+    )
+    headers = {}
+    if error.status == 401:
+        basic = error.code == "client_unknown"
+        headers["WWW-Authenticate"] = 'Basic realm="authgw"' if basic else challenge(error.code)
+    if error.status == 503:
+        headers["Retry-After"] = "1"
+    if isinstance(error, TooManyFailures):
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
+    return problem(request, error.code, error.detail, headers)
+
+
+def problem(
+    request: web.Request, code: str, detail: str = "", headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """A problem document of this code, as REASONS describes it."""
+    reason = REASONS[code]
+    body = {
+        "type": "about:blank",
+        "title": reason.meaning,
+        "status": reason.status,
+        "code": code,
+        "detail": detail or reason.remedy,
+        "request_id": request_id(request),
+    }
+    said = {"X-Authgw-Reason": code, "X-Request-ID": request_id(request)}
+    return web.Response(
+        status=reason.status,
+        text=json.dumps(body),
+        content_type="application/problem+json",
+        headers={**NO_STORE, **said, **(headers or {})},
+    )
+
+
+def silence_the_parser() -> None:
+    """What aiohttp's parser refuses is a bare 400: aiohttp would repeat the line to client and log.
+
+    It offers no setting for this; `handle_error` is where it makes both.
+    """
+
+    def bare(
+        self: RequestHandler, request: web.BaseRequest, status: int = 500, *_: object
+    ) -> web.Response:
+        response = web.Response(status=status, headers=NO_STORE)
+        response.force_close()
+        return response
+
+    setattr(RequestHandler, "handle_error", bare)  # noqa: B010  mypy refuses the assignment
+
+
+def _whereabouts(error: BaseException) -> str:
+    trace, place = error.__traceback__, ""
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        place = f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno} {code.co_name}"
+        trace = trace.tb_next
+    return f"{type(error).__name__} at {place}"

@@ -1,0 +1,79 @@
+"""What every handler needs, and what it may know about who is asking."""
+
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from authgw.audit import Event, Record
+from authgw.core.counters import Counters
+from authgw.core.keys import KeyRing
+from authgw.core.model import IdentityHeaders
+from authgw.core.peers import UNIX, TrustedProxies
+from authgw.dialects.headers import values
+from authgw.identity.clients import Clients
+from authgw.service import Sessions
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The parts that handlers use; `ready` says why not, or nothing when all is well."""
+
+    sessions: Sessions
+    clients: Clients
+    counters: Counters
+    keys: KeyRing
+    trusted: TrustedProxies
+    identity: IdentityHeaders
+    open_login: bool
+    record: Record
+    clock: Callable[[], float]
+    ready: Callable[[], Awaitable[str]]
+
+
+GATEWAY = web.AppKey("gateway", Gateway)
+_ID = web.RequestKey("request_id", str)
+
+
+def peer_of(request: web.Request) -> str:
+    """The address of the peer, or `unix`: a unix socket's peer has none."""
+    return request.remote or UNIX
+
+
+def client_address(request: web.Request) -> str:
+    """Whose request this is, as far as trusted proxies say."""
+    forwarded = values(request.raw_headers, "X-Forwarded-For")
+    lines = tuple(line.decode("latin-1") for line in forwarded)
+    return request.app[GATEWAY].trusted.client_address(peer_of(request), lines)
+
+
+def request_id(request: web.Request) -> str:
+    """The trusted proxy's X-Request-ID, else one of our own."""
+    known = request.get(_ID)
+    if known is None:
+        known = request[_ID] = _given_id(request) or secrets.token_hex(8)
+    return known
+
+
+def record(
+    request: web.Request,
+    name: str,
+    *,
+    sub: str = "",
+    sid: str = "",
+    reason: str = "",
+    detail: str = "",
+) -> None:
+    """Record an event about this request."""
+    event = Event(name, request_id(request), client_address(request), sub, sid, reason, detail)
+    request.app[GATEWAY].record(event)
+
+
+def _given_id(request: web.Request) -> str:
+    given = request.headers.get("X-Request-ID", "")
+    trusted = request.app[GATEWAY].trusted.trusts(peer_of(request))
+    return given if trusted and _REQUEST_ID.fullmatch(given) else ""

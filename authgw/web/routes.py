@@ -1,0 +1,30 @@
+"""Which path leads where."""
+
+from aiohttp import web
+
+from authgw.web import ops, tokens
+from authgw.web.authenticate import authenticate
+from authgw.web.bodies import MAX_BODY_BYTES
+from authgw.web.errors import problems
+from authgw.web.gateway import GATEWAY, Gateway
+
+
+def application(gateway: Gateway) -> web.Application:
+    """The whole HTTP surface over these parts."""
+    app = web.Application(middlewares=[problems], client_max_size=MAX_BODY_BYTES)
+    app[GATEWAY] = gateway
+    app.add_routes(
+        [
+            web.get("/ping", ops.ping),
+            web.get("/healthz", ops.healthz),
+            web.get("/readyz", ops.readyz),
+            web.get("/.well-known/jwks.json", ops.jwks),
+            web.post("/login", tokens.login),
+            web.post("/refresh", tokens.refresh),
+            web.post("/logout", tokens.logout),
+            web.post("/revoke", tokens.revoke),
+            web.get("/sessions", tokens.sessions),
+            web.get("/authenticate", authenticate),
+        ]
+    )
+    return app

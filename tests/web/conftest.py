@@ -1,0 +1,112 @@
+"""The HTTP surface over a store in memory, spoken to by a real client on loopback."""
+
+import secrets
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientResponse, encode_basic_auth, web
+from aiohttp.test_utils import TestClient, TestServer
+
+from authgw.audit import Event
+from authgw.core.model import IdentityHeaders
+from authgw.core.peers import TrustedProxies
+from authgw.identity.clients import add_client, load_clients
+from authgw.service import Sessions
+from authgw.storage.embedded import EmbeddedStore
+from authgw.web.errors import silence_the_parser
+from authgw.web.gateway import Gateway
+from authgw.web.routes import application
+from tests.unit.builders import KEY, LIVES, an_issuer
+
+ORIGINAL = {
+    "X-Original-URL": "https://app.example.com/a?b=c",
+    "X-Original-Host": "app.example.com",
+    "X-Original-Method": "GET",
+}
+
+
+@dataclass
+class Surface:
+    """A running gateway: its client, its parts, the events that it recorded."""
+
+    client: TestClient[web.Request, web.Application]
+    store: EmbeddedStore
+    shop: dict[str, str]
+    blog: dict[str, str]
+    events: list[Event] = field(default_factory=list)
+
+    async def post(self, path: str, json: Any = None, **options: Any) -> ClientResponse:
+        return await self.client.post(path, json=json, **options)
+
+    async def login(self, user_id: Any = 1, **more: Any) -> dict[str, Any]:
+        answer = await self.post("/login", {"user_id": user_id, **more}, headers=self.shop)
+        assert answer.status == 200, await answer.text()
+        pair: dict[str, Any] = await answer.json()
+        return pair
+
+    async def check(self, access: str, **headers: str) -> ClientResponse:
+        bearer = {"Authorization": f"Bearer {access}"}
+        return await self.client.get("/authenticate", headers={**bearer, **headers})
+
+    async def status(self, access: str) -> int:
+        return (await self.check(access)).status
+
+
+def basic(name: str, secret: str) -> dict[str, str]:
+    return {"Authorization": encode_basic_auth(name, secret)}
+
+
+async def surface(
+    folder: Path, *, open_login: bool = False, trusted: tuple[str, ...] = ("127.0.0.1",)
+) -> AsyncIterator[Surface]:
+    silence_the_parser()
+    file = folder / f"{secrets.token_hex(4)}.yml"
+    shop = add_client(file, "shop", subjects="*", groups=("users", "team-*"))
+    blog = add_client(file, "blog", subjects="b-*", groups=())
+    store = await EmbeddedStore.open(None, idle=3600)
+    events: list[Event] = []
+
+    async def ready() -> str:
+        return ""
+
+    sessions = Sessions(store, an_issuer(), LIVES, idle=3600, max_sessions=5, clock=time.time)
+    gateway = Gateway(
+        sessions=sessions,
+        clients=load_clients(file),
+        counters=store,
+        keys=an_issuer(KEY).keys,
+        trusted=TrustedProxies.parse(trusted),
+        identity=IdentityHeaders(),
+        open_login=open_login,
+        record=events.append,
+        clock=time.time,
+        ready=ready,
+    )
+    server = TestServer(application(gateway))
+    await server.start_server(max_line_size=32768, max_field_size=32768)
+    async with TestClient(server) as client:
+        yield Surface(client, store, basic("shop", shop), basic("blog", blog), events)
+        await sessions.settle()
+    await store.close()
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path) -> AsyncIterator[Surface]:
+    async for running in surface(tmp_path):
+        yield running
+
+
+@pytest.fixture
+async def opened(tmp_path: Path) -> AsyncIterator[Surface]:
+    async for running in surface(tmp_path, open_login=True):
+        yield running
+
+
+@pytest.fixture
+async def distrustful(tmp_path: Path) -> AsyncIterator[Surface]:
+    async for running in surface(tmp_path, trusted=()):
+        yield running

@@ -1,0 +1,306 @@
+"""Log in, refresh, log out, revoke and list, over HTTP."""
+
+from typing import Any
+
+import pytest
+
+from tests.web.conftest import Surface, basic
+
+BAD_USER_IDS: list[Any] = [0, -1, 1.0, 1.5, True, None, "7", 2**63, 2**64, [1], {}]
+
+
+async def code_of(answer: Any) -> tuple[int, str]:
+    assert answer.content_type == "application/problem+json"
+    assert answer.headers["Cache-Control"] == "no-store"
+    body = await answer.json()
+    assert body["status"] == answer.status
+    assert body["code"] == answer.headers["X-Authgw-Reason"]
+    assert body["request_id"] == answer.headers["X-Request-ID"]
+    return answer.status, body["code"]
+
+
+async def test_the_five_calls_of_the_seed(gateway: Surface) -> None:
+    answer = await gateway.client.get("/ping")
+    assert (answer.status, await answer.text()) == (200, "pong")
+    pair = await gateway.login(1)
+    assert pair["token_type"] == "Bearer"
+    assert (pair["expires_in"], pair["refresh_expires_in"]) == (900, 3600)
+    claims = await (await gateway.check(pair["access"])).json()
+    assert {"user_id", "uid", "type", "iss", "exp", "nbf", "iat"} <= set(claims)
+    assert (claims["user_id"], claims["type"], claims["sub"]) == (1, "access", "1")
+    answer = await gateway.post("/refresh", {"refresh": pair["refresh"]})
+    assert answer.status == 200
+    new = await answer.json()
+    assert new["sid"] == pair["sid"]
+    # The seed's load test logs out with the access token from before the refresh.
+    bearer = {"Authorization": f"Bearer {pair['access']}"}
+    answer = await gateway.post("/logout", headers=bearer)
+    assert (answer.status, await answer.text()) == (200, "")
+    assert await gateway.status(new["access"]) == 401
+    names = [event.name for event in gateway.events]
+    assert names == ["login", "logout", "deny"]
+    assert {event.sid for event in gateway.events[:2]} == {pair["sid"]}
+
+
+async def test_no_set_cookie_and_no_store(gateway: Surface) -> None:
+    answer = await gateway.post("/login", {"user_id": 1}, headers=gateway.shop)
+    assert "Set-Cookie" not in answer.headers
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("number", [1, 2**53 + 1, 2**63 - 1])
+async def test_user_ids_are_exact(gateway: Surface, number: int) -> None:
+    pair = await gateway.login(number)
+    claims = await (await gateway.check(pair["access"])).json()
+    assert claims["user_id"] == number
+
+
+@pytest.mark.parametrize("value", BAD_USER_IDS)
+async def test_what_is_no_user_id(gateway: Surface, value: Any) -> None:
+    answer = await gateway.post("/login", {"user_id": value}, headers=gateway.shop)
+    assert await code_of(answer) == (400, "body_malformed")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b'"x"',
+        b"{}",
+        b'{"user_id": 1} x',
+        b'{"user_id": 1, "user_id": 2}',
+        b'{"user_id": NaN}',
+        b'{"user_id": 1e3}',
+        b'{"user_id": 1' + b"0" * 5000 + b"}",
+        b'{"user_id": 1, "who": 2}',
+        b'{"user_id": 1, "subject": "a"}',
+        b'{"subject": ""}',
+        b'{"subject": " a"}',
+        b'{"subject": "a\\n"}',
+        b'{"subject": "a\\u0000b"}',
+        b'{"subject": "\\ud800"}',
+        b'{"subject": "\xff"}',
+        b'{"subject": 7}',
+        b'{"subject": "' + b"a" * 256 + b'"}',
+        b'{"user_id": 1, "groups": "users"}',
+        b'{"user_id": 1, "groups": ["a,b"]}',
+        b'{"user_id": 1, "groups": [1]}',
+        b'{"user_id": 1, "email": "a\\r\\nX: y"}',
+        b'{"user_id": 1, "name": 1}',
+        b"[" * 10000,
+    ],
+)
+async def test_malformed_bodies(gateway: Surface, body: bytes) -> None:
+    headers = {"Content-Type": "application/json", **gateway.shop}
+    answer = await gateway.client.post("/login", data=body, headers=headers)
+    assert await code_of(answer) == (400, "body_malformed")
+
+
+async def test_too_many_groups(gateway: Surface) -> None:
+    groups = [f"team-{number:058}" for number in range(80)]
+    answer = await gateway.post("/login", {"user_id": 1, "groups": groups}, headers=gateway.shop)
+    assert await code_of(answer) == (400, "body_malformed")
+
+
+async def test_bodies_of_another_kind(gateway: Surface) -> None:
+    for path in ("/login", "/refresh", "/logout", "/revoke"):
+        big = await gateway.client.post(
+            path,
+            data=b'{"a": "' + b"x" * 20000 + b'"}',
+            headers={
+                "Content-Type": "application/json",
+                **(gateway.shop if path in ("/login", "/revoke") else {}),
+            },
+        )
+        assert await code_of(big) == (413, "body_too_large")
+    for headers in (
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+    ):
+        answer = await gateway.client.post("/refresh", data=b"x", headers=headers)
+        assert answer.status in (400, 415)
+
+
+async def chunks() -> Any:
+    for _ in range(40):
+        yield b" " * 1000
+
+
+async def test_a_chunked_body_is_bounded_too(gateway: Surface) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = await gateway.client.post("/refresh", data=chunks(), headers=headers)
+    assert await code_of(answer) == (413, "body_too_large")
+
+
+async def test_wrong_methods_and_paths(gateway: Surface) -> None:
+    for path, allowed in (("/login", "POST"), ("/ping", "GET,HEAD"), ("/authenticate", "GET,HEAD")):
+        answer = await gateway.client.put(path)
+        assert await code_of(answer) == (405, "method_not_allowed")
+        assert answer.headers["Allow"] == allowed
+    assert await code_of(await gateway.client.get("/nowhere")) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [None, "Basic", "Basic !!!", "Basic bm9jb2xvbg==", "Basic /w==", "Bearer x", "basic c2hvcDp4"],
+)
+async def test_clients_must_prove_themselves(gateway: Surface, header: str | None) -> None:
+    headers = {"Authorization": header} if header else {}
+    answer = await gateway.post("/login", {"user_id": 1}, headers=headers)
+    assert await code_of(answer) == (401, "client_unknown")
+    assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+
+
+async def test_wrong_secrets_are_counted_and_the_right_one_still_counts(gateway: Surface) -> None:
+    wrong = basic("shop", "wrong")
+    for _ in range(10):
+        answer = await gateway.post("/login", {"user_id": 1}, headers=wrong)
+        assert answer.status == 401
+    answer = await gateway.post("/login", {"user_id": 1}, headers=wrong)
+    assert await code_of(answer) == (429, "too_many_failures")
+    assert 0 < int(answer.headers["Retry-After"]) <= 60
+    await gateway.login(1)
+
+
+async def test_rights_of_a_client(gateway: Surface) -> None:
+    for body in ({"user_id": 1}, {"subject": "b-1", "groups": ["users"]}):
+        answer = await gateway.post("/login", body, headers=gateway.blog)
+        assert await code_of(answer) == (403, "client_forbidden")
+    answer = await gateway.post(
+        "/login", {"user_id": 1, "groups": ["admins"]}, headers=gateway.shop
+    )
+    assert await code_of(answer) == (403, "client_forbidden")
+    assert (await gateway.post("/login", {"subject": "b-1"}, headers=gateway.blog)).status == 200
+
+
+async def test_a_client_sees_and_ends_only_its_own(gateway: Surface) -> None:
+    pair = await (await gateway.post("/login", {"subject": "b-1"}, headers=gateway.shop)).json()
+    listed = await gateway.client.get("/sessions?subject=b-1", headers=gateway.blog)
+    assert await listed.json() == {"sessions": []}
+    for body in ({"subject": "b-1"}, {"sid": pair["sid"]}, {"sid": "x"}):
+        answer = await gateway.post("/revoke", body, headers=gateway.blog)
+        assert await answer.json() == {"revoked": []}
+    assert await gateway.status(pair["access"]) == 200
+    listed = await gateway.client.get("/sessions?subject=b-1", headers=gateway.shop)
+    assert [one["sid"] for one in (await listed.json())["sessions"]] == [pair["sid"]]
+    answer = await gateway.post("/revoke", {"sid": pair["sid"]}, headers=gateway.shop)
+    assert await answer.json() == {"revoked": [pair["sid"]]}
+    assert await gateway.status(pair["access"]) == 401
+
+
+async def test_revoke_by_user_id(gateway: Surface) -> None:
+    pairs = [await gateway.login(7) for _ in range(2)]
+    other = await gateway.login(8)
+    listed = await gateway.client.get("/sessions?user_id=7", headers=gateway.shop)
+    assert len((await listed.json())["sessions"]) == 2
+    answer = await gateway.post("/revoke", {"user_id": 7}, headers=gateway.shop)
+    assert set((await answer.json())["revoked"]) == {pair["sid"] for pair in pairs}
+    assert [await gateway.status(pair["access"]) for pair in [*pairs, other]] == [401, 401, 200]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "?user_id=+1",
+        "?user_id=1_0",
+        "?user_id=1&user_id=2",
+        "?user_id=0",
+        "?sid=x",
+        "?user_id=1&subject=2",
+    ],
+)
+async def test_malformed_queries(gateway: Surface, query: str) -> None:
+    answer = await gateway.client.get(f"/sessions{query}", headers=gateway.shop)
+    assert await code_of(answer) == (400, "body_malformed")
+
+
+async def test_malformed_revocations(gateway: Surface) -> None:
+    for body in ({}, {"sid": ""}, {"sid": "x", "user_id": 1}, {"sid": 1}):
+        answer = await gateway.post("/revoke", body, headers=gateway.shop)
+        assert await code_of(answer) == (400, "body_malformed")
+
+
+async def test_reuse_of_a_refresh_token_ends_the_session(gateway: Surface) -> None:
+    pair = await gateway.login()
+    second = await (await gateway.post("/refresh", {"refresh": pair["refresh"]})).json()
+    await gateway.post("/refresh", {"refresh": second["refresh"]})
+    answer = await gateway.post("/refresh", {"refresh": pair["refresh"]})
+    assert await code_of(answer) == (401, "refresh_reused")
+    assert await gateway.status(second["access"]) == 401
+    (event,) = [event for event in gateway.events if event.name == "refresh_reuse"]
+    assert (event.sid, event.sub) == (pair["sid"], "1")
+
+
+async def test_types_bind_transports(gateway: Surface) -> None:
+    pair = await gateway.login()
+    answer = await gateway.post("/refresh", {"refresh": pair["access"]})
+    assert await code_of(answer) == (401, "token_wrong_type")
+    assert await code_of(await gateway.check(pair["refresh"])) == (401, "token_wrong_type")
+    for body in ({}, {"refresh": 1}, {"refresh": None}):
+        assert (await code_of(await gateway.post("/refresh", body)))[0] == 400
+
+
+async def test_log_out_everywhere_and_by_refresh_token(gateway: Surface) -> None:
+    first, second, third = [await gateway.login() for _ in range(3)]
+    answer = await gateway.post("/logout", {"refresh": first["refresh"]})
+    assert answer.status == 200
+    assert [await gateway.status(one["access"]) for one in (first, second)] == [401, 200]
+    bearer = {"Authorization": f"Bearer {second['access']}"}
+    answer = await gateway.post("/logout", {"all": True}, headers=bearer)
+    assert answer.status == 200
+    assert await gateway.status(third["access"]) == 401
+    # Already gone is fine.
+    assert (await gateway.post("/logout", headers=bearer)).status == 200
+
+
+async def test_malformed_log_outs(gateway: Surface) -> None:
+    pair = await gateway.login()
+    bearer = {"Authorization": f"Bearer {pair['access']}"}
+    answer = await gateway.post("/logout", {"refresh": pair["refresh"]}, headers=bearer)
+    assert await code_of(answer) == (400, "credentials_conflict")
+    answer = await gateway.post("/logout", {"all": "yes"}, headers=bearer)
+    assert await code_of(answer) == (400, "body_malformed")
+    assert await code_of(await gateway.post("/logout")) == (401, "token_missing")
+    assert await gateway.status(pair["access"]) == 200
+
+
+async def test_an_open_door_takes_integers_only(opened: Surface) -> None:
+    answer = await opened.post("/login", {"user_id": 1})
+    assert answer.status == 200
+    for body in ({"subject": "a"}, {"user_id": 1, "groups": ["a"]}, {"user_id": 1, "email": "e"}):
+        answer = await opened.post("/login", body)
+        assert await code_of(answer) == (400, "body_malformed")
+    wrong = basic("shop", "wrong")
+    assert (await opened.post("/login", {"user_id": 1}, headers=wrong)).status == 401
+
+
+async def test_a_dead_store_is_a_503_that_loses_nothing(gateway: Surface) -> None:
+    pair = await gateway.login()
+    await gateway.store.close()
+    for answer in (
+        await gateway.check(pair["access"]),
+        await gateway.post("/refresh", {"refresh": pair["refresh"]}),
+        await gateway.post("/login", {"user_id": 1}, headers=gateway.shop),
+        await gateway.post("/logout", {"refresh": pair["refresh"]}),
+    ):
+        assert await code_of(answer) == (503, "store_unavailable")
+        assert answer.headers["Retry-After"] == "1"
+
+
+async def test_what_nobody_foresaw_is_a_500_without_a_word(
+    gateway: Surface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any) -> Any:
+        raise LookupError("a secret")
+
+    monkeypatch.setattr(gateway.store, "add", broken)
+    answer = await gateway.post("/login", {"user_id": 1}, headers=gateway.shop)
+    assert await code_of(answer) == (500, "internal_error")
+    assert "secret" not in await answer.text()
+    assert "LookupError at test_tokens.py" in gateway.events[-1].detail
+    assert "a secret" not in gateway.events[-1].detail

@@ -1,0 +1,229 @@
+"""Real processes: the gateway, an app, and NGINX with the shipped files, only ports changed."""
+
+import getpass
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract.conftest import free_port
+from tests.contract.conftest import redis_url as redis_url
+
+ROOT = Path(__file__).parents[2]
+AUTHGW = Path(sys.executable).parent / "authgw"
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def ask(
+    port: int, method: str, path: str, headers: dict[str, str] | None = None, body: Any = None
+) -> Answer:
+    """One request on a connection of its own; a body that is no bytes is sent as JSON."""
+    said = dict(headers or {})
+    if body is not None and not isinstance(body, bytes):
+        body = json.dumps(body).encode()
+        said.setdefault("Content-Type", "application/json")
+    link = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        link.request(method, path, body, {"Host": "localhost", **said})
+        answer = link.getresponse()
+        return Answer(answer.status, dict(answer.getheaders()), answer.read())
+    finally:
+        link.close()
+
+
+def wait_for(port: int, path: str = "/healthz") -> None:
+    for _ in range(300):
+        try:
+            ask(port, "GET", path)
+            return
+        except OSError:
+            time.sleep(0.03)
+    pytest.fail(f"nothing answers on port {port}")
+
+
+def authgw(folder: Path, *words: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [str(AUTHGW), *words],
+        cwd=folder,
+        env=_environ(environ),
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def _environ(extra: dict[str, str]) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AUTHGW_")}
+    return {**kept, **extra}
+
+
+@dataclass
+class Gateway:
+    """A gateway process in a folder of its own."""
+
+    folder: Path
+    port: int
+    environ: dict[str, str] = field(default_factory=dict)
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def start(self) -> None:
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(AUTHGW), "serve"],
+                cwd=self.folder,
+                env=_environ({"AUTHGW_SERVER__PORT": str(self.port), **self.environ}),
+                stdout=log,
+                stderr=log,
+            )
+        wait_for(self.port)
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(20)
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    @property
+    def basic(self) -> dict[str, str]:
+        pair = (self.folder / "secrets" / "demo-client").read_text().strip()
+        return {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+
+    def login(self, user_id: int = 1, port: int | None = None, **more: Any) -> dict[str, Any]:
+        body = {"user_id": user_id, **more}
+        answer = ask(port or self.port, "POST", "/login", self.basic, body)
+        assert answer.status == 200, answer
+        pair: dict[str, Any] = answer.json()
+        return pair
+
+
+def make_gateway(folder: Path, **environ: str) -> Gateway:
+    """A gateway with a demo client, not started yet."""
+    folder.mkdir(exist_ok=True)
+    made = authgw(
+        folder,
+        "client",
+        "add",
+        "demo",
+        "--subjects",
+        "*",
+        "--groups",
+        "*",
+        "--save",
+        "secrets/demo-client",
+    )
+    assert made.returncode == 0, made.stderr
+    return Gateway(folder, free_port(), dict(environ))
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Gateway]:
+    made = make_gateway(tmp_path / "gateway")
+    made.start()
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        made.stop()
+
+
+def run_nginx(folder: Path, *, gateway: int, sample: int, extra: str = "") -> tuple[Any, int]:
+    """Start NGINX on the shipped files; `extra` is put into the protected server."""
+    program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+    if program is None:
+        pytest.fail("nginx is missing: apt-get install nginx")
+    port = free_port()
+    shutil.copytree(ROOT / "nginx", folder / "conf")
+    ports = {"4000": port, "8080": gateway, "8081": sample}
+    for file in (folder / "conf").rglob("*.conf"):
+        text = file.read_text()
+        for old, new in ports.items():
+            text = re.sub(rf"\b(listen |127\.0\.0\.1:){old}\b", rf"\g<1>{new}", text)
+        text = text.replace("listen ", "listen 127.0.0.1:") if file.name == "site.conf" else text
+        if file.name == "site.conf":
+            text = text.replace("    location / {", f"{extra}\n    location / {{")
+        file.write_text(text)
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                program,
+                "-p",
+                str(folder),
+                "-c",
+                str(folder / "conf" / "nginx.conf"),
+                "-e",
+                "stderr",
+                "-g",
+                f"daemon off; user {getpass.getuser()};",
+            ],
+            stdout=log,
+            stderr=log,
+        )
+    return process, port
+
+
+@dataclass
+class Site:
+    """NGINX in front of a gateway and an echoing app."""
+
+    gateway: Gateway
+    port: int
+    folder: Path
+
+    def get(self, path: str = "/", token: str = "", **headers: str) -> Answer:
+        bearer = {"Authorization": f"Bearer {token}"} if token else {}
+        named = {name.replace("__", "-"): value for name, value in headers.items()}
+        return ask(self.port, "GET", path, {**bearer, **named})
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    yield from running_site(tmp_path_factory.mktemp("site"))
+
+
+def running_site(folder: Path, extra: str = "") -> Iterator[Site]:
+    made = make_gateway(folder / "gateway")
+    made.start()
+    sample = free_port()
+    echo = subprocess.Popen(
+        [sys.executable, str(ROOT / "tests/wire/echo_upstream.py"), str(sample)]
+    )
+    nginx, port = run_nginx(folder, gateway=made.port, sample=sample, extra=extra)
+    try:
+        wait_for(sample)
+        wait_for(port, "/ping")
+        yield Site(made, port, folder)
+    finally:
+        nginx.terminate()
+        nginx.wait(10)
+        echo.terminate()
+        echo.wait(10)
+        if made.process is not None and made.process.poll() is None:
+            made.process.send_signal(signal.SIGCONT)
+            made.stop()
