@@ -2,7 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install lint test test-unit
+.PHONY: run install lint test test-unit
+
+run:
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python cannot make a virtual environment here: apt-get install python3-venv"; exit 1; }
+	@tools/demo
 
 install: .venv/.installed
 
@@ -18,9 +22,11 @@ lint: install
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(BIN)/hadolint Dockerfile
 
 test: install
 	$(BIN)/pytest --cov --cov-report=term --cov-fail-under=90
 
 test-unit: install
-	$(BIN)/pytest tests/unit tests/test_architecture.py
+	$(BIN)/pytest tests/unit tests/web tests/test_architecture.py tests/test_readme.py

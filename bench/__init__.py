@@ -1,0 +1,1 @@
+"""Benchmarks: variants in turn in one run, ratios and CPU time per request."""

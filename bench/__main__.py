@@ -1,0 +1,14 @@
+"""`python -m bench NAME`: run one benchmark; its last line of output is JSON."""
+
+import click
+
+from bench.authenticate import authenticate
+
+
+@click.group()
+def main() -> None:
+    """Measure; nothing here passes or fails."""
+
+
+main.add_command(authenticate)
+main(prog_name="python -m bench")
