@@ -25,6 +25,24 @@ ROOT = Path(__file__).parents[2]
 AUTHGW = Path(sys.executable).parent / "authgw"
 
 
+# Every token and secret that went over the wire, and every file that a process wrote to.
+ISSUED: set[str] = set()
+LOGS: list[Path] = []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_secret_is_ever_written() -> Iterator[None]:
+    yield
+    written = "".join(log.read_text(errors="replace") for log in LOGS if log.exists())
+    keys = [key.read_text() for log in LOGS for key in log.parent.glob("secrets/**/*.pem")]
+    pem = {line for key in keys for line in key.splitlines() if len(line) > 40}
+    pairs = [file.read_text() for log in LOGS for file in log.parent.glob("secrets/demo-client")]
+    clients = {pair.strip().partition(":")[2] for pair in pairs}
+    secrets = {secret for secret in ISSUED | pem | clients if len(secret) > 12}
+    leaked = [secret[:12] for secret in secrets if secret in written]
+    assert not leaked, f"in the logs, beginning with: {leaked}"
+
+
 @dataclass
 class Answer:
     status: int
@@ -43,11 +61,14 @@ def ask(
     if body is not None and not isinstance(body, bytes):
         body = json.dumps(body).encode()
         said.setdefault("Content-Type", "application/json")
+    ISSUED.update(value.split()[-1] for name, value in said.items() if name == "Authorization")
     link = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         link.request(method, path, body, {"Host": "localhost", **said})
         answer = link.getresponse()
-        return Answer(answer.status, dict(answer.getheaders()), answer.read())
+        seen = Answer(answer.status, dict(answer.getheaders()), answer.read())
+        ISSUED.update(re.findall(r'"(?:access|refresh)": "([^"]+)"', seen.body.decode("latin-1")))
+        return seen
     finally:
         link.close()
 
@@ -87,13 +108,19 @@ class Gateway:
     port: int
     environ: dict[str, str] = field(default_factory=dict)
     process: "subprocess.Popen[bytes] | None" = None
+    covered: bool = True
 
     def start(self) -> None:
+        LOGS.append(self.folder / "log")
+        environ = _environ({"AUTHGW_SERVER__PORT": str(self.port), **self.environ})
+        if not self.covered:
+            environ.pop("COVERAGE_PROCESS_CONFIG", None)
+            environ.pop("COVERAGE_PROCESS_START", None)
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [str(AUTHGW), "serve"],
                 cwd=self.folder,
-                env=_environ({"AUTHGW_SERVER__PORT": str(self.port), **self.environ}),
+                env=environ,
                 stdout=log,
                 stderr=log,
             )
@@ -165,6 +192,7 @@ def run_nginx(folder: Path, *, gateway: int, sample: int, extra: str = "") -> tu
         if file.name == "site.conf":
             text = text.replace("    location / {", f"{extra}\n    location / {{")
         file.write_text(text)
+    LOGS.append(folder / "log")
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [
