@@ -19,6 +19,7 @@ from authgw.core.peers import TrustedProxies
 from authgw.core.sessions import Lifetimes
 from authgw.core.tokens import Issuer
 from authgw.identity.clients import load_clients
+from authgw.replica import Membership
 from authgw.service import Sessions
 from authgw.storage.embedded import EmbeddedStore
 from authgw.storage.redis import RedisStore, connect
@@ -102,6 +103,7 @@ class _Replica:
         self._store = store
         self._draining = False
         ring = load_ring(loaded)
+        self._membership = Membership(store, ring) if isinstance(store, RedisStore) else None
         self.sessions = Sessions(
             store,
             Issuer(auth.issuer, auth.audience or auth.issuer, ring),
@@ -126,12 +128,14 @@ class _Replica:
             record=log.record,
             clock=time.time,
             ready=self._why_not_ready,
+            check_keys=self._membership.check if self._membership else _always,
         )
 
     async def until_told_to_stop(self) -> None:
         """Return when it is time to close: on SIGTERM some seconds after saying so."""
         told: asyncio.Queue[signal.Signals] = asyncio.Queue()
         loop = asyncio.get_running_loop()
+        member = loop.create_task(self._membership.keep()) if self._membership else None
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, told.put_nowait, number)
         number = await told.get()
@@ -139,6 +143,8 @@ class _Replica:
         if number == signal.SIGTERM and self._drain:
             logger.info("Draining: not ready, still answering")
             await asyncio.sleep(min(_SETTLE, self._drain))
+        if member is not None:
+            member.cancel()
 
     async def _why_not_ready(self) -> str:
         if self._draining:
@@ -147,7 +153,11 @@ class _Replica:
             await self._store.ping()
         except StoreUnavailable as error:
             return error.detail
-        return ""
+        return self._membership.why_not if self._membership else ""
+
+
+def _always() -> None:
+    """A replica alone has nobody to share keys with."""
 
 
 @asynccontextmanager

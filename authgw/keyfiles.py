@@ -4,6 +4,7 @@ The line `signs-from: <Unix seconds>` before a PEM block says when a key begins 
 outside the block is allowed there (RFC 7468 section 2).
 """
 
+import hashlib
 import os
 import re
 import secrets
@@ -58,7 +59,10 @@ def load_shared_secret(path: Path) -> Key:
     Raises:
         KeyRefused: it must not be used, or is shorter than 32 bytes.
     """
-    return key_from_secret(path.name, read_secret(path))
+    content = read_secret(path)
+    # Two secrets must not share a kid, or replicas could not tell that theirs differ.
+    mark = hashlib.sha256(content.rstrip(b"\r\n")).hexdigest()[:8]
+    return key_from_secret(f"{path.name}-{mark}", content)
 
 
 def make_key(folder: Path, algorithm: str, signs_from: float = 0.0) -> str:

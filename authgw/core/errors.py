@@ -79,6 +79,9 @@ REASONS: dict[str, Reason] = {
         "X-Forwarded-Uri arrived at /authenticate, which is NGINX's",
         "Traefik and Caddy ask /authenticate/forward",
     ),
+    "keys_not_shared": Reason(
+        503, "this replica may not sign: the others lack its key, or it lacks theirs", "retry"
+    ),
     "store_unavailable": Reason(503, "the session store cannot be reached", "retry"),
 }
 
@@ -165,6 +168,10 @@ class HostConflict(AuthgwError):
 
 class WrongDialect(AuthgwError):
     code = "wrong_dialect"
+
+
+class KeysNotShared(AuthgwError):
+    code = "keys_not_shared"
 
 
 class StoreUnavailable(AuthgwError):

@@ -70,6 +70,10 @@ class KeyRing:
             return None
         return self._by_kid.get(kid)
 
+    def kids(self, now: float) -> tuple[str, ...]:
+        """Every kid that verifies now."""
+        return tuple(key.kid for key in self._keys if self.verifying_key(key.kid, now))
+
     def jwks(self, now: float) -> dict[str, list[dict[str, Any]]]:
         """The JWKS document (RFC 7517 section 5): public parts only, empty for HS256."""
         live = (key for key in self._keys if self.verifying_key(key.kid, now))

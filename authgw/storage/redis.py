@@ -24,6 +24,8 @@ from authgw.core.sessions import Session, Snapshot, dump, hash_of_sid, load, sub
 from authgw.storage import StoreRefused
 
 DEADLINE = 0.25  # seconds for one operation, waiting for a connection included
+ANNOUNCED_FOR = 30.0  # seconds that a replica counts as running without saying so again
+_REGISTRY = "authgw:replicas"
 _CHECK_DEADLINE = 2.0  # seconds for the questions at start
 ENDED_CHANNEL = "authgw:ended"
 _POOL = 64
@@ -80,6 +82,29 @@ if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return {count, redis.call('PTTL', KEYS[1])}
 """
 
+# KEYS registry; ARGV replica, its signing kid, `,kid,kid,` of all it verifies, life in ms.
+# A member is these three, its score the end of its life. A newcomer that clashes is not taken in.
+_ANNOUNCE = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+local known, clash = 0, ''
+for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  local replica, signing, kids = string.match(member, '^(%S+) (%S+) (%S+)$')
+  if replica == ARGV[1] then
+    known = 1
+    redis.call('ZREM', KEYS[1], member)
+  elseif not string.find(ARGV[3], ',' .. signing .. ',', 1, true)
+      or not string.find(kids, ',' .. ARGV[2] .. ',', 1, true) then
+    clash = signing
+  end
+end
+if clash ~= '' and known == 0 then return {0, clash} end
+redis.call('ZADD', KEYS[1], now + ARGV[4], ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return {1, clash}
+"""
+
 T = TypeVar("T")
 
 
@@ -104,6 +129,7 @@ class RedisStore:
         self._revoke = client.register_script(_REVOKE)
         self._revoke_all = client.register_script(_REVOKE_ALL)
         self._increment = client.register_script(_INCREMENT)
+        self._announce = client.register_script(_ANNOUNCE)
 
     async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
         """Keep a new session; end its subject's oldest over `max_sessions`; return their sids."""
@@ -162,6 +188,19 @@ class RedisStore:
         keys, args = [f"authgw:c:{subject_hash(name)}"], [max(1, int(window * 1000))]
         count, left_ms = await _bounded(lambda: self._increment(keys=keys, args=args))
         return int(count), left_ms / 1000
+
+    async def announce(self, replica: str, signing: str, kids: tuple[str, ...]) -> tuple[bool, str]:
+        """Say which key this replica signs with and which ones it verifies.
+
+        Returns whether it is one of the running replicas now (it is not if it is new and one of
+        them lacks its signing key, or it lacks theirs), and the signing kid of such a replica.
+
+        Raises:
+            StoreUnavailable: nobody can say now.
+        """
+        args: list[str | int] = [replica, signing, f",{','.join(kids)},", int(ANNOUNCED_FOR * 1000)]
+        taken, clash = await _bounded(lambda: self._announce(keys=[_REGISTRY], args=args))
+        return bool(taken), clash.decode("ascii")
 
     async def check(self) -> None:
         """Refuse a server that would break the store's promises.

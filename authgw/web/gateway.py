@@ -21,7 +21,10 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """The parts that handlers use; `ready` says why not, or nothing when all is well."""
+    """The parts that handlers use; `ready` says why not, or nothing when all is well.
+
+    `check_keys` raises KeysNotShared while this replica may not sign.
+    """
 
     sessions: Sessions
     clients: Clients
@@ -33,6 +36,7 @@ class Gateway:
     record: Record
     clock: Callable[[], float]
     ready: Callable[[], Awaitable[str]]
+    check_keys: Callable[[], None]
 
 
 GATEWAY = web.AppKey("gateway", Gateway)

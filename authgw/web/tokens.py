@@ -20,6 +20,7 @@ _MAX_AGENT = 256
 async def login(request: web.Request) -> web.Response:
     """Open a session for a subject that a trusted backend has verified."""
     gateway = request.app[GATEWAY]
+    gateway.check_keys()
     if gateway.open_login and not values(request.raw_headers, "Authorization"):
         body = await bodies.read_body(request, "user_id")
         wanted = Login(source="open", **_subject(body), client=_device(request))
@@ -32,6 +33,7 @@ async def login(request: web.Request) -> web.Response:
 
 async def refresh(request: web.Request) -> web.Response:
     """Hand out the successor of a refresh token."""
+    request.app[GATEWAY].check_keys()
     body = await bodies.read_body(request, "refresh")
     return _pair(await request.app[GATEWAY].sessions.refresh(_refresh_token(body)))
 

@@ -148,3 +148,27 @@ async def test_a_server_that_cannot_save_still_answers_reads(
     monkeypatch.setattr(Pipeline, "execute", refusing)
     assert (await real.read(numbered(1).sid)).session == numbered(1)
     assert asked == ["GETEX", "GET"]
+
+
+async def test_replicas_with_the_same_keys_are_taken_in(real: RedisStore) -> None:
+    assert await real.announce("one", "a1", ("a1",)) == (True, "")
+    assert await real.announce("two", "a1", ("a1", "b2")) == (True, "")
+    assert await real.announce("one", "a1", ("a1",)) == (True, "")
+
+
+async def test_a_newcomer_that_clashes_is_not_taken_in(real: RedisStore) -> None:
+    await real.announce("one", "a1", ("a1",))
+    # It lacks theirs; they lack its own; it has another altogether.
+    for signing, kids in (("b2", ("b2",)), ("b2", ("a1", "b2")), ("a1", ("xa1x",))):
+        assert await real.announce("two", signing, kids) == (False, "a1")
+    # It left nothing behind, and one that runs already stays and only learns of a clash.
+    assert await real.announce("one", "c3", ("c3",)) == (True, "")
+    await real.announce("two", "c3", ("c3",))
+    assert await real.announce("one", "d4", ("c3", "d4")) == (True, "c3")
+
+
+async def test_an_announcement_ends(real: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("authgw.storage.redis.ANNOUNCED_FOR", 0.05)
+    await real.announce("one", "a1", ("a1",))
+    await asyncio.sleep(0.1)
+    assert await real.announce("two", "b2", ("b2",)) == (True, "")

@@ -85,6 +85,7 @@ async def surface(
         record=events.append,
         clock=time.time,
         ready=ready,
+        check_keys=lambda: None,
     )
     server = TestServer(application(gateway))
     await server.start_server(max_line_size=32768, max_field_size=32768)

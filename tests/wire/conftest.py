@@ -83,6 +83,14 @@ def wait_for(port: int, path: str = "/healthz") -> None:
     pytest.fail(f"nothing answers on port {port}")
 
 
+def wait_until_ready(gateway: "Gateway") -> None:
+    for _ in range(200):
+        if ask(gateway.port, "GET", "/readyz").status == 200:
+            return
+        time.sleep(0.03)
+    pytest.fail(f"not ready:\n{gateway.log}")
+
+
 def authgw(folder: Path, *words: str, **environ: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [str(AUTHGW), *words],

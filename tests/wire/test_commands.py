@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from tests.contract.conftest import free_port, wait_for_redis
-from tests.wire.conftest import AUTHGW, Gateway, ask, authgw, make_gateway, wait_for
+from tests.wire.conftest import (
+    AUTHGW,
+    Gateway,
+    ask,
+    authgw,
+    make_gateway,
+    wait_for,
+    wait_until_ready,
+)
 
 
 def refused(folder: Path, *words: str, **environ: str) -> str:
@@ -133,16 +141,14 @@ def test_redis_away_is_not_ready_and_comes_back(tmp_path: Path, redis_url: str) 
     assert ask(gateway.port, "GET", "/readyz").status == 503
     assert ask(gateway.port, "GET", "/healthz").status == 200
     answer = ask(gateway.port, "POST", "/login", gateway.basic, {"user_id": 1})
-    assert (answer.status, answer.json()["code"]) == (503, "store_unavailable")
+    assert (answer.status, answer.json()["code"]) == (503, "keys_not_shared")
     server = subprocess.Popen(
         ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""],
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,
     )
     try:
-        for _ in range(200):
-            if ask(gateway.port, "GET", "/readyz").status == 200:
-                break
+        wait_until_ready(gateway)
         gateway.login()
     finally:
         server.terminate()
@@ -189,6 +195,7 @@ def test_a_redis_that_breaks_promises_is_refused(
             (tmp_path / "pass").rename(gateway.folder / "pass")
             authgw(gateway.folder, "key", "init")
             gateway.start()
+            wait_until_ready(gateway)
             gateway.login()
             gateway.stop()
             assert "hush" not in gateway.log

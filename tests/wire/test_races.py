@@ -7,13 +7,14 @@ import json
 import random
 import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
 from tests.contract.conftest import free_port
-from tests.wire.conftest import Gateway, authgw, make_gateway
+from tests.wire.conftest import Gateway, ask, authgw, make_gateway, wait_until_ready
 
 TASKS, ROUNDS = 100, 200
 ABORTED = 10_000
@@ -30,6 +31,8 @@ def replicas(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Any:
     second = Gateway(folder / "b", free_port(), first.environ, covered=False)
     first.start()
     second.start()
+    for one in (first, second):
+        wait_until_ready(one)
     yield first, second
     first.stop()
     second.stop()
@@ -119,7 +122,10 @@ async def check_forever(
         url = f"http://127.0.0.1:{gateway.port}/authenticate"
         async with client.get(url, headers=headers) as answer:
             body = await answer.json()
-            assert answer.status == 200, body
+            # A busy machine may pass the store's deadline; what it must not do is cross answers.
+            assert answer.status in (200, 503), body
+            if answer.status == 503:
+                continue
             assert body["user_id"] == user_id
             assert answer.headers["Remote-User"] == str(user_id)
             seen[0] += 1
@@ -157,3 +163,21 @@ async def test_what_one_replica_ends_the_other_refuses(
     assert await status(client, replicas[1], pair["access"]) == 200
     assert (await post(client, replicas[0], "/logout", json={"refresh": pair["refresh"]}))[0] == 200
     assert await status(client, replicas[1], pair["access"]) == 401
+
+
+def test_a_replica_with_a_key_of_its_own_never_signs(
+    replicas: tuple[Gateway, Gateway], tmp_path: Path
+) -> None:
+    stranger = make_gateway(tmp_path / "stranger", **replicas[0].environ)
+    assert authgw(stranger.folder, "key", "init").returncode == 0
+    stranger.start()
+    pair = replicas[0].login(14)
+    ready = ask(stranger.port, "GET", "/readyz")
+    assert ready.status == 503
+    assert b"Share the keys directory. Not ready." in ready.body
+    login = ask(stranger.port, "POST", "/login", stranger.basic, {"user_id": 1})
+    refresh = ask(stranger.port, "POST", "/refresh", body={"refresh": pair["refresh"]})
+    assert [one.json()["code"] for one in (login, refresh)] == ["keys_not_shared"] * 2
+    stranger.stop()
+    assert stranger.log.count(" ERROR ") == 1
+    assert all(ask(one.port, "GET", "/readyz").status == 200 for one in replicas)
