@@ -128,6 +128,7 @@ class _Replica:
             record=log.record,
             clock=time.time,
             ready=self._why_not_ready,
+            record_allowed=settings.logging.decisions == "all",
             check_keys=self._membership.check if self._membership else _always,
         )
 

@@ -13,7 +13,14 @@ from authgw.audit import Event
 if TYPE_CHECKING:
     from loguru import Message
 
-_LEVELS = {"login": "INFO", "logout": "INFO", "revoke": "INFO", "refresh_reuse": "WARNING"}
+_LEVELS = {
+    "allow": "INFO",
+    "login": "INFO",
+    "login_failure": "WARNING",
+    "logout": "INFO",
+    "revoke": "INFO",
+    "refresh_reuse": "WARNING",
+}
 # What a scanner or an expired token causes is told at debug level unless it is an operator's.
 _FOR_OPERATORS = {"untrusted_proxy", "identity_header_from_client", "wrong_dialect"}
 

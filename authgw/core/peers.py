@@ -40,6 +40,12 @@ class TrustedProxies:
         return nearest
 
 
+def entry_for(peer: str) -> str:
+    """The entry of `server.trusted_proxies` that trusts exactly this peer."""
+    address = _address(peer)
+    return peer if address is None else f"{address}/{address.max_prefixlen}"
+
+
 def _address(text: str) -> IPv4Address | IPv6Address | None:
     try:
         address = ip_address(text)

@@ -7,7 +7,7 @@ NGINX understands 2xx, 401 and 403; anything else becomes a 500
 from authgw.core.errors import REASONS, UntrustedProxy, WrongDialect
 from authgw.core.location import canonical_method, location_of
 from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Principal, Reply, Verdict
-from authgw.core.peers import TrustedProxies
+from authgw.core.peers import TrustedProxies, entry_for
 from authgw.dialects.headers import RawHeaders, bearer, present, refuse_identity, target, values
 
 URL, HOST, METHOD = "X-Original-URL", "X-Original-Host", "X-Original-Method"
@@ -33,7 +33,10 @@ def describe(
     """
     if not trusted.trusts(peer):
         seen = present(headers, URL, HOST, METHOD, *_FORWARDED) or "a subrequest"
-        raise UntrustedProxy(f"{seen} from {peer}: not in server.trusted_proxies")
+        raise UntrustedProxy(
+            f"Ignored {seen} from {peer}: not in server.trusted_proxies. "
+            f"If this is your proxy, add {entry_for(peer)}."
+        )
     if not present(headers, URL, HOST, METHOD) and present(headers, "X-Forwarded-Uri"):
         raise WrongDialect
     refuse_identity(headers, identity)

@@ -20,23 +20,26 @@ async def authenticate(request: web.Request) -> web.Response:
 
 async def _subrequest(request: web.Request) -> web.Response:
     gateway = request.app[GATEWAY]
+    asked = ""
     try:
-        decision = await _decide(request, gateway)
+        access = nginx.describe(
+            request.raw_headers,
+            peer=peer_of(request),
+            trusted=gateway.trusted,
+            identity=gateway.identity,
+        )
+        # The query is left out: it may hold secrets.
+        asked = f"{access.method} {access.location.host}{access.location.path}"
+        principal, _ = await gateway.sessions.identify(access.bearer)
+        decision = Decision(Verdict.ALLOW, principal=principal)
     except AuthgwError as error:
         decision = Decision(_verdict(error), error.code)
-        record(request, "deny", reason=error.code, detail=error.detail)
+        said = f"{asked}: {error.detail}" if asked else error.detail
+        record(request, "deny", reason=error.code, detail=said)
+    else:
+        if gateway.record_allowed:
+            record(request, "allow", sub=principal.sub, sid=principal.sid, detail=asked)
     return _response(nginx.render(decision, gateway.identity), request)
-
-
-async def _decide(request: web.Request, gateway: Gateway) -> Decision:
-    access = nginx.describe(
-        request.raw_headers,
-        peer=peer_of(request),
-        trusted=gateway.trusted,
-        identity=gateway.identity,
-    )
-    principal, _ = await gateway.sessions.identify(access.bearer)
-    return Decision(Verdict.ALLOW, principal=principal)
 
 
 async def _direct(request: web.Request) -> web.Response:

@@ -12,6 +12,12 @@ from authgw.dialects.nginx import challenge
 from authgw.web.gateway import record, request_id
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_EVENTS = {
+    "refresh_reused": "refresh_reuse",
+    "client_unknown": "login_failure",
+    "client_forbidden": "login_failure",
+    "too_many_failures": "login_failure",
+}
 NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -39,7 +45,7 @@ def refusal(request: web.Request, error: AuthgwError) -> web.Response:
     """The answer to a refusal, which is recorded."""
     record(
         request,
-        "refresh_reuse" if error.code == "refresh_reused" else "deny",
+        _EVENTS.get(error.code, "deny"),
         sub=error.sub,
         sid=error.sid,
         reason=error.code,

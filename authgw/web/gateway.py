@@ -37,6 +37,7 @@ class Gateway:
     clock: Callable[[], float]
     ready: Callable[[], Awaitable[str]]
     check_keys: Callable[[], None]
+    record_allowed: bool
 
 
 GATEWAY = web.AppKey("gateway", Gateway)

@@ -86,6 +86,7 @@ async def surface(
         clock=time.time,
         ready=ready,
         check_keys=lambda: None,
+        record_allowed=True,
     )
     server = TestServer(application(gateway))
     await server.start_server(max_line_size=32768, max_field_size=32768)

@@ -20,6 +20,17 @@ async def test_a_subrequest_is_answered_with_identity_and_no_body(gateway: Surfa
     assert answer.headers["Cache-Control"] == "no-store"
 
 
+async def test_decisions_are_recorded_without_the_query(gateway: Surface) -> None:
+    pair = await gateway.login()
+    await gateway.check(pair["access"], **ORIGINAL)
+    await gateway.client.get("/authenticate", headers=ORIGINAL)
+    allowed, denied = gateway.events[-2:]
+    assert (allowed.name, allowed.sub, allowed.sid) == ("allow", "1", pair["sid"])
+    assert allowed.detail == "GET app.example.com/a"
+    assert (denied.name, denied.reason) == ("deny", "token_missing")
+    assert denied.detail == "GET app.example.com/a: no access token was sent"
+
+
 async def test_all_identity_headers_are_always_there(gateway: Surface) -> None:
     answer = await gateway.check((await gateway.login())["access"], **ORIGINAL)
     empty = ("Remote-Groups", "Remote-Email", "Remote-Name")
@@ -67,7 +78,10 @@ async def test_an_untrusted_peer_is_named(distrustful: Surface, name: str) -> No
     answer = await distrustful.check(pair["access"], **{name: "https://app.example.com/"})
     assert answer.status == 403
     assert answer.headers["X-Authgw-Reason"] == "untrusted_proxy"
-    assert f"{name} from 127.0.0.1" in distrustful.events[-1].detail
+    assert distrustful.events[-1].detail == (
+        f"Ignored {name} from 127.0.0.1: not in server.trusted_proxies. "
+        "If this is your proxy, add 127.0.0.1/32."
+    )
     assert (await distrustful.check(pair["access"])).status == 200
 
 

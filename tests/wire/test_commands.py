@@ -218,7 +218,7 @@ def test_json_logs_are_one_event_a_line_and_hold_no_secret(tmp_path: Path) -> No
     gateway.stop()
     events = [json.loads(line) for line in gateway.log.splitlines()]
     names = [entry.get("event") for entry in events if "event" in entry]
-    assert names == ["login", "refresh_reuse", "deny", "deny"]
+    assert names == ["login", "refresh_reuse", "login_failure", "deny"]
     secrets = [one[kind] for one in (pair, second, third) for kind in ("access", "refresh")]
     secrets.append((gateway.folder / "secrets" / "demo-client").read_text().split(":")[1].strip())
     for secret in (*secrets, "c2hvcDpodXNo", "hush"):
