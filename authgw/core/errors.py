@@ -71,6 +71,13 @@ REASONS: dict[str, Reason] = {
     "target_duplicated": Reason(
         403, "a header about the original request came twice", "complete the proxy's recipe"
     ),
+    "no_rule": Reason(403, "no rule matches the request", "add a rule for it"),
+    "not_permitted": Reason(
+        403, "the rule that matches does not name this subject or its groups", "ask for the right"
+    ),
+    "path_ambiguous": Reason(
+        403, "servers could disagree about where the path leads", "send the path plainly"
+    ),
     "host_conflict": Reason(
         403, "the request line and the Host header name different hosts", "correct the request"
     ),

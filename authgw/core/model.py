@@ -27,12 +27,16 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class AccessRequest:
-    """The client's original request; `bearer` is its access token, never shown in `repr`."""
+    """The client's original request; `bearer` is its access token, never shown in `repr`.
+
+    `preflight_method` is what a CORS preflight asks leave for, None if this is none.
+    """
 
     method: str
     location: Location
     client_address: str
     bearer: str | None = field(repr=False)
+    preflight_method: str | None = None
 
 
 class Verdict(Enum):

@@ -1,0 +1,85 @@
+"""Paths: what is ambiguous, and what an upstream might take it for."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authgw.core.paths import Ambiguity, canonical_path
+
+A = Ambiguity
+
+
+@pytest.mark.parametrize(
+    ("raw", "text", "kinds"),
+    [
+        ("/", "/", set()),
+        ("/a/b", "/a/b", set()),
+        ("/%61dmin", "/admin", set()),
+        ("/caf%C3%A9", "/café", set()),
+        ("/a.b/...", "/a.b/...", set()),
+        ("/%23", "/#", set()),
+        ("/a%2Fb", "/a/b", {A.SLASH}),
+        ("/a%2f..%2fadmin", "/a/../admin", {A.SLASH, A.DOT_SEGMENT}),
+        ("/a/../b", "/a/../b", {A.DOT_SEGMENT}),
+        ("/a/%2e%2E/b", "/a/../b", {A.DOT_SEGMENT}),
+        ("/a/..;x/b", "/a/..;x/b", {A.DOT_SEGMENT, A.SEMICOLON}),
+        ("/a;b", "/a;b", {A.SEMICOLON}),
+        ("/a%3bb", "/a;b", {A.SEMICOLON}),
+        ("//admin", "//admin", {A.DOUBLE_SLASH}),
+        ("/%2fadmin", "//admin", {A.SLASH, A.DOUBLE_SLASH}),
+        ("/a\\b", "/a\\b", {A.BACKSLASH}),
+        ("/a%5cb", "/a\\b", {A.BACKSLASH}),
+        ("/a%00", "/a\x00", {A.CONTROL}),
+        ("/a%0d%0a", "/a\r\n", {A.CONTROL}),
+        ("/a%c2%85", "/a\x85", {A.CONTROL}),
+        ("/a#b", "/a#b", {A.FRAGMENT}),
+        ("/%2561dmin", "/%61dmin", {A.PERCENT}),
+        ("/100%", "/100%", {A.PERCENT}),
+        ("/%zz", "/%zz", {A.PERCENT}),
+        ("/a%252fb", "/a%2fb", {A.PERCENT}),
+        ("/a%252e%252e/b", "/a%2e%2e/b", {A.PERCENT}),
+        ("/%252e%252e/b", "/%2e%2e/b", {A.PERCENT, A.DOT_SEGMENT}),
+        ("/%c0%ae", "/\udcc0\udcae", {A.NOT_UTF8}),
+    ],
+)
+def test_what_is_ambiguous(raw: str, text: str, kinds: set[Ambiguity]) -> None:
+    path = canonical_path(raw)
+    assert path.text == text
+    assert path.ambiguities == kinds
+
+
+def test_readings_of_an_ambiguous_path() -> None:
+    assert canonical_path("/a").readings() == {"/a"}
+    assert {"//admin", "/admin"} <= canonical_path("//admin").readings()
+    assert {"/a/b", "/a%2fb"} <= canonical_path("/a%2Fb").readings()
+    assert {"/%61dmin", "/admin"} <= canonical_path("/%2561dmin").readings()
+    assert {"/admin;x/y", "/admin/y"} <= canonical_path("/admin;x/y").readings()
+
+
+def test_decoding_without_end_ends() -> None:
+    path = canonical_path("/%" + "25" * 5000 + "2e")
+    assert Ambiguity.PERCENT in path.ambiguities
+    assert len(path.readings()) < 40
+
+
+@given(st.text(max_size=60))
+def test_no_text_fails(raw: str) -> None:
+    encodable = raw.encode("utf-8", "replace").decode()
+    assert canonical_path("/" + encodable).readings()
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_fail(raw: bytes) -> None:
+    path = canonical_path("/" + raw.decode("utf-8", "surrogateescape"))
+    assert path.text in path.readings()
+
+
+@given(st.text(alphabet="abc/.-_~", max_size=20), st.data())
+def test_encoding_unreserved_letters_changes_nothing(text: str, data: st.DataObject) -> None:
+    chosen = data.draw(st.lists(st.booleans(), min_size=len(text), max_size=len(text)))
+    encoded = "".join(
+        f"%{ord(char):02X}" if hit and char != "/" else char
+        for char, hit in zip(text, chosen, strict=True)
+    )
+    plain, other = canonical_path("/" + text), canonical_path("/" + encoded)
+    assert (other.text, other.ambiguities) == (plain.text, plain.ambiguities)
