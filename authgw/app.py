@@ -128,6 +128,8 @@ class _Replica:
             record=log.record,
             clock=time.time,
             ready=self._why_not_ready,
+            rules=loaded.rules,
+            direct_check=auth.direct_check,
             record_allowed=settings.logging.decisions == "all",
             check_keys=self._membership.check if self._membership else _always,
         )
@@ -205,7 +207,8 @@ async def _listen(loaded: Loaded, runner: web.AppRunner) -> None:
     await web.TCPSite(runner, server.host, server.port).start()
     for warning in loaded.warnings:
         logger.warning(warning)
-    logger.warning("No rules: every live session may open everything that asks this gateway.")
+    if loaded.rules is None:
+        logger.warning("No rules: every live session may open everything that asks this gateway.")
     if auth.open_login:
         logger.warning("auth.open_login: whoever reaches /login becomes any user_id.")
     logger.info(f"Listening on http://{server.host}:{server.port}")

@@ -24,6 +24,8 @@ from pydantic import (
 )
 
 from authgw.core.peers import TrustedProxies
+from authgw.core.rules import Rules
+from authgw.rulebook import RuleEntry, compile_rules
 
 _ENVIRONMENT = re.compile(r"AUTHGW_([A-Z]+(?:__[A-Z_]+?)+)")
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
@@ -165,15 +167,17 @@ class Settings(Section):
     cache: Cache = Cache()
     auth: Auth = Auth()
     headers: Headers = Headers()
+    rules: Annotated[tuple[RuleEntry, ...], Field(min_length=1)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Valid settings, what to warn of, and the folder that relative paths start from."""
+    """Valid settings, what to warn of, the folder that relative paths start from, the rules."""
 
     settings: Settings
     warnings: tuple[str, ...]
     folder: Path
+    rules: Rules | None = None
 
     def path(self, text: str) -> Path:
         """A path of the configuration; relative ones start at the configuration file."""
@@ -211,10 +215,22 @@ def load(file: Path | None, environ: Mapping[str, str]) -> Loaded:
     _read_environment(environ, source)
     warning = _drop_meaningless(source)
     _find_conflicts(source)
+    if "rules" in source.data and not source.data["rules"]:
+        source.complain(
+            ("rules",), "is empty, so nothing would be allowed: write rules or remove it"
+        )
+        del source.data["rules"]
     settings = _validate(source)
     if source.problems or settings is None:
         raise ConfigError(source.problems)
-    return Loaded(settings, warning, Path(os.path.abspath(path)).parent)
+    return Loaded(settings, warning, Path(os.path.abspath(path)).parent, _rules(settings, source))
+
+
+def _rules(settings: Settings, source: _Source) -> Rules | None:
+    if settings.rules is None:
+        return None
+    origins = [source.origin(("rules", str(number))) for number in range(len(settings.rules))]
+    return compile_rules(settings.rules, origins)
 
 
 def _read_file(path: Path, source: _Source) -> None:
@@ -247,6 +263,7 @@ def _locate(node: yaml.Node | None, path: tuple[str, ...], file: str, source: _S
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             source.origins[(*path, str(index))] = f"{file}:{item.start_mark.line + 1}"
+            _locate(item, (*path, str(index)), file, source)
     if not isinstance(node, yaml.MappingNode):
         return
     for key, value in node.value:

@@ -71,6 +71,12 @@ REASONS: dict[str, Reason] = {
     "target_duplicated": Reason(
         403, "a header about the original request came twice", "complete the proxy's recipe"
     ),
+    "direct_check_off": Reason(
+        403,
+        "rules exist, but no proxy named an original request",
+        "in the auth location add: "
+        "proxy_set_header X-Original-URL $scheme://$http_host$request_uri;",
+    ),
     "no_rule": Reason(403, "no rule matches the request", "add a rule for it"),
     "not_permitted": Reason(
         403, "the rule that matches does not name this subject or its groups", "ask for the right"
@@ -167,6 +173,10 @@ class TargetMalformed(AuthgwError):
 
 class TargetDuplicated(AuthgwError):
     code = "target_duplicated"
+
+
+class DirectCheckOff(AuthgwError):
+    code = "direct_check_off"
 
 
 class HostConflict(AuthgwError):

@@ -1,6 +1,6 @@
 """The values that pass between the layers."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 
@@ -27,7 +27,7 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class AccessRequest:
-    """The client's original request; `bearer` is its access token, never shown in `repr`.
+    """The client's original request, without its credentials.
 
     `preflight_method` is what a CORS preflight asks leave for, None if this is none.
     """
@@ -35,7 +35,6 @@ class AccessRequest:
     method: str
     location: Location
     client_address: str
-    bearer: str | None = field(repr=False)
     preflight_method: str | None = None
 
 

@@ -109,12 +109,17 @@ class Rules:
         return [rule for _, rule in sorted(found, key=lambda numbered: numbered[0])]
 
 
+def needs_nobody(rule: Rule, access: AccessRequest) -> bool:
+    """Whether this rule allows the request whoever sent it."""
+    return rule.allow.anyone or _passes_as_preflight(rule, access)
+
+
 def decide(match: Match, access: AccessRequest, principal: Principal | None, why: str) -> Decision:
     """The decision of a matched rule about a caller; `why` is the code of why it is unknown."""
     rule = match.rule
     if rule is None:
         return Decision(Verdict.DENY, match.reason)
-    if rule.preflight and access.preflight_method is not None:
+    if _passes_as_preflight(rule, access):
         return Decision(Verdict.ALLOW)
     if rule.allow.anyone:
         return Decision(Verdict.ALLOW, principal=principal)
@@ -175,7 +180,11 @@ def _takes(rule: Rule, access: AccessRequest) -> bool:
         return False
     if rule.methods is None or access.method in rule.methods:
         return True
-    return rule.preflight and access.preflight_method in rule.methods
+    return _passes_as_preflight(rule, access) and access.preflight_method in rule.methods
+
+
+def _passes_as_preflight(rule: Rule, access: AccessRequest) -> bool:
+    return rule.preflight and access.method == "OPTIONS" and access.preflight_method is not None
 
 
 def _looks_at(rule: Rule, readings: frozenset[str]) -> bool:

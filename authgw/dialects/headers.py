@@ -63,6 +63,14 @@ def bearer(headers: RawHeaders) -> str | None:
     return match[1].decode("ascii")
 
 
+def preflight_method(headers: RawHeaders) -> str | None:
+    """What a CORS preflight asks leave for (Fetch, CORS-preflight request), else None."""
+    asked = values(headers, "Access-Control-Request-Method")
+    if len(asked) != 1 or len(values(headers, "Origin")) != 1:
+        return None
+    return asked[0].decode("latin-1")
+
+
 def refuse_identity(headers: RawHeaders, identity: IdentityHeaders) -> None:
     """Refuse a request that brings an identity header, in any spelling an upstream folds.
 

@@ -8,7 +8,14 @@ from authgw.core.errors import REASONS, UntrustedProxy, WrongDialect
 from authgw.core.location import canonical_method, location_of
 from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Principal, Reply, Verdict
 from authgw.core.peers import TrustedProxies, entry_for
-from authgw.dialects.headers import RawHeaders, bearer, present, refuse_identity, target, values
+from authgw.dialects.headers import (
+    RawHeaders,
+    preflight_method,
+    present,
+    refuse_identity,
+    target,
+    values,
+)
 
 URL, HOST, METHOD = "X-Original-URL", "X-Original-Host", "X-Original-Method"
 _FORWARDED = ("X-Forwarded-Uri", "X-Forwarded-Method", "X-Forwarded-Host", "X-Forwarded-Proto")
@@ -29,7 +36,6 @@ def describe(
         WrongDialect: the headers are Traefik's or Caddy's.
         IdentityHeaderFromClient: the client sent an identity header.
         TargetMissing, TargetDuplicated, TargetMalformed, HostConflict: see their codes.
-        AuthorizationMalformed: the client's credentials cannot be read.
     """
     if not trusted.trusts(peer):
         seen = present(headers, URL, HOST, METHOD, *_FORWARDED) or "a subrequest"
@@ -45,7 +51,7 @@ def describe(
         method=canonical_method(target(headers, METHOD)),
         location=location_of(target(headers, URL), target(headers, HOST)),
         client_address=trusted.client_address(peer, forwarded),
-        bearer=bearer(headers),
+        preflight_method=preflight_method(headers),
     )
 
 

@@ -1,14 +1,19 @@
 """The question this gateway exists for: who is this, and may they?"""
 
+import asyncio
 import json
 
 from aiohttp import web
 
-from authgw.core.errors import AuthgwError
-from authgw.core.model import Decision, Principal, Reply, Verdict
+from authgw.core.errors import REASONS, AuthgwError, DirectCheckOff, StoreUnavailable
+from authgw.core.model import AccessRequest, Decision, Principal, Verdict
+from authgw.core.rules import Rules, decide, needs_nobody
 from authgw.dialects import nginx
-from authgw.dialects.headers import bearer, refuse_identity
-from authgw.web.gateway import GATEWAY, Gateway, peer_of, record, request_id
+from authgw.dialects.headers import RawHeaders, bearer, refuse_identity
+from authgw.service import Sessions
+from authgw.web.gateway import GATEWAY, peer_of, record, request_id
+
+_PUBLIC_PATIENCE = 0.05  # seconds that a public page waits to learn who is asking
 
 
 async def authenticate(request: web.Request) -> web.Response:
@@ -20,7 +25,7 @@ async def authenticate(request: web.Request) -> web.Response:
 
 async def _subrequest(request: web.Request) -> web.Response:
     gateway = request.app[GATEWAY]
-    asked = ""
+    asked = problem = ""
     try:
         access = nginx.describe(
             request.raw_headers,
@@ -30,39 +35,78 @@ async def _subrequest(request: web.Request) -> web.Response:
         )
         # The query is left out: it may hold secrets.
         asked = f"{access.method} {access.location.host}{access.location.path}"
-        principal, _ = await gateway.sessions.identify(access.bearer)
-        decision = Decision(Verdict.ALLOW, principal=principal)
+        decision = await _decide(access, request.raw_headers, gateway.rules, gateway.sessions)
     except AuthgwError as error:
-        decision = Decision(_verdict(error), error.code)
-        said = f"{asked}: {error.detail}" if asked else error.detail
-        record(request, "deny", reason=error.code, detail=said)
-    else:
-        if gateway.record_allowed:
-            record(request, "allow", sub=principal.sub, sid=principal.sid, detail=asked)
-    return _response(nginx.render(decision, gateway.identity), request)
-
-
-async def _direct(request: web.Request) -> web.Response:
-    gateway = request.app[GATEWAY]
-    refuse_identity(request.raw_headers, gateway.identity)
-    principal, token = await gateway.sessions.identify(bearer(request.raw_headers))
-    return web.Response(
-        text=json.dumps(token.claims),
-        content_type="application/json",
-        headers=dict(_allowed(principal, gateway).headers),
-    )
-
-
-def _allowed(principal: Principal, gateway: Gateway) -> Reply:
-    return nginx.render(Decision(Verdict.ALLOW, principal=principal), gateway.identity)
-
-
-def _verdict(error: AuthgwError) -> Verdict:
-    return Verdict.LOGIN if error.status == 401 else Verdict.DENY
-
-
-def _response(reply: Reply, request: web.Request) -> web.Response:
+        decision = Decision(Verdict.DENY, error.code)
+        problem = error.detail
+    _record(request, decision, asked, problem)
+    reply = nginx.render(decision, gateway.identity)
     headers = dict(reply.headers)
     if reply.status != 200:
         headers["X-Request-ID"] = request_id(request)
     return web.Response(status=reply.status, headers=headers)
+
+
+async def _decide(
+    access: AccessRequest, headers: RawHeaders, rules: Rules | None, sessions: Sessions
+) -> Decision:
+    """Match first, identify second: a public page must not depend on credentials or store.
+
+    Raises:
+        StoreUnavailable: the rule asks who this is, and nobody can say now.
+    """
+    if rules is None:
+        principal, why = await _identify(headers, sessions)
+        return Decision(Verdict.ALLOW if principal else Verdict.LOGIN, why, principal)
+    match = rules.match(access)
+    if match.rule is None:
+        return decide(match, access, None, "")
+    if needs_nobody(match.rule, access):
+        return decide(match, access, await _perhaps(headers, sessions), "")
+    principal, why = await _identify(headers, sessions)
+    return decide(match, access, principal, why)
+
+
+async def _identify(headers: RawHeaders, sessions: Sessions) -> tuple[Principal | None, str]:
+    """The verified subject, or the code of why there is none."""
+    try:
+        principal, _ = await sessions.identify(bearer(headers))
+    except StoreUnavailable:
+        raise
+    except AuthgwError as error:
+        return None, error.code
+    return principal, ""
+
+
+async def _perhaps(headers: RawHeaders, sessions: Sessions) -> Principal | None:
+    try:
+        async with asyncio.timeout(_PUBLIC_PATIENCE):
+            return (await _identify(headers, sessions))[0]
+    except (TimeoutError, StoreUnavailable):
+        return None
+
+
+async def _direct(request: web.Request) -> web.Response:
+    gateway = request.app[GATEWAY]
+    if gateway.rules is not None and not gateway.direct_check:
+        # A proxy_set_header that somebody forgot must open nothing.
+        raise DirectCheckOff
+    refuse_identity(request.raw_headers, gateway.identity)
+    principal, token = await gateway.sessions.identify(bearer(request.raw_headers))
+    reply = nginx.render(Decision(Verdict.ALLOW, principal=principal), gateway.identity)
+    return web.Response(
+        text=json.dumps(token.claims),
+        content_type="application/json",
+        headers=dict(reply.headers),
+    )
+
+
+def _record(request: web.Request, decision: Decision, asked: str, problem: str) -> None:
+    who = decision.principal
+    sub, sid = (who.sub, who.sid) if who else ("", "")
+    if decision.verdict is not Verdict.ALLOW:
+        why = problem or REASONS[decision.reason].meaning
+        said = f"{asked}: {why}" if asked else why
+        record(request, "deny", sub=sub, sid=sid, reason=decision.reason, detail=said)
+    elif request.app[GATEWAY].record_allowed:
+        record(request, "allow", sub=sub, sid=sid, detail=asked)

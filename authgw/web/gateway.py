@@ -12,6 +12,7 @@ from authgw.core.counters import Counters
 from authgw.core.keys import KeyRing
 from authgw.core.model import IdentityHeaders
 from authgw.core.peers import UNIX, TrustedProxies
+from authgw.core.rules import Rules
 from authgw.dialects.headers import values
 from authgw.identity.clients import Clients
 from authgw.service import Sessions
@@ -23,6 +24,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 class Gateway:
     """The parts that handlers use; `ready` says why not, or nothing when all is well.
 
+    `rules` None means that any live session may pass; `direct_check` lets programs ask without
+    naming an original request although there are rules.
     `check_keys` raises KeysNotShared while this replica may not sign.
     """
 
@@ -38,6 +41,8 @@ class Gateway:
     ready: Callable[[], Awaitable[str]]
     check_keys: Callable[[], None]
     record_allowed: bool
+    rules: Rules | None
+    direct_check: bool
 
 
 GATEWAY = web.AppKey("gateway", Gateway)

@@ -87,3 +87,9 @@ def test_no_key_and_twin_kids_are_refused() -> None:
 
 def test_key_material_never_shows() -> None:
     assert "ssss" not in repr(key_from_secret("h", b"s" * 32))
+
+
+def test_kids_are_those_that_verify_now() -> None:
+    ring = KeyRing((a_key("old"), a_key("new", signs_from=100.0)), longest_token=50.0)
+    assert ring.kids(120.0) == ("old", "new")
+    assert ring.kids(150.0) == ("new",)

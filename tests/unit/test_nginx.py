@@ -84,10 +84,6 @@ def test_without_target_headers_it_is_a_direct_check() -> None:
         ({"X-Original-URL": "http://[::g]/x"}, "target_malformed"),
         ({"X-Original-URL": "http://xn--\udcff/x"}, "target_malformed"),
         ({"X-Original-URL": "http://evil.example/a"}, "host_conflict"),
-        ({"Authorization": "Basic eDp5"}, "authorization_malformed"),
-        ({"Authorization": "Bearer"}, "authorization_malformed"),
-        ({"Authorization": "Bearer a b"}, "authorization_malformed"),
-        ({"Authorization": ""}, "authorization_malformed"),
         ({"Connection": "close, Remote-User"}, "identity_header_from_client"),
     ],
 )
@@ -99,11 +95,6 @@ def test_refusals(change: dict[str, str | None], code: str) -> None:
 @pytest.mark.parametrize("name", [name for name, _ in GOOD])
 def test_a_target_header_that_comes_twice_is_refused(name: str) -> None:
     assert code_of([*GOOD, (name, dict(GOOD)[name])]) == "target_duplicated"
-
-
-def test_two_authorization_headers_are_refused() -> None:
-    twice = [("Authorization", "Bearer a"), ("authorization", "Bearer a")]
-    assert code_of(GOOD + twice) == "authorization_malformed"
 
 
 @pytest.mark.parametrize("name", NAMES.names)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from authgw.core.model import AccessRequest, Location, Principal, Verdict
 from authgw.core.paths import Ambiguity
 from authgw.core.peers import TrustedProxies
-from authgw.core.rules import Allow, Rule, RuleRefused, Rules, decide, glob, regex
+from authgw.core.rules import Allow, Rule, RuleRefused, Rules, decide, glob, needs_nobody, regex
 
 ANYONE, AUTHENTICATED = Allow(anyone=True), Allow(authenticated=True)
 ADMINS = Allow(groups=frozenset({"admins"}))
@@ -25,7 +25,7 @@ def asked(
     preflight: str | None = None,
 ) -> AccessRequest:
     return AccessRequest(
-        method, Location("https", host, path, ""), address, None, preflight_method=preflight
+        method, Location("https", host, path, ""), address, preflight_method=preflight
     )
 
 
@@ -93,6 +93,11 @@ def test_preflights() -> None:
     assert verdict(rules, preflight, None) is Verdict.ALLOW
     assert reason(rules, asked("/v1/x", method="OPTIONS", preflight="PUT")) == "no_rule"
     assert reason(rules, asked("/v1/x", method="OPTIONS")) == "no_rule"
+    # Only OPTIONS can be a preflight, whatever headers a request brings.
+    assert verdict(rules, asked("/v1/x", preflight="GET"), None) is Verdict.LOGIN
+    assert reason(rules, asked("/v1/x", method="POST", preflight="GET")) == "no_rule"
+    anyway = [rule(AUTHENTICATED, preflight=True)]
+    assert verdict(anyway, asked(method="DELETE", preflight="GET"), None) is Verdict.LOGIN
     assert verdict(rules, asked("/v1/x"), None) is Verdict.LOGIN
 
 
@@ -216,3 +221,11 @@ def test_an_unrelated_rule_changes_no_verdict(path: str, place: int) -> None:
     unrelated = rule(ANYONE, "/**", host="*.example.org")
     more = [*rules[:place], unrelated, *rules[place:]]
     assert verdict(rules, asked(path), USER) is verdict(more, asked(path), USER)
+
+
+def test_a_rule_for_anyone_needs_nobody() -> None:
+    preflight = asked(method="OPTIONS", preflight="GET")
+    assert needs_nobody(rule(ANYONE), asked())
+    assert needs_nobody(rule(AUTHENTICATED, preflight=True), preflight)
+    assert not needs_nobody(rule(AUTHENTICATED), preflight)
+    assert not needs_nobody(rule(AUTHENTICATED, preflight=True), asked())

@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from authgw.audit import Event
 from authgw.core.model import IdentityHeaders
 from authgw.core.peers import TrustedProxies
+from authgw.core.rules import Rules
 from authgw.identity.clients import add_client, load_clients
 from authgw.service import Sessions
 from authgw.storage.embedded import EmbeddedStore
@@ -61,7 +62,12 @@ def basic(name: str, secret: str) -> dict[str, str]:
 
 
 async def surface(
-    folder: Path, *, open_login: bool = False, trusted: tuple[str, ...] = ("127.0.0.1",)
+    folder: Path,
+    *,
+    open_login: bool = False,
+    trusted: tuple[str, ...] = ("127.0.0.1",),
+    rules: Rules | None = None,
+    direct_check: bool = False,
 ) -> AsyncIterator[Surface]:
     silence_the_parser()
     file = folder / f"{secrets.token_hex(4)}.yml"
@@ -87,6 +93,8 @@ async def surface(
         ready=ready,
         check_keys=lambda: None,
         record_allowed=True,
+        rules=rules,
+        direct_check=direct_check,
     )
     server = TestServer(application(gateway))
     await server.start_server(max_line_size=32768, max_field_size=32768)

@@ -243,8 +243,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     yield from running_site(tmp_path_factory.mktemp("site"))
 
 
-def running_site(folder: Path, extra: str = "") -> Iterator[Site]:
+def running_site(folder: Path, extra: str = "", config: str = "") -> Iterator[Site]:
     made = make_gateway(folder / "gateway")
+    (made.folder / "config.yml").write_text(config)
     made.start()
     sample = free_port()
     echo = subprocess.Popen(

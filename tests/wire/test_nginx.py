@@ -237,3 +237,47 @@ def test_a_gateway_that_is_away_or_hangs_is_503(tmp_path: Path) -> None:
             assert answer.headers["Cache-Control"] == "no-store"
         site.gateway.start()
         assert site.get("/", token).status == 200
+
+
+RULES = """\
+rules:
+  - {path: /public/**, allow: anyone}
+  - {path: /admin/**, allow: "group:admins"}
+  - {path: /files/**, allow: authenticated, encoded: slash}
+  - {path: /app/**, allow: authenticated}
+"""
+CONFUSED = [
+    "//admin",
+    "/public/../admin",
+    "/public/..%2fadmin",
+    "/public/%2e%2e/admin",
+    "/app/a%2f..%2f..%2fadmin",
+    "/%2561dmin",
+    "/admin;x",
+    "/public;/../admin",
+    "/app//admin",
+    "/public/x\\..\\admin",
+    "/%61dmin/x",
+]
+
+
+def test_rules_through_nginx(tmp_path: Path) -> None:
+    for site in running_site(tmp_path, config=RULES):
+        user = site.gateway.login(1)["access"]
+        admin = site.gateway.login(2, groups=["admins"])["access"]
+        assert site.get("/public/x").status == 200
+        assert site.get("/admin/x").status == 401
+        assert site.get("/admin/x", admin).status == 200
+        denied = site.get("/admin/x", user)
+        assert (denied.status, denied.headers["X-Authgw-Reason"]) == (403, "not_permitted")
+        assert b"not_permitted" in denied.body
+        assert site.get("/other", admin).headers["X-Authgw-Reason"] == "no_rule"
+        passed = site.get("/files/group%2Fproject", user)
+        assert passed.json()["path"] == "/files/group%2Fproject"
+        for path in CONFUSED:
+            assert site.get(path, user).status in (400, 403), path
+        spoofed = site.get("/public/x", X__Original__URL="http://localhost/x")
+        assert spoofed.status == 200
+        assert site.get("/authenticate", user).status == 403
+        site.gateway.stop()
+        assert site.get("/public/x").status == 503

@@ -1,0 +1,106 @@
+"""The `rules` section of the configuration, checked and compiled into the core's rules."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from authgw.core import rules
+from authgw.core.errors import TargetMalformed
+from authgw.core.location import canonical_host, canonical_method
+from authgw.core.paths import Ambiguity
+from authgw.core.peers import TrustedProxies
+from authgw.core.rules import Allow, PathPattern, Rule, RuleRefused, Rules
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _host(text: str) -> str:
+    try:
+        wildcard = "*." if text.startswith("*.") else ""
+        canonical = wildcard + canonical_host(text.removeprefix("*."))
+    except TargetMalformed:
+        raise ValueError("is no host: write app.example.com or *.example.com") from None
+    if canonical != text:
+        raise ValueError(f"is not canonical: write {canonical}")
+    return text
+
+
+def _method(text: str) -> str:
+    try:
+        return canonical_method(text)
+    except TargetMalformed:
+        raise ValueError("is no method: write it in capitals, such as GET") from None
+
+
+def _network(text: str) -> str:
+    TrustedProxies.parse((text,))
+    return text
+
+
+def _whom(text: str) -> str:
+    kind, _, name = text.partition(":")
+    if text not in ("anyone", "authenticated") and not (kind in ("group", "user") and name):
+        raise ValueError("is nobody: write anyone, authenticated, group:NAME or user:NAME")
+    return text
+
+
+def _pattern(compile_it: Callable[[str], PathPattern]) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        try:
+            compile_it(text)
+        except RuleRefused as error:
+            raise ValueError(str(error)) from None
+        return text
+
+    return check
+
+
+def _some(check: Callable[[str], str]) -> Any:
+    each = Annotated[str, AfterValidator(check)]
+    return Annotated[tuple[each, ...], BeforeValidator(_listed), Field(min_length=1)]
+
+
+class RuleEntry(BaseModel):
+    """One rule as it is written."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    allow: _some(_whom)  # type: ignore[valid-type]
+    host: Annotated[str, AfterValidator(_host)] | None = None
+    path: _some(_pattern(rules.glob)) | None = None  # type: ignore[valid-type]
+    regex: _some(_pattern(rules.regex)) | None = None  # type: ignore[valid-type]
+    method: _some(_method) | None = None  # type: ignore[valid-type]
+    networks: _some(_network) | None = Field(None, alias="from")  # type: ignore[valid-type]
+    preflight: Literal["allow"] | None = None
+    encoded: Annotated[
+        tuple[Literal["slash", "percent", "semicolon", "double-slash"], ...],
+        BeforeValidator(_listed),
+    ] = ()
+
+    def compiled(self, origin: str) -> Rule:
+        """The core's rule; `origin` is where it stands."""
+        named = tuple(whom.partition(":") for whom in self.allow)
+        return Rule(
+            origin=origin,
+            allow=Allow(
+                anyone="anyone" in self.allow,
+                authenticated="authenticated" in self.allow,
+                groups=frozenset(name for kind, _, name in named if kind == "group"),
+                users=frozenset(name for kind, _, name in named if kind == "user"),
+            ),
+            host=self.host,
+            paths=(*map(rules.glob, self.path or ()), *map(rules.regex, self.regex or ())),
+            methods=frozenset(self.method) if self.method else None,
+            networks=TrustedProxies.parse(self.networks) if self.networks else None,
+            preflight=self.preflight is not None,
+            encoded=frozenset(map(Ambiguity, self.encoded)),
+        )
+
+
+def compile_rules(entries: Sequence[RuleEntry], origins: Sequence[str]) -> Rules:
+    """All rules, in their order."""
+    pairs = zip(entries, origins, strict=True)
+    return Rules([entry.compiled(origin) for entry, origin in pairs])

@@ -1,0 +1,96 @@
+"""Rules over HTTP: match first, identify second, public pages without a store."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from authgw.config import load
+from authgw.core.errors import REASONS
+from authgw.core.rules import Rules
+from tests.web.conftest import ORIGINAL, Surface, surface
+
+TEXT = """\
+rules:
+  - {path: ["/public/**", "=/health"], allow: anyone}
+  - {path: /admin/**, allow: ["group:team-a", "user:7"]}
+  - {path: /v1/**, method: [GET, POST], allow: authenticated, preflight: allow}
+  - {host: app.example.com, from: [10.0.0.0/8], regex: "/net/[a-z]+", allow: anyone}
+  - {host: app.example.com, path: /files/**, allow: authenticated, encoded: slash}
+"""
+
+
+def compiled(folder: Path) -> Rules:
+    (folder / "config.yml").write_text(TEXT)
+    rules = load(folder / "config.yml", {}).rules
+    assert rules is not None
+    return rules
+
+
+@pytest.fixture
+async def ruled(tmp_path: Path) -> AsyncIterator[Surface]:
+    async for running in surface(tmp_path, rules=compiled(tmp_path)):
+        yield running
+
+
+async def ask(ruled: Surface, path: str, token: str = "", **headers: str) -> tuple[int, str]:
+    bearer = {"Authorization": f"Bearer {token}"} if token else {}
+    target = {**ORIGINAL, "X-Original-URL": f"https://app.example.com{path}"}
+    named = {name.replace("__", "-"): value for name, value in headers.items()}
+    answer = await ruled.client.get("/authenticate", headers={**target, **bearer, **named})
+    assert await answer.read() == b""
+    reason = answer.headers.get("X-Authgw-Reason")
+    return answer.status, reason or answer.headers["Remote-User"]
+
+
+async def test_the_matching_rule_decides(ruled: Surface) -> None:
+    user = (await ruled.login(1))["access"]
+    member = (await ruled.login(2, groups=["team-a"]))["access"]
+    named = (await ruled.login(7))["access"]
+    assert await ask(ruled, "/public/x") == (200, "")
+    assert await ask(ruled, "/public/x", user) == (200, "1")
+    assert await ask(ruled, "/public/x", "bad") == (200, "")
+    assert await ask(ruled, "/public/x", Authorization="Basic x") == (200, "")
+    assert await ask(ruled, "/admin/x") == (401, "token_missing")
+    assert await ask(ruled, "/admin/x", user) == (403, "not_permitted")
+    assert await ask(ruled, "/admin/x", member) == (200, "2")
+    assert await ask(ruled, "/admin", named) == (200, "7")
+    assert await ask(ruled, "/v1/x", Authorization="Basic x") == (401, "authorization_malformed")
+    assert await ask(ruled, "/elsewhere", user) == (403, "no_rule")
+    assert await ask(ruled, "/files/a%2fb", user) == (200, "1")
+    assert await ask(ruled, "//admin/x", member) == (403, "path_ambiguous")
+    assert await ask(ruled, "/net/abc", X__Forwarded__For="10.1.2.3") == (200, "")
+    assert await ask(ruled, "/net/abc", X__Forwarded__For="192.0.2.1") == (403, "no_rule")
+    assert await ask(ruled, "/public/x", Remote__User="7") == (403, "identity_header_from_client")
+    denied = next(event for event in ruled.events if event.reason == "not_permitted")
+    assert (denied.sub, denied.detail) == (
+        "1",
+        "GET app.example.com/admin/x: " + REASONS["not_permitted"].meaning,
+    )
+
+
+async def test_a_preflight_passes_without_a_token(ruled: Surface) -> None:
+    cors = {"Origin": "https://a.example", "Access__Control__Request__Method": "POST"}
+    options = {"X__Original__Method": "OPTIONS"}
+    assert await ask(ruled, "/v1/x", **options, **cors) == (200, "")
+    assert await ask(ruled, "/v1/x", **options) == (403, "no_rule")
+    assert await ask(ruled, "/v1/x", **cors) == (401, "token_missing")
+    cors["Access__Control__Request__Method"] = "DELETE"
+    assert await ask(ruled, "/v1/x", **options, **cors) == (403, "no_rule")
+
+
+async def test_public_pages_survive_a_dead_store(ruled: Surface) -> None:
+    user = (await ruled.login(1))["access"]
+    await ruled.store.close()
+    assert await ask(ruled, "/public/x", user) == (200, "")
+    assert await ask(ruled, "/v1/x", user) == (503, "store_unavailable")
+    assert await ask(ruled, "/elsewhere", user) == (403, "no_rule")
+
+
+async def test_a_direct_check_is_off_beside_rules(ruled: Surface, tmp_path: Path) -> None:
+    answer = await ruled.check((await ruled.login(1))["access"])
+    assert answer.status == 403
+    assert answer.headers["X-Authgw-Reason"] == "direct_check_off"
+    async for open_again in surface(tmp_path, rules=compiled(tmp_path), direct_check=True):
+        answer = await open_again.check((await open_again.login(1))["access"])
+        assert answer.status == 200
