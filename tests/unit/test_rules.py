@@ -137,6 +137,12 @@ def test_a_rule_admits_what_its_upstream_needs_after_its_prefix() -> None:
     assert verdict(rules, asked("/x//y;z"), USER) is Verdict.ALLOW
 
 
+def test_every_reading_must_stay_inside_the_pattern() -> None:
+    rules = [rule(ANYONE, "/a/*/c", encoded=frozenset({Ambiguity.SLASH}))]
+    # To one server this is /a/x/y/c, which the pattern does not take.
+    assert reason(rules, asked("/a/x%2fy/c"), None) == "path_ambiguous"
+
+
 @pytest.mark.parametrize(
     ("pattern", "yes", "no"),
     [
