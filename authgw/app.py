@@ -51,7 +51,8 @@ async def serve(loaded: Loaded) -> None:
             keepalive_timeout=_KEEP_ALIVE,
             max_line_size=_LINE_BYTES,
             max_field_size=_LINE_BYTES,
-            shutdown_timeout=loaded.settings.server.drain,
+            # What is left of the drain once load balancers have been given their time.
+            shutdown_timeout=max(0.0, loaded.settings.server.drain - _SETTLE),
         )
         await runner.setup()
         try:

@@ -23,11 +23,11 @@ from pydantic import (
     ValidationError,
 )
 
-from authgw.core.peers import TrustedProxies
+from authgw.core.peers import checked_entry
 from authgw.core.rules import Rules
 from authgw.rulebook import RuleEntry, compile_rules
 
-_ENVIRONMENT = re.compile(r"AUTHGW_([A-Z]+(?:__[A-Z_]+?)+)")
+_ENVIRONMENT = re.compile(r"AUTHGW_([A-Z]+(?:__[A-Z0-9_]+?)+)")
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _HEADER_NAME = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
@@ -58,11 +58,6 @@ def seconds(value: Any) -> float:
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
-def _network(entry: str) -> str:
-    TrustedProxies.parse((entry,))
-    return entry
-
-
 def _store_url(url: SecretStr) -> SecretStr:
     text = url.get_secret_value()
     scheme = urlsplit(text).scheme
@@ -83,7 +78,7 @@ def _header_name(name: str) -> str:
 
 Duration = Annotated[float, BeforeValidator(seconds)]
 PositiveDuration = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
-Network = Annotated[str, AfterValidator(_network)]
+Network = Annotated[str, AfterValidator(checked_entry)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 
 

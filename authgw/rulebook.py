@@ -1,7 +1,7 @@
 """The `rules` section of the configuration, checked and compiled into the core's rules."""
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -9,7 +9,7 @@ from authgw.core import rules
 from authgw.core.errors import TargetMalformed
 from authgw.core.location import canonical_host, canonical_method
 from authgw.core.paths import Ambiguity
-from authgw.core.peers import TrustedProxies
+from authgw.core.peers import TrustedProxies, checked_entry
 from authgw.core.rules import Allow, PathPattern, Rule, RuleRefused, Rules
 
 
@@ -35,11 +35,6 @@ def _method(text: str) -> str:
         raise ValueError("is no method: write it in capitals, such as GET") from None
 
 
-def _network(text: str) -> str:
-    TrustedProxies.parse((text,))
-    return text
-
-
 def _whom(text: str) -> str:
     kind, _, name = text.partition(":")
     if text not in ("anyone", "authenticated") and not (kind in ("group", "user") and name):
@@ -58,9 +53,14 @@ def _pattern(compile_it: Callable[[str], PathPattern]) -> Callable[[str], str]:
     return check
 
 
-def _some(check: Callable[[str], str]) -> Any:
-    each = Annotated[str, AfterValidator(check)]
-    return Annotated[tuple[each, ...], BeforeValidator(_listed), Field(min_length=1)]
+T = TypeVar("T")
+# One value stands for a list of one; an empty list would be a rule that says nothing.
+Some = Annotated[tuple[T, ...], BeforeValidator(_listed), Field(min_length=1)]
+Whom = Annotated[str, AfterValidator(_whom)]
+Glob = Annotated[str, AfterValidator(_pattern(rules.glob))]
+Regex = Annotated[str, AfterValidator(_pattern(rules.regex))]
+Method = Annotated[str, AfterValidator(_method)]
+Network = Annotated[str, AfterValidator(checked_entry)]
 
 
 class RuleEntry(BaseModel):
@@ -68,12 +68,12 @@ class RuleEntry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    allow: _some(_whom)  # type: ignore[valid-type]
+    allow: Some[Whom]
     host: Annotated[str, AfterValidator(_host)] | None = None
-    path: _some(_pattern(rules.glob)) | None = None  # type: ignore[valid-type]
-    regex: _some(_pattern(rules.regex)) | None = None  # type: ignore[valid-type]
-    method: _some(_method) | None = None  # type: ignore[valid-type]
-    networks: _some(_network) | None = Field(None, alias="from")  # type: ignore[valid-type]
+    path: Some[Glob] | None = None
+    regex: Some[Regex] | None = None
+    method: Some[Method] | None = None
+    networks: Some[Network] | None = Field(None, alias="from")
     preflight: Literal["allow"] | None = None
     encoded: Annotated[
         tuple[Literal["slash", "percent", "semicolon", "double-slash"], ...],

@@ -64,7 +64,7 @@ def load(port: int, path: str, headers: Mapping[str, str], duration: int) -> Loa
         sys.exit("wrk is missing: apt-get install wrk")
     said = [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
     command = [program, "-t1", "-c32", f"-d{duration}s", "--latency", *said]
-    done = subprocess.run(  # noqa: S603  as above
+    done = subprocess.run(  # noqa: S603  wrk with our own arguments
         [*command, f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True, check=True
     )
     return _read(done.stdout)

@@ -40,6 +40,16 @@ class TrustedProxies:
         return nearest
 
 
+def checked_entry(entry: str) -> str:
+    """An entry that `TrustedProxies.parse` reads, as it was given.
+
+    Raises:
+        ValueError: it is no network, address or `unix`.
+    """
+    TrustedProxies.parse((entry,))
+    return entry
+
+
 def entry_for(peer: str) -> str:
     """The entry of `server.trusted_proxies` that trusts exactly this peer."""
     address = _address(peer)

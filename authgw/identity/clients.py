@@ -13,14 +13,13 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from authgw.core.peers import TrustedProxies
+from authgw.core.peers import TrustedProxies, checked_entry
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -29,18 +28,13 @@ class ClientsRefused(ValueError):
     """A clients file that must not be used; the message says why and what to do."""
 
 
-def _network(text: str) -> str:
-    ip_network(text)
-    return text
-
-
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
     secret_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     subjects: str | None = None
     groups: tuple[str, ...] = ()
     networks: Annotated[
-        tuple[Annotated[str, AfterValidator(_network)], ...] | None, Field(alias="from")
+        tuple[Annotated[str, AfterValidator(checked_entry)], ...] | None, Field(alias="from")
     ] = None
 
 

@@ -149,6 +149,7 @@ def test_the_environment_wins_and_no_value_of_it_is_repeated(tmp_path: Path) -> 
     for value in ("sekret://:hush@cache", "{hush", "[hush]"):
         assert "hush" not in "\n".join(problems(tmp_path, "", AUTHGW_CACHE__URL=value))
     assert "AUTHGW_SERVER__PROT" in problems(tmp_path, "", AUTHGW_SERVER__PROT="1")[0]
+    assert "AUTHGW_SERVER__PORT2" in problems(tmp_path, "", AUTHGW_SERVER__PORT2="1")[0]
     assert "no section" in problems(tmp_path, "server: 1", AUTHGW_SERVER__PORT="1")[0]
 
 

@@ -1,6 +1,7 @@
 """Rules: first match, default deny, paths that servers could disagree about."""
 
 import posixpath
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -29,8 +30,8 @@ def asked(
     )
 
 
-def rule(allow: Allow, *paths: str, host: str | None = None, **more: object) -> Rule:
-    return Rule("here", allow, host, tuple(map(glob, paths)), **more)  # type: ignore[arg-type]
+def rule(allow: Allow, *paths: str, host: str | None = None, **more: Any) -> Rule:
+    return Rule("here", allow, host, tuple(map(glob, paths)), **more)
 
 
 def verdict(rules: list[Rule], access: AccessRequest, who: Principal | None) -> Verdict:
