@@ -131,6 +131,7 @@ class _Replica:
             ready=self._why_not_ready,
             rules=loaded.rules,
             direct_check=auth.direct_check,
+            login_url=settings.login.url,
             record_allowed=settings.logging.decisions == "all",
             check_keys=self._membership.check if self._membership else _always,
         )

@@ -23,6 +23,8 @@ from pydantic import (
     ValidationError,
 )
 
+from authgw.core.errors import TargetMalformed
+from authgw.core.location import canonical_host
 from authgw.core.peers import checked_entry
 from authgw.core.rules import Rules
 from authgw.rulebook import RuleEntry, compile_rules
@@ -31,6 +33,7 @@ _ENVIRONMENT = re.compile(r"AUTHGW_([A-Z]+(?:__[A-Z0-9_]+?)+)")
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _HEADER_NAME = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
+_VISIBLE = re.compile(r"[!-~]+")
 _SCHEMES = ("embedded", "redis", "rediss")
 # Keys of the service that authgw descends from which mean nothing here.
 _MEANINGLESS = {("server", "max_processors"): "one process is one replica: scale by replicas"}
@@ -68,6 +71,28 @@ def _store_url(url: SecretStr) -> SecretStr:
     if scheme == "embedded" and text != "embedded://memory" and text[11:12] != "/":
         raise ValueError("needs three slashes: embedded:///var/authgw.db")
     return url
+
+
+def _login_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
+        raise ValueError("is no page: write it whole, such as https://auth.example.com/login")
+    if not _VISIBLE.fullmatch(url):
+        raise ValueError("holds a space or a letter beyond ASCII: percent-encode it")
+    return url
+
+
+def _domain(text: str) -> str:
+    if not text.startswith(".") and _is_canonical(text) and "." in text:
+        return text
+    raise ValueError("is no domain: write it without a dot in front, such as example.com")
+
+
+def _is_canonical(host: str) -> bool:
+    try:
+        return canonical_host(host) == host
+    except TargetMalformed:
+        return False
 
 
 def _header_name(name: str) -> str:
@@ -147,6 +172,13 @@ class Auth(Section):
     passwords: Passwords = Passwords()
 
 
+class Login(Section):
+    """Where browsers log in."""
+
+    url: Annotated[str, AfterValidator(_login_url)] | None = None
+    cookie_domain: Annotated[str, AfterValidator(_domain)] | None = None
+
+
 class Headers(Section):
     """The names under which upstreams are told who asks."""
 
@@ -161,6 +193,7 @@ class Settings(Section):
     logging: Logging = Logging()
     cache: Cache = Cache()
     auth: Auth = Auth()
+    login: Login = Login()
     headers: Headers = Headers()
     rules: Annotated[tuple[RuleEntry, ...], Field(min_length=1)] | None = None
 
@@ -318,9 +351,25 @@ def _find_conflicts(source: _Source) -> None:
     for shorter, longer in pairwise(lives):
         if _lasts(auth, shorter) > _lasts(auth, longer):
             source.complain(("auth", shorter), f"is longer than auth.{longer}: shorten it")
+    login = _section(source, "login")
+    url, domain = str(login.get("url", "")), str(login.get("cookie_domain", ""))
+    host = _host_of(url)
+    if url and domain and host != domain and not host.endswith(f".{domain}"):
+        source.complain(
+            ("login", "url"),
+            f"login.url host {host} is outside cookie_domain {domain}: "
+            "browsers will discard the cookie.",
+        )
     names = {**Headers().model_dump(), **_section(source, "headers")}
     if len({str(name).lower() for name in names.values()}) < len(names):
         source.complain(("headers",), "two of the names are the same: each needs its own")
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _section(source: _Source, name: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from authgw.core.errors import TargetMalformed
 from authgw.core.location import canonical_host, canonical_method
 from authgw.core.paths import Ambiguity
 from authgw.core.peers import TrustedProxies, checked_entry
-from authgw.core.rules import Allow, PathPattern, Rule, RuleRefused, Rules
+from authgw.core.rules import Allow, Credential, PathPattern, Rule, RuleRefused, Rules
 
 
 def _listed(value: Any) -> Any:
@@ -79,11 +79,13 @@ class RuleEntry(BaseModel):
         tuple[Literal["slash", "percent", "semicolon", "double-slash"], ...],
         BeforeValidator(_listed),
     ] = ()
+    credentials: Some[Literal["bearer", "cookie"]] | None = None
 
-    def compiled(self, origin: str) -> Rule:
-        """The core's rule; `origin` is where it stands."""
+    def compiled(self, number: int, origin: str) -> Rule:
+        """The core's rule; `origin` is where it stands, `number` its place from 0."""
         named = tuple(whom.partition(":") for whom in self.allow)
         return Rule(
+            number=number,
             origin=origin,
             allow=Allow(
                 anyone="anyone" in self.allow,
@@ -97,10 +99,11 @@ class RuleEntry(BaseModel):
             networks=TrustedProxies.parse(self.networks) if self.networks else None,
             preflight=self.preflight is not None,
             encoded=frozenset(map(Ambiguity, self.encoded)),
+            credentials=frozenset(map(Credential, self.credentials)) if self.credentials else None,
         )
 
 
 def compile_rules(entries: Sequence[RuleEntry], origins: Sequence[str]) -> Rules:
     """All rules, in their order."""
     pairs = zip(entries, origins, strict=True)
-    return Rules([entry.compiled(origin) for entry, origin in pairs])
+    return Rules([entry.compiled(number, origin) for number, (entry, origin) in enumerate(pairs)])

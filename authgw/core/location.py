@@ -9,8 +9,8 @@ from authgw.core.errors import HostConflict, TargetMalformed
 from authgw.core.model import Location
 
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}")
-_URL = re.compile(r"(https?)://([^/?#\\]*)(/[^?]*)(?:\?(.*))?", re.DOTALL)
-_PORT = re.compile(r":[0-9]{0,5}$")
+_URL = re.compile(r"(https?)://([^/?#\\]*)(/.*)", re.DOTALL)
+_PORT = re.compile(r":[0-9]{0,5}\Z")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 
 
@@ -54,11 +54,23 @@ def location_of(url: str, host: str) -> Location:
     match = _URL.fullmatch(url)
     if match is None:
         raise TargetMalformed("the original URL is malformed")
-    scheme, authority, path, query = match.groups()
-    canonical = canonical_host(authority)
-    if canonical != canonical_host(host):
+    scheme, authority, target = match.groups()
+    if canonical_host(authority) != canonical_host(host):
         raise HostConflict
-    return Location(scheme, canonical, path, query or "")
+    return location_from(scheme, authority, target)
+
+
+def location_from(scheme: str, authority: str, target: str) -> Location:
+    """Put together what a proxy sends in parts; `target` is the path with its query.
+
+    Raises:
+        TargetMalformed: no http(s), no readable host, or a target that is no path.
+    """
+    if scheme not in ("http", "https") or not target.startswith("/"):
+        raise TargetMalformed("the original URL is malformed")
+    path, _, query = target.partition("?")
+    port = _PORT.search(authority)
+    return Location(scheme, canonical_host(authority), path, query, port[0] if port else "")
 
 
 def _bracketed(text: str) -> str:

@@ -17,25 +17,37 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where the original request goes: canonical host, raw path, query without `?`."""
+    """Where the original request goes: canonical host, raw path, query without `?`.
+
+    `port` is as it was sent, with its colon, or empty.
+    """
 
     scheme: str
     host: str
     path: str
     query: str
+    port: str = ""
+
+    @property
+    def url(self) -> str:
+        """The address that a browser would be sent back to."""
+        query = f"?{self.query}" if self.query else ""
+        return f"{self.scheme}://{self.host}{self.port}{self.path}{query}"
 
 
 @dataclass(frozen=True, slots=True)
 class AccessRequest:
     """The client's original request, without its credentials.
 
-    `preflight_method` is what a CORS preflight asks leave for, None if this is none.
+    `preflight_method` is what a CORS preflight asks leave for, None if this is none;
+    `wants_html` is whether a browser would show the answer as a page.
     """
 
     method: str
     location: Location
     client_address: str
     preflight_method: str | None = None
+    wants_html: bool = False
 
 
 class Verdict(Enum):
@@ -48,19 +60,24 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A verdict; `reason` is a code of `core.errors.REASONS`, empty for ALLOW."""
+    """A verdict; `reason` is a code of `core.errors.REASONS`, empty for ALLOW.
+
+    `detail` is for the operator only: which rule asked for what.
+    """
 
     verdict: Verdict
     reason: str = ""
     principal: Principal | None = None
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer to a proxy; the body is always empty (with one NGINX drops keep-alive)."""
+    """An answer to a proxy; `body` is for proxies that hand it on to the client."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
+    body: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import unquote_to_bytes
 
+# Paths that everyone reads alike, so that most requests need no closer look.
+_PLAIN = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~!$&'()*+,=:@-]+)*/?")
 _ENCODED_SLASH = re.compile(rb"%2f", re.IGNORECASE)
 _LEFT_PERCENT = re.compile(r"%")
 _PARAMETERS = re.compile(r";[^/]*")
@@ -49,11 +51,15 @@ class CanonicalPath:
             return frozenset({self.text})
         found = {self.text, _opaque_slashes(self.raw), *_decoded_on(self.text)}
         found |= {_PARAMETERS.sub("", text) for text in found}
-        return frozenset(found | {_SLASHES.sub("/", text) for text in found})
+        found |= {_SLASHES.sub("/", text) for text in found}
+        # Patterns read text; what is none can match one, but is never admitted.
+        return frozenset(text.encode("utf-8", "replace").decode() for text in found)
 
 
 def canonical_path(raw: str) -> CanonicalPath:
     """Read a raw path (bytes that are no UTF-8 as surrogate escapes), without ever failing."""
+    if _PLAIN.fullmatch(raw):
+        return CanonicalPath(raw, raw, frozenset())
     encoded = _bytes(raw)
     text = _text(unquote_to_bytes(encoded))
     deepest = [text, *_decoded_on(text)]

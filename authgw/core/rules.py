@@ -7,6 +7,8 @@ path that servers could disagree about is denied, unless the rule that decides a
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
+from operator import itemgetter
 
 import re2
 
@@ -23,15 +25,28 @@ class RuleRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PathPattern:
-    """A compiled pattern; `prefix` is its literal beginning."""
+    """A compiled pattern; `prefix` is its literal beginning, `anchor` its segments, folded."""
 
     source: str
     prefix: str
+    anchor: tuple[str, ...]
     compiled: "re2._Regexp[str]" = field(repr=False, compare=False)
+    in_any_case: "re2._Regexp[str]" = field(repr=False, compare=False)
+
+    def resembles(self, text: str) -> bool:
+        """Whether the whole text is matched by an upstream that ignores case."""
+        return self.in_any_case.fullmatch(text) is not None
 
     def matches(self, text: str) -> bool:
         """Whether the whole text is matched."""
         return self.compiled.fullmatch(text) is not None
+
+
+class Credential(Enum):
+    """What a caller may show to be known by."""
+
+    BEARER = "bearer"
+    COOKIE = "cookie"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +64,19 @@ class Allow:
             return True
         return not self.groups.isdisjoint(principal.groups)
 
+    def __str__(self) -> str:
+        named = [f"group:{name}" for name in sorted(self.groups)]
+        named += [f"user:{name}" for name in sorted(self.users)]
+        anyone = ["anyone"] if self.anyone else []
+        return ", ".join([*anyone, *(["authenticated"] if self.authenticated else []), *named])
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One rule. `host` is canonical, `*.suffix`, or None for every host; `methods` None is any.
 
-    `paths` empty means that the rule does not look at the path; `origin` says where it stands.
+    `paths` empty means that the rule does not look at the path; `origin` says where it stands;
+    `credentials` None lets every kind count. `number` is its place, from 0.
     """
 
     origin: str
@@ -65,6 +87,17 @@ class Rule:
     networks: TrustedProxies | None = None
     preflight: bool = False
     encoded: frozenset[Ambiguity] = frozenset()
+    credentials: frozenset[Credential] | None = None
+    number: int = 0
+
+    @property
+    def name(self) -> str:
+        """What the operator can find it by."""
+        return f"rules[{self.number}] ({self.origin})"
+
+    def heeds(self, credential: Credential) -> bool:
+        """Whether a caller may be known by this kind of credential."""
+        return self.credentials is None or credential in self.credentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,34 +112,120 @@ class Rules:
     """Rules compiled once; rules for other hosts cost nothing."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self._everywhere: list[tuple[int, Rule]] = []
-        self._by_host: dict[str, list[tuple[int, Rule]]] = {}
+        self.ordered = tuple(rules)
+        by_host: dict[str | None, list[int]] = {}
         for number, rule in enumerate(rules):
-            if rule.host is None:
-                self._everywhere.append((number, rule))
-            else:
-                self._by_host.setdefault(rule.host, []).append((number, rule))
+            by_host.setdefault(rule.host, []).append(number)
+        self._everywhere = _Host(self._numbered(by_host.get(None, ())))
+        self._hosts = {
+            host: _Host(
+                self._numbered(number for key in _covering(host) for number in by_host.get(key, ()))
+            )
+            for host in by_host
+            if host is not None
+        }
 
     def match(self, access: AccessRequest) -> Match:
         """The rule that decides this request.
 
         Reasons: `no_rule`, or `path_ambiguous` when servers could disagree about the path.
         """
-        candidates = [rule for rule in self._of(access.location.host) if _takes(rule, access)]
-        if not any(rule.paths for rule in candidates):
-            return Match(candidates[0]) if candidates else Match(None, "no_rule")
+        host = self.of(access.location.host)
         path = canonical_path(access.location.path)
-        readings = path.readings()
-        for rule in candidates:
-            if _looks_at(rule, readings):
-                return Match(rule) if _admits(rule, path) else Match(None, "path_ambiguous")
-        return Match(None, "path_ambiguous" if path.ambiguities else "no_rule")
+        quick = None
+        if not path.ambiguities and access.preflight_method is None:
+            quick = host.by_method(access.method).match(access, path.text)
+        return quick or _match_closely(host.rules, access, path)
 
-    def _of(self, host: str) -> Iterable[Rule]:
-        found = [*self._everywhere, *self._by_host.get(host, ())]
-        for suffix in _wildcards(host):
-            found += self._by_host.get(suffix, ())
-        return [rule for _, rule in sorted(found, key=lambda numbered: numbered[0])]
+    def of(self, host: str) -> "_Host":
+        """What there is for this canonical host: its own rules, else its nearest wildcard's."""
+        found = self._hosts.get(host)
+        if found is None:
+            near = (self._hosts[name] for name in _wildcards(host) if name in self._hosts)
+            found = next(near, self._everywhere)
+        return found
+
+    def _numbered(self, numbers: Iterable[int]) -> tuple[Rule, ...]:
+        return tuple(self.ordered[number] for number in sorted(numbers))
+
+
+class _Host:
+    """The rules that can concern one host, in order, prepared for each method they name."""
+
+    def __init__(self, rules: tuple[Rule, ...]) -> None:
+        self.rules = rules
+        self._others = _Paths([rule for rule in rules if rule.methods is None])
+        named = {method for rule in rules for method in rule.methods or ()}
+        self._named = {
+            method: _Paths(
+                [rule for rule in rules if rule.methods is None or method in rule.methods]
+            )
+            for method in named
+        }
+
+    def by_method(self, method: str) -> "_Paths":
+        return self._named.get(method, self._others)
+
+
+_Entry = tuple[int, PathPattern | None, Rule]
+
+
+class _Node:
+    """Patterns whose literal segments end here, and the segments that go on."""
+
+    __slots__ = ("below", "entries")
+
+    def __init__(self) -> None:
+        self.entries: list[_Entry] = []
+        self.below: dict[str, _Node] = {}
+
+
+class _Paths:
+    """Rules of one host and method by the literal segments that their patterns begin with."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._root = _Node()
+        for number, rule in enumerate(rules):
+            for pattern in rule.paths or (None,):
+                node = self._root
+                for segment in pattern.anchor if pattern else ():
+                    node = node.below.setdefault(segment, _Node())
+                node.entries.append((number, pattern, rule))
+
+    def match(self, access: AccessRequest, text: str) -> Match | None:
+        """The first rule for a path that everyone reads as `text`; None if its case matters."""
+        for _, pattern, rule in self._near(text):
+            if pattern is not None and not pattern.matches(text):
+                if pattern.resembles(text):
+                    return None
+                continue
+            if rule.networks is None or rule.networks.trusts(access.client_address):
+                return Match(rule)
+        return Match(None, "no_rule")
+
+    def _near(self, text: str) -> list[_Entry]:
+        node: _Node | None = self._root
+        found = self._root.entries
+        for segment in text.casefold().split("/")[1:]:
+            node = node.below.get(segment) if node else None
+            if node is None:
+                break
+            found = found + node.entries
+        return sorted(found, key=itemgetter(0))
+
+
+def _match_closely(rules: tuple[Rule, ...], access: AccessRequest, path: CanonicalPath) -> Match:
+    candidates = [rule for rule in rules if takes(rule, access)]
+    if not any(rule.paths for rule in candidates):
+        return Match(candidates[0]) if candidates else Match(None, "no_rule")
+    readings = path.readings()
+    for rule in candidates:
+        if looks_at(rule, readings):
+            return Match(rule) if _admits(rule, path) else Match(None, "path_ambiguous")
+        # To an upstream that ignores case, this is that rule's page.
+        if any(pattern.resembles(text) for pattern in rule.paths for text in readings):
+            return Match(None, "path_ambiguous")
+    return Match(None, "path_ambiguous" if path.ambiguities else "no_rule")
 
 
 def needs_nobody(rule: Rule, access: AccessRequest) -> bool:
@@ -126,7 +245,9 @@ def decide(match: Match, access: AccessRequest, principal: Principal | None, why
     if principal is None:
         return Decision(Verdict.LOGIN, why)
     if not rule.allow.permits(principal):
-        return Decision(Verdict.DENY, "not_permitted", principal)
+        has = ", ".join(principal.groups) or "no groups"
+        said = f"{principal.sub} matched {rule.name}, needs {rule.allow}, has {has}."
+        return Decision(Verdict.DENY, "not_permitted", principal, said)
     return Decision(Verdict.ALLOW, principal=principal)
 
 
@@ -143,9 +264,10 @@ def glob(source: str) -> PathPattern:
     if canonical_path(text).ambiguities or canonical_path(text).text != text:
         raise RuleRefused(f"{source}: write the path decoded, without // ; \\ # % or dot segments")
     if exact:
-        return PathPattern(source, text, re2.compile(re2.escape(text)))
-    prefix = text.partition("*")[0]
-    return PathPattern(source, prefix, re2.compile(_translated(text)))
+        return _pattern(source, text, text.split("/")[1:], re2.escape(text))
+    prefix, wild, _ = text.partition("*")
+    segments = prefix.split("/")[1:]
+    return _pattern(source, prefix, segments[:-1] if wild else segments, _translated(text))
 
 
 def regex(source: str) -> PathPattern:
@@ -154,12 +276,19 @@ def regex(source: str) -> PathPattern:
     Raises:
         RuleRefused: RE2, which never backtracks, refuses it.
     """
-    options = re2.Options()
-    options.log_errors = False
     try:
-        return PathPattern(f"regex:{source}", "/", re2.compile(source, options))
+        return _pattern(f"regex:{source}", "/", [], source)
     except re2.error as error:
         raise RuleRefused(f"regex:{source}: {error}") from None
+
+
+def _pattern(source: str, prefix: str, anchor: list[str], expression: str) -> PathPattern:
+    options = re2.Options()
+    options.log_errors = False
+    compiled = re2.compile(expression, options)
+    options.case_sensitive = False
+    folded = tuple(segment.casefold() for segment in anchor)
+    return PathPattern(source, prefix, folded, compiled, re2.compile(expression, options))
 
 
 def _translated(text: str) -> str:
@@ -175,7 +304,13 @@ def _wildcards(host: str) -> Iterable[str]:
     return (f"*.{'.'.join(labels[start:])}" for start in range(1, len(labels)))
 
 
-def _takes(rule: Rule, access: AccessRequest) -> bool:
+def _covering(host: str) -> Iterable[str | None]:
+    """The keys whose rules concern this host or wildcard: everywhere, itself, those above it."""
+    return [None, host, *_wildcards(host.removeprefix("*."))]
+
+
+def takes(rule: Rule, access: AccessRequest) -> bool:
+    """Whether the rule is for this network and method; host and path are looked at elsewhere."""
     if rule.networks is not None and not rule.networks.trusts(access.client_address):
         return False
     if rule.methods is None or access.method in rule.methods:
@@ -187,7 +322,8 @@ def _passes_as_preflight(rule: Rule, access: AccessRequest) -> bool:
     return rule.preflight and access.method == "OPTIONS" and access.preflight_method is not None
 
 
-def _looks_at(rule: Rule, readings: frozenset[str]) -> bool:
+def looks_at(rule: Rule, readings: frozenset[str]) -> bool:
+    """Whether the rule is for any of these readings of the path."""
     if not rule.paths:
         return True
     return any(pattern.matches(text) for pattern in rule.paths for text in readings)

@@ -9,12 +9,23 @@ from authgw.core.errors import (
     TargetDuplicated,
     TargetMalformed,
     TargetMissing,
+    UntrustedProxy,
 )
 from authgw.core.model import IdentityHeaders
+from authgw.core.peers import TrustedProxies, entry_for
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
 _BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]+=*)")
+_ABOUT_A_REQUEST = (
+    "X-Original-URL",
+    "X-Original-Host",
+    "X-Original-Method",
+    "X-Forwarded-Uri",
+    "X-Forwarded-Method",
+    "X-Forwarded-Host",
+    "X-Forwarded-Proto",
+)
 _SEPARATORS = re.compile(r"[^a-z0-9]")
 
 
@@ -61,6 +72,35 @@ def bearer(headers: RawHeaders) -> str | None:
     if len(found) > 1 or match is None:
         raise AuthorizationMalformed
     return match[1].decode("ascii")
+
+
+def refuse_untrusted(headers: RawHeaders, peer: str, trusted: TrustedProxies) -> None:
+    """Refuse a peer (an address, or `unix`) that may not speak about others' requests.
+
+    Raises:
+        UntrustedProxy: it is none of `server.trusted_proxies`.
+    """
+    if not trusted.trusts(peer):
+        seen = present(headers, *_ABOUT_A_REQUEST) or "a subrequest"
+        raise UntrustedProxy(
+            f"Ignored {seen} from {peer}: not in server.trusted_proxies. "
+            f"If this is your proxy, add {entry_for(peer)}."
+        )
+
+
+def client_address(headers: RawHeaders, peer: str, trusted: TrustedProxies) -> str:
+    """Whose request this is, as far as trusted proxies say."""
+    lines = tuple(line.decode("latin-1") for line in values(headers, "X-Forwarded-For"))
+    return trusted.client_address(peer, lines)
+
+
+def wants_html(headers: RawHeaders) -> bool:
+    """Whether a browser is navigating: it takes a page, and no script asks (Fetch Metadata)."""
+    accepts = b",".join(values(headers, "Accept")).lower()
+    types = [media.partition(b";")[0].strip() for media in accepts.split(b",")]
+    by_script = present(headers, "X-Requested-With") is not None
+    modes = values(headers, "Sec-Fetch-Mode")
+    return b"text/html" in types and not by_script and all(mode == b"navigate" for mode in modes)
 
 
 def preflight_method(headers: RawHeaders) -> str | None:

@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from authgw.core.errors import REASONS, AuthgwError, TooManyFailures
-from authgw.dialects.nginx import challenge
+from authgw.dialects.answers import challenge
 from authgw.web.gateway import record, request_id
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -13,7 +13,7 @@ from authgw.core.keys import KeyRing
 from authgw.core.model import IdentityHeaders
 from authgw.core.peers import UNIX, TrustedProxies
 from authgw.core.rules import Rules
-from authgw.dialects.headers import values
+from authgw.dialects import headers
 from authgw.identity.clients import Clients
 from authgw.service import Sessions
 
@@ -25,7 +25,7 @@ class Gateway:
     """The parts that handlers use; `ready` says why not, or nothing when all is well.
 
     `rules` None means that any live session may pass; `direct_check` lets programs ask without
-    naming an original request although there are rules.
+    naming an original request although there are rules; `login_url` is where browsers log in.
     `check_keys` raises KeysNotShared while this replica may not sign.
     """
 
@@ -43,6 +43,7 @@ class Gateway:
     record_allowed: bool
     rules: Rules | None
     direct_check: bool
+    login_url: str | None
 
 
 GATEWAY = web.AppKey("gateway", Gateway)
@@ -56,9 +57,8 @@ def peer_of(request: web.Request) -> str:
 
 def client_address(request: web.Request) -> str:
     """Whose request this is, as far as trusted proxies say."""
-    forwarded = values(request.raw_headers, "X-Forwarded-For")
-    lines = tuple(line.decode("latin-1") for line in forwarded)
-    return request.app[GATEWAY].trusted.client_address(peer_of(request), lines)
+    trusted = request.app[GATEWAY].trusted
+    return headers.client_address(request.raw_headers, peer_of(request), trusted)
 
 
 def request_id(request: web.Request) -> str:

@@ -2,8 +2,9 @@
 
 from aiohttp import web
 
+from authgw.dialects import envoy
 from authgw.web import ops, tokens
-from authgw.web.authenticate import authenticate
+from authgw.web.authenticate import authenticate, by_envoy, by_forwarding
 from authgw.web.bodies import MAX_BODY_BYTES
 from authgw.web.errors import problems
 from authgw.web.gateway import GATEWAY, Gateway
@@ -25,6 +26,8 @@ def application(gateway: Gateway) -> web.Application:
             web.post("/revoke", tokens.revoke),
             web.get("/sessions", tokens.sessions),
             web.get("/authenticate", authenticate),
+            web.get("/authenticate/forward", by_forwarding),
+            web.route("*", envoy.PREFIX + "{path:(/.*)?}", by_envoy),
         ]
     )
     return app

@@ -60,7 +60,7 @@ def test_everything_wrong_is_said_at_once_with_its_line(tmp_path: Path) -> None:
     said = problems(
         tmp_path,
         "server:\n  prot: 1\n  port: '80'\n  trusted_proxies: [10.0.0.0/8, nonsense]\n"
-        "auth:\n  access_lifetime: 15\n  open_login: maybe\nlogin: {}\n",
+        "auth:\n  access_lifetime: 15\n  open_login: maybe\nlogins: {}\n",
         AUTHGW_LOGGING__LEVEL="loud",
     )
     assert len(said) == 7
@@ -70,7 +70,7 @@ def test_everything_wrong_is_said_at_once_with_its_line(tmp_path: Path) -> None:
     assert "config.yml:4: server.trusted_proxies.1:" in text
     assert "config.yml:6: auth.access_lifetime: is not a duration" in text
     assert "config.yml:7: auth.open_login:" in text
-    assert "config.yml:8: login: unknown key" in text
+    assert "config.yml:8: logins: unknown key" in text
     assert "AUTHGW_LOGGING__LEVEL: logging.level:" in text
 
 

@@ -26,13 +26,13 @@ GOOD = [
 
 def described(headers: list[tuple[str, str]], peer: str = "127.0.0.1") -> AccessRequest:
     raw = [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in headers]
-    return nginx.describe(raw, peer=peer, trusted=TRUSTED, identity=NAMES)
+    return nginx.describe("GET", "/authenticate", raw, peer=peer, trusted=TRUSTED, identity=NAMES)
 
 
 def code_of(headers: list[tuple[str, str]], peer: str = "127.0.0.1") -> str:
     with pytest.raises(errors.AuthgwError) as caught:
         described(headers, peer)
-    reply = nginx.render(Decision(Verdict.DENY, caught.value.code), NAMES)
+    reply = nginx.render(Decision(Verdict.DENY, caught.value.code), None, identity=NAMES)
     assert reply.status == 403
     return caught.value.code
 
@@ -145,12 +145,14 @@ def test_no_text_raises_past_the_layer(url: str, host: str, method: str) -> None
     texts = [("X-Original-URL", url), ("X-Original-Host", host), ("X-Original-Method", method)]
     raw = [(name.encode(), value.encode("utf-8", "replace")) for name, value in texts]
     with pytest.raises(errors.AuthgwError):
-        nginx.describe(raw, peer="127.0.0.1", trusted=TRUSTED, identity=NAMES)
+        nginx.describe(
+            "GET", "/authenticate", raw, peer="127.0.0.1", trusted=TRUSTED, identity=NAMES
+        )
 
 
 def test_allow_says_who_with_all_four_headers() -> None:
     someone = Principal("alice", "sid", ("a", "b"))
-    reply = nginx.render(Decision(Verdict.ALLOW, principal=someone), NAMES)
+    reply = nginx.render(Decision(Verdict.ALLOW, principal=someone), None, identity=NAMES)
     assert (reply.status, dict(reply.headers)) == (
         200,
         {
@@ -161,7 +163,7 @@ def test_allow_says_who_with_all_four_headers() -> None:
             "Cache-Control": "no-store",
         },
     )
-    nobody = nginx.render(Decision(Verdict.ALLOW), NAMES)
+    nobody = nginx.render(Decision(Verdict.ALLOW), None, identity=NAMES)
     assert [value for _, value in nobody.headers] == ["", "", "", "", "no-store"]
 
 
@@ -174,12 +176,12 @@ def test_allow_says_who_with_all_four_headers() -> None:
     ],
 )
 def test_login_is_a_401_with_a_challenge(code: str, challenge: str) -> None:
-    reply = nginx.render(Decision(Verdict.LOGIN, code), NAMES)
+    reply = nginx.render(Decision(Verdict.LOGIN, code), None, identity=NAMES)
     headers = dict(reply.headers)
     assert (reply.status, headers["WWW-Authenticate"]) == (401, challenge)
     assert headers["X-Authgw-Reason"] == code
 
 
 def test_a_store_that_is_away_is_never_a_denial() -> None:
-    reply = nginx.render(Decision(Verdict.DENY, "store_unavailable"), NAMES)
+    reply = nginx.render(Decision(Verdict.DENY, "store_unavailable"), None, identity=NAMES)
     assert reply.status == 503

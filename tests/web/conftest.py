@@ -68,6 +68,7 @@ async def surface(
     trusted: tuple[str, ...] = ("127.0.0.1",),
     rules: Rules | None = None,
     direct_check: bool = False,
+    login_url: str | None = None,
 ) -> AsyncIterator[Surface]:
     silence_the_parser()
     file = folder / f"{secrets.token_hex(4)}.yml"
@@ -95,6 +96,7 @@ async def surface(
         record_allowed=True,
         rules=rules,
         direct_check=direct_check,
+        login_url=login_url,
     )
     server = TestServer(application(gateway))
     await server.start_server(max_line_size=32768, max_field_size=32768)

@@ -28,7 +28,7 @@ async def test_decisions_are_recorded_without_the_query(gateway: Surface) -> Non
     assert (allowed.name, allowed.sub, allowed.sid) == ("allow", "1", pair["sid"])
     assert allowed.detail == "GET app.example.com/a"
     assert (denied.name, denied.reason) == ("deny", "token_missing")
-    assert denied.detail == "GET app.example.com/a: no access token was sent"
+    assert denied.detail == "401 GET app.example.com/a: no access token was sent"
 
 
 async def test_all_identity_headers_are_always_there(gateway: Surface) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from authgw.config import load
-from authgw.core.errors import REASONS
 from authgw.core.rules import Rules
 from tests.web.conftest import ORIGINAL, Surface, surface
 
@@ -65,7 +64,8 @@ async def test_the_matching_rule_decides(ruled: Surface) -> None:
     denied = next(event for event in ruled.events if event.reason == "not_permitted")
     assert (denied.sub, denied.detail) == (
         "1",
-        "GET app.example.com/admin/x: " + REASONS["not_permitted"].meaning,
+        "403 GET app.example.com/admin/x: 1 matched rules[1] (config.yml:3), "
+        "needs group:team-a, user:7, has no groups.",
     )
 
 

@@ -1,0 +1,61 @@
+"""Envoy's `ext_authz` over HTTP: the original method, Host, and path behind a prefix.
+
+Only 200 is an allow; any other answer is handed on to the client.
+"""
+
+from authgw.core.errors import TargetMalformed
+from authgw.core.location import canonical_method, location_from
+from authgw.core.model import AccessRequest, IdentityHeaders
+from authgw.core.peers import TrustedProxies
+from authgw.dialects import forwarded
+from authgw.dialects.headers import (
+    RawHeaders,
+    client_address,
+    preflight_method,
+    present,
+    refuse_identity,
+    refuse_untrusted,
+    target,
+    wants_html,
+)
+
+PREFIX = "/authenticate/envoy"
+
+
+def describe(
+    method: str,
+    raw_path: str,
+    headers: RawHeaders,
+    *,
+    peer: str,
+    trusted: TrustedProxies,
+    identity: IdentityHeaders,
+) -> AccessRequest:
+    """The client's original request as a trusted Envoy repeats it.
+
+    X-Forwarded-Proto decides only the way back after a log-in; without it that is https.
+
+    Raises:
+        UntrustedProxy: `peer` (an address, or `unix`) is no trusted proxy.
+        IdentityHeaderFromClient: the client sent an identity header.
+        TargetMissing, TargetDuplicated, TargetMalformed: see their codes.
+    """
+    refuse_untrusted(headers, peer, trusted)
+    refuse_identity(headers, identity)
+    if not raw_path.startswith(f"{PREFIX}/"):
+        raise TargetMalformed(f"the path does not begin with {PREFIX}/")
+    proto = present(headers, "X-Forwarded-Proto")
+    return AccessRequest(
+        method=canonical_method(method),
+        location=location_from(
+            forwarded.scheme_of(target(headers, proto)) if proto else "https",
+            target(headers, "Host"),
+            raw_path.removeprefix(PREFIX),
+        ),
+        client_address=client_address(headers, peer, trusted),
+        preflight_method=preflight_method(headers),
+        wants_html=wants_html(headers),
+    )
+
+
+render = forwarded.render

@@ -1,0 +1,100 @@
+"""Traefik's `forwardAuth` and Caddy's `forward_auth`: X-Forwarded-Method, -Proto, -Host, -Uri.
+
+Both hand any answer that is no 2xx on to the client, with its body.
+"""
+
+from authgw.core.errors import TargetMalformed, WrongDialect
+from authgw.core.location import canonical_method, location_from
+from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Reply, Verdict
+from authgw.core.peers import TrustedProxies
+from authgw.dialects.answers import (
+    NO_STORE,
+    identity_headers,
+    is_outage,
+    login_location,
+    refusal_headers,
+)
+from authgw.dialects.headers import (
+    RawHeaders,
+    client_address,
+    preflight_method,
+    present,
+    refuse_identity,
+    refuse_untrusted,
+    target,
+    wants_html,
+)
+
+# Traefik writes ws and wss for a WebSocket's handshake.
+_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+
+
+def describe(
+    method: str,
+    raw_path: str,
+    headers: RawHeaders,
+    *,
+    peer: str,
+    trusted: TrustedProxies,
+    identity: IdentityHeaders,
+) -> AccessRequest:
+    """The client's original request as a trusted Traefik or Caddy describes it, in headers alone.
+
+    Raises:
+        UntrustedProxy: `peer` (an address, or `unix`) is no trusted proxy.
+        WrongDialect: the headers are NGINX's.
+        IdentityHeaderFromClient: the client sent an identity header.
+        TargetMissing, TargetDuplicated, TargetMalformed: see their codes.
+    """
+    refuse_untrusted(headers, peer, trusted)
+    if not present(headers, "X-Forwarded-Uri") and present(headers, "X-Original-URL"):
+        raise WrongDialect(
+            "X-Original-URL arrived at /authenticate/forward, which is Traefik's and Caddy's. "
+            "NGINX and HAProxy ask /authenticate."
+        )
+    refuse_identity(headers, identity)
+    return AccessRequest(
+        method=canonical_method(target(headers, "X-Forwarded-Method")),
+        location=location_from(
+            scheme_of(target(headers, "X-Forwarded-Proto")),
+            target(headers, "X-Forwarded-Host"),
+            target(headers, "X-Forwarded-Uri"),
+        ),
+        client_address=client_address(headers, peer, trusted),
+        preflight_method=preflight_method(headers),
+        wants_html=wants_html(headers),
+    )
+
+
+def render(
+    decision: Decision,
+    access: AccessRequest | None,
+    *,
+    identity: IdentityHeaders,
+    login_url: str | None = None,
+) -> Reply:
+    """The answer as a client will see it: identity, a way to log in, or a refusal."""
+    if decision.verdict is Verdict.ALLOW:
+        return Reply(200, (*identity_headers(decision.principal, identity), NO_STORE))
+    headers = refusal_headers(decision)
+    if decision.verdict is Verdict.DENY:
+        if is_outage(decision):
+            return Reply(503, headers, "503 the gateway cannot answer now")
+        return Reply(403, headers, f"403 denied ({decision.reason})")
+    where = login_location(access, login_url)
+    if access is None or where is None:
+        return Reply(401, headers, f"401 not logged in ({decision.reason})")
+    # RFC 9110 section 15.4.4: after 303 a browser asks for the page by GET.
+    status = 302 if access.method in ("GET", "HEAD") else 303
+    return Reply(status, (*headers[1:], ("Location", where)), "Log in first")
+
+
+def scheme_of(proto: str) -> str:
+    """The scheme of X-Forwarded-Proto.
+
+    Raises:
+        TargetMalformed: it is none that a browser speaks.
+    """
+    if proto not in _SCHEMES:
+        raise TargetMalformed("X-Forwarded-Proto is not http or https")
+    return _SCHEMES[proto]

@@ -1,0 +1,170 @@
+"""The plainest evaluator of rules that we could write, to hold the real one against.
+
+It shares no code with it: slow, recursive, one rule after another.
+"""
+
+import re
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+from urllib.parse import unquote_to_bytes
+
+KINDS = {"slash", "percent", "semicolon", "double-slash"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One rule as somebody would write it in YAML."""
+
+    allow: tuple[str, ...]
+    host: str | None = None
+    path: tuple[str, ...] = ()
+    method: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    preflight: bool = False
+    encoded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Asked:
+    host: str
+    path: str
+    method: str = "GET"
+    address: str = "192.0.2.1"
+    preflight: str | None = None
+    groups: tuple[str, ...] = field(default=())
+    sub: str | None = None
+
+
+def allows(lines: list[Line], asked: Asked) -> bool:
+    candidates = [line for line in lines if _concerns(line, asked)]
+    views = _views(asked.path)
+    for line in candidates:
+        if not line.path:
+            if _odd(asked.path) and any(other.path for other in candidates):
+                return False
+            return _lets(line, asked)
+        exactly = any(_glob(pattern, view) for pattern in line.path for view in views)
+        roughly = any(
+            _glob(pattern.casefold(), view.casefold()) for pattern in line.path for view in views
+        )
+        if exactly:
+            return _clear(line, asked.path, views) and _lets(line, asked)
+        if roughly:
+            return False
+    return False
+
+
+def _concerns(line: Line, asked: Asked) -> bool:
+    if line.host is not None:
+        if line.host.startswith("*."):
+            if not asked.host.endswith(line.host[1:]) or asked.host == line.host[2:]:
+                return False
+        elif line.host != asked.host:
+            return False
+    if line.networks and not any(
+        ip_address(asked.address) in ip_network(network) for network in line.networks
+    ):
+        return False
+    return not line.method or asked.method in line.method or _preflight(line, asked)
+
+
+def _preflight(line: Line, asked: Asked) -> bool:
+    if not line.preflight or asked.method != "OPTIONS" or asked.preflight is None:
+        return False
+    return not line.method or asked.preflight in line.method
+
+
+def _lets(line: Line, asked: Asked) -> bool:
+    if "anyone" in line.allow:
+        return True
+    if line.preflight and asked.method == "OPTIONS" and asked.preflight is not None:
+        return True
+    if asked.sub is None:
+        return False
+    return (
+        "authenticated" in line.allow
+        or f"user:{asked.sub}" in line.allow
+        or any(f"group:{group}" in line.allow for group in asked.groups)
+    )
+
+
+def _clear(line: Line, raw: str, views: set[str]) -> bool:
+    odd = _odd(raw)
+    if not odd:
+        return True
+    if not odd <= set(line.encoded) & KINDS:
+        return False
+    return any(
+        raw.startswith(pattern.lstrip("=").partition("*")[0])
+        and all(_glob(pattern, view) for view in views)
+        for pattern in line.path
+    )
+
+
+def _decode(text: str) -> str:
+    return unquote_to_bytes(text.encode("utf-8", "surrogateescape")).decode(
+        "utf-8", "surrogateescape"
+    )
+
+
+def _views(raw: str) -> set[str]:
+    """Everything that some server might see: the closure over what servers do to paths."""
+    found: set[str] = set()
+    fresh = {_decode(raw), _decode(re.sub("(?i)%2f", "%252f", raw))}
+    if not _odd(raw):
+        return {_decode(raw)}
+    while fresh and len(found) < 500:
+        found |= fresh
+        made = {_decode(one) for one in fresh}
+        made |= {re.sub(";[^/]*", "", one) for one in fresh}
+        made |= {re.sub("/+", "/", one) for one in fresh}
+        fresh = made - found
+    return found
+
+
+def _odd(raw: str) -> set[str]:
+    kinds = set()
+    if "%2f" in raw.lower():
+        kinds.add("slash")
+    text = _decode(raw)
+    if "%" in text:
+        kinds.add("percent")
+    if "#" in raw:
+        kinds.add("never")
+    for _ in range(8):
+        if ";" in text:
+            kinds.add("semicolon")
+        if "//" in text:
+            kinds.add("double-slash")
+        for segment in re.split(r"[/\\]", text):
+            if segment.split(";")[0] in (".", ".."):
+                kinds.add("never")
+        if "\\" in text or any(ord(c) < 32 or 127 <= ord(c) < 160 for c in text):
+            kinds.add("never")
+        if any(0xD800 <= ord(c) <= 0xDFFF for c in text):
+            kinds.add("never")
+        text = _decode(text)
+    return kinds
+
+
+def _glob(pattern: str, text: str) -> bool:
+    if pattern.startswith("="):
+        return pattern[1:] == text
+    if pattern.endswith("/**") and _glob_at(pattern[:-3], text):
+        return True
+    return _glob_at(pattern, text)
+
+
+def _glob_at(pattern: str, text: str) -> bool:
+    if not pattern:
+        return not text
+    if pattern.startswith("**"):
+        return any(_glob_at(pattern[2:], text[at:]) for at in range(len(text) + 1))
+    if pattern[0] == "*":
+        for at in range(len(text) + 1):
+            if _glob_at(pattern[1:], text[at:]):
+                return True
+            if at < len(text) and text[at] == "/":
+                return False
+        return False
+    return bool(text) and pattern[0] == text[0] and _glob_at(pattern[1:], text[1:])
