@@ -29,7 +29,7 @@ from authgw.web.routes import application
 
 Store = EmbeddedStore | RedisStore
 _SETTLE = 5.0  # seconds in which load balancers learn that this replica is going
-_LINE_BYTES = 32 * 1024  # as large_client_header_buffers in nginx/http.conf
+LINE_BYTES = 32 * 1024  # as large_client_header_buffers in nginx/http.conf
 # Longer than NGINX's 60, or NGINX would write into a connection that is being closed.
 _KEEP_ALIVE = 75.0  # seconds
 
@@ -49,8 +49,8 @@ async def serve(loaded: Loaded) -> None:
             application(replica.gateway),
             access_log=None,
             keepalive_timeout=_KEEP_ALIVE,
-            max_line_size=_LINE_BYTES,
-            max_field_size=_LINE_BYTES,
+            max_line_size=LINE_BYTES,
+            max_field_size=LINE_BYTES,
             # What is left of the drain once load balancers have been given their time.
             shutdown_timeout=max(0.0, loaded.settings.server.drain - _SETTLE),
         )

@@ -153,4 +153,12 @@ def key_add(read: Callable[[], Loaded]) -> None:
 def sample(port: int) -> None:
     """Run an app to protect, which shows who it was told you are."""
     host = os.environ.get("AUTHGW_SERVER__HOST", "127.0.0.1")
-    web.run_app(sample_upstream.application(), host=host, port=port, print=None, access_log=None)
+    web.run_app(
+        sample_upstream.application(),
+        host=host,
+        port=port,
+        print=None,
+        access_log=None,
+        max_field_size=app.LINE_BYTES,
+        max_line_size=app.LINE_BYTES,
+    )

@@ -89,7 +89,8 @@ REASONS: dict[str, Reason] = {
     ),
     "wrong_dialect": Reason(
         403,
-        "X-Forwarded-Uri arrived at /authenticate, which is NGINX's",
+        "X-Forwarded-Uri arrived at /authenticate, which is NGINX's. "
+        "Traefik and Caddy ask /authenticate/forward.",
         "Traefik and Caddy ask /authenticate/forward",
     ),
     "keys_not_shared": Reason(

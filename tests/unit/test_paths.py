@@ -71,7 +71,7 @@ def test_no_text_fails(raw: str) -> None:
 @given(st.binary(max_size=60))
 def test_no_bytes_fail(raw: bytes) -> None:
     path = canonical_path("/" + raw.decode("utf-8", "surrogateescape"))
-    assert path.text in path.readings()
+    assert path.text.encode("utf-8", "replace").decode() in path.readings()
 
 
 @given(st.text(alphabet="abc/.-_~", max_size=20), st.data())

@@ -184,8 +184,10 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
         made.stop()
 
 
-def run_nginx(folder: Path, *, gateway: int, sample: int, extra: str = "") -> tuple[Any, int]:
-    """Start NGINX on the shipped files; `extra` is put into the protected server."""
+def run_nginx(
+    folder: Path, *, gateway: int, sample: int, extra: str = "", names: str = ""
+) -> tuple[Any, int]:
+    """Start NGINX on the shipped files; `extra` and host `names` are put into the site."""
     program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
     if program is None:
         pytest.fail("nginx is missing: apt-get install nginx")
@@ -199,6 +201,7 @@ def run_nginx(folder: Path, *, gateway: int, sample: int, extra: str = "") -> tu
         text = text.replace("listen ", "listen 127.0.0.1:") if file.name == "site.conf" else text
         if file.name == "site.conf":
             text = text.replace("    location / {", f"{extra}\n    location / {{")
+            text = text.replace("server_name localhost", f"server_name {names} localhost")
         file.write_text(text)
     LOGS.append(folder / "log")
     with (folder / "log").open("wb") as log:

