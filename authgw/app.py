@@ -207,7 +207,7 @@ def embedded_path(loaded: Loaded) -> Path | None:
 async def _listen(loaded: Loaded, runner: web.AppRunner) -> None:
     server, auth = loaded.settings.server, loaded.settings.auth
     await web.TCPSite(runner, server.host, server.port).start()
-    for warning in loaded.warnings:
+    for warning in (*loaded.warnings, *loaded.doubts):
         logger.warning(warning)
     if loaded.rules is None:
         logger.warning("No rules: every live session may open everything that asks this gateway.")

@@ -11,14 +11,15 @@ from typing import Any, TypeVar
 import click
 from aiohttp import web
 
-from authgw import app, keyfiles, log, sample_upstream
+from authgw import app, keyfiles, log, rulesay, sample_upstream
 from authgw.config import ConfigError, Loaded, load
 from authgw.core.keys import KeyRefused
 from authgw.identity.clients import ClientsRefused, add_client, load_clients
+from authgw.identity.users import UsersRefused
 from authgw.storage import StoreRefused
 
 F = TypeVar("F", bound=Callable[..., Any])
-_REFUSALS = (ConfigError, KeyRefused, ClientsRefused, StoreRefused, OSError)
+_REFUSALS = (ConfigError, KeyRefused, ClientsRefused, UsersRefused, StoreRefused, OSError)
 
 
 def _plainly(command: F) -> Callable[..., Any]:
@@ -75,6 +76,9 @@ def check(read: Callable[[], Loaded]) -> None:
     if auth.algorithm == "HS256" and loaded.path(auth.secret_file).exists():
         keyfiles.load_shared_secret(loaded.path(auth.secret_file))
     keyfiles.load_keys(loaded.path(auth.keys))
+    problems = [*loaded.doubts, *rulesay.unknown_groups(loaded)]
+    if problems:
+        raise click.ClickException("\n".join(problems))
     click.echo("The configuration is valid.")
 
 
@@ -146,6 +150,35 @@ def key_add(read: Callable[[], Loaded]) -> None:
         raise click.ClickException("an HS256 secret cannot rotate: set auth.algorithm: ES256")
     kid = keyfiles.make_key(loaded.path(auth.keys), auth.algorithm, time.time() + keyfiles.NOTICE)
     click.echo(f"Key {kid} signs in 10 minutes: restart every replica before then.")
+
+
+@main.group("rules")
+def rules_group() -> None:
+    """Look at the access rules."""
+
+
+@rules_group.command("explain")
+@click.option("--user", help="Who asks: a subject; its groups come from the users file.")
+@click.option("--group", "groups", multiple=True, help="A group of who asks; may be repeated.")
+@click.option("--from", "address", default="", help="The client's address.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@click.argument("method")
+@click.argument("url")
+@click.pass_obj
+@_plainly
+def rules_explain(
+    read: Callable[[], Loaded],
+    user: str | None,
+    groups: tuple[str, ...],
+    address: str,
+    as_json: bool,
+    method: str,
+    url: str,
+) -> None:
+    """Say which rule decides METHOD URL, and why. Status 0: allowed, 1: denied, 2: log in."""
+    said = rulesay.explained(read(), method, url, user=user, groups=groups, address=address)
+    click.echo(said.as_json() if as_json else said.as_text())
+    raise click.exceptions.Exit(said.status)
 
 
 @main.command("sample-upstream")

@@ -24,9 +24,10 @@ from pydantic import (
 )
 
 from authgw.core.errors import TargetMalformed
+from authgw.core.explain import unreachable
 from authgw.core.location import canonical_host
 from authgw.core.peers import checked_entry
-from authgw.core.rules import Rules
+from authgw.core.rules import Rule, Rules
 from authgw.rulebook import RuleEntry, compile_rules
 
 _ENVIRONMENT = re.compile(r"AUTHGW_([A-Z]+(?:__[A-Z0-9_]+?)+)")
@@ -161,6 +162,7 @@ class Auth(Section):
     keys: str = "secrets/keys"
     secret_file: str = "secrets/jwt_key"  # noqa: S105  a path
     clients: str = "clients.yml"
+    users: str = "users.yml"
     access_lifetime: PositiveDuration = 900.0
     refresh_lifetime: PositiveDuration = 720 * 3600.0
     session_max: PositiveDuration = 2160 * 3600.0
@@ -207,6 +209,16 @@ class Loaded:
     folder: Path
     rules: Rules | None = None
 
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What is valid and can hardly be meant: rules that never decide anything."""
+        pairs = unreachable(self.rules) if self.rules else ()
+        return tuple(
+            f"{rule.origin}: rules[{rule.number}] can never match: rules[{earlier.number}] "
+            f"already takes every request for {rule.host or 'any host'}{_paths_of(rule)}."
+            for rule, earlier in pairs
+        )
+
     def path(self, text: str) -> Path:
         """A path of the configuration; relative ones start at the configuration file."""
         return self.folder / text
@@ -228,6 +240,10 @@ class _Source:
 
     def complain(self, path: tuple[str, ...], text: str) -> None:
         self.problems.append(f"{self.origin(path)}: {'.'.join(path)}: {text}")
+
+
+def _paths_of(rule: Rule) -> str:
+    return f" {' or '.join(pattern.source for pattern in rule.paths)}" if rule.paths else ""
 
 
 def load(file: Path | None, environ: Mapping[str, str]) -> Loaded:

@@ -3,6 +3,7 @@
 import click
 
 from bench.authenticate import authenticate
+from bench.rules import rules
 
 
 @click.group()
@@ -11,4 +12,5 @@ def main() -> None:
 
 
 main.add_command(authenticate)
+main.add_command(rules)
 main(prog_name="python -m bench")

@@ -1,0 +1,119 @@
+"""What the command line says about rules."""
+
+import difflib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from authgw.config import ConfigError, Loaded
+from authgw.core.errors import AuthgwError
+from authgw.core.explain import Explanation, explain
+from authgw.core.location import canonical_method, location_from
+from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Principal, Verdict
+from authgw.dialects import nginx
+from authgw.identity.users import load_users
+
+_STATUS = {Verdict.ALLOW: 0, Verdict.DENY: 1, Verdict.LOGIN: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An explanation with the headers that would be sent."""
+
+    explanation: Explanation
+    headers: tuple[tuple[str, str], ...]
+
+    @property
+    def status(self) -> int:
+        """0 allowed, 1 denied, 2 log in."""
+        return _STATUS[self.explanation.decision.verdict]
+
+    def as_text(self) -> str:
+        """For a person."""
+        decision, rule = self.explanation.decision, self.explanation.rule
+        because = f": {decision.detail or decision.reason}" if decision.reason else ""
+        lines = [f"{decision.verdict.value}{because}"]
+        lines.append(f"decided by {rule.name}" if rule else "decided by no rule")
+        lines += [f"  {name}: {value}" for name, value in self.headers]
+        lines += [f"nearly {miss.rule.name}: {miss.why}" for miss in self.explanation.near]
+        return "\n".join(lines)
+
+    def as_json(self) -> str:
+        """For a program."""
+        decision, rule = self.explanation.decision, self.explanation.rule
+        said: dict[str, Any] = {
+            "verdict": decision.verdict.value,
+            "reason": decision.reason,
+            "detail": decision.detail,
+            "rule": {"number": rule.number, "origin": rule.origin} if rule else None,
+            "headers": dict(self.headers),
+            "near": [
+                {"number": miss.rule.number, "origin": miss.rule.origin, "why": miss.why}
+                for miss in self.explanation.near
+            ],
+        }
+        return json.dumps(said)
+
+
+def explained(
+    loaded: Loaded,
+    method: str,
+    url: str,
+    *,
+    user: str | None,
+    groups: tuple[str, ...],
+    address: str,
+) -> Said:
+    """What would be decided about this request of this person (nobody without user and group).
+
+    Raises:
+        ConfigError: method or URL cannot be read.
+        UsersRefused: the users file cannot.
+    """
+    scheme, _, rest = url.partition("://")
+    authority, slash, target = rest.partition("/")
+    try:
+        location = location_from(scheme, authority, f"{slash or '/'}{target}")
+        access = AccessRequest(canonical_method(method), location, address)
+    except AuthgwError as error:
+        raise ConfigError([f"{method} {url}: {error.detail}"]) from None
+    principal = _principal(loaded, user, groups)
+    if loaded.rules is None:
+        verdict = Verdict.ALLOW if principal else Verdict.LOGIN
+        why = "" if principal else "token_missing"
+        found = Explanation(Decision(verdict, why, principal), None, ())
+    else:
+        found = explain(loaded.rules, access, principal)
+    names = loaded.settings.headers
+    identity = IdentityHeaders(names.user, names.groups, names.email, names.name)
+    reply = nginx.render(
+        found.decision, access, identity=identity, login_url=loaded.settings.login.url
+    )
+    return Said(found, reply.headers)
+
+
+def unknown_groups(loaded: Loaded) -> Iterator[str]:
+    """Groups that rules name and nobody of the users file is in, where it looks like a typo."""
+    known = {
+        group
+        for user in load_users(loaded.path(loaded.settings.auth.users)).values()
+        for group in user.groups
+    }
+    for rule in loaded.rules.ordered if loaded.rules else ():
+        for group in sorted(rule.allow.groups - known):
+            near = difflib.get_close_matches(group, known, 1)
+            if near:
+                yield (
+                    f"{rule.origin}: rules[{rule.number}] names group:{group}, which nobody of "
+                    f"the users file is in: did you mean group:{near[0]}?"
+                )
+
+
+def _principal(loaded: Loaded, user: str | None, groups: tuple[str, ...]) -> Principal | None:
+    if user is None and not groups:
+        return None
+    entry = load_users(loaded.path(loaded.settings.auth.users)).get(user or "")
+    if entry is None:
+        return Principal(user or "somebody", "", groups)
+    return Principal(user or "", "", (*entry.groups, *groups), entry.email, entry.name)
