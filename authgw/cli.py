@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 from aiohttp import web
 
-from authgw import app, keyfiles, log, rulesay, sample_upstream
+from authgw import app, doctor, keyfiles, log, rulesay, sample_upstream
 from authgw.config import ConfigError, Loaded, load
 from authgw.core.keys import KeyRefused
 from authgw.identity.clients import ClientsRefused, add_client, load_clients
@@ -179,6 +179,28 @@ def rules_explain(
     said = rulesay.explained(read(), method, url, user=user, groups=groups, address=address)
     click.echo(said.as_json() if as_json else said.as_text())
     raise click.exceptions.Exit(said.status)
+
+
+@main.command("doctor")
+@click.option(
+    "--nginx",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="A file with the output of `nginx -T`.",
+)
+@_plainly
+def doctor_command(nginx: Path) -> None:
+    """Say what is wrong with an NGINX that asks this gateway. Status 1: somebody could get in."""
+    try:
+        findings = doctor.examine(nginx.read_text(encoding="utf-8", errors="replace"))
+    except doctor.DumpRefused as error:
+        raise click.ClickException(f"{nginx}: {error}") from None
+    for finding in findings:
+        click.echo(str(finding))
+    if any(finding.hole for finding in findings):
+        raise click.exceptions.Exit(1)
+    if not findings:
+        click.echo("Every location that proxies asks the gateway, as the recipe does.")
 
 
 @main.command("sample-upstream")
