@@ -73,9 +73,9 @@ REASONS: dict[str, Reason] = {
     ),
     "direct_check_off": Reason(
         403,
-        "rules exist, but no proxy named an original request",
-        "in the auth location add: "
+        "rules exist, but X-Original-URL is missing. In the auth location add: "
         "proxy_set_header X-Original-URL $scheme://$http_host$request_uri;",
+        "complete the proxy's recipe",
     ),
     "no_rule": Reason(403, "no rule matches the request", "add a rule for it"),
     "not_permitted": Reason(

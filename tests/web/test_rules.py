@@ -16,6 +16,8 @@ rules:
   - {path: /v1/**, method: [GET, POST], allow: authenticated, preflight: allow}
   - {host: app.example.com, from: [10.0.0.0/8], regex: "/net/[a-z]+", allow: anyone}
   - {host: app.example.com, path: /files/**, allow: authenticated, encoded: slash}
+  - {host: app.example.com, path: /pages/**, allow: authenticated, credentials: cookie}
+  - {host: app.example.com, path: /calls/**, allow: authenticated, credentials: [bearer]}
 """
 
 
@@ -67,6 +69,38 @@ async def test_the_matching_rule_decides(ruled: Surface) -> None:
         "403 GET app.example.com/admin/x: 1 matched rules[1] (config.yml:3), "
         "needs group:team-a, user:7, has no groups.",
     )
+
+
+async def test_only_the_credentials_that_a_rule_names_count(ruled: Surface) -> None:
+    user = (await ruled.login(1))["access"]
+    assert await ask(ruled, "/calls/x", user) == (200, "1")
+    assert await ask(ruled, "/pages/x", user) == (401, "token_missing")
+    assert await ask(ruled, "/pages/x", Authorization="Basic x") == (401, "token_missing")
+
+
+async def test_a_forgotten_header_is_named_with_its_line(ruled: Surface) -> None:
+    await ruled.check((await ruled.login(1))["access"])
+    assert ruled.events[-1].detail == (
+        "rules exist, but X-Original-URL is missing. In the auth location add: "
+        "proxy_set_header X-Original-URL $scheme://$http_host$request_uri;"
+    )
+
+
+async def test_a_refusal_that_clients_will_read_names_the_request(ruled: Surface) -> None:
+    forward = {
+        "X-Forwarded-Method": "GET",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "app.example.com",
+        "X-Forwarded-Uri": "/calls/x",
+    }
+    for path, headers in [
+        ("/authenticate/forward", forward),
+        ("/authenticate/envoy/calls/x", {"Host": "app.example.com"}),
+    ]:
+        answer = await ruled.client.get(path, headers=headers)
+        assert answer.status == 401
+        identifier = answer.headers["X-Request-ID"]
+        assert await answer.text() == f"401 not logged in (token_missing), request {identifier}\n"
 
 
 async def test_a_preflight_passes_without_a_token(ruled: Surface) -> None:
