@@ -8,8 +8,7 @@ local IDENTITY = { "remote-user", "remote-groups", "remote-email", "remote-name"
 local NOT_ASKED = {
   ["host"] = true, ["content-length"] = true, ["transfer-encoding"] = true, ["expect"] = true,
   ["upgrade"] = true, ["te"] = true, ["trailer"] = true, ["keep-alive"] = true,
-  ["connection"] = true, ["x-original-url"] = true, ["x-original-host"] = true,
-  ["x-original-method"] = true, ["x-forwarded-uri"] = true, ["x-forwarded-method"] = true,
+  ["connection"] = true, ["x-forwarded-uri"] = true, ["x-forwarded-method"] = true,
   ["x-forwarded-host"] = true, ["x-forwarded-proto"] = true, ["x-request-id"] = true,
 }
 

@@ -110,6 +110,10 @@ def test_connection_cannot_drop_the_identity(proxied: Proxied, name: str) -> Non
     assert answer.status in (200, 400, 403)
     if answer.status == 200:
         only_as(answer, "3")
+        # Nor may the app, if it is a proxy itself, be asked to drop it.
+        assert not [
+            value for name, value in told(answer) if name == "connection" and "emote" in value
+        ]
 
 
 @pytest.mark.parametrize("recorded", RECORDED["requests"], ids=lambda one: one["name"])
