@@ -107,7 +107,5 @@ def _pattern_covers(earlier: PathPattern, later: PathPattern) -> bool:
     below = earlier.source.removesuffix("/**")
     if later.source.startswith("regex:") or "*" in below or not earlier.source.endswith("/**"):
         return earlier.source == "/**"
-    # `/a/**` takes `/a/b*` and `/a/**`, and of what begins with `/a*` only some.
-    if later.source.endswith("/**") and later.source.removesuffix("/**") == below:
-        return True
+    # `/a/**` takes `/a/b*`, and of what begins with `/a*` only some.
     return later.prefix.startswith(below + "/")

@@ -207,6 +207,16 @@ def test_a_recipe_that_asks_at_the_wrong_place_is_told() -> None:
         )
 
 
+@pytest.mark.parametrize("proto", ["ftp", "HTTPS", "https, http"])
+@pytest.mark.parametrize("name", ["forwarded", "envoy"])
+def test_a_scheme_that_is_none_is_refused(name: str, proto: str) -> None:
+    dialect, ask = DIALECTS[name]
+    method, path, said = ask("GET", "app.example.com", "/")
+    said = [(key, proto if key == "X-Forwarded-Proto" else value) for key, value in said]
+    with pytest.raises(AuthgwError, match="target_malformed"):
+        described(dialect, (method, path, said))
+
+
 def test_a_websocket_of_traefik_is_http() -> None:
     method, path, said = by_forwarding("GET", "app.example.com", "/ws")
     said = [(name, "wss" if value == "https" else value) for name, value in said]
