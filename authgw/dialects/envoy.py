@@ -10,13 +10,11 @@ from authgw.core.peers import TrustedProxies
 from authgw.dialects import forwarded
 from authgw.dialects.headers import (
     RawHeaders,
-    client_address,
-    preflight_method,
+    access_request,
     present,
     refuse_identity,
     refuse_untrusted,
     target,
-    wants_html,
 )
 
 PREFIX = "/authenticate/envoy"
@@ -45,16 +43,16 @@ def describe(
     if not raw_path.startswith(f"{PREFIX}/"):
         raise TargetMalformed(f"the path does not begin with {PREFIX}/")
     proto = present(headers, "X-Forwarded-Proto")
-    return AccessRequest(
-        method=canonical_method(method),
-        location=location_from(
+    return access_request(
+        headers,
+        canonical_method(method),
+        location_from(
             forwarded.scheme_of(target(headers, proto)) if proto else "https",
             target(headers, "Host"),
             raw_path.removeprefix(PREFIX),
         ),
-        client_address=client_address(headers, peer, trusted),
-        preflight_method=preflight_method(headers),
-        wants_html=wants_html(headers),
+        peer=peer,
+        trusted=trusted,
     )
 
 

@@ -8,21 +8,18 @@ from authgw.core.location import canonical_method, location_from
 from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Reply, Verdict
 from authgw.core.peers import TrustedProxies
 from authgw.dialects.answers import (
-    NO_STORE,
-    identity_headers,
+    allowed,
     is_outage,
     login_location,
     refusal_headers,
 )
 from authgw.dialects.headers import (
     RawHeaders,
-    client_address,
-    preflight_method,
+    access_request,
     present,
     refuse_identity,
     refuse_untrusted,
     target,
-    wants_html,
 )
 
 # Traefik writes ws and wss for a WebSocket's handshake.
@@ -53,16 +50,16 @@ def describe(
             "NGINX and HAProxy ask /authenticate."
         )
     refuse_identity(headers, identity)
-    return AccessRequest(
-        method=canonical_method(target(headers, "X-Forwarded-Method")),
-        location=location_from(
+    return access_request(
+        headers,
+        canonical_method(target(headers, "X-Forwarded-Method")),
+        location_from(
             scheme_of(target(headers, "X-Forwarded-Proto")),
             target(headers, "X-Forwarded-Host"),
             target(headers, "X-Forwarded-Uri"),
         ),
-        client_address=client_address(headers, peer, trusted),
-        preflight_method=preflight_method(headers),
-        wants_html=wants_html(headers),
+        peer=peer,
+        trusted=trusted,
     )
 
 
@@ -75,7 +72,7 @@ def render(
 ) -> Reply:
     """The answer as a client will see it: identity, a way to log in, or a refusal."""
     if decision.verdict is Verdict.ALLOW:
-        return Reply(200, (*identity_headers(decision.principal, identity), NO_STORE))
+        return allowed(decision.principal, identity)
     headers = refusal_headers(decision)
     if decision.verdict is Verdict.DENY:
         if is_outage(decision):

@@ -11,7 +11,7 @@ from authgw.core.errors import (
     TargetMissing,
     UntrustedProxy,
 )
-from authgw.core.model import IdentityHeaders
+from authgw.core.model import AccessRequest, IdentityHeaders, Location
 from authgw.core.peers import TrustedProxies, entry_for
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
@@ -92,6 +92,19 @@ def client_address(headers: RawHeaders, peer: str, trusted: TrustedProxies) -> s
     """Whose request this is, as far as trusted proxies say."""
     lines = tuple(line.decode("latin-1") for line in values(headers, "X-Forwarded-For"))
     return trusted.client_address(peer, lines)
+
+
+def access_request(
+    headers: RawHeaders, method: str, location: Location, *, peer: str, trusted: TrustedProxies
+) -> AccessRequest:
+    """The original request with what every proxy passes on from the client as it came."""
+    return AccessRequest(
+        method=method,
+        location=location,
+        client_address=client_address(headers, peer, trusted),
+        preflight_method=preflight_method(headers),
+        wants_html=wants_html(headers),
+    )
 
 
 def wants_html(headers: RawHeaders) -> bool:

@@ -9,21 +9,18 @@ from authgw.core.location import canonical_method, location_of
 from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Reply, Verdict
 from authgw.core.peers import TrustedProxies
 from authgw.dialects.answers import (
-    NO_STORE,
-    identity_headers,
+    allowed,
     is_outage,
     login_location,
     refusal_headers,
 )
 from authgw.dialects.headers import (
     RawHeaders,
-    client_address,
-    preflight_method,
+    access_request,
     present,
     refuse_identity,
     refuse_untrusted,
     target,
-    wants_html,
 )
 
 _LINES = {
@@ -59,12 +56,12 @@ def describe(
     if not present(headers, *_LINES) and present(headers, "X-Forwarded-Uri"):
         raise WrongDialect
     refuse_identity(headers, identity)
-    return AccessRequest(
-        method=canonical_method(_told(headers, "X-Original-Method")),
-        location=location_of(_told(headers, "X-Original-URL"), _told(headers, "X-Original-Host")),
-        client_address=client_address(headers, peer, trusted),
-        preflight_method=preflight_method(headers),
-        wants_html=wants_html(headers),
+    return access_request(
+        headers,
+        canonical_method(_told(headers, "X-Original-Method")),
+        location_of(_told(headers, "X-Original-URL"), _told(headers, "X-Original-Host")),
+        peer=peer,
+        trusted=trusted,
     )
 
 
@@ -77,7 +74,7 @@ def render(
 ) -> Reply:
     """The status and headers that NGINX understands; with a body it drops the connection."""
     if decision.verdict is Verdict.ALLOW:
-        return Reply(200, (*identity_headers(decision.principal, identity), NO_STORE))
+        return allowed(decision.principal, identity)
     headers = refusal_headers(decision)
     if decision.verdict is Verdict.LOGIN:
         # The recipe answers with a 302, which only a GET survives unchanged.
