@@ -3,7 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
 from authgw.core import rules
 from authgw.core.errors import TargetMalformed
@@ -79,7 +86,14 @@ class RuleEntry(BaseModel):
         tuple[Literal["slash", "percent", "semicolon", "double-slash"], ...],
         BeforeValidator(_listed),
     ] = ()
-    credentials: Some[Literal["bearer", "cookie"]] | None = None
+    credentials: Some[Literal["bearer", "cookie", "app-password"]] | None = None
+    require: Literal["totp"] | None = None
+
+    @model_validator(mode="after")
+    def _anyone_needs_no_factor(self) -> "RuleEntry":
+        if self.require and "anyone" in self.allow:
+            raise ValueError("asks a second factor of anyone: write allow: authenticated")
+        return self
 
     def compiled(self, number: int, origin: str) -> Rule:
         """The core's rule; `origin` is where it stands, `number` its place from 0."""
@@ -100,6 +114,7 @@ class RuleEntry(BaseModel):
             preflight=self.preflight is not None,
             encoded=frozenset(map(Ambiguity, self.encoded)),
             credentials=frozenset(map(Credential, self.credentials)) if self.credentials else None,
+            totp=self.require is not None,
         )
 
 

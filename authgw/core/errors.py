@@ -37,8 +37,20 @@ REASONS: dict[str, Reason] = {
     "client_unknown": Reason(
         401, "client id or secret is missing or wrong", "send them by HTTP Basic"
     ),
-    "too_many_failures": Reason(
-        429, "too many wrong secrets from this address", "wait as Retry-After says"
+    "login_failed": Reason(401, "user name, password or code is wrong", "correct them"),
+    "totp_required": Reason(401, "a second factor is needed", "log in with a code"),
+    "credentials_ambiguous": Reason(
+        401, "the credentials belong to different sessions", "send one of them"
+    ),
+    "app_password_refused": Reason(
+        401,
+        "the app password is unknown, has expired, or is not for this path",
+        "make one for this path",
+    ),
+    "too_many_failures": Reason(429, "too many failed attempts", "wait as Retry-After says"),
+    "too_busy": Reason(429, "too many log-ins at once", "wait as Retry-After says"),
+    "cross_site": Reason(
+        403, "the form came from another site, or is too old", "open the page again"
     ),
     "client_forbidden": Reason(
         403, "the client may not do this", "widen its entry in the clients file"
@@ -208,6 +220,30 @@ class TooManyFailures(AuthgwError):
     def __init__(self, retry_after: float) -> None:
         self.retry_after = retry_after
         super().__init__()
+
+
+class TooBusy(TooManyFailures):
+    code = "too_busy"
+
+
+class LoginFailed(AuthgwError):
+    code = "login_failed"
+
+
+class TotpRequired(AuthgwError):
+    code = "totp_required"
+
+
+class CredentialsAmbiguous(AuthgwError):
+    code = "credentials_ambiguous"
+
+
+class AppPasswordRefused(AuthgwError):
+    code = "app_password_refused"
+
+
+class CrossSite(AuthgwError):
+    code = "cross_site"
 
 
 class ClientForbidden(AuthgwError):

@@ -6,13 +6,14 @@ from enum import Enum
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A verified subject, as its session record knows it."""
+    """A verified subject; `sid` is empty for an app password, `totp` says two factors."""
 
     sub: str
     sid: str
     groups: tuple[str, ...] = ()
     email: str = ""
     name: str = ""
+    totp: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +63,15 @@ class Verdict(Enum):
 class Decision:
     """A verdict; `reason` is a code of `core.errors.REASONS`, empty for ALLOW.
 
-    `detail` is for the operator only: which rule asked for what.
+    `detail` is for the operator only: which rule asked for what. `takes_basic` says that the
+    rule takes app passwords, for which programs wait to be asked.
     """
 
     verdict: Verdict
     reason: str = ""
     principal: Principal | None = None
     detail: str = ""
+    takes_basic: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ class Credential(Enum):
 
     BEARER = "bearer"
     COOKIE = "cookie"
+    APP_PASSWORD = "app-password"  # noqa: S105  the name of a kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ class Rule:
     """One rule. `host` is canonical, `*.suffix`, or None for every host; `methods` None is any.
 
     `paths` empty means that the rule does not look at the path; `origin` says where it stands;
-    `credentials` None lets every kind count. `number` is its place, from 0.
+    `credentials` None lets every kind count but app passwords. `number` is its place, from 0.
+    `totp` asks for a second factor.
     """
 
     origin: str
@@ -89,6 +91,7 @@ class Rule:
     encoded: frozenset[Ambiguity] = frozenset()
     credentials: frozenset[Credential] | None = None
     number: int = 0
+    totp: bool = False
 
     @property
     def name(self) -> str:
@@ -97,7 +100,9 @@ class Rule:
 
     def heeds(self, credential: Credential) -> bool:
         """Whether a caller may be known by this kind of credential."""
-        return self.credentials is None or credential in self.credentials
+        if self.credentials is None:
+            return credential is not Credential.APP_PASSWORD
+        return credential in self.credentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,12 +247,15 @@ def decide(match: Match, access: AccessRequest, principal: Principal | None, why
         return Decision(Verdict.ALLOW)
     if rule.allow.anyone:
         return Decision(Verdict.ALLOW, principal=principal)
+    basic = rule.heeds(Credential.APP_PASSWORD)
     if principal is None:
-        return Decision(Verdict.LOGIN, why)
+        return Decision(Verdict.LOGIN, why, takes_basic=basic)
     if not rule.allow.permits(principal):
         has = ", ".join(principal.groups) or "no groups"
         said = f"{principal.sub} matched {rule.name}, needs {rule.allow}, has {has}."
         return Decision(Verdict.DENY, "not_permitted", principal, said)
+    if rule.totp and not principal.totp:
+        return Decision(Verdict.LOGIN, "totp_required", principal)
     return Decision(Verdict.ALLOW, principal=principal)
 
 

@@ -52,7 +52,8 @@ class Session:
     """One login on one device; times are Unix seconds of the store's clock.
 
     `source` names who opened it; `confirmed` says that a token of the current generation has
-    been presented, so the client is known to have received it.
+    been presented, so the client is known to have received it. `amr` lists how a person was
+    verified (RFC 8176), `password_mark` names the password that was used.
     """
 
     sid: str
@@ -70,6 +71,8 @@ class Session:
     rotated_at: float | None
     confirmed: bool
     client: Client
+    amr: tuple[str, ...] = ()
+    password_mark: str = ""
 
 
 class SessionStore(Protocol):
@@ -220,8 +223,9 @@ def load(text: str | bytes) -> Session:
     """
     try:
         data: dict[str, Any] = json.loads(text)
-        known = {field: data[field] for field in Session.__dataclass_fields__}
+        known = {field: data[field] for field in Session.__dataclass_fields__ if field in data}
         known["groups"] = tuple(data["groups"])
+        known["amr"] = tuple(data.get("amr", ()))
         known["current"] = _part(Generation, data["current"])
         known["client"] = _part(Client, data["client"])
         return Session(**known)

@@ -1,0 +1,104 @@
+"""People of the users file, as decisions need them; their secrets stay outside the core."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from authgw.core.errors import SessionEnded
+from authgw.core.model import AccessRequest, Principal
+from authgw.core.paths import canonical_path
+from authgw.core.rules import PathPattern
+from authgw.core.sessions import Session
+
+# The `source` of sessions that a person opened, and the `amr` values of RFC 8176 section 2.
+USERS = "users"
+PASSWORD = "pwd"  # noqa: S105  the name of a method
+TOTP = "otp"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One entry of the users file.
+
+    `marks` name the password: a session opened by another one has none of them. `has_totp` is
+    whether a second factor is set up.
+    """
+
+    sub: str
+    groups: tuple[str, ...]
+    email: str
+    name: str
+    disabled: bool
+    marks: frozenset[str]
+    has_totp: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AppPassword:
+    """A password of one program of a person; `expires_at` in Unix seconds, None is never.
+
+    No `paths` means every path.
+    """
+
+    sub: str
+    name: str
+    paths: tuple[PathPattern, ...]
+    expires_at: float | None
+
+    def opens(self, access: AccessRequest, now: float) -> bool:
+        """Whether it is good for this request; a path that could be read otherwise is not."""
+        if self.expires_at is not None and now >= self.expires_at:
+            return False
+        if not self.paths:
+            return True
+        path = canonical_path(access.location.path)
+        return not path.ambiguities and any(pattern.matches(path.text) for pattern in self.paths)
+
+
+class People(Protocol):
+    """The users file as it is now."""
+
+    def find(self, sub: str) -> Person | None:
+        """The person of this name, None if there is none."""
+
+    def app_password(self, digest: str) -> AppPassword | None:
+        """The app password whose SHA-256 (hexadecimal) this is."""
+
+
+class Nobody:
+    """A gateway without a users file."""
+
+    def find(self, sub: str) -> Person | None:
+        """Nobody."""
+        return None
+
+    def app_password(self, digest: str) -> AppPassword | None:
+        """None."""
+        return None
+
+
+def principal_of(session: Session, person: Person | None) -> Principal:
+    """Who a live session stands for; `person` is the users file's entry for its subject.
+
+    Groups, email and name of a person are those of now, not those of the log-in.
+
+    Raises:
+        SessionEnded: the person was removed or disabled or has another password since, or the
+            session was opened by somebody else for a subject that is a person's.
+    """
+    if session.source != USERS:
+        if person is not None:
+            raise SessionEnded
+        known = (session.groups, session.email, session.name)
+        return Principal(session.sub, session.sid, *known)
+    if person is None or person.disabled or session.password_mark not in person.marks:
+        raise SessionEnded
+    return Principal(
+        person.sub, session.sid, person.groups, person.email, person.name, TOTP in session.amr
+    )
+
+
+def program_of(person: Person | None) -> Principal | None:
+    """Who an app password stands for; None for a person that was removed or disabled."""
+    if person is None or person.disabled:
+        return None
+    return Principal(person.sub, "", person.groups, person.email, person.name)
