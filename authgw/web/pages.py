@@ -76,5 +76,6 @@ def _stylesheet(color: str) -> str:
     return f":root{{{declared}}}\n{plain}"
 
 
-def _is_web_link(value: str) -> bool:
-    return _WEB_LINK.fullmatch(value) is not None
+def _is_web_link(value: object) -> bool:
+    # str() makes a name that the context lacks an UndefinedError, as everywhere else.
+    return _WEB_LINK.fullmatch(str(value)) is not None
