@@ -60,8 +60,8 @@ def luminance(color: str) -> float:
 
 
 def _edge(color: str, ground: str, text: str) -> str:
-    shades = (_mixed(color, text, step / 10) for step in range(10))
-    return next((shade for shade in shades if contrast(shade, ground) >= _SEEN), text)
+    shades = (_mixed(color, text, step / 10) for step in range(11))
+    return next(shade for shade in shades if contrast(shade, ground) >= _SEEN)
 
 
 def _mixed(color: str, other: str, share: float) -> str:

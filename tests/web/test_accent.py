@@ -60,6 +60,7 @@ def test_contrast_is_a_ratio_between_1_and_21(one: str, other: str) -> None:
     [
         ("#000000", "#ffffff", 21.0),
         ("#767676", "#ffffff", 4.54),
+        ("#595959", "#ffffff", 7.0),
         ("#777777", "#ffffff", 4.48),
         ("#ff0000", "#ffffff", 4.0),
         ("#0000ff", "#ffffff", 8.59),
