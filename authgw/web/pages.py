@@ -1,0 +1,81 @@
+"""The pages of the browser log-in, as text; who asked and why is the caller's business.
+
+Everything in a context is escaped. Escaping makes no address safe to follow, so a caller gives as
+`rd` of `loop.html`, `home` of `account.html`, `login_url` of `denied.html` and `logout` only
+addresses that it made or held against the redirect hosts; what is no path and no http(s) address
+becomes no link here at all. A name that a page needs and does not get raises UndefinedError.
+"""
+
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from authgw.web.accent import accent_of
+
+# A path on this host, not `//host`, or an absolute address, in letters that no browser drops.
+_WEB_LINK = re.compile(r"(?:/(?![/\\])|https?://)[^\s\x00-\x1f\\]*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What an operator chooses: the product's name and the accent colour, `#rrggbb`."""
+
+    product: str = "authgw"
+    color: str = "#0a7a70"
+
+
+class Pages:
+    """Every page and its stylesheet in one look."""
+
+    def __init__(self, look: Look) -> None:
+        """Compile the templates.
+
+        Raises:
+            ValueError: the accent is not `#` and six hexadecimal digits.
+        """
+        environment = Environment(
+            loader=PackageLoader("authgw.web"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        environment.globals["product"] = look.product
+        environment.tests["web_link"] = _is_web_link
+        self._templates = {
+            name: environment.get_template(name)
+            for name in environment.list_templates()
+            if not name.startswith("_")
+        }
+        self._stylesheet = _stylesheet(look.color)
+
+    def render(self, name: str, /, *, base: str, **context: object) -> str:
+        """The page of this name, such as `login.html`.
+
+        `base` is the path or absolute address of the log-in page, without a trailing slash.
+
+        Raises:
+            KeyError: there is no such page.
+            jinja2.UndefinedError: the context lacks a name that the page uses.
+        """
+        return self._templates[name].render(base=base, **context)
+
+    @property
+    def stylesheet(self) -> str:
+        """The stylesheet that every page asks for at `base` + `/style.css`."""
+        return self._stylesheet
+
+
+def _stylesheet(color: str) -> str:
+    colors = accent_of(color)._asdict().items()
+    declared = "".join(f"--{name.replace('_', '-')}:{value};" for name, value in colors)
+    plain = files("authgw.web").joinpath("static/style.css").read_text(encoding="utf-8")
+    return f":root{{{declared}}}\n{plain}"
+
+
+def _is_web_link(value: object) -> bool:
+    # str() makes a name that the context lacks an UndefinedError, as everywhere else.
+    return _WEB_LINK.fullmatch(str(value)) is not None
