@@ -4,7 +4,6 @@ The file keeps only the SHA-256 of each secret, which is safe because a secret i
 bits: there is nothing to guess and so nothing that a slow hash could slow down.
 """
 
-import hashlib
 import hmac
 import re
 import secrets
@@ -19,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 
 from authgw.core.peers import TrustedProxies, checked_entry
 from authgw.identity.files import alone, write_yaml
+from authgw.identity.passwords import digest
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -77,7 +77,7 @@ class Clients:
         """The backend of this id, if the secret is its own."""
         entry = self._entries.get(client_id)
         wanted = entry.secret_sha256 if entry else "0" * 64
-        same = hmac.compare_digest(_sha256(secret), wanted)
+        same = hmac.compare_digest(digest(secret), wanted)
         if entry is None or not same:
             return None
         networks = None if entry.networks is None else TrustedProxies.parse(entry.networks)
@@ -107,7 +107,7 @@ def add_client(path: Path, client_id: str, *, subjects: str | None, groups: tupl
             entries = _read(path)
             if client_id in entries:
                 raise ClientsRefused(f"{path}: {client_id} is there already: choose another id")
-            entry = _Entry(secret_sha256=_sha256(secret), subjects=subjects, groups=groups)
+            entry = _Entry(secret_sha256=digest(secret), subjects=subjects, groups=groups)
             write_yaml(path, _written({**entries, client_id: entry}))
     except OSError as error:
         raise ClientsRefused(f"{path}: {error.strerror}") from None
@@ -135,7 +135,3 @@ def _written(entries: Mapping[str, _Entry]) -> dict[str, Any]:
         name: entry.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         for name, entry in entries.items()
     }
-
-
-def _sha256(secret: str) -> str:
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
