@@ -144,10 +144,15 @@ def remove_app_password(path: Path, user: str, name: str) -> bool:
     return _change(path, user, changed)
 
 
+def nobody(path: Path) -> str:
+    """How to say that the file has no such person."""
+    return f"{path}: nobody of this name is there: see `authgw user list`"
+
+
 def _change(path: Path, user: str, change: Callable[[_Entry], object]) -> bool:
     def changed(users: dict[str, User]) -> None:
         if user not in users:
-            raise UsersRefused(f"{path}: nobody of this name is there: see `authgw user list`")
+            raise UsersRefused(nobody(path))
         entry = _dumped(users[user])
         change(entry)
         users[user] = checked(user, entry)
