@@ -25,7 +25,7 @@ from authgw.identity.users import (
 )
 from authgw.plainly import plainly
 
-_MOST_LINE = 4096  # bytes
+_MOST_LINE = 8192  # bytes, more than any password that is taken
 _WORD = 4  # letters; five words have 94 bits
 _WORDS = 5
 _NOTICED = "Takes effect within a second."

@@ -22,7 +22,7 @@ from pydantic import (
 
 from authgw.core.rules import RuleRefused, glob
 from authgw.identity.passwords import is_hash
-from authgw.identity.placed import NotYaml, Placed, read
+from authgw.identity.placed import Entry, NotEntries, entries
 from authgw.identity.totp import is_secret
 
 _MOST_BYTES = 255
@@ -67,13 +67,13 @@ def _is_path(text: str) -> str:
 
 def _password_hash(text: str) -> str:
     if not is_hash(text):
-        raise ValueError("is no argon2id hash: `authgw user passwd` makes one")
+        raise ValueError("is no argon2id hash: remove the entry and run `authgw user add`")
     return text
 
 
 def _totp_secret(text: str) -> str:
     if not is_secret(text):
-        raise ValueError("is no base32 of at least 128 bits: `authgw user totp` makes one")
+        raise ValueError("is no base32 of 128 bits or more: remove totp, run `authgw user totp`")
     return text
 
 
@@ -193,15 +193,14 @@ def read_users(path: Path) -> dict[str, User]:
         UsersRefused: there is no such file, it cannot be read, or an entry is not one.
     """
     try:
-        placed, odd = read(path.read_text(encoding="utf-8"))
-    except NotYaml as error:
+        return _taken(path, path.read_text(encoding="utf-8"))
+    except NotEntries as error:
         line = f":{error.line}" if error.line else ""
         raise UsersRefused(f"{path}{line}: {error}") from None
     except UnicodeDecodeError:
         raise UsersRefused(f"{path}: is not UTF-8 text") from None
     except OSError as error:
         raise UsersRefused(f"{path}: {error.strerror}") from None
-    return _entries(path, placed, odd)
 
 
 def warnings_of(path: Path) -> tuple[str, ...]:
@@ -216,43 +215,40 @@ def warnings_of(path: Path) -> tuple[str, ...]:
     return (f"{path} is {how} by everyone on this machine: chmod 600 {path}",)
 
 
-def _entries(path: Path, placed: Placed, odd: list[tuple[int, str]]) -> dict[str, User]:
-    data = {} if placed.data is None else placed.data
-    if not isinstance(data, dict):
-        raise UsersRefused(f"{path}:1: must be entries such as `alice:`, not a value")
+def _taken(path: Path, text: str) -> dict[str, User]:
     users: dict[str, User] = {}
-    problems = list(odd)
-    for name, raw in data.items():
-        # What is no text was found among the odd keys.
-        if isinstance(name, str):
-            problems += _take(name, raw, placed, users)
-    problems += _twice(users, placed)
+    problems: list[tuple[int, str]] = []
+    digests: set[str] = set()
+    for entry in entries(text):
+        said = entry.odd or tuple(_take(entry, users))
+        problems += said or _twice(entry, users[entry.name], digests)
     if problems:
         raise UsersRefused(_report(path, problems))
     return users
 
 
-def _take(name: str, raw: Any, placed: Placed, users: dict[str, User]) -> Iterator[tuple[int, str]]:
+def _take(entry: Entry, users: dict[str, User]) -> Iterator[tuple[int, str]]:
     try:
-        check_name(name)
-        users[name] = User.model_validate(raw)
+        check_name(entry.name)
+        users[entry.name] = User.model_validate(entry.data)
     except ValidationError as error:
-        for where, said in _in_words(name, error):
-            yield placed.line((name, *where)), said
+        for where, said in _in_words(entry.name, error):
+            yield entry.line(where), said
     except ValueError as error:
-        yield placed.line((name,)), f"a user name {error}"
+        yield entry.line(()), f"a user name {error}"
 
 
-def _twice(users: Mapping[str, User], placed: Placed) -> Iterator[tuple[int, str]]:
-    digests: set[str] = set()
-    for name, user in users.items():
-        programs: set[str] = set()
-        for number, entry in enumerate(user.app_passwords):
-            if entry.sha256 in digests or entry.name in programs:
-                line = placed.line((name, "app_passwords", number))
-                yield line, f"{name}.app_passwords.{number}: stands twice: remove one"
-            digests.add(entry.sha256)
-            programs.add(entry.name)
+def _twice(entry: Entry, user: User, digests: set[str]) -> Iterator[tuple[int, str]]:
+    programs: set[str] = set()
+    for number, one in enumerate(user.app_passwords):
+        if one.sha256 in digests or one.name in programs:
+            where = ("app_passwords", number)
+            yield (
+                entry.line(where),
+                f"{entry.name}.app_passwords.{number}: stands twice: remove one",
+            )
+        digests.add(one.sha256)
+        programs.add(one.name)
 
 
 def _report(path: Path, problems: list[tuple[int, str]]) -> str:
