@@ -139,8 +139,8 @@ def totp_command(read: Read, name: str, remove: bool) -> None:
     """Set up a second factor: print its QR code and ten recovery codes, once."""
     loaded = read()
     if remove:
-        removed = userfile.remove_totp(_path(loaded), name)
-        _say(f"{name} {'is asked for' if removed else 'has'} no second factor. {_NOTICED}")
+        userfile.remove_totp(_path(loaded), name)
+        _say(f"{name} is asked for no second factor. {_NOTICED}")
         return
     secret, codes = totp.new_secret(), totp.new_recovery_codes()
     userfile.set_totp(_path(loaded), name, secret, map(totp.recovery_digest, codes))
@@ -174,17 +174,15 @@ def app_password(
         raise click.UsageError("give one of --name, --list and --revoke")
     if program is None and (paths or expires is not None):
         raise click.UsageError("--path and --expires belong to --name")
-    if listing:
-        for one in _entry(loaded, name).app_passwords:
-            click.echo(_program_as_line(_program_shown(one)))
+    if program is not None:
+        end, path = _end_of(expires), _path(loaded)
+        click.echo(userfile.add_app_password(path, name, program, paths=paths, expires=end))
+        _say(f"Rules take it where credentials name app-password. {_NOTICED}")
     elif revoke is not None:
         _revoke(_path(loaded), name, revoke)
-    elif program is not None:
-        end = _end_of(expires)
-        path = _path(loaded)
-        secret = userfile.add_app_password(path, name, program, paths=paths, expires=end)
-        click.echo(secret)
-        _say(f"Rules take it where credentials name app-password. {_NOTICED}")
+    else:
+        for one in _entry(loaded, name).app_passwords:
+            click.echo(_program_as_line(_program_shown(one)))
 
 
 def _revoke(path: Path, name: str, program: str) -> None:

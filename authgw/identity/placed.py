@@ -128,8 +128,6 @@ def _below(node: yaml.Node, part: str | int) -> tuple[int, yaml.Node] | None:
     if isinstance(node, yaml.SequenceNode) and isinstance(part, int):
         item = node.value[part]
         return item.start_mark.line + 1, item
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if key.value == part:
-                return key.start_mark.line + 1, value
-    return None
+    pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+    found = ((key, value) for key, value in pairs if key.value == part)
+    return next(((key.start_mark.line + 1, value) for key, value in found), None)

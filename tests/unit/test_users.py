@@ -377,12 +377,13 @@ async def test_a_watch_outlives_what_nobody_thought_of(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     users, heard = UsersFile(path), asyncio.Queue[str]()
-    answers: list[Exception] = [MemoryError("hush")]
+    answers = iter([None, MemoryError("hush")])
 
-    def reload() -> str:
-        if answers:
-            raise answers.pop()
-        return ""
+    def reload() -> str | None:
+        answer = next(answers, "")
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     monkeypatch.setattr(users, "reload_if_changed", reload)
     task = asyncio.create_task(watch(users, every=0.01, alarm=heard.put_nowait))
