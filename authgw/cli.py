@@ -6,33 +6,15 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 from aiohttp import web
 
-from authgw import app, doctor, keyfiles, log, rulesay, sample_upstream
-from authgw.config import ConfigError, Loaded, load
-from authgw.core.keys import KeyRefused
-from authgw.identity.clients import ClientsRefused, add_client, load_clients
-from authgw.identity.users import UsersRefused
-from authgw.storage import StoreRefused
-
-F = TypeVar("F", bound=Callable[..., Any])
-_REFUSALS = (ConfigError, KeyRefused, ClientsRefused, UsersRefused, StoreRefused, OSError)
-
-
-def _plainly(command: F) -> Callable[..., Any]:
-    """Say a refusal as a sentence and end with status 1, never with a traceback."""
-
-    @functools.wraps(command)
-    def wrapped(*args: Any, **options: Any) -> None:
-        try:
-            command(*args, **options)
-        except _REFUSALS as error:
-            raise click.ClickException(str(error)) from None
-
-    return wrapped
+from authgw import app, doctor, keyfiles, log, rulesay, sample_upstream, usercli
+from authgw.config import Loaded, load
+from authgw.identity.clients import add_client, load_clients
+from authgw.identity.users import load_users, warnings_of
+from authgw.plainly import plainly, refusals
 
 
 @click.group()
@@ -48,9 +30,12 @@ def main(context: click.Context, config: Path | None) -> None:
     context.obj = functools.partial(load, config, os.environ)
 
 
+main.add_command(usercli.user)
+
+
 @main.command()
 @click.pass_obj
-@_plainly
+@plainly
 def serve(read: Callable[[], Loaded]) -> None:
     """Run one replica of the gateway."""
     loaded = read()
@@ -65,21 +50,33 @@ def config() -> None:
 
 @config.command()
 @click.pass_obj
-@_plainly
+@plainly
 def check(read: Callable[[], Loaded]) -> None:
     """Say everything that is wrong with the configuration and its files."""
     loaded = read()
-    for warning in loaded.warnings:
-        click.echo(f"warning: {warning}", err=True)
     auth = loaded.settings.auth
-    load_clients(loaded.path(auth.clients))
-    if auth.algorithm == "HS256" and loaded.path(auth.secret_file).exists():
-        keyfiles.load_shared_secret(loaded.path(auth.secret_file))
-    keyfiles.load_keys(loaded.path(auth.keys))
-    problems = [*loaded.doubts, *rulesay.unknown_groups(loaded)]
+    users = loaded.path(auth.users)
+    for warning in (*loaded.warnings, *warnings_of(users)):
+        click.echo(f"warning: {warning}", err=True)
+    refused = [
+        *refusals(
+            lambda: load_clients(loaded.path(auth.clients)),
+            lambda: _check_shared_secret(loaded),
+            lambda: keyfiles.load_keys(loaded.path(auth.keys)),
+            lambda: load_users(users),
+        )
+    ]
+    groups = () if refused else rulesay.unknown_groups(loaded)
+    problems = [*refused, *loaded.doubts, *groups]
     if problems:
         raise click.ClickException("\n".join(problems))
     click.echo("The configuration is valid.")
+
+
+def _check_shared_secret(loaded: Loaded) -> None:
+    auth = loaded.settings.auth
+    if auth.algorithm == "HS256" and loaded.path(auth.secret_file).exists():
+        keyfiles.load_shared_secret(loaded.path(auth.secret_file))
 
 
 @main.group()
@@ -97,7 +94,7 @@ def client() -> None:
     help="Write NAME:SECRET to this file instead of printing it.",
 )
 @click.pass_obj
-@_plainly
+@plainly
 def client_add(
     read: Callable[[], Loaded], name: str, subjects: str | None, groups: str, save: Path | None
 ) -> None:
@@ -122,7 +119,7 @@ def key() -> None:
 
 @key.command("init")
 @click.pass_obj
-@_plainly
+@plainly
 def key_init(read: Callable[[], Loaded]) -> None:
     """Make the first signing key, or leave the ones that are there alone."""
     loaded = read()
@@ -141,7 +138,7 @@ def key_init(read: Callable[[], Loaded]) -> None:
 
 @key.command("add")
 @click.pass_obj
-@_plainly
+@plainly
 def key_add(read: Callable[[], Loaded]) -> None:
     """Make the next signing key; it signs from 10 minutes after."""
     loaded = read()
@@ -165,7 +162,7 @@ def rules_group() -> None:
 @click.argument("method")
 @click.argument("url")
 @click.pass_obj
-@_plainly
+@plainly
 def rules_explain(
     read: Callable[[], Loaded],
     user: str | None,
@@ -188,7 +185,7 @@ def rules_explain(
     required=True,
     help="A file with the output of `nginx -T`.",
 )
-@_plainly
+@plainly
 def doctor_command(nginx: Path) -> None:
     """Say what is wrong with an NGINX that asks this gateway. Status 1: somebody could get in."""
     try:

@@ -4,22 +4,21 @@ The file keeps only the SHA-256 of each secret, which is safe because a secret i
 bits: there is nothing to guess and so nothing that a slow hash could slow down.
 """
 
-import fcntl
-import hashlib
 import hmac
-import os
 import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from authgw.core.peers import TrustedProxies, checked_entry
+from authgw.identity.files import alone, write_yaml
+from authgw.identity.passwords import digest
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -78,7 +77,7 @@ class Clients:
         """The backend of this id, if the secret is its own."""
         entry = self._entries.get(client_id)
         wanted = entry.secret_sha256 if entry else "0" * 64
-        same = hmac.compare_digest(_sha256(secret), wanted)
+        same = hmac.compare_digest(digest(secret), wanted)
         if entry is None or not same:
             return None
         networks = None if entry.networks is None else TrustedProxies.parse(entry.networks)
@@ -104,12 +103,12 @@ def add_client(path: Path, client_id: str, *, subjects: str | None, groups: tupl
         raise ClientsRefused("a client id is 1 to 64 letters, digits, `_` or `-`")
     secret = secrets.token_urlsafe(32)
     try:
-        with _alone(path):
+        with alone(path):
             entries = _read(path)
             if client_id in entries:
                 raise ClientsRefused(f"{path}: {client_id} is there already: choose another id")
-            entry = _Entry(secret_sha256=_sha256(secret), subjects=subjects, groups=groups)
-            _write(path, {**entries, client_id: entry})
+            entry = _Entry(secret_sha256=digest(secret), subjects=subjects, groups=groups)
+            write_yaml(path, _written({**entries, client_id: entry}))
     except OSError as error:
         raise ClientsRefused(f"{path}: {error.strerror}") from None
     return secret
@@ -131,33 +130,8 @@ def _read(path: Path) -> dict[str, _Entry]:
         raise ClientsRefused(f"{path}: {said}") from None
 
 
-def _write(path: Path, entries: Mapping[str, _Entry]) -> None:
-    data = {
+def _written(entries: Mapping[str, _Entry]) -> dict[str, Any]:
+    return {
         name: entry.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         for name, entry in entries.items()
     }
-    new = path.with_name(f".{path.name}.new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        yaml.safe_dump(data, file, sort_keys=False)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-
-
-class _alone:
-    """Holds a lock beside a file, so that two editors never lose each other's change."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path.with_name(f".{path.name}.lock")
-
-    def __enter__(self) -> None:
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._descriptor)
-
-
-def _sha256(secret: str) -> str:
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,183 @@
+"""The users file as it is now: read again when it changes, all of it or nothing."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from authgw.core.people import AppPassword, Person
+from authgw.core.rules import glob
+from authgw.identity.passwords import DUMMY, decoy_like
+from authgw.identity.users import (
+    AppPasswordEntry,
+    User,
+    UsersRefused,
+    load_users,
+    read_users,
+    warnings_of,
+)
+
+# A file that was just written may be half written, or be written again within the same tick.
+_SETTLED = 0.1  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """Everything that one reading of the file said."""
+
+    users: Mapping[str, User]
+    people: Mapping[str, Person]
+    app_passwords: Mapping[str, AppPassword]
+    hashes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, users: Mapping[str, User]) -> "_Snapshot":
+        return cls(
+            users,
+            {sub: _person(sub, user) for sub, user in users.items()},
+            {
+                entry.sha256: _app_password(sub, entry)
+                for sub, user in users.items()
+                for entry in user.app_passwords
+            },
+            tuple(user.password for user in users.values()),
+        )
+
+
+class UsersFile:
+    """The people of one file; implements core.people.People.
+
+    Every method answers from one reading of the file; a new reading takes its place at once.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Read the file; one that does not exist has nobody yet.
+
+        Raises:
+            UsersRefused: it cannot be used.
+        """
+        self.path = path
+        self._seen = _stamp(path)
+        self._now = _Snapshot.of(load_users(path))
+
+    def find(self, sub: str) -> Person | None:
+        """The person of this name, None if there is none."""
+        return self._now.people.get(sub)
+
+    def app_password(self, digest: str) -> AppPassword | None:
+        """The app password whose SHA-256 (hexadecimal) this is."""
+        return self._now.app_passwords.get(digest)
+
+    def password_hash(self, sub: str) -> str | None:
+        """The argon2id hash of this person's password, None if there is no such person."""
+        user = self._now.users.get(sub)
+        return user.password if user else None
+
+    def decoy(self, sub: str) -> str:
+        """A hash that no password fits, to verify for who is not there or must not log in.
+
+        It takes as long as the person's own, or as that of one of the file's: always the same
+        one for a name, so that hashes with old parameters give away nobody's absence.
+        """
+        now = self._now
+        if not now.hashes:
+            return DUMMY
+        digest = hashlib.sha256(sub.encode("utf-8", "surrogatepass")).digest()
+        other = now.hashes[int.from_bytes(digest, "big") % len(now.hashes)]
+        user = now.users.get(sub)
+        return decoy_like(user.password if user else other)
+
+    def totp_secret(self, sub: str) -> str | None:
+        """The base32 secret of this person's second factor, None without one."""
+        user = self._now.users.get(sub)
+        return user.totp.secret if user and user.totp else None
+
+    def has_recovery(self, sub: str, digest: str) -> bool:
+        """Whether this is the digest of a recovery code that this person has left."""
+        user = self._now.users.get(sub)
+        return bool(user and user.totp and digest in user.totp.recovery)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed and unwise about the file."""
+        return warnings_of(self.path)
+
+    def reload_if_changed(self) -> str | None:
+        """Read the file again if it has changed; None if it has not, or is being written.
+
+        Returns nothing ("") if it was read, else what is wrong with it, once for each change:
+        then everyone stays as before. Not for two threads at once.
+        """
+        seen = _stamp(self.path)
+        if seen == self._seen or _is_young(seen):
+            return None
+        self._seen = seen
+        try:
+            self._now = _Snapshot.of(self._read(seen))
+        except UsersRefused as error:
+            return str(error)
+        return ""
+
+    def _read(self, seen: "_Stamp | None") -> Mapping[str, User]:
+        if seen is not None and seen.size == 0 and self._now.users:
+            # As a full disk leaves it, or an editor that has only begun.
+            raise UsersRefused(f"{self.path}: is empty: write {{}} if nobody is meant")
+        return read_users(self.path)
+
+
+async def watch(users: UsersFile, *, every: float = 0.5, alarm: Callable[[str], None]) -> None:
+    """Look every so many seconds, for ever, and read the file beside the event loop.
+
+    `alarm` is called after each change: with nothing ("") if all is well, else with what is
+    wrong.
+    """
+    while True:
+        await asyncio.sleep(every)
+        try:
+            said = await asyncio.to_thread(users.reload_if_changed)
+        except Exception as error:
+            # A watch that ended would keep in whoever is disabled from now on.
+            said = f"{users.path}: {type(error).__name__} while it was read"
+        if said is not None:
+            alarm(said)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stamp:
+    """What differs once a file has changed; the change time also tells of its mode and owner."""
+
+    modified: int
+    changed: int
+    size: int
+    inode: int
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    try:
+        seen = path.stat()
+    except OSError:
+        return None
+    return _Stamp(seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino)
+
+
+def _is_young(seen: _Stamp | None) -> bool:
+    return seen is not None and 0 <= time.time() - seen.modified / 1e9 < _SETTLED
+
+
+def _person(sub: str, user: User) -> Person:
+    return Person(
+        sub=sub,
+        groups=user.groups,
+        email=user.email,
+        name=user.name,
+        disabled=user.disabled,
+        marks=user.marks,
+        has_totp=user.totp is not None,
+    )
+
+
+def _app_password(sub: str, entry: AppPasswordEntry) -> AppPassword:
+    expires_at = entry.expires.timestamp() if entry.expires else None
+    return AppPassword(sub, entry.name, tuple(map(glob, entry.paths)), expires_at)
