@@ -193,7 +193,7 @@ async def test_late_refusals_open_no_window(
     monkeypatch.setattr(counters, "release", late)
     await failures(regulation, 5, "alice", HOME)
     counters.now = 299.9
-    refused = [asyncio.create_task(fails(regulation, "alice", HOME)) for _ in range(100)]
+    refused = [asyncio.create_task(fails(regulation, "alice", HOME)) for _ in range(50)]
     for _ in range(5):
         await asyncio.sleep(0)
     counters.now = 300.0
