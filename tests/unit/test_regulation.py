@@ -311,6 +311,7 @@ async def test_the_addresses_of_one_site_are_one(regulation: Regulation) -> None
 TEXT = st.text(st.characters(codec=None), max_size=5)
 
 
+@settings(deadline=None)
 @given(st.tuples(TEXT, TEXT), st.tuples(TEXT, TEXT))
 def test_no_two_attempts_share_a_pair(one: tuple[str, str], other: tuple[str, str]) -> None:
     def names(user: str, thing: str) -> set[str]:
