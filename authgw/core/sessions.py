@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from typing import Any, Protocol
@@ -98,6 +99,12 @@ class SessionStore(Protocol):
 
     async def sessions_of(self, sub: str) -> tuple[Session, ...]:
         """The live sessions of a subject, oldest first."""
+
+    async def last_used(self, sids: Sequence[str]) -> dict[str, float]:
+        """When each live one of these was last used, in Unix seconds of the store's clock.
+
+        A use that followed another one within 1 % of `idle` may not show. Asking is no use.
+        """
 
 
 @dataclass(frozen=True, slots=True)

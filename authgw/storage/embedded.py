@@ -6,10 +6,12 @@ a transaction nor a result is ever left for the next caller.
 
 import asyncio
 import fcntl
+import json
 import os
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +25,9 @@ DEADLINE = 1.0  # seconds for one operation, its turn included: a disk may have 
 _SCHEMA_VERSION = 1
 # Moving the end of idleness at every read would make every check a write.
 _WORTH_MOVING = 0.01
+# Made-up names must not fill the disk: the counters that end soonest make room.
+_MOST_COUNTERS = 100_000
+_COUNTED_BETWEEN_CHECKS = 1000
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sessions (
@@ -39,6 +44,12 @@ CREATE TABLE IF NOT EXISTS counters (
   count INTEGER NOT NULL,
   ends REAL NOT NULL
 );
+CREATE INDEX IF NOT EXISTS counters_ends ON counters (ends);
+CREATE TABLE IF NOT EXISTS claims (
+  name TEXT PRIMARY KEY,
+  ends REAL NOT NULL
+);
+CREATE INDEX IF NOT EXISTS claims_ends ON claims (ends);
 """
 
 T = TypeVar("T")
@@ -60,6 +71,7 @@ class EmbeddedStore:
         self._clock = clock
         self._lock_file = lock_file
         self._turn = asyncio.Lock()
+        self._counted_since_check = _COUNTED_BETWEEN_CHECKS
 
     @classmethod
     async def open(
@@ -108,9 +120,33 @@ class EmbeddedStore:
         records = await self._run(lambda: self._column(sql, subject_hash(sub), self._clock()))
         return tuple(_record(text) for text in records)
 
+    async def last_used(self, sids: Sequence[str]) -> dict[str, float]:
+        """When each live one of these was last used, in Unix seconds of this clock."""
+        sql = (
+            "SELECT sid, idle_end FROM sessions "
+            "WHERE sid IN (SELECT value FROM json_each(?)) AND idle_end > ?"
+        )
+        rows = await self._run(lambda: self._rows(sql, json.dumps(list(sids)), self._clock()))
+        return {sid: idle_end - self._idle for sid, idle_end in rows}
+
     async def increment(self, name: str, window: float) -> tuple[int, float]:
         """Count one more under this name; return the count and the seconds until it ends."""
-        return await self._run(lambda: self._increment(name, window))
+        return (await self.increment_all([(name, window)]))[0]
+
+    async def increment_all(self, counted: Sequence[tuple[str, float]]) -> list[tuple[int, float]]:
+        """Increment several (name, window) in one transaction; answers come in the same order."""
+        hashed = [(subject_hash(name), window) for name, window in counted]
+        return await self._run(lambda: self._increment_all(hashed))
+
+    async def release(self, forget: Sequence[str], give_back: Sequence[str]) -> None:
+        """End the counters in `forget` and count one less in `give_back`, in one transaction."""
+        ended, less = [subject_hash(n) for n in forget], [subject_hash(n) for n in give_back]
+        await self._run(lambda: self._release(ended, less))
+
+    async def claim(self, name: str, seconds: float) -> bool:
+        """Whether this is the first claim of this name; a claim ends after `seconds`."""
+        hashed = subject_hash(name)
+        return await self._run(lambda: self._claim(hashed, seconds))
 
     async def ping(self) -> None:
         """Raise StoreUnavailable unless the database answers."""
@@ -137,8 +173,7 @@ class EmbeddedStore:
 
     async def _add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
         now, h = self._clock(), subject_hash(session.sub)
-        await self._database.execute("BEGIN IMMEDIATE")
-        try:
+        async with self._transaction():
             await self._database.execute("DELETE FROM sessions WHERE idle_end <= ?", (now,))
             sids = await self._column("SELECT sid FROM sessions WHERE h = ? ORDER BY seq", h)
             ended = sids[: max(0, len(sids) + 1 - max_sessions)]
@@ -149,11 +184,6 @@ class EmbeddedStore:
                 "INSERT INTO sessions (sid, h, record, idle_end) VALUES (?, ?, ?, ?)",
                 (session.sid, h, dump(session), now + self._idle),
             )
-            await self._database.execute("COMMIT")
-        except sqlite3.Error:
-            if self._database.in_transaction:
-                await self._database.execute("ROLLBACK")
-            raise
         return tuple(ended)
 
     async def _read(self, sid: str) -> Snapshot:
@@ -185,15 +215,53 @@ class EmbeddedStore:
             return None
         return await self._read(new.sid)
 
-    async def _increment(self, name: str, window: float) -> tuple[int, float]:
+    async def _increment_all(self, counted: list[tuple[str, float]]) -> list[tuple[int, float]]:
         now = self._clock()
-        await self._rows("DELETE FROM counters WHERE ends <= ?", now)
         sql = (
             "INSERT INTO counters (name, count, ends) VALUES (?, 1, ?) "
             "ON CONFLICT (name) DO UPDATE SET count = count + 1 RETURNING count, ends"
         )
-        count, ends = (await self._rows(sql, name, now + window))[0]
-        return count, ends - now
+        async with self._transaction():
+            await self._make_room(len(counted), now)
+            rows = [(await self._rows(sql, name, now + window))[0] for name, window in counted]
+        return [(count, ends - now) for count, ends in rows]
+
+    async def _make_room(self, coming: int, now: float) -> None:
+        await self._rows("DELETE FROM counters WHERE ends <= ?", now)
+        self._counted_since_check += coming
+        if self._counted_since_check < _COUNTED_BETWEEN_CHECKS:
+            return
+        self._counted_since_check = coming
+        (rows,) = await self._column("SELECT count(*) FROM counters")
+        over = max(0, rows + _COUNTED_BETWEEN_CHECKS - _MOST_COUNTERS)
+        sql = "DELETE FROM counters WHERE name IN (SELECT name FROM counters ORDER BY ends LIMIT ?)"
+        await self._rows(sql, over)
+
+    async def _release(self, ended: list[str], less: list[str]) -> None:
+        async with self._transaction():
+            for name in ended:
+                await self._rows("DELETE FROM counters WHERE name = ?", name)
+            for name in less:
+                await self._rows("UPDATE counters SET count = count - 1 WHERE name = ?", name)
+                await self._rows("DELETE FROM counters WHERE name = ? AND count <= 0", name)
+
+    async def _claim(self, name: str, seconds: float) -> bool:
+        now = self._clock()
+        sql = "INSERT INTO claims (name, ends) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING name"
+        async with self._transaction():
+            await self._rows("DELETE FROM claims WHERE ends <= ?", now)
+            return bool(await self._rows(sql, name, now + seconds))
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[None]:
+        await self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            await self._database.execute("COMMIT")
+        except sqlite3.Error:
+            if self._database.in_transaction:
+                await self._database.execute("ROLLBACK")
+            raise
 
     async def _rows(self, sql: str, *values: Any) -> list[Any]:
         return list(await self._database.execute_fetchall(sql, values))

@@ -3,18 +3,22 @@
 Keys: `authgw:{h}:s:<sid>` is a record with idleness as its TTL, `authgw:{h}:i` the subject's
 sids in order of creation; h, the subject's hash, keeps both in one slot. Scripts treat records
 as opaque text (Lua's numbers would round 2^53+1) and publish every sid that they end.
+`authgw:c:<hash>` is a counter, `authgw:o:<hash>` a claim; their end is their TTL.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.commands.core import AsyncScript
 from redis.exceptions import (
     AuthenticationError,
     NoPermissionError,
+    NoScriptError,
     RedisError,
     ResponseError,
 )
@@ -81,6 +85,12 @@ local count = redis.call('INCR', KEYS[1])
 if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return {count, redis.call('PTTL', KEYS[1])}
 """
+# KEYS counter; ARGV `all` or `one`: how much of it to take away.
+_RELEASE = """
+local count = tonumber(redis.call('GET', KEYS[1]) or 0)
+if ARGV[1] == 'all' or count <= 1 then return redis.call('DEL', KEYS[1]) end
+return redis.call('DECR', KEYS[1])
+"""
 
 # KEYS registry; ARGV replica, its signing kid, `,kid,kid,` of all it verifies, life in ms.
 # A member is these three, its score the end of its life. A newcomer that clashes is not taken in.
@@ -129,6 +139,7 @@ class RedisStore:
         self._revoke = client.register_script(_REVOKE)
         self._revoke_all = client.register_script(_REVOKE_ALL)
         self._increment = client.register_script(_INCREMENT)
+        self._release = client.register_script(_RELEASE)
         self._announce = client.register_script(_ANNOUNCE)
 
     async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
@@ -183,11 +194,38 @@ class RedisStore:
         records: Any = await _bounded(lambda: self._client.mget([_prefix(h) + sid for sid in sids]))
         return tuple(_record(text) for text in records if text is not None)
 
+    async def last_used(self, sids: Sequence[str]) -> dict[str, float]:
+        """When each live one of these was last used, in Unix seconds of the store's clock."""
+        keys = _keys(sids)
+        time, *left = await _bounded(lambda: self._times(list(keys.values())))
+        now, idle = _seconds(time), self._idle_ms / 1000
+        # A store that was opened with a longer `idle` before may have left more than it.
+        return {
+            sid: now - max(0.0, idle - left_ms / 1000)
+            for sid, left_ms in zip(keys, left, strict=True)
+            if left_ms >= 0
+        }
+
     async def increment(self, name: str, window: float) -> tuple[int, float]:
         """Count one more under this name; return the count and the seconds until it ends."""
-        keys, args = [f"authgw:c:{subject_hash(name)}"], [max(1, int(window * 1000))]
-        count, left_ms = await _bounded(lambda: self._increment(keys=keys, args=args))
-        return int(count), left_ms / 1000
+        return (await self.increment_all([(name, window)]))[0]
+
+    async def increment_all(self, counted: Sequence[tuple[str, float]]) -> list[tuple[int, float]]:
+        """Increment several (name, window) in one round trip; answers come in the same order."""
+        calls = [(_counter(name), _milliseconds(window)) for name, window in counted]
+        replies = await _bounded(lambda: self._on_each(self._increment, calls))
+        return [(int(count), left_ms / 1000) for count, left_ms in replies]
+
+    async def release(self, forget: Sequence[str], give_back: Sequence[str]) -> None:
+        """End the counters in `forget` and count one less in `give_back`, in one round trip."""
+        ended = [(_counter(name), "all") for name in forget]
+        less = [(_counter(name), "one") for name in give_back]
+        await _bounded(lambda: self._on_each(self._release, [*ended, *less]))
+
+    async def claim(self, name: str, seconds: float) -> bool:
+        """Whether this is the first claim of this name; a claim ends after `seconds`."""
+        key, px = f"authgw:o:{subject_hash(name)}", _milliseconds(seconds)
+        return bool(await _bounded(lambda: self._client.set(key, "", nx=True, px=px)))
 
     async def announce(self, replica: str, signing: str, kids: tuple[str, ...]) -> tuple[bool, str]:
         """Say which key this replica signs with and which ones it verifies.
@@ -252,6 +290,31 @@ class RedisStore:
             pipe.execute_command("TIME")
             return list(await pipe.execute())
 
+    async def _times(self, keys: list[str]) -> list[Any]:
+        async with self._client.pipeline(transaction=False) as pipe:
+            pipe.execute_command("TIME")
+            for key in keys:
+                pipe.execute_command("PTTL", key)
+            return list(await pipe.execute())
+
+    async def _on_each(self, script: AsyncScript, calls: Sequence[tuple[str, Any]]) -> list[Any]:
+        """Run a script on several keys, whatever their slots; `calls` are (key, argument)."""
+        replies = await self._evaluate("EVALSHA", script.sha, calls)
+        lost = [call for call, reply in zip(calls, replies, strict=True) if _is_lost(reply)]
+        # A script that the server forgot did nothing: only these are sent again, as text.
+        again = iter(await self._evaluate("EVAL", script.script, lost))
+        replies = [next(again) if _is_lost(reply) else reply for reply in replies]
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
+
+    async def _evaluate(self, command: str, script: Any, calls: Sequence[Any]) -> list[Any]:
+        async with self._client.pipeline(transaction=False) as pipe:
+            for key, argument in calls:
+                pipe.execute_command(command, script, 1, key, argument)
+            return list(await pipe.execute(raise_on_error=False))
+
 
 async def _bounded(operation: Callable[[], Awaitable[T]]) -> T:
     try:
@@ -273,12 +336,37 @@ def _key(sid: str) -> str:
     return _prefix(hash_of_sid(sid)) + sid
 
 
+def _keys(sids: Sequence[str]) -> dict[str, str]:
+    """The key of every sid that is one."""
+    keys = {}
+    for sid in sids:
+        with suppress(SessionEnded):
+            keys[sid] = _key(sid)
+    return keys
+
+
+def _counter(name: str) -> str:
+    return f"authgw:c:{subject_hash(name)}"
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, int(seconds * 1000))
+
+
+def _is_lost(reply: Any) -> bool:
+    return isinstance(reply, NoScriptError)
+
+
+def _seconds(time: Any) -> float:
+    return int(time[0]) + int(time[1]) / 1e6
+
+
 def _texts(replies: Any) -> tuple[str, ...]:
     return tuple(reply.decode("ascii") for reply in replies)
 
 
 def _snapshot(text: bytes | None, now: Any) -> Snapshot:
-    seconds = int(now[0]) + int(now[1]) / 1e6
+    seconds = _seconds(now)
     if text is None:
         return Snapshot(None, seconds)
     return Snapshot(_record(text), seconds, text.decode("utf-8"))

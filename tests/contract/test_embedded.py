@@ -4,6 +4,7 @@ import asyncio
 import random
 import subprocess
 import sys
+from collections.abc import Awaitable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,10 @@ def numbered(number: int) -> Session:
 
 def modes(folder: Path) -> set[int]:
     return {file.stat().st_mode & 0o777 for file in folder.iterdir()}
+
+
+def contents(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.iterdir())
 
 
 class Clock:
@@ -166,3 +171,72 @@ async def test_cancelled_calls_leave_nothing_behind(tmp_path: Path) -> None:
         await asyncio.gather(task, return_exceptions=True)
         assert (await store.read(numbered(0).sid)).session == numbered(0)
     await store.close()
+
+
+async def counters_kept(store: EmbeddedStore) -> int:
+    (rows,) = await store._column("SELECT count(*) FROM counters")
+    assert isinstance(rows, int)
+    return rows
+
+
+async def test_counters_are_bounded_and_the_last_to_end_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(embedded, "_MOST_COUNTERS", 50)
+    monkeypatch.setattr(embedded, "_COUNTED_BETWEEN_CHECKS", 10)
+    store = await EmbeddedStore.open(None, idle=60)
+    await store.increment_all([("kept", 3600), ("kept", 3600)])
+    assert await store.claim("kept", 1)
+    for number in range(0, 300, 3):
+        await store.increment_all([(f"{number + more}", 60 + number) for more in range(3)])
+        assert await counters_kept(store) <= 50
+    assert (await store.increment("kept", 60))[0] == 3
+    assert (await store.increment("299", 60))[0] == 2
+    assert (await store.increment("0", 60))[0] == 1
+    assert not await store.claim("kept", 1)
+    await store.close()
+
+
+async def test_counters_that_ended_leave_nothing_behind() -> None:
+    clock = Clock()
+    store = await EmbeddedStore.open(None, idle=60, clock=clock)
+    await store.increment_all([("a", 10), ("b", 20)])
+    await store.claim("a", 10)
+    clock.now += 10
+    assert (await store.increment("c", 10))[0] == 1
+    assert await counters_kept(store) == 2
+    assert await store.claim("b", 10)
+    assert await store._column("SELECT count(*) FROM claims") == [1]
+    await store.close()
+
+
+async def test_no_name_reaches_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "authgw.db"
+    store = await EmbeddedStore.open(path, idle=60)
+    await store.increment("alice from 203.0.113.7", 60)
+    await store.claim("alice from 203.0.113.7", 60)
+    assert b"alice" not in contents(tmp_path)
+    await store.close()
+
+
+async def test_counters_that_cannot_be_kept_are_unavailable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = await EmbeddedStore.open(None, idle=60)
+    await store.increment("a", 60)
+    await store._rows("PRAGMA query_only = 1")
+    for call in counting(store):
+        with pytest.raises(StoreUnavailable):
+            await call
+    await store._rows("PRAGMA query_only = 0")
+    assert (await store.increment("a", 60))[0] == 2
+    monkeypatch.setattr(embedded, "DEADLINE", 0.02)
+    async with store._turn:
+        for call in [*counting(store), store.last_used([numbered(1).sid])]:
+            with pytest.raises(StoreUnavailable):
+                await call
+    await store.close()
+
+
+def counting(store: EmbeddedStore) -> list[Awaitable[object]]:
+    return [store.increment_all([("b", 60)]), store.release(["a"], ["a"]), store.claim("a", 60)]

@@ -71,6 +71,102 @@ async def test_scripts_survive_a_flush(real: RedisStore, redis_url: str) -> None
     await client.aclose()
 
 
+async def test_counters_are_right_while_scripts_are_flushed(
+    real: RedisStore, redis_url: str
+) -> None:
+    client = connect(redis_url)
+    going = True
+
+    async def flush() -> None:
+        while going:
+            await client.script_flush()
+
+    flushing = asyncio.create_task(flush())
+    counted = [("a", 60.0), ("b", 60.0), ("c", 60.0)]
+    for last in range(20, 401, 20):
+        replies = await asyncio.gather(*(real.increment_all(counted) for _ in range(20)))
+        for place in range(3):
+            counts = sorted(reply[place][0] for reply in replies)
+            assert counts == list(range(last - 19, last + 1))
+    await asyncio.gather(*(real.release(["a"], ["b", "c"]) for _ in range(100)))
+    assert [count for count, _ in await real.increment_all(counted)] == [1, 301, 301]
+    going = False
+    await flushing
+    await client.aclose()
+
+
+async def test_several_counters_cost_one_round_trip(
+    real: RedisStore, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from redis.asyncio.client import Pipeline
+
+    counted = [("a", 60.0), ("b", 60.0)]
+    execute, trips = Pipeline.execute, 0
+
+    async def counting(self: Pipeline, raise_on_error: bool = True) -> list[object]:
+        nonlocal trips
+        trips += bool(self.command_stack)
+        return list(await execute(self, raise_on_error))
+
+    monkeypatch.setattr(Pipeline, "execute", counting)
+    client = connect(redis_url)
+    await client.script_flush()
+    await client.aclose()
+    expected = 0
+    for again in (1, 0):
+        await real.increment_all(counted)
+        await real.release(["a"], ["b"])
+        await real.last_used([numbered(number).sid for number in range(3)])
+        expected += 3 + 2 * again
+        assert trips == expected
+
+
+async def test_names_never_reach_keys_and_every_key_ends(real: RedisStore, redis_url: str) -> None:
+    await real.increment_all([("alice from 203.0.113.7", 60), ("{x}*\r\n", 60)])
+    await real.claim("alice from 203.0.113.7", 60)
+    await real.increment("alice from 203.0.113.7", 60)
+    await real.release([], ["alice from 203.0.113.7"])
+    client = connect(redis_url)
+    keys = await client.keys("*")
+    assert sorted(key[:9] for key in keys) == [b"authgw:c:", b"authgw:c:", b"authgw:o:"]
+    assert {len(key) for key in keys} == {31}
+    assert all([0 < await client.pttl(key) <= 60_000 for key in keys])
+    await client.aclose()
+
+
+async def test_a_server_that_hangs_is_unavailable() -> None:
+    async def never(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(5)
+        writer.close()
+
+    port = free_port()
+    server = await asyncio.start_server(never, "127.0.0.1", port)
+    store = RedisStore(connect(f"redis://127.0.0.1:{port}/0"), idle=60, session_max=60)
+    for call in (
+        store.increment_all([("a", 60)]),
+        store.release(["a"], ["b"]),
+        store.claim("a", 60),
+        store.last_used([numbered(1).sid]),
+    ):
+        with pytest.raises(StoreUnavailable):
+            await call
+    await store.close()
+    server.close()
+
+
+async def test_use_is_told_to_the_millisecond(real: RedisStore) -> None:
+    await real.add(numbered(1), 10)
+    await asyncio.sleep(0.1)
+    now = (await real.read(numbered(1).sid)).now
+    await asyncio.sleep(0.1)
+    seen = await real.last_used([numbered(1).sid])
+    assert seen[numbered(1).sid] == pytest.approx(now, abs=0.05)
+    # A shorter `idle` than before: what cannot be known is not told as the future.
+    shorter = RedisStore(real._client, idle=1, session_max=600)
+    (told,) = (await shorter.last_used([numbered(1).sid])).values()
+    assert now < told <= (await real.read("*")).now
+
+
 async def test_every_ended_sid_is_published(real: RedisStore, redis_url: str) -> None:
     client = connect(redis_url)
     async with client.pubsub() as listener:
@@ -114,7 +210,15 @@ async def test_cancelled_reads_never_cross_identities(real: RedisStore) -> None:
 
 async def test_a_server_that_is_away_is_unavailable() -> None:
     store = RedisStore(connect(f"redis://127.0.0.1:{free_port()}/0"), idle=60, session_max=60)
-    for call in (store.read(numbered(1).sid), store.read("*"), store.revoke_all("1")):
+    for call in (
+        store.read(numbered(1).sid),
+        store.read("*"),
+        store.revoke_all("1"),
+        store.increment_all([("a", 60)]),
+        store.release(["a"], []),
+        store.claim("a", 60),
+        store.last_used([numbered(1).sid]),
+    ):
         with pytest.raises(StoreUnavailable):
             await call
 

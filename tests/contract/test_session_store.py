@@ -1,5 +1,6 @@
 """What every session store promises."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -75,3 +76,22 @@ async def test_subjects_never_reach_keys(store: SessionStore, sub: str) -> None:
     await store.add(session, 100)
     assert await store.sessions_of(sub) == (session,)
     assert await store.sessions_of("1") == ()
+
+
+async def test_each_live_session_says_when_it_was_used(store: SessionStore) -> None:
+    used, idle, ended = numbered(1), numbered(2), numbered(1, "2")
+    for session in (used, idle, ended):
+        await store.add(session, 100)
+    await store.revoke(ended.sid)
+    # More than the 1 % of `idle` that may not show; fakeredis cuts milliseconds besides.
+    await asyncio.sleep(1.2)
+    now = (await store.read(used.sid)).now
+    asked = [ended.sid, used.sid, "*", idle.sid, new_sid("1", b"z" * 16)]
+    for _ in range(2):
+        seen = await store.last_used(asked)
+        assert set(seen) == {used.sid, idle.sid}
+        assert seen[used.sid] == pytest.approx(now, abs=1.1)
+        assert seen[used.sid] - seen[idle.sid] > 0.9
+        # Asking is no use.
+        await asyncio.sleep(0.3)
+    assert await store.last_used([]) == {}

@@ -1,6 +1,7 @@
 """The plainest SessionStore, for tests of what stands above it; it yields like a real one."""
 
 import asyncio
+from collections.abc import Sequence
 
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, Snapshot, dump, load
@@ -11,6 +12,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.records: dict[str, str] = {}
+        self.used: dict[str, float] = {}
         self.now = 0.0
         self.down = False
         self.lose_reply = False
@@ -21,10 +23,12 @@ class MemoryStore:
         for sid in ended:
             del self.records[sid]
         self.records[session.sid] = dump(session)
+        self.used[session.sid] = self.now
         return tuple(ended)
 
     async def read(self, sid: str) -> Snapshot:
         await self._turn()
+        self.used[sid] = self.now
         return self._snapshot(sid)
 
     async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
@@ -32,6 +36,7 @@ class MemoryStore:
         if self.records.get(new.sid) != seen.version:
             return self._snapshot(new.sid)
         self.records[new.sid] = dump(new)
+        self.used[new.sid] = self.now
         if self.lose_reply:
             self.lose_reply = False
             raise StoreUnavailable
@@ -51,6 +56,10 @@ class MemoryStore:
     async def sessions_of(self, sub: str) -> tuple[Session, ...]:
         await self._turn()
         return tuple(self._of(sub))
+
+    async def last_used(self, sids: Sequence[str]) -> dict[str, float]:
+        await self._turn()
+        return {sid: self.used.get(sid, 0.0) for sid in sids if sid in self.records}
 
     async def _turn(self) -> None:
         await asyncio.sleep(0)

@@ -1,0 +1,110 @@
+"""Which `rd=` targets are safe: where a browser may be sent after a log-in or a log-out.
+
+A browser reads a URL by the WHATWG URL Standard, which forgives what RFC 3986 does not allow:
+it drops tabs and newlines, takes a backslash for a slash, and needs no `//`. So only the plainest
+form is accepted, and what is sent is put together anew from what was checked.
+"""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from authgw.core.errors import TargetMalformed
+from authgw.core.location import canonical_host
+
+MOST_BYTES = 8192
+# One slash: a second one, or a backslash, would begin another authority.
+_REST = r"((?:/(?![/\\])[^\\?#]*)?(?:[?#].*)?)"
+_ABSOLUTE = re.compile(r"([Hh][Tt][Tt][Pp][Ss]?)://([^/\\?#]+)" + _REST)
+_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:@%\[\]]+)(?::([0-9]{1,5}))?")
+_PATH = re.compile(r"(?=/)" + _REST)
+# RFC 3986 section 2; `%` keeps what is encoded as it is, brackets are common in queries.
+_KEPT = "-._~:/?#[]@!$&'()*+,;=%"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Redirects:
+    """Where a browser may be sent.
+
+    `hosts` are canonical hosts, or `*.example.com` for everything below example.com but not
+    itself; `own` is the origin of the log-in page, `https://auth.example.com`; `default` is an
+    absolute URL.
+    """
+
+    hosts: tuple[str, ...]
+    own: str
+    default: str
+
+    def target(self, rd: str) -> str:
+        """Where to go: `rd`, written so that a browser reads what was checked, or the default.
+
+        A path leads to the own origin.
+        """
+        return self._checked(rd) or self.default
+
+    def is_safe(self, rd: str) -> bool:
+        """Whether a browser may be sent to `rd`."""
+        return self._checked(rd) is not None
+
+    def _checked(self, rd: str) -> str | None:
+        if not _is_plain(rd):
+            return None
+        if _PATH.fullmatch(rd):
+            return self.own + _encoded(rd)
+        read = _read(rd)
+        if read is None or not any(_is_host(read.host, allowed) for allowed in self.hosts):
+            return None
+        return read.origin + _encoded(read.rest)
+
+
+def origin(url: str) -> str:
+    """The origin (RFC 6454 section 6.2) of an absolute URL, as a source of a CSP directive.
+
+    Raises:
+        ValueError: it is no plain absolute http(s) URL.
+    """
+    read = _read(url)
+    if read is None:
+        raise ValueError("an origin needs an absolute http(s) URL")
+    return read.origin
+
+
+@dataclass(frozen=True, slots=True)
+class _Url:
+    """Canonical origin and host; `rest` is what followed the authority."""
+
+    origin: str
+    host: str
+    rest: str
+
+
+def _read(url: str) -> _Url | None:
+    absolute = _ABSOLUTE.fullmatch(url)
+    authority = absolute and _AUTHORITY.fullmatch(absolute[2])
+    if not absolute or not authority:
+        return None
+    try:
+        scheme, host = absolute[1].lower(), canonical_host(authority[1])
+    except TargetMalformed:
+        return None
+    port = int(authority[2] or _DEFAULT_PORTS[scheme])
+    if not 0 < port < 65536:
+        return None
+    shown = "" if port == _DEFAULT_PORTS[scheme] else f":{port}"
+    return _Url(f"{scheme}://{host}{shown}", host, absolute[3])
+
+
+def _is_plain(rd: str) -> bool:
+    # Not printable: controls, what has no width or turns the text, separators, lone surrogates.
+    return rd.isprintable() and " " not in rd and len(rd.encode()) <= MOST_BYTES
+
+
+def _is_host(host: str, allowed: str) -> bool:
+    return host.endswith(allowed[1:]) if allowed.startswith("*.") else host == allowed
+
+
+def _encoded(rest: str) -> str:
+    """The path, query and fragment in plain ASCII, with a path even if there was none."""
+    path = rest if rest.startswith("/") else f"/{rest}"
+    return quote(path, safe=_KEPT)

@@ -1,0 +1,57 @@
+"""Regulation over every real store, and shared by two replicas."""
+
+import asyncio
+
+import pytest
+
+from authgw.core.counters import Counters
+from authgw.core.errors import TooManyFailures
+from authgw.identity.regulation import PER_ADDRESS, PER_PAIR, Regulation
+from authgw.storage.redis import RedisStore, connect
+
+HOME = "192.0.2.1"
+
+
+async def fails(regulation: Regulation, user: str, address: str, device: str = "") -> bool:
+    """Try a wrong password; say whether it was verified."""
+    try:
+        await regulation.admit(user, address, device)
+    except TooManyFailures:
+        return False
+    return True
+
+
+async def test_limits_hold_on_every_store(store: Counters) -> None:
+    regulation = Regulation(store)
+    tried = await asyncio.gather(*(fails(regulation, "alice", HOME) for _ in range(20)))
+    assert tried.count(True) == 5
+    with pytest.raises(TooManyFailures) as refused:
+        await regulation.admit("alice", HOME)
+    assert round(refused.value.retry_after, -1) == PER_PAIR.window
+    assert await fails(regulation, "\ud800", HOME)
+    known = await regulation.admit("alice", HOME, "phone")
+    await regulation.succeeded(known)
+    await regulation.succeeded(await regulation.admit_code("alice", "phone"))
+
+
+async def test_two_replicas_share_their_limits(redis_url: str) -> None:
+    stores = [RedisStore(connect(redis_url), idle=60, session_max=60) for _ in range(2)]
+    await stores[0]._client.flushall()
+    replicas = [Regulation(store) for store in stores]
+    # In turns of 100: a thousand at once would wait for connections beyond the deadline.
+    heard = 0
+    for _ in range(10):
+        tried = [fails(replica, "alice", HOME) for replica in replicas for _ in range(50)]
+        heard += (await asyncio.gather(*tried)).count(True)
+    assert heard == 5
+    bogus = [await fails(replicas[n % 2], f"bogus{n}", HOME) for n in range(310)]
+    assert bogus.count(True) == PER_ADDRESS.most - 5
+    # One counter for the address, two for each attempt that was admitted to it.
+    assert await stores[0]._client.dbsize() == 1 + 2 + 2 * bogus.count(True)
+    attempt = await replicas[0].admit("bob", "192.0.2.2")
+    for _ in range(4):
+        await replicas[1].admit("bob", "192.0.2.2")
+    await replicas[1].succeeded(attempt)
+    assert await fails(replicas[0], "bob", "192.0.2.2")
+    for store in stores:
+        await store.close()
