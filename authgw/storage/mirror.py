@@ -20,10 +20,9 @@ from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, SessionStore, Snapshot, dump
 
 _BATCH = 256  # sids in one read
-# A sweep comes every _TICK of the bound, so re-reads are sent at 50 to 70 % of it.
-_TICK = 0.05
-_EARLIEST, _SPREAD = 0.5, 0.15
-_RETRY = 0.1  # of the bound, after a re-read that failed
+# A sweep comes within every _TICK of the bound, so re-reads are sent at 50 to 70 % of it.
+_TICK = 0.1
+_EARLIEST, _SPREAD = 0.5, 0.1
 _ABSENT = Snapshot(None, 0.0)
 _UNTOLD = StoreUnavailable("the read did not end")
 
@@ -65,8 +64,8 @@ class Mirror:
     """A SessionStore in front of another one; `max_staleness` and `deadline` are in seconds.
 
     `max_staleness` 0 asks the store every time. `deadline` is the longest that one operation of
-    the store takes, `capacity` the most sessions that are kept. Every method needs a running
-    event loop, the same one always.
+    the store takes, `capacity` the most sessions that are kept. It lives in the event loop that
+    runs when it is made.
     """
 
     def __init__(
@@ -87,6 +86,7 @@ class Mirror:
         self._capacity = capacity
         self._clock = clock
         self._jitter = jitter
+        self._loop = asyncio.get_running_loop()
         self._entries: OrderedDict[str, _Entry] = OrderedDict()  # the least recently read first
         self._tombstones: dict[str, float] = {}
         self._reading: dict[str, _Batch] = {}
@@ -215,7 +215,7 @@ class Mirror:
             batch = self._open = _Batch()
             # The task starts in the next turn of the loop; what is asked until then goes along.
             # Askers wait for its event, not for it: none of them can cancel it.
-            task = asyncio.create_task(self._read(batch))
+            task = self._loop.create_task(self._read(batch))
             self._tasks.add(task)
             task.add_done_callback(partial(self._finish, batch))
         return batch
@@ -237,8 +237,6 @@ class Mirror:
                 del self._reading[sid]
             if isinstance(outcome, Snapshot):
                 self._learn(sid, outcome, batch.sent)
-            elif (entry := self._entries.get(sid)) is not None:
-                entry.due = self._clock() + _RETRY * self._max_staleness
         batch.done.set()
 
     def _learn(self, sid: str, seen: Snapshot, sent: float) -> None:
@@ -276,8 +274,9 @@ class Mirror:
 
     def _arm(self) -> None:
         if self._timer is None and (self._entries or self._tombstones):
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(_TICK * self._oldest, self._sweep)
+            # Never in step with itself, or what a sweep has read would be due at its pace for ever.
+            pause = _TICK * (1 + self._jitter()) / 2
+            self._timer = self._loop.call_later(pause * self._oldest, self._sweep)
 
     def _sweep(self) -> None:
         """Drop what is over; read again what was asked for since it was read."""
