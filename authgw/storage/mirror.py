@@ -20,6 +20,8 @@ from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, SessionStore, Snapshot, dump
 
 _BATCH = 256  # sids in one read
+# Reads under way at once: more would only share the processor until all miss the deadline.
+_READS = 4
 # A sweep comes within every _TICK of the bound, so re-reads are sent at 50 to 70 % of it.
 _TICK = 0.1
 _EARLIEST, _SPREAD = 0.5, 0.1
@@ -91,6 +93,7 @@ class Mirror:
         self._tombstones: dict[str, float] = {}
         self._reading: dict[str, _Batch] = {}
         self._open: _Batch | None = None
+        self._places = asyncio.Semaphore(_READS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -213,7 +216,7 @@ class Mirror:
         batch = self._open
         if batch is None or len(batch.outcomes) >= _BATCH:
             batch = self._open = _Batch()
-            # The task starts in the next turn of the loop; what is asked until then goes along.
+            # It is sent in the loop's next turn with a place; what is asked until then goes along.
             # Askers wait for its event, not for it: none of them can cancel it.
             task = self._loop.create_task(self._read(batch))
             self._tasks.add(task)
@@ -221,14 +224,15 @@ class Mirror:
         return batch
 
     async def _read(self, batch: _Batch) -> None:
-        if self._open is batch:
-            self._open = None
-        sids = list(batch.outcomes)
-        batch.sent = self._clock()
-        try:
-            batch.outcomes = dict(zip(sids, await self._store.read_many(sids), strict=True))
-        except StoreUnavailable as error:
-            batch.outcomes = dict.fromkeys(sids, error)
+        async with self._places:
+            if self._open is batch:
+                self._open = None
+            sids = list(batch.outcomes)
+            batch.sent = self._clock()
+            try:
+                batch.outcomes = dict(zip(sids, await self._store.read_many(sids), strict=True))
+            except StoreUnavailable as error:
+                batch.outcomes = dict.fromkeys(sids, error)
 
     def _finish(self, batch: _Batch, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)

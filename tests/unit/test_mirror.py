@@ -175,6 +175,28 @@ async def test_reads_of_one_turn_go_together(s: Scene) -> None:
 
 
 @virtual
+async def test_a_rush_is_read_a_part_at_a_time(s: Scene) -> None:
+    s.store.delay = 0.2
+    sids = [numbered(number).sid for number in range(3000)]
+    rush = asyncio.gather(*(s.looking(sid) for sid in sids))
+    await s.at(0.1)
+    assert len(s.store.calls) == 4
+    await rush
+    assert s.loop.now < 0.7
+    assert sorted(sid for _, sids in s.store.calls for sid in sids) == sorted(sids)
+
+
+@virtual
+async def test_a_store_that_breaks_within_is_unavailable(s: Scene) -> None:
+    s.store.sessions = {ONE.sid: None}  # type: ignore[dict-item]
+    s.store.snapshot = None  # type: ignore[assignment, method-assign]
+    with pytest.raises(StoreUnavailable, match="did not end"):
+        await s.mirror.look(ONE.sid)
+    # The fault itself is the event loop's to report.
+    assert "TypeError" in repr(s.loop.errors.pop())
+
+
+@virtual
 async def test_a_read_under_way_is_joined(s: Scene) -> None:
     s.store.delay = 0.2
     first = s.looking(ONE.sid)
