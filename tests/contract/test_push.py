@@ -109,6 +109,7 @@ async def test_rubbish_is_heard_and_harms_nothing(client: "Redis", redis_url: st
         await reaches(client, heard)
         await client.publish(ENDED_CHANNEL, b"\xff\x00")
         await reaches(client, heard)
+        assert "\ufffd\x00" in heard.sids
 
 
 async def test_a_listener_that_is_broken_within_goes_on(client: "Redis", redis_url: str) -> None:

@@ -142,6 +142,7 @@ async def test_one_record_that_is_none_spoils_no_other(real: RedisStore, redis_u
     bad, wrong, good = await real.read_many([numbered(number).sid for number in (1, 2, 3)])
     assert isinstance(bad, StoreUnavailable)
     assert isinstance(wrong, StoreUnavailable)
+    assert wrong.detail == "Redis: ResponseError"
     assert isinstance(good, Snapshot)
     assert good.session == numbered(3)
     with pytest.raises(StoreUnavailable):
