@@ -99,6 +99,10 @@ class EmbeddedStore:
         """Return the session, or None in it, and count this as use of it."""
         return await self._run(lambda: self._read(sid))
 
+    async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailable]:
+        """What `read` returns, or raises, for each sid in its order; at once for all."""
+        return await self._run(lambda: self._read_many(sids))
+
     async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
         """Compare-and-set: None if `new` took the place of what was seen, else what is there."""
         return await self._run(lambda: self._replace(seen, new))
@@ -187,20 +191,28 @@ class EmbeddedStore:
         return tuple(ended)
 
     async def _read(self, sid: str) -> Snapshot:
-        now = self._clock()
-        sql = "SELECT record, idle_end FROM sessions WHERE sid = ? AND idle_end > ?"
-        rows = await self._rows(sql, sid, now)
-        if not rows:
-            return Snapshot(None, now)
-        record, idle_end = rows[0]
-        if now + self._idle - idle_end > self._idle * _WORTH_MOVING:
-            await self._move_idle_end(sid, now)
-        return Snapshot(_record(record), now, record)
+        (seen,) = await self._read_many((sid,))
+        if isinstance(seen, StoreUnavailable):
+            raise seen
+        return seen
 
-    async def _move_idle_end(self, sid: str, now: float) -> None:
-        sql = "UPDATE sessions SET idle_end = ? WHERE sid = ?"
+    async def _read_many(self, sids: Sequence[str]) -> list[Snapshot | StoreUnavailable]:
+        now, wanted = self._clock(), json.dumps(sids)
+        sql = (
+            "SELECT sid, record, idle_end FROM sessions "
+            "WHERE sid IN (SELECT value FROM json_each(?)) AND idle_end > ?"
+        )
+        found = {sid: (record, end) for sid, record, end in await self._rows(sql, wanted, now)}
+        worth_moving = now + self._idle * (1 - _WORTH_MOVING)
+        await self._move_idle_end([sid for sid in found if found[sid][1] < worth_moving], now)
+        return [_outcome(found[sid][0] if sid in found else None, now) for sid in sids]
+
+    async def _move_idle_end(self, sids: list[str], now: float) -> None:
+        if not sids:
+            return
+        sql = "UPDATE sessions SET idle_end = ? WHERE sid IN (SELECT value FROM json_each(?))"
         try:
-            await self._rows(sql, now + self._idle, sid)
+            await self._rows(sql, now + self._idle, json.dumps(sids))
         except sqlite3.Error:
             # A full disk refuses the write; what was read is still true.
             return
@@ -301,6 +313,15 @@ def _hold(path: Path) -> int:
     os.ftruncate(held, 0)
     os.write(held, f"{os.getpid()}\n".encode("ascii"))
     return held
+
+
+def _outcome(record: str | None, now: float) -> Snapshot | StoreUnavailable:
+    if record is None:
+        return Snapshot(None, now)
+    try:
+        return Snapshot(_record(record), now, record)
+    except StoreUnavailable as error:
+        return error
 
 
 def _record(text: str) -> Session:

@@ -159,11 +159,17 @@ class RedisStore:
 
     async def read(self, sid: str) -> Snapshot:
         """Return the session, or None in it, and count this as use of it."""
-        try:
-            key = _key(sid)
-        except SessionEnded:
-            return _snapshot(None, await _bounded(self._client.time))
-        return await _bounded(lambda: self._read(key))
+        (seen,) = await self.read_many((sid,))
+        if isinstance(seen, StoreUnavailable):
+            raise seen
+        return seen
+
+    async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailable]:
+        """What `read` returns, or raises, for each sid in its order; one round trip for all."""
+        keys = _keys(sids)
+        replies, now = await _bounded(lambda: self._read_many(list(keys.values())))
+        told = dict(zip(keys, replies, strict=True))
+        return [_outcome(told.get(sid), now) for sid in sids]
 
     async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
         """Compare-and-set: None if `new` took the place of what was seen, else what is there."""
@@ -274,21 +280,25 @@ class RedisStore:
         """Give the connections back."""
         await self._client.aclose()
 
-    async def _read(self, key: str) -> Snapshot:
-        try:
-            text, now = await self._with_time("GETEX", key, "PX", self._idle_ms)
-        except ResponseError as error:
-            # A server that cannot save refuses the write inside GETEX, not the read.
-            if "MISCONF" not in str(error):
-                raise
-            text, now = await self._with_time("GET", key)
-        return _snapshot(text, now)
+    async def _read_many(self, keys: Sequence[str]) -> tuple[list[Any], Any]:
+        replies, now = await self._with_time([("GETEX", key, "PX", self._idle_ms) for key in keys])
+        # A server that cannot save refuses the write inside GETEX, not the read.
+        refused = [n for n, reply in enumerate(replies) if _is_misconf(reply)]
+        if refused:
+            again, now = await self._with_time([("GET", keys[n]) for n in refused])
+            for n, reply in zip(refused, again, strict=True):
+                replies[n] = reply
+        return replies, now
 
-    async def _with_time(self, *command: str | int) -> list[Any]:
+    async def _with_time(self, commands: Sequence[tuple[str | int, ...]]) -> tuple[list[Any], Any]:
         async with self._client.pipeline(transaction=False) as pipe:
-            pipe.execute_command(*command)
+            for command in commands:
+                pipe.execute_command(*command)
             pipe.execute_command("TIME")
-            return list(await pipe.execute())
+            *replies, now = await pipe.execute(raise_on_error=False)
+        if isinstance(now, ResponseError):
+            raise now
+        return replies, now
 
     async def _times(self, keys: list[str]) -> list[Any]:
         async with self._client.pipeline(transaction=False) as pipe:
@@ -359,6 +369,19 @@ def _is_lost(reply: Any) -> bool:
 
 def _seconds(time: Any) -> float:
     return int(time[0]) + int(time[1]) / 1e6
+
+
+def _is_misconf(reply: Any) -> bool:
+    return isinstance(reply, ResponseError) and "MISCONF" in str(reply)
+
+
+def _outcome(reply: Any, now: Any) -> Snapshot | StoreUnavailable:
+    if isinstance(reply, ResponseError):
+        return StoreUnavailable(f"Redis: {type(reply).__name__}")
+    try:
+        return _snapshot(reply, now)
+    except StoreUnavailable as error:
+        return error
 
 
 def _texts(replies: Any) -> tuple[str, ...]:

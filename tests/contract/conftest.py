@@ -5,6 +5,7 @@ import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import fakeredis
@@ -37,17 +38,28 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.wait(10)
 
 
-@pytest.fixture(params=["fakeredis", "redis", "memory", "file"])
+KINDS = ["fakeredis", "redis", "memory", "file"]
+
+
+@pytest.fixture(params=KINDS)
 async def store(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncIterator[RedisStore | EmbeddedStore]:
-    if request.param in ("memory", "file"):
-        path = tmp_path / "authgw.db" if request.param == "file" else None
+    async with opened(request.param, request, tmp_path) as kept:
+        yield kept
+
+
+@asynccontextmanager
+async def opened(
+    kind: str, request: pytest.FixtureRequest, folder: Path
+) -> AsyncIterator[RedisStore | EmbeddedStore]:
+    if kind in ("memory", "file"):
+        path = folder / "authgw.db" if kind == "file" else None
         embedded = await EmbeddedStore.open(path, idle=60)
         yield embedded
         await embedded.close()
         return
-    if request.param == "redis":
+    if kind == "redis":
         client = connect(request.getfixturevalue("redis_url"))
         await client.flushall()
     else:

@@ -12,7 +12,7 @@ import aiosqlite
 import pytest
 
 from authgw.core.errors import StoreUnavailable
-from authgw.core.sessions import Session, new_sid
+from authgw.core.sessions import Session, Snapshot, new_sid
 from authgw.storage import StoreRefused, embedded
 from authgw.storage.embedded import EmbeddedStore
 from tests.unit.builders import a_session
@@ -143,6 +143,23 @@ async def test_what_is_no_record_is_unavailable(tmp_path: Path) -> None:
         await other.commit()
     with pytest.raises(StoreUnavailable, match="cannot be read"):
         await store.read(numbered(1).sid)
+    await store.add(numbered(2), 10)
+    bad, good = await store.read_many([numbered(1).sid, numbered(2).sid])
+    assert isinstance(bad, StoreUnavailable)
+    assert isinstance(good, Snapshot)
+    assert good.session == numbered(2)
+    await store.close()
+
+
+async def test_reading_many_extends_each() -> None:
+    clock = Clock()
+    store = await EmbeddedStore.open(None, idle=100, clock=clock)
+    for number in (1, 2, 3):
+        await store.add(numbered(number), 10)
+    for _ in range(3):
+        clock.now += 60
+        await store.read_many([numbered(1).sid, numbered(2).sid])
+    assert await store.sessions_of("1") == (numbered(1), numbered(2))
     await store.close()
 
 

@@ -4,12 +4,14 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from redis.exceptions import ResponseError
 
 from authgw.core.errors import StoreUnavailable
-from authgw.core.sessions import Session, new_sid
-from authgw.storage.redis import ENDED_CHANNEL, RedisStore, connect
+from authgw.core.sessions import Session, Snapshot, new_sid
+from authgw.storage.redis import ENDED_CHANNEL, RedisStore, _key, connect
 from tests.contract.conftest import free_port
 from tests.unit.builders import a_session
 
@@ -233,25 +235,68 @@ async def test_a_record_that_is_none_is_no_verdict(real: RedisStore, redis_url: 
         await real.read(numbered(1).sid)
 
 
+async def test_one_record_that_is_none_spoils_no_other(real: RedisStore, redis_url: str) -> None:
+    for number in (1, 2, 3):
+        await real.add(numbered(number), 10)
+    client = connect(redis_url)
+    await client.set(_key(numbered(1).sid), "not json")
+    await client.delete(_key(numbered(2).sid))
+    await client.rpush(_key(numbered(2).sid), "a list")
+    await client.aclose()
+    bad, wrong, good = await real.read_many([numbered(number).sid for number in (1, 2, 3)])
+    assert isinstance(bad, StoreUnavailable)
+    assert isinstance(wrong, StoreUnavailable)
+    assert wrong.detail == "Redis: ResponseError"
+    assert isinstance(good, Snapshot)
+    assert good.session == numbered(3)
+    with pytest.raises(StoreUnavailable):
+        await real.read(numbered(2).sid)
+
+
 async def test_a_server_that_cannot_save_still_answers_reads(
-    real: RedisStore, monkeypatch: pytest.MonkeyPatch
+    real: RedisStore, redis_url: str
 ) -> None:
-    from redis.asyncio.client import Pipeline
-    from redis.exceptions import ResponseError
-
     await real.add(numbered(1), 10)
-    execute = Pipeline.execute
-    asked: list[str] = []
+    client = connect(redis_url)
+    # A folder stands where the server wants to save.
+    obstacle = Path(str((await client.config_get("dir"))["dir"])) / "dump.rdb"
+    obstacle.mkdir()
+    await client.config_set("save", "3600 1")
+    await client.bgsave()
+    for _ in range(500):
+        if (await client.info("persistence"))["rdb_last_bgsave_status"] == "err":
+            break
+        await asyncio.sleep(0.02)
+    try:
+        with pytest.raises(ResponseError, match="MISCONF"):
+            await client.getex(_key(numbered(1).sid), px=1000)
+        assert (await real.read(numbered(1).sid)).session == numbered(1)
+        seen, absent = await real.read_many([numbered(1).sid, numbered(2).sid])
+        assert isinstance(seen, Snapshot)
+        assert isinstance(absent, Snapshot)
+        assert (seen.session, absent.session) == (numbered(1), None)
+        with pytest.raises(StoreUnavailable):
+            await real.revoke(numbered(1).sid)
+    finally:
+        await client.config_set("save", "")
+        obstacle.rmdir()
+        await client.bgsave()
+        await client.aclose()
 
-    async def refusing(self: Pipeline, raise_on_error: bool = True) -> list[object]:
-        asked.append(str(self.command_stack[0][0][0]))
-        if asked[-1] == "GETEX":
-            raise ResponseError("MISCONF Redis is configured to save RDB snapshots")
-        return list(await execute(self, raise_on_error))
 
-    monkeypatch.setattr(Pipeline, "execute", refusing)
-    assert (await real.read(numbered(1).sid)).session == numbered(1)
-    assert asked == ["GETEX", "GET"]
+async def test_a_refused_question_for_the_time_is_no_verdict(
+    real: RedisStore, redis_url: str
+) -> None:
+    client = connect(redis_url)
+    await client.acl_setuser(
+        "mute", enabled=True, nopass=True, keys="*", commands=["+@all", "-time"]
+    )
+    mute = RedisStore(connect(redis_url.replace("//", "//mute:any@")), idle=60, session_max=60)
+    with pytest.raises(StoreUnavailable, match="NoPermission"):
+        await mute.read(numbered(1).sid)
+    await mute.close()
+    await client.acl_deluser("mute")
+    await client.aclose()
 
 
 async def test_replicas_with_the_same_keys_are_taken_in(real: RedisStore) -> None:

@@ -1,12 +1,28 @@
-"""What every session store promises."""
+"""What every session store promises, with a mirror before it or without."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from authgw.core.sessions import Session, SessionStore, new_sid
+from authgw.storage.mirror import Mirror
+from tests.contract.conftest import KINDS, opened
 from tests.unit.builders import a_session
+
+
+@pytest.fixture(params=[*KINDS, "mirrored memory", "mirrored redis"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SessionStore]:
+    kind = request.param.removeprefix("mirrored ")
+    async with opened(kind, request, tmp_path) as kept:
+        if kind == request.param:
+            yield kept
+            return
+        mirror = Mirror(kept, max_staleness=1, deadline=1, capacity=100)
+        yield mirror
+        mirror.close()
 
 
 def numbered(number: int, sub: str = "1") -> Session:

@@ -1,0 +1,316 @@
+"""The sessions that this replica is being asked about, so that most answers need no store.
+
+Every answer rests on a session state that was true in the store at most `max_staleness` seconds
+ago. Age counts on CLOCK_BOOTTIME, which goes on while the machine sleeps (clock_gettime(2)),
+from just before a read was handed to the store. Death is final: no reply that was on its way
+brings an ended session back.
+"""
+
+import asyncio
+import math
+import random
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from authgw.core.errors import StoreUnavailable
+from authgw.core.sessions import Session, SessionStore, Snapshot, dump
+
+_BATCH = 256  # sids in one read
+# Reads under way at once: more would only share the processor until all miss the deadline.
+_READS = 4
+# A sweep comes within every _TICK of the bound, so re-reads are sent at 50 to 70 % of it.
+_TICK = 0.1
+_EARLIEST, _SPREAD = 0.5, 0.1
+_ABSENT = Snapshot(None, 0.0)
+_UNTOLD = StoreUnavailable("the read did not end")
+
+boottime: Callable[[], float] = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+
+
+class BatchStore(SessionStore, Protocol):
+    """A SessionStore that also reads many sessions at once."""
+
+    async def read_many(self, sids: Sequence[str]) -> "Sequence[Snapshot | StoreUnavailable]":
+        """What `read` returns, or raises, for each sid in its order."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A mirrored state; all times are of the boot-time clock.
+
+    `since` is the earliest sending of a read that may take its place.
+    """
+
+    snapshot: Snapshot
+    sent: float
+    since: float
+    until: float
+    due: float
+    asked: float
+
+
+@dataclass(slots=True, eq=False)
+class _Batch:
+    """One read of many sessions; infinite `sent` means that it still takes sids."""
+
+    outcomes: dict[str, Snapshot | StoreUnavailable] = field(default_factory=dict)
+    sent: float = math.inf
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Mirror:
+    """A SessionStore in front of another one; `max_staleness` and `deadline` are in seconds.
+
+    `max_staleness` 0 asks the store every time. `deadline` is the longest that one operation of
+    the store takes, `capacity` the most sessions that are kept. It lives in the event loop that
+    runs when it is made.
+    """
+
+    def __init__(
+        self,
+        store: BatchStore,
+        *,
+        max_staleness: float,
+        deadline: float,
+        capacity: int,
+        clock: Callable[[], float] = boottime,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._store = store
+        self._max_staleness = max_staleness
+        # With nothing to keep, a read of one's own is young enough as long as it may take.
+        self._oldest = max_staleness or deadline
+        self._buried_for = max_staleness + deadline
+        self._capacity = capacity
+        self._clock = clock
+        self._jitter = jitter
+        self._loop = asyncio.get_running_loop()
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()  # the least recently read first
+        self._tombstones: dict[str, float] = {}
+        self._reading: dict[str, _Batch] = {}
+        self._open: _Batch | None = None
+        self._places = asyncio.Semaphore(_READS)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def peek(self, sid: str) -> Snapshot | None:
+        """What is known of a session, if it is young enough now; asks no store.
+
+        The snapshot is the one that was read, its `now` the store's at that time. It is not
+        returned once the session's absolute end has passed since, so a caller may hold
+        `expires_at` against that `now`. Its session stays the same object while the record
+        stays the same.
+        """
+        entry = self._entries.get(sid)
+        if entry is not None and (now := self._clock()) < entry.until:
+            entry.asked = now
+            return entry.snapshot
+        return _ABSENT if sid in self._tombstones else None
+
+    async def look(self, sid: str) -> Snapshot:
+        """What is known of a session, read from the store if need be; `now` moves on with time.
+
+        Raises:
+            StoreUnavailable: nothing young enough is known, and the store did not tell.
+        """
+        if self.peek(sid) is not None and (held := self._held(sid)) is not None:
+            return held
+        arrival = self._clock()
+        for since in (arrival - self._max_staleness, arrival):
+            batch = self._ask(sid, since)
+            await batch.done.wait()
+            seen = self._answer(sid, batch)
+            if seen is not None:
+                return seen
+        raise StoreUnavailable("the store takes longer than cache.max_staleness to answer")
+
+    async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
+        """Keep a new session; end its subject's oldest over `max_sessions`; return their sids."""
+        sids = await self._store.add(session, max_sessions)
+        self._entries.pop(session.sid, None)
+        self._bury(sids)
+        return sids
+
+    async def read(self, sid: str) -> Snapshot:
+        """Return the session as the store has it now, or None in it, and count this as use."""
+        batch = self._ask(sid, self._clock())
+        await batch.done.wait()
+        return _ABSENT if sid in self._tombstones else _told(batch.outcomes[sid])
+
+    async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
+        """Compare-and-set: None if `new` took the place of what was seen, else what is there."""
+        sent = self._clock()
+        other = await self._store.replace(seen, new)
+        if other is None:
+            self._learn_own(seen, new, sent)
+        else:
+            self._learn(new.sid, other, sent)
+        return other
+
+    async def revoke(self, sid: str) -> bool:
+        """End one session; say whether it was alive. Returns once the store has it."""
+        alive = await self._store.revoke(sid)
+        self.ended(sid)
+        return alive
+
+    async def revoke_all(self, sub: str) -> tuple[str, ...]:
+        """End every session of a subject; return their sids."""
+        sids = await self._store.revoke_all(sub)
+        self._bury(sids)
+        return sids
+
+    async def sessions_of(self, sub: str) -> tuple[Session, ...]:
+        """The live sessions of a subject, oldest first."""
+        return await self._store.sessions_of(sub)
+
+    async def last_used(self, sids: Sequence[str]) -> dict[str, float]:
+        """When each live one of these sessions was last used, as the store knows it."""
+        return await self._store.last_used(sids)
+
+    def ended(self, sid: str) -> None:
+        """Take note that a session was ended, here or by another replica."""
+        self._bury((sid,))
+
+    def close(self) -> None:
+        """Forget everything and stop reading."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for task in self._tasks:
+            task.cancel()
+        self._entries.clear()
+        self._tombstones.clear()
+
+    def _bury(self, sids: Sequence[str]) -> None:
+        until = self._clock() + self._buried_for
+        for sid in sids:
+            self._entries.pop(sid, None)
+            self._tombstones[sid] = until
+        self._arm()
+
+    def _held(self, sid: str) -> Snapshot | None:
+        if sid in self._tombstones:
+            return _ABSENT
+        entry, now = self._entries.get(sid), self._clock()
+        if entry is None or now >= entry.until:
+            return None
+        return _moved(entry.snapshot, now - entry.sent)
+
+    def _answer(self, sid: str, batch: _Batch) -> Snapshot | None:
+        """What this read led to; None if its reply is too old by now."""
+        held = self._held(sid)
+        if held is not None:
+            return held
+        told, age = _told(batch.outcomes[sid]), self._clock() - batch.sent
+        return _moved(told, age) if age <= self._oldest else None
+
+    def _ask(self, sid: str, since: float) -> _Batch:
+        """A read of this session that is sent no earlier than `since`."""
+        batch = self._reading.get(sid)
+        if batch is None or batch.sent < since:
+            batch = self._reading[sid] = self._collecting()
+            batch.outcomes[sid] = _UNTOLD
+        return batch
+
+    def _collecting(self) -> _Batch:
+        batch = self._open
+        if batch is None or len(batch.outcomes) >= _BATCH:
+            batch = self._open = _Batch()
+            # It is sent in the loop's next turn with a place; what is asked until then goes along.
+            # Askers wait for its event, not for it: none of them can cancel it.
+            task = self._loop.create_task(self._read(batch))
+            self._tasks.add(task)
+            task.add_done_callback(partial(self._finish, batch))
+        return batch
+
+    async def _read(self, batch: _Batch) -> None:
+        async with self._places:
+            if self._open is batch:
+                self._open = None
+            sids = list(batch.outcomes)
+            batch.sent = self._clock()
+            try:
+                batch.outcomes = dict(zip(sids, await self._store.read_many(sids), strict=True))
+            except StoreUnavailable as error:
+                batch.outcomes = dict.fromkeys(sids, error)
+
+    def _finish(self, batch: _Batch, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        for sid, outcome in batch.outcomes.items():
+            if self._reading.get(sid) is batch:
+                del self._reading[sid]
+            if isinstance(outcome, Snapshot):
+                self._learn(sid, outcome, batch.sent)
+        batch.done.set()
+
+    def _learn(self, sid: str, seen: Snapshot, sent: float) -> None:
+        """Keep what the store told, unless something later is known."""
+        entry = self._entries.get(sid)
+        if seen.session is None:
+            # What is absent stays absent: only a read sent after this reply knows better.
+            self._keep(sid, seen, sent, since=self._clock())
+        elif entry is None or sent >= entry.since:
+            self._keep(sid, seen, sent, since=sent)
+
+    def _learn_own(self, seen: Snapshot, new: Session, sent: float) -> None:
+        """Keep what this replica wrote, unless something later is known."""
+        entry, now = self._entries.get(new.sid), seen.now
+        if entry is not None:
+            if entry.since > sent and entry.snapshot.version != seen.version:
+                return
+            now = max(now, entry.snapshot.now + sent - entry.sent)
+        # A read that was under way meanwhile may have seen the record before this one.
+        self._keep(new.sid, Snapshot(new, now, dump(new)), sent, since=self._clock())
+
+    def _keep(self, sid: str, seen: Snapshot, sent: float, *, since: float) -> None:
+        old = self._entries.pop(sid, None)
+        until = sent + min(self._max_staleness, _life(seen))
+        if sid in self._tombstones or until <= self._clock():
+            return
+        if old is not None and old.snapshot.version == seen.version:
+            seen = Snapshot(old.snapshot.session, seen.now, seen.version)
+        due = sent + self._max_staleness * (_EARLIEST + _SPREAD * self._jitter())
+        asked = -math.inf if old is None else old.asked
+        self._entries[sid] = _Entry(seen, sent, since, until, due, asked)
+        if len(self._entries) > self._capacity:
+            self._entries.popitem(last=False)
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is None and (self._entries or self._tombstones):
+            # Never in step with itself, or what a sweep has read would be due at its pace for ever.
+            pause = _TICK * (1 + self._jitter()) / 2
+            self._timer = self._loop.call_later(pause * self._oldest, self._sweep)
+
+    def _sweep(self) -> None:
+        """Drop what is over; read again what was asked for since it was read."""
+        self._timer, now = None, self._clock()
+        for sid in [sid for sid, entry in self._entries.items() if entry.until <= now]:
+            del self._entries[sid]
+        for sid in [sid for sid, until in self._tombstones.items() if until <= now]:
+            del self._tombstones[sid]
+        for sid, entry in self._entries.items():
+            if entry.due <= now and entry.asked > entry.sent and sid not in self._reading:
+                self._ask(sid, now)
+        self._arm()
+
+
+def _told(outcome: Snapshot | StoreUnavailable) -> Snapshot:
+    if isinstance(outcome, StoreUnavailable):
+        raise StoreUnavailable(outcome.detail)
+    return outcome
+
+
+def _moved(seen: Snapshot, elapsed: float) -> Snapshot:
+    return Snapshot(seen.session, seen.now + elapsed, seen.version)
+
+
+def _life(seen: Snapshot) -> float:
+    """The seconds until this snapshot's session reaches its absolute end, if it has not."""
+    if seen.session is None or seen.session.expires_at <= seen.now:
+        return math.inf
+    return seen.session.expires_at - seen.now

@@ -1,0 +1,73 @@
+"""Deaths of sessions, as Redis publishes them: what ends anywhere ends here within milliseconds.
+
+Nothing rests on it. What is lost while the connection is down takes hold by the mirror's bound.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from loguru import logger
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.backoff import ExponentialWithJitterBackoff
+
+from authgw.storage.redis import ENDED_CHANNEL
+
+# Seconds of silence after which the server is asked whether it is still there, and as many more
+# until the connection counts as lost: redis-py sends health checks here, but misses no answer.
+_SILENCE = 2.0
+_BACKOFF = ExponentialWithJitterBackoff(base=0.1, cap=2.0)  # seconds
+
+
+class Push:
+    """Calls `ended` with every sid that is published as ended; `client` is for this alone."""
+
+    def __init__(self, client: "Redis", ended: Callable[[str], None]) -> None:
+        self._client = client
+        self._ended = ended
+        self._failures = 0
+
+    async def keep(self) -> None:
+        """Listen until cancelled, and connect again for ever."""
+        while True:
+            try:
+                async with self._client.pubsub() as channel:
+                    await self._subscribe(channel)
+                    await self._listen(channel)
+            except Exception as error:
+                # Whatever it was: a listener that ended would be missed by nobody.
+                self._say(error)
+            # Beyond a few failures the pause is the longest, and 2**failures no float.
+            await asyncio.sleep(_BACKOFF.compute(min(self._failures, 10)))
+
+    async def _subscribe(self, channel: PubSub) -> None:
+        async with asyncio.timeout(_SILENCE):
+            await channel.subscribe(ENDED_CHANNEL)
+            # The first answer says that from now on nothing is missed.
+            while await channel.get_message(timeout=_SILENCE) is None:
+                continue
+        if self._failures:
+            logger.info("Revocations are pushed again")
+        self._failures = 0
+
+    async def _listen(self, channel: PubSub) -> None:
+        asked = False
+        while True:
+            message = await channel.get_message(timeout=_SILENCE)
+            if message is not None:
+                asked = False
+                if message["type"] == "message":
+                    self._ended(message["data"].decode("ascii", "replace"))
+            elif asked:
+                raise TimeoutError
+            else:
+                await channel.ping()
+                asked = True
+
+    def _say(self, error: Exception) -> None:
+        self._failures += 1
+        if self._failures == 1:
+            logger.warning(
+                f"Revocations are not pushed now ({type(error).__name__}): "
+                "they take hold within cache.max_staleness"
+            )

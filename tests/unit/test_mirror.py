@@ -1,0 +1,629 @@
+"""The mirror's contract, clause by clause, in virtual time."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from authgw.core.errors import StoreUnavailable
+from authgw.core.sessions import Session, Snapshot, check_alive, dump, new_sid
+from authgw.storage.mirror import Mirror, boottime
+from tests.unit.builders import NOW, a_session
+from tests.unit.virtual import VirtualLoop
+
+BOUND, DEADLINE = 1.0, 0.25
+
+
+def numbered(number: int) -> Session:
+    return replace(a_session(), sid=new_sid("1", number.to_bytes(16)))
+
+
+ONE, TWO = numbered(1), numbered(2)
+
+
+class SlowStore:
+    """Does what it is told at once, and replies `delay` seconds later."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self.loop = loop
+        self.sessions = {one.sid: one for one in (ONE, TWO)}
+        self.calls: list[tuple[float, Sequence[str]]] = []
+        self.delay = 0.0
+        self.down = False
+        self.unreadable: set[str] = set()
+
+    async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailable]:
+        self.calls.append((self.loop.now, sids))
+        seen = [self.snapshot(sid) for sid in sids]
+        await self.reply()
+        return [
+            StoreUnavailable("bad") if sid in self.unreadable else one
+            for sid, one in zip(sids, seen, strict=True)
+        ]
+
+    async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
+        there = self.snapshot(new.sid)
+        if there.version == seen.version:
+            self.sessions[new.sid] = new
+        await self.reply()
+        return None if there.version == seen.version else there
+
+    async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
+        ended = tuple(self.sessions)[:1]
+        self.sessions = {session.sid: session}
+        await self.reply()
+        return ended
+
+    async def revoke(self, sid: str) -> bool:
+        await self.reply()
+        return self.sessions.pop(sid, None) is not None
+
+    async def revoke_all(self, sub: str) -> tuple[str, ...]:
+        sids = tuple(self.sessions)
+        self.sessions.clear()
+        await self.reply()
+        return sids
+
+    async def sessions_of(self, sub: str) -> tuple[Session, ...]:
+        return tuple(self.sessions.values())
+
+    async def last_used(self, sids: Sequence[str]) -> dict[str, float]:
+        raise NotImplementedError
+
+    async def read(self, sid: str) -> Snapshot:
+        raise NotImplementedError
+
+    async def reply(self) -> None:
+        delay, down = self.delay, self.down
+        if delay:
+            await self.loop.pause(delay)
+        if down:
+            raise StoreUnavailable
+
+    def snapshot(self, sid: str) -> Snapshot:
+        session = self.sessions.get(sid)
+        return Snapshot(session, NOW + self.loop.now, dump(session) if session else "")
+
+
+class Scene:
+    def __init__(self, loop: VirtualLoop) -> None:
+        self.loop = loop
+        self.store = SlowStore(loop)
+        self.mirror = self.mirrored(BOUND)
+
+    def mirrored(self, bound: float, capacity: int = 100) -> Mirror:
+        self.mirror = Mirror(
+            self.store,
+            max_staleness=bound,
+            deadline=DEADLINE,
+            capacity=capacity,
+            clock=self.loop.time,
+            jitter=random.Random(bound).random,
+        )
+        return self.mirror
+
+    async def at(self, when: float) -> None:
+        await self.loop.pause(when - self.loop.now)
+
+    def looking(self, sid: str) -> "asyncio.Task[Snapshot]":
+        return self.loop.create_task(self.mirror.look(sid))
+
+    async def ask_until(self, when: float, sid: str = ONE.sid) -> None:
+        while self.loop.now < when:
+            assert self.mirror.peek(sid) is not None
+            await self.loop.pause(0.02)
+
+
+def virtual(test: Callable[[Scene], Coroutine[None, None, None]]) -> Callable[[], None]:
+    def run() -> None:
+        with VirtualLoop() as loop:
+            task = loop.create_task(test(Scene(loop)))
+            loop.run(1000)
+            assert loop.idle()
+            assert not loop.errors
+            task.result()
+
+    run.__name__ = test.__name__
+    return run
+
+
+def gaps(store: SlowStore) -> list[float]:
+    sent = [when for when, _ in store.calls]
+    return [later - earlier for earlier, later in pairwise(sent)]
+
+
+@virtual
+async def test_what_was_read_is_known_until_the_bound(s: Scene) -> None:
+    assert s.mirror.peek(ONE.sid) is None
+    seen = await s.mirror.look(ONE.sid)
+    assert seen.session == ONE
+    assert seen.version == dump(ONE)
+    await s.at(0.99)
+    assert s.mirror.peek(ONE.sid) == seen
+    assert len(s.store.calls) == 1
+
+
+@virtual
+async def test_age_counts_from_the_sending_of_a_read(s: Scene) -> None:
+    s.store.delay = 0.2
+    await s.mirror.look(ONE.sid)
+    await s.at(0.99)
+    assert s.mirror._held(ONE.sid)
+    await s.at(1.0)
+    assert s.mirror.peek(ONE.sid) is None
+
+
+@virtual
+async def test_the_absent_are_remembered_alike(s: Scene) -> None:
+    unknown = numbered(9).sid
+    for _ in range(3):
+        seen = s.mirror.peek(unknown) or await s.mirror.look(unknown)
+        assert seen.session is None
+    assert len(s.store.calls) == 1
+    await s.ask_until(5, unknown)
+    assert len(s.store.calls) <= 11
+    await s.at(7)
+    assert s.mirror.peek(unknown) is None
+
+
+@virtual
+async def test_reads_of_one_turn_go_together(s: Scene) -> None:
+    sids = [numbered(number).sid for number in range(300)]
+    tasks = [s.looking(sid) for sid in sids * 3]
+    await asyncio.gather(*tasks)
+    assert [len(sids) for _, sids in s.store.calls] == [256, 44]
+    assert {sid for _, sids in s.store.calls for sid in sids} == set(sids)
+
+
+@virtual
+async def test_a_rush_is_read_a_part_at_a_time(s: Scene) -> None:
+    s.store.delay = 0.2
+    sids = [numbered(number).sid for number in range(3000)]
+    rush = asyncio.gather(*(s.looking(sid) for sid in sids))
+    await s.at(0.1)
+    assert len(s.store.calls) == 4
+    await rush
+    assert s.loop.now < 0.7
+    assert sorted(sid for _, sids in s.store.calls for sid in sids) == sorted(sids)
+
+
+@virtual
+async def test_a_store_that_breaks_within_is_unavailable(s: Scene) -> None:
+    s.store.sessions = {ONE.sid: None}  # type: ignore[dict-item]
+    s.store.snapshot = None  # type: ignore[assignment, method-assign]
+    with pytest.raises(StoreUnavailable, match="did not end"):
+        await s.mirror.look(ONE.sid)
+    # The fault itself is the event loop's to report.
+    assert "TypeError" in repr(s.loop.errors.pop())
+
+
+@virtual
+async def test_a_read_under_way_is_joined(s: Scene) -> None:
+    s.store.delay = 0.2
+    first = s.looking(ONE.sid)
+    await s.at(0.1)
+    second = s.looking(ONE.sid)
+    await asyncio.gather(first, second)
+    assert s.loop.now < 0.3
+    assert len(s.store.calls) == 1
+
+
+@virtual
+async def test_bound_zero_asks_every_time(s: Scene) -> None:
+    s.mirrored(0)
+    s.store.delay = 0.2
+    first = s.looking(ONE.sid)
+    await s.at(0.1)
+    s.store.sessions[ONE.sid] = newer = replace(ONE, gen=1)
+    together = [s.looking(ONE.sid) for _ in range(5)]
+    assert (await first).session == ONE
+    assert [seen.session for seen in await asyncio.gather(*together)] == [newer] * 5
+    assert len(s.store.calls) == 2
+    assert s.mirror.peek(ONE.sid) is None
+    assert not s.mirror._entries
+
+
+@virtual
+async def test_a_read_older_than_the_bound_is_not_joined(s: Scene) -> None:
+    s.mirrored(0.1)
+    s.store.delay = 0.2
+    first = s.looking(ONE.sid)
+    await s.at(0.15)
+    s.store.delay = 0.05
+    assert (await s.mirror.look(ONE.sid)).session == ONE
+    assert [when for when, _ in s.store.calls] == pytest.approx([0, 0.15])
+    # The first was answered late, but knows by then what the other was told.
+    assert (await first).session == ONE
+
+
+@virtual
+async def test_replies_older_than_the_bound_are_no_answer(s: Scene) -> None:
+    s.mirrored(0.1)
+    s.store.delay = 0.2
+    with pytest.raises(StoreUnavailable, match="longer than"):
+        await s.mirror.look(ONE.sid)
+    assert len(s.store.calls) == 2
+    # One late reply, as after a machine slept, is asked for again.
+    s.store.calls.clear()
+    late = s.looking(ONE.sid)
+    await s.loop.pause(0.1)
+    s.store.delay = 0.0
+    assert (await late).session == ONE
+
+
+@virtual
+async def test_those_who_give_up_cancel_no_read(s: Scene) -> None:
+    s.store.delay = 0.2
+    first, second, third = (s.looking(ONE.sid) for _ in range(3))
+    await s.at(0.1)
+    first.cancel()
+    third.cancel()
+    assert (await second).session == ONE
+    await asyncio.gather(first, third, return_exceptions=True)
+    alone = s.looking(TWO.sid)
+    await s.at(0.3)
+    alone.cancel()
+    await s.at(0.6)
+    assert s.mirror.peek(TWO.sid)
+    assert [sids for _, sids in s.store.calls] == [[ONE.sid], [TWO.sid]]
+
+
+@virtual
+async def test_a_hot_session_never_waits(s: Scene) -> None:
+    await s.mirror.look(ONE.sid)
+    s.store.delay = 0.2
+    await s.ask_until(60)
+    assert all(0.5 <= gap <= 0.71 for gap in gaps(s.store))
+    # Jitter keeps sessions and replicas apart.
+    assert len({round(gap, 2) for gap in gaps(s.store)}) > 1
+    assert 60 / 0.72 <= len(s.store.calls) <= 60 / 0.5
+
+
+@virtual
+async def test_sessions_are_read_again_together(s: Scene) -> None:
+    await asyncio.gather(s.mirror.look(ONE.sid), s.mirror.look(TWO.sid))
+    for number in range(50):
+        s.mirror.peek(ONE.sid)
+        s.mirror.peek(TWO.sid)
+        await s.at(number / 50)
+    assert sum(len(sids) for _, sids in s.store.calls) == 4
+    assert len(s.store.calls) <= 3
+
+
+@virtual
+async def test_nothing_is_read_for_nobody(s: Scene) -> None:
+    await s.mirror.look(ONE.sid)
+    await s.at(20)
+    assert len(s.store.calls) == 1
+    assert not s.mirror._entries
+    await s.mirror.look(ONE.sid)
+    s.loop.call_later(0.3, s.mirror.peek, ONE.sid)
+    await s.at(40)
+    assert len(s.store.calls) == 3
+
+
+@virtual
+async def test_late_interest_is_in_time(s: Scene) -> None:
+    # Asked for only after the time to read again: it is read at once, and nobody waits.
+    await s.mirror.look(ONE.sid)
+    for turn in range(1, 6):
+        await s.at(turn * 0.85)
+        assert s.mirror.peek(ONE.sid)
+    assert len(s.store.calls) == 5
+
+
+@virtual
+async def test_a_pushed_death_outlasts_every_reply(s: Scene) -> None:
+    await s.mirror.look(TWO.sid)
+    s.store.delay = 0.2
+    task = s.looking(ONE.sid)
+    await s.at(0.1)
+    for sid in (ONE.sid, TWO.sid):
+        s.mirror.ended(sid)
+        assert s.mirror.peek(sid) == await s.mirror.look(sid) == Snapshot(None, 0.0)
+    assert (await task).session is None
+    await s.at(0.1 + BOUND + DEADLINE - 0.01)
+    assert s.mirror.peek(ONE.sid) == Snapshot(None, 0.0)
+    assert len(s.store.calls) == 2
+    await s.at(2)
+    assert not s.mirror._tombstones
+
+
+@virtual
+async def test_a_death_between_reply_and_answer_counts(s: Scene) -> None:
+    async def hear_of_it() -> None:
+        await s.mirror.look(ONE.sid)
+        s.mirror.ended(ONE.sid)
+
+    heard = s.loop.create_task(hear_of_it())
+    # Both wait for the same reply; this one goes on after the other.
+    assert (await s.looking(ONE.sid)).session is None
+    await heard
+
+
+@virtual
+async def test_the_revoking_replica_knows_before_it_answers(s: Scene) -> None:
+    third = numbered(3)
+    for end in (
+        lambda: s.mirror.revoke(ONE.sid),
+        lambda: s.mirror.revoke_all("1"),
+        lambda: s.mirror.add(third, 1),
+    ):
+        s.mirrored(BOUND)
+        s.store.sessions = {ONE.sid: ONE}
+        s.store.delay = 0.0
+        await s.mirror.look(ONE.sid)
+        s.store.delay = 0.2
+        reading = s.loop.create_task(s.mirror.read(ONE.sid))
+        await s.loop.pause(0.05)
+        s.store.delay = 0.05
+        await end()
+        known = s.mirror.peek(ONE.sid)
+        assert known is not None
+        assert known.session is None
+        assert (await reading).session is None
+    assert (await s.mirror.look(third.sid)).session == third
+    assert await s.mirror.sessions_of("1") == (third,)
+
+
+@virtual
+async def test_a_revocation_that_may_have_failed_is_no_death(s: Scene) -> None:
+    await s.mirror.look(ONE.sid)
+    s.store.down = True
+    for end in (s.mirror.revoke(ONE.sid), s.mirror.revoke_all("1")):
+        with pytest.raises(StoreUnavailable):
+            await end
+    assert (await s.mirror.look(ONE.sid)).session == ONE
+
+
+@virtual
+async def test_a_new_session_is_known_at_once(s: Scene) -> None:
+    third = numbered(3)
+    assert (await s.mirror.look(third.sid)).session is None
+    await s.mirror.add(third, 1)
+    assert (await s.mirror.look(third.sid)).session == third
+
+
+@virtual
+async def test_what_this_replica_wrote_is_known_with_its_age(s: Scene) -> None:
+    seen = await s.mirror.look(ONE.sid)
+    await s.at(0.5)
+    s.store.delay = 0.2
+    newer = replace(ONE, gen=1)
+    assert await s.mirror.replace(seen, newer) is None
+    assert s.mirror.peek(ONE.sid) == Snapshot(newer, NOW + 0.5, dump(newer))
+    # And it can be replaced in turn.
+    assert await s.mirror.replace(await s.mirror.look(ONE.sid), replace(ONE, gen=2)) is None
+    await s.at(1.69)
+    assert s.mirror._held(ONE.sid)
+    await s.at(1.71)
+    assert not s.mirror._held(ONE.sid)
+
+
+@virtual
+async def test_no_read_under_way_brings_back_what_was_replaced(s: Scene) -> None:
+    seen = await s.mirror.look(ONE.sid)
+    newer = replace(ONE, gen=1)
+    # Sent before the write and answered after it; sent after it and executed before it.
+    for first in ("read", "write"):
+        s.mirrored(BOUND)
+        s.store.sessions[ONE.sid] = ONE
+        s.store.delay = 0.2
+        if first == "read":
+            reading = s.loop.create_task(s.mirror.read(ONE.sid))
+            await s.loop.pause(0.05)
+            s.store.delay = 0.05
+            await s.mirror.replace(seen, newer)
+        else:
+            writing = s.loop.create_task(s.mirror.replace(seen, newer))
+            await s.loop.pause(0.05)
+            s.store.sessions[ONE.sid] = ONE
+            reading = s.loop.create_task(s.mirror.read(ONE.sid))
+            await s.loop.pause(0)
+            s.store.sessions[ONE.sid] = newer
+            await writing
+        assert (await reading).session == ONE
+        assert (await s.mirror.look(ONE.sid)).session == newer
+
+
+@virtual
+async def test_a_write_takes_the_place_of_what_it_replaced_though_read_later(s: Scene) -> None:
+    seen = await s.mirror.look(ONE.sid)
+    newer = replace(ONE, gen=1)
+    s.store.delay = 0.2
+    writing = s.loop.create_task(s.mirror.replace(seen, newer))
+    await s.at(0.05)
+    s.store.delay, s.store.sessions[ONE.sid] = 0.05, ONE
+    await s.mirror.read(ONE.sid)
+    s.store.sessions[ONE.sid] = newer
+    await writing
+    assert (await s.mirror.look(ONE.sid)).session == newer
+
+
+@virtual
+async def test_a_write_yields_to_what_came_after_it(s: Scene) -> None:
+    for after in (replace(ONE, gen=2), None):
+        s.store.sessions = {ONE.sid: ONE}
+        s.mirrored(BOUND)
+        seen = await s.mirror.look(ONE.sid)
+        s.store.delay = 0.2
+        writing = s.loop.create_task(s.mirror.replace(seen, replace(ONE, gen=1)))
+        await s.loop.pause(0.05)
+        s.store.delay = 0.05
+        s.store.sessions = {ONE.sid: after} if after else {}
+        await s.mirror.read(ONE.sid)
+        assert await writing is None
+        assert (await s.mirror.look(ONE.sid)).session == after
+
+
+@pytest.mark.parametrize("absent_first", [True, False])
+def test_the_absent_do_not_return_by_a_late_reply(absent_first: bool) -> None:
+    @virtual
+    async def two_reads_at_once(s: Scene) -> None:
+        # The read that was sent first is executed last: it finds nothing, the other one something.
+        alive, s.store.sessions = s.store.sessions, {}
+        s.store.delay = 0.1 if absent_first else 0.2
+        first = s.loop.create_task(s.mirror.read(ONE.sid))
+        await s.at(0.01)
+        s.store.delay, s.store.sessions = 0.15, alive
+        second = s.loop.create_task(s.mirror.read(ONE.sid))
+        assert (await first).session is None
+        assert (await second).session == ONE
+        known = s.mirror.peek(ONE.sid)
+        assert known is not None
+        assert known.session is None
+
+    two_reads_at_once()
+
+
+@virtual
+async def test_a_write_that_lost_leaves_what_is_there(s: Scene) -> None:
+    seen = await s.mirror.look(ONE.sid)
+    s.store.sessions[ONE.sid] = theirs = replace(ONE, gen=1)
+    other = await s.mirror.replace(seen, replace(ONE, gen=2))
+    assert other is not None
+    assert other.session == theirs
+    assert s.mirror.peek(ONE.sid) == other
+
+
+@virtual
+async def test_a_write_of_unknown_outcome_leaves_what_was_known(s: Scene) -> None:
+    seen = await s.mirror.look(ONE.sid)
+    s.store.down = True
+    with pytest.raises(StoreUnavailable):
+        await s.mirror.replace(seen, replace(ONE, gen=1))
+    assert s.mirror.peek(ONE.sid) == seen
+
+
+@virtual
+async def test_a_write_that_returns_after_its_death_is_dead(s: Scene) -> None:
+    seen = await s.mirror.look(ONE.sid)
+    s.store.delay = 0.2
+    writing = s.loop.create_task(s.mirror.replace(seen, replace(ONE, gen=1)))
+    await s.at(0.1)
+    s.mirror.ended(ONE.sid)
+    assert await writing is None
+    assert (await s.mirror.look(ONE.sid)).session is None
+
+
+@virtual
+async def test_memory_is_bounded(s: Scene) -> None:
+    s.mirrored(BOUND, capacity=3)
+    sids = [numbered(number).sid for number in range(5)]
+    for sid in sids:
+        await s.mirror.look(sid)
+    assert list(s.mirror._entries) == sids[2:]
+    # What is read again is the last to go.
+    await s.mirror.read(sids[2])
+    await s.mirror.look(numbered(9).sid)
+    assert list(s.mirror._entries) == [sids[4], sids[2], numbered(9).sid]
+
+
+@virtual
+async def test_an_unreachable_store_ends_answers_with_the_bound(s: Scene) -> None:
+    await s.mirror.look(ONE.sid)
+    s.store.down, s.store.delay = True, 0.1
+    await s.ask_until(0.99)
+    await s.at(1.0)
+    assert s.mirror.peek(ONE.sid) is None
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            await s.mirror.look(ONE.sid)
+    s.store.down = False
+    assert (await s.mirror.look(ONE.sid)).session == ONE
+
+
+@virtual
+async def test_a_short_outage_is_noticed_by_nobody(s: Scene) -> None:
+    await s.mirror.look(ONE.sid)
+    s.store.down = True
+    s.loop.call_later(0.75, setattr, s.store, "down", False)
+    await s.ask_until(5)
+    # It is tried again at every sweep until it works.
+    assert len(s.store.calls) <= 5 / 0.5 + 5
+
+
+@virtual
+async def test_one_unreadable_record_spoils_no_other(s: Scene) -> None:
+    s.store.unreadable = {TWO.sid}
+    one, two = s.looking(ONE.sid), s.looking(TWO.sid)
+    assert (await one).session == ONE
+    assert s.mirror.peek(ONE.sid)
+    with pytest.raises(StoreUnavailable, match="bad"):
+        await two
+    with pytest.raises(StoreUnavailable, match="bad"):
+        await s.mirror.read(TWO.sid)
+
+
+@virtual
+async def test_an_end_that_passes_meanwhile_counts(s: Scene) -> None:
+    ending = replace(ONE, expires_at=NOW + 0.5)
+    s.store.sessions[ONE.sid] = ending
+    s.store.delay = 0.01
+    check_alive((await s.mirror.look(ONE.sid)).session, NOW)
+    await s.at(0.49)
+    assert s.mirror.peek(ONE.sid)
+    await s.at(0.5)
+    assert s.mirror.peek(ONE.sid) is None
+    seen = await s.mirror.look(ONE.sid)
+    assert seen.now >= ending.expires_at
+    # From then on this is known as anything else is.
+    await s.at(1.4)
+    known = s.mirror.peek(ONE.sid)
+    assert known is not None
+    assert known.now >= ending.expires_at
+
+
+@virtual
+async def test_now_moves_on(s: Scene) -> None:
+    s.store.delay = 0.1
+    assert (await s.mirror.look(ONE.sid)).now == pytest.approx(NOW + 0.1, rel=0, abs=1e-6)
+    await s.at(0.5)
+    assert (await s.mirror.look(ONE.sid)).now == pytest.approx(NOW + 0.5, rel=0, abs=1e-6)
+
+
+@virtual
+async def test_an_unchanged_session_stays_the_same_object(s: Scene) -> None:
+    first = (await s.mirror.look(ONE.sid)).session
+    s.store.sessions[ONE.sid] = replace(ONE)
+    await s.ask_until(3)
+    again = s.mirror.peek(ONE.sid)
+    assert again is not None
+    assert again.session is first
+    assert again.now > NOW + 2
+
+
+@virtual
+async def test_a_read_asks_the_store_whatever_is_known(s: Scene) -> None:
+    await s.mirror.look(ONE.sid)
+    s.store.sessions[ONE.sid] = newer = replace(ONE, gen=1)
+    assert (await s.mirror.read(ONE.sid)).session == newer
+    assert (await s.mirror.look(ONE.sid)).session == newer
+    s.store.down = True
+    with pytest.raises(StoreUnavailable):
+        await s.mirror.read(ONE.sid)
+
+
+@virtual
+async def test_closing_leaves_nobody_waiting(s: Scene) -> None:
+    await s.mirror.look(TWO.sid)
+    s.store.delay = 0.2
+    under_way = s.looking(ONE.sid)
+    await s.at(0.1)
+    unsent = s.looking(numbered(3).sid)
+    await s.loop.pause(0)
+    s.mirror.ended(TWO.sid)
+    s.mirror.close()
+    for task in (under_way, unsent):
+        with pytest.raises(StoreUnavailable):
+            await task
+    s.mirror.close()
+    assert s.mirror._timer is None
+
+
+def test_the_clock_goes_on_in_sleep() -> None:
+    assert abs(boottime() - time.clock_gettime(time.CLOCK_BOOTTIME)) < 1
