@@ -1,122 +1,111 @@
 """What one check costs: the gateway, a plain aiohttp handler, and the limit for Python."""
 
-import base64
-import json
-import statistics
-import sys
-import tempfile
-import urllib.request
-from collections.abc import Callable
-from contextlib import ExitStack
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import click
+from authgw.core.tokens import TokenType
+from bench.commands import StoreCommands
+from bench.gateways import ORIGINAL, Gateway, Lab, RedisServer, bearer, lab, loop_of
+from bench.http import ask
+from bench.measure import ROUNDS, Measure, Sample, in_turn, median, ratio, sample, table
+from bench.outcome import Benchmark, NotMeasured, Outcome
+from bench.population import new_sessions, put, tokens
+from bench.wrk import load, load_each, request, write_requests
 
-from authgw.identity.clients import add_client
-from bench.processes import cpu_us, free_port, load, running
-
-ORIGINAL = {
-    "X-Original-URL": "http://app.example.com/page?a=b",
-    "X-Original-Host": "app.example.com",
-    "X-Original-Method": "GET",
-}
-_REDIS = ["redis-server", "--bind", "127.0.0.1", "--save", "", "--port"]
-
-
-@click.command()
-@click.option("--quick", is_flag=True, help="One short round, under 60 s in all.")
-def authenticate(quick: bool) -> None:
-    """Compare a check by the gateway with servers that decide nothing, in turn."""
-    rounds, duration = (1, 2) if quick else (5, 4)
-    with ExitStack() as stack, tempfile.TemporaryDirectory() as name:
-        variants = _variants(stack, Path(name))
-        measured: dict[str, list[dict[str, float]]] = {variant: [] for variant in variants}
-        for _ in range(rounds):
-            for variant, measure in variants.items():
-                measured[variant].append(measure(duration))
-    _report({variant: _medians(runs) for variant, runs in measured.items()}, rounds, duration)
+_COLD_AT_ONCE = 64
+_COLD_PER_SECOND = 8000  # more than one replica can do
+_PATH = "/authenticate"
+_SLOWLY = 0.01  # seconds between the checks of a session that is asked about now and then
 
 
-def _variants(stack: ExitStack, folder: Path) -> dict[str, Callable[[int], dict[str, float]]]:
-    (folder / "redis").mkdir()
-    redis = free_port()
-    program = [*_REDIS, str(redis)]
-    redis_pid = stack.enter_context(running(program, redis, folder / "redis"))
-    stores = {
-        "gateway, embedded store": ("embedded://memory", 0),
-        "gateway, Redis": (f"redis://127.0.0.1:{redis}/0", redis_pid),
+def measure(quick: bool) -> Outcome:
+    """Compare a check by the gateway with servers that decide nothing."""
+    seconds = 1 if quick else 4
+    with lab() as made:
+        redis = made.redis()
+        gateway = made.fleet(redis.url).replica()
+        token = bearer(gateway.login()["access"])
+        counted = StoreCommands(redis)
+        idle = [counted.during(lambda: time.sleep(1)) for _ in range(ROUNDS)]
+        seen = in_turn(_variants(made, redis, gateway, token, counted, seconds))
+        often = counted.taken()
+        seldom = [counted.during(partial(_now_and_then, gateway, token)) for _ in range(ROUNDS)]
+        notes = (
+            f"Medians of {ROUNDS} rounds of {seconds} s, 32 connections ({_COLD_AT_ONCE} cold); "
+            f"every server runs {loop_of(gateway)}.",
+            f"Store commands per hot session and second: {counted.beyond(idle, often):.2f} at the "
+            f"highest rate, {counted.beyond(idle, seldom):.2f} at {1 / _SLOWLY:.0f} checks/s.",
+        )
+    commands = max(counted.beyond(idle, often), counted.beyond(idle, seldom))
+    figures = {**_figures(seen), "store_commands_per_session_second": commands}
+    return Outcome(figures, (table("/authenticate", seen, ("gateway", "redis", "server")),), notes)
+
+
+BENCHMARK = Benchmark("authenticate", "What one check costs, and the limit for Python.", measure)
+
+
+def _figures(seen: dict[str, list[Sample]]) -> dict[str, Any]:
+    cold, plain, limit, hot, direct = seen.values()
+    return {
+        "x_limit": ratio(hot, limit),
+        "x_plain": ratio(hot, plain),
+        "direct_x_limit": ratio(direct, limit),
+        "cold_x_hot": ratio(cold, hot),
+        "cpu_us": {name: median(rounds).cpu for name, rounds in seen.items()},
     }
-    found: dict[str, Callable[[int], dict[str, float]]] = {}
-    for number, (variant, (url, store_pid)) in enumerate(stores.items()):
-        port, pid, token = _gateway(stack, folder / str(number), url)
-        found[variant] = _measure(port, [pid, *([store_pid] if store_pid else [])], token)
-    for variant, kind in (("plain aiohttp", "aiohttp"), ("raw httptools", "httptools")):
-        port = free_port()
-        (folder / kind).mkdir()
-        command = [sys.executable, "-m", "bench.servers", kind, str(port)]
-        root = {"PYTHONPATH": str(Path(__file__).parents[1])}
-        pid = stack.enter_context(running(command, port, folder / kind, root))
-        found[variant] = _measure(port, [pid], token)
+
+
+def _variants(
+    made: Lab,
+    redis: RedisServer,
+    gateway: Gateway,
+    token: dict[str, str],
+    counted: StoreCommands,
+    seconds: int,
+) -> dict[str, Measure]:
+    asked = {**ORIGINAL, **token}
+    answer = gateway.answer_to(asked)
+    parts = {"gateway": [gateway.pid], "redis": [redis.pid]}
+    hot = partial(load, gateway.port, _PATH, asked, seconds)
+    direct = partial(load, gateway.port, _PATH, token, seconds)
+    found: dict[str, Measure] = {"cold": _cold(made, redis, gateway, parts, seconds)}
+    for name, kind in (("plain aiohttp", "aiohttp"), ("raw httptools", "httptools")):
+        port, pid = made.imitation(kind, answer, loop_of(gateway) == "uvloop")
+        found[name] = partial(sample, {"server": [pid]}, partial(load, port, _PATH, asked, seconds))
+    found["hot"] = lambda: counted.while_sampling(partial(sample, parts, hot))
+    found["direct with JSON"] = partial(sample, parts, direct)
     return found
 
 
-def _gateway(stack: ExitStack, folder: Path, url: str) -> tuple[int, int, str]:
-    folder.mkdir()
-    secret = add_client(folder / "clients.yml", "bench", subjects="*", groups=())
-    port, authgw = free_port(), str(Path(sys.executable).parent / "authgw")
-    environ = {"AUTHGW_CACHE__URL": url, "AUTHGW_SERVER__PORT": str(port)}
-    environ["AUTHGW_SERVER__DRAIN"] = "0s"
-    setup = {**environ, "AUTHGW_CACHE__URL": "embedded://memory"}
-    with running([authgw, "serve"], port, folder, setup):
-        pass  # makes the signing key
-    pid = stack.enter_context(running([authgw, "serve"], port, folder, environ))
-    basic = base64.b64encode(f"bench:{secret}".encode()).decode()
-    headers = {"Authorization": f"Basic {basic}", "Content-Type": "application/json"}
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/login", b'{"user_id": 1}', headers)
-    with urllib.request.urlopen(request) as answer:  # noqa: S310  loopback
-        return port, pid, json.load(answer)["access"]
-
-
-def _measure(port: int, pids: list[int], token: str) -> Callable[[int], dict[str, float]]:
-    headers = {**ORIGINAL, "Authorization": f"Bearer {token}"}
-
-    def measure(duration: int) -> dict[str, float]:
-        before = [cpu_us(pid) for pid in pids]
-        seen = load(port, "/authenticate", headers, duration)
-        if seen.errors:
-            sys.exit(f"{seen.errors} of {seen.requests} requests were refused: nothing measured")
-        spent = [cpu_us(pid) - then for pid, then in zip(pids, before, strict=True)]
-        per_request = [used / seen.requests for used in spent]
-        store = per_request[1] if len(pids) > 1 else 0.0
-        return {
-            "server_us": per_request[0],
-            "store_us": store,
-            "cpu_us": sum(per_request),
-            "rps": seen.rps,
-            "p50_ms": seen.p50,
-            "p99_ms": seen.p99,
-        }
-
-    return measure
-
-
-def _medians(runs: list[dict[str, float]]) -> dict[str, float]:
-    return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-
-
-def _report(results: dict[str, dict[str, float]], rounds: int, duration: int) -> None:
-    limit, plain = results["raw httptools"]["cpu_us"], results["plain aiohttp"]["cpu_us"]
-    click.echo(f"medians of {rounds} rounds of {duration} s, 32 connections")
-    click.echo(
-        f"{'':<26}{'CPU us':>8}{'store':>8}{'x limit':>9}{'x aiohttp':>11}{'rps':>9}"
-        f"{'p50 ms':>8}{'p99 ms':>8}"
+def _cold(
+    made: Lab, redis: RedisServer, gateway: Gateway, parts: dict[str, list[int]], seconds: int
+) -> Measure:
+    count = _COLD_PER_SECOND * seconds
+    files = [
+        _unseen(made.folder("cold") / "requests", redis, gateway, count, number)
+        for number in range(ROUNDS)
+    ]
+    waiting = iter(files)
+    return lambda: sample(
+        parts,
+        lambda: load_each(gateway.port, next(waiting), count, seconds, _COLD_AT_ONCE),
     )
-    for variant, seen in results.items():
-        click.echo(
-            f"{variant:<26}{seen['cpu_us']:>8.1f}{seen['store_us']:>8.1f}"
-            f"{seen['cpu_us'] / limit:>9.2f}{seen['cpu_us'] / plain:>11.2f}{seen['rps']:>9.0f}"
-            f"{seen['p50_ms']:>8.2f}{seen['p99_ms']:>8.2f}"
-        )
-    said: dict[str, Any] = {"benchmark": "authenticate", "rounds": rounds, "results": results}
-    click.echo(json.dumps(said))
+
+
+def _unseen(file: Path, redis: RedisServer, gateway: Gateway, count: int, number: int) -> Path:
+    sessions = list(new_sessions(count, first=1000 + number * count))
+    put(redis.client(), sessions)
+    minted = tokens(gateway.keys, sessions, TokenType.ACCESS)
+    asked = [request("GET", _PATH, {**ORIGINAL, **bearer(token)}) for token in minted]
+    write_requests(file, asked)
+    return file
+
+
+def _now_and_then(gateway: Gateway, token: dict[str, str]) -> None:
+    until = time.monotonic() + 1
+    while time.monotonic() < until:
+        if ask(gateway.address, "GET", _PATH, {**ORIGINAL, **token}).status != 200:
+            raise NotMeasured("a check was refused: nothing measured")
+        time.sleep(_SLOWLY)
