@@ -86,7 +86,7 @@ def table(title: str, seen: Mapping[str, Sequence[Sample] | None], parts: Sequen
 
 def _row(name: str, rounds: Sequence[Sample] | None, parts: Sequence[str]) -> tuple[Cell, ...]:
     if rounds is None:
-        return (name, *[None] * (len(parts) + 4))
+        return (name, None, *[""] * (len(parts) + 3))
     one = median(rounds)
     cpu: list[Cell] = [one.cpu.get(part, "") for part in parts]
     return (name, one.total, *cpu, one.rps, one.p50, one.p99)

@@ -1,10 +1,14 @@
 """The benchmarks by name, in the order in which `all` runs them."""
 
-from bench import authenticate, chain, rules
+from bench import authenticate, chain, flow, issue, memory, revoke, rules
 from bench.outcome import Benchmark
 
 BENCHMARKS: tuple[Benchmark, ...] = (
     authenticate.BENCHMARK,
     chain.BENCHMARK,
+    issue.BENCHMARK,
+    flow.BENCHMARK,
     rules.BENCHMARK,
+    revoke.BENCHMARK,
+    memory.BENCHMARK,
 )

@@ -1,0 +1,108 @@
+"""How much memory a mirrored session takes, and what a client that never reads can take."""
+
+import select
+import socket
+import time
+from contextlib import ExitStack
+from functools import partial
+
+from authgw.core.tokens import TokenType
+from bench.asking import check_all
+from bench.commands import StoreCommands
+from bench.gateways import ORIGINAL, Gateway, RedisServer, bearer, lab, loop_of
+from bench.http import connect
+from bench.outcome import Benchmark, Outcome, Table
+from bench.population import new_sessions, put, tokens
+from bench.processes import rss_bytes
+from bench.wrk import request
+
+_WARM = 2000  # sessions that are checked before memory is counted from
+_HELD = "600s"  # a mirror drops what is not asked for, so its interval must outlive the run
+_MIRRORED = 0.1  # commands per check of a second pass, from which on no mirror is at work
+_CLIENTS = 4  # that never read
+_STUCK = 1.5  # seconds without a byte taken, after which a gateway has stopped reading
+_FLAT = 1_000_000  # bytes that are no growth
+_KB = 1024
+
+
+def measure(quick: bool) -> Outcome:
+    """Mirror many sessions; then pipeline requests and never read an answer."""
+    count, written = (20_000, 16_000_000) if quick else (100_000, 64_000_000)
+    with lab() as made:
+        redis = made.redis()
+        settings = {"cache": {"max_staleness": _HELD}}
+        fleet = made.fleet(redis.url)
+        grown, again = _mirror(redis, fleet.replica(settings=settings), count)
+        gateway = fleet.replica()
+        sent, first, more = _never_read(gateway, written)
+        loop = loop_of(gateway)
+    mirrored = again < _MIRRORED
+    figures = {
+        "bytes_per_session": grown / count if mirrored else None,
+        "flat_under_non_reader": more <= _FLAT,
+        "growth_per_check": grown / count,
+        "non_reader_growth": more,
+    }
+    rows = (
+        ("sessions checked", count),
+        ("growth KB", grown / _KB),
+        ("bytes per mirrored session", figures["bytes_per_session"]),
+        ("store commands per check, second pass", again),
+        ("MB written by clients that never read", sent / 1e6),
+        ("growth KB after the first quarter of it", first / _KB),
+        ("growth KB after the rest", more / _KB),
+    )
+    notes = [f"The gateway runs {loop}; max_staleness {_HELD} for the first part."]
+    if not mirrored:
+        notes.append("Sessions are not mirrored: bytes per mirrored session is not available.")
+    return Outcome(figures, (Table("Memory of the gateway", ("", ""), rows),), tuple(notes))
+
+
+BENCHMARK = Benchmark("memory", "Memory per mirrored session, and under a non-reader.", measure)
+
+
+def _mirror(redis: RedisServer, gateway: Gateway, count: int) -> tuple[int, float]:
+    """Bytes that the gateway grew by, and store commands per check when asked once more."""
+    sessions = list(new_sessions(_WARM + count))
+    put(redis.client(), sessions)
+    minted = tokens(gateway.keys, sessions, TokenType.ACCESS)
+    check_all(gateway, minted[:_WARM])
+    before = rss_bytes(gateway.pid)
+    check_all(gateway, minted[_WARM:])
+    grown = rss_bytes(gateway.pid) - before
+    began = time.monotonic()
+    rate = StoreCommands(redis).during(partial(check_all, gateway, minted[_WARM:]))
+    return grown, rate * (time.monotonic() - began) / count
+
+
+def _never_read(gateway: Gateway, total: int) -> tuple[int, int, int]:
+    """Bytes that were taken; bytes grown by in the first quarter, and in the rest."""
+    asked = request("GET", "/authenticate", {**ORIGINAL, **bearer(gateway.login()["access"])})
+    before = rss_bytes(gateway.pid)
+    with ExitStack() as stack:
+        links = [stack.enter_context(connect(gateway.address)) for _ in range(_CLIENTS)]
+        for link in links:
+            link.setblocking(False)
+        first = _write(links, asked, total // 4)
+        middle = rss_bytes(gateway.pid)
+        rest = _write(links, asked, total - total // 4)
+        after = rss_bytes(gateway.pid)
+    return first + rest, middle - before, after - middle
+
+
+def _write(links: list[socket.socket], asked: bytes, total: int) -> int:
+    """Write requests to all of them until `total` bytes or nobody takes more; bytes taken."""
+    block, sent = asked * 64, 0
+    left = dict.fromkeys(links, b"")
+    while sent < total:
+        _, ready, _ = select.select([], links, [], _STUCK)
+        if not ready:
+            break
+        for link in ready:
+            # A request must go on where the last write stopped.
+            waiting = left[link] or block
+            taken = link.send(waiting)
+            left[link], sent = waiting[taken:], sent + taken
+    # What was taken by the kernel is not yet read by the gateway.
+    time.sleep(_STUCK)
+    return sent
