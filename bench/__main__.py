@@ -2,6 +2,7 @@
 
 import click
 
+from bench import everything, scale
 from bench.suite import BENCHMARKS
 
 
@@ -12,4 +13,7 @@ def main() -> None:
 
 for one in BENCHMARKS:
     main.add_command(one.command())
+# It has options of its own.
+main.add_command(scale.command())
+main.add_command(everything.command(BENCHMARKS))
 main(prog_name="python -m bench")

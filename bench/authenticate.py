@@ -90,7 +90,7 @@ def _cold(
     waiting = iter(files)
     return lambda: sample(
         parts,
-        lambda: load_each(gateway.port, next(waiting), count, seconds, _COLD_AT_ONCE),
+        lambda: load_each(gateway.port, next(waiting), seconds, _COLD_AT_ONCE, once=count),
     )
 
 

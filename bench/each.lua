@@ -1,4 +1,4 @@
--- Sends the requests of a file in order, each once: `wrk -s each.lua URL -- FILE`.
+-- Sends the requests of a file in order, over and over: `wrk -s each.lua URL -- FILE`.
 -- The file holds whole requests, each ended by a NUL.
 local text, at
 
@@ -11,7 +11,6 @@ end
 function request()
   local stop = text:find("\0", at, true)
   if not stop then
-    -- Whoever started this compares counts and throws the run away.
     at = 1
     stop = text:find("\0", at, true)
   end

@@ -10,7 +10,7 @@ from bench.gateways import Gateway, Lab, RedisServer, lab, loop_of
 from bench.measure import ROUNDS, Measure, in_turn, median, sample, table
 from bench.outcome import Benchmark, Outcome
 from bench.population import new_sessions, put, tokens
-from bench.wrk import CONNECTIONS, load_each, request, write_requests
+from bench.wrk import load_each, request, write_requests
 
 _PER_SECOND = 6000  # more than one replica can do
 
@@ -28,7 +28,7 @@ def measure(quick: bool) -> Outcome:
             files = iter([_file(made, make(number * count + 1)) for number in range(ROUNDS)])
             return lambda: sample(
                 parts,
-                partial(load_each, gateway.port, next(files), count, seconds, CONNECTIONS),
+                partial(load_each, gateway.port, next(files), seconds, once=count),
             )
 
         variants = {

@@ -11,9 +11,9 @@ from bench.asking import check_all
 from bench.commands import StoreCommands
 from bench.gateways import ORIGINAL, Gateway, RedisServer, bearer, lab, loop_of
 from bench.http import connect
-from bench.outcome import Benchmark, Outcome, Table
+from bench.outcome import Benchmark, NotMeasured, Outcome, Table
 from bench.population import new_sessions, put, tokens
-from bench.processes import rss_bytes
+from bench.processes import cpu_us, rss_bytes
 from bench.wrk import request
 
 _WARM = 2000  # sessions that are checked before memory is counted from
@@ -22,12 +22,14 @@ _MIRRORED = 0.1  # commands per check of a second pass, from which on no mirror 
 _CLIENTS = 4  # that never read
 _STUCK = 1.5  # seconds without a byte taken, after which a gateway has stopped reading
 _FLAT = 1_000_000  # bytes that are no growth
+_IDLE_US = 20_000  # CPU in half a second, of a gateway that has nothing to do
+_PATIENCE = 60.0  # seconds
 _KB = 1024
 
 
 def measure(quick: bool) -> Outcome:
     """Mirror many sessions; then pipeline requests and never read an answer."""
-    count, written = (20_000, 16_000_000) if quick else (100_000, 64_000_000)
+    count, written = (20_000, 8_000_000) if quick else (100_000, 64_000_000)
     with lab() as made:
         redis = made.redis()
         settings = {"cache": {"max_staleness": _HELD}}
@@ -84,8 +86,10 @@ def _never_read(gateway: Gateway, total: int) -> tuple[int, int, int]:
         for link in links:
             link.setblocking(False)
         first = _write(links, asked, total // 4)
+        _until_idle(gateway)
         middle = rss_bytes(gateway.pid)
         rest = _write(links, asked, total - total // 4)
+        _until_idle(gateway)
         after = rss_bytes(gateway.pid)
     return first + rest, middle - before, after - middle
 
@@ -103,6 +107,15 @@ def _write(links: list[socket.socket], asked: bytes, total: int) -> int:
             waiting = left[link] or block
             taken = link.send(waiting)
             left[link], sent = waiting[taken:], sent + taken
-    # What was taken by the kernel is not yet read by the gateway.
-    time.sleep(_STUCK)
     return sent
+
+
+def _until_idle(gateway: Gateway) -> None:
+    """What the kernel has taken is not yet read by the gateway; wait until it reads no more."""
+    until = time.monotonic() + _PATIENCE
+    while time.monotonic() < until:
+        before = cpu_us([gateway.pid])
+        time.sleep(0.5)
+        if cpu_us([gateway.pid]) - before < _IDLE_US:
+            return
+    raise NotMeasured(f"the gateway was still busy after {_PATIENCE:.0f} s: nothing measured")

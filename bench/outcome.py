@@ -45,9 +45,10 @@ class Benchmark:
     def command(self) -> click.Command:
         """The subcommand that measures, and prints the JSON on the last line."""
         quick = click.Option(["--quick"], is_flag=True, help="Short rounds, 60 s in all.")
-        return click.Command(self.name, callback=self._run, params=[quick], help=self.summary)
+        return click.Command(self.name, callback=self.run, params=[quick], help=self.summary)
 
-    def _run(self, quick: bool) -> None:
+    def run(self, quick: bool) -> None:
+        """Measure and print."""
         began = time.monotonic()
         outcome = self.measure(quick)
         show(outcome)

@@ -1,6 +1,6 @@
 """The benchmarks by name, in the order in which `all` runs them."""
 
-from bench import authenticate, chain, flow, issue, memory, revoke, rules
+from bench import authenticate, chain, flow, issue, memory, revoke, rules, scale
 from bench.outcome import Benchmark
 
 BENCHMARKS: tuple[Benchmark, ...] = (
@@ -11,4 +11,5 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     rules.BENCHMARK,
     revoke.BENCHMARK,
     memory.BENCHMARK,
+    scale.BENCHMARK,
 )

@@ -37,16 +37,20 @@ def load(
     return _run([*said, f"http://127.0.0.1:{port}{path}"], seconds, connections)
 
 
-def load_each(port: int, requests: Path, count: int, seconds: int, connections: int) -> Load:
-    """Send each of `count` requests of a file (as `write_requests` made it) at most once.
+def load_each(
+    port: int, requests: Path, seconds: int, connections: int = CONNECTIONS, once: int = 0
+) -> Load:
+    """Send the requests of a file (as `write_requests` made it) in order, over and over.
+
+    `once` is how many there are if none may be sent twice.
 
     Raises:
         NotMeasured: a request was refused or failed, or there were too few of them.
     """
     address = f"http://127.0.0.1:{port}/"
     seen = _run(["-s", str(_EACH), address, "--", str(requests)], seconds, connections)
-    if seen.requests > count - connections:
-        raise NotMeasured(f"{count} requests were too few for {seconds} s: nothing measured")
+    if once and seen.requests > once - connections:
+        raise NotMeasured(f"{once} requests were too few for {seconds} s: nothing measured")
     return seen
 
 

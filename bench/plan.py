@@ -1,0 +1,289 @@
+"""From what one check costs to a fleet: replicas, shards, bytes and network.
+
+Sessions are asked about at random and alike. Each replica's mirror re-reads a session that was
+asked for since the last read, and drops one that was not; that makes a renewal process, from
+which come the reads per second and the share of checks that wait for one.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.fanout import MESSAGE_BYTES, Pushes, fan_out
+from bench.outcome import Cell, NotMeasured, Table
+
+SESSIONS = (10**4, 10**6, 10**8)
+CHECKS = (10**3, 10**4, 10**5, 10**6)  # per second
+SUBSCRIBERS = (10, 100, 1000)
+REVOCATIONS = (10.0, 100.0, 1000.0)  # per second
+
+BUSY = 0.6  # of a core, beyond which queues grow long
+STALENESS = 1.0  # seconds, cache.max_staleness
+REREAD = 0.6  # of the staleness, when a mirror reads again
+ACCESS = 900.0  # seconds that an access token lives
+SESSION = 86_400.0  # seconds that a session lasts on average, from log-in to log-out
+SHARD_BYTES = 16e9  # of memory in one Redis
+FRAME = 120  # bytes of protocol around a record, both ways
+_MOST = 10**7  # replicas, beyond which there is no answer
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What was measured: microseconds of CPU of gateway and Redis, and bytes.
+
+    `mirrored` is None where sessions are not mirrored: each check then reads. `pushes` is None
+    where replicas do not subscribe.
+    """
+
+    hot: float
+    cold: float
+    read: float
+    login: tuple[float, float]
+    refresh: tuple[float, float]
+    stored: float
+    record: float
+    mirrored: float | None
+    pushes: Pushes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a load needs; `replicas` None if no number suffices."""
+
+    replicas: int | None
+    reads: float
+    waiting: float
+    shards: int
+    redis_bytes: float
+    mirror_bytes: float
+    network_bits: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mirrored:
+    """One session in one mirror: reads per second, misses among them, share of time it is held."""
+
+    reads: float
+    misses: float
+    held: float
+
+
+def mirrored(rate: float, interval: float, lifetime: float) -> Mirrored:
+    """What a mirror does about a session that is asked for `rate` times per second.
+
+    It is read again after `interval` seconds if it was asked for since, else dropped at the age
+    of `lifetime` seconds.
+    """
+    again = math.expm1(min(rate * interval, 700.0))
+    # One miss, then re-reads for as many intervals as it was asked for in each, a last one in
+    # which it grows old, and the gap until somebody asks again.
+    present = again * interval + lifetime
+    cycle = present + 1 / rate
+    return Mirrored((1 + again) / cycle, 1 / cycle, present / cycle)
+
+
+def need(costs: Costs, sessions: float, checks: float, *, by_session: bool) -> Need:
+    """What this load needs if NGINX asks any replica, or always the same one for a session."""
+    load = _Load(costs, sessions, checks, by_session)
+    replicas = _fewest(lambda count: load.cores(count) <= BUSY)
+    count = replicas or _MOST
+    return Need(
+        replicas=replicas,
+        reads=load.reads(count),
+        waiting=load.misses(count) / checks,
+        shards=max(
+            1,
+            math.ceil(sessions * costs.stored / SHARD_BYTES),
+            math.ceil(load.redis_us(count) / 1e6 / BUSY),
+        ),
+        redis_bytes=sessions * costs.stored,
+        mirror_bytes=load.held(count) * (costs.mirrored or 0.0),
+        network_bits=8 * load.redis_bytes(count),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """Sessions and checks per second, and what they make a number of replicas do."""
+
+    costs: Costs
+    sessions: float
+    checks: float
+    by_session: bool
+
+    def cores(self, replicas: int) -> float:
+        """Of one replica, in use."""
+        costs, sign_ins = self.costs, self.sessions / SESSION
+        shared = self.checks * costs.hot + sign_ins * costs.login[0]
+        shared += self._refreshes() * costs.refresh[0]
+        if costs.mirrored is not None:
+            # A re-read is counted as dear as the read that a cold check waits for.
+            shared += self.reads(replicas) * max(0.0, costs.cold - costs.hot)
+        pushed = sign_ins * costs.pushes.push if costs.pushes else 0.0
+        return (shared / replicas + pushed) / 1e6
+
+    def reads(self, replicas: int) -> float:
+        """Per second, of all replicas."""
+        if self.costs.mirrored is None:
+            return self.checks
+        return self.sessions * self._copies(replicas) * self._one(replicas).reads
+
+    def misses(self, replicas: int) -> float:
+        """Checks per second that wait for a read."""
+        if self.costs.mirrored is None:
+            return self.checks
+        return self.sessions * self._copies(replicas) * self._one(replicas).misses
+
+    def held(self, replicas: int) -> float:
+        """Sessions that are in one mirror at a time."""
+        if self.costs.mirrored is None:
+            return 0.0
+        return self.sessions * self._copies(replicas) / replicas * self._one(replicas).held
+
+    def redis_us(self, replicas: int) -> float:
+        """CPU of Redis per second."""
+        sign_ins = self.sessions / SESSION
+        spent = self.reads(replicas) * self.costs.read + sign_ins * self.costs.login[1]
+        spent += self._refreshes() * self.costs.refresh[1]
+        return spent + sign_ins * (self.costs.pushes.redis_us(replicas) if self.costs.pushes else 0)
+
+    def redis_bytes(self, replicas: int) -> float:
+        """Between Redis and the replicas, per second."""
+        pushed = self.sessions / SESSION * replicas * MESSAGE_BYTES if self.costs.pushes else 0.0
+        return self.reads(replicas) * (self.costs.record + FRAME) + pushed
+
+    def _copies(self, replicas: int) -> int:
+        return 1 if self.by_session else replicas
+
+    def _one(self, replicas: int) -> Mirrored:
+        rate = self.checks / self.sessions / self._copies(replicas)
+        return mirrored(rate, REREAD * STALENESS, STALENESS)
+
+    def _refreshes(self) -> float:
+        # A session refreshes when it is asked for after its access token has run out.
+        return self.sessions / (ACCESS + self.sessions / self.checks)
+
+
+def costs_of(results: Mapping[str, Any]) -> Costs:
+    """The unit costs among the figures of bench/results.json.
+
+    Raises:
+        NotMeasured: some are missing.
+    """
+    try:
+        figures = results["figures"]
+        checks, issued = figures["authenticate"]["cpu_us"], figures["issue"]["cpu_us"]
+        return Costs(
+            hot=checks["hot"]["gateway"],
+            cold=checks["cold"]["gateway"],
+            read=checks["cold"]["redis"],
+            login=(issued["login"]["gateway"], issued["login"]["redis"]),
+            refresh=(issued["refresh"]["gateway"], issued["refresh"]["redis"]),
+            stored=figures["scale"]["redis_bytes_per_session"],
+            record=figures["scale"]["record_bytes"],
+            mirrored=figures["memory"]["bytes_per_session"],
+            pushes=_pushes(figures["revoke"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise NotMeasured(f"bench/results.json lacks {error}: run python -m bench all") from None
+
+
+def from_results(results: Mapping[str, Any]) -> tuple[tuple[Table, ...], dict[str, Any]]:
+    """The tables of docs/scaling.md and the figures behind them."""
+    costs = costs_of(results)
+    tables = [_unit_table(costs), _fleet_table(costs, False), _fleet_table(costs, True)]
+    if costs.pushes is not None:
+        tables.append(_fan_out_table(costs, costs.pushes))
+    else:
+        tables.append(Table("The push", ("",), (("replicas do not subscribe: not available",),)))
+    fleets = {
+        f"{sessions:.0e} sessions, {checks:.0e} checks/s": need(
+            costs, sessions, checks, by_session=False
+        ).replicas
+        for sessions in SESSIONS
+        for checks in CHECKS
+    }
+    return tuple(tables), {"replicas": fleets}
+
+
+def _pushes(figures: Mapping[str, Any]) -> Pushes | None:
+    if figures["push_us"] is None:
+        return None
+    return Pushes(figures["push_us"], figures["publish_us"], figures["delivery_us"])
+
+
+def _fewest(enough: Callable[[int], bool]) -> int | None:
+    """The smallest number that is enough, where every larger one is too; None beyond `_MOST`."""
+    if not enough(_MOST):
+        return None
+    low, high = 0, _MOST
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def _unit_table(costs: Costs) -> Table:
+    rows: list[tuple[Cell, ...]] = [
+        ("hot check, gateway us", costs.hot),
+        ("cold check, gateway us", costs.cold),
+        ("cold check, Redis us", costs.read),
+        ("log-in, gateway and Redis us", sum(costs.login)),
+        ("refresh, gateway and Redis us", sum(costs.refresh)),
+        ("bytes per session in Redis", costs.stored),
+        ("bytes per session in a mirror", costs.mirrored),
+        ("push, us in each replica", costs.pushes.push if costs.pushes else None),
+        ("push, us in Redis", costs.pushes.publish if costs.pushes else None),
+        ("push, us in Redis per replica", costs.pushes.delivery if costs.pushes else None),
+    ]
+    return Table("Unit costs", ("", "measured"), tuple(rows))
+
+
+def _fleet_table(costs: Costs, by_session: bool) -> Table:
+    how = "the same replica for a session" if by_session else "any replica"
+    rows = tuple(
+        _fleet_row(sessions, checks, need(costs, sessions, checks, by_session=by_session))
+        for sessions in SESSIONS
+        for checks in CHECKS
+    )
+    return Table(f"Fleets, NGINX asks {how}", _FLEET_COLUMNS, rows)
+
+
+_FLEET_COLUMNS = (
+    "sessions",
+    "checks/s",
+    "replicas",
+    "Redis shards",
+    "Redis reads/s",
+    "checks that wait",
+    "Redis GB",
+    "mirror MB each",
+    "network Mbit/s",
+)
+
+
+def _fleet_row(sessions: int, checks: int, one: Need) -> tuple[Cell, ...]:
+    return (
+        f"{sessions:,}",
+        f"{checks:,}",
+        one.replicas,
+        one.shards,
+        one.reads,
+        f"{one.waiting:.1%}",
+        one.redis_bytes / 1e9,
+        one.mirror_bytes / 1e6,
+        one.network_bits / 1e6,
+    )
+
+
+def _fan_out_table(costs: Costs, pushes: Pushes) -> Table:
+    columns = ("replicas", "ended/s", "Redis core", "replica core", "Mbit/s", "p50 ms", "p99 ms")
+    rows = []
+    for subscribers in SUBSCRIBERS:
+        for rate in REVOCATIONS:
+            seen = fan_out(pushes, rate, subscribers, check_us=costs.hot, busy=BUSY)
+            network = rate * subscribers * MESSAGE_BYTES * 8 / 1e6
+            shares = (f"{seen.redis_core:.1%}", f"{seen.replica_core:.1%}")
+            rows.append((f"{subscribers:,}", f"{rate:,.0f}", *shares, network, seen.p50, seen.p99))
+    return Table("The push: from the log-out to the last replica", columns, tuple(rows))
