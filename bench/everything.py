@@ -1,17 +1,14 @@
 """`all`: every benchmark in turn, the bars, and one page about it."""
 
 import json
-import os
-import platform
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from bench import bars, docs, page
+from bench import bars, docs, machine, page
 from bench.outcome import Benchmark, NotMeasured, Outcome, rounded, show
 
 
@@ -23,10 +20,16 @@ def command(benchmarks: Sequence[Benchmark]) -> click.Command:
     @click.option("--report", type=click.Path(path_type=Path), help="Write a page with plots.")
     @click.option("--write-readme", is_flag=True, help="Renew the results in bench/README.md.")
     def everything(quick: bool, report: Path | None, write_readme: bool) -> None:
+        click.echo(machine.why_doubtful())
         outcomes, failures = _run(benchmarks, quick)
         figures = {name: outcome.figures for name, outcome in outcomes.items()}
         last = bars.table(figures)
-        measured = {"machine": machine(), "date": today(), "quick": quick, "figures": figures}
+        measured = {
+            "machine": machine.description(),
+            "date": machine.today(),
+            "quick": quick,
+            "figures": figures,
+        }
         docs.save(measured)
         tables = [last, *(table for one in outcomes.values() for table in one.tables)]
         if write_readme:
@@ -39,20 +42,6 @@ def command(benchmarks: Sequence[Benchmark]) -> click.Command:
             sys.exit(1)
 
     return everything
-
-
-def machine() -> str:
-    """The processor, its cores, the system and the Python that ran this."""
-    named = Path("/proc/cpuinfo").read_text().partition("model name")[2].partition("\n")[0]
-    model = named.strip("\t :")
-    cores = len(os.sched_getaffinity(0))
-    system = f"{platform.system()} {platform.release()}"
-    return f"{model}, {cores} cores, {system}, Python {platform.python_version()}"
-
-
-def today() -> str:
-    """The date, in UTC."""
-    return datetime.now(UTC).date().isoformat()
 
 
 def _run(benchmarks: Sequence[Benchmark], quick: bool) -> tuple[dict[str, Outcome], dict[str, str]]:

@@ -12,6 +12,7 @@ import random
 from typing import Any
 
 from locust import HttpUser, between, task
+from locust.exception import RescheduleTask
 
 
 class User(HttpUser):
@@ -43,9 +44,7 @@ class User(HttpUser):
         with self.client.post(path, json=body, catch_response=True, **more) as answer:
             if answer.status_code != 200:
                 answer.failure(f"{answer.status_code}: {answer.text[:200]}")
-                self.wait()
-                # Locust starts the user's next flow.
-                self.interrupt()
+                raise RescheduleTask
             pair: dict[str, str] = answer.json()
             return pair
 

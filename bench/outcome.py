@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from bench.machine import why_doubtful
+
 Cell = str | float | bool | None
 
 
@@ -49,6 +51,7 @@ class Benchmark:
 
     def run(self, quick: bool) -> None:
         """Measure and print."""
+        click.echo(why_doubtful())
         began = time.monotonic()
         outcome = self.measure(quick)
         show(outcome)

@@ -1,13 +1,14 @@
 """From what one check costs to a fleet: replicas, shards, bytes and network.
 
-Sessions are asked about at random and alike. Each replica's mirror re-reads a session that was
-asked for since the last read, and drops one that was not; that makes a renewal process, from
-which come the reads per second and the share of checks that wait for one.
+Sessions are asked about at random and alike, in bursts. A replica's mirror re-reads a session
+that was asked for since the last read, and drops one that was not; that makes a renewal process,
+from which come the reads per second and the share of checks that wait for one.
 """
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from bench.fanout import MESSAGE_BYTES, Pushes, fan_out
@@ -16,6 +17,7 @@ from bench.outcome import Cell, NotMeasured, Table
 SESSIONS = (10**4, 10**6, 10**8)
 CHECKS = (10**3, 10**4, 10**5, 10**6)  # per second
 SUBSCRIBERS = (10, 100, 1000)
+BURSTS = (20, 1)  # checks of a session that come together: a page with its parts, or one call
 REVOCATIONS = (10.0, 100.0, 1000.0)  # per second
 
 BUSY = 0.6  # of a core, beyond which queues grow long
@@ -83,9 +85,12 @@ def mirrored(rate: float, interval: float, lifetime: float) -> Mirrored:
     return Mirrored((1 + again) / cycle, 1 / cycle, present / cycle)
 
 
-def need(costs: Costs, sessions: float, checks: float, *, by_session: bool) -> Need:
-    """What this load needs if NGINX asks any replica, or always the same one for a session."""
-    load = _Load(costs, sessions, checks, by_session)
+def need(costs: Costs, sessions: float, checks: float, *, burst: int, by_session: bool) -> Need:
+    """What this load needs if NGINX asks any replica, or always the same one for a session.
+
+    `burst` is how many checks of a session come together, as those of one page do.
+    """
+    load = _Load(costs, sessions, checks, burst, by_session)
     replicas = _fewest(lambda count: load.cores(count) <= BUSY)
     count = replicas or _MOST
     return Need(
@@ -110,6 +115,7 @@ class _Load:
     costs: Costs
     sessions: float
     checks: float
+    burst: int
     by_session: bool
 
     def cores(self, replicas: int) -> float:
@@ -157,7 +163,9 @@ class _Load:
         return 1 if self.by_session else replicas
 
     def _one(self, replicas: int) -> Mirrored:
-        rate = self.checks / self.sessions / self._copies(replicas)
+        # Of the replicas, a burst reaches each with this chance.
+        reached = 1.0 if self.by_session else 1 - (1 - 1 / replicas) ** self.burst
+        rate = self.checks / self.burst / self.sessions * reached
         return mirrored(rate, REREAD * STALENESS, STALENESS)
 
     def _refreshes(self) -> float:
@@ -190,21 +198,23 @@ def costs_of(results: Mapping[str, Any]) -> Costs:
 
 
 def from_results(results: Mapping[str, Any]) -> tuple[tuple[Table, ...], dict[str, Any]]:
-    """The tables of docs/scaling.md and the figures behind them."""
+    """The tables of docs/scaling.md and the figures behind them.
+
+    Raises:
+        NotMeasured: unit costs are missing.
+    """
     costs = costs_of(results)
-    tables = [_unit_table(costs), _fleet_table(costs, False), _fleet_table(costs, True)]
+    fleets = {burst: _fleets(costs, burst) for burst in BURSTS}
+    tables = [_unit_table(costs), *(_fleet_table(burst, fleets[burst]) for burst in BURSTS)]
     if costs.pushes is not None:
         tables.append(_fan_out_table(costs, costs.pushes))
     else:
         tables.append(Table("The push", ("",), (("replicas do not subscribe: not available",),)))
-    fleets = {
-        f"{sessions:.0e} sessions, {checks:.0e} checks/s": need(
-            costs, sessions, checks, by_session=False
-        ).replicas
-        for sessions in SESSIONS
-        for checks in CHECKS
+    said = {
+        f"{sessions} sessions, {checks} checks/s": any_replica.replicas
+        for (sessions, checks), (any_replica, _) in fleets[BURSTS[0]].items()
     }
-    return tuple(tables), {"replicas": fleets}
+    return tuple(tables), {"burst": BURSTS[0], "replicas": said}
 
 
 def _pushes(figures: Mapping[str, Any]) -> Pushes | None:
@@ -240,14 +250,38 @@ def _unit_table(costs: Costs) -> Table:
     return Table("Unit costs", ("", "measured"), tuple(rows))
 
 
-def _fleet_table(costs: Costs, by_session: bool) -> Table:
-    how = "the same replica for a session" if by_session else "any replica"
+Fleets = dict[tuple[int, int], tuple[Need, Need]]
+
+
+def _fleets(costs: Costs, burst: int) -> Fleets:
+    """What each load needs, with any replica and with the same one for a session."""
+
+    def both(sessions: int, checks: int) -> tuple[Need, Need]:
+        anyone = need(costs, sessions, checks, burst=burst, by_session=False)
+        return anyone, need(costs, sessions, checks, burst=burst, by_session=True)
+
+    return {
+        (sessions, checks): both(sessions, checks) for sessions in SESSIONS for checks in CHECKS
+    }
+
+
+def _fleet_table(burst: int, fleets: Fleets) -> Table:
+    shape = f"{burst} checks of a session come together" if burst > 1 else "each comes alone"
     rows = tuple(
-        _fleet_row(sessions, checks, need(costs, sessions, checks, by_session=by_session))
-        for sessions in SESSIONS
-        for checks in CHECKS
+        (
+            f"{sessions:,}",
+            f"{checks:,}",
+            f"{_count(anyone.replicas)} / {_count(same.replicas)}",
+            f"{anyone.shards:,} / {same.shards:,}",
+            f"{anyone.reads:,.0f} / {same.reads:,.0f}",
+            f"{anyone.waiting:.0%} / {same.waiting:.0%}",
+            anyone.redis_bytes / 1e9,
+            f"{anyone.mirror_bytes / 1e6:,.1f} / {same.mirror_bytes / 1e6:,.1f}",
+            f"{anyone.network_bits / 1e6:,.0f} / {same.network_bits / 1e6:,.0f}",
+        )
+        for (sessions, checks), (anyone, same) in fleets.items()
     )
-    return Table(f"Fleets, NGINX asks {how}", _FLEET_COLUMNS, rows)
+    return Table(f"Fleets, {shape}: NGINX asks any replica / the same", _FLEET_COLUMNS, rows)
 
 
 _FLEET_COLUMNS = (
@@ -258,23 +292,13 @@ _FLEET_COLUMNS = (
     "Redis reads/s",
     "checks that wait",
     "Redis GB",
-    "mirror MB each",
-    "network Mbit/s",
+    "mirror MB",
+    "Mbit/s",
 )
 
 
-def _fleet_row(sessions: int, checks: int, one: Need) -> tuple[Cell, ...]:
-    return (
-        f"{sessions:,}",
-        f"{checks:,}",
-        one.replicas,
-        one.shards,
-        one.reads,
-        f"{one.waiting:.1%}",
-        one.redis_bytes / 1e9,
-        one.mirror_bytes / 1e6,
-        one.network_bits / 1e6,
-    )
+def _count(replicas: int | None) -> str:
+    return "none is enough" if replicas is None else f"{replicas:,}"
 
 
 def _fan_out_table(costs: Costs, pushes: Pushes) -> Table:
