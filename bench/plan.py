@@ -260,9 +260,7 @@ def _fleets(costs: Costs, burst: int) -> Fleets:
         anyone = need(costs, sessions, checks, burst=burst, by_session=False)
         return anyone, need(costs, sessions, checks, burst=burst, by_session=True)
 
-    return {
-        (sessions, checks): both(sessions, checks) for sessions in SESSIONS for checks in CHECKS
-    }
+    return {load: both(*load) for load in product(SESSIONS, CHECKS)}
 
 
 def _fleet_table(burst: int, fleets: Fleets) -> Table:
