@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from redis import Redis
 
-from authgw.config import Server
+from authgw.config import Server, Settings
 from authgw.identity.clients import add_client
 from authgw.keyfiles import make_key
 from bench.http import Address, Answer, ask, raw_answer
@@ -227,7 +227,10 @@ def _config(shared: Path, port: int, store_url: str, address: Address) -> dict[s
     server: dict[str, Any] = {"port": port, "drain": 0}
     if isinstance(address, Path):
         server |= {"socket": str(address), "trusted_proxies": ["127.0.0.0/8", "unix"]}
+    # Each replica serves its metrics on a port of its own, where it has any.
+    metrics = {"metrics": {"port": free_port()}} if "metrics" in Settings.model_fields else {}
     return {
+        **metrics,
         "server": server,
         "cache": {"url": store_url},
         "auth": {
