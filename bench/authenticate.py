@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from authgw.core.tokens import TokenType
-from bench.commands import StoreCommands
+from bench.commands import rate_during
 from bench.gateways import ORIGINAL, Gateway, Lab, RedisServer, bearer, lab, loop_of
 from bench.http import ask
 from bench.measure import ROUNDS, Measure, Sample, in_turn, median, ratio, sample, table
@@ -17,6 +17,7 @@ from bench.wrk import load, load_each, request, write_requests
 _COLD_AT_ONCE = 64
 _COLD_PER_SECOND = 8000  # more than one replica can do
 _PATH = "/authenticate"
+_COUNTED = 4  # seconds in which store commands are counted
 _SLOWLY = 0.01  # seconds between the checks of a session that is asked about now and then
 
 
@@ -27,19 +28,28 @@ def measure(quick: bool) -> Outcome:
         redis = made.redis()
         gateway = made.fleet(redis.url).replica()
         token = bearer(gateway.login()["access"])
-        counted = StoreCommands(redis)
-        idle = [counted.during(lambda: time.sleep(1)) for _ in range(ROUNDS)]
-        seen = in_turn(_variants(made, redis, gateway, token, counted, seconds))
-        often = counted.taken()
-        seldom = [counted.during(partial(_now_and_then, gateway, token)) for _ in range(ROUNDS)]
-        notes = (
-            f"Medians of {ROUNDS} rounds of {seconds} s, 32 connections ({_COLD_AT_ONCE} cold); "
-            f"every server runs {loop_of(gateway)}.",
-            f"Store commands per hot session and second: {counted.beyond(idle, often):.2f} at the "
-            f"highest rate, {counted.beyond(idle, seldom):.2f} at {1 / _SLOWLY:.0f} checks/s.",
+        seen = in_turn(_variants(made, redis, gateway, token, seconds))
+        asked = {**ORIGINAL, **token}
+        idle, often, seldom = (
+            rate_during(redis, work, _COUNTED)
+            for work in (
+                time.sleep,
+                partial(load, gateway.port, _PATH, asked),
+                partial(_now_and_then, gateway, asked),
+            )
         )
-    commands = max(counted.beyond(idle, often), counted.beyond(idle, seldom))
-    figures = {**_figures(seen), "store_commands_per_session_second": commands}
+        loop = loop_of(gateway)
+    figures = {
+        **_figures(seen),
+        "store_commands_per_session_second": max(often, seldom) - idle,
+        "store_commands": {"idle": idle, "often": often, "seldom": seldom},
+    }
+    notes = (
+        f"Medians of {ROUNDS} rounds of {seconds} s, 32 connections ({_COLD_AT_ONCE} cold); "
+        f"every server runs {loop}.",
+        f"Store commands per hot session and second: {often - idle:.2f} at the highest rate, "
+        f"{seldom - idle:.2f} at {1 / _SLOWLY:.0f} checks/s.",
+    )
     return Outcome(figures, (table("/authenticate", seen, ("gateway", "redis", "server")),), notes)
 
 
@@ -62,7 +72,6 @@ def _variants(
     redis: RedisServer,
     gateway: Gateway,
     token: dict[str, str],
-    counted: StoreCommands,
     seconds: int,
 ) -> dict[str, Measure]:
     asked = {**ORIGINAL, **token}
@@ -74,7 +83,7 @@ def _variants(
     for name, kind in (("plain aiohttp", "aiohttp"), ("raw httptools", "httptools")):
         port, pid = made.imitation(kind, answer, loop_of(gateway) == "uvloop")
         found[name] = partial(sample, {"server": [pid]}, partial(load, port, _PATH, asked, seconds))
-    found["hot"] = lambda: counted.while_sampling(partial(sample, parts, hot))
+    found["hot"] = partial(sample, parts, hot)
     found["direct with JSON"] = partial(sample, parts, direct)
     return found
 
@@ -103,9 +112,9 @@ def _unseen(file: Path, redis: RedisServer, gateway: Gateway, count: int, number
     return file
 
 
-def _now_and_then(gateway: Gateway, token: dict[str, str]) -> None:
-    until = time.monotonic() + 1
+def _now_and_then(gateway: Gateway, asked: dict[str, str], seconds: int) -> None:
+    until = time.monotonic() + seconds
     while time.monotonic() < until:
-        if ask(gateway.address, "GET", _PATH, {**ORIGINAL, **token}).status != 200:
+        if ask(gateway.address, "GET", _PATH, asked).status != 200:
             raise NotMeasured("a check was refused: nothing measured")
         time.sleep(_SLOWLY)

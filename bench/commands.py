@@ -1,44 +1,70 @@
-"""Counting what a session costs the store, beyond what a replica says to it anyway."""
+"""Counting the commands that checks cost the store."""
 
-import statistics
+import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from bench.gateways import RedisServer
-from bench.measure import Sample
+from bench.http import connect
+
+_CHUNK = 1 << 20  # bytes
+_MARGIN = 1  # seconds
+_SETTLE = 0.2  # seconds until what was sent has been seen
+# How a replica says that it runs, every ten seconds whatever it is asked (storage/redis.py).
+_HOUSEKEEPING = b"authgw:replicas"
+_INSIDE = b" lua] "  # the command of a script, which counts as one
 
 
-class StoreCommands:
-    """Commands per second that a Redis processed, those inside scripts included."""
+class Counted:
+    """Commands of the replicas, as MONITOR showed them from the start of the block on."""
 
-    def __init__(self, redis: RedisServer) -> None:
-        self._client = redis.client()
-        self._taken: list[float] = []
+    def __init__(self) -> None:
+        self.commands = 0
 
-    def during(self, work: Callable[[], object]) -> float:
-        """The commands per second while this is done."""
-        began, before = time.monotonic(), self._processed()
-        work()
-        # One of them is our own question.
-        return (self._processed() - before - 1) / (time.monotonic() - began)
 
-    def while_sampling(self, take: Callable[[], Sample]) -> Sample:
-        """Take a sample, and keep how many commands there were."""
-        kept: list[Sample] = []
-        self._taken.append(self.during(lambda: kept.append(take())))
-        return kept[0]
+@contextmanager
+def counting(redis: RedisServer) -> Iterator[Counted]:
+    """Count while the block runs; whoever runs it sends no command of its own."""
+    with connect(redis.port) as link:
+        link.sendall(b"MONITOR\r\n")
+        link.recv(_CHUNK)
+        link.settimeout(_SETTLE)
+        counted, over = Counted(), threading.Event()
 
-    def taken(self) -> list[float]:
-        """What was counted beside samples."""
-        return self._taken
+        def listen() -> None:
+            rest = b""
+            while not over.is_set():
+                try:
+                    *lines, rest = (rest + link.recv(_CHUNK)).split(b"\r\n")
+                except TimeoutError:
+                    continue
+                counted.commands += sum(map(is_asked, lines))
 
-    @staticmethod
-    def beyond(idle: Sequence[float], busy: Sequence[float]) -> float:
-        """Commands per second that the work caused; medians, as a replica's announcements come
-        every ten seconds and would make single windows differ."""
-        return max(0.0, statistics.median(busy) - statistics.median(idle))
+        listener = threading.Thread(target=listen)
+        listener.start()
+        try:
+            yield counted
+        finally:
+            over.set()
+            listener.join()
 
-    def _processed(self) -> int:
-        info: Any = self._client.info("stats")
-        return int(info["total_commands_processed"])
+
+def rate_during(redis: RedisServer, work: Callable[[int], object], seconds: int) -> float:
+    """Commands per second while this work, which takes a number of seconds, goes on."""
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(work, seconds + 2 * _MARGIN)
+        # Without its beginning, when nothing is mirrored yet.
+        time.sleep(_MARGIN)
+        began = time.monotonic()
+        with counting(redis) as counted:
+            time.sleep(seconds)
+        took = time.monotonic() - began
+        done.result()
+    return counted.commands / took
+
+
+def is_asked(line: bytes) -> bool:
+    """Whether this line of MONITOR is a command that a check may have caused."""
+    return bool(line) and _INSIDE not in line and _HOUSEKEEPING not in line

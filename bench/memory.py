@@ -4,11 +4,10 @@ import select
 import socket
 import time
 from contextlib import ExitStack
-from functools import partial
 
 from authgw.core.tokens import TokenType
 from bench.asking import check_all
-from bench.commands import StoreCommands
+from bench.commands import counting
 from bench.gateways import ORIGINAL, Gateway, RedisServer, bearer, lab, loop_of
 from bench.http import connect
 from bench.outcome import Benchmark, NotMeasured, Outcome, Table
@@ -72,9 +71,9 @@ def _mirror(redis: RedisServer, gateway: Gateway, count: int) -> tuple[int, floa
     before = rss_bytes(gateway.pid)
     check_all(gateway, minted[_WARM:])
     grown = rss_bytes(gateway.pid) - before
-    began = time.monotonic()
-    rate = StoreCommands(redis).during(partial(check_all, gateway, minted[_WARM:]))
-    return grown, rate * (time.monotonic() - began) / count
+    with counting(redis) as counted:
+        check_all(gateway, minted[_WARM:])
+    return grown, counted.commands / count
 
 
 def _never_read(gateway: Gateway, total: int) -> tuple[int, int, int]:

@@ -11,6 +11,7 @@ import pytest
 
 from authgw.core.sessions import dump, load
 from bench import bars, docs, page, plan, processes
+from bench.commands import is_asked
 from bench.fanout import Pushes, fan_out, waits
 from bench.http import content_length, fields
 from bench.measure import Sample, in_turn, median, percentile, ratio, table
@@ -78,6 +79,20 @@ def test_the_head_of_an_answer() -> None:
     assert fields(answer) == {"remote-user": "1", "remote-name": "", "content-length": "3"}
     assert content_length(answer) == 3
     assert content_length(b"HTTP/1.1 204 No Content") == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "counts"),
+    [
+        (b'1339518083.107412 [0 127.0.0.1:60866] "GETEX" "authgw:{h}:s:sid" "PX" "1"', True),
+        (b'1339518083.107412 [0 127.0.0.1:60866] "TIME"', True),
+        (b'1339518083.107412 [0 lua] "PUBLISH" "authgw:ended" "sid"', False),
+        (b'1339518083.107412 [0 127.0.0.1:60866] "EVALSHA" "f0" "1" "authgw:replicas"', False),
+        (b"", False),
+    ],
+)
+def test_commands_that_checks_cause(line: bytes, counts: bool) -> None:
+    assert is_asked(line) is counts
 
 
 def test_variants_take_turns() -> None:
