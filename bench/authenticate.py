@@ -12,7 +12,7 @@ from bench.http import ask
 from bench.measure import ROUNDS, Measure, Sample, in_turn, median, ratio, sample, table
 from bench.outcome import Benchmark, NotMeasured, Outcome
 from bench.population import new_sessions, put, tokens
-from bench.wrk import load, load_each, request, write_requests
+from bench.wrk import Load, load, load_each, request, write_requests
 
 _COLD_AT_ONCE = 64
 _COLD_PER_SECOND = 8000  # more than one replica can do
@@ -79,7 +79,9 @@ def _variants(
     parts = {"gateway": [gateway.pid], "redis": [redis.pid]}
     hot = partial(load, gateway.port, _PATH, asked, seconds)
     direct = partial(load, gateway.port, _PATH, token, seconds)
-    found: dict[str, Measure] = {"cold": _cold(made, redis, gateway, parts, seconds)}
+    found: dict[str, Measure] = {
+        "cold": _Cold(made.folder("cold"), redis, gateway, seconds).measure
+    }
     for name, kind in (("plain aiohttp", "aiohttp"), ("raw httptools", "httptools")):
         port, pid = made.imitation(kind, answer, loop_of(gateway) == "uvloop")
         found[name] = partial(sample, {"server": [pid]}, partial(load, port, _PATH, asked, seconds))
@@ -88,28 +90,32 @@ def _variants(
     return found
 
 
-def _cold(
-    made: Lab, redis: RedisServer, gateway: Gateway, parts: dict[str, list[int]], seconds: int
-) -> Measure:
-    count = _COLD_PER_SECOND * seconds
-    files = [
-        _unseen(made.folder("cold") / "requests", redis, gateway, count, number)
-        for number in range(ROUNDS)
-    ]
-    waiting = iter(files)
-    return lambda: sample(
-        parts,
-        lambda: load_each(gateway.port, next(waiting), seconds, _COLD_AT_ONCE, once=count),
-    )
+class _Cold:
+    """Rounds of checks whose tokens and sessions nobody has seen."""
 
+    def __init__(self, folder: Path, redis: RedisServer, gateway: Gateway, seconds: int) -> None:
+        self._file = folder / "requests"
+        self._redis, self._gateway, self._seconds = redis, gateway, seconds
+        self._count = _COLD_PER_SECOND * seconds
+        self._used = 1000
 
-def _unseen(file: Path, redis: RedisServer, gateway: Gateway, count: int, number: int) -> Path:
-    sessions = list(new_sessions(count, first=1000 + number * count))
-    put(redis.client(), sessions)
-    minted = tokens(gateway.keys, sessions, TokenType.ACCESS)
-    asked = [request("GET", _PATH, {**ORIGINAL, **bearer(token)}) for token in minted]
-    write_requests(file, asked)
-    return file
+    def measure(self) -> Sample:
+        """One round; what it does not need, the next one does not prepare."""
+        sessions = list(new_sessions(self._count, first=self._used))
+        self._used += self._count
+        put(self._redis.client(), sessions)
+        minted = tokens(self._gateway.keys, sessions, TokenType.ACCESS)
+        asked = [request("GET", _PATH, {**ORIGINAL, **bearer(token)}) for token in minted]
+        write_requests(self._file, asked)
+        parts = {"gateway": [self._gateway.pid], "redis": [self._redis.pid]}
+        return sample(parts, self._load)
+
+    def _load(self) -> Load:
+        seen = load_each(
+            self._gateway.port, self._file, self._seconds, _COLD_AT_ONCE, once=self._count
+        )
+        self._count = min(self._count, 2 * seen.requests + 1000)
+        return seen
 
 
 def _now_and_then(gateway: Gateway, asked: dict[str, str], seconds: int) -> None:

@@ -17,7 +17,7 @@ from bench.outcome import Benchmark, NotMeasured, Outcome, Table
 from bench.processes import cpu_us
 
 USERS = 1000
-_OVERLAP = 100  # users that are under way at the same time
+_OVERLAP = 50  # users that are under way at the same time
 _PAUSE = 0.02  # seconds at most between the calls of a user
 _CALLS = ("ping", "login", "authenticate", "refresh", "logout")
 

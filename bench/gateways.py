@@ -39,6 +39,7 @@ http {{ access_log off; client_body_temp_path body; proxy_temp_path proxy;
 fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
 server {{ listen 127.0.0.1:{port}; keepalive_requests 1000000; return 200 "ok\\n"; }} }}
 """
+_IN_SERVER = ("site.conf", "protect.conf")
 # The same proxying as in the shipped site, without the gateway.
 _UNPROTECTED = """location / {
         proxy_pass http://sample;
@@ -278,5 +279,9 @@ def _unprotect(site: Path) -> None:
 
 
 def _cache(conf: Path) -> None:
-    # Not shipped yet: has_cache() is false.
-    raise NotMeasured("nginx/authgw/cache.conf is not known here: nothing measured")
+    """Include cache.conf where its directives are allowed: in http, or else in the server."""
+    text = (conf / "authgw" / "cache.conf").read_text()
+    block, before = ("nginx.conf", "http.conf") if "proxy_cache_path" in text else _IN_SERVER
+    file = conf / block
+    line = f"include authgw/{before};"
+    file.write_text(file.read_text().replace(line, f"{line}\n    include authgw/cache.conf;"))
