@@ -4,20 +4,19 @@ from collections.abc import Sequence
 from functools import partial
 
 from bench.gateways import (
-    HOST,
     ORIGINAL,
     Gateway,
     Lab,
     bearer,
-    has_cache,
     has_socket,
     lab,
     loop_of,
-    workers,
 )
 from bench.http import Address
 from bench.measure import ROUNDS, Measure, Sample, in_turn, ratio, sample, table
+from bench.nginx import HOST, has_cache
 from bench.outcome import Benchmark, Outcome
+from bench.processes import family
 from bench.wrk import load
 
 _CHAIN = ("nginx", "gateway", "app")
@@ -73,9 +72,9 @@ class _Site:
         """How to load an NGINX that asks these gateways, if it asks at all."""
         port, front = self.lab.front(gateways, self._app, protected=protected, cached=cached)
         parts = {
-            "nginx": workers(front),
+            "nginx": family(front),
             "gateway": pids,
-            "app": workers(self._app_pid),
+            "app": family(self._app_pid),
             "redis": (self._redis,),
         }
         return partial(

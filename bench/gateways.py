@@ -1,10 +1,7 @@
 """A laboratory on loopback: Redis, gateways that share it, NGINX with the shipped files."""
 
 import base64
-import getpass
 import json
-import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,13 +17,13 @@ from redis import Redis
 from authgw.config import Server, Settings
 from authgw.identity.clients import add_client
 from authgw.keyfiles import make_key
+from bench import nginx
 from bench.http import Address, Answer, ask, raw_answer
+from bench.nginx import HOST, ROOT
 from bench.outcome import NotMeasured
-from bench.processes import family, find, free_port, listens, running, runs_uvloop
+from bench.processes import find, free_port, listens, running, runs_uvloop
 from bench.wrk import request
 
-ROOT = Path(__file__).parents[1]
-HOST = "app.example.com"
 ORIGINAL = {
     "X-Original-URL": f"http://{HOST}/page?a=b",
     "X-Original-Host": HOST,
@@ -34,19 +31,6 @@ ORIGINAL = {
 }
 CLIENT = "bench"
 _RULES = [{"host": HOST, "path": "/**", "allow": "authenticated"}]
-_UPSTREAM = """pid nginx.pid; error_log stderr crit; events {{}}
-http {{ access_log off; client_body_temp_path body; proxy_temp_path proxy;
-fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-server {{ listen 127.0.0.1:{port}; keepalive_requests 1000000; return 200 "ok\\n"; }} }}
-"""
-_IN_SERVER = ("site.conf", "protect.conf")
-# The same proxying as in the shipped site, without the gateway.
-_UNPROTECTED = """location / {
-        proxy_pass http://sample;
-        proxy_set_header Host $http_host;
-        proxy_http_version 1.1;
-        proxy_set_header Connection "";
-    }"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,21 +126,19 @@ class Lab:
     def app(self) -> tuple[int, int]:
         """An upstream that costs as little as one can: NGINX answering 200; its port and pid."""
         folder, port = self.folder("app"), free_port()
-        (folder / "nginx.conf").write_text(_UPSTREAM.format(port=port))
-        return port, self._run(_nginx(folder, folder / "nginx.conf"), folder, port)
+        return port, self._run(nginx.app(folder, port), folder, port)
 
     def front(
         self, gateways: Sequence[Address], app: int, *, protected: bool = True, cached: bool = False
     ) -> tuple[int, int]:
         """NGINX with the shipped files, ports changed, before gateways and app; port and pid."""
         folder, port = self.folder("front"), free_port()
-        shutil.copytree(ROOT / "nginx", folder / "conf")
-        _fit(folder / "conf", port, gateways, app)
+        command = nginx.front(folder, port, gateways, app)
         if not protected:
-            _unprotect(folder / "conf" / "site.conf")
+            nginx.unprotect(folder)
         if cached:
-            _cache(folder / "conf")
-        return port, self._run(_nginx(folder, folder / "conf" / "nginx.conf"), folder, port)
+            nginx.cache(folder)
+        return port, self._run(command, folder, port)
 
     def _run(
         self, command: list[str], folder: Path, port: int, environ: Mapping[str, str] | None = None
@@ -204,19 +186,9 @@ def has_socket() -> bool:
     return "socket" in Server.model_fields
 
 
-def has_cache() -> bool:
-    """Whether the shipped NGINX files know how to cache answers."""
-    return (ROOT / "nginx" / "authgw" / "cache.conf").exists()
-
-
 def loop_of(gateway: Gateway) -> str:
     """The name of the event loop that this gateway runs."""
     return "uvloop" if runs_uvloop(gateway.pid) else "asyncio"
-
-
-def workers(pid: int) -> tuple[int, ...]:
-    """An NGINX with its workers."""
-    return family(pid)
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -248,40 +220,3 @@ def _is_ready(address: Address) -> bool:
         return ask(address, "GET", "/readyz", {}).status == 200
     except OSError:
         return False
-
-
-def _nginx(folder: Path, config: Path) -> list[str]:
-    options = f"daemon off; user {getpass.getuser()};"
-    return [find("nginx"), "-p", str(folder), "-c", str(config), "-e", "stderr", "-g", options]
-
-
-def _fit(conf: Path, port: int, gateways: Sequence[Address], app: int) -> None:
-    servers = "\n".join(f"    server {_server(one)} max_fails=0;" for one in gateways)
-    upstream = conf / "authgw" / "upstream.conf"
-    text = upstream.read_text()
-    text = re.sub(r"    server 127\.0\.0\.1:8080 max_fails=0;", lambda _: servers, text)
-    upstream.write_text(text.replace("127.0.0.1:8081", f"127.0.0.1:{app}"))
-    site = conf / "site.conf"
-    text = site.read_text().replace("listen 4000", f"listen 127.0.0.1:{port}")
-    site.write_text(text.replace("server_name localhost", f"server_name {HOST} localhost"))
-
-
-def _server(address: Address) -> str:
-    return f"127.0.0.1:{address}" if isinstance(address, int) else f"unix:{address}"
-
-
-def _unprotect(site: Path) -> None:
-    text = site.read_text().replace("    include authgw/protect.conf;\n", "")
-    text, found = re.subn(r"location / \{[^}]*\}", lambda _: _UNPROTECTED, text)
-    site.write_text(text.replace("    include authgw/gateway.conf;\n", ""))
-    if not found:
-        raise NotMeasured(f"{site} has no location that can be left unprotected")
-
-
-def _cache(conf: Path) -> None:
-    """Include cache.conf where its directives are allowed: in http, or else in the server."""
-    text = (conf / "authgw" / "cache.conf").read_text()
-    block, before = ("nginx.conf", "http.conf") if "proxy_cache_path" in text else _IN_SERVER
-    file = conf / block
-    line = f"include authgw/{before};"
-    file.write_text(file.read_text().replace(line, f"{line}\n    include authgw/cache.conf;"))

@@ -12,10 +12,12 @@ import click
 from authgw.core.sessions import Session, dump
 from authgw.core.tokens import TokenType
 from bench import docs, plan
-from bench.gateways import HOST, ORIGINAL, Gateway, Lab, RedisServer, bearer, lab, loop_of, workers
+from bench.gateways import ORIGINAL, Gateway, Lab, RedisServer, bearer, lab, loop_of
 from bench.measure import ROUNDS, Measure, Sample, in_turn, ratio, sample, table
+from bench.nginx import HOST
 from bench.outcome import Benchmark, Outcome, Table, show
 from bench.population import new_sessions, put, tokens
+from bench.processes import family
 from bench.wrk import load, load_each, request, write_requests
 
 _ASKED = 10_000  # sessions that are checked in turn
@@ -97,7 +99,7 @@ def _replicas(made: Lab, seconds: int) -> dict[str, Measure]:
         parts = {
             "gateway": [one.pid for one in some],
             "redis": [redis.pid],
-            "nginx": [*workers(pid), *workers(app_pid)],
+            "nginx": [*family(pid), *family(app_pid)],
         }
         return partial(sample, parts, partial(load, port, "/", headers, seconds))
 
