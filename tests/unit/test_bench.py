@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from authgw.core.sessions import dump, load
-from bench import bars, docs, page, plan, processes
+from bench import bars, docs, fleet, page, plan, processes
 from bench.commands import is_asked
 from bench.fanout import Pushes, fan_out, waits
 from bench.http import content_length, fields
@@ -34,7 +34,7 @@ WRK = """Running 2s test @ http://127.0.0.1:8080/authenticate
 Requests/sec:  27337.41
 Transfer/sec:      4.95MB
 """
-COSTS = plan.Costs(
+COSTS = fleet.Costs(
     hot=25.0,
     cold=200.0,
     read=20.0,
@@ -200,14 +200,14 @@ def test_records_are_those_of_the_store() -> None:
 
 
 def test_a_mirror_reads_what_is_seldom_asked_for_each_time() -> None:
-    seldom = plan.mirrored(rate=0.001, interval=0.6, lifetime=1.0)
+    seldom = fleet.mirrored(rate=0.001, interval=0.6, lifetime=1.0)
     assert seldom.reads == pytest.approx(0.001, rel=0.01)
     assert seldom.misses == pytest.approx(0.001, rel=0.01)
     assert seldom.held == pytest.approx(0.001, rel=0.01)
 
 
 def test_a_mirror_reads_what_is_hot_once_per_interval() -> None:
-    hot = plan.mirrored(rate=10_000.0, interval=0.6, lifetime=1.0)
+    hot = fleet.mirrored(rate=10_000.0, interval=0.6, lifetime=1.0)
     assert hot.reads == pytest.approx(1 / 0.6)
     assert hot.misses == pytest.approx(0.0)
     assert hot.held == pytest.approx(1.0)
@@ -225,13 +225,13 @@ def test_the_mirrors_arithmetic_agrees_with_a_simulation() -> None:
             read_at, reads, misses = now, reads + 1, misses + 1
         elif now <= read_at + interval:
             asked = True
-    computed = plan.mirrored(rate, interval, lifetime)
+    computed = fleet.mirrored(rate, interval, lifetime)
     assert reads / now == pytest.approx(computed.reads, rel=0.02)
     assert misses / now == pytest.approx(computed.misses, rel=0.02)
 
 
 def test_a_plan_by_hand() -> None:
-    found = plan.need(COSTS, 10**4, 10**6, burst=1, by_session=True)
+    found = fleet.need(COSTS, 10**4, 10**6, burst=1, by_session=True)
     # 25 s of checks a second, 16,667 re-reads of 175 us, 11 refreshes of 500 us, at 60 %.
     assert found.replicas == 47
     assert found.reads == pytest.approx(16_667, rel=0.01)
@@ -241,14 +241,14 @@ def test_a_plan_by_hand() -> None:
 
 
 def test_more_memory_needs_more_shards() -> None:
-    assert plan.need(COSTS, 10**8, 10**3, burst=1, by_session=False).shards == 7
+    assert fleet.need(COSTS, 10**8, 10**3, burst=1, by_session=False).shards == 7
 
 
 def test_asking_the_same_replica_never_needs_more() -> None:
     for sessions in plan.SESSIONS:
         for checks in plan.CHECKS:
             anyone, same = (
-                plan.need(COSTS, sessions, checks, burst=20, by_session=by_session)
+                fleet.need(COSTS, sessions, checks, burst=20, by_session=by_session)
                 for by_session in (False, True)
             )
             assert (same.replicas or 0) <= (anyone.replicas or 0)
@@ -257,13 +257,13 @@ def test_asking_the_same_replica_never_needs_more() -> None:
 
 def test_without_a_mirror_every_check_reads() -> None:
     bare = replace(COSTS, mirrored=None)
-    found = plan.need(bare, 10**4, 10**5, burst=20, by_session=False)
+    found = fleet.need(bare, 10**4, 10**5, burst=20, by_session=False)
     assert (found.reads, found.waiting, found.mirror_bytes) == (10**5, 1.0, 0.0)
 
 
 def test_pushes_alone_can_be_too_many() -> None:
     heavy = replace(COSTS, pushes=Pushes(1000.0, 20.0, 3.0))
-    assert plan.need(heavy, 10**8, 10**3, burst=1, by_session=True).replicas is None
+    assert fleet.need(heavy, 10**8, 10**3, burst=1, by_session=True).replicas is None
 
 
 def test_a_queue_waits_as_the_formula_says() -> None:
