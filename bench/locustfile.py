@@ -15,17 +15,20 @@ from locust import HttpUser, between, task
 from locust.exception import RescheduleTask
 
 
+def _client() -> tuple[str, str]:
+    client, colon, secret = os.environ.get("AUTHGW_CLIENT", "").partition(":")
+    if not colon:
+        raise SystemExit("set AUTHGW_CLIENT=id:secret, of a client as `authgw client add` made")
+    return client, secret
+
+
+_CLIENT = _client()
+
+
 class User(HttpUser):
     """Someone who logs in, is checked, refreshes and logs out, and thinks in between."""
 
     wait_time = between(0.5, 2.0)
-
-    def on_start(self) -> None:
-        """Take the client's credentials from the environment."""
-        client, colon, secret = os.environ.get("AUTHGW_CLIENT", "").partition(":")
-        if not colon:
-            raise SystemExit("set AUTHGW_CLIENT=id:secret, of a client as `authgw client add` made")
-        self._client = (client, secret)
 
     @task
     def flow(self) -> None:
@@ -33,7 +36,7 @@ class User(HttpUser):
         self.client.get("/ping")
         self.wait()
         body = {"user_id": random.randint(1, 2**62)}  # noqa: S311  no secret
-        pair = self._pair("/login", body, auth=self._client)
+        pair = self._pair("/login", body, auth=_CLIENT)
         self.client.get("/authenticate", headers=_bearer(pair))
         self.wait()
         pair = self._pair("/refresh", {"refresh": pair["refresh"]})
