@@ -20,7 +20,7 @@ def command(benchmarks: Sequence[Benchmark]) -> click.Command:
     @click.option("--report", type=click.Path(path_type=Path), help="Write a page with plots.")
     @click.option("--write-readme", is_flag=True, help="Renew the results in bench/README.md.")
     def everything(quick: bool, report: Path | None, write_readme: bool) -> None:
-        click.echo(machine.why_doubtful())
+        click.echo(machine.why_doubtful(), nl=False)
         outcomes, failures = _run(benchmarks, quick)
         figures = {name: outcome.figures for name, outcome in outcomes.items()}
         last = bars.table(figures)

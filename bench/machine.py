@@ -22,13 +22,13 @@ def today() -> str:
 
 
 def why_doubtful() -> str:
-    """What speaks against measuring now, or nothing."""
+    """What speaks against measuring now, as a line of its own, or nothing."""
     load = os.getloadavg()[0]
     if load <= _QUIET * _cores():
         return ""
     return (
         f"This machine is busy (load {load:.1f} on {_cores()} cores): latencies will be worse than "
-        "they are, and answers may be 503 because the store's deadline is missed."
+        "they are, and answers may be 503 because the store's deadline is missed.\n"
     )
 
 

@@ -51,7 +51,7 @@ class Benchmark:
 
     def run(self, quick: bool) -> None:
         """Measure and print."""
-        click.echo(why_doubtful())
+        click.echo(why_doubtful(), nl=False)
         began = time.monotonic()
         outcome = self.measure(quick)
         show(outcome)
