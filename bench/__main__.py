@@ -2,15 +2,18 @@
 
 import click
 
-from bench.authenticate import authenticate
-from bench.rules import rules
+from bench import everything, scale
+from bench.suite import BENCHMARKS
 
 
 @click.group()
 def main() -> None:
-    """Measure; nothing here passes or fails."""
+    """Measure on loopback, everything in one run, variants in turn."""
 
 
-main.add_command(authenticate)
-main.add_command(rules)
+for one in BENCHMARKS:
+    main.add_command(one.command())
+# It has options of its own.
+main.add_command(scale.command())
+main.add_command(everything.command(BENCHMARKS))
 main(prog_name="python -m bench")

@@ -1,122 +1,126 @@
 """What one check costs: the gateway, a plain aiohttp handler, and the limit for Python."""
 
-import base64
-import json
-import statistics
-import sys
-import tempfile
-import urllib.request
-from collections.abc import Callable
-from contextlib import ExitStack
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import click
+from authgw.core.tokens import TokenType
+from bench.commands import rate_during
+from bench.gateways import ORIGINAL, Gateway, Lab, RedisServer, bearer, lab, loop_of
+from bench.http import ask
+from bench.measure import ROUNDS, Measure, Sample, in_turn, median, ratio, sample, table
+from bench.outcome import Benchmark, NotMeasured, Outcome
+from bench.population import new_sessions, put, tokens
+from bench.wrk import Load, load, load_each, request, write_requests
 
-from authgw.identity.clients import add_client
-from bench.processes import cpu_us, free_port, load, running
-
-ORIGINAL = {
-    "X-Original-URL": "http://app.example.com/page?a=b",
-    "X-Original-Host": "app.example.com",
-    "X-Original-Method": "GET",
-}
-_REDIS = ["redis-server", "--bind", "127.0.0.1", "--save", "", "--port"]
-
-
-@click.command()
-@click.option("--quick", is_flag=True, help="One short round, under 60 s in all.")
-def authenticate(quick: bool) -> None:
-    """Compare a check by the gateway with servers that decide nothing, in turn."""
-    rounds, duration = (1, 2) if quick else (5, 4)
-    with ExitStack() as stack, tempfile.TemporaryDirectory() as name:
-        variants = _variants(stack, Path(name))
-        measured: dict[str, list[dict[str, float]]] = {variant: [] for variant in variants}
-        for _ in range(rounds):
-            for variant, measure in variants.items():
-                measured[variant].append(measure(duration))
-    _report({variant: _medians(runs) for variant, runs in measured.items()}, rounds, duration)
+_COLD_AT_ONCE = 64
+_COLD_PER_SECOND = 8000  # more than one replica can do
+_PATH = "/authenticate"
+_COUNTED = 4  # seconds in which store commands are counted
+_SLOWLY = 0.01  # seconds between the checks of a session that is asked about now and then
 
 
-def _variants(stack: ExitStack, folder: Path) -> dict[str, Callable[[int], dict[str, float]]]:
-    (folder / "redis").mkdir()
-    redis = free_port()
-    program = [*_REDIS, str(redis)]
-    redis_pid = stack.enter_context(running(program, redis, folder / "redis"))
-    stores = {
-        "gateway, embedded store": ("embedded://memory", 0),
-        "gateway, Redis": (f"redis://127.0.0.1:{redis}/0", redis_pid),
+def measure(quick: bool) -> Outcome:
+    """Compare a check by the gateway with servers that decide nothing."""
+    seconds = 1 if quick else 4
+    with lab() as made:
+        redis = made.redis()
+        gateway = made.fleet(redis.url).replica()
+        token = bearer(gateway.login()["access"])
+        seen = in_turn(_variants(made, redis, gateway, token, seconds))
+        asked = {**ORIGINAL, **token}
+        idle, often, seldom = (
+            rate_during(redis, work, _COUNTED)
+            for work in (
+                time.sleep,
+                partial(load, gateway.port, _PATH, asked),
+                partial(_now_and_then, gateway, asked),
+            )
+        )
+        loop = loop_of(gateway)
+    figures = {
+        **_figures(seen),
+        "store_commands_per_session_second": max(often, seldom) - idle,
+        "store_commands": {"idle": idle, "often": often, "seldom": seldom},
     }
-    found: dict[str, Callable[[int], dict[str, float]]] = {}
-    for number, (variant, (url, store_pid)) in enumerate(stores.items()):
-        port, pid, token = _gateway(stack, folder / str(number), url)
-        found[variant] = _measure(port, [pid, *([store_pid] if store_pid else [])], token)
-    for variant, kind in (("plain aiohttp", "aiohttp"), ("raw httptools", "httptools")):
-        port = free_port()
-        (folder / kind).mkdir()
-        command = [sys.executable, "-m", "bench.servers", kind, str(port)]
-        root = {"PYTHONPATH": str(Path(__file__).parents[1])}
-        pid = stack.enter_context(running(command, port, folder / kind, root))
-        found[variant] = _measure(port, [pid], token)
+    notes = (
+        f"Medians of {ROUNDS} rounds of {seconds} s, 32 connections ({_COLD_AT_ONCE} cold); "
+        f"every server runs {loop}.",
+        f"Store commands per hot session and second: {often - idle:.2f} at the highest rate, "
+        f"{seldom - idle:.2f} at {1 / _SLOWLY:.0f} checks/s.",
+    )
+    return Outcome(figures, (table("/authenticate", seen, ("gateway", "redis", "server")),), notes)
+
+
+BENCHMARK = Benchmark("authenticate", "What one check costs, and the limit for Python.", measure)
+
+
+def _figures(seen: dict[str, list[Sample]]) -> dict[str, Any]:
+    cold, plain, limit, hot, direct = seen.values()
+    return {
+        "x_limit": ratio(hot, limit),
+        "x_plain": ratio(hot, plain),
+        "direct_x_limit": ratio(direct, limit),
+        "cold_x_hot": ratio(cold, hot),
+        "cpu_us": {name: median(rounds).cpu for name, rounds in seen.items()},
+    }
+
+
+def _variants(
+    made: Lab,
+    redis: RedisServer,
+    gateway: Gateway,
+    token: dict[str, str],
+    seconds: int,
+) -> dict[str, Measure]:
+    asked = {**ORIGINAL, **token}
+    answer = gateway.answer_to(asked)
+    parts = {"gateway": [gateway.pid], "redis": [redis.pid]}
+    hot = partial(load, gateway.port, _PATH, asked, seconds)
+    direct = partial(load, gateway.port, _PATH, token, seconds)
+    found: dict[str, Measure] = {
+        "cold": _Cold(made.folder("cold"), redis, gateway, seconds).measure
+    }
+    for name, kind in (("plain aiohttp", "aiohttp"), ("raw httptools", "httptools")):
+        port, pid = made.imitation(kind, answer, loop_of(gateway) == "uvloop")
+        found[name] = partial(sample, {"server": [pid]}, partial(load, port, _PATH, asked, seconds))
+    found["hot"] = partial(sample, parts, hot)
+    found["direct with JSON"] = partial(sample, parts, direct)
     return found
 
 
-def _gateway(stack: ExitStack, folder: Path, url: str) -> tuple[int, int, str]:
-    folder.mkdir()
-    secret = add_client(folder / "clients.yml", "bench", subjects="*", groups=())
-    port, authgw = free_port(), str(Path(sys.executable).parent / "authgw")
-    environ = {"AUTHGW_CACHE__URL": url, "AUTHGW_SERVER__PORT": str(port)}
-    environ["AUTHGW_SERVER__DRAIN"] = "0s"
-    setup = {**environ, "AUTHGW_CACHE__URL": "embedded://memory"}
-    with running([authgw, "serve"], port, folder, setup):
-        pass  # makes the signing key
-    pid = stack.enter_context(running([authgw, "serve"], port, folder, environ))
-    basic = base64.b64encode(f"bench:{secret}".encode()).decode()
-    headers = {"Authorization": f"Basic {basic}", "Content-Type": "application/json"}
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/login", b'{"user_id": 1}', headers)
-    with urllib.request.urlopen(request) as answer:  # noqa: S310  loopback
-        return port, pid, json.load(answer)["access"]
+class _Cold:
+    """Rounds of checks whose tokens and sessions nobody has seen."""
 
+    def __init__(self, folder: Path, redis: RedisServer, gateway: Gateway, seconds: int) -> None:
+        self._file = folder / "requests"
+        self._redis, self._gateway, self._seconds = redis, gateway, seconds
+        self._count = _COLD_PER_SECOND * seconds
+        self._used = 1000
 
-def _measure(port: int, pids: list[int], token: str) -> Callable[[int], dict[str, float]]:
-    headers = {**ORIGINAL, "Authorization": f"Bearer {token}"}
+    def measure(self) -> Sample:
+        """One round; what it does not need, the next one does not prepare."""
+        sessions = list(new_sessions(self._count, first=self._used))
+        self._used += self._count
+        put(self._redis.client(), sessions)
+        minted = tokens(self._gateway.keys, sessions, TokenType.ACCESS)
+        asked = [request("GET", _PATH, {**ORIGINAL, **bearer(token)}) for token in minted]
+        write_requests(self._file, asked)
+        parts = {"gateway": [self._gateway.pid], "redis": [self._redis.pid]}
+        return sample(parts, self._load)
 
-    def measure(duration: int) -> dict[str, float]:
-        before = [cpu_us(pid) for pid in pids]
-        seen = load(port, "/authenticate", headers, duration)
-        if seen.errors:
-            sys.exit(f"{seen.errors} of {seen.requests} requests were refused: nothing measured")
-        spent = [cpu_us(pid) - then for pid, then in zip(pids, before, strict=True)]
-        per_request = [used / seen.requests for used in spent]
-        store = per_request[1] if len(pids) > 1 else 0.0
-        return {
-            "server_us": per_request[0],
-            "store_us": store,
-            "cpu_us": sum(per_request),
-            "rps": seen.rps,
-            "p50_ms": seen.p50,
-            "p99_ms": seen.p99,
-        }
-
-    return measure
-
-
-def _medians(runs: list[dict[str, float]]) -> dict[str, float]:
-    return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-
-
-def _report(results: dict[str, dict[str, float]], rounds: int, duration: int) -> None:
-    limit, plain = results["raw httptools"]["cpu_us"], results["plain aiohttp"]["cpu_us"]
-    click.echo(f"medians of {rounds} rounds of {duration} s, 32 connections")
-    click.echo(
-        f"{'':<26}{'CPU us':>8}{'store':>8}{'x limit':>9}{'x aiohttp':>11}{'rps':>9}"
-        f"{'p50 ms':>8}{'p99 ms':>8}"
-    )
-    for variant, seen in results.items():
-        click.echo(
-            f"{variant:<26}{seen['cpu_us']:>8.1f}{seen['store_us']:>8.1f}"
-            f"{seen['cpu_us'] / limit:>9.2f}{seen['cpu_us'] / plain:>11.2f}{seen['rps']:>9.0f}"
-            f"{seen['p50_ms']:>8.2f}{seen['p99_ms']:>8.2f}"
+    def _load(self) -> Load:
+        seen = load_each(
+            self._gateway.port, self._file, self._seconds, _COLD_AT_ONCE, once=self._count
         )
-    said: dict[str, Any] = {"benchmark": "authenticate", "rounds": rounds, "results": results}
-    click.echo(json.dumps(said))
+        self._count = min(self._count, 2 * seen.requests + 1000)
+        return seen
+
+
+def _now_and_then(gateway: Gateway, asked: dict[str, str], seconds: int) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if ask(gateway.address, "GET", _PATH, asked).status != 200:
+            raise NotMeasured("a check was refused: nothing measured")
+        time.sleep(_SLOWLY)

@@ -1,29 +1,31 @@
-"""Starting servers on loopback, loading them with wrk, and reading what they spent."""
+"""Starting servers on loopback, and reading what their processes used."""
 
 import os
-import re
 import shutil
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-_TICK = 1_000_000 / os.sysconf("SC_CLK_TCK")  # microseconds
+from bench.outcome import NotMeasured
+
+_PATIENCE = 30.0  # seconds that a server may take to answer
+_PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"  # nginx is no user's program
+_PACKAGES = {"redis-server": "redis-server", "nginx": "nginx", "wrk": "wrk"}
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What one run of wrk saw; latencies in milliseconds."""
+def find(program: str) -> str:
+    """Where this program is installed.
 
-    requests: int
-    errors: int
-    rps: float
-    p50: float
-    p99: float
+    Raises:
+        NotMeasured: nowhere; it says how to install it.
+    """
+    found = shutil.which(program, path=f"{os.environ.get('PATH', '')}:{_PLACES}")
+    if found is None:
+        raise NotMeasured(f"{program} is missing: apt-get install {_PACKAGES[program]}")
+    return found
 
 
 def free_port() -> int:
@@ -36,63 +38,75 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    command: Sequence[str], port: int, folder: Path, environ: Mapping[str, str] | None = None
+    command: Sequence[str],
+    folder: Path,
+    ready: Callable[[], bool],
+    environ: Mapping[str, str] | None = None,
 ) -> Iterator[int]:
-    """Run a server until the block ends; gives its pid once it listens."""
+    """Run a server until the block ends; gives its pid once it is `ready`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AUTHGW_")}
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(  # noqa: S603  the benchmarks' own commands
-            command, cwd=folder, stdout=log, stderr=log, env={**os.environ, **(environ or {})}
+            command, cwd=folder, stdout=log, stderr=log, env={**kept, **(environ or {})}
         )
     try:
-        _wait(port, process, folder)
+        _wait(process, folder, ready)
         yield process.pid
     finally:
         process.terminate()
-        process.wait(30)
-
-
-def cpu_us(pid: int) -> float:
-    """Microseconds of CPU that this process has used, in user and kernel mode."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) * _TICK
-
-
-def load(port: int, path: str, headers: Mapping[str, str], duration: int) -> Load:
-    """Ask with wrk over 32 kept connections for `duration` seconds."""
-    program = shutil.which("wrk")
-    if program is None:
-        sys.exit("wrk is missing: apt-get install wrk")
-    said = [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
-    command = [program, "-t1", "-c32", f"-d{duration}s", "--latency", *said]
-    done = subprocess.run(  # noqa: S603  wrk with our own arguments
-        [*command, f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True, check=True
-    )
-    return _read(done.stdout)
-
-
-def _read(text: str) -> Load:
-    counted = re.search(r"(\d+) requests in", text)
-    rps = re.search(r"Requests/sec:\s+([\d.]+)", text)
-    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
-    if counted is None or rps is None:
-        sys.exit(f"wrk printed something else:\n{text}")
-    p50, p99 = (_milliseconds(text, percent) for percent in ("50%", "99%"))
-    return Load(int(counted[1]), int(refused[1]) if refused else 0, float(rps[1]), p50, p99)
-
-
-def _milliseconds(text: str, percent: str) -> float:
-    match = re.search(rf"^\s+{percent}\s+([\d.]+)(us|ms|s)$", text, re.MULTILINE)
-    units = {"us": 0.001, "ms": 1.0, "s": 1000.0}
-    return float(match[1]) * units[match[2]] if match else float("nan")
-
-
-def _wait(port: int, process: "subprocess.Popen[bytes]", folder: Path) -> None:
-    for _ in range(300):
-        if process.poll() is not None:
-            sys.exit(f"{process.args!r} ended:\n{(folder / 'log').read_text()}")
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def listens(port: int) -> bool:
+    """Whether somebody takes connections on this port."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def family(pid: int) -> tuple[int, ...]:
+    """A process and its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return (pid, *(int(child) for child in children))
+
+
+def cpu_us(pids: Iterable[int]) -> float:
+    """Microseconds of CPU that the threads of these processes have used so far.
+
+    From the first field of schedstat (Linux, Documentation/scheduler/sched-stats), which counts
+    nanoseconds; the ticks of /proc/PID/stat would need far longer rounds.
+    """
+    files = (file for pid in pids for file in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    return sum(int(file.read_text().split()[0]) for file in files) / 1000
+
+
+def rss_bytes(pid: int) -> int:
+    """The memory of a process that is resident, in bytes."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def runs_uvloop(pid: int) -> bool:
+    """Whether this process has loaded uvloop."""
+    return "/uvloop/" in Path(f"/proc/{pid}/maps").read_text()
+
+
+def _wait(process: "subprocess.Popen[bytes]", folder: Path, ready: Callable[[], bool]) -> None:
+    until = time.monotonic() + _PATIENCE
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise NotMeasured(f"{process.args!r} ended:\n{_log(folder)}")
+        if ready():
             return
-        except OSError:
-            time.sleep(0.05)
-    sys.exit(f"{process.args!r} does not listen on {port}")
+        time.sleep(0.02)
+    raise NotMeasured(f"{process.args!r} was not ready in {_PATIENCE:.0f} s:\n{_log(folder)}")
+
+
+def _log(folder: Path) -> str:
+    return (folder / "log").read_text(errors="replace")[-2000:]

@@ -1,13 +1,11 @@
 """What matching costs as rules grow: on other hosts, and on the same one."""
 
-import json
 import statistics
 import time
 
-import click
-
 from authgw.core.model import AccessRequest, Location
 from authgw.core.rules import Allow, Rule, Rules, glob
+from bench.outcome import Benchmark, Outcome, Table
 
 _ALLOW = Allow(authenticated=True)
 _ASKED = AccessRequest(
@@ -15,9 +13,7 @@ _ASKED = AccessRequest(
 )
 
 
-@click.command()
-@click.option("--quick", is_flag=True, help="Fewer rounds.")
-def rules(quick: bool) -> None:
+def measure(quick: bool) -> Outcome:
     """Compare one path rule with many, in turn; CPU microseconds per match."""
     here = _rule(50, "app.example.com")
     elsewhere = [_rule(n % 10, f"host{n // 10}.example.org") for n in range(10_000)]
@@ -33,17 +29,12 @@ def rules(quick: bool) -> None:
             measured[name].append(_cost(compiled, 20_000 if quick else 50_000))
     medians = {name: statistics.median(found) for name, found in measured.items()}
     one, hosts, paths = medians.values()
-    for name, cost in medians.items():
-        click.echo(f"{name:30} {cost:6.2f} us   {cost / one:5.2f} x")
-    click.echo(
-        json.dumps(
-            {
-                "cpu_us": {name: round(cost, 3) for name, cost in medians.items()},
-                "hosts_ratio": round(hosts / one, 3),
-                "paths_ratio": round(paths / one, 3),
-            }
-        )
-    )
+    figures = {"cpu_us": medians, "hosts_ratio": hosts / one, "paths_ratio": paths / one}
+    rows = tuple((name, cost, cost / one) for name, cost in medians.items())
+    return Outcome(figures, (Table("Rules", ("", "CPU us", "x one rule"), rows, plotted=1),))
+
+
+BENCHMARK = Benchmark("rules", "What matching costs as rules grow.", measure)
 
 
 def _rule(number: int, host: str) -> Rule:

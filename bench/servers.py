@@ -1,38 +1,41 @@
-"""What the gateway is compared with; both give its answer and decide nothing.
+"""What the gateway is compared with: servers that give one answer and decide nothing.
 
-`python -m bench.servers aiohttp|httptools PORT`
+`python -m bench.servers aiohttp|httptools PORT FILE asyncio|uvloop`; the file holds the bytes of
+an answer of the gateway.
 """
 
 import asyncio
 import sys
+from pathlib import Path
 
 import httptools
+import uvloop
 from aiohttp import web
 
-HEADERS = {
-    "Remote-User": "1",
-    "Remote-Groups": "",
-    "Remote-Email": "",
-    "Remote-Name": "",
-    "Cache-Control": "no-store",
-}
-_HEAD = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
-_ANSWER = f"HTTP/1.1 200 OK\r\n{_HEAD}Content-Length: 0\r\n\r\n".encode()
+from bench.http import fields
+
+# As many as the gateway has, and those that aiohttp writes by itself.
+_ROUTES = ("/ping", "/healthz", "/readyz", "/sessions", "/authenticate/forward", "/metrics")
+_OWN = {"date", "server", "content-length", "content-type"}
 
 
-def plain_aiohttp(port: int) -> None:
-    """An Application with a router, whose handler answers at once."""
+def plain_aiohttp(port: int, given: bytes, loop: asyncio.AbstractEventLoop) -> None:
+    """An Application with a router, whose handler answers with the same headers at once."""
+    headers = {name.title(): value for name, value in fields(given).items() if name not in _OWN}
 
     async def answer(request: web.Request) -> web.Response:
-        return web.Response(headers=HEADERS)
+        return web.Response(headers=headers)
 
     app = web.Application()
-    app.add_routes([web.get("/authenticate", answer), web.get("/healthz", answer)])
-    web.run_app(app, host="127.0.0.1", port=port, print=None, access_log=None)
+    app.add_routes([web.get(path, answer) for path in (*_ROUTES, "/authenticate")])
+    web.run_app(app, host="127.0.0.1", port=port, print=None, access_log=None, loop=loop)
 
 
 class Raw(asyncio.Protocol):
-    """The limit for Python: parse the request, write a prepared answer."""
+    """The limit for Python: parse the request, write the prepared bytes."""
+
+    def __init__(self, given: bytes) -> None:
+        self._given = given
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
@@ -42,19 +45,18 @@ class Raw(asyncio.Protocol):
         self._parser.feed_data(data)
 
     def on_message_complete(self) -> None:
-        assert isinstance(self._transport, asyncio.Transport)  # noqa: S101  as TCP servers give
-        self._transport.write(_ANSWER)
+        # uvloop's transports are no asyncio.Transport, but have the same methods.
+        self._transport.write(self._given)  # type: ignore[attr-defined]
 
 
-async def raw_httptools(port: int) -> None:
+def raw_httptools(port: int, given: bytes, loop: asyncio.AbstractEventLoop) -> None:
     """Serve the raw protocol for ever."""
-    server = await asyncio.get_running_loop().create_server(Raw, "127.0.0.1", port)
-    await server.serve_forever()
+    loop.run_until_complete(loop.create_server(lambda: Raw(given), "127.0.0.1", port))
+    loop.run_forever()
 
 
 if __name__ == "__main__":
-    kind, port = sys.argv[1], int(sys.argv[2])
-    if kind == "aiohttp":
-        plain_aiohttp(port)
-    else:
-        asyncio.run(raw_httptools(port))
+    kind, port, file, name = sys.argv[1:]
+    server = plain_aiohttp if kind == "aiohttp" else raw_httptools
+    loop = uvloop.new_event_loop() if name == "uvloop" else asyncio.new_event_loop()
+    server(int(port), Path(file).read_bytes(), loop)

@@ -1,0 +1,73 @@
+"""Checks of many sessions in order, each once, over a few connections."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import httptools
+
+from bench.gateways import ORIGINAL, Gateway, bearer
+from bench.outcome import NotMeasured
+from bench.wrk import request
+
+_CONNECTIONS = 32
+
+
+def check_all(gateway: Gateway, tokens: Sequence[str]) -> None:
+    """Check each token once.
+
+    Raises:
+        NotMeasured: one was refused.
+    """
+    asked = iter([request("GET", "/authenticate", {**ORIGINAL, **bearer(one)}) for one in tokens])
+    asyncio.run(_drive(gateway, asked))
+
+
+async def _drive(gateway: Gateway, asked: Iterator[bytes]) -> None:
+    loop = asyncio.get_running_loop()
+    ends = [loop.create_future() for _ in range(_CONNECTIONS)]
+    for end in ends:
+        await loop.create_connection(partial(_Asking, asked, end), "127.0.0.1", gateway.port)
+    await asyncio.gather(*ends)
+
+
+class _Asking(asyncio.Protocol):
+    """Sends the next request when the answer to the last one is there."""
+
+    def __init__(self, asked: Iterator[bytes], end: "asyncio.Future[None]") -> None:
+        self._asked = asked
+        self._end = end
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101  as TCP clients get
+        self._transport = transport
+        self._parser = httptools.HttpResponseParser(self)
+        self._next()
+
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def on_message_complete(self) -> None:
+        if self._parser.get_status_code() != 200:
+            status = self._parser.get_status_code()
+            self._stop(NotMeasured(f"a check was refused with {status}: nothing measured"))
+        else:
+            self._next()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._stop(NotMeasured("the gateway closed a connection: nothing measured"))
+
+    def _next(self) -> None:
+        one = next(self._asked, None)
+        if one is None:
+            self._stop(None)
+        else:
+            self._transport.write(one)
+
+    def _stop(self, error: Exception | None) -> None:
+        if not self._end.done():
+            if error is None:
+                self._end.set_result(None)
+            else:
+                self._end.set_exception(error)
+        self._transport.close()

@@ -1,0 +1,64 @@
+"""Figures on disk: bench/results.json, and the tables in documents between markers."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.outcome import NotMeasured, Table, markdown_of, rounded
+
+_BENCH = Path(__file__).parent
+RESULTS = _BENCH / "results.json"
+README = _BENCH / "README.md"
+SCALING = _BENCH.parent / "docs" / "scaling.md"
+
+
+def results() -> dict[str, Any]:
+    """What was measured last.
+
+    Raises:
+        NotMeasured: nothing was.
+    """
+    try:
+        read: dict[str, Any] = json.loads(RESULTS.read_text())
+    except FileNotFoundError:
+        raise NotMeasured(f"{RESULTS} is missing: run python -m bench all") from None
+    return read
+
+
+def save(measured: Mapping[str, Any]) -> None:
+    """Keep what was measured."""
+    RESULTS.write_text(json.dumps(rounded(measured), indent=1) + "\n")
+
+
+def write_readme(measured: Mapping[str, Any], tables: Sequence[Table]) -> None:
+    """Renew the results in bench/README.md."""
+    head = f"{measured['machine']}, {measured['date']}{', quick' if measured['quick'] else ''}."
+    _rewrite(README, "results", "\n\n".join([head, *_sections(tables)]))
+
+
+def write_plan(tables: Sequence[Table]) -> None:
+    """Renew the tables in docs/scaling.md."""
+    _rewrite(SCALING, "plan", "\n\n".join(_sections(tables)))
+
+
+def between(text: str, name: str, new: str) -> str:
+    """The text with what stands between `<!-- name -->` and `<!-- end of name -->` replaced.
+
+    Raises:
+        NotMeasured: the markers are not there, once each and in this order.
+    """
+    start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, found, rest = text.partition(start)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise NotMeasured(f"a document lacks the markers {start} and {end}")
+    return f"{before}{start}\n{new}\n{end}{after}"
+
+
+def _rewrite(path: Path, name: str, new: str) -> None:
+    path.write_text(between(path.read_text(), name, new))
+
+
+def _sections(tables: Sequence[Table]) -> list[str]:
+    return [f"**{table.title}**\n\n{markdown_of(table)}" for table in tables]

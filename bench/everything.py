@@ -1,0 +1,61 @@
+"""`all`: every benchmark in turn, the bars, and one page about it."""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from bench import bars, docs, machine, page
+from bench.outcome import Benchmark, NotMeasured, Outcome, rounded, show
+
+
+def command(benchmarks: Sequence[Benchmark]) -> click.Command:
+    """The subcommand that runs these benchmarks."""
+
+    @click.command("all", help="Run every benchmark and hold the figures against the bars.")
+    @click.option("--quick", is_flag=True, help="Short rounds, 60 s for each at most.")
+    @click.option("--report", type=click.Path(path_type=Path), help="Write a page with plots.")
+    @click.option("--write-readme", is_flag=True, help="Renew the results in bench/README.md.")
+    def everything(quick: bool, report: Path | None, write_readme: bool) -> None:
+        click.echo(machine.why_doubtful(), nl=False)
+        outcomes, failures = _run(benchmarks, quick)
+        figures = {name: outcome.figures for name, outcome in outcomes.items()}
+        last = bars.table(figures)
+        measured = {
+            "machine": machine.description(),
+            "date": machine.today(),
+            "quick": quick,
+            "figures": figures,
+        }
+        docs.save(measured)
+        tables = [last, *(table for one in outcomes.values() for table in one.tables)]
+        if write_readme:
+            docs.write_readme(measured, tables)
+        if report is not None:
+            report.write_text(page.render(measured, last, outcomes))
+        show(Outcome({}, (last,), tuple(f"{name}: {why}" for name, why in failures.items())))
+        click.echo(json.dumps(rounded({"benchmark": "all", **measured})))
+        if failures:
+            sys.exit(1)
+
+    return everything
+
+
+def _run(benchmarks: Sequence[Benchmark], quick: bool) -> tuple[dict[str, Outcome], dict[str, str]]:
+    outcomes: dict[str, Outcome] = {}
+    failures: dict[str, str] = {}
+    for one in benchmarks:
+        click.echo(f"== {one.name}\n")
+        began = time.monotonic()
+        try:
+            outcomes[one.name] = one.measure(quick)
+        except NotMeasured as error:
+            failures[one.name] = error.message
+            click.echo(error.message)
+            continue
+        show(outcomes[one.name])
+        click.echo(f"{one.name} took {time.monotonic() - began:.0f} s\n")
+    return outcomes, failures

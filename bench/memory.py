@@ -1,0 +1,115 @@
+"""How much memory a mirrored session takes, and what a client that never reads can take."""
+
+import socket
+import time
+
+from authgw.core.tokens import TokenType
+from bench.asking import check_all
+from bench.commands import counting
+from bench.gateways import ORIGINAL, Gateway, RedisServer, bearer, lab, loop_of
+from bench.outcome import Benchmark, NotMeasured, Outcome, Table
+from bench.population import new_sessions, put, tokens
+from bench.processes import cpu_us, rss_bytes
+from bench.wrk import request
+
+_WARM = 2000  # sessions that are checked before memory is counted from
+_HELD = "600s"  # a mirror drops what is not asked for, so its interval must outlive the run
+_MIRRORED = 0.1  # commands per check of a second pass, from which on no mirror is at work
+_TAKES = 4096  # bytes of answers that the client's kernel keeps
+_CHUNK = 65536  # bytes
+_STUCK = 1.5  # seconds without a byte taken, after which a gateway has stopped reading
+_FLAT = 1_000_000  # bytes that are no growth
+_IDLE_US = 20_000  # CPU in half a second, of a gateway that has nothing to do
+_PATIENCE = 60.0  # seconds
+_KB = 1024
+
+
+def measure(quick: bool) -> Outcome:
+    """Mirror many sessions; then pipeline requests and never read an answer."""
+    count, written = (20_000, 24_000_000) if quick else (100_000, 64_000_000)
+    with lab() as made:
+        redis = made.redis()
+        settings = {"cache": {"max_staleness": _HELD}}
+        fleet = made.fleet(redis.url)
+        grown, again = _mirror(redis, fleet.replica(settings=settings), count)
+        gateway = fleet.replica()
+        sent, first, more = _never_read(gateway, written)
+        loop = loop_of(gateway)
+    mirrored = again < _MIRRORED
+    figures = {
+        "bytes_per_session": grown / count if mirrored else None,
+        "flat_under_non_reader": more <= _FLAT,
+        "growth_per_check": grown / count,
+        "non_reader_growth": more,
+    }
+    rows = (
+        ("sessions checked", count),
+        ("growth KB", grown / _KB),
+        ("bytes per mirrored session", figures["bytes_per_session"]),
+        ("store commands per check, second pass", again),
+        ("MB written by a client that never reads", sent / 1e6),
+        ("growth KB after the first quarter of it", first / _KB),
+        ("growth KB after the rest", more / _KB),
+    )
+    notes = [f"The gateway runs {loop}; max_staleness {_HELD} for the first part."]
+    if not mirrored:
+        notes.append("Sessions are not mirrored: bytes per mirrored session is not available.")
+    return Outcome(figures, (Table("Memory of the gateway", ("", ""), rows),), tuple(notes))
+
+
+BENCHMARK = Benchmark("memory", "Memory per mirrored session, and under a non-reader.", measure)
+
+
+def _mirror(redis: RedisServer, gateway: Gateway, count: int) -> tuple[int, float]:
+    """Bytes that the gateway grew by, and store commands per check when asked once more."""
+    sessions = list(new_sessions(_WARM + count))
+    put(redis.client(), sessions)
+    minted = tokens(gateway.keys, sessions, TokenType.ACCESS)
+    check_all(gateway, minted[:_WARM])
+    before = rss_bytes(gateway.pid)
+    check_all(gateway, minted[_WARM:])
+    grown = rss_bytes(gateway.pid) - before
+    with counting(redis) as counted:
+        check_all(gateway, minted[_WARM:])
+    return grown, counted.commands / count
+
+
+def _never_read(gateway: Gateway, total: int) -> tuple[int, int, int]:
+    """Bytes that were taken; bytes grown by in the first quarter, and in the rest."""
+    asked = request("GET", "/authenticate", {**ORIGINAL, **bearer(gateway.login()["access"])})
+    before = rss_bytes(gateway.pid)
+    with socket.socket() as link:
+        # One connection that takes little, so that few answers wait in the kernel.
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _TAKES)
+        link.connect(("127.0.0.1", gateway.port))
+        link.settimeout(_STUCK)
+        block = asked * (total // 4 // len(asked))
+        first = _write(link, block)
+        _until_idle(gateway)
+        middle = rss_bytes(gateway.pid)
+        rest = _write(link, block * 3) if first == len(block) else 0
+        _until_idle(gateway)
+        after = rss_bytes(gateway.pid)
+    return first + rest, middle - before, after - middle
+
+
+def _write(link: socket.socket, data: bytes) -> int:
+    """Write until all is taken, or the gateway has stopped reading; bytes taken."""
+    sent = 0
+    while sent < len(data):
+        try:
+            sent += link.send(data[sent : sent + _CHUNK])
+        except TimeoutError:
+            break
+    return sent
+
+
+def _until_idle(gateway: Gateway) -> None:
+    """What the kernel has taken is not yet read by the gateway; wait until it reads no more."""
+    until = time.monotonic() + _PATIENCE
+    while time.monotonic() < until:
+        before = cpu_us([gateway.pid])
+        time.sleep(0.5)
+        if cpu_us([gateway.pid]) - before < _IDLE_US:
+            return
+    raise NotMeasured(f"the gateway was still busy after {_PATIENCE:.0f} s: nothing measured")
