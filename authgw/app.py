@@ -10,8 +10,8 @@ from pathlib import Path
 from aiohttp import http_parser, web
 from loguru import logger
 
-from authgw import keyfiles, log
-from authgw.config import ConfigError, Loaded
+from authgw import keyfiles, log, metrics
+from authgw.config import ConfigError, Loaded, Settings
 from authgw.core.errors import StoreUnavailable
 from authgw.core.keys import Key, KeyRefused, KeyRing
 from authgw.core.model import IdentityHeaders
@@ -19,12 +19,16 @@ from authgw.core.peers import TrustedProxies
 from authgw.core.sessions import Lifetimes
 from authgw.core.tokens import Issuer
 from authgw.identity.clients import load_clients
+from authgw.identity.hashing import Hashing
+from authgw.identity.watch import UsersFile, watch
 from authgw.replica import Membership
 from authgw.service import Sessions
+from authgw.signin import SignIn
 from authgw.storage.embedded import EmbeddedStore
 from authgw.storage.redis import RedisStore, connect
 from authgw.web.errors import silence_the_parser
 from authgw.web.gateway import Gateway
+from authgw.web.pages import Look, Pages
 from authgw.web.routes import application
 
 Store = EmbeddedStore | RedisStore
@@ -104,10 +108,13 @@ class _Replica:
         self._store = store
         self._draining = False
         ring = load_ring(loaded)
+        issuer = Issuer(auth.issuer, auth.audience or auth.issuer, ring)
+        self._users = UsersFile(loaded.path(auth.users))
+        self._hashing = Hashing()
         self._membership = Membership(store, ring) if isinstance(store, RedisStore) else None
         self.sessions = Sessions(
             store,
-            Issuer(auth.issuer, auth.audience or auth.issuer, ring),
+            issuer,
             Lifetimes(
                 access=auth.access_lifetime,
                 refresh=auth.refresh_lifetime,
@@ -117,7 +124,9 @@ class _Replica:
             idle=auth.auto_logout,
             max_sessions=auth.max_sessions,
             clock=time.time,
+            people=self._users,
         )
+        sites, login = settings.login.sites, settings.login
         self.gateway = Gateway(
             sessions=self.sessions,
             clients=load_clients(loaded.path(auth.clients)),
@@ -131,7 +140,20 @@ class _Replica:
             ready=self._why_not_ready,
             rules=loaded.rules,
             direct_check=auth.direct_check,
-            login_url=settings.login.url,
+            sites=sites,
+            cookies=sites.session_cookies,
+            people=self._users,
+            sign_in=SignIn(
+                self._users,
+                self._hashing,
+                store,
+                issuer,
+                policy=login.totp,
+                device_life=auth.refresh_lifetime,
+                clock=time.time,
+            ),
+            device_life=auth.refresh_lifetime,
+            pages=Pages(Look(login.product, login.color)),
             record_allowed=settings.logging.decisions == "all",
             check_keys=self._membership.check if self._membership else _always,
         )
@@ -140,7 +162,9 @@ class _Replica:
         """Return when it is time to close: on SIGTERM some seconds after saying so."""
         told: asyncio.Queue[signal.Signals] = asyncio.Queue()
         loop = asyncio.get_running_loop()
-        member = loop.create_task(self._membership.keep()) if self._membership else None
+        helpers = [loop.create_task(watch(self._users, alarm=_say_of_users))]
+        if self._membership:
+            helpers.append(loop.create_task(self._membership.keep()))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, told.put_nowait, number)
         number = await told.get()
@@ -148,8 +172,9 @@ class _Replica:
         if number == signal.SIGTERM and self._drain:
             logger.info("Draining: not ready, still answering")
             await asyncio.sleep(min(_SETTLE, self._drain))
-        if member is not None:
-            member.cancel()
+        for helper in helpers:
+            helper.cancel()
+        self._hashing.close()
 
     async def _why_not_ready(self) -> str:
         if self._draining:
@@ -159,6 +184,16 @@ class _Replica:
         except StoreUnavailable as error:
             return error.detail
         return self._membership.why_not if self._membership else ""
+
+
+def _say_of_users(problem: str) -> None:
+    """Raise or end the alarm about the users file, in log and metrics."""
+    metrics.USERS_FILE_BROKEN.set(1 if problem else 0)
+    if problem:
+        said = "; ".join(problem.splitlines())
+        logger.error(f"{said}. The users from before stay.")
+    else:
+        logger.info("The users file was read.")
 
 
 def _always() -> None:
@@ -213,7 +248,19 @@ async def _listen(loaded: Loaded, runner: web.AppRunner) -> None:
         logger.warning("No rules: every live session may open everything that asks this gateway.")
     if auth.open_login:
         logger.warning("auth.open_login: whoever reaches /login becomes any user_id.")
+    _expose_metrics(loaded.settings)
     logger.info(f"Listening on http://{server.host}:{server.port}")
+
+
+def _expose_metrics(settings: Settings) -> None:
+    where = settings.metrics
+    try:
+        metrics.expose(where.host, where.port)
+    except OSError as error:
+        # A second replica on this machine, or Prometheus itself: no reason not to answer.
+        logger.warning(
+            f"No metrics: {where.host}:{where.port}: {error.strerror}. Set metrics.port."
+        )
 
 
 def _refuse_slow_parser() -> None:

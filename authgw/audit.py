@@ -7,7 +7,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Event:
     """One thing that happened. `name` is login, login_failure, refresh_reuse, logout, revoke,
-    allow, deny or failure; `sid` names the session, no token is ever part of it.
+    loop, allow, deny or failure; `sid` names the session, no token is ever part of it.
     """
 
     name: str

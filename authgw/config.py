@@ -4,13 +4,12 @@ import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -27,13 +26,16 @@ from authgw.core.errors import TargetMalformed
 from authgw.core.explain import unreachable
 from authgw.core.location import canonical_host
 from authgw.core.peers import checked_entry
+from authgw.core.redirects import Redirects
 from authgw.core.rules import Rule, Rules
+from authgw.core.sites import Site, Sites, origin_of
 from authgw.rulebook import RuleEntry, compile_rules
+from authgw.source import Source, read_environment, read_file
 
-_ENVIRONMENT = re.compile(r"AUTHGW_([A-Z]+(?:__[A-Z0-9_]+?)+)")
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _HEADER_NAME = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _VISIBLE = re.compile(r"[!-~]+")
 _SCHEMES = ("embedded", "redis", "rediss")
 # Keys of the service that authgw descends from which mean nothing here.
@@ -74,12 +76,14 @@ def _store_url(url: SecretStr) -> SecretStr:
     return url
 
 
-def _login_url(url: str) -> str:
+def _page(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
         raise ValueError("is no page: write it whole, such as https://auth.example.com/login")
     if not _VISIBLE.fullmatch(url):
         raise ValueError("holds a space or a letter beyond ASCII: percent-encode it")
+    if not _is_canonical(f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname):
+        raise ValueError("names no host that a browser can reach")
     return url
 
 
@@ -87,6 +91,18 @@ def _domain(text: str) -> str:
     if not text.startswith(".") and _is_canonical(text) and "." in text:
         return text
     raise ValueError("is no domain: write it without a dot in front, such as example.com")
+
+
+def _host_pattern(text: str) -> str:
+    if not _is_canonical(text.removeprefix("*.")):
+        raise ValueError("is no host: write app.example.com or *.example.com")
+    return text
+
+
+def _colour(text: str) -> str:
+    if not _COLOUR.fullmatch(text):
+        raise ValueError('is no colour: write it in quotes, such as "#0a7a70"')
+    return text
 
 
 def _is_canonical(host: str) -> bool:
@@ -174,11 +190,48 @@ class Auth(Section):
     passwords: Passwords = Passwords()
 
 
-class Login(Section):
-    """Where browsers log in."""
+class LoginPage(Section):
+    """One log-in page: its public address, how far its cookie reaches, where it sends back to."""
 
-    url: Annotated[str, AfterValidator(_login_url)] | None = None
+    url: Annotated[str, AfterValidator(_page)] | None = None
     cookie_domain: Annotated[str, AfterValidator(_domain)] | None = None
+    redirect_hosts: tuple[Annotated[str, AfterValidator(_host_pattern)], ...] | None = None
+    default_redirect: Annotated[str, AfterValidator(_page)] | None = None
+
+    @property
+    def site(self) -> Site | None:
+        """The log-in page as the core knows it, None without an address."""
+        if self.url is None:
+            return None
+        host, domain = urlsplit(self.url).hostname or "", self.cookie_domain
+        near = (host, *((domain, f"*.{domain}") if domain else ()))
+        hosts = near if self.redirect_hosts is None else self.redirect_hosts
+        home = self.default_redirect or ""
+        site = Site(self.url, domain, Redirects(hosts, origin_of(self.url), home), home)
+        default = home or f"{site.origin}{site.base}/account"
+        return replace(site, redirects=replace(site.redirects, default=default))
+
+
+class Login(LoginPage):
+    """Where browsers log in, and what is asked of them."""
+
+    domains: tuple[LoginPage, ...] = ()
+    totp: Literal["off", "optional", "required"] = "optional"
+    product: Annotated[str, Field(min_length=1, max_length=64)] = "authgw"
+    color: Annotated[str, AfterValidator(_colour)] = "#0a7a70"
+
+    @property
+    def sites(self) -> Sites:
+        """Every log-in page."""
+        pages = (self.site, *(page.site for page in self.domains))
+        return Sites(tuple(site for site in pages if site is not None))
+
+
+class Metrics(Section):
+    """Where Prometheus asks; never on the port that proxies ask."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[StrictInt, Field(ge=1, le=65535)] = 9090
 
 
 class Headers(Section):
@@ -197,6 +250,7 @@ class Settings(Section):
     auth: Auth = Auth()
     login: Login = Login()
     headers: Headers = Headers()
+    metrics: Metrics = Metrics()
     rules: Annotated[tuple[RuleEntry, ...], Field(min_length=1)] | None = None
 
 
@@ -224,24 +278,6 @@ class Loaded:
         return self.folder / text
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Raw values with where each came from: a file and line, or an environment variable."""
-
-    data: dict[str, Any]
-    origins: dict[tuple[str, ...], str]
-    problems: list[str]
-
-    def origin(self, path: tuple[str, ...]) -> str:
-        for length in range(len(path), 0, -1):
-            if path[:length] in self.origins:
-                return self.origins[path[:length]]
-        return "configuration"
-
-    def complain(self, path: tuple[str, ...], text: str) -> None:
-        self.problems.append(f"{self.origin(path)}: {'.'.join(path)}: {text}")
-
-
 def _paths_of(rule: Rule) -> str:
     return f" {' or '.join(pattern.source for pattern in rule.paths)}" if rule.paths else ""
 
@@ -252,12 +288,12 @@ def load(file: Path | None, environ: Mapping[str, str]) -> Loaded:
     Raises:
         ConfigError: with every problem, each with its key, its line and what to do.
     """
-    source = _Source({}, {}, [])
+    source = Source({}, {}, [])
     path = file or Path("config.yml")
     if file is not None or path.exists():
-        _read_file(path, source)
-    _read_environment(environ, source)
-    warning = _drop_meaningless(source)
+        read_file(path, source)
+    read_environment(environ, source)
+    warnings = _drop_meaningless(source)
     _find_conflicts(source)
     if "rules" in source.data and not source.data["rules"]:
         source.complain(
@@ -267,82 +303,18 @@ def load(file: Path | None, environ: Mapping[str, str]) -> Loaded:
     settings = _validate(source)
     if source.problems or settings is None:
         raise ConfigError(source.problems)
-    return Loaded(settings, warning, Path(os.path.abspath(path)).parent, _rules(settings, source))
+    warnings += tuple(_doubtful_pages(settings.login.sites))
+    return Loaded(settings, warnings, Path(os.path.abspath(path)).parent, _rules(settings, source))
 
 
-def _rules(settings: Settings, source: _Source) -> Rules | None:
+def _rules(settings: Settings, source: Source) -> Rules | None:
     if settings.rules is None:
         return None
     origins = [source.origin(("rules", str(number))) for number in range(len(settings.rules))]
     return compile_rules(settings.rules, origins)
 
 
-def _read_file(path: Path, source: _Source) -> None:
-    try:
-        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
-        root = loader.get_single_node()
-        _locate(root, (), path.name, source)
-        data = loader.construct_document(root) if root is not None else {}
-    except OSError as error:
-        source.problems.append(f"{path}: {error.strerror}")
-    except UnicodeDecodeError:
-        source.problems.append(f"{path}: is not UTF-8 text")
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        source.problems.append(f"{path.name}:{line}: is not YAML: {error.problem}")
-    except (yaml.YAMLError, RecursionError, ValueError, TypeError):
-        source.problems.append(f"{path.name}: is not YAML that can be read")
-    else:
-        _take(data, path, source)
-
-
-def _take(data: Any, path: Path, source: _Source) -> None:
-    if not isinstance(data, dict):
-        source.problems.append(f"{path.name}:1: must be sections such as `server:`, not a value")
-        return
-    source.data.update({str(key): value for key, value in data.items()})
-
-
-def _locate(node: yaml.Node | None, path: tuple[str, ...], file: str, source: _Source) -> None:
-    if isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            source.origins[(*path, str(index))] = f"{file}:{item.start_mark.line + 1}"
-            _locate(item, (*path, str(index)), file, source)
-    if not isinstance(node, yaml.MappingNode):
-        return
-    for key, value in node.value:
-        below = (*path, str(key.value))
-        line = f"{file}:{key.start_mark.line + 1}"
-        if below in source.origins:
-            source.problems.append(f"{line}: {'.'.join(below)}: stands twice: remove one")
-        source.origins[below] = line
-        _locate(value, below, file, source)
-
-
-def _read_environment(environ: Mapping[str, str], source: _Source) -> None:
-    for variable, text in sorted(environ.items()):
-        match = _ENVIRONMENT.fullmatch(variable)
-        if match is None:
-            continue
-        path = tuple(match[1].lower().split("__"))
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            # The value may be a secret: it is not repeated.
-            source.problems.append(f"{variable}: its value is not YAML: quote it")
-            continue
-        source.origins[path] = variable
-        section: Any = source.data
-        for name in path[:-1]:
-            section = section.setdefault(name, {})
-            if not isinstance(section, dict):
-                source.problems.append(f"{variable}: {name} is no section")
-                break
-        else:
-            section[path[-1]] = value
-
-
-def _drop_meaningless(source: _Source) -> tuple[str, ...]:
+def _drop_meaningless(source: Source) -> tuple[str, ...]:
     found = []
     for (section, key), why in _MEANINGLESS.items():
         inside = source.data.get(section)
@@ -352,7 +324,7 @@ def _drop_meaningless(source: _Source) -> tuple[str, ...]:
     return (f"Ignored, it has no meaning here: {'; '.join(found)}",) if found else ()
 
 
-def _find_conflicts(source: _Source) -> None:
+def _find_conflicts(source: Source) -> None:
     cache, auth = (_section(source, name) for name in ("cache", "auth"))
     if "url" in cache and ("host" in cache or "port" in cache):
         source.complain(("cache", "url"), "cannot stand beside cache.host and port: keep one")
@@ -368,17 +340,45 @@ def _find_conflicts(source: _Source) -> None:
         if _lasts(auth, shorter) > _lasts(auth, longer):
             source.complain(("auth", shorter), f"is longer than auth.{longer}: shorten it")
     login = _section(source, "login")
-    url, domain = str(login.get("url", "")), str(login.get("cookie_domain", ""))
-    host = _host_of(url)
-    if url and domain and host != domain and not host.endswith(f".{domain}"):
+    if "domains" in login and set(login) & set(LoginPage.model_fields):
         source.complain(
-            ("login", "url"),
-            f"login.url host {host} is outside cookie_domain {domain}: "
-            "browsers will discard the cookie.",
+            ("login", "domains"), "stands beside login.url: write every page into login.domains"
         )
+    _check_page(login, ("login",), source)
+    pages = login.get("domains")
+    for number, page in enumerate(pages if isinstance(pages, list) else []):
+        if isinstance(page, dict):
+            _check_page(page, ("login", "domains", str(number)), source)
+            if "url" not in page:
+                source.complain(("login", "domains", str(number)), "needs the url of its page")
     names = {**Headers().model_dump(), **_section(source, "headers")}
     if len({str(name).lower() for name in names.values()}) < len(names):
         source.complain(("headers",), "two of the names are the same: each needs its own")
+
+
+def _check_page(page: dict[str, Any], path: tuple[str, ...], source: Source) -> None:
+    url, domain = str(page.get("url", "")), str(page.get("cookie_domain", ""))
+    host = _host_of(url)
+    if url and domain and host != domain and not host.endswith(f".{domain}"):
+        source.complain(
+            (*path, "url"),
+            f"{'.'.join(path)}.url host {host} is outside cookie_domain {domain}: "
+            "browsers will discard the cookie.",
+        )
+    for key in ("cookie_domain", "redirect_hosts", "default_redirect"):
+        if key in page and not url:
+            source.complain((*path, key), "needs the url of the log-in page beside it")
+
+
+def _doubtful_pages(sites: Sites) -> Iterator[str]:
+    for site in sites.all:
+        if site.secure and site.url.startswith("http:") and not site.host.endswith(".localhost"):
+            yield f"login.url {site.url} is not https: browsers will discard the session cookie."
+        if not site.is_ours:
+            yield (
+                f"login.url {site.url} does not end in /login, so that page is your own: the "
+                f"gateway's pages are below {site.origin}{site.base}."
+            )
 
 
 def _host_of(url: str) -> str:
@@ -388,7 +388,7 @@ def _host_of(url: str) -> str:
         return ""
 
 
-def _section(source: _Source, name: str) -> dict[str, Any]:
+def _section(source: Source, name: str) -> dict[str, Any]:
     inside = source.data.get(name)
     return inside if isinstance(inside, dict) else {}
 
@@ -403,7 +403,7 @@ def _lasts(auth: dict[str, Any], key: str) -> float:
         return float("nan")
 
 
-def _validate(source: _Source) -> Settings | None:
+def _validate(source: Source) -> Settings | None:
     try:
         return Settings.model_validate(source.data)
     except ValidationError as error:

@@ -18,6 +18,7 @@ _LEVELS = {
     "login": "INFO",
     "login_failure": "WARNING",
     "logout": "INFO",
+    "loop": "WARNING",
     "revoke": "INFO",
     "refresh_reuse": "WARNING",
 }

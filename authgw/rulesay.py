@@ -87,8 +87,9 @@ def explained(
         found = explain(loaded.rules, access, principal)
     names = loaded.settings.headers
     identity = IdentityHeaders(names.user, names.groups, names.email, names.name)
+    page = loaded.settings.login.sites.covering(access.location.host)
     reply = nginx.render(
-        found.decision, access, identity=identity, login_url=loaded.settings.login.url
+        found.decision, access, identity=identity, login_url=page.url if page else None
     )
     return Said(found, reply.headers)
 

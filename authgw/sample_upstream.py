@@ -12,10 +12,14 @@ _PAGE = """<!doctype html>
 body {{ font: 1rem/1.5 system-ui, sans-serif }}
 body {{ max-width: 34rem; margin: 4rem auto; padding: 0 1rem }}
 dt {{ font-weight: 600 }} dd {{ margin: 0 0 .5rem; overflow-wrap: anywhere }}
+button {{ font: inherit; padding: .4rem 1rem }}
 </style>
+<main>
 <h1>Protected page</h1>
 <p>This app checks nothing itself. The gateway told it who you are:</p>
 <dl>{rows}</dl>
+<form method="post" action="/logout"><button>Log out</button></form>
+</main>
 </html>
 """
 
@@ -33,10 +37,13 @@ async def _show(request: web.Request) -> web.Response:
         for name in ("user", "groups", "email", "name")
     }
     shown = {**told, "method": request.method, "path": request.path_qs}
+    # What is for one person must not come back from a cache after the log-out.
+    headers = {"Cache-Control": "no-store"}
     if "text/html" in request.headers.get("Accept", ""):
         rows = "".join(
             f"<dt>{name}</dt><dd>{escape(value) or '(none)'}</dd>" for name, value in shown.items()
         )
-        return web.Response(text=_PAGE.format(rows=rows), content_type="text/html")
+        text = _PAGE.format(rows=rows)
+        return web.Response(text=text, content_type="text/html", headers=headers)
     received = len(await request.read())
-    return web.json_response({**shown, "bytes": received})
+    return web.json_response({**shown, "bytes": received}, headers=headers)

@@ -11,7 +11,7 @@ INWARDS = {
     "dialects": {"core", "dialects"},
     "storage": {"core", "storage"},
     "identity": {"core", "identity"},
-    "web": {"core", "dialects", "identity", "service", "audit", "web"},
+    "web": {"core", "dialects", "identity", "service", "signin", "audit", "web"},
 }
 FORBIDDEN_IN_CORE = {"asyncio", "time", "os", "socket", "aiohttp", "redis", "loguru", "pathlib"}
 

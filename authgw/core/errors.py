@@ -91,7 +91,9 @@ REASONS: dict[str, Reason] = {
     ),
     "no_rule": Reason(403, "no rule matches the request", "add a rule for it"),
     "not_permitted": Reason(
-        403, "the rule that matches does not name this subject or its groups", "ask for the right"
+        403,
+        "the rule for this page names neither this subject nor one of its groups",
+        "ask for the right",
     ),
     "path_ambiguous": Reason(
         403, "servers could disagree about where the path leads", "send the path plainly"

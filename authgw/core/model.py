@@ -64,7 +64,8 @@ class Decision:
     """A verdict; `reason` is a code of `core.errors.REASONS`, empty for ALLOW.
 
     `detail` is for the operator only: which rule asked for what. `takes_basic` says that the
-    rule takes app passwords, for which programs wait to be asked.
+    rule takes app passwords, for which programs wait to be asked; `needs` names whom the rule
+    lets pass.
     """
 
     verdict: Verdict
@@ -72,6 +73,7 @@ class Decision:
     principal: Principal | None = None
     detail: str = ""
     takes_basic: bool = False
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

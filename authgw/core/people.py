@@ -11,6 +11,8 @@ from authgw.core.sessions import Session
 
 # The `source` of sessions that a person opened, and the `amr` values of RFC 8176 section 2.
 USERS = "users"
+# How a program's password begins, so that it is told from a token.
+APP_PASSWORD_PREFIX = "agw_"  # noqa: S105  what many begin with
 PASSWORD = "pwd"  # noqa: S105  the name of a method
 TOTP = "otp"
 

@@ -65,11 +65,16 @@ class Allow:
             return True
         return not self.groups.isdisjoint(principal.groups)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The groups and users, as rules write them."""
+        groups = [f"group:{name}" for name in sorted(self.groups)]
+        return (*groups, *(f"user:{name}" for name in sorted(self.users)))
+
     def __str__(self) -> str:
-        named = [f"group:{name}" for name in sorted(self.groups)]
-        named += [f"user:{name}" for name in sorted(self.users)]
         anyone = ["anyone"] if self.anyone else []
-        return ", ".join([*anyone, *(["authenticated"] if self.authenticated else []), *named])
+        some = ["authenticated"] if self.authenticated else []
+        return ", ".join([*anyone, *some, *self.names])
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +258,7 @@ def decide(match: Match, access: AccessRequest, principal: Principal | None, why
     if not rule.allow.permits(principal):
         has = ", ".join(principal.groups) or "no groups"
         said = f"{principal.sub} matched {rule.name}, needs {rule.allow}, has {has}."
-        return Decision(Verdict.DENY, "not_permitted", principal, said)
+        return Decision(Verdict.DENY, "not_permitted", principal, said, needs=rule.allow.names)
     if rule.totp and not principal.totp:
         return Decision(Verdict.LOGIN, "totp_required", principal)
     return Decision(Verdict.ALLOW, principal=principal)

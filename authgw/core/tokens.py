@@ -34,11 +34,22 @@ class TokenType(Enum):
     ACCESS = "access"
     REFRESH = "refresh"
     SESSION = "session"
+    PENDING = "pending"
+    DEVICE = "device"
 
     @property
     def header(self) -> str:
         """The `typ` of the JOSE header (RFC 9068 section 2.1 for access tokens)."""
-        return {"access": "at+jwt", "refresh": "rt+jwt", "session": "st+jwt"}[self.value]
+        return _HEADERS[self.value]
+
+
+_HEADERS = {
+    "access": "at+jwt",
+    "refresh": "rt+jwt",
+    "session": "st+jwt",
+    "pending": "pt+jwt",
+    "device": "dt+jwt",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,15 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
+class Ticket:
+    """What a token outside a session says; `lifetime` in seconds, `mark` names a password."""
+
+    id: str
+    lifetime: float
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Issuer:
     """Who signs tokens, and for whom (`iss`, `aud`)."""
 
@@ -64,9 +84,23 @@ class Issuer:
 
     def mint(self, session: Session, kind: TokenType, *, now: float) -> str:
         """Sign a token of the session's current generation; `now` chooses the key."""
-        key = self.keys.signing_key(now)
-        headers = {"kid": key.kid, "typ": kind.header}
-        return jwt.encode(self._claims(session, kind), key.signing, key.algorithm, headers)
+        return self._sign(self._claims(session, kind), kind, now)
+
+    def mint_ticket(self, sub: str, kind: TokenType, ticket: Ticket, *, now: float) -> str:
+        """Sign a token that belongs to no session: a log-in half done, or a known device."""
+        claims = {
+            "iss": self.name,
+            "sub": sub,
+            "aud": self.audience,
+            "iat": int(now),
+            "exp": int(now + ticket.lifetime),
+            "jti": ticket.id,
+            "sid": ticket.id,
+            "gen": 0,
+            "type": kind.value,
+            "mark": ticket.mark,
+        }
+        return self._sign(claims, kind, now)
 
     def verify(
         self, text: str, kind: TokenType, *, now: float, allow_expired: bool = False
@@ -85,6 +119,11 @@ class Issuer:
         self._check_parties(claims)
         _check_times(claims, now, allow_expired)
         return token
+
+    def _sign(self, claims: dict[str, Any], kind: TokenType, now: float) -> str:
+        key = self.keys.signing_key(now)
+        headers = {"kid": key.kid, "typ": kind.header}
+        return jwt.encode(claims, key.signing, key.algorithm, headers)
 
     def _claims(self, session: Session, kind: TokenType) -> dict[str, Any]:
         current = session.current

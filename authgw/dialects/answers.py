@@ -12,6 +12,12 @@ from authgw.core.model import (
     Verdict,
 )
 
+_ERRORS = {
+    "authorization_malformed": "invalid_request",
+    "credentials_ambiguous": "invalid_request",
+    # RFC 9470 section 3
+    "totp_required": "insufficient_user_authentication",
+}
 Headers = tuple[tuple[str, str], ...]
 NO_STORE = ("Cache-Control", "no-store")
 
@@ -33,7 +39,10 @@ def refusal_headers(decision: Decision) -> Headers:
     """The code of a refusal, and how to authenticate where that would help."""
     headers = (("X-Authgw-Reason", decision.reason), NO_STORE)
     if decision.verdict is Verdict.LOGIN:
-        return (("WWW-Authenticate", challenge(decision.reason)), *headers)
+        asked = challenge(decision.reason)
+        # In one header, and Basic first: NGINX hands on one, and programs look at the first.
+        asked = f'Basic realm="authgw", {asked}' if decision.takes_basic else asked
+        return (("WWW-Authenticate", asked), *headers)
     return (*headers, ("Retry-After", "1")) if is_outage(decision) else headers
 
 
@@ -46,14 +55,17 @@ def login_location(access: AccessRequest | None, login_url: str | None) -> str |
     """Where a browser that navigates is sent to log in, with the way back as `rd`."""
     if access is None or login_url is None or not access.wants_html:
         return None
-    way_back = quote(access.location.url.encode("utf-8", "surrogateescape"), safe="")
-    return f"{login_url}{'&' if '?' in login_url else '?'}rd={way_back}"
+    return f"{login_url}{'&' if '?' in login_url else '?'}rd={way_back(access)}"
+
+
+def way_back(access: AccessRequest) -> str:
+    """The address that was asked for, as the value of `rd`."""
+    return quote(access.location.url.encode("utf-8", "surrogateescape"), safe="")
 
 
 def challenge(reason: str) -> str:
     """The WWW-Authenticate of a 401 for this reason (RFC 6750 section 3)."""
-    # RFC 6750 section 3.1: no error code when no credentials were sent.
-    if reason == "token_missing":
+    # RFC 6750 section 3.1: no error code when no token was sent.
+    if reason in ("token_missing", "login_failed"):
         return 'Bearer realm="authgw"'
-    error = "invalid_request" if reason == "authorization_malformed" else "invalid_token"
-    return f'Bearer realm="authgw", error="{error}"'
+    return f'Bearer realm="authgw", error="{_ERRORS.get(reason, "invalid_token")}"'

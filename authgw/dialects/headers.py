@@ -1,5 +1,7 @@
 """Reading a subrequest's raw headers, for every dialect."""
 
+import base64
+import binascii
 import re
 from collections.abc import Sequence
 
@@ -27,6 +29,9 @@ _ABOUT_A_REQUEST = (
     "X-Forwarded-Proto",
 )
 _SEPARATORS = re.compile(r"[^a-z0-9]")
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+# Every name that a session cookie can have, whichever of them this gateway gives.
+_OURS = frozenset({b"__Host-authgw", b"__Secure-authgw", b"authgw"})
 
 
 def values(headers: RawHeaders, name: str) -> list[bytes]:
@@ -72,6 +77,77 @@ def bearer(headers: RawHeaders) -> str | None:
     if len(found) > 1 or match is None:
         raise AuthorizationMalformed
     return match[1].decode("ascii")
+
+
+def basic(headers: RawHeaders) -> tuple[str, str] | None:
+    """Name and password of one Basic Authorization header (RFC 7617), None without one.
+
+    Raises:
+        AuthorizationMalformed: two headers, or no name and password in it.
+    """
+    found = values(headers, "Authorization")
+    if not any(value[:6].lower() == b"basic " for value in found):
+        return None
+    if len(found) > 1:
+        raise AuthorizationMalformed
+    try:
+        decoded = base64.b64decode(found[0][6:].strip(), validate=True).decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError):
+        raise AuthorizationMalformed from None
+    name, colon, password = decoded.partition(":")
+    if not colon:
+        raise AuthorizationMalformed
+    return name, password
+
+
+def cookies(headers: RawHeaders, names: frozenset[str]) -> tuple[str, ...]:
+    """The values of every cookie with one of these names, in whatever header it came.
+
+    Proxies join two Cookie headers with a comma, which is no separator within one (RFC 6265
+    section 4.2.1). A name with the prefix `__Host-` is not looked for behind a comma: a sibling
+    domain can set a value that holds one, but no cookie of that name.
+    """
+    found = []
+    for line in values(headers, "Cookie"):
+        for pair in line.decode("latin-1").split(";"):
+            first, *joined = pair.split(",")
+            found += [_cookie(first, names)]
+            found += [_cookie(one, names - _of_one_host(names)) for one in joined]
+    return tuple(value for value in found if value is not None)
+
+
+def _cookie(pair: str, names: frozenset[str]) -> str | None:
+    # Only what RFC 6265 calls white space: a name that begins with U+00A0 is another name, which
+    # any sibling domain can set.
+    name, equals, value = pair.partition("=")
+    return value.strip(" \t") if equals and name.strip(" \t") in names else None
+
+
+def _of_one_host(names: frozenset[str]) -> set[str]:
+    return {name for name in names if name.startswith("__Host-")}
+
+
+def other_cookies(headers: RawHeaders) -> str | None:
+    """All cookies but our session's as one header for the app; None if no Cookie header came.
+
+    Looks behind a comma too, as `cookies` does. A cookie that holds a control character or is not
+    UTF-8 is left out: RFC 6265 section 4.1.1 knows none, and no answer of ours could repeat it.
+    """
+    lines = values(headers, "Cookie")
+    if not lines:
+        return None
+    pairs = (_without_ours(pair) for line in lines for pair in line.split(b";"))
+    return "; ".join(pair for pair in pairs if pair)
+
+
+def _without_ours(pair: bytes) -> str:
+    joined = pair.split(b",")
+    kept = b",".join(one for one in joined if one.partition(b"=")[0].strip(b" \t") not in _OURS)
+    plain = kept.strip(b" \t")
+    try:
+        return "" if _CONTROL.search(plain) else plain.decode("utf-8")
+    except UnicodeDecodeError:
+        return ""
 
 
 def refuse_untrusted(headers: RawHeaders, peer: str, trusted: TrustedProxies) -> None:

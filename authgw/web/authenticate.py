@@ -1,27 +1,39 @@
 """The question this gateway exists for: who is this, and may they?"""
 
 import asyncio
+import hashlib
 import json
 from typing import Protocol
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from authgw.core.errors import (
     REASONS,
+    AppPasswordRefused,
     AuthgwError,
     DirectCheckOff,
     StoreUnavailable,
-    TokenMissing,
 )
 from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Principal, Reply, Verdict
 from authgw.core.peers import TrustedProxies
-from authgw.core.rules import Credential, Rule, Rules, decide, needs_nobody
+from authgw.core.people import APP_PASSWORD_PREFIX, program_of
+from authgw.core.rules import Allow, Credential, Rule, decide, needs_nobody
 from authgw.dialects import envoy, forwarded, nginx
-from authgw.dialects.headers import RawHeaders, bearer, refuse_identity
-from authgw.service import Sessions
-from authgw.web.gateway import GATEWAY, peer_of, record, request_id
+from authgw.dialects.headers import (
+    RawHeaders,
+    basic,
+    bearer,
+    cookies,
+    other_cookies,
+    refuse_identity,
+)
+from authgw.web.gateway import GATEWAY, Gateway, peer_of, record, request_id
+from authgw.web.refusals import refusal_page
 
 _PUBLIC_PATIENCE = 0.05  # seconds that a public page waits to learn who is asking
+# What stands for the rules where there are none: any live session.
+_ANY = Rule("no rules", Allow(authenticated=True))
 
 
 class Dialect(Protocol):
@@ -77,59 +89,115 @@ async def _subrequest(request: web.Request, dialect: Dialect) -> web.Response:
             trusted=gateway.trusted,
             identity=gateway.identity,
         )
-        decision = await _decide(access, request.raw_headers, gateway.rules, gateway.sessions)
+        decision = await _decide(access, request.raw_headers, gateway)
     except AuthgwError as error:
         decision = Decision(Verdict.DENY, error.code)
         problem = error.detail
-    reply = dialect.render(decision, access, identity=gateway.identity, login_url=gateway.login_url)
+    page = gateway.sites.covering(access.location.host) if access else None
+    url = page.url if page else None
+    reply = dialect.render(decision, access, identity=gateway.identity, login_url=url)
     _record(request, decision, reply.status, access, problem)
-    headers = dict(reply.headers)
+    if reply.body and access and access.wants_html and reply.status in (403, 503):
+        return refusal_page(request, decision, access, reply)
+    headers = CIMultiDict(reply.headers)
     if reply.status != 200:
         headers["X-Request-ID"] = request_id(request)
+    elif dialect is not nginx:
+        # Traefik and Envoy can take no cookie out of a header, but put our answer's in its place.
+        kept = other_cookies(request.raw_headers)
+        headers.update({} if kept is None else {"Cookie": kept})
     # What a client will read ends with the id that it can report.
     body = f"{reply.body}, request {request_id(request)}\n" if reply.body else None
     return web.Response(status=reply.status, headers=headers, text=body)
 
 
-async def _decide(
-    access: AccessRequest, headers: RawHeaders, rules: Rules | None, sessions: Sessions
-) -> Decision:
+async def denied(request: web.Request) -> web.Response:
+    """The page for a browser that NGINX or HAProxy was told to refuse, asked for by the proxy.
+
+    The question is decided again, for the proxy keeps no more of the first answer than its code.
+
+    Raises:
+        UntrustedProxy and the other errors of the dialect: nobody may ask for it directly.
+    """
+    gateway = request.app[GATEWAY]
+    access = nginx.describe(
+        request.method,
+        request.raw_path,
+        request.raw_headers,
+        peer=peer_of(request),
+        trusted=gateway.trusted,
+        identity=gateway.identity,
+    )
+    decision = await _decide(access, request.raw_headers, gateway)
+    if decision.verdict is not Verdict.DENY:
+        decision = Decision(Verdict.DENY, "not_permitted", decision.principal)
+    reply = forwarded.render(decision, access, identity=gateway.identity)
+    return refusal_page(request, decision, access, reply)
+
+
+async def _decide(access: AccessRequest, headers: RawHeaders, gateway: Gateway) -> Decision:
     """Match first, identify second: a public page must not depend on credentials or store.
 
     Raises:
         StoreUnavailable: the rule asks who this is, and nobody can say now.
     """
-    if rules is None:
-        principal, why = await _identify(headers, sessions)
+    if gateway.rules is None:
+        principal, why = await _identify(access, headers, gateway, _ANY)
         return Decision(Verdict.ALLOW if principal else Verdict.LOGIN, why, principal)
-    match = rules.match(access)
+    match = gateway.rules.match(access)
     if match.rule is None:
         return decide(match, access, None, "")
     if needs_nobody(match.rule, access):
-        return decide(match, access, await _perhaps(headers, sessions, match.rule), "")
-    principal, why = await _identify(headers, sessions, match.rule)
+        return decide(match, access, await _perhaps(access, headers, gateway, match.rule), "")
+    principal, why = await _identify(access, headers, gateway, match.rule)
     return decide(match, access, principal, why)
 
 
 async def _identify(
-    headers: RawHeaders, sessions: Sessions, rule: Rule | None = None
+    access: AccessRequest, headers: RawHeaders, gateway: Gateway, rule: Rule
 ) -> tuple[Principal | None, str]:
     """The verified subject, or the code of why there is none that this rule heeds."""
-    if rule is not None and not rule.heeds(Credential.BEARER):
-        return None, TokenMissing.code
     try:
-        principal, _ = await sessions.identify(bearer(headers))
+        if rule.heeds(Credential.APP_PASSWORD):
+            program = _program(access, headers, gateway)
+            if program is not None:
+                return program, ""
+        token = bearer(headers) if rule.heeds(Credential.BEARER) else None
+        seen = cookies(headers, gateway.cookies) if rule.heeds(Credential.COOKIE) else ()
+        return (await gateway.sessions.identify(token, seen)).principal, ""
     except StoreUnavailable:
         raise
     except AuthgwError as error:
         return None, error.code
-    return principal, ""
 
 
-async def _perhaps(headers: RawHeaders, sessions: Sessions, rule: Rule) -> Principal | None:
+def _program(access: AccessRequest, headers: RawHeaders, gateway: Gateway) -> Principal | None:
+    """The person whose app password came as Basic or Bearer; None if none came.
+
+    Raises:
+        AuthorizationMalformed: several came, or something else than name and password.
+        AppPasswordRefused: it is nobody's, has expired, or is not for this path.
+    """
+    pair = basic(headers)
+    user, secret = pair if pair else (None, bearer(headers) or "")
+    if pair is None and not secret.startswith(APP_PASSWORD_PREFIX):
+        return None
+    digest = hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+    known = gateway.people.app_password(digest)
+    if known is None or user not in (None, known.sub) or not known.opens(access, gateway.clock()):
+        raise AppPasswordRefused
+    program = program_of(gateway.people.find(known.sub))
+    if program is None:
+        raise AppPasswordRefused
+    return program
+
+
+async def _perhaps(
+    access: AccessRequest, headers: RawHeaders, gateway: Gateway, rule: Rule
+) -> Principal | None:
     try:
         async with asyncio.timeout(_PUBLIC_PATIENCE):
-            return (await _identify(headers, sessions, rule))[0]
+            return (await _identify(access, headers, gateway, rule))[0]
     except (TimeoutError, StoreUnavailable):
         return None
 
@@ -140,11 +208,13 @@ async def _direct(request: web.Request) -> web.Response:
         # A proxy_set_header that somebody forgot must open nothing.
         raise DirectCheckOff
     refuse_identity(request.raw_headers, gateway.identity)
-    principal, token = await gateway.sessions.identify(bearer(request.raw_headers))
-    allowed = Decision(Verdict.ALLOW, principal=principal)
+    found = await gateway.sessions.identify(
+        bearer(request.raw_headers), cookies(request.raw_headers, gateway.cookies)
+    )
+    allowed = Decision(Verdict.ALLOW, principal=found.principal)
     reply = nginx.render(allowed, None, identity=gateway.identity)
     return web.Response(
-        text=json.dumps(token.claims),
+        text=json.dumps(found.token.claims),
         content_type="application/json",
         headers=dict(reply.headers),
     )

@@ -1,12 +1,14 @@
 """Who the trusted backend behind a request is (HTTP Basic, RFC 7617)."""
 
-import base64
-import binascii
-
 from aiohttp import web
 
-from authgw.core.errors import ClientForbidden, ClientUnknown, TooManyFailures
-from authgw.dialects.headers import values
+from authgw.core.errors import (
+    AuthorizationMalformed,
+    ClientForbidden,
+    ClientUnknown,
+    TooManyFailures,
+)
+from authgw.dialects.headers import basic
 from authgw.identity.clients import TrustedBackend
 from authgw.web.gateway import GATEWAY, client_address
 
@@ -28,7 +30,7 @@ async def trusted_backend(request: web.Request) -> TrustedBackend:
     """
     gateway = request.app[GATEWAY]
     address = client_address(request)
-    client_id, secret = _basic(request)
+    client_id, secret = _credentials(request)
     backend = gateway.clients.verify(client_id, secret)
     if backend is None:
         name = f"client:{client_id}:{address}"
@@ -39,15 +41,11 @@ async def trusted_backend(request: web.Request) -> TrustedBackend:
     return backend
 
 
-def _basic(request: web.Request) -> tuple[str, str]:
-    found = values(request.raw_headers, "Authorization")
-    if len(found) != 1 or found[0][:6].lower() != b"basic ":
-        raise ClientUnknown
+def _credentials(request: web.Request) -> tuple[str, str]:
     try:
-        decoded = base64.b64decode(found[0][6:].strip(), validate=True).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError):
-        raise ClientUnknown from None
-    client_id, colon, secret = decoded.partition(":")
-    if not colon:
+        found = basic(request.raw_headers)
+    except AuthorizationMalformed:
+        found = None
+    if found is None:
         raise ClientUnknown
-    return client_id, secret
+    return found

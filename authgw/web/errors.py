@@ -9,7 +9,9 @@ from aiohttp.web_protocol import RequestHandler
 
 from authgw.core.errors import REASONS, AuthgwError, TooManyFailures
 from authgw.dialects.answers import challenge
-from authgw.web.gateway import record, request_id
+from authgw.dialects.headers import wants_html
+from authgw.web.gateway import GATEWAY, record, request_id
+from authgw.web.refusals import problem_page
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _EVENTS = {
@@ -17,6 +19,9 @@ _EVENTS = {
     "client_unknown": "login_failure",
     "client_forbidden": "login_failure",
     "too_many_failures": "login_failure",
+    "too_busy": "login_failure",
+    "login_failed": "login_failure",
+    "totp_required": "login_failure",
 }
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -59,7 +64,18 @@ def refusal(request: web.Request, error: AuthgwError) -> web.Response:
         headers["Retry-After"] = "1"
     if isinstance(error, TooManyFailures):
         headers["Retry-After"] = str(math.ceil(error.retry_after))
+    if for_a_person(request):
+        # What the store said is for the log.
+        answer = problem_page(request, error.code, error.detail if error.status < 500 else "")
+        answer.headers.update(headers)
+        return answer
     return problem(request, error.code, error.detail, headers)
+
+
+def for_a_person(request: web.Request) -> bool:
+    """Whether a browser would show the answer as a page of ours."""
+    ours = request.path == "/logout" or request.path.startswith("/login")
+    return ours and bool(request.app[GATEWAY].sites.all) and wants_html(request.raw_headers)
 
 
 def problem(

@@ -12,11 +12,17 @@ from authgw.core.counters import Counters
 from authgw.core.keys import KeyRing
 from authgw.core.model import IdentityHeaders
 from authgw.core.peers import UNIX, TrustedProxies
+from authgw.core.people import People
 from authgw.core.rules import Rules
+from authgw.core.sessions import Client
+from authgw.core.sites import Sites
 from authgw.dialects import headers
 from authgw.identity.clients import Clients
 from authgw.service import Sessions
+from authgw.signin import SignIn
+from authgw.web.pages import Pages
 
+_MAX_AGENT = 256
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -25,8 +31,9 @@ class Gateway:
     """The parts that handlers use; `ready` says why not, or nothing when all is well.
 
     `rules` None means that any live session may pass; `direct_check` lets programs ask without
-    naming an original request although there are rules; `login_url` is where browsers log in.
-    `check_keys` raises KeysNotShared while this replica may not sign.
+    naming an original request although there are rules; `sites` is where browsers log in.
+    `check_keys` raises KeysNotShared while this replica may not sign. `cookies` are the names
+    under which a session may come; a device is known for `device_life` seconds after a log-in.
     """
 
     sessions: Sessions
@@ -43,7 +50,12 @@ class Gateway:
     record_allowed: bool
     rules: Rules | None
     direct_check: bool
-    login_url: str | None
+    sites: Sites
+    cookies: frozenset[str]
+    people: People
+    sign_in: SignIn
+    device_life: float
+    pages: Pages
 
 
 GATEWAY = web.AppKey("gateway", Gateway)
@@ -59,6 +71,12 @@ def client_address(request: web.Request) -> str:
     """Whose request this is, as far as trusted proxies say."""
     trusted = request.app[GATEWAY].trusted
     return headers.client_address(request.raw_headers, peer_of(request), trusted)
+
+
+def device_of(request: web.Request) -> Client:
+    """The device behind a request, as a session remembers it."""
+    agent = request.headers.get("User-Agent", "")[:_MAX_AGENT]
+    return Client(agent.encode("utf-8", "replace").decode(), client_address(request))
 
 
 def request_id(request: web.Request) -> str:

@@ -22,6 +22,15 @@ async def readyz(request: web.Request) -> web.Response:
     return web.Response(status=503 if why_not else 200, text=why_not or "ready", headers=NO_STORE)
 
 
+async def stylesheet(request: web.Request) -> web.Response:
+    """The style of the pages; it holds nothing about anybody."""
+    return web.Response(
+        text=request.app[GATEWAY].pages.stylesheet,
+        content_type="text/css",
+        headers={"Cache-Control": "max-age=300", "X-Content-Type-Options": "nosniff"},
+    )
+
+
 async def jwks(request: web.Request) -> web.Response:
     """The public keys that verify our tokens (RFC 7517 section 5)."""
     gateway = request.app[GATEWAY]

@@ -3,8 +3,8 @@
 from aiohttp import web
 
 from authgw.dialects import envoy
-from authgw.web import ops, tokens
-from authgw.web.authenticate import authenticate, by_envoy, by_forwarding
+from authgw.web import account, login, ops, tokens
+from authgw.web.authenticate import authenticate, by_envoy, by_forwarding, denied
 from authgw.web.bodies import MAX_BODY_BYTES
 from authgw.web.errors import problems
 from authgw.web.gateway import GATEWAY, Gateway
@@ -20,8 +20,16 @@ def application(gateway: Gateway) -> web.Application:
             web.get("/healthz", ops.healthz),
             web.get("/readyz", ops.readyz),
             web.get("/.well-known/jwks.json", ops.jwks),
+            web.get("/login", login.show),
             web.post("/login", tokens.login),
+            web.get("/login/totp", login.show_code),
+            web.post("/login/totp", login.submit_code),
+            web.get("/login/account", account.show),
+            web.post("/login/end", account.end),
+            web.get("/login/denied", denied),
+            web.get("/login/style.css", ops.stylesheet),
             web.post("/refresh", tokens.refresh),
+            web.get("/logout", account.ask_to_log_out),
             web.post("/logout", tokens.logout),
             web.post("/revoke", tokens.revoke),
             web.get("/sessions", tokens.sessions),

@@ -4,28 +4,39 @@ from typing import Any
 
 from aiohttp import web
 
-from authgw.core.errors import BodyMalformed, ClientForbidden, CredentialsConflict, TokenMissing
-from authgw.core.sessions import Client, Session
-from authgw.dialects.headers import bearer, values
+from authgw.core.errors import (
+    BodyMalformed,
+    ClientForbidden,
+    ClientUnknown,
+    CredentialsConflict,
+    TokenMissing,
+)
+from authgw.core.sessions import Session
+from authgw.dialects.headers import bearer, values, wants_html
 from authgw.identity.clients import TrustedBackend
 from authgw.service import Login, Pair
-from authgw.web import bodies
+from authgw.web import account, bodies
 from authgw.web.backends import trusted_backend
+from authgw.web.cookies import session_tokens, take_session
 from authgw.web.errors import NO_STORE
-from authgw.web.gateway import GATEWAY, client_address, record
+from authgw.web.forms import FORM, check_origin
+from authgw.web.gateway import GATEWAY, client_address, device_of, record
+from authgw.web.login import submit as by_browser
+from authgw.web.refusals import site_of
 
-_MAX_AGENT = 256
+_BY_CLIENT = ("subject", "groups", "email", "name")
 
 
 async def login(request: web.Request) -> web.Response:
-    """Open a session for a subject that a trusted backend has verified."""
+    """Open a session for a person, or for a subject that a trusted backend has verified."""
+    if request.content_type == FORM:
+        return await by_browser(request)
     gateway = request.app[GATEWAY]
     gateway.check_keys()
-    if gateway.open_login and not values(request.raw_headers, "Authorization"):
-        body = await bodies.read_body(request, "user_id")
-        wanted = Login(source="open", **_subject(body), client=_device(request))
-    else:
+    if values(request.raw_headers, "Authorization"):
         wanted = await _login_by_backend(request)
+    else:
+        wanted = await _login_alone(request)
     pair = await gateway.sessions.log_in(wanted)
     record(request, "login", sub=wanted.sub, sid=pair.sid, detail=wanted.source)
     return _pair(pair)
@@ -39,9 +50,11 @@ async def refresh(request: web.Request) -> web.Response:
 
 
 async def logout(request: web.Request) -> web.Response:
-    """End the session of a token, or all sessions of its subject."""
+    """End the session of a token or a cookie, or all sessions of its subject."""
     sessions = request.app[GATEWAY].sessions
     access = bearer(request.raw_headers)
+    if access is None and (request.content_type == FORM or wants_html(request.raw_headers)):
+        return await account.log_out(request)
     body = await bodies.read_body(request, "refresh", "all")
     everywhere = bodies.flag(body, "all")
     if access is not None and "refresh" in body:
@@ -50,6 +63,8 @@ async def logout(request: web.Request) -> web.Response:
         token = await sessions.log_out_by_access(access, everywhere=everywhere)
     elif "refresh" in body:
         token = await sessions.log_out_by_refresh(_refresh_token(body), everywhere=everywhere)
+    elif session_tokens(request):
+        return await _log_out_by_cookie(request, everywhere)
     else:
         raise TokenMissing
     detail = "all sessions" if everywhere else ""
@@ -81,18 +96,66 @@ async def sessions(request: web.Request) -> web.Response:
     return web.json_response({"sessions": [_listed(one) for one in found]}, headers=NO_STORE)
 
 
+async def _log_out_by_cookie(request: web.Request, everywhere: bool) -> web.Response:
+    site = site_of(request)
+    check_origin(request, site)
+    ended = await request.app[GATEWAY].sessions.log_out_by_cookie(
+        session_tokens(request), everywhere=everywhere
+    )
+    for token in ended:
+        detail = "all sessions" if everywhere else ""
+        record(request, "logout", sub=token.sub, sid=token.sid, detail=detail)
+    response = web.Response(headers=NO_STORE)
+    take_session(response, site)
+    return response
+
+
+async def _login_alone(request: web.Request) -> Login:
+    """A log-in without a client's secret: by password, or through the open door."""
+    body = await bodies.read_body(request, "user_id", "username", "password", "totp", *_BY_CLIENT)
+    if "username" in body:
+        return await _login_by_password(request, body)
+    if not request.app[GATEWAY].open_login:
+        raise ClientUnknown
+    if set(body) - {"user_id"}:
+        raise BodyMalformed("unknown key; without a client's secret this takes user_id")
+    subject = _subject(body)
+    _refuse_person(request, subject["sub"])
+    return Login(source="open", **subject, client=device_of(request))
+
+
+async def _login_by_password(request: web.Request, body: dict[str, Any]) -> Login:
+    if set(body) - {"username", "password", "totp"} or "password" not in body:
+        raise BodyMalformed("a log-in by password takes username, password and perhaps totp")
+    fields = [body["username"], body["password"], body.get("totp", "")]
+    if not all(isinstance(field, str) for field in fields):
+        raise BodyMalformed("username, password and totp must be strings")
+    user, password, code = fields
+    verified = await request.app[GATEWAY].sign_in.in_one_step(
+        user, password, code, address=client_address(request)
+    )
+    return verified.login(device_of(request))
+
+
+def _refuse_person(request: web.Request, sub: str) -> None:
+    # People log in themselves; whoever opened sessions for them could be anybody.
+    if request.app[GATEWAY].people.find(sub) is not None:
+        raise ClientForbidden("this subject is a person of the users file, who logs in by password")
+
+
 async def _login_by_backend(request: web.Request) -> Login:
     backend = await trusted_backend(request)
-    body = await bodies.read_body(request, "user_id", "subject", "groups", "email", "name")
+    body = await bodies.read_body(request, "user_id", *_BY_CLIENT)
     wanted = Login(
         source=backend.source,
         **_subject(body),
         groups=bodies.groups(body),
         email=bodies.text(body, "email"),
         name=bodies.text(body, "name"),
-        client=_device(request),
+        client=device_of(request),
     )
     _check_rights(backend, wanted)
+    _refuse_person(request, wanted.sub)
     return wanted
 
 
@@ -132,11 +195,6 @@ def _refresh_token(body: dict[str, Any]) -> str:
     if not isinstance(token, str):
         raise BodyMalformed("refresh must be a refresh token")
     return token
-
-
-def _device(request: web.Request) -> Client:
-    agent = request.headers.get("User-Agent", "")[:_MAX_AGENT]
-    return Client(agent.encode("utf-8", "replace").decode(), client_address(request))
 
 
 def _pair(pair: Pair) -> web.Response:

@@ -173,3 +173,58 @@ def test_durations(text: object, wanted: float) -> None:
 def test_what_is_no_duration(text: object) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
         seconds(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("login: {url: /login}", "login.url: is no page"),
+        ("login: {url: 'https://a.test/lo gin'}", "login.url: holds a space"),
+        ("login: {url: 'https://A.test./login'}", "login.url: names no host"),
+        ("login: {url: 'https://a.test/login', color: red}", "login.color: is no colour"),
+        (
+            "login: {url: 'https://a.test/login', redirect_hosts: ['https://b.test']}",
+            "login.redirect_hosts.0: is no host",
+        ),
+        ("login: {cookie_domain: example.com}", "login.cookie_domain: needs the url"),
+        (
+            "login: {url: 'https://a.test/login', domains: [{url: 'https://b.test/login'}]}",
+            "login.domains: stands beside login.url",
+        ),
+        ("login: {domains: [{cookie_domain: b.test}]}", "login.domains.0: needs the url"),
+        (
+            "login: {domains: [{url: 'https://a.test/login', cookie_domain: b.test}]}",
+            "login.domains.0.url host a.test is outside cookie_domain b.test",
+        ),
+        (
+            "rules: [{allow: anyone, require: totp}]",
+            "rules.0: asks a second factor of anyone",
+        ),
+    ],
+)
+def test_what_a_log_in_page_cannot_be(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "config.yml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        load(file, {})
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://auth.example.com/login", "is not https: browsers will discard"),
+        ("https://portal.example.com/", "does not end in /login, so that page is your own"),
+    ],
+)
+def test_a_doubtful_log_in_page_is_warned_of(tmp_path: Path, url: str, said: str) -> None:
+    file = tmp_path / "config.yml"
+    file.write_text(f"login: {{url: '{url}'}}")
+    assert any(said in warning for warning in load(file, {}).warnings)
+
+
+def test_a_log_in_page_on_this_machine_needs_no_https(tmp_path: Path) -> None:
+    file = tmp_path / "config.yml"
+    for host in ("localhost:4000", "auth.example.localhost:4000"):
+        file.write_text(f"login: {{url: 'http://{host}/login'}}")
+        assert load(file, {}).warnings == ()

@@ -1,9 +1,13 @@
-"""Reading raw headers: credentials and preflights."""
+"""Reading raw headers: credentials, cookies and preflights."""
+
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from authgw.core.errors import AuthorizationMalformed
-from authgw.dialects.headers import bearer, preflight_method
+from authgw.dialects.headers import bearer, cookies, other_cookies, preflight_method
 
 
 @pytest.mark.parametrize(
@@ -26,3 +30,49 @@ def test_a_preflight_has_both_headers_once() -> None:
     assert preflight_method([origin, asked]) == "PUT"
     for headers in ([origin], [asked], [origin, asked, asked], [origin, origin, asked]):
         assert preflight_method(headers) is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ([], None),
+        ([b""], ""),
+        ([b"a=1; b=2"], "a=1; b=2"),
+        ([b"authgw=x"], ""),
+        ([b"__Host-authgw=x;__Secure-authgw=y; authgw=z;"], ""),
+        ([b"a=1; __Host-authgw=x; b=2"], "a=1; b=2"),
+        ([b"a=1;\tauthgw =x;b=2"], "a=1; b=2"),
+        ([b"a=1", b"authgw=x; b=2"], "a=1; b=2"),
+        # Two headers that a proxy joined.
+        ([b"a=1, authgw=x"], "a=1"),
+        ([b"__Secure-authgw=x, b=2, c=3; d"], "b=2, c=3; d"),
+        ([b"a=1,__Host-authgw=x,2"], "a=1,2"),
+        ([b"notauthgw=1; a=authgw=2; AUTHGW=4"], "notauthgw=1; a=authgw=2; AUTHGW=4"),
+        # What is no cookie by RFC 6265 stays as it came where it can.
+        ([b'a="1,2"; b=; ;c; =d; e=f=g; h=\xc3\xa9'], 'a="1,2"; b=; c; =d; e=f=g; h=é'),
+        ([b"a=\xff; b=2; \xe9=1"], "b=2"),
+        # Latin-1's white space is a letter of another name.
+        ([b"\xc2\xa0authgw=x"], "\xa0authgw=x"),
+        ([b"a=1\r\nSet-Cookie: x; b=2; c=\x00; d=\x7f; e=\t"], "b=2; e="),
+    ],
+)
+def test_other_cookies(sent: list[bytes], kept: str | None) -> None:
+    headers = [(b"Accept", b"x"), *((b"cookie", line) for line in sent)]
+    assert other_cookies(headers) == kept
+
+
+_PIECES = [b"authgw", b"__Host-", b"__Secure-", b"a", b"=", b";", b",", b" ", b"\t", b"\n"]
+_PIECES += [b"\x00", b"\xa0", b"\xc3\xa9"]
+
+
+@given(st.lists(st.lists(st.sampled_from(_PIECES)).map(b"".join)))
+def test_no_session_is_among_the_other_cookies(lines: list[bytes]) -> None:
+    kept = other_cookies([(b"Cookie", b"authgw=1;" + line + b"; authgw=2") for line in lines])
+    again = [(b"Cookie", (kept or "").encode())]
+    assert cookies(again, frozenset({"authgw", "__Host-authgw", "__Secure-authgw"})) == ()
+    assert not re.search(r"[\x00-\x1f\x7f]", kept or "")
+
+
+def test_large_cookies_stay_whole() -> None:
+    large = "; ".join(f"c{number}={'x' * 2000}" for number in range(10))
+    assert other_cookies([(b"Cookie", large.encode() + b"; authgw=x")]) == large

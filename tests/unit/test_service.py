@@ -55,7 +55,8 @@ def world() -> World:
 
 async def test_a_login_is_known_by_its_access_token(world: World) -> None:
     pair = await world.gateway.log_in(SHOP)
-    who, token = await world.gateway.identify(pair.access)
+    found = await world.gateway.identify(pair.access)
+    who, token = found.principal, found.token
     assert (who.sub, who.groups, who.email, who.name) == ("1", ("users",), "a@example.com", "A")
     assert token.claims["user_id"] == 1
     assert (pair.expires_in, pair.refresh_expires_in, pair.sid) == (900, 3600, who.sid)

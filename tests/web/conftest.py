@@ -15,14 +15,26 @@ from authgw.audit import Event
 from authgw.core.model import IdentityHeaders
 from authgw.core.peers import TrustedProxies
 from authgw.core.rules import Rules
+from authgw.core.sites import Sites
+from authgw.identity import userfile
 from authgw.identity.clients import add_client, load_clients
+from authgw.identity.hashing import Hashing
+from authgw.identity.passwords import hash_password
+from authgw.identity.totp import new_recovery_codes, new_secret, recovery_digest
+from authgw.identity.watch import UsersFile
 from authgw.service import Sessions
+from authgw.signin import Policy, SignIn
 from authgw.storage.embedded import EmbeddedStore
 from authgw.web.errors import silence_the_parser
 from authgw.web.gateway import Gateway
+from authgw.web.pages import Look, Pages
 from authgw.web.routes import application
 from tests.unit.builders import KEY, LIVES, an_issuer
 
+PASSWORD = "correct horse battery staple"
+HASH = hash_password(PASSWORD)
+SECRET = new_secret()
+RECOVERY = new_recovery_codes()[0]
 ORIGINAL = {
     "X-Original-URL": "https://app.example.com/a?b=c",
     "X-Original-Host": "app.example.com",
@@ -38,6 +50,7 @@ class Surface:
     store: EmbeddedStore
     shop: dict[str, str]
     blog: dict[str, str]
+    users: UsersFile
     events: list[Event] = field(default_factory=list)
 
     async def post(self, path: str, json: Any = None, **options: Any) -> ClientResponse:
@@ -57,6 +70,17 @@ class Surface:
         return (await self.check(access)).status
 
 
+def people(folder: Path) -> UsersFile:
+    """alice (writers, a second factor) and bob of these tests, with their password."""
+    path = folder / f"{secrets.token_hex(4)}-users.yml"
+    userfile.add(path, "alice", HASH, groups=("writers",), email="a@example.com", name="Alice A")
+    userfile.add(path, "bob", HASH)
+    userfile.add(path, "gone", HASH)
+    userfile.set_disabled(path, "gone", True)
+    userfile.set_totp(path, "alice", SECRET, [recovery_digest(RECOVERY)])
+    return UsersFile(path)
+
+
 def basic(name: str, secret: str) -> dict[str, str]:
     return {"Authorization": encode_basic_auth(name, secret)}
 
@@ -68,9 +92,13 @@ async def surface(
     trusted: tuple[str, ...] = ("127.0.0.1",),
     rules: Rules | None = None,
     direct_check: bool = False,
-    login_url: str | None = None,
+    sites: Sites | None = None,
+    totp: Policy = "optional",
 ) -> AsyncIterator[Surface]:
     silence_the_parser()
+    users = people(folder)
+    hashing = Hashing()
+    sites = sites or Sites()
     file = folder / f"{secrets.token_hex(4)}.yml"
     shop = add_client(file, "shop", subjects="*", groups=("users", "team-*"))
     blog = add_client(file, "blog", subjects="b-*", groups=())
@@ -80,7 +108,9 @@ async def surface(
     async def ready() -> str:
         return ""
 
-    sessions = Sessions(store, an_issuer(), LIVES, idle=3600, max_sessions=5, clock=time.time)
+    sessions = Sessions(
+        store, an_issuer(), LIVES, idle=3600, max_sessions=5, clock=time.time, people=users
+    )
     gateway = Gateway(
         sessions=sessions,
         clients=load_clients(file),
@@ -96,13 +126,21 @@ async def surface(
         record_allowed=True,
         rules=rules,
         direct_check=direct_check,
-        login_url=login_url,
+        sites=sites,
+        cookies=sites.session_cookies,
+        people=users,
+        sign_in=SignIn(
+            users, hashing, store, an_issuer(), policy=totp, device_life=3600, clock=time.time
+        ),
+        device_life=3600,
+        pages=Pages(Look()),
     )
     server = TestServer(application(gateway))
     await server.start_server(max_line_size=32768, max_field_size=32768)
     async with TestClient(server) as client:
-        yield Surface(client, store, basic("shop", shop), basic("blog", blog), events)
+        yield Surface(client, store, basic("shop", shop), basic("blog", blog), users, events)
         await sessions.settle()
+    hashing.close()
     await store.close()
 
 

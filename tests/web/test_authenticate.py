@@ -143,3 +143,23 @@ async def test_what_the_parser_refuses_is_neither_echoed_nor_logged(
     assert answer.startswith((b"HTTP/1.0 400 ", b"HTTP/1.1 400 ")) or len(sent) > 1_000_000
     assert b"hush" not in answer
     assert "hush" not in caplog.text
+
+
+async def test_other_cookies_are_told_to_proxies_that_cannot_take_ours_out(
+    gateway: Surface,
+) -> None:
+    bearer = {"Authorization": f"Bearer {(await gateway.login())['access']}"}
+    sent = {**bearer, "Cookie": "a=1; __Host-authgw=x; b=é"}
+    forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "app.example.com"}
+    forwarded |= {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/a"}
+    for path, told in (("/authenticate/forward", forwarded), ("/authenticate/envoy/a", {})):
+        answer = await gateway.client.get(path, headers={**sent, **told})
+        assert (answer.status, answer.headers["Cookie"]) == (200, "a=1; b=é")
+        answer = await gateway.client.get(path, headers={**bearer, **told})
+        assert "Cookie" not in answer.headers
+        answer = await gateway.client.get(path, headers={"Cookie": "a=1", **told})
+        assert answer.status == 401
+        assert "Cookie" not in answer.headers
+    answer = await gateway.client.get("/authenticate", headers={**sent, **ORIGINAL})
+    assert answer.status == 200
+    assert "Cookie" not in answer.headers

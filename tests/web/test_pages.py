@@ -352,7 +352,7 @@ def test_the_code_field_restricts_no_recovery_code() -> None:
         assert field["name"] == "code"
         assert not {"pattern", "maxlength", "minlength"} & field.keys()
     assert {form["action"] for form in seen.all("form")} == {f"{BASE}/totp"}
-    assert seen.one("a")["href"] == BASE
+    assert seen.one("a")["href"] == f"{BASE}?switch=yes"
 
 
 def test_a_missing_second_factor_offers_no_form() -> None:

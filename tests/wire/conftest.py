@@ -53,6 +53,12 @@ class Answer:
         return json.loads(self.body)
 
 
+def answer_of(answer: http.client.HTTPResponse) -> Answer:
+    """All of it; a header that came twice as RFC 9110 section 5.3 reads it."""
+    said = {name: ", ".join(answer.headers.get_all(name, [])) for name in answer.headers}
+    return Answer(answer.status, said, answer.read())
+
+
 def ask(
     port: int, method: str, path: str, headers: dict[str, str] | None = None, body: Any = None
 ) -> Answer:
@@ -66,7 +72,7 @@ def ask(
     try:
         link.request(method, path, body, {"Host": "localhost", **said})
         answer = link.getresponse()
-        seen = Answer(answer.status, dict(answer.getheaders()), answer.read())
+        seen = answer_of(answer)
         ISSUED.update(re.findall(r'"(?:access|refresh)": "([^"]+)"', seen.body.decode("latin-1")))
         return seen
     finally:
@@ -91,11 +97,14 @@ def wait_until_ready(gateway: "Gateway") -> None:
     pytest.fail(f"not ready:\n{gateway.log}")
 
 
-def authgw(folder: Path, *words: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+def authgw(
+    folder: Path, *words: str, stdin: str = "", **environ: str
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [str(AUTHGW), *words],
         cwd=folder,
         env=_environ(environ),
+        input=stdin,
         text=True,
         capture_output=True,
         timeout=60,
@@ -133,6 +142,9 @@ class Gateway:
                 stderr=log,
             )
         wait_for(self.port)
+
+    def wait_until_ready(self) -> None:
+        wait_until_ready(self)
 
     def stop(self, number: int = signal.SIGINT) -> int:
         assert self.process is not None
@@ -185,14 +197,26 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
 
 
 def run_nginx(
-    folder: Path, *, gateway: int, sample: int, extra: str = "", names: str = ""
+    folder: Path,
+    *,
+    gateway: int,
+    sample: int,
+    extra: str = "",
+    names: str = "",
+    site: str = "",
+    port: int = 0,
 ) -> tuple[Any, int]:
-    """Start NGINX on the shipped files; `extra` and host `names` are put into the site."""
+    """Start NGINX on the shipped files; `extra` and host `names` are put into the site.
+
+    `site` is another one to serve, on its own port.
+    """
     program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
     if program is None:
         pytest.fail("nginx is missing: apt-get install nginx")
-    port = free_port()
-    shutil.copytree(ROOT / "nginx", folder / "conf")
+    port = port or free_port()
+    shutil.copytree(ROOT / "nginx", folder / "conf", dirs_exist_ok=True)
+    if site:
+        (folder / "conf" / "site.conf").write_text(site)
     ports = {"4000": port, "8080": gateway, "8081": sample}
     for file in (folder / "conf").rglob("*.conf"):
         text = file.read_text()

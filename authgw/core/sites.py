@@ -1,0 +1,114 @@
+"""Where browsers log in: one log-in page for each root domain, and the cookies that it sets.
+
+A cookie's prefix makes the browser hold what its name promises (RFC 6265bis section 4.1.3):
+`__Host-` is for one host alone, `__Secure-` for a domain. Without https only `localhost` counts.
+"""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from authgw.core.redirects import Redirects
+
+_NAME = "authgw"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One log-in page; `url` is its public address, `cookie_domain` None means its host alone.
+
+    `home` is where a person goes on to, if the operator named a place.
+    """
+
+    url: str
+    cookie_domain: str | None
+    redirects: Redirects
+    home: str = ""
+
+    @property
+    def host(self) -> str:
+        """The host of the log-in page."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def origin(self) -> str:
+        """What a browser calls the page's Origin (RFC 6454 section 6.1)."""
+        return origin_of(self.url)
+
+    @property
+    def base(self) -> str:
+        """The path of the log-in page, below which the other pages are."""
+        return urlsplit(self.url).path if self.is_ours else "/login"
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the address is this gateway's page, or one of the operator's own."""
+        return urlsplit(self.url).path.endswith("/login")
+
+    @property
+    def root(self) -> str:
+        """The path below which the gateway is reached: what stands before `/login`."""
+        return self.base.removesuffix("/login")
+
+    @property
+    def secure(self) -> bool:
+        """Whether cookies are Secure: always, but on http://localhost."""
+        return not is_plain_localhost(self.url)
+
+    @property
+    def session_cookie(self) -> str:
+        """The name of the session cookie."""
+        if not self.secure:
+            return _NAME
+        return f"__Secure-{_NAME}" if self.cookie_domain else f"__Host-{_NAME}"
+
+    def helper_cookie(self, purpose: str) -> str:
+        """The name of a cookie that only the log-in pages read; its Path keeps it from apps."""
+        return f"__Secure-{_NAME}-{purpose}" if self.secure else f"{_NAME}-{purpose}"
+
+    def covers(self, host: str) -> bool:
+        """Whether the session cookie of this page reaches this canonical host."""
+        domain = self.cookie_domain
+        return host == self.host or (
+            domain is not None and (host == domain or host.endswith(f".{domain}"))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sites:
+    """Every log-in page; none means that browsers do not log in here."""
+
+    all: tuple[Site, ...] = ()
+
+    def serving(self, host: str) -> Site | None:
+        """The log-in page that is shown on this canonical host, else the first."""
+        shown = (site for site in self.all if site.host == host)
+        return next(shown, self.all[0] if self.all else None)
+
+    def covering(self, host: str) -> Site | None:
+        """The log-in page whose cookie reaches this canonical host, else the first."""
+        near = (site for site in self.all if site.covers(host))
+        return next(near, self.all[0] if self.all else None)
+
+    @property
+    def session_cookies(self) -> frozenset[str]:
+        """The names under which a session may come."""
+        return frozenset(site.session_cookie for site in self.all)
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of an http(s) URL, without the scheme's own port."""
+    parts = urlsplit(url)
+    own = {"http": 80, "https": 443}[parts.scheme]
+    port = f":{parts.port}" if parts.port not in (None, own) else ""
+    host = parts.hostname or ""
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
+
+
+def is_plain_localhost(url: str) -> bool:
+    """Whether this is http on this very machine, where nobody has a certificate.
+
+    Browsers keep Secure cookies of `NAME.localhost` over http, but not of `localhost`'s
+    addresses.
+    """
+    parts = urlsplit(url)
+    return parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")

@@ -1,0 +1,215 @@
+"""People log in: password, second factor, and what protects both from guessing."""
+
+import asyncio
+import contextlib
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from authgw.core.counters import Counters
+from authgw.core.errors import (
+    AuthgwError,
+    LoginFailed,
+    StoreUnavailable,
+    TooManyFailures,
+    TotpRequired,
+)
+from authgw.core.people import PASSWORD, TOTP, USERS, Person
+from authgw.core.sessions import Client
+from authgw.core.tokens import Issuer, Ticket, Token, TokenType
+from authgw.identity import totp, userfile
+from authgw.identity.hashing import Hashing
+from authgw.identity.hashing import Verified as Hashed
+from authgw.identity.regulation import Attempt, Regulation
+from authgw.identity.users import UsersRefused, mark
+from authgw.identity.watch import UsersFile
+from authgw.service import Login, jti
+
+# Refusals at once that are no accident any more; they wait so many seconds, and at most so many do.
+_FLOOD = 4
+_PAUSE = 1.0
+_MOST_WAITING = 2000
+Policy = Literal["off", "optional", "required"]
+PENDING_FOR = 300.0  # seconds between the password and the code
+_STEP_KEPT = 120.0  # seconds; a step can be used for 90, so no code is ever taken twice
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A person whose password, and perhaps code, was right."""
+
+    person: Person
+    mark: str
+    amr: tuple[str, ...]
+
+    def login(self, client: Client) -> Login:
+        """The log-in that a session remembers."""
+        return Login(
+            sub=self.person.sub,
+            source=USERS,
+            groups=self.person.groups,
+            email=self.person.email,
+            name=self.person.name,
+            client=client,
+            amr=self.amr,
+            password_mark=self.mark,
+        )
+
+
+class SignIn:
+    """Verifies people of the users file; `policy` is `login.totp`, `device_life` in seconds."""
+
+    def __init__(
+        self,
+        users: UsersFile,
+        hashing: Hashing,
+        counters: Counters,
+        issuer: Issuer,
+        *,
+        policy: Policy,
+        device_life: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._users = users
+        self._hashing = hashing
+        self._counters = counters
+        self._regulation = Regulation(counters)
+        self._issuer = issuer
+        self._policy = policy
+        self._device_life = device_life
+        self._clock = clock
+        self._refusing = 0
+
+    def asks_code_of(self, person: Person) -> bool:
+        """Whether a log-in of this person is done only with a second factor."""
+        return self._policy == "required" or (self._policy == "optional" and person.has_totp)
+
+    async def by_password(self, user: str, password: str, *, address: str, device: str) -> Verified:
+        """The person of this name and password; `device` is a known device's id, or empty.
+
+        Unknown, wrong and disabled cannot be told apart, by what is said or by how long it takes.
+
+        Raises:
+            TooBusy: too many passwords are being verified; TooManyFailures: wait.
+            LoginFailed: no such name and password.
+            StoreUnavailable: the attempt could not be counted.
+        """
+        user = unicodedata.normalize("NFC", user.strip())
+        try:
+            known, verified, attempt = await self._verify(user, password, address, device)
+        except TooManyFailures:
+            await self._slow_down()
+            raise
+        person = self._users.find(user)
+        if not verified.ok or known is None or person is None or person.disabled:
+            # A name that is nobody's is not logged: it may be a password in the wrong field.
+            raise LoginFailed(sub=user if person else "")
+        await self._regulation.succeeded(attempt)
+        if verified.new_hash is not None:
+            await self._rehash(user, known, verified.new_hash)
+        return Verified(person, mark(known), (PASSWORD,))
+
+    async def _verify(
+        self, user: str, password: str, address: str, device: str
+    ) -> tuple[str | None, Hashed, Attempt]:
+        # A place before the count: what is turned away must cost no more than that.
+        with self._hashing.reserve():
+            attempt = await self._regulation.admit(user, address, device)
+            known = self._users.password_hash(user) if self._may(user) else None
+            verified = await self._hashing.verify(known or self._users.decoy(user), password)
+            return known, verified, attempt
+
+    async def _slow_down(self) -> None:
+        """Let a flood wait for its refusals: one that asks again at once would fill the loop."""
+        if self._refusing >= _MOST_WAITING:
+            return
+        self._refusing += 1
+        try:
+            await asyncio.sleep(_PAUSE if self._refusing > _FLOOD else 0.0)
+        finally:
+            self._refusing -= 1
+
+    async def by_code(self, known: Verified, code: str, *, device: str) -> Verified:
+        """The same person with a second factor: a code of now that nobody used, or a recovery code.
+
+        Raises:
+            LoginFailed: wrong, or used before; TooManyFailures: wait.
+            TotpRequired: this person has none set up.
+            StoreUnavailable: nobody can say whether it was used.
+        """
+        sub = known.person.sub
+        secret = self._users.totp_secret(sub)
+        if secret is None:
+            raise TotpRequired("no second factor is set up")
+        attempt = await self._regulation.admit_code(sub, device)
+        if not await self._spend(sub, secret, code):
+            raise LoginFailed(sub=sub)
+        await self._regulation.succeeded(attempt)
+        return Verified(known.person, known.mark, (PASSWORD, TOTP))
+
+    async def in_one_step(self, user: str, password: str, code: str, *, address: str) -> Verified:
+        """Password and, where it is asked for, code at once, for programs.
+
+        Raises:
+            TotpRequired: a code is asked for and none came; else as `by_password`, `by_code`.
+        """
+        known = await self.by_password(user, password, address=address, device="")
+        if code:
+            return await self.by_code(known, code, device="")
+        if self.asks_code_of(known.person):
+            raise TotpRequired
+        return known
+
+    def pending(self, known: Verified) -> str:
+        """The token of a log-in that waits for its code."""
+        ticket = Ticket(jti(), PENDING_FOR, known.mark)
+        sub = known.person.sub
+        return self._issuer.mint_ticket(sub, TokenType.PENDING, ticket, now=self._clock())
+
+    def resume(self, text: str) -> Verified | None:
+        """The log-in of a `pending` token; None if it is none, too old, or the password changed."""
+        token = self._ticket(text, TokenType.PENDING)
+        person = self._users.find(token.sub) if token else None
+        if token is None or person is None or person.disabled:
+            return None
+        said = str(token.claims.get("mark", ""))
+        return Verified(person, said, (PASSWORD,)) if said in person.marks else None
+
+    def remember(self, sub: str) -> str:
+        """The token by which this person's device is known at its next log-in."""
+        ticket = Ticket(jti(), self._device_life)
+        return self._issuer.mint_ticket(sub, TokenType.DEVICE, ticket, now=self._clock())
+
+    def device(self, text: str, sub: str) -> str:
+        """The id of a device on which this person has logged in before, else nothing."""
+        token = self._ticket(text, TokenType.DEVICE)
+        return token.jti if token and token.sub == sub else ""
+
+    def _ticket(self, text: str, kind: TokenType) -> Token | None:
+        try:
+            return self._issuer.verify(text, kind, now=self._clock())
+        except AuthgwError:
+            return None
+
+    def _may(self, user: str) -> bool:
+        person = self._users.find(user)
+        return person is not None and not person.disabled
+
+    async def _rehash(self, user: str, known: str, new_hash: str) -> None:
+        # A file that cannot be written keeps a hash that still verifies.
+        with contextlib.suppress(UsersRefused):
+            await asyncio.to_thread(userfile.rehash, self._users.path, user, known, new_hash)
+
+    async def _spend(self, sub: str, secret: str, code: str) -> bool:
+        step = totp.matching_step(secret, code, self._clock())
+        if step is not None:
+            return await self._counters.claim(f"totp:{sub}:{step}", _STEP_KEPT)
+        digest = totp.recovery_digest(code)
+        if not self._users.has_recovery(sub, digest):
+            return False
+        try:
+            return await asyncio.to_thread(userfile.spend_recovery, self._users.path, sub, digest)
+        except UsersRefused:
+            # What cannot be crossed out could be used again.
+            raise StoreUnavailable("the users file cannot be written") from None

@@ -1,0 +1,131 @@
+"""Who is logged in, on which devices, and how to end that."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from authgw.core.people import USERS
+from authgw.core.sessions import Session
+from authgw.core.sites import Site
+from authgw.service import Found
+from authgw.web.cookies import (
+    form_token,
+    give_helper,
+    session_tokens,
+    take_session,
+)
+from authgw.web.devices import ago, describe_device
+from authgw.web.forms import FORM, check_origin, own_form, read_form
+from authgw.web.gateway import GATEWAY, record
+from authgw.web.refusals import page, see, site_of
+
+
+async def show(request: web.Request) -> web.Response:
+    """The person, its groups and its sessions."""
+    site = site_of(request)
+    found = await _signed_in(request)
+    if found is None:
+        return see(site.base)
+    return await _account_page(request, site, found, "")
+
+
+async def end(request: web.Request) -> web.Response:
+    """End one session of this person, or all but this one."""
+    gateway, site = request.app[GATEWAY], site_of(request)
+    form = await own_form(request, site, "sid", "others")
+    found = await _signed_in(request)
+    if found is None:
+        return see(site.base)
+    if form["others"]:
+        ended = await gateway.sessions.end_others(found.session)
+        message = "All other sessions were ended."
+    else:
+        sub = found.session.sub
+        ended = await gateway.sessions.revoke_from(USERS, sub=sub, sid=form["sid"])
+        message = "The session was ended." if ended else "That session had ended already."
+    for sid in ended:
+        record(request, "revoke", sub=found.session.sub, sid=sid, detail="by its owner")
+    return await _account_page(request, site, found, message)
+
+
+async def ask_to_log_out(request: web.Request) -> web.Response:
+    """The page with the button, or word that nobody is logged in; a GET ends nothing."""
+    site = site_of(request)
+    found = await _signed_in(request)
+    if found is None:
+        return page(request, "logged_out")
+    token = form_token(request, site)
+    response = page(
+        request,
+        "logout",
+        goes_to=site.redirects.target(request.query.get("rd", "")),
+        who=found.principal.name or found.principal.sub,
+        token=token,
+        logout=f"{site.root}/logout",
+        rd=request.query.get("rd", ""),
+    )
+    give_helper(response, site, "csrf", token, None)
+    return response
+
+
+async def log_out(request: web.Request) -> web.Response:
+    """End the session of a browser; its cookie is taken as soon as the store has it.
+
+    Any page of this origin may ask for it with a plain form: being logged out is all it can do.
+    """
+    site = site_of(request)
+    check_origin(request, site)
+    form = {}
+    if request.content_type == FORM and request.can_read_body:
+        form = await read_form(request, "token", "rd")
+    ended = await request.app[GATEWAY].sessions.log_out_by_cookie(session_tokens(request))
+    for token in ended:
+        record(request, "logout", sub=token.sub, sid=token.sid)
+    rd = form.get("rd", "")
+    where = site.redirects.target(rd) if rd else f"{site.root}/logout"
+    response = see(where)
+    take_session(response, site)
+    return response
+
+
+async def _signed_in(request: web.Request) -> Found | None:
+    return await request.app[GATEWAY].sessions.browser_session(session_tokens(request))
+
+
+async def _account_page(
+    request: web.Request, site: Site, found: Found, message: str
+) -> web.Response:
+    sessions = request.app[GATEWAY].sessions
+    mine = await sessions.sessions_from(USERS, found.session.sub)
+    used = await sessions.last_used([one.sid for one in mine])
+    now = request.app[GATEWAY].clock()
+    token = form_token(request, site)
+    who = found.principal
+    response = page(
+        request,
+        "account",
+        token=token,
+        who=who.sub,
+        name=who.name,
+        email=who.email,
+        groups=list(who.groups),
+        sessions=[_shown(one, used, now, found.session) for one in reversed(mine)],
+        message=message,
+        logout=f"{site.root}/logout",
+        home=site.home,
+    )
+    give_helper(response, site, "csrf", token, None)
+    return response
+
+
+def _shown(session: Session, used: dict[str, float], now: float, own: Session) -> dict[str, Any]:
+    created = datetime.fromtimestamp(session.created_at, UTC)
+    return {
+        "sid": session.sid,
+        "device": describe_device(session.client.user_agent),
+        "address": session.client.address,
+        "last_used": ago(now - used.get(session.sid, now)),
+        "created": f"{created:%Y-%m-%d %H:%M} UTC",
+        "current": session.sid == own.sid,
+    }

@@ -1,0 +1,69 @@
+"""The cookies that browsers are given, and taken again with the very attributes they had."""
+
+import secrets
+from typing import Literal
+
+from aiohttp import web
+
+from authgw.core.sites import Site
+from authgw.dialects.headers import cookies
+from authgw.service import Opened
+from authgw.web.gateway import GATEWAY
+
+Purpose = Literal["csrf", "login", "device"]
+
+
+def session_tokens(request: web.Request) -> tuple[str, ...]:
+    """Every session token that came in a cookie."""
+    return cookies(request.raw_headers, request.app[GATEWAY].cookies)
+
+
+def give_session(response: web.Response, site: Site, opened: Opened) -> None:
+    """Hand out the session cookie; it lasts as long as the session can."""
+    _give_session(response, site, opened.token, opened.lifetime)
+
+
+def take_session(response: web.Response, site: Site) -> None:
+    """Have the browser forget its session cookie."""
+    _give_session(response, site, "", 0)
+
+
+def helper(request: web.Request, site: Site, purpose: Purpose) -> str:
+    """The value of a cookie that only the log-in pages use, or nothing."""
+    found = cookies(request.raw_headers, frozenset({site.helper_cookie(purpose)}))
+    return found[0] if len(found) == 1 else ""
+
+
+def give_helper(
+    response: web.Response, site: Site, purpose: Purpose, value: str, seconds: float | None
+) -> None:
+    """Set such a cookie for a time, None until the browser is closed; 0 takes it away."""
+    response.set_cookie(
+        site.helper_cookie(purpose),
+        value,
+        max_age=None if seconds is None else int(seconds),
+        path=site.base,
+        secure=site.secure,
+        httponly=True,
+        # Strict would keep it from the very first click on a link from another site.
+        samesite="Lax",
+    )
+
+
+def form_token(request: web.Request, site: Site) -> str:
+    """What a form must bring back: 128 random bits, the same for every open tab."""
+    known = helper(request, site, "csrf")
+    return known if len(known) == 22 else secrets.token_urlsafe(16)
+
+
+def _give_session(response: web.Response, site: Site, value: str, seconds: int) -> None:
+    response.set_cookie(
+        site.session_cookie,
+        value,
+        max_age=seconds,
+        path="/",
+        domain=site.cookie_domain,
+        secure=site.secure,
+        httponly=True,
+        samesite="Lax",
+    )

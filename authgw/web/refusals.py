@@ -1,0 +1,141 @@
+"""Pages: how each is sent, and what a browser sees of a refusal."""
+
+from typing import Any
+
+from aiohttp import web
+
+from authgw.core.errors import REASONS, TargetMalformed
+from authgw.core.location import canonical_host
+from authgw.core.model import AccessRequest, Decision, Reply
+from authgw.core.redirects import origin
+from authgw.core.sites import Site
+from authgw.dialects.answers import way_back
+from authgw.web.gateway import GATEWAY, request_id
+
+_MAX_SHOWN = 200
+_TITLES = {
+    400: "This request cannot be read",
+    401: "You are not logged in",
+    403: "Not allowed",
+    404: "There is no such page",
+    429: "Too many attempts",
+    503: "Not available now",
+}
+
+
+def page(
+    request: web.Request,
+    name: str,
+    /,
+    *,
+    answered: int = 200,
+    goes_to: str = "",
+    **context: Any,
+) -> web.Response:
+    """A page that no cache keeps, no frame shows, and nothing from elsewhere gets into.
+
+    `answered` is the HTTP status, `goes_to` a URL to which a form's answer may send the browser,
+    which `form-action` also binds (CSP Level 3 section 4.2.6).
+    """
+    pages, site = request.app[GATEWAY].pages, site_of(request)
+    text = pages.render(f"{name}.html", base=site.base, **context)
+    form = f"'self' {origin(goes_to)}" if goes_to else "'self'"
+    headers = {
+        "Cache-Control": "no-store",
+        "Content-Security-Policy": (
+            f"default-src 'none'; style-src 'self'; form-action {form}; "
+            "frame-ancestors 'none'; base-uri 'none'"
+        ),
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        # Without a referrer browsers would also send `Origin: null` with our own forms.
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+    }
+    return web.Response(status=answered, text=text, content_type="text/html", headers=headers)
+
+
+def see(where: str) -> web.Response:
+    """Send a browser on; it asks there by GET (RFC 9110 section 15.4.4)."""
+    return web.Response(status=303, headers={"Location": where, "Cache-Control": "no-store"})
+
+
+def site_of(request: web.Request) -> Site:
+    """The log-in page that this request was made for.
+
+    Raises:
+        HTTPNotFound: browsers do not log in here.
+    """
+    site = request.app[GATEWAY].sites.serving(_host_of(request))
+    if site is None:
+        raise web.HTTPNotFound
+    return site
+
+
+def _host_of(request: web.Request) -> str:
+    try:
+        return canonical_host(request.headers.get("Host", ""))
+    except TargetMalformed:
+        return ""
+
+
+def problem_page(request: web.Request, code: str, detail: str = "") -> web.Response:
+    """What a browser sees of a refusal with this code."""
+    reason = REASONS[code]
+    answer = page(
+        request,
+        "problem",
+        answered=reason.status,
+        status=reason.status,
+        title=_TITLES.get(reason.status, "Something went wrong"),
+        message=f"{_sentence(detail or reason.meaning)} {_sentence(reason.remedy)}",
+        code=code,
+        request_id=request_id(request),
+    )
+    answer.headers["X-Authgw-Reason"] = code
+    answer.headers["X-Request-ID"] = request_id(request)
+    return answer
+
+
+def refusal_page(
+    request: web.Request, decision: Decision, access: AccessRequest, reply: Reply
+) -> web.Response:
+    """The body of a proxy's refusal, for a browser: on the app's own host, so links are whole."""
+    gateway = request.app[GATEWAY]
+    site = gateway.sites.covering(access.location.host)
+    base = f"{site.origin}{site.base}" if site else ""
+    if reply.status == 503:
+        text = gateway.pages.render("unavailable.html", base=base, request_id=request_id(request))
+    else:
+        who = decision.principal
+        text = gateway.pages.render(
+            "denied.html",
+            base=base,
+            who=(who.name or who.sub) if who else "",
+            needed=[whom.replace(":", " ", 1) for whom in decision.needs],
+            why=_sentence(REASONS[decision.reason].meaning),
+            reason=decision.reason,
+            request_id=request_id(request),
+            login_url=f"{site.url}?switch=yes&rd={way_back(access)}" if site else "",
+            asked=f"{access.location.host}{_shown(access.location.path)}",
+        )
+    style = site.origin if site else "'none'"
+    headers = {
+        **dict(reply.headers),
+        "X-Request-ID": request_id(request),
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": (
+            f"default-src 'none'; style-src {style}; "
+            "form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+        ),
+    }
+    return web.Response(status=reply.status, text=text, content_type="text/html", headers=headers)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+
+
+def _shown(path: str) -> str:
+    plain = path.encode("utf-8", "replace").decode()
+    return plain if len(plain) <= _MAX_SHOWN else f"{plain[:_MAX_SHOWN]}…"

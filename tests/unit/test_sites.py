@@ -1,0 +1,114 @@
+"""Log-in pages, and how far the cookies of each reach."""
+
+import pytest
+
+from authgw.config import LoginPage
+from authgw.core.sites import Site, Sites, is_plain_localhost, origin_of
+
+
+def site(url: str, **said: object) -> Site:
+    made = LoginPage.model_validate({"url": url, **said}).site
+    assert made is not None
+    return made
+
+
+COM = site("https://auth.example.com/login", cookie_domain="example.com")
+ORG = site("https://auth.example.org:8443/sso/login", cookie_domain="example.org")
+ONE = site("https://app.example.net/login")
+LOCAL = site("http://localhost:4000/login")
+
+
+@pytest.mark.parametrize(
+    ("page", "origin", "base", "root", "cookie", "helper"),
+    [
+        (COM, "https://auth.example.com", "/login", "", "__Secure-authgw", "__Secure-authgw-csrf"),
+        (
+            ORG,
+            "https://auth.example.org:8443",
+            "/sso/login",
+            "/sso",
+            "__Secure-authgw",
+            "__Secure-authgw-csrf",
+        ),
+        (ONE, "https://app.example.net", "/login", "", "__Host-authgw", "__Secure-authgw-csrf"),
+        (LOCAL, "http://localhost:4000", "/login", "", "authgw", "authgw-csrf"),
+    ],
+)
+def test_names_and_places(
+    page: Site, origin: str, base: str, root: str, cookie: str, helper: str
+) -> None:
+    assert (page.origin, page.base, page.root) == (origin, base, root)
+    assert (page.session_cookie, page.helper_cookie("csrf")) == (cookie, helper)
+
+
+@pytest.mark.parametrize(
+    ("host", "covered"),
+    [
+        ("auth.example.com", True),
+        ("example.com", True),
+        ("a.b.example.com", True),
+        ("evilexample.com", False),
+        ("example.com.evil.net", False),
+        ("example.org", False),
+    ],
+)
+def test_a_cookie_domain_covers_what_is_below_it(host: str, covered: bool) -> None:
+    assert COM.covers(host) is covered
+
+
+def test_a_page_without_a_domain_covers_its_host() -> None:
+    assert ONE.covers("app.example.net")
+    assert not ONE.covers("b.app.example.net")
+
+
+def test_each_host_has_its_page() -> None:
+    sites = Sites((COM, ORG))
+    assert sites.covering("wiki.example.org") is ORG
+    assert sites.covering("wiki.example.com") is COM
+    assert sites.covering("elsewhere.test") is COM
+    assert sites.serving("auth.example.org") is ORG
+    assert sites.serving("wiki.example.org") is COM
+    assert Sites().covering("example.com") is None
+    assert Sites().serving("example.com") is None
+    assert Sites((COM, LOCAL)).session_cookies == {"__Secure-authgw", "authgw"}
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://a.test:443/x", "https://a.test"),
+        ("http://a.test:80/x", "http://a.test"),
+        ("http://a.test:443/x", "http://a.test:443"),
+        ("http://[::1]:8080/x", "http://[::1]:8080"),
+    ],
+)
+def test_an_origin_has_no_port_of_its_scheme(url: str, origin: str) -> None:
+    assert origin_of(url) == origin
+
+
+@pytest.mark.parametrize(
+    ("url", "plain"),
+    [
+        ("http://localhost:4000/login", True),
+        ("http://127.0.0.1/login", True),
+        ("http://[::1]/login", True),
+        ("https://localhost/login", False),
+        ("http://app.localhost/login", False),
+        ("http://localhost.evil.test/login", False),
+    ],
+)
+def test_only_this_machine_without_https(url: str, plain: bool) -> None:
+    assert is_plain_localhost(url) is plain
+
+
+def test_an_own_page_elsewhere_has_ours_at_its_origin() -> None:
+    own = site("https://portal.example.com/welcome")
+    assert not own.is_ours
+    assert (own.base, own.root) == ("/login", "")
+
+
+def test_where_people_go_without_a_way_back() -> None:
+    assert COM.redirects.default == "https://auth.example.com/login/account"
+    assert COM.home == ""
+    there = site("https://auth.example.com/login", default_redirect="https://app.example.com/")
+    assert there.redirects.default == there.home == "https://app.example.com/"
