@@ -12,23 +12,58 @@ local NOT_ASKED = {
   ["x-forwarded-host"] = true, ["x-forwarded-proto"] = true, ["x-request-id"] = true,
 }
 
+-- What a client is told of the gateway's refusal, and what belongs to a page of its besides.
+local TOLD = { "location", "www-authenticate", "x-authgw-reason", "x-request-id" }
+local PAGE = { "content-type", "content-security-policy", "x-content-type-options" }
+
+local AWAY = "503 the gateway cannot answer now\n"
+local AWAY_PAGE = [[<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Not available now</title><style>:root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:15vh auto;padding:0 1.5rem}</style><main><h1>Not available now</h1><p>Whether you may see this page cannot be checked at the moment. Nothing is wrong with your log-in. Try again in a few seconds.</p></main></html>]]
+
 local function values(header)
   local found = {}
   for _, value in pairs(header or {}) do found[#found + 1] = value end
   return found
 end
 
-local function refuse(txn, status, told, body)
+local function is_browser(sent)
+  return table.concat(values(sent["accept"]), ","):lower():find("text/html", 1, true) ~= nil
+end
+
+local function ask(path, asked)
+  local answer = core.httpclient():get({ url = GATEWAY .. path, headers = asked, timeout = 2000 })
+  if not answer then return nil, {}, "" end
+  return answer.status, answer.headers or {}, answer.body or ""
+end
+
+local function refuse(txn, status, told, body, page)
   local reply = txn:reply()
   reply:set_status(status)
-  for _, name in ipairs({ "location", "www-authenticate", "x-authgw-reason", "x-request-id" }) do
+  for _, name in ipairs(TOLD) do
     for _, value in ipairs(values(told[name])) do reply:add_header(name, value) end
   end
+  for _, name in ipairs(PAGE) do
+    for _, value in ipairs(values(page and page[name])) do reply:add_header(name, value) end
+  end
+  if not page then reply:add_header("content-type", "text/plain") end
   reply:add_header("cache-control", "no-store")
-  reply:add_header("content-type", "text/plain")
   if status == 503 then reply:add_header("retry-after", "1") end
   reply:set_body(body)
   txn:done(reply)
+end
+
+local function away(txn, sent, told)
+  if not is_browser(sent) then return refuse(txn, 503, told, AWAY) end
+  refuse(txn, 503, told, AWAY_PAGE, { ["content-type"] = { "text/html; charset=utf-8" } })
+end
+
+-- For people the gateway writes the page: who they are, and whom the rule lets pass.
+local function deny(txn, sent, told, asked)
+  if is_browser(sent) then
+    asked["x-request-id"] = values(told["x-request-id"])
+    local status, page, body = ask("/login/denied", asked)
+    if status == 403 then return refuse(txn, 403, told, body, page) end
+  end
+  refuse(txn, 403, told, "403 refused\n")
 end
 
 core.register_action("authgw", { "http-req" }, function(txn)
@@ -51,15 +86,11 @@ core.register_action("authgw", { "http-req" }, function(txn)
   asked["x-original-method"] = { txn.f:method() }
   asked["host"] = { "authgw" }
 
-  local answer = core.httpclient():get({
-    url = GATEWAY .. "/authenticate", headers = asked, timeout = 2000,
-  })
-  local told = answer and answer.headers or {}
-  local status = answer and answer.status
+  local status, told = ask("/authenticate", asked)
   if status == 200 then
     for _, name in ipairs(IDENTITY) do
       local said = values(told[name])
-      if #said ~= 1 then return refuse(txn, 503, {}, "503 the gateway cannot answer now\n") end
+      if #said ~= 1 then return away(txn, sent, {}) end
       txn.http:req_set_header(name, said[1])
     end
     -- No app may see our cookie: it could replay it at another.
@@ -77,9 +108,11 @@ core.register_action("authgw", { "http-req" }, function(txn)
     txn:set_var("txn.authgw", "allowed")
   elseif status == 401 and told["location"] then
     refuse(txn, 302, told, "Log in first\n")
-  elseif status == 401 or status == 403 then
-    refuse(txn, status, told, status .. " refused\n")
+  elseif status == 401 then
+    refuse(txn, 401, told, "401 refused\n")
+  elseif status == 403 then
+    deny(txn, sent, told, asked)
   else
-    refuse(txn, 503, {}, "503 the gateway cannot answer now\n")
+    away(txn, sent, status == 503 and told or {})
   end
 end)

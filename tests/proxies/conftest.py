@@ -12,22 +12,39 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 from tests.contract.conftest import free_port
-from tests.wire.conftest import LOGS, ROOT, Answer, Gateway, make_gateway, run_nginx, wait_for
+from tests.wire.conftest import (
+    ISSUED,
+    LOGS,
+    ROOT,
+    Answer,
+    Gateway,
+    answer_of,
+    ask,
+    authgw,
+    make_gateway,
+    run_nginx,
+    wait_for,
+)
 
 HOST = "app.localhost"
 # The proxies connect from 127.0.0.1, which is trusted; clients come from elsewhere.
 CLIENT = "127.0.0.9"
+LOGIN = "http://auth.localhost"
+PASSWORD = "correct horse battery staple"
 CONFIG = f"""\
 server: {{trusted_proxies: [127.0.0.1/32]}}
-login: {{url: "http://auth.localhost/login"}}
+login: {{url: "{LOGIN}/login"}}
 rules:
   - {{host: {HOST}, path: /public/**, allow: anyone}}
   - {{host: {HOST}, path: /admin/**, allow: "group:admins"}}
   - {{host: {HOST}, path: /net/**, from: 10.0.0.0/8, allow: anyone}}
+  - {{host: {HOST}, path: /dav/**, allow: authenticated, credentials: app-password}}
+  - {{host: {HOST}, path: /vault/**, allow: authenticated, require: totp}}
   - {{host: {HOST}, path: /**, allow: authenticated}}
 """
 HINTS = {
@@ -103,6 +120,8 @@ class Proxied:
     name: str
     gateway: Gateway
     port: int
+    app: "subprocess.Popen[bytes]"
+    program: str
 
     def send(
         self,
@@ -126,7 +145,7 @@ class Proxied:
             link.sendall(head.encode("latin-1") + body)
             answer = http.client.HTTPResponse(link, method=method)
             answer.begin()
-            return Answer(answer.status, dict(answer.getheaders()), answer.read())
+            return answer_of(answer)
         except (OSError, http.client.HTTPException):
             return Answer(0, {}, b"")
         finally:
@@ -136,10 +155,42 @@ class Proxied:
         access: str = self.gateway.login(user_id, groups=list(groups), name="Zoë")["access"]
         return access
 
+    def browser(self) -> str:
+        """The session cookie of alice, who logs in as a browser does, at the gateway itself."""
+        shown = ask(self.gateway.port, "GET", "/login", {"Host": "auth.localhost"})
+        token = re.search(r'name="token" value="([^"]+)"', shown.body.decode())
+        assert token
+        form = urlencode({"token": token[1], "username": "alice", "password": PASSWORD})
+        answer = self.submit("/login", shown.headers["Set-Cookie"].partition(";")[0], form)
+        given = re.search(r"__Host-authgw=[^;]+", answer.headers["Set-Cookie"])
+        assert given
+        ISSUED.update([given[0].partition("=")[2], PASSWORD])
+        return given[0]
+
+    def submit(self, path: str, cookie: str, form: str = "") -> Answer:
+        said = {"Host": "auth.localhost", "Origin": LOGIN, "Cookie": cookie}
+        said["Content-Type"] = "application/x-www-form-urlencoded"
+        answer = ask(self.gateway.port, "POST", path, said, form.encode())
+        assert answer.status == 303, answer
+        return answer
+
+
+def _with_alice(gateway: Gateway) -> str:
+    """Put alice into the users file; return the password that one of her programs has."""
+    who = ("alice", "--full-name", "Alice A", "--password-stdin")
+    added = authgw(gateway.folder, "user", "add", *who, stdin=f"{PASSWORD}\n")
+    assert added.returncode == 0, added.stderr
+    what = ("alice", "--name", "laptop", "--path", "/dav/**")
+    made = authgw(gateway.folder, "user", "app-password", *what)
+    assert made.returncode == 0, made.stderr
+    ISSUED.add(made.stdout.strip())
+    return made.stdout.strip()
+
 
 def running(name: str, folder: Path) -> Iterator[Proxied]:
     gateway = make_gateway(folder / "gateway")
     (gateway.folder / "config.yml").write_text(CONFIG)
+    program_password = _with_alice(gateway)
     gateway.start()
     sample = free_port()
     echo = subprocess.Popen(
@@ -149,7 +200,7 @@ def running(name: str, folder: Path) -> Iterator[Proxied]:
     try:
         wait_for(sample)
         wait_for(port)
-        proxied = Proxied(name, gateway, port)
+        proxied = Proxied(name, gateway, port, echo, program_password)
         _wait_for_routes(proxied)
         yield proxied
     finally:

@@ -55,19 +55,19 @@ BROKEN = {
         "rewrite ^/old /new permanent answers before the gateway is asked",
     ),
     "no X-Original-URL": (
-        "authgw/protect.conf",
+        "authgw/question.conf",
         "proxy_set_header X-Original-URL $scheme://$http_host$request_uri;",
         "",
         "add to it: proxy_set_header x-original-url $scheme://$http_host$request_uri;",
     ),
     "X-Original-Host of the client": (
-        "authgw/protect.conf",
+        "authgw/question.conf",
         "proxy_set_header X-Original-Host $host;",
         "proxy_set_header X-Original-Host $http_host;",
         "does not send X-Original-Host as the gateway needs it",
     ),
     "no X-Original-Method": (
-        "authgw/protect.conf",
+        "authgw/question.conf",
         "proxy_set_header X-Original-Method $request_method;",
         "",
         "proxy_set_header X-Original-Method $request_method;",
@@ -85,7 +85,7 @@ BROKEN = {
         "internal;",
     ),
     "connections not kept": (
-        "authgw/protect.conf",
+        "authgw/question.conf",
         "proxy_http_version 1.1;",
         "",
         "fault: location /_authgw does not keep its connections",
