@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run install lint test test-unit
+.PHONY: run install lint test test-unit screenshots
 
 run:
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python cannot make a virtual environment here: apt-get install python3-venv"; exit 1; }
@@ -25,8 +25,18 @@ lint: install
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml examples/traefik/docker-compose.yml
 	$(BIN)/hadolint Dockerfile
 
-test: install
+tests/browser/node_modules: tests/browser/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing, axe-core comes by it: apt-get install npm"; exit 1; }
+	npm ci --silent --prefix tests/browser
+	touch $@
+
+test: install tests/browser/node_modules
 	$(BIN)/pytest --cov --cov-report=term --cov-fail-under=90
+
+# The pictures of the README, taken by the tests of the pages.
+screenshots: install tests/browser/node_modules
+	mkdir -p docs/screenshots
+	AUTHGW_SCREENSHOTS=docs/screenshots $(BIN)/pytest tests/browser/test_pages.py
 
 test-unit: install
 	$(BIN)/pytest tests/unit tests/web tests/test_architecture.py tests/test_readme.py

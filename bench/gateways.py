@@ -167,7 +167,7 @@ class Fleet:
         address = folder / "socket" if socket else port
         config = _config(self.folder, port, store_url or self.store_url, address)
         for section, keys in (settings or {}).items():
-            config[section] |= keys
+            config.setdefault(section, {}).update(keys)
         (folder / "config.yml").write_text(yaml.safe_dump(config))
         command = [str(Path(sys.executable).parent / "authgw"), "serve"]
         pid = self.lab.stack.enter_context(running(command, folder, partial(_is_ready, address)))

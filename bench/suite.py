@@ -1,12 +1,13 @@
 """The benchmarks by name, in the order in which `all` runs them."""
 
-from bench import authenticate, chain, flow, issue, memory, revoke, rules, scale
+from bench import authenticate, chain, flow, issue, login, memory, revoke, rules, scale
 from bench.outcome import Benchmark
 
 BENCHMARKS: tuple[Benchmark, ...] = (
     authenticate.BENCHMARK,
     chain.BENCHMARK,
     issue.BENCHMARK,
+    login.BENCHMARK,
     flow.BENCHMARK,
     rules.BENCHMARK,
     revoke.BENCHMARK,

@@ -1,0 +1,165 @@
+"""Every page, light and dark, on a phone and a desktop: what axe-core finds, and how it looks.
+
+With AUTHGW_SCREENSHOTS=FOLDER the pages are saved there, as the README shows them.
+"""
+
+import os
+import re
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import PASSWORD, Sso, log_in
+from tests.wire.conftest import authgw
+
+AXE = Path(__file__).parent / "node_modules/axe-core/axe.min.js"
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+SIZES = {"phone": (390, 844), "desktop": (1280, 800)}
+
+
+def _login(site: Sso, page: Page) -> None:
+    page.goto(site.url("app"))
+
+
+def _wrong(site: Sso, page: Page) -> None:
+    _login(site, page)
+    log_in(page, "nobody", "wrong")
+
+
+def _account(site: Sso, page: Page) -> None:
+    _login(site, page)
+    log_in(page, "alice")
+    page.goto(site.url("auth", "/login/account"))
+
+
+def _switch(site: Sso, page: Page) -> None:
+    _account(site, page)
+    page.goto(site.url("auth", "/login?switch=yes"))
+
+
+def _denied(site: Sso, page: Page) -> None:
+    page.goto(site.url("wiki", "/edit"))
+    log_in(page, "bob")
+
+
+def _no_rule(site: Sso, page: Page) -> None:
+    _account(site, page)
+    page.goto(site.url("auth", "/elsewhere"))
+
+
+def _code(site: Sso, page: Page) -> None:
+    _login(site, page)
+    log_in(page, "tess")
+
+
+def _no_code(site: Sso, page: Page) -> None:
+    _login(site, page)
+    log_in(page, "bob")
+    page.goto(site.url("app", "/vault/x"))
+
+
+def _log_out(site: Sso, page: Page) -> None:
+    _account(site, page)
+    page.goto(site.url("auth", "/logout"))
+
+
+def _logged_out(site: Sso, page: Page) -> None:
+    _log_out(site, page)
+    page.get_by_role("button", name="Log out").click()
+
+
+def _loop(site: Sso, page: Page) -> None:
+    _account(site, page)
+    for _ in range(3):
+        page.goto(site.url("auth", f"/login?rd={site.url('app', '/loop')}"))
+
+
+def _problem(site: Sso, page: Page) -> None:
+    page.goto(site.url("auth", "/login"))
+    page.context.clear_cookies()
+    log_in(page, "alice")
+
+
+def _away(site: Sso, page: Page) -> None:
+    assert site.gateway.process is not None
+    site.gateway.stop()
+    try:
+        page.goto(site.url("app"))
+    finally:
+        site.gateway.start()
+
+
+PAGES: dict[str, tuple[Callable[[Sso, Page], None], str]] = {
+    "login": (_login, "Log in"),
+    "login-wrong": (_wrong, "Log in"),
+    "login-switch": (_switch, "Log in"),
+    "account": (_account, "Your account"),
+    "denied": (_denied, "You have no access"),
+    "denied-no-rule": (_no_rule, "You have no access"),
+    "code": (_code, "Enter your code"),
+    "code-missing": (_no_code, "A second step is needed"),
+    "log-out": (_log_out, "Log out?"),
+    "logged-out": (_logged_out, "You are logged out"),
+    "loop": (_loop, ""),
+    "problem": (_problem, "Not allowed"),
+    "away": (_away, "Not available now"),
+}
+
+
+@pytest.fixture(scope="module")
+def peopled(site: Sso) -> Sso:
+    site.user("tess")
+    made = authgw(site.gateway.folder, "user", "totp", "tess")
+    assert made.returncode == 0, made.stderr
+    site.wait_for_the_file()
+    return site
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page(peopled: Sso, chromium: Browser, name: str) -> None:
+    if not AXE.exists():
+        pytest.fail("axe-core is missing: npm ci --prefix tests/browser")
+    # The pages carry no script; axe is one.
+    context = chromium.new_context(bypass_csp=True)
+    page = context.new_page()
+    show, heading = PAGES[name]
+    show(peopled, page)
+    expect(page.get_by_role("heading", level=1)).to_contain_text(heading)
+    page.add_script_tag(path=AXE)
+    for (size, (width, height)), scheme in product(SIZES.items(), SCHEMES):
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=scheme)
+        _save(page, f"{name}-{size}-{scheme}.png")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        found = page.evaluate("axe.run(document)")
+        violations = [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]]
+        assert not violations, (size, scheme)
+    context.close()
+
+
+def _save(page: Page, name: str) -> None:
+    folder = os.environ.get("AUTHGW_SCREENSHOTS")
+    if folder:
+        page.screenshot(path=Path(folder) / name)
+
+
+def test_no_page_breaks_its_own_policy(peopled: Sso, chromium: Browser) -> None:
+    context = chromium.new_context()
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(peopled.url("wiki", "/edit"))
+    log_in(page, "bob", PASSWORD)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("You have no access")
+    fonts = page.evaluate("getComputedStyle(document.body).fontFamily")
+    assert "system-ui" in fonts, "the stylesheet of another origin was taken"
+    page.get_by_role("link", name=re.compile("switch account", re.IGNORECASE)).click()
+    log_in(page, "alice", PASSWORD)
+    page.wait_for_url(peopled.url("wiki", "/edit"))
+    assert page.url == peopled.url("wiki", "/edit")
+    assert not [one for one in said if "Content Security Policy" in one], said
+    context.close()
