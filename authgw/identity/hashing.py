@@ -12,6 +12,8 @@ from authgw.core.errors import TooBusy
 from authgw.identity import passwords
 
 _PLACES_PER_WORKER = 16
+# A container sees every processor of its node, and each worker holds 19 MiB while it hashes.
+_MOST_WORKERS = 8
 _RETRY_AFTER = 1.0  # seconds
 _NICENESS = 10  # Linux gives such a thread about a tenth of what the event loop's gets
 
@@ -25,10 +27,10 @@ class Verified:
 
 
 class Hashing:
-    """Worker threads for half of the processors; 16 places for each, waiting or at work."""
+    """Worker threads for half of the processors, 8 at most, and 16 places for each of them."""
 
     def __init__(self) -> None:
-        workers = max(1, (os.cpu_count() or 1) // 2)
+        workers = min(_MOST_WORKERS, max(1, (os.cpu_count() or 1) // 2))
         self._places = workers * _PLACES_PER_WORKER
         self._taken = 0
         self._workers = ThreadPoolExecutor(workers, "hashing", initializer=_step_back)

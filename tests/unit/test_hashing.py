@@ -1,6 +1,7 @@
 """Passwords verified beside the event loop: bounded, and without a place that is lost."""
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections.abc import Iterator
@@ -137,3 +138,17 @@ async def test_closing_ends_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
         await work.verify(HASH, PASSWORD)
     assert work.waiting == 0
     assert hashing.Verified(True).new_hash is None
+
+
+@pytest.mark.parametrize(("processors", "places"), [(None, 16), (1, 16), (4, 32), (64, 128)])
+def test_places_grow_with_the_processors_up_to_a_bound(
+    monkeypatch: pytest.MonkeyPatch, processors: int | None, places: int
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: processors)
+    hashing = Hashing()
+    with contextlib.ExitStack() as held:
+        for _ in range(places):
+            held.enter_context(hashing.reserve())
+        with pytest.raises(TooBusy):
+            held.enter_context(hashing.reserve())
+    hashing.close()
