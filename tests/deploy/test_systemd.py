@@ -114,7 +114,9 @@ def confined() -> Callable[[], None]:
     refused = pyseccomp.ERRNO(getattr(errno, named)) if named else pyseccomp.KILL_PROCESS
     memory = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
     for call, flags in (("mmap", _PROT_WRITE | _PROT_EXEC), ("mprotect", _PROT_EXEC)):
-        memory.add_rule(pyseccomp.ERRNO(errno.EPERM), call, pyseccomp.Arg(2, pyseccomp.MASKED_EQ, flags, flags))
+        memory.add_rule(
+            pyseccomp.ERRNO(errno.EPERM), call, pyseccomp.Arg(2, pyseccomp.MASKED_EQ, flags, flags)
+        )
     calls = pyseccomp.SyscallFilter(refused)
     for call in _allowed():
         try:
