@@ -90,7 +90,8 @@ async def test_counters_are_right_while_scripts_are_flushed(
         for place in range(3):
             counts = sorted(reply[place][0] for reply in replies)
             assert counts == list(range(last - 19, last + 1))
-    await asyncio.gather(*(real.release(["a"], ["b", "c"]) for _ in range(100)))
+    for _ in range(5):
+        await asyncio.gather(*(real.release(["a"], ["b", "c"]) for _ in range(20)))
     assert [count for count, _ in await real.increment_all(counted)] == [1, 301, 301]
     going = False
     await flushing
