@@ -154,6 +154,7 @@ class _Replica:
             ),
             device_life=auth.refresh_lifetime,
             pages=Pages(Look(login.product, login.color)),
+            docs=server.docs,
             record_allowed=settings.logging.decisions == "all",
             check_keys=self._membership.check if self._membership else _always,
         )

@@ -135,6 +135,7 @@ class Server(Section):
     port: Annotated[StrictInt, Field(ge=1, le=65535)] = 8080
     trusted_proxies: tuple[Network, ...] = ("127.0.0.0/8", "::1/128")
     drain: Duration = 20.0
+    docs: StrictBool = False
 
 
 class Logging(Section):

@@ -34,6 +34,7 @@ class Gateway:
     naming an original request although there are rules; `sites` is where browsers log in.
     `check_keys` raises KeysNotShared while this replica may not sign. `cookies` are the names
     under which a session may come; a device is known for `device_life` seconds after a log-in.
+    `docs` is whether the page of the API is shown.
     """
 
     sessions: Sessions
@@ -56,6 +57,7 @@ class Gateway:
     sign_in: SignIn
     device_life: float
     pages: Pages
+    docs: bool
 
 
 GATEWAY = web.AppKey("gateway", Gateway)

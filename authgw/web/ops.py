@@ -1,9 +1,13 @@
 """What operators and load balancers ask."""
 
+from typing import Any
+
 from aiohttp import web
 
 from authgw.web.errors import NO_STORE
-from authgw.web.gateway import GATEWAY
+from authgw.web.gateway import GATEWAY, Gateway
+from authgw.web.openapi import codes, describe, outline
+from authgw.web.refusals import page
 
 
 async def ping(request: web.Request) -> web.Response:
@@ -35,3 +39,28 @@ async def jwks(request: web.Request) -> web.Response:
     """The public keys that verify our tokens (RFC 7517 section 5)."""
     gateway = request.app[GATEWAY]
     return web.json_response(gateway.keys.jwks(gateway.clock()), headers=NO_STORE)
+
+
+def description(gateway: Gateway) -> dict[str, Any]:
+    """The OpenAPI document of this gateway."""
+    return describe(gateway.identity, gateway.cookies)
+
+
+async def openapi(request: web.Request) -> web.Response:
+    """What may be asked here, for programs; it holds nothing about anybody."""
+    return web.json_response(description(request.app[GATEWAY]), headers=NO_STORE)
+
+
+async def docs(request: web.Request) -> web.Response:
+    """The same for people."""
+    said = description(request.app[GATEWAY])
+    info = said["info"]
+    return page(
+        request,
+        "docs",
+        base="/login",
+        version=info["version"],
+        about=info["description"],
+        operations=outline(said),
+        codes=codes(),
+    )

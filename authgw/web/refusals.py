@@ -30,15 +30,17 @@ def page(
     *,
     answered: int = 200,
     goes_to: str = "",
+    base: str = "",
     **context: Any,
 ) -> web.Response:
     """A page that no cache keeps, no frame shows, and nothing from elsewhere gets into.
 
     `answered` is the HTTP status, `goes_to` a URL to which a form's answer may send the browser,
-    which `form-action` also binds (CSP Level 3 section 4.2.6).
+    which `form-action` also binds (CSP Level 3 section 4.2.6), `base` where the style is, if not
+    below the log-in page that this request was made for.
     """
-    pages, site = request.app[GATEWAY].pages, site_of(request)
-    text = pages.render(f"{name}.html", base=site.base, **context)
+    pages = request.app[GATEWAY].pages
+    text = pages.render(f"{name}.html", base=base or site_of(request).base, **context)
     form = f"'self' {origin(goes_to)}" if goes_to else "'self'"
     headers = {
         "Cache-Control": "no-store",

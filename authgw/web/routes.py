@@ -14,12 +14,15 @@ def application(gateway: Gateway) -> web.Application:
     """The whole HTTP surface over these parts."""
     app = web.Application(middlewares=[problems], client_max_size=MAX_BODY_BYTES)
     app[GATEWAY] = gateway
+    # Reading it takes long enough to be felt by whoever asks meanwhile.
+    ops.description(gateway)
     app.add_routes(
         [
             web.get("/ping", ops.ping),
             web.get("/healthz", ops.healthz),
             web.get("/readyz", ops.readyz),
             web.get("/.well-known/jwks.json", ops.jwks),
+            web.get("/openapi.json", ops.openapi),
             web.get("/login", login.show),
             web.post("/login", tokens.login),
             web.get("/login/totp", login.show_code),
@@ -38,4 +41,6 @@ def application(gateway: Gateway) -> web.Application:
             web.route("*", envoy.PREFIX + "{path:(/.*)?}", by_envoy),
         ]
     )
+    if gateway.docs:
+        app.add_routes([web.get("/docs", ops.docs)])
     return app

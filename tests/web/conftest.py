@@ -94,6 +94,7 @@ async def surface(
     direct_check: bool = False,
     sites: Sites | None = None,
     totp: Policy = "optional",
+    docs: bool = False,
 ) -> AsyncIterator[Surface]:
     silence_the_parser()
     users = people(folder)
@@ -134,6 +135,7 @@ async def surface(
         ),
         device_life=3600,
         pages=Pages(Look()),
+        docs=docs,
     )
     server = TestServer(application(gateway))
     await server.start_server(max_line_size=32768, max_field_size=32768)

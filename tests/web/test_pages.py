@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pytest
 from jinja2 import UndefinedError
 
+from authgw.web.openapi import Item, Operation
 from authgw.web.pages import Look, Pages
 
 VOID = {"input", "link", "meta"}
@@ -43,7 +44,16 @@ ACCOUNT: dict[str, object] = {
     "message": "Session ended.",
     "home": "https://apps.example.com/",
 }
+PING = Operation(
+    "ping", "POST /ping", "Ping.", "", "none", (Item("a", "b"),), (("c/d", (Item("e", "f"),)),), ()
+)
 CONTEXTS: dict[str, dict[str, object]] = {
+    "docs.html": {
+        "version": "1.0",
+        "about": "What may be asked.",
+        "operations": [PING, Operation("pong", "GET /x", "X.", "Y.", "none", (), (), ())],
+        "codes": [Item("not_found", "there is no such page")],
+    },
     "login.html": {
         "token": "a-token",
         "rd": "https://app.example.com/",
@@ -240,6 +250,7 @@ def test_hostile_lists_and_sessions_are_text(value: str) -> None:
     for seen in (
         page("account.html", groups=[value], sessions=[session]),
         page("denied.html", needed=[value]),
+        page("docs.html", codes=[Item(value, value)]),
         page("totp.html", who=value, missing=True),
     ):
         assert_inert(seen)

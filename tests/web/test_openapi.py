@@ -1,0 +1,122 @@
+"""The description of the API: valid, complete, and of codes that exist."""
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from authgw.core.errors import REASONS
+from authgw.core.model import IdentityHeaders
+from authgw.web.openapi import describe
+from tests.web.conftest import Surface, surface
+from tests.web.test_pages import Page, assert_inert
+
+SAID = describe(IdentityHeaders(), frozenset())
+# OpenAPI knows no path of any length; /docs is there only if asked for.
+LEFT_OUT = {"/authenticate/envoy{path}", "/docs"}
+
+
+@pytest.fixture
+async def documented(tmp_path: Path) -> AsyncIterator[Surface]:
+    async for running in surface(tmp_path, docs=True):
+        yield running
+
+
+def enums(node: Any) -> Iterator[list[str]]:
+    """Every list of codes in this part of the document."""
+    if isinstance(node, list):
+        for one in node:
+            yield from enums(one)
+    if isinstance(node, dict):
+        for key in ("code", "X-Authgw-Reason"):
+            found = node.get(key, {})
+            yield from filter(None, [found.get("enum"), found.get("schema", {}).get("enum")])
+        for one in node.values():
+            yield from enums(one)
+
+
+def test_it_is_openapi() -> None:
+    OpenAPIV31SpecValidator(SAID).validate()
+
+
+def test_the_validator_can_fail() -> None:
+    broken = {**SAID, "paths": {"/ping": {"get": {"responses": {"200": {}}}}}}
+    assert list(OpenAPIV31SpecValidator(broken).iter_errors())
+
+
+async def test_every_route_is_described(documented: Surface) -> None:
+    app = documented.client.app
+    assert app is not None
+    routes = {
+        (route.method.lower(), re.sub(r"\{path:.*\}", "{path}", str(route.resource.canonical)))
+        for route in app.router.routes()
+        if route.resource is not None and route.method != "HEAD"
+    }
+    described = {(method, path) for path, item in SAID["paths"].items() for method in item}
+    assert {one for one in routes if one[1] not in LEFT_OUT} == described
+    assert {path for _, path in routes - described} == LEFT_OUT
+
+
+def test_every_code_exists_and_is_said() -> None:
+    said = list(enums(SAID))
+    assert said
+    assert {code for codes in said for code in codes} == set(REASONS)
+    for status in {reason.status for reason in REASONS.values()}:
+        problem = SAID["components"]["schemas"][f"Problem{status}"]
+        codes = problem["allOf"][1]["properties"]["code"]["enum"]
+        assert {REASONS[code].status for code in codes} == {status}
+
+
+def test_no_shorthand_is_left() -> None:
+    assert "x-refused" not in str(SAID)
+
+
+def test_every_operation_says_its_credentials_and_the_statuses_of_a_failure() -> None:
+    for item in SAID["paths"].values():
+        for operation in item.values():
+            assert "500" in operation["responses"]
+            assert isinstance(operation["security"], list)
+
+
+def test_configured_names_are_said() -> None:
+    said = describe(IdentityHeaders(user="X-User"), frozenset({"authgw"}))["components"]
+    assert said["securitySchemes"]["session"]["name"] == "authgw"
+    assert "X-User" in said["responses"]["allowed"]["headers"]
+    assert "Remote-User" not in said["responses"]["allowed"]["headers"]
+
+
+async def test_it_is_served_to_anybody(gateway: Surface) -> None:
+    answer = await gateway.client.get("/openapi.json")
+    assert (answer.status, answer.content_type) == (200, "application/json")
+    assert answer.headers["Cache-Control"] == "no-store"
+    said = await answer.json()
+    assert said == SAID
+    assert said["info"]["version"] == version("authgw")
+
+
+async def test_the_page_is_there_only_if_asked_for(gateway: Surface, documented: Surface) -> None:
+    assert (await gateway.client.get("/docs")).status == 404
+    answer = await documented.client.get("/docs")
+    assert (answer.status, answer.content_type) == (200, "text/html")
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src")
+    style = Page(text := await answer.text()).one("link")["href"]
+    assert (await documented.client.get(style)).status == 200
+    assert text.startswith("<!doctype html>")
+
+
+async def test_the_page_says_every_operation_and_code(documented: Surface) -> None:
+    seen = Page(await (await documented.client.get("/docs")).text())
+    assert_inert(seen)
+    ids = [attrs["id"] for _, attrs in seen.elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    linked = {link["href"].removeprefix("/docs#") for link in seen.all("a")}
+    assert set(ids) == linked - {"/openapi.json"}
+    for path, item in SAID["paths"].items():
+        for method in item:
+            assert f"{method.upper()} {path}" in seen.text
+    for code in REASONS:
+        assert code in seen.text
