@@ -15,6 +15,7 @@ from authgw.core.errors import (
 from authgw.core.location import location_from
 from authgw.core.model import AccessRequest
 from authgw.core.sites import Site
+from authgw.dialects.answers import challenge
 from authgw.service import Found
 from authgw.signin import PENDING_FOR, Verified
 from authgw.web.cookies import (
@@ -216,6 +217,8 @@ def _code_page(
 def _refused(response: web.Response, error: AuthgwError) -> web.Response:
     response.set_status(error.status if response.status == 200 else response.status)
     response.headers["X-Authgw-Reason"] = error.code
+    if response.status == 401:
+        response.headers["WWW-Authenticate"] = challenge(error.code)
     if isinstance(error, TooManyFailures):
         response.headers["Retry-After"] = str(math.ceil(error.retry_after))
     return response

@@ -187,6 +187,7 @@ async def test_the_prefix_says_how_far_a_cookie_reaches(
 async def test_unknown_wrong_and_disabled_look_alike(jar: Jar, user: str, password: str) -> None:
     answer = await jar.log_in(user, password)
     assert (answer.status, answer.headers["X-Authgw-Reason"]) == (401, "login_failed")
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="authgw"', "RFC 9110, 15.5.2"
     assert "User name or password is wrong." in jar.text
     assert not jar.session
     (event,) = jar.running.events
