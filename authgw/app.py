@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aiohttp import http_parser, web
 from loguru import logger
+from redis.asyncio import Redis
 
 from authgw import keyfiles, log, metrics
 from authgw.config import ConfigError, Loaded, Settings
@@ -21,10 +22,14 @@ from authgw.core.tokens import Issuer
 from authgw.identity.clients import load_clients
 from authgw.identity.hashing import Hashing
 from authgw.identity.watch import UsersFile, watch
+from authgw.listening import listen
 from authgw.replica import Membership
 from authgw.service import Sessions
 from authgw.signin import SignIn
+from authgw.storage import embedded, redis
 from authgw.storage.embedded import EmbeddedStore
+from authgw.storage.mirror import Mirror
+from authgw.storage.push import Push
 from authgw.storage.redis import RedisStore, connect
 from authgw.web.errors import silence_the_parser
 from authgw.web.gateway import Gateway
@@ -36,6 +41,8 @@ _SETTLE = 5.0  # seconds in which load balancers learn that this replica is goin
 LINE_BYTES = 32 * 1024  # as large_client_header_buffers in nginx/http.conf
 # Longer than NGINX's 60, or NGINX would write into a connection that is being closed.
 _KEEP_ALIVE = 75.0  # seconds
+# Sessions that are asked about within one interval of cache.max_staleness; each takes about 2 KB.
+_MOST_MIRRORED = 2**17
 
 
 async def serve(loaded: Loaded) -> None:
@@ -60,11 +67,11 @@ async def serve(loaded: Loaded) -> None:
         )
         await runner.setup()
         try:
-            await _listen(loaded, runner)
+            await _start(loaded, runner)
             await replica.until_told_to_stop()
         finally:
             await runner.cleanup()
-            await replica.sessions.settle()
+            await replica.close()
 
 
 def load_ring(loaded: Loaded) -> KeyRing:
@@ -105,7 +112,14 @@ class _Replica:
         settings = loaded.settings
         auth, server, names = settings.auth, settings.server, settings.headers
         self._drain = server.drain
+        self._loaded = loaded
         self._store = store
+        self._mirror = Mirror(
+            store,
+            max_staleness=settings.cache.max_staleness,
+            deadline=(redis if isinstance(store, RedisStore) else embedded).DEADLINE,
+            capacity=_MOST_MIRRORED,
+        )
         self._draining = False
         ring = load_ring(loaded)
         issuer = Issuer(auth.issuer, auth.audience or auth.issuer, ring)
@@ -113,7 +127,7 @@ class _Replica:
         self._hashing = Hashing()
         self._membership = Membership(store, ring) if isinstance(store, RedisStore) else None
         self.sessions = Sessions(
-            store,
+            self._mirror,
             issuer,
             Lifetimes(
                 access=auth.access_lifetime,
@@ -166,6 +180,7 @@ class _Replica:
         helpers = [loop.create_task(watch(self._users, alarm=_say_of_users))]
         if self._membership:
             helpers.append(loop.create_task(self._membership.keep()))
+            helpers.append(loop.create_task(self._push()))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, told.put_nowait, number)
         number = await told.get()
@@ -176,6 +191,19 @@ class _Replica:
         for helper in helpers:
             helper.cancel()
         self._hashing.close()
+
+    async def close(self) -> None:
+        """Finish the small writes, and stop reading."""
+        await self.sessions.settle()
+        self._mirror.close()
+
+    async def _push(self) -> None:
+        # A connection of its own: it only listens.
+        client = _client(self._loaded)
+        try:
+            await Push(client, self._mirror.ended).keep()
+        finally:
+            await client.aclose()
 
     async def _why_not_ready(self) -> str:
         if self._draining:
@@ -220,16 +248,19 @@ async def open_store(loaded: Loaded) -> Store:
     cache, auth = loaded.settings.cache, loaded.settings.auth
     if cache.is_embedded:
         return await EmbeddedStore.open(embedded_path(loaded), idle=auth.auto_logout)
-    password = None
-    if cache.password_file is not None:
-        password = keyfiles.read_secret(loaded.path(cache.password_file)).decode().strip()
-    client = connect(cache.address, password)
-    store = RedisStore(client, idle=auth.auto_logout, session_max=auth.session_max)
+    store = RedisStore(_client(loaded), idle=auth.auto_logout, session_max=auth.session_max)
     try:
         await store.check()
     except StoreUnavailable as error:
         logger.warning(f"Not ready: {error.detail}. Answers are 503 until it is back.")
     return store
+
+
+def _client(loaded: Loaded) -> "Redis":
+    cache, password = loaded.settings.cache, None
+    if cache.password_file is not None:
+        password = keyfiles.read_secret(loaded.path(cache.password_file)).decode().strip()
+    return connect(cache.address, password)
 
 
 def embedded_path(loaded: Loaded) -> Path | None:
@@ -240,9 +271,9 @@ def embedded_path(loaded: Loaded) -> Path | None:
     return loaded.path(address.removeprefix("embedded:///"))
 
 
-async def _listen(loaded: Loaded, runner: web.AppRunner) -> None:
+async def _start(loaded: Loaded, runner: web.AppRunner) -> None:
     server, auth = loaded.settings.server, loaded.settings.auth
-    await web.TCPSite(runner, server.host, server.port).start()
+    addresses = await listen(runner, server, loaded.folder)
     for warning in (*loaded.warnings, *loaded.doubts):
         logger.warning(warning)
     if loaded.rules is None:
@@ -250,7 +281,7 @@ async def _listen(loaded: Loaded, runner: web.AppRunner) -> None:
     if auth.open_login:
         logger.warning("auth.open_login: whoever reaches /login becomes any user_id.")
     _expose_metrics(loaded.settings)
-    logger.info(f"Listening on http://{server.host}:{server.port}")
+    logger.info(f"Listening on {' and '.join(addresses)}")
 
 
 def _expose_metrics(settings: Settings) -> None:

@@ -40,7 +40,17 @@ def serve(read: Callable[[], Loaded]) -> None:
     """Run one replica of the gateway."""
     loaded = read()
     log.set_up(loaded.settings.logging.mode, loaded.settings.logging.level)
-    asyncio.run(app.serve(loaded))
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(app.serve(loaded))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:
+        # It is built for some platforms only, and nothing but speed rests on it.
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
 
 
 @main.group()

@@ -25,7 +25,7 @@ from pydantic import (
 from authgw.core.errors import TargetMalformed
 from authgw.core.explain import unreachable
 from authgw.core.location import canonical_host
-from authgw.core.peers import checked_entry
+from authgw.core.peers import UNIX, checked_entry
 from authgw.core.redirects import Redirects
 from authgw.core.rules import Rule, Rules
 from authgw.core.sites import Site, Sites, origin_of
@@ -129,10 +129,14 @@ class Section(BaseModel):
 
 
 class Server(Section):
-    """Where the gateway listens, and whom it believes about original requests."""
+    """Where the gateway listens, and whom it believes about original requests.
+
+    `socket` is the path of a unix socket, which is listened on besides the port.
+    """
 
     host: str = "127.0.0.1"
     port: Annotated[StrictInt, Field(ge=1, le=65535)] = 8080
+    socket: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     trusted_proxies: tuple[Network, ...] = ("127.0.0.0/8", "::1/128")
     drain: Duration = 20.0
     docs: StrictBool = False
@@ -305,6 +309,8 @@ def load(file: Path | None, environ: Mapping[str, str]) -> Loaded:
     if source.problems or settings is None:
         raise ConfigError(source.problems)
     warnings += tuple(_doubtful_pages(settings.login.sites))
+    if settings.server.socket and UNIX not in settings.server.trusted_proxies:
+        warnings += ("server.socket: add `unix` to server.trusted_proxies, or it answers nobody.",)
     return Loaded(settings, warnings, Path(os.path.abspath(path)).parent, _rules(settings, source))
 
 

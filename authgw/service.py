@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from authgw.core import sessions
@@ -15,15 +15,18 @@ from authgw.core.errors import (
     TokenMissing,
 )
 from authgw.core.model import Principal
-from authgw.core.people import USERS, Nobody, People, principal_of
-from authgw.core.sessions import Client, Lifetimes, Outcome, Session, SessionStore, Snapshot
+from authgw.core.people import USERS, Nobody, People, Person, principal_of
+from authgw.core.sessions import Client, Lifetimes, MirroringStore, Outcome, Session, Snapshot
 from authgw.core.tokens import Issuer, Token, TokenType
+from authgw.core.verified import VerifiedTokens
 
 # A loser of a compare-and-set decides again; each round has one winner, and the loser that reads
 # the winner's record repeats its answer. More rounds than this mean a store that lies.
 _MAX_ROUNDS = 8
 # Session cookies that one request may bring; a browser's jar can hold one for each domain.
 _MAX_COOKIES = 4
+# Verified tokens that are remembered; each takes about 2 KB.
+MAX_TOKENS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,15 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Whom a verified token of a live session stands for."""
+    """Whom a verified token of a live session stands for.
+
+    `person` is the users file's entry that this rests on, None if there is none.
+    """
 
     principal: Principal
     token: Token
     session: Session
+    person: Person | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,7 @@ class Sessions:
 
     def __init__(
         self,
-        store: SessionStore,
+        store: MirroringStore,
         issuer: Issuer,
         lifetimes: Lifetimes,
         *,
@@ -94,6 +101,7 @@ class Sessions:
         self._store = store
         self._people = people or Nobody()
         self._issuer = issuer
+        self._verified = VerifiedTokens(issuer, MAX_TOKENS)
         self._lifetimes = lifetimes
         self._idle = idle
         self._max_sessions = max_sessions
@@ -136,12 +144,27 @@ class Sessions:
         """
         if bearer is None and not cookies:
             raise TokenMissing
-        if bearer is None:
-            return await self._by_cookies(cookies)
-        found = await self._alive(bearer, TokenType.ACCESS)
-        if cookies and await self._names_another(cookies, found.session):
+        if len(cookies) > _MAX_COOKIES:
             raise CredentialsAmbiguous
+        tokens = [] if bearer is None else [self._verify(bearer, TokenType.ACCESS)]
+        planted, why = self._cookie_tokens(cookies)
+        seen = await self._seen([token.sid for token in (*tokens, *planted)])
+        if bearer is None:
+            return self._one_of(planted, seen, why)
+        found = self._alive(tokens[0], seen)
+        self._refuse_another(planted, seen, found.session)
         return found
+
+    def still(self, found: Found) -> bool:
+        """Whether all that was found still holds, as far as can be said without waiting."""
+        session = found.session
+        if not session.confirmed or self._clock() >= found.token.until:
+            return False
+        seen = self._store.peek(session.sid)
+        # The mirror and the users file keep an object for as long as what it says is true.
+        if seen is None or seen.session is not session or seen.now >= session.expires_at:
+            return False
+        return self._people.find(session.sub) is found.person
 
     async def browser_session(self, cookies: Sequence[str]) -> Found | None:
         """The one live session that these cookies name, if there is one.
@@ -165,7 +188,7 @@ class Sessions:
         """
         token = self._issuer.verify(text, TokenType.REFRESH, now=self._clock())
         fresh = (jti(), jti())
-        seen = await self._store.read(token.sid)
+        seen = await self._to_rotate(token, fresh)
         for _ in range(_MAX_ROUNDS):
             if seen.session is not None:
                 principal_of(seen.session, self._people.find(seen.session.sub))
@@ -280,44 +303,78 @@ class Sessions:
         """Wait for the small writes that answers did not wait for."""
         await asyncio.gather(*self._confirming.values())
 
-    async def _alive(self, text: str, kind: TokenType) -> Found:
-        token = self._issuer.verify(text, kind, now=self._clock())
-        seen = await self._store.read(token.sid)
-        session = sessions.check_alive(seen.session, seen.now)
+    def _verify(self, text: str, kind: TokenType) -> Token:
+        return self._verified.verify(text, kind, now=self._clock())
+
+    async def _seen(self, sids: Sequence[str]) -> dict[str, Snapshot]:
+        known = {sid: self._store.peek(sid) for sid in sids}
+        if None in known.values():
+            return await self._store.look_all(tuple(known))
+        return {sid: snapshot for sid, snapshot in known.items() if snapshot is not None}
+
+    def _alive(self, token: Token, seen: Mapping[str, Snapshot]) -> Found:
+        snapshot = seen[token.sid]
+        session = sessions.check_alive(snapshot.session, snapshot.now)
         if session.sub != token.sub:
             raise SessionEnded
-        principal = principal_of(session, self._people.find(session.sub))
-        self._confirm_later(seen, session, token)
-        return Found(principal, token, session)
+        person = self._people.find(session.sub)
+        principal = principal_of(session, person)
+        self._confirm_later(snapshot, session, token)
+        return Found(principal, token, session, person)
 
-    async def _by_cookies(self, cookies: Sequence[str]) -> Found:
-        """A sibling domain can plant cookies of our name: what is not live does not count."""
-        if len(cookies) > _MAX_COOKIES:
-            raise CredentialsAmbiguous
-        live: dict[str, Found] = {}
+    def _cookie_tokens(self, cookies: Sequence[str]) -> tuple[list[Token], AuthgwError]:
+        """The tokens that verify, and why the last one that does not is refused."""
+        tokens: list[Token] = []
         why: AuthgwError = TokenMissing()
         for text in dict.fromkeys(cookies):
             try:
-                found = await self._alive(text, TokenType.SESSION)
-            except StoreUnavailable:
-                raise
+                tokens.append(self._verify(text, TokenType.SESSION))
             except AuthgwError as error:
                 why = error
-            else:
-                live[found.session.sid] = found
+        return tokens, why
+
+    def _one_of(
+        self, tokens: Sequence[Token], seen: Mapping[str, Snapshot], why: AuthgwError
+    ) -> Found:
+        """A sibling domain can plant cookies of our name: what is not live does not count."""
+        live: dict[str, Found] = {}
+        for token in tokens:
+            try:
+                live[token.sid] = self._alive(token, seen)
+            except AuthgwError as error:
+                why = error
         if len(live) > 1:
             raise CredentialsAmbiguous
         if not live:
             raise why
         return live.popitem()[1]
 
-    async def _names_another(self, cookies: Sequence[str], session: Session) -> bool:
+    def _refuse_another(
+        self, tokens: Sequence[Token], seen: Mapping[str, Snapshot], session: Session
+    ) -> None:
         try:
-            return (await self._by_cookies(cookies)).session.sid != session.sid
-        except (StoreUnavailable, CredentialsAmbiguous):
+            other = self._one_of(tokens, seen, TokenMissing()).session
+        except CredentialsAmbiguous:
             raise
         except AuthgwError:
-            return False
+            return
+        if other.sid != session.sid:
+            raise CredentialsAmbiguous
+
+    async def _to_rotate(self, token: Token, fresh: tuple[str, str]) -> Snapshot:
+        """What to decide a refresh on.
+
+        The mirror's word is enough for a rotation, which the store holds against what it has;
+        everything else is believed of a read sent from here on only: by a record that another
+        replica has replaced since, a good client would be a thief.
+        """
+        seen = await self._store.look(token.sid)
+        try:
+            if self._decide(seen, token, fresh).outcome is Outcome.ROTATED:
+                return seen
+        except SessionEnded:
+            pass
+        return await self._store.read(token.sid)
 
     def _decide(self, seen: Snapshot, token: Token, fresh: tuple[str, str]) -> sessions.Refreshed:
         return sessions.refresh(

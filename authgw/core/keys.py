@@ -4,6 +4,7 @@ The algorithm belongs to the key; nothing that a token says can choose one (RFC 
 """
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,10 +66,11 @@ class KeyRing:
 
     def verifying_key(self, kid: str, now: float) -> Key | None:
         """The key of this kid, unless unknown or retired: its last token has ended."""
-        retired_at = self._retired_at.get(kid)
-        if retired_at is not None and now >= retired_at:
-            return None
-        return self._by_kid.get(kid)
+        return self._by_kid.get(kid) if now < self.verifies_until(kid) else None
+
+    def verifies_until(self, kid: str) -> float:
+        """When the key of this kid is retired, in Unix seconds; infinite while nobody knows."""
+        return self._retired_at.get(kid, math.inf)
 
     def kids(self, now: float) -> tuple[str, ...]:
         """Every kid that verifies now."""

@@ -107,6 +107,19 @@ class SessionStore(Protocol):
         """
 
 
+class MirroringStore(SessionStore, Protocol):
+    """A SessionStore that remembers for a while what it was told."""
+
+    def peek(self, sid: str) -> "Snapshot | None":
+        """What is remembered of a session and young enough; the same object while it is true."""
+
+    async def look(self, sid: str) -> "Snapshot":
+        """What is remembered, or else read; this counts as use of the session."""
+
+    async def look_all(self, sids: Sequence[str]) -> "dict[str, Snapshot]":
+        """What `look` returns for each; all of it is young enough when it is returned."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """What a store held at its own time `now`; `version` is what a compare-and-set compares."""

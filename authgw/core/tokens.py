@@ -54,7 +54,10 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A verified token; times are Unix seconds. `claims` is everything it says."""
+    """A verified token; times are Unix seconds. `claims` is everything it says.
+
+    From `until` on it would not verify: it has expired, or its key is retired.
+    """
 
     type: TokenType
     sub: str
@@ -62,6 +65,7 @@ class Token:
     jti: str
     gen: int
     exp: float
+    until: float
     claims: dict[str, Any]
 
 
@@ -115,7 +119,7 @@ class Issuer:
         """
         header, claims = _parse(text)
         self._check_signature(text, header, now)
-        token = _checked(header, claims, kind)
+        token = _checked(header, claims, kind, self.keys.verifies_until(header["kid"]))
         self._check_parties(claims)
         _check_times(claims, now, allow_expired)
         return token
@@ -197,7 +201,9 @@ def _json_object(raw: bytes) -> dict[str, Any]:
         raise TokenMalformed from None
 
 
-def _checked(header: dict[str, Any], claims: dict[str, Any], kind: TokenType) -> Token:
+def _checked(
+    header: dict[str, Any], claims: dict[str, Any], kind: TokenType, retired_at: float
+) -> Token:
     if any(name not in claims for name in _REQUIRED):
         raise TokenInvalid
     texts = (claims["iss"], claims["sub"], claims["jti"], claims["sid"], claims["type"])
@@ -210,7 +216,9 @@ def _checked(header: dict[str, Any], claims: dict[str, Any], kind: TokenType) ->
         raise TokenInvalid
     if header.get("typ") != kind.header or claims["type"] != kind.value:
         raise TokenWrongType
-    return Token(kind, claims["sub"], claims["sid"], claims["jti"], gen, claims["exp"], claims)
+    exp = claims["exp"]
+    until = min(exp + LEEWAY, retired_at)
+    return Token(kind, claims["sub"], claims["sid"], claims["jti"], gen, exp, until, claims)
 
 
 def _is_time(value: Any) -> bool:

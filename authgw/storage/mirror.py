@@ -117,15 +117,26 @@ class Mirror:
         Raises:
             StoreUnavailable: nothing young enough is known, and the store did not tell.
         """
-        if self.peek(sid) is not None and (held := self._held(sid)) is not None:
-            return held
+        return (await self.look_all((sid,)))[sid]
+
+    async def look_all(self, sids: Sequence[str]) -> dict[str, Snapshot]:
+        """What `look` returns for each of these; all of it is young enough when it is returned.
+
+        Raises:
+            StoreUnavailable: as `look`, for any of them.
+        """
+        for sid in sids:
+            self.peek(sid)
         arrival = self._clock()
         for since in (arrival - self._max_staleness, arrival):
-            batch = self._ask(sid, since)
-            await batch.done.wait()
-            seen = self._answer(sid, batch)
-            if seen is not None:
-                return seen
+            # What was held at first may be too old once the others are known.
+            asked = {sid: self._ask(sid, since) for sid in sids if self._held(sid) is None}
+            for batch in asked.values():
+                await batch.done.wait()
+            seen = {sid: self._answer(sid, asked.get(sid)) for sid in sids}
+            young = {sid: snapshot for sid, snapshot in seen.items() if snapshot is not None}
+            if len(young) == len(seen):
+                return young
         raise StoreUnavailable("the store takes longer than cache.max_staleness to answer")
 
     async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
@@ -200,10 +211,10 @@ class Mirror:
             return None
         return _moved(entry.snapshot, now - entry.sent)
 
-    def _answer(self, sid: str, batch: _Batch) -> Snapshot | None:
-        """What this read led to; None if its reply is too old by now."""
+    def _answer(self, sid: str, batch: _Batch | None) -> Snapshot | None:
+        """What this read led to; None if its reply, or what was held without it, is too old."""
         held = self._held(sid)
-        if held is not None:
+        if held is not None or batch is None:
             return held
         told, age = _told(batch.outcomes[sid]), self._clock() - batch.sent
         return _moved(told, age) if age <= self._oldest else None

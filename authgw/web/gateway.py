@@ -64,9 +64,13 @@ GATEWAY = web.AppKey("gateway", Gateway)
 _ID = web.RequestKey("request_id", str)
 
 
-def peer_of(request: web.Request) -> str:
-    """The address of the peer, or `unix`: a unix socket's peer has none."""
-    return request.remote or UNIX
+def peer_of(request: web.BaseRequest) -> str:
+    """The address of the peer, or `unix`.
+
+    What a unix socket's peer has in place of one is a path of its own choice: `127.0.0.1` too.
+    """
+    name = request.protocol.peername
+    return str(name[0]) if isinstance(name, tuple) else UNIX
 
 
 def client_address(request: web.Request) -> str:

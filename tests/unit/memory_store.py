@@ -1,4 +1,7 @@
-"""The plainest SessionStore, for tests of what stands above it; it yields like a real one."""
+"""The plainest MirroringStore, for tests of what stands above it: it remembers nothing.
+
+It yields like a real one.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -30,6 +33,15 @@ class MemoryStore:
         await self._turn()
         self.used[sid] = self.now
         return self._snapshot(sid)
+
+    def peek(self, sid: str) -> Snapshot | None:
+        return None
+
+    async def look(self, sid: str) -> Snapshot:
+        return await self.read(sid)
+
+    async def look_all(self, sids: Sequence[str]) -> dict[str, Snapshot]:
+        return {sid: await self.read(sid) for sid in sids}
 
     async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
         await self._turn()

@@ -24,7 +24,8 @@ from authgw.identity.totp import new_recovery_codes, new_secret, recovery_digest
 from authgw.identity.watch import UsersFile
 from authgw.service import Sessions
 from authgw.signin import Policy, SignIn
-from authgw.storage.embedded import EmbeddedStore
+from authgw.storage.embedded import DEADLINE, EmbeddedStore
+from authgw.storage.mirror import Mirror
 from authgw.web.errors import silence_the_parser
 from authgw.web.gateway import Gateway
 from authgw.web.pages import Look, Pages
@@ -109,8 +110,9 @@ async def surface(
     async def ready() -> str:
         return ""
 
+    mirror = Mirror(store, max_staleness=1.0, deadline=DEADLINE, capacity=1000)
     sessions = Sessions(
-        store, an_issuer(), LIVES, idle=3600, max_sessions=5, clock=time.time, people=users
+        mirror, an_issuer(), LIVES, idle=3600, max_sessions=5, clock=time.time, people=users
     )
     gateway = Gateway(
         sessions=sessions,
@@ -142,6 +144,7 @@ async def surface(
     async with TestClient(server) as client:
         yield Surface(client, store, basic("shop", shop), basic("blog", blog), users, events)
         await sessions.settle()
+    mirror.close()
     hashing.close()
     await store.close()
 
