@@ -35,6 +35,7 @@ from authgw.web.errors import silence_the_parser
 from authgw.web.gateway import Gateway
 from authgw.web.pages import Look, Pages
 from authgw.web.routes import application
+from authgw.web.shortcut import shorten
 
 Store = EmbeddedStore | RedisStore
 _SETTLE = 5.0  # seconds in which load balancers learn that this replica is going
@@ -56,8 +57,9 @@ async def serve(loaded: Loaded) -> None:
     silence_the_parser()
     async with _store(loaded) as store:
         replica = _Replica(loaded, store)
+        surface = application(replica.gateway)
         runner = web.AppRunner(
-            application(replica.gateway),
+            surface,
             access_log=None,
             keepalive_timeout=_KEEP_ALIVE,
             max_line_size=LINE_BYTES,
@@ -66,6 +68,8 @@ async def serve(loaded: Loaded) -> None:
             shutdown_timeout=max(0.0, loaded.settings.server.drain - _SETTLE),
         )
         await runner.setup()
+        assert runner.server is not None  # noqa: S101  it has been set up
+        shorten(runner.server, surface)
         try:
             await _start(loaded, runner)
             await replica.until_told_to_stop()

@@ -4,6 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Sequence
+from enum import Enum
 
 from authgw.core.errors import (
     AuthorizationMalformed,
@@ -28,6 +29,21 @@ _ABOUT_A_REQUEST = (
     "X-Forwarded-Host",
     "X-Forwarded-Proto",
 )
+# What a question to NGINX's dialect can depend on, in lower case, but for the credentials.
+_OF_A_QUESTION = frozenset(
+    {
+        *(name.lower() for name in _ABOUT_A_REQUEST),
+        "x-forwarded-for",
+        "accept",
+        "x-requested-with",
+        "sec-fetch-mode",
+        "access-control-request-method",
+        "origin",
+        "connection",
+    }
+)
+_CREDENTIALS = frozenset({"authorization", "cookie"})
+_MOST_SPELLINGS = 1024
 _SEPARATORS = re.compile(r"[^a-z0-9]")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 # Every name that a session cookie can have, whichever of them this gateway gives.
@@ -218,3 +234,49 @@ def refuse_identity(headers: RawHeaders, identity: IdentityHeaders) -> None:
 
 def _fold(name: str) -> str:
     return _SEPARATORS.sub("-", name.lower())
+
+
+class _Kind(Enum):
+    """What a header can matter for."""
+
+    NOTHING = 0
+    QUESTION = 1
+    CREDENTIAL = 2
+    UNUSUAL = 3
+
+
+class Sorter:
+    """Sorts headers by what they can matter for; remembers at most 1,024 spellings of names."""
+
+    def __init__(self, identity: IdentityHeaders) -> None:
+        self._identity = frozenset(_fold(name) for name in identity.names)
+        self._kinds: dict[bytes, _Kind] = {}
+
+    def sort(self, headers: RawHeaders) -> tuple[RawHeaders, RawHeaders] | None:
+        """What asks, and what shows who asks; all else has no part in an answer of 200.
+
+        None if a header wants a closer look: one of identity, or Expect.
+        """
+        question, credentials = [], []
+        for pair in headers:
+            kind = self._kinds.get(pair[0]) or self._kind(pair[0])
+            if kind is _Kind.QUESTION:
+                question.append(pair)
+            elif kind is _Kind.CREDENTIAL:
+                credentials.append(pair)
+            elif kind is _Kind.UNUSUAL:
+                return None
+        return tuple(question), tuple(credentials)
+
+    def _kind(self, name: bytes) -> _Kind:
+        kind = self._told(name.decode("latin-1").lower())
+        if len(self._kinds) < _MOST_SPELLINGS:
+            self._kinds[name] = kind
+        return kind
+
+    def _told(self, name: str) -> _Kind:
+        if name == "expect" or _fold(name) in self._identity:
+            return _Kind.UNUSUAL
+        if name in _CREDENTIALS:
+            return _Kind.CREDENTIAL
+        return _Kind.QUESTION if name in _OF_A_QUESTION else _Kind.NOTHING

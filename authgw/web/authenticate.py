@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Protocol
 
 from aiohttp import web
@@ -28,12 +29,37 @@ from authgw.dialects.headers import (
     other_cookies,
     refuse_identity,
 )
+from authgw.service import Found
 from authgw.web.gateway import GATEWAY, Gateway, peer_of, record, request_id
+from authgw.web.prepared import answer
 from authgw.web.refusals import refusal_page
+from authgw.web.shortcut import DIRECT, SHORTCUT
 
 _PUBLIC_PATIENCE = 0.05  # seconds that a public page waits to learn who is asking
 # What stands for the rules where there are none: any live session.
 _ANY = Rule("no rules", Allow(authenticated=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Who:
+    """Who asks, or the code of why nobody that counts does.
+
+    `found` is there if this rests on one token and nothing else that could change.
+    """
+
+    principal: Principal | None
+    why: str = ""
+    found: Found | None = None
+
+
+_NOBODY = _Who(None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    decision: Decision
+    rule: Rule | None = None
+    found: Found | None = None
 
 
 class Dialect(Protocol):
@@ -60,24 +86,24 @@ class Dialect(Protocol):
     ) -> Reply: ...
 
 
-async def authenticate(request: web.Request) -> web.Response:
+async def authenticate(request: web.Request) -> web.StreamResponse:
     """Answer NGINX's or HAProxy's subrequest, or a direct check when no proxy asks."""
     if nginx.asks(request.raw_headers):
         return await _subrequest(request, nginx)
     return await _direct(request)
 
 
-async def by_forwarding(request: web.Request) -> web.Response:
+async def by_forwarding(request: web.Request) -> web.StreamResponse:
     """Answer Traefik or Caddy."""
     return await _subrequest(request, forwarded)
 
 
-async def by_envoy(request: web.Request) -> web.Response:
+async def by_envoy(request: web.Request) -> web.StreamResponse:
     """Answer Envoy."""
     return await _subrequest(request, envoy)
 
 
-async def _subrequest(request: web.Request, dialect: Dialect) -> web.Response:
+async def _subrequest(request: web.Request, dialect: Dialect) -> web.StreamResponse:
     gateway = request.app[GATEWAY]
     access, problem = None, ""
     try:
@@ -89,26 +115,41 @@ async def _subrequest(request: web.Request, dialect: Dialect) -> web.Response:
             trusted=gateway.trusted,
             identity=gateway.identity,
         )
-        decision = await _decide(access, request.raw_headers, gateway)
+        decided = await _decide(access, request.raw_headers, gateway)
     except AuthgwError as error:
-        decision = Decision(Verdict.DENY, error.code)
+        decided = _Decided(Decision(Verdict.DENY, error.code))
         problem = error.detail
+    decision = decided.decision
     page = gateway.sites.covering(access.location.host) if access else None
     url = page.url if page else None
     reply = dialect.render(decision, access, identity=gateway.identity, login_url=url)
     _record(request, decision, reply.status, access, problem)
     if reply.body and access and access.wants_html and reply.status in (403, 503):
         return refusal_page(request, decision, access, reply)
-    headers = CIMultiDict(reply.headers)
+    return _known(request, decided, reply) or _sent(request, reply, dialect)
+
+
+def _known(request: web.Request, decided: _Decided, reply: Reply) -> web.StreamResponse | None:
+    """The answer that every request like this one gets, as long as what was found holds."""
+    shortcut = request.app.get(SHORTCUT)
+    if shortcut is None or reply.status != 200 or decided.rule is None or decided.found is None:
+        return None
+    return shortcut.learn(request, decided.rule.number, decided.found, reply)
+
+
+def _sent(request: web.Request, reply: Reply, dialect: Dialect) -> web.StreamResponse:
+    headers = reply.headers
     if reply.status != 200:
-        headers["X-Request-ID"] = request_id(request)
+        headers = (*headers, ("X-Request-ID", request_id(request)))
     elif dialect is not nginx:
         # Traefik and Envoy can take no cookie out of a header, but put our answer's in its place.
         kept = other_cookies(request.raw_headers)
-        headers.update({} if kept is None else {"Cookie": kept})
+        headers = headers if kept is None else (*headers, ("Cookie", kept))
+    if not reply.body:
+        return answer(request, reply.status, headers)
     # What a client will read ends with the id that it can report.
-    body = f"{reply.body}, request {request_id(request)}\n" if reply.body else None
-    return web.Response(status=reply.status, headers=headers, text=body)
+    body = f"{reply.body}, request {request_id(request)}\n"
+    return web.Response(status=reply.status, headers=CIMultiDict(headers), text=body)
 
 
 async def denied(request: web.Request) -> web.Response:
@@ -128,47 +169,51 @@ async def denied(request: web.Request) -> web.Response:
         trusted=gateway.trusted,
         identity=gateway.identity,
     )
-    decision = await _decide(access, request.raw_headers, gateway)
+    decision = (await _decide(access, request.raw_headers, gateway)).decision
     if decision.verdict is not Verdict.DENY:
         decision = Decision(Verdict.DENY, "not_permitted", decision.principal)
     reply = forwarded.render(decision, access, identity=gateway.identity)
     return refusal_page(request, decision, access, reply)
 
 
-async def _decide(access: AccessRequest, headers: RawHeaders, gateway: Gateway) -> Decision:
+async def _decide(access: AccessRequest, headers: RawHeaders, gateway: Gateway) -> _Decided:
     """Match first, identify second: a public page must not depend on credentials or store.
 
     Raises:
         StoreUnavailable: the rule asks who this is, and nobody can say now.
     """
     if gateway.rules is None:
-        principal, why = await _identify(access, headers, gateway, _ANY)
-        return Decision(Verdict.ALLOW if principal else Verdict.LOGIN, why, principal)
+        who = await _identify(access, headers, gateway, _ANY)
+        verdict = Verdict.ALLOW if who.principal else Verdict.LOGIN
+        return _Decided(Decision(verdict, who.why, who.principal), _ANY, who.found)
     match = gateway.rules.match(access)
     if match.rule is None:
-        return decide(match, access, None, "")
+        return _Decided(decide(match, access, None, ""))
     if needs_nobody(match.rule, access):
-        return decide(match, access, await _perhaps(access, headers, gateway, match.rule), "")
-    principal, why = await _identify(access, headers, gateway, match.rule)
-    return decide(match, access, principal, why)
+        who = await _perhaps(access, headers, gateway, match.rule)
+        return _Decided(decide(match, access, who.principal, ""))
+    who = await _identify(access, headers, gateway, match.rule)
+    return _Decided(decide(match, access, who.principal, who.why), match.rule, who.found)
 
 
 async def _identify(
     access: AccessRequest, headers: RawHeaders, gateway: Gateway, rule: Rule
-) -> tuple[Principal | None, str]:
+) -> _Who:
     """The verified subject, or the code of why there is none that this rule heeds."""
     try:
         if rule.heeds(Credential.APP_PASSWORD):
             program = _program(access, headers, gateway)
             if program is not None:
-                return program, ""
+                return _Who(program)
         token = bearer(headers) if rule.heeds(Credential.BEARER) else None
         seen = cookies(headers, gateway.cookies) if rule.heeds(Credential.COOKIE) else ()
-        return (await gateway.sessions.identify(token, seen)).principal, ""
+        found = await gateway.sessions.identify(token, seen)
+        alone = len(seen) == (1 if token is None else 0)
+        return _Who(found.principal, found=found if alone else None)
     except StoreUnavailable:
         raise
     except AuthgwError as error:
-        return None, error.code
+        return _Who(None, error.code)
 
 
 def _program(access: AccessRequest, headers: RawHeaders, gateway: Gateway) -> Principal | None:
@@ -194,30 +239,33 @@ def _program(access: AccessRequest, headers: RawHeaders, gateway: Gateway) -> Pr
 
 async def _perhaps(
     access: AccessRequest, headers: RawHeaders, gateway: Gateway, rule: Rule
-) -> Principal | None:
+) -> _Who:
     try:
         async with asyncio.timeout(_PUBLIC_PATIENCE):
-            return (await _identify(access, headers, gateway, rule))[0]
+            return await _identify(access, headers, gateway, rule)
     except (TimeoutError, StoreUnavailable):
-        return None
+        return _NOBODY
 
 
-async def _direct(request: web.Request) -> web.Response:
+async def _direct(request: web.Request) -> web.StreamResponse:
     gateway = request.app[GATEWAY]
     if gateway.rules is not None and not gateway.direct_check:
         # A proxy_set_header that somebody forgot must open nothing.
         raise DirectCheckOff
     refuse_identity(request.raw_headers, gateway.identity)
-    found = await gateway.sessions.identify(
-        bearer(request.raw_headers), cookies(request.raw_headers, gateway.cookies)
-    )
+    token = bearer(request.raw_headers)
+    seen = cookies(request.raw_headers, gateway.cookies)
+    found = await gateway.sessions.identify(token, seen)
     allowed = Decision(Verdict.ALLOW, principal=found.principal)
-    reply = nginx.render(allowed, None, identity=gateway.identity)
-    return web.Response(
-        text=json.dumps(found.token.claims),
-        content_type="application/json",
-        headers=dict(reply.headers),
-    )
+    headers = nginx.render(allowed, None, identity=gateway.identity).headers
+    headers = (*headers, ("Content-Type", "application/json; charset=utf-8"))
+    body = json.dumps(found.token.claims)
+    shortcut = request.app.get(SHORTCUT)
+    if shortcut is not None and len(seen) == (1 if token is None else 0):
+        known = shortcut.learn(request, DIRECT, found, Reply(200, headers, body))
+        if known is not None:
+            return known
+    return web.Response(body=body.encode(), headers=CIMultiDict(headers))
 
 
 def _record(

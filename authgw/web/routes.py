@@ -8,6 +8,7 @@ from authgw.web.authenticate import authenticate, by_envoy, by_forwarding, denie
 from authgw.web.bodies import MAX_BODY_BYTES
 from authgw.web.errors import problems
 from authgw.web.gateway import GATEWAY, Gateway
+from authgw.web.shortcut import SHORTCUT, Shortcut
 
 
 def application(gateway: Gateway) -> web.Application:
@@ -16,6 +17,9 @@ def application(gateway: Gateway) -> web.Application:
     app[GATEWAY] = gateway
     # Reading it takes long enough to be felt by whoever asks meanwhile.
     ops.description(gateway)
+    # What is allowed is recorded by the long way only.
+    if not gateway.record_allowed:
+        app[SHORTCUT] = Shortcut(gateway.sessions, gateway.identity)
     app.add_routes(
         [
             web.get("/ping", ops.ping),

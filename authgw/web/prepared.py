@@ -1,0 +1,98 @@
+"""Answers whose bytes are made before they are asked for.
+
+aiohttp sends a response by its `prepare` and `write_eof`; a prepared one overrides both and
+writes one block. It keeps nothing of a request, so one object answers any number of them at once.
+"""
+
+import re
+import time
+from email.utils import formatdate
+from http import HTTPStatus
+
+from aiohttp import HttpVersion11, hdrs, web
+from aiohttp.abc import AbstractStreamWriter
+from multidict import CIMultiDict
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# RFC 9110 section 5.5; aiohttp refuses the same, but is not asked here.
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+Headers = tuple[tuple[str, str], ...]
+
+
+class Prepared(web.StreamResponse):
+    """A whole answer to a GET over a kept HTTP/1.1 connection; see `fits`.
+
+    Raises:
+        ValueError: a header would end early, or begin another one.
+    """
+
+    def __init__(self, status: int, headers: Headers, body: bytes = b"") -> None:
+        super().__init__(status=status, headers=CIMultiDict(headers))
+        self._head = serialised(status, headers, len(body))
+        self._block = body
+
+    @property
+    def keep_alive(self) -> bool:
+        """Always: whoever wants it otherwise is answered by aiohttp's own response."""
+        return True
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Write it all, and wait while the client does not read.
+
+        Raises:
+            ConnectionResetError: the client is gone.
+        """
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError
+        transport.write(self._head + _DATE.line() + self._block)
+        if request.protocol.writing_paused:
+            await request.writer.drain()
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing is left to write."""
+
+
+def fits(request: web.BaseRequest) -> bool:
+    """Whether a prepared answer is right as it is for this request."""
+    return request.method == "GET" and request.version == HttpVersion11 and request.keep_alive
+
+
+def answer(request: web.BaseRequest, status: int, headers: Headers) -> web.StreamResponse:
+    """An answer without a body, by the shortest way that is right for this request."""
+    if fits(request):
+        return Prepared(status, headers)
+    return web.Response(status=status, headers=CIMultiDict(headers))
+
+
+def serialised(status: int, headers: Headers, length: int) -> bytes:
+    """Status line and headers but for Date and the empty line; what is not ASCII is UTF-8.
+
+    Raises:
+        ValueError: a name is none, or a value holds a control character.
+    """
+    for name, value in headers:
+        if not _NAME.fullmatch(name) or _FORBIDDEN.search(value):
+            raise ValueError(f"{name!r} cannot be sent as a header")
+    said = (*headers, (hdrs.CONTENT_LENGTH, str(length)))
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{n}: {v}" for n, v in said)]
+    return "\r\n".join([*lines, ""]).encode("utf-8", "ignore")
+
+
+class _Date:
+    """The last line of a head: a server with a clock sends Date (RFC 9110 section 6.6.1)."""
+
+    def __init__(self) -> None:
+        self._at = 0
+        self._line = b""
+
+    def line(self) -> bytes:
+        now = int(time.time())
+        if now != self._at:
+            self._at, self._line = now, f"Date: {formatdate(now, usegmt=True)}\r\n\r\n".encode()
+        return self._line
+
+
+_DATE = _Date()

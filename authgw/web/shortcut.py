@@ -1,0 +1,126 @@
+"""The short way of a question that was answered before: nothing is waited for, read or signed.
+
+What is remembered are results of pure computations only, each under everything it came from:
+which rule decides a question (its headers but the credentials, and the peer), whom credentials
+stand for, and the answer of that rule to that caller. Whether token, session and person still
+hold is looked at each time. Whatever is not known here takes the long way, which teaches it.
+Everything is remembered for as long as rules, keys and names of headers stay the same.
+"""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from aiohttp import web
+
+from authgw.core.model import IdentityHeaders, Reply
+from authgw.dialects.headers import RawHeaders, Sorter
+from authgw.service import Found, Sessions
+from authgw.web.gateway import peer_of
+from authgw.web.prepared import Prepared, fits
+
+SHORTCUT: web.AppKey["Shortcut"] = web.AppKey("shortcut")
+PATH = "/authenticate"
+DIRECT = -1  # stands for a rule where a check names no request
+_MOST = 4096  # questions, callers
+_MOST_RULES = 256
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(slots=True)
+class _Caller:
+    """Whom some credentials stand for, which rules let them pass, and what is answered then."""
+
+    found: Found
+    rules: set[int] = field(default_factory=set)
+    allowed: Prepared | None = None
+    direct: Prepared | None = None
+
+
+class Shortcut:
+    """What is known of questions and callers; at most 4,096 of each."""
+
+    def __init__(self, sessions: Sessions, identity: IdentityHeaders) -> None:
+        self._sessions = sessions
+        self._sorter = Sorter(identity)
+        self._questions: OrderedDict[tuple[str, RawHeaders], int] = OrderedDict()
+        self._callers: OrderedDict[RawHeaders, _Caller] = OrderedDict()
+
+    def __len__(self) -> int:
+        return max(len(self._questions), len(self._callers))
+
+    def reply(self, request: web.BaseRequest) -> Prepared | None:
+        """The answer of 200 to this request, if it is known to be still right."""
+        if request.raw_path != PATH or not fits(request):
+            return None
+        told = self._sorter.sort(request.raw_headers)
+        if told is None:
+            return None
+        question, credentials = told
+        rule = self._questions.get((peer_of(request), question))
+        caller = self._callers.get(credentials)
+        if rule is None or caller is None or not self._sessions.still(caller.found):
+            return None
+        if rule == DIRECT:
+            return caller.direct
+        return caller.allowed if rule in caller.rules else None
+
+    def learn(self, request: web.Request, rule: int, found: Found, reply: Reply) -> Prepared | None:
+        """The answer of 200 to this request, remembered as what this rule, or DIRECT, leads to.
+
+        `found` rests on the one credential that was looked at. None if a request like this can
+        only be answered by the long way.
+        """
+        if request.raw_path != PATH or not fits(request):
+            return None
+        told = self._sorter.sort(request.raw_headers)
+        if told is None:
+            return None
+        question, credentials = told
+        _keep(self._questions, (peer_of(request), question), rule)
+        caller = self._callers.get(credentials)
+        if caller is None or not _same(caller.found, found):
+            caller = _Caller(found)
+            _keep(self._callers, credentials, caller)
+        caller.found = found
+        return _taught(caller, rule, reply)
+
+
+def shorten(server: web.Server, app: web.Application) -> None:
+    """Let a server ask the application only what takes the long way."""
+    shortcut = app.get(SHORTCUT)
+    if shortcut is not None:
+        server.request_handler = _first(shortcut, server.request_handler)
+
+
+def _first(shortcut: Shortcut, long_way: Handler) -> Handler:
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        return shortcut.reply(request) or await long_way(request)
+
+    return handle
+
+
+def _same(one: Found, other: Found) -> bool:
+    # Another token of the same session lives for another time.
+    return one.principal == other.principal and one.token == other.token
+
+
+def _taught(caller: _Caller, rule: int, reply: Reply) -> Prepared:
+    if rule == DIRECT:
+        caller.direct = caller.direct or Prepared(reply.status, reply.headers, reply.body.encode())
+        return caller.direct
+    if len(caller.rules) >= _MOST_RULES:
+        caller.rules.clear()
+    caller.rules.add(rule)
+    caller.allowed = caller.allowed or Prepared(reply.status, reply.headers)
+    return caller.allowed
+
+
+def _keep(memory: OrderedDict[K, V], key: K, value: V) -> None:
+    memory[key] = value
+    if len(memory) > _MOST:
+        memory.popitem(last=False)
