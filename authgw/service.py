@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from authgw.core import sessions
@@ -25,6 +26,8 @@ from authgw.core.verified import VerifiedTokens
 _MAX_ROUNDS = 8
 # Session cookies that one request may bring; a browser's jar can hold one for each domain.
 _MAX_COOKIES = 4
+# Confirmations in one round trip.
+_MOST_CONFIRMED = 128
 # Verified tokens that are remembered; each takes about 2 KB.
 MAX_TOKENS = 4096
 
@@ -106,7 +109,8 @@ class Sessions:
         self._idle = idle
         self._max_sessions = max_sessions
         self._clock = clock
-        self._confirming: dict[str, asyncio.Task[None]] = {}
+        self._unconfirmed: dict[str, tuple[Snapshot, Session]] = {}
+        self._confirming: asyncio.Task[None] | None = None
 
     async def log_in(self, login: Login) -> Pair:
         """Open a session and hand out its first pair.
@@ -301,7 +305,8 @@ class Sessions:
 
     async def settle(self) -> None:
         """Wait for the small writes that answers did not wait for."""
-        await asyncio.gather(*self._confirming.values())
+        if self._confirming is not None:
+            await self._confirming
 
     def _verify(self, text: str, kind: TokenType) -> Token:
         return self._verified.verify(text, kind, now=self._clock())
@@ -428,18 +433,21 @@ class Sessions:
 
     def _confirm_later(self, seen: Snapshot, session: Session, token: Token) -> None:
         confirmed = sessions.confirm(session, gen=token.gen, jti=token.jti)
-        if confirmed is session or session.sid in self._confirming:
+        if confirmed is session or session.sid in self._unconfirmed:
             return
-        task = asyncio.create_task(self._confirm(seen, confirmed))
-        self._confirming[session.sid] = task
-        task.add_done_callback(lambda _: self._confirming.pop(session.sid, None))
+        self._unconfirmed[session.sid] = (seen, confirmed)
+        if self._confirming is None or self._confirming.done():
+            self._confirming = asyncio.create_task(self._confirm())
 
-    async def _confirm(self, seen: Snapshot, confirmed: Session) -> None:
-        # Never a reason to deny: what fails here is tried again at the token's next use.
-        try:
-            await self._store.replace(seen, confirmed)
-        except StoreUnavailable:
-            return
+    async def _confirm(self) -> None:
+        """Write what waits, many in one round trip; the same session waits but once."""
+        while self._unconfirmed:
+            sids = list(self._unconfirmed)[:_MOST_CONFIRMED]
+            # Never a reason to deny: what fails here is tried again at the token's next use.
+            with suppress(StoreUnavailable):
+                await self._store.replace_many([self._unconfirmed[sid] for sid in sids])
+            for sid in sids:
+                del self._unconfirmed[sid]
 
 
 def jti() -> str:

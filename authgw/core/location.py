@@ -1,6 +1,7 @@
 """Canonical host and method of the request asked about; the path stays as it was sent."""
 
 import re
+from functools import lru_cache
 from ipaddress import IPv6Address
 
 import idna
@@ -25,6 +26,7 @@ def canonical_method(text: str) -> str:
     return text
 
 
+@lru_cache(4096)
 def canonical_host(text: str) -> str:
     """Lower case, without port and trailing dot, IDNA-encoded.
 

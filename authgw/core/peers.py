@@ -1,6 +1,7 @@
 """Which peers may speak about an original request, and whose address it came from."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 UNIX = "unix"
@@ -56,6 +57,7 @@ def entry_for(peer: str) -> str:
     return peer if address is None else f"{address}/{address.max_prefixlen}"
 
 
+@lru_cache(4096)
 def _address(text: str) -> IPv4Address | IPv6Address | None:
     try:
         address = ip_address(text)

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from authgw.core.errors import SessionEnded
 
 _SID = re.compile(r"[A-Za-z0-9_-]{44}")
 _HASH_LENGTH = 22
+_ENCODE = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,9 @@ class SessionStore(Protocol):
 
 class MirroringStore(SessionStore, Protocol):
     """A SessionStore that remembers for a while what it was told."""
+
+    async def replace_many(self, changes: "Sequence[tuple[Snapshot, Session]]") -> None:
+        """What `replace` does for each of these; which ones lost does not matter."""
 
     def peek(self, sid: str) -> "Snapshot | None":
         """What is remembered of a session and young enough; the same object while it is true."""
@@ -232,7 +236,10 @@ def confirm(session: Session, *, gen: int, jti: str) -> Session:
 
 def dump(session: Session) -> str:
     """A session as the JSON text that stores keep."""
-    return json.dumps(asdict(session), separators=(",", ":"), sort_keys=True)
+    record = {name: getattr(session, name) for name in Session.__dataclass_fields__}
+    record["current"] = _fields(session.current)
+    record["client"] = _fields(session.client)
+    return _ENCODE(record)
 
 
 def load(text: str | bytes) -> Session:
@@ -251,6 +258,10 @@ def load(text: str | bytes) -> Session:
         return Session(**known)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a session record: {error!r}") from None
+
+
+def _fields(part: Generation | Client) -> dict[str, Any]:
+    return {name: getattr(part, name) for name in part.__dataclass_fields__}
 
 
 def _part(kind: Any, data: dict[str, Any]) -> Any:

@@ -19,7 +19,9 @@ def read_object(raw: bytes) -> dict[str, Any]:
         raise ValueError("nested too deeply") from None
     if not isinstance(value, dict):
         raise ValueError("not an object")  # noqa: TRY004  the text is wrong, not its type
-    _refuse_surrogates(value)
+    # UTF-8 holds none; only an escape can name one.
+    if b"\\u" in raw:
+        _refuse_surrogates(value)
     return value
 
 

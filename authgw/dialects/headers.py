@@ -5,6 +5,7 @@ import binascii
 import re
 from collections.abc import Sequence
 from enum import Enum
+from functools import lru_cache
 
 from authgw.core.errors import (
     AuthorizationMalformed,
@@ -44,15 +45,33 @@ _OF_A_QUESTION = frozenset(
 )
 _CREDENTIALS = frozenset({"authorization", "cookie"})
 _MOST_SPELLINGS = 1024
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SEPARATORS = re.compile(r"[^a-z0-9]")
-_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+_CONTROL_BYTE = re.compile(rb"[\x00-\x1f\x7f]")
 # Every name that a session cookie can have, whichever of them this gateway gives.
 _OURS = frozenset({b"__Host-authgw", b"__Secure-authgw", b"authgw"})
 
 
+class Named(tuple[tuple[bytes, bytes], ...]):
+    """Headers as they came, looked through once for all that will be asked about them."""
+
+    by_name: dict[bytes, list[bytes]]
+
+    @classmethod
+    def of(cls, headers: RawHeaders) -> "Named":
+        """The same headers in the same order."""
+        named = cls(headers)
+        named.by_name = {}
+        for key, value in headers:
+            named.by_name.setdefault(key.lower(), []).append(value)
+        return named
+
+
 def values(headers: RawHeaders, name: str) -> list[bytes]:
     """Every value that came under this name (compared without case)."""
-    wanted = name.lower().encode("ascii")
+    wanted = _wire(name)
+    if isinstance(headers, Named):
+        return headers.by_name.get(wanted, [])
     return [value for key, value in headers if key.lower() == wanted]
 
 
@@ -75,7 +94,7 @@ def target(headers: RawHeaders, name: str) -> str:
         raise TargetDuplicated(f"{name} came {len(found)} times")
     # A path need not be UTF-8; only a rule that looks at it may mind.
     text = found[0].decode("utf-8", "surrogateescape")
-    if any(ord(char) < 0x20 or ord(char) == 0x7F for char in text):
+    if _CONTROL.search(text):
         raise TargetMalformed(f"{name} holds a control character")
     return text
 
@@ -161,7 +180,7 @@ def _without_ours(pair: bytes) -> str:
     kept = b",".join(one for one in joined if one.partition(b"=")[0].strip(b" \t") not in _OURS)
     plain = kept.strip(b" \t")
     try:
-        return "" if _CONTROL.search(plain) else plain.decode("utf-8")
+        return "" if _CONTROL_BYTE.search(plain) else plain.decode("utf-8")
     except UnicodeDecodeError:
         return ""
 
@@ -224,7 +243,7 @@ def refuse_identity(headers: RawHeaders, identity: IdentityHeaders) -> None:
     Raises:
         IdentityHeaderFromClient: it brings one, or names one in Connection to have it dropped.
     """
-    names = {_fold(name) for name in identity.names}
+    names = _folded(identity)
     brought = {_fold(key.decode("latin-1")) for key, _ in headers}
     for line in values(headers, "Connection"):
         brought |= {_fold(option.strip()) for option in line.decode("latin-1").split(",")}
@@ -232,8 +251,19 @@ def refuse_identity(headers: RawHeaders, identity: IdentityHeaders) -> None:
         raise IdentityHeaderFromClient
 
 
+@lru_cache(_MOST_SPELLINGS)
 def _fold(name: str) -> str:
     return _SEPARATORS.sub("-", name.lower())
+
+
+@lru_cache(8)
+def _folded(identity: IdentityHeaders) -> frozenset[str]:
+    return frozenset(_fold(name) for name in identity.names)
+
+
+@lru_cache(_MOST_SPELLINGS)
+def _wire(name: str) -> bytes:
+    return name.lower().encode("ascii")
 
 
 class _Kind(Enum):
@@ -249,7 +279,7 @@ class Sorter:
     """Sorts headers by what they can matter for; remembers at most 1,024 spellings of names."""
 
     def __init__(self, identity: IdentityHeaders) -> None:
-        self._identity = frozenset(_fold(name) for name in identity.names)
+        self._identity = _folded(identity)
         self._kinds: dict[bytes, _Kind] = {}
 
     def sort(self, headers: RawHeaders) -> tuple[RawHeaders, RawHeaders] | None:

@@ -107,6 +107,12 @@ class EmbeddedStore:
         """Compare-and-set: None if `new` took the place of what was seen, else what is there."""
         return await self._run(lambda: self._replace(seen, new))
 
+    async def replace_many(
+        self, changes: Sequence[tuple[Snapshot, Session]]
+    ) -> Sequence[Snapshot | StoreUnavailable | None]:
+        """What `replace` returns, or raises, for each (seen, new) in its order; all in one turn."""
+        return await self._run(lambda: self._replace_many(changes))
+
     async def revoke(self, sid: str) -> bool:
         """End one session; say whether it was alive. Returns once the store has it."""
         sql = "DELETE FROM sessions WHERE sid = ? RETURNING idle_end"
@@ -226,6 +232,18 @@ class EmbeddedStore:
         if await self._rows(sql, dump(new), now + self._idle, new.sid, seen.version, now):
             return None
         return await self._read(new.sid)
+
+    async def _replace_many(
+        self, changes: Sequence[tuple[Snapshot, Session]]
+    ) -> list[Snapshot | StoreUnavailable | None]:
+        found: list[Snapshot | StoreUnavailable | None] = []
+        async with self._transaction():
+            for seen, new in changes:
+                try:
+                    found.append(await self._replace(seen, new))
+                except StoreUnavailable as error:
+                    found.append(error)
+        return found
 
     async def _increment_all(self, counted: list[tuple[str, float]]) -> list[tuple[int, float]]:
         now = self._clock()

@@ -9,7 +9,6 @@ brings an ended session back.
 import asyncio
 import math
 import random
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Protocol
 
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, SessionStore, Snapshot, dump
+from authgw.storage.serverclock import boottime
 
 _BATCH = 256  # sids in one read
 # Reads under way at once: more would only share the processor until all miss the deadline.
@@ -28,14 +28,17 @@ _EARLIEST, _SPREAD = 0.5, 0.1
 _ABSENT = Snapshot(None, 0.0)
 _UNTOLD = StoreUnavailable("the read did not end")
 
-boottime: Callable[[], float] = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
-
 
 class BatchStore(SessionStore, Protocol):
     """A SessionStore that also reads many sessions at once."""
 
     async def read_many(self, sids: Sequence[str]) -> "Sequence[Snapshot | StoreUnavailable]":
         """What `read` returns, or raises, for each sid in its order."""
+
+    async def replace_many(
+        self, changes: "Sequence[tuple[Snapshot, Session]]"
+    ) -> "Sequence[Snapshot | StoreUnavailable | None]":
+        """What `replace` returns, or raises, for each (seen, new) in its order."""
 
 
 @dataclass(slots=True)
@@ -156,11 +159,16 @@ class Mirror:
         """Compare-and-set: None if `new` took the place of what was seen, else what is there."""
         sent = self._clock()
         other = await self._store.replace(seen, new)
-        if other is None:
-            self._learn_own(seen, new, sent)
-        else:
-            self._learn(new.sid, other, sent)
+        self._learn_replaced(seen, new, other, sent)
         return other
+
+    async def replace_many(self, changes: Sequence[tuple[Snapshot, Session]]) -> None:
+        """What `replace` does for each of these, in one round trip."""
+        sent = self._clock()
+        outcomes = await self._store.replace_many(changes)
+        for (seen, new), outcome in zip(changes, outcomes, strict=True):
+            if not isinstance(outcome, StoreUnavailable):
+                self._learn_replaced(seen, new, outcome, sent)
 
     async def revoke(self, sid: str) -> bool:
         """End one session; say whether it was alive. Returns once the store has it."""
@@ -266,6 +274,14 @@ class Mirror:
             self._keep(sid, seen, sent, since=self._clock())
         elif entry is None or sent >= entry.since:
             self._keep(sid, seen, sent, since=sent)
+
+    def _learn_replaced(
+        self, seen: Snapshot, new: Session, other: Snapshot | None, sent: float
+    ) -> None:
+        if other is None:
+            self._learn_own(seen, new, sent)
+        else:
+            self._learn(new.sid, other, sent)
 
     def _learn_own(self, seen: Snapshot, new: Session, sent: float) -> None:
         """Keep what this replica wrote, unless something later is known."""

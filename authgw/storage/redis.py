@@ -26,6 +26,7 @@ from redis.exceptions import (
 from authgw.core.errors import SessionEnded, StoreUnavailable
 from authgw.core.sessions import Session, Snapshot, dump, hash_of_sid, load, subject_hash
 from authgw.storage import StoreRefused
+from authgw.storage.serverclock import ServerClock, boottime
 
 DEADLINE = 0.25  # seconds for one operation, waiting for a connection included
 ANNOUNCED_FOR = 30.0  # seconds that a replica counts as running without saying so again
@@ -134,6 +135,7 @@ class RedisStore:
         self._client = client
         self._idle_ms = max(1, int(idle * 1000))
         self._index_ms = max(1, int(session_max * 1000))
+        self._clock = ServerClock()
         self._add = client.register_script(_ADD)
         self._replace = client.register_script(_REPLACE)
         self._revoke = client.register_script(_REVOKE)
@@ -167,7 +169,8 @@ class RedisStore:
     async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailable]:
         """What `read` returns, or raises, for each sid in its order; one round trip for all."""
         keys = _keys(sids)
-        replies, now = await _bounded(lambda: self._read_many(list(keys.values())))
+        replies = await _bounded(lambda: self._read_many(list(keys.values())))
+        now = self._clock.at(boottime())
         told = dict(zip(keys, replies, strict=True))
         return [_outcome(told.get(sid), now) for sid in sids]
 
@@ -175,7 +178,21 @@ class RedisStore:
         """Compare-and-set: None if `new` took the place of what was seen, else what is there."""
         args: list[str | int] = [seen.version, dump(new), self._idle_ms]
         reply = await _bounded(lambda: self._replace(keys=[_key(new.sid)], args=args))
-        return None if reply[0] == 1 else _snapshot(reply[1], reply[2])
+        return None if reply[0] == 1 else _snapshot(reply[1], _seconds(reply[2]))
+
+    async def replace_many(
+        self, changes: Sequence[tuple[Snapshot, Session]]
+    ) -> Sequence[Snapshot | StoreUnavailable | None]:
+        """What `replace` returns, or raises, for each (seen, new) in its order; in one round trip.
+
+        Raises:
+            StoreUnavailable: the outcome of all is unknown.
+        """
+        calls = [(_key(new.sid), seen.version, dump(new), self._idle_ms) for seen, new in changes]
+        replies = await _bounded(lambda: self._on_each(self._replace, calls))
+        return [
+            None if reply[0] == 1 else _outcome(reply[1], _seconds(reply[2])) for reply in replies
+        ]
 
     async def revoke(self, sid: str) -> bool:
         """End one session; say whether it was alive. Returns once the store has it."""
@@ -280,25 +297,32 @@ class RedisStore:
         """Give the connections back."""
         await self._client.aclose()
 
-    async def _read_many(self, keys: Sequence[str]) -> tuple[list[Any], Any]:
-        replies, now = await self._with_time([("GETEX", key, "PX", self._idle_ms) for key in keys])
+    async def _read_many(self, keys: Sequence[str]) -> list[Any]:
+        replies = await self._with_time([("GETEX", key, "PX", self._idle_ms) for key in keys])
         # A server that cannot save refuses the write inside GETEX, not the read.
         refused = [n for n, reply in enumerate(replies) if _is_misconf(reply)]
         if refused:
-            again, now = await self._with_time([("GET", keys[n]) for n in refused])
+            again = await self._with_time([("GET", keys[n]) for n in refused])
             for n, reply in zip(refused, again, strict=True):
                 replies[n] = reply
-        return replies, now
+        return replies
 
-    async def _with_time(self, commands: Sequence[tuple[str | int, ...]]) -> tuple[list[Any], Any]:
+    async def _with_time(self, commands: Sequence[tuple[str | int, ...]]) -> list[Any]:
+        """The replies; the server's clock is read along with them when that is due."""
+        sent = boottime()
+        due = self._clock.is_due(sent)
         async with self._client.pipeline(transaction=False) as pipe:
             for command in commands:
                 pipe.execute_command(*command)
-            pipe.execute_command("TIME")
-            *replies, now = await pipe.execute(raise_on_error=False)
-        if isinstance(now, ResponseError):
-            raise now
-        return replies, now
+            if due:
+                pipe.execute_command("TIME")
+            replies = list(await pipe.execute(raise_on_error=False))
+        if due:
+            now = replies.pop()
+            if isinstance(now, ResponseError):
+                raise now
+            self._clock.set(_seconds(now), sent)
+        return replies
 
     async def _times(self, keys: list[str]) -> list[Any]:
         async with self._client.pipeline(transaction=False) as pipe:
@@ -307,8 +331,8 @@ class RedisStore:
                 pipe.execute_command("PTTL", key)
             return list(await pipe.execute())
 
-    async def _on_each(self, script: AsyncScript, calls: Sequence[tuple[str, Any]]) -> list[Any]:
-        """Run a script on several keys, whatever their slots; `calls` are (key, argument)."""
+    async def _on_each(self, script: AsyncScript, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Run a script on several keys, whatever their slots; `calls` are (key, arguments...)."""
         replies = await self._evaluate("EVALSHA", script.sha, calls)
         lost = [call for call, reply in zip(calls, replies, strict=True) if _is_lost(reply)]
         # A script that the server forgot did nothing: only these are sent again, as text.
@@ -321,8 +345,8 @@ class RedisStore:
 
     async def _evaluate(self, command: str, script: Any, calls: Sequence[Any]) -> list[Any]:
         async with self._client.pipeline(transaction=False) as pipe:
-            for key, argument in calls:
-                pipe.execute_command(command, script, 1, key, argument)
+            for call in calls:
+                pipe.execute_command(command, script, 1, *call)
             return list(await pipe.execute(raise_on_error=False))
 
 
@@ -375,7 +399,7 @@ def _is_misconf(reply: Any) -> bool:
     return isinstance(reply, ResponseError) and "MISCONF" in str(reply)
 
 
-def _outcome(reply: Any, now: Any) -> Snapshot | StoreUnavailable:
+def _outcome(reply: Any, now: float) -> Snapshot | StoreUnavailable:
     if isinstance(reply, ResponseError):
         return StoreUnavailable(f"Redis: {type(reply).__name__}")
     try:
@@ -388,11 +412,10 @@ def _texts(replies: Any) -> tuple[str, ...]:
     return tuple(reply.decode("ascii") for reply in replies)
 
 
-def _snapshot(text: bytes | None, now: Any) -> Snapshot:
-    seconds = _seconds(now)
+def _snapshot(text: bytes | None, now: float) -> Snapshot:
     if text is None:
-        return Snapshot(None, seconds)
-    return Snapshot(_record(text), seconds, text.decode("utf-8"))
+        return Snapshot(None, now)
+    return Snapshot(_record(text), now, text.decode("utf-8"))
 
 
 def _record(text: bytes) -> Session:

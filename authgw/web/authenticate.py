@@ -22,6 +22,7 @@ from authgw.core.people import APP_PASSWORD_PREFIX, program_of
 from authgw.core.rules import Allow, Credential, Rule, decide, needs_nobody
 from authgw.dialects import envoy, forwarded, nginx
 from authgw.dialects.headers import (
+    Named,
     RawHeaders,
     basic,
     bearer,
@@ -104,18 +105,18 @@ async def by_envoy(request: web.Request) -> web.StreamResponse:
 
 
 async def _subrequest(request: web.Request, dialect: Dialect) -> web.StreamResponse:
-    gateway = request.app[GATEWAY]
+    gateway, headers = request.app[GATEWAY], Named.of(request.raw_headers)
     access, problem = None, ""
     try:
         access = dialect.describe(
             request.method,
             request.raw_path,
-            request.raw_headers,
+            headers,
             peer=peer_of(request),
             trusted=gateway.trusted,
             identity=gateway.identity,
         )
-        decided = await _decide(access, request.raw_headers, gateway)
+        decided = await _decide(access, headers, gateway)
     except AuthgwError as error:
         decided = _Decided(Decision(Verdict.DENY, error.code))
         problem = error.detail

@@ -54,6 +54,10 @@ class MemoryStore:
             raise StoreUnavailable
         return None
 
+    async def replace_many(self, changes: Sequence[tuple[Snapshot, Session]]) -> None:
+        for seen, new in changes:
+            await self.replace(seen, new)
+
     async def revoke(self, sid: str) -> bool:
         await self._turn()
         return self.records.pop(sid, None) is not None

@@ -11,7 +11,8 @@ import pytest
 
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, Snapshot, check_alive, dump, new_sid
-from authgw.storage.mirror import Mirror, boottime
+from authgw.storage.mirror import Mirror
+from authgw.storage.serverclock import boottime
 from tests.unit.builders import NOW, a_session
 from tests.unit.virtual import VirtualLoop
 
@@ -51,6 +52,11 @@ class SlowStore:
             self.sessions[new.sid] = new
         await self.reply()
         return None if there.version == seen.version else there
+
+    async def replace_many(
+        self, changes: Sequence[tuple[Snapshot, Session]]
+    ) -> list[Snapshot | StoreUnavailable | None]:
+        return [await self.replace(seen, new) for seen, new in changes]
 
     async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
         ended = tuple(self.sessions)[:1]

@@ -132,6 +132,11 @@ class World:
         await self.call(effect)
         return result[0]
 
+    async def replace_many(
+        self, changes: Sequence[tuple[Snapshot, Session]]
+    ) -> list[Snapshot | StoreUnavailable | None]:
+        return [await self.replace(seen, new) for seen, new in changes]
+
     async def revoke(self, sid: str) -> bool:
         alive = self.truth[sid][-1].session is not None
         await self.call(lambda: self.die(sid))
