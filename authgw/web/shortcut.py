@@ -75,7 +75,9 @@ class Shortcut:
         `found` rests on the one credential that was looked at. None if a request like this can
         only be answered by the long way.
         """
-        if request.raw_path != PATH or not fits(request):
+        # What is not confirmed yet is looked at closely each time; most tokens come again, but
+        # what comes once only should cost nothing here.
+        if request.raw_path != PATH or not fits(request) or not found.session.confirmed:
             return None
         told = self._sorter.sort(request.raw_headers)
         if told is None:
