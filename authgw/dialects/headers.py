@@ -282,6 +282,9 @@ class Sorter:
         self._identity = _folded(identity)
         self._kinds: dict[bytes, _Kind] = {}
 
+    def __len__(self) -> int:
+        return len(self._kinds)
+
     def sort(self, headers: RawHeaders) -> tuple[RawHeaders, RawHeaders] | None:
         """What asks, and what shows who asks; all else has no part in an answer of 200.
 

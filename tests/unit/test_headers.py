@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authgw.core.errors import AuthorizationMalformed
-from authgw.dialects.headers import bearer, cookies, other_cookies, preflight_method
+from authgw.core.model import IdentityHeaders
+from authgw.dialects.headers import (
+    Named,
+    Sorter,
+    bearer,
+    cookies,
+    other_cookies,
+    preflight_method,
+    values,
+)
 
 
 @pytest.mark.parametrize(
@@ -76,3 +85,42 @@ def test_no_session_is_among_the_other_cookies(lines: list[bytes]) -> None:
 def test_large_cookies_stay_whole() -> None:
     large = "; ".join(f"c{number}={'x' * 2000}" for number in range(10))
     assert other_cookies([(b"Cookie", large.encode() + b"; authgw=x")]) == large
+
+
+def test_sorting_leaves_out_only_what_decides_nothing() -> None:
+    sorter = Sorter(IdentityHeaders())
+    asked = ((b"x-original-URL", b"u"), (b"Connection", b"close"), (b"ORIGIN", b"o"))
+    shown = ((b"authorization", b"a"), (b"Cookie", b"c"), (b"Cookie", b"d"))
+    noise = ((b"X-Request-ID", b"1"), (b"User-Agent", b"x"))
+    assert sorter.sort((*noise, *asked, *shown)) == (asked, shown)
+    # In another order it might mean something else.
+    assert sorter.sort(asked[::-1]) == (asked[::-1], ())
+
+
+@pytest.mark.parametrize(
+    "name", [b"Remote-User", b"remote_user", b"REMOTE.GROUPS", b"Remote\xa0Name", b"Expect"]
+)
+def test_sorting_gives_way_to_a_closer_look(name: bytes) -> None:
+    sorter = Sorter(IdentityHeaders())
+    for _ in range(2):
+        assert sorter.sort(((name, b"x"),)) is None
+
+
+def test_an_identity_header_may_have_any_name() -> None:
+    assert Sorter(IdentityHeaders(user="Accept")).sort(((b"accept", b"x"),)) is None
+
+
+def test_made_up_names_take_no_memory() -> None:
+    sorter = Sorter(IdentityHeaders())
+    for number in range(5000):
+        assert sorter.sort(((b"x-%d" % number, b""),)) == ((), ())
+    assert len(sorter) == 1024
+    assert sorter.sort(((b"remote_user", b""),)) is None
+
+
+def test_named_headers_are_the_same_headers() -> None:
+    raw = ((b"A", b"1"), (b"b", b"2"), (b"a", b"3"))
+    named = Named.of(raw)
+    assert tuple(named) == raw
+    for name in ("A", "B", "C"):
+        assert values(named, name) == values(raw, name)

@@ -2,14 +2,15 @@
 
 import secrets
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import ClientResponse, encode_basic_auth, web
 from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.web_protocol import RequestHandler
 
 from authgw.audit import Event
 from authgw.core.model import IdentityHeaders
@@ -30,6 +31,7 @@ from authgw.web.errors import silence_the_parser
 from authgw.web.gateway import Gateway
 from authgw.web.pages import Look, Pages
 from authgw.web.routes import application
+from authgw.web.shortcut import SHORTCUT, Shortcut, shorten
 from tests.unit.builders import KEY, LIVES, an_issuer
 
 PASSWORD = "correct horse battery staple"
@@ -52,7 +54,21 @@ class Surface:
     shop: dict[str, str]
     blog: dict[str, str]
     users: UsersFile
-    events: list[Event] = field(default_factory=list)
+    events: list[Event]
+    sessions: Sessions
+    app: web.Application
+
+    @property
+    def connections(self) -> list[RequestHandler]:
+        server = self.client.server
+        assert isinstance(server, TestServer)
+        assert server.runner is not None
+        assert server.runner.server is not None
+        return server.runner.server.connections
+
+    @property
+    def shortcut(self) -> Shortcut:
+        return self.app[SHORTCUT]
 
     async def post(self, path: str, json: Any = None, **options: Any) -> ClientResponse:
         return await self.client.post(path, json=json, **options)
@@ -96,6 +112,9 @@ async def surface(
     sites: Sites | None = None,
     totp: Policy = "optional",
     docs: bool = False,
+    record_allowed: bool = True,
+    max_staleness: float = 1.0,
+    clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Surface]:
     silence_the_parser()
     users = people(folder)
@@ -110,9 +129,9 @@ async def surface(
     async def ready() -> str:
         return ""
 
-    mirror = Mirror(store, max_staleness=1.0, deadline=DEADLINE, capacity=1000)
+    mirror = Mirror(store, max_staleness=max_staleness, deadline=DEADLINE, capacity=1000)
     sessions = Sessions(
-        mirror, an_issuer(), LIVES, idle=3600, max_sessions=5, clock=time.time, people=users
+        mirror, an_issuer(), LIVES, idle=3600, max_sessions=5, clock=clock, people=users
     )
     gateway = Gateway(
         sessions=sessions,
@@ -126,7 +145,7 @@ async def surface(
         clock=time.time,
         ready=ready,
         check_keys=lambda: None,
-        record_allowed=True,
+        record_allowed=record_allowed,
         rules=rules,
         direct_check=direct_check,
         sites=sites,
@@ -139,10 +158,16 @@ async def surface(
         pages=Pages(Look()),
         docs=docs,
     )
-    server = TestServer(application(gateway))
+    app = application(gateway)
+    server = TestServer(app)
     await server.start_server(max_line_size=32768, max_field_size=32768)
+    assert server.runner is not None
+    assert server.runner.server is not None
+    shorten(server.runner.server, app)
     async with TestClient(server) as client:
-        yield Surface(client, store, basic("shop", shop), basic("blog", blog), users, events)
+        yield Surface(
+            client, store, basic("shop", shop), basic("blog", blog), users, events, sessions, app
+        )
         await sessions.settle()
     mirror.close()
     hashing.close()
@@ -152,6 +177,13 @@ async def surface(
 @pytest.fixture
 async def gateway(tmp_path: Path) -> AsyncIterator[Surface]:
     async for running in surface(tmp_path):
+        yield running
+
+
+@pytest.fixture
+async def quick(tmp_path: Path) -> AsyncIterator[Surface]:
+    """A gateway as it is configured by default: what is allowed is not recorded."""
+    async for running in surface(tmp_path, record_allowed=False):
         yield running
 
 

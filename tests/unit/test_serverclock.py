@@ -1,0 +1,19 @@
+"""The server's clock between two readings."""
+
+from authgw.storage.serverclock import ServerClock
+
+
+def test_it_goes_on_between_readings() -> None:
+    clock = ServerClock()
+    assert clock.is_due(0.0)
+    clock.set(1_800_000_000.0, 5.0)
+    assert not clock.is_due(15.0)
+    assert clock.at(8.0) == 1_800_000_003.0
+
+
+def test_it_is_read_again_after_ten_seconds() -> None:
+    clock = ServerClock()
+    clock.set(1_800_000_000.0, 5.0)
+    assert clock.is_due(15.1)
+    clock.set(1_800_000_100.0, 15.1)
+    assert clock.at(15.1) == 1_800_000_100.0

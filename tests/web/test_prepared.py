@@ -1,0 +1,145 @@
+"""Prepared answers over real connections: every way in which a client may ask for them."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from authgw.web.prepared import Prepared
+from tests.web.conftest import ORIGINAL, Surface
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@asynccontextmanager
+async def connected(quick: Surface) -> AsyncIterator[Streams]:
+    server = quick.client.server
+    reader, writer = await asyncio.open_connection(server.host, server.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+def asking(access: str, line: str = "GET /authenticate HTTP/1.1", **more: str) -> bytes:
+    named = {name.replace("_", "-"): value for name, value in more.items()}
+    headers = {"Host": "x", **ORIGINAL, "Authorization": f"Bearer {access}", **named}
+    said = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"{line}\r\n{said}\r\n".encode()
+
+
+async def known(quick: Surface, user_id: int = 1) -> str:
+    """A token whose answer is known: the first use confirms it, the second one is remembered."""
+    access: str = (await quick.login(user_id))["access"]
+    for _ in range(2):
+        assert (await quick.check(access, **ORIGINAL)).status == 200
+        await quick.sessions.settle()
+    return access
+
+
+async def answer(reader: asyncio.StreamReader) -> tuple[str, dict[str, str]]:
+    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).decode()
+    status, *lines = head.split("\r\n")[:-2]
+    pairs = (line.partition(":") for line in lines)
+    return status, {name: value.strip() for name, _, value in pairs}
+
+
+async def test_it_says_what_the_long_way_says(quick: Surface) -> None:
+    pair = await quick.login(5, groups=["users", "team-a"], email="zoë@example.com", name="Zoë")
+    first = await quick.check(pair["access"], **ORIGINAL)
+    await quick.sessions.settle()
+    second = await quick.check(pair["access"], **ORIGINAL)
+    third = await quick.check(pair["access"], **ORIGINAL)
+    assert len(quick.shortcut) == 1
+    assert first.headers == second.headers == third.headers
+    assert third.headers["Remote-Name"] == "Zoë"
+    assert re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT", third.headers["Date"])
+
+
+async def test_requests_in_one_packet_are_answered_in_order(quick: Surface) -> None:
+    tokens = [await known(quick, user) for user in (1, 2, 3)]
+    async with connected(quick) as (reader, writer):
+        writer.write(b"".join(asking(tokens[number % 3]) for number in range(30)))
+        for number in range(30):
+            status, headers = await answer(reader)
+            assert (status, headers["Remote-User"]) == ("HTTP/1.1 200 OK", str(number % 3 + 1))
+
+
+async def test_head_has_no_body(quick: Surface) -> None:
+    access = await known(quick)
+    for _ in range(2):
+        assert (await quick.check(access)).status == 200
+    async with connected(quick) as (reader, writer):
+        for original in (True, False):
+            sent = asking(access, "HEAD /authenticate HTTP/1.1")
+            if not original:
+                sent = re.sub(rb"X-Original[^\r]*\r\n", b"", sent)
+            writer.write(sent + asking(access))
+            assert (await answer(reader))[0] == "HTTP/1.1 200 OK"
+            # What follows is the next answer, no body.
+            assert (await answer(reader))[0] == "HTTP/1.1 200 OK"
+
+
+@pytest.mark.parametrize(
+    ("line", "connection", "kept"),
+    [
+        ("GET /authenticate HTTP/1.0", "", False),
+        ("GET /authenticate HTTP/1.0", "keep-alive", True),
+        ("GET /authenticate HTTP/1.1", "close", False),
+        ("GET /authenticate HTTP/1.1", "keep-alive", True),
+        ("GET /authenticate HTTP/1.1", "", True),
+    ],
+)
+async def test_connections_are_kept_as_the_client_wants(
+    quick: Surface, line: str, connection: str, kept: bool
+) -> None:
+    access = await known(quick)
+    more = {"Connection": connection} if connection else {}
+    async with connected(quick) as (reader, writer):
+        for _ in range(3 if kept else 1):
+            writer.write(asking(access, line, **more))
+            status, headers = await answer(reader)
+            assert status == f"{line[-8:]} 200 OK"
+            said = headers.get("Connection", "keep-alive" if line.endswith("1") else "close")
+            assert said == ("keep-alive" if kept else "close")
+        if not kept:
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+
+
+async def test_a_client_that_never_reads_is_not_read_from(quick: Surface) -> None:
+    access = await known(quick)
+    requests = asking(access) * 100
+    async with connected(quick) as (_, writer):
+        for _ in range(1000):
+            writer.write(requests)
+            try:
+                await asyncio.wait_for(writer.drain(), 1)
+            except TimeoutError:
+                break
+        else:
+            pytest.fail("100,000 requests were read while no answer was")
+        (protocol,) = [one for one in quick.connections if one.writing_paused]
+        assert protocol.transport is not None
+        assert protocol.transport.get_write_buffer_size() < 200_000
+        assert not protocol.transport.is_reading()
+        # Others are answered meanwhile.
+        assert (await quick.check(access, **ORIGINAL)).status == 200
+
+
+async def test_a_client_that_is_gone_harms_nobody(quick: Surface) -> None:
+    access = await known(quick)
+    for _ in range(20):
+        async with connected(quick) as (_, writer):
+            writer.write(asking(access) * 50)
+            writer.transport.abort()
+    assert (await quick.check(access, **ORIGINAL)).status == 200
+
+
+@pytest.mark.parametrize("bad", ["a\r\nX: y", "a\nb", "a\0", "\x7f", "a\x1fb"])
+def test_no_value_can_begin_another_header(bad: str) -> None:
+    with pytest.raises(ValueError, match="Remote-Name"):
+        Prepared(200, (("Remote-Name", bad),))
+    with pytest.raises(ValueError, match="header"):
+        Prepared(200, ((f"Remote-Name{bad}", "x"),))

@@ -1,0 +1,168 @@
+"""The short way answers nothing that the long way would refuse now."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from authgw.core.rules import Allow, Credential, Rule, Rules
+from authgw.core.sites import Sites
+from authgw.core.tokens import LEEWAY
+from authgw.identity import userfile
+from authgw.web import shortcut
+from tests.unit.builders import LIVES
+from tests.web.conftest import ORIGINAL, PASSWORD, Surface, surface
+
+
+async def known(quick: Surface, user_id: int = 1, **more: object) -> dict[str, str]:
+    pair: dict[str, str] = await quick.login(user_id, **more)
+    for _ in range(3):
+        assert (await quick.check(pair["access"], **ORIGINAL)).status == 200
+        await quick.sessions.settle()
+    assert len(quick.shortcut)
+    return pair
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What the short way gave, None where there was none."""
+    replies: list[object] = []
+    real = shortcut.Shortcut.reply
+
+    def reply(self: shortcut.Shortcut, request: object) -> object:
+        replies.append(real(self, request))  # type: ignore[arg-type]
+        return replies[-1]
+
+    monkeypatch.setattr(shortcut.Shortcut, "reply", reply)
+    return replies
+
+
+async def test_the_third_time_is_short(given: list[object], quick: Surface) -> None:
+    await known(quick)
+    assert [one is not None for one in given[-3:]] == [False, False, True]
+
+
+async def test_a_log_out_is_seen_at_once(quick: Surface) -> None:
+    pair = await known(quick)
+    bearer = {"Authorization": f"Bearer {pair['access']}"}
+    assert (await quick.post("/logout", headers=bearer)).status == 200
+    answer = await quick.check(pair["access"], **ORIGINAL)
+    assert (answer.status, answer.headers["X-Authgw-Reason"]) == (401, "session_ended")
+
+
+async def test_nobody_gets_the_answer_of_another(quick: Surface) -> None:
+    pairs = {user: await known(quick, user) for user in (1, 2)}
+    for _ in range(10):
+        for user, pair in pairs.items():
+            answer = await quick.check(pair["access"], **ORIGINAL)
+            assert answer.headers["Remote-User"] == str(user)
+            answer = await quick.check(pair["access"])
+            assert (await answer.json())["user_id"] == user
+
+
+@pytest.mark.parametrize("name", ["Remote-User", "remote_user", "Remote.Groups"])
+async def test_an_identity_header_is_always_seen(quick: Surface, name: str) -> None:
+    pair = await known(quick)
+    answer = await quick.check(pair["access"], **ORIGINAL, **{name: "admin"})
+    assert answer.headers["X-Authgw-Reason"] == "identity_header_from_client"
+    answer = await quick.check(pair["access"], **ORIGINAL, Connection=f"close, {name}")
+    assert answer.headers["X-Authgw-Reason"] == "identity_header_from_client"
+
+
+async def test_a_token_expires_on_the_short_way_too(tmp_path: Path) -> None:
+    late = [0.0]
+    async for quick in surface(tmp_path, record_allowed=False, clock=lambda: time.time() + late[0]):
+        pair = await known(quick)
+        late[0] = LIVES.access + LEEWAY - 1
+        assert (await quick.check(pair["access"], **ORIGINAL)).status == 200
+        late[0] += 1
+        answer = await quick.check(pair["access"], **ORIGINAL)
+        assert answer.headers["X-Authgw-Reason"] == "token_expired"
+
+
+async def test_a_session_is_never_older_than_the_bound(tmp_path: Path) -> None:
+    async for quick in surface(tmp_path, record_allowed=False, max_staleness=0):
+        pair = await known_slowly(quick)
+        await quick.store.revoke(pair["sid"])
+        assert (await quick.check(pair["access"], **ORIGINAL)).status == 401
+
+
+async def known_slowly(quick: Surface) -> dict[str, str]:
+    pair: dict[str, str] = await quick.login()
+    for _ in range(3):
+        assert (await quick.check(pair["access"], **ORIGINAL)).status == 200
+        await quick.sessions.settle()
+    return pair
+
+
+async def test_the_users_file_is_looked_at_each_time(quick: Surface) -> None:
+    answer = await quick.post("/login", {"username": "bob", "password": PASSWORD})
+    pair = await answer.json()
+    for _ in range(3):
+        assert (await quick.check(pair["access"], **ORIGINAL)).status == 200
+        await quick.sessions.settle()
+    await asyncio.sleep(0.3)
+    userfile.set_disabled(quick.users.path, "bob", True)
+    await asyncio.sleep(0.3)
+    assert quick.users.reload_if_changed() == ""
+    answer = await quick.check(pair["access"], **ORIGINAL)
+    assert answer.headers["X-Authgw-Reason"] == "session_ended"
+
+
+@pytest.fixture
+async def ruled(tmp_path: Path) -> AsyncIterator[Surface]:
+    rules = Rules(
+        [
+            Rule("a", Allow(groups=frozenset({"users"})), "app.example.com", number=0),
+            Rule("b", Allow(groups=frozenset({"team-a"})), "team.example.com", number=1),
+            Rule(
+                "c",
+                Allow(authenticated=True),
+                "cookie.example.com",
+                credentials=frozenset({Credential.COOKIE}),
+                number=2,
+            ),
+        ]
+    )
+    async for running in surface(tmp_path, rules=rules, sites=Sites(), record_allowed=False):
+        yield running
+
+
+async def test_each_rule_decides_for_itself(ruled: Surface) -> None:
+    member = await known(ruled, 1, groups=["users"])
+    both = await known(ruled, 2, groups=["users", "team-a"])
+
+    def asked(host: str) -> dict[str, str]:
+        url = {"X-Original-URL": f"https://{host}/", "X-Original-Host": host}
+        return {**ORIGINAL, **url}
+
+    for _ in range(3):
+        assert (await ruled.check(both["access"], **asked("team.example.com"))).status == 200
+        assert (await ruled.check(member["access"], **asked("team.example.com"))).status == 403
+        assert (await ruled.check(member["access"], **asked("cookie.example.com"))).status == 401
+        assert (await ruled.check(member["access"], **asked("app.example.com"))).status == 200
+        assert (await ruled.check(member["access"])).status == 403
+
+
+async def test_what_is_remembered_is_bounded(
+    quick: Surface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shortcut, "_MOST", 5)
+    pair = await known(quick)
+    for number in range(20):
+        original = {**ORIGINAL, "X-Original-URL": f"https://app.example.com/{number}"}
+        assert (await quick.check(pair["access"], **original)).status == 200
+        await known(quick, number + 2)
+    assert len(quick.shortcut) == 5
+
+
+async def test_another_path_takes_the_long_way(quick: Surface) -> None:
+    pair = await known(quick)
+    bearer = {"Authorization": f"Bearer {pair['access']}", **ORIGINAL}
+    for path in ("/authenticate/forward", "/authenticate/", "/ping", "/authenticate?x=1"):
+        answer = await quick.client.get(path, headers=bearer)
+        assert answer.status == {"/ping": 200, "/authenticate?x=1": 200}.get(
+            path, 403 if path.endswith("forward") else 404
+        )
