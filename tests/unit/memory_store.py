@@ -32,7 +32,7 @@ class MemoryStore:
     async def read(self, sid: str) -> Snapshot:
         await self._turn()
         self.used[sid] = self.now
-        return self._snapshot(sid)
+        return self.snapshot(sid)
 
     def peek(self, sid: str) -> Snapshot | None:
         return None
@@ -46,7 +46,7 @@ class MemoryStore:
     async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
         await self._turn()
         if self.records.get(new.sid) != seen.version:
-            return self._snapshot(new.sid)
+            return self.snapshot(new.sid)
         self.records[new.sid] = dump(new)
         self.used[new.sid] = self.now
         if self.lose_reply:
@@ -85,6 +85,6 @@ class MemoryStore:
     def _of(self, sub: str) -> list[Session]:
         return [session for session in map(load, self.records.values()) if session.sub == sub]
 
-    def _snapshot(self, sid: str) -> Snapshot:
+    def snapshot(self, sid: str) -> Snapshot:
         text = self.records.get(sid)
         return Snapshot(load(text) if text else None, self.now, text or "")

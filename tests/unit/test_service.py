@@ -22,8 +22,8 @@ SHOP = Login("1", "client:shop", user_id=1, groups=("users",), email="a@example.
 class World:
     """A gateway, its store and the one clock of both."""
 
-    def __init__(self, max_sessions: int = 100) -> None:
-        self.store = MemoryStore()
+    def __init__(self, max_sessions: int = 100, store: MemoryStore | None = None) -> None:
+        self.store = store or MemoryStore()
         self.now = NOW
         self.wait(0)
         self.gateway = Sessions(
