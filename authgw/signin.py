@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ from authgw.identity.users import UsersRefused, mark
 from authgw.identity.watch import UsersFile
 from authgw.service import Login, jti
 
-# Refusals at once that are no accident any more; they wait so many seconds, and at most so many do.
+# Refusals at once that are no accident any more; they wait about so many seconds, and at
+# most so many do.
 _FLOOD = 4
 _PAUSE = 1.0
 _MOST_WAITING = 2000
@@ -126,7 +128,9 @@ class SignIn:
             return
         self._refusing += 1
         try:
-            await asyncio.sleep(_PAUSE if self._refusing > _FLOOD else 0.0)
+            # Spread out, or all who came at once would come back at once.
+            pause = random.uniform(0.5, 1.5) * _PAUSE  # noqa: S311  no secret
+            await asyncio.sleep(pause if self._refusing > _FLOOD else 0.0)
         finally:
             self._refusing -= 1
 
