@@ -196,6 +196,16 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
         made.stop()
 
 
+def two_replicas(folder: Path, store: str) -> tuple[Gateway, Gateway]:
+    """Two gateways with one folder on one Redis database, not started yet.
+
+    Replicas with other keys announce themselves in their own database only.
+    """
+    first = make_gateway(folder, AUTHGW_CACHE__URL=store)
+    assert authgw(folder, "key", "init").returncode == 0
+    return first, Gateway(folder, free_port(), dict(first.environ))
+
+
 def run_nginx(
     folder: Path,
     *,

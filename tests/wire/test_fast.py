@@ -9,14 +9,12 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from tests.contract.conftest import free_port
 from tests.wire.conftest import (
     Gateway,
     Site,
     ask,
-    authgw,
-    make_gateway,
     running_site,
+    two_replicas,
     wait_until_ready,
 )
 
@@ -33,10 +31,7 @@ def pair(
     tmp_path_factory: pytest.TempPathFactory, redis_url: str
 ) -> Iterator[tuple[Gateway, Gateway]]:
     folder = tmp_path_factory.mktemp("mirrors") / "gateway"
-    # A database of their own: replicas with other keys announce themselves in others.
-    first = make_gateway(folder, AUTHGW_CACHE__URL=f"{redis_url.removesuffix('/0')}/2")
-    assert authgw(folder, "key", "init").returncode == 0
-    second = Gateway(folder, free_port(), dict(first.environ))
+    first, second = two_replicas(folder, f"{redis_url.removesuffix('/0')}/2")
     for gateway in (first, second):
         gateway.start()
         wait_until_ready(gateway)

@@ -9,7 +9,15 @@ import pyotp
 import pytest
 
 from tests.contract.conftest import free_port
-from tests.wire.conftest import ISSUED, Gateway, ask, authgw, make_gateway, wait_until_ready
+from tests.wire.conftest import (
+    ISSUED,
+    Gateway,
+    ask,
+    authgw,
+    make_gateway,
+    two_replicas,
+    wait_until_ready,
+)
 
 PASSWORD = "correct horse battery staple"
 
@@ -95,12 +103,9 @@ def pair(
 ) -> Iterator[tuple[Gateway, Gateway]]:
     """Two replicas on one Redis, with one users file."""
     folder = tmp_path_factory.mktemp("pair") / "gateway"
-    # A database of their own: replicas with other keys announce themselves in the first.
-    first = make_gateway(folder, AUTHGW_CACHE__URL=f"{redis_url.removesuffix('/0')}/1")
-    assert authgw(folder, "key", "init").returncode == 0
+    first, second = two_replicas(folder, f"{redis_url.removesuffix('/0')}/1")
     add_user(first, "alice")
     add_user(first, "bob")
-    second = Gateway(folder, free_port(), dict(first.environ))
     for gateway in (first, second):
         gateway.start()
         wait_until_ready(gateway)
