@@ -49,7 +49,7 @@ def _subscribers(redis: RedisServer) -> Iterator[None]:
         def read() -> None:
             while not over.is_set():
                 for key, _ in selector.select(0.1):
-                    links[links.index(key.fileobj)].recv(_CHUNK)  # type: ignore[arg-type]
+                    links[links.index(key.fileobj)].recv(_CHUNK)  # type: ignore[arg-type]  # a socket
 
         reader = threading.Thread(target=read)
         reader.start()

@@ -46,7 +46,7 @@ class Raw(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         # uvloop's transports are no asyncio.Transport, but have the same methods.
-        self._transport.write(self._given)  # type: ignore[attr-defined]
+        self._transport.write(self._given)  # type: ignore[attr-defined]  # a TCP transport
 
 
 def raw_httptools(port: int, given: bytes, loop: asyncio.AbstractEventLoop) -> None:

@@ -199,8 +199,8 @@ async def test_a_rush_is_read_a_part_at_a_time(s: Scene) -> None:
 
 @virtual
 async def test_a_store_that_breaks_within_is_unavailable(s: Scene) -> None:
-    s.store.sessions = {ONE.sid: None}  # type: ignore[dict-item]
-    s.store.snapshot = None  # type: ignore[assignment, method-assign]
+    s.store.sessions = {ONE.sid: None}  # type: ignore[dict-item]  # what fails
+    s.store.snapshot = None  # type: ignore[assignment, method-assign]  # likewise
     with pytest.raises(StoreUnavailable, match="did not end"):
         await s.mirror.look(ONE.sid)
     # The fault itself is the event loop's to report.

@@ -28,7 +28,7 @@ class Counting:
 
 def remembering(capacity: int = 10) -> tuple[VerifiedTokens, Counting]:
     issuer = Counting(ISSUER)
-    return VerifiedTokens(issuer, capacity), issuer  # type: ignore[arg-type]
+    return VerifiedTokens(issuer, capacity), issuer  # type: ignore[arg-type]  # a stand-in
 
 
 def test_a_token_is_verified_once() -> None:

@@ -32,7 +32,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     real = shortcut.Shortcut.reply
 
     def reply(self: shortcut.Shortcut, request: object) -> object:
-        replies.append(real(self, request))  # type: ignore[arg-type]
+        replies.append(real(self, request))  # type: ignore[arg-type]  # as aiohttp calls it
         return replies[-1]
 
     monkeypatch.setattr(shortcut.Shortcut, "reply", reply)
