@@ -11,6 +11,7 @@ from pathlib import Path
 import fakeredis
 import pytest
 
+from authgw.storage import embedded, redis
 from authgw.storage.embedded import EmbeddedStore
 from authgw.storage.redis import RedisStore, connect
 
@@ -36,6 +37,13 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(10)
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is late without being wrong: tests of the deadlines set their own."""
+    for store in (redis, embedded):
+        monkeypatch.setattr(store, "DEADLINE", 5.0)
 
 
 KINDS = ["fakeredis", "redis", "memory", "file"]

@@ -11,6 +11,7 @@ from redis.exceptions import ResponseError
 
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, Snapshot, new_sid
+from authgw.storage import redis
 from authgw.storage.redis import ENDED_CHANNEL, RedisStore, _key, connect
 from tests.contract.conftest import free_port
 from tests.unit.builders import a_session
@@ -137,7 +138,9 @@ async def test_names_never_reach_keys_and_every_key_ends(real: RedisStore, redis
     await client.aclose()
 
 
-async def test_a_server_that_hangs_is_unavailable() -> None:
+async def test_a_server_that_hangs_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis, "DEADLINE", 0.1)
+
     async def never(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(5)
         writer.close()

@@ -38,7 +38,7 @@ async def test_two_replicas_share_their_limits(redis_url: str) -> None:
     stores = [RedisStore(connect(redis_url), idle=60, session_max=60) for _ in range(2)]
     await stores[0]._client.flushall()
     replicas = [Regulation(store) for store in stores]
-    # In turns of 100: a thousand at once would wait for connections beyond the deadline.
+    # In turns: a thousand at once would wait for connections beyond any deadline.
     heard = 0
     for _ in range(10):
         tried = [fails(replica, "alice", HOME) for replica in replicas for _ in range(50)]
