@@ -13,7 +13,7 @@ from loguru import logger
 from redis.asyncio import Redis
 
 from authgw import keyfiles, log, metrics
-from authgw.config import ConfigError, Loaded, Settings
+from authgw.config import ConfigError, Loaded
 from authgw.core.errors import StoreUnavailable
 from authgw.core.keys import Key, KeyRefused, KeyRing
 from authgw.core.model import IdentityHeaders
@@ -26,6 +26,7 @@ from authgw.identity.watch import UsersFile, watch
 from authgw.listening import listen
 from authgw.replica import Membership
 from authgw.service import Sessions
+from authgw.settings import Settings
 from authgw.signin import SignIn
 from authgw.storage import embedded, redis
 from authgw.storage.embedded import EmbeddedStore

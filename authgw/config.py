@@ -1,43 +1,24 @@
-"""YAML and environment to frozen, validated settings; everything wrong is reported at once."""
+"""YAML and environment to settings; everything wrong is reported at once."""
 
 import difflib
 import os
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    StrictBool,
-    StrictInt,
-    ValidationError,
-)
+from pydantic import BaseModel, ValidationError
 
-from authgw.core.errors import TargetMalformed
 from authgw.core.explain import unreachable
-from authgw.core.location import canonical_host
-from authgw.core.peers import UNIX, checked_entry
-from authgw.core.redirects import Redirects
+from authgw.core.peers import UNIX
 from authgw.core.rules import Rule, Rules
-from authgw.core.sites import Site, Sites, origin_of
-from authgw.rulebook import RuleEntry, compile_rules
+from authgw.core.sites import Sites
+from authgw.rulebook import compile_rules
+from authgw.settings import Auth, Headers, LoginPage, Settings, seconds
 from authgw.source import Source, read_environment, read_file
 
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_HEADER_NAME = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
-_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
-_VISIBLE = re.compile(r"[!-~]+")
-_SCHEMES = ("embedded", "redis", "rediss")
 # Keys of the service that authgw descends from which mean nothing here.
 _MEANINGLESS = {("server", "max_processors"): "one process is one replica: scale by replicas"}
 
@@ -48,215 +29,6 @@ class ConfigError(ValueError):
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
         super().__init__("\n".join(problems))
-
-
-def seconds(value: Any) -> float:
-    """A duration such as `15m`, `720h` or `1h30m` in seconds; only 0 needs no unit.
-
-    Raises:
-        ValueError: anything else.
-    """
-    if value == 0 and not isinstance(value, bool):
-        return 0.0
-    if not isinstance(value, str) or not _DURATION.fullmatch(value):
-        raise ValueError("is not a duration: write it with its unit, such as 90s, 15m or 720h")
-    parts = re.findall(r"([\d.]+)([a-z]+)", value)
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
-
-
-def _store_url(url: SecretStr) -> SecretStr:
-    text = url.get_secret_value()
-    scheme = urlsplit(text).scheme
-    if scheme not in _SCHEMES:
-        raise ValueError("is not a store: use embedded:///FILE, embedded://memory or redis://HOST")
-    if scheme == "embedded" and text != "embedded://memory" and not text[12:].strip("/"):
-        raise ValueError("names no file: write embedded:///var/authgw.db or embedded://memory")
-    if scheme == "embedded" and text != "embedded://memory" and text[11:12] != "/":
-        raise ValueError("needs three slashes: embedded:///var/authgw.db")
-    return url
-
-
-def _page(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
-        raise ValueError("is no page: write it whole, such as https://auth.example.com/login")
-    if not _VISIBLE.fullmatch(url):
-        raise ValueError("holds a space or a letter beyond ASCII: percent-encode it")
-    if not _is_canonical(f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname):
-        raise ValueError("names no host that a browser can reach")
-    return url
-
-
-def _domain(text: str) -> str:
-    if not text.startswith(".") and _is_canonical(text) and "." in text:
-        return text
-    raise ValueError("is no domain: write it without a dot in front, such as example.com")
-
-
-def _host_pattern(text: str) -> str:
-    if not _is_canonical(text.removeprefix("*.")):
-        raise ValueError("is no host: write app.example.com or *.example.com")
-    return text
-
-
-def _colour(text: str) -> str:
-    if not _COLOUR.fullmatch(text):
-        raise ValueError('is no colour: write it in quotes, such as "#0a7a70"')
-    return text
-
-
-def _is_canonical(host: str) -> bool:
-    try:
-        return canonical_host(host) == host
-    except TargetMalformed:
-        return False
-
-
-def _header_name(name: str) -> str:
-    if not _HEADER_NAME.fullmatch(name):
-        raise ValueError("is not a header name made of letters, digits and single dashes")
-    return name
-
-
-Duration = Annotated[float, BeforeValidator(seconds)]
-PositiveDuration = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
-Network = Annotated[str, AfterValidator(checked_entry)]
-HeaderName = Annotated[str, AfterValidator(_header_name)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class Server(Section):
-    """Where the gateway listens, and whom it believes about original requests.
-
-    `socket` is the path of a unix socket, which is listened on besides the port.
-    """
-
-    host: str = "127.0.0.1"
-    port: Annotated[StrictInt, Field(ge=1, le=65535)] = 8080
-    socket: Annotated[str, Field(min_length=1, max_length=100)] | None = None
-    trusted_proxies: tuple[Network, ...] = ("127.0.0.0/8", "::1/128")
-    drain: Duration = 20.0
-    docs: StrictBool = False
-
-
-class Logging(Section):
-    mode: Literal["text", "json"] = "text"
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    decisions: Literal["denied", "all"] = "denied"
-
-
-class Cache(Section):
-    """Where sessions live: `url`, or the `host` and `port` of a Redis."""
-
-    url: Annotated[SecretStr, AfterValidator(_store_url)] | None = None
-    host: Annotated[str, Field(min_length=1)] | None = None
-    port: Annotated[StrictInt, Field(ge=1, le=65535)] = 6379
-    password_file: str | None = None
-    max_staleness: Duration = 1.0
-
-    @property
-    def address(self) -> str:
-        """The URL of the store, without the password of `password_file`."""
-        if self.url is not None:
-            return self.url.get_secret_value()
-        return f"redis://{self.host}:{self.port}/0" if self.host else "embedded:///var/authgw.db"
-
-    @property
-    def is_embedded(self) -> bool:
-        """Whether sessions live in this process's own file or memory."""
-        return self.address.startswith("embedded:")
-
-
-class Passwords(Section):
-    min_length: Annotated[StrictInt, Field(ge=1, le=128)] = 8
-
-
-class Auth(Section):
-    """Tokens and sessions; durations in seconds."""
-
-    issuer: Annotated[str, Field(min_length=1)] = "authgw"
-    audience: Annotated[str, Field(min_length=1)] | None = None
-    algorithm: Literal["ES256", "RS256", "EdDSA", "HS256"] = "ES256"
-    keys: str = "secrets/keys"
-    secret_file: str = "secrets/jwt_key"  # noqa: S105  a path
-    clients: str = "clients.yml"
-    users: str = "users.yml"
-    access_lifetime: PositiveDuration = 900.0
-    refresh_lifetime: PositiveDuration = 720 * 3600.0
-    session_max: PositiveDuration = 2160 * 3600.0
-    auto_logout: PositiveDuration = 24 * 3600.0
-    refresh_grace: Duration = 10.0
-    max_sessions: Annotated[StrictInt, Field(ge=1, le=10000)] = 100
-    open_login: StrictBool = False
-    direct_check: StrictBool = False
-    passwords: Passwords = Passwords()
-
-
-class LoginPage(Section):
-    """One log-in page: its public address, how far its cookie reaches, where it sends back to."""
-
-    url: Annotated[str, AfterValidator(_page)] | None = None
-    cookie_domain: Annotated[str, AfterValidator(_domain)] | None = None
-    redirect_hosts: tuple[Annotated[str, AfterValidator(_host_pattern)], ...] | None = None
-    default_redirect: Annotated[str, AfterValidator(_page)] | None = None
-
-    @property
-    def site(self) -> Site | None:
-        """The log-in page as the core knows it, None without an address."""
-        if self.url is None:
-            return None
-        host, domain = urlsplit(self.url).hostname or "", self.cookie_domain
-        near = (host, *((domain, f"*.{domain}") if domain else ()))
-        hosts = near if self.redirect_hosts is None else self.redirect_hosts
-        home = self.default_redirect or ""
-        site = Site(self.url, domain, Redirects(hosts, origin_of(self.url), home), home)
-        default = home or f"{site.origin}{site.base}/account"
-        return replace(site, redirects=replace(site.redirects, default=default))
-
-
-class Login(LoginPage):
-    """Where browsers log in, and what is asked of them."""
-
-    domains: tuple[LoginPage, ...] = ()
-    totp: Literal["off", "optional", "required"] = "optional"
-    product: Annotated[str, Field(min_length=1, max_length=64)] = "authgw"
-    color: Annotated[str, AfterValidator(_colour)] = "#0a7a70"
-
-    @property
-    def sites(self) -> Sites:
-        """Every log-in page."""
-        pages = (self.site, *(page.site for page in self.domains))
-        return Sites(tuple(site for site in pages if site is not None))
-
-
-class Metrics(Section):
-    """Where Prometheus asks; never on the port that proxies ask."""
-
-    host: str = "127.0.0.1"
-    port: Annotated[StrictInt, Field(ge=1, le=65535)] = 9090
-
-
-class Headers(Section):
-    """The names under which upstreams are told who asks."""
-
-    user: HeaderName = "Remote-User"
-    groups: HeaderName = "Remote-Groups"
-    email: HeaderName = "Remote-Email"
-    name: HeaderName = "Remote-Name"
-
-
-class Settings(Section):
-    server: Server = Server()
-    logging: Logging = Logging()
-    cache: Cache = Cache()
-    auth: Auth = Auth()
-    login: Login = Login()
-    headers: Headers = Headers()
-    metrics: Metrics = Metrics()
-    rules: Annotated[tuple[RuleEntry, ...], Field(min_length=1)] | None = None
 
 
 @dataclass(frozen=True, slots=True)

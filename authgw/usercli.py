@@ -13,7 +13,7 @@ from typing import Any
 import click
 import segno
 
-from authgw.config import Loaded, seconds
+from authgw.config import Loaded
 from authgw.identity import passwords, totp, userfile
 from authgw.identity.users import (
     AppPasswordEntry,
@@ -24,6 +24,7 @@ from authgw.identity.users import (
     warnings_of,
 )
 from authgw.plainly import plainly
+from authgw.settings import seconds
 
 _MOST_LINE = 8192  # bytes, more than any password that is taken
 _WORD = 4  # letters; five words have 94 bits

@@ -14,9 +14,9 @@ from typing import Any
 import yaml
 from redis import Redis
 
-from authgw.config import Server, Settings
 from authgw.identity.clients import add_client
 from authgw.keyfiles import make_key
+from authgw.settings import Server, Settings
 from bench import nginx
 from bench.http import Address, Answer, ask, raw_answer
 from bench.nginx import HOST, ROOT

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from authgw.config import ConfigError, Loaded, load, seconds
+from authgw.config import ConfigError, Loaded, load
+from authgw.settings import seconds
 
 SEED = """\
 server:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from authgw.config import LoginPage
 from authgw.core.sites import Site, Sites, is_plain_localhost, origin_of
+from authgw.settings import LoginPage
 
 
 def site(url: str, **said: object) -> Site:

@@ -17,11 +17,11 @@ from aiohttp import ClientResponse, FormData, encode_basic_auth
 from argon2 import PasswordHasher
 from multidict import CIMultiDict
 
-from authgw.config import LoginPage
 from authgw.core.rules import Allow, Credential, Rule, Rules, glob
 from authgw.core.sites import Sites
 from authgw.identity import userfile
 from authgw.identity.passwords import hash_password
+from authgw.settings import LoginPage
 from tests.web.conftest import HASH, PASSWORD, RECOVERY, SECRET, Surface, surface
 
 LOGIN = "https://auth.example.com/login"
