@@ -4,13 +4,9 @@ import asyncio
 import gc
 import signal
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 from aiohttp import http_parser, web
 from loguru import logger
-from redis.asyncio import Redis
 
 from authgw import keyfiles, log, metrics
 from authgw.config import ConfigError, Loaded
@@ -28,18 +24,17 @@ from authgw.replica import Membership
 from authgw.service import Sessions
 from authgw.settings import Settings
 from authgw.signin import SignIn
-from authgw.storage import embedded, redis
-from authgw.storage.embedded import EmbeddedStore
+from authgw.storage import embedded, redis_calls
 from authgw.storage.mirror import Mirror
 from authgw.storage.push import Push
-from authgw.storage.redis import RedisStore, connect
+from authgw.storage.redis import RedisStore
+from authgw.stores import Store, opened_store, redis_client
 from authgw.web.errors import silence_the_parser
 from authgw.web.gateway import Gateway
 from authgw.web.pages import Look, Pages
 from authgw.web.routes import application
 from authgw.web.shortcut import shorten
 
-Store = EmbeddedStore | RedisStore
 _SETTLE = 5.0  # seconds in which load balancers learn that this replica is going
 LINE_BYTES = 32 * 1024  # as large_client_header_buffers in nginx/http.conf
 # Longer than NGINX's 60, or NGINX would write into a connection that is being closed.
@@ -57,7 +52,7 @@ async def serve(loaded: Loaded) -> None:
     """
     _refuse_slow_parser()
     silence_the_parser()
-    async with _store(loaded) as store:
+    async with opened_store(loaded) as store:
         replica = _Replica(loaded, store)
         surface = application(replica.gateway)
         runner = web.AppRunner(
@@ -135,7 +130,7 @@ class _Replica:
         self._mirror = Mirror(
             store,
             max_staleness=settings.cache.max_staleness,
-            deadline=(redis if isinstance(store, RedisStore) else embedded).DEADLINE,
+            deadline=(redis_calls if isinstance(store, RedisStore) else embedded).DEADLINE,
             capacity=_MOST_MIRRORED,
         )
         self._draining = False
@@ -217,7 +212,7 @@ class _Replica:
 
     async def _push(self) -> None:
         # A connection of its own: it only listens.
-        client = _client(self._loaded)
+        client = redis_client(self._loaded)
         try:
             await Push(client, self._mirror.ended).keep()
         finally:
@@ -245,48 +240,6 @@ def _say_of_users(problem: str) -> None:
 
 def _always() -> None:
     """A replica alone has nobody to share keys with."""
-
-
-@asynccontextmanager
-async def _store(loaded: Loaded) -> AsyncIterator[Store]:
-    store = await open_store(loaded)
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
-async def open_store(loaded: Loaded) -> Store:
-    """The store of this configuration; a Redis that is away for now is only warned of.
-
-    Raises:
-        StoreRefused: it must not be used as it is.
-        KeyRefused: its password file must not be used.
-    """
-    cache, auth = loaded.settings.cache, loaded.settings.auth
-    if cache.is_embedded:
-        return await EmbeddedStore.open(embedded_path(loaded), idle=auth.auto_logout)
-    store = RedisStore(_client(loaded), idle=auth.auto_logout, session_max=auth.session_max)
-    try:
-        await store.check()
-    except StoreUnavailable as error:
-        logger.warning(f"Not ready: {error.detail}. Answers are 503 until it is back.")
-    return store
-
-
-def _client(loaded: Loaded) -> "Redis":
-    cache, password = loaded.settings.cache, None
-    if cache.password_file is not None:
-        password = keyfiles.read_secret(loaded.path(cache.password_file)).decode().strip()
-    return connect(cache.address, password)
-
-
-def embedded_path(loaded: Loaded) -> Path | None:
-    """The file of the embedded store (a fourth slash makes it absolute), None for memory."""
-    address = loaded.settings.cache.address
-    if address == "embedded://memory":
-        return None
-    return loaded.path(address.removeprefix("embedded:///"))
 
 
 async def _start(loaded: Loaded, runner: web.AppRunner) -> None:

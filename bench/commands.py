@@ -12,7 +12,7 @@ from bench.http import connect
 _CHUNK = 1 << 20  # bytes
 _MARGIN = 1  # seconds
 _SETTLE = 0.2  # seconds until what was sent has been seen
-# How a replica says that it runs, every ten seconds whatever it is asked (storage/redis.py).
+# How a replica says that it runs, every ten seconds (storage/redis_counters.py).
 _HOUSEKEEPING = b"authgw:replicas"
 _INSIDE = b" lua] "  # the command of a script, which counts as one
 

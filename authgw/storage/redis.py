@@ -3,37 +3,25 @@
 Keys: `authgw:{h}:s:<sid>` is a record with idleness as its TTL, `authgw:{h}:i` the subject's
 sids in order of creation; h, the subject's hash, keeps both in one slot. Scripts treat records
 as opaque text (Lua's numbers would round 2^53+1) and publish every sid that they end.
-`authgw:c:<hash>` is a counter, `authgw:o:<hash>` a claim; their end is their TTL.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.commands.core import AsyncScript
-from redis.exceptions import (
-    AuthenticationError,
-    NoPermissionError,
-    NoScriptError,
-    RedisError,
-    ResponseError,
-)
+from redis.asyncio import Redis
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 from authgw.core.errors import SessionEnded, StoreUnavailable
 from authgw.core.sessions import Session, Snapshot, dump, hash_of_sid, load, subject_hash
 from authgw.storage import StoreRefused
+from authgw.storage.redis_calls import bounded, milliseconds, on_each
+from authgw.storage.redis_counters import RedisCounters
 from authgw.storage.serverclock import ServerClock, boottime
 
-DEADLINE = 0.25  # seconds for one operation, waiting for a connection included
-ANNOUNCED_FOR = 30.0  # seconds that a replica counts as running without saying so again
-_REGISTRY = "authgw:replicas"
 _CHECK_DEADLINE = 2.0  # seconds for the questions at start
 ENDED_CHANNEL = "authgw:ended"
-_POOL = 64
 
 # KEYS record, index; ARGV record, sid, idle ms, index ms, max sessions, key prefix, channel.
 _ADD = """
@@ -80,69 +68,19 @@ redis.call('DEL', KEYS[1])
 return ended
 """
 
-# KEYS counter; ARGV window in ms.
-_INCREMENT = """
-local count = redis.call('INCR', KEYS[1])
-if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
-return {count, redis.call('PTTL', KEYS[1])}
-"""
-# KEYS counter; ARGV `all` or `one`: how much of it to take away.
-_RELEASE = """
-local count = tonumber(redis.call('GET', KEYS[1]) or 0)
-if ARGV[1] == 'all' or count <= 1 then return redis.call('DEL', KEYS[1]) end
-return redis.call('DECR', KEYS[1])
-"""
 
-# KEYS registry; ARGV replica, its signing kid, `,kid,kid,` of all it verifies, life in ms.
-# A member is these three, its score the end of its life. A newcomer that clashes is not taken in.
-_ANNOUNCE = """
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-local known, clash = 0, ''
-for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-  local replica, signing, kids = string.match(member, '^(%S+) (%S+) (%S+)$')
-  if replica == ARGV[1] then
-    known = 1
-    redis.call('ZREM', KEYS[1], member)
-  elseif not string.find(ARGV[3], ',' .. signing .. ',', 1, true)
-      or not string.find(kids, ',' .. ARGV[2] .. ',', 1, true) then
-    clash = signing
-  end
-end
-if clash ~= '' and known == 0 then return {0, clash} end
-redis.call('ZADD', KEYS[1], now + ARGV[4], ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3])
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
-return {1, clash}
-"""
-
-T = TypeVar("T")
-
-
-def connect(url: str, password: str | None = None) -> "Redis":
-    """A client of `redis://` or `rediss://` that never repeats a command by itself."""
-    secret = {} if password is None else {"password": password}
-    pool = BlockingConnectionPool.from_url(
-        url, max_connections=_POOL, timeout=None, retry=Retry(NoBackoff(), 0), **secret
-    )
-    return Redis(connection_pool=pool)
-
-
-class RedisStore:
+class RedisStore(RedisCounters):
     """A SessionStore and Counters on one node; `idle` and `session_max` are in seconds."""
 
     def __init__(self, client: "Redis", *, idle: float, session_max: float) -> None:
-        self._client = client
-        self._idle_ms = max(1, int(idle * 1000))
-        self._index_ms = max(1, int(session_max * 1000))
+        super().__init__(client)
+        self._idle_ms = milliseconds(idle)
+        self._index_ms = milliseconds(session_max)
         self._clock = ServerClock()
         self._add = client.register_script(_ADD)
         self._replace = client.register_script(_REPLACE)
         self._revoke = client.register_script(_REVOKE)
         self._revoke_all = client.register_script(_REVOKE_ALL)
-        self._increment = client.register_script(_INCREMENT)
-        self._release = client.register_script(_RELEASE)
-        self._announce = client.register_script(_ANNOUNCE)
 
     async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
         """Keep a new session; end its subject's oldest over `max_sessions`; return their sids."""
@@ -157,7 +95,7 @@ class RedisStore:
             ENDED_CHANNEL,
         ]
         keys = [_prefix(h) + session.sid, _index(h)]
-        return _texts(await _bounded(lambda: self._add(keys=keys, args=args)))
+        return _texts(await bounded(lambda: self._add(keys=keys, args=args)))
 
     async def read(self, sid: str) -> Snapshot:
         """Return the session, or None in it, and count this as use of it."""
@@ -169,7 +107,7 @@ class RedisStore:
     async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailable]:
         """What `read` returns, or raises, for each sid in its order; one round trip for all."""
         keys = _keys(sids)
-        replies = await _bounded(lambda: self._read_many(list(keys.values())))
+        replies = await bounded(lambda: self._read_many(list(keys.values())))
         now = self._clock.at(boottime())
         told = dict(zip(keys, replies, strict=True))
         return [_outcome(told.get(sid), now) for sid in sids]
@@ -177,7 +115,7 @@ class RedisStore:
     async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
         """Compare-and-set: None if `new` took the place of what was seen, else what is there."""
         args: list[str | int] = [seen.version, dump(new), self._idle_ms]
-        reply = await _bounded(lambda: self._replace(keys=[_key(new.sid)], args=args))
+        reply = await bounded(lambda: self._replace(keys=[_key(new.sid)], args=args))
         return None if reply[0] == 1 else _snapshot(reply[1], _seconds(reply[2]))
 
     async def replace_many(
@@ -189,7 +127,7 @@ class RedisStore:
             StoreUnavailable: the outcome of all is unknown.
         """
         calls = [(_key(new.sid), seen.version, dump(new), self._idle_ms) for seen, new in changes]
-        replies = await _bounded(lambda: self._on_each(self._replace, calls))
+        replies = await bounded(lambda: on_each(self._client, self._replace, calls))
         return [
             None if reply[0] == 1 else _outcome(reply[1], _seconds(reply[2])) for reply in replies
         ]
@@ -200,27 +138,27 @@ class RedisStore:
             keys = [_key(sid), _index(hash_of_sid(sid))]
         except SessionEnded:
             return False
-        return bool(await _bounded(lambda: self._revoke(keys=keys, args=[sid, ENDED_CHANNEL])))
+        return bool(await bounded(lambda: self._revoke(keys=keys, args=[sid, ENDED_CHANNEL])))
 
     async def revoke_all(self, sub: str) -> tuple[str, ...]:
         """End every session of a subject; return their sids."""
         h = subject_hash(sub)
         args = [_prefix(h), ENDED_CHANNEL]
-        return _texts(await _bounded(lambda: self._revoke_all(keys=[_index(h)], args=args)))
+        return _texts(await bounded(lambda: self._revoke_all(keys=[_index(h)], args=args)))
 
     async def sessions_of(self, sub: str) -> tuple[Session, ...]:
         """The live sessions of a subject, oldest first."""
         h = subject_hash(sub)
-        sids = _texts(await _bounded(lambda: self._client.zrange(_index(h), 0, -1)))
+        sids = _texts(await bounded(lambda: self._client.zrange(_index(h), 0, -1)))
         if not sids:
             return ()
-        records: Any = await _bounded(lambda: self._client.mget([_prefix(h) + sid for sid in sids]))
+        records: Any = await bounded(lambda: self._client.mget([_prefix(h) + sid for sid in sids]))
         return tuple(_record(text) for text in records if text is not None)
 
     async def last_used(self, sids: Sequence[str]) -> dict[str, float]:
         """When each live one of these was last used, in Unix seconds of the store's clock."""
         keys = _keys(sids)
-        time, *left = await _bounded(lambda: self._times(list(keys.values())))
+        time, *left = await bounded(lambda: self._times(list(keys.values())))
         now, idle = _seconds(time), self._idle_ms / 1000
         # A store that was opened with a longer `idle` before may have left more than it.
         return {
@@ -228,40 +166,6 @@ class RedisStore:
             for sid, left_ms in zip(keys, left, strict=True)
             if left_ms >= 0
         }
-
-    async def increment(self, name: str, window: float) -> tuple[int, float]:
-        """Count one more under this name; return the count and the seconds until it ends."""
-        return (await self.increment_all([(name, window)]))[0]
-
-    async def increment_all(self, counted: Sequence[tuple[str, float]]) -> list[tuple[int, float]]:
-        """Increment several (name, window) in one round trip; answers come in the same order."""
-        calls = [(_counter(name), _milliseconds(window)) for name, window in counted]
-        replies = await _bounded(lambda: self._on_each(self._increment, calls))
-        return [(int(count), left_ms / 1000) for count, left_ms in replies]
-
-    async def release(self, forget: Sequence[str], give_back: Sequence[str]) -> None:
-        """End the counters in `forget` and count one less in `give_back`, in one round trip."""
-        ended = [(_counter(name), "all") for name in forget]
-        less = [(_counter(name), "one") for name in give_back]
-        await _bounded(lambda: self._on_each(self._release, [*ended, *less]))
-
-    async def claim(self, name: str, seconds: float) -> bool:
-        """Whether this is the first claim of this name; a claim ends after `seconds`."""
-        key, px = f"authgw:o:{subject_hash(name)}", _milliseconds(seconds)
-        return bool(await _bounded(lambda: self._client.set(key, "", nx=True, px=px)))
-
-    async def announce(self, replica: str, signing: str, kids: tuple[str, ...]) -> tuple[bool, str]:
-        """Say which key this replica signs with and which ones it verifies.
-
-        Returns whether it is one of the running replicas now (it is not if it is new and one of
-        them lacks its signing key, or it lacks theirs), and the signing kid of such a replica.
-
-        Raises:
-            StoreUnavailable: nobody can say now.
-        """
-        args: list[str | int] = [replica, signing, f",{','.join(kids)},", int(ANNOUNCED_FOR * 1000)]
-        taken, clash = await _bounded(lambda: self._announce(keys=[_REGISTRY], args=args))
-        return bool(taken), clash.decode("ascii")
 
     async def check(self) -> None:
         """Refuse a server that would break the store's promises.
@@ -291,7 +195,7 @@ class RedisStore:
 
     async def ping(self) -> None:
         """Raise StoreUnavailable unless the server answers."""
-        await _bounded(self._client.time)
+        await bounded(self._client.time)
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -331,32 +235,6 @@ class RedisStore:
                 pipe.execute_command("PTTL", key)
             return list(await pipe.execute())
 
-    async def _on_each(self, script: AsyncScript, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Run a script on several keys, whatever their slots; `calls` are (key, arguments...)."""
-        replies = await self._evaluate("EVALSHA", script.sha, calls)
-        lost = [call for call, reply in zip(calls, replies, strict=True) if _is_lost(reply)]
-        # A script that the server forgot did nothing: only these are sent again, as text.
-        again = iter(await self._evaluate("EVAL", script.script, lost))
-        replies = [next(again) if _is_lost(reply) else reply for reply in replies]
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise reply
-        return replies
-
-    async def _evaluate(self, command: str, script: Any, calls: Sequence[Any]) -> list[Any]:
-        async with self._client.pipeline(transaction=False) as pipe:
-            for call in calls:
-                pipe.execute_command(command, script, 1, *call)
-            return list(await pipe.execute(raise_on_error=False))
-
-
-async def _bounded(operation: Callable[[], Awaitable[T]]) -> T:
-    try:
-        async with asyncio.timeout(DEADLINE):
-            return await operation()
-    except (RedisError, OSError, TimeoutError) as error:
-        raise StoreUnavailable(f"Redis: {type(error).__name__}") from None
-
 
 def _prefix(h: str) -> str:
     return f"authgw:{{{h}}}:s:"
@@ -377,18 +255,6 @@ def _keys(sids: Sequence[str]) -> dict[str, str]:
         with suppress(SessionEnded):
             keys[sid] = _key(sid)
     return keys
-
-
-def _counter(name: str) -> str:
-    return f"authgw:c:{subject_hash(name)}"
-
-
-def _milliseconds(seconds: float) -> int:
-    return max(1, int(seconds * 1000))
-
-
-def _is_lost(reply: Any) -> bool:
-    return isinstance(reply, NoScriptError)
 
 
 def _seconds(time: Any) -> float:

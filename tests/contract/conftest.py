@@ -11,9 +11,10 @@ from pathlib import Path
 import fakeredis
 import pytest
 
-from authgw.storage import embedded, redis
+from authgw.storage import embedded, redis_calls
+from authgw.storage.connecting import connect
 from authgw.storage.embedded import EmbeddedStore
-from authgw.storage.redis import RedisStore, connect
+from authgw.storage.redis import RedisStore
 
 
 def free_port() -> int:
@@ -42,7 +43,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine is late without being wrong: tests of the deadlines set their own."""
-    for store in (redis, embedded):
+    for store in (redis_calls, embedded):
         monkeypatch.setattr(store, "DEADLINE", 5.0)
 
 

@@ -12,9 +12,10 @@ from redis.asyncio import Redis
 
 from authgw.core.sessions import Session, new_sid
 from authgw.storage import push
+from authgw.storage.connecting import connect
 from authgw.storage.mirror import Mirror
 from authgw.storage.push import Push
-from authgw.storage.redis import ENDED_CHANNEL, RedisStore, connect
+from authgw.storage.redis import ENDED_CHANNEL, RedisStore
 from tests.contract.conftest import free_port, wait_for_redis
 from tests.unit.builders import a_session
 

@@ -11,8 +11,9 @@ from redis.exceptions import ResponseError
 
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, Snapshot, new_sid
-from authgw.storage import redis
-from authgw.storage.redis import ENDED_CHANNEL, RedisStore, _key, connect
+from authgw.storage import redis_calls
+from authgw.storage.connecting import connect
+from authgw.storage.redis import ENDED_CHANNEL, RedisStore, _key
 from tests.contract.conftest import free_port
 from tests.unit.builders import a_session
 
@@ -139,7 +140,7 @@ async def test_names_never_reach_keys_and_every_key_ends(real: RedisStore, redis
 
 
 async def test_a_server_that_hangs_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis, "DEADLINE", 0.1)
+    monkeypatch.setattr(redis_calls, "DEADLINE", 0.1)
 
     async def never(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(5)
@@ -321,7 +322,7 @@ async def test_a_newcomer_that_clashes_is_not_taken_in(real: RedisStore) -> None
 
 
 async def test_an_announcement_ends(real: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("authgw.storage.redis.ANNOUNCED_FOR", 0.05)
+    monkeypatch.setattr("authgw.storage.redis_counters.ANNOUNCED_FOR", 0.05)
     await real.announce("one", "a1", ("a1",))
     await asyncio.sleep(0.1)
     assert await real.announce("two", "b2", ("b2",)) == (True, "")

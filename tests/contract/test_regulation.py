@@ -7,7 +7,8 @@ import pytest
 from authgw.core.counters import Counters
 from authgw.core.errors import TooManyFailures
 from authgw.identity.regulation import PER_ADDRESS, PER_PAIR, Regulation
-from authgw.storage.redis import RedisStore, connect
+from authgw.storage.connecting import connect
+from authgw.storage.redis import RedisStore
 
 HOME = "192.0.2.1"
 

@@ -1,0 +1,99 @@
+"""Counters and claims in Redis, and which replicas run on it.
+
+`authgw:c:<hash>` is a counter, `authgw:o:<hash>` a claim; their end is their TTL.
+`authgw:replicas` is the registry of running replicas.
+"""
+
+from collections.abc import Sequence
+
+from redis.asyncio import Redis
+
+from authgw.core.sessions import subject_hash
+from authgw.storage.redis_calls import bounded, milliseconds, on_each
+
+ANNOUNCED_FOR = 30.0  # seconds that a replica counts as running without saying so again
+_REGISTRY = "authgw:replicas"
+
+# KEYS counter; ARGV window in ms.
+_INCREMENT = """
+local count = redis.call('INCR', KEYS[1])
+if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+return {count, redis.call('PTTL', KEYS[1])}
+"""
+# KEYS counter; ARGV `all` or `one`: how much of it to take away.
+_RELEASE = """
+local count = tonumber(redis.call('GET', KEYS[1]) or 0)
+if ARGV[1] == 'all' or count <= 1 then return redis.call('DEL', KEYS[1]) end
+return redis.call('DECR', KEYS[1])
+"""
+
+# KEYS registry; ARGV replica, its signing kid, `,kid,kid,` of all it verifies, life in ms.
+# A member is these three, its score the end of its life. A newcomer that clashes is not taken in.
+_ANNOUNCE = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+local known, clash = 0, ''
+for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  local replica, signing, kids = string.match(member, '^(%S+) (%S+) (%S+)$')
+  if replica == ARGV[1] then
+    known = 1
+    redis.call('ZREM', KEYS[1], member)
+  elseif not string.find(ARGV[3], ',' .. signing .. ',', 1, true)
+      or not string.find(kids, ',' .. ARGV[2] .. ',', 1, true) then
+    clash = signing
+  end
+end
+if clash ~= '' and known == 0 then return {0, clash} end
+redis.call('ZADD', KEYS[1], now + ARGV[4], ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return {1, clash}
+"""
+
+
+class RedisCounters:
+    """Counters, and the registry of replicas."""
+
+    def __init__(self, client: "Redis") -> None:
+        self._client = client
+        self._increment = client.register_script(_INCREMENT)
+        self._release = client.register_script(_RELEASE)
+        self._announce = client.register_script(_ANNOUNCE)
+
+    async def increment(self, name: str, window: float) -> tuple[int, float]:
+        """Count one more under this name; return the count and the seconds until it ends."""
+        return (await self.increment_all([(name, window)]))[0]
+
+    async def increment_all(self, counted: Sequence[tuple[str, float]]) -> list[tuple[int, float]]:
+        """Increment several (name, window) in one round trip; answers come in the same order."""
+        calls = [(_counter(name), milliseconds(window)) for name, window in counted]
+        replies = await bounded(lambda: on_each(self._client, self._increment, calls))
+        return [(int(count), left_ms / 1000) for count, left_ms in replies]
+
+    async def release(self, forget: Sequence[str], give_back: Sequence[str]) -> None:
+        """End the counters in `forget` and count one less in `give_back`, in one round trip."""
+        ended = [(_counter(name), "all") for name in forget]
+        less = [(_counter(name), "one") for name in give_back]
+        await bounded(lambda: on_each(self._client, self._release, [*ended, *less]))
+
+    async def claim(self, name: str, seconds: float) -> bool:
+        """Whether this is the first claim of this name; a claim ends after `seconds`."""
+        key, px = f"authgw:o:{subject_hash(name)}", milliseconds(seconds)
+        return bool(await bounded(lambda: self._client.set(key, "", nx=True, px=px)))
+
+    async def announce(self, replica: str, signing: str, kids: tuple[str, ...]) -> tuple[bool, str]:
+        """Say which key this replica signs with and which ones it verifies.
+
+        Returns whether it is one of the running replicas now (it is not if it is new and one of
+        them lacks its signing key, or it lacks theirs), and the signing kid of such a replica.
+
+        Raises:
+            StoreUnavailable: nobody can say now.
+        """
+        args: list[str | int] = [replica, signing, f",{','.join(kids)},", int(ANNOUNCED_FOR * 1000)]
+        taken, clash = await bounded(lambda: self._announce(keys=[_REGISTRY], args=args))
+        return bool(taken), clash.decode("ascii")
+
+
+def _counter(name: str) -> str:
+    return f"authgw:c:{subject_hash(name)}"
