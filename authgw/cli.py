@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 from aiohttp import web
 
-from authgw import app, doctor, keyfiles, log, rulesay, sample_upstream, usercli
+from authgw import app, keyfiles, log, rulesay, sample_upstream, usercli
 from authgw.config import Loaded, load
+from authgw.doctor import nginx as nginx_doctor
 from authgw.identity.clients import add_client, load_clients
 from authgw.identity.users import load_users, warnings_of
 from authgw.plainly import plainly, refusals
@@ -199,8 +200,8 @@ def rules_explain(
 def doctor_command(nginx: Path) -> None:
     """Say what is wrong with an NGINX that asks this gateway. Status 1: somebody could get in."""
     try:
-        findings = doctor.examine(nginx.read_text(encoding="utf-8", errors="replace"))
-    except doctor.DumpRefused as error:
+        findings = nginx_doctor.examine(nginx.read_text(encoding="utf-8", errors="replace"))
+    except nginx_doctor.DumpRefused as error:
         raise click.ClickException(f"{nginx}: {error}") from None
     for finding in findings:
         click.echo(str(finding))

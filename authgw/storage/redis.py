@@ -6,7 +6,7 @@ as opaque text (Lua's numbers would round 2^53+1) and publish every sid that the
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,10 +14,14 @@ from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 from authgw.core.errors import SessionEnded, StoreUnavailable
+from authgw.core.kept import Kept
 from authgw.core.sessions import Session, Snapshot, dump, hash_of_sid, load, subject_hash
 from authgw.storage import StoreRefused
 from authgw.storage.redis_calls import bounded, milliseconds, on_each
 from authgw.storage.redis_counters import RedisCounters
+from authgw.storage.redis_kept import RedisKept
+from authgw.storage.redis_keys import index as _index
+from authgw.storage.redis_keys import prefix as _prefix
 from authgw.storage.serverclock import ServerClock, boottime
 
 _CHECK_DEADLINE = 2.0  # seconds for the questions at start
@@ -77,6 +81,7 @@ class RedisStore(RedisCounters):
         self._idle_ms = milliseconds(idle)
         self._index_ms = milliseconds(session_max)
         self._clock = ServerClock()
+        self._all = RedisKept(client, self._index_ms)
         self._add = client.register_script(_ADD)
         self._replace = client.register_script(_REPLACE)
         self._revoke = client.register_script(_REVOKE)
@@ -167,6 +172,14 @@ class RedisStore(RedisCounters):
             if left_ms >= 0
         }
 
+    def kept(self) -> AsyncIterator[Sequence[Kept]]:
+        """Every live session in batches, a subject's oldest first; asking is no use of them."""
+        return self._all.kept()
+
+    async def keep(self, batch: Sequence[Kept]) -> int:
+        """Take in sessions of another store as they are; return how many were not here yet."""
+        return await self._all.keep(batch)
+
     async def check(self) -> None:
         """Refuse a server that would break the store's promises.
 
@@ -234,14 +247,6 @@ class RedisStore(RedisCounters):
             for key in keys:
                 pipe.execute_command("PTTL", key)
             return list(await pipe.execute())
-
-
-def _prefix(h: str) -> str:
-    return f"authgw:{{{h}}}:s:"
-
-
-def _index(h: str) -> str:
-    return f"authgw:{{{h}}}:i"
 
 
 def _key(sid: str) -> str:

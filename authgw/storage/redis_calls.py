@@ -15,14 +15,14 @@ DEADLINE = 0.25  # seconds for one operation, waiting for a connection included
 T = TypeVar("T")
 
 
-async def bounded(operation: Callable[[], Awaitable[T]]) -> T:
-    """The result of an operation on Redis, within DEADLINE.
+async def bounded(operation: Callable[[], Awaitable[T]], deadline: float | None = None) -> T:
+    """The result of an operation on Redis, within DEADLINE or a `deadline` of its own, in seconds.
 
     Raises:
         StoreUnavailable: it failed or took too long; whether it did something is unknown.
     """
     try:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(DEADLINE if deadline is None else deadline):
             return await operation()
     except (RedisError, OSError, TimeoutError) as error:
         raise StoreUnavailable(f"Redis: {type(error).__name__}") from None

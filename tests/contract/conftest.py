@@ -60,7 +60,7 @@ async def store(
 
 @asynccontextmanager
 async def opened(
-    kind: str, request: pytest.FixtureRequest, folder: Path
+    kind: str, request: pytest.FixtureRequest, folder: Path, database: int = 0
 ) -> AsyncIterator[RedisStore | EmbeddedStore]:
     if kind in ("memory", "file"):
         path = folder / "authgw.db" if kind == "file" else None
@@ -69,8 +69,8 @@ async def opened(
         await embedded.close()
         return
     if kind == "redis":
-        client = connect(request.getfixturevalue("redis_url"))
-        await client.flushall()
+        client = connect(request.getfixturevalue("redis_url").removesuffix("0") + str(database))
+        await client.flushdb()
     else:
         client = fakeredis.FakeAsyncRedis()
     kept = RedisStore(client, idle=60, session_max=60)

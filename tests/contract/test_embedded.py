@@ -127,7 +127,7 @@ async def test_a_closed_store_is_unavailable() -> None:
 async def test_a_stuck_store_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "DEADLINE", 0.02)
     store = await EmbeddedStore.open(None, idle=60)
-    async with store._turn:
+    async with store._db._turn:
         with pytest.raises(StoreUnavailable):
             await store.read(numbered(1).sid)
     await store.ping()
@@ -167,13 +167,13 @@ async def test_a_refused_write_denies_no_reader(tmp_path: Path) -> None:
     clock = Clock()
     store = await EmbeddedStore.open(tmp_path / "authgw.db", idle=100, clock=clock)
     await store.add(numbered(1), 10)
-    await store._rows("PRAGMA query_only = 1")
+    await store._db.rows("PRAGMA query_only = 1")
     clock.now += 50
     assert (await store.read(numbered(1).sid)).session == numbered(1)
     for write in (store.revoke(numbered(1).sid), store.add(numbered(2), 10)):
         with pytest.raises(StoreUnavailable):
             await write
-    await store._rows("PRAGMA query_only = 0")
+    await store._db.rows("PRAGMA query_only = 0")
     assert await store.add(numbered(2), 10) == ()
     await store.close()
 
@@ -191,7 +191,7 @@ async def test_cancelled_calls_leave_nothing_behind(tmp_path: Path) -> None:
 
 
 async def counters_kept(store: EmbeddedStore) -> int:
-    (rows,) = await store._column("SELECT count(*) FROM counters")
+    (rows,) = await store._db.column("SELECT count(*) FROM counters")
     assert isinstance(rows, int)
     return rows
 
@@ -223,7 +223,7 @@ async def test_counters_that_ended_leave_nothing_behind() -> None:
     assert (await store.increment("c", 10))[0] == 1
     assert await counters_kept(store) == 2
     assert await store.claim("b", 10)
-    assert await store._column("SELECT count(*) FROM claims") == [1]
+    assert await store._db.column("SELECT count(*) FROM claims") == [1]
     await store.close()
 
 
@@ -241,14 +241,14 @@ async def test_counters_that_cannot_be_kept_are_unavailable(
 ) -> None:
     store = await EmbeddedStore.open(None, idle=60)
     await store.increment("a", 60)
-    await store._rows("PRAGMA query_only = 1")
+    await store._db.rows("PRAGMA query_only = 1")
     for call in counting(store):
         with pytest.raises(StoreUnavailable):
             await call
-    await store._rows("PRAGMA query_only = 0")
+    await store._db.rows("PRAGMA query_only = 0")
     assert (await store.increment("a", 60))[0] == 2
     monkeypatch.setattr(embedded, "DEADLINE", 0.02)
-    async with store._turn:
+    async with store._db._turn:
         for call in [*counting(store), store.last_used([numbered(1).sid])]:
             with pytest.raises(StoreUnavailable):
                 await call

@@ -1,0 +1,1 @@
+"""What `authgw doctor` looks at."""
