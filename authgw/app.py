@@ -33,7 +33,7 @@ from authgw.web.errors import silence_the_parser
 from authgw.web.gateway import Gateway
 from authgw.web.pages import Look, Pages
 from authgw.web.routes import application
-from authgw.web.shortcut import shorten
+from authgw.web.serving import Serving, shorten
 
 _SETTLE = 5.0  # seconds in which load balancers learn that this replica is going
 LINE_BYTES = 32 * 1024  # as large_client_header_buffers in nginx/http.conf
@@ -54,9 +54,9 @@ async def serve(loaded: Loaded) -> None:
     silence_the_parser()
     async with opened_store(loaded) as store:
         replica = _Replica(loaded, store)
-        surface = application(replica.gateway)
+        serving = Serving(replica.gateway)
         runner = web.AppRunner(
-            surface,
+            application(serving),
             access_log=None,
             keepalive_timeout=_KEEP_ALIVE,
             max_line_size=LINE_BYTES,
@@ -66,7 +66,7 @@ async def serve(loaded: Loaded) -> None:
         )
         await runner.setup()
         assert runner.server is not None  # noqa: S101  it has been set up
-        shorten(runner.server, surface)
+        shorten(runner.server, serving)
         try:
             await _start(loaded, runner)
             _collect_seldom()

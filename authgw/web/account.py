@@ -32,7 +32,7 @@ async def show(request: web.Request) -> web.Response:
 
 async def end(request: web.Request) -> web.Response:
     """End one session of this person, or all but this one."""
-    gateway, site = request.app[GATEWAY], site_of(request)
+    gateway, site = request[GATEWAY], site_of(request)
     form = await own_form(request, site, "sid", "others")
     found = await _signed_in(request)
     if found is None:
@@ -79,7 +79,7 @@ async def log_out(request: web.Request) -> web.Response:
     form = {}
     if request.content_type == FORM and request.can_read_body:
         form = await read_form(request, "token", "rd")
-    ended = await request.app[GATEWAY].sessions.log_out_by_cookie(session_tokens(request))
+    ended = await request[GATEWAY].sessions.log_out_by_cookie(session_tokens(request))
     for token in ended:
         record(request, "logout", sub=token.sub, sid=token.sid)
     rd = form.get("rd", "")
@@ -90,16 +90,16 @@ async def log_out(request: web.Request) -> web.Response:
 
 
 async def _signed_in(request: web.Request) -> Found | None:
-    return await request.app[GATEWAY].sessions.browser_session(session_tokens(request))
+    return await request[GATEWAY].sessions.browser_session(session_tokens(request))
 
 
 async def _account_page(
     request: web.Request, site: Site, found: Found, message: str
 ) -> web.Response:
-    sessions = request.app[GATEWAY].sessions
+    sessions = request[GATEWAY].sessions
     mine = await sessions.sessions_from(USERS, found.session.sub)
     used = await sessions.last_used([one.sid for one in mine])
-    now = request.app[GATEWAY].clock()
+    now = request[GATEWAY].clock()
     token = form_token(request, site)
     who = found.principal
     response = page(

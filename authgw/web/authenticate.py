@@ -105,7 +105,7 @@ async def by_envoy(request: web.Request) -> web.StreamResponse:
 
 
 async def _subrequest(request: web.Request, dialect: Dialect) -> web.StreamResponse:
-    gateway, headers = request.app[GATEWAY], Named.of(request.raw_headers)
+    gateway, headers = request[GATEWAY], Named.of(request.raw_headers)
     access, problem = None, ""
     try:
         access = dialect.describe(
@@ -132,7 +132,7 @@ async def _subrequest(request: web.Request, dialect: Dialect) -> web.StreamRespo
 
 def _known(request: web.Request, decided: _Decided, reply: Reply) -> web.StreamResponse | None:
     """The answer that every request like this one gets, as long as what was found holds."""
-    shortcut = request.app.get(SHORTCUT)
+    shortcut = request[SHORTCUT]
     if shortcut is None or reply.status != 200 or decided.rule is None or decided.found is None:
         return None
     return shortcut.learn(request, decided.rule.number, decided.found, reply)
@@ -161,7 +161,7 @@ async def denied(request: web.Request) -> web.Response:
     Raises:
         UntrustedProxy and the other errors of the dialect: nobody may ask for it directly.
     """
-    gateway = request.app[GATEWAY]
+    gateway = request[GATEWAY]
     access = nginx.describe(
         request.method,
         request.raw_path,
@@ -249,7 +249,7 @@ async def _perhaps(
 
 
 async def _direct(request: web.Request) -> web.StreamResponse:
-    gateway = request.app[GATEWAY]
+    gateway = request[GATEWAY]
     if gateway.rules is not None and not gateway.direct_check:
         # A proxy_set_header that somebody forgot must open nothing.
         raise DirectCheckOff
@@ -261,7 +261,7 @@ async def _direct(request: web.Request) -> web.StreamResponse:
     headers = nginx.render(allowed, None, identity=gateway.identity).headers
     headers = (*headers, ("Content-Type", "application/json; charset=utf-8"))
     body = json.dumps(found.token.claims)
-    shortcut = request.app.get(SHORTCUT)
+    shortcut = request[SHORTCUT]
     if shortcut is not None and len(seen) == (1 if token is None else 0):
         known = shortcut.learn(request, DIRECT, found, Reply(200, headers, body))
         if known is not None:
@@ -283,7 +283,7 @@ def _record(
         why = problem or decision.detail or REASONS[decision.reason].meaning
         said = f"{status} {asked}: {why}" if asked else why
         record(request, "deny", sub=sub, sid=sid, reason=decision.reason, detail=said)
-    elif request.app[GATEWAY].record_allowed:
+    elif request[GATEWAY].record_allowed:
         record(request, "allow", sub=sub, sid=sid, detail=asked)
 
 

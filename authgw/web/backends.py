@@ -28,7 +28,7 @@ async def trusted_backend(request: web.Request) -> TrustedBackend:
         ClientForbidden: not from this address.
         StoreUnavailable: the failure could not be counted.
     """
-    gateway = request.app[GATEWAY]
+    gateway = request[GATEWAY]
     address = client_address(request)
     client_id, secret = _credentials(request)
     backend = gateway.clients.verify(client_id, secret)

@@ -15,7 +15,7 @@ Purpose = Literal["csrf", "login", "device"]
 
 def session_tokens(request: web.Request) -> tuple[str, ...]:
     """Every session token that came in a cookie."""
-    return cookies(request.raw_headers, request.app[GATEWAY].cookies)
+    return cookies(request.raw_headers, request[GATEWAY].cookies)
 
 
 def give_session(response: web.Response, site: Site, opened: Opened) -> None:

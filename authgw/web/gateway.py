@@ -60,7 +60,8 @@ class Gateway:
     docs: bool
 
 
-GATEWAY = web.AppKey("gateway", Gateway)
+# The one that answers a request, from its beginning to its end.
+GATEWAY = web.RequestKey("gateway", Gateway)
 _ID = web.RequestKey("request_id", str)
 
 
@@ -75,7 +76,7 @@ def peer_of(request: web.BaseRequest) -> str:
 
 def client_address(request: web.Request) -> str:
     """Whose request this is, as far as trusted proxies say."""
-    trusted = request.app[GATEWAY].trusted
+    trusted = request[GATEWAY].trusted
     return headers.client_address(request.raw_headers, peer_of(request), trusted)
 
 
@@ -104,10 +105,10 @@ def record(
 ) -> None:
     """Record an event about this request."""
     event = Event(name, request_id(request), client_address(request), sub, sid, reason, detail)
-    request.app[GATEWAY].record(event)
+    request[GATEWAY].record(event)
 
 
 def _given_id(request: web.Request) -> str:
     given = request.headers.get("X-Request-ID", "")
-    trusted = request.app[GATEWAY].trusted.trusts(peer_of(request))
+    trusted = request[GATEWAY].trusted.trusts(peer_of(request))
     return given if trusted and _REQUEST_ID.fullmatch(given) else ""

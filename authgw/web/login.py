@@ -37,7 +37,7 @@ async def show(request: web.Request) -> web.Response:
     """The log-in page; who is logged in already is sent on."""
     site = site_of(request)
     rd = request.query.get("rd", "")
-    found = await request.app[GATEWAY].sessions.browser_session(session_tokens(request))
+    found = await request[GATEWAY].sessions.browser_session(session_tokens(request))
     if found is None or "switch" in request.query:
         return _login_page(request, site, rd, signed_in_as=found.session.sub if found else "")
     if not rd:
@@ -49,7 +49,7 @@ async def show(request: web.Request) -> web.Response:
 
 async def submit(request: web.Request) -> web.Response:
     """Take a name and a password."""
-    gateway, site = request.app[GATEWAY], site_of(request)
+    gateway, site = request[GATEWAY], site_of(request)
     gateway.check_keys()
     form = await own_form(request, site, "rd", "username", "password")
     rd, user = form["rd"], form["username"]
@@ -79,7 +79,7 @@ async def show_code(request: web.Request) -> web.Response:
 
 async def submit_code(request: web.Request) -> web.Response:
     """Take a code of somebody whose password was right, now or when the session began."""
-    gateway, site = request.app[GATEWAY], site_of(request)
+    gateway, site = request[GATEWAY], site_of(request)
     gateway.check_keys()
     form = await own_form(request, site, "rd", "code")
     known, found = await _half_known(request, site)
@@ -98,7 +98,7 @@ async def submit_code(request: web.Request) -> web.Response:
 async def _log_in(
     request: web.Request, site: Site, rd: str, known: Verified, found: Found | None = None
 ) -> web.Response:
-    gateway = request.app[GATEWAY]
+    gateway = request[GATEWAY]
     before = found or await gateway.sessions.browser_session(session_tokens(request))
     opened = await gateway.sessions.open(
         known.login(device_of(request)), instead_of=before.session if before else None
@@ -121,7 +121,7 @@ async def _log_in(
 
 async def _half_known(request: web.Request, site: Site) -> tuple[Verified | None, Found | None]:
     """Whose password was right, and the live session that says so, if it is one."""
-    gateway = request.app[GATEWAY]
+    gateway = request[GATEWAY]
     waiting = gateway.sign_in.resume(helper(request, site, "login"))
     if waiting is not None:
         return waiting, None
@@ -137,7 +137,7 @@ async def _send_on(request: web.Request, site: Site, rd: str, found: Found) -> w
     where = site.redirects.target(rd)
     host = where.partition("://")[2].partition("/")[0]
     name = f"loop:{found.session.sid}:{host}"
-    count, _ = await request.app[GATEWAY].counters.increment(name, _LOOP_WINDOW)
+    count, _ = await request[GATEWAY].counters.increment(name, _LOOP_WINDOW)
     if count < _LOOP_AFTER:
         return see(where)
     said = (
@@ -158,7 +158,7 @@ async def _send_on(request: web.Request, site: Site, rd: str, found: Found) -> w
 
 def _needs_code(request: web.Request, site: Site, rd: str) -> bool:
     """Whether the rule for the page that the browser will be sent to asks for a second factor."""
-    rules, where = request.app[GATEWAY].rules, site.redirects.target(rd)
+    rules, where = request[GATEWAY].rules, site.redirects.target(rd)
     scheme, _, rest = where.partition("://")
     host, slash, target = rest.partition("/")
     try:

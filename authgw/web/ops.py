@@ -22,14 +22,14 @@ async def healthz(request: web.Request) -> web.Response:
 
 async def readyz(request: web.Request) -> web.Response:
     """Say whether this replica should be asked: its store answers, it is not draining."""
-    why_not = await request.app[GATEWAY].ready()
+    why_not = await request[GATEWAY].ready()
     return web.Response(status=503 if why_not else 200, text=why_not or "ready", headers=NO_STORE)
 
 
 async def stylesheet(request: web.Request) -> web.Response:
     """The style of the pages; it holds nothing about anybody."""
     return web.Response(
-        text=request.app[GATEWAY].pages.stylesheet,
+        text=request[GATEWAY].pages.stylesheet,
         content_type="text/css",
         headers={"Cache-Control": "max-age=300", "X-Content-Type-Options": "nosniff"},
     )
@@ -37,7 +37,7 @@ async def stylesheet(request: web.Request) -> web.Response:
 
 async def jwks(request: web.Request) -> web.Response:
     """The public keys that verify our tokens (RFC 7517 section 5)."""
-    gateway = request.app[GATEWAY]
+    gateway = request[GATEWAY]
     return web.json_response(gateway.keys.jwks(gateway.clock()), headers=NO_STORE)
 
 
@@ -48,12 +48,12 @@ def description(gateway: Gateway) -> dict[str, Any]:
 
 async def openapi(request: web.Request) -> web.Response:
     """What may be asked here, for programs; it holds nothing about anybody."""
-    return web.json_response(description(request.app[GATEWAY]), headers=NO_STORE)
+    return web.json_response(description(request[GATEWAY]), headers=NO_STORE)
 
 
 async def docs(request: web.Request) -> web.Response:
     """The same for people."""
-    said = description(request.app[GATEWAY])
+    said = description(request[GATEWAY])
     info = said["info"]
     return page(
         request,

@@ -37,6 +37,10 @@ class Prepared(web.StreamResponse):
         """Always: whoever wants it otherwise is answered by aiohttp's own response."""
         return True
 
+    def plain(self) -> web.Response:
+        """The same answer as aiohttp sends it, for one request only."""
+        return web.Response(status=self.status, headers=self.headers, body=self._block)
+
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Write it all, and wait while the client does not read.
 

@@ -39,7 +39,7 @@ def page(
     which `form-action` also binds (CSP Level 3 section 4.2.6), `base` where the style is, if not
     below the log-in page that this request was made for.
     """
-    pages = request.app[GATEWAY].pages
+    pages = request[GATEWAY].pages
     text = pages.render(f"{name}.html", base=base or site_of(request).base, **context)
     form = f"'self' {origin(goes_to)}" if goes_to else "'self'"
     headers = {
@@ -68,7 +68,7 @@ def site_of(request: web.Request) -> Site:
     Raises:
         HTTPNotFound: browsers do not log in here.
     """
-    site = request.app[GATEWAY].sites.serving(_host_of(request))
+    site = request[GATEWAY].sites.serving(_host_of(request))
     if site is None:
         raise web.HTTPNotFound
     return site
@@ -103,7 +103,7 @@ def refusal_page(
     request: web.Request, decision: Decision, access: AccessRequest, reply: Reply
 ) -> web.Response:
     """The body of a proxy's refusal, for a browser: on the app's own host, so links are whole."""
-    gateway = request.app[GATEWAY]
+    gateway = request[GATEWAY]
     site = gateway.sites.covering(access.location.host)
     base = f"{site.origin}{site.base}" if site else ""
     if reply.status == 503:

@@ -7,19 +7,15 @@ from authgw.web import account, login, ops, tokens
 from authgw.web.authenticate import authenticate, by_envoy, by_forwarding, denied
 from authgw.web.bodies import MAX_BODY_BYTES
 from authgw.web.errors import problems
-from authgw.web.gateway import GATEWAY, Gateway
-from authgw.web.shortcut import SHORTCUT, Shortcut
+from authgw.web.serving import SERVING, Serving, bound
 
 
-def application(gateway: Gateway) -> web.Application:
-    """The whole HTTP surface over these parts."""
-    app = web.Application(middlewares=[problems], client_max_size=MAX_BODY_BYTES)
-    app[GATEWAY] = gateway
+def application(serving: Serving) -> web.Application:
+    """The whole HTTP surface over what answers now, and after each reload."""
+    app = web.Application(middlewares=[bound, problems], client_max_size=MAX_BODY_BYTES)
+    app[SERVING] = serving
     # Reading it takes long enough to be felt by whoever asks meanwhile.
-    ops.description(gateway)
-    # What is allowed is recorded by the long way only.
-    if not gateway.record_allowed:
-        app[SHORTCUT] = Shortcut(gateway.sessions, gateway.identity)
+    ops.description(serving.gateway)
     app.add_routes(
         [
             web.get("/ping", ops.ping),
@@ -45,6 +41,6 @@ def application(gateway: Gateway) -> web.Application:
             web.route("*", envoy.PREFIX + "{path:(/.*)?}", by_envoy),
         ]
     )
-    if gateway.docs:
+    if serving.gateway.docs:
         app.add_routes([web.get("/docs", ops.docs)])
     return app

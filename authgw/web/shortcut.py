@@ -8,7 +8,6 @@ Everything is remembered for as long as rules, keys and names of headers stay th
 """
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -20,13 +19,11 @@ from authgw.service import Found, Sessions
 from authgw.web.gateway import peer_of
 from authgw.web.prepared import Prepared, fits
 
-SHORTCUT: web.AppKey["Shortcut"] = web.AppKey("shortcut")
 PATH = "/authenticate"
 DIRECT = -1  # stands for a rule where a check names no request
 _MOST = 4096  # questions, callers
 _MOST_RULES = 256
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -92,18 +89,8 @@ class Shortcut:
         return _taught(caller, rule, reply)
 
 
-def shorten(server: web.Server, app: web.Application) -> None:
-    """Let a server ask the application only what takes the long way."""
-    shortcut = app.get(SHORTCUT)
-    if shortcut is not None:
-        server.request_handler = _first(shortcut, server.request_handler)
-
-
-def _first(shortcut: Shortcut, long_way: Handler) -> Handler:
-    async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        return shortcut.reply(request) or await long_way(request)
-
-    return handle
+# The memory of the gateway that answers a request, None if it has none.
+SHORTCUT: web.RequestKey[Shortcut | None] = web.RequestKey("shortcut")
 
 
 def _same(one: Found, other: Found) -> bool:

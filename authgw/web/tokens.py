@@ -31,7 +31,7 @@ async def login(request: web.Request) -> web.Response:
     """Open a session for a person, or for a subject that a trusted backend has verified."""
     if request.content_type == FORM:
         return await by_browser(request)
-    gateway = request.app[GATEWAY]
+    gateway = request[GATEWAY]
     gateway.check_keys()
     if values(request.raw_headers, "Authorization"):
         wanted = await _login_by_backend(request)
@@ -44,14 +44,14 @@ async def login(request: web.Request) -> web.Response:
 
 async def refresh(request: web.Request) -> web.Response:
     """Hand out the successor of a refresh token."""
-    request.app[GATEWAY].check_keys()
+    request[GATEWAY].check_keys()
     body = await bodies.read_body(request, "refresh")
-    return _pair(await request.app[GATEWAY].sessions.refresh(_refresh_token(body)))
+    return _pair(await request[GATEWAY].sessions.refresh(_refresh_token(body)))
 
 
 async def logout(request: web.Request) -> web.Response:
     """End the session of a token or a cookie, or all sessions of its subject."""
-    sessions = request.app[GATEWAY].sessions
+    sessions = request[GATEWAY].sessions
     access = bearer(request.raw_headers)
     if access is None and (request.content_type == FORM or wants_html(request.raw_headers)):
         return await account.log_out(request)
@@ -82,7 +82,7 @@ async def revoke(request: web.Request) -> web.Response:
             raise BodyMalformed("send one of user_id, subject and sid")
     else:
         sub = _subject(body)["sub"]
-    ended = await request.app[GATEWAY].sessions.revoke_from(backend.source, sub=sub, sid=sid)
+    ended = await request[GATEWAY].sessions.revoke_from(backend.source, sub=sub, sid=sid)
     for one in ended:
         record(request, "revoke", sub=sub, sid=one, detail=backend.source)
     return web.json_response({"revoked": list(ended)}, headers=NO_STORE)
@@ -92,14 +92,14 @@ async def sessions(request: web.Request) -> web.Response:
     """List the sessions of a subject that this trusted backend opened."""
     backend = await trusted_backend(request)
     sub = _subject(_queried(request))["sub"]
-    found = await request.app[GATEWAY].sessions.sessions_from(backend.source, sub)
+    found = await request[GATEWAY].sessions.sessions_from(backend.source, sub)
     return web.json_response({"sessions": [_listed(one) for one in found]}, headers=NO_STORE)
 
 
 async def _log_out_by_cookie(request: web.Request, everywhere: bool) -> web.Response:
     site = site_of(request)
     check_origin(request, site)
-    ended = await request.app[GATEWAY].sessions.log_out_by_cookie(
+    ended = await request[GATEWAY].sessions.log_out_by_cookie(
         session_tokens(request), everywhere=everywhere
     )
     for token in ended:
@@ -115,7 +115,7 @@ async def _login_alone(request: web.Request) -> Login:
     body = await bodies.read_body(request, "user_id", "username", "password", "totp", *_BY_CLIENT)
     if "username" in body:
         return await _login_by_password(request, body)
-    if not request.app[GATEWAY].open_login:
+    if not request[GATEWAY].open_login:
         raise ClientUnknown
     if set(body) - {"user_id"}:
         raise BodyMalformed("unknown key; without a client's secret this takes user_id")
@@ -131,7 +131,7 @@ async def _login_by_password(request: web.Request, body: dict[str, Any]) -> Logi
     if not all(isinstance(field, str) for field in fields):
         raise BodyMalformed("username, password and totp must be strings")
     user, password, code = fields
-    verified = await request.app[GATEWAY].sign_in.in_one_step(
+    verified = await request[GATEWAY].sign_in.in_one_step(
         user, password, code, address=client_address(request)
     )
     return verified.login(device_of(request))
@@ -139,7 +139,7 @@ async def _login_by_password(request: web.Request, body: dict[str, Any]) -> Logi
 
 def _refuse_person(request: web.Request, sub: str) -> None:
     # People log in themselves; whoever opened sessions for them could be anybody.
-    if request.app[GATEWAY].people.find(sub) is not None:
+    if request[GATEWAY].people.find(sub) is not None:
         raise ClientForbidden("this subject is a person of the users file, who logs in by password")
 
 

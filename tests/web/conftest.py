@@ -31,7 +31,8 @@ from authgw.web.errors import silence_the_parser
 from authgw.web.gateway import Gateway
 from authgw.web.pages import Look, Pages
 from authgw.web.routes import application
-from authgw.web.shortcut import SHORTCUT, Shortcut, shorten
+from authgw.web.serving import Serving, shorten
+from authgw.web.shortcut import Shortcut
 from tests.unit.builders import KEY, LIVES, an_issuer
 
 PASSWORD = "correct horse battery staple"
@@ -56,7 +57,7 @@ class Surface:
     users: UsersFile
     events: list[Event]
     sessions: Sessions
-    app: web.Application
+    serving: Serving
 
     @property
     def connections(self) -> list[RequestHandler]:
@@ -68,7 +69,8 @@ class Surface:
 
     @property
     def shortcut(self) -> Shortcut:
-        return self.app[SHORTCUT]
+        assert self.serving.shortcut is not None
+        return self.serving.shortcut
 
     async def post(self, path: str, json: Any = None, **options: Any) -> ClientResponse:
         return await self.client.post(path, json=json, **options)
@@ -158,15 +160,22 @@ async def surface(
         pages=Pages(Look()),
         docs=docs,
     )
-    app = application(gateway)
-    server = TestServer(app)
+    serving = Serving(gateway)
+    server = TestServer(application(serving))
     await server.start_server(max_line_size=32768, max_field_size=32768)
     assert server.runner is not None
     assert server.runner.server is not None
-    shorten(server.runner.server, app)
+    shorten(server.runner.server, serving)
     async with TestClient(server) as client:
         yield Surface(
-            client, store, basic("shop", shop), basic("blog", blog), users, events, sessions, app
+            client,
+            store,
+            basic("shop", shop),
+            basic("blog", blog),
+            users,
+            events,
+            sessions,
+            serving,
         )
         await sessions.settle()
     mirror.close()

@@ -1,0 +1,72 @@
+"""What answers requests from now on, so that a reload changes all of it at once, and a drain.
+
+A request is answered to its end by the gateway that it met: no verdict mixes two of them.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from authgw.web.gateway import GATEWAY, Gateway
+from authgw.web.prepared import Prepared
+from authgw.web.shortcut import SHORTCUT, Shortcut
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+LongWay = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Serving:
+    """The gateway that answers, and what is remembered of its answers.
+
+    Once `draining`, every answer closes its connection.
+    """
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.draining = False
+        self.use(gateway)
+
+    def use(self, gateway: Gateway) -> None:
+        """Let this one answer from the next request on; it remembers nothing yet."""
+        self.gateway = gateway
+        # What is allowed is recorded by the long way only.
+        remembers = not gateway.record_allowed
+        self.shortcut = Shortcut(gateway.sessions, gateway.identity) if remembers else None
+
+
+SERVING = web.AppKey("serving", Serving)
+
+
+@web.middleware
+async def bound(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer all of a request by one gateway, whatever comes into its place meanwhile."""
+    serving = request.app[SERVING]
+    request[GATEWAY], request[SHORTCUT] = serving.gateway, serving.shortcut
+    return await handler(request)
+
+
+def shorten(server: web.Server, serving: Serving) -> None:
+    """Let a server ask the application only what takes the long way."""
+    server.request_handler = _first(serving, server.request_handler)
+
+
+def _first(serving: Serving, long_way: LongWay) -> LongWay:
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        shortcut = serving.shortcut
+        known = None if shortcut is None else shortcut.reply(request)
+        try:
+            answer = known or await long_way(request)
+        except web.HTTPException as refusal:
+            # aiohttp's own, before any handler: an `Expect` that it does not know.
+            if serving.draining:
+                refusal.force_close()
+            raise
+        return _last(answer) if serving.draining else answer
+
+    return handle
+
+
+def _last(answer: web.StreamResponse) -> web.StreamResponse:
+    """The same answer as the last one on its connection (RFC 9112 section 9.6)."""
+    last = answer.plain() if isinstance(answer, Prepared) else answer
+    last.force_close()
+    return last
