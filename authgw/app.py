@@ -7,8 +7,10 @@ import time
 
 from aiohttp import http_parser, web
 from loguru import logger
+from prometheus_client import REGISTRY
 
 from authgw import keyfiles, log, metrics
+from authgw.audit import Event
 from authgw.config import ConfigError, Loaded
 from authgw.core.errors import StoreUnavailable
 from authgw.core.keys import Key, KeyRefused, KeyRing
@@ -20,6 +22,7 @@ from authgw.identity.clients import load_clients
 from authgw.identity.hashing import Hashing
 from authgw.identity.watch import UsersFile, watch
 from authgw.listening import listen
+from authgw.measured import MeasuredStore, measured
 from authgw.replica import Membership
 from authgw.service import Sessions
 from authgw.settings import Settings
@@ -55,8 +58,10 @@ async def serve(loaded: Loaded) -> None:
     async with opened_store(loaded) as store:
         replica = _Replica(loaded, store)
         serving = Serving(replica.gateway)
+        surface = application(serving)
+        replica.tell_prometheus_of(surface, serving)
         runner = web.AppRunner(
-            application(serving),
+            surface,
             access_log=None,
             keepalive_timeout=_KEEP_ALIVE,
             max_line_size=LINE_BYTES,
@@ -127,12 +132,14 @@ class _Replica:
         self._drain = server.drain
         self._loaded = loaded
         self._store = store
+        measured = MeasuredStore(store)
         self._mirror = Mirror(
-            store,
+            measured,
             max_staleness=settings.cache.max_staleness,
             deadline=(redis_calls if isinstance(store, RedisStore) else embedded).DEADLINE,
             capacity=_MOST_MIRRORED,
         )
+        self._pushes: Push | None = None
         self._draining = False
         ring = load_ring(loaded)
         issuer = Issuer(auth.issuer, auth.audience or auth.issuer, ring)
@@ -157,12 +164,12 @@ class _Replica:
         self.gateway = Gateway(
             sessions=self.sessions,
             clients=load_clients(loaded.path(auth.clients)),
-            counters=store,
+            counters=measured,
             keys=ring,
             trusted=TrustedProxies.parse(server.trusted_proxies),
             identity=IdentityHeaders(names.user, names.groups, names.email, names.name),
             open_login=auth.open_login,
-            record=log.record,
+            record=_record,
             clock=time.time,
             ready=self._why_not_ready,
             rules=loaded.rules,
@@ -173,7 +180,7 @@ class _Replica:
             sign_in=SignIn(
                 self._users,
                 self._hashing,
-                store,
+                measured,
                 issuer,
                 policy=login.totp,
                 device_life=auth.refresh_lifetime,
@@ -185,6 +192,21 @@ class _Replica:
             record_allowed=settings.logging.decisions == "all",
             check_keys=self._membership.check if self._membership else _always,
         )
+
+    def tell_prometheus_of(self, surface: web.Application, serving: Serving) -> None:
+        """Measure what this surface answers, and show it with the numbers of this replica."""
+        answers = metrics.Answers()
+        surface.middlewares.insert(0, measured(answers))
+        parts = metrics.Replica(
+            answers=answers,
+            serving=serving,
+            mirror=self._mirror,
+            hashing=self._hashing,
+            draining=lambda: self._draining,
+            push=lambda: self._pushes,
+            membership=self._membership,
+        )
+        REGISTRY.register(parts)
 
     async def until_told_to_stop(self) -> None:
         """Return when it is time to close: on SIGTERM some seconds after saying so."""
@@ -213,8 +235,9 @@ class _Replica:
     async def _push(self) -> None:
         # A connection of its own: it only listens.
         client = redis_client(self._loaded)
+        self._pushes = Push(client, self._mirror.ended)
         try:
-            await Push(client, self._mirror.ended).keep()
+            await self._pushes.keep()
         finally:
             await client.aclose()
 
@@ -226,6 +249,11 @@ class _Replica:
         except StoreUnavailable as error:
             return error.detail
         return self._membership.why_not if self._membership else ""
+
+
+def _record(event: Event) -> None:
+    metrics.count(event)
+    log.record(event)
 
 
 def _say_of_users(problem: str) -> None:

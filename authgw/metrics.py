@@ -1,10 +1,156 @@
-"""What Prometheus is told, on a port of its own."""
+"""What Prometheus is told, on a port of its own.
 
-from prometheus_client import Gauge, start_http_server
+What happens often is counted by a plain number at its place, in the parts of a replica, and read
+from there when Prometheus asks: an `inc()` of prometheus-client takes a lock each time. Labels
+come from tables of ours only, never from what a client sent.
+"""
+
+import platform
+from collections import Counter as Tally
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+from prometheus_client import (
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    disable_created_metrics,
+    start_http_server,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from authgw.audit import Event
+from authgw.core.errors import REASONS
+from authgw.core.sessions import Outcome
+from authgw.identity.hashing import Hashing
+from authgw.replica import Membership
+from authgw.storage.mirror import Mirror
+from authgw.storage.push import Push
+from authgw.web.serving import Serving
+from authgw.web.shortcut import PATH
+
+Labels = tuple[str, ...]
 
 USERS_FILE_BROKEN = Gauge(
     "authgw_users_file_broken", "1 while the users file cannot be read and older users stay"
 )
+STORE_SECONDS = Histogram(
+    "authgw_store_operation_seconds",
+    "What an operation of the session store took, failed ones included",
+    ["operation"],
+    buckets=(0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
+)
+STORE_ERRORS = Counter(
+    "authgw_store_errors",
+    "Operations of the session store whose outcome is unknown, by the library's exception",
+    ["operation", "kind"],
+)
+REQUEST_SECONDS = Histogram(
+    "authgw_request_seconds",
+    "From a request's head to its answer; repeated checks take a short way that is not timed",
+    ["endpoint"],
+    buckets=(
+        *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
+        *(0.1, 0.25, 0.5, 1.0, 2.5),
+    ),
+)
+SESSIONS_OPENED = Counter("authgw_sessions_opened", "Sessions that this replica opened")
+SESSIONS_ENDED = Counter(
+    "authgw_sessions_ended", "Sessions that this replica ended before their time"
+)
+LOGINS = Counter("authgw_logins", "Log-ins by outcome: ok, or the code of a refusal", ["outcome"])
+_OUTCOMES = ("ok", "login_failed", "totp_required", "too_many_failures", "too_busy")
+for _outcome in _OUTCOMES:
+    # A series that begins with its first event hides that event from `increase`.
+    LOGINS.labels(_outcome)
+Info("authgw_build", "The version that runs").info(
+    {"version": version("authgw"), "python": platform.python_version()}
+)
+
+
+def count(event: Event) -> None:
+    """Count an audit event."""
+    if event.name == "login":
+        LOGINS.labels("ok").inc()
+    elif event.name == "login_failure":
+        LOGINS.labels(event.reason).inc()
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The answers of the long way: by (endpoint, status), and decisions by (verdict, reason)."""
+
+    requests: Tally[Labels] = field(default_factory=Tally)
+    decisions: Tally[Labels] = field(default_factory=Tally)
+
+    def answered(self, endpoint: str, status: int, reason: str, seconds: float) -> None:
+        """Count one; `reason` is its code, empty without one."""
+        REQUEST_SECONDS.labels(endpoint).observe(seconds)
+        self.requests[endpoint, str(status)] += 1
+        if endpoint.startswith(PATH):
+            self.decisions[verdict(status, reason), reason] += 1
+
+
+def verdict(status: int, reason: str) -> str:
+    """What an answer to a check said: allow, login or deny."""
+    if status == 200:
+        return "allow"
+    return "login" if reason in REASONS and REASONS[reason].status == 401 else "deny"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Replica(Collector):
+    """The parts of this replica whose own numbers Prometheus is told.
+
+    `push` and `membership` are there if it shares a Redis with others.
+    """
+
+    answers: Answers
+    serving: Serving
+    mirror: Mirror
+    hashing: Hashing
+    draining: Callable[[], bool]
+    push: Callable[[], Push | None]
+    membership: Membership | None
+
+    def collect(self) -> Iterator[Metric]:
+        """Every number as it is now; called by Prometheus's own thread."""
+        short = self.serving.answered
+        refreshed = self.serving.gateway.sessions.refreshed
+        yield _family(
+            "authgw_requests",
+            "Answers by endpoint and HTTP status",
+            ("endpoint", "status"),
+            _with(self.answers.requests, (PATH, "200"), short),
+        )
+        yield _family(
+            "authgw_decisions",
+            "Answers to checks by verdict and reason; allow has no reason",
+            ("verdict", "reason"),
+            _with(self.answers.decisions, ("allow", ""), short),
+        )
+        yield _family(
+            "authgw_refreshes",
+            "What refresh tokens led to; reused ones ended their session",
+            ("outcome",),
+            {(outcome.value,): refreshed[outcome] for outcome in Outcome},
+        )
+        yield _gauge("authgw_hashing_queue", "Log-ins that verify or wait to", self.hashing.waiting)
+        yield _gauge("authgw_hashing_places", "Log-ins that may do so at once", self.hashing.places)
+        yield _gauge("authgw_draining", "1 once this replica was told to end", self.draining())
+        yield from _of_mirror(self.mirror)
+        push = self.push()
+        if push is not None:
+            yield from _of_push(push)
+        if self.membership is not None:
+            yield _gauge(
+                "authgw_keys_not_shared",
+                "1 while replicas on this Redis lack each other's keys",
+                self.membership.clashes,
+            )
 
 
 def expose(host: str, port: int) -> None:
@@ -13,4 +159,53 @@ def expose(host: str, port: int) -> None:
     Raises:
         OSError: the port is taken, or is not ours.
     """
+    # The time at which each series began is of use to no rule of ours.
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
     start_http_server(port, host)
+
+
+def _of_mirror(mirror: Mirror) -> Iterator[Metric]:
+    yield _counter("authgw_mirror_hits", "Look-ups of a session that memory answered", mirror.hits)
+    yield _counter(
+        "authgw_mirror_misses", "Look-ups of a session that waited for the store", mirror.misses
+    )
+    yield _counter(
+        "authgw_mirror_rereads", "Reads of a session that nobody waited for", mirror.rereads
+    )
+    yield _gauge("authgw_mirror_sessions", "Sessions in memory", len(mirror))
+    yield _gauge(
+        "authgw_staleness_seconds",
+        "Greatest age of what an answer of the last minute knew of its session",
+        mirror.staleness,
+    )
+
+
+def _of_push(push: Push) -> Iterator[Metric]:
+    yield _gauge(
+        "authgw_push_connected",
+        "1 while this replica hears of sessions that others end",
+        push.connected,
+    )
+    yield _counter("authgw_push_heard", "Ends of sessions that were heard", push.heard)
+
+
+def _with(tally: Mapping[Labels, int], key: Labels, more: int) -> dict[Labels, int]:
+    """A copy of a tally that the event loop may be counting in, with `more` under a key."""
+    counted = dict(tally)
+    counted[key] = counted.get(key, 0) + more
+    return counted
+
+
+def _family(name: str, said: str, labels: tuple[str, ...], counted: Mapping[Labels, int]) -> Metric:
+    family = CounterMetricFamily(name, said, labels=labels)
+    for values, number in counted.items():
+        family.add_metric(values, number)
+    return family
+
+
+def _counter(name: str, said: str, number: int) -> Metric:
+    return CounterMetricFamily(name, said, value=number)
+
+
+def _gauge(name: str, said: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, said, value=float(value))

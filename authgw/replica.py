@@ -29,6 +29,11 @@ class Membership:
         """Why this replica may not sign, or nothing."""
         return "" if self._taken else self._said or "this replica has not reached Redis yet"
 
+    @property
+    def clashes(self) -> bool:
+        """Whether another replica's keys and this one's are not the same."""
+        return bool(self._said)
+
     def check(self) -> None:
         """Raise KeysNotShared while this replica may not sign."""
         if not self._taken:

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -87,7 +88,7 @@ class Sessions:
     """Sessions of one issuer in one store.
 
     `idle` (seconds) is `auth.auto_logout`; `clock` gives Unix seconds of this replica; `people`
-    is the users file.
+    is the users file. `refreshed` counts what refresh tokens led to.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class Sessions:
         self._idle = idle
         self._max_sessions = max_sessions
         self._clock = clock
+        self.refreshed: Counter[Outcome] = Counter()
         self._unconfirmed: dict[str, tuple[Snapshot, Session]] = {}
         self._confirming: asyncio.Task[None] | None = None
 
@@ -198,12 +200,11 @@ class Sessions:
                 principal_of(seen.session, self._people.find(seen.session.sub))
             decided = self._decide(seen, token, fresh)
             if decided.outcome is Outcome.REUSED:
-                await self._store.revoke(token.sid)
-                raise RefreshReused(sub=token.sub, sid=token.sid)
-            if decided.session is seen.session:
-                return self._pair(decided.session, seen.now)
-            other = await self._store.replace(seen, decided.session)
+                raise await self._reused(token)
+            same = decided.session is seen.session
+            other = None if same else await self._store.replace(seen, decided.session)
             if other is None:
+                self.refreshed[decided.outcome] += 1
                 return self._pair(decided.session, seen.now)
             seen = other
         raise StoreUnavailable("the session changed under every attempt")
@@ -232,8 +233,7 @@ class Sessions:
         except SessionEnded:
             outcome = Outcome.REPEATED
         if outcome is Outcome.REUSED:
-            await self._store.revoke(token.sid)
-            raise RefreshReused(sub=token.sub, sid=token.sid)
+            raise await self._reused(token)
         await self._end(token, everywhere)
         return token
 
@@ -390,6 +390,12 @@ class Sessions:
             now=seen.now,
             lifetimes=self._lifetimes,
         )
+
+    async def _reused(self, token: Token) -> RefreshReused:
+        """Revoke the session whose refresh token was used too late; the refusal of that use."""
+        await self._store.revoke(token.sid)
+        self.refreshed[Outcome.REUSED] += 1
+        return RefreshReused(sub=token.sub, sid=token.sid)
 
     async def _end(self, token: Token, everywhere: bool) -> None:
         if everywhere:

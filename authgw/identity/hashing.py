@@ -36,6 +36,11 @@ class Hashing:
         self._workers = ThreadPoolExecutor(workers, "hashing", initializer=_step_back)
 
     @property
+    def places(self) -> int:
+        """How many log-ins may verify or wait at once."""
+        return self._places
+
+    @property
     def waiting(self) -> int:
         """How many places are taken."""
         return self._taken

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, SessionStore, Snapshot, dump
+from authgw.storage.peak import Peak
 from authgw.storage.serverclock import boottime
 
 _BATCH = 256  # sids in one read
@@ -70,7 +71,8 @@ class Mirror:
 
     `max_staleness` 0 asks the store every time. `deadline` is the longest that one operation of
     the store takes, `capacity` the most sessions that are kept. It lives in the event loop that
-    runs when it is made.
+    runs when it is made. `hits`, `misses` and `rereads` count look-ups that needed no store, those
+    that waited for it, and reads that nobody waited for.
     """
 
     def __init__(
@@ -99,6 +101,16 @@ class Mirror:
         self._places = asyncio.Semaphore(_READS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._ages = Peak()
+        self.hits = self.misses = self.rereads = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def staleness(self) -> float:
+        """The greatest age, in seconds, of what an answer of about the last minute rested on."""
+        return self._ages.greatest(self._clock())
 
     def peek(self, sid: str) -> Snapshot | None:
         """What is known of a session, if it is young enough now; asks no store.
@@ -111,8 +123,12 @@ class Mirror:
         entry = self._entries.get(sid)
         if entry is not None and (now := self._clock()) < entry.until:
             entry.asked = now
+            self.hits += 1
             return entry.snapshot
-        return _ABSENT if sid in self._tombstones else None
+        if sid not in self._tombstones:
+            return None
+        self.hits += 1
+        return _ABSENT
 
     async def look(self, sid: str) -> Snapshot:
         """What is known of a session, read from the store if need be; `now` moves on with time.
@@ -134,6 +150,7 @@ class Mirror:
         for since in (arrival - self._max_staleness, arrival):
             # What was held at first may be too old once the others are known.
             asked = {sid: self._ask(sid, since) for sid in sids if self._held(sid) is None}
+            self.misses += len(asked)
             for batch in asked.values():
                 await batch.done.wait()
             seen = {sid: self._answer(sid, asked.get(sid)) for sid in sids}
@@ -145,7 +162,7 @@ class Mirror:
     async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
         """Keep a new session; end its subject's oldest over `max_sessions`; return their sids."""
         sids = await self._store.add(session, max_sessions)
-        self._entries.pop(session.sid, None)
+        self._drop(session.sid)
         self._bury(sids)
         return sids
 
@@ -207,9 +224,16 @@ class Mirror:
     def _bury(self, sids: Sequence[str]) -> None:
         until = self._clock() + self._buried_for
         for sid in sids:
-            self._entries.pop(sid, None)
+            self._drop(sid)
             self._tombstones[sid] = until
         self._arm()
+
+    def _drop(self, sid: str) -> _Entry | None:
+        """Forget what is held of a session, but not how old it was when it last answered."""
+        entry = self._entries.pop(sid, None)
+        if entry is not None:
+            self._ages.note(entry.asked - entry.sent, self._clock())
+        return entry
 
     def _held(self, sid: str) -> Snapshot | None:
         if sid in self._tombstones:
@@ -217,6 +241,7 @@ class Mirror:
         entry, now = self._entries.get(sid), self._clock()
         if entry is None or now >= entry.until:
             return None
+        self._ages.note(now - entry.sent, now)
         return _moved(entry.snapshot, now - entry.sent)
 
     def _answer(self, sid: str, batch: _Batch | None) -> Snapshot | None:
@@ -224,8 +249,12 @@ class Mirror:
         held = self._held(sid)
         if held is not None or batch is None:
             return held
-        told, age = _told(batch.outcomes[sid]), self._clock() - batch.sent
-        return _moved(told, age) if age <= self._oldest else None
+        told, now = _told(batch.outcomes[sid]), self._clock()
+        age = now - batch.sent
+        if age > self._oldest:
+            return None
+        self._ages.note(age, now)
+        return _moved(told, age)
 
     def _ask(self, sid: str, since: float) -> _Batch:
         """A read of this session that is sent no earlier than `since`."""
@@ -294,7 +323,7 @@ class Mirror:
         self._keep(new.sid, Snapshot(new, now, dump(new)), sent, since=self._clock())
 
     def _keep(self, sid: str, seen: Snapshot, sent: float, *, since: float) -> None:
-        old = self._entries.pop(sid, None)
+        old = self._drop(sid)
         until = sent + min(self._max_staleness, _life(seen))
         if sid in self._tombstones or until <= self._clock():
             return
@@ -304,7 +333,7 @@ class Mirror:
         asked = -math.inf if old is None else old.asked
         self._entries[sid] = _Entry(seen, sent, since, until, due, asked)
         if len(self._entries) > self._capacity:
-            self._entries.popitem(last=False)
+            self._drop(next(iter(self._entries)))
         self._arm()
 
     def _arm(self) -> None:
@@ -317,12 +346,13 @@ class Mirror:
         """Drop what is over; read again what was asked for since it was read."""
         self._timer, now = None, self._clock()
         for sid in [sid for sid, entry in self._entries.items() if entry.until <= now]:
-            del self._entries[sid]
+            self._drop(sid)
         for sid in [sid for sid, until in self._tombstones.items() if until <= now]:
             del self._tombstones[sid]
         for sid, entry in self._entries.items():
             if entry.due <= now and entry.asked > entry.sent and sid not in self._reading:
                 self._ask(sid, now)
+                self.rereads += 1
         self._arm()
 
 

@@ -20,12 +20,17 @@ _BACKOFF = ExponentialWithJitterBackoff(base=0.1, cap=2.0)  # seconds
 
 
 class Push:
-    """Calls `ended` with every sid that is published as ended; `client` is for this alone."""
+    """Calls `ended` with every sid that is published as ended; `client` is for this alone.
+
+    `connected` is whether it hears them now, `heard` how many it has heard.
+    """
 
     def __init__(self, client: "Redis", ended: Callable[[str], None]) -> None:
         self._client = client
         self._ended = ended
         self._failures = 0
+        self.connected = False
+        self.heard = 0
 
     async def keep(self) -> None:
         """Listen until cancelled, and connect again for ever."""
@@ -37,6 +42,7 @@ class Push:
             except Exception as error:
                 # Whatever it was: a listener that ended would be missed by nobody.
                 self._say(error)
+            self.connected = False
             # Beyond a few failures the pause is the longest, and 2**failures no float.
             await asyncio.sleep(_BACKOFF.compute(min(self._failures, 10)))
 
@@ -49,6 +55,7 @@ class Push:
         if self._failures:
             logger.info("Revocations are pushed again")
         self._failures = 0
+        self.connected = True
 
     async def _listen(self, channel: PubSub) -> None:
         asked = False
@@ -57,6 +64,7 @@ class Push:
             if message is not None:
                 asked = False
                 if message["type"] == "message":
+                    self.heard += 1
                     self._ended(message["data"].decode("ascii", "replace"))
             elif asked:
                 raise TimeoutError

@@ -18,11 +18,13 @@ LongWay = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class Serving:
     """The gateway that answers, and what is remembered of its answers.
 
-    Once `draining`, every answer closes its connection.
+    Once `draining`, every answer closes its connection. `answered` counts the answers of the
+    short way.
     """
 
     def __init__(self, gateway: Gateway) -> None:
         self.draining = False
+        self.answered = 0
         self.use(gateway)
 
     def use(self, gateway: Gateway) -> None:
@@ -53,6 +55,7 @@ def _first(serving: Serving, long_way: LongWay) -> LongWay:
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         shortcut = serving.shortcut
         known = None if shortcut is None else shortcut.reply(request)
+        serving.answered += known is not None
         try:
             answer = known or await long_way(request)
         except web.HTTPException as refusal:

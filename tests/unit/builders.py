@@ -25,10 +25,12 @@ def an_issuer(*keys: Key) -> Issuer:
     return Issuer("authgw", "authgw", KeyRing(keys or (KEY,), longest_token=LIVES.refresh))
 
 
-def a_session(sub: str = "1", user_id: int | None = 1, now: float = NOW) -> Session:
+def a_session(
+    sub: str = "1", user_id: int | None = 1, now: float = NOW, number: int = 0
+) -> Session:
     expires_at = now + LIVES.refresh
     return Session(
-        sid=new_sid(sub, bytes(16)),
+        sid=new_sid(sub, bytes([*bytes(15), number])),
         sub=sub,
         user_id=user_id,
         groups=("users",),
