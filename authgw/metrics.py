@@ -37,6 +37,9 @@ Labels = tuple[str, ...]
 USERS_FILE_BROKEN = Gauge(
     "authgw_users_file_broken", "1 while the users file cannot be read and older users stay"
 )
+RELOAD_FAILED = Gauge(
+    "authgw_reload_failed", "1 while what the last SIGHUP asked for could not be read"
+)
 STORE_SECONDS = Histogram(
     "authgw_store_operation_seconds",
     "What an operation of the session store took, failed ones included",

@@ -1,0 +1,127 @@
+"""Dashboard, alert rules and manual against the metrics of a real gateway, by promtool."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.contract.conftest import free_port
+from tests.contract.conftest import redis_url as redis_url
+from tests.wire.conftest import ROOT, ask, two_replicas
+
+FOLDER = ROOT / "examples" / "grafana"
+ALERTS = FOLDER / "alerts.yml"
+MANUAL = ROOT / "docs" / "operations.md"
+_NAMES = re.compile(r"\bauthgw_[a-z_]+\b")
+_SUFFIX = re.compile(r"_(bucket|count|sum)$")
+_ROW = re.compile(r"^\| `(authgw_\w+)` \|([^|]*)\|", re.MULTILINE)
+
+
+def promtool(*words: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+    program = shutil.which("promtool")
+    if program is None:
+        pytest.fail("promtool is missing: apt-get install prometheus")
+    return subprocess.run(
+        [program, *words], input=stdin, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[str]:
+    """What a gateway that shares a Redis tells Prometheus after a log-in and a check."""
+    folder, port = tmp_path_factory.mktemp("metrics") / "gateway", free_port()
+    gateway, _ = two_replicas(folder, f"{redis_url.removesuffix('/0')}/3")
+    gateway.environ["AUTHGW_METRICS__PORT"] = str(port)
+    gateway.start()
+    try:
+        gateway.wait_until_ready()
+        bearer = {"Authorization": f"Bearer {gateway.login()['access']}"}
+        assert ask(gateway.port, "GET", "/authenticate", bearer).status == 200
+        yield ask(port, "GET", "/metrics").body.decode()
+    finally:
+        gateway.stop()
+
+
+def told(page: str) -> dict[str, set[str]]:
+    """Every metric of ours by the name that queries use, with its labels."""
+    found: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(page):
+        if family.name.startswith("authgw_"):
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            labels = {label for sample in family.samples for label in sample.labels}
+            found[name] = labels - {"le"}
+    return found
+
+
+def described() -> dict[str, set[str]]:
+    rows = _ROW.findall(MANUAL.read_text())
+    assert len(rows) == len({name for name, _ in rows})
+    return {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in rows}
+
+
+def queries() -> Iterator[str]:
+    for panel in dashboard()["panels"]:
+        for target in panel["targets"]:
+            yield target["expr"].replace("$__rate_interval", "1m").replace("$job", "authgw")
+
+
+def dashboard() -> Any:
+    return json.loads((FOLDER / "dashboard.json").read_text())
+
+
+def test_prometheus_likes_the_page(page: str) -> None:
+    said = promtool("check", "metrics", stdin=page)
+    assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
+
+
+def test_the_manual_describes_every_metric_and_no_other(page: str) -> None:
+    assert set(told(page)) == set(described())
+    for name, labels in told(page).items():
+        assert labels in (set(), described()[name]), name
+
+
+def test_the_rules_are_rules() -> None:
+    said = promtool("check", "rules", str(ALERTS))
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_the_rules_fire_when_they_should_and_else_not() -> None:
+    said = promtool("test", "rules", str(Path(__file__).with_name("alerts.test.yml")))
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_the_queries_of_the_dashboard_are_queries(tmp_path: Path) -> None:
+    rules = [{"record": f"query:{n}", "expr": query} for n, query in enumerate(queries())]
+    file = tmp_path / "queries.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
+    said = promtool("check", "rules", str(file))
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_what_dashboard_and_rules_ask_for_is_there(page: str) -> None:
+    names = set(_NAMES.findall(ALERTS.read_text() + " ".join(queries())))
+    assert len(names) > 20
+    assert {_SUFFIX.sub("", name) for name in names} <= set(told(page))
+
+
+def test_panels_lie_side_by_side() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in dashboard()["panels"]:
+        place = panel["gridPos"]
+        cells = set(
+            product(
+                range(place["x"], place["x"] + place["w"]),
+                range(place["y"], place["y"] + place["h"]),
+            )
+        )
+        assert max(x for x, _ in cells) < 24
+        assert not cells & taken, panel["title"]
+        taken |= cells
