@@ -11,13 +11,13 @@ from contextlib import suppress
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
 from authgw.core.errors import SessionEnded, StoreUnavailable
 from authgw.core.kept import Kept
 from authgw.core.sessions import Session, Snapshot, dump, hash_of_sid, load, subject_hash
 from authgw.storage import StoreRefused
-from authgw.storage.redis_calls import bounded, milliseconds, on_each
+from authgw.storage.redis_calls import AWAY, bounded, milliseconds, on_each
 from authgw.storage.redis_counters import RedisCounters
 from authgw.storage.redis_kept import RedisKept
 from authgw.storage.redis_keys import index as _index
@@ -195,7 +195,7 @@ class RedisStore(RedisCounters):
             raise StoreRefused(f"Redis: {error}: grant it to authgw's user") from None
         except AuthenticationError:
             raise StoreRefused("Redis refuses authgw's password: see cache.password_file") from None
-        except (RedisError, OSError, TimeoutError) as error:
+        except AWAY as error:
             raise StoreUnavailable(f"Redis: {type(error).__name__}") from None
         version = str(info["redis_version"])
         if tuple(int(part) for part in version.split(".")[:2]) < (6, 2):

@@ -11,6 +11,8 @@ from redis.exceptions import NoScriptError, RedisError
 from authgw.core.errors import StoreUnavailable
 
 DEADLINE = 0.25  # seconds for one operation, waiting for a connection included
+# uvloop raises a RuntimeError where asyncio ignores that a connection is closed already.
+AWAY = (RedisError, OSError, TimeoutError, RuntimeError)
 
 T = TypeVar("T")
 
@@ -24,7 +26,7 @@ async def bounded(operation: Callable[[], Awaitable[T]], deadline: float | None 
     try:
         async with asyncio.timeout(DEADLINE if deadline is None else deadline):
             return await operation()
-    except (RedisError, OSError, TimeoutError) as error:
+    except AWAY as error:
         raise StoreUnavailable(f"Redis: {type(error).__name__}") from None
 
 

@@ -15,6 +15,7 @@ from authgw.storage import redis_calls
 from authgw.storage.connecting import connect
 from authgw.storage.redis import ENDED_CHANNEL, RedisStore, _key
 from tests.contract.conftest import free_port
+from tests.faults.faultproxy import NONE, RESET, FaultProxy
 from tests.unit.builders import a_session
 
 
@@ -326,3 +327,45 @@ async def test_an_announcement_ends(real: RedisStore, monkeypatch: pytest.Monkey
     await real.announce("one", "a1", ("a1",))
     await asyncio.sleep(0.1)
     assert await real.announce("two", "b2", ("b2",)) == (True, "")
+
+
+async def test_a_connection_that_uvloop_knows_closed_is_unavailable() -> None:
+    async def write() -> None:
+        raise RuntimeError("unable to perform operation on <TCPTransport closed=True>")
+
+    with pytest.raises(StoreUnavailable):
+        await redis_calls.bounded(write)
+
+
+async def test_connections_that_ended_in_the_pool_cost_no_answer(
+    real: RedisStore, redis_url: str
+) -> None:
+    port = int(redis_url.rpartition(":")[2].split("/")[0])
+    killer = connect(redis_url)
+    with FaultProxy(port) as way:
+        store = RedisStore(connect(f"redis://127.0.0.1:{way.port}/0"), idle=60, session_max=60)
+        await store.add(numbered(1), 10)
+        for end in (
+            lambda: asyncio.to_thread(way.set, RESET),
+            lambda: killer.client_kill_filter(_type="normal"),
+        ):
+            await asyncio.gather(*(store.read(numbered(1).sid) for _ in range(10)))
+            await end()
+            await asyncio.to_thread(way.set, NONE)
+            await asyncio.sleep(0.1)
+            for _ in range(10):
+                assert (await store.read(numbered(1).sid)).session == numbered(1)
+        await store.close()
+    await killer.aclose()
+
+
+async def test_a_connection_on_which_an_answer_was_left_is_not_used_again(
+    real: RedisStore, redis_url: str
+) -> None:
+    client = connect(redis_url)
+    # redis-py has no types here.
+    connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]
+    await connection.send_command("ECHO", "another caller's")
+    await client.connection_pool.release(connection)
+    assert await client.echo("mine") == b"mine"
+    await client.aclose()

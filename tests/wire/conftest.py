@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -215,10 +215,11 @@ def run_nginx(
     names: str = "",
     site: str = "",
     port: int = 0,
+    others: Sequence[int] = (),
 ) -> tuple[Any, int]:
     """Start NGINX on the shipped files; `extra` and host `names` are put into the site.
 
-    `site` is another one to serve, on its own port.
+    `site` is another one to serve, on its own port; `others` are the ports of more gateways.
     """
     program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
     if program is None:
@@ -233,6 +234,8 @@ def run_nginx(
         for old, new in ports.items():
             text = re.sub(rf"\b(listen |127\.0\.0\.1:){old}\b", rf"\g<1>{new}", text)
         text = text.replace("listen ", "listen 127.0.0.1:") if file.name == "site.conf" else text
+        lines = [f"    server 127.0.0.1:{one} max_fails=0;\n" for one in (gateway, *others)]
+        text = text.replace(lines[0], "".join(lines))
         if file.name == "site.conf":
             text = text.replace("    location / {", f"{extra}\n    location / {{")
             text = text.replace("server_name localhost", f"server_name {names} localhost")

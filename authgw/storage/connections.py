@@ -1,0 +1,40 @@
+"""How every connection to a Redis is made: none repeats a command, none is used once it is lost."""
+
+from typing import Any
+
+from redis.asyncio.connection import DefaultParser
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
+
+
+# redis-py chooses between two when it is imported, which is no type.
+class Attentive(DefaultParser):  # type: ignore[valid-type,misc]
+    """redis-py's parser, which the pool asks about a connection before each use of it.
+
+    On its own it overlooks a reset, and every connection that was lost while it lay in the pool
+    would cost one command its answer.
+    """
+
+    async def can_read(self) -> bool:
+        """Whether something is there that nobody asked for.
+
+        Raises:
+            OSError: the connection is lost.
+        """
+        if self._stream is not None and (lost := self._stream.exception()) is not None:
+            raise OSError(str(lost))
+        return bool(await super().can_read())
+
+
+def options() -> dict[str, Any]:
+    """What redis-py is given for each connection.
+
+    With the notifications of Redis Enterprise, which it would ask every server for, it takes a
+    connection for good on which an answer was left behind, or whose end has come.
+    """
+    return {
+        "retry": Retry(NoBackoff(), 0),
+        "parser_class": Attentive,
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+    }

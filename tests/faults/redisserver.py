@@ -1,0 +1,80 @@
+"""A redis-server of one's own: it keeps what it acknowledged, whatever signal it gets."""
+
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from types import TracebackType
+
+import pytest
+from redis import Redis
+from redis.exceptions import BusyLoadingError
+
+from tests.contract.conftest import free_port, wait_for_redis
+
+_KEEPING = ("--save", "", "--appendonly", "yes", "--appendfsync", "always")
+
+
+class RedisServer:
+    """One redis-server on a port of loopback, its files in `folder`."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._options = options
+
+    def __enter__(self) -> "RedisServer":
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start it; it answers when this returns."""
+        program = shutil.which("redis-server")
+        if program is None:
+            pytest.fail("redis-server is missing: apt-get install redis-server")
+        place = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [program, *place, *_KEEPING, *self._options], stdout=log, stderr=log
+            )
+        wait_for_redis(self.port, self.folder)
+        while True:
+            try:
+                self.client().ping()
+                return
+            except BusyLoadingError:
+                continue
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL)."""
+        self._process.kill()
+        self._process.wait(10)
+
+    def freeze(self) -> None:
+        """Let it hang (SIGSTOP) until `thaw`."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on (SIGCONT)."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def client(self) -> "Redis":
+        """A client that goes straight to it."""
+        return Redis(port=self.port, socket_timeout=10)
+
+    def sessions(self) -> dict[bytes, bytes]:
+        """Every session record by its key."""
+        with self.client() as client:
+            keys = sorted(client.scan_iter("authgw:*:s:*", count=1000))
+            records = client.mget(keys) if keys else []
+            return {key: record for key, record in zip(keys, records, strict=True) if record}

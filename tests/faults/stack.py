@@ -1,0 +1,127 @@
+"""NGINX, two gateways and a Redis, each gateway with a way to Redis that can be disturbed."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.contract.conftest import free_port
+from tests.faults.faultproxy import NONE, Fault, FaultProxy
+from tests.faults.redisserver import RedisServer
+from tests.wire.conftest import (
+    ROOT,
+    Answer,
+    Gateway,
+    ask,
+    run_nginx,
+    two_replicas,
+    wait_for,
+    wait_until_ready,
+)
+
+STALENESS = 0.5  # seconds; half of the default, so that tests wait half as long
+CONFIG = f"""
+cache: {{max_staleness: {STALENESS}s}}
+auth: {{direct_check: true}}
+rules:
+  - {{path: /public/**, allow: anyone}}
+  - {{allow: authenticated}}
+"""
+
+
+@dataclass
+class Stack:
+    """Two replicas behind NGINX; `ways[n]` is how replica n reaches Redis."""
+
+    redis: RedisServer
+    ways: tuple[FaultProxy, FaultProxy]
+    gateways: tuple[Gateway, Gateway]
+    port: int
+
+    def disturb(self, fault: Fault) -> None:
+        """Disturb both ways to Redis, or with NONE no longer."""
+        for way in self.ways:
+            way.set(fault)
+
+    def get(self, path: str = "/", token: str = "", port: int | None = None) -> Answer:
+        """Ask for a page, with a bearer token if one is given."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return ask(port or self.port, "GET", path, headers)
+
+    def check(self, replica: int, token: str) -> Answer:
+        """Ask one replica about a request for a protected page, as NGINX would."""
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "X-Original-URL": "http://localhost/",
+            "X-Original-Host": "localhost",
+            "X-Original-Method": "GET",
+        }
+        return ask(self.gateways[replica].port, "GET", "/authenticate", headers)
+
+    def log_in(self, user_id: int) -> dict[str, Any]:
+        """Open a session on the first replica."""
+        return self.gateways[0].login(user_id)
+
+    def refresh(self, refresh: str, replica: int = 0) -> Answer:
+        """Present a refresh token to one replica."""
+        return ask(self.gateways[replica].port, "POST", "/refresh", body={"refresh": refresh})
+
+    def log_out(self, access: str, replica: int = 0) -> Answer:
+        """End the session of an access token on one replica."""
+        bearer = {"Authorization": f"Bearer {access}"}
+        return ask(self.gateways[replica].port, "POST", "/logout", bearer)
+
+    def wait_until_ready(self) -> None:
+        """Return once both replicas are ready."""
+        for gateway in self.gateways:
+            wait_until_ready(gateway)
+
+
+@contextmanager
+def running_stack(
+    folder: Path, *, config: str = CONFIG, options: Sequence[str] = (), **environ: str
+) -> Iterator[Stack]:
+    """Start all of it; `options` are Redis's, `environ` the gateways'."""
+    with ExitStack() as ends:
+        redis = ends.enter_context(RedisServer(folder / "redis", *options))
+        ways = (
+            ends.enter_context(FaultProxy(redis.port)),
+            ends.enter_context(FaultProxy(redis.port)),
+        )
+        gateways = two_replicas(folder / "gateway", redis.url)
+        (folder / "gateway" / "config.yml").write_text(config)
+        for gateway, way in zip(gateways, ways, strict=True):
+            gateway.environ = {**environ, "AUTHGW_CACHE__URL": f"redis://127.0.0.1:{way.port}/0"}
+            gateway.start()
+            ends.callback(_end, gateway)
+        port = ends.enter_context(_nginx(folder, [gateway.port for gateway in gateways]))
+        stack = Stack(redis, ways, gateways, port)
+        ends.callback(stack.disturb, NONE)
+        stack.wait_until_ready()
+        yield stack
+
+
+@contextmanager
+def _nginx(folder: Path, gateways: Sequence[int]) -> Iterator[int]:
+    sample = free_port()
+    echo = subprocess.Popen(
+        [sys.executable, str(ROOT / "tests/wire/echo_upstream.py"), str(sample)]
+    )
+    nginx, port = run_nginx(folder, gateway=gateways[0], sample=sample, others=gateways[1:])
+    try:
+        wait_for(sample)
+        wait_for(port, "/ping")
+        yield port
+    finally:
+        for process in (nginx, echo):
+            process.terminate()
+            process.wait(10)
+
+
+def _end(gateway: Gateway) -> None:
+    if gateway.process is not None and gateway.process.poll() is None:
+        gateway.process.kill()
+        gateway.process.wait(10)
