@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 from authgw import keyfiles, log, metrics
 from authgw.audit import Event
 from authgw.config import ConfigError, Loaded
+from authgw.connections import Connections, most_connections
 from authgw.core.errors import StoreUnavailable
 from authgw.core.keys import Key, KeyRefused, KeyRing
 from authgw.core.model import IdentityHeaders
@@ -42,6 +43,7 @@ _SETTLE = 5.0  # seconds in which load balancers learn that this replica is goin
 LINE_BYTES = 32 * 1024  # as large_client_header_buffers in nginx/http.conf
 # Longer than NGINX's 60, or NGINX would write into a connection that is being closed.
 _KEEP_ALIVE = 75.0  # seconds
+_LINGER = 2.0  # seconds in which a refused body is read on, so that its sender hears why
 # Sessions that are asked about within one interval of cache.max_staleness; each takes about 2 KB.
 _MOST_MIRRORED = 2**17
 
@@ -62,18 +64,25 @@ async def serve(loaded: Loaded) -> None:
         replica.tell_prometheus_of(surface, serving)
         runner = web.AppRunner(
             surface,
-            access_log=None,
-            keepalive_timeout=_KEEP_ALIVE,
-            max_line_size=LINE_BYTES,
-            max_field_size=LINE_BYTES,
             # What is left of the drain once load balancers have been given their time.
             shutdown_timeout=max(0.0, loaded.settings.server.drain - _SETTLE),
         )
         await runner.setup()
         assert runner.server is not None  # noqa: S101  it has been set up
         shorten(runner.server, serving)
+        connections = Connections(
+            runner.server,
+            most_connections(),
+            access_log=None,
+            keepalive_timeout=_KEEP_ALIVE,
+            max_line_size=LINE_BYTES,
+            max_field_size=LINE_BYTES,
+            lingering_time=_LINGER,
+            # No body may be compressed, and what is refused must not be inflated to be thrown away.
+            auto_decompress=False,
+        )
         try:
-            await _start(loaded, runner)
+            await _start(loaded, runner, connections)
             _collect_seldom()
             await replica.until_told_to_stop()
         finally:
@@ -270,9 +279,9 @@ def _always() -> None:
     """A replica alone has nobody to share keys with."""
 
 
-async def _start(loaded: Loaded, runner: web.AppRunner) -> None:
+async def _start(loaded: Loaded, runner: web.AppRunner, connections: Connections) -> None:
     server, auth = loaded.settings.server, loaded.settings.auth
-    addresses = await listen(runner, server, loaded.folder)
+    addresses = await listen(runner, connections, server, loaded.folder)
     for warning in (*loaded.warnings, *loaded.doubts):
         logger.warning(warning)
     if loaded.rules is None:

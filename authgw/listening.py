@@ -1,41 +1,79 @@
 """Where a replica listens: a TCP port, and a unix socket if one is configured."""
 
+import asyncio
 import os
 import socket
 import stat
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
 from authgw.config import ConfigError
+from authgw.connections import Connections, drop_unread
 from authgw.settings import Server
 
 _FOR_GROUP = 0o660  # NGINX's user must be in the group of the folder or of this process
 _ANSWERS_WITHIN = 1.0  # seconds
+_BACKLOG = 1024  # connections that wait for a busy loop; a flood must not fill it before it is seen
 
 
-async def listen(runner: web.AppRunner, server: Server, folder: Path) -> list[str]:
-    """Listen; return the addresses. A relative socket starts at `folder`.
+class _Site(web.BaseSite):
+    """What listens, and is closed with its runner."""
+
+    def __init__(
+        self, runner: web.AppRunner, name: str, open_: Callable[[], Awaitable[asyncio.Server]]
+    ) -> None:
+        super().__init__(runner)
+        self._open = open_
+        self._called = name
+
+    @property
+    def name(self) -> str:
+        return self._called
+
+    async def start(self) -> None:
+        await super().start()
+        self._server = await self._open()
+
+
+async def listen(
+    runner: web.AppRunner, connections: Connections, server: Server, folder: Path
+) -> list[str]:
+    """Listen for these connections; return the addresses. A relative socket starts at `folder`.
 
     Raises:
         ConfigError: the socket's path cannot be used.
         OSError: the port cannot be.
     """
-    await web.TCPSite(runner, server.host, server.port).start()
     found = [f"http://{server.host}:{server.port}"]
+    await _Site(runner, found[0], partial(_open_port, connections, server)).start()
     if server.socket is not None:
         path = folder / server.socket
-        await _listen_on(runner, path)
+        await _listen_on(runner, connections, path)
         found.append(f"unix:{path}")
     return found
 
 
-async def _listen_on(runner: web.AppRunner, path: Path) -> None:
+async def _open_port(connections: Connections, server: Server) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    opened = await loop.create_server(connections, server.host, server.port, backlog=_BACKLOG)
+    drop_unread(opened)
+    return opened
+
+
+async def _open_unix(connections: Connections, path: Path) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    return await loop.create_unix_server(connections, path, backlog=_BACKLOG)
+
+
+async def _listen_on(runner: web.AppRunner, connections: Connections, path: Path) -> None:
     _remove_stale(path)
     # Nobody may connect before its mode is set.
     before = os.umask(0o777 & ~_FOR_GROUP)
     try:
-        await web.UnixSite(runner, path).start()
+        await _Site(runner, f"unix:{path}", partial(_open_unix, connections, path)).start()
     except OSError as error:
         raise ConfigError([f"server.socket: {path}: {error.strerror}"]) from None
     finally:

@@ -57,6 +57,7 @@ REASONS: dict[str, Reason] = {
     ),
     "body_malformed": Reason(400, "the body is not what this endpoint takes", "correct the body"),
     "body_too_large": Reason(413, "the body is over 16 KiB", "send less"),
+    "body_too_slow": Reason(408, "the body was not there in time", "send it at once"),
     "body_unsupported": Reason(
         415, "the body is not plain application/json", "send Content-Type: application/json"
     ),
@@ -258,6 +259,10 @@ class BodyMalformed(AuthgwError):
 
 class BodyTooLarge(AuthgwError):
     code = "body_too_large"
+
+
+class BodyTooSlow(AuthgwError):
+    code = "body_too_slow"
 
 
 class BodyUnsupported(AuthgwError):

@@ -1,16 +1,18 @@
 """Reading bodies strictly: one plain JSON object of known keys, or a clear refusal."""
 
+import asyncio
 import re
 import unicodedata
 from typing import Any
 
 from aiohttp import web
 
-from authgw.core.errors import BodyMalformed, BodyTooLarge, BodyUnsupported
+from authgw.core.errors import BodyMalformed, BodyTooLarge, BodyTooSlow, BodyUnsupported
 from authgw.core.strict_json import read_object
 
 MAX_BODY_BYTES = 16 * 1024
 MAX_USER_ID = 2**63 - 1
+_WHOLE_WITHIN = 10.0  # seconds after the head
 _MAX_TEXT_BYTES = 255
 _MAX_GROUPS_BYTES = 4096
 _GROUP = re.compile(r"[A-Za-z0-9._:@/-]{1,64}")
@@ -24,6 +26,7 @@ async def read_body(request: web.Request, *known: str) -> dict[str, Any]:
     Raises:
         BodyUnsupported: not application/json, or compressed.
         BodyTooLarge: over 16 KiB.
+        BodyTooSlow: not there in time.
         BodyMalformed: not one JSON object, or one with keys that are not `known`.
     """
     length = request.content_length
@@ -34,13 +37,26 @@ async def read_body(request: web.Request, *known: str) -> dict[str, Any]:
     if request.content_type != "application/json" or "Content-Encoding" in request.headers:
         raise BodyUnsupported
     try:
-        body = read_object(await request.read())
+        body = read_object(await whole(request))
     except ValueError:
         raise BodyMalformed("the body is not one JSON object") from None
     unknown = sorted(set(body) - set(known))
     if unknown:
         raise BodyMalformed(f"unknown key; this endpoint takes {', '.join(known)}")
     return body
+
+
+async def whole(request: web.Request) -> bytes:
+    """All bytes of a body.
+
+    Raises:
+        BodyTooSlow: they did not come within 10 s.
+    """
+    try:
+        async with asyncio.timeout(_WHOLE_WITHIN):
+            return await request.read()
+    except TimeoutError:
+        raise BodyTooSlow from None
 
 
 def user_id(value: Any) -> int:

@@ -68,8 +68,12 @@ def refusal(request: web.Request, error: AuthgwError) -> web.Response:
         # What the store said is for the log.
         answer = problem_page(request, error.code, error.detail if error.status < 500 else "")
         answer.headers.update(headers)
-        return answer
-    return problem(request, error.code, error.detail, headers)
+    else:
+        answer = problem(request, error.code, error.detail, headers)
+    if error.status == 408:
+        # RFC 9110 section 15.5.9: the rest of the body may be what comes next.
+        answer.force_close()
+    return answer
 
 
 def for_a_person(request: web.Request) -> bool:

@@ -8,7 +8,7 @@ from aiohttp import web
 from authgw.core.errors import BodyMalformed, BodyTooLarge, BodyUnsupported, CrossSite
 from authgw.core.sites import Site
 from authgw.dialects.headers import values
-from authgw.web.bodies import MAX_BODY_BYTES
+from authgw.web.bodies import MAX_BODY_BYTES, whole
 from authgw.web.cookies import helper
 
 FORM = "application/x-www-form-urlencoded"
@@ -20,6 +20,7 @@ async def read_form(request: web.Request, *known: str) -> dict[str, str]:
     Raises:
         BodyUnsupported: another content type, or compressed.
         BodyTooLarge: over 16 KiB.
+        BodyTooSlow: not there in time.
         BodyMalformed: no form of UTF-8 text, a field twice, or one that is not `known`.
     """
     length = request.content_length
@@ -27,7 +28,7 @@ async def read_form(request: web.Request, *known: str) -> dict[str, str]:
         raise BodyTooLarge
     if request.content_type != FORM or "Content-Encoding" in request.headers:
         raise BodyUnsupported
-    raw = await request.read()
+    raw = await whole(request)
     try:
         pairs = parse_qsl(
             raw.decode("ascii"),

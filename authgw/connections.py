@@ -1,0 +1,149 @@
+"""How many connections a replica keeps, and what one that brings no request may cost.
+
+aiohttp closes a kept connection 75 s after its last answer, whether or not another request has
+begun, and bounds each header and their number. What it does not bound is bounded here: how many
+connections there are, how long the first request may take, how large a head may be, and how long
+an answer may lie unread.
+"""
+
+import asyncio
+import math
+import resource
+import socket
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, cast
+
+from aiohttp import StreamReader, web
+from loguru import logger
+
+# A replica answers some 20,000 requests a second, each in a millisecond: proxies that keep their
+# connections need a few dozen. Fewer descriptors than this are the bound where the system says so.
+_MOST = 4096
+_RESERVED = 128  # descriptors for the store's connections, files and the port of metrics
+_FIRST_REQUEST_WITHIN = 10.0  # seconds
+# NGINX sends 8 x 32 KB at most, and the address once more in its question.
+_MOST_OF_A_HEAD = 512 * 1024  # bytes
+_READ_WITHIN = 30  # seconds in which a peer takes something of an answer
+_ALARM_EVERY = 60.0  # seconds
+
+
+class Connection(web.RequestHandler):
+    """One connection, which is ended if its peer brings no request in time or too large a one."""
+
+    __slots__ = ("_all", "_asked", "_deadline", "_left", "_link")
+
+    def __init__(self, all_: "Connections", server: web.Server, **settings: Any) -> None:
+        super().__init__(server, **settings)
+        self._all = all_
+        self._asked = False
+        self._left: float = _MOST_OF_A_HEAD
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        # aiohttp forgets its own while what was written is still unread.
+        self._link = cast(asyncio.Transport, transport)
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.call_later(_FIRST_REQUEST_WITHIN, self._expect_request)
+        self._all.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._left -= len(data)
+        if self._left < 0:
+            self.end()
+        else:
+            super().data_received(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._deadline.cancel()
+        self._all.lost(self)
+        super().connection_lost(exc)
+
+    def asked(self, payload: StreamReader) -> None:
+        """A whole head has come; what follows its body is the next."""
+        self._asked = True
+        # How much of a body is read is for whoever reads it; aiohttp throws the rest away.
+        self._left = math.inf
+        payload.on_eof(self._await_head)
+
+    def end(self) -> None:
+        """Close it at once, whatever is under way on it."""
+        self._link.abort()
+
+    def _await_head(self) -> None:
+        self._left = _MOST_OF_A_HEAD
+
+    def _expect_request(self) -> None:
+        if not self._asked:
+            self.end()
+
+
+class Connections:
+    """Makes the connections of a server (a factory of protocols) and bounds their number.
+
+    One over the bound takes the place of the one that has asked for nothing for the longest time,
+    so that whoever keeps many open keeps nobody out: a proxy that finds a kept connection closed
+    opens another.
+    """
+
+    def __init__(self, server: web.Server, most: int, **settings: Any) -> None:
+        self._server = server
+        self._most = most
+        self._settings = settings
+        self._open: OrderedDict[Connection, None] = OrderedDict()
+        self._alarmed_at = float("-inf")
+        server.request_factory = self._hearing(server.request_factory)
+
+    def __call__(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        return Connection(self, self._server, loop=loop, **self._settings)
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def opened(self, connection: Connection) -> None:
+        """Take one in, and end the one that was heard least recently if there are too many."""
+        self._open[connection] = None
+        if len(self._open) > self._most:
+            oldest, _ = self._open.popitem(last=False)
+            oldest.end()
+            self._alarm()
+
+    def lost(self, connection: Connection) -> None:
+        """Forget one that has ended."""
+        self._open.pop(connection, None)
+
+    def _hearing(self, make: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:
+        def heard(message: Any, payload: Any, protocol: Any, *rest: Any) -> web.BaseRequest:
+            protocol.asked(payload)
+            # One that had to go may have asked before.
+            if protocol in self._open:
+                self._open.move_to_end(protocol)
+            return make(message, payload, protocol, *rest)
+
+        return heard
+
+    def _alarm(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._alarmed_at < _ALARM_EVERY:
+            return
+        self._alarmed_at = now
+        logger.warning(
+            f"More than {self._most} connections: those that ask for nothing are closed. "
+            "Only your proxies should reach this port; LimitNOFILE or `ulimit -n` sets less."
+        )
+
+
+def most_connections() -> int:
+    """How many connections this process can keep beside what else it has to open."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors == resource.RLIM_INFINITY:
+        return _MOST
+    return min(_MOST, max(descriptors - _RESERVED, descriptors // 2))
+
+
+def drop_unread(server: asyncio.Server) -> None:
+    """Let the system end TCP connections whose peer takes nothing of what was sent (tcp(7))."""
+    for listening in server.sockets:
+        # A connection inherits it from the socket that listens.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _READ_WITHIN * 1000)

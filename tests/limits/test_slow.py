@@ -1,0 +1,115 @@
+"""Peers that take their time: slowhttptest against a gateway that others use meanwhile."""
+
+import re
+import resource
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.limits.watch import others_unaffected
+from tests.wire.conftest import Gateway, ask, make_gateway
+
+_CONNECTIONS = 500
+_ALL_CLOSED = "No open connections left"
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    made = make_gateway(tmp_path_factory.mktemp("slow") / "gateway")
+    made.covered = False
+    made.start()
+    yield made
+    made.stop()
+
+
+def attack(gateway: Gateway, path: str, *options: str, seconds: int) -> str:
+    """Run slowhttptest for so many seconds at most; return what it says."""
+    program = shutil.which("slowhttptest")
+    if program is None:
+        pytest.fail("slowhttptest is missing: apt-get install slowhttptest")
+    words = [program, "-c", str(_CONNECTIONS), "-r", "250", "-l", str(seconds)]
+    target = ["-u", f"http://127.0.0.1:{gateway.port}{path}"]
+    run = subprocess.run(
+        [*words, *options, *target], capture_output=True, text=True, timeout=90, check=False
+    )
+    return re.sub(r"\x1b\[[0-9;]*m", "", run.stdout)
+
+
+def test_heads_that_never_end(gateway: Gateway) -> None:
+    with others_unaffected(gateway, most_memory=20_000):
+        said = attack(gateway, "/ping", "-H", "-i", "2", seconds=16)
+    assert _ALL_CLOSED in said
+
+
+def test_bodies_that_never_end(gateway: Gateway) -> None:
+    body = ["-B", "-t", "POST", "-f", "application/json", "-s", "16000", "-i", "2", "-x", "8"]
+    with others_unaffected(gateway, most_memory=20_000):
+        said = attack(gateway, "/refresh", *body, seconds=18)
+    assert _ALL_CLOSED in said
+    assert "body_too_slow" in gateway.log
+
+
+def test_answers_that_are_hardly_read(gateway: Gateway) -> None:
+    reads = ["-X", "-w", "8", "-y", "16", "-n", "2", "-z", "8", "-k", "3"]
+    with others_unaffected(gateway, most_memory=60_000):
+        attack(gateway, "/openapi.json", *reads, seconds=8)
+
+
+def test_whoever_keeps_many_connections_keeps_nobody_out(tmp_path: Path) -> None:
+    gateway = make_gateway(tmp_path / "gateway")
+    gateway.covered = False
+    with descriptors(512):
+        gateway.start()
+    try:
+        with others_unaffected(gateway, most_memory=20_000):
+            silent = [opened(gateway, b"") for _ in range(300)]
+            half = [opened(gateway, b"GET /ping HTTP/1.1\r\n") for _ in range(300)]
+            spoke = [opened(gateway, b"GET /ping HTTP/1.1\r\nHost: a\r\n\r\n") for _ in range(300)]
+            links = [*silent, *half, *spoke]
+            # What is ended is seen by its peer a moment later.
+            while sum(map(is_ended, links)) < len(links) - 384:
+                time.sleep(0.1)
+        assert "More than 384 connections" in gateway.log
+        for link in links:
+            link.close()
+        assert ask(gateway.port, "GET", "/healthz").status == 200
+    finally:
+        gateway.stop()
+
+
+@contextmanager
+def descriptors(most: int) -> Iterator[None]:
+    """What starts meanwhile may open so many files."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def opened(gateway: Gateway, said: bytes) -> socket.socket:
+    link = socket.create_connection(("127.0.0.1", gateway.port), 5)
+    link.sendall(said)
+    # As fast as over a network: a turn of the loop takes in few of them.
+    time.sleep(0.002)
+    return link
+
+
+def is_ended(link: socket.socket) -> bool:
+    """Whether the gateway has closed it."""
+    link.setblocking(False)
+    try:
+        while link.recv(4096):
+            pass
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True

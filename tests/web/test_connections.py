@@ -1,0 +1,145 @@
+"""Connections of one server: who has to go when there are too many, and what is not read."""
+
+import asyncio
+import resource
+import socket
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from aiohttp import web
+
+from authgw import connections
+from authgw.connections import Connections, drop_unread, most_connections
+
+_PING = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+_LARGE = 256 * 1024
+
+
+class Running:
+    """A server that answers with many bytes, and its connections."""
+
+    def __init__(self, kept: Connections, port: int) -> None:
+        self.kept = kept
+        self.port = port
+        self._writers: list[asyncio.StreamWriter] = []  # one that nobody holds is closed
+
+    async def open(self, said: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        before = len(self.kept)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        self._writers.append(writer)
+        writer.write(said)
+        if said:
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(_LARGE)
+        await until(lambda: len(self.kept) > before or before == 3)
+        return reader, writer
+
+
+@pytest.fixture
+async def running() -> AsyncIterator[Running]:
+    async def large(_: web.Request) -> web.Response:
+        return web.Response(body=bytes(_LARGE))
+
+    app = web.Application()
+    app.router.add_get("/", large)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    assert runner.server is not None
+    kept = Connections(runner.server, 3, access_log=None)
+    listening = await asyncio.get_running_loop().create_server(kept, "127.0.0.1", 0)
+    drop_unread(listening)
+    yield Running(kept, listening.sockets[0].getsockname()[1])
+    listening.close()
+    await runner.cleanup()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110  nobody tells
+            await asyncio.sleep(0.01)
+
+
+async def is_closed(reader: asyncio.StreamReader) -> bool:
+    try:
+        async with asyncio.timeout(10):
+            return await reader.read() == b""
+    except ConnectionError:
+        return True
+
+
+async def test_who_asked_for_nothing_the_longest_makes_room(running: Running) -> None:
+    first, writer = await running.open(_PING)
+    second, _ = await running.open()
+    third, _ = await running.open(_PING)
+    writer.write(_PING)
+    await first.readexactly(_LARGE)
+    await running.open()
+    assert await is_closed(second)
+    await running.open()
+    assert await is_closed(third)
+    assert len(running.kept) == 3
+    assert not first.at_eof()
+
+
+async def test_the_first_request_has_its_time(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, writer = await running.open(_PING)
+    monkeypatch.setattr(connections, "_FIRST_REQUEST_WITHIN", 0.05)
+    silent, _ = await running.open()
+    half, _ = await asyncio.open_connection("127.0.0.1", running.port)
+    assert await is_closed(silent)
+    assert await is_closed(half)
+    writer.write(_PING)
+    assert await asked.readexactly(_LARGE)
+
+
+async def test_one_that_asked_once_may_be_quiet(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_FIRST_REQUEST_WITHIN", 0.05)
+    reader, writer = await running.open(_PING)
+    silent, _ = await running.open()
+    assert await is_closed(silent)  # so the other's time is over, too
+    writer.write(_PING)
+    assert await reader.readexactly(_LARGE)
+
+
+async def test_each_head_is_bounded_and_no_body_is(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_MOST_OF_A_HEAD", 300_000)
+    reader, writer = await running.open()
+    body = bytes(1_000_000)
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    await reader.readuntil(b"\r\n\r\n")
+    await reader.readexactly(_LARGE)
+    large = b"".join(b"X-%d: %s\r\n" % (n, b"a" * 8000) for n in range(60))
+    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n" + large)
+    assert await is_closed(reader)
+
+
+async def test_an_answer_that_nobody_takes_is_dropped(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_READ_WITHIN", 1)
+    # What is connected inherits from what listens, so it listens anew.
+    listening = await asyncio.get_running_loop().create_server(running.kept, "127.0.0.1", 0)
+    drop_unread(listening)
+    with socket.socket() as link:
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        link.connect(("127.0.0.1", listening.sockets[0].getsockname()[1]))
+        link.sendall(_PING * 20)
+        await until(lambda: len(running.kept) == 1)
+        await until(lambda: len(running.kept) == 0)
+    listening.close()
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "most"), [(-1, 4096), (65536, 4096), (1024, 896), (256, 128), (100, 50)]
+)
+def test_the_system_may_set_less(
+    descriptors: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (descriptors, descriptors))
+    assert most_connections() == most
