@@ -32,7 +32,7 @@ from authgw.storage import embedded, redis_calls
 from authgw.storage.mirror import Mirror
 from authgw.storage.push import Push
 from authgw.storage.redis import RedisStore
-from authgw.stores import Store, opened_store, redis_client
+from authgw.stores import Store, opened_store
 from authgw.web.errors import silence_the_parser
 from authgw.web.gateway import Gateway
 from authgw.web.pages import Look, Pages
@@ -148,7 +148,9 @@ class _Replica:
             deadline=(redis_calls if isinstance(store, RedisStore) else embedded).DEADLINE,
             capacity=_MOST_MIRRORED,
         )
-        self._pushes: Push | None = None
+        self._push = (
+            Push(store.pubsub, self._mirror.ended) if isinstance(store, RedisStore) else None
+        )
         self._draining = False
         ring = load_ring(loaded)
         issuer = Issuer(auth.issuer, auth.audience or auth.issuer, ring)
@@ -212,7 +214,8 @@ class _Replica:
             mirror=self._mirror,
             hashing=self._hashing,
             draining=lambda: self._draining,
-            push=lambda: self._pushes,
+            push=self._push,
+            redis=self._store if isinstance(self._store, RedisStore) else None,
             membership=self._membership,
         )
         REGISTRY.register(parts)
@@ -224,7 +227,8 @@ class _Replica:
         helpers = [loop.create_task(watch(self._users, alarm=_say_of_users))]
         if self._membership:
             helpers.append(loop.create_task(self._membership.keep()))
-            helpers.append(loop.create_task(self._push()))
+        if self._push:
+            helpers.append(loop.create_task(self._push.keep()))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, told.put_nowait, number)
         number = await told.get()
@@ -240,15 +244,6 @@ class _Replica:
         """Finish the small writes, and stop reading."""
         await self.sessions.settle()
         self._mirror.close()
-
-    async def _push(self) -> None:
-        # A connection of its own: it only listens.
-        client = redis_client(self._loaded)
-        self._pushes = Push(client, self._mirror.ended)
-        try:
-            await self._pushes.keep()
-        finally:
-            await client.aclose()
 
     async def _why_not_ready(self) -> str:
         if self._draining:

@@ -112,6 +112,12 @@ def _find_conflicts(source: Source) -> None:
     url = cache.get("url", "redis:" if "host" in cache else "embedded:")
     if "password_file" in cache and str(url).startswith("embedded:"):
         source.complain(("cache", "password_file"), "is for Redis: remove it or set cache.host")
+    if "password_file" in cache and ":" in str(url).partition("://")[2].rpartition("@")[0]:
+        source.complain(
+            ("cache", "password_file"), "stands beside a password in cache.url: keep one"
+        )
+    if "ca_file" in cache and not str(url).startswith("rediss"):
+        source.complain(("cache", "ca_file"), "is for TLS: write rediss:// in cache.url")
     if "secret_file" in auth and auth.get("algorithm") != "HS256":
         source.complain(("auth", "secret_file"), "is for HS256: set auth.algorithm: HS256")
     lives = ("access_lifetime", "refresh_lifetime", "session_max")

@@ -29,6 +29,7 @@ from authgw.identity.hashing import Hashing
 from authgw.replica import Membership
 from authgw.storage.mirror import Mirror
 from authgw.storage.push import Push
+from authgw.storage.redis import RedisStore
 from authgw.web.serving import Serving
 from authgw.web.shortcut import PATH
 
@@ -108,7 +109,7 @@ def verdict(status: int, reason: str) -> str:
 class Replica(Collector):
     """The parts of this replica whose own numbers Prometheus is told.
 
-    `push` and `membership` are there if it shares a Redis with others.
+    `push`, `redis` and `membership` are there if it shares a Redis with others.
     """
 
     answers: Answers
@@ -116,7 +117,8 @@ class Replica(Collector):
     mirror: Mirror
     hashing: Hashing
     draining: Callable[[], bool]
-    push: Callable[[], Push | None]
+    push: Push | None
+    redis: RedisStore | None
     membership: Membership | None
 
     def collect(self) -> Iterator[Metric]:
@@ -145,9 +147,14 @@ class Replica(Collector):
         yield _gauge("authgw_hashing_places", "Log-ins that may do so at once", self.hashing.places)
         yield _gauge("authgw_draining", "1 once this replica was told to end", self.draining())
         yield from _of_mirror(self.mirror)
-        push = self.push()
-        if push is not None:
-            yield from _of_push(push)
+        if self.push is not None:
+            yield from _of_push(self.push)
+        if self.redis is not None:
+            yield _gauge(
+                "authgw_redis_masters_alone",
+                "Masters that had no replica when a write was to be confirmed",
+                self.redis.masters_alone,
+            )
         if self.membership is not None:
             yield _gauge(
                 "authgw_keys_not_shared",

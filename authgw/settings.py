@@ -22,13 +22,13 @@ from authgw.core.peers import checked_entry
 from authgw.core.redirects import Redirects
 from authgw.core.sites import Site, Sites, origin_of
 from authgw.rulebook import RuleEntry
+from authgw.storage.address import is_redis, parse_redis
 
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _HEADER_NAME = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _VISIBLE = re.compile(r"[!-~]+")
-_SCHEMES = ("embedded", "redis", "rediss")
 
 
 def seconds(value: Any) -> float:
@@ -47,12 +47,14 @@ def seconds(value: Any) -> float:
 
 def _store_url(url: SecretStr) -> SecretStr:
     text = url.get_secret_value()
-    scheme = urlsplit(text).scheme
-    if scheme not in _SCHEMES:
+    if is_redis(text):
+        parse_redis(text)
+        return url
+    if not text.startswith("embedded:"):
         raise ValueError("is not a store: use embedded:///FILE, embedded://memory or redis://HOST")
-    if scheme == "embedded" and text != "embedded://memory" and not text[12:].strip("/"):
+    if text != "embedded://memory" and not text[12:].strip("/"):
         raise ValueError("names no file: write embedded:///var/authgw.db or embedded://memory")
-    if scheme == "embedded" and text != "embedded://memory" and text[11:12] != "/":
+    if text != "embedded://memory" and text[11:12] != "/":
         raise ValueError("needs three slashes: embedded:///var/authgw.db")
     return url
 
@@ -130,12 +132,16 @@ class Logging(Section):
 
 
 class Cache(Section):
-    """Where sessions live: `url`, or the `host` and `port` of a Redis."""
+    """Where sessions live: `url`, or the `host` and `port` of a Redis.
+
+    `ca_file` holds the authorities that a Redis with TLS is believed by, instead of the system's.
+    """
 
     url: Annotated[SecretStr, AfterValidator(_store_url)] | None = None
     host: Annotated[str, Field(min_length=1)] | None = None
     port: Annotated[StrictInt, Field(ge=1, le=65535)] = 6379
     password_file: str | None = None
+    ca_file: str | None = None
     max_staleness: Duration = 1.0
 
     @property

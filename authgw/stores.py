@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from loguru import logger
-from redis.asyncio import Redis
 
 from authgw import keyfiles
 from authgw.config import Loaded
@@ -13,6 +12,7 @@ from authgw.core.errors import StoreUnavailable
 from authgw.storage.connecting import connect
 from authgw.storage.embedded import EmbeddedStore
 from authgw.storage.redis import RedisStore
+from authgw.storage.redis_calls import Servers
 
 Store = EmbeddedStore | RedisStore
 
@@ -37,7 +37,7 @@ async def open_store(loaded: Loaded) -> Store:
     cache, auth = loaded.settings.cache, loaded.settings.auth
     if cache.is_embedded:
         return await EmbeddedStore.open(embedded_path(loaded), idle=auth.auto_logout)
-    store = RedisStore(redis_client(loaded), idle=auth.auto_logout, session_max=auth.session_max)
+    store = RedisStore(redis_servers(loaded), idle=auth.auto_logout, session_max=auth.session_max)
     try:
         await store.check()
     except StoreUnavailable as error:
@@ -45,16 +45,18 @@ async def open_store(loaded: Loaded) -> Store:
     return store
 
 
-def redis_client(loaded: Loaded) -> "Redis":
-    """A client of the Redis of this configuration, not connected yet.
+def redis_servers(loaded: Loaded) -> Servers:
+    """The Redis servers of this configuration, not connected yet.
 
     Raises:
         KeyRefused: its password file must not be used.
+        StoreRefused: its file of certificates must not be used.
     """
     cache, password = loaded.settings.cache, None
     if cache.password_file is not None:
         password = keyfiles.read_secret(loaded.path(cache.password_file)).decode().strip()
-    return connect(cache.address, password)
+    ca_file = None if cache.ca_file is None else loaded.path(cache.ca_file)
+    return connect(cache.address, password=password, ca_file=ca_file)
 
 
 def embedded_path(loaded: Loaded) -> Path | None:

@@ -1,16 +1,133 @@
-"""From the URL of a Redis to a client of it."""
+"""From the URL of a Redis to its servers. Nothing in here ever repeats a command by itself."""
+
+import asyncio
+import ssl
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import Connection, SSLConnection
+from redis.asyncio.sentinel import (
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
 
-from authgw.storage.connections import options
+from authgw.storage import StoreRefused, connections
+from authgw.storage.address import RedisAddress, parse_redis
+from authgw.storage.redis_calls import OneServer, Servers
+from authgw.storage.redis_cluster import Cluster
+from authgw.storage.redis_server import Server
 
 _POOL = 64
+_SENTINEL_PATIENCE = 0.5  # seconds that one Sentinel has, before the next one is asked
 
 
-def connect(url: str, password: str | None = None) -> "Redis":
-    """A client of `redis://` or `rediss://` that never repeats a command by itself."""
-    secret = {} if password is None else {"password": password}
-    pool = BlockingConnectionPool.from_url(
-        url, max_connections=_POOL, timeout=None, **options(), **secret
+def connect(url: str, *, password: str | None = None, ca_file: Path | None = None) -> Servers:
+    """The servers behind a URL; nothing is connected yet.
+
+    `password` takes the place of the URL's. `ca_file` holds the certificates of the authorities
+    that are trusted instead of the system's, in PEM.
+
+    Raises:
+        ValueError: as `parse_redis`.
+        StoreRefused: `ca_file` must not be used.
+    """
+    address = parse_redis(url)
+    options = connections.options()
+    if address.tls:
+        options["tls"] = _tls(ca_file)
+    login = {"username": address.username, "password": password or address.password}
+    place = {**login, "db": address.database, "max_connections": _POOL, "timeout": None}
+    if address.topology == "sentinel":
+        return _behind_sentinels(address, options, place)
+    if address.topology == "cluster":
+        return Cluster(address.hosts, partial(_client, {**options, **place}))
+    host, port = address.hosts[0]
+    return OneServer(Server(_client({**options, **place}, host, port), f"Redis {host}:{port}"))
+
+
+def _client(options: dict[str, Any], host: str, port: int) -> "Redis":
+    kind = _TlsConnection if "tls" in options else Connection
+    pool = BlockingConnectionPool(connection_class=kind, host=host, port=port, **options)
+    return Redis.from_pool(pool)
+
+
+def _behind_sentinels(
+    address: RedisAddress, options: dict[str, Any], place: dict[str, Any]
+) -> OneServer:
+    # redis-py has no types here, and would make clients that it leaves no choice of connections.
+    sentinel: Any = Sentinel(())  # type: ignore[no-untyped-call]
+    # The password is the servers' own: Sentinels are asked without one.
+    patience = {"socket_timeout": _SENTINEL_PATIENCE, "socket_connect_timeout": _SENTINEL_PATIENCE}
+    sentinel.sentinels = [_client({**options, **patience}, *host) for host in address.hosts]
+    kind = _TlsMasterConnection if address.tls else SentinelManagedConnection
+    client = sentinel.master_for(
+        address.master,
+        connection_pool_class=_MasterPool,
+        connection_class=kind,
+        **options,
+        **place,
     )
-    return Redis(connection_pool=pool)
+    return OneServer(Server(client, f"Redis {address.master}"), replicated=True)
+
+
+class _MasterPool(SentinelConnectionPool, BlockingConnectionPool):
+    """Connections to whom the Sentinels name, of which every call gets one in its turn."""
+
+    # redis-py has no types for what is called here.
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)  # type: ignore[no-untyped-call]
+        self._asking: asyncio.Task[Any] | None = None
+
+    async def get_master_address(self) -> Any:
+        """Ask the Sentinels once for all who wait, whose deadlines are not the end of it."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask())
+            # Whoever waits for it is told; nobody else needs to be.
+            self._asking.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return await asyncio.shield(self._asking)
+
+    async def aclose(self) -> None:
+        """Close every connection, those to the Sentinels too."""
+        if self._asking is not None:
+            self._asking.cancel()
+        await super().aclose()
+        await self.sentinel_manager.aclose()
+
+    async def _ask(self) -> Any:
+        before = self.master_address
+        address = await super().get_master_address()  # type: ignore[no-untyped-call]
+        if address != before:
+            # What is in use may lead to a master of before, which would go on answering.
+            await self.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call]
+        return address
+
+
+class _OneContext:
+    """Connections that share one context: each making its own would read every certificate."""
+
+    ssl_context: Any
+
+    def __init__(self, *, tls: ssl.SSLContext, **options: Any) -> None:
+        super().__init__(**options)
+        self.ssl_context.context = tls
+
+
+class _TlsConnection(_OneContext, SSLConnection):
+    pass
+
+
+class _TlsMasterConnection(_OneContext, SentinelManagedSSLConnection):
+    pass
+
+
+def _tls(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except ssl.SSLError:
+        raise StoreRefused(f"cache.ca_file: {ca_file} holds no certificate in PEM") from None
+    except OSError as error:
+        raise StoreRefused(f"cache.ca_file: {ca_file}: {error.strerror}") from None

@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Callable
 
 from loguru import logger
-from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.backoff import ExponentialWithJitterBackoff
 
@@ -20,13 +19,13 @@ _BACKOFF = ExponentialWithJitterBackoff(base=0.1, cap=2.0)  # seconds
 
 
 class Push:
-    """Calls `ended` with every sid that is published as ended; `client` is for this alone.
+    """Calls `ended` with every sid that is published as ended; `pubsub` makes a listener.
 
     `connected` is whether it hears them now, `heard` how many it has heard.
     """
 
-    def __init__(self, client: "Redis", ended: Callable[[str], None]) -> None:
-        self._client = client
+    def __init__(self, pubsub: Callable[[], PubSub], ended: Callable[[str], None]) -> None:
+        self._pubsub = pubsub
         self._ended = ended
         self._failures = 0
         self.connected = False
@@ -36,7 +35,7 @@ class Push:
         """Listen until cancelled, and connect again for ever."""
         while True:
             try:
-                async with self._client.pubsub() as channel:
+                async with self._pubsub() as channel:
                     await self._subscribe(channel)
                     await self._listen(channel)
             except Exception as error:

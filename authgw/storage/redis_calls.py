@@ -1,61 +1,294 @@
-"""Calls of a Redis server: each within one deadline, none sent twice unless it did nothing."""
+"""Commands to the masters that hold their keys: each operation within one deadline, nothing sent
+twice unless the server said that it did nothing.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from redis.asyncio import Redis
-from redis.commands.core import AsyncScript
-from redis.exceptions import NoScriptError, RedisError
+from redis.asyncio.client import PubSub
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    MovedError,
+    NoScriptError,
+    RedisError,
+    TryAgainError,
+)
 
 from authgw.core.errors import StoreUnavailable
+from authgw.storage.redis_server import AWAY, Server, Words
+from authgw.storage.serverclock import boottime
 
 DEADLINE = 0.25  # seconds for one operation, waiting for a connection included
-# uvloop raises a RuntimeError where asyncio ignores that a connection is closed already.
-AWAY = (RedisError, OSError, TimeoutError, RuntimeError)
-
-T = TypeVar("T")
-
-
-async def bounded(operation: Callable[[], Awaitable[T]], deadline: float | None = None) -> T:
-    """The result of an operation on Redis, within DEADLINE or a `deadline` of its own, in seconds.
-
-    Raises:
-        StoreUnavailable: it failed or took too long; whether it did something is unknown.
-    """
-    try:
-        async with asyncio.timeout(DEADLINE if deadline is None else deadline):
-            return await operation()
-    except AWAY as error:
-        raise StoreUnavailable(f"Redis: {type(error).__name__}") from None
+# How often one command is sent on. A Cluster whose nodes send it round is asked again later.
+_MOST_SENDINGS = 8
+_MOVING = 0.02  # seconds until a slot that is just being moved is asked again
+_ASKING: Words = ("ASKING",)
 
 
-async def on_each(
-    client: "Redis", script: AsyncScript, calls: Sequence[tuple[Any, ...]]
-) -> list[Any]:
-    """Run a script on several keys, whatever their slots; `calls` are (key, arguments...)."""
-    replies = await _evaluate(client, "EVALSHA", script.sha, calls)
-    lost = [call for call, reply in zip(calls, replies, strict=True) if _is_lost(reply)]
-    # A script that the server forgot did nothing: only these are sent again, as text.
-    again = iter(await _evaluate(client, "EVAL", script.script, lost))
-    replies = [next(again) if _is_lost(reply) else reply for reply in replies]
-    for reply in replies:
-        if isinstance(reply, Exception):
-            raise reply
-    return replies
+class Servers(Protocol):
+    """The masters of one Redis. `replicated`: a write counts once a replica has it."""
+
+    replicated: bool
+
+    async def find(self) -> None:
+        """Return once it is known who holds what.
+
+        Raises:
+            one of AWAY: nobody says so.
+        """
+
+    def holder(self, key: str) -> Server:
+        """The master that holds this key.
+
+        Raises:
+            RedisError: none does now.
+        """
+
+    def other(self, error: AskError, told_by: Server) -> Server:
+        """The master that a redirection names; MOVED is remembered."""
+
+    def known(self) -> Sequence[Server]:
+        """The servers that are known now; any thread may ask."""
+
+    def failed(self) -> None:
+        """Take note that a master did not answer, or answered that it is none."""
+
+    async def all(self) -> Sequence[Server]:
+        """Every master."""
+
+    def pubsub(self) -> PubSub:
+        """A listener to what is published on any of them."""
+
+    async def close(self) -> None:
+        """Close every connection."""
 
 
-async def _evaluate(
-    client: "Redis", command: str, script: Any, calls: Sequence[tuple[Any, ...]]
-) -> list[Any]:
-    async with client.pipeline(transaction=False) as pipe:
-        for call in calls:
-            pipe.execute_command(command, script, 1, *call)
-        return list(await pipe.execute(raise_on_error=False))
+class OneServer:
+    """A single server, or the master that Sentinels name; its pool follows that one."""
+
+    def __init__(self, server: Server, *, replicated: bool = False) -> None:
+        self.replicated = replicated
+        self._server = server
+
+    async def find(self) -> None:
+        """It is known."""
+
+    def holder(self, key: str) -> Server:
+        """The one."""
+        return self._server
+
+    def other(self, error: AskError, told_by: Server) -> Server:
+        """The one: `check` refuses a node of a Cluster."""
+        return self._server
+
+    def known(self) -> Sequence[Server]:
+        """The one."""
+        return (self._server,)
+
+    def failed(self) -> None:
+        """The next connection finds out who is master."""
+
+    async def all(self) -> Sequence[Server]:
+        """The one."""
+        return (self._server,)
+
+    def pubsub(self) -> PubSub:
+        """A listener to what is published on it."""
+        return self._server.client.pubsub()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._server.client.aclose()
 
 
-def _is_lost(reply: Any) -> bool:
-    return isinstance(reply, NoScriptError)
+class Script:
+    """A Lua script; unless `declares_all`, it touches more keys of a slot than it declares."""
+
+    def __init__(self, text: str, *, declares_all: bool = True) -> None:
+        self.text = text
+        self.declares_all = declares_all
+        self._sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+    def on(self, *keys: str, args: Sequence[str | int] = ()) -> "Command":
+        """The command that runs it on these keys, which are in one slot."""
+        return Command(keys[0], ("EVALSHA", self._sha, len(keys), *keys, *args), self)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What is sent to the holder of `key`; `script` is the one that it runs."""
+
+    key: str
+    words: Words
+    script: Script | None = None
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a server made of a command: a reply, or an exception that says why there is none."""
+
+    command: Command
+    words: Words
+    server: Server | None = None
+    asking: bool = False
+    reply: Any = None
+
+    @property
+    def now(self) -> float:
+        """The server's clock, in Unix seconds, if the commands were sent with `timed`."""
+        return self.server.clock.at(boottime()) if self.server else 0.0
+
+    def value(self) -> Any:
+        """The reply.
+
+        Raises:
+            StoreUnavailable: there is none; whether the command did something is unknown.
+        """
+        if isinstance(self.reply, Exception):
+            raise unavailable(self.reply)
+        return self.reply
+
+
+class Calls:
+    """Commands to the servers of one Redis; each method takes DEADLINE or `patience` seconds."""
+
+    def __init__(self, servers: Servers, patience: float | None = None) -> None:
+        self._servers = servers
+        self._patience = patience
+
+    async def one(self, command: Command, *, confirmed: bool = False) -> Any:
+        """The reply to one command; `confirmed`: once a replica has what it wrote.
+
+        Raises:
+            StoreUnavailable: whether it did something is unknown.
+        """
+        return (await self.answers([command], confirmed=confirmed))[0].value()
+
+    async def each(self, commands: Sequence[Command], *, confirmed: bool = False) -> list[Any]:
+        """The replies to independent commands, one round trip to each server that is asked.
+
+        Raises:
+            StoreUnavailable: which of them did something is unknown.
+        """
+        return [answer.value() for answer in await self.answers(commands, confirmed=confirmed)]
+
+    async def answers(
+        self, commands: Sequence[Command], *, confirmed: bool = False, timed: bool = False
+    ) -> list[Answer]:
+        """As `each`, with what failed in its place; `timed`: with the clock of each server."""
+        until = self._until()
+        answers = left = [Answer(command, command.words) for command in commands]
+        for _ in range(_MOST_SENDINGS):
+            parts = await self._parts(left, until)
+            sendings = [
+                self._send(server, part, until, confirmed and self._servers.replicated, timed)
+                for server, part in parts.items()
+            ]
+            if len(sendings) == 1:
+                await sendings[0]
+            else:
+                await asyncio.gather(*sendings)
+            left = [answer for answer in left if self._is_to_be_sent_again(answer)]
+            if not left:
+                break
+            if any(answer.server is None for answer in left):
+                await asyncio.sleep(_MOVING)
+        return answers
+
+    async def masters(self) -> Sequence[Server]:
+        """Every master.
+
+        Raises:
+            StoreUnavailable: nobody says which there are.
+        """
+        try:
+            async with asyncio.timeout_at(self._until()):
+                return await self._servers.all()
+        except AWAY as error:
+            raise unavailable(error) from None
+
+    async def at(self, master: Server, words: Words) -> Any:
+        """What this master replies, whoever holds what.
+
+        Raises:
+            StoreUnavailable: nothing.
+        """
+        answer = Answer(Command("", words), words, master)
+        await self._send(master, [answer], self._until(), False, False)
+        return answer.value()
+
+    def _until(self) -> float:
+        patience = DEADLINE if self._patience is None else self._patience
+        return asyncio.get_running_loop().time() + patience
+
+    async def _parts(self, left: Sequence[Answer], until: float) -> dict[Server, list[Answer]]:
+        """Who is sent what; a command whose server nobody knows has its answer now."""
+        parts: dict[Server, list[Answer]] = {}
+        try:
+            async with asyncio.timeout_at(until):
+                await self._servers.find()
+        except AWAY as error:
+            for answer in left:
+                answer.reply = error
+            return parts
+        for answer in left:
+            try:
+                answer.server = answer.server or self._servers.holder(answer.command.key)
+                parts.setdefault(answer.server, []).append(answer)
+            except RedisError as error:
+                answer.reply = error
+        return parts
+
+    async def _send(
+        self, server: Server, part: Sequence[Answer], until: float, confirmed: bool, timed: bool
+    ) -> None:
+        sent = [words for one in part for words in ((_ASKING,) * one.asking + (one.words,))]
+        try:
+            async with asyncio.timeout_at(until):
+                if confirmed:
+                    replies = await server.tell(sent, until)
+                else:
+                    replies = await server.ask(sent, timed=timed)
+        except AWAY as error:
+            self._servers.failed()
+            replies = [error] * len(sent)
+        following = iter(replies)
+        for answer in part:
+            if answer.asking:
+                next(following)
+            answer.reply = next(following)
+
+    def _is_to_be_sent_again(self, answer: Answer) -> bool:
+        """Whether the server did nothing and another way is known."""
+        reply, script = answer.reply, answer.command.script
+        if isinstance(reply, NoScriptError) and script and answer.words[0] == "EVALSHA":
+            answer.words = ("EVAL", script.text, *answer.words[2:])
+        elif isinstance(reply, AskError) and (isinstance(reply, MovedError) or _may_follow(script)):
+            assert answer.server is not None  # noqa: S101  it has replied
+            answer.asking = not isinstance(reply, MovedError)
+            answer.server = self._servers.other(reply, answer.server)
+        elif isinstance(reply, AskError | TryAgainError):
+            answer.asking, answer.server = False, None
+        else:
+            if isinstance(reply, ClusterDownError):
+                self._servers.failed()
+            return False
+        return True
+
+
+def _may_follow(script: Script | None) -> bool:
+    # While a slot is being moved its new holder takes a key that has not come yet for absent. It
+    # refuses that for declared keys if there are several; of others a script would not know.
+    return script is None or script.declares_all
+
+
+def unavailable(error: Exception) -> StoreUnavailable:
+    """What the store's callers are told of this."""
+    return StoreUnavailable(f"Redis: {type(error).__name__}")
 
 
 def milliseconds(seconds: float) -> int:

@@ -6,30 +6,28 @@
 
 from collections.abc import Sequence
 
-from redis.asyncio import Redis
-
 from authgw.core.sessions import subject_hash
-from authgw.storage.redis_calls import bounded, milliseconds, on_each
+from authgw.storage.redis_calls import Calls, Command, Script, Servers, milliseconds
 
 ANNOUNCED_FOR = 30.0  # seconds that a replica counts as running without saying so again
 _REGISTRY = "authgw:replicas"
 
 # KEYS counter; ARGV window in ms.
-_INCREMENT = """
+_INCREMENT = Script("""
 local count = redis.call('INCR', KEYS[1])
 if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return {count, redis.call('PTTL', KEYS[1])}
-"""
+""")
 # KEYS counter; ARGV `all` or `one`: how much of it to take away.
-_RELEASE = """
+_RELEASE = Script("""
 local count = tonumber(redis.call('GET', KEYS[1]) or 0)
 if ARGV[1] == 'all' or count <= 1 then return redis.call('DEL', KEYS[1]) end
 return redis.call('DECR', KEYS[1])
-"""
+""")
 
 # KEYS registry; ARGV replica, its signing kid, `,kid,kid,` of all it verifies, life in ms.
 # A member is these three, its score the end of its life. A newcomer that clashes is not taken in.
-_ANNOUNCE = """
+_ANNOUNCE = Script("""
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
@@ -48,17 +46,15 @@ if clash ~= '' and known == 0 then return {0, clash} end
 redis.call('ZADD', KEYS[1], now + ARGV[4], ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return {1, clash}
-"""
+""")
 
 
 class RedisCounters:
     """Counters, and the registry of replicas."""
 
-    def __init__(self, client: "Redis") -> None:
-        self._client = client
-        self._increment = client.register_script(_INCREMENT)
-        self._release = client.register_script(_RELEASE)
-        self._announce = client.register_script(_ANNOUNCE)
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
+        self._calls = Calls(servers)
 
     async def increment(self, name: str, window: float) -> tuple[int, float]:
         """Count one more under this name; return the count and the seconds until it ends."""
@@ -66,20 +62,22 @@ class RedisCounters:
 
     async def increment_all(self, counted: Sequence[tuple[str, float]]) -> list[tuple[int, float]]:
         """Increment several (name, window) in one round trip; answers come in the same order."""
-        calls = [(_counter(name), milliseconds(window)) for name, window in counted]
-        replies = await bounded(lambda: on_each(self._client, self._increment, calls))
+        replies = await self._calls.each(
+            [_INCREMENT.on(_counter(name), args=[milliseconds(window)]) for name, window in counted]
+        )
         return [(int(count), left_ms / 1000) for count, left_ms in replies]
 
     async def release(self, forget: Sequence[str], give_back: Sequence[str]) -> None:
         """End the counters in `forget` and count one less in `give_back`, in one round trip."""
-        ended = [(_counter(name), "all") for name in forget]
-        less = [(_counter(name), "one") for name in give_back]
-        await bounded(lambda: on_each(self._client, self._release, [*ended, *less]))
+        ended = [_RELEASE.on(_counter(name), args=["all"]) for name in forget]
+        less = [_RELEASE.on(_counter(name), args=["one"]) for name in give_back]
+        await self._calls.each([*ended, *less])
 
     async def claim(self, name: str, seconds: float) -> bool:
         """Whether this is the first claim of this name; a claim ends after `seconds`."""
-        key, px = f"authgw:o:{subject_hash(name)}", milliseconds(seconds)
-        return bool(await bounded(lambda: self._client.set(key, "", nx=True, px=px)))
+        key = f"authgw:o:{subject_hash(name)}"
+        words = ("SET", key, "", "NX", "PX", milliseconds(seconds))
+        return bool(await self._calls.one(Command(key, words)))
 
     async def announce(self, replica: str, signing: str, kids: tuple[str, ...]) -> tuple[bool, str]:
         """Say which key this replica signs with and which ones it verifies.
@@ -91,7 +89,7 @@ class RedisCounters:
             StoreUnavailable: nobody can say now.
         """
         args: list[str | int] = [replica, signing, f",{','.join(kids)},", int(ANNOUNCED_FOR * 1000)]
-        taken, clash = await bounded(lambda: self._announce(keys=[_REGISTRY], args=args))
+        taken, clash = await self._calls.one(_ANNOUNCE.on(_REGISTRY, args=args))
         return bool(taken), clash.decode("ascii")
 
 

@@ -1,14 +1,11 @@
 """All sessions of a Redis, to list them or to move them; a subject's at a time."""
 
 from collections.abc import AsyncIterator, Sequence
-from functools import partial
 from typing import Any
-
-from redis.asyncio import Redis
 
 from authgw.core.kept import Kept
 from authgw.core.sessions import hash_of_sid
-from authgw.storage.redis_calls import bounded, milliseconds, on_each
+from authgw.storage.redis_calls import Calls, Script, Servers, milliseconds
 from authgw.storage.redis_keys import hash_of_index, index, prefix
 
 _PATIENCE = 5.0  # seconds for one step; nobody's request waits for it
@@ -17,7 +14,8 @@ _SUBJECTS = 100  # in one batch, ...
 _PAGE = 100  # ... with so many sessions of each
 
 # KEYS index; ARGV key prefix, score to start from, how many. What is gone has no record.
-_KEPT = """
+_KEPT = Script(
+    """
 local kept = {}
 local found = redis.call(
   'ZRANGEBYSCORE', KEYS[1], ARGV[2], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[3])
@@ -26,9 +24,12 @@ for n = 1, #found, 2 do
   kept[#kept + 1] = {found[n], redis.call('GET', key), found[n + 1], redis.call('PTTL', key)}
 end
 return kept
-"""
+""",
+    declares_all=False,
+)
 # KEYS index; ARGV key prefix, index ms, then for each: sid, record, score, idle ms.
-_KEEP = """
+_KEEP = Script(
+    """
 local taken = 0
 for n = 3, #ARGV, 4 do
   if redis.call('SET', ARGV[1] .. ARGV[n], ARGV[n + 1], 'PX', ARGV[n + 3], 'NX') then
@@ -38,26 +39,25 @@ for n = 3, #ARGV, 4 do
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return taken
-"""
+""",
+    declares_all=False,
+)
 
 
 class RedisKept:
     """A KeepingStore; `index_ms` is how long a subject's index outlives its last change."""
 
-    def __init__(self, client: "Redis", index_ms: int) -> None:
-        self._client = client
+    def __init__(self, servers: Servers, index_ms: int) -> None:
+        self._calls = Calls(servers, _PATIENCE)
         self._index_ms = index_ms
-        self._kept = client.register_script(_KEPT)
-        self._keep = client.register_script(_KEEP)
 
     async def kept(self) -> AsyncIterator[Sequence[Kept]]:
         """Every live session in batches, a subject's oldest first; asking is no use of them."""
-        indexes = aiter(self._client.scan_iter(match=index("*"), count=_SCANNED))
-        while keys := await bounded(lambda: _some(indexes), _PATIENCE):
+        async for keys in self._indexes():
             # Each subject's from its lowest score; who has more than a page is asked again.
             wanted = [(key, "-inf") for key in keys]
             while wanted:
-                pages = await bounded(partial(self._pages, wanted), _PATIENCE)
+                pages = await self._pages(wanted)
                 yield [_as_kept(row) for page in pages for row in page if row[1] is not None]
                 wanted = [
                     (key, f"({page[-1][2].decode('ascii')}")
@@ -71,23 +71,30 @@ class RedisKept:
         for one in batch:
             left = milliseconds(one.idle_left)
             of.setdefault(hash_of_sid(one.sid), []).extend((one.sid, one.record, one.rank, left))
-        calls = [(index(h), prefix(h), self._index_ms, *args) for h, args in of.items()]
-        taken = await bounded(lambda: on_each(self._client, self._keep, calls), _PATIENCE)
-        return sum(taken)
+        commands = [
+            _KEEP.on(index(h), args=[prefix(h), self._index_ms, *args]) for h, args in of.items()
+        ]
+        return sum(await self._calls.each(commands, confirmed=True))
 
-    async def _pages(self, wanted: Sequence[tuple[bytes, str]]) -> list[Any]:
-        calls = [(key, prefix(hash_of_index(key)), start, _PAGE) for key, start in wanted]
-        return await on_each(self._client, self._kept, calls)
+    async def _indexes(self) -> AsyncIterator[Sequence[str]]:
+        """The subjects' indexes on every master, a batch at a time; some may come twice."""
+        for master in await self._calls.masters():
+            cursor: bytes | None = b"0"
+            while cursor:
+                words = ("SCAN", cursor, "MATCH", index("*"), "COUNT", _SCANNED)
+                cursor, found = await self._calls.at(master, words)
+                keys = [key.decode("ascii") for key in found]
+                for start in range(0, len(keys), _SUBJECTS):
+                    yield keys[start : start + _SUBJECTS]
+                cursor = None if cursor == b"0" else cursor
 
-
-async def _some(indexes: AsyncIterator[bytes]) -> list[bytes]:
-    """The next ones, at most a batch; none at the end."""
-    found: list[bytes] = []
-    async for key in indexes:
-        found.append(key)
-        if len(found) == _SUBJECTS:
-            break
-    return found
+    async def _pages(self, wanted: Sequence[tuple[str, str]]) -> list[Any]:
+        return await self._calls.each(
+            [
+                _KEPT.on(key, args=[prefix(hash_of_index(key)), start, _PAGE])
+                for key, start in wanted
+            ]
+        )
 
 
 def _as_kept(row: Any) -> Kept:

@@ -11,6 +11,11 @@ def index(h: str) -> str:
     return f"authgw:{{{h}}}:i"
 
 
-def hash_of_index(key: bytes) -> str:
+def note(h: str) -> str:
+    """What is written when there was nothing to end, so that a replica can be waited for."""
+    return f"authgw:{{{h}}}:w"
+
+
+def hash_of_index(key: str) -> str:
     """The subject's hash in the key that `index` made."""
-    return key.decode("ascii").removeprefix("authgw:{").removesuffix("}:i")
+    return key.removeprefix("authgw:{").removesuffix("}:i")

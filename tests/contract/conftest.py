@@ -15,6 +15,9 @@ from authgw.storage import embedded, redis_calls
 from authgw.storage.connecting import connect
 from authgw.storage.embedded import EmbeddedStore
 from authgw.storage.redis import RedisStore
+from authgw.storage.redis_calls import OneServer, Servers
+from authgw.storage.redis_server import Server
+from tests.redis_sets import Node, Nodes, cluster, sentinel_set, tls_server
 
 
 def free_port() -> int:
@@ -47,7 +50,25 @@ def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(store, "DEADLINE", 5.0)
 
 
-KINDS = ["fakeredis", "redis", "memory", "file"]
+@pytest.fixture(scope="session")
+def sentinels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+    with sentinel_set(tmp_path_factory.mktemp("sentinels")) as nodes:
+        yield nodes
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+    with cluster(tmp_path_factory.mktemp("cluster")) as nodes:
+        yield nodes
+
+
+@pytest.fixture(scope="session")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    with tls_server(tmp_path_factory.mktemp("tls")) as node:
+        yield node
+
+
+KINDS = ["fakeredis", "redis", "memory", "file", "sentinel", "cluster", "tls"]
 
 
 @pytest.fixture(params=KINDS)
@@ -68,14 +89,24 @@ async def opened(
         yield embedded
         await embedded.close()
         return
-    if kind == "redis":
-        client = connect(request.getfixturevalue("redis_url").removesuffix("0") + str(database))
-        await client.flushdb()
-    else:
-        client = fakeredis.FakeAsyncRedis()
-    kept = RedisStore(client, idle=60, session_max=60)
+    servers = servers_of(kind, request, database)
+    for server in await servers.all():
+        await server.client.flushdb()
+    kept = RedisStore(servers, idle=60, session_max=60)
     yield kept
     await kept.close()
+
+
+def servers_of(kind: str, request: pytest.FixtureRequest, database: int = 0) -> Servers:
+    if kind == "fakeredis":
+        return OneServer(Server(fakeredis.FakeAsyncRedis(), "fakeredis"))
+    if kind == "redis":
+        return connect(request.getfixturevalue("redis_url").removesuffix("0") + str(database))
+    if kind == "tls":
+        node: Node = request.getfixturevalue("tls")
+        return connect(f"rediss://127.0.0.1:{node.port}/0", ca_file=node.authority)
+    nodes: Nodes = request.getfixturevalue({"sentinel": "sentinels", "cluster": "shards"}[kind])
+    return connect(nodes.url)
 
 
 def wait_for_redis(port: int, folder: Path) -> None:

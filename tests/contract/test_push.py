@@ -36,8 +36,8 @@ class Heard:
 
 @asynccontextmanager
 async def listening(url: str, heard: Heard) -> AsyncIterator[None]:
-    client = connect(url)
-    task = asyncio.create_task(Push(client, heard).keep())
+    servers = connect(url)
+    task = asyncio.create_task(Push(servers.pubsub, heard).keep())
     try:
         yield
         assert not task.done()
@@ -45,7 +45,7 @@ async def listening(url: str, heard: Heard) -> AsyncIterator[None]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-        await client.aclose()
+        await servers.close()
 
 
 async def reaches(client: "Redis", heard: Heard) -> None:
@@ -61,7 +61,7 @@ async def reaches(client: "Redis", heard: Heard) -> None:
 
 @pytest.fixture
 async def client(redis_url: str) -> AsyncIterator["Redis"]:
-    client = connect(redis_url)
+    client = Redis.from_url(redis_url)
     await client.flushall()
     yield client
     await client.aclose()
@@ -77,8 +77,8 @@ async def test_a_death_elsewhere_ends_a_session_here(client: "Redis", redis_url:
         heard(sid)
         mirror.ended(sid)
 
-    task = asyncio.create_task(Push(client, ended).keep())
-    second = connect(redis_url)
+    task = asyncio.create_task(Push(elsewhere.pubsub, ended).keep())
+    second = Redis.from_url(redis_url)
     await reaches(second, heard)
     await elsewhere.add(numbered(1), 10)
     assert (await mirror.look(numbered(1).sid)).session == numbered(1)
@@ -182,7 +182,7 @@ async def test_a_server_that_comes_late_is_found(tmp_path: Path) -> None:
             "redis-server", *options, stdout=asyncio.subprocess.DEVNULL
         )
         await asyncio.to_thread(wait_for_redis, port, tmp_path)
-        client = connect(f"redis://127.0.0.1:{port}/0")
+        client = Redis.from_url(f"redis://127.0.0.1:{port}/0")
         await reaches(client, heard)
         await client.aclose()
         server.terminate()
@@ -191,7 +191,7 @@ async def test_a_server_that_comes_late_is_found(tmp_path: Path) -> None:
 
 async def test_pauses_stay_finite() -> None:
     # After an hour without a server 2**failures is no float any more.
-    listener = Push(connect(f"redis://127.0.0.1:{free_port()}/0"), Heard())
+    listener = Push(connect(f"redis://127.0.0.1:{free_port()}/0").pubsub, Heard())
     listener._failures = 5000
     task = asyncio.create_task(listener.keep())
     await asyncio.sleep(0.1)

@@ -2,18 +2,20 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, Snapshot, new_sid
-from authgw.storage import redis_calls
+from authgw.storage import redis_calls, redis_server
 from authgw.storage.connecting import connect
 from authgw.storage.redis import ENDED_CHANNEL, RedisStore, _key
+from authgw.storage.redis_server import Words
 from tests.contract.conftest import free_port
 from tests.faults.faultproxy import NONE, RESET, FaultProxy
 from tests.unit.builders import a_session
@@ -21,9 +23,9 @@ from tests.unit.builders import a_session
 
 @pytest.fixture
 async def real(redis_url: str) -> AsyncIterator[RedisStore]:
-    client = connect(redis_url)
-    await client.flushall()
-    store = RedisStore(client, idle=60, session_max=600)
+    async with Redis.from_url(redis_url) as client:
+        await client.flushall()
+    store = RedisStore(connect(redis_url), idle=60, session_max=600)
     yield store
     await store.close()
 
@@ -70,7 +72,7 @@ async def test_logout_racing_refresh_leaves_nothing_alive(real: RedisStore) -> N
 
 async def test_scripts_survive_a_flush(real: RedisStore, redis_url: str) -> None:
     await real.add(numbered(1), 10)
-    client = connect(redis_url)
+    client = Redis.from_url(redis_url)
     await client.script_flush()
     assert await real.revoke(numbered(1).sid)
     await client.aclose()
@@ -79,7 +81,7 @@ async def test_scripts_survive_a_flush(real: RedisStore, redis_url: str) -> None
 async def test_counters_are_right_while_scripts_are_flushed(
     real: RedisStore, redis_url: str
 ) -> None:
-    client = connect(redis_url)
+    client = Redis.from_url(redis_url)
     going = True
 
     async def flush() -> None:
@@ -104,18 +106,16 @@ async def test_counters_are_right_while_scripts_are_flushed(
 async def test_several_counters_cost_one_round_trip(
     real: RedisStore, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from redis.asyncio.client import Pipeline
-
     counted = [("a", 60.0), ("b", 60.0)]
-    execute, trips = Pipeline.execute, 0
+    talk, trips = redis_server._talk, 0
 
-    async def counting(self: Pipeline, raise_on_error: bool = True) -> list[object]:
+    async def counting(link: object, commands: Sequence[Words]) -> list[object]:
         nonlocal trips
-        trips += bool(self.command_stack)
-        return list(await execute(self, raise_on_error))
+        trips += 1
+        return await talk(link, commands)
 
-    monkeypatch.setattr(Pipeline, "execute", counting)
-    client = connect(redis_url)
+    monkeypatch.setattr(redis_server, "_talk", counting)
+    client = Redis.from_url(redis_url)
     await client.script_flush()
     await client.aclose()
     expected = 0
@@ -132,7 +132,7 @@ async def test_names_never_reach_keys_and_every_key_ends(real: RedisStore, redis
     await real.claim("alice from 203.0.113.7", 60)
     await real.increment("alice from 203.0.113.7", 60)
     await real.release([], ["alice from 203.0.113.7"])
-    client = connect(redis_url)
+    client = Redis.from_url(redis_url)
     keys = await client.keys("*")
     assert sorted(key[:9] for key in keys) == [b"authgw:c:", b"authgw:c:", b"authgw:o:"]
     assert {len(key) for key in keys} == {31}
@@ -170,13 +170,13 @@ async def test_use_is_told_to_the_millisecond(real: RedisStore) -> None:
     seen = await real.last_used([numbered(1).sid])
     assert seen[numbered(1).sid] == pytest.approx(now, abs=0.05)
     # A shorter `idle` than before: what cannot be known is not told as the future.
-    shorter = RedisStore(real._client, idle=1, session_max=600)
+    shorter = RedisStore(real._servers, idle=1, session_max=600)
     (told,) = (await shorter.last_used([numbered(1).sid])).values()
     assert now < told <= (await real.read("*")).now
 
 
 async def test_every_ended_sid_is_published(real: RedisStore, redis_url: str) -> None:
-    client = connect(redis_url)
+    client = Redis.from_url(redis_url)
     async with client.pubsub() as listener:
         await listener.subscribe(ENDED_CHANNEL)
         for number in (1, 2, 3):
@@ -233,7 +233,7 @@ async def test_a_server_that_is_away_is_unavailable() -> None:
 
 async def test_a_record_that_is_none_is_no_verdict(real: RedisStore, redis_url: str) -> None:
     await real.add(numbered(1), 10)
-    client = connect(redis_url)
+    client = Redis.from_url(redis_url)
     (key,) = await client.keys("authgw:*:s:*")
     await client.set(key, "not json")
     await client.aclose()
@@ -244,7 +244,7 @@ async def test_a_record_that_is_none_is_no_verdict(real: RedisStore, redis_url: 
 async def test_one_record_that_is_none_spoils_no_other(real: RedisStore, redis_url: str) -> None:
     for number in (1, 2, 3):
         await real.add(numbered(number), 10)
-    client = connect(redis_url)
+    client = Redis.from_url(redis_url)
     await client.set(_key(numbered(1).sid), "not json")
     await client.delete(_key(numbered(2).sid))
     await client.rpush(_key(numbered(2).sid), "a list")
@@ -263,7 +263,7 @@ async def test_a_server_that_cannot_save_still_answers_reads(
     real: RedisStore, redis_url: str
 ) -> None:
     await real.add(numbered(1), 10)
-    client = connect(redis_url)
+    client = Redis.from_url(redis_url)
     # A folder stands where the server wants to save.
     obstacle = Path(str((await client.config_get("dir"))["dir"])) / "dump.rdb"
     obstacle.mkdir()
@@ -293,7 +293,7 @@ async def test_a_server_that_cannot_save_still_answers_reads(
 async def test_a_refused_question_for_the_time_is_no_verdict(
     real: RedisStore, redis_url: str
 ) -> None:
-    client = connect(redis_url)
+    client = Redis.from_url(redis_url)
     await client.acl_setuser(
         "mute", enabled=True, nopass=True, keys="*", commands=["+@all", "-time"]
     )
@@ -329,19 +329,22 @@ async def test_an_announcement_ends(real: RedisStore, monkeypatch: pytest.Monkey
     assert await real.announce("two", "b2", ("b2",)) == (True, "")
 
 
-async def test_a_connection_that_uvloop_knows_closed_is_unavailable() -> None:
-    async def write() -> None:
+async def test_a_connection_that_uvloop_knows_closed_is_unavailable(
+    real: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def write(link: object, commands: Sequence[Words]) -> list[object]:
         raise RuntimeError("unable to perform operation on <TCPTransport closed=True>")
 
+    monkeypatch.setattr(redis_server, "_talk", write)
     with pytest.raises(StoreUnavailable):
-        await redis_calls.bounded(write)
+        await real.read(numbered(1).sid)
 
 
 async def test_connections_that_ended_in_the_pool_cost_no_answer(
     real: RedisStore, redis_url: str
 ) -> None:
     port = int(redis_url.rpartition(":")[2].split("/")[0])
-    killer = connect(redis_url)
+    killer = Redis.from_url(redis_url)
     with FaultProxy(port) as way:
         store = RedisStore(connect(f"redis://127.0.0.1:{way.port}/0"), idle=60, session_max=60)
         await store.add(numbered(1), 10)
@@ -362,10 +365,10 @@ async def test_connections_that_ended_in_the_pool_cost_no_answer(
 async def test_a_connection_on_which_an_answer_was_left_is_not_used_again(
     real: RedisStore, redis_url: str
 ) -> None:
-    client = connect(redis_url)
+    (server,) = await real._servers.all()
+    client = server.client
     # redis-py has no types here.
     connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]
     await connection.send_command("ECHO", "another caller's")
     await client.connection_pool.release(connection)
     assert await client.echo("mine") == b"mine"
-    await client.aclose()

@@ -1,0 +1,87 @@
+"""What is looked at before Redis servers are used: version, eviction, rights."""
+
+import asyncio
+from typing import Any
+
+from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
+
+from authgw.core.errors import StoreUnavailable
+from authgw.storage import StoreRefused
+from authgw.storage.redis_calls import Command, OneServer, Servers
+from authgw.storage.redis_server import AWAY, Server, Words, obeyed
+
+_DEADLINE = 2.0  # seconds for all questions
+_OLDEST = (6, 2)
+
+
+async def check(servers: Servers, attempt: Command) -> None:
+    """Refuse servers that would break the store's promises; `attempt` is a script to try.
+
+    Raises:
+        StoreRefused: one is older than 6.2 or may evict sessions, the ACL lacks a right, the
+            password is wrong, or the URL says another topology than they have.
+        StoreUnavailable: one cannot be asked now.
+    """
+    try:
+        async with asyncio.timeout(_DEADLINE):
+            for server in await _masters(servers):
+                _judge(server, await server.client.info(), servers)
+                await _try(server, _keyless(servers))
+            await servers.find()
+            await _try(servers.holder(attempt.key), _keyed(attempt))
+    except AuthenticationError:
+        raise StoreRefused("Redis refuses authgw's password: see cache.password_file") from None
+    except NoPermissionError as error:
+        raise StoreRefused(f"Redis: {error}: grant it to authgw's user") from None
+    except AWAY as error:
+        raise StoreUnavailable(f"Redis: {error or type(error).__name__}") from None
+
+
+async def _masters(servers: Servers) -> "tuple[Server, ...]":
+    try:
+        return tuple(await servers.all())
+    except ResponseError as error:
+        if "cluster support disabled" not in str(error):
+            raise
+        raise StoreRefused(
+            "Redis is no Cluster: write redis:// or redis+sentinel:// in cache.url"
+        ) from None
+
+
+def _judge(server: Server, info: "dict[str, Any]", servers: Servers) -> None:
+    version = str(info["redis_version"])
+    if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
+        raise StoreRefused(f"{server.name}: {version} is too old: authgw needs 6.2 or newer")
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        raise StoreRefused(
+            f"{server.name} may evict sessions (maxmemory-policy {policy}): "
+            "set maxmemory-policy noeviction"
+        )
+    if info.get("cluster_enabled") and isinstance(servers, OneServer):
+        raise StoreRefused(f"{server.name} is in a Cluster: write redis+cluster:// in cache.url")
+
+
+def _keyless(servers: Servers) -> list[Words]:
+    # WAIT for no replica returns at once.
+    return [("TIME",), *([("ROLE",), ("WAIT", 0, 1)] if servers.replicated else [])]
+
+
+def _keyed(attempt: Command) -> list[Words]:
+    assert attempt.script is not None  # noqa: S101  check's callers pass one
+    key = attempt.key
+    return [
+        ("EVALSHA", *attempt.words[1:]),
+        ("EVAL", attempt.script.text, *attempt.words[2:]),
+        ("GETEX", key, "PX", 1),
+        ("PTTL", key),
+    ]
+
+
+async def _try(server: Server, commands: "list[Words]") -> None:
+    for reply in await server.ask(commands):
+        if not isinstance(reply, ResponseError) or str(reply).startswith("No matching script"):
+            continue
+        if "ACL failure" in str(reply) or "executing the script can't" in str(reply):
+            raise NoPermissionError(str(reply))
+        obeyed(reply)

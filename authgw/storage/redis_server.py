@@ -1,0 +1,123 @@
+"""One Redis server that takes writes, and whether a replica has what it was told."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from loguru import logger
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from authgw.storage.serverclock import ServerClock, boottime
+
+Words = Sequence[str | int | bytes]
+
+# uvloop raises a RuntimeError where asyncio ignores that a connection is closed already.
+AWAY = (RedisError, OSError, TimeoutError, RuntimeError)
+_ROLE: Words = ("ROLE",)
+_TIME: Words = ("TIME",)
+# What of the time that is left a replica has for confirming; the rest is for asking why not.
+_PATIENCE = 0.6
+
+
+class Unconfirmed(RedisError):
+    """The master did what it was told, and no replica has said in time that it knows."""
+
+
+class Server:
+    """A master; `client` has a connection pool for it, the log calls it `name`."""
+
+    def __init__(self, client: "Redis", name: str) -> None:
+        self.client = client
+        self.name = name
+        self.clock = ServerClock()
+        self.alone = False  # the last write that was to be confirmed found no replica
+
+    async def ask(self, commands: Sequence[Words], *, timed: bool = False) -> list[Any]:
+        """The replies to commands sent at once, refusals among them; `timed` keeps the clock.
+
+        Raises:
+            one of AWAY: whether anything was done is unknown.
+        """
+        if not timed or not self.clock.is_due(sent := boottime()):
+            return await self._on_one_connection(commands)
+        *replies, now = await self._on_one_connection([*commands, _TIME])
+        self.clock.set(seconds(obeyed(now)), sent)
+        return replies
+
+    async def tell(self, commands: Sequence[Words], until: float) -> list[Any]:
+        """As `ask`, once a replica has all that was written; `until` is the loop's time.
+
+        A master without a connected replica (ROLE) is believed as it is, and the log says so.
+
+        Raises:
+            Unconfirmed: no replica has said so in time.
+            one of AWAY: as `ask`.
+        """
+        pool: Any = self.client.connection_pool
+        link = await pool.get_connection()
+        try:
+            wait = ("WAIT", 1, _milliseconds_until(until))
+            *replies, told = await _talk(link, [*commands, _ROLE if self.alone else wait])
+            if self.alone and not self._is_alone(told):
+                (told,) = await _talk(link, [wait])
+            if obeyed(told) == 0 and not self._is_alone((await _talk(link, [_ROLE]))[0]):
+                raise Unconfirmed
+            return replies
+        finally:
+            await pool.release(link)
+
+    async def _on_one_connection(self, commands: Sequence[Words]) -> list[Any]:
+        pool: Any = self.client.connection_pool
+        link = await pool.get_connection()
+        try:
+            return await _talk(link, commands)
+        finally:
+            await pool.release(link)
+
+    def _is_alone(self, role: Any) -> bool:
+        kind, _, replicas, *_ = obeyed(role)
+        alone = kind == b"master" and not replicas
+        if alone and not self.alone:
+            logger.error(
+                f"{self.name} has no connected replica: what it confirms from now on is lost "
+                "if it fails. Look at its replicas."
+            )
+        elif self.alone and not alone:
+            logger.info(f"{self.name} has a replica again")
+        self.alone = alone
+        return alone
+
+
+async def _talk(link: Any, commands: Sequence[Words]) -> list[Any]:
+    # A call that is cancelled in here, or fails, closes the connection (redis-py does): its
+    # replies are never taken for another call's.
+    await link.send_packed_command(link.pack_commands(commands))
+    replies = []
+    for _ in commands:
+        try:
+            replies.append(await link.read_response())
+        except ResponseError as refusal:
+            replies.append(refusal)
+    return replies
+
+
+def obeyed(reply: Any) -> Any:
+    """The reply, if it is no refusal.
+
+    Raises:
+        ResponseError: it is one.
+    """
+    if isinstance(reply, ResponseError):
+        raise reply
+    return reply
+
+
+def _milliseconds_until(until: float) -> int:
+    # WAIT takes 0 for ever.
+    return max(1, int((until - asyncio.get_running_loop().time()) * _PATIENCE * 1000))
+
+
+def seconds(time: Any) -> float:
+    """A reply to TIME in Unix seconds."""
+    return int(time[0]) + int(time[1]) / 1e6

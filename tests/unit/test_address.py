@@ -1,0 +1,67 @@
+"""URLs of Redis: what they name, and what is said of those that name nothing."""
+
+import pytest
+
+from authgw.storage.address import RedisAddress, is_redis, parse_redis
+
+THREE = (("a", 1), ("b", 26379), ("::1", 3))
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("redis://cache", RedisAddress("one", (("cache", 6379),))),
+        ("redis://cache:1/2", RedisAddress("one", (("cache", 1),), database=2)),
+        ("redis://[::1]:7/", RedisAddress("one", (("::1", 7),))),
+        ("redis://:p%40%2f@a", RedisAddress("one", (("a", 6379),), password="p@/")),
+        ("redis://u:p@q@a", RedisAddress("one", (("a", 6379),), username="u", password="p@q")),
+        ("rediss://u@a", RedisAddress("one", (("a", 6379),), tls=True, username="u")),
+        ("redis+sentinel://a:1,b,[::1]:3/m", RedisAddress("sentinel", THREE, master="m")),
+        (
+            "rediss+sentinel://a/my%2fmaster/4",
+            RedisAddress("sentinel", (("a", 26379),), tls=True, master="my/master", database=4),
+        ),
+        ("redis+cluster://a:1,b/0", RedisAddress("cluster", (("a", 1), ("b", 6379)))),
+        ("rediss+cluster://a:1", RedisAddress("cluster", (("a", 1),), tls=True)),
+    ],
+)
+def test_a_url_names_its_servers(url: str, address: RedisAddress) -> None:
+    assert is_redis(url)
+    assert parse_redis(url) == address
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("redis://", "without a host"),
+        ("redis://a,b", "names several servers"),
+        ("redis://a,", "without a host"),
+        ("redis://a:0", "no port from 1 to 65535 for a"),
+        ("redis://a:65536", "no port"),
+        ("redis://a:", "no port"),
+        ("redis://a:1:2", "no port"),
+        ("redis://[::1", "without a host"),
+        ("redis://[::1]7", "without a host"),
+        ("redis://a/x", "no database by its number"),
+        ("redis://a?ssl=1", "options after"),
+        ("redis://a#1", "options after"),
+        ("redis+sentinel://a:1", "names no master"),
+        ("redis+sentinel://a:1/m/x", "no database by its number"),
+        ("redis+cluster://a/1", "a Cluster has none"),
+        ("redis+sentinels://a/m", "is no Redis: use redis://HOST"),
+        ("redis+cluster:a", "is no Redis"),
+    ],
+)
+def test_what_is_wrong_with_a_url_is_said(url: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said) as refused:
+        parse_redis(url.replace("//", "//user:hush@"))
+    assert "hush" not in str(refused.value)
+
+
+def test_a_password_is_never_shown() -> None:
+    assert "hush" not in repr(parse_redis("redis://user:hush@a"))
+
+
+@pytest.mark.parametrize("url", ["embedded:///a", "http://a", "redis2://a", ""])
+def test_other_stores_are_no_redis(url: str) -> None:
+    assert not is_redis(url)
