@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from aiohttp import web
 
-from authgw import app, keyfiles, log, rulesay, sample_upstream, usercli
+from authgw import app, keyfiles, log, rulesay, sample_upstream, sessioncli, storecli, usercli
 from authgw.config import Loaded, load
 from authgw.doctor import nginx as nginx_doctor
 from authgw.identity.clients import add_client, load_clients
@@ -32,6 +32,8 @@ def main(context: click.Context, config: Path | None) -> None:
 
 
 main.add_command(usercli.user)
+main.add_command(sessioncli.session)
+main.add_command(storecli.store)
 
 
 @main.command()

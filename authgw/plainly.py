@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from authgw.config import ConfigError
+from authgw.core.errors import StoreUnavailable
 from authgw.core.keys import KeyRefused
 from authgw.identity.clients import ClientsRefused
 from authgw.identity.passwords import PasswordRefused
@@ -34,6 +35,9 @@ def plainly(command: F) -> Callable[..., Any]:
             command(*args, **options)
         except _REFUSALS as error:
             raise click.ClickException(str(error)) from None
+        except StoreUnavailable as error:
+            said = f"the session store cannot be asked now ({error.detail}): see cache.url"
+            raise click.ClickException(said) from None
 
     return wrapped
 

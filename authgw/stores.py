@@ -9,10 +9,12 @@ from loguru import logger
 from authgw import keyfiles
 from authgw.config import Loaded
 from authgw.core.errors import StoreUnavailable
+from authgw.storage import StoreRefused
 from authgw.storage.connecting import connect
 from authgw.storage.embedded import EmbeddedStore
 from authgw.storage.redis import RedisStore
 from authgw.storage.redis_calls import Servers
+from authgw.storage.redis_counters import ANNOUNCED_FOR
 
 Store = EmbeddedStore | RedisStore
 
@@ -34,15 +36,86 @@ async def open_store(loaded: Loaded) -> Store:
         StoreRefused: it must not be used as it is.
         KeyRefused: its password file must not be used.
     """
-    cache, auth = loaded.settings.cache, loaded.settings.auth
-    if cache.is_embedded:
-        return await EmbeddedStore.open(embedded_path(loaded), idle=auth.auto_logout)
-    store = RedisStore(redis_servers(loaded), idle=auth.auto_logout, session_max=auth.session_max)
+    if loaded.settings.cache.is_embedded:
+        idle = loaded.settings.auth.auto_logout
+        return await EmbeddedStore.open(embedded_path(loaded), idle=idle)
+    store = _redis_store(loaded)
     try:
         await store.check()
     except StoreUnavailable as error:
         logger.warning(f"Not ready: {error.detail}. Answers are 503 until it is back.")
     return store
+
+
+@asynccontextmanager
+async def store_at_hand(loaded: Loaded) -> AsyncIterator[Store]:
+    """The store of this configuration beside the gateways that run on it, for an operator.
+
+    Raises:
+        StoreRefused: nothing but the gateway can look into it, or it is not there.
+        StoreUnavailable: Redis is away.
+        KeyRefused: its password file must not be used.
+    """
+    store = await _beside(loaded)
+    try:
+        await store.ping()
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def store_alone(loaded: Loaded) -> AsyncIterator[Store]:
+    """The store of this configuration while no gateway runs on it.
+
+    Raises:
+        StoreRefused: one does, or it must not be used as it is.
+        StoreUnavailable: Redis is away.
+        KeyRefused: its password file must not be used.
+    """
+    store = await _held(loaded)
+    try:
+        if isinstance(store, RedisStore):
+            await _check_alone(store)
+        yield store
+    finally:
+        await store.close()
+
+
+async def _held(loaded: Loaded) -> Store:
+    if not loaded.settings.cache.is_embedded:
+        return _redis_store(loaded)
+    path = embedded_path(loaded)
+    if path is None:
+        raise StoreRefused("embedded://memory ends with this command: name a file or a Redis")
+    return await EmbeddedStore.open(path, idle=loaded.settings.auth.auto_logout)
+
+
+async def _check_alone(store: RedisStore) -> None:
+    await store.check()
+    running = len(await store.replicas())
+    if running:
+        raise StoreRefused(
+            f"{running} replicas run on this Redis: stop them and wait {ANNOUNCED_FOR:.0f} s, "
+            "or what they end meanwhile would be alive again"
+        )
+
+
+async def _beside(loaded: Loaded) -> Store:
+    if not loaded.settings.cache.is_embedded:
+        return _redis_store(loaded)
+    path = embedded_path(loaded)
+    if path is None:
+        raise StoreRefused(
+            "embedded://memory is the memory of the running gateway, which no command can look "
+            "into: set cache.url: embedded:///var/authgw.db, or ask the gateway (POST /revoke)"
+        )
+    return await EmbeddedStore.open_beside(path, idle=loaded.settings.auth.auto_logout)
+
+
+def _redis_store(loaded: Loaded) -> RedisStore:
+    auth = loaded.settings.auth
+    return RedisStore(redis_servers(loaded), idle=auth.auto_logout, session_max=auth.session_max)
 
 
 def redis_servers(loaded: Loaded) -> Servers:

@@ -163,7 +163,7 @@ def _hold(path: Path) -> int:
         pid = os.read(held, 20).decode("ascii", "replace").strip() or "unknown"
         os.close(held)
         raise StoreRefused(
-            f"{path} is held by pid {pid}; use redis:// for more than one replica"
+            f"{path} is held by pid {pid}: stop that one, or use redis:// for several replicas"
         ) from None
     os.ftruncate(held, 0)
     os.write(held, f"{os.getpid()}\n".encode("ascii"))

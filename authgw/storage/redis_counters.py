@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from authgw.core.sessions import subject_hash
 from authgw.storage.redis_calls import Calls, Command, Script, Servers, milliseconds
@@ -47,6 +48,21 @@ redis.call('ZADD', KEYS[1], now + ARGV[4], ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. A
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return {1, clash}
 """)
+# KEYS registry. Who has not said so again since its life ended runs no more.
+_REPLICAS = Script("""
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', now), '+inf')
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A running replica: the key that it signs with and those that it verifies."""
+
+    name: str
+    signing: str
+    kids: tuple[str, ...]
 
 
 class RedisCounters:
@@ -91,6 +107,20 @@ class RedisCounters:
         args: list[str | int] = [replica, signing, f",{','.join(kids)},", int(ANNOUNCED_FOR * 1000)]
         taken, clash = await self._calls.one(_ANNOUNCE.on(_REGISTRY, args=args))
         return bool(taken), clash.decode("ascii")
+
+    async def replicas(self) -> tuple[Announced, ...]:
+        """The replicas that have announced themselves and are thought to run.
+
+        Raises:
+            StoreUnavailable: nobody can say now.
+        """
+        members = await self._calls.one(_REPLICAS.on(_REGISTRY))
+        return tuple(_announced(member.decode("ascii")) for member in members)
+
+
+def _announced(member: str) -> Announced:
+    name, signing, kids = member.split(" ")
+    return Announced(name, signing, tuple(kids.strip(",").split(",")))
 
 
 def _counter(name: str) -> str:

@@ -93,7 +93,9 @@ def hold(path: Path) -> subprocess.Popen[bytes]:
 async def test_a_second_process_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "authgw.db"
     holder = hold(path)
-    with pytest.raises(StoreRefused, match=rf"held by pid {holder.pid}; use redis://"):
+    with pytest.raises(
+        StoreRefused, match=rf"held by pid {holder.pid}: stop that one, or use redis://"
+    ):
         await EmbeddedStore.open(path, idle=60)
     holder.kill()
     holder.communicate()

@@ -1,5 +1,6 @@
 """Real processes: the gateway, an app, and NGINX with the shipped files, only ports changed."""
 
+import contextlib
 import getpass
 import http.client
 import json
@@ -17,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
+from authgw.cli import main
 from tests.contract.conftest import free_port
 from tests.contract.conftest import redis_url as redis_url
 
@@ -110,6 +113,12 @@ def authgw(
         timeout=60,
         check=False,
     )
+
+
+def authgw_here(folder: Path, *words: str, **environ: str) -> Result:
+    """The same within this process, which is quicker; its output is not split."""
+    with contextlib.chdir(folder):
+        return CliRunner().invoke(main, words, env=environ)
 
 
 def _environ(extra: dict[str, str]) -> dict[str, str]:

@@ -1,0 +1,176 @@
+"""`authgw session`: who is logged in, and ending that, whoever opened the session."""
+
+import asyncio
+import getpass
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from authgw import log
+from authgw.audit import Event
+from authgw.config import Loaded
+from authgw.core.errors import StoreUnavailable
+from authgw.core.sessions import Session, load
+from authgw.plainly import plainly
+from authgw.stores import Store, store_at_hand
+from authgw.web.devices import ago, describe_device
+
+Read = Callable[[], Loaded]
+_COLUMNS = (
+    "{sid:44}  {created:16}  {used:14}  {ends:16}  {address:15}  {source:12}  {sub}  {device}"
+)
+_TITLES = {
+    "sid": "SID",
+    "created": "CREATED (UTC)",
+    "used": "LAST USED",
+    "ends": "ENDS (UTC)",
+    "address": "ADDRESS",
+    "source": "OPENED BY",
+    "sub": "SUBJECT",
+    "device": "DEVICE",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A live session; `used_at` and `ends_at` are Unix seconds."""
+
+    session: Session
+    used_at: float
+    ends_at: float
+
+
+@click.group()
+def session() -> None:
+    """Sessions: who is logged in, on which device."""
+
+
+@session.command("list")
+@click.option("--user", "sub", help="Only the sessions of this subject.")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line.")
+@click.pass_obj
+@plainly
+def list_command(read: Read, sub: str | None, as_json: bool) -> None:
+    """List the live sessions, of everybody or of one user, each subject's oldest first."""
+    asyncio.run(_list(read(), sub, as_json))
+
+
+@session.command("revoke", context_settings={"ignore_unknown_options": True})
+@click.argument("sid", required=False)
+@click.option("--user", "sub", help="End every session of this subject.")
+@click.pass_obj
+@plainly
+def revoke(read: Read, sid: str | None, sub: str | None) -> None:
+    """End one session, or all of a user. Status 1: there was none."""
+    if (sid is None) == (sub is None):
+        raise click.UsageError("give a SID (see `authgw session list`) or --user")
+    loaded = read()
+    log.set_up(loaded.settings.logging.mode, "info")
+    ended = asyncio.run(_revoke(loaded, sid, sub))
+    if not ended:
+        raise click.ClickException("no live session: it has ended already, or never was")
+    within = f"within {loaded.settings.cache.max_staleness:g} s"
+    click.echo(f"Ended {len(ended)}: every replica refuses what was ended {within}.")
+
+
+async def _list(loaded: Loaded, sub: str | None, as_json: bool) -> None:
+    async with store_at_hand(loaded) as store:
+        if not as_json:
+            click.echo(_COLUMNS.format(**_TITLES))
+        rows = _everybody(store, loaded) if sub is None else _of(store, loaded, sub)
+        async for row in rows:
+            shown = json.dumps(_as_json(row)) if as_json else _COLUMNS.format(**_shown(row))
+            click.echo(shown)
+
+
+async def _everybody(store: Store, loaded: Loaded) -> AsyncIterator[_Row]:
+    unreadable = 0
+    async for batch in store.kept():
+        now = time.time()
+        for kept in batch:
+            try:
+                one = load(kept.record)
+            except ValueError:
+                unreadable += 1
+                continue
+            idle_end = now + kept.idle_left
+            row = _Row(one, idle_end - loaded.settings.auth.auto_logout, idle_end)
+            if one.expires_at > now:
+                yield row
+    if unreadable:
+        click.echo(f"warning: {unreadable} records cannot be read: see the versions", err=True)
+
+
+async def _of(store: Store, loaded: Loaded, sub: str) -> AsyncIterator[_Row]:
+    found = await store.sessions_of(sub)
+    used = await store.last_used([one.sid for one in found])
+    now = time.time()
+    for one in found:
+        if one.sid in used and one.expires_at > now:
+            yield _Row(one, used[one.sid], used[one.sid] + loaded.settings.auth.auto_logout)
+
+
+async def _revoke(loaded: Loaded, sid: str | None, sub: str | None) -> tuple[str, ...]:
+    async with store_at_hand(loaded) as store:
+        if sub is not None:
+            ended = await store.revoke_all(sub)
+        else:
+            sid = sid or ""
+            sub = await _subject(store, sid)
+            ended = (sid,) if await store.revoke(sid) else ()
+    for one in ended:
+        log.record(Event("revoke", "", "", sub=sub, sid=one, detail=f"by operator {_operator()}"))
+    return ended
+
+
+async def _subject(store: Store, sid: str) -> str:
+    # A record that cannot be read is no reason to leave a session alive.
+    with suppress(StoreUnavailable):
+        found = (await store.read(sid)).session
+        return found.sub if found else ""
+    return ""
+
+
+def _operator() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def _as_json(row: _Row) -> dict[str, Any]:
+    one = row.session
+    return {
+        "sid": one.sid,
+        "sub": one.sub,
+        "source": one.source,
+        "created_at": int(one.created_at),
+        "last_used": int(row.used_at),
+        "ends_at": int(min(row.ends_at, one.expires_at)),
+        "address": one.client.address,
+        "user_agent": one.client.user_agent,
+    }
+
+
+def _shown(row: _Row) -> dict[str, str]:
+    one = row.session
+    return {
+        "sid": one.sid,
+        "created": _moment(one.created_at),
+        "used": ago(time.time() - row.used_at),
+        "ends": _moment(min(row.ends_at, one.expires_at)),
+        "address": one.client.address or "-",
+        "source": one.source,
+        "sub": one.sub if one.sub.isprintable() else json.dumps(one.sub),
+        "device": describe_device(one.client.user_agent),
+    }
+
+
+def _moment(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}"

@@ -1,0 +1,97 @@
+"""`authgw store`: moving every session to another store without logging anybody out."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import click
+from pydantic import SecretStr, ValidationError
+
+from authgw.config import Loaded
+from authgw.core.errors import StoreUnavailable
+from authgw.core.kept import KeepingStore
+from authgw.plainly import plainly
+from authgw.settings import Cache
+from authgw.storage import StoreRefused
+from authgw.stores import embedded_path, store_alone
+
+
+@dataclass(slots=True)
+class _Count:
+    """How far a copy has come."""
+
+    copied: int = 0
+    there: int = 0
+
+
+@click.group()
+def store() -> None:
+    """Where sessions are kept."""
+
+
+@store.command("copy")
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@click.option("--resume", is_flag=True, help="Go on with a copy to TO that broke off.")
+@click.pass_obj
+@plainly
+def copy(read: Callable[[], Loaded], source: str, target: str, resume: bool) -> None:
+    """Copy every session from one store to another, each a URL as in `cache.url`.
+
+    No gateway may run on either. FROM stays as it is. The password of `cache.password_file` is
+    used for the store that the configuration names.
+    """
+    loaded, count = read(), _Count()
+    if source == target:
+        raise click.UsageError("FROM and TO are the same store")
+    try:
+        asyncio.run(_copy(_at(loaded, source), _at(loaded, target), resume, count))
+    except StoreUnavailable as error:
+        raise click.ClickException(
+            f"The copy broke off after {count.copied} sessions ({error.detail}). "
+            "FROM is as it was: run it again with --resume"
+        ) from None
+    there = f", {count.there} were there already" if count.there else ""
+    click.echo(f"Copied {count.copied} sessions{there}. Set cache.url to TO and start the gateway.")
+
+
+async def _copy(source: Loaded, target: Loaded, resume: bool, count: _Count) -> None:
+    _check_exists(source)
+    async with store_alone(source) as held, store_alone(target) as other:
+        if not resume and await _holds_any(other):
+            raise StoreRefused(
+                "TO holds sessions. If a copy to it broke off and no gateway has run on it since, "
+                "add --resume; else what was ended there would be alive again: empty it first"
+            )
+        async for batch in held.kept():
+            copied = await other.keep(batch)
+            count.copied += copied
+            count.there += len(batch) - copied
+
+
+def _at(loaded: Loaded, url: str) -> Loaded:
+    """This configuration with another store."""
+    cache = loaded.settings.cache
+    if url == cache.address:
+        return loaded
+    try:
+        checked = Cache(url=SecretStr(url)).url
+    except ValidationError as error:
+        said = error.errors(include_input=False)[0]["msg"].removeprefix("Value error, ")
+        raise StoreRefused(f"{url.partition('://')[0]}: {said}") from None
+    named = {"url": checked, "host": None, "password_file": None}
+    settings = loaded.settings.model_copy(update={"cache": cache.model_copy(update=named)})
+    return replace(loaded, settings=settings)
+
+
+def _check_exists(source: Loaded) -> None:
+    path = embedded_path(source) if source.settings.cache.is_embedded else None
+    if path is not None and not path.exists():
+        raise StoreRefused(f"{path} is not there: no gateway has kept sessions in it")
+
+
+async def _holds_any(store: KeepingStore) -> bool:
+    async for batch in store.kept():
+        if batch:
+            return True
+    return False
