@@ -1,0 +1,136 @@
+"""Clients that log in, ask for pages, refresh and log out at random, and believe nothing."""
+
+import asyncio
+import json
+import random
+from collections.abc import Awaitable, Callable
+
+from tests.faults.line import Line, Told, bearer, pair_of, request
+from tests.faults.model import Model, Session
+from tests.faults.stack import Stack
+
+_MOST_SESSIONS = 4
+_RETRY = 0.2  # seconds
+_REMEMBERED = 6  # ended sessions that are tried again
+_PUBLIC = request("GET", "/public/page")
+
+
+class Person:
+    """One subject with several sessions, who asks through NGINX and does one thing at a time."""
+
+    def __init__(self, user: int, stack: Stack, model: Model) -> None:
+        self._user = user
+        self._basic = stack.gateways[0].basic
+        self._line = Line(stack.port)
+        self._other = Line(stack.port)
+        # What backends ask is no business of NGINX's.
+        self._backend = Line(stack.gateways[0].port)
+        self._model = model
+        self._alive: list[Session] = []
+        self._over: list[Session] = []
+
+    async def live(self, pause: float) -> None:
+        """Do things, about one in `pause` seconds, until cancelled."""
+        try:
+            while True:
+                await asyncio.sleep(random.uniform(0, 2 * pause))
+                await self._something()()
+        finally:
+            for line in (self._line, self._other, self._backend):
+                line.hang_up()
+
+    def _something(self) -> Callable[[], Awaitable[None]]:
+        if not self._alive:
+            return self._log_in
+        deeds = {
+            self._check: 80,
+            self._check_ended: 12,
+            self._check_public: 4,
+            self._refresh: 6,
+            self._refresh_twice: 3,
+            self._refresh_ended: 2,
+            self._log_out: 3,
+            self._log_out_everywhere: 0.5,
+            self._revoke: 0.5,
+            self._log_in: 4 if len(self._alive) < _MOST_SESSIONS else 0,
+        }
+        return random.choices(list(deeds), list(deeds.values()))[0]
+
+    async def _log_in(self) -> None:
+        answer = await self._ask("POST", "/login", self._basic, {"user_id": self._user})
+        if self._model.judge_login(answer):
+            pair = pair_of(answer)
+            session = Session(self._user, pair["sid"], pair["access"], pair["refresh"])
+            self._alive.append(session)
+
+    async def _check(self) -> None:
+        await self._check_one(random.choice(self._alive))
+
+    async def _check_ended(self) -> None:
+        if self._over:
+            await self._check_one(random.choice(self._over))
+
+    async def _check_one(self, session: Session) -> None:
+        answer = await self._ask("GET", "/page", bearer(session.access))
+        self._model.judge_check(session, answer, _user_in(answer))
+
+    async def _check_public(self) -> None:
+        self._model.judge_public(await self._line.ask(_PUBLIC))
+
+    async def _refresh(self) -> None:
+        session = random.choice(self._alive)
+        self._take(session, await self._ask("POST", "/refresh", {}, {"refresh": session.refresh}))
+
+    async def _refresh_twice(self) -> None:
+        session = random.choice(self._alive)
+        asked = request("POST", "/refresh", {}, {"refresh": session.refresh})
+        for answer in await asyncio.gather(self._line.ask(asked), self._other.ask(asked)):
+            self._take(session, answer)
+
+    async def _refresh_ended(self) -> None:
+        if self._over:
+            session = random.choice(self._over)
+            body = {"refresh": session.refresh}
+            self._take(session, await self._ask("POST", "/refresh", {}, body))
+
+    async def _log_out(self) -> None:
+        session = random.choice(self._alive)
+        asked = request("POST", "/logout", bearer(session.access))
+        await self._end([session], self._line, asked)
+
+    async def _log_out_everywhere(self) -> None:
+        shown = bearer(random.choice(self._alive).access)
+        asked = request("POST", "/logout", shown, {"all": True})
+        await self._end(self._alive, self._line, asked)
+
+    async def _revoke(self) -> None:
+        asked = request("POST", "/revoke", self._basic, {"user_id": self._user})
+        await self._end(self._alive, self._backend, asked)
+
+    async def _end(self, sessions: list[Session], line: Line, asked: bytes) -> None:
+        self._alive = [session for session in self._alive if session not in sessions]
+        self._over = [*self._over, *sessions][-_REMEMBERED:]
+        while True:
+            answer = await line.ask(asked)
+            if self._model.judge_end(sessions, answer):
+                return
+            await asyncio.sleep(_RETRY)
+
+    def _take(self, session: Session, answer: Told) -> None:
+        pair = pair_of(answer) if answer.status == 200 else None
+        self._model.judge_refresh(session, answer, pair)
+        if pair is not None:
+            session.access, session.refresh = pair["access"], pair["refresh"]
+
+    async def _ask(
+        self, method: str, path: str, headers: dict[str, str], body: object = None
+    ) -> Told:
+        return await self._line.ask(request(method, path, headers, body))
+
+
+def _user_in(answer: Told) -> str:
+    """Whom the echoing app behind the gateway was told."""
+    if answer.status != 200:
+        return ""
+    told = {name.lower(): value for name, value in json.loads(answer.body)["headers"]}
+    return str(told.get("remote-user", ""))

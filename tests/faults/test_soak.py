@@ -1,0 +1,90 @@
+"""Mixed load under random faults: every answer is held against what may be answered.
+
+`SOAK_SECONDS` sets how long; on its own it is a matter of seconds, in `make soak` of half an hour.
+"""
+
+import asyncio
+import json
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from statistics import linear_regression
+
+import pytest
+
+from tests.faults.counts import count
+from tests.faults.disturbing import Disturber
+from tests.faults.model import Model
+from tests.faults.people import Person
+from tests.faults.stack import STALENESS, Stack, running_stack
+
+SECONDS = int(os.environ.get("SOAK_SECONDS", count(20, 1800)))
+PEOPLE = 40
+PAUSE = 0.2  # seconds between two requests of one of them, on average
+_SAMPLE = 5.0
+_WARM = 300.0  # seconds until everything that is remembered has been filled once
+_MOST_GROWTH = 10.0  # MiB per hour, once warm
+
+
+@pytest.mark.timeout(SECONDS + 120)
+async def test_mixed_load_under_random_faults(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running_stack(tmp_path) as stack:
+        model = Model(STALENESS)
+        disturber = Disturber(stack, model)
+        memory = await run(stack, model, disturber)
+        growth = growth_of([sample for sample in memory if sample[0] >= _WARM])
+        summary = {
+            "seconds": SECONDS,
+            "answers": dict(sorted(model.counts.items())),
+            "wrong": len(model.wrong),
+            "faults": dict(sorted(disturber.told.items())),
+            "rss_mib": [round(size, 1) for _, size in memory[:: max(1, len(memory) // 10)]],
+            "rss_mib_per_hour": growth and round(growth, 1),
+        }
+        with capsys.disabled():
+            print(f"\nsoak {json.dumps(summary)}")
+        assert not model.wrong, model.wrong[:20]
+        assert growth is None or growth < _MOST_GROWTH
+        assert "Traceback" not in stack.gateways[0].log
+        assert "internal_error" not in stack.gateways[0].log
+
+
+async def run(stack: Stack, model: Model, disturber: Disturber) -> list[tuple[float, float]]:
+    """Let people live and things break; return the memory of the first replica over time."""
+    people = [Person(1000 + number, stack, model) for number in range(PEOPLE)]
+    tasks = [asyncio.create_task(person.live(PAUSE)) for person in people]
+    breaking = asyncio.create_task(disturber.go_on())
+    began, memory = time.monotonic(), []
+    while (elapsed := time.monotonic() - began) < SECONDS:
+        memory.append((elapsed, rss(stack)))
+        done, _ = await asyncio.wait(
+            [*tasks, breaking],
+            timeout=min(_SAMPLE, SECONDS - elapsed),
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        for task in done:
+            task.result()
+    for task in (breaking, *tasks):
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    return memory
+
+
+def growth_of(samples: list[tuple[float, float]]) -> float | None:
+    """The slope through (seconds, MiB), in MiB per hour; None for a run too short to tell."""
+    if len(samples) < _WARM / _SAMPLE:
+        return None
+    times, sizes = zip(*samples, strict=True)
+    return linear_regression(times, sizes).slope * 3600
+
+
+def rss(stack: Stack) -> float:
+    """The resident memory of the first replica, in MiB (proc_pid_statm(5))."""
+    process = stack.gateways[0].process
+    assert process is not None
+    pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
