@@ -12,7 +12,9 @@ from aiohttp import web
 
 from authgw import app, keyfiles, log, rulesay, sample_upstream, sessioncli, storecli, usercli
 from authgw.config import Loaded, load
+from authgw.doctor import installation
 from authgw.doctor import nginx as nginx_doctor
+from authgw.doctor.remarks import Grade
 from authgw.identity.clients import add_client, load_clients
 from authgw.identity.users import load_users, warnings_of
 from authgw.plainly import plainly, refusals
@@ -195,12 +197,27 @@ def rules_explain(
 @click.option(
     "--nginx",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    required=True,
-    help="A file with the output of `nginx -T`.",
+    help="A file with the output of `nginx -T`, to be looked at instead.",
 )
+@click.pass_obj
 @plainly
-def doctor_command(nginx: Path) -> None:
-    """Say what is wrong with an NGINX that asks this gateway. Status 1: somebody could get in."""
+def doctor_command(read: Callable[[], Loaded], nginx: Path | None) -> None:
+    """Say what is wrong with this installation. Status 1: there is a problem.
+
+    With --nginx, what is wrong with an NGINX that asks this gateway. Status 1: somebody could get
+    in.
+    """
+    if nginx is not None:
+        _examine_nginx(nginx)
+        return
+    remarks = asyncio.run(installation.examine(read()))
+    for remark in remarks:
+        click.echo(str(remark))
+    if any(remark.grade is Grade.PROBLEM for remark in remarks):
+        raise click.exceptions.Exit(1)
+
+
+def _examine_nginx(nginx: Path) -> None:
     try:
         findings = nginx_doctor.examine(nginx.read_text(encoding="utf-8", errors="replace"))
     except nginx_doctor.DumpRefused as error:

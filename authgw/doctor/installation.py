@@ -1,0 +1,15 @@
+"""A look at the installation of one configuration, as it is on this machine now."""
+
+from authgw.config import Loaded
+from authgw.doctor import configuration, files, ports, store
+from authgw.doctor.remarks import Remark
+
+
+async def examine(loaded: Loaded) -> list[Remark]:
+    """Everything that is to be said of it; nothing is changed."""
+    return [
+        *configuration.examine(loaded),
+        *files.examine(loaded),
+        *[remark async for remark in store.examine(loaded)],
+        *ports.examine(loaded),
+    ]

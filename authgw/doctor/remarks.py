@@ -1,0 +1,39 @@
+"""What a look at an installation finds: one line each, and what to do."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Grade(Enum):
+    """How bad it is; a problem is what keeps the gateway from doing its work."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """One finding about one part of the installation."""
+
+    grade: Grade
+    part: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.grade.value:8} {self.part}: {self.text}"
+
+
+def ok(part: str, text: str) -> Remark:
+    """Something is as it should be."""
+    return Remark(Grade.OK, part, text)
+
+
+def warning(part: str, text: str) -> Remark:
+    """Something works and is worth a look."""
+    return Remark(Grade.WARNING, part, text)
+
+
+def problem(part: str, text: str) -> Remark:
+    """Something does not work."""
+    return Remark(Grade.PROBLEM, part, text)
