@@ -46,7 +46,7 @@ def serve(read: Callable[[], Loaded]) -> None:
     loaded = read()
     log.set_up(loaded.settings.logging.mode, loaded.settings.logging.level)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(app.serve(loaded))
+        runner.run(app.serve(read, loaded))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

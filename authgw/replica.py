@@ -3,15 +3,17 @@
 import asyncio
 import secrets
 import time
+from contextlib import suppress
 
 from loguru import logger
 
 from authgw.core.errors import KeysNotShared, StoreUnavailable
-from authgw.core.keys import KeyRing
+from authgw.core.keys import KeyRefused, KeyRing
 from authgw.storage.redis import RedisStore
 
 _RENEW = 10.0  # seconds; a third of what an announcement lives
 _RETRY = 0.5
+_AHEAD = 300.0  # seconds before a key signs in which a replica that lacks it is an alarm
 
 
 class Membership:
@@ -23,6 +25,7 @@ class Membership:
         self._name = secrets.token_hex(8)
         self._taken = False
         self._said = ""
+        self._announced: tuple[str, tuple[str, ...]] | None = None
 
     @property
     def why_not(self) -> str:
@@ -46,19 +49,53 @@ class Membership:
             await asyncio.sleep(_RENEW if self._taken else _RETRY)
 
     async def announce(self) -> None:
-        """Announce this replica once."""
+        """Announce this replica once; one that runs says early what it will sign with."""
         now = time.time()
-        signing = self._keys.signing_key(now).kid
+        kids = self._keys.kids(now)
+        signing = self._keys.signing_key(now + (_AHEAD if self._taken else 0.0)).kid
         try:
-            kids = self._keys.kids(now)
             self._taken, clash = await self._store.announce(self._name, signing, kids)
         except StoreUnavailable:
             # What it was stays true: readiness asks the store itself.
             return
+        self._announced = (signing, kids)
         self._say(signing, clash)
 
+    async def adopt(self, keys: KeyRing) -> None:
+        """Go on with these keys.
+
+        Raises:
+            KeyRefused: another replica lacks the one that signs, or these lack another's; this
+                replica goes on with those it had.
+        """
+        now = time.time()
+        signing, kids = keys.signing_key(now).kid, keys.kids(now)
+        if (signing, kids) != (self._keys.signing_key(now).kid, self._keys.kids(now)):
+            await self._announce_new(signing, kids)
+        self._keys = keys
+
+    async def leave(self) -> None:
+        """Say that this replica ends: what it signed with binds no newcomer any more."""
+        if self._announced is not None:
+            with suppress(StoreUnavailable):
+                await self._store.withdraw(self._name, *self._announced)
+
+    async def _announce_new(self, signing: str, kids: tuple[str, ...]) -> None:
+        try:
+            taken, clash = await self._store.announce(self._name, signing, kids, new=True)
+        except StoreUnavailable:
+            # Nobody is answered now; the next announcement tells.
+            return
+        if not taken:
+            raise KeyRefused(
+                f"this replica would sign with kid {signing}; the others on this Redis use "
+                f"{clash}, and one of both is not shared: share the keys directory, or remove "
+                f"{signing}.pem and run `authgw key add` again"
+            )
+        self._taken, self._announced, self._said = True, (signing, kids), ""
+
     def _say(self, signing: str, clash: str) -> None:
-        end = "Still answering." if self._taken else "Not ready."
+        end = "Reload all (SIGHUP). Still answering." if self._taken else "Not ready."
         said = clash and (
             f"This replica signs with kid {signing}; the others on this Redis use {clash}. "
             f"Share the keys directory. {end}"

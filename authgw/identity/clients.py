@@ -73,6 +73,11 @@ class Clients:
     def __init__(self, entries: Mapping[str, _Entry]) -> None:
         self._entries = dict(entries)
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The id of every client."""
+        return tuple(self._entries)
+
     def verify(self, client_id: str, secret: str) -> TrustedBackend | None:
         """The backend of this id, if the secret is its own."""
         entry = self._entries.get(client_id)

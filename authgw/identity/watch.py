@@ -52,15 +52,16 @@ class UsersFile:
     Every method answers from one reading of the file; a new reading takes its place at once.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Read the file; one that does not exist has nobody yet.
+    def __init__(self, path: Path, before: "UsersFile | None" = None) -> None:
+        """Read the file; one that does not exist has nobody, if `before` had nobody either.
 
         Raises:
             UsersRefused: it cannot be used.
         """
         self.path = path
         self._seen = _stamp(path)
-        self._now = _Snapshot.of(load_users(path))
+        known = before._now.users if before else {}
+        self._now: _Snapshot = _Snapshot.of(_read(path, self._seen, known))
 
     def find(self, sub: str) -> Person | None:
         """The person of this name, None if there is none."""
@@ -115,32 +116,30 @@ class UsersFile:
             return None
         self._seen = seen
         try:
-            self._now = _Snapshot.of(self._read(seen))
+            self._now = _Snapshot.of(_read(self.path, seen, self._now.users))
         except UsersRefused as error:
             return str(error)
         return ""
 
-    def _read(self, seen: "_Stamp | None") -> Mapping[str, User]:
-        if seen is not None and seen.size == 0 and self._now.users:
-            # As a full disk leaves it, or an editor that has only begun.
-            raise UsersRefused(f"{self.path}: is empty: write {{}} if nobody is meant")
-        return read_users(self.path)
 
-
-async def watch(users: UsersFile, *, every: float = 0.5, alarm: Callable[[str], None]) -> None:
+async def watch(
+    current: Callable[[], UsersFile], *, every: float = 0.5, alarm: Callable[[str], None]
+) -> None:
     """Look every so many seconds, for ever, and read the file beside the event loop.
 
-    `alarm` is called after each change: with nothing ("") if all is well, else with what is
-    wrong.
+    `current` says which one is in use. `alarm` is called after each change: with nothing ("")
+    if all is well, else with what is wrong.
     """
     while True:
         await asyncio.sleep(every)
+        users = current()
         try:
             said = await asyncio.to_thread(users.reload_if_changed)
         except Exception as error:
             # A watch that ended would keep in whoever is disabled from now on.
             said = f"{users.path}: {type(error).__name__} while it was read"
-        if said is not None:
+        # One that was replaced meanwhile has nothing to say any more.
+        if said is not None and users is current():
             alarm(said)
 
 
@@ -160,6 +159,15 @@ def _stamp(path: Path) -> _Stamp | None:
     except OSError:
         return None
     return _Stamp(seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino)
+
+
+def _read(path: Path, seen: _Stamp | None, before: Mapping[str, User]) -> Mapping[str, User]:
+    if not before:
+        return load_users(path)
+    if seen is not None and seen.size == 0:
+        # As a full disk leaves it, or an editor that has only begun.
+        raise UsersRefused(f"{path}: is empty: write {{}} if nobody is meant")
+    return read_users(path)
 
 
 def _is_young(seen: _Stamp | None) -> bool:

@@ -26,24 +26,25 @@ if ARGV[1] == 'all' or count <= 1 then return redis.call('DEL', KEYS[1]) end
 return redis.call('DECR', KEYS[1])
 """)
 
-# KEYS registry; ARGV replica, its signing kid, `,kid,kid,` of all it verifies, life in ms.
-# A member is these three, its score the end of its life. A newcomer that clashes is not taken in.
+# KEYS registry; ARGV replica, its signing kid, `,kid,kid,` of all it verifies, life in ms, `new`.
+# A member is the first three, its score the end of its life. One that clashes is not taken in if
+# it is not there yet, or comes with new keys.
 _ANNOUNCE = Script("""
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-local known, clash = 0, ''
+local known, clash = false, ''
 for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   local replica, signing, kids = string.match(member, '^(%S+) (%S+) (%S+)$')
   if replica == ARGV[1] then
-    known = 1
-    redis.call('ZREM', KEYS[1], member)
+    known = member
   elseif not string.find(ARGV[3], ',' .. signing .. ',', 1, true)
       or not string.find(kids, ',' .. ARGV[2] .. ',', 1, true) then
     clash = signing
   end
 end
-if clash ~= '' and known == 0 then return {0, clash} end
+if clash ~= '' and (not known or ARGV[5] == 'new') then return {0, clash} end
+if known then redis.call('ZREM', KEYS[1], known) end
 redis.call('ZADD', KEYS[1], now + ARGV[4], ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return {1, clash}
@@ -95,18 +96,31 @@ class RedisCounters:
         words = ("SET", key, "", "NX", "PX", milliseconds(seconds))
         return bool(await self._calls.one(Command(key, words)))
 
-    async def announce(self, replica: str, signing: str, kids: tuple[str, ...]) -> tuple[bool, str]:
+    async def announce(
+        self, replica: str, signing: str, kids: tuple[str, ...], *, new: bool = False
+    ) -> tuple[bool, str]:
         """Say which key this replica signs with and which ones it verifies.
 
-        Returns whether it is one of the running replicas now (it is not if it is new and one of
-        them lacks its signing key, or it lacks theirs), and the signing kid of such a replica.
+        Returns whether it is one of the running replicas with these keys now, and the signing kid
+        of one that lacks its signing key, or whose it lacks. With such a clash it is not, if it
+        was none of them before or these keys are `new`; then nothing has changed.
 
         Raises:
             StoreUnavailable: nobody can say now.
         """
-        args: list[str | int] = [replica, signing, f",{','.join(kids)},", int(ANNOUNCED_FOR * 1000)]
+        life = int(ANNOUNCED_FOR * 1000)
+        args: list[str | int] = [replica, signing, _listed(kids), life, "new" if new else ""]
         taken, clash = await self._calls.one(_ANNOUNCE.on(_REGISTRY, args=args))
         return bool(taken), clash.decode("ascii")
+
+    async def withdraw(self, replica: str, signing: str, kids: tuple[str, ...]) -> None:
+        """Take back what this replica announced last: it ends.
+
+        Raises:
+            StoreUnavailable: it will count as running for 30 s more.
+        """
+        member = f"{replica} {signing} {_listed(kids)}"
+        await self._calls.one(Command(_REGISTRY, ("ZREM", _REGISTRY, member)))
 
     async def replicas(self) -> tuple[Announced, ...]:
         """The replicas that have announced themselves and are thought to run.
@@ -121,6 +135,10 @@ class RedisCounters:
 def _announced(member: str) -> Announced:
     name, signing, kids = member.split(" ")
     return Announced(name, signing, tuple(kids.strip(",").split(",")))
+
+
+def _listed(kids: tuple[str, ...]) -> str:
+    return f",{','.join(kids)},"
 
 
 def _counter(name: str) -> str:

@@ -361,7 +361,7 @@ def test_a_new_mode_is_reason_to_read_again(path: Path) -> None:
 
 async def test_a_watch_alarms_and_says_when_all_is_well(path: Path) -> None:
     users, heard = UsersFile(path), asyncio.Queue[str]()
-    task = asyncio.create_task(watch(users, every=0.01, alarm=heard.put_nowait))
+    task = asyncio.create_task(watch(lambda: users, every=0.01, alarm=heard.put_nowait))
     # Written beside and moved, as editors do: never half there.
     put(path.with_name("broken"), "carol: {}\n").replace(path)
     async with asyncio.timeout(10):
@@ -386,7 +386,7 @@ async def test_a_watch_outlives_what_nobody_thought_of(
         return answer
 
     monkeypatch.setattr(users, "reload_if_changed", reload)
-    task = asyncio.create_task(watch(users, every=0.01, alarm=heard.put_nowait))
+    task = asyncio.create_task(watch(lambda: users, every=0.01, alarm=heard.put_nowait))
     async with asyncio.timeout(10):
         assert await heard.get() == f"{path}: MemoryError while it was read"
         assert await heard.get() == ""

@@ -1,0 +1,121 @@
+"""Rules, users, clients and keys: read at start; a reload reads all of them again, or nothing."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from authgw import keyfiles
+from authgw.config import ConfigError, Loaded
+from authgw.core.keys import Key, KeyRefused, KeyRing
+from authgw.identity.clients import Clients, ClientsRefused, load_clients
+from authgw.identity.users import UsersRefused
+from authgw.identity.watch import UsersFile
+from authgw.settings import Section, Settings
+
+
+class ReloadRefused(ValueError):
+    """What can be read and must not take the place of what was read before."""
+
+
+REFUSALS = (ConfigError, KeyRefused, ClientsRefused, UsersRefused, ReloadRefused)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading of everything that a reload reads again.
+
+    `loaded` has the rules; all its other settings are those of the start. `left` names the
+    settings that have changed since, and that only a restart takes.
+    """
+
+    loaded: Loaded
+    keys: KeyRing
+    clients: Clients
+    users: UsersFile
+    left: tuple[str, ...] = ()
+
+
+def read(loaded: Loaded) -> Reading:
+    """Read what this configuration names; the embedded store makes a missing key.
+
+    Raises:
+        KeyRefused, ClientsRefused, UsersRefused: a file must not be used; the message says why.
+    """
+    auth = loaded.settings.auth
+    if loaded.settings.cache.is_embedded:
+        _make_missing_key(loaded)
+    return Reading(
+        loaded,
+        _load_ring(loaded),
+        load_clients(loaded.path(auth.clients)),
+        UsersFile(loaded.path(auth.users)),
+    )
+
+
+def read_again(before: Reading, load: Callable[[], Loaded]) -> Reading:
+    """Read all of it again; `before` stays as it is.
+
+    Raises:
+        ConfigError, KeyRefused, ClientsRefused, UsersRefused: a file must not be used.
+        ReloadRefused: the rules are gone, and without any every live session could open all.
+    """
+    found = load()
+    if found.rules is None and before.loaded.rules is not None:
+        raise ReloadRefused(
+            "there are no rules any more, and without rules every live session may open "
+            "everything: write them again, or restart if this is meant"
+        )
+    settings = before.loaded.settings.model_copy(update={"rules": found.settings.rules})
+    loaded = replace(found, settings=settings, folder=before.loaded.folder)
+    return Reading(
+        loaded,
+        _load_ring(loaded),
+        _clients_again(loaded.path(settings.auth.clients), before.clients),
+        UsersFile(before.users.path, before.users),
+        tuple(_changed(before.loaded.settings, found.settings)),
+    )
+
+
+def _make_missing_key(loaded: Loaded) -> None:
+    auth = loaded.settings.auth
+    folder, secret = loaded.path(auth.keys), loaded.path(auth.secret_file)
+    if auth.algorithm == "HS256":
+        if not secret.exists():
+            keyfiles.make_shared_secret(secret)
+    elif not keyfiles.load_keys(folder):
+        keyfiles.make_key(folder, auth.algorithm)
+
+
+def _load_ring(loaded: Loaded) -> KeyRing:
+    auth = loaded.settings.auth
+    return KeyRing(_load_keys(loaded), max(auth.access_lifetime, auth.refresh_lifetime))
+
+
+def _load_keys(loaded: Loaded) -> tuple[Key, ...]:
+    auth = loaded.settings.auth
+    if auth.algorithm == "HS256":
+        return (keyfiles.load_shared_secret(loaded.path(auth.secret_file)),)
+    folder = loaded.path(auth.keys)
+    keys = keyfiles.load_keys(folder)
+    if not keys and not loaded.settings.cache.is_embedded:
+        raise KeyRefused(
+            f"no signing key in {folder}, and replicas that share a Redis must share keys: "
+            "run `authgw key init` once"
+        )
+    return keys
+
+
+def _clients_again(path: Path, before: Clients) -> Clients:
+    if before.ids and not path.exists():
+        raise ClientsRefused(f"{path}: No such file: write {{}} if no client is meant")
+    return load_clients(path)
+
+
+def _changed(before: Settings, now: Settings) -> Iterator[str]:
+    """The names of settings that are not the same, such as `server.port`, but for the rules."""
+    for name in Settings.model_fields:
+        old, new = getattr(before, name), getattr(now, name)
+        if isinstance(old, Section):
+            for key in type(old).model_fields:
+                if getattr(old, key) != getattr(new, key):
+                    yield f"{name}.{key}"

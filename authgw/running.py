@@ -1,0 +1,233 @@
+"""One running replica: its parts, what answers by them, and a reload of what it has read."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from loguru import logger
+from prometheus_client import REGISTRY
+
+from authgw import log, metrics
+from authgw.audit import Event
+from authgw.config import Loaded
+from authgw.core.errors import StoreUnavailable
+from authgw.core.model import IdentityHeaders
+from authgw.core.peers import TrustedProxies
+from authgw.core.sessions import Lifetimes
+from authgw.core.tokens import Issuer
+from authgw.identity.hashing import Hashing
+from authgw.identity.watch import watch
+from authgw.measured import MeasuredStore, measured
+from authgw.reading import REFUSALS, Reading, read_again
+from authgw.replica import Membership
+from authgw.service import Sessions
+from authgw.signin import SignIn
+from authgw.storage import embedded, redis_calls
+from authgw.storage.mirror import Mirror
+from authgw.storage.push import Push
+from authgw.storage.redis import RedisStore
+from authgw.stores import Store
+from authgw.web.gateway import Gateway
+from authgw.web.pages import Look, Pages
+from authgw.web.serving import Serving
+
+# Sessions that are asked about within one interval of cache.max_staleness; each takes about 2 KB.
+_MOST_MIRRORED = 2**17
+
+
+class Replica:
+    """One running gateway: its parts, and whether it should be asked."""
+
+    def __init__(self, reading: Reading, store: Store) -> None:
+        self._reading = reading
+        self._store = store
+        self._measured = MeasuredStore(store)
+        self._mirror = Mirror(
+            self._measured,
+            max_staleness=reading.loaded.settings.cache.max_staleness,
+            deadline=(redis_calls if isinstance(store, RedisStore) else embedded).DEADLINE,
+            capacity=_MOST_MIRRORED,
+        )
+        self._push = (
+            Push(store.pubsub, self._mirror.ended) if isinstance(store, RedisStore) else None
+        )
+        self._hashing = Hashing()
+        login = reading.loaded.settings.login
+        # It compiles its templates once.
+        self._pages = Pages(Look(login.product, login.color))
+        self._membership = (
+            Membership(store, reading.keys) if isinstance(store, RedisStore) else None
+        )
+        self.serving = Serving(self._gateway(reading))
+
+    def tell_prometheus_of(self, surface: web.Application) -> None:
+        """Measure what this surface answers, and show it with the numbers of this replica."""
+        answers = metrics.Answers()
+        surface.middlewares.insert(0, measured(answers))
+        parts = metrics.Replica(
+            answers=answers,
+            serving=self.serving,
+            mirror=self._mirror,
+            hashing=self._hashing,
+            draining=lambda: self.serving.draining,
+            push=self._push,
+            redis=self._store if isinstance(self._store, RedisStore) else None,
+            membership=self._membership,
+        )
+        REGISTRY.register(parts)
+
+    async def join(self) -> None:
+        """Announce this replica to the others on its Redis, if they can be reached."""
+        if self._membership:
+            await self._membership.announce()
+
+    @asynccontextmanager
+    async def kept_up(self, load: Callable[[], Loaded], told: asyncio.Event) -> AsyncIterator[None]:
+        """Follow the users file, what other replicas say, and each time that it is told, `load`."""
+        loop = asyncio.get_running_loop()
+        helpers = [
+            loop.create_task(watch(lambda: self._reading.users, alarm=_say_of_users)),
+            loop.create_task(self._reload_when(told, load)),
+        ]
+        if self._membership:
+            helpers.append(loop.create_task(self._membership.keep()))
+        if self._push:
+            helpers.append(loop.create_task(self._push.keep()))
+        try:
+            yield
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            self._hashing.close()
+
+    async def close(self) -> None:
+        """Finish the small writes, leave the other replicas, and stop reading."""
+        await self.serving.gateway.sessions.settle()
+        if self._membership:
+            await self._membership.leave()
+        self._mirror.close()
+
+    async def _reload_when(self, told: asyncio.Event, load: Callable[[], Loaded]) -> None:
+        while True:
+            await told.wait()
+            told.clear()
+            try:
+                await self._reload(load)
+            except REFUSALS as error:
+                _say_not_reloaded(str(error))
+            except Exception as error:
+                # Whatever it is, what there was goes on.
+                _say_not_reloaded(f"{type(error).__name__} while the files were read")
+
+    async def _reload(self, load: Callable[[], Loaded]) -> None:
+        reading = await asyncio.to_thread(read_again, self._reading, load)
+        gateway = self._gateway(reading)
+        if self._membership:
+            await self._membership.adopt(reading.keys)
+        before, self._reading = self.serving.gateway, reading
+        self.serving.use(gateway)
+        _say_reloaded(reading)
+        await before.sessions.settle()
+
+    def _gateway(self, reading: Reading) -> Gateway:
+        """What answers by this reading: all of it is new, but for what sessions live in."""
+        settings = reading.loaded.settings
+        auth, server, names = settings.auth, settings.server, settings.headers
+        issuer = Issuer(auth.issuer, auth.audience or auth.issuer, reading.keys)
+        sites = settings.login.sites
+        return Gateway(
+            sessions=self._sessions(reading, issuer),
+            clients=reading.clients,
+            counters=self._measured,
+            keys=reading.keys,
+            trusted=TrustedProxies.parse(server.trusted_proxies),
+            identity=IdentityHeaders(names.user, names.groups, names.email, names.name),
+            open_login=auth.open_login,
+            record=_record,
+            clock=time.time,
+            ready=self._why_not_ready,
+            rules=reading.loaded.rules,
+            direct_check=auth.direct_check,
+            sites=sites,
+            cookies=sites.session_cookies,
+            people=reading.users,
+            sign_in=SignIn(
+                reading.users,
+                self._hashing,
+                self._measured,
+                issuer,
+                policy=settings.login.totp,
+                device_life=auth.refresh_lifetime,
+                clock=time.time,
+            ),
+            device_life=auth.refresh_lifetime,
+            pages=self._pages,
+            docs=server.docs,
+            record_allowed=settings.logging.decisions == "all",
+            check_keys=self._membership.check if self._membership else _always,
+        )
+
+    def _sessions(self, reading: Reading, issuer: Issuer) -> Sessions:
+        auth = reading.loaded.settings.auth
+        return Sessions(
+            self._mirror,
+            issuer,
+            Lifetimes(
+                access=auth.access_lifetime,
+                refresh=auth.refresh_lifetime,
+                session_max=auth.session_max,
+                refresh_grace=auth.refresh_grace,
+            ),
+            idle=auth.auto_logout,
+            max_sessions=auth.max_sessions,
+            clock=time.time,
+            people=reading.users,
+        )
+
+    async def _why_not_ready(self) -> str:
+        if self.serving.draining:
+            return "draining"
+        try:
+            await self._store.ping()
+        except StoreUnavailable as error:
+            return error.detail
+        return self._membership.why_not if self._membership else ""
+
+
+def _record(event: Event) -> None:
+    metrics.count(event)
+    log.record(event)
+
+
+def _say_of_users(problem: str) -> None:
+    """Raise or end the alarm about the users file, in log and metrics."""
+    metrics.USERS_FILE_BROKEN.set(1 if problem else 0)
+    if problem:
+        said = "; ".join(problem.splitlines())
+        logger.error(f"{said}. The users from before stay.")
+    else:
+        logger.info("The users file was read.")
+
+
+def _say_not_reloaded(problem: str) -> None:
+    metrics.RELOAD_FAILED.set(1)
+    said = "; ".join(problem.splitlines())
+    logger.error(f"Not reloaded: {said}. All of it stays as it was; mend it and send SIGHUP again.")
+
+
+def _say_reloaded(reading: Reading) -> None:
+    metrics.RELOAD_FAILED.set(0)
+    metrics.USERS_FILE_BROKEN.set(0)
+    loaded, kids = reading.loaded, ", ".join(reading.keys.kids(time.time()))
+    rules = len(loaded.settings.rules or ())
+    logger.info(f"Reloaded: {rules} rules, users, {len(reading.clients.ids)} clients, keys {kids}")
+    for warning in (*loaded.warnings, *loaded.doubts):
+        logger.warning(warning)
+    if reading.left:
+        logger.warning(f"Changed, but needs a restart: {', '.join(reading.left)}")
+
+
+def _always() -> None:
+    """A replica alone has nobody to share keys with."""

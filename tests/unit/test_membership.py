@@ -1,0 +1,123 @@
+"""Replicas on one Redis share keys, also when one takes new ones."""
+
+import time
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+from loguru import logger
+
+from authgw.core.errors import KeysNotShared, StoreUnavailable
+from authgw.core.keys import Key, KeyRefused, KeyRing
+from authgw.replica import Membership
+from authgw.storage.redis import RedisStore
+
+
+class Registry:
+    """What a store says of this replica's announcements, which are kept."""
+
+    def __init__(self) -> None:
+        self.clash: str | None = ""
+        self.said: list[tuple[str, tuple[str, ...], bool]] = []
+        self.left: list[tuple[str, tuple[str, ...]]] = []
+
+    async def announce(
+        self, replica: str, signing: str, kids: tuple[str, ...], *, new: bool = False
+    ) -> tuple[bool, str]:
+        if self.clash is None:
+            raise StoreUnavailable("away")
+        known = bool(self.said) and not new
+        if known or not self.clash:
+            self.said.append((signing, kids, new))
+        return known or not self.clash, self.clash
+
+    async def withdraw(self, replica: str, signing: str, kids: tuple[str, ...]) -> None:
+        self.left.append((signing, kids))
+
+
+def ring(**signs_from: float) -> KeyRing:
+    secret = b"k" * 32
+    return KeyRing(
+        tuple(Key(kid, "HS256", secret, secret, at) for kid, at in signs_from.items()), 3600
+    )
+
+
+@pytest.fixture
+def registry() -> Registry:
+    return Registry()
+
+
+@pytest.fixture
+def log() -> Iterator[list[str]]:
+    lines: list[str] = []
+    sink = logger.add(lambda line: lines.append(str(line)), format="{message}")
+    yield lines
+    logger.remove(sink)
+
+
+def member(registry: Registry) -> Membership:
+    return Membership(cast(RedisStore, cast(Any, registry)), ring(a1=0))
+
+
+async def test_the_next_key_is_announced_five_minutes_before_it_signs(
+    registry: Registry, log: list[str]
+) -> None:
+    membership, now = member(registry), time.time()
+    await membership.announce()
+    await membership.adopt(ring(a1=0, b2=now + 600))
+    await membership.announce()
+    await membership.adopt(ring(a1=0, b2=now + 299))
+    registry.clash = "a1"
+    await membership.announce()
+    both = ("a1", "b2")
+    assert registry.said == [
+        ("a1", ("a1",), False),
+        ("a1", both, True),
+        ("a1", both, False),
+        ("b2", both, False),
+    ]
+    membership.check()
+    assert "kid b2; the others on this Redis use a1" in log[0]
+    assert "Still answering." in log[0]
+
+
+async def test_keys_that_others_lack_are_not_taken(registry: Registry) -> None:
+    membership = member(registry)
+    await membership.announce()
+    registry.clash = "a1"
+    with pytest.raises(KeyRefused, match="would sign with kid b2; the others on this Redis use a1"):
+        await membership.adopt(ring(a1=0, b2=1))
+    await membership.announce()
+    assert registry.said[-1] == ("a1", ("a1",), False)
+
+
+async def test_the_same_keys_are_no_question(registry: Registry) -> None:
+    membership = member(registry)
+    await membership.announce()
+    registry.clash = "b2"
+    await membership.adopt(ring(a1=0))
+    assert len(registry.said) == 1
+
+
+async def test_the_right_keys_make_an_unready_replica_ready(registry: Registry) -> None:
+    membership = member(registry)
+    registry.clash = "b2"
+    await membership.announce()
+    with pytest.raises(KeysNotShared, match=r"Share the keys directory\. Not ready\."):
+        membership.check()
+    registry.clash = ""
+    await membership.adopt(ring(a1=0, b2=1))
+    membership.check()
+    assert membership.why_not == ""
+
+
+async def test_without_redis_the_new_keys_are_taken_and_announced_later(registry: Registry) -> None:
+    membership = member(registry)
+    await membership.announce()
+    registry.clash = None
+    await membership.adopt(ring(b2=1))
+    registry.clash = ""
+    await membership.announce()
+    assert registry.said[-1] == ("b2", ("b2",), False)
+    await membership.leave()
+    assert registry.left == [("b2", ("b2",))]
