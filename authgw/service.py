@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -35,22 +35,40 @@ MAX_TOKENS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What a log-in or refresh hands out; lifetimes in whole seconds from now."""
+    """What a log-in or refresh hands out; lifetimes in whole seconds from now.
+
+    `displaced` are the sids of the subject's oldest sessions, ended by a log-in over the limit.
+    """
 
     access: str = field(repr=False)
     refresh: str = field(repr=False)
     expires_in: int
     refresh_expires_in: int
     sid: str
+    displaced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A browser's session and the token for its cookie, which lives `lifetime` seconds."""
+    """A browser's session and the token for its cookie, which lives `lifetime` seconds.
+
+    `displaced` are the sids of the subject's oldest sessions, ended over the limit; `replaced`
+    is whether the browser's session from before was ended.
+    """
 
     session: Session
     token: str = field(repr=False)
     lifetime: int
+    displaced: tuple[str, ...]
+    replaced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedOut:
+    """Whose session was ended, by its token; `others` are the subject's that went along."""
+
+    token: Token
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +139,8 @@ class Sessions:
             StoreUnavailable: whether it was kept is unknown.
         """
         session = self._new_session(login, self._clock())
-        await self._store.add(session, self._max_sessions)
-        return self._pair(session, session.created_at)
+        displaced = await self._store.add(session, self._max_sessions)
+        return replace(self._pair(session, session.created_at), displaced=displaced)
 
     async def open(self, login: Login, *, instead_of: Session | None = None) -> Opened:
         """Open a browser's session; the one that its cookie named until now ends.
@@ -133,11 +151,10 @@ class Sessions:
         now = self._clock()
         # No refresh token is ever handed out for it, so there is nothing to confirm.
         session = replace(self._new_session(login, now), confirmed=True)
-        await self._store.add(session, self._max_sessions)
-        if instead_of is not None:
-            await self._store.revoke(instead_of.sid)
+        displaced = await self._store.add(session, self._max_sessions)
+        replaced = instead_of is not None and await self._store.revoke(instead_of.sid)
         token = self._issuer.mint(session, TokenType.SESSION, now=self._clock())
-        return Opened(session, token, int(session.expires_at - now))
+        return Opened(session, token, int(session.expires_at - now), displaced, replaced)
 
     async def identify(self, bearer: str | None, cookies: Sequence[str] = ()) -> Found:
         """Who sent this access token, or the one live session among these session cookies.
@@ -196,11 +213,14 @@ class Sessions:
         fresh = (jti(), jti())
         seen = await self._to_rotate(token, fresh)
         for _ in range(_MAX_ROUNDS):
-            if seen.session is not None:
-                principal_of(seen.session, self._people.find(seen.session.sub))
-            decided = self._decide(seen, token, fresh)
+            try:
+                if seen.session is not None:
+                    principal_of(seen.session, self._people.find(seen.session.sub))
+                decided = self._decide(seen, token, fresh)
+            except SessionEnded:
+                raise SessionEnded(sub=token.sub, sid=token.sid) from None
             if decided.outcome is Outcome.REUSED:
-                raise await self._reused(token)
+                raise await self._reused(token, seen.now, decided.session)
             same = decided.session is seen.session
             other = None if same else await self._store.replace(seen, decided.session)
             if other is None:
@@ -209,17 +229,16 @@ class Sessions:
             seen = other
         raise StoreUnavailable("the session changed under every attempt")
 
-    async def log_out_by_access(self, text: str, *, everywhere: bool = False) -> Token:
+    async def log_out_by_access(self, text: str, *, everywhere: bool = False) -> LoggedOut:
         """End the session of an access token, which may have expired; gone already is fine.
 
         Raises:
             the errors of `Issuer.verify` but TokenExpired; StoreUnavailable.
         """
         token = self._issuer.verify(text, TokenType.ACCESS, now=self._clock(), allow_expired=True)
-        await self._end(token, everywhere)
-        return token
+        return await self._end(token, everywhere)
 
-    async def log_out_by_refresh(self, text: str, *, everywhere: bool = False) -> Token:
+    async def log_out_by_refresh(self, text: str, *, everywhere: bool = False) -> LoggedOut:
         """End the session of a current refresh token; gone already is fine.
 
         Raises:
@@ -228,19 +247,16 @@ class Sessions:
         """
         token = self._issuer.verify(text, TokenType.REFRESH, now=self._clock())
         seen = await self._store.read(token.sid)
-        try:
-            outcome = self._decide(seen, token, (jti(), jti())).outcome
-        except SessionEnded:
-            outcome = Outcome.REPEATED
-        if outcome is Outcome.REUSED:
-            raise await self._reused(token)
-        await self._end(token, everywhere)
-        return token
+        with suppress(SessionEnded):
+            decided = self._decide(seen, token, (jti(), jti()))
+            if decided.outcome is Outcome.REUSED:
+                raise await self._reused(token, seen.now, decided.session)
+        return await self._end(token, everywhere)
 
     async def log_out_by_cookie(
         self, cookies: Sequence[str], *, everywhere: bool = False
-    ) -> tuple[Token, ...]:
-        """End every session that these cookies name; gone already is fine.
+    ) -> AsyncIterator[LoggedOut]:
+        """End every session that these cookies name, and say so of each; gone already is fine.
 
         Raises:
             StoreUnavailable: some of them may still be alive.
@@ -252,8 +268,7 @@ class Sessions:
             except AuthgwError:
                 continue
         for token in named:
-            await self._end(token, everywhere)
-        return tuple(named)
+            yield await self._end(token, everywhere)
 
     async def sessions_from(self, source: str, sub: str) -> tuple[Session, ...]:
         """The live sessions of a subject that this source opened, oldest first.
@@ -265,8 +280,10 @@ class Sessions:
         now = self._clock()
         return tuple(one for one in found if one.source == source and now < one.expires_at)
 
-    async def revoke_from(self, source: str, *, sub: str = "", sid: str = "") -> tuple[str, ...]:
-        """End a subject's sessions, or one by `sid`, if this source opened them; return sids.
+    async def revoke_from(
+        self, source: str, *, sub: str = "", sid: str = ""
+    ) -> AsyncIterator[Session]:
+        """End a subject's sessions, or one by `sid`, if this source opened them; say so of each.
 
         With both, the one session must also be the subject's.
 
@@ -275,25 +292,23 @@ class Sessions:
         """
         if sid:
             session = (await self._store.read(sid)).session
-            mine = session is not None and session.source == source
-            theirs = session is not None and sub not in ("", session.sub)
-            return (sid,) if mine and not theirs and await self._store.revoke(sid) else ()
-        found = await self.sessions_from(source, sub)
+            found: Sequence[Session] = () if session is None else (session,)
+        else:
+            found = await self.sessions_from(source, sub)
         for one in found:
-            await self._store.revoke(one.sid)
-        return tuple(one.sid for one in found)
+            theirs = one.source == source and sub in ("", one.sub)
+            if theirs and await self._store.revoke(one.sid):
+                yield one
 
-    async def end_others(self, session: Session) -> tuple[str, ...]:
-        """End every session of this person but this one; return their sids.
+    async def end_others(self, session: Session) -> AsyncIterator[Session]:
+        """End every session of this person but this one, and say so of each.
 
         Raises:
             StoreUnavailable: some of them may still be alive.
         """
-        found = await self.sessions_from(USERS, session.sub)
-        others = tuple(one.sid for one in found if one.sid != session.sid)
-        for sid in others:
-            await self._store.revoke(sid)
-        return others
+        for one in await self.sessions_from(USERS, session.sub):
+            if one.sid != session.sid and await self._store.revoke(one.sid):
+                yield one
 
     async def last_used(self, sids: Sequence[str]) -> dict[str, float]:
         """When each of these sessions was last used, in Unix seconds of the store's clock.
@@ -319,11 +334,14 @@ class Sessions:
 
     def _alive(self, token: Token, seen: Mapping[str, Snapshot]) -> Found:
         snapshot = seen[token.sid]
-        session = sessions.check_alive(snapshot.session, snapshot.now)
-        if session.sub != token.sub:
-            raise SessionEnded
-        person = self._people.find(session.sub)
-        principal = principal_of(session, person)
+        try:
+            session = sessions.check_alive(snapshot.session, snapshot.now)
+            if session.sub != token.sub:
+                raise SessionEnded
+            person = self._people.find(session.sub)
+            principal = principal_of(session, person)
+        except SessionEnded:
+            raise SessionEnded(sub=token.sub, sid=token.sid) from None
         self._confirm_later(snapshot, session, token)
         return Found(principal, token, session, person)
 
@@ -391,17 +409,19 @@ class Sessions:
             lifetimes=self._lifetimes,
         )
 
-    async def _reused(self, token: Token) -> RefreshReused:
+    async def _reused(self, token: Token, now: float, session: Session) -> RefreshReused:
         """Revoke the session whose refresh token was used too late; the refusal of that use."""
         await self._store.revoke(token.sid)
         self.refreshed[Outcome.REUSED] += 1
-        return RefreshReused(sub=token.sub, sid=token.sid)
+        said = sessions.reuse_in_words(session, gen=token.gen, now=now)
+        return RefreshReused(sub=token.sub, sid=token.sid, note=said)
 
-    async def _end(self, token: Token, everywhere: bool) -> None:
-        if everywhere:
-            await self._store.revoke_all(token.sub)
-        else:
+    async def _end(self, token: Token, everywhere: bool) -> LoggedOut:
+        if not everywhere:
             await self._store.revoke(token.sid)
+            return LoggedOut(token)
+        ended = await self._store.revoke_all(token.sub)
+        return LoggedOut(token, tuple(sid for sid in ended if sid != token.sid))
 
     def _new_session(self, login: Login, now: float) -> Session:
         expires_at = sessions.session_end(now, now, self._lifetimes)

@@ -100,13 +100,13 @@ class SignIn:
         user = unicodedata.normalize("NFC", user.strip())
         try:
             known, verified, attempt = await self._verify(user, password, address, device)
-        except TooManyFailures:
+        except TooManyFailures as error:
             await self._slow_down()
+            error.sub = self._named(user)
             raise
         person = self._users.find(user)
         if not verified.ok or known is None or person is None or person.disabled:
-            # A name that is nobody's is not logged: it may be a password in the wrong field.
-            raise LoginFailed(sub=user if person else "")
+            raise LoginFailed(sub=self._named(user))
         await self._regulation.succeeded(attempt)
         if verified.new_hash is not None:
             await self._rehash(user, known, verified.new_hash)
@@ -145,8 +145,12 @@ class SignIn:
         sub = known.person.sub
         secret = self._users.totp_secret(sub)
         if secret is None:
-            raise TotpRequired("no second factor is set up")
-        attempt = await self._regulation.admit_code(sub, device)
+            raise TotpRequired("no second factor is set up", sub=sub)
+        try:
+            attempt = await self._regulation.admit_code(sub, device)
+        except TooManyFailures as error:
+            error.sub = sub
+            raise
         if not await self._spend(sub, secret, code):
             raise LoginFailed(sub=sub)
         await self._regulation.succeeded(attempt)
@@ -162,7 +166,7 @@ class SignIn:
         if code:
             return await self.by_code(known, code, device="")
         if self.asks_code_of(known.person):
-            raise TotpRequired
+            raise TotpRequired(sub=known.person.sub)
         return known
 
     def pending(self, known: Verified) -> str:
@@ -195,6 +199,10 @@ class SignIn:
             return self._issuer.verify(text, kind, now=self._clock())
         except AuthgwError:
             return None
+
+    def _named(self, user: str) -> str:
+        """The name as the log may have it: one that is nobody's may be a misplaced password."""
+        return user if self._users.find(user) else ""
 
     def _may(self, user: str) -> bool:
         person = self._users.find(user)

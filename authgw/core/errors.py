@@ -118,15 +118,17 @@ REASONS: dict[str, Reason] = {
 class AuthgwError(Exception):
     """A refusal with a stable `code` from `REASONS`; `detail` never holds a secret.
 
-    `sub` and `sid` name the session that it ended, if it ended one.
+    `sub` and `sid` say whom and which session it is about, as far as something that was verified
+    says so. `note` is for the log only.
     """
 
     code = "token_invalid"
 
-    def __init__(self, detail: str = "", *, sub: str = "", sid: str = "") -> None:
+    def __init__(self, detail: str = "", *, sub: str = "", sid: str = "", note: str = "") -> None:
         self.detail = detail or REASONS[self.code].meaning
         self.sub = sub
         self.sid = sid
+        self.note = note
         super().__init__(f"{self.code}: {self.detail}")
 
     @property
@@ -220,9 +222,9 @@ class TooManyFailures(AuthgwError):
 
     code = "too_many_failures"
 
-    def __init__(self, retry_after: float) -> None:
+    def __init__(self, retry_after: float, *, sub: str = "") -> None:
         self.retry_after = retry_after
-        super().__init__()
+        super().__init__(sub=sub)
 
 
 class TooBusy(TooManyFailures):

@@ -225,6 +225,17 @@ def refresh(
     return Refreshed(Outcome.REUSED, live)
 
 
+def reuse_in_words(session: Session, *, gen: int, now: float) -> str:
+    """What is known of a refresh token of generation `gen` that came too late, for the log."""
+    since = now - (session.rotated_at or session.created_at)
+    passed = f"{since / 3600:.0f} h" if since >= 3600 else f"{since:.0f} s"
+    least = "" if gen == session.gen - 1 else "at least "
+    return (
+        f"session revoked: a refresh token was used again {least}{passed} after it was replaced; "
+        f"the session was opened from {session.client.address or 'an unknown address'}"
+    )
+
+
 def confirm(session: Session, *, gen: int, jti: str) -> Session:
     """The session once a token was presented: its generation is known to have arrived."""
     arrived = gen == session.gen and jti in (

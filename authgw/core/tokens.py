@@ -232,6 +232,6 @@ def _is_time(value: Any) -> bool:
 
 def _check_times(claims: dict[str, Any], now: float, allow_expired: bool) -> None:
     if max(claims["iat"], claims.get("nbf", 0)) > now + LEEWAY:
-        raise TokenNotYetValid
+        raise TokenNotYetValid(sub=claims["sub"], sid=claims["sid"])
     if claims["exp"] <= now - LEEWAY and not allow_expired:
-        raise TokenExpired
+        raise TokenExpired(sub=claims["sub"], sid=claims["sid"])

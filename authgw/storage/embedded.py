@@ -91,8 +91,9 @@ class EmbeddedStore:
 
     async def revoke_all(self, sub: str) -> tuple[str, ...]:
         """End every session of a subject; return their sids."""
-        sql = "DELETE FROM sessions WHERE h = ? RETURNING sid"
-        return tuple(await self._run(lambda: self._db.column(sql, subject_hash(sub))))
+        sql = "DELETE FROM sessions WHERE h = ? RETURNING sid, idle_end"
+        rows = await self._run(lambda: self._db.rows(sql, subject_hash(sub)))
+        return tuple(sid for sid, idle_end in rows if idle_end > self._clock())
 
     async def sessions_of(self, sub: str) -> tuple[Session, ...]:
         """The live sessions of a subject, oldest first."""

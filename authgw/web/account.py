@@ -16,6 +16,7 @@ from authgw.web.cookies import (
     take_session,
 )
 from authgw.web.devices import ago, describe_device
+from authgw.web.events import record_log_out
 from authgw.web.forms import FORM, check_origin, own_form, read_form
 from authgw.web.gateway import GATEWAY, record
 from authgw.web.refusals import page, see, site_of
@@ -32,20 +33,19 @@ async def show(request: web.Request) -> web.Response:
 
 async def end(request: web.Request) -> web.Response:
     """End one session of this person, or all but this one."""
-    gateway, site = request[GATEWAY], site_of(request)
+    sessions, site = request[GATEWAY].sessions, site_of(request)
     form = await own_form(request, site, "sid", "others")
     found = await _signed_in(request)
     if found is None:
         return see(site.base)
     if form["others"]:
-        ended = await gateway.sessions.end_others(found.session)
-        message = "All other sessions were ended."
+        ending, message = sessions.end_others(found.session), "All other sessions were ended."
     else:
-        sub = found.session.sub
-        ended = await gateway.sessions.revoke_from(USERS, sub=sub, sid=form["sid"])
-        message = "The session was ended." if ended else "That session had ended already."
-    for sid in ended:
-        record(request, "revoke", sub=found.session.sub, sid=sid, detail="by its owner")
+        ending = sessions.revoke_from(USERS, sub=found.session.sub, sid=form["sid"])
+        message = "That session had ended already."
+    async for one in ending:
+        record(request, "revoke", sub=one.sub, sid=one.sid, detail="by its owner")
+        message = message if form["others"] else "The session was ended."
     return await _account_page(request, site, found, message)
 
 
@@ -79,9 +79,8 @@ async def log_out(request: web.Request) -> web.Response:
     form = {}
     if request.content_type == FORM and request.can_read_body:
         form = await read_form(request, "token", "rd")
-    ended = await request[GATEWAY].sessions.log_out_by_cookie(session_tokens(request))
-    for token in ended:
-        record(request, "logout", sub=token.sub, sid=token.sid)
+    async for gone in request[GATEWAY].sessions.log_out_by_cookie(session_tokens(request)):
+        record_log_out(request, gone)
     rd = form.get("rd", "")
     where = site.redirects.target(rd) if rd else f"{site.root}/logout"
     response = see(where)

@@ -43,14 +43,19 @@ _ANY = Rule("no rules", Allow(authenticated=True))
 
 @dataclass(frozen=True, slots=True)
 class _Who:
-    """Who asks, or the code of why nobody that counts does.
+    """Who asks, or why nobody that counts does.
 
     `found` is there if this rests on one token and nothing else that could change.
     """
 
     principal: Principal | None
-    why: str = ""
+    refused: AuthgwError | None = None
     found: Found | None = None
+
+    @property
+    def why(self) -> str:
+        """The code of the refusal, empty without one."""
+        return self.refused.code if self.refused else ""
 
 
 _NOBODY = _Who(None)
@@ -58,9 +63,12 @@ _NOBODY = _Who(None)
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
+    """A decision, the rule that it was made by, and whom it rests on or why on nobody."""
+
     decision: Decision
     rule: Rule | None = None
     found: Found | None = None
+    refused: AuthgwError | None = None
 
 
 class Dialect(Protocol):
@@ -118,13 +126,13 @@ async def _subrequest(request: web.Request, dialect: Dialect) -> web.StreamRespo
         )
         decided = await _decide(access, headers, gateway)
     except AuthgwError as error:
-        decided = _Decided(Decision(Verdict.DENY, error.code))
+        decided = _Decided(Decision(Verdict.DENY, error.code), refused=error)
         problem = error.detail
     decision = decided.decision
     page = gateway.sites.covering(access.location.host) if access else None
     url = page.url if page else None
     reply = dialect.render(decision, access, identity=gateway.identity, login_url=url)
-    _record(request, decision, reply.status, access, problem)
+    _record(request, decided, reply.status, access, problem)
     if reply.body and access and access.wants_html and reply.status in (403, 503):
         return refusal_page(request, decision, access, reply)
     return _known(request, decided, reply) or _sent(request, reply, dialect)
@@ -186,7 +194,8 @@ async def _decide(access: AccessRequest, headers: RawHeaders, gateway: Gateway) 
     if gateway.rules is None:
         who = await _identify(access, headers, gateway, _ANY)
         verdict = Verdict.ALLOW if who.principal else Verdict.LOGIN
-        return _Decided(Decision(verdict, who.why, who.principal), _ANY, who.found)
+        decision = Decision(verdict, who.why, who.principal)
+        return _Decided(decision, _ANY, who.found, who.refused)
     match = gateway.rules.match(access)
     if match.rule is None:
         return _Decided(decide(match, access, None, ""))
@@ -194,13 +203,14 @@ async def _decide(access: AccessRequest, headers: RawHeaders, gateway: Gateway) 
         who = await _perhaps(access, headers, gateway, match.rule)
         return _Decided(decide(match, access, who.principal, ""))
     who = await _identify(access, headers, gateway, match.rule)
-    return _Decided(decide(match, access, who.principal, who.why), match.rule, who.found)
+    decision = decide(match, access, who.principal, who.why)
+    return _Decided(decision, match.rule, who.found, who.refused)
 
 
 async def _identify(
     access: AccessRequest, headers: RawHeaders, gateway: Gateway, rule: Rule
 ) -> _Who:
-    """The verified subject, or the code of why there is none that this rule heeds."""
+    """The verified subject, or why there is none that this rule heeds."""
     try:
         if rule.heeds(Credential.APP_PASSWORD):
             program = _program(access, headers, gateway)
@@ -214,7 +224,7 @@ async def _identify(
     except StoreUnavailable:
         raise
     except AuthgwError as error:
-        return _Who(None, error.code)
+        return _Who(None, error)
 
 
 def _program(access: AccessRequest, headers: RawHeaders, gateway: Gateway) -> Principal | None:
@@ -230,11 +240,11 @@ def _program(access: AccessRequest, headers: RawHeaders, gateway: Gateway) -> Pr
         return None
     digest = hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
     known = gateway.people.app_password(digest)
-    if known is None or user not in (None, known.sub) or not known.opens(access, gateway.clock()):
+    if known is None or user not in (None, known.sub):
         raise AppPasswordRefused
     program = program_of(gateway.people.find(known.sub))
-    if program is None:
-        raise AppPasswordRefused
+    if program is None or not known.opens(access, gateway.clock()):
+        raise AppPasswordRefused(sub=known.sub)
     return program
 
 
@@ -257,6 +267,9 @@ async def _direct(request: web.Request) -> web.StreamResponse:
     token = bearer(request.raw_headers)
     seen = cookies(request.raw_headers, gateway.cookies)
     found = await gateway.sessions.identify(token, seen)
+    if gateway.record_allowed:
+        who = found.principal
+        record(request, "allow", sub=who.sub, sid=who.sid, detail="a direct check")
     allowed = Decision(Verdict.ALLOW, principal=found.principal)
     headers = nginx.render(allowed, None, identity=gateway.identity).headers
     headers = (*headers, ("Content-Type", "application/json; charset=utf-8"))
@@ -271,12 +284,13 @@ async def _direct(request: web.Request) -> web.StreamResponse:
 
 def _record(
     request: web.Request,
-    decision: Decision,
+    decided: _Decided,
     status: int,
     access: AccessRequest | None,
     problem: str,
 ) -> None:
-    who = decision.principal
+    decision = decided.decision
+    who = decision.principal or decided.refused
     sub, sid = (who.sub, who.sid) if who else ("", "")
     asked = _asked(access) if access else ""
     if decision.verdict is not Verdict.ALLOW:

@@ -35,9 +35,13 @@ async def trusted_backend(request: web.Request) -> TrustedBackend:
     if backend is None:
         name = f"client:{client_id}:{address}"
         count, left = await gateway.counters.increment(name, WINDOW)
-        raise TooManyFailures(left) if count > MAX_FAILURES else ClientUnknown
+        known = f"client:{client_id}" if client_id in gateway.clients.ids else ""
+        if count > MAX_FAILURES:
+            raise TooManyFailures(left, sub=known)
+        raise ClientUnknown(sub=known)
     if not backend.may_come_from(address):
-        raise ClientForbidden(f"client {backend.id} may not ask from {address}")
+        said = f"client {backend.id} may not ask from {address}"
+        raise ClientForbidden(said, sub=backend.source)
     return backend
 
 

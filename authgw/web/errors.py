@@ -54,7 +54,7 @@ def refusal(request: web.Request, error: AuthgwError) -> web.Response:
         sub=error.sub,
         sid=error.sid,
         reason=error.code,
-        detail=error.detail,
+        detail=error.note or error.detail,
     )
     headers = {}
     if error.status == 401:

@@ -25,6 +25,7 @@ from authgw.web.cookies import (
     helper,
     session_tokens,
 )
+from authgw.web.events import record_login
 from authgw.web.forms import own_form
 from authgw.web.gateway import GATEWAY, client_address, device_of, record, request_id
 from authgw.web.refusals import page, see, site_of
@@ -103,13 +104,11 @@ async def _log_in(
     opened = await gateway.sessions.open(
         known.login(device_of(request)), instead_of=before.session if before else None
     )
-    record(
-        request,
-        "login",
-        sub=known.person.sub,
-        sid=opened.session.sid,
-        detail=f"browser, {' and '.join(known.amr)}",
-    )
+    how = f"browser, {' and '.join(known.amr)}"
+    record_login(request, known.person.sub, opened.session.sid, how, opened.displaced)
+    if before is not None and opened.replaced:
+        old = before.session
+        record(request, "revoke", sub=old.sub, sid=old.sid, detail="replaced by a new log-in")
     response = see(site.redirects.target(rd))
     give_session(response, site, opened)
     give_helper(

@@ -19,6 +19,7 @@ from authgw.web import account, bodies
 from authgw.web.backends import trusted_backend
 from authgw.web.cookies import session_tokens, take_session
 from authgw.web.errors import NO_STORE
+from authgw.web.events import record_log_out, record_login
 from authgw.web.forms import FORM, check_origin
 from authgw.web.gateway import GATEWAY, client_address, device_of, record
 from authgw.web.login import submit as by_browser
@@ -38,7 +39,7 @@ async def login(request: web.Request) -> web.Response:
     else:
         wanted = await _login_alone(request)
     pair = await gateway.sessions.log_in(wanted)
-    record(request, "login", sub=wanted.sub, sid=pair.sid, detail=wanted.source)
+    record_login(request, wanted.sub, pair.sid, wanted.source, pair.displaced)
     return _pair(pair)
 
 
@@ -60,15 +61,14 @@ async def logout(request: web.Request) -> web.Response:
     if access is not None and "refresh" in body:
         raise CredentialsConflict
     if access is not None:
-        token = await sessions.log_out_by_access(access, everywhere=everywhere)
+        gone = await sessions.log_out_by_access(access, everywhere=everywhere)
     elif "refresh" in body:
-        token = await sessions.log_out_by_refresh(_refresh_token(body), everywhere=everywhere)
+        gone = await sessions.log_out_by_refresh(_refresh_token(body), everywhere=everywhere)
     elif session_tokens(request):
         return await _log_out_by_cookie(request, everywhere)
     else:
         raise TokenMissing
-    detail = "all sessions" if everywhere else ""
-    record(request, "logout", sub=token.sub, sid=token.sid, detail=detail)
+    record_log_out(request, gone)
     return web.Response(headers=NO_STORE)
 
 
@@ -82,10 +82,11 @@ async def revoke(request: web.Request) -> web.Response:
             raise BodyMalformed("send one of user_id, subject and sid")
     else:
         sub = _subject(body)["sub"]
-    ended = await request[GATEWAY].sessions.revoke_from(backend.source, sub=sub, sid=sid)
-    for one in ended:
-        record(request, "revoke", sub=sub, sid=one, detail=backend.source)
-    return web.json_response({"revoked": list(ended)}, headers=NO_STORE)
+    ended = []
+    async for one in request[GATEWAY].sessions.revoke_from(backend.source, sub=sub, sid=sid):
+        record(request, "revoke", sub=one.sub, sid=one.sid, detail=backend.source)
+        ended.append(one.sid)
+    return web.json_response({"revoked": ended}, headers=NO_STORE)
 
 
 async def sessions(request: web.Request) -> web.Response:
@@ -99,12 +100,9 @@ async def sessions(request: web.Request) -> web.Response:
 async def _log_out_by_cookie(request: web.Request, everywhere: bool) -> web.Response:
     site = site_of(request)
     check_origin(request, site)
-    ended = await request[GATEWAY].sessions.log_out_by_cookie(
-        session_tokens(request), everywhere=everywhere
-    )
-    for token in ended:
-        detail = "all sessions" if everywhere else ""
-        record(request, "logout", sub=token.sub, sid=token.sid, detail=detail)
+    cookies = session_tokens(request)
+    async for gone in request[GATEWAY].sessions.log_out_by_cookie(cookies, everywhere=everywhere):
+        record_log_out(request, gone)
     response = web.Response(headers=NO_STORE)
     take_session(response, site)
     return response
@@ -140,7 +138,8 @@ async def _login_by_password(request: web.Request, body: dict[str, Any]) -> Logi
 def _refuse_person(request: web.Request, sub: str) -> None:
     # People log in themselves; whoever opened sessions for them could be anybody.
     if request[GATEWAY].people.find(sub) is not None:
-        raise ClientForbidden("this subject is a person of the users file, who logs in by password")
+        said = "this subject is a person of the users file, who logs in by password"
+        raise ClientForbidden(said, sub=sub)
 
 
 async def _login_by_backend(request: web.Request) -> Login:
@@ -161,9 +160,11 @@ async def _login_by_backend(request: web.Request) -> Login:
 
 def _check_rights(backend: TrustedBackend, wanted: Login) -> None:
     if not backend.may_open(wanted.sub):
-        raise ClientForbidden(f"client {backend.id} may not open sessions of this subject")
+        said = f"client {backend.id} may not open sessions of this subject"
+        raise ClientForbidden(said, sub=wanted.sub)
     if not all(backend.may_grant(group) for group in wanted.groups):
-        raise ClientForbidden(f"client {backend.id} may not grant one of these groups")
+        said = f"client {backend.id} may not grant one of these groups"
+        raise ClientForbidden(said, sub=wanted.sub)
 
 
 def _subject(body: dict[str, Any]) -> dict[str, Any]:

@@ -57,6 +57,18 @@ async def test_idleness_ends_and_use_extends() -> None:
     await store.close()
 
 
+async def test_what_idled_away_is_not_ended_again() -> None:
+    clock = Clock()
+    store = await EmbeddedStore.open(None, idle=100, clock=clock)
+    await store.add(numbered(1), 100)
+    clock.now += 60
+    await store.add(numbered(2), 100)
+    clock.now += 60
+    ended = await store.revoke_all("1")
+    await store.close()
+    assert ended == (numbered(2).sid,)
+
+
 async def test_sessions_outlive_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "var" / "authgw.db"
     store = await EmbeddedStore.open(path, idle=60)

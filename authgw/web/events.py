@@ -1,0 +1,24 @@
+"""Audit events about sessions: each one that is opened or ended is named once."""
+
+from collections.abc import Iterable
+
+from aiohttp import web
+
+from authgw.service import LoggedOut
+from authgw.web.gateway import record
+
+
+def record_login(
+    request: web.Request, sub: str, sid: str, detail: str, displaced: Iterable[str]
+) -> None:
+    """A session was opened, and `displaced` ones had to make room."""
+    record(request, "login", sub=sub, sid=sid, detail=detail)
+    for ended in displaced:
+        record(request, "revoke", sub=sub, sid=ended, detail="over auth.max_sessions")
+
+
+def record_log_out(request: web.Request, gone: LoggedOut) -> None:
+    """A session was logged out, and perhaps its subject's others with it."""
+    record(request, "logout", sub=gone.token.sub, sid=gone.token.sid)
+    for other in gone.others:
+        record(request, "revoke", sub=gone.token.sub, sid=other, detail="logged out everywhere")
