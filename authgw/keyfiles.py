@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key a
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from authgw.core.keys import Key, KeyRefused, PrivateKey, key_from_pem, key_from_secret
+from authgw.identity.files import give
 
 ORCHESTRATED = Path("/run/secrets")
 NOTICE = 600.0  # seconds that the other replicas have to learn of a key before it signs
@@ -87,18 +88,31 @@ def make_shared_secret(path: Path) -> None:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a new file, never over another, that only its owner may read.
+    """Write a new file, never over another, that only the owner of its folder may read.
 
     Raises:
         KeyRefused: it is there already, or cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_folder(path.parent)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        give(descriptor, like=path.parent)
     except OSError as error:
         raise KeyRefused(f"{path}: {error.strerror}") from None
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.exists():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        give(descriptor, like=folder.parent)
+    finally:
+        os.close(descriptor)
 
 
 def _load(path: Path) -> Key:

@@ -1,6 +1,7 @@
 """`authgw store`: moving every session to another store without logging anybody out."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -67,6 +68,7 @@ async def _copy(source: Loaded, target: Loaded, resume: bool, count: _Count) -> 
             copied = await other.keep(batch)
             count.copied += copied
             count.there += len(batch) - copied
+    _leave_to_the_gateway(target)
 
 
 def _at(loaded: Loaded, url: str) -> Loaded:
@@ -82,6 +84,16 @@ def _at(loaded: Loaded, url: str) -> Loaded:
     named = {"url": checked, "host": None, "password_file": None}
     settings = loaded.settings.model_copy(update={"cache": cache.model_copy(update=named)})
     return replace(loaded, settings=settings)
+
+
+def _leave_to_the_gateway(target: Loaded) -> None:
+    """What root has made belongs to who owns its folder, as everything that the gateway writes."""
+    path = embedded_path(target) if target.settings.cache.is_embedded else None
+    if path is None or os.geteuid() != 0:
+        return
+    owner = path.parent.stat()
+    for made in (path, path.with_name(f"{path.name}.lock")):
+        os.lchown(made, owner.st_uid, owner.st_gid)
 
 
 def _check_exists(source: Loaded) -> None:

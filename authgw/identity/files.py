@@ -48,6 +48,16 @@ def write_yaml(path: Path, data: Mapping[str, Any]) -> None:
     _sync_folder(target.parent)
 
 
+def give(descriptor: int, *, like: Path) -> None:
+    """Give a new file or folder to the owner of another one.
+
+    Root who works for the gateway's account must not lock that account out.
+    """
+    owner = like.stat()
+    with contextlib.suppress(PermissionError):
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+
+
 class _Dumper(CSafeDumper):
     """Writes a moment as the README does: 2027-02-20T10:00:00Z."""
 
@@ -63,10 +73,7 @@ _Dumper.add_representer(datetime, _moment)
 def _open(path: Path, flags: int, *, like: Path) -> int:
     descriptor = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     os.fchmod(descriptor, 0o600)
-    owner = (like if like.exists() else like.parent).stat()
-    # Root who edits for the gateway's account must not lock that account out.
-    with contextlib.suppress(PermissionError):
-        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    give(descriptor, like=like if like.exists() else like.parent)
     return descriptor
 
 

@@ -1,5 +1,6 @@
 """Key and secret files: how they are made and every reason to refuse one."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,15 @@ def test_a_made_key_is_private_and_loads(tmp_path: Path, algorithm: str) -> None
     assert path.stat().st_mode & 0o777 == 0o600
     (key,) = load_keys(tmp_path / "keys")
     assert (key.kid, key.algorithm, key.signs_from) == (kid, algorithm, 1_800_000_000.0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_root_makes_keys_for_the_owner_of_the_folder(tmp_path: Path) -> None:
+    os.chown(tmp_path, 4711, 4712)
+    kid = make_key(tmp_path / "secrets" / "keys", "ES256")
+    for name in ("secrets", "secrets/keys", f"secrets/keys/{kid}.pem"):
+        seen = (tmp_path / name).stat()
+        assert (seen.st_uid, seen.st_gid, seen.st_mode & 0o077) == (4711, 4712, 0)
 
 
 def test_a_key_without_a_date_signs_at_once(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`authgw store copy`: nobody is logged out, and nobody who was logged out comes back."""
 
+import os
 import sqlite3
 import time
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from tests.contract.conftest import free_port
 from tests.wire.conftest import Answer, Gateway, ask, authgw, authgw_here, make_gateway
 
 EMBEDDED = "embedded:///var/authgw.db"
@@ -50,7 +52,7 @@ def idle_ends(folder: Path) -> dict[str, float]:
 
 def moved(gateway: Gateway, url: str) -> Gateway:
     """The same gateway, keys and all, on another store."""
-    return Gateway(gateway.folder, gateway.port, {"AUTHGW_CACHE__URL": url})
+    return Gateway(gateway.folder, free_port(), {"AUTHGW_CACHE__URL": url})
 
 
 def forget_replicas(url: str) -> None:
@@ -91,7 +93,11 @@ def test_from_the_file_to_redis_and_back(gateway: Gateway, elsewhere: str) -> No
     on_redis.stop()
     forget_replicas(elsewhere)
 
+    if os.geteuid() == 0:
+        os.chown(gateway.folder / "var", 4711, 4712)
     assert "Copied 2 sessions." in copy(gateway.folder, elsewhere, "embedded:///var/back.db")
+    owners = {path.stat().st_uid for path in (gateway.folder / "var").glob("back.db*")}
+    assert owners == {(gateway.folder / "var").stat().st_uid}
     back = moved(gateway, "embedded:///var/back.db")
     back.start()
     assert [check(back, pair) for pair in (again.json(), pairs[1], pairs[2])] == [401, 200, 200]
