@@ -161,7 +161,8 @@ def sentinel_set(folder: Path) -> Iterator[Nodes]:
             node.start()
         for node in nodes[1:]:
             node.client.replicaof("127.0.0.1", str(ports[0]))
-        wait_until(lambda: _replicas(nodes[0]) == 2, "two replicas are connected")
+        wait_until(lambda: replicas_online(nodes[0]) == 2, "two replicas are connected")
+        wait_until(lambda: confirms(nodes[0]), "a replica confirms")
         sentinels = [_sentinel(folder / str(port), port, ports[0]) for port in ports[3:]]
         for sentinel in sentinels:
             running.callback(sentinel.stop)
@@ -183,8 +184,18 @@ def _sentinel(folder: Path, port: int, master: int) -> Node:
     return Node(port, folder, [str(folder / "sentinel.conf"), "--sentinel"])
 
 
-def _replicas(node: Node) -> int:
+def replicas_online(node: Node) -> int:
+    """How many replicas this node writes to."""
     return sum(one["state"] == "online" for one in _replication(node))
+
+
+def confirms(master: Node) -> bool:
+    """Whether a replica says that it has what the master was told; a new one takes a second."""
+    # redis-py has no types here.
+    with master.client.client() as link:  # type: ignore[no-untyped-call]
+        link.set("authgw:probe", "")
+        link.delete("authgw:probe")
+        return bool(link.wait(1, 200))
 
 
 def _replication(node: Node) -> list[dict[str, str]]:

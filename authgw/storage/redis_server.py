@@ -59,6 +59,8 @@ class Server:
         try:
             wait = ("WAIT", 1, _milliseconds_until(until))
             *replies, told = await _talk(link, [*commands, _ROLE if self.alone else wait])
+            if all(isinstance(reply, ResponseError) for reply in replies):
+                return replies
             if self.alone and not self._is_alone(told):
                 (told,) = await _talk(link, [wait])
             if obeyed(told) == 0 and not self._is_alone((await _talk(link, [_ROLE]))[0]):

@@ -1,0 +1,163 @@
+"""What waits for a replica, and what a master without one does."""
+
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from loguru import logger
+from redis.asyncio import Redis
+
+from authgw.core.errors import StoreUnavailable
+from authgw.core.sessions import Session, new_sid
+from authgw.storage import redis_calls
+from authgw.storage.redis import RedisStore
+from authgw.storage.redis_calls import OneServer
+from authgw.storage.redis_server import Server
+from tests.redis_sets import Node, confirms, low_ports, replicas_online, wait_until
+from tests.unit.builders import a_session
+
+
+def numbered(number: int) -> Session:
+    return replace(a_session(), sid=new_sid("1", number.to_bytes(16)))
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[tuple[Node, Node]]:
+    """A master and its replica."""
+    master, copy = (Node(port, tmp_path / str(port), ("--save", "")) for port in low_ports(2))
+    try:
+        for node in (master, copy):
+            node.start()
+        copy.client.replicaof("127.0.0.1", str(master.port))
+        master.client.config_set("repl-diskless-sync-delay", 0)
+        wait_until(lambda: confirms(master), "the replica confirms")
+        yield master, copy
+    finally:
+        master.stop()
+        copy.stop()
+
+
+@pytest.fixture
+async def store(
+    pair: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[RedisStore]:
+    monkeypatch.setattr(redis_calls, "DEADLINE", 0.6)
+    client = Redis(port=pair[0].port)
+    kept = RedisStore(
+        OneServer(Server(client, "the master"), replicated=True), idle=60, session_max=600
+    )
+    yield kept
+    await kept.close()
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    lines: list[str] = []
+    sink = logger.add(lambda message: lines.append(message.record["message"]), level="INFO")
+    yield lines
+    logger.remove(sink)
+
+
+async def test_what_ends_or_makes_a_session_is_in_a_replica_when_it_is_told(
+    store: RedisStore, pair: tuple[Node, Node]
+) -> None:
+    _, copy = pair
+    for number in range(1, 21):
+        await store.add(numbered(number), 100)
+        assert copy.client.dbsize() == 2
+        seen = await store.read(numbered(number).sid)
+        assert await store.replace(seen, replace(numbered(number), gen=1)) is None
+        assert b'"gen":1' in (copy.client.get(redis_key(numbered(number))) or b"")
+        assert await store.revoke(numbered(number).sid)
+        assert copy.client.keys("authgw:*:s:*") == []
+    await store.add(numbered(99), 100)
+    assert await store.revoke_all("1") == (numbered(99).sid,)
+    assert copy.client.keys("authgw:*:[si]*") == []
+
+
+async def test_without_an_answer_of_the_replica_nothing_is_told(
+    store: RedisStore, pair: tuple[Node, Node]
+) -> None:
+    _, copy = pair
+    for number in (1, 2, 3):
+        await store.add(numbered(number), 100)
+    seen = await store.read(numbered(1).sid)
+    copy.send(signal.SIGSTOP)
+    calls: list[Callable[[], Coroutine[Any, Any, object]]] = [
+        lambda: store.add(numbered(4), 100),
+        lambda: store.replace(seen, replace(numbered(1), gen=1)),
+        lambda: store.revoke(numbered(2).sid),
+        # Gone already, as far as the master knows: that is no confirmation.
+        lambda: store.revoke(numbered(2).sid),
+        lambda: store.revoke_all("1"),
+        lambda: store.revoke_all("1"),
+    ]
+    for call in calls:
+        with pytest.raises(StoreUnavailable, match=r"Unconfirmed|Timeout"):
+            await call()
+    # What needs no confirmation goes on.
+    assert (await store.read(numbered(2).sid)).session is None
+    assert (await store.increment("a", 60))[0] == 1
+    assert await store.claim("a", 60)
+    assert [one is None for one in await store.replace_many([(seen, numbered(1))])] == [False]
+    copy.send(signal.SIGCONT)
+    assert not await store.revoke(numbered(2).sid)
+    assert await store.revoke_all("1") == ()
+    assert copy.client.keys("authgw:*:[si]*") == []
+
+
+async def test_a_gone_session_is_confirmed_by_a_write_of_this_connection(
+    store: RedisStore, pair: tuple[Node, Node]
+) -> None:
+    # WAIT promises no more than that; a server may return at once to who wrote nothing.
+    for gone in (store.revoke(numbered(1).sid), store.revoke_all("1")):
+        before = pair[0].client.info("replication")["master_repl_offset"]
+        await gone
+        assert pair[0].client.info("replication")["master_repl_offset"] > before
+        for key in pair[0].client.keys("*"):
+            assert 0 < pair[0].client.pttl(key) <= 1000
+
+
+async def test_a_master_without_a_replica_is_believed_and_the_log_says_so(
+    store: RedisStore, pair: tuple[Node, Node], said: list[str]
+) -> None:
+    master, copy = pair
+    copy.kill()
+    wait_until(lambda: replicas_online(master) == 0, "the replica is gone")
+    for number in (1, 2, 3):
+        await store.add(numbered(number), 100)
+        assert await store.revoke(numbered(number).sid)
+    assert store.masters_alone == 1
+    assert [line for line in said if "no connected replica" in line] == said
+    assert len(said) == 1
+    copy = Node(copy.port, copy.folder, ("--save", "", "--replicaof", f"127.0.0.1 {master.port}"))
+    try:
+        copy.start()
+        wait_until(lambda: confirms(master), "the replica is back")
+        await store.add(numbered(4), 100)
+        assert copy.client.exists(redis_key(numbered(4)))
+        assert store.masters_alone == 0
+        assert said[1:] == ["the master has a replica again"]
+        copy.send(signal.SIGSTOP)
+        with pytest.raises(StoreUnavailable):
+            await store.revoke(numbered(4).sid)
+    finally:
+        copy.stop()
+
+
+async def test_a_master_that_became_a_replica_confirms_nothing(
+    store: RedisStore, pair: tuple[Node, Node]
+) -> None:
+    master, copy = pair
+    await store.add(numbered(1), 100)
+    copy.client.replicaof("no", "one")
+    master.client.replicaof("127.0.0.1", str(copy.port))
+    with pytest.raises(StoreUnavailable, match="ReadOnly"):
+        await store.revoke(numbered(1).sid)
+
+
+def redis_key(session: Session) -> str:
+    return f"authgw:{{{session.sid[:22]}}}:s:{session.sid}"
