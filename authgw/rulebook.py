@@ -9,6 +9,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    field_validator,
     model_validator,
 )
 
@@ -88,6 +89,14 @@ class RuleEntry(BaseModel):
     ] = ()
     credentials: Some[Literal["bearer", "cookie", "app-password"]] | None = None
     require: Literal["totp"] | None = None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _says_something(cls, value: Any) -> Any:
+        # A forgotten value would make the rule take every host, path or method.
+        if value is None:
+            raise ValueError("is empty: write its value, or remove the key")
+        return value
 
     @model_validator(mode="after")
     def _anyone_needs_no_factor(self) -> "RuleEntry":

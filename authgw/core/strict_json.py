@@ -12,7 +12,9 @@ def read_object(raw: bytes) -> dict[str, Any]:
             or numbers beyond what Python reads.
     """
     try:
-        value = _DECODE(raw.decode("utf-8"))
+        value = json.loads(
+            raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
+        )
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(value, dict):
@@ -32,10 +34,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
-
-
-# json.loads with these would make a decoder for each text.
-_DECODE = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant).decode
 
 
 def _refuse_surrogates(value: Any) -> None:

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,21 +49,22 @@ def a_line(dice: random.Random) -> Line:
 
 
 def compiled(lines: list[Line]) -> Rules:
-    entries = [
-        RuleEntry.model_validate(
-            {
-                "allow": line.allow,
-                "host": line.host,
-                "path": line.path or None,
-                "method": line.method or None,
-                "preflight": "allow" if line.preflight else None,
-                "encoded": line.encoded,
-                "from": line.networks or None,
-            }
-        )
-        for line in lines
-    ]
+    entries = [RuleEntry.model_validate(written(line)) for line in lines]
     return compile_rules(entries, ["here"] * len(lines))
+
+
+def written(line: Line) -> dict[str, Any]:
+    """What somebody would write for it."""
+    keys = {
+        "allow": line.allow,
+        "host": line.host,
+        "path": line.path,
+        "method": line.method,
+        "preflight": "allow" if line.preflight else None,
+        "encoded": line.encoded,
+        "from": line.networks,
+    }
+    return {name: value for name, value in keys.items() if value}
 
 
 def a_path(dice: random.Random) -> str:

@@ -1,0 +1,91 @@
+"""`make threats`: every threat, its tests and what they said, as a table.
+
+Results of `make test` and `make faults` count while nothing has changed since; what they have not
+run is run here. `--write` makes docs/threats.md anew.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from xml.etree import ElementTree
+
+from tests.threats.listing import DOCUMENT, ROOT, Threat, page, read_threats
+
+_RESULTS = ROOT / ".results"
+_BUDGET = 150  # seconds for what is run here after the other two
+_SOURCES = ("authgw", "nginx", "examples", "tests")
+# Slow by nature, so that they are no part of `make test`.
+_ALWAYS = "tests/limits"
+
+
+def main(words: Sequence[str]) -> int:
+    """The process's status: 0 if a passed test or a sentence answers every threat."""
+    threats = read_threats()
+    if "--write" in words:
+        DOCUMENT.write_text(page(threats))
+        return 0
+    named = {test for threat in threats for test in threat.tests}
+    results = known(named)
+    failed = run([*sorted(named - results.keys()), _ALWAYS]) if named - results.keys() else 0
+    results = known(named)
+    open_ = [threat.id for threat in threats if not is_answered(threat, results)]
+    print(table(threats, results))
+    print(f"{len(threats)} threats, {len(named)} tests; not answered: {' '.join(open_) or 'none'}")
+    return 1 if failed or open_ else 0
+
+
+def run(tests: Sequence[str]) -> int:
+    """Run these by pytest and keep what they say."""
+    words = ["--session-timeout", str(_BUDGET), "--junitxml", str(_RESULTS / "threats.xml")]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--durations=5", *words, *tests], cwd=ROOT, check=False
+    )
+    return done.returncode
+
+
+def known(named: Iterable[str]) -> dict[str, str]:
+    """What became of these tests since the last change of anything; a test in all its cases."""
+    changed = max(
+        path.stat().st_mtime
+        for folder in _SOURCES
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix not in (".pyc", "") and "node_modules" not in path.parts
+    )
+    fresh = [file for file in _RESULTS.glob("*.xml") if file.stat().st_mtime > changed]
+    results: dict[str, str] = {}
+    for file in sorted(fresh, key=lambda file: file.stat().st_mtime):
+        results |= results_of(file.read_text())
+    return {test: results[test] for test in named if test in results}
+
+
+def results_of(report: str) -> dict[str, str]:
+    """Test to `passed` or else, of a report in JUnit's format; the worst of its cases."""
+    found: dict[str, str] = {}
+    for case in ElementTree.fromstring(report).iter("testcase"):  # noqa: S314  of our own pytest
+        file = case.get("classname", "").replace(".", "/")
+        test = f"{file}.py::{case.get('name', '').partition('[')[0]}"
+        bad = [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
+        if bad or test not in found:
+            found[test] = bad[0] if bad else "passed"
+    return found
+
+
+def is_answered(threat: Threat, results: dict[str, str]) -> bool:
+    """Whether each of its tests has passed, or a sentence says why it cannot occur."""
+    if not threat.tests:
+        return bool(threat.because)
+    return all(results.get(test) == "passed" for test in threat.tests)
+
+
+def table(threats: Sequence[Threat], results: dict[str, str]) -> str:
+    """One line for each test of each threat."""
+    lines = []
+    for threat in threats:
+        rows = [(test, results.get(test, "not run")) for test in threat.tests]
+        for what, said in rows or [(threat.because or "nothing", "")]:
+            lines.append(f"{threat.id} | {threat.kind:11} | {what} | {said}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

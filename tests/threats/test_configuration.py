@@ -1,0 +1,108 @@
+"""No slip in the rules opens what was closed: it is refused, or nothing more is allowed."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from authgw.config import ConfigError, load
+from authgw.core.model import Verdict
+from authgw.core.rules import Rules, decide
+from tests.unit.test_rules import ADMIN, USER, asked
+
+RULES: list[dict[str, Any]] = [
+    {"host": "app.example.com", "path": ["/public/**", "=/health"], "allow": "anyone"},
+    {"host": "app.example.com", "path": "/admin/**", "allow": ["group:admins"]},
+    {
+        "host": "api.example.com",
+        "path": "/v1/**",
+        "method": ["GET"],
+        "from": ["10.0.0.0/8"],
+        "allow": "authenticated",
+        "credentials": "bearer",
+        "require": "totp",
+    },
+]
+_VALUES: tuple[Any, ...] = (
+    None, "", [], {}, 0, True, False, [None], [[]], {"anyone": True}, "everyone", "Anyone", "any",
+    "*", "group:", "groups:admins", "user", "anyone,", "!anyone", "not anyone", ["anyone", "x"],
+    "all", "none", "**", "0.0.0.0/33", "999.0.0.0/8", "GETS", "get", "otp",
+)  # fmt: skip
+
+
+def slips() -> Iterator[object]:
+    """What the section could be by a slip of the pen."""
+    yield from (None, "", [], {}, "anyone", True, [None], [[]], ["anyone"], {"0": RULES[1]})
+    for number, entry in enumerate(RULES):
+        for key in entry:
+            for other in (key[:-1], f"{key}s", key.upper(), f" {key}", f"-{key}", f"{key}:"):
+                changed = deepcopy(RULES)
+                changed[number][other] = changed[number].pop(key)
+                yield changed
+            for value in _VALUES:
+                changed = deepcopy(RULES)
+                changed[number][key] = value
+                yield changed
+
+
+def allowed(rules: Rules) -> set[tuple[int, ...]]:
+    """Which of some hundred requests pass, each by nobody, a user and an administrator."""
+    hosts = ("app.example.com", "api.example.com", "other.example.org")
+    paths = ("/", "/public/x", "/health", "/admin", "/admin/x", "/v1/x", "/v2/x", "/public")
+    asking = product(
+        enumerate(hosts),
+        enumerate(paths),
+        enumerate(("GET", "POST")),
+        enumerate(("10.1.1.1", "::1")),
+    )
+    passed: set[tuple[int, ...]] = set()
+    for (one, host), (two, path), (three, method), (four, address) in asking:
+        access = asked(path, host, method, address)
+        for who, caller in enumerate((None, USER, ADMIN)):
+            if decide(rules.match(access), access, caller, "").verdict is Verdict.ALLOW:
+                passed.add((one, two, three, four, who))
+    return passed
+
+
+def test_no_slip_opens_anything(tmp_path: Path) -> None:
+    file = tmp_path / "config.yml"
+
+    def read(section: object) -> Rules | None:
+        file.write_text(yaml.safe_dump({"rules": section}))
+        return load(file, {}).rules
+
+    before = read(RULES)
+    assert before is not None
+    refused, harmless = 0, 0
+    for section in slips():
+        try:
+            rules = read(section)
+        except ConfigError:
+            refused += 1
+            continue
+        assert rules is not None, section
+        widened = allowed(rules) - allowed(before)
+        if not widened:
+            harmless += 1
+            continue
+        # What the line says in plain words is no slip.
+        assert is_plain(section), (section, sorted(widened))
+    assert refused > 250
+    assert harmless
+    for name in ("rule", "Rules", "rules ", "access_control"):
+        file.write_text(yaml.safe_dump({name: RULES}))
+        try:
+            load(file, {})
+        except ConfigError as error:
+            assert name.strip() in str(error)  # noqa: PT017  the other outcome is no exception
+        else:
+            raise AssertionError(name)
+
+
+def is_plain(section: object) -> bool:
+    """Whether a pattern was replaced by one that takes everything."""
+    assert isinstance(section, list)
+    return any(entry.get(key) in ("*", "**") for entry in section for key in ("host", "path"))
