@@ -57,12 +57,13 @@ BENCHMARK = Benchmark("authenticate", "What one check costs, and the limit for P
 
 
 def _figures(seen: dict[str, list[Sample]]) -> dict[str, Any]:
-    cold, plain, limit, hot, direct = seen.values()
+    cold, plain, limit, direct, hot, uncounted = seen.values()
     return {
         "x_limit": ratio(hot, limit),
         "x_plain": ratio(hot, plain),
         "direct_x_limit": ratio(direct, limit),
         "cold_x_hot": ratio(cold, hot),
+        "metrics_cost": ratio(hot, uncounted),
         "cpu_us": {name: median(rounds).cpu for name, rounds in seen.items()},
     }
 
@@ -77,7 +78,6 @@ def _variants(
     asked = {**ORIGINAL, **token}
     answer = gateway.answer_to(asked)
     parts = {"gateway": [gateway.pid], "redis": [redis.pid]}
-    hot = partial(load, gateway.port, _PATH, asked, seconds)
     direct = partial(load, gateway.port, _PATH, token, seconds)
     found: dict[str, Measure] = {
         "cold": _Cold(made.folder("cold"), redis, gateway, seconds).measure
@@ -85,9 +85,20 @@ def _variants(
     for name, kind in (("plain aiohttp", "aiohttp"), ("raw httptools", "httptools")):
         port, pid = made.imitation(kind, answer, loop_of(gateway) == "uvloop")
         found[name] = partial(sample, {"server": [pid]}, partial(load, port, _PATH, asked, seconds))
-    found["hot"] = partial(sample, parts, hot)
     found["direct with JSON"] = partial(sample, parts, direct)
+    found["hot"] = _hot(redis, gateway, token, seconds)
+    # A Redis of its own: what the first one is asked is counted.
+    other = made.redis()
+    uncounted = made.fleet(other.url).replica(counted=False)
+    token = bearer(uncounted.login()["access"])
+    found["without metrics"] = _hot(other, uncounted, token, seconds)
     return found
+
+
+def _hot(redis: RedisServer, gateway: Gateway, token: dict[str, str], seconds: int) -> Measure:
+    parts = {"gateway": [gateway.pid], "redis": [redis.pid]}
+    asked = {**ORIGINAL, **token}
+    return partial(sample, parts, partial(load, gateway.port, _PATH, asked, seconds))
 
 
 class _Cold:

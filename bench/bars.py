@@ -39,6 +39,7 @@ BARS = (
     Bar("authenticate", "x_plain", "hot check / plain aiohttp", most=0.85),
     Bar("authenticate", "direct_x_limit", "direct check / httptools limit", most=4.2),
     Bar("authenticate", "cold_x_hot", "cold check / hot check", most=8),
+    Bar("authenticate", "metrics_cost", "hot check / hot check without metrics", most=1.03),
     Bar(
         "authenticate",
         "store_commands_per_session_second",

@@ -160,17 +160,25 @@ class Fleet:
         *,
         store_url: str = "",
         socket: bool = False,
+        counted: bool = True,
         settings: Mapping[str, dict[str, Any]] | None = None,
     ) -> Gateway:
-        """One more; `store_url` is another way to the same store, `settings` add to the file."""
+        """One more; `store_url` is another way to the same store, `settings` add to the file.
+
+        One that is not `counted` is the gateway of bench.uncounted.
+        """
         folder, port = self.lab.folder("gateway"), free_port()
         address = folder / "socket" if socket else port
         config = _config(self.folder, port, store_url or self.store_url, address)
         for section, keys in (settings or {}).items():
             config.setdefault(section, {}).update(keys)
         (folder / "config.yml").write_text(yaml.safe_dump(config))
-        command = [str(Path(sys.executable).parent / "authgw"), "serve"]
-        pid = self.lab.stack.enter_context(running(command, folder, partial(_is_ready, address)))
+        program = [str(Path(sys.executable).parent / "authgw")]
+        if not counted:
+            program = [sys.executable, "-m", "bench.uncounted"]
+        ready = partial(_is_ready, address)
+        started = running([*program, "serve"], folder, ready, {"PYTHONPATH": str(ROOT)})
+        pid = self.lab.stack.enter_context(started)
         return Gateway(pid, port, address, self.folder / "keys", self.basic)
 
 

@@ -1,5 +1,6 @@
 """The parts of the benchmarks that compute: what they claim must follow from what they saw."""
 
+import ast
 import json
 import random
 import subprocess
@@ -17,6 +18,7 @@ from bench.http import content_length, fields
 from bench.measure import Sample, in_turn, median, percentile, ratio, table
 from bench.outcome import NotMeasured, Outcome, Table, cell_text, markdown_of, rounded, text_of
 from bench.population import new_sessions
+from bench.uncounted import without
 from bench.wrk import Load, read, request
 
 ROOT = Path(__file__).parents[2]
@@ -357,3 +359,11 @@ def test_a_benchmark_ends_with_json() -> None:
     figures = json.loads(done.stdout.splitlines()[-1])
     assert figures["benchmark"] == "rules"
     assert figures["hosts_ratio"] > 0
+
+
+def test_the_gateway_without_metrics_counts_nothing() -> None:
+    tree = without("class A:\n def f(self):\n  self.hits += 1\n  self.n += 1\n", {"hits"})
+    assert "hits" not in ast.unparse(tree)
+    assert "self.n += 1" in ast.unparse(tree)
+    with pytest.raises(NotMeasured, match=r"no longer counts misses: correct bench/uncounted\.py"):
+        without("self.hits += 1", {"hits", "misses"})

@@ -1,0 +1,59 @@
+"""The gateway without the numbers that its hot path counts for Prometheus, to compare with.
+
+`python -m bench.uncounted serve` runs the same code, less the statements that count.
+"""
+
+import ast
+import sys
+from importlib.util import find_spec, module_from_spec
+
+from bench.outcome import NotMeasured
+
+_COUNTED = {"authgw.storage.mirror": {"hits", "misses"}, "authgw.web.serving": {"answered"}}
+
+
+class _Without(ast.NodeTransformer):
+    """Takes out every `something.NAME += ...` of these names, and remembers which it found."""
+
+    def __init__(self, names: set[str]) -> None:
+        self._names = names
+        self.found: set[str] = set()
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt:
+        """One statement that may count."""
+        if not isinstance(node.target, ast.Attribute) or node.target.attr not in self._names:
+            return node
+        self.found.add(node.target.attr)
+        return ast.copy_location(ast.Pass(), node)
+
+
+def without(source: str, names: set[str]) -> ast.Module:
+    """A module's syntax tree less what counts under these names.
+
+    Raises:
+        NotMeasured: one of them is not counted there.
+    """
+    taken = _Without(names)
+    tree: ast.Module = taken.visit(ast.parse(source))
+    if taken.found != names:
+        lost = ", ".join(sorted(names - taken.found))
+        raise NotMeasured(f"the hot path no longer counts {lost}: correct bench/uncounted.py")
+    return tree
+
+
+def _load(name: str, names: set[str]) -> None:
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise NotMeasured(f"there is no {name}: correct bench/uncounted.py")
+    with open(spec.origin, encoding="utf-8") as file:
+        tree = without(file.read(), names)
+    module = sys.modules[name] = module_from_spec(spec)
+    exec(compile(tree, spec.origin, "exec"), module.__dict__)  # noqa: S102  our own code
+
+
+if __name__ == "__main__":
+    for counted, names in _COUNTED.items():
+        _load(counted, names)
+    from authgw.cli import main
+
+    main()
