@@ -29,7 +29,7 @@ _MAX_ROUNDS = 8
 _MAX_COOKIES = 4
 # Confirmations in one round trip.
 _MOST_CONFIRMED = 128
-# Verified tokens that are remembered; each takes about 2 KB.
+# Verified tokens that are remembered; each takes about 1 KB.
 MAX_TOKENS = 4096
 
 

@@ -6,7 +6,7 @@ what the transport demands.
 
 import base64
 import binascii
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -56,7 +56,7 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A verified token; times are Unix seconds. `claims` is everything it says.
+    """A verified token; times are Unix seconds.
 
     From `until` on it would not verify: it has expired, or its key is retired.
     """
@@ -68,7 +68,12 @@ class Token:
     gen: int
     exp: float
     until: float
-    claims: dict[str, Any]
+    text: str = field(repr=False)
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """Everything it says, read anew: many tokens are remembered, few are asked for this."""
+        return _json_object(_canonical(self.text.split(".")[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,7 @@ class Issuer:
         """
         header, claims, signature = _parse(text)
         self._check_signature(text, header, signature, now)
-        token = _checked(header, claims, kind, self.keys.verifies_until(header["kid"]))
+        token = _checked(text, header, claims, kind, self.keys.verifies_until(header["kid"]))
         self._check_parties(claims)
         _check_times(claims, now, allow_expired)
         return token
@@ -206,7 +211,7 @@ def _json_object(raw: bytes) -> dict[str, Any]:
 
 
 def _checked(
-    header: dict[str, Any], claims: dict[str, Any], kind: TokenType, retired_at: float
+    text: str, header: dict[str, Any], claims: dict[str, Any], kind: TokenType, retired_at: float
 ) -> Token:
     if any(name not in claims for name in _REQUIRED):
         raise TokenInvalid
@@ -222,7 +227,7 @@ def _checked(
         raise TokenWrongType
     exp = claims["exp"]
     until = min(exp + LEEWAY, retired_at)
-    return Token(kind, claims["sub"], claims["sid"], claims["jti"], gen, exp, until, claims)
+    return Token(kind, claims["sub"], claims["sid"], claims["jti"], gen, exp, until, text)
 
 
 def _is_time(value: Any) -> bool:

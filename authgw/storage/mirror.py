@@ -9,10 +9,10 @@ brings an ended session back.
 import asyncio
 import math
 import random
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Protocol
 
 from authgw.core.errors import StoreUnavailable
@@ -26,6 +26,7 @@ _READS = 4
 # A sweep comes within every _TICK of the bound, so re-reads are sent at 50 to 70 % of it.
 _TICK = 0.1
 _EARLIEST, _SPREAD = 0.5, 0.1
+_ROOM = 64  # what part of a full mirror makes room
 _ABSENT = Snapshot(None, 0.0)
 _UNTOLD = StoreUnavailable("the read did not end")
 
@@ -94,7 +95,7 @@ class Mirror:
         self._clock = clock
         self._jitter = jitter
         self._loop = asyncio.get_running_loop()
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()  # the least recently read first
+        self._entries: dict[str, _Entry] = {}  # the least recently read first
         self._tombstones: dict[str, float] = {}
         self._reading: dict[str, _Batch] = {}
         self._open: _Batch | None = None
@@ -331,10 +332,17 @@ class Mirror:
             seen = Snapshot(old.snapshot.session, seen.now, seen.version)
         due = sent + self._max_staleness * (_EARLIEST + _SPREAD * self._jitter())
         asked = -math.inf if old is None else old.asked
+        if seen.session is not None and seen.session.sid == sid:
+            sid = seen.session.sid  # one text in place of two alike
         self._entries[sid] = _Entry(seen, sent, since, until, due, asked)
         if len(self._entries) > self._capacity:
             self._drop(next(iter(self._entries)))
         self._arm()
+
+    def _make_room(self) -> None:
+        # Many at once: a dict finds its first entry the slower the more were taken before it.
+        for sid in list(islice(self._entries, 1 + self._capacity // _ROOM)):
+            del self._entries[sid]
 
     def _arm(self) -> None:
         if self._timer is None and (self._entries or self._tombstones):

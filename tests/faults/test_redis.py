@@ -2,10 +2,14 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
+from redis import Redis
 
+from tests.contract.conftest import free_port
+from tests.faults.counts import count
 from tests.faults.faultproxy import (
     BLACK_HOLE,
     LOST_REPLIES,
@@ -18,10 +22,18 @@ from tests.faults.faultproxy import (
     refusing,
     slow,
 )
-from tests.faults.stack import Stack, running_stack
-from tests.faults.watch import check_recovery, check_through, hold, watching
+from tests.faults.kept import sessions_kept
+from tests.faults.stack import STALENESS, Stack
+from tests.faults.watch import (
+    RECOVERY,
+    check_always,
+    check_recovery,
+    check_through,
+    hold,
+    watching,
+)
+from tests.wire.conftest import ask
 
-SESSIONS = 20
 # Nothing of Redis is heard through any of these.
 DEAF = [
     BLACK_HOLE,
@@ -38,48 +50,6 @@ DEAF = [
 ]
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("faults")) as made:
-        yield made
-
-
-@contextmanager
-def sessions_kept(stack: Stack) -> Iterator[None]:
-    """Sessions before are the sessions after, and each of them is let in as itself."""
-    opened = {number: stack.log_in(number)["access"] for number in range(1, SESSIONS + 1)}
-    for number, token in opened.items():
-        check_is(stack, number, token)
-    before = confirmed(stack, SESSIONS)
-    yield
-    after = stack.redis.sessions()
-    assert {key: after.get(key) for key in before} == before
-    for number, token in opened.items():
-        check_is(stack, number, token)
-
-
-def confirmed(stack: Stack, number: int) -> dict[bytes, bytes]:
-    """The records of the last so many sessions once no small write is under way."""
-    until = time.monotonic() + 5
-    while True:
-        records = stack.redis.sessions()
-        if sum(b'"confirmed":true' in record for record in records.values()) >= number:
-            return {key: one for key, one in records.items() if b'"confirmed":true' in one}
-        assert time.monotonic() < until, "first uses are not written down"
-        time.sleep(0.05)
-
-
-def check_is(stack: Stack, number: int, token: str) -> None:
-    """Ask once; on a machine that is too busy, again."""
-    for _ in range(5):
-        answer = stack.get("/page", token)
-        if answer.status != 503:
-            break
-    assert answer.status == 200
-    told = {name.lower(): value for name, value in answer.json()["headers"]}
-    assert told["remote-user"] == str(number)
-
-
 @pytest.mark.parametrize("fault", DEAF, ids=lambda fault: fault.name.replace(" ", "-"))
 def test_nothing_of_redis_is_heard(stack: Stack, fault: Fault) -> None:
     with sessions_kept(stack), watching(stack) as watch:
@@ -89,3 +59,171 @@ def test_nothing_of_redis_is_heard(stack: Stack, fault: Fault) -> None:
         stack.disturb(NONE)
         check_recovery(watch, ended)
         check_through(watch, began, ended)
+
+
+def test_redis_is_killed_and_started_again(stack: Stack) -> None:
+    with sessions_kept(stack), watching(stack) as watch:
+        began = time.monotonic()
+        stack.redis.kill()
+        ended = hold(watch, began)
+        stack.redis.start()
+        check_through(watch, began, ended)
+        check_recovery(watch, time.monotonic())
+
+
+def test_redis_hangs(stack: Stack) -> None:
+    with sessions_kept(stack), watching(stack) as watch:
+        began = time.monotonic()
+        stack.redis.freeze()
+        ended = max(hold(watch, began), _later(began + count(2, 5)))
+        stack.redis.thaw()
+        check_recovery(watch, ended)
+        check_through(watch, began, ended)
+
+
+def _later(moment: float) -> float:
+    time.sleep(max(0.0, moment - time.monotonic()))
+    return time.monotonic()
+
+
+_BUSY = """
+local function now() local time = redis.call('TIME'); return time[1] + time[2] / 1000000 end
+local ends = now() + 1.5
+while now() < ends do end
+"""
+
+
+@pytest.mark.parametrize("command", [("CLIENT", "PAUSE", "1500"), ("EVAL", _BUSY, "0")])
+def test_redis_is_busy_with_something_else(stack: Stack, command: tuple[str, ...]) -> None:
+    with sessions_kept(stack), watching(stack) as watch:
+        began = time.monotonic()
+        with stack.redis.client() as client:
+            client.execute_command(*command)
+        # EVAL answers when it is over, PAUSE at once.
+        ended = _later(began + 1.5)
+        check_recovery(watch, ended)
+        check_through(watch, began, ended - 0.05)
+
+
+def test_a_redis_that_is_a_little_slow_is_waited_for(stack: Stack) -> None:
+    with sessions_kept(stack), watching(stack) as watch:
+        began = time.monotonic()
+        stack.disturb(slow(0.02))
+        watch.until("live", 200, began + STALENESS)
+        stack.disturb(NONE)
+        check_always(watch)
+        assert stack.refresh(stack.log_in(1)["refresh"]).status == 200
+
+
+def test_everything_that_redis_held_is_lost(stack: Stack) -> None:
+    with watching(stack) as watch:
+        with stack.redis.client() as client:
+            client.flushall()
+        lost = time.monotonic()
+        assert watch.until("live", 401, lost) - lost < STALENESS + 0.2
+        # What was ended before does not come back, and whoever logs in again is let in.
+        assert watch.statuses("ended") == {401}
+        assert stack.get("/page", stack.log_in(1)["access"]).status == 200
+        assert watch.statuses("public") == watch.statuses("readyz") == {200}
+
+
+@contextmanager
+def _full(stack: Stack) -> Iterator[None]:
+    with stack.redis.client() as client:
+        client.set("ballast", "x" * 4_000_000)
+        client.config_set("maxmemory", "3mb")
+        yield
+        client.config_set("maxmemory", "0")
+        client.delete("ballast")
+
+
+@contextmanager
+def _unsaved(stack: Stack) -> Iterator[None]:
+    # A folder stands where the server wants to save.
+    obstacle = stack.redis.folder / "dump.rdb"
+    with suppress(FileNotFoundError):
+        obstacle.unlink()
+    obstacle.mkdir()
+    with stack.redis.client() as client:
+        client.config_set("save", "3600 1")
+        _save(client, "err")
+        yield
+        obstacle.rmdir()
+        _save(client, "ok")
+        client.config_set("save", "")
+
+
+def _save(client: "Redis", outcome: str) -> None:
+    client.bgsave()
+    until = time.monotonic() + 10
+    while client.info("persistence")["rdb_last_bgsave_status"] != outcome:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+@contextmanager
+def _read_only(stack: Stack) -> Iterator[None]:
+    with stack.redis.client() as client:
+        client.replicaof("127.0.0.1", str(free_port()))
+        yield
+        client.replicaof("NO", "ONE")
+
+
+@pytest.mark.parametrize(("fault", "log_out"), [(_full, 200), (_unsaved, 503)])
+def test_a_redis_that_cannot_write_still_answers_checks(
+    stack: Stack, fault: Any, log_out: int
+) -> None:
+    pair, other = stack.log_in(31), stack.log_in(32)
+    # The session is confirmed: nothing about it needs to be written.
+    assert stack.get("/page", pair["access"]).status == 200
+    with sessions_kept(stack), watching(stack) as watch:
+        with fault(stack):
+            began = time.monotonic()
+            watch.until("live", 200, began + STALENESS)
+            assert {stack.refresh(pair["refresh"]).status, _log_in_status(stack)} == {503}
+            assert stack.log_out(other["access"]).status == log_out
+            assert stack.get("/readyz", port=stack.gateways[0].port).status == 200
+        check_always(watch)
+        assert watch.statuses("live") == {200}
+        assert stack.refresh(pair["refresh"]).status == 200
+
+
+def _log_in_status(stack: Stack) -> int:
+    gateway = stack.gateways[0]
+    return ask(gateway.port, "POST", "/login", gateway.basic, {"user_id": 1}).status
+
+
+def test_a_redis_that_became_a_replica_is_away(stack: Stack) -> None:
+    with sessions_kept(stack), watching(stack) as watch:
+        with _read_only(stack):
+            assert watch.until("live", 503, time.monotonic())
+            assert _log_in_status(stack) == 503
+        check_recovery(watch, time.monotonic())
+        check_always(watch)
+
+
+def test_a_storm_of_new_connections(stack: Stack) -> None:
+    with sessions_kept(stack), watching(stack) as watch:
+        with stack.redis.client() as client:
+            for _ in range(30):
+                client.execute_command("CLIENT", "KILL", "TYPE", "normal")
+                time.sleep(0.03)
+        check_recovery(watch, time.monotonic())
+        check_always(watch)
+
+
+def test_a_replica_that_is_cut_off_lets_nobody_in_past_the_bound(stack: Stack) -> None:
+    access = stack.log_in(41)["access"]
+    assert [stack.check(replica, access).status for replica in (0, 1)] == [200, 200]
+    with stack.ways[1].disturbed(BLACK_HOLE):
+        assert stack.log_out(access).status == 200
+        ended = time.monotonic()
+        assert stack.check(0, access).status == 401
+        asked = ended
+        while asked < ended + STALENESS + 0.3:
+            asked = time.monotonic()
+            status = stack.check(1, access).status
+            assert status == 503 if asked > ended + STALENESS else status in (200, 503)
+    until = time.monotonic() + RECOVERY
+    while stack.check(1, access).status != 401:
+        assert time.monotonic() < until

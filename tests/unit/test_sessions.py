@@ -91,6 +91,13 @@ def test_records_survive_the_store_and_newer_versions() -> None:
     assert sessions.load(text[:-1] + ',"of_version_2":1}') == session
 
 
+def test_what_sessions_say_alike_is_kept_once() -> None:
+    one, other = (sessions.load(sessions.dump(a_session(number=number))) for number in (1, 2))
+    assert one.source is other.source
+    assert one.groups[0] is other.groups[0]
+    assert one.client.user_agent is other.client.user_agent
+
+
 @pytest.mark.parametrize("text", ["", "1", "{}", "null", '{"current":1}', "[]"])
 def test_what_is_no_record_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
