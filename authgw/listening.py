@@ -1,6 +1,7 @@
 """Where a replica listens: a TCP port, and a unix socket if one is configured."""
 
 import asyncio
+import contextlib
 import os
 import socket
 import stat
@@ -23,11 +24,17 @@ class _Site(web.BaseSite):
     """What listens, and is closed with its runner."""
 
     def __init__(
-        self, runner: web.AppRunner, name: str, open_: Callable[[], Awaitable[asyncio.Server]]
+        self,
+        runner: web.AppRunner,
+        connections: Connections,
+        name: str,
+        open_: Callable[[], Awaitable[asyncio.Server]],
     ) -> None:
         super().__init__(runner)
+        self._connections = connections
         self._open = open_
         self._called = name
+        self._opened: asyncio.Server | None = None
 
     @property
     def name(self) -> str:
@@ -35,7 +42,25 @@ class _Site(web.BaseSite):
 
     async def start(self) -> None:
         await super().start()
-        self._server = await self._open()
+        self._server = self._opened = await self._open()
+
+    async def stop(self) -> None:
+        """Stop listening, and take in whoever has connected: the system would reset them."""
+        listening = self._opened.sockets if self._opened else ()
+        left = [socket.socket(fileno=os.dup(one.fileno())) for one in listening]
+        await super().stop()
+        for waiting in [link for one in left for link in _all_waiting(one)]:
+            await asyncio.get_running_loop().connect_accepted_socket(self._connections, waiting)
+
+
+def _all_waiting(listening: socket.socket) -> list[socket.socket]:
+    """Take every connection that waits on this socket, then close it."""
+    found = []
+    with listening, contextlib.suppress(BlockingIOError):
+        listening.setblocking(False)
+        while True:
+            found.append(listening.accept()[0])
+    return found
 
 
 async def listen(
@@ -48,7 +73,7 @@ async def listen(
         OSError: the port cannot be.
     """
     found = [f"http://{server.host}:{server.port}"]
-    await _Site(runner, found[0], partial(_open_port, connections, server)).start()
+    await _Site(runner, connections, found[0], partial(_open_port, connections, server)).start()
     if server.socket is not None:
         path = folder / server.socket
         await _listen_on(runner, connections, path)
@@ -73,7 +98,8 @@ async def _listen_on(runner: web.AppRunner, connections: Connections, path: Path
     # Nobody may connect before its mode is set.
     before = os.umask(0o777 & ~_FOR_GROUP)
     try:
-        await _Site(runner, f"unix:{path}", partial(_open_unix, connections, path)).start()
+        open_ = partial(_open_unix, connections, path)
+        await _Site(runner, connections, f"unix:{path}", open_).start()
     except OSError as error:
         raise ConfigError([f"server.socket: {path}: {error.strerror}"]) from None
     finally:

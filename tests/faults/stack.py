@@ -96,8 +96,8 @@ def running_stack(
         for gateway, way in zip(gateways, ways, strict=True):
             gateway.environ = {**environ, "AUTHGW_CACHE__URL": f"redis://127.0.0.1:{way.port}/0"}
             gateway.start()
-            ends.callback(_end, gateway)
-        port = ends.enter_context(_nginx(folder, [gateway.port for gateway in gateways]))
+            ends.callback(gateway.kill)
+        port = ends.enter_context(nginx(folder, [gateway.port for gateway in gateways]))
         stack = Stack(redis, ways, gateways, port)
         ends.callback(stack.disturb, NONE)
         stack.wait_until_ready()
@@ -105,23 +105,18 @@ def running_stack(
 
 
 @contextmanager
-def _nginx(folder: Path, gateways: Sequence[int]) -> Iterator[int]:
+def nginx(folder: Path, gateways: Sequence[int]) -> Iterator[int]:
+    """NGINX and an app behind it, in front of gateways on these ports; yields NGINX's."""
     sample = free_port()
     echo = subprocess.Popen(
         [sys.executable, str(ROOT / "tests/wire/echo_upstream.py"), str(sample)]
     )
-    nginx, port = run_nginx(folder, gateway=gateways[0], sample=sample, others=gateways[1:])
+    server, port = run_nginx(folder, gateway=gateways[0], sample=sample, others=gateways[1:])
     try:
         wait_for(sample)
         wait_for(port, "/ping")
         yield port
     finally:
-        for process in (nginx, echo):
+        for process in (server, echo):
             process.terminate()
             process.wait(10)
-
-
-def _end(gateway: Gateway) -> None:
-    if gateway.process is not None and gateway.process.poll() is None:
-        gateway.process.kill()
-        gateway.process.wait(10)

@@ -160,6 +160,12 @@ class Gateway:
         self.process.send_signal(number)
         return self.process.wait(20)
 
+    def kill(self) -> None:
+        """End it at once (SIGKILL), if it runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+
     @property
     def log(self) -> str:
         return (self.folder / "log").read_text()

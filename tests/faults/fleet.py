@@ -1,0 +1,63 @@
+"""Replicas on one Redis behind NGINX with the shipped files."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.contract.conftest import free_port
+from tests.faults.load import Person
+from tests.faults.redisserver import RedisServer
+from tests.faults.stack import nginx
+from tests.wire.conftest import Gateway, ask, two_replicas, wait_until_ready
+
+
+@dataclass
+class Fleet:
+    """Replicas with one folder on one Redis, and the port of NGINX before them."""
+
+    redis: RedisServer
+    replicas: tuple[Gateway, ...]
+    port: int
+
+    @property
+    def folder(self) -> Path:
+        """Where config.yml and the other files of all replicas are."""
+        return self.replicas[0].folder
+
+    def people(self, number: int, *, refreshes_every: int) -> list[Person]:
+        """People who have just logged in."""
+        pairs = [(user, self.replicas[0].login(user)) for user in range(1, number + 1)]
+        return [Person(user, pair, refreshes_every) for user, pair in pairs]
+
+    def statuses(self, people: list[Person], *, path: str = "/page") -> list[set[int]]:
+        """What each replica answers these people now."""
+        return [{_status(replica, person, path) for person in people} for replica in self.replicas]
+
+
+def _status(replica: Gateway, person: Person, path: str) -> int:
+    headers = {
+        "Authorization": f"Bearer {person.pair['access']}",
+        "X-Original-URL": f"http://localhost{path}",
+        "X-Original-Host": "localhost",
+        "X-Original-Method": "GET",
+    }
+    return ask(replica.port, "GET", "/authenticate", headers).status
+
+
+@contextmanager
+def running_fleet(folder: Path, number: int, config: str) -> Iterator[Fleet]:
+    """Start this many replicas, at least two, with this config.yml, and all around them."""
+    with ExitStack() as ends:
+        redis = ends.enter_context(RedisServer(folder / "redis"))
+        first, second = two_replicas(folder / "gateway", redis.url)
+        more = (Gateway(first.folder, free_port(), dict(first.environ)) for _ in range(number - 2))
+        replicas = (first, second, *more)
+        (folder / "gateway" / "config.yml").write_text(config)
+        for replica in replicas:
+            replica.start()
+            ends.callback(replica.kill)
+        port = ends.enter_context(nginx(folder, [replica.port for replica in replicas]))
+        for replica in replicas:
+            wait_until_ready(replica)
+        yield Fleet(redis, replicas, port)

@@ -1,0 +1,169 @@
+"""People who ask through NGINX at a steady rate, each with a session; every answer is looked at."""
+
+import asyncio
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.wire.conftest import ISSUED
+
+_PATIENCE = 10.0  # seconds for one answer
+_TIMES = 20  # how often a refresh that failed is tried again with the same token
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    status: int
+    head: bytes
+    body: bytes
+
+
+@dataclass
+class Person:
+    """Somebody with a session, who refreshes after so many pages; 0 is never."""
+
+    user_id: int
+    pair: dict[str, Any]
+    refreshes_every: int = 0
+
+
+@dataclass
+class Tally:
+    """What people were answered: statuses of pages and of refreshes, and what was wrong.
+
+    A refresh that was answered by 503 and worked when it was tried again is in `put_off`.
+    """
+
+    pages: Counter[int] = field(default_factory=Counter)
+    refreshes: Counter[int] = field(default_factory=Counter)
+    put_off: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+
+Judge = Callable[[Person, Reply], str]
+
+
+def lets_in(person: Person, reply: Reply) -> str:
+    """What is wrong with an answer to somebody who may see the page, or nothing."""
+    if reply.status != 200:
+        return f"{reply.status} {reply.body[:100]!r}"
+    told = dict(json.loads(reply.body)["headers"])
+    return "" if told.get("Remote-User") == str(person.user_id) else f"is {told}"
+
+
+@contextmanager
+def load(
+    port: int, people: Sequence[Person], *, rate: float, judge: Judge = lets_in
+) -> Iterator[Tally]:
+    """Let people ask for `rate` pages a second in all, from a thread, until the block ends."""
+    tally, over = Tally(), threading.Event()
+    pause = len(people) / rate
+
+    async def everybody() -> None:
+        begins = (number * pause / len(people) for number in range(len(people)))
+        visits = (
+            _visit(port, one, begin, pause, tally, judge, over)
+            for one, begin in zip(people, begins, strict=True)
+        )
+        await asyncio.gather(*visits)
+
+    thread = threading.Thread(target=lambda: asyncio.run(everybody()), daemon=True)
+    thread.start()
+    try:
+        yield tally
+    finally:
+        over.set()
+        thread.join(_PATIENCE * 3)
+    assert not thread.is_alive(), "somebody waits for an answer for ever"
+
+
+async def _visit(
+    port: int,
+    person: Person,
+    begin: float,
+    pause: float,
+    tally: Tally,
+    judge: Judge,
+    over: threading.Event,
+) -> None:
+    link, clock = _Link(port), asyncio.get_running_loop().time
+    due, asked = clock() + begin, 0
+    while not over.is_set():
+        await asyncio.sleep(max(0.0, due - clock()))
+        due = max(due + pause, clock() - 1.0)
+        try:
+            reply = await link.get(person.pair["access"])
+            wrong = judge(person, reply)
+            tally.pages[reply.status] += 1
+        except (OSError, EOFError, TimeoutError) as error:
+            wrong = type(error).__name__
+        if wrong:
+            tally.wrong.append(f"user {person.user_id}: {wrong}")
+        asked += 1
+        if person.refreshes_every and asked % person.refreshes_every == 0:
+            await _refresh(link, person, tally)
+    link.close()
+
+
+async def _refresh(link: "_Link", person: Person, tally: Tally) -> None:
+    for _ in range(_TIMES):
+        reply = await link.refresh(person.pair["refresh"])
+        tally.refreshes[reply.status] += 1
+        if reply.status == 200:
+            person.pair = json.loads(reply.body)
+            ISSUED.update((person.pair["access"], person.pair["refresh"]))
+            return
+        if reply.status != 503:
+            break
+        tally.put_off.append(reply.body.decode(errors="replace"))
+        await asyncio.sleep(0.1)
+    tally.wrong.append(f"user {person.user_id}: refresh {reply.status} {reply.body[:200]!r}")
+
+
+class _Link:
+    """A kept connection to NGINX, opened anew when NGINX says that it closes it."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def get(self, token: str) -> Reply:
+        """Ask for a protected page."""
+        return await self._ask(f"GET /page HTTP/1.1\r\nAuthorization: Bearer {token}\r\n", b"")
+
+    async def refresh(self, token: str) -> Reply:
+        """Present a refresh token."""
+        body = json.dumps({"refresh": token}).encode()
+        said = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        return await self._ask(f"POST /refresh HTTP/1.1\r\n{said}", body)
+
+    def close(self) -> None:
+        """Close it."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    async def _ask(self, head: str, body: bytes) -> Reply:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return await self._exchange(head, body)
+        except BaseException:
+            self.close()
+            raise
+
+    async def _exchange(self, head: str, body: bytes) -> Reply:
+        if self._writer is None:
+            self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+        self._writer.write(f"{head}Host: localhost\r\n\r\n".encode() + body)
+        answer = await self._reader.readuntil(b"\r\n\r\n")
+        fields = dict(
+            line.lower().split(b": ", 1) for line in answer.split(b"\r\n")[1:] if b": " in line
+        )
+        text = await self._reader.readexactly(int(fields[b"content-length"]))
+        if fields.get(b"connection") == b"close":
+            self.close()
+        return Reply(int(answer.split(b" ", 2)[1]), answer, text)

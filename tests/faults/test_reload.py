@@ -1,0 +1,140 @@
+"""SIGHUP under load: a verdict is the old set's or the new set's, no live token is refused."""
+
+import json
+import signal
+import time
+from base64 import urlsafe_b64decode
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from authgw import keyfiles
+from tests.faults.counts import count
+from tests.faults.fleet import Fleet, running_fleet
+from tests.faults.load import Person, Reply, lets_in, load
+from tests.wire.conftest import Gateway, ask, make_gateway
+
+OPEN = "rules: [{allow: authenticated}]\n"
+SHUT = "rules: [{path: /page, allow: {groups: [nobody]}}, {allow: authenticated}]\n"
+RATE = 500.0
+BROKEN = [
+    ("config.yml", "rules: [{alow: authenticated}]\n", "config.yml:1: rules.0.alow"),
+    ("config.yml", "", "there are no rules any more"),
+    ("users.yml", "alice: {}\n", "users.yml:1: alice.password: is missing"),
+    ("clients.yml", "demo: 1\n", "clients.yml"),
+    ("secrets/keys/broken.pem", "no key\n", "broken: not an unencrypted private key"),
+]
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    with running_fleet(tmp_path_factory.mktemp("reload"), 2, OPEN) as running:
+        yield running
+
+
+def reload(gateway: Gateway, said: str) -> None:
+    """Send SIGHUP and wait until the log says this once more."""
+    assert gateway.process is not None
+    before, until = gateway.log.count(said), time.monotonic() + 10
+    gateway.process.send_signal(signal.SIGHUP)
+    while gateway.log.count(said) == before:
+        assert time.monotonic() < until, gateway.log
+        time.sleep(0.02)
+
+
+def either(person: Person, reply: Reply) -> str:
+    """What is wrong with an answer by the open or the shut rules, or nothing."""
+    shut = reply.status == 403 and b"X-Authgw-Reason: not_permitted\r\n" in reply.head
+    return "" if shut else lets_in(person, reply)
+
+
+def test_every_verdict_is_that_of_the_old_or_the_new_rules(fleet: Fleet) -> None:
+    people = fleet.people(10, refreshes_every=0)
+    config = fleet.folder / "config.yml"
+    with load(fleet.port, people, rate=RATE, judge=either) as tally:
+        for number in range(count(10, 100)):
+            rules, status = ((SHUT, 403), (OPEN, 200))[number % 2]
+            config.write_text(rules)
+            for replica in fleet.replicas:
+                reload(replica, "Reloaded: ")
+            assert fleet.statuses(people) == [{status}] * 2
+            # What no rule changed is answered as before.
+            assert fleet.statuses(people, path="/other") == [{200}] * 2
+    assert tally.wrong == []
+    assert set(tally.pages) == {200, 403}
+
+
+def test_one_broken_file_leaves_all_as_it_was_and_says_so(fleet: Fleet) -> None:
+    people = fleet.people(10, refreshes_every=0)
+    config = fleet.folder / "config.yml"
+    with load(fleet.port, people, rate=RATE) as tally:
+        for name, text, said in BROKEN:
+            config.write_text(SHUT)
+            broken = fleet.folder / name
+            good = broken.read_text() if broken.exists() and broken != config else None
+            broken.write_text(text)
+            broken.chmod(0o600)
+            for replica in fleet.replicas:
+                reload(replica, "Not reloaded: ")
+                assert said in replica.log.rpartition("Not reloaded: ")[2]
+            assert fleet.statuses(people) == [{200}] * 2
+            if good is None:
+                broken.unlink()
+            else:
+                broken.write_text(good)
+        config.write_text(OPEN)
+        for replica in fleet.replicas:
+            reload(replica, "Reloaded: ")
+    assert tally.wrong == []
+    assert set(tally.pages) == {200}
+
+
+def test_keys_rotate_under_load_without_one_refusal(fleet: Fleet) -> None:
+    people = fleet.people(10, refreshes_every=10)
+    keys = fleet.folder / "secrets/keys"
+    with load(fleet.port, people, rate=RATE) as tally:
+        for _ in range(count(1, 10)):
+            # As `authgw key add` makes it, which waits for ten minutes.
+            signs_from = time.time() + 3
+            kid = keyfiles.make_key(keys, "ES256", signs_from)
+            for replica in fleet.replicas:
+                reload(replica, "Reloaded: ")
+            while time.time() < signs_from + 2:
+                time.sleep(0.1)
+            assert {_kid(person.pair["access"]) for person in people} == {kid}
+    assert tally.wrong == []
+    assert set(tally.pages) == set(tally.refreshes) == {200}
+
+
+def test_a_retired_key_dies_on_time(tmp_path: Path) -> None:
+    longest = 60.0
+    gateway = make_gateway(
+        tmp_path / "gateway",
+        AUTHGW_AUTH__ACCESS_LIFETIME=f"{longest}s",
+        AUTHGW_AUTH__REFRESH_LIFETIME=f"{longest}s",
+    )
+    gateway.start()
+    pair = gateway.login()
+    bearer = {"Authorization": f"Bearer {pair['access']}"}
+    retired_at = time.time() + 3
+    keyfiles.make_key(gateway.folder / "secrets/keys", "ES256", retired_at - longest)
+    reload(gateway, "Reloaded: ")
+    seen: dict[int, list[float]] = {}
+    while time.time() < retired_at + 0.5:
+        asked = time.time()
+        status = ask(gateway.port, "GET", "/authenticate", bearer).status
+        seen.setdefault(status, []).extend((asked, time.time()))
+    assert set(seen) == {200, 401}
+    # Each answer was decided between these two times; signs-from is in whole seconds.
+    assert min(seen[200]) < max(seen[200][::2]) < retired_at
+    assert min(seen[401][1::2]) >= retired_at - 1
+    answer = ask(gateway.port, "POST", "/refresh", body={"refresh": pair["refresh"]})
+    assert answer.status == 401
+    gateway.stop()
+
+
+def _kid(token: str) -> str:
+    head = token.partition(".")[0]
+    kid: str = json.loads(urlsafe_b64decode(head + "=" * (-len(head) % 4)))["kid"]
+    return kid
