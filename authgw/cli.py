@@ -124,7 +124,7 @@ def client_add(
         click.echo(f"{name}:{secret}")
     else:
         keyfiles.write_private(save, f"{name}:{secret}\n".encode())
-    click.echo("Restart the gateway to let it in.", err=True)
+    click.echo("Reload the gateway (SIGHUP) to let it in.", err=True)
 
 
 @main.group()
@@ -161,7 +161,7 @@ def key_add(read: Callable[[], Loaded]) -> None:
     if auth.algorithm == "HS256":
         raise click.ClickException("an HS256 secret cannot rotate: set auth.algorithm: ES256")
     kid = keyfiles.make_key(loaded.path(auth.keys), auth.algorithm, time.time() + keyfiles.NOTICE)
-    click.echo(f"Key {kid} signs in 10 minutes: restart every replica before then.")
+    click.echo(f"Key {kid} signs in 10 minutes: reload every replica (SIGHUP) before then.")
 
 
 @main.group("rules")

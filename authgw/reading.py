@@ -62,7 +62,7 @@ def read_again(before: Reading, load: Callable[[], Loaded]) -> Reading:
     found = load()
     if found.rules is None and before.loaded.rules is not None:
         raise ReloadRefused(
-            "there are no rules any more, and without rules every live session may open "
+            "rules: there are none any more, and without rules every live session may open "
             "everything: write them again, or restart if this is meant"
         )
     settings = before.loaded.settings.model_copy(update={"rules": found.settings.rules})

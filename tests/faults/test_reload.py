@@ -16,11 +16,11 @@ from tests.faults.load import Person, Reply, lets_in, load
 from tests.wire.conftest import Gateway, ask, make_gateway
 
 OPEN = "rules: [{allow: authenticated}]\n"
-SHUT = "rules: [{path: /page, allow: {groups: [nobody]}}, {allow: authenticated}]\n"
+SHUT = "rules: [{path: /page, allow: [group:nobody]}, {allow: authenticated}]\n"
 RATE = 500.0
 BROKEN = [
     ("config.yml", "rules: [{alow: authenticated}]\n", "config.yml:1: rules.0.alow"),
-    ("config.yml", "", "there are no rules any more"),
+    ("config.yml", "", "rules: there are none any more"),
     ("users.yml", "alice: {}\n", "users.yml:1: alice.password: is missing"),
     ("clients.yml", "demo: 1\n", "clients.yml"),
     ("secrets/keys/broken.pem", "no key\n", "broken: not an unencrypted private key"),
@@ -53,7 +53,7 @@ def test_every_verdict_is_that_of_the_old_or_the_new_rules(fleet: Fleet) -> None
     people = fleet.people(10, refreshes_every=0)
     config = fleet.folder / "config.yml"
     with load(fleet.port, people, rate=RATE, judge=either) as tally:
-        for number in range(count(10, 100)):
+        for number in range(count(20, 200)):
             rules, status = ((SHUT, 403), (OPEN, 200))[number % 2]
             config.write_text(rules)
             for replica in fleet.replicas:
@@ -121,14 +121,15 @@ def test_a_retired_key_dies_on_time(tmp_path: Path) -> None:
     keyfiles.make_key(gateway.folder / "secrets/keys", "ES256", retired_at - longest)
     reload(gateway, "Reloaded: ")
     seen: dict[int, list[float]] = {}
-    while time.time() < retired_at + 0.5:
+    # signs-from is in whole seconds.
+    while time.time() < retired_at + 1.5:
         asked = time.time()
         status = ask(gateway.port, "GET", "/authenticate", bearer).status
         seen.setdefault(status, []).extend((asked, time.time()))
     assert set(seen) == {200, 401}
-    # Each answer was decided between these two times; signs-from is in whole seconds.
-    assert min(seen[200]) < max(seen[200][::2]) < retired_at
-    assert min(seen[401][1::2]) >= retired_at - 1
+    # Each answer was decided between these two times.
+    assert max(seen[200][::2]) < retired_at + 1
+    assert min(seen[401][1::2]) > retired_at - 1
     answer = ask(gateway.port, "POST", "/refresh", body={"refresh": pair["refresh"]})
     assert answer.status == 401
     gateway.stop()

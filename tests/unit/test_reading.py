@@ -60,7 +60,7 @@ def test_what_only_a_restart_takes_is_named_and_left(
 BROKEN = [
     ("config.yml", "rules: [{alow: anyone}]", ConfigError, r"config.yml:1: rules\.0\.alow"),
     ("config.yml", "rules: [", ConfigError, "config.yml:1: is not YAML"),
-    ("config.yml", "", ReloadRefused, "no rules any more"),
+    ("config.yml", "", ReloadRefused, "rules: there are none any more"),
     ("config.yml", None, ConfigError, "No such file"),
     ("users.yml", "alice: {}", UsersRefused, r"users.yml:1: alice\.password: is missing"),
     ("users.yml", "", UsersRefused, "is empty"),
