@@ -42,7 +42,7 @@ faults: install
 	@echo "The budget of tests/faults is $(FAULTS_BUDGET) s."
 
 # What docs/threats.md names, as a table. Results of `make test` and `make faults` count while nothing
-# has changed since; the rest is run, and tests/limits always: slow peers, and what is too large.
+# has changed since; the rest is run: tests/limits always, which is slow by nature.
 threats: install
 	$(BIN)/python -m tests.threats
 
