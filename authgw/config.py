@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
+from authgw.core.errors import Refused
 from authgw.core.explain import unreachable
 from authgw.core.peers import UNIX
 from authgw.core.rules import Rule, Rules
@@ -23,7 +24,7 @@ from authgw.source import Source, read_environment, read_file
 _MEANINGLESS = {("server", "max_processors"): "one process is one replica: scale by replicas"}
 
 
-class ConfigError(ValueError):
+class ConfigError(Refused):
     """Everything that is wrong with a configuration, one line each."""
 
     def __init__(self, problems: list[str]) -> None:

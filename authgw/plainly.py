@@ -6,24 +6,10 @@ from typing import Any, TypeVar
 
 import click
 
-from authgw.config import ConfigError
-from authgw.core.errors import StoreUnavailable
-from authgw.core.keys import KeyRefused
-from authgw.identity.clients import ClientsRefused
-from authgw.identity.passwords import PasswordRefused
-from authgw.identity.users import UsersRefused
-from authgw.storage import StoreRefused
+from authgw.core.errors import Refused, StoreUnavailable
 
 F = TypeVar("F", bound=Callable[..., Any])
-_REFUSALS = (
-    ConfigError,
-    KeyRefused,
-    ClientsRefused,
-    UsersRefused,
-    PasswordRefused,
-    StoreRefused,
-    OSError,
-)
+_REFUSALS = (Refused, OSError)
 
 
 def plainly(command: F) -> Callable[..., Any]:

@@ -115,6 +115,13 @@ REASONS: dict[str, Reason] = {
 }
 
 
+class Refused(ValueError):
+    """Something of the operator's that must not be used as it is: a file, a key, a store.
+
+    The message says why, and what to do.
+    """
+
+
 class AuthgwError(Exception):
     """A refusal with a stable `code` from `REASONS`; `detail` never holds a secret.
 

@@ -1,5 +1,6 @@
 """Signing keys by `kid`: which one signs now, which ones still verify, and the JWKS document.
 
+
 The algorithm belongs to the key; nothing that a token says can choose one (RFC 8725 section 3.1).
 """
 
@@ -18,6 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
+from authgw.core.errors import Refused
+
 PrivateKey = EllipticCurvePrivateKey | RSAPrivateKey | Ed25519PrivateKey
 PublicKey = EllipticCurvePublicKey | RSAPublicKey | Ed25519PublicKey
 
@@ -25,7 +28,7 @@ MIN_SECRET_BYTES = 32
 MIN_RSA_BITS = 2048
 
 
-class KeyRefused(ValueError):
+class KeyRefused(Refused):
     """A key that must not be used; the message says why and what to do."""
 
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from authgw.core.errors import Refused
 from authgw.core.peers import TrustedProxies, checked_entry
 from authgw.identity.files import alone, write_yaml
 from authgw.identity.passwords import digest
@@ -23,7 +24,7 @@ from authgw.identity.passwords import digest
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-class ClientsRefused(ValueError):
+class ClientsRefused(Refused):
     """A clients file that must not be used; the message says why and what to do."""
 
 

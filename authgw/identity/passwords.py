@@ -1,5 +1,6 @@
 """Passwords of people: which are refused, how they and random secrets are hashed.
 
+
 Hash parameters: OWASP Password Storage Cheat Sheet, argon2id (m = 19456 KiB, t = 2, p = 1).
 Rules for new ones: NIST SP 800-63B section 5.1.1.2.
 """
@@ -13,6 +14,8 @@ from collections.abc import Iterable
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from authgw.core.errors import Refused
+
 MAX_BYTES = 1024
 _ENOUGH = 3  # zxcvbn's score: "safely unguessable: moderate protection from offline attack"
 _ZXCVBN_TAKES = 72  # characters; it raises ValueError for more
@@ -24,7 +27,7 @@ _HASH = re.compile(
 _HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
 
 
-class PasswordRefused(ValueError):
+class PasswordRefused(Refused):
     """A new password that must not be used; the message says why and never repeats it."""
 
 

@@ -20,6 +20,7 @@ from pydantic import (
     ValidationError,
 )
 
+from authgw.core.errors import Refused
 from authgw.core.rules import RuleRefused, glob
 from authgw.identity.passwords import is_hash
 from authgw.identity.placed import Entry, NotEntries, entries
@@ -36,7 +37,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MARK = re.compile(r"[0-9a-f]{16}")
 
 
-class UsersRefused(ValueError):
+class UsersRefused(Refused):
     """A users file, or an edit of one, that cannot be used; one line for each reason.
 
     A line says where, why and what to do, and never repeats a value: it may be a secret.

@@ -26,11 +26,11 @@ class _Count:
 
 
 @click.group()
-def store() -> None:
+def command() -> None:
     """Where sessions are kept."""
 
 
-@store.command("copy")
+@command.command("copy")
 @click.argument("source", metavar="FROM")
 @click.argument("target", metavar="TO")
 @click.option("--resume", is_flag=True, help="Go on with a copy to TO that broke off.")

@@ -47,11 +47,11 @@ class _Row:
 
 
 @click.group()
-def session() -> None:
+def command() -> None:
     """Sessions: who is logged in, on which device."""
 
 
-@session.command("list")
+@command.command("list")
 @click.option("--user", "sub", help="Only the sessions of this subject.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line.")
 @click.pass_obj
@@ -61,7 +61,7 @@ def list_command(read: Read, sub: str | None, as_json: bool) -> None:
     asyncio.run(_list(read(), sub, as_json))
 
 
-@session.command("revoke", context_settings={"ignore_unknown_options": True})
+@command.command("revoke", context_settings={"ignore_unknown_options": True})
 @click.argument("sid", required=False)
 @click.option("--user", "sub", help="End every session of this subject.")
 @click.pass_obj

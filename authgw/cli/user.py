@@ -35,7 +35,7 @@ Read = Callable[[], Loaded]
 
 
 @click.group()
-def user() -> None:
+def command() -> None:
     """People who log in with a password."""
 
 
@@ -45,7 +45,7 @@ def _asks_password(command: Callable[..., Any]) -> Callable[..., Any]:
     return stdin(made(command))
 
 
-@user.command("add")
+@command.command("add")
 @click.argument("name")
 @click.option("--group", "groups", multiple=True, help="A group to be in; may be repeated.")
 @click.option("--email", default="", help="Sent to apps as Remote-Email.")
@@ -78,7 +78,7 @@ def add(
     _say(f"Added {name}. {_NOTICED}")
 
 
-@user.command("passwd")
+@command.command("passwd")
 @click.argument("name")
 @_asks_password
 @click.pass_obj
@@ -94,7 +94,7 @@ def passwd(read: Read, name: str, password_stdin: bool, generate: bool) -> None:
     _say(f"All sessions of {name} end, app passwords stay. {_NOTICED}")
 
 
-@user.command("disable")
+@command.command("disable")
 @click.argument("name")
 @click.pass_obj
 @plainly
@@ -104,7 +104,7 @@ def disable(read: Read, name: str) -> None:
     _say(f"{name} is let in no more. {_NOTICED}")
 
 
-@user.command("enable")
+@command.command("enable")
 @click.argument("name")
 @click.pass_obj
 @plainly
@@ -114,7 +114,7 @@ def enable(read: Read, name: str) -> None:
     _say(f"{name} is let in again. {_NOTICED}")
 
 
-@user.command("list")
+@command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.pass_obj
 @plainly
@@ -131,7 +131,7 @@ def list_command(read: Read, as_json: bool) -> None:
         click.echo(_as_line(name, shown))
 
 
-@user.command("totp")
+@command.command("totp")
 @click.argument("name")
 @click.option("--remove", is_flag=True, help="Ask for no second factor any more.")
 @click.pass_obj
@@ -151,7 +151,7 @@ def totp_command(read: Read, name: str, remove: bool) -> None:
     _say(f"{name} needs a code from now on. {_NOTICED}")
 
 
-@user.command("app-password")
+@command.command("app-password")
 @click.argument("name", metavar="USER")
 @click.option("--name", "program", help="What to call it, such as laptop.")
 @click.option("--path", "paths", multiple=True, help="A path it is for, as in rules; repeatable.")

@@ -1,0 +1,47 @@
+"""`authgw config`: what is wrong with the configuration."""
+
+from collections.abc import Callable
+
+import click
+
+from authgw import keyfiles, rulesay
+from authgw.config import Loaded
+from authgw.identity.clients import load_clients
+from authgw.identity.users import load_users, warnings_of
+from authgw.plainly import plainly, refusals
+
+
+@click.group()
+def command() -> None:
+    """Look at the configuration."""
+
+
+@command.command()
+@click.pass_obj
+@plainly
+def check(read: Callable[[], Loaded]) -> None:
+    """Say everything that is wrong with the configuration and its files."""
+    loaded = read()
+    auth = loaded.settings.auth
+    users = loaded.path(auth.users)
+    for warning in (*loaded.warnings, *warnings_of(users)):
+        click.echo(f"warning: {warning}", err=True)
+    refused = [
+        *refusals(
+            lambda: load_clients(loaded.path(auth.clients)),
+            lambda: _check_shared_secret(loaded),
+            lambda: keyfiles.load_keys(loaded.path(auth.keys)),
+            lambda: load_users(users),
+        )
+    ]
+    groups = () if refused else rulesay.unknown_groups(loaded)
+    problems = [*refused, *loaded.doubts, *groups]
+    if problems:
+        raise click.ClickException("\n".join(problems))
+    click.echo("The configuration is valid.")
+
+
+def _check_shared_secret(loaded: Loaded) -> None:
+    auth = loaded.settings.auth
+    if auth.algorithm == "HS256" and loaded.path(auth.secret_file).exists():
+        keyfiles.load_shared_secret(loaded.path(auth.secret_file))

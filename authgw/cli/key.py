@@ -1,0 +1,47 @@
+"""`authgw key`: what signs tokens."""
+
+import time
+from collections.abc import Callable
+
+import click
+
+from authgw import keyfiles
+from authgw.config import Loaded
+from authgw.plainly import plainly
+
+
+@click.group()
+def command() -> None:
+    """Signing keys."""
+
+
+@command.command("init")
+@click.pass_obj
+@plainly
+def init(read: Callable[[], Loaded]) -> None:
+    """Make the first signing key, or leave the ones that are there alone."""
+    loaded = read()
+    auth = loaded.settings.auth
+    if auth.algorithm == "HS256":
+        path = loaded.path(auth.secret_file)
+        if not path.exists():
+            keyfiles.make_shared_secret(path)
+        click.echo(f"Secret: {path}")
+        return
+    folder = loaded.path(auth.keys)
+    if not keyfiles.load_keys(folder):
+        keyfiles.make_key(folder, auth.algorithm)
+    click.echo(f"Keys: {', '.join(one.kid for one in keyfiles.load_keys(folder))} in {folder}")
+
+
+@command.command("add")
+@click.pass_obj
+@plainly
+def add(read: Callable[[], Loaded]) -> None:
+    """Make the next signing key; it signs from 10 minutes after."""
+    loaded = read()
+    auth = loaded.settings.auth
+    if auth.algorithm == "HS256":
+        raise click.ClickException("an HS256 secret cannot rotate: set auth.algorithm: ES256")
+    kid = keyfiles.make_key(loaded.path(auth.keys), auth.algorithm, time.time() + keyfiles.NOTICE)
+    click.echo(f"Key {kid} signs in 10 minutes: reload every replica (SIGHUP) before then.")

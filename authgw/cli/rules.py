@@ -1,0 +1,38 @@
+"""`authgw rules`: what the access rules decide."""
+
+from collections.abc import Callable
+
+import click
+
+from authgw import rulesay
+from authgw.config import Loaded
+from authgw.plainly import plainly
+
+
+@click.group()
+def command() -> None:
+    """Look at the access rules."""
+
+
+@command.command("explain")
+@click.option("--user", help="Who asks: a subject; its groups come from the users file.")
+@click.option("--group", "groups", multiple=True, help="A group of who asks; may be repeated.")
+@click.option("--from", "address", default="", help="The client's address.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@click.argument("method")
+@click.argument("url")
+@click.pass_obj
+@plainly
+def explain(
+    read: Callable[[], Loaded],
+    user: str | None,
+    groups: tuple[str, ...],
+    address: str,
+    as_json: bool,
+    method: str,
+    url: str,
+) -> None:
+    """Say which rule decides METHOD URL, and why. Status 0: allowed, 1: denied, 2: log in."""
+    said = rulesay.explained(read(), method, url, user=user, groups=groups, address=address)
+    click.echo(said.as_json() if as_json else said.as_text())
+    raise click.exceptions.Exit(said.status)
