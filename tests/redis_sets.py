@@ -20,7 +20,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 _HIGHEST = 22_767  # a Cluster's bus listens 10,000 above, below the ports of connections
 MASTER = "sessions"
@@ -93,17 +95,18 @@ class Node:
             host="127.0.0.1",
             port=self.port,
             socket_timeout=2,
+            retry=Retry(NoBackoff(), 0),
             ssl=authority is not None,
             ssl_ca_certs=authority,
         )
 
-    def start(self) -> None:
+    def start(self, *more: str) -> None:
         self.folder.mkdir(exist_ok=True)
         ports = ["--port", "0", "--tls-port"] if self.authority else ["--port"]
         place = [*ports, str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [program("redis-server"), *self.options, *place], stdout=log, stderr=log
+                [program("redis-server"), *self.options, *place, *more], stdout=log, stderr=log
             )
         wait_until(self.client.ping, f"Redis on port {self.port}, see {self.folder}/log")
 
@@ -130,6 +133,14 @@ class Nodes:
 
     url: str
     nodes: list[Node]
+    sentinels: list[Node] = field(default_factory=list)
+
+    @property
+    def named(self) -> Node | None:
+        """The running master that most Sentinels name."""
+        asked: list[Any] = [_named_by(sentinel) for sentinel in self.sentinels]
+        port = max(set(asked), key=asked.count)
+        return next((one for one in self.masters if one.port == port), None)
 
     def at(self, port: int) -> Node:
         return next(node for node in self.nodes if node.port == port)
@@ -138,6 +149,14 @@ class Nodes:
     def masters(self) -> list[Node]:
         """Those that are running and say that they are masters."""
         return [node for node in self.nodes if _role(node) == "master"]
+
+
+def _named_by(sentinel: Node) -> int | None:
+    try:
+        client: Any = sentinel.client
+        return int(client.sentinel_get_master_addr_by_name(MASTER)[1])
+    except (RedisError, OSError, TypeError):
+        return None
 
 
 def _role(node: Node) -> str:
@@ -170,7 +189,7 @@ def sentinel_set(folder: Path) -> Iterator[Nodes]:
         for sentinel in sentinels:
             wait_until(partial(_knows_all, sentinel), "the Sentinels know each other")
         hosts = ",".join(f"127.0.0.1:{port}" for port in ports[3:])
-        yield Nodes(f"redis+sentinel://{hosts}/{MASTER}", nodes)
+        yield Nodes(f"redis+sentinel://{hosts}/{MASTER}", nodes, sentinels)
 
 
 def _sentinel(folder: Path, port: int, master: int) -> Node:
@@ -178,7 +197,7 @@ def _sentinel(folder: Path, port: int, master: int) -> Node:
     (folder / "sentinel.conf").write_text(
         f"sentinel monitor {MASTER} 127.0.0.1 {master} 2\n"
         f"sentinel down-after-milliseconds {MASTER} 1000\n"
-        f"sentinel failover-timeout {MASTER} 5000\n"
+        f"sentinel failover-timeout {MASTER} 2000\n"
         f"sentinel parallel-syncs {MASTER} 2\n"
     )
     return Node(port, folder, [str(folder / "sentinel.conf"), "--sentinel"])

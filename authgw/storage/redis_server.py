@@ -57,11 +57,12 @@ class Server:
         pool: Any = self.client.connection_pool
         link = await pool.get_connection()
         try:
-            wait = ("WAIT", 1, _milliseconds_until(until))
-            *replies, told = await _talk(link, [*commands, _ROLE if self.alone else wait])
+            # Other calls learn about replicas meanwhile: what was asked here is what was known.
+            alone, wait = self.alone, ("WAIT", 1, _milliseconds_until(until))
+            *replies, told = await _talk(link, [*commands, _ROLE if alone else wait])
             if all(isinstance(reply, ResponseError) for reply in replies):
                 return replies
-            if self.alone and not self._is_alone(told):
+            if alone and not self._is_alone(told):
                 (told,) = await _talk(link, [wait])
             if obeyed(told) == 0 and not self._is_alone((await _talk(link, [_ROLE]))[0]):
                 raise Unconfirmed

@@ -1,5 +1,6 @@
 """What waits for a replica, and what a master without one does."""
 
+import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import replace
@@ -146,6 +147,19 @@ async def test_a_master_without_a_replica_is_believed_and_the_log_says_so(
             await store.revoke(numbered(4).sid)
     finally:
         copy.stop()
+
+
+async def test_calls_at_once_do_not_confuse_each_other_about_replicas(
+    store: RedisStore, pair: tuple[Node, Node]
+) -> None:
+    # While some still wait for a replica, others have learned that there is none.
+    pair[1].kill()
+    wait_until(lambda: replicas_online(pair[0]) == 0, "the replica is gone")
+    for _ in range(5):
+        for server in store._servers.known():
+            server.alone = False
+        ended = await asyncio.gather(*(store.revoke(numbered(n).sid) for n in range(40)))
+        assert ended == [False] * 40
 
 
 async def test_a_master_that_became_a_replica_confirms_nothing(

@@ -1,0 +1,150 @@
+"""Clients of two gateways, each of which knows what it may be told, and notes what was wrong."""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.faults.stack import STALENESS
+from tests.wire.conftest import Answer, Gateway, ask
+
+_MARGIN = 0.2  # seconds from an answer of the gateway to the note of it here
+
+
+@dataclass
+class Client:
+    """One session; `ended` is when its log-out was acknowledged."""
+
+    user_id: int
+    pair: dict[str, Any]
+    ending: bool = False
+    ended: float | None = None
+    turn: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def sid(self) -> str:
+        return str(self.pair["sid"])
+
+
+class Load:
+    """Checks, refreshes and log-outs at steady rates on all gateways by turns."""
+
+    def __init__(self, gateways: Sequence[Gateway], sessions: int) -> None:
+        self.gateways = gateways
+        self.clients = [Client(n, gateways[0].login(n)) for n in range(1, sessions + 1)]
+        self.wrong: list[str] = []
+        self.seen: Counter[tuple[str, int]] = Counter()
+        self._over = threading.Event()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """200 checks, 20 refreshes and 5 log-outs a second."""
+        work: list[tuple[Callable[[], None], float]] = [(self._check, 50)] * 4
+        work += [(self._refresh, 20), (self._log_out, 5)]
+        threads = [threading.Thread(target=self._repeat, args=one) for one in work]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            for thread in threads:
+                thread.join(30)
+
+    def check(self, gateway: Gateway, client: Client) -> int:
+        """What a gateway says to a request with this client's access token, held against it."""
+        sent, ended, ending = time.monotonic(), client.ended, client.ending
+        headers = {
+            "Authorization": f"Bearer {client.pair['access']}",
+            "X-Original-URL": "http://localhost/",
+            "X-Original-Host": "localhost",
+            "X-Original-Method": "GET",
+        }
+        status = self._ask("check", gateway, "GET", "/authenticate", headers).status
+        if status == 200 and ended is not None and sent > ended + STALENESS + _MARGIN:
+            self.wrong.append(f"{client.user_id} passed {sent - ended:.2f} s after its log-out")
+        if status == 401 and not ending and not client.ending:
+            self.wrong.append(f"{client.user_id} is alive and was refused")
+        return status
+
+    def refresh(self, gateway: Gateway, client: Client) -> int:
+        """Present this client's refresh token; its turn is the caller's."""
+        body = {"refresh": client.pair["refresh"]}
+        answer = self._ask("refresh", gateway, "POST", "/refresh", {}, body)
+        if answer.status == 200:
+            client.pair = answer.json()
+        elif answer.status == 401:
+            self.wrong.append(f"{client.user_id} could not refresh: {answer.body!r}")
+        return answer.status
+
+    def log_out(self, gateway: Gateway, client: Client) -> int:
+        """Ask for the end of this client's session; its turn is the caller's."""
+        client.ending = True
+        bearer = {"Authorization": f"Bearer {client.pair['access']}"}
+        status = self._ask("log-out", gateway, "POST", "/logout", bearer).status
+        if status == 200:
+            client.ended = time.monotonic()
+        return status
+
+    def settle(self) -> None:
+        """Hold every client's state against what both gateways say once all is quiet."""
+        for gateway in self.gateways:
+            for client in self.clients:
+                if client.ended is None and client.ending:
+                    continue
+                expected = 200 if client.ended is None else 401
+                status = self.check(gateway, client)
+                if status != expected:
+                    self.wrong.append(f"{client.user_id}: {status}, not {expected}, at the end")
+
+    def _ask(
+        self,
+        what: str,
+        gateway: Gateway,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: Any = None,
+    ) -> Answer:
+        try:
+            answer = ask(gateway.port, method, path, headers, body)
+        except OSError as error:
+            answer = Answer(0, {}, repr(error).encode())
+        self.seen[what, answer.status] += 1
+        if answer.status not in (200, 401, 503):
+            self.wrong.append(f"{what}: {answer.status} {answer.body!r}")
+        return answer
+
+    def _check(self) -> None:
+        self.check(random.choice(self.gateways), random.choice(self.clients))
+
+    def _refresh(self) -> None:
+        client = random.choice(self.clients)
+        if client.turn.acquire(blocking=False):
+            with _released(client.turn):
+                if not client.ending:
+                    self.refresh(random.choice(self.gateways), client)
+
+    def _log_out(self) -> None:
+        # Those of even numbers stay; what was not acknowledged is asked for again.
+        due = [one for one in self.clients if one.user_id % 2 and one.ended is None]
+        client = next((one for one in due if one.ending), due[0] if due else None)
+        if client is not None and client.turn.acquire(blocking=False):
+            with _released(client.turn):
+                self.log_out(random.choice(self.gateways), client)
+
+    def _repeat(self, work: Callable[[], None], rate: float) -> None:
+        while not self._over.wait(1 / rate):
+            work()
+
+
+@contextmanager
+def _released(lock: threading.Lock) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        lock.release()

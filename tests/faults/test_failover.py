@@ -1,0 +1,153 @@
+"""A Redis master that dies, or gives slots away, under load: nothing acknowledged is forgotten."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from tests.faults.counts import count
+from tests.faults.failover_load import Client, Load
+from tests.faults.stack import CONFIG
+from tests.redis_sets import (
+    Node,
+    Nodes,
+    cluster,
+    confirms,
+    program,
+    replicas_online,
+    sentinel_set,
+    wait_until,
+)
+from tests.wire.conftest import Gateway, two_replicas, wait_until_ready
+
+_BACK = 2.0  # seconds from a new master to the service
+
+
+@contextmanager
+def gateways_on(nodes: Nodes, folder: Path) -> Iterator[tuple[Gateway, Gateway]]:
+    gateways = two_replicas(folder, nodes.url)
+    (folder / "config.yml").write_text(CONFIG)
+    try:
+        for gateway in gateways:
+            gateway.start()
+        for gateway in gateways:
+            wait_until_ready(gateway)
+        yield gateways
+    finally:
+        for gateway in gateways:
+            if gateway.process is not None and gateway.process.poll() is None:
+                gateway.stop()
+
+
+def seconds_until_served(load: Load, client: Client) -> float:
+    """How long this client has to try until each gateway refreshes its session."""
+    since = time.monotonic()
+    for gateway in load.gateways:
+        while load.refresh(gateway, client) != 200:
+            assert time.monotonic() - since < 10, "no refresh in 10 s"
+            time.sleep(0.05)
+    return time.monotonic() - since
+
+
+def quiet(load: Load) -> None:
+    """All is as it must be, and the load was a load."""
+    load.settle()
+    assert not load.wrong, f"{len(load.wrong)} wrong, such as {load.wrong[:5]}; {load.seen}"
+    for what, least in (("check", 50), ("refresh", 5), ("log-out", 2)):
+        assert load.seen[what, 200] > least, load.seen
+
+
+def test_a_master_behind_sentinels_is_killed_under_load(tmp_path: Path) -> None:
+    with sentinel_set(tmp_path) as nodes, gateways_on(nodes, tmp_path / "gateway") as gateways:
+        load = Load(gateways, 60)
+        probe = load.clients[1]
+        with load.running(), probe.turn:
+            time.sleep(1)
+            master = nodes.named
+            assert master is not None
+            master.kill()
+            wait_until(lambda: nodes.named, "the Sentinels name a new master")
+            assert seconds_until_served(load, probe) < _BACK
+            time.sleep(1)
+        quiet(load)
+        for gateway in gateways:
+            wait_until_ready(gateway)
+
+
+def test_a_log_out_that_was_acknowledged_outlives_the_master(tmp_path: Path) -> None:
+    with sentinel_set(tmp_path) as nodes, gateways_on(nodes, tmp_path / "gateway") as gateways:
+        load = Load(gateways, count(3, 100))
+        for number, client in enumerate(load.clients):
+            master = nodes.named
+            assert master is not None
+            assert load.refresh(gateways[0], client) == 200
+            assert load.log_out(gateways[number % 2], client) == 200
+            time.sleep(0.05)
+            master.kill()
+            wait_until(lambda: nodes.named, "the Sentinels name a new master")
+            # As a client that was refused for the store's sake asks again until it knows.
+            for gateway in gateways:
+                wait_until(partial(_is_refused, load, gateway, client), "the store is back")
+            body = {"refresh": client.pair["refresh"]}
+            assert load._ask("replay", gateways[0], "POST", "/refresh", {}, body).status == 401
+            _bring_back(nodes, master)
+        assert not load.wrong, load.wrong
+
+
+def _is_refused(load: Load, gateway: Gateway, client: Client) -> bool:
+    status = load.check(gateway, client)
+    assert status != 200, f"{client.user_id} passed after its log-out"
+    return status == 401
+
+
+def _bring_back(nodes: Nodes, node: Node) -> None:
+    master = nodes.named
+    assert master is not None
+    # As its file would say by then; on its own it would be a master for some seconds.
+    node.start("--replicaof", "127.0.0.1", str(master.port))
+    wait_until(lambda: replicas_online(master) == 2, "it is a replica of the new master", 30)
+    wait_until(lambda: confirms(master), "a replica confirms")
+
+
+def test_slots_of_a_cluster_are_moved_and_a_node_is_killed_under_load(tmp_path: Path) -> None:
+    with cluster(tmp_path) as nodes, gateways_on(nodes, tmp_path / "gateway") as gateways:
+        load = Load(gateways, 90)
+        first, second, _ = nodes.masters
+        probe = next(one for one in load.clients if not one.user_id % 2 and _holds(first, one))
+        with load.running(), probe.turn:
+            time.sleep(0.5)
+            _move_slots(first, second, count(1000, 4000))
+            assert seconds_until_served(load, probe) < _BACK
+            killed = next(one for one in nodes.masters if _holds(one, probe))
+            killed.kill()
+            wait_until(lambda: len(nodes.masters) == 3, "a replica took its place")
+            assert seconds_until_served(load, probe) < _BACK
+            time.sleep(1)
+        quiet(load)
+
+
+def _holds(node: Node, client: Client) -> bool:
+    return bool(node.client.keys(f"authgw:*:s:{client.sid}"))
+
+
+def _move_slots(source: Node, target: Node, number: int) -> None:
+    ids = [_id(node) for node in (source, target)]
+    words = ["--cluster-from", ids[0], "--cluster-to", ids[1], "--cluster-slots", str(number)]
+    moved = subprocess.run(
+        [
+            program("redis-cli", "redis-tools"),
+            *("--cluster", "reshard", f"127.0.0.1:{source.port}", *words, "--cluster-yes"),
+            *("--cluster-pipeline", "1"),
+        ],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert moved.returncode == 0, moved.stdout[-500:]
+
+
+def _id(node: Node) -> str:
+    # redis-py has no types here.
+    return str(node.client.execute_command("CLUSTER MYID"), "ascii")  # type: ignore[no-untyped-call]
