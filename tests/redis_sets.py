@@ -142,13 +142,23 @@ class Nodes:
         port = max(set(asked), key=asked.count)
         return next((one for one in self.masters if one.port == port), None)
 
-    def at(self, port: int) -> Node:
-        return next(node for node in self.nodes if node.port == port)
+    @property
+    def is_settled(self) -> bool:
+        """Whether every Sentinel has done with the last failover and sees all servers."""
+        named = self.named
+        return named is not None and all(_sees_all(one, named.port) for one in self.sentinels)
 
     @property
     def masters(self) -> list[Node]:
         """Those that are running and say that they are masters."""
         return [node for node in self.nodes if _role(node) == "master"]
+
+
+def _sees_all(sentinel: Node, port: int) -> bool:
+    client: Any = sentinel.client
+    master, copies = client.sentinel_master(MASTER), client.sentinel_slaves(MASTER)
+    flags = [master["flags"], *(copy["flags"] for copy in copies)]
+    return master["port"] == port and flags == ["master", "slave", "slave"]
 
 
 def _named_by(sentinel: Node) -> int | None:

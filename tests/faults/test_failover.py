@@ -109,6 +109,8 @@ def _bring_back(nodes: Nodes, node: Node) -> None:
     node.start("--replicaof", "127.0.0.1", str(master.port))
     wait_until(lambda: replicas_online(master) == 2, "it is a replica of the new master", 30)
     wait_until(lambda: confirms(master), "a replica confirms")
+    # Who is killed before is followed by nobody until the Sentinels agree, which takes its time.
+    wait_until(lambda: nodes.is_settled, "the Sentinels have done", 30)
 
 
 def test_slots_of_a_cluster_are_moved_and_a_node_is_killed_under_load(tmp_path: Path) -> None:
