@@ -28,6 +28,7 @@ _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _HEADER_NAME = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+_LEAST_STALENESS = 0.1  # seconds
 _VISIBLE = re.compile(r"[!-~]+")
 
 
@@ -43,6 +44,15 @@ def seconds(value: Any) -> float:
         raise ValueError("is not a duration: write it with its unit, such as 90s, 15m or 720h")
     parts = re.findall(r"([\d.]+)([a-z]+)", value)
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+def _staleness(seconds: float) -> float:
+    if 0 < seconds < _LEAST_STALENESS:
+        raise ValueError(
+            "0 (ask the store at every request) or at least 100ms: "
+            "what is known for less is too old before it is used again"
+        )
+    return seconds
 
 
 def _store_url(url: SecretStr) -> SecretStr:
@@ -142,7 +152,7 @@ class Cache(Section):
     port: Annotated[StrictInt, Field(ge=1, le=65535)] = 6379
     password_file: str | None = None
     ca_file: str | None = None
-    max_staleness: Duration = 1.0
+    max_staleness: Annotated[Duration, AfterValidator(_staleness)] = 1.0
 
     @property
     def address(self) -> str:

@@ -88,6 +88,7 @@ def test_everything_wrong_is_said_at_once_with_its_line(tmp_path: Path) -> None:
         ("cache: {url: 'http://a'}", "is not a store"),
         ("cache: {url: 'embedded:///'}", "names no file"),
         ("cache: {url: 'embedded://var/a.db'}", "three slashes"),
+        ("cache: {max_staleness: 50ms}", "cache.max_staleness: 0 (ask the store at every request)"),
         ("auth: {secret_file: x}", "is for HS256"),
         ("auth: {access_lifetime: 2h, refresh_lifetime: 1h}", "longer than auth.refresh_lifetime"),
         ("auth: {refresh_lifetime: 9999h}", "longer than auth.session_max"),
@@ -233,3 +234,9 @@ def test_a_log_in_page_on_this_machine_needs_no_https(tmp_path: Path) -> None:
     for host in ("localhost:4000", "auth.example.localhost:4000"):
         file.write_text(f"login: {{url: 'http://{host}/login'}}")
         assert load(file, {}).warnings == ()
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("0", 0.0), ("100ms", 0.1)])
+def test_how_old_an_answer_may_be(tmp_path: Path, text: str, wanted: float) -> None:
+    got = loaded(tmp_path, f"cache: {{max_staleness: {text}}}")
+    assert got.settings.cache.max_staleness == wanted
