@@ -17,7 +17,7 @@ from bench.wrk import Load, load, load_each, request, write_requests
 _COLD_AT_ONCE = 64
 _COLD_PER_SECOND = 8000  # more than one replica can do
 _PATH = "/authenticate"
-_COUNTED = 4  # seconds in which store commands are counted
+_COUNTED = 8  # seconds in which store commands are counted
 _SLOWLY = 0.01  # seconds between the checks of a session that is asked about now and then
 
 

@@ -14,6 +14,7 @@ _MARGIN = 1  # seconds
 _SETTLE = 0.2  # seconds until what was sent has been seen
 # How a replica says that it runs, every ten seconds (storage/redis_counters.py).
 _HOUSEKEEPING = b"authgw:replicas"
+_ALIVE = b'"PING"'  # whether the connection of the push is still there, after two silent seconds
 _INSIDE = b" lua] "  # the command of a script, which counts as one
 
 
@@ -67,4 +68,4 @@ def rate_during(redis: RedisServer, work: Callable[[int], object], seconds: int)
 
 def is_asked(line: bytes) -> bool:
     """Whether this line of MONITOR is a command that a check may have caused."""
-    return bool(line) and _INSIDE not in line and _HOUSEKEEPING not in line
+    return bool(line) and not any(part in line for part in (_INSIDE, _HOUSEKEEPING, _ALIVE))

@@ -23,9 +23,9 @@ from authgw.storage.serverclock import boottime
 _BATCH = 256  # sids in one read
 # Reads under way at once: more would only share the processor until all miss the deadline.
 _READS = 4
-# A sweep comes within every _TICK of the bound, so re-reads are sent at 50 to 70 % of it.
+# A sweep comes within every _TICK of the bound, so re-reads are sent at 55 to 70 % of it.
 _TICK = 0.1
-_EARLIEST, _SPREAD = 0.5, 0.1
+_EARLIEST, _SPREAD = 0.55, 0.05
 _ROOM = 64  # what part of a full mirror makes room
 _ABSENT = Snapshot(None, 0.0)
 _UNTOLD = StoreUnavailable("the read did not end")
@@ -336,13 +336,13 @@ class Mirror:
             sid = seen.session.sid  # one text in place of two alike
         self._entries[sid] = _Entry(seen, sent, since, until, due, asked)
         if len(self._entries) > self._capacity:
-            self._drop(next(iter(self._entries)))
+            self._make_room()
         self._arm()
 
     def _make_room(self) -> None:
         # Many at once: a dict finds its first entry the slower the more were taken before it.
         for sid in list(islice(self._entries, 1 + self._capacity // _ROOM)):
-            del self._entries[sid]
+            self._drop(sid)
 
     def _arm(self) -> None:
         if self._timer is None and (self._entries or self._tombstones):
