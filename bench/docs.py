@@ -5,12 +5,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import speed
 from bench.outcome import NotMeasured, Table, markdown_of, rounded
 
 _BENCH = Path(__file__).parent
 RESULTS = _BENCH / "results.json"
 README = _BENCH / "README.md"
 SCALING = _BENCH.parent / "docs" / "scaling.md"
+FRONT = _BENCH.parent / "README.md"
+PICTURE = _BENCH.parent / "docs" / "speed.svg"
 
 
 def results() -> dict[str, Any]:
@@ -35,6 +38,17 @@ def write_readme(measured: Mapping[str, Any], tables: Sequence[Table]) -> None:
     """Renew the results in bench/README.md."""
     head = f"{measured['machine']}, {measured['date']}{', quick' if measured['quick'] else ''}."
     _rewrite(README, "results", "\n\n".join([head, *_sections(tables)]))
+
+
+def write_front(measured: Mapping[str, Any]) -> None:
+    """Renew what the README says of speed, and its picture.
+
+    Raises:
+        NotMeasured: a figure of it is missing.
+    """
+    said, drawn = speed.words(measured), speed.picture(measured)
+    _rewrite(FRONT, "speed", said)
+    PICTURE.write_text(drawn)
 
 
 def write_plan(tables: Sequence[Table]) -> None:

@@ -18,7 +18,7 @@ def command(benchmarks: Sequence[Benchmark]) -> click.Command:
     @click.command("all", help="Run every benchmark and hold the figures against the bars.")
     @click.option("--quick", is_flag=True, help="Short rounds, 60 s for each at most.")
     @click.option("--report", type=click.Path(path_type=Path), help="Write a page with plots.")
-    @click.option("--write-readme", is_flag=True, help="Renew the results in bench/README.md.")
+    @click.option("--write-readme", is_flag=True, help="Renew the figures in both READMEs.")
     def everything(quick: bool, report: Path | None, write_readme: bool) -> None:
         click.echo(machine.why_doubtful(), nl=False)
         outcomes, failures = _run(benchmarks, quick)
@@ -34,6 +34,7 @@ def command(benchmarks: Sequence[Benchmark]) -> click.Command:
         tables = [last, *(table for one in outcomes.values() for table in one.tables)]
         if write_readme:
             docs.write_readme(measured, tables)
+            docs.write_front(measured)
         if report is not None:
             report.write_text(page.render(measured, last, outcomes))
         show(Outcome({}, (last,), tuple(f"{name}: {why}" for name, why in failures.items())))

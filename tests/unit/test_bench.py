@@ -7,11 +7,12 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from authgw.core.sessions import dump, load
-from bench import bars, docs, fleet, page, plan, processes
+from bench import bars, docs, fleet, page, plan, processes, speed
 from bench.commands import is_asked
 from bench.fanout import Pushes, fan_out, waits
 from bench.http import content_length, fields
@@ -90,6 +91,7 @@ def test_the_head_of_an_answer() -> None:
         (b'1339518083.107412 [0 127.0.0.1:60866] "TIME"', True),
         (b'1339518083.107412 [0 lua] "PUBLISH" "authgw:ended" "sid"', False),
         (b'1339518083.107412 [0 127.0.0.1:60866] "EVALSHA" "f0" "1" "authgw:replicas"', False),
+        (b'1339518083.107412 [0 127.0.0.1:60866] "PING"', False),
         (b"", False),
     ],
 )
@@ -367,3 +369,23 @@ def test_the_gateway_without_metrics_counts_nothing() -> None:
     assert "self.n += 1" in ast.unparse(tree)
     with pytest.raises(NotMeasured, match=r"no longer counts misses: correct bench/uncounted\.py"):
         without("self.hits += 1", {"hits", "misses"})
+
+
+def test_the_readme_says_what_was_measured() -> None:
+    cpu = {"raw httptools": {"server": 5.83}, "plain aiohttp": {"server": 21.62}}
+    cpu |= {name: {"gateway": 16.77, "redis": 0.02} for name in ("hot", "direct with JSON")}
+    figures = {
+        "authenticate": {"cpu_us": cpu},
+        "chain": {"tcp": 0.4089},
+        "revoke": {"p99_ms": 4.976},
+    }
+    measured = {"machine": "a machine", "date": "today", "quick": True, "figures": figures}
+    said = speed.words(measured)
+    assert "takes 17 us" in said
+    assert "keeps 41 %" in said
+    assert "5 ms later" in said
+    drawn = ElementTree.fromstring(speed.picture(measured))  # noqa: S314  ours
+    assert drawn.tag.endswith("svg")
+    del figures["chain"]
+    with pytest.raises(NotMeasured, match="chain did not measure tcp"):
+        speed.words(measured)
