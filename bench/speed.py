@@ -29,8 +29,8 @@ def words(measured: Mapping[str, Any]) -> str:
     return "\n".join(
         [
             f"- A check takes {check} us of CPU in gateway and Redis together.",
-            f"- By the CPU of NGINX, gateway and app together, a protected app keeps {kept} % of the",
-            "  throughput that it has unprotected.",
+            f"- By the CPU of NGINX, gateway and app together, a protected app keeps {kept} % of",
+            "  the throughput that it has unprotected.",
             f"- A session that was ended is refused by another replica {ended} ms later (p99).",
             "",
             "![CPU for one check](docs/speed.svg)",
