@@ -110,7 +110,9 @@ class RedisCounters:
         """
         life = int(ANNOUNCED_FOR * 1000)
         args: list[str | int] = [replica, signing, _listed(kids), life, "new" if new else ""]
-        taken, clash = await self._calls.one(_ANNOUNCE.on(_REGISTRY, args=args))
+        # Timed, so that a clock that is off is told of at start, and within the time of one life.
+        (answer,) = await self._calls.answers([_ANNOUNCE.on(_REGISTRY, args=args)], timed=True)
+        taken, clash = answer.value()
         return bool(taken), clash.decode("ascii")
 
     async def withdraw(self, replica: str, signing: str, kids: tuple[str, ...]) -> None:

@@ -1,6 +1,7 @@
 """One Redis server that takes writes, and whether a replica has what it was told."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ from loguru import logger
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from authgw.storage.serverclock import ServerClock, boottime
+from authgw.storage.serverclock import ServerClock, apart, boottime
 
 Words = Sequence[str | int | bytes]
 
@@ -31,6 +32,7 @@ class Server:
         self.client = client
         self.name = name
         self.clock = ServerClock()
+        self._apart = ""  # what was said of its clock
         self.alone = False  # the last write that was to be confirmed found no replica
 
     async def ask(self, commands: Sequence[Words], *, timed: bool = False) -> list[Any]:
@@ -42,7 +44,9 @@ class Server:
         if not timed or not self.clock.is_due(sent := boottime()):
             return await self._on_one_connection(commands)
         *replies, now = await self._on_one_connection([*commands, _TIME])
-        self.clock.set(seconds(obeyed(now)), sent)
+        shown = seconds(obeyed(now))
+        self.clock.set(shown, sent)
+        self._compare_clocks(shown)
         return replies
 
     async def tell(self, commands: Sequence[Words], until: float) -> list[Any]:
@@ -69,6 +73,14 @@ class Server:
             return replies
         finally:
             await pool.release(link)
+
+    def _compare_clocks(self, shown: float) -> None:
+        said = apart(time.time(), shown, self.name)
+        if said and not self._apart:
+            logger.warning(said)
+        elif self._apart and not said:
+            logger.info(f"This machine's clock and that of {self.name} agree again")
+        self._apart = said
 
     async def _on_one_connection(self, commands: Sequence[Words]) -> list[Any]:
         pool: Any = self.client.connection_pool
@@ -121,6 +133,6 @@ def _milliseconds_until(until: float) -> int:
     return max(1, int((until - asyncio.get_running_loop().time()) * _PATIENCE * 1000))
 
 
-def seconds(time: Any) -> float:
+def seconds(told: Any) -> float:
     """A reply to TIME in Unix seconds."""
-    return int(time[0]) + int(time[1]) / 1e6
+    return int(told[0]) + int(told[1]) / 1e6

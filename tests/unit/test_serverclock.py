@@ -1,6 +1,6 @@
 """The server's clock between two readings."""
 
-from authgw.storage.serverclock import ServerClock
+from authgw.storage.serverclock import ServerClock, apart
 
 
 def test_it_goes_on_between_readings() -> None:
@@ -17,3 +17,13 @@ def test_it_is_read_again_after_ten_seconds() -> None:
     assert clock.is_due(15.1)
     clock.set(1_800_000_100.0, 15.1)
     assert clock.at(15.1) == 1_800_000_100.0
+
+
+def test_clocks_that_are_apart_are_told_with_both_times() -> None:
+    assert apart(1_800_000_001.9, 1_800_000_000.0, "Redis") == ""
+    said = apart(1_800_000_030.0, 1_800_000_000.0, "Redis h:1")
+    assert said.startswith(
+        "This machine's clock shows 2027-01-15 08:00:30 UTC, 30 s ahead of Redis h:1's "
+        "(2027-01-15 08:00:00 UTC)."
+    )
+    assert "300 s behind" in apart(1_800_000_000.0, 1_800_000_300.0, "Redis")
