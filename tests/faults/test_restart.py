@@ -10,7 +10,7 @@ import pytest
 from tests.faults.counts import count
 from tests.faults.fleet import Fleet, running_fleet
 from tests.faults.load import load
-from tests.wire.conftest import ask, wait_until_ready
+from tests.wire.conftest import Gateway, ask, wait_until_ready
 
 DRAIN = 2.0  # seconds
 CONFIG = f"""
@@ -76,14 +76,36 @@ def test_idle_and_unfinished_connections_hold_no_end_up(fleet: Fleet) -> None:
     replica.start()
 
 
+def half_a_login(replica: Gateway) -> socket.socket:
+    """A connection with a request that is under way until its body comes."""
+    link = socket.create_connection(("127.0.0.1", replica.port))
+    said = "Host: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n"
+    basic = f"Authorization: {replica.basic['Authorization']}\r\n"
+    link.sendall(f"POST /login HTTP/1.1\r\n{said}{basic}\r\n{{".encode())
+    return link
+
+
+def test_what_never_ends_is_cut_off_when_the_drain_is_over(fleet: Fleet) -> None:
+    replica = fleet.replicas[0]
+    with half_a_login(replica):
+        assert ask(replica.port, "GET", "/readyz").status == 200
+        began = time.monotonic()
+        assert replica.stop(signal.SIGTERM) == 0
+        assert DRAIN <= time.monotonic() - began < DRAIN + 1
+    assert "Not every request was answered within 2 s (server.drain)" in replica.log
+    replica.start()
+
+
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_at_once(fleet: Fleet, second: signal.Signals) -> None:
     replica = fleet.replicas[1]
     assert replica.process is not None
+    link = half_a_login(replica)
     replica.process.send_signal(signal.SIGTERM)
     while ask(replica.port, "GET", "/readyz").status == 200:
         time.sleep(0.01)
     began = time.monotonic()
     assert replica.stop(second) == 0
     assert time.monotonic() - began < DRAIN / 2
+    link.close()
     replica.start()

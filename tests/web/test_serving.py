@@ -17,7 +17,7 @@ NOBODY = Rules((Rule("new", Allow(groups=frozenset({"nobody"}))),))
 
 @pytest.fixture
 async def ruled(tmp_path: Path) -> AsyncIterator[Surface]:
-    async for running in surface(tmp_path, rules=EVERYBODY, record_allowed=False):
+    async for running in surface(tmp_path, rules=EVERYBODY, record_allowed=False, max_staleness=0):
         yield running
 
 
@@ -25,6 +25,9 @@ async def test_a_request_under_way_is_decided_by_the_rules_that_it_met(
     ruled: Surface, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair, read = await ruled.login(), ruled.store.read_many
+    # Only what is confirmed is remembered.
+    assert (await ruled.check(pair["access"], **ORIGINAL)).status == 200
+    await ruled.sessions.settle()
     asked, go_on = asyncio.Event(), asyncio.Event()
 
     async def late(sids: Sequence[str]) -> Any:
