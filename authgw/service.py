@@ -292,6 +292,9 @@ class Sessions:
         """
         if sid:
             session = (await self._store.read(sid)).session
+            if session is None:
+                # Perhaps ended by a call that nobody confirmed: this one says so only if it is.
+                await self._store.revoke(sid)
             found: Sequence[Session] = () if session is None else (session,)
         else:
             found = await self.sessions_from(source, sub)

@@ -1,0 +1,180 @@
+"""What is particular to Sentinels, a Cluster and TLS."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.crc import key_slot
+
+from authgw.core.errors import StoreUnavailable
+from authgw.core.sessions import Session, Snapshot, new_sid
+from authgw.storage import StoreRefused, redis_server
+from authgw.storage.connecting import connect
+from authgw.storage.redis import RedisStore
+from authgw.storage.redis_server import Words
+from tests.redis_sets import Node, Nodes
+from tests.unit.builders import a_session
+
+
+def numbered(number: int, sub: str = "1") -> Session:
+    return replace(a_session(sub), sid=new_sid(sub, number.to_bytes(16)))
+
+
+def opened(url: str, **options: Any) -> RedisStore:
+    return RedisStore(connect(url, **options), idle=60, session_max=600)
+
+
+@pytest.fixture
+async def sharded(shards: Nodes) -> AsyncIterator[RedisStore]:
+    for node in shards.masters:
+        node.client.flushall()
+    store = opened(shards.url)
+    yield store
+    await store.close()
+
+
+async def refusal(store: RedisStore) -> str:
+    try:
+        with pytest.raises(StoreRefused) as refused:
+            await store.check()
+        return str(refused.value)
+    finally:
+        await store.close()
+
+
+async def test_each_topology_passes_the_check(sentinels: Nodes, shards: Nodes, tls: Node) -> None:
+    for store in (
+        opened(sentinels.url),
+        opened(shards.url),
+        opened(f"rediss://127.0.0.1:{tls.port}", ca_file=tls.authority),
+    ):
+        await store.check()
+        await store.ping()
+        await store.close()
+
+
+async def test_a_url_of_another_topology_is_refused(shards: Nodes, redis_url: str) -> None:
+    node = f"redis://127.0.0.1:{shards.nodes[0].port}"
+    assert "write redis+cluster://" in await refusal(opened(node))
+    plain = redis_url.replace("redis://", "redis+cluster://")
+    assert "is no Cluster: write redis://" in await refusal(opened(plain))
+
+
+async def test_a_master_that_evicts_is_refused_wherever_it_is(shards: Nodes) -> None:
+    last = shards.masters[-1]
+    last.client.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        said = await refusal(opened(shards.url))
+    finally:
+        last.client.config_set("maxmemory-policy", "noeviction")
+    assert f"127.0.0.1:{last.port} may evict sessions" in said
+
+
+async def test_a_right_that_is_missing_is_refused(sentinels: Nodes) -> None:
+    master = sentinels.masters[0]
+    master_url = sentinels.url.replace("://", "://poor:any@")
+    # Of what scripts do Redis 7.0 names the line only.
+    refused = {"wait": "wait", "role": "role", "getex": "getex", "publish": "the script can't run"}
+    for word, named in refused.items():
+        for node in sentinels.nodes:
+            node.client.acl_setuser(
+                "poor",
+                enabled=True,
+                nopass=True,
+                reset=True,
+                keys="authgw:*",
+                channels="authgw:*",
+                commands=["+@all", f"-{word}"],
+            )
+        said = await refusal(opened(master_url))
+        assert named in said.lower()
+        assert "grant it to authgw's user" in said
+    assert master.client.acl_deluser("poor")
+
+
+async def test_sentinels_that_know_no_such_master_are_unavailable(sentinels: Nodes) -> None:
+    store = opened(sentinels.url.replace("/sessions", "/another"))
+    with pytest.raises(StoreUnavailable, match="No master found for 'another'"):
+        await store.check()
+    await store.close()
+
+
+async def test_a_certificate_of_nobody_we_trust_is_unavailable(tls: Node, tmp_path: Path) -> None:
+    store = opened(f"rediss://127.0.0.1:{tls.port}")
+    with pytest.raises(StoreUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
+        await store.check()
+    await store.close()
+    other = opened(f"rediss://localhost:{tls.port}", ca_file=tls.authority)
+    with pytest.raises(StoreUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
+        await other.check()
+    await other.close()
+    (tmp_path / "no.pem").write_text("no certificate")
+    for file, said in (("no.pem", "holds no certificate"), ("absent.pem", "No such file")):
+        with pytest.raises(StoreRefused, match=said):
+            opened(f"rediss://127.0.0.1:{tls.port}", ca_file=tmp_path / file)
+
+
+async def test_a_read_of_many_asks_each_shard_once(
+    sharded: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = [numbered(1, str(sub)) for sub in range(30)]
+    for session in kept:
+        await sharded.add(session, 10)
+    talk, asked = redis_server._talk, 0
+
+    async def counting(link: object, commands: Sequence[Words]) -> list[object]:
+        nonlocal asked
+        asked += 1
+        return await talk(link, commands)
+
+    monkeypatch.setattr(redis_server, "_talk", counting)
+    outcomes = await sharded.read_many([session.sid for session in kept])
+    assert [one.session for one in outcomes if isinstance(one, Snapshot)] == kept
+    assert asked == 3
+
+
+async def test_a_slot_that_is_half_moved_loses_and_forgets_nothing(
+    sharded: RedisStore, shards: Nodes
+) -> None:
+    moved, stays = numbered(1), numbered(2)
+    for session in (moved, stays):
+        await sharded.add(session, 10)
+    slot = key_slot(f"authgw:{{{moved.sid[:22]}}}:i".encode())
+    source = next(node for node in shards.masters if node.client.keys(f"*{moved.sid}"))
+    target = next(node for node in shards.masters if node is not source)
+    ids = {node.port: str(_cluster(node, "MYID"), "ascii") for node in (source, target)}
+    _cluster(target, "SETSLOT", slot, "IMPORTING", ids[source.port])
+    _cluster(source, "SETSLOT", slot, "MIGRATING", ids[target.port])
+    _migrate(source, target, f"authgw:{{{moved.sid[:22]}}}:s:{moved.sid}")
+    # A single key is found wherever it is.
+    for session in (moved, stays):
+        assert (await sharded.read(session.sid)).session == session
+    seen = await sharded.read(moved.sid)
+    newer = replace(moved, gen=1)
+    assert await sharded.replace(seen, newer) is None
+    # What has to know of all keys is not told less than all of them.
+    _migrate(source, target, f"authgw:{{{moved.sid[:22]}}}:i")
+    for call in (sharded.revoke_all("1"), sharded.add(numbered(3), 10), sharded.revoke(stays.sid)):
+        with pytest.raises(StoreUnavailable):
+            await call
+    for session in (newer, stays):
+        assert (await sharded.read(session.sid)).session == session
+    _migrate(source, target, f"authgw:{{{moved.sid[:22]}}}:s:{stays.sid}")
+    for node in (target, source, *shards.masters):
+        _cluster(node, "SETSLOT", slot, "NODE", ids[target.port])
+    # The store still believes the source, which now names the other.
+    assert await sharded.sessions_of("1") == (newer, stays)
+    assert set(await sharded.revoke_all("1")) == {moved.sid, stays.sid}
+    assert not target.client.keys(f"*{moved.sid}")
+
+
+def _cluster(node: Node, *words: str | int) -> Any:
+    client: Any = node.client
+    return client.execute_command(f"CLUSTER {words[0]}", *words[1:])
+
+
+def _migrate(source: Node, target: Node, key: str) -> None:
+    client: Any = source.client
+    client.execute_command("MIGRATE", "127.0.0.1", target.port, key, 0, 1000)
