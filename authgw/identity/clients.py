@@ -13,13 +13,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from authgw.core.errors import Refused
 from authgw.core.peers import TrustedProxies, checked_entry
 from authgw.identity.files import alone, write_yaml
 from authgw.identity.passwords import digest
+from authgw.identity.placed import NotEntries, entries
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -36,9 +36,6 @@ class _Entry(BaseModel):
     networks: Annotated[
         tuple[Annotated[str, AfterValidator(checked_entry)], ...] | None, Field(alias="from")
     ] = None
-
-
-_FILE: TypeAdapter[dict[str, _Entry] | None] = TypeAdapter(dict[str, _Entry] | None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +107,11 @@ def add_client(path: Path, client_id: str, *, subjects: str | None, groups: tupl
     secret = secrets.token_urlsafe(32)
     try:
         with alone(path):
-            entries = _read(path)
-            if client_id in entries:
+            there = _read(path)
+            if client_id in there:
                 raise ClientsRefused(f"{path}: {client_id} is there already: choose another id")
             entry = _Entry(secret_sha256=digest(secret), subjects=subjects, groups=groups)
-            write_yaml(path, _written({**entries, client_id: entry}))
+            write_yaml(path, _written({**there, client_id: entry}))
     except OSError as error:
         raise ClientsRefused(f"{path}: {error.strerror}") from None
     return secret
@@ -122,18 +119,33 @@ def add_client(path: Path, client_id: str, *, subjects: str | None, groups: tupl
 
 def _read(path: Path) -> dict[str, _Entry]:
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return _FILE.validate_python(data) or {}
+        return _taken(path, path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise ClientsRefused(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise ClientsRefused(f"{path}: is not YAML") from None
-    except ValidationError as error:
-        problems = error.errors(include_input=False, include_url=False)
-        said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problems)
-        raise ClientsRefused(f"{path}: {said}") from None
+    except UnicodeDecodeError:
+        raise ClientsRefused(f"{path}: is not UTF-8 text") from None
+    except NotEntries as error:
+        line = f":{error.line}" if error.line else ""
+        raise ClientsRefused(f"{path}{line}: {error}") from None
+
+
+def _taken(path: Path, text: str) -> dict[str, _Entry]:
+    known: dict[str, _Entry] = {}
+    problems: list[tuple[int, str]] = []
+    for entry in entries(text):
+        problems += entry.odd
+        try:
+            known[entry.name] = _Entry.model_validate(entry.data)
+        except ValidationError as error:
+            for one in error.errors(include_input=False, include_url=False):
+                where = ".".join(map(str, (entry.name, *one["loc"])))
+                problems.append((entry.line(one["loc"]), f"{where}: {one['msg']}"))
+    if problems:
+        lines = [f"{path}:{line}: {said}" for line, said in sorted(problems)]
+        raise ClientsRefused("\n".join(lines))
+    return known
 
 
 def _written(entries: Mapping[str, _Entry]) -> dict[str, Any]:

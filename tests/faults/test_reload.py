@@ -22,7 +22,7 @@ BROKEN = [
     ("config.yml", "rules: [{alow: authenticated}]\n", "config.yml:1: rules.0.alow"),
     ("config.yml", "", "rules: there are none any more"),
     ("users.yml", "alice: {}\n", "users.yml:1: alice.password: is missing"),
-    ("clients.yml", "demo: 1\n", "clients.yml"),
+    ("clients.yml", "demo: {}\n", "clients.yml:1: demo.secret_sha256: Field required"),
     ("secrets/keys/broken.pem", "no key\n", "broken: not an unencrypted private key"),
 ]
 

@@ -47,7 +47,9 @@ def test_networks_bind_a_client(tmp_path: Path) -> None:
         ("shop: {secret_sha256: hush}", "should match pattern"),
         (f"shop: {{secret_sha256: {'0' * 64}, form: []}}", "form: Extra inputs"),
         (f"shop: {{secret_sha256: '{'0' * 64}', from: [nowhere]}}", "from.0"),
-        ("shop", "valid dictionary"),
+        ("shop", "must be entries"),
+        ("a:\n  form: []", r"clients\.yml:2: a\.form: Extra inputs"),
+        (f"a: {{secret_sha256: '{'0' * 64}'}}\na: {{}}", r":2: a key that stands twice"),
         ("{", "is not YAML"),
     ],
 )

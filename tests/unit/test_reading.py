@@ -65,7 +65,7 @@ BROKEN = [
     ("users.yml", "alice: {}", UsersRefused, r"users.yml:1: alice\.password: is missing"),
     ("users.yml", "", UsersRefused, "is empty"),
     ("users.yml", None, UsersRefused, "No such file"),
-    ("clients.yml", "shop: 1", ClientsRefused, "clients.yml"),
+    ("clients.yml", "a:\n  b: 1", ClientsRefused, r"clients.yml:2: a\.b: Extra inputs"),
     ("clients.yml", None, ClientsRefused, "No such file"),
     ("secrets/keys/a1.pem", "", KeyRefused, "a1.pem is empty"),
 ]

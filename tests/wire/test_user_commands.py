@@ -266,6 +266,6 @@ def test_config_check_tells_everything_about_the_file(folder: Path) -> None:
     for line in (
         f"{path}:1: a.password: is missing",
         f"{path}:2: b.password: is missing",
-        "clients.yml: shop.secret_sha256: Field required",
+        "clients.yml:1: shop.secret_sha256: Field required",
     ):
         assert line in done.stderr
