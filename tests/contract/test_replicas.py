@@ -45,7 +45,7 @@ def pair(tmp_path: Path) -> Iterator[tuple[Node, Node]]:
 async def store(
     pair: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[RedisStore]:
-    monkeypatch.setattr(redis_calls, "DEADLINE", 0.6)
+    monkeypatch.setattr(redis_calls, "DEADLINE", 2.0)
     client = Redis(port=pair[0].port)
     kept = RedisStore(
         OneServer(Server(client, "the master"), replicated=True), idle=60, session_max=600
@@ -80,13 +80,14 @@ async def test_what_ends_or_makes_a_session_is_in_a_replica_when_it_is_told(
 
 
 async def test_without_an_answer_of_the_replica_nothing_is_told(
-    store: RedisStore, pair: tuple[Node, Node]
+    store: RedisStore, pair: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, copy = pair
     for number in (1, 2, 3):
         await store.add(numbered(number), 100)
     seen = await store.read(numbered(1).sid)
     copy.send(signal.SIGSTOP)
+    monkeypatch.setattr(redis_calls, "DEADLINE", 0.6)
     calls: list[Callable[[], Coroutine[Any, Any, object]]] = [
         lambda: store.add(numbered(4), 100),
         lambda: store.replace(seen, replace(numbered(1), gen=1)),
@@ -105,6 +106,7 @@ async def test_without_an_answer_of_the_replica_nothing_is_told(
     assert await store.claim("a", 60)
     assert [one is None for one in await store.replace_many([(seen, numbered(1))])] == [False]
     copy.send(signal.SIGCONT)
+    monkeypatch.setattr(redis_calls, "DEADLINE", 5.0)
     assert not await store.revoke(numbered(2).sid)
     assert await store.revoke_all("1") == ()
     assert copy.client.keys("authgw:*:[si]*") == []
