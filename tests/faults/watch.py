@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from statistics import median
 
 from tests.faults.stack import STALENESS, Stack
 from tests.wire.conftest import Answer
@@ -130,6 +131,9 @@ def check_through(
     assert {seen.status for seen in past_the_bound} == {503}
     asked = watch.between("readyz", began + _SLACK, ended)
     assert {seen.status for seen in asked} == {503}
+    # Public pages wait 50 ms to learn who asks, whatever the store's deadline of 250 ms is.
+    public = watch.between("public", began + staleness + _SLACK, ended)
+    assert median(seen.ended - seen.sent for seen in public) < 0.2
 
 
 def check_always(watch: Watch) -> None:
