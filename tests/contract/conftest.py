@@ -11,7 +11,6 @@ from pathlib import Path
 import fakeredis
 import pytest
 
-from authgw.storage import embedded, redis_calls
 from authgw.storage.connecting import connect
 from authgw.storage.embedded import EmbeddedStore
 from authgw.storage.redis import RedisStore
@@ -41,13 +40,6 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(10)
-
-
-@pytest.fixture(autouse=True)
-def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine is late without being wrong: tests of the deadlines set their own."""
-    for store in (redis_calls, embedded):
-        monkeypatch.setattr(store, "DEADLINE", 5.0)
 
 
 @pytest.fixture(scope="session")
