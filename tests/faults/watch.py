@@ -128,6 +128,7 @@ def check_through(
     """Hold what was seen against the promises, for a Redis that answered nobody meanwhile."""
     check_always(watch)
     past_the_bound = watch.between("live", began + staleness + _SLACK, ended)
+    assert past_the_bound, "nothing was asked and answered within the fault"
     assert {seen.status for seen in past_the_bound} == {503}
     asked = watch.between("readyz", began + _SLACK, ended)
     assert {seen.status for seen in asked} == {503}
