@@ -92,6 +92,8 @@ class Load:
 
     def settle(self) -> None:
         """Hold every client's state against what both gateways say once all is quiet."""
+        # What was ended last may still be known as alive: pushes come again a while later.
+        time.sleep(STALENESS + _MARGIN)
         for gateway in self.gateways:
             for client in self.clients:
                 if client.ended is None and client.ending:
