@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -82,8 +82,12 @@ def test_a_log_out_that_was_acknowledged_outlives_the_master(tmp_path: Path) -> 
         for number, client in enumerate(load.clients):
             master = nodes.named
             assert master is not None
-            assert load.refresh(gateways[0], client) == 200
-            assert load.log_out(gateways[number % 2], client) == 200
+            # A replica that has just come back confirms a moment later: until then it is 503.
+            for ask in (
+                partial(load.refresh, gateways[0]),
+                partial(load.log_out, gateways[number % 2]),
+            ):
+                wait_until(partial(_is_acknowledged, ask, client), "it is acknowledged")
             time.sleep(0.05)
             master.kill()
             wait_until(lambda: nodes.named, "the Sentinels name a new master")
@@ -94,6 +98,10 @@ def test_a_log_out_that_was_acknowledged_outlives_the_master(tmp_path: Path) -> 
             assert load._ask("replay", gateways[0], "POST", "/refresh", {}, body).status == 401
             _bring_back(nodes, master)
         assert not load.wrong, load.wrong
+
+
+def _is_acknowledged(ask: Callable[[Client], int], client: Client) -> bool:
+    return ask(client) == 200
 
 
 def _is_refused(load: Load, gateway: Gateway, client: Client) -> bool:
