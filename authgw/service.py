@@ -149,8 +149,7 @@ class Sessions:
             StoreUnavailable: whether it was kept, or the old one ended, is unknown.
         """
         now = self._clock()
-        # No refresh token is ever handed out for it, so there is nothing to confirm.
-        session = replace(self._new_session(login, now), confirmed=True)
+        session = self._new_session(login, now)
         displaced = await self._store.add(session, self._max_sessions)
         replaced = instead_of is not None and await self._store.revoke(instead_of.sid)
         token = self._issuer.mint(session, TokenType.SESSION, now=self._clock())
@@ -444,7 +443,8 @@ class Sessions:
             ),
             previous_refresh_jti=None,
             rotated_at=None,
-            confirmed=False,
+            # A first generation has no parent that could come in its place.
+            confirmed=True,
             client=login.client,
             amr=login.amr,
             password_mark=login.password_mark,

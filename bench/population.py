@@ -62,6 +62,6 @@ def _session(user_id: int, now: float) -> Session:
         current=generation(*pair, now=now, expires_at=now + _LIFE, access=_ACCESS),
         previous_refresh_jti=None,
         rotated_at=None,
-        confirmed=False,
+        confirmed=True,
         client=Client("bench/1.0", "127.0.0.1"),
     )

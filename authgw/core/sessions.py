@@ -56,9 +56,10 @@ class Client:
 class Session:
     """One login on one device; times are Unix seconds of the store's clock.
 
-    `source` names who opened it; `confirmed` says that a token of the current generation has
-    been presented, so the client is known to have received it. `amr` lists how a person was
-    verified (RFC 8176), `password_mark` names the password that was used.
+    `source` names who opened it; `confirmed` says that the parent of the current generation will
+    not come again: there is none, or a token of this generation was presented, so its client has
+    it. `amr` lists how a person was verified (RFC 8176), `password_mark` names the password that
+    was used.
     """
 
     sid: str

@@ -1,6 +1,5 @@
 """Sessions before a fault are the sessions after it."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,7 +14,9 @@ def sessions_kept(stack: Stack) -> Iterator[None]:
     pairs = {number: stack.log_in(number) for number in range(1, _SESSIONS + 1)}
     for number, pair in pairs.items():
         check_is(stack, number, pair["access"])
-    before = _confirmed(stack, [pair["sid"] for pair in pairs.values()])
+    ends = tuple(pair["sid"].encode() for pair in pairs.values())
+    before = {key: one for key, one in stack.redis.sessions().items() if key.endswith(ends)}
+    assert len(before) == _SESSIONS
     yield
     after = stack.redis.sessions()
     assert {key: after.get(key) for key in before} == before
@@ -32,15 +33,3 @@ def check_is(stack: Stack, number: int, token: str) -> None:
     assert answer.status == 200
     told = {name.lower(): value for name, value in answer.json()["headers"]}
     assert told["remote-user"] == str(number)
-
-
-def _confirmed(stack: Stack, sids: list[str]) -> dict[bytes, bytes]:
-    """The records of these sessions, once their first use has been written down."""
-    ends = tuple(sid.encode() for sid in sids)
-    until = time.monotonic() + 5
-    while True:
-        mine = {key: one for key, one in stack.redis.sessions().items() if key.endswith(ends)}
-        if len(mine) == len(sids) and all(b'"confirmed":true' in one for one in mine.values()):
-            return mine
-        assert time.monotonic() < until, "first uses are not written down"
-        time.sleep(0.05)

@@ -174,7 +174,6 @@ def test_a_redis_that_cannot_write_still_answers_checks(
     stack: Stack, fault: Any, log_out: int
 ) -> None:
     pair, other = stack.log_in(31), stack.log_in(32)
-    # The session is confirmed: nothing about it needs to be written.
     assert stack.get("/page", pair["access"]).status == 200
     with sessions_kept(stack), watching(stack) as watch:
         with fault(stack):

@@ -175,13 +175,23 @@ async def test_a_store_that_is_away_is_no_verdict(world: World) -> None:
 
 
 async def test_a_confirmation_that_fails_denies_nothing(world: World) -> None:
-    pair = await world.gateway.log_in(SHOP)
+    first = await world.gateway.log_in(SHOP)
+    pair = await world.gateway.refresh(first.refresh)
     await world.gateway.identify(pair.access)
     world.store.down = True
     await world.gateway.settle()
     world.store.down = False
     assert await world.alive(pair)
+    await world.gateway.settle()
     assert all('"confirmed":true' in text for text in world.store.records.values())
+
+
+async def test_the_first_pair_is_checked_without_a_write(world: World) -> None:
+    pair = await world.gateway.log_in(SHOP)
+    before = dict(world.store.records)
+    assert await world.alive(pair)
+    await world.gateway.settle()
+    assert world.store.records == before
 
 
 async def test_a_hundred_refreshes_of_one_token_make_one_lineage(world: World) -> None:

@@ -25,9 +25,6 @@ async def test_a_request_under_way_is_decided_by_the_rules_that_it_met(
     ruled: Surface, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair, read = await ruled.login(), ruled.store.read_many
-    # Only what is confirmed is remembered.
-    assert (await ruled.check(pair["access"], **ORIGINAL)).status == 200
-    await ruled.sessions.settle()
     asked, go_on = asyncio.Event(), asyncio.Event()
 
     async def late(sids: Sequence[str]) -> Any:
@@ -49,9 +46,8 @@ async def test_what_was_learned_under_the_old_rules_is_not_answered_under_the_ne
     ruled: Surface,
 ) -> None:
     pair = await ruled.login()
-    for _ in range(3):
+    for _ in range(2):
         assert (await ruled.check(pair["access"], **ORIGINAL)).status == 200
-        await ruled.sessions.settle()
     assert len(ruled.shortcut)
     ruled.serving.use(replace(ruled.serving.gateway, rules=NOBODY))
     assert (await ruled.check(pair["access"], **ORIGINAL)).status == 403
@@ -59,10 +55,9 @@ async def test_what_was_learned_under_the_old_rules_is_not_answered_under_the_ne
 
 async def test_every_answer_of_a_drain_is_the_last_on_its_connection(quick: Surface) -> None:
     pair = await quick.login()
-    for _ in range(3):
+    for _ in range(2):
         kept = await quick.check(pair["access"], **ORIGINAL)
         assert "Connection" not in kept.headers
-        await quick.sessions.settle()
     assert len(quick.shortcut)
     quick.serving.draining = True
     last = await quick.check(pair["access"], **ORIGINAL)
