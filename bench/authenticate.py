@@ -57,12 +57,13 @@ BENCHMARK = Benchmark("authenticate", "What one check costs, and the limit for P
 
 
 def _figures(seen: dict[str, list[Sample]]) -> dict[str, Any]:
-    cold, plain, limit, direct, hot, uncounted = seen.values()
+    cold, plain, limit, direct, denied, hot, uncounted = seen.values()
     return {
         "x_limit": ratio(hot, limit),
         "x_plain": ratio(hot, plain),
         "direct_x_limit": ratio(direct, limit),
         "cold_x_hot": ratio(cold, hot),
+        "denied_x_hot": ratio(denied, hot),
         "metrics_cost": ratio(hot, uncounted),
         "cpu_us": {name: median(rounds).cpu for name, rounds in seen.items()},
     }
@@ -86,6 +87,8 @@ def _variants(
         port, pid = made.imitation(kind, answer, loop_of(gateway) == "uvloop")
         found[name] = partial(sample, {"server": [pid]}, partial(load, port, _PATH, asked, seconds))
     found["direct with JSON"] = partial(sample, parts, direct)
+    refused = partial(load, gateway.port, _PATH, ORIGINAL, seconds, denied=True)
+    found["denied, no token"] = partial(sample, parts, refused)
     found["hot"] = _hot(redis, gateway, token, seconds)
     # A Redis of its own: what the first one is asked is counted.
     other = made.redis()

@@ -26,15 +26,21 @@ class Load:
 
 
 def load(
-    port: int, path: str, headers: Mapping[str, str], seconds: int, connections: int = CONNECTIONS
+    port: int,
+    path: str,
+    headers: Mapping[str, str],
+    seconds: int,
+    connections: int = CONNECTIONS,
+    *,
+    denied: bool = False,
 ) -> Load:
-    """Ask the same over kept connections.
+    """Ask the same over kept connections; `denied`: every request is to be refused.
 
     Raises:
-        NotMeasured: a request was refused or failed.
+        NotMeasured: a request failed, or was answered otherwise.
     """
     said = [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
-    return _run([*said, f"http://127.0.0.1:{port}{path}"], seconds, connections)
+    return _run([*said, f"http://127.0.0.1:{port}{path}"], seconds, connections, denied)
 
 
 def load_each(
@@ -68,8 +74,8 @@ def request(method: str, path: str, headers: Mapping[str, str], body: bytes = b"
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def read(text: str) -> Load:
-    """What wrk printed with --latency.
+def read(text: str, *, denied: bool = False) -> Load:
+    """What wrk printed with --latency; `denied`: an answer of 2xx or 3xx is an error.
 
     Raises:
         NotMeasured: it is something else.
@@ -78,25 +84,27 @@ def read(text: str) -> Load:
     rps = re.search(r"Requests/sec:\s+([\d.]+)", text)
     if counted is None or rps is None:
         raise NotMeasured(f"wrk printed something else:\n{text}")
-    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+    requests, refused = int(counted[1]), re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     broken = _SOCKET.search(text)
     errors = int(refused[1]) if refused else 0
+    errors = requests - errors if denied else errors
     errors += sum(map(int, broken.groups())) if broken else 0
     p50, p99 = (_milliseconds(text, percent) for percent in ("50%", "99%"))
-    return Load(int(counted[1]), errors, float(rps[1]), p50, p99)
+    return Load(requests, errors, float(rps[1]), p50, p99)
 
 
-def _run(words: Sequence[str], seconds: int, connections: int) -> Load:
+def _run(words: Sequence[str], seconds: int, connections: int, denied: bool = False) -> Load:
     command = [find("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", *words]
     done = subprocess.run(  # noqa: S603  wrk with our own arguments
         command, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise NotMeasured(f"wrk failed:\n{done.stdout}{done.stderr}")
-    seen = read(done.stdout)
+    seen = read(done.stdout, denied=denied)
     if seen.errors or not seen.requests:
         raise NotMeasured(
-            f"{seen.errors} of {seen.requests} requests were refused or failed: nothing measured"
+            f"{seen.errors} of {seen.requests} requests failed, or were answered otherwise than "
+            "they should be: nothing measured"
         )
     return seen
 

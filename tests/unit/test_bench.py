@@ -63,6 +63,11 @@ def test_refused_and_broken_requests_are_errors() -> None:
     assert read(f"{WRK}{broken}  Non-2xx or 3xx responses: 10\n").errors == 17
 
 
+def test_where_all_is_to_be_denied_an_answer_of_200_is_an_error() -> None:
+    assert read(f"{WRK}  Non-2xx or 3xx responses: 54713\n", denied=True).errors == 0
+    assert read(f"{WRK}  Non-2xx or 3xx responses: 54710\n", denied=True).errors == 3
+
+
 def test_what_is_not_wrk_is_not_read() -> None:
     with pytest.raises(NotMeasured, match="something else"):
         read("unable to connect")
