@@ -147,18 +147,19 @@ def _known(request: web.Request, decided: _Decided, reply: Reply) -> web.StreamR
 
 
 def _sent(request: web.Request, reply: Reply, dialect: Dialect) -> web.StreamResponse:
-    headers = reply.headers
+    own: tuple[tuple[str, str], ...] = ()
     if reply.status != 200:
-        headers = (*headers, ("X-Request-ID", request_id(request)))
+        own = (("X-Request-ID", request_id(request)),)
     elif dialect is not nginx:
         # Traefik and Envoy can take no cookie out of a header, but put our answer's in its place.
         kept = other_cookies(request.raw_headers)
-        headers = headers if kept is None else (*headers, ("Cookie", kept))
+        own = () if kept is None else (("Cookie", kept),)
     if not reply.body:
-        return answer(request, reply.status, headers)
+        return answer(request, reply.status, reply.headers, own)
     # What a client will read ends with the id that it can report.
     body = f"{reply.body}, request {request_id(request)}\n"
-    return web.Response(status=reply.status, headers=CIMultiDict(headers), text=body)
+    headers = CIMultiDict((*reply.headers, *own))
+    return web.Response(status=reply.status, headers=headers, text=body)
 
 
 async def denied(request: web.Request) -> web.Response:

@@ -7,6 +7,7 @@ writes one block. It keeps nothing of a request, so one object answers any numbe
 import re
 import time
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 
 from aiohttp import HttpVersion11, hdrs, web
@@ -16,6 +17,8 @@ from multidict import CIMultiDict
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # RFC 9110 section 5.5; aiohttp refuses the same, but is not asked here.
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+# More than there are reasons for a refusal; a way to log in can be as long as a request's head.
+_MOST_BEGINNINGS = 64
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -23,13 +26,17 @@ Headers = tuple[tuple[str, str], ...]
 class Prepared(web.StreamResponse):
     """A whole answer to a GET over a kept HTTP/1.1 connection; see `fits`.
 
+    `own` are headers that no other answer has; what is made of the rest is remembered.
+
     Raises:
         ValueError: a header would end early, or begin another one.
     """
 
-    def __init__(self, status: int, headers: Headers, body: bytes = b"") -> None:
-        super().__init__(status=status, headers=CIMultiDict(headers))
-        self._head = serialised(status, headers, len(body))
+    def __init__(
+        self, status: int, headers: Headers, body: bytes = b"", *, own: Headers = ()
+    ) -> None:
+        super().__init__(status=status, headers=CIMultiDict((*headers, *own)))
+        self._head = _beginning(status, headers, len(body)) + _lines(own)
         self._block = body
 
     @property
@@ -64,15 +71,27 @@ def fits(request: web.BaseRequest) -> bool:
     return request.method == "GET" and request.version == HttpVersion11 and request.keep_alive
 
 
-def answer(request: web.BaseRequest, status: int, headers: Headers) -> web.StreamResponse:
-    """An answer without a body, by the shortest way that is right for this request."""
+def answer(
+    request: web.BaseRequest, status: int, headers: Headers, own: Headers
+) -> web.StreamResponse:
+    """An answer without a body, by the shortest way that is right for this request.
+
+    `own` are headers that no other answer has.
+    """
     if fits(request):
-        return Prepared(status, headers)
-    return web.Response(status=status, headers=CIMultiDict(headers))
+        return Prepared(status, headers, own=own)
+    return web.Response(status=status, headers=CIMultiDict((*headers, *own)))
 
 
-def serialised(status: int, headers: Headers, length: int) -> bytes:
-    """Status line and headers but for Date and the empty line; what is not ASCII is UTF-8.
+@lru_cache(_MOST_BEGINNINGS)
+def _beginning(status: int, headers: Headers, length: int) -> bytes:
+    """Status line and headers that many answers have."""
+    said = _lines((*headers, (hdrs.CONTENT_LENGTH, str(length))))
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode() + said
+
+
+def _lines(headers: Headers) -> bytes:
+    """Headers as they are sent; what is not ASCII is UTF-8.
 
     Raises:
         ValueError: a name is none, or a value holds a control character.
@@ -80,9 +99,7 @@ def serialised(status: int, headers: Headers, length: int) -> bytes:
     for name, value in headers:
         if not _NAME.fullmatch(name) or _FORBIDDEN.search(value):
             raise ValueError(f"{name!r} cannot be sent as a header")
-    said = (*headers, (hdrs.CONTENT_LENGTH, str(length)))
-    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{n}: {v}" for n, v in said)]
-    return "\r\n".join([*lines, ""]).encode("utf-8", "ignore")
+    return "".join(f"{name}: {value}\r\n" for name, value in headers).encode("utf-8", "ignore")
 
 
 class _Date:

@@ -54,6 +54,19 @@ async def test_it_says_what_the_long_way_says(quick: Surface) -> None:
     assert re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT", second.headers["Date"])
 
 
+async def test_refusals_for_one_reason_differ_by_their_id_alone(quick: Surface) -> None:
+    async with connected(quick) as (reader, writer):
+        writer.write(asking("none") * 2)
+        refusals = [await answer(reader) for _ in range(2)]
+    ids = {headers.pop("X-Request-ID") for _, headers in refusals}
+    assert len(ids) == 2
+    dates = [headers.pop("Date") for _, headers in refusals]
+    assert all(dates)
+    assert refusals[0] == refusals[1]
+    assert refusals[0][0] == "HTTP/1.1 401 Unauthorized"
+    assert refusals[0][1]["X-Authgw-Reason"] == "token_malformed"
+
+
 async def test_requests_in_one_packet_are_answered_in_order(quick: Surface) -> None:
     tokens = [await known(quick, user) for user in (1, 2, 3)]
     async with connected(quick) as (reader, writer):
@@ -139,3 +152,5 @@ def test_no_value_can_begin_another_header(bad: str) -> None:
         Prepared(200, (("Remote-Name", bad),))
     with pytest.raises(ValueError, match="header"):
         Prepared(200, ((f"Remote-Name{bad}", "x"),))
+    with pytest.raises(ValueError, match="Cookie"):
+        Prepared(200, (), own=(("Cookie", bad),))
