@@ -69,22 +69,23 @@ class Shortcut:
     def learn(self, request: web.Request, rule: int, found: Found, reply: Reply) -> Prepared | None:
         """The answer of 200 to this request, remembered as what this rule, or DIRECT, leads to.
 
-        `found` rests on the one credential that was looked at. None if a request like this can
-        only be answered by the long way.
+        `found` rests on the one credential that was looked at. None if its caller came for the
+        first time, or if a request like this can only be answered by the long way.
         """
-        # What is not confirmed yet is looked at closely each time; most tokens come again, but
-        # what comes once only should cost nothing here.
-        if request.raw_path != PATH or not fits(request) or not found.session.confirmed:
+        if request.raw_path != PATH or not fits(request):
             return None
         told = self._sorter.sort(request.raw_headers)
         if told is None:
             return None
         question, credentials = told
-        _keep(self._questions, (peer_of(request), question), rule)
         caller = self._callers.get(credentials)
         if caller is None or not _same(caller.found, found):
-            caller = _Caller(found)
-            _keep(self._callers, credentials, caller)
+            # What comes once only should cost little.
+            _keep(self._callers, credentials, _Caller(found))
+            return None
+        if not found.session.confirmed:
+            return None
+        _keep(self._questions, (peer_of(request), question), rule)
         caller.found = found
         return _taught(caller, rule, reply)
 

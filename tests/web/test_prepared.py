@@ -33,7 +33,8 @@ def asking(access: str, line: str = "GET /authenticate HTTP/1.1", **more: str) -
 async def known(quick: Surface, user_id: int = 1) -> str:
     """A token whose answer is known."""
     access: str = (await quick.login(user_id))["access"]
-    assert (await quick.check(access, **ORIGINAL)).status == 200
+    for _ in range(2):
+        assert (await quick.check(access, **ORIGINAL)).status == 200
     return access
 
 
@@ -47,11 +48,12 @@ async def answer(reader: asyncio.StreamReader) -> tuple[str, dict[str, str]]:
 async def test_it_says_what_the_long_way_says(quick: Surface) -> None:
     pair = await quick.login(5, groups=["users", "team-a"], email="zoë@example.com", name="Zoë")
     first = await quick.check(pair["access"], **ORIGINAL)
-    assert len(quick.shortcut) == 1
     second = await quick.check(pair["access"], **ORIGINAL)
-    assert first.headers == second.headers
-    assert second.headers["Remote-Name"] == "Zoë"
-    assert re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT", second.headers["Date"])
+    assert len(quick.shortcut) == 1
+    third = await quick.check(pair["access"], **ORIGINAL)
+    assert first.headers == second.headers == third.headers
+    assert third.headers["Remote-Name"] == "Zoë"
+    assert re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT", third.headers["Date"])
 
 
 async def test_refusals_for_one_reason_differ_by_their_id_alone(quick: Surface) -> None:
