@@ -46,6 +46,7 @@ class Shortcut:
         self._sorter = Sorter(identity)
         self._questions: OrderedDict[tuple[str, RawHeaders], int] = OrderedDict()
         self._callers: OrderedDict[RawHeaders, _Caller] = OrderedDict()
+        self._seen: set[int] = set()
 
     def __len__(self) -> int:
         return max(len(self._questions), len(self._callers))
@@ -78,16 +79,25 @@ class Shortcut:
         if told is None:
             return None
         question, credentials = told
-        caller = self._callers.get(credentials)
-        if caller is None or not _same(caller.found, found):
-            # What comes once only should cost little.
-            _keep(self._callers, credentials, _Caller(found))
-            return None
-        if not found.session.confirmed:
+        if self._is_first(credentials) or not found.session.confirmed:
             return None
         _keep(self._questions, (peer_of(request), question), rule)
+        caller = self._callers.get(credentials)
+        if caller is None or not _same(caller.found, found):
+            caller = _Caller(found)
+            _keep(self._callers, credentials, caller)
         caller.found = found
         return _taught(caller, rule, reply)
+
+    def _is_first(self, credentials: RawHeaders) -> bool:
+        """Whether these came for the first time: what comes once only should cost little."""
+        seen = hash(credentials)
+        if seen in self._seen:
+            return False
+        if len(self._seen) >= _MOST:
+            self._seen.clear()
+        self._seen.add(seen)
+        return True
 
 
 # The memory of the gateway that answers a request, None if it has none.
