@@ -1,145 +1,25 @@
 """The mirror's contract, clause by clause, in virtual time."""
 
 import asyncio
-import random
 import time
-from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 import pytest
 
 from authgw.core.errors import StoreUnavailable
-from authgw.core.sessions import Session, Snapshot, check_alive, dump, new_sid
-from authgw.storage.mirror import Mirror
+from authgw.core.sessions import Snapshot, check_alive, dump
 from authgw.storage.serverclock import boottime
-from tests.unit.builders import NOW, a_session
-from tests.unit.virtual import VirtualLoop
-
-BOUND, DEADLINE = 1.0, 0.25
-
-
-def numbered(number: int) -> Session:
-    return replace(a_session(), sid=new_sid("1", number.to_bytes(16)))
-
-
-ONE, TWO = numbered(1), numbered(2)
-
-
-class SlowStore:
-    """Does what it is told at once, and replies `delay` seconds later."""
-
-    def __init__(self, loop: VirtualLoop) -> None:
-        self.loop = loop
-        self.sessions = {one.sid: one for one in (ONE, TWO)}
-        self.calls: list[tuple[float, Sequence[str]]] = []
-        self.delay = 0.0
-        self.down = False
-        self.unreadable: set[str] = set()
-
-    async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailable]:
-        self.calls.append((self.loop.now, sids))
-        seen = [self.snapshot(sid) for sid in sids]
-        await self.reply()
-        return [
-            StoreUnavailable("bad") if sid in self.unreadable else one
-            for sid, one in zip(sids, seen, strict=True)
-        ]
-
-    async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
-        there = self.snapshot(new.sid)
-        if there.version == seen.version:
-            self.sessions[new.sid] = new
-        await self.reply()
-        return None if there.version == seen.version else there
-
-    async def replace_many(
-        self, changes: Sequence[tuple[Snapshot, Session]]
-    ) -> list[Snapshot | StoreUnavailable | None]:
-        return [await self.replace(seen, new) for seen, new in changes]
-
-    async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
-        ended = tuple(self.sessions)[:1]
-        self.sessions = {session.sid: session}
-        await self.reply()
-        return ended
-
-    async def revoke(self, sid: str) -> bool:
-        await self.reply()
-        return self.sessions.pop(sid, None) is not None
-
-    async def revoke_all(self, sub: str) -> tuple[str, ...]:
-        sids = tuple(self.sessions)
-        self.sessions.clear()
-        await self.reply()
-        return sids
-
-    async def sessions_of(self, sub: str) -> tuple[Session, ...]:
-        return tuple(self.sessions.values())
-
-    async def last_used(self, sids: Sequence[str]) -> dict[str, float]:
-        raise NotImplementedError
-
-    async def read(self, sid: str) -> Snapshot:
-        raise NotImplementedError
-
-    async def reply(self) -> None:
-        delay, down = self.delay, self.down
-        if delay:
-            await self.loop.pause(delay)
-        if down:
-            raise StoreUnavailable
-
-    def snapshot(self, sid: str) -> Snapshot:
-        session = self.sessions.get(sid)
-        return Snapshot(session, NOW + self.loop.now, dump(session) if session else "")
-
-
-class Scene:
-    def __init__(self, loop: VirtualLoop) -> None:
-        self.loop = loop
-        self.store = SlowStore(loop)
-        self.mirror = self.mirrored(BOUND)
-
-    def mirrored(self, bound: float, capacity: int = 100) -> Mirror:
-        self.mirror = Mirror(
-            self.store,
-            max_staleness=bound,
-            deadline=DEADLINE,
-            capacity=capacity,
-            clock=self.loop.time,
-            jitter=random.Random(bound).random,
-        )
-        return self.mirror
-
-    async def at(self, when: float) -> None:
-        await self.loop.pause(when - self.loop.now)
-
-    def looking(self, sid: str) -> "asyncio.Task[Snapshot]":
-        return self.loop.create_task(self.mirror.look(sid))
-
-    async def ask_until(self, when: float, sid: str = ONE.sid) -> None:
-        while self.loop.now < when:
-            assert self.mirror.peek(sid) is not None
-            await self.loop.pause(0.02)
-
-
-def virtual(test: Callable[[Scene], Coroutine[None, None, None]]) -> Callable[[], None]:
-    def run() -> None:
-        with VirtualLoop() as loop:
-            task = loop.create_task(test(Scene(loop)))
-            loop.run(1000)
-            assert loop.idle()
-            assert not loop.errors
-            task.result()
-
-    run.__name__ = test.__name__
-    return run
-
-
-def gaps(store: SlowStore) -> list[float]:
-    sent = [when for when, _ in store.calls]
-    return [later - earlier for earlier, later in pairwise(sent)]
+from tests.unit.builders import NOW
+from tests.unit.mirror_scene import (
+    BOUND,
+    DEADLINE,
+    ONE,
+    TWO,
+    Scene,
+    gaps,
+    numbered,
+    virtual,
+)
 
 
 @virtual
@@ -384,136 +264,6 @@ async def test_a_revocation_that_may_have_failed_is_no_death(s: Scene) -> None:
         with pytest.raises(StoreUnavailable):
             await end
     assert (await s.mirror.look(ONE.sid)).session == ONE
-
-
-@virtual
-async def test_a_new_session_is_known_at_once(s: Scene) -> None:
-    third = numbered(3)
-    assert (await s.mirror.look(third.sid)).session is None
-    await s.mirror.add(third, 1)
-    assert (await s.mirror.look(third.sid)).session == third
-
-
-@virtual
-async def test_what_this_replica_wrote_is_known_with_its_age(s: Scene) -> None:
-    seen = await s.mirror.look(ONE.sid)
-    await s.at(0.5)
-    s.store.delay = 0.2
-    newer = replace(ONE, gen=1)
-    assert await s.mirror.replace(seen, newer) is None
-    assert s.mirror.peek(ONE.sid) == Snapshot(newer, NOW + 0.5, dump(newer))
-    # And it can be replaced in turn.
-    assert await s.mirror.replace(await s.mirror.look(ONE.sid), replace(ONE, gen=2)) is None
-    await s.at(1.69)
-    assert s.mirror._held(ONE.sid)
-    await s.at(1.71)
-    assert not s.mirror._held(ONE.sid)
-
-
-@virtual
-async def test_no_read_under_way_brings_back_what_was_replaced(s: Scene) -> None:
-    seen = await s.mirror.look(ONE.sid)
-    newer = replace(ONE, gen=1)
-    # Sent before the write and answered after it; sent after it and executed before it.
-    for first in ("read", "write"):
-        s.mirrored(BOUND)
-        s.store.sessions[ONE.sid] = ONE
-        s.store.delay = 0.2
-        if first == "read":
-            reading = s.loop.create_task(s.mirror.read(ONE.sid))
-            await s.loop.pause(0.05)
-            s.store.delay = 0.05
-            await s.mirror.replace(seen, newer)
-        else:
-            writing = s.loop.create_task(s.mirror.replace(seen, newer))
-            await s.loop.pause(0.05)
-            s.store.sessions[ONE.sid] = ONE
-            reading = s.loop.create_task(s.mirror.read(ONE.sid))
-            await s.loop.pause(0)
-            s.store.sessions[ONE.sid] = newer
-            await writing
-        assert (await reading).session == ONE
-        assert (await s.mirror.look(ONE.sid)).session == newer
-
-
-@virtual
-async def test_a_write_takes_the_place_of_what_it_replaced_though_read_later(s: Scene) -> None:
-    seen = await s.mirror.look(ONE.sid)
-    newer = replace(ONE, gen=1)
-    s.store.delay = 0.2
-    writing = s.loop.create_task(s.mirror.replace(seen, newer))
-    await s.at(0.05)
-    s.store.delay, s.store.sessions[ONE.sid] = 0.05, ONE
-    await s.mirror.read(ONE.sid)
-    s.store.sessions[ONE.sid] = newer
-    await writing
-    assert (await s.mirror.look(ONE.sid)).session == newer
-
-
-@virtual
-async def test_a_write_yields_to_what_came_after_it(s: Scene) -> None:
-    for after in (replace(ONE, gen=2), None):
-        s.store.sessions = {ONE.sid: ONE}
-        s.mirrored(BOUND)
-        seen = await s.mirror.look(ONE.sid)
-        s.store.delay = 0.2
-        writing = s.loop.create_task(s.mirror.replace(seen, replace(ONE, gen=1)))
-        await s.loop.pause(0.05)
-        s.store.delay = 0.05
-        s.store.sessions = {ONE.sid: after} if after else {}
-        await s.mirror.read(ONE.sid)
-        assert await writing is None
-        assert (await s.mirror.look(ONE.sid)).session == after
-
-
-@pytest.mark.parametrize("absent_first", [True, False])
-def test_the_absent_do_not_return_by_a_late_reply(absent_first: bool) -> None:
-    @virtual
-    async def two_reads_at_once(s: Scene) -> None:
-        # The read that was sent first is executed last: it finds nothing, the other one something.
-        alive, s.store.sessions = s.store.sessions, {}
-        s.store.delay = 0.1 if absent_first else 0.2
-        first = s.loop.create_task(s.mirror.read(ONE.sid))
-        await s.at(0.01)
-        s.store.delay, s.store.sessions = 0.15, alive
-        second = s.loop.create_task(s.mirror.read(ONE.sid))
-        assert (await first).session is None
-        assert (await second).session == ONE
-        known = s.mirror.peek(ONE.sid)
-        assert known is not None
-        assert known.session is None
-
-    two_reads_at_once()
-
-
-@virtual
-async def test_a_write_that_lost_leaves_what_is_there(s: Scene) -> None:
-    seen = await s.mirror.look(ONE.sid)
-    s.store.sessions[ONE.sid] = theirs = replace(ONE, gen=1)
-    other = await s.mirror.replace(seen, replace(ONE, gen=2))
-    assert other is not None
-    assert other.session == theirs
-    assert s.mirror.peek(ONE.sid) == other
-
-
-@virtual
-async def test_a_write_of_unknown_outcome_leaves_what_was_known(s: Scene) -> None:
-    seen = await s.mirror.look(ONE.sid)
-    s.store.down = True
-    with pytest.raises(StoreUnavailable):
-        await s.mirror.replace(seen, replace(ONE, gen=1))
-    assert s.mirror.peek(ONE.sid) == seen
-
-
-@virtual
-async def test_a_write_that_returns_after_its_death_is_dead(s: Scene) -> None:
-    seen = await s.mirror.look(ONE.sid)
-    s.store.delay = 0.2
-    writing = s.loop.create_task(s.mirror.replace(seen, replace(ONE, gen=1)))
-    await s.at(0.1)
-    s.mirror.ended(ONE.sid)
-    assert await writing is None
-    assert (await s.mirror.look(ONE.sid)).session is None
 
 
 @virtual
