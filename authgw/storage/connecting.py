@@ -71,7 +71,8 @@ def _behind_sentinels(
         **options,
         **place,
     )
-    return OneServer(Server(client, f"Redis {address.master}"), replicated=True)
+    server = Server(client, f"Redis {address.master}", client.connection_pool.names)
+    return OneServer(server, replicated=True)
 
 
 class _MasterPool(SentinelConnectionPool, BlockingConnectionPool):
@@ -89,6 +90,10 @@ class _MasterPool(SentinelConnectionPool, BlockingConnectionPool):
             # Whoever waits for it is told; nobody else needs to be.
             self._asking.add_done_callback(lambda task: task.cancelled() or task.exception())
         return await asyncio.shield(self._asking)
+
+    async def names(self, link: Any) -> bool:
+        """Whether the Sentinels name the server that this connection leads to."""
+        return bool(await self.get_master_address() == (link.host, link.port))
 
     async def aclose(self) -> None:
         """Close every connection, those to the Sentinels too."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from loguru import logger
@@ -26,11 +26,17 @@ class Unconfirmed(RedisError):
 
 
 class Server:
-    """A master; `client` has a connection pool for it, the log calls it `name`."""
+    """A master; `client` has a connection pool for it, the log calls it `name`.
 
-    def __init__(self, client: "Redis", name: str) -> None:
+    `is_named` says whether a connection leads to the master that the Sentinels name now.
+    """
+
+    def __init__(
+        self, client: "Redis", name: str, is_named: Callable[[Any], Awaitable[bool]] | None = None
+    ) -> None:
         self.client = client
         self.name = name
+        self._is_named = is_named
         self.clock = ServerClock()
         self._apart = ""  # what was said of its clock
         self.alone = False  # the last write that was to be confirmed found no replica
@@ -55,7 +61,7 @@ class Server:
         A master without a connected replica (ROLE) is believed as it is, and the log says so.
 
         Raises:
-            Unconfirmed: no replica has said so in time.
+            Unconfirmed: no replica has said so in time, or the Sentinels name another master.
             one of AWAY: as `ask`.
         """
         pool: Any = self.client.connection_pool
@@ -66,10 +72,12 @@ class Server:
             *replies, told = await _talk(link, [*commands, _ROLE if alone else wait])
             if all(isinstance(reply, ResponseError) for reply in replies):
                 return replies
-            if alone and not self._is_alone(told):
+            if alone and not await self._is_alone(link, told):
                 (told,) = await _talk(link, [wait])
-            if obeyed(told) == 0 and not self._is_alone((await _talk(link, [_ROLE]))[0]):
-                raise Unconfirmed
+            if obeyed(told) == 0:
+                (role,) = await _talk(link, [_ROLE])
+                if not await self._is_alone(link, role):
+                    raise Unconfirmed
             return replies
         finally:
             await pool.release(link)
@@ -90,9 +98,12 @@ class Server:
         finally:
             await pool.release(link)
 
-    def _is_alone(self, role: Any) -> bool:
+    async def _is_alone(self, link: Any, role: Any) -> bool:
         kind, _, replicas, *_ = obeyed(role)
         alone = kind == b"master" and not replicas
+        # One whose replicas follow another master already is about to forget what it is told.
+        if alone and self._is_named is not None and not await self._is_named(link):
+            raise Unconfirmed
         if alone and not self.alone:
             logger.error(
                 f"{self.name} has no connected replica: what it confirms from now on is lost "

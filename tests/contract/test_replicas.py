@@ -14,10 +14,19 @@ from redis.asyncio import Redis
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, new_sid
 from authgw.storage import redis_calls
+from authgw.storage.connecting import connect
 from authgw.storage.redis import RedisStore
 from authgw.storage.redis_calls import OneServer
 from authgw.storage.redis_server import Server
-from tests.redis_sets import Node, confirms, low_ports, replicas_online, wait_until
+from tests.redis_sets import (
+    MASTER,
+    Node,
+    confirms,
+    low_ports,
+    replicas_online,
+    sentinel_set,
+    wait_until,
+)
 from tests.unit.builders import a_session
 
 
@@ -151,6 +160,34 @@ async def test_a_master_without_a_replica_is_believed_and_the_log_says_so(
             await store.revoke(numbered(4).sid)
     finally:
         copy.stop()
+
+
+async def test_a_master_that_lost_its_replicas_to_another_confirms_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    monkeypatch.setattr(redis_calls, "DEADLINE", 2.0)
+    with sentinel_set(tmp_path) as nodes:
+        store = RedisStore(connect(nodes.url), idle=60, session_max=600)
+        await store.add(numbered(1), 100)
+        await store.add(numbered(2), 100)
+        old, new, other = nodes.nodes
+        # As in a failover: the replicas follow another master before the old one knows of it.
+        new.client.replicaof("NO", "ONE")
+        other.client.replicaof("127.0.0.1", str(new.port))
+        for sentinel in nodes.sentinels:
+            client: Any = sentinel.client
+            client.sentinel_remove(MASTER)
+            client.sentinel_monitor(MASTER, "127.0.0.1", new.port, 2)
+        wait_until(lambda: replicas_online(old) == 0, "the old master is alone")
+        wait_until(lambda: confirms(new), "the new one is not")
+        with pytest.raises(StoreUnavailable, match="Unconfirmed"):
+            await store.revoke(numbered(1).sid)
+        assert not said
+        # The next call finds the new master, which knows of no log-out yet.
+        assert await store.revoke(numbered(1).sid)
+        assert await store.revoke(numbered(2).sid)
+        assert new.client.keys("authgw:*:s:*") == []
+        await store.close()
 
 
 async def test_calls_at_once_do_not_confuse_each_other_about_replicas(
