@@ -221,7 +221,7 @@ def replicas_online(node: Node) -> int:
 def confirms(master: Node) -> bool:
     """Whether a replica says that it has what the master was told; a new one takes a second."""
     # redis-py has no types here.
-    with master.client.client() as link:  # type: ignore[no-untyped-call]
+    with master.client.client() as link:  # type: ignore[no-untyped-call]  # see above
         link.set("authgw:probe", "")
         link.delete("authgw:probe")
         return bool(link.wait(1, 200))

@@ -59,7 +59,7 @@ def _behind_sentinels(
     address: RedisAddress, options: dict[str, Any], place: dict[str, Any]
 ) -> OneServer:
     # redis-py has no types here, and would make clients that it leaves no choice of connections.
-    sentinel: Any = Sentinel(())  # type: ignore[no-untyped-call]
+    sentinel: Any = Sentinel(())  # type: ignore[no-untyped-call]  # see above
     # The password is the servers' own: Sentinels are asked without one.
     patience = {"socket_timeout": _SENTINEL_PATIENCE, "socket_connect_timeout": _SENTINEL_PATIENCE}
     sentinel.sentinels = [_client({**options, **patience}, *host) for host in address.hosts]
@@ -80,7 +80,7 @@ class _MasterPool(SentinelConnectionPool, BlockingConnectionPool):
 
     # redis-py has no types for what is called here.
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)  # type: ignore[no-untyped-call]
+        super().__init__(*args, **options)  # type: ignore[no-untyped-call]  # no types there
         self._asking: asyncio.Task[Any] | None = None
 
     async def get_master_address(self) -> Any:
@@ -104,10 +104,10 @@ class _MasterPool(SentinelConnectionPool, BlockingConnectionPool):
 
     async def _ask(self) -> Any:
         before = self.master_address
-        address = await super().get_master_address()  # type: ignore[no-untyped-call]
+        address = await super().get_master_address()  # type: ignore[no-untyped-call]  # likewise
         if address != before:
             # What is in use may lead to a master of before, which would go on answering.
-            await self.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call]
+            await self.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call]  # likewise
         return address
 
 

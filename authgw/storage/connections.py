@@ -9,7 +9,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 
 # redis-py chooses between two when it is imported, which is no type.
-class Attentive(DefaultParser):  # type: ignore[valid-type,misc]
+class Attentive(DefaultParser):  # type: ignore[valid-type,misc]  # see above
     """redis-py's parser, which the pool asks about a connection before each use of it.
 
     On its own it overlooks a reset, and every connection that was lost while it lay in the pool

@@ -79,7 +79,7 @@ class Shortcut:
         if told is None:
             return None
         question, credentials = told
-        if self._is_first(credentials) or not found.session.confirmed:
+        if self._is_first(credentials):
             return None
         _keep(self._questions, (peer_of(request), question), rule)
         caller = self._callers.get(credentials)

@@ -387,7 +387,7 @@ async def test_a_connection_on_which_an_answer_was_left_is_not_used_again(
     (server,) = await real._servers.all()
     client = server.client
     # redis-py has no types here.
-    connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]
+    connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # see above
     await connection.send_command("ECHO", "another caller's")
     for _ in range(500):
         if await connection.can_read():
