@@ -1,12 +1,12 @@
 """The use cases: issue, identify, refresh, log out. Decisions are the core's, state the store's."""
 
-import asyncio
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from authgw.confirming import Confirmations
 from authgw.core import sessions
 from authgw.core.errors import (
     AuthgwError,
@@ -27,8 +27,6 @@ from authgw.core.verified import VerifiedTokens
 _MAX_ROUNDS = 8
 # Session cookies that one request may bring; a browser's jar can hold one for each domain.
 _MAX_COOKIES = 4
-# Confirmations in one round trip.
-_MOST_CONFIRMED = 128
 # Verified tokens that are remembered; each takes about 1 KB.
 MAX_TOKENS = 4096
 
@@ -129,8 +127,7 @@ class Sessions:
         self._max_sessions = max_sessions
         self._clock = clock
         self.refreshed: Counter[Outcome] = Counter()
-        self._unconfirmed: dict[str, tuple[Snapshot, Session]] = {}
-        self._confirming: asyncio.Task[None] | None = None
+        self._confirmations = Confirmations(store)
 
     async def log_in(self, login: Login) -> Pair:
         """Open a session and hand out its first pair.
@@ -322,8 +319,7 @@ class Sessions:
 
     async def settle(self) -> None:
         """Wait for the small writes that answers did not wait for."""
-        if self._confirming is not None:
-            await self._confirming
+        await self._confirmations.settle()
 
     def _verify(self, text: str, kind: TokenType) -> Token:
         return self._verified.verify(text, kind, now=self._clock())
@@ -344,7 +340,9 @@ class Sessions:
             principal = principal_of(session, person)
         except SessionEnded:
             raise SessionEnded(sub=token.sub, sid=token.sid) from None
-        self._confirm_later(snapshot, session, token)
+        confirmed = sessions.confirm(session, gen=token.gen, jti=token.jti)
+        if confirmed is not session:
+            self._confirmations.later(snapshot, confirmed)
         return Found(principal, token, session, person)
 
     def _cookie_tokens(self, cookies: Sequence[str]) -> tuple[list[Token], AuthgwError]:
@@ -459,24 +457,6 @@ class Sessions:
             refresh_expires_in=int(min(session.expires_at - now, self._idle)),
             sid=session.sid,
         )
-
-    def _confirm_later(self, seen: Snapshot, session: Session, token: Token) -> None:
-        confirmed = sessions.confirm(session, gen=token.gen, jti=token.jti)
-        if confirmed is session or session.sid in self._unconfirmed:
-            return
-        self._unconfirmed[session.sid] = (seen, confirmed)
-        if self._confirming is None or self._confirming.done():
-            self._confirming = asyncio.create_task(self._confirm())
-
-    async def _confirm(self) -> None:
-        """Write what waits, many in one round trip; the same session waits but once."""
-        while self._unconfirmed:
-            sids = list(self._unconfirmed)[:_MOST_CONFIRMED]
-            # Never a reason to deny: what fails here is tried again at the token's next use.
-            with suppress(StoreUnavailable):
-                await self._store.replace_many([self._unconfirmed[sid] for sid in sids])
-            for sid in sids:
-                del self._unconfirmed[sid]
 
 
 def jti() -> str:

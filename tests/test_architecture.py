@@ -39,13 +39,14 @@ def test_imports_point_inwards() -> None:
             assert not outward(layer, module.read_text()), module
 
 
-def test_the_service_knows_only_the_core() -> None:
-    layers = {
-        name.split(".")[1]
-        for name in imported((ROOT / "service.py").read_text())
-        if name.startswith("authgw.")
-    }
-    assert layers == {"core"}
+def test_the_service_knows_only_the_core_and_its_confirmations() -> None:
+    for module, known in (("service.py", {"core", "confirming"}), ("confirming.py", {"core"})):
+        layers = {
+            name.split(".")[1]
+            for name in imported((ROOT / module).read_text())
+            if name.startswith("authgw.")
+        }
+        assert layers == known, module
 
 
 def test_the_core_does_no_input_or_output() -> None:
