@@ -71,9 +71,18 @@ def listens(port: int) -> bool:
 
 
 def family(pid: int) -> tuple[int, ...]:
-    """A process and its children."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return (pid, *(int(child) for child in children))
+    """A process and its children, of which NGINX has none yet when it begins to listen.
+
+    Raises:
+        NotMeasured: there are none after 30 s.
+    """
+    until = time.monotonic() + _PATIENCE
+    while time.monotonic() < until:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        if children:
+            return (pid, *(int(child) for child in children))
+        time.sleep(0.02)
+    raise NotMeasured(f"process {pid} has no children after {_PATIENCE:.0f} s")
 
 
 def cpu_us(pids: Iterable[int]) -> float:

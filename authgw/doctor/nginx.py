@@ -183,7 +183,7 @@ def _without_keepalive(top: _Block, gateways: set[str]) -> Iterator[Finding]:
         if block.name == "upstream" and block.args[0] in gateways and not block.named("keepalive"):
             yield block.finding(
                 f"upstream {block.args[0]} keeps no connections.",
-                "Add to it: keepalive 32;",
+                "Add to it: keepalive 128;",
                 hole=False,
             )
 

@@ -2,7 +2,9 @@
 
 import ast
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -351,6 +353,19 @@ def test_the_page_is_whole_and_escapes() -> None:
     assert "a&amp;b" in html
     assert html.count("<rect ") == 1
     assert not any(word in html for word in ("<script", "src=", "href=", "url(", "@import"))
+
+
+def test_a_family_is_there_once_a_child_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen(["/bin/sh", "-c", "sleep 0.2; sleep 60 & wait"]) as late:
+        found = processes.family(late.pid)
+        assert found[0] == late.pid
+        assert len(found) == 2
+        monkeypatch.setattr(processes, "_PATIENCE", 0.1)
+        with pytest.raises(NotMeasured, match="no children"):
+            processes.family(found[1])
+        for pid in found:
+            os.kill(pid, signal.SIGKILL)
+
 
 
 def test_a_missing_program_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,9 +92,9 @@ BROKEN = {
     ),
     "upstream without keepalive": (
         "authgw/upstream.conf",
-        "    keepalive 32;\n    keepalive_requests 100000;\n",
+        "    keepalive 128;\n    keepalive_requests 100000;\n",
         "",
-        "fault: upstream authgw keeps no connections. Add to it: keepalive 32;",
+        "fault: upstream authgw keeps no connections. Add to it: keepalive 128;",
     ),
     "public without identity": (
         "site.conf",
