@@ -13,9 +13,9 @@ from authgw.audit import Event
 from authgw.core.errors import StoreUnavailable
 from authgw.identity import userfile
 from tests.web.conftest import PASSWORD, Surface
-from tests.web.test_login import Jar, reread
-from tests.web.test_login import jar as jar
-from tests.web.test_login import running as running
+from tests.web.login_scene import Jar, reread
+from tests.web.login_scene import jar as jar
+from tests.web.login_scene import with_login_page as with_login_page
 
 ACTIONS, MOST = 400, 5
 Said = tuple[str, str, str, str]  # name, sub, sid, reason

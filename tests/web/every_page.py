@@ -1,0 +1,156 @@
+"""Every page of the browser log-in with something to show, and a page's elements."""
+
+import re
+from html.parser import HTMLParser
+from typing import NamedTuple
+
+from authgw.web.openapi import Item, Operation
+from authgw.web.pages import Look, Pages
+
+VOID = {"input", "link", "meta"}
+BASE = "https://auth.example.com/login"
+
+
+class Session(NamedTuple):
+    sid: str
+    device: str
+    address: str
+    last_used: str
+    created: str
+    current: bool
+
+
+SESSIONS = [
+    Session("sid-1", "Firefox on Windows", "203.0.113.7", "just now", "1 hour ago", True),
+    Session("sid-2", "Safari on iPhone", "203.0.113.8", "2 days ago", "9 days ago", False),
+]
+ACCOUNT: dict[str, object] = {
+    "token": "a-token",
+    "who": "alice",
+    "name": "Alice Example",
+    "email": "alice@example.com",
+    "groups": ["admins", "users"],
+    "sessions": SESSIONS,
+    "logout": "/logout",
+    "message": "Session ended.",
+    "home": "https://apps.example.com/",
+}
+PING = Operation(
+    "ping", "POST /ping", "Ping.", "", "none", (Item("a", "b"),), (("c/d", (Item("e", "f"),)),), ()
+)
+CONTEXTS: dict[str, dict[str, object]] = {
+    "docs.html": {
+        "version": "1.0",
+        "about": "What may be asked.",
+        "operations": [PING, Operation("pong", "GET /x", "X.", "Y.", "none", (), (), ())],
+        "codes": [Item("not_found", "there is no such page")],
+    },
+    "login.html": {
+        "token": "a-token",
+        "rd": "https://app.example.com/",
+        "username": "alice",
+        "message": "Wrong.",
+        "signed_in_as": "bob",
+    },
+    "totp.html": {"token": "a-token", "rd": "/x", "who": "alice", "message": "Wrong."},
+    "account.html": ACCOUNT,
+    "logout.html": {"who": "alice", "token": "a-token", "logout": "/logout", "rd": "/x"},
+    "logged_out.html": {},
+    "denied.html": {
+        "who": "bob",
+        "needed": ["group admins", "user alice"],
+        "why": "None of these is you.",
+        "reason": "not_permitted",
+        "request_id": "1f0c",
+        "login_url": "https://auth.example.com/login?rd=x",
+        "asked": "admin.example.com/x",
+    },
+    "unavailable.html": {"request_id": "1f0c"},
+    "loop.html": {
+        "host": "app.example.com",
+        "message": "No Cookie.",
+        "rd": "https://a.example.com/",
+    },
+    "problem.html": {
+        "title": "Too many attempts",
+        "message": "Wait.",
+        "status": 429,
+        "code": "too_many_failures",
+        "request_id": "1f0c",
+    },
+}
+# Further states of a page: (page, what its context has otherwise).
+STATES: list[tuple[str, dict[str, object]]] = [
+    *((name, {}) for name in CONTEXTS),
+    ("login.html", {"rd": "", "username": "", "message": "", "signed_in_as": ""}),
+    ("totp.html", {"message": "", "missing": False}),
+    ("totp.html", {"missing": True}),
+    ("account.html", {"name": "", "email": "", "groups": [], "message": "", "home": ""}),
+    ("account.html", {"sessions": SESSIONS[:1]}),
+    ("denied.html", {"who": "", "needed": [], "why": "", "login_url": "", "asked": ""}),
+    ("denied.html", {"needed": ["group admins"]}),
+    ("loop.html", {"rd": ""}),
+]
+
+
+class Page(HTMLParser):
+    """The elements of a page; one that is not closed, or closed in the wrong order, fails."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.words: list[tuple[str, str]] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = [name for name, _ in attrs]
+        assert len(names) == len(set(names)), f"{tag} has an attribute twice"
+        assert not (tag in {"p", "h1", "h2"} and "p" in self.open), f"{tag} in a p"
+        assert not (tag == "form" and "form" in self.open), "a form in a form"
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag == "path"
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append((self.open[-1] if self.open else "", data))
+
+    def all(self, tag: str, **wanted: str) -> list[dict[str, str]]:
+        return [
+            attrs
+            for name, attrs in self.elements
+            if name == tag and wanted.items() <= attrs.items()
+        ]
+
+    def one(self, tag: str, **wanted: str) -> dict[str, str]:
+        (found,) = self.all(tag, **wanted)
+        return found
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", "".join(data for _, data in self.words))
+
+
+PAGES = Pages(Look("authgw"))
+
+
+def page(name: str, /, **other: object) -> Page:
+    return Page(PAGES.render(name, base=BASE, **{**CONTEXTS[name], **other}))
+
+
+def assert_inert(seen: Page) -> None:
+    for tag, attrs in seen.elements:
+        assert tag not in {"script", "style", "img", "iframe", "object", "embed", "base"}
+        assert not [attr for attr in attrs if attr == "style" or attr.startswith("on")]
+        assert "http-equiv" not in attrs
+        for attr in ("href", "action", "src"):
+            assert re.match(r"(https://|/(?!/)|$)", attrs.get(attr, ""))

@@ -1,0 +1,60 @@
+"""App passwords, and credentials of HTTP Basic that are none."""
+
+from aiohttp import encode_basic_auth
+from multidict import CIMultiDict
+
+from authgw.identity import userfile
+from tests.web.conftest import PASSWORD
+from tests.web.login_scene import APP, Jar, reread
+from tests.web.login_scene import jar as jar
+from tests.web.login_scene import with_login_page as with_login_page
+
+
+async def test_app_passwords_count_where_a_rule_names_them(jar: Jar) -> None:
+    file = jar.running.users.path
+    secret = userfile.add_app_password(file, "bob", "laptop", paths=("/dav/**",))
+    await reread(jar.running)
+    url = "https://dav.example.com/dav/calendar"
+
+    async def reason(target: str, authorization: str) -> str:
+        jar.cookies = {}
+        answer = await jar.asks(target, Authorization=authorization)
+        return answer.headers.get("X-Authgw-Reason", answer.headers.get("Remote-User", ""))
+
+    assert await reason(url, encode_basic_auth("bob", secret)) == "bob"
+    assert await reason(url, f"Bearer {secret}") == "bob"
+    assert await reason(url, encode_basic_auth("alice", secret)) == "app_password_refused"
+    assert await reason(url, encode_basic_auth("bob", PASSWORD)) == "app_password_refused"
+    assert await reason(url, f"Bearer {secret}x") == "app_password_refused"
+    elsewhere = "https://dav.example.com/other"
+    assert await reason(elsewhere, encode_basic_auth("bob", secret)) == "app_password_refused"
+    around = "https://dav.example.com/dav/..%2fother"
+    assert await reason(around, encode_basic_auth("bob", secret)) == "app_password_refused"
+    assert await reason(APP, encode_basic_auth("bob", secret)) == "authorization_malformed"
+    assert await reason(APP, f"Bearer {secret}") == "token_malformed"
+    challenge = (await jar.asks(url)).headers["WWW-Authenticate"]
+    assert challenge.startswith('Basic realm="authgw"')
+    userfile.set_disabled(file, "bob", True)
+    await reread(jar.running)
+    assert await reason(url, encode_basic_auth("bob", secret)) == "app_password_refused"
+    userfile.set_disabled(file, "bob", False)
+    userfile.remove_app_password(file, "bob", "laptop")
+    await reread(jar.running)
+    assert await reason(url, encode_basic_auth("bob", secret)) == "app_password_refused"
+
+
+async def test_two_basic_credentials_are_none(jar: Jar) -> None:
+    told = {
+        "X-Original-URL": "https://dav.example.com/dav/x",
+        "X-Original-Host": "dav.example.com",
+        "X-Original-Method": "GET",
+    }
+    headers = CIMultiDict(told)
+    headers.add("Authorization", encode_basic_auth("bob", "x"))
+    headers.add("Authorization", encode_basic_auth("bob", "y"))
+    answer = await jar.running.client.get("/authenticate", headers=headers)
+    assert answer.headers["X-Authgw-Reason"] == "authorization_malformed"
+    answer = await jar.asks(told["X-Original-URL"], Authorization="Basic !")
+    assert answer.headers["X-Authgw-Reason"] == "authorization_malformed"
+    answer = await jar.asks(told["X-Original-URL"], Authorization="Basic Ym9i")
+    assert answer.headers["X-Authgw-Reason"] == "authorization_malformed"

@@ -1,0 +1,128 @@
+"""What ends a session: log-outs, the account page, a change of its user."""
+
+import re
+
+from argon2 import PasswordHasher
+
+from authgw.identity import userfile
+from tests.web.conftest import HASH, PASSWORD
+from tests.web.login_scene import APP, Jar, code, reread
+from tests.web.login_scene import jar as jar
+from tests.web.login_scene import with_login_page as with_login_page
+
+
+async def test_log_out_by_form_and_by_script(jar: Jar) -> None:
+    await jar.log_in("bob")
+    token = jar.session
+    assert (await jar.get("/logout")).status == 200
+    assert (await jar.asks()).status == 200, "a GET ends nothing"
+    answer = await jar.send("/logout", {"Origin": "https://auth.example.com"}, {"rd": APP})
+    assert (answer.status, answer.headers["Location"]) == (303, APP)
+    assert jar.given[-1]["max-age"] == "0"
+    assert jar.given[-1]["domain"] == "example.com"
+    jar.cookies["__Secure-authgw"] = token
+    assert (await jar.asks()).status == 401
+    hostile = await jar.send(
+        "/logout", {"Origin": "https://auth.example.com"}, {"rd": "https://evil.example/"}
+    )
+    assert hostile.headers["Location"] == "https://auth.example.com/login/account"
+    await jar.log_in("bob")
+    script = await jar.running.client.post(
+        "/logout",
+        json={"all": True},
+        headers={"Cookie": f"__Secure-authgw={jar.session}", "Origin": "https://auth.example.com"},
+    )
+    assert script.status == 200
+    assert "max-age=0" in script.headers["Set-Cookie"].lower()
+    assert (await jar.asks()).status == 401
+
+
+async def test_the_account_page_ends_only_ones_own_sessions(jar: Jar) -> None:
+    await jar.log_in("bob")
+    other = Jar(jar.running)
+    await other.log_in("alice")
+    await other.get("/login/totp")
+    await other.post("/login/totp", rd=APP, code=code())
+    found = await jar.running.store.sessions_of("alice")
+    await jar.get("/login/account")
+    await jar.post("/login/end", sid=found[0].sid)
+    assert "had ended already" in jar.text
+    assert (await other.asks()).status == 200
+    second = Jar(jar.running)
+    await second.log_in("bob")
+    await jar.get("/login/account")
+    (sid,) = re.findall(r'name="sid" value="([^"]+)"', jar.text)
+    await jar.post("/login/end", sid=sid)
+    assert (await second.asks()).status == 401
+    assert (await jar.asks()).status == 200
+
+
+async def test_groups_and_disabled_count_from_the_next_decision(jar: Jar) -> None:
+    await jar.log_in("bob")
+    wiki = "https://wiki.example.com/"
+    assert (await jar.asks(wiki)).headers["X-Authgw-Reason"] == "not_permitted"
+    file = jar.running.users.path
+    text = file.read_text()
+    file.write_text(text.replace("bob:", "bob:\n  groups: [writers]"))
+    await reread(jar.running)
+    assert (await jar.asks(wiki)).status == 200
+    userfile.set_disabled(file, "bob", True)
+    await reread(jar.running)
+    assert (await jar.asks(wiki)).headers["X-Authgw-Reason"] == "session_ended"
+
+
+async def test_another_password_ends_sessions_and_a_rehash_does_not(jar: Jar) -> None:
+    await jar.log_in("bob")
+    pair = await (
+        await jar.running.post("/login", {"username": "bob", "password": PASSWORD})
+    ).json()
+    file = jar.running.users.path
+    weaker = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
+    userfile.rehash(file, "bob", HASH, weaker)
+    await reread(jar.running)
+    assert (await jar.asks()).status == 200
+    again = Jar(jar.running)
+    await again.log_in("bob")
+    await reread(jar.running)
+    assert jar.running.users.password_hash("bob") not in (HASH, weaker)
+    assert (await jar.asks()).status == 200
+    assert (await again.asks()).status == 200
+    userfile.set_password(file, "bob", HASH.replace("m=19456", "m=19456"))
+    stranger = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1).hash("another 123")
+    userfile.set_password(file, "bob", stranger)
+    await reread(jar.running)
+    assert (await jar.asks()).status == 401
+    refused = await jar.running.post("/refresh", {"refresh": pair["refresh"]})
+    assert (await refused.json())["code"] == "session_ended"
+
+
+async def test_ending_all_others_leaves_this_one(jar: Jar) -> None:
+    await jar.log_in("bob")
+    others = [Jar(jar.running) for _ in range(2)]
+    for other in others:
+        await other.log_in("bob")
+    await jar.get("/login/account")
+    await jar.post("/login/end", others="yes")
+    assert "All other sessions were ended." in jar.text
+    assert (await jar.asks()).status == 200
+    assert [(await other.asks()).status for other in others] == [401, 401]
+    revoked = [event for event in jar.running.events if event.name == "revoke"]
+    assert [event.detail for event in revoked] == ["by its owner"] * 2
+    jar.cookies.pop("__Secure-authgw")
+    gone = await jar.post("/login/end", others="yes")
+    assert gone.headers["Location"] == "/login"
+    assert (await jar.get("/login/totp?rd=%2Fx")).headers["Location"] == "/login?rd=%2Fx"
+    gone = await jar.post("/login/totp", rd="", code="1")
+    assert gone.headers["Location"] == "/login"
+
+
+async def test_a_log_out_by_script_needs_its_own_origin(jar: Jar) -> None:
+    await jar.log_in("bob")
+    for origin in ({}, {"Origin": "https://evil.example"}):
+        answer = await jar.running.client.post(
+            "/logout", headers={"Cookie": f"__Secure-authgw={jar.session}", **origin}
+        )
+        assert answer.status == 403
+    assert (await jar.asks()).status == 200
+    bare = await jar.running.client.post("/logout")
+    assert (await bare.json())["code"] == "token_missing"
