@@ -367,7 +367,6 @@ def test_a_family_is_there_once_a_child_is(monkeypatch: pytest.MonkeyPatch) -> N
             os.kill(pid, signal.SIGKILL)
 
 
-
 def test_a_missing_program_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "_PLACES", "/nonexistent")
     monkeypatch.setenv("PATH", "/nonexistent")
