@@ -55,9 +55,11 @@ def _first(serving: Serving, long_way: LongWay) -> LongWay:
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         shortcut = serving.shortcut
         known = None if shortcut is None else shortcut.reply(request)
-        serving.answered += known is not None
+        if known is not None:
+            serving.answered += 1
+            return _last(known) if serving.draining else known
         try:
-            answer = known or await long_way(request)
+            answer = await long_way(request)
         except web.HTTPException as refusal:
             # aiohttp's own, before any handler: an `Expect` that it does not know.
             if serving.draining:
