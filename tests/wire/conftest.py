@@ -23,6 +23,7 @@ from click.testing import CliRunner, Result
 from authgw.cli import main
 from tests.contract.conftest import free_port
 from tests.contract.conftest import redis_url as redis_url
+from tests.wire.leaks import leaked
 
 ROOT = Path(__file__).parents[2]
 AUTHGW = Path(sys.executable).parent / "authgw"
@@ -41,9 +42,8 @@ def _no_secret_is_ever_written() -> Iterator[None]:
     pem = {line for key in keys for line in key.splitlines() if len(line) > 40}
     pairs = [file.read_text() for log in LOGS for file in log.parent.glob("secrets/demo-client")]
     clients = {pair.strip().partition(":")[2] for pair in pairs}
-    secrets = {secret for secret in ISSUED | pem | clients if len(secret) > 12}
-    leaked = [secret[:12] for secret in secrets if secret in written]
-    assert not leaked, f"in the logs, beginning with: {leaked}"
+    found = [secret[:12] for secret in leaked(ISSUED | pem | clients, written)]
+    assert not found, f"in the logs, beginning with: {found}"
 
 
 @dataclass
