@@ -227,7 +227,7 @@ def _started(name: str, folder: Path, gateway: int, sample: int) -> tuple[Any, i
     port = free_port()
     ports = {"4000": port, "8080": gateway, "8081": sample}
     target = copied(name, folder, ports)
-    LOGS.append(folder / f"{name}.log")
+    LOGS.add(folder / f"{name}.log")
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(
             EXAMPLES[name](target), cwd=target, stdout=log, stderr=log, env={"HOME": str(folder)}

@@ -31,7 +31,7 @@ AUTHGW = Path(sys.executable).parent / "authgw"
 
 # Every token and secret that went over the wire, and every file that a process wrote to.
 ISSUED: set[str] = set()
-LOGS: list[Path] = []
+LOGS: set[Path] = set()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -137,7 +137,7 @@ class Gateway:
     covered: bool = True
 
     def start(self) -> None:
-        LOGS.append(self.folder / "log")
+        LOGS.add(self.folder / "log")
         environ = _environ({"AUTHGW_SERVER__PORT": str(self.port), **self.environ})
         if not self.covered:
             environ.pop("COVERAGE_PROCESS_CONFIG", None)
@@ -255,7 +255,7 @@ def run_nginx(
             text = text.replace("    location / {", f"{extra}\n    location / {{")
             text = text.replace("server_name localhost", f"server_name {names} localhost")
         file.write_text(text)
-    LOGS.append(folder / "log")
+    LOGS.add(folder / "log")
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [
