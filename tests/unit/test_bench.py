@@ -356,15 +356,17 @@ def test_the_page_is_whole_and_escapes() -> None:
 
 
 def test_a_family_is_there_once_a_child_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    with subprocess.Popen(["/bin/sh", "-c", "sleep 0.2; sleep 60 & wait"]) as late:
-        found = processes.family(late.pid)
-        assert found[0] == late.pid
-        assert len(found) == 2
-        monkeypatch.setattr(processes, "_PATIENCE", 0.1)
-        with pytest.raises(NotMeasured, match="no children"):
-            processes.family(found[1])
-        for pid in found:
-            os.kill(pid, signal.SIGKILL)
+    command = ["/bin/sh", "-c", "sleep 0.2; sleep 60 & wait"]
+    with subprocess.Popen(command, start_new_session=True) as late:
+        try:
+            found = processes.family(late.pid)
+            assert found[0] == late.pid
+            assert len(found) == 2
+            monkeypatch.setattr(processes, "_PATIENCE", 0.1)
+            with pytest.raises(NotMeasured, match="no children"):
+                processes.family(found[1])
+        finally:
+            os.killpg(late.pid, signal.SIGKILL)
 
 
 def test_a_missing_program_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,3 +17,4 @@ def test_it_finds_what_is_there_and_nothing_else(secrets: set[str], words: list[
 def test_one_at_the_very_end_is_found_and_a_short_one_is_not() -> None:
     whole, short = "x" * LEAST, "y" * (LEAST - 1)
     assert leaked([whole, short], f"{short} and {whole}") == {whole}
+    assert leaked([whole, short], f"{whole} and {short}") == {whole}
