@@ -19,6 +19,7 @@ from authgw.metrics import (
 )
 from authgw.storage.mirror import BatchStore
 from authgw.web.errors import Handler
+from authgw.web.shortcut import PATH
 
 T = TypeVar("T")
 # Where no route leads; the path itself is the client's and would be a label without bound.
@@ -122,17 +123,33 @@ def _count(operation: str, error: StoreUnavailable) -> None:
 
 
 def measured(answers: Answers) -> Middleware:
-    """A middleware, to be the outermost, that tells of every answer of the long way."""
+    """A middleware, to be the outermost, that tells of every answer of the application."""
 
     @web.middleware
     async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
         began = time.perf_counter()
         response = await handler(request)
-        reason = response.headers.get("X-Authgw-Reason", "")
-        answers.answered(_endpoint(request), response.status, reason, time.perf_counter() - began)
+        _tell(answers, _endpoint(request), response, began)
         return response
 
     return measure
+
+
+def measured_check(answers: Answers, check: Handler) -> Handler:
+    """A handler of checks that tells of every answer it gives."""
+
+    async def measure(request: web.Request) -> web.StreamResponse:
+        began = time.perf_counter()
+        response = await check(request)
+        _tell(answers, PATH, response, began)
+        return response
+
+    return measure
+
+
+def _tell(answers: Answers, endpoint: str, response: web.StreamResponse, began: float) -> None:
+    reason = response.headers.get("X-Authgw-Reason", "")
+    answers.answered(endpoint, response.status, reason, time.perf_counter() - began)
 
 
 def _endpoint(request: web.Request) -> str:

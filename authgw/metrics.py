@@ -9,6 +9,7 @@ import platform
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 
 from prometheus_client import (
@@ -92,10 +93,15 @@ class Answers:
 
     def answered(self, endpoint: str, status: int, reason: str, seconds: float) -> None:
         """Count one; `reason` is its code, empty without one."""
-        REQUEST_SECONDS.labels(endpoint).observe(seconds)
+        _seconds_of(endpoint).observe(seconds)
         self.requests[endpoint, str(status)] += 1
         if endpoint.startswith(PATH):
             self.decisions[verdict(status, reason), reason] += 1
+
+
+@cache
+def _seconds_of(endpoint: str) -> Histogram:
+    return REQUEST_SECONDS.labels(endpoint)
 
 
 def verdict(status: int, reason: str) -> str:

@@ -19,7 +19,7 @@ from authgw.core.sessions import Lifetimes
 from authgw.core.tokens import Issuer
 from authgw.identity.hashing import Hashing
 from authgw.identity.watch import watch
-from authgw.measured import MeasuredStore, measured
+from authgw.measured import MeasuredStore, measured, measured_check
 from authgw.reading import REFUSALS, Reading, read_again
 from authgw.replica import Membership
 from authgw.service import Sessions
@@ -66,6 +66,7 @@ class Replica:
         """Measure what this surface answers, and show it with the numbers of this replica."""
         answers = metrics.Answers()
         surface.middlewares.insert(0, measured(answers))
+        self.serving.check = measured_check(answers, self.serving.check)
         parts = metrics.Replica(
             answers=answers,
             serving=self.serving,

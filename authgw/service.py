@@ -165,12 +165,16 @@ class Sessions:
             raise TokenMissing
         if len(cookies) > _MAX_COOKIES:
             raise CredentialsAmbiguous
-        tokens = [] if bearer is None else [self._verify(bearer, TokenType.ACCESS)]
+        token = None if bearer is None else self._verify(bearer, TokenType.ACCESS)
+        if token is not None and not cookies:
+            known = self._store.peek(token.sid) or await self._store.look(token.sid)
+            return self._alive(token, known)
         planted, why = self._cookie_tokens(cookies)
-        seen = await self._seen([token.sid for token in (*tokens, *planted)])
-        if bearer is None:
-            return self._one_of(planted, seen, why)
-        found = self._alive(tokens[0], seen)
+        sids = [one.sid for one in planted]
+        if token is None:
+            return self._one_of(planted, await self._seen(sids), why)
+        seen = await self._seen([token.sid, *sids])
+        found = self._alive(token, seen[token.sid])
         self._refuse_another(planted, seen, found.session)
         return found
 
@@ -330,8 +334,7 @@ class Sessions:
             return await self._store.look_all(tuple(known))
         return {sid: snapshot for sid, snapshot in known.items() if snapshot is not None}
 
-    def _alive(self, token: Token, seen: Mapping[str, Snapshot]) -> Found:
-        snapshot = seen[token.sid]
+    def _alive(self, token: Token, snapshot: Snapshot) -> Found:
         try:
             session = sessions.check_alive(snapshot.session, snapshot.now)
             if session.sub != token.sub:
@@ -363,7 +366,7 @@ class Sessions:
         live: dict[str, Found] = {}
         for token in tokens:
             try:
-                live[token.sid] = self._alive(token, seen)
+                live[token.sid] = self._alive(token, seen[token.sid])
             except AuthgwError as error:
                 why = error
         if len(live) > 1:

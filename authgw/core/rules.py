@@ -252,6 +252,11 @@ def decide(match: Match, access: AccessRequest, principal: Principal | None, why
         return Decision(Verdict.ALLOW)
     if rule.allow.anyone:
         return Decision(Verdict.ALLOW, principal=principal)
+    return judge(rule, principal, why)
+
+
+def judge(rule: Rule, principal: Principal | None, why: str) -> Decision:
+    """As `decide`, for a request that this rule does not allow to everyone."""
     basic = rule.heeds(Credential.APP_PASSWORD)
     if principal is None:
         return Decision(Verdict.LOGIN, why, takes_basic=basic)

@@ -4,10 +4,11 @@ A token's type binds its transport: `typ` in the header and `type` in the claims
 what the transport demands.
 """
 
-import base64
 import binascii
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import jwt
@@ -27,31 +28,25 @@ MAX_TOKEN_BYTES = 4096
 LEEWAY = 5.0  # seconds
 # PyJWT's own, without its reading of the token: `_parse` is stricter and has read it already.
 _ALGORITHMS = jwt.algorithms.get_default_algorithms()
-_REQUIRED = ("iss", "sub", "exp", "iat", "jti", "sid", "type")
+_TEXTS = itemgetter("iss", "sub", "jti", "sid", "type")
+_TIMES = itemgetter("exp", "iat")
+_STANDARD = bytes.maketrans(b"-_", b"+/")  # RFC 4648 section 5 to section 4
+_MOST_HEADERS = 64  # one for each key and type would do
 
 
 class TokenType(Enum):
-    """The value is the `type` claim; `header` the JOSE `typ`."""
+    """The `type` claim and the JOSE `typ` (RFC 9068 section 2.1 for access tokens)."""
 
-    ACCESS = "access"
-    REFRESH = "refresh"
-    SESSION = "session"
-    PENDING = "pending"
-    DEVICE = "device"
+    ACCESS = ("access", "at+jwt")
+    REFRESH = ("refresh", "rt+jwt")
+    SESSION = ("session", "st+jwt")
+    PENDING = ("pending", "pt+jwt")
+    DEVICE = ("device", "dt+jwt")
 
-    @property
-    def header(self) -> str:
-        """The `typ` of the JOSE header (RFC 9068 section 2.1 for access tokens)."""
-        return _HEADERS[self.value]
-
-
-_HEADERS = {
-    "access": "at+jwt",
-    "refresh": "rt+jwt",
-    "session": "st+jwt",
-    "pending": "pt+jwt",
-    "device": "dt+jwt",
-}
+    def __init__(self, claim: str, header: str) -> None:
+        # Plain attributes: an Enum's `value` is computed each time.
+        self.claim = claim
+        self.header = header
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +68,7 @@ class Token:
     @property
     def claims(self) -> dict[str, Any]:
         """Everything it says, read anew: many tokens are remembered, few are asked for this."""
-        return _json_object(_canonical(self.text.split(".")[1]))
+        return _json_object(self.text.split(".")[1].encode("ascii"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +103,7 @@ class Issuer:
             "jti": ticket.id,
             "sid": ticket.id,
             "gen": 0,
-            "type": kind.value,
+            "type": kind.claim,
             "mark": ticket.mark,
         }
         return self._sign(claims, kind, now)
@@ -125,8 +120,12 @@ class Issuer:
             TokenExpired, TokenNotYetValid: its time is over or has not come (leeway 5 s).
         """
         header, claims, signature = _parse(text)
-        self._check_signature(text, header, signature, now)
-        token = _checked(text, header, claims, kind, self.keys.verifies_until(header["kid"]))
+        key = self._key_of(header, now)
+        # RFC 7515 section 5.2: what is signed is the text before the second dot.
+        signed = text.rpartition(".")[0].encode("ascii")
+        if not _ALGORITHMS[key.algorithm].verify(signed, key.verifying, signature):
+            raise TokenInvalid
+        token = _checked(text, header, claims, kind, self.keys.verifies_until(key.kid))
         self._check_parties(claims)
         _check_times(claims, now, allow_expired)
         return token
@@ -151,28 +150,15 @@ class Issuer:
             "uid": jti,
             "sid": session.sid,
             "gen": session.gen,
-            "type": kind.value,
+            "type": kind.claim,
         }
         if session.user_id is not None:
             claims["user_id"] = session.user_id
         return claims
 
-    def _check_signature(
-        self, text: str, header: dict[str, Any], signature: bytes, now: float
-    ) -> None:
-        key = self._key_of(header, now)
-        # RFC 7515 section 5.2: what is signed is the text before the second dot.
-        signed = text.rpartition(".")[0].encode("ascii")
-        if not _ALGORITHMS[key.algorithm].verify(signed, key.verifying, signature):
-            raise TokenInvalid
-
-    def _key_of(self, header: dict[str, Any], now: float) -> Key:
-        kid = header.get("kid")
-        key = self.keys.verifying_key(kid, now) if isinstance(kid, str) else None
-        if key is None or header.get("alg") != key.algorithm:
-            raise TokenInvalid
-        # RFC 7515 section 4.1.11: we understand no extension, so any is refused.
-        if "crit" in header or "b64" in header:
+    def _key_of(self, header: "_Header", now: float) -> Key:
+        key = None if header.kid is None else self.keys.verifying_key(header.kid, now)
+        if key is None or header.alg != key.algorithm or header.is_extended:
             raise TokenInvalid
         return key
 
@@ -181,53 +167,82 @@ class Issuer:
             raise TokenInvalid
 
 
-def _parse(text: str) -> tuple[dict[str, Any], dict[str, Any], bytes]:
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """What a JOSE header says; None where it says nothing that is text."""
+
+    kid: str | None
+    alg: str | None
+    typ: str | None
+    is_extended: bool
+
+
+def _parse(text: str) -> tuple[_Header, dict[str, Any], bytes]:
     # Before anything is decoded: a huge token must cost nothing.
     if len(text) > MAX_TOKEN_BYTES or not text.isascii():
         raise TokenMalformed
-    parts = text.split(".")
+    parts = text.encode("ascii").split(b".")
     if len(parts) != 3:
         raise TokenMalformed
-    header, claims, signature = (_canonical(part) for part in parts)
-    return _json_object(header), _json_object(claims), signature
+    header, claims, signature = parts
+    return _header(header), _json_object(claims), _canonical(signature)
 
 
-def _canonical(part: str) -> bytes:
+@lru_cache(_MOST_HEADERS)
+def _header(part: bytes) -> _Header:
+    """Few tokens differ in it, so each is read once."""
+    said = _json_object(part)
+    kid, alg, typ = (
+        value if isinstance(value, str) else None for value in map(said.get, ("kid", "alg", "typ"))
+    )
+    # RFC 7515 section 4.1.11: we understand no extension, so any is refused.
+    return _Header(kid, alg, typ, "crit" in said or "b64" in said)
+
+
+def _canonical(part: bytes) -> bytes:
     """Base64url without padding or stray bits (RFC 4648 section 3.5), else two texts are one."""
+    standard = part.translate(_STANDARD)
     try:
-        raw = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
-    except (binascii.Error, ValueError):
+        raw = binascii.a2b_base64(standard + b"=" * (-len(part) % 4))
+    except binascii.Error:
         raise TokenMalformed from None
-    if base64.urlsafe_b64encode(raw).rstrip(b"=") != part.encode("ascii"):
+    if b"+" in part or b"/" in part:
+        raise TokenMalformed
+    if binascii.b2a_base64(raw, newline=False).rstrip(b"=") != standard:
         raise TokenMalformed
     return raw
 
 
-def _json_object(raw: bytes) -> dict[str, Any]:
+def _json_object(part: bytes) -> dict[str, Any]:
     try:
-        return read_object(raw)
+        return read_object(_canonical(part))
     except ValueError:
         raise TokenMalformed from None
 
 
 def _checked(
-    text: str, header: dict[str, Any], claims: dict[str, Any], kind: TokenType, retired_at: float
+    text: str, header: _Header, claims: dict[str, Any], kind: TokenType, retired_at: float
 ) -> Token:
-    if any(name not in claims for name in _REQUIRED):
+    try:
+        texts, times = _TEXTS(claims), _TIMES(claims)
+    except KeyError:
+        raise TokenInvalid from None
+    if not all(texts) or not all(map(_is_text, texts)):
         raise TokenInvalid
-    texts = (claims["iss"], claims["sub"], claims["jti"], claims["sid"], claims["type"])
-    if not all(isinstance(value, str) and value for value in texts):
-        raise TokenInvalid
-    if not all(_is_time(claims[name]) for name in ("exp", "iat", "nbf") if name in claims):
+    if not all(map(_is_time, times)) or ("nbf" in claims and not _is_time(claims["nbf"])):
         raise TokenInvalid
     gen = claims.get("gen")
     if not isinstance(gen, int) or isinstance(gen, bool) or gen < 0:
         raise TokenInvalid
-    if header.get("typ") != kind.header or claims["type"] != kind.value:
+    _, sub, jti, sid, says = texts
+    if header.typ != kind.header or says != kind.claim:
         raise TokenWrongType
-    exp = claims["exp"]
-    until = min(exp + LEEWAY, retired_at)
-    return Token(kind, claims["sub"], claims["sid"], claims["jti"], gen, exp, until, text)
+    exp = times[0]
+    return Token(kind, sub, sid, jti, gen, exp, min(exp + LEEWAY, retired_at), text)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _is_time(value: Any) -> bool:

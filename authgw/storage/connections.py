@@ -34,6 +34,8 @@ def options() -> dict[str, Any]:
     connection for good on which an answer was left behind, or whose end has come.
     """
     return {
+        # Each operation has a deadline of its own; one for each reply costs as much as reading it.
+        "socket_timeout": None,
         "retry": Retry(NoBackoff(), 0),
         "parser_class": Attentive,
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),

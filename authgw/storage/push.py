@@ -68,7 +68,8 @@ class Push:
             elif asked:
                 raise TimeoutError
             else:
-                await channel.ping()
+                async with asyncio.timeout(_SILENCE):
+                    await channel.ping()
                 asked = True
 
     def _say(self, error: Exception) -> None:

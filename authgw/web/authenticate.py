@@ -19,7 +19,7 @@ from authgw.core.errors import (
 from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Principal, Reply, Verdict
 from authgw.core.peers import TrustedProxies
 from authgw.core.people import APP_PASSWORD_PREFIX, program_of
-from authgw.core.rules import Allow, Credential, Rule, decide, needs_nobody
+from authgw.core.rules import Allow, Credential, Rule, decide, judge, needs_nobody
 from authgw.dialects import envoy, forwarded, nginx
 from authgw.dialects.headers import (
     Named,
@@ -34,7 +34,7 @@ from authgw.service import Found
 from authgw.web.gateway import GATEWAY, Gateway, peer_of, record, request_id
 from authgw.web.prepared import answer
 from authgw.web.refusals import refusal_page
-from authgw.web.shortcut import DIRECT, SHORTCUT
+from authgw.web.shortcut import ASKED, DIRECT, SHORTCUT, Asked
 
 _PUBLIC_PATIENCE = 0.05  # seconds that a public page waits to learn who is asking
 # What stands for the rules where there are none: any live session.
@@ -63,12 +63,16 @@ _NOBODY = _Who(None)
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """A decision, the rule that it was made by, and whom it rests on or why on nobody."""
+    """A decision, the rule that it was made by, and whom it rests on or why on nobody.
+
+    `problem` is what the log says of an error.
+    """
 
     decision: Decision
     rule: Rule | None = None
     found: Found | None = None
     refused: AuthgwError | None = None
+    problem: str = ""
 
 
 class Dialect(Protocol):
@@ -97,6 +101,10 @@ class Dialect(Protocol):
 
 async def authenticate(request: web.Request) -> web.StreamResponse:
     """Answer NGINX's or HAProxy's subrequest, or a direct check when no proxy asks."""
+    asked = request.get(ASKED)
+    rule = _known_rule(asked, request[GATEWAY])
+    if asked is not None and rule is not None:
+        return await _by_rule(request, asked, rule)
     if nginx.asks(request.raw_headers):
         return await _subrequest(request, nginx)
     return await _direct(request)
@@ -114,25 +122,63 @@ async def by_envoy(request: web.Request) -> web.StreamResponse:
 
 async def _subrequest(request: web.Request, dialect: Dialect) -> web.StreamResponse:
     gateway, headers = request[GATEWAY], Named.of(request.raw_headers)
-    access, problem = None, ""
+    access = None
     try:
-        access = dialect.describe(
-            request.method,
-            request.raw_path,
-            headers,
-            peer=peer_of(request),
-            trusted=gateway.trusted,
-            identity=gateway.identity,
-        )
+        access = _described(request, dialect, headers)
         decided = await _decide(access, headers, gateway)
     except AuthgwError as error:
-        decided = _Decided(Decision(Verdict.DENY, error.code), refused=error)
-        problem = error.detail
-    decision = decided.decision
+        decided = _refused(error)
+    return _answered(request, dialect, access, decided)
+
+
+async def _by_rule(request: web.Request, asked: Asked, rule: Rule) -> web.StreamResponse:
+    """Answer a question that this rule is known to decide: all that is new is who asks."""
+    gateway = request[GATEWAY]
+    try:
+        who = await _identify(asked.credentials, gateway, rule)
+        decided = _Decided(judge(rule, who.principal, who.why), rule, who.found, who.refused)
+    except StoreUnavailable as error:
+        decided = _refused(error)
+    if decided.decision.verdict is Verdict.ALLOW:
+        reply = nginx.render(decided.decision, None, identity=gateway.identity)
+        return _known(request, decided, reply) or _sent(request, reply, nginx)
+    access = _described(request, nginx, Named.of(request.raw_headers))
+    return _answered(request, nginx, access, decided)
+
+
+def _known_rule(asked: Asked | None, gateway: Gateway) -> Rule | None:
+    """The rule that is known to decide this question, if who asks is all that it looks at."""
+    if asked is None or asked.rule is None or asked.rule == DIRECT:
+        return None
+    rule = _ANY if gateway.rules is None else gateway.rules.ordered[asked.rule]
+    # An app password is good for some paths only.
+    return None if rule.heeds(Credential.APP_PASSWORD) else rule
+
+
+def _described(request: web.Request, dialect: Dialect, headers: RawHeaders) -> AccessRequest:
+    gateway = request[GATEWAY]
+    return dialect.describe(
+        request.method,
+        request.raw_path,
+        headers,
+        peer=peer_of(request),
+        trusted=gateway.trusted,
+        identity=gateway.identity,
+    )
+
+
+def _refused(error: AuthgwError) -> _Decided:
+    return _Decided(Decision(Verdict.DENY, error.code), refused=error, problem=error.detail)
+
+
+def _answered(
+    request: web.Request, dialect: Dialect, access: AccessRequest | None, decided: _Decided
+) -> web.StreamResponse:
+    gateway, decision = request[GATEWAY], decided.decision
     page = gateway.sites.covering(access.location.host) if access else None
     url = page.url if page else None
     reply = dialect.render(decision, access, identity=gateway.identity, login_url=url)
-    _record(request, decided, reply.status, access, problem)
+    _record(request, decided, reply.status, access)
     if reply.body and access and access.wants_html and reply.status in (403, 503):
         return refusal_page(request, decision, access, reply)
     return _known(request, decided, reply) or _sent(request, reply, dialect)
@@ -140,10 +186,12 @@ async def _subrequest(request: web.Request, dialect: Dialect) -> web.StreamRespo
 
 def _known(request: web.Request, decided: _Decided, reply: Reply) -> web.StreamResponse | None:
     """The answer that every request like this one gets, as long as what was found holds."""
-    shortcut = request[SHORTCUT]
-    if shortcut is None or reply.status != 200 or decided.rule is None or decided.found is None:
+    asked, shortcut = request.get(ASKED), request[SHORTCUT]
+    if asked is None or shortcut is None or reply.status != 200:
         return None
-    return shortcut.learn(request, decided.rule.number, decided.found, reply)
+    if decided.rule is None or decided.found is None:
+        return None
+    return shortcut.learn(asked, decided.rule.number, decided.found, reply)
 
 
 def _sent(request: web.Request, reply: Reply, dialect: Dialect) -> web.StreamResponse:
@@ -171,14 +219,7 @@ async def denied(request: web.Request) -> web.Response:
         UntrustedProxy and the other errors of the dialect: nobody may ask for it directly.
     """
     gateway = request[GATEWAY]
-    access = nginx.describe(
-        request.method,
-        request.raw_path,
-        request.raw_headers,
-        peer=peer_of(request),
-        trusted=gateway.trusted,
-        identity=gateway.identity,
-    )
+    access = _described(request, nginx, request.raw_headers)
     decision = (await _decide(access, request.raw_headers, gateway)).decision
     if decision.verdict is not Verdict.DENY:
         decision = Decision(Verdict.DENY, "not_permitted", decision.principal)
@@ -193,7 +234,7 @@ async def _decide(access: AccessRequest, headers: RawHeaders, gateway: Gateway) 
         StoreUnavailable: the rule asks who this is, and nobody can say now.
     """
     if gateway.rules is None:
-        who = await _identify(access, headers, gateway, _ANY)
+        who = await _identify(headers, gateway, _ANY)
         verdict = Verdict.ALLOW if who.principal else Verdict.LOGIN
         decision = Decision(verdict, who.why, who.principal)
         return _Decided(decision, _ANY, who.found, who.refused)
@@ -203,17 +244,20 @@ async def _decide(access: AccessRequest, headers: RawHeaders, gateway: Gateway) 
     if needs_nobody(match.rule, access):
         who = await _perhaps(access, headers, gateway, match.rule)
         return _Decided(decide(match, access, who.principal, ""))
-    who = await _identify(access, headers, gateway, match.rule)
+    who = await _identify(headers, gateway, match.rule, access)
     decision = decide(match, access, who.principal, who.why)
     return _Decided(decision, match.rule, who.found, who.refused)
 
 
 async def _identify(
-    access: AccessRequest, headers: RawHeaders, gateway: Gateway, rule: Rule
+    headers: RawHeaders, gateway: Gateway, rule: Rule, access: AccessRequest | None = None
 ) -> _Who:
-    """The verified subject, or why there is none that this rule heeds."""
+    """The verified subject, or why there is none that this rule heeds.
+
+    Without `access`, which says what an app password would open, none counts.
+    """
     try:
-        if rule.heeds(Credential.APP_PASSWORD):
+        if access is not None and rule.heeds(Credential.APP_PASSWORD):
             program = _program(access, headers, gateway)
             if program is not None:
                 return _Who(program)
@@ -254,7 +298,7 @@ async def _perhaps(
 ) -> _Who:
     try:
         async with asyncio.timeout(_PUBLIC_PATIENCE):
-            return await _identify(access, headers, gateway, rule)
+            return await _identify(headers, gateway, rule, access)
     except (TimeoutError, StoreUnavailable):
         return _NOBODY
 
@@ -275,9 +319,9 @@ async def _direct(request: web.Request) -> web.StreamResponse:
     headers = nginx.render(allowed, None, identity=gateway.identity).headers
     headers = (*headers, ("Content-Type", "application/json; charset=utf-8"))
     body = json.dumps(found.token.claims)
-    shortcut = request[SHORTCUT]
-    if shortcut is not None and len(seen) == (1 if token is None else 0):
-        known = shortcut.learn(request, DIRECT, found, Reply(200, headers, body))
+    asked, shortcut = request.get(ASKED), request[SHORTCUT]
+    if asked is not None and shortcut is not None and len(seen) == (1 if token is None else 0):
+        known = shortcut.learn(asked, DIRECT, found, Reply(200, headers, body))
         if known is not None:
             return known
     return web.Response(body=body.encode(), headers=CIMultiDict(headers))
@@ -288,14 +332,13 @@ def _record(
     decided: _Decided,
     status: int,
     access: AccessRequest | None,
-    problem: str,
 ) -> None:
     decision = decided.decision
     who = decision.principal or decided.refused
     sub, sid = (who.sub, who.sid) if who else ("", "")
     asked = _asked(access) if access else ""
     if decision.verdict is not Verdict.ALLOW:
-        why = problem or decision.detail or REASONS[decision.reason].meaning
+        why = decided.problem or decision.detail or REASONS[decision.reason].meaning
         said = f"{status} {asked}: {why}" if asked else why
         record(request, "deny", sub=sub, sid=sid, reason=decision.reason, detail=said)
     elif request[GATEWAY].record_allowed:

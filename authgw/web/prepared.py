@@ -7,7 +7,7 @@ writes one block. It keeps nothing of a request, so one object answers any numbe
 import re
 import time
 from email.utils import formatdate
-from functools import lru_cache
+from functools import cache, lru_cache
 from http import HTTPStatus
 
 from aiohttp import HttpVersion11, hdrs, web
@@ -19,6 +19,7 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # More than there are reasons for a refusal; a way to log in can be as long as a request's head.
 _MOST_BEGINNINGS = 64
+_MOST_NAMES = 64  # ours, and those that the configuration names
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -26,7 +27,7 @@ Headers = tuple[tuple[str, str], ...]
 class Prepared(web.StreamResponse):
     """A whole answer to a GET over a kept HTTP/1.1 connection; see `fits`.
 
-    `own` are headers that no other answer has; what is made of the rest is remembered.
+    If `own` are given, headers that no other answer has, what is made of the rest is remembered.
 
     Raises:
         ValueError: a header would end early, or begin another one.
@@ -36,7 +37,10 @@ class Prepared(web.StreamResponse):
         self, status: int, headers: Headers, body: bytes = b"", *, own: Headers = ()
     ) -> None:
         super().__init__(status=status, headers=CIMultiDict((*headers, *own)))
-        self._head = _beginning(status, headers, len(body)) + _lines(own)
+        shared = (
+            _shared(status, headers, len(body)) if own else _beginning(status, headers, len(body))
+        )
+        self._head = shared + _lines(own)
         self._block = body
 
     @property
@@ -83,11 +87,19 @@ def answer(
     return web.Response(status=status, headers=CIMultiDict((*headers, *own)))
 
 
-@lru_cache(_MOST_BEGINNINGS)
 def _beginning(status: int, headers: Headers, length: int) -> bytes:
-    """Status line and headers that many answers have."""
+    """Status line and headers, and the length of the body."""
     said = _lines((*headers, (hdrs.CONTENT_LENGTH, str(length))))
-    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode() + said
+    return _status_line(status) + said
+
+
+# Of headers that many answers have.
+_shared = lru_cache(_MOST_BEGINNINGS)(_beginning)
+
+
+@cache
+def _status_line(status: int) -> bytes:
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
 
 
 def _lines(headers: Headers) -> bytes:
@@ -97,9 +109,14 @@ def _lines(headers: Headers) -> bytes:
         ValueError: a name is none, or a value holds a control character.
     """
     for name, value in headers:
-        if not _NAME.fullmatch(name) or _FORBIDDEN.search(value):
+        if not _is_name(name) or _FORBIDDEN.search(value):
             raise ValueError(f"{name!r} cannot be sent as a header")
     return "".join(f"{name}: {value}\r\n" for name, value in headers).encode("utf-8", "ignore")
+
+
+@lru_cache(_MOST_NAMES)
+def _is_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
 
 
 class _Date:

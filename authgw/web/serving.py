@@ -4,14 +4,17 @@ A request is answered to its end by the gateway that it met: no verdict mixes tw
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import cast
 
 from aiohttp import web
 
+from authgw.web.authenticate import authenticate
+from authgw.web.errors import Handler, problems
 from authgw.web.gateway import GATEWAY, Gateway
 from authgw.web.prepared import Prepared
-from authgw.web.shortcut import SHORTCUT, Shortcut
+from authgw.web.shortcut import ASKED, SHORTCUT, Asked, Shortcut
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LongWay = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -19,12 +22,13 @@ class Serving:
     """The gateway that answers, and what is remembered of its answers.
 
     Once `draining`, every answer closes its connection. `answered` counts the answers of the
-    short way.
+    short way; `check` answers the other checks.
     """
 
     def __init__(self, gateway: Gateway) -> None:
         self.draining = False
         self.answered = 0
+        self.check: Handler = partial(problems, handler=authenticate)
         self.use(gateway)
 
     def use(self, gateway: Gateway) -> None:
@@ -54,12 +58,18 @@ def shorten(server: web.Server, serving: Serving) -> None:
 def _first(serving: Serving, long_way: LongWay) -> LongWay:
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         shortcut = serving.shortcut
-        known = None if shortcut is None else shortcut.reply(request)
-        if known is not None:
+        told = None if shortcut is None else shortcut.reply(request)
+        if told is not None and not isinstance(told, Asked):
             serving.answered += 1
-            return _last(known) if serving.draining else known
+            return _last(told) if serving.draining else told
         try:
-            answer = await long_way(request)
+            if told is None:
+                answer = await long_way(request)
+            else:
+                request[GATEWAY], request[SHORTCUT] = serving.gateway, shortcut
+                request[ASKED] = told
+                # aiohttp made it by the application, which it needs not ask where this leads.
+                answer = await serving.check(cast(web.Request, request))
         except web.HTTPException as refusal:
             # aiohttp's own, before any handler: an `Expect` that it does not know.
             if serving.draining:

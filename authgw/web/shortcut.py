@@ -3,7 +3,8 @@
 What is remembered are results of pure computations only, each under everything it came from:
 which rule decides a question (its headers but the credentials, and the peer), whom credentials
 stand for, and the answer of that rule to that caller. Whether token, session and person still
-hold is looked at each time. Whatever is not known here takes the long way, which teaches it.
+hold is looked at each time. Where only the rule is known, the long way begins with it. What is
+not known here the long way teaches.
 Everything is remembered for as long as rules, keys and names of headers stay the same.
 """
 
@@ -29,6 +30,15 @@ V = TypeVar("V")
 
 
 @dataclass(slots=True)
+class Asked:
+    """What a request asks and who asks; `rule` is the one that decides it, None if not known."""
+
+    question: tuple[str, RawHeaders]
+    credentials: RawHeaders
+    rule: int | None
+
+
+@dataclass(slots=True)
 class _Caller:
     """Whom some credentials stand for, which rules let them pass, and what is answered then."""
 
@@ -36,6 +46,10 @@ class _Caller:
     rules: set[int] = field(default_factory=set)
     allowed: Prepared | None = None
     direct: Prepared | None = None
+
+    def allowed_by(self, rule: int) -> Prepared | None:
+        """The answer, if this rule is known to let the caller pass."""
+        return self.allowed if rule in self.rules else None
 
 
 class Shortcut:
@@ -51,37 +65,36 @@ class Shortcut:
     def __len__(self) -> int:
         return max(len(self._questions), len(self._callers))
 
-    def reply(self, request: web.BaseRequest) -> Prepared | None:
-        """The answer of 200 to this request, if it is known to be still right."""
-        if request.raw_path != PATH or not fits(request):
-            return None
-        told = self._sorter.sort(request.raw_headers)
-        if told is None:
-            return None
-        question, credentials = told
-        rule = self._questions.get((peer_of(request), question))
-        caller = self._callers.get(credentials)
-        if rule is None or caller is None or not self._sessions.still(caller.found):
-            return None
-        if rule == DIRECT:
-            return caller.direct
-        return caller.allowed if rule in caller.rules else None
+    def reply(self, request: web.BaseRequest) -> Prepared | Asked | None:
+        """The answer of 200 to this request, if it is known to be still right.
 
-    def learn(self, request: web.Request, rule: int, found: Found, reply: Reply) -> Prepared | None:
-        """The answer of 200 to this request, remembered as what this rule, or DIRECT, leads to.
-
-        `found` rests on the one credential that was looked at. None if its caller came for the
-        first time, or if a request like this can only be answered by the long way.
+        Else what it asks, or None if only the long way can tell.
         """
         if request.raw_path != PATH or not fits(request):
             return None
         told = self._sorter.sort(request.raw_headers)
         if told is None:
             return None
-        question, credentials = told
+        question, credentials = (peer_of(request), told[0]), told[1]
+        rule = self._questions.get(question)
+        caller = self._callers.get(credentials)
+        if rule is not None and caller is not None and self._sessions.still(caller.found):
+            known = caller.direct if rule == DIRECT else caller.allowed_by(rule)
+            if known is not None:
+                return known
+        return Asked(question, credentials, rule)
+
+    def learn(self, asked: Asked, rule: int, found: Found, reply: Reply) -> Prepared | None:
+        """The answer of 200 to this, remembered as what this rule, or DIRECT, leads to.
+
+        `found` rests on the one credential that was looked at. None if its caller came for the
+        first time.
+        """
+        if asked.rule != rule:
+            _keep(self._questions, asked.question, rule)
+        credentials = asked.credentials
         if self._is_first(credentials):
             return None
-        _keep(self._questions, (peer_of(request), question), rule)
         caller = self._callers.get(credentials)
         if caller is None or not _same(caller.found, found):
             caller = _Caller(found)
@@ -102,6 +115,8 @@ class Shortcut:
 
 # The memory of the gateway that answers a request, None if it has none.
 SHORTCUT: web.RequestKey[Shortcut | None] = web.RequestKey("shortcut")
+# What that memory knows of a request.
+ASKED = web.RequestKey("asked", Asked)
 
 
 def _same(one: Found, other: Found) -> bool:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 from prometheus_client import REGISTRY
 
 from authgw.audit import Event
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Snapshot
-from authgw.measured import MeasuredStore, measured
+from authgw.measured import MeasuredStore, measured, measured_check
 from authgw.metrics import Answers, count, verdict
 from authgw.storage.embedded import EmbeddedStore
 from authgw.web.errors import Handler
@@ -116,6 +116,18 @@ async def test_a_path_of_the_clients_choice_is_no_label() -> None:
         ("other", "405"): 1,
     }
     assert answers.decisions == {("deny", "no_rule"): 2}
+
+
+async def test_checks_that_the_application_does_not_see_are_counted_alike() -> None:
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=401, headers={"X-Authgw-Reason": "token_missing"})
+
+    answers = Answers()
+    timed = metric("authgw_request_seconds_count", endpoint="/authenticate")
+    await measured_check(answers, refuse)(make_mocked_request("GET", "/authenticate"))
+    assert answers.requests == {("/authenticate", "401"): 1}
+    assert answers.decisions == {("login", "token_missing"): 1}
+    assert metric("authgw_request_seconds_count", endpoint="/authenticate") == timed + 1
 
 
 def test_log_ins_are_counted_by_outcome() -> None:

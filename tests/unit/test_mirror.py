@@ -8,6 +8,7 @@ import pytest
 
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Snapshot, check_alive, dump
+from authgw.storage.mirror import QUICK
 from authgw.storage.serverclock import boottime
 from tests.unit.builders import NOW
 from tests.unit.mirror_scene import (
@@ -66,6 +67,31 @@ async def test_reads_of_one_turn_go_together(s: Scene) -> None:
 
 
 @virtual
+async def test_what_is_asked_during_a_quick_read_goes_together_after_it(s: Scene) -> None:
+    s.store.delay = QUICK * 0.8
+    first = s.looking(numbered(0).sid)
+    for number in range(1, 7):
+        await s.at(QUICK * number / 10)
+        last = s.looking(numbered(number).sid)
+    await asyncio.gather(first, last)
+    assert [(when, len(sids)) for when, sids in s.store.calls] == [
+        (0, 1),
+        (pytest.approx(QUICK * 0.8), 6),
+    ]
+
+
+@virtual
+async def test_a_slow_read_keeps_no_other_waiting(s: Scene) -> None:
+    s.store.delay = 0.2
+    first = s.looking(ONE.sid)
+    await s.at(0.05)
+    s.store.delay = 0.0
+    await s.mirror.look(TWO.sid)
+    assert s.loop.now == pytest.approx(0.05 + QUICK)
+    assert not first.done()
+
+
+@virtual
 async def test_a_rush_is_read_a_part_at_a_time(s: Scene) -> None:
     s.store.delay = 0.2
     sids = [numbered(number).sid for number in range(3000)]
@@ -121,7 +147,7 @@ async def test_a_read_older_than_the_bound_is_not_joined(s: Scene) -> None:
     await s.at(0.15)
     s.store.delay = 0.05
     assert (await s.mirror.look(ONE.sid)).session == ONE
-    assert [when for when, _ in s.store.calls] == pytest.approx([0, 0.15])
+    assert [when for when, _ in s.store.calls] == pytest.approx([0, 0.15 + QUICK])
     # The first was answered late, but knows by then what the other was told.
     assert (await first).session == ONE
 

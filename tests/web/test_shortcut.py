@@ -26,13 +26,14 @@ async def known(quick: Surface, user_id: int = 1, **more: object) -> dict[str, s
 
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """What the short way gave, None where there was none."""
+    """What the short way gave, None where there was no answer."""
     replies: list[object] = []
     real = shortcut.Shortcut.reply
 
     def reply(self: shortcut.Shortcut, request: object) -> object:
-        replies.append(real(self, request))  # type: ignore[arg-type]  # as aiohttp calls it
-        return replies[-1]
+        told = real(self, request)  # type: ignore[arg-type]  # as aiohttp calls it
+        replies.append(None if isinstance(told, shortcut.Asked) else told)
+        return told
 
     monkeypatch.setattr(shortcut.Shortcut, "reply", reply)
     return replies
