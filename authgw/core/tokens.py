@@ -29,6 +29,7 @@ LEEWAY = 5.0  # seconds
 # PyJWT's own, without its reading of the token: `_parse` is stricter and has read it already.
 _ALGORITHMS = jwt.algorithms.get_default_algorithms()
 _TEXTS = itemgetter("iss", "sub", "jti", "sid", "type")
+_NUMBERS = frozenset({int, float})
 _TIMES = itemgetter("exp", "iat")
 _STANDARD = bytes.maketrans(b"-_", b"+/")  # RFC 4648 section 5 to section 4
 _MOST_HEADERS = 64  # one for each key and type would do
@@ -227,12 +228,13 @@ def _checked(
         texts, times = _TEXTS(claims), _TIMES(claims)
     except KeyError:
         raise TokenInvalid from None
-    if not all(texts) or not all(map(_is_text, texts)):
+    # JSON is read as exactly these types; `true` is of neither.
+    if not all(texts) or {*map(type, texts)} != {str}:
         raise TokenInvalid
-    if not all(map(_is_time, times)) or ("nbf" in claims and not _is_time(claims["nbf"])):
+    if not _are_times(times) or ("nbf" in claims and not _are_times((claims["nbf"],))):
         raise TokenInvalid
     gen = claims.get("gen")
-    if not isinstance(gen, int) or isinstance(gen, bool) or gen < 0:
+    if type(gen) is not int or gen < 0:
         raise TokenInvalid
     _, sub, jti, sid, says = texts
     if header.typ != kind.header or says != kind.claim:
@@ -241,13 +243,9 @@ def _checked(
     return Token(kind, sub, sid, jti, gen, exp, min(exp + LEEWAY, retired_at), text)
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_time(value: Any) -> bool:
+def _are_times(values: tuple[Any, ...]) -> bool:
     # The bound also keeps infinities and integers that no float can hold out of comparisons.
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53
+    return _NUMBERS.issuperset(map(type, values)) and max(map(abs, values)) < 2**53
 
 
 def _check_times(claims: dict[str, Any], now: float, allow_expired: bool) -> None:

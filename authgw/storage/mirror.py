@@ -158,14 +158,14 @@ class Mirror:
         Raises:
             StoreUnavailable: nothing young enough is known, and the store did not tell.
         """
-        self.peek(sid)
+        known = None if self.peek(sid) is None else self._held(sid)
+        if known is not None:
+            return known
         arrival = self._clock()
         for since in (arrival - self._max_staleness, arrival):
-            batch = None
-            if self._held(sid) is None:
-                batch = self._ask(sid, since)
-                self.misses += 1
-                await batch.over()
+            batch = self._ask(sid, since)
+            self.misses += 1
+            await batch.over()
             seen = self._answer(sid, batch)
             if seen is not None:
                 return seen

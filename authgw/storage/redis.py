@@ -92,6 +92,7 @@ class RedisStore(RedisCounters):
     def __init__(self, servers: Servers, *, idle: float, session_max: float) -> None:
         super().__init__(servers)
         self._idle_ms = milliseconds(idle)
+        self._idle = str(self._idle_ms).encode()  # as it is sent
         self._index_ms = milliseconds(session_max)
         self._all = RedisKept(servers, self._index_ms)
 
@@ -120,7 +121,7 @@ class RedisStore(RedisCounters):
     async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailable]:
         """What `read` returns, or raises, for each sid in its order; one round trip for all."""
         keys = _keys(sids)
-        wanted = [Command(key, ("GETEX", key, "PX", self._idle_ms)) for key in keys.values()]
+        wanted = [Command(key, (b"GETEX", key, b"PX", self._idle)) for key in keys.values()]
         answers = dict(zip(keys, await self._calls.answers(wanted, timed=True), strict=True))
         # A server that cannot save refuses the write inside GETEX, not the read.
         refused = [sid for sid, answer in answers.items() if _is_misconf(answer.reply)]

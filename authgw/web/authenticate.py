@@ -32,9 +32,9 @@ from authgw.dialects.headers import (
 )
 from authgw.service import Found
 from authgw.web.gateway import GATEWAY, Gateway, peer_of, record, request_id
-from authgw.web.prepared import answer
+from authgw.web.prepared import Prepared, answer
 from authgw.web.refusals import refusal_page
-from authgw.web.shortcut import ASKED, DIRECT, SHORTCUT, Asked
+from authgw.web.shortcut import ASKED, DIRECT, Asked
 
 _PUBLIC_PATIENCE = 0.05  # seconds that a public page waits to learn who is asking
 # What stands for the rules where there are none: any live session.
@@ -101,7 +101,7 @@ class Dialect(Protocol):
 
 async def authenticate(request: web.Request) -> web.StreamResponse:
     """Answer NGINX's or HAProxy's subrequest, or a direct check when no proxy asks."""
-    asked = request.get(ASKED)
+    asked: Asked | None = request.get(ASKED)
     rule = _known_rule(asked, request[GATEWAY])
     if asked is not None and rule is not None:
         return await _by_rule(request, asked, rule)
@@ -136,12 +136,14 @@ async def _by_rule(request: web.Request, asked: Asked, rule: Rule) -> web.Stream
     gateway = request[GATEWAY]
     try:
         who = await _identify(asked.credentials, gateway, rule)
-        decided = _Decided(judge(rule, who.principal, who.why), rule, who.found, who.refused)
+        decision = judge(rule, who.principal, who.why)
+        if decision.verdict is Verdict.ALLOW:
+            reply = nginx.render(decision, None, identity=gateway.identity)
+            known = who.found and asked.shortcut.learn(asked, rule.number, who.found, reply)
+            return known or Prepared(reply.status, reply.headers)
+        decided = _Decided(decision, rule, who.found, who.refused)
     except StoreUnavailable as error:
         decided = _refused(error)
-    if decided.decision.verdict is Verdict.ALLOW:
-        reply = nginx.render(decided.decision, None, identity=gateway.identity)
-        return _known(request, decided, reply) or _sent(request, reply, nginx)
     access = _described(request, nginx, Named.of(request.raw_headers))
     return _answered(request, nginx, access, decided)
 
@@ -186,12 +188,10 @@ def _answered(
 
 def _known(request: web.Request, decided: _Decided, reply: Reply) -> web.StreamResponse | None:
     """The answer that every request like this one gets, as long as what was found holds."""
-    asked, shortcut = request.get(ASKED), request[SHORTCUT]
-    if asked is None or shortcut is None or reply.status != 200:
+    asked: Asked | None = request.get(ASKED)
+    if asked is None or reply.status != 200 or decided.rule is None or decided.found is None:
         return None
-    if decided.rule is None or decided.found is None:
-        return None
-    return shortcut.learn(asked, decided.rule.number, decided.found, reply)
+    return asked.shortcut.learn(asked, decided.rule.number, decided.found, reply)
 
 
 def _sent(request: web.Request, reply: Reply, dialect: Dialect) -> web.StreamResponse:
@@ -319,9 +319,9 @@ async def _direct(request: web.Request) -> web.StreamResponse:
     headers = nginx.render(allowed, None, identity=gateway.identity).headers
     headers = (*headers, ("Content-Type", "application/json; charset=utf-8"))
     body = json.dumps(found.token.claims)
-    asked, shortcut = request.get(ASKED), request[SHORTCUT]
-    if asked is not None and shortcut is not None and len(seen) == (1 if token is None else 0):
-        known = shortcut.learn(asked, DIRECT, found, Reply(200, headers, body))
+    asked: Asked | None = request.get(ASKED)
+    if asked is not None and len(seen) == (1 if token is None else 0):
+        known = asked.shortcut.learn(asked, DIRECT, found, Reply(200, headers, body))
         if known is not None:
             return known
     return web.Response(body=body.encode(), headers=CIMultiDict(headers))

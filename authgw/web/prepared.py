@@ -109,9 +109,9 @@ def _lines(headers: Headers) -> bytes:
         ValueError: a name is none, or a value holds a control character.
     """
     for name, value in headers:
-        if not _is_name(name) or _FORBIDDEN.search(value):
+        if not _is_name(name) or not (value.isprintable() or _FORBIDDEN.search(value) is None):
             raise ValueError(f"{name!r} cannot be sent as a header")
-    return "".join(f"{name}: {value}\r\n" for name, value in headers).encode("utf-8", "ignore")
+    return "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("utf-8", "ignore")
 
 
 @lru_cache(_MOST_NAMES)

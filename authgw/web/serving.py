@@ -13,7 +13,7 @@ from authgw.web.authenticate import authenticate
 from authgw.web.errors import Handler, problems
 from authgw.web.gateway import GATEWAY, Gateway
 from authgw.web.prepared import Prepared
-from authgw.web.shortcut import ASKED, SHORTCUT, Asked, Shortcut
+from authgw.web.shortcut import ASKED, Asked, Shortcut
 
 LongWay = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -45,8 +45,7 @@ SERVING = web.AppKey("serving", Serving)
 @web.middleware
 async def bound(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer all of a request by one gateway, whatever comes into its place meanwhile."""
-    serving = request.app[SERVING]
-    request[GATEWAY], request[SHORTCUT] = serving.gateway, serving.shortcut
+    request[GATEWAY] = request.app[SERVING].gateway
     return await handler(request)
 
 
@@ -66,8 +65,7 @@ def _first(serving: Serving, long_way: LongWay) -> LongWay:
             if told is None:
                 answer = await long_way(request)
             else:
-                request[GATEWAY], request[SHORTCUT] = serving.gateway, shortcut
-                request[ASKED] = told
+                request[GATEWAY], request[ASKED] = serving.gateway, told
                 # aiohttp made it by the application, which it needs not ask where this leads.
                 answer = await serving.check(cast(web.Request, request))
         except web.HTTPException as refusal:

@@ -31,8 +31,12 @@ V = TypeVar("V")
 
 @dataclass(slots=True)
 class Asked:
-    """What a request asks and who asks; `rule` is the one that decides it, None if not known."""
+    """What a request asks and who asks; `rule` is the one that decides it, None if not known.
 
+    `shortcut` is the memory that knows it, and that learns what is answered.
+    """
+
+    shortcut: "Shortcut"
     question: tuple[str, RawHeaders]
     credentials: RawHeaders
     rule: int | None
@@ -82,7 +86,7 @@ class Shortcut:
             known = caller.direct if rule == DIRECT else caller.allowed_by(rule)
             if known is not None:
                 return known
-        return Asked(question, credentials, rule)
+        return Asked(self, question, credentials, rule)
 
     def learn(self, asked: Asked, rule: int, found: Found, reply: Reply) -> Prepared | None:
         """The answer of 200 to this, remembered as what this rule, or DIRECT, leads to.
@@ -113,9 +117,7 @@ class Shortcut:
         return True
 
 
-# The memory of the gateway that answers a request, None if it has none.
-SHORTCUT: web.RequestKey[Shortcut | None] = web.RequestKey("shortcut")
-# What that memory knows of a request.
+# A check that the short way can learn from.
 ASKED = web.RequestKey("asked", Asked)
 
 
