@@ -20,7 +20,7 @@ from authgw.core.errors import SessionEnded
 _SID = re.compile(r"[A-Za-z0-9_-]{44}")
 _HASH_LENGTH = 22
 _ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
-_DECODE = json.JSONDecoder().decode
+_DECODE = json.JSONDecoder().raw_decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +266,10 @@ def load(text: str | bytes) -> Session:
         ValueError: the text is not a session record.
     """
     try:
-        data: dict[str, Any] = _DECODE(text if isinstance(text, str) else text.decode())
+        written = text if isinstance(text, str) else text.decode()
+        data, end = _DECODE(written)
+        if end != len(written):
+            raise ValueError("more than a session record")
         client, current = data["client"], data["current"]
         # By place: by name it would cost twice as much, at every session that is read.
         return Session(

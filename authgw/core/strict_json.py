@@ -11,10 +11,13 @@ def read_object(raw: bytes) -> dict[str, Any]:
         ValueError: anything else: duplicate keys, NaN, lone surrogates, trailing bytes, nesting
             or numbers beyond what Python reads.
     """
+    text = raw.decode("utf-8").strip(_WHITE_SPACE)
     try:
-        value = _DECODE(raw.decode("utf-8"))
+        value, end = _DECODE(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    if end != len(text):
+        raise ValueError("more than one value")
     if not isinstance(value, dict):
         raise ValueError("not an object")  # noqa: TRY004  the text is wrong, not its type
     # UTF-8 holds none; only an escape can name one.
@@ -35,7 +38,8 @@ def _no_constant(name: str) -> Any:
 
 
 # json.loads with these would make a decoder for each text.
-_DECODE = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant).decode
+_DECODE = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant).raw_decode
+_WHITE_SPACE = " \t\n\r"  # RFC 8259 section 2
 
 
 def _refuse_surrogates(value: Any) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from redis.asyncio.client import PubSub
 from redis.exceptions import (
@@ -118,8 +118,7 @@ class Script:
         return Command(keys[0], ("EVALSHA", self._sha, len(keys), *keys, *args), self)
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """What is sent to the holder of `key`; `script` is the one that it runs."""
 
     key: str
@@ -265,6 +264,8 @@ class Calls:
     def _is_to_be_sent_again(self, answer: Answer) -> bool:
         """Whether the server did nothing and another way is known."""
         reply, script = answer.reply, answer.command.script
+        if not isinstance(reply, Exception):
+            return False
         if isinstance(reply, NoScriptError) and script and answer.words[0] == "EVALSHA":
             answer.words = ("EVAL", script.text, *answer.words[2:])
         elif isinstance(reply, AskError) and (isinstance(reply, MovedError) or _may_follow(script)):
