@@ -15,7 +15,7 @@ from bench.population import new_sessions, put, tokens
 from bench.wrk import Load, load, load_each, request, write_requests
 
 _COLD_AT_ONCE = 64
-_COLD_PER_SECOND = 10_000  # more than one replica can do
+_COLD_PER_SECOND = 8000  # more than one replica can do
 _PATH = "/authenticate"
 _COUNTED, _UNCOUNTED = "hot, with metrics", "hot, without metrics"
 _SLOWLY = 0.01  # seconds between the checks of a session that is asked about now and then
