@@ -86,17 +86,31 @@ def count(event: Event) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The answers of the long way: by (endpoint, status), and decisions by (verdict, reason)."""
+    """The answers of the long way; another thread may ask for them."""
 
-    requests: Tally[Labels] = field(default_factory=Tally)
-    decisions: Tally[Labels] = field(default_factory=Tally)
+    _counted: Tally[tuple[str, int, str]] = field(default_factory=Tally)
 
     def answered(self, endpoint: str, status: int, reason: str, seconds: float) -> None:
         """Count one; `reason` is its code, empty without one."""
         _seconds_of(endpoint).observe(seconds)
-        self.requests[endpoint, str(status)] += 1
-        if endpoint.startswith(PATH):
-            self.decisions[verdict(status, reason), reason] += 1
+        self._counted[endpoint, status, reason] += 1
+
+    @property
+    def requests(self) -> Tally[Labels]:
+        """How many by (endpoint, status)."""
+        found: Tally[Labels] = Tally()
+        for (endpoint, status, _), number in self._counted.copy().items():
+            found[endpoint, str(status)] += number
+        return found
+
+    @property
+    def decisions(self) -> Tally[Labels]:
+        """How many checks by (verdict, reason)."""
+        found: Tally[Labels] = Tally()
+        for (endpoint, status, reason), number in self._counted.copy().items():
+            if endpoint.startswith(PATH):
+                found[verdict(status, reason), reason] += number
+        return found
 
 
 @cache
@@ -205,11 +219,10 @@ def _of_push(push: Push) -> Iterator[Metric]:
     yield _counter("authgw_push_heard", "Ends of sessions that were heard", push.heard)
 
 
-def _with(tally: Mapping[Labels, int], key: Labels, more: int) -> dict[Labels, int]:
-    """A copy of a tally that the event loop may be counting in, with `more` under a key."""
-    counted = dict(tally)
-    counted[key] = counted.get(key, 0) + more
-    return counted
+def _with(tally: Tally[Labels], key: Labels, more: int) -> Tally[Labels]:
+    """This tally with `more` under a key, which is there then even if that is nothing."""
+    tally[key] += more
+    return tally
 
 
 def _family(name: str, said: str, labels: tuple[str, ...], counted: Mapping[Labels, int]) -> Metric:

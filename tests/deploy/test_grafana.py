@@ -35,19 +35,26 @@ def promtool(*words: str, stdin: str = "") -> "subprocess.CompletedProcess[str]"
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[str]:
-    """What a gateway that shares a Redis tells Prometheus after a log-in and a check."""
+def pages(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[tuple[str, str]]:
+    """What a gateway that shares a Redis tells Prometheus before and after a log-in and a check."""
     folder, port = tmp_path_factory.mktemp("metrics") / "gateway", free_port()
     gateway, _ = two_replicas(folder, f"{redis_url.removesuffix('/0')}/3")
     gateway.environ["AUTHGW_METRICS__PORT"] = str(port)
     gateway.start()
     try:
         gateway.wait_until_ready()
+        before = ask(port, "GET", "/metrics").body.decode()
         bearer = {"Authorization": f"Bearer {gateway.login()['access']}"}
         assert ask(gateway.port, "GET", "/authenticate", bearer).status == 200
-        yield ask(port, "GET", "/metrics").body.decode()
+        yield before, ask(port, "GET", "/metrics").body.decode()
     finally:
         gateway.stop()
+
+
+@pytest.fixture(scope="module")
+def page(pages: tuple[str, str]) -> str:
+    """What it tells after them."""
+    return pages[1]
 
 
 def told(page: str) -> dict[str, set[str]]:
@@ -86,6 +93,14 @@ def test_the_manual_describes_every_metric_and_no_other(page: str) -> None:
     assert set(told(page)) == set(described())
     for name, labels in told(page).items():
         assert labels in (set(), described()[name]), name
+
+
+def test_what_is_allowed_is_counted_from_nothing_on(pages: tuple[str, str]) -> None:
+    for page, number in zip(pages, ("0.0", "1.0"), strict=True):
+        lines = page.splitlines()
+        assert f'authgw_decisions_total{{reason="",verdict="allow"}} {number}' in lines
+        checks = 'authgw_requests_total{endpoint="/authenticate",status="200"}'
+        assert f"{checks} {number}" in lines
 
 
 def test_the_rules_are_rules() -> None:
