@@ -62,9 +62,12 @@ class Connection(web.RequestHandler):
     def asked(self, payload: StreamReader) -> None:
         """A whole head has come; what follows its body is the next."""
         self._asked = True
-        # How much of a body is read is for whoever reads it; aiohttp throws the rest away.
-        self._left = math.inf
-        payload.on_eof(self._await_head)
+        if payload.is_eof():
+            self._left = _MOST_OF_A_HEAD
+        else:
+            # How much of a body is read is for whoever reads it; aiohttp throws the rest away.
+            self._left = math.inf
+            payload.on_eof(self._await_head)
 
     def end(self) -> None:
         """Close it at once, whatever is under way on it."""
