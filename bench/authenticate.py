@@ -32,11 +32,13 @@ def measure(quick: bool) -> Outcome:
         twins = in_turn(_twins(made, seconds))
         asked = {**ORIGINAL, **token}
         idle, often, seldom = (
-            rate_during(redis, work, 2 if quick else 8)
-            for work in (
-                time.sleep,
-                partial(load, gateway.port, _PATH, asked),
-                partial(_now_and_then, gateway, asked),
+            # A session is read again at most every 0.55 s, and a clock every 10 s: in less time
+            # than this one more or less of them would show.
+            rate_during(redis, work, lasting if quick else 10)
+            for work, lasting in (
+                (time.sleep, 2),
+                (partial(load, gateway.port, _PATH, asked), 4),
+                (partial(_now_and_then, gateway, asked), 4),
             )
         )
         loop = loop_of(gateway)

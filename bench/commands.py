@@ -10,7 +10,7 @@ from bench.gateways import RedisServer
 from bench.http import connect
 
 _CHUNK = 1 << 20  # bytes
-_MARGIN = 1  # seconds
+_MARGIN = 0.5  # seconds
 _SETTLE = 0.2  # seconds until what was sent has been seen
 # How a replica says that it runs, every ten seconds (storage/redis_counters.py).
 _HOUSEKEEPING = b"authgw:replicas"
@@ -55,7 +55,7 @@ def counting(redis: RedisServer) -> Iterator[Counted]:
 def rate_during(redis: RedisServer, work: Callable[[int], object], seconds: int) -> float:
     """Commands per second while this work, which takes a number of seconds, goes on."""
     with ThreadPoolExecutor(1) as pool:
-        done = pool.submit(work, seconds + 2 * _MARGIN)
+        done = pool.submit(work, round(seconds + 2 * _MARGIN))
         # Without its beginning, when nothing is mirrored yet.
         time.sleep(_MARGIN)
         began = time.monotonic()
