@@ -102,7 +102,7 @@ class Dialect(Protocol):
 async def authenticate(request: web.Request) -> web.StreamResponse:
     """Answer NGINX's or HAProxy's subrequest, or a direct check when no proxy asks."""
     asked: Asked | None = request.get(ASKED)
-    rule = _known_rule(asked, request[GATEWAY])
+    rule = None if asked is None else _known_rule(asked, request[GATEWAY])
     if asked is not None and rule is not None:
         return await _by_rule(request, asked, rule)
     if nginx.asks(request.raw_headers):
@@ -148,9 +148,9 @@ async def _by_rule(request: web.Request, asked: Asked, rule: Rule) -> web.Stream
     return _answered(request, nginx, access, decided)
 
 
-def _known_rule(asked: Asked | None, gateway: Gateway) -> Rule | None:
+def _known_rule(asked: Asked, gateway: Gateway) -> Rule | None:
     """The rule that is known to decide this question, if who asks is all that it looks at."""
-    if asked is None or asked.rule is None or asked.rule == DIRECT:
+    if asked.rule is None or asked.rule == DIRECT:
         return None
     rule = _ANY if gateway.rules is None else gateway.rules.ordered[asked.rule]
     # An app password is good for some paths only.

@@ -33,7 +33,8 @@ V = TypeVar("V")
 class Asked:
     """What a request asks and who asks; `rule` is the one that decides it, None if not known.
 
-    `shortcut` is the memory that knows it, and that learns what is answered.
+    `shortcut` is the memory that knows it, and that learns what is answered. A prepared answer
+    fits the request.
     """
 
     shortcut: "Shortcut"

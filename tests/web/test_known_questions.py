@@ -1,6 +1,5 @@
 """Where a question's rule is known only the credentials are looked at, and nothing else changes."""
 
-import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import astuple, replace
@@ -114,28 +113,6 @@ async def test_a_dead_store_is_a_503_after_one_question(
     assert asked == 1
     (event,) = ruled.events
     assert event.detail == "503 GET app.example.com/a: Redis: TimeoutError"
-
-
-async def test_a_known_rule_of_before_a_reload_still_decides_what_met_it(
-    ruled: Surface, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first, second, read = await ruled.login(1), await ruled.login(2), ruled.store.read_many
-    assert (await ruled.check(first["access"], **asking(APP))).status == 200
-    reached, go_on = asyncio.Event(), asyncio.Event()
-
-    async def late(sids: Sequence[str]) -> Any:
-        reached.set()
-        await go_on.wait()
-        return await read(sids)
-
-    monkeypatch.setattr(ruled.store, "read_many", late)
-    under_way = asyncio.create_task(ruled.check(second["access"], **asking(APP)))
-    await asyncio.wait_for(reached.wait(), 5)
-    nobody = Rules((Rule("new", Allow(groups=frozenset({"nobody"})), APP),))
-    ruled.serving.use(replace(ruled.serving.gateway, rules=nobody))
-    go_on.set()
-    assert (await under_way).status == 200
-    assert (await ruled.check(second["access"], **asking(APP))).status == 403
 
 
 @pytest.mark.parametrize("seed", range(4))

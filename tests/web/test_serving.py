@@ -21,9 +21,13 @@ async def ruled(tmp_path: Path) -> AsyncIterator[Surface]:
         yield running
 
 
+@pytest.mark.parametrize("is_known", [False, True])
 async def test_a_request_under_way_is_decided_by_the_rules_that_it_met(
-    ruled: Surface, monkeypatch: pytest.MonkeyPatch
+    ruled: Surface, monkeypatch: pytest.MonkeyPatch, is_known: bool
 ) -> None:
+    if is_known:
+        before = await ruled.login(2)
+        assert (await ruled.check(before["access"], **ORIGINAL)).status == 200
     pair, read = await ruled.login(), ruled.store.read_many
     asked, go_on = asyncio.Event(), asyncio.Event()
 
