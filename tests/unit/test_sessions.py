@@ -104,6 +104,12 @@ def test_what_is_no_record_is_refused(text: str) -> None:
         sessions.load(text)
 
 
+@pytest.mark.parametrize("more", ["x", "{}"])
+def test_what_is_more_than_a_record_is_refused(more: str) -> None:
+    with pytest.raises(ValueError, match="more than a session record"):
+        sessions.load(sessions.dump(a_session()) + more)
+
+
 def test_a_sid_finds_its_subject() -> None:
     sid = sessions.new_sid("alice", bytes(16))
     assert len(sid) == 44

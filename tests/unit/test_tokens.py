@@ -165,6 +165,14 @@ def test_malformed_texts() -> None:
     assert {refusal(text) for text in texts} == {"token_malformed"}
 
 
+def test_the_standard_alphabet_makes_no_second_text_of_a_token() -> None:
+    signed = (ISSUER.mint(a_session(), TokenType.ACCESS, now=NOW) for _ in range(1000))
+    text = next(one for one in signed if {"-", "_"} <= set(one.rpartition(".")[2]))
+    head, _, signature = text.rpartition(".")
+    for own, standard in (("-", "+"), ("_", "/")):
+        assert refusal(f"{head}.{signature.replace(own, standard)}") == "token_malformed"
+
+
 @given(st.integers(0, len(ACCESS) - 1), st.characters(min_codepoint=33, max_codepoint=126))
 def test_no_changed_character_is_accepted(at: int, char: str) -> None:
     changed = ACCESS[:at] + char + ACCESS[at + 1 :]
