@@ -49,6 +49,7 @@ async def serve(load: Callable[[], Loaded], loaded: Loaded) -> None:
         connections = Connections(
             runner.server,
             most_connections(),
+            replica.serving.at_once,
             access_log=None,
             keepalive_timeout=_KEEP_ALIVE,
             max_line_size=LINE_BYTES,

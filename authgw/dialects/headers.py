@@ -3,9 +3,11 @@
 import base64
 import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+from operator import itemgetter
 
 from authgw.core.errors import (
     AuthorizationMalformed,
@@ -19,6 +21,7 @@ from authgw.core.model import AccessRequest, IdentityHeaders, Location
 from authgw.core.peers import TrustedProxies, entry_for
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
+Taking = Callable[[Sequence[bytes]], tuple[bytes, ...]]  # some of the values
 
 _BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]+=*)")
 _ABOUT_A_REQUEST = (
@@ -44,6 +47,8 @@ _OF_A_QUESTION = frozenset(
     }
 )
 _CREDENTIALS = frozenset({"authorization", "cookie"})
+# What follows a head with one of these is for a closer look to say.
+_UNUSUAL = frozenset({"expect", "upgrade", "content-length", "transfer-encoding"})
 _MOST_SPELLINGS = 1024
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SEPARATORS = re.compile(r"[^a-z0-9]")
@@ -275,8 +280,18 @@ class _Kind(Enum):
     UNUSUAL = 3
 
 
-# Asking an Enum for a member takes longer than all else that sorting a header does (Python 3.11).
-_QUESTION, _CREDENTIAL, _UNUSUAL = _Kind.QUESTION, _Kind.CREDENTIAL, _Kind.UNUSUAL
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Where among headers of certain names in their order stands what an answer of 200 rests on.
+
+    `asking` are the names of those that ask, `showing` of those that show who asks; `question` and
+    `credentials` take out what came under them.
+    """
+
+    asking: tuple[bytes, ...]
+    question: Taking
+    showing: tuple[bytes, ...]
+    credentials: Taking
 
 
 class Sorter:
@@ -289,21 +304,22 @@ class Sorter:
     def __len__(self) -> int:
         return len(self._kinds)
 
-    def sort(self, headers: RawHeaders) -> tuple[RawHeaders, RawHeaders] | None:
-        """What asks, and what shows who asks; all else has no part in an answer of 200.
+    def shape(self, names: Sequence[bytes]) -> Shape | None:
+        """What headers of these names can matter for.
 
-        None if a header wants a closer look: one of identity, or Expect.
+        None if one wants a closer look: of identity, of a body, Expect or Upgrade.
         """
-        question, credentials = [], []
-        for pair in headers:
-            kind = self._kinds.get(pair[0]) or self._kind(pair[0])
-            if kind is _QUESTION:
-                question.append(pair)
-            elif kind is _CREDENTIAL:
-                credentials.append(pair)
-            elif kind is _UNUSUAL:
-                return None
-        return tuple(question), tuple(credentials)
+        kinds = [self._kinds.get(name) or self._kind(name) for name in names]
+        if _Kind.UNUSUAL in kinds:
+            return None
+        asking = [place for place, kind in enumerate(kinds) if kind is _Kind.QUESTION]
+        showing = [place for place, kind in enumerate(kinds) if kind is _Kind.CREDENTIAL]
+        return Shape(
+            tuple(names[place] for place in asking),
+            _taking(asking),
+            tuple(names[place] for place in showing),
+            _taking(showing),
+        )
 
     def _kind(self, name: bytes) -> _Kind:
         kind = self._told(name.decode("latin-1").lower())
@@ -312,8 +328,14 @@ class Sorter:
         return kind
 
     def _told(self, name: str) -> _Kind:
-        if name == "expect" or _fold(name) in self._identity:
+        if name in _UNUSUAL or _fold(name) in self._identity:
             return _Kind.UNUSUAL
         if name in _CREDENTIALS:
             return _Kind.CREDENTIAL
         return _Kind.QUESTION if name in _OF_A_QUESTION else _Kind.NOTHING
+
+
+def _taking(places: Sequence[int]) -> Taking:
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda values: tuple(values[place] for place in places)

@@ -66,11 +66,16 @@ _ID = web.RequestKey("request_id", str)
 
 
 def peer_of(request: web.BaseRequest) -> str:
+    """The address of a request's peer, or `unix`."""
+    return peer_name(request.protocol)
+
+
+def peer_name(connection: web.RequestHandler) -> str:
     """The address of the peer, or `unix`.
 
     What a unix socket's peer has in place of one is a path of its own choice: `127.0.0.1` too.
     """
-    name = request.protocol.peername
+    name = connection.peername
     return str(name[0]) if isinstance(name, tuple) else UNIX
 
 

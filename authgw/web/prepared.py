@@ -43,6 +43,10 @@ class Prepared(web.StreamResponse):
         self._head = shared + _lines(own)
         self._block = body
 
+    def block(self) -> bytes:
+        """All of it, as it is sent now."""
+        return self._head + _DATE.line() + self._block
+
     @property
     def keep_alive(self) -> bool:
         """Always: whoever wants it otherwise is answered by aiohttp's own response."""
@@ -61,7 +65,7 @@ class Prepared(web.StreamResponse):
         transport = request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError
-        transport.write(self._head + _DATE.line() + self._block)
+        transport.write(self.block())
         if request.protocol.writing_paused:
             await request.writer.drain()
         return None

@@ -3,7 +3,7 @@
 A request is answered to its end by the gateway that it met: no verdict mixes two of them.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import cast
 
@@ -13,7 +13,7 @@ from authgw.web.authenticate import authenticate
 from authgw.web.errors import Handler, problems
 from authgw.web.gateway import GATEWAY, Gateway
 from authgw.web.prepared import Prepared
-from authgw.web.shortcut import ASKED, Asked, Shortcut
+from authgw.web.shortcut import ASKED, Shortcut
 
 LongWay = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -21,8 +21,8 @@ LongWay = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class Serving:
     """The gateway that answers, and what is remembered of its answers.
 
-    Once `draining`, every answer closes its connection. `answered` counts the answers of the
-    short way; `check` answers the other checks.
+    Once `draining`, every answer closes its connection. `answered` counts those that were given at
+    once; `check` answers the other checks.
     """
 
     def __init__(self, gateway: Gateway) -> None:
@@ -30,6 +30,19 @@ class Serving:
         self.answered = 0
         self.check: Handler = partial(problems, handler=authenticate)
         self.use(gateway)
+
+    def at_once(self, peer: str, names: tuple[bytes, ...], values: Sequence[bytes]) -> bytes | None:
+        """All of the answer to a check by this peer with these headers, if it is known now.
+
+        The check is a GET of HTTP/1.1 without a body.
+        """
+        if self.shortcut is None or self.draining:
+            return None
+        known = self.shortcut.known(peer, names, values)
+        if known is None:
+            return None
+        self.answered += 1
+        return known.block()
 
     def use(self, gateway: Gateway) -> None:
         """Let this one answer from the next request on; it remembers nothing yet."""
@@ -57,15 +70,12 @@ def shorten(server: web.Server, serving: Serving) -> None:
 def _first(serving: Serving, long_way: LongWay) -> LongWay:
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         shortcut = serving.shortcut
-        told = None if shortcut is None else shortcut.reply(request)
-        if told is not None and not isinstance(told, Asked):
-            serving.answered += 1
-            return _last(told) if serving.draining else told
+        asked = None if shortcut is None else shortcut.asked(request)
         try:
-            if told is None:
+            if asked is None:
                 answer = await long_way(request)
             else:
-                request[GATEWAY], request[ASKED] = serving.gateway, told
+                request[GATEWAY], request[ASKED] = serving.gateway, asked
                 # aiohttp made it by the application, which it needs not ask where this leads.
                 answer = await serving.check(cast(web.Request, request))
         except web.HTTPException as refusal:

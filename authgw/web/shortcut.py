@@ -9,22 +9,26 @@ Everything is remembered for as long as rules, keys and names of headers stay th
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from aiohttp import web
 
 from authgw.core.model import IdentityHeaders, Reply
-from authgw.dialects.headers import RawHeaders, Sorter
+from authgw.dialects.headers import RawHeaders, Shape, Sorter
 from authgw.service import Found, Sessions
 from authgw.web.gateway import peer_of
 from authgw.web.prepared import Prepared, fits
 
 PATH = "/authenticate"
 DIRECT = -1  # stands for a rule where a check names no request
-_MOST = 4096  # questions, callers
+_MOST = 4096  # shapes of heads, questions, callers
 _MOST_RULES = 256
 
+# Each under all that it came from: peer, names and values; names and values of credentials.
+Question = tuple[str, tuple[bytes, ...], tuple[bytes, ...]]
+Shown = tuple[tuple[bytes, ...], tuple[bytes, ...]]
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -38,9 +42,16 @@ class Asked:
     """
 
     shortcut: "Shortcut"
-    question: tuple[str, RawHeaders]
-    credentials: RawHeaders
+    names: tuple[bytes, ...]
+    shape: Shape
+    question: Question
+    shown: Shown
     rule: int | None
+
+    @property
+    def credentials(self) -> RawHeaders:
+        """The headers that show who asks."""
+        return tuple(zip(*self.shown, strict=True))
 
 
 @dataclass(slots=True)
@@ -63,31 +74,44 @@ class Shortcut:
     def __init__(self, sessions: Sessions, identity: IdentityHeaders) -> None:
         self._sessions = sessions
         self._sorter = Sorter(identity)
-        self._questions: OrderedDict[tuple[str, RawHeaders], int] = OrderedDict()
-        self._callers: OrderedDict[RawHeaders, _Caller] = OrderedDict()
+        self._shapes: OrderedDict[tuple[bytes, ...], Shape] = OrderedDict()
+        self._questions: OrderedDict[Question, int] = OrderedDict()
+        self._callers: OrderedDict[Shown, _Caller] = OrderedDict()
         self._seen: set[int] = set()
 
     def __len__(self) -> int:
-        return max(len(self._questions), len(self._callers))
+        return max(len(self._shapes), len(self._questions), len(self._callers))
 
-    def reply(self, request: web.BaseRequest) -> Prepared | Asked | None:
-        """The answer of 200 to this request, if it is known to be still right.
+    def known(
+        self, peer: str, names: tuple[bytes, ...], values: Sequence[bytes]
+    ) -> Prepared | None:
+        """The answer of 200 to a check by these headers, if it is known to be still right.
 
-        Else what it asks, or None if only the long way can tell.
+        The check is a GET of HTTP/1.1 without a body. Only headers of names that came before in
+        this order, in a request that aiohttp read and that was answered, are known: whatever it
+        refuses for its names is refused still.
         """
+        shape = self._shapes.get(names)
+        if shape is None:
+            return None
+        rule = self._questions.get((peer, shape.asking, shape.question(values)))
+        caller = self._callers.get((shape.showing, shape.credentials(values)))
+        if rule is None or caller is None or not self._sessions.still(caller.found):
+            return None
+        return caller.direct if rule == DIRECT else caller.allowed_by(rule)
+
+    def asked(self, request: web.BaseRequest) -> Asked | None:
+        """What this request asks, None if only the long way can tell."""
         if request.raw_path != PATH or not fits(request):
             return None
-        told = self._sorter.sort(request.raw_headers)
-        if told is None:
+        names = tuple([name for name, _ in request.raw_headers])
+        shape = self._shapes.get(names) or self._sorter.shape(names)
+        if shape is None:
             return None
-        question, credentials = (peer_of(request), told[0]), told[1]
-        rule = self._questions.get(question)
-        caller = self._callers.get(credentials)
-        if rule is not None and caller is not None and self._sessions.still(caller.found):
-            known = caller.direct if rule == DIRECT else caller.allowed_by(rule)
-            if known is not None:
-                return known
-        return Asked(self, question, credentials, rule)
+        values = [value for _, value in request.raw_headers]
+        question = (peer_of(request), shape.asking, shape.question(values))
+        shown = (shape.showing, shape.credentials(values))
+        return Asked(self, names, shape, question, shown, self._questions.get(question))
 
     def learn(self, asked: Asked, rule: int, found: Found, reply: Reply) -> Prepared | None:
         """The answer of 200 to this, remembered as what this rule, or DIRECT, leads to.
@@ -97,19 +121,20 @@ class Shortcut:
         """
         if asked.rule != rule:
             _keep(self._questions, asked.question, rule)
-        credentials = asked.credentials
-        if self._is_first(credentials):
+        if asked.names not in self._shapes:
+            _keep(self._shapes, asked.names, asked.shape)
+        if self._is_first(asked.shown):
             return None
-        caller = self._callers.get(credentials)
+        caller = self._callers.get(asked.shown)
         if caller is None or not _same(caller.found, found):
             caller = _Caller(found)
-            _keep(self._callers, credentials, caller)
+            _keep(self._callers, asked.shown, caller)
         caller.found = found
         return _taught(caller, rule, reply)
 
-    def _is_first(self, credentials: RawHeaders) -> bool:
+    def _is_first(self, shown: Shown) -> bool:
         """Whether these came for the first time: what comes once only should cost little."""
-        seen = hash(credentials)
+        seen = hash(shown)
         if seen in self._seen:
             return False
         if len(self._seen) >= _MOST:

@@ -5,14 +5,15 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp import ClientResponse, encode_basic_auth, web
 from aiohttp.test_utils import TestClient, TestServer
-from aiohttp.web_protocol import RequestHandler
 
+from authgw.app import LINE_BYTES
 from authgw.audit import Event
+from authgw.connections import Connection, Connections
 from authgw.core.model import IdentityHeaders
 from authgw.core.peers import TrustedProxies
 from authgw.core.rules import Rules
@@ -60,12 +61,12 @@ class Surface:
     serving: Serving
 
     @property
-    def connections(self) -> list[RequestHandler]:
+    def connections(self) -> list[Connection]:
         server = self.client.server
-        assert isinstance(server, TestServer)
-        assert server.runner is not None
-        assert server.runner.server is not None
-        return server.runner.server.connections
+        assert isinstance(server, Listening)
+        assert isinstance(server.runner, Running)
+        assert server.runner.kept is not None
+        return list(server.runner.kept._open)
 
     @property
     def shortcut(self) -> Shortcut:
@@ -87,6 +88,41 @@ class Surface:
 
     async def status(self, access: str) -> int:
         return (await self.check(access)).status
+
+
+class Listening(TestServer):
+    """A server of the gateway's own connections."""
+
+    def __init__(self, serving: Serving) -> None:
+        super().__init__(application(serving))
+        self._serving = serving
+
+    async def _make_runner(self, **_: Any) -> web.AppRunner:
+        return Running(self.app, self._serving)
+
+
+class Running(web.AppRunner):
+    """Runs an application as the gateway does."""
+
+    kept: Connections | None = None
+
+    def __init__(self, app: web.Application, serving: Serving) -> None:
+        super().__init__(app)
+        self._serving = serving
+
+    async def setup(self) -> None:
+        await super().setup()
+        server = self.server
+        assert server is not None
+        shorten(server, self._serving)
+        sizes = {"max_line_size": LINE_BYTES, "max_field_size": LINE_BYTES}
+        at_once = self._serving.at_once
+        self.kept = Connections(server, 1000, at_once, access_log=None, **sizes)
+
+    @property
+    def server(self) -> web.Server | None:
+        """What makes connections, for who listens: ours do as aiohttp's do."""
+        return super().server if self.kept is None else cast(web.Server, self.kept)
 
 
 def people(folder: Path) -> UsersFile:
@@ -161,11 +197,7 @@ async def surface(
         docs=docs,
     )
     serving = Serving(gateway)
-    server = TestServer(application(serving))
-    await server.start_server(max_line_size=32768, max_field_size=32768)
-    assert server.runner is not None
-    assert server.runner.server is not None
-    shorten(server.runner.server, serving)
+    server = Listening(serving)
     async with TestClient(server) as client:
         yield Surface(
             client,

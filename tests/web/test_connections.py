@@ -12,7 +12,10 @@ from authgw import connections
 from authgw.connections import Connections, drop_unread, most_connections
 
 _PING = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+_CHECK = b"GET /authenticate HTTP/1.1\r\nHost: a\r\n\r\n"
+_KNOWN = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 _LARGE = 256 * 1024
+_KEPT = 1.0  # seconds
 
 
 class Running:
@@ -40,12 +43,27 @@ async def running() -> AsyncIterator[Running]:
     async def large(_: web.Request) -> web.Response:
         return web.Response(body=bytes(_LARGE))
 
+    async def slow(_: web.Request) -> web.Response:
+        await asyncio.sleep(1.5 * _KEPT)
+        return web.Response()
+
+    async def last(request: web.Request) -> web.Response:
+        answer = web.Response()
+        answer.force_close()
+        # The next request comes when this one is answered and before the connection is closed.
+        asyncio.get_running_loop().call_soon(request.protocol.data_received, _CHECK)
+        return answer
+
     app = web.Application()
     app.router.add_get("/", large)
+    app.router.add_get("/slow", slow)
+    app.router.add_get("/last", last)
     runner = web.AppRunner(app)
     await runner.setup()
     assert runner.server is not None
-    kept = Connections(runner.server, 3, access_log=None)
+    kept = Connections(
+        runner.server, 3, lambda *_: _KNOWN, access_log=None, keepalive_timeout=_KEPT
+    )
     listening = await asyncio.get_running_loop().create_server(kept, "127.0.0.1", 0)
     drop_unread(listening)
     yield Running(kept, listening.sockets[0].getsockname()[1])
@@ -103,6 +121,90 @@ async def test_one_that_asked_once_may_be_quiet(
     assert await is_closed(silent)  # so the other's time is over, too
     writer.write(_PING)
     assert await reader.readexactly(_LARGE)
+
+
+async def test_what_is_answered_at_once_is_a_request_like_others(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_FIRST_REQUEST_WITHIN", 0.05)
+    first, writer = await running.open()
+    writer.write(_CHECK)
+    assert await first.readexactly(len(_KNOWN)) == _KNOWN
+    second, _ = await running.open()
+    assert await is_closed(second)
+    third, _ = await running.open(_PING)
+    await running.open(_PING)
+    writer.write(_CHECK)
+    assert await first.readexactly(len(_KNOWN)) == _KNOWN
+    await running.open(_PING)
+    assert await is_closed(third)
+    writer.write(_CHECK)
+    assert await first.readexactly(len(_KNOWN)) == _KNOWN
+
+
+async def test_a_connection_is_kept_from_its_last_answer_on(running: Running) -> None:
+    reader, writer = await running.open(_PING)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    while loop.time() < began + 1.5 * _KEPT:
+        writer.write(_CHECK)
+        assert await reader.readexactly(len(_KNOWN)) == _KNOWN
+        await asyncio.sleep(_KEPT / 5)
+    assert await is_closed(reader)
+    assert loop.time() < began + 10 * _KEPT
+
+
+async def test_an_answer_of_aiohttp_keeps_it_as_long(running: Running) -> None:
+    reader, writer = await running.open()
+    for said, then in ((_CHECK, 0.5), (_PING, 0.7), (_CHECK, 0.0)):
+        writer.write(said)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+        if said == _PING:
+            await reader.readexactly(_LARGE)
+        await asyncio.sleep(then * _KEPT)
+
+
+@pytest.mark.parametrize("last", [_CHECK, _PING])
+async def test_a_quiet_connection_is_closed_however_it_was_answered(
+    running: Running, last: bytes
+) -> None:
+    reader, writer = await running.open()
+    for said in (_CHECK, _PING, _CHECK, last):
+        writer.write(said)
+        await reader.readuntil(b"\r\n\r\n")
+        if said == _PING:
+            await reader.readexactly(_LARGE)
+    # The beginning of another request keeps it no longer.
+    writer.write(_CHECK[:10])
+    assert await is_closed(reader)
+
+
+async def test_whoever_waits_for_an_answer_is_not_closed(running: Running) -> None:
+    reader, writer = await running.open()
+    writer.write(_CHECK)
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+    writer.write(_CHECK)
+    assert await reader.readexactly(len(_KNOWN)) == _KNOWN
+
+
+async def test_nothing_is_answered_after_the_last_answer(running: Running) -> None:
+    reader, writer = await running.open()
+    writer.write(b"GET /last HTTP/1.1\r\nHost: a\r\n\r\n")
+    said = await reader.read()
+    assert said.count(b"HTTP/1.1 200 ") == 1
+    assert b"\r\nConnection: close\r\n" in said
+
+
+@pytest.mark.parametrize("size", [32 * 1024, 32 * 1024 + 1])
+async def test_a_check_is_no_larger_than_one_header_may_be(running: Running, size: int) -> None:
+    reader, writer = await running.open()
+    large = _CHECK.replace(b"Host", b"X: x\r\nHost")
+    writer.write(large.replace(b" x\r", b" " + b"x" * (size - len(large) + 1) + b"\r"))
+    # Nothing but what is answered at once has this path here.
+    said = await reader.readuntil(b"\r\n\r\n")
+    assert said.startswith(b"HTTP/1.1 200 " if size == 32 * 1024 else b"HTTP/1.0 400 ")
 
 
 async def test_each_head_is_bounded_and_no_body_is(

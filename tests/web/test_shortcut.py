@@ -26,16 +26,15 @@ async def known(quick: Surface, user_id: int = 1, **more: object) -> dict[str, s
 
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """What the short way gave, None where there was no answer."""
+    """What was known of each check, None where nothing was."""
     replies: list[object] = []
-    real = shortcut.Shortcut.reply
+    real = shortcut.Shortcut.known
 
-    def reply(self: shortcut.Shortcut, request: object) -> object:
-        told = real(self, request)  # type: ignore[arg-type]  # as aiohttp calls it
-        replies.append(None if isinstance(told, shortcut.Asked) else told)
-        return told
+    def known(self: shortcut.Shortcut, *asked: object) -> object:
+        replies.append(real(self, *asked))  # type: ignore[arg-type]  # as it is called
+        return replies[-1]
 
-    monkeypatch.setattr(shortcut.Shortcut, "reply", reply)
+    monkeypatch.setattr(shortcut.Shortcut, "known", known)
     return replies
 
 

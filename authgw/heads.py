@@ -1,0 +1,58 @@
+"""Reading along on a connection: where each request ends, and which headers it brings.
+
+aiohttp reads the same bytes and is who refuses and answers. What is read here tells that a request
+came alone and whole, so that its answer, if it is known, can be written without asking aiohttp.
+"""
+
+import httptools
+
+MOST_HEADERS = 128  # as aiohttp takes
+
+
+class Unreadable(Exception):
+    """What came is no HTTP/1 request, or the beginning of another protocol."""
+
+
+class Heads:
+    """What came on one connection, of which `ended` requests came to their end.
+
+    `names` and `values` are the headers of the last that began, in their order.
+    """
+
+    __slots__ = ("_begun", "_parser", "ended", "names", "values")
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpRequestParser(self)
+        self._begun = self.ended = 0
+        self.names: list[bytes] = []
+        self.values: list[bytes] = []
+
+    def read(self, data: bytes) -> bool:
+        """Read on; tell whether this was one request, from its first byte to its last.
+
+        Raises:
+            Unreadable: nothing that follows can be read either.
+        """
+        ended = self.ended
+        between = self._begun == ended
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            raise Unreadable from None
+        if len(self.names) > MOST_HEADERS:
+            raise Unreadable
+        return between and self._begun == self.ended == ended + 1
+
+    def on_message_begin(self) -> None:
+        """Called by the parser."""
+        self._begun += 1
+        self.names, self.values = [], []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Called by the parser, for what follows a chunked body too."""
+        self.names.append(name)
+        self.values.append(value)
+
+    def on_message_complete(self) -> None:
+        """Called by the parser."""
+        self.ended += 1

@@ -1,0 +1,72 @@
+"""Reading along: what is one whole request, and what its headers are."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authgw.heads import MOST_HEADERS, Heads, Unreadable
+
+CHECK = b"GET /authenticate HTTP/1.1\r\nHost: a\r\nx-A: 1\r\nX-a:  2 3\r\n\r\n"
+# What is in a body may look like a request.
+POST = b"POST /login HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(CHECK), CHECK)
+CHUNKED = (
+    b"POST /login HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"%x\r\n%b\r\n0\r\nTrailer: t\r\n\r\n" % (len(CHECK), CHECK)
+)
+REQUESTS = (CHECK, POST, CHUNKED)
+
+
+def test_one_request_is_told_with_its_headers() -> None:
+    heads = Heads()
+    for number in range(1, 4):
+        assert heads.read(CHECK)
+        assert heads.names == [b"Host", b"x-A", b"X-a"]
+        assert heads.values == [b"a", b"1", b"2 3"]
+        assert heads.ended == number
+
+
+@given(st.lists(st.sampled_from(REQUESTS), max_size=6), st.lists(st.integers(0, 1200), max_size=8))
+def test_a_request_is_whole_only_from_its_first_byte_to_its_last(
+    requests: Sequence[bytes], cuts: Sequence[int]
+) -> None:
+    sent, ends = b"".join(requests), {0}
+    for request in requests:
+        ends.add(max(ends) + len(request))
+    # Most ends of requests are ends of what comes at once, as they are in life.
+    places = sorted({*(cut for cut in cuts if cut < len(sent)), *list(ends)[::2], 0, len(sent)})
+    heads = Heads()
+    for start, stop in pairwise(places):
+        within = [end for end in ends if start < end <= stop]
+        assert heads.read(sent[start:stop]) == (start in ends and within == [stop])
+        assert heads.ended == len([end for end in ends if 0 < end <= stop])
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"hush\r\n\r\n",
+        b"\x16\x03\x01\x02\x00",
+        CHECK.replace(b"x-A", b"x A"),
+        CHECK.replace(b"1.1\r\nHost", b"1.1\r\n Host"),
+        CHECK.replace(b"2 3", b"2\x00 3"),
+        CHECK.replace(b"x-A: 1", b"Content-Length: 1\r\nTransfer-Encoding: chunked"),
+        CHECK.replace(b"x-A: 1", b"Connection: Upgrade\r\nUpgrade: websocket"),
+        CHECK.replace(b"x-A: 1", b"\r\n".join([b"a: b"] * MOST_HEADERS)),
+        b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
+    ],
+)
+def test_what_cannot_be_read_is_said(sent: bytes) -> None:
+    heads = Heads()
+    assert heads.read(CHECK)
+    with pytest.raises(Unreadable):
+        heads.read(sent)
+
+
+def test_nothing_follows_a_last_request() -> None:
+    heads = Heads()
+    assert heads.read(CHECK.replace(b"x-A: 1", b"Connection: close"))
+    with pytest.raises(Unreadable):
+        heads.read(CHECK)
