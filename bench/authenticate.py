@@ -139,7 +139,7 @@ class _Cold:
         seen = load_each(
             self._gateway.port, self._file, self._seconds, _COLD_AT_ONCE, once=self._count
         )
-        self._count = min(self._count, 2 * seen.requests + 1000)
+        self._count = min(self._count, 3 * seen.requests // 2 + 1000)
         return seen
 
 
