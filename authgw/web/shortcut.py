@@ -1,10 +1,10 @@
 """The short way of a question that was answered before: nothing is waited for, read or signed.
 
 What is remembered are results of pure computations only, each under everything it came from:
-which rule decides a question (its headers but the credentials, and the peer), whom credentials
-stand for, and the answer of that rule to that caller. Whether token, session and person still
-hold is looked at each time. Where only the rule is known, the long way begins with it. What is
-not known here the long way teaches.
+where in headers of certain names stands what matters, which rule decides a question (its headers
+but the credentials, and the peer), whom credentials stand for, and the answer of that rule to that
+caller. Whether token, session and person still hold is looked at each time. Where only the rule is
+known, the long way begins with it. What is not known here the long way teaches.
 Everything is remembered for as long as rules, keys and names of headers stay the same.
 """
 
