@@ -25,6 +25,7 @@ PATH = "/authenticate"
 DIRECT = -1  # stands for a rule where a check names no request
 _MOST = 4096  # shapes of heads, questions, callers
 _MOST_RULES = 256
+_LARGEST = 8 * 1024  # bytes of headers: whoever is let in must not fill the memory with them
 
 # Each under all that it came from: peer, names and values; names and values of credentials.
 Question = tuple[str, tuple[bytes, ...], tuple[bytes, ...]]
@@ -69,7 +70,7 @@ class _Caller:
 
 
 class Shortcut:
-    """What is known of questions and callers; at most 4,096 of each."""
+    """What is known of questions and callers; at most 4,096 of each, with 8 KB of headers each."""
 
     def __init__(self, sessions: Sessions, identity: IdentityHeaders) -> None:
         self._sessions = sessions
@@ -109,6 +110,8 @@ class Shortcut:
         if shape is None:
             return None
         values = [value for _, value in request.raw_headers]
+        if sum(map(len, names)) + sum(map(len, values)) > _LARGEST:
+            return None
         question = (peer_of(request), shape.asking, shape.question(values))
         shown = (shape.showing, shape.credentials(values))
         return Asked(self, names, shape, question, shown, self._questions.get(question))

@@ -214,6 +214,9 @@ _CHANGES: tuple[tuple[bytes, bytes], ...] = (
     (b"Host: x", b"Host: x\r\nSec-WebSocket-Key1: a"),
     (b"Host: x", b"Host: x\r\nRemote-User: admin"),
     (b"Host: x", b"Host: x\r\nremote_user: admin"),
+    (b"Host: x", b"Host: x\r\nRemote-User:"),
+    (b"Host: x", b"Host: x\r\nContent-Length:"),
+    (b"Host: x", b"Host: x\r\nConnection:"),
     (b"Host: x", b"Host: x\r\nConnection: Remote-User"),
     (b"Host: x", b"Host: x\r\nX-Forwarded-Uri: /"),
     (b"Host: x", b"Host: x\r\nX-Forwarded-For: 10.0.0.1"),
@@ -250,7 +253,7 @@ async def test_no_byte_of_an_answer_differs_from_that_of_a_gateway_without_memor
                     said += await asyncio.wait_for(reader.read(65536), 0.1)
         return re.sub(rb"Date: [^\r]*|[0-9a-f]{16}", b"", said)
 
-    for number in range(60):
+    for number in range(len(_CHANGES) + 10):
         changes = [_CHANGES[number % len(_CHANGES)], *choose.choices(_CHANGES, k=seed)]
         odd = asking(access)
         for old, new in changes:
@@ -261,4 +264,4 @@ async def test_no_byte_of_an_answer_differs_from_that_of_a_gateway_without_memor
         slow_answer = await answered(sent)
         quick.serving.shortcut = remembering
         assert quick_answer == slow_answer, sent
-    assert quick.serving.answered > at_once + 60
+    assert quick.serving.answered > at_once + len(_CHANGES)

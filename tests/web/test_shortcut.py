@@ -175,6 +175,18 @@ async def test_what_is_remembered_is_bounded(
     assert len(quick.shortcut) == 5
 
 
+@pytest.mark.parametrize(("size", "remembered"), [(7000, True), (8200, False)])
+async def test_large_heads_are_answered_and_not_remembered(
+    quick: Surface, size: int, remembered: bool
+) -> None:
+    pair = await quick.login()
+    for _ in range(3):
+        for more in ({"Cookie": "x" * size}, {"X-" + "n" * size: "x"}):
+            answer = await quick.check(pair["access"], **ORIGINAL, **more)
+            assert answer.status == 200
+    assert bool(len(quick.shortcut)) == remembered
+
+
 async def test_another_path_takes_the_long_way(quick: Surface) -> None:
     pair = await known(quick)
     bearer = {"Authorization": f"Bearer {pair['access']}", **ORIGINAL}
