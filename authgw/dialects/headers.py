@@ -3,11 +3,8 @@
 import base64
 import binascii
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Sequence
 from functools import lru_cache
-from operator import itemgetter
 
 from authgw.core.errors import (
     AuthorizationMalformed,
@@ -21,10 +18,9 @@ from authgw.core.model import AccessRequest, IdentityHeaders, Location
 from authgw.core.peers import TrustedProxies, entry_for
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
-Taking = Callable[[Sequence[bytes]], tuple[bytes, ...]]  # some of the values
 
 _BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]+=*)")
-_ABOUT_A_REQUEST = (
+ABOUT_A_REQUEST = (
     "X-Original-URL",
     "X-Original-Host",
     "X-Original-Method",
@@ -33,23 +29,7 @@ _ABOUT_A_REQUEST = (
     "X-Forwarded-Host",
     "X-Forwarded-Proto",
 )
-# What a question to NGINX's dialect can depend on, in lower case, but for the credentials.
-_OF_A_QUESTION = frozenset(
-    {
-        *(name.lower() for name in _ABOUT_A_REQUEST),
-        "x-forwarded-for",
-        "accept",
-        "x-requested-with",
-        "sec-fetch-mode",
-        "access-control-request-method",
-        "origin",
-        "connection",
-    }
-)
-_CREDENTIALS = frozenset({"authorization", "cookie"})
-# What follows a head with one of these is for a closer look to say.
-_UNUSUAL = frozenset({"expect", "upgrade", "content-length", "transfer-encoding"})
-_MOST_SPELLINGS = 1024
+MOST_SPELLINGS = 1024  # of names, that are remembered
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SEPARATORS = re.compile(r"[^a-z0-9]")
 _CONTROL_BYTE = re.compile(rb"[\x00-\x1f\x7f]")
@@ -197,7 +177,7 @@ def refuse_untrusted(headers: RawHeaders, peer: str, trusted: TrustedProxies) ->
         UntrustedProxy: it is none of `server.trusted_proxies`.
     """
     if not trusted.trusts(peer):
-        seen = present(headers, *_ABOUT_A_REQUEST) or "a subrequest"
+        seen = present(headers, *ABOUT_A_REQUEST) or "a subrequest"
         raise UntrustedProxy(
             f"Ignored {seen} from {peer}: not in server.trusted_proxies. "
             f"If this is your proxy, add {entry_for(peer)}."
@@ -248,94 +228,26 @@ def refuse_identity(headers: RawHeaders, identity: IdentityHeaders) -> None:
     Raises:
         IdentityHeaderFromClient: it brings one, or names one in Connection to have it dropped.
     """
-    names = _folded(identity)
-    brought = {_fold(key.decode("latin-1")) for key, _ in headers}
+    names = folded_names(identity)
+    brought = {folded(key.decode("latin-1")) for key, _ in headers}
     for line in values(headers, "Connection"):
-        brought |= {_fold(option.strip()) for option in line.decode("latin-1").split(",")}
+        brought |= {folded(option.strip()) for option in line.decode("latin-1").split(",")}
     if names & brought:
         raise IdentityHeaderFromClient
 
 
-@lru_cache(_MOST_SPELLINGS)
-def _fold(name: str) -> str:
+@lru_cache(MOST_SPELLINGS)
+def folded(name: str) -> str:
+    """A header's name as an upstream may fold it: case and separators make no difference."""
     return _SEPARATORS.sub("-", name.lower())
 
 
 @lru_cache(8)
-def _folded(identity: IdentityHeaders) -> frozenset[str]:
-    return frozenset(_fold(name) for name in identity.names)
+def folded_names(identity: IdentityHeaders) -> frozenset[str]:
+    """The names of identity headers, folded."""
+    return frozenset(folded(name) for name in identity.names)
 
 
-@lru_cache(_MOST_SPELLINGS)
+@lru_cache(MOST_SPELLINGS)
 def _wire(name: str) -> bytes:
     return name.lower().encode("ascii")
-
-
-class _Kind(Enum):
-    """What a header can matter for."""
-
-    NOTHING = 0
-    QUESTION = 1
-    CREDENTIAL = 2
-    UNUSUAL = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """Where among headers of certain names in their order stands what an answer of 200 rests on.
-
-    `asking` are the names of those that ask, `showing` of those that show who asks; `question` and
-    `credentials` take out what came under them.
-    """
-
-    asking: tuple[bytes, ...]
-    question: Taking
-    showing: tuple[bytes, ...]
-    credentials: Taking
-
-
-class Sorter:
-    """Sorts headers by what they can matter for; remembers at most 1,024 spellings of names."""
-
-    def __init__(self, identity: IdentityHeaders) -> None:
-        self._identity = _folded(identity)
-        self._kinds: dict[bytes, _Kind] = {}
-
-    def __len__(self) -> int:
-        return len(self._kinds)
-
-    def shape(self, names: Sequence[bytes]) -> Shape | None:
-        """What headers of these names can matter for.
-
-        None if one wants a closer look: of identity, of a body, Expect or Upgrade.
-        """
-        kinds = [self._kinds.get(name) or self._kind(name) for name in names]
-        if _Kind.UNUSUAL in kinds:
-            return None
-        asking = [place for place, kind in enumerate(kinds) if kind is _Kind.QUESTION]
-        showing = [place for place, kind in enumerate(kinds) if kind is _Kind.CREDENTIAL]
-        return Shape(
-            tuple(names[place] for place in asking),
-            _taking(asking),
-            tuple(names[place] for place in showing),
-            _taking(showing),
-        )
-
-    def _kind(self, name: bytes) -> _Kind:
-        kind = self._told(name.decode("latin-1").lower())
-        if len(self._kinds) < _MOST_SPELLINGS:
-            self._kinds[name] = kind
-        return kind
-
-    def _told(self, name: str) -> _Kind:
-        if name in _UNUSUAL or _fold(name) in self._identity:
-            return _Kind.UNUSUAL
-        if name in _CREDENTIALS:
-            return _Kind.CREDENTIAL
-        return _Kind.QUESTION if name in _OF_A_QUESTION else _Kind.NOTHING
-
-
-def _taking(places: Sequence[int]) -> Taking:
-    if len(places) > 1:
-        return itemgetter(*places)
-    return lambda values: tuple(values[place] for place in places)

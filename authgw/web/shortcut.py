@@ -16,7 +16,8 @@ from typing import TypeVar
 from aiohttp import web
 
 from authgw.core.model import IdentityHeaders, Reply
-from authgw.dialects.headers import RawHeaders, Shape, Sorter
+from authgw.dialects.headers import RawHeaders
+from authgw.dialects.shapes import Shape, Sorter
 from authgw.service import Found, Sessions
 from authgw.web.gateway import peer_of
 from authgw.web.prepared import Prepared, fits

@@ -7,11 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authgw.core.errors import AuthorizationMalformed
-from authgw.core.model import IdentityHeaders
 from authgw.dialects.headers import (
     Named,
-    RawHeaders,
-    Sorter,
     bearer,
     cookies,
     other_cookies,
@@ -86,52 +83,6 @@ def test_no_session_is_among_the_other_cookies(lines: list[bytes]) -> None:
 def test_large_cookies_stay_whole() -> None:
     large = "; ".join(f"c{number}={'x' * 2000}" for number in range(10))
     assert other_cookies([(b"Cookie", large.encode() + b"; authgw=x")]) == large
-
-
-def sort(sorter: Sorter, headers: RawHeaders) -> tuple[RawHeaders, RawHeaders] | None:
-    """Those that ask, those that show who asks; None if they want a closer look."""
-    names, values = [name for name, _ in headers], [value for _, value in headers]
-    shape = sorter.shape(names)
-    if shape is None:
-        return None
-    asking = tuple(zip(shape.asking, shape.question(values), strict=True))
-    return asking, tuple(zip(shape.showing, shape.credentials(values), strict=True))
-
-
-def test_sorting_leaves_out_only_what_decides_nothing() -> None:
-    sorter = Sorter(IdentityHeaders())
-    asked = ((b"x-original-URL", b"u"), (b"Connection", b"close"), (b"ORIGIN", b"o"))
-    shown = ((b"authorization", b"a"), (b"Cookie", b"c"), (b"Cookie", b"d"))
-    noise = ((b"X-Request-ID", b"1"), (b"User-Agent", b"x"))
-    assert sort(sorter, (*noise, *asked, *shown)) == (asked, shown)
-    assert sort(sorter, (*noise, *shown[:1], *asked[:1])) == (asked[:1], shown[:1])
-    # In another order it might mean something else.
-    assert sort(sorter, asked[::-1]) == (asked[::-1], ())
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *[b"Remote-User", b"remote_user", b"REMOTE.GROUPS", b"Remote\xa0Name"],
-        *[b"Expect", b"Upgrade", b"Content-Length", b"transfer-ENCODING"],
-    ],
-)
-def test_sorting_gives_way_to_a_closer_look(name: bytes) -> None:
-    sorter = Sorter(IdentityHeaders())
-    for _ in range(2):
-        assert sorter.shape((b"Host", name)) is None
-
-
-def test_an_identity_header_may_have_any_name() -> None:
-    assert Sorter(IdentityHeaders(user="Accept")).shape((b"accept",)) is None
-
-
-def test_made_up_names_take_no_memory() -> None:
-    sorter = Sorter(IdentityHeaders())
-    for number in range(5000):
-        assert sort(sorter, ((b"x-%d" % number, b""),)) == ((), ())
-    assert len(sorter) == 1024
-    assert sorter.shape((b"remote_user",)) is None
 
 
 def test_named_headers_are_the_same_headers() -> None:

@@ -1,0 +1,98 @@
+"""What headers of a check can matter for, which is told by their names alone."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from operator import itemgetter
+
+from authgw.core.model import IdentityHeaders
+from authgw.dialects.headers import ABOUT_A_REQUEST, MOST_SPELLINGS, folded, folded_names
+
+Taking = Callable[[Sequence[bytes]], tuple[bytes, ...]]  # some of the values
+
+# What a question to NGINX's dialect can depend on, in lower case, but for the credentials.
+_OF_A_QUESTION = frozenset(
+    {
+        *(name.lower() for name in ABOUT_A_REQUEST),
+        "x-forwarded-for",
+        "accept",
+        "x-requested-with",
+        "sec-fetch-mode",
+        "access-control-request-method",
+        "origin",
+        "connection",
+    }
+)
+_CREDENTIALS = frozenset({"authorization", "cookie"})
+# What follows a head with one of these is for a closer look to say.
+_UNUSUAL = frozenset({"expect", "upgrade", "content-length", "transfer-encoding"})
+
+
+class _Kind(Enum):
+    """What a header can matter for."""
+
+    NOTHING = 0
+    QUESTION = 1
+    CREDENTIAL = 2
+    UNUSUAL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Where among headers of certain names in their order stands what an answer of 200 rests on.
+
+    `asking` are the names of those that ask, `showing` of those that show who asks; `question` and
+    `credentials` take out what came under them.
+    """
+
+    asking: tuple[bytes, ...]
+    question: Taking
+    showing: tuple[bytes, ...]
+    credentials: Taking
+
+
+class Sorter:
+    """Sorts headers by what they can matter for; remembers at most 1,024 spellings of names."""
+
+    def __init__(self, identity: IdentityHeaders) -> None:
+        self._identity = folded_names(identity)
+        self._kinds: dict[bytes, _Kind] = {}
+
+    def __len__(self) -> int:
+        return len(self._kinds)
+
+    def shape(self, names: Sequence[bytes]) -> Shape | None:
+        """What headers of these names can matter for.
+
+        None if one wants a closer look: of identity, of a body, Expect or Upgrade.
+        """
+        kinds = [self._kinds.get(name) or self._kind(name) for name in names]
+        if _Kind.UNUSUAL in kinds:
+            return None
+        asking = [place for place, kind in enumerate(kinds) if kind is _Kind.QUESTION]
+        showing = [place for place, kind in enumerate(kinds) if kind is _Kind.CREDENTIAL]
+        return Shape(
+            tuple(names[place] for place in asking),
+            _taking(asking),
+            tuple(names[place] for place in showing),
+            _taking(showing),
+        )
+
+    def _kind(self, name: bytes) -> _Kind:
+        kind = self._told(name.decode("latin-1").lower())
+        if len(self._kinds) < MOST_SPELLINGS:
+            self._kinds[name] = kind
+        return kind
+
+    def _told(self, name: str) -> _Kind:
+        if name in _UNUSUAL or folded(name) in self._identity:
+            return _Kind.UNUSUAL
+        if name in _CREDENTIALS:
+            return _Kind.CREDENTIAL
+        return _Kind.QUESTION if name in _OF_A_QUESTION else _Kind.NOTHING
+
+
+def _taking(places: Sequence[int]) -> Taking:
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda values: tuple(values[place] for place in places)
