@@ -4,7 +4,7 @@ import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from authgw.confirming import Confirmations
 from authgw.core import sessions
@@ -16,9 +16,9 @@ from authgw.core.errors import (
     StoreUnavailable,
     TokenMissing,
 )
-from authgw.core.model import Principal
-from authgw.core.people import USERS, Nobody, People, Person, principal_of
-from authgw.core.sessions import Client, Lifetimes, MirroringStore, Outcome, Session, Snapshot
+from authgw.core.outcomes import Found, LoggedOut, Login, Opened, Pair
+from authgw.core.people import USERS, Nobody, People, principal_of
+from authgw.core.sessions import Lifetimes, MirroringStore, Outcome, Session, Snapshot
 from authgw.core.tokens import Issuer, Token, TokenType
 from authgw.core.verified import VerifiedTokens
 
@@ -29,75 +29,6 @@ _MAX_ROUNDS = 8
 _MAX_COOKIES = 4
 # Verified tokens that are remembered; each takes about 1 KB.
 MAX_TOKENS = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """What a log-in or refresh hands out; lifetimes in whole seconds from now.
-
-    `displaced` are the sids of the subject's oldest sessions, ended by a log-in over the limit.
-    """
-
-    access: str = field(repr=False)
-    refresh: str = field(repr=False)
-    expires_in: int
-    refresh_expires_in: int
-    sid: str
-    displaced: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A browser's session and the token for its cookie, which lives `lifetime` seconds.
-
-    `displaced` are the sids of the subject's oldest sessions, ended over the limit; `replaced`
-    is whether the browser's session from before was ended.
-    """
-
-    session: Session
-    token: str = field(repr=False)
-    lifetime: int
-    displaced: tuple[str, ...]
-    replaced: bool
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedOut:
-    """Whose session was ended, by its token; `others` are the subject's that went along."""
-
-    token: Token
-    others: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Whom a verified token of a live session stands for.
-
-    `person` is the users file's entry that this rests on, None if there is none.
-    """
-
-    principal: Principal
-    token: Token
-    session: Session
-    person: Person | None
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """A subject that was verified by someone, as the session will remember it.
-
-    `amr` and `password_mark` are those of a person of the users file.
-    """
-
-    sub: str
-    source: str
-    user_id: int | None = None
-    groups: tuple[str, ...] = ()
-    email: str = ""
-    name: str = ""
-    client: Client = field(default_factory=Client)
-    amr: tuple[str, ...] = ()
-    password_mark: str = ""
 
 
 class Sessions:

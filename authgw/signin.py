@@ -16,6 +16,7 @@ from authgw.core.errors import (
     TooManyFailures,
     TotpRequired,
 )
+from authgw.core.outcomes import Login
 from authgw.core.people import PASSWORD, TOTP, USERS, Person
 from authgw.core.sessions import Client
 from authgw.core.tokens import Issuer, Ticket, Token, TokenType
@@ -25,7 +26,7 @@ from authgw.identity.hashing import Verified as Hashed
 from authgw.identity.regulation import Attempt, Regulation
 from authgw.identity.users import UsersRefused, mark
 from authgw.identity.watch import UsersFile
-from authgw.service import Login, jti
+from authgw.service import jti
 
 # Refusals at once that are no accident any more; they wait about so many seconds, and at
 # most so many do.

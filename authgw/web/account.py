@@ -5,10 +5,10 @@ from typing import Any
 
 from aiohttp import web
 
+from authgw.core.outcomes import Found
 from authgw.core.people import USERS
 from authgw.core.sessions import Session
 from authgw.core.sites import Site
-from authgw.service import Found
 from authgw.web.cookies import (
     form_token,
     give_helper,

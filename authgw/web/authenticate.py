@@ -17,6 +17,7 @@ from authgw.core.errors import (
     StoreUnavailable,
 )
 from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Principal, Reply, Verdict
+from authgw.core.outcomes import Found
 from authgw.core.peers import TrustedProxies
 from authgw.core.people import APP_PASSWORD_PREFIX, program_of
 from authgw.core.rules import Allow, Credential, Rule, decide, judge, needs_nobody
@@ -30,7 +31,6 @@ from authgw.dialects.headers import (
     other_cookies,
     refuse_identity,
 )
-from authgw.service import Found
 from authgw.web.gateway import GATEWAY, Gateway, peer_of, record, request_id
 from authgw.web.prepared import Prepared, answer
 from authgw.web.refusals import refusal_page

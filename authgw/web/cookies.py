@@ -5,9 +5,9 @@ from typing import Literal
 
 from aiohttp import web
 
+from authgw.core.outcomes import Opened
 from authgw.core.sites import Site
 from authgw.dialects.headers import cookies
-from authgw.service import Opened
 from authgw.web.gateway import GATEWAY
 
 Purpose = Literal["csrf", "login", "device"]

@@ -14,9 +14,9 @@ from authgw.core.errors import (
 )
 from authgw.core.location import location_from
 from authgw.core.model import AccessRequest
+from authgw.core.outcomes import Found
 from authgw.core.sites import Site
 from authgw.dialects.answers import challenge
-from authgw.service import Found
 from authgw.signin import PENDING_FOR, Verified
 from authgw.web.cookies import (
     form_token,

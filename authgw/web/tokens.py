@@ -11,10 +11,10 @@ from authgw.core.errors import (
     CredentialsConflict,
     TokenMissing,
 )
+from authgw.core.outcomes import Login, Pair
 from authgw.core.sessions import Session
 from authgw.dialects.headers import bearer, values, wants_html
 from authgw.identity.clients import TrustedBackend
-from authgw.service import Login, Pair
 from authgw.web import account, bodies
 from authgw.web.backends import trusted_backend
 from authgw.web.cookies import session_tokens, take_session

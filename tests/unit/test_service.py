@@ -12,7 +12,8 @@ from authgw.core.errors import (
     TokenMissing,
     TokenWrongType,
 )
-from authgw.service import Login, Pair, Sessions
+from authgw.core.outcomes import Login, Pair
+from authgw.service import Sessions
 from tests.unit.builders import LIVES, NOW, an_issuer
 from tests.unit.memory_store import MemoryStore
 
