@@ -22,9 +22,10 @@ from loguru import logger
 
 from authgw.heads import Heads, Unreadable
 from authgw.web.gateway import peer_name
+from authgw.web.shortcut import PATH
 
-# A replica answers some 20,000 requests a second, each in a millisecond: proxies that keep their
-# connections need a few dozen. Fewer descriptors than this are the bound where the system says so.
+# A replica answers tens of thousands of requests a second, each in a millisecond: proxies that keep
+# theirs need a few dozen. Where the system allows fewer descriptors, they are the bound.
 _MOST = 4096
 _RESERVED = 128  # descriptors for the store's connections, files and the port of metrics
 _FIRST_REQUEST_WITHIN = 10.0  # seconds
@@ -32,10 +33,8 @@ _FIRST_REQUEST_WITHIN = 10.0  # seconds
 _MOST_OF_A_HEAD = 512 * 1024  # bytes
 _READ_WITHIN = 30  # seconds in which a peer takes something of an answer
 _ALARM_EVERY = 60.0  # seconds
-# A check that nothing but its headers distinguishes from others, and that is no larger than what
-# aiohttp takes of a single header.
-_CHECK = b"GET /authenticate HTTP/1.1\r\n"
-_MOST_OF_A_CHECK = 32 * 1024  # bytes
+# How a check begins that nothing but its headers distinguishes from others.
+_CHECK = f"GET {PATH} HTTP/1.1\r\n".encode()
 
 # The whole answer to a check by this peer with these names and values of headers, if it is known.
 Known = Callable[[str, tuple[bytes, ...], Sequence[bytes]], bytes | None]
@@ -139,7 +138,8 @@ class Connection(web.RequestHandler):
             return None
         if not (alone and none_before and data.startswith(_CHECK)):
             return None
-        if len(data) > _MOST_OF_A_CHECK or self.writing_paused:
+        # In what is no larger than one header may be, aiohttp finds none too large.
+        if len(data) > self.max_field_size or self.writing_paused:
             return None
         return self._all.known(self._peer, tuple(heads.names), heads.values)
 
