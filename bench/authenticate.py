@@ -1,6 +1,7 @@
 """What one check costs: the gateway, a plain aiohttp handler, and the limit for Python."""
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from authgw.core.tokens import TokenType
 from bench.commands import rate_during
 from bench.gateways import ORIGINAL, Gateway, Lab, RedisServer, bearer, lab, loop_of
+from bench.hot import PATH, hot_checks
 from bench.http import ask
 from bench.measure import ROUNDS, Measure, Sample, in_turn, median, ratio, sample, table
 from bench.outcome import Benchmark, NotMeasured, Outcome
@@ -17,9 +19,11 @@ from bench.wrk import Load, load, load_each, request, write_requests
 
 _COLD_AT_ONCE = 64
 _COLD_PER_SECOND = 8000  # more than one replica can do
-_PATH = "/authenticate"
-_COUNTED, _UNCOUNTED = "hot, with metrics", "hot, without metrics"
+# Seconds. A session is read again at most every 0.55 s, and a clock every 10 s: in less time than
+# this one more or less of them would show.
+_COUNTING = 8
 _SLOWLY = 0.01  # seconds between the checks of a session that is asked about now and then
+_Work = Callable[[Gateway, dict[str, str], int], None]
 
 
 def measure(quick: bool) -> Outcome:
@@ -30,22 +34,13 @@ def measure(quick: bool) -> Outcome:
         gateway = made.fleet(redis.url).replica()
         token = bearer(gateway.login()["access"])
         seen = in_turn(_variants(made, redis, gateway, token, seconds))
-        with ThreadPoolExecutor(1) as pool:
-            # Nothing asks this gateway while the twins are asked, which share nothing with it.
-            resting = pool.submit(rate_during, redis, time.sleep, 8 if quick else 10)
-            twins = in_turn(_twins(made, seconds))
-        idle, asked = resting.result(), {**ORIGINAL, **token}
-        # A session is read again at most every 0.55 s, and a clock every 10 s: in less time than
-        # this one more or less of them would show.
-        lasting = 4 if quick else 10
-        often = rate_during(redis, partial(load, gateway.port, _PATH, asked), lasting)
-        seldom = rate_during(redis, partial(_now_and_then, gateway, asked), lasting)
+        commands = _store_commands(made)
         loop = loop_of(gateway)
+    idle, often, seldom = commands["idle"], commands["often"], commands["seldom"]
     figures = {
         **_figures(seen),
-        "metrics_cost": ratio(twins[_COUNTED], twins[_UNCOUNTED]),
         "store_commands_per_session_second": max(often, seldom) - idle,
-        "store_commands": {"idle": idle, "often": often, "seldom": seldom},
+        "store_commands": commands,
     }
     notes = (
         f"Medians of {ROUNDS} rounds of {seconds} s, 32 connections ({_COLD_AT_ONCE} cold); "
@@ -53,7 +48,7 @@ def measure(quick: bool) -> Outcome:
         f"Store commands per hot session and second: {often - idle:.2f} at the highest rate, "
         f"{seldom - idle:.2f} at {1 / _SLOWLY:.0f} checks/s.",
     )
-    shown = table("/authenticate", seen | twins, ("gateway", "redis", "server"))
+    shown = table("/authenticate", seen, ("gateway", "redis", "server"))
     return Outcome(figures, (shown,), notes)
 
 
@@ -82,36 +77,57 @@ def _variants(
     asked = {**ORIGINAL, **token}
     answer = gateway.answer_to(asked)
     parts = {"gateway": [gateway.pid], "redis": [redis.pid]}
-    direct = partial(load, gateway.port, _PATH, token, seconds)
+    direct = partial(load, gateway.port, PATH, token, seconds)
     found: dict[str, Measure] = {
         "cold": _Cold(made.folder("cold"), redis, gateway, seconds).measure
     }
     # Beside what it is compared with: a round is longer than this machine stays the same.
-    found["hot"] = _hot(redis, gateway, token, seconds)
+    found["hot"] = hot_checks(redis, gateway, token, seconds)
     for name, kind in (("raw httptools", "httptools"), ("plain aiohttp", "aiohttp")):
         port, pid = made.imitation(kind, answer, loop_of(gateway) == "uvloop")
-        found[name] = partial(sample, {"server": [pid]}, partial(load, port, _PATH, asked, seconds))
+        found[name] = partial(sample, {"server": [pid]}, partial(load, port, PATH, asked, seconds))
     found["direct with JSON"] = partial(sample, parts, direct)
-    refused = partial(load, gateway.port, _PATH, ORIGINAL, seconds, denied=True)
+    refused = partial(load, gateway.port, PATH, ORIGINAL, seconds, denied=True)
     found["denied, no token"] = partial(sample, parts, refused)
     return found
 
 
-def _twins(made: Lab, seconds: int) -> dict[str, Measure]:
-    """Two gateways with the same past, on a Redis where nothing else happens."""
+def _store_commands(made: Lab) -> dict[str, float]:
+    """Commands per second of gateways that share nothing, at the same time.
+
+    One rests; of the others one session each is asked about, as often as can be and seldom.
+    """
+    works = {"idle": _rest, "often": _without_pause, "seldom": _now_and_then}
+    alone = {name: _alone(made, work) for name, work in works.items()}
+    with ThreadPoolExecutor() as pool:
+        counting = {
+            name: pool.submit(rate_during, redis, work, _COUNTING)
+            for name, (redis, work) in alone.items()
+        }
+        return {name: counted.result() for name, counted in counting.items()}
+
+
+def _alone(made: Lab, work: _Work) -> tuple[RedisServer, Callable[[int], object]]:
     redis = made.redis()
-    fleet = made.fleet(redis.url)
-    found = {}
-    for name, counted in ((_COUNTED, True), (_UNCOUNTED, False)):
-        twin = fleet.replica(counted=counted)
-        found[name] = _hot(redis, twin, bearer(twin.login()["access"]), seconds)
-    return found
+    gateway = made.fleet(redis.url).replica()
+    asked = {**ORIGINAL, **bearer(gateway.login()["access"])}
+    return redis, partial(work, gateway, asked)
 
 
-def _hot(redis: RedisServer, gateway: Gateway, token: dict[str, str], seconds: int) -> Measure:
-    parts = {"gateway": [gateway.pid], "redis": [redis.pid]}
-    asked = {**ORIGINAL, **token}
-    return partial(sample, parts, partial(load, gateway.port, _PATH, asked, seconds))
+def _rest(_gateway: Gateway, _asked: dict[str, str], seconds: int) -> None:
+    time.sleep(seconds)
+
+
+def _without_pause(gateway: Gateway, asked: dict[str, str], seconds: int) -> None:
+    load(gateway.port, PATH, asked, seconds)
+
+
+def _now_and_then(gateway: Gateway, asked: dict[str, str], seconds: int) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if ask(gateway.address, "GET", PATH, asked).status != 200:
+            raise NotMeasured("a check was refused: nothing measured")
+        time.sleep(_SLOWLY)
 
 
 class _Cold:
@@ -129,7 +145,7 @@ class _Cold:
         self._used += self._count
         put(self._redis.client(), sessions)
         minted = tokens(self._gateway.keys, sessions, TokenType.ACCESS)
-        asked = [request("GET", _PATH, {**ORIGINAL, **bearer(token)}) for token in minted]
+        asked = [request("GET", PATH, {**ORIGINAL, **bearer(token)}) for token in minted]
         write_requests(self._file, asked)
         parts = {"gateway": [self._gateway.pid], "redis": [self._redis.pid]}
         return sample(parts, self._load)
@@ -140,11 +156,3 @@ class _Cold:
         )
         self._count = min(self._count, 3 * seen.requests // 2 + 1000)
         return seen
-
-
-def _now_and_then(gateway: Gateway, asked: dict[str, str], seconds: int) -> None:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if ask(gateway.address, "GET", _PATH, asked).status != 200:
-            raise NotMeasured("a check was refused: nothing measured")
-        time.sleep(_SLOWLY)

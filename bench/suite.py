@@ -1,11 +1,24 @@
 """The benchmarks by name, in the order in which `all` runs them."""
 
-from bench import authenticate, chain, cold, flow, issue, login, memory, revoke, rules, scale
+from bench import (
+    authenticate,
+    chain,
+    cold,
+    flow,
+    issue,
+    login,
+    memory,
+    metrics,
+    revoke,
+    rules,
+    scale,
+)
 from bench.outcome import Benchmark
 
 BENCHMARKS: tuple[Benchmark, ...] = (
     authenticate.BENCHMARK,
     cold.BENCHMARK,
+    metrics.BENCHMARK,
     chain.BENCHMARK,
     issue.BENCHMARK,
     login.BENCHMARK,

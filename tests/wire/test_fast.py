@@ -4,12 +4,15 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
 from tests.wire.conftest import (
+    Answer,
     Gateway,
     Site,
     ask,
@@ -74,12 +77,11 @@ def test_answers_that_nginx_keeps_are_never_another_users(tmp_path: Path) -> Non
     for site in running_site(tmp_path):
         _keep_answers(site, tmp_path / "answers")
         tokens = {str(user): site.gateway.login(user)["access"] for user in (1, 2)}
+        users = [*tokens] * 40
+        with ThreadPoolExecutor(8) as pool:  # so that each of NGINX's workers is asked
+            answers = pool.map(partial(site.get, "/page"), [tokens[user] for user in users])
+            assert [_told_user(answer) for answer in answers] == users
         for _ in range(20):
-            for user, token in tokens.items():
-                answer = site.get("/page", token)
-                assert answer.status == 200
-                told = {name.lower(): value for name, value in answer.json()["headers"]}
-                assert told["remote-user"] == user
             assert site.get("/page").status == 401
             assert site.get("/page", "bad").status == 401
             assert site.get("/page", tokens["1"], Remote__User="2").status == 403
@@ -91,7 +93,17 @@ def test_answers_that_nginx_keeps_are_never_another_users(tmp_path: Path) -> Non
         until = time.monotonic() + 5
         while site.get("/page", tokens["1"]).status == 200:
             assert time.monotonic() < until, "an ended session is still let in"
+        with ThreadPoolExecutor(8) as pool:
+            answers = pool.map(partial(site.get, "/page"), [tokens["1"]] * 80)
+            assert {answer.status for answer in answers} == {401}
         assert site.get("/page", tokens["2"]).status == 200
+
+
+def _told_user(answer: Answer) -> str:
+    """Whom the app was told of."""
+    assert answer.status == 200
+    told = {name.lower(): value for name, value in answer.json()["headers"]}
+    return str(told["remote-user"])
 
 
 def _keep_answers(site: Site, folder: Path) -> None:

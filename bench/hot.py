@@ -1,0 +1,18 @@
+"""Checks of one session again and again, the gateway's most frequent work."""
+
+from collections.abc import Mapping
+from functools import partial
+
+from bench.gateways import ORIGINAL, Gateway, RedisServer
+from bench.measure import Measure, sample
+from bench.wrk import load
+
+PATH = "/authenticate"
+
+
+def hot_checks(
+    redis: RedisServer, gateway: Gateway, token: Mapping[str, str], seconds: int
+) -> Measure:
+    """A round of such checks; `token` is the header that carries it."""
+    parts = {"gateway": [gateway.pid], "redis": [redis.pid]}
+    return partial(sample, parts, partial(load, gateway.port, PATH, {**ORIGINAL, **token}, seconds))
