@@ -136,15 +136,17 @@ class Connection(web.RequestHandler):
         except Unreadable:
             self._heads = None
             return None
+        names, values = heads.taken()
         if not (alone and none_before and data.startswith(_CHECK)):
             return None
         # In what is no larger than one header may be, aiohttp finds none too large.
         if len(data) > self.max_field_size or self.writing_paused:
             return None
-        return self._all.known(self._peer, tuple(heads.names), heads.values)
+        return self._all.known(self._peer, tuple(names), values)
 
     def _answered_at_once(self) -> None:
         self._asked = True
+        self._left = _MOST_OF_A_HEAD
         self._answered += 1
         self._all.heard(self)
         loop = asyncio.get_running_loop()
@@ -217,7 +219,7 @@ class Connections:
         def heard(message: Any, payload: Any, protocol: Any, *rest: Any) -> web.BaseRequest:
             protocol.asked(payload)
             self.heard(protocol)
-            return make(message, payload, protocol, *rest)
+            return make(_last_if_chunked(message), payload, protocol, *rest)
 
         return heard
 
@@ -230,6 +232,15 @@ class Connections:
             f"More than {self._most} connections: those that ask for nothing are closed. "
             "Only your proxies should reach this port; LimitNOFILE or `ulimit -n` sets less."
         )
+
+
+def _last_if_chunked(message: Any) -> Any:
+    """The same head, which asks for the end of its connection if a chunked body follows.
+
+    aiohttp's parser takes the last field of a trailer section (RFC 9112 section 7.1.2) for one of
+    the head of the next request, which may be somebody else's on a connection that a proxy keeps.
+    """
+    return message._replace(should_close=True) if message.chunked else message
 
 
 def most_connections() -> int:

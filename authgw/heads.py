@@ -14,18 +14,15 @@ class Unreadable(Exception):
 
 
 class Heads:
-    """What came on one connection, of which `ended` requests came to their end.
+    """What came on one connection, of which `ended` requests came to their end."""
 
-    `names` and `values` are the headers of the last that began, in their order.
-    """
-
-    __slots__ = ("_begun", "_parser", "ended", "names", "values")
+    __slots__ = ("_begun", "_names", "_parser", "_values", "ended")
 
     def __init__(self) -> None:
         self._parser = httptools.HttpRequestParser(self)
         self._begun = self.ended = 0
-        self.names: list[bytes] = []
-        self.values: list[bytes] = []
+        self._names: list[bytes] = []
+        self._values: list[bytes] = []
 
     def read(self, data: bytes) -> bool:
         """Read on; tell whether this was one request, from its first byte to its last.
@@ -39,19 +36,28 @@ class Heads:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             raise Unreadable from None
-        if len(self.names) > MOST_HEADERS:
+        if len(self._names) > MOST_HEADERS:
             raise Unreadable
         return between and self._begun == self.ended == ended + 1
+
+    def taken(self) -> tuple[list[bytes], list[bytes]]:
+        """Names and values of the last request's headers, as far as they were just read.
+
+        They are not kept: a connection that waits for its next request should cost little.
+        """
+        taken = self._names, self._values
+        self._names, self._values = [], []
+        return taken
 
     def on_message_begin(self) -> None:
         """Called by the parser."""
         self._begun += 1
-        self.names, self.values = [], []
+        self._names, self._values = [], []
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by the parser, for what follows a chunked body too."""
-        self.names.append(name)
-        self.values.append(value)
+        self._names.append(name)
+        self._values.append(value)
 
     def on_message_complete(self) -> None:
         """Called by the parser."""

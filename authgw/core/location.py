@@ -12,6 +12,7 @@ from authgw.core.model import Location
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}")
 _URL = re.compile(r"(https?)://([^/?#\\]*)(/.*)", re.DOTALL)
 _PORT = re.compile(r":[0-9]{0,5}\Z")
+_LONGEST = 260  # characters: 253 of a name, a dot, a port
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 
 
@@ -33,6 +34,8 @@ def canonical_host(text: str) -> str:
     Raises:
         TargetMalformed: not one host name or address.
     """
+    if len(text) > _LONGEST:
+        raise TargetMalformed("the original host is malformed")
     host = _PORT.sub("", text)
     if host.startswith("[") and host.endswith("]"):
         return _bracketed(host[1:-1])

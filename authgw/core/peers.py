@@ -5,6 +5,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 UNIX = "unix"
+_LONGEST = 64  # characters of an address with its zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,13 @@ def entry_for(peer: str) -> str:
     return peer if address is None else f"{address}/{address.max_prefixlen}"
 
 
-@lru_cache(4096)
 def _address(text: str) -> IPv4Address | IPv6Address | None:
+    # What is longer would be remembered as no address, at the cost of its length.
+    return _read(text) if len(text) <= _LONGEST else None
+
+
+@lru_cache(4096)
+def _read(text: str) -> IPv4Address | IPv6Address | None:
     try:
         address = ip_address(text)
     except ValueError:

@@ -30,6 +30,7 @@ ABOUT_A_REQUEST = (
     "X-Forwarded-Proto",
 )
 MOST_SPELLINGS = 1024  # of names, that are remembered
+_LONGEST_REMEMBERED = 256  # characters of such a name
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SEPARATORS = re.compile(r"[^a-z0-9]")
 _CONTROL_BYTE = re.compile(rb"[\x00-\x1f\x7f]")
@@ -236,10 +237,17 @@ def refuse_identity(headers: RawHeaders, identity: IdentityHeaders) -> None:
         raise IdentityHeaderFromClient
 
 
-@lru_cache(MOST_SPELLINGS)
 def folded(name: str) -> str:
     """A header's name as an upstream may fold it: case and separators make no difference."""
+    # A name can be as long as a head, and whoever sends it need not be let in.
+    return _folded(name) if len(name) <= _LONGEST_REMEMBERED else _fold(name)
+
+
+def _fold(name: str) -> str:
     return _SEPARATORS.sub("-", name.lower())
+
+
+_folded = lru_cache(MOST_SPELLINGS)(_fold)
 
 
 @lru_cache(8)

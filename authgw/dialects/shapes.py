@@ -21,6 +21,7 @@ _OF_A_QUESTION = frozenset(
         "access-control-request-method",
         "origin",
         "connection",
+        "proxy-connection",  # llhttp, which reads for aiohttp, takes it for the same
     }
 )
 _CREDENTIALS = frozenset({"authorization", "cookie"})

@@ -108,11 +108,11 @@ class Shortcut:
         if request.raw_path != PATH or not fits(request):
             return None
         names = tuple([name for name, _ in request.raw_headers])
-        shape = self._shapes.get(names) or self._sorter.shape(names)
-        if shape is None:
-            return None
         values = [value for _, value in request.raw_headers]
         if sum(map(len, names)) + sum(map(len, values)) > _LARGEST:
+            return None
+        shape = self._shapes.get(names) or self._sorter.shape(names)
+        if shape is None:
             return None
         question = (peer_of(request), shape.asking, shape.question(values))
         shown = (shape.showing, shape.credentials(values))

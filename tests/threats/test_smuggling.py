@@ -1,5 +1,6 @@
 """Requests hidden in others, sent raw to a gateway and through NGINX before it."""
 
+import contextlib
 import selectors
 import socket
 from collections.abc import Iterator
@@ -11,6 +12,11 @@ from tests.wire.conftest import Site, running_site
 
 # Each hides a request for /ping, which answers `pong`.
 HIDDEN = b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n"
+ORIGINAL = {
+    "X-Original-URL": "http://localhost/",
+    "X-Original-Host": "localhost",
+    "X-Original-Method": "GET",
+}
 _QUIET = 1.0  # seconds
 _OPEN = b"Content-Length: 0\r\n\r\n"
 _CHUNKED = b"Transfer-Encoding: chunked\r\n"
@@ -84,6 +90,26 @@ def test_a_gateway_never_answers_what_was_hidden(site: Site, line: bytes) -> Non
     assert b"pong" in said.pop("open")
     assert all(text.startswith((b"HTTP/1.1 ", b"HTTP/1.0 ")) for text in said.values())
     assert not [name for name, text in said.items() if b"pong" in text]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_no_field_behind_a_body_is_one_of_the_next_request(site: Site, at_once: bool) -> None:
+    token = site.gateway.login()["access"]
+    asked = b"".join(f"{name}: {value}\r\n".encode() for name, value in ORIGINAL.items())
+    next_ = b"GET /authenticate HTTP/1.1\r\nHost: localhost\r\n" + asked + b"\r\n"
+    for line in (b"POST /ping", b"GET /ping", b"POST /refresh", b"GET /authenticate", b"GET /no"):
+        fields = b"0\r\nX: y\r\nAuthorization: Bearer " + token.encode() + b"\r\n\r\n"
+        hiding = shaped(line, _CHUNKED + b"\r\n" + fields, b"")
+        with socket.create_connection(("127.0.0.1", site.gateway.port), 5) as link:
+            link.sendall(hiding + next_ if at_once else hiding)
+            said = received(link)
+            with contextlib.suppress(ConnectionError):
+                link.sendall(next_)
+            while part := received(link):
+                said += part
+        # Whoever asks next asks on another connection.
+        assert said.count(b"HTTP/1.1 ") == 1
+        assert b"\r\nConnection: close\r\n" in said
 
 
 def test_nginx_never_hands_on_what_was_hidden(site: Site) -> None:

@@ -83,6 +83,8 @@ def test_without_target_headers_it_is_a_direct_check() -> None:
         ({"X-Original-URL": "http://a,b/x"}, "target_malformed"),
         ({"X-Original-URL": "http://[::g]/x"}, "target_malformed"),
         ({"X-Original-URL": "http://xn--\udcff/x"}, "target_malformed"),
+        # IDNA leaves soft hyphens out, however many there are.
+        ({"X-Original-URL": "http://app.example.com" + "\xad" * 999 + "/"}, "target_malformed"),
         ({"X-Original-URL": "http://evil.example/a"}, "host_conflict"),
         ({"Connection": "close, Remote-User"}, "identity_header_from_client"),
     ],
@@ -121,6 +123,7 @@ def test_only_trusted_proxies_count() -> None:
         ("203.0.113.7", "203.0.113.7"),
         ("6.6.6.6, 203.0.113.7, 127.0.0.9", "203.0.113.7"),
         ("6.6.6.6, junk, 127.0.0.9", "127.0.0.9"),
+        ("6.6.6.6, fe80::1%" + "z" * 64 + ", 127.0.0.9", "127.0.0.9"),
     ],
 )
 def test_the_client_address_is_walked_from_the_right(chain: str, address: str) -> None:

@@ -3,13 +3,14 @@
 import pytest
 
 from authgw.core.model import IdentityHeaders
+from authgw.dialects import headers
 from authgw.dialects.headers import RawHeaders
 from authgw.dialects.shapes import Sorter
 
 
-def sort(sorter: Sorter, headers: RawHeaders) -> tuple[RawHeaders, RawHeaders] | None:
+def sort(sorter: Sorter, said: RawHeaders) -> tuple[RawHeaders, RawHeaders] | None:
     """Those that ask, those that show who asks; None if they want a closer look."""
-    names, values = [name for name, _ in headers], [value for _, value in headers]
+    names, values = [name for name, _ in said], [value for _, value in said]
     shape = sorter.shape(names)
     if shape is None:
         return None
@@ -19,7 +20,7 @@ def sort(sorter: Sorter, headers: RawHeaders) -> tuple[RawHeaders, RawHeaders] |
 
 def test_sorting_leaves_out_only_what_decides_nothing() -> None:
     sorter = Sorter(IdentityHeaders())
-    asked = ((b"x-original-URL", b"u"), (b"Connection", b"close"), (b"ORIGIN", b"o"))
+    asked = ((b"x-original-URL", b"u"), (b"Proxy-Connection", b"close"), (b"ORIGIN", b"o"))
     shown = ((b"authorization", b"a"), (b"Cookie", b"c"), (b"Cookie", b"d"))
     noise = ((b"X-Request-ID", b"1"), (b"User-Agent", b"x"))
     assert sort(sorter, (*noise, *asked, *shown)) == (asked, shown)
@@ -43,6 +44,12 @@ def test_sorting_gives_way_to_a_closer_look(name: bytes) -> None:
 
 def test_an_identity_header_may_have_any_name() -> None:
     assert Sorter(IdentityHeaders(user="Accept")).shape((b"accept",)) is None
+
+
+def test_a_long_name_is_folded_and_not_remembered() -> None:
+    remembered = headers._folded.cache_info().currsize
+    assert headers.folded("X_" + "n" * 300) == "x-" + "n" * 300
+    assert headers._folded.cache_info().currsize == remembered
 
 
 def test_made_up_names_take_no_memory() -> None:

@@ -227,6 +227,32 @@ async def test_each_head_is_bounded_and_no_body_is(
     assert await is_closed(reader)
 
 
+async def test_a_head_has_its_whole_bound_after_any_answer(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_MOST_OF_A_HEAD", 10_000)
+    reader, writer = await running.open(_PING)
+    connection = next(iter(running.kept._open))
+    for _ in range(10):
+        # What may stand before a request (RFC 9112 section 2.2) is read by aiohttp.
+        connection.data_received(b"\r\n" * 2000)
+        writer.write(_CHECK)
+        assert await reader.readexactly(len(_KNOWN)) == _KNOWN
+
+
+@pytest.mark.parametrize("cut", [0, 60])
+async def test_nothing_follows_a_chunked_body(running: Running, cut: int) -> None:
+    reader, writer = await running.open()
+    head = b"GET /last HTTP/1.1\r\nHost: a\r\n"
+    sent = b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n"
+    for part in (sent[:cut], sent[cut:] + head + b"\r\n"):
+        writer.write(part)
+        await asyncio.sleep(0.05)
+    said = await reader.read()
+    assert said.count(b"HTTP/1.1 ") == 1
+    assert b"\r\nConnection: close\r\n" in said
+
+
 async def test_an_answer_that_nobody_takes_is_dropped(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -187,6 +187,19 @@ async def test_large_heads_are_answered_and_not_remembered(
     assert bool(len(quick.shortcut)) == remembered
 
 
+async def test_whoever_is_refused_leaves_no_large_name_behind(quick: Surface) -> None:
+    before = memory_of_names(quick)
+    for number in range(3):
+        name = f"X-{number}-" + "n" * 20_000
+        assert (await quick.check("none", **ORIGINAL, **{name: "x"})).status == 401
+    assert memory_of_names(quick) - before < 10_000
+
+
+def memory_of_names(quick: Surface) -> int:
+    """Bytes of the names that are remembered by what they can matter for."""
+    return sum(map(len, quick.shortcut._sorter._kinds))
+
+
 async def test_another_path_takes_the_long_way(quick: Surface) -> None:
     pair = await known(quick)
     bearer = {"Authorization": f"Bearer {pair['access']}", **ORIGINAL}
