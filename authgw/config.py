@@ -123,7 +123,8 @@ def _find_conflicts(source: Source) -> None:
         source.complain(("auth", "secret_file"), "is for HS256: set auth.algorithm: HS256")
     lives = ("access_lifetime", "refresh_lifetime", "session_max")
     for shorter, longer in pairwise(lives):
-        if _lasts(auth, shorter) > _lasts(auth, longer):
+        # A default gives way: nothing lives longer than its session may.
+        if shorter in auth and _lasts(auth, shorter) > _lasts(auth, longer):
             source.complain(("auth", shorter), f"is longer than auth.{longer}: shorten it")
     login = _section(source, "login")
     if "domains" in login and set(login) & set(LoginPage.model_fields):

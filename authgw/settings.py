@@ -253,4 +253,4 @@ class Settings(Section):
     login: Login = Login()
     headers: Headers = Headers()
     metrics: Metrics = Metrics()
-    rules: Annotated[tuple[RuleEntry, ...], Field(min_length=1)] | None = None
+    rules: tuple[RuleEntry, ...] | None = None

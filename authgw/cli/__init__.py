@@ -27,6 +27,31 @@ _COMMANDS = (
 )
 
 
+def _use(context: click.Context, _: click.Parameter, config: Path | None) -> None:
+    if config is not None or context.obj is None:
+        context.obj = functools.partial(load, config, os.environ)
+
+
+def _config_option() -> click.Option:
+    return click.Option(
+        ["--config"],
+        type=click.Path(path_type=Path),
+        expose_value=False,
+        callback=_use,
+        help="The configuration file; config.yml in this folder by default.",
+    )
+
+
+def _taking_config(command: click.Command) -> click.Command:
+    """The same command, which takes --config behind its own name as well."""
+    if all(known.name != "config" for known in command.params):
+        command.params.append(_config_option())
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            _taking_config(inner)
+    return command
+
+
 class _Lazy(click.Group):
     """A group whose commands are the `command` of a module of their name."""
 
@@ -40,17 +65,10 @@ class _Lazy(click.Group):
             return None
         module = import_module(f"authgw.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
-        return command
+        return _taking_config(command)
 
 
-@click.command(cls=_Lazy)
+@click.command(cls=_Lazy, params=[_config_option()])
 @click.version_option(package_name="authgw")
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    help="The configuration file; config.yml in this folder by default.",
-)
-@click.pass_context
-def main(context: click.Context, config: Path | None) -> None:
+def main() -> None:
     """A forward-auth gateway: who is this, and may they?"""
-    context.obj = functools.partial(load, config, os.environ)

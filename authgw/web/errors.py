@@ -96,9 +96,10 @@ def problem(
         "request_id": request_id(request),
     }
     said = {"X-Authgw-Reason": code, "X-Request-ID": request_id(request)}
+    # RFC 9457 section 3 knows no charset, which aiohttp would add to a text.
     return web.Response(
         status=reason.status,
-        text=json.dumps(body),
+        body=json.dumps(body).encode(),
         content_type="application/problem+json",
         headers={**NO_STORE, **said, **(headers or {})},
     )

@@ -23,7 +23,9 @@ async def healthz(request: web.Request) -> web.Response:
 async def readyz(request: web.Request) -> web.Response:
     """Say whether this replica should be asked: its store answers, it is not draining."""
     why_not = await request[GATEWAY].ready()
-    return web.Response(status=503 if why_not else 200, text=why_not or "ready", headers=NO_STORE)
+    if why_not:
+        return web.Response(status=503, text=why_not, headers={**NO_STORE, "Retry-After": "1"})
+    return web.Response(text="ready", headers=NO_STORE)
 
 
 async def stylesheet(request: web.Request) -> web.Response:

@@ -67,11 +67,15 @@ def site_of(request: web.Request) -> Site:
 
     Raises:
         HTTPNotFound: browsers do not log in here.
+        HTTPMethodNotAllowed: nor do they anywhere else; programs ask here by POST.
     """
-    site = request[GATEWAY].sites.serving(_host_of(request))
-    if site is None:
-        raise web.HTTPNotFound
-    return site
+    sites = request[GATEWAY].sites
+    site = sites.serving(_host_of(request))
+    if site is not None:
+        return site
+    if not sites.all and request.method != "POST" and request.path in ("/login", "/logout"):
+        raise web.HTTPMethodNotAllowed(request.method, ["POST"])
+    raise web.HTTPNotFound
 
 
 def _host_of(request: web.Request) -> str:

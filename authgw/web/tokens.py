@@ -22,7 +22,7 @@ from authgw.web.errors import NO_STORE
 from authgw.web.events import record_log_out, record_login
 from authgw.web.forms import FORM, check_origin
 from authgw.web.gateway import GATEWAY, client_address, device_of, record
-from authgw.web.login import submit as by_browser
+from authgw.web.login import submit
 from authgw.web.refusals import site_of
 
 _BY_CLIENT = ("subject", "groups", "email", "name")
@@ -30,9 +30,9 @@ _BY_CLIENT = ("subject", "groups", "email", "name")
 
 async def login(request: web.Request) -> web.Response:
     """Open a session for a person, or for a subject that a trusted backend has verified."""
-    if request.content_type == FORM:
-        return await by_browser(request)
     gateway = request[GATEWAY]
+    if gateway.sites.all and request.content_type == FORM:
+        return await submit(request)
     gateway.check_keys()
     if values(request.raw_headers, "Authorization"):
         wanted = await _login_by_backend(request)
@@ -54,7 +54,8 @@ async def logout(request: web.Request) -> web.Response:
     """End the session of a token or a cookie, or all sessions of its subject."""
     sessions = request[GATEWAY].sessions
     access = bearer(request.raw_headers)
-    if access is None and (request.content_type == FORM or wants_html(request.raw_headers)):
+    by_browser = request.content_type == FORM or wants_html(request.raw_headers)
+    if access is None and by_browser and request[GATEWAY].sites.all:
         return await account.log_out(request)
     body = await bodies.read_body(request, "refresh", "all")
     everywhere = bodies.flag(body, "all")

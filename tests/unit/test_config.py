@@ -130,6 +130,16 @@ def test_mistakes_are_named(tmp_path: Path, text: str, said: str) -> None:
     assert said in "\n".join(problems(tmp_path, text))
 
 
+def test_a_mistake_in_a_rule_is_one_mistake(tmp_path: Path) -> None:
+    (said,) = problems(tmp_path, "rules:\n  - {host: a.example.com, allow: all}")
+    assert "is nobody" in said
+
+
+@pytest.mark.parametrize("text", ["auth: {refresh_lifetime: 5s}", "auth: {session_max: 10s}"])
+def test_a_default_gives_way_to_a_shorter_life(tmp_path: Path, text: str) -> None:
+    assert loaded(tmp_path, text).settings.auth.access_lifetime == 15 * 60
+
+
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         load(tmp_path / "absent.yml", {})

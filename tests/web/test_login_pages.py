@@ -77,11 +77,12 @@ async def test_traefik_hands_the_same_page_on(jar: Jar) -> None:
 
 
 async def test_without_a_login_url_browsers_do_not_log_in(gateway: Surface) -> None:
-    for method, path in [("GET", "/login"), ("POST", "/login"), ("GET", "/login/account")]:
-        answer = await gateway.client.request(
-            method, path, data=FormData({}) if method == "POST" else None
-        )
-        assert answer.status == 404
+    for path in ("/login", "/logout"):
+        answer = await gateway.client.get(path)
+        assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+        answer = await gateway.client.post(path, data=FormData({"username": "bob"}))
+        assert answer.status == 415
+    assert (await gateway.client.get("/login/account")).status == 404
     answer = await gateway.post("/login", {"username": "bob", "password": PASSWORD})
     assert answer.status == 200
 

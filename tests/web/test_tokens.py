@@ -10,7 +10,7 @@ BAD_USER_IDS: list[Any] = [0, -1, 1.0, 1.5, True, None, "7", 2**63, 2**64, [1], 
 
 
 async def code_of(answer: Any) -> tuple[int, str]:
-    assert answer.content_type == "application/problem+json"
+    assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.headers["Cache-Control"] == "no-store"
     body = await answer.json()
     assert body["status"] == answer.status
