@@ -86,7 +86,7 @@ REASONS: dict[str, Reason] = {
     ),
     "direct_check_off": Reason(
         403,
-        "rules exist, but X-Original-URL is missing. In the auth location add: "
+        "Denied: rules exist, but X-Original-URL is missing. In the auth location add: "
         "proxy_set_header X-Original-URL $scheme://$http_host$request_uri;",
         "complete the proxy's recipe",
     ),
