@@ -20,7 +20,7 @@ from authgw.core.errors import TargetMalformed
 from authgw.core.location import canonical_host
 from authgw.core.peers import checked_entry
 from authgw.core.redirects import Redirects
-from authgw.core.sites import Site, Sites, origin_of
+from authgw.core.sites import Site, Sites, host_of, origin_of
 from authgw.rulebook import RuleEntry
 from authgw.storage.address import is_redis, parse_redis
 
@@ -75,7 +75,7 @@ def _page(url: str) -> str:
         raise ValueError("is no page: write it whole, such as https://auth.example.com/login")
     if not _VISIBLE.fullmatch(url):
         raise ValueError("holds a space or a letter beyond ASCII: percent-encode it")
-    if not _is_canonical(f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname):
+    if not _is_canonical(host_of(url)):
         raise ValueError("names no host that a browser can reach")
     return url
 
@@ -205,7 +205,7 @@ class LoginPage(Section):
         """The log-in page as the core knows it, None without an address."""
         if self.url is None:
             return None
-        host, domain = urlsplit(self.url).hostname or "", self.cookie_domain
+        host, domain = host_of(self.url), self.cookie_domain
         near = (host, *((domain, f"*.{domain}") if domain else ()))
         hosts = near if self.redirect_hosts is None else self.redirect_hosts
         home = self.default_redirect or ""

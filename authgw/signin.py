@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -98,7 +98,7 @@ class SignIn:
             LoginFailed: no such name and password.
             StoreUnavailable: the attempt could not be counted.
         """
-        user = unicodedata.normalize("NFC", user.strip())
+        user = canonical_name(user)
         try:
             known, verified, attempt = await self._verify(user, password, address, device)
         except TooManyFailures as error:
@@ -176,24 +176,36 @@ class SignIn:
         sub = known.person.sub
         return self._issuer.mint_ticket(sub, TokenType.PENDING, ticket, now=self._clock())
 
-    def resume(self, text: str) -> Verified | None:
+    def resume(self, texts: Sequence[str]) -> Verified | None:
         """The log-in of a `pending` token; None if it is none, too old, or the password changed."""
-        token = self._ticket(text, TokenType.PENDING)
+        tokens = [self._ticket(text, TokenType.PENDING) for text in texts]
+        token = next(filter(None, tokens), None)
         person = self._users.find(token.sub) if token else None
         if token is None or person is None or person.disabled:
             return None
         said = str(token.claims.get("mark", ""))
         return Verified(person, said, (PASSWORD,)) if said in person.marks else None
 
-    def remember(self, sub: str) -> str:
+    def remember(self, known: Verified) -> str:
         """The token by which this person's device is known at its next log-in."""
-        ticket = Ticket(jti(), self._device_life)
+        ticket = Ticket(jti(), self._device_life, f"{known.amr[-1]}:{known.mark}")
+        sub = known.person.sub
         return self._issuer.mint_ticket(sub, TokenType.DEVICE, ticket, now=self._clock())
 
-    def device(self, text: str, sub: str) -> str:
-        """The id of a device on which this person has logged in before, else nothing."""
-        token = self._ticket(text, TokenType.DEVICE)
-        return token.jti if token and token.sub == sub else ""
+    def device(self, texts: Sequence[str], user: str, *, by_code: bool = False) -> str:
+        """The id of a device on which this person has logged in before, else nothing.
+
+        A log-in by a former password does not count. `by_code`: only one with a second factor
+        does, or whoever knows the password could have as many devices as he wants.
+        """
+        sub = canonical_name(user)
+        person = self._users.find(sub)
+        for token in filter(None, [self._ticket(text, TokenType.DEVICE) for text in texts]):
+            how, _, said = str(token.claims.get("mark", "")).partition(":")
+            known = token.sub == sub and person is not None and said in person.marks
+            if known and (how == TOTP or not by_code):
+                return token.jti
+        return ""
 
     def _ticket(self, text: str, kind: TokenType) -> Token | None:
         try:
@@ -226,3 +238,8 @@ class SignIn:
         except UsersRefused:
             # What cannot be crossed out could be used again.
             raise StoreUnavailable("the users file cannot be written") from None
+
+
+def canonical_name(user: str) -> str:
+    """A name as the users file has it, however it was typed."""
+    return unicodedata.normalize("NFC", user.strip())

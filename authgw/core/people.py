@@ -1,5 +1,6 @@
 """People of the users file, as decisions need them; their secrets stay outside the core."""
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -62,6 +63,9 @@ class People(Protocol):
     def find(self, sub: str) -> Person | None:
         """The person of this name, None if there is none."""
 
+    def is_like_a_person(self, sub: str) -> bool:
+        """Whether an app could take this name for that of a person; see `likeness`."""
+
     def app_password(self, digest: str) -> AppPassword | None:
         """The app password whose SHA-256 (hexadecimal) this is."""
 
@@ -73,9 +77,19 @@ class Nobody:
         """Nobody."""
         return None
 
+    def is_like_a_person(self, sub: str) -> bool:
+        """No."""
+        return False
+
     def app_password(self, digest: str) -> AppPassword | None:
         """None."""
         return None
+
+
+def likeness(name: str) -> str:
+    """What remains of a name for whoever ignores case, composition and what cannot be seen."""
+    composed = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    return "".join(char for char in composed if unicodedata.category(char) != "Cf")
 
 
 def principal_of(session: Session, person: Person | None) -> Principal:

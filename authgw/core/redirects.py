@@ -58,18 +58,6 @@ class Redirects:
         return read.origin + _encoded(read.rest)
 
 
-def origin(url: str) -> str:
-    """The origin (RFC 6454 section 6.2) of an absolute URL, as a source of a CSP directive.
-
-    Raises:
-        ValueError: it is no plain absolute http(s) URL.
-    """
-    read = _read(url)
-    if read is None:
-        raise ValueError("an origin needs an absolute http(s) URL")
-    return read.origin
-
-
 @dataclass(frozen=True, slots=True)
 class _Url:
     """Canonical origin and host; `rest` is what followed the authority."""

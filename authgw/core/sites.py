@@ -27,7 +27,7 @@ class Site:
     @property
     def host(self) -> str:
         """The host of the log-in page."""
-        return urlsplit(self.url).hostname or ""
+        return host_of(self.url)
 
     @property
     def origin(self) -> str:
@@ -89,6 +89,15 @@ class Sites:
         near = (site for site in self.all if site.covers(host))
         return next(near, self.all[0] if self.all else None)
 
+    def cookies_reaching(self, host: str) -> frozenset[str]:
+        """The names under which a session may come to this canonical host.
+
+        A name says how far its cookie reaches: that of a page for a whole domain proves nothing on
+        the host of one that is for its host alone, where any sibling domain can set it.
+        """
+        near = [site for site in self.all if site.covers(host)] or self.all
+        return frozenset(site.session_cookie for site in near)
+
     @property
     def session_cookies(self) -> frozenset[str]:
         """The names under which a session may come."""
@@ -100,8 +109,13 @@ def origin_of(url: str) -> str:
     parts = urlsplit(url)
     own = {"http": 80, "https": 443}[parts.scheme]
     port = f":{parts.port}" if parts.port not in (None, own) else ""
-    host = parts.hostname or ""
-    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
+    return f"{parts.scheme}://{host_of(url)}{port}"
+
+
+def host_of(url: str) -> str:
+    """The host of an http(s) URL, an IPv6 address in brackets."""
+    host = urlsplit(url).hostname or ""
+    return f"[{host}]" if ":" in host else host
 
 
 def is_plain_localhost(url: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from authgw.core.people import AppPassword, Person
+from authgw.core.people import AppPassword, Person, likeness
 from authgw.core.rules import glob
 from authgw.identity.passwords import DUMMY, decoy_like
 from authgw.identity.users import (
@@ -29,6 +29,7 @@ class _Snapshot:
 
     users: Mapping[str, User]
     people: Mapping[str, Person]
+    likenesses: frozenset[str]
     app_passwords: Mapping[str, AppPassword]
     hashes: tuple[str, ...]
 
@@ -37,6 +38,7 @@ class _Snapshot:
         return cls(
             users,
             {sub: _person(sub, user) for sub, user in users.items()},
+            frozenset(map(likeness, users)),
             {
                 entry.sha256: _app_password(sub, entry)
                 for sub, user in users.items()
@@ -66,6 +68,10 @@ class UsersFile:
     def find(self, sub: str) -> Person | None:
         """The person of this name, None if there is none."""
         return self._now.people.get(sub)
+
+    def is_like_a_person(self, sub: str) -> bool:
+        """Whether an app could take this name for that of a person of the file."""
+        return likeness(sub) in self._now.likenesses
 
     def app_password(self, digest: str) -> AppPassword | None:
         """The app password whose SHA-256 (hexadecimal) this is."""

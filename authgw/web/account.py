@@ -5,6 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
+from authgw.core.errors import BodyMalformed
 from authgw.core.outcomes import Found
 from authgw.core.people import USERS
 from authgw.core.sessions import Session
@@ -35,6 +36,8 @@ async def end(request: web.Request) -> web.Response:
     """End one session of this person, or all but this one."""
     sessions, site = request[GATEWAY].sessions, site_of(request)
     form = await own_form(request, site, "sid", "others")
+    if not form["others"] and not form["sid"]:
+        raise BodyMalformed("the form names no session")
     found = await _signed_in(request)
     if found is None:
         return see(site.base)
@@ -59,7 +62,7 @@ async def ask_to_log_out(request: web.Request) -> web.Response:
     response = page(
         request,
         "logout",
-        goes_to=site.redirects.target(request.query.get("rd", "")),
+        leads_away=True,
         who=found.principal.name or found.principal.sub,
         token=token,
         logout=f"{site.root}/logout",

@@ -234,7 +234,7 @@ async def _decide(access: AccessRequest, headers: RawHeaders, gateway: Gateway) 
         StoreUnavailable: the rule asks who this is, and nobody can say now.
     """
     if gateway.rules is None:
-        who = await _identify(headers, gateway, _ANY)
+        who = await _identify(headers, gateway, _ANY, access)
         verdict = Verdict.ALLOW if who.principal else Verdict.LOGIN
         decision = Decision(verdict, who.why, who.principal)
         return _Decided(decision, _ANY, who.found, who.refused)
@@ -262,7 +262,8 @@ async def _identify(
             if program is not None:
                 return _Who(program)
         token = bearer(headers) if rule.heeds(Credential.BEARER) else None
-        seen = cookies(headers, gateway.cookies) if rule.heeds(Credential.COOKIE) else ()
+        names = _session_names(gateway, access)
+        seen = cookies(headers, names) if rule.heeds(Credential.COOKIE) else ()
         found = await gateway.sessions.identify(token, seen)
         alone = len(seen) == (1 if token is None else 0)
         return _Who(found.principal, found=found if alone else None)
@@ -270,6 +271,16 @@ async def _identify(
         raise
     except AuthgwError as error:
         return _Who(None, error)
+
+
+def _session_names(gateway: Gateway, access: AccessRequest | None) -> frozenset[str]:
+    """The names of cookies that can be a session's here.
+
+    Where it depends on the host, nothing is remembered, so that `access` is always known.
+    """
+    if access is None:
+        return gateway.cookies
+    return gateway.sites.cookies_reaching(access.location.host)
 
 
 def _program(access: AccessRequest, headers: RawHeaders, gateway: Gateway) -> Principal | None:

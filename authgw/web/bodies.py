@@ -50,13 +50,15 @@ async def whole(request: web.Request) -> bytes:
     """All bytes of a body.
 
     Raises:
-        BodyTooSlow: they did not come within 10 s.
+        BodyTooSlow: they did not come within 10 s; BodyMalformed: they never will.
     """
     try:
         async with asyncio.timeout(_WHOLE_WITHIN):
             return await request.read()
     except TimeoutError:
         raise BodyTooSlow from None
+    except ConnectionError:
+        raise BodyMalformed("the connection ended before the body did") from None
 
 
 def user_id(value: Any) -> int:

@@ -8,14 +8,17 @@ from aiohttp import web
 from authgw.core.outcomes import Opened
 from authgw.core.sites import Site
 from authgw.dialects.headers import cookies
-from authgw.web.gateway import GATEWAY
+from authgw.web.gateway import GATEWAY, host_of
 
 Purpose = Literal["csrf", "login", "device"]
+_MOST_HELPERS = 4  # of one name; each may cost a signature
+_FORM_TOKEN = 22  # characters of 128 random bits
 
 
 def session_tokens(request: web.Request) -> tuple[str, ...]:
     """Every session token that came in a cookie."""
-    return cookies(request.raw_headers, request[GATEWAY].cookies)
+    names = request[GATEWAY].sites.cookies_reaching(host_of(request))
+    return cookies(request.raw_headers, names)
 
 
 def give_session(response: web.Response, site: Site, opened: Opened) -> None:
@@ -28,10 +31,13 @@ def take_session(response: web.Response, site: Site) -> None:
     _give_session(response, site, "", 0)
 
 
-def helper(request: web.Request, site: Site, purpose: Purpose) -> str:
-    """The value of a cookie that only the log-in pages use, or nothing."""
+def helpers(request: web.Request, site: Site, purpose: Purpose) -> tuple[str, ...]:
+    """The values of a cookie that only the log-in pages use.
+
+    A sibling domain can plant others beside ours: so one that is none must not hide it.
+    """
     found = cookies(request.raw_headers, frozenset({site.helper_cookie(purpose)}))
-    return found[0] if len(found) == 1 else ""
+    return found[:_MOST_HELPERS]
 
 
 def give_helper(
@@ -52,8 +58,8 @@ def give_helper(
 
 def form_token(request: web.Request, site: Site) -> str:
     """What a form must bring back: 128 random bits, the same for every open tab."""
-    known = helper(request, site, "csrf")
-    return known if len(known) == 22 else secrets.token_urlsafe(16)
+    known = [value for value in helpers(request, site, "csrf") if len(value) == _FORM_TOKEN]
+    return known[0] if known else secrets.token_urlsafe(16)
 
 
 def _give_session(response: web.Response, site: Site, value: str, seconds: int) -> None:

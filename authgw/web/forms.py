@@ -9,7 +9,7 @@ from authgw.core.errors import BodyMalformed, BodyTooLarge, BodyUnsupported, Cro
 from authgw.core.sites import Site
 from authgw.dialects.headers import values
 from authgw.web.bodies import MAX_BODY_BYTES, whole
-from authgw.web.cookies import helper
+from authgw.web.cookies import helpers
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -53,8 +53,8 @@ async def own_form(request: web.Request, site: Site, *known: str) -> dict[str, s
     """
     check_origin(request, site)
     form = await read_form(request, "token", *known)
-    token = helper(request, site, "csrf")
-    if not token or not hmac.compare_digest(token.encode(), form["token"].encode()):
+    token, ours = form["token"].encode(), helpers(request, site, "csrf")
+    if not token or not any(hmac.compare_digest(one.encode(), token) for one in ours):
         raise CrossSite
     return form
 

@@ -9,7 +9,9 @@ from aiohttp import web
 
 from authgw.audit import Event, Record
 from authgw.core.counters import Counters
+from authgw.core.errors import TargetMalformed
 from authgw.core.keys import KeyRing
+from authgw.core.location import canonical_host
 from authgw.core.model import IdentityHeaders
 from authgw.core.peers import UNIX, TrustedProxies
 from authgw.core.people import People
@@ -83,6 +85,14 @@ def client_address(request: web.Request) -> str:
     """Whose request this is, as far as trusted proxies say."""
     trusted = request[GATEWAY].trusted
     return headers.client_address(request.raw_headers, peer_of(request), trusted)
+
+
+def host_of(request: web.Request) -> str:
+    """The canonical host that a browser was sent to, nothing if none can be read."""
+    try:
+        return canonical_host(request.headers.get("Host", ""))
+    except TargetMalformed:
+        return ""
 
 
 def device_of(request: web.Request) -> Client:

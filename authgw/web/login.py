@@ -22,7 +22,7 @@ from authgw.web.cookies import (
     form_token,
     give_helper,
     give_session,
-    helper,
+    helpers,
     session_tokens,
 )
 from authgw.web.events import record_login
@@ -32,6 +32,7 @@ from authgw.web.refusals import page, see, site_of
 
 _LOOP_WINDOW = 10.0  # seconds
 _LOOP_AFTER = 3  # the same host within the window
+_LONGEST_RD = 12 * 1024  # bytes as a form sends it, of the 16 KiB that one may have
 
 
 async def show(request: web.Request) -> web.Response:
@@ -54,7 +55,7 @@ async def submit(request: web.Request) -> web.Response:
     gateway.check_keys()
     form = await own_form(request, site, "rd", "username", "password")
     rd, user = form["rd"], form["username"]
-    device = gateway.sign_in.device(helper(request, site, "device"), user.strip())
+    device = gateway.sign_in.device(helpers(request, site, "device"), user)
     try:
         known = await gateway.sign_in.by_password(
             user, form["password"], address=client_address(request), device=device
@@ -86,7 +87,8 @@ async def submit_code(request: web.Request) -> web.Response:
     known, found = await _half_known(request, site)
     if known is None:
         return see(_first_step(site, form["rd"]))
-    device = gateway.sign_in.device(helper(request, site, "device"), known.person.sub)
+    devices = helpers(request, site, "device")
+    device = gateway.sign_in.device(devices, known.person.sub, by_code=True)
     try:
         verified = await gateway.sign_in.by_code(known, form["code"], device=device)
     except (LoginFailed, TooManyFailures, TotpRequired) as error:
@@ -111,9 +113,8 @@ async def _log_in(
         record(request, "revoke", sub=old.sub, sid=old.sid, detail="replaced by a new log-in")
     response = see(site.redirects.target(rd))
     give_session(response, site, opened)
-    give_helper(
-        response, site, "device", gateway.sign_in.remember(known.person.sub), gateway.device_life
-    )
+    device = gateway.sign_in.remember(known)
+    give_helper(response, site, "device", device, gateway.device_life)
     give_helper(response, site, "login", "", 0)
     return response
 
@@ -121,7 +122,7 @@ async def _log_in(
 async def _half_known(request: web.Request, site: Site) -> tuple[Verified | None, Found | None]:
     """Whose password was right, and the live session that says so, if it is one."""
     gateway = request[GATEWAY]
-    waiting = gateway.sign_in.resume(helper(request, site, "login"))
+    waiting = gateway.sign_in.resume(helpers(request, site, "login"))
     if waiting is not None:
         return waiting, None
     found = await gateway.sessions.browser_session(session_tokens(request))
@@ -182,9 +183,9 @@ def _login_page(
     response = page(
         request,
         "login",
-        goes_to=site.redirects.target(rd),
+        leads_away=True,
         token=token,
-        rd=rd,
+        rd=_sent_back(rd),
         username=username,
         message=message,
         signed_in_as=signed_in_as,
@@ -202,15 +203,21 @@ def _code_page(
         request,
         "totp",
         answered=200 if person.has_totp else 403,
-        goes_to=site.redirects.target(rd),
+        leads_away=True,
         token=token,
-        rd=rd,
-        who=person.name or person.sub,
+        rd=_sent_back(rd),
+        # Who has none set up is told the command for it, which takes the user's name.
+        who=(person.name if person.has_totp else "") or person.sub,
         message=message,
         missing=not person.has_totp,
     )
     give_helper(response, site, "csrf", token, None)
     return response
+
+
+def _sent_back(rd: str) -> str:
+    """What the form brings back of it: one that is too long for a form leads nowhere."""
+    return rd if len(quote(rd, safe="")) <= _LONGEST_RD else ""
 
 
 def _refused(response: web.Response, error: AuthgwError) -> web.Response:

@@ -4,13 +4,11 @@ from typing import Any
 
 from aiohttp import web
 
-from authgw.core.errors import REASONS, TargetMalformed
-from authgw.core.location import canonical_host
+from authgw.core.errors import REASONS
 from authgw.core.model import AccessRequest, Decision, Reply
-from authgw.core.redirects import origin
 from authgw.core.sites import Site
 from authgw.dialects.answers import way_back
-from authgw.web.gateway import GATEWAY, request_id
+from authgw.web.gateway import GATEWAY, host_of, request_id
 
 _MAX_SHOWN = 200
 _TITLES = {
@@ -29,19 +27,20 @@ def page(
     /,
     *,
     answered: int = 200,
-    goes_to: str = "",
+    leads_away: bool = False,
     base: str = "",
     **context: Any,
 ) -> web.Response:
     """A page that no cache keeps, no frame shows, and nothing from elsewhere gets into.
 
-    `answered` is the HTTP status, `goes_to` a URL to which a form's answer may send the browser,
-    which `form-action` also binds (CSP Level 3 section 4.2.6), `base` where the style is, if not
-    below the log-in page that this request was made for.
+    `answered` is the HTTP status, `base` where the style is, if not below the log-in page that this
+    request was made for. A form that `leads_away` sends the browser to an app, which may send it
+    on: `form-action` binds every step of that way in some browsers (CSP Level 3 section 4.2.6), and
+    nobody but the app knows it.
     """
     pages = request[GATEWAY].pages
     text = pages.render(f"{name}.html", base=base or site_of(request).base, **context)
-    form = f"'self' {origin(goes_to)}" if goes_to else "'self'"
+    form = "'self' https: http:" if leads_away else "'self'"
     headers = {
         "Cache-Control": "no-store",
         "Content-Security-Policy": (
@@ -70,19 +69,12 @@ def site_of(request: web.Request) -> Site:
         HTTPMethodNotAllowed: nor do they anywhere else; programs ask here by POST.
     """
     sites = request[GATEWAY].sites
-    site = sites.serving(_host_of(request))
+    site = sites.serving(host_of(request))
     if site is not None:
         return site
     if not sites.all and request.method != "POST" and request.path in ("/login", "/logout"):
         raise web.HTTPMethodNotAllowed(request.method, ["POST"])
     raise web.HTTPNotFound
-
-
-def _host_of(request: web.Request) -> str:
-    try:
-        return canonical_host(request.headers.get("Host", ""))
-    except TargetMalformed:
-        return ""
 
 
 def problem_page(request: web.Request, code: str, detail: str = "") -> web.Response:

@@ -47,8 +47,8 @@ class Serving:
     def use(self, gateway: Gateway) -> None:
         """Let this one answer from the next request on; it remembers nothing yet."""
         self.gateway = gateway
-        # What is allowed is recorded by the long way only.
-        remembers = not gateway.record_allowed
+        # Only the long way records what is allowed, and tells where a cookie's name is good.
+        remembers = not gateway.record_allowed and len(gateway.cookies) < 2
         self.shortcut = Shortcut(gateway.sessions, gateway.identity) if remembers else None
 
 

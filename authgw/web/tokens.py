@@ -54,7 +54,8 @@ async def logout(request: web.Request) -> web.Response:
     """End the session of a token or a cookie, or all sessions of its subject."""
     sessions = request[GATEWAY].sessions
     access = bearer(request.raw_headers)
-    by_browser = request.content_type == FORM or wants_html(request.raw_headers)
+    asks_for_a_page = not request.can_read_body and wants_html(request.raw_headers)
+    by_browser = request.content_type == FORM or asks_for_a_page
     if access is None and by_browser and request[GATEWAY].sites.all:
         return await account.log_out(request)
     body = await bodies.read_body(request, "refresh", "all")
@@ -138,7 +139,7 @@ async def _login_by_password(request: web.Request, body: dict[str, Any]) -> Logi
 
 def _refuse_person(request: web.Request, sub: str) -> None:
     # People log in themselves; whoever opened sessions for them could be anybody.
-    if request[GATEWAY].people.find(sub) is not None:
+    if request[GATEWAY].people.is_like_a_person(sub):
         said = "this subject is a person of the users file, who logs in by password"
         raise ClientForbidden(said, sub=sub)
 

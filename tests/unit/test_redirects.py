@@ -11,7 +11,8 @@ from ada_url import URL
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from authgw.core.redirects import MOST_BYTES, Redirects, origin
+from authgw.core.redirects import MOST_BYTES, Redirects
+from authgw.core.sites import origin_of
 
 OWN = "https://auth.example.com"
 DEFAULT = "https://auth.example.com/account"
@@ -255,7 +256,7 @@ def check(value: str) -> None:
     if REDIRECTS.is_safe(value) and raw and read:
         assert (raw.protocol, raw.hostname.removesuffix(".")) == (read.protocol, read.hostname)
         assert raw.port == read.port
-    assert target.startswith(origin(target) + "/")
+    assert target.startswith(origin_of(target) + "/")
 
 
 def test_there_are_hundreds_of_hostile_values() -> None:
@@ -294,27 +295,6 @@ def test_a_list_without_hosts_allows_only_paths() -> None:
     nowhere = Redirects((), OWN, DEFAULT)
     assert nowhere.target(f"https://{GOOD}/") == nowhere.target(f"{OWN}/x") == DEFAULT
     assert nowhere.target("/x") == f"{OWN}/x"
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("https://app.example.com/a?b#c", "https://app.example.com"),
-        ("http://app.example.com:8080/", "http://app.example.com:8080"),
-        (DEFAULT, OWN),
-        (OWN, OWN),
-    ],
-)
-def test_origins_are_sources_of_a_policy(url: str, expected: str) -> None:
-    assert origin(url) == expected
-
-
-@pytest.mark.parametrize(
-    "url", ["", "/a", "//evil.net/", "javascript:1", "https://a; script-src *", "https://a@b/"]
-)
-def test_what_has_no_origin_is_an_error(url: str) -> None:
-    with pytest.raises(ValueError, match="absolute"):
-        origin(url)
 
 
 PIECES = st.sampled_from([

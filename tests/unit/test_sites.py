@@ -73,6 +73,14 @@ def test_each_host_has_its_page() -> None:
     assert Sites((COM, LOCAL)).session_cookies == {"__Secure-authgw", "authgw"}
 
 
+def test_a_name_counts_where_its_cookie_reaches() -> None:
+    sites = Sites((COM, ONE))
+    assert sites.cookies_reaching(ONE.host) == {"__Host-authgw"}
+    assert sites.cookies_reaching("wiki.example.com") == {"__Secure-authgw"}
+    assert sites.cookies_reaching("elsewhere.test") == {"__Host-authgw", "__Secure-authgw"}
+    assert Sites().cookies_reaching("example.com") == set()
+
+
 @pytest.mark.parametrize(
     ("url", "origin"),
     [

@@ -51,6 +51,15 @@ async def test_without_its_token_a_form_does_nothing(jar: Jar) -> None:
     assert answer.status == 403
 
 
+async def test_a_planted_cookie_keeps_nobody_from_logging_in(jar: Jar) -> None:
+    await jar.get("/login")
+    fields = {"token": jar.token, "username": "bob", "password": PASSWORD}
+    ours = f"__Secure-authgw-csrf={jar.cookies['__Secure-authgw-csrf']}"
+    for line, status in ((f"__Secure-authgw-csrf=x; {ours}", 303), ("__Secure-authgw-csrf=x", 403)):
+        answer = await jar.send("/login", {"Origin": jar.origin, "Cookie": line}, fields)
+        assert answer.status == status
+
+
 async def test_sec_fetch_site_stands_in_for_a_missing_origin(jar: Jar) -> None:
     await jar.get("/login")
     fields = {"token": jar.token, "username": "bob", "password": PASSWORD}

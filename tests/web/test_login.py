@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from authgw.identity import userfile
+from authgw.identity.passwords import hash_password
 from tests.web.conftest import HASH, PASSWORD, Surface, surface
 from tests.web.login_scene import APP, Jar, code, reread
 from tests.web.login_scene import jar as jar
@@ -81,6 +82,28 @@ async def test_a_known_device_is_counted_apart(jar: Jar) -> None:
     assert (await jar.post("/login", username="bob", password=PASSWORD)).status == 303
 
 
+async def test_a_device_is_known_however_the_name_is_typed(jar: Jar) -> None:
+    users = jar.running.users.path
+    userfile.add(users, "jos\u00e9", HASH)
+    await reread(jar.running)
+    await jar.log_in("jos\u00e9")
+    stranger = Jar(jar.running)
+    await stranger.get("/login")
+    for _ in range(6):
+        await stranger.post("/login", username="jos\u00e9", password="no")
+    del jar.cookies["__Secure-authgw"]
+    assert (await jar.log_in(" jose\u0301")).status == 303
+
+
+async def test_a_device_of_a_former_password_is_none(jar: Jar) -> None:
+    await jar.log_in("bob")
+    userfile.set_password(jar.running.users.path, "bob", hash_password("another one 123"))
+    await reread(jar.running)
+    await jar.get("/login")
+    tries = [(await jar.post("/login", username="bob", password="no")).status for _ in range(7)]
+    assert tries == [401] * 5 + [429] * 2
+
+
 async def test_whoever_is_logged_in_is_sent_on(jar: Jar) -> None:
     assert (await jar.get("/login/account")).headers["Location"] == "/login"
     await jar.log_in("bob")
@@ -102,8 +125,9 @@ async def test_the_third_redirect_is_a_loop(jar: Jar) -> None:
     )
 
 
-async def test_a_backend_opens_no_session_of_a_person(running: Surface) -> None:
-    answer = await running.post("/login", {"subject": "bob"}, headers=running.shop)
+@pytest.mark.parametrize("name", ["bob", "Bob", "bo\u200bb", "\uff42ob"])
+async def test_a_backend_opens_no_session_of_a_person(running: Surface, name: str) -> None:
+    answer = await running.post("/login", {"subject": name}, headers=running.shop)
     assert (answer.status, (await answer.json())["code"]) == (403, "client_forbidden")
 
 

@@ -5,7 +5,7 @@ import re
 from argon2 import PasswordHasher
 
 from authgw.identity import userfile
-from tests.web.conftest import HASH, PASSWORD
+from tests.web.conftest import HASH, ORIGINAL, PASSWORD, Surface
 from tests.web.login_scene import APP, Jar, code, reread
 from tests.web.login_scene import jar as jar
 from tests.web.login_scene import with_login_page as with_login_page
@@ -55,6 +55,42 @@ async def test_the_account_page_ends_only_ones_own_sessions(jar: Jar) -> None:
     await jar.post("/login/end", sid=sid)
     assert (await second.asks()).status == 401
     assert (await jar.asks()).status == 200
+
+
+async def test_a_form_that_names_no_session_ends_none(jar: Jar) -> None:
+    await jar.log_in("bob")
+    await jar.get("/login/account")
+    assert (await jar.post("/login/end", sid="")).status == 400
+    assert (await jar.asks()).status == 200
+
+
+async def test_a_log_out_ends_what_comes_behind_planted_cookies_too(jar: Jar) -> None:
+    await jar.log_in("bob")
+    token, jar.cookies = jar.session, {}
+    line = "__Secure-authgw=x; " * 5 + f"__Secure-authgw={token}"
+    await jar.send("/logout", {"Origin": "https://auth.example.com", "Cookie": line}, {})
+    jar.cookies["__Secure-authgw"] = token
+    assert (await jar.asks()).status == 401
+
+
+async def test_a_script_that_takes_pages_is_heard_as_well(running: Surface) -> None:
+    pair = await running.login()
+    answer = await running.post(
+        "/logout", {"refresh": pair["refresh"]}, headers={"Accept": "text/html"}
+    )
+    assert answer.status == 200
+    assert (await running.check(pair["access"], **ORIGINAL)).status == 401
+
+
+async def test_logging_in_again_is_no_new_device(jar: Jar) -> None:
+    others = []
+    for _ in range(4):
+        others.append(Jar(jar.running))
+        await others[-1].log_in("bob")
+    await jar.log_in("bob")  # as many as there may be
+    await jar.get("/login?switch=1")
+    await jar.post("/login", username="bob", password=PASSWORD)
+    assert [(await one.asks()).status for one in (jar, *others)] == [200] * 5
 
 
 async def test_groups_and_disabled_count_from_the_next_decision(jar: Jar) -> None:

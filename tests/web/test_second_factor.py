@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 from authgw.identity import userfile
 from authgw.identity.passwords import hash_password
 from tests.web.conftest import PASSWORD, RECOVERY, surface
-from tests.web.login_scene import APP, Jar, code, page_of, reread
+from tests.web.login_scene import APP, RULES, Jar, code, page_of, reread
 from tests.web.login_scene import jar as jar
 from tests.web.login_scene import with_login_page as with_login_page
 
@@ -65,7 +65,7 @@ async def test_a_rule_sends_a_session_by_password_to_the_second_step(jar: Jar) -
     assert step.headers["Location"].startswith("/login/totp?rd=")
     missing = await jar.get(step.headers["Location"])
     assert missing.status == 403
-    assert "authgw user totp" in jar.text
+    assert "authgw user totp bob<" in jar.text
 
 
 async def test_required_means_everybody(tmp_path: Path) -> None:
@@ -92,6 +92,34 @@ async def test_codes_can_be_tried_ten_times(jar: Jar) -> None:
     tries = [(await jar.post("/login/totp", rd=APP, code="000000")).status for _ in range(12)]
     assert tries == [401] * 10 + [429] * 2
     assert (await jar.post("/login/totp", rd=APP, code=code())).status == 429
+
+
+async def test_log_ins_by_password_buy_no_more_tries_of_a_code(tmp_path: Path) -> None:
+    async for running in surface(tmp_path, sites=page_of(), rules=RULES, totp="off"):
+        tries = []
+        for _ in range(3):
+            guessing = Jar(running)
+            await guessing.log_in("alice")
+            await guessing.get("/login/totp")
+            for _ in range(5):
+                answer = await guessing.post("/login/totp", rd=APP, code="000000")
+                tries.append(answer.status)
+        assert tries == [401] * 10 + [429] * 5
+
+
+async def test_a_device_that_had_a_code_is_counted_apart(jar: Jar) -> None:
+    await jar.log_in("alice")
+    await jar.get("/login/totp")
+    assert (await jar.post("/login/totp", rd=APP, code=RECOVERY)).status == 303
+    guessing = Jar(jar.running)
+    await guessing.log_in("alice")
+    await guessing.get("/login/totp")
+    for _ in range(12):
+        await guessing.post("/login/totp", rd=APP, code="000000")
+    del jar.cookies["__Secure-authgw"]
+    await jar.log_in("alice")
+    await jar.get("/login/totp")
+    assert (await jar.post("/login/totp", rd=APP, code=code())).status == 303
 
 
 async def test_the_second_step_names_whose_it_is(jar: Jar) -> None:

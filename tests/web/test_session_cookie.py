@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from authgw.core.sites import Sites
 from tests.web.conftest import PASSWORD, surface
 from tests.web.login_scene import LOGIN, Jar, page_of
 from tests.web.login_scene import jar as jar
@@ -42,6 +43,22 @@ async def test_the_prefix_says_how_far_a_cookie_reaches(
         (cookie,) = [one for one in jar.given if one.key == name]
         assert cookie["domain"] == (domain or "")
         assert bool(cookie["secure"]) == (name != "authgw")
+
+
+@pytest.mark.parametrize("record_allowed", [True, False])
+async def test_a_domains_cookie_is_none_of_a_host_with_a_page_of_its_own(
+    tmp_path: Path, record_allowed: bool
+) -> None:
+    alone = page_of(url="https://auth.example.org/login", cookie_domain=None)
+    sites = Sites((*page_of().all, *alone.all))
+    async for running in surface(tmp_path, sites=sites, record_allowed=record_allowed):
+        jar = Jar(running)
+        await jar.log_in("bob")
+        for _ in range(4):
+            assert (await jar.asks("https://app.example.com/")).status == 200
+            assert (await jar.asks("https://auth.example.org/")).status == 401
+        account = await jar.get("/login/account", Host="auth.example.org")
+        assert account.status == 303
 
 
 async def test_a_planted_cookie_is_not_what_the_log_in_hands_out(jar: Jar) -> None:
