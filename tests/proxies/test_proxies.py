@@ -238,6 +238,7 @@ def test_cookies(proxied: Proxied) -> None:
         (["__Secure-authgw=x;a=1"], {"a=1"}),
         (["authgw=1; __Host-authgw=2; a=authgw=3; authgw=4"], {"a=authgw=3"}),
         (["a=1", "authgw=x", "b=2"], {"a=1", "b=2"}),
+        (["a=1;\t__Host-authgw=x; __Host-authgw =y; b=2"], {"a=1", "b=2"}),
         (["a=1; b=\xc3\xa9; __Host-authgw=x"], {"a=1", "b=\xc3\xa9"}),
         (["__Host-authgw=x; " + "; ".join(f"c{n}={'x' * 2000}" for n in range(9))], None),
     ],
@@ -355,6 +356,20 @@ async def test_a_websocket(proxied: Proxied) -> None:
             assert (await link.receive(5)).data == "echo hello"
         with pytest.raises(aiohttp.WSServerHandshakeError, match="401"):
             await client.ws_connect(url, headers={"Host": HOST})
+
+
+@pytest.mark.parametrize(
+    "upgrades", [["h2c"], ["H2C"], ["websocket", "h2c"], ["h2c", "websocket"], ["h2c, websocket"]]
+)
+def test_an_upgrade_is_no_tunnel_around_the_gateway(proxied: Proxied, upgrades: list[str]) -> None:
+    headers = [("Upgrade", value) for value in upgrades]
+    more = [("HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA"), ("Connection", "Upgrade")]
+    answer = proxied.send("/public/x", *headers, *more)
+    assert answer.status in (200, 400, 403)
+    if answer.status == 200:
+        arrived = dict(told(answer))
+        assert "h2c" not in arrived.get("upgrade", "").lower()
+        assert "upgrade" not in arrived.get("connection", "").lower()
 
 
 def test_a_post_passes_with_its_body(proxied: Proxied) -> None:

@@ -85,6 +85,7 @@ def test_answers_that_nginx_keeps_are_never_another_users(tmp_path: Path) -> Non
             assert site.get("/page").status == 401
             assert site.get("/page", "bad").status == 401
             assert site.get("/page", tokens["1"], Remote__User="2").status == 403
+            assert site.get("/page", tokens["1"], Remote__Groups="0").status == 403
         site.gateway.stop()
         assert site.get("/page", tokens["1"]).status == 200, "it was kept"
         site.gateway.start()
