@@ -34,7 +34,9 @@ class Confirmations:
         while self._waiting:
             sids = list(self._waiting)[:_MOST_AT_ONCE]
             # Never a reason to deny: what fails here is tried again at the token's next use.
-            with suppress(StoreUnavailable):
-                await self._store.replace_many([self._waiting[sid] for sid in sids])
-            for sid in sids:
-                del self._waiting[sid]
+            try:
+                with suppress(StoreUnavailable):
+                    await self._store.replace_many([self._waiting[sid] for sid in sids])
+            finally:
+                for sid in sids:
+                    del self._waiting[sid]

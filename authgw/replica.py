@@ -9,6 +9,7 @@ from loguru import logger
 
 from authgw.core.errors import KeysNotShared, StoreUnavailable
 from authgw.core.keys import KeyRefused, KeyRing
+from authgw.storage import StoreRefused
 from authgw.storage.redis import RedisStore
 
 _RENEW = 10.0  # seconds; a third of what an announcement lives
@@ -23,6 +24,7 @@ class Membership:
         self._store = store
         self._keys = keys
         self._name = secrets.token_hex(8)
+        self._checked = False
         self._taken = False
         self._said = ""
         self._announced: tuple[str, tuple[str, ...]] | None = None
@@ -35,7 +37,7 @@ class Membership:
     @property
     def clashes(self) -> bool:
         """Whether another replica's keys and this one's are not the same."""
-        return bool(self._said)
+        return self._checked and bool(self._said)
 
     def check(self) -> None:
         """Raise KeysNotShared while this replica may not sign."""
@@ -54,9 +56,13 @@ class Membership:
         kids = self._keys.kids(now)
         signing = self._keys.signing_key(now + (_AHEAD if self._taken else 0.0)).kid
         try:
+            await self._check_store()
             self._taken, clash = await self._store.announce(self._name, signing, kids)
         except StoreUnavailable:
             # What it was stays true: readiness asks the store itself.
+            return
+        except StoreRefused as error:
+            self._tell(f"{error}. Not ready.")
             return
         self._announced = (signing, kids)
         self._say(signing, clash)
@@ -94,12 +100,25 @@ class Membership:
             )
         self._taken, self._announced, self._said = True, (signing, kids), ""
 
+    async def _check_store(self) -> None:
+        """Refuse a store that must not be used, when it is first reached: at the start or later.
+
+        Raises:
+            StoreRefused, StoreUnavailable: as `RedisStore.check`.
+        """
+        if not self._checked:
+            await self._store.check()
+            self._checked = True
+
     def _say(self, signing: str, clash: str) -> None:
         end = "Reload all (SIGHUP). Still answering." if self._taken else "Not ready."
         said = clash and (
             f"This replica signs with kid {signing}; the others on this Redis use {clash}. "
             f"Share the keys directory. {end}"
         )
+        self._tell(said)
+
+    def _tell(self, said: str) -> None:
         if said and said != self._said:
             logger.error(said)
         self._said = said

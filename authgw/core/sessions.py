@@ -280,8 +280,9 @@ def load(text: str | bytes) -> Session:
             data["email"],
             data["name"],
             intern(data["source"]),
-            data["created_at"],
-            data["expires_at"],
+            # What is no number ends here, not where a life is reckoned.
+            data["created_at"] + 0.0,
+            data["expires_at"] + 0.0,
             data["gen"],
             Generation(
                 current["access_jti"],

@@ -24,6 +24,9 @@ _WORTH_MOVING = 0.01
 # Made-up names must not fill the disk: the counters that end soonest make room.
 _MOST_COUNTERS = 100_000
 _COUNTED_BETWEEN_CHECKS = 1000
+# Of those that ended long ago, while others wait.
+_PURGED_AT_ONCE = 1000
+_PURGE = "DELETE FROM sessions WHERE seq IN (SELECT seq FROM sessions WHERE idle_end <= ? LIMIT ?)"
 _PAGE = 500  # sessions that are looked at in one turn
 _INSERT = "INSERT INTO sessions (sid, h, record, idle_end) VALUES (?, ?, ?, ?)"
 
@@ -167,7 +170,8 @@ class EmbeddedStore:
     async def _add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
         now, h = self._clock(), subject_hash(session.sub)
         async with self._db.transaction():
-            await self._db.rows("DELETE FROM sessions WHERE idle_end <= ?", now)
+            await self._db.rows("DELETE FROM sessions WHERE h = ? AND idle_end <= ?", h, now)
+            await self._db.rows(_PURGE, now, _PURGED_AT_ONCE)
             sids = await self._db.column("SELECT sid FROM sessions WHERE h = ? ORDER BY seq", h)
             ended = sids[: max(0, len(sids) + 1 - max_sessions)]
             await self._db.each("DELETE FROM sessions WHERE sid = ?", [(sid,) for sid in ended])

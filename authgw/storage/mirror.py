@@ -23,6 +23,7 @@ from authgw.storage.serverclock import boottime
 _BATCH = 256  # sids in one read
 # Reads under way at once: more would only share the processor until all miss the deadline.
 _READS = 4
+_TURNS = 4  # deadlines of the store that one waits to begin; a store so far behind is away
 # Seconds that a read waits for the one before it, so that more is asked at once: a read costs as
 # much as the reading of four sessions. One that takes longer is waited for no more.
 QUICK = 0.01
@@ -110,6 +111,7 @@ class Mirror:
         self._max_staleness = max_staleness
         # With nothing to keep, a read of one's own is young enough as long as it may take.
         self._oldest = max_staleness or deadline
+        self._deadline = deadline
         self._buried_for = max_staleness + deadline
         self._capacity = capacity
         self._clock = clock
@@ -311,26 +313,42 @@ class Mirror:
     async def _read(self, batch: _Batch, before: "asyncio.Task[None] | None") -> None:
         if before is not None:
             await asyncio.wait((before,), timeout=QUICK)
-        async with self._places:
-            if self._open is batch:
-                self._open = None
+        try:
+            async with asyncio.timeout(_TURNS * self._deadline):
+                await self._places.acquire()
+        except TimeoutError:
+            self._close(batch)
+            # Whoever asks next asks anew; those who wait have waited for long enough.
+            batch.outcomes = dict.fromkeys(batch.outcomes, StoreUnavailable("the store is behind"))
+            return
+        try:
+            self._close(batch)
             sids = list(batch.outcomes)
             batch.sent = self._clock()
             try:
                 batch.outcomes = dict(zip(sids, await self._store.read_many(sids), strict=True))
             except StoreUnavailable as error:
                 batch.outcomes = dict.fromkeys(sids, error)
+        finally:
+            self._places.release()
+
+    def _close(self, batch: _Batch) -> None:
+        """Let no further session be read with it."""
+        if self._open is batch:
+            self._open = None
 
     def _finish(self, batch: _Batch, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         if self._last is task:
             self._last = None
-        for sid, outcome in batch.outcomes.items():
-            if self._reading.get(sid) is batch:
-                del self._reading[sid]
-            if isinstance(outcome, Snapshot):
-                self._learn(sid, outcome, batch.sent)
-        batch.end()
+        try:
+            for sid, outcome in batch.outcomes.items():
+                if self._reading.get(sid) is batch:
+                    del self._reading[sid]
+                if isinstance(outcome, Snapshot):
+                    self._learn(sid, outcome, batch.sent)
+        finally:
+            batch.end()
 
     def _learn(self, sid: str, seen: Snapshot, sent: float) -> None:
         """Keep what the store told, unless something later is known."""

@@ -44,7 +44,9 @@ for _, sid in ipairs(ended) do
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
 redis.call('ZADD', KEYS[2], time[1] * 1000000 + time[2], ARGV[2])
-redis.call('PEXPIRE', KEYS[2], ARGV[4])
+if redis.call('PTTL', KEYS[2]) < tonumber(ARGV[4]) then
+  redis.call('PEXPIRE', KEYS[2], ARGV[4])
+end
 return ended
 """,
     declares_all=False,

@@ -37,7 +37,9 @@ for n = 3, #ARGV, 4 do
     taken = taken + 1
   end
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+end
 return taken
 """,
     declares_all=False,

@@ -8,7 +8,7 @@ from typing import Any
 import hiredis
 from loguru import logger
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
 from authgw.storage.serverclock import ServerClock, apart, boottime
 
@@ -126,6 +126,9 @@ async def _talk(link: Any, commands: Sequence[Words]) -> list[Any]:
             replies.append(await link.read_response())
         except ResponseError as refusal:
             replies.append(refusal)
+    if any(isinstance(reply, ReadOnlyError) for reply in replies):
+        # A former master: behind the same address may be another by now.
+        await link.disconnect()
     return replies
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Awaitable
@@ -100,6 +101,34 @@ def hold(path: Path) -> subprocess.Popen[bytes]:
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"
     return holder
+
+
+async def test_the_file_is_one_by_whatever_name(tmp_path: Path) -> None:
+    store = await EmbeddedStore.open(tmp_path / "authgw.db", idle=60)
+    (tmp_path / "link.db").symlink_to("authgw.db")
+    with pytest.raises(StoreRefused, match="held by pid"):
+        await EmbeddedStore.open(tmp_path / "link.db", idle=60)
+    await store.close()
+
+
+async def test_what_ended_is_cleared_away_a_part_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "_PURGED_AT_ONCE", 3)
+    clock = Clock()
+    store = await EmbeddedStore.open(tmp_path / "authgw.db", idle=60, clock=clock)
+    for number in range(9):
+        one = replace(a_session(), sub=str(number), sid=new_sid(str(number), bytes(16)))
+        await store.add(one, 100)
+    clock.now += 100
+    left = []
+    for number in range(4):
+        mine = replace(a_session(), sub="me", sid=new_sid("me", number.to_bytes(16)))
+        assert await store.add(mine, 100) == ()
+        with sqlite3.connect(tmp_path / "authgw.db") as file:
+            left += file.execute("SELECT count(*) FROM sessions").fetchone()
+    assert left == [7, 5, 3, 4]
+    await store.close()
 
 
 async def test_a_second_process_is_refused(tmp_path: Path) -> None:

@@ -231,6 +231,32 @@ async def test_a_server_that_is_away_is_unavailable() -> None:
             await call
 
 
+async def test_a_shorter_life_hides_no_longer_one(real: RedisStore, redis_url: str) -> None:
+    long, brief = numbered(1), numbered(2)
+    await real.add(long, 100)
+    shortened = RedisStore(connect(redis_url), idle=60, session_max=1)
+    await shortened.add(brief, 100)
+    await shortened.close()
+    async with Redis.from_url(redis_url) as client:
+        (index,) = await client.keys("authgw:*:i")
+        assert await client.pttl(index) > 500_000
+
+
+async def test_a_master_that_became_a_replica_is_left(real: RedisStore, redis_url: str) -> None:
+    await real.add(numbered(1), 100)
+    async with Redis.from_url(redis_url) as client:
+        await client.replicaof("127.0.0.1", "1")
+        try:
+            with pytest.raises(StoreUnavailable):
+                await real.add(numbered(2), 100)
+            (before,) = real._servers.known()
+            pool = before.client.connection_pool
+            assert not [link for link in pool._available_connections if link.is_connected]
+        finally:
+            await client.replicaof("NO", "ONE")
+    await real.add(numbered(2), 100)
+
+
 async def test_a_record_that_is_none_is_no_verdict(real: RedisStore, redis_url: str) -> None:
     await real.add(numbered(1), 10)
     client = Redis.from_url(redis_url)

@@ -10,6 +10,7 @@ from loguru import logger
 from authgw.core.errors import KeysNotShared, StoreUnavailable
 from authgw.core.keys import Key, KeyRefused, KeyRing
 from authgw.replica import Membership
+from authgw.storage import StoreRefused
 from authgw.storage.redis import RedisStore
 
 
@@ -18,8 +19,13 @@ class Registry:
 
     def __init__(self) -> None:
         self.clash: str | None = ""
+        self.refused = ""
         self.said: list[tuple[str, tuple[str, ...], bool]] = []
         self.left: list[tuple[str, tuple[str, ...]]] = []
+
+    async def check(self) -> None:
+        if self.refused:
+            raise StoreRefused(self.refused)
 
     async def announce(
         self, replica: str, signing: str, kids: tuple[str, ...], *, new: bool = False
@@ -121,3 +127,23 @@ async def test_without_redis_the_new_keys_are_taken_and_announced_later(registry
     assert registry.said[-1] == ("b2", ("b2",), False)
     await membership.leave()
     assert registry.left == [("b2", ("b2",))]
+
+
+async def test_a_store_that_was_away_at_the_start_is_checked_when_it_is_back(
+    registry: Registry, log: list[str]
+) -> None:
+    replica = member(registry)
+    registry.refused = "Redis may evict sessions"
+    for _ in range(2):
+        await replica.announce()
+        assert replica.why_not == "Redis may evict sessions. Not ready."
+    with pytest.raises(KeysNotShared):
+        replica.check()
+    assert not replica.clashes
+    assert log == ["Redis may evict sessions. Not ready.\n"]
+    registry.refused = ""
+    await replica.announce()
+    assert replica.why_not == ""
+    registry.refused = "not asked again"
+    await replica.announce()
+    assert replica.why_not == ""

@@ -104,6 +104,19 @@ async def test_a_rush_is_read_a_part_at_a_time(s: Scene) -> None:
 
 
 @virtual
+async def test_nobody_waits_for_a_store_that_is_far_behind(s: Scene) -> None:
+    s.store.delay = 100.0
+    sids = [numbered(number).sid for number in range(2000)]
+    rush = [s.looking(sid) for sid in sids]
+    await s.at(4 * DEADLINE + 0.2)
+    failed = [one for one in rush if one.done()]
+    # Those of four reads wait for what was sent; all others have their answer.
+    assert len(failed) == len(sids) - 4 * 256
+    assert all(isinstance(one.exception(), StoreUnavailable) for one in failed)
+    s.store.delay = 0.0
+
+
+@virtual
 async def test_a_store_that_breaks_within_is_unavailable(s: Scene) -> None:
     s.store.sessions = {ONE.sid: None}  # type: ignore[dict-item]  # what fails
     s.store.snapshot = None  # type: ignore[assignment, method-assign]  # likewise

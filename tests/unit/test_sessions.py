@@ -1,5 +1,6 @@
 """Sessions: each transition by table, and a subject's devices as a stateful model."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -102,6 +103,13 @@ def test_what_sessions_say_alike_is_kept_once() -> None:
 def test_what_is_no_record_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         sessions.load(text)
+
+
+@pytest.mark.parametrize("life", ["created_at", "expires_at"])
+def test_a_life_is_a_number(life: str) -> None:
+    text = sessions.dump(a_session())
+    with pytest.raises(ValueError, match=r".+"):
+        sessions.load(re.sub(rf'"{life}":[0-9.]+', f'"{life}":null', text))
 
 
 @pytest.mark.parametrize("more", ["x", "{}"])
