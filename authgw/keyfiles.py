@@ -93,14 +93,26 @@ def write_private(path: Path, content: bytes) -> None:
     Raises:
         KeyRefused: it is there already, or cannot be written.
     """
+    begun = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         _make_folder(path.parent)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        give(descriptor, like=path.parent)
+        try:
+            _write_whole(begun, content)
+            # A half-written one would stop every later start; a link replaces nothing.
+            os.link(begun, path)
+        finally:
+            begun.unlink(missing_ok=True)
     except OSError as error:
         raise KeyRefused(f"{path}: {error.strerror}") from None
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
+        give(descriptor, like=path.parent)
         file.write(content)
+        file.flush()
+        os.fsync(descriptor)
 
 
 def _make_folder(folder: Path) -> None:

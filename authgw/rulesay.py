@@ -117,4 +117,6 @@ def _principal(loaded: Loaded, user: str | None, groups: tuple[str, ...]) -> Pri
     entry = load_users(loaded.path(loaded.settings.auth.users)).get(user or "")
     if entry is None:
         return Principal(user or "somebody", "", groups)
+    if entry.disabled:
+        return None
     return Principal(user or "", "", (*entry.groups, *groups), entry.email, entry.name)

@@ -44,9 +44,11 @@ class Replica:
         self._reading = reading
         self._store = store
         self._measured = MeasuredStore(store)
+        settings = reading.loaded.settings
         self._mirror = Mirror(
             self._measured,
-            max_staleness=reading.loaded.settings.cache.max_staleness,
+            # A session that is asked about all the time is read, and so used, before it idles away.
+            max_staleness=min(settings.cache.max_staleness, settings.auth.auto_logout / 2),
             deadline=(redis_calls if isinstance(store, RedisStore) else embedded).DEADLINE,
             capacity=_MOST_MIRRORED,
         )
@@ -54,9 +56,8 @@ class Replica:
             Push(store.pubsub, self._mirror.ended) if isinstance(store, RedisStore) else None
         )
         self._hashing = Hashing()
-        login = reading.loaded.settings.login
         # It compiles its templates once.
-        self._pages = Pages(Look(login.product, login.color))
+        self._pages = Pages(Look(settings.login.product, settings.login.color))
         self._membership = (
             Membership(store, reading.keys) if isinstance(store, RedisStore) else None
         )

@@ -45,7 +45,8 @@ def read_file(path: Path, source: Source) -> None:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         source.problems.append(f"{path.name}:{line}: is not YAML: {error.problem}")
-    except (yaml.YAMLError, RecursionError, ValueError, TypeError):
+    except Exception:
+        # PyYAML lets its constructors fail in any way.
         source.problems.append(f"{path.name}: is not YAML that can be read")
     else:
         _take(data, path, source)
@@ -83,7 +84,8 @@ def read_environment(environ: Mapping[str, str], source: Source) -> None:
         path = tuple(match[1].lower().split("__"))
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError:
+        except Exception:
+            # PyYAML lets its constructors fail in any way.
             # The value may be a secret: it is not repeated.
             source.problems.append(f"{variable}: its value is not YAML: quote it")
             continue

@@ -29,10 +29,10 @@ def alone(path: Path) -> Iterator[None]:
 
 
 def write_yaml(path: Path, data: Mapping[str, Any]) -> None:
-    """Put a file of mode 0600 in the place of `path`; whoever reads sees the old or the new one.
+    """Put a file in the place of `path`; whoever reads sees the old or the new one.
 
-    Comments of the old file are lost. A link stays and the file it names is replaced. Call it
-    within `alone`.
+    Its mode is 0600, or 0640 if the old one was for its group and no others. Comments of that are
+    lost. A link stays and the file it names is replaced. Call it within `alone`.
 
     Raises:
         OSError: it cannot be written; the old file is as it was.
@@ -40,6 +40,8 @@ def write_yaml(path: Path, data: Mapping[str, Any]) -> None:
     target = path.resolve()
     new = target.with_name(f".{target.name}.new")
     descriptor = _open(new, os.O_WRONLY | os.O_TRUNC, like=target)
+    if target.exists() and target.stat().st_mode & 0o044 == 0o040:
+        os.fchmod(descriptor, 0o640)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         yaml.dump(data, file, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
         file.flush()

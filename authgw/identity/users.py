@@ -193,6 +193,9 @@ def read_users(path: Path) -> dict[str, User]:
     Raises:
         UsersRefused: there is no such file, it cannot be read, or an entry is not one.
     """
+    # To read a pipe could take for ever, and everybody who waits for it with it.
+    if path.exists() and not path.is_file():
+        raise UsersRefused(f"{path}: is no file")
     try:
         return _taken(path, path.read_text(encoding="utf-8"))
     except NotEntries as error:

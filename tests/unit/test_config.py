@@ -123,6 +123,7 @@ def test_everything_wrong_is_said_at_once_with_its_line(tmp_path: Path) -> None:
         ("server: {port: 1\n", "is not YAML"),
         ("server: !!python/object:os.system x", "is not YAML"),
         ("? [a, b]\n: 1", "config"),
+        ("logging: {level: !!bool x}", "is not YAML that can be read"),
         ("\x00", "is not YAML"),
     ],
 )

@@ -20,6 +20,18 @@ def test_a_made_key_is_private_and_loads(tmp_path: Path, algorithm: str) -> None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_key_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(KeyRefused, match="No space left"):
+        make_key(tmp_path / "keys", "ES256")
+    assert list((tmp_path / "keys").iterdir()) == []
+
+
 def test_root_makes_keys_for_the_owner_of_the_folder(tmp_path: Path) -> None:
     os.chown(tmp_path, 4711, 4712)
     kid = make_key(tmp_path / "secrets" / "keys", "ES256")

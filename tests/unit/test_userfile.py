@@ -53,6 +53,12 @@ def test_an_edit_makes_a_file_private_and_keeps_the_rest(path: Path) -> None:
     assert [one.name for one in path.parent.iterdir() if one.name.endswith(".new")] == []
 
 
+def test_an_edit_leaves_a_file_to_its_group(path: Path) -> None:
+    path.chmod(0o640)
+    userfile.add(path, "carol", HASH)
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
 def test_a_name_is_added_once(path: Path) -> None:
     before = path.read_bytes()
     with pytest.raises(UsersRefused, match="alice is there already"):

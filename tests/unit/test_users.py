@@ -231,7 +231,7 @@ def test_a_file_may_have_nobody(tmp_path: Path, text: str) -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(UsersRefused, match="Is a directory"):
+    with pytest.raises(UsersRefused, match="is no file"):
         load_users(tmp_path)
     path = put(tmp_path / "users.yml", "")
     with pytest.raises(UsersRefused, match="Not a directory"):
