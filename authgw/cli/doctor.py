@@ -9,6 +9,7 @@ import click
 from authgw.config import Loaded
 from authgw.doctor import installation
 from authgw.doctor import nginx as nginx_doctor
+from authgw.doctor.nginx_tree import DumpRefused
 from authgw.doctor.remarks import Grade
 from authgw.plainly import plainly
 
@@ -40,7 +41,7 @@ def command(read: Callable[[], Loaded], nginx: Path | None) -> None:
 def _examine_nginx(nginx: Path) -> None:
     try:
         findings = nginx_doctor.examine(nginx.read_text(encoding="utf-8", errors="replace"))
-    except nginx_doctor.DumpRefused as error:
+    except DumpRefused as error:
         raise click.ClickException(f"{nginx}: {error}") from None
     for finding in findings:
         click.echo(str(finding))

@@ -5,16 +5,11 @@ own forgets all of those above it (ngx_http_proxy_module, ngx_http_core_module).
 """
 
 import re
-import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import crossplane
+from authgw.doctor.nginx_tree import Block, Finding, parsed
 
-_FILE = re.compile(r"^# configuration file (?P<name>.+):$", re.MULTILINE)
-_INCLUDE = re.compile(r"^(\s*(?:.*[;{]\s*)?include\s+)([^;\s]+)", re.MULTILINE)
 _ORIGINAL = {
     "X-Original-URL": "$scheme://$http_host$request_uri",
     "X-Original-Host": "$host",
@@ -24,62 +19,13 @@ _IDENTITY = ("Remote-User", "Remote-Groups", "Remote-Email", "Remote-Name")
 _PASSES = ("proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass")
 
 
-class DumpRefused(ValueError):
-    """A file that is not the output of `nginx -T`; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What is wrong, where, and the line to write; a hole lets somebody in."""
-
-    file: str
-    line: int
-    what: str
-    remedy: str
-    hole: bool
-
-    def __str__(self) -> str:
-        kind = "hole" if self.hole else "fault"
-        return f"{self.file}:{self.line}: {kind}: {self.what} {self.remedy}"
-
-
-@dataclass(slots=True)
-class _Block:
-    """One block of the configuration with the directives that stand in it."""
-
-    file: str
-    line: int
-    name: str
-    args: list[str]
-    above: "_Block | None" = None
-    own: list[dict[str, Any]] = field(default_factory=list)
-    below: "list[_Block]" = field(default_factory=list)
-
-    def named(self, directive: str) -> list[dict[str, Any]]:
-        return [one for one in self.own if one["directive"] == directive]
-
-    def inherited(self, directive: str) -> list[dict[str, Any]]:
-        """This level's, else those of the nearest level above that has any."""
-        here = self.named(directive)
-        return here or (self.above.inherited(directive) if self.above else [])
-
-    def every(self) -> "Iterator[_Block]":
-        yield self
-        for block in self.below:
-            yield from block.every()
-
-    def finding(self, what: str, remedy: str, *, hole: bool = True, at: Any = None) -> Finding:
-        where = at or {"file": self.file, "line": self.line}
-        return Finding(where["file"], where["line"], what, remedy, hole)
-
-
 def examine(dump: str) -> list[Finding]:
     """Every location that bypasses the gateway or forgets a part of its recipe.
 
     Raises:
         DumpRefused: it cannot be parsed.
     """
-    top = _parsed(dump)
+    top = parsed(dump)
     servers = [block for block in top.every() if block.name == "server" and _is_http(block)]
     gateways = {name for block in top.every() for name in (_asked_of(block),) if name}
     found = []
@@ -89,13 +35,22 @@ def examine(dump: str) -> list[Finding]:
     return sorted(set(found), key=lambda one: (one.file, one.line, one.what))
 
 
-def _examined(server: _Block, gateways: set[str]) -> Iterator[Finding]:
+def _examined(server: Block, gateways: set[str]) -> Iterator[Finding]:
     asks = {
         one["args"][0]
         for block in server.every()
         for one in block.named("auth_request")
         if one["args"] != ["off"]
     }
+    for name, value in (("underscores_in_headers", "on"), ("ignore_invalid_headers", "off")):
+        for one in server.inherited(name):
+            if asks and one["args"] == [value]:
+                yield server.finding(
+                    f"with {name} {value} other spellings of our headers reach apps, such as "
+                    "Remote_User.",
+                    "Remove it.",
+                    at=one,
+                )
     for block in server.every():
         if block.name not in ("location", "server", "if", "limit_except"):
             continue
@@ -106,9 +61,10 @@ def _examined(server: _Block, gateways: set[str]) -> Iterator[Finding]:
             yield from _passing(block, passes[0])
         if _protected(block) and not _is_named(block):
             yield from _answering(block)
+            yield from _letting_in(block, server, gateways)
 
 
-def _passing(block: _Block, passed: Any) -> Iterator[Finding]:
+def _passing(block: Block, passed: Any) -> Iterator[Finding]:
     where = f"location {' '.join(block.args)}"
     if not block.inherited("auth_request"):
         yield block.finding(
@@ -126,7 +82,15 @@ def _passing(block: _Block, passed: Any) -> Iterator[Finding]:
             "Add to it: include authgw/identity.conf;",
             at=own[0] if own else None,
         )
-    if passed["directive"] == "proxy_pass" and _has_path(passed["args"][0]):
+    yield from _telling(block, passed)
+    if re.search(r"\$(document_)?uri\b", passed["args"][0]):
+        yield block.finding(
+            f"{passed['directive']} {passed['args'][0]} sends the path decoded, which the gateway "
+            "saw raw.",
+            "Write it without $uri.",
+            at=passed,
+        )
+    elif passed["directive"] == "proxy_pass" and _has_path(passed["args"][0]):
         yield block.finding(
             f"proxy_pass {passed['args'][0]} has a URI part: NGINX decodes the path that the "
             "gateway saw raw.",
@@ -147,7 +111,81 @@ def _passing(block: _Block, passed: Any) -> Iterator[Finding]:
             )
 
 
-def _answering(block: _Block) -> Iterator[Finding]:
+def _telling(block: Block, passed: Any) -> Iterator[Finding]:
+    """What an app is told by this location that a client could have made up."""
+    where = f"location {' '.join(block.args)}"
+    if passed["directive"] != "proxy_pass":
+        if not _protected(block):
+            yield block.finding(
+                f"{where} hands a client's own Remote-User on by {passed['directive']}.",
+                "Protect it, or use proxy_pass.",
+                at=passed,
+            )
+        return
+    told = {one["args"][0].lower(): one for one in block.inherited("proxy_set_header")}
+    ours = {one["args"][0] for one in block.inherited("auth_request_set")} | {""}
+    foreign = {
+        name: told[name.lower()]
+        for name in _IDENTITY
+        if name.lower() in told and told[name.lower()]["args"][1] not in ours
+    }
+    for name, one in foreign.items():
+        if one["args"][1].startswith("$authgw_"):
+            continue
+        yield block.finding(
+            f"{where} sends {name} {one['args'][1]}, which no auth_request_set takes from the "
+            "gateway's answer.",
+            f"Write: proxy_set_header {name} $authgw_{name.removeprefix('Remote-').lower()};",
+            at=one,
+        )
+    own = block.named("auth_request_set")
+    if own and any(one["args"][1].startswith("$authgw_") for one in foreign.values()):
+        yield block.finding(
+            f"{where} has an auth_request_set of its own, which discards those of protect.conf.",
+            "Move it to its server.",
+            hole=False,
+            at=own[0],
+        )
+    upgrade = told.get("upgrade")
+    if upgrade is not None and upgrade["args"][1] == "$http_upgrade":
+        yield block.finding(
+            f"{where} passes any upgrade on: through one to h2c nothing more would be asked.",
+            "Write: proxy_set_header Upgrade $authgw_upgrade;",
+            at=upgrade,
+        )
+
+
+def _letting_in(block: Block, server: Block, gateways: set[str]) -> Iterator[Finding]:
+    """What lets those in whom the gateway refuses."""
+    for one in block.inherited("satisfy"):
+        if one["args"] == ["any"]:
+            yield block.finding(
+                "satisfy any lets in whom either the gateway or an address rule allows.",
+                "Write: satisfy all;",
+                at=one,
+            )
+    for one in block.named("error_page"):
+        if {"401", "403", "500"} & set(one["args"][:-1]):
+            yield from _refused_but_served(block, one, server, gateways)
+
+
+def _refused_but_served(
+    block: Block, page: Any, server: Block, gateways: set[str]
+) -> Iterator[Finding]:
+    target = page["args"][-1]
+    for other in server.every():
+        if other.name != "location" or other.args[-1] != target or not target.startswith("@"):
+            continue
+        passes = [one for name in _PASSES for one in other.named(name)]
+        if passes and _upstream(passes[0]) not in gateways and not _protected(other):
+            yield block.finding(
+                f"error_page leads whom the gateway refuses to {target}, which passes them on.",
+                "Write: error_page 401 = @authgw_401; and so on, as in protect.conf.",
+                at=page,
+            )
+
+
+def _answering(block: Block) -> Iterator[Finding]:
     for one in (*block.named("return"), *block.named("rewrite")):
         if one["directive"] == "return" or one["args"][-1] in ("redirect", "permanent"):
             yield block.finding(
@@ -157,7 +195,7 @@ def _answering(block: _Block) -> Iterator[Finding]:
             )
 
 
-def _asking(block: _Block) -> Iterator[Finding]:
+def _asking(block: Block) -> Iterator[Finding]:
     told = {one["args"][0].lower(): one["args"][1] for one in block.inherited("proxy_set_header")}
     for name, value in _ORIGINAL.items():
         if told.get(name.lower()) != value:
@@ -165,6 +203,11 @@ def _asking(block: _Block) -> Iterator[Finding]:
                 f"location {block.args[-1]} does not send {name} as the gateway needs it.",
                 f"Add to it: proxy_set_header {name} {value};",
             )
+    if told.get("x-forwarded-for") in (None, "$http_x_forwarded_for"):
+        yield block.finding(
+            f"location {block.args[-1]} lets a client say which address is its own.",
+            "Add to it: proxy_set_header X-Forwarded-For $remote_addr;",
+        )
     if not block.named("internal"):
         yield block.finding(
             f"location {block.args[-1]} can be asked from outside.", "Add to it: internal;"
@@ -178,7 +221,7 @@ def _asking(block: _Block) -> Iterator[Finding]:
         )
 
 
-def _without_keepalive(top: _Block, gateways: set[str]) -> Iterator[Finding]:
+def _without_keepalive(top: Block, gateways: set[str]) -> Iterator[Finding]:
     for block in top.every():
         if block.name == "upstream" and block.args[0] in gateways and not block.named("keepalive"):
             yield block.finding(
@@ -188,7 +231,7 @@ def _without_keepalive(top: _Block, gateways: set[str]) -> Iterator[Finding]:
             )
 
 
-def _asked_of(block: _Block) -> str:
+def _asked_of(block: Block) -> str:
     """The upstream that this block asks as the gateway, or nothing."""
     for one in block.named("proxy_pass"):
         match = re.fullmatch(r"https?://([^/]+)(/authenticate)?", one["args"][0])
@@ -197,13 +240,13 @@ def _asked_of(block: _Block) -> str:
     return ""
 
 
-def _protected(block: _Block) -> bool:
+def _protected(block: Block) -> bool:
     asked = block.inherited("auth_request")
     return bool(asked) and asked[0]["args"] != ["off"]
 
 
-def _is_named(block: _Block) -> bool:
-    nearest: _Block | None = block
+def _is_named(block: Block) -> bool:
+    nearest: Block | None = block
     while nearest is not None and nearest.name != "location":
         nearest = nearest.above
     return nearest is not None and (
@@ -211,7 +254,7 @@ def _is_named(block: _Block) -> bool:
     )
 
 
-def _is_http(block: _Block) -> bool:
+def _is_http(block: Block) -> bool:
     above = block.above
     while above is not None and above.name != "stream":
         above = above.above
@@ -229,58 +272,3 @@ def _has_path(address: str) -> bool:
 def _without_path(address: str) -> str:
     scheme, _, rest = address.partition("://")
     return f"{scheme}://{rest.partition('/')[0]}"
-
-
-def _parsed(dump: str) -> _Block:
-    """The whole configuration as one tree, with includes resolved as nginx did."""
-    names = [match["name"] for match in _FILE.finditer(dump)]
-    if not names:
-        raise DumpRefused("is not the output of `nginx -T`: write `nginx -T > FILE` first")
-    # Each file begins on the line after the one that names it.
-    texts = [text.removeprefix("\n") for text in _FILE.split(dump)[2::2]]
-    with tempfile.TemporaryDirectory() as folder:
-        mapped = _spread(Path(folder), names, texts)
-        payload = crossplane.parse(str(mapped[names[0]]), check_ctx=False, check_args=False)
-        back = {str(path): name for name, path in mapped.items()}
-        if payload["errors"]:
-            raise DumpRefused(str(payload["errors"][0]["error"]).replace(folder, ""))
-        files = payload["config"]
-        top = _Block(names[0], 0, "main", [])
-        _fill(top, files[0]["parsed"], files, files[0]["file"], back)
-    return top
-
-
-def _spread(folder: Path, names: list[str], texts: list[str]) -> dict[str, Path]:
-    """Write each file of the dump below a folder, with its includes pointing there."""
-    root = Path(names[0]).parent
-    mapped = {}
-    for name, text in zip(names, texts, strict=True):
-        path = folder / name.lstrip("/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(_INCLUDE.sub(_moved(folder, root), text))
-        mapped[name] = path
-    return mapped
-
-
-def _moved(folder: Path, root: Path) -> Any:
-    def move(match: "re.Match[str]") -> str:
-        wanted = Path(match[2].strip("\"'"))
-        absolute = wanted if wanted.is_absolute() else root / wanted
-        return f"{match[1]}{folder}/{str(absolute).lstrip('/')}"
-
-    return move
-
-
-def _fill(
-    block: _Block, parsed: list[Any], files: list[Any], file: str, back: dict[str, str]
-) -> None:
-    for one in parsed:
-        if one["directive"] == "include":
-            for index in one.get("includes", ()):
-                _fill(block, files[index]["parsed"], files, files[index]["file"], back)
-        elif "block" in one:
-            below = _Block(back[file], one["line"], one["directive"], one["args"], block)
-            block.below.append(below)
-            _fill(below, one["block"], files, file, back)
-        else:
-            block.own.append({**one, "file": back[file]})

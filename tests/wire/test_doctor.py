@@ -36,6 +36,64 @@ BROKEN = {
         "        error_page 404 /none;\n        proxy_pass http://sample;",
         "fault: location / has an error_page of its own",
     ),
+    "satisfy any": (
+        "site.conf",
+        "        proxy_pass http://sample;",
+        "        satisfy any;\n        allow 127.0.0.0/8;\n        proxy_pass http://sample;",
+        "hole: satisfy any lets in whom either",
+    ),
+    "error_page to the app": (
+        "site.conf",
+        "    location / {\n",
+        "    location @anybody {\n        auth_request off;\n"
+        "        include authgw/identity.conf;\n        proxy_pass http://sample;\n    }\n"
+        "    location / {\n        error_page 401 403 = @anybody;\n",
+        "leads whom the gateway refuses to @anybody",
+    ),
+    "no X-Forwarded-For": (
+        "authgw/question.conf",
+        "proxy_set_header X-Forwarded-For $remote_addr;",
+        "",
+        "lets a client say which address is its own",
+    ),
+    "a decoded path": (
+        "site.conf",
+        "proxy_pass http://sample;",
+        "proxy_pass http://sample$uri$is_args$args;",
+        "sends the path decoded",
+    ),
+    "an identity of the client's": (
+        "authgw/identity.conf",
+        "proxy_set_header Remote-User $authgw_user;",
+        "proxy_set_header Remote-User $remote_user;",
+        "sends Remote-User $remote_user, which no auth_request_set takes",
+    ),
+    "an identity that is not set there": (
+        "site.conf",
+        "        proxy_pass http://sample;",
+        "        auth_request_set $mine $upstream_http_remote_user;\n"
+        "        proxy_pass http://sample;",
+        "has an auth_request_set of its own, which discards those of protect.conf",
+    ),
+    "any upgrade": (
+        "authgw/identity.conf",
+        "proxy_set_header Upgrade $authgw_upgrade;",
+        "proxy_set_header Upgrade $http_upgrade;",
+        "passes any upgrade on",
+    ),
+    "a public app by FastCGI": (
+        "site.conf",
+        "    location / {\n",
+        "    location /php {\n        auth_request off;\n        fastcgi_pass 127.0.0.1:9;\n    }\n"
+        "    location / {\n",
+        "hands a client's own Remote-User on by fastcgi_pass",
+    ),
+    "underscores": (
+        "site.conf",
+        "    client_max_body_size 100m;",
+        "    underscores_in_headers on;",
+        "other spellings of our headers reach apps",
+    ),
     "return": (
         "site.conf",
         "        proxy_pass http://sample;",
@@ -103,7 +161,12 @@ BROKEN = {
         "location /public/ tells no identity",
     ),
 }
-FAULTS = {"own error_page", "connections not kept", "upstream without keepalive"}
+FAULTS = {
+    "own error_page",
+    "connections not kept",
+    "upstream without keepalive",
+    "an identity that is not set there",
+}
 
 
 def dumped(folder: Path) -> Path:
