@@ -177,6 +177,20 @@ async def test_a_stuck_store_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> 
     await store.close()
 
 
+async def test_what_nobody_waits_for_any_more_is_not_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(embedded, "DEADLINE", 0.1)
+    store = await EmbeddedStore.open(None, idle=60)
+    busy = asyncio.create_task(store._db.in_turn(lambda: asyncio.sleep(0.2)))
+    await asyncio.sleep(0)
+    with pytest.raises(StoreUnavailable, match="TimeoutError"):
+        await store.add(numbered(1), 100)
+    await busy
+    assert await store.sessions_of("1") == ()
+    await store.close()
+
+
 async def test_what_is_no_record_is_unavailable(tmp_path: Path) -> None:
     path = tmp_path / "authgw.db"
     store = await EmbeddedStore.open(path, idle=60)
