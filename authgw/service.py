@@ -16,9 +16,8 @@ from authgw.core.errors import (
     StoreUnavailable,
     TokenMissing,
 )
-from authgw.core.model import Principal
 from authgw.core.outcomes import Found, LoggedOut, Login, Opened, Pair
-from authgw.core.people import USERS, Nobody, People, Person, principal_of
+from authgw.core.people import USERS, Nobody, People, principal_of
 from authgw.core.sessions import Lifetimes, MirroringStore, Outcome, Session, Snapshot
 from authgw.core.tokens import Issuer, Token, TokenType
 from authgw.core.verified import VerifiedTokens
@@ -269,26 +268,18 @@ class Sessions:
         return {sid: snapshot for sid, snapshot in known.items() if snapshot is not None}
 
     def _alive(self, token: Token, snapshot: Snapshot) -> Found:
-        session, person, principal = self._stands(token, snapshot)
-        confirmed = sessions.confirm(session, gen=token.gen, jti=token.jti)
-        if confirmed is not session:
-            self._confirmations.later(snapshot, confirmed)
-        return Found(principal, token, session, person)
-
-    def _stands(self, token: Token, snapshot: Snapshot) -> tuple[Session, Person | None, Principal]:
-        """The live session of this token, and who it stands for.
-
-        Raises:
-            SessionEnded: it ended, or no longer stands for anybody.
-        """
         try:
             session = sessions.check_alive(snapshot.session, snapshot.now)
             if session.sub != token.sub:
                 raise SessionEnded
             person = self._people.find(session.sub)
-            return session, person, principal_of(session, person)
+            principal = principal_of(session, person)
         except SessionEnded:
             raise SessionEnded(sub=token.sub, sid=token.sid) from None
+        confirmed = sessions.confirm(session, gen=token.gen, jti=token.jti)
+        if confirmed is not session:
+            self._confirmations.later(snapshot, confirmed)
+        return Found(principal, token, session, person)
 
     def _cookie_tokens(self, cookies: Sequence[str]) -> tuple[list[Token], AuthgwError]:
         """The tokens that verify, and why the last one that does not is refused."""
@@ -362,19 +353,11 @@ class Sessions:
         return RefreshReused(sub=token.sub, sid=token.sid, note=said)
 
     async def _end(self, token: Token, everywhere: bool) -> LoggedOut:
-        if not everywhere or not await self._lives(token):
+        if not everywhere:
             await self._store.revoke(token.sid)
             return LoggedOut(token)
         ended = await self._store.revoke_all(token.sub)
         return LoggedOut(token, tuple(sid for sid in ended if sid != token.sid))
-
-    async def _lives(self, token: Token) -> bool:
-        """Whether it may still speak for its subject; who holds a dead one nobody knows."""
-        try:
-            self._stands(token, await self._store.read(token.sid))
-        except SessionEnded:
-            return False
-        return True
 
     def _new_session(self, login: Login, now: float) -> Session:
         expires_at = sessions.session_end(now, now, self._lifetimes)

@@ -137,18 +137,6 @@ async def test_logout_ends_exactly_what_was_asked(
     assert await world.alive(other)
 
 
-@pytest.mark.parametrize("by_refresh", [False, True])
-async def test_a_dead_session_ends_no_others(world: World, by_refresh: bool) -> None:
-    phone = await world.gateway.log_in(SHOP)
-    await world.gateway.log_out_by_access(phone.access)
-    laptop = await world.gateway.log_in(SHOP)
-    if by_refresh:
-        await world.gateway.log_out_by_refresh(phone.refresh, everywhere=True)
-    else:
-        await world.gateway.log_out_by_access(phone.access, everywhere=True)
-    assert await world.alive(laptop)
-
-
 async def test_logout_of_what_is_gone_is_fine(world: World) -> None:
     pair = await world.gateway.log_in(SHOP)
     await world.gateway.log_out_by_access(pair.access)
