@@ -109,6 +109,9 @@ def sso(
     ]
     site = localised((ROOT / "examples/sso/site.conf").read_text())
     site = site.replace("8081", str(samples[0])).replace("8082", str(samples[1]))
+    # An app that leads on to another one, as apps do.
+    leads_on = f"location = /leads-on {{ auth_request off; return 302 {made.url('wiki', '/on')}; }}"
+    site = site.replace(f"server_name app.{domain};", f"server_name app.{domain};\n{leads_on}")
     if scheme == "http":
         site = re.sub(r"^ssl_.*\n", "", site, flags=re.MULTILINE)
         site = site.replace("listen 443 ssl", f"listen {port}")

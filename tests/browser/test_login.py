@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import pyotp
 import pytest
@@ -27,6 +28,13 @@ def test_back_to_the_very_url_and_signed_in_next_door(site: Sso, page: Page) -> 
     page.goto(site.url("wiki", "/start"))
     page.wait_for_url(site.url("wiki", "/start"))
     expect(page.get_by_text("writers", exact=True)).to_be_visible()
+
+
+def test_a_log_in_leads_on_wherever_the_app_redirects(site: Sso, page: Page) -> None:
+    page.goto(site.url("auth", f"/login?rd={quote(site.url('app', '/leads-on'), safe='')}"))
+    log_in(page, "alice")
+    page.wait_for_url(site.url("wiki", "/on"))
+    shows(page, "Protected page")
 
 
 def test_the_cookie_is_what_its_prefix_promises(
