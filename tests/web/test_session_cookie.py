@@ -54,8 +54,11 @@ async def test_a_domains_cookie_is_none_of_a_host_with_a_page_of_its_own(
     async for running in surface(tmp_path, sites=sites, record_allowed=record_allowed):
         jar = Jar(running)
         await jar.log_in("bob")
+        there = Jar(running)
+        there.cookies = {"__Host-authgw": jar.session}
         for _ in range(4):
             assert (await jar.asks("https://app.example.com/")).status == 200
+            assert (await there.asks("https://auth.example.org/")).status == 200
             assert (await jar.asks("https://auth.example.org/")).status == 401
         account = await jar.get("/login/account", Host="auth.example.org")
         assert account.status == 303
