@@ -31,8 +31,8 @@ def alone(path: Path) -> Iterator[None]:
 def write_yaml(path: Path, data: Mapping[str, Any]) -> None:
     """Put a file in the place of `path`; whoever reads sees the old or the new one.
 
-    Its mode is 0600, or 0640 if the old one was for its group and no others. Comments of that are
-    lost. A link stays and the file it names is replaced. Call it within `alone`.
+    Its mode is 0600, or 0640 if the old file was for its group and no others. Comments of the old
+    file are lost. A link stays and the file it names is replaced. Call it within `alone`.
 
     Raises:
         OSError: it cannot be written; the old file is as it was.
