@@ -39,7 +39,7 @@ def front(folder: Path, port: int, gateways: Sequence[Address], app: int) -> lis
     shutil.copytree(_SHIPPED, conf)
     servers = "\n    ".join(f"server {_server(one)} max_fails=0;" for one in gateways)
     _change(conf / "authgw" / "upstream.conf", r"server 127\.0\.0\.1:8080[^;]*;", servers)
-    _change(conf / "authgw" / "upstream.conf", r"127\.0\.0\.1:8081", f"127.0.0.1:{app}")
+    _change(conf / "sample.conf", r"127\.0\.0\.1:8081", f"127.0.0.1:{app}")
     _change(conf / "site.conf", r"listen 4000", f"listen 127.0.0.1:{port}")
     _change(conf / "site.conf", r"server_name ", f"server_name {HOST} ")
     return _command(folder, conf / "nginx.conf")

@@ -65,12 +65,12 @@ def paths_for(audience: Audience) -> tuple[str, ...]:
     return tuple(sorted(one.path for one in ENDPOINTS if audience in one.audience))
 
 
-def pattern_of(paths: tuple[str, ...]) -> str:
-    """A regular expression (PCRE, RE2, Python) that matches exactly these paths.
+def pattern_of(paths: tuple[str, ...], root: str = "") -> str:
+    """A regular expression (PCRE, RE2, Python) that matches exactly these paths below `root`.
 
     It holds no braces, so NGINX reads it without quotes.
     """
-    return f"^(?:{'|'.join(_expression(path) for path in paths)})$"
+    return f"^{_expression(root)}(?:{'|'.join(_expression(path) for path in paths)})$"
 
 
 def _expression(path: str) -> str:

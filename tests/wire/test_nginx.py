@@ -129,21 +129,49 @@ def test_requests_in_other_shapes_are_denied(site: Site) -> None:
     assert raw(site.port, twice).split(b" ")[1] in (b"400", b"401")
 
 
-def test_our_cookie_is_taken_out_and_others_stay(site: Site) -> None:
-    token = site.gateway.login()["access"]
-    for sent, kept in [
+MANY = "; ".join(f"authgw={number}; a{number}={number}" for number in range(20))
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
         ("authgw=x", None),
-        ("a=1; authgw=x; b=2", "a=1;b=2"),
+        ("a=1; authgw=x; b=2", "a=1; b=2"),
         ("__Host-authgw=x; a=1", "a=1"),
-        ("a=1; __Secure-authgw=x", "a=1;"),
-        ("authgw=1; authgw=2; a=1; authgw=3; authgw=4", "a=1;"),
-        # Whoever sends that many could hide the right one behind them.
-        ("authgw=1; authgw=2; authgw=3; authgw=4; a=1; __Host-authgw=5", None),
-        ("authgw=1; authgw=2; authgw=3; authgw=4; a=1,authgw=5", None),
+        ("a=1; __Secure-authgw=x", "a=1"),
+        ("authgw=1; authgw=2; a=1; authgw=3; authgw=4", "a=1"),
+        # As many as come one after the other, and in twelve places between others.
+        ("; ".join(["authgw=1"] * 40 + ["a=1"] + ["__Host-authgw-flow-9=1"] * 40), "a=1"),
+        (
+            "; ".join(f"a{number}=1; authgw-f{number}=x" for number in range(12)),
+            "; ".join(f"a{number}=1" for number in range(12)),
+        ),
+        # Who sends more could hide the right one behind them.
+        (MANY, None),
+        # Every name with the prefix is ours, in a later version too.
+        ("a=1; __Secure-authgw-csrf=x; authgw-login=y; __Host-authgw-flow-q=z; b=2", "a=1; b=2"),
+        ("a=1;authgw=x;b=2", "a=1;b=2"),
+        ("authgw=x;a=1", "a=1"),
+        ("a=1; \tauthgw \t=x; b=2", "a=1; b=2"),
+        ("authgw-=x; a=1", "a=1"),
+        # A proxy may have joined two headers with a comma; the gateway looks there too.
+        ("a=1,authgw=5; b=2", "a=1; b=2"),
+        ("a=1, __Host-authgw=5", "a=1"),
+        ("authgw=1,b=2; c=3", "c=3"),
+        (",authgw=5; b=2", "; b=2"),
+        # Others', though they look like ours.
         ("notauthgw=1; a=authgw=2", "notauthgw=1; a=authgw=2"),
+        ("authgwx=1; authgw; Authgw=1; xauthgw-a=1", "authgwx=1; authgw; Authgw=1; xauthgw-a=1"),
         ("a=1; b=2", "a=1; b=2"),
-    ]:
-        assert told(site.get("/", token, Cookie=sent)).get("cookie") == kept
+        ("a=1;; b=2;", "a=1;; b=2;"),
+        ('a="x; y"; b={"k":[1,2]}', 'a="x; y"; b={"k":[1,2]}'),
+        ("a=" + "x" * 20000 + "; authgw=1", "a=" + "x" * 20000),
+        ("; ".join(["a"] * 6000) + "; authgw=1", "; ".join(["a"] * 6000)),
+    ],
+)
+def test_our_cookies_are_taken_out_and_others_stay(site: Site, sent: str, kept: str | None) -> None:
+    token = site.gateway.login()["access"]
+    assert told(site.get("/", token, Cookie=sent)).get("cookie") == kept
 
 
 def test_a_body_of_a_megabyte_passes(site: Site) -> None:

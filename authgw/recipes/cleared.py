@@ -1,0 +1,111 @@
+"""Request headers that apps take from a proxy: a recipe sets them or clears them.
+
+A client could send each of them itself. Spellings with `_` or `.` for `-` are the proxy's to drop.
+"""
+
+_IDENTITY = (
+    "Remote-User",
+    "Remote-Groups",
+    "Remote-Email",
+    "Remote-Name",
+    "Remote-Group",
+    "X-Remote-User",
+    "X-Remote-Group",
+    "X-Remote-Groups",
+    "X-Remote-Email",
+    "X-Remote-Name",
+    "X-Forwarded-User",
+    "X-Forwarded-Groups",
+    "X-Forwarded-Email",
+    "X-Forwarded-Preferred-Username",
+    "X-Auth-Request-User",
+    "X-Auth-Request-Groups",
+    "X-Auth-Request-Email",
+    "X-Auth-Request-Preferred-Username",
+    "X-Authenticated-User",
+    "X-Webauth-User",
+    "X-Webauth-Email",
+    "X-Webauth-Fullname",
+)
+_CERTIFICATE = (
+    "X-Forwarded-Client-Cert",
+    "X-Forwarded-Tls-Client-Cert",
+    "X-Forwarded-Tls-Client-Cert-Info",
+    "X-Client-Cert",
+    "X-Ssl-Cert",
+    "X-Ssl-Client-Cert",
+    "X-Ssl-Client-Dn",
+    "X-Ssl-Client-S-Dn",
+    "X-Ssl-Client-Verify",
+    "Ssl-Client-Cert",
+    "Ssl-Client-Subject-Dn",
+    "Ssl-Client-Verify",
+    "X-Arr-Clientcert",
+)
+_ADDRESS = (
+    "Forwarded",
+    "X-Forwarded",
+    "Forwarded-For",
+    "X-Forwarded-By",
+    "X-Original-For",
+    "X-Original-Forwarded-For",
+    "Client-Ip",
+    "X-Client-Ip",
+    "True-Client-Ip",
+    "X-Cluster-Client-Ip",
+    "X-Originating-Ip",
+    "X-Remote-Ip",
+    "X-Remote-Addr",
+    "X-Envoy-External-Address",
+    "X-Azure-Clientip",
+    "Cf-Connecting-Ip",
+    "Cf-Connecting-Ipv6",
+    "Fastly-Client-Ip",
+    "Fly-Client-Ip",
+    "Proxy-Client-Ip",
+    "Wl-Proxy-Client-Ip",
+)
+_SCHEME_AND_HOST = (
+    "X-Forwarded-Scheme",
+    "X-Forwarded-Protocol",
+    "X-Forwarded-Ssl",
+    "X-Forwarded-Server",
+    "X-Scheme",
+    "X-Url-Scheme",
+    "Front-End-Https",
+    "X-Arr-Ssl",
+    "X-Host",
+    "X-Http-Host-Override",
+    "X-Original-Host",
+    "X-Original-Proto",
+    "X-Original-Scheme",
+    "X-Original-Port",
+)
+# Some frameworks route by these in place of the path that was judged.
+_TARGET = (
+    "X-Forwarded-Uri",
+    "X-Forwarded-Path",
+    "X-Forwarded-Prefix",
+    "X-Forwarded-Method",
+    "X-Original-Url",
+    "X-Original-Uri",
+    "X-Original-Path",
+    "X-Original-Prefix",
+    "X-Original-Method",
+    "X-Rewrite-Url",
+    "X-Override-Url",
+    "X-Request-Uri",
+    "X-Replaced-Path",
+    "X-Script-Name",
+    "X-Envoy-Original-Path",
+)
+# httpoxy: a CGI program takes it for HTTP_PROXY, the proxy of its own requests.
+_CGI = ("Proxy",)
+
+CLEARED = (*_IDENTITY, *_CERTIFICATE, *_ADDRESS, *_SCHEME_AND_HOST, *_TARGET, *_CGI)
+
+
+def cleared_beside(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The headers to clear where these are set."""
+    own = {name.lower() for name in names}
+    return tuple(name for name in CLEARED if name.lower() not in own)

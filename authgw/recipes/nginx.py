@@ -1,0 +1,135 @@
+"""The files of NGINX's recipe (`nginx/authgw`), rendered from the configuration."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from authgw.core.endpoints import Audience, paths_for, pattern_of
+from authgw.core.errors import Refused
+from authgw.core.peers import UNIX
+from authgw.recipes.cleared import cleared_beside
+from authgw.settings import Server, Settings
+
+FILES = (
+    "http.conf",
+    "front.conf",
+    "cache.conf",
+    "upstream.conf",
+    "protect.conf",
+    "question.conf",
+    "gateway.conf",
+    "identity.conf",
+    "identity-grpc.conf",
+    "identity-fastcgi.conf",
+    "identity-uwsgi.conf",
+    "identity-scgi.conf",
+)
+MAX_COOKIE_RUNS = 12  # separate places in a Cookie header from which ours are taken out
+_PLAIN_ROOT = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9/._~+@=,-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityHeader:
+    """One identity header; `variable` is NGINX's, `cgi` the name that CGI-like apps see."""
+
+    name: str
+    variable: str
+
+    @property
+    def from_client(self) -> str:
+        """NGINX's variable of the client's own header."""
+        return f"$http_{self._folded}"
+
+    @property
+    def from_gateway(self) -> str:
+        """NGINX's variable of the header in the gateway's answer."""
+        return f"$upstream_http_{self._folded}"
+
+    @property
+    def _folded(self) -> str:
+        return self.name.lower().replace("-", "_")
+
+
+def rendered(settings: Settings) -> dict[str, str]:
+    """Each file of the recipe with its text.
+
+    Raises:
+        Refused: a value that NGINX's configuration cannot hold.
+    """
+    values = _values(settings)
+    return {name: _ENVIRONMENT.get_template(name).render(values) for name in FILES}
+
+
+def _values(settings: Settings) -> dict[str, object]:
+    headers = settings.headers
+    identity = (
+        IdentityHeader(headers.user, "$authgw_user"),
+        IdentityHeader(headers.groups, "$authgw_groups"),
+        IdentityHeader(headers.email, "$authgw_email"),
+        IdentityHeader(headers.name, "$authgw_name"),
+    )
+    return {
+        "identity": identity,
+        "cleared": cleared_beside(tuple(one.name for one in identity)),
+        "gateway": _address(settings.server),
+        "locations": [(root, _published(root)) for root in _roots(settings)],
+        "runs": range(1, MAX_COOKIE_RUNS + 1),
+    }
+
+
+def _address(server: Server) -> str:
+    """The `server` parameter of the upstream: the socket where NGINX may use it, else the port."""
+    if server.socket and UNIX in server.trusted_proxies:
+        if not _PLAIN_PATH.fullmatch(server.socket) or not server.socket.startswith("/"):
+            raise Refused(
+                f"server.socket {server.socket!r} cannot be written into NGINX's configuration: "
+                "name it by an absolute path of letters, digits and /._~+@=,-"
+            )
+        return f"unix:{server.socket}"
+    return f"{_reachable(server.host)}:{server.port}"
+
+
+def _reachable(host: str) -> str:
+    """The host under which a process on the same machine reaches a listener on `host`."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if address.is_unspecified:
+        return "127.0.0.1" if address.version == 4 else "[::1]"
+    return f"[{address}]" if address.version == 6 else str(address)
+
+
+def _roots(settings: Settings) -> list[str]:
+    """The paths below which the proxy hands requests to the gateway; `` is the host's own root."""
+    roots = sorted({site.root for site in settings.login.sites.all} or {""})
+    for root in roots:
+        if not _PLAIN_ROOT.fullmatch(root):
+            raise Refused(
+                f"login.url has the path {root}/login, which cannot be written into NGINX's "
+                "configuration: use letters, digits and ._~- in it"
+            )
+    return roots
+
+
+def _published(root: str) -> str:
+    return pattern_of(paths_for(Audience.PUBLIC), root)
+
+
+def _cgi(name: str) -> str:
+    """A header's name as CGI-like apps see it (RFC 3875 section 4.1.18)."""
+    return "HTTP_" + name.upper().replace("-", "_")
+
+
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("authgw.recipes", "templates/nginx"),
+    autoescape=select_autoescape(),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+_ENVIRONMENT.filters["cgi"] = _cgi
