@@ -1,4 +1,4 @@
-"""Findings about an NGINX configuration: the kind, the place, what follows, and the line to write."""
+"""Findings about an NGINX configuration: kind, place, what follows, and the line to write."""
 
 from dataclasses import dataclass
 from enum import Enum

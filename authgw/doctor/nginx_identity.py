@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from authgw.doctor.nginx_findings import Finding, fault, hole, problem, unchecked
-from authgw.doctor.nginx_site import Expected, is_protected
+from authgw.doctor.nginx_recipe import Recipe, Transport
+from authgw.doctor.nginx_site import is_protected
 from authgw.doctor.nginx_tree import Block, Directive
 from authgw.doctor.nginx_values import (
     holds_session,
@@ -14,251 +15,254 @@ from authgw.doctor.nginx_values import (
     variables_in,
 )
 
-_WRITE = "run `authgw nginx write DIR`"
+# NGINX makes these itself where no line does, or apps do not believe them.
+_OPTIONAL = ("Host", "Connection", "X-Request-ID")
+_WRITE = "run `authgw nginx write DIR` and copy its files here"
 
 
 @dataclass(frozen=True, slots=True)
-class Transport:
-    """A way to pass requests on; `parameters` are named as CGI names headers."""
-
-    passing: str
-    telling: str
-    recipe: str
-    parameters: bool
-
-    def name_of(self, header: str) -> str:
-        """Return the name under which this transport sends a header."""
-        return f"HTTP_{header.upper().replace('-', '_')}" if self.parameters else header
-
-    @property
-    def prefix(self) -> str:
-        return self.passing.removesuffix("_pass")
-
-
-TRANSPORTS = {
-    each.passing: each
-    for each in (
-        Transport("proxy_pass", "proxy_set_header", "identity.conf", False),
-        Transport("grpc_pass", "grpc_set_header", "identity-grpc.conf", False),
-        Transport("fastcgi_pass", "fastcgi_param", "identity-fastcgi.conf", True),
-        Transport("uwsgi_pass", "uwsgi_param", "identity-uwsgi.conf", True),
-        Transport("scgi_pass", "scgi_param", "identity-scgi.conf", True),
-    )
-}
-
-# Headers that an app believes of its proxy. Values that the recipe sends, or that NGINX itself
-# makes, are right; a client's own are not.
-_OF_PROXY = (
-    "X-Real-IP",
-    "X-Forwarded-For",
-    "X-Forwarded-Proto",
-    "X-Forwarded-Host",
-    "X-Forwarded-Port",
-    "X-Forwarded-Uri",
-    "X-Forwarded-Method",
-    "X-Forwarded-Prefix",
-    "X-Forwarded-Scheme",
-    "X-Forwarded-Server",
-    "X-Forwarded-Ssl",
-    "X-Forwarded-User",
-    "X-Forwarded-Tls-Client-Cert",
-    "X-Forwarded-Tls-Client-Cert-Info",
-    "X-Scheme",
-    "X-Original-URL",
-    "X-Rewrite-URL",
-    "Forwarded",
-    "Upgrade",
-    "HTTP2-Settings",
-)
-# Without these lines of the recipe a client's own header arrives.
-_NEEDED = ("Cookie", "X-Forwarded-For", "X-Forwarded-Host", "X-Original-URL", "X-Rewrite-URL")
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """What one location sends to its app."""
+class _App:
+    """One location that passes requests on, and the lines by which it tells its app of them."""
 
     block: Block
     transport: Transport
+    recipe: Recipe
     lines: tuple[Directive, ...]
 
     def of(self, header: str) -> list[Directive]:
+        """Return the lines that send a header."""
         name = self.transport.name_of(header).lower()
         return [each for each in self.lines if each.args[0].lower() == name]
 
-    def line(self, header: str, value: str) -> str:
-        return f"{self.transport.telling} {self.transport.name_of(header)} {value or _EMPTY};"
-
     @property
     def include(self) -> str:
-        return f"include authgw/{self.transport.recipe};"
+        return f"include authgw/{self.transport.file};"
 
 
-_EMPTY = '""'
-
-
-def examine(block: Block, passed: Directive, expected: Expected) -> Iterator[Finding]:
+def examine(block: Block, passed: Directive, recipe: Recipe) -> Iterator[Finding]:
     """Check what this block sends to an app by the directive `passed`."""
-    transport = TRANSPORTS.get(passed.name)
+    transport = recipe.transports.get(passed.name)
     if transport is None:
         yield unchecked(passed, f"{passed.name} is not known to the recipe.")
         return
     lines = [each for each in block.inherited(transport.telling) if len(each.args) > 1]
-    told = _Told(block, transport, tuple(lines))
+    app = _App(block, transport, recipe, tuple(lines))
     passes_headers = block.inherited(f"{transport.prefix}_pass_request_headers")
     if not passes_headers or passes_headers[0].args != ("off",):
-        yield from _missing(told, expected)
-    yield from _identity(told, expected)
-    yield from _cookie(told)
-    yield from _host(told)
-    for header in _OF_PROXY:
-        yield from _of_proxy(told, header)
-    yield from _twice(told)
+        yield from _missing(app)
+    for key in recipe.headers:
+        yield from _identity(app, key)
+    yield from _cookie(app)
+    yield from _host(app)
+    yield from _of_proxy(app)
+    yield from _twice(app)
 
 
-def _missing(told: _Told, expected: Expected) -> Iterator[Finding]:
-    wanted = (*expected.headers.values(), *_NEEDED)
-    missing = [name for name in wanted if not told.of(name)]
+def outdated_host(block: Block, line: Directive, right: str) -> Finding:
+    """Report `$http_host`, which is empty in HTTP/3 and in HTTP/1.0 without Host."""
+    server = block.nearest("server")
+    if server is not None and any("quic" in each.args for each in server.named("listen")):
+        return problem(line, f"{line}: over HTTP/3 $http_host is empty, so nobody gets in.", right)
+    return fault(line, f"{line} is of an older recipe: $http_host is empty over HTTP/3.", right)
+
+
+def _needed(app: _App) -> list[str]:
+    """Return the names, as sent, without which a client's own header arrives."""
+    optional = {app.transport.name_of(header).lower() for header in _OPTIONAL}
+    names = [name for name in app.transport.told if name not in optional]
+    return [name for name in names if name.startswith("http_") or not app.transport.parameters]
+
+
+def _missing(app: _App) -> Iterator[Finding]:
+    sent = {each.args[0].lower() for each in app.lines}
+    needed = _needed(app)
+    missing = [name for name in needed if name not in sent]
     if not missing:
         return
-    own = told.block.named(told.transport.telling)
-    identity = [name for name in expected.headers.values() if name in missing]
-    renamed = _renamed(told)
-    if identity and renamed:
+    ours = {app.transport.name_of(header).lower(): header for header in app.recipe.headers.values()}
+    identity = [name for name in missing if name in ours]
+    header = _spelled((identity or missing)[0], app)
+    renamed = _renamed(app)
+    if identity and renamed is not None:
+        yield _named_otherwise(app, renamed, header, "a client's own would arrive, and no identity")
+        return
+    own = app.block.named(app.transport.telling)
+    if app.transport.parameters and identity:
         yield hole(
-            renamed,
-            f"{told.block} sends {renamed.args[0]}, and the configuration calls it {identity[0]}: "
-            f"a client's own {identity[0]} would arrive, and no identity.",
-            f"Set headers in the configuration as here, or {_WRITE} and copy its files here.",
+            app.block,
+            f"{app.block} hands a client's own {header} on by {app.transport.passing}"
+            f"{', and the live session cookie' if 'http_cookie' in missing else ''}.",
+            f"Add to it: {app.include}",
         )
         return
-    discards = f"has a {told.transport.telling} of its own, which discards ours"
-    lacks = "tells no identity" if identity else f"does not send {missing[0]} as the recipe does"
-    why = discards if own and len(missing) == len(wanted) else lacks
-    what = "the client's session cookie" if missing[0] == "Cookie" else f"a client's own {missing[0]}"
+    if own and len(missing) >= len(needed) - 1:
+        why = f"has a {app.transport.telling} of its own, which discards ours"
+    else:
+        why = "tells no identity" if identity else f"does not send {header} as the recipe does"
+    what = "the live session cookie" if header.lower() == "cookie" else f"a client's own {header}"
     yield hole(
-        own[0] if own else told.block, f"{told.block} {why}: {what} would arrive.",
-        f"Add to it: {told.include}",
+        own[0] if own else app.block,
+        f"{app.block} {why}: {what} would arrive.",
+        f"Add to it: {app.include}",
     )
 
 
-def _renamed(told: _Told) -> Directive | None:
-    """Return the line that sends an identity under a name that is not the configuration's."""
-    return next((each for each in told.lines if each.args[1] == "$authgw_user"), None)
+def _spelled(name: str, app: _App) -> str:
+    """Return a header's usual spelling for a name as sent."""
+    header = name.removeprefix("http_").replace("_", "-") if app.transport.parameters else name
+    known = {each.lower(): each for each in app.recipe.headers.values()}
+    return known.get(header, header.title())
 
 
-def _identity(told: _Told, expected: Expected) -> Iterator[Finding]:
-    sources = {each.args[0]: each for each in told.block.inherited("auth_request_set")}
-    for key, header in expected.headers.items():
-        right = f"$upstream_http_{header.lower().replace('-', '_')}"
-        lines = told.of(header)
-        if told.transport.parameters and key == "user":
-            lines += [each for each in told.lines if each.args[0].upper() == "REMOTE_USER"]
-        for each in lines:
-            value = each.args[1]
-            source = sources.get(value)
-            if source is not None and source.args[1] == right or value == "":
-                continue
-            yield from _foreign(told, key, header, right, each, source)
+def _renamed(app: _App) -> Directive | None:
+    return next((each for each in app.lines if each.args[1] == "$authgw_user"), None)
 
 
-def _foreign(
-    told: _Told, key: str, header: str, right: str, line: Directive, source: Directive | None
-) -> Iterator[Finding]:
-    value = line.args[1]
+def _named_otherwise(app: _App, line: Directive, header: str, follows: str) -> Finding:
+    keys = {each.lower(): key for key, each in app.recipe.headers.items()}
+    make = hole if "arrive" in follows else problem
+    return make(
+        line,
+        f"{app.block} sends {line.args[0]} {line.args[1]}, and the configuration calls this "
+        f"header {header}: {follows}.",
+        f"Correct headers.{keys.get(header.lower(), 'user')} in the configuration, or {_WRITE}.",
+    )
+
+
+def _identity(app: _App, key: str) -> Iterator[Finding]:
+    header = app.recipe.headers[key]
+    right = f"$upstream_http_{header.lower().replace('-', '_')}"
+    sources = {each.args[0]: each for each in app.block.inherited("auth_request_set")}
+    lines = app.of(header)
+    if app.transport.parameters:
+        lines = _that_count(lines)
+        if key == "user":
+            named = [each for each in app.lines if each.args[0].upper() == "REMOTE_USER"]
+            lines += _that_count(named)
+    for each in lines:
+        source = sources.get(each.args[1])
+        if each.args[1] and (source is None or source.args[1] != right):
+            yield from _foreign(app, key, each, source)
+    if is_protected(app.block) and lines and not any(each.args[1] for each in lines):
+        elsewhere = [each for each in app.lines if each.args[1] == f"$authgw_{key}"]
+        if elsewhere:
+            yield _named_otherwise(app, elsewhere[0], header, "the app gets no identity by it")
+
+
+def _that_count(lines: list[Directive]) -> list[Directive]:
+    """Return the last parameter of a name, and those before it that it may leave in place."""
+    whole = [number for number, each in enumerate(lines) if "if_not_empty" not in each.args]
+    return lines[whole[-1] :] if whole else list(lines)
+
+
+def _foreign(app: _App, key: str, line: Directive, source: Directive | None) -> Iterator[Finding]:
+    header, value = app.recipe.headers[key], line.args[1]
+    right = f"$upstream_http_{header.lower().replace('-', '_')}"
     if source is not None:
-        yield hole(
+        what = f"{source} is sent as {header}, which the gateway's answer holds in {right}."
+        ours = {
+            f"$upstream_http_{each.lower().replace('-', '_')}"
+            for each in app.recipe.headers.values()
+        }
+        unknown = source.args[1].startswith("$upstream_http_") and source.args[1] not in ours
+        make = problem if unknown else hole
+        yield make(
             source,
-            f"{source} is sent as {header}, which the gateway's answer holds in {right}.",
-            f"Write: auth_request_set {value} {right};",
+            what,
+            f"Write: auth_request_set {value} {right}; or correct headers.{key} in the "
+            f"configuration, or {_WRITE}.",
         )
-        return
-    if not value.startswith("$authgw_"):
+    elif not value.startswith("$authgw_"):
         yield hole(
             line,
-            f"{told.block} sends {line.args[0]} {value}, which no auth_request_set takes from the "
+            f"{app.block} sends {line.args[0]} {value}, which no auth_request_set takes from the "
             "gateway's answer.",
-            f"Write: {told.line(header, f'$authgw_{key}')}",
+            f"Write: {app.transport.line(header, f'$authgw_{key}')}",
         )
-        return
-    own = told.block.named("auth_request_set")
-    if own:
+    elif app.block.named("auth_request_set"):
         yield fault(
-            own[0],
-            f"{told.block} has an auth_request_set of its own, which discards those of "
+            app.block.named("auth_request_set")[0],
+            f"{app.block} has an auth_request_set of its own, which discards those of "
             "protect.conf.",
             "Move it to its server.",
         )
-    elif is_protected(told.block):
+    elif is_protected(app.block):
         yield problem(
             line,
-            f"{told.block} sends {header} {value}, which nothing here sets: no identity arrives.",
+            f"{app.block} sends {line.args[0]} {value}, which nothing here sets: no identity "
+            "arrives.",
             f"Add to its server: auth_request_set {value} {right};",
         )
 
 
-def _cookie(told: _Told) -> Iterator[Finding]:
-    for each in told.of("Cookie"):
+def _cookie(app: _App) -> Iterator[Finding]:
+    for each in app.of("Cookie"):
         value = each.args[1]
         if value == "$authgw_cookie" or is_literal(value):
             continue
+        right = app.transport.line("Cookie", "$authgw_cookie")
         if holds_session(value):
             what = f"{each} undoes the recipe: the app receives the live session cookie."
-            yield hole(each, what, f"Remove it, so that {told.line('Cookie', '$authgw_cookie')} holds.")
+            yield hole(each, what, f"Remove it, so that this holds: {right}")
         elif not is_fixed(value):
             what = f"whether {each} holds the session cookie is not known."
-            yield unchecked(each, what, f"Write: {told.line('Cookie', '$authgw_cookie')}")
+            yield unchecked(each, what, f"Write: {right}")
 
 
-def _host(told: _Told) -> Iterator[Finding]:
-    for each in told.of("Host"):
+def _host(app: _App) -> Iterator[Finding]:
+    for each in app.of("Host"):
         value = each.args[1]
         if is_fixed(value):
             continue
-        right = f"Write: {told.line('Host', '$authgw_authority')}"
+        right = f"Write: {app.transport.line('Host', '$authgw_authority')}"
         if value == "$http_host":
-            yield from outdated_host(told.block, each, right)
+            yield outdated_host(app.block, each, right)
         elif is_of_client(value):
             yield hole(each, f"{each} lets a client name another site than was judged.", right)
         else:
             yield unchecked(each, f"who decides {value} as Host is not known.", right)
 
 
-def outdated_host(block: Block, line: Directive, right: str) -> Iterator[Finding]:
-    """Report `$http_host`, which is empty in HTTP/3 and in HTTP/1.0 without Host."""
-    server = block.nearest("server")
-    quic = server is not None and any("quic" in each.args for each in server.named("listen"))
-    if quic:
-        what = f"{line}: over HTTP/3 $http_host is empty, so that nobody gets in."
-        yield problem(line, what, right)
-    else:
-        what = f"{line} is of an older recipe: $http_host is empty over HTTP/3."
-        yield fault(line, what, right)
-
-
-def _of_proxy(told: _Told, header: str) -> Iterator[Finding]:
-    for each in told.of(header):
-        value = each.args[1]
-        if is_fixed(value) and not (header == "Upgrade" and value == "h2c"):
+def _of_proxy(app: _App) -> Iterator[Finding]:
+    """Check headers that an app believes of its proxy."""
+    checked = (*app.recipe.headers.values(), "Cookie", *_OPTIONAL)
+    skipped = {app.transport.name_of(header).lower() for header in checked}
+    names = set(app.transport.told) - skipped - {"remote_user"}
+    for each in app.lines:
+        name, value = each.args[0].lower(), each.args[1]
+        if name not in names or is_fixed(value):
             continue
-        right = f"Remove it, so that the line of {told.transport.recipe} holds."
-        if header == "Upgrade" and value == "$http_upgrade":
-            what = f"{told.block} passes any upgrade on: through one to h2c nothing more would be "
-            yield hole(each, what + "asked.", f"Write: {told.line(header, '$authgw_upgrade')}")
+        header = _spelled(name, app)
+        recipes = app.transport.told[name]
+        right = f"Write: {app.transport.telling} {each.args[0]} {recipes or _EMPTY};"
+        if name == "upgrade" and value == "$http_upgrade":
+            what = "passes any upgrade on: through one to h2c nothing more would be asked."
+            yield hole(each, f"{app.block} {what}", right)
         elif value == "$http_host":
-            yield from outdated_host(
-                told.block, each, f"Write: {told.line(header, '$authgw_authority')}"
-            )
+            yield outdated_host(app.block, each, right)
         elif is_of_client(value):
-            yield hole(each, f"{each} tells the app what a client says of itself.", right)
+            what = f"{each} tells the app, as {header}, what a client says of itself."
+            yield hole(each, what, f"Remove it, or write {right.removeprefix('Write: ')}")
         elif set(variables_in(value)) - {"request_uri"}:
-            yield unchecked(each, f"who decides {value} is not known.", right)
+            yield unchecked(each, f"who decides {value} as {header} is not known.", right)
 
 
-def _twice(told: _Told) -> Iterator[Finding]:
+_EMPTY = '""'
+
+
+def _twice(app: _App) -> Iterator[Finding]:
     seen: dict[str, Directive] = {}
-    for each in told.lines:
+    for each in app.lines:
         name = each.args[0].lower()
+        if app.transport.parameters or not each.args[1] or name not in app.transport.told:
+            continue
         first = seen.setdefault(name, each)
-        if first is not each and first.args[1] == each.args[1] and each.args[1]:
-            yield fault(each, f"{each} stands twice: the app receives it twice.", "Remove one.")
+        if first is not each and (
+            first.args[1] == each.args[1] or (is_fixed(first.args[1]) and is_fixed(each.args[1]))
+        ):
+            yield fault(
+                each,
+                f"{each}: {each.args[0]} stands in {first.file}:{first.line} too, and arrives "
+                "twice.",
+                "Remove one.",
+            )

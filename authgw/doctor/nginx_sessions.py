@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 
 from authgw.doctor.nginx_findings import Finding, hole, unchecked
-from authgw.doctor.nginx_identity import TRANSPORTS
+from authgw.doctor.nginx_recipe import Recipe, definition
 from authgw.doctor.nginx_site import Site, is_to_gateway
 from authgw.doctor.nginx_tree import Block, Directive
 from authgw.doctor.nginx_values import holds_session, variables_in
 
 _CAPTURE = re.compile(r"\(\?P?[<'](authgw_\w+)[>']")
 _DEFINING_BLOCKS = ("map", "geo", "split_clients", "keyval")
-_TELLING = frozenset(each.telling for each in TRANSPORTS.values())
+_TELLING = re.compile(r"(?:proxy|grpc)_set_header|(?:fastcgi|uwsgi|scgi)_param")
 # They compare the cookie, or keep it in memory alone.
 _HARMLESS = re.compile(
     r"\w+_(?:cache_bypass|no_cache|cache_key)|limit_(?:req|conn)_zone|hash|access_log"
@@ -20,50 +20,70 @@ _HARMLESS = re.compile(
 _LEAST_BITS = 4  # a shorter prefix holds a good part of the internet
 
 
-def examine(site: Site) -> Iterator[Finding]:
+def examine(site: Site, recipe: Recipe) -> Iterator[Finding]:
     """Check the whole configuration."""
-    yield from _definitions(site)
+    yield from _maps(site, recipe)
+    ours = {*recipe.definitions, *recipe.taken}
     for block in site.top.every():
+        yield from _overwritten(block, recipe, ours)
         for each in block.own:
             yield from _leaking(site, block, each)
         yield from _copied(block)
         yield from _addresses(block)
 
 
-def _definitions(site: Site) -> Iterator[Finding]:
-    """Check that nothing but the recipe gives our variables their values."""
-    maps: dict[str, Block] = {}
+def _maps(site: Site, recipe: Recipe) -> Iterator[Finding]:
+    """Compare the blocks that define our variables with the recipe's."""
+    found: dict[str, list[Block]] = {}
     for block in site.top.every():
-        texts = [" ".join(block.args), *(str(each) for each in block.own)]
-        for match in (match for text in texts for match in _CAPTURE.finditer(text)):
-            yield hole(
-                block,
-                f"a capture in {block} overwrites ${match[1]}: a client chooses its value.",
-                "Call it by another name.",
-            )
-        if block.name in _DEFINING_BLOCKS and block.args[-1].startswith("$authgw_"):
-            name = block.args[-1]
-            if name in maps:
-                yield hole(
-                    block,
-                    f"{block.name} defines {name} again, over the recipe's definition in "
-                    f"{maps[name].file}:{maps[name].line}.",
-                    "Call it by another name.",
-                )
-            maps.setdefault(name, block)
-        for each in block.own:
-            if each.name not in ("auth_request_set", "auth_request") and _defines(each):
+        if block.name in _DEFINING_BLOCKS and block.args[-1] in {
+            *recipe.definitions,
+            *recipe.taken,
+        }:
+            found.setdefault(block.args[-1], []).append(block)
+    for name, blocks in found.items():
+        strange = [
+            each for each in blocks if definition(each) not in recipe.definitions.get(name, ())
+        ]
+        for each in strange:
+            if len(blocks) > 1 or name in recipe.taken:
                 yield hole(
                     each,
-                    f"{each} overwrites a variable of the recipe.",
+                    f"{each} defines a variable of the recipe again.",
                     "Call it by another name.",
+                )
+            else:
+                yield unchecked(
+                    each,
+                    f"{each} is not that of this version's recipe.",
+                    "Run `authgw nginx write DIR` and copy its files here.",
                 )
 
 
-def _defines(each: Directive) -> bool:
+def _overwritten(block: Block, recipe: Recipe, ours: set[str]) -> Iterator[Finding]:
+    """Find what else gives our variables values."""
+    if block.name == "map" and definition(block) in recipe.definitions.get(block.args[-1], ()):
+        return
+    texts: list[Block | Directive] = [block, *block.own]
+    captures = [(each, found[1]) for each in texts for found in _CAPTURE.finditer(str(each))]
+    for at, name in captures:
+        if f"${name}" in ours:
+            yield hole(
+                at,
+                f"a capture in {at} overwrites ${name}: a client chooses its value.",
+                "Call it by another name.",
+            )
+    for each in block.own:
+        if _defines(each, ours):
+            yield hole(
+                each, f"{each} overwrites a variable of the recipe.", "Call it by another name."
+            )
+
+
+def _defines(each: Directive, ours: set[str]) -> bool:
     setting = each.name.startswith(("set", "js_set", "js_var", "perl_set", "keyval"))
     where = each.args[:1] if not each.name.startswith("keyval") else each.args[1:2]
-    return setting and any(name.startswith("$authgw_") for name in where)
+    return setting and any(name in ours for name in where)
 
 
 def _leaking(site: Site, block: Block, each: Directive) -> Iterator[Finding]:
@@ -71,7 +91,7 @@ def _leaking(site: Site, block: Block, each: Directive) -> Iterator[Finding]:
         return
     if block.name in _DEFINING_BLOCKS or block.name == "types" or is_to_gateway(site, block):
         return
-    if each.name in _TELLING:
+    if _TELLING.fullmatch(each.name):
         name = each.args[0].lower().removeprefix("http_")
         if name == "cookie":
             return  # reported for each location that it holds for
@@ -94,7 +114,9 @@ def _copied(block: Block) -> Iterator[Finding]:
         return
     for each in block.own:
         if any(variables_in(arg) for arg in each.args):
-            yield unchecked(each, f"whether {block.args[-1]} holds the session cookie is not known.")
+            yield unchecked(
+                each, f"whether {block.args[-1]} holds the session cookie is not known."
+            )
 
 
 def _addresses(block: Block) -> Iterator[Finding]:

@@ -19,22 +19,13 @@ _SCHEME = re.compile(r"^\w+://")
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
-    """The values of the configuration that NGINX must agree with."""
-
-    headers: dict[str, str]  # user, groups, email, name: the header's name
-    port: int
-    socket: str | None
-    login_urls: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Site:
     """The whole configuration; `gateways` are the names and addresses of the gateway in it."""
 
     top: Block
     servers: tuple[Block, ...]
     gateways: frozenset[str]
+    checks: tuple[Block, ...]
 
 
 def site_of(top: Block) -> Site:
@@ -44,11 +35,20 @@ def site_of(top: Block) -> Site:
         for block in top.every()
         if block.name == "server" and block.above is not None and block.above.name == "http"
     )
-    checks = (check_location(server, uri) for server in servers for uri in check_uris(server))
-    passes = (passed for check in checks if check for passed in check.named("proxy_pass"))
-    return Site(
-        top, servers, frozenset(upstream_of(each) for each in passes if "/authenticate" in each.args[0])
-    )
+    checks = tuple(check for server in servers for check in _checks(server))
+    passes = (passed for check in checks for passed in check.named("proxy_pass"))
+    gateways = {upstream_of(each) for each in passes if "/authenticate" in each.args[0]}
+    return Site(top, servers, frozenset(gateways), checks)
+
+
+def _checks(server: Block) -> Iterator[Block]:
+    for uri in check_uris(server):
+        try:
+            location = check_location(server, uri)
+        except re.error:
+            continue  # reported where checks are examined
+        if location is not None:
+            yield location
 
 
 def check_uris(server: Block) -> list[str]:

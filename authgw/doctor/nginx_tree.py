@@ -152,23 +152,24 @@ def _split(lines: list[str]) -> _Files:
     assert first is not None  # noqa: S101  the caller starts there
     files = _Files({first[1]: []}, first[1][: first[1].rfind("/") + 1])
     open_blocks = [files.statements[first[1]]]
-    began, words, word_line = 1, [], 0
+    words: list[str] = []
+    began, word_line = 1, 0
     started = {first[1]: 1}
-    for token, line, quoted in _tokens(lines):
-        if token.startswith("#") and not quoted:
-            name = _begun(token, lines[line - 1], files)
+    for word, line, quoted in _tokens(lines):
+        if word.startswith("#") and not quoted:
+            name = _begun(word, lines[line - 1], files)
             if name and not words and len(open_blocks) == 1:
                 _refuse_second(name, started, line)
                 if name not in files.statements:
                     began, started[name] = line, line
                     open_blocks = [files.statements.setdefault(name, [])]
-        elif quoted or token not in ("{", "}", ";"):
+        elif quoted or word not in ("{", "}", ";"):
             word_line = word_line if words else line - began
-            words.append(_unescaped(token))
-        elif token == "}":
+            words.append(_unescaped(word))
+        elif word == "}":
             open_blocks.pop()
         elif words:
-            statement = _Statement(word_line, words, [] if token == "{" else None)
+            statement = _Statement(word_line, words, [] if word == "{" else None)
             open_blocks[-1].append(statement)
             files.want(words)
             if statement.body is not None:
@@ -232,8 +233,8 @@ def _place(
             block.own.append(Directive(file, each.line, name, args))
 
 
-def _unescaped(token: str) -> str:
-    return _ESCAPE.sub(lambda match: _ESCAPED.get(match[1], match[1]), token)
+def _unescaped(word: str) -> str:
+    return _ESCAPE.sub(lambda match: _ESCAPED.get(match[1], match[1]), word)
 
 
 def _leads_to(target: str, name: str) -> bool:

@@ -237,7 +237,11 @@ def _files(block: Block) -> Iterator[Finding]:
                 f"Write: {block}/",
             )
     open_to_all = not block.inherited("auth_request")
-    if open_to_all and block.named("dav_methods") and block.named("dav_methods")[0].args != ("off",):
+    if (
+        open_to_all
+        and block.named("dav_methods")
+        and block.named("dav_methods")[0].args != ("off",)
+    ):
         yield hole(
             block.named("dav_methods")[0],
             f"{block} takes files from anybody: the gateway is not asked.",
@@ -272,4 +276,6 @@ def _subrequests(block: Block) -> Iterator[Finding]:
     for prefix in ("proxy", "fastcgi", "uwsgi", "scgi"):
         for each in block.named(f"{prefix}_store"):
             if each.args != ("off",):
-                yield unchecked(each, f"{each} keeps answers as files; who can read them is not known.")
+                yield unchecked(
+                    each, f"{each} keeps answers as files; who can read them is not known."
+                )
