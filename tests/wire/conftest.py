@@ -24,6 +24,7 @@ from authgw.cli import main
 from tests.contract.conftest import free_port
 from tests.contract.conftest import redis_url as redis_url
 from tests.wire.leaks import leaked
+from tests.wire.nginxes import system
 
 ROOT = Path(__file__).parents[2]
 AUTHGW = Path(sys.executable).parent / "authgw"
@@ -231,14 +232,13 @@ def run_nginx(
     site: str = "",
     port: int = 0,
     others: Sequence[int] = (),
+    program: Sequence[str] = (),
 ) -> tuple[Any, int]:
     """Start NGINX on the shipped files; `extra` and host `names` are put into the site.
 
-    `site` is another one to serve, on its own port; `others` are the ports of more gateways.
+    `site` is another one to serve, on its own port; `others` are the ports of more gateways;
+    `program` starts another NGINX than the system's.
     """
-    program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-    if program is None:
-        pytest.fail("nginx is missing: apt-get install nginx")
     port = port or free_port()
     shutil.copytree(ROOT / "nginx", folder / "conf", dirs_exist_ok=True)
     if site:
@@ -259,7 +259,7 @@ def run_nginx(
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [
-                program,
+                *(program or system()),
                 "-p",
                 str(folder),
                 "-c",
@@ -298,7 +298,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     yield from running_site(tmp_path_factory.mktemp("site"))
 
 
-def running_site(folder: Path, extra: str = "", config: str = "") -> Iterator[Site]:
+def running_site(
+    folder: Path, extra: str = "", config: str = "", program: Sequence[str] = ()
+) -> Iterator[Site]:
     made = make_gateway(folder / "gateway")
     (made.folder / "config.yml").write_text(config)
     made.start()
@@ -306,7 +308,7 @@ def running_site(folder: Path, extra: str = "", config: str = "") -> Iterator[Si
     echo = subprocess.Popen(
         [sys.executable, str(ROOT / "tests/wire/echo_upstream.py"), str(sample)]
     )
-    nginx, port = run_nginx(folder, gateway=made.port, sample=sample, extra=extra)
+    nginx, port = run_nginx(folder, gateway=made.port, sample=sample, extra=extra, program=program)
     try:
         wait_for(sample)
         wait_for(port, "/ping")

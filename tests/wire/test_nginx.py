@@ -4,13 +4,14 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from tests.wire.conftest import Answer, Site, ask, running_site
+from tests.wire.nginxes import NGINXES
 
 SPELLINGS = [
     "Remote-User",
@@ -26,6 +27,16 @@ SPELLINGS = [
     "Remote-Name",
     "remote.name",
 ]
+
+
+@pytest.fixture(scope="module", params=NGINXES)
+def nginx(request: pytest.FixtureRequest) -> list[str]:
+    return NGINXES[request.param]()
+
+
+@pytest.fixture(scope="module")
+def site(nginx: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    yield from running_site(tmp_path_factory.mktemp("site"), program=nginx)
 
 
 def told(answer: Answer) -> dict[str, str]:
@@ -210,8 +221,8 @@ def counting_pipe(
     return count
 
 
-async def test_connections_to_the_gateway_are_kept(tmp_path: Path) -> None:
-    for site in running_site(tmp_path):
+async def test_connections_to_the_gateway_are_kept(tmp_path: Path, nginx: list[str]) -> None:
+    for site in running_site(tmp_path, program=nginx):
         target = site.gateway.port
         opened: list[int] = []
         count = counting_pipe(target, opened)
@@ -233,14 +244,14 @@ async def test_connections_to_the_gateway_are_kept(tmp_path: Path) -> None:
         counter.close()
 
 
-def test_a_pasted_location_cannot_be_used_to_spoof(tmp_path: Path) -> None:
+def test_a_pasted_location_cannot_be_used_to_spoof(tmp_path: Path, nginx: list[str]) -> None:
     # Its own proxy_set_header makes it forget the server's, identity.conf was not pasted.
     extra = (
         "    location /careless { proxy_set_header X-Mine 1; proxy_pass http://sample; }\n"
         "    location /public { auth_request off; include authgw/identity.conf; "
         "proxy_pass http://sample; }\n"
     )
-    for site in running_site(tmp_path, extra):
+    for site in running_site(tmp_path, extra, program=nginx):
         token = site.gateway.login()["access"]
         assert site.get("/careless", token).status == 200
         for name in SPELLINGS:
@@ -251,8 +262,8 @@ def test_a_pasted_location_cannot_be_used_to_spoof(tmp_path: Path) -> None:
             assert b"admin" not in answer.body
 
 
-def test_a_gateway_that_is_away_or_hangs_is_503(tmp_path: Path) -> None:
-    for site in running_site(tmp_path):
+def test_a_gateway_that_is_away_or_hangs_is_503(tmp_path: Path, nginx: list[str]) -> None:
+    for site in running_site(tmp_path, program=nginx):
         token = site.gateway.login()["access"]
         assert site.gateway.process is not None
         site.gateway.process.send_signal(signal.SIGSTOP)
@@ -292,8 +303,8 @@ CONFUSED = [
 ]
 
 
-def test_rules_through_nginx(tmp_path: Path) -> None:
-    for site in running_site(tmp_path, config=RULES):
+def test_rules_through_nginx(tmp_path: Path, nginx: list[str]) -> None:
+    for site in running_site(tmp_path, config=RULES, program=nginx):
         user = site.gateway.login(1)["access"]
         admin = site.gateway.login(2, groups=["admins"])["access"]
         assert site.get("/public/x").status == 200
