@@ -167,14 +167,23 @@ def _kept(location: Block, recipe: Recipe) -> Iterator[Finding]:
 
 
 def _taken(server: Block, recipe: Recipe) -> Iterator[Finding]:
-    """Check what is taken from the gateway's answer, but for identity."""
-    identity = {f"$authgw_{key}" for key in recipe.headers}
-    for block in server.every():
-        for each in block.named("auth_request_set"):
-            right = recipe.taken.get(each.args[0], each.args[1])
-            if each.args[1] != right and each.args[0] not in identity:
-                yield hole(
-                    each,
-                    f"{each} overwrites a variable of the recipe.",
-                    f"Write: auth_request_set {each.args[0]} {right};",
-                )
+    """Check what is taken from the gateway's answer."""
+    identity = {f"$authgw_{key}": key for key in recipe.headers}
+    ours = {recipe.taken[name] for name in identity}
+    inner = [each for block in server.every() for each in block.named("auth_request_set")]
+    for each in (*inner, *server.inherited("auth_request_set")):
+        name, value = each.args
+        right = recipe.taken.get(name, value)
+        if value == right:
+            continue
+        if name not in identity:
+            what = f"{each} overwrites a variable of the recipe."
+            yield hole(each, what, f"Write: auth_request_set {name} {right};")
+        elif value.startswith("$upstream_http_") and value not in ours:
+            yield problem(
+                each,
+                f"{each} is taken from a header that the gateway does not send: the configuration "
+                f"calls it {recipe.headers[identity[name]]}.",
+                f"Write: auth_request_set {name} {right}; or correct headers.{identity[name]} in "
+                "the configuration, or run `authgw nginx write DIR` and copy its files here.",
+            )

@@ -53,22 +53,25 @@ def _is_published(site: Site, location: Block) -> bool:
 
 def _upstreams(site: Site, recipe: Recipe) -> Iterator[Finding]:
     known = {block.args[0]: block for block in site.top.every() if block.name == "upstream"}
+    passes = [each for block in site.top.every() for each in block.named("proxy_pass")]
     for name in sorted(site.gateways):
         block = known.get(name)
-        if block is None:
-            passes = (each for part in site.top.every() for each in part.named("proxy_pass"))
-            line = next(each for each in passes if upstream_of(each) == name)
-            yield from _address(line, name, recipe)
-            yield from _keeps_none(line, name)
-            continue
-        for each in block.named("server"):
-            yield from _address(each, each.args[0], recipe)
-        if not block.named("keepalive"):
-            yield from _keeps_none(block, name)
+        lines = [each for each in passes if upstream_of(each) == name]
+        if block is not None:
+            for each in block.named("server"):
+                yield from _address(each, each.args[0], recipe)
+            if not block.named("keepalive"):
+                yield _keeps_none(block, name)
+        elif lines:
+            yield from _address(lines[0], name, recipe)
+            yield _keeps_none(lines[0], name)
 
 
-def _keeps_none(at: Block | Directive, name: str) -> Iterator[Finding]:
-    yield fault(at, f"upstream {name} keeps no connections.", "Add to it: keepalive 128;")
+def _keeps_none(at: Block | Directive, name: str) -> Finding:
+    remedy = f"Write: upstream authgw {{ server {name}; keepalive 128; }}"
+    if isinstance(at, Block):
+        remedy = "Add to it: keepalive 128;"
+    return fault(at, f"upstream {name} keeps no connections.", remedy)
 
 
 def _address(line: Directive, address: str, recipe: Recipe) -> Iterator[Finding]:
@@ -187,26 +190,29 @@ def _sent(block: Block, recipe: Recipe) -> Iterator[Finding]:
     lines = [each for each in block.inherited("proxy_set_header") if len(each.args) > 1]
     for header, value in recipe.published.items():
         found = [each for each in lines if each.args[0].lower() == header]
-        if header in ("connection", "upgrade", "x-request-id") or (
-            found and all(each.args[1] == value for each in found)
-        ):
-            continue
-        right = f"proxy_set_header {header.title()} {value or _EMPTY};"
-        if header == "host":
-            if found and found[0].args[1] == "$http_host":
-                yield outdated_host(block, found[0], f"Write: {right}")
-            elif not found or found[0].args[1] not in ("$host", "$authgw_authority"):
-                what = f"{block} does not send the Host that the client named: it cannot log in."
-                yield problem(found[0] if found else block, what, f"Write: {right}")
+        right = found and all(each.args[1] == value for each in found)
+        if header in _HARMLESS or right:
             continue
         yield hole(
             found[0] if found else block,
             f"{block} lets a client's own {header.title()} reach the gateway, which believes it.",
-            f"Add to it: {right}",
+            f"Add to it: proxy_set_header {header.title()} {value or _EMPTY};",
         )
         return
+    yield from _host(block, [each for each in lines if each.args[0].lower() == "host"])
 
 
+def _host(block: Block, found: list[Directive]) -> Iterator[Finding]:
+    values = [each.args[1] for each in found]
+    right = "Write: proxy_set_header Host $authgw_authority;"
+    if values == ["$http_host"]:
+        yield outdated_host(block, found[0], right)
+    elif values not in (["$host"], ["$authgw_authority"]):
+        what = f"{block} does not send the Host that the client named: nobody can log in."
+        yield problem(found[0] if found else block, what, right)
+
+
+_HARMLESS = ("connection", "upgrade", "x-request-id", "host")
 _EMPTY = '""'
 
 

@@ -120,7 +120,7 @@ def _renamed(app: _App) -> Directive | None:
 
 def _named_otherwise(app: _App, line: Directive, header: str, follows: str) -> Finding:
     keys = {each.lower(): key for key, each in app.recipe.headers.items()}
-    make = hole if "arrive" in follows else problem
+    make = hole if "would arrive" in follows else problem
     return make(
         line,
         f"{app.block} sends {line.args[0]} {line.args[1]}, and the configuration calls this "
@@ -159,18 +159,14 @@ def _foreign(app: _App, key: str, line: Directive, source: Directive | None) -> 
     header, value = app.recipe.headers[key], line.args[1]
     right = f"$upstream_http_{header.lower().replace('-', '_')}"
     if source is not None:
-        what = f"{source} is sent as {header}, which the gateway's answer holds in {right}."
-        ours = {
-            f"$upstream_http_{each.lower().replace('-', '_')}"
-            for each in app.recipe.headers.values()
-        }
-        unknown = source.args[1].startswith("$upstream_http_") and source.args[1] not in ours
-        make = problem if unknown else hole
-        yield make(
+        names = app.recipe.headers.values()
+        ours = [f"$upstream_http_{each.lower().replace('-', '_')}" for each in names]
+        if source.args[1].startswith("$upstream_http_") and source.args[1] not in ours:
+            return  # reported where the gateway's answer is examined
+        yield hole(
             source,
-            what,
-            f"Write: auth_request_set {value} {right}; or correct headers.{key} in the "
-            f"configuration, or {_WRITE}.",
+            f"{source} is sent as {header}, which the gateway's answer holds in {right}.",
+            f"Write: auth_request_set {value} {right};",
         )
     elif not value.startswith("$authgw_"):
         yield hole(
@@ -251,18 +247,18 @@ _EMPTY = '""'
 
 
 def _twice(app: _App) -> Iterator[Finding]:
+    """Find headers that arrive twice; of parameters apps take the last."""
+    if app.transport.parameters:
+        return
+    identity = {header.lower() for header in app.recipe.headers.values()}
     seen: dict[str, Directive] = {}
     for each in app.lines:
-        name = each.args[0].lower()
-        if app.transport.parameters or not each.args[1] or name not in app.transport.told:
+        name, value = each.args[0].lower(), each.args[1]
+        if not value or name not in app.transport.told:
             continue
         first = seen.setdefault(name, each)
-        if first is not each and (
-            first.args[1] == each.args[1] or (is_fixed(first.args[1]) and is_fixed(each.args[1]))
-        ):
-            yield fault(
-                each,
-                f"{each}: {each.args[0]} stands in {first.file}:{first.line} too, and arrives "
-                "twice.",
-                "Remove one.",
-            )
+        both_right = name not in identity and is_fixed(first.args[1]) and is_fixed(value)
+        if first is not each and (first.args[1] == value or both_right):
+            where = f"{first.file}:{first.line}"
+            what = f"{each}: {each.args[0]} stands in {where} too, and arrives twice."
+            yield fault(each, what, "Remove one.")

@@ -14,6 +14,7 @@ PASSES = (
     "grpc_pass",
     "memcached_pass",
 )
+_OF_RECIPE = "authgw"  # the name of the upstream in upstream.conf
 _MODIFIER = re.compile(r"(=|\^~|~\*|~)?\s*(.*)", re.DOTALL)
 _SCHEME = re.compile(r"^\w+://")
 
@@ -29,16 +30,16 @@ class Site:
 
 
 def site_of(top: Block) -> Site:
-    """Find servers and gateways: whatever `/authenticate` is requested from is a gateway."""
+    """Find servers and gateways: the recipe's, and all that `/authenticate` is requested from."""
     servers = tuple(
         block
         for block in top.every()
         if block.name == "server" and block.above is not None and block.above.name == "http"
     )
     checks = tuple(check for server in servers for check in _checks(server))
-    passes = (passed for check in checks for passed in check.named("proxy_pass"))
+    passes = (passed for block in top.every() for passed in block.named("proxy_pass"))
     gateways = {upstream_of(each) for each in passes if "/authenticate" in each.args[0]}
-    return Site(top, servers, frozenset(gateways), checks)
+    return Site(top, servers, frozenset({*gateways, _OF_RECIPE}), checks)
 
 
 def _checks(server: Block) -> Iterator[Block]:

@@ -65,7 +65,8 @@ def _address(passed: Directive) -> Iterator[Finding]:
             "Write it without $uri.",
         )
         return
-    chosen = [name for name in names if _CHOSEN.fullmatch(name) or name == "host"]
+    server = re.split(r"/|\?|\$request_uri", re.sub(r"^\w+://", "", address))[0]
+    chosen = [name for name in variables_in(server) if _CHOSEN.fullmatch(name) or name == "host"]
     if chosen:
         yield hole(
             passed,
