@@ -165,7 +165,7 @@ WAYS = {
     "a cache for all": Case(
         "site.conf",
         _PASS,
-        f"        proxy_cache kept;\n{_PASS}",
+        f"        proxy_cache kept; proxy_cache_valid 200 1m;\n{_PASS}",
         "what an app answers one user is kept and given to others",
         more=(("nginx.conf", _SITE, "    proxy_cache_path kept keys_zone=kept:1m;\n" + _SITE),),
     ),
