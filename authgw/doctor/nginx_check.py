@@ -19,6 +19,8 @@ _OF_CLIENT_NAMES = """
 """
 _OF_CLIENT = frozenset(_OF_CLIENT_NAMES.split())
 _DECISIVE = ("x-original-url", "x-original-host", "x-original-method")
+# Of the check itself, while the gateway is away.
+_AWAY = frozenset({"500", "502", "503", "504"})
 _IDLE = ("connection", "upgrade", "expect", "x-request-id", "content-length", "transfer-encoding")
 
 
@@ -48,6 +50,7 @@ def examine(server: Block, recipe: Recipe) -> Iterator[Finding]:
             yield from _sent(location, recipe)
             yield from _reached(location, target[0])
             yield from _kept(location, recipe)
+            yield from _replaced_answers(location)
     yield from _taken(server, recipe)
 
 
@@ -164,6 +167,24 @@ def _kept(location: Block, recipe: Recipe) -> Iterator[Finding]:
             elif name == "proxy_cache_valid" and each.args != ("200", "1s"):
                 what = "answers are kept longer than a second, and a log-out takes effect later."
                 yield hole(each, f"{each}: {what}", "Write: proxy_cache_valid 200 1s;")
+
+
+def _replaced_answers(location: Block) -> Iterator[Finding]:
+    """Check that an error page does not take the place of the gateway's answer."""
+    for each in location.inherited("proxy_intercept_errors"):
+        if each.args == ("on",):
+            what = "a page takes the place of the gateway's refusal, which then counts as consent."
+            yield hole(each, f"{each}: {what}", "Remove it.")
+    for page in location.inherited("error_page"):
+        status = next((arg for arg in page.args if arg.startswith("=")), "")
+        replaces = status and (len(status) != 4 or status.startswith("=2"))
+        if replaces and _AWAY & set(page.args) and not page.args[-1].startswith("@authgw_"):
+            yield hole(
+                page,
+                f"{page} holds for the check too: while the gateway is away, its page with status "
+                "200 counts as consent, and everybody gets in.",
+                "Write it without `=`.",
+            )
 
 
 def _taken(server: Block, recipe: Recipe) -> Iterator[Finding]:

@@ -22,6 +22,10 @@ _REDIRECTS = ("redirect", "permanent")
 _AFTER_THE_CHECK = frozenset({"404", "410", "502", "504"})
 _CHOSEN = re.compile(r"(http|arg|cookie)_\w+|request_body")
 _FILES = ("root", "alias", "try_files", "index")
+# Directives by which something else than files is the answer.
+_ANSWERS = re.compile(
+    r"\w+_pass|return|rewrite|stub_status|empty_gif|perl|js_content|echo\w*|content_by_lua\w*|api"
+)
 _INTERCEPTED = frozenset({"401", "403", "500"})
 
 
@@ -139,12 +143,24 @@ def _kept(block: Block, passed: Directive) -> Iterator[Finding]:
 
 def _answering(block: Block) -> Iterator[Finding]:
     for each in block.named("return", "rewrite"):
-        if each.name == "return" or each.args[-1] in _REDIRECTS:
+        answers = each.args[-1] in _REDIRECTS
+        if each.name == "return":
+            answers = not _refuses(block, each)
+        if answers:
             yield hole(
                 each,
                 f"{each} answers before the gateway is asked.",
                 "Remove it, or write `auth_request off;` beside it to say that it is meant.",
             )
+
+
+def _refuses(block: Block, answer: Directive) -> bool:
+    """Return true if `return` sends a refusal without a word, that leads nowhere else."""
+    code = answer.args[0]
+    if len(answer.args) > 1 or not re.fullmatch(r"[45]\d\d", code):
+        return False
+    pages = block.inherited("error_page")
+    return code not in _AFTER_THE_CHECK or not any(code in page.args[:-1] for page in pages)
 
 
 def _rewriting(server: Block, block: Block) -> Iterator[Finding]:
@@ -237,18 +253,25 @@ def _files(block: Block) -> Iterator[Finding]:
                 f"{alias[0]}: {path}../ leads out of the folder, and no dot segment is seen.",
                 f"Write: {block}/",
             )
-    open_to_all = not block.inherited("auth_request")
-    if (
-        open_to_all
-        and block.named("dav_methods")
-        and block.named("dav_methods")[0].args != ("off",)
-    ):
+    if not block.inherited("auth_request"):
+        yield from _open_files(block)
+
+
+def _open_files(block: Block) -> Iterator[Finding]:
+    """Check files of a server that nobody said to be public."""
+    methods = [each for each in block.inherited("dav_methods") if each.args != ("off",)]
+    if methods and block.name == "location":
         yield hole(
-            block.named("dav_methods")[0],
+            methods[0],
             f"{block} takes files from anybody: the gateway is not asked.",
             "In its server add: include authgw/protect.conf;",
         )
-    elif open_to_all and block.named("root", "alias", "try_files") and block.name == "location":
+        return
+    alone = block.name == "server" and not any(each.name == "location" for each in block.below)
+    answers = [each for each in block.own if _ANSWERS.fullmatch(each.name)]
+    served = block.name == "location" and not is_unreachable(block)
+    refuses = any(each.args == ("on",) for each in block.named("ssl_reject_handshake"))
+    if (alone or served) and not answers and not refuses:
         yield fault(
             block,
             f"{block} serves files without asking the gateway.",
@@ -259,14 +282,14 @@ def _files(block: Block) -> Iterator[Finding]:
 
 def _subrequests(block: Block) -> Iterator[Finding]:
     """Check what NGINX includes in an answer: it asks nobody about subrequests."""
-    for each in block.named("add_before_body", "add_after_body"):
+    for each in (*block.inherited("add_before_body"), *block.inherited("add_after_body")):
         if each.args[0]:
             yield hole(
                 each,
                 f"{each} includes this in answers without the gateway being asked about it.",
                 "Remove it.",
             )
-    for each in block.named("ssi"):
+    for each in block.inherited("ssi"):
         if each.args == ("on",):
             yield hole(
                 each,

@@ -302,6 +302,33 @@ WAYS = {
         "location /gw/ { auth_request off; proxy_pass http://authgw/; }",
         "lets a client's own X-Original-Url reach the gateway",
     ),
+    "a page while the gateway is away": in_server(
+        "error_page 502 504 = /away.html;\n    error_page 401 = @authgw_401;\n"
+        "    location = /away.html { auth_request off; root pages; }",
+        "counts as consent, and everybody gets in",
+    ),
+    "a page of status 200 while the gateway is away": in_server(
+        "error_page 500 502 504 =200 /away.html;\n    error_page 401 = @authgw_401;\n"
+        "    location = /away.html { auth_request off; root pages; }",
+        "counts as consent, and everybody gets in",
+    ),
+    "a page for refusals of the check": Case(
+        "authgw/protect.conf",
+        "proxy_cache_valid 200 1s;",
+        "proxy_cache_valid 200 1s; proxy_intercept_errors on;",
+        "which then counts as consent",
+    ),
+    "ssi for all": in_http("ssi on;", "text of an answer can include any location"),
+    "a module's input headers": Case(
+        "site.conf",
+        "        proxy_pass http://sample;\n",
+        '        more_set_input_headers "Remote-User: root";\n        proxy_pass http://sample;\n',
+        "more_set_input_headers in location / is not known to the doctor",
+        "not checked",
+    ),
+    "a module that answers": instead(
+        'echo "hello";', "echo in location / is not known to the doctor", "not checked"
+    ),
     "dav for everybody": Case(
         "site.conf",
         "    return 421;\n",

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -68,6 +68,14 @@ _PAGES = (
     "location /page/ { auth_request off; root pages; %s }\n"
     "    location /menu/ { include authgw/identity.conf; proxy_pass http://sample; }"
 )
+
+
+def _away(case: Case) -> Case:
+    """Let the gateway of a case be away."""
+    upstream = ("authgw/upstream.conf", "127.0.0.1:8080", "127.0.0.1:1")
+    return replace(case, more=(upstream,))
+
+
 PROOFS = {
     "the cookie passed on": Proof(
         UNDONE["a cookie of the client's"], _COOKIE, user="alice", headers={"Cookie": _COOKIE}
@@ -156,6 +164,14 @@ PROOFS = {
     "a check of another path": Proof(
         WAYS["a check of another path"], '"path": "/secret"', "/secret"
     ),
+    "a page while the gateway is away": Proof(
+        _away(WAYS["a page while the gateway is away"]), '"path": "/secret"', "/secret"
+    ),
+    "a page of status 200 while the gateway is away": Proof(
+        _away(WAYS["a page of status 200 while the gateway is away"]),
+        '"path": "/secret"',
+        "/secret",
+    ),
     "a token for everybody": Proof(WAYS["everybody's token"], '["Remote-User", "1"]', "/secret"),
     "addresses by everybody": Proof(
         WAYS["addresses by everybody"],
@@ -201,6 +217,7 @@ def answered(folder: Path, behind: Field, proof: Proof, case: Case | None) -> An
     pages.mkdir(parents=True)
     (pages / "ssi.html").write_text('a <!--#include virtual="/menu/x" -->')
     (pages / "plain.html").write_text("a")
+    (folder / "pages" / "away.html").write_text("back soon")
     (folder / "pages" / "secret").write_text("a secret file")
     with running(folder, conf, behind) as port:
         if proof.before:
