@@ -1,7 +1,7 @@
 """`authgw doctor`: what is wrong with an installation."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -9,9 +9,15 @@ import click
 from authgw.config import Loaded
 from authgw.doctor import installation
 from authgw.doctor import nginx as nginx_doctor
+from authgw.doctor.nginx_findings import Finding, Kind
 from authgw.doctor.nginx_tree import DumpRefused
 from authgw.doctor.remarks import Grade
 from authgw.plainly import plainly
+
+_CLEAN = (
+    "Every location that proxies asks the gateway, as the recipe does; names, port and socket are "
+    "those of the configuration."
+)
 
 
 @click.command()
@@ -25,11 +31,11 @@ from authgw.plainly import plainly
 def command(read: Callable[[], Loaded], nginx: Path | None) -> None:
     """Say what is wrong with this installation. Status 1: there is a problem.
 
-    With --nginx, what is wrong with an NGINX that asks this gateway. Status 1: somebody could get
-    in.
+    With --nginx, what is wrong with an NGINX in front of this gateway. Status 1: somebody could
+    get in, nobody could, or a part could not be checked.
     """
     if nginx is not None:
-        _examine_nginx(nginx)
+        _examine_nginx(nginx, read())
         return
     remarks = asyncio.run(installation.examine(read()))
     for remark in remarks:
@@ -38,14 +44,32 @@ def command(read: Callable[[], Loaded], nginx: Path | None) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _examine_nginx(nginx: Path) -> None:
+def _examine_nginx(nginx: Path, loaded: Loaded) -> None:
+    dump = nginx.read_text(encoding="utf-8", errors="replace")
     try:
-        findings = nginx_doctor.examine(nginx.read_text(encoding="utf-8", errors="replace"))
+        findings = nginx_doctor.examine(dump, loaded.settings)
     except DumpRefused as error:
         raise click.ClickException(f"{nginx}: {error}") from None
     for finding in findings:
         click.echo(str(finding))
-    if any(finding.hole for finding in findings):
+    click.echo(_summary(findings), err=bool(findings))
+    if any(finding.kind is not Kind.FAULT for finding in findings):
         raise click.exceptions.Exit(1)
+
+
+def _summary(findings: Sequence[Finding]) -> str:
     if not findings:
-        click.echo("Every location that proxies asks the gateway, as the recipe does.")
+        return _CLEAN
+    lines = len([finding for finding in findings if finding.kind is Kind.UNCHECKED])
+    kinds = [finding.kind.value for finding in findings if finding.kind is not Kind.UNCHECKED]
+    counted = [
+        f"{kinds.count(kind)} {kind}{_plural(kinds.count(kind))}" for kind in dict.fromkeys(kinds)
+    ]
+    checked = ", ".join(counted) or "nothing wrong"
+    if not lines:
+        return f"Everything was checked: {checked}."
+    return f"Not checked: {lines} place{_plural(lines)}, named above. In all else: {checked}."
+
+
+def _plural(count: int) -> str:
+    return "" if count == 1 else "s"

@@ -1,0 +1,305 @@
+"""Check the ways by which a request can reach content without the gateway, or as another one."""
+
+import re
+from collections.abc import Iterator
+
+from authgw.doctor.nginx_findings import Finding, fault, hole, unchecked
+from authgw.doctor.nginx_site import (
+    Site,
+    is_declared_public,
+    is_protected,
+    is_to_gateway,
+    is_unreachable,
+    location_for,
+    pass_of,
+    pattern_of,
+)
+from authgw.doctor.nginx_tree import Block, Directive
+from authgw.doctor.nginx_values import variables_in
+
+_REDIRECTS = ("redirect", "permanent")
+# Statuses that NGINX itself can set only after the check; all others a client can provoke before.
+_AFTER_THE_CHECK = frozenset({"404", "410", "502", "504"})
+_CHOSEN = re.compile(r"(http|arg|cookie)_\w+|request_body")
+_FILES = ("root", "alias", "try_files", "index")
+# Directives by which something else than files is the answer.
+_ANSWERS = re.compile(
+    r"\w+_pass|return|rewrite|stub_status|empty_gif|perl|js_content|echo\w*|content_by_lua\w*|api"
+)
+_INTERCEPTED = frozenset({"401", "403", "500"})
+
+
+def examine(site: Site, server: Block, block: Block) -> Iterator[Finding]:
+    """Check one location, or another block that can answer, of one server."""
+    if is_protected(block) and not is_unreachable(block):
+        yield from _answering(block)
+        yield from _letting_in(site, server, block)
+    if not is_unreachable(block):
+        yield from _rewriting(server, block)
+    yield from _files(block)
+    yield from _subrequests(block)
+
+
+def passing(block: Block, passed: Directive) -> Iterator[Finding]:
+    """Check that an app is reached after a check alone, by the path that was judged."""
+    if not block.inherited("auth_request"):
+        yield hole(
+            block,
+            f"{block} passes requests on without asking the gateway.",
+            "In its server add: include authgw/protect.conf;",
+        )
+    yield from _address(passed)
+    yield from _error_pages(block)
+    yield from _kept(block, passed)
+    for each in block.inherited(f"{passed.name.removesuffix('_pass')}_method"):
+        yield hole(
+            each,
+            f"{each}: the app gets another method than the gateway judged.",
+            "Remove it.",
+        )
+
+
+def _address(passed: Directive) -> Iterator[Finding]:
+    address = passed.args[0]
+    names = variables_in(address)
+    if {"uri", "document_uri"} & set(names):
+        yield hole(
+            passed,
+            f"{passed} sends the path decoded, which the gateway saw raw.",
+            "Write it without $uri.",
+        )
+        return
+    server = re.split(r"/|\?|\$request_uri", re.sub(r"^\w+://", "", address))[0]
+    chosen = [name for name in variables_in(server) if _CHOSEN.fullmatch(name) or name == "host"]
+    if chosen:
+        yield hole(
+            passed,
+            f"{passed}: a client chooses by ${chosen[0]} which server receives its request and "
+            "the identity.",
+            "Write the server's name.",
+        )
+    elif passed.name == "proxy_pass" and _has_path(address):
+        yield hole(
+            passed,
+            f"{passed} has a URI part: NGINX decodes the path that the gateway saw raw.",
+            f"Write: proxy_pass {_without_path(address)};",
+        )
+
+
+def _has_path(address: str) -> bool:
+    return _without_path(address) != address
+
+
+def _without_path(address: str) -> str:
+    scheme, mark, rest = address.partition("://")
+    if not mark:
+        return address
+    if rest.startswith("unix:"):
+        return f"{scheme}://unix:{rest.removeprefix('unix:').partition(':')[0]}"
+    return f"{scheme}://{rest.partition('/')[0]}"
+
+
+def _error_pages(block: Block) -> Iterator[Finding]:
+    if not is_protected(block):
+        return
+    own = block.named("error_page")
+    covered = {code for each in block.inherited("error_page") for code in each.args[:-1]}
+    if own and "401" not in covered:
+        yield fault(
+            own[0],
+            f"{block} has an error_page of its own, which discards those of protect.conf.",
+            "Add to it: error_page 401 = @authgw_401; error_page 403 = @authgw_403; "
+            "error_page 500 = @authgw_500;",
+        )
+    for prefix in ("proxy", "fastcgi", "uwsgi", "scgi", "grpc"):
+        for each in block.inherited(f"{prefix}_intercept_errors"):
+            if each.args == ("on",) and covered & _INTERCEPTED:
+                yield fault(
+                    each,
+                    f"{each}: where the app itself answers 401, 403 or 500, people are told that "
+                    "the gateway refused them.",
+                    "Remove it, or give this location error_page lines of its own.",
+                )
+
+
+def _kept(block: Block, passed: Directive) -> Iterator[Finding]:
+    prefix = passed.name.removesuffix("_pass")
+    kept = block.inherited(f"{prefix}_cache")
+    if not kept or kept[0].args == ("off",) or not is_protected(block):
+        return
+    key = block.inherited(f"{prefix}_cache_key")
+    spared = [block.inherited(f"{prefix}_{name}") for name in ("cache_bypass", "no_cache")]
+    if (key and "authgw_user" in variables_in(" ".join(key[0].args))) or all(
+        any("authgw_user" in variables_in(" ".join(each.args)) for each in lines)
+        for lines in spared
+    ):
+        return
+    yield hole(
+        key[0] if key else kept[0],
+        f"{kept[0]}: what an app answers one user is kept and given to others who ask the same.",
+        f"Write: {prefix}_cache off; or begin {prefix}_cache_key with $authgw_user.",
+    )
+
+
+def _answering(block: Block) -> Iterator[Finding]:
+    for each in block.named("return", "rewrite"):
+        answers = each.args[-1] in _REDIRECTS
+        if each.name == "return":
+            answers = not _refuses(block, each)
+        if answers:
+            yield hole(
+                each,
+                f"{each} answers before the gateway is asked.",
+                "Remove it, or write `auth_request off;` beside it to say that it is meant.",
+            )
+
+
+def _refuses(block: Block, answer: Directive) -> bool:
+    """Return true if `return` sends a refusal without a word, that leads nowhere else."""
+    code = answer.args[0]
+    if len(answer.args) > 1 or not re.fullmatch(r"[45]\d\d", code):
+        return False
+    pages = block.inherited("error_page")
+    return code not in _AFTER_THE_CHECK or not any(code in page.args[:-1] for page in pages)
+
+
+def _rewriting(server: Block, block: Block) -> Iterator[Finding]:
+    for each in block.named("rewrite"):
+        if len(each.args) < 2 or each.args[-1] in _REDIRECTS:
+            continue
+        if re.match(r"https?://|\$scheme", each.args[1]):
+            if is_protected(block):
+                yield hole(
+                    each,
+                    f"{each} answers before the gateway is asked.",
+                    "Remove it, or write `auth_request off;` beside it to say that it is meant.",
+                )
+            continue
+        path = re.sub(r"\$\w+", "x", each.args[1].partition("?")[0])
+        target = None if each.args[-1] == "break" else _target(server, path)
+        if is_protected(block):
+            if target is not None and is_declared_public(target) and is_unreachable(target):
+                what = f"leads past the gateway to {target}, which clients cannot request."
+            else:
+                what = "serves another path than the one that the gateway judged."
+        elif target is not None and is_protected(target):
+            what = f"leads to {target}, of which the gateway judges the path before it."
+        else:
+            continue
+        yield hole(
+            each,
+            f"{each} {what}",
+            "Let the app serve the path that clients request, and remove it.",
+        )
+
+
+def _target(server: Block, path: str) -> Block | None:
+    try:
+        return location_for(server, path)
+    except re.error:
+        return None
+
+
+def _letting_in(site: Site, server: Block, block: Block) -> Iterator[Finding]:
+    for each in block.inherited("satisfy"):
+        if each.args == ("any",):
+            yield hole(
+                each,
+                "satisfy any lets in whom either the gateway or an address rule allows.",
+                "Write: satisfy all;",
+            )
+    for each in block.named("error_page"):
+        if not set(each.args[:-1]) <= _AFTER_THE_CHECK:
+            yield from _served_anyway(site, server, each)
+
+
+def _served_anyway(site: Site, server: Block, page: Directive) -> Iterator[Finding]:
+    wanted = page.args[-1]
+    for other in server.every():
+        if other.name != "location" or other.args[-1] != wanted or not wanted.startswith("@"):
+            continue
+        if is_protected(other) or is_to_gateway(site, other):
+            continue
+        passed = pass_of(other)
+        files = other.named("root", "alias") and not other.named("try_files", "return")
+        if passed is None and not files:
+            continue
+        yield hole(
+            page,
+            f"{page} leads whom the gateway refuses to {wanted}, which "
+            f"{'passes them on' if passed else 'serves them the file'}: all but "
+            "404, 410, 502 and 504 can come before the gateway is asked.",
+            f"Remove `auth_request off;` in location {wanted}, or write error_page as protect.conf "
+            "does.",
+        )
+
+
+def _files(block: Block) -> Iterator[Finding]:
+    """Check what is served from files."""
+    for each in block.named(*_FILES):
+        chosen = [name for name in variables_in(" ".join(each.args)) if _CHOSEN.fullmatch(name)]
+        if chosen and block.inherited("auth_request"):
+            yield hole(
+                each,
+                f"{each}: a client chooses by ${chosen[0]} a file that is not the path judged.",
+                "Write it without this variable.",
+            )
+    alias = block.named("alias")
+    if alias and block.name == "location":
+        modifier, path = pattern_of(block)
+        if modifier in ("", "^~") and alias[0].args[0].endswith("/") and not path.endswith("/"):
+            yield hole(
+                alias[0],
+                f"{alias[0]}: {path}../ leads out of the folder, and no dot segment is seen.",
+                f"Write: {block}/",
+            )
+    if not block.inherited("auth_request"):
+        yield from _open_files(block)
+
+
+def _open_files(block: Block) -> Iterator[Finding]:
+    """Check files of a server that nobody said to be public."""
+    methods = [each for each in block.inherited("dav_methods") if each.args != ("off",)]
+    if methods and block.name == "location":
+        yield hole(
+            methods[0],
+            f"{block} takes files from anybody: the gateway is not asked.",
+            "In its server add: include authgw/protect.conf;",
+        )
+        return
+    alone = block.name == "server" and not any(each.name == "location" for each in block.below)
+    answers = [each for each in block.own if _ANSWERS.fullmatch(each.name)]
+    served = block.name == "location" and not is_unreachable(block)
+    refuses = any(each.args == ("on",) for each in block.named("ssl_reject_handshake"))
+    if (alone or served) and not answers and not refuses:
+        yield fault(
+            block,
+            f"{block} serves files without asking the gateway.",
+            "In its server add include authgw/protect.conf; or write `auth_request off;` here to "
+            "say that it is meant.",
+        )
+
+
+def _subrequests(block: Block) -> Iterator[Finding]:
+    """Check what NGINX includes in an answer: it asks nobody about subrequests."""
+    for each in (*block.inherited("add_before_body"), *block.inherited("add_after_body")):
+        if each.args[0]:
+            yield hole(
+                each,
+                f"{each} includes this in answers without the gateway being asked about it.",
+                "Remove it.",
+            )
+    for each in block.inherited("ssi"):
+        if each.args == ("on",):
+            yield hole(
+                each,
+                "ssi on: text of an answer can include any location, and the gateway is not asked "
+                "about that.",
+                "Write: ssi off;",
+            )
+    for prefix in ("proxy", "fastcgi", "uwsgi", "scgi"):
+        for each in block.named(f"{prefix}_store"):
+            if each.args != ("off",):
+                yield unchecked(
+                    each, f"{each} keeps answers as files; who can read them is not known."
+                )
