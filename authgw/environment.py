@@ -150,7 +150,7 @@ def _take(name: str, variable: Variable, text: str, folder: Path, source: Source
         return
     try:
         if variable.from_file:
-            source.put(variable.path, _file_content(folder / text.strip()), name)
+            source.put(variable.path, keyfiles.read_line(folder / text.strip()), name)
         elif model_of(variable.kind):
             document = Document(text, name)
             source.problems.extend(document.problems)
@@ -173,13 +173,3 @@ def _value(text: str, kind: Any, name: str) -> Any:
     if text[0] in "[-":
         return Document(text, name).data
     return comma_separated(text)
-
-
-def _file_content(path: Path) -> str:
-    try:
-        text = keyfiles.read_secret(path).decode("utf-8").strip()
-    except UnicodeDecodeError:
-        raise Refused(f"{path} is not UTF-8 text") from None
-    if not text.isprintable():
-        raise Refused(f"{path} holds more than one line of text: it is the value and nothing else")
-    return text
