@@ -152,7 +152,7 @@ def _take(name: str, variable: Variable, text: str, folder: Path, source: Source
         if variable.from_file:
             source.put(variable.path, keyfiles.read_line(folder / text.strip()), name)
         elif model_of(variable.kind):
-            document = Document(text, name)
+            document = Document(text, name, variable.path)
             source.problems.extend(document.problems)
             if document.data == {}:
                 raise Refused("is empty: write its keys, or unset the variable")

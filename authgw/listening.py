@@ -98,7 +98,7 @@ def _cannot_listen(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EACCES:
         return f"server.port: {port} is for root: write a port above 1023"
     # A name that is not found has a negative number of its own.
-    why = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
+    why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
     return f"server.host: {host} cannot be listened on: {why}"
 
 

@@ -7,7 +7,6 @@ page with such a cookie would be shown again after every login.
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from ipaddress import ip_address
 from itertools import combinations
 from urllib.parse import urlsplit
 
@@ -118,11 +117,8 @@ def _is_localhost(host: str) -> bool:
 
 
 def _is_address(host: str) -> bool:
-    try:
-        ip_address(host.strip("[]"))
-    except ValueError:
-        return host.rpartition(".")[2].isdigit()
-    return True
+    # A name whose last label is a number is an address to a browser (WHATWG URL, section 3.5).
+    return host.startswith("[") or host.rpartition(".")[2].isdigit()
 
 
 @lru_cache(1)

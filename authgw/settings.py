@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -29,6 +30,13 @@ _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 MAX_SECONDS = 100 * 365 * 86400.0
 _HEADER_NAME = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
+# A request that brings an identity header is denied, and these every browser or proxy sends.
+_TAKEN = re.compile(
+    r"accept|(proxy-)?authorization|cache-control|connection|content-.*|cookie|date|destination"
+    r"|expect|forwarded|host|keep-alive|location|origin|referer|sec-.*|set-cookie|te|trailer"
+    r"|transfer-encoding|upgrade|user-agent|via|www-authenticate|x-authgw-.*|x-original-.*"
+    r"|x-forwarded-(for|host|method|port|proto|uri)|x-real-ip|x-request(-id|ed-with)"
+)
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _LEAST_STALENESS = 0.1  # seconds
 _VISIBLE = re.compile(r"[!-~]+")
@@ -110,9 +118,35 @@ def _is_canonical(host: str) -> bool:
         return False
 
 
+def _listening_host(text: str) -> str:
+    # Nothing at all would be every address of this machine.
+    if _is_ip(text.partition("%")[0]) or (not text.startswith("[") and _is_canonical(text)):
+        return text
+    raise ValueError(
+        "is not an address to listen on: write 127.0.0.1, 0.0.0.0 or ::, without port and brackets"
+    )
+
+
+def _store_host(text: str) -> str:
+    bracketed = text.startswith("[") and text.endswith("]")
+    if re.search(r"[/@?#,\s]", text) or (":" in text and not bracketed):
+        raise ValueError("is not the name of one host: write redis, or [::1]; cache.port is apart")
+    return text
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _header_name(name: str) -> str:
     if not _HEADER_NAME.fullmatch(name):
         raise ValueError("is not a header name made of letters, digits and single dashes")
+    if _TAKEN.fullmatch(name.lower()):
+        raise ValueError("means something else to proxies and apps: write Remote-User or X-...")
     return name
 
 
@@ -122,6 +156,7 @@ Text = Annotated[str, Field(min_length=1)]
 Duration = Annotated[float, BeforeValidator(seconds)]
 PositiveDuration = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
 Network = Annotated[str, AfterValidator(checked_entry)]
+ListeningHost = Annotated[Text, AfterValidator(_listening_host)]
 HostPattern = Annotated[str, AfterValidator(_host_pattern)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 
@@ -136,7 +171,7 @@ class Server(Section):
     `socket` is the path of a unix socket, which is listened on besides the port.
     """
 
-    host: Text = "127.0.0.1"
+    host: ListeningHost = "127.0.0.1"
     port: Annotated[Whole, Field(ge=1, le=65535)] = 8080
     socket: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(comma_separated)] = (
@@ -160,7 +195,7 @@ class Cache(Section):
     """
 
     url: Annotated[SecretStr, AfterValidator(_store_url)] | None = None
-    host: Text | None = None
+    host: Annotated[Text, AfterValidator(_store_host)] | None = None
     port: Annotated[Whole, Field(ge=1, le=65535)] = 6379
     password_file: Text | None = None
     ca_file: Text | None = None
@@ -246,7 +281,7 @@ class Login(LoginPage):
 class Metrics(Section):
     """Where Prometheus asks; never on the port that proxies ask."""
 
-    host: Text = "127.0.0.1"
+    host: ListeningHost = "127.0.0.1"
     port: Annotated[Whole, Field(ge=1, le=65535)] = 9090
 
 

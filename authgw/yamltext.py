@@ -11,7 +11,7 @@ from authgw.scalars import Plain, is_null
 MAX_NODES = 50_000  # with every alias expanded: a few lines of aliases can stand for billions
 _MERGE = "tag:yaml.org,2002:merge"
 _STR = "tag:yaml.org,2002:str"
-_KEY = re.compile(r"([A-Za-z_][\w-]*)\s*:(?=\s)")
+_KEY = re.compile(r"(?:^|[{,\[]|-\s)\s*([A-Za-z_][\w-]*)\s*:(?=\s)")
 _COMMENTED = re.compile(r"([A-Za-z_][\w-]*)\s*:\s+#[^\s#]")
 # YAML gives a meaning of its own to a value that begins so.
 _SPECIAL = "*&!%@`|>[]{},#?"
@@ -46,8 +46,8 @@ class Document:
     over: what is duplicated or looks like a comment by mistake.
     """
 
-    def __init__(self, text: str, name: str) -> None:
-        """Read the document; `name` is the file or variable that holds it.
+    def __init__(self, text: str, name: str, section: tuple[str, ...] = ()) -> None:
+        """Read the document; `name` is the file or variable that holds it, for this section.
 
         Raises:
             NotYaml: it cannot be read.
@@ -55,6 +55,7 @@ class Document:
         self.origins: dict[tuple[str, ...], str] = {}
         self.problems: list[str] = []
         self._name = name
+        self._section = section
         self._lines = text.split("\n")
         self._nodes = 0
         self.data: Any = self._read(text)
@@ -123,7 +124,7 @@ class Document:
             self._complain(key, path, said)
 
     def _complain(self, node: yaml.Node, path: tuple[str, ...], text: str) -> None:
-        self.problems.append(f"{self._place(node)}: {'.'.join(path)}: {text}")
+        self.problems.append(f"{self._place(node)}: {'.'.join((*self._section, *path))}: {text}")
 
     def _in_words(self, error: yaml.MarkedYAMLError) -> str:
         """Return place, mistake and remedy, without a word of the value: it may be a secret."""
