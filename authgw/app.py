@@ -10,11 +10,13 @@ from authgw import metrics
 from authgw.config import ConfigError, Loaded
 from authgw.connections import Connections, most_connections
 from authgw.draining import Told, close
+from authgw.keyfiles import believed
 from authgw.listening import listen
-from authgw.reading import read
+from authgw.reading import Entries, read, read_entries, secret_files
 from authgw.running import Replica
 from authgw.settings import Settings
 from authgw.stores import opened_store
+from authgw.summary import summary
 from authgw.web.errors import silence_the_parser
 from authgw.web.routes import application
 from authgw.web.serving import shorten
@@ -32,14 +34,15 @@ async def serve(load: Callable[[], Loaded], loaded: Loaded) -> None:
 
     Raises:
         ConfigError, KeyRefused, ClientsRefused, StoreRefused: it must not start; they say why.
-        OSError: it cannot listen.
     """
     _refuse_slow_parser()
     silence_the_parser()
     told, patience = Told(), loaded.settings.server.drain
     told.listen()
+    entries = read_entries(loaded)
+    _introduce(loaded, entries)
     async with opened_store(loaded) as store:
-        replica = Replica(read(loaded), store)
+        replica = Replica(read(loaded, entries), store)
         surface = application(replica.serving)
         replica.tell_prometheus_of(surface)
         runner = web.AppRunner(surface, shutdown_timeout=patience)
@@ -72,6 +75,13 @@ async def serve(load: Callable[[], Loaded], loaded: Loaded) -> None:
             await replica.close()
 
 
+def _introduce(loaded: Loaded, entries: Entries) -> None:
+    """Log what was read before anything else, so that a start in a wrong folder is seen."""
+    logger.info(summary(loaded, users=entries.users.count, clients=len(entries.clients.ids)))
+    for note in loaded.notes:
+        logger.info(note)
+
+
 def _collect_seldom() -> None:
     """Look for cycles of garbage less often, and never in what lives as long as the process.
 
@@ -86,10 +96,10 @@ def _collect_seldom() -> None:
 async def _start(loaded: Loaded, runner: web.AppRunner, connections: Connections) -> None:
     server, auth = loaded.settings.server, loaded.settings.auth
     addresses = await listen(runner, connections, server, loaded.folder)
-    for warning in (*loaded.warnings, *loaded.doubts):
+    for warning in (*loaded.warnings, *loaded.doubts, *believed(secret_files(loaded))):
         logger.warning(warning)
     if loaded.rules is None:
-        logger.warning("No rules: every live session may open everything that asks this gateway.")
+        logger.warning("No access rules: any valid session may access every protected host.")
     if auth.open_login:
         logger.warning("auth.open_login: whoever reaches /login becomes any user_id.")
     _expose_metrics(loaded.settings)

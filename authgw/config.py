@@ -2,24 +2,36 @@
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from authgw.core.errors import Refused
 from authgw.core.explain import unreachable
 from authgw.core.peers import UNIX
 from authgw.core.rules import Rule, Rules
-from authgw.core.sites import Sites
+from authgw.environment import CONFIG, read_environment
+from authgw.login_pages import Page, doubtful_pages, refused_cookies, uncovered_rules
 from authgw.rulebook import compile_rules
-from authgw.settings import Auth, Headers, LoginPage, Settings, seconds
-from authgw.source import Source, read_environment, read_file
+from authgw.schema import keys_beside
+from authgw.settings import Auth, Headers, Login, LoginPage, Settings, seconds
+from authgw.source import Source, read_file
 
+_HERE = Path("config.yml")
+_NEARLY = frozenset({"config.yml", "config.yaml", "authgw.yml", "authgw.yaml"})
+# By the kinds of pydantic's errors.
+_REMEDIES = {
+    "int_type": "is not a valid integer: write plain digits without quotes, such as 8080",
+    "bool_type": "is not a valid boolean: write true or false without quotes",
+    "string_type": "must be one text: write it on one line, in quotes if YAML misreads it",
+    "string_too_short": "is empty: write its value, or remove the key",
+    "tuple_type": "must be a list: write [a, b], or one line with `- ` for each",
+}
 # Keys of the service that authgw descends from which mean nothing here.
 _MEANINGLESS = {("server", "max_processors"): "one process is one replica: scale by replicas"}
 
@@ -34,12 +46,18 @@ class ConfigError(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Valid settings, what to warn of, the folder that relative paths start from, the rules."""
+    """Valid settings, what to warn of, the folder that relative paths start from, the rules.
+
+    `file` is the absolute path of what was read, None if there was no file; `notes` are facts
+    about the environment that need no change.
+    """
 
     settings: Settings
     warnings: tuple[str, ...]
     folder: Path
     rules: Rules | None = None
+    file: Path | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -61,17 +79,58 @@ def _paths_of(rule: Rule) -> str:
 
 
 def load(file: Path | None, environ: Mapping[str, str]) -> Loaded:
-    """Read `file` (None: `config.yml` here, if there is one) and `AUTHGW_<SECTION>__<KEY>`.
+    """Read the configuration file and the `AUTHGW_...` variables, which win.
+
+    The file is `file`, else the one that `AUTHGW_CONFIG` names, else `config.yml` here if there
+    is one.
 
     Raises:
         ConfigError: with every problem, each with its key, its line and what to do.
     """
-    source = Source({}, {}, [])
-    path = file or Path("config.yml")
-    if file is not None or path.exists():
-        read_file(path, source)
-    read_environment(environ, source)
+    path = _named_file(file, environ)
+    folder = Path(os.path.abspath(path or _HERE)).parent
+    source = read_file(path) if path else Source()
+    is_empty = not source.data and not source.problems
+    environment = read_environment(environ, folder)
+    notes = source.overlay(environment.source)
+    if environment.ignored:
+        notes += (f"Ignored, since they set nothing: {', '.join(environment.ignored)}.",)
     warnings = _drop_meaningless(source)
+    if path and is_empty:
+        warnings += (f"{path.name} is empty: defaults hold for what the environment does not set.",)
+    settings = _checked(source)
+    if source.problems or settings is None:
+        raise ConfigError(source.problems)
+    rules = _rules(settings, source)
+    warnings += _doubts(settings, rules, beside=None if file else path)
+    absolute = Path(os.path.abspath(path)) if path else None
+    return Loaded(settings, warnings, folder, rules, absolute, notes)
+
+
+def _named_file(file: Path | None, environ: Mapping[str, str]) -> Path | None:
+    if file is not None:
+        return file
+    named = environ.get(CONFIG)
+    if named is not None:
+        if not named.strip():
+            raise ConfigError([f"{CONFIG}: is empty: write the path of the file, or unset it"])
+        return Path(named.strip())
+    if _HERE.exists() or _HERE.is_symlink():
+        return _HERE
+    others = _other_files()
+    if others:
+        # A file whose rules are not read lets everybody in.
+        said = f"is not read: rename it to {_HERE}, or name it by --config or {CONFIG}"
+        raise ConfigError([f"{other}: {said}" for other in others])
+    return None
+
+
+def _other_files() -> list[str]:
+    found = os.listdir(".")
+    return sorted(name for name in found if name.lower() in _NEARLY and name != str(_HERE))
+
+
+def _checked(source: Source) -> Settings | None:
     _find_conflicts(source)
     if "rules" in source.data and not source.data["rules"]:
         source.complain(
@@ -79,12 +138,25 @@ def load(file: Path | None, environ: Mapping[str, str]) -> Loaded:
         )
         del source.data["rules"]
     settings = _validate(source)
-    if source.problems or settings is None:
-        raise ConfigError(source.problems)
-    warnings += tuple(_doubtful_pages(settings.login.sites))
+    for key, said in refused_cookies(_pages(settings.login)) if settings else ():
+        source.complain(key, said)
+    return settings
+
+
+def _pages(login: Login) -> list[Page]:
+    numbered = [(("login", "domains", str(n)), page) for n, page in enumerate(login.domains)]
+    pages = [(("login",), login), *numbered]
+    return [(path, page.site) for path, page in pages if page.site is not None]
+
+
+def _doubts(settings: Settings, rules: Rules | None, *, beside: Path | None) -> tuple[str, ...]:
+    sites = settings.login.sites
+    found = [*doubtful_pages(sites), *uncovered_rules(rules.ordered if rules else (), sites)]
     if settings.server.socket and UNIX not in settings.server.trusted_proxies:
-        warnings += ("server.socket: add `unix` to server.trusted_proxies, or it answers nobody.",)
-    return Loaded(settings, warnings, Path(os.path.abspath(path)).parent, _rules(settings, source))
+        found.append("server.socket: add `unix` to server.trusted_proxies, or it answers nobody.")
+    if beside == _HERE:
+        found += [f"{other} is not read: {_HERE} is." for other in _other_files()]
+    return tuple(found)
 
 
 def _rules(settings: Settings, source: Source) -> Rules | None:
@@ -157,17 +229,6 @@ def _check_page(page: dict[str, Any], path: tuple[str, ...], source: Source) -> 
             source.complain((*path, key), "needs the url of the log-in page beside it")
 
 
-def _doubtful_pages(sites: Sites) -> Iterator[str]:
-    for site in sites.all:
-        if site.secure and site.url.startswith("http:") and not site.host.endswith(".localhost"):
-            yield f"login.url {site.url} is not https: browsers will discard the session cookie."
-        if not site.is_ours:
-            yield (
-                f"login.url {site.url} does not end in /login, so that page is your own: the "
-                f"gateway's pages are below {site.origin}{site.base}."
-            )
-
-
 def _host_of(url: str) -> str:
     try:
         return urlsplit(url).hostname or ""
@@ -196,26 +257,17 @@ def _validate(source: Source) -> Settings | None:
     except ValidationError as error:
         for problem in error.errors(include_input=False, include_url=False):
             path = tuple(str(part) for part in problem["loc"])
-            source.complain(path, _in_words(problem["type"], problem["msg"], path))
+            source.complain(path, _in_words(problem["type"], problem["msg"], path, source))
         return None
 
 
-def _in_words(kind: str, message: str, path: tuple[str, ...]) -> str:
+def _in_words(kind: str, message: str, path: tuple[str, ...], source: Source) -> str:
     if kind == "extra_forbidden":
-        near = difflib.get_close_matches(path[-1], _keys_beside(path), 1)
+        near = difflib.get_close_matches(path[-1].lower(), keys_beside(path), 1)
         return f"unknown key: {f'did you mean {near[0]}?' if near else 'remove it'}"
     if kind in ("model_type", "model_attributes_type"):
-        known = ", ".join(_keys_beside((*path, "")))
+        known = ", ".join(keys_beside((*path, "")))
         return f"must be a section with keys such as {known}; remove it if it is empty"
-    return message.removeprefix("Value error, ")
-
-
-def _keys_beside(path: tuple[str, ...]) -> Iterator[str]:
-    model: type[BaseModel] = Settings
-    for name in path[:-1]:
-        field = model.model_fields.get(name)
-        inside = field.annotation if field else None
-        if not (isinstance(inside, type) and issubclass(inside, BaseModel)):
-            return iter(())
-        model = inside
-    return iter(model.model_fields)
+    if kind != "missing" and source.value(path) is None:
+        return "is empty: write its value (quote one that begins with #), or remove the key"
+    return _REMEDIES.get(kind, message).removeprefix("Value error, ")

@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import secrets
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
@@ -30,19 +31,53 @@ def read_secret(path: Path) -> bytes:
     """The bytes of a secret file.
 
     Raises:
-        KeyRefused: missing, empty, or readable by everyone on this machine (accepted under
-            /run/secrets, where orchestrators put secrets that way).
+        KeyRefused: missing, empty, or readable by everyone on this machine, unless an
+            orchestrator gave it so: under /run/secrets or by a read-only mount.
     """
     try:
         content = path.read_bytes()
         mode = path.stat().st_mode
     except OSError as error:
         raise KeyRefused(f"{path}: {error.strerror}") from None
-    if mode & _EVERYONE and not path.resolve().is_relative_to(ORCHESTRATED):
+    if mode & _EVERYONE and not _is_given(path):
         raise KeyRefused(f"{path} is open to everyone on this machine: chmod 600 {path}")
     if not content.strip():
         raise KeyRefused(f"{path} is empty: restore it, or remove it and make a new one")
     return content
+
+
+def read_line(path: Path) -> str:
+    """Return the text of a secret file that holds nothing else, edge spaces trimmed.
+
+    Raises:
+        KeyRefused: as `read_secret`, or not one line of UTF-8 text.
+    """
+    try:
+        text = read_secret(path).decode("utf-8").strip()
+    except UnicodeDecodeError:
+        raise KeyRefused(f"{path} is not UTF-8 text") from None
+    if not text.isprintable():
+        raise KeyRefused(f"{path} holds more than one line of text: keep the value alone")
+    return text
+
+
+def _is_given(path: Path) -> bool:
+    # Nobody can change the mode of a file there, so to refuse it would leave no way out.
+    return path.resolve().is_relative_to(ORCHESTRATED) or _is_read_only(path)
+
+
+def _is_read_only(path: Path) -> bool:
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
+def believed(paths: Iterable[Path]) -> Iterator[str]:
+    """Yield a warning for each secret file that is open to everyone on a read-only mount."""
+    for path in paths:
+        if path.is_file() and path.stat().st_mode & _EVERYONE and _is_read_only(path):
+            yield (
+                f"{path} is open to everyone on this machine; it is used since its mount is "
+                "read-only: let the mount give it mode 0400."
+            )
 
 
 def load_keys(folder: Path) -> tuple[Key, ...]:

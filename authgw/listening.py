@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import stat
@@ -69,8 +70,7 @@ async def listen(
     """Listen for these connections; return the addresses. A relative socket starts at `folder`.
 
     Raises:
-        ConfigError: the socket's path cannot be used.
-        OSError: the port cannot be.
+        ConfigError: the port or the socket's path cannot be used.
     """
     found = [f"http://{server.host}:{server.port}"]
     await _Site(runner, connections, found[0], partial(_open_port, connections, server)).start()
@@ -82,10 +82,24 @@ async def listen(
 
 
 async def _open_port(connections: Connections, server: Server) -> asyncio.Server:
-    loop = asyncio.get_running_loop()
-    opened = await loop.create_server(connections, server.host, server.port, backlog=_BACKLOG)
+    loop, host, port = asyncio.get_running_loop(), server.host, server.port
+    try:
+        opened = await loop.create_server(connections, host, port, backlog=_BACKLOG)
+    except OSError as error:
+        raise ConfigError([_cannot_listen(host, port, error)]) from None
     drop_unread(opened)
     return opened
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        taken = f"{host}:{port}: address already in use by another process"
+        return f"server.port: {taken}: end it, or change the key"
+    if error.errno == errno.EACCES:
+        return f"server.port: {port} is for root: write a port above 1023"
+    # A name that is not found has a negative number of its own.
+    why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+    return f"server.host: {host} cannot be listened on: {why}"
 
 
 async def _open_unix(connections: Connections, path: Path) -> asyncio.Server:

@@ -35,21 +35,35 @@ class Reading:
     left: tuple[str, ...] = ()
 
 
-def read(loaded: Loaded) -> Reading:
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The clients and users that a configuration names."""
+
+    clients: Clients
+    users: UsersFile
+
+
+def read_entries(loaded: Loaded) -> Entries:
+    """Read the files of clients and users.
+
+    Raises:
+        ClientsRefused, UsersRefused: a file must not be used; the message says why.
+    """
+    auth = loaded.settings.auth
+    return Entries(load_clients(loaded.path(auth.clients)), UsersFile(loaded.path(auth.users)))
+
+
+def read(loaded: Loaded, entries: Entries | None = None) -> Reading:
     """Read what this configuration names; the embedded store makes a missing key.
 
     Raises:
         KeyRefused, ClientsRefused, UsersRefused: a file must not be used; the message says why.
     """
-    auth = loaded.settings.auth
     if loaded.settings.cache.is_embedded:
         _make_missing_key(loaded)
-    return Reading(
-        loaded,
-        _load_ring(loaded),
-        load_clients(loaded.path(auth.clients)),
-        UsersFile(loaded.path(auth.users)),
-    )
+    ring = _load_ring(loaded)
+    found = entries or read_entries(loaded)
+    return Reading(loaded, ring, found.clients, found.users)
 
 
 def read_again(before: Reading, load: Callable[[], Loaded]) -> Reading:
@@ -74,6 +88,14 @@ def read_again(before: Reading, load: Callable[[], Loaded]) -> Reading:
         UsersFile(before.users.path, before.users),
         tuple(_changed(before.loaded.settings, found.settings)),
     )
+
+
+def secret_files(loaded: Loaded) -> tuple[Path, ...]:
+    """Return the files of keys and passwords that this configuration names."""
+    auth, cache = loaded.settings.auth, loaded.settings.cache
+    named = [cache.password_file, auth.secret_file if auth.algorithm == "HS256" else None]
+    keys = loaded.path(auth.keys).glob("*.pem") if auth.algorithm != "HS256" else ()
+    return (*sorted(keys), *(loaded.path(name) for name in named if name is not None))
 
 
 def _make_missing_key(loaded: Loaded) -> None:

@@ -1,5 +1,6 @@
 """The `rules` section of the configuration, checked and compiled into the core's rules."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -19,10 +20,9 @@ from authgw.core.location import canonical_host, canonical_method
 from authgw.core.paths import Ambiguity
 from authgw.core.peers import TrustedProxies, checked_entry
 from authgw.core.rules import Allow, Credential, PathPattern, Rule, RuleRefused, Rules
+from authgw.scalars import listed
 
-
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+_SEVERAL_PATHS = re.compile(r",\s*=?/")
 
 
 def _host(text: str) -> str:
@@ -47,6 +47,8 @@ def _whom(text: str) -> str:
     kind, _, name = text.partition(":")
     if text not in ("anyone", "authenticated") and not (kind in ("group", "user") and name):
         raise ValueError("is nobody: write anyone, authenticated, group:NAME or user:NAME")
+    if kind == "group" and "," in name:
+        raise ValueError("has a comma, which no group's name has: write a list, [group:a, group:b]")
     return text
 
 
@@ -61,11 +63,18 @@ def _pattern(compile_it: Callable[[str], PathPattern]) -> Callable[[str], str]:
     return check
 
 
+def _one_path(text: str) -> str:
+    # One that never matches would leave its paths to a later rule, perhaps for everybody.
+    if _SEVERAL_PATHS.search(text):
+        raise ValueError("looks like several paths: write a list, [/a/**, /b/**]")
+    return text
+
+
 T = TypeVar("T")
 # One value stands for a list of one; an empty list would be a rule that says nothing.
-Some = Annotated[tuple[T, ...], BeforeValidator(_listed), Field(min_length=1)]
+Some = Annotated[tuple[T, ...], BeforeValidator(listed), Field(min_length=1)]
 Whom = Annotated[str, AfterValidator(_whom)]
-Glob = Annotated[str, AfterValidator(_pattern(rules.glob))]
+Glob = Annotated[str, AfterValidator(_one_path), AfterValidator(_pattern(rules.glob))]
 Regex = Annotated[str, AfterValidator(_pattern(rules.regex))]
 Method = Annotated[str, AfterValidator(_method)]
 Network = Annotated[str, AfterValidator(checked_entry)]
@@ -85,7 +94,7 @@ class RuleEntry(BaseModel):
     preflight: Literal["allow"] | None = None
     encoded: Annotated[
         tuple[Literal["slash", "percent", "semicolon", "double-slash"], ...],
-        BeforeValidator(_listed),
+        BeforeValidator(listed),
     ] = ()
     credentials: Some[Literal["bearer", "cookie", "app-password"]] | None = None
     require: Literal["totp"] | None = None

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -22,11 +23,20 @@ from authgw.core.peers import checked_entry
 from authgw.core.redirects import Redirects
 from authgw.core.sites import Site, Sites, host_of, origin_of
 from authgw.rulebook import RuleEntry
+from authgw.scalars import comma_separated, flag, whole
 from authgw.storage.address import is_redis, parse_redis
 
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+MAX_SECONDS = 100 * 365 * 86400.0
 _HEADER_NAME = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
+# A request that brings an identity header is denied, and these every browser or proxy sends.
+_TAKEN = re.compile(
+    r"accept|(proxy-)?authorization|cache-control|connection|content-.*|cookie|date|destination"
+    r"|expect|forwarded|host|keep-alive|location|origin|referer|sec-.*|set-cookie|te|trailer"
+    r"|transfer-encoding|upgrade|user-agent|via|www-authenticate|x-authgw-.*|x-original-.*"
+    r"|x-forwarded-(for|host|method|port|proto|uri)|x-real-ip|x-request(-id|ed-with)"
+)
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _LEAST_STALENESS = 0.1  # seconds
 _VISIBLE = re.compile(r"[!-~]+")
@@ -38,12 +48,15 @@ def seconds(value: Any) -> float:
     Raises:
         ValueError: anything else.
     """
-    if value == 0 and not isinstance(value, bool):
+    if (value == 0 and not isinstance(value, bool)) or value == "0":
         return 0.0
     if not isinstance(value, str) or not _DURATION.fullmatch(value):
         raise ValueError("is not a duration: write it with its unit, such as 90s, 15m or 720h")
     parts = re.findall(r"([\d.]+)([a-z]+)", value)
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    total = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if total > MAX_SECONDS:
+        raise ValueError("is longer than 100 years: shorten it")
+    return total
 
 
 def _staleness(seconds: float) -> float:
@@ -105,15 +118,46 @@ def _is_canonical(host: str) -> bool:
         return False
 
 
+def _listening_host(text: str) -> str:
+    # Nothing at all would be every address of this machine.
+    if _is_ip(text.partition("%")[0]) or (not text.startswith("[") and _is_canonical(text)):
+        return text
+    raise ValueError(
+        "is not an address to listen on: write 127.0.0.1, 0.0.0.0 or ::, without port and brackets"
+    )
+
+
+def _store_host(text: str) -> str:
+    bracketed = text.startswith("[") and text.endswith("]")
+    if re.search(r"[/@?#,\s]", text) or (":" in text and not bracketed):
+        raise ValueError("is not the name of one host: write redis, or [::1]; cache.port is apart")
+    return text
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _header_name(name: str) -> str:
     if not _HEADER_NAME.fullmatch(name):
         raise ValueError("is not a header name made of letters, digits and single dashes")
+    if _TAKEN.fullmatch(name.lower()):
+        raise ValueError("means something else to proxies and apps: write Remote-User or X-...")
     return name
 
 
+Whole = Annotated[StrictInt, BeforeValidator(whole)]
+Flag = Annotated[StrictBool, BeforeValidator(flag)]
+Text = Annotated[str, Field(min_length=1)]
 Duration = Annotated[float, BeforeValidator(seconds)]
 PositiveDuration = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
 Network = Annotated[str, AfterValidator(checked_entry)]
+ListeningHost = Annotated[Text, AfterValidator(_listening_host)]
+HostPattern = Annotated[str, AfterValidator(_host_pattern)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 
 
@@ -127,12 +171,15 @@ class Server(Section):
     `socket` is the path of a unix socket, which is listened on besides the port.
     """
 
-    host: str = "127.0.0.1"
-    port: Annotated[StrictInt, Field(ge=1, le=65535)] = 8080
+    host: ListeningHost = "127.0.0.1"
+    port: Annotated[Whole, Field(ge=1, le=65535)] = 8080
     socket: Annotated[str, Field(min_length=1, max_length=100)] | None = None
-    trusted_proxies: tuple[Network, ...] = ("127.0.0.0/8", "::1/128")
+    trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(comma_separated)] = (
+        "127.0.0.0/8",
+        "::1/128",
+    )
     drain: Duration = 20.0
-    docs: StrictBool = False
+    docs: Flag = False
 
 
 class Logging(Section):
@@ -148,10 +195,10 @@ class Cache(Section):
     """
 
     url: Annotated[SecretStr, AfterValidator(_store_url)] | None = None
-    host: Annotated[str, Field(min_length=1)] | None = None
-    port: Annotated[StrictInt, Field(ge=1, le=65535)] = 6379
-    password_file: str | None = None
-    ca_file: str | None = None
+    host: Annotated[Text, AfterValidator(_store_host)] | None = None
+    port: Annotated[Whole, Field(ge=1, le=65535)] = 6379
+    password_file: Text | None = None
+    ca_file: Text | None = None
     max_staleness: Annotated[Duration, AfterValidator(_staleness)] = 1.0
 
     @property
@@ -168,27 +215,27 @@ class Cache(Section):
 
 
 class Passwords(Section):
-    min_length: Annotated[StrictInt, Field(ge=1, le=128)] = 8
+    min_length: Annotated[Whole, Field(ge=1, le=128)] = 8
 
 
 class Auth(Section):
     """Tokens and sessions; durations in seconds."""
 
-    issuer: Annotated[str, Field(min_length=1)] = "authgw"
-    audience: Annotated[str, Field(min_length=1)] | None = None
+    issuer: Text = "authgw"
+    audience: Text | None = None
     algorithm: Literal["ES256", "RS256", "EdDSA", "HS256"] = "ES256"
-    keys: str = "secrets/keys"
-    secret_file: str = "secrets/jwt_key"  # noqa: S105  a path
-    clients: str = "clients.yml"
-    users: str = "users.yml"
+    keys: Text = "secrets/keys"
+    secret_file: Text = "secrets/jwt_key"  # noqa: S105  a path
+    clients: Text = "clients.yml"
+    users: Text = "users.yml"
     access_lifetime: PositiveDuration = 900.0
     refresh_lifetime: PositiveDuration = 720 * 3600.0
     session_max: PositiveDuration = 2160 * 3600.0
     auto_logout: PositiveDuration = 24 * 3600.0
     refresh_grace: Duration = 10.0
-    max_sessions: Annotated[StrictInt, Field(ge=1, le=10000)] = 100
-    open_login: StrictBool = False
-    direct_check: StrictBool = False
+    max_sessions: Annotated[Whole, Field(ge=1, le=10000)] = 100
+    open_login: Flag = False
+    direct_check: Flag = False
     passwords: Passwords = Passwords()
 
 
@@ -197,7 +244,9 @@ class LoginPage(Section):
 
     url: Annotated[str, AfterValidator(_page)] | None = None
     cookie_domain: Annotated[str, AfterValidator(_domain)] | None = None
-    redirect_hosts: tuple[Annotated[str, AfterValidator(_host_pattern)], ...] | None = None
+    redirect_hosts: Annotated[tuple[HostPattern, ...], BeforeValidator(comma_separated)] | None = (
+        None
+    )
     default_redirect: Annotated[str, AfterValidator(_page)] | None = None
 
     @property
@@ -232,8 +281,8 @@ class Login(LoginPage):
 class Metrics(Section):
     """Where Prometheus asks; never on the port that proxies ask."""
 
-    host: str = "127.0.0.1"
-    port: Annotated[StrictInt, Field(ge=1, le=65535)] = 9090
+    host: ListeningHost = "127.0.0.1"
+    port: Annotated[Whole, Field(ge=1, le=65535)] = 9090
 
 
 class Headers(Section):

@@ -1,100 +1,116 @@
-"""What a configuration says, from a YAML file and the environment, and where each value stands."""
+"""Raw values of a configuration, from a YAML file or the environment, and the place of each."""
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
+from authgw.yamltext import Document, NotYaml
 
-_ENVIRONMENT = re.compile(r"AUTHGW_([A-Z]+(?:__[A-Z0-9_]+?)+)")
+Key = tuple[str, ...]
+ABSENT = object()
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Raw values with where each came from: a file and line, or an environment variable."""
+    """Raw values with the place of each: a file and line, or an environment variable."""
 
-    data: dict[str, Any]
-    origins: dict[tuple[str, ...], str]
-    problems: list[str]
+    data: dict[str, Any] = field(default_factory=dict)
+    origins: dict[Key, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
 
-    def origin(self, path: tuple[str, ...]) -> str:
-        """Where this value, or the nearest section around it, stands."""
+    def origin(self, path: Key) -> str:
+        """Return the place of this value, or of the nearest section around it."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.origins:
                 return self.origins[path[:length]]
         return "configuration"
 
-    def complain(self, path: tuple[str, ...], text: str) -> None:
+    def complain(self, path: Key, text: str) -> None:
         """Add a problem of this key."""
         self.problems.append(f"{self.origin(path)}: {'.'.join(path)}: {text}")
 
+    def value(self, path: Key) -> Any:
+        """Return the raw value of this key, `ABSENT` if it is not there."""
+        found: Any = self.data
+        for name in path:
+            if isinstance(found, dict):
+                found = found.get(name, ABSENT)
+            elif isinstance(found, list) and name.isdigit() and int(name) < len(found):
+                found = found[int(name)]
+            else:
+                return ABSENT
+        return found
 
-def read_file(path: Path, source: Source) -> None:
-    """Add what a YAML file says; what is wrong with it becomes a problem."""
+    def put(
+        self, path: Key, value: Any, origin: str, below: Mapping[Key, str] | None = None
+    ) -> None:
+        """Add a value that may not be there yet; `below` has the places of its parts."""
+        for name in reversed(path):
+            value = {name: value}
+        for key in _taken_twice(self.data, value, ()):
+            other = self.origin(key)
+            self.problems.append(f"{origin}: {'.'.join(key)}: is also set by {other}: keep one")
+        _merge(self.data, value)
+        self.origins[path] = origin
+        self.origins.update({(*path, *key): place for key, place in (below or {}).items()})
+
+    def overlay(self, other: "Source") -> tuple[str, ...]:
+        """Let the values of `other` win; return a sentence for each value that was replaced."""
+        self.problems.extend(other.problems)
+        replaced = [*_taken_twice(self.data, other.data, ())]
+        notes = []
+        for key in replaced:
+            if isinstance(other.value(key), dict):
+                self.problems.append(f"{other.origin(key)}: {'.'.join(key)} is no section")
+            else:
+                place = f"{other.origin(key)} takes the place of {'.'.join(key)}"
+                notes.append(f"{place} ({self.origin(key)}).")
+            for known in [known for known in self.origins if known[: len(key)] == key]:
+                del self.origins[known]
+        _merge(self.data, other.data)
+        self.origins.update(other.origins)
+        return tuple(notes)
+
+
+def _taken_twice(first: Mapping[str, Any], second: Mapping[str, Any], above: Key) -> Iterator[Key]:
+    """Yield the keys that both set, down to the values that cannot be merged."""
+    for name, value in second.items():
+        if name not in first:
+            continue
+        if isinstance(first[name], dict) and isinstance(value, dict):
+            yield from _taken_twice(first[name], value, (*above, name))
+        else:
+            yield (*above, name)
+
+
+def _merge(into: dict[str, Any], data: Mapping[str, Any]) -> None:
+    for name, value in data.items():
+        if isinstance(value, dict) and isinstance(into.get(name), dict):
+            # An alias of YAML may share it with another key.
+            into[name] = dict(into[name])
+            _merge(into[name], value)
+        else:
+            into[name] = value
+
+
+def read_file(path: Path) -> Source:
+    """Read a YAML file; what is wrong with it becomes a problem."""
+    source = Source()
     try:
-        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
-        root = loader.get_single_node()
-        _locate(root, (), path.name, source)
-        data = loader.construct_document(root) if root is not None else {}
+        document = Document(path.read_text(encoding="utf-8"), path.name)
     except OSError as error:
         source.problems.append(f"{path}: {error.strerror}")
     except UnicodeDecodeError:
-        source.problems.append(f"{path}: is not UTF-8 text")
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        source.problems.append(f"{path.name}:{line}: is not YAML: {error.problem}")
-    except Exception:
-        # PyYAML lets its constructors fail in any way.
-        source.problems.append(f"{path.name}: is not YAML that can be read")
+        source.problems.append(f"{path}: is not UTF-8 text: save it as UTF-8")
+    except NotYaml as error:
+        source.problems.append(str(error))
     else:
-        _take(data, path, source)
-
-
-def _take(data: Any, path: Path, source: Source) -> None:
-    if not isinstance(data, dict):
-        source.problems.append(f"{path.name}:1: must be sections such as `server:`, not a value")
-        return
-    source.data.update({str(key): value for key, value in data.items()})
-
-
-def _locate(node: yaml.Node | None, path: tuple[str, ...], file: str, source: Source) -> None:
-    if isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            source.origins[(*path, str(index))] = f"{file}:{item.start_mark.line + 1}"
-            _locate(item, (*path, str(index)), file, source)
-    if not isinstance(node, yaml.MappingNode):
-        return
-    for key, value in node.value:
-        below = (*path, str(key.value))
-        line = f"{file}:{key.start_mark.line + 1}"
-        if below in source.origins:
-            source.problems.append(f"{line}: {'.'.join(below)}: stands twice: remove one")
-        source.origins[below] = line
-        _locate(value, below, file, source)
-
-
-def read_environment(environ: Mapping[str, str], source: Source) -> None:
-    """Add what `AUTHGW_<SECTION>__<KEY>` say, which win over the file."""
-    for variable, text in sorted(environ.items()):
-        match = _ENVIRONMENT.fullmatch(variable)
-        if match is None:
-            continue
-        path = tuple(match[1].lower().split("__"))
-        try:
-            value = yaml.safe_load(text)
-        except Exception:
-            # PyYAML lets its constructors fail in any way.
-            # The value may be a secret: it is not repeated.
-            source.problems.append(f"{variable}: its value is not YAML: quote it")
-            continue
-        source.origins[path] = variable
-        section: Any = source.data
-        for name in path[:-1]:
-            section = section.setdefault(name, {})
-            if not isinstance(section, dict):
-                source.problems.append(f"{variable}: {name} is no section")
-                break
-        else:
-            section[path[-1]] = value
+        source.origins.update(document.origins)
+        source.problems.extend(document.problems)
+        if isinstance(document.data, dict):
+            source.data.update({str(key): value for key, value in document.data.items()})
+        elif document.data is not None:
+            said = "must be sections such as `server:`, not a value"
+            source.problems.append(f"{path.name}:1: {said}")
+    return source

@@ -127,7 +127,7 @@ def redis_servers(loaded: Loaded) -> Servers:
     """
     cache, password = loaded.settings.cache, None
     if cache.password_file is not None:
-        password = keyfiles.read_secret(loaded.path(cache.password_file)).decode().strip()
+        password = keyfiles.read_line(loaded.path(cache.password_file))
     ca_file = None if cache.ca_file is None else loaded.path(cache.ca_file)
     return connect(cache.address, password=password, ca_file=ca_file)
 

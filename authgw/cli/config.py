@@ -9,6 +9,8 @@ from authgw.config import Loaded
 from authgw.identity.clients import load_clients
 from authgw.identity.users import load_users, warnings_of
 from authgw.plainly import plainly, refusals
+from authgw.reading import secret_files
+from authgw.summary import file_read
 
 
 @click.group()
@@ -24,7 +26,10 @@ def check(read: Callable[[], Loaded]) -> None:
     loaded = read()
     auth = loaded.settings.auth
     users = loaded.path(auth.users)
-    for warning in (*loaded.warnings, *warnings_of(users)):
+    for note in (*([] if loaded.file else [file_read(loaded)]), *loaded.notes):
+        click.echo(f"note: {note}", err=True)
+    open_files = keyfiles.believed(secret_files(loaded))
+    for warning in (*loaded.warnings, *warnings_of(users), *open_files):
         click.echo(f"warning: {warning}", err=True)
     refused = [
         *refusals(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from authgw.config import Loaded
 from authgw.doctor.remarks import Remark, ok, problem, warning
+from authgw.reading import secret_files
 from authgw.stores import embedded_path
 
 _PART = "files"
@@ -91,12 +92,8 @@ def _folders(loaded: Loaded) -> Iterator[Path]:
 
 
 def _secret(loaded: Loaded) -> tuple[Path, ...]:
-    auth, cache = loaded.settings.auth, loaded.settings.cache
-    keys = loaded.path(auth.keys).glob("*.pem") if auth.algorithm != "HS256" else ()
-    named = [auth.clients, auth.users, cache.password_file]
-    if auth.algorithm == "HS256":
-        named.append(auth.secret_file)
-    return (*sorted(keys), *(loaded.path(name) for name in named if name is not None))
+    auth = loaded.settings.auth
+    return (*secret_files(loaded), loaded.path(auth.clients), loaded.path(auth.users))
 
 
 def _written(loaded: Loaded) -> tuple[Path, ...]:

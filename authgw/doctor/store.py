@@ -30,10 +30,15 @@ async def examine(loaded: Loaded) -> AsyncIterator[Remark]:
             for remark in await _redis(loaded, store):
                 yield remark
     except StoreUnavailable as error:
-        text = f"cannot be asked ({error.detail}): start it, or correct cache.url"
-        yield problem(_PART, text)
+        yield problem(_PART, _unreachable(error.detail))
     except (StoreRefused, KeyRefused) as error:
         yield problem(_PART, str(error))
+
+
+def _unreachable(detail: str) -> str:
+    if "Authentication" in detail:
+        return "Redis refuses authgw's password: correct cache.password_file or cache.url"
+    return f"cannot be asked ({detail}): start it, or correct cache.url"
 
 
 async def _embedded(loaded: Loaded) -> Remark:

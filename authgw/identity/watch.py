@@ -65,6 +65,11 @@ class UsersFile:
         known = before._now.users if before else {}
         self._now: _Snapshot = _Snapshot.of(_read(path, self._seen, known))
 
+    @property
+    def count(self) -> int:
+        """Return the number of users."""
+        return len(self._now.users)
+
     def find(self, sub: str) -> Person | None:
         """The person of this name, None if there is none."""
         return self._now.people.get(sub)

@@ -6,6 +6,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from authgw.config import ConfigError, load
@@ -65,6 +66,40 @@ def allowed(rules: Rules) -> set[tuple[int, ...]]:
             if decide(rules.match(access), access, caller, "").verdict is Verdict.ALLOW:
                 passed.add((one, two, three, four, who))
     return passed
+
+
+def test_no_slip_in_the_environment_opens_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    whole = yaml.safe_dump(RULES, default_flow_style=True, width=10_000)
+    before = load(None, {"AUTHGW_RULES": whole}).rules
+    assert before is not None
+    refused = 0
+    for environ in slips_of_variables(whole):
+        try:
+            rules = load(None, environ).rules
+        except ConfigError:
+            refused += 1
+            continue
+        assert rules is not None, environ
+        assert not allowed(rules) - allowed(before), environ
+    assert refused > 300
+
+
+def slips_of_variables(whole: str) -> Iterator[dict[str, str]]:
+    """The variable with its name, or its value, by a slip of the pen."""
+    name = "AUTHGW_RULES"
+    others = (
+        *(name.lower(), name.title(), f"{name}_", f"{name}__", f"{name}_FILE", f"{name}__0"),
+        *("AUTHGW_RULE", "AUTHGW__RULES", "AUTHGWRULES", "AUTHWG_RULES", "AUTH_GW_RULES"),
+    )
+    yield from ({other: whole} for other in others)
+    yield from ({name: str(value)} for value in _VALUES)
+    for end in range(0, len(whole), 2):
+        # A value that was cut off, as by a quote of the shell.
+        yield {name: whole[:end]}
+        yield {name: whole[end + 1 :]}
 
 
 def test_no_slip_opens_anything(tmp_path: Path) -> None:

@@ -227,17 +227,10 @@ def test_what_a_log_in_page_cannot_be(tmp_path: Path, text: str, said: str) -> N
     assert said in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    ("url", "said"),
-    [
-        ("http://auth.example.com/login", "is not https: browsers will discard"),
-        ("https://portal.example.com/", "does not end in /login, so that page is your own"),
-    ],
-)
-def test_a_doubtful_log_in_page_is_warned_of(tmp_path: Path, url: str, said: str) -> None:
-    file = tmp_path / "config.yml"
-    file.write_text(f"login: {{url: '{url}'}}")
-    assert any(said in warning for warning in load(file, {}).warnings)
+def test_a_doubtful_log_in_page_is_warned_of(tmp_path: Path) -> None:
+    got = loaded(tmp_path, "login: {url: 'https://portal.example.com/'}")
+    said = "does not end in /login, so that page is your own"
+    assert any(said in warning for warning in got.warnings)
 
 
 def test_a_log_in_page_on_this_machine_needs_no_https(tmp_path: Path) -> None:

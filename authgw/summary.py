@@ -1,0 +1,40 @@
+"""The first line of the log: the version, what was read, and what holds."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+from authgw.config import Loaded
+from authgw.stores import embedded_path
+
+_NO_RULES = "no rules (any session may access every host)"
+_KINDS = {"redis": "one Redis", "sentinel": "Redis with Sentinels", "cluster": "a Redis Cluster"}
+
+
+def summary(loaded: Loaded, *, users: int, clients: int) -> str:
+    """Return one sentence without any secret."""
+    parts = (
+        _NO_RULES if loaded.rules is None else _counted(len(loaded.rules.ordered), "rule"),
+        _counted(users, "user"),
+        _counted(clients, "client"),
+        f"sessions in {_store(loaded)}",
+    )
+    return f"authgw {version('authgw')}: {file_read(loaded)}; {', '.join(parts)}."
+
+
+def file_read(loaded: Loaded) -> str:
+    """Return the path of the configuration file, or where there was none."""
+    if loaded.file is None:
+        return f"no config.yml in {Path.cwd()}: defaults"
+    return f"configuration {loaded.file}"
+
+
+def _counted(number: int, name: str) -> str:
+    return f"{number} {name}{'' if number == 1 else 's'}"
+
+
+def _store(loaded: Loaded) -> str:
+    if loaded.settings.cache.is_embedded:
+        return str(embedded_path(loaded) or "memory, gone at the next restart")
+    scheme = loaded.settings.cache.address.partition(":")[0]
+    plain, _, kind = scheme.partition("+")
+    return _KINDS[kind or "redis"] + (" by TLS" if plain == "rediss" else "")
