@@ -6,7 +6,7 @@ from collections.abc import Callable
 from aiohttp import http_parser, web
 from loguru import logger
 
-from authgw import metrics
+from authgw import metrics_server
 from authgw.config import ConfigError, Loaded
 from authgw.connections import Connections, most_connections
 from authgw.draining import Told, close
@@ -15,7 +15,6 @@ from authgw.reading import read
 from authgw.running import Replica
 from authgw.settings import Settings
 from authgw.stores import opened_store
-from authgw.web.errors import silence_the_parser
 from authgw.web.routes import application
 from authgw.web.serving import shorten
 
@@ -35,7 +34,6 @@ async def serve(load: Callable[[], Loaded], loaded: Loaded) -> None:
         OSError: it cannot listen.
     """
     _refuse_slow_parser()
-    silence_the_parser()
     told, patience = Told(), loaded.settings.server.drain
     told.listen()
     async with opened_store(loaded) as store:
@@ -50,6 +48,7 @@ async def serve(load: Callable[[], Loaded], loaded: Loaded) -> None:
             runner.server,
             most_connections(),
             replica.serving.at_once,
+            replica.serving.refuse,
             access_log=None,
             keepalive_timeout=_KEEP_ALIVE,
             max_line_size=LINE_BYTES,
@@ -99,7 +98,7 @@ async def _start(loaded: Loaded, runner: web.AppRunner, connections: Connections
 def _expose_metrics(settings: Settings) -> None:
     where = settings.metrics
     try:
-        metrics.expose(where.host, where.port)
+        metrics_server.expose(where.host, where.port)
     except OSError as error:
         # A second replica on this machine, or Prometheus itself: no reason not to answer.
         logger.warning(
