@@ -20,6 +20,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import _ErrInfo
 
 _END_OF_HEAD = b"\r\n\r\n"  # no other is read by llhttp
+_LINGER = 2.0  # seconds
 _VERSIONS = (HttpVersion10, HttpVersion11)
 _ASKS_FOR_UPGRADE = (hdrs.UPGRADE, "HTTP2-Settings")
 
@@ -29,6 +30,7 @@ class OneByOne(web.RequestHandler):
 
     __slots__ = (
         "_body_left",
+        "_closing",
         "_half_closed",
         "_held",
         "_payload",
@@ -48,6 +50,7 @@ class OneByOne(web.RequestHandler):
         self.ends = False  # no further request is read
         self._held = b""  # what follows the request under way
         self._half_closed = False
+        self._closing: asyncio.TimerHandle | None = None
 
     @property
     def under_way(self) -> bool:
@@ -76,6 +79,11 @@ class OneByOne(web.RequestHandler):
             else:
                 data = self._give_head(data)
 
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._closing is not None:
+            self._closing.cancel()
+        super().connection_lost(exc)
+
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it
         """Keep the connection for the answers to whoever only sends no more."""
         self._half_closed = True
@@ -90,6 +98,8 @@ class OneByOne(web.RequestHandler):
         if not finished[0].keep_alive:
             self.ends = True
         self.answered()
+        if self.ends and self._payload.is_eof():
+            self._say_no_more()
         self._go_on()
         if self._half_closed and not (self._unanswered and self._payload.is_eof()):
             self.close()
@@ -155,6 +165,20 @@ class OneByOne(web.RequestHandler):
         if isinstance(refused, _ErrInfo):
             self._payload.set_exception(web.RequestPayloadError(), refused.exc)
             self._payload.feed_eof()
+
+    def _say_no_more(self) -> None:
+        """End the answers; what still comes is read for a while and thrown away.
+
+        A connection that is closed with something unread is reset, which can take the last answers
+        from a client that has not read them (RFC 9112 section 9.6).
+        """
+        # aiohttp would close it.
+        link, self.transport = self.transport, None
+        if link is not None and not link.is_closing():
+            link.resume_reading()
+            link.write_eof()
+            loop = asyncio.get_running_loop()
+            self._closing = loop.call_later(_LINGER, link.close)
 
     def _hold(self, data: bytes) -> None:
         self._held += data

@@ -43,7 +43,6 @@ MALFORMED: tuple[bytes, ...] = (
     b"GET /ping\r\n\r\n",
     b"get /ping HTTP/1.1\r\nHost: x\r\n\r\n",
     b"FOO /ping HTTP/1.1\r\nHost: x\r\n\r\n",
-    b"GET  /ping HTTP/1.1\r\nHost: x\r\n\r\n",
     b"GET ping HTTP/1.1\r\nHost: x\r\n\r\n",
     b"GET * HTTP/1.1\r\nHost: x\r\n\r\n",
     b"GET /ping HTTP/1.1\r\n\r\n",

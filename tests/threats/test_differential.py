@@ -15,6 +15,7 @@ from tests.threats.differential import Differential
 from tests.threats.messages import Identity, Messages
 from tests.web.conftest import Running, Surface, surface
 from tests.web.login_scene import Jar, page_of
+from tests.wire.conftest import make_gateway
 
 _RULES = """\
 rules:
@@ -76,17 +77,40 @@ async def compare(ruled: Surface, test: Differential, seed: int, *kinds: str, ma
     await test.run([made.one() for _ in range(many)])
 
 
+def report(test: Differential, seed: int) -> str:
+    return f"seed {seed}: " + "\n".join(map(str, test.found[:5]))
+
+
+def both(port: int, unix: str) -> list[Differential]:
+    addresses: tuple[tuple[str, int] | str, ...] = (("127.0.0.1", port), unix)
+    return [Differential(address, random.Random(1)) for address in addresses]
+
+
 async def test_every_way_of_sending_has_the_same_answers(ruled: Surface, unix: str) -> None:
-    tests = [
-        Differential(address, random.Random(number))
-        for number, address in enumerate((("127.0.0.1", port_of(ruled)), unix))
-    ]
+    tests = both(port_of(ruled), unix)
     for seed in range(_MESSAGES // _AT_ONCE):
         test = tests[seed % 2]
         await compare(ruled, test, seed, many=_AT_ONCE)
-        wrong = f"seed {seed}: " + "\n".join(map(str, test.found[:5]))
-        assert len(test.found) == 0, wrong
+        assert not any(test.found), report(test, seed)
     assert ruled.serving.answered > 0
+
+
+def test_a_gateway_process_answers_alike(tmp_path: Path) -> None:
+    gateway = make_gateway(tmp_path / "gateway", AUTHGW_SERVER__SOCKET="socket")
+    (gateway.folder / "config.yml").write_text(_RULES + "auth: {direct_check: true}\n")
+    gateway.start()
+    try:
+        for seed, test in enumerate(both(gateway.port, str(gateway.folder / "socket"))):
+            logged_in = [
+                Identity(gateway.login(user)["access"], gateway.login(user + 9)["refresh"])
+                for user in range(1, 5)
+            ]
+            client = gateway.basic["Authorization"]
+            made = Messages(random.Random(seed), logged_in, client)
+            asyncio.run(test.run([made.one() for _ in range(_AT_ONCE)]))
+            assert not any(test.found), report(test, seed)
+    finally:
+        gateway.stop()
 
 
 @pytest.mark.parametrize(
@@ -111,7 +135,7 @@ async def test_a_gateway_without_its_fixes_is_found_out(
     monkeypatch.setattr(OneByOne, "data_received", as_aiohttp_does)
     for seed in range(1, 21):
         test = Differential(("127.0.0.1", port_of(ruled)), random.Random(seed), patience=0.5)
-        await compare(ruled, test, seed, *kinds, many=100)
+        await compare(ruled, test, seed, *kinds, many=64)
         found = [each for each in test.found if not each.way.startswith("alone")]
         if any(each.found is None or not is_missing for each in found):
             return
