@@ -6,7 +6,7 @@ from collections.abc import Callable
 from aiohttp import http_parser, web
 from loguru import logger
 
-from authgw import metrics
+from authgw import metrics_server
 from authgw.config import ConfigError, Loaded
 from authgw.connections import Connections, most_connections
 from authgw.draining import Told, close
@@ -17,7 +17,6 @@ from authgw.running import Replica
 from authgw.settings import Settings
 from authgw.stores import opened_store
 from authgw.summary import summary
-from authgw.web.errors import silence_the_parser
 from authgw.web.routes import application
 from authgw.web.serving import shorten
 
@@ -36,7 +35,6 @@ async def serve(load: Callable[[], Loaded], loaded: Loaded) -> None:
         ConfigError, KeyRefused, ClientsRefused, StoreRefused: it must not start; they say why.
     """
     _refuse_slow_parser()
-    silence_the_parser()
     told, patience = Told(), loaded.settings.server.drain
     told.listen()
     entries = read_entries(loaded)
@@ -53,6 +51,7 @@ async def serve(load: Callable[[], Loaded], loaded: Loaded) -> None:
             runner.server,
             most_connections(),
             replica.serving.at_once,
+            replica.serving.refuse,
             access_log=None,
             keepalive_timeout=_KEEP_ALIVE,
             max_line_size=LINE_BYTES,
@@ -109,7 +108,7 @@ async def _start(loaded: Loaded, runner: web.AppRunner, connections: Connections
 def _expose_metrics(settings: Settings) -> None:
     where = settings.metrics
     try:
-        metrics.expose(where.host, where.port)
+        metrics_server.expose(where.host, where.port)
     except OSError as error:
         # A second replica on this machine, or Prometheus itself: no reason not to answer.
         logger.warning(

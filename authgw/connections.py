@@ -10,18 +10,19 @@ make a request and a task of it. aiohttp never sees such a request; it reads and
 """
 
 import asyncio
-import math
 import resource
 import socket
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from aiohttp import StreamReader, web
+from aiohttp import hdrs, web
 from loguru import logger
 
 from authgw.heads import Heads, Unreadable
+from authgw.pipelining import OneByOne
 from authgw.web.gateway import peer_name
+from authgw.web.prepared import SERVER
 from authgw.web.shortcut import PATH
 
 # A replica answers tens of thousands of requests a second, each in a millisecond: proxies that keep
@@ -38,9 +39,11 @@ _CHECK = f"GET {PATH} HTTP/1.1\r\n".encode()
 
 # The whole answer to a check by this peer with these names and values of headers, if it is known.
 Known = Callable[[str, tuple[bytes, ...], Sequence[bytes]], bytes | None]
+# The answer to a request that aiohttp could not read, or that nobody was prepared for.
+Refuse = Callable[[web.BaseRequest, int, BaseException | None], web.StreamResponse]
 
 
-class Connection(web.RequestHandler):
+class Connection(OneByOne):
     """One connection, which is ended if its peer brings no request in time or too large a one."""
 
     __slots__ = (
@@ -51,22 +54,18 @@ class Connection(web.RequestHandler):
         "_deadline",
         "_heads",
         "_idle",
-        "_left",
         "_link",
         "_peer",
-        "_under_way",
     )
 
     def __init__(self, all_: "Connections", server: web.Server, **settings: Any) -> None:
         super().__init__(server, **settings)
         self._all = all_
         self._asked = False
-        self._left: float = _MOST_OF_A_HEAD
         # None once only aiohttp can tell where a request ends.
         self._heads: Heads | None = Heads()
         self._answered = 0
         self._answered_at = 0.0
-        self._under_way = 0  # requests that aiohttp answers
         self._idle: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -79,28 +78,34 @@ class Connection(web.RequestHandler):
         self._all.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        known = None if self._heads is None else self._known(data, self._heads)
+        known = self._known(data, self._heads) if self._heads and data else None
         if known is not None:
             self._link.write(known)
             self._answered_at_once()
             return
-        self._left -= len(data)
-        if self._left < 0:
+        super().data_received(data)
+        if self.head_size > _MOST_OF_A_HEAD:
             self.end()
-        else:
-            super().data_received(data)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Called by aiohttp, which would repeat in answer and log what it could not read."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("another answer was begun")
+        return self._all.refuse(request, status, exc)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Called by aiohttp for each answer, which is written when this returns."""
-        told = await super().finish_response(request, resp, start_time)
-        self._answered += 1
-        self._answered_at = asyncio.get_running_loop().time()
-        self._under_way -= 1
-        if not told[0].keep_alive:
-            self._heads = None
-        return told
+        # aiohttp would name itself and Python with their versions.
+        resp.headers[hdrs.SERVER] = SERVER
+        return await super().finish_response(request, resp, start_time)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._deadline.cancel()
@@ -109,16 +114,19 @@ class Connection(web.RequestHandler):
         self._all.lost(self)
         super().connection_lost(exc)
 
-    def asked(self, payload: StreamReader) -> None:
-        """A whole head has come to aiohttp; what follows its body is the next."""
+    def begun(self) -> None:
+        """aiohttp has the head of another request."""
         self._asked = True
-        self._under_way += 1
-        if payload.is_eof():
-            self._left = _MOST_OF_A_HEAD
-        else:
-            # How much of a body is read is for whoever reads it; aiohttp throws the rest away.
-            self._left = math.inf
-            payload.on_eof(self._await_head)
+        self._all.heard(self)
+        if self.ends:
+            self._heads = None
+
+    def answered(self) -> None:
+        """aiohttp has written another answer."""
+        self._answered += 1
+        self._answered_at = asyncio.get_running_loop().time()
+        if self.ends:
+            self._heads = None
 
     def end(self) -> None:
         """Close it at once, whatever is under way on it."""
@@ -146,7 +154,7 @@ class Connection(web.RequestHandler):
 
     def _answered_at_once(self) -> None:
         self._asked = True
-        self._left = _MOST_OF_A_HEAD
+        self.head_size = 0
         self._answered += 1
         self._all.heard(self)
         loop = asyncio.get_running_loop()
@@ -162,11 +170,8 @@ class Connection(web.RequestHandler):
         left = self._answered_at + self.keepalive_timeout - loop.time()
         if left > 0:
             self._idle = loop.call_later(left, self._end_if_idle)
-        elif not self._under_way:
+        elif not self.under_way:
             self.force_close()
-
-    def _await_head(self) -> None:
-        self._left = _MOST_OF_A_HEAD
 
     def _expect_request(self) -> None:
         if not self._asked:
@@ -178,17 +183,20 @@ class Connections:
 
     One over the bound takes the place of the one that has asked for nothing for the longest time,
     so that whoever keeps many open keeps nobody out: a proxy that finds a kept connection closed
-    opens another. `known` tells which checks can be answered at once.
+    opens another. `known` tells which checks can be answered at once, `refuse` answers what aiohttp
+    cannot read.
     """
 
-    def __init__(self, server: web.Server, most: int, known: Known, **settings: Any) -> None:
+    def __init__(
+        self, server: web.Server, most: int, known: Known, refuse: Refuse, **settings: Any
+    ) -> None:
         self._server = server
         self.known = known
+        self.refuse = refuse
         self._most = most
         self._settings = settings
         self._open: OrderedDict[Connection, None] = OrderedDict()
         self._alarmed_at = float("-inf")
-        server.request_factory = self._hearing(server.request_factory)
 
     def __call__(self) -> Connection:
         loop = asyncio.get_running_loop()
@@ -215,14 +223,6 @@ class Connections:
         """Forget one that has ended."""
         self._open.pop(connection, None)
 
-    def _hearing(self, make: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:
-        def heard(message: Any, payload: Any, protocol: Any, *rest: Any) -> web.BaseRequest:
-            protocol.asked(payload)
-            self.heard(protocol)
-            return make(_last_if_chunked(message), payload, protocol, *rest)
-
-        return heard
-
     def _alarm(self) -> None:
         now = asyncio.get_running_loop().time()
         if now - self._alarmed_at < _ALARM_EVERY:
@@ -232,15 +232,6 @@ class Connections:
             f"More than {self._most} connections: those that ask for nothing are closed. "
             "Only your proxies should reach this port; LimitNOFILE or `ulimit -n` sets less."
         )
-
-
-def _last_if_chunked(message: Any) -> Any:
-    """The same head, which asks for the end of its connection if a chunked body follows.
-
-    aiohttp's parser takes the last field of a trailer section (RFC 9112 section 7.1.2) for one of
-    the head of the next request, which may be somebody else's on a connection that a proxy keeps.
-    """
-    return message._replace(should_close=True) if message.chunked else message
 
 
 def most_connections() -> int:

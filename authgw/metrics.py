@@ -17,8 +17,6 @@ from prometheus_client import (
     Gauge,
     Histogram,
     Info,
-    disable_created_metrics,
-    start_http_server,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -67,7 +65,6 @@ SESSIONS_ENDED = Counter(
     "authgw_sessions_ended", "Sessions that this replica ended before their time"
 )
 LOGINS = Counter("authgw_logins", "Log-ins by outcome: ok, or the code of a refusal", ["outcome"])
-_ASKED_WITHIN = 5.0  # seconds
 _OUTCOMES = ("ok", "login_failed", "totp_required", "too_many_failures", "too_busy")
 for _outcome in _OUTCOMES:
     # A series that begins with its first event hides that event from `increase`.
@@ -182,19 +179,6 @@ class Replica(Collector):
                 "1 while replicas on this Redis lack each other's keys",
                 self.membership.clashes,
             )
-
-
-def expose(host: str, port: int) -> None:
-    """Answer `/metrics` at this address, on a thread of its own.
-
-    Raises:
-        OSError: the port is taken, or is not ours.
-    """
-    # The time at which each series began is of use to no rule of ours.
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
-    server, _ = start_http_server(port, host)
-    # Each connection has a thread: one that asks for nothing must not keep it.
-    setattr(server.RequestHandlerClass, "timeout", _ASKED_WITHIN)  # noqa: B010  typed as a function
 
 
 def _of_mirror(mirror: Mirror) -> Iterator[Metric]:

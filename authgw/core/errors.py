@@ -55,6 +55,12 @@ REASONS: dict[str, Reason] = {
     "client_forbidden": Reason(
         403, "the client may not do this", "widen its entry in the clients file"
     ),
+    "request_malformed": Reason(
+        400, "the request is not valid HTTP/1.0 or HTTP/1.1", "correct the request"
+    ),
+    "expectation_failed": Reason(
+        417, "Expect asks for more than 100-continue", "send Expect: 100-continue, or no Expect"
+    ),
     "body_malformed": Reason(400, "the body is not what this endpoint takes", "correct the body"),
     "body_too_large": Reason(413, "the body is over 16 KiB", "send less"),
     "body_too_slow": Reason(408, "the body was not there in time", "send it at once"),
@@ -260,6 +266,14 @@ class CrossSite(AuthgwError):
 
 class ClientForbidden(AuthgwError):
     code = "client_forbidden"
+
+
+class RequestMalformed(AuthgwError):
+    code = "request_malformed"
+
+
+class ExpectationFailed(AuthgwError):
+    code = "expectation_failed"
 
 
 class BodyMalformed(AuthgwError):

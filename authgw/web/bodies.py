@@ -59,6 +59,8 @@ async def whole(request: web.Request) -> bytes:
         raise BodyTooSlow from None
     except ConnectionError:
         raise BodyMalformed("the connection ended before the body did") from None
+    except web.RequestPayloadError:
+        raise BodyMalformed("the body is not chunked as Transfer-Encoding says") from None
 
 
 def user_id(value: Any) -> int:

@@ -5,9 +5,9 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.http_exceptions import LineTooLong
 
-from authgw.core.errors import REASONS, AuthgwError, TooManyFailures
+from authgw.core.errors import REASONS, AuthgwError, RequestMalformed, TooManyFailures
 from authgw.dialects.answers import challenge
 from authgw.dialects.headers import wants_html
 from authgw.web.gateway import GATEWAY, record, request_id
@@ -41,9 +41,20 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except web.HTTPException:
         return problem(request, "not_found")
     except Exception as error:
-        # Its message may hold what a client sent; where it was raised says enough.
-        record(request, "failure", reason="internal_error", detail=_whereabouts(error))
-        return problem(request, "internal_error")
+        return failure(request, error)
+
+
+def failure(request: web.Request, error: BaseException) -> web.Response:
+    """The answer where an error was raised that nothing handles."""
+    # Its message may hold what a client sent; where it was raised says enough.
+    record(request, "failure", reason="internal_error", detail=_whereabouts(error))
+    return problem(request, "internal_error")
+
+
+def unreadable(request: web.Request, error: BaseException | None) -> web.Response:
+    """The answer to a request that aiohttp's parser refuses: its message repeats what was sent."""
+    long = isinstance(error, LineTooLong)
+    return refusal(request, RequestMalformed("a line of its head is too long" if long else ""))
 
 
 def refusal(request: web.Request, error: AuthgwError) -> web.Response:
@@ -103,22 +114,6 @@ def problem(
         content_type="application/problem+json",
         headers={**NO_STORE, **said, **(headers or {})},
     )
-
-
-def silence_the_parser() -> None:
-    """What aiohttp's parser refuses is a bare 400: aiohttp would repeat the line to client and log.
-
-    It offers no setting for this; `handle_error` is where it makes both.
-    """
-
-    def bare(
-        self: RequestHandler, request: web.BaseRequest, status: int = 500, *_: object
-    ) -> web.Response:
-        response = web.Response(status=status, headers=NO_STORE)
-        response.force_close()
-        return response
-
-    setattr(RequestHandler, "handle_error", bare)  # noqa: B010  mypy refuses the assignment
 
 
 def _whereabouts(error: BaseException) -> str:

@@ -21,6 +21,8 @@ _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _MOST_BEGINNINGS = 64
 _MOST_NAMES = 64  # ours, and those that the configuration names
 
+SERVER = "authgw"  # how every answer names what sent it (RFC 9110 section 10.2.4)
+
 Headers = tuple[tuple[str, str], ...]
 
 
@@ -93,7 +95,7 @@ def answer(
 
 def _beginning(status: int, headers: Headers, length: int) -> bytes:
     """Status line and headers, and the length of the body."""
-    said = _lines((*headers, (hdrs.CONTENT_LENGTH, str(length))))
+    said = _lines((*headers, (hdrs.CONTENT_LENGTH, str(length)), (hdrs.SERVER, SERVER)))
     return _status_line(status) + said
 
 

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import cast
 
-from aiohttp import web
+from aiohttp import HttpVersion11, hdrs, web
 
+from authgw.core.errors import ExpectationFailed
 from authgw.web.authenticate import authenticate
-from authgw.web.errors import Handler, problems
+from authgw.web.errors import Handler, failure, problems, refusal, unreadable
 from authgw.web.gateway import GATEWAY, Gateway
 from authgw.web.prepared import Prepared
 from authgw.web.shortcut import ASKED, Shortcut
@@ -44,6 +45,27 @@ class Serving:
         self.answered += 1
         return known.block()
 
+    def refuse(
+        self, request: web.BaseRequest, status: int, error: BaseException | None
+    ) -> web.StreamResponse:
+        """The answer to a request that aiohttp could not read (400), or that made it fail."""
+        bound_to = self._bind(request)
+        if status == 400 or error is None:
+            return _last(unreadable(bound_to, error))
+        return _last(failure(bound_to, error))
+
+    def refuse_expectation(self, request: web.BaseRequest) -> web.StreamResponse | None:
+        """The answer to an Expect that cannot be met, before aiohttp gives one that repeats it."""
+        if not expects_too_much(request):
+            return None
+        # Whether the body follows nobody can tell, so nothing may follow.
+        return _last(refusal(self._bind(request), ExpectationFailed()))
+
+    def _bind(self, request: web.BaseRequest) -> web.Request:
+        request[GATEWAY] = self.gateway
+        # The application made it.
+        return cast(web.Request, request)
+
     def use(self, gateway: Gateway) -> None:
         """Let this one answer from the next request on; it remembers nothing yet."""
         self.gateway = gateway
@@ -71,21 +93,21 @@ def _first(serving: Serving, long_way: LongWay) -> LongWay:
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         shortcut = serving.shortcut
         asked = None if shortcut is None else shortcut.asked(request)
-        try:
-            if asked is None:
-                answer = await long_way(request)
-            else:
-                request[GATEWAY], request[ASKED] = serving.gateway, asked
-                # aiohttp made it by the application, which it needs not ask where this leads.
-                answer = await serving.check(cast(web.Request, request))
-        except web.HTTPException as refusal:
-            # aiohttp's own, before any handler: an `Expect` that it does not know.
-            if serving.draining:
-                refusal.force_close()
-            raise
+        if asked is None:
+            answer = serving.refuse_expectation(request) or await long_way(request)
+        else:
+            request[GATEWAY], request[ASKED] = serving.gateway, asked
+            # aiohttp made it by the application, which it needs not ask where this leads.
+            answer = await serving.check(cast(web.Request, request))
         return _last(answer) if serving.draining else answer
 
     return handle
+
+
+def expects_too_much(request: web.BaseRequest) -> bool:
+    """Whether a request of HTTP/1.1 expects anything but 100-continue (RFC 9110 section 10.1.1)."""
+    expected = request.headers.getall(hdrs.EXPECT, ()) if request.version == HttpVersion11 else ()
+    return any(each.lower() not in ("", "100-continue") for each in expected)
 
 
 def _last(answer: web.StreamResponse) -> web.StreamResponse:

@@ -28,7 +28,6 @@ from authgw.service import Sessions
 from authgw.signin import Policy, SignIn
 from authgw.storage.embedded import DEADLINE, EmbeddedStore
 from authgw.storage.mirror import Mirror
-from authgw.web.errors import silence_the_parser
 from authgw.web.gateway import Gateway
 from authgw.web.pages import Look, Pages
 from authgw.web.routes import application
@@ -116,8 +115,8 @@ class Running(web.AppRunner):
         assert server is not None
         shorten(server, self._serving)
         sizes = {"max_line_size": LINE_BYTES, "max_field_size": LINE_BYTES}
-        at_once = self._serving.at_once
-        self.kept = Connections(server, 1000, at_once, access_log=None, **sizes)
+        at_once, refuse = self._serving.at_once, self._serving.refuse
+        self.kept = Connections(server, 1000, at_once, refuse, access_log=None, **sizes)
 
     @property
     def server(self) -> web.Server | None:
@@ -154,7 +153,6 @@ async def surface(
     max_staleness: float = 1.0,
     clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Surface]:
-    silence_the_parser()
     users = people(folder)
     hashing = Hashing()
     sites = sites or Sites()

@@ -19,13 +19,13 @@ from tests.web.test_prepared import answer, asking, connected, known
 def by_aiohttp(monkeypatch: pytest.MonkeyPatch) -> list[None]:
     """An entry for each request that aiohttp began."""
     seen: list[None] = []
-    real = Connection.asked
+    real = Connection.begun
 
-    def asked(self: Connection, payload: Any) -> None:
+    def begun(self: Connection) -> None:
         seen.append(None)
-        real(self, payload)
+        real(self)
 
-    monkeypatch.setattr(Connection, "asked", asked)
+    monkeypatch.setattr(Connection, "begun", begun)
     return seen
 
 

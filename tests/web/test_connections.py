@@ -66,6 +66,7 @@ async def running() -> AsyncIterator[Running]:
         runner.server,
         3,
         lambda *_: _KNOWN,
+        lambda *_: web.Response(status=400),
         access_log=None,
         keepalive_timeout=_KEPT,
         max_field_size=_FIELD,

@@ -1,0 +1,208 @@
+"""One request at a time: what of a connection's bytes aiohttp is given, and when.
+
+aiohttp 3.14 parses ahead of the request that it answers, which loses requests: it never reads on
+after 32 whose bodies came late, forgets those that came in one packet with a malformed one, and
+throws away what follows in the packet of one that asks for an upgrade. So it is given the head of
+one request and then exactly its body; all that follows waits here until the answer is written.
+Nothing of it is parsed, and no more than what came in one read is kept: reading is paused.
+
+A request that asks for an upgrade, or whose body is chunked, is the last one on its connection.
+"""
+
+import asyncio
+import math
+from typing import Any
+
+from aiohttp import StreamReader, hdrs, web
+from aiohttp.http import HttpVersion10, HttpVersion11
+from aiohttp.http_exceptions import BadHttpMessage
+from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.web_protocol import _ErrInfo
+
+_END_OF_HEAD = b"\r\n\r\n"  # no other is read by llhttp
+_LINGER = 2.0  # seconds
+_VERSIONS = (HttpVersion10, HttpVersion11)
+_ASKS_FOR_UPGRADE = (hdrs.UPGRADE, "HTTP2-Settings")
+
+
+class OneByOne(web.RequestHandler):
+    """A connection of aiohttp's that begins a request once the one before it is answered."""
+
+    __slots__ = (
+        "_body_left",
+        "_closing",
+        "_half_closed",
+        "_held",
+        "_payload",
+        "_unanswered",
+        "_window",
+        "ends",
+        "head_size",
+    )
+
+    def __init__(self, server: web.Server, **settings: Any) -> None:
+        super().__init__(server, **settings)
+        self.head_size = 0  # bytes of the head that is being read
+        self._window = b""  # its last bytes, which may be the first of its end
+        self._payload: StreamReader = EMPTY_PAYLOAD
+        self._body_left: float = 0  # bytes of the body that aiohttp was not given yet
+        self._unanswered = False
+        self.ends = False  # no further request is read
+        self._held = b""  # what follows the request under way
+        self._half_closed = False
+        self._closing: asyncio.TimerHandle | None = None
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a request is not answered yet, or has not come to its end."""
+        return self._unanswered or not self._payload.is_eof()
+
+    def data_received(self, data: bytes) -> None:
+        """Give aiohttp what belongs to the request under way, or to the next one; keep the rest."""
+        if not data:
+            # aiohttp calls this to go on with a body that it kept.
+            super().data_received(data)
+        elif self._held:
+            self._hold(data)
+        else:
+            self._give(data)
+
+    def _give(self, data: bytes) -> None:
+        while data:
+            if self._body_left:
+                data = self._give_body(data)
+            elif self.ends:
+                return
+            elif self.under_way:
+                self._hold(data)
+                return
+            else:
+                data = self._give_head(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._closing is not None:
+            self._closing.cancel()
+        super().connection_lost(exc)
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it
+        """Keep the connection for the answers to whoever only sends no more."""
+        self._half_closed = True
+        return self._unanswered and self._payload.is_eof()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Called by aiohttp for each answer, which is written when this returns."""
+        finished = await super().finish_response(request, resp, start_time)
+        self._unanswered = False
+        if not finished[0].keep_alive:
+            self.ends = True
+        self.answered()
+        if self.ends and self._payload.is_eof():
+            self._say_no_more()
+        self._go_on()
+        if self._half_closed and not (self._unanswered and self._payload.is_eof()):
+            self.close()
+        return finished
+
+    def begun(self) -> None:
+        """Called for each request once aiohttp has its head."""
+
+    def answered(self) -> None:
+        """Called for each answer that was written."""
+
+    def _give_head(self, data: bytes) -> bytes:
+        """Give it this up to the end of a head; return the rest.
+
+        No byte of a body comes with its head: what is wrong with it would hide the request.
+        """
+        window = self._window + data
+        found = window.find(_END_OF_HEAD)
+        cut = len(data) if found < 0 else found + len(_END_OF_HEAD) - len(self._window)
+        self._window = window[1 - len(_END_OF_HEAD) :] if found < 0 else b""
+        self.head_size += cut
+        super().data_received(data[:cut])
+        if self._messages:
+            self._begin()
+        return data[cut:]
+
+    def _begin(self) -> None:
+        message, payload = self._messages[-1]
+        if isinstance(message, _ErrInfo):
+            self.ends = True
+        elif message.version not in _VERSIONS:
+            self.ends = True
+            refused = BadHttpMessage("the version is neither HTTP/1.0 nor HTTP/1.1")
+            self._messages[-1] = (_ErrInfo(400, refused, ""), EMPTY_PAYLOAD)
+        else:
+            self.ends = message.should_close or _is_last(message)
+            self._messages[-1] = (message._replace(should_close=self.ends), payload)
+            self._await_body(message, payload)
+        self._unanswered = True
+        self.head_size = 0
+        self.begun()
+
+    def _await_body(self, message: Any, payload: StreamReader) -> None:
+        self._payload = payload
+        if not payload.is_eof():
+            length = message.headers.get(hdrs.CONTENT_LENGTH, "0")
+            self._body_left = math.inf if message.chunked else int(length)
+            payload.on_eof(self._go_on_soon)
+
+    def _give_body(self, data: bytes) -> bytes:
+        part = data if self._body_left >= len(data) else data[: int(self._body_left)]
+        self._body_left -= len(part)
+        super().data_received(part)
+        if not self._payload.is_eof() and self._messages:
+            self._fail_body()
+        if self._payload.is_eof():
+            self._body_left = 0
+        return data[len(part) :]
+
+    def _fail_body(self) -> None:
+        """End a body that the parser refused; aiohttp would let its reader wait for the rest."""
+        refused = self._messages[-1][0]
+        if isinstance(refused, _ErrInfo):
+            self._payload.set_exception(web.RequestPayloadError(), refused.exc)
+            self._payload.feed_eof()
+
+    def _say_no_more(self) -> None:
+        """End the answers; what still comes is read for a while and thrown away.
+
+        A connection that is closed with something unread is reset, which can take the last answers
+        from a client that has not read them (RFC 9112 section 9.6).
+        """
+        # aiohttp would close it.
+        link, self.transport = self.transport, None
+        if link is not None and not link.is_closing():
+            link.resume_reading()
+            link.write_eof()
+            loop = asyncio.get_running_loop()
+            self._closing = loop.call_later(_LINGER, link.close)
+
+    def _hold(self, data: bytes) -> None:
+        self._held += data
+        self._pause_transport_reading()
+
+    def _go_on_soon(self) -> None:
+        # The parser, which calls this, must not be called meanwhile.
+        asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """Begin the next request, if the one before is over."""
+        if self.under_way or not self._held:
+            return
+        held, self._held = self._held, b""
+        self._give(held)
+        if not self._held:
+            self._resume_transport_reading()
+
+
+def _is_last(message: Any) -> bool:
+    """Whether what follows this request could be read as another than it is.
+
+    Behind an upgrade another protocol may begin (RFC 9110 section 7.8). aiohttp's parser takes the
+    last field of a trailer section (RFC 9112 section 7.1.2) for a header of the next request.
+    """
+    asks = message.upgrade or any(name in message.headers for name in _ASKS_FOR_UPGRADE)
+    return bool(message.chunked or asks)

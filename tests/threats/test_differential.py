@@ -1,0 +1,142 @@
+"""Every request on a connection is answered once, in order and by nothing but itself."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from authgw.config import load
+from authgw.pipelining import OneByOne
+from tests.faults.counts import count
+from tests.threats.differential import Differential
+from tests.threats.messages import Identity, Messages
+from tests.web.conftest import Running, Surface, surface
+from tests.web.login_scene import Jar, page_of
+from tests.wire.conftest import make_gateway
+
+_RULES = """\
+rules:
+  - {host: app.example.com, path: "/vault/**", allow: authenticated, require: totp}
+  - {host: wiki.example.com, allow: "group:writers"}
+  - {host: app.example.com, method: [GET, POST], allow: authenticated}
+  - {host: dav.example.com, allow: anyone}
+"""
+_MESSAGES = count(2_000, 100_000)
+_AT_ONCE = 250  # messages of one set of identities, whose tokens live for 15 minutes
+
+
+@pytest.fixture
+async def ruled(tmp_path: Path) -> AsyncIterator[Surface]:
+    (tmp_path / "config.yml").write_text(_RULES)
+    async for running in surface(
+        tmp_path,
+        record_allowed=False,
+        trusted=("127.0.0.1", "unix"),
+        sites=page_of(),
+        rules=load(tmp_path / "config.yml", {}).rules,
+        direct_check=True,
+    ):
+        yield running
+
+
+@pytest.fixture
+async def unix(ruled: Surface, tmp_path: Path) -> AsyncIterator[str]:
+    """A socket at which the same gateway answers."""
+    runner = ruled.client.server.runner
+    assert isinstance(runner, Running)
+    assert runner.kept is not None
+    path = str(tmp_path / "socket")
+    listening = await asyncio.get_running_loop().create_unix_server(runner.kept, path)
+    yield path
+    listening.close()
+
+
+async def identities(ruled: Surface, seed: int) -> list[Identity]:
+    jar = Jar(ruled)
+    await jar.log_in()
+    found = []
+    for number in range(1, 5):
+        user_id = 10 * seed + number
+        access = (await ruled.login(user_id, groups=["users"]))["access"]
+        refresh = (await ruled.login(user_id + 5))["refresh"]
+        found.append(Identity(access, refresh, jar.session if number == 1 else ""))
+    return found
+
+
+def port_of(ruled: Surface) -> int:
+    assert ruled.client.port is not None
+    return ruled.client.port
+
+
+async def compare(ruled: Surface, test: Differential, seed: int, *kinds: str, many: int) -> None:
+    client = ruled.shop["Authorization"]
+    made = Messages(random.Random(seed), await identities(ruled, seed), client, kinds)
+    await test.run([made.one() for _ in range(many)])
+
+
+def report(test: Differential, seed: int) -> str:
+    return f"seed {seed}: " + "\n".join(map(str, test.found[:5]))
+
+
+def both(port: int, unix: str) -> list[Differential]:
+    addresses: tuple[tuple[str, int] | str, ...] = (("127.0.0.1", port), unix)
+    return [Differential(address, random.Random(1)) for address in addresses]
+
+
+async def test_every_way_of_sending_has_the_same_answers(ruled: Surface, unix: str) -> None:
+    tests = both(port_of(ruled), unix)
+    for seed in range(_MESSAGES // _AT_ONCE):
+        test = tests[seed % 2]
+        await compare(ruled, test, seed, many=_AT_ONCE)
+        assert not any(test.found), report(test, seed)
+    assert ruled.serving.answered > 0
+
+
+def test_a_gateway_process_answers_alike(tmp_path: Path) -> None:
+    gateway = make_gateway(tmp_path / "gateway", AUTHGW_SERVER__SOCKET="socket")
+    (gateway.folder / "config.yml").write_text(_RULES + "auth: {direct_check: true}\n")
+    gateway.start()
+    try:
+        for seed, test in enumerate(both(gateway.port, str(gateway.folder / "socket"))):
+            logged_in = [
+                Identity(gateway.login(user)["access"], gateway.login(user + 9)["refresh"])
+                for user in range(1, 5)
+            ]
+            client = gateway.basic["Authorization"]
+            made = Messages(random.Random(seed), logged_in, client)
+            asyncio.run(test.run([made.one() for _ in range(_AT_ONCE)]))
+            assert not any(test.found), report(test, seed)
+    finally:
+        gateway.stop()
+
+
+@pytest.mark.parametrize(
+    ("kinds", "is_missing"),
+    [
+        # Bytes behind an upgrade are dropped, and what follows them is read as another request.
+        (("upgrade", "check"), False),
+        # After 32 messages, of which some bodies came late, nothing is read any more.
+        (("body", "direct"), True),
+        # Requests that came in one packet with a malformed one are forgotten.
+        (("direct", "malformed"), False),
+        # A field behind a chunked body becomes a header of the next request.
+        (("chunked", "check"), False),
+    ],
+)
+async def test_a_gateway_without_its_fixes_is_found_out(
+    ruled: Surface, monkeypatch: pytest.MonkeyPatch, kinds: tuple[str, ...], is_missing: bool
+) -> None:
+    def as_aiohttp_does(self: OneByOne, data: bytes) -> None:
+        web.RequestHandler.data_received(self, data)
+
+    monkeypatch.setattr(OneByOne, "data_received", as_aiohttp_does)
+    for seed in range(1, 21):
+        test = Differential(("127.0.0.1", port_of(ruled)), random.Random(seed), patience=0.5)
+        await compare(ruled, test, seed, *kinds, many=64)
+        found = [each for each in test.found if not each.way.startswith("alone")]
+        if any(each.found is None or not is_missing for each in found):
+            return
+    pytest.fail("the test finds nothing")

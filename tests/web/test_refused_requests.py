@@ -1,0 +1,187 @@
+"""What is refused before any handler sees it: one problem document each, one line of the log."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from authgw.web.prepared import SERVER
+from tests.threats.messages import MALFORMED
+from tests.web.conftest import Surface, surface
+from tests.web.login_scene import page_of
+from tests.web.test_pipelining import told
+from tests.web.test_prepared import asking, known
+
+_CANARY = b"canary"
+# Each holds a word that no answer may repeat.
+_UNREADABLE = (
+    *MALFORMED,
+    b"canary / HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET canary HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET / canary\r\nHost: x\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\ncanary\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nX: canary\x00\r\n\r\n",
+    b"GET /canary HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: canary\r\nHost: canary\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: canary\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: canary\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nSec-WebSocket-Key1: canary\r\n\r\n",
+    b"GET http:///canary HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"CONNECT canary:x:y HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /canary HTTP/2.0\r\nHost: x\r\n\r\n",
+)
+_EXPECTED = (b"canary", b"\xff", b"\xffcanary", b"100-continue, canary", b"200-canary", b'"canary"')
+
+
+def parsed(said: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of the only answer."""
+    head, _, body = said.partition(b"\r\n\r\n")
+    status, *lines = head.decode("latin-1").split("\r\n")
+    pairs = [line.partition(": ") for line in lines]
+    headers = {name: value for name, _, value in pairs}
+    assert len(headers) == len(lines)
+    assert len(body) == int(headers["Content-Length"])
+    return int(status.split()[1]), headers, body
+
+
+def assert_problem(said: bytes, status: int, code: str) -> None:
+    found, headers, body = parsed(said)
+    assert (found, headers["X-Authgw-Reason"]) == (status, code)
+    assert headers["Content-Type"] == "application/problem+json"
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["Server"] == SERVER
+    problem = json.loads(body)
+    assert (problem["status"], problem["code"]) == (status, code)
+    assert problem["request_id"] == headers["X-Request-ID"]
+    assert _CANARY not in said.lower()
+
+
+@pytest.mark.parametrize("raw", _UNREADABLE, ids=lambda raw: repr(raw[:60]))
+async def test_what_the_parser_refuses_is_a_problem(quick: Surface, raw: bytes) -> None:
+    if b"chunked\r\n\r\nzz" in raw or b"chunked\r\n\r\n2\r\n" in raw:
+        pytest.skip("its head is well-formed: a handler answers")
+    assert_problem(await told(quick, [raw]), 400, "request_malformed")
+    (event,) = [one for one in quick.events if one.reason]
+    assert (event.name, event.reason, event.address) == ("deny", "request_malformed", "127.0.0.1")
+    assert "canary" not in repr(event)
+
+
+async def test_a_line_that_is_too_long_is_named(quick: Surface) -> None:
+    long = b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + b"canary" * 6000 + b"\r\n\r\n"
+    said = await told(quick, [long])
+    assert_problem(said, 400, "request_malformed")
+    assert b"too long" in said
+
+
+@pytest.mark.parametrize("expected", _EXPECTED)
+@pytest.mark.parametrize(
+    "line", [b"GET /authenticate", b"POST /login", b"GET /nowhere", b"PUT /ping", b"HEAD /ping"]
+)
+async def test_an_expectation_that_cannot_be_met_is_a_problem(
+    quick: Surface, expected: bytes, line: bytes
+) -> None:
+    before = b"Expect: 100-continue\r\n"
+    for lines in (b"", before, b"Expect:\r\n"):
+        quick.events.clear()
+        field = lines + b"Expect: " + expected + b"\r\n"
+        raw = line + b" HTTP/1.1\r\nHost: x\r\n" + field + b"Content-Length: 3\r\n\r\n{}x"
+        said = await told(quick, [raw + b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"])
+        assert said.startswith(b"HTTP/1.1 417 ")
+        assert b"\r\nConnection: close\r\n" in said
+        if not line.startswith(b"HEAD"):
+            assert_problem(said, 417, "expectation_failed")
+        (event,) = [one for one in quick.events if one.reason]
+        assert (event.name, event.reason) == ("deny", "expectation_failed")
+        assert "canary" not in repr(event)
+
+
+@pytest.mark.parametrize(
+    ("fields", "version", "interim"),
+    [
+        (b"Expect: 100-continue\r\n", b"HTTP/1.1", 1),
+        (b"Expect: 100-Continue\r\n", b"HTTP/1.1", 1),
+        (b"Expect: 100-continue\r\nExpect: 100-continue\r\n", b"HTTP/1.1", 1),
+        (b"Expect:\r\n", b"HTTP/1.1", 0),
+        # RFC 9110 section 10.1.1: an older client must not be sent it.
+        (b"Expect: 100-continue\r\n", b"HTTP/1.0", 0),
+        (b"Expect: canary\r\n", b"HTTP/1.0", 0),
+        (b"Expect: \xff\r\n", b"HTTP/1.0", 0),
+    ],
+)
+async def test_an_expectation_that_can_be_met_is(
+    quick: Surface, fields: bytes, version: bytes, interim: int
+) -> None:
+    line = b"POST /refresh " + version + b"\r\nHost: x\r\nContent-Type: application/json\r\n"
+    said = await told(quick, [line + fields + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}"])
+    assert said.count(b"HTTP/1.1 100 Continue\r\n\r\n") == interim
+    answer = said.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
+    assert answer.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4"))
+    assert b"expectation_failed" not in answer
+
+
+async def test_what_fails_outside_of_a_handler_is_a_problem(
+    quick: Surface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: web.BaseRequest) -> None:
+        raise ZeroDivisionError("canary")
+
+    monkeypatch.setattr(quick.serving, "refuse_expectation", fails)
+    said = await told(quick, [b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"])
+    assert_problem(said, 500, "internal_error")
+    assert b"\r\nConnection: close\r\n" in said
+    (event,) = quick.events
+    assert event.name == "failure"
+    assert "canary" not in repr(event)
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "PROPFIND", "QUERY"])
+async def test_every_method_has_an_answer_on_every_path(tmp_path: Path, method: str) -> None:
+    async for running in surface(tmp_path, record_allowed=False, sites=page_of(), docs=True):
+        app = running.client.app
+        assert app is not None
+        paths = {resource.canonical for resource in app.router.resources()}
+        for path in sorted(paths | {"/nowhere", "*"} - ({"*"} if method != "OPTIONS" else set())):
+            plain = path.partition("{")[0]
+            line = f"{method} {plain} HTTP/1.1\r\nHost: auth.example.com\r\n"
+            said = await told(running, [f"{line}Connection: close\r\n\r\n".encode()])
+            head, _, body = said.partition(b"\r\n\r\n")
+            status = int(head.split()[1])
+            assert status < 500, path
+            assert status != 405 or b"\r\nAllow: " in head, path
+            assert b"\r\nCache-Control: " in head, path
+            assert b"\r\nServer: authgw" in head, path
+            assert not (method == "HEAD" and body), path
+
+
+async def test_every_answer_names_the_same_server(tmp_path: Path) -> None:
+    async for running in surface(tmp_path, record_allowed=False, sites=page_of(), docs=True):
+        access, names = await known(running), []
+        check, ping = asking(access), b"GET /ping HTTP/1.1\r\nHost: x\r\n"
+        for raw in (
+            *[check] * 4,
+            *[asking("none")] * 3,
+            *[asking(access, "HEAD /authenticate HTTP/1.1")] * 2,
+            *[asking(access, "GET /authenticate HTTP/1.0")] * 2,
+            *[asking(access, "POST /authenticate HTTP/1.1")] * 2,
+            *[asking(access, "GET /authenticate/forward HTTP/1.1", Accept="text/html")] * 2,
+            ping + b"\r\n",
+            ping + b"Expect: x\r\n\r\n",
+            ping + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            ping.replace(b"Host: x", b"Host: auth.example.com").replace(b"/ping", b"/login")
+            + b"\r\n",
+            ping.replace(b"/ping", b"/login/style.css") + b"\r\n",
+            ping.replace(b"/ping", b"/docs") + b"\r\n",
+            ping.replace(b"/ping", b"/openapi.json") + b"\r\n",
+            ping.replace(b"/ping", b"/nowhere") + b"\r\n",
+            ping.replace(b"/ping", b"/login/account") + b"\r\n",
+            ping.replace(b"GET", b"DELETE") + b"\r\n",
+            *MALFORMED,
+        ):
+            closing = raw.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1)
+            said = await told(running, [raw if raw in (check, *MALFORMED) else closing, b"\x00"])
+            head = said.partition(b"\r\n\r\n")[0]
+            names.append(re.findall(rb"(?i)\r\nserver: ([^\r]*)", head))
+        assert running.serving.answered
+        assert names == [[b"authgw"]] * len(names)
