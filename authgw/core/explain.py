@@ -31,7 +31,8 @@ def explain(rules: Rules, access: AccessRequest, principal: Principal | None) ->
     """Decide as the gateway would, and say by what."""
     match = rules.match(access)
     decision = decide(match, access, principal, "token_missing")
-    misses = ((rule, _misses(rule, access)) for rule in rules.ordered if rule is not match.rule)
+    decider = match.rule.number if match.rule else None
+    misses = ((rule, _misses(rule, access)) for rule in rules.ordered if rule.number != decider)
     near = tuple(NearMiss(rule, found[0]) for rule, found in misses if len(found) == 1)
     return Explanation(decision, match.rule, near)
 
