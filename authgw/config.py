@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from authgw.core.errors import Refused
 from authgw.core.explain import unreachable
-from authgw.core.peers import UNIX
+from authgw.core.peers import UNIX, TrustedProxies
 from authgw.core.rules import Rule, Rules
 from authgw.core.sites import Sites
 from authgw.rulebook import compile_rules
@@ -84,6 +84,11 @@ def load(file: Path | None, environ: Mapping[str, str]) -> Loaded:
     warnings += tuple(_doubtful_pages(settings.login.sites))
     if settings.server.socket and UNIX not in settings.server.trusted_proxies:
         warnings += ("server.socket: add `unix` to server.trusted_proxies, or it answers nobody.",)
+    if TrustedProxies.parse(settings.server.trusted_proxies).is_everybody:
+        warnings += (
+            "server.trusted_proxies names every address: whoever reaches this gateway's port can "
+            "name any path and client address. Name your proxies.",
+        )
     return Loaded(settings, warnings, Path(os.path.abspath(path)).parent, _rules(settings, source))
 
 

@@ -6,8 +6,9 @@ from ipaddress import IPv4Network, IPv6Network
 
 from authgw.core.model import AccessRequest, Decision, Principal
 from authgw.core.paths import canonical_path
+from authgw.core.patterns import PathPattern
 from authgw.core.peers import TrustedProxies
-from authgw.core.rules import PathPattern, Rule, Rules, decide, looks_at, takes
+from authgw.core.rules import Rule, Rules, decide, looks_at, takes
 
 
 @dataclass(frozen=True, slots=True)

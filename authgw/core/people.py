@@ -7,7 +7,8 @@ from typing import Protocol
 from authgw.core.errors import SessionEnded
 from authgw.core.model import AccessRequest, Principal
 from authgw.core.paths import canonical_path
-from authgw.core.rules import PathPattern, is_inside
+from authgw.core.patterns import PathPattern
+from authgw.core.rules import is_inside
 from authgw.core.sessions import Session
 
 # The `source` of sessions that a person opened, and the `amr` values of RFC 8176 section 2.

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from operator import itemgetter
+from urllib.parse import quote
 
 import re2
 
@@ -22,6 +23,7 @@ from authgw.core.patterns import PathPattern, alternatives, pattern_of, translat
 from authgw.core.peers import TrustedProxies
 
 _MAX_PATTERN = 1024
+_UNRESERVED_IN_PATHS = "/!$&'()*+,;=:@~"  # what RFC 3986 section 3.3 allows, besides letters
 
 
 class RuleRefused(ValueError):
@@ -356,8 +358,13 @@ def _admits(rule: Rule, path: CanonicalPath) -> bool:
         return not rule.paths or is_inside(rule.paths, path)
     if not path.ambiguities <= rule.encoded:
         return False
-    behind = [pattern for pattern in rule.paths if path.raw.startswith(pattern.prefix)]
+    behind = [pattern for pattern in rule.paths if path.raw.startswith(_spellings(pattern.prefix))]
     return is_inside(behind, path)
+
+
+def _spellings(prefix: str) -> tuple[str, str]:
+    """Return a literal beginning as it is, and as a browser encodes it."""
+    return prefix, quote(prefix, safe=_UNRESERVED_IN_PATHS)
 
 
 def is_inside(patterns: Iterable[PathPattern], path: CanonicalPath) -> bool:
