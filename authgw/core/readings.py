@@ -127,11 +127,14 @@ def _name_that_windows_opens(name: str) -> str:
     return name.strip(" ").rstrip(". ")
 
 
-def _without(piece: str) -> Callable[[str], str]:
-    """Return a step that removes a text once, as filters against traversal do."""
+def _without(piece: str, wherever: str) -> Callable[[str], str]:
+    """Return a step that removes a text once, as filters against traversal do.
+
+    It applies where `wherever` stands: `./` also ends many names (`/St./x`).
+    """
 
     def removed(text: str) -> str:
-        if piece not in text:
+        if wherever not in text:
             return text
         left = text.replace(piece, "")
         return _DOT_SEGMENT.sub("", left if left.startswith("/") else f"/{left}")
@@ -171,7 +174,9 @@ _STEPS: tuple[Callable[[str], str], ...] = (
     _with_slashes,
     _without_tail,
     _as_windows_opens,
-    *map(_without, ("../", "./", "/..", "..")),
+    _without("../", "../"),
+    _without("./", ".../"),
+    _without("..", ".."),
     _as_latin_1,
     _without_bytes,
     _overlong_decoded,

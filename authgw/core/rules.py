@@ -343,7 +343,9 @@ def takes(rule: Rule, access: AccessRequest) -> bool:
 
 
 def _passes_as_preflight(rule: Rule, access: AccessRequest) -> bool:
-    return rule.preflight and access.method == "OPTIONS" and access.preflight_method is not None
+    if not rule.preflight or access.method != "OPTIONS" or access.further:
+        return False
+    return access.preflight_method is not None
 
 
 def looks_at(rule: Rule, readings: frozenset[str]) -> bool:
