@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from authgw.core.errors import Refused
 from authgw.core.explain import unreachable
-from authgw.core.peers import UNIX
+from authgw.core.peers import UNIX, TrustedProxies
 from authgw.core.rules import Rule, Rules
 from authgw.environment import CONFIG, read_environment
 from authgw.login_pages import Page, doubtful_pages, refused_cookies, uncovered_rules
@@ -154,6 +154,11 @@ def _doubts(settings: Settings, rules: Rules | None, *, beside: Path | None) -> 
     found = [*doubtful_pages(sites), *uncovered_rules(rules.ordered if rules else (), sites)]
     if settings.server.socket and UNIX not in settings.server.trusted_proxies:
         found.append("server.socket: add `unix` to server.trusted_proxies, or it answers nobody.")
+    if TrustedProxies.parse(settings.server.trusted_proxies).is_everybody:
+        found.append(
+            "server.trusted_proxies names every address: whoever reaches this gateway's port can "
+            "name any path and client address. Name your proxies."
+        )
     if beside == _HERE:
         found += [f"{other} is not read: {_HERE} is." for other in _other_files()]
     return tuple(found)

@@ -18,8 +18,9 @@ from authgw.core import rules
 from authgw.core.errors import TargetMalformed
 from authgw.core.location import canonical_host, canonical_method
 from authgw.core.paths import Ambiguity
+from authgw.core.patterns import PathPattern
 from authgw.core.peers import TrustedProxies, checked_entry
-from authgw.core.rules import Allow, Credential, PathPattern, Rule, RuleRefused, Rules
+from authgw.core.rules import Allow, Credential, Rule, RuleRefused, Rules
 from authgw.scalars import listed
 
 _SEVERAL_PATHS = re.compile(r",\s*=?/")
@@ -41,6 +42,11 @@ def _method(text: str) -> str:
         return canonical_method(text)
     except TargetMalformed:
         raise ValueError("is no method: write it in capitals, such as GET") from None
+
+
+def _with_head(methods: tuple[str, ...]) -> frozenset[str]:
+    # RFC 9110 section 9.3.2: HEAD is GET without the content, and servers offer both.
+    return frozenset(methods) | (frozenset({"HEAD"}) if "GET" in methods else frozenset())
 
 
 def _whom(text: str) -> str:
@@ -93,7 +99,7 @@ class RuleEntry(BaseModel):
     networks: Some[Network] | None = Field(None, alias="from")
     preflight: Literal["allow"] | None = None
     encoded: Annotated[
-        tuple[Literal["slash", "percent", "semicolon", "double-slash"], ...],
+        tuple[Literal["slash", "percent", "semicolon", "double-slash", "backslash", "bytes"], ...],
         BeforeValidator(listed),
     ] = ()
     credentials: Some[Literal["bearer", "cookie", "app-password"]] | None = None
@@ -127,7 +133,7 @@ class RuleEntry(BaseModel):
             ),
             host=self.host,
             paths=(*map(rules.glob, self.path or ()), *map(rules.regex, self.regex or ())),
-            methods=frozenset(self.method) if self.method else None,
+            methods=_with_head(self.method) if self.method else None,
             networks=TrustedProxies.parse(self.networks) if self.networks else None,
             preflight=self.preflight is not None,
             encoded=frozenset(map(Ambiguity, self.encoded)),

@@ -76,6 +76,7 @@ def explained(
     try:
         location = location_from(scheme, authority, f"{slash or '/'}{target}")
         access = AccessRequest(canonical_method(method), location, address)
+        access = loaded.settings.login.sites.reached(access)
     except AuthgwError as error:
         raise ConfigError([f"{method} {url}: {error.detail}"]) from None
     principal = _principal(loaded, user, groups)

@@ -93,7 +93,7 @@ REASONS: dict[str, Reason] = {
     "direct_check_off": Reason(
         403,
         "Denied: rules exist, but X-Original-URL is missing. In the auth location add: "
-        "proxy_set_header X-Original-URL $scheme://$http_host$request_uri;",
+        "proxy_set_header X-Original-URL $authgw_scheme://$authgw_authority$request_uri;",
         "complete the proxy's recipe",
     ),
     "no_rule": Reason(403, "no rule matches the request", "add a rule for it"),
@@ -104,6 +104,17 @@ REASONS: dict[str, Reason] = {
     ),
     "path_ambiguous": Reason(
         403, "servers could disagree about where the path leads", "send the path plainly"
+    ),
+    "destination_denied": Reason(
+        403,
+        "the Destination of a COPY or MOVE is missing, on another host, or not allowed to be "
+        "written",
+        "name one place that you may write to",
+    ),
+    "override_denied": Reason(
+        403,
+        "a header names another method or path for the same request, which is not allowed",
+        "send the request plainly",
     ),
     "host_conflict": Reason(
         403, "the request line and the Host header name different hosts", "correct the request"
@@ -204,6 +215,14 @@ class TargetMalformed(AuthgwError):
 
 class TargetDuplicated(AuthgwError):
     code = "target_duplicated"
+
+
+class DestinationDenied(AuthgwError):
+    code = "destination_denied"
+
+
+class OverrideDenied(AuthgwError):
+    code = "override_denied"
 
 
 class DirectCheckOff(AuthgwError):

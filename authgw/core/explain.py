@@ -6,8 +6,9 @@ from ipaddress import IPv4Network, IPv6Network
 
 from authgw.core.model import AccessRequest, Decision, Principal
 from authgw.core.paths import canonical_path
+from authgw.core.patterns import PathPattern
 from authgw.core.peers import TrustedProxies
-from authgw.core.rules import PathPattern, Rule, Rules, decide, looks_at, takes
+from authgw.core.rules import Rule, Rules, decide, looks_at, takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ def explain(rules: Rules, access: AccessRequest, principal: Principal | None) ->
     """Decide as the gateway would, and say by what."""
     match = rules.match(access)
     decision = decide(match, access, principal, "token_missing")
-    misses = ((rule, _misses(rule, access)) for rule in rules.ordered if rule is not match.rule)
+    decider = match.rule.number if match.rule else None
+    misses = ((rule, _misses(rule, access)) for rule in rules.ordered if rule.number != decider)
     near = tuple(NearMiss(rule, found[0]) for rule, found in misses if len(found) == 1)
     return Explanation(decision, match.rule, near)
 

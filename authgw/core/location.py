@@ -1,6 +1,7 @@
 """Canonical host and method of the request asked about; the path stays as it was sent."""
 
 import re
+from dataclasses import replace
 from functools import lru_cache
 from ipaddress import IPv6Address
 
@@ -13,7 +14,17 @@ _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}")
 _URL = re.compile(r"(https?)://([^/?#\\]*)(/.*)", re.DOTALL)
 _PORT = re.compile(r":[0-9]{0,5}\Z")
 _LONGEST = 260  # characters: 253 of a name, a dot, a port
+_REFERENCE = re.compile(r"(?:(https?)://([^/?#\\]*))?(/(?!/).*)", re.DOTALL | re.IGNORECASE)
+_RELATIVE = re.compile(r"[A-Za-z0-9._~-][^/:\\]*")
+# A path that no rule with paths and no app password with paths admits.
+UNREADABLE_PATH = "\\"
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+
+
+# Of NGINX's recipe; http.conf defines both variables.
+ORIGINAL_URL_LINE = (
+    "proxy_set_header X-Original-URL $authgw_scheme://$authgw_authority$request_uri;"
+)
 
 
 def canonical_method(text: str) -> str:
@@ -48,7 +59,7 @@ def canonical_host(text: str) -> str:
 
 
 def location_of(url: str, host: str) -> Location:
-    """Take apart NGINX's `$scheme://$http_host$request_uri`, with `$host` beside it.
+    """Take apart NGINX's X-Original-URL, with `$host` next to it.
 
     The path is never handed to a URL parser: `//admin/x` would become a host.
 
@@ -60,6 +71,11 @@ def location_of(url: str, host: str) -> Location:
     if match is None:
         raise TargetMalformed("the original URL is malformed")
     scheme, authority, target = match.groups()
+    if not authority:
+        raise TargetMalformed(
+            "X-Original-URL names no host, as $http_host does not in HTTP/3 and HTTP/1.0. In the "
+            f"auth location write: {ORIGINAL_URL_LINE}"
+        )
     if canonical_host(authority) != canonical_host(host):
         raise HostConflict
     return location_from(scheme, authority, target)
@@ -78,11 +94,38 @@ def location_from(scheme: str, authority: str, target: str) -> Location:
     return Location(scheme, canonical_host(authority), path, query, port[0] if port else "")
 
 
+def resolved(reference: str, base: Location) -> Location | None:
+    """Return where a reference of RFC 4918 section 8.3 leads: a URL or an absolute path.
+
+    Its scheme and port do not matter, for proxies change them. None if it leads to another host
+    or cannot be read. Servers disagree about a relative path, so it is none that a rule admits.
+    """
+    match = _REFERENCE.fullmatch(reference)
+    if match is None:
+        relative = _RELATIVE.fullmatch(reference)
+        return replace(base, path=UNREADABLE_PATH, query="") if relative else None
+    scheme, authority, target = match.groups()
+    if scheme and not _is_host(authority, base.host):
+        return None
+    path, _, query = target.partition("?")
+    return replace(base, path=path, query=query)
+
+
+def _is_host(authority: str, host: str) -> bool:
+    try:
+        return canonical_host(authority) == host
+    except TargetMalformed:
+        return False
+
+
 def _bracketed(text: str) -> str:
     try:
-        return f"[{IPv6Address(text).compressed}]"
+        address = IPv6Address(text)
     except ValueError:
         raise TargetMalformed("the original host is malformed") from None
+    if address.scope_id is not None:
+        raise TargetMalformed("the original host has a zone, which no URL can have")
+    return f"[{address.compressed}]"
 
 
 def _idna(host: str) -> str:

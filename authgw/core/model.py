@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum
 
+_OWN_PORTS = {"http": "80", "https": "443"}
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
@@ -31,9 +33,23 @@ class Location:
 
     @property
     def url(self) -> str:
-        """The address that a browser would be sent back to."""
+        """The address that a browser would be sent back to, without the scheme's own port."""
         query = f"?{self.query}" if self.query else ""
-        return f"{self.scheme}://{self.host}{self.port}{self.path}{query}"
+        digits = self.port.removeprefix(":").lstrip("0")
+        port = "" if digits in ("", _OWN_PORTS.get(self.scheme)) else f":{digits}"
+        return f"{self.scheme}://{self.host}{port}{self.path}{query}"
+
+
+@dataclass(frozen=True, slots=True)
+class FurtherTarget:
+    """Another method or address of the same request, such as the Destination of a MOVE.
+
+    `code` is the code of the refusal where it is not allowed.
+    """
+
+    code: str
+    method: str
+    location: Location
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +57,8 @@ class AccessRequest:
     """The client's original request, without its credentials.
 
     `preflight_method` is what a CORS preflight asks leave for, None if this is none;
-    `wants_html` is whether a browser would show the answer as a page.
+    `wants_html` is whether a browser would show the answer as a page. The request is allowed
+    only if each of `further` is, to the same caller.
     """
 
     method: str
@@ -49,6 +66,7 @@ class AccessRequest:
     client_address: str
     preflight_method: str | None = None
     wants_html: bool = False
+    further: tuple[FurtherTarget, ...] = ()
 
 
 class Verdict(Enum):

@@ -1,106 +1,128 @@
-"""What a path may be taken for: once decoded, and every other way an upstream might read it.
+"""A path decoded once, why servers could disagree about it, and every way to read it.
 
 A path is ambiguous if two servers could disagree about where it leads. Whether that matters is
-for the rules to say; here it is only found.
+for the rules to decide; here it is only found.
 """
 
 import re
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
-from urllib.parse import unquote_to_bytes
 
-# Paths that everyone reads alike, so that most requests need no closer look.
-_PLAIN = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~!$&'()*+,=:@-]+)*/?")
+from authgw.core.readings import (
+    EndlessReadingsError,
+    decoded,
+    decoded_by_iis,
+    readings_of,
+    to_bytes,
+    to_text,
+)
+
+# Paths that every server reads alike, so that most requests need no closer look.
+_PLAIN = re.compile(r"(?!.*\.\.)(?:/[A-Za-z0-9._~!&'()*+,=:@-]+(?<!\.))*/?")
 _ENCODED_SLASH = re.compile(rb"%2f", re.IGNORECASE)
-_LEFT_PERCENT = re.compile(r"%")
-_PARAMETERS = re.compile(r";[^/]*")
-_SLASHES = re.compile(r"/{2,}")
-_ROUNDS = 6
+_MAX_ROUNDS = 6
 
 
 class Ambiguity(Enum):
-    """Why servers could disagree; the first four can be admitted by a rule (`encoded:`)."""
+    """Why servers could disagree; the first six can be admitted by a rule (`encoded:`)."""
 
     SLASH = "slash"
     PERCENT = "percent"
     SEMICOLON = "semicolon"
     DOUBLE_SLASH = "double-slash"
-    DOT_SEGMENT = "dot-segment"
     BACKSLASH = "backslash"
+    NOT_UTF8 = "bytes"
+    DOT_SEGMENT = "dot-segment"
+    RAW_BACKSLASH = "raw-backslash"
     CONTROL = "control"
     FRAGMENT = "fragment"
-    NOT_UTF8 = "not-utf8"
+    ENDLESS = "endless"
 
 
 ADMISSIBLE = frozenset(
-    {Ambiguity.SLASH, Ambiguity.PERCENT, Ambiguity.SEMICOLON, Ambiguity.DOUBLE_SLASH}
+    {
+        Ambiguity.SLASH,
+        Ambiguity.PERCENT,
+        Ambiguity.SEMICOLON,
+        Ambiguity.DOUBLE_SLASH,
+        Ambiguity.BACKSLASH,
+        Ambiguity.NOT_UTF8,
+    }
 )
 
 
 @dataclass(frozen=True, slots=True)
 class CanonicalPath:
-    """A raw path, its text decoded once, and why it is ambiguous."""
+    """A raw path, its text decoded once, and why it is ambiguous.
+
+    `others` are readings besides the text: those of an ambiguous path, and those of servers that
+    forgive more than they should (`/admin.` on Windows), which matter only where they lead to
+    another rule.
+    """
 
     raw: str
     text: str
     ambiguities: frozenset[Ambiguity]
+    others: frozenset[str] = frozenset()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether every server reads this path alike."""
+        return not self.ambiguities and not self.others
+
+    @property
+    def is_admissible(self) -> bool:
+        """Whether a rule could admit all kinds of ambiguity of this path."""
+        return self.ambiguities <= ADMISSIBLE
 
     def readings(self) -> frozenset[str]:
-        """Every text that an upstream might take this path for; one if it is not ambiguous."""
-        if not self.ambiguities:
-            return frozenset({self.text})
-        found = {self.text, _opaque_slashes(self.raw), *_decoded_on(self.text)}
-        found |= {_PARAMETERS.sub("", text) for text in found}
-        found |= {_SLASHES.sub("/", text) for text in found}
-        # Patterns read text; what is none can match one, but is never admitted.
-        return frozenset(text.encode("utf-8", "replace").decode() for text in found)
+        """Return every text that an upstream might take this path for."""
+        return frozenset({_printable(self.text)}) | self.others
 
 
 def canonical_path(raw: str) -> CanonicalPath:
-    """Read a raw path (bytes that are no UTF-8 as surrogate escapes), without ever failing."""
+    """Read a raw path (bytes that are not UTF-8 as surrogate escapes), without ever failing."""
     if _PLAIN.fullmatch(raw):
         return CanonicalPath(raw, raw, frozenset())
-    encoded = _bytes(raw)
-    text = _text(unquote_to_bytes(encoded))
-    deepest = [text, *_decoded_on(text)]
+    text = decoded(raw)
+    rounds = _rounds(text)
+    readings, endless = frozenset(rounds), True
+    with suppress(EndlessReadingsError):
+        readings, endless = readings_of({text, _opaque_slashes(raw)}), False
     found = {
-        Ambiguity.SLASH: _ENCODED_SLASH.search(encoded) is not None,
-        Ambiguity.PERCENT: _LEFT_PERCENT.search(text) is not None,
-        Ambiguity.SEMICOLON: ";" in deepest[-1],
-        Ambiguity.DOUBLE_SLASH: any("//" in one for one in deepest),
-        Ambiguity.DOT_SEGMENT: any(_has_dot_segment(one) for one in deepest),
-        Ambiguity.BACKSLASH: any("\\" in one for one in deepest),
-        Ambiguity.CONTROL: any(_has_control(one) for one in deepest),
+        Ambiguity.SLASH: _ENCODED_SLASH.search(to_bytes(raw)) is not None,
+        Ambiguity.PERCENT: "%" in text,
+        Ambiguity.SEMICOLON: any(";" in each for each in rounds),
+        Ambiguity.DOUBLE_SLASH: any("//" in each for each in rounds),
+        Ambiguity.BACKSLASH: any("\\" in each for each in rounds),
+        Ambiguity.NOT_UTF8: any(_is_broken(each) for each in rounds),
+        Ambiguity.DOT_SEGMENT: any(_has_dot_segment(each) for each in readings),
+        Ambiguity.RAW_BACKSLASH: "\\" in raw,
+        Ambiguity.CONTROL: any(_has_control(each, rounds) for each in readings),
         Ambiguity.FRAGMENT: "#" in raw,
-        Ambiguity.NOT_UTF8: any(_is_broken(one) for one in deepest),
+        Ambiguity.ENDLESS: endless,
     }
-    return CanonicalPath(raw, text, frozenset(kind for kind, seen in found.items() if seen))
+    kinds = frozenset(kind for kind, seen in found.items() if seen)
+    others = frozenset(map(_printable, readings)) - {_printable(text)}
+    return CanonicalPath(raw, text, kinds, others)
 
 
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")
-
-
-def _decoded_on(text: str) -> list[str]:
-    """What further rounds of decoding make of a decoded text."""
-    further: list[str] = []
-    for _ in range(_ROUNDS):
-        again = _text(unquote_to_bytes(_bytes(text)))
-        if again == text:
+def _rounds(text: str) -> Sequence[str]:
+    """Return the text and what further rounds of decoding make of it."""
+    rounds = [text]
+    while len(rounds) <= _MAX_ROUNDS:
+        again = decoded_by_iis(decoded(rounds[-1]))
+        if again == rounds[-1]:
             break
-        further.append(again)
-        text = again
-    return further
+        rounds.append(again)
+    return rounds
 
 
 def _opaque_slashes(raw: str) -> str:
-    """The text for an upstream to which an encoded slash is part of a name."""
-    kept = _ENCODED_SLASH.sub(b"%252f", _bytes(raw))
-    return _text(unquote_to_bytes(kept))
+    """Return the text for an upstream to which an encoded slash is part of a name."""
+    return decoded(to_text(_ENCODED_SLASH.sub(b"%252f", to_bytes(raw))))
 
 
 def _has_dot_segment(text: str) -> bool:
@@ -109,9 +131,17 @@ def _has_dot_segment(text: str) -> bool:
     return any(segment.partition(";")[0] in (".", "..") for segment in segments)
 
 
-def _has_control(text: str) -> bool:
-    return any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 for char in text)
+def _has_control(text: str, rounds: Sequence[str]) -> bool:
+    if any(char < " " or char == "\x7f" for char in text):
+        return True
+    # Read as Latin-1, bytes of other encodings look like controls from 0x80 on.
+    return text in rounds and any("\x7f" < char < "\xa0" for char in text)
 
 
 def _is_broken(text: str) -> bool:
-    return any(0xD800 <= ord(char) < 0xE000 for char in text)
+    return any("\ud800" <= char < "\ue000" for char in text)
+
+
+def _printable(text: str) -> str:
+    # Patterns read text only; each byte that is none counts as one character.
+    return text.encode("utf-8", "replace").decode()

@@ -1,18 +1,32 @@
 """Which peers may speak about an original request, and whose address it came from."""
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 UNIX = "unix"
-_LONGEST = 64  # characters of an address with its zone
+# The address of a client whose nearest proxy wrote something else than an address: in no network.
+UNKNOWN = "unknown"
+_MAX_ADDRESS = 80  # characters of an address with its zone, port and quotes
+# `[2001:db8::1]:443`, `192.0.2.1:443`, and either without a port; a zone is left out.
+_SPELLING = re.compile(
+    r"\[(?P<bracketed>[0-9A-Fa-f:.]+)(?:%[^\]]+)?\](?::[0-9]{1,5})?"
+    r"|(?P<dotted>[0-9]+\.[0-9.]+)(?::[0-9]{1,5})?"
+    r"|(?P<plain>[0-9A-Fa-f:.]+)(?:%.+)?"
+)
+_MAPPED = IPv6Network("::ffff:0:0/96")
+_EVERY = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+
+Network = IPv4Network | IPv6Network
+Address = IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
 class TrustedProxies:
     """The networks of `server.trusted_proxies`; an empty list trusts nobody."""
 
-    networks: tuple[IPv4Network | IPv6Network, ...]
+    networks: tuple[Network, ...]
     unix: bool = False
 
     @classmethod
@@ -22,8 +36,13 @@ class TrustedProxies:
         Raises:
             ValueError: an entry is none of these.
         """
-        networks = tuple(ip_network(entry) for entry in entries if entry != UNIX)
-        return cls(networks, UNIX in entries)
+        named = [entry.strip() for entry in entries]
+        return cls(tuple(network_of(entry) for entry in named if entry != UNIX), UNIX in named)
+
+    @property
+    def is_everybody(self) -> bool:
+        """Whether every address of IPv4 or IPv6 is in these networks."""
+        return any(network in _EVERY for network in self.networks)
 
     def trusts(self, peer: str) -> bool:
         """Whether this peer (an address, or `unix`) is one of them; what is unreadable is not."""
@@ -33,13 +52,44 @@ class TrustedProxies:
         return address is not None and any(address in network for network in self.networks)
 
     def client_address(self, peer: str, forwarded_for: tuple[str, ...]) -> str:
-        """The nearest address that is no trusted proxy, walking X-Forwarded-For from the right."""
-        nearest = peer
-        for hop in reversed([hop.strip() for line in forwarded_for for hop in line.split(",")]):
-            if not self.trusts(nearest) or _address(hop) is None:
-                return nearest
-            nearest = hop
+        """Return the nearest address that is not a trusted proxy's, else the farthest.
+
+        X-Forwarded-For is walked from the right. UNKNOWN if a hop on this way cannot be read, not
+        even because it is empty: it must not pass for the proxy that wrote it, nor for what the
+        client wrote before.
+        """
+        nearest = _canonical(peer)
+        for line in reversed(forwarded_for):
+            for hop in reversed(line.split(",")):
+                if not self.trusts(nearest):
+                    return nearest
+                nearest = self._hop(hop)
         return nearest
+
+    def _hop(self, text: str) -> str:
+        if text.strip() in (UNIX, "unix:"):
+            return UNIX if self.unix else UNKNOWN
+        address = _address(text)
+        return UNKNOWN if address is None else str(address)
+
+
+def network_of(entry: str) -> Network:
+    """Read a network or an address; one of IPv4 that is written as IPv6 is one of IPv4.
+
+    Raises:
+        ValueError: it is neither; the message says what to write.
+    """
+    text = _without_brackets(entry.strip())
+    if "%" in text:
+        raise ValueError("has a zone, which a network cannot have: leave out what follows %")
+    try:
+        network = ip_network(text)
+    except ValueError:
+        raise ValueError(_instead_of(text)) from None
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        mapped = network.network_address.ipv4_mapped
+        return IPv4Network((str(mapped), network.prefixlen - 96))
+    return network
 
 
 def checked_entry(entry: str) -> str:
@@ -69,15 +119,41 @@ def entry_for(peer: str) -> str:
     return peer if address is None else f"{address}/{address.max_prefixlen}"
 
 
-def _address(text: str) -> IPv4Address | IPv6Address | None:
+def _without_brackets(text: str) -> str:
+    bare, slash, length = text.partition("/")
+    if bare.startswith("[") and bare.endswith("]"):
+        return f"{bare[1:-1]}{slash}{length}"
+    return text
+
+
+def _instead_of(text: str) -> str:
+    try:
+        wider = ip_network(text, strict=False)
+    except ValueError:
+        return "is not a network: write an address, a network such as 10.0.0.0/8, or unix"
+    address = text.partition("/")[0]
+    return f"is an address within a network: write {wider} for all of it, or {address} alone"
+
+
+def _canonical(peer: str) -> str:
+    address = _address(peer)
+    return peer if address is None else str(address)
+
+
+def _address(text: str) -> Address | None:
     # What is longer would be remembered as no address, at the cost of its length.
-    return _read(text) if len(text) <= _LONGEST else None
+    return _read(text) if len(text) <= _MAX_ADDRESS else None
 
 
 @lru_cache(4096)
-def _read(text: str) -> IPv4Address | IPv6Address | None:
+def _read(text: str) -> Address | None:
+    bare = text.strip(" \t")
+    quoted = len(bare) > 1 and bare[0] == bare[-1] == '"'
+    match = _SPELLING.fullmatch(bare[1:-1] if quoted else bare)
+    if match is None:
+        return None
     try:
-        address = ip_address(text)
+        address = ip_address(match["bracketed"] or match["dotted"] or match["plain"])
     except ValueError:
         return None
     # A dual-stack listener reports IPv4 peers as ::ffff:a.b.c.d.

@@ -7,7 +7,8 @@ from typing import Protocol
 from authgw.core.errors import SessionEnded
 from authgw.core.model import AccessRequest, Principal
 from authgw.core.paths import canonical_path
-from authgw.core.rules import PathPattern
+from authgw.core.patterns import PathPattern
+from authgw.core.rules import is_inside
 from authgw.core.sessions import Session
 
 # The `source` of sessions that a person opened, and the `amr` values of RFC 8176 section 2.
@@ -48,13 +49,20 @@ class AppPassword:
     expires_at: float | None
 
     def opens(self, access: AccessRequest, now: float) -> bool:
-        """Whether it is good for this request; a path that could be read otherwise is not."""
+        """Return whether it is valid for all targets of this request.
+
+        A path that could be read otherwise is outside.
+        """
         if self.expires_at is not None and now >= self.expires_at:
             return False
-        if not self.paths:
-            return True
-        path = canonical_path(access.location.path)
-        return not path.ambiguities and any(pattern.matches(path.text) for pattern in self.paths)
+        targets = (access.location, *(target.location for target in access.further))
+        return not self.paths or all(self._covers(location.path) for location in targets)
+
+    def _covers(self, raw: str) -> bool:
+        path = canonical_path(raw)
+        if path.ambiguities or not any(pattern.matches(path.text) for pattern in self.paths):
+            return False
+        return path.is_plain or is_inside(self.paths, path)
 
 
 class People(Protocol):

@@ -3,43 +3,31 @@
 Match first, identify second: what a rule asks of a caller is looked at only once it is known
 which rule that is. Host and method choose the candidates; if one of them looks at the path, a
 path that servers could disagree about is denied, unless the rule that decides admits it.
+
+A request can have several targets: a method that overrides its own, the Destination of a MOVE.
+It is judged once, for all of them: each has its rule, and the caller must be known in a way that
+all of these rules accept and be allowed by all.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from enum import Enum
 from operator import itemgetter
+from urllib.parse import quote
 
 import re2
 
 from authgw.core.model import AccessRequest, Decision, Principal, Verdict
-from authgw.core.paths import ADMISSIBLE, Ambiguity, CanonicalPath, canonical_path
+from authgw.core.paths import Ambiguity, CanonicalPath, canonical_path
+from authgw.core.patterns import PathPattern, alternatives, pattern_of, translated
 from authgw.core.peers import TrustedProxies
 
 _MAX_PATTERN = 1024
+_UNRESERVED_IN_PATHS = "/!$&'()*+,;=:@~"  # what RFC 3986 section 3.3 allows, besides letters
 
 
 class RuleRefused(ValueError):
     """A rule that cannot be used; the message says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class PathPattern:
-    """A compiled pattern; `prefix` is its literal beginning, `anchor` its segments, folded."""
-
-    source: str
-    prefix: str
-    anchor: tuple[str, ...]
-    compiled: "re2._Regexp[str]" = field(repr=False, compare=False)
-    in_any_case: "re2._Regexp[str]" = field(repr=False, compare=False)
-
-    def resembles(self, text: str) -> bool:
-        """Whether the whole text is matched by an upstream that ignores case."""
-        return self.in_any_case.fullmatch(text) is not None
-
-    def matches(self, text: str) -> bool:
-        """Whether the whole text is matched."""
-        return self.compiled.fullmatch(text) is not None
 
 
 class Credential(Enum):
@@ -83,7 +71,8 @@ class Rule:
 
     `paths` empty means that the rule does not look at the path; `origin` says where it stands;
     `credentials` None lets every kind count but app passwords. `number` is its place, from 0.
-    `totp` asks for a second factor.
+    `totp` asks for a second factor. `beside` holds the rules of a request's further targets, each
+    with the code of its refusal.
     """
 
     origin: str
@@ -97,6 +86,7 @@ class Rule:
     credentials: frozenset[Credential] | None = None
     number: int = 0
     totp: bool = False
+    beside: "tuple[tuple[str, Rule], ...]" = ()
 
     @property
     def name(self) -> str:
@@ -105,6 +95,10 @@ class Rule:
 
     def heeds(self, credential: Credential) -> bool:
         """Whether a caller may be known by this kind of credential."""
+        if self.beside:
+            # A rule for anyone does not ask who it is.
+            parts = (replace(self, beside=()), *(rule for _, rule in self.beside))
+            return all(rule.heeds(credential) for rule in parts if not rule.allow.anyone)
         if self.credentials is None:
             return credential is not Credential.APP_PASSWORD
         return credential in self.credentials
@@ -138,14 +132,37 @@ class Rules:
     def match(self, access: AccessRequest) -> Match:
         """The rule that decides this request.
 
-        Reasons: `no_rule`, or `path_ambiguous` when servers could disagree about the path.
+        Reasons: `no_rule`, `path_ambiguous` when servers could disagree about the path, or the
+        code of a further target that no rule is for.
         """
+        found = self._match_target(access)
+        return self._beside(found.rule, access) if found.rule and access.further else found
+
+    def _match_target(self, access: AccessRequest) -> Match:
         host = self.of(access.location.host)
         path = canonical_path(access.location.path)
         quick = None
-        if not path.ambiguities and access.preflight_method is None:
+        if path.is_plain and access.preflight_method is None:
             quick = host.by_method(access.method).match(access, path.text)
         return quick or _match_closely(host.rules, access, path)
+
+    def _beside(self, rule: Rule, access: AccessRequest) -> Match:
+        """Return the rule together with those of the request's further targets."""
+        beside = []
+        for target in access.further:
+            alone = replace(
+                access,
+                method=target.method,
+                location=target.location,
+                preflight_method=None,
+                further=(),
+            )
+            other = self._match_target(alone).rule
+            if other is None:
+                return Match(None, target.code)
+            if other is not rule:
+                beside.append((target.code, other))
+        return Match(replace(rule, beside=tuple(beside)) if beside else rule)
 
     def of(self, host: str) -> "_Host":
         """What there is for this canonical host: its own rules, else its nearest wildcard's."""
@@ -228,6 +245,8 @@ def _match_closely(rules: tuple[Rule, ...], access: AccessRequest, path: Canonic
     candidates = [rule for rule in rules if takes(rule, access)]
     if not any(rule.paths for rule in candidates):
         return Match(candidates[0]) if candidates else Match(None, "no_rule")
+    if not path.is_admissible:
+        return Match(None, "path_ambiguous")
     readings = path.readings()
     for rule in candidates:
         if looks_at(rule, readings):
@@ -240,7 +259,9 @@ def _match_closely(rules: tuple[Rule, ...], access: AccessRequest, path: Canonic
 
 def needs_nobody(rule: Rule, access: AccessRequest) -> bool:
     """Whether this rule allows the request whoever sent it."""
-    return rule.allow.anyone or _passes_as_preflight(rule, access)
+    if _passes_as_preflight(rule, access):
+        return True
+    return rule.allow.anyone and all(other.allow.anyone for _, other in rule.beside)
 
 
 def decide(match: Match, access: AccessRequest, principal: Principal | None, why: str) -> Decision:
@@ -250,7 +271,7 @@ def decide(match: Match, access: AccessRequest, principal: Principal | None, why
         return Decision(Verdict.DENY, match.reason)
     if _passes_as_preflight(rule, access):
         return Decision(Verdict.ALLOW)
-    if rule.allow.anyone:
+    if needs_nobody(rule, access):
         return Decision(Verdict.ALLOW, principal=principal)
     return judge(rule, principal, why)
 
@@ -260,11 +281,13 @@ def judge(rule: Rule, principal: Principal | None, why: str) -> Decision:
     basic = rule.heeds(Credential.APP_PASSWORD)
     if principal is None:
         return Decision(Verdict.LOGIN, why, takes_basic=basic)
-    if not rule.allow.permits(principal):
-        has = ", ".join(principal.groups) or "no groups"
-        said = f"{principal.sub} matched {rule.name}, needs {rule.allow}, has {has}."
-        return Decision(Verdict.DENY, "not_permitted", principal, said, needs=rule.allow.names)
-    if rule.totp and not principal.totp:
+    parts = (("not_permitted", rule), *rule.beside)
+    for code, part in parts:
+        if not part.allow.permits(principal):
+            has = ", ".join(principal.groups) or "no groups"
+            said = f"{principal.sub} matched {part.name}, needs {part.allow}, has {has}."
+            return Decision(Verdict.DENY, code, principal, said, needs=part.allow.names)
+    if not principal.totp and any(part.totp for _, part in parts):
         return Decision(Verdict.LOGIN, "totp_required", principal)
     return Decision(Verdict.ALLOW, principal=principal)
 
@@ -281,11 +304,11 @@ def glob(source: str) -> PathPattern:
         raise RuleRefused(f"{source}: a path begins with / and has at most {_MAX_PATTERN} letters")
     if canonical_path(text).ambiguities or canonical_path(text).text != text:
         raise RuleRefused(f"{source}: write the path decoded, without // ; \\ # % or dot segments")
-    if exact:
-        return _pattern(source, text, text.split("/")[1:], re2.escape(text))
-    prefix, wild, _ = text.partition("*")
+    translate = re2.escape if exact else translated
+    prefix, wild, _ = (text, "", "") if exact else text.partition("*")
     segments = prefix.split("/")[1:]
-    return _pattern(source, prefix, segments[:-1] if wild else segments, _translated(text))
+    anchor = segments[:-1] if wild else segments
+    return pattern_of(source, prefix, anchor, translate(text), alternatives(text, translate))
 
 
 def regex(source: str) -> PathPattern:
@@ -295,26 +318,9 @@ def regex(source: str) -> PathPattern:
         RuleRefused: RE2, which never backtracks, refuses it.
     """
     try:
-        return _pattern(f"regex:{source}", "/", [], source)
+        return pattern_of(f"regex:{source}", "/", [], source)
     except re2.error as error:
         raise RuleRefused(f"regex:{source}: {error}") from None
-
-
-def _pattern(source: str, prefix: str, anchor: list[str], expression: str) -> PathPattern:
-    options = re2.Options()
-    options.log_errors = False
-    compiled = re2.compile(expression, options)
-    options.case_sensitive = False
-    folded = tuple(segment.casefold() for segment in anchor)
-    return PathPattern(source, prefix, folded, compiled, re2.compile(expression, options))
-
-
-def _translated(text: str) -> str:
-    body, below = (text[:-3], "(?:/.*)?") if text.endswith("/**") else (text, "")
-    parts = [
-        "[^/]*".join(re2.escape(piece) for piece in part.split("*")) for part in body.split("**")
-    ]
-    return "(?s:" + ".*".join(parts) + below + ")"
 
 
 def _wildcards(host: str) -> Iterable[str]:
@@ -337,7 +343,9 @@ def takes(rule: Rule, access: AccessRequest) -> bool:
 
 
 def _passes_as_preflight(rule: Rule, access: AccessRequest) -> bool:
-    return rule.preflight and access.method == "OPTIONS" and access.preflight_method is not None
+    if not rule.preflight or access.method != "OPTIONS" or access.further:
+        return False
+    return access.preflight_method is not None
 
 
 def looks_at(rule: Rule, readings: frozenset[str]) -> bool:
@@ -349,11 +357,19 @@ def looks_at(rule: Rule, readings: frozenset[str]) -> bool:
 
 def _admits(rule: Rule, path: CanonicalPath) -> bool:
     if not path.ambiguities:
-        return True
-    if not path.ambiguities <= (rule.encoded & ADMISSIBLE):
+        return not rule.paths or is_inside(rule.paths, path)
+    if not path.ambiguities <= rule.encoded:
         return False
+    behind = [pattern for pattern in rule.paths if path.raw.startswith(_spellings(pattern.prefix))]
+    return is_inside(behind, path)
+
+
+def _spellings(prefix: str) -> tuple[str, str]:
+    """Return a literal beginning as it is, and as a browser encodes it."""
+    return prefix, quote(prefix, safe=_UNRESERVED_IN_PATHS)
+
+
+def is_inside(patterns: Iterable[PathPattern], path: CanonicalPath) -> bool:
+    """Return whether all readings of a path stay inside one of these patterns."""
     readings = path.readings()
-    return any(
-        path.raw.startswith(pattern.prefix) and all(pattern.matches(text) for text in readings)
-        for pattern in rule.paths
-    )
+    return any(pattern.holds(readings) for pattern in patterns)

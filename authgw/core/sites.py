@@ -4,9 +4,10 @@ A cookie's prefix makes the browser hold what its name promises (RFC 6265bis sec
 `__Host-` is for one host alone, `__Secure-` for a domain. Without https only `localhost` counts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from authgw.core.model import AccessRequest
 from authgw.core.redirects import Redirects
 
 _NAME = "authgw"
@@ -88,6 +89,19 @@ class Sites:
         """The log-in page whose cookie reaches this canonical host, else the first."""
         near = (site for site in self.all if site.covers(host))
         return next(near, self.all[0] if self.all else None)
+
+    def reached(self, access: AccessRequest) -> AccessRequest:
+        """Return a request with its location as a browser reaches it.
+
+        A host that a Secure cookie covers is reached by https, even if the proxy in front of this
+        gateway was reached by http, because TLS ends before it.
+        """
+        location = access.location
+        page = self.covering(location.host) if location.scheme == "http" else None
+        if page is None or urlsplit(page.url).scheme != "https" or not page.covers(location.host):
+            return access
+        port = "" if location.port.removeprefix(":").lstrip("0") == "80" else location.port
+        return replace(access, location=replace(location, scheme="https", port=port))
 
     def cookies_reaching(self, host: str) -> frozenset[str]:
         """The names under which a session may come to this canonical host.

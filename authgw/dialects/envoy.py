@@ -11,10 +11,10 @@ from authgw.dialects import forwarded
 from authgw.dialects.headers import (
     RawHeaders,
     access_request,
-    present,
     refuse_identity,
     refuse_untrusted,
     target,
+    values,
 )
 
 PREFIX = "/authenticate/envoy"
@@ -36,18 +36,19 @@ def describe(
     Raises:
         UntrustedProxy: `peer` (an address, or `unix`) is no trusted proxy.
         IdentityHeaderFromClient: the client sent an identity header.
-        TargetMissing, TargetDuplicated, TargetMalformed: see their codes.
+        TargetMissing, TargetDuplicated, TargetMalformed, OverrideDenied, DestinationDenied: see
+            their codes.
     """
     refuse_untrusted(headers, peer, trusted)
     refuse_identity(headers, identity)
     if not raw_path.startswith(f"{PREFIX}/"):
         raise TargetMalformed(f"the path does not begin with {PREFIX}/")
-    proto = present(headers, "X-Forwarded-Proto")
+    proto = any(values(headers, "X-Forwarded-Proto"))
     return access_request(
         headers,
         canonical_method(method),
         location_from(
-            forwarded.scheme_of(target(headers, proto)) if proto else "https",
+            forwarded.scheme_of(target(headers, "X-Forwarded-Proto")) if proto else "https",
             target(headers, "Host"),
             raw_path.removeprefix(PREFIX),
         ),

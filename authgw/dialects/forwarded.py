@@ -41,7 +41,8 @@ def describe(
         UntrustedProxy: `peer` (an address, or `unix`) is no trusted proxy.
         WrongDialect: the headers are NGINX's.
         IdentityHeaderFromClient: the client sent an identity header.
-        TargetMissing, TargetDuplicated, TargetMalformed: see their codes.
+        TargetMissing, TargetDuplicated, TargetMalformed, OverrideDenied, DestinationDenied: see
+            their codes.
     """
     refuse_untrusted(headers, peer, trusted)
     if not present(headers, "X-Forwarded-Uri") and present(headers, "X-Original-URL"):
@@ -87,11 +88,15 @@ def render(
 
 
 def scheme_of(proto: str) -> str:
-    """The scheme of X-Forwarded-Proto.
+    """Return the scheme of X-Forwarded-Proto, that of the client's side if proxies made a list.
+
+    A client could put its own word first. Only the way back after a login depends on it, which
+    leads to the host that was asked for in any case.
 
     Raises:
-        TargetMalformed: it is none that a browser speaks.
+        TargetMalformed: a scheme in it is not http, https, ws or wss.
     """
-    if proto not in _SCHEMES:
-        raise TargetMalformed("X-Forwarded-Proto is not http or https")
-    return _SCHEMES[proto]
+    schemes = [scheme.strip().lower() for scheme in proto.split(",")]
+    if not all(scheme in _SCHEMES for scheme in schemes):
+        raise TargetMalformed("X-Forwarded-Proto is not http or https, or a list of these")
+    return _SCHEMES[schemes[0]]

@@ -16,6 +16,7 @@ from authgw.core.errors import (
 )
 from authgw.core.model import AccessRequest, IdentityHeaders, Location
 from authgw.core.peers import TrustedProxies, entry_for
+from authgw.dialects.further import NAMES, further_targets
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
@@ -192,16 +193,38 @@ def client_address(headers: RawHeaders, peer: str, trusted: TrustedProxies) -> s
 
 
 def access_request(
-    headers: RawHeaders, method: str, location: Location, *, peer: str, trusted: TrustedProxies
+    headers: RawHeaders,
+    method: str,
+    location: Location,
+    *,
+    peer: str,
+    trusted: TrustedProxies,
+    own: bytes = b"",
 ) -> AccessRequest:
-    """The original request with what every proxy passes on from the client as it came."""
+    """The original request with what every proxy passes on from the client as it came.
+
+    `own` is the header (in lower case) by which the proxy itself names the address.
+
+    Raises:
+        OverrideDenied, DestinationDenied: see `further_targets`.
+    """
     return AccessRequest(
         method=method,
         location=location,
         client_address=client_address(headers, peer, trusted),
         preflight_method=preflight_method(headers),
         wants_html=wants_html(headers),
+        further=further_targets(_further(headers, own), method, location),
     )
+
+
+def _further(headers: RawHeaders, own: bytes) -> list[tuple[str, str]]:
+    found = []
+    for key, value in headers:
+        name = folded(key.decode("latin-1"))
+        if name in NAMES and key.lower() != own:
+            found.append((name, value.decode("utf-8", "surrogateescape")))
+    return found
 
 
 def wants_html(headers: RawHeaders) -> bool:

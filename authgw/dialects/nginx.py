@@ -24,7 +24,7 @@ from authgw.dialects.headers import (
 )
 
 _LINES = {
-    "X-Original-URL": "$scheme://$http_host$request_uri",
+    "X-Original-URL": "$authgw_scheme://$authgw_authority$request_uri",
     "X-Original-Host": "$host",
     "X-Original-Method": "$request_method",
 }
@@ -50,7 +50,8 @@ def describe(
         UntrustedProxy: `peer` (an address, or `unix`) is no trusted proxy.
         WrongDialect: the headers are Traefik's or Caddy's.
         IdentityHeaderFromClient: the client sent an identity header.
-        TargetMissing, TargetDuplicated, TargetMalformed, HostConflict: see their codes.
+        TargetMissing, TargetDuplicated, TargetMalformed, HostConflict, OverrideDenied,
+            DestinationDenied: see their codes.
     """
     refuse_untrusted(headers, peer, trusted)
     if not present(headers, *_LINES) and present(headers, "X-Forwarded-Uri"):
@@ -62,6 +63,7 @@ def describe(
         location_of(_told(headers, "X-Original-URL"), _told(headers, "X-Original-Host")),
         peer=peer,
         trusted=trusted,
+        own=b"x-original-url",
     )
 
 

@@ -6,6 +6,7 @@ from enum import Enum
 from operator import itemgetter
 
 from authgw.core.model import IdentityHeaders
+from authgw.dialects.further import NAMES
 from authgw.dialects.headers import ABOUT_A_REQUEST, MOST_SPELLINGS, folded, folded_names
 
 Taking = Callable[[Sequence[bytes]], tuple[bytes, ...]]  # some of the values
@@ -25,7 +26,7 @@ _OF_A_QUESTION = frozenset(
     }
 )
 _CREDENTIALS = frozenset({"authorization", "cookie"})
-# What follows a head with one of these is for a closer look to say.
+# A head with one of these needs a closer look.
 _UNUSUAL = frozenset({"expect", "upgrade", "content-length", "transfer-encoding"})
 
 
@@ -65,7 +66,8 @@ class Sorter:
     def shape(self, names: Sequence[bytes]) -> Shape | None:
         """What headers of these names can matter for.
 
-        None if one wants a closer look: of identity, of a body, Expect or Upgrade.
+        None if one wants a closer look: of identity, of a further target, of a body, Expect or
+        Upgrade.
         """
         kinds = [self._kinds.get(name) or self._kind(name) for name in names]
         if _Kind.UNUSUAL in kinds:
@@ -90,7 +92,10 @@ class Sorter:
             return _Kind.UNUSUAL
         if name in _CREDENTIALS:
             return _Kind.CREDENTIAL
-        return _Kind.QUESTION if name in _OF_A_QUESTION else _Kind.NOTHING
+        if name in _OF_A_QUESTION:
+            return _Kind.QUESTION
+        # Rarely sent, and each would have to be part of what is remembered.
+        return _Kind.UNUSUAL if folded(name) in NAMES else _Kind.NOTHING
 
 
 def _taking(places: Sequence[int]) -> Taking:

@@ -159,7 +159,7 @@ def _known_rule(asked: Asked, gateway: Gateway) -> Rule | None:
 
 def _described(request: web.Request, dialect: Dialect, headers: RawHeaders) -> AccessRequest:
     gateway = request[GATEWAY]
-    return dialect.describe(
+    access = dialect.describe(
         request.method,
         request.raw_path,
         headers,
@@ -167,6 +167,7 @@ def _described(request: web.Request, dialect: Dialect, headers: RawHeaders) -> A
         trusted=gateway.trusted,
         identity=gateway.identity,
     )
+    return gateway.sites.reached(access)
 
 
 def _refused(error: AuthgwError) -> _Decided:

@@ -4,11 +4,14 @@ It shares no code with it: slow, recursive, one rule after another.
 """
 
 import re
+import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from urllib.parse import unquote_to_bytes
 
-KINDS = {"slash", "percent", "semicolon", "double-slash"}
+KINDS = {"slash", "percent", "semicolon", "double-slash", "backslash", "bytes"}
+MOST_VIEWS = 64
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ def _concerns(line: Line, asked: Asked) -> bool:
         ip_address(asked.address) in ip_network(network) for network in line.networks
     ):
         return False
+    if asked.method == "HEAD" and "GET" in line.method:
+        return True
     return not line.method or asked.method in line.method or _preflight(line, asked)
 
 
@@ -90,12 +95,10 @@ def _lets(line: Line, asked: Asked) -> bool:
 
 def _clear(line: Line, raw: str, views: set[str]) -> bool:
     odd = _odd(raw)
-    if not odd:
-        return True
     if not odd <= set(line.encoded) & KINDS:
         return False
     return any(
-        raw.startswith(pattern.lstrip("=").partition("*")[0])
+        (not odd or raw.startswith(pattern.lstrip("=").partition("*")[0]))
         and all(_glob(pattern, view) for view in views)
         for pattern in line.path
     )
@@ -107,19 +110,73 @@ def _decode(text: str) -> str:
     )
 
 
-def _views(raw: str) -> set[str]:
-    """Everything that some server might see: the closure over what servers do to paths."""
+def _wide(text: str) -> str:
+    """`%uXXXX` as the character that it names."""
+    return re.sub("(?i)%u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), text)
+
+
+def _narrow(text: str) -> str:
+    """Characters that are some other one in full width, and those that cannot be seen."""
+    seen = (c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
+    return "".join({"\u2215": "/", "\u2044": "/", "\u2216": "\\"}.get(c, c) for c in seen)
+
+
+def _windows(text: str) -> str:
+    names = []
+    for name in text.split("/"):
+        if ":$" in name:
+            name = name[: name.index(":")]
+        if set(name) <= {".", " "}:
+            names.append(name.replace(" ", ""))
+        else:
+            names.append(re.sub("[. ]+$", "", name).lstrip(" "))
+    return "/".join(names)
+
+
+def _filtered(piece: str, wherever: str) -> Callable[[str], str]:
+    def once(text: str) -> str:
+        if wherever not in text:
+            return text
+        left = "".join(text.split(piece))
+        left = left if left.startswith("/") else "/" + left
+        return re.sub(r"/(\./)+", "/", re.sub(r"/\.$", "/", left))
+
+    return once
+
+
+def _latin(text: str) -> str:
+    if not any(0xDC80 <= ord(c) <= 0xDCFF for c in text):
+        return text
+    return text.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+SERVERS: list[Callable[[str], str]] = [
+    _decode,
+    _wide,
+    _narrow,
+    _windows,
+    *(_filtered("../", "../"), _filtered("./", ".../"), _filtered("..", "..")),
+    lambda text: re.sub(";[^/]*", "", text),
+    lambda text: re.sub("/+", "/", text),
+    lambda text: text.replace("\\", "/"),
+    lambda text: re.split("[?#]", text)[0],
+    lambda text: "".join(c for c in text if not 0xDC80 <= ord(c) <= 0xDCFF),
+    _latin,
+]
+
+
+def _closure(raw: str) -> set[str]:
+    """All that servers make of a path, in any order and as often as they like."""
     found: set[str] = set()
     fresh = {_decode(raw), _decode(re.sub("(?i)%2f", "%252f", raw))}
-    if not _odd(raw):
-        return {_decode(raw)}
-    while fresh and len(found) < 500:
+    while fresh and len(found) <= MOST_VIEWS:
         found |= fresh
-        made = {_decode(one) for one in fresh}
-        made |= {re.sub(";[^/]*", "", one) for one in fresh}
-        made |= {re.sub("/+", "/", one) for one in fresh}
-        fresh = made - found
+        fresh = {server(one) for one in fresh for server in SERVERS} - found
     return found
+
+
+def _views(raw: str) -> set[str]:
+    return {one.encode("utf-8", "replace").decode() for one in _closure(raw)}
 
 
 def _odd(raw: str) -> set[str]:
@@ -129,21 +186,29 @@ def _odd(raw: str) -> set[str]:
     text = _decode(raw)
     if "%" in text:
         kinds.add("percent")
-    if "#" in raw:
+    if "#" in raw or "\\" in raw:
         kinds.add("never")
     for _ in range(8):
         if ";" in text:
             kinds.add("semicolon")
         if "//" in text:
             kinds.add("double-slash")
-        for segment in re.split(r"[/\\]", text):
-            if segment.split(";")[0] in (".", ".."):
-                kinds.add("never")
-        if "\\" in text or any(ord(c) < 32 or 127 <= ord(c) < 160 for c in text):
+        if "\\" in text:
+            kinds.add("backslash")
+        if any(127 < ord(c) < 160 for c in text):
             kinds.add("never")
         if any(0xD800 <= ord(c) <= 0xDFFF for c in text):
+            kinds.add("bytes")
+        text = _wide(_decode(text))
+    views = _closure(raw)
+    if len(views) > MOST_VIEWS:
+        kinds.add("never")
+    for view in views:
+        for segment in re.split(r"[/\\]", view):
+            if segment.split(";")[0] in (".", ".."):
+                kinds.add("never")
+        if any(ord(c) < 32 or ord(c) == 127 for c in view):
             kinds.add("never")
-        text = _decode(text)
     return kinds
 
 

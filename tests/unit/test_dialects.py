@@ -94,6 +94,9 @@ def test_every_dialect_reads_the_same_request(
         ("GET", "app.example.com", "*"),
         ("GET", "app.example.com", "/\x00"),
         ("GET", "app.example.com:123456", "/"),
+        ("GET", "[fe80::1%25eth0]", "/"),
+        ("GET", "[::1", "/"),
+        ("GET", ":443", "/"),
     ],
 )
 def test_every_dialect_refuses_what_is_malformed(
@@ -207,7 +210,7 @@ def test_a_recipe_that_asks_at_the_wrong_place_is_told() -> None:
         )
 
 
-@pytest.mark.parametrize("proto", ["ftp", "HTTPS", "https, http"])
+@pytest.mark.parametrize("proto", ["ftp", "https, ftp", "https;http", ", http", "https://", "h2c"])
 @pytest.mark.parametrize("name", ["forwarded", "envoy"])
 def test_a_scheme_that_is_none_is_refused(name: str, proto: str) -> None:
     dialect, ask = DIALECTS[name]
@@ -215,6 +218,46 @@ def test_a_scheme_that_is_none_is_refused(name: str, proto: str) -> None:
     said = [(key, proto if key == "X-Forwarded-Proto" else value) for key, value in said]
     with pytest.raises(AuthgwError, match="target_malformed"):
         described(dialect, (method, path, said))
+
+
+@pytest.mark.parametrize(
+    ("proto", "scheme"),
+    [
+        ("https,http", "https"),
+        ("https, http, http", "https"),
+        ("http, https", "http"),
+        ("HTTPS", "https"),
+        (" https ", "https"),
+        ("Wss", "https"),
+        ("ws", "http"),
+    ],
+)
+@pytest.mark.parametrize("name", ["forwarded", "envoy"])
+def test_the_scheme_is_that_of_the_clients_side(name: str, proto: str, scheme: str) -> None:
+    dialect, ask = DIALECTS[name]
+    method, path, said = ask("GET", "app.example.com", "/")
+    said = [(key, proto if key == "X-Forwarded-Proto" else value) for key, value in said]
+    assert described(dialect, (method, path, said)).location.scheme == scheme
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("app.example.com:443", "app.example.com"),
+        ("app.example.com:0443", "app.example.com"),
+        ("app.example.com:", "app.example.com"),
+        ("app.example.com:0", "app.example.com"),
+        ("app.example.com:80", "app.example.com:80"),
+        ("app.example.com:08443", "app.example.com:8443"),
+        ("APP.example.com.:443", "app.example.com"),
+        ("[2001:DB8::0:1]:443", "[2001:db8::1]"),
+    ],
+)
+def test_the_schemes_own_port_is_left_out_of_the_way_back(
+    spoken: Spoken, host: str, shown: str
+) -> None:
+    location = described(spoken[0], spoken[1]("GET", host, "/a?b")).location
+    assert location.url == f"https://{shown}/a?b"
 
 
 def test_a_websocket_of_traefik_is_http() -> None:

@@ -82,6 +82,8 @@ def test_without_target_headers_it_is_a_direct_check() -> None:
         ({"X-Original-URL": "http:///a"}, "target_malformed"),
         ({"X-Original-URL": "http://a,b/x"}, "target_malformed"),
         ({"X-Original-URL": "http://[::g]/x"}, "target_malformed"),
+        ({"X-Original-URL": "http://[fe80::1%25eth0]/x"}, "target_malformed"),
+        ({"X-Original-URL": "http://:80/x"}, "target_malformed"),
         ({"X-Original-URL": "http://xn--\udcff/x"}, "target_malformed"),
         # IDNA leaves soft hyphens out, however many there are.
         ({"X-Original-URL": "http://app.example.com" + "\xad" * 999 + "/"}, "target_malformed"),
@@ -122,8 +124,8 @@ def test_only_trusted_proxies_count() -> None:
     [
         ("203.0.113.7", "203.0.113.7"),
         ("6.6.6.6, 203.0.113.7, 127.0.0.9", "203.0.113.7"),
-        ("6.6.6.6, junk, 127.0.0.9", "127.0.0.9"),
-        ("6.6.6.6, fe80::1%" + "z" * 64 + ", 127.0.0.9", "127.0.0.9"),
+        ("6.6.6.6, junk, 127.0.0.9", "unknown"),
+        ("6.6.6.6, fe80::1%" + "z" * 99 + ", 127.0.0.9", "unknown"),
     ],
 )
 def test_the_client_address_is_walked_from_the_right(chain: str, address: str) -> None:
@@ -137,10 +139,23 @@ def test_the_client_address_is_walked_from_the_right(chain: str, address: str) -
         ("bücher.example", "xn--bcher-kva.example"),
         ("[::1]:80", "[::1]"),
         ("127.0.0.1:4000", "127.0.0.1"),
+        ("app.example.com:", "app.example.com"),
+        ("app.example.com.:0443", "app.example.com"),
+        ("[2001:DB8:0::1]:443", "[2001:db8::1]"),
+        ("BÜCHER.example.:80", "xn--bcher-kva.example"),
     ],
 )
 def test_hosts_are_canonical(text: str, host: str) -> None:
     assert canonical_host(text) == host
+
+
+@pytest.mark.parametrize("url", ["http:///a", "https:///a?b", "https:////a"])
+def test_a_recipe_whose_host_is_empty_over_http3_is_told_its_line(url: str) -> None:
+    with pytest.raises(errors.TargetMalformed) as caught:
+        described([("X-Original-URL", url), *GOOD[1:]])
+    line = "proxy_set_header X-Original-URL $authgw_scheme://$authgw_authority$request_uri;"
+    assert line in caught.value.detail
+    assert "HTTP/3" in caught.value.detail
 
 
 @given(st.text(), st.text(), st.text())

@@ -27,7 +27,7 @@ A = Ambiguity
         ("/a%3bb", "/a;b", {A.SEMICOLON}),
         ("//admin", "//admin", {A.DOUBLE_SLASH}),
         ("/%2fadmin", "//admin", {A.SLASH, A.DOUBLE_SLASH}),
-        ("/a\\b", "/a\\b", {A.BACKSLASH}),
+        ("/a\\b", "/a\\b", {A.BACKSLASH, A.RAW_BACKSLASH}),
         ("/a%5cb", "/a\\b", {A.BACKSLASH}),
         ("/a%00", "/a\x00", {A.CONTROL}),
         ("/a%0d%0a", "/a\r\n", {A.CONTROL}),
@@ -39,7 +39,12 @@ A = Ambiguity
         ("/a%252fb", "/a%2fb", {A.PERCENT}),
         ("/a%252e%252e/b", "/a%2e%2e/b", {A.PERCENT}),
         ("/%252e%252e/b", "/%2e%2e/b", {A.PERCENT, A.DOT_SEGMENT}),
-        ("/%c0%ae", "/\udcc0\udcae", {A.NOT_UTF8}),
+        ("/%c0%ae", "/\udcc0\udcae", {A.NOT_UTF8, A.DOT_SEGMENT}),
+        ("/caf%E9", "/caf\udce9", {A.NOT_UTF8}),
+        ("/%u002e", "/%u002e", {A.PERCENT, A.DOT_SEGMENT}),
+        ("/%ud800%udce9", "/%ud800%udce9", {A.PERCENT}),
+        ("/%" + "25" * 80, "/%" + "25" * 79, {A.PERCENT, A.ENDLESS}),
+        ("/a/....//b", "/a/....//b", {A.DOT_SEGMENT, A.DOUBLE_SLASH}),
     ],
 )
 def test_what_is_ambiguous(raw: str, text: str, kinds: set[Ambiguity]) -> None:
@@ -54,6 +59,23 @@ def test_readings_of_an_ambiguous_path() -> None:
     assert {"/a/b", "/a%2fb"} <= canonical_path("/a%2Fb").readings()
     assert {"/%61dmin", "/admin"} <= canonical_path("/%2561dmin").readings()
     assert {"/admin;x/y", "/admin/y"} <= canonical_path("/admin;x/y").readings()
+
+
+def test_an_unusual_name_has_readings_and_no_ambiguity() -> None:
+    for raw, other in (("/a.", "/a"), ("/a..b", "/ab"), ("/a%3Fb", "/a"), ("/a:$b", "/a")):
+        path = canonical_path(raw)
+        assert not path.ambiguities
+        assert not path.is_plain
+        assert other in path.readings()
+    for raw in ("/a/.b", "/a$b", "/a%20b", "/caf%C3%A9", "/.well-known/x"):
+        assert canonical_path(raw).is_plain
+
+
+@pytest.mark.parametrize("piece", ["%25;a//..b%2f%c3%a9", "....//", "%u002e;", "%ff%5c./b"])
+def test_a_path_with_more_readings_than_are_followed_is_never_admitted(piece: str) -> None:
+    path = canonical_path("/" + piece * (30_000 // len(piece)))
+    assert not path.is_admissible
+    assert sum(map(len, path.readings())) < 8 * 30_000
 
 
 def test_decoding_without_end_ends() -> None:

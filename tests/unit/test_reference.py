@@ -24,9 +24,11 @@ SEGMENTS = [
     *("admin", "public", "a", "b", "Admin", "%61dmin", "adm%49n", "%2561dmin", "caf%C3%A9", "x.y"),
     *("..", ".", "", "%2e%2e", "..;", ";p", "a;x=1", "%2f", "a%2fb", "%5c", "\\", "%00", "%ff"),
     *("#", "%23", "%", "%zz", "%25", "\x7f", "\udcff", "é", "~", "a+b", "%2F..%2F"),
+    *("%u002e%u002e", "admin.", "admin%20", "adm..in", "....", "...", "%uff0e", "%u2215", "%3F"),
+    *("%ef%bc%8e%ef%bc%8e", "admin::$DATA", "x%e9", "ad%e2%80%8bmin", "%ef%bc%8f", "%252e%252e"),
 ]
 PATTERNS = ["/**", "/admin/**", "/public/**", "=/", "=/a", "/a/*", "/*/b", "/Admin/*", "/a/b**"]
-METHODS = ["GET", "GET", "GET", "POST", "OPTIONS", "PROPFIND", "get", "G T", ""]
+METHODS = ["GET", "GET", "HEAD", "POST", "OPTIONS", "PROPFIND", "get", "G T", ""]
 WHOM = ["anyone", "authenticated", "group:admins", "group:users", "user:alice"]
 CALLERS = [None, Principal("alice", "s", ("users",)), Principal("bob", "s", ("admins", "users"))]
 ADDRESSES = ["192.0.2.1", "10.1.2.3"]

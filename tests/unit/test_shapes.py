@@ -33,6 +33,8 @@ def test_sorting_leaves_out_only_what_decides_nothing() -> None:
     "name",
     [
         *[b"Remote-User", b"remote_user", b"REMOTE.GROUPS", b"Remote\xa0Name"],
+        *[b"Destination", b"X-HTTP-Method-Override", b"x_http_method", b"X-Rewrite-URL"],
+        *[b"X_Original_URL", b"X-METHOD-OVERRIDE"],
         *[b"Expect", b"Upgrade", b"Content-Length", b"transfer-ENCODING"],
     ],
 )

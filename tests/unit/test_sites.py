@@ -2,6 +2,8 @@
 
 import pytest
 
+from authgw.core.location import location_from
+from authgw.core.model import AccessRequest
 from authgw.core.sites import Site, Sites, is_plain_localhost, origin_of
 from authgw.settings import LoginPage
 
@@ -120,3 +122,29 @@ def test_where_people_go_without_a_way_back() -> None:
     assert COM.home == ""
     there = site("https://auth.example.com/login", default_redirect="https://app.example.com/")
     assert there.redirects.default == there.home == "https://app.example.com/"
+
+
+@pytest.mark.parametrize(
+    ("url", "reached"),
+    [
+        ("http://app.example.com/a?b", "https://app.example.com/a?b"),
+        ("http://app.example.com:80/a", "https://app.example.com/a"),
+        ("http://app.example.com:8443/a", "https://app.example.com:8443/a"),
+        ("http://example.com/", "https://example.com/"),
+        ("https://app.example.com:8443/a", "https://app.example.com:8443/a"),
+        ("https://app.example.com:80/a", "https://app.example.com:80/a"),
+        ("http://app.example.net/", "https://app.example.net/"),
+        # No Secure cookie of ours reaches these.
+        ("http://other.example.net/", "http://other.example.net/"),
+        ("http://localhost/", "http://localhost/"),
+    ],
+)
+def test_what_a_secure_cookie_covers_is_reached_by_https(url: str, reached: str) -> None:
+    sites = Sites((COM, ORG, ONE, LOCAL))
+    scheme, _, rest = url.partition("://")
+    authority, slash, target = rest.partition("/")
+    access = AccessRequest("GET", location_from(scheme, authority, slash + target), "")
+    found = sites.reached(access)
+    assert found.location.url == reached
+    assert (found.location.host, found.method) == (access.location.host, "GET")
+    assert Sites().reached(access) is access

@@ -58,3 +58,27 @@ async def test_two_basic_credentials_are_none(jar: Jar) -> None:
     assert answer.headers["X-Authgw-Reason"] == "authorization_malformed"
     answer = await jar.asks(told["X-Original-URL"], Authorization="Basic Ym9i")
     assert answer.headers["X-Authgw-Reason"] == "authorization_malformed"
+
+
+async def test_an_app_password_moves_within_its_paths_only(jar: Jar) -> None:
+    secret = userfile.add_app_password(
+        jar.running.users.path, "bob", "laptop", paths=("/dav/alice/**",)
+    )
+    await reread(jar.running)
+    shown = {"Authorization": encode_basic_auth("bob", secret)}
+
+    async def moved(method: str, **headers: str) -> str:
+        jar.cookies = {}
+        told = {"X-Original-Method": method, **headers, **shown}
+        answer = await jar.asks("https://dav.example.com/dav/alice/x", **told)
+        return answer.headers.get("X-Authgw-Reason", answer.headers.get("Remote-User", ""))
+
+    there = "https://dav.example.com/dav"
+    for method in ("MOVE", "COPY"):
+        assert await moved(method, Destination=f"{there}/alice/y") == "bob"
+        assert await moved(method, Destination=f"{there}/bob/y") == "app_password_refused"
+        assert await moved(method, Destination=f"{there}/alice/../y") == "app_password_refused"
+        assert await moved(method, Destination="https://evil.example/y") == "destination_denied"
+        assert await moved(method) == "destination_denied"
+    overriding = {"X-HTTP-Method-Override": "MOVE", "Destination": f"{there}/bob/y"}
+    assert await moved("POST", **overriding) == "app_password_refused"

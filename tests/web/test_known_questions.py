@@ -146,6 +146,12 @@ async def test_no_answer_differs_from_that_of_a_gateway_without_memory(
         {"Remote-User": "admin"},
         {"Connection": "keep-alive, Remote-User"},
         {"X-Original-Host": "other.example.com"},
+        {"X-HTTP-Method-Override": "DELETE"},
+        {"x_method_override": "GET"},
+        {"X-Original-Method": "MOVE"},
+        {"X-Original-Method": "MOVE", "Destination": "/b"},
+        {"X-Original-Method": "COPY", "Destination": "https://other.example.com/b"},
+        {"X-Rewrite-URL": "/b/../c"},
     ]
     remembering, asked, statuses = ruled.serving.shortcut, 0, set()
 
@@ -159,7 +165,7 @@ async def test_no_answer_differs_from_that_of_a_gateway_without_memory(
         return answer.status, kept, await answer.text() if answer.status == 200 else "", events
 
     for _ in range(300):
-        weights = (12, *[1] * (len(more) - 1))
+        weights = (30, *[1] * (len(more) - 1))
         (odd,) = choose.choices(more, weights)
         headers = {**asking(choose.choice(HOSTS)), **odd, **choose.choice(shown)}
         quick = await answered(headers)

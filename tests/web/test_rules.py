@@ -8,6 +8,7 @@ import pytest
 from authgw.config import load
 from authgw.core.rules import Rules
 from tests.web.conftest import ORIGINAL, Surface, surface
+from tests.web.login_scene import page_of
 
 TEXT = """\
 rules:
@@ -82,7 +83,7 @@ async def test_a_forgotten_header_is_named_with_its_line(ruled: Surface) -> None
     await ruled.check((await ruled.login(1))["access"])
     assert ruled.events[-1].detail == (
         "Denied: rules exist, but X-Original-URL is missing. In the auth location add: "
-        "proxy_set_header X-Original-URL $scheme://$http_host$request_uri;"
+        "proxy_set_header X-Original-URL $authgw_scheme://$authgw_authority$request_uri;"
     )
 
 
@@ -128,3 +129,43 @@ async def test_a_direct_check_is_off_beside_rules(ruled: Surface, tmp_path: Path
     async for open_again in surface(tmp_path, rules=compiled(tmp_path), direct_check=True):
         answer = await open_again.check((await open_again.login(1))["access"])
         assert answer.status == 200
+
+
+@pytest.mark.parametrize("written", ["unknown", "", "10.1.1.1,", "010.1.1.1", "_hidden", "junk"])
+async def test_an_address_that_cannot_be_read_is_in_no_network(
+    ruled: Surface, written: str
+) -> None:
+    assert await ask(ruled, "/net/a", **{"X-Forwarded-For": "10.1.1.1:443"}) == (200, "")
+    assert await ask(ruled, "/net/a", **{"X-Forwarded-For": written}) == (403, "no_rule")
+    assert ruled.events[-1].address == "unknown"
+
+
+async def test_head_is_allowed_where_get_is(ruled: Surface) -> None:
+    user = (await ruled.login(1))["access"]
+    head = {"X-Original-Method": "HEAD"}
+    assert await ask(ruled, "/v1/x", user, **head) == (200, "1")
+    delete = {"X-Original-Method": "DELETE"}
+    assert await ask(ruled, "/v1/x", user, **delete) == (403, "no_rule")
+
+
+@pytest.mark.parametrize(
+    "path", ["/authenticate", "/authenticate/forward", "/authenticate/envoy/calls/x"]
+)
+async def test_the_way_back_to_a_host_under_an_https_page_is_https(
+    tmp_path: Path, path: str
+) -> None:
+    told = {
+        **(ORIGINAL if path == "/authenticate" else {}),
+        "X-Original-URL": "http://app.example.com:80/calls/x",
+        "X-Forwarded-Method": "GET",
+        "X-Forwarded-Proto": "http",
+        "X-Forwarded-Host": "app.example.com",
+        "X-Forwarded-Uri": "/calls/x",
+        "Host": "app.example.com",
+        "Accept": "text/html",
+        "Sec-Fetch-Mode": "navigate",
+    }
+    async for running in surface(tmp_path, rules=compiled(tmp_path), sites=page_of()):
+        answer = await running.client.get(path, headers=told, allow_redirects=False)
+        where = answer.headers["Location"]
+        assert where.endswith("rd=https%3A%2F%2Fapp.example.com%2Fcalls%2Fx")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from authgw.core.rules import Allow, Credential, Rule, Rules
+from authgw.core.rules import Allow, Credential, Rule, Rules, glob
 from authgw.core.sites import Sites
 from authgw.core.tokens import LEEWAY
 from authgw.identity import userfile
@@ -88,6 +88,42 @@ async def test_an_identity_header_is_always_seen(quick: Surface, name: str) -> N
     assert answer.headers["X-Authgw-Reason"] == "identity_header_from_client"
     answer = await quick.check(pair["access"], **ORIGINAL, Connection=f"close, {name}")
     assert answer.headers["X-Authgw-Reason"] == "identity_header_from_client"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("X-HTTP-Method-Override", "DELETE"),
+        ("x_http_method", "delete"),
+        ("X-Method-Override", "GET, DELETE"),
+        ("X-Rewrite-URL", "/admin/x"),
+        ("X_Original_URL", "/admin/x"),
+    ],
+)
+async def test_a_further_target_is_always_judged(tmp_path: Path, name: str, value: str) -> None:
+    both = Allow(authenticated=True)
+    got = Rule("a", both, None, (glob("/a"), glob("/")), frozenset({"GET", "POST"}), number=0)
+    async for running in surface(tmp_path, rules=Rules([got]), record_allowed=False):
+        pair = await running.login()
+        for _ in range(3):
+            assert (await running.check(pair["access"], **ORIGINAL)).status == 200
+        answer = await running.check(pair["access"], **ORIGINAL, **{name: value})
+        assert answer.headers["X-Authgw-Reason"] == "override_denied"
+        assert (await running.check(pair["access"], **ORIGINAL)).status == 200
+
+
+async def test_where_a_move_leads_is_always_judged(tmp_path: Path) -> None:
+    rules = Rules([Rule("a", Allow(authenticated=True), None, (glob("/a/**"),), number=0)])
+    moving = {
+        **ORIGINAL,
+        "X-Original-URL": "https://app.example.com/a/x",
+        "X-Original-Method": "MOVE",
+    }
+    async for running in surface(tmp_path, rules=rules, record_allowed=False):
+        pair = await running.login()
+        for target, status in [*[("/a/y", 200)] * 4, ("/b/y", 403), ("/a/y", 200), ("", 403)]:
+            answer = await running.check(pair["access"], **moving, Destination=target)
+            assert answer.status == status
 
 
 async def test_a_token_expires_on_the_short_way_too(tmp_path: Path) -> None:
