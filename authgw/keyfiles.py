@@ -1,13 +1,15 @@
 """Signing keys on disk: `<kid>.pem` in one folder, or one HS256 secret file.
 
 The line `signs-from: <Unix seconds>` before a PEM block says when a key begins to sign; text
-outside the block is allowed there (RFC 7468 section 2).
+outside the block is allowed there (RFC 7468 section 2). The file `keys.kids` next to the folder
+`keys` lists the kids of all keys that were made there: tokens of removed ones stay recognisable.
 """
 
 import hashlib
 import os
 import re
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
@@ -75,7 +77,24 @@ def make_key(folder: Path, algorithm: str, signs_from: float = 0.0) -> str:
     kid = secrets.token_hex(4)
     pem = _generate(algorithm).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     write_private(folder / f"{kid}.pem", f"signs-from: {signs_from:.0f}\n".encode() + pem)
+    _remember_kids(folder)
     return kid
+
+
+def remembered_kids(folder: Path) -> frozenset[str]:
+    """The kids of all keys that were ever made in this folder, removed ones included.
+
+    Raises:
+        KeyRefused: the list is there and cannot be read.
+    """
+    path = _kids_file(folder)
+    try:
+        lines = path.read_text(encoding="ascii", errors="replace").splitlines()
+    except FileNotFoundError:
+        return frozenset()
+    except OSError as error:
+        raise KeyRefused(f"{path}: {error.strerror}") from None
+    return frozenset(line for line in lines if _KID.fullmatch(line))
 
 
 def make_shared_secret(path: Path) -> None:
@@ -104,6 +123,22 @@ def write_private(path: Path, content: bytes) -> None:
             begun.unlink(missing_ok=True)
     except OSError as error:
         raise KeyRefused(f"{path}: {error.strerror}") from None
+
+
+def _remember_kids(folder: Path) -> None:
+    """Add the kids of the keys that are there to the list of this folder."""
+    path = _kids_file(folder)
+    kids = {key.stem for key in folder.glob("*.pem")} - remembered_kids(folder)
+    # Where only the folder itself can be written, the issuer is what tokens are recognised by.
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            give(descriptor, like=folder)
+            file.write("".join(f"{one}\n" for one in sorted(kids)).encode())
+
+
+def _kids_file(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.kids")
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -88,7 +88,8 @@ def _make_missing_key(loaded: Loaded) -> None:
 
 def _load_ring(loaded: Loaded) -> KeyRing:
     auth = loaded.settings.auth
-    return KeyRing(_load_keys(loaded), max(auth.access_lifetime, auth.refresh_lifetime))
+    removed = keyfiles.remembered_kids(loaded.path(auth.keys))
+    return KeyRing(_load_keys(loaded), max(auth.access_lifetime, auth.refresh_lifetime), removed)
 
 
 def _load_keys(loaded: Loaded) -> tuple[Key, ...]:

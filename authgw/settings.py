@@ -175,6 +175,7 @@ class Auth(Section):
     """Tokens and sessions; durations in seconds."""
 
     issuer: Annotated[str, Field(min_length=1)] = "authgw"
+    previous_issuers: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     audience: Annotated[str, Field(min_length=1)] | None = None
     algorithm: Literal["ES256", "RS256", "EdDSA", "HS256"] = "ES256"
     keys: str = "secrets/keys"

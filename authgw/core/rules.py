@@ -83,7 +83,8 @@ class Rule:
 
     `paths` empty means that the rule does not look at the path; `origin` says where it stands;
     `credentials` None lets every kind count but app passwords. `number` is its place, from 0.
-    `totp` asks for a second factor.
+    `totp` asks for a second factor. An Authorization that is not ours passes next to a session
+    cookie, unless `denies_foreign`; if it authenticates a connection, only with `connection_auth`.
     """
 
     origin: str
@@ -97,6 +98,8 @@ class Rule:
     credentials: frozenset[Credential] | None = None
     number: int = 0
     totp: bool = False
+    denies_foreign: bool = False
+    connection_auth: bool = False
 
     @property
     def name(self) -> str:
