@@ -92,6 +92,18 @@ def test_one_broken_file_refuses_all(
     assert isinstance(refused.value, REFUSALS)
 
 
+def test_a_removed_key_verifies_nothing_and_is_still_known(
+    tmp_path: Path, first: Reading, again: Callable[[], Loaded]
+) -> None:
+    (old,) = first.keys.kids(0)
+    new = keyfiles.make_key(tmp_path / "secrets/keys", "ES256")
+    (tmp_path / f"secrets/keys/{old}.pem").unlink()
+    second = read_again(first, again)
+    assert second.keys.kids(0) == (new,)
+    assert second.keys.known_kids == {old, new}
+    assert second.keys.verifying_key(old, 0) is None
+
+
 def test_a_reload_makes_no_key(tmp_path: Path, first: Reading, again: Callable[[], Loaded]) -> None:
     (key,) = (tmp_path / "secrets/keys").glob("*.pem")
     key.unlink()
