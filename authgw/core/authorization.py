@@ -34,8 +34,9 @@ _MAX_HEADERS = 64  # remembered
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+("?)', re.DOTALL)
 _WORD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PARAMETER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]*=")
-# Schemes that authenticate a connection and not a request (RFC 4559 section 6).
-_OF_A_CONNECTION = frozenset({b"ntlm", b"negotiate", b"kerberos"})
+# How schemes begin that authenticate a connection and not a request (RFC 4559 section 6): NTLM,
+# Negotiate and its variants Nego2 and NegoEx, Kerberos.
+_OF_A_CONNECTION = (b"ntlm", b"nego", b"kerberos")
 
 
 class Kind(Enum):
@@ -94,7 +95,7 @@ def read_authorization(
     pair = _pair(lines) if is_basic else None
     if pair is not None:
         return Authorization(Kind.OURS, pair=pair)
-    binds = not named.isdisjoint(_OF_A_CONNECTION)
+    binds = any(scheme.startswith(_OF_A_CONNECTION) for scheme in named)
     problem = "Basic counts here and is not one name and password" if is_basic else ""
     problem = problem or _problem(lines, schemes, marks)
     return Authorization(

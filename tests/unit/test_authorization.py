@@ -247,6 +247,8 @@ def test_basic_is_ours_where_the_rule_takes_it() -> None:
         ["negotiate YIIZ"],
         ["Negotiate"],
         ["KERBEROS x"],
+        ["Nego2 x"],
+        ["Negotiate:Kerberos x"],
         [" \tNTLM x"],
         ["NTLM\tx"],
         ["Bearer x", "NTLM x"],
