@@ -46,14 +46,14 @@ class Key:
 class KeyRing:
     """The keys of one issuer; `longest_token` is the longest life of a token, in seconds.
 
-    `removed` are kids of keys that are gone.
+    `known` are the kids of keys that were here before.
 
     Raises:
         KeyRefused: there is no key, or two keys share a kid.
     """
 
     def __init__(
-        self, keys: tuple[Key, ...], longest_token: float, removed: frozenset[str] = frozenset()
+        self, keys: tuple[Key, ...], longest_token: float, known: frozenset[str] = frozenset()
     ) -> None:
         if not keys:
             raise KeyRefused("no signing key: run `authgw key init`")
@@ -61,7 +61,7 @@ class KeyRing:
         self._by_kid = {key.kid: key for key in keys}
         if len(self._by_kid) != len(keys):
             raise KeyRefused("two signing keys have the same kid: remove one of the files")
-        self.known_kids = removed.union(self._by_kid)
+        self.known_kids = known.union(self._by_kid)
         self._retired_at = {
             old.kid: new.signs_from + longest_token
             for old, new in zip(self._keys, self._keys[1:], strict=False)

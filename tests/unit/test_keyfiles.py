@@ -12,6 +12,7 @@ from authgw.keyfiles import (
     load_shared_secret,
     make_key,
     make_shared_secret,
+    remember_kids,
     remembered_kids,
 )
 
@@ -57,6 +58,8 @@ def test_kids_of_removed_keys_are_remembered(tmp_path: Path) -> None:
     assert remembered_kids(folder) == {first, "own", second, third}
     path = tmp_path / "secrets" / "keys.kids"
     assert path.stat().st_mode & 0o777 == 0o600
+    assert len(path.read_text().splitlines()) == 4
+    remember_kids(folder, [first])
     assert len(path.read_text().splitlines()) == 4
     path.write_bytes(b"a1\n\nno kid\n\xff\n")
     assert remembered_kids(folder) == {"a1"}

@@ -106,8 +106,8 @@ class Scene:
         self, dialect: Dialect, lines: list[str], host: str = APP, cookie: str | None = None
     ) -> tuple[int, str]:
         answer = await self.answer(dialect, lines, host, cookie)
-        said = answer.headers
-        return answer.status, said.get("X-Authgw-Reason") or said.get("Remote-User", "")
+        reason = answer.headers.get("X-Authgw-Reason")
+        return answer.status, reason or answer.headers["Remote-User"]
 
 
 async def a_scene(running: Surface) -> Scene:
