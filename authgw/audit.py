@@ -8,6 +8,7 @@ from dataclasses import dataclass
 class Event:
     """One thing that happened. `name` is login, login_failure, refresh_reuse, logout, revoke,
     loop, allow, deny or failure; `sid` names the session, no token is ever part of it.
+    `authorization` is `foreign` if the request had an Authorization that is not ours.
     """
 
     name: str
@@ -17,6 +18,7 @@ class Event:
     sid: str = ""
     reason: str = ""
     detail: str = ""
+    authorization: str = ""
 
 
 Record = Callable[[Event], None]

@@ -1,7 +1,8 @@
 """Signing keys on disk: `<kid>.pem` in one folder, or one HS256 secret file.
 
 The line `signs-from: <Unix seconds>` before a PEM block says when a key begins to sign; text
-outside the block is allowed there (RFC 7468 section 2).
+outside the block is allowed there (RFC 7468 section 2). The file `keys.kids` next to the folder
+`keys` lists the kids of all keys that ever were in it: tokens of removed ones stay recognisable.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
@@ -24,6 +26,7 @@ ORCHESTRATED = Path("/run/secrets")
 NOTICE = 600.0  # seconds that the other replicas have to learn of a key before it signs
 _SIGNS_FROM = re.compile(rb"^signs-from: (\d{1,12})$", re.MULTILINE)
 _KID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_LISTED = re.compile(r"[!-~]{1,255}")  # the kid of a secret holds the name of its file
 _EVERYONE = 0o006
 
 
@@ -110,7 +113,41 @@ def make_key(folder: Path, algorithm: str, signs_from: float = 0.0) -> str:
     kid = secrets.token_hex(4)
     pem = _generate(algorithm).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     write_private(folder / f"{kid}.pem", f"signs-from: {signs_from:.0f}\n".encode() + pem)
+    remember_kids(folder, [path.stem for path in folder.glob("*.pem")])
     return kid
+
+
+def remembered_kids(source: Path) -> frozenset[str]:
+    """The kids of all keys that ever were in this folder or secret file, removed ones included.
+
+    Raises:
+        KeyRefused: the list is there and cannot be read.
+    """
+    path = _kids_file(source)
+    try:
+        lines = path.read_text(encoding="ascii", errors="replace").splitlines()
+    except FileNotFoundError:
+        return frozenset()
+    except OSError as error:
+        raise KeyRefused(f"{path}: {error.strerror}") from None
+    return frozenset(line for line in lines if _LISTED.fullmatch(line))
+
+
+def remember_kids(source: Path, kids: Iterable[str]) -> None:
+    """Add kids to the list of this folder or secret file, if it can be written.
+
+    Raises:
+        KeyRefused: the list is there and cannot be read.
+    """
+    new = set(kids) - remembered_kids(source)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    # Where only the keys can be written, the issuer is what their tokens are recognised by.
+    with suppress(OSError):
+        if new:
+            descriptor = os.open(_kids_file(source), flags, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                give(descriptor, like=source)
+                file.write("".join(f"{kid}\n" for kid in sorted(new)).encode())
 
 
 def make_shared_secret(path: Path) -> None:
@@ -139,6 +176,10 @@ def write_private(path: Path, content: bytes) -> None:
             begun.unlink(missing_ok=True)
     except OSError as error:
         raise KeyRefused(f"{path}: {error.strerror}") from None
+
+
+def _kids_file(source: Path) -> Path:
+    return source.with_name(f"{source.name}.kids")
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -110,7 +110,13 @@ def _make_missing_key(loaded: Loaded) -> None:
 
 def _load_ring(loaded: Loaded) -> KeyRing:
     auth = loaded.settings.auth
-    return KeyRing(_load_keys(loaded), max(auth.access_lifetime, auth.refresh_lifetime))
+    keys = _load_keys(loaded)
+    folder, secret = loaded.path(auth.keys), loaded.path(auth.secret_file)
+    used = secret if auth.algorithm == "HS256" else folder
+    keyfiles.remember_kids(used, [key.kid for key in keys])
+    # Of both, because the algorithm may have changed.
+    known = keyfiles.remembered_kids(folder) | keyfiles.remembered_kids(secret)
+    return KeyRing(keys, max(auth.access_lifetime, auth.refresh_lifetime), known)
 
 
 def _load_keys(loaded: Loaded) -> tuple[Key, ...]:

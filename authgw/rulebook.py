@@ -104,6 +104,8 @@ class RuleEntry(BaseModel):
     ] = ()
     credentials: Some[Literal["bearer", "cookie", "app-password"]] | None = None
     require: Literal["totp"] | None = None
+    foreign: Literal["deny"] | None = None
+    upstream_auth: Literal["connection"] | None = None
 
     @field_validator("*", mode="before")
     @classmethod
@@ -117,6 +119,16 @@ class RuleEntry(BaseModel):
     def _anyone_needs_no_factor(self) -> "RuleEntry":
         if self.require and "anyone" in self.allow:
             raise ValueError("asks a second factor of anyone: write allow: authenticated")
+        return self
+
+    @model_validator(mode="after")
+    def _foreign_can_be_denied(self) -> "RuleEntry":
+        if self.foreign and "anyone" in self.allow:
+            raise ValueError(
+                "foreign: deny denies nothing where anyone may pass: write allow: authenticated"
+            )
+        if self.foreign and self.upstream_auth:
+            raise ValueError("foreign: deny and upstream_auth contradict each other: remove one")
         return self
 
     def compiled(self, number: int, origin: str) -> Rule:
@@ -139,6 +151,8 @@ class RuleEntry(BaseModel):
             encoded=frozenset(map(Ambiguity, self.encoded)),
             credentials=frozenset(map(Credential, self.credentials)) if self.credentials else None,
             totp=self.require is not None,
+            denies_foreign=self.foreign is not None,
+            connection_auth=self.upstream_auth is not None,
         )
 
 

@@ -11,6 +11,7 @@ from authgw.core.errors import AuthgwError
 from authgw.core.explain import Explanation, explain
 from authgw.core.location import canonical_method, location_from
 from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Principal, Verdict
+from authgw.core.rules import Credential, Rule
 from authgw.dialects import nginx
 from authgw.identity.users import load_users
 
@@ -35,6 +36,9 @@ class Said:
         because = f": {decision.detail or decision.reason}" if decision.reason else ""
         lines = [f"{decision.verdict.value}{because}"]
         lines.append(f"decided by {rule.name}" if rule else "decided by no rule")
+        lines += (
+            [f"an Authorization that is not authgw's {_foreign_in_words(rule)}"] if rule else []
+        )
         lines += [f"  {name}: {value}" for name, value in self.headers]
         lines += [f"nearly {miss.rule.name}: {miss.why}" for miss in self.explanation.near]
         return "\n".join(lines)
@@ -47,6 +51,7 @@ class Said:
             "reason": decision.reason,
             "detail": decision.detail,
             "rule": {"number": rule.number, "origin": rule.origin} if rule else None,
+            "foreign": _foreign_in_words(rule) if rule else None,
             "headers": dict(self.headers),
             "near": [
                 {"number": miss.rule.number, "origin": miss.rule.origin, "why": miss.why}
@@ -54,6 +59,19 @@ class Said:
             ],
         }
         return json.dumps(said)
+
+
+def _foreign_in_words(rule: Rule) -> str:
+    """What this rule does with an Authorization that is not ours."""
+    if rule.allow.anyone:
+        return "passes"
+    if not rule.heeds(Credential.COOKIE):
+        return "is refused: this rule takes no cookie"
+    if rule.denies_foreign:
+        return "is refused (foreign: deny)"
+    if rule.connection_auth:
+        return "passes next to a session cookie, NTLM and Negotiate too (upstream_auth: connection)"
+    return "passes next to a session cookie, but for NTLM and Negotiate"
 
 
 def explained(

@@ -137,10 +137,12 @@ class Replica:
         """What answers by this reading: all of it is new, but for what sessions live in."""
         settings = reading.loaded.settings
         auth, server, names = settings.auth, settings.server, settings.headers
-        issuer = Issuer(auth.issuer, auth.audience or auth.issuer, reading.keys)
+        audience = auth.audience or auth.issuer
+        issuer = Issuer(auth.issuer, audience, reading.keys, auth.previous_issuers)
         sites = settings.login.sites
         return Gateway(
             sessions=self._sessions(reading, issuer),
+            marks=issuer.marks,
             clients=reading.clients,
             counters=self._measured,
             keys=reading.keys,

@@ -222,6 +222,7 @@ class Auth(Section):
     """Tokens and sessions; durations in seconds."""
 
     issuer: Text = "authgw"
+    previous_issuers: tuple[Text, ...] = ()
     audience: Text | None = None
     algorithm: Literal["ES256", "RS256", "EdDSA", "HS256"] = "ES256"
     keys: Text = "secrets/keys"

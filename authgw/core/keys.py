@@ -46,17 +46,22 @@ class Key:
 class KeyRing:
     """The keys of one issuer; `longest_token` is the longest life of a token, in seconds.
 
+    `known` are the kids of keys that were here before.
+
     Raises:
         KeyRefused: there is no key, or two keys share a kid.
     """
 
-    def __init__(self, keys: tuple[Key, ...], longest_token: float) -> None:
+    def __init__(
+        self, keys: tuple[Key, ...], longest_token: float, known: frozenset[str] = frozenset()
+    ) -> None:
         if not keys:
             raise KeyRefused("no signing key: run `authgw key init`")
         self._keys = tuple(sorted(keys, key=lambda key: (key.signs_from, key.kid)))
         self._by_kid = {key.kid: key for key in keys}
         if len(self._by_kid) != len(keys):
             raise KeyRefused("two signing keys have the same kid: remove one of the files")
+        self.known_kids = known.union(self._by_kid)
         self._retired_at = {
             old.kid: new.signs_from + longest_token
             for old, new in zip(self._keys, self._keys[1:], strict=False)

@@ -72,7 +72,8 @@ class Rule:
     `paths` empty means that the rule does not look at the path; `origin` says where it stands;
     `credentials` None lets every kind count but app passwords. `number` is its place, from 0.
     `totp` asks for a second factor. `beside` holds the rules of a request's further targets, each
-    with the code of its refusal.
+    with the code of its refusal. An Authorization that is not ours passes next to a session
+    cookie, unless `denies_foreign`; if it authenticates a connection, only with `connection_auth`.
     """
 
     origin: str
@@ -87,6 +88,8 @@ class Rule:
     number: int = 0
     totp: bool = False
     beside: "tuple[tuple[str, Rule], ...]" = ()
+    denies_foreign: bool = False
+    connection_auth: bool = False
 
     @property
     def name(self) -> str:

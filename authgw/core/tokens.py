@@ -13,6 +13,7 @@ from typing import Any
 
 import jwt
 
+from authgw.core.authorization import OwnMarks
 from authgw.core.errors import (
     TokenExpired,
     TokenInvalid,
@@ -83,11 +84,20 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """Who signs tokens, and for whom (`iss`, `aud`)."""
+    """Who signs tokens, and for whom (`iss`, `aud`).
+
+    Tokens of `previous` issuers, signed with these keys, verify until they expire.
+    """
 
     name: str
     audience: str
     keys: KeyRing
+    previous: tuple[str, ...] = ()
+
+    @property
+    def marks(self) -> OwnMarks:
+        """Names that identify a token of ours without verifying it."""
+        return OwnMarks(frozenset((self.name, *self.previous)), self.keys.known_kids)
 
     def mint(self, session: Session, kind: TokenType, *, now: float) -> str:
         """Sign a token of the session's current generation; `now` chooses the key."""
@@ -164,7 +174,11 @@ class Issuer:
         return key
 
     def _check_parties(self, claims: dict[str, Any]) -> None:
-        if claims["iss"] != self.name or claims.get("aud") != self.audience:
+        issuer, audience = claims["iss"], claims.get("aud")
+        if issuer == self.name and audience == self.audience:
+            return
+        # Where no audience was configured, it was the issuer of that time.
+        if issuer not in self.previous or audience not in (issuer, self.audience):
             raise TokenInvalid
 
 

@@ -1,13 +1,10 @@
 """Reading a subrequest's raw headers, for every dialect."""
 
-import base64
-import binascii
 import re
 from collections.abc import Sequence
 from functools import lru_cache
 
 from authgw.core.errors import (
-    AuthorizationMalformed,
     IdentityHeaderFromClient,
     TargetDuplicated,
     TargetMalformed,
@@ -20,7 +17,6 @@ from authgw.dialects.further import NAMES, further_targets
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
-_BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]+=*)")
 ABOUT_A_REQUEST = (
     "X-Original-URL",
     "X-Original-Host",
@@ -86,40 +82,9 @@ def target(headers: RawHeaders, name: str) -> str:
     return text
 
 
-def bearer(headers: RawHeaders) -> str | None:
-    """The access token of the Authorization header, None without the header.
-
-    Raises:
-        AuthorizationMalformed: two headers, another scheme, or not one token (RFC 6750 2.1).
-    """
-    found = values(headers, "Authorization")
-    if not found:
-        return None
-    match = _BEARER.fullmatch(found[0])
-    if len(found) > 1 or match is None:
-        raise AuthorizationMalformed
-    return match[1].decode("ascii")
-
-
-def basic(headers: RawHeaders) -> tuple[str, str] | None:
-    """Name and password of one Basic Authorization header (RFC 7617), None without one.
-
-    Raises:
-        AuthorizationMalformed: two headers, or no name and password in it.
-    """
-    found = values(headers, "Authorization")
-    if not any(value[:6].lower() == b"basic " for value in found):
-        return None
-    if len(found) > 1:
-        raise AuthorizationMalformed
-    try:
-        decoded = base64.b64decode(found[0][6:].strip(), validate=True).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError):
-        raise AuthorizationMalformed from None
-    name, colon, password = decoded.partition(":")
-    if not colon:
-        raise AuthorizationMalformed
-    return name, password
+def authorization(headers: RawHeaders) -> list[bytes]:
+    """Every Authorization line, in order. Proxy-Authorization is another hop's."""
+    return values(headers, "Authorization")
 
 
 def cookies(headers: RawHeaders, names: frozenset[str]) -> tuple[str, ...]:

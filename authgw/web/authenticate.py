@@ -9,6 +9,13 @@ from typing import Protocol
 from aiohttp import web
 from multidict import CIMultiDict
 
+from authgw.core.authorization import (
+    Authorization,
+    Kind,
+    bearer,
+    read_authorization,
+    token_that_counts,
+)
 from authgw.core.errors import (
     REASONS,
     AppPasswordRefused,
@@ -25,8 +32,7 @@ from authgw.dialects import envoy, forwarded, nginx
 from authgw.dialects.headers import (
     Named,
     RawHeaders,
-    basic,
-    bearer,
+    authorization,
     cookies,
     other_cookies,
     refuse_identity,
@@ -45,12 +51,14 @@ _ANY = Rule("no rules", Allow(authenticated=True))
 class _Who:
     """Who asks, or why nobody that counts does.
 
-    `found` is there if this rests on one token and nothing else that could change.
+    `found` is there if this rests on one token and nothing else that could change. `is_foreign`
+    is whether an Authorization came that is not ours.
     """
 
     principal: Principal | None
     refused: AuthgwError | None = None
     found: Found | None = None
+    is_foreign: bool = False
 
     @property
     def why(self) -> str:
@@ -65,7 +73,7 @@ _NOBODY = _Who(None)
 class _Decided:
     """A decision, the rule that it was made by, and whom it rests on or why on nobody.
 
-    `problem` is what the log says of an error.
+    `problem` is what the log says of an error; `is_foreign` is as for `_Who`.
     """
 
     decision: Decision
@@ -73,6 +81,12 @@ class _Decided:
     found: Found | None = None
     refused: AuthgwError | None = None
     problem: str = ""
+    is_foreign: bool = False
+
+    @classmethod
+    def about(cls, who: _Who, decision: Decision, rule: Rule) -> "_Decided":
+        """The decision of this rule about this caller."""
+        return cls(decision, rule, who.found, who.refused, is_foreign=who.is_foreign)
 
 
 class Dialect(Protocol):
@@ -141,7 +155,7 @@ async def _by_rule(request: web.Request, asked: Asked, rule: Rule) -> web.Stream
             reply = nginx.render(decision, None, identity=gateway.identity)
             known = who.found and asked.shortcut.learn(asked, rule.number, who.found, reply)
             return known or Prepared(reply.status, reply.headers)
-        decided = _Decided(decision, rule, who.found, who.refused)
+        decided = _Decided.about(who, decision, rule)
     except StoreUnavailable as error:
         decided = _refused(error)
     access = _described(request, nginx, Named.of(request.raw_headers))
@@ -237,17 +251,15 @@ async def _decide(access: AccessRequest, headers: RawHeaders, gateway: Gateway) 
     if gateway.rules is None:
         who = await _identify(headers, gateway, _ANY, access)
         verdict = Verdict.ALLOW if who.principal else Verdict.LOGIN
-        decision = Decision(verdict, who.why, who.principal)
-        return _Decided(decision, _ANY, who.found, who.refused)
+        return _Decided.about(who, Decision(verdict, who.why, who.principal), _ANY)
     match = gateway.rules.match(access)
     if match.rule is None:
         return _Decided(decide(match, access, None, ""))
     if needs_nobody(match.rule, access):
         who = await _perhaps(access, headers, gateway, match.rule)
-        return _Decided(decide(match, access, who.principal, ""))
+        return _Decided(decide(match, access, who.principal, ""), is_foreign=who.is_foreign)
     who = await _identify(headers, gateway, match.rule, access)
-    decision = decide(match, access, who.principal, who.why)
-    return _Decided(decision, match.rule, who.found, who.refused)
+    return _Decided.about(who, decide(match, access, who.principal, who.why), match.rule)
 
 
 async def _identify(
@@ -257,21 +269,23 @@ async def _identify(
 
     Without `access`, which says what an app password would open, none counts.
     """
+    takes_basic = rule.heeds(Credential.APP_PASSWORD)
+    shown = read_authorization(authorization(headers), gateway.marks, takes_basic=takes_basic)
+    is_foreign = shown.kind is Kind.FOREIGN
     try:
-        if access is not None and rule.heeds(Credential.APP_PASSWORD):
-            program = _program(access, headers, gateway)
-            if program is not None:
-                return _Who(program)
-        token = bearer(headers) if rule.heeds(Credential.BEARER) else None
+        program = _program(access, shown, gateway) if access and takes_basic else None
+        if program is not None:
+            return _Who(program)
         names = _session_names(gateway, access)
         seen = cookies(headers, names) if rule.heeds(Credential.COOKIE) else ()
+        token = token_that_counts(shown, rule, has_cookie=bool(seen))
         found = await gateway.sessions.identify(token, seen)
         alone = len(seen) == (1 if token is None else 0)
-        return _Who(found.principal, found=found if alone else None)
+        return _Who(found.principal, None, found if alone else None, is_foreign)
     except StoreUnavailable:
         raise
     except AuthgwError as error:
-        return _Who(None, error)
+        return _Who(None, error, is_foreign=is_foreign)
 
 
 def _session_names(gateway: Gateway, access: AccessRequest | None) -> frozenset[str]:
@@ -284,16 +298,14 @@ def _session_names(gateway: Gateway, access: AccessRequest | None) -> frozenset[
     return gateway.sites.cookies_reaching(access.location.host)
 
 
-def _program(access: AccessRequest, headers: RawHeaders, gateway: Gateway) -> Principal | None:
-    """The person whose app password came as Basic or Bearer; None if none came.
+def _program(access: AccessRequest, shown: Authorization, gateway: Gateway) -> Principal | None:
+    """The user whose app password came as Basic or Bearer; None if no app password came.
 
     Raises:
-        AuthorizationMalformed: several came, or something else than name and password.
-        AppPasswordRefused: it is nobody's, has expired, or is not for this path.
+        AppPasswordRefused: it is unknown, has expired, or is not for this path.
     """
-    pair = basic(headers)
-    user, secret = pair if pair else (None, bearer(headers) or "")
-    if pair is None and not secret.startswith(APP_PASSWORD_PREFIX):
+    user, secret = shown.pair or (None, shown.token or "")
+    if shown.pair is None and not secret.startswith(APP_PASSWORD_PREFIX):
         return None
     digest = hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
     known = gateway.people.app_password(digest)
@@ -321,7 +333,8 @@ async def _direct(request: web.Request) -> web.StreamResponse:
         # A proxy_set_header that somebody forgot must open nothing.
         raise DirectCheckOff
     refuse_identity(request.raw_headers, gateway.identity)
-    token = bearer(request.raw_headers)
+    # A direct check is a call of our own API, where no app shares the header: it must be ours.
+    token = bearer(authorization(request.raw_headers))
     seen = cookies(request.raw_headers, gateway.cookies)
     found = await gateway.sessions.identify(token, seen)
     if gateway.record_allowed:
@@ -349,12 +362,22 @@ def _record(
     who = decision.principal or decided.refused
     sub, sid = (who.sub, who.sid) if who else ("", "")
     asked = _asked(access) if access else ""
+    header = Kind.FOREIGN.value if decided.is_foreign else ""
     if decision.verdict is not Verdict.ALLOW:
-        why = decided.problem or decision.detail or REASONS[decision.reason].meaning
+        meaning = decided.refused.detail if decided.refused else REASONS[decision.reason].meaning
+        why = decided.problem or decision.detail or meaning
         said = f"{status} {asked}: {why}" if asked else why
-        record(request, "deny", sub=sub, sid=sid, reason=decision.reason, detail=said)
+        record(
+            request,
+            "deny",
+            sub=sub,
+            sid=sid,
+            reason=decision.reason,
+            detail=said,
+            authorization=header,
+        )
     elif request[GATEWAY].record_allowed:
-        record(request, "allow", sub=sub, sid=sid, detail=asked)
+        record(request, "allow", sub=sub, sid=sid, detail=asked, authorization=header)
 
 
 def _asked(access: AccessRequest) -> str:

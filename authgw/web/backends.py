@@ -2,13 +2,14 @@
 
 from aiohttp import web
 
+from authgw.core.authorization import basic
 from authgw.core.errors import (
     AuthorizationMalformed,
     ClientForbidden,
     ClientUnknown,
     TooManyFailures,
 )
-from authgw.dialects.headers import basic
+from authgw.dialects.headers import authorization
 from authgw.identity.clients import TrustedBackend
 from authgw.web.gateway import GATEWAY, client_address
 
@@ -47,7 +48,7 @@ async def trusted_backend(request: web.Request) -> TrustedBackend:
 
 def _credentials(request: web.Request) -> tuple[str, str]:
     try:
-        found = basic(request.raw_headers)
+        found = basic(authorization(request.raw_headers))
     except AuthorizationMalformed:
         found = None
     if found is None:

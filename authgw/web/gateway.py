@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from authgw.audit import Event, Record
+from authgw.core.authorization import OwnMarks
 from authgw.core.counters import Counters
 from authgw.core.errors import TargetMalformed
 from authgw.core.keys import KeyRing
@@ -36,10 +37,11 @@ class Gateway:
     naming an original request although there are rules; `sites` is where browsers log in.
     `check_keys` raises KeysNotShared while this replica may not sign. `cookies` are the names
     under which a session may come; a device is known for `device_life` seconds after a log-in.
-    `docs` is whether the page of the API is shown.
+    `docs` is whether the page of the API is shown; `marks` identify tokens of ours.
     """
 
     sessions: Sessions
+    marks: OwnMarks
     clients: Clients
     counters: Counters
     keys: KeyRing
@@ -117,9 +119,19 @@ def record(
     sid: str = "",
     reason: str = "",
     detail: str = "",
+    authorization: str = "",
 ) -> None:
     """Record an event about this request."""
-    event = Event(name, request_id(request), client_address(request), sub, sid, reason, detail)
+    event = Event(
+        name,
+        request_id(request),
+        client_address(request),
+        sub,
+        sid,
+        reason,
+        detail,
+        authorization,
+    )
     request[GATEWAY].record(event)
 
 

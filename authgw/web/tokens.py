@@ -4,6 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
+from authgw.core.authorization import Kind, bearer, read_authorization
 from authgw.core.errors import (
     BodyMalformed,
     ClientForbidden,
@@ -13,7 +14,7 @@ from authgw.core.errors import (
 )
 from authgw.core.outcomes import Login, Pair
 from authgw.core.sessions import Session
-from authgw.dialects.headers import bearer, values, wants_html
+from authgw.dialects.headers import authorization, wants_html
 from authgw.identity.clients import TrustedBackend
 from authgw.web import account, bodies
 from authgw.web.backends import trusted_backend
@@ -34,7 +35,7 @@ async def login(request: web.Request) -> web.Response:
     if gateway.sites.all and request.content_type == FORM:
         return await submit(request)
     gateway.check_keys()
-    if values(request.raw_headers, "Authorization"):
+    if authorization(request.raw_headers):
         wanted = await _login_by_backend(request)
     else:
         wanted = await _login_alone(request)
@@ -53,7 +54,7 @@ async def refresh(request: web.Request) -> web.Response:
 async def logout(request: web.Request) -> web.Response:
     """End the session of a token or a cookie, or all sessions of its subject."""
     sessions = request[GATEWAY].sessions
-    access = bearer(request.raw_headers)
+    access = _access_token(request)
     asks_for_a_page = not request.can_read_body and wants_html(request.raw_headers)
     by_browser = request.content_type == FORM or asks_for_a_page
     if access is None and by_browser and request[GATEWAY].sites.all:
@@ -97,6 +98,19 @@ async def sessions(request: web.Request) -> web.Response:
     sub = _subject(_queried(request))["sub"]
     found = await request[GATEWAY].sessions.sessions_from(backend.source, sub)
     return web.json_response({"sessions": [_listed(one) for one in found]}, headers=NO_STORE)
+
+
+def _access_token(request: web.Request) -> str | None:
+    """The token to log out by; an app's own Authorization does not keep a browser logged in.
+
+    Raises:
+        AuthorizationMalformed: the header is not one Bearer token.
+    """
+    lines = authorization(request.raw_headers)
+    shown = read_authorization(lines, request[GATEWAY].marks, takes_basic=False)
+    if shown.kind is Kind.FOREIGN and session_tokens(request):
+        return None
+    return bearer(lines)
 
 
 async def _log_out_by_cookie(request: web.Request, everywhere: bool) -> web.Response:

@@ -44,6 +44,8 @@ rules:
   - {{host: {HOST}, path: /admin/**, allow: "group:admins"}}
   - {{host: {HOST}, path: /net/**, from: 10.0.0.0/8, allow: anyone}}
   - {{host: {HOST}, path: /dav/**, allow: authenticated, credentials: app-password}}
+  - {{host: {HOST}, path: /own/**, allow: authenticated, foreign: deny}}
+  - {{host: {HOST}, path: /kerberos/**, allow: authenticated, upstream_auth: connection}}
   - {{host: {HOST}, path: /vault/**, allow: authenticated, require: totp}}
   - {{host: {HOST}, path: /**, allow: authenticated}}
 """

@@ -214,6 +214,17 @@ def test_what_is_no_duration(text: object) -> None:
             "login.domains.0.url host a.test is outside cookie_domain b.test",
         ),
         (
+            "rules: [{allow: anyone, foreign: deny}]",
+            "rules.0: foreign: deny denies nothing where anyone may pass",
+        ),
+        (
+            "rules: [{allow: authenticated, foreign: deny, upstream_auth: connection}]",
+            "rules.0: foreign: deny and upstream_auth contradict each other",
+        ),
+        ("rules: [{allow: authenticated, foreign: pass}]", "rules.0.foreign: "),
+        ("rules: [{allow: authenticated, upstream_auth: ntlm}]", "rules.0.upstream_auth: "),
+        ("auth: {previous_issuers: ['']}", "auth.previous_issuers.0: "),
+        (
             "rules: [{allow: anyone, require: totp}]",
             "rules.0: asks a second factor of anyone",
         ),

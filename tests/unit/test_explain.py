@@ -71,6 +71,34 @@ def test_explain_for_programs(tmp_path: Path) -> None:
     assert [miss["number"] for miss in said["near"]] == [0]
 
 
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("allow: authenticated", "passes next to a session cookie, but for NTLM and Negotiate"),
+        ("allow: authenticated, foreign: deny", "is refused (foreign: deny)"),
+        ("allow: authenticated, credentials: bearer", "is refused: this rule takes no cookie"),
+        (
+            "allow: authenticated, credentials: app-password",
+            "is refused: this rule takes no cookie",
+        ),
+        (
+            "allow: authenticated, upstream_auth: connection",
+            "passes next to a session cookie, NTLM and Negotiate too (upstream_auth: connection)",
+        ),
+        ("allow: anyone", "passes"),
+    ],
+)
+def test_explain_says_what_becomes_of_an_apps_own_credential(
+    tmp_path: Path, rule: str, said: str
+) -> None:
+    words = ("rules", "explain", "GET", "https://a.test/")
+    rules = f"rules: [{{{rule}}}]"
+    text = run(tmp_path, *words, rules=rules).output
+    assert f"an Authorization that is not authgw's {said}\n" in text
+    as_json = json.loads(run(tmp_path, *words, "--json", rules=rules).output)
+    assert as_json["foreign"] == said
+
+
 def test_explain_without_rules(tmp_path: Path) -> None:
     words = ("rules", "explain", "GET", "https://a.test/")
     assert run(tmp_path, *words, rules="").exit_code == 2

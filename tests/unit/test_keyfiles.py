@@ -7,7 +7,14 @@ import pytest
 
 from authgw import keyfiles
 from authgw.core.keys import KeyRefused
-from authgw.keyfiles import load_keys, load_shared_secret, make_key, make_shared_secret
+from authgw.keyfiles import (
+    load_keys,
+    load_shared_secret,
+    make_key,
+    make_shared_secret,
+    remember_kids,
+    remembered_kids,
+)
 
 
 @pytest.mark.parametrize("algorithm", ["ES256", "RS256", "EdDSA"])
@@ -38,6 +45,40 @@ def test_root_makes_keys_for_the_owner_of_the_folder(tmp_path: Path) -> None:
     for name in ("secrets", "secrets/keys", f"secrets/keys/{kid}.pem"):
         seen = (tmp_path / name).stat()
         assert (seen.st_uid, seen.st_gid, seen.st_mode & 0o077) == (4711, 4712, 0)
+
+
+def test_kids_of_removed_keys_are_remembered(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets" / "keys"
+    assert remembered_kids(folder) == frozenset()
+    first = make_key(folder, "ES256")
+    (folder / f"{first}.pem").rename(folder / "own.pem")
+    second = make_key(folder, "ES256")
+    (folder / "own.pem").unlink()
+    third = make_key(folder, "ES256")
+    assert remembered_kids(folder) == {first, "own", second, third}
+    path = tmp_path / "secrets" / "keys.kids"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert len(path.read_text().splitlines()) == 4
+    remember_kids(folder, [first])
+    assert len(path.read_text().splitlines()) == 4
+    path.write_bytes(b"a1\n\nno kid\n\xff\n")
+    assert remembered_kids(folder) == {"a1"}
+
+
+def test_a_list_of_kids_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "keys.kids").mkdir()
+    # The key is what counts; a start says what is wrong with the list.
+    with pytest.raises(KeyRefused, match=r"keys\.kids: Is a directory"):
+        remembered_kids(tmp_path / "keys")
+
+
+def test_a_list_of_kids_that_cannot_be_written_keeps_no_key_from_being_made(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "keys.kids").symlink_to(tmp_path / "elsewhere")
+    kid = make_key(tmp_path / "keys", "ES256")
+    assert [key.kid for key in load_keys(tmp_path / "keys")] == [kid]
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_key_without_a_date_signs_at_once(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from authgw import keyfiles
 from authgw.config import ConfigError, Loaded, load
-from authgw.core.keys import KeyRefused
+from authgw.core.keys import KeyRefused, KeyRing
 from authgw.identity import userfile
 from authgw.identity.clients import ClientsRefused, add_client
 from authgw.identity.users import UsersRefused
@@ -90,6 +90,34 @@ def test_one_broken_file_refuses_all(
     with pytest.raises(refusal, match=said) as refused:
         read_again(first, again)
     assert isinstance(refused.value, REFUSALS)
+
+
+def test_a_removed_key_verifies_nothing_and_is_still_known(
+    tmp_path: Path, first: Reading, again: Callable[[], Loaded]
+) -> None:
+    (old,) = first.keys.kids(0)
+    # A key that nobody made with `authgw key`.
+    (tmp_path / f"secrets/keys/{old}.pem").rename(tmp_path / "secrets/keys/own.pem")
+    assert read_again(first, again).keys.kids(0) == ("own",)
+    new = keyfiles.make_key(tmp_path / "secrets/keys", "ES256")
+    (tmp_path / "secrets/keys/own.pem").unlink()
+    second = read_again(first, again)
+    assert second.keys.kids(0) == (new,)
+    assert second.keys.known_kids == {old, "own", new}
+    assert second.keys.verifying_key(old, 0) is None
+
+
+def test_a_secret_that_was_replaced_and_an_algorithm_of_before_are_still_known(
+    tmp_path: Path, first: Reading
+) -> None:
+    def started() -> KeyRing:
+        return read(load(tmp_path / "config.yml", {"AUTHGW_AUTH__ALGORITHM": "HS256"})).keys
+
+    one = started()
+    (tmp_path / "secrets/jwt_key").unlink()
+    other = started()
+    assert other.known_kids == {*first.keys.kids(0), *one.kids(0), *other.kids(0)}
+    assert len(other.known_kids) == 3
 
 
 def test_a_reload_makes_no_key(tmp_path: Path, first: Reading, again: Callable[[], Loaded]) -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from authgw.core import errors
 from authgw.core.keys import key_from_secret
-from authgw.core.tokens import MAX_TOKEN_BYTES, TokenType
-from tests.unit.builders import KEY, NOW, a_key, a_session, an_issuer
+from authgw.core.tokens import MAX_TOKEN_BYTES, Issuer, TokenType
+from tests.unit.builders import KEY, LIVES, NOW, a_key, a_session, an_issuer
 
 ISSUER = an_issuer()
 ACCESS = ISSUER.mint(a_session(), TokenType.ACCESS, now=NOW)
@@ -178,3 +178,42 @@ def test_no_changed_character_is_accepted(at: int, char: str) -> None:
     changed = ACCESS[:at] + char + ACCESS[at + 1 :]
     if changed != ACCESS:
         assert refusal(changed) in {"token_malformed", "token_invalid", "token_wrong_type"}
+
+
+@pytest.mark.parametrize("kind", TokenType)
+def test_tokens_of_a_previous_issuer_verify_until_they_expire(kind: TokenType) -> None:
+    ring = an_issuer().keys
+    old, new = Issuer("old", "old", ring), Issuer("new", "new", ring, previous=("old",))
+    session = a_session()
+    text = old.mint(session, kind, now=NOW)
+    assert new.verify(text, kind, now=NOW).sub == session.sub
+    assert new.verify(new.mint(session, kind, now=NOW), kind, now=NOW).claims["iss"] == "new"
+    with pytest.raises(errors.TokenInvalid):
+        Issuer("new", "new", ring).verify(text, kind, now=NOW)
+    with pytest.raises(errors.TokenExpired):
+        new.verify(text, kind, now=NOW + LIVES.refresh + 6)
+
+
+@pytest.mark.parametrize(
+    ("issuer", "audience", "holds"),
+    [
+        ("old", "old", True),
+        ("old", "apps", True),
+        ("new", "apps", True),
+        ("old", "other", False),
+        ("old", "new", False),
+        ("new", "new", False),
+        ("new", "old", False),
+        ("older", "apps", False),
+        ("older", "older", False),
+    ],
+)
+def test_issuer_and_audience_of_one_time(issuer: str, audience: str, holds: bool) -> None:
+    ring = an_issuer().keys
+    text = Issuer(issuer, audience, ring).mint(a_session(), TokenType.ACCESS, now=NOW)
+    verifying = Issuer("new", "apps", ring, previous=("old",))
+    if holds:
+        assert verifying.verify(text, TokenType.ACCESS, now=NOW)
+    else:
+        with pytest.raises(errors.TokenInvalid):
+            verifying.verify(text, TokenType.ACCESS, now=NOW)

@@ -171,6 +171,7 @@ async def surface(
     )
     gateway = Gateway(
         sessions=sessions,
+        marks=an_issuer().marks,
         clients=load_clients(file),
         counters=store,
         keys=an_issuer(KEY).keys,

@@ -10,6 +10,7 @@ import pytest
 
 from authgw.core.errors import StoreUnavailable
 from authgw.core.model import AccessRequest
+from authgw.core.outcomes import Login
 from authgw.core.peers import TrustedProxies
 from authgw.core.rules import Allow, Credential, Match, Rule, Rules, glob
 from authgw.core.sites import Sites
@@ -40,6 +41,7 @@ RULES = Rules(
             "f",
             Allow(authenticated=True),
             TEAM,
+            denies_foreign=True,
             networks=TrustedProxies.parse(("10.0.0.0/8",)),
             number=5,
         ),
@@ -124,6 +126,7 @@ async def test_no_answer_differs_from_that_of_a_gateway_without_memory(
     tokens = [pair["access"] for pair in pairs]
     ended = await ruled.login(9)
     await ruled.post("/logout", headers={"Authorization": f"Bearer {ended['access']}"})
+    cookie = (await ruled.sessions.open(Login(sub="8", source="client:shop"))).token
     shown = [
         *[{"Authorization": f"Bearer {token}"} for token in (*tokens, ended["access"])],
         {"Authorization": f"Bearer {tokens[0][:-2]}"},
@@ -131,6 +134,10 @@ async def test_no_answer_differs_from_that_of_a_gateway_without_memory(
         {"Authorization": "Basic Ym9iOng="},
         {"Authorization": "Bearer agw_x"},
         {"Cookie": f"authgw={tokens[0]}; other=1"},
+        {"Cookie": f"authgw={cookie}"},
+        {"Cookie": f"authgw={cookie}", "Authorization": 'MediaBrowser Token="x"'},
+        {"Cookie": f"authgw={cookie}", "Authorization": "Negotiate x"},
+        {"Cookie": f"authgw={cookie}", "Authorization": f"Bearer {ended['access']}"},
         {},
     ]
     more = [

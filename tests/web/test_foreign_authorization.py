@@ -1,0 +1,346 @@
+"""An app's own Authorization next to our cookie, through every dialect; ours must hold."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientResponse
+from multidict import CIMultiDict
+
+from authgw.core.authorization import OwnMarks
+from authgw.core.outcomes import Found
+from authgw.core.rules import Allow, Credential, Rule, Rules
+from authgw.core.sessions import Session
+from authgw.core.tokens import TokenType
+from authgw.identity import userfile
+from tests.foreign_authorization import FOREIGN, OF_A_CONNECTION, TOKEN_OF_ANOTHER, basic_of
+from tests.unit.builders import an_issuer
+from tests.web.conftest import PASSWORD, Surface, surface
+from tests.web.login_scene import Jar, page_of, reread
+
+APP, COOKIE, BEARER = "app.example.com", "cookie.example.com", "api.example.com"
+DAV, DENYING, CONNECTED, OPEN = (
+    "dav.example.com",
+    "deny.example.com",
+    "kerberos.example.com",
+    "open.example.com",
+)
+EVERYBODY = Allow(authenticated=True)
+RULES = Rules(
+    [
+        Rule("1", EVERYBODY, APP, number=0),
+        Rule("2", EVERYBODY, COOKIE, credentials=frozenset({Credential.COOKIE}), number=1),
+        Rule("3", EVERYBODY, BEARER, credentials=frozenset({Credential.BEARER}), number=2),
+        Rule(
+            "4",
+            EVERYBODY,
+            DAV,
+            credentials=frozenset({Credential.COOKIE, Credential.APP_PASSWORD}),
+            number=3,
+        ),
+        Rule("5", EVERYBODY, DENYING, denies_foreign=True, number=4),
+        Rule("6", EVERYBODY, CONNECTED, connection_auth=True, number=5),
+        Rule("7", Allow(anyone=True), OPEN, number=6),
+    ]
+)
+
+
+def by_nginx(host: str) -> tuple[str, dict[str, str]]:
+    return "/authenticate", {
+        "X-Original-URL": f"https://{host}/a",
+        "X-Original-Host": host,
+        "X-Original-Method": "GET",
+    }
+
+
+def by_forwarding(host: str) -> tuple[str, dict[str, str]]:
+    return "/authenticate/forward", {
+        "X-Forwarded-Method": "GET",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": host,
+        "X-Forwarded-Uri": "/a",
+    }
+
+
+def by_envoy(host: str) -> tuple[str, dict[str, str]]:
+    return "/authenticate/envoy/a", {"Host": host, "X-Forwarded-Proto": "https"}
+
+
+DIALECTS = {"nginx": by_nginx, "forward": by_forwarding, "envoy": by_envoy}
+Dialect = Callable[[str], tuple[str, dict[str, str]]]
+ask_by = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+
+
+class Scene:
+    """bob's browser, and what the gateway answers about requests of it."""
+
+    def __init__(self, running: Surface, cookie: str) -> None:
+        self.running = running
+        self.cookie = cookie
+
+    async def session(self) -> Session:
+        """The session of the cookie."""
+        text = self.cookie.partition("=")[2]
+        sid = an_issuer().verify(text, TokenType.SESSION, now=time.time()).sid
+        session = (await self.running.store.read(sid)).session
+        assert session is not None
+        return session
+
+    async def answer(
+        self, dialect: Dialect, lines: list[str], host: str = APP, cookie: str | None = None
+    ) -> ClientResponse:
+        path, told = dialect(host)
+        headers = CIMultiDict(told)
+        shown = self.cookie if cookie is None else cookie
+        headers.extend({"Cookie": shown} if shown else {})
+        for line in lines:
+            headers.add("Authorization", line)
+        self.running.events.clear()
+        answer = await self.running.client.get(path, headers=headers)
+        await answer.read()
+        return answer
+
+    async def verdict(
+        self, dialect: Dialect, lines: list[str], host: str = APP, cookie: str | None = None
+    ) -> tuple[int, str]:
+        answer = await self.answer(dialect, lines, host, cookie)
+        reason = answer.headers.get("X-Authgw-Reason")
+        return answer.status, reason or answer.headers["Remote-User"]
+
+
+async def a_scene(running: Surface) -> Scene:
+    jar = Jar(running)
+    await jar.log_in("bob")
+    return Scene(running, f"__Secure-authgw={jar.session}")
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    """A gateway that remembers, as by default: what is allowed is not recorded."""
+    async for running in surface(tmp_path, rules=RULES, sites=page_of(), record_allowed=False):
+        yield await a_scene(running)
+
+
+@pytest.fixture
+async def recording(tmp_path: Path) -> AsyncIterator[Scene]:
+    async for running in surface(tmp_path, rules=RULES, sites=page_of(), record_allowed=True):
+        yield await a_scene(running)
+
+
+def reason_of(lines: list[str]) -> str:
+    """What a program without a cookie is told, which is what it was always told."""
+    if lines == [f"Bearer {TOKEN_OF_ANOTHER}"]:
+        return "token_invalid"
+    is_token = len(lines) == 1 and lines[0].lower().startswith("bearer ") and lines[0].isascii()
+    return "token_malformed" if is_token else "authorization_malformed"
+
+
+@ask_by
+@pytest.mark.parametrize("lines", FOREIGN.values(), ids=FOREIGN)
+async def test_the_cookie_decides(scene: Scene, dialect: Dialect, lines: list[str]) -> None:
+    # From the third on the answer may be a remembered one.
+    for _ in range(4):
+        assert await scene.verdict(dialect, lines) == (200, "bob")
+        assert await scene.verdict(dialect, lines, CONNECTED) == (200, "bob")
+        assert await scene.verdict(dialect, lines, COOKIE) == (200, "bob")
+        assert await scene.verdict(dialect, lines, OPEN) == (200, "bob")
+        assert await scene.verdict(dialect, lines, cookie="") == (401, reason_of(lines))
+        assert await scene.verdict(dialect, lines, cookie="a=1") == (401, reason_of(lines))
+        dead = f"{scene.cookie[:-2]}xx"
+        assert (await scene.verdict(dialect, lines, cookie=dead))[0] == 401
+        assert await scene.verdict(dialect, lines, BEARER) == (401, reason_of(lines))
+        assert await scene.verdict(dialect, lines, DENYING) == (401, "authorization_malformed")
+        assert await scene.verdict(dialect, lines, OPEN, cookie="") == (200, "")
+
+
+@ask_by
+@pytest.mark.parametrize("lines", OF_A_CONNECTION.values(), ids=OF_A_CONNECTION)
+async def test_what_binds_a_connection_needs_a_rule_that_says_so(
+    scene: Scene, dialect: Dialect, lines: list[str]
+) -> None:
+    for _ in range(3):
+        assert await scene.verdict(dialect, lines, CONNECTED) == (200, "bob")
+        for host in (APP, COOKIE, DENYING, BEARER):
+            assert (await scene.verdict(dialect, lines, host))[0] == 401
+        assert (await scene.verdict(dialect, lines, DAV))[0] == 401
+        assert await scene.verdict(dialect, lines, OPEN) == (200, "bob")
+
+
+@ask_by
+async def test_ours_must_hold_next_to_a_live_cookie(scene: Scene, dialect: Dialect) -> None:
+    running = scene.running
+    login = {"username": "bob", "password": PASSWORD}
+    pair = await (await running.post("/login", login)).json()
+    ended = await (await running.post("/login", login)).json()
+    await running.post("/logout", headers={"Authorization": f"Bearer {ended['access']}"})
+    session = scene.cookie.partition("=")[2]
+    own = await scene.session()
+    expired = an_issuer().mint(
+        replace(own, current=replace(own.current, access_exp=own.created_at - 60)),
+        TokenType.ACCESS,
+        now=own.created_at,
+    )
+    secret = userfile.add_app_password(running.users.path, "bob", "laptop", paths=())
+    await reread(running)
+    for lines, reason in [
+        ([f"Bearer {ended['access']}"], "session_ended"),
+        ([f"Bearer {pair['access']}"], "credentials_ambiguous"),
+        ([f"Bearer {pair['access'][:-8]}AAAAAAAA"], "token_invalid"),
+        ([f"Bearer {pair['access']}xxxx"], "token_malformed"),
+        ([f"Bearer {pair['access'][:80]}"], "token_malformed"),
+        ([f"Bearer {pair['refresh']}"], "token_wrong_type"),
+        ([f"Bearer {session}"], "token_wrong_type"),
+        ([f"Bearer {expired}"], "token_expired"),
+        ([f"Bearer {secret}"], "token_malformed"),
+        ([f"Token {pair['access']}"], "authorization_malformed"),
+        ([f'Bearer "{ended["access"]}"'], "authorization_malformed"),
+        ([basic_of("bob", secret)], "authorization_malformed"),
+        ([basic_of("bob", pair["access"])], "authorization_malformed"),
+        (["Bearer x", f"Bearer {ended['access']}"], "authorization_malformed"),
+        ([f"Bearer {ended['access']}, Basic eDp5"], "authorization_malformed"),
+        ([f"Bearer {'x' * 8192}"], "token_malformed"),
+        ([f"Token {'x' * 8192}"], "authorization_malformed"),
+    ]:
+        for _ in range(2):
+            assert await scene.verdict(dialect, lines) == (401, reason), lines
+
+
+@ask_by
+async def test_basic_is_ours_where_the_rule_takes_app_passwords(
+    scene: Scene, dialect: Dialect
+) -> None:
+    secret = userfile.add_app_password(scene.running.users.path, "bob", "laptop", paths=())
+    await reread(scene.running)
+    assert await scene.verdict(dialect, [basic_of("bob", secret)], DAV) == (200, "bob")
+    refused = (401, "app_password_refused")
+    assert await scene.verdict(dialect, [basic_of("bob", PASSWORD)], DAV) == refused
+    assert await scene.verdict(dialect, [basic_of("x", "y")], DAV) == refused
+    assert await scene.verdict(dialect, [f"Bearer {secret}x"], DAV) == refused
+    malformed = (401, "authorization_malformed")
+    assert await scene.verdict(dialect, ["Basic !"], DAV) == malformed
+    assert await scene.verdict(dialect, ["Bearer x", basic_of("bob", secret)], DAV) == malformed
+    assert await scene.verdict(dialect, ['MediaBrowser Token="x"'], DAV) == (200, "bob")
+    assert await scene.verdict(dialect, ['MediaBrowser Token="x"'], DAV, "") == malformed
+    # An app's own Basic elsewhere is the app's.
+    assert await scene.verdict(dialect, [basic_of("bob", "x")], APP) == (200, "bob")
+
+
+async def test_without_rules_the_cookie_decides_too(tmp_path: Path) -> None:
+    async for running in surface(tmp_path, sites=page_of(), record_allowed=False):
+        scene = await a_scene(running)
+        for _ in range(3):
+            assert await scene.verdict(by_nginx, ['MediaBrowser Token="x"']) == (200, "bob")
+            assert (await scene.verdict(by_nginx, ["Negotiate x"]))[0] == 401
+
+
+async def test_no_remembered_answer_is_given_for_another_header(scene: Scene) -> None:
+    ended = await scene.running.login(7)
+    ours = f"Bearer {ended['access']}"
+    await scene.running.post("/logout", headers={"Authorization": ours})
+    for _ in range(4):
+        assert await scene.verdict(by_nginx, ["Bearer x"]) == (200, "bob")
+        assert await scene.verdict(by_nginx, ["Bearer x"], DENYING) == (
+            401,
+            "authorization_malformed",
+        )
+        assert (await scene.verdict(by_nginx, ["Bearer x", ours]))[0] == 401
+        assert (await scene.verdict(by_nginx, [ours]))[0] == 401
+        assert await scene.verdict(by_nginx, []) == (200, "bob")
+        assert (await scene.verdict(by_nginx, ["Bearer x"], cookie=""))[0] == 401
+    # A remembered answer rests on the session of the cookie.
+    jar = Jar(scene.running)
+    await jar.get("/logout", Cookie=scene.cookie)
+    jar.cookies["__Secure-authgw"] = scene.cookie.partition("=")[2]
+    assert (await jar.post("/logout")).status == 303
+    assert await scene.verdict(by_nginx, ["Bearer x"]) == (401, "session_ended")
+
+
+async def test_an_answer_next_to_a_foreign_header_is_remembered(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions, calls = scene.running.sessions, 0
+    identify = sessions.identify
+
+    async def counted(bearer: str | None, cookies: Sequence[str] = ()) -> Found:
+        nonlocal calls
+        calls += 1
+        return await identify(bearer, cookies)
+
+    monkeypatch.setattr(sessions, "identify", counted)
+    for _ in range(5):
+        assert await scene.verdict(by_nginx, ['MediaBrowser Token="x"']) == (200, "bob")
+    assert calls == 2
+
+
+async def test_two_live_cookies_stay_ambiguous(scene: Scene) -> None:
+    other = await a_scene(scene.running)
+    both = f"{scene.cookie}; {other.cookie}"
+    assert await scene.verdict(by_nginx, ["Bearer x"], cookie=both) == (
+        401,
+        "credentials_ambiguous",
+    )
+
+
+async def test_events_say_that_the_header_was_foreign(recording: Scene) -> None:
+    running = recording.running
+
+    async def said(lines: list[str], host: str = APP, cookie: str | None = None) -> str:
+        await recording.verdict(by_nginx, lines, host, cookie)
+        return running.events[-1].authorization
+
+    assert await said(["Bearer x"]) == "foreign"
+    assert running.events[-1].name == "allow"
+    assert await said(["Bearer x"], cookie="") == "foreign"
+    assert await said(["Bearer x"], OPEN) == "foreign"
+    assert await said([]) == ""
+    assert await said([f"Bearer {(await running.login())['access']}"]) == ""
+    assert await said(["Bearer x"], DENYING) == "foreign"
+    assert running.events[-1].detail == (
+        "401 GET deny.example.com/a: the Authorization header is not authgw's, "
+        "and rules[4] (5) says foreign: deny"
+    )
+    await said(["NTLM x"])
+    assert running.events[-1].detail.endswith("rules[0] (1) needs upstream_auth: connection")
+    await said(["Bearer x, Basic y"])
+    assert running.events[-1].detail.endswith("one Authorization line holds several credentials")
+
+
+async def test_a_removed_key_is_still_known_by_its_name(scene: Scene) -> None:
+    gateway = scene.running.serving.gateway
+    scene.running.serving.use(replace(gateway, marks=OwnMarks(frozenset(), frozenset({"theirs"}))))
+    assert await scene.verdict(by_nginx, [f"Bearer {TOKEN_OF_ANOTHER}"]) == (401, "token_invalid")
+
+
+@pytest.mark.parametrize("lines", FOREIGN.values(), ids=FOREIGN)
+async def test_an_app_cannot_keep_a_browser_logged_in(scene: Scene, lines: list[str]) -> None:
+    """A browser sends what it keeps for the host along with the form of log-out, and a script."""
+    for data in ("rd=", None):
+        at = await a_scene(scene.running)
+        headers = CIMultiDict({"Cookie": at.cookie, "Host": "auth.example.com"})
+        headers["Origin"] = "https://auth.example.com"
+        for line in lines:
+            headers.add("Authorization", line)
+        if data is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        answer = await scene.running.client.post(
+            "/logout", data=data, headers=headers, allow_redirects=False
+        )
+        assert answer.status == (303 if data else 200)
+        assert await at.verdict(by_nginx, []) == (401, "session_ended")
+
+
+async def test_our_own_calls_take_ours_only(tmp_path: Path) -> None:
+    async for running in surface(tmp_path, sites=page_of(), direct_check=True):
+        scene = await a_scene(running)
+        for header in ("Bearer x", 'MediaBrowser Token="x"', "Basic eDp5"):
+            shown = {"Cookie": scene.cookie, "Authorization": header}
+            assert (await running.client.get("/authenticate", headers=shown)).status == 401
+            login = {"username": "bob", "password": PASSWORD}
+            assert (await running.post("/login", login, headers=shown)).status == 401
+            assert (await running.post("/revoke", {"sid": "x"}, headers=shown)).status == 401
+            # Without a cookie a program that logs out learns that its token is wrong.
+            alone = {"Authorization": header}
+            assert (await running.post("/logout", headers=alone)).status == 401
+        assert (await running.client.get("/authenticate")).status == 401
