@@ -39,7 +39,7 @@ print(",".join(load_users(path)))
 @pytest.fixture(scope="module")
 def mounts() -> None:
     """Real mounts, in a namespace of their own."""
-    tried = subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True)  # noqa: S607
+    tried = subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True)
     if tried.returncode:
         pytest.fail("mounts need root (CAP_SYS_ADMIN): run these tests as root")
 
@@ -284,7 +284,7 @@ def test_an_unwritable_file_is_told_from_a_broken_one(
 
     monkeypatch.setattr(files, "_open", read_only)
     monkeypatch.setattr(files, "_write_in_place", read_only)
-    with pytest.raises(UsersUnwritable, match="mount the directory .* writable"):
+    with pytest.raises(UsersUnwritable, match=r"mount the directory .* writable"):
         userfile.set_disabled(path, "alice", True)
 
 

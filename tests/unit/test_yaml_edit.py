@@ -187,7 +187,7 @@ def test_a_first_or_another_entry(tmp_path: Path, text: str, left: str | None) -
     userfile.add(path, "dave", HASH)
     assert list(load_users(path)) == [*known, "dave"]
     if left is not None:
-        before, bar, after = left.partition("|")
+        before, _, after = left.partition("|")
         assert path.read_text() == f"{before}dave:\n  password: {HASH}\n{after}"
     userfile.set_disabled(path, "dave", True)
     assert load_users(path)["dave"].disabled
@@ -238,7 +238,7 @@ def test_anchors_and_merges_stay(tmp_path: Path, edit: Edit, lines: list[str]) -
 )
 def test_a_value_that_others_share_is_not_changed_for_them(tmp_path: Path, edit: Edit) -> None:
     path = put(tmp_path / "users.yml", SHARED)
-    with pytest.raises(UsersRefused, match="entry of alice .* cannot be changed alone"):
+    with pytest.raises(UsersRefused, match=r"entry of alice .* cannot be changed alone"):
         edit(path)
     assert path.read_text() == SHARED
 
