@@ -204,6 +204,21 @@ def check_alive(session: Session | None, now: float) -> Session:
     return session
 
 
+def of_subject(session: Session | None, sub: str) -> Session | None:
+    """Return the session if it is this subject's; another's is as good as absent."""
+    return session if session is not None and session.sub == sub else None
+
+
+def check_sid(sid: str, sub: str) -> None:
+    """Refuse a sid that was not made for this subject.
+
+    Raises:
+        SessionEnded: no session of this subject ever had it.
+    """
+    if hash_of_sid(sid) != subject_hash(sub):
+        raise SessionEnded(sub=sub, sid=sid)
+
+
 def refresh(
     session: Session | None,
     *,
