@@ -13,7 +13,7 @@ from authgw.core.location import canonical_method, location_from
 from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Principal, Verdict
 from authgw.core.rules import Credential, Rule
 from authgw.dialects import nginx
-from authgw.identity.users import load_users
+from authgw.identity.users import find_name, load_users
 
 _STATUS = {Verdict.ALLOW: 0, Verdict.DENY: 1, Verdict.LOGIN: 2}
 
@@ -127,6 +127,19 @@ def unknown_groups(loaded: Loaded) -> Iterator[str]:
                 yield (
                     f"{rule.origin}: rules[{rule.number}] names group:{group}, which nobody of "
                     f"the users file is in: did you mean group:{near[0]}?"
+                )
+
+
+def misspelled_users(loaded: Loaded) -> Iterator[str]:
+    """Users that rules name in another spelling than the users file, which never match."""
+    known = load_users(loaded.path(loaded.settings.auth.users))
+    for rule in loaded.rules.ordered if loaded.rules else ():
+        for user in sorted(rule.allow.users - known.keys()):
+            name = find_name(known, user)
+            if name is not None:
+                yield (
+                    f"{rule.origin}: rules[{rule.number}] names user:{user}, which the users file "
+                    f"spells {name}: write user:{name}"
                 )
 
 

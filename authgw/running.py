@@ -18,7 +18,7 @@ from authgw.core.peers import TrustedProxies
 from authgw.core.sessions import Lifetimes
 from authgw.core.tokens import Issuer
 from authgw.identity.hashing import Hashing
-from authgw.identity.watch import watch
+from authgw.identity.watch import UsersFile, watch
 from authgw.measured import MeasuredStore, measured, measured_check
 from authgw.reading import REFUSALS, Reading, read_again
 from authgw.replica import Membership
@@ -89,8 +89,9 @@ class Replica:
     async def kept_up(self, load: Callable[[], Loaded], told: asyncio.Event) -> AsyncIterator[None]:
         """Follow the users file, what other replicas say, and each time that it is told, `load`."""
         loop = asyncio.get_running_loop()
+        _warn_of(self._reading.users)
         helpers = [
-            loop.create_task(watch(lambda: self._reading.users, alarm=_say_of_users)),
+            loop.create_task(watch(lambda: self._reading.users, alarm=self._say_of_users)),
             loop.create_task(self._reload_when(told, load)),
         ]
         if self._membership:
@@ -133,6 +134,16 @@ class Replica:
         _say_reloaded(reading)
         await before.sessions.settle()
 
+    def _say_of_users(self, problem: str) -> None:
+        """Raise or end the alarm about the users file, in log and metrics."""
+        metrics.USERS_FILE_BROKEN.set(1 if problem else 0)
+        if problem:
+            said = "; ".join(problem.splitlines())
+            logger.error(f"{said}. The users from before stay.")
+        else:
+            logger.info("The users file was read.")
+            _warn_of(self._reading.users)
+
     def _gateway(self, reading: Reading) -> Gateway:
         """What answers by this reading: all of it is new, but for what sessions live in."""
         settings = reading.loaded.settings
@@ -165,6 +176,7 @@ class Replica:
                 policy=settings.login.totp,
                 device_life=auth.refresh_lifetime,
                 clock=time.time,
+                rehash=auth.passwords.rehash,
             ),
             device_life=auth.refresh_lifetime,
             pages=self._pages,
@@ -205,14 +217,9 @@ def _record(event: Event) -> None:
     log.record(event)
 
 
-def _say_of_users(problem: str) -> None:
-    """Raise or end the alarm about the users file, in log and metrics."""
-    metrics.USERS_FILE_BROKEN.set(1 if problem else 0)
-    if problem:
-        said = "; ".join(problem.splitlines())
-        logger.error(f"{said}. The users from before stay.")
-    else:
-        logger.info("The users file was read.")
+def _warn_of(users: UsersFile) -> None:
+    for warning in users.warnings:
+        logger.warning(warning)
 
 
 def _say_not_reloaded(problem: str) -> None:
@@ -227,7 +234,7 @@ def _say_reloaded(reading: Reading) -> None:
     loaded, kids = reading.loaded, ", ".join(reading.keys.kids(time.time()))
     rules = len(loaded.settings.rules or ())
     logger.info(f"Reloaded: {rules} rules, users, {len(reading.clients.ids)} clients, keys {kids}")
-    for warning in (*loaded.warnings, *loaded.doubts):
+    for warning in (*loaded.warnings, *loaded.doubts, *reading.users.warnings):
         logger.warning(warning)
     if reading.left:
         logger.warning(f"Changed, but needs a restart: {', '.join(reading.left)}")

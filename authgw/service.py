@@ -269,9 +269,8 @@ class Sessions:
 
     def _alive(self, token: Token, snapshot: Snapshot) -> Found:
         try:
-            session = sessions.check_alive(snapshot.session, snapshot.now)
-            if session.sub != token.sub:
-                raise SessionEnded
+            ours = sessions.of_subject(snapshot.session, token.sub)
+            session = sessions.check_alive(ours, snapshot.now)
             person = self._people.find(session.sub)
             principal = principal_of(session, person)
         except SessionEnded:
@@ -337,7 +336,7 @@ class Sessions:
 
     def _decide(self, seen: Snapshot, token: Token, fresh: tuple[str, str]) -> sessions.Refreshed:
         return sessions.refresh(
-            seen.session,
+            sessions.of_subject(seen.session, token.sub),
             gen=token.gen,
             jti=token.jti,
             fresh=fresh,
@@ -353,6 +352,7 @@ class Sessions:
         return RefreshReused(sub=token.sub, sid=token.sid, note=said)
 
     async def _end(self, token: Token, everywhere: bool) -> LoggedOut:
+        sessions.check_sid(token.sid, token.sub)
         if not everywhere:
             await self._store.revoke(token.sid)
             return LoggedOut(token)

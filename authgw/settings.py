@@ -215,7 +215,10 @@ class Cache(Section):
 
 
 class Passwords(Section):
+    """Rules for new passwords; `rehash` lets a log-in renew an old hash in the users file."""
+
     min_length: Annotated[Whole, Field(ge=1, le=128)] = 8
+    rehash: StrictBool = True
 
 
 class Auth(Section):

@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import random
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from loguru import logger
 
 from authgw.core.counters import Counters
 from authgw.core.errors import (
@@ -15,11 +16,13 @@ from authgw.core.errors import (
     StoreUnavailable,
     TooManyFailures,
     TotpRequired,
+    UsersFileUnwritable,
 )
 from authgw.core.outcomes import Login
 from authgw.core.people import PASSWORD, TOTP, USERS, Person
 from authgw.core.sessions import Client
 from authgw.core.tokens import Issuer, Ticket, Token, TokenType
+from authgw.core.typed_text import likeness
 from authgw.identity import totp, userfile
 from authgw.identity.hashing import Hashing
 from authgw.identity.hashing import Verified as Hashed
@@ -61,7 +64,10 @@ class Verified:
 
 
 class SignIn:
-    """Verifies people of the users file; `policy` is `login.totp`, `device_life` in seconds."""
+    """Verifies people of the users file; `policy` is `login.totp`, `device_life` in seconds.
+
+    `rehash` lets a log-in put a hash with the current parameters into the file.
+    """
 
     def __init__(
         self,
@@ -73,6 +79,7 @@ class SignIn:
         policy: Policy,
         device_life: float,
         clock: Callable[[], float],
+        rehash: bool = True,
     ) -> None:
         self._users = users
         self._hashing = hashing
@@ -82,6 +89,7 @@ class SignIn:
         self._policy = policy
         self._device_life = device_life
         self._clock = clock
+        self._rehashes = rehash
         self._refusing = 0
 
     def asks_code_of(self, person: Person) -> bool:
@@ -98,7 +106,7 @@ class SignIn:
             LoginFailed: no such name and password.
             StoreUnavailable: the attempt could not be counted.
         """
-        user = canonical_name(user)
+        user = self._users.name_of(user)
         try:
             known, verified, attempt = await self._verify(user, password, address, device)
         except TooManyFailures as error:
@@ -118,9 +126,12 @@ class SignIn:
     ) -> tuple[str | None, Hashed, Attempt]:
         # A place before the count: what is turned away must cost no more than that.
         with self._hashing.reserve():
-            attempt = await self._regulation.admit(user, address, device)
+            # By likeness: another spelling must not buy another attempt.
+            attempt = await self._regulation.admit(likeness(user), address, device)
             known = self._users.password_hash(user) if self._may(user) else None
-            verified = await self._hashing.verify(known or self._users.decoy(user), password)
+            verified = await self._hashing.verify(
+                known or self._users.decoy(user), password, rehash=self._rehashes
+            )
             return known, verified, attempt
 
     async def _slow_down(self) -> None:
@@ -142,17 +153,24 @@ class SignIn:
             LoginFailed: wrong, or used before; TooManyFailures: wait.
             TotpRequired: this person has none set up.
             StoreUnavailable: nobody can say whether it was used.
+            UsersFileUnwritable: a recovery code that cannot be crossed out.
         """
         sub = known.person.sub
         secret = self._users.totp_secret(sub)
         if secret is None:
             raise TotpRequired("no second factor is set up", sub=sub)
         try:
-            attempt = await self._regulation.admit_code(sub, device)
+            attempt = await self._regulation.admit_code(likeness(sub), device)
         except TooManyFailures as error:
             error.sub = sub
             raise
-        if not await self._spend(sub, secret, code):
+        try:
+            right = await self._spend(sub, secret, code)
+        except UsersFileUnwritable:
+            with contextlib.suppress(StoreUnavailable):
+                await self._regulation.withdrawn(attempt)
+            raise
+        if not right:
             raise LoginFailed(sub=sub)
         await self._regulation.succeeded(attempt)
         return Verified(known.person, known.mark, (PASSWORD, TOTP))
@@ -198,7 +216,7 @@ class SignIn:
         A log-in by a former password does not count. `by_code`: only one with a second factor
         does, or whoever knows the password could have as many devices as he wants.
         """
-        sub = canonical_name(user)
+        sub = self._users.name_of(user)
         person = self._users.find(sub)
         for token in filter(None, [self._ticket(text, TokenType.DEVICE) for text in texts]):
             how, _, said = str(token.claims.get("mark", "")).partition(":")
@@ -222,9 +240,15 @@ class SignIn:
         return person is not None and not person.disabled
 
     async def _rehash(self, user: str, known: str, new_hash: str) -> None:
-        # A file that cannot be written keeps a hash that still verifies.
-        with contextlib.suppress(UsersRefused):
+        try:
             await asyncio.to_thread(userfile.rehash, self._users.path, user, known, new_hash)
+        except UsersRefused as error:
+            # The hash in the file still verifies; the next log-ins need not try again.
+            self._rehashes = False
+            logger.warning(
+                f"Password hashes keep their old parameters: {error}. "
+                "auth.passwords.rehash: false ends these attempts."
+            )
 
     async def _spend(self, sub: str, secret: str, code: str) -> bool:
         step = totp.matching_step(secret, code, self._clock())
@@ -235,11 +259,6 @@ class SignIn:
             return False
         try:
             return await asyncio.to_thread(userfile.spend_recovery, self._users.path, sub, digest)
-        except UsersRefused:
+        except UsersRefused as error:
             # What cannot be crossed out could be used again.
-            raise StoreUnavailable("the users file cannot be written") from None
-
-
-def canonical_name(user: str) -> str:
-    """A name as the users file has it, however it was typed."""
-    return unicodedata.normalize("NFC", user.strip())
+            raise UsersFileUnwritable(sub=sub, note=f"a recovery code: {error}") from None

@@ -7,7 +7,7 @@ import click
 from authgw import keyfiles, rulesay
 from authgw.config import Loaded
 from authgw.identity.clients import load_clients
-from authgw.identity.users import load_users, warnings_of
+from authgw.identity.users import alike_warnings, load_users, warnings_of
 from authgw.plainly import plainly, refusals
 from authgw.reading import secret_files
 from authgw.summary import file_read
@@ -40,6 +40,10 @@ def check(read: Callable[[], Loaded]) -> None:
         )
     ]
     groups = () if refused else rulesay.unknown_groups(loaded)
+    if not refused:
+        alike = alike_warnings(users, load_users(users))
+        for warning in (*alike, *rulesay.misspelled_users(loaded)):
+            click.echo(f"warning: {warning}", err=True)
     problems = [*refused, *loaded.doubts, *groups]
     if problems:
         raise click.ClickException("\n".join(problems))

@@ -19,7 +19,9 @@ from authgw.identity.users import (
     AppPasswordEntry,
     User,
     UsersRefused,
+    alike_warnings,
     checked,
+    find_name,
     load_users,
     warnings_of,
 )
@@ -65,8 +67,7 @@ def add(
     """Add a person."""
     loaded = read()
     path = _path(loaded)
-    if name in load_users(path):
-        raise UsersRefused(f"{name} is there already: `authgw user passwd` changes a password")
+    userfile.refuse_second(load_users(path), name)
     # Whoever is asked for a password should not type it for nothing.
     checked(
         name, {"password": passwords.DUMMY, "groups": groups, "email": email, "name": full_name}
@@ -86,7 +87,7 @@ def add(
 def passwd(read: Read, name: str, password_stdin: bool, generate: bool) -> None:
     """Give a person another password; ends all of the person's sessions."""
     loaded = read()
-    entry = _entry(loaded, name)
+    name, entry = _entry(loaded, name)
     about = (name, entry.name, entry.email)
     chosen = _new_password(loaded, about, password_stdin, generate)
     userfile.set_password(_path(loaded), name, passwords.hash_password(chosen))
@@ -100,7 +101,9 @@ def passwd(read: Read, name: str, password_stdin: bool, generate: bool) -> None:
 @plainly
 def disable(read: Read, name: str) -> None:
     """Let a person in no more, with no session and no app password."""
-    userfile.set_disabled(_path(read()), name, True)
+    loaded = read()
+    name, _ = _entry(loaded, name)
+    userfile.set_disabled(_path(loaded), name, True)
     _say(f"{name} is let in no more. {_NOTICED}")
 
 
@@ -110,7 +113,9 @@ def disable(read: Read, name: str) -> None:
 @plainly
 def enable(read: Read, name: str) -> None:
     """Let a disabled person in again."""
-    userfile.set_disabled(_path(read()), name, False)
+    loaded = read()
+    name, _ = _entry(loaded, name)
+    userfile.set_disabled(_path(loaded), name, False)
     _say(f"{name} is let in again. {_NOTICED}")
 
 
@@ -121,8 +126,9 @@ def enable(read: Read, name: str) -> None:
 def list_command(read: Read, as_json: bool) -> None:
     """List everyone, without any secret."""
     path = _path(read())
-    people = {name: _shown(entry) for name, entry in load_users(path).items()}
-    for warning in warnings_of(path):
+    users = load_users(path)
+    people = {name: _shown(entry) for name, entry in users.items()}
+    for warning in (*warnings_of(path), *alike_warnings(path, users)):
         _say(f"warning: {warning}")
     if as_json:
         click.echo(json.dumps([{"user": name, **shown} for name, shown in people.items()]))
@@ -139,6 +145,7 @@ def list_command(read: Read, as_json: bool) -> None:
 def totp_command(read: Read, name: str, remove: bool) -> None:
     """Set up a second factor: print its QR code and ten recovery codes, once."""
     loaded = read()
+    name, _ = _entry(loaded, name)
     if remove:
         userfile.remove_totp(_path(loaded), name)
         _say(f"{name} is asked for no second factor. {_NOTICED}")
@@ -175,6 +182,7 @@ def app_password(
         raise click.UsageError("give one of --name, --list and --revoke")
     if program is None and (paths or expires is not None):
         raise click.UsageError("--path and --expires belong to --name")
+    name, entry = _entry(loaded, name)
     if program is not None:
         end, path = _end_of(expires), _path(loaded)
         click.echo(userfile.add_app_password(path, name, program, paths=paths, expires=end))
@@ -182,7 +190,7 @@ def app_password(
     elif revoke is not None:
         _revoke(_path(loaded), name, revoke)
     else:
-        for one in _entry(loaded, name).app_passwords:
+        for one in entry.app_passwords:
             click.echo(_program_as_line(_program_shown(one)))
 
 
@@ -196,11 +204,13 @@ def _path(loaded: Loaded) -> Path:
     return loaded.path(loaded.settings.auth.users)
 
 
-def _entry(loaded: Loaded, name: str) -> User:
-    entry = load_users(_path(loaded)).get(name)
-    if entry is None:
+def _entry(loaded: Loaded, typed: str) -> tuple[str, User]:
+    """The entry that was meant, and its name as the file has it."""
+    users = load_users(_path(loaded))
+    name = find_name(users, typed)
+    if name is None:
         raise UsersRefused(userfile.nobody(_path(loaded)))
-    return entry
+    return name, users[name]
 
 
 def _new_password(loaded: Loaded, about: tuple[str, ...], from_stdin: bool, generate: bool) -> str:

@@ -129,6 +129,11 @@ REASONS: dict[str, Reason] = {
         503, "this replica may not sign: the others lack its key, or it lacks theirs", "retry"
     ),
     "store_unavailable": Reason(503, "the session store cannot be reached", "retry"),
+    "users_file_unwritable": Reason(
+        503,
+        "recovery codes cannot be used now: the users file cannot be changed",
+        "use a code of the authenticator app; authgw's log says what to mount",
+    ),
 }
 
 
@@ -243,6 +248,10 @@ class KeysNotShared(AuthgwError):
 
 class StoreUnavailable(AuthgwError):
     code = "store_unavailable"
+
+
+class UsersFileUnwritable(AuthgwError):
+    code = "users_file_unwritable"
 
 
 class ClientUnknown(AuthgwError):

@@ -1,6 +1,5 @@
 """People of the users file, as decisions need them; their secrets stay outside the core."""
 
-import unicodedata
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +9,7 @@ from authgw.core.paths import canonical_path
 from authgw.core.patterns import PathPattern
 from authgw.core.rules import is_inside
 from authgw.core.sessions import Session
+from authgw.core.typed_text import likeness
 
 # The `source` of sessions that a person opened, and the `amr` values of RFC 8176 section 2.
 USERS = "users"
@@ -48,6 +48,10 @@ class AppPassword:
     paths: tuple[PathPattern, ...]
     expires_at: float | None
 
+    def belongs_to(self, user: str | None) -> bool:
+        """Return whether it is this user's, in any spelling that logs in; None names nobody."""
+        return user is None or likeness(user) == likeness(self.sub)
+
     def opens(self, access: AccessRequest, now: float) -> bool:
         """Return whether it is valid for all targets of this request.
 
@@ -72,7 +76,7 @@ class People(Protocol):
         """The person of this name, None if there is none."""
 
     def is_like_a_person(self, sub: str) -> bool:
-        """Whether an app could take this name for that of a person; see `likeness`."""
+        """Whether an app could take this name for that of a person."""
 
     def app_password(self, digest: str) -> AppPassword | None:
         """The app password whose SHA-256 (hexadecimal) this is."""
@@ -92,12 +96,6 @@ class Nobody:
     def app_password(self, digest: str) -> AppPassword | None:
         """None."""
         return None
-
-
-def likeness(name: str) -> str:
-    """What remains of a name for whoever ignores case, composition and what cannot be seen."""
-    composed = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    return "".join(char for char in composed if unicodedata.category(char) != "Cf")
 
 
 def principal_of(session: Session, person: Person | None) -> Principal:

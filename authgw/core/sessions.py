@@ -7,6 +7,7 @@ in, a new record comes out. Committing it atomically is a store's work (`Session
 import base64
 import hashlib
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -203,6 +204,21 @@ def check_alive(session: Session | None, now: float) -> Session:
     return session
 
 
+def of_subject(session: Session | None, sub: str) -> Session | None:
+    """Return the session if it is this subject's; another's is as good as absent."""
+    return session if session is not None and session.sub == sub else None
+
+
+def check_sid(sid: str, sub: str) -> None:
+    """Refuse a sid that was not made for this subject.
+
+    Raises:
+        SessionEnded: no session of this subject ever had it.
+    """
+    if hash_of_sid(sid) != subject_hash(sub):
+        raise SessionEnded(sub=sub, sid=sid)
+
+
 def refresh(
     session: Session | None,
     *,
@@ -272,34 +288,57 @@ def load(text: str | bytes) -> Session:
             raise ValueError("more than a session record")
         client, current = data["client"], data["current"]
         # By place: by name it would cost twice as much, at every session that is read.
-        return Session(
-            data["sid"],
-            data["sub"],
-            data["user_id"],
-            tuple(map(intern, data["groups"])),
-            data["email"],
-            data["name"],
-            intern(data["source"]),
-            # What is no number ends here, not where a life is reckoned.
-            data["created_at"] + 0.0,
-            data["expires_at"] + 0.0,
-            data["gen"],
-            Generation(
-                current["access_jti"],
-                current["refresh_jti"],
-                current["iat"],
-                current["access_exp"],
-                current["refresh_exp"],
-            ),
-            data["previous_refresh_jti"],
-            data["rotated_at"],
-            data["confirmed"],
-            Client(intern(client["user_agent"]), intern(client["address"])),
-            tuple(map(intern, data.get("amr", ()))),
-            data.get("password_mark", ""),
+        return _checked(
+            Session(
+                data["sid"],
+                data["sub"],
+                data["user_id"],
+                tuple(map(intern, data["groups"])),
+                data["email"],
+                data["name"],
+                intern(data["source"]),
+                # What is no number ends here, not where a life is reckoned.
+                data["created_at"] + 0.0,
+                data["expires_at"] + 0.0,
+                data["gen"],
+                Generation(
+                    current["access_jti"],
+                    current["refresh_jti"],
+                    current["iat"],
+                    current["access_exp"],
+                    current["refresh_exp"],
+                ),
+                data["previous_refresh_jti"],
+                data["rotated_at"],
+                data["confirmed"],
+                Client(intern(client["user_agent"]), intern(client["address"])),
+                tuple(map(intern, data.get("amr", ()))),
+                data.get("password_mark", ""),
+            )
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"not a session record: {error!r}") from None
+
+
+def _checked(session: Session) -> Session:
+    """Return the session if every field is of its type.
+
+    Raises:
+        TypeError: one is not; a time that is not finite would never come.
+    """
+    current, rotated_at = session.current, session.rotated_at
+    texts = (session.sid, session.sub, session.email, session.name, session.password_mark)
+    jtis = (current.access_jti, current.refresh_jti, session.previous_refresh_jti or "")
+    times = (session.created_at, session.expires_at, current.iat, current.access_exp)
+    if not all(type(text) is str for text in (*texts, *jtis)):
+        raise TypeError("a text")
+    if not all(map(math.isfinite, (*times, current.refresh_exp, rotated_at or 0.0))):
+        raise TypeError("a time")
+    if type(session.gen) is not int or type(session.user_id or 0) is not int:
+        raise TypeError("a number")
+    if type(session.confirmed) is not bool:
+        raise TypeError("a flag")
+    return session
 
 
 class _Fields:

@@ -7,7 +7,7 @@ from authgw.config import Loaded
 from authgw.core.keys import Key
 from authgw.doctor.remarks import Remark, ok, problem, warning
 from authgw.identity.clients import load_clients
-from authgw.identity.users import load_users, warnings_of
+from authgw.identity.users import alike_warnings, load_users, warnings_of
 from authgw.plainly import refusals
 
 _PART = "configuration"
@@ -23,7 +23,8 @@ def examine(loaded: Loaded) -> Iterator[Remark]:
     yield from (problem(_PART, said) for said in refused)
     doubts = [*loaded.warnings, *loaded.doubts]
     if not refused:
-        doubts += [*warnings_of(users), *rulesay.unknown_groups(loaded)]
+        doubts += [*warnings_of(users), *alike_warnings(users, load_users(users))]
+        doubts += [*rulesay.unknown_groups(loaded), *rulesay.misspelled_users(loaded)]
     yield from (warning(_PART, said) for said in doubts)
     if not refused and not doubts:
         yield ok(_PART, "valid, with its people and clients")

@@ -11,15 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from authgw.core.errors import Refused
 from authgw.core.peers import TrustedProxies, checked_entry
-from authgw.identity.files import alone, write_yaml
+from authgw.identity.files import CannotWrite, alone, read_bytes, write
 from authgw.identity.passwords import digest
 from authgw.identity.placed import NotEntries, entries
+from authgw.identity.yaml_edit import CannotEdit, edited
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -111,7 +112,9 @@ def add_client(path: Path, client_id: str, *, subjects: str | None, groups: tupl
             if client_id in there:
                 raise ClientsRefused(f"{path}: {client_id} is there already: choose another id")
             entry = _Entry(secret_sha256=digest(secret), subjects=subjects, groups=groups)
-            write_yaml(path, _written({**there, client_id: entry}))
+            _write(path, client_id, {**there, client_id: entry})
+    except CannotWrite as error:
+        raise ClientsRefused(f"{path} cannot be written: {error.strerror}") from None
     except OSError as error:
         raise ClientsRefused(f"{path}: {error.strerror}") from None
     return secret
@@ -119,13 +122,24 @@ def add_client(path: Path, client_id: str, *, subjects: str | None, groups: tupl
 
 def _read(path: Path) -> dict[str, _Entry]:
     try:
-        return _taken(path, path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
+        return _parsed(path, _text(path))
     except OSError as error:
         raise ClientsRefused(f"{path}: {error.strerror}") from None
+
+
+def _text(path: Path) -> str:
+    """Return the text of the file, empty without one."""
+    try:
+        return read_bytes(path).decode("utf-8")
+    except FileNotFoundError:
+        return ""
     except UnicodeDecodeError:
         raise ClientsRefused(f"{path}: is not UTF-8 text") from None
+
+
+def _parsed(path: Path, text: str) -> dict[str, _Entry]:
+    try:
+        return _taken(path, text)
     except NotEntries as error:
         line = f":{error.line}" if error.line else ""
         raise ClientsRefused(f"{path}{line}: {error}") from None
@@ -148,8 +162,16 @@ def _taken(path: Path, text: str) -> dict[str, _Entry]:
     return known
 
 
-def _written(entries: Mapping[str, _Entry]) -> dict[str, Any]:
-    return {
-        name: entry.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        for name, entry in entries.items()
-    }
+def _write(path: Path, client_id: str, clients: Mapping[str, _Entry]) -> None:
+    entry = clients[client_id].model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    try:
+        text = edited(_text(path), client_id, None, entry)
+        as_wanted = _parsed(path, text) == clients
+    except (CannotEdit, ClientsRefused):
+        as_wanted = False
+    if not as_wanted:
+        raise ClientsRefused(
+            f"{path} is written so that no entry can be added without a change of others: "
+            "add it by hand"
+        )
+    write(path, text.encode())

@@ -60,23 +60,24 @@ class Hashing:
         finally:
             self._taken -= 1
 
-    async def verify(self, password_hash: str, password: str) -> Verified:
+    async def verify(self, password_hash: str, password: str, *, rehash: bool = True) -> Verified:
         """Verify a password in a worker thread; call it within `reserve`.
 
-        A caller that is cancelled while it waits costs nothing more.
+        `rehash` makes a new hash where the parameters of this one are old. A caller that is
+        cancelled while it waits costs nothing more.
         """
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._workers, _verified, password_hash, password)
+        return await loop.run_in_executor(self._workers, _verified, password_hash, password, rehash)
 
     def close(self) -> None:
         """End the threads; what still waits is cancelled."""
         self._workers.shutdown(wait=False, cancel_futures=True)
 
 
-def _verified(password_hash: str, password: str) -> Verified:
+def _verified(password_hash: str, password: str, rehash: bool) -> Verified:
     if not passwords.verify(password_hash, password):
         return Verified(False)
-    if not passwords.needs_rehash(password_hash):
+    if not rehash or not passwords.needs_rehash(password_hash):
         return Verified(True)
     return Verified(True, passwords.hash_password(password))
 

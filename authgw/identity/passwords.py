@@ -60,9 +60,23 @@ def hash_password(password: str) -> str:
 
 
 def verify(password_hash: str, password: str) -> bool:
-    """Whether the password is the one of this hash; False as well if the hash is malformed."""
+    """Whether the password is the one of this hash; False as well if the hash is malformed.
+
+    A hash that another program made may be of the text as it was typed, or of its composition
+    (NFC, as RFC 8265 section 4.2 has it): those spellings count too.
+    """
+    return any(_fits(password_hash, text) for text in _spellings(password))
+
+
+def _spellings(password: str) -> Iterable[str]:
+    composed = unicodedata.normalize("NFC", password)
+    # ASCII has one: nothing is hashed twice.
+    return dict.fromkeys((normalise(password), password, composed))
+
+
+def _fits(password_hash: str, text: str) -> bool:
     try:
-        return _HASHER.verify(password_hash, normalise(password))
+        return _HASHER.verify(password_hash, text)
     except (VerificationError, InvalidHashError, UnicodeEncodeError):
         return False
 

@@ -10,6 +10,7 @@ from yaml.composer import Composer
 from yaml.cyaml import CSafeLoader
 
 _TEXT = "tag:yaml.org,2002:str"
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 class NotEntries(ValueError):
@@ -76,6 +77,8 @@ def _entries(loader: _Loader) -> Iterator[Entry]:
         return
     loader.get_event()  # the document's start
     start: Any = loader.get_event()
+    if isinstance(start, events.ScalarEvent) and start.value == "" and not start.style:
+        return
     if not isinstance(start, events.MappingStartEvent):
         line = start.start_mark.line + 1
         raise NotEntries(line, "must be entries such as `alice:`, not a value")
@@ -116,6 +119,8 @@ def _odd_below(node: yaml.Node, seen: set[int]) -> Iterator[tuple[int, str]]:
 def _odd(keys: Sequence[yaml.Node], known: set[str]) -> Iterator[tuple[int, str]]:
     for key in keys:
         line = key.start_mark.line + 1
+        if key.tag == _MERGE:
+            continue
         if key.tag != _TEXT:
             yield line, "a key that is not text: put it in quotes"
         elif key.value in known:

@@ -8,6 +8,7 @@ import secrets
 
 import pyotp
 
+from authgw.core.typed_text import typed_code
 from authgw.identity.passwords import digest
 
 _STEP = 30  # seconds, RFC 6238 section 4.1
@@ -18,8 +19,8 @@ _RECOVERY_CODES = 10
 _RFC4648 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 _TO_CROCKFORD = str.maketrans(_RFC4648, _CROCKFORD)
-# What is easily misread when it is copied from paper, and how codes are grouped.
-_AS_MEANT = str.maketrans("oil", "011", " -")
+# Letters that are easily misread when a code is copied from paper.
+_AS_MEANT = str.maketrans("oil", "011")
 
 
 def new_secret() -> str:
@@ -36,6 +37,11 @@ def is_secret(text: str) -> bool:
     return len(raw) >= _LEAST_SECRET and "=" not in text
 
 
+def secret_as_meant(text: str) -> str:
+    """Return a secret as an app shows it: capitals, without padding or groups."""
+    return typed_code(text).upper().rstrip("=")
+
+
 def provisioning_uri(secret: str, user: str, issuer: str) -> str:
     """The `otpauth:` address that an authenticator app reads from a QR code. It is a secret."""
     return pyotp.TOTP(secret).provisioning_uri(name=user, issuer_name=issuer)
@@ -44,10 +50,10 @@ def provisioning_uri(secret: str, user: str, issuer: str) -> str:
 def matching_step(secret: str, code: str, now: float) -> int | None:
     """The time step of a 6-digit code at `now` (Unix seconds), None if it is wrong.
 
-    Spaces in the code are left aside. One step (30 s) before and after counts; the caller lets
-    each step count once (RFC 6238 section 5.2).
+    Spaces and dashes in the code are left aside. One step (30 s) before and after counts; the
+    caller lets each step count once (RFC 6238 section 5.2).
     """
-    typed = code.replace(" ", "")
+    typed = typed_code(code)
     if not _CODE.fullmatch(typed):
         return None
     current, totp = int(now // _STEP), pyotp.TOTP(secret)
@@ -64,7 +70,7 @@ def new_recovery_codes() -> tuple[str, ...]:
 
 def recovery_digest(code: str) -> str:
     """The SHA-256 (hexadecimal) by which a recovery code is kept, however it is typed."""
-    return digest(code.lower().translate(_AS_MEANT))
+    return digest(typed_code(code).lower().translate(_AS_MEANT))
 
 
 def _recovery_code() -> str:

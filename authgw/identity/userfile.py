@@ -1,19 +1,31 @@
 """Edits of the users file, each of them whole and alone (`identity.files`).
 
-The order of entries is kept; comments, and whatever else YAML does not mean, are lost. Every edit
-raises UsersRefused if the file cannot be read or written, names nobody of that name, or would
-hold something that a users file must not.
+Whatever else is in the file stays as it is (`identity.yaml_edit`). Names are taken as at log-in.
+Every edit raises UsersRefused if the file cannot be read or written (UsersUnwritable), has no such
+person, or would hold something that a users file must not.
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from authgw.identity.files import alone, write_yaml
+from authgw.core.typed_text import likeness
+from authgw.identity.files import CannotWrite, alone, read_bytes, write
 from authgw.identity.passwords import digest
-from authgw.identity.users import User, UsersRefused, checked, load_users, mark
+from authgw.identity.users import (
+    User,
+    UsersRefused,
+    UsersUnwritable,
+    checked,
+    decoded,
+    find_name,
+    load_users,
+    mark,
+    parse_users,
+)
+from authgw.identity.yaml_edit import CannotEdit, edited
 
 _KEPT_MARKS = 4
 _PREFIX = "agw_"  # lets scanners of source code find an app password that was committed
@@ -36,13 +48,12 @@ def add(
         UsersRefused: there is one of this name already.
     """
 
-    def with_one_more(users: dict[str, User]) -> None:
-        if user in users:
-            raise UsersRefused(f"{user} is there already: choose another name")
+    def added(users: dict[str, User]) -> tuple[str, User]:
+        refuse_second(users, user)
         entry = {"password": password_hash, "groups": groups, "email": email, "name": name}
-        users[user] = checked(user, entry)
+        return user, checked(user, entry)
 
-    _edit(path, with_one_more)
+    _edit(path, added)
 
 
 def set_password(path: Path, user: str, password_hash: str) -> None:
@@ -144,35 +155,70 @@ def remove_app_password(path: Path, user: str, name: str) -> bool:
     return _change(path, user, changed)
 
 
+def refuse_second(users: Mapping[str, User], user: str) -> None:
+    """Refuse a new name that cannot be told from another one at log-in.
+
+    Raises:
+        UsersRefused: there is an entry of this or of a like name.
+    """
+    wanted = likeness(user)
+    like = next((name for name in users if likeness(name) == wanted), None)
+    if like is not None:
+        raise UsersRefused(
+            f"{like} is there already: `authgw user passwd` changes a password, "
+            "another name adds another person"
+        )
+
+
 def nobody(path: Path) -> str:
     """How to say that the file has no such person."""
     return f"{path}: nobody of this name is there: see `authgw user list`"
 
 
 def _change(path: Path, user: str, change: Callable[[_Entry], object]) -> bool:
-    def changed(users: dict[str, User]) -> None:
-        if user not in users:
+    def changed(users: dict[str, User]) -> tuple[str, User]:
+        name = find_name(users, user)
+        if name is None:
             raise UsersRefused(nobody(path))
-        entry = _dumped(users[user])
+        entry = _dumped(users[name])
         change(entry)
-        users[user] = checked(user, entry)
+        return name, checked(name, entry)
 
     return _edit(path, changed)
 
 
-def _edit(path: Path, change: Callable[[dict[str, User]], None]) -> bool:
-    """Make a change to all entries; say whether anything is different."""
+def _edit(path: Path, change: Callable[[dict[str, User]], tuple[str, User]]) -> bool:
+    """Write the entry that `change` returns; say whether anything is different."""
     try:
         with alone(path):
             users = load_users(path)
-            before = dict(users)
-            change(users)
-            if users == before:
+            name, entry = change(users)
+            old = users.get(name)
+            if old == entry:
                 return False
-            write_yaml(path, {name: _dumped(entry) for name, entry in users.items()})
+            _write(path, name, old, {**users, name: entry})
             return True
+    except CannotWrite as error:
+        raise UsersUnwritable(f"{path} cannot be written: {error.strerror}") from None
     except OSError as error:
         raise UsersRefused(f"{path}: {error.strerror}") from None
+
+
+def _write(path: Path, name: str, old: User | None, users: dict[str, User]) -> None:
+    text = decoded(path, read_bytes(path)) if path.exists() else ""
+    try:
+        before = None if old is None else _dumped(old)
+        text = edited(text, name, before, _dumped(users[name]))
+        as_wanted = list(parse_users(path, text).items()) == list(users.items())
+    except (CannotEdit, UsersRefused):
+        as_wanted = False
+    if not as_wanted:
+        # An anchor that several entries share, for example.
+        raise UsersRefused(
+            f"{path}: the entry of {name} is written so that it cannot be changed alone: "
+            "edit it by hand"
+        )
+    write(path, text.encode())
 
 
 def _dumped(user: User) -> _Entry:

@@ -4,7 +4,7 @@ import difflib
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,13 +18,16 @@ from pydantic import (
     StrictBool,
     StrictStr,
     ValidationError,
+    model_validator,
 )
 
 from authgw.core.errors import Refused
 from authgw.core.rules import RuleRefused, glob
+from authgw.core.typed_text import likeness, typed_name
+from authgw.identity.files import read_bytes
 from authgw.identity.passwords import is_hash
 from authgw.identity.placed import Entry, NotEntries, entries
-from authgw.identity.totp import is_secret
+from authgw.identity.totp import is_secret, secret_as_meant
 
 _MOST_BYTES = 255
 _MOST_GROUPS_BYTES = 4096
@@ -42,6 +45,10 @@ class UsersRefused(Refused):
 
     A line says where, why and what to do, and never repeats a value: it may be a secret.
     """
+
+
+class UsersUnwritable(UsersRefused):
+    """A users file that this process cannot write; the message says what to mount or to give."""
 
 
 def _header_safe(text: str) -> str:
@@ -73,9 +80,10 @@ def _password_hash(text: str) -> str:
 
 
 def _totp_secret(text: str) -> str:
-    if not is_secret(text):
+    secret = secret_as_meant(text)
+    if not is_secret(secret):
         raise ValueError("is no base32 of 128 bits or more: remove totp, run `authgw user totp`")
-    return text
+    return secret
 
 
 def _shaped(pattern: re.Pattern[str], said: str) -> AfterValidator:
@@ -96,6 +104,15 @@ HeaderText = Annotated[StrictStr, AfterValidator(_header_safe)]
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty(cls, data: Any) -> Any:
+        """Take a key without a value, such as `email:`, for absent."""
+        if not isinstance(data, dict):
+            return data
+        optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
+        return {k: value for k, value in data.items() if value is not None or k not in optional}
 
 
 class Totp(_Part):
@@ -157,6 +174,27 @@ def check_name(name: str) -> None:
         raise ValueError("is written with combining characters: write it composed (NFC)")
 
 
+def find_name(users: Mapping[str, Any], typed: str) -> str | None:
+    """Return the name of the entry that was meant, None if there is none.
+
+    The exact spelling counts first, then likeness, unless several entries are like it.
+    """
+    exact = typed_name(typed)
+    if exact in users:
+        return exact
+    names = names_alike(users).get(likeness(typed), ())
+    return names[0] if len(names) == 1 else None
+
+
+def names_alike(users: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return the names of each likeness."""
+    alike: dict[str, tuple[str, ...]] = {}
+    for name in users:
+        like = likeness(name)
+        alike[like] = (*alike.get(like, ()), name)
+    return alike
+
+
 def checked(name: str, data: Mapping[str, Any]) -> User:
     """An entry made of these values.
 
@@ -197,14 +235,34 @@ def read_users(path: Path) -> dict[str, User]:
     if path.exists() and not path.is_file():
         raise UsersRefused(f"{path}: is no file")
     try:
-        return _taken(path, path.read_text(encoding="utf-8"))
+        return parse_users(path, decoded(path, read_bytes(path)))
+    except OSError as error:
+        raise UsersRefused(f"{path}: {error.strerror}") from None
+
+
+def decoded(path: Path, content: bytes) -> str:
+    """Return the text of a users file with its line ends as they are.
+
+    Raises:
+        UsersRefused: it is not UTF-8.
+    """
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise UsersRefused(f"{path}: is not UTF-8 text") from None
+
+
+def parse_users(path: Path, text: str) -> dict[str, User]:
+    """Return every user by name; `path` is for messages only.
+
+    Raises:
+        UsersRefused: it is not YAML of entries, or an entry is not valid.
+    """
+    try:
+        return _taken(path, text)
     except NotEntries as error:
         line = f":{error.line}" if error.line else ""
         raise UsersRefused(f"{path}{line}: {error}") from None
-    except UnicodeDecodeError:
-        raise UsersRefused(f"{path}: is not UTF-8 text") from None
-    except OSError as error:
-        raise UsersRefused(f"{path}: {error.strerror}") from None
 
 
 def warnings_of(path: Path) -> tuple[str, ...]:
@@ -217,6 +275,17 @@ def warnings_of(path: Path) -> tuple[str, ...]:
         return ()
     how = "writable" if mode & 0o002 else "readable"
     return (f"{path} is {how} by everyone on this machine: chmod 600 {path}",)
+
+
+def alike_warnings(path: Path, users: Iterable[str]) -> tuple[str, ...]:
+    """Return a warning for each set of names that differ only in case or invisibly."""
+    return tuple(
+        f"{path}: {' and '.join(names)} differ only in case or in characters that look alike: "
+        "each logs in by its exact spelling only, and the next release refuses the file: "
+        "rename all but one of them"
+        for names in names_alike(users).values()
+        if len(names) > 1
+    )
 
 
 def _taken(path: Path, text: str) -> dict[str, User]:

@@ -7,14 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from authgw.core.people import AppPassword, Person, likeness
+from authgw.core.people import AppPassword, Person
 from authgw.core.rules import glob
+from authgw.core.typed_text import likeness, typed_name
 from authgw.identity.passwords import DUMMY, decoy_like
 from authgw.identity.users import (
     AppPasswordEntry,
     User,
     UsersRefused,
+    alike_warnings,
     load_users,
+    names_alike,
     read_users,
     warnings_of,
 )
@@ -29,7 +32,7 @@ class _Snapshot:
 
     users: Mapping[str, User]
     people: Mapping[str, Person]
-    likenesses: frozenset[str]
+    alike: Mapping[str, tuple[str, ...]]
     app_passwords: Mapping[str, AppPassword]
     hashes: tuple[str, ...]
 
@@ -38,7 +41,7 @@ class _Snapshot:
         return cls(
             users,
             {sub: _person(sub, user) for sub, user in users.items()},
-            frozenset(map(likeness, users)),
+            names_alike(users),
             {
                 entry.sha256: _app_password(sub, entry)
                 for sub, user in users.items()
@@ -76,7 +79,19 @@ class UsersFile:
 
     def is_like_a_person(self, sub: str) -> bool:
         """Whether an app could take this name for that of a person of the file."""
-        return likeness(sub) in self._now.likenesses
+        return likeness(sub) in self._now.alike
+
+    def name_of(self, typed: str) -> str:
+        """The name of the person that was meant, as the file has it; else its likeness.
+
+        The exact spelling comes first, then any other one, unless it fits several people.
+        """
+        exact = typed_name(typed)
+        if exact in self._now.users:
+            return exact
+        like = likeness(typed)
+        names = self._now.alike.get(like, ())
+        return names[0] if len(names) == 1 else like
 
     def app_password(self, digest: str) -> AppPassword | None:
         """The app password whose SHA-256 (hexadecimal) this is."""
@@ -114,7 +129,7 @@ class UsersFile:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is allowed and unwise about the file."""
-        return warnings_of(self.path)
+        return (*warnings_of(self.path), *alike_warnings(self.path, self._now.users))
 
     def reload_if_changed(self) -> str | None:
         """Read the file again if it has changed; None if it has not, or is being written.

@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.connection import Connection, SSLConnection
+from redis.asyncio.connection import SSLConnection
 from redis.asyncio.sentinel import (
     Sentinel,
     SentinelConnectionPool,
     SentinelManagedConnection,
     SentinelManagedSSLConnection,
 )
+from redis.exceptions import ConnectionError, RedisError
 
 from authgw.storage import StoreRefused, connections
 from authgw.storage.address import RedisAddress, parse_redis
+from authgw.storage.connections import Plain
 from authgw.storage.redis_calls import OneServer, Servers
 from authgw.storage.redis_cluster import Cluster
 from authgw.storage.redis_server import Server
@@ -49,10 +51,12 @@ def connect(url: str, *, password: str | None = None, ca_file: Path | None = Non
     return OneServer(Server(_client({**options, **place}, host, port), f"Redis {host}:{port}"))
 
 
-def _client(options: dict[str, Any], host: str, port: int) -> "Redis":
-    kind = _TlsConnection if "tls" in options else Connection
+def _client(
+    options: dict[str, Any], host: str, port: int, *, client: type["Redis"] = Redis
+) -> "Redis":
+    kind = _TlsConnection if "tls" in options else Plain
     pool = BlockingConnectionPool(connection_class=kind, host=host, port=port, **options)
-    return Redis.from_pool(pool)
+    return client.from_pool(pool)
 
 
 def _behind_sentinels(
@@ -62,8 +66,10 @@ def _behind_sentinels(
     sentinel: Any = Sentinel(())  # type: ignore[no-untyped-call]  # see above
     # The password is the servers' own: Sentinels are asked without one.
     patience = {"socket_timeout": _SENTINEL_PATIENCE, "socket_connect_timeout": _SENTINEL_PATIENCE}
-    sentinel.sentinels = [_client({**options, **patience}, *host) for host in address.hosts]
-    kind = _TlsMasterConnection if address.tls else SentinelManagedConnection
+    sentinel.sentinels = [
+        _client({**options, **patience}, *host, client=_SentinelClient) for host in address.hosts
+    ]
+    kind = _TlsMasterConnection if address.tls else _MasterConnection
     client = sentinel.master_for(
         address.master,
         connection_pool_class=_MasterPool,
@@ -73,6 +79,29 @@ def _behind_sentinels(
     )
     server = Server(client, f"Redis {address.master}", client.connection_pool.names)
     return OneServer(server, replicated=True)
+
+
+class _SentinelClient(Redis):
+    """A Sentinel; the next one is asked where this one replies what no Sentinel does."""
+
+    async def sentinel_masters(self) -> Any:
+        """The masters that this Sentinel knows, by name.
+
+        Raises:
+            ConnectionError: it does not name them.
+        """
+        try:
+            masters: Any = await super().sentinel_masters()
+            if all(map(_is_state, masters.values())):
+                return masters
+        except (RedisError, OSError):
+            raise
+        except Exception as error:
+            said = type(error).__name__
+        else:
+            said = "no state of a master"
+        await self.connection_pool.disconnect()
+        raise ConnectionError(f"a reply to SENTINEL MASTERS that no Sentinel gives ({said})")
 
 
 class _MasterPool(SentinelConnectionPool, BlockingConnectionPool):
@@ -121,12 +150,24 @@ class _OneContext:
         self.ssl_context.context = tls
 
 
-class _TlsConnection(_OneContext, SSLConnection):
+class _TlsConnection(_OneContext, Plain, SSLConnection):
     pass
 
 
-class _TlsMasterConnection(_OneContext, SentinelManagedSSLConnection):
+class _MasterConnection(Plain, SentinelManagedConnection):
     pass
+
+
+class _TlsMasterConnection(_OneContext, Plain, SentinelManagedSSLConnection):
+    pass
+
+
+def _is_state(state: Any) -> bool:
+    wanted = {"ip": str, "port": int, "is_master": bool, "is_odown": bool, "is_sdown": bool}
+    wanted["num-other-sentinels"] = int
+    return isinstance(state, dict) and all(
+        isinstance(state.get(name), kind) for name, kind in wanted.items()
+    )
 
 
 def _tls(ca_file: Path | None) -> ssl.SSLContext:

@@ -2,10 +2,13 @@
 
 from typing import Any
 
-from redis.asyncio.connection import DefaultParser
+from redis.asyncio.connection import Connection, DefaultParser
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
+
+from authgw.storage.redis_replies import WrongReply
+from authgw.storage.redis_server import AWAY
 
 
 # redis-py chooses between two when it is imported, which is no type.
@@ -25,6 +28,24 @@ class Attentive(DefaultParser):  # type: ignore[valid-type,misc]  # see above
         if self._stream is not None and (lost := self._stream.exception()) is not None:
             raise OSError(str(lost))
         return bool(await super().can_read())
+
+
+class Plain(Connection):
+    """A connection that is closed whatever goes wrong in its first exchange."""
+
+    async def on_connect_check_health(self, check_health: bool = True) -> None:
+        """Log in and choose the database.
+
+        Raises:
+            WrongReply: what came back is not what Redis replies. redis-py closes a connection for
+                errors of its own only, and would use one later that has not logged in.
+        """
+        try:
+            await super().on_connect_check_health(check_health)
+        except AWAY:
+            raise
+        except Exception as error:
+            raise WrongReply("a first reply that Redis does not give") from error
 
 
 def options() -> dict[str, Any]:

@@ -114,7 +114,8 @@ class Database:
         try:
             yield
             await self._connection.execute("COMMIT")
-        except sqlite3.Error:
+        except Exception:
+            # Whatever it is: a transaction left open would refuse every later one.
             if self._connection.in_transaction:
                 await self._connection.execute("ROLLBACK")
             raise

@@ -30,6 +30,9 @@ _PURGE = "DELETE FROM sessions WHERE seq IN (SELECT seq FROM sessions WHERE idle
 _PAGE = 500  # sessions that are looked at in one turn
 _INSERT = "INSERT INTO sessions (sid, h, record, idle_end) VALUES (?, ?, ?, ?)"
 
+# What comes of a row whose values are not of their columns' types: SQLite takes any value.
+_WRONG_ROW = (TypeError, AttributeError, OverflowError)
+
 T = TypeVar("T")
 
 
@@ -88,21 +91,20 @@ class EmbeddedStore:
 
     async def revoke(self, sid: str) -> bool:
         """End one session; say whether it was alive. Returns once the store has it."""
-        sql = "DELETE FROM sessions WHERE sid = ? RETURNING idle_end"
-        ends = await self._run(lambda: self._db.column(sql, sid))
-        return any(end > self._clock() for end in ends)
+        sql = "DELETE FROM sessions WHERE sid = ? RETURNING sid, idle_end"
+        rows = await self._run(lambda: self._ended(sql, sid))
+        return bool(rows)
 
     async def revoke_all(self, sub: str) -> tuple[str, ...]:
         """End every session of a subject; return their sids."""
         sql = "DELETE FROM sessions WHERE h = ? RETURNING sid, idle_end"
-        rows = await self._run(lambda: self._db.rows(sql, subject_hash(sub)))
-        return tuple(sid for sid, idle_end in rows if idle_end > self._clock())
+        return await self._run(lambda: self._ended(sql, subject_hash(sub)))
 
     async def sessions_of(self, sub: str) -> tuple[Session, ...]:
         """The live sessions of a subject, oldest first."""
-        sql = "SELECT record FROM sessions WHERE h = ? AND idle_end > ? ORDER BY seq"
-        records = await self._run(lambda: self._db.column(sql, subject_hash(sub), self._clock()))
-        return tuple(_record(text) for text in records)
+        sql = "SELECT sid, record FROM sessions WHERE h = ? AND idle_end > ? ORDER BY seq"
+        rows = await self._run(lambda: self._db.rows(sql, subject_hash(sub), self._clock()))
+        return tuple(_record(sid, text) for sid, text in rows)
 
     async def last_used(self, sids: Sequence[str]) -> dict[str, float]:
         """When each live one of these was last used, in Unix seconds of this clock."""
@@ -110,8 +112,12 @@ class EmbeddedStore:
             "SELECT sid, idle_end FROM sessions "
             "WHERE sid IN (SELECT value FROM json_each(?)) AND idle_end > ?"
         )
-        rows = await self._run(lambda: self._db.rows(sql, json.dumps(list(sids)), self._clock()))
-        return {sid: idle_end - self._idle for sid, idle_end in rows}
+
+        async def used() -> dict[str, float]:
+            rows = await self._db.rows(sql, json.dumps(list(sids)), self._clock())
+            return {sid: idle_end - self._idle for sid, idle_end in rows}
+
+        return await self._run(used)
 
     async def kept(self) -> AsyncIterator[Sequence[Kept]]:
         """Every live session in batches, a subject's oldest first; asking is no use of them."""
@@ -119,14 +125,16 @@ class EmbeddedStore:
             "SELECT sid, record, seq, idle_end FROM sessions "
             "WHERE seq > ? AND idle_end > ? ORDER BY seq LIMIT ?"
         )
-        last = 0
-        while True:
+
+        async def page(after: int) -> list[Kept]:
             now = self._clock()
-            rows = await self._run(partial(self._db.rows, sql, last, now, _PAGE))
-            if not rows:
-                return
-            yield [Kept(sid, record, seq, end - now) for sid, record, seq, end in rows]
-            last = rows[-1][2]
+            rows = await self._db.rows(sql, after, now, _PAGE)
+            return [Kept(sid, _text(record), seq, end - now) for sid, record, seq, end in rows]
+
+        last = 0
+        while batch := await self._run(partial(page, last)):
+            yield batch
+            last = batch[-1].rank
 
     async def keep(self, batch: Sequence[Kept]) -> int:
         """Take in sessions of another store as they are; return how many were not here yet."""
@@ -175,7 +183,7 @@ class EmbeddedStore:
                 # Whoever left does not ask how it ended.
                 turn.add_done_callback(lambda task: task.cancelled() or task.exception())
                 return await asyncio.shield(turn)
-        except (sqlite3.Error, ValueError, TimeoutError) as error:
+        except (sqlite3.Error, ValueError, TimeoutError, *_WRONG_ROW) as error:
             # aiosqlite says ValueError for a connection that was closed.
             raise StoreUnavailable(f"embedded store: {type(error).__name__}") from None
 
@@ -189,6 +197,11 @@ class EmbeddedStore:
             await self._db.each("DELETE FROM sessions WHERE sid = ?", [(sid,) for sid in ended])
             await self._db.rows(_INSERT, session.sid, h, dump(session), now + self._idle)
         return tuple(ended)
+
+    async def _ended(self, sql: str, value: str) -> tuple[str, ...]:
+        """Delete by this statement; return the sids of what was alive."""
+        now = self._clock()
+        return tuple(sid for sid, idle_end in await self._db.rows(sql, value) if idle_end > now)
 
     async def _read(self, sid: str) -> Snapshot:
         (seen,) = await self._read_many((sid,))
@@ -205,7 +218,7 @@ class EmbeddedStore:
         found = {sid: (record, end) for sid, record, end in await self._db.rows(sql, wanted, now)}
         worth_moving = now + self._idle * (1 - _WORTH_MOVING)
         await self._move_idle_end([sid for sid in found if found[sid][1] < worth_moving], now)
-        return [_outcome(found[sid][0] if sid in found else None, now) for sid in sids]
+        return [_outcome(sid, found[sid][0] if sid in found else None, now) for sid in sids]
 
     async def _move_idle_end(self, sids: list[str], now: float) -> None:
         if not sids:
@@ -287,18 +300,32 @@ class EmbeddedStore:
             return bool(await self._db.rows(sql, name, now + seconds))
 
 
-def _outcome(record: str | None, now: float) -> Snapshot | StoreUnavailable:
+def _outcome(sid: str, record: str | None, now: float) -> Snapshot | StoreUnavailable:
     if record is None:
         return Snapshot(None, now)
     try:
-        return Snapshot(_record(record), now, record)
+        return Snapshot(_record(sid, record), now, record)
     except StoreUnavailable as error:
         return error
 
 
-def _record(text: str) -> Session:
+def _record(sid: str, record: object) -> Session:
     try:
-        return load(text)
+        session = load(_text(record))
     except ValueError:
         # Neither "ended" nor "alive" would be true: the store holds something else.
         raise StoreUnavailable("a session record cannot be read") from None
+    if session.sid != sid:
+        raise StoreUnavailable("a session record is that of another session")
+    return session
+
+
+def _text(value: object) -> str:
+    """The text of a column, which SQLite lets hold anything.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    if not isinstance(value, str):
+        raise ValueError("not text")  # noqa: TRY004  the row is wrong, not the caller
+    return value

@@ -11,6 +11,7 @@ from redis.asyncio.client import PubSub
 from redis.backoff import ExponentialWithJitterBackoff
 
 from authgw.storage.redis import ENDED_CHANNEL
+from authgw.storage.redis_replies import WrongReply
 
 # Seconds of silence after which the server is asked whether it is still there, and as many more
 # until the connection counts as lost: redis-py sends health checks here, but misses no answer.
@@ -49,8 +50,10 @@ class Push:
         async with asyncio.timeout(_SILENCE):
             await channel.subscribe(ENDED_CHANNEL)
             # The first answer says that from now on nothing is missed.
-            while await channel.get_message(timeout=_SILENCE) is None:
+            while (first := await channel.get_message(timeout=_SILENCE)) is None:
                 continue
+            if first["type"] != "subscribe":
+                raise WrongReply("a reply to SUBSCRIBE that Redis does not give")
         if self._failures:
             logger.info("Revocations are pushed again")
         self._failures = 0
@@ -62,6 +65,8 @@ class Push:
             message = await channel.get_message(timeout=_SILENCE)
             if message is not None:
                 asked = False
+                if message["type"] not in ("message", "pong"):
+                    raise WrongReply("a message that was not subscribed to")
                 if message["type"] == "message":
                     self.heard += 1
                     self._ended(message["data"].decode("ascii", "replace"))

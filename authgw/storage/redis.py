@@ -23,6 +23,18 @@ from authgw.storage.redis_check import check
 from authgw.storage.redis_counters import RedisCounters
 from authgw.storage.redis_kept import RedisKept
 from authgw.storage.redis_keys import index, note, prefix
+from authgw.storage.redis_replies import (
+    Request,
+    either,
+    exactly,
+    is_flag,
+    is_integer,
+    is_sid,
+    is_time,
+    is_value,
+    list_of,
+    row,
+)
 from authgw.storage.redis_server import seconds
 
 ENDED_CHANNEL = "authgw:ended"
@@ -49,25 +61,32 @@ if redis.call('PTTL', KEYS[2]) < tonumber(ARGV[4]) then
 end
 return ended
 """,
+    list_of(is_sid),
     declares_all=False,
 )
 # KEYS record; ARGV version seen, new record, idle ms.
-_REPLACE = Script("""
+_REPLACE = Script(
+    """
 local stored = redis.call('GET', KEYS[1])
 if stored == ARGV[1] then
   redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
   return {1}
 end
 return {0, stored, redis.call('TIME')}
-""")
+""",
+    either(row(exactly(1)), row(exactly(0), is_value, is_time)),
+)
 # KEYS record, index; ARGV sid, channel, key of the note.
-_REVOKE = Script("""
+_REVOKE = Script(
+    """
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('PUBLISH', ARGV[2], ARGV[1])
 local alive = redis.call('DEL', KEYS[1])
 if alive == 0 then redis.call('SET', ARGV[3], '', 'PX', 1000) end
 return alive
-""")
+""",
+    is_flag,
+)
 # KEYS index; ARGV key prefix, channel, key of the note.
 _REVOKE_ALL = Script(
     """
@@ -80,6 +99,7 @@ redis.call('DEL', KEYS[1])
 if #ended == 0 then redis.call('SET', ARGV[3], '', 'PX', 1000) end
 return ended
 """,
+    list_of(is_sid),
     declares_all=False,
 )
 
@@ -123,19 +143,21 @@ class RedisStore(RedisCounters):
     async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailable]:
         """What `read` returns, or raises, for each sid in its order; one round trip for all."""
         keys = _keys(sids)
-        wanted = [Command(key, (b"GETEX", key, b"PX", self._idle)) for key in keys.values()]
+        wanted = [
+            Command(key, (b"GETEX", key, b"PX", self._idle), is_value) for key in keys.values()
+        ]
         answers = dict(zip(keys, await self._calls.answers(wanted, timed=True), strict=True))
         # A server that cannot save refuses the write inside GETEX, not the read.
         refused = [sid for sid, answer in answers.items() if _is_misconf(answer.reply)]
         if refused:
-            plain = [Command(keys[sid], ("GET", keys[sid])) for sid in refused]
+            plain = [Command(keys[sid], ("GET", keys[sid]), is_value) for sid in refused]
             answers |= zip(refused, await self._calls.answers(plain, timed=True), strict=True)
-        return [_outcome(answers[sid]) for sid in sids]
+        return [_outcome(sid, answers[sid]) for sid in sids]
 
     async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
         """Compare-and-set: None if `new` took the place of what was seen, else what is there."""
         reply = await self._calls.one(self._replacing(seen, new), confirmed=True)
-        return None if reply[0] == 1 else _snapshot(reply[1], seconds(reply[2]))
+        return None if reply[0] == 1 else _snapshot(new.sid, reply[1], seconds(reply[2]))
 
     async def replace_many(
         self, changes: Sequence[tuple[Snapshot, Session]]
@@ -145,7 +167,9 @@ class RedisStore(RedisCounters):
         No replica is waited for.
         """
         answers = await self._calls.answers([self._replacing(*change) for change in changes])
-        return [_replaced(answer) for answer in answers]
+        return [
+            _replaced(new.sid, answer) for (_, new), answer in zip(changes, answers, strict=True)
+        ]
 
     async def revoke(self, sid: str) -> bool:
         """End one session; say whether it was alive. Returns once the store has it."""
@@ -166,16 +190,18 @@ class RedisStore(RedisCounters):
         """The live sessions of a subject, oldest first."""
         h = subject_hash(sub)
         key = index(h)
-        sids = _texts(await self._calls.one(Command(key, ("ZRANGE", key, 0, -1))))
+        sids = _texts(await self._calls.one(Command(key, ("ZRANGE", key, 0, -1), list_of(is_sid))))
         if not sids:
             return ()
-        records = await self._calls.one(Command(key, ("MGET", *(prefix(h) + sid for sid in sids))))
-        return tuple(_record(text) for text in records if text is not None)
+        words = ("MGET", *(prefix(h) + sid for sid in sids))
+        records = await self._calls.one(Command(key, words, row(*(is_value for _ in sids))))
+        found = zip(sids, records, strict=True)
+        return tuple(_record(sid, text) for sid, text in found if text is not None)
 
     async def last_used(self, sids: Sequence[str]) -> dict[str, float]:
         """When each live one of these was last used, in Unix seconds of the store's clock."""
         keys = _keys(sids)
-        asked = [Command(key, ("PTTL", key)) for key in keys.values()]
+        asked = [Command(key, ("PTTL", key), is_integer) for key in keys.values()]
         answers = dict(zip(keys, await self._calls.answers(asked, timed=True), strict=True))
         left = {sid: answer.value() / 1000 for sid, answer in answers.items()}
         idle = self._idle_ms / 1000
@@ -211,7 +237,7 @@ class RedisStore(RedisCounters):
     async def ping(self) -> None:
         """Raise StoreUnavailable if no master answers."""
         masters = await self._calls.masters()
-        asked = (self._calls.at(master, ("TIME",)) for master in masters)
+        asked = (self._calls.at(master, Request(("TIME",), is_time)) for master in masters)
         replies = await asyncio.gather(*asked, return_exceptions=True)
         failures = [reply for reply in replies if isinstance(reply, StoreUnavailable)]
         if len(failures) == len(masters):
@@ -246,22 +272,22 @@ def _is_misconf(reply: Any) -> bool:
     return isinstance(reply, ResponseError) and "MISCONF" in str(reply)
 
 
-def _outcome(answer: Answer) -> Snapshot | StoreUnavailable:
+def _outcome(sid: str, answer: Answer) -> Snapshot | StoreUnavailable:
     if isinstance(answer.reply, Exception):
         return unavailable(answer.reply)
-    return _told(answer.reply, answer.now)
+    return _told(sid, answer.reply, answer.now)
 
 
-def _replaced(answer: Answer) -> Snapshot | StoreUnavailable | None:
+def _replaced(sid: str, answer: Answer) -> Snapshot | StoreUnavailable | None:
     if isinstance(answer.reply, Exception):
         return unavailable(answer.reply)
     replaced, *left = answer.reply
-    return None if replaced else _told(left[0], seconds(left[1]))
+    return None if replaced else _told(sid, left[0], seconds(left[1]))
 
 
-def _told(text: bytes | None, now: float) -> Snapshot | StoreUnavailable:
+def _told(sid: str, text: bytes | None, now: float) -> Snapshot | StoreUnavailable:
     try:
-        return _snapshot(text, now)
+        return _snapshot(sid, text, now)
     except StoreUnavailable as error:
         return error
 
@@ -270,15 +296,18 @@ def _texts(replies: Any) -> tuple[str, ...]:
     return tuple(reply.decode("ascii") for reply in replies)
 
 
-def _snapshot(text: bytes | None, now: float) -> Snapshot:
+def _snapshot(sid: str, text: bytes | None, now: float) -> Snapshot:
     if text is None:
         return Snapshot(None, now)
-    return Snapshot(_record(text), now, text.decode("utf-8"))
+    return Snapshot(_record(sid, text), now, text.decode("utf-8"))
 
 
-def _record(text: bytes) -> Session:
+def _record(sid: str, text: bytes) -> Session:
     try:
-        return load(text)
+        session = load(text)
     except ValueError:
         # Neither "ended" nor "alive" would be true: the store holds something else.
         raise StoreUnavailable("a session record cannot be read") from None
+    if session.sid != sid:
+        raise StoreUnavailable("a session record is that of another session")
+    return session

@@ -19,14 +19,15 @@ from redis.exceptions import (
 )
 
 from authgw.core.errors import StoreUnavailable
-from authgw.storage.redis_server import AWAY, Server, Words
+from authgw.storage.redis_replies import Request, Shape, Words, WrongReply, is_ok
+from authgw.storage.redis_server import AWAY, Server
 from authgw.storage.serverclock import boottime
 
 DEADLINE = 0.25  # seconds for one operation, waiting for a connection included
 # How often one command is sent on. A Cluster whose nodes send it round is asked again later.
 _MOST_SENDINGS = 8
 _MOVING = 0.02  # seconds until a slot that is just being moved is asked again
-_ASKING: Words = ("ASKING",)
+_ASKING = Request(("ASKING",), is_ok)
 
 
 class Servers(Protocol):
@@ -106,23 +107,32 @@ class OneServer:
 
 
 class Script:
-    """A Lua script; unless `declares_all`, it touches more keys of a slot than it declares."""
+    """A Lua script; `takes` accepts its replies.
 
-    def __init__(self, text: str, *, declares_all: bool = True) -> None:
+    Unless `declares_all`, it touches more keys of a slot than it declares.
+    """
+
+    def __init__(self, text: str, takes: Shape, *, declares_all: bool = True) -> None:
         self.text = text
+        self.takes = takes
         self.declares_all = declares_all
         self._sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     def on(self, *keys: str, args: Sequence[str | int] = ()) -> "Command":
         """The command that runs it on these keys, which are in one slot."""
-        return Command(keys[0], ("EVALSHA", self._sha, len(keys), *keys, *args), self)
+        words = ("EVALSHA", self._sha, len(keys), *keys, *args)
+        return Command(keys[0], words, self.takes, self)
 
 
 class Command(NamedTuple):
-    """What is sent to the holder of `key`; `script` is the one that it runs."""
+    """What is sent to the holder of `key`; `takes` accepts its replies.
+
+    `script` is the one that it runs.
+    """
 
     key: str
     words: Words
+    takes: Shape
     script: Script | None = None
 
 
@@ -135,6 +145,11 @@ class Answer:
     server: Server | None = None
     asking: bool = False
     reply: Any = None
+
+    @property
+    def requests(self) -> tuple[Request, ...]:
+        """What is sent for it."""
+        return (_ASKING,) * self.asking + (Request(self.words, self.command.takes),)
 
     @property
     def now(self) -> float:
@@ -210,13 +225,13 @@ class Calls:
         except AWAY as error:
             raise unavailable(error) from None
 
-    async def at(self, master: Server, words: Words) -> Any:
+    async def at(self, master: Server, request: Request) -> Any:
         """What this master replies, whoever holds what.
 
         Raises:
             StoreUnavailable: nothing.
         """
-        answer = Answer(Command("", words), words, master)
+        answer = Answer(Command("", *request), request.words, master)
         await self._send(master, [answer], self._until(), False, False)
         return answer.value()
 
@@ -245,7 +260,7 @@ class Calls:
     async def _send(
         self, server: Server, part: Sequence[Answer], until: float, confirmed: bool, timed: bool
     ) -> None:
-        sent = [words for one in part for words in ((_ASKING,) * one.asking + (one.words,))]
+        sent = [request for one in part for request in one.requests]
         try:
             async with asyncio.timeout_at(until):
                 if confirmed:
@@ -289,7 +304,8 @@ def _may_follow(script: Script | None) -> bool:
 
 def unavailable(error: Exception) -> StoreUnavailable:
     """What the store's callers are told of this."""
-    return StoreUnavailable(f"Redis: {type(error).__name__}")
+    said = str(error) if isinstance(error, WrongReply) else type(error).__name__
+    return StoreUnavailable(f"Redis: {said}")
 
 
 def milliseconds(seconds: float) -> int:

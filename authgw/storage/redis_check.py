@@ -1,17 +1,27 @@
 """What is looked at before Redis servers are used: version, eviction, rights."""
 
 import asyncio
-from typing import Any
+import re
 
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
 from authgw.core.errors import StoreUnavailable
 from authgw.storage import StoreRefused
 from authgw.storage.redis_calls import Command, OneServer, Servers
-from authgw.storage.redis_server import AWAY, Server, Words, obeyed
+from authgw.storage.redis_replies import (
+    Request,
+    WrongReply,
+    is_count,
+    is_integer,
+    is_role,
+    is_time,
+    is_value,
+)
+from authgw.storage.redis_server import AWAY, Server, obeyed
 
 _DEADLINE = 2.0  # seconds for all questions
 _OLDEST = (6, 2)
+_VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})")
 
 
 async def check(servers: Servers, attempt: Command) -> None:
@@ -25,7 +35,7 @@ async def check(servers: Servers, attempt: Command) -> None:
     try:
         async with asyncio.timeout(_DEADLINE):
             for server in await _masters(servers):
-                _judge(server, await server.client.info(), servers)
+                _judge(server, await server.info(), servers)
                 await _try(server, _keyless(servers))
             await servers.find()
             await _try(servers.holder(attempt.key), _keyed(attempt))
@@ -48,9 +58,12 @@ async def _masters(servers: Servers) -> "tuple[Server, ...]":
         ) from None
 
 
-def _judge(server: Server, info: "dict[str, Any]", servers: Servers) -> None:
-    version = str(info["redis_version"])
-    if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
+def _judge(server: Server, info: "dict[str, str]", servers: Servers) -> None:
+    version = info.get("redis_version", "")
+    numbers = _VERSION.match(version)
+    if numbers is None:
+        raise WrongReply("INFO names no redis_version: does cache.url name a Redis?")
+    if (int(numbers[1]), int(numbers[2])) < _OLDEST:
         raise StoreRefused(f"{server.name}: {version} is too old: authgw needs 6.2 or newer")
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
@@ -58,27 +71,29 @@ def _judge(server: Server, info: "dict[str, Any]", servers: Servers) -> None:
             f"{server.name} may evict sessions (maxmemory-policy {policy}): "
             "set maxmemory-policy noeviction"
         )
-    if info.get("cluster_enabled") and isinstance(servers, OneServer):
+    if info.get("cluster_enabled", "0") != "0" and isinstance(servers, OneServer):
         raise StoreRefused(f"{server.name} is in a Cluster: write redis+cluster:// in cache.url")
 
 
-def _keyless(servers: Servers) -> list[Words]:
+def _keyless(servers: Servers) -> list[Request]:
+    time = Request(("TIME",), is_time)
     # WAIT for no replica returns at once.
-    return [("TIME",), *([("ROLE",), ("WAIT", 0, 1)] if servers.replicated else [])]
+    replicated = [Request(("ROLE",), is_role), Request(("WAIT", 0, 1), is_count)]
+    return [time, *(replicated if servers.replicated else [])]
 
 
-def _keyed(attempt: Command) -> list[Words]:
+def _keyed(attempt: Command) -> list[Request]:
     assert attempt.script is not None  # noqa: S101  check's callers pass one
     key = attempt.key
     return [
-        ("EVALSHA", *attempt.words[1:]),
-        ("EVAL", attempt.script.text, *attempt.words[2:]),
-        ("GETEX", key, "PX", 1),
-        ("PTTL", key),
+        Request(("EVALSHA", *attempt.words[1:]), attempt.takes),
+        Request(("EVAL", attempt.script.text, *attempt.words[2:]), attempt.takes),
+        Request(("GETEX", key, "PX", 1), is_value),
+        Request(("PTTL", key), is_integer),
     ]
 
 
-async def _try(server: Server, commands: "list[Words]") -> None:
+async def _try(server: Server, commands: list[Request]) -> None:
     for reply in await server.ask(commands):
         if not isinstance(reply, ResponseError) or str(reply).startswith("No matching script"):
             continue

@@ -17,11 +17,13 @@ from redis.cluster import parse_cluster_slots
 from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError
 
+from authgw.storage.redis_replies import Request, is_slots
 from authgw.storage.redis_server import AWAY, Server, obeyed
 
 Address = tuple[str, int]
 
 _PATIENCE = 0.5  # seconds that one node has for naming the slots, before another one is asked
+_SLOTS = Request(("CLUSTER", "SLOTS"), is_slots)
 _PAUSE = 0.1  # seconds between two questions for the slots, however many calls fail meanwhile
 
 
@@ -123,7 +125,7 @@ class Cluster:
         for server in known:
             try:
                 async with asyncio.timeout(_PATIENCE):
-                    (slots,) = await server.ask([("CLUSTER", "SLOTS")])
+                    (slots,) = await server.ask([_SLOTS])
                 await self._take(parse_cluster_slots(obeyed(slots), current_host=_host(server)))
                 return
             except AWAY as error:

@@ -9,27 +9,44 @@ from dataclasses import dataclass
 
 from authgw.core.sessions import subject_hash
 from authgw.storage.redis_calls import Calls, Command, Script, Servers, milliseconds
+from authgw.storage.redis_replies import (
+    is_count,
+    is_flag,
+    is_integer,
+    is_member,
+    is_nothing_or_ok,
+    is_visible,
+    list_of,
+    row,
+)
 
 ANNOUNCED_FOR = 30.0  # seconds that a replica counts as running without saying so again
 _REGISTRY = "authgw:replicas"
 
 # KEYS counter; ARGV window in ms.
-_INCREMENT = Script("""
+_INCREMENT = Script(
+    """
 local count = redis.call('INCR', KEYS[1])
 if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return {count, redis.call('PTTL', KEYS[1])}
-""")
+""",
+    row(is_integer, is_integer),
+)
 # KEYS counter; ARGV `all` or `one`: how much of it to take away.
-_RELEASE = Script("""
+_RELEASE = Script(
+    """
 local count = tonumber(redis.call('GET', KEYS[1]) or 0)
 if ARGV[1] == 'all' or count <= 1 then return redis.call('DEL', KEYS[1]) end
 return redis.call('DECR', KEYS[1])
-""")
+""",
+    is_integer,
+)
 
 # KEYS registry; ARGV replica, its signing kid, `,kid,kid,` of all it verifies, life in ms, `new`.
 # A member is the first three, its score the end of its life. One that clashes is not taken in if
 # it is not there yet, or comes with new keys.
-_ANNOUNCE = Script("""
+_ANNOUNCE = Script(
+    """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
@@ -48,13 +65,18 @@ if known then redis.call('ZREM', KEYS[1], known) end
 redis.call('ZADD', KEYS[1], now + ARGV[4], ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return {1, clash}
-""")
+""",
+    row(is_flag, is_visible),
+)
 # KEYS registry. Who has not said so again since its life ended runs no more.
-_REPLICAS = Script("""
+_REPLICAS = Script(
+    """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', now), '+inf')
-""")
+""",
+    list_of(is_member),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +104,7 @@ class RedisCounters:
         replies = await self._calls.each(
             [_INCREMENT.on(_counter(name), args=[milliseconds(window)]) for name, window in counted]
         )
-        return [(int(count), left_ms / 1000) for count, left_ms in replies]
+        return [(count, left_ms / 1000) for count, left_ms in replies]
 
     async def release(self, forget: Sequence[str], give_back: Sequence[str]) -> None:
         """End the counters in `forget` and count one less in `give_back`, in one round trip."""
@@ -94,7 +116,7 @@ class RedisCounters:
         """Whether this is the first claim of this name; a claim ends after `seconds`."""
         key = f"authgw:o:{subject_hash(name)}"
         words = ("SET", key, "", "NX", "PX", milliseconds(seconds))
-        return bool(await self._calls.one(Command(key, words)))
+        return bool(await self._calls.one(Command(key, words, is_nothing_or_ok)))
 
     async def announce(
         self, replica: str, signing: str, kids: tuple[str, ...], *, new: bool = False
@@ -122,7 +144,7 @@ class RedisCounters:
             StoreUnavailable: it will count as running for 30 s more.
         """
         member = f"{replica} {signing} {_listed(kids)}"
-        await self._calls.one(Command(_REGISTRY, ("ZREM", _REGISTRY, member)))
+        await self._calls.one(Command(_REGISTRY, ("ZREM", _REGISTRY, member), is_count))
 
     async def replicas(self) -> tuple[Announced, ...]:
         """The replicas that have announced themselves and are thought to run.

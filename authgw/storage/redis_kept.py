@@ -6,7 +6,21 @@ from typing import Any
 from authgw.core.kept import Kept
 from authgw.core.sessions import hash_of_sid
 from authgw.storage.redis_calls import Calls, Script, Servers, milliseconds
-from authgw.storage.redis_keys import hash_of_index, index, prefix
+from authgw.storage.redis_keys import hash_of_index, index, is_index, prefix
+from authgw.storage.redis_replies import (
+    Request,
+    either,
+    is_count,
+    is_cursor,
+    is_integer,
+    is_nothing,
+    is_score,
+    is_sid,
+    is_text,
+    is_value,
+    list_of,
+    row,
+)
 
 _PATIENCE = 5.0  # seconds for one step; nobody's request waits for it
 _SCANNED = 1000  # keys that the server looks through in one step
@@ -25,6 +39,7 @@ for n = 1, #found, 2 do
 end
 return kept
 """,
+    list_of(row(is_sid, either(is_nothing, is_text), is_score, is_integer)),
     declares_all=False,
 )
 # KEYS index; ARGV key prefix, index ms, then for each: sid, record, score, idle ms.
@@ -42,6 +57,7 @@ if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then
 end
 return taken
 """,
+    is_count,
     declares_all=False,
 )
 
@@ -84,8 +100,9 @@ class RedisKept:
             cursor: bytes | None = b"0"
             while cursor:
                 words = ("SCAN", cursor, "MATCH", index("*"), "COUNT", _SCANNED)
-                cursor, found = await self._calls.at(master, words)
-                keys = [key.decode("ascii") for key in found]
+                scan = Request(words, row(is_cursor, list_of(is_value)))
+                cursor, found = await self._calls.at(master, scan)
+                keys = [key.decode("ascii") for key in found if is_index(key)]
                 for start in range(0, len(keys), _SUBJECTS):
                     yield keys[start : start + _SUBJECTS]
                 cursor = None if cursor == b"0" else cursor

@@ -10,14 +10,22 @@ from loguru import logger
 from redis.asyncio import Redis
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
+from authgw.storage.redis_replies import (
+    Request,
+    Words,
+    WrongReply,
+    is_count,
+    is_role,
+    is_text,
+    is_time,
+)
 from authgw.storage.serverclock import ServerClock, apart, boottime
-
-Words = Sequence[str | int | bytes]
 
 # uvloop raises a RuntimeError where asyncio ignores that a connection is closed already.
 AWAY = (RedisError, OSError, TimeoutError, RuntimeError)
-_ROLE: Words = ("ROLE",)
-_TIME: Words = ("TIME",)
+_ROLE = Request(("ROLE",), is_role)
+_TIME = Request(("TIME",), is_time)
+_INFO = Request(("INFO",), is_text)
 # What of the time that is left a replica has for confirming; the rest is for asking why not.
 _PATIENCE = 0.6
 
@@ -42,7 +50,7 @@ class Server:
         self._apart = ""  # what was said of its clock
         self.alone = False  # the last write that was to be confirmed found no replica
 
-    async def ask(self, commands: Sequence[Words], *, timed: bool = False) -> list[Any]:
+    async def ask(self, commands: Sequence[Request], *, timed: bool = False) -> list[Any]:
         """The replies to commands sent at once, refusals among them; `timed` keeps the clock.
 
         Raises:
@@ -56,7 +64,17 @@ class Server:
         self._compare_clocks(shown)
         return replies
 
-    async def tell(self, commands: Sequence[Words], until: float) -> list[Any]:
+    async def info(self) -> dict[str, str]:
+        """What INFO says, by name.
+
+        Raises:
+            one of AWAY: nothing.
+        """
+        (told,) = await self.ask([_INFO])
+        lines = obeyed(told).decode("utf-8").splitlines()
+        return dict(line.split(":", 1) for line in lines if ":" in line)
+
+    async def tell(self, commands: Sequence[Request], until: float) -> list[Any]:
         """As `ask`, once a replica has all that was written; `until` is the loop's time.
 
         A master without a connected replica (ROLE) is believed as it is, and the log says so.
@@ -69,7 +87,8 @@ class Server:
         link = await pool.get_connection()
         try:
             # Other calls learn about replicas meanwhile: what was asked here is what was known.
-            alone, wait = self.alone, ("WAIT", 1, _milliseconds_until(until))
+            alone = self.alone
+            wait = Request(("WAIT", 1, _milliseconds_until(until)), is_count)
             *replies, told = await _talk(link, [*commands, _ROLE if alone else wait])
             if all(isinstance(reply, ResponseError) for reply in replies):
                 return replies
@@ -91,7 +110,7 @@ class Server:
             logger.info(f"This machine's clock and that of {self.name} agree again")
         self._apart = said
 
-    async def _on_one_connection(self, commands: Sequence[Words]) -> list[Any]:
+    async def _on_one_connection(self, commands: Sequence[Request]) -> list[Any]:
         pool: Any = self.client.connection_pool
         link = await pool.get_connection()
         try:
@@ -116,20 +135,47 @@ class Server:
         return alone
 
 
-async def _talk(link: Any, commands: Sequence[Words]) -> list[Any]:
+async def _talk(link: Any, commands: Sequence[Request]) -> list[Any]:
     # A call that is cancelled in here, or fails, closes the connection (redis-py does): its
     # replies are never taken for another call's.
-    await link.send_packed_command(b"".join([_packed(words) for words in commands]))
-    replies = []
-    for _ in commands:
-        try:
-            replies.append(await link.read_response())
-        except ResponseError as refusal:
-            replies.append(refusal)
+    await link.send_packed_command(b"".join([_packed(words) for words, _ in commands]))
+    try:
+        replies = [await _reply(link, request) for request in commands]
+    except WrongReply:
+        await link.disconnect()
+        raise
     if any(isinstance(reply, ReadOnlyError) for reply in replies):
         # A former master: behind the same address may be another by now.
         await link.disconnect()
     return replies
+
+
+async def _reply(link: Any, request: Request) -> Any:
+    """The reply of this type, or the refusal.
+
+    Raises:
+        WrongReply: it is of another type.
+        one of AWAY: there is none.
+    """
+    try:
+        reply = await link.read_response()
+    except ResponseError as refusal:
+        return refusal
+    except AWAY:
+        raise
+    except Exception as error:
+        # redis-py reads the text of MOVED and others, and raises whatever its conversions do.
+        raise WrongReply(_wrong(request)) from error
+    if not request.takes(reply):
+        raise WrongReply(_wrong(request))
+    return reply
+
+
+def _wrong(request: Request) -> str:
+    # Its name only: the arguments hold sessions.
+    name = request.words[0]
+    said = name.decode("ascii") if isinstance(name, bytes) else name
+    return f"a reply to {said} that Redis does not give: does cache.url name a Redis?"
 
 
 def _packed(words: Words) -> bytes:

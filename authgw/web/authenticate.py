@@ -28,6 +28,7 @@ from authgw.core.outcomes import Found
 from authgw.core.peers import TrustedProxies
 from authgw.core.people import APP_PASSWORD_PREFIX, program_of
 from authgw.core.rules import Allow, Credential, Rule, decide, judge, needs_nobody
+from authgw.core.typed_text import pasted
 from authgw.dialects import envoy, forwarded, nginx
 from authgw.dialects.headers import (
     Named,
@@ -307,9 +308,9 @@ def _program(access: AccessRequest, shown: Authorization, gateway: Gateway) -> P
     user, secret = shown.pair or (None, shown.token or "")
     if shown.pair is None and not secret.startswith(APP_PASSWORD_PREFIX):
         return None
-    digest = hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+    digest = hashlib.sha256(pasted(secret).encode("utf-8", "surrogateescape")).hexdigest()
     known = gateway.people.app_password(digest)
-    if known is None or user not in (None, known.sub):
+    if known is None or not known.belongs_to(user):
         raise AppPasswordRefused
     program = program_of(gateway.people.find(known.sub))
     if program is None or not known.opens(access, gateway.clock()):

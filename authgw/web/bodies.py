@@ -3,6 +3,7 @@
 import asyncio
 import re
 import unicodedata
+from codecs import BOM_UTF8
 from typing import Any
 
 from aiohttp import web
@@ -15,13 +16,18 @@ MAX_USER_ID = 2**63 - 1
 _WHOLE_WITHIN = 10.0  # seconds after the head
 _MAX_TEXT_BYTES = 255
 _MAX_GROUPS_BYTES = 4096
+_JSON = ("application/json", "text/json")
+_OF_BROWSERS = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")
 _GROUP = re.compile(r"[A-Za-z0-9._:@/-]{1,64}")
 # Controls, surrogates, line and paragraph separators: no header can carry them safely.
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 
 
-async def read_body(request: web.Request, *known: str) -> dict[str, Any]:
+async def read_body(request: web.Request, *known: str, forgiving: bool = False) -> dict[str, Any]:
     """The JSON object of a request; an absent body is an empty one.
+
+    A body without a type is read as JSON, unless a browser sent it: to send one from another site
+    takes no preflight (Fetch, section 2.2.2). `forgiving` ignores one that is not JSON.
 
     Raises:
         BodyUnsupported: not application/json, or compressed.
@@ -34,11 +40,18 @@ async def read_body(request: web.Request, *known: str) -> dict[str, Any]:
         raise BodyTooLarge
     if not request.body_exists or length == 0:
         return {}
-    if request.content_type != "application/json" or "Content-Encoding" in request.headers:
+    untyped = not request.headers.get("Content-Type", "").strip()
+    if untyped and any(header in request.headers for header in _OF_BROWSERS):
+        raise BodyUnsupported
+    if not untyped and request.content_type not in _JSON:
+        raise BodyUnsupported
+    if "Content-Encoding" in request.headers:
         raise BodyUnsupported
     try:
-        body = read_object(await whole(request))
+        body = read_object((await whole(request)).removeprefix(BOM_UTF8))
     except ValueError:
+        if untyped and forgiving:
+            return {}
         raise BodyMalformed("the body is not one JSON object") from None
     unknown = sorted(set(body) - set(known))
     if unknown:

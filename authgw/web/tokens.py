@@ -26,6 +26,7 @@ from authgw.web.gateway import GATEWAY, client_address, device_of, record
 from authgw.web.login import submit
 from authgw.web.refusals import site_of
 
+_REFRESH = ("refresh", "refresh_token")
 _BY_CLIENT = ("subject", "groups", "email", "name")
 
 
@@ -47,7 +48,7 @@ async def login(request: web.Request) -> web.Response:
 async def refresh(request: web.Request) -> web.Response:
     """Hand out the successor of a refresh token."""
     request[GATEWAY].check_keys()
-    body = await bodies.read_body(request, "refresh")
+    body = await bodies.read_body(request, *_REFRESH)
     return _pair(await request[GATEWAY].sessions.refresh(_refresh_token(body)))
 
 
@@ -59,13 +60,15 @@ async def logout(request: web.Request) -> web.Response:
     by_browser = request.content_type == FORM or asks_for_a_page
     if access is None and by_browser and request[GATEWAY].sites.all:
         return await account.log_out(request)
-    body = await bodies.read_body(request, "refresh", "all")
+    forgiving = access is not None
+    body = await bodies.read_body(request, *_REFRESH, "all", forgiving=forgiving)
     everywhere = bodies.flag(body, "all")
-    if access is not None and "refresh" in body:
+    by_refresh = any(key in body for key in _REFRESH)
+    if access is not None and by_refresh:
         raise CredentialsConflict
     if access is not None:
         gone = await sessions.log_out_by_access(access, everywhere=everywhere)
-    elif "refresh" in body:
+    elif by_refresh:
         gone = await sessions.log_out_by_refresh(_refresh_token(body), everywhere=everywhere)
     elif session_tokens(request):
         return await _log_out_by_cookie(request, everywhere)
@@ -208,16 +211,22 @@ def _queried(request: web.Request) -> dict[str, Any]:
 
 
 def _refresh_token(body: dict[str, Any]) -> str:
-    token = body.get("refresh")
-    if not isinstance(token, str):
-        raise BodyMalformed("refresh must be a refresh token")
+    """The token under either name (RFC 6749 section 6 calls it refresh_token)."""
+    tokens = [body[key] for key in _REFRESH if key in body]
+    if not tokens or not all(isinstance(token, str) for token in tokens):
+        raise BodyMalformed("refresh, or refresh_token, must be a refresh token")
+    if len(set(tokens)) > 1:
+        raise BodyMalformed("refresh and refresh_token differ: send one of them")
+    token: str = tokens[0]
     return token
 
 
 def _pair(pair: Pair) -> web.Response:
     said = {
         "access": pair.access,
+        "access_token": pair.access,
         "refresh": pair.refresh,
+        "refresh_token": pair.refresh,
         "token_type": "Bearer",
         "expires_in": pair.expires_in,
         "refresh_expires_in": pair.refresh_expires_in,

@@ -314,3 +314,38 @@ async def test_counters_that_cannot_be_kept_are_unavailable(
 
 def counting(store: EmbeddedStore) -> list[Awaitable[object]]:
     return [store.increment_all([("b", 60)]), store.release(["a"], ["a"]), store.claim("a", 60)]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("record", 5),
+        ("record", b"\xff"),
+        ("record", "{"),
+        ("record", "[]"),
+        ("idle_end", "soon"),
+        ("idle_end", b"soon"),
+    ],
+)
+async def test_a_row_of_another_type_is_no_answer(
+    tmp_path: Path, column: str, value: object
+) -> None:
+    store = await EmbeddedStore.open(tmp_path / "authgw.db", idle=60)
+    session = numbered(1)
+    await store.add(session, 10)
+    await store._db.rows(f"UPDATE sessions SET {column} = ?", value)  # noqa: S608  a column of ours
+    with pytest.raises(StoreUnavailable):
+        await store.read(session.sid)
+    if column == "record":
+        with pytest.raises(StoreUnavailable):
+            await store.sessions_of(session.sub)
+    else:
+        with pytest.raises(StoreUnavailable):
+            await store.last_used([session.sid])
+        with pytest.raises(StoreUnavailable):
+            await store.revoke_all(session.sub)
+    # The next operation is not held up by it.
+    await store._db.rows("DELETE FROM sessions")
+    await store.add(session, 10)
+    assert (await store.read(session.sid)).session == session
+    await store.close()

@@ -119,6 +119,8 @@ def bearer(token: str) -> dict[str, str]:
 def pair_of(answer: Told) -> dict[str, Any]:
     """The tokens of a log-in or refresh; the first ones are later looked for in the logs."""
     if len(ISSUED) < _MOST_ISSUED:
-        ISSUED.update(re.findall(r'"(?:access|refresh)": "([^"]+)"', answer.body.decode()))
+        ISSUED.update(
+            re.findall(r'"(?:access|refresh)(?:_token)?": "([^"]+)"', answer.body.decode())
+        )
     pair: dict[str, Any] = answer.json()
     return pair

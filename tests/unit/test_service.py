@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,8 @@ from authgw.core.errors import (
     TokenWrongType,
 )
 from authgw.core.outcomes import Login, Pair
+from authgw.core.sessions import load
+from authgw.core.tokens import TokenType
 from authgw.service import Sessions
 from tests.unit.builders import LIVES, NOW, an_issuer
 from tests.unit.memory_store import MemoryStore
@@ -224,3 +227,32 @@ async def test_a_sid_of_another_subject_identifies_nobody(world: World) -> None:
     text = world.store.records[pair.sid]
     world.store.records[pair.sid] = text.replace('"sub":"1"', '"sub":"2"')
     assert not await world.alive(pair)
+
+
+async def test_a_refresh_token_of_another_subject_neither_rotates_nor_ends(world: World) -> None:
+    pair = await world.gateway.log_in(SHOP)
+    text = world.store.records[pair.sid]
+    world.store.records[pair.sid] = text.replace('"sub":"1"', '"sub":"2"')
+    with pytest.raises(SessionEnded):
+        await world.gateway.refresh(pair.refresh)
+    world.store.records[pair.sid] = text
+    assert (await world.gateway.refresh(pair.refresh)).sid == pair.sid
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+async def test_a_token_that_names_the_session_of_another_subject_ends_nothing(
+    world: World, everywhere: bool
+) -> None:
+    pair = await world.gateway.log_in(SHOP)
+    session = load(world.store.records[pair.sid])
+    forged = replace(session, sub="2")
+    access, refresh = (
+        an_issuer().mint(forged, kind, now=NOW) for kind in (TokenType.ACCESS, TokenType.REFRESH)
+    )
+    with pytest.raises(SessionEnded):
+        await world.gateway.log_out_by_access(access, everywhere=everywhere)
+    with pytest.raises(SessionEnded):
+        await world.gateway.log_out_by_refresh(refresh, everywhere=everywhere)
+    with pytest.raises(SessionEnded):
+        await world.gateway.refresh(refresh)
+    assert await world.alive(pair)

@@ -10,7 +10,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from authgw.core import sessions
 from authgw.core.errors import SessionEnded
-from authgw.core.sessions import Outcome, Refreshed, Session
+from authgw.core.sessions import Outcome, Refreshed, Session, check_sid, new_sid, of_subject
 from tests.unit.builders import LIVES, NOW, a_session
 
 
@@ -214,3 +214,17 @@ class Device(RuleBasedStateMachine):
 
 TestDevice = Device.TestCase
 TestDevice.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
+
+
+def test_a_session_of_another_subject_is_as_good_as_absent() -> None:
+    session = a_session()
+    assert of_subject(session, session.sub) is session
+    assert of_subject(session, "another") is None
+    assert of_subject(None, session.sub) is None
+
+
+def test_a_sid_belongs_to_the_subject_that_it_was_made_for() -> None:
+    check_sid(new_sid("1", bytes(16)), "1")
+    for sid in (new_sid("2", bytes(16)), "x" * 44, "", "1"):
+        with pytest.raises(SessionEnded):
+            check_sid(sid, "1")

@@ -161,7 +161,6 @@ LINE = f'password: "{HASH}"'
         (f"\n7: {{{LINE}}}", "2: a key that is not text: put it in quotes"),
         (f"a: {{{LINE}}}\na: {{{LINE}}}", "2: a key that stands twice"),
         (f"a:\n  {LINE}\n  {LINE}", "3: a key that stands twice"),
-        (f"a: &hush {{{LINE}}}\nb:\n  <<: *hush", "3: a key that is not text"),
         (f"a: {{{LINE}, groups: [{{x: 1, x: 2}}]}}", "1: a key that stands twice"),
         ("a: {}\n---\nb: {}", "2: begins a second document"),
         ("[hush]", "1: must be entries such as `alice:`"),

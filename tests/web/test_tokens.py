@@ -308,3 +308,88 @@ async def test_what_nobody_foresaw_is_a_500_without_a_word(
     assert "secret" not in await answer.text()
     assert "LookupError at test_tokens.py" in gateway.events[-1].detail
     assert "a secret" not in gateway.events[-1].detail
+
+
+async def test_tokens_have_the_names_of_rfc_6749_too(gateway: Surface) -> None:
+    pair = await gateway.login(1)
+    assert (pair["access_token"], pair["refresh_token"]) == (pair["access"], pair["refresh"])
+    answer = await gateway.post("/refresh", {"refresh_token": pair["refresh"]})
+    new = await answer.json()
+    assert (new["access_token"], new["refresh_token"]) == (new["access"], new["refresh"])
+    both = {"refresh": new["refresh"], "refresh_token": new["refresh"]}
+    newest = await (await gateway.post("/refresh", both)).json()
+    answer = await gateway.post("/logout", {"refresh_token": newest["refresh"]})
+    assert answer.status == 200
+    assert await gateway.status(newest["access"]) == 401
+
+
+@pytest.mark.parametrize("path", ["/refresh", "/logout"])
+async def test_two_names_with_different_tokens(gateway: Surface, path: str) -> None:
+    pair, other = await gateway.login(1), await gateway.login(1)
+    for body in (
+        {"refresh": pair["refresh"], "refresh_token": other["refresh"]},
+        {"refresh": pair["refresh"], "refresh_token": 7},
+        {"refresh": None, "refresh_token": pair["refresh"]},
+    ):
+        answer = await gateway.post(path, body)
+        assert await code_of(answer) == (400, "body_malformed")
+    assert {await gateway.status(one["access"]) for one in (pair, other)} == {200}
+
+
+async def test_a_header_and_a_token_under_its_other_name(gateway: Surface) -> None:
+    pair = await gateway.login(1)
+    bearer = {"Authorization": f"Bearer {pair['access']}"}
+    answer = await gateway.post("/logout", {"refresh_token": pair["refresh"]}, headers=bearer)
+    assert await code_of(answer) == (400, "credentials_conflict")
+
+
+@pytest.mark.parametrize(
+    ("headers", "start", "status"),
+    [
+        ({}, b"", 200),
+        ({"Content-Type": ""}, b"", 200),
+        ({"Content-Type": "application/json; charset=utf-8"}, b"", 200),
+        ({"Content-Type": "application/JSON"}, b"", 200),
+        ({"Content-Type": "text/json"}, b"", 200),
+        ({"Content-Type": "application/json"}, b"\xef\xbb\xbf", 200),
+        ({}, b"\xef\xbb\xbf", 200),
+        ({"Content-Type": "text/plain"}, b"", 415),
+        ({"Content-Type": "application/octet-stream"}, b"", 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, b"", 415),
+        ({"Content-Encoding": "gzip"}, b"", 415),
+        # What another site can make a browser send.
+        ({"Origin": "https://evil.example"}, b"", 415),
+        ({"Sec-Fetch-Site": "cross-site"}, b"", 415),
+    ],
+)
+async def test_types_of_bodies(
+    gateway: Surface, headers: dict[str, str], start: bytes, status: int
+) -> None:
+    skip = () if "Content-Type" in headers else ("Content-Type",)
+    sent = {**gateway.shop, **headers}
+    body = start + b'{"user_id": 1}'
+    answer = await gateway.client.post("/login", data=body, headers=sent, skip_auto_headers=skip)
+    assert answer.status == status, await answer.text()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"), [({}, 200), ({"Content-Type": "application/json"}, 400)]
+)
+async def test_what_is_not_json_at_a_log_out_by_header(
+    gateway: Surface, headers: dict[str, str], status: int
+) -> None:
+    pair = await gateway.login(1)
+    sent = {"Authorization": f"Bearer {pair['access']}", **headers}
+    skip = () if headers else ("Content-Type",)
+    answer = await gateway.client.post(
+        "/logout", data=b"garbage", headers=sent, skip_auto_headers=skip
+    )
+    assert answer.status == status
+    assert await gateway.status(pair["access"]) == (401 if status == 200 else 200)
+
+
+async def test_what_is_not_json_without_a_header_ends_nothing(gateway: Surface) -> None:
+    answer = await gateway.client.post(
+        "/logout", data=b"garbage", skip_auto_headers=("Content-Type",)
+    )
+    assert await code_of(answer) == (400, "body_malformed")

@@ -67,17 +67,19 @@ def ask(
     port: int, method: str, path: str, headers: dict[str, str] | None = None, body: Any = None
 ) -> Answer:
     """One request on a connection of its own; a body that is no bytes is sent as JSON."""
-    said = dict(headers or {})
+    sent = dict(headers or {})
     if body is not None and not isinstance(body, bytes):
         body = json.dumps(body).encode()
-        said.setdefault("Content-Type", "application/json")
-    ISSUED.update(value.split()[-1] for name, value in said.items() if name == "Authorization")
+        sent.setdefault("Content-Type", "application/json")
+    ISSUED.update(value.split()[-1] for name, value in sent.items() if name == "Authorization")
     link = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
-        link.request(method, path, body, {"Host": "localhost", **said})
+        link.request(method, path, body, {"Host": "localhost", **sent})
         answer = link.getresponse()
         seen = answer_of(answer)
-        ISSUED.update(re.findall(r'"(?:access|refresh)": "([^"]+)"', seen.body.decode("latin-1")))
+        ISSUED.update(
+            re.findall(r'"(?:access|refresh)(?:_token)?": "([^"]+)"', seen.body.decode("latin-1"))
+        )
         return seen
     finally:
         link.close()
