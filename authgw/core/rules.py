@@ -257,15 +257,15 @@ def decide(match: Match, access: AccessRequest, principal: Principal | None, why
 
 def judge(rule: Rule, principal: Principal | None, why: str) -> Decision:
     """As `decide`, for a request that this rule does not allow to everyone."""
-    basic = rule.heeds(Credential.APP_PASSWORD)
+    basic, cookie = rule.heeds(Credential.APP_PASSWORD), rule.heeds(Credential.COOKIE)
     if principal is None:
-        return Decision(Verdict.LOGIN, why, takes_basic=basic)
+        return Decision(Verdict.LOGIN, why, takes_basic=basic, takes_cookie=cookie)
     if not rule.allow.permits(principal):
         has = ", ".join(principal.groups) or "no groups"
         said = f"{principal.sub} matched {rule.name}, needs {rule.allow}, has {has}."
         return Decision(Verdict.DENY, "not_permitted", principal, said, needs=rule.allow.names)
     if rule.totp and not principal.totp:
-        return Decision(Verdict.LOGIN, "totp_required", principal)
+        return Decision(Verdict.LOGIN, "totp_required", principal, takes_cookie=cookie)
     return Decision(Verdict.ALLOW, principal=principal)
 
 

@@ -10,7 +10,7 @@ from aiohttp import web
 from authgw.core.errors import BodyMalformed, BodyTooLarge, BodyTooSlow, BodyUnsupported
 from authgw.core.strict_json import read_object
 
-MAX_BODY_BYTES = 16 * 1024
+MAX_BODY_BYTES = 16 * 1024  # of JSON; forms have their own limit
 MAX_USER_ID = 2**63 - 1
 _WHOLE_WITHIN = 10.0  # seconds after the head
 _MAX_TEXT_BYTES = 255
@@ -37,7 +37,7 @@ async def read_body(request: web.Request, *known: str) -> dict[str, Any]:
     if request.content_type != "application/json" or "Content-Encoding" in request.headers:
         raise BodyUnsupported
     try:
-        body = read_object(await whole(request))
+        body = read_object(await whole(request, MAX_BODY_BYTES))
     except ValueError:
         raise BodyMalformed("the body is not one JSON object") from None
     unknown = sorted(set(body) - set(known))
@@ -46,19 +46,23 @@ async def read_body(request: web.Request, *known: str) -> dict[str, Any]:
     return body
 
 
-async def whole(request: web.Request) -> bytes:
-    """All bytes of a body.
+async def whole(request: web.Request, most: int) -> bytes:
+    """All bytes of a body, at most so many.
 
     Raises:
+        BodyTooLarge: there are more.
         BodyTooSlow: they did not come within 10 s; BodyMalformed: they never will.
     """
     try:
         async with asyncio.timeout(_WHOLE_WITHIN):
-            return await request.read()
+            body = await request.read()
     except TimeoutError:
         raise BodyTooSlow from None
     except ConnectionError:
         raise BodyMalformed("the connection ended before the body did") from None
+    if len(body) > most:
+        raise BodyTooLarge
+    return body
 
 
 def user_id(value: Any) -> int:

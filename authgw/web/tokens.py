@@ -17,7 +17,7 @@ from authgw.dialects.headers import bearer, values, wants_html
 from authgw.identity.clients import TrustedBackend
 from authgw.web import account, bodies
 from authgw.web.backends import trusted_backend
-from authgw.web.cookies import session_tokens, take_session
+from authgw.web.cookies import clear_other_spellings, every_session_token, take_session
 from authgw.web.errors import NO_STORE
 from authgw.web.events import record_log_out, record_login
 from authgw.web.forms import FORM, check_origin
@@ -66,7 +66,7 @@ async def logout(request: web.Request) -> web.Response:
         gone = await sessions.log_out_by_access(access, everywhere=everywhere)
     elif "refresh" in body:
         gone = await sessions.log_out_by_refresh(_refresh_token(body), everywhere=everywhere)
-    elif session_tokens(request):
+    elif every_session_token(request):
         return await _log_out_by_cookie(request, everywhere)
     else:
         raise TokenMissing
@@ -102,10 +102,11 @@ async def sessions(request: web.Request) -> web.Response:
 async def _log_out_by_cookie(request: web.Request, everywhere: bool) -> web.Response:
     site = site_of(request)
     check_origin(request, site)
-    cookies = session_tokens(request)
+    cookies = every_session_token(request)
     async for gone in request[GATEWAY].sessions.log_out_by_cookie(cookies, everywhere=everywhere):
         record_log_out(request, gone)
     response = web.Response(headers=NO_STORE)
+    clear_other_spellings(request, response, site)
     take_session(response, site)
     return response
 
