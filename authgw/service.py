@@ -25,8 +25,9 @@ from authgw.core.verified import VerifiedTokens
 # A loser of a compare-and-set decides again; each round has one winner, and the loser that reads
 # the winner's record repeats its answer. More rounds than this mean a store that lies.
 _MAX_ROUNDS = 8
-# Session cookies that one request may bring; a browser's jar can hold one for each domain.
-_MAX_COOKIES = 4
+# Session cookies that one request may bring; a browser's jar can hold one for each domain. A login
+# or logout verifies more and ends some of them, so that a browser with more has a way out.
+_MAX_COOKIES, _MAX_VERIFIED, _MAX_ENDED = 4, 16, 8
 # Verified tokens that are remembered; each takes about 1 KB.
 MAX_TOKENS = 4096
 
@@ -70,18 +71,19 @@ class Sessions:
         displaced = await self._store.add(session, self._max_sessions)
         return replace(self._pair(session, session.created_at), displaced=displaced)
 
-    async def open(self, login: Login, *, instead_of: Session | None = None) -> Opened:
-        """Open a browser's session; the one that its cookie named until now ends.
+    async def open(self, login: Login, *, cookies: Sequence[str] = ()) -> Opened:
+        """Open a browser's session; those that its cookies name end.
 
         Raises:
-            StoreUnavailable: whether it was kept, or the old one ended, is unknown.
+            StoreUnavailable: whether it was kept, or an old one ended, is unknown.
         """
         now = self._clock()
-        session = self._new_session(login, now)
-        # The one that ends makes room itself; nobody else's device has to go for it.
-        in_place = instead_of is not None and instead_of.sub == login.sub
+        session, ending = self._new_session(login, now), self._named_by(cookies)
+        seen = await self._seen([one.sid for one in ending])
+        # Those that end make room themselves; nobody else's device has to go for them.
+        in_place = sum(seen[one.sid].session is not None for one in ending if one.sub == login.sub)
         displaced = await self._store.add(session, self._max_sessions + in_place)
-        replaced = instead_of is not None and await self._store.revoke(instead_of.sid)
+        replaced = tuple([one for one in ending if await self._store.revoke(one.sid)])
         token = self._issuer.mint(session, TokenType.SESSION, now=self._clock())
         return Opened(session, token, int(session.expires_at - now), displaced, replaced)
 
@@ -103,10 +105,9 @@ class Sessions:
             known = self._store.peek(token.sid) or await self._store.look(token.sid)
             return self._alive(token, known)
         planted, why = self._cookie_tokens(cookies)
-        sids = [one.sid for one in planted]
         if token is None:
-            return self._one_of(planted, await self._seen(sids), why)
-        seen = await self._seen([token.sid, *sids])
+            return self._one_of(planted, await self._seen([one.sid for one in planted]), why)
+        seen = await self._seen([token.sid, *(one.sid for one in planted)])
         found = self._alive(token, seen[token.sid])
         self._refuse_another(planted, seen, found.session)
         return found
@@ -194,14 +195,13 @@ class Sessions:
         Raises:
             StoreUnavailable: some of them may still be alive.
         """
-        named = []
-        for text in dict.fromkeys(cookies):
-            try:
-                named.append(self._issuer.verify(text, TokenType.SESSION, now=self._clock()))
-            except AuthgwError:
-                continue
-        for token in named:
+        for token in self._named_by(cookies):
             yield await self._end(token, everywhere)
+
+    def _named_by(self, cookies: Sequence[str]) -> tuple[Token, ...]:
+        """At most 8 sessions of these cookies, of which at most 16 are verified."""
+        tokens, _ = self._cookie_tokens([*dict.fromkeys(cookies)][:_MAX_VERIFIED])
+        return (*{token.sid: token for token in tokens}.values(),)[:_MAX_ENDED]
 
     async def sessions_from(self, source: str, sub: str) -> tuple[Session, ...]:
         """The live sessions of a subject that this source opened, oldest first.
@@ -354,10 +354,10 @@ class Sessions:
     async def _end(self, token: Token, everywhere: bool) -> LoggedOut:
         sessions.check_sid(token.sid, token.sub)
         if not everywhere:
-            await self._store.revoke(token.sid)
-            return LoggedOut(token)
+            return LoggedOut(token, alive=await self._store.revoke(token.sid))
         ended = await self._store.revoke_all(token.sub)
-        return LoggedOut(token, tuple(sid for sid in ended if sid != token.sid))
+        others = tuple(sid for sid in ended if sid != token.sid)
+        return LoggedOut(token, others, alive=token.sid in ended)
 
     def _new_session(self, login: Login, now: float) -> Session:
         expires_at = sessions.session_end(now, now, self._lifetimes)

@@ -62,7 +62,7 @@ REASONS: dict[str, Reason] = {
         417, "Expect asks for more than 100-continue", "send Expect: 100-continue, or no Expect"
     ),
     "body_malformed": Reason(400, "the body is not what this endpoint takes", "correct the body"),
-    "body_too_large": Reason(413, "the body is over 16 KiB", "send less"),
+    "body_too_large": Reason(413, "the body is over 16 KiB, or over 32 KiB as a form", "send less"),
     "body_too_slow": Reason(408, "the body was not there in time", "send it at once"),
     "body_unsupported": Reason(
         415, "the body is not plain application/json", "send Content-Type: application/json"
@@ -70,6 +70,7 @@ REASONS: dict[str, Reason] = {
     "credentials_conflict": Reason(
         400, "the token came in the header and in the body", "send one of the two"
     ),
+    "misdirected": Reason(421, "no login page has this host", "use the address of login.url"),
     "not_found": Reason(404, "there is no such page", "check the path"),
     "method_not_allowed": Reason(405, "this page takes other methods", "see Allow"),
     "internal_error": Reason(500, "authgw failed; its log says why", "retry"),
@@ -101,6 +102,11 @@ REASONS: dict[str, Reason] = {
         403,
         "the rule for this page names neither this subject nor one of its groups",
         "ask for the right",
+    ),
+    "programs_only": Reason(
+        403,
+        "the rule for this page takes no login of a browser",
+        "send a credential that the rule takes",
     ),
     "path_ambiguous": Reason(
         403, "servers could disagree about where the path leads", "send the path plainly"
@@ -290,6 +296,10 @@ class AppPasswordRefused(AuthgwError):
 
 class CrossSite(AuthgwError):
     code = "cross_site"
+
+
+class Misdirected(AuthgwError):
+    code = "misdirected"
 
 
 class ClientForbidden(AuthgwError):

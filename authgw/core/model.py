@@ -32,12 +32,17 @@ class Location:
     port: str = ""
 
     @property
-    def url(self) -> str:
-        """The address that a browser would be sent back to, without the scheme's own port."""
-        query = f"?{self.query}" if self.query else ""
+    def origin(self) -> str:
+        """Scheme, host and port, without the scheme's own port."""
         digits = self.port.removeprefix(":").lstrip("0")
         port = "" if digits in ("", _OWN_PORTS.get(self.scheme)) else f":{digits}"
-        return f"{self.scheme}://{self.host}{port}{self.path}{query}"
+        return f"{self.scheme}://{self.host}{port}"
+
+    @property
+    def url(self) -> str:
+        """The address that a browser would be sent back to."""
+        query = f"?{self.query}" if self.query else ""
+        return f"{self.origin}{self.path}{query}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +62,9 @@ class AccessRequest:
     """The client's original request, without its credentials.
 
     `preflight_method` is what a CORS preflight asks leave for, None if this is none;
-    `wants_html` is whether a browser would show the answer as a page. The request is allowed
-    only if each of `further` is, to the same caller.
+    `wants_html` is whether a browser would show the answer as a page; `referer` is the Referer
+    header, which names the page that a browser posted a form from. The request is allowed only if
+    each of `further` is, to the same caller.
     """
 
     method: str
@@ -67,6 +73,12 @@ class AccessRequest:
     preflight_method: str | None = None
     wants_html: bool = False
     further: tuple[FurtherTarget, ...] = ()
+    referer: str = ""
+
+    @property
+    def navigates(self) -> bool:
+        """Whether a browser follows a redirect of this request to a page."""
+        return self.wants_html and self.method in ("GET", "HEAD", "POST")
 
 
 class Verdict(Enum):
@@ -82,8 +94,8 @@ class Decision:
     """A verdict; `reason` is a code of `core.errors.REASONS`, empty for ALLOW.
 
     `detail` is for the operator only: which rule asked for what. `takes_basic` says that the
-    rule takes app passwords, for which programs wait to be asked; `needs` names whom the rule
-    lets pass.
+    rule takes app passwords, for which programs wait to be asked; `takes_cookie` says that a
+    login of a browser can satisfy the rule; `needs` names whom the rule lets pass.
     """
 
     verdict: Verdict
@@ -91,6 +103,7 @@ class Decision:
     principal: Principal | None = None
     detail: str = ""
     takes_basic: bool = False
+    takes_cookie: bool = True
     needs: tuple[str, ...] = ()
 
 

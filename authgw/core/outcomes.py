@@ -28,22 +28,26 @@ class Opened:
     """A browser's session and the token for its cookie, which lives `lifetime` seconds.
 
     `displaced` are the sids of the subject's oldest sessions, ended over the limit; `replaced`
-    is whether the browser's session from before was ended.
+    are the tokens of the browser's sessions from before that were ended.
     """
 
     session: Session
     token: str = field(repr=False)
     lifetime: int
     displaced: tuple[str, ...]
-    replaced: bool
+    replaced: tuple[Token, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedOut:
-    """Whose session was ended, by its token; `others` are the subject's that went along."""
+    """Whose session was ended, by its token; `others` are the subject's that went along.
+
+    `alive` is whether it had not ended before.
+    """
 
     token: Token
     others: tuple[str, ...] = ()
+    alive: bool = True
 
 
 @dataclass(frozen=True, slots=True)

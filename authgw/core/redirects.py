@@ -12,7 +12,10 @@ from urllib.parse import quote
 from authgw.core.errors import TargetMalformed
 from authgw.core.location import canonical_host
 
-MOST_BYTES = 8192
+# Bytes of a way back as the browser sent it. Every part keeps to this limit: the Location of each
+# dialect, the forms of the login pages and the buffers of the recipes. Percent-encoding makes
+# three bytes of one, so a header with a way back takes up to 24 KiB.
+MAX_RD_BYTES = 8192
 # One slash: a second one, or a backslash, would begin another authority.
 _REST = r"((?:/(?![/\\])[^\\?#]*)?(?:[?#].*)?)"
 _ABSOLUTE = re.compile(r"([Hh][Tt][Tt][Pp][Ss]?)://([^/\\?#]+)" + _REST)
@@ -47,6 +50,13 @@ class Redirects:
         """Whether a browser may be sent to `rd`."""
         return self._checked(rd) is not None
 
+    def host_of(self, rd: str) -> str:
+        """Return the canonical host that `rd` leads to, nothing if it cannot be read."""
+        if not _is_plain(rd):
+            return ""
+        read = _read(self.own + rd if _PATH.fullmatch(rd) else rd)
+        return read.host if read else ""
+
     def _checked(self, rd: str) -> str | None:
         if not _is_plain(rd):
             return None
@@ -56,6 +66,17 @@ class Redirects:
         if read is None or not any(_is_host(read.host, allowed) for allowed in self.hosts):
             return None
         return read.origin + _encoded(read.rest)
+
+
+def fits(url: str) -> bool:
+    """Return whether a URL is short enough to be a way back."""
+    return len(url.encode("utf-8", "surrogateescape")) <= MAX_RD_BYTES
+
+
+def front_page(url: str) -> str:
+    """Return the front page of the host of a URL that is too long, nothing if it has no host."""
+    read = _read(url) if url.isprintable() else None
+    return f"{read.origin}/" if read else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +106,7 @@ def _read(url: str) -> _Url | None:
 
 def _is_plain(rd: str) -> bool:
     # Not printable: controls, what has no width or turns the text, separators, lone surrogates.
-    return rd.isprintable() and " " not in rd and len(rd.encode()) <= MOST_BYTES
+    return rd.isprintable() and " " not in rd and fits(rd)
 
 
 def _is_host(host: str, allowed: str) -> bool:

@@ -281,9 +281,9 @@ def decide(match: Match, access: AccessRequest, principal: Principal | None, why
 
 def judge(rule: Rule, principal: Principal | None, why: str) -> Decision:
     """As `decide`, for a request that this rule does not allow to everyone."""
-    basic = rule.heeds(Credential.APP_PASSWORD)
+    basic, cookie = rule.heeds(Credential.APP_PASSWORD), rule.heeds(Credential.COOKIE)
     if principal is None:
-        return Decision(Verdict.LOGIN, why, takes_basic=basic)
+        return Decision(Verdict.LOGIN, why, takes_basic=basic, takes_cookie=cookie)
     parts = (("not_permitted", rule), *rule.beside)
     for code, part in parts:
         if not part.allow.permits(principal):
@@ -291,7 +291,7 @@ def judge(rule: Rule, principal: Principal | None, why: str) -> Decision:
             said = f"{principal.sub} matched {part.name}, needs {part.allow}, has {has}."
             return Decision(Verdict.DENY, code, principal, said, needs=part.allow.names)
     if not principal.totp and any(part.totp for _, part in parts):
-        return Decision(Verdict.LOGIN, "totp_required", principal)
+        return Decision(Verdict.LOGIN, "totp_required", principal, takes_cookie=cookie)
     return Decision(Verdict.ALLOW, principal=principal)
 
 

@@ -31,6 +31,11 @@ class Site:
         return host_of(self.url)
 
     @property
+    def authority(self) -> str:
+        """Host and port of the login page, as a browser's Host header has them."""
+        return self.origin.partition("://")[2]
+
+    @property
     def origin(self) -> str:
         """What a browser calls the page's Origin (RFC 6454 section 6.1)."""
         return origin_of(self.url)
@@ -81,9 +86,8 @@ class Sites:
     all: tuple[Site, ...] = ()
 
     def serving(self, host: str) -> Site | None:
-        """The log-in page that is shown on this canonical host, else the first."""
-        shown = (site for site in self.all if site.host == host)
-        return next(shown, self.all[0] if self.all else None)
+        """Return the login page that is shown on this canonical host."""
+        return next((site for site in self.all if site.host == host), None)
 
     def covering(self, host: str) -> Site | None:
         """The log-in page whose cookie reaches this canonical host, else the first."""
@@ -111,6 +115,12 @@ class Sites:
         """
         near = [site for site in self.all if site.covers(host)] or self.all
         return frozenset(site.session_cookie for site in near)
+
+    def domains_of(self, host: str) -> tuple[str, ...]:
+        """Return the cookie domains at or above this canonical host, each once."""
+        domains = dict.fromkeys(site.cookie_domain for site in self.all)
+        above = (one for one in domains if one and (host == one or host.endswith(f".{one}")))
+        return tuple(above)
 
     @property
     def session_cookies(self) -> frozenset[str]:

@@ -1,16 +1,21 @@
 """What every dialect's answer is made of."""
 
+from contextlib import suppress
+from dataclasses import replace
 from urllib.parse import quote
 
-from authgw.core.errors import REASONS
+from authgw.core.errors import REASONS, HostConflict, TargetMalformed
+from authgw.core.location import location_of
 from authgw.core.model import (
     AccessRequest,
     Decision,
     IdentityHeaders,
+    Location,
     Principal,
     Reply,
     Verdict,
 )
+from authgw.core.redirects import fits
 
 _ERRORS = {
     "authorization_malformed": "invalid_request",
@@ -51,16 +56,59 @@ def is_outage(decision: Decision) -> bool:
     return decision.reason in REASONS and REASONS[decision.reason].status == 503
 
 
-def login_location(access: AccessRequest | None, login_url: str | None) -> str | None:
-    """Where a browser that navigates is sent to log in, with the way back as `rd`."""
-    if access is None or login_url is None or not access.wants_html:
+def for_a_browser(decision: Decision, access: AccessRequest | None) -> Decision:
+    """Return a denial in place of a login that a browser cannot do: the rule takes no cookie."""
+    hopeless = decision.verdict is Verdict.LOGIN and not decision.takes_cookie
+    if not hopeless or access is None or not access.navigates:
+        return decision
+    return replace(decision, verdict=Verdict.DENY, reason="programs_only")
+
+
+def login_location(
+    decision: Decision, access: AccessRequest | None, login_url: str | None
+) -> str | None:
+    """Return the address to which a browser that navigates is sent to log in."""
+    if access is None or login_url is None or not access.navigates or not decision.takes_cookie:
         return None
-    return f"{login_url}{'&' if '?' in login_url else '?'}rd={way_back(access)}"
+    return f"{login_url}{'&' if '?' in login_url else '?'}{way_back(access, login_url)}"
 
 
-def way_back(access: AccessRequest) -> str:
-    """The address that was asked for, as the value of `rd`."""
-    return quote(access.location.url.encode("utf-8", "surrogateescape"), safe="")
+def way_back(access: AccessRequest, login_url: str) -> str:
+    """Return the query that tells a login page the way back, `rd=...`.
+
+    A way back over the limit becomes the front page of its host, and `cut=yes` says so. From a
+    login page of https it is https: the cookie is sent over nothing else, and a proxy behind
+    another that ends TLS sees http.
+    """
+    if login_url.startswith("https:") and access.location.scheme == "http":
+        access = _over_https(access)
+    url = _page_of(access)
+    kept = url if fits(url) else f"{access.location.origin}/"
+    rd = quote(kept.encode("utf-8", "surrogateescape"), safe="")
+    return f"rd={rd}" if kept == url else f"rd={rd}&cut=yes"
+
+
+def _page_of(access: AccessRequest) -> str:
+    """Return the page to lead back to: a form's target may take nothing but a POST."""
+    asked = access.location
+    if access.method in ("GET", "HEAD"):
+        return asked.url
+    with suppress(TargetMalformed, HostConflict):
+        page = location_of(access.referer, asked.host)
+        if _port(page) == _port(asked):
+            return replace(page, scheme=asked.scheme).url
+    return f"{asked.origin}/"
+
+
+def _over_https(access: AccessRequest) -> AccessRequest:
+    location = replace(access.location, scheme="https", port=_port(access.location))
+    return replace(access, location=location)
+
+
+def _port(location: Location) -> str:
+    """Return the port as it was sent, nothing for the one of the scheme."""
+    own = {"http": ":80", "https": ":443"}[location.scheme]
+    return "" if location.port in (own, ":") else location.port
 
 
 def challenge(reason: str) -> str:

@@ -79,7 +79,7 @@ def render(
         if is_outage(decision):
             return Reply(503, headers, "503 the gateway cannot answer now")
         return Reply(403, headers, f"403 denied ({decision.reason})")
-    where = login_location(access, login_url)
+    where = login_location(decision, access, login_url)
     if access is None or where is None:
         return Reply(401, headers, f"401 not logged in ({decision.reason})")
     # RFC 9110 section 15.4.4: after 303 a browser asks for the page by GET.

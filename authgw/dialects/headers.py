@@ -30,9 +30,13 @@ MOST_SPELLINGS = 1024  # of names, that are remembered
 _LONGEST_REMEMBERED = 256  # characters of such a name
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SEPARATORS = re.compile(r"[^a-z0-9]")
+_BY = "X-Requested-With"
+_PAGES = frozenset({b"text/html", b"application/xhtml+xml"})
+_ZERO = re.compile(rb"q[ \t]*=[ \t]*0(\.0{0,3})?")
 _CONTROL_BYTE = re.compile(rb"[\x00-\x1f\x7f]")
 # Every name that a session cookie can have, whichever of them this gateway gives.
-_OURS = frozenset({b"__Host-authgw", b"__Secure-authgw", b"authgw"})
+SESSION_COOKIES = ("__Host-authgw", "__Secure-authgw", "authgw")
+_OURS = frozenset(name.encode() for name in SESSION_COOKIES)
 
 
 class Named(tuple[tuple[bytes, bytes], ...]):
@@ -180,6 +184,7 @@ def access_request(
         preflight_method=preflight_method(headers),
         wants_html=wants_html(headers),
         further=further_targets(_further(headers, own), method, location),
+        referer=_referer(headers),
     )
 
 
@@ -193,12 +198,36 @@ def _further(headers: RawHeaders, own: bytes) -> list[tuple[str, str]]:
 
 
 def wants_html(headers: RawHeaders) -> bool:
-    """Whether a browser is navigating: it takes a page, and no script asks (Fetch Metadata)."""
-    accepts = b",".join(values(headers, "Accept")).lower()
-    types = [media.partition(b";")[0].strip() for media in accepts.split(b",")]
-    by_script = present(headers, "X-Requested-With") is not None
+    """Return whether a browser navigates, so that it would show an answer as a page.
+
+    Fetch Metadata decides where it is sent (W3C Fetch Metadata, section 2). Other clients are
+    judged by Accept; of X-Requested-With only a script's value counts, for Android's WebView
+    names its app there.
+    """
     modes = values(headers, "Sec-Fetch-Mode")
-    return b"text/html" in types and not by_script and all(mode == b"navigate" for mode in modes)
+    if modes:
+        return modes == [b"navigate"]
+    if any(value.strip().lower() == b"xmlhttprequest" for value in _listed(headers, _BY)):
+        return False
+    if b"websocket" in [value.strip().lower() for value in _listed(headers, "Upgrade")]:
+        return False
+    return any(_is_page(media) for media in _listed(headers, "Accept"))
+
+
+def _listed(headers: RawHeaders, name: str) -> list[bytes]:
+    """Return the elements of a comma-separated header, of all its lines."""
+    return [element for line in values(headers, name) for element in line.split(b",")]
+
+
+def _is_page(media: bytes) -> bool:
+    """Return whether an element of Accept names HTML with a quality above 0 (RFC 9110 12.4.2)."""
+    kind, *parameters = [part.strip().lower() for part in media.split(b";")]
+    return kind in _PAGES and not any(_ZERO.fullmatch(one) for one in parameters)
+
+
+def _referer(headers: RawHeaders) -> str:
+    found = values(headers, "Referer")
+    return found[0].decode("utf-8", "surrogateescape") if len(found) == 1 else ""
 
 
 def preflight_method(headers: RawHeaders) -> str | None:

@@ -79,8 +79,8 @@ def render(
         return allowed(decision.principal, identity)
     headers = refusal_headers(decision)
     if decision.verdict is Verdict.LOGIN:
-        # The recipe answers with a 302, which only a GET survives unchanged.
-        where = login_location(access, login_url) if access and access.method == "GET" else None
+        # The recipe answers with a 302, for a POST with a 303.
+        where = login_location(decision, access, login_url)
         return Reply(401, (*headers, ("Location", where)) if where else headers)
     return Reply(503 if is_outage(decision) else 403, headers)
 

@@ -5,22 +5,31 @@ from typing import Any
 
 from aiohttp import web
 
-from authgw.core.errors import BodyMalformed
+from authgw.core.errors import BodyMalformed, CrossSite
 from authgw.core.outcomes import Found
 from authgw.core.people import USERS
 from authgw.core.sessions import Session
 from authgw.core.sites import Site
 from authgw.web.cookies import (
-    form_token,
+    clear_other_spellings,
+    every_session_token,
     give_helper,
     session_tokens,
     take_session,
 )
 from authgw.web.devices import ago, describe_device
 from authgw.web.events import record_log_out
-from authgw.web.forms import FORM, check_origin, own_form, read_form
+from authgw.web.forms import (
+    FORM,
+    brings_session_token,
+    check_origin,
+    own_form,
+    read_form,
+    session_form_token,
+)
 from authgw.web.gateway import GATEWAY, record
 from authgw.web.refusals import page, see, site_of
+from authgw.web.ways import CUT, Way, out_of_reach, why_out_of_reach
 
 
 async def show(request: web.Request) -> web.Response:
@@ -29,7 +38,11 @@ async def show(request: web.Request) -> web.Response:
     found = await _signed_in(request)
     if found is None:
         return see(site.base)
-    return await _account_page(request, site, found, "")
+    way, host = Way.of(request.query), out_of_reach(request, site, Way.of(request.query))
+    message = f"{CUT}Open it once more: you are logged in now." if way.cut else ""
+    if host and not site.redirects.is_safe(way.rd):
+        message = why_out_of_reach(site, host)
+    return await _account_page(request, site, found, message)
 
 
 async def end(request: web.Request) -> web.Response:
@@ -41,6 +54,8 @@ async def end(request: web.Request) -> web.Response:
     found = await _signed_in(request)
     if found is None:
         return see(site.base)
+    if not brings_session_token(found, form):
+        return await _stale(request, site, found)
     if form["others"]:
         ending, message = sessions.end_others(found.session), "All other sessions were ended."
     else:
@@ -56,20 +71,18 @@ async def ask_to_log_out(request: web.Request) -> web.Response:
     """The page with the button, or word that nobody is logged in; a GET ends nothing."""
     site = site_of(request)
     found = await _signed_in(request)
-    if found is None:
-        return page(request, "logged_out")
-    token = form_token(request, site)
-    response = page(
+    if found is None and len(session_tokens(request)) < 2:
+        return page(request, "logged_out", had_session="done" in request.query)
+    who = found.principal if found else None
+    return page(
         request,
         "logout",
         leads_away=True,
-        who=found.principal.name or found.principal.sub,
-        token=token,
+        who=(who.name or who.sub) if who else "",
+        token=session_form_token(found) if found else "",
         logout=f"{site.root}/logout",
-        rd=request.query.get("rd", ""),
+        rd=Way.of(request.query).rd,
     )
-    give_helper(response, site, "csrf", token, None)
-    return response
 
 
 async def log_out(request: web.Request) -> web.Response:
@@ -79,20 +92,34 @@ async def log_out(request: web.Request) -> web.Response:
     """
     site = site_of(request)
     check_origin(request, site)
-    form = {}
+    form: dict[str, str] = {}
     if request.content_type == FORM and request.can_read_body:
         form = await read_form(request, "token", "rd")
-    async for gone in request[GATEWAY].sessions.log_out_by_cookie(session_tokens(request)):
+    ended = False
+    async for gone in request[GATEWAY].sessions.log_out_by_cookie(every_session_token(request)):
         record_log_out(request, gone)
-    rd = form.get("rd", "")
-    where = site.redirects.target(rd) if rd else f"{site.root}/logout"
-    response = see(where)
+        ended = ended or gone.alive
+    rd = Way.of(form).rd
+    done = f"{site.root}/logout{'?done=yes' if ended else ''}"
+    response = see(site.redirects.target(rd) if rd else done)
+    give_helper(response, site, "done", "", 0)
+    clear_other_spellings(request, response, site)
     take_session(response, site)
     return response
 
 
 async def _signed_in(request: web.Request) -> Found | None:
     return await request[GATEWAY].sessions.browser_session(session_tokens(request))
+
+
+async def _stale(request: web.Request, site: Site, found: Found) -> web.Response:
+    """The account page again: the form was shown to another session."""
+    record(request, "deny", sub=found.session.sub, sid=found.session.sid, reason=CrossSite.code)
+    message = "Nothing was ended: the form was too old, or of another session. Send it again."
+    response = await _account_page(request, site, found, message)
+    response.set_status(CrossSite().status)
+    response.headers["X-Authgw-Reason"] = CrossSite.code
+    return response
 
 
 async def _account_page(
@@ -102,12 +129,11 @@ async def _account_page(
     mine = await sessions.sessions_from(USERS, found.session.sub)
     used = await sessions.last_used([one.sid for one in mine])
     now = request[GATEWAY].clock()
-    token = form_token(request, site)
-    who = found.principal
-    response = page(
+    who, way = found.principal, Way.of(request.query)
+    return page(
         request,
         "account",
-        token=token,
+        token=session_form_token(found),
         who=who.sub,
         name=who.name,
         email=who.email,
@@ -115,10 +141,8 @@ async def _account_page(
         sessions=[_shown(one, used, now, found.session) for one in reversed(mine)],
         message=message,
         logout=f"{site.root}/logout",
-        home=site.home,
+        home=site.redirects.target(way.rd) if way.rd and way.cut else site.home,
     )
-    give_helper(response, site, "csrf", token, None)
-    return response
 
 
 def _shown(session: Session, used: dict[str, float], now: float, own: Session) -> dict[str, Any]:

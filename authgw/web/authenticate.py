@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from aiohttp import web
@@ -30,6 +30,7 @@ from authgw.core.people import APP_PASSWORD_PREFIX, program_of
 from authgw.core.rules import Allow, Credential, Rule, decide, judge, needs_nobody
 from authgw.core.typed_text import pasted
 from authgw.dialects import envoy, forwarded, nginx
+from authgw.dialects.answers import for_a_browser
 from authgw.dialects.headers import (
     Named,
     RawHeaders,
@@ -143,7 +144,7 @@ async def _subrequest(request: web.Request, dialect: Dialect) -> web.StreamRespo
         decided = await _decide(access, headers, gateway)
     except AuthgwError as error:
         decided = _refused(error)
-    return _answered(request, dialect, access, decided)
+    return await _answered(request, dialect, access, decided)
 
 
 async def _by_rule(request: web.Request, asked: Asked, rule: Rule) -> web.StreamResponse:
@@ -153,6 +154,7 @@ async def _by_rule(request: web.Request, asked: Asked, rule: Rule) -> web.Stream
         who = await _identify(asked.credentials, gateway, rule)
         decision = judge(rule, who.principal, who.why)
         if decision.verdict is Verdict.ALLOW:
+            _note_allowed(request, who.principal, None)
             reply = nginx.render(decision, None, identity=gateway.identity)
             known = who.found and asked.shortcut.learn(asked, rule.number, who.found, reply)
             return known or Prepared(reply.status, reply.headers)
@@ -160,7 +162,7 @@ async def _by_rule(request: web.Request, asked: Asked, rule: Rule) -> web.Stream
     except StoreUnavailable as error:
         decided = _refused(error)
     access = _described(request, nginx, Named.of(request.raw_headers))
-    return _answered(request, nginx, access, decided)
+    return await _answered(request, nginx, access, decided)
 
 
 def _known_rule(asked: Asked, gateway: Gateway) -> Rule | None:
@@ -189,15 +191,30 @@ def _refused(error: AuthgwError) -> _Decided:
     return _Decided(Decision(Verdict.DENY, error.code), refused=error, problem=error.detail)
 
 
-def _answered(
+def _note_allowed(
+    request: web.Request, principal: Principal | None, access: AccessRequest | None
+) -> None:
+    """Tell the login page, if it waits for that, that this session may see pages of the host."""
+    allowed = request[GATEWAY].allowed_checks
+    if principal is not None and allowed.watches(principal.sid):
+        access = access or _described(request, nginx, Named.of(request.raw_headers))
+        allowed.note(principal.sid, access.location.host)
+
+
+async def _answered(
     request: web.Request, dialect: Dialect, access: AccessRequest | None, decided: _Decided
 ) -> web.StreamResponse:
-    gateway, decision = request[GATEWAY], decided.decision
+    gateway = request[GATEWAY]
+    decided = replace(decided, decision=for_a_browser(decided.decision, access))
+    decision = decided.decision
+    if decision.verdict is Verdict.ALLOW:
+        _note_allowed(request, decision.principal, access)
     page = gateway.sites.covering(access.location.host) if access else None
     url = page.url if page else None
     reply = dialect.render(decision, access, identity=gateway.identity, login_url=url)
     _record(request, decided, reply.status, access)
     if reply.body and access and access.wants_html and reply.status in (403, 503):
+        decision = await _with_principal(request, decision, access)
         return refusal_page(request, decision, access, reply)
     return _known(request, decided, reply) or _sent(request, reply, dialect)
 
@@ -237,10 +254,22 @@ async def denied(request: web.Request) -> web.Response:
     gateway = request[GATEWAY]
     access = _described(request, nginx, request.raw_headers)
     decision = (await _decide(access, request.raw_headers, gateway)).decision
+    decision = for_a_browser(decision, access)
     if decision.verdict is not Verdict.DENY:
         decision = Decision(Verdict.DENY, "not_permitted", decision.principal)
     reply = forwarded.render(decision, access, identity=gateway.identity)
+    decision = await _with_principal(request, decision, access)
     return refusal_page(request, decision, access, reply)
+
+
+async def _with_principal(
+    request: web.Request, decision: Decision, access: AccessRequest
+) -> Decision:
+    """The same refusal for the page's sake with who is signed in, where it needed nobody."""
+    if decision.principal is not None:
+        return decision
+    who = await _perhaps(access, request.raw_headers, request[GATEWAY], _ANY)
+    return replace(decision, principal=who.principal)
 
 
 async def _decide(access: AccessRequest, headers: RawHeaders, gateway: Gateway) -> _Decided:

@@ -11,7 +11,7 @@ from aiohttp import web
 from authgw.core.errors import BodyMalformed, BodyTooLarge, BodyTooSlow, BodyUnsupported
 from authgw.core.strict_json import read_object
 
-MAX_BODY_BYTES = 16 * 1024
+MAX_BODY_BYTES = 16 * 1024  # of JSON; forms have their own limit
 MAX_USER_ID = 2**63 - 1
 _WHOLE_WITHIN = 10.0  # seconds after the head
 _MAX_TEXT_BYTES = 255
@@ -48,7 +48,7 @@ async def read_body(request: web.Request, *known: str, forgiving: bool = False) 
     if "Content-Encoding" in request.headers:
         raise BodyUnsupported
     try:
-        body = read_object((await whole(request)).removeprefix(BOM_UTF8))
+        body = read_object((await whole(request, MAX_BODY_BYTES)).removeprefix(BOM_UTF8))
     except ValueError:
         if untyped and forgiving:
             return {}
@@ -59,21 +59,25 @@ async def read_body(request: web.Request, *known: str, forgiving: bool = False) 
     return body
 
 
-async def whole(request: web.Request) -> bytes:
-    """All bytes of a body.
+async def whole(request: web.Request, most: int) -> bytes:
+    """All bytes of a body, at most so many.
 
     Raises:
+        BodyTooLarge: there are more.
         BodyTooSlow: they did not come within 10 s; BodyMalformed: they never will.
     """
     try:
         async with asyncio.timeout(_WHOLE_WITHIN):
-            return await request.read()
+            body = await request.read()
     except TimeoutError:
         raise BodyTooSlow from None
     except ConnectionError:
         raise BodyMalformed("the connection ended before the body did") from None
     except web.RequestPayloadError:
         raise BodyMalformed("the body is not chunked as Transfer-Encoding says") from None
+    if len(body) > most:
+        raise BodyTooLarge
+    return body
 
 
 def user_id(value: Any) -> int:

@@ -1,16 +1,17 @@
 """The cookies that browsers are given, and taken again with the very attributes they had."""
 
 import secrets
+from http.cookies import SimpleCookie
 from typing import Literal
 
 from aiohttp import web
 
 from authgw.core.outcomes import Opened
 from authgw.core.sites import Site
-from authgw.dialects.headers import cookies
+from authgw.dialects.headers import SESSION_COOKIES, cookies
 from authgw.web.gateway import GATEWAY, host_of
 
-Purpose = Literal["csrf", "login", "device"]
+Purpose = Literal["csrf", "login", "device", "done", "visit"]
 _MOST_HELPERS = 4  # of one name; each may cost a signature
 _FORM_TOKEN = 22  # characters of 128 random bits
 
@@ -19,6 +20,41 @@ def session_tokens(request: web.Request) -> tuple[str, ...]:
     """Every session token that came in a cookie."""
     names = request[GATEWAY].sites.cookies_reaching(host_of(request))
     return cookies(request.raw_headers, names)
+
+
+def every_session_token(request: web.Request) -> tuple[str, ...]:
+    """Return the session tokens under every name that authgw ever gives, those in use first.
+
+    The others are left over from another `cookie_domain`, or from before https.
+    """
+    found = cookies(request.raw_headers, frozenset(SESSION_COOKIES))
+    return tuple(dict.fromkeys((*session_tokens(request), *found)))
+
+
+def clear_other_spellings(request: web.Request, response: web.Response, site: Site) -> None:
+    """Have the browser forget all session cookies but the one that this page gives.
+
+    Only cookies of this host and of the configured cookie domains, for others may belong to
+    another gateway. Call it before `give_session` or `take_session`.
+    """
+    if not every_session_token(request):
+        return
+    for name in SESSION_COOKIES:
+        domains = () if name.startswith("__Host-") else request[GATEWAY].sites.domains_of(site.host)
+        for domain in (None, *domains):
+            if (name, domain) != (site.session_cookie, site.cookie_domain):
+                response.headers.add("Set-Cookie", _deletion(name, domain, site))
+
+
+def _deletion(name: str, domain: str | None, site: Site) -> str:
+    # aiohttp keeps one cookie of each name.
+    jar = SimpleCookie({name: ""})
+    jar[name].update({"path": "/", "max-age": "0", "samesite": "Lax"})
+    jar[name]["httponly"] = True
+    jar[name]["secure"] = site.secure or name.startswith("__")
+    if domain is not None:
+        jar[name]["domain"] = domain
+    return jar[name].OutputString()
 
 
 def give_session(response: web.Response, site: Site, opened: Opened) -> None:

@@ -1,17 +1,28 @@
 """Forms of our own pages, read strictly, and proof that a page of ours sent them."""
 
 import hmac
+import re
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from authgw.core.errors import BodyMalformed, BodyTooLarge, BodyUnsupported, CrossSite
-from authgw.core.sites import Site
+from authgw.core.outcomes import Found
+from authgw.core.redirects import MAX_RD_BYTES
+from authgw.core.sites import Site, host_of
 from authgw.dialects.headers import values
-from authgw.web.bodies import MAX_BODY_BYTES, whole
+from authgw.web.bodies import whole
 from authgw.web.cookies import helpers
 
 FORM = "application/x-www-form-urlencoded"
+# The longest way back, percent-encoded, and all other fields.
+MAX_FORM_BYTES = 3 * MAX_RD_BYTES + 8 * 1024
+_BY_HTTP = (
+    "this page is reached by http; browsers keep our cookie only over https. See the section "
+    "`A login page needs https` of the README"
+)
+_PLAIN_ORIGIN = re.compile(r"http://[a-z0-9._-]+(:[0-9]{1,5})?")
+_SECURED_BY_NAME = (".localhost", "localhost")  # browsers take Secure cookies of these over http
 
 
 async def read_form(request: web.Request, *known: str) -> dict[str, str]:
@@ -19,16 +30,16 @@ async def read_form(request: web.Request, *known: str) -> dict[str, str]:
 
     Raises:
         BodyUnsupported: another content type, or compressed.
-        BodyTooLarge: over 16 KiB.
+        BodyTooLarge: over 32 KiB.
         BodyTooSlow: not there in time.
         BodyMalformed: no form of UTF-8 text, a field twice, or one that is not `known`.
     """
     length = request.content_length
-    if length is not None and length > MAX_BODY_BYTES:
+    if length is not None and length > MAX_FORM_BYTES:
         raise BodyTooLarge
     if request.content_type != FORM or "Content-Encoding" in request.headers:
         raise BodyUnsupported
-    raw = await whole(request)
+    raw = await whole(request, MAX_FORM_BYTES)
     try:
         pairs = parse_qsl(
             raw.decode("ascii"),
@@ -46,31 +57,75 @@ async def read_form(request: web.Request, *known: str) -> dict[str, str]:
 
 
 async def own_form(request: web.Request, site: Site, *known: str) -> dict[str, str]:
-    """The fields of a form that a page of ours sent.
+    """Return the fields of a form that a page of our origin sent; its token is still to check.
 
     Raises:
-        CrossSite: another site sent it, or its token is not this browser's; as `read_form`.
+        CrossSite: another site sent it; as `read_form`.
     """
     check_origin(request, site)
-    form = await read_form(request, "token", *known)
+    return await read_form(request, "token", *known)
+
+
+def brings_cookie_token(request: web.Request, site: Site, form: dict[str, str]) -> bool:
+    """Return whether the form's token is one that this browser has as a cookie."""
     token, ours = form["token"].encode(), helpers(request, site, "csrf")
-    if not token or not any(hmac.compare_digest(one.encode(), token) for one in ours):
-        raise CrossSite
-    return form
+    return bool(token) and any(hmac.compare_digest(one.encode(), token) for one in ours)
+
+
+def session_form_token(found: Found) -> str:
+    """Return the token of forms for who is signed in: no other session has it."""
+    # The id of the cookie's token is 128 random bits that only its browser has.
+    key, said = found.token.jti.encode(), f"form of {found.session.sid}".encode()
+    return hmac.new(key, said, "sha256").hexdigest()
+
+
+def brings_session_token(found: Found, form: dict[str, str]) -> bool:
+    """Return whether the form was shown to this very session."""
+    return hmac.compare_digest(session_form_token(found).encode(), form["token"].encode())
 
 
 def check_origin(request: web.Request, site: Site) -> None:
-    """Refuse what a page of another origin sent (Fetch, section 3.2; Fetch Metadata).
+    """Refuse a request of a page of another origin (Fetch, section 3.2; Fetch Metadata).
 
-    A browser always says where a POST comes from; one that says nothing is none.
+    Fetch Metadata decides where it is sent, for an operator's Referrer-Policy makes browsers send
+    `Origin: null`. It is relative to the host that the browser saw, so that it counts only with
+    our own Host; an Origin of another site always refuses.
 
     Raises:
-        CrossSite: another origin, `null`, or nothing at all.
+        CrossSite: another origin; without Fetch Metadata also `null`, or no Origin.
     """
     said = values(request.raw_headers, "Origin")
-    if said:
-        if said != [site.origin.encode("ascii")]:
-            raise CrossSite
-        return
-    if values(request.raw_headers, "Sec-Fetch-Site") != [b"same-origin"]:
+    fetched = values(request.raw_headers, "Sec-Fetch-Site")
+    is_own = said == [site.origin.encode("ascii")]
+    if not is_own and said not in ([], [b"null"]):
+        raise CrossSite(_BY_HTTP if is_by_http(request, site) else "")
+    if fetched and fetched != [b"same-origin"]:
         raise CrossSite
+    if not is_own and not (fetched and _has_own_host(request, site)):
+        raise CrossSite
+
+
+def is_by_http(request: web.Request, site: Site) -> bool:
+    """Return whether this page is reached by http, over which browsers keep no Secure cookie."""
+    if not site.secure or site.host.endswith(_SECURED_BY_NAME):
+        return False
+    if site.origin.startswith("http:"):
+        return True
+    said = request.headers.get("Origin", "")
+    return _PLAIN_ORIGIN.fullmatch(said) is not None and host_of(said) == site.host
+
+
+def lost_cookie(request: web.Request, site: Site) -> str:
+    """Return why a form of our own page came without the token that its browser should have."""
+    if is_by_http(request, site):
+        return f"{_BY_HTTP[:1].upper()}{_BY_HTTP[1:]}."
+    if helpers(request, site, "csrf"):
+        return "This form was too old. Please send it again."
+    return (
+        "Your browser sent no cookie with this form: cookies were cleared, or are blocked for this "
+        "page. Please send it again."
+    )
+
+
+def _has_own_host(request: web.Request, site: Site) -> bool:
+    return values(request.raw_headers, "Host") == [site.authority.encode("ascii")]

@@ -3,7 +3,7 @@
 import re
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
@@ -24,6 +24,7 @@ from authgw.identity.clients import Clients
 from authgw.service import Sessions
 from authgw.signin import SignIn
 from authgw.web.pages import Pages
+from authgw.web.visits import AllowedChecks
 
 _MAX_AGENT = 256
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -38,6 +39,7 @@ class Gateway:
     `check_keys` raises KeysNotShared while this replica may not sign. `cookies` are the names
     under which a session may come; a device is known for `device_life` seconds after a log-in.
     `docs` is whether the page of the API is shown; `marks` identify tokens of ours.
+    `allowed_checks` tells a login that leads back to itself from several tabs.
     """
 
     sessions: Sessions
@@ -62,6 +64,7 @@ class Gateway:
     device_life: float
     pages: Pages
     docs: bool
+    allowed_checks: AllowedChecks = field(default_factory=AllowedChecks)
 
 
 # The one that answers a request, from its beginning to its end.

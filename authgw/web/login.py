@@ -1,24 +1,25 @@
-"""The log-in pages: password, second factor, and a loop that no log-in can end."""
+"""The login pages: password, second factor, and a redirect loop that no login can end."""
 
 import math
-from urllib.parse import quote
 
 from aiohttp import web
 
 from authgw.core.errors import (
     AuthgwError,
-    LoginFailed,
-    TargetMalformed,
+    CredentialsAmbiguous,
+    CrossSite,
+    StoreUnavailable,
     TooManyFailures,
     TotpRequired,
 )
-from authgw.core.location import location_from
-from authgw.core.model import AccessRequest
 from authgw.core.outcomes import Found
 from authgw.core.sites import Site
 from authgw.dialects.answers import challenge
+from authgw.dialects.headers import values
 from authgw.signin import PENDING_FOR, Verified
 from authgw.web.cookies import (
+    clear_other_spellings,
+    every_session_token,
     form_token,
     give_helper,
     give_session,
@@ -26,124 +27,182 @@ from authgw.web.cookies import (
     session_tokens,
 )
 from authgw.web.events import record_login
-from authgw.web.forms import own_form
+from authgw.web.forms import brings_cookie_token, is_by_http, lost_cookie, own_form
 from authgw.web.gateway import GATEWAY, client_address, device_of, record, request_id
 from authgw.web.refusals import page, see, site_of
+from authgw.web.serving import SERVING
+from authgw.web.visits import LOOP_VISITS, WINDOW, next_visit
+from authgw.web.ways import (
+    CUT,
+    Way,
+    asks_for_totp,
+    cause_of_loop,
+    out_of_reach,
+    why_out_of_reach,
+)
 
-_LOOP_WINDOW = 10.0  # seconds
-_LOOP_AFTER = 3  # the same host within the window
-_LONGEST_RD = 12 * 1024  # bytes as a form sends it, of the 16 KiB that one may have
+_DONE_FOR = 60.0  # seconds in which a browser that comes back must have the session cookie
+_SEVERAL = "This browser holds several sessions. Logging in ends all of them and begins a new one."
 
 
 async def show(request: web.Request) -> web.Response:
     """The log-in page; who is logged in already is sent on."""
-    site = site_of(request)
-    rd = request.query.get("rd", "")
-    found = await request[GATEWAY].sessions.browser_session(session_tokens(request))
+    site, way = site_of(request), Way.of(request.query)
+    found, note = await _browser_session(request)
     if found is None or "switch" in request.query:
-        return _login_page(request, site, rd, signed_in_as=found.session.sub if found else "")
-    if not rd:
+        lost = _lost_session(request, site) if found is None and not note else ""
+        who = found.session.sub if found else ""
+        return _login_page(request, site, way, message=lost, note=note, signed_in_as=who)
+    if not way.rd and not way.cut:
         return see(f"{site.base}/account")
-    if _needs_code(request, site, rd) and not found.principal.totp:
-        return see(_second_step(site, rd))
-    return await _send_on(request, site, rd, found)
+    if asks_for_totp(request, site, way) and not found.principal.totp:
+        return see(way.after(f"{site.base}/totp"))
+    return _send_on(request, site, way, found)
 
 
 async def submit(request: web.Request) -> web.Response:
     """Take a name and a password."""
-    gateway, site = request[GATEWAY], site_of(request)
-    gateway.check_keys()
-    form = await own_form(request, site, "rd", "username", "password")
-    rd, user = form["rd"], form["username"]
-    device = gateway.sign_in.device(helpers(request, site, "device"), user)
+    site = site_of(request)
+    form = await own_form(request, site, "rd", "cut", "username", "password")
+    way, user = Way.of(form), form["username"]
+    if not brings_cookie_token(request, site, form):
+        return _stale(request, _login_page(request, site, way, user, lost_cookie(request, site)))
     try:
-        known = await gateway.sign_in.by_password(
-            user, form["password"], address=client_address(request), device=device
-        )
-    except (LoginFailed, TooManyFailures) as error:
+        return await _by_password(request, site, way, user, form["password"])
+    except AuthgwError as error:
         _record_failure(request, error)
-        return _refused(_login_page(request, site, rd, user, _in_words(error)), error)
+        return _refused(_login_page(request, site, way, user, _in_words(error)), error)
+
+
+async def _by_password(
+    request: web.Request, site: Site, way: Way, user: str, password: str
+) -> web.Response:
+    gateway = request[GATEWAY]
+    gateway.check_keys()
+    device = gateway.sign_in.device(helpers(request, site, "device"), user)
+    known = await gateway.sign_in.by_password(
+        user, password, address=client_address(request), device=device
+    )
     if not gateway.sign_in.asks_code_of(known.person):
-        return await _log_in(request, site, rd, known)
-    response = see(_second_step(site, rd))
+        return await _log_in(request, site, way, known)
+    response = see(way.after(f"{site.base}/totp"))
     give_helper(response, site, "login", gateway.sign_in.pending(known), PENDING_FOR)
     return response
 
 
 async def show_code(request: web.Request) -> web.Response:
     """The page of the second factor."""
-    site, rd = site_of(request), request.query.get("rd", "")
-    known, _ = await _half_known(request, site)
+    site, way = site_of(request), Way.of(request.query)
+    known = await _half_known(request, site)
     if known is None:
-        return see(_first_step(site, rd))
-    return _code_page(request, site, rd, known)
+        return see(way.after(site.base))
+    return _code_page(request, site, way, known)
 
 
 async def submit_code(request: web.Request) -> web.Response:
     """Take a code of somebody whose password was right, now or when the session began."""
-    gateway, site = request[GATEWAY], site_of(request)
-    gateway.check_keys()
-    form = await own_form(request, site, "rd", "code")
-    known, found = await _half_known(request, site)
+    site = site_of(request)
+    form = await own_form(request, site, "rd", "cut", "code")
+    way = Way.of(form)
+    known = await _half_known(request, site)
     if known is None:
-        return see(_first_step(site, form["rd"]))
-    devices = helpers(request, site, "device")
-    device = gateway.sign_in.device(devices, known.person.sub, by_code=True)
+        return see(way.after(site.base))
+    if not brings_cookie_token(request, site, form):
+        return _stale(request, _code_page(request, site, way, known, lost_cookie(request, site)))
     try:
-        verified = await gateway.sign_in.by_code(known, form["code"], device=device)
-    except (LoginFailed, TooManyFailures, TotpRequired) as error:
+        return await _by_code(request, site, way, known, form["code"])
+    except AuthgwError as error:
         _record_failure(request, error)
         message = "" if isinstance(error, TotpRequired) else _in_words(error, what="The code")
-        return _refused(_code_page(request, site, form["rd"], known, message), error)
-    return await _log_in(request, site, form["rd"], verified, found)
+        return _refused(_code_page(request, site, way, known, message), error)
 
 
-async def _log_in(
-    request: web.Request, site: Site, rd: str, known: Verified, found: Found | None = None
+async def _by_code(
+    request: web.Request, site: Site, way: Way, known: Verified, code: str
 ) -> web.Response:
     gateway = request[GATEWAY]
-    before = found or await gateway.sessions.browser_session(session_tokens(request))
+    gateway.check_keys()
+    devices = helpers(request, site, "device")
+    device = gateway.sign_in.device(devices, known.person.sub, by_code=True)
+    verified = await gateway.sign_in.by_code(known, code, device=device)
+    return await _log_in(request, site, way, verified)
+
+
+async def _log_in(request: web.Request, site: Site, way: Way, known: Verified) -> web.Response:
+    gateway = request[GATEWAY]
     opened = await gateway.sessions.open(
-        known.login(device_of(request)), instead_of=before.session if before else None
+        known.login(device_of(request)), cookies=every_session_token(request)
     )
     how = f"browser, {' and '.join(known.amr)}"
     record_login(request, known.person.sub, opened.session.sid, how, opened.displaced)
-    if before is not None and opened.replaced:
-        old = before.session
+    for old in opened.replaced:
         record(request, "revoke", sub=old.sub, sid=old.sid, detail="replaced by a new log-in")
-    response = see(site.redirects.target(rd))
+    response = see(_onward(request, site, way, known.person.sub, opened.session.sid))
+    clear_other_spellings(request, response, site)
+    give_helper(response, site, "done", "yes", _DONE_FOR)
     give_session(response, site, opened)
-    device = gateway.sign_in.remember(known)
-    give_helper(response, site, "device", device, gateway.device_life)
+    give_helper(response, site, "device", gateway.sign_in.remember(known), gateway.device_life)
     give_helper(response, site, "login", "", 0)
     return response
 
 
-async def _half_known(request: web.Request, site: Site) -> tuple[Verified | None, Found | None]:
-    """Whose password was right, and the live session that says so, if it is one."""
+async def _browser_session(request: web.Request) -> tuple[Found | None, str]:
+    """The one live session of this browser, and a note if it has several."""
+    try:
+        found = await request[GATEWAY].sessions.identify(None, session_tokens(request))
+    except StoreUnavailable:
+        raise
+    except CredentialsAmbiguous:
+        return None, _SEVERAL
+    except AuthgwError:
+        return None, ""
+    return found, ""
+
+
+async def _half_known(request: web.Request, site: Site) -> Verified | None:
+    """Whose password was right: a log-in that waits for its code, or a live session."""
     gateway = request[GATEWAY]
     waiting = gateway.sign_in.resume(helpers(request, site, "login"))
     if waiting is not None:
-        return waiting, None
+        return waiting
     found = await gateway.sessions.browser_session(session_tokens(request))
     person = gateway.people.find(found.session.sub) if found else None
     if found is None or person is None:
-        return None, None
-    return Verified(person, found.session.password_mark, found.session.amr), found
+        return None
+    return Verified(person, found.session.password_mark, found.session.amr)
 
 
-async def _send_on(request: web.Request, site: Site, rd: str, found: Found) -> web.Response:
+def _onward(request: web.Request, site: Site, way: Way, sub: str, sid: str) -> str:
+    """The address after a login: the way back, or the account page, which says why not."""
+    host = out_of_reach(request, site, way)
+    if host and not site.redirects.is_safe(way.rd):
+        record(request, "loop", sub=sub, sid=sid, detail=why_out_of_reach(site, host))
+        return way.after(f"{site.base}/account")
+    return way.after(f"{site.base}/account") if way.cut else site.redirects.target(way.rd)
+
+
+def _send_on(request: web.Request, site: Site, way: Way, found: Found) -> web.Response:
     """Back to where the browser came from, unless it comes from there again and again."""
-    where = site.redirects.target(rd)
-    host = where.partition("://")[2].partition("/")[0]
-    name = f"loop:{found.session.sid}:{host}"
-    count, _ = await request[GATEWAY].counters.increment(name, _LOOP_WINDOW)
-    if count < _LOOP_AFTER:
-        return see(where)
-    said = (
-        f"Third login redirect in {_LOOP_WINDOW:.0f} s for {host}. The session is valid; "
-        "the proxy does not pass Cookie to the auth subrequest."
-    )
+    sid, where = found.session.sid, site.redirects.target(way.rd)
+    onward = _onward(request, site, way, found.session.sub, sid)
+    if onward != where or b"prefetch" in values(request.raw_headers, "Sec-Purpose"):
+        return see(onward)
+    host, allowed = site.redirects.host_of(where), request[GATEWAY].allowed_checks
+    visit = next_visit(helpers(request, site, "visit"), sid, host, where, allowed)
+    response = see(where) if visit.number < LOOP_VISITS else _loop_page(request, site, where, found)
+    give_helper(response, site, "visit", visit.text, WINDOW)
+    allowed.watch(sid)
+    # The next check of this session is answered anew, and so noted.
+    shortcut = request.app[SERVING].shortcut
+    if shortcut is not None:
+        shortcut.forget(sid)
+    return response
+
+
+def _loop_page(request: web.Request, site: Site, where: str, found: Found) -> web.Response:
+    host = site.redirects.host_of(where)
+    cause = cause_of_loop(request, site, where, found)
+    said = f"Third login redirect in {WINDOW:.0f} s for {host}. {cause}"
     record(request, "loop", sub=found.session.sub, sid=found.session.sid, detail=said)
     return page(
         request,
@@ -156,38 +215,44 @@ async def _send_on(request: web.Request, site: Site, rd: str, found: Found) -> w
     )
 
 
-def _needs_code(request: web.Request, site: Site, rd: str) -> bool:
-    """Whether the rule for the page that the browser will be sent to asks for a second factor."""
-    rules, where = request[GATEWAY].rules, site.redirects.target(rd)
-    scheme, _, rest = where.partition("://")
-    host, slash, target = rest.partition("/")
-    try:
-        location = location_from(scheme, host, slash + target)
-    except TargetMalformed:
-        return False
-    access = AccessRequest("GET", location, client_address(request))
-    match = rules.match(access) if rules else None
-    return match is not None and match.rule is not None and match.rule.totp
+def _lost_session(request: web.Request, site: Site) -> str:
+    """What to say if the browser did not keep the cookie of a login that has just succeeded."""
+    if not helpers(request, site, "done") or every_session_token(request):
+        return ""
+    record(request, "loop", detail="the session cookie did not come back after a login")
+    if is_by_http(request, site):
+        return (
+            "You logged in, but this page is reached by http: browsers keep our cookie over https."
+        )
+    where = f"login.cookie_domain ({site.cookie_domain})" if site.cookie_domain else site.host
+    return (
+        "You logged in, but your browser did not keep the session cookie. It may block cookies, or "
+        f"refuse those for {where}."
+    )
 
 
 def _login_page(
     request: web.Request,
     site: Site,
-    rd: str,
+    way: Way,
     username: str = "",
     message: str = "",
     *,
+    note: str = "",
     signed_in_as: str = "",
 ) -> web.Response:
-    token = form_token(request, site)
+    token, host = form_token(request, site), out_of_reach(request, site, way)
+    notes = [note, CUT if way.cut else "", why_out_of_reach(site, host) if host else ""]
     response = page(
         request,
         "login",
         leads_away=True,
         token=token,
-        rd=_sent_back(rd),
+        rd=way.rd,
+        cut=way.cut,
         username=username,
         message=message,
+        notes=[one for one in notes if one],
         signed_in_as=signed_in_as,
     )
     give_helper(response, site, "csrf", token, None)
@@ -195,7 +260,7 @@ def _login_page(
 
 
 def _code_page(
-    request: web.Request, site: Site, rd: str, known: Verified, message: str = ""
+    request: web.Request, site: Site, way: Way, known: Verified, message: str = ""
 ) -> web.Response:
     token = form_token(request, site)
     person = known.person
@@ -205,7 +270,9 @@ def _code_page(
         answered=200 if person.has_totp else 403,
         leads_away=True,
         token=token,
-        rd=_sent_back(rd),
+        rd=way.rd,
+        cut=way.cut,
+        elsewhere=way.after(site.base, switch="yes"),
         # Who has none set up is told the command for it, which takes the user's name.
         who=(person.name if person.has_totp else "") or person.sub,
         message=message,
@@ -215,9 +282,10 @@ def _code_page(
     return response
 
 
-def _sent_back(rd: str) -> str:
-    """What the form brings back of it: one that is too long for a form leads nowhere."""
-    return rd if len(quote(rd, safe="")) <= _LONGEST_RD else ""
+def _stale(request: web.Request, response: web.Response) -> web.Response:
+    """The same form again: it came from our own page, without the token of this browser."""
+    record(request, "deny", reason=CrossSite.code, detail="the form came without its token")
+    return _refused(response, CrossSite())
 
 
 def _refused(response: web.Response, error: AuthgwError) -> web.Response:
@@ -225,12 +293,16 @@ def _refused(response: web.Response, error: AuthgwError) -> web.Response:
     response.headers["X-Authgw-Reason"] = error.code
     if response.status == 401:
         response.headers["WWW-Authenticate"] = challenge(error.code)
+    if response.status == 503:
+        response.headers["Retry-After"] = "1"
     if isinstance(error, TooManyFailures):
         response.headers["Retry-After"] = str(math.ceil(error.retry_after))
     return response
 
 
 def _in_words(error: AuthgwError, *, what: str = "User name or password") -> str:
+    if error.status == 503:
+        return "Logging in is not possible right now. Try again in a few seconds."
     if not isinstance(error, TooManyFailures):
         return f"{what} is wrong."
     if error.retry_after < 60:
@@ -240,12 +312,5 @@ def _in_words(error: AuthgwError, *, what: str = "User name or password") -> str
 
 
 def _record_failure(request: web.Request, error: AuthgwError) -> None:
-    record(request, "login_failure", sub=error.sub, reason=error.code, detail=error.detail)
-
-
-def _first_step(site: Site, rd: str) -> str:
-    return f"{site.base}?rd={quote(rd, safe='')}" if rd else site.base
-
-
-def _second_step(site: Site, rd: str) -> str:
-    return f"{site.base}/totp?rd={quote(rd, safe='')}" if rd else f"{site.base}/totp"
+    name = "deny" if error.status == 503 else "login_failure"
+    record(request, name, sub=error.sub, reason=error.code, detail=error.detail)

@@ -4,11 +4,12 @@ from typing import Any
 
 from aiohttp import web
 
-from authgw.core.errors import REASONS
+from authgw.core.errors import REASONS, Misdirected
 from authgw.core.model import AccessRequest, Decision, Reply
 from authgw.core.sites import Site
 from authgw.dialects.answers import way_back
 from authgw.web.gateway import GATEWAY, host_of, request_id
+from authgw.web.ways import Way
 
 _MAX_SHOWN = 200
 _TITLES = {
@@ -16,6 +17,7 @@ _TITLES = {
     401: "You are not logged in",
     403: "Not allowed",
     404: "There is no such page",
+    421: "This is not the login page's address",
     429: "Too many attempts",
     503: "Not available now",
 }
@@ -33,18 +35,18 @@ def page(
 ) -> web.Response:
     """A page that no cache keeps, no frame shows, and nothing from elsewhere gets into.
 
-    `answered` is the HTTP status, `base` where the style is, if not below the log-in page that this
-    request was made for. A form that `leads_away` sends the browser to an app, which may send it
-    on: `form-action` binds every step of that way in some browsers (CSP Level 3 section 4.2.6), and
-    nobody but the app knows it.
+    `answered` is the HTTP status, `base` where the style is, if not below the login page that this
+    request was made for; on a host without one it is another host's. A form that `leads_away`
+    sends the browser to an app, which may send it on: `form-action` binds every step of that way in
+    some browsers (CSP Level 3 section 4.2.6), and nobody but the app knows it.
     """
-    pages = request[GATEWAY].pages
-    text = pages.render(f"{name}.html", base=base or site_of(request).base, **context)
+    pages, (own, style) = request[GATEWAY].pages, _place_of(request)
+    text = pages.render(f"{name}.html", base=base or own, **context)
     form = "'self' https: http:" if leads_away else "'self'"
     headers = {
         "Cache-Control": "no-store",
         "Content-Security-Policy": (
-            f"default-src 'none'; style-src 'self'; form-action {form}; "
+            f"default-src 'none'; style-src {style}; form-action {form}; "
             "frame-ancestors 'none'; base-uri 'none'"
         ),
         "X-Content-Type-Options": "nosniff",
@@ -65,21 +67,33 @@ def site_of(request: web.Request) -> Site:
     """The log-in page that this request was made for.
 
     Raises:
-        HTTPNotFound: browsers do not log in here.
-        HTTPMethodNotAllowed: nor do they anywhere else; programs ask here by POST.
+        Misdirected: this host has none, but others have.
+        HTTPNotFound: browsers do not log in anywhere.
+        HTTPMethodNotAllowed: nor do they here; programs ask here by POST.
     """
     sites = request[GATEWAY].sites
     site = sites.serving(host_of(request))
     if site is not None:
         return site
-    if not sites.all and request.method != "POST" and request.path in ("/login", "/logout"):
+    if sites.all:
+        raise Misdirected
+    if request.method != "POST" and request.path in ("/login", "/logout"):
         raise web.HTTPMethodNotAllowed(request.method, ["POST"])
     raise web.HTTPNotFound
 
 
+def _place_of(request: web.Request) -> tuple[str, str]:
+    """Where the login page is that a page of this host leads to, and whose style it may load."""
+    sites, host = request[GATEWAY].sites, host_of(request)
+    own, other = sites.serving(host), sites.covering(host)
+    if own is not None or other is None:
+        return (own.base if own else "/login"), "'self'"
+    return f"{other.origin}{other.base}", other.origin
+
+
 def problem_page(request: web.Request, code: str, detail: str = "") -> web.Response:
     """What a browser sees of a refusal with this code."""
-    reason = REASONS[code]
+    reason, site = REASONS[code], request[GATEWAY].sites.serving(host_of(request))
     answer = page(
         request,
         "problem",
@@ -89,6 +103,10 @@ def problem_page(request: web.Request, code: str, detail: str = "") -> web.Respo
         message=f"{_sentence(detail or reason.meaning)} {_sentence(reason.remedy)}",
         code=code,
         request_id=request_id(request),
+        # Not over http, if that was the fault.
+        again=Way.of(request.query).after(
+            site.url if site and site.is_ours else _place_of(request)[0]
+        ),
     )
     answer.headers["X-Authgw-Reason"] = code
     answer.headers["X-Request-ID"] = request_id(request)
@@ -114,7 +132,7 @@ def refusal_page(
             why=_sentence(REASONS[decision.reason].meaning),
             reason=decision.reason,
             request_id=request_id(request),
-            login_url=f"{site.url}?switch=yes&rd={way_back(access)}" if site else "",
+            login_url=_login_url(decision, access, site) if site else "",
             asked=f"{access.location.host}{_shown(access.location.path)}",
         )
     style = site.origin if site else "'none'"
@@ -128,6 +146,14 @@ def refusal_page(
         ),
     }
     return web.Response(status=reply.status, text=text, content_type="text/html", headers=headers)
+
+
+def _login_url(decision: Decision, access: AccessRequest, site: Site) -> str:
+    """The login page for another try; a rule for programs has none for a stranger."""
+    if decision.reason == "programs_only" and decision.principal is None:
+        return ""
+    joint = "&" if "?" in site.url else "?"
+    return f"{site.url}{joint}switch=yes&{way_back(access, site.url)}"
 
 
 def _sentence(text: str) -> str:

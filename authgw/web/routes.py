@@ -5,14 +5,14 @@ from aiohttp import web
 from authgw.dialects import envoy
 from authgw.web import account, login, ops, tokens
 from authgw.web.authenticate import authenticate, by_envoy, by_forwarding, denied
-from authgw.web.bodies import MAX_BODY_BYTES
 from authgw.web.errors import problems
+from authgw.web.forms import MAX_FORM_BYTES
 from authgw.web.serving import SERVING, Serving, bound
 
 
 def application(serving: Serving) -> web.Application:
     """The whole HTTP surface over what answers now, and after each reload."""
-    app = web.Application(middlewares=[bound, problems], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(middlewares=[bound, problems], client_max_size=MAX_FORM_BYTES)
     app[SERVING] = serving
     # Reading it takes long enough to be felt by whoever asks meanwhile.
     ops.description(serving.gateway)

@@ -137,6 +137,12 @@ class Shortcut:
         caller.found = found
         return _taught(caller, rule, reply)
 
+    def forget(self, sid: str) -> None:
+        """Answer the next check of this session anew."""
+        callers = [shown for shown, one in self._callers.items() if one.found.session.sid == sid]
+        for shown in callers:
+            del self._callers[shown]
+
     def _is_first(self, shown: Shown) -> bool:
         """Whether these came for the first time: what comes once only should cost little."""
         seen = hash(shown)

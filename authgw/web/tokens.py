@@ -18,7 +18,7 @@ from authgw.dialects.headers import authorization, wants_html
 from authgw.identity.clients import TrustedBackend
 from authgw.web import account, bodies
 from authgw.web.backends import trusted_backend
-from authgw.web.cookies import session_tokens, take_session
+from authgw.web.cookies import clear_other_spellings, every_session_token, take_session
 from authgw.web.errors import NO_STORE
 from authgw.web.events import record_log_out, record_login
 from authgw.web.forms import FORM, check_origin
@@ -70,7 +70,7 @@ async def logout(request: web.Request) -> web.Response:
         gone = await sessions.log_out_by_access(access, everywhere=everywhere)
     elif by_refresh:
         gone = await sessions.log_out_by_refresh(_refresh_token(body), everywhere=everywhere)
-    elif session_tokens(request):
+    elif every_session_token(request):
         return await _log_out_by_cookie(request, everywhere)
     else:
         raise TokenMissing
@@ -111,7 +111,7 @@ def _access_token(request: web.Request) -> str | None:
     """
     lines = authorization(request.raw_headers)
     shown = read_authorization(lines, request[GATEWAY].marks, takes_basic=False)
-    if shown.kind is Kind.FOREIGN and session_tokens(request):
+    if shown.kind is Kind.FOREIGN and every_session_token(request):
         return None
     return bearer(lines)
 
@@ -119,10 +119,11 @@ def _access_token(request: web.Request) -> str | None:
 async def _log_out_by_cookie(request: web.Request, everywhere: bool) -> web.Response:
     site = site_of(request)
     check_origin(request, site)
-    cookies = session_tokens(request)
+    cookies = every_session_token(request)
     async for gone in request[GATEWAY].sessions.log_out_by_cookie(cookies, everywhere=everywhere):
         record_log_out(request, gone)
     response = web.Response(headers=NO_STORE)
+    clear_other_spellings(request, response, site)
     take_session(response, site)
     return response
 

@@ -11,7 +11,7 @@ from ada_url import URL
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from authgw.core.redirects import MOST_BYTES, Redirects
+from authgw.core.redirects import MAX_RD_BYTES, Redirects
 from authgw.core.sites import origin_of
 
 OWN = "https://auth.example.com"
@@ -161,9 +161,9 @@ def ports_and_nesting() -> Iterator[str]:
                  "/\\\\evil.net", "///evil.net", "//%2fevil.net", "/a\\..\\b"):  # fmt: skip
         yield f"https://{GOOD}{path}"
         yield path
-    yield f"https://{GOOD}/" + "a" * MOST_BYTES
-    yield f"https://{GOOD}/" + "é" * (MOST_BYTES // 2)
-    yield "/" + "a" * MOST_BYTES
+    yield f"https://{GOOD}/" + "a" * MAX_RD_BYTES
+    yield f"https://{GOOD}/" + "é" * (MAX_RD_BYTES // 2)
+    yield "/" + "a" * MAX_RD_BYTES
     yield f"https://{GOOD}/\ud800"
 
 

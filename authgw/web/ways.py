@@ -1,0 +1,114 @@
+"""The way back of a login: how it is carried, where it may lead, and why it leads nowhere."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from aiohttp import web
+
+from authgw.core.errors import TargetMalformed
+from authgw.core.location import location_from
+from authgw.core.model import AccessRequest
+from authgw.core.outcomes import Found
+from authgw.core.redirects import MAX_RD_BYTES, fits, front_page
+from authgw.core.rules import Credential, Rule
+from authgw.core.sites import Site
+from authgw.web.gateway import GATEWAY, client_address
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way back; `cut` says that it is the front page in place of a link that was too long."""
+
+    rd: str = ""
+    cut: bool = False
+
+    @classmethod
+    def of(cls, fields: Mapping[str, str]) -> "Way":
+        """Return the way back of a query or form."""
+        rd = fields.get("rd", "")
+        return cls(rd, bool(fields.get("cut"))) if fits(rd) else cls(front_page(rd), cut=True)
+
+    def after(self, path: str, **more: str) -> str:
+        """Return this path of ours with the way back in its query."""
+        said = {"rd": self.rd, "cut": "yes" if self.cut else "", **more}
+        query = "&".join(f"{key}={quote(value, safe='')}" for key, value in said.items() if value)
+        return f"{path}?{query}" if query else path
+
+
+CUT = (
+    "The link that you opened is too long to lead you back to it: it has over "
+    f"{MAX_RD_BYTES:,} bytes. "
+)
+
+
+def asks_for_totp(request: web.Request, site: Site, way: Way) -> bool:
+    """Return whether the rule for the page that the browser will be sent to needs two factors."""
+    rule = rule_for(request, site.redirects.target(way.rd))
+    return rule is not None and rule.totp
+
+
+def rule_for(request: web.Request, url: str) -> Rule | None:
+    """Return the rule for this page, None without one or without a readable URL."""
+    rules = request[GATEWAY].rules
+    scheme, _, rest = url.partition("://")
+    host, slash, target = rest.partition("/")
+    try:
+        location = location_from(scheme, host, slash + target)
+    except TargetMalformed:
+        return None
+    match = rules.match(AccessRequest("GET", location, client_address(request))) if rules else None
+    return match.rule if match else None
+
+
+def out_of_reach(request: web.Request, site: Site, way: Way) -> str:
+    """Return the host that this way back leads to, if a login here cannot reach its page.
+
+    That is a page whose rule takes the session cookie, on a host that no login page covers.
+    """
+    host = site.redirects.host_of(way.rd)
+    gateway = request[GATEWAY]
+    if not host or any(one.covers(host) for one in gateway.sites.all):
+        return ""
+    rule = rule_for(request, way.rd)
+    if gateway.rules is not None and (rule is None or rule.allow.anyone or not _by_cookie(rule)):
+        return ""
+    return host
+
+
+def why_out_of_reach(site: Site, host: str) -> str:
+    """Return for an operator why the cookie of this login page does not reach this host."""
+    if site.cookie_domain is None:
+        return (
+            f"This login does not reach {host}: login.cookie_domain is not set, so the session "
+            f"cookie is for {site.host} alone. Set it to the domain that both are below."
+        )
+    return (
+        f"This login does not reach {host}: it is outside of login.cookie_domain "
+        f"({site.cookie_domain}). Give its domain a login page of its own in login.domains."
+    )
+
+
+def cause_of_loop(request: web.Request, site: Site, where: str, found: Found) -> str:
+    """Return for an operator why a page sends a session back to the login page again and again."""
+    host = site.redirects.host_of(where)
+    if not site.covers(host):
+        other = next((one for one in request[GATEWAY].sites.all if one.covers(host)), None)
+        if other is None:
+            return why_out_of_reach(site, host)
+        return f"{host} takes the cookie of another login page: {other.url}."
+    if where.startswith("http:") and site.secure and not host.endswith("localhost"):
+        return (
+            "The page is reached by http, and browsers send the session cookie over https only. "
+            "If TLS ends before the proxy, the proxy must pass https as the scheme."
+        )
+    rule = rule_for(request, where)
+    if rule is not None and not _by_cookie(rule):
+        return f"{rule.name} has no `cookie` among its credentials."
+    if rule is not None and rule.totp and not found.principal.totp:
+        return f"{rule.name} needs a second factor, which this session has not."
+    return "The session is valid; the proxy does not pass Cookie to the auth subrequest."
+
+
+def _by_cookie(rule: Rule) -> bool:
+    return rule.heeds(Credential.COOKIE)
