@@ -34,8 +34,8 @@ _LONGEST_REMEMBERED = 256  # characters of such a name
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SEPARATORS = re.compile(r"[^a-z0-9]")
 _CONTROL_BYTE = re.compile(rb"[\x00-\x1f\x7f]")
-# Every name that a session cookie can have, whichever of them this gateway gives.
-_OURS = frozenset({b"__Host-authgw", b"__Secure-authgw", b"authgw"})
+# The name of every cookie that this gateway can have set: sessions, and helpers of the log-in pages.
+_OURS = re.compile(rb"(?:__Host-|__Secure-)?authgw(?:-.*)?", re.DOTALL)
 
 
 class Named(tuple[tuple[bytes, bytes], ...]):
@@ -149,7 +149,7 @@ def _of_one_host(names: frozenset[str]) -> set[str]:
 
 
 def other_cookies(headers: RawHeaders) -> str | None:
-    """All cookies but our session's as one header for the app; None if no Cookie header came.
+    """Return all cookies but ours as one header for the app; None if no Cookie header came.
 
     Looks behind a comma too, as `cookies` does. A cookie that holds a control character or is not
     UTF-8 is left out: RFC 6265 section 4.1.1 knows none, and no answer of ours could repeat it.
@@ -163,12 +163,16 @@ def other_cookies(headers: RawHeaders) -> str | None:
 
 def _without_ours(pair: bytes) -> str:
     joined = pair.split(b",")
-    kept = b",".join(one for one in joined if one.partition(b"=")[0].strip(b" \t") not in _OURS)
+    kept = b",".join(one for one in joined if not _is_ours(one))
     plain = kept.strip(b" \t")
     try:
         return "" if _CONTROL_BYTE.search(plain) else plain.decode("utf-8")
     except UnicodeDecodeError:
         return ""
+
+
+def _is_ours(pair: bytes) -> bool:
+    return _OURS.fullmatch(pair.partition(b"=")[0].strip(b" \t")) is not None
 
 
 def refuse_untrusted(headers: RawHeaders, peer: str, trusted: TrustedProxies) -> None:
