@@ -34,7 +34,7 @@ _LONGEST_REMEMBERED = 256  # characters of such a name
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SEPARATORS = re.compile(r"[^a-z0-9]")
 _CONTROL_BYTE = re.compile(rb"[\x00-\x1f\x7f]")
-# The name of every cookie that this gateway can have set: sessions, and helpers of the log-in pages.
+# The names of all cookies of this gateway: sessions, and helpers of the log-in pages.
 _OURS = re.compile(rb"(?:__Host-|__Secure-)?authgw(?:-.*)?", re.DOTALL)
 
 
