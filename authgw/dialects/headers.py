@@ -36,7 +36,8 @@ _ZERO = re.compile(rb"q[ \t]*=[ \t]*0(\.0{0,3})?")
 _CONTROL_BYTE = re.compile(rb"[\x00-\x1f\x7f]")
 # Every name that a session cookie can have, whichever of them this gateway gives.
 SESSION_COOKIES = ("__Host-authgw", "__Secure-authgw", "authgw")
-_OURS = frozenset(name.encode() for name in SESSION_COOKIES)
+# The names of all cookies of this gateway: sessions, and helpers of the log-in pages.
+_OURS = re.compile(rb"(?:__Host-|__Secure-)?authgw(?:-.*)?", re.DOTALL)
 
 
 class Named(tuple[tuple[bytes, bytes], ...]):
@@ -119,7 +120,7 @@ def _of_one_host(names: frozenset[str]) -> set[str]:
 
 
 def other_cookies(headers: RawHeaders) -> str | None:
-    """All cookies but our session's as one header for the app; None if no Cookie header came.
+    """Return all cookies but ours as one header for the app; None if no Cookie header came.
 
     Looks behind a comma too, as `cookies` does. A cookie that holds a control character or is not
     UTF-8 is left out: RFC 6265 section 4.1.1 knows none, and no answer of ours could repeat it.
@@ -133,12 +134,16 @@ def other_cookies(headers: RawHeaders) -> str | None:
 
 def _without_ours(pair: bytes) -> str:
     joined = pair.split(b",")
-    kept = b",".join(one for one in joined if one.partition(b"=")[0].strip(b" \t") not in _OURS)
+    kept = b",".join(one for one in joined if not _is_ours(one))
     plain = kept.strip(b" \t")
     try:
         return "" if _CONTROL_BYTE.search(plain) else plain.decode("utf-8")
     except UnicodeDecodeError:
         return ""
+
+
+def _is_ours(pair: bytes) -> bool:
+    return _OURS.fullmatch(pair.partition(b"=")[0].strip(b" \t")) is not None
 
 
 def refuse_untrusted(headers: RawHeaders, peer: str, trusted: TrustedProxies) -> None:

@@ -19,6 +19,13 @@ local PAGE = { "content-type", "content-security-policy", "x-content-type-option
 local AWAY = "503 the gateway cannot answer now\n"
 local AWAY_PAGE = [[<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Not available now</title><style>:root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:15vh auto;padding:0 1.5rem}</style><main><h1>Not available now</h1><p>Whether you may see this page cannot be checked at the moment. Nothing is wrong with your log-in. Try again in a few seconds.</p></main></html>]]
 
+-- Every cookie of the gateway: authgw or authgw-..., with or without a prefix of RFC 6265bis.
+local function is_ours(cookie)
+  local name = cookie:match("^%s*([^=]*)"):gsub("%s+$", "")
+  name = name:gsub("^__Host%-", ""):gsub("^__Secure%-", "")
+  return name == "authgw" or name:sub(1, 7) == "authgw-"
+end
+
 local function values(header)
   local found = {}
   for _, value in pairs(header or {}) do found[#found + 1] = value end
@@ -80,7 +87,8 @@ core.register_action("authgw", { "http-req" }, function(txn)
   end
   local hosts = values(sent["host"])
   local host = #hosts == 1 and hosts[1] or ""
-  local scheme = txn.f:ssl_fc() == 1 and "https" or "http"
+  -- haproxy.cfg sets it; it knows who may end TLS before HAProxy.
+  local scheme = txn:get_var("txn.scheme") or (txn.f:ssl_fc() == 1 and "https" or "http")
   asked["x-original-url"] = { scheme .. "://" .. host .. txn.f:pathq() }
   asked["x-original-host"] = { host }
   asked["x-original-method"] = { txn.f:method() }
@@ -97,17 +105,16 @@ core.register_action("authgw", { "http-req" }, function(txn)
     for _, line in ipairs(values(sent["cookie"])) do
       local kept = {}
       for pair in line:gmatch("[^;]+") do
-        local name = pair:match("^%s*([^=%s]*)")
-        if name ~= "authgw" and name ~= "__Host-authgw" and name ~= "__Secure-authgw" then
-          kept[#kept + 1] = pair:match("^%s*(.*)$")
-        end
+        if not is_ours(pair) then kept[#kept + 1] = pair:match("^%s*(.*)$") end
       end
       if _ == 1 then txn.http:req_del_header("cookie") end
       if #kept > 0 then txn.http:req_add_header("cookie", table.concat(kept, "; ")) end
     end
     txn:set_var("txn.authgw", "allowed")
   elseif status == 401 and told["location"] then
-    refuse(txn, 302, told, "Log in first\n")
+    -- After 303 a browser requests the page by GET (RFC 9110 section 15.4.4).
+    local by_get = txn.f:method() == "GET" or txn.f:method() == "HEAD"
+    refuse(txn, by_get and 302 or 303, told, "Log in first\n")
   elseif status == 401 then
     refuse(txn, 401, told, "401 refused\n")
   elseif status == 403 then

@@ -41,6 +41,8 @@ server: {{trusted_proxies: [127.0.0.1/32]}}
 login: {{url: "{LOGIN}/login"}}
 rules:
   - {{host: {HOST}, path: /public/**, allow: anyone}}
+  - {{host: {HOST}, path: /read/**, method: [GET, POST], allow: anyone}}
+  - {{host: {HOST}, path: /read/**, allow: "group:admins"}}
   - {{host: {HOST}, path: /admin/**, allow: "group:admins"}}
   - {{host: {HOST}, path: /net/**, from: 10.0.0.0/8, allow: anyone}}
   - {{host: {HOST}, path: /dav/**, allow: authenticated, credentials: app-password}}
@@ -66,8 +68,15 @@ def program(name: str) -> str:
     return found
 
 
-def copied(name: str, folder: Path, ports: dict[str, int]) -> Path:
-    """The shipped example in a folder of its own, on other ports of loopback."""
+Edit = Callable[[str], str]
+
+
+def unchanged(text: str) -> str:
+    return text
+
+
+def copied(name: str, folder: Path, ports: dict[str, int], edit: Edit = unchanged) -> Path:
+    """Copy the shipped example, edited, to a folder of its own, on other ports of loopback."""
     target = folder / name
     shutil.copytree(ROOT / "examples" / name, target)
     for file in target.iterdir():
@@ -78,7 +87,7 @@ def copied(name: str, folder: Path, ports: dict[str, int]) -> Path:
         text = text.replace('address: ":', 'address: "127.0.0.1:').replace(
             "bind :", "bind 127.0.0.1:"
         )
-        file.write_text(text)
+        file.write_text(edit(text))
     return target
 
 
@@ -135,6 +144,7 @@ class Proxied:
         version: str = "HTTP/1.1",
         body: bytes = b"",
         patience: float = 12,
+        source: str = CLIENT,
     ) -> Answer:
         """One request exactly as given; 0 stands for a connection that gave no answer."""
         lines = [f"{method} {path} {version}", *([f"Host: {host}"] if host else [])]
@@ -142,7 +152,7 @@ class Proxied:
         lines += [f"{name}: {value}" for name, value in headers]
         lines += [f"Content-Length: {len(body)}"] if body else []
         head = "\r\n".join([*lines, "Connection: close", "", ""])
-        link = socket.create_connection(("127.0.0.1", self.port), patience, (CLIENT, 0))
+        link = socket.create_connection(("127.0.0.1", self.port), patience, (source, 0))
         try:
             link.sendall(head.encode("latin-1") + body)
             answer = http.client.HTTPResponse(link, method=method)
@@ -189,16 +199,18 @@ def _with_alice(gateway: Gateway) -> str:
     return made.stdout.strip()
 
 
-def running(name: str, folder: Path) -> Iterator[Proxied]:
+def running(
+    name: str, folder: Path, *, config: str = CONFIG, edit: Edit = unchanged
+) -> Iterator[Proxied]:
     gateway = make_gateway(folder / "gateway")
-    (gateway.folder / "config.yml").write_text(CONFIG)
+    (gateway.folder / "config.yml").write_text(config)
     program_password = _with_alice(gateway)
     gateway.start()
     sample = free_port()
     echo = subprocess.Popen(
         [sys.executable, str(ROOT / "tests/wire/echo_upstream.py"), str(sample)]
     )
-    proxy, port = _started(name, folder, gateway.port, sample)
+    proxy, port = _started(name, folder, gateway.port, sample, edit)
     try:
         wait_for(sample)
         wait_for(port)
@@ -223,12 +235,12 @@ def _wait_for_routes(proxied: Proxied) -> None:
     pytest.fail(f"{proxied.name} does not reach the app")
 
 
-def _started(name: str, folder: Path, gateway: int, sample: int) -> tuple[Any, int]:
+def _started(name: str, folder: Path, gateway: int, sample: int, edit: Edit) -> tuple[Any, int]:
     if name == "nginx":
         return run_nginx(folder, gateway=gateway, sample=sample, names=HOST)
     port = free_port()
     ports = {"4000": port, "8080": gateway, "8081": sample}
-    target = copied(name, folder, ports)
+    target = copied(name, folder, ports, edit)
     LOGS.add(folder / f"{name}.log")
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(

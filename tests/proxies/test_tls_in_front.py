@@ -1,0 +1,229 @@
+"""TLS ends before the proxy: at a load balancer, or at a tunnel behind a second proxy.
+
+Each shipped example has a switch that trusts the machines in front by their addresses. HAProxy
+ends TLS here and hands plain HTTP on, directly or through a second HAProxy.
+"""
+
+import contextlib
+import http.client
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from tests.contract.conftest import free_port
+from tests.proxies.conftest import CLIENT, CONFIG, EXAMPLES, HOST, Proxied, program, running
+from tests.proxies.test_proxies import BROWSER, lower, told
+from tests.wire.conftest import Answer, answer_of
+
+ENDS_TLS, SECOND_HOP = "127.0.0.5", "127.0.0.6"
+ELSE = "127.0.0.20"
+NOBODY = "192.0.2.1"  # the address in the shipped files
+BEHIND = CONFIG.replace("[127.0.0.1/32]", f"[127.0.0.1/32, {ENDS_TLS}/32, {SECOND_HOP}/32]")
+BEHIND = BEHIND.replace("from: 10.0.0.0/8", f"from: {CLIENT}/32").replace(
+    "http://auth.localhost", "https://auth.localhost"
+)
+
+
+def _traefik(text: str) -> str:
+    return text.replace(f"[{NOBODY}]", f"[{ENDS_TLS}, {SECOND_HOP}]")
+
+
+def _caddy(text: str) -> str:
+    return text.replace(f"{NOBODY}/32", f"{ENDS_TLS}/32 {SECOND_HOP}/32")
+
+
+def _haproxy(text: str) -> str:
+    return text.replace(f"src {NOBODY}", f"src {ENDS_TLS} {SECOND_HOP}")
+
+
+def _envoy(text: str) -> str:
+    shown = f"{{address_prefix: {NOBODY}, prefix_len: 32}}"
+    ours = f"{{address_prefix: {ENDS_TLS}, prefix_len: 32}}"
+    # Nobody else can connect: the second hop, and the fixtures that wait for it.
+    others = [
+        f"{{address_prefix: {one}, prefix_len: 32}}" for one in (SECOND_HOP, CLIENT, "127.0.0.1")
+    ]
+    switched = text.replace("# tls_ends_before: ", "")
+    return switched.replace(shown, ", ".join([ours, *others]))
+
+
+SWITCHES: dict[str, Callable[[str], str]] = {
+    "traefik": _traefik,
+    "caddy": _caddy,
+    "envoy": _envoy,
+    "haproxy": _haproxy,
+}
+_COMMON = """
+defaults
+    mode http
+    timeout client 20s
+    timeout server 20s
+    timeout connect 2s
+"""
+
+
+def test_every_example_has_its_switch() -> None:
+    assert set(SWITCHES) == set(EXAMPLES)
+
+
+@dataclass
+class Fronted:
+    """An example behind `hops` machines, the first of which ends TLS."""
+
+    proxied: Proxied
+    port: int
+
+    def send(
+        self, path: str, *headers: tuple[str, str], method: str = "GET", host: str = HOST
+    ) -> Answer:
+        """Send a request over TLS, as a client of the outermost machine."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {host}"]
+        lines += [f"{name}: {value}" for name, value in headers]
+        plain = socket.create_connection(("127.0.0.1", self.port), 12, (CLIENT, 0))
+        with context.wrap_socket(plain) as link:
+            link.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode())
+            answer = http.client.HTTPResponse(link, method=method)
+            answer.begin()
+            return answer_of(answer)
+
+
+def _certificate(folder: Path) -> Path:
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    words += ["-nodes", "-subj", f"/CN={HOST}", "-days", "2", "-keyout", str(key)]
+    subprocess.run([*words, "-out", str(certificate)], check=True, capture_output=True)
+    (folder / "both.pem").write_text(certificate.read_text() + key.read_text())
+    return folder / "both.pem"
+
+
+def _in_front(folder: Path, target: int, port: int, second: str) -> str:
+    """HAProxy's configuration; `second` is what a second hop does to X-Forwarded-Proto."""
+    between = free_port() if second else target
+    own = SECOND_HOP if second else ENDS_TLS
+    chain = f"""
+listen ends_tls
+    bind 127.0.0.1:{port} ssl crt {_certificate(folder)}
+    http-request set-header X-Forwarded-Proto https
+    http-request set-header X-Forwarded-For %[src]
+    server next 127.0.0.1:{between} source {ENDS_TLS}
+"""
+    if second:
+        chain += f"""
+listen second
+    bind 127.0.0.1:{between}
+    {second}
+    http-request set-header X-Forwarded-For %[req.hdr(X-Forwarded-For)],%[src]
+    server next 127.0.0.1:{target} source {own}
+"""
+    return _COMMON + chain
+
+
+SECOND = {
+    "one hop": "",
+    "two hops": "http-request set-header X-Custom kept",
+    "two hops, appending": (
+        "http-request set-header X-Forwarded-Proto %[req.hdr(X-Forwarded-Proto)],http"
+    ),
+}
+
+
+def _switched(name: str, hops: int, folder: Path) -> Iterator[Proxied]:
+    def edit(text: str) -> str:
+        # Envoy counts hops; the others know them by their addresses.
+        return SWITCHES[name](text).replace("trusted_hops: 1", f"trusted_hops: {hops}")
+
+    yield from running(name, folder, config=BEHIND, edit=edit)
+
+
+@pytest.fixture(
+    scope="module", params=[(name, hops) for name in SWITCHES for hops in SECOND], ids=" ".join
+)
+def fronted(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Fronted]:
+    name, hops = request.param
+    folder, port = tmp_path_factory.mktemp("front"), free_port()
+    for switched in _switched(name, 2 if SECOND[hops] else 1, tmp_path_factory.mktemp(name)):
+        (folder / "front.cfg").write_text(_in_front(folder, switched.port, port, SECOND[hops]))
+        process = subprocess.Popen([program("haproxy"), "-db", "-f", str(folder / "front.cfg")])
+        try:
+            made = Fronted(switched, port)
+            _wait_for_tls(made)
+            yield made
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _wait_for_tls(fronted: Fronted) -> None:
+    for _ in range(200):
+        with contextlib.suppress(OSError):
+            if fronted.send("/public/").status == 200:
+                return
+        time.sleep(0.05)
+    pytest.fail("nothing answers over TLS")
+
+
+def test_the_way_back_is_https(fronted: Fronted) -> None:
+    for host in (HOST, f"{HOST}:8443"):
+        answer = fronted.send("/page?a=b", *BROWSER, host=host)
+        if fronted.proxied.name == "envoy" and host != HOST:
+            continue  # its example names its hosts with their ports
+        back = quote(f"https://{host}/page?a=b", safe="")
+        assert (answer.status, lower(answer)["location"]) == (
+            302,
+            f"https://auth.localhost/login?rd={back}",
+        )
+
+
+def test_the_app_is_told_https_and_the_client(fronted: Fronted) -> None:
+    answer = fronted.send(
+        "/public/x", ("X-Forwarded-Proto", "http"), ("X-Forwarded-For", "10.9.9.9")
+    )
+    assert answer.status == 200
+    seen = told(answer)
+    protos = [value for name, value in seen if name == "x-forwarded-proto"]
+    assert len(protos) == 1
+    assert protos[0].split(",")[0].strip() == "https"
+    chain = ",".join(value for name, value in seen if name == "x-forwarded-for")
+    assert chain.split(",")[0].strip() == CLIENT
+    assert "10.9.9.9" not in chain
+    assert dict(seen).get("x-forwarded-port", "443") == "443"
+
+
+def test_rules_see_the_address_of_the_client(fronted: Fronted) -> None:
+    assert fronted.send("/net/x").status == 200
+
+
+def test_a_client_in_front_names_no_other_request(fronted: Fronted) -> None:
+    lies = [
+        ("X-Forwarded-Uri", "/public/x"),
+        ("X-Forwarded-Method", "OPTIONS"),
+        ("X-Forwarded-Host", "other.test"),
+        ("X-Original-URL", f"https://{HOST}/public/x"),
+        ("X-Forwarded-Prefix", "/public"),
+    ]
+    for some in [*([lie] for lie in lies), lies]:
+        assert fronted.send("/page", *some).status in (401, 403), some
+
+
+def test_nobody_else_is_believed(fronted: Fronted) -> None:
+    switched = fronted.proxied
+    said = [("X-Forwarded-Proto", "https"), ("X-Forwarded-For", "10.9.9.9")]
+    answer = switched.send("/page", *BROWSER, *said, source=ELSE)
+    if answer.status:  # Envoy lets nobody else connect
+        assert lower(answer)["location"].endswith(quote(f"http://{HOST}/page", safe=""))
+    answer = switched.send("/public/x", *said, source=ELSE)
+    if answer.status:
+        seen = told(answer)
+        assert "10.9.9.9" not in ",".join(v for name, v in seen if name == "x-forwarded-for")
+        assert [v for name, v in seen if name == "x-forwarded-proto"] == ["http"]
