@@ -18,6 +18,7 @@ _COMMANDS = (
     "config",
     "doctor",
     "key",
+    "nginx",
     "rules",
     "sample-upstream",
     "serve",

@@ -233,16 +233,21 @@ def run_nginx(
     port: int = 0,
     others: Sequence[int] = (),
     program: Sequence[str] = (),
+    front: str = "",
 ) -> tuple[Any, int]:
     """Start NGINX on the shipped files; `extra` and host `names` are put into the site.
 
     `site` is another one to serve, on its own port; `others` are the ports of more gateways;
-    `program` starts another NGINX than the system's.
+    `program` starts another NGINX than the system's, `front` goes into the http block.
     """
     port = port or free_port()
     shutil.copytree(ROOT / "nginx", folder / "conf", dirs_exist_ok=True)
     if site:
         (folder / "conf" / "site.conf").write_text(site)
+    main = folder / "conf" / "nginx.conf"
+    main.write_text(
+        main.read_text().replace("    include site.conf;", f"{front}    include site.conf;")
+    )
     ports = {"4000": port, "8080": gateway, "8081": sample}
     for file in (folder / "conf").rglob("*.conf"):
         text = file.read_text()
@@ -299,7 +304,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def running_site(
-    folder: Path, extra: str = "", config: str = "", program: Sequence[str] = ()
+    folder: Path,
+    extra: str = "",
+    config: str = "",
+    program: Sequence[str] = (),
+    site: str = "",
+    front: str = "",
 ) -> Iterator[Site]:
     made = make_gateway(folder / "gateway")
     (made.folder / "config.yml").write_text(config)
@@ -308,7 +318,15 @@ def running_site(
     echo = subprocess.Popen(
         [sys.executable, str(ROOT / "tests/wire/echo_upstream.py"), str(sample)]
     )
-    nginx, port = run_nginx(folder, gateway=made.port, sample=sample, extra=extra, program=program)
+    nginx, port = run_nginx(
+        folder,
+        gateway=made.port,
+        sample=sample,
+        extra=extra,
+        program=program,
+        site=site,
+        front=front,
+    )
     try:
         wait_for(sample)
         wait_for(port, "/ping")

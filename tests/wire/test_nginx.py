@@ -1,16 +1,20 @@
 """The shipped NGINX files, in a real NGINX, before a real gateway."""
 
 import asyncio
+import http.server
 import os
 import signal
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from tests.wire.conftest import Answer, Site, ask, running_site
+from authgw.recipes.cleared import CLEARED
+from tests.contract.conftest import free_port
+from tests.wire.conftest import Answer, Site, ask, run_nginx, running_site, wait_for
 from tests.wire.nginxes import NGINXES
 
 SPELLINGS = [
@@ -183,6 +187,75 @@ MANY = "; ".join(f"authgw={number}; a{number}={number}" for number in range(20))
 def test_our_cookies_are_taken_out_and_others_stay(site: Site, sent: str, kept: str | None) -> None:
     token = site.gateway.login()["access"]
     assert told(site.get("/", token, Cookie=sent)).get("cookie") == kept
+
+
+def test_nothing_that_a_proxy_would_say_comes_from_a_client(site: Site) -> None:
+    token = site.gateway.login()["access"]
+    ours = {"remote-user", "remote-groups", "remote-email", "remote-name"}
+    names = [name for name in CLEARED if name.lower() not in ours]
+    for some in (names[::2], names[1::2]):
+        sent = {name.replace("-", "__"): "forged" for name in some}
+        answer = site.get("/", token, **sent, X__Forwarded__Port="1", X__Real__IP="6.6.6.6")
+        assert answer.status == 200
+        seen = told(answer)
+        assert "forged" not in seen.values()
+        assert (seen["x-forwarded-port"], seen["x-real-ip"]) == ("80", "127.0.0.1")
+        assert not {name.lower() for name in some} & seen.keys()
+    # It was judged, so the app may act by it.
+    kept = site.get("/", token, X__HTTP__Method__Override="GET")
+    assert kept.status == 403 or told(kept)["x-http-method-override"] == "GET"
+    assert "[warn]" not in site.log.partition("a client request body is buffered")[0]
+
+
+class Stub(http.server.BaseHTTPRequestHandler):
+    """A gateway that knows the way to a log-in page for any method."""
+
+    def do_GET(self) -> None:
+        if self.path != "/authenticate":
+            self.send_response(200)
+        else:
+            self.send_response(401)
+            self.send_header("X-Authgw-Reason", "token_missing")
+            if self.headers["Accept"] == "text/html":
+                self.send_header("Location", "https://auth.test/login?rd=x")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def stubbed(nginx: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    folder = tmp_path_factory.mktemp("stubbed")
+    gateway = server.server_address[1]
+    process, port = run_nginx(folder, gateway=gateway, sample=free_port(), program=nginx)
+    try:
+        wait_for(port, "/ping")
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("method", "status"),
+    [("GET", 302), ("HEAD", 302), ("POST", 303), ("PUT", 303), ("PROPFIND", 303), ("OPTIONS", 303)],
+)
+def test_a_browser_is_sent_to_log_in_by_any_method(stubbed: int, method: str, status: int) -> None:
+    body = b"a=b" if method == "POST" else None
+    answer = ask(stubbed, method, "/x", {"Accept": "text/html"}, body)
+    assert answer.status == status
+    assert answer.headers["Location"] == "https://auth.test/login?rd=x"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["X-Authgw-Reason"] == "token_missing"
+    program = ask(stubbed, method, "/x", {}, body)
+    assert program.status == 401
+    assert "Location" not in program.headers
+    assert method == "HEAD" or b"token_missing" in program.body
 
 
 def test_a_body_of_a_megabyte_passes(site: Site) -> None:

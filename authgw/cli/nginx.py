@@ -1,0 +1,59 @@
+"""`authgw nginx`: NGINX's side of this gateway."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from authgw.config import Loaded
+from authgw.core.errors import Refused
+from authgw.plainly import plainly
+from authgw.recipes.nginx import rendered
+
+
+@click.group()
+def command() -> None:
+    """NGINX's configuration for this gateway."""
+
+
+@command.command("write")
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--force", is_flag=True, help="Replace files that differ.")
+@click.pass_obj
+@plainly
+def write(read: Callable[[], Loaded], directory: Path, force: bool) -> None:
+    """Write the recipe's files for this configuration to DIRECTORY, such as /etc/nginx/authgw."""
+    texts = rendered(read().settings)
+    differing = sorted(name for name, text in texts.items() if _differs(directory / name, text))
+    if differing and not force:
+        raise Refused(
+            f"{directory} holds other versions of {', '.join(differing)}: nothing was written; "
+            "--force replaces them"
+        )
+    written = [name for name, text in texts.items() if _write(directory / name, text)]
+    for name in written:
+        click.echo(f"wrote {directory / name}")
+    if not written:
+        click.echo(f"{directory} is up to date.")
+        return
+    click.echo("Test and load them: nginx -t && nginx -s reload", err=True)
+
+
+def _differs(file: Path, text: str) -> bool:
+    return file.exists() and file.read_text(encoding="utf-8", errors="replace") != text
+
+
+def _write(file: Path, text: str) -> bool:
+    """Write the file if it holds anything else; return whether it did."""
+    if file.exists() and not _differs(file, text):
+        return False
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # NGINX may be reloaded at any moment, and must not meet half a file.
+    new = file.with_name(f".{file.name}.new")
+    try:
+        new.write_text(text, encoding="utf-8")
+        os.replace(new, file)
+    finally:
+        new.unlink(missing_ok=True)
+    return True
