@@ -285,7 +285,9 @@ def test_a_gateway_that_is_away_shows_a_page(tmp_path: Path, page: Page) -> None
 def test_the_example_as_shipped_over_https(tmp_path: Path, page: Page) -> None:
     for site in sso(tmp_path, scheme="https", domain="example.com"):
         dump = dumped(site.folder / "nginx" / "conf")
-        assert authgw(site.gateway.folder, "doctor", "--nginx", str(dump)).returncode == 0
+        port = {"AUTHGW_SERVER__PORT": str(site.gateway.port)}
+        told = authgw(site.gateway.folder, "doctor", "--nginx", str(dump), **port)
+        assert told.returncode == 0, told.stdout
         page.goto(site.url("app", "/a?b=c"))
         log_in(page, "alice")
         page.wait_for_url(site.url("app", "/a?b=c"))

@@ -298,6 +298,13 @@ WAYS = {
     "a map of the cookie": in_http(
         "map $http_cookie $part { ~x=(?<v>.*) $v; }", "is not known", "not checked"
     ),
+    "a gateway without the client's Host": Case(
+        "authgw/gateway.conf",
+        "    proxy_set_header Host $authgw_authority;\n",
+        "",
+        "does not send the Host that the client named: nobody can log in",
+        "problem",
+    ),
     "a public gateway": in_server(
         "location /gw/ { auth_request off; proxy_pass http://authgw/; }",
         "lets a client's own X-Original-Url reach the gateway",
