@@ -49,7 +49,7 @@ threats: install
 
 # The same with full counts and loads, an hour of it; SOAK_SECONDS sets how long the mixed load lasts.
 soak: install
-	AUTHGW_SOAK=1 $(BIN)/pytest tests/faults -s --timeout=0 --durations=20
+	AUTHGW_SOAK=1 $(BIN)/pytest tests/faults tests/threats/test_differential.py -s --timeout=0 --durations=20
 
 # The pictures of the README, taken by the tests of the pages.
 screenshots: install tests/browser/node_modules

@@ -27,6 +27,8 @@ class _Requests(WSGIRequestHandler):
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Refuse in the words of the status alone: `message` may repeat the request line."""
+        # Of a line that it could not read it keeps HTTP/0.9, whose answers have no head.
+        self.request_version = "HTTP/1.0"
         super().send_error(code)
 
     def log_message(self, format: str, *args: Any) -> None:
