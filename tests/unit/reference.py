@@ -115,6 +115,16 @@ def _wide(text: str) -> str:
     return re.sub("(?i)%u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), text)
 
 
+def _wide_narrowed(text: str) -> str:
+    """`%uXXXX` as the ASCII letter that a code page has in its place."""
+
+    def letter(found: re.Match[str]) -> str:
+        base = unicodedata.normalize("NFKD", chr(int(found[1], 16)))[0]
+        return base if base.isascii() else chr(int(found[1], 16))
+
+    return re.sub("(?i)%u([0-9a-f]{4})", letter, text)
+
+
 def _narrow(text: str) -> str:
     """Characters that are some other one in full width, and those that cannot be seen."""
     seen = (c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
@@ -153,6 +163,7 @@ def _latin(text: str) -> str:
 SERVERS: list[Callable[[str], str]] = [
     _decode,
     _wide,
+    _wide_narrowed,
     _narrow,
     _windows,
     *(_filtered("../", "../"), _filtered("./", ".../"), _filtered("..", "..")),

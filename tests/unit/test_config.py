@@ -255,3 +255,32 @@ def test_a_log_in_page_on_this_machine_needs_no_https(tmp_path: Path) -> None:
 def test_how_old_an_answer_may_be(tmp_path: Path, text: str, wanted: float) -> None:
     got = loaded(tmp_path, f"cache: {{max_staleness: {text}}}")
     assert got.settings.cache.max_staleness == wanted
+
+
+def test_rules_name_networks_encodings_and_methods(tmp_path: Path) -> None:
+    file = tmp_path / "config.yml"
+    file.write_text(
+        "rules:\n"
+        "  - {allow: anyone, path: /a/**, encoded: [backslash, bytes], method: [GET, PUT]}\n"
+        "  - {allow: anyone, method: POST, from: '::ffff:10.0.0.0/104'}\n"
+    )
+    rules = load(file, {}).rules
+    assert rules is not None
+    first, second = rules.ordered
+    assert {kind.value for kind in first.encoded} == {"backslash", "bytes"}
+    assert first.methods == {"GET", "HEAD", "PUT"}
+    assert second.methods == {"POST"}
+    assert second.networks is not None
+    assert second.networks.trusts("10.1.2.3")
+    file.write_text("rules: [{allow: anyone, from: 10.0.0.5/8}]")
+    with pytest.raises(ConfigError, match=r"write 10\.0\.0\.0/8 for all of it"):
+        load(file, {})
+
+
+@pytest.mark.parametrize("entry", ["0.0.0.0/0", "::/0"])
+def test_trusting_every_address_is_warned_of(tmp_path: Path, entry: str) -> None:
+    file = tmp_path / "config.yml"
+    file.write_text(f"server: {{trusted_proxies: [127.0.0.1, '{entry}']}}")
+    assert any("names every address" in warning for warning in load(file, {}).warnings)
+    file.write_text("server: {trusted_proxies: [127.0.0.1, 10.0.0.0/8]}")
+    assert load(file, {}).warnings == ()

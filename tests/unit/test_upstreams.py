@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from authgw.core.model import Principal, Verdict
 from authgw.core.paths import ADMISSIBLE, Ambiguity, canonical_path
-from authgw.core.rules import Rule, Rules
+from authgw.core.rules import Rule, Rules, glob
 from tests.unit.test_rules import ADMINS, ANYONE, asked, rule, verdict
 
 USER = Principal("u", "s", ("users",))
@@ -224,6 +224,11 @@ def test_a_rule_for_an_unusual_name_takes_it(pattern: str, path: str, allowed: b
     kinds = frozenset({Ambiguity.SLASH, Ambiguity.NOT_UTF8})
     found = verdict([rule(ANYONE, pattern, encoded=kinds)], asked(path), USER)
     assert (found is Verdict.ALLOW) == allowed
+
+
+def test_a_pattern_with_endless_readings_takes_what_everybody_reads_alike() -> None:
+    endless = "/" + "a../b. ??é..\u2025c./" * 400
+    assert glob(endless[:1000] + "**").matches(endless[:1000])
 
 
 PIECES = [
