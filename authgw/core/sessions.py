@@ -321,21 +321,17 @@ def load(text: str | bytes) -> Session:
 
 
 def _checked(session: Session) -> Session:
-    """Return the session if every field is of its type.
-
-    Raises:
-        TypeError: one is not; a time that is not finite would never come.
-    """
-    current, rotated_at = session.current, session.rotated_at
+    """Return the session, or raise TypeError for a field of another type."""
+    current, rotated_at = session.current, session.rotated_at or 0.0
     texts = (session.sid, session.sub, session.email, session.name, session.password_mark)
     jtis = (current.access_jti, current.refresh_jti, session.previous_refresh_jti or "")
+    numbers = (session.gen, session.user_id or 0)
+    if {str} != {type(text) for text in (*texts, *jtis)} or {int} != set(map(type, numbers)):
+        raise TypeError("a text or a number")
+    # A time that is not finite would never come.
     times = (session.created_at, session.expires_at, current.iat, current.access_exp)
-    if not all(type(text) is str for text in (*texts, *jtis)):
-        raise TypeError("a text")
-    if not all(map(math.isfinite, (*times, current.refresh_exp, rotated_at or 0.0))):
+    if not all(map(math.isfinite, (*times, current.refresh_exp, rotated_at))):
         raise TypeError("a time")
-    if type(session.gen) is not int or type(session.user_id or 0) is not int:
-        raise TypeError("a number")
     if type(session.confirmed) is not bool:
         raise TypeError("a flag")
     return session

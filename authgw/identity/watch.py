@@ -82,16 +82,15 @@ class UsersFile:
         return likeness(sub) in self._now.alike
 
     def name_of(self, typed: str) -> str:
-        """The name of the person that was meant, as the file has it; else its likeness.
+        """The name of the person that was meant, as the file has it; else as it was typed.
 
         The exact spelling comes first, then any other one, unless it fits several people.
         """
         exact = typed_name(typed)
         if exact in self._now.users:
             return exact
-        like = likeness(typed)
-        names = self._now.alike.get(like, ())
-        return names[0] if len(names) == 1 else like
+        names = self._now.alike.get(likeness(typed), ())
+        return names[0] if len(names) == 1 else exact
 
     def app_password(self, digest: str) -> AppPassword | None:
         """The app password whose SHA-256 (hexadecimal) this is."""

@@ -15,7 +15,7 @@ from authgw.core.sessions import Session, Snapshot, new_sid
 from authgw.storage import redis_calls, redis_server
 from authgw.storage.connecting import connect
 from authgw.storage.redis import ENDED_CHANNEL, RedisStore, _key
-from authgw.storage.redis_server import Words
+from authgw.storage.redis_replies import Request
 from tests.contract.conftest import free_port
 from tests.faults.faultproxy import NONE, RESET, FaultProxy
 from tests.unit.builders import a_session
@@ -109,7 +109,7 @@ async def test_several_counters_cost_one_round_trip(
     counted = [("a", 60.0), ("b", 60.0)]
     talk, trips = redis_server._talk, 0
 
-    async def counting(link: object, commands: Sequence[Words]) -> list[object]:
+    async def counting(link: object, commands: Sequence[Request]) -> list[object]:
         nonlocal trips
         trips += 1
         return await talk(link, commands)
@@ -377,7 +377,7 @@ async def test_an_announcement_ends(real: RedisStore, monkeypatch: pytest.Monkey
 async def test_a_connection_that_uvloop_knows_closed_is_unavailable(
     real: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def write(link: object, commands: Sequence[Words]) -> list[object]:
+    async def write(link: object, commands: Sequence[Request]) -> list[object]:
         raise RuntimeError("unable to perform operation on <TCPTransport closed=True>")
 
     monkeypatch.setattr(redis_server, "_talk", write)

@@ -13,7 +13,7 @@ from authgw.core.sessions import Session, Snapshot, new_sid
 from authgw.storage import StoreRefused, redis_server
 from authgw.storage.connecting import connect
 from authgw.storage.redis import RedisStore
-from authgw.storage.redis_server import Words
+from authgw.storage.redis_replies import Request
 from tests.redis_sets import Node, Nodes
 from tests.unit.builders import a_session
 
@@ -124,7 +124,7 @@ async def test_a_read_of_many_asks_each_shard_once(
         await sharded.add(session, 10)
     talk, asked = redis_server._talk, 0
 
-    async def counting(link: object, commands: Sequence[Words]) -> list[object]:
+    async def counting(link: object, commands: Sequence[Request]) -> list[object]:
         nonlocal asked
         asked += 1
         return await talk(link, commands)

@@ -269,3 +269,32 @@ def test_config_check_tells_everything_about_the_file(folder: Path) -> None:
         "clients.yml:1: shop.secret_sha256: Field required",
     ):
         assert line in done.stderr
+
+
+def test_names_are_taken_in_any_case_and_no_two_may_be_alike(folder: Path) -> None:
+    path = folder / "users.yml"
+    refused = run(folder, "add", "ALICE", "--generate")
+    assert (refused.returncode, "alice is there already" in refused.stderr) == (1, True)
+    for words in (("disable", "Alice"), ("enable", " ALICE"), ("passwd", "aLice", "--generate")):
+        done = run(folder, *words)
+        assert (done.returncode, "alice" in done.stderr) == (0, True)
+    said(folder, "app-password", "Alice", "--name", "laptop")
+    assert said(folder, "app-password", "ALICE", "--list").startswith("laptop ")
+    path.write_text(f"{path.read_text()}Alice:\n  password: {entry_of(folder).password}\n")
+    (folder / "config.yml").write_text("rules: [{allow: ['user:aLICE', 'user:bob']}]\n")
+    done = authgw(folder, "config", "check")
+    assert (done.returncode, "alice and Alice differ only in case" in done.stderr) == (0, True)
+    assert "user:" not in done.stderr, "it could be either"
+    assert run(folder, "disable", "ALICE").returncode == 1
+    path.write_text(path.read_text().partition("Alice:\n")[0])
+    done = authgw(folder, "config", "check")
+    assert "names user:aLICE, which the users file spells alice: write user:alice" in done.stderr
+
+
+def test_an_edit_by_a_command_leaves_what_an_operator_wrote(folder: Path) -> None:
+    path = folder / "users.yml"
+    text = f"# ours\n{path.read_text()}  # since 2019\n\n# the end\n"
+    path.write_text(text)
+    said(folder, "disable", "alice")
+    said(folder, "enable", "alice")
+    assert path.read_text() == text

@@ -1,0 +1,212 @@
+"""Names, codes and secrets as phones, password managers and word processors type them."""
+
+import errno
+import unicodedata
+
+import pytest
+from aiohttp import encode_basic_auth
+from argon2 import PasswordHasher
+
+from authgw.identity import files, userfile
+from authgw.identity.regulation import PER_PAIR
+from authgw.identity.users import UsersRefused, load_users
+from tests.web.conftest import HASH, PASSWORD, RECOVERY, Surface
+from tests.web.login_scene import Jar, code, reread
+from tests.web.login_scene import jar as jar
+from tests.web.login_scene import with_login_page as with_login_page
+
+BOB = [
+    "bob",
+    "Bob",
+    "BOB",
+    " bob ",
+    "bob\n",
+    "bo\u200bb",
+    "\ufeffbob",
+    "\uff42\uff4f\uff42",
+    "\u00a0bob",
+]
+
+
+async def by_name(running: Surface, user: str, password: str = PASSWORD, totp: str = "") -> int:
+    body = {"username": user, "password": password, **({"totp": totp} if totp else {})}
+    return (await running.post("/login", body)).status
+
+
+@pytest.mark.parametrize("user", BOB)
+async def test_a_name_is_that_of_the_file_however_it_is_typed(jar: Jar, user: str) -> None:
+    answer = await jar.log_in(user)
+    assert answer.status == 303
+    assert (await jar.asks()).headers["Remote-User"] == "bob"
+    # The device is known again, by whatever spelling.
+    assert (await Jar(jar.running).log_in(user.swapcase())).status == 303
+    assert await by_name(jar.running, user) == 200
+
+
+@pytest.mark.parametrize("user", ["bob2", "b ob", "bo", "b\u0301ob", "bob\x00"])
+async def test_another_name_is_another_name(jar: Jar, user: str) -> None:
+    assert await by_name(jar.running, user) == 401
+
+
+async def test_spellings_buy_no_more_attempts(jar: Jar) -> None:
+    for spelling in BOB[: PER_PAIR.most]:
+        assert await by_name(jar.running, spelling, "wrong password") == 401
+    for spelling in BOB:
+        assert await by_name(jar.running, spelling) == 429
+
+
+async def test_spellings_of_nobody_buy_no_more_attempts(jar: Jar) -> None:
+    for spelling in ("nobody", "Nobody", "NOBODY", "nobody ", "n\u200bobody"):
+        assert await by_name(jar.running, spelling) == 401
+    assert await by_name(jar.running, "nObody") == 429
+
+
+async def test_names_that_differ_only_in_case(jar: Jar) -> None:
+    path = jar.running.users.path
+    with pytest.raises(UsersRefused, match="bob is there already"):
+        userfile.add(path, "BOB", HASH)
+    path.write_text(f"{path.read_text()}Bob:\n  password: {HASH}\n  disabled: true\n")
+    await reread(jar.running)
+    said = " ".join(jar.running.users.warnings)
+    assert "bob and Bob differ only in case" in said
+    assert await by_name(jar.running, "bob") == 200
+    assert await by_name(jar.running, "Bob") == 401
+    assert await by_name(jar.running, "BOB") == 401
+
+
+async def test_edits_take_a_name_as_log_in_does(jar: Jar) -> None:
+    path = jar.running.users.path
+    userfile.set_disabled(path, " BOB", True)
+    assert load_users(path)["bob"].disabled
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["{}", " {}\n", "{:.3} {:.3}", "{}\u00a0", "{}\u200b", "\u2007{}", "{:.3}-{:.3}", "full"],
+)
+async def test_a_code_is_its_digits(jar: Jar, typed: str) -> None:
+    now = code()
+    wide = "".join(unicodedata.lookup(f"FULLWIDTH DIGIT {_DIGITS[int(one)]}") for one in now)
+    text = wide if typed == "full" else typed.format(now, now[3:])
+    assert await by_name(jar.running, "alice", totp=text) == 200
+
+
+_DIGITS = ["ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        str.upper,
+        lambda text: f" {text}\r\n",
+        lambda text: text.replace("-", ""),
+        lambda text: text.replace("-", " "),
+        lambda text: text.replace("-", "–"),  # noqa: RUF001  what word processors make of it
+        lambda text: text.replace("-", "\u2212"),
+        lambda text: text.replace("-", "\u00a0"),
+        lambda text: text.replace("-", "\u200b-\u2060"),
+        lambda text: text.replace("0", "O").replace("1", "l"),
+    ],
+)
+async def test_a_recovery_code_is_its_letters(jar: Jar, change: "type[str]") -> None:
+    assert await by_name(jar.running, "alice", totp=change(RECOVERY)) == 200
+
+
+@pytest.mark.parametrize("around", ["{}", " {}", "{}\n", "\t{} ", "\u200b{}", "\u00a0{}\u00a0"])
+@pytest.mark.parametrize("user", ["bob", "Bob", "BOB "])
+async def test_an_app_password_is_pasted(jar: Jar, user: str, around: str) -> None:
+    secret = userfile.add_app_password(jar.running.users.path, "bob", "laptop")
+    await reread(jar.running)
+    pasted = encode_basic_auth(user, around.format(secret), "utf-8")
+    answer = await jar.asks("https://dav.example.com/dav", Authorization=pasted)
+    assert (answer.status, answer.headers.get("Remote-User")) == (200, "bob")
+
+
+@pytest.mark.parametrize(
+    ("kept", "typed", "status"),
+    [
+        # What we hash is NFKC; other programs hash what was typed, or NFC.
+        ("ﬁne password ½", "ﬁne password ½", 200),
+        ("fine password 1\u20442", "ﬁne password ½", 200),
+        ("pässword of bob", "pa\u0308ssword of bob", 200),
+        # Nothing is trimmed, and no letter is like another.
+        ("password of bob", " password of bob", 401),
+        ("password of bob", "password of bob\n", 401),
+        ("password of bob", "Password of bob", 401),
+        ("password of bob", "password of\u200b bob", 401),
+        (" password of bob ", " password of bob ", 200),
+    ],
+)
+async def test_a_password_is_never_changed_silently(
+    jar: Jar, kept: str, typed: str, status: int
+) -> None:
+    hashed = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1).hash(kept)
+    userfile.set_password(jar.running.users.path, "bob", hashed)
+    await reread(jar.running)
+    assert await by_name(jar.running, "bob", typed) == status
+
+
+@pytest.fixture
+def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse every write of the users file as a read-only mount does."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise files.CannotWrite(errno.EROFS, "it is mounted read-only: mount the directory")
+
+    monkeypatch.setattr(userfile, "write", refuse)
+
+
+async def test_a_recovery_code_that_cannot_be_crossed_out_opens_nothing(
+    jar: Jar, request: pytest.FixtureRequest
+) -> None:
+    request.getfixturevalue("read_only")
+    for _ in range(12):
+        await jar.log_in("alice")
+        await jar.get("/login/totp")
+        answer = await jar.post("/login/totp", code=RECOVERY)
+        # A right code is not a failed attempt.
+        assert (answer.status, answer.headers["X-Authgw-Reason"]) == (503, "users_file_unwritable")
+        assert not jar.session
+    assert "recovery codes cannot be used now" in jar.text.lower()
+    assert "session store" not in jar.text
+    assert "mount" not in jar.text.replace("says what to mount", "")
+    said = [event.detail for event in jar.running.events if event.name == "deny"]
+    assert "mounted read-only: mount the directory" in said[-1]
+    body = {"username": "alice", "password": PASSWORD, "totp": RECOVERY}
+    program = await jar.running.post("/login", body)
+    assert (program.status, (await program.json())["code"]) == (503, "users_file_unwritable")
+    # The app's codes go on.
+    assert await by_name(jar.running, "alice", totp=code()) == 200
+
+
+OLD = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
+
+
+async def test_a_log_in_renews_an_old_hash_and_nothing_else(jar: Jar) -> None:
+    path = jar.running.users.path
+    text = f"# the house\nbob:   # he\n  password: '{OLD}'   # old\n  groups: [users]\n# end\n"
+    path.write_text(text)
+    await reread(jar.running)
+    assert await by_name(jar.running, "Bob") == 200
+    after = path.read_text()
+    new = load_users(path)["bob"].password
+    assert new != OLD
+    assert after.startswith(text.replace(OLD, new).removesuffix("# end\n"))
+    assert after.endswith("# end\n")
+
+
+@pytest.mark.parametrize("reason", ["switched off", "read-only"])
+async def test_an_old_hash_stays(
+    jar: Jar, reason: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = jar.running.users.path
+    userfile.set_password(path, "bob", OLD)
+    await reread(jar.running)
+    before = path.read_bytes()
+    if reason == "read-only":
+        request.getfixturevalue("read_only")
+    else:
+        monkeypatch.setattr(jar.running.serving.gateway.sign_in, "_rehashes", False)
+    for _ in range(2):
+        assert await by_name(jar.running, "bob") == 200
+    assert path.read_bytes() == before
