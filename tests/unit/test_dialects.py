@@ -262,9 +262,7 @@ def test_a_rule_for_programs_sends_no_browser_to_log_in(
     asked = ask("GET", "api.example.com", "/v1")
     decision = Decision(Verdict.LOGIN, "token_missing", takes_cookie=False)
     access = described(dialect, (asked[0], asked[1], [*asked[2], *more]))
-    reply = dialect.render(
-        for_a_browser(decision, access), access, identity=NAMES, login_url=LOGIN
-    )
+    reply = dialect.render(for_a_browser(decision, access), access, identity=NAMES, login_url=LOGIN)
     headers = dict(reply.headers)
     assert (reply.status, headers["X-Authgw-Reason"]) == (403, "programs_only")
     assert not {"Location", "WWW-Authenticate"} & set(headers)

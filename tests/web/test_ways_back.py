@@ -1,5 +1,6 @@
 """Ways back: how long they may be, hosts that a login does not reach, and loops."""
 
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -9,7 +10,7 @@ from authgw.core.redirects import MAX_RD_BYTES
 from authgw.core.rules import Allow, Credential, Rule, Rules
 from authgw.core.sites import Sites
 from authgw.web.visits import LOOP_VISITS, WINDOW, AllowedChecks, next_visit
-from tests.web.conftest import PASSWORD, Surface, surface
+from tests.web.conftest import PASSWORD, surface
 from tests.web.every_page import Page
 from tests.web.login_scene import APP, RULES, Jar, code, page_of
 from tests.web.login_scene import jar as jar
@@ -119,8 +120,10 @@ async def test_a_host_that_no_login_reaches_is_named(tmp_path: Path) -> None:
         again = await jar.get(login(rd))
         assert again.headers["Location"] == answer.headers["Location"]
         # Of hosts that nobody protects nothing is repeated.
-        assert (await jar.get(login("https://evil.example/"))).headers["Location"].endswith(
-            "/login/account"
+        assert (
+            (await jar.get(login("https://evil.example/")))
+            .headers["Location"]
+            .endswith("/login/account")
         )
         await jar.get(login("https://evil.example/") + "&switch=yes")
         assert "does not reach" not in jar.text
@@ -155,10 +158,9 @@ async def test_a_session_that_leads_nowhere_is_told_from_tabs(jar: Jar) -> None:
 async def test_allowed_checks_are_noted_where_answers_are_remembered(
     tmp_path: Path, record_allowed: bool
 ) -> None:
-    sites, rules = page_of(), RULES
-    async for running in surface(
-        tmp_path, sites=sites, rules=rules, record_allowed=record_allowed
-    ):
+    sites = page_of()
+    rules = Rules([replace(rule, number=n) for n, rule in enumerate(RULES.ordered)])
+    async for running in surface(tmp_path, sites=sites, rules=rules, record_allowed=record_allowed):
         jar = Jar(running)
         await jar.log_in("bob")
         for _ in range(6):
