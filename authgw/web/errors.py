@@ -35,11 +35,11 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return refusal(request, error)
     except web.HTTPMethodNotAllowed as error:
         allow = ",".join(sorted(error.allowed_methods))
-        return problem(request, "method_not_allowed", headers={"Allow": allow})
+        return _as_asked(request, "method_not_allowed", headers={"Allow": allow})
     except web.HTTPRequestEntityTooLarge:
-        return problem(request, "body_too_large")
+        return _as_asked(request, "body_too_large")
     except web.HTTPException:
-        return problem(request, "not_found")
+        return _as_asked(request, "not_found")
     except Exception as error:
         return failure(request, error)
 
@@ -48,7 +48,7 @@ def failure(request: web.Request, error: BaseException) -> web.Response:
     """The answer where an error was raised that nothing handles."""
     # Its message may hold what a client sent; where it was raised says enough.
     record(request, "failure", reason="internal_error", detail=_whereabouts(error))
-    return problem(request, "internal_error")
+    return _as_asked(request, "internal_error")
 
 
 def unreadable(request: web.Request, error: BaseException | None) -> web.Response:
@@ -75,15 +75,22 @@ def refusal(request: web.Request, error: AuthgwError) -> web.Response:
         headers["Retry-After"] = "1"
     if isinstance(error, TooManyFailures):
         headers["Retry-After"] = str(math.ceil(error.retry_after))
-    if for_a_person(request):
-        # What the store said is for the log.
-        answer = problem_page(request, error.code, error.detail if error.status < 500 else "")
-        answer.headers.update(headers)
-    else:
-        answer = problem(request, error.code, error.detail, headers)
+    answer = _as_asked(request, error.code, error.detail, headers)
     if error.status == 408:
         # RFC 9110 section 15.5.9: the rest of the body may be what comes next.
         answer.force_close()
+    return answer
+
+
+def _as_asked(
+    request: web.Request, code: str, detail: str = "", headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """Return a page for a browser at our own pages, else a problem document."""
+    if not for_a_person(request):
+        return problem(request, code, detail, headers)
+    # What the store said is for the log.
+    answer = problem_page(request, code, detail if REASONS[code].status < 500 else "")
+    answer.headers.update(headers or {})
     return answer
 
 

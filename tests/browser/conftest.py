@@ -38,6 +38,22 @@ _CHROMIUM = [
 ]
 
 
+# A location whose checks lack the Cookie header: a proxy that is set up wrong.
+_FORGETFUL = """
+location = /_forgetful {
+    internal;
+    proxy_pass http://authgw/authenticate;
+    include authgw/question.conf;
+    proxy_set_header Cookie "";
+}
+location /loop {
+    auth_request /_forgetful;
+    include authgw/identity.conf;
+    proxy_pass http://app;
+}
+"""
+
+
 # The driver keeps an event loop running in this thread, which the tests of others must not find.
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
@@ -111,7 +127,9 @@ def sso(
     site = site.replace("8081", str(samples[0])).replace("8082", str(samples[1]))
     # An app that leads on to another one, as apps do.
     leads_on = f"location = /leads-on {{ auth_request off; return 302 {made.url('wiki', '/on')}; }}"
-    site = site.replace(f"server_name app.{domain};", f"server_name app.{domain};\n{leads_on}")
+    site = site.replace(
+        f"server_name app.{domain};", f"server_name app.{domain};\n{leads_on}\n{_FORGETFUL}"
+    )
     if scheme == "http":
         site = re.sub(r"^ssl_.*\n", "", site, flags=re.MULTILINE)
         site = site.replace("listen 443 ssl", f"listen {port}")

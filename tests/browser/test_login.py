@@ -265,12 +265,43 @@ def test_a_form_of_another_site_logs_nobody_in_or_out(site: Sso, page: Page) -> 
 def test_a_login_that_the_proxy_forgets_is_diagnosed(site: Sso, page: Page) -> None:
     page.goto(site.url("app"))
     log_in(page, "alice")
-    for _ in range(3):
-        answer = page.goto(site.url("auth", f"/login?rd={site.url('app', '/loop')}"))
+    answer = page.goto(site.url("app", "/loop"))
     assert answer is not None
     assert answer.status == 508
     assert "the proxy does not pass Cookie to the auth subrequest" in page.content()
     assert "Third login redirect" in site.gateway.log
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_tabs_that_are_reloaded_after_a_login_all_open(
+    site: Sso, context: BrowserContext, same: bool
+) -> None:
+    wanted = [site.url("app", "/tab" if same else f"/tab/{number}") for number in range(6)]
+    tabs = [context.new_page() for _ in wanted]
+    for tab, url in zip(tabs, wanted, strict=True):
+        tab.goto(url)
+    log_in(tabs[0], "alice")
+    tabs[0].wait_for_url(wanted[0])
+    for tab, url in zip(tabs[1:], wanted[1:], strict=True):
+        tab.reload()
+        assert tab.url == url
+        shows(tab, "Protected page")
+
+
+def test_a_form_that_is_sent_after_the_session_ended_leads_back_to_its_page(
+    site: Sso, page: Page
+) -> None:
+    page.goto(site.url("app", "/edit?id=1"))
+    log_in(page, "alice")
+    page.wait_for_url(site.url("app", "/edit?id=1"))
+    page.context.clear_cookies()
+    page.evaluate(
+        "document.body.innerHTML = '<form method=post action=/save><button>Save</button></form>'"
+    )
+    page.get_by_role("button", name="Save").click()
+    page.wait_for_url(re.compile(re.escape(site.url("auth", "/login?rd="))))
+    log_in(page, "alice")
+    page.wait_for_url(site.url("app", "/edit?id=1"))
 
 
 def test_a_gateway_that_is_away_shows_a_page(tmp_path: Path, page: Page) -> None:

@@ -74,13 +74,25 @@ def _logged_out(site: Sso, page: Page) -> None:
 
 def _loop(site: Sso, page: Page) -> None:
     _account(site, page)
-    for _ in range(3):
-        page.goto(site.url("auth", f"/login?rd={site.url('app', '/loop')}"))
+    page.goto(site.url("app", "/loop"))
 
 
 def _problem(site: Sso, page: Page) -> None:
-    page.goto(site.url("auth", "/login"))
+    page.goto(site.url("auth", "/login/nowhere"))
+
+
+def _lost(site: Sso, page: Page) -> None:
+    _login(site, page)
     page.context.clear_cookies()
+    log_in(page, "alice")
+
+
+def _too_long(site: Sso, page: Page) -> None:
+    page.goto(site.url("auth", f"/login?rd={site.url('app', '/' + 'a' * 8200)}"))
+
+
+def _after_too_long(site: Sso, page: Page) -> None:
+    _too_long(site, page)
     log_in(page, "alice")
 
 
@@ -105,7 +117,10 @@ PAGES: dict[str, tuple[Callable[[Sso, Page], None], str]] = {
     "log-out": (_log_out, "Log out?"),
     "logged-out": (_logged_out, "You are logged out"),
     "loop": (_loop, ""),
-    "problem": (_problem, "Not allowed"),
+    "problem": (_problem, "There is no such page"),
+    "login-lost-cookie": (_lost, "Log in"),
+    "login-too-long": (_too_long, "Log in"),
+    "account-too-long": (_after_too_long, "Your account"),
     "away": (_away, "Not available now"),
 }
 

@@ -5,13 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from authgw.core.errors import AuthgwError, UntrustedProxy, WrongDialect
 from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Principal, Reply, Verdict
 from authgw.core.peers import TrustedProxies
+from authgw.core.redirects import MAX_RD_BYTES
 from authgw.dialects import envoy, forwarded, nginx
+from authgw.dialects.answers import for_a_browser
 
 NAMES = IdentityHeaders()
 TRUSTED = TrustedProxies.parse(("127.0.0.1",))
@@ -159,12 +162,13 @@ BROWSER = [("Accept", "text/html, */*;q=0.8"), ("Sec-Fetch-Mode", "navigate")]
     ("method", "more", "answers"),
     [
         ("GET", BROWSER, {"nginx": 401, "forwarded": 302, "envoy": 302}),
-        ("HEAD", BROWSER, {"nginx": None, "forwarded": 302, "envoy": 302}),
-        ("POST", BROWSER, {"nginx": None, "forwarded": 303, "envoy": 303}),
+        ("HEAD", BROWSER, {"nginx": 401, "forwarded": 302, "envoy": 302}),
+        ("PUT", BROWSER, {}),
+        ("OPTIONS", BROWSER, {}),
+        ("PROPFIND", BROWSER, {}),
         ("GET", BROWSER[:1], {"nginx": 401, "forwarded": 302, "envoy": 302}),
         ("GET", [("Accept", "application/json")], {}),
         ("GET", [], {}),
-        ("GET", [*BROWSER, ("X-Requested-With", "XMLHttpRequest")], {}),
         ("GET", [("Accept", "text/html"), ("Sec-Fetch-Mode", "cors")], {}),
         ("GET", [("Accept", "text/htmlx")], {}),
     ],
@@ -185,6 +189,89 @@ def test_only_a_browser_that_navigates_is_sent_to_log_in(
     back = "https%3A%2F%2Fapp.example.com%3A8443%2Fa%3Fb%3Dc%26d%3D%2520"
     assert headers.get("Location") == (f"{LOGIN}?rd={back}" if expected else None)
     assert dict(dialect.render(login, access, identity=NAMES).headers).get("Location") is None
+
+
+HERE = "https://app.example.com:8443"
+
+
+@pytest.mark.parametrize(
+    ("referer", "back"),
+    [
+        (f"{HERE}/edit?id=1", f"{HERE}/edit?id=1"),
+        (f"{HERE}/", f"{HERE}/"),
+        ("http://app.example.com:8443/edit", f"{HERE}/edit"),
+        ("https://app.example.com/edit", f"{HERE}/"),
+        ("https://evil.example/x", f"{HERE}/"),
+        ("https://app.example.com:8443@evil.example/x", f"{HERE}/"),
+        ("javascript:alert(1)", f"{HERE}/"),
+        ("", f"{HERE}/"),
+        (f"{HERE}/" + "a" * 9000, f"{HERE}/"),
+    ],
+)
+@pytest.mark.parametrize("name", DIALECTS)
+def test_a_form_leads_back_to_the_page_that_it_was_on(name: str, referer: str, back: str) -> None:
+    dialect, ask = DIALECTS[name]
+    asked = ask("POST", "app.example.com:8443", "/save")
+    said = [*asked[2], *BROWSER, *([("Referer", referer)] if referer else [])]
+    access = described(dialect, (asked[0], asked[1], said))
+    login = Decision(Verdict.LOGIN, "token_missing")
+    reply: Reply = dialect.render(login, access, identity=NAMES, login_url=LOGIN)
+    assert reply.status == (401 if dialect is nginx else 303)
+    where = urlsplit(dict(reply.headers)["Location"])
+    assert parse_qs(where.query)["rd"] == [back]
+    assert ("cut" in parse_qs(where.query)) == (len(referer) > 9000)
+
+
+@pytest.mark.parametrize("letter", ["a", "%41", "\udcff", "é"])
+@pytest.mark.parametrize("size", [100, 2600, 4096, 8191, 8192, 8193, 12288, 16384, 30000])
+@pytest.mark.parametrize("name", DIALECTS)
+def test_a_way_back_of_8_kib_is_kept_whole_and_a_longer_one_is_named(
+    name: str, size: int, letter: str
+) -> None:
+    dialect, ask = DIALECTS[name]
+    start = b"https://app.example.com/x?"
+    piece = letter.encode("utf-8", "surrogateescape")
+    query = (piece * size)[: size - len(start)]
+    url = (start + query).decode("utf-8", "surrogateescape")
+    asked = ask("GET", "app.example.com", url.removeprefix("https://app.example.com"))
+    access = described(dialect, (asked[0], asked[1], [*asked[2], *BROWSER]))
+    login = Decision(Verdict.LOGIN, "token_missing")
+    reply: Reply = dialect.render(login, access, identity=NAMES, login_url=LOGIN)
+    where = dict(reply.headers)["Location"]
+    assert len(where) <= 3 * MAX_RD_BYTES + 100
+    said = parse_qs(urlsplit(where).query, errors="surrogateescape")
+    if size <= MAX_RD_BYTES:
+        assert said == {"rd": [url]}
+    else:
+        assert said == {"rd": ["https://app.example.com/"], "cut": ["yes"]}
+
+
+@pytest.mark.parametrize(("login", "back"), [(LOGIN, "https"), (LOGIN.replace("s:", ":"), "http")])
+def test_a_way_back_from_a_login_page_of_https_is_https(login: str, back: str) -> None:
+    asked = by_forwarding("GET", "app.example.com:80", "/x")
+    said = [(key, "http" if value == "https" else value) for key, value in asked[2]]
+    access = described(forwarded, (asked[0], asked[1], [*said, *BROWSER]))
+    decision = Decision(Verdict.LOGIN, "token_missing")
+    reply = forwarded.render(decision, access, identity=NAMES, login_url=login)
+    rd = parse_qs(urlsplit(dict(reply.headers)["Location"]).query)["rd"]
+    assert rd == ["https://app.example.com/x" if back == "https" else "http://app.example.com:80/x"]
+
+
+@pytest.mark.parametrize("more", [BROWSER, BROWSER[:1]])
+def test_a_rule_for_programs_sends_no_browser_to_log_in(
+    spoken: Spoken, more: list[tuple[str, str]]
+) -> None:
+    dialect, ask = spoken
+    asked = ask("GET", "api.example.com", "/v1")
+    decision = Decision(Verdict.LOGIN, "token_missing", takes_cookie=False)
+    access = described(dialect, (asked[0], asked[1], [*asked[2], *more]))
+    reply = dialect.render(for_a_browser(decision, access), access, identity=NAMES, login_url=LOGIN)
+    headers = dict(reply.headers)
+    assert (reply.status, headers["X-Authgw-Reason"]) == (403, "programs_only")
+    assert not {"Location", "WWW-Authenticate"} & set(headers)
+    program = described(dialect, asked)
+    reply = dialect.render(for_a_browser(decision, program), program, identity=NAMES)
+    assert (reply.status, "WWW-Authenticate" in dict(reply.headers)) == (401, True)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from authgw.dialects.headers import (
     other_cookies,
     preflight_method,
     values,
+    wants_html,
 )
 
 
@@ -74,3 +75,49 @@ def test_named_headers_are_the_same_headers() -> None:
     assert tuple(named) == raw
     for name in ("A", "B", "C"):
         assert values(named, name) == values(raw, name)
+
+
+PAGE = ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
+NAVIGATE = ("Sec-Fetch-Mode", "navigate")
+
+
+@pytest.mark.parametrize(
+    ("said", "html"),
+    [
+        # Fetch Metadata decides where it is sent.
+        ([NAVIGATE], True),
+        ([NAVIGATE, ("Accept", "*/*")], True),
+        ([NAVIGATE, ("Accept", "application/json")], True),
+        ([NAVIGATE, ("Sec-Fetch-Dest", "iframe"), PAGE], True),
+        ([NAVIGATE, ("X-Requested-With", "com.android.browser")], True),
+        ([PAGE, ("Sec-Fetch-Mode", "cors")], False),
+        ([PAGE, ("Sec-Fetch-Mode", "no-cors"), ("Sec-Fetch-Dest", "image")], False),
+        ([PAGE, ("Sec-Fetch-Mode", "same-origin")], False),
+        ([PAGE, ("Sec-Fetch-Mode", "websocket")], False),
+        ([PAGE, ("Sec-Fetch-Mode", "")], False),
+        ([PAGE, NAVIGATE, ("Sec-Fetch-Mode", "cors")], False),
+        # Otherwise Accept does.
+        ([], False),
+        ([PAGE], True),
+        ([("Accept", "*/*")], False),
+        ([("Accept", "application/json, text/plain, */*")], False),
+        ([("Accept", "application/xhtml+xml")], True),
+        ([("ACCEPT", "TEXT/HTML")], True),
+        ([("Accept", "image/webp"), ("Accept", "text/html")], True),
+        ([("Accept", "text/html;level=1")], True),
+        ([("Accept", "text/html;q=0.1")], True),
+        ([("Accept", "text/html;q=0")], False),
+        ([("Accept", "text/html ; Q=0.000, */*")], False),
+        ([("Accept", "text/html;q=0, application/xhtml+xml")], True),
+        ([("Accept", "text/htmlx")], False),
+        # Weak signals come last.
+        ([PAGE, ("X-Requested-With", "XMLHttpRequest")], False),
+        ([PAGE, ("x-requested-with", "xmlhttprequest")], False),
+        ([PAGE, ("X-Requested-With", "com.android.browser")], True),
+        ([PAGE, ("Upgrade", "websocket")], False),
+    ],
+)
+def test_a_browser_that_navigates_is_told_by_what_it_says(
+    said: list[tuple[str, str]], html: bool
+) -> None:
+    assert wants_html([(name.encode(), value.encode()) for name, value in said]) is html

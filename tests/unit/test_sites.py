@@ -69,7 +69,8 @@ def test_each_host_has_its_page() -> None:
     assert sites.covering("wiki.example.com") is COM
     assert sites.covering("elsewhere.test") is COM
     assert sites.serving("auth.example.org") is ORG
-    assert sites.serving("wiki.example.org") is COM
+    assert sites.serving("wiki.example.org") is None
+    assert sites.domains_of("auth.example.com") == ("example.com",)
     assert Sites().covering("example.com") is None
     assert Sites().serving("example.com") is None
     assert Sites((COM, LOCAL)).session_cookies == {"__Secure-authgw", "authgw"}

@@ -197,7 +197,8 @@ async def surface(
     )
     serving = Serving(gateway)
     server = Listening(serving)
-    async with TestClient(server) as client:
+    # As browsers and the recipes, which take 32 KB of headers.
+    async with TestClient(server, max_field_size=LINE_BYTES) as client:
         yield Surface(
             client,
             store,

@@ -102,7 +102,7 @@ class Jar:
         return self.cookies.get("__Secure-authgw", "")
 
     def _headers(self) -> dict[str, str]:
-        return {**OWN, **self._cookie()}
+        return {**OWN, "Host": urlsplit(self.origin).netloc, **self._cookie()}
 
     def _cookie(self) -> dict[str, str]:
         line = "; ".join(f"{name}={value}" for name, value in self.cookies.items() if value)

@@ -30,7 +30,11 @@ async def test_log_out_by_form_and_by_script(jar: Jar) -> None:
     script = await jar.running.client.post(
         "/logout",
         json={"all": True},
-        headers={"Cookie": f"__Secure-authgw={jar.session}", "Origin": "https://auth.example.com"},
+        headers={
+            "Host": "auth.example.com",
+            "Cookie": f"__Secure-authgw={jar.session}",
+            "Origin": "https://auth.example.com",
+        },
     )
     assert script.status == 200
     assert "max-age=0" in script.headers["Set-Cookie"].lower()
@@ -156,7 +160,12 @@ async def test_a_log_out_by_script_needs_its_own_origin(jar: Jar) -> None:
     await jar.log_in("bob")
     for origin in ({}, {"Origin": "https://evil.example"}):
         answer = await jar.running.client.post(
-            "/logout", headers={"Cookie": f"__Secure-authgw={jar.session}", **origin}
+            "/logout",
+            headers={
+                "Host": "auth.example.com",
+                "Cookie": f"__Secure-authgw={jar.session}",
+                **origin,
+            },
         )
         assert answer.status == 403
     assert (await jar.asks()).status == 200
