@@ -87,7 +87,7 @@ REASONS: dict[str, Reason] = {
     "direct_check_off": Reason(
         403,
         "Denied: rules exist, but X-Original-URL is missing. In the auth location add: "
-        "proxy_set_header X-Original-URL $scheme://$http_host$request_uri;",
+        "proxy_set_header X-Original-URL $authgw_scheme://$authgw_authority$request_uri;",
         "complete the proxy's recipe",
     ),
     "no_rule": Reason(403, "no rule matches the request", "add a rule for it"),

@@ -48,7 +48,7 @@ def canonical_host(text: str) -> str:
 
 
 def location_of(url: str, host: str) -> Location:
-    """Take apart NGINX's `$scheme://$http_host$request_uri`, with `$host` beside it.
+    """Take apart NGINX's `$authgw_scheme://$authgw_authority$request_uri`, with `$host` beside it.
 
     The path is never handed to a URL parser: `//admin/x` would become a host.
 

@@ -24,7 +24,7 @@ from authgw.dialects.headers import (
 )
 
 _LINES = {
-    "X-Original-URL": "$scheme://$http_host$request_uri",
+    "X-Original-URL": "$authgw_scheme://$authgw_authority$request_uri",
     "X-Original-Host": "$host",
     "X-Original-Method": "$request_method",
 }

@@ -82,7 +82,7 @@ async def test_a_forgotten_header_is_named_with_its_line(ruled: Surface) -> None
     await ruled.check((await ruled.login(1))["access"])
     assert ruled.events[-1].detail == (
         "Denied: rules exist, but X-Original-URL is missing. In the auth location add: "
-        "proxy_set_header X-Original-URL $scheme://$http_host$request_uri;"
+        "proxy_set_header X-Original-URL $authgw_scheme://$authgw_authority$request_uri;"
     )
 
 
