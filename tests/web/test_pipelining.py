@@ -194,6 +194,21 @@ async def test_what_follows_a_refused_body_is_answered(quick: Surface, body: int
             assert users(await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)) == ["1"]
 
 
+@pytest.mark.parametrize("body", [300_000, 530_000, 600_000, 2_000_000])
+async def test_what_follows_a_body_that_fills_all_buffers_is_answered(
+    quick: Surface, monkeypatch: pytest.MonkeyPatch, body: int
+) -> None:
+    access, new = await known(quick), (await quick.login(2))["access"]
+    large = asking(new).replace(b"\r\n\r\n", b"\r\nContent-Length: %d\r\n\r\n" % body)
+    async with held_up(quick, monkeypatch) as go_on, connected(quick) as (reader, writer):
+        writer.write(large + bytes(body) + asking(access) * 40)
+        await asyncio.sleep(0.2)
+        go_on.set()
+        async with asyncio.timeout(10):
+            heads = [await reader.readuntil(b"\r\n\r\n") for _ in range(41)]
+    assert users(b"".join(heads)) == ["2", *["1"] * 40]
+
+
 async def test_whoever_only_stops_sending_gets_all_answers(quick: Surface) -> None:
     access, new = await known(quick), (await quick.login(2))["access"]
     for sent, expected in (

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,13 @@ _UNREADABLE = (
     b"GET /canary HTTP/2.0\r\nHost: x\r\n\r\n",
 )
 _EXPECTED = (b"canary", b"\xff", b"\xffcanary", b"100-continue, canary", b"200-canary", b'"canary"')
+
+
+@pytest.fixture
+async def paged(tmp_path: Path) -> AsyncIterator[Surface]:
+    """A gateway with every page that there is."""
+    async for running in surface(tmp_path, record_allowed=False, sites=page_of(), docs=True):
+        yield running
 
 
 def parsed(said: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -137,51 +145,48 @@ async def test_what_fails_outside_of_a_handler_is_a_problem(
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "PROPFIND", "QUERY"])
-async def test_every_method_has_an_answer_on_every_path(tmp_path: Path, method: str) -> None:
-    async for running in surface(tmp_path, record_allowed=False, sites=page_of(), docs=True):
-        app = running.client.app
-        assert app is not None
-        paths = {resource.canonical for resource in app.router.resources()}
-        for path in sorted(paths | {"/nowhere", "*"} - ({"*"} if method != "OPTIONS" else set())):
-            plain = path.partition("{")[0]
-            line = f"{method} {plain} HTTP/1.1\r\nHost: auth.example.com\r\n"
-            said = await told(running, [f"{line}Connection: close\r\n\r\n".encode()])
-            head, _, body = said.partition(b"\r\n\r\n")
-            status = int(head.split()[1])
-            assert status < 500, path
-            assert status != 405 or b"\r\nAllow: " in head, path
-            assert b"\r\nCache-Control: " in head, path
-            assert b"\r\nServer: authgw" in head, path
-            assert not (method == "HEAD" and body), path
+async def test_every_method_has_an_answer_on_every_path(paged: Surface, method: str) -> None:
+    app = paged.client.app
+    assert app is not None
+    paths = {resource.canonical for resource in app.router.resources()}
+    for path in sorted(paths | {"/nowhere", "*"} - ({"*"} if method != "OPTIONS" else set())):
+        plain = path.partition("{")[0]
+        line = f"{method} {plain} HTTP/1.1\r\nHost: auth.example.com\r\n"
+        said = await told(paged, [f"{line}Connection: close\r\n\r\n".encode()])
+        head, _, body = said.partition(b"\r\n\r\n")
+        status = int(head.split()[1])
+        assert status < 500, path
+        assert status != 405 or b"\r\nAllow: " in head, path
+        assert b"\r\nCache-Control: " in head, path
+        assert b"\r\nServer: authgw" in head, path
+        assert not (method == "HEAD" and body), path
 
 
-async def test_every_answer_names_the_same_server(tmp_path: Path) -> None:
-    async for running in surface(tmp_path, record_allowed=False, sites=page_of(), docs=True):
-        access, names = await known(running), []
-        check, ping = asking(access), b"GET /ping HTTP/1.1\r\nHost: x\r\n"
-        for raw in (
-            *[check] * 4,
-            *[asking("none")] * 3,
-            *[asking(access, "HEAD /authenticate HTTP/1.1")] * 2,
-            *[asking(access, "GET /authenticate HTTP/1.0")] * 2,
-            *[asking(access, "POST /authenticate HTTP/1.1")] * 2,
-            *[asking(access, "GET /authenticate/forward HTTP/1.1", Accept="text/html")] * 2,
-            ping + b"\r\n",
-            ping + b"Expect: x\r\n\r\n",
-            ping + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            ping.replace(b"Host: x", b"Host: auth.example.com").replace(b"/ping", b"/login")
-            + b"\r\n",
-            ping.replace(b"/ping", b"/login/style.css") + b"\r\n",
-            ping.replace(b"/ping", b"/docs") + b"\r\n",
-            ping.replace(b"/ping", b"/openapi.json") + b"\r\n",
-            ping.replace(b"/ping", b"/nowhere") + b"\r\n",
-            ping.replace(b"/ping", b"/login/account") + b"\r\n",
-            ping.replace(b"GET", b"DELETE") + b"\r\n",
-            *MALFORMED,
-        ):
-            closing = raw.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1)
-            said = await told(running, [raw if raw in (check, *MALFORMED) else closing, b"\x00"])
-            head = said.partition(b"\r\n\r\n")[0]
-            names.append(re.findall(rb"(?i)\r\nserver: ([^\r]*)", head))
-        assert running.serving.answered
-        assert names == [[b"authgw"]] * len(names)
+async def test_every_answer_names_the_same_server(paged: Surface) -> None:
+    access, names = await known(paged), []
+    check, ping = asking(access), b"GET /ping HTTP/1.1\r\nHost: x\r\n"
+    for raw in (
+        *[check] * 4,
+        *[asking("none")] * 3,
+        *[asking(access, "HEAD /authenticate HTTP/1.1")] * 2,
+        *[asking(access, "GET /authenticate HTTP/1.0")] * 2,
+        *[asking(access, "POST /authenticate HTTP/1.1")] * 2,
+        *[asking(access, "GET /authenticate/forward HTTP/1.1", Accept="text/html")] * 2,
+        ping + b"\r\n",
+        ping + b"Expect: x\r\n\r\n",
+        ping + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ping.replace(b"Host: x", b"Host: auth.example.com").replace(b"/ping", b"/login") + b"\r\n",
+        ping.replace(b"/ping", b"/login/style.css") + b"\r\n",
+        ping.replace(b"/ping", b"/docs") + b"\r\n",
+        ping.replace(b"/ping", b"/openapi.json") + b"\r\n",
+        ping.replace(b"/ping", b"/nowhere") + b"\r\n",
+        ping.replace(b"/ping", b"/login/account") + b"\r\n",
+        ping.replace(b"GET", b"DELETE") + b"\r\n",
+        *MALFORMED,
+    ):
+        closing = raw.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1)
+        said = await told(paged, [raw if raw in (check, *MALFORMED) else closing, b"\x00"])
+        head = said.partition(b"\r\n\r\n")[0]
+        names.append(re.findall(rb"(?i)\r\nserver: ([^\r]*)", head))
+    assert paged.serving.answered
+    assert names == [[b"authgw"]] * len(names)
