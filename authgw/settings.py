@@ -218,7 +218,7 @@ class Passwords(Section):
     """Rules for new passwords; `rehash` lets a log-in renew an old hash in the users file."""
 
     min_length: Annotated[Whole, Field(ge=1, le=128)] = 8
-    rehash: StrictBool = True
+    rehash: Flag = True
 
 
 class Auth(Section):

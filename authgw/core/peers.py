@@ -98,19 +98,8 @@ def checked_entry(entry: str) -> str:
     Raises:
         ValueError: it is no network, address or `unix`.
     """
-    try:
-        TrustedProxies.parse((entry,))
-    except ValueError:
-        raise ValueError(_remedy(entry)) from None
+    TrustedProxies.parse((entry,))
     return entry
-
-
-def _remedy(entry: str) -> str:
-    try:
-        meant = ip_network(entry, strict=False)
-    except ValueError:
-        return "is not a network: write 10.0.0.0/8 or ::1/128, an address, or unix"
-    return f"has host bits set: write {meant}, or an address without /{meant.prefixlen}"
 
 
 def entry_for(peer: str) -> str:

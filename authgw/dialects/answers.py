@@ -70,18 +70,14 @@ def login_location(
     """Return the address to which a browser that navigates is sent to log in."""
     if access is None or login_url is None or not access.navigates or not decision.takes_cookie:
         return None
-    return f"{login_url}{'&' if '?' in login_url else '?'}{way_back(access, login_url)}"
+    return f"{login_url}{'&' if '?' in login_url else '?'}{way_back(access)}"
 
 
-def way_back(access: AccessRequest, login_url: str) -> str:
+def way_back(access: AccessRequest) -> str:
     """Return the query that tells a login page the way back, `rd=...`.
 
-    A way back over the limit becomes the front page of its host, and `cut=yes` says so. From a
-    login page of https it is https: the cookie is sent over nothing else, and a proxy behind
-    another that ends TLS sees http.
+    A way back over the limit becomes the front page of its host, and `cut=yes` says so.
     """
-    if login_url.startswith("https:") and access.location.scheme == "http":
-        access = _over_https(access)
     url = _page_of(access)
     kept = url if fits(url) else f"{access.location.origin}/"
     rd = quote(kept.encode("utf-8", "surrogateescape"), safe="")
@@ -98,11 +94,6 @@ def _page_of(access: AccessRequest) -> str:
         if _port(page) == _port(asked):
             return replace(page, scheme=asked.scheme).url
     return f"{asked.origin}/"
-
-
-def _over_https(access: AccessRequest) -> AccessRequest:
-    location = replace(access.location, scheme="https", port=_port(access.location))
-    return replace(access, location=location)
 
 
 def _port(location: Location) -> str:

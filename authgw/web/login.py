@@ -5,12 +5,14 @@ import math
 from aiohttp import web
 
 from authgw.core.errors import (
+    REASONS,
     AuthgwError,
     CredentialsAmbiguous,
     CrossSite,
     StoreUnavailable,
     TooManyFailures,
     TotpRequired,
+    UsersFileUnwritable,
 )
 from authgw.core.outcomes import Found
 from authgw.core.sites import Site
@@ -301,6 +303,8 @@ def _refused(response: web.Response, error: AuthgwError) -> web.Response:
 
 
 def _in_words(error: AuthgwError, *, what: str = "User name or password") -> str:
+    if isinstance(error, UsersFileUnwritable):
+        return f"{REASONS[error.code].meaning.capitalize()}."
     if error.status == 503:
         return "Logging in is not possible right now. Try again in a few seconds."
     if not isinstance(error, TooManyFailures):
@@ -313,4 +317,4 @@ def _in_words(error: AuthgwError, *, what: str = "User name or password") -> str
 
 def _record_failure(request: web.Request, error: AuthgwError) -> None:
     name = "deny" if error.status == 503 else "login_failure"
-    record(request, name, sub=error.sub, reason=error.code, detail=error.detail)
+    record(request, name, sub=error.sub, reason=error.code, detail=error.note or error.detail)

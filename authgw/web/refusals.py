@@ -153,7 +153,7 @@ def _login_url(decision: Decision, access: AccessRequest, site: Site) -> str:
     if decision.reason == "programs_only" and decision.principal is None:
         return ""
     joint = "&" if "?" in site.url else "?"
-    return f"{site.url}{joint}switch=yes&{way_back(access, site.url)}"
+    return f"{site.url}{joint}switch=yes&{way_back(access)}"
 
 
 def _sentence(text: str) -> str:

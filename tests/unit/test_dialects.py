@@ -246,17 +246,6 @@ def test_a_way_back_of_8_kib_is_kept_whole_and_a_longer_one_is_named(
         assert said == {"rd": ["https://app.example.com/"], "cut": ["yes"]}
 
 
-@pytest.mark.parametrize(("login", "back"), [(LOGIN, "https"), (LOGIN.replace("s:", ":"), "http")])
-def test_a_way_back_from_a_login_page_of_https_is_https(login: str, back: str) -> None:
-    asked = by_forwarding("GET", "app.example.com:80", "/x")
-    said = [(key, "http" if value == "https" else value) for key, value in asked[2]]
-    access = described(forwarded, (asked[0], asked[1], [*said, *BROWSER]))
-    decision = Decision(Verdict.LOGIN, "token_missing")
-    reply = forwarded.render(decision, access, identity=NAMES, login_url=login)
-    rd = parse_qs(urlsplit(dict(reply.headers)["Location"]).query)["rd"]
-    assert rd == ["https://app.example.com/x" if back == "https" else "http://app.example.com:80/x"]
-
-
 @pytest.mark.parametrize("more", [BROWSER, BROWSER[:1]])
 def test_a_rule_for_programs_sends_no_browser_to_log_in(
     spoken: Spoken, more: list[tuple[str, str]]

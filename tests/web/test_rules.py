@@ -149,18 +149,18 @@ async def test_head_is_allowed_where_get_is(ruled: Surface) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/authenticate", "/authenticate/forward", "/authenticate/envoy/calls/x"]
+    "path", ["/authenticate", "/authenticate/forward", "/authenticate/envoy/pages/x"]
 )
 async def test_the_way_back_to_a_host_under_an_https_page_is_https(
     tmp_path: Path, path: str
 ) -> None:
     told = {
         **(ORIGINAL if path == "/authenticate" else {}),
-        "X-Original-URL": "http://app.example.com:80/calls/x",
+        "X-Original-URL": "http://app.example.com:80/pages/x",
         "X-Forwarded-Method": "GET",
         "X-Forwarded-Proto": "http",
         "X-Forwarded-Host": "app.example.com",
-        "X-Forwarded-Uri": "/calls/x",
+        "X-Forwarded-Uri": "/pages/x",
         "Host": "app.example.com",
         "Accept": "text/html",
         "Sec-Fetch-Mode": "navigate",
@@ -168,4 +168,4 @@ async def test_the_way_back_to_a_host_under_an_https_page_is_https(
     async for running in surface(tmp_path, rules=compiled(tmp_path), sites=page_of()):
         answer = await running.client.get(path, headers=told, allow_redirects=False)
         where = answer.headers["Location"]
-        assert where.endswith("rd=https%3A%2F%2Fapp.example.com%2Fcalls%2Fx")
+        assert where.endswith("rd=https%3A%2F%2Fapp.example.com%2Fpages%2Fx")
