@@ -165,7 +165,7 @@ class Rules:
                 return Match(None, target.code)
             if other is not rule:
                 beside.append((target.code, other))
-        return Match(replace(rule, beside=tuple(beside)) if beside else rule)
+        return Match(_strictest(rule, beside) if beside else rule)
 
     def of(self, host: str) -> "_Host":
         """What there is for this canonical host: its own rules, else its nearest wildcard's."""
@@ -258,6 +258,17 @@ def _match_closely(rules: tuple[Rule, ...], access: AccessRequest, path: Canonic
         if any(pattern.resembles(text) for pattern in rule.paths for text in readings):
             return Match(None, "path_ambiguous")
     return Match(None, "path_ambiguous" if path.ambiguities else "no_rule")
+
+
+def _strictest(rule: Rule, beside: Sequence[tuple[str, Rule]]) -> Rule:
+    """Return a rule that also holds those of further targets, with the strictest of their terms."""
+    parts = (rule, *(other for _, other in beside))
+    return replace(
+        rule,
+        beside=tuple(beside),
+        denies_foreign=any(part.denies_foreign for part in parts),
+        connection_auth=all(part.connection_auth for part in parts),
+    )
 
 
 def needs_nobody(rule: Rule, access: AccessRequest) -> bool:

@@ -32,8 +32,12 @@ local function values(header)
   return found
 end
 
+-- Fetch Metadata decides where it is sent.
 local function is_browser(sent)
-  return table.concat(values(sent["accept"]), ","):lower():find("text/html", 1, true) ~= nil
+  local mode = values(sent["sec-fetch-mode"])
+  if #mode > 0 then return #mode == 1 and mode[1] == "navigate" end
+  local accept = table.concat(values(sent["accept"]), ","):lower()
+  return accept:find("text/html", 1, true) ~= nil or accept:find("application/xhtml+xml", 1, true) ~= nil
 end
 
 local function ask(path, asked)

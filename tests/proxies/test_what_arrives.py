@@ -134,3 +134,20 @@ def test_an_overriding_method_must_be_allowed_too(proxied: Proxied, name: str) -
         answer = proxied.send("/read/x", (name, method), method="POST", body=b"a")
         assert answer.status in (400, 401, 403), method
     assert re.match(b"403|<!doctype", answer.body)
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_page"),
+    [
+        ([("Accept", "*/*"), ("Sec-Fetch-Mode", "navigate")], True),
+        ([("Accept", "application/xhtml+xml")], True),
+        ([("Accept", "text/html"), ("Sec-Fetch-Mode", "cors")], False),
+        ([("Accept", "*/*")], False),
+    ],
+)
+def test_a_browser_is_told_from_a_program_by_what_it_says(
+    proxied: Proxied, headers: list[tuple[str, str]], is_page: bool
+) -> None:
+    answer = proxied.send("/admin/x", *headers, token=proxied.login())
+    assert answer.status == 403
+    assert lower(answer)["content-type"].startswith("text/html" if is_page else "text/plain")

@@ -1,5 +1,6 @@
 """One request with several targets: methods that override, paths that do, and Destinations."""
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -234,3 +235,19 @@ def test_a_preflight_with_an_override_is_no_preflight() -> None:
     assert decide(rules.match(plain), plain, None, "token_missing").verdict is Verdict.ALLOW
     access = access_of("forwarded", "OPTIONS", "/v1/x", [*asking, ("X-HTTP-Method", "PUT")])
     assert decide(rules.match(access), access, None, "token_missing").verdict is Verdict.LOGIN
+
+
+@pytest.mark.parametrize("stricter", [DAV[0], DAV[3]])
+def test_the_strictest_terms_for_an_apps_own_authorization_count(stricter: Any) -> None:
+    lenient = [replace(one, connection_auth=True) for one in DAV]
+    rules = [
+        replace(one, denies_foreign=True, connection_auth=False) if one is stricter else other
+        for one, other in zip(DAV, lenient, strict=True)
+    ]
+    moved = [("Destination", f"https://{HOST}/drop/x")]
+    found = Rules(rules).match(access_of("nginx", "MOVE", "/dav/alice/x", moved)).rule
+    assert found is not None
+    assert (found.denies_foreign, found.connection_auth) == (True, False)
+    found = Rules(lenient).match(access_of("nginx", "MOVE", "/dav/alice/x", moved)).rule
+    assert found is not None
+    assert (found.denies_foreign, found.connection_auth) == (False, True)
