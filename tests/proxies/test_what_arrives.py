@@ -1,6 +1,5 @@
 """Headers that reach an app through each proxy, and those that may not; ways back of any length."""
 
-import re
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
@@ -40,7 +39,8 @@ BELIEVED = [
 def test_a_client_cannot_speak_for_the_proxy(proxied: Proxied, name: str, value: str) -> None:
     for path, token in (("/public/x", ""), ("/page", proxied.login())):
         answer = proxied.send(path, (name, value), token=token)
-        assert answer.status in (200, 403), (path, answer)
+        # NGINX and Envoy hand X-Rewrite-URL to the gateway, which judges it.
+        assert answer.status in (200, 401, 403), (path, answer)
         if answer.status == 200:
             arrived = [(one, said) for one, said in told(answer) if value in said]
             assert not arrived, arrived
@@ -132,8 +132,7 @@ def test_an_overriding_method_must_be_allowed_too(proxied: Proxied, name: str) -
     assert proxied.send("/read/x", method="POST", body=b"a").status == 200
     for method in ("DELETE", "delete", "PUT, GET"):
         answer = proxied.send("/read/x", (name, method), method="POST", body=b"a")
-        assert answer.status in (400, 401, 403), method
-    assert re.match(b"403|<!doctype", answer.body)
+        assert answer.status in (401, 403), method
 
 
 @pytest.mark.parametrize(

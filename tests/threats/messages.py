@@ -261,7 +261,9 @@ class Messages:
         """One whose body reads like a check with somebody's token."""
         hidden = self._check() * self._choose.choice((1, 1, 1, 2, 60))
         line = self._choose.choice(_LINES)
-        return self._with_body(line, hidden, *self._credential(), chunked=chunked)
+        # A body of another type is refused before it has arrived.
+        kind = (b"Content-Type: text/plain",) if self._choose.random() < 0.7 else ()
+        return self._with_body(line, hidden, *kind, *self._credential(), chunked=chunked)
 
     def _upgrade(self) -> bytes:
         upgrade = self._choose.choice(UPGRADES)

@@ -103,7 +103,7 @@ def test_hosts_of_a_variable_need_no_yaml(tmp_path: Path) -> None:
         ("server:\n  trusted_proxies: [::1]\n", 2, 'begins with a colon, such as "::1"'),
         ("server:\n  trusted_proxies: [~]\n", 2, "server.trusted_proxies.0: is empty"),
         ("server:\n  trusted_proxies: a,b\n", 2, "trusted_proxies.1: is not a network: write"),
-        ("server:\n  trusted_proxies: 10.0.0.1/8\n", 2, "host bits set: write 10.0.0.0/8"),
+        ("server:\n  trusted_proxies: 10.0.0.1/8\n", 2, "write 10.0.0.0/8 for all of it"),
         ("server:\n\tport: 1\n", 2, "indent with spaces, not tabs"),
         ("server:\n  port: 010\n", 2, "server.port: is not a valid integer: write it in plain"),
         ("server:\n  port: 0x1f90\n", 2, "server.port: is not a valid integer"),
