@@ -1,10 +1,10 @@
 FROM python:3.11.13-slim-bookworm AS build
 WORKDIR /src
-COPY requirements.lock requirements-dev.lock ./
+COPY requirements.lock requirements-build.lock ./
 RUN python -m venv /opt/authgw \
  && /opt/authgw/bin/pip install --no-cache-dir --require-hashes --requirement requirements.lock \
  && python -m venv /opt/build \
- && /opt/build/bin/pip install --no-cache-dir --require-hashes --requirement requirements-dev.lock
+ && /opt/build/bin/pip install --no-cache-dir --require-hashes --requirement requirements-build.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY authgw authgw
 RUN /opt/build/bin/hatchling build -t wheel \

@@ -1,22 +1,46 @@
-# Everything a newcomer types; `make install` sets up .venv and nothing else.
+# Everything a newcomer types. `make run` sets up .venv-run with what it runs, `make install` sets up
+# .venv with what the tests need, and nothing else.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run install lint test test-unit faults threats soak screenshots
+.PHONY: run dev install check format lint test test-unit faults threats soak screenshots
 
-run:
+# Make an environment named $(1) with the packages of the lock file $(2).
+define environment
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "authgw needs Python 3.11 or newer; this is $$($(PYTHON) --version)"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python cannot make a virtual environment here: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(1)
+	$(1)/bin/pip install --quiet --no-compile --require-hashes --requirement $(2)
+	$(1)/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+endef
+
+run: .venv-run/.installed
 	@tools/demo
+
+# As `make run`, and the gateway starts again when its code or configuration changes.
+dev: install
+	@tools/demo dev
 
 install: .venv/.installed
 
-.venv/.installed: requirements-dev.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "authgw needs Python 3.11 or newer; this is $$($(PYTHON) --version)"; exit 1; }
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python cannot make a virtual environment here: apt-get install python3-venv"; exit 1; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --require-hashes --requirement requirements-dev.lock
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
-	touch $@
+.venv/.installed: requirements-test.lock pyproject.toml
+	$(call environment,.venv,requirements-test.lock)
+
+.venv-run/.installed: requirements-demo.lock pyproject.toml
+	$(call environment,.venv-run,requirements-demo.lock)
+
+# The inner loop: style, types and unit tests, in under a minute.
+check: install
+	$(BIN)/ruff check --quiet
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest tests/unit -n auto -m "not slow"
+
+format: install
+	$(BIN)/ruff check --fix --quiet
+	$(BIN)/ruff format
 
 lint: install
 	$(BIN)/ruff check

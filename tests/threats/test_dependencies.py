@@ -10,7 +10,15 @@ from tests.threats.listing import ROOT
 _PINNED = re.compile(r"[A-Za-z0-9._-]+(\[[a-z,]+\])?==[^ ]+( ; .+)?")
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+_LOCKS = {
+    "requirements.lock": (),
+    "requirements-demo.lock": ("demo",),
+    "requirements-build.lock": ("build",),
+    "requirements-test.lock": ("test", "demo", "build"),
+}
+
+
+@pytest.mark.parametrize("name", _LOCKS)
 def test_every_dependency_is_pinned_by_hash(name: str) -> None:
     text = re.sub(r" *#.*", "", (ROOT / name).read_text())
     entries = [one for one in re.split(r"\n(?=\S)", text.strip()) if one]
@@ -21,7 +29,11 @@ def test_every_dependency_is_pinned_by_hash(name: str) -> None:
         assert hashes, requirement
         assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", one) for one in hashes), requirement
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wanted = {re.split(r"[\[<>=~ ]", one)[0] for one in project["project"]["dependencies"]}
+    groups = [project["dependency-groups"][group] for group in _LOCKS[name]]
+    listed = [one for group in groups for one in group if isinstance(one, str)]
+    if name != "requirements-build.lock":
+        listed += project["project"]["dependencies"]
+    wanted = {re.split(r"[\[<>=~ ]", one)[0].replace(".", "-") for one in listed}
     locked = {entry.split("==")[0].partition("[")[0] for entry in entries}
     assert {one.lower() for one in wanted} <= {one.lower() for one in locked}
 
