@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run dev install check format lint test test-unit faults threats soak screenshots
+.PHONY: run dev install check format lint test test-unit sample faults threats soak soak-sample screenshots
 
 # Make an environment named $(1) with the packages of the lock file $(2).
 define environment
@@ -35,7 +35,6 @@ check: install
 	$(BIN)/ruff check --quiet
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/mypy
-	$(BIN)/lint-imports
 	$(BIN)/pytest tests/unit -n auto -m "not slow"
 
 format: install
@@ -66,14 +65,24 @@ faults: install
 	$(BIN)/pytest tests/faults --junitxml=.results/faults.xml --session-timeout=$$(($(FAULTS_BUDGET) * 3 / 2))
 	@echo "The budget of tests/faults is $(FAULTS_BUDGET) s."
 
+# A few of what `make faults` and tests/limits run whole, so that a broken suite is seen at once.
+sample: install
+	$(BIN)/pytest -m sample tests/faults tests/limits
+
 # What docs/threats.md names, as a table. Results of `make test` and `make faults` count while nothing
-# has changed since; the rest is run: tests/limits always, which is slow by nature.
+# has changed since; the rest is run. THREATS='--without tests/limits' leaves out what is slow.
+THREATS :=
+
 threats: install
-	$(BIN)/python -m tests.threats
+	$(BIN)/python -m tests.threats $(THREATS)
 
 # The same with full counts and loads, an hour of it; SOAK_SECONDS sets how long the mixed load lasts.
 soak: install
 	AUTHGW_SOAK=1 $(BIN)/pytest tests/faults tests/threats/test_differential.py -s --timeout=0 --durations=20
+
+# The suites of `make soak` with a tenth of its counts, in minutes.
+soak-sample: install
+	AUTHGW_SOAK=0.1 SOAK_SECONDS=$${SOAK_SECONDS:-120} $(BIN)/pytest tests/faults/test_soak.py tests/threats/test_differential.py -s --timeout=0 --durations=20
 
 # The pictures of the README, taken by the tests of the pages.
 screenshots: install tests/browser/node_modules

@@ -1,10 +1,11 @@
-"""How much a test does: little on every change, all of it in `make soak`."""
+"""The size of a test: small for every change, whole in `make soak`, else a share of that."""
 
 import os
 
-SOAK = bool(os.environ.get("AUTHGW_SOAK"))
+_SHARE = float(os.environ.get("AUTHGW_SOAK") or 0)  # of what `make soak` does
+SOAK = _SHARE > 0
 
 
 def count(usual: int, soaking: int) -> int:
-    """The number of rounds, requests or seconds for this run."""
-    return soaking if SOAK else usual
+    """Return the number of rounds, requests or seconds for this run."""
+    return max(usual, int(soaking * _SHARE))

@@ -46,6 +46,7 @@ def said(link: socket.socket, command: bytes, patience: float = 5.0) -> bytes:
     return link.recv(65536)
 
 
+@pytest.mark.sample
 def test_it_passes_everything_on(proxy: FaultProxy) -> None:
     with connected(proxy) as link:
         assert said(link, PING) == b"+PONG\r\n"

@@ -23,6 +23,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     yield from running_site(tmp_path, config=CONFIG)
 
 
+@pytest.mark.sample
 def test_hung_gateways_are_a_503_in_time(stack: Stack) -> None:
     access = stack.log_in(71)["access"]
     processes = [gateway.process for gateway in stack.gateways]

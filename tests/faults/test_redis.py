@@ -61,6 +61,7 @@ def test_nothing_of_redis_is_heard(stack: Stack, fault: Fault) -> None:
         check_through(watch, began, ended)
 
 
+@pytest.mark.sample
 def test_redis_is_killed_and_started_again(stack: Stack) -> None:
     with sessions_kept(stack), watching(stack) as watch:
         began = time.monotonic()

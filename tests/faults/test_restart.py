@@ -85,6 +85,7 @@ def half_a_login(replica: Gateway) -> socket.socket:
     return link
 
 
+@pytest.mark.sample
 def test_what_never_ends_is_cut_off_when_the_drain_is_over(fleet: Fleet) -> None:
     replica = fleet.replicas[0]
     with half_a_login(replica):

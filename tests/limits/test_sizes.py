@@ -141,6 +141,7 @@ def _send_while_it_can(link: socket.socket, parts: Iterable[bytes]) -> None:
         pass
 
 
+@pytest.mark.sample
 def test_a_compressed_body_is_not_inflated(gateway: Gateway) -> None:
     bomb = gzip.compress(bytes(2**20)) * 1000  # members one after another: 1 GB
     body = [b"%x\r\n" % len(bomb), bomb, b"\r\n0\r\n\r\n"]
@@ -178,6 +179,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.sample
 @pytest.mark.parametrize("path", ["/login", "/refresh", "/logout", "/revoke"])
 def test_bombs(gateway: Gateway, path: str) -> None:
     head = {"Content-Type": "application/json", **(gateway.basic if path != "/logout" else {})}

@@ -1,12 +1,15 @@
 """`make threats`: every threat, its tests and what they said, as a table.
 
 Results of `make test` and `make faults` count while nothing has changed since; what they have not
-run is run here. `--write` makes docs/threats.md anew.
+run is run here. `--write` makes docs/threats.md anew; `--without FOLDER` leaves the tests of a
+folder to another run.
 """
 
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from xml.etree import ElementTree
 
 from tests.threats.listing import DOCUMENT, ROOT, Threat, page, read_threats
@@ -23,14 +26,31 @@ def main(words: Sequence[str]) -> int:
         DOCUMENT.write_text(page(threats))
         return 0
     named = {test for threat in threats for test in threat.tests}
+    elsewhere = {test for test in named if test.startswith(_left_out(words))}
+    threats = [_without(one, elsewhere) for one in threats]
+    named -= elsewhere
     results = known(named)
     left = sorted(named - results.keys())
     failed = run(left, _BUDGET if results else _ALONE) if left else 0
     results = known(named)
     open_ = [threat.id for threat in threats if not is_answered(threat, results)]
     print(table(threats, results))
-    print(f"{len(threats)} threats, {len(named)} tests; not answered: {' '.join(open_) or 'none'}")
+    left_out = f", {len(elsewhere)} left to another run" if elsewhere else ""
+    said = " ".join(open_) or "none"
+    print(f"{len(threats)} threats, {len(named)} tests{left_out}; not answered: {said}")
     return 1 if failed or open_ else 0
+
+
+def _left_out(words: Sequence[str]) -> tuple[str, ...]:
+    """Return the folders that `--without` names."""
+    return tuple(f"{folder}/" for word, folder in pairwise(words) if word == "--without")
+
+
+def _without(threat: Threat, elsewhere: Collection[str]) -> Threat:
+    """Return a threat with those of its tests that run here."""
+    tests = tuple(test for test in threat.tests if test not in elsewhere)
+    because = threat.because if tests == threat.tests else "left to another run"
+    return replace(threat, tests=tests, because=because)
 
 
 def run(tests: Sequence[str], budget: int) -> int:
