@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from authgw.core.errors import Refused
 from authgw.core.explain import unreachable
-from authgw.core.peers import UNIX, TrustedProxies
+from authgw.core.networks import UNIX, TrustedProxies
 from authgw.core.rules import Rule, Rules
 from authgw.environment import CONFIG, read_environment
 from authgw.login_pages import Page, doubtful_pages, refused_cookies, uncovered_rules

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from loguru import logger
 
-from authgw.audit import Event
+from authgw.core.audit import Event
 
 if TYPE_CHECKING:
     from loguru import Message

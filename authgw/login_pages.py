@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from publicsuffixlist import PublicSuffixList
 
+from authgw.core.login_sites import Site, Sites
 from authgw.core.rules import Credential, Rule
-from authgw.core.sites import Site, Sites
 
 Page = tuple[tuple[str, ...], Site]
 Problem = tuple[tuple[str, ...], str]

@@ -21,7 +21,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from authgw.audit import Event
+from authgw.core.audit import Event
 from authgw.core.errors import REASONS
 from authgw.core.sessions import Outcome
 from authgw.identity.hashing import Hashing

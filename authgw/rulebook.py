@@ -16,11 +16,11 @@ from pydantic import (
 
 from authgw.core import rules
 from authgw.core.errors import TargetMalformed
-from authgw.core.location import canonical_host, canonical_method
+from authgw.core.networks import TrustedProxies, checked_entry
 from authgw.core.paths import Ambiguity
 from authgw.core.patterns import PathPattern
-from authgw.core.peers import TrustedProxies, checked_entry
 from authgw.core.rules import Allow, Credential, Rule, RuleRefused, Rules
+from authgw.core.urls import canonical_host, canonical_method
 from authgw.scalars import listed
 
 _SEVERAL_PATHS = re.compile(r",\s*=?/")

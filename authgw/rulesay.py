@@ -9,9 +9,9 @@ from typing import Any
 from authgw.config import ConfigError, Loaded
 from authgw.core.errors import AuthgwError
 from authgw.core.explain import Explanation, explain
-from authgw.core.location import canonical_method, location_from
 from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Principal, Verdict
 from authgw.core.rules import Credential, Rule
+from authgw.core.urls import canonical_method, location_from
 from authgw.dialects import nginx
 from authgw.identity.users import find_name, load_users
 

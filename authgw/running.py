@@ -10,11 +10,11 @@ from loguru import logger
 from prometheus_client import REGISTRY
 
 from authgw import log, metrics
-from authgw.audit import Event
 from authgw.config import Loaded
+from authgw.core.audit import Event
 from authgw.core.errors import StoreUnavailable
 from authgw.core.model import IdentityHeaders
-from authgw.core.peers import TrustedProxies
+from authgw.core.networks import TrustedProxies
 from authgw.core.sessions import Lifetimes
 from authgw.core.tokens import Issuer
 from authgw.identity.hashing import Hashing

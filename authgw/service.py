@@ -17,10 +17,10 @@ from authgw.core.errors import (
     TokenMissing,
 )
 from authgw.core.outcomes import Found, LoggedOut, Login, Opened, Pair
-from authgw.core.people import USERS, Nobody, People, principal_of
 from authgw.core.sessions import Lifetimes, MirroringStore, Outcome, Session, Snapshot
+from authgw.core.token_cache import VerifiedTokens
 from authgw.core.tokens import Issuer, Token, TokenType
-from authgw.core.verified import VerifiedTokens
+from authgw.core.users import USERS, Nobody, People, principal_of
 
 # A loser of a compare-and-set decides again; each round has one winner, and the loser that reads
 # the winner's record repeats its answer. More rounds than this mean a store that lies.

@@ -18,10 +18,10 @@ from pydantic import (
 )
 
 from authgw.core.errors import TargetMalformed
-from authgw.core.location import canonical_host
-from authgw.core.peers import checked_entry
+from authgw.core.login_sites import Site, Sites, host_of, origin_of
+from authgw.core.networks import checked_entry
 from authgw.core.redirects import Redirects
-from authgw.core.sites import Site, Sites, host_of, origin_of
+from authgw.core.urls import canonical_host
 from authgw.rulebook import RuleEntry
 from authgw.scalars import comma_separated, flag, whole
 from authgw.storage.address import is_redis, parse_redis

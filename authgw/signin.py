@@ -19,10 +19,10 @@ from authgw.core.errors import (
     UsersFileUnwritable,
 )
 from authgw.core.outcomes import Login
-from authgw.core.people import PASSWORD, TOTP, USERS, Person
 from authgw.core.sessions import Client
 from authgw.core.tokens import Issuer, Ticket, Token, TokenType
 from authgw.core.typed_text import likeness
+from authgw.core.users import PASSWORD, TOTP, USERS, Person
 from authgw.identity import totp, userfile
 from authgw.identity.hashing import Hashing
 from authgw.identity.hashing import Verified as Hashed

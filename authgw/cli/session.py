@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 from authgw import log
-from authgw.audit import Event
 from authgw.config import Loaded
+from authgw.core.audit import Event
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, load
 from authgw.plainly import plainly

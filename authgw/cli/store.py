@@ -10,7 +10,7 @@ from pydantic import SecretStr, ValidationError
 
 from authgw.config import Loaded
 from authgw.core.errors import StoreUnavailable
-from authgw.core.kept import KeepingStore
+from authgw.core.export import KeepingStore
 from authgw.plainly import plainly
 from authgw.settings import Cache
 from authgw.storage import StoreRefused

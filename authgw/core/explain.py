@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
 from authgw.core.model import AccessRequest, Decision, Principal
+from authgw.core.networks import TrustedProxies
 from authgw.core.paths import canonical_path
 from authgw.core.patterns import PathPattern
-from authgw.core.peers import TrustedProxies
 from authgw.core.rules import Rule, Rules, decide, looks_at, takes
 
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 
 from authgw.core.model import Principal
-from authgw.core.people import Person
 from authgw.core.sessions import Client, Session
 from authgw.core.tokens import Token
+from authgw.core.users import Person
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from authgw.core.errors import TargetMalformed
-from authgw.core.location import canonical_host
+from authgw.core.urls import canonical_host
 
 # Bytes of a way back as the browser sent it. Every part keeps to this limit: the Location of each
 # dialect, the forms of the login pages and the buffers of the recipes. Percent-encoding makes

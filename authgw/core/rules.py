@@ -18,9 +18,9 @@ from urllib.parse import quote
 import re2
 
 from authgw.core.model import AccessRequest, Decision, Principal, Verdict
+from authgw.core.networks import TrustedProxies
 from authgw.core.paths import Ambiguity, CanonicalPath, canonical_path
 from authgw.core.patterns import PathPattern, alternatives, pattern_of, translated
-from authgw.core.peers import TrustedProxies
 
 _MAX_PATTERN = 1024
 _UNRESERVED_IN_PATHS = "/!$&'()*+,;=:@~"  # what RFC 3986 section 3.3 allows, besides letters

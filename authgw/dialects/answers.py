@@ -5,7 +5,6 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from authgw.core.errors import REASONS, HostConflict, TargetMalformed
-from authgw.core.location import location_of
 from authgw.core.model import (
     AccessRequest,
     Decision,
@@ -16,6 +15,7 @@ from authgw.core.model import (
     Verdict,
 )
 from authgw.core.redirects import fits
+from authgw.core.urls import location_of
 
 _ERRORS = {
     "authorization_malformed": "invalid_request",

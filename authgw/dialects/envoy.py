@@ -4,9 +4,9 @@ Only 200 is an allow; any other answer is handed on to the client.
 """
 
 from authgw.core.errors import TargetMalformed
-from authgw.core.location import canonical_method, location_from
 from authgw.core.model import AccessRequest, IdentityHeaders
-from authgw.core.peers import TrustedProxies
+from authgw.core.networks import TrustedProxies
+from authgw.core.urls import canonical_method, location_from
 from authgw.dialects import forwarded
 from authgw.dialects.headers import (
     RawHeaders,

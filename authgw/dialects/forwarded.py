@@ -4,9 +4,9 @@ Both hand any answer that is no 2xx on to the client, with its body.
 """
 
 from authgw.core.errors import TargetMalformed, WrongDialect
-from authgw.core.location import canonical_method, location_from
 from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Reply, Verdict
-from authgw.core.peers import TrustedProxies
+from authgw.core.networks import TrustedProxies
+from authgw.core.urls import canonical_method, location_from
 from authgw.dialects.answers import (
     allowed,
     is_outage,

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from authgw.core.errors import DestinationDenied, OverrideDenied, TargetMalformed
-from authgw.core.location import UNREADABLE_PATH, canonical_method, resolved
 from authgw.core.model import FurtherTarget, Location
+from authgw.core.urls import UNREADABLE_PATH, canonical_method, resolved
 
 _METHODS = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
 _PATHS = frozenset({"x-rewrite-url", "x-original-url"})

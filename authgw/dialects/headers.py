@@ -12,7 +12,7 @@ from authgw.core.errors import (
     UntrustedProxy,
 )
 from authgw.core.model import AccessRequest, IdentityHeaders, Location
-from authgw.core.peers import TrustedProxies, entry_for
+from authgw.core.networks import TrustedProxies, entry_for
 from authgw.dialects.further import NAMES, further_targets
 
 RawHeaders = Sequence[tuple[bytes, bytes]]

@@ -5,9 +5,9 @@ NGINX understands 2xx, 401 and 403; anything else becomes a 500
 """
 
 from authgw.core.errors import TargetMissing, WrongDialect
-from authgw.core.location import canonical_method, location_of
 from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Reply, Verdict
-from authgw.core.peers import TrustedProxies
+from authgw.core.networks import TrustedProxies
+from authgw.core.urls import canonical_method, location_of
 from authgw.dialects.answers import (
     allowed,
     is_outage,

@@ -16,7 +16,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from authgw.core.errors import Refused
-from authgw.core.peers import TrustedProxies, checked_entry
+from authgw.core.networks import TrustedProxies, checked_entry
 from authgw.identity.files import CannotWrite, alone, read_bytes, write
 from authgw.identity.passwords import digest
 from authgw.identity.placed import NotEntries, entries

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from authgw.core.people import AppPassword, Person
 from authgw.core.rules import glob
 from authgw.core.typed_text import likeness, typed_name
+from authgw.core.users import AppPassword, Person
 from authgw.identity.passwords import DUMMY, decoy_like
 from authgw.identity.users import (
     AppPasswordEntry,

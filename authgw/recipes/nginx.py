@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from authgw.core.endpoints import Audience, paths_for, pattern_of
 from authgw.core.errors import Refused
-from authgw.core.peers import UNIX
+from authgw.core.networks import UNIX
 from authgw.recipes.cleared import cleared_beside
 from authgw.settings import Server, Settings
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from authgw.core.errors import StoreUnavailable
-from authgw.core.kept import Kept
+from authgw.core.export import Kept
 from authgw.core.sessions import Session, Snapshot, dump, hash_of_sid, load, subject_hash
 from authgw.storage.database import Database
 

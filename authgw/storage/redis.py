@@ -16,7 +16,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import ResponseError
 
 from authgw.core.errors import SessionEnded, StoreUnavailable
-from authgw.core.kept import Kept
+from authgw.core.export import Kept
 from authgw.core.sessions import Session, Snapshot, dump, hash_of_sid, load, subject_hash
 from authgw.storage.redis_calls import Answer, Command, Script, Servers, milliseconds, unavailable
 from authgw.storage.redis_check import check

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from authgw.core.kept import Kept
+from authgw.core.export import Kept
 from authgw.core.sessions import hash_of_sid
 from authgw.storage.redis_calls import Calls, Script, Servers, milliseconds
 from authgw.storage.redis_keys import hash_of_index, index, is_index, prefix

@@ -6,10 +6,10 @@ from typing import Any
 from aiohttp import web
 
 from authgw.core.errors import BodyMalformed, CrossSite
+from authgw.core.login_sites import Site
 from authgw.core.outcomes import Found
-from authgw.core.people import USERS
 from authgw.core.sessions import Session
-from authgw.core.sites import Site
+from authgw.core.users import USERS
 from authgw.web.cookies import (
     clear_other_spellings,
     every_session_token,

@@ -24,11 +24,11 @@ from authgw.core.errors import (
     StoreUnavailable,
 )
 from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Principal, Reply, Verdict
+from authgw.core.networks import TrustedProxies
 from authgw.core.outcomes import Found
-from authgw.core.peers import TrustedProxies
-from authgw.core.people import APP_PASSWORD_PREFIX, program_of
 from authgw.core.rules import Allow, Credential, Rule, decide, judge, needs_nobody
 from authgw.core.typed_text import pasted
+from authgw.core.users import APP_PASSWORD_PREFIX, program_of
 from authgw.dialects import envoy, forwarded, nginx
 from authgw.dialects.answers import for_a_browser
 from authgw.dialects.headers import (

@@ -6,8 +6,8 @@ from typing import Literal
 
 from aiohttp import web
 
+from authgw.core.login_sites import Site
 from authgw.core.outcomes import Opened
-from authgw.core.sites import Site
 from authgw.dialects.headers import SESSION_COOKIES, cookies
 from authgw.web.gateway import GATEWAY, host_of
 

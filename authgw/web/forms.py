@@ -7,9 +7,9 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from authgw.core.errors import BodyMalformed, BodyTooLarge, BodyUnsupported, CrossSite
+from authgw.core.login_sites import Site, host_of
 from authgw.core.outcomes import Found
 from authgw.core.redirects import MAX_RD_BYTES
-from authgw.core.sites import Site, host_of
 from authgw.dialects.headers import values
 from authgw.web.bodies import whole
 from authgw.web.cookies import helpers

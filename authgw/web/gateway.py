@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from authgw.audit import Event, Record
+from authgw.core.audit import Event, Record
 from authgw.core.authorization import OwnMarks
 from authgw.core.counters import Counters
 from authgw.core.errors import TargetMalformed
 from authgw.core.keys import KeyRing
-from authgw.core.location import canonical_host
+from authgw.core.login_sites import Sites
 from authgw.core.model import IdentityHeaders
-from authgw.core.peers import UNIX, TrustedProxies
-from authgw.core.people import People
+from authgw.core.networks import UNIX, TrustedProxies
 from authgw.core.rules import Rules
 from authgw.core.sessions import Client
-from authgw.core.sites import Sites
+from authgw.core.urls import canonical_host
+from authgw.core.users import People
 from authgw.dialects import headers
 from authgw.identity.clients import Clients
 from authgw.service import Sessions

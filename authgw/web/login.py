@@ -14,8 +14,8 @@ from authgw.core.errors import (
     TotpRequired,
     UsersFileUnwritable,
 )
+from authgw.core.login_sites import Site
 from authgw.core.outcomes import Found
-from authgw.core.sites import Site
 from authgw.dialects.answers import challenge
 from authgw.dialects.headers import values
 from authgw.signin import PENDING_FOR, Verified

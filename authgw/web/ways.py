@@ -7,12 +7,12 @@ from urllib.parse import quote
 from aiohttp import web
 
 from authgw.core.errors import TargetMalformed
-from authgw.core.location import location_from
+from authgw.core.login_sites import Site
 from authgw.core.model import AccessRequest
 from authgw.core.outcomes import Found
 from authgw.core.redirects import MAX_RD_BYTES, fits, front_page
 from authgw.core.rules import Credential, Rule
-from authgw.core.sites import Site
+from authgw.core.urls import location_from
 from authgw.web.gateway import GATEWAY, client_address
 
 

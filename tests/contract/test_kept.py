@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from authgw.core.kept import KeepingStore, Kept
+from authgw.core.export import KeepingStore, Kept
 from authgw.core.sessions import Session, SessionStore, dump, load, new_sid
 from authgw.storage.embedded import EmbeddedStore
 from authgw.storage.redis import RedisStore

@@ -11,7 +11,7 @@ import pytest
 
 from authgw.core.errors import AuthgwError, UntrustedProxy, WrongDialect
 from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Principal, Reply, Verdict
-from authgw.core.peers import TrustedProxies
+from authgw.core.networks import TrustedProxies
 from authgw.core.redirects import MAX_RD_BYTES
 from authgw.dialects import envoy, forwarded, nginx
 from authgw.dialects.answers import for_a_browser

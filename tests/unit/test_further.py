@@ -8,8 +8,8 @@ import pytest
 
 from authgw.core.errors import AuthgwError
 from authgw.core.model import AccessRequest, Principal, Verdict
-from authgw.core.people import AppPassword
 from authgw.core.rules import Allow, Credential, Rules, decide, glob, needs_nobody
+from authgw.core.users import AppPassword
 from tests.unit.test_dialects import DIALECTS, described
 from tests.unit.test_rules import ADMINS, ANYONE, AUTHENTICATED, rule
 

@@ -9,7 +9,7 @@ import pytest
 from loguru import logger
 
 from authgw import log
-from authgw.audit import Event
+from authgw.core.audit import Event
 
 NAUGHTY = ["a\nforged", "a\r\nb", "\x1b[31m", '"} {"x": "', "\u2028", "{0} {x}", "<red>", "Zoë", ""]
 

@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 from prometheus_client import REGISTRY
 
-from authgw.audit import Event
+from authgw.core.audit import Event
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Snapshot
 from authgw.measured import MeasuredStore, measured, measured_check

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authgw.core import errors
-from authgw.core.location import canonical_host
 from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Principal, Verdict
-from authgw.core.peers import TrustedProxies
+from authgw.core.networks import TrustedProxies
+from authgw.core.urls import canonical_host
 from authgw.dialects import nginx
 
 RECORDED = json.loads((Path(__file__).parent / "data" / "nginx_subrequests.json").read_text())

@@ -6,16 +6,8 @@ import pytest
 
 from authgw.core.errors import SessionEnded
 from authgw.core.model import AccessRequest, Decision, Location, Principal, Verdict
-from authgw.core.people import (
-    TOTP,
-    USERS,
-    AppPassword,
-    Nobody,
-    Person,
-    principal_of,
-    program_of,
-)
 from authgw.core.rules import Allow, Credential, Match, Rule, decide, glob
+from authgw.core.users import TOTP, USERS, AppPassword, Nobody, Person, principal_of, program_of
 from tests.unit.builders import NOW, a_session
 
 ALICE = Person("alice", ("writers",), "a@example.com", "Alice", False, frozenset({"m1"}), False)

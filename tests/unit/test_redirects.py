@@ -11,8 +11,8 @@ from ada_url import URL
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from authgw.core.login_sites import origin_of
 from authgw.core.redirects import MAX_RD_BYTES, Redirects
-from authgw.core.sites import origin_of
 
 OWN = "https://auth.example.com"
 DEFAULT = "https://auth.example.com/account"

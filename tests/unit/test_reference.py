@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from authgw.core.errors import REASONS, AuthgwError
 from authgw.core.model import Decision, IdentityHeaders, Principal, Verdict
-from authgw.core.peers import TrustedProxies
+from authgw.core.networks import TrustedProxies
 from authgw.core.rules import Rules, decide
 from authgw.dialects import envoy, forwarded, nginx
 from authgw.dialects.headers import RawHeaders

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from authgw.core.model import AccessRequest, Location, Principal, Verdict
+from authgw.core.networks import TrustedProxies
 from authgw.core.paths import Ambiguity
-from authgw.core.peers import TrustedProxies
 from authgw.core.rules import Allow, Rule, RuleRefused, Rules, decide, glob, needs_nobody, regex
 
 ANYONE, AUTHENTICATED = Allow(anyone=True), Allow(authenticated=True)

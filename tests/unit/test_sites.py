@@ -2,9 +2,9 @@
 
 import pytest
 
-from authgw.core.location import location_from
+from authgw.core.login_sites import Site, Sites, is_plain_localhost, origin_of
 from authgw.core.model import AccessRequest
-from authgw.core.sites import Site, Sites, is_plain_localhost, origin_of
+from authgw.core.urls import location_from
 from authgw.settings import LoginPage
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authgw.core.people import People
+from authgw.core.users import People
 from authgw.identity.passwords import DUMMY, decoy_like, digest, hash_password, is_hash, verify
 from authgw.identity.users import (
     User,

@@ -12,12 +12,12 @@ from aiohttp import ClientResponse, encode_basic_auth, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from authgw.app import LINE_BYTES
-from authgw.audit import Event
 from authgw.connections import Connection, Connections
+from authgw.core.audit import Event
+from authgw.core.login_sites import Sites
 from authgw.core.model import IdentityHeaders
-from authgw.core.peers import TrustedProxies
+from authgw.core.networks import TrustedProxies
 from authgw.core.rules import Rules
-from authgw.core.sites import Sites
 from authgw.identity import userfile
 from authgw.identity.clients import add_client, load_clients
 from authgw.identity.hashing import Hashing

@@ -13,8 +13,8 @@ import pyotp
 import pytest
 from aiohttp import ClientResponse, FormData
 
+from authgw.core.login_sites import Sites
 from authgw.core.rules import Allow, Credential, Rule, Rules, glob
-from authgw.core.sites import Sites
 from authgw.settings import LoginPage
 from tests.web.conftest import PASSWORD, SECRET, Surface, surface
 

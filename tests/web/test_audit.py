@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from authgw.audit import Event
+from authgw.core.audit import Event
 from authgw.core.errors import StoreUnavailable
 from authgw.identity import userfile
 from tests.web.conftest import PASSWORD, Surface

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 from aiohttp import FormData
 
-from authgw.core.sites import Sites
+from authgw.core.login_sites import Sites
 from tests.web.conftest import PASSWORD, Surface, surface
 from tests.web.login_scene import APP, Jar, page_of
 from tests.web.login_scene import jar as jar

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from authgw.core.sites import Sites
+from authgw.core.login_sites import Sites
 from tests.web.conftest import PASSWORD, surface
 from tests.web.login_scene import LOGIN, Jar, page_of
 from tests.web.login_scene import jar as jar

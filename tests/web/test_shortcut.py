@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from authgw.core.login_sites import Sites
 from authgw.core.rules import Allow, Credential, Rule, Rules, glob
-from authgw.core.sites import Sites
 from authgw.core.tokens import LEEWAY
 from authgw.identity import userfile
 from authgw.web import shortcut

@@ -6,9 +6,9 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
+from authgw.core.login_sites import Sites
 from authgw.core.redirects import MAX_RD_BYTES
 from authgw.core.rules import Allow, Credential, Rule, Rules
-from authgw.core.sites import Sites
 from authgw.web.visits import LOOP_VISITS, WINDOW, AllowedChecks, next_visit
 from tests.web.conftest import PASSWORD, surface
 from tests.web.every_page import Page
