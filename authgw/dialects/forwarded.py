@@ -7,12 +7,6 @@ from authgw.core.errors import TargetMalformed, WrongDialect
 from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Reply, Verdict
 from authgw.core.networks import TrustedProxies
 from authgw.core.urls import canonical_method, location_from
-from authgw.dialects.answers import (
-    allowed,
-    is_outage,
-    login_location,
-    refusal_headers,
-)
 from authgw.dialects.headers import (
     RawHeaders,
     access_request,
@@ -21,6 +15,7 @@ from authgw.dialects.headers import (
     refuse_untrusted,
     target,
 )
+from authgw.dialects.responses import allowed, is_outage, login_location, refusal_headers
 
 # Traefik writes ws and wss for a WebSocket's handshake.
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}

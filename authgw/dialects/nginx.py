@@ -8,12 +8,6 @@ from authgw.core.errors import TargetMissing, WrongDialect
 from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Reply, Verdict
 from authgw.core.networks import TrustedProxies
 from authgw.core.urls import canonical_method, location_of
-from authgw.dialects.answers import (
-    allowed,
-    is_outage,
-    login_location,
-    refusal_headers,
-)
 from authgw.dialects.headers import (
     RawHeaders,
     access_request,
@@ -22,6 +16,7 @@ from authgw.dialects.headers import (
     refuse_untrusted,
     target,
 )
+from authgw.dialects.responses import allowed, is_outage, login_location, refusal_headers
 
 _LINES = {
     "X-Original-URL": "$authgw_scheme://$authgw_authority$request_uri",

@@ -30,7 +30,6 @@ from authgw.core.rules import Allow, Credential, Rule, decide, judge, needs_nobo
 from authgw.core.typed_text import pasted
 from authgw.core.users import APP_PASSWORD_PREFIX, program_of
 from authgw.dialects import envoy, forwarded, nginx
-from authgw.dialects.answers import for_a_browser
 from authgw.dialects.headers import (
     Named,
     RawHeaders,
@@ -39,6 +38,7 @@ from authgw.dialects.headers import (
     other_cookies,
     refuse_identity,
 )
+from authgw.dialects.responses import for_a_browser
 from authgw.web.gateway import GATEWAY, Gateway, peer_of, record, request_id
 from authgw.web.prepared import Prepared, answer
 from authgw.web.refusals import refusal_page

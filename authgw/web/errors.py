@@ -8,8 +8,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
 from authgw.core.errors import REASONS, AuthgwError, RequestMalformed, TooManyFailures
-from authgw.dialects.answers import challenge
 from authgw.dialects.headers import wants_html
+from authgw.dialects.responses import challenge
 from authgw.web.gateway import GATEWAY, record, request_id
 from authgw.web.refusals import problem_page
 

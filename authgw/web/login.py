@@ -16,8 +16,8 @@ from authgw.core.errors import (
 )
 from authgw.core.login_sites import Site
 from authgw.core.outcomes import Found
-from authgw.dialects.answers import challenge
 from authgw.dialects.headers import values
+from authgw.dialects.responses import challenge
 from authgw.signin import PENDING_FOR, Verified
 from authgw.web.cookies import (
     clear_other_spellings,

@@ -14,7 +14,7 @@ from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Principa
 from authgw.core.networks import TrustedProxies
 from authgw.core.redirects import MAX_RD_BYTES
 from authgw.dialects import envoy, forwarded, nginx
-from authgw.dialects.answers import for_a_browser
+from authgw.dialects.responses import for_a_browser
 
 NAMES = IdentityHeaders()
 TRUSTED = TrustedProxies.parse(("127.0.0.1",))
