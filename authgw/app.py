@@ -10,7 +10,7 @@ from authgw import metrics_server
 from authgw.config import ConfigError, Loaded
 from authgw.connections import Connections, most_connections
 from authgw.draining import Told, close
-from authgw.keyfiles import believed
+from authgw.files.key_files import believed
 from authgw.listening import listen
 from authgw.reading import Entries, read, read_entries, secret_files
 from authgw.running import Replica

@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from authgw import keyfiles
 from authgw.core.errors import Refused
+from authgw.files import key_files
 from authgw.scalars import Plain, comma_separated, is_null
 from authgw.schema import holds, model_of
 from authgw.settings import Settings
@@ -150,7 +150,7 @@ def _take(name: str, variable: Variable, text: str, folder: Path, source: Source
         return
     try:
         if variable.from_file:
-            source.put(variable.path, keyfiles.read_line(folder / text.strip()), name)
+            source.put(variable.path, key_files.read_line(folder / text.strip()), name)
         elif model_of(variable.kind):
             document = Document(text, name, variable.path)
             source.problems.extend(document.problems)

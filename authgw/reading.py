@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from authgw import keyfiles
 from authgw.config import ConfigError, Loaded
 from authgw.core.keys import Key, KeyRefused, KeyRing
+from authgw.files import key_files
 from authgw.identity.clients import Clients, ClientsRefused, load_clients
 from authgw.identity.users import UsersRefused
 from authgw.identity.watch import UsersFile
@@ -103,9 +103,9 @@ def _make_missing_key(loaded: Loaded) -> None:
     folder, secret = loaded.path(auth.keys), loaded.path(auth.secret_file)
     if auth.algorithm == "HS256":
         if not secret.exists():
-            keyfiles.make_shared_secret(secret)
-    elif not keyfiles.load_keys(folder):
-        keyfiles.make_key(folder, auth.algorithm)
+            key_files.make_shared_secret(secret)
+    elif not key_files.load_keys(folder):
+        key_files.make_key(folder, auth.algorithm)
 
 
 def _load_ring(loaded: Loaded) -> KeyRing:
@@ -113,18 +113,18 @@ def _load_ring(loaded: Loaded) -> KeyRing:
     keys = _load_keys(loaded)
     folder, secret = loaded.path(auth.keys), loaded.path(auth.secret_file)
     used = secret if auth.algorithm == "HS256" else folder
-    keyfiles.remember_kids(used, [key.kid for key in keys])
+    key_files.remember_kids(used, [key.kid for key in keys])
     # Of both, because the algorithm may have changed.
-    known = keyfiles.remembered_kids(folder) | keyfiles.remembered_kids(secret)
+    known = key_files.remembered_kids(folder) | key_files.remembered_kids(secret)
     return KeyRing(keys, max(auth.access_lifetime, auth.refresh_lifetime), known)
 
 
 def _load_keys(loaded: Loaded) -> tuple[Key, ...]:
     auth = loaded.settings.auth
     if auth.algorithm == "HS256":
-        return (keyfiles.load_shared_secret(loaded.path(auth.secret_file)),)
+        return (key_files.load_shared_secret(loaded.path(auth.secret_file)),)
     folder = loaded.path(auth.keys)
-    keys = keyfiles.load_keys(folder)
+    keys = key_files.load_keys(folder)
     if not keys and not loaded.settings.cache.is_embedded:
         raise KeyRefused(
             f"no signing key in {folder}, and replicas that share a Redis must share keys: "

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from loguru import logger
 
-from authgw import keyfiles
 from authgw.config import Loaded
 from authgw.core.errors import StoreUnavailable
+from authgw.files import key_files
 from authgw.storage import StoreRefused
 from authgw.storage.connecting import connect
 from authgw.storage.embedded import EmbeddedStore
@@ -127,7 +127,7 @@ def redis_servers(loaded: Loaded) -> Servers:
     """
     cache, password = loaded.settings.cache, None
     if cache.password_file is not None:
-        password = keyfiles.read_line(loaded.path(cache.password_file))
+        password = key_files.read_line(loaded.path(cache.password_file))
     ca_file = None if cache.ca_file is None else loaded.path(cache.ca_file)
     return connect(cache.address, password=password, ca_file=ca_file)
 

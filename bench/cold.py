@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from authgw.core.keys import KeyRing
 from authgw.core.sessions import Session, Snapshot, dump, load
 from authgw.core.tokens import Issuer, TokenType
-from authgw.keyfiles import load_keys, make_key
+from authgw.files.key_files import load_keys, make_key
 from authgw.storage.connecting import connect
 from authgw.storage.mirror import BatchStore, Mirror
 from authgw.storage.redis import RedisStore

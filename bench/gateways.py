@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 from redis import Redis
 
+from authgw.files.key_files import make_key
 from authgw.identity.clients import add_client
-from authgw.keyfiles import make_key
 from authgw.settings import Server, Settings
 from bench import nginx
 from bench.http import Address, Answer, ask, raw_answer

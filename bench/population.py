@@ -11,7 +11,7 @@ from redis import Redis
 from authgw.core.keys import KeyRing
 from authgw.core.sessions import Client, Session, dump, generation, new_sid, subject_hash
 from authgw.core.tokens import Issuer, TokenType
-from authgw.keyfiles import load_keys
+from authgw.files.key_files import load_keys
 from bench.gateways import CLIENT
 
 _ACCESS = 900.0  # seconds, as auth.access_lifetime

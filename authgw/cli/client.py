@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from authgw import keyfiles
 from authgw.config import Loaded
+from authgw.files import key_files
 from authgw.identity.clients import add_client
 from authgw.plainly import plainly
 
@@ -40,5 +40,5 @@ def add(
     if save is None:
         click.echo(f"{name}:{secret}")
     else:
-        keyfiles.write_private(save, f"{name}:{secret}\n".encode())
+        key_files.write_private(save, f"{name}:{secret}\n".encode())
     click.echo("Reload the gateway (SIGHUP) to let it in.", err=True)

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import click
 
-from authgw import keyfiles, rulesay
+from authgw import rulesay
 from authgw.config import Loaded
+from authgw.files import key_files
 from authgw.identity.clients import load_clients
 from authgw.identity.users import alike_warnings, load_users, warnings_of
 from authgw.plainly import plainly, refusals
@@ -28,14 +29,14 @@ def check(read: Callable[[], Loaded]) -> None:
     users = loaded.path(auth.users)
     for note in (*([] if loaded.file else [file_read(loaded)]), *loaded.notes):
         click.echo(f"note: {note}", err=True)
-    open_files = keyfiles.believed(secret_files(loaded))
+    open_files = key_files.believed(secret_files(loaded))
     for warning in (*loaded.warnings, *warnings_of(users), *open_files):
         click.echo(f"warning: {warning}", err=True)
     refused = [
         *refusals(
             lambda: load_clients(loaded.path(auth.clients)),
             lambda: _check_shared_secret(loaded),
-            lambda: keyfiles.load_keys(loaded.path(auth.keys)),
+            lambda: key_files.load_keys(loaded.path(auth.keys)),
             lambda: load_users(users),
         )
     ]
@@ -53,4 +54,4 @@ def check(read: Callable[[], Loaded]) -> None:
 def _check_shared_secret(loaded: Loaded) -> None:
     auth = loaded.settings.auth
     if auth.algorithm == "HS256" and loaded.path(auth.secret_file).exists():
-        keyfiles.load_shared_secret(loaded.path(auth.secret_file))
+        key_files.load_shared_secret(loaded.path(auth.secret_file))

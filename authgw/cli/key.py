@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import click
 
-from authgw import keyfiles
 from authgw.config import Loaded
+from authgw.files import key_files
 from authgw.plainly import plainly
 
 
@@ -25,13 +25,13 @@ def init(read: Callable[[], Loaded]) -> None:
     if auth.algorithm == "HS256":
         path = loaded.path(auth.secret_file)
         if not path.exists():
-            keyfiles.make_shared_secret(path)
+            key_files.make_shared_secret(path)
         click.echo(f"Secret: {path}")
         return
     folder = loaded.path(auth.keys)
-    if not keyfiles.load_keys(folder):
-        keyfiles.make_key(folder, auth.algorithm)
-    click.echo(f"Keys: {', '.join(one.kid for one in keyfiles.load_keys(folder))} in {folder}")
+    if not key_files.load_keys(folder):
+        key_files.make_key(folder, auth.algorithm)
+    click.echo(f"Keys: {', '.join(one.kid for one in key_files.load_keys(folder))} in {folder}")
 
 
 @command.command("add")
@@ -43,5 +43,5 @@ def add(read: Callable[[], Loaded]) -> None:
     auth = loaded.settings.auth
     if auth.algorithm == "HS256":
         raise click.ClickException("an HS256 secret cannot rotate: set auth.algorithm: ES256")
-    kid = keyfiles.make_key(loaded.path(auth.keys), auth.algorithm, time.time() + keyfiles.NOTICE)
+    kid = key_files.make_key(loaded.path(auth.keys), auth.algorithm, time.time() + key_files.NOTICE)
     click.echo(f"Key {kid} signs in 10 minutes: reload every replica (SIGHUP) before then.")

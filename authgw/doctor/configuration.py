@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
-from authgw import keyfiles, rulesay
+from authgw import rulesay
 from authgw.config import Loaded
 from authgw.core.keys import Key
 from authgw.doctor.remarks import Remark, ok, problem, warning
+from authgw.files import key_files
 from authgw.identity.clients import load_clients
 from authgw.identity.users import alike_warnings, load_users, warnings_of
 from authgw.plainly import refusals
@@ -41,9 +42,9 @@ def keys_of(loaded: Loaded) -> tuple[Key, ...]:
     """
     auth = loaded.settings.auth
     if auth.algorithm != "HS256":
-        return keyfiles.load_keys(loaded.path(auth.keys))
+        return key_files.load_keys(loaded.path(auth.keys))
     path = loaded.path(auth.secret_file)
-    return (keyfiles.load_shared_secret(path),) if path.exists() else ()
+    return (key_files.load_shared_secret(path),) if path.exists() else ()
 
 
 def _keys(loaded: Loaded) -> Iterator[Remark]:

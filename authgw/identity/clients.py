@@ -17,10 +17,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from authgw.core.errors import Refused
 from authgw.core.networks import TrustedProxies, checked_entry
-from authgw.identity.files import CannotWrite, alone, read_bytes, write
+from authgw.files.atomic import CannotWrite, alone, read_bytes, write
+from authgw.files.yaml_edit import CannotEdit, edited
+from authgw.files.yaml_entries import NotEntries, entries
 from authgw.identity.passwords import digest
-from authgw.identity.placed import NotEntries, entries
-from authgw.identity.yaml_edit import CannotEdit, edited
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from authgw.core.typed_text import likeness
-from authgw.identity.files import CannotWrite, alone, read_bytes, write
+from authgw.files.atomic import CannotWrite, alone, read_bytes, write
+from authgw.files.yaml_edit import CannotEdit, edited
 from authgw.identity.passwords import digest
 from authgw.identity.users import (
     User,
@@ -25,7 +26,6 @@ from authgw.identity.users import (
     mark,
     parse_users,
 )
-from authgw.identity.yaml_edit import CannotEdit, edited
 
 _KEPT_MARKS = 4
 _PREFIX = "agw_"  # lets scanners of source code find an app password that was committed

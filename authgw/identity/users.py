@@ -24,9 +24,9 @@ from pydantic import (
 from authgw.core.errors import Refused
 from authgw.core.rules import RuleRefused, glob
 from authgw.core.typed_text import likeness, typed_name
-from authgw.identity.files import read_bytes
+from authgw.files.atomic import read_bytes
+from authgw.files.yaml_entries import Entry, NotEntries, entries
 from authgw.identity.passwords import is_hash
-from authgw.identity.placed import Entry, NotEntries, entries
 from authgw.identity.totp import is_secret, secret_as_meant
 
 _MOST_BYTES = 255

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from authgw import keyfiles
+from authgw.files import key_files
 from tests.faults.counts import count
 from tests.faults.fleet import Fleet, running_fleet
 from tests.faults.load import Person, Reply, lets_in, load
@@ -97,7 +97,7 @@ def test_keys_rotate_under_load_without_one_refusal(fleet: Fleet) -> None:
         for _ in range(count(1, 10)):
             # As `authgw key add` makes it, which waits for ten minutes.
             signs_from = time.time() + 3
-            kid = keyfiles.make_key(keys, "ES256", signs_from)
+            kid = key_files.make_key(keys, "ES256", signs_from)
             for replica in fleet.replicas:
                 reload(replica, "Reloaded: ")
             while time.time() < signs_from + 2:
@@ -118,7 +118,7 @@ def test_a_retired_key_dies_on_time(tmp_path: Path) -> None:
     pair = gateway.login()
     bearer = {"Authorization": f"Bearer {pair['access']}"}
     retired_at = time.time() + 3
-    keyfiles.make_key(gateway.folder / "secrets/keys", "ES256", retired_at - longest)
+    key_files.make_key(gateway.folder / "secrets/keys", "ES256", retired_at - longest)
     reload(gateway, "Reloaded: ")
     seen: dict[int, list[float]] = {}
     # signs-from is in whole seconds.

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from authgw.identity import files, userfile
+from authgw.files import atomic
+from authgw.identity import userfile
 from authgw.identity.users import UsersRefused, UsersUnwritable, load_users
 from tests.unit.test_users import HASH
 
@@ -185,17 +186,17 @@ def test_an_edit_that_ends_in_mid_write_is_the_old_or_the_new_file(
 
         monkeypatch.setattr(os, "pwrite", torn)
         try:
-            files.write(path, content)
+            atomic.write(path, content)
             ended = False
         except Killed:
             pass
         monkeypatch.setattr(os, "pwrite", write)
         # The beginning of what is added is a comment, whatever it will be.
-        whole = re.sub(rb"\n*(\n#authgw-edit|\n#[a-z-]*$)?$", b"", files.read_bytes(path))
+        whole = re.sub(rb"\n*(\n#authgw-edit|\n#[a-z-]*$)?$", b"", atomic.read_bytes(path))
         assert whole in (old.rstrip(b"\n"), content.rstrip(b"\n"))
         seen.add(whole)
         # The next edit begins with what is read.
-        files.write(path, whole + b"\n# next\n")
+        atomic.write(path, whole + b"\n# next\n")
         assert path.read_bytes() == whole + b"\n# next\n"
         room += 3
     assert seen == {old.rstrip(b"\n"), content.rstrip(b"\n")}
@@ -203,11 +204,11 @@ def test_an_edit_that_ends_in_mid_write_is_the_old_or_the_new_file(
 
 def test_a_torn_edit_over_a_torn_edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "users.yml"
-    torn = b"u1: {}\nu2: {" + b"}\n" + files._journal(b"u1: {}\n")
-    path.write_bytes(torn + b"\n\n" + files._journal(b"u2: {}\n")[:-20])
-    assert files.read_bytes(path) == b"u1: {}\n"
+    torn = b"u1: {}\nu2: {" + b"}\n" + atomic._journal(b"u1: {}\n")
+    path.write_bytes(torn + b"\n\n" + atomic._journal(b"u2: {}\n")[:-20])
+    assert atomic.read_bytes(path) == b"u1: {}\n"
     in_place(monkeypatch)
-    files.write(path, b"u3: {}\n")
+    atomic.write(path, b"u3: {}\n")
     assert path.read_bytes() == b"u3: {}\n"
 
 
@@ -282,14 +283,14 @@ def test_an_unwritable_file_is_told_from_a_broken_one(
     def read_only(*_: object, **__: object) -> int:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(files, "_open", read_only)
-    monkeypatch.setattr(files, "_write_in_place", read_only)
+    monkeypatch.setattr(atomic, "_open", read_only)
+    monkeypatch.setattr(atomic, "_write_in_place", read_only)
     with pytest.raises(UsersUnwritable, match=r"mount the directory .* writable"):
         userfile.set_disabled(path, "alice", True)
 
 
 def test_the_journal_is_a_comment(tmp_path: Path) -> None:
     path = tmp_path / "users.yml"
-    path.write_bytes(b"a: {}\n\n" + files._journal(textwrap.dedent("b: {}\n").encode()))
+    path.write_bytes(b"a: {}\n\n" + atomic._journal(textwrap.dedent("b: {}\n").encode()))
     with pytest.raises(UsersRefused, match=r"users\.yml:1: b\.password: is missing"):
         load_users(path)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from authgw import keyfiles
 from authgw.core.keys import KeyRefused
-from authgw.keyfiles import (
+from authgw.files import key_files
+from authgw.files.key_files import (
     load_keys,
     load_shared_secret,
     make_key,
@@ -121,7 +121,7 @@ def test_orchestrators_may_leave_secrets_readable(
     path = tmp_path / "jwt_key"
     path.write_bytes(b"x" * 40)
     path.chmod(0o644)
-    monkeypatch.setattr(keyfiles, "ORCHESTRATED", tmp_path)
+    monkeypatch.setattr(key_files, "ORCHESTRATED", tmp_path)
     assert load_shared_secret(path)
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from authgw import keyfiles
 from authgw.config import ConfigError, Loaded, load
 from authgw.core.keys import KeyRefused, KeyRing
+from authgw.files import key_files
 from authgw.identity import userfile
 from authgw.identity.clients import ClientsRefused, add_client
 from authgw.identity.users import UsersRefused
@@ -37,7 +37,7 @@ def test_what_is_new_is_in_the_new_one_only(
     (tmp_path / "config.yml").write_text(f"{RULES[:-2]}, {{allow: anyone}}]\n")
     userfile.add(tmp_path / "users.yml", "bob", HASH)
     add_client(tmp_path / "clients.yml", "blog", subjects="*", groups=())
-    kid = keyfiles.make_key(tmp_path / "secrets/keys", "ES256", signs_from=2e9)
+    kid = key_files.make_key(tmp_path / "secrets/keys", "ES256", signs_from=2e9)
     second = read_again(first, again)
     for reading, there in ((first, False), (second, True)):
         assert (len(reading.loaded.settings.rules or ()) == 2) is there
@@ -99,7 +99,7 @@ def test_a_removed_key_verifies_nothing_and_is_still_known(
     # A key that nobody made with `authgw key`.
     (tmp_path / f"secrets/keys/{old}.pem").rename(tmp_path / "secrets/keys/own.pem")
     assert read_again(first, again).keys.kids(0) == ("own",)
-    new = keyfiles.make_key(tmp_path / "secrets/keys", "ES256")
+    new = key_files.make_key(tmp_path / "secrets/keys", "ES256")
     (tmp_path / "secrets/keys/own.pem").unlink()
     second = read_again(first, again)
     assert second.keys.kids(0) == (new,)

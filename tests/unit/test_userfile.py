@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from authgw.identity import files, userfile
+from authgw.files import atomic
+from authgw.identity import userfile
 from authgw.identity.passwords import digest
 from authgw.identity.users import UsersRefused, load_users, mark
 from tests.unit.test_users import HASH, OTHER, SECRET
@@ -225,7 +226,7 @@ def test_one_editor_at_a_time(path: Path) -> None:
         added.set()
 
     editor = threading.Thread(target=add)
-    with files.alone(path):
+    with atomic.alone(path):
         editor.start()
         assert not added.wait(0.1)
         assert "carol" not in load_users(path)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from authgw.files.yaml_edit import edited
 from authgw.identity import userfile
 from authgw.identity.clients import add_client, load_clients
 from authgw.identity.passwords import digest
 from authgw.identity.users import UsersRefused, load_users, mark
-from authgw.identity.yaml_edit import edited
 from tests.unit.test_users import HASH, OTHER, SECRET
 
 Edit = Callable[[Path], object]

@@ -7,7 +7,8 @@ import pytest
 from aiohttp import encode_basic_auth
 from argon2 import PasswordHasher
 
-from authgw.identity import files, userfile
+from authgw.files import atomic
+from authgw.identity import userfile
 from authgw.identity.regulation import PER_PAIR
 from authgw.identity.users import UsersRefused, load_users
 from tests.web.conftest import HASH, PASSWORD, RECOVERY, Surface
@@ -151,7 +152,7 @@ def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse every write of the users file as a read-only mount does."""
 
     def refuse(*_: object, **__: object) -> None:
-        raise files.CannotWrite(errno.EROFS, "it is mounted read-only: mount the directory")
+        raise atomic.CannotWrite(errno.EROFS, "it is mounted read-only: mount the directory")
 
     monkeypatch.setattr(userfile, "write", refuse)
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key a
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from authgw.core.keys import Key, KeyRefused, PrivateKey, key_from_pem, key_from_secret
-from authgw.identity.files import give
+from authgw.files.atomic import give
 
 ORCHESTRATED = Path("/run/secrets")
 NOTICE = 600.0  # seconds that the other replicas have to learn of a key before it signs

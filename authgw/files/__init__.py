@@ -1,0 +1,1 @@
+"""Files that the operator owns: read, edited and written safely."""
