@@ -24,7 +24,7 @@ from prometheus_client.registry import Collector
 from authgw.core.audit import Event
 from authgw.core.errors import REASONS
 from authgw.core.sessions import Outcome
-from authgw.identity.hashing import Hashing
+from authgw.identity.hash_pool import Hashing
 from authgw.replica import Membership
 from authgw.storage.mirror import Mirror
 from authgw.storage.push import Push

@@ -7,9 +7,9 @@ from pathlib import Path
 from authgw.config import ConfigError, Loaded
 from authgw.core.keys import Key, KeyRefused, KeyRing
 from authgw.files import key_files
-from authgw.identity.clients import Clients, ClientsRefused, load_clients
-from authgw.identity.users import UsersRefused
-from authgw.identity.watch import UsersFile
+from authgw.identity.clients_file import Clients, ClientsRefused, load_clients
+from authgw.identity.users_file import UsersRefused
+from authgw.identity.users_watcher import UsersFile
 from authgw.settings import Section, Settings
 
 

@@ -13,7 +13,7 @@ from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Principa
 from authgw.core.rules import Credential, Rule
 from authgw.core.urls import canonical_method, location_from
 from authgw.dialects import nginx
-from authgw.identity.users import find_name, load_users
+from authgw.identity.users_file import find_name, load_users
 
 _STATUS = {Verdict.ALLOW: 0, Verdict.DENY: 1, Verdict.LOGIN: 2}
 

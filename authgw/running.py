@@ -17,8 +17,8 @@ from authgw.core.model import IdentityHeaders
 from authgw.core.networks import TrustedProxies
 from authgw.core.sessions import Lifetimes
 from authgw.core.tokens import Issuer
-from authgw.identity.hashing import Hashing
-from authgw.identity.watch import UsersFile, watch
+from authgw.identity.hash_pool import Hashing
+from authgw.identity.users_watcher import UsersFile, watch
 from authgw.measured import MeasuredStore, measured, measured_check
 from authgw.reading import REFUSALS, Reading, read_again
 from authgw.replica import Membership

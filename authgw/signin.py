@@ -23,12 +23,12 @@ from authgw.core.sessions import Client
 from authgw.core.tokens import Issuer, Ticket, Token, TokenType
 from authgw.core.typed_text import likeness
 from authgw.core.users import PASSWORD, TOTP, USERS, Person
-from authgw.identity import totp, userfile
-from authgw.identity.hashing import Hashing
-from authgw.identity.hashing import Verified as Hashed
-from authgw.identity.regulation import Attempt, Regulation
-from authgw.identity.users import UsersRefused, mark
-from authgw.identity.watch import UsersFile
+from authgw.identity import totp, users_editor
+from authgw.identity.hash_pool import Hashing
+from authgw.identity.hash_pool import Verified as Hashed
+from authgw.identity.login_throttle import Attempt, Regulation
+from authgw.identity.users_file import UsersRefused, mark
+from authgw.identity.users_watcher import UsersFile
 from authgw.service import jti
 
 # Refusals at once that are no accident any more; they wait about so many seconds, and at
@@ -241,7 +241,7 @@ class SignIn:
 
     async def _rehash(self, user: str, known: str, new_hash: str) -> None:
         try:
-            await asyncio.to_thread(userfile.rehash, self._users.path, user, known, new_hash)
+            await asyncio.to_thread(users_editor.rehash, self._users.path, user, known, new_hash)
         except UsersRefused as error:
             # The hash in the file still verifies; the next log-ins need not try again.
             self._rehashes = False
@@ -258,7 +258,9 @@ class SignIn:
         if not self._users.has_recovery(sub, digest):
             return False
         try:
-            return await asyncio.to_thread(userfile.spend_recovery, self._users.path, sub, digest)
+            return await asyncio.to_thread(
+                users_editor.spend_recovery, self._users.path, sub, digest
+            )
         except UsersRefused as error:
             # What cannot be crossed out could be used again.
             raise UsersFileUnwritable(sub=sub, note=f"a recovery code: {error}") from None

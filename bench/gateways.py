@@ -15,7 +15,7 @@ import yaml
 from redis import Redis
 
 from authgw.files.key_files import make_key
-from authgw.identity.clients import add_client
+from authgw.identity.clients_file import add_client
 from authgw.settings import Server, Settings
 from bench import nginx
 from bench.http import Address, Answer, ask, raw_answer

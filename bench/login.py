@@ -11,7 +11,7 @@ from multiprocessing import get_context
 
 import aiohttp
 
-from authgw.identity import userfile
+from authgw.identity import users_editor
 from authgw.identity.passwords import hash_password
 from bench.gateways import ORIGINAL, Gateway, Lab, bearer, lab
 from bench.measure import percentile
@@ -65,9 +65,9 @@ BENCHMARK = Benchmark("login", "What refusals give away, and log-ins beside chec
 
 def _peopled(made: Lab) -> Gateway:
     users = made.folder("people") / "users.yml"
-    userfile.add(users, "alice", hash_password(_PASSWORD))
-    userfile.add(users, "gone", hash_password(_PASSWORD))
-    userfile.set_disabled(users, "gone", True)
+    users_editor.add(users, "alice", hash_password(_PASSWORD))
+    users_editor.add(users, "gone", hash_password(_PASSWORD))
+    users_editor.set_disabled(users, "gone", True)
     redis = made.redis()
     return made.fleet(redis.url).replica(settings={"auth": {"users": str(users)}})
 

@@ -7,7 +7,7 @@ import click
 
 from authgw.config import Loaded
 from authgw.files import key_files
-from authgw.identity.clients import add_client
+from authgw.identity.clients_file import add_client
 from authgw.plainly import plainly
 
 

@@ -7,8 +7,8 @@ import click
 from authgw import rulesay
 from authgw.config import Loaded
 from authgw.files import key_files
-from authgw.identity.clients import load_clients
-from authgw.identity.users import alike_warnings, load_users, warnings_of
+from authgw.identity.clients_file import load_clients
+from authgw.identity.users_file import alike_warnings, load_users, warnings_of
 from authgw.plainly import plainly, refusals
 from authgw.reading import secret_files
 from authgw.summary import file_read

@@ -14,8 +14,8 @@ import click
 import segno
 
 from authgw.config import Loaded
-from authgw.identity import passwords, totp, userfile
-from authgw.identity.users import (
+from authgw.identity import passwords, totp, users_editor
+from authgw.identity.users_file import (
     AppPasswordEntry,
     User,
     UsersRefused,
@@ -67,14 +67,14 @@ def add(
     """Add a person."""
     loaded = read()
     path = _path(loaded)
-    userfile.refuse_second(load_users(path), name)
+    users_editor.refuse_second(load_users(path), name)
     # Whoever is asked for a password should not type it for nothing.
     checked(
         name, {"password": passwords.DUMMY, "groups": groups, "email": email, "name": full_name}
     )
     chosen = _new_password(loaded, (name, full_name, email), password_stdin, generate)
     hashed = passwords.hash_password(chosen)
-    userfile.add(path, name, hashed, groups=groups, email=email, name=full_name)
+    users_editor.add(path, name, hashed, groups=groups, email=email, name=full_name)
     _say_generated(chosen, generate)
     _say(f"Added {name}. {_NOTICED}")
 
@@ -90,7 +90,7 @@ def passwd(read: Read, name: str, password_stdin: bool, generate: bool) -> None:
     name, entry = _entry(loaded, name)
     about = (name, entry.name, entry.email)
     chosen = _new_password(loaded, about, password_stdin, generate)
-    userfile.set_password(_path(loaded), name, passwords.hash_password(chosen))
+    users_editor.set_password(_path(loaded), name, passwords.hash_password(chosen))
     _say_generated(chosen, generate)
     _say(f"All sessions of {name} end, app passwords stay. {_NOTICED}")
 
@@ -103,7 +103,7 @@ def disable(read: Read, name: str) -> None:
     """Let a person in no more, with no session and no app password."""
     loaded = read()
     name, _ = _entry(loaded, name)
-    userfile.set_disabled(_path(loaded), name, True)
+    users_editor.set_disabled(_path(loaded), name, True)
     _say(f"{name} is let in no more. {_NOTICED}")
 
 
@@ -115,7 +115,7 @@ def enable(read: Read, name: str) -> None:
     """Let a disabled person in again."""
     loaded = read()
     name, _ = _entry(loaded, name)
-    userfile.set_disabled(_path(loaded), name, False)
+    users_editor.set_disabled(_path(loaded), name, False)
     _say(f"{name} is let in again. {_NOTICED}")
 
 
@@ -147,11 +147,11 @@ def totp_command(read: Read, name: str, remove: bool) -> None:
     loaded = read()
     name, _ = _entry(loaded, name)
     if remove:
-        userfile.remove_totp(_path(loaded), name)
+        users_editor.remove_totp(_path(loaded), name)
         _say(f"{name} is asked for no second factor. {_NOTICED}")
         return
     secret, codes = totp.new_secret(), totp.new_recovery_codes()
-    userfile.set_totp(_path(loaded), name, secret, map(totp.recovery_digest, codes))
+    users_editor.set_totp(_path(loaded), name, secret, map(totp.recovery_digest, codes))
     uri = totp.provisioning_uri(secret, name, loaded.settings.auth.issuer)
     click.echo(f"{uri}\n{_qr_code(uri)}\nRecovery codes, each good for one log-in without the app:")
     click.echo("\n".join(codes))
@@ -185,7 +185,7 @@ def app_password(
     name, entry = _entry(loaded, name)
     if program is not None:
         end, path = _end_of(expires), _path(loaded)
-        click.echo(userfile.add_app_password(path, name, program, paths=paths, expires=end))
+        click.echo(users_editor.add_app_password(path, name, program, paths=paths, expires=end))
         _say(f"Rules take it where credentials name app-password. {_NOTICED}")
     elif revoke is not None:
         _revoke(_path(loaded), name, revoke)
@@ -195,7 +195,7 @@ def app_password(
 
 
 def _revoke(path: Path, name: str, program: str) -> None:
-    if not userfile.remove_app_password(path, name, program):
+    if not users_editor.remove_app_password(path, name, program):
         raise UsersRefused(f"{name} has no app password of this name: see --list")
     _say(f"Revoked. {_NOTICED}")
 
@@ -209,7 +209,7 @@ def _entry(loaded: Loaded, typed: str) -> tuple[str, User]:
     users = load_users(_path(loaded))
     name = find_name(users, typed)
     if name is None:
-        raise UsersRefused(userfile.nobody(_path(loaded)))
+        raise UsersRefused(users_editor.nobody(_path(loaded)))
     return name, users[name]
 
 

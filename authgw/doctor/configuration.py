@@ -7,8 +7,8 @@ from authgw.config import Loaded
 from authgw.core.keys import Key
 from authgw.doctor.remarks import Remark, ok, problem, warning
 from authgw.files import key_files
-from authgw.identity.clients import load_clients
-from authgw.identity.users import alike_warnings, load_users, warnings_of
+from authgw.identity.clients_file import load_clients
+from authgw.identity.users_file import alike_warnings, load_users, warnings_of
 from authgw.plainly import refusals
 
 _PART = "configuration"

@@ -10,7 +10,7 @@ from authgw.core.errors import (
     TooManyFailures,
 )
 from authgw.dialects.headers import authorization
-from authgw.identity.clients import TrustedBackend
+from authgw.identity.clients_file import TrustedBackend
 from authgw.web.gateway import GATEWAY, client_address
 
 MAX_FAILURES = 10

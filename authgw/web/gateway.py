@@ -20,7 +20,7 @@ from authgw.core.sessions import Client
 from authgw.core.urls import canonical_host
 from authgw.core.users import People
 from authgw.dialects import headers
-from authgw.identity.clients import Clients
+from authgw.identity.clients_file import Clients
 from authgw.service import Sessions
 from authgw.signin import SignIn
 from authgw.web.pages import Pages

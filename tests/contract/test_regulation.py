@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from authgw.core.counters import Counters
 from authgw.core.errors import TooManyFailures
-from authgw.identity.regulation import PER_ADDRESS, PER_PAIR, Regulation
+from authgw.identity.login_throttle import PER_ADDRESS, PER_PAIR, Regulation
 from authgw.storage.connecting import connect
 from authgw.storage.redis import RedisStore
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from authgw.identity.clients import ClientsRefused, add_client, load_clients
+from authgw.identity.clients_file import ClientsRefused, add_client, load_clients
 
 
 def test_an_added_client_is_known_by_its_secret_only(tmp_path: Path) -> None:

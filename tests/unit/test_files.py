@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from authgw.files import atomic
-from authgw.identity import userfile
-from authgw.identity.users import UsersRefused, UsersUnwritable, load_users
+from authgw.identity import users_editor
+from authgw.identity.users_file import UsersRefused, UsersUnwritable, load_users
 from tests.unit.test_users import HASH
 
 SERVICE = 4711  # uid of a service account that owns nothing else
@@ -23,7 +23,7 @@ EDIT = """
 import os, sys
 from pathlib import Path
 from authgw.identity import userfile
-from authgw.identity.users import UsersRefused, load_users
+from authgw.identity.users_file import UsersRefused, load_users
 # The account may not be able to read where Python is installed.
 os.setgroups([])
 os.setgid(int(sys.argv[3])); os.setuid(int(sys.argv[3]))
@@ -216,7 +216,7 @@ def test_a_disk_that_is_full_leaves_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "users.yml"
-    userfile.add(path, "alice", HASH)
+    users_editor.add(path, "alice", HASH)
     before = path.read_bytes()
     in_place(monkeypatch)
     write = os.pwrite
@@ -228,7 +228,7 @@ def test_a_disk_that_is_full_leaves_the_file(
 
     monkeypatch.setattr(os, "pwrite", full)
     with pytest.raises(UsersRefused, match="No space left"):
-        userfile.set_disabled(path, "alice", True)
+        users_editor.set_disabled(path, "alice", True)
     assert path.read_bytes() == before
 
 
@@ -238,38 +238,38 @@ def test_a_disk_that_is_full_leaves_the_file(
 )
 def test_modes(tmp_path: Path, before: int, after: int) -> None:
     path = tmp_path / "users.yml"
-    userfile.add(path, "alice", HASH)
+    users_editor.add(path, "alice", HASH)
     path.chmod(before)
-    userfile.set_disabled(path, "alice", True)
+    users_editor.set_disabled(path, "alice", True)
     assert stat.S_IMODE(path.stat().st_mode) == after
 
 
 def test_a_file_with_two_names_keeps_both(tmp_path: Path) -> None:
     path = tmp_path / "users.yml"
-    userfile.add(path, "alice", HASH)
+    users_editor.add(path, "alice", HASH)
     os.link(path, tmp_path / "other.yml")
-    userfile.set_disabled(path, "alice", True)
+    users_editor.set_disabled(path, "alice", True)
     assert load_users(tmp_path / "other.yml")["alice"].disabled
 
 
 def test_extended_attributes_stay(tmp_path: Path) -> None:
     path = tmp_path / "users.yml"
-    userfile.add(path, "alice", HASH)
+    users_editor.add(path, "alice", HASH)
     try:
         os.setxattr(path, "user.owner", b"ops")
     except OSError:
         pytest.skip("this file system has no extended attributes")
-    userfile.set_disabled(path, "alice", True)
+    users_editor.set_disabled(path, "alice", True)
     assert os.getxattr(path, "user.owner") == b"ops"
 
 
 def test_links_of_a_configmap_stay(tmp_path: Path) -> None:
     (tmp_path / "..2024").mkdir()
-    userfile.add(tmp_path / "..2024" / "users.yml", "alice", HASH)
+    users_editor.add(tmp_path / "..2024" / "users.yml", "alice", HASH)
     (tmp_path / "..data").symlink_to("..2024")
     path = tmp_path / "users.yml"
     path.symlink_to("..data/users.yml")
-    userfile.set_disabled(path, "alice", True)
+    users_editor.set_disabled(path, "alice", True)
     assert (path.is_symlink(), (tmp_path / "..data").is_symlink()) == (True, True)
     assert load_users(tmp_path / "..2024" / "users.yml")["alice"].disabled
 
@@ -278,7 +278,7 @@ def test_an_unwritable_file_is_told_from_a_broken_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "users.yml"
-    userfile.add(path, "alice", HASH)
+    users_editor.add(path, "alice", HASH)
 
     def read_only(*_: object, **__: object) -> int:
         raise OSError(errno.EROFS, "Read-only file system")
@@ -286,7 +286,7 @@ def test_an_unwritable_file_is_told_from_a_broken_one(
     monkeypatch.setattr(atomic, "_open", read_only)
     monkeypatch.setattr(atomic, "_write_in_place", read_only)
     with pytest.raises(UsersUnwritable, match=r"mount the directory .* writable"):
-        userfile.set_disabled(path, "alice", True)
+        users_editor.set_disabled(path, "alice", True)
 
 
 def test_the_journal_is_a_comment(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import argon2
 import pytest
 
 from authgw.core.errors import TooBusy
-from authgw.identity import hashing, passwords
-from authgw.identity.hashing import Hashing, Verified
+from authgw.identity import hash_pool, passwords
+from authgw.identity.hash_pool import Hashing, Verified
 
 PASSWORD = "tuck-vole-brim-seventy"
 HASH = passwords.hash_password(PASSWORD)
@@ -137,7 +137,7 @@ async def test_closing_ends_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     with work.reserve(), pytest.raises(RuntimeError):
         await work.verify(HASH, PASSWORD)
     assert work.waiting == 0
-    assert hashing.Verified(True).new_hash is None
+    assert hash_pool.Verified(True).new_hash is None
 
 
 @pytest.mark.parametrize(("processors", "places"), [(None, 16), (1, 16), (4, 32), (64, 128)])
@@ -145,10 +145,10 @@ def test_places_grow_with_the_processors_up_to_a_bound(
     monkeypatch: pytest.MonkeyPatch, processors: int | None, places: int
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: processors)
-    hashing = Hashing()
+    hash_pool = Hashing()
     with contextlib.ExitStack() as held:
         for _ in range(places):
-            held.enter_context(hashing.reserve())
+            held.enter_context(hash_pool.reserve())
         with pytest.raises(TooBusy):
-            held.enter_context(hashing.reserve())
-    hashing.close()
+            held.enter_context(hash_pool.reserve())
+    hash_pool.close()

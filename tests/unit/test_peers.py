@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authgw.core.networks import UNIX, UNKNOWN, TrustedProxies, checked_entry, entry_for
-from authgw.identity.regulation import site_of
+from authgw.identity.login_throttle import site_of
 
 PROXIES = TrustedProxies.parse(("127.0.0.0/8", "10.0.0.0/8", "unix"))
 

@@ -9,9 +9,9 @@ import pytest
 from authgw.config import ConfigError, Loaded, load
 from authgw.core.keys import KeyRefused, KeyRing
 from authgw.files import key_files
-from authgw.identity import userfile
-from authgw.identity.clients import ClientsRefused, add_client
-from authgw.identity.users import UsersRefused
+from authgw.identity import users_editor
+from authgw.identity.clients_file import ClientsRefused, add_client
+from authgw.identity.users_file import UsersRefused
 from authgw.reading import REFUSALS, Reading, ReloadRefused, read, read_again
 from tests.unit.test_users import HASH
 
@@ -21,7 +21,7 @@ RULES = "rules: [{allow: authenticated}]\n"
 @pytest.fixture
 def again(tmp_path: Path) -> Callable[[], Loaded]:
     (tmp_path / "config.yml").write_text(RULES)
-    userfile.add(tmp_path / "users.yml", "alice", HASH)
+    users_editor.add(tmp_path / "users.yml", "alice", HASH)
     add_client(tmp_path / "clients.yml", "shop", subjects="*", groups=())
     return lambda: load(tmp_path / "config.yml", {})
 
@@ -35,7 +35,7 @@ def test_what_is_new_is_in_the_new_one_only(
     tmp_path: Path, first: Reading, again: Callable[[], Loaded]
 ) -> None:
     (tmp_path / "config.yml").write_text(f"{RULES[:-2]}, {{allow: anyone}}]\n")
-    userfile.add(tmp_path / "users.yml", "bob", HASH)
+    users_editor.add(tmp_path / "users.yml", "bob", HASH)
     add_client(tmp_path / "clients.yml", "blog", subjects="*", groups=())
     kid = key_files.make_key(tmp_path / "secrets/keys", "ES256", signs_from=2e9)
     second = read_again(first, again)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from authgw.core.errors import StoreUnavailable, TooManyFailures
-from authgw.identity.regulation import (
+from authgw.identity.login_throttle import (
     PER_ADDRESS,
     PER_CODE,
     PER_DEVICE,

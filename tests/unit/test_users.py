@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from authgw.core.users import People
 from authgw.identity.passwords import DUMMY, decoy_like, digest, hash_password, is_hash, verify
-from authgw.identity.users import (
+from authgw.identity.users_file import (
     User,
     UsersRefused,
     check_name,
@@ -23,7 +23,7 @@ from authgw.identity.users import (
     read_users,
     warnings_of,
 )
-from authgw.identity.watch import UsersFile, watch
+from authgw.identity.users_watcher import UsersFile, watch
 
 HASH = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRz$aGFzaGhhc2hoYXNoaGFzaA"
 OTHER = HASH.replace("c2Fs", "c2Ft")

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from authgw.files.yaml_edit import edited
-from authgw.identity import userfile
-from authgw.identity.clients import add_client, load_clients
+from authgw.identity import users_editor
+from authgw.identity.clients_file import add_client, load_clients
 from authgw.identity.passwords import digest
-from authgw.identity.users import UsersRefused, load_users, mark
+from authgw.identity.users_file import UsersRefused, load_users, mark
 from tests.unit.test_users import HASH, OTHER, SECRET
 
 Edit = Callable[[Path], object]
@@ -68,7 +68,7 @@ ADDED = ["+dave:", f"+  password: {HASH}", "+  groups:", "+  - users"]
 # What is done, and which lines differ then.
 EDITS: dict[str, tuple[Edit, list[str]]] = {
     "re-hash": (
-        lambda path: userfile.rehash(path, "alice", HASH, OTHER),
+        lambda path: users_editor.rehash(path, "alice", HASH, OTHER),
         [
             f"-    password: '{HASH}'   # made by hand",
             f"+    password: '{OTHER}'   # made by hand",
@@ -78,30 +78,30 @@ EDITS: dict[str, tuple[Edit, list[str]]] = {
         ],
     ),
     "password": (
-        lambda path: userfile.set_password(path, "carol", OTHER),
+        lambda path: users_editor.set_password(path, "carol", OTHER),
         [f'-  password: &carols "{HASH}"', f'+  password: &carols "{OTHER}"'],
     ),
     "disable": (
-        lambda path: userfile.set_disabled(path, "alice", True),
+        lambda path: users_editor.set_disabled(path, "alice", True),
         ["+    disabled: true"],
     ),
     "disable the last": (
-        lambda path: userfile.set_disabled(path, "carol", True),
+        lambda path: users_editor.set_disabled(path, "carol", True),
         ["+  disabled: true"],
     ),
     "enable in a flow": (
-        lambda path: userfile.set_disabled(path, "bob", False),
+        lambda path: users_editor.set_disabled(path, "bob", False),
         [
             f"-'bob': {{ password: \"{OTHER}\", disabled: true, groups: [users] }}  # on leave",
             f"+'bob': {{ password: \"{OTHER}\", groups: [users] }}  # on leave",
         ],
     ),
     "a recovery code": (
-        lambda path: userfile.spend_recovery(path, "alice", TWO),
+        lambda path: users_editor.spend_recovery(path, "alice", TWO),
         [f"-      - {TWO}"],
     ),
     "no second factor": (
-        lambda path: userfile.remove_totp(path, "alice"),
+        lambda path: users_editor.remove_totp(path, "alice"),
         [
             "-    totp:",
             "-      # from her phone",
@@ -113,14 +113,14 @@ EDITS: dict[str, tuple[Edit, list[str]]] = {
         ],
     ),
     "a second factor": (
-        lambda path: userfile.set_totp(path, "carol", SECRET, [ONE]),
+        lambda path: users_editor.set_totp(path, "carol", SECRET, [ONE]),
         ["+  totp:", f"+    secret: {SECRET}", "+    recovery:", f"+    - {ONE}"],
     ),
     "an app password less": (
-        lambda path: userfile.remove_app_password(path, "alice", "laptop"),
+        lambda path: users_editor.remove_app_password(path, "alice", "laptop"),
         [f"-    - {{name: laptop, sha256: {digest('laptop')}}}   # the old one"],
     ),
-    "add": (lambda path: userfile.add(path, "dave", HASH, groups=["users"]), ADDED),
+    "add": (lambda path: users_editor.add(path, "dave", HASH, groups=["users"]), ADDED),
 }
 
 
@@ -148,21 +148,21 @@ def test_only_the_change_differs(tmp_path: Path, kind: str, what: str) -> None:
 
 def test_an_added_app_password_is_the_only_difference(tmp_path: Path) -> None:
     path = put(tmp_path / "users.yml", PLAIN)
-    secret = userfile.add_app_password(path, "alice", "tablet", paths=["/dav/**"])
+    secret = users_editor.add_app_password(path, "alice", "tablet", paths=["/dav/**"])
     assert differing(PLAIN, path.read_text()) == [
         "+    - name: tablet",
         f"+      sha256: {digest(secret)}",
         "+      paths:",
         "+      - /dav/**",
     ]
-    assert userfile.remove_app_password(path, "alice", "tablet")
+    assert users_editor.remove_app_password(path, "alice", "tablet")
     assert path.read_text() == PLAIN
 
 
 def test_disabled_and_enabled_again_is_the_same_file(tmp_path: Path) -> None:
     path = put(tmp_path / "users.yml", PLAIN)
-    userfile.set_disabled(path, "alice", True)
-    userfile.set_disabled(path, "alice", False)
+    users_editor.set_disabled(path, "alice", True)
+    users_editor.set_disabled(path, "alice", False)
     assert path.read_text() == PLAIN
 
 
@@ -184,12 +184,12 @@ def test_disabled_and_enabled_again_is_the_same_file(tmp_path: Path) -> None:
 def test_a_first_or_another_entry(tmp_path: Path, text: str, left: str | None) -> None:
     path = put(tmp_path / "users.yml", text)
     known = list(load_users(path))
-    userfile.add(path, "dave", HASH)
+    users_editor.add(path, "dave", HASH)
     assert list(load_users(path)) == [*known, "dave"]
     if left is not None:
         before, _, after = left.partition("|")
         assert path.read_text() == f"{before}dave:\n  password: {HASH}\n{after}"
-    userfile.set_disabled(path, "dave", True)
+    users_editor.set_disabled(path, "dave", True)
     assert load_users(path)["dave"].disabled
 
 
@@ -211,16 +211,16 @@ dave: *team
     ("edit", "lines"),
     [
         (
-            lambda path: userfile.set_password(path, "bob", HASH),
+            lambda path: users_editor.set_password(path, "bob", HASH),
             [f"-  password: {OTHER}", f"+  password: {HASH}"],
         ),
         (
-            lambda path: userfile.set_password(path, "carol", OTHER),
+            lambda path: users_editor.set_password(path, "carol", OTHER),
             ["-carol: {password: *hash}", f"+carol: {{password: '{OTHER}'}}"],
         ),
         # What the merge brings can only be overruled.
-        (lambda path: userfile.set_disabled(path, "bob", False), ["+  disabled: null"]),
-        (lambda path: userfile.remove_totp(path, "bob"), ["+  totp: null"]),
+        (lambda path: users_editor.set_disabled(path, "bob", False), ["+  disabled: null"]),
+        (lambda path: users_editor.remove_totp(path, "bob"), ["+  totp: null"]),
     ],
 )
 def test_anchors_and_merges_stay(tmp_path: Path, edit: Edit, lines: list[str]) -> None:
@@ -232,8 +232,8 @@ def test_anchors_and_merges_stay(tmp_path: Path, edit: Edit, lines: list[str]) -
 @pytest.mark.parametrize(
     "edit",
     [
-        lambda path: userfile.set_password(path, "alice", OTHER),
-        lambda path: userfile.set_disabled(path, "alice", False),
+        lambda path: users_editor.set_password(path, "alice", OTHER),
+        lambda path: users_editor.set_disabled(path, "alice", False),
     ],
 )
 def test_a_value_that_others_share_is_not_changed_for_them(tmp_path: Path, edit: Edit) -> None:
@@ -247,7 +247,7 @@ def test_a_value_that_others_share_is_not_changed_for_them(tmp_path: Path, edit:
 def test_a_list_whose_items_are_all_replaced(tmp_path: Path, marks: str) -> None:
     text = f"a:\n  password: {HASH}\n  same_password: {marks}\n  groups: [users] # last\n"
     path = put(tmp_path / "users.yml", text.replace("1111111111111111", "'1111111111111111'"))
-    userfile.rehash(path, "a", HASH, OTHER)
+    users_editor.rehash(path, "a", HASH, OTHER)
     assert len(load_users(path)["a"].same_password) == 2
     assert "groups: [users] # last\n" in path.read_text()
 
@@ -275,7 +275,7 @@ def test_lists(before: str, old: object, new: object, after: str) -> None:
 def test_long_values_stay_on_their_line(tmp_path: Path) -> None:
     path = tmp_path / "users.yml"
     name = "A very long name " * 12
-    userfile.add(path, "alice", HASH, name=name.strip())
+    users_editor.add(path, "alice", HASH, name=name.strip())
     assert f"  name: {name.strip()}\n" in path.read_text()
 
 

@@ -18,12 +18,12 @@ from authgw.core.login_sites import Sites
 from authgw.core.model import IdentityHeaders
 from authgw.core.networks import TrustedProxies
 from authgw.core.rules import Rules
-from authgw.identity import userfile
-from authgw.identity.clients import add_client, load_clients
-from authgw.identity.hashing import Hashing
+from authgw.identity import users_editor
+from authgw.identity.clients_file import add_client, load_clients
+from authgw.identity.hash_pool import Hashing
 from authgw.identity.passwords import hash_password
 from authgw.identity.totp import new_recovery_codes, new_secret, recovery_digest
-from authgw.identity.watch import UsersFile
+from authgw.identity.users_watcher import UsersFile
 from authgw.service import Sessions
 from authgw.signin import Policy, SignIn
 from authgw.storage.embedded import DEADLINE, EmbeddedStore
@@ -127,11 +127,13 @@ class Running(web.AppRunner):
 def people(folder: Path) -> UsersFile:
     """alice (writers, a second factor) and bob of these tests, with their password."""
     path = folder / f"{secrets.token_hex(4)}-users.yml"
-    userfile.add(path, "alice", HASH, groups=("writers",), email="a@example.com", name="Alice A")
-    userfile.add(path, "bob", HASH)
-    userfile.add(path, "gone", HASH)
-    userfile.set_disabled(path, "gone", True)
-    userfile.set_totp(path, "alice", SECRET, [recovery_digest(RECOVERY)])
+    users_editor.add(
+        path, "alice", HASH, groups=("writers",), email="a@example.com", name="Alice A"
+    )
+    users_editor.add(path, "bob", HASH)
+    users_editor.add(path, "gone", HASH)
+    users_editor.set_disabled(path, "gone", True)
+    users_editor.set_totp(path, "alice", SECRET, [recovery_digest(RECOVERY)])
     return UsersFile(path)
 
 

@@ -3,7 +3,7 @@
 from aiohttp import encode_basic_auth
 from multidict import CIMultiDict
 
-from authgw.identity import userfile
+from authgw.identity import users_editor
 from tests.web.conftest import PASSWORD
 from tests.web.login_scene import APP, Jar, reread
 from tests.web.login_scene import jar as jar
@@ -12,7 +12,7 @@ from tests.web.login_scene import with_login_page as with_login_page
 
 async def test_app_passwords_count_where_a_rule_names_them(jar: Jar) -> None:
     file = jar.running.users.path
-    secret = userfile.add_app_password(file, "bob", "laptop", paths=("/dav/**",))
+    secret = users_editor.add_app_password(file, "bob", "laptop", paths=("/dav/**",))
     await reread(jar.running)
     url = "https://dav.example.com/dav/calendar"
 
@@ -34,11 +34,11 @@ async def test_app_passwords_count_where_a_rule_names_them(jar: Jar) -> None:
     assert await reason(APP, f"Bearer {secret}") == "token_malformed"
     challenge = (await jar.asks(url)).headers["WWW-Authenticate"]
     assert challenge.startswith('Basic realm="authgw"')
-    userfile.set_disabled(file, "bob", True)
+    users_editor.set_disabled(file, "bob", True)
     await reread(jar.running)
     assert await reason(url, encode_basic_auth("bob", secret)) == "app_password_refused"
-    userfile.set_disabled(file, "bob", False)
-    userfile.remove_app_password(file, "bob", "laptop")
+    users_editor.set_disabled(file, "bob", False)
+    users_editor.remove_app_password(file, "bob", "laptop")
     await reread(jar.running)
     assert await reason(url, encode_basic_auth("bob", secret)) == "app_password_refused"
 
@@ -61,7 +61,7 @@ async def test_two_basic_credentials_are_none(jar: Jar) -> None:
 
 
 async def test_an_app_password_moves_within_its_paths_only(jar: Jar) -> None:
-    secret = userfile.add_app_password(
+    secret = users_editor.add_app_password(
         jar.running.users.path, "bob", "laptop", paths=("/dav/alice/**",)
     )
     await reread(jar.running)

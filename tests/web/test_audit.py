@@ -11,7 +11,7 @@ import pytest
 
 from authgw.core.audit import Event
 from authgw.core.errors import StoreUnavailable
-from authgw.identity import userfile
+from authgw.identity import users_editor
 from tests.web.conftest import PASSWORD, Surface
 from tests.web.login_scene import Jar, reread
 from tests.web.login_scene import jar as jar
@@ -235,7 +235,7 @@ async def test_ending_all_other_sessions_records_each(jar: Jar) -> None:
 
 async def test_an_app_password_for_another_path_is_refused_by_name(jar: Jar) -> None:
     users = jar.running.users
-    secret = userfile.add_app_password(users.path, "bob", "laptop", paths=("/dav/**",))
+    secret = users_editor.add_app_password(users.path, "bob", "laptop", paths=("/dav/**",))
     await reread(jar.running)
     for path in ("/dav/x", "/other"):
         await jar.asks(f"https://dav.example.com{path}", Authorization=f"Bearer {secret}")

@@ -14,7 +14,7 @@ from authgw.core.outcomes import Found
 from authgw.core.rules import Allow, Credential, Rule, Rules
 from authgw.core.sessions import Session
 from authgw.core.tokens import TokenType
-from authgw.identity import userfile
+from authgw.identity import users_editor
 from tests.foreign_authorization import FOREIGN, OF_A_CONNECTION, TOKEN_OF_ANOTHER, basic_of
 from tests.unit.builders import an_issuer
 from tests.web.conftest import PASSWORD, Surface, surface
@@ -182,7 +182,7 @@ async def test_ours_must_hold_next_to_a_live_cookie(scene: Scene, dialect: Diale
         TokenType.ACCESS,
         now=own.created_at,
     )
-    secret = userfile.add_app_password(running.users.path, "bob", "laptop", paths=())
+    secret = users_editor.add_app_password(running.users.path, "bob", "laptop", paths=())
     await reread(running)
     for lines, reason in [
         ([f"Bearer {ended['access']}"], "session_ended"),
@@ -211,7 +211,7 @@ async def test_ours_must_hold_next_to_a_live_cookie(scene: Scene, dialect: Diale
 async def test_basic_is_ours_where_the_rule_takes_app_passwords(
     scene: Scene, dialect: Dialect
 ) -> None:
-    secret = userfile.add_app_password(scene.running.users.path, "bob", "laptop", paths=())
+    secret = users_editor.add_app_password(scene.running.users.path, "bob", "laptop", paths=())
     await reread(scene.running)
     assert await scene.verdict(dialect, [basic_of("bob", secret)], DAV) == (200, "bob")
     refused = (401, "app_password_refused")

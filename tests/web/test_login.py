@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from authgw.identity import userfile
+from authgw.identity import users_editor
 from authgw.identity.passwords import hash_password
 from tests.web.conftest import HASH, PASSWORD, Surface, surface
 from tests.web.login_scene import APP, Jar, code, reread
@@ -84,7 +84,7 @@ async def test_a_known_device_is_counted_apart(jar: Jar) -> None:
 
 async def test_a_device_is_known_however_the_name_is_typed(jar: Jar) -> None:
     users = jar.running.users.path
-    userfile.add(users, "jos\u00e9", HASH)
+    users_editor.add(users, "jos\u00e9", HASH)
     await reread(jar.running)
     await jar.log_in("jos\u00e9")
     stranger = Jar(jar.running)
@@ -97,7 +97,7 @@ async def test_a_device_is_known_however_the_name_is_typed(jar: Jar) -> None:
 
 async def test_a_device_of_a_former_password_is_none(jar: Jar) -> None:
     await jar.log_in("bob")
-    userfile.set_password(jar.running.users.path, "bob", hash_password("another one 123"))
+    users_editor.set_password(jar.running.users.path, "bob", hash_password("another one 123"))
     await reread(jar.running)
     await jar.get("/login")
     tries = [(await jar.post("/login", username="bob", password="no")).status for _ in range(7)]
@@ -153,7 +153,7 @@ async def test_a_json_log_in_takes_what_it_needs_and_nothing_else(running: Surfa
 
 async def test_the_open_door_is_closed_for_names_of_people(tmp_path: Path) -> None:
     async for running in surface(tmp_path, open_login=True):
-        userfile.add(running.users.path, "7", HASH)
+        users_editor.add(running.users.path, "7", HASH)
         await reread(running)
         answer = await running.post("/login", {"user_id": 7})
         assert (answer.status, (await answer.json())["code"]) == (403, "client_forbidden")

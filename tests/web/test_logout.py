@@ -4,7 +4,7 @@ import re
 
 from argon2 import PasswordHasher
 
-from authgw.identity import userfile
+from authgw.identity import users_editor
 from tests.web.conftest import HASH, ORIGINAL, PASSWORD, Surface
 from tests.web.login_scene import APP, Jar, code, reread
 from tests.web.login_scene import jar as jar
@@ -106,7 +106,7 @@ async def test_groups_and_disabled_count_from_the_next_decision(jar: Jar) -> Non
     file.write_text(text.replace("bob:", "bob:\n  groups: [writers]"))
     await reread(jar.running)
     assert (await jar.asks(wiki)).status == 200
-    userfile.set_disabled(file, "bob", True)
+    users_editor.set_disabled(file, "bob", True)
     await reread(jar.running)
     assert (await jar.asks(wiki)).headers["X-Authgw-Reason"] == "session_ended"
 
@@ -118,7 +118,7 @@ async def test_another_password_ends_sessions_and_a_rehash_does_not(jar: Jar) ->
     ).json()
     file = jar.running.users.path
     weaker = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
-    userfile.rehash(file, "bob", HASH, weaker)
+    users_editor.rehash(file, "bob", HASH, weaker)
     await reread(jar.running)
     assert (await jar.asks()).status == 200
     again = Jar(jar.running)
@@ -127,9 +127,9 @@ async def test_another_password_ends_sessions_and_a_rehash_does_not(jar: Jar) ->
     assert jar.running.users.password_hash("bob") not in (HASH, weaker)
     assert (await jar.asks()).status == 200
     assert (await again.asks()).status == 200
-    userfile.set_password(file, "bob", HASH.replace("m=19456", "m=19456"))
+    users_editor.set_password(file, "bob", HASH.replace("m=19456", "m=19456"))
     stranger = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1).hash("another 123")
-    userfile.set_password(file, "bob", stranger)
+    users_editor.set_password(file, "bob", stranger)
     await reread(jar.running)
     assert (await jar.asks()).status == 401
     refused = await jar.running.post("/refresh", {"refresh": pair["refresh"]})

@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
-from authgw.identity import userfile
+from authgw.identity import users_editor
 from authgw.identity.passwords import hash_password
 from tests.web.conftest import PASSWORD, RECOVERY, surface
 from tests.web.login_scene import APP, RULES, Jar, code, page_of, reread
@@ -46,7 +46,7 @@ async def test_a_half_done_log_in_is_nothing_once_the_password_changed(
 ) -> None:
     await jar.log_in("alice")
     await jar.get("/login/totp")
-    userfile.set_password(jar.running.users.path, "alice", hash_password("another one 123"))
+    users_editor.set_password(jar.running.users.path, "alice", hash_password("another one 123"))
     await reread(jar.running)
     answer = await jar.post("/login/totp", rd=APP, code=code())
     assert answer.headers["Location"].startswith("/login")

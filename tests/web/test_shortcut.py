@@ -10,7 +10,7 @@ import pytest
 from authgw.core.login_sites import Sites
 from authgw.core.rules import Allow, Credential, Rule, Rules, glob
 from authgw.core.tokens import LEEWAY
-from authgw.identity import userfile
+from authgw.identity import users_editor
 from authgw.web import shortcut
 from tests.unit.builders import LIVES
 from tests.web.conftest import ORIGINAL, PASSWORD, Surface, surface
@@ -157,7 +157,7 @@ async def test_the_users_file_is_looked_at_each_time(quick: Surface) -> None:
     for _ in range(3):
         assert (await quick.check(pair["access"], **ORIGINAL)).status == 200
     await asyncio.sleep(0.3)
-    userfile.set_disabled(quick.users.path, "bob", True)
+    users_editor.set_disabled(quick.users.path, "bob", True)
     await asyncio.sleep(0.3)
     assert quick.users.reload_if_changed() == ""
     answer = await quick.check(pair["access"], **ORIGINAL)

@@ -8,9 +8,9 @@ from aiohttp import encode_basic_auth
 from argon2 import PasswordHasher
 
 from authgw.files import atomic
-from authgw.identity import userfile
-from authgw.identity.regulation import PER_PAIR
-from authgw.identity.users import UsersRefused, load_users
+from authgw.identity import users_editor
+from authgw.identity.login_throttle import PER_PAIR
+from authgw.identity.users_file import UsersRefused, load_users
 from tests.web.conftest import HASH, PASSWORD, RECOVERY, Surface
 from tests.web.login_scene import Jar, code, reread
 from tests.web.login_scene import jar as jar
@@ -65,7 +65,7 @@ async def test_spellings_of_nobody_buy_no_more_attempts(jar: Jar) -> None:
 async def test_names_that_differ_only_in_case(jar: Jar) -> None:
     path = jar.running.users.path
     with pytest.raises(UsersRefused, match="bob is there already"):
-        userfile.add(path, "BOB", HASH)
+        users_editor.add(path, "BOB", HASH)
     path.write_text(f"{path.read_text()}Bob:\n  password: {HASH}\n  disabled: true\n")
     await reread(jar.running)
     said = " ".join(jar.running.users.warnings)
@@ -77,7 +77,7 @@ async def test_names_that_differ_only_in_case(jar: Jar) -> None:
 
 async def test_edits_take_a_name_as_log_in_does(jar: Jar) -> None:
     path = jar.running.users.path
-    userfile.set_disabled(path, " BOB", True)
+    users_editor.set_disabled(path, " BOB", True)
     assert load_users(path)["bob"].disabled
 
 
@@ -116,7 +116,7 @@ async def test_a_recovery_code_is_its_letters(jar: Jar, change: "type[str]") -> 
 @pytest.mark.parametrize("around", ["{}", " {}", "{}\n", "\t{} ", "\u200b{}", "\u00a0{}\u00a0"])
 @pytest.mark.parametrize("user", ["bob", "Bob", "BOB "])
 async def test_an_app_password_is_pasted(jar: Jar, user: str, around: str) -> None:
-    secret = userfile.add_app_password(jar.running.users.path, "bob", "laptop")
+    secret = users_editor.add_app_password(jar.running.users.path, "bob", "laptop")
     await reread(jar.running)
     pasted = encode_basic_auth(user, around.format(secret), "utf-8")
     answer = await jar.asks("https://dav.example.com/dav", Authorization=pasted)
@@ -142,7 +142,7 @@ async def test_a_password_is_never_changed_silently(
     jar: Jar, kept: str, typed: str, status: int
 ) -> None:
     hashed = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1).hash(kept)
-    userfile.set_password(jar.running.users.path, "bob", hashed)
+    users_editor.set_password(jar.running.users.path, "bob", hashed)
     await reread(jar.running)
     assert await by_name(jar.running, "bob", typed) == status
 
@@ -154,7 +154,7 @@ def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise atomic.CannotWrite(errno.EROFS, "it is mounted read-only: mount the directory")
 
-    monkeypatch.setattr(userfile, "write", refuse)
+    monkeypatch.setattr(users_editor, "write", refuse)
 
 
 async def test_a_recovery_code_that_cannot_be_crossed_out_opens_nothing(
@@ -201,7 +201,7 @@ async def test_an_old_hash_stays(
     jar: Jar, reason: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = jar.running.users.path
-    userfile.set_password(path, "bob", OLD)
+    users_editor.set_password(path, "bob", OLD)
     await reread(jar.running)
     before = path.read_bytes()
     if reason == "read-only":

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from authgw.identity import userfile
+from authgw.identity import users_editor
 from authgw.identity.passwords import digest, hash_password, verify
 from authgw.identity.totp import recovery_digest
-from authgw.identity.users import User, load_users
+from authgw.identity.users_file import User, load_users
 from tests.wire.conftest import AUTHGW, authgw
 
 PASSWORD = "tuck-vole-brim-seventy"
@@ -47,7 +47,7 @@ def run(folder: Path, *words: str, line: str | bytes = "") -> "subprocess.Comple
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    userfile.add(tmp_path / "users.yml", "alice", hash_password(PASSWORD), groups=("users",))
+    users_editor.add(tmp_path / "users.yml", "alice", hash_password(PASSWORD), groups=("users",))
     return tmp_path
 
 
@@ -237,7 +237,7 @@ for round in itertools.count():
 def test_an_editor_that_is_killed_leaves_a_whole_file(tmp_path: Path) -> None:
     path, hashed, dice = tmp_path / "users.yml", hash_password(PASSWORD), random.Random(4)
     for number in range(50):
-        userfile.add(path, f"u{number}", hashed)
+        users_editor.add(path, f"u{number}", hashed)
     for _ in range(12):
         editor = subprocess.Popen(
             [sys.executable, "-c", EDIT_FOR_EVER, str(path)], stdout=subprocess.PIPE
@@ -251,7 +251,7 @@ def test_an_editor_that_is_killed_leaves_a_whole_file(tmp_path: Path) -> None:
         assert len(load_users(path)) == 50
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     # The lock went with its holder.
-    assert userfile.set_disabled(path, "u1", True)
+    assert users_editor.set_disabled(path, "u1", True)
 
 
 def test_config_check_tells_everything_about_the_file(folder: Path) -> None:

@@ -10,7 +10,7 @@ import pyotp
 import pytest
 
 from authgw.core.errors import StoreUnavailable
-from authgw.identity import userfile
+from authgw.identity import users_editor
 from authgw.identity.passwords import hash_password
 from authgw.identity.totp import new_secret
 from authgw.storage.connecting import connect
@@ -162,9 +162,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory, redis: WrongRedis) -> Iterat
     (folder / "secrets" / "jwt_key").write_text("k" * 48)
     (folder / "secrets" / "jwt_key").chmod(0o600)
     hashed = hash_password(PASSWORD)
-    userfile.add(folder / "users.yml", "bob", hashed)
-    userfile.add(folder / "users.yml", "alice", hashed)
-    userfile.set_totp(folder / "users.yml", "alice", SECRET, [])
+    users_editor.add(folder / "users.yml", "bob", hashed)
+    users_editor.add(folder / "users.yml", "alice", hashed)
+    users_editor.set_totp(folder / "users.yml", "alice", SECRET, [])
     gateway.start()
     gateway.wait_until_ready()
     yield Scene(gateway, redis)

@@ -11,7 +11,7 @@ from authgw.core.rules import glob
 from authgw.core.typed_text import likeness, typed_name
 from authgw.core.users import AppPassword, Person
 from authgw.identity.passwords import DUMMY, decoy_like
-from authgw.identity.users import (
+from authgw.identity.users_file import (
     AppPasswordEntry,
     User,
     UsersRefused,

@@ -15,7 +15,7 @@ from authgw.core.typed_text import likeness
 from authgw.files.atomic import CannotWrite, alone, read_bytes, write
 from authgw.files.yaml_edit import CannotEdit, edited
 from authgw.identity.passwords import digest
-from authgw.identity.users import (
+from authgw.identity.users_file import (
     User,
     UsersRefused,
     UsersUnwritable,
