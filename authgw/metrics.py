@@ -25,10 +25,10 @@ from authgw.core.audit import Event
 from authgw.core.errors import REASONS
 from authgw.core.sessions import Outcome
 from authgw.identity.hash_pool import Hashing
-from authgw.replica import Membership
 from authgw.storage.mirror import Mirror
-from authgw.storage.push import Push
-from authgw.storage.redis import RedisStore
+from authgw.storage.redis.key_registry import Membership
+from authgw.storage.redis.revocation_feed import Push
+from authgw.storage.redis.store import RedisStore
 from authgw.web.serving import Serving
 from authgw.web.shortcut import PATH
 

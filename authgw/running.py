@@ -21,13 +21,14 @@ from authgw.identity.hash_pool import Hashing
 from authgw.identity.users_watcher import UsersFile, watch
 from authgw.measured import MeasuredStore, measured, measured_check
 from authgw.reading import REFUSALS, Reading, read_again
-from authgw.replica import Membership
 from authgw.service import Sessions
 from authgw.signin import SignIn
-from authgw.storage import embedded, redis_calls
 from authgw.storage.mirror import Mirror
-from authgw.storage.push import Push
-from authgw.storage.redis import RedisStore
+from authgw.storage.redis import commands
+from authgw.storage.redis.key_registry import Membership
+from authgw.storage.redis.revocation_feed import Push
+from authgw.storage.redis.store import RedisStore
+from authgw.storage.sqlite import store as sqlite_store
 from authgw.stores import Store
 from authgw.web.gateway import Gateway
 from authgw.web.pages import Look, Pages
@@ -49,7 +50,7 @@ class Replica:
             self._measured,
             # A session that is asked about all the time is read, and so used, before it idles away.
             max_staleness=min(settings.cache.max_staleness, settings.auth.auto_logout / 2),
-            deadline=(redis_calls if isinstance(store, RedisStore) else embedded).DEADLINE,
+            deadline=(commands if isinstance(store, RedisStore) else sqlite_store).DEADLINE,
             capacity=_MOST_MIRRORED,
         )
         self._push = (

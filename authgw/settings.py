@@ -24,7 +24,7 @@ from authgw.core.redirects import Redirects
 from authgw.core.urls import canonical_host
 from authgw.rulebook import RuleEntry
 from authgw.scalars import comma_separated, flag, whole
-from authgw.storage.address import is_redis, parse_redis
+from authgw.storage.redis.url import is_redis, parse_redis
 
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

@@ -10,11 +10,11 @@ from authgw.config import Loaded
 from authgw.core.errors import StoreUnavailable
 from authgw.files import key_files
 from authgw.storage import StoreRefused
-from authgw.storage.connecting import connect
-from authgw.storage.embedded import EmbeddedStore
-from authgw.storage.redis import RedisStore
-from authgw.storage.redis_calls import Servers
-from authgw.storage.redis_counters import ANNOUNCED_FOR
+from authgw.storage.redis.commands import Servers
+from authgw.storage.redis.connect import connect
+from authgw.storage.redis.counters import ANNOUNCED_FOR
+from authgw.storage.redis.store import RedisStore
+from authgw.storage.sqlite.store import EmbeddedStore
 
 Store = EmbeddedStore | RedisStore
 

@@ -12,9 +12,9 @@ from authgw.core.keys import KeyRing
 from authgw.core.sessions import Session, Snapshot, dump, load
 from authgw.core.tokens import Issuer, TokenType
 from authgw.files.key_files import load_keys, make_key
-from authgw.storage.connecting import connect
 from authgw.storage.mirror import BatchStore, Mirror
-from authgw.storage.redis import RedisStore
+from authgw.storage.redis.connect import connect
+from authgw.storage.redis.store import RedisStore
 from bench.gateways import lab
 from bench.outcome import Benchmark, Outcome, Table
 from bench.population import new_sessions, put, tokens

@@ -2,11 +2,12 @@
 
 import pytest
 
-from authgw.storage import embedded, redis_calls
+from authgw.storage.redis import commands
+from authgw.storage.sqlite import store as sqlite_store
 
 
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine is late without being wrong: tests of the deadlines set their own."""
-    for store in (redis_calls, embedded):
+    for store in (commands, sqlite_store):
         monkeypatch.setattr(store, "DEADLINE", 5.0)

@@ -8,9 +8,9 @@ from authgw.core.keys import Key, KeyRefused
 from authgw.doctor.configuration import keys_of
 from authgw.doctor.remarks import Remark, ok, problem, warning
 from authgw.storage import StoreRefused
-from authgw.storage.redis import RedisStore
-from authgw.storage.redis_counters import Announced
-from authgw.storage.redis_health import Health, health
+from authgw.storage.redis.counters import Announced
+from authgw.storage.redis.health import Health, health
+from authgw.storage.redis.store import RedisStore
 from authgw.stores import embedded_path, redis_servers, store_at_hand
 
 _PART = "store"

@@ -17,8 +17,8 @@ from typing import Protocol
 
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, SessionStore, Snapshot, dump
-from authgw.storage.peak import Peak
-from authgw.storage.serverclock import boottime
+from authgw.storage.clock import boottime
+from authgw.storage.rolling_max import Peak
 
 _BATCH = 256  # sids in one read
 # Reads under way at once: more would only share the processor until all miss the deadline.

@@ -11,11 +11,11 @@ from pathlib import Path
 import fakeredis
 import pytest
 
-from authgw.storage.connecting import connect
-from authgw.storage.embedded import EmbeddedStore
-from authgw.storage.redis import RedisStore
-from authgw.storage.redis_calls import OneServer, Servers
-from authgw.storage.redis_server import Server
+from authgw.storage.redis.commands import OneServer, Servers
+from authgw.storage.redis.connect import connect
+from authgw.storage.redis.node import Server
+from authgw.storage.redis.store import RedisStore
+from authgw.storage.sqlite.store import EmbeddedStore
 from tests.redis_sets import Node, Nodes, cluster, sentinel_set, tls_server
 
 

@@ -14,8 +14,9 @@ import pytest
 
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, Snapshot, new_sid
-from authgw.storage import StoreRefused, embedded
-from authgw.storage.embedded import EmbeddedStore
+from authgw.storage import StoreRefused
+from authgw.storage.sqlite import store as sqlite_store
+from authgw.storage.sqlite.store import EmbeddedStore
 from tests.unit.builders import a_session
 
 
@@ -89,7 +90,7 @@ async def test_nobody_else_may_read_its_files(tmp_path: Path) -> None:
 
 def hold(path: Path) -> subprocess.Popen[bytes]:
     code = (
-        "import asyncio, pathlib, sys; from authgw.storage.embedded import EmbeddedStore\n"
+        "import asyncio, pathlib, sys; from authgw.storage.sqlite.store import EmbeddedStore\n"
         "async def hold():\n"
         "    await EmbeddedStore.open(pathlib.Path(sys.argv[1]), idle=1)\n"
         "    print('held', flush=True); sys.stdin.read()\n"
@@ -114,7 +115,7 @@ async def test_the_file_is_one_by_whatever_name(tmp_path: Path) -> None:
 async def test_what_ended_is_cleared_away_a_part_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "_PURGED_AT_ONCE", 3)
+    monkeypatch.setattr(sqlite_store, "_PURGED_AT_ONCE", 3)
     clock = Clock()
     store = await EmbeddedStore.open(tmp_path / "authgw.db", idle=60, clock=clock)
     for number in range(9):
@@ -168,7 +169,7 @@ async def test_a_closed_store_is_unavailable() -> None:
 
 
 async def test_a_stuck_store_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "DEADLINE", 0.02)
+    monkeypatch.setattr(sqlite_store, "DEADLINE", 0.02)
     store = await EmbeddedStore.open(None, idle=60)
     async with store._db._turn:
         with pytest.raises(StoreUnavailable):
@@ -180,7 +181,7 @@ async def test_a_stuck_store_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> 
 async def test_what_nobody_waits_for_any_more_is_not_done(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(embedded, "DEADLINE", 0.1)
+    monkeypatch.setattr(sqlite_store, "DEADLINE", 0.1)
     store = await EmbeddedStore.open(None, idle=60)
     busy = asyncio.create_task(store._db.in_turn(lambda: asyncio.sleep(0.2)))
     await asyncio.sleep(0)
@@ -256,8 +257,8 @@ async def counters_kept(store: EmbeddedStore) -> int:
 async def test_counters_are_bounded_and_the_last_to_end_stay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(embedded, "_MOST_COUNTERS", 50)
-    monkeypatch.setattr(embedded, "_COUNTED_BETWEEN_CHECKS", 10)
+    monkeypatch.setattr(sqlite_store, "_MOST_COUNTERS", 50)
+    monkeypatch.setattr(sqlite_store, "_COUNTED_BETWEEN_CHECKS", 10)
     store = await EmbeddedStore.open(None, idle=60)
     await store.increment_all([("kept", 3600), ("kept", 3600)])
     assert await store.claim("kept", 1)
@@ -304,7 +305,7 @@ async def test_counters_that_cannot_be_kept_are_unavailable(
             await call
     await store._db.rows("PRAGMA query_only = 0")
     assert (await store.increment("a", 60))[0] == 2
-    monkeypatch.setattr(embedded, "DEADLINE", 0.02)
+    monkeypatch.setattr(sqlite_store, "DEADLINE", 0.02)
     async with store._db._turn:
         for call in [*counting(store), store.last_used([numbered(1).sid])]:
             with pytest.raises(StoreUnavailable):

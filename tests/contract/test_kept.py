@@ -9,8 +9,8 @@ import pytest
 
 from authgw.core.export import KeepingStore, Kept
 from authgw.core.sessions import Session, SessionStore, dump, load, new_sid
-from authgw.storage.embedded import EmbeddedStore
-from authgw.storage.redis import RedisStore
+from authgw.storage.redis.store import RedisStore
+from authgw.storage.sqlite.store import EmbeddedStore
 from tests.contract.conftest import opened
 from tests.unit.builders import a_session
 

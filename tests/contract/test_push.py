@@ -11,11 +11,11 @@ import pytest
 from redis.asyncio import Redis
 
 from authgw.core.sessions import Session, new_sid
-from authgw.storage import push
-from authgw.storage.connecting import connect
 from authgw.storage.mirror import Mirror
-from authgw.storage.push import Push
-from authgw.storage.redis import ENDED_CHANNEL, RedisStore
+from authgw.storage.redis import revocation_feed
+from authgw.storage.redis.connect import connect
+from authgw.storage.redis.revocation_feed import Push
+from authgw.storage.redis.store import ENDED_CHANNEL, RedisStore
 from tests.contract.conftest import free_port, wait_for_redis
 from tests.unit.builders import a_session
 
@@ -132,7 +132,7 @@ async def test_a_listener_that_is_broken_within_goes_on(client: "Redis", redis_u
 async def test_silence_of_a_living_server_is_no_loss(
     client: "Redis", redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(push, "_SILENCE", 0.05)
+    monkeypatch.setattr(revocation_feed, "_SILENCE", 0.05)
     heard = Heard()
     async with listening(redis_url, heard):
         await reaches(client, heard)
@@ -145,7 +145,7 @@ async def test_silence_of_a_living_server_is_no_loss(
 async def test_a_half_open_connection_is_noticed(
     client: "Redis", redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(push, "_SILENCE", 0.1)
+    monkeypatch.setattr(revocation_feed, "_SILENCE", 0.1)
     heard, pipes = Heard(), list[asyncio.Task[None]]()
     server = client.connection_pool.connection_kwargs["port"]
 

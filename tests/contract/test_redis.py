@@ -12,10 +12,11 @@ from redis.exceptions import ResponseError
 
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, Snapshot, new_sid
-from authgw.storage import redis_calls, redis_server
-from authgw.storage.connecting import connect
-from authgw.storage.redis import ENDED_CHANNEL, RedisStore, _key
-from authgw.storage.redis_replies import Request
+from authgw.storage.redis import commands as redis_commands
+from authgw.storage.redis import node
+from authgw.storage.redis.connect import connect
+from authgw.storage.redis.replies import Request
+from authgw.storage.redis.store import ENDED_CHANNEL, RedisStore, _key
 from tests.contract.conftest import free_port
 from tests.faults.faultproxy import NONE, RESET, FaultProxy
 from tests.unit.builders import a_session
@@ -107,14 +108,14 @@ async def test_several_counters_cost_one_round_trip(
     real: RedisStore, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted = [("a", 60.0), ("b", 60.0)]
-    talk, trips = redis_server._talk, 0
+    talk, trips = node._talk, 0
 
     async def counting(link: object, commands: Sequence[Request]) -> list[object]:
         nonlocal trips
         trips += 1
         return await talk(link, commands)
 
-    monkeypatch.setattr(redis_server, "_talk", counting)
+    monkeypatch.setattr(node, "_talk", counting)
     client = Redis.from_url(redis_url)
     await client.script_flush()
     await client.aclose()
@@ -141,7 +142,7 @@ async def test_names_never_reach_keys_and_every_key_ends(real: RedisStore, redis
 
 
 async def test_a_server_that_hangs_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_calls, "DEADLINE", 0.1)
+    monkeypatch.setattr(redis_commands, "DEADLINE", 0.1)
 
     async def never(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(5)
@@ -368,7 +369,7 @@ async def test_who_has_left_binds_no_newcomer(real: RedisStore) -> None:
 
 
 async def test_an_announcement_ends(real: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("authgw.storage.redis_counters.ANNOUNCED_FOR", 0.05)
+    monkeypatch.setattr("authgw.storage.redis.counters.ANNOUNCED_FOR", 0.05)
     await real.announce("one", "a1", ("a1",))
     await asyncio.sleep(0.1)
     assert await real.announce("two", "b2", ("b2",)) == (True, "")
@@ -380,7 +381,7 @@ async def test_a_connection_that_uvloop_knows_closed_is_unavailable(
     async def write(link: object, commands: Sequence[Request]) -> list[object]:
         raise RuntimeError("unable to perform operation on <TCPTransport closed=True>")
 
-    monkeypatch.setattr(redis_server, "_talk", write)
+    monkeypatch.setattr(node, "_talk", write)
     with pytest.raises(StoreUnavailable):
         await real.read(numbered(1).sid)
 

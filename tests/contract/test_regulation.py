@@ -8,8 +8,8 @@ from redis.asyncio import Redis
 from authgw.core.counters import Counters
 from authgw.core.errors import TooManyFailures
 from authgw.identity.login_throttle import PER_ADDRESS, PER_PAIR, Regulation
-from authgw.storage.connecting import connect
-from authgw.storage.redis import RedisStore
+from authgw.storage.redis.connect import connect
+from authgw.storage.redis.store import RedisStore
 
 HOME = "192.0.2.1"
 

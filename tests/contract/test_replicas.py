@@ -13,11 +13,11 @@ from redis.asyncio import Redis
 
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, new_sid
-from authgw.storage import redis_calls
-from authgw.storage.connecting import connect
-from authgw.storage.redis import RedisStore
-from authgw.storage.redis_calls import OneServer
-from authgw.storage.redis_server import Server
+from authgw.storage.redis import commands
+from authgw.storage.redis.commands import OneServer
+from authgw.storage.redis.connect import connect
+from authgw.storage.redis.node import Server
+from authgw.storage.redis.store import RedisStore
 from tests.redis_sets import (
     MASTER,
     Node,
@@ -54,7 +54,7 @@ def pair(tmp_path: Path) -> Iterator[tuple[Node, Node]]:
 async def store(
     pair: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[RedisStore]:
-    monkeypatch.setattr(redis_calls, "DEADLINE", 2.0)
+    monkeypatch.setattr(commands, "DEADLINE", 2.0)
     client = Redis(port=pair[0].port)
     kept = RedisStore(
         OneServer(Server(client, "the master"), replicated=True), idle=60, session_max=600
@@ -96,7 +96,7 @@ async def test_without_an_answer_of_the_replica_nothing_is_told(
         await store.add(numbered(number), 100)
     seen = await store.read(numbered(1).sid)
     copy.send(signal.SIGSTOP)
-    monkeypatch.setattr(redis_calls, "DEADLINE", 0.6)
+    monkeypatch.setattr(commands, "DEADLINE", 0.6)
     calls: list[Callable[[], Coroutine[Any, Any, object]]] = [
         lambda: store.add(numbered(4), 100),
         lambda: store.replace(seen, replace(numbered(1), gen=1)),
@@ -115,7 +115,7 @@ async def test_without_an_answer_of_the_replica_nothing_is_told(
     assert await store.claim("a", 60)
     assert [one is None for one in await store.replace_many([(seen, numbered(1))])] == [False]
     copy.send(signal.SIGCONT)
-    monkeypatch.setattr(redis_calls, "DEADLINE", 5.0)
+    monkeypatch.setattr(commands, "DEADLINE", 5.0)
     assert not await store.revoke(numbered(2).sid)
     assert await store.revoke_all("1") == ()
     assert copy.client.keys("authgw:*:[si]*") == []
@@ -165,7 +165,7 @@ async def test_a_master_without_a_replica_is_believed_and_the_log_says_so(
 async def test_a_master_that_lost_its_replicas_to_another_confirms_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
-    monkeypatch.setattr(redis_calls, "DEADLINE", 2.0)
+    monkeypatch.setattr(commands, "DEADLINE", 2.0)
     with sentinel_set(tmp_path) as nodes:
         store = RedisStore(connect(nodes.url), idle=60, session_max=600)
         await store.add(numbered(1), 100)

@@ -10,10 +10,11 @@ from redis.crc import key_slot
 
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, Snapshot, new_sid
-from authgw.storage import StoreRefused, redis_server
-from authgw.storage.connecting import connect
-from authgw.storage.redis import RedisStore
-from authgw.storage.redis_replies import Request
+from authgw.storage import StoreRefused
+from authgw.storage.redis import node as redis_node
+from authgw.storage.redis.connect import connect
+from authgw.storage.redis.replies import Request
+from authgw.storage.redis.store import RedisStore
 from tests.redis_sets import Node, Nodes
 from tests.unit.builders import a_session
 
@@ -122,14 +123,14 @@ async def test_a_read_of_many_asks_each_shard_once(
     kept = [numbered(1, str(sub)) for sub in range(30)]
     for session in kept:
         await sharded.add(session, 10)
-    talk, asked = redis_server._talk, 0
+    talk, asked = redis_node._talk, 0
 
     async def counting(link: object, commands: Sequence[Request]) -> list[object]:
         nonlocal asked
         asked += 1
         return await talk(link, commands)
 
-    monkeypatch.setattr(redis_server, "_talk", counting)
+    monkeypatch.setattr(redis_node, "_talk", counting)
     outcomes = await sharded.read_many([session.sid for session in kept])
     assert [one.session for one in outcomes if isinstance(one, Snapshot)] == kept
     assert asked == 3

@@ -2,7 +2,7 @@
 
 import pytest
 
-from authgw.storage.address import RedisAddress, is_redis, parse_redis
+from authgw.storage.redis.url import RedisAddress, is_redis, parse_redis
 
 THREE = (("a", 1), ("b", 26379), ("::1", 3))
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from authgw.doctor.store import judged
-from authgw.storage.redis_health import Health
+from authgw.storage.redis.health import Health
 
 WELL = Health(
     name="Redis a:1",

@@ -12,7 +12,7 @@ from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Snapshot
 from authgw.measured import MeasuredStore, measured, measured_check
 from authgw.metrics import Answers, count, verdict
-from authgw.storage.embedded import EmbeddedStore
+from authgw.storage.sqlite.store import EmbeddedStore
 from authgw.web.errors import Handler
 from tests.unit.builders import NOW, a_session
 

@@ -9,9 +9,9 @@ from loguru import logger
 
 from authgw.core.errors import KeysNotShared, StoreUnavailable
 from authgw.core.keys import Key, KeyRefused, KeyRing
-from authgw.replica import Membership
 from authgw.storage import StoreRefused
-from authgw.storage.redis import RedisStore
+from authgw.storage.redis.key_registry import Membership
+from authgw.storage.redis.store import RedisStore
 
 
 class Registry:

@@ -8,8 +8,8 @@ import pytest
 
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Snapshot, check_alive, dump
+from authgw.storage.clock import boottime
 from authgw.storage.mirror import QUICK
-from authgw.storage.serverclock import boottime
 from tests.unit.builders import NOW
 from tests.unit.mirror_scene import (
     BOUND,

@@ -1,6 +1,6 @@
 """The greatest value of about the last minute."""
 
-from authgw.storage.peak import Peak
+from authgw.storage.rolling_max import Peak
 
 
 def test_the_greatest_is_kept_for_half_a_minute_at_least_and_a_minute_at_most() -> None:

@@ -1,6 +1,6 @@
 """The server's clock between two readings."""
 
-from authgw.storage.serverclock import ServerClock, apart
+from authgw.storage.clock import ServerClock, apart
 
 
 def test_it_goes_on_between_readings() -> None:

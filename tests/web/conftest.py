@@ -26,8 +26,8 @@ from authgw.identity.totp import new_recovery_codes, new_secret, recovery_digest
 from authgw.identity.users_watcher import UsersFile
 from authgw.service import Sessions
 from authgw.signin import Policy, SignIn
-from authgw.storage.embedded import DEADLINE, EmbeddedStore
 from authgw.storage.mirror import Mirror
+from authgw.storage.sqlite.store import DEADLINE, EmbeddedStore
 from authgw.web.gateway import Gateway
 from authgw.web.pages import Look, Pages
 from authgw.web.routes import application

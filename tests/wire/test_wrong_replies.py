@@ -13,8 +13,8 @@ from authgw.core.errors import StoreUnavailable
 from authgw.identity import users_editor
 from authgw.identity.passwords import hash_password
 from authgw.identity.totp import new_secret
-from authgw.storage.connecting import connect
-from authgw.storage.redis import RedisStore
+from authgw.storage.redis.connect import connect
+from authgw.storage.redis.store import RedisStore
 from tests.contract.test_topologies import numbered
 from tests.wire.conftest import Answer, Gateway, ask, authgw_here, make_gateway
 from tests.wire.wrong_redis import WrongRedis, array, bulk

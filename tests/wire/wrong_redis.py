@@ -10,21 +10,21 @@ from typing import Any
 
 import hiredis
 
-from authgw.storage import redis, redis_counters, redis_kept
-from authgw.storage.redis_calls import Script
-from authgw.storage.redis_keys import index
+from authgw.storage.redis import counters, export, store
+from authgw.storage.redis.commands import Script
+from authgw.storage.redis.keys import index
 from tests.contract.conftest import free_port
 
 SCRIPTS: dict[str, Script] = {
-    "add": redis._ADD,
-    "replace": redis._REPLACE,
-    "revoke": redis._REVOKE,
-    "revoke_all": redis._REVOKE_ALL,
-    "increment": redis_counters._INCREMENT,
-    "release": redis_counters._RELEASE,
-    "announce": redis_counters._ANNOUNCE,
-    "replicas": redis_counters._REPLICAS,
-    "kept": redis_kept._KEPT,
+    "add": store._ADD,
+    "replace": store._REPLACE,
+    "revoke": store._REVOKE,
+    "revoke_all": store._REVOKE_ALL,
+    "increment": counters._INCREMENT,
+    "release": counters._RELEASE,
+    "announce": counters._ANNOUNCE,
+    "replicas": counters._REPLICAS,
+    "kept": export._KEPT,
 }
 _NAMES = {
     hashlib.sha1(script.text.encode(), usedforsecurity=False).hexdigest(): name

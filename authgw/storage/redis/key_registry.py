@@ -10,7 +10,7 @@ from loguru import logger
 from authgw.core.errors import KeysNotShared, StoreUnavailable
 from authgw.core.keys import KeyRefused, KeyRing
 from authgw.storage import StoreRefused
-from authgw.storage.redis import RedisStore
+from authgw.storage.redis.store import RedisStore
 
 _RENEW = 10.0  # seconds; a third of what an announcement lives
 _RETRY = 0.5

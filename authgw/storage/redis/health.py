@@ -7,9 +7,9 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from authgw.storage.redis_calls import Servers, unavailable
-from authgw.storage.redis_replies import Request, is_settings, is_time
-from authgw.storage.redis_server import AWAY, Server, obeyed, seconds
+from authgw.storage.redis.commands import Servers, unavailable
+from authgw.storage.redis.node import AWAY, Server, obeyed, seconds
+from authgw.storage.redis.replies import Request, is_settings, is_time
 
 _DEADLINE = 2.0  # seconds for all questions
 

@@ -18,12 +18,19 @@ from redis.exceptions import ResponseError
 from authgw.core.errors import SessionEnded, StoreUnavailable
 from authgw.core.export import Kept
 from authgw.core.sessions import Session, Snapshot, dump, hash_of_sid, load, subject_hash
-from authgw.storage.redis_calls import Answer, Command, Script, Servers, milliseconds, unavailable
-from authgw.storage.redis_check import check
-from authgw.storage.redis_counters import RedisCounters
-from authgw.storage.redis_kept import RedisKept
-from authgw.storage.redis_keys import index, note, prefix
-from authgw.storage.redis_replies import (
+from authgw.storage.redis.commands import (
+    Answer,
+    Command,
+    Script,
+    Servers,
+    milliseconds,
+    unavailable,
+)
+from authgw.storage.redis.counters import RedisCounters
+from authgw.storage.redis.export import RedisKept
+from authgw.storage.redis.keys import index, note, prefix
+from authgw.storage.redis.node import seconds
+from authgw.storage.redis.replies import (
     Request,
     either,
     exactly,
@@ -35,7 +42,7 @@ from authgw.storage.redis_replies import (
     list_of,
     row,
 )
-from authgw.storage.redis_server import seconds
+from authgw.storage.redis.startup_checks import check
 
 ENDED_CHANNEL = "authgw:ended"
 

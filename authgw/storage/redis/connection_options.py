@@ -7,8 +7,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
-from authgw.storage.redis_replies import WrongReply
-from authgw.storage.redis_server import AWAY
+from authgw.storage.redis.node import AWAY
+from authgw.storage.redis.replies import WrongReply
 
 
 # redis-py chooses between two when it is imported, which is no type.

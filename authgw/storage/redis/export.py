@@ -5,9 +5,9 @@ from typing import Any
 
 from authgw.core.export import Kept
 from authgw.core.sessions import hash_of_sid
-from authgw.storage.redis_calls import Calls, Script, Servers, milliseconds
-from authgw.storage.redis_keys import hash_of_index, index, is_index, prefix
-from authgw.storage.redis_replies import (
+from authgw.storage.redis.commands import Calls, Script, Servers, milliseconds
+from authgw.storage.redis.keys import hash_of_index, index, is_index, prefix
+from authgw.storage.redis.replies import (
     Request,
     either,
     is_count,

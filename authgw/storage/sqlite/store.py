@@ -16,7 +16,7 @@ from typing import TypeVar
 from authgw.core.errors import StoreUnavailable
 from authgw.core.export import Kept
 from authgw.core.sessions import Session, Snapshot, dump, hash_of_sid, load, subject_hash
-from authgw.storage.database import Database
+from authgw.storage.sqlite.database import Database
 
 DEADLINE = 1.0  # seconds for one operation, its turn included: a disk may have to sync
 # Moving the end of idleness at every read would make every check a write.

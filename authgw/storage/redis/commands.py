@@ -19,9 +19,9 @@ from redis.exceptions import (
 )
 
 from authgw.core.errors import StoreUnavailable
-from authgw.storage.redis_replies import Request, Shape, Words, WrongReply, is_ok
-from authgw.storage.redis_server import AWAY, Server
-from authgw.storage.serverclock import boottime
+from authgw.storage.clock import boottime
+from authgw.storage.redis.node import AWAY, Server
+from authgw.storage.redis.replies import Request, Shape, Words, WrongReply, is_ok
 
 DEADLINE = 0.25  # seconds for one operation, waiting for a connection included
 # How often one command is sent on. A Cluster whose nodes send it round is asked again later.

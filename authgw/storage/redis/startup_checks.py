@@ -7,8 +7,9 @@ from redis.exceptions import AuthenticationError, NoPermissionError, ResponseErr
 
 from authgw.core.errors import StoreUnavailable
 from authgw.storage import StoreRefused
-from authgw.storage.redis_calls import Command, OneServer, Servers
-from authgw.storage.redis_replies import (
+from authgw.storage.redis.commands import Command, OneServer, Servers
+from authgw.storage.redis.node import AWAY, Server, obeyed
+from authgw.storage.redis.replies import (
     Request,
     WrongReply,
     is_count,
@@ -17,7 +18,6 @@ from authgw.storage.redis_replies import (
     is_time,
     is_value,
 )
-from authgw.storage.redis_server import AWAY, Server, obeyed
 
 _DEADLINE = 2.0  # seconds for all questions
 _OLDEST = (6, 2)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from authgw.core.sessions import subject_hash
-from authgw.storage.redis_calls import Calls, Command, Script, Servers, milliseconds
-from authgw.storage.redis_replies import (
+from authgw.storage.redis.commands import Calls, Command, Script, Servers, milliseconds
+from authgw.storage.redis.replies import (
     is_count,
     is_flag,
     is_integer,

@@ -10,7 +10,8 @@ from loguru import logger
 from redis.asyncio import Redis
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
-from authgw.storage.redis_replies import (
+from authgw.storage.clock import ServerClock, apart, boottime
+from authgw.storage.redis.replies import (
     Request,
     Words,
     WrongReply,
@@ -19,7 +20,6 @@ from authgw.storage.redis_replies import (
     is_text,
     is_time,
 )
-from authgw.storage.serverclock import ServerClock, apart, boottime
 
 # uvloop raises a RuntimeError where asyncio ignores that a connection is closed already.
 AWAY = (RedisError, OSError, TimeoutError, RuntimeError)

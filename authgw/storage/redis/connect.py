@@ -16,12 +16,13 @@ from redis.asyncio.sentinel import (
 )
 from redis.exceptions import ConnectionError, RedisError
 
-from authgw.storage import StoreRefused, connections
-from authgw.storage.address import RedisAddress, parse_redis
-from authgw.storage.connections import Plain
-from authgw.storage.redis_calls import OneServer, Servers
-from authgw.storage.redis_cluster import Cluster
-from authgw.storage.redis_server import Server
+from authgw.storage import StoreRefused
+from authgw.storage.redis import connection_options
+from authgw.storage.redis.cluster import Cluster
+from authgw.storage.redis.commands import OneServer, Servers
+from authgw.storage.redis.connection_options import Plain
+from authgw.storage.redis.node import Server
+from authgw.storage.redis.url import RedisAddress, parse_redis
 
 _POOL = 64
 _SENTINEL_PATIENCE = 0.5  # seconds that one Sentinel has, before the next one is asked
@@ -38,7 +39,7 @@ def connect(url: str, *, password: str | None = None, ca_file: Path | None = Non
         StoreRefused: `ca_file` must not be used.
     """
     address = parse_redis(url)
-    options = connections.options()
+    options = connection_options.options()
     if address.tls:
         options["tls"] = _tls(ca_file)
     login = {"username": address.username, "password": password or address.password}

@@ -10,8 +10,8 @@ from loguru import logger
 from redis.asyncio.client import PubSub
 from redis.backoff import ExponentialWithJitterBackoff
 
-from authgw.storage.redis import ENDED_CHANNEL
-from authgw.storage.redis_replies import WrongReply
+from authgw.storage.redis.replies import WrongReply
+from authgw.storage.redis.store import ENDED_CHANNEL
 
 # Seconds of silence after which the server is asked whether it is still there, and as many more
 # until the connection counts as lost: redis-py sends health checks here, but misses no answer.

@@ -17,8 +17,8 @@ from redis.cluster import parse_cluster_slots
 from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError
 
-from authgw.storage.redis_replies import Request, is_slots
-from authgw.storage.redis_server import AWAY, Server, obeyed
+from authgw.storage.redis.node import AWAY, Server, obeyed
+from authgw.storage.redis.replies import Request, is_slots
 
 Address = tuple[str, int]
 

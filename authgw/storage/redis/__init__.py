@@ -1,0 +1,1 @@
+"""Sessions in Redis: a single node, Sentinel or Cluster."""
