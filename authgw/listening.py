@@ -12,9 +12,9 @@ from pathlib import Path
 
 from aiohttp import web
 
-from authgw.config import ConfigError
+from authgw.config.loader import ConfigError
+from authgw.config.schema import Server
 from authgw.connections import Connections, drop_unread
-from authgw.settings import Server
 
 _FOR_GROUP = 0o660  # NGINX's user must be in the group of the folder or of this process
 _ANSWERS_WITHIN = 1.0  # seconds

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from authgw.config import ConfigError, Loaded
+from authgw.config.loader import ConfigError, Loaded
+from authgw.config.schema import Section, Settings
 from authgw.core.keys import Key, KeyRefused, KeyRing
 from authgw.files import key_files
 from authgw.identity.clients_file import Clients, ClientsRefused, load_clients
 from authgw.identity.users_file import UsersRefused
 from authgw.identity.users_watcher import UsersFile
-from authgw.settings import Section, Settings
 
 
 class ReloadRefused(ValueError):

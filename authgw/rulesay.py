@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from authgw.config import ConfigError, Loaded
+from authgw.config.loader import ConfigError, Loaded
 from authgw.core.errors import AuthgwError
 from authgw.core.explain import Explanation, explain
 from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Principal, Verdict

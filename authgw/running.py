@@ -10,7 +10,7 @@ from loguru import logger
 from prometheus_client import REGISTRY
 
 from authgw import log, metrics
-from authgw.config import Loaded
+from authgw.config.loader import Loaded
 from authgw.core.audit import Event
 from authgw.core.errors import StoreUnavailable
 from authgw.core.model import IdentityHeaders

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from authgw.config import Loaded
+from authgw.config.loader import Loaded
 from authgw.core.errors import StoreUnavailable
 from authgw.files import key_files
 from authgw.storage import StoreRefused

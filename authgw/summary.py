@@ -3,7 +3,7 @@
 from importlib.metadata import version
 from pathlib import Path
 
-from authgw.config import Loaded
+from authgw.config.loader import Loaded
 from authgw.stores import embedded_path
 
 _NO_RULES = "no rules (any session may access every host)"

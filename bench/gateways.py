@@ -14,9 +14,9 @@ from typing import Any
 import yaml
 from redis import Redis
 
+from authgw.config.schema import Server, Settings
 from authgw.files.key_files import make_key
 from authgw.identity.clients_file import add_client
-from authgw.settings import Server, Settings
 from bench import nginx
 from bench.http import Address, Answer, ask, raw_answer
 from bench.nginx import HOST, ROOT

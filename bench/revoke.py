@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from authgw.settings import Cache
+from authgw.config.schema import Cache
 from bench.blackhole import Way
 from bench.gateways import ORIGINAL, Fleet, Gateway, RedisServer, bearer, lab, loop_of
 from bench.measure import percentile

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from authgw.config import load
+from authgw.config.loader import load
 
 _COMMANDS = (
     "client",

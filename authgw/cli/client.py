@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from authgw.config import Loaded
+from authgw.config.loader import Loaded
 from authgw.files import key_files
 from authgw.identity.clients_file import add_client
 from authgw.plainly import plainly

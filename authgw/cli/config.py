@@ -5,7 +5,7 @@ from collections.abc import Callable
 import click
 
 from authgw import rulesay
-from authgw.config import Loaded
+from authgw.config.loader import Loaded
 from authgw.files import key_files
 from authgw.identity.clients_file import load_clients
 from authgw.identity.users_file import alike_warnings, load_users, warnings_of

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from authgw.config import Loaded
+from authgw.config.loader import Loaded
 from authgw.doctor import installation
 from authgw.doctor import nginx as nginx_doctor
 from authgw.doctor.nginx_findings import Finding, Kind

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import click
 
-from authgw.config import Loaded
+from authgw.config.loader import Loaded
 from authgw.files import key_files
 from authgw.plainly import plainly
 

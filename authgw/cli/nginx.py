@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from authgw.config import Loaded
+from authgw.config.loader import Loaded
 from authgw.core.errors import Refused
 from authgw.plainly import plainly
 from authgw.recipes.nginx import rendered

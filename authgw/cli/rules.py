@@ -5,7 +5,7 @@ from collections.abc import Callable
 import click
 
 from authgw import rulesay
-from authgw.config import Loaded
+from authgw.config.loader import Loaded
 from authgw.plainly import plainly
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import click
 
 from authgw import app, log
-from authgw.config import Loaded
+from authgw.config.loader import Loaded
 from authgw.plainly import plainly
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from authgw import log
-from authgw.config import Loaded
+from authgw.config.loader import Loaded
 from authgw.core.audit import Event
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, load

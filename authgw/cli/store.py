@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import click
 from pydantic import SecretStr, ValidationError
 
-from authgw.config import Loaded
+from authgw.config.loader import Loaded
+from authgw.config.schema import Cache
 from authgw.core.errors import StoreUnavailable
 from authgw.core.export import KeepingStore
 from authgw.plainly import plainly
-from authgw.settings import Cache
 from authgw.storage import StoreRefused
 from authgw.stores import embedded_path, store_alone
 

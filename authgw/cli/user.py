@@ -13,7 +13,8 @@ from typing import Any
 import click
 import segno
 
-from authgw.config import Loaded
+from authgw.config.loader import Loaded
+from authgw.config.schema import seconds
 from authgw.identity import passwords, totp, users_editor
 from authgw.identity.users_file import (
     AppPasswordEntry,
@@ -26,7 +27,6 @@ from authgw.identity.users_file import (
     warnings_of,
 )
 from authgw.plainly import plainly
-from authgw.settings import seconds
 
 _MOST_LINE = 8192  # bytes, more than any password that is taken
 _WORD = 4  # letters; five words have 94 bits

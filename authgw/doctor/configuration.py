@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from authgw import rulesay
-from authgw.config import Loaded
+from authgw.config.loader import Loaded
 from authgw.core.keys import Key
 from authgw.doctor.remarks import Remark, ok, problem, warning
 from authgw.files import key_files

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from authgw.config import Loaded
+from authgw.config.loader import Loaded
 from authgw.doctor.remarks import Remark, ok, problem, warning
 from authgw.reading import secret_files
 from authgw.stores import embedded_path

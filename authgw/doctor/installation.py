@@ -1,6 +1,6 @@
 """A look at the installation of one configuration, as it is on this machine now."""
 
-from authgw.config import Loaded
+from authgw.config.loader import Loaded
 from authgw.doctor import configuration, files, ports, store
 from authgw.doctor.remarks import Remark
 

@@ -6,6 +6,7 @@ NGINX inherits a kind of directive whole or not at all: a level with one `proxy_
 
 from collections.abc import Iterator
 
+from authgw.config.schema import Settings
 from authgw.doctor import (
     nginx_check,
     nginx_gateway,
@@ -25,7 +26,6 @@ from authgw.doctor.nginx_site import (
     site_of,
 )
 from authgw.doctor.nginx_tree import Block, parsed
-from authgw.settings import Settings
 
 
 def examine(dump: str, settings: Settings) -> list[Finding]:

@@ -6,10 +6,10 @@ They come from the files that `authgw nginx write` writes, so that recipe and do
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from authgw.config.schema import Settings
 from authgw.doctor.nginx_site import check_location, check_uris, site_of
 from authgw.doctor.nginx_tree import Block, parsed
 from authgw.recipes.nginx import rendered
-from authgw.settings import Settings
 
 _PASSES = {
     "proxy_pass": ("proxy_set_header", "identity.conf"),

@@ -3,7 +3,7 @@
 import http.client
 from collections.abc import Iterator
 
-from authgw.config import Loaded
+from authgw.config.loader import Loaded
 from authgw.doctor.remarks import Remark, ok, problem, warning
 
 _PATIENCE = 2.0  # seconds

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 
-from authgw.config import Loaded
+from authgw.config.loader import Loaded
 from authgw.core.errors import StoreUnavailable
 from authgw.core.keys import Key, KeyRefused
 from authgw.doctor.configuration import keys_of

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from authgw.config.schema import Server, Settings
 from authgw.core.endpoints import Audience, paths_for, pattern_of
 from authgw.core.errors import Refused
 from authgw.core.networks import UNIX
 from authgw.recipes.cleared import cleared_beside
-from authgw.settings import Server, Settings
 
 FILES = (
     "http.conf",

@@ -7,7 +7,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from authgw.config import load
+from authgw.config.loader import load
 from tests.wire.conftest import ROOT
 
 FOLDER = ROOT / "examples" / "kubernetes"

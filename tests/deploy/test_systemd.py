@@ -12,7 +12,7 @@ import pyseccomp
 import pytest
 import yaml
 
-from authgw.config import load
+from authgw.config.loader import load
 from tests.contract.conftest import free_port
 from tests.wire.conftest import AUTHGW, ROOT, ask, authgw, wait_for
 

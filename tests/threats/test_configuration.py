@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from authgw.config import ConfigError, load
+from authgw.config.loader import ConfigError, load
 from authgw.core.model import Verdict
 from authgw.core.rules import Rules, decide
 from tests.unit.test_rules import ADMIN, USER, asked

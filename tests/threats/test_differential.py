@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from authgw.config import load
+from authgw.config.loader import load
 from authgw.pipelining import OneByOne
 from tests.faults.counts import count
 from tests.threats.differential import Differential

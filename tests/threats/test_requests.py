@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from authgw.config import load
+from authgw.config.loader import load
 from tests.web.conftest import ORIGINAL, Surface, surface
 
 RULES = """\

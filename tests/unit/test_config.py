@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from authgw.config import ConfigError, Loaded, load
-from authgw.settings import seconds
+from authgw.config.loader import ConfigError, Loaded, load
+from authgw.config.schema import seconds
 
 SEED = """\
 server:

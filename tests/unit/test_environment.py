@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authgw.config import ConfigError, Loaded, load
-from authgw.environment import known, read_environment
+from authgw.config.environment import known, read_environment
+from authgw.config.loader import ConfigError, Loaded, load
 from tests.unit.test_config import loaded, problems
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from authgw.cli import main
-from authgw.config import load
+from authgw.config.loader import load
 from authgw.core.explain import unreachable
 from tests.unit.test_reference import HOSTS, METHODS, a_line, a_path, compiled
 from tests.unit.test_rules import asked

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from authgw.config.schema import Settings
 from authgw.core.errors import Refused
 from authgw.dialects.headers import ABOUT_A_REQUEST
 from authgw.recipes.cleared import CLEARED
 from authgw.recipes.nginx import FILES, rendered
-from authgw.settings import Settings
 from tests.wire.conftest import authgw_here
 
 SHIPPED = Path(__file__).parents[2] / "nginx" / "authgw"

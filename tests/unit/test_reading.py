@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from authgw.config import ConfigError, Loaded, load
+from authgw.config.loader import ConfigError, Loaded, load
 from authgw.core.keys import KeyRefused, KeyRing
 from authgw.files import key_files
 from authgw.identity import users_editor

@@ -7,13 +7,13 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from authgw.config.rules import RuleEntry, compile_rules
 from authgw.core.errors import REASONS, AuthgwError
 from authgw.core.model import Decision, IdentityHeaders, Principal, Verdict
 from authgw.core.networks import TrustedProxies
 from authgw.core.rules import Rules, decide
 from authgw.dialects import envoy, forwarded, nginx
 from authgw.dialects.headers import RawHeaders
-from authgw.rulebook import RuleEntry, compile_rules
 from tests.unit import reference
 from tests.unit.reference import Asked, Line
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+from authgw.config.schema import LoginPage
 from authgw.core.login_sites import Site, Sites, is_plain_localhost, origin_of
 from authgw.core.model import AccessRequest
 from authgw.core.urls import location_from
-from authgw.settings import LoginPage
 
 
 def site(url: str, **said: object) -> Site:

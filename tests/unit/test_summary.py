@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from authgw.config import load
+from authgw.config.loader import load
 from authgw.summary import summary
 from tests.unit.test_config import loaded
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from authgw.config import ConfigError, load
+from authgw.config.loader import ConfigError, load
 from tests.unit.test_config import loaded, problems
 
 

@@ -13,9 +13,9 @@ import pyotp
 import pytest
 from aiohttp import ClientResponse, FormData
 
+from authgw.config.schema import LoginPage
 from authgw.core.login_sites import Sites
 from authgw.core.rules import Allow, Credential, Rule, Rules, glob
-from authgw.settings import LoginPage
 from tests.web.conftest import PASSWORD, SECRET, Surface, surface
 
 LOGIN = "https://auth.example.com/login"

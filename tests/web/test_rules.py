@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from authgw.config import load
+from authgw.config.loader import load
 from authgw.core.rules import Rules
 from tests.web.conftest import ORIGINAL, Surface, surface
 from tests.web.login_scene import page_of

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from authgw.config.schema import Settings
 from authgw.recipes.nginx import rendered
-from authgw.settings import Settings
 from tests.redis_sets import make_certificates
 from tests.wire.conftest import ROOT, authgw_here
 from tests.wire.nginxes import NGINXES

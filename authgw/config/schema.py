@@ -17,13 +17,13 @@ from pydantic import (
     StrictInt,
 )
 
+from authgw.config.rules import RuleEntry
+from authgw.config.scalars import comma_separated, flag, whole
 from authgw.core.errors import TargetMalformed
 from authgw.core.login_sites import Site, Sites, host_of, origin_of
 from authgw.core.networks import checked_entry
 from authgw.core.redirects import Redirects
 from authgw.core.urls import canonical_host
-from authgw.rulebook import RuleEntry
-from authgw.scalars import comma_separated, flag, whole
 from authgw.storage.redis.url import is_redis, parse_redis
 
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")

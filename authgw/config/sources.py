@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from authgw.yamltext import Document, NotYaml
+from authgw.config.yaml_text import Document, NotYaml
 
 Key = tuple[str, ...]
 ABSENT = object()

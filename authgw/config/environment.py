@@ -13,13 +13,13 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
+from authgw.config.scalars import Plain, comma_separated, is_null
+from authgw.config.schema import Settings
+from authgw.config.schema_paths import holds, model_of
+from authgw.config.sources import Source
+from authgw.config.yaml_text import Document, NotYaml
 from authgw.core.errors import Refused
 from authgw.files import key_files
-from authgw.scalars import Plain, comma_separated, is_null
-from authgw.schema import holds, model_of
-from authgw.settings import Settings
-from authgw.source import Source
-from authgw.yamltext import Document, NotYaml
 
 CONFIG = "AUTHGW_CONFIG"
 _OURS = re.compile(r"AUTHGW(?![A-Z0-9])", re.IGNORECASE)

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from authgw.scalars import Plain, is_null
+from authgw.config.scalars import Plain, is_null
 
 MAX_NODES = 50_000  # with every alias expanded: a few lines of aliases can stand for billions
 _MERGE = "tag:yaml.org,2002:merge"

@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from authgw.config.scalars import listed
 from authgw.core import rules
 from authgw.core.errors import TargetMalformed
 from authgw.core.networks import TrustedProxies, checked_entry
@@ -21,7 +22,6 @@ from authgw.core.paths import Ambiguity
 from authgw.core.patterns import PathPattern
 from authgw.core.rules import Allow, Credential, Rule, RuleRefused, Rules
 from authgw.core.urls import canonical_host, canonical_method
-from authgw.scalars import listed
 
 _SEVERAL_PATHS = re.compile(r",\s*=?/")
 

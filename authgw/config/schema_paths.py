@@ -4,7 +4,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
-from authgw.settings import Settings
+from authgw.config.schema import Settings
 
 
 def model_of(annotation: Any) -> type[BaseModel] | None:

@@ -11,16 +11,16 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from authgw.config.environment import CONFIG, read_environment
+from authgw.config.login_pages import Page, doubtful_pages, refused_cookies, uncovered_rules
+from authgw.config.rules import compile_rules
+from authgw.config.schema import Auth, Headers, Login, LoginPage, Settings, seconds
+from authgw.config.schema_paths import keys_beside
+from authgw.config.sources import Source, read_file
 from authgw.core.errors import Refused
 from authgw.core.explain import unreachable
 from authgw.core.networks import UNIX, TrustedProxies
 from authgw.core.rules import Rule, Rules
-from authgw.environment import CONFIG, read_environment
-from authgw.login_pages import Page, doubtful_pages, refused_cookies, uncovered_rules
-from authgw.rulebook import compile_rules
-from authgw.schema import keys_beside
-from authgw.settings import Auth, Headers, Login, LoginPage, Settings, seconds
-from authgw.source import Source, read_file
 
 _HERE = Path("config.yml")
 _NEARLY = frozenset({"config.yml", "config.yaml", "authgw.yml", "authgw.yaml"})

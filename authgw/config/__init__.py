@@ -1,0 +1,1 @@
+"""Configuration: sources, schema, rules and the loader."""
