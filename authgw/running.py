@@ -21,8 +21,8 @@ from authgw.identity.hash_pool import Hashing
 from authgw.identity.users_watcher import UsersFile, watch
 from authgw.measured import MeasuredStore, measured, measured_check
 from authgw.reading import REFUSALS, Reading, read_again
-from authgw.service import Sessions
-from authgw.signin import SignIn
+from authgw.services.login import SignIn
+from authgw.services.sessions import Sessions
 from authgw.storage.mirror import Mirror
 from authgw.storage.redis import commands
 from authgw.storage.redis.key_registry import Membership

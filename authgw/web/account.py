@@ -7,9 +7,9 @@ from aiohttp import web
 
 from authgw.core.errors import BodyMalformed, CrossSite
 from authgw.core.login_sites import Site
-from authgw.core.outcomes import Found
 from authgw.core.sessions import Session
 from authgw.core.users import USERS
+from authgw.services.results import Found
 from authgw.web.cookies import (
     clear_other_spellings,
     every_session_token,

@@ -25,7 +25,6 @@ from authgw.core.errors import (
 )
 from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Principal, Reply, Verdict
 from authgw.core.networks import TrustedProxies
-from authgw.core.outcomes import Found
 from authgw.core.rules import Allow, Credential, Rule, decide, judge, needs_nobody
 from authgw.core.typed_text import pasted
 from authgw.core.users import APP_PASSWORD_PREFIX, program_of
@@ -39,6 +38,7 @@ from authgw.dialects.headers import (
     refuse_identity,
 )
 from authgw.dialects.responses import for_a_browser
+from authgw.services.results import Found
 from authgw.web.gateway import GATEWAY, Gateway, peer_of, record, request_id
 from authgw.web.prepared import Prepared, answer
 from authgw.web.refusals import refusal_page

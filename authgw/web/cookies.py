@@ -7,8 +7,8 @@ from typing import Literal
 from aiohttp import web
 
 from authgw.core.login_sites import Site
-from authgw.core.outcomes import Opened
 from authgw.dialects.headers import SESSION_COOKIES, cookies
+from authgw.services.results import Opened
 from authgw.web.gateway import GATEWAY, host_of
 
 Purpose = Literal["csrf", "login", "device", "done", "visit"]

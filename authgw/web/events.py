@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from authgw.core.outcomes import LoggedOut
+from authgw.services.results import LoggedOut
 from authgw.web.gateway import record
 
 

@@ -8,9 +8,9 @@ from aiohttp import web
 
 from authgw.core.errors import BodyMalformed, BodyTooLarge, BodyUnsupported, CrossSite
 from authgw.core.login_sites import Site, host_of
-from authgw.core.outcomes import Found
 from authgw.core.redirects import MAX_RD_BYTES
 from authgw.dialects.headers import values
+from authgw.services.results import Found
 from authgw.web.bodies import whole
 from authgw.web.cookies import helpers
 

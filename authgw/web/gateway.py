@@ -21,8 +21,8 @@ from authgw.core.urls import canonical_host
 from authgw.core.users import People
 from authgw.dialects import headers
 from authgw.identity.clients_file import Clients
-from authgw.service import Sessions
-from authgw.signin import SignIn
+from authgw.services.login import SignIn
+from authgw.services.sessions import Sessions
 from authgw.web.pages import Pages
 from authgw.web.visits import AllowedChecks
 

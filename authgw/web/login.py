@@ -15,10 +15,10 @@ from authgw.core.errors import (
     UsersFileUnwritable,
 )
 from authgw.core.login_sites import Site
-from authgw.core.outcomes import Found
 from authgw.dialects.headers import values
 from authgw.dialects.responses import challenge
-from authgw.signin import PENDING_FOR, Verified
+from authgw.services.login import PENDING_FOR, Verified
+from authgw.services.results import Found
 from authgw.web.cookies import (
     clear_other_spellings,
     every_session_token,

@@ -16,10 +16,10 @@ from typing import TypeVar
 from aiohttp import web
 
 from authgw.core.model import IdentityHeaders, Reply
-from authgw.core.outcomes import Found
 from authgw.dialects.headers import RawHeaders
 from authgw.dialects.shapes import Shape, Sorter
-from authgw.service import Sessions
+from authgw.services.results import Found
+from authgw.services.sessions import Sessions
 from authgw.web.gateway import peer_of
 from authgw.web.prepared import Prepared, fits
 

@@ -12,10 +12,10 @@ from authgw.core.errors import (
     CredentialsConflict,
     TokenMissing,
 )
-from authgw.core.outcomes import Login, Pair
 from authgw.core.sessions import Session
 from authgw.dialects.headers import authorization, wants_html
 from authgw.identity.clients_file import TrustedBackend
+from authgw.services.results import Login, Pair
 from authgw.web import account, bodies
 from authgw.web.backends import trusted_backend
 from authgw.web.cookies import clear_other_spellings, every_session_token, take_session

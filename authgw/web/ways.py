@@ -9,10 +9,10 @@ from aiohttp import web
 from authgw.core.errors import TargetMalformed
 from authgw.core.login_sites import Site
 from authgw.core.model import AccessRequest
-from authgw.core.outcomes import Found
 from authgw.core.redirects import MAX_RD_BYTES, fits, front_page
 from authgw.core.rules import Credential, Rule
 from authgw.core.urls import location_from
+from authgw.services.results import Found
 from authgw.web.gateway import GATEWAY, client_address
 
 

@@ -13,10 +13,10 @@ from authgw.core.errors import (
     TokenMissing,
     TokenWrongType,
 )
-from authgw.core.outcomes import Login, Pair
 from authgw.core.sessions import load
 from authgw.core.tokens import TokenType
-from authgw.service import Sessions
+from authgw.services.results import Login, Pair
+from authgw.services.sessions import Sessions
 from tests.unit.builders import LIVES, NOW, an_issuer
 from tests.unit.memory_store import MemoryStore
 

@@ -24,8 +24,8 @@ from authgw.identity.hash_pool import Hashing
 from authgw.identity.passwords import hash_password
 from authgw.identity.totp import new_recovery_codes, new_secret, recovery_digest
 from authgw.identity.users_watcher import UsersFile
-from authgw.service import Sessions
-from authgw.signin import Policy, SignIn
+from authgw.services.login import Policy, SignIn
+from authgw.services.sessions import Sessions
 from authgw.storage.mirror import Mirror
 from authgw.storage.sqlite.store import DEADLINE, EmbeddedStore
 from authgw.web.gateway import Gateway

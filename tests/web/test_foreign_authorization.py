@@ -10,11 +10,11 @@ from aiohttp import ClientResponse
 from multidict import CIMultiDict
 
 from authgw.core.authorization import OwnMarks
-from authgw.core.outcomes import Found
 from authgw.core.rules import Allow, Credential, Rule, Rules
 from authgw.core.sessions import Session
 from authgw.core.tokens import TokenType
 from authgw.identity import users_editor
+from authgw.services.results import Found
 from tests.foreign_authorization import FOREIGN, OF_A_CONNECTION, TOKEN_OF_ANOTHER, basic_of
 from tests.unit.builders import an_issuer
 from tests.web.conftest import PASSWORD, Surface, surface

@@ -12,8 +12,8 @@ from authgw.core.errors import StoreUnavailable
 from authgw.core.login_sites import Sites
 from authgw.core.model import AccessRequest
 from authgw.core.networks import TrustedProxies
-from authgw.core.outcomes import Login
 from authgw.core.rules import Allow, Credential, Match, Rule, Rules, glob
+from authgw.services.results import Login
 from tests.web.conftest import ORIGINAL, Surface, surface
 
 APP, TEAM = "app.example.com", "team.example.com"

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from authgw.confirming import Confirmations
 from authgw.core import sessions
 from authgw.core.errors import (
     AuthgwError,
@@ -16,11 +15,12 @@ from authgw.core.errors import (
     StoreUnavailable,
     TokenMissing,
 )
-from authgw.core.outcomes import Found, LoggedOut, Login, Opened, Pair
 from authgw.core.sessions import Lifetimes, MirroringStore, Outcome, Session, Snapshot
 from authgw.core.token_cache import VerifiedTokens
 from authgw.core.tokens import Issuer, Token, TokenType
 from authgw.core.users import USERS, Nobody, People, principal_of
+from authgw.services.confirmations import Confirmations
+from authgw.services.results import Found, LoggedOut, Login, Opened, Pair
 
 # A loser of a compare-and-set decides again; each round has one winner, and the loser that reads
 # the winner's record repeats its answer. More rounds than this mean a store that lies.

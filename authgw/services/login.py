@@ -18,7 +18,6 @@ from authgw.core.errors import (
     TotpRequired,
     UsersFileUnwritable,
 )
-from authgw.core.outcomes import Login
 from authgw.core.sessions import Client
 from authgw.core.tokens import Issuer, Ticket, Token, TokenType
 from authgw.core.typed_text import likeness
@@ -29,7 +28,8 @@ from authgw.identity.hash_pool import Verified as Hashed
 from authgw.identity.login_throttle import Attempt, Regulation
 from authgw.identity.users_file import UsersRefused, mark
 from authgw.identity.users_watcher import UsersFile
-from authgw.service import jti
+from authgw.services.results import Login
+from authgw.services.sessions import jti
 
 # Refusals at once that are no accident any more; they wait about so many seconds, and at
 # most so many do.

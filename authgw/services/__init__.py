@@ -1,0 +1,1 @@
+"""Use cases: sessions, identification, log-in."""
