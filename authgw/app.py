@@ -17,8 +17,8 @@ from authgw.reading import Entries, read, read_entries, secret_files
 from authgw.running import Replica
 from authgw.stores import opened_store
 from authgw.summary import summary
+from authgw.web.dispatcher import shorten
 from authgw.web.routes import application
-from authgw.web.serving import shorten
 
 LINE_BYTES = 32 * 1024  # as large_client_header_buffers in nginx/http.conf
 # Longer than NGINX's 60, or NGINX would write into a connection that is being closed.

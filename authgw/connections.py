@@ -21,9 +21,9 @@ from loguru import logger
 
 from authgw.heads import Heads, Unreadable
 from authgw.pipelining import OneByOne
-from authgw.web.gateway import peer_name
-from authgw.web.prepared import SERVER
-from authgw.web.shortcut import PATH
+from authgw.web.context import peer_name
+from authgw.web.decision_cache import PATH
+from authgw.web.prepared_response import SERVER
 
 # A replica answers tens of thousands of requests a second, each in a millisecond: proxies that keep
 # theirs need a few dozen. Where the system allows fewer descriptors, they are the bound.

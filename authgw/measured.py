@@ -18,8 +18,8 @@ from authgw.metrics import (
     Answers,
 )
 from authgw.storage.mirror import BatchStore
-from authgw.web.errors import Handler
-from authgw.web.shortcut import PATH
+from authgw.web.decision_cache import PATH
+from authgw.web.problems import Handler
 
 T = TypeVar("T")
 # Where no route leads; the path itself is the client's and would be a label without bound.

@@ -29,8 +29,8 @@ from authgw.storage.mirror import Mirror
 from authgw.storage.redis.key_registry import Membership
 from authgw.storage.redis.revocation_feed import Push
 from authgw.storage.redis.store import RedisStore
-from authgw.web.serving import Serving
-from authgw.web.shortcut import PATH
+from authgw.web.decision_cache import PATH
+from authgw.web.dispatcher import Serving
 
 Labels = tuple[str, ...]
 

@@ -30,9 +30,9 @@ from authgw.storage.redis.revocation_feed import Push
 from authgw.storage.redis.store import RedisStore
 from authgw.storage.sqlite import store as sqlite_store
 from authgw.stores import Store
-from authgw.web.gateway import Gateway
-from authgw.web.pages import Look, Pages
-from authgw.web.serving import Serving
+from authgw.web.context import Gateway
+from authgw.web.dispatcher import Serving
+from authgw.web.templating import Look, Pages
 
 # Sessions that are asked about within one interval of cache.max_staleness; each takes about 2 KB.
 _MOST_MIRRORED = 2**17

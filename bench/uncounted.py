@@ -9,7 +9,7 @@ from importlib.util import find_spec, module_from_spec
 
 from bench.outcome import NotMeasured
 
-_COUNTED = {"authgw.storage.mirror": {"hits", "misses"}, "authgw.web.serving": {"answered"}}
+_COUNTED = {"authgw.storage.mirror": {"hits", "misses"}, "authgw.web.dispatcher": {"answered"}}
 
 
 class _Without(ast.NodeTransformer):

@@ -57,4 +57,4 @@ def test_the_core_does_no_input_or_output() -> None:
 
 def test_the_check_can_fail() -> None:
     assert outward("core", "from authgw.storage.redis.store import RedisStore") == {"storage"}
-    assert outward("dialects", "import authgw.web.login") == {"web"}
+    assert outward("dialects", "import authgw.web.login_pages") == {"web"}

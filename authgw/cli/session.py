@@ -19,7 +19,7 @@ from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, load
 from authgw.plainly import plainly
 from authgw.stores import Store, store_at_hand
-from authgw.web.devices import ago, describe_device
+from authgw.web.user_agents import ago, describe_device
 
 Read = Callable[[], Loaded]
 _COLUMNS = (

@@ -9,7 +9,7 @@ from aiohttp import web
 from authgw.core.login_sites import Site
 from authgw.dialects.headers import SESSION_COOKIES, cookies
 from authgw.services.results import Opened
-from authgw.web.gateway import GATEWAY, host_of
+from authgw.web.context import GATEWAY, host_of
 
 Purpose = Literal["csrf", "login", "device", "done", "visit"]
 _MOST_HELPERS = 4  # of one name; each may cost a signature

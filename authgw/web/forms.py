@@ -11,8 +11,8 @@ from authgw.core.login_sites import Site, host_of
 from authgw.core.redirects import MAX_RD_BYTES
 from authgw.dialects.headers import values
 from authgw.services.results import Found
-from authgw.web.bodies import whole
 from authgw.web.cookies import helpers
+from authgw.web.json_body import whole
 
 FORM = "application/x-www-form-urlencoded"
 # The longest way back, percent-encoded, and all other fields.

@@ -3,11 +3,11 @@
 from aiohttp import web
 
 from authgw.dialects import envoy
-from authgw.web import account, login, ops, tokens
-from authgw.web.authenticate import authenticate, by_envoy, by_forwarding, denied
-from authgw.web.errors import problems
+from authgw.web import account_pages, api, health, login_pages
+from authgw.web.check import authenticate, by_envoy, by_forwarding, denied
+from authgw.web.dispatcher import SERVING, Serving, bound
 from authgw.web.forms import MAX_FORM_BYTES
-from authgw.web.serving import SERVING, Serving, bound
+from authgw.web.problems import problems
 
 
 def application(serving: Serving) -> web.Application:
@@ -15,32 +15,32 @@ def application(serving: Serving) -> web.Application:
     app = web.Application(middlewares=[bound, problems], client_max_size=MAX_FORM_BYTES)
     app[SERVING] = serving
     # Reading it takes long enough to be felt by whoever asks meanwhile.
-    ops.description(serving.gateway)
+    health.description(serving.gateway)
     app.add_routes(
         [
-            web.get("/ping", ops.ping),
-            web.get("/healthz", ops.healthz),
-            web.get("/readyz", ops.readyz),
-            web.get("/.well-known/jwks.json", ops.jwks),
-            web.get("/openapi.json", ops.openapi),
-            web.get("/login", login.show),
-            web.post("/login", tokens.login),
-            web.get("/login/totp", login.show_code),
-            web.post("/login/totp", login.submit_code),
-            web.get("/login/account", account.show),
-            web.post("/login/end", account.end),
+            web.get("/ping", health.ping),
+            web.get("/healthz", health.healthz),
+            web.get("/readyz", health.readyz),
+            web.get("/.well-known/jwks.json", health.jwks),
+            web.get("/openapi.json", health.openapi),
+            web.get("/login", login_pages.show),
+            web.post("/login", api.login),
+            web.get("/login/totp", login_pages.show_code),
+            web.post("/login/totp", login_pages.submit_code),
+            web.get("/login/account", account_pages.show),
+            web.post("/login/end", account_pages.end),
             web.get("/login/denied", denied),
-            web.get("/login/style.css", ops.stylesheet),
-            web.post("/refresh", tokens.refresh),
-            web.get("/logout", account.ask_to_log_out),
-            web.post("/logout", tokens.logout),
-            web.post("/revoke", tokens.revoke),
-            web.get("/sessions", tokens.sessions),
+            web.get("/login/style.css", health.stylesheet),
+            web.post("/refresh", api.refresh),
+            web.get("/logout", account_pages.ask_to_log_out),
+            web.post("/logout", api.logout),
+            web.post("/revoke", api.revoke),
+            web.get("/sessions", api.sessions),
             web.get("/authenticate", authenticate),
             web.get("/authenticate/forward", by_forwarding),
             web.route("*", envoy.PREFIX + "{path:(/.*)?}", by_envoy),
         ]
     )
     if serving.gateway.docs:
-        app.add_routes([web.get("/docs", ops.docs)])
+        app.add_routes([web.get("/docs", health.docs)])
     return app

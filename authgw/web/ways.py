@@ -13,7 +13,7 @@ from authgw.core.redirects import MAX_RD_BYTES, fits, front_page
 from authgw.core.rules import Credential, Rule
 from authgw.core.urls import location_from
 from authgw.services.results import Found
-from authgw.web.gateway import GATEWAY, client_address
+from authgw.web.context import GATEWAY, client_address
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from authgw.core.sessions import Snapshot
 from authgw.measured import MeasuredStore, measured, measured_check
 from authgw.metrics import Answers, count, verdict
 from authgw.storage.sqlite.store import EmbeddedStore
-from authgw.web.errors import Handler
+from authgw.web.problems import Handler
 from tests.unit.builders import NOW, a_session
 
 

@@ -5,7 +5,7 @@ import pytest
 from authgw.core.model import IdentityHeaders
 from authgw.dialects import headers
 from authgw.dialects.headers import RawHeaders
-from authgw.dialects.shapes import Sorter
+from authgw.web.header_layout import Sorter
 
 
 def sort(sorter: Sorter, said: RawHeaders) -> tuple[RawHeaders, RawHeaders] | None:

@@ -28,11 +28,11 @@ from authgw.services.login import Policy, SignIn
 from authgw.services.sessions import Sessions
 from authgw.storage.mirror import Mirror
 from authgw.storage.sqlite.store import DEADLINE, EmbeddedStore
-from authgw.web.gateway import Gateway
-from authgw.web.pages import Look, Pages
+from authgw.web.context import Gateway
+from authgw.web.decision_cache import Shortcut
+from authgw.web.dispatcher import Serving, shorten
 from authgw.web.routes import application
-from authgw.web.serving import Serving, shorten
-from authgw.web.shortcut import Shortcut
+from authgw.web.templating import Look, Pages
 from tests.unit.builders import KEY, LIVES, an_issuer
 
 PASSWORD = "correct horse battery staple"

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 from typing import NamedTuple
 
 from authgw.web.openapi import Item, Operation
-from authgw.web.pages import Look, Pages
+from authgw.web.templating import Look, Pages
 
 VOID = {"input", "link", "meta"}
 BASE = "https://auth.example.com/login"

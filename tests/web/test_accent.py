@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authgw.web.accent import accent_of, contrast
-from authgw.web.pages import Look, Pages
+from authgw.web.templating import Look, Pages
+from authgw.web.theme import accent_of, contrast
 
 PAGES = Pages(Look())
 FREE_COLORS = st.tuples(*[st.integers(0, 255)] * 3).map(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authgw.web.devices import ago, describe_device
+from authgw.web.user_agents import ago, describe_device
 
 CHROME = "Mozilla/5.0 ({}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36"
 WINDOWS = CHROME.format("Windows NT 10.0; Win64; x64")

@@ -3,7 +3,7 @@
 import pytest
 
 from authgw.web.openapi import Item
-from authgw.web.pages import Look, Pages
+from authgw.web.templating import Look, Pages
 from tests.web.every_page import BASE, CONTEXTS, Page, Session, assert_inert, page
 
 HOSTILE = (

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from authgw.web.prepared import Prepared
+from authgw.web.prepared_response import Prepared
 from tests.web.conftest import ORIGINAL, Surface
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from authgw.web.prepared import SERVER
+from authgw.web.prepared_response import SERVER
 from tests.threats.messages import MALFORMED
 from tests.web.conftest import Surface, surface
 from tests.web.login_scene import page_of

@@ -11,7 +11,7 @@ from authgw.core.login_sites import Sites
 from authgw.core.rules import Allow, Credential, Rule, Rules, glob
 from authgw.core.tokens import LEEWAY
 from authgw.identity import users_editor
-from authgw.web import shortcut
+from authgw.web import decision_cache
 from tests.unit.builders import LIVES
 from tests.web.conftest import ORIGINAL, PASSWORD, Surface, surface
 
@@ -28,13 +28,13 @@ async def known(quick: Surface, user_id: int = 1, **more: object) -> dict[str, s
 def given(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """What was known of each check, None where nothing was."""
     replies: list[object] = []
-    real = shortcut.Shortcut.known
+    real = decision_cache.Shortcut.known
 
-    def known(self: shortcut.Shortcut, *asked: object) -> object:
+    def known(self: decision_cache.Shortcut, *asked: object) -> object:
         replies.append(real(self, *asked))  # type: ignore[arg-type]  # as it is called
         return replies[-1]
 
-    monkeypatch.setattr(shortcut.Shortcut, "known", known)
+    monkeypatch.setattr(decision_cache.Shortcut, "known", known)
     return replies
 
 
@@ -202,7 +202,7 @@ async def test_each_rule_decides_for_itself(ruled: Surface) -> None:
 async def test_what_is_remembered_is_bounded(
     quick: Surface, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shortcut, "_MOST", 5)
+    monkeypatch.setattr(decision_cache, "_MOST", 5)
     pair = await known(quick)
     for number in range(20):
         original = {**ORIGINAL, "X-Original-URL": f"https://app.example.com/{number}"}

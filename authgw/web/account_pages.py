@@ -10,6 +10,8 @@ from authgw.core.login_sites import Site
 from authgw.core.sessions import Session
 from authgw.core.users import USERS
 from authgw.services.results import Found
+from authgw.web.audit import record_log_out
+from authgw.web.context import GATEWAY, record
 from authgw.web.cookies import (
     clear_other_spellings,
     every_session_token,
@@ -17,8 +19,6 @@ from authgw.web.cookies import (
     session_tokens,
     take_session,
 )
-from authgw.web.devices import ago, describe_device
-from authgw.web.events import record_log_out
 from authgw.web.forms import (
     FORM,
     brings_session_token,
@@ -27,8 +27,8 @@ from authgw.web.forms import (
     read_form,
     session_form_token,
 )
-from authgw.web.gateway import GATEWAY, record
-from authgw.web.refusals import page, see, site_of
+from authgw.web.html import page, see, site_of
+from authgw.web.user_agents import ago, describe_device
 from authgw.web.ways import CUT, Way, out_of_reach, why_out_of_reach
 
 

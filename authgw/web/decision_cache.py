@@ -17,11 +17,11 @@ from aiohttp import web
 
 from authgw.core.model import IdentityHeaders, Reply
 from authgw.dialects.headers import RawHeaders
-from authgw.dialects.shapes import Shape, Sorter
 from authgw.services.results import Found
 from authgw.services.sessions import Sessions
-from authgw.web.gateway import peer_of
-from authgw.web.prepared import Prepared, fits
+from authgw.web.context import peer_of
+from authgw.web.header_layout import Shape, Sorter
+from authgw.web.prepared_response import Prepared, fits
 
 PATH = "/authenticate"
 DIRECT = -1  # stands for a rule where a check names no request

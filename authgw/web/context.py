@@ -23,7 +23,7 @@ from authgw.dialects import headers
 from authgw.identity.clients_file import Clients
 from authgw.services.login import SignIn
 from authgw.services.sessions import Sessions
-from authgw.web.pages import Pages
+from authgw.web.templating import Pages
 from authgw.web.visits import AllowedChecks
 
 _MAX_AGENT = 256

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from aiohttp import web
 
 from authgw.services.results import LoggedOut
-from authgw.web.gateway import record
+from authgw.web.context import record
 
 
 def record_login(

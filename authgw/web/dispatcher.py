@@ -10,11 +10,11 @@ from typing import cast
 from aiohttp import HttpVersion11, hdrs, web
 
 from authgw.core.errors import ExpectationFailed
-from authgw.web.authenticate import authenticate
-from authgw.web.errors import Handler, failure, problems, refusal, unreadable
-from authgw.web.gateway import GATEWAY, Gateway
-from authgw.web.prepared import Prepared
-from authgw.web.shortcut import ASKED, Shortcut
+from authgw.web.check import authenticate
+from authgw.web.context import GATEWAY, Gateway
+from authgw.web.decision_cache import ASKED, Shortcut
+from authgw.web.prepared_response import Prepared
+from authgw.web.problems import Handler, failure, problems, refusal, unreadable
 
 LongWay = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 

@@ -8,7 +8,7 @@ from authgw.core.errors import REASONS, Misdirected
 from authgw.core.login_sites import Site
 from authgw.core.model import AccessRequest, Decision, Reply
 from authgw.dialects.responses import way_back
-from authgw.web.gateway import GATEWAY, host_of, request_id
+from authgw.web.context import GATEWAY, host_of, request_id
 from authgw.web.ways import Way
 
 _MAX_SHOWN = 200

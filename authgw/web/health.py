@@ -4,10 +4,10 @@ from typing import Any
 
 from aiohttp import web
 
-from authgw.web.errors import NO_STORE
-from authgw.web.gateway import GATEWAY, Gateway
+from authgw.web.context import GATEWAY, Gateway
+from authgw.web.html import page
 from authgw.web.openapi import codes, describe, outline
-from authgw.web.refusals import page
+from authgw.web.problems import NO_STORE
 
 
 async def ping(request: web.Request) -> web.Response:

@@ -16,15 +16,15 @@ from authgw.core.sessions import Session
 from authgw.dialects.headers import authorization, wants_html
 from authgw.identity.clients_file import TrustedBackend
 from authgw.services.results import Login, Pair
-from authgw.web import account, bodies
-from authgw.web.backends import trusted_backend
+from authgw.web import account_pages, json_body
+from authgw.web.audit import record_log_out, record_login
+from authgw.web.client_auth import trusted_backend
+from authgw.web.context import GATEWAY, client_address, device_of, record
 from authgw.web.cookies import clear_other_spellings, every_session_token, take_session
-from authgw.web.errors import NO_STORE
-from authgw.web.events import record_log_out, record_login
 from authgw.web.forms import FORM, check_origin
-from authgw.web.gateway import GATEWAY, client_address, device_of, record
-from authgw.web.login import submit
-from authgw.web.refusals import site_of
+from authgw.web.html import site_of
+from authgw.web.login_pages import submit
+from authgw.web.problems import NO_STORE
 
 _REFRESH = ("refresh", "refresh_token")
 _BY_CLIENT = ("subject", "groups", "email", "name")
@@ -48,7 +48,7 @@ async def login(request: web.Request) -> web.Response:
 async def refresh(request: web.Request) -> web.Response:
     """Hand out the successor of a refresh token."""
     request[GATEWAY].check_keys()
-    body = await bodies.read_body(request, *_REFRESH)
+    body = await json_body.read_body(request, *_REFRESH)
     return _pair(await request[GATEWAY].sessions.refresh(_refresh_token(body)))
 
 
@@ -59,10 +59,10 @@ async def logout(request: web.Request) -> web.Response:
     asks_for_a_page = not request.can_read_body and wants_html(request.raw_headers)
     by_browser = request.content_type == FORM or asks_for_a_page
     if access is None and by_browser and request[GATEWAY].sites.all:
-        return await account.log_out(request)
+        return await account_pages.log_out(request)
     forgiving = access is not None
-    body = await bodies.read_body(request, *_REFRESH, "all", forgiving=forgiving)
-    everywhere = bodies.flag(body, "all")
+    body = await json_body.read_body(request, *_REFRESH, "all", forgiving=forgiving)
+    everywhere = json_body.flag(body, "all")
     by_refresh = any(key in body for key in _REFRESH)
     if access is not None and by_refresh:
         raise CredentialsConflict
@@ -81,8 +81,8 @@ async def logout(request: web.Request) -> web.Response:
 async def revoke(request: web.Request) -> web.Response:
     """End sessions that this trusted backend opened."""
     backend = await trusted_backend(request)
-    body = await bodies.read_body(request, "user_id", "subject", "sid")
-    sid, sub = bodies.text(body, "sid"), ""
+    body = await json_body.read_body(request, "user_id", "subject", "sid")
+    sid, sub = json_body.text(body, "sid"), ""
     if "sid" in body:
         if len(body) > 1 or not sid:
             raise BodyMalformed("send one of user_id, subject and sid")
@@ -130,7 +130,9 @@ async def _log_out_by_cookie(request: web.Request, everywhere: bool) -> web.Resp
 
 async def _login_alone(request: web.Request) -> Login:
     """A log-in without a client's secret: by password, or through the open door."""
-    body = await bodies.read_body(request, "user_id", "username", "password", "totp", *_BY_CLIENT)
+    body = await json_body.read_body(
+        request, "user_id", "username", "password", "totp", *_BY_CLIENT
+    )
     if "username" in body:
         return await _login_by_password(request, body)
     if not request[GATEWAY].open_login:
@@ -164,13 +166,13 @@ def _refuse_person(request: web.Request, sub: str) -> None:
 
 async def _login_by_backend(request: web.Request) -> Login:
     backend = await trusted_backend(request)
-    body = await bodies.read_body(request, "user_id", *_BY_CLIENT)
+    body = await json_body.read_body(request, "user_id", *_BY_CLIENT)
     wanted = Login(
         source=backend.source,
         **_subject(body),
-        groups=bodies.groups(body),
-        email=bodies.text(body, "email"),
-        name=bodies.text(body, "name"),
+        groups=json_body.groups(body),
+        email=json_body.text(body, "email"),
+        name=json_body.text(body, "name"),
         client=device_of(request),
     )
     _check_rights(backend, wanted)
@@ -191,9 +193,9 @@ def _subject(body: dict[str, Any]) -> dict[str, Any]:
     if ("user_id" in body) == ("subject" in body):
         raise BodyMalformed("send one of user_id and subject")
     if "user_id" in body:
-        number = bodies.user_id(body["user_id"])
+        number = json_body.user_id(body["user_id"])
         return {"sub": str(number), "user_id": number}
-    sub = bodies.text(body, "subject")
+    sub = json_body.text(body, "subject")
     if not sub:
         raise BodyMalformed("subject must not be empty")
     return {"sub": sub}

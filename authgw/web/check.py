@@ -39,10 +39,10 @@ from authgw.dialects.headers import (
 )
 from authgw.dialects.responses import for_a_browser
 from authgw.services.results import Found
-from authgw.web.gateway import GATEWAY, Gateway, peer_of, record, request_id
-from authgw.web.prepared import Prepared, answer
-from authgw.web.refusals import refusal_page
-from authgw.web.shortcut import ASKED, DIRECT, Asked
+from authgw.web.context import GATEWAY, Gateway, peer_of, record, request_id
+from authgw.web.decision_cache import ASKED, DIRECT, Asked
+from authgw.web.html import refusal_page
+from authgw.web.prepared_response import Prepared, answer
 
 _PUBLIC_PATIENCE = 0.05  # seconds that a public page waits to learn who is asking
 # What stands for the rules where there are none: any live session.

@@ -10,8 +10,8 @@ from aiohttp.http_exceptions import LineTooLong
 from authgw.core.errors import REASONS, AuthgwError, RequestMalformed, TooManyFailures
 from authgw.dialects.headers import wants_html
 from authgw.dialects.responses import challenge
-from authgw.web.gateway import GATEWAY, record, request_id
-from authgw.web.refusals import problem_page
+from authgw.web.context import GATEWAY, record, request_id
+from authgw.web.html import problem_page
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _EVENTS = {

@@ -19,6 +19,8 @@ from authgw.dialects.headers import values
 from authgw.dialects.responses import challenge
 from authgw.services.login import PENDING_FOR, Verified
 from authgw.services.results import Found
+from authgw.web.audit import record_login
+from authgw.web.context import GATEWAY, client_address, device_of, record, request_id
 from authgw.web.cookies import (
     clear_other_spellings,
     every_session_token,
@@ -28,11 +30,9 @@ from authgw.web.cookies import (
     helpers,
     session_tokens,
 )
-from authgw.web.events import record_login
+from authgw.web.dispatcher import SERVING
 from authgw.web.forms import brings_cookie_token, is_by_http, lost_cookie, own_form
-from authgw.web.gateway import GATEWAY, client_address, device_of, record, request_id
-from authgw.web.refusals import page, see, site_of
-from authgw.web.serving import SERVING
+from authgw.web.html import page, see, site_of
 from authgw.web.visits import LOOP_VISITS, WINDOW, next_visit
 from authgw.web.ways import (
     CUT,

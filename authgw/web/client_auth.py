@@ -11,7 +11,7 @@ from authgw.core.errors import (
 )
 from authgw.dialects.headers import authorization
 from authgw.identity.clients_file import TrustedBackend
-from authgw.web.gateway import GATEWAY, client_address
+from authgw.web.context import GATEWAY, client_address
 
 MAX_FAILURES = 10
 WINDOW = 60.0  # seconds

@@ -12,7 +12,7 @@ from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from authgw.web.accent import accent_of
+from authgw.web.theme import accent_of
 
 # A path on this host, not `//host`, or an absolute address, in letters that no browser drops.
 _WEB_LINK = re.compile(r"(?:/(?![/\\])|https?://)[^\s\x00-\x1f\\]*", re.IGNORECASE)
