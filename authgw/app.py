@@ -6,13 +6,13 @@ from collections.abc import Callable
 from aiohttp import http_parser, web
 from loguru import logger
 
-from authgw import metrics_server
 from authgw.config.loader import ConfigError, Loaded
 from authgw.config.schema import Settings
 from authgw.connections import Connections, most_connections
 from authgw.draining import Told, close
 from authgw.files.key_files import believed
 from authgw.listening import listen
+from authgw.observability import metrics_server
 from authgw.reading import Entries, read, read_entries, secret_files
 from authgw.running import Replica
 from authgw.stores import opened_store

@@ -9,7 +9,6 @@ from aiohttp import web
 from loguru import logger
 from prometheus_client import REGISTRY
 
-from authgw import log, metrics
 from authgw.config.loader import Loaded
 from authgw.core.audit import Event
 from authgw.core.errors import StoreUnavailable
@@ -19,7 +18,8 @@ from authgw.core.sessions import Lifetimes
 from authgw.core.tokens import Issuer
 from authgw.identity.hash_pool import Hashing
 from authgw.identity.users_watcher import UsersFile, watch
-from authgw.measured import MeasuredStore, measured, measured_check
+from authgw.observability import logging, metrics
+from authgw.observability.instrumentation import MeasuredStore, measured, measured_check
 from authgw.reading import REFUSALS, Reading, read_again
 from authgw.services.login import SignIn
 from authgw.services.sessions import Sessions
@@ -215,7 +215,7 @@ class Replica:
 
 def _record(event: Event) -> None:
     metrics.count(event)
-    log.record(event)
+    logging.record(event)
 
 
 def _warn_of(users: UsersFile) -> None:

@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import click
 
-from authgw import app, log
+from authgw import app
 from authgw.config.loader import Loaded
+from authgw.observability import logging
 from authgw.plainly import plainly
 
 
@@ -16,7 +17,7 @@ from authgw.plainly import plainly
 def command(read: Callable[[], Loaded]) -> None:
     """Run one replica of the gateway."""
     loaded = read()
-    log.set_up(loaded.settings.logging.mode, loaded.settings.logging.level)
+    logging.set_up(loaded.settings.logging.mode, loaded.settings.logging.level)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(app.serve(read, loaded))
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import click
 
-from authgw import log
 from authgw.config.loader import Loaded
 from authgw.core.audit import Event
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, load
+from authgw.observability import logging
 from authgw.plainly import plainly
 from authgw.stores import Store, store_at_hand
 from authgw.web.user_agents import ago, describe_device
@@ -71,7 +71,7 @@ def revoke(read: Read, sid: str | None, sub: str | None) -> None:
     if (sid is None) == (sub is None):
         raise click.UsageError("give a SID (see `authgw session list`) or --user")
     loaded = read()
-    log.set_up(loaded.settings.logging.mode, "info")
+    logging.set_up(loaded.settings.logging.mode, "info")
     ended = asyncio.run(_revoke(loaded, sid, sub))
     if not ended:
         raise click.ClickException("no live session: it has ended already, or never was")
@@ -125,7 +125,9 @@ async def _revoke(loaded: Loaded, sid: str | None, sub: str | None) -> tuple[str
             sub = await _subject(store, sid)
             ended = (sid,) if await store.revoke(sid) else ()
     for one in ended:
-        log.record(Event("revoke", "", "", sub=sub, sid=one, detail=f"by operator {_operator()}"))
+        logging.record(
+            Event("revoke", "", "", sub=sub, sid=one, detail=f"by operator {_operator()}")
+        )
     return ended
 
 

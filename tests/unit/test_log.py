@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from loguru import logger
 
-from authgw import log
 from authgw.core.audit import Event
+from authgw.observability import logging as observability_logging
 
 NAUGHTY = ["a\nforged", "a\r\nb", "\x1b[31m", '"} {"x": "', "\u2028", "{0} {x}", "<red>", "Zoë", ""]
 
@@ -24,8 +24,8 @@ def _restore() -> Iterator[None]:
 
 def written(mode: str, event: Event, level: str = "info") -> str:
     stream = io.StringIO()
-    log.set_up(mode, level, stream)
-    log.record(event)
+    observability_logging.set_up(mode, level, stream)
+    observability_logging.record(event)
     return stream.getvalue()
 
 
@@ -55,7 +55,7 @@ def test_levels() -> None:
 
 def test_libraries_messages_come_without_arguments_and_exceptions() -> None:
     stream = io.StringIO()
-    log.set_up("json", "info", stream)
+    observability_logging.set_up("json", "info", stream)
     try:
         raise ValueError("hush")
     except ValueError:
@@ -67,6 +67,6 @@ def test_libraries_messages_come_without_arguments_and_exceptions() -> None:
 
 def test_a_multi_line_message_stays_one_line() -> None:
     stream = io.StringIO()
-    log.set_up("text", "info", stream)
+    observability_logging.set_up("text", "info", stream)
     logger.info("a\nb")
     assert stream.getvalue().count("\n") == 1

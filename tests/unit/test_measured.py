@@ -10,8 +10,8 @@ from prometheus_client import REGISTRY
 from authgw.core.audit import Event
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Snapshot
-from authgw.measured import MeasuredStore, measured, measured_check
-from authgw.metrics import Answers, count, verdict
+from authgw.observability.instrumentation import MeasuredStore, measured, measured_check
+from authgw.observability.metrics import Answers, count, verdict
 from authgw.storage.sqlite.store import EmbeddedStore
 from authgw.web.problems import Handler
 from tests.unit.builders import NOW, a_session

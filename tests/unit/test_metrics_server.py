@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from authgw import metrics_server
+from authgw.observability import metrics_server
 from tests.contract.conftest import free_port
 
 

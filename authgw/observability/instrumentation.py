@@ -10,7 +10,7 @@ from aiohttp.typedefs import Middleware
 from authgw.core.counters import Counters
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, Snapshot
-from authgw.metrics import (
+from authgw.observability.metrics import (
     SESSIONS_ENDED,
     SESSIONS_OPENED,
     STORE_ERRORS,
