@@ -8,15 +8,15 @@ from loguru import logger
 
 from authgw.config.loader import ConfigError, Loaded
 from authgw.config.schema import Settings
-from authgw.connections import Connections, most_connections
-from authgw.draining import Told, close
 from authgw.files.key_files import believed
-from authgw.listening import listen
 from authgw.observability import metrics_server
-from authgw.reading import Entries, read, read_entries, secret_files
-from authgw.running import Replica
-from authgw.stores import opened_store
-from authgw.summary import summary
+from authgw.server.http_protocol import Connections, most_connections
+from authgw.server.listeners import listen
+from authgw.server.reload import Entries, read, read_entries, secret_files
+from authgw.server.replica import Replica
+from authgw.server.shutdown import Told, close
+from authgw.server.store_factory import opened_store
+from authgw.server.summary import summary
 from authgw.web.dispatcher import shorten
 from authgw.web.routes import application
 

@@ -10,8 +10,8 @@ from authgw.files import key_files
 from authgw.identity.clients_file import load_clients
 from authgw.identity.users_file import alike_warnings, load_users, warnings_of
 from authgw.plainly import plainly, refusals
-from authgw.reading import secret_files
-from authgw.summary import file_read
+from authgw.server.reload import secret_files
+from authgw.server.summary import file_read
 
 
 @click.group()

@@ -18,7 +18,7 @@ from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, load
 from authgw.observability import logging
 from authgw.plainly import plainly
-from authgw.stores import Store, store_at_hand
+from authgw.server.store_factory import Store, store_at_hand
 from authgw.web.user_agents import ago, describe_device
 
 Read = Callable[[], Loaded]

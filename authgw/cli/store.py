@@ -13,8 +13,8 @@ from authgw.config.schema import Cache
 from authgw.core.errors import StoreUnavailable
 from authgw.core.export import KeepingStore
 from authgw.plainly import plainly
+from authgw.server.store_factory import embedded_path, store_alone
 from authgw.storage import StoreRefused
-from authgw.stores import embedded_path, store_alone
 
 
 @dataclass(slots=True)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from authgw.config.loader import Loaded
 from authgw.doctor.remarks import Remark, ok, problem, warning
-from authgw.reading import secret_files
-from authgw.stores import embedded_path
+from authgw.server.reload import secret_files
+from authgw.server.store_factory import embedded_path
 
 _PART = "files"
 _ROOT = 0

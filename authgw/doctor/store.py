@@ -7,11 +7,11 @@ from authgw.core.errors import StoreUnavailable
 from authgw.core.keys import Key, KeyRefused
 from authgw.doctor.configuration import keys_of
 from authgw.doctor.remarks import Remark, ok, problem, warning
+from authgw.server.store_factory import embedded_path, redis_servers, store_at_hand
 from authgw.storage import StoreRefused
 from authgw.storage.redis.counters import Announced
 from authgw.storage.redis.health import Health, health
 from authgw.storage.redis.store import RedisStore
-from authgw.stores import embedded_path, redis_servers, store_at_hand
 
 _PART = "store"
 _LEEWAY = 5.0  # seconds between the clocks of replicas, as for tokens

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from authgw.config.loader import load
-from authgw.pipelining import OneByOne
+from authgw.server.http_pipelining import OneByOne
 from tests.faults.counts import count
 from tests.threats.differential import Differential
 from tests.threats.messages import Identity, Messages

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authgw.heads import MOST_HEADERS, Heads, Unreadable
+from authgw.server.http_reader import MOST_HEADERS, Heads, Unreadable
 
 CHECK = b"GET /authenticate HTTP/1.1\r\nHost: a\r\nx-A: 1\r\nX-a:  2 3\r\n\r\n"
 # What is in a body may look like a request.

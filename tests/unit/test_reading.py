@@ -12,7 +12,7 @@ from authgw.files import key_files
 from authgw.identity import users_editor
 from authgw.identity.clients_file import ClientsRefused, add_client
 from authgw.identity.users_file import UsersRefused
-from authgw.reading import REFUSALS, Reading, ReloadRefused, read, read_again
+from authgw.server.reload import REFUSALS, Reading, ReloadRefused, read, read_again
 from tests.unit.test_users import HASH
 
 RULES = "rules: [{allow: authenticated}]\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from authgw.config.loader import load
-from authgw.summary import summary
+from authgw.server.summary import summary
 from tests.unit.test_config import loaded
 
 

@@ -12,7 +12,6 @@ from aiohttp import ClientResponse, encode_basic_auth, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from authgw.app import LINE_BYTES
-from authgw.connections import Connection, Connections
 from authgw.core.audit import Event
 from authgw.core.login_sites import Sites
 from authgw.core.model import IdentityHeaders
@@ -24,6 +23,7 @@ from authgw.identity.hash_pool import Hashing
 from authgw.identity.passwords import hash_password
 from authgw.identity.totp import new_recovery_codes, new_secret, recovery_digest
 from authgw.identity.users_watcher import UsersFile
+from authgw.server.http_protocol import Connection, Connections
 from authgw.services.login import Policy, SignIn
 from authgw.services.sessions import Sessions
 from authgw.storage.mirror import Mirror

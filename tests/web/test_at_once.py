@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from authgw.connections import Connection
+from authgw.server.http_protocol import Connection
 from tests.web.conftest import Surface
 from tests.web.test_prepared import answer, asking, connected, known
 

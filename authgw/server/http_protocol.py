@@ -19,8 +19,8 @@ from typing import Any, cast
 from aiohttp import hdrs, web
 from loguru import logger
 
-from authgw.heads import Heads, Unreadable
-from authgw.pipelining import OneByOne
+from authgw.server.http_pipelining import OneByOne
+from authgw.server.http_reader import Heads, Unreadable
 from authgw.web.context import peer_name
 from authgw.web.decision_cache import PATH
 from authgw.web.prepared_response import SERVER

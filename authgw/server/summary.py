@@ -4,7 +4,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from authgw.config.loader import Loaded
-from authgw.stores import embedded_path
+from authgw.server.store_factory import embedded_path
 
 _NO_RULES = "no rules (any session may access every host)"
 _KINDS = {"redis": "one Redis", "sentinel": "Redis with Sentinels", "cluster": "a Redis Cluster"}

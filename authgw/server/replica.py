@@ -20,7 +20,8 @@ from authgw.identity.hash_pool import Hashing
 from authgw.identity.users_watcher import UsersFile, watch
 from authgw.observability import logging, metrics
 from authgw.observability.instrumentation import MeasuredStore, measured, measured_check
-from authgw.reading import REFUSALS, Reading, read_again
+from authgw.server.reload import REFUSALS, Reading, read_again
+from authgw.server.store_factory import Store
 from authgw.services.login import SignIn
 from authgw.services.sessions import Sessions
 from authgw.storage.mirror import Mirror
@@ -29,7 +30,6 @@ from authgw.storage.redis.key_registry import Membership
 from authgw.storage.redis.revocation_feed import Push
 from authgw.storage.redis.store import RedisStore
 from authgw.storage.sqlite import store as sqlite_store
-from authgw.stores import Store
 from authgw.web.context import Gateway
 from authgw.web.dispatcher import Serving
 from authgw.web.templating import Look, Pages

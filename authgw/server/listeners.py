@@ -14,7 +14,7 @@ from aiohttp import web
 
 from authgw.config.loader import ConfigError
 from authgw.config.schema import Server
-from authgw.connections import Connections, drop_unread
+from authgw.server.http_protocol import Connections, drop_unread
 
 _FOR_GROUP = 0o660  # NGINX's user must be in the group of the folder or of this process
 _ANSWERS_WITHIN = 1.0  # seconds

@@ -1,0 +1,1 @@
+"""The process: listeners, connections, reload and shutdown of a replica."""
