@@ -5,10 +5,10 @@ from pathlib import Path
 
 import click
 
+from authgw.cli.errors import plainly
 from authgw.config.loader import Loaded
 from authgw.files import key_files
 from authgw.identity.clients_file import add_client
-from authgw.plainly import plainly
 
 
 @click.group()

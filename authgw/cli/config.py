@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import click
 
-from authgw import rulesay
+from authgw.cli import explain_report
+from authgw.cli.errors import plainly, refusals
 from authgw.config.loader import Loaded
 from authgw.files import key_files
 from authgw.identity.clients_file import load_clients
 from authgw.identity.users_file import alike_warnings, load_users, warnings_of
-from authgw.plainly import plainly, refusals
 from authgw.server.reload import secret_files
 from authgw.server.summary import file_read
 
@@ -40,10 +40,10 @@ def check(read: Callable[[], Loaded]) -> None:
             lambda: load_users(users),
         )
     ]
-    groups = () if refused else rulesay.unknown_groups(loaded)
+    groups = () if refused else explain_report.unknown_groups(loaded)
     if not refused:
         alike = alike_warnings(users, load_users(users))
-        for warning in (*alike, *rulesay.misspelled_users(loaded)):
+        for warning in (*alike, *explain_report.misspelled_users(loaded)):
             click.echo(f"warning: {warning}", err=True)
     problems = [*refused, *loaded.doubts, *groups]
     if problems:

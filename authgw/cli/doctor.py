@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
+from authgw.cli.errors import plainly
 from authgw.config.loader import Loaded
 from authgw.doctor import installation
 from authgw.doctor import nginx as nginx_doctor
+from authgw.doctor.findings import Grade
 from authgw.doctor.nginx_findings import Finding, Kind
-from authgw.doctor.nginx_tree import DumpRefused
-from authgw.doctor.remarks import Grade
-from authgw.plainly import plainly
+from authgw.doctor.nginx_parser import DumpRefused
 
 _CLEAN = (
     "Every location that proxies asks the gateway, as the recipe does; names, port and socket are "

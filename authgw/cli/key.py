@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import click
 
+from authgw.cli.errors import plainly
 from authgw.config.loader import Loaded
 from authgw.files import key_files
-from authgw.plainly import plainly
 
 
 @click.group()

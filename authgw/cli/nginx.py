@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from authgw.cli.errors import plainly
 from authgw.config.loader import Loaded
 from authgw.core.errors import Refused
-from authgw.plainly import plainly
 from authgw.recipes.nginx import rendered
 
 

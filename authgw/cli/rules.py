@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import click
 
-from authgw import rulesay
+from authgw.cli import explain_report
+from authgw.cli.errors import plainly
 from authgw.config.loader import Loaded
-from authgw.plainly import plainly
 
 
 @click.group()
@@ -33,6 +33,6 @@ def explain(
     url: str,
 ) -> None:
     """Say which rule decides METHOD URL, and why. Status 0: allowed, 1: denied, 2: log in."""
-    said = rulesay.explained(read(), method, url, user=user, groups=groups, address=address)
+    said = explain_report.explained(read(), method, url, user=user, groups=groups, address=address)
     click.echo(said.as_json() if as_json else said.as_text())
     raise click.exceptions.Exit(said.status)

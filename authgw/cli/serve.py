@@ -6,9 +6,9 @@ from collections.abc import Callable
 import click
 
 from authgw import app
+from authgw.cli.errors import plainly
 from authgw.config.loader import Loaded
 from authgw.observability import logging
-from authgw.plainly import plainly
 
 
 @click.command()

@@ -12,12 +12,12 @@ from typing import Any
 
 import click
 
+from authgw.cli.errors import plainly
 from authgw.config.loader import Loaded
 from authgw.core.audit import Event
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, load
 from authgw.observability import logging
-from authgw.plainly import plainly
 from authgw.server.store_factory import Store, store_at_hand
 from authgw.web.user_agents import ago, describe_device
 

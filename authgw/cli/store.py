@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import click
 from pydantic import SecretStr, ValidationError
 
+from authgw.cli.errors import plainly
 from authgw.config.loader import Loaded
 from authgw.config.schema import Cache
 from authgw.core.errors import StoreUnavailable
 from authgw.core.export import KeepingStore
-from authgw.plainly import plainly
 from authgw.server.store_factory import embedded_path, store_alone
 from authgw.storage import StoreRefused
 

@@ -13,6 +13,7 @@ from typing import Any
 import click
 import segno
 
+from authgw.cli.errors import plainly
 from authgw.config.loader import Loaded
 from authgw.config.schema import seconds
 from authgw.identity import passwords, totp, users_editor
@@ -26,7 +27,6 @@ from authgw.identity.users_file import (
     load_users,
     warnings_of,
 )
-from authgw.plainly import plainly
 
 _MOST_LINE = 8192  # bytes, more than any password that is taken
 _WORD = 4  # letters; five words have 94 bits

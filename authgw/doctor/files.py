@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from authgw.config.loader import Loaded
-from authgw.doctor.remarks import Remark, ok, problem, warning
+from authgw.doctor.findings import Remark, ok, problem, warning
 from authgw.server.reload import secret_files
 from authgw.server.store_factory import embedded_path
 

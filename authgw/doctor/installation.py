@@ -2,7 +2,7 @@
 
 from authgw.config.loader import Loaded
 from authgw.doctor import configuration, files, ports, store
-from authgw.doctor.remarks import Remark
+from authgw.doctor.findings import Remark
 
 
 async def examine(loaded: Loaded) -> list[Remark]:

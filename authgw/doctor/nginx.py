@@ -16,6 +16,7 @@ from authgw.doctor import (
     nginx_ways,
 )
 from authgw.doctor.nginx_findings import Finding, hole
+from authgw.doctor.nginx_parser import Block, parsed
 from authgw.doctor.nginx_recipe import Recipe, recipe_of
 from authgw.doctor.nginx_site import (
     PASSES,
@@ -25,7 +26,6 @@ from authgw.doctor.nginx_site import (
     is_to_gateway,
     site_of,
 )
-from authgw.doctor.nginx_tree import Block, parsed
 
 
 def examine(dump: str, settings: Settings) -> list[Finding]:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from authgw.doctor.nginx_findings import Finding, fault, hole, problem, unchecked
 from authgw.doctor.nginx_identity import outdated_host
+from authgw.doctor.nginx_parser import Block, Directive
 from authgw.doctor.nginx_recipe import Recipe
 from authgw.doctor.nginx_site import check_location, check_uris
-from authgw.doctor.nginx_tree import Block, Directive
 from authgw.doctor.nginx_values import is_literal, variables_in
 
 _TARGET = re.compile(r"https?://[^/]+(?:/[^/].*:)?/authenticate")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from authgw.doctor.nginx_tree import Block, Directive
+from authgw.doctor.nginx_parser import Block, Directive
 
 
 class Kind(Enum):

@@ -8,6 +8,7 @@ from authgw.core.endpoints import ENDPOINTS, Audience, Endpoint
 from authgw.doctor.nginx_findings import Finding, fault, hole, problem, unchecked
 from authgw.doctor.nginx_identity import outdated_host
 from authgw.doctor.nginx_listen import default_servers, servers_for
+from authgw.doctor.nginx_parser import Block, Directive
 from authgw.doctor.nginx_recipe import Recipe
 from authgw.doctor.nginx_site import (
     Site,
@@ -18,7 +19,6 @@ from authgw.doctor.nginx_site import (
     location_for,
     upstream_of,
 )
-from authgw.doctor.nginx_tree import Block, Directive
 
 _LOCAL = ("127.0.0.1", "localhost", "[::1]")
 _REMEDY = "In it, after protect.conf, add: include authgw/gateway.conf;"

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from authgw.doctor.nginx_findings import Finding, fault, hole, problem, unchecked
+from authgw.doctor.nginx_parser import Block, Directive
 from authgw.doctor.nginx_recipe import Recipe, Transport
 from authgw.doctor.nginx_site import is_protected
-from authgw.doctor.nginx_tree import Block, Directive
 from authgw.doctor.nginx_values import (
     holds_session,
     is_fixed,

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 
 from authgw.doctor.nginx_findings import Finding, hole, unchecked
+from authgw.doctor.nginx_parser import Block, Directive
 from authgw.doctor.nginx_site import PASSES, Site, upstream_of
-from authgw.doctor.nginx_tree import Block, Directive
 
 _EXAMINED = """
     add_after_body add_before_body add_header alias auth_request auth_request_set break

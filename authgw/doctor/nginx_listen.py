@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from authgw.doctor.nginx_parser import Block
 from authgw.doctor.nginx_site import Site, check_uris
-from authgw.doctor.nginx_tree import Block
 
 _DEFAULT = ("default_server", "default")
 

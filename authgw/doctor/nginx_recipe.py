@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from authgw.config.schema import Settings
+from authgw.doctor.nginx_parser import Block, parsed
 from authgw.doctor.nginx_site import check_location, check_uris, site_of
-from authgw.doctor.nginx_tree import Block, parsed
 from authgw.recipes.nginx import rendered
 
 _PASSES = {

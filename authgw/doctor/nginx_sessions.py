@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 
 from authgw.doctor.nginx_findings import Finding, hole, unchecked
+from authgw.doctor.nginx_parser import Block, Directive
 from authgw.doctor.nginx_recipe import Recipe, definition
 from authgw.doctor.nginx_site import Site, is_to_gateway
-from authgw.doctor.nginx_tree import Block, Directive
 from authgw.doctor.nginx_values import holds_session, variables_in
 
 _CAPTURE = re.compile(r"\(\?P?[<'](authgw_\w+)[>']")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from authgw.doctor.nginx_tree import Block, Directive
+from authgw.doctor.nginx_parser import Block, Directive
 
 PASSES = (
     "proxy_pass",

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from authgw.doctor.nginx_findings import Finding, fault, hole, unchecked
+from authgw.doctor.nginx_parser import Block, Directive
 from authgw.doctor.nginx_site import (
     Site,
     is_declared_public,
@@ -14,7 +15,6 @@ from authgw.doctor.nginx_site import (
     pass_of,
     pattern_of,
 )
-from authgw.doctor.nginx_tree import Block, Directive
 from authgw.doctor.nginx_values import variables_in
 
 _REDIRECTS = ("redirect", "permanent")

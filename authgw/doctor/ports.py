@@ -4,7 +4,7 @@ import http.client
 from collections.abc import Iterator
 
 from authgw.config.loader import Loaded
-from authgw.doctor.remarks import Remark, ok, problem, warning
+from authgw.doctor.findings import Remark, ok, problem, warning
 
 _PATIENCE = 2.0  # seconds
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  asked about, not listened on

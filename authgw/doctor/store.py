@@ -6,7 +6,7 @@ from authgw.config.loader import Loaded
 from authgw.core.errors import StoreUnavailable
 from authgw.core.keys import Key, KeyRefused
 from authgw.doctor.configuration import keys_of
-from authgw.doctor.remarks import Remark, ok, problem, warning
+from authgw.doctor.findings import Remark, ok, problem, warning
 from authgw.server.store_factory import embedded_path, redis_servers, store_at_hand
 from authgw.storage import StoreRefused
 from authgw.storage.redis.counters import Announced

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from authgw.doctor.nginx_listen import servers_for
+from authgw.doctor.nginx_parser import Block, parsed
 from authgw.doctor.nginx_site import location_for, site_of
-from authgw.doctor.nginx_tree import Block, parsed
 from tests.contract.conftest import free_port
 from tests.wire.conftest import LOGS, wait_for
 from tests.wire.nginxes import NGINXES

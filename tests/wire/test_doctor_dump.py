@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from authgw.doctor.nginx_tree import Block, DumpRefused, parsed
+from authgw.doctor.nginx_parser import Block, DumpRefused, parsed
 from tests.wire.nginxes import NGINXES
 
 # Each tree's files, and what its directives say in NGINX's order: `-T` accepts all of them.
