@@ -9,10 +9,12 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, gener
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from authgw.core.keys import KeyRing
-from authgw.core.sessions import Session, Snapshot, dump, load
+from authgw.core.ports import BatchStore
+from authgw.core.session_codec import dump, load
+from authgw.core.sessions import Session, Snapshot
 from authgw.core.tokens import Issuer, TokenType
 from authgw.files.key_files import load_keys, make_key
-from authgw.storage.mirror import BatchStore, Mirror
+from authgw.storage.mirror import Mirror
 from authgw.storage.redis.connect import connect
 from authgw.storage.redis.store import RedisStore
 from bench.gateways import lab

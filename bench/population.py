@@ -9,7 +9,8 @@ from pathlib import Path
 from redis import Redis
 
 from authgw.core.keys import KeyRing
-from authgw.core.sessions import Client, Session, dump, generation, new_sid, subject_hash
+from authgw.core.session_codec import dump
+from authgw.core.sessions import Client, Session, generation, new_sid, subject_hash
 from authgw.core.tokens import Issuer, TokenType
 from authgw.files.key_files import load_keys
 from bench.gateways import CLIENT

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from authgw.core.sessions import Session, dump
+from authgw.core.session_codec import dump
+from authgw.core.sessions import Session
 from authgw.core.tokens import TokenType
 from bench import docs, plan
 from bench.gateways import ORIGINAL, Gateway, Lab, RedisServer, bearer, lab, loop_of

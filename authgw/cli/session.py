@@ -16,7 +16,8 @@ from authgw.cli.errors import plainly
 from authgw.config.loader import Loaded
 from authgw.core.audit import Event
 from authgw.core.errors import StoreUnavailable
-from authgw.core.sessions import Session, load
+from authgw.core.session_codec import load
+from authgw.core.sessions import Session
 from authgw.observability import logging
 from authgw.server.store_factory import Store, store_at_hand
 from authgw.web.user_agents import ago, describe_device

@@ -1,27 +1,19 @@
 """Sessions: one login on one device, and how its refresh tokens rotate.
 
 Everything here is a pure transition: a record, what was presented and the store's own `now` go
-in, a new record comes out. Committing it atomically is a store's work (`SessionStore`).
+in, a new record comes out. Committing it atomically is a store's work (`ports.SessionStore`).
 """
 
 import base64
 import hashlib
-import json
-import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from enum import Enum
-from operator import attrgetter
-from sys import intern
-from typing import Any, Protocol
 
 from authgw.core.errors import SessionEnded
 
 _SID = re.compile(r"[A-Za-z0-9_-]{44}")
 _HASH_LENGTH = 22
-_ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
-_DECODE = json.JSONDecoder().raw_decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,53 +72,6 @@ class Session:
     client: Client
     amr: tuple[str, ...] = ()
     password_mark: str = ""
-
-
-class SessionStore(Protocol):
-    """Where sessions live. Every method raises StoreUnavailable when the outcome is unknown.
-
-    A session that was idle for the store's `idle` seconds is gone as if it had been ended.
-    """
-
-    async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
-        """Keep a new session; end its subject's oldest over `max_sessions`; return their sids."""
-
-    async def read(self, sid: str) -> "Snapshot":
-        """Return the session, or None in it, and count this as use of it."""
-
-    async def replace(self, seen: "Snapshot", new: Session) -> "Snapshot | None":
-        """Compare-and-set: None if `new` took the place of what was seen, else what is there."""
-
-    async def revoke(self, sid: str) -> bool:
-        """End one session; say whether it was alive. Returns once the store has it."""
-
-    async def revoke_all(self, sub: str) -> tuple[str, ...]:
-        """End every session of a subject; return their sids."""
-
-    async def sessions_of(self, sub: str) -> tuple[Session, ...]:
-        """The live sessions of a subject, oldest first."""
-
-    async def last_used(self, sids: Sequence[str]) -> dict[str, float]:
-        """When each live one of these was last used, in Unix seconds of the store's clock.
-
-        A use that followed another one within 1 % of `idle` may not show. Asking is no use.
-        """
-
-
-class MirroringStore(SessionStore, Protocol):
-    """A SessionStore that remembers for a while what it was told."""
-
-    async def replace_many(self, changes: "Sequence[tuple[Snapshot, Session]]") -> None:
-        """What `replace` does for each of these; which ones lost does not matter."""
-
-    def peek(self, sid: str) -> "Snapshot | None":
-        """What is remembered of a session and young enough; the same object while it is true."""
-
-    async def look(self, sid: str) -> "Snapshot":
-        """What is remembered, or else read; this counts as use of the session."""
-
-    async def look_all(self, sids: Sequence[str]) -> "dict[str, Snapshot]":
-        """What `look` returns for each; all of it is young enough when it is returned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,92 +208,6 @@ def confirm(session: Session, *, gen: int, jti: str) -> Session:
         session.current.refresh_jti,
     )
     return replace(session, confirmed=True) if arrived and not session.confirmed else session
-
-
-def dump(session: Session) -> str:
-    """A session as the JSON text that stores keep, its fields in the order of their names."""
-    record = _SESSION.of(session)
-    record["current"] = _GENERATION.of(session.current)
-    record["client"] = _CLIENT.of(session.client)
-    return _ENCODE(record)
-
-
-def load(text: str | bytes) -> Session:
-    """A session from the text that `dump` made; fields of a newer version are left aside.
-
-    What many sessions say alike they share, so that a mirror of them stays small.
-
-    Raises:
-        ValueError: the text is not a session record.
-    """
-    try:
-        written = text if isinstance(text, str) else text.decode()
-        data, end = _DECODE(written)
-        if end != len(written):
-            raise ValueError("more than a session record")
-        client, current = data["client"], data["current"]
-        # By place: by name it would cost twice as much, at every session that is read.
-        return _checked(
-            Session(
-                data["sid"],
-                data["sub"],
-                data["user_id"],
-                tuple(map(intern, data["groups"])),
-                data["email"],
-                data["name"],
-                intern(data["source"]),
-                # What is no number ends here, not where a life is reckoned.
-                data["created_at"] + 0.0,
-                data["expires_at"] + 0.0,
-                data["gen"],
-                Generation(
-                    current["access_jti"],
-                    current["refresh_jti"],
-                    current["iat"],
-                    current["access_exp"],
-                    current["refresh_exp"],
-                ),
-                data["previous_refresh_jti"],
-                data["rotated_at"],
-                data["confirmed"],
-                Client(intern(client["user_agent"]), intern(client["address"])),
-                tuple(map(intern, data.get("amr", ()))),
-                data.get("password_mark", ""),
-            )
-        )
-    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise ValueError(f"not a session record: {error!r}") from None
-
-
-def _checked(session: Session) -> Session:
-    """Return the session, or raise TypeError for a field of another type."""
-    current, rotated_at = session.current, session.rotated_at or 0.0
-    texts = (session.sid, session.sub, session.email, session.name, session.password_mark)
-    jtis = (current.access_jti, current.refresh_jti, session.previous_refresh_jti or "")
-    numbers = (session.gen, session.user_id or 0)
-    if {str} != {type(text) for text in (*texts, *jtis)} or {int} != set(map(type, numbers)):
-        raise TypeError("a text or a number")
-    # A time that is not finite would never come.
-    times = (session.created_at, session.expires_at, current.iat, current.access_exp)
-    if not all(map(math.isfinite, (*times, current.refresh_exp, rotated_at))):
-        raise TypeError("a time")
-    if type(session.confirmed) is not bool:
-        raise TypeError("a flag")
-    return session
-
-
-class _Fields:
-    """The fields of a dataclass, by name in sorted order."""
-
-    def __init__(self, kind: type) -> None:
-        self.names = tuple(sorted(field.name for field in fields(kind)))
-        self._get = attrgetter(*self.names)
-
-    def of(self, one: object) -> dict[str, Any]:
-        return dict(zip(self.names, self._get(one), strict=True))
-
-
-_SESSION, _GENERATION, _CLIENT = _Fields(Session), _Fields(Generation), _Fields(Client)
 
 
 def _is_parent(session: Session, gen: int, jti: str) -> bool:

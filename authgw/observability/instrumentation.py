@@ -9,6 +9,7 @@ from aiohttp.typedefs import Middleware
 
 from authgw.core.counters import Counters
 from authgw.core.errors import StoreUnavailable
+from authgw.core.ports import BatchStore
 from authgw.core.sessions import Session, Snapshot
 from authgw.observability.metrics import (
     SESSIONS_ENDED,
@@ -17,7 +18,6 @@ from authgw.observability.metrics import (
     STORE_SECONDS,
     Answers,
 )
-from authgw.storage.mirror import BatchStore
 from authgw.web.decision_cache import PATH
 from authgw.web.problems import Handler
 

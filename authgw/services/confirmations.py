@@ -4,7 +4,8 @@ import asyncio
 from contextlib import suppress
 
 from authgw.core.errors import StoreUnavailable
-from authgw.core.sessions import MirroringStore, Session, Snapshot
+from authgw.core.ports import MirroringStore
+from authgw.core.sessions import Session, Snapshot
 
 _MOST_AT_ONCE = 128  # in one round trip
 

@@ -15,7 +15,8 @@ from authgw.core.errors import (
     StoreUnavailable,
     TokenMissing,
 )
-from authgw.core.sessions import Lifetimes, MirroringStore, Outcome, Session, Snapshot
+from authgw.core.ports import MirroringStore
+from authgw.core.sessions import Lifetimes, Outcome, Session, Snapshot
 from authgw.core.token_cache import VerifiedTokens
 from authgw.core.tokens import Issuer, Token, TokenType
 from authgw.core.users import USERS, Nobody, People, principal_of

@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import Protocol
 
 from authgw.core.errors import StoreUnavailable
-from authgw.core.sessions import Session, SessionStore, Snapshot, dump
+from authgw.core.ports import BatchStore
+from authgw.core.session_codec import dump
+from authgw.core.sessions import Session, Snapshot
 from authgw.storage.clock import boottime
 from authgw.storage.rolling_max import Peak
 
@@ -34,18 +35,6 @@ _ROOM = 64  # what part of a full mirror makes room
 _ABSENT = Snapshot(None, 0.0)
 _TOO_SLOW = "the store takes longer than cache.max_staleness to answer"
 _UNTOLD = StoreUnavailable("the read did not end")
-
-
-class BatchStore(SessionStore, Protocol):
-    """A SessionStore that also reads many sessions at once."""
-
-    async def read_many(self, sids: Sequence[str]) -> "Sequence[Snapshot | StoreUnavailable]":
-        """What `read` returns, or raises, for each sid in its order."""
-
-    async def replace_many(
-        self, changes: "Sequence[tuple[Snapshot, Session]]"
-    ) -> "Sequence[Snapshot | StoreUnavailable | None]":
-        """What `replace` returns, or raises, for each (seen, new) in its order."""
 
 
 @dataclass(slots=True)

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from authgw.core.export import KeepingStore, Kept
-from authgw.core.sessions import Session, SessionStore, dump, load, new_sid
+from authgw.core.ports import SessionStore
+from authgw.core.session_codec import dump, load
+from authgw.core.sessions import Session, new_sid
 from authgw.storage.redis.store import RedisStore
 from authgw.storage.sqlite.store import EmbeddedStore
 from tests.contract.conftest import opened

@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from authgw.core.errors import StoreUnavailable
-from authgw.core.sessions import Session, Snapshot, dump, new_sid
-from authgw.storage.mirror import BatchStore
+from authgw.core.ports import BatchStore
+from authgw.core.session_codec import dump
+from authgw.core.sessions import Session, Snapshot, new_sid
 from tests.unit.builders import a_session
 
 

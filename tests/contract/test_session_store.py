@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from authgw.core.sessions import Session, SessionStore, new_sid
+from authgw.core.ports import SessionStore
+from authgw.core.sessions import Session, new_sid
 from authgw.storage.mirror import Mirror
 from tests.contract.conftest import KINDS, opened
 from tests.unit.builders import a_session

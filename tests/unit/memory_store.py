@@ -7,7 +7,8 @@ import asyncio
 from collections.abc import Sequence
 
 from authgw.core.errors import StoreUnavailable
-from authgw.core.sessions import Session, Snapshot, dump, load
+from authgw.core.session_codec import dump, load
+from authgw.core.sessions import Session, Snapshot
 
 
 class MemoryStore:

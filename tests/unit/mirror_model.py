@@ -12,7 +12,8 @@ from functools import cache
 from math import inf
 
 from authgw.core.errors import StoreUnavailable
-from authgw.core.sessions import Session, Snapshot, dump, new_sid
+from authgw.core.session_codec import dump
+from authgw.core.sessions import Session, Snapshot, new_sid
 from authgw.storage.mirror import QUICK, Mirror
 from tests.unit.builders import NOW, a_session
 from tests.unit.virtual import VirtualLoop

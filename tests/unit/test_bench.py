@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from authgw.core.sessions import dump, load
+from authgw.core.session_codec import dump, load
 from bench import bars, docs, fleet, page, plan, processes, speed
 from bench.commands import is_asked
 from bench.fanout import Pushes, fan_out, waits

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from authgw.core.errors import StoreUnavailable
-from authgw.core.sessions import Snapshot, check_alive, dump
+from authgw.core.session_codec import dump
+from authgw.core.sessions import Snapshot, check_alive
 from authgw.storage.clock import boottime
 from authgw.storage.mirror import QUICK
 from tests.unit.builders import NOW

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from authgw.core.errors import StoreUnavailable
-from authgw.core.sessions import Snapshot, dump
+from authgw.core.session_codec import dump
+from authgw.core.sessions import Snapshot
 from tests.unit.builders import NOW
 from tests.unit.mirror_scene import BOUND, ONE, Scene, numbered, virtual
 

@@ -13,7 +13,7 @@ from authgw.core.errors import (
     TokenMissing,
     TokenWrongType,
 )
-from authgw.core.sessions import load
+from authgw.core.session_codec import load
 from authgw.core.tokens import TokenType
 from authgw.services.results import Login, Pair
 from authgw.services.sessions import Sessions

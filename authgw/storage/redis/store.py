@@ -17,7 +17,8 @@ from redis.exceptions import ResponseError
 
 from authgw.core.errors import SessionEnded, StoreUnavailable
 from authgw.core.export import Kept
-from authgw.core.sessions import Session, Snapshot, dump, hash_of_sid, load, subject_hash
+from authgw.core.session_codec import dump, load
+from authgw.core.sessions import Session, Snapshot, hash_of_sid, subject_hash
 from authgw.storage.redis.commands import (
     Answer,
     Command,

@@ -15,7 +15,8 @@ from typing import TypeVar
 
 from authgw.core.errors import StoreUnavailable
 from authgw.core.export import Kept
-from authgw.core.sessions import Session, Snapshot, dump, hash_of_sid, load, subject_hash
+from authgw.core.session_codec import dump, load
+from authgw.core.sessions import Session, Snapshot, hash_of_sid, subject_hash
 from authgw.storage.sqlite.database import Database
 
 DEADLINE = 1.0  # seconds for one operation, its turn included: a disk may have to sync

@@ -1,0 +1,99 @@
+"""Encode sessions as the JSON records that stores keep, and decode them."""
+
+import json
+import math
+from dataclasses import fields
+from operator import attrgetter
+from sys import intern
+from typing import Any
+
+from authgw.core.sessions import Client, Generation, Session
+
+_ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_DECODE = json.JSONDecoder().raw_decode
+
+
+def dump(session: Session) -> str:
+    """A session as the JSON text that stores keep, its fields in the order of their names."""
+    record = _SESSION.of(session)
+    record["current"] = _GENERATION.of(session.current)
+    record["client"] = _CLIENT.of(session.client)
+    return _ENCODE(record)
+
+
+def load(text: str | bytes) -> Session:
+    """A session from the text that `dump` made; fields of a newer version are left aside.
+
+    What many sessions say alike they share, so that a mirror of them stays small.
+
+    Raises:
+        ValueError: the text is not a session record.
+    """
+    try:
+        written = text if isinstance(text, str) else text.decode()
+        data, end = _DECODE(written)
+        if end != len(written):
+            raise ValueError("more than a session record")
+        client, current = data["client"], data["current"]
+        # By place: by name it would cost twice as much, at every session that is read.
+        return _checked(
+            Session(
+                data["sid"],
+                data["sub"],
+                data["user_id"],
+                tuple(map(intern, data["groups"])),
+                data["email"],
+                data["name"],
+                intern(data["source"]),
+                # What is no number ends here, not where a life is reckoned.
+                data["created_at"] + 0.0,
+                data["expires_at"] + 0.0,
+                data["gen"],
+                Generation(
+                    current["access_jti"],
+                    current["refresh_jti"],
+                    current["iat"],
+                    current["access_exp"],
+                    current["refresh_exp"],
+                ),
+                data["previous_refresh_jti"],
+                data["rotated_at"],
+                data["confirmed"],
+                Client(intern(client["user_agent"]), intern(client["address"])),
+                tuple(map(intern, data.get("amr", ()))),
+                data.get("password_mark", ""),
+            )
+        )
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"not a session record: {error!r}") from None
+
+
+def _checked(session: Session) -> Session:
+    """Return the session, or raise TypeError for a field of another type."""
+    current, rotated_at = session.current, session.rotated_at or 0.0
+    texts = (session.sid, session.sub, session.email, session.name, session.password_mark)
+    jtis = (current.access_jti, current.refresh_jti, session.previous_refresh_jti or "")
+    numbers = (session.gen, session.user_id or 0)
+    if {str} != {type(text) for text in (*texts, *jtis)} or {int} != set(map(type, numbers)):
+        raise TypeError("a text or a number")
+    # A time that is not finite would never come.
+    times = (session.created_at, session.expires_at, current.iat, current.access_exp)
+    if not all(map(math.isfinite, (*times, current.refresh_exp, rotated_at))):
+        raise TypeError("a time")
+    if type(session.confirmed) is not bool:
+        raise TypeError("a flag")
+    return session
+
+
+class _Fields:
+    """The fields of a dataclass, by name in sorted order."""
+
+    def __init__(self, kind: type) -> None:
+        self.names = tuple(sorted(field.name for field in fields(kind)))
+        self._get = attrgetter(*self.names)
+
+    def of(self, one: object) -> dict[str, Any]:
+        return dict(zip(self.names, self._get(one), strict=True))
+
+
+_SESSION, _GENERATION, _CLIENT = _Fields(Session), _Fields(Generation), _Fields(Client)
