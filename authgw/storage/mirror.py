@@ -10,31 +10,23 @@ import asyncio
 import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from itertools import islice
 
 from authgw.core.errors import StoreUnavailable
 from authgw.core.ports import BatchStore
 from authgw.core.session_codec import dump
 from authgw.core.sessions import Session, Snapshot
+from authgw.storage.batch_reader import Batch, BatchReader, told
 from authgw.storage.clock import boottime
 from authgw.storage.rolling_max import Peak
 
-_BATCH = 256  # sids in one read
-# Reads under way at once: more would only share the processor until all miss the deadline.
-_READS = 4
-_TURNS = 4  # deadlines of the store that one waits to begin; a store so far behind is away
-# Seconds that a read waits for the one before it, so that more is asked at once: a read costs as
-# much as the reading of four sessions. One that takes longer is waited for no more.
-QUICK = 0.01
 # A sweep comes within every _TICK of the bound, so re-reads are sent at 55 to 70 % of it.
 _TICK = 0.1
 _EARLIEST, _SPREAD = 0.55, 0.05
 _ROOM = 64  # what part of a full mirror makes room
 _ABSENT = Snapshot(None, 0.0)
 _TOO_SLOW = "the store takes longer than cache.max_staleness to answer"
-_UNTOLD = StoreUnavailable("the read did not end")
 
 
 @dataclass(slots=True)
@@ -51,30 +43,6 @@ class _Entry:
     until: float
     due: float
     asked: float
-
-
-@dataclass(slots=True, eq=False)
-class _Batch:
-    """One read of many sessions; infinite `sent` means that it still takes sids."""
-
-    outcomes: dict[str, Snapshot | StoreUnavailable] = field(default_factory=dict)
-    sent: float = math.inf
-    _is_over: bool = False
-    _waiting: list[asyncio.Future[None]] = field(default_factory=list)
-
-    async def over(self) -> None:
-        """Wait for its end; who stops waiting changes nothing for the others."""
-        if not self._is_over:
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiting.append(waiter)
-            await waiter
-
-    def end(self) -> None:
-        """Wake all who wait."""
-        self._is_over = True
-        for waiter in self._waiting:
-            if not waiter.done():
-                waiter.set_result(None)
 
 
 class Mirror:
@@ -100,19 +68,14 @@ class Mirror:
         self._max_staleness = max_staleness
         # With nothing to keep, a read of one's own is young enough as long as it may take.
         self._oldest = max_staleness or deadline
-        self._deadline = deadline
         self._buried_for = max_staleness + deadline
         self._capacity = capacity
         self._clock = clock
         self._jitter = jitter
         self._loop = asyncio.get_running_loop()
+        self._reader = BatchReader(store, deadline=deadline, clock=clock, learn=self._learn)
         self._entries: dict[str, _Entry] = {}  # the least recently read first
         self._tombstones: dict[str, float] = {}
-        self._reading: dict[str, _Batch] = {}
-        self._open: _Batch | None = None
-        self._last: asyncio.Task[None] | None = None
-        self._places = asyncio.Semaphore(_READS)
-        self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._ages = Peak()
         self.hits = self.misses = self.rereads = 0
@@ -154,7 +117,7 @@ class Mirror:
             return known
         arrival = self._clock()
         for since in (arrival - self._max_staleness, arrival):
-            batch = self._ask(sid, since)
+            batch = self._reader.ask(sid, since)
             self.misses += 1
             await batch.over()
             seen = self._answer(sid, batch)
@@ -173,7 +136,7 @@ class Mirror:
         arrival = self._clock()
         for since in (arrival - self._max_staleness, arrival):
             # What was held at first may be too old once the others are known.
-            asked = {sid: self._ask(sid, since) for sid in sids if self._held(sid) is None}
+            asked = {sid: self._reader.ask(sid, since) for sid in sids if self._held(sid) is None}
             self.misses += len(asked)
             for batch in asked.values():
                 await batch.over()
@@ -192,9 +155,9 @@ class Mirror:
 
     async def read(self, sid: str) -> Snapshot:
         """Return the session as the store has it now, or None in it, and count this as use."""
-        batch = self._ask(sid, self._clock())
+        batch = self._reader.ask(sid, self._clock())
         await batch.over()
-        return _ABSENT if sid in self._tombstones else _told(batch.outcomes[sid])
+        return _ABSENT if sid in self._tombstones else told(batch.outcomes[sid])
 
     async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
         """Compare-and-set: None if `new` took the place of what was seen, else what is there."""
@@ -240,8 +203,7 @@ class Mirror:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for task in self._tasks:
-            task.cancel()
+        self._reader.close()
         self._entries.clear()
         self._tombstones.clear()
 
@@ -268,76 +230,17 @@ class Mirror:
         self._ages.note(now - entry.sent, now)
         return _moved(entry.snapshot, now - entry.sent)
 
-    def _answer(self, sid: str, batch: _Batch | None) -> Snapshot | None:
+    def _answer(self, sid: str, batch: Batch | None) -> Snapshot | None:
         """What this read led to; None if its reply, or what was held without it, is too old."""
         held = self._held(sid)
         if held is not None or batch is None:
             return held
-        told, now = _told(batch.outcomes[sid]), self._clock()
+        seen, now = told(batch.outcomes[sid]), self._clock()
         age = now - batch.sent
         if age > self._oldest:
             return None
         self._ages.note(age, now)
-        return _moved(told, age)
-
-    def _ask(self, sid: str, since: float) -> _Batch:
-        """A read of this session that is sent no earlier than `since`."""
-        batch = self._reading.get(sid)
-        if batch is None or batch.sent < since:
-            batch = self._reading[sid] = self._collecting()
-            batch.outcomes[sid] = _UNTOLD
-        return batch
-
-    def _collecting(self) -> _Batch:
-        batch = self._open
-        if batch is None or len(batch.outcomes) >= _BATCH:
-            batch = self._open = _Batch()
-            # It is sent in the loop's next turn with a place; what is asked until then goes along.
-            # Askers wait for its event, not for it: none of them can cancel it.
-            task = self._last = self._loop.create_task(self._read(batch, self._last))
-            self._tasks.add(task)
-            task.add_done_callback(partial(self._finish, batch))
-        return batch
-
-    async def _read(self, batch: _Batch, before: "asyncio.Task[None] | None") -> None:
-        if before is not None:
-            await asyncio.wait((before,), timeout=QUICK)
-        try:
-            async with asyncio.timeout(_TURNS * self._deadline):
-                await self._places.acquire()
-        except TimeoutError:
-            self._close(batch)
-            # Whoever asks next asks anew; those who wait have waited for long enough.
-            batch.outcomes = dict.fromkeys(batch.outcomes, StoreUnavailable("the store is behind"))
-            return
-        try:
-            self._close(batch)
-            sids = list(batch.outcomes)
-            batch.sent = self._clock()
-            try:
-                batch.outcomes = dict(zip(sids, await self._store.read_many(sids), strict=True))
-            except StoreUnavailable as error:
-                batch.outcomes = dict.fromkeys(sids, error)
-        finally:
-            self._places.release()
-
-    def _close(self, batch: _Batch) -> None:
-        """Let no further session be read with it."""
-        if self._open is batch:
-            self._open = None
-
-    def _finish(self, batch: _Batch, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        if self._last is task:
-            self._last = None
-        try:
-            for sid, outcome in batch.outcomes.items():
-                if self._reading.get(sid) is batch:
-                    del self._reading[sid]
-                if isinstance(outcome, Snapshot):
-                    self._learn(sid, outcome, batch.sent)
-        finally:
-            batch.end()
+        return _moved(seen, age)
 
     def _learn(self, sid: str, seen: Snapshot, sent: float) -> None:
         """Keep what the store told, unless something later is known."""
@@ -401,16 +304,10 @@ class Mirror:
         for sid, entry in [(sid, one) for sid, one in self._entries.items() if one.due <= now]:
             if entry.until <= now:
                 self._drop(sid)
-            elif entry.asked > entry.sent and sid not in self._reading:
-                self._ask(sid, now)
+            elif entry.asked > entry.sent and not self._reader.is_reading(sid):
+                self._reader.ask(sid, now)
                 self.rereads += 1
         self._arm()
-
-
-def _told(outcome: Snapshot | StoreUnavailable) -> Snapshot:
-    if isinstance(outcome, StoreUnavailable):
-        raise StoreUnavailable(outcome.detail)
-    return outcome
 
 
 def _moved(seen: Snapshot, elapsed: float) -> Snapshot:

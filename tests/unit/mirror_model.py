@@ -14,7 +14,8 @@ from math import inf
 from authgw.core.errors import StoreUnavailable
 from authgw.core.session_codec import dump
 from authgw.core.sessions import Session, Snapshot, new_sid
-from authgw.storage.mirror import QUICK, Mirror
+from authgw.storage.batch_reader import QUICK
+from authgw.storage.mirror import Mirror
 from tests.unit.builders import NOW, a_session
 from tests.unit.virtual import VirtualLoop
 
@@ -286,7 +287,12 @@ class World:
         for task in self.tasks:
             task.result()
         mirror = self.mirror
-        assert not [*mirror._entries, *mirror._tombstones, *mirror._reading, *mirror._tasks]
+        assert not [
+            *mirror._entries,
+            *mirror._tombstones,
+            *mirror._reader._reading,
+            *mirror._reader._tasks,
+        ]
         return self.answers
 
 

@@ -9,8 +9,8 @@ import pytest
 from authgw.core.errors import StoreUnavailable
 from authgw.core.session_codec import dump
 from authgw.core.sessions import Snapshot, check_alive
+from authgw.storage.batch_reader import QUICK
 from authgw.storage.clock import boottime
-from authgw.storage.mirror import QUICK
 from tests.unit.builders import NOW
 from tests.unit.mirror_scene import (
     BOUND,
