@@ -1,43 +1,31 @@
-"""The use cases: issue, identify, refresh, log out. Decisions are the core's, state the store's."""
+"""The use cases: issue, refresh, log out. Decisions are the core's, state the store's."""
 
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from authgw.core import sessions
-from authgw.core.errors import (
-    AuthgwError,
-    CredentialsAmbiguous,
-    RefreshReused,
-    SessionEnded,
-    StoreUnavailable,
-    TokenMissing,
-)
+from authgw.core.errors import RefreshReused, SessionEnded, StoreUnavailable
 from authgw.core.ports import MirroringStore
 from authgw.core.sessions import Lifetimes, Outcome, Session, Snapshot
-from authgw.core.token_cache import VerifiedTokens
 from authgw.core.tokens import Issuer, Token, TokenType
 from authgw.core.users import USERS, Nobody, People, principal_of
-from authgw.services.confirmations import Confirmations
-from authgw.services.results import Found, LoggedOut, Login, Opened, Pair
+from authgw.services.identify import Identification
+from authgw.services.results import LoggedOut, Login, Opened, Pair
 
 # A loser of a compare-and-set decides again; each round has one winner, and the loser that reads
 # the winner's record repeats its answer. More rounds than this mean a store that lies.
 _MAX_ROUNDS = 8
-# Session cookies that one request may bring; a browser's jar can hold one for each domain. A login
-# or logout verifies more and ends some of them, so that a browser with more has a way out.
-_MAX_COOKIES, _MAX_VERIFIED, _MAX_ENDED = 4, 16, 8
-# Verified tokens that are remembered; each takes about 1 KB.
-MAX_TOKENS = 4096
 
 
 class Sessions:
     """Sessions of one issuer in one store.
 
     `idle` (seconds) is `auth.auto_logout`; `clock` gives Unix seconds of this replica; `people`
-    is the users file. `refreshed` counts what refresh tokens led to.
+    is the users file. `identification` tells who sends a request; `refreshed` counts what refresh
+    tokens led to.
     """
 
     def __init__(
@@ -54,13 +42,12 @@ class Sessions:
         self._store = store
         self._people = people or Nobody()
         self._issuer = issuer
-        self._verified = VerifiedTokens(issuer, MAX_TOKENS)
         self._lifetimes = lifetimes
         self._idle = idle
         self._max_sessions = max_sessions
         self._clock = clock
         self.refreshed: Counter[Outcome] = Counter()
-        self._confirmations = Confirmations(store)
+        self.identification = Identification(store, issuer, self._people, clock=clock)
 
     async def log_in(self, login: Login) -> Pair:
         """Open a session and hand out its first pair.
@@ -79,63 +66,14 @@ class Sessions:
             StoreUnavailable: whether it was kept, or an old one ended, is unknown.
         """
         now = self._clock()
-        session, ending = self._new_session(login, now), self._named_by(cookies)
-        seen = await self._seen([one.sid for one in ending])
+        session, ending = self._new_session(login, now), self.identification.named_by(cookies)
+        seen = await self.identification.seen([one.sid for one in ending])
         # Those that end make room themselves; nobody else's device has to go for them.
         in_place = sum(seen[one.sid].session is not None for one in ending if one.sub == login.sub)
         displaced = await self._store.add(session, self._max_sessions + in_place)
         replaced = tuple([one for one in ending if await self._store.revoke(one.sid)])
         token = self._issuer.mint(session, TokenType.SESSION, now=self._clock())
         return Opened(session, token, int(session.expires_at - now), displaced, replaced)
-
-    async def identify(self, bearer: str | None, cookies: Sequence[str] = ()) -> Found:
-        """Who sent this access token, or the one live session among these session cookies.
-
-        Raises:
-            TokenMissing and the errors of `Issuer.verify`.
-            SessionEnded: logged out, revoked, idle or expired.
-            CredentialsAmbiguous: they name more than one live session, or are over four cookies.
-            StoreUnavailable: nobody can say now.
-        """
-        if bearer is None and not cookies:
-            raise TokenMissing
-        if len(cookies) > _MAX_COOKIES:
-            raise CredentialsAmbiguous
-        token = None if bearer is None else self._verify(bearer, TokenType.ACCESS)
-        if token is not None and not cookies:
-            known = self._store.peek(token.sid) or await self._store.look(token.sid)
-            return self._alive(token, known)
-        planted, why = self._cookie_tokens(cookies)
-        if token is None:
-            return self._one_of(planted, await self._seen([one.sid for one in planted]), why)
-        seen = await self._seen([token.sid, *(one.sid for one in planted)])
-        found = self._alive(token, seen[token.sid])
-        self._refuse_another(planted, seen, found.session)
-        return found
-
-    def still(self, found: Found) -> bool:
-        """Whether all that was found still holds, as far as can be said without waiting."""
-        session = found.session
-        if not session.confirmed or self._clock() >= found.token.until:
-            return False
-        seen = self._store.peek(session.sid)
-        # The mirror and the users file keep an object for as long as what it says is true.
-        if seen is None or seen.session is not session or seen.now >= session.expires_at:
-            return False
-        return self._people.find(session.sub) is found.person
-
-    async def browser_session(self, cookies: Sequence[str]) -> Found | None:
-        """The one live session that these cookies name, if there is one.
-
-        Raises:
-            StoreUnavailable: nobody can say now.
-        """
-        try:
-            return await self.identify(None, cookies)
-        except StoreUnavailable:
-            raise
-        except AuthgwError:
-            return None
 
     async def refresh(self, text: str) -> Pair:
         """Rotate: hand out the successor of the presented refresh token.
@@ -196,13 +134,8 @@ class Sessions:
         Raises:
             StoreUnavailable: some of them may still be alive.
         """
-        for token in self._named_by(cookies):
+        for token in self.identification.named_by(cookies):
             yield await self._end(token, everywhere)
-
-    def _named_by(self, cookies: Sequence[str]) -> tuple[Token, ...]:
-        """At most 8 sessions of these cookies, of which at most 16 are verified."""
-        tokens, _ = self._cookie_tokens([*dict.fromkeys(cookies)][:_MAX_VERIFIED])
-        return (*{token.sid: token for token in tokens}.values(),)[:_MAX_ENDED]
 
     async def sessions_from(self, source: str, sub: str) -> tuple[Session, ...]:
         """The live sessions of a subject that this source opened, oldest first.
@@ -257,68 +190,7 @@ class Sessions:
 
     async def settle(self) -> None:
         """Wait for the small writes that answers did not wait for."""
-        await self._confirmations.settle()
-
-    def _verify(self, text: str, kind: TokenType) -> Token:
-        return self._verified.verify(text, kind, now=self._clock())
-
-    async def _seen(self, sids: Sequence[str]) -> dict[str, Snapshot]:
-        known = {sid: self._store.peek(sid) for sid in sids}
-        if None in known.values():
-            return await self._store.look_all(tuple(known))
-        return {sid: snapshot for sid, snapshot in known.items() if snapshot is not None}
-
-    def _alive(self, token: Token, snapshot: Snapshot) -> Found:
-        try:
-            ours = sessions.of_subject(snapshot.session, token.sub)
-            session = sessions.check_alive(ours, snapshot.now)
-            person = self._people.find(session.sub)
-            principal = principal_of(session, person)
-        except SessionEnded:
-            raise SessionEnded(sub=token.sub, sid=token.sid) from None
-        confirmed = sessions.confirm(session, gen=token.gen, jti=token.jti)
-        if confirmed is not session:
-            self._confirmations.later(snapshot, confirmed)
-        return Found(principal, token, session, person)
-
-    def _cookie_tokens(self, cookies: Sequence[str]) -> tuple[list[Token], AuthgwError]:
-        """The tokens that verify, and why the last one that does not is refused."""
-        tokens: list[Token] = []
-        why: AuthgwError = TokenMissing()
-        for text in dict.fromkeys(cookies):
-            try:
-                tokens.append(self._verify(text, TokenType.SESSION))
-            except AuthgwError as error:
-                why = error
-        return tokens, why
-
-    def _one_of(
-        self, tokens: Sequence[Token], seen: Mapping[str, Snapshot], why: AuthgwError
-    ) -> Found:
-        """A sibling domain can plant cookies of our name: what is not live does not count."""
-        live: dict[str, Found] = {}
-        for token in tokens:
-            try:
-                live[token.sid] = self._alive(token, seen[token.sid])
-            except AuthgwError as error:
-                why = error
-        if len(live) > 1:
-            raise CredentialsAmbiguous
-        if not live:
-            raise why
-        return live.popitem()[1]
-
-    def _refuse_another(
-        self, tokens: Sequence[Token], seen: Mapping[str, Snapshot], session: Session
-    ) -> None:
-        try:
-            other = self._one_of(tokens, seen, TokenMissing()).session
-        except CredentialsAmbiguous:
-            raise
-        except AuthgwError:
-            return
-        if other.sid != session.sid:
-            raise CredentialsAmbiguous
+        await self.identification.settle()
 
     async def _to_rotate(self, token: Token, fresh: tuple[str, str]) -> Snapshot:
         """What to decide a refresh on.

@@ -109,7 +109,7 @@ async def log_out(request: web.Request) -> web.Response:
 
 
 async def _signed_in(request: web.Request) -> Found | None:
-    return await request[GATEWAY].sessions.browser_session(session_tokens(request))
+    return await request[GATEWAY].identification.browser_session(session_tokens(request))
 
 
 async def _stale(request: web.Request, site: Site, found: Found) -> web.Response:

@@ -309,7 +309,7 @@ async def _identify(
         names = _session_names(gateway, access)
         seen = cookies(headers, names) if rule.heeds(Credential.COOKIE) else ()
         token = token_that_counts(shown, rule, has_cookie=bool(seen))
-        found = await gateway.sessions.identify(token, seen)
+        found = await gateway.identification.identify(token, seen)
         alone = len(seen) == (1 if token is None else 0)
         return _Who(found.principal, None, found if alone else None, is_foreign)
     except StoreUnavailable:
@@ -366,7 +366,7 @@ async def _direct(request: web.Request) -> web.StreamResponse:
     # A direct check is a call of our own API, where no app shares the header: it must be ours.
     token = bearer(authorization(request.raw_headers))
     seen = cookies(request.raw_headers, gateway.cookies)
-    found = await gateway.sessions.identify(token, seen)
+    found = await gateway.identification.identify(token, seen)
     if gateway.record_allowed:
         who = found.principal
         record(request, "allow", sub=who.sub, sid=who.sid, detail="a direct check")

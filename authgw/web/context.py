@@ -21,6 +21,7 @@ from authgw.core.urls import canonical_host
 from authgw.core.users import People
 from authgw.dialects import headers
 from authgw.identity.clients_file import Clients
+from authgw.services.identify import Identification
 from authgw.services.login import SignIn
 from authgw.services.sessions import Sessions
 from authgw.web.templating import Pages
@@ -65,6 +66,11 @@ class Gateway:
     pages: Pages
     docs: bool
     allowed_checks: AllowedChecks = field(default_factory=AllowedChecks)
+
+    @property
+    def identification(self) -> Identification:
+        """The use case that identifies callers by these sessions."""
+        return self.sessions.identification
 
 
 # The one that answers a request, from its beginning to its end.

@@ -17,8 +17,8 @@ from aiohttp import web
 
 from authgw.core.model import IdentityHeaders, Reply
 from authgw.dialects.headers import RawHeaders
+from authgw.services.identify import Identification
 from authgw.services.results import Found
-from authgw.services.sessions import Sessions
 from authgw.web.context import peer_of
 from authgw.web.header_layout import Shape, Sorter
 from authgw.web.prepared_response import Prepared, fits
@@ -74,8 +74,8 @@ class _Caller:
 class Shortcut:
     """What is known of questions and callers; at most 4,096 of each, with 8 KB of headers each."""
 
-    def __init__(self, sessions: Sessions, identity: IdentityHeaders) -> None:
-        self._sessions = sessions
+    def __init__(self, identification: Identification, identity: IdentityHeaders) -> None:
+        self._identification = identification
         self._sorter = Sorter(identity)
         self._shapes: OrderedDict[tuple[bytes, ...], Shape] = OrderedDict()
         self._questions: OrderedDict[Question, int] = OrderedDict()
@@ -99,7 +99,7 @@ class Shortcut:
             return None
         rule = self._questions.get((peer, shape.asking, shape.question(values)))
         caller = self._callers.get((shape.showing, shape.credentials(values)))
-        if rule is None or caller is None or not self._sessions.still(caller.found):
+        if rule is None or caller is None or not self._identification.still(caller.found):
             return None
         return caller.direct if rule == DIRECT else caller.allowed_by(rule)
 

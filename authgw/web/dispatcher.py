@@ -71,7 +71,7 @@ class Serving:
         self.gateway = gateway
         # Only the long way records what is allowed, and tells where a cookie's name is good.
         remembers = not gateway.record_allowed and len(gateway.cookies) < 2
-        self.shortcut = Shortcut(gateway.sessions, gateway.identity) if remembers else None
+        self.shortcut = Shortcut(gateway.identification, gateway.identity) if remembers else None
 
 
 SERVING = web.AppKey("serving", Serving)

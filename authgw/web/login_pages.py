@@ -151,7 +151,7 @@ async def _log_in(request: web.Request, site: Site, way: Way, known: Verified) -
 async def _browser_session(request: web.Request) -> tuple[Found | None, str]:
     """The one live session of this browser, and a note if it has several."""
     try:
-        found = await request[GATEWAY].sessions.identify(None, session_tokens(request))
+        found = await request[GATEWAY].identification.identify(None, session_tokens(request))
     except StoreUnavailable:
         raise
     except CredentialsAmbiguous:
@@ -167,7 +167,7 @@ async def _half_known(request: web.Request, site: Site) -> Verified | None:
     waiting = gateway.sign_in.resume(helpers(request, site, "login"))
     if waiting is not None:
         return waiting
-    found = await gateway.sessions.browser_session(session_tokens(request))
+    found = await gateway.identification.browser_session(session_tokens(request))
     person = gateway.people.find(found.session.sub) if found else None
     if found is None or person is None:
         return None

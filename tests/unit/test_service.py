@@ -45,7 +45,7 @@ class World:
 
     async def alive(self, pair: Pair) -> bool:
         try:
-            await self.gateway.identify(pair.access)
+            await self.gateway.identification.identify(pair.access)
         except SessionEnded:
             return False
         await self.gateway.settle()
@@ -59,7 +59,7 @@ def world() -> World:
 
 async def test_a_login_is_known_by_its_access_token(world: World) -> None:
     pair = await world.gateway.log_in(SHOP)
-    found = await world.gateway.identify(pair.access)
+    found = await world.gateway.identification.identify(pair.access)
     who, token = found.principal, found.token
     assert (who.sub, who.groups, who.email, who.name) == ("1", ("users",), "a@example.com", "A")
     assert token.claims["user_id"] == 1
@@ -75,9 +75,9 @@ async def test_tokens_never_show(world: World) -> None:
 async def test_only_an_access_token_identifies(world: World) -> None:
     pair = await world.gateway.log_in(SHOP)
     with pytest.raises(TokenMissing):
-        await world.gateway.identify(None)
+        await world.gateway.identification.identify(None)
     with pytest.raises(TokenWrongType):
-        await world.gateway.identify(pair.refresh)
+        await world.gateway.identification.identify(pair.refresh)
     with pytest.raises(TokenWrongType):
         await world.gateway.refresh(pair.access)
 
@@ -169,7 +169,7 @@ async def test_a_store_that_is_away_is_no_verdict(world: World) -> None:
     pair = await world.gateway.log_in(SHOP)
     world.store.down = True
     for call in (
-        world.gateway.identify(pair.access),
+        world.gateway.identification.identify(pair.access),
         world.gateway.refresh(pair.refresh),
         world.gateway.log_out_by_access(pair.access),
         world.gateway.log_in(SHOP),
@@ -181,7 +181,7 @@ async def test_a_store_that_is_away_is_no_verdict(world: World) -> None:
 async def test_a_confirmation_that_fails_denies_nothing(world: World) -> None:
     first = await world.gateway.log_in(SHOP)
     pair = await world.gateway.refresh(first.refresh)
-    await world.gateway.identify(pair.access)
+    await world.gateway.identification.identify(pair.access)
     world.store.down = True
     await world.gateway.settle()
     world.store.down = False

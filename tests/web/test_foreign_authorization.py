@@ -260,15 +260,15 @@ async def test_no_remembered_answer_is_given_for_another_header(scene: Scene) ->
 async def test_an_answer_next_to_a_foreign_header_is_remembered(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sessions, calls = scene.running.sessions, 0
-    identify = sessions.identify
+    identification, calls = scene.running.sessions.identification, 0
+    identify = identification.identify
 
     async def counted(bearer: str | None, cookies: Sequence[str] = ()) -> Found:
         nonlocal calls
         calls += 1
         return await identify(bearer, cookies)
 
-    monkeypatch.setattr(sessions, "identify", counted)
+    monkeypatch.setattr(identification, "identify", counted)
     for _ in range(5):
         assert await scene.verdict(by_nginx, ['MediaBrowser Token="x"']) == (200, "bob")
     assert calls == 2
