@@ -3,33 +3,30 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Literal
 
 from loguru import logger
 
 from authgw.core.counters import Counters
 from authgw.core.errors import (
-    AuthgwError,
     LoginFailed,
     StoreUnavailable,
     TooManyFailures,
     TotpRequired,
     UsersFileUnwritable,
 )
-from authgw.core.sessions import Client
-from authgw.core.tokens import Issuer, Ticket, Token, TokenType
+from authgw.core.tokens import Issuer
 from authgw.core.typed_text import likeness
-from authgw.core.users import PASSWORD, TOTP, USERS, Person
+from authgw.core.users import PASSWORD, TOTP, Person
 from authgw.identity import totp, users_editor
 from authgw.identity.hash_pool import Hashing
 from authgw.identity.hash_pool import Verified as Hashed
 from authgw.identity.login_throttle import Attempt, Regulation
 from authgw.identity.users_file import UsersRefused, mark
 from authgw.identity.users_watcher import UsersFile
-from authgw.services.results import Login
-from authgw.services.sessions import jti
+from authgw.services.login_tickets import LoginTickets
+from authgw.services.results import Verified
 
 # Refusals at once that are no accident any more; they wait about so many seconds, and at
 # most so many do.
@@ -37,36 +34,14 @@ _FLOOD = 4
 _PAUSE = 1.0
 _MOST_WAITING = 2000
 Policy = Literal["off", "optional", "required"]
-PENDING_FOR = 300.0  # seconds between the password and the code
 _STEP_KEPT = 120.0  # seconds; a step can be used for 90, so no code is ever taken twice
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """A person whose password, and perhaps code, was right."""
-
-    person: Person
-    mark: str
-    amr: tuple[str, ...]
-
-    def login(self, client: Client) -> Login:
-        """The log-in that a session remembers."""
-        return Login(
-            sub=self.person.sub,
-            source=USERS,
-            groups=self.person.groups,
-            email=self.person.email,
-            name=self.person.name,
-            client=client,
-            amr=self.amr,
-            password_mark=self.mark,
-        )
 
 
 class SignIn:
     """Verifies people of the users file; `policy` is `login.totp`, `device_life` in seconds.
 
-    `rehash` lets a log-in put a hash with the current parameters into the file.
+    `rehash` lets a log-in put a hash with the current parameters into the file. `tickets` carry
+    a log-in to the next request.
     """
 
     def __init__(
@@ -85,12 +60,11 @@ class SignIn:
         self._hashing = hashing
         self._counters = counters
         self._regulation = Regulation(counters)
-        self._issuer = issuer
         self._policy = policy
-        self._device_life = device_life
         self._clock = clock
         self._rehashes = rehash
         self._refusing = 0
+        self.tickets = LoginTickets(users, issuer, device_life=device_life, clock=clock)
 
     def asks_code_of(self, person: Person) -> bool:
         """Whether a log-in of this person is done only with a second factor."""
@@ -187,49 +161,6 @@ class SignIn:
         if self.asks_code_of(known.person):
             raise TotpRequired(sub=known.person.sub)
         return known
-
-    def pending(self, known: Verified) -> str:
-        """The token of a log-in that waits for its code."""
-        ticket = Ticket(jti(), PENDING_FOR, known.mark)
-        sub = known.person.sub
-        return self._issuer.mint_ticket(sub, TokenType.PENDING, ticket, now=self._clock())
-
-    def resume(self, texts: Sequence[str]) -> Verified | None:
-        """The log-in of a `pending` token; None if it is none, too old, or the password changed."""
-        tokens = [self._ticket(text, TokenType.PENDING) for text in texts]
-        token = next(filter(None, tokens), None)
-        person = self._users.find(token.sub) if token else None
-        if token is None or person is None or person.disabled:
-            return None
-        said = str(token.claims.get("mark", ""))
-        return Verified(person, said, (PASSWORD,)) if said in person.marks else None
-
-    def remember(self, known: Verified) -> str:
-        """The token by which this person's device is known at its next log-in."""
-        ticket = Ticket(jti(), self._device_life, f"{known.amr[-1]}:{known.mark}")
-        sub = known.person.sub
-        return self._issuer.mint_ticket(sub, TokenType.DEVICE, ticket, now=self._clock())
-
-    def device(self, texts: Sequence[str], user: str, *, by_code: bool = False) -> str:
-        """The id of a device on which this person has logged in before, else nothing.
-
-        A log-in by a former password does not count. `by_code`: only one with a second factor
-        does, or whoever knows the password could have as many devices as he wants.
-        """
-        sub = self._users.name_of(user)
-        person = self._users.find(sub)
-        for token in filter(None, [self._ticket(text, TokenType.DEVICE) for text in texts]):
-            how, _, said = str(token.claims.get("mark", "")).partition(":")
-            known = token.sub == sub and person is not None and said in person.marks
-            if known and (how == TOTP or not by_code):
-                return token.jti
-        return ""
-
-    def _ticket(self, text: str, kind: TokenType) -> Token | None:
-        try:
-            return self._issuer.verify(text, kind, now=self._clock())
-        except AuthgwError:
-            return None
 
     def _named(self, user: str) -> str:
         """The name as the log may have it: one that is nobody's may be a misplaced password."""

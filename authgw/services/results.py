@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from authgw.core.model import Principal
 from authgw.core.sessions import Client, Session
 from authgw.core.tokens import Token
-from authgw.core.users import Person
+from authgw.core.users import USERS, Person
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +79,25 @@ class Login:
     client: Client = field(default_factory=Client)
     amr: tuple[str, ...] = ()
     password_mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A person whose password, and perhaps code, was right."""
+
+    person: Person
+    mark: str
+    amr: tuple[str, ...]
+
+    def login(self, client: Client) -> Login:
+        """The log-in that a session remembers."""
+        return Login(
+            sub=self.person.sub,
+            source=USERS,
+            groups=self.person.groups,
+            email=self.person.email,
+            name=self.person.name,
+            client=client,
+            amr=self.amr,
+            password_mark=self.mark,
+        )

@@ -17,8 +17,8 @@ from authgw.core.errors import (
 from authgw.core.login_sites import Site
 from authgw.dialects.headers import values
 from authgw.dialects.responses import challenge
-from authgw.services.login import PENDING_FOR, Verified
-from authgw.services.results import Found
+from authgw.services.login_tickets import PENDING_FOR
+from authgw.services.results import Found, Verified
 from authgw.web.audit import record_login
 from authgw.web.context import GATEWAY, client_address, device_of, record, request_id
 from authgw.web.cookies import (
@@ -81,14 +81,14 @@ async def _by_password(
 ) -> web.Response:
     gateway = request[GATEWAY]
     gateway.check_keys()
-    device = gateway.sign_in.device(helpers(request, site, "device"), user)
+    device = gateway.sign_in.tickets.device(helpers(request, site, "device"), user)
     known = await gateway.sign_in.by_password(
         user, password, address=client_address(request), device=device
     )
     if not gateway.sign_in.asks_code_of(known.person):
         return await _log_in(request, site, way, known)
     response = see(way.after(f"{site.base}/totp"))
-    give_helper(response, site, "login", gateway.sign_in.pending(known), PENDING_FOR)
+    give_helper(response, site, "login", gateway.sign_in.tickets.pending(known), PENDING_FOR)
     return response
 
 
@@ -125,7 +125,7 @@ async def _by_code(
     gateway = request[GATEWAY]
     gateway.check_keys()
     devices = helpers(request, site, "device")
-    device = gateway.sign_in.device(devices, known.person.sub, by_code=True)
+    device = gateway.sign_in.tickets.device(devices, known.person.sub, by_code=True)
     verified = await gateway.sign_in.by_code(known, code, device=device)
     return await _log_in(request, site, way, verified)
 
@@ -143,7 +143,9 @@ async def _log_in(request: web.Request, site: Site, way: Way, known: Verified) -
     clear_other_spellings(request, response, site)
     give_helper(response, site, "done", "yes", _DONE_FOR)
     give_session(response, site, opened)
-    give_helper(response, site, "device", gateway.sign_in.remember(known), gateway.device_life)
+    give_helper(
+        response, site, "device", gateway.sign_in.tickets.remember(known), gateway.device_life
+    )
     give_helper(response, site, "login", "", 0)
     return response
 
@@ -164,7 +166,7 @@ async def _browser_session(request: web.Request) -> tuple[Found | None, str]:
 async def _half_known(request: web.Request, site: Site) -> Verified | None:
     """Whose password was right: a log-in that waits for its code, or a live session."""
     gateway = request[GATEWAY]
-    waiting = gateway.sign_in.resume(helpers(request, site, "login"))
+    waiting = gateway.sign_in.tickets.resume(helpers(request, site, "login"))
     if waiting is not None:
         return waiting
     found = await gateway.identification.browser_session(session_tokens(request))
