@@ -1,7 +1,5 @@
 """The question this gateway exists for: who is this, and may they?"""
 
-import asyncio
-import hashlib
 import json
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -9,25 +7,11 @@ from typing import Protocol
 from aiohttp import web
 from multidict import CIMultiDict
 
-from authgw.core.authorization import (
-    Authorization,
-    Kind,
-    bearer,
-    read_authorization,
-    token_that_counts,
-)
-from authgw.core.errors import (
-    REASONS,
-    AppPasswordRefused,
-    AuthgwError,
-    DirectCheckOff,
-    StoreUnavailable,
-)
+from authgw.core.authorization import Kind, bearer
+from authgw.core.errors import REASONS, AuthgwError, DirectCheckOff, StoreUnavailable
 from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Principal, Reply, Verdict
 from authgw.core.networks import TrustedProxies
 from authgw.core.rules import Allow, Credential, Rule, decide, judge, needs_nobody
-from authgw.core.typed_text import pasted
-from authgw.core.users import APP_PASSWORD_PREFIX, program_of
 from authgw.dialects import envoy, forwarded, nginx
 from authgw.dialects.headers import (
     Named,
@@ -39,43 +23,21 @@ from authgw.dialects.headers import (
 )
 from authgw.dialects.responses import for_a_browser
 from authgw.services.results import Found
+from authgw.web.caller import Who, identify, perhaps
 from authgw.web.context import GATEWAY, Gateway, peer_of, record, request_id
 from authgw.web.decision_cache import ASKED, DIRECT, Asked
 from authgw.web.html import refusal_page
 from authgw.web.prepared_response import Prepared, answer
 
-_PUBLIC_PATIENCE = 0.05  # seconds that a public page waits to learn who is asking
 # What stands for the rules where there are none: any live session.
 _ANY = Rule("no rules", Allow(authenticated=True))
-
-
-@dataclass(frozen=True, slots=True)
-class _Who:
-    """Who asks, or why nobody that counts does.
-
-    `found` is there if this rests on one token and nothing else that could change. `is_foreign`
-    is whether an Authorization came that is not ours.
-    """
-
-    principal: Principal | None
-    refused: AuthgwError | None = None
-    found: Found | None = None
-    is_foreign: bool = False
-
-    @property
-    def why(self) -> str:
-        """The code of the refusal, empty without one."""
-        return self.refused.code if self.refused else ""
-
-
-_NOBODY = _Who(None)
 
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
     """A decision, the rule that it was made by, and whom it rests on or why on nobody.
 
-    `problem` is what the log says of an error; `is_foreign` is as for `_Who`.
+    `problem` is what the log says of an error; `is_foreign` is as for `Who`.
     """
 
     decision: Decision
@@ -86,7 +48,7 @@ class _Decided:
     is_foreign: bool = False
 
     @classmethod
-    def about(cls, who: _Who, decision: Decision, rule: Rule) -> "_Decided":
+    def about(cls, who: Who, decision: Decision, rule: Rule) -> "_Decided":
         """The decision of this rule about this caller."""
         return cls(decision, rule, who.found, who.refused, is_foreign=who.is_foreign)
 
@@ -151,7 +113,7 @@ async def _by_rule(request: web.Request, asked: Asked, rule: Rule) -> web.Stream
     """Answer a question that this rule is known to decide: all that is new is who asks."""
     gateway = request[GATEWAY]
     try:
-        who = await _identify(asked.credentials, gateway, rule)
+        who = await identify(asked.credentials, gateway, rule)
         decision = judge(rule, who.principal, who.why)
         if decision.verdict is Verdict.ALLOW:
             _note_allowed(request, who.principal, None)
@@ -268,7 +230,7 @@ async def _with_principal(
     """The same refusal for the page's sake with who is signed in, where it needed nobody."""
     if decision.principal is not None:
         return decision
-    who = await _perhaps(access, request.raw_headers, request[GATEWAY], _ANY)
+    who = await perhaps(access, request.raw_headers, request[GATEWAY], _ANY)
     return replace(decision, principal=who.principal)
 
 
@@ -279,82 +241,17 @@ async def _decide(access: AccessRequest, headers: RawHeaders, gateway: Gateway) 
         StoreUnavailable: the rule asks who this is, and nobody can say now.
     """
     if gateway.rules is None:
-        who = await _identify(headers, gateway, _ANY, access)
+        who = await identify(headers, gateway, _ANY, access)
         verdict = Verdict.ALLOW if who.principal else Verdict.LOGIN
         return _Decided.about(who, Decision(verdict, who.why, who.principal), _ANY)
     match = gateway.rules.match(access)
     if match.rule is None:
         return _Decided(decide(match, access, None, ""))
     if needs_nobody(match.rule, access):
-        who = await _perhaps(access, headers, gateway, match.rule)
+        who = await perhaps(access, headers, gateway, match.rule)
         return _Decided(decide(match, access, who.principal, ""), is_foreign=who.is_foreign)
-    who = await _identify(headers, gateway, match.rule, access)
+    who = await identify(headers, gateway, match.rule, access)
     return _Decided.about(who, decide(match, access, who.principal, who.why), match.rule)
-
-
-async def _identify(
-    headers: RawHeaders, gateway: Gateway, rule: Rule, access: AccessRequest | None = None
-) -> _Who:
-    """The verified subject, or why there is none that this rule heeds.
-
-    Without `access`, which says what an app password would open, none counts.
-    """
-    takes_basic = rule.heeds(Credential.APP_PASSWORD)
-    shown = read_authorization(authorization(headers), gateway.marks, takes_basic=takes_basic)
-    is_foreign = shown.kind is Kind.FOREIGN
-    try:
-        program = _program(access, shown, gateway) if access and takes_basic else None
-        if program is not None:
-            return _Who(program)
-        names = _session_names(gateway, access)
-        seen = cookies(headers, names) if rule.heeds(Credential.COOKIE) else ()
-        token = token_that_counts(shown, rule, has_cookie=bool(seen))
-        found = await gateway.identification.identify(token, seen)
-        alone = len(seen) == (1 if token is None else 0)
-        return _Who(found.principal, None, found if alone else None, is_foreign)
-    except StoreUnavailable:
-        raise
-    except AuthgwError as error:
-        return _Who(None, error, is_foreign=is_foreign)
-
-
-def _session_names(gateway: Gateway, access: AccessRequest | None) -> frozenset[str]:
-    """The names of cookies that can be a session's here.
-
-    Where it depends on the host, nothing is remembered, so that `access` is always known.
-    """
-    if access is None:
-        return gateway.cookies
-    return gateway.sites.cookies_reaching(access.location.host)
-
-
-def _program(access: AccessRequest, shown: Authorization, gateway: Gateway) -> Principal | None:
-    """The user whose app password came as Basic or Bearer; None if no app password came.
-
-    Raises:
-        AppPasswordRefused: it is unknown, has expired, or is not for this path.
-    """
-    user, secret = shown.pair or (None, shown.token or "")
-    if shown.pair is None and not secret.startswith(APP_PASSWORD_PREFIX):
-        return None
-    digest = hashlib.sha256(pasted(secret).encode("utf-8", "surrogateescape")).hexdigest()
-    known = gateway.people.app_password(digest)
-    if known is None or not known.belongs_to(user):
-        raise AppPasswordRefused
-    program = program_of(gateway.people.find(known.sub))
-    if program is None or not known.opens(access, gateway.clock()):
-        raise AppPasswordRefused(sub=known.sub)
-    return program
-
-
-async def _perhaps(
-    access: AccessRequest, headers: RawHeaders, gateway: Gateway, rule: Rule
-) -> _Who:
-    try:
-        async with asyncio.timeout(_PUBLIC_PATIENCE):
-            return await _identify(headers, gateway, rule, access)
-    except (TimeoutError, StoreUnavailable):
-        return _NOBODY
 
 
 async def _direct(request: web.Request) -> web.StreamResponse:
