@@ -30,11 +30,12 @@ install: .venv/.installed
 .venv-run/.installed: requirements-demo.lock pyproject.toml
 	$(call environment,.venv-run,requirements-demo.lock)
 
-# The inner loop: style, types and unit tests, in under a minute.
+# The inner loop: style, types, imports and unit tests, in under a minute.
 check: install
 	$(BIN)/ruff check --quiet
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest tests/unit -n auto -m "not slow"
 
 format: install
@@ -45,6 +46,7 @@ lint: install
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml examples/traefik/docker-compose.yml
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive authgw
@@ -90,4 +92,4 @@ screenshots: install tests/browser/node_modules
 	AUTHGW_SCREENSHOTS=docs/screenshots $(BIN)/pytest tests/browser/test_pages.py
 
 test-unit: install
-	$(BIN)/pytest tests/unit tests/web tests/test_architecture.py tests/test_readme.py
+	$(BIN)/pytest tests/unit tests/web tests/test_readme.py

@@ -3,11 +3,11 @@
 import pytest
 
 from authgw.storage.redis import commands
-from authgw.storage.sqlite import store as sqlite_store
+from authgw.storage.sqlite import database
 
 
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine is late without being wrong: tests of the deadlines set their own."""
-    for store in (commands, sqlite_store):
+    for store in (commands, database):
         monkeypatch.setattr(store, "DEADLINE", 5.0)

@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import click
 
-from authgw.cli import explain_report
-from authgw.cli.errors import plainly, refusals
+from authgw.cli.errors import plainly
 from authgw.config.loader import Loaded
+from authgw.doctor import lint
+from authgw.doctor.findings import refusals
 from authgw.files import key_files
 from authgw.identity.clients_file import load_clients
 from authgw.identity.users_file import alike_warnings, load_users, warnings_of
@@ -40,10 +41,10 @@ def check(read: Callable[[], Loaded]) -> None:
             lambda: load_users(users),
         )
     ]
-    groups = () if refused else explain_report.unknown_groups(loaded)
+    groups = () if refused else lint.unknown_groups(loaded)
     if not refused:
         alike = alike_warnings(users, load_users(users))
-        for warning in (*alike, *explain_report.misspelled_users(loaded)):
+        for warning in (*alike, *lint.misspelled_users(loaded)):
             click.echo(f"warning: {warning}", err=True)
     problems = [*refused, *loaded.doubts, *groups]
     if problems:

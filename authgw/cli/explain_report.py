@@ -1,8 +1,6 @@
 """What the command line says about rules."""
 
-import difflib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +11,7 @@ from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Principa
 from authgw.core.rules import Credential, Rule
 from authgw.core.urls import canonical_method, location_from
 from authgw.dialects import nginx
-from authgw.identity.users_file import find_name, load_users
+from authgw.identity.users_file import load_users
 
 _STATUS = {Verdict.ALLOW: 0, Verdict.DENY: 1, Verdict.LOGIN: 2}
 
@@ -111,36 +109,6 @@ def explained(
         found.decision, access, identity=identity, login_url=page.url if page else None
     )
     return Said(found, reply.headers)
-
-
-def unknown_groups(loaded: Loaded) -> Iterator[str]:
-    """Groups that rules name and nobody of the users file is in, where it looks like a typo."""
-    known = {
-        group
-        for user in load_users(loaded.path(loaded.settings.auth.users)).values()
-        for group in user.groups
-    }
-    for rule in loaded.rules.ordered if loaded.rules else ():
-        for group in sorted(rule.allow.groups - known):
-            near = difflib.get_close_matches(group, known, 1)
-            if near:
-                yield (
-                    f"{rule.origin}: rules[{rule.number}] names group:{group}, which nobody of "
-                    f"the users file is in: did you mean group:{near[0]}?"
-                )
-
-
-def misspelled_users(loaded: Loaded) -> Iterator[str]:
-    """Users that rules name in another spelling than the users file, which never match."""
-    known = load_users(loaded.path(loaded.settings.auth.users))
-    for rule in loaded.rules.ordered if loaded.rules else ():
-        for user in sorted(rule.allow.users - known.keys()):
-            name = find_name(known, user)
-            if name is not None:
-                yield (
-                    f"{rule.origin}: rules[{rule.number}] names user:{user}, which the users file "
-                    f"spells {name}: write user:{name}"
-                )
 
 
 def _principal(loaded: Loaded, user: str | None, groups: tuple[str, ...]) -> Principal | None:

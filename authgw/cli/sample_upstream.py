@@ -1,11 +1,31 @@
-"""`authgw sample-upstream`: an app to try a gateway with."""
+"""`authgw sample-upstream`: a stand-in for a protected app, which shows who it was told you are."""
 
 import os
+from html import escape
 
 import click
 from aiohttp import web
 
-from authgw import app, sample_upstream
+from authgw import app
+
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Protected page</title>
+<style>
+:root {{ color-scheme: light dark }}
+body {{ font: 1rem/1.5 system-ui, sans-serif }}
+body {{ max-width: 34rem; margin: 4rem auto; padding: 0 1rem }}
+dt {{ font-weight: 600 }} dd {{ margin: 0 0 .5rem; overflow-wrap: anywhere }}
+button {{ font: inherit; padding: .4rem 1rem }}
+</style>
+<main>
+<h1>Protected page</h1>
+<p>This app checks nothing itself. The gateway told it who you are:</p>
+<dl>{rows}</dl>
+<form method="post" action="/logout"><button>Log out</button></form>
+</main>
+</html>
+"""
 
 
 @click.command()
@@ -14,7 +34,7 @@ def command(port: int) -> None:
     """Run an app to protect, which shows who it was told you are."""
     host = os.environ.get("AUTHGW_SERVER__HOST", "127.0.0.1")
     web.run_app(
-        sample_upstream.application(),
+        application(),
         host=host,
         port=port,
         print=None,
@@ -22,3 +42,28 @@ def command(port: int) -> None:
         max_field_size=app.LINE_BYTES,
         max_line_size=app.LINE_BYTES,
     )
+
+
+def application() -> web.Application:
+    """Answers every path and method alike; takes and counts bodies of any size."""
+    app = web.Application(client_max_size=0)
+    app.router.add_route("*", "/{path:.*}", _show)
+    return app
+
+
+async def _show(request: web.Request) -> web.Response:
+    told = {
+        name: request.headers.get(f"Remote-{name.capitalize()}", "")
+        for name in ("user", "groups", "email", "name")
+    }
+    shown = {**told, "method": request.method, "path": request.path_qs}
+    # What is for one person must not come back from a cache after the log-out.
+    headers = {"Cache-Control": "no-store"}
+    if "text/html" in request.headers.get("Accept", ""):
+        rows = "".join(
+            f"<dt>{name}</dt><dd>{escape(value) or '(none)'}</dd>" for name, value in shown.items()
+        )
+        text = _PAGE.format(rows=rows)
+        return web.Response(text=text, content_type="text/html", headers=headers)
+    received = len(await request.read())
+    return web.json_response({**shown, "bytes": received}, headers=headers)

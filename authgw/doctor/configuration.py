@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 
-from authgw.cli import explain_report
-from authgw.cli.errors import refusals
 from authgw.config.loader import Loaded
 from authgw.core.keys import Key
-from authgw.doctor.findings import Remark, ok, problem, warning
+from authgw.doctor import lint
+from authgw.doctor.findings import Remark, ok, problem, refusals, warning
 from authgw.files import key_files
 from authgw.identity.clients_file import load_clients
 from authgw.identity.users_file import alike_warnings, load_users, warnings_of
@@ -25,7 +24,7 @@ def examine(loaded: Loaded) -> Iterator[Remark]:
     doubts = [*loaded.warnings, *loaded.doubts]
     if not refused:
         doubts += [*warnings_of(users), *alike_warnings(users, load_users(users))]
-        doubts += [*explain_report.unknown_groups(loaded), *explain_report.misspelled_users(loaded)]
+        doubts += [*lint.unknown_groups(loaded), *lint.misspelled_users(loaded)]
     yield from (warning(_PART, said) for said in doubts)
     if not refused and not doubts:
         yield ok(_PART, "valid, with its people and clients")

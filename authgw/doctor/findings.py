@@ -1,7 +1,13 @@
 """What a look at an installation finds: one line each, and what to do."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+
+from authgw.core.errors import Refused
+
+# What a look at a file or a setting is refused with, each with a sentence for its reader.
+REFUSALS = (Refused, OSError)
 
 
 class Grade(Enum):
@@ -37,3 +43,12 @@ def warning(part: str, text: str) -> Remark:
 def problem(part: str, text: str) -> Remark:
     """Something does not work."""
     return Remark(Grade.PROBLEM, part, text)
+
+
+def refusals(*looks: Callable[[], object]) -> Iterator[str]:
+    """What each of these looks is refused for, so that one refusal hides no other."""
+    for look in looks:
+        try:
+            look()
+        except REFUSALS as error:
+            yield str(error)

@@ -15,6 +15,7 @@ import pytest
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, Snapshot, new_sid
 from authgw.storage import StoreRefused
+from authgw.storage.sqlite import counters, database
 from authgw.storage.sqlite import store as sqlite_store
 from authgw.storage.sqlite.store import EmbeddedStore
 from tests.unit.builders import a_session
@@ -169,7 +170,7 @@ async def test_a_closed_store_is_unavailable() -> None:
 
 
 async def test_a_stuck_store_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_store, "DEADLINE", 0.02)
+    monkeypatch.setattr(database, "DEADLINE", 0.02)
     store = await EmbeddedStore.open(None, idle=60)
     async with store._db._turn:
         with pytest.raises(StoreUnavailable):
@@ -181,7 +182,7 @@ async def test_a_stuck_store_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> 
 async def test_what_nobody_waits_for_any_more_is_not_done(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sqlite_store, "DEADLINE", 0.1)
+    monkeypatch.setattr(database, "DEADLINE", 0.1)
     store = await EmbeddedStore.open(None, idle=60)
     busy = asyncio.create_task(store._db.in_turn(lambda: asyncio.sleep(0.2)))
     await asyncio.sleep(0)
@@ -257,8 +258,8 @@ async def counters_kept(store: EmbeddedStore) -> int:
 async def test_counters_are_bounded_and_the_last_to_end_stay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sqlite_store, "_MOST_COUNTERS", 50)
-    monkeypatch.setattr(sqlite_store, "_COUNTED_BETWEEN_CHECKS", 10)
+    monkeypatch.setattr(counters, "_MOST_COUNTERS", 50)
+    monkeypatch.setattr(counters, "_COUNTED_BETWEEN_CHECKS", 10)
     store = await EmbeddedStore.open(None, idle=60)
     await store.increment_all([("kept", 3600), ("kept", 3600)])
     assert await store.claim("kept", 1)
@@ -305,7 +306,7 @@ async def test_counters_that_cannot_be_kept_are_unavailable(
             await call
     await store._db.rows("PRAGMA query_only = 0")
     assert (await store.increment("a", 60))[0] == 2
-    monkeypatch.setattr(sqlite_store, "DEADLINE", 0.02)
+    monkeypatch.setattr(database, "DEADLINE", 0.02)
     async with store._db._turn:
         for call in [*counting(store), store.last_used([numbered(1).sid])]:
             with pytest.raises(StoreUnavailable):

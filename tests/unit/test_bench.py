@@ -376,6 +376,7 @@ def test_a_missing_program_says_how_to_install_it(monkeypatch: pytest.MonkeyPatc
         processes.find("wrk")
 
 
+@pytest.mark.slow
 def test_a_benchmark_ends_with_json() -> None:
     command = [sys.executable, "-m", "bench", "rules", "--quick"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -12,6 +12,7 @@ from tests.unit.mirror_model import run_schedules
 SEEDS, SCHEDULES = 40, 2500  # together 100,000
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)  # half a minute of two processors, which may be busy
 def test_no_schedule_breaks_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
     # Measuring coverage makes this four times as slow; tests/unit/test_mirror.py covers as much.

@@ -319,6 +319,7 @@ def test_any_text_stays_on_the_list(text: str) -> None:
         check(value)
 
 
+@pytest.mark.slow
 @settings(max_examples=3000, deadline=None)
 @given(st.lists(PIECES, max_size=10).map("".join))
 def test_any_pieces_stay_on_the_list(text: str) -> None:

@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -115,6 +116,7 @@ def spoilt(raw: RawHeaders, dice: random.Random) -> RawHeaders:
     return kept
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(st.integers(min_value=0))
 def test_nothing_is_allowed_that_the_reference_would_not(seed: int) -> None:

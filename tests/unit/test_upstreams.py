@@ -241,6 +241,7 @@ PIECES = [
 PATHS = st.lists(st.sampled_from(PIECES), max_size=9).map(lambda parts: "/" + "".join(parts))
 
 
+@pytest.mark.slow
 @settings(max_examples=4000, deadline=None)
 @given(PATHS, st.sampled_from(SETS))
 @example("/public/....//admin", frozenset(KINDS))
@@ -252,6 +253,7 @@ def test_no_server_reaches_what_a_rule_protects(path: str, kinds: frozenset[Ambi
         assert not {name for name, where in reached.items() if reaches(where)}, reached
 
 
+@pytest.mark.slow
 @settings(max_examples=1500, deadline=None)
 @given(PATHS, st.sampled_from(SETS))
 def test_no_server_leaves_the_only_rule(path: str, kinds: frozenset[Ambiguity]) -> None:

@@ -27,7 +27,8 @@ from authgw.server.http_protocol import Connection, Connections
 from authgw.services.login import Policy, SignIn
 from authgw.services.sessions import Sessions
 from authgw.storage.mirror import Mirror
-from authgw.storage.sqlite.store import DEADLINE, EmbeddedStore
+from authgw.storage.sqlite.database import DEADLINE
+from authgw.storage.sqlite.store import EmbeddedStore
 from authgw.web.context import Gateway
 from authgw.web.decision_cache import Shortcut
 from authgw.web.dispatcher import Serving, shorten

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import aiosqlite
 
+from authgw.core.errors import StoreUnavailable
 from authgw.storage import StoreRefused
 
 _SCHEMA_VERSION = 1
@@ -36,6 +37,11 @@ CREATE TABLE IF NOT EXISTS claims (
 );
 CREATE INDEX IF NOT EXISTS claims_ends ON claims (ends);
 """
+
+DEADLINE = 1.0  # seconds for one operation, its turn included: a disk may have to sync
+
+# What comes of a row whose values are not of their columns' types: SQLite takes any value.
+_WRONG_ROW = (TypeError, AttributeError, OverflowError)
 
 T = TypeVar("T")
 
@@ -94,6 +100,31 @@ class Database:
         """Run an operation when no other one runs."""
         async with self._turn:
             return await operation()
+
+    async def run(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Run an operation in its turn and within DEADLINE, to its end even if its caller leaves.
+
+        Raises:
+            StoreUnavailable: it failed, or was not done in time.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + DEADLINE
+
+        async def in_time() -> T:
+            # Its caller will hardly see it end: the next one in the line may.
+            if loop.time() > until - DEADLINE / 2:
+                raise TimeoutError
+            return await operation()
+
+        try:
+            async with asyncio.timeout_at(until):
+                turn = asyncio.create_task(self.in_turn(in_time))
+                # Whoever left does not ask how it ended.
+                turn.add_done_callback(lambda task: task.cancelled() or task.exception())
+                return await asyncio.shield(turn)
+        except (sqlite3.Error, ValueError, TimeoutError, *_WRONG_ROW) as error:
+            # aiosqlite says ValueError for a connection that was closed.
+            raise StoreUnavailable(f"embedded store: {type(error).__name__}") from None
 
     async def rows(self, sql: str, *values: Any) -> list[Any]:
         """All rows that a statement returns."""

@@ -4,49 +4,37 @@ Every statement runs behind one lock and to its end even if its caller is cancel
 a transaction nor a result is ever left for the next caller.
 """
 
-import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from authgw.core.errors import StoreUnavailable
 from authgw.core.export import Kept
 from authgw.core.session_codec import dump, load
 from authgw.core.sessions import Session, Snapshot, hash_of_sid, subject_hash
+from authgw.storage.sqlite.counters import SqliteCounters
 from authgw.storage.sqlite.database import Database
 
-DEADLINE = 1.0  # seconds for one operation, its turn included: a disk may have to sync
 # Moving the end of idleness at every read would make every check a write.
 _WORTH_MOVING = 0.01
-# Made-up names must not fill the disk: the counters that end soonest make room.
-_MOST_COUNTERS = 100_000
-_COUNTED_BETWEEN_CHECKS = 1000
 # Of those that ended long ago, while others wait.
 _PURGED_AT_ONCE = 1000
 _PURGE = "DELETE FROM sessions WHERE seq IN (SELECT seq FROM sessions WHERE idle_end <= ? LIMIT ?)"
 _PAGE = 500  # sessions that are looked at in one turn
 _INSERT = "INSERT INTO sessions (sid, h, record, idle_end) VALUES (?, ?, ?, ?)"
 
-# What comes of a row whose values are not of their columns' types: SQLite takes any value.
-_WRONG_ROW = (TypeError, AttributeError, OverflowError)
 
-T = TypeVar("T")
-
-
-class EmbeddedStore:
+class EmbeddedStore(SqliteCounters):
     """A SessionStore and Counters in one SQLite database; `idle` is in seconds."""
 
     def __init__(
         self, database: Database, *, idle: float, clock: Callable[[], float] = time.time
     ) -> None:
-        self._db = database
+        super().__init__(database, clock)
         self._idle = idle
-        self._clock = clock
-        self._counted_since_check = _COUNTED_BETWEEN_CHECKS
 
     @classmethod
     async def open(
@@ -70,41 +58,41 @@ class EmbeddedStore:
 
     async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
         """Keep a new session; end its subject's oldest over `max_sessions`; return their sids."""
-        return await self._run(lambda: self._add(session, max_sessions))
+        return await self._db.run(lambda: self._add(session, max_sessions))
 
     async def read(self, sid: str) -> Snapshot:
         """Return the session, or None in it, and count this as use of it."""
-        return await self._run(lambda: self._read(sid))
+        return await self._db.run(lambda: self._read(sid))
 
     async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailable]:
         """What `read` returns, or raises, for each sid in its order; at once for all."""
-        return await self._run(lambda: self._read_many(sids))
+        return await self._db.run(lambda: self._read_many(sids))
 
     async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
         """Compare-and-set: None if `new` took the place of what was seen, else what is there."""
-        return await self._run(lambda: self._replace(seen, new))
+        return await self._db.run(lambda: self._replace(seen, new))
 
     async def replace_many(
         self, changes: Sequence[tuple[Snapshot, Session]]
     ) -> Sequence[Snapshot | StoreUnavailable | None]:
         """What `replace` returns, or raises, for each (seen, new) in its order; all in one turn."""
-        return await self._run(lambda: self._replace_many(changes))
+        return await self._db.run(lambda: self._replace_many(changes))
 
     async def revoke(self, sid: str) -> bool:
         """End one session; say whether it was alive. Returns once the store has it."""
         sql = "DELETE FROM sessions WHERE sid = ? RETURNING sid, idle_end"
-        rows = await self._run(lambda: self._ended(sql, sid))
+        rows = await self._db.run(lambda: self._ended(sql, sid))
         return bool(rows)
 
     async def revoke_all(self, sub: str) -> tuple[str, ...]:
         """End every session of a subject; return their sids."""
         sql = "DELETE FROM sessions WHERE h = ? RETURNING sid, idle_end"
-        return await self._run(lambda: self._ended(sql, subject_hash(sub)))
+        return await self._db.run(lambda: self._ended(sql, subject_hash(sub)))
 
     async def sessions_of(self, sub: str) -> tuple[Session, ...]:
         """The live sessions of a subject, oldest first."""
         sql = "SELECT sid, record FROM sessions WHERE h = ? AND idle_end > ? ORDER BY seq"
-        rows = await self._run(lambda: self._db.rows(sql, subject_hash(sub), self._clock()))
+        rows = await self._db.run(lambda: self._db.rows(sql, subject_hash(sub), self._clock()))
         return tuple(_record(sid, text) for sid, text in rows)
 
     async def last_used(self, sids: Sequence[str]) -> dict[str, float]:
@@ -118,7 +106,7 @@ class EmbeddedStore:
             rows = await self._db.rows(sql, json.dumps(list(sids)), self._clock())
             return {sid: idle_end - self._idle for sid, idle_end in rows}
 
-        return await self._run(used)
+        return await self._db.run(used)
 
     async def kept(self) -> AsyncIterator[Sequence[Kept]]:
         """Every live session in batches, a subject's oldest first; asking is no use of them."""
@@ -133,60 +121,21 @@ class EmbeddedStore:
             return [Kept(sid, _text(record), seq, end - now) for sid, record, seq, end in rows]
 
         last = 0
-        while batch := await self._run(partial(page, last)):
+        while batch := await self._db.run(partial(page, last)):
             yield batch
             last = batch[-1].rank
 
     async def keep(self, batch: Sequence[Kept]) -> int:
         """Take in sessions of another store as they are; return how many were not here yet."""
-        return await self._run(lambda: self._keep(batch))
-
-    async def increment(self, name: str, window: float) -> tuple[int, float]:
-        """Count one more under this name; return the count and the seconds until it ends."""
-        return (await self.increment_all([(name, window)]))[0]
-
-    async def increment_all(self, counted: Sequence[tuple[str, float]]) -> list[tuple[int, float]]:
-        """Increment several (name, window) in one transaction; answers come in the same order."""
-        hashed = [(subject_hash(name), window) for name, window in counted]
-        return await self._run(lambda: self._increment_all(hashed))
-
-    async def release(self, forget: Sequence[str], give_back: Sequence[str]) -> None:
-        """End the counters in `forget` and count one less in `give_back`, in one transaction."""
-        ended, less = [subject_hash(n) for n in forget], [subject_hash(n) for n in give_back]
-        await self._run(lambda: self._release(ended, less))
-
-    async def claim(self, name: str, seconds: float) -> bool:
-        """Whether this is the first claim of this name; a claim ends after `seconds`."""
-        hashed = subject_hash(name)
-        return await self._run(lambda: self._claim(hashed, seconds))
+        return await self._db.run(lambda: self._keep(batch))
 
     async def ping(self) -> None:
         """Raise StoreUnavailable unless the database answers."""
-        await self._run(lambda: self._db.column("SELECT 1"))
+        await self._db.run(lambda: self._db.column("SELECT 1"))
 
     async def close(self) -> None:
         """Close the database and let go of it."""
         await self._db.close()
-
-    async def _run(self, operation: Callable[[], Awaitable[T]]) -> T:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + DEADLINE
-
-        async def in_time() -> T:
-            # Its caller will hardly see it end: the next one in the line may.
-            if loop.time() > until - DEADLINE / 2:
-                raise TimeoutError
-            return await operation()
-
-        try:
-            async with asyncio.timeout_at(until):
-                turn = asyncio.create_task(self._db.in_turn(in_time))
-                # Whoever left does not ask how it ended.
-                turn.add_done_callback(lambda task: task.cancelled() or task.exception())
-                return await asyncio.shield(turn)
-        except (sqlite3.Error, ValueError, TimeoutError, *_WRONG_ROW) as error:
-            # aiosqlite says ValueError for a connection that was closed.
-            raise StoreUnavailable(f"embedded store: {type(error).__name__}") from None
 
     async def _add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
         now, h = self._clock(), subject_hash(session.sub)
@@ -262,43 +211,6 @@ class EmbeddedStore:
                 rows = await self._db.rows(sql, one.sid, h, one.record, now + one.idle_left)
                 taken += len(rows)
         return taken
-
-    async def _increment_all(self, counted: list[tuple[str, float]]) -> list[tuple[int, float]]:
-        now = self._clock()
-        sql = (
-            "INSERT INTO counters (name, count, ends) VALUES (?, 1, ?) "
-            "ON CONFLICT (name) DO UPDATE SET count = count + 1 RETURNING count, ends"
-        )
-        async with self._db.transaction():
-            await self._make_room(len(counted), now)
-            rows = [(await self._db.rows(sql, name, now + window))[0] for name, window in counted]
-        return [(count, ends - now) for count, ends in rows]
-
-    async def _make_room(self, coming: int, now: float) -> None:
-        await self._db.rows("DELETE FROM counters WHERE ends <= ?", now)
-        self._counted_since_check += coming
-        if self._counted_since_check < _COUNTED_BETWEEN_CHECKS:
-            return
-        self._counted_since_check = coming
-        (rows,) = await self._db.column("SELECT count(*) FROM counters")
-        over = max(0, rows + _COUNTED_BETWEEN_CHECKS - _MOST_COUNTERS)
-        sql = "DELETE FROM counters WHERE name IN (SELECT name FROM counters ORDER BY ends LIMIT ?)"
-        await self._db.rows(sql, over)
-
-    async def _release(self, ended: list[str], less: list[str]) -> None:
-        async with self._db.transaction():
-            for name in ended:
-                await self._db.rows("DELETE FROM counters WHERE name = ?", name)
-            for name in less:
-                await self._db.rows("UPDATE counters SET count = count - 1 WHERE name = ?", name)
-                await self._db.rows("DELETE FROM counters WHERE name = ? AND count <= 0", name)
-
-    async def _claim(self, name: str, seconds: float) -> bool:
-        now = self._clock()
-        sql = "INSERT INTO claims (name, ends) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING name"
-        async with self._db.transaction():
-            await self._db.rows("DELETE FROM claims WHERE ends <= ?", now)
-            return bool(await self._db.rows(sql, name, now + seconds))
 
 
 def _outcome(sid: str, record: str | None, now: float) -> Snapshot | StoreUnavailable:

@@ -1,0 +1,37 @@
+"""Rules whose groups and users look misspelled, compared with the users file."""
+
+import difflib
+from collections.abc import Iterator
+
+from authgw.config.loader import Loaded
+from authgw.identity.users_file import find_name, load_users
+
+
+def unknown_groups(loaded: Loaded) -> Iterator[str]:
+    """Groups that rules name and nobody of the users file is in, where it looks like a typo."""
+    known = {
+        group
+        for user in load_users(loaded.path(loaded.settings.auth.users)).values()
+        for group in user.groups
+    }
+    for rule in loaded.rules.ordered if loaded.rules else ():
+        for group in sorted(rule.allow.groups - known):
+            near = difflib.get_close_matches(group, known, 1)
+            if near:
+                yield (
+                    f"{rule.origin}: rules[{rule.number}] names group:{group}, which nobody of "
+                    f"the users file is in: did you mean group:{near[0]}?"
+                )
+
+
+def misspelled_users(loaded: Loaded) -> Iterator[str]:
+    """Users that rules name in another spelling than the users file, which never match."""
+    known = load_users(loaded.path(loaded.settings.auth.users))
+    for rule in loaded.rules.ordered if loaded.rules else ():
+        for user in sorted(rule.allow.users - known.keys()):
+            name = find_name(known, user)
+            if name is not None:
+                yield (
+                    f"{rule.origin}: rules[{rule.number}] names user:{user}, which the users file "
+                    f"spells {name}: write user:{name}"
+                )

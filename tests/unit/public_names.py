@@ -1,0 +1,373 @@
+"""Collects the stored and public names of authgw from its code.
+
+A name that is collected by reading the source keeps its place in the list wherever the code that
+holds it is moved to.
+"""
+
+import ast
+import importlib
+import io
+import json
+import logging
+import re
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+from unittest.mock import MagicMock
+
+import click
+import jwt
+from loguru import logger
+from prometheus_client import REGISTRY
+from prometheus_client.metrics import MetricWrapperBase
+from pydantic import BaseModel
+
+import authgw
+from authgw.cli import explain_report, main
+from authgw.config.environment import known
+from authgw.config.schema import Settings
+from authgw.config.schema_paths import holds, model_of
+from authgw.core.audit import Event
+from authgw.core.endpoints import ENDPOINTS
+from authgw.core.errors import REASONS
+from authgw.core.explain import Explanation
+from authgw.core.login_sites import Site
+from authgw.core.model import Decision, IdentityHeaders, Verdict
+from authgw.core.redirects import Redirects
+from authgw.core.sessions import dump
+from authgw.core.tokens import Ticket, TokenType
+from authgw.dialects.headers import SESSION_COOKIES
+from authgw.identity import clients_file, users_file
+from authgw.identity.passwords import DUMMY
+from authgw.observability import logging as audit_log
+from authgw.observability import metrics
+from authgw.storage import redis
+from authgw.storage.redis.commands import Script
+from authgw.storage.sqlite import database
+from authgw.web.cookies import Purpose
+from authgw.web.openapi import describe
+from tests.unit.builders import NOW, a_session, an_issuer
+
+PACKAGE = Path(authgw.__file__).parent
+# These name headers of other products, to clear or to find them.
+_OF_OTHERS = ("recipes", "doctor")
+_HEADER = re.compile(r"(X|Remote)(-[A-Za-z]+)+")
+_TICKETS = (TokenType.PENDING, TokenType.DEVICE)
+
+
+def collect() -> dict[str, Any]:
+    """Return every name by its kind, as the data file holds them."""
+    return {
+        "reasons": {code: reason.status for code, reason in REASONS.items()},
+        "metrics": _metrics(),
+        "log events": sorted(_log_events()),
+        "log fields": _log_fields(),
+        "configuration": sorted(_keys(Settings)),
+        "environment": sorted(known()),
+        "users file": sorted(_keys(users_file.User)),
+        "clients file": sorted(_keys(_model(clients_file, "secret_sha256"))),
+        "commands": _commands(main, "authgw"),
+        "exit statuses": _exit_statuses(),
+        "paths": [
+            f"{' '.join(one.methods)} {one.path}{'/...' if one.prefix else ''}: "
+            + " ".join(sorted(part.name or "" for part in one.audience))
+            for one in ENDPOINTS
+        ],
+        "json": {**_api(), **_json_of_commands()},
+        "headers": _headers(),
+        "cookies": _cookies(),
+        "tokens": _tokens(),
+        "session record": sorted(_fields_of(json.loads(dump(a_session())))),
+        "app password prefixes": sorted(
+            {text for text in _constants() if re.fullmatch("ag[a-z]_", text)}
+        ),
+        "redis": _redis(),
+        "sqlite": _sqlite(),
+    }
+
+
+@cache
+def _tree(path: Path) -> ast.AST:
+    return ast.parse(path.read_text())
+
+
+def _sources(*without: str) -> Iterator[ast.AST]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path.relative_to(PACKAGE).parts[0] not in without:
+            yield _tree(path)
+
+
+def _constants(*without: str) -> Iterator[str]:
+    for tree in _sources(*without):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def _metrics() -> dict[str, str]:
+    collectors = list(REGISTRY._collector_to_names)
+    ours = [one for one in collectors if isinstance(one, MetricWrapperBase)]
+    found = {one._name: _said(one._type or "", one._labelnames) for one in ours}
+    serving = MagicMock(answered=0)
+    serving.gateway.sessions.refreshed = Counter()
+    replica = metrics.Replica(
+        answers=metrics.Answers(),
+        serving=serving,
+        mirror=MagicMock(),
+        hashing=MagicMock(),
+        draining=bool,
+        push=MagicMock(),
+        redis=MagicMock(),
+        membership=MagicMock(),
+    )
+    found |= {
+        one.name: _said(one.type, getattr(one, "_labelnames", ())) for one in replica.collect()
+    }
+    return {name: said for name, said in sorted(found.items()) if name.startswith("authgw_")}
+
+
+def _said(kind: str, labels: tuple[str, ...]) -> str:
+    return " ".join([kind, *(f"{{{label}}}" for label in labels)])
+
+
+def _log_events() -> Iterator[str]:
+    for name in {text for text in _constants() if re.fullmatch(r"[a-z_]+", text)}:
+        with suppress(KeyError):
+            audit_log._level(Event(name, "", ""))
+            yield name
+
+
+def _log_fields() -> list[str]:
+    stream, handlers = io.StringIO(), logging.root.handlers[:]
+    audit_log.set_up("json", "info", stream)
+    try:
+        audit_log.record(Event("login", *["x"] * (len(Event.__dataclass_fields__) - 1)))
+    finally:
+        logger.remove()
+        logging.root.handlers[:] = handlers
+    return sorted(json.loads(stream.getvalue()))
+
+
+def _keys(model: type[BaseModel], above: str = "") -> Iterator[str]:
+    """Keys with the words that they take, where only some may be written."""
+    for name, info in model.model_fields.items():
+        key = f"{above}{info.alias or name}"
+        yield f"{key} {' | '.join(_words(info.annotation))}".strip()
+        inner = model_of(info.annotation)
+        if inner is not None:
+            yield from _keys(inner, f"{key}[]." if holds(info.annotation, tuple) else f"{key}.")
+
+
+def _words(annotation: Any) -> list[str]:
+    if get_origin(annotation) is Literal:
+        return [str(word) for word in get_args(annotation)]
+    return [word for inner in get_args(annotation) for word in _words(inner)]
+
+
+def _model(module: Any, field: str) -> type[BaseModel]:
+    """The model of this module that has this field."""
+    models = [one for one in vars(module).values() if isinstance(one, type)]
+    return next(m for m in models if issubclass(m, BaseModel) and field in m.model_fields)
+
+
+def _commands(command: click.Command, name: str) -> dict[str, str]:
+    said = []
+    for param in command.params:
+        words = [*param.opts, *param.secondary_opts]
+        if isinstance(param.type, click.Choice):
+            words += param.type.choices
+        said.append(" ".join(words if isinstance(param, click.Option) else [param.name or ""]))
+    found = {name: ", ".join(sorted(said))}
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for inner in command.list_commands(context):
+            known_as = command.get_command(context, inner)
+            assert known_as is not None
+            found |= _commands(known_as, f"{name} {inner}")
+    return found
+
+
+def _exit_statuses() -> dict[str, Any]:
+    by_verdict = {v.value: _explained(v).status for v in Verdict}
+    return {
+        "refused": click.ClickException.exit_code,
+        "wrong usage": click.UsageError.exit_code,
+        "authgw rules explain": by_verdict,
+        "others": sorted(set(_statuses())),
+    }
+
+
+def _statuses() -> Iterator[int]:
+    for tree in _sources():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Exit"):
+                yield from (one.value for one in node.args if isinstance(one, ast.Constant))  # type: ignore[misc]
+
+
+def _explained(verdict: Verdict) -> explain_report.Said:
+    return explain_report.Said(Explanation(Decision(verdict, "", None), None, ()), ())
+
+
+def _api() -> dict[str, Any]:
+    document = describe(IdentityHeaders(), frozenset(SESSION_COOKIES))
+    parts = document["components"]
+
+    def followed(node: Any) -> Any:
+        while isinstance(node, dict) and "$ref" in node:
+            _, kind, name = node["$ref"].rsplit("/", 2)
+            node = parts[kind][name]
+        return node
+
+    def fields(schema: Any, above: str = "") -> Iterator[str]:
+        schema = followed(schema)
+        if not isinstance(schema, dict):
+            return
+        for name, inner in schema.get("properties", {}).items():
+            yield f"{above}{name}"
+            yield from fields(inner, f"{above}{name}.")
+        if "items" in schema:
+            yield from fields(schema["items"], f"{above}[].")
+        for several in ("oneOf", "anyOf", "allOf"):
+            for one in schema.get(several, ()):
+                yield from fields(one, above)
+
+    found = {
+        f"{method.upper()} {path}": _operation(operation, followed, fields)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+    found["refusals"] = {
+        **{
+            name.removeprefix("refused-"): ", ".join(sorted(response["headers"]))
+            for name, response in sorted(parts["responses"].items())
+            if re.fullmatch(r"refused-\d+", name)
+        },
+        "body": " ".join(sorted(fields({"$ref": "#/components/schemas/Problem"}))),
+    }
+    return found
+
+
+def _operation(
+    operation: dict[str, Any],
+    followed: Callable[[Any], Any],
+    fields: Callable[[Any], Iterator[str]],
+) -> dict[str, str]:
+    def bodies(holder: Any) -> str:
+        content = followed(holder).get("content", {})
+        return "; ".join(
+            " ".join([media, *sorted(set(fields(body.get("schema", {}))))])
+            for media, body in content.items()
+        )
+
+    parameters = [followed(one) for one in operation.get("parameters", ())]
+    found = {
+        "parameters": ", ".join(sorted(f"{one['in']} {one['name']}" for one in parameters)),
+        "body": bodies(operation.get("requestBody", {})),
+    }
+    refused = []
+    for status, response in operation["responses"].items():
+        if response.get("$ref", "").startswith("#/components/responses/refused-"):
+            refused.append(status)
+            continue
+        headers = sorted(followed(response).get("headers", {}))
+        found[status] = "; ".join(filter(None, [bodies(response), ", ".join(headers)]))
+    found["refused"] = " ".join(sorted(refused))
+    return {name: said for name, said in found.items() if said or name.isdigit()}
+
+
+def _json_of_commands() -> dict[str, Any]:
+    listing = importlib.import_module("authgw.cli.session")
+    listed = listing._as_json(MagicMock(used_at=1, ends_at=1, session=a_session()))
+    shown = importlib.import_module("authgw.cli.user")._shown(users_file.User(password=DUMMY))
+    return {
+        "authgw rules explain": sorted(json.loads(_explained(Verdict.ALLOW).as_json())),
+        "authgw session list": sorted(listed),
+        "authgw user list": sorted(["user", *shown]),
+    }
+
+
+def _headers() -> list[str]:
+    found = {text for text in _constants(*_OF_OTHERS) if _HEADER.fullmatch(text)}
+    return sorted(found)
+
+
+def _cookies() -> dict[str, list[str]]:
+    pages = [("https://auth.a.test/login", None), ("https://auth.a.test/login", "a.test")]
+    sites = [
+        Site(url, domain, Redirects((), "https://auth.a.test", ""))
+        for url, domain in [*pages, ("http://localhost/login", None)]
+    ]
+    return {
+        "session": sorted({*SESSION_COOKIES, *(site.session_cookie for site in sites)}),
+        "helpers": sorted(
+            {site.helper_cookie(name) for site in sites for name in get_args(Purpose)}
+        ),
+    }
+
+
+def _tokens() -> dict[str, Any]:
+    issuer, session = an_issuer(), a_session()
+    found = {}
+    for kind in TokenType:
+        text = (
+            issuer.mint_ticket("1", kind, Ticket("t", 60, "m"), now=NOW)
+            if kind in _TICKETS
+            else issuer.mint(session, kind, now=NOW)
+        )
+        head, claims = _parts_of(text)
+        found[kind.claim] = {"typ": head["typ"], "head": sorted(head), "claims": sorted(claims)}
+    return found
+
+
+def _parts_of(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and claims of a token, unverified."""
+    return jwt.get_unverified_header(text), jwt.decode(text, options={"verify_signature": False})
+
+
+def _fields_of(record: dict[str, Any], above: str = "") -> Iterator[str]:
+    for name, value in record.items():
+        yield f"{above}{name}"
+        if isinstance(value, dict):
+            yield from _fields_of(value, f"{above}{name}.")
+
+
+def _redis() -> dict[str, Any]:
+    folder = Path(next(iter(redis.__path__)))
+    names: set[str] = set()
+    scripts = {}
+    for path in sorted(folder.glob("*.py")):
+        names |= _redis_names(_tree(path))
+        module = importlib.import_module(f"authgw.storage.redis.{path.stem}")
+        for name, value in vars(module).items():
+            if isinstance(value, Script):
+                commands = sorted(set(re.findall(r"redis\.call\('(\w+)'", value.text)))
+                scripts[name.strip("_").lower()] = " ".join(commands)
+    return {"names": sorted(names), "scripts": dict(sorted(scripts.items()))}
+
+
+def _redis_names(tree: ast.AST) -> set[str]:
+    """Keys and channels: formatted texts, and constants that are given a name."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            found.add(
+                "".join(
+                    str(one.value) if isinstance(one, ast.Constant) else "<>" for one in node.values
+                )
+            )
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+            found.add(str(node.value.value))
+    return {text for text in found if re.match("authgw[:.]", text)}
+
+
+def _sqlite() -> dict[str, Any]:
+    connection = sqlite3.connect(":memory:")
+    connection.executescript(database._SCHEMA)
+    tables = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql NOT NULL")
+    layout = {name: " ".join(sql.split()) for name, sql in sorted(tables)}
+    connection.close()
+    return {"user_version": database._SCHEMA_VERSION, "layout": layout}
