@@ -29,7 +29,7 @@ from authgw.storage.redis import commands
 from authgw.storage.redis.key_registry import Membership
 from authgw.storage.redis.revocation_feed import Push
 from authgw.storage.redis.store import RedisStore
-from authgw.storage.sqlite import store as sqlite_store
+from authgw.storage.sqlite import database
 from authgw.web.context import Gateway
 from authgw.web.dispatcher import Serving
 from authgw.web.templating import Look, Pages
@@ -50,7 +50,7 @@ class Replica:
             self._measured,
             # A session that is asked about all the time is read, and so used, before it idles away.
             max_staleness=min(settings.cache.max_staleness, settings.auth.auto_logout / 2),
-            deadline=(commands if isinstance(store, RedisStore) else sqlite_store).DEADLINE,
+            deadline=commands.DEADLINE if isinstance(store, RedisStore) else database.DEADLINE,
             capacity=_MOST_MIRRORED,
         )
         self._push = (
