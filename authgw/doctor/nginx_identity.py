@@ -155,6 +155,16 @@ def _that_count(lines: list[Directive]) -> list[Directive]:
     return lines[whole[-1] :] if whole else list(lines)
 
 
+def _instead(app: _App, header: str, key: str, line: Directive) -> str:
+    """Return the remedy for a line that fills an identity header from elsewhere.
+
+    Distributions set REMOTE_USER in their own fastcgi_params: of two lines the last one counts.
+    """
+    if line.args[0] == "REMOTE_USER" and line.args[1] == "$remote_user":
+        return f"Include {line.file} before authgw/{app.transport.file}."
+    return f"Write: {app.transport.line(header, f'$authgw_{key}')}"
+
+
 def _foreign(app: _App, key: str, line: Directive, source: Directive | None) -> Iterator[Finding]:
     header, value = app.recipe.headers[key], line.args[1]
     right = f"$upstream_http_{header.lower().replace('-', '_')}"
@@ -173,7 +183,7 @@ def _foreign(app: _App, key: str, line: Directive, source: Directive | None) -> 
             line,
             f"{app.block} sends {line.args[0]} {value}, which no auth_request_set takes from the "
             "gateway's answer.",
-            f"Write: {app.transport.line(header, f'$authgw_{key}')}",
+            _instead(app, header, key, line),
         )
     elif app.block.named("auth_request_set"):
         yield fault(

@@ -127,8 +127,10 @@ def sso(
     site = site.replace("8081", str(samples[0])).replace("8082", str(samples[1]))
     # An app that leads on to another one, as apps do.
     leads_on = f"location = /leads-on {{ auth_request off; return 302 {made.url('wiki', '/on')}; }}"
+    # Over https the site is as shipped, and nothing is wrong with it.
+    forgetful = _FORGETFUL if scheme == "http" else ""
     site = site.replace(
-        f"server_name app.{domain};", f"server_name app.{domain};\n{leads_on}\n{_FORGETFUL}"
+        f"server_name app.{domain};", f"server_name app.{domain};\n{leads_on}\n{forgetful}"
     )
     if scheme == "http":
         site = re.sub(r"^ssl_.*\n", "", site, flags=re.MULTILINE)

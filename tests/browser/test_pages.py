@@ -78,7 +78,8 @@ def _loop(site: Sso, page: Page) -> None:
 
 
 def _problem(site: Sso, page: Page) -> None:
-    page.goto(site.url("auth", "/login/nowhere"))
+    # NGINX hands nothing but the published pages on.
+    page.goto(f"http://auth.{site.domain}:{site.gateway.port}/login/nowhere")
 
 
 def _lost(site: Sso, page: Page) -> None:

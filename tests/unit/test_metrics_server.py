@@ -34,7 +34,8 @@ def told(port: int, raw: bytes) -> bytes:
         (b"GET /canary HTTP/x.canary\r\n\r\n", b"400"),
         (b"GET /canary canary HTTP/1.1\r\n\r\n", b"400"),
         (b"GET /canary HTTP/3.0\r\n\r\n", b"505"),
-        (b"GET / HTTP/1.1\r\nX: " + b"canary" * 20_000 + b"\r\n\r\n", b"431"),
+        # No byte more than is read: of an unread one the system would make a reset.
+        (b"GET / HTTP/1.1\r\n" + (b"X: " + b"canary" * 11_000)[:65_537], b"431"),
     ],
     ids=lambda value: repr(value[:40]),
 )

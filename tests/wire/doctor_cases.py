@@ -395,7 +395,7 @@ PASSES = {
     "fastcgi and a user of the client's": instead(
         "include authgw/identity-fastcgi.conf; fastcgi_param REMOTE_USER $remote_user;\n"
         "        fastcgi_pass 127.0.0.1:9;",
-        "sends REMOTE_USER $remote_user, which no auth_request_set takes",
+        "site.conf before authgw/identity-fastcgi.conf.",
     ),
     "fastcgi and a user that stays where there is none": instead(
         "include authgw/identity-fastcgi.conf; fastcgi_param REMOTE_USER $remote_user;\n"
