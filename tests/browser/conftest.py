@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.contract.conftest import free_port
-from tests.wire.conftest import (
+from tests.e2e.conftest import (
     AUTHGW,
     ISSUED,
     ROOT,
@@ -25,7 +25,7 @@ from tests.wire.conftest import (
     wait_for,
 )
 
-# The same search of every log as in tests/wire.
+# The same search of every log as in tests/e2e.
 secrets_stay_secret = _no_secret_is_ever_written
 PASSWORD = "correct horse battery staple"
 _CHROMIUM = [

@@ -14,7 +14,7 @@ import yaml
 
 from authgw.config.loader import load
 from tests.contract.conftest import free_port
-from tests.wire.conftest import AUTHGW, ROOT, ask, authgw, wait_for
+from tests.e2e.conftest import AUTHGW, ROOT, ask, authgw, wait_for
 
 FOLDER = ROOT / "examples" / "systemd"
 UNITS = ("authgw.services.sessions", "authgw@.service", "authgw-keys.service")

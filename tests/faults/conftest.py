@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contract.conftest import redis_url as redis_url
+from tests.e2e.conftest import _no_secret_is_ever_written as _no_secret_is_ever_written
 from tests.faults.stack import Stack, running_stack
-from tests.wire.conftest import _no_secret_is_ever_written as _no_secret_is_ever_written
 
 
 @pytest.fixture(scope="session")

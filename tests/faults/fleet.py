@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.contract.conftest import free_port
+from tests.e2e.conftest import Gateway, ask, two_replicas, wait_until_ready
 from tests.faults.load import Person
 from tests.faults.redisserver import RedisServer
 from tests.faults.stack import nginx
-from tests.wire.conftest import Gateway, ask, two_replicas, wait_until_ready
 
 
 @dataclass

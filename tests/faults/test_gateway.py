@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.conftest import Site, ask, running_site
 from tests.faults.stack import CONFIG, Stack
 from tests.faults.watch import RECOVERY
-from tests.wire.conftest import Site, ask, running_site
 
 _FEW = 256
 

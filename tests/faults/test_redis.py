@@ -9,6 +9,7 @@ import pytest
 from redis import Redis
 
 from tests.contract.conftest import free_port
+from tests.e2e.conftest import ask
 from tests.faults.counts import count
 from tests.faults.faultproxy import (
     BLACK_HOLE,
@@ -32,7 +33,6 @@ from tests.faults.watch import (
     hold,
     watching,
 )
-from tests.wire.conftest import ask
 
 # Nothing of Redis is heard through any of these.
 DEAF = [

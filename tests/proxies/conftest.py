@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.contract.conftest import free_port
-from tests.wire.conftest import (
+from tests.e2e.conftest import (
     ISSUED,
     LOGS,
     ROOT,
@@ -207,9 +207,7 @@ def running(
     program_password = _with_alice(gateway)
     gateway.start()
     sample = free_port()
-    echo = subprocess.Popen(
-        [sys.executable, str(ROOT / "tests/wire/echo_upstream.py"), str(sample)]
-    )
+    echo = subprocess.Popen([sys.executable, str(ROOT / "tests/e2e/echo_upstream.py"), str(sample)])
     proxy, port = _started(name, folder, gateway.port, sample, edit)
     try:
         wait_for(sample)

@@ -11,8 +11,8 @@ import pytest
 import redis
 
 from tests.contract.conftest import redis_url as redis_url
-from tests.wire.conftest import Gateway, ask, make_gateway
-from tests.wire.conftest import authgw as run
+from tests.e2e.conftest import Gateway, ask, make_gateway
+from tests.e2e.conftest import authgw as run
 
 KIDS = [
     "../../../../etc/passwd", "/dev/null", "secrets/keys/a", "a1' OR '1'='1", "a1; DROP TABLE keys",
