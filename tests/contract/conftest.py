@@ -16,7 +16,7 @@ from authgw.storage.redis.connect import connect
 from authgw.storage.redis.node import Server
 from authgw.storage.redis.store import RedisStore
 from authgw.storage.sqlite.store import EmbeddedStore
-from tests.redis_sets import Node, Nodes, cluster, sentinel_set, tls_server
+from tests.support.redis_sets import Node, Nodes, cluster, sentinel_set, tls_server
 
 
 def free_port() -> int:

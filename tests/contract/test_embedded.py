@@ -17,7 +17,7 @@ from authgw.core.sessions import Session, Snapshot, new_sid
 from authgw.storage import StoreRefused
 from authgw.storage.sqlite import store as sqlite_store
 from authgw.storage.sqlite.store import EmbeddedStore
-from tests.unit.builders import a_session
+from tests.support.builders import a_session
 
 
 def numbered(number: int) -> Session:

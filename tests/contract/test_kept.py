@@ -12,7 +12,7 @@ from authgw.core.sessions import Session, SessionStore, dump, load, new_sid
 from authgw.storage.redis.store import RedisStore
 from authgw.storage.sqlite.store import EmbeddedStore
 from tests.contract.conftest import opened
-from tests.unit.builders import a_session
+from tests.support.builders import a_session
 
 Store = EmbeddedStore | RedisStore
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, Snapshot, dump, new_sid
 from authgw.storage.mirror import BatchStore
-from tests.unit.builders import a_session
+from tests.support.builders import a_session
 
 
 async def kept(store: BatchStore, count: int) -> list[Snapshot]:

@@ -10,7 +10,7 @@ import pytest
 from authgw.core.sessions import Session, SessionStore, new_sid
 from authgw.storage.mirror import Mirror
 from tests.contract.conftest import KINDS, opened
-from tests.unit.builders import a_session
+from tests.support.builders import a_session
 
 
 @pytest.fixture(params=[*KINDS, "mirrored memory", "mirrored redis"])

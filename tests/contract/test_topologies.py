@@ -15,8 +15,8 @@ from authgw.storage.redis import node as redis_node
 from authgw.storage.redis.connect import connect
 from authgw.storage.redis.replies import Request
 from authgw.storage.redis.store import RedisStore
-from tests.redis_sets import Node, Nodes
-from tests.unit.builders import a_session
+from tests.support.builders import a_session
+from tests.support.redis_sets import Node, Nodes
 
 
 def numbered(number: int, sub: str = "1") -> Session:

@@ -23,8 +23,8 @@ from click.testing import CliRunner, Result
 from authgw.cli import main
 from tests.contract.conftest import free_port
 from tests.contract.conftest import redis_url as redis_url
-from tests.e2e.leaks import leaked
-from tests.e2e.nginxes import system
+from tests.support.leaks import leaked
+from tests.support.nginx_versions import system
 
 ROOT = Path(__file__).parents[2]
 AUTHGW = Path(sys.executable).parent / "authgw"
@@ -317,7 +317,9 @@ def running_site(
     (made.folder / "config.yml").write_text(config)
     made.start()
     sample = free_port()
-    echo = subprocess.Popen([sys.executable, str(ROOT / "tests/e2e/echo_upstream.py"), str(sample)])
+    echo = subprocess.Popen(
+        [sys.executable, str(ROOT / "tests/support/echo_upstream.py"), str(sample)]
+    )
     nginx, port = run_nginx(
         folder,
         gateway=made.port,

@@ -13,7 +13,7 @@ import pytest
 
 from authgw.recipes.cleared import CLEARED
 from tests.e2e.conftest import Site, ask, running_site
-from tests.e2e.nginxes import NGINXES
+from tests.support.nginx_versions import NGINXES
 
 _WSGI = """\
 import json

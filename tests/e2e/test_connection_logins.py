@@ -9,7 +9,7 @@ import pytest
 
 from tests.contract.conftest import free_port
 from tests.e2e.conftest import ask, run_nginx, wait_for
-from tests.e2e.nginxes import NGINXES
+from tests.support.nginx_versions import NGINXES
 
 SITE = """\
 upstream intranet {{ server 127.0.0.1:{app}; {recipe} }}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from authgw.doctor.nginx_parser import Block, DumpRefused, parsed
-from tests.e2e.nginxes import NGINXES
+from tests.support.nginx_versions import NGINXES
 
 # Each tree's files, and what its directives say in NGINX's order: `-T` accepts all of them.
 TREES = {

@@ -14,8 +14,8 @@ import pytest
 from tests.contract.conftest import free_port
 from tests.e2e.conftest import LOGS, ROOT, Answer, Gateway, ask, make_gateway, wait_for
 from tests.e2e.doctor_cases import PASSES, UNDONE, WAYS, Case, in_server, public
-from tests.e2e.nginxes import system
 from tests.e2e.test_doctor import found, site
+from tests.support.nginx_versions import system
 
 _COOKIE = "__Host-authgw=a-live-session"
 
@@ -34,7 +34,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
     made = make_gateway(tmp_path_factory.mktemp("gateway"))
     made.start()
     app = free_port()
-    words = [sys.executable, str(ROOT / "tests/e2e/echo_upstream.py"), str(app)]
+    words = [sys.executable, str(ROOT / "tests/support/echo_upstream.py"), str(app)]
     echo = subprocess.Popen(words)
     wait_for(app)
     tokens = {name: made.login(number)["access"] for number, name in enumerate(("alice", "bob"), 1)}

@@ -12,7 +12,7 @@ import pytest
 from authgw.recipes.cleared import CLEARED
 from tests.contract.conftest import free_port
 from tests.e2e.conftest import Site, running_site
-from tests.e2e.nginxes import NGINXES
+from tests.support.nginx_versions import NGINXES
 
 SITE = """\
 server {{

@@ -11,11 +11,11 @@ from urllib.parse import quote
 import pytest
 
 from tests.contract.conftest import free_port
-from tests.e2e.certificate import write_certificate
 from tests.e2e.conftest import Answer, Site, running_site
 from tests.e2e.http3 import ask_http3
-from tests.e2e.nginxes import NGINXES
 from tests.e2e.test_nginx import raw
+from tests.support.certificate import write_certificate
+from tests.support.nginx_versions import NGINXES
 
 CONFIG = """\
 login: {url: "https://auth.test/login"}

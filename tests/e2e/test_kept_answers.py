@@ -10,8 +10,8 @@ import pytest
 
 from tests.contract.conftest import free_port
 from tests.e2e.conftest import run_nginx, wait_for
-from tests.e2e.nginxes import NGINXES
 from tests.e2e.test_nginx import raw
+from tests.support.nginx_versions import NGINXES
 
 SITE = """\
 server {

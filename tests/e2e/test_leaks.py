@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.e2e.leaks import LEAST, leaked
+from tests.support.leaks import LEAST, leaked
 
 _TEXTS = st.text("ab", min_size=LEAST, max_size=LEAST + 3)
 

@@ -9,8 +9,8 @@ from urllib.parse import quote, urlencode, urlsplit
 import pytest
 
 from tests.e2e.conftest import ISSUED, Answer, Site, ask, authgw, running_site
-from tests.e2e.nginxes import NGINXES
 from tests.e2e.test_people import PASSWORD
+from tests.support.nginx_versions import NGINXES
 
 APP, AUTH = "app.test", "auth.test"
 CONFIG = f"""\

@@ -15,7 +15,7 @@ import pytest
 from authgw.recipes.cleared import CLEARED
 from tests.contract.conftest import free_port
 from tests.e2e.conftest import Answer, Site, ask, run_nginx, running_site, wait_for
-from tests.e2e.nginxes import NGINXES
+from tests.support.nginx_versions import NGINXES
 
 SPELLINGS = [
     "Remote-User",

@@ -19,8 +19,8 @@ from tests.e2e.conftest import (
     wait_for,
     wait_until_ready,
 )
-from tests.faults.faultproxy import NONE, Fault, FaultProxy
 from tests.faults.redisserver import RedisServer
+from tests.support.faultproxy import NONE, Fault, FaultProxy
 
 STALENESS = 0.5  # seconds; half of the default, so that tests wait half as long
 CONFIG = f"""
@@ -108,7 +108,9 @@ def running_stack(
 def nginx(folder: Path, gateways: Sequence[int]) -> Iterator[int]:
     """NGINX and an app behind it, in front of gateways on these ports; yields NGINX's."""
     sample = free_port()
-    echo = subprocess.Popen([sys.executable, str(ROOT / "tests/e2e/echo_upstream.py"), str(sample)])
+    echo = subprocess.Popen(
+        [sys.executable, str(ROOT / "tests/support/echo_upstream.py"), str(sample)]
+    )
     server, port = run_nginx(folder, gateway=gateways[0], sample=sample, others=gateways[1:])
     try:
         wait_for(sample)

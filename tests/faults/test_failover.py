@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from tests.e2e.conftest import Gateway, two_replicas, wait_until_ready
-from tests.faults.counts import count
 from tests.faults.failover_load import Client, Load
 from tests.faults.stack import CONFIG
-from tests.redis_sets import (
+from tests.support.counts import count
+from tests.support.redis_sets import (
     Node,
     Nodes,
     cluster,

@@ -10,8 +10,18 @@ from redis import Redis
 
 from tests.contract.conftest import free_port
 from tests.e2e.conftest import ask
-from tests.faults.counts import count
-from tests.faults.faultproxy import (
+from tests.faults.kept import sessions_kept
+from tests.faults.stack import STALENESS, Stack
+from tests.faults.watch import (
+    RECOVERY,
+    check_always,
+    check_recovery,
+    check_through,
+    hold,
+    watching,
+)
+from tests.support.counts import count
+from tests.support.faultproxy import (
     BLACK_HOLE,
     LOST_REPLIES,
     NONE,
@@ -22,16 +32,6 @@ from tests.faults.faultproxy import (
     cut_requests,
     refusing,
     slow,
-)
-from tests.faults.kept import sessions_kept
-from tests.faults.stack import STALENESS, Stack
-from tests.faults.watch import (
-    RECOVERY,
-    check_always,
-    check_recovery,
-    check_through,
-    hold,
-    watching,
 )
 
 # Nothing of Redis is heard through any of these.

@@ -11,9 +11,9 @@ import pytest
 
 from authgw.files import key_files
 from tests.e2e.conftest import Gateway, ask, make_gateway
-from tests.faults.counts import count
 from tests.faults.fleet import Fleet, running_fleet
 from tests.faults.load import Person, Reply, lets_in, load
+from tests.support.counts import count
 
 OPEN = "rules: [{allow: authenticated}]\n"
 SHUT = "rules: [{path: /page, allow: [group:nobody]}, {allow: authenticated}]\n"

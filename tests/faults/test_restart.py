@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.conftest import Gateway, ask, wait_until_ready
-from tests.faults.counts import count
 from tests.faults.fleet import Fleet, running_fleet
 from tests.faults.load import load
+from tests.support.counts import count
 
 DRAIN = 2.0  # seconds
 CONFIG = f"""

@@ -207,7 +207,9 @@ def running(
     program_password = _with_alice(gateway)
     gateway.start()
     sample = free_port()
-    echo = subprocess.Popen([sys.executable, str(ROOT / "tests/e2e/echo_upstream.py"), str(sample)])
+    echo = subprocess.Popen(
+        [sys.executable, str(ROOT / "tests/support/echo_upstream.py"), str(sample)]
+    )
     proxy, port = _started(name, folder, gateway.port, sample, edit)
     try:
         wait_for(sample)

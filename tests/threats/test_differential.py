@@ -11,11 +11,11 @@ from aiohttp import web
 from authgw.config.loader import load
 from authgw.server.http_pipelining import OneByOne
 from tests.e2e.conftest import make_gateway
-from tests.faults.counts import count
+from tests.support.counts import count
+from tests.support.login_scene import Jar, page_of
+from tests.support.messages import Identity, Messages
 from tests.threats.differential import Differential
-from tests.threats.messages import Identity, Messages
 from tests.web.conftest import Running, Surface, surface
-from tests.web.login_scene import Jar, page_of
 
 _RULES = """\
 rules:

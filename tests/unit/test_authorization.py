@@ -25,7 +25,7 @@ from authgw.core.errors import AuthorizationMalformed
 from authgw.core.keys import KeyRing
 from authgw.core.rules import Allow, Credential, Rule
 from authgw.core.tokens import Issuer, TokenType
-from tests.unit.builders import KEY, NOW, a_key, a_session
+from tests.support.builders import KEY, NOW, a_key, a_session
 
 RETIRED = a_key("retired1")
 ISSUER = Issuer(

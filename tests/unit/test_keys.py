@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from authgw.core.keys import KeyRefused, KeyRing, PrivateKey, key_from_pem, key_from_secret
 from authgw.core.tokens import TokenType
-from tests.unit.builders import NOW, a_key, a_session, an_issuer
+from tests.support.builders import NOW, a_key, a_session, an_issuer
 
 PLAIN = NoEncryption()
 

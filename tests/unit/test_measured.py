@@ -14,7 +14,7 @@ from authgw.observability.instrumentation import MeasuredStore, measured, measur
 from authgw.observability.metrics import Answers, count, verdict
 from authgw.storage.sqlite.store import EmbeddedStore
 from authgw.web.problems import Handler
-from tests.unit.builders import NOW, a_session
+from tests.support.builders import NOW, a_session
 
 
 def metric(name: str, **labels: str) -> float:

@@ -10,8 +10,8 @@ from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Snapshot, check_alive, dump
 from authgw.storage.clock import boottime
 from authgw.storage.mirror import QUICK
-from tests.unit.builders import NOW
-from tests.unit.mirror_scene import (
+from tests.support.builders import NOW
+from tests.support.mirror_scene import (
     BOUND,
     DEADLINE,
     ONE,

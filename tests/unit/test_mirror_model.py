@@ -7,7 +7,7 @@ from multiprocessing import get_context
 
 import pytest
 
-from tests.unit.mirror_model import run_schedules
+from tests.support.mirror_model import run_schedules
 
 SEEDS, SCHEDULES = 40, 2500  # together 100,000
 

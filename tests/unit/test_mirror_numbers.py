@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.mirror_scene import ONE, TWO, Scene, virtual
+from tests.support.mirror_scene import ONE, TWO, Scene, virtual
 
 
 def numbers(s: Scene) -> tuple[int, int, int]:

@@ -6,8 +6,8 @@ import pytest
 
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Snapshot, dump
-from tests.unit.builders import NOW
-from tests.unit.mirror_scene import BOUND, ONE, Scene, numbered, virtual
+from tests.support.builders import NOW
+from tests.support.mirror_scene import BOUND, ONE, Scene, numbered, virtual
 
 
 @virtual

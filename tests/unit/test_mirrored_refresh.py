@@ -4,7 +4,7 @@ import pytest
 
 from authgw.core.errors import RefreshReused, SessionEnded
 from authgw.core.sessions import Snapshot
-from tests.unit.memory_store import MemoryStore
+from tests.support.memory_store import MemoryStore
 from tests.unit.test_service import SHOP, World
 
 

@@ -8,7 +8,7 @@ from authgw.core.errors import SessionEnded
 from authgw.core.model import AccessRequest, Decision, Location, Principal, Verdict
 from authgw.core.rules import Allow, Credential, Match, Rule, decide, glob
 from authgw.core.users import TOTP, USERS, AppPassword, Nobody, Person, principal_of, program_of
-from tests.unit.builders import NOW, a_session
+from tests.support.builders import NOW, a_session
 
 ALICE = Person("alice", ("writers",), "a@example.com", "Alice", False, frozenset({"m1"}), False)
 SESSION = replace(a_session("alice", None), source=USERS, password_mark="m1")

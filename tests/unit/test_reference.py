@@ -14,8 +14,8 @@ from authgw.core.networks import TrustedProxies
 from authgw.core.rules import Rules, decide
 from authgw.dialects import envoy, forwarded, nginx
 from authgw.dialects.headers import RawHeaders
-from tests.unit import reference
-from tests.unit.reference import Asked, Line
+from tests.support import reference
+from tests.support.reference import Asked, Line
 
 TRUSTED = TrustedProxies.parse(("127.0.0.1/32",))
 NAMES = IdentityHeaders()

@@ -19,7 +19,7 @@ from authgw.identity.login_throttle import (
     password_attempt,
     site_of,
 )
-from tests.unit.memory_counters import MemoryCounters
+from tests.support.memory_counters import MemoryCounters
 
 HOME = "192.0.2.1"
 OFFICE = "203.0.113.7"

@@ -17,8 +17,8 @@ from authgw.core.sessions import load
 from authgw.core.tokens import TokenType
 from authgw.services.results import Login, Pair
 from authgw.services.sessions import Sessions
-from tests.unit.builders import LIVES, NOW, an_issuer
-from tests.unit.memory_store import MemoryStore
+from tests.support.builders import LIVES, NOW, an_issuer
+from tests.support.memory_store import MemoryStore
 
 SHOP = Login("1", "client:shop", user_id=1, groups=("users",), email="a@example.com", name="A")
 

@@ -11,7 +11,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 from authgw.core import sessions
 from authgw.core.errors import SessionEnded
 from authgw.core.sessions import Outcome, Refreshed, Session, check_sid, new_sid, of_subject
-from tests.unit.builders import LIVES, NOW, a_session
+from tests.support.builders import LIVES, NOW, a_session
 
 
 def present(session: Session | None, gen: int, jti: str, now: float) -> Refreshed:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from authgw.core import errors
 from authgw.core.keys import key_from_secret
 from authgw.core.tokens import MAX_TOKEN_BYTES, Issuer, TokenType
-from tests.unit.builders import KEY, LIVES, NOW, a_key, a_session, an_issuer
+from tests.support.builders import KEY, LIVES, NOW, a_key, a_session, an_issuer
 
 ISSUER = an_issuer()
 ACCESS = ISSUER.mint(a_session(), TokenType.ACCESS, now=NOW)

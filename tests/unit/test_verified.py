@@ -6,7 +6,7 @@ from authgw.core.errors import TokenExpired, TokenInvalid, TokenWrongType
 from authgw.core.keys import KeyRing
 from authgw.core.token_cache import VerifiedTokens
 from authgw.core.tokens import LEEWAY, Issuer, TokenType
-from tests.unit.builders import KEY, LIVES, NOW, a_key, a_session, an_issuer
+from tests.support.builders import KEY, LIVES, NOW, a_key, a_session, an_issuer
 
 ISSUER = an_issuer()
 

@@ -33,7 +33,7 @@ from authgw.web.decision_cache import Shortcut
 from authgw.web.dispatcher import Serving, shorten
 from authgw.web.routes import application
 from authgw.web.templating import Look, Pages
-from tests.unit.builders import KEY, LIVES, an_issuer
+from tests.support.builders import KEY, LIVES, an_issuer
 
 PASSWORD = "correct horse battery staple"
 HASH = hash_password(PASSWORD)

@@ -12,10 +12,10 @@ import pytest
 from authgw.core.audit import Event
 from authgw.core.errors import StoreUnavailable
 from authgw.identity import users_editor
+from tests.support.login_scene import Jar, reread
+from tests.support.login_scene import jar as jar
+from tests.support.login_scene import with_login_page as with_login_page
 from tests.web.conftest import PASSWORD, Surface
-from tests.web.login_scene import Jar, reread
-from tests.web.login_scene import jar as jar
-from tests.web.login_scene import with_login_page as with_login_page
 
 ACTIONS, MOST = 400, 5
 Said = tuple[str, str, str, str]  # name, sub, sid, reason

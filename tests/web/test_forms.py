@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.login_scene import OWN, Jar, code, page_of
+from tests.support.login_scene import jar as jar
+from tests.support.login_scene import with_login_page as with_login_page
 from tests.web.conftest import PASSWORD, Surface, surface
-from tests.web.login_scene import OWN, Jar, code, page_of
-from tests.web.login_scene import jar as jar
-from tests.web.login_scene import with_login_page as with_login_page
 
 CROSS_SITE: list[dict[str, str]] = [
     {"Origin": "https://evil.example"},

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.threats.messages import MALFORMED, UPGRADES
+from tests.support.messages import MALFORMED, UPGRADES
 from tests.web.conftest import PASSWORD, Surface
 from tests.web.test_connections import until
 from tests.web.test_prepared import asking, connected, known

@@ -12,7 +12,7 @@ from authgw.core.rules import Allow, Credential, Rule, Rules, glob
 from authgw.core.tokens import LEEWAY
 from authgw.identity import users_editor
 from authgw.web import decision_cache
-from tests.unit.builders import LIVES
+from tests.support.builders import LIVES
 from tests.web.conftest import ORIGINAL, PASSWORD, Surface, surface
 
 

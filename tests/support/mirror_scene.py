@@ -9,8 +9,8 @@ from itertools import pairwise
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, Snapshot, dump, new_sid
 from authgw.storage.mirror import Mirror
-from tests.unit.builders import NOW, a_session
-from tests.unit.virtual import VirtualLoop
+from tests.support.builders import NOW, a_session
+from tests.support.virtual import VirtualLoop
 
 BOUND, DEADLINE = 1.0, 0.25
 

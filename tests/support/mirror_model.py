@@ -14,8 +14,8 @@ from math import inf
 from authgw.core.errors import StoreUnavailable
 from authgw.core.sessions import Session, Snapshot, dump, new_sid
 from authgw.storage.mirror import QUICK, Mirror
-from tests.unit.builders import NOW, a_session
-from tests.unit.virtual import VirtualLoop
+from tests.support.builders import NOW, a_session
+from tests.support.virtual import VirtualLoop
 
 GRID = 1 / 64  # seconds
 DEADLINE = 16  # in GRIDs, as all whole numbers below

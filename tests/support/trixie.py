@@ -1,7 +1,7 @@
 """An NGINX that speaks HTTP/3: Debian trixie's, unpacked for these tests and run by its own loader.
 
-`python -m tests.e2e.trixie` fetches it once, by the system's own package source with the suite's
-name replaced, into an apt directory of its own; nothing is installed.
+`python -m tests.support.trixie` fetches it once, by the system's own package source with the
+suite's name replaced, into an apt directory of its own; nothing is installed.
 """
 
 import os
@@ -18,7 +18,7 @@ _PACKAGES = ("nginx", "libc6", "libcrypt1", "libpcre2-8-0", "libssl3t64", "libzs
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "authgw-tests"
 _UNPACKED = _CACHE / f"nginx-{_SUITE}"
 _HINT = (
-    "NGINX with HTTP/3 is missing: .venv/bin/python -m tests.e2e.trixie fetches it, on Debian "
+    "NGINX with HTTP/3 is missing: .venv/bin/python -m tests.support.trixie fetches it, on Debian "
     "with apt-get and a package source"
 )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import trixie
+from tests.support import trixie
 
 _WHERE = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 
