@@ -11,8 +11,8 @@ from authgw.core.export import KeepingStore, Kept
 from authgw.core.sessions import Session, SessionStore, dump, load, new_sid
 from authgw.storage.redis.store import RedisStore
 from authgw.storage.sqlite.store import EmbeddedStore
-from tests.contract.conftest import opened
 from tests.support.builders import a_session
+from tests.support.stores import opened
 
 Store = EmbeddedStore | RedisStore
 

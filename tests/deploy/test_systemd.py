@@ -13,8 +13,7 @@ import pytest
 import yaml
 
 from authgw.config.loader import load
-from tests.contract.conftest import free_port
-from tests.e2e.conftest import AUTHGW, ROOT, ask, authgw, wait_for
+from tests.support.processes import AUTHGW, ROOT, ask, authgw, free_port, wait_for
 
 FOLDER = ROOT / "examples" / "systemd"
 UNITS = ("authgw.services.sessions", "authgw@.service", "authgw-keys.service")

@@ -12,7 +12,7 @@ from aioquic.h3.events import DataReceived, H3Event, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import QuicEvent
 
-from tests.e2e.conftest import Answer
+from tests.support.processes import Answer
 
 
 class _Client(QuicConnectionProtocol):

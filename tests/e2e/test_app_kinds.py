@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from authgw.recipes.cleared import CLEARED
-from tests.e2e.conftest import Site, ask, running_site
+from tests.support.nginx import Site, running_site
 from tests.support.nginx_versions import NGINXES
+from tests.support.processes import ask
 
 _WSGI = """\
 import json

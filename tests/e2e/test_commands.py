@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.conftest import free_port, wait_for_redis
-from tests.e2e.conftest import (
+from tests.support.processes import (
     AUTHGW,
     Gateway,
     ask,
     authgw,
+    free_port,
     make_gateway,
     wait_for,
     wait_until_ready,
 )
+from tests.support.redis import wait_for_redis
 
 
 def refused(folder: Path, *words: str, **environ: str) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.conftest import free_port
-from tests.e2e.conftest import ask, run_nginx, wait_for
+from tests.support.nginx import run_nginx
 from tests.support.nginx_versions import NGINXES
+from tests.support.processes import ask, free_port, wait_for
 
 SITE = """\
 upstream intranet {{ server 127.0.0.1:{app}; {recipe} }}

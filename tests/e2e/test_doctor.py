@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import ROOT, authgw, authgw_here
 from tests.e2e.doctor_cases import PASSES, UNDONE, WAYS, Case
 from tests.e2e.doctor_recipe_cases import AGREEMENT, RECIPE
 from tests.support.nginx_versions import NGINXES, system
+from tests.support.processes import ROOT, authgw, authgw_here
 
 CASES = {**RECIPE, **UNDONE, **WAYS, **PASSES, **AGREEMENT}
 CLEAN = "Every location that proxies asks the gateway, as the recipe does"

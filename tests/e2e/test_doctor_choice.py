@@ -9,10 +9,9 @@ import pytest
 from authgw.doctor.nginx_listen import servers_for
 from authgw.doctor.nginx_parser import Block, parsed
 from authgw.doctor.nginx_site import location_for, site_of
-from tests.contract.conftest import free_port
-from tests.e2e.conftest import LOGS, wait_for
 from tests.e2e.test_doctor_dump import dump_of
 from tests.support.nginx_versions import NGINXES
+from tests.support.processes import LOGS, free_port, wait_for
 
 _LOCATIONS = (
     "= /login",

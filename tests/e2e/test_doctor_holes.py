@@ -11,11 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.conftest import free_port
-from tests.e2e.conftest import LOGS, ROOT, Answer, Gateway, ask, make_gateway, wait_for
 from tests.e2e.doctor_cases import PASSES, UNDONE, WAYS, Case, in_server, public
 from tests.e2e.test_doctor import found, site
 from tests.support.nginx_versions import system
+from tests.support.processes import (
+    LOGS,
+    ROOT,
+    Answer,
+    Gateway,
+    ask,
+    free_port,
+    make_gateway,
+    wait_for,
+)
 
 _COOKIE = "__Host-authgw=a-live-session"
 

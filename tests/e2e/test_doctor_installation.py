@@ -10,8 +10,15 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from tests.contract.conftest import free_port, wait_for_redis
-from tests.e2e.conftest import Gateway, authgw, authgw_here, make_gateway, two_replicas
+from tests.support.processes import (
+    Gateway,
+    authgw,
+    authgw_here,
+    free_port,
+    make_gateway,
+    two_replicas,
+)
+from tests.support.redis import wait_for_redis
 
 NOBODY = 65534
 

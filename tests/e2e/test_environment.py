@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.conftest import free_port
-from tests.e2e.conftest import AUTHGW, ask, authgw, make_gateway
+from tests.support.processes import AUTHGW, ask, authgw, free_port, make_gateway
 
 NEARLY = {"AUTHGW_SERVER_PORT": "9000"}
 SAID = "AUTHGW_SERVER_PORT: unknown variable: did you mean AUTHGW_SERVER__PORT?"

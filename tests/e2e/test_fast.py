@@ -11,15 +11,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from tests.e2e.conftest import (
-    Answer,
-    Gateway,
-    Site,
-    ask,
-    running_site,
-    two_replicas,
-    wait_until_ready,
-)
+from tests.support.nginx import Site, running_site
+from tests.support.processes import Answer, Gateway, ask, two_replicas, wait_until_ready
 
 SHIPPED = "/dev/shm/authgw-answers"  # noqa: S108  where NGINX keeps answers
 ORIGINAL = {

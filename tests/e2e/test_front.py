@@ -12,10 +12,10 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.contract.conftest import free_port
-from tests.e2e.conftest import Site, running_site
 from tests.support.certificate import write_certificate
+from tests.support.nginx import Site, running_site
 from tests.support.nginx_versions import NGINXES
+from tests.support.processes import free_port
 
 CLIENT = "127.0.0.9"
 NEAR, FAR = "127.0.0.21", "127.0.0.22"  # the hop before NGINX, and the hop before that

@@ -10,9 +10,9 @@ import grpc
 import pytest
 
 from authgw.recipes.cleared import CLEARED
-from tests.contract.conftest import free_port
-from tests.e2e.conftest import Site, running_site
+from tests.support.nginx import Site, running_site
 from tests.support.nginx_versions import NGINXES
+from tests.support.processes import free_port
 
 SITE = """\
 server {{

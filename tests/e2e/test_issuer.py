@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.e2e.conftest import Answer, ask, authgw, make_gateway
+from tests.support.processes import Answer, ask, authgw, make_gateway
 
 
 def test_an_issuer_changes_without_ending_a_token(tmp_path: Path) -> None:

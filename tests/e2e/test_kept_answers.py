@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.contract.conftest import free_port
-from tests.e2e.conftest import run_nginx, wait_for
 from tests.e2e.test_nginx import raw
+from tests.support.nginx import run_nginx
 from tests.support.nginx_versions import NGINXES
+from tests.support.processes import free_port, wait_for
 
 SITE = """\
 server {

@@ -8,9 +8,10 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 
-from tests.e2e.conftest import ISSUED, Answer, Site, ask, authgw, running_site
 from tests.e2e.test_people import PASSWORD
+from tests.support.nginx import Site, running_site
 from tests.support.nginx_versions import NGINXES
+from tests.support.processes import ISSUED, Answer, ask, authgw
 
 APP, AUTH = "app.test", "auth.test"
 CONFIG = f"""\

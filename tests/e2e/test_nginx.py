@@ -13,9 +13,9 @@ import aiohttp
 import pytest
 
 from authgw.recipes.cleared import CLEARED
-from tests.contract.conftest import free_port
-from tests.e2e.conftest import Answer, Site, ask, run_nginx, running_site, wait_for
+from tests.support.nginx import Site, run_nginx, running_site
 from tests.support.nginx_versions import NGINXES
+from tests.support.processes import Answer, ask, free_port, wait_for
 
 SPELLINGS = [
     "Remote-User",

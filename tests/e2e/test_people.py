@@ -8,12 +8,12 @@ from pathlib import Path
 import pyotp
 import pytest
 
-from tests.contract.conftest import free_port
-from tests.e2e.conftest import (
+from tests.support.processes import (
     ISSUED,
     Gateway,
     ask,
     authgw,
+    free_port,
     make_gateway,
     two_replicas,
     wait_until_ready,

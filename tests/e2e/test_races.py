@@ -13,8 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.contract.conftest import free_port
-from tests.e2e.conftest import Gateway, ask, authgw, make_gateway, wait_until_ready
+from tests.support.processes import Gateway, ask, authgw, free_port, make_gateway, wait_until_ready
 
 TASKS, ROUNDS = 100, 200
 ABORTED = 10_000

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import make_gateway
+from tests.support.processes import make_gateway
 
 # $LOGIN_WITH is the only addition; empty, the script is the seed's.
 SCRIPT = r"""

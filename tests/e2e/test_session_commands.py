@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from authgw.core.sessions import subject_hash
-from tests.e2e.conftest import Gateway, ask, authgw, authgw_here, make_gateway, two_replicas
+from tests.support.processes import Gateway, ask, authgw, authgw_here, make_gateway, two_replicas
 
 STALENESS = 1.0  # seconds, cache.max_staleness
 BUSY = 4.0  # seconds that a busy machine may add

@@ -9,8 +9,15 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from tests.contract.conftest import free_port
-from tests.e2e.conftest import Answer, Gateway, ask, authgw, authgw_here, make_gateway
+from tests.support.processes import (
+    Answer,
+    Gateway,
+    ask,
+    authgw,
+    authgw_here,
+    free_port,
+    make_gateway,
+)
 
 EMBEDDED = "embedded:///var/authgw.db"
 

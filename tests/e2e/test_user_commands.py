@@ -18,7 +18,7 @@ from authgw.identity import users_editor
 from authgw.identity.passwords import digest, hash_password, verify
 from authgw.identity.totp import recovery_digest
 from authgw.identity.users_file import User, load_users
-from tests.e2e.conftest import AUTHGW, authgw
+from tests.support.processes import AUTHGW, authgw
 
 PASSWORD = "tuck-vole-brim-seventy"
 

@@ -13,7 +13,7 @@ import hiredis
 from authgw.storage.redis import counters, export, store
 from authgw.storage.redis.commands import Script
 from authgw.storage.redis.keys import index
-from tests.contract.conftest import free_port
+from tests.support.processes import free_port
 
 SCRIPTS: dict[str, Script] = {
     "add": store._ADD,

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.e2e.conftest import Answer, Gateway, ask
 from tests.faults.stack import STALENESS
+from tests.support.processes import Answer, Gateway, ask
 
 _MARGIN = 0.2  # seconds from an answer of the gateway to the note of it here
 

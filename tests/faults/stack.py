@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.contract.conftest import free_port
-from tests.e2e.conftest import (
+from tests.faults.redisserver import RedisServer
+from tests.support.faultproxy import NONE, Fault, FaultProxy
+from tests.support.nginx import run_nginx
+from tests.support.processes import (
     ROOT,
     Answer,
     Gateway,
     ask,
-    run_nginx,
+    free_port,
     two_replicas,
     wait_for,
     wait_until_ready,
 )
-from tests.faults.redisserver import RedisServer
-from tests.support.faultproxy import NONE, Fault, FaultProxy
 
 STALENESS = 0.5  # seconds; half of the default, so that tests wait half as long
 CONFIG = f"""

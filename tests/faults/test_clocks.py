@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Answer, Gateway, ask, two_replicas
 from tests.faults.model import claims
 from tests.faults.redisserver import RedisServer
+from tests.support.processes import Answer, Gateway, ask, two_replicas
 
 ACCEPTED = "accepted"
 EARLY = "token_not_yet_valid"

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from tests.e2e.conftest import Gateway, two_replicas, wait_until_ready
 from tests.faults.failover_load import Client, Load
 from tests.faults.stack import CONFIG
 from tests.support.counts import count
+from tests.support.processes import Gateway, two_replicas, wait_until_ready
 from tests.support.redis_sets import (
     Node,
     Nodes,

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Site, ask, running_site
 from tests.faults.stack import CONFIG, Stack
 from tests.faults.watch import RECOVERY
+from tests.support.nginx import Site, running_site
+from tests.support.processes import ask
 
 _FEW = 256
 

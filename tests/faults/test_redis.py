@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from tests.contract.conftest import free_port
-from tests.e2e.conftest import ask
 from tests.faults.kept import sessions_kept
 from tests.faults.stack import STALENESS, Stack
 from tests.faults.watch import (
@@ -33,6 +31,7 @@ from tests.support.faultproxy import (
     refusing,
     slow,
 )
+from tests.support.processes import ask, free_port
 
 # Nothing of Redis is heard through any of these.
 DEAF = [

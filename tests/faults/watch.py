@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
 
-from tests.e2e.conftest import Answer
 from tests.faults.stack import STALENESS, Stack
+from tests.support.processes import Answer
 
 RECOVERY = 2.0  # seconds from the end of a fault until everything works again
 _PAUSE = 0.03

@@ -3,8 +3,8 @@
 import socket
 from pathlib import Path
 
-from tests.e2e.conftest import Gateway, ask, make_gateway
 from tests.limits.watch import resident
+from tests.support.processes import Gateway, ask, make_gateway
 
 _ROUND = 4000
 

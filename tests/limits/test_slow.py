@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Gateway, ask, make_gateway
 from tests.limits.watch import others_unaffected
+from tests.support.processes import Gateway, ask, make_gateway
 
 _CONNECTIONS = 500
 _ALL_CLOSED = "No open connections left"

@@ -14,10 +14,10 @@ from urllib.parse import quote, unquote
 import aiohttp
 import pytest
 
-from tests.e2e.conftest import Answer, ask
 from tests.e2e.test_nginx import SPELLINGS
-from tests.proxies.conftest import HOST, LOGIN, Proxied, running
 from tests.support.foreign_authorization import FOREIGN, OF_A_CONNECTION
+from tests.support.processes import Answer, ask
+from tests.support.proxies import HOST, LOGIN, Proxied, running
 
 RECORDED = json.loads((Path(__file__).parents[1] / "data" / "recorded.json").read_text())
 IDENTITY = ("remote-user", "remote-groups", "remote-email", "remote-name")

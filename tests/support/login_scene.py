@@ -2,21 +2,18 @@
 
 import re
 import time
-from collections.abc import AsyncIterator
 from html import unescape
 from http.cookies import Morsel, SimpleCookie
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pyotp
-import pytest
 from aiohttp import ClientResponse, FormData
 
 from authgw.config.schema import LoginPage
 from authgw.core.login_sites import Sites
 from authgw.core.rules import Allow, Credential, Rule, Rules, glob
-from tests.web.conftest import PASSWORD, SECRET, Surface, surface
+from tests.support.gateway import PASSWORD, SECRET, Surface
 
 LOGIN = "https://auth.example.com/login"
 APP = "https://app.example.com/a?b=c"
@@ -115,17 +112,6 @@ class Jar:
                 self.given.append(morsel)
         self.text = await answer.text() or self.text
         return answer
-
-
-@pytest.fixture(name="running")
-async def with_login_page(tmp_path: Path) -> AsyncIterator[Surface]:
-    async for one in surface(tmp_path, sites=page_of(), rules=RULES):
-        yield one
-
-
-@pytest.fixture
-def jar(running: Surface) -> Jar:
-    return Jar(running)
 
 
 def code() -> str:

@@ -10,12 +10,12 @@ from aiohttp import web
 
 from authgw.config.loader import load
 from authgw.server.http_pipelining import OneByOne
-from tests.e2e.conftest import make_gateway
 from tests.support.counts import count
+from tests.support.gateway import Running, Surface, surface
 from tests.support.login_scene import Jar, page_of
 from tests.support.messages import Identity, Messages
+from tests.support.processes import make_gateway
 from tests.threats.differential import Differential
-from tests.web.conftest import Running, Surface, surface
 
 _RULES = """\
 rules:

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from authgw.observability import metrics_server
-from tests.contract.conftest import free_port
+from tests.support.processes import free_port
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from authgw.core.errors import Refused
 from authgw.dialects.headers import ABOUT_A_REQUEST
 from authgw.recipes.cleared import CLEARED
 from authgw.recipes.nginx import FILES, rendered
-from tests.e2e.conftest import authgw_here
+from tests.support.processes import authgw_here
 
 SHIPPED = Path(__file__).parents[2] / "nginx" / "authgw"
 HEADERS = {

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from authgw.server.http_protocol import Connection
-from tests.web.conftest import Surface
+from tests.support.gateway import Surface
 from tests.web.test_prepared import answer, asking, connected, known
 
 

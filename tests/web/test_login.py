@@ -10,10 +10,8 @@ import pytest
 
 from authgw.identity import users_editor
 from authgw.identity.passwords import hash_password
+from tests.support.gateway import HASH, PASSWORD, Surface, surface
 from tests.support.login_scene import APP, Jar, code, reread
-from tests.support.login_scene import jar as jar
-from tests.support.login_scene import with_login_page as with_login_page
-from tests.web.conftest import HASH, PASSWORD, Surface, surface
 
 
 async def test_log_in_leads_back_and_opens_the_app(jar: Jar) -> None:

@@ -13,7 +13,7 @@ from authgw.core.errors import REASONS
 from authgw.core.model import IdentityHeaders
 from authgw.web.openapi import describe
 from tests.support.every_page import Page, assert_inert
-from tests.web.conftest import Surface, surface
+from tests.support.gateway import Surface, surface
 
 SAID = describe(IdentityHeaders(), frozenset())
 # OpenAPI knows no path of any length; /docs is there only if asked for.

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.gateway import PASSWORD, Surface
 from tests.support.messages import MALFORMED, UPGRADES
-from tests.web.conftest import PASSWORD, Surface
 from tests.web.test_connections import until
 from tests.web.test_prepared import asking, connected, known
 

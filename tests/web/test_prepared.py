@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from authgw.web.prepared_response import Prepared
-from tests.web.conftest import ORIGINAL, Surface
+from tests.support.gateway import ORIGINAL, Surface
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

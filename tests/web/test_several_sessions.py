@@ -5,10 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.every_page import Page
+from tests.support.gateway import PASSWORD, surface
 from tests.support.login_scene import APP, RULES, Jar, page_of
-from tests.support.login_scene import jar as jar
-from tests.support.login_scene import with_login_page as with_login_page
-from tests.web.conftest import PASSWORD, surface
 
 NAME = "__Secure-authgw"
 
