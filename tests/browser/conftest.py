@@ -9,7 +9,6 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from tests.support.browser import Sso, sso
 from tests.support.leaks import no_secret_in_the_logs
 
-
 _CHROMIUM = [
     "--no-sandbox",
     "--disable-gpu",
