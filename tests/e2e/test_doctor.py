@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.doctor_cases import PASSES, UNDONE, WAYS, Case
-from tests.e2e.doctor_recipe_cases import AGREEMENT, RECIPE
+from tests.support.doctor_cases import PASSES, UNDONE, WAYS, Case
+from tests.support.doctor_recipe_cases import AGREEMENT, RECIPE
 from tests.support.nginx_versions import NGINXES, system
 from tests.support.processes import ROOT, authgw, authgw_here
 

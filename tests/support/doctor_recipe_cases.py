@@ -1,6 +1,6 @@
 """Sites that lack a part of the recipe, or that disagree with the configuration."""
 
-from tests.e2e.doctor_cases import Case, beside, identity, in_server
+from tests.support.doctor_cases import Case, beside, identity, in_server
 
 _LOGIN = "login: {url: 'http://localhost:4000/login'}\n"
 
