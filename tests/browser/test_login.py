@@ -8,8 +8,8 @@ import pyotp
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from tests.e2e.test_doctor import dumped
 from tests.support.browser import PASSWORD, Sso, log_in, sso
+from tests.support.doctor import dumped
 from tests.support.processes import authgw
 
 

@@ -9,7 +9,7 @@ import pytest
 from authgw.doctor.nginx_listen import servers_for
 from authgw.doctor.nginx_parser import Block, parsed
 from authgw.doctor.nginx_site import location_for, site_of
-from tests.e2e.test_doctor_dump import dump_of
+from tests.support.doctor import dump_of
 from tests.support.nginx_versions import NGINXES
 from tests.support.processes import LOGS, free_port, wait_for
 

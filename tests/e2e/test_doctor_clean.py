@@ -8,7 +8,7 @@ import pytest
 
 from authgw.config.schema import Settings
 from authgw.recipes.nginx import rendered
-from tests.e2e.test_doctor import CLEAN, dumped, site
+from tests.support.doctor import CLEAN, dumped, site
 from tests.support.nginx_versions import NGINXES
 from tests.support.processes import ROOT, authgw_here
 from tests.support.redis_sets import make_certificates

@@ -1,12 +1,12 @@
 """What real NGINX versions dump of trees of files, read as one tree with includes resolved."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from authgw.doctor.nginx_parser import Block, DumpRefused, parsed
+from tests.support.doctor import dump_of
 from tests.support.nginx_versions import NGINXES
 
 # Each tree's files, and what its directives say in NGINX's order: `-T` accepts all of them.
@@ -117,21 +117,6 @@ def written(root: Path, files: dict[str, str]) -> None:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text.replace("{root}", str(root)))
-
-
-def dump_of(root: Path, program: list[str], *words: str) -> str:
-    """Return what this NGINX dumps of a tree."""
-    words = words or ("-p", str(root))
-    told = subprocess.run(
-        [*program, *words, "-c", "nginx.conf", "-e", "stderr", "-T"],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=20,
-    )
-    assert told.returncode == 0, told.stderr
-    return told.stdout
 
 
 def directives(block: Block) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_doctor import found, site
+from tests.support.doctor import found, site
 from tests.support.doctor_cases import PASSES, UNDONE, WAYS, Case, in_server, public
 from tests.support.nginx_versions import system
 from tests.support.processes import (

@@ -11,9 +11,8 @@ from urllib.parse import quote
 import pytest
 
 from tests.e2e.http3 import ask_http3
-from tests.e2e.test_nginx import raw
 from tests.support.certificate import write_certificate
-from tests.support.nginx import Site, running_site
+from tests.support.nginx import Site, raw, running_site
 from tests.support.nginx_versions import NGINXES
 from tests.support.processes import Answer, free_port
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.e2e.test_nginx import raw
-from tests.support.nginx import run_nginx
+from tests.support.nginx import raw, run_nginx
 from tests.support.nginx_versions import NGINXES
 from tests.support.processes import free_port, wait_for
 

@@ -8,10 +8,10 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 
-from tests.e2e.test_people import PASSWORD
 from tests.support.nginx import Site, running_site
 from tests.support.nginx_versions import NGINXES
 from tests.support.processes import ISSUED, Answer, ask, authgw
+from tests.support.users import PASSWORD
 
 APP, AUTH = "app.test", "auth.test"
 CONFIG = f"""\

@@ -4,7 +4,6 @@ import asyncio
 import http.server
 import os
 import signal
-import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -13,24 +12,9 @@ import aiohttp
 import pytest
 
 from authgw.recipes.cleared import CLEARED
-from tests.support.nginx import Site, run_nginx, running_site
+from tests.support.nginx import SPELLINGS, Site, raw, run_nginx, running_site
 from tests.support.nginx_versions import NGINXES
 from tests.support.processes import Answer, ask, free_port, wait_for
-
-SPELLINGS = [
-    "Remote-User",
-    "remote-user",
-    "REMOTE-USER",
-    "Remote_User",
-    "remote_user",
-    "REMOTE_USER",
-    "Remote.User",
-    "Remote-Groups",
-    "Remote_Groups",
-    "Remote-Email",
-    "Remote-Name",
-    "remote.name",
-]
 
 
 @pytest.fixture(scope="module", params=NGINXES)
@@ -45,15 +29,6 @@ def site(nginx: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def told(answer: Answer) -> dict[str, str]:
     return {name.lower(): value for name, value in answer.json()["headers"]}
-
-
-def raw(port: int, request: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), 5) as link:
-        link.sendall(request)
-        answer = b""
-        while chunk := link.recv(65536):
-            answer += chunk
-        return answer
 
 
 def test_the_whole_chain(site: Site) -> None:

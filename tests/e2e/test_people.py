@@ -18,8 +18,7 @@ from tests.support.processes import (
     two_replicas,
     wait_until_ready,
 )
-
-PASSWORD = "correct horse battery staple"
+from tests.support.users import PASSWORD
 
 
 def add_user(gateway: Gateway, name: str) -> None:

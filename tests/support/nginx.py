@@ -4,6 +4,7 @@ import getpass
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -136,3 +137,28 @@ def running_site(
         if made.process is not None and made.process.poll() is None:
             made.process.send_signal(signal.SIGCONT)
             made.stop()
+
+
+SPELLINGS = [
+    "Remote-User",
+    "remote-user",
+    "REMOTE-USER",
+    "Remote_User",
+    "remote_user",
+    "REMOTE_USER",
+    "Remote.User",
+    "Remote-Groups",
+    "Remote_Groups",
+    "Remote-Email",
+    "Remote-Name",
+    "remote.name",
+]
+
+
+def raw(port: int, request: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), 5) as link:
+        link.sendall(request)
+        answer = b""
+        while chunk := link.recv(65536):
+            answer += chunk
+        return answer

@@ -247,3 +247,14 @@ def _started(name: str, folder: Path, gateway: int, sample: int, edit: Edit) -> 
             EXAMPLES[name](target), cwd=target, stdout=log, stderr=log, env={"HOME": str(folder)}
         )
     return process, port
+
+
+BROWSER = [("Accept", "text/html,application/xhtml+xml"), ("Sec-Fetch-Mode", "navigate")]
+
+
+def told(answer: Answer) -> list[tuple[str, str]]:
+    return [(name.lower(), value) for name, value in answer.json()["headers"]]
+
+
+def lower(answer: Answer) -> dict[str, str]:
+    return {name.lower(): value for name, value in answer.headers.items()}

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from authgw.config.loader import ConfigError, Loaded, load
+from authgw.config.loader import ConfigError, load
 from authgw.config.schema import seconds
+from tests.support.config import loaded, problems
 
 SEED = """\
 server:
@@ -28,18 +29,6 @@ auth:
   passwords:
     min_length: 8
 """
-
-
-def loaded(folder: Path, text: str, **environ: str) -> Loaded:
-    file = folder / "config.yml"
-    file.write_text(text)
-    return load(file, environ)
-
-
-def problems(folder: Path, text: str, **environ: str) -> list[str]:
-    with pytest.raises(ConfigError) as caught:
-        loaded(folder, text, **environ)
-    return caught.value.problems
 
 
 def test_the_seeds_configuration_means_the_same(tmp_path: Path) -> None:

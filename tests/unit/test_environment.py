@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from authgw.config.environment import known, read_environment
 from authgw.config.loader import ConfigError, Loaded, load
-from tests.unit.test_config import loaded, problems
+from tests.support.config import loaded, problems
 
 ROOT = Path(__file__).parents[2]
 

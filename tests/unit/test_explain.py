@@ -10,8 +10,8 @@ from click.testing import CliRunner, Result
 from authgw.cli import main
 from authgw.config.loader import load
 from authgw.core.explain import unreachable
-from tests.unit.test_reference import HOSTS, METHODS, a_line, a_path, compiled
-from tests.unit.test_rules import asked
+from tests.support.random_rules import HOSTS, METHODS, a_line, a_path, compiled
+from tests.support.rules import asked
 
 RULES = """\
 rules:

@@ -16,7 +16,7 @@ import pytest
 from authgw.files import atomic
 from authgw.identity import users_editor
 from authgw.identity.users_file import UsersRefused, UsersUnwritable, load_users
-from tests.unit.test_users import HASH
+from tests.support.users import HASH
 
 SERVICE = 4711  # uid of a service account that owns nothing else
 EDIT = """

@@ -10,8 +10,8 @@ from authgw.core.errors import AuthgwError
 from authgw.core.model import AccessRequest, Principal, Verdict
 from authgw.core.rules import Allow, Credential, Rules, decide, glob, needs_nobody
 from authgw.core.users import AppPassword
-from tests.unit.test_dialects import DIALECTS, described
-from tests.unit.test_rules import ADMINS, ANYONE, AUTHENTICATED, rule
+from tests.support.dialects import DIALECTS, described
+from tests.support.rules import ADMINS, ANYONE, AUTHENTICATED, rule
 
 HOST = "nas.example.com"
 ALICE = Principal("alice", "s", ("users",))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.test_config import loaded, problems
+from tests.support.config import loaded, problems
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from authgw.core.errors import RefreshReused, SessionEnded
 from authgw.core.sessions import Snapshot
 from tests.support.memory_store import MemoryStore
-from tests.unit.test_service import SHOP, World
+from tests.support.sessions import SHOP, World
 
 
 class OldStore(MemoryStore):

@@ -13,7 +13,7 @@ from authgw.identity import users_editor
 from authgw.identity.clients_file import ClientsRefused, add_client
 from authgw.identity.users_file import UsersRefused
 from authgw.server.reload import REFUSALS, Reading, ReloadRefused, read, read_again
-from tests.unit.test_users import HASH
+from tests.support.users import HASH
 
 RULES = "rules: [{allow: authenticated}]\n"
 

@@ -1,41 +1,17 @@
 """Rules: first match, default deny, paths that servers could disagree about."""
 
 import posixpath
-from typing import Any
 from urllib.parse import unquote
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from authgw.core.model import AccessRequest, Location, Principal, Verdict
+from authgw.core.model import AccessRequest, Principal, Verdict
 from authgw.core.networks import TrustedProxies
 from authgw.core.paths import Ambiguity
 from authgw.core.rules import Allow, Rule, RuleRefused, Rules, decide, glob, needs_nobody, regex
-
-ANYONE, AUTHENTICATED = Allow(anyone=True), Allow(authenticated=True)
-ADMINS = Allow(groups=frozenset({"admins"}))
-USER, ADMIN = Principal("u", "s", ("users",)), Principal("a", "s", ("admins",))
-
-
-def asked(
-    path: str = "/",
-    host: str = "app.example.com",
-    method: str = "GET",
-    address: str = "192.0.2.1",
-    preflight: str | None = None,
-) -> AccessRequest:
-    return AccessRequest(
-        method, Location("https", host, path, ""), address, preflight_method=preflight
-    )
-
-
-def rule(allow: Allow, *paths: str, host: str | None = None, **more: Any) -> Rule:
-    return Rule("here", allow, host, tuple(map(glob, paths)), **more)
-
-
-def verdict(rules: list[Rule], access: AccessRequest, who: Principal | None) -> Verdict:
-    return decide(Rules(rules).match(access), access, who, "token_missing").verdict
+from tests.support.rules import ADMIN, ADMINS, ANYONE, AUTHENTICATED, USER, asked, rule, verdict
 
 
 def reason(rules: list[Rule], access: AccessRequest, who: Principal | None = USER) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from authgw.config.loader import load
 from authgw.server.summary import summary
-from tests.unit.test_config import loaded
+from tests.support.config import loaded
 
 
 def test_a_file_and_its_rules_are_counted(tmp_path: Path) -> None:

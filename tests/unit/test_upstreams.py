@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from authgw.core.model import Principal, Verdict
 from authgw.core.paths import ADMISSIBLE, Ambiguity, canonical_path
 from authgw.core.rules import Rule, Rules, glob
-from tests.unit.test_rules import ADMINS, ANYONE, asked, rule, verdict
+from tests.support.rules import ADMINS, ANYONE, asked, rule, verdict
 
 USER = Principal("u", "s", ("users",))
 

@@ -13,7 +13,7 @@ from authgw.files import atomic
 from authgw.identity import users_editor
 from authgw.identity.passwords import digest
 from authgw.identity.users_file import UsersRefused, load_users, mark
-from tests.unit.test_users import HASH, OTHER, SECRET
+from tests.support.users import HASH, OTHER, SECRET
 
 END = datetime(2027, 2, 20, 10, tzinfo=UTC)
 HASHES = [HASH.replace("t=1", f"t={number}") for number in range(1, 9)]

@@ -24,10 +24,8 @@ from authgw.identity.users_file import (
     warnings_of,
 )
 from authgw.identity.users_watcher import UsersFile, watch
+from tests.support.users import HASH, OTHER, SECRET
 
-HASH = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRz$aGFzaGhhc2hoYXNoaGFzaA"
-OTHER = HASH.replace("c2Fs", "c2Ft")
-SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 DIGEST = digest("agw_x")
 WHOLE = f"""\
 alice:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from authgw.config.loader import ConfigError, load
-from tests.unit.test_config import loaded, problems
+from tests.support.config import loaded, problems
 
 
 def value(folder: Path, key: str, text: str, environ: dict[str, str] | None = None) -> object:

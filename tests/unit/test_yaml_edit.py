@@ -11,7 +11,7 @@ from authgw.identity import users_editor
 from authgw.identity.clients_file import add_client, load_clients
 from authgw.identity.passwords import digest
 from authgw.identity.users_file import UsersRefused, load_users, mark
-from tests.unit.test_users import HASH, OTHER, SECRET
+from tests.support.users import HASH, OTHER, SECRET
 
 Edit = Callable[[Path], object]
 ONE, TWO = digest("one"), digest("two")

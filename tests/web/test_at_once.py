@@ -12,7 +12,7 @@ import pytest
 
 from authgw.server.http_protocol import Connection
 from tests.support.gateway import Surface
-from tests.web.test_prepared import answer, asking, connected, known
+from tests.support.raw_http import answer, asking, connected, known
 
 
 @pytest.fixture
