@@ -22,7 +22,7 @@ SERVICE = 4711  # uid of a service account that owns nothing else
 EDIT = """
 import os, sys
 from pathlib import Path
-from authgw.identity import userfile
+from authgw.identity import users_editor
 from authgw.identity.users_file import UsersRefused, load_users
 # The account may not be able to read where Python is installed.
 os.setgroups([])
@@ -30,7 +30,7 @@ os.setgid(int(sys.argv[3])); os.setuid(int(sys.argv[3]))
 path = Path(sys.argv[1])
 try:
     for name in sys.argv[2].split(","):
-        userfile.add(path, name, sys.argv[4])
+        users_editor.add(path, name, sys.argv[4])
 except UsersRefused as error:
     sys.exit(str(error))
 print(",".join(load_users(path)))
