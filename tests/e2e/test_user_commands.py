@@ -226,9 +226,9 @@ def test_editors_at_once_lose_nothing(folder: Path) -> None:
 
 EDIT_FOR_EVER = """
 import itertools, sys, pathlib
-from authgw.identity import userfile
+from authgw.identity import users_editor
 for round in itertools.count():
-    userfile.set_disabled(pathlib.Path(sys.argv[1]), "u0", round % 2 == 0)
+    users_editor.set_disabled(pathlib.Path(sys.argv[1]), "u0", round % 2 == 0)
     if round == 1:
         print("ready", flush=True)
 """
