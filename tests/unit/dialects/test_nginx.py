@@ -14,7 +14,7 @@ from authgw.core.networks import TrustedProxies
 from authgw.core.urls import canonical_host
 from authgw.dialects import nginx
 
-RECORDED = json.loads((Path(__file__).parent / "data" / "nginx_subrequests.json").read_text())
+RECORDED = json.loads((Path(__file__).parents[2] / "data" / "nginx_subrequests.json").read_text())
 TRUSTED = TrustedProxies.parse(("127.0.0.0/8", "::1/128"))
 NAMES = IdentityHeaders()
 GOOD = [

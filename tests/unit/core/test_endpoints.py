@@ -7,7 +7,7 @@ import pytest
 
 from authgw.core.endpoints import ENDPOINTS, Audience, paths_for, pattern_of
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PUBLIC = pattern_of(paths_for(Audience.PUBLIC))
 
 

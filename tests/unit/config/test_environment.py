@@ -12,7 +12,7 @@ from authgw.config.environment import known, read_environment
 from authgw.config.loader import ConfigError, Loaded, load
 from tests.support.config import loaded, problems
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from authgw.recipes.cleared import CLEARED
 from authgw.recipes.nginx import FILES, rendered
 from tests.support.processes import authgw_here
 
-SHIPPED = Path(__file__).parents[2] / "nginx" / "authgw"
+SHIPPED = Path(__file__).parents[3] / "nginx" / "authgw"
 HEADERS = {
     "user": "X-WEBAUTH-USER",
     "groups": "X-Webauth-Groups",

@@ -16,7 +16,7 @@ from authgw.dialects import envoy, forwarded, nginx
 from authgw.dialects.responses import for_a_browser
 from tests.support.dialects import DIALECTS, NAMES, Asked, by_forwarding, by_nginx, described
 
-RECORDED = json.loads((Path(__file__).parents[1] / "data" / "recorded.json").read_text())
+RECORDED = json.loads((Path(__file__).parents[2] / "data" / "recorded.json").read_text())
 PEOPLE = {"alice": Principal("alice", "s", ("a", "b"), "a@example.com", "Alice"), "nobody": None}
 LOGIN = "https://auth.example.com/login"
 
