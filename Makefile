@@ -36,7 +36,7 @@ check: install
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest tests/unit -n auto -m "not slow"
+	$(BIN)/pytest tests/unit bench/tests -n auto -m "not slow"
 
 format: install
 	$(BIN)/ruff check --fix --quiet
@@ -92,4 +92,4 @@ screenshots: install tests/browser/node_modules
 	AUTHGW_SCREENSHOTS=docs/screenshots $(BIN)/pytest tests/browser/test_pages.py
 
 test-unit: install
-	$(BIN)/pytest tests/unit tests/web tests/test_readme.py
+	$(BIN)/pytest tests/unit bench/tests tests/web tests/test_readme.py

@@ -5,6 +5,10 @@ import pytest
 from authgw.storage.redis import commands
 from authgw.storage.sqlite import database
 
+# Asserts of the helpers explain themselves like those of the tests.
+pytest.register_assert_rewrite("tests.support")
+pytest_plugins = ["tests.support.redis"]
+
 
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,22 +1,15 @@
 """Every test that a guarantee rests on exists."""
 
-import ast
 import re
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from tests.support.named_tests import exists
+from tests.support.processes import ROOT
+
 _NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
 
 def missing(text: str) -> list[str]:
     return [f"{file}::{name}" for file, name in _NAMED.findall(text) if not exists(file, name)]
-
-
-def exists(file: str, name: str) -> bool:
-    path = ROOT / file
-    found = ast.walk(ast.parse(path.read_text())) if path.exists() else ()
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return any(isinstance(node, kinds) and node.name == name for node in found)
 
 
 def test_every_guarantee_names_tests_that_exist() -> None:

@@ -1,33 +1,14 @@
 """A real Chromium before the single-sign-on example, with other names and ports."""
 
-import os
-import re
 import shutil
-import subprocess
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.contract.conftest import free_port
-from tests.wire.conftest import (
-    AUTHGW,
-    ISSUED,
-    ROOT,
-    Gateway,
-    _no_secret_is_ever_written,
-    authgw,
-    make_gateway,
-    run_nginx,
-    wait_for,
-)
+from tests.support.browser import Sso, sso
+from tests.support.leaks import no_secret_in_the_logs
 
-# The same search of every log as in tests/wire.
-secrets_stay_secret = _no_secret_is_ever_written
-PASSWORD = "correct horse battery staple"
 _CHROMIUM = [
     "--no-sandbox",
     "--disable-gpu",
@@ -38,20 +19,9 @@ _CHROMIUM = [
 ]
 
 
-# A location whose checks lack the Cookie header: a proxy that is set up wrong.
-_FORGETFUL = """
-location = /_forgetful {
-    internal;
-    proxy_pass http://authgw/authenticate;
-    include authgw/question.conf;
-    proxy_set_header Cookie "";
-}
-location /loop {
-    auth_request /_forgetful;
-    include authgw/identity.conf;
-    proxy_pass http://app;
-}
-"""
+@pytest.fixture(scope="session", autouse=True)
+def _no_secret_is_ever_written() -> Iterator[None]:
+    yield from no_secret_in_the_logs()
 
 
 # The driver keeps an event loop running in this thread, which the tests of others must not find.
@@ -66,108 +36,6 @@ def chromium() -> Iterator[Browser]:
         browser = driver.chromium.launch(executable_path=program, args=[*_CHROMIUM, rules])
         yield browser
         browser.close()
-
-
-@dataclass
-class Sso:
-    """The example: auth, app and wiki below one domain, with a gateway of its own."""
-
-    gateway: Gateway
-    port: int
-    folder: Path
-    scheme: str = "http"
-    domain: str = "example.localhost"
-
-    def url(self, host: str, path: str = "/") -> str:
-        return f"{self.scheme}://{host}.{self.domain}:{self.port}{path}"
-
-    def user(self, name: str, *groups: str, password: str = PASSWORD, full: str = "") -> str:
-        words = [word for group in groups for word in ("--group", group)]
-        words += ["--full-name", full] if full else []
-        made = authgw(
-            self.gateway.folder,
-            *("user", "add", name, "--password-stdin", *words),
-            stdin=f"{password}\n",
-        )
-        assert made.returncode == 0, made.stderr
-        if self.gateway.process is not None:
-            self.wait_for_the_file()
-        return name
-
-    def wait_for_the_file(self) -> None:
-        """What a gateway needs at most to see a change of the users file."""
-        time.sleep(1.2)
-
-
-def sso(
-    folder: Path, *, scheme: str = "http", domain: str = "example.localhost", more: str = ""
-) -> Iterator[Sso]:
-    """Run the example as shipped but for its names, ports and, with http, its certificate."""
-    port = free_port()
-    gateway = make_gateway(folder / "gateway")
-
-    def localised(text: str) -> str:
-        text = re.sub(r"https://(\w+)\.example\.com", rf"{scheme}://\1.{domain}:{port}", text)
-        return text.replace("example.com", domain)
-
-    config = localised((ROOT / "examples/sso/config.yml").read_text()) + more
-    (gateway.folder / "config.yml").write_text(config)
-    made = Sso(gateway, port, folder, scheme, domain)
-    made.user("alice", "writers", full="Alice Example")
-    made.user("bob")
-    gateway.start()
-    samples = [free_port(), free_port()]
-    apps = [
-        subprocess.Popen(
-            [str(AUTHGW), "sample-upstream", "--port", str(sample)], env=dict(os.environ)
-        )
-        for sample in samples
-    ]
-    site = localised((ROOT / "examples/sso/site.conf").read_text())
-    site = site.replace("8081", str(samples[0])).replace("8082", str(samples[1]))
-    # An app that leads on to another one, as apps do.
-    leads_on = f"location = /leads-on {{ auth_request off; return 302 {made.url('wiki', '/on')}; }}"
-    # Over https the site is as shipped, and nothing is wrong with it.
-    forgetful = _FORGETFUL if scheme == "http" else ""
-    site = site.replace(
-        f"server_name app.{domain};", f"server_name app.{domain};\n{leads_on}\n{forgetful}"
-    )
-    if scheme == "http":
-        site = re.sub(r"^ssl_.*\n", "", site, flags=re.MULTILINE)
-        site = site.replace("listen 443 ssl", f"listen {port}")
-    else:
-        _certify(folder, domain)
-        site = site.replace("listen 443", f"listen {port}")
-    nginx, _ = run_nginx(
-        folder / "nginx", gateway=gateway.port, sample=samples[0], site=site, port=port
-    )
-    try:
-        for sample in samples:
-            wait_for(sample)
-        gateway.wait_until_ready()
-        yield made
-    finally:
-        for process in (nginx, *apps):
-            process.terminate()
-            process.wait(10)
-        if gateway.process is not None and gateway.process.poll() is None:
-            gateway.stop()
-
-
-def _certify(folder: Path, domain: str) -> None:
-    target = folder / "nginx" / "conf"
-    target.mkdir(parents=True)
-    made = subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
-            *("-subj", f"/CN=*.{domain}", "-addext", f"subjectAltName=DNS:*.{domain}"),
-            *("-keyout", str(target / f"{domain}.key"), "-out", str(target / f"{domain}.pem")),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert made.returncode == 0, made.stderr
 
 
 @pytest.fixture(scope="module")
@@ -186,10 +54,3 @@ def context(chromium: Browser) -> Iterator[BrowserContext]:
 @pytest.fixture
 def page(context: BrowserContext) -> Page:
     return context.new_page()
-
-
-def log_in(page: Page, user: str, password: str = PASSWORD) -> None:
-    ISSUED.add(password)
-    page.get_by_label("Username").fill(user)
-    page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Log in").click()

@@ -8,9 +8,9 @@ import pyotp
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from tests.browser.conftest import PASSWORD, Sso, log_in, sso
-from tests.wire.conftest import authgw
-from tests.wire.test_doctor import dumped
+from tests.support.browser import PASSWORD, Sso, log_in, sso
+from tests.support.doctor import dumped
+from tests.support.processes import authgw
 
 
 def shows(page: Page, heading: str) -> None:

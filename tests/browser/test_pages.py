@@ -13,8 +13,8 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import PASSWORD, Sso, log_in
-from tests.wire.conftest import authgw
+from tests.support.browser import PASSWORD, Sso, log_in
+from tests.support.processes import authgw
 
 AXE = Path(__file__).parent / "node_modules/axe-core/axe.min.js"
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")

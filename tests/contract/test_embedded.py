@@ -18,7 +18,7 @@ from authgw.storage import StoreRefused
 from authgw.storage.sqlite import counters, database
 from authgw.storage.sqlite import store as sqlite_store
 from authgw.storage.sqlite.store import EmbeddedStore
-from tests.unit.builders import a_session
+from tests.support.builders import a_session
 
 
 def numbered(number: int) -> Session:

@@ -13,8 +13,8 @@ from authgw.core.session_codec import dump, load
 from authgw.core.sessions import Session, new_sid
 from authgw.storage.redis.store import RedisStore
 from authgw.storage.sqlite.store import EmbeddedStore
-from tests.contract.conftest import opened
-from tests.unit.builders import a_session
+from tests.support.builders import a_session
+from tests.support.stores import opened
 
 Store = EmbeddedStore | RedisStore
 

@@ -16,8 +16,9 @@ from authgw.storage.redis import revocation_feed
 from authgw.storage.redis.connect import connect
 from authgw.storage.redis.revocation_feed import Push
 from authgw.storage.redis.store import ENDED_CHANNEL, RedisStore
-from tests.contract.conftest import free_port, wait_for_redis
-from tests.unit.builders import a_session
+from tests.support.builders import a_session
+from tests.support.processes import free_port
+from tests.support.redis import wait_for_redis
 
 
 def numbered(number: int) -> Session:

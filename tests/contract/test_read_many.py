@@ -6,7 +6,7 @@ from authgw.core.errors import StoreUnavailable
 from authgw.core.ports import BatchStore
 from authgw.core.session_codec import dump
 from authgw.core.sessions import Session, Snapshot, new_sid
-from tests.unit.builders import a_session
+from tests.support.builders import a_session
 
 
 def numbered(number: int, sub: str) -> Session:

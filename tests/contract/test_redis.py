@@ -17,9 +17,9 @@ from authgw.storage.redis import node
 from authgw.storage.redis.connect import connect
 from authgw.storage.redis.replies import Request
 from authgw.storage.redis.store import ENDED_CHANNEL, RedisStore, _key
-from tests.contract.conftest import free_port
-from tests.faults.faultproxy import NONE, RESET, FaultProxy
-from tests.unit.builders import a_session
+from tests.support.builders import a_session
+from tests.support.faultproxy import NONE, RESET, FaultProxy
+from tests.support.processes import free_port
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from authgw.storage.redis.commands import OneServer
 from authgw.storage.redis.connect import connect
 from authgw.storage.redis.node import Server
 from authgw.storage.redis.store import RedisStore
-from tests.redis_sets import (
+from tests.support.builders import a_session
+from tests.support.redis_sets import (
     MASTER,
     Node,
     confirms,
@@ -27,7 +28,6 @@ from tests.redis_sets import (
     sentinel_set,
     wait_until,
 )
-from tests.unit.builders import a_session
 
 
 def numbered(number: int) -> Session:

@@ -10,8 +10,8 @@ import pytest
 from authgw.core.ports import SessionStore
 from authgw.core.sessions import Session, new_sid
 from authgw.storage.mirror import Mirror
-from tests.contract.conftest import KINDS, opened
-from tests.unit.builders import a_session
+from tests.support.builders import a_session
+from tests.support.stores import KINDS, opened
 
 
 @pytest.fixture(params=[*KINDS, "mirrored memory", "mirrored redis"])

@@ -9,18 +9,13 @@ import pytest
 from redis.crc import key_slot
 
 from authgw.core.errors import StoreUnavailable
-from authgw.core.sessions import Session, Snapshot, new_sid
+from authgw.core.sessions import Snapshot
 from authgw.storage import StoreRefused
 from authgw.storage.redis import node as redis_node
 from authgw.storage.redis.connect import connect
 from authgw.storage.redis.replies import Request
 from authgw.storage.redis.store import RedisStore
-from tests.redis_sets import Node, Nodes
-from tests.unit.builders import a_session
-
-
-def numbered(number: int, sub: str = "1") -> Session:
-    return replace(a_session(sub), sid=new_sid(sub, number.to_bytes(16)))
+from tests.support.redis_sets import Node, Nodes, numbered
 
 
 def opened(url: str, **options: Any) -> RedisStore:

@@ -13,9 +13,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.contract.conftest import free_port
-from tests.contract.conftest import redis_url as redis_url
-from tests.wire.conftest import ROOT, ask, two_replicas
+from tests.support.processes import ROOT, ask, free_port, two_replicas
 
 FOLDER = ROOT / "examples" / "grafana"
 ALERTS = FOLDER / "alerts.yml"

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from authgw.config.loader import load
-from tests.wire.conftest import ROOT
+from tests.support.processes import ROOT
 
 FOLDER = ROOT / "examples" / "kubernetes"
 SCHEMAS = "1.32"

@@ -13,11 +13,10 @@ import pytest
 import yaml
 
 from authgw.config.loader import load
-from tests.contract.conftest import free_port
-from tests.wire.conftest import AUTHGW, ROOT, ask, authgw, wait_for
+from tests.support.processes import AUTHGW, ROOT, ask, authgw, free_port, wait_for
 
 FOLDER = ROOT / "examples" / "systemd"
-UNITS = ("authgw.services.sessions", "authgw@.service", "authgw-keys.service")
+UNITS = ("authgw.service", "authgw@.service", "authgw-keys.service")
 MOST_EXPOSED = 20  # tenths of systemd's scale to 10: "OK" ends at 49
 PASSWORD = "correct horse battery staple"
 _PROT_WRITE, _PROT_EXEC = 2, 4
@@ -48,7 +47,7 @@ def units(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "unit", ["authgw.services.sessions", "authgw@8081.service", "authgw-keys.service"]
+    "unit", ["authgw.service", "authgw@8081.service", "authgw-keys.service"]
 )
 def test_systemd_reads_it_without_complaint(units: Path, unit: str) -> None:
     said = analyze("verify", "--man=no", str(units / unit))
@@ -56,13 +55,13 @@ def test_systemd_reads_it_without_complaint(units: Path, unit: str) -> None:
 
 
 def test_systemd_would_find_a_misspelt_line(units: Path) -> None:
-    unit = units / "authgw.services.sessions"
+    unit = units / "authgw.service"
     unit.write_text(unit.read_text().replace("ProtectHome=", "ProtectHomes="))
     assert "ProtectHomes" in analyze("verify", "--man=no", str(unit)).stderr
 
 
 @pytest.mark.parametrize(
-    "unit", ["authgw.services.sessions", "authgw@8081.service", "authgw-keys.service"]
+    "unit", ["authgw.service", "authgw@8081.service", "authgw-keys.service"]
 )
 def test_it_exposes_little(units: Path, unit: str) -> None:
     limit = f"--threshold={MOST_EXPOSED}"
@@ -89,7 +88,7 @@ def test_the_gateway_takes_its_configuration(tmp_path: Path, url: str) -> None:
     loaded = load(tmp_path / "config.yml", {"AUTHGW_SERVER__PORT": "8081"})
     assert not loaded.warnings
     assert not loaded.doubts
-    stop = int(dict(settings_of("authgw.services.sessions"))["TimeoutStopSec"])
+    stop = int(dict(settings_of("authgw.service"))["TimeoutStopSec"])
     assert stop > loaded.settings.server.drain
 
 
@@ -104,7 +103,7 @@ def _calls_of(name: str) -> set[str]:
 
 def _allowed() -> set[str]:
     allowed: set[str] = set()
-    for key, value in settings_of("authgw.services.sessions"):
+    for key, value in settings_of("authgw.service"):
         if key == "SystemCallFilter":
             named = set[str]().union(*map(_calls_of, value.lstrip("~").split()))
             allowed = allowed - named if value.startswith("~") else allowed | named
@@ -114,7 +113,7 @@ def _allowed() -> set[str]:
 
 def confined() -> Callable[[], None]:
     """What a child does to itself that systemd would do: SystemCallFilter and the memory rule."""
-    named = dict(settings_of("authgw.services.sessions")).get("SystemCallErrorNumber")
+    named = dict(settings_of("authgw.service")).get("SystemCallErrorNumber")
     refused = pyseccomp.ERRNO(getattr(errno, named)) if named else pyseccomp.KILL_PROCESS
     memory = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
     for call, flags in (("mmap", _PROT_WRITE | _PROT_EXEC), ("mprotect", _PROT_EXEC)):

@@ -4,9 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.contract.conftest import redis_url as redis_url
 from tests.faults.stack import Stack, running_stack
-from tests.wire.conftest import _no_secret_is_ever_written as _no_secret_is_ever_written
+from tests.support.leaks import no_secret_in_the_logs
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_secret_is_ever_written() -> Iterator[None]:
+    yield from no_secret_in_the_logs()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,10 @@ from contextlib import suppress
 
 from redis.exceptions import RedisError
 
-from tests.faults.faultproxy import (
+from tests.faults.model import Model
+from tests.faults.stack import Stack
+from tests.faults.watch import RECOVERY
+from tests.support.faultproxy import (
     BLACK_HOLE,
     LOST_REPLIES,
     NONE,
@@ -21,9 +24,6 @@ from tests.faults.faultproxy import (
     refusing,
     slow,
 )
-from tests.faults.model import Model
-from tests.faults.stack import Stack
-from tests.faults.watch import RECOVERY
 
 _FAULTS = [
     BLACK_HOLE,

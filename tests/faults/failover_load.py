@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.faults.stack import STALENESS
-from tests.wire.conftest import Answer, Gateway, ask
+from tests.support.processes import Answer, Gateway, ask
 
 _MARGIN = 0.2  # seconds from an answer of the gateway to the note of it here
 

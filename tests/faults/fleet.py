@@ -5,11 +5,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.contract.conftest import free_port
 from tests.faults.load import Person
 from tests.faults.redisserver import RedisServer
 from tests.faults.stack import nginx
-from tests.wire.conftest import Gateway, ask, two_replicas, wait_until_ready
+from tests.support.processes import Gateway, ask, free_port, two_replicas, wait_until_ready
 
 
 @dataclass

@@ -9,7 +9,7 @@ from typing import Any
 
 import httptools
 
-from tests.wire.conftest import ISSUED
+from tests.support.processes import ISSUED
 
 _PATIENCE = 15.0  # seconds
 # Enough to find a token in a log; all of a long run's would take the search hours.

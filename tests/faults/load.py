@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.wire.conftest import ISSUED
+from tests.support.processes import ISSUED
 
 _PATIENCE = 10.0  # seconds for one answer
 _TIMES = 20  # how often a refresh that failed is tried again with the same token

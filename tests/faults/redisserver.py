@@ -10,7 +10,8 @@ import pytest
 from redis import Redis
 from redis.exceptions import BusyLoadingError
 
-from tests.contract.conftest import free_port, wait_for_redis
+from tests.support.processes import free_port
+from tests.support.redis import wait_for_redis
 
 _KEEPING = ("--save", "", "--appendonly", "yes", "--appendfsync", "always")
 

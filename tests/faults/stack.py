@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.contract.conftest import free_port
-from tests.faults.faultproxy import NONE, Fault, FaultProxy
 from tests.faults.redisserver import RedisServer
-from tests.wire.conftest import (
+from tests.support.faultproxy import NONE, Fault, FaultProxy
+from tests.support.nginx import run_nginx
+from tests.support.processes import (
     ROOT,
     Answer,
     Gateway,
     ask,
-    run_nginx,
+    free_port,
     two_replicas,
     wait_for,
     wait_until_ready,
@@ -109,7 +109,7 @@ def nginx(folder: Path, gateways: Sequence[int]) -> Iterator[int]:
     """NGINX and an app behind it, in front of gateways on these ports; yields NGINX's."""
     sample = free_port()
     echo = subprocess.Popen(
-        [sys.executable, str(ROOT / "tests/wire/echo_upstream.py"), str(sample)]
+        [sys.executable, str(ROOT / "tests/support/echo_upstream.py"), str(sample)]
     )
     server, port = run_nginx(folder, gateway=gateways[0], sample=sample, others=gateways[1:])
     try:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.model import claims
 from tests.faults.redisserver import RedisServer
-from tests.wire.conftest import Answer, Gateway, ask, two_replicas
+from tests.support.processes import Answer, Gateway, ask, two_replicas
 
 ACCEPTED = "accepted"
 EARLY = "token_not_yet_valid"

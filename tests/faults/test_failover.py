@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from tests.faults.counts import count
 from tests.faults.failover_load import Client, Load
 from tests.faults.stack import CONFIG
-from tests.redis_sets import (
+from tests.support.counts import count
+from tests.support.processes import Gateway, two_replicas, wait_until_ready
+from tests.support.redis_sets import (
     Node,
     Nodes,
     cluster,
@@ -20,7 +21,6 @@ from tests.redis_sets import (
     sentinel_set,
     wait_until,
 )
-from tests.wire.conftest import Gateway, two_replicas, wait_until_ready
 
 _BACK = 2.0  # seconds from a new master to the service
 

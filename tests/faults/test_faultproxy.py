@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from tests.faults.faultproxy import (
+from tests.support.faultproxy import (
     BLACK_HOLE,
     LOST_REPLIES,
     NONE,

@@ -13,7 +13,8 @@ import pytest
 
 from tests.faults.stack import CONFIG, Stack
 from tests.faults.watch import RECOVERY
-from tests.wire.conftest import Site, ask, running_site
+from tests.support.nginx import Site, running_site
+from tests.support.processes import ask
 
 _FEW = 256
 

@@ -8,9 +8,18 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from tests.contract.conftest import free_port
-from tests.faults.counts import count
-from tests.faults.faultproxy import (
+from tests.faults.kept import sessions_kept
+from tests.faults.stack import STALENESS, Stack
+from tests.faults.watch import (
+    RECOVERY,
+    check_always,
+    check_recovery,
+    check_through,
+    hold,
+    watching,
+)
+from tests.support.counts import count
+from tests.support.faultproxy import (
     BLACK_HOLE,
     LOST_REPLIES,
     NONE,
@@ -22,17 +31,7 @@ from tests.faults.faultproxy import (
     refusing,
     slow,
 )
-from tests.faults.kept import sessions_kept
-from tests.faults.stack import STALENESS, Stack
-from tests.faults.watch import (
-    RECOVERY,
-    check_always,
-    check_recovery,
-    check_through,
-    hold,
-    watching,
-)
-from tests.wire.conftest import ask
+from tests.support.processes import ask, free_port
 
 # Nothing of Redis is heard through any of these.
 DEAF = [

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from authgw.files import key_files
-from tests.faults.counts import count
 from tests.faults.fleet import Fleet, running_fleet
 from tests.faults.load import Person, Reply, lets_in, load
-from tests.wire.conftest import Gateway, ask, make_gateway
+from tests.support.counts import count
+from tests.support.processes import Gateway, ask, make_gateway
 
 OPEN = "rules: [{allow: authenticated}]\n"
 SHUT = "rules: [{path: /page, allow: [group:nobody]}, {allow: authenticated}]\n"

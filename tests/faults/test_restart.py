@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.counts import count
 from tests.faults.fleet import Fleet, running_fleet
 from tests.faults.load import load
-from tests.wire.conftest import Gateway, ask, wait_until_ready
+from tests.support.counts import count
+from tests.support.processes import Gateway, ask, wait_until_ready
 
 DRAIN = 2.0  # seconds
 CONFIG = f"""

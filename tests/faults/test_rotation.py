@@ -11,12 +11,12 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 
 import pytest
 
-from tests.faults.counts import SOAK, count
-from tests.faults.faultproxy import LOST_REPLIES, NONE, Fault, cut_replies, slow
 from tests.faults.line import Line, Told, bearer, pair_of, request
 from tests.faults.model import claims
 from tests.faults.stack import STALENESS, Stack
 from tests.faults.watch import RECOVERY
+from tests.support.counts import SOAK, count
+from tests.support.faultproxy import LOST_REPLIES, NONE, Fault, cut_replies, slow
 
 RACES = count(300, 100_000)
 CHECKS = count(10_000, 1_000_000)

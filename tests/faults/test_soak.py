@@ -13,11 +13,11 @@ from statistics import linear_regression
 
 import pytest
 
-from tests.faults.counts import count
 from tests.faults.disturbing import Disturber
 from tests.faults.model import Model
 from tests.faults.people import Person
 from tests.faults.stack import STALENESS, Stack, running_stack
+from tests.support.counts import count
 
 SECONDS = int(os.environ.get("SOAK_SECONDS", count(20, 1800)))
 PEOPLE = 40

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from tests.faults.stack import STALENESS, Stack
-from tests.wire.conftest import Answer
+from tests.support.processes import Answer
 
 RECOVERY = 2.0  # seconds from the end of a fault until everything works again
 _PAUSE = 0.03

@@ -4,7 +4,7 @@ import socket
 from pathlib import Path
 
 from tests.limits.watch import resident
-from tests.wire.conftest import Gateway, ask, make_gateway
+from tests.support.processes import Gateway, ask, make_gateway
 
 _ROUND = 4000
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from tests.limits.watch import others_unaffected, processor_time, resident
-from tests.wire.conftest import Gateway, ask, make_gateway
+from tests.support.processes import Gateway, ask, make_gateway
 
 _STEPS = [2**n for n in range(10, 27, 2)]
 _BLOCK = b"a" * 65536

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.limits.watch import others_unaffected
-from tests.wire.conftest import Gateway, ask, make_gateway
+from tests.support.processes import Gateway, ask, make_gateway
 
 _CONNECTIONS = 500
 _ALL_CLOSED = "No open connections left"

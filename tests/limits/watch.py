@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
-from tests.wire.conftest import Gateway
+from tests.support.processes import Gateway
 
 _PAUSE = 0.02  # seconds
 _ANSWER_WITHIN = 2.0  # seconds; a busy machine has this much to spare

@@ -14,25 +14,16 @@ from urllib.parse import quote, unquote
 import aiohttp
 import pytest
 
-from tests.foreign_authorization import FOREIGN, OF_A_CONNECTION
-from tests.proxies.conftest import HOST, LOGIN, Proxied, running
-from tests.wire.conftest import Answer, ask
-from tests.wire.test_nginx import SPELLINGS
+from tests.support.foreign_authorization import FOREIGN, OF_A_CONNECTION
+from tests.support.nginx import SPELLINGS
+from tests.support.processes import Answer, ask
+from tests.support.proxies import BROWSER, HOST, LOGIN, Proxied, lower, running, told
 
 RECORDED = json.loads((Path(__file__).parents[1] / "data" / "recorded.json").read_text())
 IDENTITY = ("remote-user", "remote-groups", "remote-email", "remote-name")
-BROWSER = [("Accept", "text/html,application/xhtml+xml"), ("Sec-Fetch-Mode", "navigate")]
 # By the gateway; or by NGINX, for two lines of Authorization.
 REFUSED = (401, 400)
 BACK = f"{LOGIN}/login?rd={quote(f'http://{HOST}', safe='')}"
-
-
-def told(answer: Answer) -> list[tuple[str, str]]:
-    return [(name.lower(), value) for name, value in answer.json()["headers"]]
-
-
-def lower(answer: Answer) -> dict[str, str]:
-    return {name.lower(): value for name, value in answer.headers.items()}
 
 
 def resolved(path: str) -> str:

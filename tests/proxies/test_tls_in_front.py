@@ -17,10 +17,19 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.contract.conftest import free_port
-from tests.proxies.conftest import CLIENT, CONFIG, EXAMPLES, HOST, Proxied, program, running
-from tests.proxies.test_proxies import BROWSER, lower, told
-from tests.wire.conftest import Answer, answer_of
+from tests.support.processes import Answer, answer_of, free_port
+from tests.support.proxies import (
+    BROWSER,
+    CLIENT,
+    CONFIG,
+    EXAMPLES,
+    HOST,
+    Proxied,
+    lower,
+    program,
+    running,
+    told,
+)
 
 ENDS_TLS, SECOND_HOP = "127.0.0.5", "127.0.0.6"
 ELSE = "127.0.0.20"

@@ -4,8 +4,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from tests.proxies.conftest import HOST, LOGIN, Proxied
-from tests.proxies.test_proxies import BROWSER, lower, told
+from tests.support.proxies import BROWSER, HOST, LOGIN, Proxied, lower, told
 
 # Apps believe these of their proxy: the client's scheme, address and certificate, and the path that
 # a reverse proxy took off.

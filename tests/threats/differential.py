@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from tests.threats.messages import Message
+from tests.support.messages import Message
 
 _PROBE = Message("probe", b"GET /ping HTTP/1.1\r\nHost: probe\r\n\r\n")
 _READ = 65536

@@ -12,7 +12,7 @@ import yaml
 from authgw.config.loader import ConfigError, load
 from authgw.core.model import Verdict
 from authgw.core.rules import Rules, decide
-from tests.unit.test_rules import ADMIN, USER, asked
+from tests.support.rules import ADMIN, USER, asked
 
 RULES: list[dict[str, Any]] = [
     {"host": "app.example.com", "path": ["/public/**", "=/health"], "allow": "anyone"},

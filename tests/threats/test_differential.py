@@ -10,12 +10,12 @@ from aiohttp import web
 
 from authgw.config.loader import load
 from authgw.server.http_pipelining import OneByOne
-from tests.faults.counts import count
+from tests.support.counts import count
+from tests.support.gateway import Running, Surface, surface
+from tests.support.login_scene import Jar, page_of
+from tests.support.messages import Identity, Messages
+from tests.support.processes import make_gateway
 from tests.threats.differential import Differential
-from tests.threats.messages import Identity, Messages
-from tests.web.conftest import Running, Surface, surface
-from tests.web.login_scene import Jar, page_of
-from tests.wire.conftest import make_gateway
 
 _RULES = """\
 rules:

@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.serialization import (
 from authgw.core.errors import AuthgwError
 from authgw.core.keys import Key, key_from_pem
 from authgw.core.tokens import TokenType
-from tests.unit.builders import KEY, NOW, a_session, an_issuer
-from tests.web.conftest import Surface
+from tests.support.builders import KEY, NOW, a_session, an_issuer
+from tests.support.gateway import Surface
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of P-256
 

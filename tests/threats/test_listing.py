@@ -1,6 +1,6 @@
 """The list of threats is whole, its tests exist, its page is up to date, its table can fail."""
 
-from tests.test_guarantees import exists
+from tests.support.named_tests import exists
 from tests.threats.__main__ import is_answered, results_of, table
 from tests.threats.listing import DOCUMENT, Threat, page, read_threats
 

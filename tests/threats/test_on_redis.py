@@ -10,9 +10,8 @@ from threading import Thread
 import pytest
 import redis
 
-from tests.contract.conftest import redis_url as redis_url
-from tests.wire.conftest import Gateway, ask, make_gateway
-from tests.wire.conftest import authgw as run
+from tests.support.processes import Gateway, ask, make_gateway
+from tests.support.processes import authgw as run
 
 KIDS = [
     "../../../../etc/passwd", "/dev/null", "secrets/keys/a", "a1' OR '1'='1", "a1; DROP TABLE keys",

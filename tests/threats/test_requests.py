@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from authgw.config.loader import load
-from tests.web.conftest import ORIGINAL, Surface, surface
+from tests.support.gateway import ORIGINAL, Surface, surface
 
 RULES = """\
 rules:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.web.conftest import Surface
+from tests.support.gateway import Surface
 
 _STEPS = 250
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.wire.conftest import Site, running_site
+from tests.support.nginx import Site, running_site
 
 # Each hides a request for /ping, which answers `pong`.
 HIDDEN = b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -38,7 +38,7 @@ from authgw.core.explain import Explanation
 from authgw.core.login_sites import Site
 from authgw.core.model import Decision, IdentityHeaders, Verdict
 from authgw.core.redirects import Redirects
-from authgw.core.sessions import dump
+from authgw.core.session_codec import dump
 from authgw.core.tokens import Ticket, TokenType
 from authgw.dialects.headers import SESSION_COOKIES
 from authgw.identity import clients_file, users_file
@@ -50,7 +50,7 @@ from authgw.storage.redis.commands import Script
 from authgw.storage.sqlite import database
 from authgw.web.cookies import Purpose
 from authgw.web.openapi import describe
-from tests.unit.builders import NOW, a_session, an_issuer
+from tests.support.builders import NOW, a_session, an_issuer
 
 PACKAGE = Path(authgw.__file__).parent
 # These name headers of other products, to clear or to find them.

@@ -4,10 +4,8 @@ from aiohttp import encode_basic_auth
 from multidict import CIMultiDict
 
 from authgw.identity import users_editor
-from tests.web.conftest import PASSWORD
-from tests.web.login_scene import APP, Jar, reread
-from tests.web.login_scene import jar as jar
-from tests.web.login_scene import with_login_page as with_login_page
+from tests.support.gateway import PASSWORD
+from tests.support.login_scene import APP, Jar, reread
 
 
 async def test_app_passwords_count_where_a_rule_names_them(jar: Jar) -> None:

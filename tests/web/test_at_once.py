@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from authgw.server.http_protocol import Connection
-from tests.web.conftest import Surface
-from tests.web.test_prepared import answer, asking, connected, known
+from tests.support.gateway import Surface
+from tests.support.raw_http import answer, asking, connected, known
 
 
 @pytest.fixture

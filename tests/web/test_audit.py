@@ -12,10 +12,8 @@ import pytest
 from authgw.core.audit import Event
 from authgw.core.errors import StoreUnavailable
 from authgw.identity import users_editor
-from tests.web.conftest import PASSWORD, Surface
-from tests.web.login_scene import Jar, reread
-from tests.web.login_scene import jar as jar
-from tests.web.login_scene import with_login_page as with_login_page
+from tests.support.gateway import PASSWORD, Surface
+from tests.support.login_scene import Jar, reread
 
 ACTIONS, MOST = 400, 5
 Said = tuple[str, str, str, str]  # name, sub, sid, reason

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from tests.web.conftest import ORIGINAL, Surface
+from tests.support.gateway import ORIGINAL, Surface
 
 
 async def test_a_subrequest_is_answered_with_identity_and_no_body(gateway: Surface) -> None:

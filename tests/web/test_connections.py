@@ -3,13 +3,14 @@
 import asyncio
 import resource
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
 
 from authgw.server import http_protocol
 from authgw.server.http_protocol import Connections, drop_unread, most_connections
+from tests.support.raw_http import until
 
 _PING = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 _CHECK = b"GET /authenticate HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -76,12 +77,6 @@ async def running() -> AsyncIterator[Running]:
     yield Running(kept, listening.sockets[0].getsockname()[1])
     listening.close()
     await runner.cleanup()
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110  nobody tells
-            await asyncio.sleep(0.01)
 
 
 async def is_closed(reader: asyncio.StreamReader) -> bool:

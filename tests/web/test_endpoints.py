@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from authgw.core.endpoints import ENDPOINTS
-from tests.web.conftest import Surface, surface
+from tests.support.gateway import Surface, surface
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ from authgw.core.sessions import Session
 from authgw.core.tokens import TokenType
 from authgw.identity import users_editor
 from authgw.services.results import Found
-from tests.foreign_authorization import FOREIGN, OF_A_CONNECTION, TOKEN_OF_ANOTHER, basic_of
-from tests.unit.builders import an_issuer
-from tests.web.conftest import PASSWORD, Surface, surface
-from tests.web.login_scene import Jar, page_of, reread
+from tests.support.builders import an_issuer
+from tests.support.foreign_authorization import FOREIGN, OF_A_CONNECTION, TOKEN_OF_ANOTHER, basic_of
+from tests.support.gateway import PASSWORD, Surface, surface
+from tests.support.login_scene import Jar, page_of, reread
 
 APP, COOKIE, BEARER = "app.example.com", "cookie.example.com", "api.example.com"
 DAV, DENYING, CONNECTED, OPEN = (

@@ -4,10 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.conftest import PASSWORD, Surface, surface
-from tests.web.login_scene import OWN, Jar, code, page_of
-from tests.web.login_scene import jar as jar
-from tests.web.login_scene import with_login_page as with_login_page
+from tests.support.gateway import PASSWORD, Surface, surface
+from tests.support.login_scene import OWN, Jar, code, page_of
 
 CROSS_SITE: list[dict[str, str]] = [
     {"Origin": "https://evil.example"},

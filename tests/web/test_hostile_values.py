@@ -4,7 +4,7 @@ import pytest
 
 from authgw.web.openapi import Item
 from authgw.web.templating import Look, Pages
-from tests.web.every_page import BASE, CONTEXTS, Page, Session, assert_inert, page
+from tests.support.every_page import BASE, CONTEXTS, Page, Session, assert_inert, page
 
 HOSTILE = (
     "\"><script>alert(1)</script>'",

@@ -14,7 +14,7 @@ from authgw.core.model import AccessRequest
 from authgw.core.networks import TrustedProxies
 from authgw.core.rules import Allow, Credential, Match, Rule, Rules, glob
 from authgw.services.results import Login
-from tests.web.conftest import ORIGINAL, Surface, surface
+from tests.support.gateway import ORIGINAL, Surface, surface
 
 APP, TEAM = "app.example.com", "team.example.com"
 HOSTS = (APP, TEAM, "cookie.example.com", "dav.example.com", "open.example.com", "no.example.com")

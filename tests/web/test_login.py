@@ -10,10 +10,8 @@ import pytest
 
 from authgw.identity import users_editor
 from authgw.identity.passwords import hash_password
-from tests.web.conftest import HASH, PASSWORD, Surface, surface
-from tests.web.login_scene import APP, Jar, code, reread
-from tests.web.login_scene import jar as jar
-from tests.web.login_scene import with_login_page as with_login_page
+from tests.support.gateway import HASH, PASSWORD, Surface, surface
+from tests.support.login_scene import APP, Jar, code, reread
 
 
 async def test_log_in_leads_back_and_opens_the_app(jar: Jar) -> None:

@@ -9,10 +9,8 @@ import pytest
 from aiohttp import FormData
 
 from authgw.core.login_sites import Sites
-from tests.web.conftest import PASSWORD, Surface, surface
-from tests.web.login_scene import APP, Jar, page_of
-from tests.web.login_scene import jar as jar
-from tests.web.login_scene import with_login_page as with_login_page
+from tests.support.gateway import PASSWORD, Surface, surface
+from tests.support.login_scene import APP, Jar, page_of
 
 
 async def test_pages_are_nobody_elses(jar: Jar) -> None:

@@ -5,10 +5,8 @@ import re
 from argon2 import PasswordHasher
 
 from authgw.identity import users_editor
-from tests.web.conftest import HASH, ORIGINAL, PASSWORD, Surface
-from tests.web.login_scene import APP, Jar, code, reread
-from tests.web.login_scene import jar as jar
-from tests.web.login_scene import with_login_page as with_login_page
+from tests.support.gateway import HASH, ORIGINAL, PASSWORD, Surface
+from tests.support.login_scene import APP, Jar, code, reread
 
 
 async def test_log_out_by_form_and_by_script(jar: Jar) -> None:

@@ -12,8 +12,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from authgw.core.errors import REASONS
 from authgw.core.model import IdentityHeaders
 from authgw.web.openapi import describe
-from tests.web.conftest import Surface, surface
-from tests.web.every_page import Page, assert_inert
+from tests.support.every_page import Page, assert_inert
+from tests.support.gateway import Surface, surface
 
 SAID = describe(IdentityHeaders(), frozenset())
 # OpenAPI knows no path of any length; /docs is there only if asked for.

@@ -5,7 +5,16 @@ import re
 import pytest
 from jinja2 import UndefinedError
 
-from tests.web.every_page import BASE, CONTEXTS, PAGES, SESSIONS, STATES, Page, assert_inert, page
+from tests.support.every_page import (
+    BASE,
+    CONTEXTS,
+    PAGES,
+    SESSIONS,
+    STATES,
+    Page,
+    assert_inert,
+    page,
+)
 
 every_state = pytest.mark.parametrize(("name", "other"), STATES)
 

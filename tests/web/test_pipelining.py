@@ -1,7 +1,6 @@
 """Several requests on one connection: each is answered once, in order, or the connection ends."""
 
 import asyncio
-import contextlib
 import json
 import re
 import socket
@@ -11,25 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.threats.messages import MALFORMED, UPGRADES
-from tests.web.conftest import PASSWORD, Surface
-from tests.web.test_connections import until
-from tests.web.test_prepared import asking, connected, known
+from tests.support.gateway import PASSWORD, Surface
+from tests.support.messages import MALFORMED, UPGRADES
+from tests.support.raw_http import _READ, asking, connected, everything, known, told, until
 
-_READ = 256 * 1024  # bytes that asyncio reads at once
 _LAST = b"GET /ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 _SMALL = b"abcde"
 _BODIES = ("none", "small", "a check", "a check, chunked", "two checks behind an empty body")
-
-
-async def everything(reader: asyncio.StreamReader) -> bytes:
-    """All that comes until the connection ends, which must be soon."""
-    said = b""
-    with contextlib.suppress(ConnectionError):
-        async with asyncio.timeout(10):
-            while part := await reader.read(_READ):
-                said += part
-    return said
 
 
 def users(said: bytes) -> list[str]:
@@ -60,15 +47,6 @@ def splits(raw: bytes, end_of_head: int) -> list[list[bytes]]:
     once = [[raw[:cut], raw[cut:]] for cut in cuts if 0 < cut < len(raw)]
     end = [raw[:end_of_head], raw[end_of_head : end_of_head + 40], raw[end_of_head + 40 :]]
     return [[raw], *once, end]
-
-
-async def told(quick: Surface, parts: Sequence[bytes]) -> bytes:
-    """All that is answered to these packets."""
-    async with connected(quick) as (reader, writer):
-        for part in parts:
-            writer.write(part)
-            await asyncio.sleep(0.001)
-        return await everything(reader)
 
 
 @pytest.mark.parametrize("body", _BODIES)

@@ -2,47 +2,12 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
 from authgw.web.prepared_response import Prepared
-from tests.web.conftest import ORIGINAL, Surface
-
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-@asynccontextmanager
-async def connected(quick: Surface) -> AsyncIterator[Streams]:
-    server = quick.client.server
-    reader, writer = await asyncio.open_connection(server.host, server.port)
-    try:
-        yield reader, writer
-    finally:
-        writer.transport.abort()
-
-
-def asking(access: str, line: str = "GET /authenticate HTTP/1.1", **more: str) -> bytes:
-    named = {name.replace("_", "-"): value for name, value in more.items()}
-    headers = {"Host": "x", **ORIGINAL, "Authorization": f"Bearer {access}", **named}
-    said = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"{line}\r\n{said}\r\n".encode()
-
-
-async def known(quick: Surface, user_id: int = 1) -> str:
-    """A token whose answer is known."""
-    access: str = (await quick.login(user_id))["access"]
-    for _ in range(2):
-        assert (await quick.check(access, **ORIGINAL)).status == 200
-    return access
-
-
-async def answer(reader: asyncio.StreamReader) -> tuple[str, dict[str, str]]:
-    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).decode()
-    status, *lines = head.split("\r\n")[:-2]
-    pairs = (line.partition(":") for line in lines)
-    return status, {name: value.strip() for name, _, value in pairs}
+from tests.support.gateway import ORIGINAL, Surface
+from tests.support.raw_http import answer, asking, connected, known
 
 
 async def test_it_says_what_the_long_way_says(quick: Surface) -> None:

@@ -9,11 +9,10 @@ import pytest
 from aiohttp import web
 
 from authgw.web.prepared_response import SERVER
-from tests.threats.messages import MALFORMED
-from tests.web.conftest import Surface, surface
-from tests.web.login_scene import page_of
-from tests.web.test_pipelining import told
-from tests.web.test_prepared import asking, known
+from tests.support.gateway import Surface, surface
+from tests.support.login_scene import page_of
+from tests.support.messages import MALFORMED
+from tests.support.raw_http import asking, known, told
 
 _CANARY = b"canary"
 # Each holds a word that no answer may repeat.

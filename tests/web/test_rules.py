@@ -7,8 +7,8 @@ import pytest
 
 from authgw.config.loader import load
 from authgw.core.rules import Rules
-from tests.web.conftest import ORIGINAL, Surface, surface
-from tests.web.login_scene import page_of
+from tests.support.gateway import ORIGINAL, Surface, surface
+from tests.support.login_scene import page_of
 
 TEXT = """\
 rules:

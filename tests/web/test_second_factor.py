@@ -5,10 +5,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from authgw.identity import users_editor
 from authgw.identity.passwords import hash_password
-from tests.web.conftest import PASSWORD, RECOVERY, surface
-from tests.web.login_scene import APP, RULES, Jar, code, page_of, reread
-from tests.web.login_scene import jar as jar
-from tests.web.login_scene import with_login_page as with_login_page
+from tests.support.gateway import PASSWORD, RECOVERY, surface
+from tests.support.login_scene import APP, RULES, Jar, code, page_of, reread
 
 
 async def test_second_factor_before_there_is_a_session(jar: Jar) -> None:

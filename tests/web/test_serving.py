@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from authgw.core.rules import Allow, Rule, Rules
-from tests.web.conftest import ORIGINAL, Surface, surface
+from tests.support.gateway import ORIGINAL, Surface, surface
 
 EVERYBODY = Rules((Rule("old", Allow(authenticated=True)),))
 NOBODY = Rules((Rule("new", Allow(groups=frozenset({"nobody"}))),))

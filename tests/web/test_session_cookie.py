@@ -5,10 +5,8 @@ from pathlib import Path
 import pytest
 
 from authgw.core.login_sites import Sites
-from tests.web.conftest import PASSWORD, surface
-from tests.web.login_scene import LOGIN, Jar, page_of
-from tests.web.login_scene import jar as jar
-from tests.web.login_scene import with_login_page as with_login_page
+from tests.support.gateway import PASSWORD, surface
+from tests.support.login_scene import LOGIN, Jar, page_of
 
 
 async def test_the_session_cookie_has_every_attribute(jar: Jar) -> None:

@@ -4,11 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.conftest import PASSWORD, surface
-from tests.web.every_page import Page
-from tests.web.login_scene import APP, RULES, Jar, page_of
-from tests.web.login_scene import jar as jar
-from tests.web.login_scene import with_login_page as with_login_page
+from tests.support.every_page import Page
+from tests.support.gateway import PASSWORD, surface
+from tests.support.login_scene import APP, RULES, Jar, page_of
 
 NAME = "__Secure-authgw"
 

@@ -12,8 +12,8 @@ from authgw.core.rules import Allow, Credential, Rule, Rules, glob
 from authgw.core.tokens import LEEWAY
 from authgw.identity import users_editor
 from authgw.web import decision_cache
-from tests.unit.builders import LIVES
-from tests.web.conftest import ORIGINAL, PASSWORD, Surface, surface
+from tests.support.builders import LIVES
+from tests.support.gateway import ORIGINAL, PASSWORD, Surface, surface
 
 
 async def known(quick: Surface, user_id: int = 1, **more: object) -> dict[str, str]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.web.conftest import Surface, basic
+from tests.support.gateway import Surface, basic
 
 BAD_USER_IDS: list[Any] = [0, -1, 1.0, 1.5, True, None, "7", 2**63, 2**64, [1], {}]
 

@@ -11,10 +11,8 @@ from authgw.files import atomic
 from authgw.identity import users_editor
 from authgw.identity.login_throttle import PER_PAIR
 from authgw.identity.users_file import UsersRefused, load_users
-from tests.web.conftest import HASH, PASSWORD, RECOVERY, Surface
-from tests.web.login_scene import Jar, code, reread
-from tests.web.login_scene import jar as jar
-from tests.web.login_scene import with_login_page as with_login_page
+from tests.support.gateway import HASH, PASSWORD, RECOVERY, Surface
+from tests.support.login_scene import Jar, code, reread
 
 BOB = [
     "bob",

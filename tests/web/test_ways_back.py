@@ -10,11 +10,9 @@ from authgw.core.login_sites import Sites
 from authgw.core.redirects import MAX_RD_BYTES
 from authgw.core.rules import Allow, Credential, Rule, Rules
 from authgw.web.visits import LOOP_VISITS, WINDOW, AllowedChecks, next_visit
-from tests.web.conftest import PASSWORD, surface
-from tests.web.every_page import Page
-from tests.web.login_scene import APP, RULES, Jar, code, page_of
-from tests.web.login_scene import jar as jar
-from tests.web.login_scene import with_login_page as with_login_page
+from tests.support.every_page import Page
+from tests.support.gateway import PASSWORD, surface
+from tests.support.login_scene import APP, RULES, Jar, code, page_of
 
 SIZES = [2600, 4096, 8191, MAX_RD_BYTES]
 TOO_LONG = [MAX_RD_BYTES + 1, 12288, 16384, 30000]

@@ -1,0 +1,29 @@
+"""Real processes: the gateway, an app, and NGINX with the shipped files, only ports changed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.leaks import no_secret_in_the_logs
+from tests.support.nginx import Site, running_site
+from tests.support.processes import Gateway, make_gateway
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_secret_is_ever_written() -> Iterator[None]:
+    yield from no_secret_in_the_logs()
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Gateway]:
+    made = make_gateway(tmp_path / "gateway")
+    made.start()
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        made.stop()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    yield from running_site(tmp_path_factory.mktemp("site"))

@@ -1,0 +1,61 @@
+"""One request over HTTP/3, by aioquic."""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Sequence
+
+from aioquic.asyncio.client import connect
+from aioquic.asyncio.protocol import QuicConnectionProtocol
+from aioquic.h3.connection import H3_ALPN, H3Connection
+from aioquic.h3.events import DataReceived, H3Event, HeadersReceived
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.events import QuicEvent
+
+from tests.support.processes import Answer
+
+
+class _Client(QuicConnectionProtocol):
+    def request(self, headers: Sequence[tuple[str, str]]) -> "asyncio.Future[Answer]":
+        self._http = H3Connection(self._quic)
+        self._events: deque[H3Event] = deque()
+        self._answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        stream = self._quic.get_next_available_stream_id()
+        raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+        self._http.send_headers(stream, raw, end_stream=True)
+        self.transmit()
+        return self._answered
+
+    def quic_event_received(self, event: QuicEvent) -> None:
+        for got in self._http.handle_event(event) if hasattr(self, "_http") else ():
+            self._events.append(got)
+            if isinstance(got, HeadersReceived | DataReceived) and got.stream_ended:
+                self._answered.set_result(self._whole())
+
+    def _whole(self) -> Answer:
+        headers: dict[str, str] = {}
+        body = b""
+        for event in self._events:
+            if isinstance(event, HeadersReceived):
+                headers |= {name.decode(): value.decode("latin-1") for name, value in event.headers}
+            elif isinstance(event, DataReceived):
+                body += event.data
+        return Answer(int(headers[":status"]), headers, body)
+
+
+async def _ask(port: int, headers: Sequence[tuple[str, str]]) -> Answer:
+    settings = QuicConfiguration(alpn_protocols=H3_ALPN, server_name="localhost")
+    settings.verify_mode = ssl.CERT_NONE
+    async with connect(
+        "127.0.0.1", port, configuration=settings, create_protocol=_Client, wait_connected=True
+    ) as client:
+        assert isinstance(client, _Client)
+        return await asyncio.wait_for(client.request(headers), 10)
+
+
+def ask_http3(
+    port: int, path: str, authority: str, *headers: tuple[str, str], method: str = "GET"
+) -> Answer:
+    """One request with these headers in lower case beside the pseudo-headers."""
+    pseudo = [(":method", method), (":scheme", "https"), (":authority", authority), (":path", path)]
+    return asyncio.run(_ask(port, [*pseudo, *headers]))

@@ -1,0 +1,187 @@
+"""`authgw doctor --nginx` is clean on every shipped site, and on what belongs to one."""
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from authgw.config.schema import Settings
+from authgw.recipes.nginx import rendered
+from tests.support.doctor import CLEAN, dumped, site
+from tests.support.nginx_versions import NGINXES
+from tests.support.processes import ROOT, authgw_here
+from tests.support.redis_sets import make_certificates
+
+_HTTP = "    include authgw/http.conf;\n"
+_PASS = "        include authgw/identity.conf;\n"
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """One way to put the shipped files together: changes to files, and the configuration."""
+
+    changes: tuple[tuple[str, str, str], ...] = ()
+    config: dict[str, object] = field(default_factory=dict)
+    nginx: str = "system"
+
+
+def by(kind: str) -> Shipped:
+    """The app of the shipped site behind another protocol, after the distribution's parameters."""
+    usual = f"{kind}_param REQUEST_METHOD $request_method; {kind}_param REQUEST_URI $request_uri;"
+    usual += f" {kind}_param HTTPS $https if_not_empty; {kind}_param SERVER_NAME $server_name;"
+    before = "" if kind == "grpc" else usual
+    return Shipped(
+        (
+            (
+                "site.conf",
+                _PASS,
+                f"        {before}\n        include authgw/identity-{kind}.conf;\n",
+            ),
+            ("site.conf", "proxy_pass http://sample;", f"{kind}_pass 127.0.0.1:9;"),
+        )
+    )
+
+
+_SOCKET = {"socket": "/run/authgw/authgw.sock", "trusted_proxies": ["unix"]}
+SHIPPED = {
+    "as it is": Shipped(),
+    "on the newest NGINX": Shipped(nginx="wheel"),
+    "with a login page": Shipped(config={"login": {"url": "http://localhost:4000/login"}}),
+    "with cache.conf": Shipped(
+        (("nginx.conf", _HTTP, f"{_HTTP}    include authgw/cache.conf;\n"),)
+    ),
+    "on a socket": Shipped(
+        (("nginx.conf", "authgw/upstream.conf", "authgw/upstream-socket.conf"),),
+        {"server": _SOCKET},
+    ),
+    "in compose": Shipped(
+        (
+            ("nginx.conf", "authgw/upstream.conf", "authgw/upstream-compose.conf"),
+            ("nginx.conf", "include sample.conf", "include sample-compose.conf"),
+        ),
+        {"server": {"host": "0.0.0.0"}},
+        "wheel",
+    ),
+    "behind a terminator": Shipped(
+        (
+            (
+                "nginx.conf",
+                _HTTP,
+                f"{_HTTP}    set_real_ip_from 10.0.0.5;\n    include authgw/front.conf;\n",
+            ),
+        )
+    ),
+    "with other headers": Shipped(
+        config={"headers": {"user": "X-WEBAUTH-USER", "groups": "X-Groups"}}
+    ),
+    "on another port": Shipped(config={"server": {"port": 9000}}),
+    "by FastCGI": by("fastcgi"),
+    "by uwsgi": by("uwsgi"),
+    "by SCGI": by("scgi"),
+    "by gRPC": by("grpc"),
+    "with lines of one's own": Shipped(
+        (
+            (
+                "site.conf",
+                "        proxy_pass http://sample;\n",
+                "        proxy_set_header X-Grafana-Org 1;\n"
+                "        proxy_set_header X-Webauth-User $authgw_user;\n"
+                "        proxy_set_header X-Forwarded-Prefix /app;\n"
+                '        proxy_set_header Authorization "Basic YTpi";\n'
+                "        proxy_read_timeout 1h; proxy_buffering off; client_max_body_size 0;\n"
+                "        add_header Strict-Transport-Security max-age=31536000 always;\n"
+                "        if ($http_cookie ~ beta) { set $beta 1; }\n"
+                "        set $app sample; proxy_pass http://$app;\n",
+            ),
+            (
+                "site.conf",
+                "    location / {\n",
+                "    location /static/ { root /srv; try_files $uri =404; expires 1h; }\n"
+                "    location /files/ { alias /srv/files/; autoindex on; }\n"
+                "    location /public/ { auth_request off; return 204; }\n"
+                "    error_page 404 = @missing;\n"
+                "    error_page 401 = @authgw_401;\n    error_page 403 = @authgw_403;\n"
+                "    error_page 500 = @authgw_500;\n"
+                "    location @missing { auth_request off; return 404; }\n    location / {\n",
+            ),
+            (
+                "nginx.conf",
+                _HTTP,
+                f"{_HTTP}    map $http_cookie $language {{ ~lang=de de; default en; }}\n"
+                "    set_real_ip_from 10.0.0.0/8;\n"
+                "    limit_req_zone $http_cookie zone=all:1m rate=9r/s;\n"
+                "    server { listen 4001; return 301 https://$host$request_uri; }\n",
+            ),
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_site_is_clean(tmp_path: Path, name: str) -> None:
+    shipped = SHIPPED[name]
+    conf = site(tmp_path)
+    settings = Settings.model_validate(shipped.config)
+    for file, text in rendered(settings).items():
+        (conf / "authgw" / file).write_text(text)
+    for file, old, new in shipped.changes:
+        text = (conf / file).read_text()
+        assert old in text
+        (conf / file).write_text(text.replace(old, new, 1))
+    (tmp_path / "config.yml").write_text(settings.model_dump_json(exclude_defaults=True))
+    dump = dumped(conf, NGINXES[shipped.nginx]())
+    told = authgw_here(tmp_path, "doctor", "--nginx", str(dump))
+    assert told.output.startswith(CLEAN), told.output
+    assert told.exit_code == 0
+
+
+def test_the_example_with_one_login_for_two_apps_is_clean(tmp_path: Path) -> None:
+    conf = site(tmp_path)
+    shutil.copy(ROOT / "examples" / "sso" / "site.conf", conf / "site.conf")
+    shutil.copy(ROOT / "examples" / "sso" / "config.yml", tmp_path / "config.yml")
+    _, made, key = make_certificates(tmp_path)
+    shutil.copy(made, conf / "example.com.pem")
+    shutil.copy(key, conf / "example.com.key")
+    told = authgw_here(tmp_path, "doctor", "--nginx", str(dumped(conf)))
+    assert told.output.startswith(CLEAN), told.output
+    text = (conf / "site.conf").read_text()
+    (conf / "site.conf").write_text(text.replace("    include authgw/gateway.conf;\n", ""))
+    told = authgw_here(tmp_path, "doctor", "--nginx", str(dumped(conf)))
+    assert "problem: this server is that of login.url https://auth.example.com/login" in told.output
+
+
+def test_http3_needs_the_newer_recipe(tmp_path: Path) -> None:
+    """Debian's NGINX has no HTTP/3, so its dump is changed."""
+    conf = site(tmp_path)
+    dump = dumped(conf)
+    quic = dump.read_text().replace("    listen 4000;\n", "    listen 4000 quic;\n")
+    dump.write_text(quic)
+    assert authgw_here(tmp_path, "doctor", "--nginx", str(dump)).exit_code == 0
+    older = quic.replace("$authgw_scheme://$authgw_authority", "$scheme://$http_host")
+    dump.write_text(older.replace("Host $authgw_authority", "Host $http_host"))
+    told = authgw_here(tmp_path, "doctor", "--nginx", str(dump))
+    assert told.exit_code == 1
+    assert "problem: proxy_set_header Host $http_host: over HTTP/3" in told.output
+    assert "X-Original-URL $scheme://$http_host$request_uri: over HTTP/3" in told.output
+
+
+def test_a_configuration_that_the_files_do_not_know(tmp_path: Path) -> None:
+    (tmp_path / "config.yml").write_text("headers: {user: X-WEBAUTH-USER}\n")
+    told = authgw_here(tmp_path, "doctor", "--nginx", str(dumped(site(tmp_path))))
+    assert told.exit_code == 1
+    assert (
+        "the configuration calls this header X-WEBAUTH-USER: the app gets no identity by it. "
+        "Correct headers.user in the configuration, or run `authgw nginx write DIR`"
+    ) in told.output
+    assert (
+        "problem: auth_request_set $authgw_user $upstream_http_remote_user is taken from a header "
+        "that the gateway does not send"
+    ) in told.output
+
+
+def test_a_configuration_named_on_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "other.yml").write_text("server: {port: 9000}\n")
+    dump = str(dumped(site(tmp_path)))
+    told = authgw_here(tmp_path, "doctor", "--nginx", dump, "--config", "other.yml")
+    assert "the configuration has server.port 9000" in told.output

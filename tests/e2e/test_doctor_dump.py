@@ -1,0 +1,186 @@
+"""What real NGINX versions dump of trees of files, read as one tree with includes resolved."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from authgw.doctor.nginx_parser import Block, DumpRefused, parsed
+from tests.support.doctor import dump_of
+from tests.support.nginx_versions import NGINXES
+
+# Each tree's files, and what its directives say in NGINX's order: `-T` accepts all of them.
+TREES = {
+    "two includes on a line": (
+        {
+            "nginx.conf": "events {} http { include a.conf; include b.conf; }",
+            "a.conf": "server_tokens off;",
+            "b.conf": "etag off;",
+        },
+        ["server_tokens off", "etag off"],
+    ),
+    "quoted names with spaces": (
+        {
+            "nginx.conf": "events {}\nhttp { include \"a b.conf\"; include 'c d/e.conf'; }\n",
+            "a b.conf": "server_tokens off;\n",
+            "c d/e.conf": "etag off;\n",
+        },
+        ["server_tokens off", "etag off"],
+    ),
+    "a quoted directive, and quotes in names": (
+        {
+            "nginx.conf": 'events {}\nhttp { "include" \'a"b.conf\'; include "c\\"d.conf"; }\n',
+            'a"b.conf': "server_tokens off;\n",
+            'c"d.conf': "etag off;\n",
+        },
+        ["server_tokens off", "etag off"],
+    ),
+    "includes that are none": (
+        {
+            "nginx.conf": "events {} # include x.conf;\nhttp { # include y.conf;\n"
+            'server { return 200 "; include z.conf;"; } }\n',
+        },
+        ["return 200 ; include z.conf;"],
+    ),
+    "nested, relative to the first file": (
+        {
+            "nginx.conf": "events {}\nhttp { include sub/a.conf; }\n",
+            "sub/a.conf": "include sub/b.conf;\n",
+            "sub/b.conf": "include c.conf;\n",
+            "c.conf": "etag off;\n",
+        },
+        ["etag off"],
+    ),
+    "patterns": (
+        {
+            "nginx.conf": "events {}\nhttp { include conf.d/*.conf; include [x-z]?/*; "
+            "include none/*.conf; include d/[!a]\\*.c; }\n",
+            "conf.d/b.conf": "etag off;\n",
+            "conf.d/a.conf": "server_tokens off;\n",
+            "conf.d/.hidden.conf": "broken\n",
+            "conf.d/a.conf.bak": "broken\n",
+            "y1/x": "gzip off;\n",
+            "y1/X": "sendfile off;\n",
+            "d/b*.c": "tcp_nopush off;\n",
+            "d/bb.c": "broken\n",
+        },
+        ["server_tokens off", "etag off", "sendfile off", "gzip off", "tcp_nopush off"],
+    ),
+    "a file included several times": (
+        {
+            "nginx.conf": "events {}\nhttp { server { include a.conf; }\n"
+            "server { listen 81; location / { include a.conf; include a.conf; } } }\n",
+            "a.conf": "add_header X 1;\n",
+        },
+        ["add_header X 1", "listen 81", "add_header X 1", "add_header X 1"],
+    ),
+    "lines of a dump in strings and comments": (
+        {
+            "nginx.conf": "# configuration file {root}/nginx.conf:\n# configuration file /x.conf:\n"
+            'events {}\nhttp {\n# configuration file {root}/a.conf:\nserver { return 200 "\n'
+            '# configuration file {root}/a.conf:\nserver { "; }\ninclude a.conf; }\n'
+            "  # configuration file {root}/a.conf:\n",
+            "a.conf": "etag off;",
+        },
+        ["etag off", "return 200 \n# configuration file {root}/a.conf:\nserver { "],
+    ),
+    "files without a last line end": (
+        {
+            "nginx.conf": "events {}\nhttp { include a.conf; include b.conf; } # the end",
+            "a.conf": "etag off; # no end",
+            "b.conf": "",
+        },
+        ["etag off"],
+    ),
+    "includes in a map": (
+        {
+            "nginx.conf": "events {}\nhttp { map $uri $x { include m.conf; default 1; } "
+            "types { include t.conf; } }\n",
+            "m.conf": "~^/a(?<b>{2}) $b;\n/c d;\n".replace("{2}", "b"),
+            "t.conf": "text/css css;\n",
+        },
+        ["~^/a(?<b>b) $b", "/c d", "default 1", "text/css css"],
+    ),
+    "words that need a lexer": (
+        {
+            "nginx.conf": 'events {}\nhttp { server { location ~ "^/a{1,2}$" { return 200 ${uri}; }'
+            "\nadd_header A 'b;{}#' ; add_header\n  C\n  \"d\\\\e\"; } }\r\n",
+        },
+        ["add_header A b;{}#", "add_header C d\\e", "return 200 ${uri}"],
+    ),
+}
+
+
+def written(root: Path, files: dict[str, str]) -> None:
+    """Write a tree; of `{root}` in a text its own name is made."""
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.replace("{root}", str(root)))
+
+
+def directives(block: Block) -> list[str]:
+    """Return all directives in the order of the tree: those of a block, then its blocks'."""
+    inner = [text for below in block.below for text in directives(below)]
+    return [*(str(each) for each in block.own), *inner]
+
+
+@pytest.mark.parametrize("nginx", ["system", "wheel"])
+@pytest.mark.parametrize("name", TREES)
+def test_a_tree_is_read_as_nginx_reads_it(tmp_path: Path, name: str, nginx: str) -> None:
+    files, wanted = TREES[name]
+    root = tmp_path / "a folder"
+    written(root, files)
+    here = [text.replace("{root}", str(root)) for text in wanted]
+    assert directives(parsed(dump_of(root, NGINXES[nginx]()))) == here
+    relative = dump_of(root, NGINXES[nginx](), "-p", ".")
+    assert directives(parsed(relative)) == here
+
+
+@pytest.mark.parametrize("nginx", ["system", "wheel"])
+def test_places_are_those_of_the_files(tmp_path: Path, nginx: str) -> None:
+    files = {
+        "nginx.conf": "events {}\nhttp {\n\n  include a.conf;\n  etag off;\n}\n",
+        "a.conf": "# a\nserver {\n  listen\n    81;\n\n  location / { add_header X '\n'; }\n}\n",
+    }
+    written(tmp_path, files)
+    top = parsed("nginx: the configuration file is ok\n" + dump_of(tmp_path, NGINXES[nginx]()))
+    places = {
+        str(each): (Path(each.file).name, each.line) for block in top.every() for each in block.own
+    }
+    assert places == {
+        "etag off": ("nginx.conf", 5),
+        "listen 81": ("a.conf", 3),
+        "add_header X \n": ("a.conf", 6),
+    }
+    location = next(block for block in top.every() if block.name == "location")
+    assert (Path(location.file).name, location.line) == ("a.conf", 6)
+
+
+REFUSED = {
+    "no dump": ("http {}\n", "is not the output of `nginx -T`"),
+    "cut off": ("# configuration file /n.conf:\nhttp {\n", 'expecting "}"'),
+    "cut off in a directive": ("# configuration file /n.conf:\nuser a", "ends within a directive"),
+    "a brace too many": ("# configuration file /n.conf:\n}\n", 'unexpected "}"'),
+    "a file that it lacks": (
+        "# configuration file /e/n.conf:\nhttp {\n include authgw/http.conf; }\n",
+        "lacks /e/authgw/http.conf, which /e/n.conf:2 includes",
+    ),
+    "a file in itself": (
+        "# configuration file /n.conf:\ninclude a;\n\n# configuration file /a:\ninclude a;\n",
+        "holds /a, which /a:1 includes anew",
+    ),
+    "a file that begins twice": (
+        "# configuration file /n.conf:\ninclude a;\n# configuration file /a:\n\n"
+        "# configuration file /a:\netag off;\n",
+        "names /a in its lines 3 and 5",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_read_is_said_in_a_sentence(name: str) -> None:
+    dump, said = REFUSED[name]
+    with pytest.raises(DumpRefused, match=re.escape(said)) as refused:
+        parsed(dump)
+    assert "\n" not in str(refused.value)

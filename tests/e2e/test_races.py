@@ -1,0 +1,182 @@
+"""Two replicas on one Redis: one lineage, no way back from a log-out, no crossed answers."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import random
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.support.processes import Gateway, ask, authgw, free_port, make_gateway, wait_until_ready
+
+TASKS, ROUNDS = 100, 200
+ABORTED = 10_000
+
+
+@pytest.fixture(scope="module")
+def replicas(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Any:
+    folder = tmp_path_factory.mktemp("replicas")
+    # Tracing would slow them until the store's deadline passes under this load.
+    first = make_gateway(folder / "a", AUTHGW_CACHE__URL=redis_url)
+    first.covered = False
+    assert authgw(first.folder, "key", "init").returncode == 0
+    shutil.copytree(folder / "a", folder / "b")
+    second = Gateway(folder / "b", free_port(), first.environ, covered=False)
+    first.start()
+    second.start()
+    for one in (first, second):
+        wait_until_ready(one)
+    yield first, second
+    first.stop()
+    second.stop()
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[aiohttp.ClientSession]:
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        yield session
+
+
+async def post(client: aiohttp.ClientSession, gateway: Gateway, path: str, **options: Any) -> Any:
+    async with client.post(f"http://127.0.0.1:{gateway.port}{path}", **options) as answer:
+        return answer.status, await answer.text()
+
+
+async def status(client: aiohttp.ClientSession, gateway: Gateway, access: str) -> int:
+    headers = {"Authorization": f"Bearer {access}"}
+    url = f"http://127.0.0.1:{gateway.port}/authenticate"
+    async with client.get(url, headers=headers) as answer:
+        await answer.read()
+        return answer.status
+
+
+def claims(token: str) -> dict[str, Any]:
+    part = token.split(".")[1]
+    said: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    return said
+
+
+@pytest.mark.timeout(240)
+async def test_a_hundred_refresh_one_token_at_once(
+    replicas: tuple[Gateway, Gateway], client: aiohttp.ClientSession
+) -> None:
+    pair = replicas[0].login(11)
+    for number in range(ROUNDS):
+        body = {"refresh": pair["refresh"]}
+        answers = await asyncio.gather(
+            *(post(client, replicas[task % 2], "/refresh", json=body) for task in range(TASKS))
+        )
+        assert {code for code, _ in answers} == {200}, f"round {number}"
+        pairs = [json.loads(text) for _, text in answers]
+        lineage = {(claims(one["refresh"])["gen"], claims(one["refresh"])["jti"]) for one in pairs}
+        assert len(lineage) == 1, f"round {number}"
+        assert next(iter(lineage))[0] == number + 1
+        pair = random.choice(pairs)
+    assert await status(client, replicas[1], pair["access"]) == 200
+
+
+@pytest.mark.timeout(120)
+async def test_a_log_out_racing_refreshes_leaves_nothing_alive(
+    replicas: tuple[Gateway, Gateway], client: aiohttp.ClientSession
+) -> None:
+    for number in range(100):
+        pair = replicas[0].login(12)
+        bearer = {"Authorization": f"Bearer {pair['access']}"}
+        body = {"refresh": pair["refresh"]}
+        calls = [
+            post(client, replicas[0], "/refresh", json=body),
+            post(client, replicas[1], "/logout", headers=bearer),
+            post(client, replicas[1], "/refresh", json=body),
+        ]
+        random.shuffle(calls)
+        answers = await asyncio.gather(*calls)
+        assert all(code in (200, 401) for code, _ in answers)
+        pairs = [json.loads(text) for code, text in answers if code == 200 and text]
+        for one in [pair, *pairs]:
+            for replica in replicas:
+                assert await status(client, replica, one["access"]) == 401, f"round {number}"
+                again = {"refresh": one["refresh"]}
+                assert (await post(client, replica, "/refresh", json=again))[0] == 401
+
+
+async def hang_up(port: int, request: bytes) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    await asyncio.sleep(random.random() * 0.004)
+    writer.transport.abort()
+
+
+async def check_forever(
+    client: aiohttp.ClientSession, gateway: Gateway, user_id: int, access: str, seen: list[int]
+) -> None:
+    headers = {"Authorization": f"Bearer {access}"}
+    while True:
+        url = f"http://127.0.0.1:{gateway.port}/authenticate"
+        async with client.get(url, headers=headers) as answer:
+            body = await answer.json()
+            # A busy machine may pass the store's deadline; what it must not do is cross answers.
+            assert answer.status in (200, 503), body
+            if answer.status == 503:
+                continue
+            assert body["user_id"] == user_id
+            assert answer.headers["Remote-User"] == str(user_id)
+            seen[0] += 1
+
+
+@pytest.mark.timeout(240)
+async def test_aborted_requests_never_cross(
+    replicas: tuple[Gateway, Gateway], client: aiohttp.ClientSession
+) -> None:
+    gateway, seen = replicas[0], [0]
+    users = {number: gateway.login(number)["access"] for number in range(101, 109)}
+    checkers = [
+        asyncio.create_task(check_forever(client, gateway, number, access, seen))
+        for number, access in users.items()
+    ]
+    requests = [
+        f"GET /authenticate HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {access}\r\n\r\n".encode()
+        for access in users.values()
+    ]
+    for _ in range(ABORTED // 50):
+        batch = (hang_up(gateway.port, random.choice(requests)) for _ in range(50))
+        await asyncio.gather(*batch)
+        assert not any(task.done() for task in checkers), [t for t in checkers if t.done()]
+    for task in checkers:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    assert seen[0] > 100
+
+
+async def test_what_one_replica_ends_the_other_refuses(
+    replicas: tuple[Gateway, Gateway], client: aiohttp.ClientSession
+) -> None:
+    pair = replicas[0].login(13)
+    assert await status(client, replicas[1], pair["access"]) == 200
+    assert (await post(client, replicas[0], "/logout", json={"refresh": pair["refresh"]}))[0] == 200
+    assert await status(client, replicas[1], pair["access"]) == 401
+
+
+def test_a_replica_with_a_key_of_its_own_never_signs(
+    replicas: tuple[Gateway, Gateway], tmp_path: Path
+) -> None:
+    stranger = make_gateway(tmp_path / "stranger", **replicas[0].environ)
+    assert authgw(stranger.folder, "key", "init").returncode == 0
+    stranger.start()
+    pair = replicas[0].login(14)
+    ready = ask(stranger.port, "GET", "/readyz")
+    assert ready.status == 503
+    assert b"Share the keys directory. Not ready." in ready.body
+    login = ask(stranger.port, "POST", "/login", stranger.basic, {"user_id": 1})
+    refresh = ask(stranger.port, "POST", "/refresh", body={"refresh": pair["refresh"]})
+    assert [one.json()["code"] for one in (login, refresh)] == ["keys_not_shared"] * 2
+    stranger.stop()
+    assert stranger.log.count(" ERROR ") == 1
+    assert all(ask(one.port, "GET", "/readyz").status == 200 for one in replicas)

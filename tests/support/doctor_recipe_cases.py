@@ -1,0 +1,214 @@
+"""Sites that lack a part of the recipe, or that disagree with the configuration."""
+
+from tests.support.doctor_cases import Case, beside, identity, in_server
+
+_LOGIN = "login: {url: 'http://localhost:4000/login'}\n"
+
+RECIPE = {
+    "no auth_request": Case(
+        "site.conf",
+        "server {\n    listen 4000;\n",
+        "server {\n    listen 4000;\n    server_name b;\n    location / {\n"
+        "        include authgw/identity.conf;\n        proxy_pass http://sample;\n    }\n}\n"
+        "server {\n    listen 4000;\n",
+        "passes requests on without asking the gateway. In its server add",
+    ),
+    "no identity": Case(
+        "site.conf",
+        "include authgw/identity.conf;",
+        "",
+        "tells no identity: a client's own Remote-User would arrive.",
+    ),
+    "own proxy_set_header": Case(
+        "site.conf",
+        "location / {\n        include authgw/identity.conf;",
+        "include authgw/identity.conf;\n    location / {\n        proxy_set_header X-A b;",
+        "location / has a proxy_set_header of its own, which discards ours",
+    ),
+    "own error_page": beside(
+        "error_page 404 /none;", "location / has an error_page of its own", "fault"
+    ),
+    "satisfy any": beside("satisfy any; allow 127.0.0.0/8;", "satisfy any lets in whom either"),
+    "error_page to the app": in_server(
+        "location @anybody { auth_request off;\n"
+        "        include authgw/identity.conf; proxy_pass http://sample; }\n"
+        "    location /x/ { error_page 401 403 = @anybody;\n"
+        "        include authgw/identity.conf; proxy_pass http://sample; }",
+        "leads whom the gateway refuses to @anybody",
+    ),
+    "no X-Forwarded-For": Case(
+        "authgw/question.conf",
+        "proxy_set_header X-Forwarded-For $remote_addr;",
+        "",
+        "lets a client say which address is its own",
+    ),
+    "a decoded path": Case(
+        "site.conf",
+        "proxy_pass http://sample;",
+        "proxy_pass http://sample$uri$is_args$args;",
+        "sends the path decoded",
+    ),
+    "an identity of the client's": identity(
+        "proxy_set_header Remote-User $authgw_user;",
+        "proxy_set_header Remote-User $remote_user;",
+        "sends Remote-User $remote_user, which no auth_request_set takes",
+    ),
+    "an identity that is not set there": beside(
+        "auth_request_set $mine $upstream_http_remote_user;",
+        "has an auth_request_set of its own, which discards those of protect.conf",
+        "fault",
+    ),
+    "any upgrade": identity(
+        "proxy_set_header Upgrade $authgw_upgrade;",
+        "proxy_set_header Upgrade $http_upgrade;",
+        "passes any upgrade on",
+    ),
+    "underscores": Case(
+        "site.conf",
+        "    client_max_body_size 100m;",
+        "    underscores_in_headers on;",
+        "other spellings of our headers reach apps",
+    ),
+    "return": Case(
+        "site.conf",
+        "        proxy_pass http://sample;",
+        "        return 200 hello;",
+        "return 200 hello answers before the gateway is asked",
+    ),
+    "return in if": beside(
+        "if ($arg_x) { return 204; }", "return 204 answers before the gateway is asked"
+    ),
+    "rewrite that redirects": beside(
+        "rewrite ^/old /new permanent;",
+        "rewrite ^/old /new permanent answers before the gateway is asked",
+    ),
+    "no X-Original-URL": Case(
+        "authgw/question.conf",
+        "proxy_set_header X-Original-URL $authgw_scheme://$authgw_authority$request_uri;",
+        "",
+        "add to it: proxy_set_header x-original-url "
+        "$authgw_scheme://$authgw_authority$request_uri;",
+    ),
+    "the older X-Original-URL": Case(
+        "authgw/question.conf",
+        "$authgw_scheme://$authgw_authority$request_uri",
+        "$scheme://$http_host$request_uri",
+        "is of an older recipe: $http_host is empty over HTTP/3",
+        "fault",
+    ),
+    "X-Original-Host of the client": Case(
+        "authgw/question.conf",
+        "proxy_set_header X-Original-Host $host;",
+        "proxy_set_header X-Original-Host $http_host;",
+        "does not send X-Original-Host as the gateway needs it",
+    ),
+    "no X-Original-Method": Case(
+        "authgw/question.conf",
+        "proxy_set_header X-Original-Method $request_method;",
+        "",
+        "proxy_set_header X-Original-Method $request_method;",
+    ),
+    "URI part": Case(
+        "site.conf",
+        "proxy_pass http://sample;",
+        "proxy_pass http://sample/;",
+        "proxy_pass http://sample/ has a URI part",
+    ),
+    "asked from outside": Case(
+        "authgw/protect.conf", "internal;\n    proxy_pass", "proxy_pass", "internal;"
+    ),
+    "connections not kept": Case(
+        "authgw/question.conf",
+        "proxy_http_version 1.1;",
+        "",
+        "location /_authgw does not keep its connections",
+        "fault",
+    ),
+    "upstream without keepalive": Case(
+        "authgw/upstream.conf",
+        "    keepalive 128;\n    keepalive_requests 100000;\n",
+        "",
+        "upstream authgw keeps no connections. Add to it: keepalive 128;",
+        "fault",
+    ),
+    "public without identity": in_server(
+        "location /public/ { auth_request off; proxy_pass http://sample; }",
+        "location /public/ tells no identity",
+    ),
+}
+
+AGREEMENT = {
+    "gateway.conf forgotten": Case(
+        "site.conf",
+        "    include authgw/gateway.conf;\n",
+        "",
+        "does not publish the gateway: nobody can log in. In it, after protect.conf, add: include "
+        "authgw/gateway.conf;",
+        "problem",
+        config=_LOGIN,
+    ),
+    "the login page elsewhere": Case(
+        "site.conf",
+        "client_max_body_size",
+        "client_body_timeout 9s; client_max_body_size",
+        "no server here serves auth.example.com",
+        "not checked",
+        config="login: {url: 'https://auth.example.com/login'}\n",
+    ),
+    "a location before the login page": Case(
+        "site.conf",
+        "    location / {\n",
+        "    location ^~ /login { include authgw/identity.conf; proxy_pass http://sample; }\n"
+        "    location / {\n",
+        "passwords and tokens of people who log in go there",
+        "problem",
+        config=_LOGIN,
+    ),
+    "paths for backends published": Case(
+        "authgw/gateway.conf",
+        "/refresh)$",
+        "/refresh|/revoke|/readyz)$",
+        "publishes /revoke, /readyz, which are for backends, operators or proxies only",
+    ),
+    "no default server": Case(
+        "site.conf",
+        "server {\n    listen 4000 default_server;\n    return 421;\n}\n",
+        "",
+        "a Host that no server claims reaches this one, the first server of *:4000",
+        "fault",
+    ),
+    "another default server": Case(
+        "site.conf",
+        "    return 421;\n",
+        "    include authgw/protect.conf;\n    location / {\n"
+        "        include authgw/identity.conf; proxy_pass http://sample;\n    }\n",
+        "the default_server of *:4000",
+        "fault",
+    ),
+    "another port": Case(
+        "authgw/upstream.conf",
+        "127.0.0.1:8080",
+        "127.0.0.1:8088",
+        "the gateway is sought at port 8088, and the configuration has server.port 8080",
+    ),
+    "another port in the configuration": Case(
+        "site.conf",
+        "client_max_body_size",
+        "client_body_timeout 9s; client_max_body_size",
+        "the gateway is sought at port 8080, and the configuration has server.port 9000",
+        config="server: {port: 9000}\n",
+    ),
+    "a socket that is not configured": Case(
+        "authgw/upstream.conf",
+        "127.0.0.1:8080",
+        "unix:/run/authgw.sock",
+        "the gateway is sought at unix:/run/authgw.sock, and the configuration has no",
+    ),
+    "another socket": Case(
+        "authgw/upstream.conf",
+        "127.0.0.1:8080",
+        "unix:/run/authgw.sock",
+        "has server.socket /run/other.sock",
+        config="server: {socket: /run/other.sock}\n",
+    ),
+}

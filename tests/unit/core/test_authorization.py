@@ -1,0 +1,400 @@
+"""Authorization lines: ours, the app's own, or a mixture that must not pass."""
+
+import json
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
+from dataclasses import replace
+
+import jwt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authgw.core.authorization import (
+    MAX_BYTES,
+    Authorization,
+    Kind,
+    OwnMarks,
+    basic,
+    bearer,
+    read_authorization,
+    refusal,
+    token_that_counts,
+)
+from authgw.core.errors import AuthorizationMalformed
+from authgw.core.keys import KeyRing
+from authgw.core.rules import Allow, Credential, Rule
+from authgw.core.tokens import Issuer, TokenType
+from tests.support.builders import KEY, NOW, a_key, a_session
+
+RETIRED = a_key("retired1")
+ISSUER = Issuer(
+    "https://auth.example.com/é",
+    "authgw",
+    KeyRing((KEY,), 100, frozenset({"retired1"})),
+    previous=("old-name",),
+)
+MARKS = ISSUER.marks
+APP_PASSWORD = "agw_Ab3dEf6hIj9kLm2nOp5q"
+SERVICE_KEY = "agk_Zx8cVb5nMq2w"
+
+
+def ours(kind: TokenType = TokenType.ACCESS) -> str:
+    return ISSUER.mint(a_session(), kind, now=NOW)
+
+
+def elsewhere(kid: str = "their-key", **claims: object) -> str:
+    """A token that somebody else signed."""
+    said = {"iss": "https://login.example.net", "sub": "alice", **claims}
+    return jwt.encode(said, "s" * 32, "HS256", {"kid": kid})
+
+
+def part(text: str) -> str:
+    return urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+
+
+def signed(header: str, payload: str, signature: str = "c2ln") -> str:
+    return f"Bearer {part(header)}.{part(payload)}.{signature}"
+
+
+def basic_of(text: str) -> bytes:
+    return b"Basic " + b64encode(text.encode())
+
+
+def classified(*lines: bytes | str, takes_basic: bool = False) -> Authorization:
+    sent = [line.encode() if isinstance(line, str) else line for line in lines]
+    return read_authorization(sent, MARKS, takes_basic=takes_basic)
+
+
+FOREIGN: list[bytes | str] = [
+    "",
+    "Bearer",
+    "Bearer x",
+    "Bearer  x",
+    "Bearer undefined",
+    "Bearer null",
+    "Bearer [object Object]",
+    "Bearer x.y.z",
+    "bearer \t x",
+    "Bearer " + "A" * 500,
+    f"Bearer {elsewhere()}",
+    f"Bearer {elsewhere(scope='agwx agk-')}",
+    f"Token {elsewhere()}",
+    # An encrypted token of five parts, and one whose header and payload are not JSON.
+    signed('{"alg":"RSA-OAEP","enc":"A256GCM","kid":"theirs"}', "key", "aXY.dGV4dA.dGFn"),
+    signed("no", "json"),
+    signed('{"alg":"none"}', '{"iss":"authgw-of-others"}', ""),
+    # By chance the signature of a token holds our prefix.
+    f"Bearer {elsewhere()[:-6]}agw_xy",
+    basic_of("alice:secret"),
+    basic_of("alice:"),
+    "Basic",
+    "Basic !",
+    "Basic YWxpY2U6eA== ",
+    'MediaBrowser Token="x"',
+    'MediaBrowser Client="Jellyfin Web", Device="Firefox", DeviceId="TW96", Token="x"',
+    "MediaBrowser Client=Jellyfin Web, Device=Fire fox, Version=10.8, Token=",
+    'MediaBrowser Client="a, Basic b", Device="say \\", NTLM x"',
+    'Emby UserId="1", Client = "x" ,, Token="y",',
+    'Digest username="x", realm="y", nonce="z", uri="/", qop=auth, nc=00000001, response="a"',
+    "AWS4-HMAC-SHA256 Credential=AK/20130524/us-east-1/s3/aws4_request, "
+    "SignedHeaders=host;range, Signature=fe5f80",
+    'OAuth realm="x",oauth_consumer_key="k",oauth_signature="b%3D"',
+    'Hawk id="d", ts="1353832234", nonce="j4h3g2", mac="6R4rV5iE+NPoym+="',
+    "PVEAPIToken=root@pam!id=6d8c",
+    "Token token=abc, nonce=def",
+    "SharedAccessSignature sr=x&sig=y%3d&se=1",
+    "key=AAAA:BBBB",
+    b"\x80\xff",
+    b"Bearer \xe9",
+    "\xa0Bearer x",
+    ",",
+    '"',
+]
+
+
+@pytest.mark.parametrize("line", FOREIGN)
+def test_what_is_not_ours_is_the_apps(line: bytes | str) -> None:
+    seen = classified(line)
+    assert (seen.kind, seen.pair, seen.binds_connection) == (Kind.FOREIGN, None, False)
+
+
+def test_no_line_and_several_foreign_ones() -> None:
+    assert classified().kind is Kind.ABSENT
+    assert classified("Bearer x", "Bearer x").kind is Kind.FOREIGN
+    assert classified("", 'MediaBrowser Token="x"', basic_of("a:b")).kind is Kind.FOREIGN
+
+
+@pytest.mark.parametrize("kind", TokenType)
+def test_a_token_of_ours_is_ours_of_whatever_type(kind: TokenType) -> None:
+    token = ours(kind)
+    for scheme in ("Bearer", "bearer", "BEARER", "Bearer "):
+        assert classified(f"{scheme} {token}") == Authorization(Kind.OURS, token)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"Bearer {APP_PASSWORD}",
+        f"Bearer {SERVICE_KEY}",
+        "Bearer agw_",
+        signed("no JSON", '{"kid":"retired1"}'),
+        # Another issuer and a key that was removed; an issuer of before and an unknown key.
+        f"Bearer {elsewhere('retired1')}",
+        f"Bearer {elsewhere(iss='old-name')}",
+        signed('{"alg":"none"}', '{"iss":"old-name"}'),
+        signed('{"alg":"none"}', '{"iss":"old-name"}', ""),
+        # A damaged token: cut, with parts that are not JSON, with a member of any reading.
+        f"Bearer {ours()[:60]}",
+        f"Bearer {ours()[20:]}",
+        f"Bearer {ours()[:-2]}",
+        f"Bearer x{ours()}",
+        signed('{"kid":"a1"', "no JSON"),
+        signed("no JSON", '{"iss":"old-name",'),
+        signed('{"alg":"x"}', '{"iss":"theirs","iss":"old-name"}'),
+        signed('{"alg":"x"}', '{"iss":"old-name","iss":"theirs"}'),
+        signed('{"kid":"theirs", "kid" :\t"a1"}', "{}"),
+        signed('{"alg":"x"}', '{"\\u0069ss":"old\\u002dname"}'),
+        signed('{"alg":"x"}', '{"iss":"https:\\/\\/auth.example.com\\/\\u00e9"}'),
+        signed('{"alg":"x"}', '{"iss":"https://auth.example.com/é"}'),
+        signed('{"alg":"x"}', '{"act":{"iss":"old-name"}}'),
+    ],
+)
+def test_a_bearer_that_says_it_is_ours_must_hold(line: str) -> None:
+    seen = classified(line)
+    assert seen == Authorization(Kind.OURS, line.removeprefix("Bearer "))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [f"Token {ours()}"],
+        [f'Bearer "{ours()}"'],
+        [f"Bearer={ours()}"],
+        [f"Bearer\t{ours()}"],
+        [f"Bearer {ours()} "],
+        [ours()],
+        [f'MediaBrowser Token="{ours()}"'],
+        [f"Bearer {ours().replace('.', '%2E')}"],
+        [f"Bearer {'.'.join(one + '==' for one in ours().split('.'))}"],
+        [basic_of(f"alice:{ours()}")],
+        [basic_of(f"alice:{APP_PASSWORD}")],
+        [basic_of(f"{SERVICE_KEY}:")],
+        [basic_of(f"alice:{APP_PASSWORD}")[:-3]],
+        [f"Basic {APP_PASSWORD}"],
+        [f"Basic alice:{APP_PASSWORD}"],
+        [f"Token {APP_PASSWORD}"],
+        # Several, of which one is ours; two lines that Envoy joined; a list of others.
+        ["Basic eDp5", f"Bearer {ours()}"],
+        [f"Bearer {ours()}", "Basic eDp5"],
+        [f"Bearer {ours()}", f"Bearer {ours()}"],
+        [f"Bearer {ours()},Basic eDp5"],
+        [f'Digest a="b", Bearer {ours()}'],
+        [f'Digest a="{ours()}"'],
+        ["Bearer x, Basic eDp5"],
+        ["Bearer x,y"],
+        ['Foo a="b, Bearer x'],
+        [", Bearer x, Basic y"],
+        ['"",Basic y'],
+        [f"Token {'x' * MAX_BYTES}"],
+        ["Token " + "x" * 4000, "Token " + "x" * 4300],
+    ],
+)
+def test_ours_in_a_form_that_no_credential_of_ours_has_is_malformed(lines: list[str]) -> None:
+    seen = classified(*lines)
+    assert (seen.kind, seen.token, seen.pair) == (Kind.MALFORMED, None, None)
+    assert seen.problem
+
+
+def test_the_largest_that_is_read() -> None:
+    assert classified("Token " + "x" * (MAX_BYTES - 6)).kind is Kind.FOREIGN
+    assert classified("Bearer " + "x" * (MAX_BYTES - 7)).kind is Kind.FOREIGN
+    # Our reading of tokens refuses it for its length.
+    assert classified("Bearer " + "x" * (MAX_BYTES - 6)).kind is Kind.OURS
+
+
+def test_basic_is_ours_where_the_rule_takes_it() -> None:
+    def takes(*lines: bytes | str) -> Authorization:
+        return classified(*lines, takes_basic=True)
+
+    assert takes(basic_of("bob:a:b")).pair == ("bob", "a:b")
+    assert takes(b"BASIC  " + basic_of("bob:")[6:] + b" ").pair == ("bob", "")
+    large = basic_of("bob:" + "x" * MAX_BYTES)
+    for lines in (
+        [basic_of("bob:x"), basic_of("bob:x")],
+        ["Bearer x", basic_of("bob:x")],
+        [basic_of("bob:x") + b", Bearer x"],
+        [b"Bearer x, " + basic_of("bob:x")],
+        [basic_of("bob")],
+        [large],
+        [b"Basic " + b64encode(b"\xff:")],
+        ["Basic !"],
+        ["Basic"],
+        ["Basic\tYm9iOng="],
+        ['basic realm="x"'],
+    ):
+        seen = takes(*lines)
+        assert (seen.kind, seen.pair) == (Kind.MALFORMED, None), lines
+    assert takes("Bearer x").kind is Kind.FOREIGN
+    assert takes('Digest a="Basic b"').kind is Kind.FOREIGN
+    assert takes(f"Bearer {APP_PASSWORD}") == Authorization(Kind.OURS, APP_PASSWORD)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["NTLM TlRMTVNTUAAB"],
+        ["negotiate YIIZ"],
+        ["Negotiate"],
+        ["KERBEROS x"],
+        ["Nego2 x"],
+        ["Negotiate:Kerberos x"],
+        [" \tNTLM x"],
+        ["NTLM\tx"],
+        ["Bearer x", "NTLM x"],
+        ["Basic eDp5, NTLM x"],
+        ['Foo a="b, NTLM x'],
+        ["Token " + "x" * MAX_BYTES, "NTLM x"],
+    ],
+)
+def test_what_authenticates_a_connection(lines: list[str]) -> None:
+    assert classified(*lines).binds_connection
+
+
+# Each puts a credential into a header, between two other texts.
+WRAPPERS: list[Callable[[str, str, str], list[bytes]]] = [
+    lambda secret, before, after: [f"{before}{secret}{after}".encode()],
+    lambda secret, before, after: [f"Bearer {before}{secret}{after}".encode()],
+    lambda secret, before, after: [f"Bearer {secret}{after}".encode()],
+    lambda secret, before, after: [f'{before} "{secret}" {after}'.encode()],
+    lambda secret, before, after: [f"{before}, Bearer {secret}, {after}".encode()],
+    lambda secret, before, after: [before.encode(), secret.encode(), after.encode()],
+    lambda secret, before, after: [before.encode(), basic_of(f"{after}:{secret}")],
+    lambda secret, before, after: [basic_of(f"{before}:{secret}{after}")],
+    lambda secret, before, after: [f"Digest {before}={secret};{after}".encode()],
+]
+# RFC 9110 section 5.5, and the characters that would end what a credential is written in.
+AROUND = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=40) | st.text(
+    'eyJ.agwk_-+/=, "\\:;BasicBearer', max_size=40
+)
+
+
+@given(
+    secret=st.sampled_from([ours(), ours(TokenType.SESSION), APP_PASSWORD, SERVICE_KEY]),
+    wrap=st.sampled_from(WRAPPERS),
+    before=AROUND,
+    after=AROUND,
+    takes_basic=st.booleans(),
+)
+def test_ours_never_becomes_the_apps_whatever_is_around_it(
+    secret: str,
+    wrap: Callable[[str, str, str], list[bytes]],
+    before: str,
+    after: str,
+    takes_basic: bool,
+) -> None:
+    lines = wrap(secret, before, after)
+    seen = read_authorization(lines, MARKS, takes_basic=takes_basic)
+    assert seen.kind in (Kind.OURS, Kind.MALFORMED), lines
+
+
+@given(st.lists(st.binary(max_size=60), max_size=3), st.booleans())
+def test_any_bytes_can_be_read(lines: list[bytes], takes_basic: bool) -> None:
+    seen = read_authorization(lines, MARKS, takes_basic=takes_basic)
+    assert (seen.kind is Kind.ABSENT) == (not lines)
+    assert bool(seen.problem) == (seen.kind is Kind.MALFORMED)
+
+
+ANY = Rule("here", Allow(authenticated=True))
+COOKIE = replace(ANY, credentials=frozenset({Credential.COOKIE}))
+DENYING = replace(ANY, denies_foreign=True)
+CONNECTED = replace(ANY, connection_auth=True)
+BASIC = replace(ANY, credentials=frozenset({Credential.COOKIE, Credential.APP_PASSWORD}))
+PUBLIC = replace(DENYING, allow=Allow(anyone=True))
+NTLM = Authorization(Kind.FOREIGN, binds_connection=True)
+THEIRS = Authorization(Kind.FOREIGN, "x")
+OURS = Authorization(Kind.OURS, "token")
+BROKEN = Authorization(Kind.MALFORMED, problem="joined")
+
+
+def test_what_passes_next_to_a_cookie() -> None:
+    assert not any(refusal(one, ANY) for one in (Authorization(Kind.ABSENT), THEIRS, OURS, BROKEN))
+    assert "upstream_auth: connection" in refusal(NTLM, ANY)
+    assert not refusal(NTLM, CONNECTED)
+    for one in (THEIRS, BROKEN, NTLM):
+        assert "rules[0] (here) says foreign: deny" in refusal(one, DENYING)
+    assert not refusal(OURS, DENYING)
+    assert not any(refusal(one, PUBLIC) for one in (THEIRS, NTLM))
+
+
+@pytest.mark.parametrize(
+    ("shown", "rule", "with_cookie", "without"),
+    [
+        (Authorization(Kind.ABSENT), ANY, None, None),
+        (OURS, ANY, "token", "token"),
+        (THEIRS, ANY, None, "x"),
+        (replace(THEIRS, token=None), ANY, None, AuthorizationMalformed),
+        (BROKEN, ANY, AuthorizationMalformed, AuthorizationMalformed),
+        (THEIRS, DENYING, AuthorizationMalformed, "x"),
+        (NTLM, ANY, AuthorizationMalformed, AuthorizationMalformed),
+        (NTLM, CONNECTED, None, AuthorizationMalformed),
+        # What a rule does not take does not count, but for what it would do to the connection.
+        (OURS, COOKIE, None, None),
+        (BROKEN, COOKIE, None, None),
+        (NTLM, COOKIE, AuthorizationMalformed, None),
+        (OURS, BASIC, None, None),
+        (BROKEN, BASIC, AuthorizationMalformed, AuthorizationMalformed),
+    ],
+)
+def test_which_token_counts(
+    shown: Authorization,
+    rule: Rule,
+    with_cookie: str | type[Exception] | None,
+    without: str | type[Exception] | None,
+) -> None:
+    for has_cookie, expected in ((True, with_cookie), (False, without)):
+        if isinstance(expected, type):
+            with pytest.raises(expected):
+                token_that_counts(shown, rule, has_cookie=has_cookie)
+        else:
+            assert token_that_counts(shown, rule, has_cookie=has_cookie) == expected
+
+
+@pytest.mark.parametrize(
+    "value", [b"Basic eDp5", b"Bearer", b"Bearer ", b"Bearer a b", b"", b"Bearer a,b", b"\xff"]
+)
+def test_what_is_not_a_bearer_token(value: bytes) -> None:
+    with pytest.raises(AuthorizationMalformed):
+        bearer([value])
+
+
+def test_one_line_with_one_token() -> None:
+    assert bearer([]) is None
+    assert bearer([b"bearer  a.b-c_d~+/=="]) == "a.b-c_d~+/=="
+    with pytest.raises(AuthorizationMalformed):
+        bearer([b"Bearer a", b"Bearer a"])
+
+
+def test_one_line_with_name_and_password() -> None:
+    assert basic([]) is None
+    assert basic([b"Bearer x"]) is None
+    assert basic([b"basic YTpi"]) == ("a", "b")
+    for lines in ([b"Basic YTpi", b"Basic YTpi"], [b"Basic ", b"Basic"], [b"Basic YQ=="]):
+        with pytest.raises(AuthorizationMalformed):
+            basic(lines)
+
+
+def test_nothing_secret_shows_in_repr() -> None:
+    for one in (classified(f"Bearer {ours()}"), classified(basic_of("a:b"), takes_basic=True)):
+        assert "token" not in repr(one)
+        assert "pair" not in repr(one)
+
+
+def test_marks_hold_every_issuer_and_key_of_now_and_before() -> None:
+    assert (
+        OwnMarks(
+            frozenset({"https://auth.example.com/é", "old-name"}), frozenset({"a1", "retired1"})
+        )
+        == MARKS
+    )
+    assert json.loads('"\\u00e9"') == "é"

@@ -1,0 +1,60 @@
+"""The one list of paths: the routes register it, and the recipe publishes its public part."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from authgw.core.endpoints import ENDPOINTS, Audience, paths_for, pattern_of
+
+ROOT = Path(__file__).parents[3]
+PUBLIC = pattern_of(paths_for(Audience.PUBLIC))
+
+
+def test_no_path_stands_in_the_list_twice() -> None:
+    paths = [one.path for one in ENDPOINTS]
+    assert len(paths) == len(set(paths))
+
+
+@pytest.mark.parametrize("audience", [Audience.BACKEND, Audience.OPERATOR])
+def test_what_is_published_is_for_the_public(audience: Audience) -> None:
+    assert not set(paths_for(audience)) & set(paths_for(Audience.PUBLIC))
+    assert not [path for path in paths_for(audience) if re.match(PUBLIC, path)]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/login/denied",
+        "/login/",
+        "/login/style_css",
+        "/loginx",
+        "/x/login",
+        "/authenticate/forward",
+        "/authenticate/envoy/login",
+        "/logout/",
+    ],
+)
+def test_neighbours_of_public_paths_are_not_published(path: str) -> None:
+    assert re.match(PUBLIC, path) is None
+
+
+def test_a_parameter_is_one_segment() -> None:
+    pattern = pattern_of(("/login/oidc/{name}/callback", "/login/style.css"))
+    assert pattern == r"^(?:/login/oidc/[a-z0-9-]+/callback|/login/style\.css)$"
+    assert re.match(pattern, "/login/oidc/my-company2/callback")
+    for path in ("/login/oidc//callback", "/login/oidc/a/b/callback", "/login/oidc/../callback"):
+        assert re.match(pattern, path) is None
+
+
+def test_the_recipe_publishes_the_public_paths() -> None:
+    text = (ROOT / "nginx" / "authgw" / "gateway.conf").read_text()
+    assert re.findall(r"^location ~ (\S+) \{$", text, re.MULTILINE) == [PUBLIC]
+
+
+def test_the_ingress_publishes_what_browsers_and_clients_need() -> None:
+    text = (ROOT / "examples" / "kubernetes" / "ingress.yaml").read_text()
+    published = re.findall(r"path: (/\S+), pathType: Exact", text)
+    # An ingress cannot clear a client's words about an original request.
+    private = {"/authenticate", "/ping"}
+    assert set(published) == set(paths_for(Audience.PUBLIC)) - private

@@ -1,0 +1,205 @@
+"""Which rule decided, which nearly did, and which never can."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from authgw.cli import main
+from authgw.config.loader import load
+from authgw.core.explain import unreachable
+from tests.support.random_rules import HOSTS, METHODS, a_line, a_path, compiled
+from tests.support.rules import asked
+
+RULES = """\
+rules:
+  - {host: "*.example.com", path: ["/public/**", "=/health"], allow: anyone}
+  - {host: admin.example.com, allow: ["group:admins", "user:alice"]}
+  - {host: app.example.com, path: /v1/**, method: [GET, HEAD], allow: authenticated}
+  - {host: app.example.com, from: [10.0.0.0/8], allow: authenticated}
+"""
+HASH = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRz$aGFzaGhhc2hoYXNoaGFzaA"
+USERS = f"""\
+alice: {{password: "{HASH}", groups: [users], email: alice@example.com}}
+bob: {{password: "{HASH}", groups: [admins, staff]}}
+"""
+
+
+def run(folder: Path, *words: str, rules: str = RULES, users: str = USERS) -> Result:
+    (folder / "config.yml").write_text(rules)
+    (folder / "users.yml").write_text(users)
+    return CliRunner().invoke(main, ["--config", str(folder / "config.yml"), *words])
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["GET", "https://app.example.com/public/x"], 0, "decided by rules[0] (config.yml:2)"),
+        (["GET", "https://admin.example.com/x"], 2, "decided by rules[1] (config.yml:3)"),
+        (["--user", "alice", "GET", "https://admin.example.com/x"], 0, "Remote-User: alice"),
+        (["--user", "bob", "GET", "https://admin.example.com/x"], 0, "Remote-Groups: admins,staff"),
+        (
+            ["--group", "x", "GET", "https://admin.example.com/x"],
+            1,
+            "needs group:admins, user:alice",
+        ),
+        (["--group", "admins", "GET", "https://admin.example.com/x"], 0, "allow"),
+        (["POST", "https://app.example.com/v1/x"], 1, "method is not GET or HEAD"),
+        (["GET", "https://app.example.com/v2/x"], 1, "path is not /v1/**"),
+        (["GET", "https://app.example.com/v2/x"], 1, "no address is not in its networks"),
+        (["--from", "10.1.1.1", "GET", "https://app.example.com/v2/x"], 2, "rules[3]"),
+        (["GET", "https://other.test/"], 1, "decided by no rule"),
+        (["GET", "https://app.example.com/a/../v1/x"], 1, "path_ambiguous"),
+        (["GET", "app.example.com"], 1, "malformed"),
+        (["get", "https://app.example.com/"], 1, "malformed"),
+    ],
+)
+def test_explain(tmp_path: Path, words: list[str], status: int, said: str) -> None:
+    result = run(tmp_path, "rules", "explain", *words)
+    assert said in result.output
+    assert result.exit_code == status
+
+
+def test_explain_for_programs(tmp_path: Path) -> None:
+    words = ("rules", "explain", "--json", "--user", "carol", "GET", "https://admin.example.com/x")
+    said = json.loads(run(tmp_path, *words).output)
+    assert (said["verdict"], said["reason"]) == ("deny", "not_permitted")
+    assert said["rule"] == {"number": 1, "origin": "config.yml:3"}
+    assert said["headers"]["X-Authgw-Reason"] == "not_permitted"
+    assert [miss["number"] for miss in said["near"]] == [0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("allow: authenticated", "passes next to a session cookie, but for NTLM and Negotiate"),
+        ("allow: authenticated, foreign: deny", "is refused (foreign: deny)"),
+        ("allow: authenticated, credentials: bearer", "is refused: this rule takes no cookie"),
+        (
+            "allow: authenticated, credentials: app-password",
+            "is refused: this rule takes no cookie",
+        ),
+        (
+            "allow: authenticated, upstream_auth: connection",
+            "passes next to a session cookie, NTLM and Negotiate too (upstream_auth: connection)",
+        ),
+        ("allow: anyone", "passes"),
+    ],
+)
+def test_explain_says_what_becomes_of_an_apps_own_credential(
+    tmp_path: Path, rule: str, said: str
+) -> None:
+    words = ("rules", "explain", "GET", "https://a.test/")
+    rules = f"rules: [{{{rule}}}]"
+    text = run(tmp_path, *words, rules=rules).output
+    assert f"an Authorization that is not authgw's {said}\n" in text
+    as_json = json.loads(run(tmp_path, *words, "--json", rules=rules).output)
+    assert as_json["foreign"] == said
+
+
+def test_explain_without_rules(tmp_path: Path) -> None:
+    words = ("rules", "explain", "GET", "https://a.test/")
+    assert run(tmp_path, *words, rules="").exit_code == 2
+    assert run(tmp_path, *words, "--user", "x", rules="").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "dead"),
+    [
+        ('host: "*.example.com"', "host: app.example.com, path: /a/**", True),
+        ('host: "*.example.com"', "host: example.com", False),
+        ('host: "*.example.com"', 'host: "*.b.example.com"', True),
+        ("path: /**", "host: a.test, path: /x", True),
+        ("path: /a/**", "path: /a/b*", True),
+        ("path: /a/**", "path: [/a, =/a/b]", True),
+        ("path: /a/**", "path: /a*", False),
+        ("path: /a/**", "path: [/a/x, /b]", False),
+        ('path: "/a/**"', 'path: "/a/**"', True),
+        ("path: [/b, /a/**]", "path: /a/**", True),
+        ("path: /a/**", "path: /a/b/**", True),
+        ("path: /a/**", "path: '=/a'", True),
+        ("path: /**", "path: '/*'", True),
+        ("path: /a/*", "path: /a/b", True),
+        ("path: /a/*", "path: /a/b/**", False),
+        ('regex: "/a.*"', "path: /a/b", True),
+        ("path: /a/**", 'regex: "/a/.*"', False),
+        ("path: /x", "host: a.test", False),
+        ("method: [GET, POST]", "method: GET", True),
+        ("method: GET", "method: [GET, POST]", False),
+        ("method: GET", "method: GET, preflight: allow", False),
+        ("method: GET, preflight: allow", "method: GET, preflight: allow", True),
+        ("from: 10.0.0.0/8", "from: [10.1.0.0/16, 10.2.0.1]", True),
+        ("from: 10.0.0.0/8", "from: [10.1.0.0/16, 192.0.2.1]", False),
+        ("from: 10.0.0.0/8", "host: a.test", False),
+        ("from: 10.0.0.0/8", "from: [unix]", False),
+        ('from: "2001:db8::/32"', 'from: "2001:db8:1::/48"', True),
+        ('from: "2001:db8::/32"', "from: 10.0.0.0/8", False),
+    ],
+)
+def test_rules_that_can_never_match(tmp_path: Path, earlier: str, later: str, dead: bool) -> None:
+    text = f"rules:\n  - {{{earlier}, allow: anyone}}\n  - {{{later}, allow: authenticated}}\n"
+    result = run(tmp_path, "config", "check", rules=text)
+    assert ("rules[1] can never match: rules[0] already takes" in result.output) == dead
+    assert result.exit_code == (1 if dead else 0), result.output
+
+
+def test_no_rule_that_is_called_dead_ever_decides() -> None:
+    dice = random.Random(5)
+    for _ in range(300):
+        lines = [a_line(dice) for _ in range(6)]
+        rules = compiled(lines)
+        dead = {rule.number for rule, _ in unreachable(rules)}
+        for _ in range(40 if dead else 0):
+            access = asked(a_path(dice), dice.choice(HOSTS), dice.choice(METHODS), "10.1.2.3")
+            rule = rules.match(access).rule
+            assert rule is None or rule.number not in dead
+
+
+def test_a_group_that_nobody_is_in_is_told_if_it_looks_like_a_typo(tmp_path: Path) -> None:
+    text = 'rules:\n  - {allow: ["group:admin", "group:granted-by-a-client"]}\n'
+    result = run(tmp_path, "config", "check", rules=text)
+    assert result.exit_code == 1
+    assert "config.yml:2: rules[0] names group:admin" in result.output
+    assert "did you mean group:admins?" in result.output
+    assert "granted-by-a-client" not in result.output
+
+
+@pytest.mark.parametrize("users", ["a: {}", "a: [", "a: {password: secret-1}", "a: {password: 1}"])
+def test_a_broken_users_file_is_refused_without_its_secrets(tmp_path: Path, users: str) -> None:
+    result = run(tmp_path, "config", "check", users=users)
+    assert result.exit_code == 1
+    assert "users.yml:" in result.output
+    assert "secret-1" not in result.output
+
+
+def test_a_log_in_page_outside_the_cookie_domain_is_refused(tmp_path: Path) -> None:
+    text = 'login: {url: "https://auth.example.org/login", cookie_domain: example.com}\n'
+    result = run(tmp_path, "config", "check", rules=text)
+    assert "config.yml:1: login.url" in result.output
+    assert "auth.example.org is outside cookie_domain example.com" in result.output
+    inside = text.replace("example.org", "example.com")
+    assert run(tmp_path, "config", "check", rules=inside).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "login",
+    [
+        "url: /login",
+        "url: ftp://a.test/",
+        "url: 'http://a.test/ x'",
+        "url: 'http://['",
+        "url: 'https://a.test/#x'",
+        "cookie_domain: .example.com",
+        "cookie_domain: com",
+    ],
+)
+def test_a_log_in_page_that_is_none_is_refused(tmp_path: Path, login: str) -> None:
+    result = run(tmp_path, "config", "check", rules=f"login: {{{login}}}\n")
+    assert (result.exit_code, "config.yml:1: login." in result.output) == (1, True)
+
+
+def test_the_rules_are_warned_of_at_start_as_well(tmp_path: Path) -> None:
+    (tmp_path / "config.yml").write_text("rules: [{allow: anyone}, {allow: authenticated}]\n")
+    assert "rules[1] can never match" in load(tmp_path / "config.yml", {}).doubts[0]

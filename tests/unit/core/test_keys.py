@@ -1,0 +1,95 @@
+"""Keys: who signs when, how long the others verify, what is published."""
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+)
+
+from authgw.core.keys import KeyRefused, KeyRing, PrivateKey, key_from_pem, key_from_secret
+from authgw.core.tokens import TokenType
+from tests.support.builders import NOW, a_key, a_session, an_issuer
+
+PLAIN = NoEncryption()
+
+
+def pem_of(key: PrivateKey, how: KeySerializationEncryption = PLAIN) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, how)
+
+
+KINDS: list[tuple[PrivateKey, str]] = [
+    (ec.generate_private_key(ec.SECP256R1()), "ES256"),
+    (rsa.generate_private_key(65537, 2048), "RS256"),
+    (ed25519.Ed25519PrivateKey.generate(), "EdDSA"),
+]
+
+
+@pytest.mark.parametrize(("private", "algorithm"), KINDS)
+def test_each_kind_signs_verifies_and_publishes(private: PrivateKey, algorithm: str) -> None:
+    issuer = an_issuer(key_from_pem("k", pem_of(private)))
+    text = issuer.mint(a_session(), TokenType.ACCESS, now=NOW)
+    assert issuer.verify(text, TokenType.ACCESS, now=NOW).sub == "1"
+    (published,) = issuer.keys.jwks(NOW)["keys"]
+    assert (published["alg"], published["kid"], published["use"]) == (algorithm, "k", "sig")
+    assert not {"d", "p", "q", "dp", "dq", "qi", "k"} & published.keys()
+
+
+def test_a_secret_signs_and_is_never_published() -> None:
+    issuer = an_issuer(key_from_secret("h", b"s" * 32 + b"\n"))
+    text = issuer.mint(a_session(), TokenType.ACCESS, now=NOW)
+    assert issuer.verify(text, TokenType.ACCESS, now=NOW).sub == "1"
+    assert issuer.keys.jwks(NOW) == {"keys": []}
+
+
+def test_a_trailing_newline_does_not_lengthen_a_secret() -> None:
+    with pytest.raises(KeyRefused, match="this has 31"):
+        key_from_secret("h", b"s" * 31 + b"\n")
+
+
+@pytest.mark.parametrize(
+    ("pem", "why"),
+    [
+        (b"", "not an unencrypted"),
+        (pem_of(KINDS[0][0], BestAvailableEncryption(b"x")), "not an unencrypted"),
+        (pem_of(rsa.generate_private_key(65537, 1024)), "2048 bits"),
+        (pem_of(ec.generate_private_key(ec.SECP384R1())), "P-256"),
+    ],
+)
+def test_unfit_keys_are_refused(pem: bytes, why: str) -> None:
+    with pytest.raises(KeyRefused, match=why):
+        key_from_pem("k", pem)
+
+
+def test_a_new_key_signs_when_its_time_comes_and_the_old_one_dies_on_time() -> None:
+    ring = KeyRing((a_key("new", NOW + 600), a_key("old")), longest_token=100)
+    assert ring.signing_key(NOW + 599).kid == "old"
+    assert ring.signing_key(NOW + 600).kid == "new"
+    assert ring.verifying_key("new", NOW) is not None
+    assert ring.verifying_key("old", NOW + 699) is not None
+    assert ring.verifying_key("old", NOW + 700) is None
+    assert [key["kid"] for key in ring.jwks(NOW + 700)["keys"]] == ["new"]
+
+
+def test_a_lone_key_of_the_future_signs_at_once() -> None:
+    assert KeyRing((a_key("only", NOW + 9),), 1).signing_key(NOW).kid == "only"
+
+
+def test_no_key_and_twin_kids_are_refused() -> None:
+    with pytest.raises(KeyRefused, match="key init"):
+        KeyRing((), 1)
+    with pytest.raises(KeyRefused, match="same kid"):
+        KeyRing((a_key("a"), a_key("a")), 1)
+
+
+def test_key_material_never_shows() -> None:
+    assert "ssss" not in repr(key_from_secret("h", b"s" * 32))
+
+
+def test_kids_are_those_that_verify_now() -> None:
+    ring = KeyRing((a_key("old"), a_key("new", signs_from=100.0)), longest_token=50.0)
+    assert ring.kids(120.0) == ("old", "new")
+    assert ring.kids(150.0) == ("new",)

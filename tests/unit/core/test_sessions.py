@@ -1,0 +1,231 @@
+"""Sessions: each transition by table, and a subject's devices as a stateful model."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+
+from authgw.core import sessions
+from authgw.core.errors import SessionEnded
+from authgw.core.session_codec import dump, load
+from authgw.core.sessions import Outcome, Refreshed, Session, check_sid, new_sid, of_subject
+from tests.support.builders import LIVES, NOW, a_session
+
+
+def present(session: Session | None, gen: int, jti: str, now: float) -> Refreshed:
+    fresh = (f"a{gen + 1}", f"r{gen + 1}")
+    return sessions.refresh(session, gen=gen, jti=jti, fresh=fresh, now=now, lifetimes=LIVES)
+
+
+def rotated(now: float = NOW + 100) -> Session:
+    return present(a_session(), 0, "r0", now).session
+
+
+def test_the_current_token_rotates() -> None:
+    outcome = present(a_session(), 0, "r0", NOW + 100)
+    new = outcome.session
+    assert outcome.outcome is Outcome.ROTATED
+    assert (new.gen, new.current.refresh_jti, new.previous_refresh_jti) == (1, "r1", "r0")
+    assert new.expires_at == new.current.refresh_exp == NOW + 100 + LIVES.refresh
+    assert new.current.access_exp == NOW + 100 + LIVES.access
+    assert not new.confirmed
+
+
+@pytest.mark.parametrize(("after", "confirmed"), [(10, True), (10, False), (800, False)])
+def test_the_parent_gets_the_same_successor(after: float, confirmed: bool) -> None:
+    stored = replace(rotated(), confirmed=confirmed)
+    outcome = present(stored, 0, "r0", NOW + 100 + after)
+    assert (outcome.outcome, outcome.session) == (Outcome.REPEATED, stored)
+
+
+def test_a_lost_reply_is_answered_hours_later_with_renewed_times() -> None:
+    late = NOW + 100 + 7000
+    outcome = present(rotated(), 0, "r0", late)
+    current = outcome.session.current
+    assert outcome.outcome is Outcome.REPEATED
+    assert (outcome.session.gen, current.access_jti, current.refresh_jti) == (1, "a1", "r1")
+    assert (current.iat, current.access_exp) == (late, late + LIVES.access)
+
+
+@pytest.mark.parametrize(
+    ("gen", "jti", "after"), [(0, "r0", 10.1), (0, "zz", 0), (1, "zz", 0), (-1, "r0", 0)]
+)
+def test_anything_else_is_reuse(gen: int, jti: str, after: float) -> None:
+    stored = replace(rotated(), confirmed=True)
+    assert present(stored, gen, jti, NOW + 100 + after).outcome is Outcome.REUSED
+
+
+def test_a_higher_generation_is_current_since_the_store_forgot_it() -> None:
+    outcome = present(rotated(), 5, "lost", NOW + 200)
+    assert (outcome.outcome, outcome.session.gen) == (Outcome.ROTATED, 6)
+
+
+def test_nothing_outlives_the_session() -> None:
+    near_end = NOW + 19500
+    old = replace(a_session(), expires_at=NOW + 20000)
+    new = present(old, 0, "r0", near_end).session
+    assert new.expires_at == new.current.access_exp == NOW + LIVES.session_max
+
+
+def test_an_absent_or_expired_session_refreshes_nothing() -> None:
+    with pytest.raises(SessionEnded):
+        present(None, 0, "r0", NOW)
+    with pytest.raises(SessionEnded):
+        present(a_session(), 0, "r0", NOW + LIVES.refresh)
+
+
+@pytest.mark.parametrize("jti", ["a0", "r0"])
+def test_either_token_of_the_current_generation_confirms(jti: str) -> None:
+    confirmed = sessions.confirm(a_session(), gen=0, jti=jti)
+    assert confirmed.confirmed
+    assert sessions.confirm(confirmed, gen=0, jti=jti) is confirmed
+    assert not sessions.confirm(a_session(), gen=1, jti=jti).confirmed
+    assert not sessions.confirm(a_session(), gen=0, jti="zz").confirmed
+
+
+def test_records_survive_the_store_and_newer_versions() -> None:
+    session = replace(rotated(), user_id=2**53 + 1, name="Zoë")
+    text = dump(session)
+    assert load(text) == session
+    assert load(text[:-1] + ',"of_version_2":1}') == session
+
+
+def test_what_sessions_say_alike_is_kept_once() -> None:
+    one, other = (load(dump(a_session(number=number))) for number in (1, 2))
+    assert one.source is other.source
+    assert one.groups[0] is other.groups[0]
+    assert one.client.user_agent is other.client.user_agent
+
+
+@pytest.mark.parametrize("text", ["", "1", "{}", "null", '{"current":1}', "[]"])
+def test_what_is_no_record_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        load(text)
+
+
+@pytest.mark.parametrize("life", ["created_at", "expires_at"])
+def test_a_life_is_a_number(life: str) -> None:
+    text = dump(a_session())
+    with pytest.raises(ValueError, match=r".+"):
+        load(re.sub(rf'"{life}":[0-9.]+', f'"{life}":null', text))
+
+
+@pytest.mark.parametrize("more", ["x", "{}"])
+def test_what_is_more_than_a_record_is_refused(more: str) -> None:
+    with pytest.raises(ValueError, match="more than a session record"):
+        load(dump(a_session()) + more)
+
+
+def test_a_sid_finds_its_subject() -> None:
+    sid = sessions.new_sid("alice", bytes(16))
+    assert len(sid) == 44
+    assert sessions.hash_of_sid(sid) == sessions.subject_hash("alice")
+    with pytest.raises(ValueError, match="16"):
+        sessions.new_sid("alice", b"")
+
+
+@pytest.mark.parametrize("sid", ["", "a" * 43, "a" * 45, "a" * 43 + "*", "a" * 44 + "\n"])
+def test_a_malformed_sid_is_no_session(sid: str) -> None:
+    with pytest.raises(SessionEnded):
+        sessions.hash_of_sid(sid)
+
+
+class Device(RuleBasedStateMachine):
+    """One session: an honest client that may lose replies, a thief who replays old tokens.
+
+    The model knows only what was handed out and what was received, never the record's fields.
+    """
+
+    replayable = Bundle("replayable")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = NOW
+        self.stored: Session | None = a_session()
+        self.held = (0, "r0")
+        self.used_last: tuple[int, str] | None = None
+        self.used_at = 0.0
+        self.received = True
+        self.issued: dict[int, str] = {0: "r0"}
+
+    def refresh(self, token: tuple[int, str]) -> Refreshed | None:
+        try:
+            result = present(self.stored, *token, self.now)
+        except SessionEnded:
+            return None
+        self.stored = None if result.outcome is Outcome.REUSED else result.session
+        if result.outcome is Outcome.ROTATED:
+            self.used_at = self.now
+        return result
+
+    @rule(seconds=st.sampled_from([1, 9, 11, 600, 3600]))
+    def time_passes(self, seconds: int) -> None:
+        self.now += seconds
+
+    @rule(lost=st.booleans())
+    def honest_refresh(self, lost: bool) -> None:
+        alive = self.stored is not None and self.now < self.stored.expires_at
+        result = self.refresh(self.held)
+        assert (result is not None) == alive
+        if result is None:
+            return
+        # The one promise of grace: an honest client is never taken for a thief.
+        assert result.outcome is not Outcome.REUSED
+        successor = (result.session.gen, result.session.current.refresh_jti)
+        self.issued[successor[0]] = successor[1]
+        if not lost:
+            self.held = successor
+
+    @rule()
+    def honest_use(self) -> None:
+        if self.stored is not None and self.stored.gen == self.held[0]:
+            gen, refresh_jti = self.held
+            self.stored = sessions.confirm(self.stored, gen=gen, jti=refresh_jti)
+
+    @rule(back=st.integers(1, 5))
+    def thief_replays(self, back: int) -> None:
+        gen = self.held[0] - back
+        if gen not in self.issued or self.stored is None:
+            return
+        before = self.stored
+        result = self.refresh((gen, self.issued[gen]))
+        if result is None:
+            return
+        # A replay never makes a second lineage: the same successor, or the end of all.
+        assert result.outcome is not Outcome.ROTATED
+        if before.confirmed and self.now - self.used_at > LIVES.refresh_grace:
+            assert result.outcome is Outcome.REUSED
+
+    @rule()
+    def log_out(self) -> None:
+        self.stored = None
+
+    @invariant()
+    def one_lineage_within_its_bounds(self) -> None:
+        if self.stored is None:
+            return
+        current = self.stored.current
+        assert self.issued[self.stored.gen] == current.refresh_jti
+        assert current.access_exp <= current.refresh_exp == self.stored.expires_at
+        assert self.stored.expires_at <= NOW + LIVES.session_max
+
+
+TestDevice = Device.TestCase
+TestDevice.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
+
+
+def test_a_session_of_another_subject_is_as_good_as_absent() -> None:
+    session = a_session()
+    assert of_subject(session, session.sub) is session
+    assert of_subject(session, "another") is None
+    assert of_subject(None, session.sub) is None
+
+
+def test_a_sid_belongs_to_the_subject_that_it_was_made_for() -> None:
+    check_sid(new_sid("1", bytes(16)), "1")
+    for sid in (new_sid("2", bytes(16)), "x" * 44, "", "1"):
+        with pytest.raises(SessionEnded):
+            check_sid(sid, "1")

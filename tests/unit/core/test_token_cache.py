@@ -1,0 +1,96 @@
+"""Remembered tokens: no check is left out but the signature's."""
+
+import pytest
+
+from authgw.core.errors import TokenExpired, TokenInvalid, TokenWrongType
+from authgw.core.keys import KeyRing
+from authgw.core.token_cache import VerifiedTokens
+from authgw.core.tokens import LEEWAY, Issuer, TokenType
+from tests.support.builders import KEY, LIVES, NOW, a_key, a_session, an_issuer
+
+ISSUER = an_issuer()
+
+
+def minted(number: int = 0) -> str:
+    return ISSUER.mint(a_session(str(number)), TokenType.ACCESS, now=NOW)
+
+
+class Counting:
+    """An issuer that counts how often it is asked."""
+
+    def __init__(self, issuer: Issuer) -> None:
+        self.issuer, self.asked = issuer, 0
+
+    def verify(self, text: str, kind: TokenType, *, now: float) -> object:
+        self.asked += 1
+        return self.issuer.verify(text, kind, now=now)
+
+
+def remembering(capacity: int = 10) -> tuple[VerifiedTokens, Counting]:
+    issuer = Counting(ISSUER)
+    return VerifiedTokens(issuer, capacity), issuer  # type: ignore[arg-type]  # a stand-in
+
+
+def test_a_token_is_verified_once() -> None:
+    tokens, issuer = remembering()
+    text = minted()
+    first = tokens.verify(text, TokenType.ACCESS, now=NOW)
+    assert tokens.verify(text, TokenType.ACCESS, now=NOW + 1) is first
+    assert issuer.asked == 1
+
+
+def test_it_expires_all_the_same() -> None:
+    tokens, _ = remembering()
+    text = minted()
+    end = NOW + LIVES.access + LEEWAY
+    tokens.verify(text, TokenType.ACCESS, now=end - 0.01)
+    for _ in range(2):
+        with pytest.raises(TokenExpired):
+            tokens.verify(text, TokenType.ACCESS, now=end)
+    assert len(tokens) == 0
+
+
+def test_its_type_still_binds_its_transport() -> None:
+    tokens, _ = remembering()
+    text = minted()
+    tokens.verify(text, TokenType.ACCESS, now=NOW)
+    with pytest.raises(TokenWrongType):
+        tokens.verify(text, TokenType.SESSION, now=NOW)
+
+
+def test_it_is_refused_once_its_key_is_retired() -> None:
+    old, new = a_key("old"), a_key("new", signs_from=NOW + 10)
+    ring = KeyRing((old, new), longest_token=100)
+    tokens = VerifiedTokens(Issuer("authgw", "authgw", ring), 10)
+    # Signed by one who has the old key, for longer than any token lives.
+    text = an_issuer(old).mint(a_session(), TokenType.ACCESS, now=NOW)
+    tokens.verify(text, TokenType.ACCESS, now=NOW + 109)
+    with pytest.raises(TokenInvalid):
+        tokens.verify(text, TokenType.ACCESS, now=NOW + 110)
+
+
+def test_it_is_bounded() -> None:
+    tokens, issuer = remembering(capacity=3)
+    texts = [minted(number) for number in range(5)]
+    for text in texts:
+        tokens.verify(text, TokenType.ACCESS, now=NOW)
+    assert len(tokens) == 3
+    tokens.verify(texts[4], TokenType.ACCESS, now=NOW)
+    assert issuer.asked == 5
+    tokens.verify(texts[0], TokenType.ACCESS, now=NOW)
+    assert issuer.asked == 6
+
+
+def test_what_is_refused_is_not_remembered() -> None:
+    tokens, issuer = remembering()
+    for _ in range(2):
+        with pytest.raises(TokenInvalid):
+            tokens.verify(minted()[:-8] + "AAAAAAAA", TokenType.ACCESS, now=NOW)
+    assert (len(tokens), issuer.asked) == (0, 2)
+
+
+def test_other_keys_begin_another_memory() -> None:
+    text = minted()
+    VerifiedTokens(an_issuer(KEY), 10).verify(text, TokenType.ACCESS, now=NOW)
+    with pytest.raises(TokenInvalid):
+        VerifiedTokens(an_issuer(a_key()), 10).verify(text, TokenType.ACCESS, now=NOW)

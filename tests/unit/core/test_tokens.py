@@ -1,0 +1,219 @@
+"""Tokens: what verifies, and every text that must not."""
+
+import base64
+import json
+from typing import Any
+
+import jwt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authgw.core import errors
+from authgw.core.keys import key_from_secret
+from authgw.core.tokens import MAX_TOKEN_BYTES, Issuer, TokenType
+from tests.support.builders import KEY, LIVES, NOW, a_key, a_session, an_issuer
+
+ISSUER = an_issuer()
+ACCESS = ISSUER.mint(a_session(), TokenType.ACCESS, now=NOW)
+CLAIMS = jwt.decode(ACCESS, options={"verify_signature": False})
+
+TWIN_KIDS = b'{"kid":"a1","kid":"a1"}'
+NOT_A_NUMBER = b'{"exp":NaN}'
+
+
+def b64(value: Any) -> str:
+    raw = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def forged(claims: dict[str, Any] | None = None, drop: str = "", **header: Any) -> str:
+    body = {name: value for name, value in (CLAIMS | (claims or {})).items() if name != drop}
+    head = {"kid": "a1", "typ": "at+jwt", **header}
+    return jwt.api_jws.PyJWS().encode(json.dumps(body).encode(), KEY.signing, "ES256", head)
+
+
+def refusal(text: str, kind: TokenType = TokenType.ACCESS, now: float = NOW) -> str:
+    with pytest.raises(errors.AuthgwError) as caught:
+        ISSUER.verify(text, kind, now=now)
+    assert caught.value.status == 401
+    return caught.value.code
+
+
+@pytest.mark.parametrize("kind", list(TokenType))
+def test_each_type_verifies_as_itself_and_as_nothing_else(kind: TokenType) -> None:
+    text = ISSUER.mint(a_session(), kind, now=NOW)
+    assert ISSUER.verify(text, kind, now=NOW).sid == a_session().sid
+    for other in set(TokenType) - {kind}:
+        assert refusal(text, other) == "token_wrong_type"
+
+
+def test_claims_keep_what_clients_of_the_seed_read() -> None:
+    token = ISSUER.verify(ACCESS, TokenType.ACCESS, now=NOW)
+    assert {"user_id", "uid", "type", "iss", "exp", "nbf", "iat"} <= token.claims.keys()
+    assert token.claims["uid"] == token.jti == "a0"
+
+
+@pytest.mark.parametrize("user_id", [1, 2**53 + 1, 2**63 - 1])
+def test_user_ids_are_exact(user_id: int) -> None:
+    text = ISSUER.mint(a_session(str(user_id), user_id), TokenType.ACCESS, now=NOW)
+    assert ISSUER.verify(text, TokenType.ACCESS, now=NOW).claims["user_id"] == user_id
+
+
+def test_a_string_subject_has_no_user_id() -> None:
+    text = ISSUER.mint(a_session("alice", None), TokenType.ACCESS, now=NOW)
+    assert "user_id" not in ISSUER.verify(text, TokenType.ACCESS, now=NOW).claims
+
+
+def test_times_have_five_seconds_of_leeway() -> None:
+    ISSUER.verify(ACCESS, TokenType.ACCESS, now=NOW + 904.9)
+    assert refusal(ACCESS, now=NOW + 905) == "token_expired"
+    ISSUER.verify(ACCESS, TokenType.ACCESS, now=NOW - 5)
+    assert refusal(ACCESS, now=NOW - 5.1) == "token_not_yet_valid"
+
+
+def test_logout_may_accept_an_expired_token() -> None:
+    late = ISSUER.verify(ACCESS, TokenType.ACCESS, now=NOW + 9999, allow_expired=True)
+    assert late.sub == "1"
+
+
+@pytest.mark.parametrize("name", ["iss", "sub", "exp", "iat", "jti", "sid", "type", "aud", "gen"])
+def test_claims_are_required(name: str) -> None:
+    assert refusal(forged(drop=name)) == "token_invalid"
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"iss": "evil"},
+        {"aud": "evil"},
+        {"aud": ["authgw"]},
+        {"sub": 1},
+        {"sub": ""},
+        {"sid": None},
+        {"exp": "2000000000"},
+        {"exp": True},
+        {"exp": 10**400},
+        {"iat": None},
+        {"nbf": "soon"},
+        {"gen": True},
+        {"gen": -1},
+        {"gen": "0"},
+    ],
+)
+def test_claims_must_hold(claims: dict[str, Any]) -> None:
+    assert refusal(forged(claims)) == "token_invalid"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"kid": None},
+        {"kid": "../../etc/passwd"},
+        {"kid": ["a1"]},
+        {"kid": 1},
+        {"alg": "none"},
+        {"alg": "HS256"},
+        {"crit": ["exp"]},
+        {"b64": True},
+    ],
+)
+def test_headers_must_hold(header: dict[str, Any]) -> None:
+    head, claims, signature = forged().split(".")
+    changed = json.loads(base64.urlsafe_b64decode(head + "==")) | header
+    assert refusal(f"{b64(changed)}.{claims}.{signature}") == "token_invalid"
+
+
+@pytest.mark.parametrize(
+    "header", [{"crit": ["exp"]}, {"kid": "zz"}, {"jwk": {}, "kid": "zz"}, {"jku": "x", "kid": ""}]
+)
+def test_a_true_signature_does_not_save_a_bad_header(header: dict[str, Any]) -> None:
+    assert refusal(forged(**header)) == "token_invalid"
+
+
+def test_an_embedded_key_is_never_used() -> None:
+    other = an_issuer(a_key("a1")).mint(a_session(), TokenType.ACCESS, now=NOW)
+    assert refusal(other) == "token_invalid"
+
+
+def test_the_public_key_is_no_hmac_secret() -> None:
+    secret = key_from_secret("a1", b"s" * 32)
+    assert refusal(an_issuer(secret).mint(a_session(), TokenType.ACCESS, now=NOW)) == (
+        "token_invalid"
+    )
+
+
+def test_malformed_texts() -> None:
+    head, claims, signature = ACCESS.split(".")
+    texts = [
+        "",
+        "a.b",
+        "a.b.c.d",
+        f"{head}.{claims}.{signature}=",
+        f"{head}=.{claims}.{signature}",
+        f"{head}.{claims}.{signature[:-1]}B",
+        f"{head}.{claims}.é",
+        f"{head}.{claims} .{signature}",
+        f"{b64([1])}.{claims}.{signature}",
+        f"{b64(TWIN_KIDS)}.{claims}.{signature}",
+        f"{head}.{b64(NOT_A_NUMBER)}.{signature}",
+        f"{head}.{b64(b'[' * 2000)}.{signature}",
+        f"{head}.{b64(bytes([0xFF]))}.{signature}",
+        f"{head}.a.{signature}",
+        "a" * (MAX_TOKEN_BYTES + 1),
+    ]
+    assert {refusal(text) for text in texts} == {"token_malformed"}
+
+
+def test_the_standard_alphabet_makes_no_second_text_of_a_token() -> None:
+    signed = (ISSUER.mint(a_session(), TokenType.ACCESS, now=NOW) for _ in range(1000))
+    text = next(one for one in signed if {"-", "_"} <= set(one.rpartition(".")[2]))
+    head, _, signature = text.rpartition(".")
+    for own, standard in (("-", "+"), ("_", "/")):
+        assert refusal(f"{head}.{signature.replace(own, standard)}") == "token_malformed"
+
+
+@given(st.integers(0, len(ACCESS) - 1), st.characters(min_codepoint=33, max_codepoint=126))
+def test_no_changed_character_is_accepted(at: int, char: str) -> None:
+    changed = ACCESS[:at] + char + ACCESS[at + 1 :]
+    if changed != ACCESS:
+        assert refusal(changed) in {"token_malformed", "token_invalid", "token_wrong_type"}
+
+
+@pytest.mark.parametrize("kind", TokenType)
+def test_tokens_of_a_previous_issuer_verify_until_they_expire(kind: TokenType) -> None:
+    ring = an_issuer().keys
+    old, new = Issuer("old", "old", ring), Issuer("new", "new", ring, previous=("old",))
+    session = a_session()
+    text = old.mint(session, kind, now=NOW)
+    assert new.verify(text, kind, now=NOW).sub == session.sub
+    assert new.verify(new.mint(session, kind, now=NOW), kind, now=NOW).claims["iss"] == "new"
+    with pytest.raises(errors.TokenInvalid):
+        Issuer("new", "new", ring).verify(text, kind, now=NOW)
+    with pytest.raises(errors.TokenExpired):
+        new.verify(text, kind, now=NOW + LIVES.refresh + 6)
+
+
+@pytest.mark.parametrize(
+    ("issuer", "audience", "holds"),
+    [
+        ("old", "old", True),
+        ("old", "apps", True),
+        ("new", "apps", True),
+        ("old", "other", False),
+        ("old", "new", False),
+        ("new", "new", False),
+        ("new", "old", False),
+        ("older", "apps", False),
+        ("older", "older", False),
+    ],
+)
+def test_issuer_and_audience_of_one_time(issuer: str, audience: str, holds: bool) -> None:
+    ring = an_issuer().keys
+    text = Issuer(issuer, audience, ring).mint(a_session(), TokenType.ACCESS, now=NOW)
+    verifying = Issuer("new", "apps", ring, previous=("old",))
+    if holds:
+        assert verifying.verify(text, TokenType.ACCESS, now=NOW)
+    else:
+        with pytest.raises(errors.TokenInvalid):
+            verifying.verify(text, TokenType.ACCESS, now=NOW)

@@ -1,0 +1,105 @@
+"""Who a live session or an app password stands for, as the users file is now."""
+
+from dataclasses import replace
+
+import pytest
+
+from authgw.core.errors import SessionEnded
+from authgw.core.model import AccessRequest, Decision, Location, Principal, Verdict
+from authgw.core.rules import Allow, Credential, Match, Rule, decide, glob
+from authgw.core.users import TOTP, USERS, AppPassword, Nobody, Person, principal_of, program_of
+from tests.support.builders import NOW, a_session
+
+ALICE = Person("alice", ("writers",), "a@example.com", "Alice", False, frozenset({"m1"}), False)
+SESSION = replace(a_session("alice", None), source=USERS, password_mark="m1")
+
+
+def asked(path: str) -> AccessRequest:
+    return AccessRequest("GET", Location("https", "app.example.com", path, ""), "192.0.2.1")
+
+
+def test_a_person_is_what_the_file_says_now() -> None:
+    known = Principal("alice", SESSION.sid, ("writers",), "a@example.com", "Alice")
+    assert principal_of(SESSION, ALICE) == known
+    assert principal_of(SESSION, replace(ALICE, groups=())).groups == ()
+    assert principal_of(replace(SESSION, amr=("pwd", TOTP)), ALICE) == replace(known, totp=True)
+
+
+@pytest.mark.parametrize(
+    "person",
+    [
+        None,
+        replace(ALICE, disabled=True),
+        replace(ALICE, marks=frozenset({"m2"})),
+        replace(ALICE, marks=frozenset()),
+    ],
+)
+def test_a_person_that_was_removed_disabled_or_has_another_password(person: Person | None) -> None:
+    with pytest.raises(SessionEnded):
+        principal_of(SESSION, person)
+
+
+def test_a_session_without_a_mark_is_no_persons() -> None:
+    with pytest.raises(SessionEnded):
+        principal_of(replace(SESSION, password_mark=""), ALICE)
+
+
+def test_others_are_what_their_session_says_unless_a_person_has_the_name() -> None:
+    other = replace(SESSION, source="client:shop", groups=("users",), amr=(TOTP,))
+    assert principal_of(other, None) == Principal("alice", other.sid, ("users",), "", "")
+    with pytest.raises(SessionEnded):
+        principal_of(other, ALICE)
+
+
+@pytest.mark.parametrize(
+    ("path", "opens"),
+    [
+        ("/dav/a", True),
+        ("/dav", True),
+        ("/davx", False),
+        ("/other", False),
+        ("/dav/../other", False),
+        ("/dav/..%2fother", False),
+        ("/dav//a", False),
+    ],
+)
+def test_an_app_password_opens_its_paths(path: str, opens: bool) -> None:
+    assert AppPassword("alice", "laptop", (glob("/dav/**"),), None).opens(asked(path), NOW) is opens
+
+
+def test_an_app_password_ends() -> None:
+    password = AppPassword("alice", "laptop", (), NOW)
+    assert password.opens(asked("/any//where"), NOW - 1)
+    assert not password.opens(asked("/"), NOW)
+
+
+def test_a_program_is_its_person_without_a_second_factor() -> None:
+    known = Principal("alice", "", ("writers",), "a@example.com", "Alice")
+    assert program_of(ALICE) == known
+    assert program_of(replace(ALICE, disabled=True)) is None
+    assert program_of(None) is None
+
+
+def test_nobody_is_there_without_a_users_file() -> None:
+    assert Nobody().find("alice") is None
+    assert Nobody().app_password("0" * 64) is None
+
+
+def test_a_second_factor_is_asked_only_of_whom_the_rule_names() -> None:
+    rule = Rule("c:1", Allow(users=frozenset({"alice"})), totp=True)
+    match, access = Match(rule), asked("/")
+    alice, bob = Principal("alice", "s"), Principal("bob", "s", totp=True)
+    assert decide(match, access, alice, "") == Decision(Verdict.LOGIN, "totp_required", alice)
+    strong = replace(alice, totp=True)
+    assert decide(match, access, strong, "") == Decision(Verdict.ALLOW, principal=strong)
+    refused = decide(match, access, bob, "")
+    assert (refused.verdict, refused.needs) == (Verdict.DENY, ("user:alice",))
+
+
+def test_app_passwords_count_only_where_they_are_named() -> None:
+    plain = Rule("c:1", Allow(authenticated=True))
+    named = replace(plain, credentials=frozenset({Credential.APP_PASSWORD}))
+    assert [plain.heeds(kind) for kind in Credential] == [True, True, False]
+    assert [named.heeds(kind) for kind in Credential] == [False, False, True]
+    assert decide(Match(named), asked("/"), None, "token_missing").takes_basic
+    assert not decide(Match(plain), asked("/"), None, "token_missing").takes_basic

@@ -1,0 +1,253 @@
+"""One request with several targets: methods that override, paths that do, and Destinations."""
+
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import pytest
+
+from authgw.core.errors import AuthgwError
+from authgw.core.model import AccessRequest, Principal, Verdict
+from authgw.core.rules import Allow, Credential, Rules, decide, glob, needs_nobody
+from authgw.core.users import AppPassword
+from tests.support.dialects import DIALECTS, described
+from tests.support.rules import ADMINS, ANYONE, AUTHENTICATED, rule
+
+HOST = "nas.example.com"
+ALICE = Principal("alice", "s", ("users",))
+ADMIN = Principal("root", "s", ("admins",))
+OWN = Allow(users=frozenset({"alice"}))
+DAV = [
+    rule(OWN, "/dav/alice/**", host=HOST),
+    rule(ADMINS, "/dav/**", host=HOST),
+    rule(ANYONE, "/public/**", host=HOST, methods=frozenset({"GET", "HEAD"})),
+    rule(AUTHENTICATED, "/drop/**", host=HOST, methods=frozenset({"PUT"})),
+    rule(AUTHENTICATED, "/slides/**", host=HOST, totp=True),
+    rule(AUTHENTICATED, "/api/**", host=HOST, credentials=frozenset({Credential.BEARER})),
+    rule(ANYONE, "/open/**", host=HOST),
+]
+
+Headers = list[tuple[str, str]]
+
+
+def access_of(
+    dialect: str, method: str, uri: str, headers: Headers, host: str = HOST
+) -> AccessRequest:
+    module, ask = DIALECTS[dialect]
+    asked = ask(method, host, uri)
+    return described(module, (asked[0], asked[1], [*asked[2], *headers]))
+
+
+def outcome(
+    dialect: str, method: str, uri: str, headers: Headers, who: Principal | None = ALICE
+) -> str:
+    """The reason why it is refused, "" if it is allowed."""
+    try:
+        access = access_of(dialect, method, uri, headers)
+    except AuthgwError as error:
+        return error.code
+    return decide(Rules(DAV).match(access), access, who, "token_missing").reason
+
+
+def destination(value: str) -> Headers:
+    return [("Destination", value)]
+
+
+@pytest.fixture(params=DIALECTS)
+def dialect(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.mark.parametrize("method", ["COPY", "MOVE", "BCOPY", "BMOVE"])
+@pytest.mark.parametrize(
+    ("value", "allowed"),
+    [
+        ("https://nas.example.com/dav/alice/y", True),
+        ("https://nas.example.com/dav/alice/y?x=/dav/bob", True),
+        ("HTTPS://NAS.Example.com./dav/alice/y", True),
+        ("http://nas.example.com:8443/dav/alice/y", True),
+        ("https://nas.example.com:443/dav/alice/caf%C3%A9", True),
+        ("/dav/alice/y", True),
+        ("https://nas.example.com/drop/y", True),
+        ("https://nas.example.com/open/y", True),
+        ("https://nas.example.com/dav/bob/y", False),
+        ("/dav/bob/y", False),
+        ("https://nas.example.com/public/y", False),
+        ("https://nas.example.com/nowhere", False),
+        ("https://nas.example.com/dav/alice/../bob/y", False),
+        ("https://nas.example.com/dav/alice/%2e%2e/bob/y", False),
+        ("https://nas.example.com/dav/alice%2f..%2fbob", False),
+        ("https://nas.example.com/dav/alice/..%5cbob", False),
+        ("https://nas.example.com/dav/alice/y#/dav/bob", False),
+        ("https://nas.example.com//dav/alice/y", False),
+        ("https://nas.example.com", False),
+        ("https://other.example.com/dav/alice/y", False),
+        ("https://alice@nas.example.com/dav/alice/y", False),
+        ("https://nas.example.com@evil.example/dav/alice/y", False),
+        ("https://nas.example.com\\@evil.example/dav/alice/y", False),
+        ("https:///dav/alice/y", False),
+        ("//evil.example/dav/alice/y", False),
+        ("//nas.example.com/dav/alice/y", False),
+        ("ftp://nas.example.com/dav/alice/y", False),
+        ("file:///dav/alice/y", False),
+        ("y", False),
+        ("../bob/y", False),
+        ("./y", False),
+        ("\\dav\\alice\\y", False),
+        ("<https://nas.example.com/dav/alice/y>", False),
+        ("/dav/alice/y, /dav/bob/y", True),
+        ("", False),
+        ("*", False),
+    ],
+)
+def test_where_copy_and_move_write_must_be_allowed_as_put(
+    dialect: str, method: str, value: str, allowed: bool
+) -> None:
+    reason = outcome(dialect, method, "/dav/alice/x", destination(value))
+    assert reason == ("" if allowed else "destination_denied")
+    assert outcome(dialect, method, "/dav/bob/x", destination(value)) != ""
+
+
+def test_copy_and_move_name_one_destination(dialect: str) -> None:
+    for method in ("COPY", "MOVE"):
+        assert outcome(dialect, method, "/dav/alice/x", []) == "destination_denied"
+        twice = [*destination("/dav/alice/y"), ("destination", "/dav/alice/y")]
+        assert outcome(dialect, method, "/dav/alice/x", twice) == "destination_denied"
+    # Other methods have none, whatever they bring.
+    assert outcome(dialect, "PUT", "/dav/alice/x", destination("/dav/bob/y")) == ""
+
+
+def test_the_same_caller_must_be_allowed_at_both_ends(dialect: str) -> None:
+    def moved(target: str, who: Principal | None) -> str:
+        return outcome(dialect, "MOVE", "/open/x", destination(target), who)
+
+    assert moved("/open/y", None) == ""
+    assert moved("/dav/alice/y", None) == "token_missing"
+    assert moved("/dav/alice/y", ADMIN) == "destination_denied"
+    assert moved("/dav/bob/y", ADMIN) == ""
+    assert moved("/slides/y", ALICE) == "totp_required"
+    assert outcome(dialect, "MOVE", "/dav/bob/x", destination("/open/y")) == "not_permitted"
+
+
+def test_a_caller_is_known_as_the_rules_of_all_targets_want(dialect: str) -> None:
+    access = access_of(dialect, "MOVE", "/dav/alice/x", destination("/api/y"))
+    joint = Rules(DAV).match(access).rule
+    assert joint is not None
+    assert [kind for kind in Credential if joint.heeds(kind)] == [Credential.BEARER]
+    open_source = access_of(dialect, "MOVE", "/open/x", destination("/api/y"))
+    joint = Rules(DAV).match(open_source).rule
+    assert joint is not None
+    assert not needs_nobody(joint, open_source)
+    assert [kind for kind in Credential if joint.heeds(kind)] == [Credential.BEARER]
+    same = access_of(dialect, "MOVE", "/dav/alice/x", destination("/dav/alice/y"))
+    assert Rules(DAV).match(same).rule is DAV[0]
+
+
+OVERRIDES = ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"]
+SPELLINGS: list[Any] = [str, str.lower, str.upper, lambda name: name.replace("-", "_")]
+
+
+@pytest.mark.parametrize(("name", "spell"), list(product(OVERRIDES, SPELLINGS)))
+def test_a_method_that_overrides_must_be_allowed_too(dialect: str, name: str, spell: Any) -> None:
+    def with_override(*values: str) -> str:
+        headers = [(spell(name), value) for value in values]
+        return outcome(dialect, "GET", "/public/x", headers, None)
+
+    assert with_override() == ""
+    for good in ("GET", "head", "", " ", ",", "GET, HEAD"):
+        assert with_override(good) == "", good
+    for bad in ("DELETE", "delete", "GET, DELETE", "DELETE, GET", " Put ", "P T", "GET;DELETE"):
+        assert with_override(bad) == "override_denied", bad
+    assert with_override("GET", "DELETE") == "override_denied"
+    assert with_override("X" * 40) == "override_denied"
+    assert with_override(",".join(f"M{'A' * n}" for n in range(20))) == "override_denied"
+
+
+def test_an_override_does_not_stand_in_for_the_method(dialect: str) -> None:
+    headers = [("X-HTTP-Method-Override", "GET")]
+    assert outcome(dialect, "POST", "/public/x", headers, None) == "no_rule"
+    assert outcome(dialect, "POST", "/dav/alice/x", headers) == ""
+
+
+def test_an_overriding_move_has_a_destination(dialect: str) -> None:
+    moving = [("X-HTTP-Method-Override", "move")]
+    assert outcome(dialect, "POST", "/dav/alice/x", moving) == "destination_denied"
+    for target, reason in (("/dav/alice/y", ""), ("/dav/bob/y", "destination_denied")):
+        found = outcome(dialect, "POST", "/dav/alice/x", moving + destination(target))
+        assert found == reason
+
+
+def test_a_path_that_overrides_must_be_allowed_too(dialect: str) -> None:
+    names = ["X-Rewrite-URL", "x_rewrite_url", "X_Original_URL"]
+    if dialect == "forwarded":
+        names.append("X-Original-URL")  # of NGINX's dialect it is the proxy's own word
+    for name in names:
+        for good in ("/open/y", "", "https://nas.example.com/open/y", "/open/x"):
+            assert outcome(dialect, "GET", "/open/x", [(name, good)], None) == "", (name, good)
+        for bad in (
+            "/dav/alice/y",
+            "dav/alice/y",
+            "https://evil.example/open/y",
+            "/open/../dav",
+            "?",
+        ):
+            found = outcome(dialect, "GET", "/open/x", [(name, bad)], None)
+            assert found in ("override_denied", "token_missing"), (name, bad)
+        deleting = [(name, "/public/x"), ("X-HTTP-Method", "DELETE")]
+        assert outcome(dialect, "GET", "/open/x", deleting) == "override_denied"
+
+
+def test_rules_that_look_at_neither_path_nor_method_mind_only_another_host(dialect: str) -> None:
+    blind = Rules([rule(AUTHENTICATED, host=HOST)])
+    for headers in (destination("newdoc?rev=1"), destination("/x//../y"), destination("/b;c")):
+        access = access_of(dialect, "COPY", "/db/doc", headers)
+        assert decide(blind.match(access), access, ALICE, "").verdict is Verdict.ALLOW
+    for headers in (destination("https://evil.example/"), []):
+        with pytest.raises(AuthgwError, match="destination_denied"):
+            access_of(dialect, "COPY", "/db/doc", headers)
+
+
+def test_an_app_password_opens_both_ends_or_nothing(dialect: str) -> None:
+    password = AppPassword("alice", "laptop", (glob("/dav/alice/**"),), None)
+    for method, headers, opens in (
+        ("PUT", [], True),
+        ("MOVE", destination("/dav/alice/y"), True),
+        ("MOVE", destination("/dav/bob/y"), False),
+        ("COPY", destination("y"), False),
+        ("COPY", destination("/dav/alice/..%2fbob"), False),
+        ("GET", [("X-Rewrite-URL", "/dav/bob/y")], False),
+        ("POST", [("X-HTTP-Method-Override", "DELETE")], True),
+    ):
+        access = access_of(dialect, method, "/dav/alice/x", headers)
+        assert password.opens(access, 0.0) == opens, headers
+    for path, opens in (
+        ("/dav/alice/St.", True),
+        ("/dav/alice./x", False),
+        ("/dav/alice%20/x", False),
+    ):
+        assert password.opens(access_of(dialect, "GET", path, []), 0.0) == opens
+
+
+def test_a_preflight_with_an_override_is_no_preflight() -> None:
+    rules = Rules([rule(AUTHENTICATED, "/v1/**", preflight=True)])
+    asking = [("Origin", "https://a"), ("Access-Control-Request-Method", "GET")]
+    plain = access_of("forwarded", "OPTIONS", "/v1/x", asking)
+    assert decide(rules.match(plain), plain, None, "token_missing").verdict is Verdict.ALLOW
+    access = access_of("forwarded", "OPTIONS", "/v1/x", [*asking, ("X-HTTP-Method", "PUT")])
+    assert decide(rules.match(access), access, None, "token_missing").verdict is Verdict.LOGIN
+
+
+@pytest.mark.parametrize("stricter", [DAV[0], DAV[3]])
+def test_the_strictest_terms_for_an_apps_own_authorization_count(stricter: Any) -> None:
+    lenient = [replace(one, connection_auth=True) for one in DAV]
+    rules = [
+        replace(one, denies_foreign=True, connection_auth=False) if one is stricter else other
+        for one, other in zip(DAV, lenient, strict=True)
+    ]
+    moved = [("Destination", f"https://{HOST}/drop/x")]
+    found = Rules(rules).match(access_of("nginx", "MOVE", "/dav/alice/x", moved)).rule
+    assert found is not None
+    assert (found.denies_foreign, found.connection_auth) == (True, False)
+    found = Rules(lenient).match(access_of("nginx", "MOVE", "/dav/alice/x", moved)).rule
+    assert found is not None
+    assert (found.denies_foreign, found.connection_auth) == (False, True)

@@ -1,0 +1,296 @@
+"""Files that cannot be replaced: mounted alone, in another's directory, on a read-only mount."""
+
+import errno
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from authgw.files import atomic
+from authgw.identity import users_editor
+from authgw.identity.users_file import UsersRefused, UsersUnwritable, load_users
+from tests.support.users import HASH
+
+SERVICE = 4711  # uid of a service account that owns nothing else
+EDIT = """
+import os, sys
+from pathlib import Path
+from authgw.identity import users_editor
+from authgw.identity.users_file import UsersRefused, load_users
+# The account may not be able to read where Python is installed.
+os.setgroups([])
+os.setgid(int(sys.argv[3])); os.setuid(int(sys.argv[3]))
+path = Path(sys.argv[1])
+try:
+    for name in sys.argv[2].split(","):
+        users_editor.add(path, name, sys.argv[4])
+except UsersRefused as error:
+    sys.exit(str(error))
+print(",".join(load_users(path)))
+"""
+
+
+@pytest.fixture(scope="module")
+def mounts() -> None:
+    """Real mounts, in a namespace of their own."""
+    tried = subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True)
+    if tried.returncode:
+        pytest.fail("mounts need root (CAP_SYS_ADMIN): run these tests as root")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A directory that every account can enter, with a users file of the service account."""
+    made = Path("/tmp") / f"authgw-files-{os.getpid()}"  # noqa: S108  pytest's own is closed to others
+    for name in ("app", "outside"):
+        (made / name).mkdir(parents=True)
+    path = made / "outside" / "users.yml"
+    path.write_text(f"# the house\nalice:\n  password: {HASH}  # hers\n")
+    path.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(path, SERVICE, SERVICE)
+    yield made
+    shutil.rmtree(made)
+
+
+def edit_in(
+    folder: Path, script: str, path: str, *, uid: int = 0, names: str = "bob"
+) -> "subprocess.CompletedProcess[str]":
+    """Add users in a namespace whose mounts the script makes."""
+    command = ["unshare", "-m", "sh", "-ec", f'{script}\nexec "$@"', "sh", sys.executable]
+    arguments = ["-c", EDIT, str(folder / path), names, str(uid), HASH]
+    return subprocess.run(
+        [*command, *arguments], cwd=folder, check=False, capture_output=True, text=True
+    )
+
+
+ALONE = "touch app/users.yml; mount --bind outside/users.yml app/users.yml"
+READ_ONLY = "mount -o remount,ro,bind"
+
+
+@pytest.mark.usefixtures("mounts")
+@pytest.mark.parametrize(
+    ("script", "path", "uid"),
+    [
+        (ALONE, "app/users.yml", 0),
+        (ALONE, "app/users.yml", SERVICE),
+        # The directory belongs to somebody else.
+        ("true", "outside/users.yml", SERVICE),
+        (f"mount --bind app app; {ALONE}; {READ_ONLY} app", "app/users.yml", SERVICE),
+        (f"ln -s users.yml outside/link; {ALONE}", "outside/link", SERVICE),
+        ("ln -s ../outside/users.yml app/users.yml", "app/users.yml", SERVICE),
+    ],
+)
+def test_a_file_that_cannot_be_replaced_is_written_in_place(
+    folder: Path, script: str, path: str, uid: int
+) -> None:
+    real = folder / "outside" / "users.yml"
+    before, text = real.stat(), real.read_text()
+    done = edit_in(folder, script, path, uid=uid)
+    assert (done.stderr, done.stdout) == ("", "alice,bob\n")
+    assert real.read_text() == f"{text}bob:\n  password: {HASH}\n"
+    after = real.stat()
+    assert (after.st_uid, after.st_gid) == (SERVICE, SERVICE)
+    assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
+    assert not list(folder.rglob("*.new"))
+
+
+@pytest.mark.usefixtures("mounts")
+@pytest.mark.parametrize(
+    ("script", "path", "uid", "said"),
+    [
+        (f"{ALONE}; {READ_ONLY} app/users.yml", "app/users.yml", 0, "mounted read-only: mount"),
+        (
+            f"mount --bind outside outside; {READ_ONLY} outside",
+            "outside/users.yml",
+            0,
+            "mounted read-only: mount the directory",
+        ),
+        (
+            f"mount --bind outside outside; {READ_ONLY} outside",
+            "outside/new.yml",
+            0,
+            "mounted read-only: mount the directory",
+        ),
+        ("chown 0:0 outside/users.yml; chmod 644 outside/users.yml", "outside/users.yml", 4712,
+         "uid 4712 may write neither it nor its directory"),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_written_is_left_and_the_remedy_named(
+    folder: Path, script: str, path: str, uid: int, said: str
+) -> None:
+    real = folder / "outside" / "users.yml"
+    before = real.read_bytes()
+    done = edit_in(folder, script, path, uid=uid)
+    assert f"{folder / path} cannot be written: " in done.stderr
+    assert said in done.stderr
+    assert done.returncode == 1
+    assert real.read_bytes() == before
+    assert not list(folder.rglob("*.new"))
+
+
+@pytest.mark.usefixtures("mounts")
+def test_containers_that_share_only_the_file_edit_one_after_another(folder: Path) -> None:
+    command = ["unshare", "-m", "sh", "-ec", f'{ALONE}\nexec "$@"', "sh", sys.executable, "-c"]
+    path = str(folder / "app" / "users.yml")
+    names = [",".join(f"{letter}{n}" for n in range(8)) for letter in "xyz"]
+    editors = [
+        subprocess.Popen([*command, EDIT, path, some, str(SERVICE), HASH], cwd=folder)
+        for some in names
+    ]
+    assert [editor.wait(60) for editor in editors] == [0, 0, 0]
+    known = set(load_users(folder / "outside" / "users.yml"))
+    assert known == {"alice", *",".join(names).split(",")}
+
+
+def in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(*_: object) -> None:
+        raise OSError(errno.EBUSY, "Device or resource busy")
+
+    monkeypatch.setattr(Path, "replace", busy)
+
+
+class Killed(BaseException):
+    """The end of the process, at once."""
+
+
+@pytest.mark.parametrize("new", ["shorter", "longer"])
+def test_an_edit_that_ends_in_mid_write_is_the_old_or_the_new_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new: str
+) -> None:
+    path = tmp_path / "users.yml"
+    in_place(monkeypatch)
+    old = b"".join(b"u%d: {}\n" % n for n in range(9))
+    content = old[:24] if new == "shorter" else old + b"# more\n" * 9
+    write, seen = os.pwrite, set[bytes]()
+    room = 0
+    ended = True
+    while ended:
+        path.write_bytes(old)
+        left = room
+
+        def torn(descriptor: int, data: memoryview, offset: int) -> int:
+            nonlocal left
+            if left <= 0:
+                raise Killed
+            part = data[: min(left, 5)]
+            left -= len(part)
+            return write(descriptor, part, offset)
+
+        monkeypatch.setattr(os, "pwrite", torn)
+        try:
+            atomic.write(path, content)
+            ended = False
+        except Killed:
+            pass
+        monkeypatch.setattr(os, "pwrite", write)
+        # The beginning of what is added is a comment, whatever it will be.
+        whole = re.sub(rb"\n*(\n#authgw-edit|\n#[a-z-]*$)?$", b"", atomic.read_bytes(path))
+        assert whole in (old.rstrip(b"\n"), content.rstrip(b"\n"))
+        seen.add(whole)
+        # The next edit begins with what is read.
+        atomic.write(path, whole + b"\n# next\n")
+        assert path.read_bytes() == whole + b"\n# next\n"
+        room += 3
+    assert seen == {old.rstrip(b"\n"), content.rstrip(b"\n")}
+
+
+def test_a_torn_edit_over_a_torn_edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "users.yml"
+    torn = b"u1: {}\nu2: {" + b"}\n" + atomic._journal(b"u1: {}\n")
+    path.write_bytes(torn + b"\n\n" + atomic._journal(b"u2: {}\n")[:-20])
+    assert atomic.read_bytes(path) == b"u1: {}\n"
+    in_place(monkeypatch)
+    atomic.write(path, b"u3: {}\n")
+    assert path.read_bytes() == b"u3: {}\n"
+
+
+def test_a_disk_that_is_full_leaves_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "users.yml"
+    users_editor.add(path, "alice", HASH)
+    before = path.read_bytes()
+    in_place(monkeypatch)
+    write = os.pwrite
+
+    def full(descriptor: int, data: memoryview, offset: int) -> int:
+        if offset > len(before) + 9:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, data[:10], offset)
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(UsersRefused, match="No space left"):
+        users_editor.set_disabled(path, "alice", True)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(0o600, 0o600), (0o640, 0o640), (0o660, 0o660), (0o400, 0o400), (0o644, 0o600)],
+)
+def test_modes(tmp_path: Path, before: int, after: int) -> None:
+    path = tmp_path / "users.yml"
+    users_editor.add(path, "alice", HASH)
+    path.chmod(before)
+    users_editor.set_disabled(path, "alice", True)
+    assert stat.S_IMODE(path.stat().st_mode) == after
+
+
+def test_a_file_with_two_names_keeps_both(tmp_path: Path) -> None:
+    path = tmp_path / "users.yml"
+    users_editor.add(path, "alice", HASH)
+    os.link(path, tmp_path / "other.yml")
+    users_editor.set_disabled(path, "alice", True)
+    assert load_users(tmp_path / "other.yml")["alice"].disabled
+
+
+def test_extended_attributes_stay(tmp_path: Path) -> None:
+    path = tmp_path / "users.yml"
+    users_editor.add(path, "alice", HASH)
+    try:
+        os.setxattr(path, "user.owner", b"ops")
+    except OSError:
+        pytest.skip("this file system has no extended attributes")
+    users_editor.set_disabled(path, "alice", True)
+    assert os.getxattr(path, "user.owner") == b"ops"
+
+
+def test_links_of_a_configmap_stay(tmp_path: Path) -> None:
+    (tmp_path / "..2024").mkdir()
+    users_editor.add(tmp_path / "..2024" / "users.yml", "alice", HASH)
+    (tmp_path / "..data").symlink_to("..2024")
+    path = tmp_path / "users.yml"
+    path.symlink_to("..data/users.yml")
+    users_editor.set_disabled(path, "alice", True)
+    assert (path.is_symlink(), (tmp_path / "..data").is_symlink()) == (True, True)
+    assert load_users(tmp_path / "..2024" / "users.yml")["alice"].disabled
+
+
+def test_an_unwritable_file_is_told_from_a_broken_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "users.yml"
+    users_editor.add(path, "alice", HASH)
+
+    def read_only(*_: object, **__: object) -> int:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(atomic, "_open", read_only)
+    monkeypatch.setattr(atomic, "_write_in_place", read_only)
+    with pytest.raises(UsersUnwritable, match=r"mount the directory .* writable"):
+        users_editor.set_disabled(path, "alice", True)
+
+
+def test_the_journal_is_a_comment(tmp_path: Path) -> None:
+    path = tmp_path / "users.yml"
+    path.write_bytes(b"a: {}\n\n" + atomic._journal(textwrap.dedent("b: {}\n").encode()))
+    with pytest.raises(UsersRefused, match=r"users\.yml:1: b\.password: is missing"):
+        load_users(path)

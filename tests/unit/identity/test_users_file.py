@@ -1,0 +1,390 @@
+"""The users file: what is refused and where, and what a gateway goes by while it changes."""
+
+import asyncio
+import itertools
+import os
+import time
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authgw.core.users import People
+from authgw.identity.passwords import DUMMY, decoy_like, digest, hash_password, is_hash, verify
+from authgw.identity.users_file import (
+    User,
+    UsersRefused,
+    check_name,
+    checked,
+    load_users,
+    mark,
+    read_users,
+    warnings_of,
+)
+from authgw.identity.users_watcher import UsersFile, watch
+from tests.support.users import HASH, OTHER, SECRET
+
+DIGEST = digest("agw_x")
+WHOLE = f"""\
+alice:
+  password: {HASH}
+  groups: [users, "team:a"]
+  email: alice@example.com
+  name: Alice Ünal
+  totp:
+    secret: {SECRET}
+    recovery: [{digest("code")}]
+  app_passwords:
+    - name: laptop
+      sha256: {DIGEST}
+      paths: [/dav/**]
+      expires: 2027-02-20T10:00:00Z
+    - {{name: phone, sha256: "{digest("other")}"}}
+bob: {{password: "{HASH}", disabled: true}}
+"""
+_moments = itertools.count(1)
+
+
+def put(path: Path, text: str) -> Path:
+    """Write a file as it is some time after it was written: settled, and unlike the last one."""
+    path.write_text(text)
+    settle(path)
+    return path
+
+
+def settle(path: Path) -> None:
+    then = next(_moments)
+    os.utime(path, (then, then))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return put(tmp_path / "users.yml", WHOLE)
+
+
+def test_everything_that_an_entry_can_hold(path: Path) -> None:
+    people: People = UsersFile(path)
+    alice, bob = people.find("alice"), people.find("bob")
+    assert alice is not None
+    assert bob is not None
+    assert (alice.sub, alice.groups) == ("alice", ("users", "team:a"))
+    assert (alice.email, alice.name) == ("alice@example.com", "Alice Ünal")
+    assert (alice.disabled, alice.has_totp) == (False, True)
+    assert (bob.disabled, bob.has_totp, bob.groups) == (True, False, ())
+    assert people.find("Alice") is None
+    laptop, phone = people.app_password(DIGEST), people.app_password(digest("other"))
+    assert laptop is not None
+    assert phone is not None
+    assert (laptop.sub, laptop.name) == ("alice", "laptop")
+    assert laptop.expires_at == 1803117600
+    assert [pattern.source for pattern in laptop.paths] == ["/dav/**"]
+    assert (phone.paths, phone.expires_at) == ((), None)
+    assert people.app_password(digest("third")) is None
+
+
+def test_what_a_log_in_looks_up(path: Path) -> None:
+    users = UsersFile(path)
+    assert users.password_hash("alice") == HASH
+    assert users.password_hash("nobody") is None
+    assert users.totp_secret("alice") == SECRET
+    assert users.totp_secret("bob") is None
+    assert users.totp_secret("nobody") is None
+    assert users.has_recovery("alice", digest("code"))
+    assert not users.has_recovery("alice", digest("other"))
+    assert not users.has_recovery("bob", digest("code"))
+    assert not users.has_recovery("nobody", digest("code"))
+
+
+def test_no_repr_holds_a_secret(path: Path) -> None:
+    shown = repr(load_users(path))
+    for secret in (HASH, SECRET, DIGEST, digest("code"), "c2Fsd"):
+        assert secret not in shown
+
+
+def test_a_decoy_takes_as_long_and_fits_nothing(tmp_path: Path) -> None:
+    real, slow = hash_password("correct"), HASH.replace("t=1", "t=9")
+    text = f"alice: {{password: '{real}'}}\nbob: {{password: '{slow}'}}\n"
+    users = UsersFile(put(tmp_path / "users.yml", text))
+    assert users.decoy("bob").split("$")[:4] == slow.split("$")[:4]
+    assert not verify(users.decoy("alice"), "correct")
+    kinds = {users.decoy(f"nobody{number}").split("$")[3] for number in range(50)}
+    assert kinds == {"m=19456,t=2,p=1", "m=8,t=9,p=1"}
+    assert len({users.decoy("\ud800").split("$")[3] for _ in range(9)}) == 1
+    assert UsersFile(tmp_path / "none.yml").decoy("x") == DUMMY
+    assert is_hash(decoy_like(HASH))
+
+
+def test_marks_follow_the_password_and_not_its_hash() -> None:
+    fresh = User(password=HASH)
+    assert fresh.marks == {mark(HASH)}
+    assert len(mark(HASH)) == 16
+    rehashed = User(password=OTHER, same_password=(mark(HASH), mark(OTHER)))
+    assert rehashed.marks == {mark(HASH), mark(OTHER)}
+    by_hand = User(password=HASH.replace("t=1", "t=2"), same_password=rehashed.same_password)
+    assert by_hand.marks == {mark(by_hand.password)}
+
+
+LINE = f'password: "{HASH}"'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a:\n  groups: [x]", "1: a.password: is missing: add it"),
+        (f"a:\n  {LINE}\n  gruops: [x]", "3: a: an unknown key: did you mean groups?"),
+        (f"a:\n  {LINE}\n  hush: [x]", "3: a: an unknown key: known are password, groups"),
+        (f"a:\n  {LINE}\n  totp:\n    hush:", "4: a.totp: an unknown key: known are secret"),
+        (f"a:\n  {LINE}\n  totp: {{secret: hush}}", "3: a.totp.secret: is no base32"),
+        (f"a:\n  {LINE}\n  totp: {{secret: 7}}", "3: a.totp.secret: is not text: put it in"),
+        (f"a:\n  {LINE}\n  totp: hush", "3: a.totp: must be keys with values"),
+        ("a:\n  password: hush", "2: a.password: is no argon2id hash"),
+        (f"a:\n  password: {HASH[:40]}", "2: a.password: is no argon2id hash"),
+        (f"a:\n  {LINE}\n  groups: users", "3: a.groups: must be a list"),
+        (f"a:\n  {LINE}\n  groups:\n  - x\n  - hush hush", "5: a.groups.1: is no group"),
+        (f"a:\n  {LINE}\n  groups: [{','.join(['g' * 64] * 64)}]", "3: a.groups: are over 4096"),
+        (f"a:\n  {LINE}\n  email: 'hush '", "3: a.email: must be at most 255 bytes"),
+        (f"a:\n  {LINE}\n  email: {'é' * 128}", "3: a.email: must be at most 255 bytes"),
+        (f"a:\n  {LINE}\n  name: 'hush\\u2028x'".replace("'", '"'), "3: a.name: holds a control"),
+        (f"a:\n  {LINE}\n  name: 7", "3: a.name: is not text"),
+        (f"a:\n  {LINE}\n  disabled: 'no'", "3: a.disabled: must be true or false"),
+        (f"a:\n  {LINE}\n  same_password: [hush]", "3: a.same_password.0: is no mark"),
+        ("a: hush", "1: a: must be keys with values"),
+        (f"'hush:x': {{{LINE}}}", "1: a user name must be without `:`"),
+        (f"' hush': {{{LINE}}}", "1: a user name must be at most 255 bytes"),
+        (f"'': {{{LINE}}}", "1: a user name must not be empty"),
+        (f'"hush\\x07": {{{LINE}}}', "1: a user name holds a control"),
+        (f"e\u0301: {{{LINE}}}", "1: a user name is written with combining"),
+        (f"\n7: {{{LINE}}}", "2: a key that is not text: put it in quotes"),
+        (f"a: {{{LINE}}}\na: {{{LINE}}}", "2: a key that stands twice"),
+        (f"a:\n  {LINE}\n  {LINE}", "3: a key that stands twice"),
+        (f"a: {{{LINE}, groups: [{{x: 1, x: 2}}]}}", "1: a key that stands twice"),
+        ("a: {}\n---\nb: {}", "2: begins a second document"),
+        ("[hush]", "1: must be entries such as `alice:`"),
+        ("hush", "1: must be entries such as `alice:`"),
+        ("a: {\n", "2: is not YAML"),
+        ("a:\n  b: *hush", "2: is not YAML"),
+        ("a:\n  b: !hush x", "1: is not YAML"),
+        ("a: {b: !!bool hush}", "1: is not YAML"),
+        ("a: &x [*x]", "1: a: must be keys with values"),
+        (f"a: {'[' * 5000}", " is not YAML"),
+        ("a: \x07", " is not YAML"),
+    ],
+)
+def test_refusals_name_the_line_and_no_value(tmp_path: Path, text: str, said: str) -> None:
+    path = put(tmp_path / "users.yml", text)
+    with pytest.raises(UsersRefused) as caught:
+        load_users(path)
+    assert any(line.startswith(f"{path}:{said}") for line in str(caught.value).splitlines())
+    assert "hush" not in str(caught.value)
+    assert HASH[:40] not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        (f"name: x, sha256: '{'0' * 63}'", "0.sha256: is no SHA-256"),
+        (f"name: 'a b', sha256: '{DIGEST}'", "0.name: is no name"),
+        (f"name: x, sha256: '{DIGEST}', paths: [dav]", "0.paths.0: is no path as rules have it"),
+        (f"name: x, sha256: '{DIGEST}', paths: /dav", "0.paths: must be a list"),
+        (f"name: x, sha256: '{DIGEST}', expires: 90d", "0.expires: is no moment"),
+        (f"name: x, sha256: '{DIGEST}', expires: 2027-02-20", "0.expires: is no moment"),
+        (f"name: x, sha256: '{DIGEST}', expires: 2027-02-20T10:00:00", "0.expires: has no time"),
+        (f"name: x, sha256: '{DIGEST}', expire: 1", "0: an unknown key: did you mean expires?"),
+    ],
+)
+def test_refusals_of_app_passwords(tmp_path: Path, program: str, said: str) -> None:
+    text = f"a:\n  {LINE}\n  app_passwords:\n    - {{{program}}}\n"
+    with pytest.raises(UsersRefused) as caught:
+        load_users(put(tmp_path / "users.yml", text))
+    assert f"users.yml:4: a.app_passwords.{said}" in str(caught.value)
+
+
+def test_one_digest_is_one_persons_and_one_name_one_programs(tmp_path: Path) -> None:
+    one = f"{{name: x, sha256: '{DIGEST}'}}"
+    same = f"{{name: x, sha256: '{digest('y')}'}}"
+    text = f"a: {{{LINE}, app_passwords: [{one},\n{same}]}}\nb: {{{LINE}, app_passwords: [{one}]}}"
+    with pytest.raises(UsersRefused) as caught:
+        load_users(put(tmp_path / "users.yml", text))
+    assert "users.yml:2: a.app_passwords.1: stands twice" in str(caught.value)
+    assert "users.yml:3: b.app_passwords.0: stands twice" in str(caught.value)
+
+
+def test_every_problem_is_told_up_to_twenty(tmp_path: Path) -> None:
+    path = put(tmp_path / "users.yml", "".join(f"u{n}: {{}}\n" for n in range(22)))
+    with pytest.raises(UsersRefused) as caught:
+        load_users(path)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 21
+    assert lines[19] == f"{path}:20: u19.password: is missing: add it"
+    assert lines[20] == "and 2 more"
+
+
+@pytest.mark.parametrize("text", ["", "# nobody yet\n", "{}\n"])
+def test_a_file_may_have_nobody(tmp_path: Path, text: str) -> None:
+    assert load_users(put(tmp_path / "users.yml", text)) == {}
+    assert load_users(tmp_path / "absent.yml") == {}
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(UsersRefused, match="is no file"):
+        load_users(tmp_path)
+    path = put(tmp_path / "users.yml", "")
+    with pytest.raises(UsersRefused, match="Not a directory"):
+        load_users(path / "users.yml")
+    with pytest.raises(UsersRefused, match="No such file"):
+        read_users(tmp_path / "absent.yml")
+    path.write_bytes(b"a: \xff")
+    with pytest.raises(UsersRefused, match="is not UTF-8 text"):
+        load_users(path)
+
+
+@pytest.mark.parametrize(
+    ("mode", "how"), [(0o604, "readable"), (0o602, "writable"), (0o606, "writable")]
+)
+def test_a_file_that_is_open_to_everyone_is_warned_of(path: Path, mode: int, how: str) -> None:
+    path.chmod(0o640)
+    assert UsersFile(path).warnings == ()
+    path.chmod(mode)
+    said = f"{path} is {how} by everyone on this machine: chmod 600 {path}"
+    assert UsersFile(path).warnings == (said,)
+    assert warnings_of(path / "absent") == ()
+
+
+@given(st.text(max_size=300))
+def test_a_name_that_is_taken_can_be_logged_in_with(name: str) -> None:
+    try:
+        check_name(name)
+    except ValueError:
+        return
+    assert 1 <= len(name.encode()) <= 255
+    assert name == name.strip() == unicodedata.normalize("NFC", name)
+    assert ":" not in name
+    assert not any(unicodedata.category(char) in ("Cc", "Cs") for char in name)
+
+
+@given(st.from_regex(r"[A-Za-z0-9._@-]{1,64}", fullmatch=True))
+def test_a_plain_name_is_always_taken(name: str) -> None:
+    assert checked(name, {"password": HASH}).password == HASH
+
+
+def test_checked_values_are_refused_in_words() -> None:
+    with pytest.raises(UsersRefused, match=r"^alice\.groups\.0: is no group"):
+        checked("alice", {"password": HASH, "groups": ("a b",)})
+    with pytest.raises(UsersRefused, match="a user name must be without"):
+        checked("a:b", {"password": HASH})
+
+
+def test_a_change_is_read_and_a_broken_one_keeps_everyone(path: Path) -> None:
+    users = UsersFile(path)
+    assert users.reload_if_changed() is None
+    put(path, f"carol: {{{LINE}}}\n")
+    assert users.reload_if_changed() == ""
+    assert users.find("alice") is None
+    assert users.find("carol") is not None
+    put(path, f"carol: {{{LINE}}}\ndave: {{}}\n")
+    assert users.reload_if_changed() == f"{path}:2: dave.password: is missing: add it"
+    assert users.find("dave") is None
+    assert users.find("carol") is not None
+    # Once for each change.
+    assert users.reload_if_changed() is None
+    put(path, "carol: {}\n")
+    assert "carol.password" in str(users.reload_if_changed())
+    put(path, WHOLE)
+    assert users.reload_if_changed() == ""
+    assert users.find("alice") is not None
+
+
+def test_a_file_that_vanishes_keeps_everyone(path: Path) -> None:
+    users = UsersFile(path)
+    path.unlink()
+    assert users.reload_if_changed() == f"{path}: No such file or directory"
+    assert users.reload_if_changed() is None
+    assert users.find("alice") is not None
+    put(path, "{}\n")
+    assert users.reload_if_changed() == ""
+    assert users.find("alice") is None
+
+
+def test_an_emptied_file_keeps_everyone(path: Path) -> None:
+    users = UsersFile(path)
+    put(path, "")
+    assert users.reload_if_changed() == f"{path}: is empty: write {{}} if nobody is meant"
+    assert users.find("alice") is not None
+
+
+def test_a_file_may_come_later(tmp_path: Path) -> None:
+    users = UsersFile(tmp_path / "users.yml")
+    assert users.find("alice") is None
+    assert users.reload_if_changed() is None
+    put(tmp_path / "users.yml", "")
+    assert users.reload_if_changed() == ""
+    put(tmp_path / "users.yml", WHOLE)
+    assert users.reload_if_changed() == ""
+    assert users.find("alice") is not None
+
+
+def test_a_broken_file_is_refused_at_first(tmp_path: Path) -> None:
+    with pytest.raises(UsersRefused, match="is missing"):
+        UsersFile(put(tmp_path / "users.yml", "a: {}"))
+
+
+def test_a_file_that_was_just_written_is_left_for_the_next_look(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = UsersFile(path)
+    path.write_text(f"carol: {{{LINE}}}\n")
+    written = path.stat().st_mtime
+    monkeypatch.setattr(time, "time", lambda: written + 0.05)
+    assert users.reload_if_changed() is None
+    monkeypatch.setattr(time, "time", lambda: written + 0.15)
+    assert users.reload_if_changed() == ""
+    # Another machine's clock may be ahead.
+    path.write_text(f"dave: {{{LINE}}}\n")
+    monkeypatch.setattr(time, "time", lambda: written - 60)
+    assert users.reload_if_changed() == ""
+
+
+def test_a_new_mode_is_reason_to_read_again(path: Path) -> None:
+    users = UsersFile(path)
+    put(path, "a: {}")
+    assert users.reload_if_changed()
+    kept = path.stat()
+    path.chmod(0o600)
+    assert path.stat().st_mtime == kept.st_mtime
+    assert users.reload_if_changed()
+
+
+async def test_a_watch_alarms_and_says_when_all_is_well(path: Path) -> None:
+    users, heard = UsersFile(path), asyncio.Queue[str]()
+    task = asyncio.create_task(watch(lambda: users, every=0.01, alarm=heard.put_nowait))
+    # Written beside and moved, as editors do: never half there.
+    put(path.with_name("broken"), "carol: {}\n").replace(path)
+    async with asyncio.timeout(10):
+        assert await heard.get() == f"{path}:1: carol.password: is missing: add it"
+        put(path.with_name("well"), f"carol: {{{LINE}}}\n").replace(path)
+        assert await heard.get() == ""
+    assert users.find("carol") is not None
+    assert heard.empty()
+    task.cancel()
+
+
+async def test_a_watch_outlives_what_nobody_thought_of(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users, heard = UsersFile(path), asyncio.Queue[str]()
+    answers = iter([None, MemoryError("hush")])
+
+    def reload() -> str | None:
+        answer = next(answers, "")
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(users, "reload_if_changed", reload)
+    task = asyncio.create_task(watch(lambda: users, every=0.01, alarm=heard.put_nowait))
+    async with asyncio.timeout(10):
+        assert await heard.get() == f"{path}: MemoryError while it was read"
+        assert await heard.get() == ""
+    task.cancel()

@@ -1,0 +1,140 @@
+"""The shells that measure, around a store that fails on demand and a small application."""
+
+from collections.abc import Sequence
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
+from prometheus_client import REGISTRY
+
+from authgw.core.audit import Event
+from authgw.core.errors import StoreUnavailable
+from authgw.core.sessions import Snapshot
+from authgw.observability.instrumentation import MeasuredStore, measured, measured_check
+from authgw.observability.metrics import Answers, count, verdict
+from authgw.storage.sqlite.store import EmbeddedStore
+from authgw.web.problems import Handler
+from tests.support.builders import NOW, a_session
+
+
+def metric(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+class Away(EmbeddedStore):
+    """Every answer fails, as a real store's do."""
+
+    async def revoke(self, sid: str) -> bool:
+        try:
+            raise ConnectionResetError
+        except OSError:
+            raise StoreUnavailable("Redis: ConnectionResetError") from None
+
+    async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailable]:
+        return [StoreUnavailable("Redis: ReadOnlyError") for _ in sids]
+
+
+async def test_operations_of_the_store_are_timed() -> None:
+    before = metric("authgw_store_operation_seconds_count", operation="revoke")
+    store = await EmbeddedStore.open(None, idle=60)
+    assert not await MeasuredStore(store).revoke("x" * 44)
+    assert metric("authgw_store_operation_seconds_count", operation="revoke") == before + 1
+    await store.close()
+
+
+async def test_errors_of_the_store_are_counted_by_what_was_raised_first() -> None:
+    store = await Away.open(None, idle=60)
+    shell = MeasuredStore(store)
+    before = metric("authgw_store_errors_total", operation="revoke", kind="ConnectionResetError")
+    with pytest.raises(StoreUnavailable):
+        await shell.revoke("x" * 44)
+    after = metric("authgw_store_errors_total", operation="revoke", kind="ConnectionResetError")
+    assert after == before + 1
+    before = metric("authgw_store_errors_total", operation="read", kind="refused")
+    assert len(await shell.read_many(["a", "b"])) == 2
+    assert metric("authgw_store_errors_total", operation="read", kind="refused") == before + 2
+    await store.close()
+
+
+def opened_and_ended() -> tuple[float, float]:
+    return metric("authgw_sessions_opened_total"), metric("authgw_sessions_ended_total")
+
+
+async def test_sessions_are_counted_as_the_store_says() -> None:
+    store = await EmbeddedStore.open(None, idle=60, clock=lambda: NOW)
+    shell = MeasuredStore(store)
+    opened, ended = opened_and_ended()
+    sessions = [a_session(number=number) for number in range(4)]
+    for session in sessions:
+        await shell.add(session, 3)
+    assert opened_and_ended() == (opened + 4, ended + 1)
+    assert await shell.revoke(sessions[1].sid)
+    assert not await shell.revoke(sessions[1].sid)
+    assert opened_and_ended() == (opened + 4, ended + 2)
+    assert len(await shell.revoke_all("1")) == 2
+    assert opened_and_ended() == (opened + 4, ended + 4)
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "said"),
+    [
+        (200, "", "allow"),
+        (401, "token_missing", "login"),
+        (302, "session_ended", "login"),
+        (403, "not_permitted", "deny"),
+        (503, "store_unavailable", "deny"),
+        (500, "internal_error", "deny"),
+    ],
+)
+def test_an_answer_is_a_verdict(status: int, reason: str, said: str) -> None:
+    assert verdict(status, reason) == said
+
+
+async def test_a_path_of_the_clients_choice_is_no_label() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=403, headers={"X-Authgw-Reason": "no_rule"})
+
+    @web.middleware
+    async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            return web.Response(status=error.status)
+
+    answers = Answers()
+    app = web.Application(middlewares=[measured(answers), refuse])
+    app.add_routes([web.get("/authenticate/envoy{path:(/.*)?}", answer), web.get("/x", answer)])
+    async with TestClient(TestServer(app)) as client:
+        for path in ("/authenticate/envoy/a", "/authenticate/envoy/b", "/x", "/x/"):
+            await client.get(path)
+        await client.post("/x")
+    assert answers.requests == {
+        ("/authenticate/envoy", "403"): 2,
+        ("/x", "403"): 1,
+        ("other", "404"): 1,
+        ("other", "405"): 1,
+    }
+    assert answers.decisions == {("deny", "no_rule"): 2}
+
+
+async def test_checks_that_the_application_does_not_see_are_counted_alike() -> None:
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=401, headers={"X-Authgw-Reason": "token_missing"})
+
+    answers = Answers()
+    timed = metric("authgw_request_seconds_count", endpoint="/authenticate")
+    await measured_check(answers, refuse)(make_mocked_request("GET", "/authenticate"))
+    assert answers.requests == {("/authenticate", "401"): 1}
+    assert answers.decisions == {("login", "token_missing"): 1}
+    assert metric("authgw_request_seconds_count", endpoint="/authenticate") == timed + 1
+
+
+def test_log_ins_are_counted_by_outcome() -> None:
+    seen = [metric("authgw_logins_total", outcome=name) for name in ("ok", "login_failed")]
+    count(Event("login", "r", "a"))
+    count(Event("login_failure", "r", "a", reason="login_failed"))
+    count(Event("logout", "r", "a"))
+    assert [metric("authgw_logins_total", outcome=name) for name in ("ok", "login_failed")] == [
+        number + 1 for number in seen
+    ]

@@ -1,0 +1,193 @@
+"""The shipped NGINX files are the rendering of the default configuration; so are others."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from authgw.config.schema import Settings
+from authgw.core.errors import Refused
+from authgw.dialects.headers import ABOUT_A_REQUEST
+from authgw.recipes.cleared import CLEARED
+from authgw.recipes.nginx import FILES, rendered
+from tests.support.processes import authgw_here
+
+SHIPPED = Path(__file__).parents[3] / "nginx" / "authgw"
+HEADERS = {
+    "user": "X-WEBAUTH-USER",
+    "groups": "X-Webauth-Groups",
+    "email": "X-Mail",
+    "name": "X-Full-Name",
+}
+
+
+def files(**settings: Any) -> dict[str, str]:
+    return rendered(Settings.model_validate(settings))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_shipped_files_are_those_of_the_defaults(name: str) -> None:
+    again = "write them again: .venv/bin/authgw nginx write nginx/authgw --force"
+    assert (SHIPPED / name).read_text() == files()[name], again
+
+
+def test_the_shipped_upstream_by_socket_is_that_of_a_socket() -> None:
+    server = {"socket": "/run/authgw/authgw.sock", "trusted_proxies": ["unix"]}
+    text = files(server=server)["upstream.conf"]
+    assert (SHIPPED / "upstream-socket.conf").read_text() == text
+
+
+def test_nothing_else_is_shipped_than_what_is_rendered() -> None:
+    extra = {"upstream-socket.conf", "upstream-compose.conf"}
+    assert {path.name for path in SHIPPED.iterdir()} == {*FILES, *extra}
+
+
+def test_other_names_of_identity_headers_stand_everywhere() -> None:
+    texts = files(headers=HEADERS)
+    for text in texts.values():
+        # The standard names are cleared, never set.
+        assert not re.search(r"Remote-(User|Groups|Email|Name) [^\"]", text)
+        assert "upstream_http_remote" not in text
+    for prefix, name in (("proxy", "identity.conf"), ("grpc", "identity-grpc.conf")):
+        assert f"{prefix}_set_header X-WEBAUTH-USER $authgw_user;" in texts[name]
+        assert f'{prefix}_set_header Remote-User "";' in texts[name]
+        assert 'X-Webauth-User ""' not in texts[name]
+    assert "fastcgi_param HTTP_X_WEBAUTH_USER $authgw_user;" in texts["identity-fastcgi.conf"]
+    assert "fastcgi_param REMOTE_USER $authgw_user;" in texts["identity-fastcgi.conf"]
+    assert "auth_request_set $authgw_user $upstream_http_x_webauth_user;" in texts["protect.conf"]
+    assert "$http_x_webauth_user$http_x_webauth_groups$http_x_mail" in texts["http.conf"]
+
+
+@pytest.mark.parametrize(
+    ("server", "address"),
+    [
+        ({}, "127.0.0.1:8080"),
+        ({"port": 9000}, "127.0.0.1:9000"),
+        ({"host": "0.0.0.0", "port": 9000}, "127.0.0.1:9000"),
+        ({"host": "::"}, "[::1]:8080"),
+        ({"host": "::1"}, "[::1]:8080"),
+        ({"host": "fd00::5"}, "[fd00::5]:8080"),
+        ({"host": "10.0.0.7"}, "10.0.0.7:8080"),
+        ({"host": "gateway.internal"}, "gateway.internal:8080"),
+        ({"socket": "/run/a.sock", "trusted_proxies": ["unix"]}, "unix:/run/a.sock"),
+        # Over a socket that trusts nobody nothing would be answered.
+        ({"socket": "/run/a.sock"}, "127.0.0.1:8080"),
+    ],
+)
+def test_the_upstream_is_where_the_gateway_listens(server: dict[str, Any], address: str) -> None:
+    assert f"    server {address} max_fails=0;\n" in files(server=server)["upstream.conf"]
+
+
+@pytest.mark.parametrize(
+    ("url", "location"),
+    [
+        ("https://auth.example.com/login", "^(?:/authenticate|/login|"),
+        ("https://auth.example.com/sso/login", "^/sso(?:/authenticate|/login|"),
+        ("https://auth.example.com/a.b/login", "^/a\\.b(?:/authenticate|/login|"),
+        # A page of the operator's own: ours stay where they are.
+        ("https://auth.example.com/my-page", "^(?:/authenticate|/login|"),
+    ],
+)
+def test_the_published_paths_are_below_the_login_page(url: str, location: str) -> None:
+    text = files(login={"url": url})["gateway.conf"]
+    assert f"location ~ {location}" in text
+
+
+def test_several_login_pages_are_published() -> None:
+    pages = [{"url": "https://a.test/x/login"}, {"url": "https://b.test/login"}]
+    text = files(login={"domains": pages})["gateway.conf"]
+    assert len(re.findall("^location ", text, re.MULTILINE)) == 2
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"login": {"url": "https://auth.example.com/a;b/login"}},
+        {"login": {"url": "https://auth.example.com/a{1}/login"}},
+        {"login": {"url": 'https://auth.example.com/"/login'}},
+        {"server": {"socket": "/run/a b.sock", "trusted_proxies": ["unix"]}},
+        {"server": {"socket": "/run/a;}.sock", "trusted_proxies": ["unix"]}},
+        {"server": {"socket": "relative.sock", "trusted_proxies": ["unix"]}},
+    ],
+)
+def test_what_nginx_would_read_otherwise_is_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(Refused, match="cannot be written into NGINX's configuration"):
+        files(**settings)
+
+
+def test_the_gateway_hears_no_clients_words_about_a_request() -> None:
+    cleared = re.findall(r'proxy_set_header (\S+) "";', files()["gateway.conf"])
+    assert {name.lower() for name in ABOUT_A_REQUEST} <= {name.lower() for name in cleared}
+    asked = re.findall(r"proxy_set_header (\S+) ", files()["question.conf"])
+    assert {name.lower() for name in ABOUT_A_REQUEST} <= {name.lower() for name in asked}
+
+
+def test_every_recipe_sets_or_clears_the_same_headers() -> None:
+    names = {name.lower() for name in CLEARED}
+    texts = files()
+    for name, pattern in (
+        ("identity.conf", r"proxy_set_header (\S+) "),
+        ("identity-grpc.conf", r"grpc_set_header (\S+) "),
+        ("identity-fastcgi.conf", r"fastcgi_param HTTP_(\S+) "),
+        ("identity-uwsgi.conf", r"uwsgi_param HTTP_(\S+) "),
+        ("identity-scgi.conf", r"scgi_param HTTP_(\S+) "),
+    ):
+        said = [found.lower().replace("_", "-") for found in re.findall(pattern, texts[name])]
+        assert names <= set(said)
+        assert len(said) == len(set(said)), name
+        # It goes on to the app, for which it was judged.
+        assert not [one for one in said if "method-override" in one or one == "destination"]
+
+
+def test_write_says_what_it_wrote(tmp_path: Path) -> None:
+    (tmp_path / "config.yml").write_text("headers: {user: X-WEBAUTH-USER}\n")
+    first = authgw_here(tmp_path, "nginx", "write", "etc/authgw")
+    assert first.exit_code == 0
+    assert "wrote etc/authgw/identity.conf\n" in first.output
+    assert "nginx -t && nginx -s reload" in first.output
+    assert {path.name for path in (tmp_path / "etc/authgw").iterdir()} == set(FILES)
+    assert "X-WEBAUTH-USER" in (tmp_path / "etc/authgw/identity.conf").read_text()
+    again = authgw_here(tmp_path, "nginx", "write", "etc/authgw")
+    assert (again.exit_code, again.output) == (0, "etc/authgw is up to date.\n")
+
+
+def test_write_replaces_nothing_that_differs(tmp_path: Path) -> None:
+    target = tmp_path / "authgw"
+    target.mkdir()
+    (target / "identity.conf").write_text("# mine\n")
+    refused = authgw_here(tmp_path, "nginx", "write", "authgw")
+    assert refused.exit_code == 1
+    assert refused.output == (
+        "Error: authgw holds other versions of identity.conf: nothing was written; "
+        "--force replaces them\n"
+    )
+    assert {path.name for path in target.iterdir()} == {"identity.conf"}
+    assert (target / "identity.conf").read_text() == "# mine\n"
+    forced = authgw_here(tmp_path, "nginx", "write", "authgw", "--force")
+    assert forced.exit_code == 0
+    assert (target / "identity.conf").read_text() == files()["identity.conf"]
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ("server: {port: x}\n", "server.port"),
+        ("login: {url: 'https://a.test/a;b/login'}\n", "login.url has the path /a;b/login"),
+    ],
+)
+def test_write_refuses_with_a_sentence(tmp_path: Path, config: str, said: str) -> None:
+    (tmp_path / "config.yml").write_text(config)
+    refused = authgw_here(tmp_path, "nginx", "write", "authgw")
+    assert refused.exit_code == 1
+    assert said in refused.output
+    assert "Traceback" not in refused.output
+    assert not (tmp_path / "authgw").exists()
+
+
+def test_write_where_it_cannot(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    refused = authgw_here(tmp_path, "nginx", "write", "file/authgw")
+    assert refused.exit_code == 1
+    assert refused.output.count("\n") == 1
+    assert "file" in refused.output

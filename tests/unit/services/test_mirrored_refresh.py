@@ -1,0 +1,92 @@
+"""Refreshes decided on what a replica remembers, which may be old."""
+
+import pytest
+
+from authgw.core.errors import RefreshReused, SessionEnded
+from authgw.core.sessions import Snapshot
+from tests.support.memory_store import MemoryStore
+from tests.support.sessions import SHOP, World
+
+
+class OldStore(MemoryStore):
+    """Remembers what it was made to; counts what it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.old: dict[str, Snapshot] = {}
+        self.reads = 0
+
+    def remember(self, sid: str) -> None:
+        self.old[sid] = self.snapshot(sid)
+
+    async def look(self, sid: str) -> Snapshot:
+        return self.old[sid] if sid in self.old else await self.read(sid)
+
+    async def read(self, sid: str) -> Snapshot:
+        self.reads += 1
+        return await super().read(sid)
+
+
+@pytest.fixture
+def world() -> World:
+    return World(store=OldStore())
+
+
+def store_of(world: World) -> OldStore:
+    assert isinstance(world.store, OldStore)
+    return world.store
+
+
+async def test_a_rotation_reads_nothing(world: World) -> None:
+    pair, store = await world.gateway.log_in(SHOP), store_of(world)
+    store.remember(pair.sid)
+    await world.gateway.refresh(pair.refresh)
+    assert store.reads == 0
+
+
+async def test_an_old_record_makes_nobody_a_thief(world: World) -> None:
+    first, store = await world.gateway.log_in(SHOP), store_of(world)
+    second = await world.gateway.refresh(first.refresh)
+    assert await world.alive(second)
+    store.remember(first.sid)
+    world.wait(100)
+    # Another replica rotates, which this one has not heard of.
+    remembered = store.old.pop(first.sid)
+    third = await world.gateway.refresh(second.refresh)
+    store.old[first.sid] = remembered
+    again = await world.gateway.refresh(second.refresh)
+    assert await world.alive(again)
+    fourth = await world.gateway.refresh(third.refresh)
+    assert await world.alive(fourth)
+    record = store.snapshot(first.sid).session
+    assert record is not None
+    assert record.gen == 3
+
+
+async def test_reuse_is_believed_of_the_store(world: World) -> None:
+    first, store = await world.gateway.log_in(SHOP), store_of(world)
+    second = await world.gateway.refresh(first.refresh)
+    assert await world.alive(second)
+    world.wait(11)
+    store.remember(first.sid)
+    with pytest.raises(RefreshReused):
+        await world.gateway.refresh(first.refresh)
+    assert first.sid not in store.records
+
+
+async def test_an_end_is_believed_of_the_store(world: World) -> None:
+    pair, store = await world.gateway.log_in(SHOP), store_of(world)
+    store.old[pair.sid] = Snapshot(None, world.now)
+    assert (await world.gateway.refresh(pair.refresh)).sid == pair.sid
+    del store.records[pair.sid]
+    with pytest.raises(SessionEnded):
+        await world.gateway.refresh(pair.refresh)
+
+
+async def test_an_old_life_does_not_outlive_the_end(world: World) -> None:
+    pair, store = await world.gateway.log_in(SHOP), store_of(world)
+    store.remember(pair.sid)
+    del store.records[pair.sid]
+    with pytest.raises(SessionEnded):
+        await world.gateway.refresh(pair.refresh)
+    assert pair.sid not in store.records

@@ -1,0 +1,425 @@
+"""The mirror's contract, clause by clause, in virtual time."""
+
+import asyncio
+import time
+from dataclasses import replace
+
+import pytest
+
+from authgw.core.errors import StoreUnavailable
+from authgw.core.session_codec import dump
+from authgw.core.sessions import Snapshot, check_alive
+from authgw.storage.batch_reader import QUICK
+from authgw.storage.clock import boottime
+from tests.support.builders import NOW
+from tests.support.mirror_scene import (
+    BOUND,
+    DEADLINE,
+    ONE,
+    TWO,
+    Scene,
+    gaps,
+    numbered,
+    virtual,
+)
+
+
+@virtual
+async def test_what_was_read_is_known_until_the_bound(s: Scene) -> None:
+    assert s.mirror.peek(ONE.sid) is None
+    seen = await s.mirror.look(ONE.sid)
+    assert seen.session == ONE
+    assert seen.version == dump(ONE)
+    await s.at(0.99)
+    assert s.mirror.peek(ONE.sid) == seen
+    assert len(s.store.calls) == 1
+
+
+@virtual
+async def test_age_counts_from_the_sending_of_a_read(s: Scene) -> None:
+    s.store.delay = 0.2
+    await s.mirror.look(ONE.sid)
+    await s.at(0.99)
+    assert s.mirror._held(ONE.sid)
+    await s.at(1.0)
+    assert s.mirror.peek(ONE.sid) is None
+
+
+@virtual
+async def test_the_absent_are_remembered_alike(s: Scene) -> None:
+    unknown = numbered(9).sid
+    for _ in range(3):
+        seen = s.mirror.peek(unknown) or await s.mirror.look(unknown)
+        assert seen.session is None
+    assert len(s.store.calls) == 1
+    await s.ask_until(5, unknown)
+    assert len(s.store.calls) <= 11
+    await s.at(7)
+    assert s.mirror.peek(unknown) is None
+
+
+@virtual
+async def test_reads_of_one_turn_go_together(s: Scene) -> None:
+    sids = [numbered(number).sid for number in range(300)]
+    tasks = [s.looking(sid) for sid in sids * 3]
+    await asyncio.gather(*tasks)
+    assert [len(sids) for _, sids in s.store.calls] == [256, 44]
+    assert {sid for _, sids in s.store.calls for sid in sids} == set(sids)
+
+
+@virtual
+async def test_what_is_asked_during_a_quick_read_goes_together_after_it(s: Scene) -> None:
+    s.store.delay = QUICK * 0.8
+    first = s.looking(numbered(0).sid)
+    for number in range(1, 7):
+        await s.at(QUICK * number / 10)
+        last = s.looking(numbered(number).sid)
+    await asyncio.gather(first, last)
+    assert [(when, len(sids)) for when, sids in s.store.calls] == [
+        (0, 1),
+        (pytest.approx(QUICK * 0.8), 6),
+    ]
+
+
+@virtual
+async def test_a_slow_read_keeps_no_other_waiting(s: Scene) -> None:
+    s.store.delay = 0.2
+    first = s.looking(ONE.sid)
+    await s.at(0.05)
+    s.store.delay = 0.0
+    await s.mirror.look(TWO.sid)
+    assert s.loop.now == pytest.approx(0.05 + QUICK)
+    assert not first.done()
+
+
+@virtual
+async def test_a_rush_is_read_a_part_at_a_time(s: Scene) -> None:
+    s.store.delay = 0.2
+    sids = [numbered(number).sid for number in range(3000)]
+    rush = asyncio.gather(*(s.looking(sid) for sid in sids))
+    await s.at(0.1)
+    assert len(s.store.calls) == 4
+    await rush
+    assert s.loop.now < 0.7
+    assert sorted(sid for _, sids in s.store.calls for sid in sids) == sorted(sids)
+
+
+@virtual
+async def test_nobody_waits_for_a_store_that_is_far_behind(s: Scene) -> None:
+    s.store.delay = 100.0
+    sids = [numbered(number).sid for number in range(2000)]
+    rush = [s.looking(sid) for sid in sids]
+    await s.at(4 * DEADLINE + 0.2)
+    failed = [one for one in rush if one.done()]
+    # Those of four reads wait for what was sent; all others have their answer.
+    assert len(failed) == len(sids) - 4 * 256
+    assert all(isinstance(one.exception(), StoreUnavailable) for one in failed)
+    s.store.delay = 0.0
+
+
+@virtual
+async def test_a_store_that_breaks_within_is_unavailable(s: Scene) -> None:
+    s.store.sessions = {ONE.sid: None}  # type: ignore[dict-item]  # what fails
+    s.store.snapshot = None  # type: ignore[assignment, method-assign]  # likewise
+    with pytest.raises(StoreUnavailable, match="did not end"):
+        await s.mirror.look(ONE.sid)
+    # The fault itself is the event loop's to report.
+    assert "TypeError" in repr(s.loop.errors.pop())
+
+
+@virtual
+async def test_a_read_under_way_is_joined(s: Scene) -> None:
+    s.store.delay = 0.2
+    first = s.looking(ONE.sid)
+    await s.at(0.1)
+    second = s.looking(ONE.sid)
+    await asyncio.gather(first, second)
+    assert s.loop.now < 0.3
+    assert len(s.store.calls) == 1
+
+
+@virtual
+async def test_bound_zero_asks_every_time(s: Scene) -> None:
+    s.mirrored(0)
+    s.store.delay = 0.2
+    first = s.looking(ONE.sid)
+    await s.at(0.1)
+    s.store.sessions[ONE.sid] = newer = replace(ONE, gen=1)
+    together = [s.looking(ONE.sid) for _ in range(5)]
+    assert (await first).session == ONE
+    assert [seen.session for seen in await asyncio.gather(*together)] == [newer] * 5
+    assert len(s.store.calls) == 2
+    assert s.mirror.peek(ONE.sid) is None
+    assert not s.mirror._entries
+
+
+@virtual
+async def test_a_read_older_than_the_bound_is_not_joined(s: Scene) -> None:
+    s.mirrored(0.1)
+    s.store.delay = 0.2
+    first = s.looking(ONE.sid)
+    await s.at(0.15)
+    s.store.delay = 0.05
+    assert (await s.mirror.look(ONE.sid)).session == ONE
+    assert [when for when, _ in s.store.calls] == pytest.approx([0, 0.15 + QUICK])
+    # The first was answered late, but knows by then what the other was told.
+    assert (await first).session == ONE
+
+
+@virtual
+async def test_replies_older_than_the_bound_are_no_answer(s: Scene) -> None:
+    s.mirrored(0.1)
+    s.store.delay = 0.2
+    with pytest.raises(StoreUnavailable, match="longer than"):
+        await s.mirror.look(ONE.sid)
+    assert len(s.store.calls) == 2
+    # One late reply, as after a machine slept, is asked for again.
+    s.store.calls.clear()
+    late = s.looking(ONE.sid)
+    await s.loop.pause(0.1)
+    s.store.delay = 0.0
+    assert (await late).session == ONE
+
+
+@virtual
+async def test_those_who_give_up_cancel_no_read(s: Scene) -> None:
+    s.store.delay = 0.2
+    first, second, third = (s.looking(ONE.sid) for _ in range(3))
+    await s.at(0.1)
+    first.cancel()
+    third.cancel()
+    assert (await second).session == ONE
+    await asyncio.gather(first, third, return_exceptions=True)
+    alone = s.looking(TWO.sid)
+    await s.at(0.3)
+    alone.cancel()
+    await s.at(0.6)
+    assert s.mirror.peek(TWO.sid)
+    assert [sids for _, sids in s.store.calls] == [[ONE.sid], [TWO.sid]]
+
+
+@virtual
+async def test_a_hot_session_never_waits(s: Scene) -> None:
+    await s.mirror.look(ONE.sid)
+    s.store.delay = 0.2
+    await s.ask_until(60)
+    assert all(0.5 <= gap <= 0.71 for gap in gaps(s.store))
+    # Jitter keeps sessions and replicas apart.
+    assert len({round(gap, 2) for gap in gaps(s.store)}) > 1
+    assert 60 / 0.72 <= len(s.store.calls) <= 60 / 0.5
+
+
+@virtual
+async def test_sessions_are_read_again_together(s: Scene) -> None:
+    await asyncio.gather(s.mirror.look(ONE.sid), s.mirror.look(TWO.sid))
+    for number in range(50):
+        s.mirror.peek(ONE.sid)
+        s.mirror.peek(TWO.sid)
+        await s.at(number / 50)
+    assert sum(len(sids) for _, sids in s.store.calls) == 4
+    assert len(s.store.calls) <= 3
+
+
+@virtual
+async def test_nothing_is_read_for_nobody(s: Scene) -> None:
+    await s.mirror.look(ONE.sid)
+    await s.at(20)
+    assert len(s.store.calls) == 1
+    assert not s.mirror._entries
+    await s.mirror.look(ONE.sid)
+    s.loop.call_later(0.3, s.mirror.peek, ONE.sid)
+    await s.at(40)
+    assert len(s.store.calls) == 3
+
+
+@virtual
+async def test_late_interest_is_in_time(s: Scene) -> None:
+    # Asked for only after the time to read again: it is read at once, and nobody waits.
+    await s.mirror.look(ONE.sid)
+    for turn in range(1, 6):
+        await s.at(turn * 0.85)
+        assert s.mirror.peek(ONE.sid)
+    assert len(s.store.calls) == 5
+
+
+@virtual
+async def test_a_pushed_death_outlasts_every_reply(s: Scene) -> None:
+    await s.mirror.look(TWO.sid)
+    s.store.delay = 0.2
+    task = s.looking(ONE.sid)
+    await s.at(0.1)
+    for sid in (ONE.sid, TWO.sid):
+        s.mirror.ended(sid)
+        assert s.mirror.peek(sid) == await s.mirror.look(sid) == Snapshot(None, 0.0)
+    assert (await task).session is None
+    await s.at(0.1 + BOUND + DEADLINE - 0.01)
+    assert s.mirror.peek(ONE.sid) == Snapshot(None, 0.0)
+    assert len(s.store.calls) == 2
+    await s.at(2)
+    assert not s.mirror._tombstones
+
+
+@virtual
+async def test_a_death_between_reply_and_answer_counts(s: Scene) -> None:
+    async def hear_of_it() -> None:
+        await s.mirror.look(ONE.sid)
+        s.mirror.ended(ONE.sid)
+
+    heard = s.loop.create_task(hear_of_it())
+    # Both wait for the same reply; this one goes on after the other.
+    assert (await s.looking(ONE.sid)).session is None
+    await heard
+
+
+@virtual
+async def test_the_revoking_replica_knows_before_it_answers(s: Scene) -> None:
+    third = numbered(3)
+    for end in (
+        lambda: s.mirror.revoke(ONE.sid),
+        lambda: s.mirror.revoke_all("1"),
+        lambda: s.mirror.add(third, 1),
+    ):
+        s.mirrored(BOUND)
+        s.store.sessions = {ONE.sid: ONE}
+        s.store.delay = 0.0
+        await s.mirror.look(ONE.sid)
+        s.store.delay = 0.2
+        reading = s.loop.create_task(s.mirror.read(ONE.sid))
+        await s.loop.pause(0.05)
+        s.store.delay = 0.05
+        await end()
+        known = s.mirror.peek(ONE.sid)
+        assert known is not None
+        assert known.session is None
+        assert (await reading).session is None
+    assert (await s.mirror.look(third.sid)).session == third
+    assert await s.mirror.sessions_of("1") == (third,)
+
+
+@virtual
+async def test_a_revocation_that_may_have_failed_is_no_death(s: Scene) -> None:
+    await s.mirror.look(ONE.sid)
+    s.store.down = True
+    for end in (s.mirror.revoke(ONE.sid), s.mirror.revoke_all("1")):
+        with pytest.raises(StoreUnavailable):
+            await end
+    assert (await s.mirror.look(ONE.sid)).session == ONE
+
+
+@virtual
+async def test_memory_is_bounded(s: Scene) -> None:
+    s.mirrored(BOUND, capacity=3)
+    sids = [numbered(number).sid for number in range(5)]
+    for sid in sids:
+        await s.mirror.look(sid)
+    assert list(s.mirror._entries) == sids[2:]
+    # What is read again is the last to go.
+    await s.mirror.read(sids[2])
+    await s.mirror.look(numbered(9).sid)
+    assert list(s.mirror._entries) == [sids[4], sids[2], numbered(9).sid]
+
+
+@virtual
+async def test_an_unreachable_store_ends_answers_with_the_bound(s: Scene) -> None:
+    await s.mirror.look(ONE.sid)
+    s.store.down, s.store.delay = True, 0.1
+    await s.ask_until(0.99)
+    await s.at(1.0)
+    assert s.mirror.peek(ONE.sid) is None
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            await s.mirror.look(ONE.sid)
+    s.store.down = False
+    assert (await s.mirror.look(ONE.sid)).session == ONE
+
+
+@virtual
+async def test_a_short_outage_is_noticed_by_nobody(s: Scene) -> None:
+    await s.mirror.look(ONE.sid)
+    s.store.down = True
+    s.loop.call_later(0.75, setattr, s.store, "down", False)
+    await s.ask_until(5)
+    # It is tried again at every sweep until it works.
+    assert len(s.store.calls) <= 5 / 0.5 + 5
+
+
+@virtual
+async def test_one_unreadable_record_spoils_no_other(s: Scene) -> None:
+    s.store.unreadable = {TWO.sid}
+    one, two = s.looking(ONE.sid), s.looking(TWO.sid)
+    assert (await one).session == ONE
+    assert s.mirror.peek(ONE.sid)
+    with pytest.raises(StoreUnavailable, match="bad"):
+        await two
+    with pytest.raises(StoreUnavailable, match="bad"):
+        await s.mirror.read(TWO.sid)
+
+
+@virtual
+async def test_an_end_that_passes_meanwhile_counts(s: Scene) -> None:
+    ending = replace(ONE, expires_at=NOW + 0.5)
+    s.store.sessions[ONE.sid] = ending
+    s.store.delay = 0.01
+    check_alive((await s.mirror.look(ONE.sid)).session, NOW)
+    await s.at(0.49)
+    assert s.mirror.peek(ONE.sid)
+    await s.at(0.5)
+    assert s.mirror.peek(ONE.sid) is None
+    seen = await s.mirror.look(ONE.sid)
+    assert seen.now >= ending.expires_at
+    # From then on this is known as anything else is.
+    await s.at(1.4)
+    known = s.mirror.peek(ONE.sid)
+    assert known is not None
+    assert known.now >= ending.expires_at
+
+
+@virtual
+async def test_now_moves_on(s: Scene) -> None:
+    s.store.delay = 0.1
+    assert (await s.mirror.look(ONE.sid)).now == pytest.approx(NOW + 0.1, rel=0, abs=1e-6)
+    await s.at(0.5)
+    assert (await s.mirror.look(ONE.sid)).now == pytest.approx(NOW + 0.5, rel=0, abs=1e-6)
+
+
+@virtual
+async def test_an_unchanged_session_stays_the_same_object(s: Scene) -> None:
+    first = (await s.mirror.look(ONE.sid)).session
+    s.store.sessions[ONE.sid] = replace(ONE)
+    await s.ask_until(3)
+    again = s.mirror.peek(ONE.sid)
+    assert again is not None
+    assert again.session is first
+    assert again.now > NOW + 2
+
+
+@virtual
+async def test_a_read_asks_the_store_whatever_is_known(s: Scene) -> None:
+    await s.mirror.look(ONE.sid)
+    s.store.sessions[ONE.sid] = newer = replace(ONE, gen=1)
+    assert (await s.mirror.read(ONE.sid)).session == newer
+    assert (await s.mirror.look(ONE.sid)).session == newer
+    s.store.down = True
+    with pytest.raises(StoreUnavailable):
+        await s.mirror.read(ONE.sid)
+
+
+@virtual
+async def test_closing_leaves_nobody_waiting(s: Scene) -> None:
+    await s.mirror.look(TWO.sid)
+    s.store.delay = 0.2
+    under_way = s.looking(ONE.sid)
+    await s.at(0.1)
+    unsent = s.looking(numbered(3).sid)
+    await s.loop.pause(0)
+    s.mirror.ended(TWO.sid)
+    s.mirror.close()
+    for task in (under_way, unsent):
+        with pytest.raises(StoreUnavailable):
+            await task
+    s.mirror.close()
+    assert s.mirror._timer is None
+
+
+def test_the_clock_goes_on_in_sleep() -> None:
+    assert abs(boottime() - time.clock_gettime(time.CLOCK_BOOTTIME)) < 1

@@ -1,0 +1,67 @@
+"""What the mirror counts of itself, in virtual time."""
+
+import pytest
+
+from tests.support.mirror_scene import ONE, TWO, Scene, virtual
+
+
+def numbers(s: Scene) -> tuple[int, int, int]:
+    return s.mirror.hits, s.mirror.misses, s.mirror.rereads
+
+
+@virtual
+async def test_look_ups_are_hits_or_misses(s: Scene) -> None:
+    assert s.mirror.peek(ONE.sid) is None
+    await s.mirror.look(ONE.sid)
+    assert numbers(s) == (0, 1, 0)
+    assert s.mirror.peek(ONE.sid) is not None
+    await s.mirror.look(ONE.sid)
+    assert numbers(s) == (2, 1, 0)
+    await s.mirror.look_all((ONE.sid, TWO.sid))
+    assert numbers(s) == (3, 2, 0)
+    assert len(s.mirror) == 2
+    await s.mirror.revoke(ONE.sid)
+    assert len(s.mirror) == 1
+    assert s.mirror.peek(ONE.sid) is not None
+    assert numbers(s) == (4, 2, 0)
+
+
+@virtual
+async def test_reads_that_nobody_waits_for_are_counted(s: Scene) -> None:
+    await s.mirror.look(ONE.sid)
+    await s.ask_until(30)
+    assert numbers(s)[1:] == (1, len(s.store.calls) - 1)
+
+
+@virtual
+async def test_staleness_is_the_greatest_age_at_an_answer(s: Scene) -> None:
+    await s.mirror.look(ONE.sid)
+    assert s.mirror.staleness == 0
+    await s.at(0.4)
+    s.mirror.peek(ONE.sid)
+    await s.at(5)
+    assert s.mirror.staleness == pytest.approx(0.4)
+    # A session that nobody asks about grows old without anybody relying on it.
+    await s.mirror.look(TWO.sid)
+    await s.at(10)
+    assert s.mirror.staleness == pytest.approx(0.4)
+    await s.at(100)
+    assert s.mirror.staleness == 0
+
+
+@virtual
+async def test_staleness_grows_as_the_store_slows_and_keeps_to_the_bound(s: Scene) -> None:
+    await s.mirror.look(ONE.sid)
+    await s.ask_until(30)
+    assert 0.45 <= s.mirror.staleness <= 0.71
+    s.store.delay = 0.2
+    await s.ask_until(60)
+    assert 0.75 <= s.mirror.staleness <= 1.0
+
+
+@virtual
+async def test_who_waits_rests_on_a_read_as_old_as_it_took(s: Scene) -> None:
+    s.mirrored(0.0)
+    s.store.delay = 0.2
+    await s.mirror.look(ONE.sid)
+    assert s.mirror.staleness == pytest.approx(0.2)

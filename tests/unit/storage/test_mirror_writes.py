@@ -1,0 +1,141 @@
+"""The mirror's contract about what this replica wrote itself, in virtual time."""
+
+from dataclasses import replace
+
+import pytest
+
+from authgw.core.errors import StoreUnavailable
+from authgw.core.session_codec import dump
+from authgw.core.sessions import Snapshot
+from tests.support.builders import NOW
+from tests.support.mirror_scene import BOUND, ONE, Scene, numbered, virtual
+
+
+@virtual
+async def test_a_new_session_is_known_at_once(s: Scene) -> None:
+    third = numbered(3)
+    assert (await s.mirror.look(third.sid)).session is None
+    await s.mirror.add(third, 1)
+    assert (await s.mirror.look(third.sid)).session == third
+
+
+@virtual
+async def test_what_this_replica_wrote_is_known_with_its_age(s: Scene) -> None:
+    seen = await s.mirror.look(ONE.sid)
+    await s.at(0.5)
+    s.store.delay = 0.2
+    newer = replace(ONE, gen=1)
+    assert await s.mirror.replace(seen, newer) is None
+    assert s.mirror.peek(ONE.sid) == Snapshot(newer, NOW + 0.5, dump(newer))
+    # And it can be replaced in turn.
+    assert await s.mirror.replace(await s.mirror.look(ONE.sid), replace(ONE, gen=2)) is None
+    await s.at(1.69)
+    assert s.mirror._held(ONE.sid)
+    await s.at(1.71)
+    assert not s.mirror._held(ONE.sid)
+
+
+@virtual
+async def test_no_read_under_way_brings_back_what_was_replaced(s: Scene) -> None:
+    seen = await s.mirror.look(ONE.sid)
+    newer = replace(ONE, gen=1)
+    # Sent before the write and answered after it; sent after it and executed before it.
+    for first in ("read", "write"):
+        s.mirrored(BOUND)
+        s.store.sessions[ONE.sid] = ONE
+        s.store.delay = 0.2
+        if first == "read":
+            reading = s.loop.create_task(s.mirror.read(ONE.sid))
+            await s.loop.pause(0.05)
+            s.store.delay = 0.05
+            await s.mirror.replace(seen, newer)
+        else:
+            writing = s.loop.create_task(s.mirror.replace(seen, newer))
+            await s.loop.pause(0.05)
+            s.store.sessions[ONE.sid] = ONE
+            reading = s.loop.create_task(s.mirror.read(ONE.sid))
+            await s.loop.pause(0)
+            s.store.sessions[ONE.sid] = newer
+            await writing
+        assert (await reading).session == ONE
+        assert (await s.mirror.look(ONE.sid)).session == newer
+
+
+@virtual
+async def test_a_write_takes_the_place_of_what_it_replaced_though_read_later(s: Scene) -> None:
+    seen = await s.mirror.look(ONE.sid)
+    newer = replace(ONE, gen=1)
+    s.store.delay = 0.2
+    writing = s.loop.create_task(s.mirror.replace(seen, newer))
+    await s.at(0.05)
+    s.store.delay, s.store.sessions[ONE.sid] = 0.05, ONE
+    await s.mirror.read(ONE.sid)
+    s.store.sessions[ONE.sid] = newer
+    await writing
+    assert (await s.mirror.look(ONE.sid)).session == newer
+
+
+@virtual
+async def test_a_write_yields_to_what_came_after_it(s: Scene) -> None:
+    for after in (replace(ONE, gen=2), None):
+        s.store.sessions = {ONE.sid: ONE}
+        s.mirrored(BOUND)
+        seen = await s.mirror.look(ONE.sid)
+        s.store.delay = 0.2
+        writing = s.loop.create_task(s.mirror.replace(seen, replace(ONE, gen=1)))
+        await s.loop.pause(0.05)
+        s.store.delay = 0.05
+        s.store.sessions = {ONE.sid: after} if after else {}
+        await s.mirror.read(ONE.sid)
+        assert await writing is None
+        assert (await s.mirror.look(ONE.sid)).session == after
+
+
+@pytest.mark.parametrize("absent_first", [True, False])
+def test_the_absent_do_not_return_by_a_late_reply(absent_first: bool) -> None:
+    @virtual
+    async def two_reads_at_once(s: Scene) -> None:
+        # The read that was sent first is executed last: it finds nothing, the other one something.
+        alive, s.store.sessions = s.store.sessions, {}
+        s.store.delay = 0.1 if absent_first else 0.2
+        first = s.loop.create_task(s.mirror.read(ONE.sid))
+        await s.at(0.01)
+        s.store.delay, s.store.sessions = 0.15, alive
+        second = s.loop.create_task(s.mirror.read(ONE.sid))
+        assert (await first).session is None
+        assert (await second).session == ONE
+        known = s.mirror.peek(ONE.sid)
+        assert known is not None
+        assert known.session is None
+
+    two_reads_at_once()
+
+
+@virtual
+async def test_a_write_that_lost_leaves_what_is_there(s: Scene) -> None:
+    seen = await s.mirror.look(ONE.sid)
+    s.store.sessions[ONE.sid] = theirs = replace(ONE, gen=1)
+    other = await s.mirror.replace(seen, replace(ONE, gen=2))
+    assert other is not None
+    assert other.session == theirs
+    assert s.mirror.peek(ONE.sid) == other
+
+
+@virtual
+async def test_a_write_of_unknown_outcome_leaves_what_was_known(s: Scene) -> None:
+    seen = await s.mirror.look(ONE.sid)
+    s.store.down = True
+    with pytest.raises(StoreUnavailable):
+        await s.mirror.replace(seen, replace(ONE, gen=1))
+    assert s.mirror.peek(ONE.sid) == seen
+
+
+@virtual
+async def test_a_write_that_returns_after_its_death_is_dead(s: Scene) -> None:
+    seen = await s.mirror.look(ONE.sid)
+    s.store.delay = 0.2
+    writing = s.loop.create_task(s.mirror.replace(seen, replace(ONE, gen=1)))
+    await s.at(0.1)
+    s.mirror.ended(ONE.sid)
+    assert await writing is None
+    assert (await s.mirror.look(ONE.sid)).session is None
