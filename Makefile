@@ -56,8 +56,13 @@ tests/browser/node_modules: tests/browser/package-lock.json
 	npm ci --silent --prefix tests/browser
 	touch $@
 
+# What needs no server first, on every core; then what starts real processes.
+QUICK := tests/unit bench/tests tests/web tests/test_readme.py tests/test_guarantees.py
+
 test: install tests/browser/node_modules
-	$(BIN)/pytest --ignore tests/faults --ignore tests/limits --junitxml=.results/test.xml --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/pytest $(QUICK) -n auto --junitxml=.results/quick.xml --cov --cov-report=
+	$(BIN)/pytest $(addprefix --ignore ,$(QUICK) tests/faults tests/limits) tests --junitxml=.results/test.xml \
+		--durations=20 --cov --cov-append --cov-report=term --cov-fail-under=90
 
 # Faults of everything around a gateway, and its own; seconds that all of it may take. A busy machine
 # has half as long again before it is stopped.
@@ -92,4 +97,4 @@ screenshots: install tests/browser/node_modules
 	AUTHGW_SCREENSHOTS=docs/screenshots $(BIN)/pytest tests/browser/test_pages.py
 
 test-unit: install
-	$(BIN)/pytest tests/unit bench/tests tests/web tests/test_readme.py
+	$(BIN)/pytest $(QUICK) -n auto
