@@ -46,9 +46,7 @@ def units(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    "unit", ["authgw.service", "authgw@8081.service", "authgw-keys.service"]
-)
+@pytest.mark.parametrize("unit", ["authgw.service", "authgw@8081.service", "authgw-keys.service"])
 def test_systemd_reads_it_without_complaint(units: Path, unit: str) -> None:
     said = analyze("verify", "--man=no", str(units / unit))
     assert (said.returncode, said.stderr) == (0, "")
@@ -60,9 +58,7 @@ def test_systemd_would_find_a_misspelt_line(units: Path) -> None:
     assert "ProtectHomes" in analyze("verify", "--man=no", str(unit)).stderr
 
 
-@pytest.mark.parametrize(
-    "unit", ["authgw.service", "authgw@8081.service", "authgw-keys.service"]
-)
+@pytest.mark.parametrize("unit", ["authgw.service", "authgw@8081.service", "authgw-keys.service"])
 def test_it_exposes_little(units: Path, unit: str) -> None:
     limit = f"--threshold={MOST_EXPOSED}"
     said = analyze("security", "--offline=yes", limit, str(units / unit))

@@ -65,10 +65,15 @@ def assert_problem(said: bytes, status: int, code: str) -> None:
     assert _CANARY not in said.lower()
 
 
-@pytest.mark.parametrize("raw", _UNREADABLE, ids=lambda raw: repr(raw[:60]))
+def _has_bad_head(raw: bytes) -> bool:
+    """Return false for a bad chunk behind a well-formed head, which a handler answers."""
+    return b"chunked\r\n\r\nzz" not in raw and b"chunked\r\n\r\n2\r\n" not in raw
+
+
+@pytest.mark.parametrize(
+    "raw", [raw for raw in _UNREADABLE if _has_bad_head(raw)], ids=lambda raw: repr(raw[:60])
+)
 async def test_what_the_parser_refuses_is_a_problem(quick: Surface, raw: bytes) -> None:
-    if b"chunked\r\n\r\nzz" in raw or b"chunked\r\n\r\n2\r\n" in raw:
-        pytest.skip("its head is well-formed: a handler answers")
     assert_problem(await told(quick, [raw]), 400, "request_malformed")
     (event,) = [one for one in quick.events if one.reason]
     assert (event.name, event.reason, event.address) == ("deny", "request_malformed", "127.0.0.1")
