@@ -93,7 +93,9 @@ async def test_a_client_that_never_reads_is_not_read_from(quick: Surface) -> Non
             try:
                 await asyncio.wait_for(writer.drain(), 1)
             except TimeoutError:
-                break
+                # A busy machine is slow to read, too.
+                if any(one.writing_paused for one in quick.connections):
+                    break
         else:
             pytest.fail("100,000 requests were read while no answer was")
         (protocol,) = [one for one in quick.connections if one.writing_paused]

@@ -66,8 +66,15 @@ def edit_in(
     """Add users in a namespace whose mounts the script makes."""
     command = ["unshare", "-m", "sh", "-ec", f'{script}\nexec "$@"', "sh", sys.executable]
     arguments = ["-c", EDIT, str(folder / path), names, str(uid), HASH]
+    # Another user cannot write what coverage counted.
+    environ = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
     return subprocess.run(
-        [*command, *arguments], cwd=folder, check=False, capture_output=True, text=True
+        [*command, *arguments],
+        cwd=folder,
+        env=environ,
+        check=False,
+        capture_output=True,
+        text=True,
     )
 
 
