@@ -120,7 +120,7 @@ def _is_large(lines: Sequence[bytes]) -> bool:
 
 def refusal(shown: Authorization, rule: Rule) -> str:
     """Why these lines may not pass next to a session cookie; empty if they may."""
-    if rule.allow.anyone:
+    if rule.allow.anyone and all(other.allow.anyone for _, other in rule.beside):
         return ""
     if rule.denies_foreign and shown.kind in (Kind.FOREIGN, Kind.MALFORMED):
         return f"the Authorization header is not authgw's, and {rule.name} says foreign: deny"
@@ -256,7 +256,8 @@ def _decoded(part: str) -> Iterator[str]:
 
 
 def _base64_text(part: str) -> str:
-    standard = part.replace("-", "+").replace("_", "/")
+    # A Bearer token may also hold `~` and end in any number of `=` (RFC 6750 section 2.1).
+    standard = part.replace("-", "+").replace("_", "/").replace("~", "").rstrip("=")
     whole = standard[:-1] if len(standard) % 4 == 1 else standard
     raw = binascii.a2b_base64(whole + "=" * (-len(whole) % 4))
     return raw.decode("utf-8", "replace")

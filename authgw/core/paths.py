@@ -14,6 +14,7 @@ from authgw.core.readings import (
     EndlessReadingsError,
     decoded,
     decoded_by_iis,
+    filtered_first,
     readings_of,
     to_bytes,
     to_text,
@@ -90,7 +91,7 @@ def canonical_path(raw: str) -> CanonicalPath:
     rounds = _rounds(text)
     readings, endless = frozenset(rounds), True
     with suppress(EndlessReadingsError):
-        readings, endless = readings_of({text, _opaque_slashes(raw)}), False
+        readings, endless = readings_of({text, _opaque_slashes(raw), *filtered_first(raw)}), False
     found = {
         Ambiguity.SLASH: _ENCODED_SLASH.search(to_bytes(raw)) is not None,
         Ambiguity.PERCENT: "%" in text,

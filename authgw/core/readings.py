@@ -13,6 +13,8 @@ from urllib.parse import unquote_to_bytes
 
 MAX_READINGS = 64
 MAX_CHARACTERS = 64 * 1024  # of all readings together
+# Combining characters in a row (UAX #15, Stream-Safe): sorting more takes time by their square.
+MAX_MARKS = 30
 
 _PERCENT_U = re.compile(r"%[uU]([0-9A-Fa-f]{4})")
 _PARAMETERS = re.compile(r";[^/]*")
@@ -72,6 +74,11 @@ def readings_of(texts: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
+def filtered_first(raw: str) -> frozenset[str]:
+    """Return what servers read that remove dots before they decode, and not after."""
+    return frozenset(decoded(step(raw)) for step in _REMOVALS)
+
+
 def _character(match: re.Match[str]) -> str:
     number = int(match[1], 16)
     return "\ufffd" if 0xD800 <= number < 0xE000 else chr(number)
@@ -92,6 +99,11 @@ def _best_fit(character: str) -> str:
 def _folded(text: str) -> str:
     if text.isascii():
         return text
+    marks = 0
+    for char in text:
+        marks = marks + 1 if unicodedata.combining(char) else 0
+        if marks > MAX_MARKS:
+            raise EndlessReadingsError
     folded = unicodedata.normalize("NFKC", text).translate(_BEST_FIT)
     return "".join(char for char in folded if unicodedata.category(char) != "Cf")
 
@@ -161,9 +173,15 @@ def _shortest(match: re.Match[bytes]) -> bytes:
     number = sequence[0] & (0xFF >> (len(sequence) + 1))
     for byte in sequence[1:]:
         number = number << 6 | byte & 0x3F
-    return chr(number).encode()
+    return sequence if 0xD800 <= number < 0xE000 else chr(number).encode()
 
 
+_REMOVALS: tuple[Callable[[str], str], ...] = (
+    _as_windows_opens,
+    _without("../", "../"),
+    _without("./", ".../"),
+    _without("..", ".."),
+)
 _STEPS: tuple[Callable[[str], str], ...] = (
     decoded,
     decoded_by_iis,
@@ -173,10 +191,7 @@ _STEPS: tuple[Callable[[str], str], ...] = (
     _with_single_slashes,
     _with_slashes,
     _without_tail,
-    _as_windows_opens,
-    _without("../", "../"),
-    _without("./", ".../"),
-    _without("..", ".."),
+    *_REMOVALS,
     _as_latin_1,
     _without_bytes,
     _overlong_decoded,

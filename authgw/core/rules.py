@@ -143,7 +143,9 @@ class Rules:
 
     def _match_target(self, access: AccessRequest) -> Match:
         host = self.of(access.location.host)
-        path = canonical_path(access.location.path)
+        raw = access.location.path
+        # A path that no rule looks at is not read: its readings may be many.
+        path = canonical_path(raw) if host.looks_at_paths else CanonicalPath(raw, raw, frozenset())
         quick = None
         if path.is_plain and access.preflight_method is None:
             quick = host.by_method(access.method).match(access, path.text)
@@ -184,6 +186,7 @@ class _Host:
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self.rules = rules
+        self.looks_at_paths = any(rule.paths for rule in rules)
         self._others = _Paths([rule for rule in rules if rule.methods is None])
         named = {method for rule in rules for method in rule.methods or ()}
         self._named = {
@@ -267,7 +270,7 @@ def _strictest(rule: Rule, beside: Sequence[tuple[str, Rule]]) -> Rule:
         rule,
         beside=tuple(beside),
         denies_foreign=any(part.denies_foreign for part in parts),
-        connection_auth=all(part.connection_auth for part in parts),
+        connection_auth=all(part.connection_auth for part in parts if not part.allow.anyone),
     )
 
 

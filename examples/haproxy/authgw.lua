@@ -109,7 +109,12 @@ core.register_action("authgw", { "http-req" }, function(txn)
     for _, line in ipairs(values(sent["cookie"])) do
       local kept = {}
       for pair in line:gmatch("[^;]+") do
-        if not is_ours(pair) then kept[#kept + 1] = pair:match("^%s*(.*)$") end
+        -- Some proxies join two Cookie headers by a comma, and the gateway looks behind it.
+        local parts = {}
+        for part in pair:gmatch("[^,]+") do
+          if not is_ours(part) then parts[#parts + 1] = part end
+        end
+        if #parts > 0 then kept[#kept + 1] = table.concat(parts, ","):match("^%s*(.*)$") end
       end
       if _ == 1 then txn.http:req_del_header("cookie") end
       if #kept > 0 then txn.http:req_add_header("cookie", table.concat(kept, "; ")) end

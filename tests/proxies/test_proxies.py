@@ -228,6 +228,7 @@ def test_cookies(proxied: Proxied) -> None:
     ("sent", "kept"),
     [
         (["authgw=x"], set()),
+        (["a=1, __Secure-authgw=x"], {"a=1"}),
         (["a=1; __Host-authgw=x; b=2"], {"a=1", "b=2"}),
         (["__Secure-authgw=x;a=1"], {"a=1"}),
         (["authgw=1; __Host-authgw=2; a=authgw=3; authgw=4"], {"a=authgw=3"}),

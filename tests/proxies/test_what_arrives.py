@@ -4,6 +4,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
+from authgw.recipes.cleared import CLEARED
 from tests.support.proxies import BROWSER, HOST, LOGIN, Proxied, lower, told
 
 # Apps believe these of their proxy: the client's scheme, address and certificate, and the path that
@@ -32,6 +33,10 @@ BELIEVED = [
     ("X-Original-URI", "/forged"),
     ("X-Rewrite-URL", "/forged"),
 ]
+_NAMED = {name.lower() for name, _ in BELIEVED}
+# The gateway denies a request that brings one of the four that it sends itself.
+_SENT = ("remote-user", "remote-groups", "remote-email", "remote-name")
+BELIEVED += [(name, "forged") for name in CLEARED if name.lower() not in (*_NAMED, *_SENT)]
 
 
 @pytest.mark.parametrize(("name", "value"), BELIEVED, ids=[name for name, _ in BELIEVED])
@@ -43,6 +48,16 @@ def test_a_client_cannot_speak_for_the_proxy(proxied: Proxied, name: str, value:
         if answer.status == 200:
             arrived = [(one, said) for one, said in told(answer) if value in said]
             assert not arrived, arrived
+
+
+@pytest.mark.parametrize(
+    "name", ["X_Forwarded_User", "X_Real_Ip", "X_Webauth_User", "X-Forwarded_Prefix"]
+)
+def test_no_other_spelling_speaks_for_the_proxy(proxied: Proxied, name: str) -> None:
+    answer = proxied.send("/public/x", (name, "forged"))
+    assert answer.status in (200, 400, 403)
+    # Traefik hands them on, as its README says.
+    assert answer.status != 200 or proxied.name == "traefik" or b"forged" not in answer.body
 
 
 OURS = ("authgw", "__Host-authgw", "__Secure-authgw", "authgw-csrf", "__Secure-authgw-device")

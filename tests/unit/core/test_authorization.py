@@ -74,6 +74,7 @@ FOREIGN: list[bytes | str] = [
     "Bearer undefined",
     "Bearer null",
     "Bearer [object Object]",
+    *("Bearer abcde=", "Bearer a=", "Bearer ab~", "Bearer a~~~", "Bearer a~.b.c", "Bearer a==="),
     "Bearer x.y.z",
     "bearer \t x",
     "Bearer " + "A" * 500,
@@ -398,3 +399,11 @@ def test_marks_hold_every_issuer_and_key_of_now_and_before() -> None:
         == MARKS
     )
     assert json.loads('"\\u00e9"') == "é"
+
+
+@given(
+    st.lists(st.binary(max_size=60) | st.from_regex(rb"Bearer [A-Za-z0-9._~+/-]+=*"), max_size=3)
+)
+def test_no_line_fails(lines: list[bytes]) -> None:
+    for takes_basic in (False, True):
+        assert read_authorization(lines, MARKS, takes_basic=takes_basic).kind in Kind

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authgw.core.paths import Ambiguity, canonical_path
+from authgw.core.readings import MAX_MARKS
 
 A = Ambiguity
 
@@ -105,3 +106,25 @@ def test_encoding_unreserved_letters_changes_nothing(text: str, data: st.DataObj
     )
     plain, other = canonical_path("/" + text), canonical_path("/" + encoded)
     assert (other.text, other.ambiguities) == (plain.text, plain.ambiguities)
+
+
+@pytest.mark.parametrize(
+    "raw", ["/%F0%8D%A0%80", "/%F0%8D%BF%BF", "/%25F0%258D%25A0%2580", "/a/%f0%8d%a0%80/.."]
+)
+def test_an_overlong_half_of_a_pair_is_read_as_bytes(raw: str) -> None:
+    path = canonical_path(raw)
+    assert not path.is_plain
+    assert path.ambiguities & {A.NOT_UTF8, A.PERCENT}
+
+
+@given(st.lists(st.integers(0, 255), max_size=24))
+def test_no_escaped_bytes_fail(octets: list[int]) -> None:
+    canonical_path("/" + "".join(f"%{octet:02x}" for octet in octets))
+
+
+def test_more_combining_characters_than_any_language_needs_are_ambiguous() -> None:
+    """Normalisation sorts them, in time by the square of their number."""
+    hostile = "/a." + "\u0301" * 40 + "\u0320" * 40 + "/x;.."
+    assert not canonical_path(hostile).is_admissible
+    assert not canonical_path("/a" + "\u0301" * (MAX_MARKS + 1)).is_admissible
+    assert canonical_path("/a" + "\u0301" * MAX_MARKS).is_admissible

@@ -100,7 +100,12 @@ def as_latin_1(raw: str) -> str:
     return resolved(unquote(raw, "latin-1"))
 
 
+def as_filtering_first(raw: str) -> str:
+    return resolved(unquote(raw.replace("..", "")))
+
+
 SERVERS: list[Callable[[str], str]] = [
+    as_filtering_first,
     *(plainly, as_nginx, as_tomcat, as_tomcat_decoding_first, as_twice, as_iis),
     *(as_windows_decoding, as_careless_utf8, as_folding, as_latin_1),
     *map(removing, ("../", "..")),
@@ -138,6 +143,9 @@ TRAVERSALS = [
     *("/public/..%09/admin", "/public/..%0a/admin", "/public/.%ff./admin"),
     *("/public/..%c2%a0/admin", "/public/.%e2%80%8b./admin", "/%2e%2e/admin"),
     *("/public/..%23/admin", "/public/..%3f/admin", "/public//..//admin", "/public/.../.../"),
+    # A filter that removes dots before it decodes.
+    *("/public/%2e.../admin/x", "/public/..%2e./admin", "/public/.%2e../admin/x"),
+    *("/public/%2e....%2e/admin", "/public/%2e%2e./admin/x"),
 ]
 LOOKALIKES = [
     *("/admin./x", "/admin%20/x", "/admin::$DATA", "/admin:$I30:$INDEX_ALLOCATION/x"),

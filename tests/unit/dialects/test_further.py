@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from authgw.core.authorization import Authorization, Kind, refusal
 from authgw.core.errors import AuthgwError
 from authgw.core.model import AccessRequest, Principal, Verdict
 from authgw.core.rules import Allow, Credential, Rules, decide, glob, needs_nobody
@@ -251,3 +252,21 @@ def test_the_strictest_terms_for_an_apps_own_authorization_count(stricter: Any) 
     found = Rules(lenient).match(access_of("nginx", "MOVE", "/dav/alice/x", moved)).rule
     assert found is not None
     assert (found.denies_foreign, found.connection_auth) == (False, True)
+
+
+def test_the_terms_of_a_further_target_count_beside_a_page_for_anyone() -> None:
+    rules = [rule(ANYONE, "/public/**", host=HOST), *DAV]
+    rules = [replace(one, denies_foreign=one is DAV[3]) for one in rules]
+    moved = [("Destination", f"https://{HOST}/drop/x")]
+    found = Rules(rules).match(access_of("nginx", "MOVE", "/public/x", moved)).rule
+    assert found is not None
+    for foreign in (
+        Authorization(Kind.FOREIGN),
+        Authorization(Kind.FOREIGN, binds_connection=True),
+    ):
+        assert refusal(foreign, found)
+    lenient = [replace(one, connection_auth=not one.allow.anyone) for one in rules]
+    lenient = [replace(one, denies_foreign=False) for one in lenient]
+    found = Rules(lenient).match(access_of("nginx", "MOVE", "/public/x", moved)).rule
+    assert found is not None
+    assert not refusal(Authorization(Kind.FOREIGN, binds_connection=True), found)
