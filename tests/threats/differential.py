@@ -242,6 +242,8 @@ class Differential:
                     if not await link.is_over():
                         self.found.append(Difference(f"{way}, then", message, None, found))
                     return number
+            # An answer can come before the whole body is sent; what follows comes after it.
+            await sending
             return len(burst)
         finally:
             sending.cancel()
