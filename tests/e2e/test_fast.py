@@ -14,7 +14,6 @@ from redis import Redis
 from tests.support.nginx import Site, running_site
 from tests.support.processes import Answer, Gateway, ask, two_replicas, wait_until_ready
 
-SHIPPED = "/dev/shm/authgw-answers"  # noqa: S108  where NGINX keeps answers
 ORIGINAL = {
     "X-Original-URL": "http://app.example.com/",
     "X-Original-Host": "app.example.com",
@@ -106,7 +105,8 @@ def _keep_answers(site: Site, folder: Path) -> None:
     line = "    include authgw/http.conf;\n"
     assert line in main.read_text()
     main.write_text(main.read_text().replace(line, f"{line}    include authgw/cache.conf;\n"))
-    assert SHIPPED in cache.read_text()
-    cache.write_text(cache.read_text().replace(SHIPPED, str(folder)))
+    kept = str(site.folder / "answers")
+    assert kept in cache.read_text()
+    cache.write_text(cache.read_text().replace(kept, str(folder)))
     os.kill(int((site.folder / "nginx.pid").read_text()), signal.SIGHUP)
     time.sleep(1)
