@@ -194,11 +194,11 @@ def test_nothing_that_a_proxy_would_say_comes_from_a_client(app: App) -> None:
             sent = dict.fromkeys(names, "forged")
             sent |= {"X-Forwarded-For": "6.6.6.6", "X-Real-IP": "6.6.6.6"}
             sent |= {"X-Forwarded-Proto": "gopher", "X-Forwarded-Host": "evil"}
-            seen = app.seen(where, {**sent, "X-Forwarded-Port": "666"}, known=False)
+            # A number would be found by chance in the port that the client itself has.
+            sent |= {"X-Forwarded-Port": "forged"}
+            seen = app.seen(where, sent, known=False)
             said = json.dumps(seen)
-            assert not [
-                word for word in ("forged", "6.6.6.6", "gopher", "evil", "666") if word in said
-            ]
+            assert not [word for word in ("forged", "6.6.6.6", "gopher", "evil") if word in said]
             assert "HTTP_PROXY" not in seen
         assert seen["HTTP_X_FORWARDED_PROTO"] == "http"
         assert seen["HTTP_X_REAL_IP"] == "127.0.0.1"
