@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 
+from authgw.storage.redis.connect import connect
 from authgw.storage.redis.store import RedisStore
 from authgw.storage.sqlite.store import EmbeddedStore
 from tests.support.stores import KINDS, opened
@@ -16,3 +18,13 @@ async def store(
 ) -> AsyncIterator[RedisStore | EmbeddedStore]:
     async with opened(request.param, request, tmp_path) as kept:
         yield kept
+
+
+@pytest.fixture
+async def real(redis_url: str) -> AsyncIterator[RedisStore]:
+    """An empty real Redis and a store on it."""
+    async with Redis.from_url(redis_url) as client:
+        await client.flushall()
+    store = RedisStore(connect(redis_url), idle=60, session_max=600)
+    yield store
+    await store.close()

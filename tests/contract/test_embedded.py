@@ -13,16 +13,12 @@ import aiosqlite
 import pytest
 
 from authgw.core.errors import StoreUnavailable
-from authgw.core.sessions import Session, Snapshot, new_sid
+from authgw.core.sessions import Snapshot, new_sid
 from authgw.storage import StoreRefused
 from authgw.storage.sqlite import counters, database
 from authgw.storage.sqlite import store as sqlite_store
 from authgw.storage.sqlite.store import EmbeddedStore
-from tests.support.builders import a_session
-
-
-def numbered(number: int) -> Session:
-    return replace(a_session(), sid=new_sid("1", number.to_bytes(16)))
+from tests.support.builders import a_session, numbered
 
 
 def modes(folder: Path) -> set[int]:

@@ -10,10 +10,10 @@ import pytest
 from authgw.core.export import KeepingStore, Kept
 from authgw.core.ports import SessionStore
 from authgw.core.session_codec import dump, load
-from authgw.core.sessions import Session, new_sid
+from authgw.core.sessions import Session
 from authgw.storage.redis.store import RedisStore
 from authgw.storage.sqlite.store import EmbeddedStore
-from tests.support.builders import a_session
+from tests.support.builders import numbered
 from tests.support.stores import opened
 
 Store = EmbeddedStore | RedisStore
@@ -24,10 +24,6 @@ async def other(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     """Where sessions are moved to; a database of Redis that no other test uses."""
     async with opened(request.param, request, tmp_path / "other", database=1) as kept:
         yield kept
-
-
-def numbered(number: int, sub: str = "1") -> Session:
-    return replace(a_session(sub), sid=new_sid(sub, number.to_bytes(16)))
 
 
 async def everything(store: KeepingStore) -> list[Kept]:

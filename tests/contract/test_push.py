@@ -4,25 +4,19 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
-from authgw.core.sessions import Session, new_sid
 from authgw.storage.mirror import Mirror
 from authgw.storage.redis import revocation_feed
 from authgw.storage.redis.connect import connect
 from authgw.storage.redis.revocation_feed import Push
 from authgw.storage.redis.store import ENDED_CHANNEL, RedisStore
-from tests.support.builders import a_session
+from tests.support.builders import numbered
 from tests.support.processes import free_port
 from tests.support.redis import wait_for_redis
-
-
-def numbered(number: int) -> Session:
-    return replace(a_session(), sid=new_sid("1", number.to_bytes(16)))
 
 
 class Heard:

@@ -5,12 +5,8 @@ from dataclasses import replace
 from authgw.core.errors import StoreUnavailable
 from authgw.core.ports import BatchStore
 from authgw.core.session_codec import dump
-from authgw.core.sessions import Session, Snapshot, new_sid
-from tests.support.builders import a_session
-
-
-def numbered(number: int, sub: str) -> Session:
-    return replace(a_session(sub), sid=new_sid(sub, number.to_bytes(16)))
+from authgw.core.sessions import Session, Snapshot
+from tests.support.builders import numbered
 
 
 def sessions(outcomes: "list[Snapshot | StoreUnavailable]") -> list[Session | None]:

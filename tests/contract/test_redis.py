@@ -2,37 +2,18 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from authgw.core.errors import StoreUnavailable
-from authgw.core.sessions import Session, Snapshot, new_sid
-from authgw.storage.redis import commands as redis_commands
 from authgw.storage.redis import node
 from authgw.storage.redis.connect import connect
 from authgw.storage.redis.replies import Request
-from authgw.storage.redis.store import ENDED_CHANNEL, RedisStore, _key
-from tests.support.builders import a_session
-from tests.support.faultproxy import NONE, RESET, FaultProxy
-from tests.support.processes import free_port
-
-
-@pytest.fixture
-async def real(redis_url: str) -> AsyncIterator[RedisStore]:
-    async with Redis.from_url(redis_url) as client:
-        await client.flushall()
-    store = RedisStore(connect(redis_url), idle=60, session_max=600)
-    yield store
-    await store.close()
-
-
-def numbered(number: int) -> Session:
-    return replace(a_session(), sid=new_sid("1", number.to_bytes(16)))
+from authgw.storage.redis.store import ENDED_CHANNEL, RedisStore
+from tests.support.builders import numbered
 
 
 async def test_idleness_ends_and_use_extends(real: RedisStore, redis_url: str) -> None:
@@ -141,28 +122,6 @@ async def test_names_never_reach_keys_and_every_key_ends(real: RedisStore, redis
     await client.aclose()
 
 
-async def test_a_server_that_hangs_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_commands, "DEADLINE", 0.1)
-
-    async def never(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(5)
-        writer.close()
-
-    port = free_port()
-    server = await asyncio.start_server(never, "127.0.0.1", port)
-    store = RedisStore(connect(f"redis://127.0.0.1:{port}/0"), idle=60, session_max=60)
-    for call in (
-        store.increment_all([("a", 60)]),
-        store.release(["a"], ["b"]),
-        store.claim("a", 60),
-        store.last_used([numbered(1).sid]),
-    ):
-        with pytest.raises(StoreUnavailable):
-            await call
-    await store.close()
-    server.close()
-
-
 async def test_use_is_told_to_the_millisecond(real: RedisStore) -> None:
     await real.add(numbered(1), 10)
     await asyncio.sleep(0.1)
@@ -217,21 +176,6 @@ async def test_cancelled_reads_never_cross_identities(real: RedisStore) -> None:
     assert (await real.read(opened[0].sid)).session == opened[0]
 
 
-async def test_a_server_that_is_away_is_unavailable() -> None:
-    store = RedisStore(connect(f"redis://127.0.0.1:{free_port()}/0"), idle=60, session_max=60)
-    for call in (
-        store.read(numbered(1).sid),
-        store.read("*"),
-        store.revoke_all("1"),
-        store.increment_all([("a", 60)]),
-        store.release(["a"], []),
-        store.claim("a", 60),
-        store.last_used([numbered(1).sid]),
-    ):
-        with pytest.raises(StoreUnavailable):
-            await call
-
-
 async def test_a_shorter_life_hides_no_longer_one(real: RedisStore, redis_url: str) -> None:
     long, brief = numbered(1), numbered(2)
     await real.add(long, 100)
@@ -241,184 +185,3 @@ async def test_a_shorter_life_hides_no_longer_one(real: RedisStore, redis_url: s
     async with Redis.from_url(redis_url) as client:
         (index,) = await client.keys("authgw:*:i")
         assert await client.pttl(index) > 500_000
-
-
-async def test_a_master_that_became_a_replica_is_left(real: RedisStore, redis_url: str) -> None:
-    await real.add(numbered(1), 100)
-    async with Redis.from_url(redis_url) as client:
-        await client.replicaof("127.0.0.1", "1")
-        try:
-            with pytest.raises(StoreUnavailable):
-                await real.add(numbered(2), 100)
-            (before,) = real._servers.known()
-            pool = before.client.connection_pool
-            assert not [link for link in pool._available_connections if link.is_connected]
-        finally:
-            await client.replicaof("NO", "ONE")
-    await real.add(numbered(2), 100)
-
-
-async def test_a_record_that_is_none_is_no_verdict(real: RedisStore, redis_url: str) -> None:
-    await real.add(numbered(1), 10)
-    client = Redis.from_url(redis_url)
-    (key,) = await client.keys("authgw:*:s:*")
-    await client.set(key, "not json")
-    await client.aclose()
-    with pytest.raises(StoreUnavailable, match="cannot be read"):
-        await real.read(numbered(1).sid)
-
-
-async def test_one_record_that_is_none_spoils_no_other(real: RedisStore, redis_url: str) -> None:
-    for number in (1, 2, 3):
-        await real.add(numbered(number), 10)
-    client = Redis.from_url(redis_url)
-    await client.set(_key(numbered(1).sid), "not json")
-    await client.delete(_key(numbered(2).sid))
-    await client.rpush(_key(numbered(2).sid), "a list")
-    await client.aclose()
-    bad, wrong, good = await real.read_many([numbered(number).sid for number in (1, 2, 3)])
-    assert isinstance(bad, StoreUnavailable)
-    assert isinstance(wrong, StoreUnavailable)
-    assert wrong.detail == "Redis: ResponseError"
-    assert isinstance(good, Snapshot)
-    assert good.session == numbered(3)
-    with pytest.raises(StoreUnavailable):
-        await real.read(numbered(2).sid)
-
-
-async def test_a_server_that_cannot_save_still_answers_reads(
-    real: RedisStore, redis_url: str
-) -> None:
-    await real.add(numbered(1), 10)
-    client = Redis.from_url(redis_url)
-    # A folder stands where the server wants to save.
-    obstacle = Path(str((await client.config_get("dir"))["dir"])) / "dump.rdb"
-    obstacle.mkdir()
-    await client.config_set("save", "3600 1")
-    await client.bgsave()
-    for _ in range(500):
-        if (await client.info("persistence"))["rdb_last_bgsave_status"] == "err":
-            break
-        await asyncio.sleep(0.02)
-    try:
-        with pytest.raises(ResponseError, match="MISCONF"):
-            await client.getex(_key(numbered(1).sid), px=1000)
-        assert (await real.read(numbered(1).sid)).session == numbered(1)
-        seen, absent = await real.read_many([numbered(1).sid, numbered(2).sid])
-        assert isinstance(seen, Snapshot)
-        assert isinstance(absent, Snapshot)
-        assert (seen.session, absent.session) == (numbered(1), None)
-        with pytest.raises(StoreUnavailable):
-            await real.revoke(numbered(1).sid)
-    finally:
-        await client.config_set("save", "")
-        obstacle.rmdir()
-        await client.bgsave()
-        await client.aclose()
-
-
-async def test_a_refused_question_for_the_time_is_no_verdict(
-    real: RedisStore, redis_url: str
-) -> None:
-    client = Redis.from_url(redis_url)
-    await client.acl_setuser(
-        "mute", enabled=True, nopass=True, keys="*", commands=["+@all", "-time"]
-    )
-    mute = RedisStore(connect(redis_url.replace("//", "//mute:any@")), idle=60, session_max=60)
-    with pytest.raises(StoreUnavailable, match="NoPermission"):
-        await mute.read(numbered(1).sid)
-    await mute.close()
-    await client.acl_deluser("mute")
-    await client.aclose()
-
-
-async def test_replicas_with_the_same_keys_are_taken_in(real: RedisStore) -> None:
-    assert await real.announce("one", "a1", ("a1",)) == (True, "")
-    assert await real.announce("two", "a1", ("a1", "b2")) == (True, "")
-    assert await real.announce("one", "a1", ("a1",)) == (True, "")
-
-
-async def test_a_newcomer_that_clashes_is_not_taken_in(real: RedisStore) -> None:
-    await real.announce("one", "a1", ("a1",))
-    # It lacks theirs; they lack its own; it has another altogether.
-    for signing, kids in (("b2", ("b2",)), ("b2", ("a1", "b2")), ("a1", ("xa1x",))):
-        assert await real.announce("two", signing, kids) == (False, "a1")
-    # It left nothing behind, and one that runs already stays and only learns of a clash.
-    assert await real.announce("one", "c3", ("c3",)) == (True, "")
-    await real.announce("two", "c3", ("c3",))
-    assert await real.announce("one", "d4", ("c3", "d4")) == (True, "c3")
-
-
-async def test_new_keys_that_clash_leave_a_replica_with_its_old_ones(real: RedisStore) -> None:
-    await real.announce("one", "a1", ("a1",))
-    await real.announce("two", "a1", ("a1",))
-    for signing, kids in (("b2", ("a1", "b2")), ("a1", ("xa1x",))):
-        assert await real.announce("two", signing, kids, new=True) == (False, "a1")
-    assert await real.announce("two", "a1", ("a1", "b2"), new=True) == (True, "")
-    assert await real.announce("one", "b2", ("a1", "b2"), new=True) == (True, "")
-    assert await real.announce("two", "b2", ("a1", "b2")) == (True, "")
-    # Alone, a replica may take whatever it likes.
-    await real.withdraw("two", "b2", ("a1", "b2"))
-    assert await real.announce("one", "c3", ("c3",), new=True) == (True, "")
-
-
-async def test_who_has_left_binds_no_newcomer(real: RedisStore) -> None:
-    await real.announce("one", "a1", ("a1",))
-    await real.withdraw("one", "a1", ("a1",))
-    assert await real.announce("two", "b2", ("b2",)) == (True, "")
-
-
-async def test_an_announcement_ends(real: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("authgw.storage.redis.counters.ANNOUNCED_FOR", 0.05)
-    await real.announce("one", "a1", ("a1",))
-    await asyncio.sleep(0.1)
-    assert await real.announce("two", "b2", ("b2",)) == (True, "")
-
-
-async def test_a_connection_that_uvloop_knows_closed_is_unavailable(
-    real: RedisStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def write(link: object, commands: Sequence[Request]) -> list[object]:
-        raise RuntimeError("unable to perform operation on <TCPTransport closed=True>")
-
-    monkeypatch.setattr(node, "_talk", write)
-    with pytest.raises(StoreUnavailable):
-        await real.read(numbered(1).sid)
-
-
-async def test_connections_that_ended_in_the_pool_cost_no_answer(
-    real: RedisStore, redis_url: str
-) -> None:
-    port = int(redis_url.rpartition(":")[2].split("/")[0])
-    killer = Redis.from_url(redis_url)
-    with FaultProxy(port) as way:
-        store = RedisStore(connect(f"redis://127.0.0.1:{way.port}/0"), idle=60, session_max=60)
-        await store.add(numbered(1), 10)
-        for end in (
-            lambda: asyncio.to_thread(way.set, RESET),
-            lambda: killer.client_kill_filter(_type="normal"),
-        ):
-            await asyncio.gather(*(store.read(numbered(1).sid) for _ in range(10)))
-            await end()
-            await asyncio.to_thread(way.set, NONE)
-            await asyncio.sleep(0.1)
-            for _ in range(10):
-                assert (await store.read(numbered(1).sid)).session == numbered(1)
-        await store.close()
-    await killer.aclose()
-
-
-async def test_a_connection_on_which_an_answer_was_left_is_not_used_again(
-    real: RedisStore, redis_url: str
-) -> None:
-    (server,) = await real._servers.all()
-    client = server.client
-    # redis-py has no types here.
-    connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # see above
-    await connection.send_command("ECHO", "another caller's")
-    for _ in range(500):
-        if await connection.can_read():
-            break
-        await asyncio.sleep(0.01)
-    await client.connection_pool.release(connection)
-    assert await client.echo("mine") == b"mine"

@@ -12,13 +12,13 @@ from loguru import logger
 from redis.asyncio import Redis
 
 from authgw.core.errors import StoreUnavailable
-from authgw.core.sessions import Session, new_sid
+from authgw.core.sessions import Session
 from authgw.storage.redis import commands
 from authgw.storage.redis.commands import OneServer
 from authgw.storage.redis.connect import connect
 from authgw.storage.redis.node import Server
 from authgw.storage.redis.store import RedisStore
-from tests.support.builders import a_session
+from tests.support.builders import numbered
 from tests.support.redis_sets import (
     MASTER,
     Node,
@@ -28,10 +28,6 @@ from tests.support.redis_sets import (
     sentinel_set,
     wait_until,
 )
-
-
-def numbered(number: int) -> Session:
-    return replace(a_session(), sid=new_sid("1", number.to_bytes(16)))
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from authgw.core.ports import SessionStore
-from authgw.core.sessions import Session, new_sid
+from authgw.core.sessions import new_sid
 from authgw.storage.mirror import Mirror
-from tests.support.builders import a_session
+from tests.support.builders import numbered
 from tests.support.stores import KINDS, opened
 
 
@@ -24,10 +24,6 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         mirror = Mirror(kept, max_staleness=1, deadline=1, capacity=100)
         yield mirror
         mirror.close()
-
-
-def numbered(number: int, sub: str = "1") -> Session:
-    return replace(a_session(sub), sid=new_sid(sub, number.to_bytes(16)))
 
 
 async def test_what_is_added_is_read_exactly(store: SessionStore) -> None:

@@ -15,7 +15,8 @@ from authgw.storage.redis import node as redis_node
 from authgw.storage.redis.connect import connect
 from authgw.storage.redis.replies import Request
 from authgw.storage.redis.store import RedisStore
-from tests.support.redis_sets import Node, Nodes, numbered
+from tests.support.builders import numbered
+from tests.support.redis_sets import Node, Nodes
 
 
 def opened(url: str, **options: Any) -> RedisStore:

@@ -16,8 +16,8 @@ from authgw.identity.totp import new_secret
 from authgw.storage.redis.connect import connect
 from authgw.storage.redis.store import RedisStore
 from tests.e2e.wrong_redis import WrongRedis, array, bulk
+from tests.support.builders import numbered
 from tests.support.processes import Answer, Gateway, ask, authgw_here, make_gateway
-from tests.support.redis_sets import numbered
 
 PASSWORD = "correct horse battery staple"
 SECRET = new_secret()

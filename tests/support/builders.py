@@ -1,5 +1,7 @@
 """Values that many tests start from."""
 
+from dataclasses import replace
+
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -46,3 +48,8 @@ def a_session(
         confirmed=False,
         client=Client(),
     )
+
+
+def numbered(number: int, sub: str = "1") -> Session:
+    """Return a session whose sid follows from its number."""
+    return replace(a_session(sub), sid=new_sid(sub, number.to_bytes(16)))

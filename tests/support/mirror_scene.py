@@ -3,21 +3,16 @@
 import asyncio
 import random
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
 from itertools import pairwise
 
 from authgw.core.errors import StoreUnavailable
 from authgw.core.session_codec import dump
-from authgw.core.sessions import Session, Snapshot, new_sid
+from authgw.core.sessions import Session, Snapshot
 from authgw.storage.mirror import Mirror
-from tests.support.builders import NOW, a_session
+from tests.support.builders import NOW, numbered
 from tests.support.virtual import VirtualLoop
 
 BOUND, DEADLINE = 1.0, 0.25
-
-
-def numbered(number: int) -> Session:
-    return replace(a_session(), sid=new_sid("1", number.to_bytes(16)))
 
 
 ONE, TWO = numbered(1), numbered(2)

@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from ipaddress import ip_address
@@ -23,9 +23,6 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
-
-from authgw.core.sessions import Session, new_sid
-from tests.support.builders import a_session
 
 _HIGHEST = 22_767  # a Cluster's bus listens 10,000 above, below the ports of connections
 MASTER = "sessions"
@@ -326,7 +323,3 @@ def _certificate(
         .add_extension(addresses, critical=False)
         .sign(issuer_key, hashes.SHA256())
     )
-
-
-def numbered(number: int, sub: str = "1") -> Session:
-    return replace(a_session(sub), sid=new_sid(sub, number.to_bytes(16)))

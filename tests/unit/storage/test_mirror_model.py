@@ -15,7 +15,7 @@ SEEDS, SCHEDULES = 40, 2500  # together 100,000
 @pytest.mark.slow
 @pytest.mark.timeout(600)  # half a minute of two processors, which may be busy
 def test_no_schedule_breaks_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Measuring coverage makes this four times as slow; test_mirror.py covers as much.
+    # Measuring coverage makes this four times as slow; the other tests of the mirror cover as much.
     for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
         monkeypatch.delenv(name)
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:

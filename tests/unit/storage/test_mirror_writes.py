@@ -7,8 +7,8 @@ import pytest
 from authgw.core.errors import StoreUnavailable
 from authgw.core.session_codec import dump
 from authgw.core.sessions import Snapshot
-from tests.support.builders import NOW
-from tests.support.mirror_scene import BOUND, ONE, Scene, numbered, virtual
+from tests.support.builders import NOW, numbered
+from tests.support.mirror_scene import BOUND, ONE, Scene, virtual
 
 
 @virtual

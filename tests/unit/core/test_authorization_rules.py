@@ -1,0 +1,94 @@
+"""Authorization lines under a rule: what may pass next to a cookie, and the token that counts."""
+
+from dataclasses import replace
+
+import pytest
+
+from authgw.core.authorization import (
+    Authorization,
+    Kind,
+    basic,
+    bearer,
+    refusal,
+    token_that_counts,
+)
+from authgw.core.errors import AuthorizationMalformed
+from authgw.core.rules import Allow, Credential, Rule
+
+ANY = Rule("here", Allow(authenticated=True))
+COOKIE = replace(ANY, credentials=frozenset({Credential.COOKIE}))
+DENYING = replace(ANY, denies_foreign=True)
+CONNECTED = replace(ANY, connection_auth=True)
+BASIC = replace(ANY, credentials=frozenset({Credential.COOKIE, Credential.APP_PASSWORD}))
+PUBLIC = replace(DENYING, allow=Allow(anyone=True))
+NTLM = Authorization(Kind.FOREIGN, binds_connection=True)
+THEIRS = Authorization(Kind.FOREIGN, "x")
+OURS = Authorization(Kind.OURS, "token")
+BROKEN = Authorization(Kind.MALFORMED, problem="joined")
+
+
+def test_what_passes_next_to_a_cookie() -> None:
+    assert not any(refusal(one, ANY) for one in (Authorization(Kind.ABSENT), THEIRS, OURS, BROKEN))
+    assert "upstream_auth: connection" in refusal(NTLM, ANY)
+    assert not refusal(NTLM, CONNECTED)
+    for one in (THEIRS, BROKEN, NTLM):
+        assert "rules[0] (here) says foreign: deny" in refusal(one, DENYING)
+    assert not refusal(OURS, DENYING)
+    assert not any(refusal(one, PUBLIC) for one in (THEIRS, NTLM))
+
+
+@pytest.mark.parametrize(
+    ("shown", "rule", "with_cookie", "without"),
+    [
+        (Authorization(Kind.ABSENT), ANY, None, None),
+        (OURS, ANY, "token", "token"),
+        (THEIRS, ANY, None, "x"),
+        (replace(THEIRS, token=None), ANY, None, AuthorizationMalformed),
+        (BROKEN, ANY, AuthorizationMalformed, AuthorizationMalformed),
+        (THEIRS, DENYING, AuthorizationMalformed, "x"),
+        (NTLM, ANY, AuthorizationMalformed, AuthorizationMalformed),
+        (NTLM, CONNECTED, None, AuthorizationMalformed),
+        # What a rule does not take does not count, but for what it would do to the connection.
+        (OURS, COOKIE, None, None),
+        (BROKEN, COOKIE, None, None),
+        (NTLM, COOKIE, AuthorizationMalformed, None),
+        (OURS, BASIC, None, None),
+        (BROKEN, BASIC, AuthorizationMalformed, AuthorizationMalformed),
+    ],
+)
+def test_which_token_counts(
+    shown: Authorization,
+    rule: Rule,
+    with_cookie: str | type[Exception] | None,
+    without: str | type[Exception] | None,
+) -> None:
+    for has_cookie, expected in ((True, with_cookie), (False, without)):
+        if isinstance(expected, type):
+            with pytest.raises(expected):
+                token_that_counts(shown, rule, has_cookie=has_cookie)
+        else:
+            assert token_that_counts(shown, rule, has_cookie=has_cookie) == expected
+
+
+@pytest.mark.parametrize(
+    "value", [b"Basic eDp5", b"Bearer", b"Bearer ", b"Bearer a b", b"", b"Bearer a,b", b"\xff"]
+)
+def test_what_is_not_a_bearer_token(value: bytes) -> None:
+    with pytest.raises(AuthorizationMalformed):
+        bearer([value])
+
+
+def test_one_line_with_one_token() -> None:
+    assert bearer([]) is None
+    assert bearer([b"bearer  a.b-c_d~+/=="]) == "a.b-c_d~+/=="
+    with pytest.raises(AuthorizationMalformed):
+        bearer([b"Bearer a", b"Bearer a"])
+
+
+def test_one_line_with_name_and_password() -> None:
+    assert basic([]) is None
+    assert basic([b"Bearer x"]) is None
+    assert basic([b"basic YTpi"]) == ("a", "b")
+    for lines in ([b"Basic YTpi", b"Basic YTpi"], [b"Basic ", b"Basic"], [b"Basic YQ=="]):
+        with pytest.raises(AuthorizationMalformed):
+            basic(lines)
