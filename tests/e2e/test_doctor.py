@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.doctor import CLEAN, dumped, found, site
-from tests.support.doctor_cases import PASSES, UNDONE, WAYS
 from tests.support.doctor_recipe_cases import AGREEMENT, RECIPE
+from tests.support.doctor_undone_cases import UNDONE
+from tests.support.doctor_ways_cases import PASSES, WAYS
 from tests.support.processes import authgw
 
 CASES = {**RECIPE, **UNDONE, **WAYS, **PASSES, **AGREEMENT}

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.doctor import found, site
-from tests.support.doctor_cases import PASSES, UNDONE, WAYS, Case, in_server, public
+from tests.support.doctor_cases import Case, in_server, public
+from tests.support.doctor_undone_cases import UNDONE
+from tests.support.doctor_ways_cases import PASSES, WAYS
 from tests.support.nginx_versions import system
 from tests.support.processes import (
     LOGS,

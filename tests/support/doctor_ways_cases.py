@@ -1,0 +1,255 @@
+"""Sites with ways around the gateway, and apps that are reached by other modules than proxies."""
+
+from tests.support.doctor_cases import PASS, SITE, Case, beside, in_http, in_server, instead, public
+
+WAYS = {
+    "a cache for all": Case(
+        "site.conf",
+        PASS,
+        f"        proxy_cache kept; proxy_cache_valid 200 1m;\n{PASS}",
+        "what an app answers one user is kept and given to others",
+        more=(("nginx.conf", SITE, "    proxy_cache_path kept keys_zone=kept:1m;\n" + SITE),),
+    ),
+    "a cache with a key of its own": Case(
+        "site.conf",
+        PASS,
+        f'        proxy_cache kept; proxy_cache_key "$host$request_uri";\n{PASS}',
+        "begin proxy_cache_key with $authgw_user",
+        more=(("nginx.conf", SITE, "    proxy_cache_path kept keys_zone=kept:1m;\n" + SITE),),
+    ),
+    "an alias without a slash": in_server(
+        "location /files { alias /srv/files/; }", "/files../ leads out of the folder"
+    ),
+    "a file that the client names": in_server(
+        "location /f/ { root /srv; try_files $arg_file =404; }", "a client chooses by $arg_file"
+    ),
+    "an upstream that the client names": Case(
+        "site.conf",
+        "proxy_pass http://sample;",
+        "proxy_pass http://$arg_to;",
+        "a client chooses by $arg_to which server receives its request",
+    ),
+    "an upstream by Host": Case(
+        "site.conf",
+        "proxy_pass http://sample;",
+        "proxy_pass http://$host:8081;",
+        "a client chooses by $host",
+    ),
+    "a rewrite to another path": beside(
+        "rewrite ^/app/(.*)$ /$1 break;", "serves another path than the one that the gateway judged"
+    ),
+    "a rewrite past the gateway": in_server(
+        "rewrite ^/x/(.*)$ /inner/$1 last;\n    location /inner/ { internal; auth_request off;\n"
+        "        include authgw/identity.conf; proxy_pass http://sample; }",
+        "leads past the gateway to location /inner/",
+    ),
+    "a rewrite from public to protected": in_server(
+        public("rewrite ^/public/(.*)$ /$1 last;"), "of which the gateway judges the path before it"
+    ),
+    "a rewrite to another site": beside(
+        "rewrite ^ https://example.com/ ;", "answers before the gateway is asked"
+    ),
+    "a status that comes before the check": in_server(
+        "error_page 413 = @large;\n    error_page 401 = @authgw_401;\n"
+        "    location @large { auth_request off; include authgw/identity.conf;\n"
+        "        proxy_pass http://sample; }",
+        "error_page 413 = @large leads whom the gateway refuses to @large",
+    ),
+    "files for the refused": in_server(
+        "location @files { auth_request off; root /srv; }\n"
+        "    location /f/ { error_page 401 403 500 = @files; proxy_pass http://sample;\n"
+        "        include authgw/identity.conf; }",
+        "serves them the file",
+    ),
+    "ssi": beside("ssi on;", "text of an answer can include any location"),
+    "an answer around another": beside("add_after_body /admin/menu;", "includes this in answers"),
+    "the check answered by another location": Case(
+        "authgw/protect.conf",
+        "location = /_authgw {",
+        "location ~ ^/_ { auth_request off; return 204; }\nlocation /_authgw {",
+        "leads to location ~ ^/_, which is not the gateway: whatever answers there lets everybody",
+    ),
+    "the check without a location": Case(
+        "authgw/protect.conf",
+        "auth_request /_authgw;",
+        "auth_request /_autgw;",
+        "which is not the gateway",
+    ),
+    "a check of another path": Case(
+        "authgw/protect.conf",
+        "http://authgw/authenticate;",
+        "http://authgw/ping;",
+        "lets everybody in",
+    ),
+    "everybody's token": Case(
+        "authgw/question.conf",
+        'proxy_set_header Expect "";',
+        'proxy_set_header Expect "";\nproxy_set_header Authorization "Bearer abc";',
+        "everybody is taken for the owner of it",
+    ),
+    "a check that lacks a header": Case(
+        "authgw/question.conf",
+        'proxy_set_header Expect "";',
+        'proxy_set_header Expect "";\nproxy_set_header Destination "";',
+        "does not see the client's own Destination",
+    ),
+    "a check without the client's headers": Case(
+        "authgw/question.conf",
+        'proxy_set_header Expect "";',
+        'proxy_set_header Expect "";\nproxy_pass_request_headers off;',
+        "the gateway sees neither cookie nor token",
+        "problem",
+    ),
+    "answers kept by a shorter key": Case(
+        "authgw/protect.conf",
+        r"\n$http_authorization\n$http_cookie",
+        "",
+        "are kept without $http_authorization in the key",
+    ),
+    "answers kept for long": Case(
+        "authgw/protect.conf",
+        "proxy_cache_valid 200 1s;",
+        "proxy_cache_valid 200 10m;",
+        "a log-out takes effect later",
+    ),
+    "old answers": Case(
+        "authgw/protect.conf",
+        "proxy_cache_valid 200 1s;",
+        "proxy_cache_valid 200 1s; proxy_cache_use_stale error timeout;",
+        "a session that has ended is let in",
+    ),
+    "addresses by everybody": in_http(
+        "set_real_ip_from 0.0.0.0/0;", "any client can choose the address"
+    ),
+    "addresses by every IPv6 peer": in_http(
+        "set_real_ip_from ::/0; real_ip_header X-Forwarded-For;", "any client can choose"
+    ),
+    "sessions in a log": in_http(
+        "log_format all '$remote_addr $http_cookie';", "writes live session cookies to a log"
+    ),
+    "sessions in an answer": beside(
+        "add_header X-Debug $http_cookie;", "hands the session cookie on"
+    ),
+    "sessions in a path": Case(
+        "site.conf",
+        "proxy_pass http://sample;",
+        "proxy_pass http://sample$request_uri?c=$cookie_authgw;",
+        "hands the session cookie on",
+    ),
+    "a map of the cookie": in_http(
+        "map $http_cookie $part { ~x=(?<v>.*) $v; }", "is not known", "not checked"
+    ),
+    "a gateway without the client's Host": Case(
+        "authgw/gateway.conf",
+        "    proxy_set_header Host $authgw_authority;\n",
+        "",
+        "does not send the Host that the client named: nobody can log in",
+        "problem",
+    ),
+    "a public gateway": in_server(
+        "location /gw/ { auth_request off; proxy_pass http://authgw/; }",
+        "lets a client's own X-Original-Url reach the gateway",
+    ),
+    "a page while the gateway is away": in_server(
+        "error_page 502 504 = /away.html;\n    error_page 401 = @authgw_401;\n"
+        "    location = /away.html { auth_request off; root pages; }",
+        "counts as consent, and everybody gets in",
+    ),
+    "a page of status 200 while the gateway is away": in_server(
+        "error_page 500 502 504 =200 /away.html;\n    error_page 401 = @authgw_401;\n"
+        "    location = /away.html { auth_request off; root pages; }",
+        "counts as consent, and everybody gets in",
+    ),
+    "a page for refusals of the check": Case(
+        "authgw/protect.conf",
+        "proxy_cache_valid 200 1s;",
+        "proxy_cache_valid 200 1s; proxy_intercept_errors on;",
+        "which then counts as consent",
+    ),
+    "ssi for all": in_http("ssi on;", "text of an answer can include any location"),
+    "a module's input headers": Case(
+        "site.conf",
+        "        proxy_pass http://sample;\n",
+        '        more_set_input_headers "Remote-User: root";\n        proxy_pass http://sample;\n',
+        "more_set_input_headers in location / is not known to the doctor",
+        "not checked",
+    ),
+    "a module that answers": instead(
+        'echo "hello";', "echo in location / is not known to the doctor", "not checked"
+    ),
+    "dav for everybody": Case(
+        "site.conf",
+        "    return 421;\n",
+        "    location /dav/ { root /srv; dav_methods PUT; }\n",
+        "takes files from anybody",
+        more=(
+            ("site.conf", "listen 4000 default_server;", "listen 4001;"),
+            ("site.conf", "    listen 4000;", "    listen 4000;\n    ssl_reject_handshake on;"),
+        ),
+    ),
+    "a stream past the gateway": Case(
+        "nginx.conf",
+        "events {}",
+        "events {}\nstream { server { listen 4002; proxy_pass 127.0.0.1:8081; } }",
+        "leads to the same app, past the gateway",
+    ),
+    "a stream to elsewhere": Case(
+        "nginx.conf",
+        "events {}",
+        "events {}\nstream { server { listen 4002; proxy_pass 127.0.0.1:9; } }",
+        "what is reached by it is not known",
+        "not checked",
+    ),
+    "files that are not declared public": in_http(
+        "server { listen 4001; location / { root /srv; } }",
+        "serves files without asking the gateway",
+        "fault",
+    ),
+}
+
+PASSES = {
+    **{
+        f"{kind} with identity.conf": instead(
+            f"include authgw/identity.conf; {kind}_pass 127.0.0.1:9;",
+            f"hands a client's own Remote-User on by {kind}_pass, and the live session cookie. "
+            f"Add to it: include authgw/identity-{kind}.conf;",
+        )
+        for kind in ("fastcgi", "uwsgi", "scgi")
+    },
+    "grpc with identity.conf": instead(
+        "include authgw/identity.conf; grpc_pass 127.0.0.1:9;",
+        "Add to it: include authgw/identity-grpc.conf;",
+    ),
+    **{
+        f"{kind} and the cookie again": instead(
+            f"include authgw/identity-{kind}.conf; {kind}_param HTTP_COOKIE $http_cookie;\n"
+            f"        {kind}_pass 127.0.0.1:9;",
+            "the app receives the live session cookie",
+        )
+        for kind in ("fastcgi", "uwsgi", "scgi")
+    },
+    "grpc and the cookie again": instead(
+        "include authgw/identity-grpc.conf; grpc_set_header Cookie $http_cookie;\n"
+        "        grpc_pass 127.0.0.1:9;",
+        "the app receives the live session cookie",
+    ),
+    "fastcgi and a user of the client's": instead(
+        "include authgw/identity-fastcgi.conf; fastcgi_param REMOTE_USER $remote_user;\n"
+        "        fastcgi_pass 127.0.0.1:9;",
+        "site.conf before authgw/identity-fastcgi.conf.",
+    ),
+    "fastcgi and a user that stays where there is none": instead(
+        "include authgw/identity-fastcgi.conf; fastcgi_param REMOTE_USER $remote_user;\n"
+        "        fastcgi_param REMOTE_USER $authgw_user if_not_empty; fastcgi_pass 127.0.0.1:9;",
+        "sends REMOTE_USER $remote_user",
+    ),
+    "a public app by FastCGI": in_server(
+        "location /php { auth_request off; fastcgi_pass 127.0.0.1:9; }",
+        "hands a client's own Remote-User on by fastcgi_pass",
+    ),
+    "memcached": instead(
+        "set $memcached_key $uri; memcached_pass 127.0.0.1:9;",
+        "memcached_pass is not known to the recipe",
+        "not checked",
+    ),
+}
