@@ -7,7 +7,7 @@ import pytest
 from tests.support.proxies import PROXIES, Proxied, running
 
 
-@pytest.fixture(scope="module", params=PROXIES)
+@pytest.fixture(scope="package", params=PROXIES)
 def proxied(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Proxied]:

@@ -51,6 +51,7 @@ rules:
   - {{host: {HOST}, path: /vault/**, allow: authenticated, require: totp}}
   - {{host: {HOST}, path: /**, allow: authenticated}}
 """
+IDENTITY = ("remote-user", "remote-groups", "remote-email", "remote-name")
 HINTS = {
     "nginx": "apt-get install nginx",
     "caddy": "apt-get install caddy",
@@ -258,3 +259,13 @@ def told(answer: Answer) -> list[tuple[str, str]]:
 
 def lower(answer: Answer) -> dict[str, str]:
     return {name.lower(): value for name, value in answer.headers.items()}
+
+
+def only_as(answer: Answer, user: str, groups: str = "users") -> None:
+    """Assert that the app received this identity, each header once, and no other identity."""
+    seen = [(name, value) for name, value in told(answer) if "remote" in name]
+    assert {name for name, _ in seen} <= set(IDENTITY), seen
+    assert len(dict(seen)) == len(seen), seen
+    said = dict(seen)
+    assert (said.get("remote-user", ""), said.get("remote-groups", "")) == (user, groups)
+    assert said.get("remote-email", "") == ""
