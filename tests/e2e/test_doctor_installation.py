@@ -16,6 +16,7 @@ from tests.support.processes import (
     authgw_here,
     free_port,
     make_gateway,
+    prepare,
     two_replicas,
 )
 from tests.support.redis import wait_for_redis
@@ -132,8 +133,7 @@ def test_ports_that_others_have(alone: Gateway) -> None:
 
 
 def test_pages_and_people_that_miss_each_other(alone: Gateway) -> None:
-    added = authgw(alone.folder, "user", "add", "alice", "--generate")
-    assert added.returncode == 0
+    prepare(alone.folder, "user", "add", "alice", "--generate")
     assert "warning  log-in page: 1 people, and no page for them" in examined(alone)
     alone.environ["AUTHGW_LOGIN__URL"] = "https://auth.example.com/login"
     assert "ok       log-in page: https://auth.example.com/login, for 1" in examined(alone)
@@ -145,7 +145,7 @@ def test_what_a_redis_may_lack(alone: Gateway, own_redis: Redis) -> None:
     alone.environ |= on(own_redis)
     told = examined(alone, 1)
     assert "problem  keys: none, and replicas must share them: run `authgw key init`" in told
-    assert authgw(alone.folder, "key", "init").returncode == 0
+    prepare(alone.folder, "key", "init")
     told = examined(alone)
     assert "forgets every session when it ends: set appendonly yes" in told
     assert "ok       clock: that of Redis 127.0.0.1" in told
@@ -173,7 +173,7 @@ def test_replicas_and_their_keys(tmp_path: Path, redis_url: str) -> None:
         told = examined(first)
         assert "ok       replicas: 2 run on this Redis, all with the keys of this folder" in told
         other = make_gateway(tmp_path / "other", **first.environ)
-        assert authgw(other.folder, "key", "init").returncode == 0
+        prepare(other.folder, "key", "init")
         told = examined(other, 1)
         assert "which is not here: share the keys directory" in told
         assert "2 of 2 lack a key of this folder" in told

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.nginx import Site, running_site
 from tests.support.nginx_versions import NGINXES
-from tests.support.processes import ISSUED, Answer, ask, authgw
+from tests.support.processes import ISSUED, Answer, ask, prepare
 from tests.support.users import PASSWORD
 
 APP, AUTH = "app.test", "auth.test"
@@ -42,8 +42,7 @@ def site(
     for site in running_site(folder, config=CONFIG, program=program, site=SITE):
         ISSUED.add(PASSWORD)
         words = ("user", "add", "alice", "--password-stdin")
-        made = authgw(site.gateway.folder, *words, stdin=f"{PASSWORD}\n")
-        assert made.returncode == 0, made.stderr
+        prepare(site.gateway.folder, *words, stdin=f"{PASSWORD}\n")
         for _ in range(200):
             # A login before that would count as a failed one.
             if "The users file was read" in site.gateway.log:

@@ -15,6 +15,7 @@ from tests.support.processes import (
     authgw,
     free_port,
     make_gateway,
+    prepare,
     two_replicas,
     wait_until_ready,
 )
@@ -24,8 +25,7 @@ from tests.support.users import PASSWORD
 def add_user(gateway: Gateway, name: str) -> None:
     ISSUED.add(PASSWORD)
     words = ("user", "add", name, "--password-stdin")
-    made = authgw(gateway.folder, *words, stdin=f"{PASSWORD}\n")
-    assert made.returncode == 0, made.stderr
+    prepare(gateway.folder, *words, stdin=f"{PASSWORD}\n")
 
 
 def log_in(gateway: Gateway, name: str, **more: str) -> int:

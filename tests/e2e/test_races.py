@@ -13,7 +13,14 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support.processes import Gateway, ask, authgw, free_port, make_gateway, wait_until_ready
+from tests.support.processes import (
+    Gateway,
+    ask,
+    free_port,
+    make_gateway,
+    prepare,
+    wait_until_ready,
+)
 
 TASKS, ROUNDS = 100, 200
 ABORTED = 10_000
@@ -25,7 +32,7 @@ def replicas(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Any:
     # Tracing would slow them until the store's deadline passes under this load.
     first = make_gateway(folder / "a", AUTHGW_CACHE__URL=redis_url)
     first.covered = False
-    assert authgw(first.folder, "key", "init").returncode == 0
+    prepare(first.folder, "key", "init")
     shutil.copytree(folder / "a", folder / "b")
     second = Gateway(folder / "b", free_port(), first.environ, covered=False)
     first.start()
@@ -168,7 +175,7 @@ def test_a_replica_with_a_key_of_its_own_never_signs(
     replicas: tuple[Gateway, Gateway], tmp_path: Path
 ) -> None:
     stranger = make_gateway(tmp_path / "stranger", **replicas[0].environ)
-    assert authgw(stranger.folder, "key", "init").returncode == 0
+    prepare(stranger.folder, "key", "init")
     stranger.start()
     pair = replicas[0].login(14)
     ready = ask(stranger.port, "GET", "/readyz")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import ROOT, Gateway, ask, make_gateway
+from tests.support.processes import ROOT, Gateway, ask, make_gateway, untraced
 
 HERE = Path(__file__).parent
 SCHEMATHESIS = Path(sys.executable).parent / "schemathesis"
@@ -29,7 +29,7 @@ def examine(gateway: Gateway, folder: Path, **environ: str) -> "subprocess.Compl
             str(folder / "report.json"),
         ],
         cwd=ROOT,
-        env={**os.environ, "NO_COLOR": "1", "PYTHONPATH": str(ROOT), **environ},
+        env={**untraced(os.environ), "NO_COLOR": "1", "PYTHONPATH": str(ROOT), **environ},
         capture_output=True,
         text=True,
         timeout=90,

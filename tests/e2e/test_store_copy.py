@@ -17,6 +17,7 @@ from tests.support.processes import (
     authgw_here,
     free_port,
     make_gateway,
+    prepare,
 )
 
 EMBEDDED = "embedded:///var/authgw.db"
@@ -134,7 +135,7 @@ def test_from_one_redis_to_another(tmp_path: Path, redis_url: str, elsewhere: st
     first = redis_url.removesuffix("0") + "6"
     Redis.from_url(first).flushdb()
     gateway = make_gateway(tmp_path / "redis", AUTHGW_CACHE__URL=first)
-    assert authgw(gateway.folder, "key", "init").returncode == 0
+    prepare(gateway.folder, "key", "init")
     gateway.start()
     gateway.wait_until_ready()
     pairs = [gateway.login(1) for _ in range(3)]

@@ -1,4 +1,4 @@
-"""`authgw user` as real processes: what it prints, refuses and leaves behind."""
+"""`authgw user`: output, refusals and the file; real processes where one must be alone."""
 
 import json
 import os
@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 
 from authgw.identity import users_editor
 from authgw.identity.passwords import digest, hash_password, verify
 from authgw.identity.totp import recovery_digest
 from authgw.identity.users_file import User, load_users
-from tests.support.processes import AUTHGW, authgw
+from tests.support.processes import AUTHGW, authgw_here
 
 PASSWORD = "tuck-vole-brim-seventy"
 
@@ -26,23 +27,15 @@ PASSWORD = "tuck-vole-brim-seventy"
 def said(folder: Path, *words: str, line: str = "") -> str:
     """What a command that succeeds writes to stdout."""
     done = run(folder, *words, line=line)
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     return done.stdout
 
 
-def run(folder: Path, *words: str, line: str | bytes = "") -> "subprocess.CompletedProcess[str]":
-    told = line if isinstance(line, bytes) else line.encode()
-    done = subprocess.run(
-        [str(AUTHGW), "user", *words],
-        cwd=folder,
-        input=told,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    out, err = done.stdout.decode(), done.stderr.decode()
-    assert "Traceback" not in err
-    return subprocess.CompletedProcess(done.args, done.returncode, out, err)
+def run(folder: Path, *words: str, line: str | bytes = "") -> Result:
+    """Run `authgw user`; a failure is a sentence and a status, never an exception."""
+    done = authgw_here(folder, "user", *words, stdin=line)
+    assert done.exception is None or isinstance(done.exception, SystemExit)
+    return done
 
 
 @pytest.fixture
@@ -178,7 +171,7 @@ def test_wrong_use_reads_well_and_changes_nothing(
 ) -> None:
     before = (folder / "users.yml").read_bytes()
     done = run(folder, *words, line=line)
-    assert (done.returncode, what in done.stderr) == (status, True), done.stderr
+    assert (done.exit_code, what in done.stderr) == (status, True), done.stderr
     assert done.stdout == ""
     assert "hush" not in done.stderr
     assert (folder / "users.yml").read_bytes() == before
@@ -257,12 +250,12 @@ def test_an_editor_that_is_killed_leaves_a_whole_file(tmp_path: Path) -> None:
 def test_config_check_tells_everything_about_the_file(folder: Path) -> None:
     path = folder / "users.yml"
     path.chmod(0o644)
-    done = authgw(folder, "config", "check")
-    assert (done.returncode, f"warning: {path} is readable" in done.stderr) == (0, True)
+    done = authgw_here(folder, "config", "check")
+    assert (done.exit_code, f"warning: {path} is readable" in done.stderr) == (0, True)
     path.write_text("a: {}\nb: {}\n")
     (folder / "clients.yml").write_text("shop: {}\n")
-    done = authgw(folder, "config", "check")
-    assert done.returncode == 1
+    done = authgw_here(folder, "config", "check")
+    assert done.exit_code == 1
     for line in (
         f"{path}:1: a.password: is missing",
         f"{path}:2: b.password: is missing",
@@ -274,20 +267,20 @@ def test_config_check_tells_everything_about_the_file(folder: Path) -> None:
 def test_names_are_taken_in_any_case_and_no_two_may_be_alike(folder: Path) -> None:
     path = folder / "users.yml"
     refused = run(folder, "add", "ALICE", "--generate")
-    assert (refused.returncode, "alice is there already" in refused.stderr) == (1, True)
+    assert (refused.exit_code, "alice is there already" in refused.stderr) == (1, True)
     for words in (("disable", "Alice"), ("enable", " ALICE"), ("passwd", "aLice", "--generate")):
         done = run(folder, *words)
-        assert (done.returncode, "alice" in done.stderr) == (0, True)
+        assert (done.exit_code, "alice" in done.stderr) == (0, True)
     said(folder, "app-password", "Alice", "--name", "laptop")
     assert said(folder, "app-password", "ALICE", "--list").startswith("laptop ")
     path.write_text(f"{path.read_text()}Alice:\n  password: {entry_of(folder).password}\n")
     (folder / "config.yml").write_text("rules: [{allow: ['user:aLICE', 'user:bob']}]\n")
-    done = authgw(folder, "config", "check")
-    assert (done.returncode, "alice and Alice differ only in case" in done.stderr) == (0, True)
+    done = authgw_here(folder, "config", "check")
+    assert (done.exit_code, "alice and Alice differ only in case" in done.stderr) == (0, True)
     assert "user:" not in done.stderr, "it could be either"
-    assert run(folder, "disable", "ALICE").returncode == 1
+    assert run(folder, "disable", "ALICE").exit_code == 1
     path.write_text(path.read_text().partition("Alice:\n")[0])
-    done = authgw(folder, "config", "check")
+    done = authgw_here(folder, "config", "check")
     assert "names user:aLICE, which the users file spells alice: write user:alice" in done.stderr
 
 

@@ -16,9 +16,9 @@ from tests.support.processes import (
     ISSUED,
     ROOT,
     Gateway,
-    authgw,
     free_port,
     make_gateway,
+    prepare,
     wait_for,
 )
 
@@ -57,12 +57,8 @@ class Sso:
     def user(self, name: str, *groups: str, password: str = PASSWORD, full: str = "") -> str:
         words = [word for group in groups for word in ("--group", group)]
         words += ["--full-name", full] if full else []
-        made = authgw(
-            self.gateway.folder,
-            *("user", "add", name, "--password-stdin", *words),
-            stdin=f"{password}\n",
-        )
-        assert made.returncode == 0, made.stderr
+        words = ["user", "add", name, "--password-stdin", *words]
+        prepare(self.gateway.folder, *words, stdin=f"{password}\n")
         if self.gateway.process is not None:
             self.wait_for_the_file()
         return name

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,15 +101,28 @@ def authgw(
     )
 
 
-def authgw_here(folder: Path, *words: str, **environ: str) -> Result:
-    """The same within this process, which is quicker; its output is not split."""
+def authgw_here(folder: Path, *words: str, stdin: str | bytes = "", **environ: str) -> Result:
+    """Run a command within this process, which saves the start of another."""
+    hidden = dict.fromkeys(name for name in os.environ if name.startswith("AUTHGW_"))
     with contextlib.chdir(folder):
-        return CliRunner().invoke(main, words, env=environ)
+        return CliRunner().invoke(main, words, input=stdin, env={**hidden, **environ})
+
+
+def prepare(folder: Path, *words: str, stdin: str = "", **environ: str) -> str:
+    """Run a command that a test only prepares itself with; return its output."""
+    done = authgw_here(folder, *words, stdin=stdin, **environ)
+    assert done.exit_code == 0, done.output
+    return done.stdout
 
 
 def _environ(extra: dict[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AUTHGW_")}
     return {**kept, **extra}
+
+
+def untraced(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which coverage does not trace a process."""
+    return {name: value for name, value in environ.items() if not name.startswith("COVERAGE_")}
 
 
 @dataclass
@@ -125,8 +139,7 @@ class Gateway:
         LOGS.add(self.folder / "log")
         environ = _environ({"AUTHGW_SERVER__PORT": str(self.port), **self.environ})
         if not self.covered:
-            environ.pop("COVERAGE_PROCESS_CONFIG", None)
-            environ.pop("COVERAGE_PROCESS_START", None)
+            environ = untraced(environ)
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [str(AUTHGW), "serve"],
@@ -171,19 +184,8 @@ class Gateway:
 def make_gateway(folder: Path, **environ: str) -> Gateway:
     """A gateway with a demo client, not started yet."""
     folder.mkdir(exist_ok=True)
-    made = authgw(
-        folder,
-        "client",
-        "add",
-        "demo",
-        "--subjects",
-        "*",
-        "--groups",
-        "*",
-        "--save",
-        "secrets/demo-client",
-    )
-    assert made.returncode == 0, made.stderr
+    granted = ("--subjects", "*", "--groups", "*")
+    prepare(folder, "client", "add", "demo", *granted, "--save", "secrets/demo-client")
     return Gateway(folder, free_port(), dict(environ))
 
 
@@ -193,7 +195,7 @@ def two_replicas(folder: Path, store: str) -> tuple[Gateway, Gateway]:
     Replicas with other keys announce themselves in their own database only.
     """
     first = make_gateway(folder, AUTHGW_CACHE__URL=store)
-    assert authgw(folder, "key", "init").returncode == 0
+    prepare(folder, "key", "init")
     return first, Gateway(folder, free_port(), dict(first.environ))
 
 

@@ -25,9 +25,9 @@ from tests.support.processes import (
     Gateway,
     answer_of,
     ask,
-    authgw,
     free_port,
     make_gateway,
+    prepare,
     wait_for,
 )
 
@@ -191,13 +191,11 @@ class Proxied:
 def _with_alice(gateway: Gateway) -> str:
     """Put alice into the users file; return the password that one of her programs has."""
     who = ("alice", "--full-name", "Alice A", "--password-stdin")
-    added = authgw(gateway.folder, "user", "add", *who, stdin=f"{PASSWORD}\n")
-    assert added.returncode == 0, added.stderr
+    prepare(gateway.folder, "user", "add", *who, stdin=f"{PASSWORD}\n")
     what = ("alice", "--name", "laptop", "--path", "/dav/**")
-    made = authgw(gateway.folder, "user", "app-password", *what)
-    assert made.returncode == 0, made.stderr
-    ISSUED.add(made.stdout.strip())
-    return made.stdout.strip()
+    made = prepare(gateway.folder, "user", "app-password", *what).strip()
+    ISSUED.add(made)
+    return made
 
 
 def running(
