@@ -28,6 +28,13 @@ def test_the_version_is_limited_to_the_one_that_these_tests_are_for() -> None:
     assert aiohttp.__version__.startswith("3.14."), "read authgw/web/aiohttp_internals.py again"
 
 
+async def test_messages_are_pairs_of_a_head_and_its_body() -> None:
+    connection, _ = connected()
+    connection.data_received(GET)
+    assert len(connection._messages) == 1, "a parsed head is not in `_messages`"
+    assert len(connection._messages[0]) == 2, "`_messages` holds more than head and body"
+
+
 async def test_a_head_can_be_read_until_its_handler_starts() -> None:
     connection, transport = connected()
     connection.data_received(GET[:-2])

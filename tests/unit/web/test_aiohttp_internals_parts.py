@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 
 import pytest
 from aiohttp import http_parser, web
@@ -59,6 +60,9 @@ async def test_a_refused_body_fails_for_its_reader() -> None:
     await settle()
     assert raised, "a body that was failed is not at its end"
     assert body.is_eof()
+
+
+Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Raw(RawResponse):
@@ -141,6 +145,31 @@ async def test_a_wrapped_handler_is_called_with_requests_of_the_application() ->
     await settle()
     assert types == [web.Request], "`request_handler` is not what a server calls"
     assert transport.sent.endswith(b"inner")
+    await runner.cleanup()
+
+
+async def test_a_middleware_can_be_put_around_those_of_an_application() -> None:
+    @web.middleware
+    async def inner(request: web.Request, handler: Next) -> web.StreamResponse:
+        calls.append("inner")
+        return await handler(request)
+
+    @web.middleware
+    async def outer(request: web.Request, handler: Next) -> web.StreamResponse:
+        calls.append("outer")
+        return await handler(request)
+
+    calls: list[str] = []
+    application = web.Application(middlewares=[inner])
+    application.middlewares.insert(0, outer)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    assert runner.server is not None
+    connection = Connection(runner.server)
+    connection.connection_made(Transport())
+    connection.data_received(GET)
+    await settle()
+    assert calls == ["outer", "inner"], "`middlewares` is not what an application runs, in order"
     await runner.cleanup()
 
 
