@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Callable
 
-from aiohttp import http_parser, web
+from aiohttp import web
 from loguru import logger
 
 from authgw.config.loader import ConfigError, Loaded
@@ -17,6 +17,7 @@ from authgw.server.replica import Replica
 from authgw.server.shutdown import Told, close
 from authgw.server.store_factory import opened_store
 from authgw.server.summary import summary
+from authgw.web.aiohttp_internals import parses_in_python
 from authgw.web.dispatcher import shorten
 from authgw.web.routes import application
 
@@ -117,6 +118,5 @@ def _expose_metrics(settings: Settings) -> None:
 
 
 def _refuse_slow_parser() -> None:
-    # The pure-Python parser is laxer than llhttp about what a request is.
-    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
+    if parses_in_python():
         raise ConfigError(["aiohttp runs its pure-Python parser: unset AIOHTTP_NO_EXTENSIONS"])

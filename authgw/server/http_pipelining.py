@@ -13,11 +13,9 @@ import asyncio
 import math
 from typing import Any
 
-from aiohttp import StreamReader, hdrs, web
-from aiohttp.http import HttpVersion10, HttpVersion11
-from aiohttp.http_exceptions import BadHttpMessage
-from aiohttp.streams import EMPTY_PAYLOAD
-from aiohttp.web_protocol import _ErrInfo
+from aiohttp import HttpVersion10, HttpVersion11, StreamReader, hdrs, web
+
+from authgw.web.aiohttp_internals import NO_BODY, HttpConnection, RequestHead, fail_body, on_end
 
 _END_OF_HEAD = b"\r\n\r\n"  # no other is read by llhttp
 _LINGER = 2.0  # seconds
@@ -25,7 +23,7 @@ _VERSIONS = (HttpVersion10, HttpVersion11)
 _ASKS_FOR_UPGRADE = (hdrs.UPGRADE, "HTTP2-Settings")
 
 
-class OneByOne(web.RequestHandler):
+class OneByOne(HttpConnection):
     """A connection of aiohttp's that begins a request once the one before it is answered."""
 
     __slots__ = (
@@ -44,7 +42,7 @@ class OneByOne(web.RequestHandler):
         super().__init__(server, **settings)
         self.head_size = 0  # bytes of the head that is being read
         self._window = b""  # its last bytes, which may be the first of its end
-        self._payload: StreamReader = EMPTY_PAYLOAD
+        self._payload: StreamReader = NO_BODY
         self._body_left: float = 0  # bytes of the body that aiohttp was not given yet
         self._unanswered = False
         self.ends = False  # no further request is read
@@ -89,13 +87,10 @@ class OneByOne(web.RequestHandler):
         self._half_closed = True
         return self._unanswered and self._payload.is_eof()
 
-    async def finish_response(
-        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> tuple[web.StreamResponse, bool]:
-        """Called by aiohttp for each answer, which is written when this returns."""
-        finished = await super().finish_response(request, resp, start_time)
+    def after_response(self, response: web.StreamResponse) -> None:
+        """Begin the next request, or end the connection after the last."""
         self._unanswered = False
-        if not finished[0].keep_alive:
+        if not response.keep_alive:
             self.ends = True
         self.answered()
         if self.ends and self._payload.is_eof():
@@ -103,7 +98,6 @@ class OneByOne(web.RequestHandler):
         self._go_on()
         if self._half_closed and not (self._unanswered and self._payload.is_eof()):
             self.close()
-        return finished
 
     def begun(self) -> None:
         """Called for each request once aiohttp has its head."""
@@ -122,49 +116,47 @@ class OneByOne(web.RequestHandler):
         self._window = window[1 - len(_END_OF_HEAD) :] if found < 0 else b""
         self.head_size += cut
         super().data_received(data[:cut])
-        if self._messages:
-            self._begin()
+        head = self.parsed_request()
+        if head is not None:
+            self._begin(head)
         return data[cut:]
 
-    def _begin(self) -> None:
-        message, payload = self._messages[-1]
-        if isinstance(message, _ErrInfo):
+    def _begin(self, head: RequestHead | BaseException) -> None:
+        if isinstance(head, BaseException):
             self.ends = True
-        elif message.version not in _VERSIONS:
+        elif head.version not in _VERSIONS:
             self.ends = True
-            refused = BadHttpMessage("the version is neither HTTP/1.0 nor HTTP/1.1")
-            self._messages[-1] = (_ErrInfo(400, refused, ""), EMPTY_PAYLOAD)
+            self.refuse_request("the version is neither HTTP/1.0 nor HTTP/1.1")
         else:
-            self.ends = message.should_close or _is_last(message)
-            self._messages[-1] = (message._replace(should_close=self.ends), payload)
-            self._await_body(message, payload)
+            self.ends = head.should_close or _is_last(head)
+            if self.ends and not head.should_close:
+                self.close_after_request()
+            self._await_body(head)
         self._unanswered = True
         self.head_size = 0
         self.begun()
 
-    def _await_body(self, message: Any, payload: StreamReader) -> None:
-        self._payload = payload
-        if not payload.is_eof():
-            length = message.headers.get(hdrs.CONTENT_LENGTH, "0")
-            self._body_left = math.inf if message.chunked else int(length)
-            payload.on_eof(self._go_on_soon)
+    def _await_body(self, head: RequestHead) -> None:
+        self._payload = head.body
+        if not head.body.is_eof():
+            length = head.headers.get(hdrs.CONTENT_LENGTH, "0")
+            self._body_left = math.inf if head.chunked else int(length)
+            on_end(head.body, self._go_on_soon)
 
     def _give_body(self, data: bytes) -> bytes:
         part = data if self._body_left >= len(data) else data[: int(self._body_left)]
         self._body_left -= len(part)
         super().data_received(part)
-        if not self._payload.is_eof() and self._messages:
-            self._fail_body()
+        if not self._payload.is_eof():
+            self._fail_body_if_refused()
         if self._payload.is_eof():
             self._body_left = 0
         return data[len(part) :]
 
-    def _fail_body(self) -> None:
-        """End a body that the parser refused; aiohttp would let its reader wait for the rest."""
-        refused = self._messages[-1][0]
-        if isinstance(refused, _ErrInfo):
-            self._payload.set_exception(web.RequestPayloadError(), refused.exc)
-            self._payload.feed_eof()
+    def _fail_body_if_refused(self) -> None:
+        refused = self.parsed_request()
+        if isinstance(refused, BaseException):
+            fail_body(self._payload, refused)
 
     def _say_no_more(self) -> None:
         """End the answers; what still comes is read for a while and thrown away.
@@ -172,8 +164,7 @@ class OneByOne(web.RequestHandler):
         A connection that is closed with something unread is reset, which can take the last answers
         from a client that has not read them (RFC 9112 section 9.6).
         """
-        # aiohttp would close it.
-        link, self.transport = self.transport, None
+        link = self.take_transport()
         if link is not None and not link.is_closing():
             link.resume_reading()
             link.write_eof()
@@ -182,7 +173,7 @@ class OneByOne(web.RequestHandler):
 
     def _hold(self, data: bytes) -> None:
         self._held += data
-        self._pause_transport_reading()
+        self.pause_receiving()
 
     def _go_on_soon(self) -> None:
         # The parser, which calls this, must not be called meanwhile.
@@ -195,14 +186,14 @@ class OneByOne(web.RequestHandler):
         held, self._held = self._held, b""
         self._give(held)
         if not self._held:
-            self._resume_transport_reading()
+            self.resume_receiving()
 
 
-def _is_last(message: Any) -> bool:
+def _is_last(head: RequestHead) -> bool:
     """Whether what follows this request could be read as another than it is.
 
     Behind an upgrade another protocol may begin (RFC 9110 section 7.8). aiohttp's parser takes the
     last field of a trailer section (RFC 9112 section 7.1.2) for a header of the next request.
     """
-    asks = message.upgrade or any(name in message.headers for name in _ASKS_FOR_UPGRADE)
-    return bool(message.chunked or asks)
+    asks = head.upgrade or any(name in head.headers for name in _ASKS_FOR_UPGRADE)
+    return head.chunked or asks

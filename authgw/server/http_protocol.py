@@ -72,7 +72,8 @@ class Connection(OneByOne):
         super().connection_made(transport)
         # aiohttp forgets its own while what was written is still unread.
         self._link = cast(asyncio.Transport, transport)
-        self._peer = peer_name(self)
+        # Read now, it is kept: of a connection that is closed there is none.
+        self._peer = peer_name(self.peername)
         loop = asyncio.get_running_loop()
         self._deadline = loop.call_later(_FIRST_REQUEST_WITHIN, self._expect_request)
         self._all.opened(self)
@@ -87,25 +88,15 @@ class Connection(OneByOne):
         if self.head_size > _MOST_OF_A_HEAD:
             self.end()
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
+    def error_response(
+        self, request: web.BaseRequest, status: int, error: BaseException | None
     ) -> web.StreamResponse:
-        """Called by aiohttp, which would repeat in answer and log what it could not read."""
-        if request.writer.output_size > 0:
-            raise ConnectionError("another answer was begun")
-        return self._all.refuse(request, status, exc)
+        """Return the refusal that the current gateway makes."""
+        return self._all.refuse(request, status, error)
 
-    async def finish_response(
-        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> tuple[web.StreamResponse, bool]:
-        """Called by aiohttp for each answer, which is written when this returns."""
-        # aiohttp would name itself and Python with their versions.
-        resp.headers[hdrs.SERVER] = SERVER
-        return await super().finish_response(request, resp, start_time)
+    def before_response(self, response: web.StreamResponse) -> None:
+        """Set the Server header; aiohttp would name itself and Python with their versions."""
+        response.headers[hdrs.SERVER] = SERVER
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._deadline.cancel()

@@ -15,13 +15,14 @@ from aiohttp import web
 from authgw.config.loader import ConfigError
 from authgw.config.schema import Server
 from authgw.server.http_protocol import Connections, drop_unread
+from authgw.web.aiohttp_internals import Site
 
 _FOR_GROUP = 0o660  # NGINX's user must be in the group of the folder or of this process
 _ANSWERS_WITHIN = 1.0  # seconds
 _BACKLOG = 1024  # connections that wait for a busy loop; a flood must not fill it before it is seen
 
 
-class _Site(web.BaseSite):
+class _Site(Site):
     """What listens, and is closed with its runner."""
 
     def __init__(
@@ -43,7 +44,8 @@ class _Site(web.BaseSite):
 
     async def start(self) -> None:
         await super().start()
-        self._server = self._opened = await self._open()
+        self._opened = await self._open()
+        self.adopt(self._opened)
 
     async def stop(self) -> None:
         """Stop listening, and take in whoever has connected: the system would reset them."""

@@ -4,6 +4,7 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp import web
 
@@ -24,6 +25,7 @@ from authgw.identity.clients_file import Clients
 from authgw.services.identify import Identification
 from authgw.services.login import SignIn
 from authgw.services.sessions import Sessions
+from authgw.web.aiohttp_internals import peername
 from authgw.web.templating import Pages
 from authgw.web.visits import AllowedChecks
 
@@ -80,15 +82,14 @@ _ID = web.RequestKey("request_id", str)
 
 def peer_of(request: web.BaseRequest) -> str:
     """The address of a request's peer, or `unix`."""
-    return peer_name(request.protocol)
+    return peer_name(peername(request))
 
 
-def peer_name(connection: web.RequestHandler) -> str:
-    """The address of the peer, or `unix`.
+def peer_name(name: Any) -> str:
+    """Return the address of the peer with this name of a socket, or `unix`.
 
     What a unix socket's peer has in place of one is a path of its own choice: `127.0.0.1` too.
     """
-    name = connection.peername
     return str(name[0]) if isinstance(name, tuple) else UNIX
 
 

@@ -3,20 +3,19 @@
 A request is answered to its end by the gateway that it met: no verdict mixes two of them.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import cast
 
 from aiohttp import HttpVersion11, hdrs, web
 
 from authgw.core.errors import ExpectationFailed
+from authgw.web.aiohttp_internals import Handle, wrap_handler
 from authgw.web.check import authenticate
 from authgw.web.context import GATEWAY, Gateway
 from authgw.web.decision_cache import ASKED, Shortcut
 from authgw.web.prepared_response import Prepared
 from authgw.web.problems import Handler, failure, problems, refusal, unreadable
-
-LongWay = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class Serving:
@@ -86,10 +85,10 @@ async def bound(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 def shorten(server: web.Server, serving: Serving) -> None:
     """Let a server ask the application only what takes the long way."""
-    server.request_handler = _first(serving, server.request_handler)
+    wrap_handler(server, partial(_first, serving))
 
 
-def _first(serving: Serving, long_way: LongWay) -> LongWay:
+def _first(serving: Serving, long_way: Handle) -> Handle:
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         shortcut = serving.shortcut
         asked = None if shortcut is None else shortcut.asked(request)

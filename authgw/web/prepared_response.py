@@ -1,7 +1,6 @@
 """Answers whose bytes are made before they are asked for.
 
-aiohttp sends a response by its `prepare` and `write_eof`; a prepared one overrides both and
-writes one block. It keeps nothing of a request, so one object answers any number of them at once.
+A prepared response keeps nothing of a request, so the same object is the response to many at once.
 """
 
 import re
@@ -11,8 +10,9 @@ from functools import cache, lru_cache
 from http import HTTPStatus
 
 from aiohttp import HttpVersion11, hdrs, web
-from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
+
+from authgw.web.aiohttp_internals import RawResponse
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # RFC 9110 section 5.5; aiohttp refuses the same, but is not asked here.
@@ -26,7 +26,7 @@ SERVER = "authgw"  # how every answer names what sent it (RFC 9110 section 10.2.
 Headers = tuple[tuple[str, str], ...]
 
 
-class Prepared(web.StreamResponse):
+class Prepared(RawResponse):
     """A whole answer to a GET over a kept HTTP/1.1 connection; see `fits`.
 
     If `own` are given, headers that no other answer has, what is made of the rest is remembered.
@@ -49,31 +49,9 @@ class Prepared(web.StreamResponse):
         """All of it, as it is sent now."""
         return self._head + _DATE.line() + self._block
 
-    @property
-    def keep_alive(self) -> bool:
-        """Always: whoever wants it otherwise is answered by aiohttp's own response."""
-        return True
-
     def plain(self) -> web.Response:
         """The same answer as aiohttp sends it, for one request only."""
         return web.Response(status=self.status, headers=self.headers, body=self._block)
-
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Write it all, and wait while the client does not read.
-
-        Raises:
-            ConnectionResetError: the client is gone.
-        """
-        transport = request.transport
-        if transport is None or transport.is_closing():
-            raise ConnectionResetError
-        transport.write(self.block())
-        if request.protocol.writing_paused:
-            await request.writer.drain()
-        return None
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Nothing is left to write."""
 
 
 def fits(request: web.BaseRequest) -> bool:

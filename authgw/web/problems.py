@@ -5,11 +5,11 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
-from aiohttp.http_exceptions import LineTooLong
 
 from authgw.core.errors import REASONS, AuthgwError, RequestMalformed, TooManyFailures
 from authgw.dialects.headers import wants_html
 from authgw.dialects.responses import challenge
+from authgw.web.aiohttp_internals import is_too_long
 from authgw.web.context import GATEWAY, record, request_id
 from authgw.web.html import problem_page
 
@@ -53,8 +53,8 @@ def failure(request: web.Request, error: BaseException) -> web.Response:
 
 def unreadable(request: web.Request, error: BaseException | None) -> web.Response:
     """The answer to a request that aiohttp's parser refuses: its message repeats what was sent."""
-    long = isinstance(error, LineTooLong)
-    return refusal(request, RequestMalformed("a line of its head is too long" if long else ""))
+    note = "a line of its head is too long" if is_too_long(error) else ""
+    return refusal(request, RequestMalformed(note))
 
 
 def refusal(request: web.Request, error: AuthgwError) -> web.Response:

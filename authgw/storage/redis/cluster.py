@@ -8,16 +8,14 @@ way to WAIT on the connection that wrote.
 import asyncio
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.cluster import parse_cluster_slots
-from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError
 
 from authgw.storage.redis.node import AWAY, Server, obeyed
+from authgw.storage.redis.redis_internals import Slots, host_of, slot_of, slots_in
 from authgw.storage.redis.replies import Request, is_slots
 
 Address = tuple[str, int]
@@ -60,7 +58,7 @@ class Cluster:
         Raises:
             ClusterDownError: nobody holds it.
         """
-        server = self._holders.get(key_slot(key.encode()))
+        server = self._holders.get(slot_of(key))
         if server is None:
             self._learn_soon()
             raise ClusterDownError("no node holds this slot")
@@ -68,7 +66,7 @@ class Cluster:
 
     def other(self, error: AskError, told_by: Server) -> Server:
         """The master that a redirection names; MOVED is remembered, and the rest asked for."""
-        server = self._server((error.host or _host(told_by), error.port))
+        server = self._server((error.host or host_of(told_by.client), error.port))
         if isinstance(error, MovedError):
             self._holders[error.slot_id] = server
             self._learn_soon()
@@ -126,13 +124,13 @@ class Cluster:
             try:
                 async with asyncio.timeout(_PATIENCE):
                     (slots,) = await server.ask([_SLOTS])
-                await self._take(parse_cluster_slots(obeyed(slots), current_host=_host(server)))
+                await self._take(slots_in(obeyed(slots), host_of(server.client)))
                 return
             except AWAY as error:
                 why = error
         raise why
 
-    async def _take(self, slots: Mapping[tuple[int, int], Mapping[str, Any]]) -> None:
+    async def _take(self, slots: Slots) -> None:
         holders: dict[int, Server] = {}
         listed = {*self._seeds}
         for (first, last), nodes in slots.items():
@@ -147,8 +145,3 @@ class Cluster:
             server.alone = server.alone and server in masters
         for address in set(self._servers) - listed:
             await self._servers[address].client.connection_pool.disconnect(inuse_connections=False)
-
-
-def _host(server: Server) -> str:
-    host: str = server.client.connection_pool.connection_kwargs["host"]
-    return host
