@@ -98,11 +98,11 @@ class Replica:
 
     async def close(self) -> None:
         """Finish the small writes, leave the other replicas, and stop reading."""
+        self._parts.hashing.close()
         await self.serving.gateway.sessions.settle()
         if self._parts.membership:
             await self._parts.membership.leave()
         self._parts.mirror.close()
-        self._parts.hashing.close()
 
     async def _reload_when(self, told: asyncio.Event, load: Callable[[], Loaded]) -> None:
         while True:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 from aiohttp import ClientResponse, encode_basic_auth, web
@@ -40,6 +40,12 @@ from authgw.web.dispatcher import Serving
 from authgw.web.templating import Pages
 from tests.support.builders import LIVES, an_issuer
 
+Client = TestClient[web.Request, None]
+Clock = Callable[[], float]
+Section = Mapping[str, Any]
+# As config.yml has them, or compiled.
+WrittenRules = Rules | Sequence[Mapping[str, Any]] | None
+
 PASSWORD = "correct horse battery staple"
 HASH = hash_password(PASSWORD)
 SECRET = new_secret()
@@ -50,7 +56,7 @@ ORIGINAL = {
     "X-Original-Method": "GET",
 }
 # Sections of the configuration that tests start from, where production's defaults do not suit.
-_SECTIONS: Mapping[str, Mapping[str, Any]] = {
+_SECTIONS: Mapping[str, Section] = {
     "auth": {
         "access_lifetime": f"{LIVES.access:.0f}s",
         "refresh_lifetime": f"{LIVES.refresh:.0f}s",
@@ -62,8 +68,6 @@ _SECTIONS: Mapping[str, Mapping[str, Any]] = {
     "server": {"trusted_proxies": ["127.0.0.1"]},
 }
 _PORT_OF_THE_SYSTEMS_CHOICE = {"port": 0}
-_OF_SHOP = ("users", "team-*")
-Client = TestClient[web.Request, None]
 # Compiling the templates takes longer than most tests.
 _pages = cache(Pages)
 
@@ -145,88 +149,78 @@ class RunningGateway:
         return (await self.check(access)).status
 
 
-class MakeGateway(Protocol):
-    """Makes gateways from the sections of a configuration, as `config.yml` has them."""
+@dataclass(frozen=True)
+class MakeGateway:
+    """Starts gateways in a directory, each with files of its own; they end with the test."""
+
+    folder: Path
+    aiohttp_client: AiohttpClient
 
     async def __call__(
-        self,
-        *,
-        rules: Rules | Sequence[Mapping[str, Any]] | None = None,
-        clock: Callable[[], float] = time.time,
-        **sections: Mapping[str, Any],
-    ) -> RunningGateway: ...
+        self, *, rules: WrittenRules = None, clock: Clock = time.time, **sections: Section
+    ) -> RunningGateway:
+        """Start a gateway with these sections of a configuration, as `config.yml` has them."""
+        loaded = configured(self.folder, sections, rules)
+        secrets_of, events = clients(loaded), list[Event]()
+        store = await EmbeddedStore.open(None, idle=loaded.settings.auth.auto_logout)
+        reading = reading_of(loaded)
+        replica = app.build(reading, store, clock=clock, record=events.append)
+        drain = loaded.settings.server.drain
+        http = await app.http_server(replica, CollectorRegistry(), drain)
+        server = GatewayServer(loaded, store, replica, *http)
+        # As browsers and the recipes, which take 32 KB of headers.
+        client: Client = await self.aiohttp_client(server, max_field_size=app.LINE_BYTES)
+        shop, blog = (basic(name, secrets_of[name]) for name in ("shop", "blog"))
+        return RunningGateway(
+            client, server, store, shop, blog, reading.users, events, replica.serving
+        )
 
 
 @pytest.fixture
 def make_gateway(
     tmp_path: Path, aiohttp_client: AiohttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> MakeGateway:
-    """Return a function that starts a gateway; it ends with the test."""
+    """Return a function that starts gateways."""
     monkeypatch.setattr(app, "Pages", _pages)
-
-    async def make(
-        *,
-        rules: Rules | Sequence[Mapping[str, Any]] | None = None,
-        clock: Callable[[], float] = time.time,
-        **sections: Mapping[str, Any],
-    ) -> RunningGateway:
-        loaded = configured(tmp_path, sections, rules)
-        auth = loaded.settings.auth
-        secret = {
-            "shop": add_client(loaded.path(auth.clients), "shop", subjects="*", groups=_OF_SHOP),
-            "blog": add_client(loaded.path(auth.clients), "blog", subjects="b-*", groups=()),
-        }
-        users = people(loaded.path(auth.users))
-        reading = Reading(loaded, an_issuer().keys, load_clients(loaded.path(auth.clients)), users)
-        events: list[Event] = []
-        store = await EmbeddedStore.open(None, idle=auth.auto_logout)
-        replica = app.build(reading, store, clock=clock, record=events.append)
-        drain = loaded.settings.server.drain
-        http = await app.http_server(replica, CollectorRegistry(), drain)
-        server = GatewayServer(loaded, store, replica, *http)
-        # As browsers and the recipes, which take 32 KB of headers.
-        client: Client = await aiohttp_client(server, max_field_size=app.LINE_BYTES)
-        return RunningGateway(
-            client,
-            server,
-            store,
-            basic("shop", secret["shop"]),
-            basic("blog", secret["blog"]),
-            users,
-            events,
-            replica.serving,
-        )
-
-    return make
+    return MakeGateway(tmp_path, aiohttp_client)
 
 
-def configured(
-    folder: Path,
-    sections: Mapping[str, Mapping[str, Any]],
-    rules: Rules | Sequence[Mapping[str, Any]] | None,
-) -> Loaded:
+def configured(folder: Path, sections: Mapping[str, Section], rules: WrittenRules) -> Loaded:
     """Return a configuration of these sections, with users and clients files of its own."""
-    entries = None if isinstance(rules, Rules) else rules
     own = {name: f"{secrets.token_hex(4)}-{name}.yml" for name in ("users", "clients")}
-    merged = {name: {**_SECTIONS.get(name, {}), **section} for name, section in sections.items()}
-    merged["auth"] = {**own, **merged.get("auth", _SECTIONS["auth"])}
-    settings = Settings.model_validate({**_SECTIONS, **merged, "rules": entries})
-    if settings.rules is not None:
-        origins = [f"rules:{number}" for number in range(len(settings.rules))]
-        rules = compile_rules(settings.rules, origins)
+    names = {*_SECTIONS, *sections}
+    merged = {name: {**_SECTIONS.get(name, {}), **sections.get(name, {})} for name in names}
+    merged["auth"] |= own
+    entries = None if isinstance(rules, Rules) else rules
+    settings = Settings.model_validate({**merged, "rules": entries})
+    if not isinstance(rules, Rules) and settings.rules is not None:
+        rules = compile_rules(settings.rules, [f"rules:{n}" for n in range(len(settings.rules))])
     assert rules is None or isinstance(rules, Rules)
     return Loaded(settings, (), folder, rules)
 
 
-def people(file: Path) -> UsersFile:
-    """alice (writers, a second factor), bob and the disabled gone, with the same password."""
-    file.write_bytes(_users())
-    file.chmod(0o600)
-    return UsersFile(file)
+def clients(loaded: Loaded) -> dict[str, str]:
+    """Write the clients file: shop may open any session, blog those of its own subjects."""
+    file = loaded.path(loaded.settings.auth.clients)
+    return {
+        "shop": add_client(file, "shop", subjects="*", groups=("users", "team-*")),
+        "blog": add_client(file, "blog", subjects="b-*", groups=()),
+    }
+
+
+def reading_of(loaded: Loaded) -> Reading:
+    """Return the files of this configuration, read, with the key that all tests share."""
+    auth = loaded.settings.auth
+    users = loaded.path(auth.users)
+    users.write_bytes(_users())
+    users.chmod(0o600)
+    known = load_clients(loaded.path(auth.clients))
+    return Reading(loaded, an_issuer().keys, known, UsersFile(users))
 
 
 @cache
 def _users() -> bytes:
+    """Return a users file: alice (writers, a second factor), bob and the disabled gone."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "users.yml"
         users_editor.add(
