@@ -1,30 +1,57 @@
 """Wires the parts together; owns start-up and shutdown."""
 
 import gc
+import time
 from collections.abc import Callable
+from functools import partial
 
 from aiohttp import web
 from loguru import logger
+from prometheus_client import REGISTRY, CollectorRegistry
 
 from authgw.config.loader import ConfigError, Loaded
 from authgw.config.schema import Settings
+from authgw.core.audit import Event, Record
+from authgw.core.model import IdentityHeaders
+from authgw.core.networks import TrustedProxies
+from authgw.core.sessions import Lifetimes
+from authgw.core.tokens import Issuer
 from authgw.files.key_files import believed
-from authgw.observability import metrics_server
+from authgw.identity.hash_pool import Hashing
+from authgw.observability import logging, metrics, metrics_server
+from authgw.observability.instrumentation import MeasuredStore
 from authgw.server.http_protocol import Connections, most_connections
 from authgw.server.listeners import listen
-from authgw.server.reload import Entries, read, read_entries, secret_files
-from authgw.server.replica import Replica
+from authgw.server.reload import Entries, Reading, read, read_entries, secret_files
+from authgw.server.replica import Parts, Readiness, Replica
 from authgw.server.shutdown import Told, close
-from authgw.server.store_factory import opened_store
+from authgw.server.store_factory import Store, opened_store
 from authgw.server.summary import summary
+from authgw.services.login import SignIn
+from authgw.services.sessions import Sessions
+from authgw.storage.mirror import Mirror
+from authgw.storage.redis import commands
+from authgw.storage.redis.key_registry import Membership
+from authgw.storage.redis.revocation_feed import Push
+from authgw.storage.redis.store import RedisStore
+from authgw.storage.sqlite import database
 from authgw.web.aiohttp_internals import parses_in_python
+from authgw.web.context import Gateway
 from authgw.web.dispatcher import shorten
 from authgw.web.routes import application
+from authgw.web.templating import Look, Pages
 
 LINE_BYTES = 32 * 1024  # as large_client_header_buffers in nginx/http.conf
 # Longer than NGINX's 60, or NGINX would write into a connection that is being closed.
 _KEEP_ALIVE = 75.0  # seconds
 _LINGER = 2.0  # seconds in which a refused body is read on, so that its sender hears why
+# Sessions that are asked about within one interval of cache.max_staleness; each takes about 2 KB.
+_MOST_MIRRORED = 2**17
+
+
+def _record(event: Event) -> None:
+    metrics.count(event)
+    logging.record(event)
 
 
 async def serve(load: Callable[[], Loaded], loaded: Loaded) -> None:
@@ -41,26 +68,8 @@ async def serve(load: Callable[[], Loaded], loaded: Loaded) -> None:
     entries = read_entries(loaded)
     _introduce(loaded, entries)
     async with opened_store(loaded) as store:
-        replica = Replica(read(loaded, entries), store)
-        surface = application(replica.serving)
-        replica.tell_prometheus_of(surface)
-        runner = web.AppRunner(surface, shutdown_timeout=patience)
-        await runner.setup()
-        assert runner.server is not None  # noqa: S101  it has been set up
-        shorten(runner.server, replica.serving)
-        connections = Connections(
-            runner.server,
-            most_connections(),
-            replica.serving.at_once,
-            replica.serving.refuse,
-            access_log=None,
-            keepalive_timeout=_KEEP_ALIVE,
-            max_line_size=LINE_BYTES,
-            max_field_size=LINE_BYTES,
-            lingering_time=_LINGER,
-            # No body may be compressed, and what is refused must not be inflated to be thrown away.
-            auto_decompress=False,
-        )
+        replica = build(read(loaded, entries), store)
+        runner, connections = await http_server(replica, REGISTRY, patience)
         try:
             # A proxy that knows nothing of /readyz asks as soon as something listens.
             await replica.join()
@@ -73,6 +82,142 @@ async def serve(load: Callable[[], Loaded], loaded: Loaded) -> None:
         finally:
             await runner.cleanup()
             await replica.close()
+
+
+def build(
+    reading: Reading,
+    store: Store,
+    *,
+    clock: Callable[[], float] = time.time,
+    record: Record = _record,
+) -> Replica:
+    """Build a replica that answers by this reading of its configuration, on this store."""
+    parts = _parts(reading, store)
+    return Replica(reading, parts, partial(_gateway, parts, clock, record))
+
+
+async def http_server(
+    replica: Replica, registry: CollectorRegistry, patience: float
+) -> tuple[web.AppRunner, Connections]:
+    """Set up the HTTP server of a replica; it listens nowhere yet.
+
+    The metrics of the replica go to `registry`; `patience` is how many seconds requests under way
+    may take at the end.
+    """
+    surface = application(replica.serving)
+    replica.measure(surface, registry)
+    runner = web.AppRunner(surface, shutdown_timeout=patience)
+    await runner.setup()
+    assert runner.server is not None  # noqa: S101  it has been set up
+    shorten(runner.server, replica.serving)
+    connections = Connections(
+        runner.server,
+        most_connections(),
+        replica.serving.at_once,
+        replica.serving.refuse,
+        access_log=None,
+        keepalive_timeout=_KEEP_ALIVE,
+        max_line_size=LINE_BYTES,
+        max_field_size=LINE_BYTES,
+        lingering_time=_LINGER,
+        # No body may be compressed, and what is refused must not be inflated to be thrown away.
+        auto_decompress=False,
+    )
+    return runner, connections
+
+
+def _parts(reading: Reading, store: Store) -> Parts:
+    settings, measured = reading.loaded.settings, MeasuredStore(store)
+    shared = store if isinstance(store, RedisStore) else None
+    mirror = Mirror(
+        measured,
+        # A session that is asked about all the time is read, and so used, before it idles away.
+        max_staleness=min(settings.cache.max_staleness, settings.auth.auto_logout / 2),
+        deadline=commands.DEADLINE if shared else database.DEADLINE,
+        capacity=_MOST_MIRRORED,
+    )
+    return Parts(
+        store,
+        measured,
+        mirror,
+        Hashing(),
+        # It compiles its templates once.
+        Pages(Look(settings.login.product, settings.login.color)),
+        Push(shared.pubsub, mirror.ended) if shared else None,
+        Membership(shared, reading.keys) if shared else None,
+    )
+
+
+def _gateway(
+    parts: Parts,
+    clock: Callable[[], float],
+    record: Record,
+    reading: Reading,
+    ready: Readiness,
+) -> Gateway:
+    """Return what answers by this reading; only `parts` are shared with readings before it."""
+    settings = reading.loaded.settings
+    auth, server, names = settings.auth, settings.server, settings.headers
+    audience = auth.audience or auth.issuer
+    issuer = Issuer(auth.issuer, audience, reading.keys, auth.previous_issuers)
+    sites = settings.login.sites
+    return Gateway(
+        sessions=_sessions(parts, clock, reading, issuer),
+        marks=issuer.marks,
+        clients=reading.clients,
+        counters=parts.measured,
+        keys=reading.keys,
+        trusted=TrustedProxies.parse(server.trusted_proxies),
+        identity=IdentityHeaders(names.user, names.groups, names.email, names.name),
+        open_login=auth.open_login,
+        record=record,
+        clock=clock,
+        ready=ready,
+        rules=reading.loaded.rules,
+        direct_check=auth.direct_check,
+        sites=sites,
+        cookies=sites.session_cookies,
+        people=reading.users,
+        sign_in=SignIn(
+            reading.users,
+            parts.hashing,
+            parts.measured,
+            issuer,
+            policy=settings.login.totp,
+            device_life=auth.refresh_lifetime,
+            clock=clock,
+            rehash=auth.passwords.rehash,
+        ),
+        device_life=auth.refresh_lifetime,
+        pages=parts.pages,
+        docs=server.docs,
+        record_allowed=settings.logging.decisions == "all",
+        check_keys=parts.membership.check if parts.membership else _always,
+    )
+
+
+def _sessions(
+    parts: Parts, clock: Callable[[], float], reading: Reading, issuer: Issuer
+) -> Sessions:
+    auth = reading.loaded.settings.auth
+    return Sessions(
+        parts.mirror,
+        issuer,
+        Lifetimes(
+            access=auth.access_lifetime,
+            refresh=auth.refresh_lifetime,
+            session_max=auth.session_max,
+            refresh_grace=auth.refresh_grace,
+        ),
+        idle=auth.auto_logout,
+        max_sessions=auth.max_sessions,
+        clock=clock,
+        people=reading.users,
+    )
+
+
+def _always() -> None:
+    """Accept the keys of a replica that shares none."""
 
 
 def _introduce(loaded: Loaded, entries: Entries) -> None:

@@ -7,7 +7,7 @@ from authgw.storage.sqlite import database
 
 # Asserts of the helpers explain themselves like those of the tests.
 pytest.register_assert_rewrite("tests.support")
-pytest_plugins = ["tests.support.redis"]
+pytest_plugins = ["tests.support.gateway", "tests.support.redis"]
 
 
 @pytest.fixture(autouse=True)

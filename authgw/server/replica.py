@@ -2,89 +2,80 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from aiohttp import web
 from loguru import logger
-from prometheus_client import REGISTRY
+from prometheus_client import CollectorRegistry
 
 from authgw.config.loader import Loaded
-from authgw.core.audit import Event
 from authgw.core.errors import StoreUnavailable
-from authgw.core.model import IdentityHeaders
-from authgw.core.networks import TrustedProxies
-from authgw.core.sessions import Lifetimes
-from authgw.core.tokens import Issuer
 from authgw.identity.hash_pool import Hashing
 from authgw.identity.users_watcher import UsersFile, watch
-from authgw.observability import logging, metrics
+from authgw.observability import metrics
 from authgw.observability.instrumentation import MeasuredStore, measured, measured_check
 from authgw.server.reload import REFUSALS, Reading, read_again
 from authgw.server.store_factory import Store
-from authgw.services.login import SignIn
-from authgw.services.sessions import Sessions
 from authgw.storage.mirror import Mirror
-from authgw.storage.redis import commands
 from authgw.storage.redis.key_registry import Membership
 from authgw.storage.redis.revocation_feed import Push
 from authgw.storage.redis.store import RedisStore
-from authgw.storage.sqlite import database
 from authgw.web.context import Gateway
 from authgw.web.dispatcher import Serving
-from authgw.web.templating import Look, Pages
+from authgw.web.templating import Pages
 
-# Sessions that are asked about within one interval of cache.max_staleness; each takes about 2 KB.
-_MOST_MIRRORED = 2**17
+# Reports why this replica is not ready, or nothing.
+Readiness = Callable[[], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of a replica that a reload leaves in place; `push` and `membership` need Redis."""
+
+    store: Store
+    measured: MeasuredStore
+    mirror: Mirror
+    hashing: Hashing
+    pages: Pages
+    push: Push | None
+    membership: Membership | None
 
 
 class Replica:
-    """One running gateway: its parts, and whether it should be asked."""
+    """One running gateway; `build` makes the handlers' parts from each reading of the files."""
 
-    def __init__(self, reading: Reading, store: Store) -> None:
+    def __init__(
+        self, reading: Reading, parts: Parts, build: Callable[[Reading, Readiness], Gateway]
+    ) -> None:
         self._reading = reading
-        self._store = store
-        self._measured = MeasuredStore(store)
-        settings = reading.loaded.settings
-        self._mirror = Mirror(
-            self._measured,
-            # A session that is asked about all the time is read, and so used, before it idles away.
-            max_staleness=min(settings.cache.max_staleness, settings.auth.auto_logout / 2),
-            deadline=commands.DEADLINE if isinstance(store, RedisStore) else database.DEADLINE,
-            capacity=_MOST_MIRRORED,
-        )
-        self._push = (
-            Push(store.pubsub, self._mirror.ended) if isinstance(store, RedisStore) else None
-        )
-        self._hashing = Hashing()
-        # It compiles its templates once.
-        self._pages = Pages(Look(settings.login.product, settings.login.color))
-        self._membership = (
-            Membership(store, reading.keys) if isinstance(store, RedisStore) else None
-        )
-        self.serving = Serving(self._gateway(reading))
+        self._parts = parts
+        self._build = build
+        self.serving = Serving(build(reading, self._why_not_ready))
 
-    def tell_prometheus_of(self, surface: web.Application) -> None:
-        """Measure what this surface answers, and show it with the numbers of this replica."""
+    def measure(self, surface: web.Application, registry: CollectorRegistry) -> None:
+        """Measure what this application answers; register it and the numbers of this replica."""
         answers = metrics.Answers()
         surface.middlewares.insert(0, measured(answers))
         self.serving.check = measured_check(answers, self.serving.check)
-        parts = metrics.Replica(
+        store = self._parts.store
+        collector = metrics.Replica(
             answers=answers,
             serving=self.serving,
-            mirror=self._mirror,
-            hashing=self._hashing,
+            mirror=self._parts.mirror,
+            hashing=self._parts.hashing,
             draining=lambda: self.serving.draining,
-            push=self._push,
-            redis=self._store if isinstance(self._store, RedisStore) else None,
-            membership=self._membership,
+            push=self._parts.push,
+            redis=store if isinstance(store, RedisStore) else None,
+            membership=self._parts.membership,
         )
-        REGISTRY.register(parts)
+        registry.register(collector)
 
     async def join(self) -> None:
         """Announce this replica to the others on its Redis, if they can be reached."""
-        if self._membership:
-            await self._membership.announce()
+        if self._parts.membership:
+            await self._parts.membership.announce()
 
     @asynccontextmanager
     async def kept_up(self, load: Callable[[], Loaded], told: asyncio.Event) -> AsyncIterator[None]:
@@ -95,23 +86,23 @@ class Replica:
             loop.create_task(watch(lambda: self._reading.users, alarm=self._say_of_users)),
             loop.create_task(self._reload_when(told, load)),
         ]
-        if self._membership:
-            helpers.append(loop.create_task(self._membership.keep()))
-        if self._push:
-            helpers.append(loop.create_task(self._push.keep()))
+        if self._parts.membership:
+            helpers.append(loop.create_task(self._parts.membership.keep()))
+        if self._parts.push:
+            helpers.append(loop.create_task(self._parts.push.keep()))
         try:
             yield
         finally:
             for helper in helpers:
                 helper.cancel()
-            self._hashing.close()
 
     async def close(self) -> None:
         """Finish the small writes, leave the other replicas, and stop reading."""
+        self._parts.hashing.close()
         await self.serving.gateway.sessions.settle()
-        if self._membership:
-            await self._membership.leave()
-        self._mirror.close()
+        if self._parts.membership:
+            await self._parts.membership.leave()
+        self._parts.mirror.close()
 
     async def _reload_when(self, told: asyncio.Event, load: Callable[[], Loaded]) -> None:
         while True:
@@ -127,9 +118,9 @@ class Replica:
 
     async def _reload(self, load: Callable[[], Loaded]) -> None:
         reading = await asyncio.to_thread(read_again, self._reading, load)
-        gateway = self._gateway(reading)
-        if self._membership:
-            await self._membership.adopt(reading.keys)
+        gateway = self._build(reading, self._why_not_ready)
+        if self._parts.membership:
+            await self._parts.membership.adopt(reading.keys)
         before, self._reading = self.serving.gateway, reading
         self.serving.use(gateway)
         _say_reloaded(reading)
@@ -145,77 +136,14 @@ class Replica:
             logger.info("The users file was read.")
             _warn_of(self._reading.users)
 
-    def _gateway(self, reading: Reading) -> Gateway:
-        """What answers by this reading: all of it is new, but for what sessions live in."""
-        settings = reading.loaded.settings
-        auth, server, names = settings.auth, settings.server, settings.headers
-        audience = auth.audience or auth.issuer
-        issuer = Issuer(auth.issuer, audience, reading.keys, auth.previous_issuers)
-        sites = settings.login.sites
-        return Gateway(
-            sessions=self._sessions(reading, issuer),
-            marks=issuer.marks,
-            clients=reading.clients,
-            counters=self._measured,
-            keys=reading.keys,
-            trusted=TrustedProxies.parse(server.trusted_proxies),
-            identity=IdentityHeaders(names.user, names.groups, names.email, names.name),
-            open_login=auth.open_login,
-            record=_record,
-            clock=time.time,
-            ready=self._why_not_ready,
-            rules=reading.loaded.rules,
-            direct_check=auth.direct_check,
-            sites=sites,
-            cookies=sites.session_cookies,
-            people=reading.users,
-            sign_in=SignIn(
-                reading.users,
-                self._hashing,
-                self._measured,
-                issuer,
-                policy=settings.login.totp,
-                device_life=auth.refresh_lifetime,
-                clock=time.time,
-                rehash=auth.passwords.rehash,
-            ),
-            device_life=auth.refresh_lifetime,
-            pages=self._pages,
-            docs=server.docs,
-            record_allowed=settings.logging.decisions == "all",
-            check_keys=self._membership.check if self._membership else _always,
-        )
-
-    def _sessions(self, reading: Reading, issuer: Issuer) -> Sessions:
-        auth = reading.loaded.settings.auth
-        return Sessions(
-            self._mirror,
-            issuer,
-            Lifetimes(
-                access=auth.access_lifetime,
-                refresh=auth.refresh_lifetime,
-                session_max=auth.session_max,
-                refresh_grace=auth.refresh_grace,
-            ),
-            idle=auth.auto_logout,
-            max_sessions=auth.max_sessions,
-            clock=time.time,
-            people=reading.users,
-        )
-
     async def _why_not_ready(self) -> str:
         if self.serving.draining:
             return "draining"
         try:
-            await self._store.ping()
+            await self._parts.store.ping()
         except StoreUnavailable as error:
             return error.detail
-        return self._membership.why_not if self._membership else ""
-
-
-def _record(event: Event) -> None:
-    metrics.count(event)
-    logging.record(event)
+        return self._parts.membership.why_not if self._parts.membership else ""
 
 
 def _warn_of(users: UsersFile) -> None:
@@ -239,7 +167,3 @@ def _say_reloaded(reading: Reading) -> None:
         logger.warning(warning)
     if reading.left:
         logger.warning(f"Changed, but needs a restart: {', '.join(reading.left)}")
-
-
-def _always() -> None:
-    """A replica alone has nobody to share keys with."""

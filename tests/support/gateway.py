@@ -1,39 +1,50 @@
-"""The HTTP surface over a store in memory, spoken to by a real client on loopback."""
+"""Gateways in the test's own process, with a store in memory, reached by a client on loopback."""
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from tempfile import TemporaryDirectory
+from typing import Any
 
+import pytest
 from aiohttp import ClientResponse, encode_basic_auth, web
 from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.typedefs import StrOrURL
+from prometheus_client import CollectorRegistry
+from pytest_aiohttp.plugin import AiohttpClient
+from yarl import URL
 
-from authgw.app import LINE_BYTES
+from authgw import app
+from authgw.config.loader import Loaded
+from authgw.config.rules import compile_rules
+from authgw.config.schema import Settings
 from authgw.core.audit import Event
-from authgw.core.login_sites import Sites
-from authgw.core.model import IdentityHeaders
-from authgw.core.networks import TrustedProxies
 from authgw.core.rules import Rules
 from authgw.identity import users_editor
 from authgw.identity.clients_file import add_client, load_clients
-from authgw.identity.hash_pool import Hashing
 from authgw.identity.passwords import hash_password
 from authgw.identity.totp import new_recovery_codes, new_secret, recovery_digest
 from authgw.identity.users_watcher import UsersFile
 from authgw.server.http_protocol import Connection, Connections
-from authgw.services.login import Policy, SignIn
+from authgw.server.listeners import listen
+from authgw.server.reload import Reading
+from authgw.server.replica import Replica
+from authgw.server.store_factory import Store
 from authgw.services.sessions import Sessions
-from authgw.storage.mirror import Mirror
-from authgw.storage.sqlite.database import DEADLINE
 from authgw.storage.sqlite.store import EmbeddedStore
-from authgw.web.context import Gateway
 from authgw.web.decision_cache import Shortcut
-from authgw.web.dispatcher import Serving, shorten
-from authgw.web.routes import application
-from authgw.web.templating import Look, Pages
-from tests.support.builders import KEY, LIVES, an_issuer
+from authgw.web.dispatcher import Serving
+from authgw.web.templating import Pages
+from tests.support.builders import LIVES, an_issuer
+
+Client = TestClient[web.Request, None]
+Clock = Callable[[], float]
+Section = Mapping[str, Any]
+# As config.yml has them, or compiled.
+WrittenRules = Rules | Sequence[Mapping[str, Any]] | None
 
 PASSWORD = "correct horse battery staple"
 HASH = hash_password(PASSWORD)
@@ -44,28 +55,77 @@ ORIGINAL = {
     "X-Original-Host": "app.example.com",
     "X-Original-Method": "GET",
 }
+# Sections of the configuration that tests start from, where production's defaults do not suit.
+_SECTIONS: Mapping[str, Section] = {
+    "auth": {
+        "access_lifetime": f"{LIVES.access:.0f}s",
+        "refresh_lifetime": f"{LIVES.refresh:.0f}s",
+        "session_max": f"{LIVES.session_max:.0f}s",
+        "auto_logout": "1h",
+        "max_sessions": 5,
+    },
+    "logging": {"decisions": "all"},
+    "server": {"trusted_proxies": ["127.0.0.1"]},
+}
+_PORT_OF_THE_SYSTEMS_CHOICE = {"port": 0}
+# Compiling the templates takes longer than most tests.
+_pages = cache(Pages)
+
+
+class GatewayServer(TestServer):
+    """A replica that listens as `authgw serve` does, on a free port."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        store: Store,
+        replica: Replica,
+        runner: web.AppRunner,
+        connections: Connections,
+    ) -> None:
+        super().__init__(runner.app, scheme="http")
+        self.connections = connections
+        self._loaded = loaded
+        self._store = store
+        self._replica = replica
+        self._set_up = runner
+
+    async def start_server(self, *_: Any, **__: Any) -> None:
+        server = self._loaded.settings.server.model_copy(update=_PORT_OF_THE_SYSTEMS_CHOICE)
+        await listen(self._set_up, self.connections, server, self._loaded.folder)
+        self.runner = self._set_up
+        self.host, self.port = next(at for at in self.runner.addresses if isinstance(at, tuple))
+
+    def make_url(self, path: StrOrURL) -> URL:
+        return URL(f"http://{self.host}:{self.port}").join(URL(path))
+
+    async def close(self) -> None:
+        if not self.closed:
+            await super().close()
+            await self._replica.close()
+            await self._store.close()
 
 
 @dataclass
-class Surface:
+class RunningGateway:
     """A running gateway: its client, its parts, the events that it recorded."""
 
-    client: TestClient[web.Request, web.Application]
+    client: Client
+    server: GatewayServer
     store: EmbeddedStore
     shop: dict[str, str]
     blog: dict[str, str]
     users: UsersFile
     events: list[Event]
-    sessions: Sessions
     serving: Serving
 
     @property
+    def sessions(self) -> Sessions:
+        return self.serving.gateway.sessions
+
+    @property
     def connections(self) -> list[Connection]:
-        server = self.client.server
-        assert isinstance(server, Listening)
-        assert isinstance(server.runner, Running)
-        assert server.runner.kept is not None
-        return list(server.runner.kept._open)
+        return list(self.server.connections._open)
 
     @property
     def shortcut(self) -> Shortcut:
@@ -89,129 +149,89 @@ class Surface:
         return (await self.check(access)).status
 
 
-class Listening(TestServer):
-    """A server of the gateway's own connections."""
+@dataclass(frozen=True)
+class MakeGateway:
+    """Starts gateways in a directory, each with files of its own; they end with the test."""
 
-    def __init__(self, serving: Serving) -> None:
-        super().__init__(application(serving))
-        self._serving = serving
+    folder: Path
+    aiohttp_client: AiohttpClient
 
-    async def _make_runner(self, **_: Any) -> web.AppRunner:
-        return Running(self.app, self._serving)
-
-
-class Running(web.AppRunner):
-    """Runs an application as the gateway does."""
-
-    kept: Connections | None = None
-
-    def __init__(self, app: web.Application, serving: Serving) -> None:
-        super().__init__(app)
-        self._serving = serving
-
-    async def setup(self) -> None:
-        await super().setup()
-        server = self.server
-        assert server is not None
-        shorten(server, self._serving)
-        sizes = {"max_line_size": LINE_BYTES, "max_field_size": LINE_BYTES}
-        at_once, refuse = self._serving.at_once, self._serving.refuse
-        self.kept = Connections(server, 1000, at_once, refuse, access_log=None, **sizes)
-
-    @property
-    def server(self) -> web.Server | None:
-        """What makes connections, for who listens: ours do as aiohttp's do."""
-        return super().server if self.kept is None else cast(web.Server, self.kept)
+    async def __call__(
+        self, *, rules: WrittenRules = None, clock: Clock = time.time, **sections: Section
+    ) -> RunningGateway:
+        """Start a gateway with these sections of a configuration, as `config.yml` has them."""
+        loaded = configured(self.folder, sections, rules)
+        secrets_of, events = clients(loaded), list[Event]()
+        store = await EmbeddedStore.open(None, idle=loaded.settings.auth.auto_logout)
+        reading = reading_of(loaded)
+        replica = app.build(reading, store, clock=clock, record=events.append)
+        drain = loaded.settings.server.drain
+        http = await app.http_server(replica, CollectorRegistry(), drain)
+        server = GatewayServer(loaded, store, replica, *http)
+        # As browsers and the recipes, which take 32 KB of headers.
+        client: Client = await self.aiohttp_client(server, max_field_size=app.LINE_BYTES)
+        shop, blog = (basic(name, secrets_of[name]) for name in ("shop", "blog"))
+        return RunningGateway(
+            client, server, store, shop, blog, reading.users, events, replica.serving
+        )
 
 
-def people(folder: Path) -> UsersFile:
-    """alice (writers, a second factor) and bob of these tests, with their password."""
-    path = folder / f"{secrets.token_hex(4)}-users.yml"
-    users_editor.add(
-        path, "alice", HASH, groups=("writers",), email="a@example.com", name="Alice A"
-    )
-    users_editor.add(path, "bob", HASH)
-    users_editor.add(path, "gone", HASH)
-    users_editor.set_disabled(path, "gone", True)
-    users_editor.set_totp(path, "alice", SECRET, [recovery_digest(RECOVERY)])
-    return UsersFile(path)
+@pytest.fixture
+def make_gateway(
+    tmp_path: Path, aiohttp_client: AiohttpClient, monkeypatch: pytest.MonkeyPatch
+) -> MakeGateway:
+    """Return a function that starts gateways."""
+    monkeypatch.setattr(app, "Pages", _pages)
+    return MakeGateway(tmp_path, aiohttp_client)
+
+
+def configured(folder: Path, sections: Mapping[str, Section], rules: WrittenRules) -> Loaded:
+    """Return a configuration of these sections, with users and clients files of its own."""
+    own = {name: f"{secrets.token_hex(4)}-{name}.yml" for name in ("users", "clients")}
+    names = {*_SECTIONS, *sections}
+    merged = {name: {**_SECTIONS.get(name, {}), **sections.get(name, {})} for name in names}
+    merged["auth"] |= own
+    entries = None if isinstance(rules, Rules) else rules
+    settings = Settings.model_validate({**merged, "rules": entries})
+    if not isinstance(rules, Rules) and settings.rules is not None:
+        rules = compile_rules(settings.rules, [f"rules:{n}" for n in range(len(settings.rules))])
+    assert rules is None or isinstance(rules, Rules)
+    return Loaded(settings, (), folder, rules)
+
+
+def clients(loaded: Loaded) -> dict[str, str]:
+    """Write the clients file: shop may open any session, blog those of its own subjects."""
+    file = loaded.path(loaded.settings.auth.clients)
+    return {
+        "shop": add_client(file, "shop", subjects="*", groups=("users", "team-*")),
+        "blog": add_client(file, "blog", subjects="b-*", groups=()),
+    }
+
+
+def reading_of(loaded: Loaded) -> Reading:
+    """Return the files of this configuration, read, with the key that all tests share."""
+    auth = loaded.settings.auth
+    users = loaded.path(auth.users)
+    users.write_bytes(_users())
+    users.chmod(0o600)
+    known = load_clients(loaded.path(auth.clients))
+    return Reading(loaded, an_issuer().keys, known, UsersFile(users))
+
+
+@cache
+def _users() -> bytes:
+    """Return a users file: alice (writers, a second factor), bob and the disabled gone."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "users.yml"
+        users_editor.add(
+            path, "alice", HASH, groups=("writers",), email="a@example.com", name="Alice A"
+        )
+        users_editor.add(path, "bob", HASH)
+        users_editor.add(path, "gone", HASH)
+        users_editor.set_disabled(path, "gone", True)
+        users_editor.set_totp(path, "alice", SECRET, [recovery_digest(RECOVERY)])
+        return path.read_bytes()
 
 
 def basic(name: str, secret: str) -> dict[str, str]:
     return {"Authorization": encode_basic_auth(name, secret)}
-
-
-async def surface(
-    folder: Path,
-    *,
-    open_login: bool = False,
-    trusted: tuple[str, ...] = ("127.0.0.1",),
-    rules: Rules | None = None,
-    direct_check: bool = False,
-    sites: Sites | None = None,
-    totp: Policy = "optional",
-    docs: bool = False,
-    record_allowed: bool = True,
-    max_staleness: float = 1.0,
-    clock: Callable[[], float] = time.time,
-) -> AsyncIterator[Surface]:
-    users = people(folder)
-    hashing = Hashing()
-    sites = sites or Sites()
-    file = folder / f"{secrets.token_hex(4)}.yml"
-    shop = add_client(file, "shop", subjects="*", groups=("users", "team-*"))
-    blog = add_client(file, "blog", subjects="b-*", groups=())
-    store = await EmbeddedStore.open(None, idle=3600)
-    events: list[Event] = []
-
-    async def ready() -> str:
-        return ""
-
-    mirror = Mirror(store, max_staleness=max_staleness, deadline=DEADLINE, capacity=1000)
-    sessions = Sessions(
-        mirror, an_issuer(), LIVES, idle=3600, max_sessions=5, clock=clock, people=users
-    )
-    gateway = Gateway(
-        sessions=sessions,
-        marks=an_issuer().marks,
-        clients=load_clients(file),
-        counters=store,
-        keys=an_issuer(KEY).keys,
-        trusted=TrustedProxies.parse(trusted),
-        identity=IdentityHeaders(),
-        open_login=open_login,
-        record=events.append,
-        clock=time.time,
-        ready=ready,
-        check_keys=lambda: None,
-        record_allowed=record_allowed,
-        rules=rules,
-        direct_check=direct_check,
-        sites=sites,
-        cookies=sites.session_cookies,
-        people=users,
-        sign_in=SignIn(
-            users, hashing, store, an_issuer(), policy=totp, device_life=3600, clock=time.time
-        ),
-        device_life=3600,
-        pages=Pages(Look()),
-        docs=docs,
-    )
-    serving = Serving(gateway)
-    server = Listening(serving)
-    # As browsers and the recipes, which take 32 KB of headers.
-    async with TestClient(server, max_field_size=LINE_BYTES) as client:
-        yield Surface(
-            client,
-            store,
-            basic("shop", shop),
-            basic("blog", blog),
-            users,
-            events,
-            sessions,
-            serving,
-        )
-        await sessions.settle()
-    mirror.close()
-    hashing.close()
-    await store.close()

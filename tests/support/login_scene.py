@@ -10,10 +10,8 @@ from urllib.parse import quote, urlsplit
 import pyotp
 from aiohttp import ClientResponse, FormData
 
-from authgw.config.schema import LoginPage
-from authgw.core.login_sites import Sites
 from authgw.core.rules import Allow, Credential, Rule, Rules, glob
-from tests.support.gateway import PASSWORD, SECRET, Surface
+from tests.support.gateway import PASSWORD, SECRET, RunningGateway
 
 LOGIN = "https://auth.example.com/login"
 APP = "https://app.example.com/a?b=c"
@@ -33,16 +31,15 @@ RULES = Rules(
 )
 
 
-def page_of(**said: Any) -> Sites:
-    page = LoginPage(**{"url": LOGIN, "cookie_domain": "example.com", **said})
-    assert page.site is not None
-    return Sites((page.site,))
+def page_of(**said: Any) -> dict[str, Any]:
+    """Return a section `login`, or an entry of its `domains`."""
+    return {"url": LOGIN, "cookie_domain": "example.com", **said}
 
 
 class Jar:
     """A browser's cookies and the forms that it was shown."""
 
-    def __init__(self, running: Surface, origin: str = "https://auth.example.com") -> None:
+    def __init__(self, running: RunningGateway, origin: str = "https://auth.example.com") -> None:
         self.running = running
         self.origin = origin
         self.cookies: dict[str, str] = {}
@@ -118,6 +115,6 @@ def code() -> str:
     return pyotp.TOTP(SECRET).now()
 
 
-async def reread(running: Surface) -> None:
+async def reread(running: RunningGateway) -> None:
     time.sleep(0.15)  # noqa: ASYNC251  a file that has just changed counts a moment later
     assert running.users.reload_if_changed() == ""

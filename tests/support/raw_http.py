@@ -5,13 +5,13 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from tests.support.gateway import ORIGINAL, Surface
+from tests.support.gateway import ORIGINAL, RunningGateway
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @asynccontextmanager
-async def connected(quick: Surface) -> AsyncIterator[Streams]:
+async def connected(quick: RunningGateway) -> AsyncIterator[Streams]:
     server = quick.client.server
     reader, writer = await asyncio.open_connection(server.host, server.port)
     try:
@@ -27,7 +27,7 @@ def asking(access: str, line: str = "GET /authenticate HTTP/1.1", **more: str) -
     return f"{line}\r\n{said}\r\n".encode()
 
 
-async def known(quick: Surface, user_id: int = 1) -> str:
+async def known(quick: RunningGateway, user_id: int = 1) -> str:
     """A token whose answer is known."""
     access: str = (await quick.login(user_id))["access"]
     for _ in range(2):
@@ -61,7 +61,7 @@ async def everything(reader: asyncio.StreamReader) -> bytes:
     return said
 
 
-async def told(quick: Surface, parts: Sequence[bytes]) -> bytes:
+async def told(quick: RunningGateway, parts: Sequence[bytes]) -> bytes:
     """All that is answered to these packets."""
     async with connected(quick) as (reader, writer):
         for part in parts:

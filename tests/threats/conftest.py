@@ -1,14 +1,10 @@
 """The surfaces that the tests of threats attack."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
-from tests.support.gateway import Surface, surface
+from tests.support.gateway import MakeGateway, RunningGateway
 
 
 @pytest.fixture
-async def gateway(tmp_path: Path) -> AsyncIterator[Surface]:
-    async for running in surface(tmp_path):
-        yield running
+async def gateway(make_gateway: MakeGateway) -> RunningGateway:
+    return await make_gateway()

@@ -2,19 +2,18 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import yaml
 from aiohttp import web
 
-from authgw.config.loader import load
 from authgw.server.http_pipelining import OneByOne
+from tests.support import processes
 from tests.support.counts import count
-from tests.support.gateway import Running, Surface, surface
+from tests.support.gateway import MakeGateway, RunningGateway
 from tests.support.login_scene import Jar, page_of
 from tests.support.messages import Identity, Messages
-from tests.support.processes import make_gateway
 from tests.threats.differential import Differential
 
 _RULES = """\
@@ -29,32 +28,23 @@ _AT_ONCE = 250  # messages of one set of identities, whose tokens live for 15 mi
 
 
 @pytest.fixture
-async def ruled(tmp_path: Path) -> AsyncIterator[Surface]:
-    (tmp_path / "config.yml").write_text(_RULES)
-    async for running in surface(
-        tmp_path,
-        record_allowed=False,
-        trusted=("127.0.0.1", "unix"),
-        sites=page_of(),
-        rules=load(tmp_path / "config.yml", {}).rules,
-        direct_check=True,
-    ):
-        yield running
+async def ruled(make_gateway: MakeGateway) -> RunningGateway:
+    return await make_gateway(
+        logging={"decisions": "denied"},
+        server={"socket": "socket", "trusted_proxies": ["127.0.0.1", "unix"]},
+        login=page_of(),
+        rules=yaml.safe_load(_RULES)["rules"],
+        auth={"direct_check": True},
+    )
 
 
 @pytest.fixture
-async def unix(ruled: Surface, tmp_path: Path) -> AsyncIterator[str]:
-    """A socket at which the same gateway answers."""
-    runner = ruled.client.server.runner
-    assert isinstance(runner, Running)
-    assert runner.kept is not None
-    path = str(tmp_path / "socket")
-    listening = await asyncio.get_running_loop().create_unix_server(runner.kept, path)
-    yield path
-    listening.close()
+def unix(ruled: RunningGateway, tmp_path: Path) -> str:
+    """Return the path of the socket on which the same gateway listens."""
+    return str(tmp_path / "socket")
 
 
-async def identities(ruled: Surface, seed: int) -> list[Identity]:
+async def identities(ruled: RunningGateway, seed: int) -> list[Identity]:
     jar = Jar(ruled)
     await jar.log_in()
     found = []
@@ -66,12 +56,14 @@ async def identities(ruled: Surface, seed: int) -> list[Identity]:
     return found
 
 
-def port_of(ruled: Surface) -> int:
+def port_of(ruled: RunningGateway) -> int:
     assert ruled.client.port is not None
     return ruled.client.port
 
 
-async def compare(ruled: Surface, test: Differential, seed: int, *kinds: str, many: int) -> None:
+async def compare(
+    ruled: RunningGateway, test: Differential, seed: int, *kinds: str, many: int
+) -> None:
     client = ruled.shop["Authorization"]
     made = Messages(random.Random(seed), await identities(ruled, seed), client, kinds)
     await test.run([made.one() for _ in range(many)])
@@ -86,7 +78,7 @@ def both(port: int, unix: str) -> list[Differential]:
     return [Differential(address, random.Random(1)) for address in addresses]
 
 
-async def test_every_way_of_sending_has_the_same_answers(ruled: Surface, unix: str) -> None:
+async def test_every_way_of_sending_has_the_same_answers(ruled: RunningGateway, unix: str) -> None:
     tests = both(port_of(ruled), unix)
     for seed in range(_MESSAGES // _AT_ONCE):
         test = tests[seed % 2]
@@ -96,7 +88,7 @@ async def test_every_way_of_sending_has_the_same_answers(ruled: Surface, unix: s
 
 
 def test_a_gateway_process_answers_alike(tmp_path: Path) -> None:
-    gateway = make_gateway(tmp_path / "gateway", AUTHGW_SERVER__SOCKET="socket")
+    gateway = processes.make_gateway(tmp_path / "gateway", AUTHGW_SERVER__SOCKET="socket")
     (gateway.folder / "config.yml").write_text(_RULES + "auth: {direct_check: true}\n")
     gateway.start()
     try:
@@ -127,7 +119,7 @@ def test_a_gateway_process_answers_alike(tmp_path: Path) -> None:
     ],
 )
 async def test_a_gateway_without_its_fixes_is_found_out(
-    ruled: Surface, monkeypatch: pytest.MonkeyPatch, kinds: tuple[str, ...], is_missing: bool
+    ruled: RunningGateway, monkeypatch: pytest.MonkeyPatch, kinds: tuple[str, ...], is_missing: bool
 ) -> None:
     def as_aiohttp_does(self: OneByOne, data: bytes) -> None:
         web.RequestHandler.data_received(self, data)

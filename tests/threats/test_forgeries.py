@@ -22,7 +22,7 @@ from authgw.core.errors import AuthgwError
 from authgw.core.keys import Key, key_from_pem
 from authgw.core.tokens import TokenType
 from tests.support.builders import KEY, NOW, a_session, an_issuer
-from tests.support.gateway import Surface
+from tests.support.gateway import RunningGateway
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of P-256
 
@@ -72,7 +72,7 @@ def test_a_token_does_not_choose_its_algorithm(key: Key) -> None:
             issuer.verify(text, TokenType.ACCESS, now=NOW)
 
 
-async def test_nothing_is_fetched_for_a_token(gateway: Surface) -> None:
+async def test_nothing_is_fetched_for_a_token(gateway: RunningGateway) -> None:
     asked = []
     canary = await asyncio.start_server(lambda *link: asked.append(link), "127.0.0.1", 0)
     where = f"http://127.0.0.1:{canary.sockets[0].getsockname()[1]}/keys"
@@ -100,7 +100,7 @@ async def test_nothing_is_fetched_for_a_token(gateway: Surface) -> None:
     assert not asked
 
 
-async def test_a_twin_of_a_token_dies_with_its_session(gateway: Surface) -> None:
+async def test_a_twin_of_a_token_dies_with_its_session(gateway: RunningGateway) -> None:
     access = (await gateway.login())["access"]
     head, claims, signature = access.split(".")
     raw = unb64(signature)
@@ -136,7 +136,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_no_identity_becomes_another_header(gateway: Surface, name: str) -> None:
+async def test_no_identity_becomes_another_header(gateway: RunningGateway, name: str) -> None:
     for field in ("subject", "name", "email"):
         who = {"subject": "visitor", field: name}
         answer = await gateway.post("/login", who, headers=gateway.shop)
@@ -156,13 +156,13 @@ async def test_no_identity_becomes_another_header(gateway: Surface, name: str) -
     assert answer.status in (400, 403)
 
 
-async def test_what_anybody_can_read(gateway: Surface) -> None:
+async def test_what_anybody_can_read(gateway: RunningGateway) -> None:
     """Every GET route by nobody, under names that other gateways let pass unseen."""
     open_ = {"/ping", "/healthz", "/readyz", "/.well-known/jwks.json", "/openapi.json"}
     names = ("kube-probe/1.30", "ELB-HealthChecker/2.0", "GoogleHC/1.0", "Prometheus/2.53")
     routes = {
         route.resource.canonical
-        for route in gateway.client.app.router.routes()
+        for route in gateway.server.app.router.routes()
         if route.method in ("GET", "*") and route.resource is not None
     }
     assert routes > open_

@@ -2,32 +2,25 @@
 
 import re
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from authgw.config.loader import load
-from tests.support.gateway import ORIGINAL, Surface, surface
+from tests.support.gateway import ORIGINAL, MakeGateway, RunningGateway
 
-RULES = """\
-rules:
-  - {host: public.example.com, allow: anyone}
-  - {host: app.example.com, path: ["/public/**", "=/health"], allow: anyone}
-  - {host: app.example.com, path: /read/**, method: GET, allow: anyone}
-  - {host: app.example.com, path: /admin/**, allow: "group:admins"}
-"""
+RULES: list[dict[str, object]] = [
+    {"host": "public.example.com", "allow": "anyone"},
+    {"host": "app.example.com", "path": ["/public/**", "=/health"], "allow": "anyone"},
+    {"host": "app.example.com", "path": "/read/**", "method": "GET", "allow": "anyone"},
+    {"host": "app.example.com", "path": "/admin/**", "allow": "group:admins"},
+]
 
 
 @pytest.fixture
-async def ruled(tmp_path: Path) -> AsyncIterator[Surface]:
-    (tmp_path / "config.yml").write_text(RULES)
-    rules = load(tmp_path / "config.yml", {}).rules
-    async for running in surface(tmp_path, rules=rules):
-        yield running
+async def ruled(make_gateway: MakeGateway) -> RunningGateway:
+    return await make_gateway(rules=RULES)
 
 
-async def status(ruled: Surface, *, token: str = "", **told: str) -> int:
+async def status(ruled: RunningGateway, *, token: str = "", **told: str) -> int:
     bearer = {"Authorization": f"Bearer {token}"} if token else {}
     named = {f"X-Original-{name.title()}": value for name, value in told.items() if name != "url"}
     if "url" in told:
@@ -56,7 +49,7 @@ async def status(ruled: Surface, *, token: str = "", **told: str) -> int:
         "/public",  # itself open, and so the sign that this table can tell the two apart
     ],
 )
-async def test_nothing_but_the_path_opens_a_path(ruled: Surface, target: str) -> None:
+async def test_nothing_but_the_path_opens_a_path(ruled: RunningGateway, target: str) -> None:
     user = (await ruled.login(1))["access"]
     seen = {
         await status(ruled, token=token, url=f"https://app.example.com{target}")
@@ -89,7 +82,9 @@ async def test_nothing_but_the_path_opens_a_path(ruled: Surface, target: str) ->
         ("", False),
     ],
 )
-async def test_no_spelling_of_a_host_opens_another(ruled: Surface, host: str, opens: bool) -> None:
+async def test_no_spelling_of_a_host_opens_another(
+    ruled: RunningGateway, host: str, opens: bool
+) -> None:
     seen = await status(ruled, url=f"https://{host}/x", host=host)
     assert (seen == 200) == opens
 
@@ -106,7 +101,7 @@ async def test_no_spelling_of_a_host_opens_another(ruled: Surface, host: str, op
         ("/x", "public.example.com"),
     ],
 )
-async def test_two_hosts_are_none(ruled: Surface, url: str, host: str) -> None:
+async def test_two_hosts_are_none(ruled: RunningGateway, url: str, host: str) -> None:
     assert await status(ruled, url=url, host=host) == 403
 
 
@@ -131,7 +126,7 @@ async def test_two_hosts_are_none(ruled: Surface, url: str, host: str) -> None:
     ],
 )
 async def test_no_spelling_of_a_method_opens_another(
-    ruled: Surface, method: str, opens: bool
+    ruled: RunningGateway, method: str, opens: bool
 ) -> None:
     seen = await status(ruled, url="https://app.example.com/read/x", method=method)
     assert (seen == 200) == opens
@@ -140,20 +135,19 @@ async def test_no_spelling_of_a_method_opens_another(
 @pytest.mark.parametrize(
     "name", ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Original-Verb"]
 )
-async def test_no_header_overrides_a_method(ruled: Surface, name: str) -> None:
+async def test_no_header_overrides_a_method(ruled: RunningGateway, name: str) -> None:
     url = {"X-Original-URL": "https://app.example.com/read/x", "X-Original-Method": "POST"}
     answer = await ruled.client.get("/authenticate", headers={**ORIGINAL, **url, name: "GET"})
     assert answer.status == 403
 
 
-async def test_no_pattern_backtracks(tmp_path: Path) -> None:
+async def test_no_pattern_backtracks(make_gateway: MakeGateway) -> None:
     evil = ["(a+)+$", "([a-z]+)*x", "(a|aa)+$", "(.*)*y"]
-    entries = "".join(f"  - {{regex: '/{pattern}', allow: anyone}}\n" for pattern in evil)
-    (tmp_path / "config.yml").write_text(f"rules:\n{entries}")
+    rules = [{"regex": f"/{pattern}", "allow": "anyone"} for pattern in evil]
     path = "/" + "a" * 30_000 + "!"
     began = time.process_time()
-    async for running in surface(tmp_path, rules=load(tmp_path / "config.yml", {}).rules):
-        assert await status(running, url=f"https://app.example.com{path}") in (401, 403)
+    running = await make_gateway(rules=rules)
+    assert await status(running, url=f"https://app.example.com{path}") in (401, 403)
     assert time.process_time() - began < 5
     # Python's own would not come back from 40 letters.
     assert re.fullmatch("/(a+)+$", "/" + "a" * 15 + "!") is None

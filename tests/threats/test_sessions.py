@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.support.gateway import Surface
+from tests.support.gateway import RunningGateway
 
 _STEPS = 250
 
@@ -24,7 +24,7 @@ class Device:
 class Model:
     """What must be true after each step, over a gateway that is asked to do the same."""
 
-    def __init__(self, gateway: Surface, seed: int) -> None:
+    def __init__(self, gateway: RunningGateway, seed: int) -> None:
         self.gateway = gateway
         self.dice = random.Random(seed)
         self.devices: list[Device] = []
@@ -95,7 +95,7 @@ class Model:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_exactly_what_was_addressed_dies(gateway: Surface, seed: int) -> None:
+async def test_exactly_what_was_addressed_dies(gateway: RunningGateway, seed: int) -> None:
     model = Model(gateway, seed)
     steps = [model.log_in, model.refresh, model.replay, model.log_out, model.log_out_everywhere]
     await model.log_in()

@@ -1,46 +1,38 @@
-"""The HTTP surface over a store in memory, spoken to by a real client on loopback."""
-
-from collections.abc import AsyncIterator
-from pathlib import Path
+"""Gateways that many tests of HTTP start from."""
 
 import pytest
 
-from tests.support.gateway import Surface, surface
+from tests.support.gateway import MakeGateway, RunningGateway
 from tests.support.login_scene import RULES, Jar, page_of
 
 
 @pytest.fixture
-async def gateway(tmp_path: Path) -> AsyncIterator[Surface]:
-    async for running in surface(tmp_path):
-        yield running
+async def gateway(make_gateway: MakeGateway) -> RunningGateway:
+    return await make_gateway()
 
 
 @pytest.fixture
-async def quick(tmp_path: Path) -> AsyncIterator[Surface]:
+async def quick(make_gateway: MakeGateway) -> RunningGateway:
     """A gateway as it is configured by default: what is allowed is not recorded."""
-    async for running in surface(tmp_path, record_allowed=False):
-        yield running
+    return await make_gateway(logging={"decisions": "denied"})
 
 
 @pytest.fixture
-async def opened(tmp_path: Path) -> AsyncIterator[Surface]:
-    async for running in surface(tmp_path, open_login=True):
-        yield running
+async def opened(make_gateway: MakeGateway) -> RunningGateway:
+    return await make_gateway(auth={"open_login": True})
 
 
 @pytest.fixture
-async def distrustful(tmp_path: Path) -> AsyncIterator[Surface]:
-    async for running in surface(tmp_path, trusted=()):
-        yield running
+async def distrustful(make_gateway: MakeGateway) -> RunningGateway:
+    return await make_gateway(server={"trusted_proxies": []})
 
 
 @pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[Surface]:
+async def running(make_gateway: MakeGateway) -> RunningGateway:
     """A gateway that has a log-in page and rules."""
-    async for one in surface(tmp_path, sites=page_of(), rules=RULES):
-        yield one
+    return await make_gateway(login=page_of(), rules=RULES)
 
 
 @pytest.fixture
-def jar(running: Surface) -> Jar:
+def jar(running: RunningGateway) -> Jar:
     return Jar(running)

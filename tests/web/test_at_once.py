@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from authgw.server.http_protocol import Connection
-from tests.support.gateway import Surface
+from tests.support.gateway import RunningGateway
 from tests.support.raw_http import answer, asking, connected, known
 
 
@@ -29,7 +29,7 @@ def by_aiohttp(monkeypatch: pytest.MonkeyPatch) -> list[None]:
     return seen
 
 
-async def shaped(quick: Surface, user_id: int = 1) -> str:
+async def shaped(quick: RunningGateway, user_id: int = 1) -> str:
     """A token whose answer to `asking` is known."""
     access = await known(quick, user_id)
     async with connected(quick) as (reader, writer):
@@ -40,7 +40,7 @@ async def shaped(quick: Surface, user_id: int = 1) -> str:
 
 
 async def test_aiohttp_sees_no_check_whose_answer_is_known(
-    quick: Surface, by_aiohttp: list[None]
+    quick: RunningGateway, by_aiohttp: list[None]
 ) -> None:
     access = await shaped(quick)
     before, counted = len(by_aiohttp), quick.serving.answered
@@ -58,7 +58,7 @@ async def test_aiohttp_sees_no_check_whose_answer_is_known(
 
 
 async def test_who_is_known_by_names_that_never_came_takes_the_long_way_first(
-    quick: Surface, by_aiohttp: list[None]
+    quick: RunningGateway, by_aiohttp: list[None]
 ) -> None:
     access = await shaped(quick)
     before = len(by_aiohttp)
@@ -70,7 +70,7 @@ async def test_who_is_known_by_names_that_never_came_takes_the_long_way_first(
 
 
 async def test_no_answer_overtakes_one_that_is_waited_for(
-    quick: Surface, monkeypatch: pytest.MonkeyPatch
+    quick: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     access, new = await shaped(quick), (await quick.login(2))["access"]
     asked, go_on, read = asyncio.Event(), asyncio.Event(), quick.store.read_many
@@ -97,7 +97,7 @@ async def test_no_answer_overtakes_one_that_is_waited_for(
         assert quick.serving.answered == counted + 1
 
 
-async def test_a_body_is_no_check_whatever_it_looks_like(quick: Surface) -> None:
+async def test_a_body_is_no_check_whatever_it_looks_like(quick: RunningGateway) -> None:
     access = await shaped(quick)
     counted = quick.serving.answered
     body = asking(access)
@@ -111,7 +111,7 @@ async def test_a_body_is_no_check_whatever_it_looks_like(quick: Surface) -> None
         assert quick.serving.answered == counted
 
 
-async def test_a_check_in_pieces_is_one_check(quick: Surface) -> None:
+async def test_a_check_in_pieces_is_one_check(quick: RunningGateway) -> None:
     access = await shaped(quick)
     sent = asking(access)
     async with connected(quick) as (reader, writer):
@@ -127,7 +127,7 @@ async def test_a_check_in_pieces_is_one_check(quick: Surface) -> None:
             assert (await answer(reader))[1]["Remote-User"] == "1"
 
 
-async def test_checks_in_one_packet_are_answered_each(quick: Surface) -> None:
+async def test_checks_in_one_packet_are_answered_each(quick: RunningGateway) -> None:
     tokens = [await shaped(quick, user) for user in (1, 2)]
     async with connected(quick) as (reader, writer):
         for _ in range(3):
@@ -136,7 +136,9 @@ async def test_checks_in_one_packet_are_answered_each(quick: Surface) -> None:
             assert users == ["1", "2"]
 
 
-async def test_nothing_is_answered_at_once_while_answers_are_not_taken(quick: Surface) -> None:
+async def test_nothing_is_answered_at_once_while_answers_are_not_taken(
+    quick: RunningGateway,
+) -> None:
     access = await shaped(quick)
     async with connected(quick) as (reader, writer):
         writer.write(asking(access))
@@ -154,7 +156,7 @@ async def test_nothing_is_answered_at_once_while_answers_are_not_taken(quick: Su
 
 
 async def test_checks_one_by_one_are_too_much_for_a_client_that_never_reads_as_well(
-    quick: Surface,
+    quick: RunningGateway,
 ) -> None:
     sent = asking(await shaped(quick))
     with socket.socket() as link:
@@ -240,7 +242,7 @@ _CHANGES: tuple[tuple[bytes, bytes], ...] = (
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_no_byte_of_an_answer_differs_from_that_of_a_gateway_without_memory(
-    quick: Surface, seed: int
+    quick: RunningGateway, seed: int
 ) -> None:
     choose = random.Random(seed)
     access = await shaped(quick)

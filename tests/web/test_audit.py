@@ -12,7 +12,7 @@ import pytest
 from authgw.core.audit import Event
 from authgw.core.errors import StoreUnavailable
 from authgw.identity import users_editor
-from tests.support.gateway import PASSWORD, Surface
+from tests.support.gateway import PASSWORD, RunningGateway
 from tests.support.login_scene import Jar, reread
 
 ACTIONS, MOST = 400, 5
@@ -33,7 +33,7 @@ class Device:
 class World:
     """The model: who is logged in where, the oldest first."""
 
-    gateway: Surface
+    gateway: RunningGateway
     choose: random.Random
     live: list[Device] = field(default_factory=list)
     ended: list[Device] = field(default_factory=list)
@@ -159,7 +159,7 @@ def said(event: Event) -> Said:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_events_are_the_actions(gateway: Surface, seed: int) -> None:
+async def test_events_are_the_actions(gateway: RunningGateway, seed: int) -> None:
     world, ids = World(gateway, random.Random(seed)), set()
     chosen = [world.log_in_without_a_code]
     for number in range(ACTIONS):
@@ -175,7 +175,7 @@ async def test_events_are_the_actions(gateway: Surface, seed: int) -> None:
 
 
 async def test_what_ended_before_the_store_went_away_is_recorded(
-    gateway: Surface, monkeypatch: pytest.MonkeyPatch
+    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = [await gateway.login(7) for _ in range(2)]
     revoke = gateway.store.revoke
@@ -195,7 +195,9 @@ async def test_what_ended_before_the_store_went_away_is_recorded(
     ]
 
 
-async def test_a_reuse_says_when_and_from_where_the_session_was_opened(gateway: Surface) -> None:
+async def test_a_reuse_says_when_and_from_where_the_session_was_opened(
+    gateway: RunningGateway,
+) -> None:
     pair = await gateway.login(1)
     last = pair
     for _ in range(2):

@@ -6,10 +6,10 @@ import logging
 
 import pytest
 
-from tests.support.gateway import ORIGINAL, Surface
+from tests.support.gateway import ORIGINAL, RunningGateway
 
 
-async def test_a_subrequest_is_answered_with_identity_and_no_body(gateway: Surface) -> None:
+async def test_a_subrequest_is_answered_with_identity_and_no_body(gateway: RunningGateway) -> None:
     pair = await gateway.login(5, groups=["users", "team-a"], email="zoë@example.com", name="Zoë")
     answer = await gateway.check(pair["access"], **ORIGINAL)
     assert (answer.status, await answer.read()) == (200, b"")
@@ -20,7 +20,7 @@ async def test_a_subrequest_is_answered_with_identity_and_no_body(gateway: Surfa
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-async def test_decisions_are_recorded_without_the_query(gateway: Surface) -> None:
+async def test_decisions_are_recorded_without_the_query(gateway: RunningGateway) -> None:
     pair = await gateway.login()
     await gateway.check(pair["access"], **ORIGINAL)
     await gateway.client.get("/authenticate", headers=ORIGINAL)
@@ -31,7 +31,7 @@ async def test_decisions_are_recorded_without_the_query(gateway: Surface) -> Non
     assert denied.detail == "401 GET app.example.com/a: no access token was sent"
 
 
-async def test_all_identity_headers_are_always_there(gateway: Surface) -> None:
+async def test_all_identity_headers_are_always_there(gateway: RunningGateway) -> None:
     answer = await gateway.check((await gateway.login())["access"], **ORIGINAL)
     empty = ("Remote-Groups", "Remote-Email", "Remote-Name")
     assert [answer.headers[name] for name in empty] == ["", "", ""]
@@ -54,7 +54,7 @@ async def test_all_identity_headers_are_always_there(gateway: Surface) -> None:
     ],
 )
 async def test_refused_subrequests(
-    gateway: Surface, headers: dict[str, str], status: int, reason: str
+    gateway: RunningGateway, headers: dict[str, str], status: int, reason: str
 ) -> None:
     answer = await gateway.client.get("/authenticate", headers={**ORIGINAL, **headers})
     assert (answer.status, await answer.read()) == (status, b"")
@@ -64,7 +64,7 @@ async def test_refused_subrequests(
     assert gateway.events[-1].reason == reason
 
 
-async def test_a_direct_check_refuses_identity_headers_too(gateway: Surface) -> None:
+async def test_a_direct_check_refuses_identity_headers_too(gateway: RunningGateway) -> None:
     pair = await gateway.login()
     answer = await gateway.check(pair["access"], **{"Remote-User": "admin"})
     assert answer.status == 403
@@ -73,7 +73,7 @@ async def test_a_direct_check_refuses_identity_headers_too(gateway: Surface) -> 
 
 
 @pytest.mark.parametrize("name", ["X-Original-URL", "X-Original-Host", "X-Forwarded-Uri"])
-async def test_an_untrusted_peer_is_named(distrustful: Surface, name: str) -> None:
+async def test_an_untrusted_peer_is_named(distrustful: RunningGateway, name: str) -> None:
     pair = await distrustful.login()
     answer = await distrustful.check(pair["access"], **{name: "https://app.example.com/"})
     assert answer.status == 403
@@ -86,7 +86,7 @@ async def test_an_untrusted_peer_is_named(distrustful: Surface, name: str) -> No
 
 
 async def test_request_ids_of_trusted_proxies_pass_through(
-    gateway: Surface, distrustful: Surface
+    gateway: RunningGateway, distrustful: RunningGateway
 ) -> None:
     given = {"X-Request-ID": "abc-1"}
     answer = await gateway.client.get("/authenticate", headers=given)
@@ -97,14 +97,14 @@ async def test_request_ids_of_trusted_proxies_pass_through(
     assert answer.headers["X-Request-ID"] != "abc-1"
 
 
-async def test_a_dead_store_is_503_to_the_proxy(gateway: Surface) -> None:
+async def test_a_dead_store_is_503_to_the_proxy(gateway: RunningGateway) -> None:
     pair = await gateway.login()
     await gateway.store.close()
     answer = await gateway.check(pair["access"], **ORIGINAL)
     assert (answer.status, await answer.read()) == (503, b"")
 
 
-async def test_operators_pages(gateway: Surface) -> None:
+async def test_operators_pages(gateway: RunningGateway) -> None:
     for path, text in (("/healthz", "ok"), ("/readyz", "ready")):
         answer = await gateway.client.get(path)
         assert (answer.status, await answer.text()) == (200, text)
@@ -129,7 +129,7 @@ async def test_operators_pages(gateway: Surface) -> None:
     ],
 )
 async def test_what_the_parser_refuses_is_neither_echoed_nor_logged(
-    gateway: Surface, sent: bytes, caplog: pytest.LogCaptureFixture
+    gateway: RunningGateway, sent: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     server = gateway.client.server
@@ -146,7 +146,7 @@ async def test_what_the_parser_refuses_is_neither_echoed_nor_logged(
 
 
 async def test_other_cookies_are_told_to_proxies_that_cannot_take_ours_out(
-    gateway: Surface,
+    gateway: RunningGateway,
 ) -> None:
     bearer = {"Authorization": f"Bearer {(await gateway.login())['access']}"}
     sent = {**bearer, "Cookie": "a=1; __Host-authgw=x; b=é"}

@@ -1,25 +1,21 @@
 """The routes are those of the one list of paths."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from authgw.core.endpoints import ENDPOINTS
-from tests.support.gateway import Surface, surface
+from tests.support.gateway import MakeGateway, RunningGateway
 
 
 @pytest.fixture
-async def documented(tmp_path: Path) -> AsyncIterator[Surface]:
-    async for running in surface(tmp_path, docs=True):
-        yield running
+async def documented(make_gateway: MakeGateway) -> RunningGateway:
+    return await make_gateway(server={"docs": True})
 
 
-async def test_the_routes_are_those_of_the_list(documented: Surface) -> None:
-    assert documented.client.app is not None
+async def test_the_routes_are_those_of_the_list(documented: RunningGateway) -> None:
     registered: dict[str, set[str]] = defaultdict(set)
-    for route in documented.client.app.router.routes():
+    for route in documented.server.app.router.routes():
         assert route.resource is not None
         # GET brings HEAD with it.
         if route.method != "HEAD":

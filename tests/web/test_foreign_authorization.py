@@ -1,9 +1,8 @@
 """An app's own Authorization next to our cookie, through every dialect; ours must hold."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from aiohttp import ClientResponse
@@ -17,7 +16,7 @@ from authgw.identity import users_editor
 from authgw.services.results import Found
 from tests.support.builders import an_issuer
 from tests.support.foreign_authorization import FOREIGN, OF_A_CONNECTION, TOKEN_OF_ANOTHER, basic_of
-from tests.support.gateway import PASSWORD, Surface, surface
+from tests.support.gateway import PASSWORD, MakeGateway, RunningGateway
 from tests.support.login_scene import Jar, page_of, reread
 
 APP, COOKIE, BEARER = "app.example.com", "cookie.example.com", "api.example.com"
@@ -76,7 +75,7 @@ ask_by = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
 class Scene:
     """bob's browser, and what the gateway answers about requests of it."""
 
-    def __init__(self, running: Surface, cookie: str) -> None:
+    def __init__(self, running: RunningGateway, cookie: str) -> None:
         self.running = running
         self.cookie = cookie
 
@@ -110,23 +109,23 @@ class Scene:
         return answer.status, reason or answer.headers["Remote-User"]
 
 
-async def a_scene(running: Surface) -> Scene:
+async def a_scene(running: RunningGateway) -> Scene:
     jar = Jar(running)
     await jar.log_in("bob")
     return Scene(running, f"__Secure-authgw={jar.session}")
 
 
 @pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+async def scene(make_gateway: MakeGateway) -> Scene:
     """A gateway that remembers, as by default: what is allowed is not recorded."""
-    async for running in surface(tmp_path, rules=RULES, sites=page_of(), record_allowed=False):
-        yield await a_scene(running)
+    running = await make_gateway(rules=RULES, login=page_of(), logging={"decisions": "denied"})
+    return await a_scene(running)
 
 
 @pytest.fixture
-async def recording(tmp_path: Path) -> AsyncIterator[Scene]:
-    async for running in surface(tmp_path, rules=RULES, sites=page_of(), record_allowed=True):
-        yield await a_scene(running)
+async def recording(make_gateway: MakeGateway) -> Scene:
+    running = await make_gateway(rules=RULES, login=page_of(), logging={"decisions": "all"})
+    return await a_scene(running)
 
 
 def reason_of(lines: list[str]) -> str:
@@ -227,12 +226,12 @@ async def test_basic_is_ours_where_the_rule_takes_app_passwords(
     assert await scene.verdict(dialect, [basic_of("bob", "x")], APP) == (200, "bob")
 
 
-async def test_without_rules_the_cookie_decides_too(tmp_path: Path) -> None:
-    async for running in surface(tmp_path, sites=page_of(), record_allowed=False):
-        scene = await a_scene(running)
-        for _ in range(3):
-            assert await scene.verdict(by_nginx, ['MediaBrowser Token="x"']) == (200, "bob")
-            assert (await scene.verdict(by_nginx, ["Negotiate x"]))[0] == 401
+async def test_without_rules_the_cookie_decides_too(make_gateway: MakeGateway) -> None:
+    running = await make_gateway(login=page_of(), logging={"decisions": "denied"})
+    scene = await a_scene(running)
+    for _ in range(3):
+        assert await scene.verdict(by_nginx, ['MediaBrowser Token="x"']) == (200, "bob")
+        assert (await scene.verdict(by_nginx, ["Negotiate x"]))[0] == 401
 
 
 async def test_no_remembered_answer_is_given_for_another_header(scene: Scene) -> None:
@@ -331,16 +330,16 @@ async def test_an_app_cannot_keep_a_browser_logged_in(scene: Scene, lines: list[
         assert await at.verdict(by_nginx, []) == (401, "session_ended")
 
 
-async def test_our_own_calls_take_ours_only(tmp_path: Path) -> None:
-    async for running in surface(tmp_path, sites=page_of(), direct_check=True):
-        scene = await a_scene(running)
-        for header in ("Bearer x", 'MediaBrowser Token="x"', "Basic eDp5"):
-            shown = {"Cookie": scene.cookie, "Authorization": header}
-            assert (await running.client.get("/authenticate", headers=shown)).status == 401
-            login = {"username": "bob", "password": PASSWORD}
-            assert (await running.post("/login", login, headers=shown)).status == 401
-            assert (await running.post("/revoke", {"sid": "x"}, headers=shown)).status == 401
-            # Without a cookie a program that logs out learns that its token is wrong.
-            alone = {"Authorization": header}
-            assert (await running.post("/logout", headers=alone)).status == 401
-        assert (await running.client.get("/authenticate")).status == 401
+async def test_our_own_calls_take_ours_only(make_gateway: MakeGateway) -> None:
+    running = await make_gateway(login=page_of(), auth={"direct_check": True})
+    scene = await a_scene(running)
+    for header in ("Bearer x", 'MediaBrowser Token="x"', "Basic eDp5"):
+        shown = {"Cookie": scene.cookie, "Authorization": header}
+        assert (await running.client.get("/authenticate", headers=shown)).status == 401
+        login = {"username": "bob", "password": PASSWORD}
+        assert (await running.post("/login", login, headers=shown)).status == 401
+        assert (await running.post("/revoke", {"sid": "x"}, headers=shown)).status == 401
+        # Without a cookie a program that logs out learns that its token is wrong.
+        alone = {"Authorization": header}
+        assert (await running.post("/logout", headers=alone)).status == 401
+    assert (await running.client.get("/authenticate")).status == 401

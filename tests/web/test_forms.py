@@ -1,10 +1,8 @@
 """Forms: those from elsewhere do nothing, and the rest are read strictly."""
 
-from pathlib import Path
-
 import pytest
 
-from tests.support.gateway import PASSWORD, Surface, surface
+from tests.support.gateway import PASSWORD, MakeGateway, RunningGateway
 from tests.support.login_scene import OWN, Jar, code, page_of
 
 CROSS_SITE: list[dict[str, str]] = [
@@ -137,16 +135,18 @@ async def test_a_code_without_its_cookie_is_asked_for_again(jar: Jar) -> None:
 
 
 @pytest.mark.parametrize("url", ["https://auth.lan/login", "http://auth.lan/login"])
-async def test_a_page_over_http_says_that_it_needs_https(tmp_path: Path, url: str) -> None:
-    async for running in surface(tmp_path, sites=page_of(url=url, cookie_domain=None)):
-        jar = Jar(running, "http://auth.lan")
-        await jar.get("/login")
-        jar.cookies.clear()
-        answer = await jar.post("/login", username="bob", password=PASSWORD)
-        assert answer.status == 403
-        assert "his page is reached by http; browsers keep our cookie only over https" in jar.text
-        assert "another site" not in jar.text
-        assert url.startswith("http:") or f'href="{url}"' in jar.text
+async def test_a_page_over_http_says_that_it_needs_https(
+    make_gateway: MakeGateway, url: str
+) -> None:
+    running = await make_gateway(login=page_of(url=url, cookie_domain=None))
+    jar = Jar(running, "http://auth.lan")
+    await jar.get("/login")
+    jar.cookies.clear()
+    answer = await jar.post("/login", username="bob", password=PASSWORD)
+    assert answer.status == 403
+    assert "his page is reached by http; browsers keep our cookie only over https" in jar.text
+    assert "another site" not in jar.text
+    assert url.startswith("http:") or f'href="{url}"' in jar.text
 
 
 async def test_forms_of_the_account_page_belong_to_one_session(jar: Jar) -> None:
@@ -168,7 +168,7 @@ async def test_forms_of_the_account_page_belong_to_one_session(jar: Jar) -> None
     assert (await other.asks()).status == 401
 
 
-async def test_a_json_log_in_from_a_page_elsewhere_sets_no_cookie(running: Surface) -> None:
+async def test_a_json_log_in_from_a_page_elsewhere_sets_no_cookie(running: RunningGateway) -> None:
     body = {"username": "bob", "password": PASSWORD}
     answer = await running.post("/login", body, headers={"Origin": "https://evil.example"})
     assert answer.status == 200

@@ -1,20 +1,18 @@
 """Where a question's rule is known only the credentials are looked at, and nothing else changes."""
 
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from authgw.core.errors import StoreUnavailable
-from authgw.core.login_sites import Sites
 from authgw.core.model import AccessRequest
 from authgw.core.networks import TrustedProxies
 from authgw.core.rules import Allow, Credential, Match, Rule, Rules, glob
 from authgw.services.results import Login
-from tests.support.gateway import ORIGINAL, Surface, surface
+from tests.support.gateway import ORIGINAL, MakeGateway, RunningGateway
 
 APP, TEAM = "app.example.com", "team.example.com"
 HOSTS = (APP, TEAM, "cookie.example.com", "dav.example.com", "open.example.com", "no.example.com")
@@ -52,9 +50,8 @@ RULES = Rules(
 
 
 @pytest.fixture
-async def ruled(tmp_path: Path) -> AsyncIterator[Surface]:
-    async for running in surface(tmp_path, rules=RULES, sites=Sites(), record_allowed=False):
-        yield running
+async def ruled(make_gateway: MakeGateway) -> RunningGateway:
+    return await make_gateway(rules=RULES, logging={"decisions": "denied"})
 
 
 @pytest.fixture
@@ -76,7 +73,9 @@ def asking(host: str, **more: str) -> dict[str, str]:
     return {**ORIGINAL, **url, **more}
 
 
-async def test_a_new_caller_is_all_that_is_looked_at(ruled: Surface, matched: list[None]) -> None:
+async def test_a_new_caller_is_all_that_is_looked_at(
+    ruled: RunningGateway, matched: list[None]
+) -> None:
     for user in range(1, 6):
         pair = await ruled.login(user)
         answer = await ruled.check(pair["access"], **asking(APP))
@@ -84,7 +83,7 @@ async def test_a_new_caller_is_all_that_is_looked_at(ruled: Surface, matched: li
     assert len(matched) == 1
 
 
-async def test_who_may_not_pass_is_refused_in_the_same_words(ruled: Surface) -> None:
+async def test_who_may_not_pass_is_refused_in_the_same_words(ruled: RunningGateway) -> None:
     member = await ruled.login(1, groups=["team-a"])
     assert (await ruled.check(member["access"], **asking(TEAM))).status == 200
     other = await ruled.login(2, groups=["users"])
@@ -97,7 +96,7 @@ async def test_who_may_not_pass_is_refused_in_the_same_words(ruled: Surface) -> 
 
 
 async def test_a_dead_store_is_a_503_after_one_question(
-    ruled: Surface, monkeypatch: pytest.MonkeyPatch
+    ruled: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = await ruled.login(1), await ruled.login(2)
     assert (await ruled.check(first["access"], **asking(APP))).status == 200
@@ -119,7 +118,7 @@ async def test_a_dead_store_is_a_503_after_one_question(
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_no_answer_differs_from_that_of_a_gateway_without_memory(
-    ruled: Surface, matched: list[None], seed: int
+    ruled: RunningGateway, matched: list[None], seed: int
 ) -> None:
     choose = random.Random(seed)
     pairs = [await ruled.login(n, groups=["team-a"] * (n % 2)) for n in range(1, 6)]

@@ -3,14 +3,13 @@
 import asyncio
 import re
 from collections import Counter
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
 from authgw.identity import users_editor
 from authgw.identity.passwords import hash_password
-from tests.support.gateway import HASH, PASSWORD, Surface, surface
+from tests.support.gateway import HASH, PASSWORD, MakeGateway, RunningGateway
 from tests.support.login_scene import APP, Jar, code, reread
 
 
@@ -124,12 +123,12 @@ async def test_the_third_redirect_is_a_loop(jar: Jar) -> None:
 
 
 @pytest.mark.parametrize("name", ["bob", "Bob", "bo\u200bb", "\uff42ob"])
-async def test_a_backend_opens_no_session_of_a_person(running: Surface, name: str) -> None:
+async def test_a_backend_opens_no_session_of_a_person(running: RunningGateway, name: str) -> None:
     answer = await running.post("/login", {"subject": name}, headers=running.shop)
     assert (answer.status, (await answer.json())["code"]) == (403, "client_forbidden")
 
 
-async def test_a_json_log_in_takes_what_it_needs_and_nothing_else(running: Surface) -> None:
+async def test_a_json_log_in_takes_what_it_needs_and_nothing_else(running: RunningGateway) -> None:
     good = {"username": "alice", "password": PASSWORD, "totp": code()}
     answer = await running.post("/login", good)
     assert set(await answer.json()) == {
@@ -149,18 +148,18 @@ async def test_a_json_log_in_takes_what_it_needs_and_nothing_else(running: Surfa
         assert (answer.status, (await answer.json())["code"]) == (status, reason), body
 
 
-async def test_the_open_door_is_closed_for_names_of_people(tmp_path: Path) -> None:
-    async for running in surface(tmp_path, open_login=True):
-        users_editor.add(running.users.path, "7", HASH)
-        await reread(running)
-        answer = await running.post("/login", {"user_id": 7})
-        assert (answer.status, (await answer.json())["code"]) == (403, "client_forbidden")
-        assert (await running.post("/login", {"user_id": 8})).status == 200
-        answer = await running.post("/login", {"user_id": 8, "groups": ["admins"]})
-        assert answer.status == 400
+async def test_the_open_door_is_closed_for_names_of_people(make_gateway: MakeGateway) -> None:
+    running = await make_gateway(auth={"open_login": True})
+    users_editor.add(running.users.path, "7", HASH)
+    await reread(running)
+    answer = await running.post("/login", {"user_id": 7})
+    assert (answer.status, (await answer.json())["code"]) == (403, "client_forbidden")
+    assert (await running.post("/login", {"user_id": 8})).status == 200
+    answer = await running.post("/login", {"user_id": 8, "groups": ["admins"]})
+    assert answer.status == 400
 
 
-async def test_too_many_log_ins_at_once_are_turned_away(running: Surface) -> None:
+async def test_too_many_log_ins_at_once_are_turned_away(running: RunningGateway) -> None:
     async def one(number: int) -> int:
         body = {"username": "bob", "password": "wrong"}
         came_from = {"X-Forwarded-For": f"192.0.2.{number}"}

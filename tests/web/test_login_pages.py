@@ -2,14 +2,12 @@
 
 import re
 from html import unescape
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from aiohttp import FormData
 
-from authgw.core.login_sites import Sites
-from tests.support.gateway import PASSWORD, Surface, surface
+from tests.support.gateway import PASSWORD, MakeGateway, RunningGateway
 from tests.support.login_scene import APP, Jar, page_of
 
 
@@ -85,7 +83,7 @@ async def test_traefik_hands_the_same_page_on(jar: Jar) -> None:
     assert program.content_type == "text/plain"
 
 
-async def test_without_a_login_url_browsers_do_not_log_in(gateway: Surface) -> None:
+async def test_without_a_login_url_browsers_do_not_log_in(gateway: RunningGateway) -> None:
     for path in ("/login", "/logout"):
         answer = await gateway.client.get(path)
         assert (answer.status, answer.headers["Allow"]) == (405, "POST")
@@ -96,35 +94,32 @@ async def test_without_a_login_url_browsers_do_not_log_in(gateway: Surface) -> N
     assert answer.status == 200
 
 
-async def test_each_root_domain_has_its_own_page(tmp_path: Path) -> None:
-    sites = Sites(
-        tuple(
-            site
-            for domain in ("example.com", "example.org")
-            for site in page_of(url=f"https://auth.{domain}/login", cookie_domain=domain).all
-        )
+async def test_each_root_domain_has_its_own_page(make_gateway: MakeGateway) -> None:
+    pages = [
+        page_of(url=f"https://auth.{domain}/login", cookie_domain=domain)
+        for domain in ("example.com", "example.org")
+    ]
+    running = await make_gateway(login={"domains": pages})
+    jar = Jar(running)
+    told = await jar.asks("https://app.example.org/x")
+    assert told.headers["Location"].startswith("https://auth.example.org/login?rd=")
+    told = await jar.asks("https://app.example.com/x")
+    assert told.headers["Location"].startswith("https://auth.example.com/login?rd=")
+    jar = Jar(running, "https://auth.example.org")
+    page = await jar.get("/login", Host="auth.example.org")
+    assert page.status == 200
+    answer = await jar.send(
+        "/login",
+        {"Origin": "https://auth.example.org", "Host": "auth.example.org"},
+        {
+            "token": jar.token,
+            "username": "bob",
+            "password": PASSWORD,
+            "rd": "https://app.example.org/x",
+        },
     )
-    async for running in surface(tmp_path, sites=sites):
-        jar = Jar(running)
-        told = await jar.asks("https://app.example.org/x")
-        assert told.headers["Location"].startswith("https://auth.example.org/login?rd=")
-        told = await jar.asks("https://app.example.com/x")
-        assert told.headers["Location"].startswith("https://auth.example.com/login?rd=")
-        jar = Jar(running, "https://auth.example.org")
-        page = await jar.get("/login", Host="auth.example.org")
-        assert page.status == 200
-        answer = await jar.send(
-            "/login",
-            {"Origin": "https://auth.example.org", "Host": "auth.example.org"},
-            {
-                "token": jar.token,
-                "username": "bob",
-                "password": PASSWORD,
-                "rd": "https://app.example.org/x",
-            },
-        )
-        assert answer.headers["Location"] == "https://app.example.org/x"
-        assert jar.given[-3]["domain"] == "example.org"
+    assert answer.headers["Location"] == "https://app.example.org/x"
+    assert jar.given[-3]["domain"] == "example.org"
 
 
 async def test_the_store_away_is_a_page_that_says_so(jar: Jar) -> None:

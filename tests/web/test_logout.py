@@ -5,7 +5,7 @@ import re
 from argon2 import PasswordHasher
 
 from authgw.identity import users_editor
-from tests.support.gateway import HASH, ORIGINAL, PASSWORD, Surface
+from tests.support.gateway import HASH, ORIGINAL, PASSWORD, RunningGateway
 from tests.support.login_scene import APP, Jar, code, reread
 
 
@@ -75,7 +75,7 @@ async def test_a_log_out_ends_what_comes_behind_planted_cookies_too(jar: Jar) ->
     assert (await jar.asks()).status == 401
 
 
-async def test_a_script_that_takes_pages_is_heard_as_well(running: Surface) -> None:
+async def test_a_script_that_takes_pages_is_heard_as_well(running: RunningGateway) -> None:
     pair = await running.login()
     answer = await running.post(
         "/logout", {"refresh": pair["refresh"]}, headers={"Accept": "text/html"}

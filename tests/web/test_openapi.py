@@ -1,9 +1,8 @@
 """The description of the API: valid, complete, and of codes that exist."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from authgw.core.errors import REASONS
 from authgw.core.model import IdentityHeaders
 from authgw.web.openapi import describe
 from tests.support.every_page import Page, assert_inert
-from tests.support.gateway import Surface, surface
+from tests.support.gateway import MakeGateway, RunningGateway
 
 SAID = describe(IdentityHeaders(), frozenset())
 # OpenAPI knows no path of any length; /docs is there only if asked for.
@@ -21,9 +20,8 @@ LEFT_OUT = {"/authenticate/envoy{path}", "/docs"}
 
 
 @pytest.fixture
-async def documented(tmp_path: Path) -> AsyncIterator[Surface]:
-    async for running in surface(tmp_path, docs=True):
-        yield running
+async def documented(make_gateway: MakeGateway) -> RunningGateway:
+    return await make_gateway(server={"docs": True})
 
 
 def enums(node: Any) -> Iterator[list[str]]:
@@ -48,12 +46,10 @@ def test_the_validator_can_fail() -> None:
     assert list(OpenAPIV31SpecValidator(broken).iter_errors())
 
 
-async def test_every_route_is_described(documented: Surface) -> None:
-    app = documented.client.app
-    assert app is not None
+async def test_every_route_is_described(documented: RunningGateway) -> None:
     routes = {
         (route.method.lower(), re.sub(r"\{path:.*\}", "{path}", str(route.resource.canonical)))
-        for route in app.router.routes()
+        for route in documented.server.app.router.routes()
         if route.resource is not None and route.method != "HEAD"
     }
     described = {(method, path) for path, item in SAID["paths"].items() for method in item}
@@ -89,7 +85,7 @@ def test_configured_names_are_said() -> None:
     assert "Remote-User" not in said["responses"]["allowed"]["headers"]
 
 
-async def test_it_is_served_to_anybody(gateway: Surface) -> None:
+async def test_it_is_served_to_anybody(gateway: RunningGateway) -> None:
     answer = await gateway.client.get("/openapi.json")
     assert (answer.status, answer.content_type) == (200, "application/json")
     assert answer.headers["Cache-Control"] == "no-store"
@@ -98,7 +94,9 @@ async def test_it_is_served_to_anybody(gateway: Surface) -> None:
     assert said["info"]["version"] == version("authgw")
 
 
-async def test_the_page_is_there_only_if_asked_for(gateway: Surface, documented: Surface) -> None:
+async def test_the_page_is_there_only_if_asked_for(
+    gateway: RunningGateway, documented: RunningGateway
+) -> None:
     assert (await gateway.client.get("/docs")).status == 404
     answer = await documented.client.get("/docs")
     assert (answer.status, answer.content_type) == (200, "text/html")
@@ -108,7 +106,7 @@ async def test_the_page_is_there_only_if_asked_for(gateway: Surface, documented:
     assert text.startswith("<!doctype html>")
 
 
-async def test_the_page_says_every_operation_and_code(documented: Surface) -> None:
+async def test_the_page_says_every_operation_and_code(documented: RunningGateway) -> None:
     seen = Page(await (await documented.client.get("/docs")).text())
     assert_inert(seen)
     ids = [attrs["id"] for _, attrs in seen.elements if "id" in attrs]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.gateway import PASSWORD, Surface
+from tests.support.gateway import PASSWORD, RunningGateway
 from tests.support.messages import MALFORMED, UPGRADES
 from tests.support.raw_http import _READ, asking, connected, everything, known, told, until
 
@@ -52,7 +52,7 @@ def splits(raw: bytes, end_of_head: int) -> list[list[bytes]]:
 @pytest.mark.parametrize("body", _BODIES)
 @pytest.mark.parametrize("upgrade", UPGRADES, ids=lambda fields: b" ".join(fields).decode())
 async def test_what_follows_an_upgrade_is_never_a_request(
-    quick: Surface, upgrade: tuple[bytes, ...], body: str
+    quick: RunningGateway, upgrade: tuple[bytes, ...], body: str
 ) -> None:
     access, somebodys = await known(quick, 1), await known(quick, 2)
     head = asking(access).replace(b"\r\n\r\n", b"\r\n" + b"\r\n".join(upgrade) + b"\r\n\r\n")
@@ -72,7 +72,7 @@ async def test_what_follows_an_upgrade_is_never_a_request(
 
 @pytest.mark.parametrize("line", ["CONNECT x:443", "CONNECT /", "GET http://y/authenticate"])
 async def test_a_tunnel_or_another_form_of_target_is_refused_or_is_a_request(
-    quick: Surface, line: str
+    quick: RunningGateway, line: str
 ) -> None:
     hidden = asking(await known(quick, 2))
     for parts in splits(asking("none", f"{line} HTTP/1.1") + hidden, 40):
@@ -84,7 +84,9 @@ async def test_a_tunnel_or_another_form_of_target_is_refused_or_is_a_request(
 
 
 @pytest.mark.parametrize("many", [1, 31, 32, 33, 40, 64, 500])
-async def test_requests_behind_a_late_body_are_all_answered(quick: Surface, many: int) -> None:
+async def test_requests_behind_a_late_body_are_all_answered(
+    quick: RunningGateway, many: int
+) -> None:
     tokens = [await known(quick, user) for user in (1, 2, 3)]
     async with connected(quick) as (reader, writer):
         for _ in range(3):
@@ -98,7 +100,7 @@ async def test_requests_behind_a_late_body_are_all_answered(quick: Surface, many
                 assert users(head) == [str(number % 3 + 1)]
 
 
-async def test_forty_late_bodies_stop_nothing(quick: Surface) -> None:
+async def test_forty_late_bodies_stop_nothing(quick: RunningGateway) -> None:
     access = await known(quick)
     async with connected(quick) as (reader, writer):
         for number in range(40):
@@ -112,7 +114,9 @@ async def test_forty_late_bodies_stop_nothing(quick: Surface) -> None:
 
 
 @asynccontextmanager
-async def held_up(quick: Surface, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[asyncio.Event]:
+async def held_up(
+    quick: RunningGateway, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[asyncio.Event]:
     """A store that reads nothing until this is set."""
     go_on, read = asyncio.Event(), quick.store.read_many
 
@@ -126,7 +130,7 @@ async def held_up(quick: Surface, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 
 
 async def test_nothing_is_read_ahead_of_an_answer_but_what_came_in_one_read(
-    quick: Surface, monkeypatch: pytest.MonkeyPatch
+    quick: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     access, new = await known(quick), (await quick.login(2))["access"]
     many = 4_000
@@ -145,7 +149,9 @@ async def test_nothing_is_read_ahead_of_an_answer_but_what_came_in_one_read(
     assert users(b"".join(heads)) == ["2", *["1"] * many]
 
 
-async def test_slow_and_quick_requests_in_one_packet_are_answered_in_order(quick: Surface) -> None:
+async def test_slow_and_quick_requests_in_one_packet_are_answered_in_order(
+    quick: RunningGateway,
+) -> None:
     tokens = [await known(quick, user) for user in (1, 2)]
     typed = json.dumps({"username": "bob", "password": PASSWORD}).encode()
     login = b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -161,7 +167,7 @@ async def test_slow_and_quick_requests_in_one_packet_are_answered_in_order(quick
 
 
 @pytest.mark.parametrize("body", [17 * 1024, 3 * 1024 * 1024])
-async def test_what_follows_a_refused_body_is_answered(quick: Surface, body: int) -> None:
+async def test_what_follows_a_refused_body_is_answered(quick: RunningGateway, body: int) -> None:
     head = b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     sent = head + b"Content-Length: %d\r\n\r\n" % body + bytes(body)
     access = await known(quick)
@@ -174,7 +180,7 @@ async def test_what_follows_a_refused_body_is_answered(quick: Surface, body: int
 
 @pytest.mark.parametrize("body", [300_000, 530_000, 600_000, 2_000_000])
 async def test_what_follows_a_body_that_fills_all_buffers_is_answered(
-    quick: Surface, monkeypatch: pytest.MonkeyPatch, body: int
+    quick: RunningGateway, monkeypatch: pytest.MonkeyPatch, body: int
 ) -> None:
     access, new = await known(quick), (await quick.login(2))["access"]
     large = asking(new).replace(b"\r\n\r\n", b"\r\nContent-Length: %d\r\n\r\n" % body)
@@ -187,7 +193,7 @@ async def test_what_follows_a_body_that_fills_all_buffers_is_answered(
     assert users(b"".join(heads)) == ["2", *["1"] * 40]
 
 
-async def test_whoever_only_stops_sending_gets_all_answers(quick: Surface) -> None:
+async def test_whoever_only_stops_sending_gets_all_answers(quick: RunningGateway) -> None:
     access, new = await known(quick), (await quick.login(2))["access"]
     for sent, expected in (
         (asking(access), ["1"]),
@@ -202,7 +208,7 @@ async def test_whoever_only_stops_sending_gets_all_answers(quick: Surface) -> No
             assert users(await everything(reader)) == expected
 
 
-async def test_a_client_that_reads_late_gets_all_answers(quick: Surface) -> None:
+async def test_a_client_that_reads_late_gets_all_answers(quick: RunningGateway) -> None:
     access = await known(quick)
     ping = b"GET /login/style.css HTTP/1.1\r\nHost: x\r\n\r\n"
     many = 400
@@ -224,7 +230,9 @@ async def test_a_client_that_reads_late_gets_all_answers(quick: Surface) -> None
 
 
 @pytest.mark.parametrize("bad", MALFORMED, ids=lambda raw: repr(raw[:60]))
-async def test_what_is_malformed_hides_no_request_before_it(quick: Surface, bad: bytes) -> None:
+async def test_what_is_malformed_hides_no_request_before_it(
+    quick: RunningGateway, bad: bytes
+) -> None:
     access = await known(quick)
     (alone,) = statuses(await told(quick, [bad]))
     together = await told(quick, [asking(access) * 2 + bad + asking(access)])
@@ -236,7 +244,7 @@ async def test_what_is_malformed_hides_no_request_before_it(quick: Surface, bad:
     "end", [b"zz\r\n{}\r\n0\r\n\r\n", b"2\r\n{}x", b"-1\r\n", b"\r\n", b"2;\n{}"]
 )
 async def test_a_body_that_is_chunked_wrongly_is_refused_however_it_comes(
-    quick: Surface, end: bytes
+    quick: RunningGateway, end: bytes
 ) -> None:
     head = b"POST /refresh HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     raw = head + b"Transfer-Encoding: chunked\r\n\r\n" + end

@@ -6,11 +6,11 @@ import re
 import pytest
 
 from authgw.web.prepared_response import Prepared
-from tests.support.gateway import ORIGINAL, Surface
+from tests.support.gateway import ORIGINAL, RunningGateway
 from tests.support.raw_http import answer, asking, connected, known
 
 
-async def test_it_says_what_the_long_way_says(quick: Surface) -> None:
+async def test_it_says_what_the_long_way_says(quick: RunningGateway) -> None:
     pair = await quick.login(5, groups=["users", "team-a"], email="zoë@example.com", name="Zoë")
     first = await quick.check(pair["access"], **ORIGINAL)
     second = await quick.check(pair["access"], **ORIGINAL)
@@ -21,7 +21,7 @@ async def test_it_says_what_the_long_way_says(quick: Surface) -> None:
     assert re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT", third.headers["Date"])
 
 
-async def test_refusals_for_one_reason_differ_by_their_id_alone(quick: Surface) -> None:
+async def test_refusals_for_one_reason_differ_by_their_id_alone(quick: RunningGateway) -> None:
     async with connected(quick) as (reader, writer):
         writer.write(asking("none") * 2)
         refusals = [await answer(reader) for _ in range(2)]
@@ -34,7 +34,7 @@ async def test_refusals_for_one_reason_differ_by_their_id_alone(quick: Surface) 
     assert refusals[0][1]["X-Authgw-Reason"] == "token_malformed"
 
 
-async def test_requests_in_one_packet_are_answered_in_order(quick: Surface) -> None:
+async def test_requests_in_one_packet_are_answered_in_order(quick: RunningGateway) -> None:
     tokens = [await known(quick, user) for user in (1, 2, 3)]
     async with connected(quick) as (reader, writer):
         writer.write(b"".join(asking(tokens[number % 3]) for number in range(30)))
@@ -43,7 +43,7 @@ async def test_requests_in_one_packet_are_answered_in_order(quick: Surface) -> N
             assert (status, headers["Remote-User"]) == ("HTTP/1.1 200 OK", str(number % 3 + 1))
 
 
-async def test_head_has_no_body(quick: Surface) -> None:
+async def test_head_has_no_body(quick: RunningGateway) -> None:
     access = await known(quick)
     for _ in range(2):
         assert (await quick.check(access)).status == 200
@@ -69,7 +69,7 @@ async def test_head_has_no_body(quick: Surface) -> None:
     ],
 )
 async def test_connections_are_kept_as_the_client_wants(
-    quick: Surface, line: str, connection: str, kept: bool
+    quick: RunningGateway, line: str, connection: str, kept: bool
 ) -> None:
     access = await known(quick)
     more = {"Connection": connection} if connection else {}
@@ -84,7 +84,7 @@ async def test_connections_are_kept_as_the_client_wants(
             assert await asyncio.wait_for(reader.read(), 5) == b""
 
 
-async def test_a_client_that_never_reads_is_not_read_from(quick: Surface) -> None:
+async def test_a_client_that_never_reads_is_not_read_from(quick: RunningGateway) -> None:
     access = await known(quick)
     requests = asking(access) * 100
     async with connected(quick) as (_, writer):
@@ -106,7 +106,7 @@ async def test_a_client_that_never_reads_is_not_read_from(quick: Surface) -> Non
         assert (await quick.check(access, **ORIGINAL)).status == 200
 
 
-async def test_a_client_that_is_gone_harms_nobody(quick: Surface) -> None:
+async def test_a_client_that_is_gone_harms_nobody(quick: RunningGateway) -> None:
     access = await known(quick)
     for _ in range(20):
         async with connected(quick) as (_, writer):

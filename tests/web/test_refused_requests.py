@@ -2,14 +2,12 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from authgw.web.prepared_response import SERVER
-from tests.support.gateway import Surface, surface
+from tests.support.gateway import MakeGateway, RunningGateway
 from tests.support.login_scene import page_of
 from tests.support.messages import MALFORMED
 from tests.support.raw_http import asking, known, told
@@ -36,10 +34,11 @@ _EXPECTED = (b"canary", b"\xff", b"\xffcanary", b"100-continue, canary", b"200-c
 
 
 @pytest.fixture
-async def paged(tmp_path: Path) -> AsyncIterator[Surface]:
+async def paged(make_gateway: MakeGateway) -> RunningGateway:
     """A gateway with every page that there is."""
-    async for running in surface(tmp_path, record_allowed=False, sites=page_of(), docs=True):
-        yield running
+    return await make_gateway(
+        logging={"decisions": "denied"}, login=page_of(), server={"docs": True}
+    )
 
 
 def parsed(said: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -73,14 +72,14 @@ def _has_bad_head(raw: bytes) -> bool:
 @pytest.mark.parametrize(
     "raw", [raw for raw in _UNREADABLE if _has_bad_head(raw)], ids=lambda raw: repr(raw[:60])
 )
-async def test_what_the_parser_refuses_is_a_problem(quick: Surface, raw: bytes) -> None:
+async def test_what_the_parser_refuses_is_a_problem(quick: RunningGateway, raw: bytes) -> None:
     assert_problem(await told(quick, [raw]), 400, "request_malformed")
     (event,) = [one for one in quick.events if one.reason]
     assert (event.name, event.reason, event.address) == ("deny", "request_malformed", "127.0.0.1")
     assert "canary" not in repr(event)
 
 
-async def test_a_line_that_is_too_long_is_named(quick: Surface) -> None:
+async def test_a_line_that_is_too_long_is_named(quick: RunningGateway) -> None:
     long = b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + b"canary" * 6000 + b"\r\n\r\n"
     said = await told(quick, [long])
     assert_problem(said, 400, "request_malformed")
@@ -92,7 +91,7 @@ async def test_a_line_that_is_too_long_is_named(quick: Surface) -> None:
     "line", [b"GET /authenticate", b"POST /login", b"GET /nowhere", b"PUT /ping", b"HEAD /ping"]
 )
 async def test_an_expectation_that_cannot_be_met_is_a_problem(
-    quick: Surface, expected: bytes, line: bytes
+    quick: RunningGateway, expected: bytes, line: bytes
 ) -> None:
     before = b"Expect: 100-continue\r\n"
     for lines in (b"", before, b"Expect:\r\n"):
@@ -123,7 +122,7 @@ async def test_an_expectation_that_cannot_be_met_is_a_problem(
     ],
 )
 async def test_an_expectation_that_can_be_met_is(
-    quick: Surface, fields: bytes, version: bytes, interim: int
+    quick: RunningGateway, fields: bytes, version: bytes, interim: int
 ) -> None:
     line = b"POST /refresh " + version + b"\r\nHost: x\r\nContent-Type: application/json\r\n"
     said = await told(quick, [line + fields + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}"])
@@ -134,7 +133,7 @@ async def test_an_expectation_that_can_be_met_is(
 
 
 async def test_what_fails_outside_of_a_handler_is_a_problem(
-    quick: Surface, monkeypatch: pytest.MonkeyPatch
+    quick: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(_: web.BaseRequest) -> None:
         raise ZeroDivisionError("canary")
@@ -149,10 +148,8 @@ async def test_what_fails_outside_of_a_handler_is_a_problem(
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "PROPFIND", "QUERY"])
-async def test_every_method_has_an_answer_on_every_path(paged: Surface, method: str) -> None:
-    app = paged.client.app
-    assert app is not None
-    paths = {resource.canonical for resource in app.router.resources()}
+async def test_every_method_has_an_answer_on_every_path(paged: RunningGateway, method: str) -> None:
+    paths = {resource.canonical for resource in paged.server.app.router.resources()}
     for path in sorted(paths | {"/nowhere", "*"} - ({"*"} if method != "OPTIONS" else set())):
         plain = path.partition("{")[0]
         line = f"{method} {plain} HTTP/1.1\r\nHost: auth.example.com\r\n"
@@ -166,7 +163,7 @@ async def test_every_method_has_an_answer_on_every_path(paged: Surface, method: 
         assert not (method == "HEAD" and body), path
 
 
-async def test_every_answer_names_the_same_server(paged: Surface) -> None:
+async def test_every_answer_names_the_same_server(paged: RunningGateway) -> None:
     access, names = await known(paged), []
     check, ping = asking(access), b"GET /ping HTTP/1.1\r\nHost: x\r\n"
     for raw in (

@@ -1,13 +1,12 @@
 """Rules over HTTP: match first, identify second, public pages without a store."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from authgw.config.loader import load
 from authgw.core.rules import Rules
-from tests.support.gateway import ORIGINAL, Surface, surface
+from tests.support.gateway import ORIGINAL, MakeGateway, RunningGateway
 from tests.support.login_scene import page_of
 
 TEXT = """\
@@ -30,12 +29,11 @@ def compiled(folder: Path) -> Rules:
 
 
 @pytest.fixture
-async def ruled(tmp_path: Path) -> AsyncIterator[Surface]:
-    async for running in surface(tmp_path, rules=compiled(tmp_path)):
-        yield running
+async def ruled(make_gateway: MakeGateway, tmp_path: Path) -> RunningGateway:
+    return await make_gateway(rules=compiled(tmp_path))
 
 
-async def ask(ruled: Surface, path: str, token: str = "", **headers: str) -> tuple[int, str]:
+async def ask(ruled: RunningGateway, path: str, token: str = "", **headers: str) -> tuple[int, str]:
     bearer = {"Authorization": f"Bearer {token}"} if token else {}
     target = {**ORIGINAL, "X-Original-URL": f"https://app.example.com{path}"}
     named = {name.replace("__", "-"): value for name, value in headers.items()}
@@ -45,7 +43,7 @@ async def ask(ruled: Surface, path: str, token: str = "", **headers: str) -> tup
     return answer.status, reason or answer.headers["Remote-User"]
 
 
-async def test_the_matching_rule_decides(ruled: Surface) -> None:
+async def test_the_matching_rule_decides(ruled: RunningGateway) -> None:
     user = (await ruled.login(1))["access"]
     member = (await ruled.login(2, groups=["team-a"]))["access"]
     named = (await ruled.login(7))["access"]
@@ -72,14 +70,14 @@ async def test_the_matching_rule_decides(ruled: Surface) -> None:
     )
 
 
-async def test_only_the_credentials_that_a_rule_names_count(ruled: Surface) -> None:
+async def test_only_the_credentials_that_a_rule_names_count(ruled: RunningGateway) -> None:
     user = (await ruled.login(1))["access"]
     assert await ask(ruled, "/calls/x", user) == (200, "1")
     assert await ask(ruled, "/pages/x", user) == (401, "token_missing")
     assert await ask(ruled, "/pages/x", Authorization="Basic x") == (401, "token_missing")
 
 
-async def test_a_forgotten_header_is_named_with_its_line(ruled: Surface) -> None:
+async def test_a_forgotten_header_is_named_with_its_line(ruled: RunningGateway) -> None:
     await ruled.check((await ruled.login(1))["access"])
     assert ruled.events[-1].detail == (
         "Denied: rules exist, but X-Original-URL is missing. In the auth location add: "
@@ -87,7 +85,7 @@ async def test_a_forgotten_header_is_named_with_its_line(ruled: Surface) -> None
     )
 
 
-async def test_a_refusal_that_clients_will_read_names_the_request(ruled: Surface) -> None:
+async def test_a_refusal_that_clients_will_read_names_the_request(ruled: RunningGateway) -> None:
     forward = {
         "X-Forwarded-Method": "GET",
         "X-Forwarded-Proto": "https",
@@ -104,7 +102,7 @@ async def test_a_refusal_that_clients_will_read_names_the_request(ruled: Surface
         assert await answer.text() == f"401 not logged in (token_missing), request {identifier}\n"
 
 
-async def test_a_preflight_passes_without_a_token(ruled: Surface) -> None:
+async def test_a_preflight_passes_without_a_token(ruled: RunningGateway) -> None:
     cors = {"Origin": "https://a.example", "Access__Control__Request__Method": "POST"}
     options = {"X__Original__Method": "OPTIONS"}
     assert await ask(ruled, "/v1/x", **options, **cors) == (200, "")
@@ -114,7 +112,7 @@ async def test_a_preflight_passes_without_a_token(ruled: Surface) -> None:
     assert await ask(ruled, "/v1/x", **options, **cors) == (403, "no_rule")
 
 
-async def test_public_pages_survive_a_dead_store(ruled: Surface) -> None:
+async def test_public_pages_survive_a_dead_store(ruled: RunningGateway) -> None:
     user = (await ruled.login(1))["access"]
     await ruled.store.close()
     assert await ask(ruled, "/public/x", user) == (200, "")
@@ -122,25 +120,27 @@ async def test_public_pages_survive_a_dead_store(ruled: Surface) -> None:
     assert await ask(ruled, "/elsewhere", user) == (403, "no_rule")
 
 
-async def test_a_direct_check_is_off_beside_rules(ruled: Surface, tmp_path: Path) -> None:
+async def test_a_direct_check_is_off_beside_rules(
+    ruled: RunningGateway, make_gateway: MakeGateway, tmp_path: Path
+) -> None:
     answer = await ruled.check((await ruled.login(1))["access"])
     assert answer.status == 403
     assert answer.headers["X-Authgw-Reason"] == "direct_check_off"
-    async for open_again in surface(tmp_path, rules=compiled(tmp_path), direct_check=True):
-        answer = await open_again.check((await open_again.login(1))["access"])
-        assert answer.status == 200
+    open_again = await make_gateway(rules=compiled(tmp_path), auth={"direct_check": True})
+    answer = await open_again.check((await open_again.login(1))["access"])
+    assert answer.status == 200
 
 
 @pytest.mark.parametrize("written", ["unknown", "", "10.1.1.1,", "010.1.1.1", "_hidden", "junk"])
 async def test_an_address_that_cannot_be_read_is_in_no_network(
-    ruled: Surface, written: str
+    ruled: RunningGateway, written: str
 ) -> None:
     assert await ask(ruled, "/net/a", **{"X-Forwarded-For": "10.1.1.1:443"}) == (200, "")
     assert await ask(ruled, "/net/a", **{"X-Forwarded-For": written}) == (403, "no_rule")
     assert ruled.events[-1].address == "unknown"
 
 
-async def test_head_is_allowed_where_get_is(ruled: Surface) -> None:
+async def test_head_is_allowed_where_get_is(ruled: RunningGateway) -> None:
     user = (await ruled.login(1))["access"]
     head = {"X-Original-Method": "HEAD"}
     assert await ask(ruled, "/v1/x", user, **head) == (200, "1")
@@ -152,7 +152,7 @@ async def test_head_is_allowed_where_get_is(ruled: Surface) -> None:
     "path", ["/authenticate", "/authenticate/forward", "/authenticate/envoy/pages/x"]
 )
 async def test_the_way_back_to_a_host_under_an_https_page_is_https(
-    tmp_path: Path, path: str
+    make_gateway: MakeGateway, tmp_path: Path, path: str
 ) -> None:
     told = {
         **(ORIGINAL if path == "/authenticate" else {}),
@@ -165,7 +165,7 @@ async def test_the_way_back_to_a_host_under_an_https_page_is_https(
         "Accept": "text/html",
         "Sec-Fetch-Mode": "navigate",
     }
-    async for running in surface(tmp_path, rules=compiled(tmp_path), sites=page_of()):
-        answer = await running.client.get(path, headers=told, allow_redirects=False)
-        where = answer.headers["Location"]
-        assert where.endswith("rd=https%3A%2F%2Fapp.example.com%2Fpages%2Fx")
+    running = await make_gateway(rules=compiled(tmp_path), login=page_of())
+    answer = await running.client.get(path, headers=told, allow_redirects=False)
+    where = answer.headers["Location"]
+    assert where.endswith("rd=https%3A%2F%2Fapp.example.com%2Fpages%2Fx")

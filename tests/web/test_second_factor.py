@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from authgw.identity import users_editor
 from authgw.identity.passwords import hash_password
-from tests.support.gateway import PASSWORD, RECOVERY, surface
+from tests.support.gateway import PASSWORD, RECOVERY, MakeGateway
 from tests.support.login_scene import APP, RULES, Jar, code, page_of, reread
 
 
@@ -66,22 +66,22 @@ async def test_a_rule_sends_a_session_by_password_to_the_second_step(jar: Jar) -
     assert "authgw user totp bob<" in jar.text
 
 
-async def test_required_means_everybody(tmp_path: Path) -> None:
-    async for running in surface(tmp_path, sites=page_of(), totp="required"):
-        jar = Jar(running)
-        assert (await jar.log_in("bob")).headers["Location"].startswith("/login/totp")
-        assert (await jar.get("/login/totp")).status == 403
-        body = {"username": "bob", "password": PASSWORD}
-        answer = await running.post("/login", body)
-        assert (await answer.json())["code"] == "totp_required"
-        body = {"username": "alice", "password": PASSWORD, "totp": code()}
-        assert (await running.post("/login", body)).status == 200
-        assert (await running.post("/login", body)).status == 401
+async def test_required_means_everybody(make_gateway: MakeGateway) -> None:
+    running = await make_gateway(login=page_of(totp="required"))
+    jar = Jar(running)
+    assert (await jar.log_in("bob")).headers["Location"].startswith("/login/totp")
+    assert (await jar.get("/login/totp")).status == 403
+    body = {"username": "bob", "password": PASSWORD}
+    answer = await running.post("/login", body)
+    assert (await answer.json())["code"] == "totp_required"
+    body = {"username": "alice", "password": PASSWORD, "totp": code()}
+    assert (await running.post("/login", body)).status == 200
+    assert (await running.post("/login", body)).status == 401
 
 
-async def test_off_asks_no_code_at_the_log_in(tmp_path: Path) -> None:
-    async for running in surface(tmp_path, sites=page_of(), totp="off"):
-        assert (await Jar(running).log_in("alice")).headers["Location"] == APP
+async def test_off_asks_no_code_at_the_log_in(make_gateway: MakeGateway) -> None:
+    running = await make_gateway(login=page_of(totp="off"))
+    assert (await Jar(running).log_in("alice")).headers["Location"] == APP
 
 
 async def test_codes_can_be_tried_ten_times(jar: Jar) -> None:
@@ -92,17 +92,17 @@ async def test_codes_can_be_tried_ten_times(jar: Jar) -> None:
     assert (await jar.post("/login/totp", rd=APP, code=code())).status == 429
 
 
-async def test_log_ins_by_password_buy_no_more_tries_of_a_code(tmp_path: Path) -> None:
-    async for running in surface(tmp_path, sites=page_of(), rules=RULES, totp="off"):
-        tries = []
-        for _ in range(3):
-            guessing = Jar(running)
-            await guessing.log_in("alice")
-            await guessing.get("/login/totp")
-            for _ in range(5):
-                answer = await guessing.post("/login/totp", rd=APP, code="000000")
-                tries.append(answer.status)
-        assert tries == [401] * 10 + [429] * 5
+async def test_log_ins_by_password_buy_no_more_tries_of_a_code(make_gateway: MakeGateway) -> None:
+    running = await make_gateway(login=page_of(totp="off"), rules=RULES)
+    tries = []
+    for _ in range(3):
+        guessing = Jar(running)
+        await guessing.log_in("alice")
+        await guessing.get("/login/totp")
+        for _ in range(5):
+            answer = await guessing.post("/login/totp", rd=APP, code="000000")
+            tries.append(answer.status)
+    assert tries == [401] * 10 + [429] * 5
 
 
 async def test_a_device_that_had_a_code_is_counted_apart(jar: Jar) -> None:

@@ -1,29 +1,29 @@
 """What answers changes between two requests, never within one; a drain says so in each answer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from authgw.core.rules import Allow, Rule, Rules
-from tests.support.gateway import ORIGINAL, Surface, surface
+from tests.support.gateway import ORIGINAL, MakeGateway, RunningGateway
 
 EVERYBODY = Rules((Rule("old", Allow(authenticated=True)),))
 NOBODY = Rules((Rule("new", Allow(groups=frozenset({"nobody"}))),))
 
 
 @pytest.fixture
-async def ruled(tmp_path: Path) -> AsyncIterator[Surface]:
-    async for running in surface(tmp_path, rules=EVERYBODY, record_allowed=False, max_staleness=0):
-        yield running
+async def ruled(make_gateway: MakeGateway) -> RunningGateway:
+    return await make_gateway(
+        rules=EVERYBODY, logging={"decisions": "denied"}, cache={"max_staleness": 0}
+    )
 
 
 @pytest.mark.parametrize("is_known", [False, True])
 async def test_a_request_under_way_is_decided_by_the_rules_that_it_met(
-    ruled: Surface, monkeypatch: pytest.MonkeyPatch, is_known: bool
+    ruled: RunningGateway, monkeypatch: pytest.MonkeyPatch, is_known: bool
 ) -> None:
     if is_known:
         before = await ruled.login(2)
@@ -47,7 +47,7 @@ async def test_a_request_under_way_is_decided_by_the_rules_that_it_met(
 
 
 async def test_what_was_learned_under_the_old_rules_is_not_answered_under_the_new(
-    ruled: Surface,
+    ruled: RunningGateway,
 ) -> None:
     pair = await ruled.login()
     for _ in range(3):
@@ -57,7 +57,7 @@ async def test_what_was_learned_under_the_old_rules_is_not_answered_under_the_ne
     assert (await ruled.check(pair["access"], **ORIGINAL)).status == 403
 
 
-async def test_every_answer_of_a_drain_is_the_last_on_its_connection(quick: Surface) -> None:
+async def test_every_answer_of_a_drain_is_the_last_on_its_connection(quick: RunningGateway) -> None:
     pair = await quick.login()
     for _ in range(3):
         kept = await quick.check(pair["access"], **ORIGINAL)
@@ -78,7 +78,7 @@ async def test_every_answer_of_a_drain_is_the_last_on_its_connection(quick: Surf
     assert {one.headers.get("Connection") for one in asked} == {"close"}
 
 
-async def test_what_aiohttp_refuses_by_itself_is_the_last_too(quick: Surface) -> None:
+async def test_what_aiohttp_refuses_by_itself_is_the_last_too(quick: RunningGateway) -> None:
     quick.serving.draining = True
     reader, writer = await asyncio.open_connection(quick.client.host, quick.client.port)
     writer.write(b"GET /ping HTTP/1.1\r\nHost: localhost\r\nExpect: the unexpected\r\n\r\n")
@@ -89,7 +89,7 @@ async def test_what_aiohttp_refuses_by_itself_is_the_last_too(quick: Surface) ->
 
 
 async def test_a_request_that_a_drain_overtakes_is_the_last_too(
-    quick: Surface, monkeypatch: pytest.MonkeyPatch
+    quick: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair, look = await quick.login(), quick.store.read_many
 

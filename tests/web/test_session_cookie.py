@@ -1,11 +1,8 @@
 """The session's cookie: its attributes and its name, and what comes planted or twice."""
 
-from pathlib import Path
-
 import pytest
 
-from authgw.core.login_sites import Sites
-from tests.support.gateway import PASSWORD, surface
+from tests.support.gateway import PASSWORD, MakeGateway
 from tests.support.login_scene import LOGIN, Jar, page_of
 
 
@@ -32,34 +29,35 @@ async def test_the_session_cookie_has_every_attribute(jar: Jar) -> None:
     ],
 )
 async def test_the_prefix_says_how_far_a_cookie_reaches(
-    tmp_path: Path, url: str, domain: str | None, name: str
+    make_gateway: MakeGateway, url: str, domain: str | None, name: str
 ) -> None:
-    sites = page_of(url=url, cookie_domain=domain)
-    async for running in surface(tmp_path, sites=sites):
-        jar = Jar(running, sites.all[0].origin)
-        await jar.log_in()
-        (cookie,) = [one for one in jar.given if one.key == name]
-        assert cookie["domain"] == (domain or "")
-        assert bool(cookie["secure"]) == (name != "authgw")
+    running = await make_gateway(login=page_of(url=url, cookie_domain=domain))
+    jar = Jar(running, url.removesuffix("/login"))
+    await jar.log_in()
+    (cookie,) = [one for one in jar.given if one.key == name]
+    assert cookie["domain"] == (domain or "")
+    assert bool(cookie["secure"]) == (name != "authgw")
 
 
 @pytest.mark.parametrize("record_allowed", [True, False])
 async def test_a_domains_cookie_is_none_of_a_host_with_a_page_of_its_own(
-    tmp_path: Path, record_allowed: bool
+    make_gateway: MakeGateway, record_allowed: bool
 ) -> None:
     alone = page_of(url="https://auth.example.org/login", cookie_domain=None)
-    sites = Sites((*page_of().all, *alone.all))
-    async for running in surface(tmp_path, sites=sites, record_allowed=record_allowed):
-        jar = Jar(running)
-        await jar.log_in("bob")
-        there = Jar(running)
-        there.cookies = {"__Host-authgw": jar.session}
-        for _ in range(4):
-            assert (await jar.asks("https://app.example.com/")).status == 200
-            assert (await there.asks("https://auth.example.org/")).status == 200
-            assert (await jar.asks("https://auth.example.org/")).status == 401
-        account = await jar.get("/login/account", Host="auth.example.org")
-        assert account.status == 303
+    running = await make_gateway(
+        login={"domains": [page_of(), alone]},
+        logging={"decisions": "all" if record_allowed else "denied"},
+    )
+    jar = Jar(running)
+    await jar.log_in("bob")
+    there = Jar(running)
+    there.cookies = {"__Host-authgw": jar.session}
+    for _ in range(4):
+        assert (await jar.asks("https://app.example.com/")).status == 200
+        assert (await there.asks("https://auth.example.org/")).status == 200
+        assert (await jar.asks("https://auth.example.org/")).status == 401
+    account = await jar.get("/login/account", Host="auth.example.org")
+    assert account.status == 303
 
 
 async def test_a_planted_cookie_is_not_what_the_log_in_hands_out(jar: Jar) -> None:
@@ -101,11 +99,13 @@ async def test_two_live_sessions_in_one_jar_are_refused(jar: Jar) -> None:
     assert await status("", Authorization=f"Bearer {first}") == 401
 
 
-async def test_a_sibling_cannot_plant_a_host_cookie_behind_a_comma(tmp_path: Path) -> None:
-    async for running in surface(tmp_path, sites=page_of(cookie_domain=None)):
-        jar = Jar(running)
-        await jar.log_in("bob")
-        token = jar.cookies["__Host-authgw"]
-        jar.cookies = {}
-        assert (await jar.asks(Cookie=f"__Host-authgw={token}")).status == 200
-        assert (await jar.asks(Cookie=f"x=1,__Host-authgw={token}")).status == 401
+async def test_a_sibling_cannot_plant_a_host_cookie_behind_a_comma(
+    make_gateway: MakeGateway,
+) -> None:
+    running = await make_gateway(login=page_of(cookie_domain=None))
+    jar = Jar(running)
+    await jar.log_in("bob")
+    token = jar.cookies["__Host-authgw"]
+    jar.cookies = {}
+    assert (await jar.asks(Cookie=f"__Host-authgw={token}")).status == 200
+    assert (await jar.asks(Cookie=f"x=1,__Host-authgw={token}")).status == 401

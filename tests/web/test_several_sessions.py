@@ -1,11 +1,9 @@
 """Several sessions in one browser, after a change of cookie_domain or by a sibling's doing."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.support.every_page import Page
-from tests.support.gateway import PASSWORD, surface
+from tests.support.gateway import PASSWORD, MakeGateway
 from tests.support.login_scene import APP, RULES, Jar, page_of
 
 NAME = "__Secure-authgw"
@@ -102,23 +100,23 @@ async def test_a_log_out_by_script_ends_them_too(jar: Jar) -> None:
     ("before", "after"), [(None, "example.com"), ("example.com", None)], ids=["set", "unset"]
 )
 async def test_a_session_of_another_cookie_domain_ends_with_the_next_login(
-    tmp_path: Path, before: str | None, after: str | None
+    make_gateway: MakeGateway, before: str | None, after: str | None
 ) -> None:
     names = {None: "__Host-authgw", "example.com": NAME}
-    async for running in surface(tmp_path, sites=page_of(cookie_domain=after), rules=RULES):
-        jar = Jar(running)
-        await jar.log_in()
-        token = jar.cookies.pop(names[after])
-        jar.cookies[names[before]] = token
-        assert (await jar.get("/login")).status == 200, "not a cookie of this page"
-        await jar.log_in()
-        # The reply deletes the former spelling before it gives the new one.
-        assert not jar.cookies[names[before]]
-        fresh = jar.cookies[names[after]]
-        await jar.send("/logout", {"Origin": jar.origin}, {})
-        for one in (token, fresh):
-            jar.cookies = {names[after]: one}
-            assert (await jar.get("/login")).status == 200
+    running = await make_gateway(login=page_of(cookie_domain=after), rules=RULES)
+    jar = Jar(running)
+    await jar.log_in()
+    token = jar.cookies.pop(names[after])
+    jar.cookies[names[before]] = token
+    assert (await jar.get("/login")).status == 200, "not a cookie of this page"
+    await jar.log_in()
+    # The reply deletes the former spelling before it gives the new one.
+    assert not jar.cookies[names[before]]
+    fresh = jar.cookies[names[after]]
+    await jar.send("/logout", {"Origin": jar.origin}, {})
+    for one in (token, fresh):
+        jar.cookies = {names[after]: one}
+        assert (await jar.get("/login")).status == 200
 
 
 async def test_at_most_sixteen_values_are_verified_and_eight_sessions_ended(jar: Jar) -> None:

@@ -2,21 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from authgw.core.login_sites import Sites
 from authgw.core.rules import Allow, Credential, Rule, Rules, glob
 from authgw.core.tokens import LEEWAY
 from authgw.identity import users_editor
 from authgw.web import decision_cache
 from tests.support.builders import LIVES
-from tests.support.gateway import ORIGINAL, PASSWORD, Surface, surface
+from tests.support.gateway import ORIGINAL, PASSWORD, MakeGateway, RunningGateway
 
 
-async def known(quick: Surface, user_id: int = 1, **more: object) -> dict[str, str]:
+async def known(quick: RunningGateway, user_id: int = 1, **more: object) -> dict[str, str]:
     pair: dict[str, str] = await quick.login(user_id, **more)
     for _ in range(3):
         assert (await quick.check(pair["access"], **ORIGINAL)).status == 200
@@ -38,13 +35,13 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return replies
 
 
-async def test_the_third_time_is_short(given: list[object], quick: Surface) -> None:
+async def test_the_third_time_is_short(given: list[object], quick: RunningGateway) -> None:
     await known(quick)
     assert [one is not None for one in given[-3:]] == [False, False, True]
 
 
 async def test_nothing_is_short_before_the_generation_is_confirmed(
-    given: list[object], quick: Surface, monkeypatch: pytest.MonkeyPatch
+    given: list[object], quick: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair = await quick.login()
     body = await (await quick.post("/refresh", json={"refresh": pair["refresh"]})).json()
@@ -63,7 +60,7 @@ async def test_nothing_is_short_before_the_generation_is_confirmed(
     assert [one is not None for one in given[-6:]] == [*[False] * 5, True]
 
 
-async def test_a_log_out_is_seen_at_once(quick: Surface) -> None:
+async def test_a_log_out_is_seen_at_once(quick: RunningGateway) -> None:
     pair = await known(quick)
     bearer = {"Authorization": f"Bearer {pair['access']}"}
     assert (await quick.post("/logout", headers=bearer)).status == 200
@@ -71,7 +68,7 @@ async def test_a_log_out_is_seen_at_once(quick: Surface) -> None:
     assert (answer.status, answer.headers["X-Authgw-Reason"]) == (401, "session_ended")
 
 
-async def test_nobody_gets_the_answer_of_another(quick: Surface) -> None:
+async def test_nobody_gets_the_answer_of_another(quick: RunningGateway) -> None:
     pairs = {user: await known(quick, user) for user in (1, 2)}
     for _ in range(10):
         for user, pair in pairs.items():
@@ -82,7 +79,7 @@ async def test_nobody_gets_the_answer_of_another(quick: Surface) -> None:
 
 
 @pytest.mark.parametrize("name", ["Remote-User", "remote_user", "Remote.Groups"])
-async def test_an_identity_header_is_always_seen(quick: Surface, name: str) -> None:
+async def test_an_identity_header_is_always_seen(quick: RunningGateway, name: str) -> None:
     pair = await known(quick)
     answer = await quick.check(pair["access"], **ORIGINAL, **{name: "admin"})
     assert answer.headers["X-Authgw-Reason"] == "identity_header_from_client"
@@ -100,58 +97,60 @@ async def test_an_identity_header_is_always_seen(quick: Surface, name: str) -> N
         ("X_Original_URL", "/admin/x"),
     ],
 )
-async def test_a_further_target_is_always_judged(tmp_path: Path, name: str, value: str) -> None:
+async def test_a_further_target_is_always_judged(
+    make_gateway: MakeGateway, name: str, value: str
+) -> None:
     both = Allow(authenticated=True)
     got = Rule("a", both, None, (glob("/a"), glob("/")), frozenset({"GET", "POST"}), number=0)
-    async for running in surface(tmp_path, rules=Rules([got]), record_allowed=False):
-        pair = await running.login()
-        for _ in range(3):
-            assert (await running.check(pair["access"], **ORIGINAL)).status == 200
-        answer = await running.check(pair["access"], **ORIGINAL, **{name: value})
-        assert answer.headers["X-Authgw-Reason"] == "override_denied"
+    running = await make_gateway(rules=Rules([got]), logging={"decisions": "denied"})
+    pair = await running.login()
+    for _ in range(3):
         assert (await running.check(pair["access"], **ORIGINAL)).status == 200
+    answer = await running.check(pair["access"], **ORIGINAL, **{name: value})
+    assert answer.headers["X-Authgw-Reason"] == "override_denied"
+    assert (await running.check(pair["access"], **ORIGINAL)).status == 200
 
 
-async def test_where_a_move_leads_is_always_judged(tmp_path: Path) -> None:
+async def test_where_a_move_leads_is_always_judged(make_gateway: MakeGateway) -> None:
     rules = Rules([Rule("a", Allow(authenticated=True), None, (glob("/a/**"),), number=0)])
     moving = {
         **ORIGINAL,
         "X-Original-URL": "https://app.example.com/a/x",
         "X-Original-Method": "MOVE",
     }
-    async for running in surface(tmp_path, rules=rules, record_allowed=False):
-        pair = await running.login()
-        for target, status in [*[("/a/y", 200)] * 4, ("/b/y", 403), ("/a/y", 200), ("", 403)]:
-            answer = await running.check(pair["access"], **moving, Destination=target)
-            assert answer.status == status
+    running = await make_gateway(rules=rules, logging={"decisions": "denied"})
+    pair = await running.login()
+    for target, status in [*[("/a/y", 200)] * 4, ("/b/y", 403), ("/a/y", 200), ("", 403)]:
+        answer = await running.check(pair["access"], **moving, Destination=target)
+        assert answer.status == status
 
 
-async def test_a_token_expires_on_the_short_way_too(tmp_path: Path) -> None:
+async def test_a_token_expires_on_the_short_way_too(make_gateway: MakeGateway) -> None:
     late = [0.0]
-    async for quick in surface(tmp_path, record_allowed=False, clock=lambda: time.time() + late[0]):
-        pair = await known(quick)
-        late[0] = LIVES.access + LEEWAY - 1
-        assert (await quick.check(pair["access"], **ORIGINAL)).status == 200
-        late[0] += 1
-        answer = await quick.check(pair["access"], **ORIGINAL)
-        assert answer.headers["X-Authgw-Reason"] == "token_expired"
+    quick = await make_gateway(logging={"decisions": "denied"}, clock=lambda: time.time() + late[0])
+    pair = await known(quick)
+    late[0] = LIVES.access + LEEWAY - 1
+    assert (await quick.check(pair["access"], **ORIGINAL)).status == 200
+    late[0] += 1
+    answer = await quick.check(pair["access"], **ORIGINAL)
+    assert answer.headers["X-Authgw-Reason"] == "token_expired"
 
 
-async def test_a_session_is_never_older_than_the_bound(tmp_path: Path) -> None:
-    async for quick in surface(tmp_path, record_allowed=False, max_staleness=0):
-        pair = await known_slowly(quick)
-        await quick.store.revoke(pair["sid"])
-        assert (await quick.check(pair["access"], **ORIGINAL)).status == 401
+async def test_a_session_is_never_older_than_the_bound(make_gateway: MakeGateway) -> None:
+    quick = await make_gateway(logging={"decisions": "denied"}, cache={"max_staleness": 0})
+    pair = await known_slowly(quick)
+    await quick.store.revoke(pair["sid"])
+    assert (await quick.check(pair["access"], **ORIGINAL)).status == 401
 
 
-async def known_slowly(quick: Surface) -> dict[str, str]:
+async def known_slowly(quick: RunningGateway) -> dict[str, str]:
     pair: dict[str, str] = await quick.login()
     for _ in range(3):
         assert (await quick.check(pair["access"], **ORIGINAL)).status == 200
     return pair
 
 
-async def test_the_users_file_is_looked_at_each_time(quick: Surface) -> None:
+async def test_the_users_file_is_looked_at_each_time(quick: RunningGateway) -> None:
     answer = await quick.post("/login", {"username": "bob", "password": PASSWORD})
     pair = await answer.json()
     for _ in range(3):
@@ -165,7 +164,7 @@ async def test_the_users_file_is_looked_at_each_time(quick: Surface) -> None:
 
 
 @pytest.fixture
-async def ruled(tmp_path: Path) -> AsyncIterator[Surface]:
+async def ruled(make_gateway: MakeGateway) -> RunningGateway:
     rules = Rules(
         [
             Rule("a", Allow(groups=frozenset({"users"})), "app.example.com", number=0),
@@ -179,11 +178,10 @@ async def ruled(tmp_path: Path) -> AsyncIterator[Surface]:
             ),
         ]
     )
-    async for running in surface(tmp_path, rules=rules, sites=Sites(), record_allowed=False):
-        yield running
+    return await make_gateway(rules=rules, logging={"decisions": "denied"})
 
 
-async def test_each_rule_decides_for_itself(ruled: Surface) -> None:
+async def test_each_rule_decides_for_itself(ruled: RunningGateway) -> None:
     member = await known(ruled, 1, groups=["users"])
     both = await known(ruled, 2, groups=["users", "team-a"])
 
@@ -200,7 +198,7 @@ async def test_each_rule_decides_for_itself(ruled: Surface) -> None:
 
 
 async def test_what_is_remembered_is_bounded(
-    quick: Surface, monkeypatch: pytest.MonkeyPatch
+    quick: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decision_cache, "_MOST", 5)
     pair = await known(quick)
@@ -213,7 +211,7 @@ async def test_what_is_remembered_is_bounded(
 
 @pytest.mark.parametrize(("size", "remembered"), [(7000, True), (8200, False)])
 async def test_large_heads_are_answered_and_not_remembered(
-    quick: Surface, size: int, remembered: bool
+    quick: RunningGateway, size: int, remembered: bool
 ) -> None:
     pair = await quick.login()
     for _ in range(3):
@@ -223,7 +221,7 @@ async def test_large_heads_are_answered_and_not_remembered(
     assert bool(len(quick.shortcut)) == remembered
 
 
-async def test_whoever_is_refused_leaves_no_large_name_behind(quick: Surface) -> None:
+async def test_whoever_is_refused_leaves_no_large_name_behind(quick: RunningGateway) -> None:
     before = memory_of_names(quick)
     for number in range(3):
         name = f"X-{number}-" + "n" * 20_000
@@ -231,12 +229,12 @@ async def test_whoever_is_refused_leaves_no_large_name_behind(quick: Surface) ->
     assert memory_of_names(quick) - before < 10_000
 
 
-def memory_of_names(quick: Surface) -> int:
+def memory_of_names(quick: RunningGateway) -> int:
     """Bytes of the names that are remembered by what they can matter for."""
     return sum(map(len, quick.shortcut._sorter._kinds))
 
 
-async def test_another_path_takes_the_long_way(quick: Surface) -> None:
+async def test_another_path_takes_the_long_way(quick: RunningGateway) -> None:
     pair = await known(quick)
     bearer = {"Authorization": f"Bearer {pair['access']}", **ORIGINAL}
     for path in ("/authenticate/forward", "/authenticate/", "/ping", "/authenticate?x=1"):

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.gateway import Surface, basic
+from tests.support.gateway import RunningGateway, basic
 
 BAD_USER_IDS: list[Any] = [0, -1, 1.0, 1.5, True, None, "7", 2**63, 2**64, [1], {}]
 
@@ -19,7 +19,7 @@ async def code_of(answer: Any) -> tuple[int, str]:
     return answer.status, body["code"]
 
 
-async def test_the_five_calls_of_the_seed(gateway: Surface) -> None:
+async def test_the_five_calls_of_the_seed(gateway: RunningGateway) -> None:
     answer = await gateway.client.get("/ping")
     assert (answer.status, await answer.text()) == (200, "pong")
     pair = await gateway.login(1)
@@ -42,21 +42,21 @@ async def test_the_five_calls_of_the_seed(gateway: Surface) -> None:
     assert {event.sid for event in gateway.events} == {pair["sid"]}
 
 
-async def test_no_set_cookie_and_no_store(gateway: Surface) -> None:
+async def test_no_set_cookie_and_no_store(gateway: RunningGateway) -> None:
     answer = await gateway.post("/login", {"user_id": 1}, headers=gateway.shop)
     assert "Set-Cookie" not in answer.headers
     assert answer.headers["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize("number", [1, 2**53 + 1, 2**63 - 1])
-async def test_user_ids_are_exact(gateway: Surface, number: int) -> None:
+async def test_user_ids_are_exact(gateway: RunningGateway, number: int) -> None:
     pair = await gateway.login(number)
     claims = await (await gateway.check(pair["access"])).json()
     assert claims["user_id"] == number
 
 
 @pytest.mark.parametrize("value", BAD_USER_IDS)
-async def test_what_is_no_user_id(gateway: Surface, value: Any) -> None:
+async def test_what_is_no_user_id(gateway: RunningGateway, value: Any) -> None:
     answer = await gateway.post("/login", {"user_id": value}, headers=gateway.shop)
     assert await code_of(answer) == (400, "body_malformed")
 
@@ -93,19 +93,19 @@ async def test_what_is_no_user_id(gateway: Surface, value: Any) -> None:
         b"[" * 10000,
     ],
 )
-async def test_malformed_bodies(gateway: Surface, body: bytes) -> None:
+async def test_malformed_bodies(gateway: RunningGateway, body: bytes) -> None:
     headers = {"Content-Type": "application/json", **gateway.shop}
     answer = await gateway.client.post("/login", data=body, headers=headers)
     assert await code_of(answer) == (400, "body_malformed")
 
 
-async def test_too_many_groups(gateway: Surface) -> None:
+async def test_too_many_groups(gateway: RunningGateway) -> None:
     groups = [f"team-{number:058}" for number in range(80)]
     answer = await gateway.post("/login", {"user_id": 1, "groups": groups}, headers=gateway.shop)
     assert await code_of(answer) == (400, "body_malformed")
 
 
-async def test_bodies_of_another_kind(gateway: Surface) -> None:
+async def test_bodies_of_another_kind(gateway: RunningGateway) -> None:
     for path in ("/login", "/refresh", "/logout", "/revoke"):
         big = await gateway.client.post(
             path,
@@ -130,13 +130,13 @@ async def chunks() -> Any:
         yield b" " * 1000
 
 
-async def test_a_chunked_body_is_bounded_too(gateway: Surface) -> None:
+async def test_a_chunked_body_is_bounded_too(gateway: RunningGateway) -> None:
     headers = {"Content-Type": "application/json"}
     answer = await gateway.client.post("/refresh", data=chunks(), headers=headers)
     assert await code_of(answer) == (413, "body_too_large")
 
 
-async def test_wrong_methods_and_paths(gateway: Surface) -> None:
+async def test_wrong_methods_and_paths(gateway: RunningGateway) -> None:
     for path, allowed in (
         ("/login", "GET,HEAD,POST"),
         ("/ping", "GET,HEAD"),
@@ -152,14 +152,16 @@ async def test_wrong_methods_and_paths(gateway: Surface) -> None:
     "header",
     [None, "Basic", "Basic !!!", "Basic bm9jb2xvbg==", "Basic /w==", "Bearer x", "basic c2hvcDp4"],
 )
-async def test_clients_must_prove_themselves(gateway: Surface, header: str | None) -> None:
+async def test_clients_must_prove_themselves(gateway: RunningGateway, header: str | None) -> None:
     headers = {"Authorization": header} if header else {}
     answer = await gateway.post("/login", {"user_id": 1}, headers=headers)
     assert await code_of(answer) == (401, "client_unknown")
     assert answer.headers["WWW-Authenticate"].startswith("Basic ")
 
 
-async def test_wrong_secrets_are_counted_and_the_right_one_still_counts(gateway: Surface) -> None:
+async def test_wrong_secrets_are_counted_and_the_right_one_still_counts(
+    gateway: RunningGateway,
+) -> None:
     wrong = basic("shop", "wrong")
     for _ in range(10):
         answer = await gateway.post("/login", {"user_id": 1}, headers=wrong)
@@ -170,7 +172,7 @@ async def test_wrong_secrets_are_counted_and_the_right_one_still_counts(gateway:
     await gateway.login(1)
 
 
-async def test_rights_of_a_client(gateway: Surface) -> None:
+async def test_rights_of_a_client(gateway: RunningGateway) -> None:
     for body in ({"user_id": 1}, {"subject": "b-1", "groups": ["users"]}):
         answer = await gateway.post("/login", body, headers=gateway.blog)
         assert await code_of(answer) == (403, "client_forbidden")
@@ -181,7 +183,7 @@ async def test_rights_of_a_client(gateway: Surface) -> None:
     assert (await gateway.post("/login", {"subject": "b-1"}, headers=gateway.blog)).status == 200
 
 
-async def test_a_client_sees_and_ends_only_its_own(gateway: Surface) -> None:
+async def test_a_client_sees_and_ends_only_its_own(gateway: RunningGateway) -> None:
     pair = await (await gateway.post("/login", {"subject": "b-1"}, headers=gateway.shop)).json()
     listed = await gateway.client.get("/sessions?subject=b-1", headers=gateway.blog)
     assert await listed.json() == {"sessions": []}
@@ -196,7 +198,7 @@ async def test_a_client_sees_and_ends_only_its_own(gateway: Surface) -> None:
     assert await gateway.status(pair["access"]) == 401
 
 
-async def test_revoke_by_user_id(gateway: Surface) -> None:
+async def test_revoke_by_user_id(gateway: RunningGateway) -> None:
     pairs = [await gateway.login(7) for _ in range(2)]
     other = await gateway.login(8)
     listed = await gateway.client.get("/sessions?user_id=7", headers=gateway.shop)
@@ -218,18 +220,18 @@ async def test_revoke_by_user_id(gateway: Surface) -> None:
         "?user_id=1&subject=2",
     ],
 )
-async def test_malformed_queries(gateway: Surface, query: str) -> None:
+async def test_malformed_queries(gateway: RunningGateway, query: str) -> None:
     answer = await gateway.client.get(f"/sessions{query}", headers=gateway.shop)
     assert await code_of(answer) == (400, "body_malformed")
 
 
-async def test_malformed_revocations(gateway: Surface) -> None:
+async def test_malformed_revocations(gateway: RunningGateway) -> None:
     for body in ({}, {"sid": ""}, {"sid": "x", "user_id": 1}, {"sid": 1}):
         answer = await gateway.post("/revoke", body, headers=gateway.shop)
         assert await code_of(answer) == (400, "body_malformed")
 
 
-async def test_reuse_of_a_refresh_token_ends_the_session(gateway: Surface) -> None:
+async def test_reuse_of_a_refresh_token_ends_the_session(gateway: RunningGateway) -> None:
     pair = await gateway.login()
     second = await (await gateway.post("/refresh", {"refresh": pair["refresh"]})).json()
     await gateway.post("/refresh", {"refresh": second["refresh"]})
@@ -240,7 +242,7 @@ async def test_reuse_of_a_refresh_token_ends_the_session(gateway: Surface) -> No
     assert (event.sid, event.sub) == (pair["sid"], "1")
 
 
-async def test_types_bind_transports(gateway: Surface) -> None:
+async def test_types_bind_transports(gateway: RunningGateway) -> None:
     pair = await gateway.login()
     answer = await gateway.post("/refresh", {"refresh": pair["access"]})
     assert await code_of(answer) == (401, "token_wrong_type")
@@ -249,7 +251,7 @@ async def test_types_bind_transports(gateway: Surface) -> None:
         assert (await code_of(await gateway.post("/refresh", body)))[0] == 400
 
 
-async def test_log_out_everywhere_and_by_refresh_token(gateway: Surface) -> None:
+async def test_log_out_everywhere_and_by_refresh_token(gateway: RunningGateway) -> None:
     first, second, third = [await gateway.login() for _ in range(3)]
     answer = await gateway.post("/logout", {"refresh": first["refresh"]})
     assert answer.status == 200
@@ -262,7 +264,7 @@ async def test_log_out_everywhere_and_by_refresh_token(gateway: Surface) -> None
     assert (await gateway.post("/logout", headers=bearer)).status == 200
 
 
-async def test_malformed_log_outs(gateway: Surface) -> None:
+async def test_malformed_log_outs(gateway: RunningGateway) -> None:
     pair = await gateway.login()
     bearer = {"Authorization": f"Bearer {pair['access']}"}
     answer = await gateway.post("/logout", {"refresh": pair["refresh"]}, headers=bearer)
@@ -273,7 +275,7 @@ async def test_malformed_log_outs(gateway: Surface) -> None:
     assert await gateway.status(pair["access"]) == 200
 
 
-async def test_an_open_door_takes_integers_only(opened: Surface) -> None:
+async def test_an_open_door_takes_integers_only(opened: RunningGateway) -> None:
     answer = await opened.post("/login", {"user_id": 1})
     assert answer.status == 200
     for body in ({"subject": "a"}, {"user_id": 1, "groups": ["a"]}, {"user_id": 1, "email": "e"}):
@@ -283,7 +285,7 @@ async def test_an_open_door_takes_integers_only(opened: Surface) -> None:
     assert (await opened.post("/login", {"user_id": 1}, headers=wrong)).status == 401
 
 
-async def test_a_dead_store_is_a_503_that_loses_nothing(gateway: Surface) -> None:
+async def test_a_dead_store_is_a_503_that_loses_nothing(gateway: RunningGateway) -> None:
     pair = await gateway.login()
     await gateway.store.close()
     for answer in (
@@ -297,7 +299,7 @@ async def test_a_dead_store_is_a_503_that_loses_nothing(gateway: Surface) -> Non
 
 
 async def test_what_nobody_foresaw_is_a_500_without_a_word(
-    gateway: Surface, monkeypatch: pytest.MonkeyPatch
+    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: Any) -> Any:
         raise LookupError("a secret")
@@ -310,7 +312,7 @@ async def test_what_nobody_foresaw_is_a_500_without_a_word(
     assert "a secret" not in gateway.events[-1].detail
 
 
-async def test_tokens_have_the_names_of_rfc_6749_too(gateway: Surface) -> None:
+async def test_tokens_have_the_names_of_rfc_6749_too(gateway: RunningGateway) -> None:
     pair = await gateway.login(1)
     assert (pair["access_token"], pair["refresh_token"]) == (pair["access"], pair["refresh"])
     answer = await gateway.post("/refresh", {"refresh_token": pair["refresh"]})
@@ -324,7 +326,7 @@ async def test_tokens_have_the_names_of_rfc_6749_too(gateway: Surface) -> None:
 
 
 @pytest.mark.parametrize("path", ["/refresh", "/logout"])
-async def test_two_names_with_different_tokens(gateway: Surface, path: str) -> None:
+async def test_two_names_with_different_tokens(gateway: RunningGateway, path: str) -> None:
     pair, other = await gateway.login(1), await gateway.login(1)
     for body in (
         {"refresh": pair["refresh"], "refresh_token": other["refresh"]},
@@ -336,7 +338,7 @@ async def test_two_names_with_different_tokens(gateway: Surface, path: str) -> N
     assert {await gateway.status(one["access"]) for one in (pair, other)} == {200}
 
 
-async def test_a_header_and_a_token_under_its_other_name(gateway: Surface) -> None:
+async def test_a_header_and_a_token_under_its_other_name(gateway: RunningGateway) -> None:
     pair = await gateway.login(1)
     bearer = {"Authorization": f"Bearer {pair['access']}"}
     answer = await gateway.post("/logout", {"refresh_token": pair["refresh"]}, headers=bearer)
@@ -363,7 +365,7 @@ async def test_a_header_and_a_token_under_its_other_name(gateway: Surface) -> No
     ],
 )
 async def test_types_of_bodies(
-    gateway: Surface, headers: dict[str, str], start: bytes, status: int
+    gateway: RunningGateway, headers: dict[str, str], start: bytes, status: int
 ) -> None:
     skip = () if "Content-Type" in headers else ("Content-Type",)
     sent = {**gateway.shop, **headers}
@@ -376,7 +378,7 @@ async def test_types_of_bodies(
     ("headers", "status"), [({}, 200), ({"Content-Type": "application/json"}, 400)]
 )
 async def test_what_is_not_json_at_a_log_out_by_header(
-    gateway: Surface, headers: dict[str, str], status: int
+    gateway: RunningGateway, headers: dict[str, str], status: int
 ) -> None:
     pair = await gateway.login(1)
     sent = {"Authorization": f"Bearer {pair['access']}", **headers}
@@ -388,7 +390,7 @@ async def test_what_is_not_json_at_a_log_out_by_header(
     assert await gateway.status(pair["access"]) == (401 if status == 200 else 200)
 
 
-async def test_what_is_not_json_without_a_header_ends_nothing(gateway: Surface) -> None:
+async def test_what_is_not_json_without_a_header_ends_nothing(gateway: RunningGateway) -> None:
     answer = await gateway.client.post(
         "/logout", data=b"garbage", skip_auto_headers=("Content-Type",)
     )

@@ -11,7 +11,7 @@ from authgw.files import atomic
 from authgw.identity import users_editor
 from authgw.identity.login_throttle import PER_PAIR
 from authgw.identity.users_file import UsersRefused, load_users
-from tests.support.gateway import HASH, PASSWORD, RECOVERY, Surface
+from tests.support.gateway import HASH, PASSWORD, RECOVERY, RunningGateway
 from tests.support.login_scene import Jar, code, reread
 
 BOB = [
@@ -27,7 +27,9 @@ BOB = [
 ]
 
 
-async def by_name(running: Surface, user: str, password: str = PASSWORD, totp: str = "") -> int:
+async def by_name(
+    running: RunningGateway, user: str, password: str = PASSWORD, totp: str = ""
+) -> int:
     body = {"username": user, "password": password, **({"totp": totp} if totp else {})}
     return (await running.post("/login", body)).status
 

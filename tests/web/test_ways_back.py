@@ -1,17 +1,15 @@
 """Ways back: how long they may be, hosts that a login does not reach, and loops."""
 
 from dataclasses import replace
-from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
-from authgw.core.login_sites import Sites
 from authgw.core.redirects import MAX_RD_BYTES
 from authgw.core.rules import Allow, Credential, Rule, Rules
 from authgw.web.visits import LOOP_VISITS, WINDOW, AllowedChecks, next_visit
 from tests.support.every_page import Page
-from tests.support.gateway import PASSWORD, surface
+from tests.support.gateway import PASSWORD, MakeGateway
 from tests.support.login_scene import APP, RULES, Jar, code, page_of
 
 SIZES = [2600, 4096, 8191, MAX_RD_BYTES]
@@ -102,36 +100,36 @@ async def test_names_of_other_letters_come_back(jar: Jar, rd: str) -> None:
 OTHER = Rules([Rule("1", Allow(authenticated=True), "app.other.lan"), *RULES.ordered])
 
 
-async def test_a_host_that_no_login_reaches_is_named(tmp_path: Path) -> None:
-    async for running in surface(tmp_path, sites=page_of(), rules=OTHER):
-        jar = Jar(running)
-        said = "This login does not reach app.other.lan: it is outside of login.cookie_domain"
-        rd = "https://app.other.lan/x"
-        assert (await jar.asks(rd)).headers["Location"].endswith(quote(rd, safe=""))
-        await jar.get(login(rd))
-        assert said in jar.text
-        answer = await jar.log_in(rd=rd)
-        assert answer.headers["Location"] == f"/login/account?rd={quote(rd, safe='')}"
-        await jar.get(answer.headers["Location"])
-        assert said in jar.text
-        assert [said in one.detail for one in running.events if one.name == "loop"] == [True]
-        again = await jar.get(login(rd))
-        assert again.headers["Location"] == answer.headers["Location"]
-        # Of hosts that nobody protects nothing is repeated.
-        assert (
-            (await jar.get(login("https://evil.example/")))
-            .headers["Location"]
-            .endswith("/login/account")
-        )
-        await jar.get(login("https://evil.example/") + "&switch=yes")
-        assert "does not reach" not in jar.text
+async def test_a_host_that_no_login_reaches_is_named(make_gateway: MakeGateway) -> None:
+    running = await make_gateway(login=page_of(), rules=OTHER)
+    jar = Jar(running)
+    said = "This login does not reach app.other.lan: it is outside of login.cookie_domain"
+    rd = "https://app.other.lan/x"
+    assert (await jar.asks(rd)).headers["Location"].endswith(quote(rd, safe=""))
+    await jar.get(login(rd))
+    assert said in jar.text
+    answer = await jar.log_in(rd=rd)
+    assert answer.headers["Location"] == f"/login/account?rd={quote(rd, safe='')}"
+    await jar.get(answer.headers["Location"])
+    assert said in jar.text
+    assert [said in one.detail for one in running.events if one.name == "loop"] == [True]
+    again = await jar.get(login(rd))
+    assert again.headers["Location"] == answer.headers["Location"]
+    # Of hosts that nobody protects nothing is repeated.
+    assert (
+        (await jar.get(login("https://evil.example/")))
+        .headers["Location"]
+        .endswith("/login/account")
+    )
+    await jar.get(login("https://evil.example/") + "&switch=yes")
+    assert "does not reach" not in jar.text
 
 
-async def test_a_missing_cookie_domain_is_named(tmp_path: Path) -> None:
-    async for running in surface(tmp_path, sites=page_of(cookie_domain=None), rules=RULES):
-        jar = Jar(running)
-        await jar.get(login(APP))
-        assert "login.cookie_domain is not set" in jar.text
+async def test_a_missing_cookie_domain_is_named(make_gateway: MakeGateway) -> None:
+    running = await make_gateway(login=page_of(cookie_domain=None), rules=RULES)
+    jar = Jar(running)
+    await jar.get(login(APP))
+    assert "login.cookie_domain is not set" in jar.text
 
 
 async def test_a_session_that_leads_nowhere_is_told_from_tabs(jar: Jar) -> None:
@@ -155,19 +153,22 @@ async def test_a_session_that_leads_nowhere_is_told_from_tabs(jar: Jar) -> None:
 
 @pytest.mark.parametrize("record_allowed", [True, False])
 async def test_allowed_checks_are_noted_where_answers_are_remembered(
-    tmp_path: Path, record_allowed: bool
+    make_gateway: MakeGateway, record_allowed: bool
 ) -> None:
-    sites = page_of()
     rules = Rules([replace(rule, number=n) for n, rule in enumerate(RULES.ordered)])
-    async for running in surface(tmp_path, sites=sites, rules=rules, record_allowed=record_allowed):
-        jar = Jar(running)
-        await jar.log_in("bob")
-        for _ in range(6):
-            for _ in range(3):
-                # The cookies of the login pages have a Path of their own.
-                only = {"Cookie": f"__Secure-authgw={jar.session}"}
-                assert (await jar.asks(**only)).status == 200
-            assert (await jar.get(login(APP))).status == 303
+    running = await make_gateway(
+        login=page_of(),
+        rules=rules,
+        logging={"decisions": "all" if record_allowed else "denied"},
+    )
+    jar = Jar(running)
+    await jar.log_in("bob")
+    for _ in range(6):
+        for _ in range(3):
+            # The cookies of the login pages have a Path of their own.
+            only = {"Cookie": f"__Secure-authgw={jar.session}"}
+            assert (await jar.asks(**only)).status == 200
+        assert (await jar.get(login(APP))).status == 303
 
 
 async def test_a_check_on_another_host_does_not_end_a_loop(jar: Jar) -> None:
@@ -180,7 +181,7 @@ async def test_a_check_on_another_host_does_not_end_a_loop(jar: Jar) -> None:
 
 
 PROGRAMS = frozenset({Credential.BEARER})
-TWO = Sites((*page_of().all, *page_of(url="https://auth.b.net/login", cookie_domain="b.net").all))
+OTHER_PAGE = page_of(url="https://auth.b.net/login", cookie_domain="b.net")
 
 
 @pytest.mark.parametrize(
@@ -198,27 +199,27 @@ TWO = Sites((*page_of().all, *page_of(url="https://auth.b.net/login", cookie_dom
     ],
 )
 async def test_the_page_of_a_loop_names_its_cause(
-    tmp_path: Path, said: dict[str, object], rd: str, cause: str
+    make_gateway: MakeGateway, said: dict[str, object], rd: str, cause: str
 ) -> None:
     api = Rule("9", Allow(authenticated=True), "api.example.com", credentials=PROGRAMS)
     rules = Rules([api, *RULES.ordered])
-    async for running in surface(tmp_path, sites=page_of(**said), rules=rules):
-        jar = Jar(running)
-        await jar.log_in("bob")
-        assert [(await jar.get(login(rd))).status for _ in range(3)] == [303, 303, 508]
-        assert cause in jar.text
-        assert cause in running.events[-1].detail
+    running = await make_gateway(login=page_of(**said), rules=rules)
+    jar = Jar(running)
+    await jar.log_in("bob")
+    assert [(await jar.get(login(rd))).status for _ in range(3)] == [303, 303, 508]
+    assert cause in jar.text
+    assert cause in running.events[-1].detail
 
 
-async def test_a_loop_between_two_login_pages_names_the_other(tmp_path: Path) -> None:
+async def test_a_loop_between_two_login_pages_names_the_other(make_gateway: MakeGateway) -> None:
     both = page_of(redirect_hosts=("app.b.net",))
-    async for running in surface(tmp_path, sites=Sites((*both.all, TWO.all[1]))):
-        jar = Jar(running)
-        await jar.log_in("bob")
-        for _ in range(3):
-            answer = await jar.get(login("https://app.b.net/"))
-        assert answer.status == 508
-        assert "takes the cookie of another login page: https://auth.b.net/login" in jar.text
+    running = await make_gateway(login={"domains": [both, OTHER_PAGE]})
+    jar = Jar(running)
+    await jar.log_in("bob")
+    for _ in range(3):
+        answer = await jar.get(login("https://app.b.net/"))
+    assert answer.status == 508
+    assert "takes the cookie of another login page: https://auth.b.net/login" in jar.text
 
 
 def test_a_chain_of_visits_ends_with_time_and_with_an_allowed_check() -> None:
@@ -274,31 +275,33 @@ async def test_a_browser_that_did_not_keep_the_cookie_is_told_so(jar: Jar) -> No
 
 
 @pytest.mark.parametrize("path", ["/authenticate", "/authenticate/forward"])
-async def test_a_browser_at_a_rule_for_programs_sees_a_page(tmp_path: Path, path: str) -> None:
+async def test_a_browser_at_a_rule_for_programs_sees_a_page(
+    make_gateway: MakeGateway, path: str
+) -> None:
     api = Rule("9", Allow(authenticated=True), "api.example.com", credentials=PROGRAMS)
-    async for running in surface(tmp_path, sites=page_of(), rules=Rules([api])):
-        jar = Jar(running)
+    running = await make_gateway(login=page_of(), rules=Rules([api]))
+    jar = Jar(running)
+    told = {
+        "X-Original-URL": "https://api.example.com/",
+        "X-Original-Host": "api.example.com",
+        "X-Original-Method": "GET",
+    }
+    if path != "/authenticate":
         told = {
-            "X-Original-URL": "https://api.example.com/",
-            "X-Original-Host": "api.example.com",
-            "X-Original-Method": "GET",
+            "X-Forwarded-Proto": "https",
+            "X-Forwarded-Host": "api.example.com",
+            "X-Forwarded-Uri": "/",
+            "X-Forwarded-Method": "GET",
         }
-        if path != "/authenticate":
-            told = {
-                "X-Forwarded-Proto": "https",
-                "X-Forwarded-Host": "api.example.com",
-                "X-Forwarded-Uri": "/",
-                "X-Forwarded-Method": "GET",
-            }
-        answer = await jar.get(path, **told)
-        assert (answer.status, answer.headers["X-Authgw-Reason"]) == (403, "programs_only")
-        program = await jar.get(path, **told, Accept="*/*")
-        assert (program.status, "WWW-Authenticate" in program.headers) == (401, True)
-        if path != "/authenticate":
-            return
-        page = await jar.get("/login/denied", **told)
-        assert (page.status, page.headers["X-Authgw-Reason"]) == (403, "programs_only")
-        assert "takes no login of a browser" in jar.text
+    answer = await jar.get(path, **told)
+    assert (answer.status, answer.headers["X-Authgw-Reason"]) == (403, "programs_only")
+    program = await jar.get(path, **told, Accept="*/*")
+    assert (program.status, "WWW-Authenticate" in program.headers) == (401, True)
+    if path != "/authenticate":
+        return
+    page = await jar.get("/login/denied", **told)
+    assert (page.status, page.headers["X-Authgw-Reason"]) == (403, "programs_only")
+    assert "takes no login of a browser" in jar.text
 
 
 async def test_who_is_signed_in_is_named_where_no_rule_matches(jar: Jar) -> None:
