@@ -6,15 +6,15 @@ from collections.abc import Callable
 from aiohttp import http_parser, web
 from loguru import logger
 
-from authgw.config.loader import ConfigError, Loaded
+from authgw.config.loader import ConfigError, LoadedConfig
 from authgw.config.schema import Settings
 from authgw.files.key_files import believed
 from authgw.observability import metrics_server
 from authgw.server.http_protocol import Connections, most_connections
 from authgw.server.listeners import listen
-from authgw.server.reload import Entries, read, read_entries, secret_files
+from authgw.server.reload import EntryFiles, read, read_entries, secret_files
 from authgw.server.replica import Replica
-from authgw.server.shutdown import Told, close
+from authgw.server.shutdown import SignalFlags, close
 from authgw.server.store_factory import opened_store
 from authgw.server.summary import summary
 from authgw.web.dispatcher import shorten
@@ -26,16 +26,16 @@ _KEEP_ALIVE = 75.0  # seconds
 _LINGER = 2.0  # seconds in which a refused body is read on, so that its sender hears why
 
 
-async def serve(load: Callable[[], Loaded], loaded: Loaded) -> None:
+async def serve(load: Callable[[], LoadedConfig], loaded: LoadedConfig) -> None:
     """Run one replica until SIGTERM (drains) or SIGINT (ends at once).
 
     `load` reads the configuration again, for SIGHUP.
 
     Raises:
-        ConfigError, KeyRefused, ClientsRefused, StoreRefused: it must not start; they say why.
+        ConfigError, SigningKeyError, BackendsFileError, StoreSetupError: it must not start; they say why.
     """
     _refuse_slow_parser()
-    told, patience = Told(), loaded.settings.server.drain
+    told, patience = SignalFlags(), loaded.settings.server.drain
     told.listen()
     entries = read_entries(loaded)
     _introduce(loaded, entries)
@@ -74,7 +74,7 @@ async def serve(load: Callable[[], Loaded], loaded: Loaded) -> None:
             await replica.close()
 
 
-def _introduce(loaded: Loaded, entries: Entries) -> None:
+def _introduce(loaded: LoadedConfig, entries: EntryFiles) -> None:
     """Log what was read before anything else, so that a start in a wrong folder is seen."""
     logger.info(summary(loaded, users=entries.users.count, clients=len(entries.clients.ids)))
     for note in loaded.notes:
@@ -92,7 +92,7 @@ def _collect_seldom() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
-async def _start(loaded: Loaded, runner: web.AppRunner, connections: Connections) -> None:
+async def _start(loaded: LoadedConfig, runner: web.AppRunner, connections: Connections) -> None:
     server, auth = loaded.settings.server, loaded.settings.auth
     addresses = await listen(runner, connections, server, loaded.folder)
     for warning in (*loaded.warnings, *loaded.doubts, *believed(secret_files(loaded))):

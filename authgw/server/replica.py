@@ -9,30 +9,30 @@ from aiohttp import web
 from loguru import logger
 from prometheus_client import REGISTRY
 
-from authgw.config.loader import Loaded
+from authgw.config.loader import LoadedConfig
 from authgw.core.audit import Event
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.core.model import IdentityHeaders
 from authgw.core.networks import TrustedProxies
 from authgw.core.sessions import Lifetimes
 from authgw.core.tokens import Issuer
-from authgw.identity.hash_pool import Hashing
+from authgw.identity.hash_pool import HashPool
 from authgw.identity.users_watcher import UsersFile, watch
 from authgw.observability import logging, metrics
 from authgw.observability.instrumentation import MeasuredStore, measured, measured_check
-from authgw.server.reload import REFUSALS, Reading, read_again
+from authgw.server.reload import REFUSALS, ReloadableState, read_again
 from authgw.server.store_factory import Store
-from authgw.services.login import SignIn
+from authgw.services.login import LoginService
 from authgw.services.sessions import Sessions
 from authgw.storage.mirror import Mirror
 from authgw.storage.redis import commands
-from authgw.storage.redis.key_registry import Membership
-from authgw.storage.redis.revocation_feed import Push
+from authgw.storage.redis.key_registry import KeyRegistry
+from authgw.storage.redis.revocation_feed import RevocationFeed
 from authgw.storage.redis.store import RedisStore
 from authgw.storage.sqlite import database
 from authgw.web.context import Gateway
-from authgw.web.dispatcher import Serving
-from authgw.web.templating import Look, Pages
+from authgw.web.dispatcher import Dispatcher
+from authgw.web.templating import PageRenderer, PageTheme
 
 # Sessions that are asked about within one interval of cache.max_staleness; each takes about 2 KB.
 _MOST_MIRRORED = 2**17
@@ -41,7 +41,7 @@ _MOST_MIRRORED = 2**17
 class Replica:
     """One running gateway: its parts, and whether it should be asked."""
 
-    def __init__(self, reading: Reading, store: Store) -> None:
+    def __init__(self, reading: ReloadableState, store: Store) -> None:
         self._reading = reading
         self._store = store
         self._measured = MeasuredStore(store)
@@ -54,22 +54,24 @@ class Replica:
             capacity=_MOST_MIRRORED,
         )
         self._push = (
-            Push(store.pubsub, self._mirror.ended) if isinstance(store, RedisStore) else None
+            RevocationFeed(store.pubsub, self._mirror.ended)
+            if isinstance(store, RedisStore)
+            else None
         )
-        self._hashing = Hashing()
+        self._hashing = HashPool()
         # It compiles its templates once.
-        self._pages = Pages(Look(settings.login.product, settings.login.color))
+        self._pages = PageRenderer(PageTheme(settings.login.product, settings.login.color))
         self._membership = (
-            Membership(store, reading.keys) if isinstance(store, RedisStore) else None
+            KeyRegistry(store, reading.keys) if isinstance(store, RedisStore) else None
         )
-        self.serving = Serving(self._gateway(reading))
+        self.serving = Dispatcher(self._gateway(reading))
 
     def tell_prometheus_of(self, surface: web.Application) -> None:
         """Measure what this surface answers, and show it with the numbers of this replica."""
-        answers = metrics.Answers()
+        answers = metrics.RequestMetrics()
         surface.middlewares.insert(0, measured(answers))
         self.serving.check = measured_check(answers, self.serving.check)
-        parts = metrics.Replica(
+        parts = metrics.ReplicaCollector(
             answers=answers,
             serving=self.serving,
             mirror=self._mirror,
@@ -87,7 +89,9 @@ class Replica:
             await self._membership.announce()
 
     @asynccontextmanager
-    async def kept_up(self, load: Callable[[], Loaded], told: asyncio.Event) -> AsyncIterator[None]:
+    async def kept_up(
+        self, load: Callable[[], LoadedConfig], told: asyncio.Event
+    ) -> AsyncIterator[None]:
         """Follow the users file, what other replicas say, and each time that it is told, `load`."""
         loop = asyncio.get_running_loop()
         _warn_of(self._reading.users)
@@ -113,7 +117,7 @@ class Replica:
             await self._membership.leave()
         self._mirror.close()
 
-    async def _reload_when(self, told: asyncio.Event, load: Callable[[], Loaded]) -> None:
+    async def _reload_when(self, told: asyncio.Event, load: Callable[[], LoadedConfig]) -> None:
         while True:
             await told.wait()
             told.clear()
@@ -125,7 +129,7 @@ class Replica:
                 # Whatever it is, what there was goes on.
                 _say_not_reloaded(f"{type(error).__name__} while the files were read")
 
-    async def _reload(self, load: Callable[[], Loaded]) -> None:
+    async def _reload(self, load: Callable[[], LoadedConfig]) -> None:
         reading = await asyncio.to_thread(read_again, self._reading, load)
         gateway = self._gateway(reading)
         if self._membership:
@@ -145,7 +149,7 @@ class Replica:
             logger.info("The users file was read.")
             _warn_of(self._reading.users)
 
-    def _gateway(self, reading: Reading) -> Gateway:
+    def _gateway(self, reading: ReloadableState) -> Gateway:
         """What answers by this reading: all of it is new, but for what sessions live in."""
         settings = reading.loaded.settings
         auth, server, names = settings.auth, settings.server, settings.headers
@@ -169,7 +173,7 @@ class Replica:
             sites=sites,
             cookies=sites.session_cookies,
             people=reading.users,
-            sign_in=SignIn(
+            sign_in=LoginService(
                 reading.users,
                 self._hashing,
                 self._measured,
@@ -186,7 +190,7 @@ class Replica:
             check_keys=self._membership.check if self._membership else _always,
         )
 
-    def _sessions(self, reading: Reading, issuer: Issuer) -> Sessions:
+    def _sessions(self, reading: ReloadableState, issuer: Issuer) -> Sessions:
         auth = reading.loaded.settings.auth
         return Sessions(
             self._mirror,
@@ -208,7 +212,7 @@ class Replica:
             return "draining"
         try:
             await self._store.ping()
-        except StoreUnavailable as error:
+        except StoreUnavailableError as error:
             return error.detail
         return self._membership.why_not if self._membership else ""
 
@@ -229,7 +233,7 @@ def _say_not_reloaded(problem: str) -> None:
     logger.error(f"Not reloaded: {said}. All of it stays as it was; mend it and send SIGHUP again.")
 
 
-def _say_reloaded(reading: Reading) -> None:
+def _say_reloaded(reading: ReloadableState) -> None:
     metrics.RELOAD_FAILED.set(0)
     metrics.USERS_FILE_BROKEN.set(0)
     loaded, kids = reading.loaded, ", ".join(reading.keys.kids(time.time()))

@@ -9,17 +9,17 @@ from typing import cast
 
 from aiohttp import HttpVersion11, hdrs, web
 
-from authgw.core.errors import ExpectationFailed
+from authgw.core.errors import ExpectationFailedError
 from authgw.web.check import authenticate
 from authgw.web.context import GATEWAY, Gateway
-from authgw.web.decision_cache import ASKED, Shortcut
-from authgw.web.prepared_response import Prepared
+from authgw.web.decision_cache import ASKED, DecisionCache
+from authgw.web.prepared_response import PreparedResponse
 from authgw.web.problems import Handler, failure, problems, refusal, unreadable
 
 LongWay = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-class Serving:
+class Dispatcher:
     """The gateway that answers, and what is remembered of its answers.
 
     Once `draining`, every answer closes its connection. `answered` counts those that were given at
@@ -59,7 +59,7 @@ class Serving:
         if not expects_too_much(request):
             return None
         # Whether the body follows nobody can tell, so nothing may follow.
-        return _last(refusal(self._bind(request), ExpectationFailed()))
+        return _last(refusal(self._bind(request), ExpectationFailedError()))
 
     def _bind(self, request: web.BaseRequest) -> web.Request:
         request[GATEWAY] = self.gateway
@@ -71,10 +71,12 @@ class Serving:
         self.gateway = gateway
         # Only the long way records what is allowed, and tells where a cookie's name is good.
         remembers = not gateway.record_allowed and len(gateway.cookies) < 2
-        self.shortcut = Shortcut(gateway.identification, gateway.identity) if remembers else None
+        self.shortcut = (
+            DecisionCache(gateway.identification, gateway.identity) if remembers else None
+        )
 
 
-SERVING = web.AppKey("serving", Serving)
+SERVING = web.AppKey("serving", Dispatcher)
 
 
 @web.middleware
@@ -84,12 +86,12 @@ async def bound(request: web.Request, handler: Handler) -> web.StreamResponse:
     return await handler(request)
 
 
-def shorten(server: web.Server, serving: Serving) -> None:
+def shorten(server: web.Server, serving: Dispatcher) -> None:
     """Let a server ask the application only what takes the long way."""
     server.request_handler = _first(serving, server.request_handler)
 
 
-def _first(serving: Serving, long_way: LongWay) -> LongWay:
+def _first(serving: Dispatcher, long_way: LongWay) -> LongWay:
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         shortcut = serving.shortcut
         asked = None if shortcut is None else shortcut.asked(request)
@@ -112,6 +114,6 @@ def expects_too_much(request: web.BaseRequest) -> bool:
 
 def _last(answer: web.StreamResponse) -> web.StreamResponse:
     """The same answer as the last one on its connection (RFC 9112 section 9.6)."""
-    last = answer.plain() if isinstance(answer, Prepared) else answer
+    last = answer.plain() if isinstance(answer, PreparedResponse) else answer
     last.force_close()
     return last

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from authgw.core.export import KeepingStore, Kept
+from authgw.core.export import ExportableStore, ExportedSession
 from authgw.core.ports import SessionStore
 from authgw.core.session_codec import dump, load
 from authgw.core.sessions import Session, new_sid
@@ -30,7 +30,7 @@ def numbered(number: int, sub: str = "1") -> Session:
     return replace(a_session(sub), sid=new_sid(sub, number.to_bytes(16)))
 
 
-async def everything(store: KeepingStore) -> list[Kept]:
+async def everything(store: ExportableStore) -> list[ExportedSession]:
     return [one async for batch in store.kept() for one in batch]
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.core.ports import BatchStore
 from authgw.core.session_codec import dump
 from authgw.core.sessions import Session, Snapshot, new_sid
@@ -13,7 +13,7 @@ def numbered(number: int, sub: str) -> Session:
     return replace(a_session(sub), sid=new_sid(sub, number.to_bytes(16)))
 
 
-def sessions(outcomes: "list[Snapshot | StoreUnavailable]") -> list[Session | None]:
+def sessions(outcomes: "list[Snapshot | StoreUnavailableError]") -> list[Session | None]:
     return [one.session for one in outcomes if isinstance(one, Snapshot)]
 
 

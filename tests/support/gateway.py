@@ -12,27 +12,27 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from authgw.app import LINE_BYTES
 from authgw.core.audit import Event
-from authgw.core.login_sites import Sites
+from authgw.core.login_sites import LoginSites
 from authgw.core.model import IdentityHeaders
 from authgw.core.networks import TrustedProxies
 from authgw.core.rules import Rules
 from authgw.identity import users_editor
 from authgw.identity.clients_file import add_client, load_clients
-from authgw.identity.hash_pool import Hashing
+from authgw.identity.hash_pool import HashPool
 from authgw.identity.passwords import hash_password
 from authgw.identity.totp import new_recovery_codes, new_secret, recovery_digest
 from authgw.identity.users_watcher import UsersFile
 from authgw.server.http_protocol import Connection, Connections
-from authgw.services.login import Policy, SignIn
+from authgw.services.login import LoginService, Policy
 from authgw.services.sessions import Sessions
 from authgw.storage.mirror import Mirror
 from authgw.storage.sqlite.database import DEADLINE
 from authgw.storage.sqlite.store import EmbeddedStore
 from authgw.web.context import Gateway
-from authgw.web.decision_cache import Shortcut
-from authgw.web.dispatcher import Serving, shorten
+from authgw.web.decision_cache import DecisionCache
+from authgw.web.dispatcher import Dispatcher, shorten
 from authgw.web.routes import application
-from authgw.web.templating import Look, Pages
+from authgw.web.templating import PageRenderer, PageTheme
 from tests.support.builders import KEY, LIVES, an_issuer
 
 PASSWORD = "correct horse battery staple"
@@ -57,7 +57,7 @@ class Surface:
     users: UsersFile
     events: list[Event]
     sessions: Sessions
-    serving: Serving
+    serving: Dispatcher
 
     @property
     def connections(self) -> list[Connection]:
@@ -68,7 +68,7 @@ class Surface:
         return list(server.runner.kept._open)
 
     @property
-    def shortcut(self) -> Shortcut:
+    def shortcut(self) -> DecisionCache:
         assert self.serving.shortcut is not None
         return self.serving.shortcut
 
@@ -92,7 +92,7 @@ class Surface:
 class Listening(TestServer):
     """A server of the gateway's own connections."""
 
-    def __init__(self, serving: Serving) -> None:
+    def __init__(self, serving: Dispatcher) -> None:
         super().__init__(application(serving))
         self._serving = serving
 
@@ -105,7 +105,7 @@ class Running(web.AppRunner):
 
     kept: Connections | None = None
 
-    def __init__(self, app: web.Application, serving: Serving) -> None:
+    def __init__(self, app: web.Application, serving: Dispatcher) -> None:
         super().__init__(app)
         self._serving = serving
 
@@ -148,7 +148,7 @@ async def surface(
     trusted: tuple[str, ...] = ("127.0.0.1",),
     rules: Rules | None = None,
     direct_check: bool = False,
-    sites: Sites | None = None,
+    sites: LoginSites | None = None,
     totp: Policy = "optional",
     docs: bool = False,
     record_allowed: bool = True,
@@ -156,8 +156,8 @@ async def surface(
     clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Surface]:
     users = people(folder)
-    hashing = Hashing()
-    sites = sites or Sites()
+    hashing = HashPool()
+    sites = sites or LoginSites()
     file = folder / f"{secrets.token_hex(4)}.yml"
     shop = add_client(file, "shop", subjects="*", groups=("users", "team-*"))
     blog = add_client(file, "blog", subjects="b-*", groups=())
@@ -190,14 +190,14 @@ async def surface(
         sites=sites,
         cookies=sites.session_cookies,
         people=users,
-        sign_in=SignIn(
+        sign_in=LoginService(
             users, hashing, store, an_issuer(), policy=totp, device_life=3600, clock=time.time
         ),
         device_life=3600,
-        pages=Pages(Look()),
+        pages=PageRenderer(PageTheme()),
         docs=docs,
     )
-    serving = Serving(gateway)
+    serving = Dispatcher(gateway)
     server = Listening(serving)
     # As browsers and the recipes, which take 32 KB of headers.
     async with TestClient(server, max_field_size=LINE_BYTES) as client:

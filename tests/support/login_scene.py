@@ -10,8 +10,8 @@ from urllib.parse import quote, urlsplit
 import pyotp
 from aiohttp import ClientResponse, FormData
 
-from authgw.config.schema import LoginPage
-from authgw.core.login_sites import Sites
+from authgw.config.schema import LoginPageSettings
+from authgw.core.login_sites import LoginSites
 from authgw.core.rules import Allow, Credential, Rule, Rules, glob
 from tests.support.gateway import PASSWORD, SECRET, Surface
 
@@ -33,10 +33,10 @@ RULES = Rules(
 )
 
 
-def page_of(**said: Any) -> Sites:
-    page = LoginPage(**{"url": LOGIN, "cookie_domain": "example.com", **said})
+def page_of(**said: Any) -> LoginSites:
+    page = LoginPageSettings(**{"url": LOGIN, "cookie_domain": "example.com", **said})
     assert page.site is not None
-    return Sites((page.site,))
+    return LoginSites((page.site,))
 
 
 class Jar:

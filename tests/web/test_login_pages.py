@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 from aiohttp import FormData
 
-from authgw.core.login_sites import Sites
+from authgw.core.login_sites import LoginSites
 from tests.support.gateway import PASSWORD, Surface, surface
 from tests.support.login_scene import APP, Jar, page_of
 
@@ -97,7 +97,7 @@ async def test_without_a_login_url_browsers_do_not_log_in(gateway: Surface) -> N
 
 
 async def test_each_root_domain_has_its_own_page(tmp_path: Path) -> None:
-    sites = Sites(
+    sites = LoginSites(
         tuple(
             site
             for domain in ("example.com", "example.org")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from authgw.core.login_sites import Sites
+from authgw.core.login_sites import LoginSites
 from tests.support.gateway import PASSWORD, surface
 from tests.support.login_scene import LOGIN, Jar, page_of
 
@@ -48,7 +48,7 @@ async def test_a_domains_cookie_is_none_of_a_host_with_a_page_of_its_own(
     tmp_path: Path, record_allowed: bool
 ) -> None:
     alone = page_of(url="https://auth.example.org/login", cookie_domain=None)
-    sites = Sites((*page_of().all, *alone.all))
+    sites = LoginSites((*page_of().all, *alone.all))
     async for running in surface(tmp_path, sites=sites, record_allowed=record_allowed):
         jar = Jar(running)
         await jar.log_in("bob")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from authgw.core.login_sites import Sites
+from authgw.core.login_sites import LoginSites
 from authgw.core.rules import Allow, Credential, Rule, Rules, glob
 from authgw.core.tokens import LEEWAY
 from authgw.identity import users_editor
@@ -28,13 +28,13 @@ async def known(quick: Surface, user_id: int = 1, **more: object) -> dict[str, s
 def given(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """What was known of each check, None where nothing was."""
     replies: list[object] = []
-    real = decision_cache.Shortcut.known
+    real = decision_cache.DecisionCache.known
 
-    def known(self: decision_cache.Shortcut, *asked: object) -> object:
+    def known(self: decision_cache.DecisionCache, *asked: object) -> object:
         replies.append(real(self, *asked))  # type: ignore[arg-type]  # as it is called
         return replies[-1]
 
-    monkeypatch.setattr(decision_cache.Shortcut, "known", known)
+    monkeypatch.setattr(decision_cache.DecisionCache, "known", known)
     return replies
 
 
@@ -179,7 +179,7 @@ async def ruled(tmp_path: Path) -> AsyncIterator[Surface]:
             ),
         ]
     )
-    async for running in surface(tmp_path, rules=rules, sites=Sites(), record_allowed=False):
+    async for running in surface(tmp_path, rules=rules, sites=LoginSites(), record_allowed=False):
         yield running
 
 

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
-from authgw.core.login_sites import Sites
+from authgw.core.login_sites import LoginSites
 from authgw.core.redirects import MAX_RD_BYTES
 from authgw.core.rules import Allow, Credential, Rule, Rules
 from authgw.web.visits import LOOP_VISITS, WINDOW, AllowedChecks, next_visit
@@ -180,7 +180,9 @@ async def test_a_check_on_another_host_does_not_end_a_loop(jar: Jar) -> None:
 
 
 PROGRAMS = frozenset({Credential.BEARER})
-TWO = Sites((*page_of().all, *page_of(url="https://auth.b.net/login", cookie_domain="b.net").all))
+TWO = LoginSites(
+    (*page_of().all, *page_of(url="https://auth.b.net/login", cookie_domain="b.net").all)
+)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +214,7 @@ async def test_the_page_of_a_loop_names_its_cause(
 
 async def test_a_loop_between_two_login_pages_names_the_other(tmp_path: Path) -> None:
     both = page_of(redirect_hosts=("app.b.net",))
-    async for running in surface(tmp_path, sites=Sites((*both.all, TWO.all[1]))):
+    async for running in surface(tmp_path, sites=LoginSites((*both.all, TWO.all[1]))):
         jar = Jar(running)
         await jar.log_in("bob")
         for _ in range(3):

@@ -17,7 +17,7 @@ from redis.cluster import parse_cluster_slots
 from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError
 
-from authgw.storage.redis.node import AWAY, Server, obeyed
+from authgw.storage.redis.node import AWAY, RedisNode, obeyed
 from authgw.storage.redis.replies import Request, is_slots
 
 Address = tuple[str, int]
@@ -35,10 +35,10 @@ class Cluster:
     def __init__(self, seeds: Sequence[Address], client: Callable[[str, int], "Redis"]) -> None:
         self._seeds = frozenset(seeds)
         self._client = client
-        self._servers: dict[Address, Server] = {}
+        self._servers: dict[Address, RedisNode] = {}
         for seed in seeds:
             self._server(seed)
-        self._holders: dict[int, Server] = {}
+        self._holders: dict[int, RedisNode] = {}
         self._learning: asyncio.Task[None] | None = None
         self._asked = -math.inf
 
@@ -54,7 +54,7 @@ class Cluster:
         if not self._holders:
             raise ClusterDownError("no node holds any slot")
 
-    def holder(self, key: str) -> Server:
+    def holder(self, key: str) -> RedisNode:
         """The master of this key's slot.
 
         Raises:
@@ -66,7 +66,7 @@ class Cluster:
             raise ClusterDownError("no node holds this slot")
         return server
 
-    def other(self, error: AskError, told_by: Server) -> Server:
+    def other(self, error: AskError, told_by: RedisNode) -> RedisNode:
         """The master that a redirection names; MOVED is remembered, and the rest asked for."""
         server = self._server((error.host or _host(told_by), error.port))
         if isinstance(error, MovedError):
@@ -74,7 +74,7 @@ class Cluster:
             self._learn_soon()
         return server
 
-    def known(self) -> Sequence[Server]:
+    def known(self) -> Sequence[RedisNode]:
         """Every node that was ever named."""
         return tuple(self._servers.values())
 
@@ -82,7 +82,7 @@ class Cluster:
         """Ask who holds what now."""
         self._learn_soon()
 
-    async def all(self) -> Sequence[Server]:
+    async def all(self) -> Sequence[RedisNode]:
         """Every master that holds a slot.
 
         Raises:
@@ -103,10 +103,10 @@ class Cluster:
         for server in self._servers.values():
             await server.client.aclose()
 
-    def _server(self, address: Address) -> Server:
+    def _server(self, address: Address) -> RedisNode:
         if address not in self._servers:
             name = f"Redis {address[0]}:{address[1]}"
-            self._servers[address] = Server(self._client(*address), name)
+            self._servers[address] = RedisNode(self._client(*address), name)
         return self._servers[address]
 
     def _learn_soon(self) -> "asyncio.Task[None]":
@@ -133,7 +133,7 @@ class Cluster:
         raise why
 
     async def _take(self, slots: Mapping[tuple[int, int], Mapping[str, Any]]) -> None:
-        holders: dict[int, Server] = {}
+        holders: dict[int, RedisNode] = {}
         listed = {*self._seeds}
         for (first, last), nodes in slots.items():
             listed |= {nodes["primary"], *nodes["replicas"]}
@@ -149,6 +149,6 @@ class Cluster:
             await self._servers[address].client.connection_pool.disconnect(inuse_connections=False)
 
 
-def _host(server: Server) -> str:
+def _host(server: RedisNode) -> str:
     host: str = server.client.connection_pool.connection_kwargs["host"]
     return host

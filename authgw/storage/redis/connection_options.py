@@ -8,7 +8,7 @@ from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
 from authgw.storage.redis.node import AWAY
-from authgw.storage.redis.replies import WrongReply
+from authgw.storage.redis.replies import UnexpectedReplyError
 
 
 # redis-py chooses between two when it is imported, which is no type.
@@ -37,7 +37,7 @@ class Plain(Connection):
         """Log in and choose the database.
 
         Raises:
-            WrongReply: what came back is not what Redis replies. redis-py closes a connection for
+            UnexpectedReplyError: what came back is not what Redis replies. redis-py closes a connection for
                 errors of its own only, and would use one later that has not logged in.
         """
         try:
@@ -45,7 +45,7 @@ class Plain(Connection):
         except AWAY:
             raise
         except Exception as error:
-            raise WrongReply("a first reply that Redis does not give") from error
+            raise UnexpectedReplyError("a first reply that Redis does not give") from error
 
 
 def options() -> dict[str, Any]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from authgw.core.authorization import (
     MAX_BYTES,
     Authorization,
-    Kind,
+    AuthorizationKind,
     OwnMarks,
     basic,
     bearer,
@@ -21,7 +21,7 @@ from authgw.core.authorization import (
     refusal,
     token_that_counts,
 )
-from authgw.core.errors import AuthorizationMalformed
+from authgw.core.errors import AuthorizationMalformedError
 from authgw.core.keys import KeyRing
 from authgw.core.rules import Allow, Credential, Rule
 from authgw.core.tokens import Issuer, TokenType
@@ -117,20 +117,22 @@ FOREIGN: list[bytes | str] = [
 @pytest.mark.parametrize("line", FOREIGN)
 def test_what_is_not_ours_is_the_apps(line: bytes | str) -> None:
     seen = classified(line)
-    assert (seen.kind, seen.pair, seen.binds_connection) == (Kind.FOREIGN, None, False)
+    assert (seen.kind, seen.pair, seen.binds_connection) == (AuthorizationKind.FOREIGN, None, False)
 
 
 def test_no_line_and_several_foreign_ones() -> None:
-    assert classified().kind is Kind.ABSENT
-    assert classified("Bearer x", "Bearer x").kind is Kind.FOREIGN
-    assert classified("", 'MediaBrowser Token="x"', basic_of("a:b")).kind is Kind.FOREIGN
+    assert classified().kind is AuthorizationKind.ABSENT
+    assert classified("Bearer x", "Bearer x").kind is AuthorizationKind.FOREIGN
+    assert (
+        classified("", 'MediaBrowser Token="x"', basic_of("a:b")).kind is AuthorizationKind.FOREIGN
+    )
 
 
 @pytest.mark.parametrize("kind", TokenType)
 def test_a_token_of_ours_is_ours_of_whatever_type(kind: TokenType) -> None:
     token = ours(kind)
     for scheme in ("Bearer", "bearer", "BEARER", "Bearer "):
-        assert classified(f"{scheme} {token}") == Authorization(Kind.OURS, token)
+        assert classified(f"{scheme} {token}") == Authorization(AuthorizationKind.OURS, token)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +165,7 @@ def test_a_token_of_ours_is_ours_of_whatever_type(kind: TokenType) -> None:
 )
 def test_a_bearer_that_says_it_is_ours_must_hold(line: str) -> None:
     seen = classified(line)
-    assert seen == Authorization(Kind.OURS, line.removeprefix("Bearer "))
+    assert seen == Authorization(AuthorizationKind.OURS, line.removeprefix("Bearer "))
 
 
 @pytest.mark.parametrize(
@@ -203,15 +205,15 @@ def test_a_bearer_that_says_it_is_ours_must_hold(line: str) -> None:
 )
 def test_ours_in_a_form_that_no_credential_of_ours_has_is_malformed(lines: list[str]) -> None:
     seen = classified(*lines)
-    assert (seen.kind, seen.token, seen.pair) == (Kind.MALFORMED, None, None)
+    assert (seen.kind, seen.token, seen.pair) == (AuthorizationKind.MALFORMED, None, None)
     assert seen.problem
 
 
 def test_the_largest_that_is_read() -> None:
-    assert classified("Token " + "x" * (MAX_BYTES - 6)).kind is Kind.FOREIGN
-    assert classified("Bearer " + "x" * (MAX_BYTES - 7)).kind is Kind.FOREIGN
+    assert classified("Token " + "x" * (MAX_BYTES - 6)).kind is AuthorizationKind.FOREIGN
+    assert classified("Bearer " + "x" * (MAX_BYTES - 7)).kind is AuthorizationKind.FOREIGN
     # Our reading of tokens refuses it for its length.
-    assert classified("Bearer " + "x" * (MAX_BYTES - 6)).kind is Kind.OURS
+    assert classified("Bearer " + "x" * (MAX_BYTES - 6)).kind is AuthorizationKind.OURS
 
 
 def test_basic_is_ours_where_the_rule_takes_it() -> None:
@@ -235,10 +237,10 @@ def test_basic_is_ours_where_the_rule_takes_it() -> None:
         ['basic realm="x"'],
     ):
         seen = takes(*lines)
-        assert (seen.kind, seen.pair) == (Kind.MALFORMED, None), lines
-    assert takes("Bearer x").kind is Kind.FOREIGN
-    assert takes('Digest a="Basic b"').kind is Kind.FOREIGN
-    assert takes(f"Bearer {APP_PASSWORD}") == Authorization(Kind.OURS, APP_PASSWORD)
+        assert (seen.kind, seen.pair) == (AuthorizationKind.MALFORMED, None), lines
+    assert takes("Bearer x").kind is AuthorizationKind.FOREIGN
+    assert takes('Digest a="Basic b"').kind is AuthorizationKind.FOREIGN
+    assert takes(f"Bearer {APP_PASSWORD}") == Authorization(AuthorizationKind.OURS, APP_PASSWORD)
 
 
 @pytest.mark.parametrize(
@@ -296,14 +298,14 @@ def test_ours_never_becomes_the_apps_whatever_is_around_it(
 ) -> None:
     lines = wrap(secret, before, after)
     seen = read_authorization(lines, MARKS, takes_basic=takes_basic)
-    assert seen.kind in (Kind.OURS, Kind.MALFORMED), lines
+    assert seen.kind in (AuthorizationKind.OURS, AuthorizationKind.MALFORMED), lines
 
 
 @given(st.lists(st.binary(max_size=60), max_size=3), st.booleans())
 def test_any_bytes_can_be_read(lines: list[bytes], takes_basic: bool) -> None:
     seen = read_authorization(lines, MARKS, takes_basic=takes_basic)
-    assert (seen.kind is Kind.ABSENT) == (not lines)
-    assert bool(seen.problem) == (seen.kind is Kind.MALFORMED)
+    assert (seen.kind is AuthorizationKind.ABSENT) == (not lines)
+    assert bool(seen.problem) == (seen.kind is AuthorizationKind.MALFORMED)
 
 
 ANY = Rule("here", Allow(authenticated=True))
@@ -312,14 +314,16 @@ DENYING = replace(ANY, denies_foreign=True)
 CONNECTED = replace(ANY, connection_auth=True)
 BASIC = replace(ANY, credentials=frozenset({Credential.COOKIE, Credential.APP_PASSWORD}))
 PUBLIC = replace(DENYING, allow=Allow(anyone=True))
-NTLM = Authorization(Kind.FOREIGN, binds_connection=True)
-THEIRS = Authorization(Kind.FOREIGN, "x")
-OURS = Authorization(Kind.OURS, "token")
-BROKEN = Authorization(Kind.MALFORMED, problem="joined")
+NTLM = Authorization(AuthorizationKind.FOREIGN, binds_connection=True)
+THEIRS = Authorization(AuthorizationKind.FOREIGN, "x")
+OURS = Authorization(AuthorizationKind.OURS, "token")
+BROKEN = Authorization(AuthorizationKind.MALFORMED, problem="joined")
 
 
 def test_what_passes_next_to_a_cookie() -> None:
-    assert not any(refusal(one, ANY) for one in (Authorization(Kind.ABSENT), THEIRS, OURS, BROKEN))
+    assert not any(
+        refusal(one, ANY) for one in (Authorization(AuthorizationKind.ABSENT), THEIRS, OURS, BROKEN)
+    )
     assert "upstream_auth: connection" in refusal(NTLM, ANY)
     assert not refusal(NTLM, CONNECTED)
     for one in (THEIRS, BROKEN, NTLM):
@@ -331,20 +335,20 @@ def test_what_passes_next_to_a_cookie() -> None:
 @pytest.mark.parametrize(
     ("shown", "rule", "with_cookie", "without"),
     [
-        (Authorization(Kind.ABSENT), ANY, None, None),
+        (Authorization(AuthorizationKind.ABSENT), ANY, None, None),
         (OURS, ANY, "token", "token"),
         (THEIRS, ANY, None, "x"),
-        (replace(THEIRS, token=None), ANY, None, AuthorizationMalformed),
-        (BROKEN, ANY, AuthorizationMalformed, AuthorizationMalformed),
-        (THEIRS, DENYING, AuthorizationMalformed, "x"),
-        (NTLM, ANY, AuthorizationMalformed, AuthorizationMalformed),
-        (NTLM, CONNECTED, None, AuthorizationMalformed),
+        (replace(THEIRS, token=None), ANY, None, AuthorizationMalformedError),
+        (BROKEN, ANY, AuthorizationMalformedError, AuthorizationMalformedError),
+        (THEIRS, DENYING, AuthorizationMalformedError, "x"),
+        (NTLM, ANY, AuthorizationMalformedError, AuthorizationMalformedError),
+        (NTLM, CONNECTED, None, AuthorizationMalformedError),
         # What a rule does not take does not count, but for what it would do to the connection.
         (OURS, COOKIE, None, None),
         (BROKEN, COOKIE, None, None),
-        (NTLM, COOKIE, AuthorizationMalformed, None),
+        (NTLM, COOKIE, AuthorizationMalformedError, None),
         (OURS, BASIC, None, None),
-        (BROKEN, BASIC, AuthorizationMalformed, AuthorizationMalformed),
+        (BROKEN, BASIC, AuthorizationMalformedError, AuthorizationMalformedError),
     ],
 )
 def test_which_token_counts(
@@ -365,14 +369,14 @@ def test_which_token_counts(
     "value", [b"Basic eDp5", b"Bearer", b"Bearer ", b"Bearer a b", b"", b"Bearer a,b", b"\xff"]
 )
 def test_what_is_not_a_bearer_token(value: bytes) -> None:
-    with pytest.raises(AuthorizationMalformed):
+    with pytest.raises(AuthorizationMalformedError):
         bearer([value])
 
 
 def test_one_line_with_one_token() -> None:
     assert bearer([]) is None
     assert bearer([b"bearer  a.b-c_d~+/=="]) == "a.b-c_d~+/=="
-    with pytest.raises(AuthorizationMalformed):
+    with pytest.raises(AuthorizationMalformedError):
         bearer([b"Bearer a", b"Bearer a"])
 
 
@@ -381,7 +385,7 @@ def test_one_line_with_name_and_password() -> None:
     assert basic([b"Bearer x"]) is None
     assert basic([b"basic YTpi"]) == ("a", "b")
     for lines in ([b"Basic YTpi", b"Basic YTpi"], [b"Basic ", b"Basic"], [b"Basic YQ=="]):
-        with pytest.raises(AuthorizationMalformed):
+        with pytest.raises(AuthorizationMalformedError):
             basic(lines)
 
 
@@ -406,4 +410,4 @@ def test_marks_hold_every_issuer_and_key_of_now_and_before() -> None:
 )
 def test_no_line_fails(lines: list[bytes]) -> None:
     for takes_basic in (False, True):
-        assert read_authorization(lines, MARKS, takes_basic=takes_basic).kind in Kind
+        assert read_authorization(lines, MARKS, takes_basic=takes_basic).kind in AuthorizationKind

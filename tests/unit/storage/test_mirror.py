@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.core.session_codec import dump
 from authgw.core.sessions import Snapshot, check_alive
 from authgw.storage.batch_reader import QUICK
@@ -113,7 +113,7 @@ async def test_nobody_waits_for_a_store_that_is_far_behind(s: Scene) -> None:
     failed = [one for one in rush if one.done()]
     # Those of four reads wait for what was sent; all others have their answer.
     assert len(failed) == len(sids) - 4 * 256
-    assert all(isinstance(one.exception(), StoreUnavailable) for one in failed)
+    assert all(isinstance(one.exception(), StoreUnavailableError) for one in failed)
     s.store.delay = 0.0
 
 
@@ -121,7 +121,7 @@ async def test_nobody_waits_for_a_store_that_is_far_behind(s: Scene) -> None:
 async def test_a_store_that_breaks_within_is_unavailable(s: Scene) -> None:
     s.store.sessions = {ONE.sid: None}  # type: ignore[dict-item]  # what fails
     s.store.snapshot = None  # type: ignore[assignment, method-assign]  # likewise
-    with pytest.raises(StoreUnavailable, match="did not end"):
+    with pytest.raises(StoreUnavailableError, match="did not end"):
         await s.mirror.look(ONE.sid)
     # The fault itself is the event loop's to report.
     assert "TypeError" in repr(s.loop.errors.pop())
@@ -170,7 +170,7 @@ async def test_a_read_older_than_the_bound_is_not_joined(s: Scene) -> None:
 async def test_replies_older_than_the_bound_are_no_answer(s: Scene) -> None:
     s.mirrored(0.1)
     s.store.delay = 0.2
-    with pytest.raises(StoreUnavailable, match="longer than"):
+    with pytest.raises(StoreUnavailableError, match="longer than"):
         await s.mirror.look(ONE.sid)
     assert len(s.store.calls) == 2
     # One late reply, as after a machine slept, is asked for again.
@@ -301,7 +301,7 @@ async def test_a_revocation_that_may_have_failed_is_no_death(s: Scene) -> None:
     await s.mirror.look(ONE.sid)
     s.store.down = True
     for end in (s.mirror.revoke(ONE.sid), s.mirror.revoke_all("1")):
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailableError):
             await end
     assert (await s.mirror.look(ONE.sid)).session == ONE
 
@@ -327,7 +327,7 @@ async def test_an_unreachable_store_ends_answers_with_the_bound(s: Scene) -> Non
     await s.at(1.0)
     assert s.mirror.peek(ONE.sid) is None
     for _ in range(2):
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailableError):
             await s.mirror.look(ONE.sid)
     s.store.down = False
     assert (await s.mirror.look(ONE.sid)).session == ONE
@@ -349,9 +349,9 @@ async def test_one_unreadable_record_spoils_no_other(s: Scene) -> None:
     one, two = s.looking(ONE.sid), s.looking(TWO.sid)
     assert (await one).session == ONE
     assert s.mirror.peek(ONE.sid)
-    with pytest.raises(StoreUnavailable, match="bad"):
+    with pytest.raises(StoreUnavailableError, match="bad"):
         await two
-    with pytest.raises(StoreUnavailable, match="bad"):
+    with pytest.raises(StoreUnavailableError, match="bad"):
         await s.mirror.read(TWO.sid)
 
 
@@ -400,7 +400,7 @@ async def test_a_read_asks_the_store_whatever_is_known(s: Scene) -> None:
     assert (await s.mirror.read(ONE.sid)).session == newer
     assert (await s.mirror.look(ONE.sid)).session == newer
     s.store.down = True
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailableError):
         await s.mirror.read(ONE.sid)
 
 
@@ -415,7 +415,7 @@ async def test_closing_leaves_nobody_waiting(s: Scene) -> None:
     s.mirror.ended(TWO.sid)
     s.mirror.close()
     for task in (under_way, unsent):
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailableError):
             await task
     s.mirror.close()
     assert s.mirror._timer is None
