@@ -9,7 +9,7 @@ from aiohttp import web
 from loguru import logger
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from authgw.config.loader import ConfigError, Loaded
+from authgw.config.loader import ConfigError, LoadedConfig
 from authgw.config.schema import Settings
 from authgw.core.audit import Event, Record
 from authgw.core.model import IdentityHeaders
@@ -17,29 +17,29 @@ from authgw.core.networks import TrustedProxies
 from authgw.core.sessions import Lifetimes
 from authgw.core.tokens import Issuer
 from authgw.files.key_files import believed
-from authgw.identity.hash_pool import Hashing
+from authgw.identity.hash_pool import HashPool
 from authgw.observability import logging, metrics, metrics_server
 from authgw.observability.instrumentation import MeasuredStore
 from authgw.server.http_protocol import Connections, most_connections
 from authgw.server.listeners import listen
-from authgw.server.reload import Entries, Reading, read, read_entries, secret_files
+from authgw.server.reload import EntryFiles, ReloadableState, read, read_entries, secret_files
 from authgw.server.replica import Parts, Readiness, Replica
-from authgw.server.shutdown import Told, close
+from authgw.server.shutdown import SignalFlags, close
 from authgw.server.store_factory import Store, opened_store
 from authgw.server.summary import summary
-from authgw.services.login import SignIn
+from authgw.services.login import LoginService
 from authgw.services.sessions import Sessions
 from authgw.storage.mirror import Mirror
 from authgw.storage.redis import commands
-from authgw.storage.redis.key_registry import Membership
-from authgw.storage.redis.revocation_feed import Push
+from authgw.storage.redis.key_registry import KeyRegistry
+from authgw.storage.redis.revocation_feed import RevocationFeed
 from authgw.storage.redis.store import RedisStore
 from authgw.storage.sqlite import database
 from authgw.web.aiohttp_internals import parses_in_python
 from authgw.web.context import Gateway
 from authgw.web.dispatcher import shorten
 from authgw.web.routes import application
-from authgw.web.templating import Look, Pages
+from authgw.web.templating import PageRenderer, PageTheme
 
 LINE_BYTES = 32 * 1024  # as large_client_header_buffers in nginx/http.conf
 # Longer than NGINX's 60, or NGINX would write into a connection that is being closed.
@@ -54,16 +54,16 @@ def _record(event: Event) -> None:
     logging.record(event)
 
 
-async def serve(load: Callable[[], Loaded], loaded: Loaded) -> None:
+async def serve(load: Callable[[], LoadedConfig], loaded: LoadedConfig) -> None:
     """Run one replica until SIGTERM (drains) or SIGINT (ends at once).
 
     `load` reads the configuration again, for SIGHUP.
 
     Raises:
-        ConfigError, KeyRefused, ClientsRefused, StoreRefused: it must not start; they say why.
+        ConfigError, SigningKeyError, BackendsFileError, StoreSetupError: it must not start; they say why.
     """
     _refuse_slow_parser()
-    told, patience = Told(), loaded.settings.server.drain
+    told, patience = SignalFlags(), loaded.settings.server.drain
     told.listen()
     entries = read_entries(loaded)
     _introduce(loaded, entries)
@@ -85,7 +85,7 @@ async def serve(load: Callable[[], Loaded], loaded: Loaded) -> None:
 
 
 def build(
-    reading: Reading,
+    reading: ReloadableState,
     store: Store,
     *,
     clock: Callable[[], float] = time.time,
@@ -126,7 +126,7 @@ async def http_server(
     return runner, connections
 
 
-def _parts(reading: Reading, store: Store) -> Parts:
+def _parts(reading: ReloadableState, store: Store) -> Parts:
     settings, measured = reading.loaded.settings, MeasuredStore(store)
     shared = store if isinstance(store, RedisStore) else None
     mirror = Mirror(
@@ -140,11 +140,11 @@ def _parts(reading: Reading, store: Store) -> Parts:
         store,
         measured,
         mirror,
-        Hashing(),
+        HashPool(),
         # It compiles its templates once.
-        Pages(Look(settings.login.product, settings.login.color)),
-        Push(shared.pubsub, mirror.ended) if shared else None,
-        Membership(shared, reading.keys) if shared else None,
+        PageRenderer(PageTheme(settings.login.product, settings.login.color)),
+        RevocationFeed(shared.pubsub, mirror.ended) if shared else None,
+        KeyRegistry(shared, reading.keys) if shared else None,
     )
 
 
@@ -152,7 +152,7 @@ def _gateway(
     parts: Parts,
     clock: Callable[[], float],
     record: Record,
-    reading: Reading,
+    reading: ReloadableState,
     ready: Readiness,
 ) -> Gateway:
     """Return what answers by this reading; only `parts` are shared with readings before it."""
@@ -178,7 +178,7 @@ def _gateway(
         sites=sites,
         cookies=sites.session_cookies,
         people=reading.users,
-        sign_in=SignIn(
+        sign_in=LoginService(
             reading.users,
             parts.hashing,
             parts.measured,
@@ -197,7 +197,7 @@ def _gateway(
 
 
 def _sessions(
-    parts: Parts, clock: Callable[[], float], reading: Reading, issuer: Issuer
+    parts: Parts, clock: Callable[[], float], reading: ReloadableState, issuer: Issuer
 ) -> Sessions:
     auth = reading.loaded.settings.auth
     return Sessions(
@@ -220,7 +220,7 @@ def _always() -> None:
     """Accept the keys of a replica that shares none."""
 
 
-def _introduce(loaded: Loaded, entries: Entries) -> None:
+def _introduce(loaded: LoadedConfig, entries: EntryFiles) -> None:
     """Log what was read before anything else, so that a start in a wrong folder is seen."""
     logger.info(summary(loaded, users=entries.users.count, clients=len(entries.clients.ids)))
     for note in loaded.notes:
@@ -238,7 +238,7 @@ def _collect_seldom() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
-async def _start(loaded: Loaded, runner: web.AppRunner, connections: Connections) -> None:
+async def _start(loaded: LoadedConfig, runner: web.AppRunner, connections: Connections) -> None:
     server, auth = loaded.settings.server, loaded.settings.auth
     addresses = await listen(runner, connections, server, loaded.folder)
     for warning in (*loaded.warnings, *loaded.doubts, *believed(secret_files(loaded))):

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from redis import Redis
 
-from authgw.config.schema import Server, Settings
+from authgw.config.schema import ServerSettings, Settings
 from authgw.files.key_files import make_key
 from authgw.identity.clients_file import add_client
 from bench import nginx
@@ -191,7 +191,7 @@ def lab() -> Iterator[Lab]:
 
 def has_socket() -> bool:
     """Whether this gateway can listen on a unix socket."""
-    return "socket" in Server.model_fields
+    return "socket" in ServerSettings.model_fields
 
 
 def loop_of(gateway: Gateway) -> str:

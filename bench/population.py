@@ -10,7 +10,7 @@ from redis import Redis
 
 from authgw.core.keys import KeyRing
 from authgw.core.session_codec import dump
-from authgw.core.sessions import Client, Session, generation, new_sid, subject_hash
+from authgw.core.sessions import Device, Session, generation, new_sid, subject_hash
 from authgw.core.tokens import Issuer, TokenType
 from authgw.files.key_files import load_keys
 from bench.gateways import CLIENT
@@ -64,5 +64,5 @@ def _session(user_id: int, now: float) -> Session:
         previous_refresh_jti=None,
         rotated_at=None,
         confirmed=True,
-        client=Client("bench/1.0", "127.0.0.1"),
+        client=Device("bench/1.0", "127.0.0.1"),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from authgw.config.schema import Cache
+from authgw.config.schema import CacheSettings
 from bench.blackhole import Way
 from bench.gateways import ORIGINAL, Fleet, Gateway, RedisServer, bearer, lab, loop_of
 from bench.measure import percentile
@@ -18,7 +18,7 @@ from bench.push import push_costs
 _POLLERS = 4
 _WARM = 10  # checks that each of them makes before the session is ended
 _AFTER = 10  # refusals in a row after which no 200 is expected any more
-_BOUND: float = Cache().max_staleness
+_BOUND: float = CacheSettings().max_staleness
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from authgw.cli.errors import plainly
-from authgw.config.loader import Loaded
+from authgw.config.loader import LoadedConfig
 from authgw.files import key_files
 from authgw.identity.clients_file import add_client
 
@@ -28,7 +28,11 @@ def command() -> None:
 @click.pass_obj
 @plainly
 def add(
-    read: Callable[[], Loaded], name: str, subjects: str | None, groups: str, save: Path | None
+    read: Callable[[], LoadedConfig],
+    name: str,
+    subjects: str | None,
+    groups: str,
+    save: Path | None,
 ) -> None:
     """Add a trusted backend and print its secret, once."""
     loaded = read()

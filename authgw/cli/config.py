@@ -5,7 +5,7 @@ from collections.abc import Callable
 import click
 
 from authgw.cli.errors import plainly
-from authgw.config.loader import Loaded
+from authgw.config.loader import LoadedConfig
 from authgw.doctor import lint
 from authgw.doctor.findings import refusals
 from authgw.files import key_files
@@ -23,7 +23,7 @@ def command() -> None:
 @command.command()
 @click.pass_obj
 @plainly
-def check(read: Callable[[], Loaded]) -> None:
+def check(read: Callable[[], LoadedConfig]) -> None:
     """Say everything that is wrong with the configuration and its files."""
     loaded = read()
     auth = loaded.settings.auth
@@ -52,7 +52,7 @@ def check(read: Callable[[], Loaded]) -> None:
     click.echo("The configuration is valid.")
 
 
-def _check_shared_secret(loaded: Loaded) -> None:
+def _check_shared_secret(loaded: LoadedConfig) -> None:
     auth = loaded.settings.auth
     if auth.algorithm == "HS256" and loaded.path(auth.secret_file).exists():
         key_files.load_shared_secret(loaded.path(auth.secret_file))

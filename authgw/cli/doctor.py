@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from authgw.cli.errors import plainly
-from authgw.config.loader import Loaded
+from authgw.config.loader import LoadedConfig
 from authgw.doctor import installation
 from authgw.doctor import nginx as nginx_doctor
 from authgw.doctor.findings import Grade
-from authgw.doctor.nginx_findings import Finding, Kind
-from authgw.doctor.nginx_parser import DumpRefused
+from authgw.doctor.nginx_findings import Finding, FindingKind
+from authgw.doctor.nginx_parser import NginxDumpError
 
 _CLEAN = (
     "Every location that proxies asks the gateway, as the recipe does; names, port and socket are "
@@ -28,7 +28,7 @@ _CLEAN = (
 )
 @click.pass_obj
 @plainly
-def command(read: Callable[[], Loaded], nginx: Path | None) -> None:
+def command(read: Callable[[], LoadedConfig], nginx: Path | None) -> None:
     """Say what is wrong with this installation. Status 1: there is a problem.
 
     With --nginx, what is wrong with an NGINX in front of this gateway. Status 1: somebody could
@@ -44,24 +44,26 @@ def command(read: Callable[[], Loaded], nginx: Path | None) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _examine_nginx(nginx: Path, loaded: Loaded) -> None:
+def _examine_nginx(nginx: Path, loaded: LoadedConfig) -> None:
     dump = nginx.read_text(encoding="utf-8", errors="replace")
     try:
         findings = nginx_doctor.examine(dump, loaded.settings)
-    except DumpRefused as error:
+    except NginxDumpError as error:
         raise click.ClickException(f"{nginx}: {error}") from None
     for finding in findings:
         click.echo(str(finding))
     click.echo(_summary(findings), err=bool(findings))
-    if any(finding.kind is not Kind.FAULT for finding in findings):
+    if any(finding.kind is not FindingKind.FAULT for finding in findings):
         raise click.exceptions.Exit(1)
 
 
 def _summary(findings: Sequence[Finding]) -> str:
     if not findings:
         return _CLEAN
-    lines = len([finding for finding in findings if finding.kind is Kind.UNCHECKED])
-    kinds = [finding.kind.value for finding in findings if finding.kind is not Kind.UNCHECKED]
+    lines = len([finding for finding in findings if finding.kind is FindingKind.UNCHECKED])
+    kinds = [
+        finding.kind.value for finding in findings if finding.kind is not FindingKind.UNCHECKED
+    ]
     counted = [
         f"{kinds.count(kind)} {kind}{_plural(kinds.count(kind))}" for kind in dict.fromkeys(kinds)
     ]

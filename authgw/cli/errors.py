@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.doctor.findings import REFUSALS
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -21,7 +21,7 @@ def plainly(command: F) -> Callable[..., Any]:
             command(*args, **options)
         except REFUSALS as error:
             raise click.ClickException(str(error)) from None
-        except StoreUnavailable as error:
+        except StoreUnavailableError as error:
             said = f"the session store cannot be asked now ({error.detail}): see cache.url"
             raise click.ClickException(said) from None
 

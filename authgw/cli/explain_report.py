@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from authgw.config.loader import ConfigError, Loaded
+from authgw.config.loader import ConfigError, LoadedConfig
 from authgw.core.errors import AuthgwError
 from authgw.core.explain import Explanation, explain
 from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Principal, Verdict
@@ -17,7 +17,7 @@ _STATUS = {Verdict.ALLOW: 0, Verdict.DENY: 1, Verdict.LOGIN: 2}
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class RuleReport:
     """An explanation with the headers that would be sent."""
 
     explanation: Explanation
@@ -73,19 +73,19 @@ def _foreign_in_words(rule: Rule) -> str:
 
 
 def explained(
-    loaded: Loaded,
+    loaded: LoadedConfig,
     method: str,
     url: str,
     *,
     user: str | None,
     groups: tuple[str, ...],
     address: str,
-) -> Said:
+) -> RuleReport:
     """What would be decided about this request of this person (nobody without user and group).
 
     Raises:
         ConfigError: method or URL cannot be read.
-        UsersRefused: the users file cannot.
+        UsersFileError: the users file cannot.
     """
     scheme, _, rest = url.partition("://")
     authority, slash, target = rest.partition("/")
@@ -108,10 +108,10 @@ def explained(
     reply = nginx.render(
         found.decision, access, identity=identity, login_url=page.url if page else None
     )
-    return Said(found, reply.headers)
+    return RuleReport(found, reply.headers)
 
 
-def _principal(loaded: Loaded, user: str | None, groups: tuple[str, ...]) -> Principal | None:
+def _principal(loaded: LoadedConfig, user: str | None, groups: tuple[str, ...]) -> Principal | None:
     if user is None and not groups:
         return None
     entry = load_users(loaded.path(loaded.settings.auth.users)).get(user or "")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import click
 
 from authgw.cli.errors import plainly
-from authgw.config.loader import Loaded
+from authgw.config.loader import LoadedConfig
 from authgw.files import key_files
 
 
@@ -18,7 +18,7 @@ def command() -> None:
 @command.command("init")
 @click.pass_obj
 @plainly
-def init(read: Callable[[], Loaded]) -> None:
+def init(read: Callable[[], LoadedConfig]) -> None:
     """Make the first signing key, or leave the ones that are there alone."""
     loaded = read()
     auth = loaded.settings.auth
@@ -37,7 +37,7 @@ def init(read: Callable[[], Loaded]) -> None:
 @command.command("add")
 @click.pass_obj
 @plainly
-def add(read: Callable[[], Loaded]) -> None:
+def add(read: Callable[[], LoadedConfig]) -> None:
     """Make the next signing key; it signs from 10 minutes after."""
     loaded = read()
     auth = loaded.settings.auth

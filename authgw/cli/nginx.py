@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from authgw.cli.errors import plainly
-from authgw.config.loader import Loaded
-from authgw.core.errors import Refused
+from authgw.config.loader import LoadedConfig
+from authgw.core.errors import OperatorError
 from authgw.recipes.nginx import rendered
 
 
@@ -22,12 +22,12 @@ def command() -> None:
 @click.option("--force", is_flag=True, help="Replace files that differ.")
 @click.pass_obj
 @plainly
-def write(read: Callable[[], Loaded], directory: Path, force: bool) -> None:
+def write(read: Callable[[], LoadedConfig], directory: Path, force: bool) -> None:
     """Write the recipe's files for this configuration to DIRECTORY, such as /etc/nginx/authgw."""
     texts = rendered(read().settings)
     differing = sorted(name for name, text in texts.items() if _differs(directory / name, text))
     if differing and not force:
-        raise Refused(
+        raise OperatorError(
             f"{directory} holds other versions of {', '.join(differing)}: nothing was written; "
             "--force replaces them"
         )

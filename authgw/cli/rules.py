@@ -6,7 +6,7 @@ import click
 
 from authgw.cli import explain_report
 from authgw.cli.errors import plainly
-from authgw.config.loader import Loaded
+from authgw.config.loader import LoadedConfig
 
 
 @click.group()
@@ -24,7 +24,7 @@ def command() -> None:
 @click.pass_obj
 @plainly
 def explain(
-    read: Callable[[], Loaded],
+    read: Callable[[], LoadedConfig],
     user: str | None,
     groups: tuple[str, ...],
     address: str,

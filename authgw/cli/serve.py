@@ -7,14 +7,14 @@ import click
 
 from authgw import app
 from authgw.cli.errors import plainly
-from authgw.config.loader import Loaded
+from authgw.config.loader import LoadedConfig
 from authgw.observability import logging
 
 
 @click.command()
 @click.pass_obj
 @plainly
-def command(read: Callable[[], Loaded]) -> None:
+def command(read: Callable[[], LoadedConfig]) -> None:
     """Run one replica of the gateway."""
     loaded = read()
     logging.set_up(loaded.settings.logging.mode, loaded.settings.logging.level)

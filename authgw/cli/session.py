@@ -13,16 +13,16 @@ from typing import Any
 import click
 
 from authgw.cli.errors import plainly
-from authgw.config.loader import Loaded
+from authgw.config.loader import LoadedConfig
 from authgw.core.audit import Event
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.core.session_codec import load
 from authgw.core.sessions import Session
 from authgw.observability import logging
 from authgw.server.store_factory import Store, store_at_hand
 from authgw.web.user_agents import ago, describe_device
 
-Read = Callable[[], Loaded]
+Read = Callable[[], LoadedConfig]
 _COLUMNS = (
     "{sid:44}  {created:16}  {used:14}  {ends:16}  {address:15}  {source:12}  {sub}  {device}"
 )
@@ -80,7 +80,7 @@ def revoke(read: Read, sid: str | None, sub: str | None) -> None:
     click.echo(f"Ended {len(ended)}: every replica refuses what was ended {within}.")
 
 
-async def _list(loaded: Loaded, sub: str | None, as_json: bool) -> None:
+async def _list(loaded: LoadedConfig, sub: str | None, as_json: bool) -> None:
     async with store_at_hand(loaded) as store:
         if not as_json:
             click.echo(_COLUMNS.format(**_TITLES))
@@ -90,7 +90,7 @@ async def _list(loaded: Loaded, sub: str | None, as_json: bool) -> None:
             click.echo(shown)
 
 
-async def _everybody(store: Store, loaded: Loaded) -> AsyncIterator[_Row]:
+async def _everybody(store: Store, loaded: LoadedConfig) -> AsyncIterator[_Row]:
     unreadable = 0
     async for batch in store.kept():
         now = time.time()
@@ -108,7 +108,7 @@ async def _everybody(store: Store, loaded: Loaded) -> AsyncIterator[_Row]:
         click.echo(f"warning: {unreadable} records cannot be read: see the versions", err=True)
 
 
-async def _of(store: Store, loaded: Loaded, sub: str) -> AsyncIterator[_Row]:
+async def _of(store: Store, loaded: LoadedConfig, sub: str) -> AsyncIterator[_Row]:
     found = await store.sessions_of(sub)
     used = await store.last_used([one.sid for one in found])
     now = time.time()
@@ -117,7 +117,7 @@ async def _of(store: Store, loaded: Loaded, sub: str) -> AsyncIterator[_Row]:
             yield _Row(one, used[one.sid], used[one.sid] + loaded.settings.auth.auto_logout)
 
 
-async def _revoke(loaded: Loaded, sid: str | None, sub: str | None) -> tuple[str, ...]:
+async def _revoke(loaded: LoadedConfig, sid: str | None, sub: str | None) -> tuple[str, ...]:
     async with store_at_hand(loaded) as store:
         if sub is not None:
             ended = await store.revoke_all(sub)
@@ -134,7 +134,7 @@ async def _revoke(loaded: Loaded, sid: str | None, sub: str | None) -> tuple[str
 
 async def _subject(store: Store, sid: str) -> str:
     # A record that cannot be read is no reason to leave a session alive.
-    with suppress(StoreUnavailable):
+    with suppress(StoreUnavailableError):
         found = (await store.read(sid)).session
         return found.sub if found else ""
     return ""

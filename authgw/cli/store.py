@@ -9,12 +9,12 @@ import click
 from pydantic import SecretStr, ValidationError
 
 from authgw.cli.errors import plainly
-from authgw.config.loader import Loaded
-from authgw.config.schema import Cache
-from authgw.core.errors import StoreUnavailable
-from authgw.core.export import KeepingStore
+from authgw.config.loader import LoadedConfig
+from authgw.config.schema import CacheSettings
+from authgw.core.errors import StoreUnavailableError
+from authgw.core.export import ExportableStore
 from authgw.server.store_factory import embedded_path, store_alone
-from authgw.storage import StoreRefused
+from authgw.storage import StoreSetupError
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ def command() -> None:
 @click.option("--resume", is_flag=True, help="Go on with a copy to TO that broke off.")
 @click.pass_obj
 @plainly
-def copy(read: Callable[[], Loaded], source: str, target: str, resume: bool) -> None:
+def copy(read: Callable[[], LoadedConfig], source: str, target: str, resume: bool) -> None:
     """Copy every session from one store to another, each a URL as in `cache.url`.
 
     No gateway may run on either. FROM stays as it is. The password of `cache.password_file` is
@@ -47,7 +47,7 @@ def copy(read: Callable[[], Loaded], source: str, target: str, resume: bool) -> 
         raise click.UsageError("FROM and TO are the same store")
     try:
         asyncio.run(_copy(_at(loaded, source), _at(loaded, target), resume, count))
-    except StoreUnavailable as error:
+    except StoreUnavailableError as error:
         raise click.ClickException(
             f"The copy broke off after {count.copied} sessions ({error.detail}). "
             "FROM is as it was: run it again with --resume"
@@ -56,11 +56,11 @@ def copy(read: Callable[[], Loaded], source: str, target: str, resume: bool) -> 
     click.echo(f"Copied {count.copied} sessions{there}. Set cache.url to TO and start the gateway.")
 
 
-async def _copy(source: Loaded, target: Loaded, resume: bool, count: _Count) -> None:
+async def _copy(source: LoadedConfig, target: LoadedConfig, resume: bool, count: _Count) -> None:
     _check_exists(source)
     async with store_alone(source) as held, store_alone(target) as other:
         if not resume and await _holds_any(other):
-            raise StoreRefused(
+            raise StoreSetupError(
                 "TO holds sessions. If a copy to it broke off and no gateway has run on it since, "
                 "add --resume; else what was ended there would be alive again: empty it first"
             )
@@ -71,22 +71,22 @@ async def _copy(source: Loaded, target: Loaded, resume: bool, count: _Count) -> 
     _leave_to_the_gateway(target)
 
 
-def _at(loaded: Loaded, url: str) -> Loaded:
+def _at(loaded: LoadedConfig, url: str) -> LoadedConfig:
     """This configuration with another store."""
     cache = loaded.settings.cache
     if url == cache.address:
         return loaded
     try:
-        checked = Cache(url=SecretStr(url)).url
+        checked = CacheSettings(url=SecretStr(url)).url
     except ValidationError as error:
         said = error.errors(include_input=False)[0]["msg"].removeprefix("Value error, ")
-        raise StoreRefused(f"{url.partition('://')[0]}: {said}") from None
+        raise StoreSetupError(f"{url.partition('://')[0]}: {said}") from None
     named = {"url": checked, "host": None, "password_file": None}
     settings = loaded.settings.model_copy(update={"cache": cache.model_copy(update=named)})
     return replace(loaded, settings=settings)
 
 
-def _leave_to_the_gateway(target: Loaded) -> None:
+def _leave_to_the_gateway(target: LoadedConfig) -> None:
     """What root has made belongs to who owns its folder, as everything that the gateway writes."""
     path = embedded_path(target) if target.settings.cache.is_embedded else None
     if path is None or os.geteuid() != 0:
@@ -96,13 +96,13 @@ def _leave_to_the_gateway(target: Loaded) -> None:
         os.lchown(made, owner.st_uid, owner.st_gid)
 
 
-def _check_exists(source: Loaded) -> None:
+def _check_exists(source: LoadedConfig) -> None:
     path = embedded_path(source) if source.settings.cache.is_embedded else None
     if path is not None and not path.exists():
-        raise StoreRefused(f"{path} is not there: no gateway has kept sessions in it")
+        raise StoreSetupError(f"{path} is not there: no gateway has kept sessions in it")
 
 
-async def _holds_any(store: KeepingStore) -> bool:
+async def _holds_any(store: ExportableStore) -> bool:
     async for batch in store.kept():
         if batch:
             return True

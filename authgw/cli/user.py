@@ -14,13 +14,13 @@ import click
 import segno
 
 from authgw.cli.errors import plainly
-from authgw.config.loader import Loaded
+from authgw.config.loader import LoadedConfig
 from authgw.config.schema import seconds
 from authgw.identity import passwords, totp, users_editor
 from authgw.identity.users_file import (
     AppPasswordEntry,
-    User,
-    UsersRefused,
+    UserEntry,
+    UsersFileError,
     alike_warnings,
     checked,
     find_name,
@@ -33,7 +33,7 @@ _WORD = 4  # letters; five words have 94 bits
 _WORDS = 5
 _NOTICED = "Takes effect within a second."
 
-Read = Callable[[], Loaded]
+Read = Callable[[], LoadedConfig]
 
 
 @click.group()
@@ -196,24 +196,26 @@ def app_password(
 
 def _revoke(path: Path, name: str, program: str) -> None:
     if not users_editor.remove_app_password(path, name, program):
-        raise UsersRefused(f"{name} has no app password of this name: see --list")
+        raise UsersFileError(f"{name} has no app password of this name: see --list")
     _say(f"Revoked. {_NOTICED}")
 
 
-def _path(loaded: Loaded) -> Path:
+def _path(loaded: LoadedConfig) -> Path:
     return loaded.path(loaded.settings.auth.users)
 
 
-def _entry(loaded: Loaded, typed: str) -> tuple[str, User]:
+def _entry(loaded: LoadedConfig, typed: str) -> tuple[str, UserEntry]:
     """The entry that was meant, and its name as the file has it."""
     users = load_users(_path(loaded))
     name = find_name(users, typed)
     if name is None:
-        raise UsersRefused(users_editor.nobody(_path(loaded)))
+        raise UsersFileError(users_editor.nobody(_path(loaded)))
     return name, users[name]
 
 
-def _new_password(loaded: Loaded, about: tuple[str, ...], from_stdin: bool, generate: bool) -> str:
+def _new_password(
+    loaded: LoadedConfig, about: tuple[str, ...], from_stdin: bool, generate: bool
+) -> str:
     least = loaded.settings.auth.passwords.min_length
     if from_stdin and generate:
         raise click.UsageError("give one of --password-stdin and --generate")
@@ -235,7 +237,7 @@ def _line_of_stdin() -> str:
     try:
         return line.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
-        raise passwords.PasswordRefused("The password is not UTF-8 text.") from None
+        raise passwords.WeakPasswordError("The password is not UTF-8 text.") from None
 
 
 def _asked() -> str:
@@ -264,7 +266,7 @@ def _qr_code(uri: str) -> str:
     return drawn.getvalue()
 
 
-def _shown(entry: User) -> dict[str, Any]:
+def _shown(entry: UserEntry) -> dict[str, Any]:
     return {
         "groups": list(entry.groups),
         "email": entry.email,

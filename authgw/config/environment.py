@@ -13,12 +13,12 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from authgw.config.scalars import Plain, comma_separated, is_null
+from authgw.config.scalars import UnquotedScalar, comma_separated, is_null
 from authgw.config.schema import Settings
 from authgw.config.schema_paths import holds, model_of
 from authgw.config.sources import Source
-from authgw.config.yaml_text import Document, NotYaml
-from authgw.core.errors import Refused
+from authgw.config.yaml_text import Document, YamlSyntaxError
+from authgw.core.errors import OperatorError
 from authgw.files import key_files
 
 CONFIG = "AUTHGW_CONFIG"
@@ -155,13 +155,13 @@ def _take(name: str, variable: Variable, text: str, folder: Path, source: Source
             document = Document(text, name, variable.path)
             source.problems.extend(document.problems)
             if document.data == {}:
-                raise Refused("is empty: write its keys, or unset the variable")
+                raise OperatorError("is empty: write its keys, or unset the variable")
             source.put(variable.path, document.data, name, document.origins)
         else:
             source.put(variable.path, _value(text.strip(), variable.kind, name), name)
-    except NotYaml as error:
+    except YamlSyntaxError as error:
         source.problems.append(str(error))
-    except Refused as error:
+    except OperatorError as error:
         source.problems.append(f"{name}: {error}")
 
 
@@ -169,7 +169,7 @@ def _value(text: str, kind: Any, name: str) -> Any:
     if text[0] in "\"'" and text[-1] == text[0] and len(text) > 1:
         return Document(text, name).data
     if not holds(kind, tuple):
-        return Plain(text)
+        return UnquotedScalar(text)
     if text[0] in "[-":
         return Document(text, name).data
     return comma_separated(text)

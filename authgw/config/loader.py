@@ -14,10 +14,17 @@ from pydantic import ValidationError
 from authgw.config.environment import CONFIG, read_environment
 from authgw.config.login_pages import Page, doubtful_pages, refused_cookies, uncovered_rules
 from authgw.config.rules import compile_rules
-from authgw.config.schema import Auth, Headers, Login, LoginPage, Settings, seconds
+from authgw.config.schema import (
+    AuthSettings,
+    HeaderSettings,
+    LoginPageSettings,
+    LoginSettings,
+    Settings,
+    seconds,
+)
 from authgw.config.schema_paths import keys_beside
 from authgw.config.sources import Source, read_file
-from authgw.core.errors import Refused
+from authgw.core.errors import OperatorError
 from authgw.core.explain import unreachable
 from authgw.core.networks import UNIX, TrustedProxies
 from authgw.core.rules import Rule, Rules
@@ -36,7 +43,7 @@ _REMEDIES = {
 _MEANINGLESS = {("server", "max_processors"): "one process is one replica: scale by replicas"}
 
 
-class ConfigError(Refused):
+class ConfigError(OperatorError):
     """Everything that is wrong with a configuration, one line each."""
 
     def __init__(self, problems: list[str]) -> None:
@@ -45,7 +52,7 @@ class ConfigError(Refused):
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedConfig:
     """Valid settings, what to warn of, the folder that relative paths start from, the rules.
 
     `file` is the absolute path of what was read, None if there was no file; `notes` are facts
@@ -78,7 +85,7 @@ def _paths_of(rule: Rule) -> str:
     return f" {' or '.join(pattern.source for pattern in rule.paths)}" if rule.paths else ""
 
 
-def load(file: Path | None, environ: Mapping[str, str]) -> Loaded:
+def load(file: Path | None, environ: Mapping[str, str]) -> LoadedConfig:
     """Read the configuration file and the `AUTHGW_...` variables, which win.
 
     The file is `file`, else the one that `AUTHGW_CONFIG` names, else `config.yml` here if there
@@ -104,7 +111,7 @@ def load(file: Path | None, environ: Mapping[str, str]) -> Loaded:
     rules = _rules(settings, source)
     warnings += _doubts(settings, rules, beside=None if file else path)
     absolute = Path(os.path.abspath(path)) if path else None
-    return Loaded(settings, warnings, folder, rules, absolute, notes)
+    return LoadedConfig(settings, warnings, folder, rules, absolute, notes)
 
 
 def _named_file(file: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -143,7 +150,7 @@ def _checked(source: Source) -> Settings | None:
     return settings
 
 
-def _pages(login: Login) -> list[Page]:
+def _pages(login: LoginSettings) -> list[Page]:
     numbered = [(("login", "domains", str(n)), page) for n, page in enumerate(login.domains)]
     pages = [(("login",), login), *numbered]
     return [(path, page.site) for path, page in pages if page.site is not None]
@@ -204,7 +211,7 @@ def _find_conflicts(source: Source) -> None:
         if shorter in auth and _lasts(auth, shorter) > _lasts(auth, longer):
             source.complain(("auth", shorter), f"is longer than auth.{longer}: shorten it")
     login = _section(source, "login")
-    if "domains" in login and set(login) & set(LoginPage.model_fields):
+    if "domains" in login and set(login) & set(LoginPageSettings.model_fields):
         source.complain(
             ("login", "domains"), "stands beside login.url: write every page into login.domains"
         )
@@ -215,7 +222,7 @@ def _find_conflicts(source: Source) -> None:
             _check_page(page, ("login", "domains", str(number)), source)
             if "url" not in page:
                 source.complain(("login", "domains", str(number)), "needs the url of its page")
-    names = {**Headers().model_dump(), **_section(source, "headers")}
+    names = {**HeaderSettings().model_dump(), **_section(source, "headers")}
     if len({str(name).lower() for name in names.values()}) < len(names):
         source.complain(("headers",), "two of the names are the same: each needs its own")
 
@@ -250,7 +257,7 @@ def _lasts(auth: dict[str, Any], key: str) -> float:
     try:
         return seconds(auth[key])
     except KeyError:
-        default: float = Auth.model_fields[key].default
+        default: float = AuthSettings.model_fields[key].default
         return default
     except ValueError:
         return float("nan")

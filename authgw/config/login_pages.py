@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 from publicsuffixlist import PublicSuffixList
 
-from authgw.core.login_sites import Site, Sites
+from authgw.core.login_sites import LoginSite, LoginSites
 from authgw.core.rules import Credential, Rule
 
-Page = tuple[tuple[str, ...], Site]
+Page = tuple[tuple[str, ...], LoginSite]
 Problem = tuple[tuple[str, ...], str]
 
 
@@ -29,7 +29,7 @@ def refused_cookies(pages: Sequence[Page]) -> Iterator[Problem]:
             yield path, said
 
 
-def _refused(path: tuple[str, ...], site: Site) -> Iterator[Problem]:
+def _refused(path: tuple[str, ...], site: LoginSite) -> Iterator[Problem]:
     domain = site.cookie_domain
     if domain and _is_address(domain):
         said = "is an address, and a cookie has no domain of addresses: remove it"
@@ -49,7 +49,7 @@ def _refused(path: tuple[str, ...], site: Site) -> Iterator[Problem]:
         )
 
 
-def _clash(first_key: str, first: Site, site: Site) -> str:
+def _clash(first_key: str, first: LoginSite, site: LoginSite) -> str:
     """Return the reason why the second page cannot be used next to the first, or nothing."""
     if first.host == site.host:
         return f"has the host of {first_key}, which would take its place: keep one page for a host"
@@ -62,7 +62,7 @@ def _clash(first_key: str, first: Site, site: Site) -> str:
     return ""
 
 
-def doubtful_pages(sites: Sites) -> Iterator[str]:
+def doubtful_pages(sites: LoginSites) -> Iterator[str]:
     """Yield what is valid and perhaps not meant."""
     for site in sites.all:
         if not site.is_ours:
@@ -76,7 +76,7 @@ def doubtful_pages(sites: Sites) -> Iterator[str]:
                 yield from _shadowed(wide, narrow)
 
 
-def _shadowed(wide: Site, narrow: Site) -> Iterator[str]:
+def _shadowed(wide: LoginSite, narrow: LoginSite) -> Iterator[str]:
     if wide.covers(narrow.host):
         yield (
             f"login.url {narrow.url}: the cookie of {wide.url} reaches this host too, so that "
@@ -84,7 +84,7 @@ def _shadowed(wide: Site, narrow: Site) -> Iterator[str]:
         )
 
 
-def uncovered_rules(rules: Sequence[Rule], sites: Sites) -> Iterator[str]:
+def uncovered_rules(rules: Sequence[Rule], sites: LoginSites) -> Iterator[str]:
     """Yield the rules for hosts that the session cookie of no login page reaches."""
     for rule in rules if sites.all else ():
         if rule.host is None or rule.allow.anyone or not _takes_cookie(rule):
@@ -101,7 +101,7 @@ def _takes_cookie(rule: Rule) -> bool:
     return rule.credentials is None or Credential.COOKIE in rule.credentials
 
 
-def _reaches(site: Site, host: str) -> bool:
+def _reaches(site: LoginSite, host: str) -> bool:
     if not host.startswith("*."):
         return site.covers(host)
     return site.cookie_domain is not None and _is_below(host[2:], site.cookie_domain)

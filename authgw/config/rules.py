@@ -16,11 +16,11 @@ from pydantic import (
 
 from authgw.config.scalars import listed
 from authgw.core import rules
-from authgw.core.errors import TargetMalformed
+from authgw.core.errors import TargetMalformedError
 from authgw.core.networks import TrustedProxies, checked_entry
 from authgw.core.paths import Ambiguity
 from authgw.core.patterns import PathPattern
-from authgw.core.rules import Allow, Credential, Rule, RuleRefused, Rules
+from authgw.core.rules import Allow, Credential, Rule, RuleError, Rules
 from authgw.core.urls import canonical_host, canonical_method
 
 _SEVERAL_PATHS = re.compile(r",\s*=?/")
@@ -30,7 +30,7 @@ def _host(text: str) -> str:
     try:
         wildcard = "*." if text.startswith("*.") else ""
         canonical = wildcard + canonical_host(text.removeprefix("*."))
-    except TargetMalformed:
+    except TargetMalformedError:
         raise ValueError("is no host: write app.example.com or *.example.com") from None
     if canonical != text:
         raise ValueError(f"is not canonical: write {canonical}")
@@ -40,7 +40,7 @@ def _host(text: str) -> str:
 def _method(text: str) -> str:
     try:
         return canonical_method(text)
-    except TargetMalformed:
+    except TargetMalformedError:
         raise ValueError("is no method: write it in capitals, such as GET") from None
 
 
@@ -62,7 +62,7 @@ def _pattern(compile_it: Callable[[str], PathPattern]) -> Callable[[str], str]:
     def check(text: str) -> str:
         try:
             compile_it(text)
-        except RuleRefused as error:
+        except RuleError as error:
             raise ValueError(str(error)) from None
         return text
 

@@ -13,7 +13,7 @@ _TRUE = frozenset({"true", "yes", "on"})
 _FALSE = frozenset({"false", "no", "off"})
 
 
-class Plain(str):
+class UnquotedScalar(str):
     """A value that was written without quotes."""
 
     __slots__ = ()
@@ -30,7 +30,7 @@ def whole(value: Any) -> Any:
     Raises:
         ValueError: unquoted text that is not a plain decimal number.
     """
-    if not isinstance(value, Plain):
+    if not isinstance(value, UnquotedScalar):
         return value
     if not _WHOLE.fullmatch(value):
         raise ValueError("is not a valid integer: write it in plain decimal digits, such as 8080")
@@ -43,7 +43,7 @@ def flag(value: Any) -> Any:
     Raises:
         ValueError: other unquoted text.
     """
-    if not isinstance(value, Plain):
+    if not isinstance(value, UnquotedScalar):
         return value
     # As YAML 1.1: true, True, TRUE, and no other mix of cases.
     word = value.lower() if value in (value.lower(), value.upper(), value.capitalize()) else ""

@@ -19,8 +19,8 @@ from pydantic import (
 
 from authgw.config.rules import RuleEntry
 from authgw.config.scalars import comma_separated, flag, whole
-from authgw.core.errors import TargetMalformed
-from authgw.core.login_sites import Site, Sites, host_of, origin_of
+from authgw.core.errors import TargetMalformedError
+from authgw.core.login_sites import LoginSite, LoginSites, host_of, origin_of
 from authgw.core.networks import checked_entry
 from authgw.core.redirects import Redirects
 from authgw.core.urls import canonical_host
@@ -114,7 +114,7 @@ def _colour(text: str) -> str:
 def _is_canonical(host: str) -> bool:
     try:
         return canonical_host(host) == host
-    except TargetMalformed:
+    except TargetMalformedError:
         return False
 
 
@@ -165,7 +165,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-class Server(Section):
+class ServerSettings(Section):
     """Where the gateway listens, and whom it believes about original requests.
 
     `socket` is the path of a unix socket, which is listened on besides the port.
@@ -182,13 +182,13 @@ class Server(Section):
     docs: Flag = False
 
 
-class Logging(Section):
+class LoggingSettings(Section):
     mode: Literal["text", "json"] = "text"
     level: Literal["debug", "info", "warning", "error"] = "info"
     decisions: Literal["denied", "all"] = "denied"
 
 
-class Cache(Section):
+class CacheSettings(Section):
     """Where sessions live: `url`, or the `host` and `port` of a Redis.
 
     `ca_file` holds the authorities that a Redis with TLS is believed by, instead of the system's.
@@ -214,14 +214,14 @@ class Cache(Section):
         return self.address.startswith("embedded:")
 
 
-class Passwords(Section):
+class PasswordSettings(Section):
     """Rules for new passwords; `rehash` lets a log-in renew an old hash in the users file."""
 
     min_length: Annotated[Whole, Field(ge=1, le=128)] = 8
     rehash: Flag = True
 
 
-class Auth(Section):
+class AuthSettings(Section):
     """Tokens and sessions; durations in seconds."""
 
     issuer: Text = "authgw"
@@ -240,10 +240,10 @@ class Auth(Section):
     max_sessions: Annotated[Whole, Field(ge=1, le=10000)] = 100
     open_login: Flag = False
     direct_check: Flag = False
-    passwords: Passwords = Passwords()
+    passwords: PasswordSettings = PasswordSettings()
 
 
-class LoginPage(Section):
+class LoginPageSettings(Section):
     """One log-in page: its public address, how far its cookie reaches, where it sends back to."""
 
     url: Annotated[str, AfterValidator(_page)] | None = None
@@ -254,7 +254,7 @@ class LoginPage(Section):
     default_redirect: Annotated[str, AfterValidator(_page)] | None = None
 
     @property
-    def site(self) -> Site | None:
+    def site(self) -> LoginSite | None:
         """The log-in page as the core knows it, None without an address."""
         if self.url is None:
             return None
@@ -262,34 +262,34 @@ class LoginPage(Section):
         near = (host, *((domain, f"*.{domain}") if domain else ()))
         hosts = near if self.redirect_hosts is None else self.redirect_hosts
         home = self.default_redirect or ""
-        site = Site(self.url, domain, Redirects(hosts, origin_of(self.url), home), home)
+        site = LoginSite(self.url, domain, Redirects(hosts, origin_of(self.url), home), home)
         default = home or f"{site.origin}{site.base}/account"
         return replace(site, redirects=replace(site.redirects, default=default))
 
 
-class Login(LoginPage):
+class LoginSettings(LoginPageSettings):
     """Where browsers log in, and what is asked of them."""
 
-    domains: tuple[LoginPage, ...] = ()
+    domains: tuple[LoginPageSettings, ...] = ()
     totp: Literal["off", "optional", "required"] = "optional"
     product: Annotated[str, Field(min_length=1, max_length=64)] = "authgw"
     color: Annotated[str, AfterValidator(_colour)] = "#0a7a70"
 
     @property
-    def sites(self) -> Sites:
+    def sites(self) -> LoginSites:
         """Every log-in page."""
         pages = (self.site, *(page.site for page in self.domains))
-        return Sites(tuple(site for site in pages if site is not None))
+        return LoginSites(tuple(site for site in pages if site is not None))
 
 
-class Metrics(Section):
+class MetricsSettings(Section):
     """Where Prometheus asks; never on the port that proxies ask."""
 
     host: ListeningHost = "127.0.0.1"
     port: Annotated[Whole, Field(ge=1, le=65535)] = 9090
 
 
-class Headers(Section):
+class HeaderSettings(Section):
     """The names under which upstreams are told who asks."""
 
     user: HeaderName = "Remote-User"
@@ -299,11 +299,11 @@ class Headers(Section):
 
 
 class Settings(Section):
-    server: Server = Server()
-    logging: Logging = Logging()
-    cache: Cache = Cache()
-    auth: Auth = Auth()
-    login: Login = Login()
-    headers: Headers = Headers()
-    metrics: Metrics = Metrics()
+    server: ServerSettings = ServerSettings()
+    logging: LoggingSettings = LoggingSettings()
+    cache: CacheSettings = CacheSettings()
+    auth: AuthSettings = AuthSettings()
+    login: LoginSettings = LoginSettings()
+    headers: HeaderSettings = HeaderSettings()
+    metrics: MetricsSettings = MetricsSettings()
     rules: tuple[RuleEntry, ...] | None = None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from authgw.config.yaml_text import Document, NotYaml
+from authgw.config.yaml_text import Document, YamlSyntaxError
 
 Key = tuple[str, ...]
 ABSENT = object()
@@ -103,7 +103,7 @@ def read_file(path: Path) -> Source:
         source.problems.append(f"{path}: {error.strerror}")
     except UnicodeDecodeError:
         source.problems.append(f"{path}: is not UTF-8 text: save it as UTF-8")
-    except NotYaml as error:
+    except YamlSyntaxError as error:
         source.problems.append(str(error))
     else:
         source.origins.update(document.origins)

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from authgw.config.scalars import Plain, is_null
+from authgw.config.scalars import UnquotedScalar, is_null
 
 MAX_NODES = 50_000  # with every alias expanded: a few lines of aliases can stand for billions
 _MERGE = "tag:yaml.org,2002:merge"
@@ -19,24 +19,24 @@ _SPECIAL = "*&!%@`|>[]{},#?"
 _QUOTED = re.compile(r" ?'([^']*)'")
 
 
-class NotYaml(ValueError):
+class YamlSyntaxError(ValueError):
     """Text that cannot be read; the message begins with its place, `config.yml:3`."""
 
 
-class _Loader(yaml.SafeLoader):
+class _YamlLoader(yaml.SafeLoader):
     """Leaves the type of a value without quotes to the key that it belongs to."""
 
     yaml_implicit_resolvers = {"<": [(_MERGE, re.compile("<<"))]}  # noqa: RUF012  as PyYAML has it
 
     def construct_plain(self, node: yaml.ScalarNode) -> str | None:
-        """Return quoted text as str, other text as `Plain`, and nothing as None."""
+        """Return quoted text as str, other text as `UnquotedScalar`, and nothing as None."""
         text = str(self.construct_scalar(node))
         if node.style is not None:
             return text
-        return None if is_null(text) else Plain(text)
+        return None if is_null(text) else UnquotedScalar(text)
 
 
-_Loader.add_constructor(_STR, _Loader.construct_plain)
+_YamlLoader.add_constructor(_STR, _YamlLoader.construct_plain)
 
 
 class Document:
@@ -50,7 +50,7 @@ class Document:
         """Read the document; `name` is the file or variable that holds it, for this section.
 
         Raises:
-            NotYaml: it cannot be read.
+            YamlSyntaxError: it cannot be read.
         """
         self.origins: dict[tuple[str, ...], str] = {}
         self.problems: list[str] = []
@@ -62,7 +62,7 @@ class Document:
 
     def _read(self, text: str) -> Any:
         try:
-            loader = _Loader(text)
+            loader = _YamlLoader(text)
             root = loader.get_single_node()
             if root is None:
                 return None
@@ -71,12 +71,12 @@ class Document:
             self._locate(root, (), frozenset())
             return loader.construct_document(root)
         except yaml.MarkedYAMLError as error:
-            raise NotYaml(self._in_words(error)) from None
-        except NotYaml:
+            raise YamlSyntaxError(self._in_words(error)) from None
+        except YamlSyntaxError:
             raise
         except Exception:
             # PyYAML lets its constructors fail in any way, and recursion has an end.
-            raise NotYaml(f"{self._name}: is not YAML that can be read") from None
+            raise YamlSyntaxError(f"{self._name}: is not YAML that can be read") from None
 
     def _place(self, node: yaml.Node) -> str:
         return f"{self._name}:{node.start_mark.line + 1}"
@@ -85,7 +85,7 @@ class Document:
         """Note where the parts of this node are; those named in `kept` stay where they were."""
         self._nodes += 1
         if self._nodes > MAX_NODES:
-            raise NotYaml(f"{self._name}: is too large: more than {MAX_NODES} values")
+            raise YamlSyntaxError(f"{self._name}: is too large: more than {MAX_NODES} values")
         if isinstance(node, yaml.SequenceNode):
             for index, item in enumerate(node.value):
                 self.origins[(*path, str(index))] = self._place(item)

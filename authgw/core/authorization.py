@@ -14,7 +14,7 @@ from enum import Enum
 from functools import lru_cache
 from itertools import chain
 
-from authgw.core.errors import AuthorizationMalformed
+from authgw.core.errors import AuthorizationMalformedError
 from authgw.core.rules import Credential, Rule
 
 MAX_BYTES = 8192  # of all lines together; more is refused before anything is decoded
@@ -39,7 +39,7 @@ _PARAMETER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]*=")
 _OF_A_CONNECTION = (b"ntlm", b"nego", b"kerberos")
 
 
-class Kind(Enum):
+class AuthorizationKind(Enum):
     """Whose credential the lines hold."""
 
     ABSENT = "absent"
@@ -65,14 +65,14 @@ class Authorization:
     authenticate the connection. `problem` says what is wrong with a malformed one.
     """
 
-    kind: Kind
+    kind: AuthorizationKind
     token: str | None = field(default=None, repr=False)
     pair: tuple[str, str] | None = field(default=None, repr=False)
     binds_connection: bool = False
     problem: str = ""
 
 
-_ABSENT = Authorization(Kind.ABSENT)
+_ABSENT = Authorization(AuthorizationKind.ABSENT)
 
 
 def read_authorization(
@@ -88,18 +88,20 @@ def read_authorization(
             or _is_own_header(token.partition(".")[0], marks)
             or _is_ours(token, marks)
         )
-        return Authorization(Kind.OURS if ours else Kind.FOREIGN, token)
+        return Authorization(AuthorizationKind.OURS if ours else AuthorizationKind.FOREIGN, token)
     schemes = [_schemes(line) for line in lines]
     named = frozenset(chain.from_iterable(schemes))
     is_basic = takes_basic and b"basic" in named
     pair = _pair(lines) if is_basic else None
     if pair is not None:
-        return Authorization(Kind.OURS, pair=pair)
+        return Authorization(AuthorizationKind.OURS, pair=pair)
     binds = any(scheme.startswith(_OF_A_CONNECTION) for scheme in named)
     problem = "Basic counts here and is not one name and password" if is_basic else ""
     problem = problem or _problem(lines, schemes, marks)
     return Authorization(
-        Kind.MALFORMED if problem else Kind.FOREIGN, binds_connection=binds, problem=problem
+        AuthorizationKind.MALFORMED if problem else AuthorizationKind.FOREIGN,
+        binds_connection=binds,
+        problem=problem,
     )
 
 
@@ -122,7 +124,10 @@ def refusal(shown: Authorization, rule: Rule) -> str:
     """Why these lines may not pass next to a session cookie; empty if they may."""
     if rule.allow.anyone and all(other.allow.anyone for _, other in rule.beside):
         return ""
-    if rule.denies_foreign and shown.kind in (Kind.FOREIGN, Kind.MALFORMED):
+    if rule.denies_foreign and shown.kind in (
+        AuthorizationKind.FOREIGN,
+        AuthorizationKind.MALFORMED,
+    ):
         return f"the Authorization header is not authgw's, and {rule.name} says foreign: deny"
     if shown.binds_connection and not rule.connection_auth:
         return (
@@ -136,19 +141,21 @@ def token_that_counts(shown: Authorization, rule: Rule, *, has_cookie: bool) -> 
     """The Bearer token that must hold for this rule; None if the header does not count.
 
     Raises:
-        AuthorizationMalformed: the header counts and is not one Bearer token, or it may not pass
+        AuthorizationMalformedError: the header counts and is not one Bearer token, or it may not pass
             next to the cookie.
     """
     problem = refusal(shown, rule) if has_cookie else ""
     if problem:
-        raise AuthorizationMalformed(problem)
+        raise AuthorizationMalformedError(problem)
     reads_bearer = rule.heeds(Credential.BEARER)
-    if shown.kind is Kind.ABSENT or not (reads_bearer or rule.heeds(Credential.APP_PASSWORD)):
+    if shown.kind is AuthorizationKind.ABSENT or not (
+        reads_bearer or rule.heeds(Credential.APP_PASSWORD)
+    ):
         return None
-    if shown.kind is Kind.FOREIGN and has_cookie:
+    if shown.kind is AuthorizationKind.FOREIGN and has_cookie:
         return None
     if shown.token is None:
-        raise AuthorizationMalformed(shown.problem)
+        raise AuthorizationMalformedError(shown.problem)
     return shown.token if reads_bearer else None
 
 
@@ -156,11 +163,11 @@ def bearer(lines: Sequence[bytes]) -> str | None:
     """The token of the one Authorization line, None without a line.
 
     Raises:
-        AuthorizationMalformed: two lines, another scheme, or not one token (RFC 6750 2.1).
+        AuthorizationMalformedError: two lines, another scheme, or not one token (RFC 6750 2.1).
     """
     token = _bearer_token(lines)
     if lines and token is None:
-        raise AuthorizationMalformed
+        raise AuthorizationMalformedError
     return token
 
 
@@ -168,13 +175,13 @@ def basic(lines: Sequence[bytes]) -> tuple[str, str] | None:
     """Name and password of one Basic Authorization line (RFC 7617), None without Basic.
 
     Raises:
-        AuthorizationMalformed: two lines, or no name and password in it.
+        AuthorizationMalformedError: two lines, or no name and password in it.
     """
     if not any(line[:6].lower() == b"basic " for line in lines):
         return None
     pair = _pair(lines)
     if pair is None:
-        raise AuthorizationMalformed
+        raise AuthorizationMalformedError
     return pair
 
 

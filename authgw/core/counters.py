@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Counters(Protocol):
-    """Counters by name. Raises StoreUnavailable when the outcome is unknown."""
+    """Counters by name. Raises StoreUnavailableError when the outcome is unknown."""
 
     async def increment(self, name: str, window: float) -> tuple[int, float]:
         """Count one more under this name; return the count and the seconds until it ends.

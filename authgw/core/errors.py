@@ -143,7 +143,7 @@ REASONS: dict[str, Reason] = {
 }
 
 
-class Refused(ValueError):
+class OperatorError(ValueError):
     """Something of the operator's that must not be used as it is: a file, a key, a store.
 
     The message says why, and what to do.
@@ -172,99 +172,99 @@ class AuthgwError(Exception):
         return REASONS[self.code].status
 
 
-class TokenMissing(AuthgwError):
+class TokenMissingError(AuthgwError):
     code = "token_missing"
 
 
-class AuthorizationMalformed(AuthgwError):
+class AuthorizationMalformedError(AuthgwError):
     code = "authorization_malformed"
 
 
-class TokenMalformed(AuthgwError):
+class TokenMalformedError(AuthgwError):
     code = "token_malformed"
 
 
-class TokenInvalid(AuthgwError):
+class TokenInvalidError(AuthgwError):
     code = "token_invalid"
 
 
-class TokenWrongType(AuthgwError):
+class TokenWrongTypeError(AuthgwError):
     code = "token_wrong_type"
 
 
-class TokenExpired(AuthgwError):
+class TokenExpiredError(AuthgwError):
     code = "token_expired"
 
 
-class TokenNotYetValid(AuthgwError):
+class TokenNotYetValidError(AuthgwError):
     code = "token_not_yet_valid"
 
 
-class SessionEnded(AuthgwError):
+class SessionEndedError(AuthgwError):
     code = "session_ended"
 
 
-class RefreshReused(AuthgwError):
+class RefreshReusedError(AuthgwError):
     code = "refresh_reused"
 
 
-class UntrustedProxy(AuthgwError):
+class UntrustedProxyError(AuthgwError):
     code = "untrusted_proxy"
 
 
-class IdentityHeaderFromClient(AuthgwError):
+class IdentityHeaderFromClientError(AuthgwError):
     code = "identity_header_from_client"
 
 
-class TargetMissing(AuthgwError):
+class TargetMissingError(AuthgwError):
     code = "target_missing"
 
 
-class TargetMalformed(AuthgwError):
+class TargetMalformedError(AuthgwError):
     code = "target_malformed"
 
 
-class TargetDuplicated(AuthgwError):
+class TargetDuplicatedError(AuthgwError):
     code = "target_duplicated"
 
 
-class DestinationDenied(AuthgwError):
+class DestinationDeniedError(AuthgwError):
     code = "destination_denied"
 
 
-class OverrideDenied(AuthgwError):
+class OverrideDeniedError(AuthgwError):
     code = "override_denied"
 
 
-class DirectCheckOff(AuthgwError):
+class DirectCheckOffError(AuthgwError):
     code = "direct_check_off"
 
 
-class HostConflict(AuthgwError):
+class HostConflictError(AuthgwError):
     code = "host_conflict"
 
 
-class WrongDialect(AuthgwError):
+class WrongDialectError(AuthgwError):
     code = "wrong_dialect"
 
 
-class KeysNotShared(AuthgwError):
+class KeysNotSharedError(AuthgwError):
     code = "keys_not_shared"
 
 
-class StoreUnavailable(AuthgwError):
+class StoreUnavailableError(AuthgwError):
     code = "store_unavailable"
 
 
-class UsersFileUnwritable(AuthgwError):
+class UsersFileUnwritableError(AuthgwError):
     code = "users_file_unwritable"
 
 
-class ClientUnknown(AuthgwError):
+class BackendUnknownError(AuthgwError):
     code = "client_unknown"
 
 
-class TooManyFailures(AuthgwError):
+class TooManyFailuresError(AuthgwError):
     """`retry_after` is in seconds."""
 
     code = "too_many_failures"
@@ -274,61 +274,61 @@ class TooManyFailures(AuthgwError):
         super().__init__(sub=sub)
 
 
-class TooBusy(TooManyFailures):
+class TooBusyError(TooManyFailuresError):
     code = "too_busy"
 
 
-class LoginFailed(AuthgwError):
+class LoginFailedError(AuthgwError):
     code = "login_failed"
 
 
-class TotpRequired(AuthgwError):
+class TotpRequiredError(AuthgwError):
     code = "totp_required"
 
 
-class CredentialsAmbiguous(AuthgwError):
+class CredentialsAmbiguousError(AuthgwError):
     code = "credentials_ambiguous"
 
 
-class AppPasswordRefused(AuthgwError):
+class AppPasswordRefusedError(AuthgwError):
     code = "app_password_refused"
 
 
-class CrossSite(AuthgwError):
+class CrossSiteError(AuthgwError):
     code = "cross_site"
 
 
-class Misdirected(AuthgwError):
+class MisdirectedError(AuthgwError):
     code = "misdirected"
 
 
-class ClientForbidden(AuthgwError):
+class BackendForbiddenError(AuthgwError):
     code = "client_forbidden"
 
 
-class RequestMalformed(AuthgwError):
+class RequestMalformedError(AuthgwError):
     code = "request_malformed"
 
 
-class ExpectationFailed(AuthgwError):
+class ExpectationFailedError(AuthgwError):
     code = "expectation_failed"
 
 
-class BodyMalformed(AuthgwError):
+class BodyMalformedError(AuthgwError):
     code = "body_malformed"
 
 
-class BodyTooLarge(AuthgwError):
+class BodyTooLargeError(AuthgwError):
     code = "body_too_large"
 
 
-class BodyTooSlow(AuthgwError):
+class BodyTooSlowError(AuthgwError):
     code = "body_too_slow"
 
 
-class BodyUnsupported(AuthgwError):
+class BodyUnsupportedError(AuthgwError):
     code = "body_unsupported"
 
 
-class CredentialsConflict(AuthgwError):
+class CredentialsConflictError(AuthgwError):
     code = "credentials_conflict"

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from authgw.core.errors import Refused
+from authgw.core.errors import OperatorError
 
 PrivateKey = EllipticCurvePrivateKey | RSAPrivateKey | Ed25519PrivateKey
 PublicKey = EllipticCurvePublicKey | RSAPublicKey | Ed25519PublicKey
@@ -28,7 +28,7 @@ MIN_SECRET_BYTES = 32
 MIN_RSA_BITS = 2048
 
 
-class KeyRefused(Refused):
+class SigningKeyError(OperatorError):
     """A key that must not be used; the message says why and what to do."""
 
 
@@ -49,18 +49,18 @@ class KeyRing:
     `known` are the kids of keys that were here before.
 
     Raises:
-        KeyRefused: there is no key, or two keys share a kid.
+        SigningKeyError: there is no key, or two keys share a kid.
     """
 
     def __init__(
         self, keys: tuple[Key, ...], longest_token: float, known: frozenset[str] = frozenset()
     ) -> None:
         if not keys:
-            raise KeyRefused("no signing key: run `authgw key init`")
+            raise SigningKeyError("no signing key: run `authgw key init`")
         self._keys = tuple(sorted(keys, key=lambda key: (key.signs_from, key.kid)))
         self._by_kid = {key.kid: key for key in keys}
         if len(self._by_kid) != len(keys):
-            raise KeyRefused("two signing keys have the same kid: remove one of the files")
+            raise SigningKeyError("two signing keys have the same kid: remove one of the files")
         self.known_kids = known.union(self._by_kid)
         self._retired_at = {
             old.kid: new.signs_from + longest_token
@@ -94,32 +94,34 @@ def key_from_pem(kid: str, pem: bytes, signs_from: float = 0.0) -> Key:
     """A key from an unencrypted private key in PEM; its kind decides the algorithm.
 
     Raises:
-        KeyRefused: unreadable, too short, or of a kind that authgw does not sign with.
+        SigningKeyError: unreadable, too short, or of a kind that authgw does not sign with.
     """
     try:
         private = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError):
-        raise KeyRefused(f"{kid}: not an unencrypted private key in PEM format") from None
+        raise SigningKeyError(f"{kid}: not an unencrypted private key in PEM format") from None
     if isinstance(private, EllipticCurvePrivateKey) and isinstance(private.curve, SECP256R1):
         return Key(kid, "ES256", private, private.public_key(), signs_from)
     if isinstance(private, RSAPrivateKey):
         if private.key_size < MIN_RSA_BITS:
-            raise KeyRefused(f"{kid}: RSA keys need at least {MIN_RSA_BITS} bits (RFC 7518 3.3)")
+            raise SigningKeyError(
+                f"{kid}: RSA keys need at least {MIN_RSA_BITS} bits (RFC 7518 3.3)"
+            )
         return Key(kid, "RS256", private, private.public_key(), signs_from)
     if isinstance(private, Ed25519PrivateKey):
         return Key(kid, "EdDSA", private, private.public_key(), signs_from)
-    raise KeyRefused(f"{kid}: authgw signs with P-256, RSA and Ed25519 keys only")
+    raise SigningKeyError(f"{kid}: authgw signs with P-256, RSA and Ed25519 keys only")
 
 
 def key_from_secret(kid: str, secret: bytes) -> Key:
     """An HS256 key from the bytes of a secret file; a trailing newline is no part of it.
 
     Raises:
-        KeyRefused: shorter than the hash (RFC 7518 section 3.2).
+        SigningKeyError: shorter than the hash (RFC 7518 section 3.2).
     """
     trimmed = secret.rstrip(b"\r\n")
     if len(trimmed) < MIN_SECRET_BYTES:
-        raise KeyRefused(
+        raise SigningKeyError(
             f"{kid}: an HS256 secret needs at least {MIN_SECRET_BYTES} bytes, this has "
             f"{len(trimmed)}: make one with `openssl rand -base64 48`"
         )

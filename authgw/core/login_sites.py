@@ -14,7 +14,7 @@ _NAME = "authgw"
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class LoginSite:
     """One log-in page; `url` is its public address, `cookie_domain` None means its host alone.
 
     `home` is where a person goes on to, if the operator named a place.
@@ -80,16 +80,16 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
-class Sites:
+class LoginSites:
     """Every log-in page; none means that browsers do not log in here."""
 
-    all: tuple[Site, ...] = ()
+    all: tuple[LoginSite, ...] = ()
 
-    def serving(self, host: str) -> Site | None:
+    def serving(self, host: str) -> LoginSite | None:
         """Return the login page that is shown on this canonical host."""
         return next((site for site in self.all if site.host == host), None)
 
-    def covering(self, host: str) -> Site | None:
+    def covering(self, host: str) -> LoginSite | None:
         """The log-in page whose cookie reaches this canonical host, else the first."""
         near = (site for site in self.all if site.covers(host))
         return next(near, self.all[0] if self.all else None)

@@ -108,7 +108,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ProxyResponse:
     """An answer to a proxy; `body` is for proxies that hand it on to the client."""
 
     status: int

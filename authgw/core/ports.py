@@ -6,12 +6,12 @@ Committing a transition of `core.sessions` atomically is the work of a store.
 from collections.abc import Sequence
 from typing import Protocol
 
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.core.sessions import Session, Snapshot
 
 
 class SessionStore(Protocol):
-    """Where sessions live. Every method raises StoreUnavailable when the outcome is unknown.
+    """Where sessions live. Every method raises StoreUnavailableError when the outcome is unknown.
 
     A session that was idle for the store's `idle` seconds is gone as if it had been ended.
     """
@@ -60,10 +60,10 @@ class MirroringStore(SessionStore, Protocol):
 class BatchStore(SessionStore, Protocol):
     """A SessionStore that also reads many sessions at once."""
 
-    async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailable]:
+    async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailableError]:
         """What `read` returns, or raises, for each sid in its order."""
 
     async def replace_many(
         self, changes: Sequence[tuple[Snapshot, Session]]
-    ) -> Sequence[Snapshot | StoreUnavailable | None]:
+    ) -> Sequence[Snapshot | StoreUnavailableError | None]:
         """What `replace` returns, or raises, for each (seen, new) in its order."""

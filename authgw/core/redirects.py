@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from authgw.core.errors import TargetMalformed
+from authgw.core.errors import TargetMalformedError
 from authgw.core.urls import canonical_host
 
 # Bytes of a way back as the browser sent it. Every part keeps to this limit: the Location of each
@@ -95,7 +95,7 @@ def _read(url: str) -> _Url | None:
         return None
     try:
         scheme, host = absolute[1].lower(), canonical_host(authority[1])
-    except TargetMalformed:
+    except TargetMalformedError:
         return None
     port = int(authority[2] or _DEFAULT_PORTS[scheme])
     if not 0 < port < 65536:

@@ -26,7 +26,7 @@ _MAX_PATTERN = 1024
 _UNRESERVED_IN_PATHS = "/!$&'()*+,;=:@~"  # what RFC 3986 section 3.3 allows, besides letters
 
 
-class RuleRefused(ValueError):
+class RuleError(ValueError):
     """A rule that cannot be used; the message says why and what to do."""
 
 
@@ -313,14 +313,14 @@ def glob(source: str) -> PathPattern:
     """`=/exact`, or a glob: `*` is any text without `/`, `**` any text, `/a/**` also `/a`.
 
     Raises:
-        RuleRefused: it does not begin with `/`, is too long, or is itself ambiguous.
+        RuleError: it does not begin with `/`, is too long, or is itself ambiguous.
     """
     exact = source.startswith("=")
     text = source.removeprefix("=")
     if not text.startswith("/") or len(text) > _MAX_PATTERN:
-        raise RuleRefused(f"{source}: a path begins with / and has at most {_MAX_PATTERN} letters")
+        raise RuleError(f"{source}: a path begins with / and has at most {_MAX_PATTERN} letters")
     if canonical_path(text).ambiguities or canonical_path(text).text != text:
-        raise RuleRefused(f"{source}: write the path decoded, without // ; \\ # % or dot segments")
+        raise RuleError(f"{source}: write the path decoded, without // ; \\ # % or dot segments")
     translate = re2.escape if exact else translated
     prefix, wild, _ = (text, "", "") if exact else text.partition("*")
     segments = prefix.split("/")[1:]
@@ -332,12 +332,12 @@ def regex(source: str) -> PathPattern:
     """A pattern of RE2 that must match the whole path; its literal prefix is `/` alone.
 
     Raises:
-        RuleRefused: RE2, which never backtracks, refuses it.
+        RuleError: RE2, which never backtracks, refuses it.
     """
     try:
         return pattern_of(f"regex:{source}", "/", [], source)
     except re2.error as error:
-        raise RuleRefused(f"regex:{source}: {error}") from None
+        raise RuleError(f"regex:{source}: {error}") from None
 
 
 def _wildcards(host: str) -> Iterable[str]:

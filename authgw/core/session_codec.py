@@ -7,7 +7,7 @@ from operator import attrgetter
 from sys import intern
 from typing import Any
 
-from authgw.core.sessions import Client, Generation, Session
+from authgw.core.sessions import Device, Generation, Session
 
 _ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _DECODE = json.JSONDecoder().raw_decode
@@ -59,7 +59,7 @@ def load(text: str | bytes) -> Session:
                 data["previous_refresh_jti"],
                 data["rotated_at"],
                 data["confirmed"],
-                Client(intern(client["user_agent"]), intern(client["address"])),
+                Device(intern(client["user_agent"]), intern(client["address"])),
                 tuple(map(intern, data.get("amr", ()))),
                 data.get("password_mark", ""),
             )
@@ -96,4 +96,4 @@ class _Fields:
         return dict(zip(self.names, self._get(one), strict=True))
 
 
-_SESSION, _GENERATION, _CLIENT = _Fields(Session), _Fields(Generation), _Fields(Client)
+_SESSION, _GENERATION, _CLIENT = _Fields(Session), _Fields(Generation), _Fields(Device)

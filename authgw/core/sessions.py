@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from authgw.core.errors import SessionEnded
+from authgw.core.errors import SessionEndedError
 
 _SID = re.compile(r"[A-Za-z0-9_-]{44}")
 _HASH_LENGTH = 22
@@ -38,7 +38,7 @@ class Generation:
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class Device:
     """The device that logged in, as it was seen then."""
 
     user_agent: str = ""
@@ -69,7 +69,7 @@ class Session:
     previous_refresh_jti: str | None
     rotated_at: float | None
     confirmed: bool
-    client: Client
+    client: Device
     amr: tuple[str, ...] = ()
     password_mark: str = ""
 
@@ -83,7 +83,7 @@ class Snapshot:
     version: str = ""
 
 
-class Outcome(Enum):
+class RefreshOutcome(Enum):
     """What a presented refresh token leads to."""
 
     ROTATED = "rotated"
@@ -92,13 +92,13 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Refreshed:
+class RefreshResult:
     """The outcome and the session to issue tokens from.
 
     The session differs from the stored one exactly if it must first be committed.
     """
 
-    outcome: Outcome
+    outcome: RefreshOutcome
     session: Session
 
 
@@ -119,10 +119,10 @@ def hash_of_sid(sid: str) -> str:
     """The subject's hash inside a sid.
 
     Raises:
-        SessionEnded: no session can ever have had this sid.
+        SessionEndedError: no session can ever have had this sid.
     """
     if not _SID.fullmatch(sid):
-        raise SessionEnded
+        raise SessionEndedError
     return sid[:_HASH_LENGTH]
 
 
@@ -142,10 +142,10 @@ def check_alive(session: Session | None, now: float) -> Session:
     """The session, if it is there and has not reached its absolute end.
 
     Raises:
-        SessionEnded: it is absent (ended, idle) or expired.
+        SessionEndedError: it is absent (ended, idle) or expired.
     """
     if session is None or now >= session.expires_at:
-        raise SessionEnded
+        raise SessionEndedError
     return session
 
 
@@ -158,10 +158,10 @@ def check_sid(sid: str, sub: str) -> None:
     """Refuse a sid that was not made for this subject.
 
     Raises:
-        SessionEnded: no session of this subject ever had it.
+        SessionEndedError: no session of this subject ever had it.
     """
     if hash_of_sid(sid) != subject_hash(sub):
-        raise SessionEnded(sub=sub, sid=sid)
+        raise SessionEndedError(sub=sub, sid=sid)
 
 
 def refresh(
@@ -172,22 +172,22 @@ def refresh(
     fresh: tuple[str, str],
     now: float,
     lifetimes: Lifetimes,
-) -> Refreshed:
+) -> RefreshResult:
     """Decide what a correctly signed refresh token leads to.
 
     `gen` and `jti` are the presented token's; `fresh` is the (access, refresh) pair of jtis
     for a successor; `now` is the store's clock.
 
     Raises:
-        SessionEnded: the session is absent or expired.
+        SessionEndedError: the session is absent or expired.
     """
     live = check_alive(session, now)
     # A higher generation was signed by us and then forgotten by the store: it is the truth.
     if gen > live.gen or (gen == live.gen and jti == live.current.refresh_jti):
-        return Refreshed(Outcome.ROTATED, _rotate(live, gen, jti, fresh, now, lifetimes))
+        return RefreshResult(RefreshOutcome.ROTATED, _rotate(live, gen, jti, fresh, now, lifetimes))
     if _is_parent(live, gen, jti) and _may_repeat(live, now, lifetimes):
-        return Refreshed(Outcome.REPEATED, _renew_if_expired(live, now, lifetimes))
-    return Refreshed(Outcome.REUSED, live)
+        return RefreshResult(RefreshOutcome.REPEATED, _renew_if_expired(live, now, lifetimes))
+    return RefreshResult(RefreshOutcome.REUSED, live)
 
 
 def reuse_in_words(session: Session, *, gen: int, now: float) -> str:

@@ -15,11 +15,11 @@ import jwt
 
 from authgw.core.authorization import OwnMarks
 from authgw.core.errors import (
-    TokenExpired,
-    TokenInvalid,
-    TokenMalformed,
-    TokenNotYetValid,
-    TokenWrongType,
+    TokenExpiredError,
+    TokenInvalidError,
+    TokenMalformedError,
+    TokenNotYetValidError,
+    TokenWrongTypeError,
 )
 from authgw.core.keys import Key, KeyRing
 from authgw.core.sessions import Session
@@ -125,17 +125,17 @@ class Issuer:
         """The token that this text is.
 
         Raises:
-            TokenMalformed: not a canonical JWS in compact form, or over 4,096 bytes.
-            TokenInvalid: signature, kid, issuer, audience or a claim does not hold.
-            TokenWrongType: a token of ours, but of another type.
-            TokenExpired, TokenNotYetValid: its time is over or has not come (leeway 5 s).
+            TokenMalformedError: not a canonical JWS in compact form, or over 4,096 bytes.
+            TokenInvalidError: signature, kid, issuer, audience or a claim does not hold.
+            TokenWrongTypeError: a token of ours, but of another type.
+            TokenExpiredError, TokenNotYetValidError: its time is over or has not come (leeway 5 s).
         """
         header, claims, signature = _parse(text)
         key = self._key_of(header, now)
         # RFC 7515 section 5.2: what is signed is the text before the second dot.
         signed = text.rpartition(".")[0].encode("ascii")
         if not _ALGORITHMS[key.algorithm].verify(signed, key.verifying, signature):
-            raise TokenInvalid
+            raise TokenInvalidError
         token = _checked(text, header, claims, kind, self.keys.verifies_until(key.kid))
         self._check_parties(claims)
         _check_times(claims, now, allow_expired)
@@ -170,7 +170,7 @@ class Issuer:
     def _key_of(self, header: "_Header", now: float) -> Key:
         key = None if header.kid is None else self.keys.verifying_key(header.kid, now)
         if key is None or header.alg != key.algorithm or header.is_extended:
-            raise TokenInvalid
+            raise TokenInvalidError
         return key
 
     def _check_parties(self, claims: dict[str, Any]) -> None:
@@ -179,7 +179,7 @@ class Issuer:
             return
         # Where no audience was configured, it was the issuer of that time.
         if issuer not in self.previous or audience not in (issuer, self.audience):
-            raise TokenInvalid
+            raise TokenInvalidError
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,10 +195,10 @@ class _Header:
 def _parse(text: str) -> tuple[_Header, dict[str, Any], bytes]:
     # Before anything is decoded: a huge token must cost nothing.
     if len(text) > MAX_TOKEN_BYTES or not text.isascii():
-        raise TokenMalformed
+        raise TokenMalformedError
     parts = text.encode("ascii").split(b".")
     if len(parts) != 3:
-        raise TokenMalformed
+        raise TokenMalformedError
     header, claims, signature = parts
     return _header(header), _json_object(claims), _canonical(signature)
 
@@ -220,11 +220,11 @@ def _canonical(part: bytes) -> bytes:
     try:
         raw = binascii.a2b_base64(standard + b"=" * (-len(part) % 4))
     except binascii.Error:
-        raise TokenMalformed from None
+        raise TokenMalformedError from None
     if b"+" in part or b"/" in part:
-        raise TokenMalformed
+        raise TokenMalformedError
     if binascii.b2a_base64(raw, newline=False).rstrip(b"=") != standard:
-        raise TokenMalformed
+        raise TokenMalformedError
     return raw
 
 
@@ -232,7 +232,7 @@ def _json_object(part: bytes) -> dict[str, Any]:
     try:
         return read_object(_canonical(part))
     except ValueError:
-        raise TokenMalformed from None
+        raise TokenMalformedError from None
 
 
 def _checked(
@@ -241,18 +241,18 @@ def _checked(
     try:
         texts, times = _TEXTS(claims), _TIMES(claims)
     except KeyError:
-        raise TokenInvalid from None
+        raise TokenInvalidError from None
     # JSON is read as exactly these types; `true` is of neither.
     if not all(texts) or {*map(type, texts)} != {str}:
-        raise TokenInvalid
+        raise TokenInvalidError
     if not _are_times(times) or ("nbf" in claims and not _are_times((claims["nbf"],))):
-        raise TokenInvalid
+        raise TokenInvalidError
     gen = claims.get("gen")
     if type(gen) is not int or gen < 0:
-        raise TokenInvalid
+        raise TokenInvalidError
     _, sub, jti, sid, says = texts
     if header.typ != kind.header or says != kind.claim:
-        raise TokenWrongType
+        raise TokenWrongTypeError
     exp = times[0]
     return Token(kind, sub, sid, jti, gen, exp, min(exp + LEEWAY, retired_at), text)
 
@@ -264,6 +264,6 @@ def _are_times(values: tuple[Any, ...]) -> bool:
 
 def _check_times(claims: dict[str, Any], now: float, allow_expired: bool) -> None:
     if max(claims["iat"], claims.get("nbf", 0)) > now + LEEWAY:
-        raise TokenNotYetValid(sub=claims["sub"], sid=claims["sid"])
+        raise TokenNotYetValidError(sub=claims["sub"], sid=claims["sid"])
     if claims["exp"] <= now - LEEWAY and not allow_expired:
-        raise TokenExpired(sub=claims["sub"], sid=claims["sid"])
+        raise TokenExpiredError(sub=claims["sub"], sid=claims["sid"])

@@ -7,7 +7,7 @@ from ipaddress import IPv6Address
 
 import idna
 
-from authgw.core.errors import HostConflict, TargetMalformed
+from authgw.core.errors import HostConflictError, TargetMalformedError
 from authgw.core.model import Location
 
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}")
@@ -31,10 +31,10 @@ def canonical_method(text: str) -> str:
     """The method, which is case-sensitive (RFC 9110 section 9.1): `get` is not GET.
 
     Raises:
-        TargetMalformed: not an upper-case method name.
+        TargetMalformedError: not an upper-case method name.
     """
     if not _METHOD.fullmatch(text):
-        raise TargetMalformed("the original method is malformed")
+        raise TargetMalformedError("the original method is malformed")
     return text
 
 
@@ -43,10 +43,10 @@ def canonical_host(text: str) -> str:
     """Lower case, without port and trailing dot, IDNA-encoded.
 
     Raises:
-        TargetMalformed: not one host name or address.
+        TargetMalformedError: not one host name or address.
     """
     if len(text) > _LONGEST:
-        raise TargetMalformed("the original host is malformed")
+        raise TargetMalformedError("the original host is malformed")
     host = _PORT.sub("", text)
     if host.startswith("[") and host.endswith("]"):
         return _bracketed(host[1:-1])
@@ -54,7 +54,7 @@ def canonical_host(text: str) -> str:
     if not host.isascii():
         host = _idna(host)
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in host.split(".")):
-        raise TargetMalformed("the original host is malformed")
+        raise TargetMalformedError("the original host is malformed")
     return host
 
 
@@ -64,20 +64,20 @@ def location_of(url: str, host: str) -> Location:
     The path is never handed to a URL parser: `//admin/x` would become a host.
 
     Raises:
-        TargetMalformed: not an absolute http(s) URL, or no readable host.
-        HostConflict: the two name different hosts (absolute-form request line).
+        TargetMalformedError: not an absolute http(s) URL, or no readable host.
+        HostConflictError: the two name different hosts (absolute-form request line).
     """
     match = _URL.fullmatch(url)
     if match is None:
-        raise TargetMalformed("the original URL is malformed")
+        raise TargetMalformedError("the original URL is malformed")
     scheme, authority, target = match.groups()
     if not authority:
-        raise TargetMalformed(
+        raise TargetMalformedError(
             "X-Original-URL names no host, as $http_host does not in HTTP/3 and HTTP/1.0. In the "
             f"auth location write: {ORIGINAL_URL_LINE}"
         )
     if canonical_host(authority) != canonical_host(host):
-        raise HostConflict
+        raise HostConflictError
     return location_from(scheme, authority, target)
 
 
@@ -85,10 +85,10 @@ def location_from(scheme: str, authority: str, target: str) -> Location:
     """Put together what a proxy sends in parts; `target` is the path with its query.
 
     Raises:
-        TargetMalformed: no http(s), no readable host, or a target that is no path.
+        TargetMalformedError: no http(s), no readable host, or a target that is no path.
     """
     if scheme not in ("http", "https") or not target.startswith("/"):
-        raise TargetMalformed("the original URL is malformed")
+        raise TargetMalformedError("the original URL is malformed")
     path, _, query = target.partition("?")
     port = _PORT.search(authority)
     return Location(scheme, canonical_host(authority), path, query, port[0] if port else "")
@@ -114,7 +114,7 @@ def resolved(reference: str, base: Location) -> Location | None:
 def _is_host(authority: str, host: str) -> bool:
     try:
         return canonical_host(authority) == host
-    except TargetMalformed:
+    except TargetMalformedError:
         return False
 
 
@@ -122,9 +122,9 @@ def _bracketed(text: str) -> str:
     try:
         address = IPv6Address(text)
     except ValueError:
-        raise TargetMalformed("the original host is malformed") from None
+        raise TargetMalformedError("the original host is malformed") from None
     if address.scope_id is not None:
-        raise TargetMalformed("the original host has a zone, which no URL can have")
+        raise TargetMalformedError("the original host has a zone, which no URL can have")
     return f"[{address.compressed}]"
 
 
@@ -132,4 +132,4 @@ def _idna(host: str) -> str:
     try:
         return idna.encode(host, uts46=True).decode("ascii")
     except UnicodeError:
-        raise TargetMalformed("the original host is malformed") from None
+        raise TargetMalformedError("the original host is malformed") from None

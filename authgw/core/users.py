@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from authgw.core.errors import SessionEnded
+from authgw.core.errors import SessionEndedError
 from authgw.core.model import AccessRequest, Principal
 from authgw.core.paths import canonical_path
 from authgw.core.patterns import PathPattern
@@ -20,7 +20,7 @@ TOTP = "otp"
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class User:
     """One entry of the users file.
 
     `marks` name the password: a session opened by another one has none of them. `has_totp` is
@@ -69,10 +69,10 @@ class AppPassword:
         return path.is_plain or is_inside(self.paths, path)
 
 
-class People(Protocol):
+class UserDirectory(Protocol):
     """The users file as it is now."""
 
-    def find(self, sub: str) -> Person | None:
+    def find(self, sub: str) -> User | None:
         """The person of this name, None if there is none."""
 
     def is_like_a_person(self, sub: str) -> bool:
@@ -82,10 +82,10 @@ class People(Protocol):
         """The app password whose SHA-256 (hexadecimal) this is."""
 
 
-class Nobody:
+class NoUsers:
     """A gateway without a users file."""
 
-    def find(self, sub: str) -> Person | None:
+    def find(self, sub: str) -> User | None:
         """Nobody."""
         return None
 
@@ -98,28 +98,28 @@ class Nobody:
         return None
 
 
-def principal_of(session: Session, person: Person | None) -> Principal:
+def principal_of(session: Session, person: User | None) -> Principal:
     """Who a live session stands for; `person` is the users file's entry for its subject.
 
     Groups, email and name of a person are those of now, not those of the log-in.
 
     Raises:
-        SessionEnded: the person was removed or disabled or has another password since, or the
+        SessionEndedError: the person was removed or disabled or has another password since, or the
             session was opened by somebody else for a subject that is a person's.
     """
     if session.source != USERS:
         if person is not None:
-            raise SessionEnded
+            raise SessionEndedError
         known = (session.groups, session.email, session.name)
         return Principal(session.sub, session.sid, *known)
     if person is None or person.disabled or session.password_mark not in person.marks:
-        raise SessionEnded
+        raise SessionEndedError
     return Principal(
         person.sub, session.sid, person.groups, person.email, person.name, TOTP in session.amr
     )
 
 
-def program_of(person: Person | None) -> Principal | None:
+def program_of(person: User | None) -> Principal | None:
     """Who an app password stands for; None for a person that was removed or disabled."""
     if person is None or person.disabled:
         return None

@@ -3,7 +3,7 @@
 Only 200 is an allow; any other answer is handed on to the client.
 """
 
-from authgw.core.errors import TargetMalformed
+from authgw.core.errors import TargetMalformedError
 from authgw.core.model import AccessRequest, IdentityHeaders
 from authgw.core.networks import TrustedProxies
 from authgw.core.urls import canonical_method, location_from
@@ -34,15 +34,15 @@ def describe(
     X-Forwarded-Proto decides only the way back after a log-in; without it that is https.
 
     Raises:
-        UntrustedProxy: `peer` (an address, or `unix`) is no trusted proxy.
-        IdentityHeaderFromClient: the client sent an identity header.
-        TargetMissing, TargetDuplicated, TargetMalformed, OverrideDenied, DestinationDenied: see
+        UntrustedProxyError: `peer` (an address, or `unix`) is no trusted proxy.
+        IdentityHeaderFromClientError: the client sent an identity header.
+        TargetMissingError, TargetDuplicatedError, TargetMalformedError, OverrideDeniedError, DestinationDeniedError: see
             their codes.
     """
     refuse_untrusted(headers, peer, trusted)
     refuse_identity(headers, identity)
     if not raw_path.startswith(f"{PREFIX}/"):
-        raise TargetMalformed(f"the path does not begin with {PREFIX}/")
+        raise TargetMalformedError(f"the path does not begin with {PREFIX}/")
     proto = any(values(headers, "X-Forwarded-Proto"))
     return access_request(
         headers,

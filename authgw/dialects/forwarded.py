@@ -3,8 +3,8 @@
 Both hand any answer that is no 2xx on to the client, with its body.
 """
 
-from authgw.core.errors import TargetMalformed, WrongDialect
-from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Reply, Verdict
+from authgw.core.errors import TargetMalformedError, WrongDialectError
+from authgw.core.model import AccessRequest, Decision, IdentityHeaders, ProxyResponse, Verdict
 from authgw.core.networks import TrustedProxies
 from authgw.core.urls import canonical_method, location_from
 from authgw.dialects.headers import (
@@ -33,15 +33,15 @@ def describe(
     """The client's original request as a trusted Traefik or Caddy describes it, in headers alone.
 
     Raises:
-        UntrustedProxy: `peer` (an address, or `unix`) is no trusted proxy.
-        WrongDialect: the headers are NGINX's.
-        IdentityHeaderFromClient: the client sent an identity header.
-        TargetMissing, TargetDuplicated, TargetMalformed, OverrideDenied, DestinationDenied: see
+        UntrustedProxyError: `peer` (an address, or `unix`) is no trusted proxy.
+        WrongDialectError: the headers are NGINX's.
+        IdentityHeaderFromClientError: the client sent an identity header.
+        TargetMissingError, TargetDuplicatedError, TargetMalformedError, OverrideDeniedError, DestinationDeniedError: see
             their codes.
     """
     refuse_untrusted(headers, peer, trusted)
     if not present(headers, "X-Forwarded-Uri") and present(headers, "X-Original-URL"):
-        raise WrongDialect(
+        raise WrongDialectError(
             "X-Original-URL arrived at /authenticate/forward, which is Traefik's and Caddy's. "
             "NGINX and HAProxy ask /authenticate."
         )
@@ -65,21 +65,21 @@ def render(
     *,
     identity: IdentityHeaders,
     login_url: str | None = None,
-) -> Reply:
+) -> ProxyResponse:
     """The answer as a client will see it: identity, a way to log in, or a refusal."""
     if decision.verdict is Verdict.ALLOW:
         return allowed(decision.principal, identity)
     headers = refusal_headers(decision)
     if decision.verdict is Verdict.DENY:
         if is_outage(decision):
-            return Reply(503, headers, "503 the gateway cannot answer now")
-        return Reply(403, headers, f"403 denied ({decision.reason})")
+            return ProxyResponse(503, headers, "503 the gateway cannot answer now")
+        return ProxyResponse(403, headers, f"403 denied ({decision.reason})")
     where = login_location(decision, access, login_url)
     if access is None or where is None:
-        return Reply(401, headers, f"401 not logged in ({decision.reason})")
+        return ProxyResponse(401, headers, f"401 not logged in ({decision.reason})")
     # RFC 9110 section 15.4.4: after 303 a browser asks for the page by GET.
     status = 302 if access.method in ("GET", "HEAD") else 303
-    return Reply(status, (*headers[1:], ("Location", where)), "Log in first")
+    return ProxyResponse(status, (*headers[1:], ("Location", where)), "Log in first")
 
 
 def scheme_of(proto: str) -> str:
@@ -89,9 +89,9 @@ def scheme_of(proto: str) -> str:
     leads to the host that was asked for in any case.
 
     Raises:
-        TargetMalformed: a scheme in it is not http, https, ws or wss.
+        TargetMalformedError: a scheme in it is not http, https, ws or wss.
     """
     schemes = [scheme.strip().lower() for scheme in proto.split(",")]
     if not all(scheme in _SCHEMES for scheme in schemes):
-        raise TargetMalformed("X-Forwarded-Proto is not http or https, or a list of these")
+        raise TargetMalformedError("X-Forwarded-Proto is not http or https, or a list of these")
     return _SCHEMES[schemes[0]]

@@ -8,7 +8,7 @@ frameworks route by `X-Rewrite-URL` and `X-Original-URL`), and where COPY and MO
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from authgw.core.errors import DestinationDenied, OverrideDenied, TargetMalformed
+from authgw.core.errors import DestinationDeniedError, OverrideDeniedError, TargetMalformedError
 from authgw.core.model import FurtherTarget, Location
 from authgw.core.urls import UNREADABLE_PATH, canonical_method, resolved
 
@@ -28,13 +28,13 @@ def further_targets(
     """Return what headers (name from NAMES, value) add to a request.
 
     Raises:
-        OverrideDenied: an overriding method cannot be read, or there are too many.
-        DestinationDenied: COPY or MOVE does not name one place on the same host.
+        OverrideDeniedError: an overriding method cannot be read, or there are too many.
+        DestinationDeniedError: COPY or MOVE does not name one place on the same host.
     """
     methods = {method, *_methods(value for name, value in named if name in _METHODS)}
     places = {location, *_places(named, location)}
     if len(methods) * len(places) > MAX_TARGETS:
-        raise OverrideDenied("too many headers name other methods or paths")
+        raise OverrideDeniedError("too many headers name other methods or paths")
     pairs = [(verb, place) for verb in sorted(methods) for place in places]
     found = [
         FurtherTarget("override_denied", verb, place)
@@ -57,8 +57,8 @@ def _methods(values: Iterable[str]) -> Iterator[str]:
 def _method(text: str) -> str:
     try:
         return canonical_method(text)
-    except TargetMalformed:
-        raise OverrideDenied("a header names another method, which cannot be read") from None
+    except TargetMalformedError:
+        raise OverrideDeniedError("a header names another method, which cannot be read") from None
 
 
 def _places(named: Sequence[tuple[str, str]], location: Location) -> Iterator[Location]:
@@ -71,8 +71,8 @@ def _places(named: Sequence[tuple[str, str]], location: Location) -> Iterator[Lo
 
 def _destination(values: Sequence[str], location: Location) -> FurtherTarget:
     if len(values) != 1:
-        raise DestinationDenied(f"COPY and MOVE name one Destination, not {len(values)}")
+        raise DestinationDeniedError(f"COPY and MOVE name one Destination, not {len(values)}")
     place = resolved(values[0], location)
     if place is None:
-        raise DestinationDenied("the Destination is on another host or cannot be read")
+        raise DestinationDeniedError("the Destination is on another host or cannot be read")
     return FurtherTarget("destination_denied", "PUT", place)

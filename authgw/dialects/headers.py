@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from authgw.core.errors import (
-    IdentityHeaderFromClient,
-    TargetDuplicated,
-    TargetMalformed,
-    TargetMissing,
-    UntrustedProxy,
+    IdentityHeaderFromClientError,
+    TargetDuplicatedError,
+    TargetMalformedError,
+    TargetMissingError,
+    UntrustedProxyError,
 )
 from authgw.core.model import AccessRequest, IdentityHeaders, Location
 from authgw.core.networks import TrustedProxies, entry_for
@@ -72,18 +72,18 @@ def target(headers: RawHeaders, name: str) -> str:
     """The one value of a header about the original request.
 
     Raises:
-        TargetMissing, TargetDuplicated: it did not come exactly once.
-        TargetMalformed: it holds a control character.
+        TargetMissingError, TargetDuplicatedError: it did not come exactly once.
+        TargetMalformedError: it holds a control character.
     """
     found = values(headers, name)
     if not found or not found[0]:
-        raise TargetMissing(f"{name} is missing")
+        raise TargetMissingError(f"{name} is missing")
     if len(found) > 1:
-        raise TargetDuplicated(f"{name} came {len(found)} times")
+        raise TargetDuplicatedError(f"{name} came {len(found)} times")
     # A path need not be UTF-8; only a rule that looks at it may mind.
     text = found[0].decode("utf-8", "surrogateescape")
     if _CONTROL.search(text):
-        raise TargetMalformed(f"{name} holds a control character")
+        raise TargetMalformedError(f"{name} holds a control character")
     return text
 
 
@@ -150,11 +150,11 @@ def refuse_untrusted(headers: RawHeaders, peer: str, trusted: TrustedProxies) ->
     """Refuse a peer (an address, or `unix`) that may not speak about others' requests.
 
     Raises:
-        UntrustedProxy: it is none of `server.trusted_proxies`.
+        UntrustedProxyError: it is none of `server.trusted_proxies`.
     """
     if not trusted.trusts(peer):
         seen = present(headers, *ABOUT_A_REQUEST) or "a subrequest"
-        raise UntrustedProxy(
+        raise UntrustedProxyError(
             f"Ignored {seen} from {peer}: not in server.trusted_proxies. "
             f"If this is your proxy, add {entry_for(peer)}."
         )
@@ -180,7 +180,7 @@ def access_request(
     `own` is the header (in lower case) by which the proxy itself names the address.
 
     Raises:
-        OverrideDenied, DestinationDenied: see `further_targets`.
+        OverrideDeniedError, DestinationDeniedError: see `further_targets`.
     """
     return AccessRequest(
         method=method,
@@ -249,14 +249,14 @@ def refuse_identity(headers: RawHeaders, identity: IdentityHeaders) -> None:
     CGI-like servers turn every separator into `_`, so all separators count as the same.
 
     Raises:
-        IdentityHeaderFromClient: it brings one, or names one in Connection to have it dropped.
+        IdentityHeaderFromClientError: it brings one, or names one in Connection to have it dropped.
     """
     names = folded_names(identity)
     brought = {folded(key.decode("latin-1")) for key, _ in headers}
     for line in values(headers, "Connection"):
         brought |= {folded(option.strip()) for option in line.decode("latin-1").split(",")}
     if names & brought:
-        raise IdentityHeaderFromClient
+        raise IdentityHeaderFromClientError
 
 
 def folded(name: str) -> str:

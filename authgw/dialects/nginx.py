@@ -4,8 +4,8 @@ NGINX understands 2xx, 401 and 403; anything else becomes a 500
 (ngx_http_auth_request_module), which the shipped recipe maps back to 503.
 """
 
-from authgw.core.errors import TargetMissing, WrongDialect
-from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Reply, Verdict
+from authgw.core.errors import TargetMissingError, WrongDialectError
+from authgw.core.model import AccessRequest, Decision, IdentityHeaders, ProxyResponse, Verdict
 from authgw.core.networks import TrustedProxies
 from authgw.core.urls import canonical_method, location_of
 from authgw.dialects.headers import (
@@ -42,15 +42,15 @@ def describe(
     """The client's original request as a trusted NGINX describes it, in headers alone.
 
     Raises:
-        UntrustedProxy: `peer` (an address, or `unix`) is no trusted proxy.
-        WrongDialect: the headers are Traefik's or Caddy's.
-        IdentityHeaderFromClient: the client sent an identity header.
-        TargetMissing, TargetDuplicated, TargetMalformed, HostConflict, OverrideDenied,
-            DestinationDenied: see their codes.
+        UntrustedProxyError: `peer` (an address, or `unix`) is no trusted proxy.
+        WrongDialectError: the headers are Traefik's or Caddy's.
+        IdentityHeaderFromClientError: the client sent an identity header.
+        TargetMissingError, TargetDuplicatedError, TargetMalformedError, HostConflictError, OverrideDeniedError,
+            DestinationDeniedError: see their codes.
     """
     refuse_untrusted(headers, peer, trusted)
     if not present(headers, *_LINES) and present(headers, "X-Forwarded-Uri"):
-        raise WrongDialect
+        raise WrongDialectError
     refuse_identity(headers, identity)
     return access_request(
         headers,
@@ -68,7 +68,7 @@ def render(
     *,
     identity: IdentityHeaders,
     login_url: str | None = None,
-) -> Reply:
+) -> ProxyResponse:
     """The status and headers that NGINX understands; with a body it drops the connection."""
     if decision.verdict is Verdict.ALLOW:
         return allowed(decision.principal, identity)
@@ -76,13 +76,13 @@ def render(
     if decision.verdict is Verdict.LOGIN:
         # The recipe answers with a 302, for a POST with a 303.
         where = login_location(decision, access, login_url)
-        return Reply(401, (*headers, ("Location", where)) if where else headers)
-    return Reply(503 if is_outage(decision) else 403, headers)
+        return ProxyResponse(401, (*headers, ("Location", where)) if where else headers)
+    return ProxyResponse(503 if is_outage(decision) else 403, headers)
 
 
 def _told(headers: RawHeaders, name: str) -> str:
     try:
         return target(headers, name)
-    except TargetMissing:
+    except TargetMissingError:
         line = f"proxy_set_header {name} {_LINES[name]};"
-        raise TargetMissing(f"{name} is missing. In the auth location add: {line}") from None
+        raise TargetMissingError(f"{name} is missing. In the auth location add: {line}") from None

@@ -4,14 +4,14 @@ from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import quote
 
-from authgw.core.errors import REASONS, HostConflict, TargetMalformed
+from authgw.core.errors import REASONS, HostConflictError, TargetMalformedError
 from authgw.core.model import (
     AccessRequest,
     Decision,
     IdentityHeaders,
     Location,
     Principal,
-    Reply,
+    ProxyResponse,
     Verdict,
 )
 from authgw.core.redirects import fits
@@ -27,9 +27,9 @@ Headers = tuple[tuple[str, str], ...]
 NO_STORE = ("Cache-Control", "no-store")
 
 
-def allowed(principal: Principal | None, identity: IdentityHeaders) -> Reply:
+def allowed(principal: Principal | None, identity: IdentityHeaders) -> ProxyResponse:
     """The one answer that lets a request pass, alike for every proxy."""
-    return Reply(200, (*_identity_headers(principal, identity), NO_STORE))
+    return ProxyResponse(200, (*_identity_headers(principal, identity), NO_STORE))
 
 
 def _identity_headers(principal: Principal | None, identity: IdentityHeaders) -> Headers:
@@ -89,7 +89,7 @@ def _page_of(access: AccessRequest) -> str:
     asked = access.location
     if access.method in ("GET", "HEAD"):
         return asked.url
-    with suppress(TargetMalformed, HostConflict):
+    with suppress(TargetMalformedError, HostConflictError):
         page = location_of(access.referer, asked.host)
         if _port(page) == _port(asked):
             return replace(page, scheme=asked.scheme).url

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from authgw.config.loader import Loaded
+from authgw.config.loader import LoadedConfig
 from authgw.core.keys import Key
 from authgw.doctor import lint
-from authgw.doctor.findings import Remark, ok, problem, refusals, warning
+from authgw.doctor.findings import CheckResult, ok, problem, refusals, warning
 from authgw.files import key_files
 from authgw.identity.clients_file import load_clients
 from authgw.identity.users_file import alike_warnings, load_users, warnings_of
@@ -13,7 +13,7 @@ from authgw.identity.users_file import alike_warnings, load_users, warnings_of
 _PART = "configuration"
 
 
-def examine(loaded: Loaded) -> Iterator[Remark]:
+def examine(loaded: LoadedConfig) -> Iterator[CheckResult]:
     """What keeps the gateway from starting, and what can hardly be meant."""
     auth = loaded.settings.auth
     users = loaded.path(auth.users)
@@ -33,11 +33,11 @@ def examine(loaded: Loaded) -> Iterator[Remark]:
         yield from _page(loaded, len(load_users(users)))
 
 
-def keys_of(loaded: Loaded) -> tuple[Key, ...]:
+def keys_of(loaded: LoadedConfig) -> tuple[Key, ...]:
     """The keys of this configuration; none if they are not made yet.
 
     Raises:
-        KeyRefused: one of them must not be used.
+        SigningKeyError: one of them must not be used.
     """
     auth = loaded.settings.auth
     if auth.algorithm != "HS256":
@@ -46,7 +46,7 @@ def keys_of(loaded: Loaded) -> tuple[Key, ...]:
     return (key_files.load_shared_secret(path),) if path.exists() else ()
 
 
-def _keys(loaded: Loaded) -> Iterator[Remark]:
+def _keys(loaded: LoadedConfig) -> Iterator[CheckResult]:
     refused = [*refusals(lambda: keys_of(loaded))]
     yield from (problem("keys", said) for said in refused)
     if refused:
@@ -60,7 +60,7 @@ def _keys(loaded: Loaded) -> Iterator[Remark]:
         yield problem("keys", "none, and replicas must share them: run `authgw key init` once")
 
 
-def _page(loaded: Loaded, people: int) -> Iterator[Remark]:
+def _page(loaded: LoadedConfig, people: int) -> Iterator[CheckResult]:
     pages = ", ".join(site.url for site in loaded.settings.login.sites.all)
     if people and not pages:
         said = f"{people} people, and no page for them: set login.url for log-in by browser"

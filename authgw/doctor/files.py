@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from authgw.config.loader import Loaded
-from authgw.doctor.findings import Remark, ok, problem, warning
+from authgw.config.loader import LoadedConfig
+from authgw.doctor.findings import CheckResult, ok, problem, warning
 from authgw.server.reload import secret_files
 from authgw.server.store_factory import embedded_path
 
@@ -43,7 +43,7 @@ class _Account:
         return self.uid == _ROOT or given & wanted == wanted
 
 
-def examine(loaded: Loaded) -> Iterator[Remark]:
+def examine(loaded: LoadedConfig) -> Iterator[CheckResult]:
     """What is wrong with owners and modes of what the gateway reads, and with what it writes."""
     secret, written = _secret(loaded), _written(loaded)
     there = {path: path.stat() for path in (*_folders(loaded), *secret, *written) if path.exists()}
@@ -82,7 +82,7 @@ def _account(owners: Sequence[int]) -> _Account:
     return _Account(uid, gids)
 
 
-def _folders(loaded: Loaded) -> Iterator[Path]:
+def _folders(loaded: LoadedConfig) -> Iterator[Path]:
     auth = loaded.settings.auth
     if auth.algorithm != "HS256":
         yield loaded.path(auth.keys)
@@ -91,19 +91,19 @@ def _folders(loaded: Loaded) -> Iterator[Path]:
         yield database.parent
 
 
-def _secret(loaded: Loaded) -> tuple[Path, ...]:
+def _secret(loaded: LoadedConfig) -> tuple[Path, ...]:
     auth = loaded.settings.auth
     return (*secret_files(loaded), loaded.path(auth.clients), loaded.path(auth.users))
 
 
-def _written(loaded: Loaded) -> tuple[Path, ...]:
+def _written(loaded: LoadedConfig) -> tuple[Path, ...]:
     database = _database(loaded)
     if database is None:
         return ()
     return tuple(database.with_name(database.name + end) for end in ("", ".lock", "-wal", "-shm"))
 
 
-def _database(loaded: Loaded) -> Path | None:
+def _database(loaded: LoadedConfig) -> Path | None:
     return embedded_path(loaded) if loaded.settings.cache.is_embedded else None
 
 

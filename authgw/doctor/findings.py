@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from authgw.core.errors import Refused
+from authgw.core.errors import OperatorError
 
 # What a look at a file or a setting is refused with, each with a sentence for its reader.
-REFUSALS = (Refused, OSError)
+REFUSALS = (OperatorError, OSError)
 
 
 class Grade(Enum):
@@ -19,7 +19,7 @@ class Grade(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class CheckResult:
     """One finding about one part of the installation."""
 
     grade: Grade
@@ -30,19 +30,19 @@ class Remark:
         return f"{self.grade.value:8} {self.part}: {self.text}"
 
 
-def ok(part: str, text: str) -> Remark:
+def ok(part: str, text: str) -> CheckResult:
     """Something is as it should be."""
-    return Remark(Grade.OK, part, text)
+    return CheckResult(Grade.OK, part, text)
 
 
-def warning(part: str, text: str) -> Remark:
+def warning(part: str, text: str) -> CheckResult:
     """Something works and is worth a look."""
-    return Remark(Grade.WARNING, part, text)
+    return CheckResult(Grade.WARNING, part, text)
 
 
-def problem(part: str, text: str) -> Remark:
+def problem(part: str, text: str) -> CheckResult:
     """Something does not work."""
-    return Remark(Grade.PROBLEM, part, text)
+    return CheckResult(Grade.PROBLEM, part, text)
 
 
 def refusals(*looks: Callable[[], object]) -> Iterator[str]:

@@ -3,11 +3,11 @@
 import difflib
 from collections.abc import Iterator
 
-from authgw.config.loader import Loaded
+from authgw.config.loader import LoadedConfig
 from authgw.identity.users_file import find_name, load_users
 
 
-def unknown_groups(loaded: Loaded) -> Iterator[str]:
+def unknown_groups(loaded: LoadedConfig) -> Iterator[str]:
     """Groups that rules name and nobody of the users file is in, where it looks like a typo."""
     known = {
         group
@@ -24,7 +24,7 @@ def unknown_groups(loaded: Loaded) -> Iterator[str]:
                 )
 
 
-def misspelled_users(loaded: Loaded) -> Iterator[str]:
+def misspelled_users(loaded: LoadedConfig) -> Iterator[str]:
     """Users that rules name in another spelling than the users file, which never match."""
     known = load_users(loaded.path(loaded.settings.auth.users))
     for rule in loaded.rules.ordered if loaded.rules else ():

@@ -20,7 +20,7 @@ from authgw.doctor.nginx_parser import Block, parsed
 from authgw.doctor.nginx_recipe import Recipe, recipe_of
 from authgw.doctor.nginx_site import (
     PASSES,
-    Site,
+    NginxSite,
     answering_blocks,
     check_uris,
     is_to_gateway,
@@ -32,8 +32,8 @@ def examine(dump: str, settings: Settings) -> list[Finding]:
     """Return every finding, in the order of files and lines.
 
     Raises:
-        DumpRefused: the dump cannot be parsed, or is not whole.
-        Refused: the configuration has a value that NGINX's cannot hold.
+        NginxDumpError: the dump cannot be parsed, or is not whole.
+        OperatorError: the configuration has a value that NGINX's cannot hold.
     """
     site, recipe = site_of(parsed(dump)), recipe_of(settings)
     found = [
@@ -46,7 +46,7 @@ def examine(dump: str, settings: Settings) -> list[Finding]:
     return sorted(set(found), key=lambda each: (each.file, each.line, each.what))
 
 
-def _server(site: Site, server: Block, recipe: Recipe) -> Iterator[Finding]:
+def _server(site: NginxSite, server: Block, recipe: Recipe) -> Iterator[Finding]:
     if check_uris(server):
         yield from _spellings(server)
         yield from nginx_check.examine(server, recipe)

@@ -11,7 +11,7 @@ from authgw.doctor.nginx_listen import default_servers, servers_for
 from authgw.doctor.nginx_parser import Block, Directive
 from authgw.doctor.nginx_recipe import Recipe
 from authgw.doctor.nginx_site import (
-    Site,
+    NginxSite,
     check_uris,
     is_protected,
     is_to_gateway,
@@ -24,7 +24,7 @@ _LOCAL = ("127.0.0.1", "localhost", "[::1]")
 _REMEDY = "In it, after protect.conf, add: include authgw/gateway.conf;"
 
 
-def examine(site: Site, recipe: Recipe) -> Iterator[Finding]:
+def examine(site: NginxSite, recipe: Recipe) -> Iterator[Finding]:
     """Check the whole configuration."""
     yield from _upstreams(site, recipe)
     yield from _login_pages(site, recipe)
@@ -43,7 +43,7 @@ def examine(site: Site, recipe: Recipe) -> Iterator[Finding]:
                 yield from _sent(block, recipe)
 
 
-def _is_published(site: Site, location: Block) -> bool:
+def _is_published(site: NginxSite, location: Block) -> bool:
     return (
         is_to_gateway(site, location)
         and not is_unreachable(location)
@@ -51,7 +51,7 @@ def _is_published(site: Site, location: Block) -> bool:
     )
 
 
-def _upstreams(site: Site, recipe: Recipe) -> Iterator[Finding]:
+def _upstreams(site: NginxSite, recipe: Recipe) -> Iterator[Finding]:
     known = {block.args[0]: block for block in site.top.every() if block.name == "upstream"}
     passes = [each for block in site.top.every() for each in block.named("proxy_pass")]
     for name in sorted(site.gateways):
@@ -102,7 +102,7 @@ def _address(line: Directive, address: str, recipe: Recipe) -> Iterator[Finding]
             )
 
 
-def _login_pages(site: Site, recipe: Recipe) -> Iterator[Finding]:
+def _login_pages(site: NginxSite, recipe: Recipe) -> Iterator[Finding]:
     for page in recipe.settings.login.sites.all:
         if not page.is_ours:
             continue
@@ -125,7 +125,7 @@ def _serves(server: Block) -> bool:
     )
 
 
-def _page(site: Site, server: Block, url: str, paths: list[str]) -> Iterator[Finding]:
+def _page(site: NginxSite, server: Block, url: str, paths: list[str]) -> Iterator[Finding]:
     lost: dict[Block, list[str]] = {}
     for path in paths:
         try:
@@ -157,7 +157,7 @@ def _sample(path: str) -> str:
     return re.sub(r"\{\w+\}", "x", path)
 
 
-def _published(site: Site, server: Block, roots: list[str]) -> Iterator[Finding]:
+def _published(site: NginxSite, server: Block, roots: list[str]) -> Iterator[Finding]:
     """Check that no path is published that is not for the public."""
     found: dict[Block, list[str]] = {}
     for endpoint in ENDPOINTS:
@@ -216,7 +216,7 @@ _HARMLESS = ("connection", "upgrade", "x-request-id", "host")
 _EMPTY = '""'
 
 
-def _default_servers(site: Site) -> Iterator[Finding]:
+def _default_servers(site: NginxSite) -> Iterator[Finding]:
     for address, server, is_named in default_servers(site):
         if server.named("return") or any(
             each.args == ("on",) for each in server.named("ssl_reject_handshake")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from authgw.doctor.nginx_findings import Finding, hole, unchecked
 from authgw.doctor.nginx_parser import Block, Directive
-from authgw.doctor.nginx_site import PASSES, Site, upstream_of
+from authgw.doctor.nginx_site import PASSES, NginxSite, upstream_of
 
 _EXAMINED = """
     add_after_body add_before_body add_header alias auth_request auth_request_set break
@@ -79,7 +79,7 @@ _DATA = ("map", "geo", "types", "split_clients", "charset_map", "match", "events
 _BLOCKS = ("main", "http", "server", "location", "if", "limit_except", "upstream", "stream", *_DATA)
 
 
-def examine(site: Site) -> Iterator[Finding]:
+def examine(site: NginxSite) -> Iterator[Finding]:
     """Report every line that the doctor does not know."""
     yield from _unknown(site.top)
     for block in site.top.every():
@@ -105,7 +105,7 @@ def _is_known(name: str) -> bool:
     return name in _KNOWN or bool(_OF_PASSES.fullmatch(name) or _OF_SERVERS.fullmatch(name))
 
 
-def _streams(site: Site, stream: Block) -> Iterator[Finding]:
+def _streams(site: NginxSite, stream: Block) -> Iterator[Finding]:
     """Check that no stream leads to an app past the http block."""
     apps = _addresses(site.top, "http") - site.gateways
     for block in stream.every():

@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator
 
 from authgw.doctor.nginx_parser import Block
-from authgw.doctor.nginx_site import Site, check_uris
+from authgw.doctor.nginx_site import NginxSite, check_uris
 
 _DEFAULT = ("default_server", "default")
 
 
-def default_servers(site: Site) -> Iterator[tuple[str, Block, bool]]:
+def default_servers(site: NginxSite) -> Iterator[tuple[str, Block, bool]]:
     """Iterate over addresses with a protected server: default server, and if it is declared."""
     for address, servers in _addresses(site).items():
         if not any(check_uris(server) for server in servers):
@@ -18,7 +18,7 @@ def default_servers(site: Site) -> Iterator[tuple[str, Block, bool]]:
         yield address, (named or servers)[0], bool(named)
 
 
-def servers_for(site: Site, host: str, port: int | None) -> list[Block]:
+def servers_for(site: NginxSite, host: str, port: int | None) -> list[Block]:
     """Return the servers that can be chosen for a host, one for each address.
 
     Those that listen on this port, if there are any: in front of NGINX can be something else.
@@ -33,7 +33,7 @@ def servers_for(site: Site, host: str, port: int | None) -> list[Block]:
     return list(found.values())
 
 
-def _addresses(site: Site) -> dict[str, list[Block]]:
+def _addresses(site: NginxSite) -> dict[str, list[Block]]:
     found: dict[str, list[Block]] = {}
     for server in site.servers:
         addresses = [_canonical(each.args[0]) for each in server.named("listen")]

@@ -23,7 +23,7 @@ _GLOB = re.compile(r"[*?\[]")
 _Token = tuple[str, int, bool]
 
 
-class DumpRefused(ValueError):
+class NginxDumpError(ValueError):
     """A file that is not the output of `nginx -T`; the message gives the reason."""
 
 
@@ -114,14 +114,14 @@ class _Files:
         """Return the names of the files that an include stands for, in NGINX's order.
 
         Raises:
-            DumpRefused: the dump lacks the file.
+            NginxDumpError: the dump lacks the file.
         """
         target = self.full(words[1])
         if _GLOB.search(target):
             found = [name for name in self.statements if _leads_to(target, name)]
             return sorted(found, key=lambda name: name.encode("utf-8", "surrogateescape"))
         if target not in self.statements:
-            raise DumpRefused(
+            raise NginxDumpError(
                 f"lacks {target}, which {file}:{line} includes: write it again with "
                 "`nginx -T > FILE`, whole"
             )
@@ -132,13 +132,13 @@ def parsed(dump: str) -> Block:
     """Parse the whole configuration to one tree.
 
     Raises:
-        DumpRefused: it is not the output of `nginx -T`, or not all of it.
+        NginxDumpError: it is not the output of `nginx -T`, or not all of it.
     """
     # NGINX reads a carriage return as a space; the lexer would end a comment at it.
     lines = dump.replace("\r", " ").split("\n")
     start = next((number for number, text in enumerate(lines) if _HEADER.fullmatch(text)), None)
     if start is None:
-        raise DumpRefused("is not the output of `nginx -T`: write `nginx -T > FILE` first")
+        raise NginxDumpError("is not the output of `nginx -T`: write `nginx -T > FILE` first")
     files = _split(lines[start:])
     name = next(iter(files.statements))
     top = Block(name, 0, "main", ())
@@ -176,9 +176,11 @@ def _split(lines: list[str]) -> _Files:
                 open_blocks.append(statement.body)
             words = []
         if not open_blocks:
-            raise DumpRefused(f'has a "}}" too many in its line {line}: write it again')
+            raise NginxDumpError(f'has a "}}" too many in its line {line}: write it again')
     if words or len(open_blocks) > 1:
-        raise DumpRefused("ends within a directive: write it again with `nginx -T > FILE`, whole")
+        raise NginxDumpError(
+            "ends within a directive: write it again with `nginx -T > FILE`, whole"
+        )
     return files
 
 
@@ -190,7 +192,7 @@ def _tokens(lines: list[str]) -> Iterator[_Token]:
             yield from crossplane.lex(str(path))
         except NgxParserBaseException as error:
             said = f"cannot be parsed ({error.strerror} in its line {error.lineno})"
-            raise DumpRefused(f"{said}: write it again with `nginx -T > FILE`, whole") from None
+            raise NginxDumpError(f"{said}: write it again with `nginx -T > FILE`, whole") from None
 
 
 def _begun(comment: str, line: str, files: _Files) -> str:
@@ -204,7 +206,7 @@ def _begun(comment: str, line: str, files: _Files) -> str:
 def _refuse_second(name: str, started: dict[str, int], line: int) -> None:
     # The first file's own name in its first comment is a copy of NGINX's line and harmless.
     if started.get(name, 1) != 1:
-        raise DumpRefused(
+        raise NginxDumpError(
             f"names {name} in its lines {started[name]} and {line}, so that where this file begins "
             "cannot be known: remove the comment that looks like a line of `nginx -T`"
         )
@@ -227,7 +229,9 @@ def _place(
         elif name == "include" and len(args) == 1:
             for included in files.included(each.words, file, each.line):
                 if included in opened:
-                    raise DumpRefused(f"holds {included}, which {file}:{each.line} includes anew")
+                    raise NginxDumpError(
+                        f"holds {included}, which {file}:{each.line} includes anew"
+                    )
                 _fill(block, files, (*opened, included))
         else:
             block.own.append(Directive(file, each.line, name, args))

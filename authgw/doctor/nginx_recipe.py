@@ -75,7 +75,7 @@ def recipe_of(settings: Settings) -> Recipe:
     """Parse the recipe that belongs to this configuration.
 
     Raises:
-        Refused: a value that NGINX's configuration cannot hold.
+        OperatorError: a value that NGINX's configuration cannot hold.
     """
     top = parsed(_dump(rendered(settings)))
     server = site_of(top).servers[0]

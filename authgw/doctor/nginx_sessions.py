@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from authgw.doctor.nginx_findings import Finding, hole, unchecked
 from authgw.doctor.nginx_parser import Block, Directive
 from authgw.doctor.nginx_recipe import Recipe, definition
-from authgw.doctor.nginx_site import Site, is_to_gateway
+from authgw.doctor.nginx_site import NginxSite, is_to_gateway
 from authgw.doctor.nginx_values import holds_session, variables_in
 
 _CAPTURE = re.compile(r"\(\?P?[<'](authgw_\w+)[>']")
@@ -20,7 +20,7 @@ _HARMLESS = re.compile(
 _LEAST_BITS = 4  # a shorter prefix holds a good part of the internet
 
 
-def examine(site: Site, recipe: Recipe) -> Iterator[Finding]:
+def examine(site: NginxSite, recipe: Recipe) -> Iterator[Finding]:
     """Check the whole configuration."""
     yield from _maps(site, recipe)
     ours = {*recipe.definitions, *recipe.taken}
@@ -32,7 +32,7 @@ def examine(site: Site, recipe: Recipe) -> Iterator[Finding]:
         yield from _addresses(block)
 
 
-def _maps(site: Site, recipe: Recipe) -> Iterator[Finding]:
+def _maps(site: NginxSite, recipe: Recipe) -> Iterator[Finding]:
     """Compare the blocks that define our variables with the recipe's."""
     found: dict[str, list[Block]] = {}
     for block in site.top.every():
@@ -86,7 +86,7 @@ def _defines(each: Directive, ours: set[str]) -> bool:
     return setting and any(name in ours for name in where)
 
 
-def _leaking(site: Site, block: Block, each: Directive) -> Iterator[Finding]:
+def _leaking(site: NginxSite, block: Block, each: Directive) -> Iterator[Finding]:
     if not any(holds_session(arg) for arg in each.args) or _HARMLESS.fullmatch(each.name):
         return
     if block.name in _DEFINING_BLOCKS or block.name == "types" or is_to_gateway(site, block):

@@ -20,7 +20,7 @@ _SCHEME = re.compile(r"^\w+://")
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class NginxSite:
     """The whole configuration; `gateways` are the names and addresses of the gateway in it."""
 
     top: Block
@@ -29,7 +29,7 @@ class Site:
     checks: tuple[Block, ...]
 
 
-def site_of(top: Block) -> Site:
+def site_of(top: Block) -> NginxSite:
     """Find servers and gateways: the recipe's, and all that `/authenticate` is requested from."""
     servers = tuple(
         block
@@ -39,7 +39,7 @@ def site_of(top: Block) -> Site:
     checks = tuple(check for server in servers for check in _checks(server))
     passes = (passed for block in top.every() for passed in block.named("proxy_pass"))
     gateways = {upstream_of(each) for each in passes if "/authenticate" in each.args[0]}
-    return Site(top, servers, frozenset({*gateways, _OF_RECIPE}), checks)
+    return NginxSite(top, servers, frozenset({*gateways, _OF_RECIPE}), checks)
 
 
 def _checks(server: Block) -> Iterator[Block]:
@@ -106,7 +106,7 @@ def upstream_of(passed: Directive) -> str:
     return address if address.startswith("unix:") else address.partition("/")[0]
 
 
-def is_to_gateway(site: Site, block: Block) -> bool:
+def is_to_gateway(site: NginxSite, block: Block) -> bool:
     """Return true if this block passes requests to the gateway."""
     passed = pass_of(block)
     return passed is not None and upstream_of(passed) in site.gateways

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from authgw.doctor.nginx_findings import Finding, fault, hole, unchecked
 from authgw.doctor.nginx_parser import Block, Directive
 from authgw.doctor.nginx_site import (
-    Site,
+    NginxSite,
     is_declared_public,
     is_protected,
     is_to_gateway,
@@ -29,7 +29,7 @@ _ANSWERS = re.compile(
 _INTERCEPTED = frozenset({"401", "403", "500"})
 
 
-def examine(site: Site, server: Block, block: Block) -> Iterator[Finding]:
+def examine(site: NginxSite, server: Block, block: Block) -> Iterator[Finding]:
     """Check one location, or another block that can answer, of one server."""
     if is_protected(block) and not is_unreachable(block):
         yield from _answering(block)
@@ -200,7 +200,7 @@ def _target(server: Block, path: str) -> Block | None:
         return None
 
 
-def _letting_in(site: Site, server: Block, block: Block) -> Iterator[Finding]:
+def _letting_in(site: NginxSite, server: Block, block: Block) -> Iterator[Finding]:
     for each in block.inherited("satisfy"):
         if each.args == ("any",):
             yield hole(
@@ -213,7 +213,7 @@ def _letting_in(site: Site, server: Block, block: Block) -> Iterator[Finding]:
             yield from _served_anyway(site, server, each)
 
 
-def _served_anyway(site: Site, server: Block, page: Directive) -> Iterator[Finding]:
+def _served_anyway(site: NginxSite, server: Block, page: Directive) -> Iterator[Finding]:
     wanted = page.args[-1]
     for other in server.every():
         if other.name != "location" or other.args[-1] != wanted or not wanted.startswith("@"):

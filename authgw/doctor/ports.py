@@ -3,21 +3,21 @@
 import http.client
 from collections.abc import Iterator
 
-from authgw.config.loader import Loaded
-from authgw.doctor.findings import Remark, ok, problem, warning
+from authgw.config.loader import LoadedConfig
+from authgw.doctor.findings import CheckResult, ok, problem, warning
 
 _PATIENCE = 2.0  # seconds
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  asked about, not listened on
 
 
-def examine(loaded: Loaded) -> Iterator[Remark]:
+def examine(loaded: LoadedConfig) -> Iterator[CheckResult]:
     """Who answers on the ports of this configuration."""
     server, metrics = loaded.settings.server, loaded.settings.metrics
     yield _gateway(server.host, server.port)
     yield _metrics(metrics.host, metrics.port)
 
 
-def _gateway(host: str, port: int) -> Remark:
+def _gateway(host: str, port: int) -> CheckResult:
     part, pong = f"port {port}", _said(host, port, "/ping")
     if pong is None:
         return ok(part, "free: no gateway runs here now")
@@ -29,7 +29,7 @@ def _gateway(host: str, port: int) -> Remark:
     return problem(part, f"a gateway that is not ready: {why}")
 
 
-def _metrics(host: str, port: int) -> Remark:
+def _metrics(host: str, port: int) -> CheckResult:
     part, found = f"port {port}", _said(host, port, "/metrics")
     if found is None:
         return ok(part, "free for metrics")

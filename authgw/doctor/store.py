@@ -2,14 +2,14 @@
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 
-from authgw.config.loader import Loaded
-from authgw.core.errors import StoreUnavailable
-from authgw.core.keys import Key, KeyRefused
+from authgw.config.loader import LoadedConfig
+from authgw.core.errors import StoreUnavailableError
+from authgw.core.keys import Key, SigningKeyError
 from authgw.doctor.configuration import keys_of
-from authgw.doctor.findings import Remark, ok, problem, warning
+from authgw.doctor.findings import CheckResult, ok, problem, warning
 from authgw.server.store_factory import embedded_path, redis_servers, store_at_hand
-from authgw.storage import StoreRefused
-from authgw.storage.redis.counters import Announced
+from authgw.storage import StoreSetupError
+from authgw.storage.redis.counters import ReplicaAnnouncement
 from authgw.storage.redis.health import Health, health
 from authgw.storage.redis.store import RedisStore
 
@@ -18,7 +18,7 @@ _LEEWAY = 5.0  # seconds between the clocks of replicas, as for tokens
 _DRIFT = 1.0
 
 
-async def examine(loaded: Loaded) -> AsyncIterator[Remark]:
+async def examine(loaded: LoadedConfig) -> AsyncIterator[CheckResult]:
     """What is to be said of the store of this configuration."""
     if loaded.settings.cache.is_embedded:
         yield await _embedded(loaded)
@@ -29,9 +29,9 @@ async def examine(loaded: Loaded) -> AsyncIterator[Remark]:
             await store.check()
             for remark in await _redis(loaded, store):
                 yield remark
-    except StoreUnavailable as error:
+    except StoreUnavailableError as error:
         yield problem(_PART, _unreachable(error.detail))
-    except (StoreRefused, KeyRefused) as error:
+    except (StoreSetupError, SigningKeyError) as error:
         yield problem(_PART, str(error))
 
 
@@ -41,7 +41,7 @@ def _unreachable(detail: str) -> str:
     return f"cannot be asked ({detail}): start it, or correct cache.url"
 
 
-async def _embedded(loaded: Loaded) -> Remark:
+async def _embedded(loaded: LoadedConfig) -> CheckResult:
     path = embedded_path(loaded)
     if path is None:
         return warning(_PART, "memory: every restart logs everybody out. Set cache.url to a file")
@@ -50,11 +50,11 @@ async def _embedded(loaded: Loaded) -> Remark:
     try:
         async with store_at_hand(loaded):
             return ok(_PART, f"{path}, {path.stat().st_size:,} bytes")
-    except (StoreRefused, StoreUnavailable) as error:
+    except (StoreSetupError, StoreUnavailableError) as error:
         return problem(_PART, str(error))
 
 
-async def _redis(loaded: Loaded, store: RedisStore) -> list[Remark]:
+async def _redis(loaded: LoadedConfig, store: RedisStore) -> list[CheckResult]:
     servers = redis_servers(loaded)
     try:
         found = await health(servers)
@@ -65,7 +65,7 @@ async def _redis(loaded: Loaded, store: RedisStore) -> list[Remark]:
     return [*remarks, *_keys(loaded, await store.replicas())]
 
 
-def judged(one: Health, replicated: bool) -> Iterator[Remark]:
+def judged(one: Health, replicated: bool) -> Iterator[CheckResult]:
     """What is to be said of one server; `replicated`: others have what it was told."""
     yield ok(_PART, f"{one.name}, version {one.version}, answers in {one.took * 1000:.1f} ms")
     if not one.saves:
@@ -80,7 +80,7 @@ def judged(one: Health, replicated: bool) -> Iterator[Remark]:
     yield _clock(one)
 
 
-def _clock(one: Health) -> Remark:
+def _clock(one: Health) -> CheckResult:
     ahead = one.clock_ahead
     said = f"that of {one.name} is {abs(ahead):.1f} s {'ahead' if ahead > 0 else 'behind'}"
     if abs(ahead) > _LEEWAY:
@@ -90,10 +90,10 @@ def _clock(one: Health) -> Remark:
     return ok("clock", said)
 
 
-def _keys(loaded: Loaded, running: Sequence[Announced]) -> Iterator[Remark]:
+def _keys(loaded: LoadedConfig, running: Sequence[ReplicaAnnouncement]) -> Iterator[CheckResult]:
     try:
         mine = keys_of(loaded)
-    except KeyRefused:
+    except SigningKeyError:
         return  # said where the keys are looked at
     strange = sorted({one.signing for one in running} - {key.kid for key in mine})
     if strange:
@@ -107,5 +107,5 @@ def _keys(loaded: Loaded, running: Sequence[Announced]) -> Iterator[Remark]:
         yield ok("replicas", f"{len(running)} run on this Redis, all with the keys of this folder")
 
 
-def _has(one: Announced, keys: Sequence[Key]) -> bool:
+def _has(one: ReplicaAnnouncement, keys: Sequence[Key]) -> bool:
     return {key.kid for key in keys} <= set(one.kids)

@@ -19,7 +19,7 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM}
 _JOURNAL = b"#authgw-edit "
 
 
-class CannotWrite(OSError):
+class FileWriteError(OSError):
     """A file that cannot be written as it is mounted or owned; `strerror` says what to change."""
 
 
@@ -35,7 +35,7 @@ def alone(path: Path) -> Iterator[None]:
     """
     target = path.resolve()
     with contextlib.ExitStack() as held:
-        with contextlib.suppress(_ReadOnlyDirectory):
+        with contextlib.suppress(_ReadOnlyDirectoryError):
             held.callback(os.close, _locked(_lock_file(target)))
         if target.exists():
             held.callback(os.close, _locked_itself(target))
@@ -59,7 +59,7 @@ def write(path: Path, content: bytes) -> None:
     within `alone`.
 
     Raises:
-        CannotWrite: the account, or the way in which it is mounted, does not allow it.
+        FileWriteError: the account, or the way in which it is mounted, does not allow it.
         OSError: it cannot be written; the old content stays.
     """
     target = path.resolve()
@@ -81,7 +81,7 @@ def give(descriptor: int, *, like: Path) -> None:
         os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
-class _ReadOnlyDirectory(OSError):
+class _ReadOnlyDirectoryError(OSError):
     """No file can be made in this directory."""
 
 
@@ -90,7 +90,7 @@ def _lock_file(target: Path) -> int:
         return _open(target.with_name(f".{target.name}.lock"), os.O_RDWR, like=target)
     except OSError as error:
         if error.errno in _NO_RENAME and target.exists():
-            raise _ReadOnlyDirectory from None
+            raise _ReadOnlyDirectoryError from None
         raise _in_words(target, error) from None
 
 
@@ -229,7 +229,7 @@ def _settled(raw: bytes) -> bytes:
 
 
 def _in_words(target: Path, error: OSError) -> OSError:
-    if isinstance(error, CannotWrite):
+    if isinstance(error, FileWriteError):
         return error
     if error.errno == errno.EROFS:
         said = f"it is mounted read-only: mount the directory {target.parent} writable"
@@ -240,7 +240,7 @@ def _in_words(target: Path, error: OSError) -> OSError:
         )
     else:
         return error
-    return CannotWrite(error.errno, said)
+    return FileWriteError(error.errno, said)
 
 
 def _open(path: Path, flags: int, *, like: Path) -> int:

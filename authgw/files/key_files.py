@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from authgw.core.keys import Key, KeyRefused, PrivateKey, key_from_pem, key_from_secret
+from authgw.core.keys import Key, PrivateKey, SigningKeyError, key_from_pem, key_from_secret
 from authgw.files.atomic import give
 
 ORCHESTRATED = Path("/run/secrets")
@@ -34,18 +34,18 @@ def read_secret(path: Path) -> bytes:
     """The bytes of a secret file.
 
     Raises:
-        KeyRefused: missing, empty, or readable by everyone on this machine, unless an
+        SigningKeyError: missing, empty, or readable by everyone on this machine, unless an
             orchestrator gave it so: under /run/secrets or by a read-only mount.
     """
     try:
         content = path.read_bytes()
         mode = path.stat().st_mode
     except OSError as error:
-        raise KeyRefused(f"{path}: {error.strerror}") from None
+        raise SigningKeyError(f"{path}: {error.strerror}") from None
     if mode & _EVERYONE and not _is_given(path):
-        raise KeyRefused(f"{path} is open to everyone on this machine: chmod 600 {path}")
+        raise SigningKeyError(f"{path} is open to everyone on this machine: chmod 600 {path}")
     if not content.strip():
-        raise KeyRefused(f"{path} is empty: restore it, or remove it and make a new one")
+        raise SigningKeyError(f"{path} is empty: restore it, or remove it and make a new one")
     return content
 
 
@@ -53,14 +53,14 @@ def read_line(path: Path) -> str:
     """Return the text of a secret file that holds nothing else, edge spaces trimmed.
 
     Raises:
-        KeyRefused: as `read_secret`, or not one line of UTF-8 text.
+        SigningKeyError: as `read_secret`, or not one line of UTF-8 text.
     """
     try:
         text = read_secret(path).decode("utf-8").strip()
     except UnicodeDecodeError:
-        raise KeyRefused(f"{path} is not UTF-8 text") from None
+        raise SigningKeyError(f"{path} is not UTF-8 text") from None
     if not text.isprintable():
-        raise KeyRefused(f"{path} holds more than one line of text: keep the value alone")
+        raise SigningKeyError(f"{path} holds more than one line of text: keep the value alone")
     return text
 
 
@@ -87,7 +87,7 @@ def load_keys(folder: Path) -> tuple[Key, ...]:
     """Every key of the folder; none if it does not exist.
 
     Raises:
-        KeyRefused: one of them must not be used.
+        SigningKeyError: one of them must not be used.
     """
     return tuple(_load(path) for path in sorted(folder.glob("*.pem")))
 
@@ -96,7 +96,7 @@ def load_shared_secret(path: Path) -> Key:
     """The HS256 key of a secret file, trailing newline trimmed.
 
     Raises:
-        KeyRefused: it must not be used, or is shorter than 32 bytes.
+        SigningKeyError: it must not be used, or is shorter than 32 bytes.
     """
     content = read_secret(path)
     # Two secrets must not share a kid, or replicas could not tell that theirs differ.
@@ -108,7 +108,7 @@ def make_key(folder: Path, algorithm: str, signs_from: float = 0.0) -> str:
     """Make a private key that only its owner may read, and return its kid.
 
     Raises:
-        KeyRefused: it cannot be written.
+        SigningKeyError: it cannot be written.
     """
     kid = secrets.token_hex(4)
     pem = _generate(algorithm).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -121,7 +121,7 @@ def remembered_kids(source: Path) -> frozenset[str]:
     """The kids of all keys that ever were in this folder or secret file, removed ones included.
 
     Raises:
-        KeyRefused: the list is there and cannot be read.
+        SigningKeyError: the list is there and cannot be read.
     """
     path = _kids_file(source)
     try:
@@ -129,7 +129,7 @@ def remembered_kids(source: Path) -> frozenset[str]:
     except FileNotFoundError:
         return frozenset()
     except OSError as error:
-        raise KeyRefused(f"{path}: {error.strerror}") from None
+        raise SigningKeyError(f"{path}: {error.strerror}") from None
     return frozenset(line for line in lines if _LISTED.fullmatch(line))
 
 
@@ -137,7 +137,7 @@ def remember_kids(source: Path, kids: Iterable[str]) -> None:
     """Add kids to the list of this folder or secret file, if it can be written.
 
     Raises:
-        KeyRefused: the list is there and cannot be read.
+        SigningKeyError: the list is there and cannot be read.
     """
     new = set(kids) - remembered_kids(source)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -154,7 +154,7 @@ def make_shared_secret(path: Path) -> None:
     """Make an HS256 secret of 48 random bytes.
 
     Raises:
-        KeyRefused: it cannot be written, or is there already.
+        SigningKeyError: it cannot be written, or is there already.
     """
     write_private(path, secrets.token_urlsafe(48).encode() + b"\n")
 
@@ -163,7 +163,7 @@ def write_private(path: Path, content: bytes) -> None:
     """Write a new file, never over another, that only the owner of its folder may read.
 
     Raises:
-        KeyRefused: it is there already, or cannot be written.
+        SigningKeyError: it is there already, or cannot be written.
     """
     begun = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -175,7 +175,7 @@ def write_private(path: Path, content: bytes) -> None:
         finally:
             begun.unlink(missing_ok=True)
     except OSError as error:
-        raise KeyRefused(f"{path}: {error.strerror}") from None
+        raise SigningKeyError(f"{path}: {error.strerror}") from None
 
 
 def _kids_file(source: Path) -> Path:
@@ -205,7 +205,9 @@ def _make_folder(folder: Path) -> None:
 
 def _load(path: Path) -> Key:
     if not _KID.fullmatch(path.stem):
-        raise KeyRefused(f"{path}: a kid is 1 to 64 letters, digits, `_` or `-`: rename the file")
+        raise SigningKeyError(
+            f"{path}: a kid is 1 to 64 letters, digits, `_` or `-`: rename the file"
+        )
     content = read_secret(path)
     said = _SIGNS_FROM.search(content)
     return key_from_pem(path.stem, content, float(said[1]) if said else 0.0)

@@ -22,7 +22,7 @@ _BOM = "\ufeff"
 _ABSENT: Any = object()
 
 
-class CannotEdit(ValueError):
+class YamlEditError(ValueError):
     """The layout of the text is outside of what can be edited here."""
 
 
@@ -45,14 +45,14 @@ def edited(text: str, name: str, old: Mapping[str, Any] | None, new: Mapping[str
     """Return the text with `new` as the entry of this name; `old` is None if there is no entry.
 
     Raises:
-        CannotEdit: the text is not a mapping of entries, or its layout is too unusual.
+        YamlEditError: the text is not a mapping of entries, or its layout is too unusual.
     """
     # The parser does not count a byte order mark.
     mark, text = (_BOM, text[1:]) if text.startswith(_BOM) else ("", text)
     try:
         root = _Layout(text).root(name)
     except yaml.YAMLError:
-        raise CannotEdit("not YAML that can be read") from None
+        raise YamlEditError("not YAML that can be read") from None
     editor = _Editor(text)
     splices = sorted(editor.mapping(root, {} if old is None else {name: old}, {name: new}))
     for start, end, replacement in reversed(splices):
@@ -88,7 +88,7 @@ class _Layout(Composer, CSafeLoader):
         if isinstance(start, events.ScalarEvent) and start.value == "":
             return None
         if not isinstance(start, events.MappingStartEvent):
-            raise CannotEdit("not a mapping of entries")
+            raise YamlEditError("not a mapping of entries")
         pairs = []
         while not self.check_event(events.MappingEndEvent):
             key: Any = self.compose_node(None, 0)
@@ -152,7 +152,7 @@ class _Editor:
         self, node: CollectionNode, old: tuple[Any, ...], new: tuple[Any, ...]
     ) -> Iterator[_Splice]:
         if len(node.value) != len(old):
-            raise CannotEdit("a list that is not as it was read")
+            raise YamlEditError("a list that is not as it was read")
         gone = [at for at, item in enumerate(old) if item not in new]
         added = [item for item in new if item not in old]
         if node.flow_style and len(gone) == len(old):
@@ -230,7 +230,7 @@ class _Editor:
         start = self._line_start(item.start_mark.index)
         line = self._text[start : item.start_mark.index]
         if line.lstrip(" ")[:1] != "-":
-            raise CannotEdit("a list whose items do not begin with a dash")
+            raise YamlEditError("a list whose items do not begin with a dash")
         return len(line) - len(line.lstrip(" "))
 
     def _line_start(self, at: int) -> int:

@@ -13,7 +13,7 @@ _TEXT = "tag:yaml.org,2002:str"
 _MERGE = "tag:yaml.org,2002:merge"
 
 
-class NotEntries(ValueError):
+class YamlEntriesError(ValueError):
     """Text that cannot be read; `line`, from 1, is where, None if that is not known.
 
     The message is ours: the parser's own may repeat a secret.
@@ -52,18 +52,18 @@ def entries(text: str) -> Iterator[Entry]:
     interpreter for longer than an entry takes.
 
     Raises:
-        NotEntries: it is no mapping, or cannot be read on.
+        YamlEntriesError: it is no mapping, or cannot be read on.
     """
     try:
-        yield from _entries(_Loader(text))
+        yield from _entries(_EntryLoader(text))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        raise NotEntries(mark.line + 1 if mark else None) from None
+        raise YamlEntriesError(mark.line + 1 if mark else None) from None
     except (yaml.YAMLError, RecursionError):
-        raise NotEntries(None) from None
+        raise YamlEntriesError(None) from None
 
 
-class _Loader(Composer, CSafeLoader):
+class _EntryLoader(Composer, CSafeLoader):
     """libyaml parses, Python composes."""
 
     def __init__(self, text: str) -> None:
@@ -71,7 +71,7 @@ class _Loader(Composer, CSafeLoader):
         Composer.__init__(self)
 
 
-def _entries(loader: _Loader) -> Iterator[Entry]:
+def _entries(loader: _EntryLoader) -> Iterator[Entry]:
     loader.get_event()  # the stream's start
     if loader.check_event(events.StreamEndEvent):
         return
@@ -81,7 +81,7 @@ def _entries(loader: _Loader) -> Iterator[Entry]:
         return
     if not isinstance(start, events.MappingStartEvent):
         line = start.start_mark.line + 1
-        raise NotEntries(line, "must be entries such as `alice:`, not a value")
+        raise YamlEntriesError(line, "must be entries such as `alice:`, not a value")
     known: set[str] = set()
     while not loader.check_event(events.MappingEndEvent):
         yield _entry(loader, known)
@@ -89,10 +89,10 @@ def _entries(loader: _Loader) -> Iterator[Entry]:
     loader.get_event()  # the document's end
     end: Any = loader.get_event()
     if not isinstance(end, events.StreamEndEvent):
-        raise NotEntries(end.start_mark.line + 1, "begins a second document: keep one")
+        raise YamlEntriesError(end.start_mark.line + 1, "begins a second document: keep one")
 
 
-def _entry(loader: _Loader, known: set[str]) -> Entry:
+def _entry(loader: _EntryLoader, known: set[str]) -> Entry:
     key: Any = loader.compose_node(None, 0)
     value: Any = loader.compose_node(None, 0)
     line = key.start_mark.line + 1
@@ -102,7 +102,7 @@ def _entry(loader: _Loader, known: set[str]) -> Entry:
         data = loader.construct_document(value)
     except Exception:
         # PyYAML's constructors raise whatever their conversions do.
-        raise NotEntries(line) from None
+        raise YamlEntriesError(line) from None
     return Entry(str(key.value), data, odd, line, value)
 
 

@@ -15,21 +15,21 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from authgw.core.errors import Refused
+from authgw.core.errors import OperatorError
 from authgw.core.networks import TrustedProxies, checked_entry
-from authgw.files.atomic import CannotWrite, alone, read_bytes, write
-from authgw.files.yaml_edit import CannotEdit, edited
-from authgw.files.yaml_entries import NotEntries, entries
+from authgw.files.atomic import FileWriteError, alone, read_bytes, write
+from authgw.files.yaml_edit import YamlEditError, edited
+from authgw.files.yaml_entries import YamlEntriesError, entries
 from authgw.identity.passwords import digest
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-class ClientsRefused(Refused):
+class BackendsFileError(OperatorError):
     """A clients file that must not be used; the message says why and what to do."""
 
 
-class _Entry(BaseModel):
+class _BackendEntry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
     secret_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     subjects: str | None = None
@@ -66,10 +66,10 @@ class TrustedBackend:
         return self.networks is None or self.networks.trusts(address)
 
 
-class Clients:
+class TrustedBackends:
     """The trusted backends of one file."""
 
-    def __init__(self, entries: Mapping[str, _Entry]) -> None:
+    def __init__(self, entries: Mapping[str, _BackendEntry]) -> None:
         self._entries = dict(entries)
 
     @property
@@ -88,43 +88,43 @@ class Clients:
         return TrustedBackend(client_id, entry.subjects, entry.groups, networks)
 
 
-def load_clients(path: Path) -> Clients:
+def load_clients(path: Path) -> TrustedBackends:
     """Read a clients file; one that does not exist has no clients.
 
     Raises:
-        ClientsRefused: it cannot be read or holds something else.
+        BackendsFileError: it cannot be read or holds something else.
     """
-    return Clients(_read(path))
+    return TrustedBackends(_read(path))
 
 
 def add_client(path: Path, client_id: str, *, subjects: str | None, groups: tuple[str, ...]) -> str:
     """Add a client and return its secret, which is kept nowhere else.
 
     Raises:
-        ClientsRefused: the id is malformed or taken, or the file cannot be read or written.
+        BackendsFileError: the id is malformed or taken, or the file cannot be read or written.
     """
     if not _ID.fullmatch(client_id):
-        raise ClientsRefused("a client id is 1 to 64 letters, digits, `_` or `-`")
+        raise BackendsFileError("a client id is 1 to 64 letters, digits, `_` or `-`")
     secret = secrets.token_urlsafe(32)
     try:
         with alone(path):
             there = _read(path)
             if client_id in there:
-                raise ClientsRefused(f"{path}: {client_id} is there already: choose another id")
-            entry = _Entry(secret_sha256=digest(secret), subjects=subjects, groups=groups)
+                raise BackendsFileError(f"{path}: {client_id} is there already: choose another id")
+            entry = _BackendEntry(secret_sha256=digest(secret), subjects=subjects, groups=groups)
             _write(path, client_id, {**there, client_id: entry})
-    except CannotWrite as error:
-        raise ClientsRefused(f"{path} cannot be written: {error.strerror}") from None
+    except FileWriteError as error:
+        raise BackendsFileError(f"{path} cannot be written: {error.strerror}") from None
     except OSError as error:
-        raise ClientsRefused(f"{path}: {error.strerror}") from None
+        raise BackendsFileError(f"{path}: {error.strerror}") from None
     return secret
 
 
-def _read(path: Path) -> dict[str, _Entry]:
+def _read(path: Path) -> dict[str, _BackendEntry]:
     try:
         return _parsed(path, _text(path))
     except OSError as error:
-        raise ClientsRefused(f"{path}: {error.strerror}") from None
+        raise BackendsFileError(f"{path}: {error.strerror}") from None
 
 
 def _text(path: Path) -> str:
@@ -134,43 +134,43 @@ def _text(path: Path) -> str:
     except FileNotFoundError:
         return ""
     except UnicodeDecodeError:
-        raise ClientsRefused(f"{path}: is not UTF-8 text") from None
+        raise BackendsFileError(f"{path}: is not UTF-8 text") from None
 
 
-def _parsed(path: Path, text: str) -> dict[str, _Entry]:
+def _parsed(path: Path, text: str) -> dict[str, _BackendEntry]:
     try:
         return _taken(path, text)
-    except NotEntries as error:
+    except YamlEntriesError as error:
         line = f":{error.line}" if error.line else ""
-        raise ClientsRefused(f"{path}{line}: {error}") from None
+        raise BackendsFileError(f"{path}{line}: {error}") from None
 
 
-def _taken(path: Path, text: str) -> dict[str, _Entry]:
-    known: dict[str, _Entry] = {}
+def _taken(path: Path, text: str) -> dict[str, _BackendEntry]:
+    known: dict[str, _BackendEntry] = {}
     problems: list[tuple[int, str]] = []
     for entry in entries(text):
         problems += entry.odd
         try:
-            known[entry.name] = _Entry.model_validate(entry.data)
+            known[entry.name] = _BackendEntry.model_validate(entry.data)
         except ValidationError as error:
             for one in error.errors(include_input=False, include_url=False):
                 where = ".".join(map(str, (entry.name, *one["loc"])))
                 problems.append((entry.line(one["loc"]), f"{where}: {one['msg']}"))
     if problems:
         lines = [f"{path}:{line}: {said}" for line, said in sorted(problems)]
-        raise ClientsRefused("\n".join(lines))
+        raise BackendsFileError("\n".join(lines))
     return known
 
 
-def _write(path: Path, client_id: str, clients: Mapping[str, _Entry]) -> None:
+def _write(path: Path, client_id: str, clients: Mapping[str, _BackendEntry]) -> None:
     entry = clients[client_id].model_dump(mode="json", by_alias=True, exclude_defaults=True)
     try:
         text = edited(_text(path), client_id, None, entry)
         as_wanted = _parsed(path, text) == clients
-    except (CannotEdit, ClientsRefused):
+    except (YamlEditError, BackendsFileError):
         as_wanted = False
     if not as_wanted:
-        raise ClientsRefused(
+        raise BackendsFileError(
             f"{path} is written so that no entry can be added without a change of others: "
             "add it by hand"
         )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from authgw.core.errors import TooBusy
+from authgw.core.errors import TooBusyError
 from authgw.identity import passwords
 
 _PLACES_PER_WORKER = 16
@@ -19,14 +19,14 @@ _NICENESS = 10  # Linux gives such a thread about a tenth of what the event loop
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class PasswordCheck:
     """Whether the password is right; `new_hash` is to be kept if parameters have changed."""
 
     ok: bool
     new_hash: str | None = field(default=None, repr=False)
 
 
-class Hashing:
+class HashPool:
     """Worker threads for half of the processors, 8 at most, and 16 places for each of them."""
 
     def __init__(self) -> None:
@@ -50,17 +50,19 @@ class Hashing:
         """Hold a place; take it before anything that costs, and verify within it.
 
         Raises:
-            TooBusy: every place is taken; `retry_after` says when to come again.
+            TooBusyError: every place is taken; `retry_after` says when to come again.
         """
         if self._taken >= self._places:
-            raise TooBusy(_RETRY_AFTER)
+            raise TooBusyError(_RETRY_AFTER)
         self._taken += 1
         try:
             yield
         finally:
             self._taken -= 1
 
-    async def verify(self, password_hash: str, password: str, *, rehash: bool = True) -> Verified:
+    async def verify(
+        self, password_hash: str, password: str, *, rehash: bool = True
+    ) -> PasswordCheck:
         """Verify a password in a worker thread; call it within `reserve`.
 
         `rehash` makes a new hash where the parameters of this one are old. A caller that is
@@ -74,12 +76,12 @@ class Hashing:
         self._workers.shutdown(wait=False, cancel_futures=True)
 
 
-def _verified(password_hash: str, password: str, rehash: bool) -> Verified:
+def _verified(password_hash: str, password: str, rehash: bool) -> PasswordCheck:
     if not passwords.verify(password_hash, password):
-        return Verified(False)
+        return PasswordCheck(False)
     if not rehash or not passwords.needs_rehash(password_hash):
-        return Verified(True)
-    return Verified(True, passwords.hash_password(password))
+        return PasswordCheck(True)
+    return PasswordCheck(True, passwords.hash_password(password))
 
 
 def _step_back() -> None:

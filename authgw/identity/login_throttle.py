@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from authgw.core.counters import Counters
-from authgw.core.errors import StoreUnavailable, TooManyFailures
+from authgw.core.errors import StoreUnavailableError, TooManyFailuresError
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class ThrottleLimit:
     """At most `most` failures in a window of `window` seconds."""
 
     most: int
@@ -30,23 +30,23 @@ class Limit:
 
 
 # Five slips of the hand, then a pause that nobody waits out by guessing.
-PER_PAIR = Limit(5, 300.0)
+PER_PAIR = ThrottleLimit(5, 300.0)
 # An office behind one address: its forgetful people together, not one of them.
-PER_ADDRESS = Limit(300, 900.0)
+PER_ADDRESS = ThrottleLimit(300, 900.0)
 # NIST's hundred. More than these from unknown devices is an attack on this user, ...
-PER_USER = Limit(100, 3600.0)
+PER_USER = ThrottleLimit(100, 3600.0)
 # ... and then every stranger's address has one try in a window of PER_PAIR, never none.
 MOST_UNDER_ATTACK = 1
 # Nobody but the holder of the device's cookie is counted here, or can fill it.
-PER_DEVICE = Limit(10, 300.0)
+PER_DEVICE = ThrottleLimit(10, 300.0)
 # Who gets here knows the password. Ten of a million codes, each window.
-PER_CODE = Limit(10, 900.0)
+PER_CODE = ThrottleLimit(10, 900.0)
 
 _SITE_BITS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class LoginAttempt:
     """One attempt that was counted: `own` is forgotten by success, `shared` given back.
 
     Both hold names of counters with their windows in seconds.
@@ -61,57 +61,57 @@ class Attempt:
         return (self.own, *self.shared)
 
 
-class Regulation:
+class LoginThrottle:
     """Counts attempts in a store that all replicas share."""
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
 
-    async def admit(self, user: str, address: str, device: str = "") -> Attempt:
+    async def admit(self, user: str, address: str, device: str = "") -> LoginAttempt:
         """Count one password and let it be verified; a failure needs no other call.
 
         `user` is the canonical name, known or not; `device` identifies a device from which
         this very user logged in before, "" is an unknown one.
 
         Raises:
-            TooManyFailures: it must not be verified now.
-            StoreUnavailable: nobody can say.
+            TooManyFailuresError: it must not be verified now.
+            StoreUnavailableError: nobody can say.
         """
         attempt = password_attempt(user, address, device)
         counts = await self._counters.increment_all(attempt.counted)
         await self._check(attempt, counts, password_limits(counts))
         return attempt
 
-    async def admit_code(self, user: str, device: str = "") -> Attempt:
+    async def admit_code(self, user: str, device: str = "") -> LoginAttempt:
         """Count one code of a second factor and let it be verified, as `admit` does.
 
         Raises:
-            TooManyFailures: it must not be verified now.
-            StoreUnavailable: nobody can say.
+            TooManyFailuresError: it must not be verified now.
+            StoreUnavailableError: nobody can say.
         """
-        attempt = Attempt(_counter("code", PER_CODE, user, device))
+        attempt = LoginAttempt(_counter("code", PER_CODE, user, device))
         counts = await self._counters.increment_all(attempt.counted)
         await self._check(attempt, counts, (PER_CODE.most,))
         return attempt
 
-    async def succeeded(self, attempt: Attempt) -> None:
+    async def succeeded(self, attempt: LoginAttempt) -> None:
         """Forget the failures of whoever this was, and give back what others share.
 
         Raises:
-            StoreUnavailable: the attempt may still be counted, until its windows end.
+            StoreUnavailableError: the attempt may still be counted, until its windows end.
         """
         await self._counters.release([attempt.own[0]], _names(attempt.shared))
 
-    async def withdrawn(self, attempt: Attempt) -> None:
+    async def withdrawn(self, attempt: LoginAttempt) -> None:
         """Give back an attempt that was admitted and then certainly not verified.
 
         Raises:
-            StoreUnavailable: the attempt may still be counted, until its windows end.
+            StoreUnavailableError: the attempt may still be counted, until its windows end.
         """
         await self._counters.release([], _names(attempt.counted))
 
     async def _check(
-        self, attempt: Attempt, counts: Sequence[tuple[int, float]], most: Sequence[int]
+        self, attempt: LoginAttempt, counts: Sequence[tuple[int, float]], most: Sequence[int]
     ) -> None:
         wait = seconds_to_wait(counts, most)
         if wait is None:
@@ -121,17 +121,17 @@ class Regulation:
         back = attempt.shared if over else attempt.counted
         if back:
             # It is refused whatever the store says; what stays counted ends with its window.
-            with suppress(StoreUnavailable):
+            with suppress(StoreUnavailableError):
                 await self._counters.release([], _names(back))
-        raise TooManyFailures(wait)
+        raise TooManyFailuresError(wait)
 
 
-def password_attempt(user: str, address: str, device: str) -> Attempt:
+def password_attempt(user: str, address: str, device: str) -> LoginAttempt:
     """What one password is counted by: the known device alone, or pair, address and user."""
     if device:
-        return Attempt(_counter("device", PER_DEVICE, user, device))
+        return LoginAttempt(_counter("device", PER_DEVICE, user, device))
     site = site_of(address)
-    return Attempt(
+    return LoginAttempt(
         _counter("pair", PER_PAIR, user, site),
         (_counter("address", PER_ADDRESS, site), _counter("user", PER_USER, user)),
     )
@@ -171,7 +171,7 @@ def site_of(address: str) -> str:
     return str(IPv6Network((int(read), _SITE_BITS), strict=False))
 
 
-def _counter(kind: str, limit: Limit, *parts: str) -> tuple[str, float]:
+def _counter(kind: str, limit: ThrottleLimit, *parts: str) -> tuple[str, float]:
     # JSON keeps ("a", "bc") and ("ab", "c") apart and can hold any text at all.
     return json.dumps([kind, *parts]), limit.window
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from authgw.core.errors import Refused
+from authgw.core.errors import OperatorError
 
 MAX_BYTES = 1024
 _ENOUGH = 3  # zxcvbn's score: "safely unguessable: moderate protection from offline attack"
@@ -27,7 +27,7 @@ _HASH = re.compile(
 _HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
 
 
-class PasswordRefused(Refused):
+class WeakPasswordError(OperatorError):
     """A new password that must not be used; the message says why and never repeats it."""
 
 
@@ -42,15 +42,15 @@ def check_new(password: str, *, min_length: int, about: Iterable[str]) -> None:
     `about` is what others know of the person: user name, name, email.
 
     Raises:
-        PasswordRefused: too short, over 1,024 bytes, not typeable, or guessable.
+        WeakPasswordError: too short, over 1,024 bytes, not typeable, or guessable.
     """
     text = normalise(password)
     if len(text) < min_length:
-        raise PasswordRefused(f"The password is too short: use at least {min_length} characters.")
+        raise WeakPasswordError(f"The password is too short: use at least {min_length} characters.")
     if any(unicodedata.category(char) in ("Cc", "Cs") for char in text):
-        raise PasswordRefused("The password holds a control character: use what can be typed.")
+        raise WeakPasswordError("The password holds a control character: use what can be typed.")
     if len(text.encode()) > MAX_BYTES:
-        raise PasswordRefused(f"The password is too long: use at most {MAX_BYTES} bytes.")
+        raise WeakPasswordError(f"The password is too long: use at most {MAX_BYTES} bytes.")
     _refuse_guessable(text, [word for known in about for word in _words(known)])
 
 
@@ -127,7 +127,7 @@ def _refuse_guessable(text: str, about: list[str]) -> None:
         said = judged["feedback"]
         words = [said["warning"], *said["suggestions"]]
         why = " ".join(word for word in words if word)
-        raise PasswordRefused(f"The password is too easily guessed. {why}".strip())
+        raise WeakPasswordError(f"The password is too easily guessed. {why}".strip())
 
 
 # For whoever is not in the file: verifying it takes as long and never succeeds.

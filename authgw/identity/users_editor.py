@@ -1,7 +1,7 @@
 """Edits of the users file, each of them whole and alone (`identity.files`).
 
 Whatever else is in the file stays as it is (`identity.yaml_edit`). Names are taken as at log-in.
-Every edit raises UsersRefused if the file cannot be read or written (UsersUnwritable), has no such
+Every edit raises UsersFileError if the file cannot be read or written (UsersFileWriteError), has no such
 person, or would hold something that a users file must not.
 """
 
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from authgw.core.typed_text import likeness
-from authgw.files.atomic import CannotWrite, alone, read_bytes, write
-from authgw.files.yaml_edit import CannotEdit, edited
+from authgw.files.atomic import FileWriteError, alone, read_bytes, write
+from authgw.files.yaml_edit import YamlEditError, edited
 from authgw.identity.passwords import digest
 from authgw.identity.users_file import (
-    User,
-    UsersRefused,
-    UsersUnwritable,
+    UserEntry,
+    UsersFileError,
+    UsersFileWriteError,
     checked,
     decoded,
     find_name,
@@ -45,10 +45,10 @@ def add(
     """Add a person, last in the file; it is made if there is none.
 
     Raises:
-        UsersRefused: there is one of this name already.
+        UsersFileError: there is one of this name already.
     """
 
-    def added(users: dict[str, User]) -> tuple[str, User]:
+    def added(users: dict[str, UserEntry]) -> tuple[str, UserEntry]:
         refuse_second(users, user)
         entry = {"password": password_hash, "groups": groups, "email": email, "name": name}
         return user, checked(user, entry)
@@ -91,12 +91,12 @@ def set_totp(path: Path, user: str, secret: str, recovery: Iterable[str]) -> Non
     """Ask a person for a second factor; `recovery` are digests of recovery codes.
 
     Raises:
-        UsersRefused: the person has one, which still works.
+        UsersFileError: the person has one, which still works.
     """
 
     def changed(entry: _Entry) -> None:
         if "totp" in entry:
-            raise UsersRefused(f"{user} has a second factor: remove it first")
+            raise UsersFileError(f"{user} has a second factor: remove it first")
         entry["totp"] = {"secret": secret, "recovery": tuple(recovery)}
 
     _change(path, user, changed)
@@ -130,14 +130,14 @@ def add_app_password(
     """Give a program a password of its own and return it; the file keeps its SHA-256 only.
 
     Raises:
-        UsersRefused: a program of this name has one already.
+        UsersFileError: a program of this name has one already.
     """
     secret = _PREFIX + secrets.token_urlsafe(32)
 
     def changed(entry: _Entry) -> None:
         programs = entry.get("app_passwords", ())
         if any(one["name"] == name for one in programs):
-            raise UsersRefused(f"{user} has an app password of this name: revoke it first")
+            raise UsersFileError(f"{user} has an app password of this name: revoke it first")
         new = {"name": name, "sha256": digest(secret), "paths": paths, "expires": expires}
         entry["app_passwords"] = (*programs, new)
 
@@ -155,16 +155,16 @@ def remove_app_password(path: Path, user: str, name: str) -> bool:
     return _change(path, user, changed)
 
 
-def refuse_second(users: Mapping[str, User], user: str) -> None:
+def refuse_second(users: Mapping[str, UserEntry], user: str) -> None:
     """Refuse a new name that cannot be told from another one at log-in.
 
     Raises:
-        UsersRefused: there is an entry of this or of a like name.
+        UsersFileError: there is an entry of this or of a like name.
     """
     wanted = likeness(user)
     like = next((name for name in users if likeness(name) == wanted), None)
     if like is not None:
-        raise UsersRefused(
+        raise UsersFileError(
             f"{like} is there already: `authgw user passwd` changes a password, "
             "another name adds another person"
         )
@@ -176,10 +176,10 @@ def nobody(path: Path) -> str:
 
 
 def _change(path: Path, user: str, change: Callable[[_Entry], object]) -> bool:
-    def changed(users: dict[str, User]) -> tuple[str, User]:
+    def changed(users: dict[str, UserEntry]) -> tuple[str, UserEntry]:
         name = find_name(users, user)
         if name is None:
-            raise UsersRefused(nobody(path))
+            raise UsersFileError(nobody(path))
         entry = _dumped(users[name])
         change(entry)
         return name, checked(name, entry)
@@ -187,7 +187,7 @@ def _change(path: Path, user: str, change: Callable[[_Entry], object]) -> bool:
     return _edit(path, changed)
 
 
-def _edit(path: Path, change: Callable[[dict[str, User]], tuple[str, User]]) -> bool:
+def _edit(path: Path, change: Callable[[dict[str, UserEntry]], tuple[str, UserEntry]]) -> bool:
     """Write the entry that `change` returns; say whether anything is different."""
     try:
         with alone(path):
@@ -198,28 +198,28 @@ def _edit(path: Path, change: Callable[[dict[str, User]], tuple[str, User]]) -> 
                 return False
             _write(path, name, old, {**users, name: entry})
             return True
-    except CannotWrite as error:
-        raise UsersUnwritable(f"{path} cannot be written: {error.strerror}") from None
+    except FileWriteError as error:
+        raise UsersFileWriteError(f"{path} cannot be written: {error.strerror}") from None
     except OSError as error:
-        raise UsersRefused(f"{path}: {error.strerror}") from None
+        raise UsersFileError(f"{path}: {error.strerror}") from None
 
 
-def _write(path: Path, name: str, old: User | None, users: dict[str, User]) -> None:
+def _write(path: Path, name: str, old: UserEntry | None, users: dict[str, UserEntry]) -> None:
     text = decoded(path, read_bytes(path)) if path.exists() else ""
     try:
         before = None if old is None else _dumped(old)
         text = edited(text, name, before, _dumped(users[name]))
         as_wanted = list(parse_users(path, text).items()) == list(users.items())
-    except (CannotEdit, UsersRefused):
+    except (YamlEditError, UsersFileError):
         as_wanted = False
     if not as_wanted:
         # An anchor that several entries share, for example.
-        raise UsersRefused(
+        raise UsersFileError(
             f"{path}: the entry of {name} is written so that it cannot be changed alone: "
             "edit it by hand"
         )
     write(path, text.encode())
 
 
-def _dumped(user: User) -> _Entry:
+def _dumped(user: UserEntry) -> _Entry:
     return user.model_dump(exclude_defaults=True)

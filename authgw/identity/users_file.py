@@ -21,11 +21,11 @@ from pydantic import (
     model_validator,
 )
 
-from authgw.core.errors import Refused
-from authgw.core.rules import RuleRefused, glob
+from authgw.core.errors import OperatorError
+from authgw.core.rules import RuleError, glob
 from authgw.core.typed_text import likeness, typed_name
 from authgw.files.atomic import read_bytes
-from authgw.files.yaml_entries import Entry, NotEntries, entries
+from authgw.files.yaml_entries import Entry, YamlEntriesError, entries
 from authgw.identity.passwords import is_hash
 from authgw.identity.totp import is_secret, secret_as_meant
 
@@ -40,14 +40,14 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MARK = re.compile(r"[0-9a-f]{16}")
 
 
-class UsersRefused(Refused):
+class UsersFileError(OperatorError):
     """A users file, or an edit of one, that cannot be used; one line for each reason.
 
     A line says where, why and what to do, and never repeats a value: it may be a secret.
     """
 
 
-class UsersUnwritable(UsersRefused):
+class UsersFileWriteError(UsersFileError):
     """A users file that this process cannot write; the message says what to mount or to give."""
 
 
@@ -68,7 +68,7 @@ def _groups_fit(groups: tuple[str, ...]) -> tuple[str, ...]:
 def _is_path(text: str) -> str:
     try:
         glob(text)
-    except RuleRefused:
+    except RuleError:
         raise ValueError("is no path as rules have it: write it decoded, such as /dav/**") from None
     return text
 
@@ -115,7 +115,7 @@ class _Part(BaseModel):
         return {k: value for k, value in data.items() if value is not None or k not in optional}
 
 
-class Totp(_Part):
+class TotpEntry(_Part):
     """A second factor: its secret in base32, and the digests of the recovery codes left."""
 
     secret: Annotated[StrictStr, AfterValidator(_totp_secret), Field(repr=False)]
@@ -131,7 +131,7 @@ class AppPasswordEntry(_Part):
     expires: Annotated[AwareDatetime, Strict()] | None = None
 
 
-class User(_Part):
+class UserEntry(_Part):
     """One entry; `password` is an argon2id hash, never the password.
 
     `same_password` are the marks of hashes that were made from the same password as this one.
@@ -142,7 +142,7 @@ class User(_Part):
     email: HeaderText = ""
     name: HeaderText = ""
     disabled: StrictBool = False
-    totp: Totp | None = None
+    totp: TotpEntry | None = None
     app_passwords: tuple[AppPasswordEntry, ...] = ()
     same_password: tuple[Mark, ...] = ()
 
@@ -195,74 +195,74 @@ def names_alike(users: Iterable[str]) -> dict[str, tuple[str, ...]]:
     return alike
 
 
-def checked(name: str, data: Mapping[str, Any]) -> User:
+def checked(name: str, data: Mapping[str, Any]) -> UserEntry:
     """An entry made of these values.
 
     Raises:
-        UsersRefused: they cannot be in a users file, under this name.
+        UsersFileError: they cannot be in a users file, under this name.
     """
     try:
         check_name(name)
-        return User.model_validate(data)
+        return UserEntry.model_validate(data)
     except ValidationError as error:
-        raise UsersRefused("\n".join(said for _, said in _in_words(name, error))) from None
+        raise UsersFileError("\n".join(said for _, said in _in_words(name, error))) from None
     except ValueError as error:
-        raise UsersRefused(f"a user name {error}") from None
+        raise UsersFileError(f"a user name {error}") from None
 
 
-def load_users(path: Path) -> dict[str, User]:
+def load_users(path: Path) -> dict[str, UserEntry]:
     """Every user by name; nobody if there is no file.
 
     Raises:
-        UsersRefused: it cannot be read, or an entry is not one; nothing of it is taken then.
+        UsersFileError: it cannot be read, or an entry is not one; nothing of it is taken then.
     """
     try:
         path.stat()
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise UsersRefused(f"{path}: {error.strerror}") from None
+        raise UsersFileError(f"{path}: {error.strerror}") from None
     return read_users(path)
 
 
-def read_users(path: Path) -> dict[str, User]:
+def read_users(path: Path) -> dict[str, UserEntry]:
     """Every user by name.
 
     Raises:
-        UsersRefused: there is no such file, it cannot be read, or an entry is not one.
+        UsersFileError: there is no such file, it cannot be read, or an entry is not one.
     """
     # To read a pipe could take for ever, and everybody who waits for it with it.
     if path.exists() and not path.is_file():
-        raise UsersRefused(f"{path}: is no file")
+        raise UsersFileError(f"{path}: is no file")
     try:
         return parse_users(path, decoded(path, read_bytes(path)))
     except OSError as error:
-        raise UsersRefused(f"{path}: {error.strerror}") from None
+        raise UsersFileError(f"{path}: {error.strerror}") from None
 
 
 def decoded(path: Path, content: bytes) -> str:
     """Return the text of a users file with its line ends as they are.
 
     Raises:
-        UsersRefused: it is not UTF-8.
+        UsersFileError: it is not UTF-8.
     """
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
-        raise UsersRefused(f"{path}: is not UTF-8 text") from None
+        raise UsersFileError(f"{path}: is not UTF-8 text") from None
 
 
-def parse_users(path: Path, text: str) -> dict[str, User]:
+def parse_users(path: Path, text: str) -> dict[str, UserEntry]:
     """Return every user by name; `path` is for messages only.
 
     Raises:
-        UsersRefused: it is not YAML of entries, or an entry is not valid.
+        UsersFileError: it is not YAML of entries, or an entry is not valid.
     """
     try:
         return _taken(path, text)
-    except NotEntries as error:
+    except YamlEntriesError as error:
         line = f":{error.line}" if error.line else ""
-        raise UsersRefused(f"{path}{line}: {error}") from None
+        raise UsersFileError(f"{path}{line}: {error}") from None
 
 
 def warnings_of(path: Path) -> tuple[str, ...]:
@@ -288,22 +288,22 @@ def alike_warnings(path: Path, users: Iterable[str]) -> tuple[str, ...]:
     )
 
 
-def _taken(path: Path, text: str) -> dict[str, User]:
-    users: dict[str, User] = {}
+def _taken(path: Path, text: str) -> dict[str, UserEntry]:
+    users: dict[str, UserEntry] = {}
     problems: list[tuple[int, str]] = []
     digests: set[str] = set()
     for entry in entries(text):
         said = entry.odd or tuple(_take(entry, users))
         problems += said or _twice(entry, users[entry.name], digests)
     if problems:
-        raise UsersRefused(_report(path, problems))
+        raise UsersFileError(_report(path, problems))
     return users
 
 
-def _take(entry: Entry, users: dict[str, User]) -> Iterator[tuple[int, str]]:
+def _take(entry: Entry, users: dict[str, UserEntry]) -> Iterator[tuple[int, str]]:
     try:
         check_name(entry.name)
-        users[entry.name] = User.model_validate(entry.data)
+        users[entry.name] = UserEntry.model_validate(entry.data)
     except ValidationError as error:
         for where, said in _in_words(entry.name, error):
             yield entry.line(where), said
@@ -311,7 +311,7 @@ def _take(entry: Entry, users: dict[str, User]) -> Iterator[tuple[int, str]]:
         yield entry.line(()), f"a user name {error}"
 
 
-def _twice(entry: Entry, user: User, digests: set[str]) -> Iterator[tuple[int, str]]:
+def _twice(entry: Entry, user: UserEntry, digests: set[str]) -> Iterator[tuple[int, str]]:
     programs: set[str] = set()
     for number, one in enumerate(user.app_passwords):
         if one.sha256 in digests or one.name in programs:
@@ -339,7 +339,7 @@ _WORDS = {
     "datetime_type": "is no moment: write it as 2027-02-20T10:00:00Z, without quotes",
     "timezone_aware": "has no time zone: write it as 2027-02-20T10:00:00Z",
 }
-_PARTS: Mapping[str | int, type[BaseModel]] = {"totp": Totp, "app_passwords": AppPasswordEntry}
+_PARTS: Mapping[str | int, type[BaseModel]] = {"totp": TotpEntry, "app_passwords": AppPasswordEntry}
 
 
 def _in_words(name: str, error: ValidationError) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -355,6 +355,6 @@ def _in_words(name: str, error: ValidationError) -> Iterator[tuple[tuple[str | i
 
 
 def _meant(path: tuple[str | int, ...]) -> str:
-    model = _PARTS.get(path[0], User) if len(path) > 1 else User
+    model = _PARTS.get(path[0], UserEntry) if len(path) > 1 else UserEntry
     near = difflib.get_close_matches(str(path[-1]), model.model_fields, 1)
     return f"did you mean {near[0]}?" if near else f"known are {', '.join(model.model_fields)}"

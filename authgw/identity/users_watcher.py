@@ -9,12 +9,12 @@ from pathlib import Path
 
 from authgw.core.rules import glob
 from authgw.core.typed_text import likeness, typed_name
-from authgw.core.users import AppPassword, Person
+from authgw.core.users import AppPassword, User
 from authgw.identity.passwords import DUMMY, decoy_like
 from authgw.identity.users_file import (
     AppPasswordEntry,
-    User,
-    UsersRefused,
+    UserEntry,
+    UsersFileError,
     alike_warnings,
     load_users,
     names_alike,
@@ -30,14 +30,14 @@ _SETTLED = 0.1  # seconds
 class _Snapshot:
     """Everything that one reading of the file said."""
 
-    users: Mapping[str, User]
-    people: Mapping[str, Person]
+    users: Mapping[str, UserEntry]
+    people: Mapping[str, User]
     alike: Mapping[str, tuple[str, ...]]
     app_passwords: Mapping[str, AppPassword]
     hashes: tuple[str, ...]
 
     @classmethod
-    def of(cls, users: Mapping[str, User]) -> "_Snapshot":
+    def of(cls, users: Mapping[str, UserEntry]) -> "_Snapshot":
         return cls(
             users,
             {sub: _person(sub, user) for sub, user in users.items()},
@@ -61,7 +61,7 @@ class UsersFile:
         """Read the file; one that does not exist has nobody, if `before` had nobody either.
 
         Raises:
-            UsersRefused: it cannot be used.
+            UsersFileError: it cannot be used.
         """
         self.path = path
         self._seen = _stamp(path)
@@ -73,7 +73,7 @@ class UsersFile:
         """Return the number of users."""
         return len(self._now.users)
 
-    def find(self, sub: str) -> Person | None:
+    def find(self, sub: str) -> User | None:
         """The person of this name, None if there is none."""
         return self._now.people.get(sub)
 
@@ -142,7 +142,7 @@ class UsersFile:
         self._seen = seen
         try:
             self._now = _Snapshot.of(_read(self.path, seen, self._now.users))
-        except UsersRefused as error:
+        except UsersFileError as error:
             return str(error)
         return ""
 
@@ -186,12 +186,14 @@ def _stamp(path: Path) -> _Stamp | None:
     return _Stamp(seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino)
 
 
-def _read(path: Path, seen: _Stamp | None, before: Mapping[str, User]) -> Mapping[str, User]:
+def _read(
+    path: Path, seen: _Stamp | None, before: Mapping[str, UserEntry]
+) -> Mapping[str, UserEntry]:
     if not before:
         return load_users(path)
     if seen is not None and seen.size == 0:
         # As a full disk leaves it, or an editor that has only begun.
-        raise UsersRefused(f"{path}: is empty: write {{}} if nobody is meant")
+        raise UsersFileError(f"{path}: is empty: write {{}} if nobody is meant")
     return read_users(path)
 
 
@@ -199,8 +201,8 @@ def _is_young(seen: _Stamp | None) -> bool:
     return seen is not None and 0 <= time.time() - seen.modified / 1e9 < _SETTLED
 
 
-def _person(sub: str, user: User) -> Person:
-    return Person(
+def _person(sub: str, user: UserEntry) -> User:
+    return User(
         sub=sub,
         groups=user.groups,
         email=user.email,

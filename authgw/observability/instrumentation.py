@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from authgw.core.counters import Counters
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.core.ports import BatchStore
 from authgw.core.sessions import Session, Snapshot
 from authgw.observability.metrics import (
@@ -16,7 +16,7 @@ from authgw.observability.metrics import (
     SESSIONS_OPENED,
     STORE_ERRORS,
     STORE_SECONDS,
-    Answers,
+    RequestMetrics,
 )
 from authgw.web.decision_cache import PATH
 from authgw.web.problems import Handler
@@ -47,7 +47,7 @@ class MeasuredStore:
         """Return the session, or None in it, and count this as use."""
         return await _timed("read", self._store.read(sid))
 
-    async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailable]:
+    async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailableError]:
         """What `read` returns, or raises, for each sid in its order."""
         return _counted("read", await _timed("read", self._store.read_many(sids)))
 
@@ -57,7 +57,7 @@ class MeasuredStore:
 
     async def replace_many(
         self, changes: Sequence[tuple[Snapshot, Session]]
-    ) -> Sequence[Snapshot | StoreUnavailable | None]:
+    ) -> Sequence[Snapshot | StoreUnavailableError | None]:
         """What `replace` returns, or raises, for each (seen, new) in its order."""
         return _counted("confirm", await _timed("confirm", self._store.replace_many(changes)))
 
@@ -102,7 +102,7 @@ async def _timed(operation: str, call: Awaitable[T]) -> T:
     began = time.perf_counter()
     try:
         return await call
-    except StoreUnavailable as error:
+    except StoreUnavailableError as error:
         _count(operation, error)
         raise
     finally:
@@ -111,18 +111,18 @@ async def _timed(operation: str, call: Awaitable[T]) -> T:
 
 def _counted(operation: str, outcomes: Sequence[T]) -> Sequence[T]:
     for outcome in outcomes:
-        if isinstance(outcome, StoreUnavailable):
+        if isinstance(outcome, StoreUnavailableError):
             _count(operation, outcome)
     return outcomes
 
 
-def _count(operation: str, error: StoreUnavailable) -> None:
+def _count(operation: str, error: StoreUnavailableError) -> None:
     # Stores say `from None`, which hides what was raised at first from tracebacks only.
     first = error.__context__
     STORE_ERRORS.labels(operation, type(first).__name__ if first else "refused").inc()
 
 
-def measured(answers: Answers) -> Middleware:
+def measured(answers: RequestMetrics) -> Middleware:
     """A middleware, to be the outermost, that tells of every answer of the application."""
 
     @web.middleware
@@ -135,7 +135,7 @@ def measured(answers: Answers) -> Middleware:
     return measure
 
 
-def measured_check(answers: Answers, check: Handler) -> Handler:
+def measured_check(answers: RequestMetrics, check: Handler) -> Handler:
     """A handler of checks that tells of every answer it gives."""
 
     async def measure(request: web.Request) -> web.StreamResponse:
@@ -147,7 +147,9 @@ def measured_check(answers: Answers, check: Handler) -> Handler:
     return measure
 
 
-def _tell(answers: Answers, endpoint: str, response: web.StreamResponse, began: float) -> None:
+def _tell(
+    answers: RequestMetrics, endpoint: str, response: web.StreamResponse, began: float
+) -> None:
     reason = response.headers.get("X-Authgw-Reason", "")
     answers.answered(endpoint, response.status, reason, time.perf_counter() - began)
 

@@ -23,14 +23,14 @@ from prometheus_client.registry import Collector
 
 from authgw.core.audit import Event
 from authgw.core.errors import REASONS
-from authgw.core.sessions import Outcome
-from authgw.identity.hash_pool import Hashing
+from authgw.core.sessions import RefreshOutcome
+from authgw.identity.hash_pool import HashPool
 from authgw.storage.mirror import Mirror
-from authgw.storage.redis.key_registry import Membership
-from authgw.storage.redis.revocation_feed import Push
+from authgw.storage.redis.key_registry import KeyRegistry
+from authgw.storage.redis.revocation_feed import RevocationFeed
 from authgw.storage.redis.store import RedisStore
 from authgw.web.decision_cache import PATH
-from authgw.web.dispatcher import Serving
+from authgw.web.dispatcher import Dispatcher
 
 Labels = tuple[str, ...]
 
@@ -83,7 +83,7 @@ def count(event: Event) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class RequestMetrics:
     """The answers of the long way; another thread may ask for them."""
 
     _counted: Tally[tuple[str, int, str]] = field(default_factory=Tally)
@@ -124,20 +124,20 @@ def verdict(status: int, reason: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Replica(Collector):
+class ReplicaCollector(Collector):
     """The parts of this replica whose own numbers Prometheus is told.
 
     `push`, `redis` and `membership` are there if it shares a Redis with others.
     """
 
-    answers: Answers
-    serving: Serving
+    answers: RequestMetrics
+    serving: Dispatcher
     mirror: Mirror
-    hashing: Hashing
+    hashing: HashPool
     draining: Callable[[], bool]
-    push: Push | None
+    push: RevocationFeed | None
     redis: RedisStore | None
-    membership: Membership | None
+    membership: KeyRegistry | None
 
     def collect(self) -> Iterator[Metric]:
         """Every number as it is now; called by Prometheus's own thread."""
@@ -159,7 +159,7 @@ class Replica(Collector):
             "authgw_refreshes",
             "What refresh tokens led to; reused ones ended their session",
             ("outcome",),
-            {(outcome.value,): refreshed[outcome] for outcome in Outcome},
+            {(outcome.value,): refreshed[outcome] for outcome in RefreshOutcome},
         )
         yield _gauge("authgw_hashing_queue", "Log-ins that verify or wait to", self.hashing.waiting)
         yield _gauge("authgw_hashing_places", "Log-ins that may do so at once", self.hashing.places)
@@ -197,7 +197,7 @@ def _of_mirror(mirror: Mirror) -> Iterator[Metric]:
     )
 
 
-def _of_push(push: Push) -> Iterator[Metric]:
+def _of_push(push: RevocationFeed) -> Iterator[Metric]:
     yield _gauge(
         "authgw_push_connected",
         "1 while this replica hears of sessions that others end",

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from authgw.config.schema import Server, Settings
+from authgw.config.schema import ServerSettings, Settings
 from authgw.core.endpoints import Audience, paths_for, pattern_of
-from authgw.core.errors import Refused
+from authgw.core.errors import OperatorError
 from authgw.core.networks import UNIX
 from authgw.recipes.cleared import cleared_beside
 
@@ -57,7 +57,7 @@ def rendered(settings: Settings) -> dict[str, str]:
     """Each file of the recipe with its text.
 
     Raises:
-        Refused: a value that NGINX's configuration cannot hold.
+        OperatorError: a value that NGINX's configuration cannot hold.
     """
     values = _values(settings)
     return {name: _ENVIRONMENT.get_template(name).render(values) for name in FILES}
@@ -80,11 +80,11 @@ def _values(settings: Settings) -> dict[str, object]:
     }
 
 
-def _address(server: Server) -> str:
+def _address(server: ServerSettings) -> str:
     """The `server` parameter of the upstream: the socket where NGINX may use it, else the port."""
     if server.socket and UNIX in server.trusted_proxies:
         if not _PLAIN_PATH.fullmatch(server.socket) or not server.socket.startswith("/"):
-            raise Refused(
+            raise OperatorError(
                 f"server.socket {server.socket!r} cannot be written into NGINX's configuration: "
                 "name it by an absolute path of letters, digits and /._~+@=,-"
             )
@@ -108,7 +108,7 @@ def _roots(settings: Settings) -> list[str]:
     roots = sorted({site.root for site in settings.login.sites.all} or {""})
     for root in roots:
         if not _PLAIN_ROOT.fullmatch(root):
-            raise Refused(
+            raise OperatorError(
                 f"login.url has the path {root}/login, which cannot be written into NGINX's "
                 "configuration: use letters, digits and ._~- in it"
             )

@@ -23,7 +23,7 @@ _VERSIONS = (HttpVersion10, HttpVersion11)
 _ASKS_FOR_UPGRADE = (hdrs.UPGRADE, "HTTP2-Settings")
 
 
-class OneByOne(HttpConnection):
+class SequentialConnection(HttpConnection):
     """A connection of aiohttp's that begins a request once the one before it is answered."""
 
     __slots__ = (

@@ -19,8 +19,8 @@ from typing import Any, cast
 from aiohttp import hdrs, web
 from loguru import logger
 
-from authgw.server.http_pipelining import OneByOne
-from authgw.server.http_reader import Heads, Unreadable
+from authgw.server.http_pipelining import SequentialConnection
+from authgw.server.http_reader import HeadReader, UnreadableRequestError
 from authgw.web.context import peer_name
 from authgw.web.decision_cache import PATH
 from authgw.web.prepared_response import SERVER
@@ -43,7 +43,7 @@ Known = Callable[[str, tuple[bytes, ...], Sequence[bytes]], bytes | None]
 Refuse = Callable[[web.BaseRequest, int, BaseException | None], web.StreamResponse]
 
 
-class Connection(OneByOne):
+class Connection(SequentialConnection):
     """One connection, which is ended if its peer brings no request in time or too large a one."""
 
     __slots__ = (
@@ -63,7 +63,7 @@ class Connection(OneByOne):
         self._all = all_
         self._asked = False
         # None once only aiohttp can tell where a request ends.
-        self._heads: Heads | None = Heads()
+        self._heads: HeadReader | None = HeadReader()
         self._answered = 0
         self._answered_at = 0.0
         self._idle: asyncio.TimerHandle | None = None
@@ -123,7 +123,7 @@ class Connection(OneByOne):
         """Close it at once, whatever is under way on it."""
         self._link.abort()
 
-    def _known(self, data: bytes, heads: Heads) -> bytes | None:
+    def _known(self, data: bytes, heads: HeadReader) -> bytes | None:
         """The answer to what came, if that is one check and all before it is answered.
 
         What aiohttp has begun to read, it has to read to the end: only between two requests does it
@@ -132,7 +132,7 @@ class Connection(OneByOne):
         none_before = heads.ended == self._answered
         try:
             alone = heads.read(data)
-        except Unreadable:
+        except UnreadableRequestError:
             self._heads = None
             return None
         names, values = heads.taken()

@@ -9,11 +9,11 @@ import httptools
 MOST_HEADERS = 128  # as aiohttp takes
 
 
-class Unreadable(Exception):
+class UnreadableRequestError(Exception):
     """What came is no HTTP/1 request, or the beginning of another protocol."""
 
 
-class Heads:
+class HeadReader:
     """What came on one connection, of which `ended` requests came to their end."""
 
     __slots__ = ("_begun", "_names", "_parser", "_values", "ended")
@@ -28,16 +28,16 @@ class Heads:
         """Read on; tell whether this was one request, from its first byte to its last.
 
         Raises:
-            Unreadable: nothing that follows can be read either.
+            UnreadableRequestError: nothing that follows can be read either.
         """
         ended = self.ended
         between = self._begun == ended
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            raise Unreadable from None
+            raise UnreadableRequestError from None
         if len(self._names) > MOST_HEADERS:
-            raise Unreadable
+            raise UnreadableRequestError
         return between and self._begun == self.ended == ended + 1
 
     def taken(self) -> tuple[list[bytes], list[bytes]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from aiohttp import web
 
 from authgw.config.loader import ConfigError
-from authgw.config.schema import Server
+from authgw.config.schema import ServerSettings
 from authgw.server.http_protocol import Connections, drop_unread
 from authgw.web.aiohttp_internals import Site
 
@@ -22,7 +22,7 @@ _ANSWERS_WITHIN = 1.0  # seconds
 _BACKLOG = 1024  # connections that wait for a busy loop; a flood must not fill it before it is seen
 
 
-class _Site(Site):
+class _SocketSite(Site):
     """What listens, and is closed with its runner."""
 
     def __init__(
@@ -67,7 +67,7 @@ def _all_waiting(listening: socket.socket) -> list[socket.socket]:
 
 
 async def listen(
-    runner: web.AppRunner, connections: Connections, server: Server, folder: Path
+    runner: web.AppRunner, connections: Connections, server: ServerSettings, folder: Path
 ) -> list[str]:
     """Listen for these connections; return the addresses. A relative socket starts at `folder`.
 
@@ -75,7 +75,9 @@ async def listen(
         ConfigError: the port or the socket's path cannot be used.
     """
     found = [f"http://{server.host}:{server.port}"]
-    await _Site(runner, connections, found[0], partial(_open_port, connections, server)).start()
+    await _SocketSite(
+        runner, connections, found[0], partial(_open_port, connections, server)
+    ).start()
     if server.socket is not None:
         path = folder / server.socket
         await _listen_on(runner, connections, path)
@@ -83,7 +85,7 @@ async def listen(
     return found
 
 
-async def _open_port(connections: Connections, server: Server) -> asyncio.Server:
+async def _open_port(connections: Connections, server: ServerSettings) -> asyncio.Server:
     loop, host, port = asyncio.get_running_loop(), server.host, server.port
     try:
         opened = await loop.create_server(connections, host, port, backlog=_BACKLOG)
@@ -115,7 +117,7 @@ async def _listen_on(runner: web.AppRunner, connections: Connections, path: Path
     before = os.umask(0o777 & ~_FOR_GROUP)
     try:
         open_ = partial(_open_unix, connections, path)
-        await _Site(runner, connections, f"unix:{path}", open_).start()
+        await _SocketSite(runner, connections, f"unix:{path}", open_).start()
     except OSError as error:
         raise ConfigError([f"server.socket: {path}: {error.strerror}"]) from None
     finally:

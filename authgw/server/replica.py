@@ -10,21 +10,21 @@ from aiohttp import web
 from loguru import logger
 from prometheus_client import CollectorRegistry
 
-from authgw.config.loader import Loaded
-from authgw.core.errors import StoreUnavailable
-from authgw.identity.hash_pool import Hashing
+from authgw.config.loader import LoadedConfig
+from authgw.core.errors import StoreUnavailableError
+from authgw.identity.hash_pool import HashPool
 from authgw.identity.users_watcher import UsersFile, watch
 from authgw.observability import metrics
 from authgw.observability.instrumentation import MeasuredStore, measured, measured_check
-from authgw.server.reload import REFUSALS, Reading, read_again
+from authgw.server.reload import REFUSALS, ReloadableState, read_again
 from authgw.server.store_factory import Store
 from authgw.storage.mirror import Mirror
-from authgw.storage.redis.key_registry import Membership
-from authgw.storage.redis.revocation_feed import Push
+from authgw.storage.redis.key_registry import KeyRegistry
+from authgw.storage.redis.revocation_feed import RevocationFeed
 from authgw.storage.redis.store import RedisStore
 from authgw.web.context import Gateway
-from authgw.web.dispatcher import Serving
-from authgw.web.templating import Pages
+from authgw.web.dispatcher import Dispatcher
+from authgw.web.templating import PageRenderer
 
 # Reports why this replica is not ready, or nothing.
 Readiness = Callable[[], Awaitable[str]]
@@ -37,30 +37,33 @@ class Parts:
     store: Store
     measured: MeasuredStore
     mirror: Mirror
-    hashing: Hashing
-    pages: Pages
-    push: Push | None
-    membership: Membership | None
+    hashing: HashPool
+    pages: PageRenderer
+    push: RevocationFeed | None
+    membership: KeyRegistry | None
 
 
 class Replica:
     """One running gateway; `build` makes the handlers' parts from each reading of the files."""
 
     def __init__(
-        self, reading: Reading, parts: Parts, build: Callable[[Reading, Readiness], Gateway]
+        self,
+        reading: ReloadableState,
+        parts: Parts,
+        build: Callable[[ReloadableState, Readiness], Gateway],
     ) -> None:
         self._reading = reading
         self._parts = parts
         self._build = build
-        self.serving = Serving(build(reading, self._why_not_ready))
+        self.serving = Dispatcher(build(reading, self._why_not_ready))
 
     def measure(self, surface: web.Application, registry: CollectorRegistry) -> None:
         """Measure what this application answers; register it and the numbers of this replica."""
-        answers = metrics.Answers()
+        answers = metrics.RequestMetrics()
         surface.middlewares.insert(0, measured(answers))
         self.serving.check = measured_check(answers, self.serving.check)
         store = self._parts.store
-        collector = metrics.Replica(
+        collector = metrics.ReplicaCollector(
             answers=answers,
             serving=self.serving,
             mirror=self._parts.mirror,
@@ -78,7 +81,9 @@ class Replica:
             await self._parts.membership.announce()
 
     @asynccontextmanager
-    async def kept_up(self, load: Callable[[], Loaded], told: asyncio.Event) -> AsyncIterator[None]:
+    async def kept_up(
+        self, load: Callable[[], LoadedConfig], told: asyncio.Event
+    ) -> AsyncIterator[None]:
         """Follow the users file, what other replicas say, and each time that it is told, `load`."""
         loop = asyncio.get_running_loop()
         _warn_of(self._reading.users)
@@ -104,7 +109,7 @@ class Replica:
             await self._parts.membership.leave()
         self._parts.mirror.close()
 
-    async def _reload_when(self, told: asyncio.Event, load: Callable[[], Loaded]) -> None:
+    async def _reload_when(self, told: asyncio.Event, load: Callable[[], LoadedConfig]) -> None:
         while True:
             await told.wait()
             told.clear()
@@ -116,7 +121,7 @@ class Replica:
                 # Whatever it is, what there was goes on.
                 _say_not_reloaded(f"{type(error).__name__} while the files were read")
 
-    async def _reload(self, load: Callable[[], Loaded]) -> None:
+    async def _reload(self, load: Callable[[], LoadedConfig]) -> None:
         reading = await asyncio.to_thread(read_again, self._reading, load)
         gateway = self._build(reading, self._why_not_ready)
         if self._parts.membership:
@@ -141,7 +146,7 @@ class Replica:
             return "draining"
         try:
             await self._parts.store.ping()
-        except StoreUnavailable as error:
+        except StoreUnavailableError as error:
             return error.detail
         return self._parts.membership.why_not if self._parts.membership else ""
 
@@ -157,7 +162,7 @@ def _say_not_reloaded(problem: str) -> None:
     logger.error(f"Not reloaded: {said}. All of it stays as it was; mend it and send SIGHUP again.")
 
 
-def _say_reloaded(reading: Reading) -> None:
+def _say_reloaded(reading: ReloadableState) -> None:
     metrics.RELOAD_FAILED.set(0)
     metrics.USERS_FILE_BROKEN.set(0)
     loaded, kids = reading.loaded, ", ".join(reading.keys.kids(time.time()))

@@ -13,7 +13,7 @@ _SHORT = 0.01  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class SignalFlags:
     """What signals have told this process: to end, to end at once, to read its files again."""
 
     end: asyncio.Event = field(default_factory=asyncio.Event)

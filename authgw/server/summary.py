@@ -3,14 +3,14 @@
 from importlib.metadata import version
 from pathlib import Path
 
-from authgw.config.loader import Loaded
+from authgw.config.loader import LoadedConfig
 from authgw.server.store_factory import embedded_path
 
 _NO_RULES = "no rules (any session may access every host)"
 _KINDS = {"redis": "one Redis", "sentinel": "Redis with Sentinels", "cluster": "a Redis Cluster"}
 
 
-def summary(loaded: Loaded, *, users: int, clients: int) -> str:
+def summary(loaded: LoadedConfig, *, users: int, clients: int) -> str:
     """Return one sentence without any secret."""
     parts = (
         _NO_RULES if loaded.rules is None else _counted(len(loaded.rules.ordered), "rule"),
@@ -21,7 +21,7 @@ def summary(loaded: Loaded, *, users: int, clients: int) -> str:
     return f"authgw {version('authgw')}: {file_read(loaded)}; {', '.join(parts)}."
 
 
-def file_read(loaded: Loaded) -> str:
+def file_read(loaded: LoadedConfig) -> str:
     """Return the path of the configuration file, or where there was none."""
     if loaded.file is None:
         return f"no config.yml in {Path.cwd()}: defaults"
@@ -32,7 +32,7 @@ def _counted(number: int, name: str) -> str:
     return f"{number} {name}{'' if number == 1 else 's'}"
 
 
-def _store(loaded: Loaded) -> str:
+def _store(loaded: LoadedConfig) -> str:
     if loaded.settings.cache.is_embedded:
         return str(embedded_path(loaded) or "memory, gone at the next restart")
     scheme = loaded.settings.cache.address.partition(":")[0]

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.core.ports import MirroringStore
 from authgw.core.sessions import Session, Snapshot
 
@@ -36,7 +36,7 @@ class Confirmations:
             sids = list(self._waiting)[:_MOST_AT_ONCE]
             # Never a reason to deny: what fails here is tried again at the token's next use.
             try:
-                with suppress(StoreUnavailable):
+                with suppress(StoreUnavailableError):
                     await self._store.replace_many([self._waiting[sid] for sid in sids])
             finally:
                 for sid in sids:

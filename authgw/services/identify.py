@@ -5,18 +5,18 @@ from collections.abc import Callable, Mapping, Sequence
 from authgw.core import sessions
 from authgw.core.errors import (
     AuthgwError,
-    CredentialsAmbiguous,
-    SessionEnded,
-    StoreUnavailable,
-    TokenMissing,
+    CredentialsAmbiguousError,
+    SessionEndedError,
+    StoreUnavailableError,
+    TokenMissingError,
 )
 from authgw.core.ports import MirroringStore
 from authgw.core.sessions import Session, Snapshot
 from authgw.core.token_cache import VerifiedTokens
 from authgw.core.tokens import Issuer, Token, TokenType
-from authgw.core.users import People, principal_of
+from authgw.core.users import UserDirectory, principal_of
 from authgw.services.confirmations import Confirmations
-from authgw.services.results import Found
+from authgw.services.results import Identity
 
 # Session cookies that one request may bring; a browser's jar can hold one for each domain. A login
 # or logout verifies more and ends some of them, so that a browser with more has a way out.
@@ -35,7 +35,7 @@ class Identification:
         self,
         store: MirroringStore,
         issuer: Issuer,
-        people: People,
+        people: UserDirectory,
         *,
         clock: Callable[[], float],
     ) -> None:
@@ -45,19 +45,19 @@ class Identification:
         self._clock = clock
         self._confirmations = Confirmations(store)
 
-    async def identify(self, bearer: str | None, cookies: Sequence[str] = ()) -> Found:
+    async def identify(self, bearer: str | None, cookies: Sequence[str] = ()) -> Identity:
         """Who sent this access token, or the one live session among these session cookies.
 
         Raises:
-            TokenMissing and the errors of `Issuer.verify`.
-            SessionEnded: logged out, revoked, idle or expired.
-            CredentialsAmbiguous: they name more than one live session, or are over four cookies.
-            StoreUnavailable: nobody can say now.
+            TokenMissingError and the errors of `Issuer.verify`.
+            SessionEndedError: logged out, revoked, idle or expired.
+            CredentialsAmbiguousError: they name more than one live session, or are over four cookies.
+            StoreUnavailableError: nobody can say now.
         """
         if bearer is None and not cookies:
-            raise TokenMissing
+            raise TokenMissingError
         if len(cookies) > _MAX_COOKIES:
-            raise CredentialsAmbiguous
+            raise CredentialsAmbiguousError
         token = None if bearer is None else self._verify(bearer, TokenType.ACCESS)
         if token is not None and not cookies:
             known = self._store.peek(token.sid) or await self._store.look(token.sid)
@@ -70,7 +70,7 @@ class Identification:
         self._refuse_another(planted, seen, found.session)
         return found
 
-    def still(self, found: Found) -> bool:
+    def still(self, found: Identity) -> bool:
         """Whether all that was found still holds, as far as can be said without waiting."""
         session = found.session
         if not session.confirmed or self._clock() >= found.token.until:
@@ -81,15 +81,15 @@ class Identification:
             return False
         return self._people.find(session.sub) is found.person
 
-    async def browser_session(self, cookies: Sequence[str]) -> Found | None:
+    async def browser_session(self, cookies: Sequence[str]) -> Identity | None:
         """The one live session that these cookies name, if there is one.
 
         Raises:
-            StoreUnavailable: nobody can say now.
+            StoreUnavailableError: nobody can say now.
         """
         try:
             return await self.identify(None, cookies)
-        except StoreUnavailable:
+        except StoreUnavailableError:
             raise
         except AuthgwError:
             return None
@@ -103,7 +103,7 @@ class Identification:
         """Return what is known of each of these sessions, read from the store if need be.
 
         Raises:
-            StoreUnavailable: nobody can say now.
+            StoreUnavailableError: nobody can say now.
         """
         known = {sid: self._store.peek(sid) for sid in sids}
         if None in known.values():
@@ -117,23 +117,23 @@ class Identification:
     def _verify(self, text: str, kind: TokenType) -> Token:
         return self._verified.verify(text, kind, now=self._clock())
 
-    def _alive(self, token: Token, snapshot: Snapshot) -> Found:
+    def _alive(self, token: Token, snapshot: Snapshot) -> Identity:
         try:
             ours = sessions.of_subject(snapshot.session, token.sub)
             session = sessions.check_alive(ours, snapshot.now)
             person = self._people.find(session.sub)
             principal = principal_of(session, person)
-        except SessionEnded:
-            raise SessionEnded(sub=token.sub, sid=token.sid) from None
+        except SessionEndedError:
+            raise SessionEndedError(sub=token.sub, sid=token.sid) from None
         confirmed = sessions.confirm(session, gen=token.gen, jti=token.jti)
         if confirmed is not session:
             self._confirmations.later(snapshot, confirmed)
-        return Found(principal, token, session, person)
+        return Identity(principal, token, session, person)
 
     def _cookie_tokens(self, cookies: Sequence[str]) -> tuple[list[Token], AuthgwError]:
         """The tokens that verify, and why the last one that does not is refused."""
         tokens: list[Token] = []
-        why: AuthgwError = TokenMissing()
+        why: AuthgwError = TokenMissingError()
         for text in dict.fromkeys(cookies):
             try:
                 tokens.append(self._verify(text, TokenType.SESSION))
@@ -143,16 +143,16 @@ class Identification:
 
     def _one_of(
         self, tokens: Sequence[Token], seen: Mapping[str, Snapshot], why: AuthgwError
-    ) -> Found:
+    ) -> Identity:
         """A sibling domain can plant cookies of our name: what is not live does not count."""
-        live: dict[str, Found] = {}
+        live: dict[str, Identity] = {}
         for token in tokens:
             try:
                 live[token.sid] = self._alive(token, seen[token.sid])
             except AuthgwError as error:
                 why = error
         if len(live) > 1:
-            raise CredentialsAmbiguous
+            raise CredentialsAmbiguousError
         if not live:
             raise why
         return live.popitem()[1]
@@ -161,10 +161,10 @@ class Identification:
         self, tokens: Sequence[Token], seen: Mapping[str, Snapshot], session: Session
     ) -> None:
         try:
-            other = self._one_of(tokens, seen, TokenMissing()).session
-        except CredentialsAmbiguous:
+            other = self._one_of(tokens, seen, TokenMissingError()).session
+        except CredentialsAmbiguousError:
             raise
         except AuthgwError:
             return
         if other.sid != session.sid:
-            raise CredentialsAmbiguous
+            raise CredentialsAmbiguousError

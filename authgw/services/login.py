@@ -10,23 +10,23 @@ from loguru import logger
 
 from authgw.core.counters import Counters
 from authgw.core.errors import (
-    LoginFailed,
-    StoreUnavailable,
-    TooManyFailures,
-    TotpRequired,
-    UsersFileUnwritable,
+    LoginFailedError,
+    StoreUnavailableError,
+    TooManyFailuresError,
+    TotpRequiredError,
+    UsersFileUnwritableError,
 )
 from authgw.core.tokens import Issuer
 from authgw.core.typed_text import likeness
-from authgw.core.users import PASSWORD, TOTP, Person
+from authgw.core.users import PASSWORD, TOTP, User
 from authgw.identity import totp, users_editor
-from authgw.identity.hash_pool import Hashing
-from authgw.identity.hash_pool import Verified as Hashed
-from authgw.identity.login_throttle import Attempt, Regulation
-from authgw.identity.users_file import UsersRefused, mark
+from authgw.identity.hash_pool import HashPool
+from authgw.identity.hash_pool import PasswordCheck as Hashed
+from authgw.identity.login_throttle import LoginAttempt, LoginThrottle
+from authgw.identity.users_file import UsersFileError, mark
 from authgw.identity.users_watcher import UsersFile
 from authgw.services.login_tickets import LoginTickets
-from authgw.services.results import Verified
+from authgw.services.results import VerifiedLogin
 
 # Refusals at once that are no accident any more; they wait about so many seconds, and at
 # most so many do.
@@ -37,7 +37,7 @@ Policy = Literal["off", "optional", "required"]
 _STEP_KEPT = 120.0  # seconds; a step can be used for 90, so no code is ever taken twice
 
 
-class SignIn:
+class LoginService:
     """Verifies people of the users file; `policy` is `login.totp`, `device_life` in seconds.
 
     `rehash` lets a log-in put a hash with the current parameters into the file. `tickets` carry
@@ -47,7 +47,7 @@ class SignIn:
     def __init__(
         self,
         users: UsersFile,
-        hashing: Hashing,
+        hashing: HashPool,
         counters: Counters,
         issuer: Issuer,
         *,
@@ -59,45 +59,47 @@ class SignIn:
         self._users = users
         self._hashing = hashing
         self._counters = counters
-        self._regulation = Regulation(counters)
+        self._regulation = LoginThrottle(counters)
         self._policy = policy
         self._clock = clock
         self._rehashes = rehash
         self._refusing = 0
         self.tickets = LoginTickets(users, issuer, device_life=device_life, clock=clock)
 
-    def asks_code_of(self, person: Person) -> bool:
+    def asks_code_of(self, person: User) -> bool:
         """Whether a log-in of this person is done only with a second factor."""
         return self._policy == "required" or (self._policy == "optional" and person.has_totp)
 
-    async def by_password(self, user: str, password: str, *, address: str, device: str) -> Verified:
+    async def by_password(
+        self, user: str, password: str, *, address: str, device: str
+    ) -> VerifiedLogin:
         """The person of this name and password; `device` is a known device's id, or empty.
 
         Unknown, wrong and disabled cannot be told apart, by what is said or by how long it takes.
 
         Raises:
-            TooBusy: too many passwords are being verified; TooManyFailures: wait.
-            LoginFailed: no such name and password.
-            StoreUnavailable: the attempt could not be counted.
+            TooBusyError: too many passwords are being verified; TooManyFailuresError: wait.
+            LoginFailedError: no such name and password.
+            StoreUnavailableError: the attempt could not be counted.
         """
         user = self._users.name_of(user)
         try:
             known, verified, attempt = await self._verify(user, password, address, device)
-        except TooManyFailures as error:
+        except TooManyFailuresError as error:
             await self._slow_down()
             error.sub = self._named(user)
             raise
         person = self._users.find(user)
         if not verified.ok or known is None or person is None or person.disabled:
-            raise LoginFailed(sub=self._named(user))
+            raise LoginFailedError(sub=self._named(user))
         await self._regulation.succeeded(attempt)
         if verified.new_hash is not None:
             await self._rehash(user, known, verified.new_hash)
-        return Verified(person, mark(known), (PASSWORD,))
+        return VerifiedLogin(person, mark(known), (PASSWORD,))
 
     async def _verify(
         self, user: str, password: str, address: str, device: str
-    ) -> tuple[str | None, Hashed, Attempt]:
+    ) -> tuple[str | None, Hashed, LoginAttempt]:
         # A place before the count: what is turned away must cost no more than that.
         with self._hashing.reserve():
             # By likeness: another spelling must not buy another attempt.
@@ -120,46 +122,48 @@ class SignIn:
         finally:
             self._refusing -= 1
 
-    async def by_code(self, known: Verified, code: str, *, device: str) -> Verified:
+    async def by_code(self, known: VerifiedLogin, code: str, *, device: str) -> VerifiedLogin:
         """The same person with a second factor: a code of now that nobody used, or a recovery code.
 
         Raises:
-            LoginFailed: wrong, or used before; TooManyFailures: wait.
-            TotpRequired: this person has none set up.
-            StoreUnavailable: nobody can say whether it was used.
-            UsersFileUnwritable: a recovery code that cannot be crossed out.
+            LoginFailedError: wrong, or used before; TooManyFailuresError: wait.
+            TotpRequiredError: this person has none set up.
+            StoreUnavailableError: nobody can say whether it was used.
+            UsersFileUnwritableError: a recovery code that cannot be crossed out.
         """
         sub = known.person.sub
         secret = self._users.totp_secret(sub)
         if secret is None:
-            raise TotpRequired("no second factor is set up", sub=sub)
+            raise TotpRequiredError("no second factor is set up", sub=sub)
         try:
             attempt = await self._regulation.admit_code(likeness(sub), device)
-        except TooManyFailures as error:
+        except TooManyFailuresError as error:
             error.sub = sub
             raise
         try:
             right = await self._spend(sub, secret, code)
-        except UsersFileUnwritable:
-            with contextlib.suppress(StoreUnavailable):
+        except UsersFileUnwritableError:
+            with contextlib.suppress(StoreUnavailableError):
                 await self._regulation.withdrawn(attempt)
             raise
         if not right:
-            raise LoginFailed(sub=sub)
+            raise LoginFailedError(sub=sub)
         await self._regulation.succeeded(attempt)
-        return Verified(known.person, known.mark, (PASSWORD, TOTP))
+        return VerifiedLogin(known.person, known.mark, (PASSWORD, TOTP))
 
-    async def in_one_step(self, user: str, password: str, code: str, *, address: str) -> Verified:
+    async def in_one_step(
+        self, user: str, password: str, code: str, *, address: str
+    ) -> VerifiedLogin:
         """Password and, where it is asked for, code at once, for programs.
 
         Raises:
-            TotpRequired: a code is asked for and none came; else as `by_password`, `by_code`.
+            TotpRequiredError: a code is asked for and none came; else as `by_password`, `by_code`.
         """
         known = await self.by_password(user, password, address=address, device="")
         if code:
             return await self.by_code(known, code, device="")
         if self.asks_code_of(known.person):
-            raise TotpRequired(sub=known.person.sub)
+            raise TotpRequiredError(sub=known.person.sub)
         return known
 
     def _named(self, user: str) -> str:
@@ -173,7 +177,7 @@ class SignIn:
     async def _rehash(self, user: str, known: str, new_hash: str) -> None:
         try:
             await asyncio.to_thread(users_editor.rehash, self._users.path, user, known, new_hash)
-        except UsersRefused as error:
+        except UsersFileError as error:
             # The hash in the file still verifies; the next log-ins need not try again.
             self._rehashes = False
             logger.warning(
@@ -192,6 +196,6 @@ class SignIn:
             return await asyncio.to_thread(
                 users_editor.spend_recovery, self._users.path, sub, digest
             )
-        except UsersRefused as error:
+        except UsersFileError as error:
             # What cannot be crossed out could be used again.
-            raise UsersFileUnwritable(sub=sub, note=f"a recovery code: {error}") from None
+            raise UsersFileUnwritableError(sub=sub, note=f"a recovery code: {error}") from None

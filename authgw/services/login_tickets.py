@@ -6,7 +6,7 @@ from authgw.core.errors import AuthgwError
 from authgw.core.tokens import Issuer, Ticket, Token, TokenType
 from authgw.core.users import PASSWORD, TOTP
 from authgw.identity.users_watcher import UsersFile
-from authgw.services.results import Verified
+from authgw.services.results import VerifiedLogin
 from authgw.services.sessions import jti
 
 PENDING_FOR = 300.0  # seconds between the password and the code
@@ -28,13 +28,13 @@ class LoginTickets:
         self._device_life = device_life
         self._clock = clock
 
-    def pending(self, known: Verified) -> str:
+    def pending(self, known: VerifiedLogin) -> str:
         """The token of a log-in that waits for its code."""
         ticket = Ticket(jti(), PENDING_FOR, known.mark)
         sub = known.person.sub
         return self._issuer.mint_ticket(sub, TokenType.PENDING, ticket, now=self._clock())
 
-    def resume(self, texts: Sequence[str]) -> Verified | None:
+    def resume(self, texts: Sequence[str]) -> VerifiedLogin | None:
         """The log-in of a `pending` token; None if it is none, too old, or the password changed."""
         tokens = [self._ticket(text, TokenType.PENDING) for text in texts]
         token = next(filter(None, tokens), None)
@@ -42,9 +42,9 @@ class LoginTickets:
         if token is None or person is None or person.disabled:
             return None
         said = str(token.claims.get("mark", ""))
-        return Verified(person, said, (PASSWORD,)) if said in person.marks else None
+        return VerifiedLogin(person, said, (PASSWORD,)) if said in person.marks else None
 
-    def remember(self, known: Verified) -> str:
+    def remember(self, known: VerifiedLogin) -> str:
         """The token by which this person's device is known at its next log-in."""
         ticket = Ticket(jti(), self._device_life, f"{known.amr[-1]}:{known.mark}")
         sub = known.person.sub

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 
 from authgw.core.model import Principal
-from authgw.core.sessions import Client, Session
+from authgw.core.sessions import Device, Session
 from authgw.core.tokens import Token
-from authgw.core.users import USERS, Person
+from authgw.core.users import USERS, User
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class TokenPair:
     """What a log-in or refresh hands out; lifetimes in whole seconds from now.
 
     `displaced` are the sids of the subject's oldest sessions, ended by a log-in over the limit.
@@ -24,7 +24,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class BrowserSession:
     """A browser's session and the token for its cookie, which lives `lifetime` seconds.
 
     `displaced` are the sids of the subject's oldest sessions, ended over the limit; `replaced`
@@ -39,7 +39,7 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedOut:
+class LogoutResult:
     """Whose session was ended, by its token; `others` are the subject's that went along.
 
     `alive` is whether it had not ended before.
@@ -51,7 +51,7 @@ class LoggedOut:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Identity:
     """Whom a verified token of a live session stands for.
 
     `person` is the users file's entry that this rests on, None if there is none.
@@ -60,11 +60,11 @@ class Found:
     principal: Principal
     token: Token
     session: Session
-    person: Person | None
+    person: User | None
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class LoginRequest:
     """A subject that was verified by someone, as the session will remember it.
 
     `amr` and `password_mark` are those of a person of the users file.
@@ -76,22 +76,22 @@ class Login:
     groups: tuple[str, ...] = ()
     email: str = ""
     name: str = ""
-    client: Client = field(default_factory=Client)
+    client: Device = field(default_factory=Device)
     amr: tuple[str, ...] = ()
     password_mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerifiedLogin:
     """A person whose password, and perhaps code, was right."""
 
-    person: Person
+    person: User
     mark: str
     amr: tuple[str, ...]
 
-    def login(self, client: Client) -> Login:
+    def login(self, client: Device) -> LoginRequest:
         """The log-in that a session remembers."""
-        return Login(
+        return LoginRequest(
             sub=self.person.sub,
             source=USERS,
             groups=self.person.groups,

@@ -7,13 +7,13 @@ from contextlib import suppress
 from dataclasses import replace
 
 from authgw.core import sessions
-from authgw.core.errors import RefreshReused, SessionEnded, StoreUnavailable
+from authgw.core.errors import RefreshReusedError, SessionEndedError, StoreUnavailableError
 from authgw.core.ports import MirroringStore
-from authgw.core.sessions import Lifetimes, Outcome, Session, Snapshot
+from authgw.core.sessions import Lifetimes, RefreshOutcome, Session, Snapshot
 from authgw.core.tokens import Issuer, Token, TokenType
-from authgw.core.users import USERS, Nobody, People, principal_of
+from authgw.core.users import USERS, NoUsers, UserDirectory, principal_of
 from authgw.services.identify import Identification
-from authgw.services.results import LoggedOut, Login, Opened, Pair
+from authgw.services.results import BrowserSession, LoginRequest, LogoutResult, TokenPair
 
 # A loser of a compare-and-set decides again; each round has one winner, and the loser that reads
 # the winner's record repeats its answer. More rounds than this mean a store that lies.
@@ -37,33 +37,33 @@ class Sessions:
         idle: float,
         max_sessions: int,
         clock: Callable[[], float],
-        people: People | None = None,
+        people: UserDirectory | None = None,
     ) -> None:
         self._store = store
-        self._people = people or Nobody()
+        self._people = people or NoUsers()
         self._issuer = issuer
         self._lifetimes = lifetimes
         self._idle = idle
         self._max_sessions = max_sessions
         self._clock = clock
-        self.refreshed: Counter[Outcome] = Counter()
+        self.refreshed: Counter[RefreshOutcome] = Counter()
         self.identification = Identification(store, issuer, self._people, clock=clock)
 
-    async def log_in(self, login: Login) -> Pair:
+    async def log_in(self, login: LoginRequest) -> TokenPair:
         """Open a session and hand out its first pair.
 
         Raises:
-            StoreUnavailable: whether it was kept is unknown.
+            StoreUnavailableError: whether it was kept is unknown.
         """
         session = self._new_session(login, self._clock())
         displaced = await self._store.add(session, self._max_sessions)
         return replace(self._pair(session, session.created_at), displaced=displaced)
 
-    async def open(self, login: Login, *, cookies: Sequence[str] = ()) -> Opened:
+    async def open(self, login: LoginRequest, *, cookies: Sequence[str] = ()) -> BrowserSession:
         """Open a browser's session; those that its cookies name end.
 
         Raises:
-            StoreUnavailable: whether it was kept, or an old one ended, is unknown.
+            StoreUnavailableError: whether it was kept, or an old one ended, is unknown.
         """
         now = self._clock()
         session, ending = self._new_session(login, now), self.identification.named_by(cookies)
@@ -73,14 +73,14 @@ class Sessions:
         displaced = await self._store.add(session, self._max_sessions + in_place)
         replaced = tuple([one for one in ending if await self._store.revoke(one.sid)])
         token = self._issuer.mint(session, TokenType.SESSION, now=self._clock())
-        return Opened(session, token, int(session.expires_at - now), displaced, replaced)
+        return BrowserSession(session, token, int(session.expires_at - now), displaced, replaced)
 
-    async def refresh(self, text: str) -> Pair:
+    async def refresh(self, text: str) -> TokenPair:
         """Rotate: hand out the successor of the presented refresh token.
 
         Raises:
-            the errors of `Issuer.verify`; SessionEnded; StoreUnavailable.
-            RefreshReused: the token's time was over, its session is now revoked.
+            the errors of `Issuer.verify`; SessionEndedError; StoreUnavailableError.
+            RefreshReusedError: the token's time was over, its session is now revoked.
         """
         token = self._issuer.verify(text, TokenType.REFRESH, now=self._clock())
         fresh = (jti(), jti())
@@ -90,9 +90,9 @@ class Sessions:
                 if seen.session is not None:
                     principal_of(seen.session, self._people.find(seen.session.sub))
                 decided = self._decide(seen, token, fresh)
-            except SessionEnded:
-                raise SessionEnded(sub=token.sub, sid=token.sid) from None
-            if decided.outcome is Outcome.REUSED:
+            except SessionEndedError:
+                raise SessionEndedError(sub=token.sub, sid=token.sid) from None
+            if decided.outcome is RefreshOutcome.REUSED:
                 raise await self._reused(token, seen.now, decided.session)
             same = decided.session is seen.session
             other = None if same else await self._store.replace(seen, decided.session)
@@ -100,39 +100,39 @@ class Sessions:
                 self.refreshed[decided.outcome] += 1
                 return self._pair(decided.session, seen.now)
             seen = other
-        raise StoreUnavailable("the session changed under every attempt")
+        raise StoreUnavailableError("the session changed under every attempt")
 
-    async def log_out_by_access(self, text: str, *, everywhere: bool = False) -> LoggedOut:
+    async def log_out_by_access(self, text: str, *, everywhere: bool = False) -> LogoutResult:
         """End the session of an access token, which may have expired; gone already is fine.
 
         Raises:
-            the errors of `Issuer.verify` but TokenExpired; StoreUnavailable.
+            the errors of `Issuer.verify` but TokenExpiredError; StoreUnavailableError.
         """
         token = self._issuer.verify(text, TokenType.ACCESS, now=self._clock(), allow_expired=True)
         return await self._end(token, everywhere)
 
-    async def log_out_by_refresh(self, text: str, *, everywhere: bool = False) -> LoggedOut:
+    async def log_out_by_refresh(self, text: str, *, everywhere: bool = False) -> LogoutResult:
         """End the session of a current refresh token; gone already is fine.
 
         Raises:
-            the errors of `Issuer.verify`; StoreUnavailable.
-            RefreshReused: the token's time was over; its own session is revoked all the same.
+            the errors of `Issuer.verify`; StoreUnavailableError.
+            RefreshReusedError: the token's time was over; its own session is revoked all the same.
         """
         token = self._issuer.verify(text, TokenType.REFRESH, now=self._clock())
         seen = await self._store.read(token.sid)
-        with suppress(SessionEnded):
+        with suppress(SessionEndedError):
             decided = self._decide(seen, token, (jti(), jti()))
-            if decided.outcome is Outcome.REUSED:
+            if decided.outcome is RefreshOutcome.REUSED:
                 raise await self._reused(token, seen.now, decided.session)
         return await self._end(token, everywhere)
 
     async def log_out_by_cookie(
         self, cookies: Sequence[str], *, everywhere: bool = False
-    ) -> AsyncIterator[LoggedOut]:
+    ) -> AsyncIterator[LogoutResult]:
         """End every session that these cookies name, and say so of each; gone already is fine.
 
         Raises:
-            StoreUnavailable: some of them may still be alive.
+            StoreUnavailableError: some of them may still be alive.
         """
         for token in self.identification.named_by(cookies):
             yield await self._end(token, everywhere)
@@ -141,7 +141,7 @@ class Sessions:
         """The live sessions of a subject that this source opened, oldest first.
 
         Raises:
-            StoreUnavailable: nobody can say now.
+            StoreUnavailableError: nobody can say now.
         """
         found = await self._store.sessions_of(sub)
         now = self._clock()
@@ -155,7 +155,7 @@ class Sessions:
         With both, the one session must also be the subject's.
 
         Raises:
-            StoreUnavailable: some of them may still be alive.
+            StoreUnavailableError: some of them may still be alive.
         """
         if sid:
             session = (await self._store.read(sid)).session
@@ -174,7 +174,7 @@ class Sessions:
         """End every session of this person but this one, and say so of each.
 
         Raises:
-            StoreUnavailable: some of them may still be alive.
+            StoreUnavailableError: some of them may still be alive.
         """
         for one in await self.sessions_from(USERS, session.sub):
             if one.sid != session.sid and await self._store.revoke(one.sid):
@@ -184,7 +184,7 @@ class Sessions:
         """When each of these sessions was last used, in Unix seconds of the store's clock.
 
         Raises:
-            StoreUnavailable: nobody can say now.
+            StoreUnavailableError: nobody can say now.
         """
         return await self._store.last_used(sids)
 
@@ -201,13 +201,15 @@ class Sessions:
         """
         seen = await self._store.look(token.sid)
         try:
-            if self._decide(seen, token, fresh).outcome is Outcome.ROTATED:
+            if self._decide(seen, token, fresh).outcome is RefreshOutcome.ROTATED:
                 return seen
-        except SessionEnded:
+        except SessionEndedError:
             pass
         return await self._store.read(token.sid)
 
-    def _decide(self, seen: Snapshot, token: Token, fresh: tuple[str, str]) -> sessions.Refreshed:
+    def _decide(
+        self, seen: Snapshot, token: Token, fresh: tuple[str, str]
+    ) -> sessions.RefreshResult:
         return sessions.refresh(
             sessions.of_subject(seen.session, token.sub),
             gen=token.gen,
@@ -217,22 +219,22 @@ class Sessions:
             lifetimes=self._lifetimes,
         )
 
-    async def _reused(self, token: Token, now: float, session: Session) -> RefreshReused:
+    async def _reused(self, token: Token, now: float, session: Session) -> RefreshReusedError:
         """Revoke the session whose refresh token was used too late; the refusal of that use."""
         await self._store.revoke(token.sid)
-        self.refreshed[Outcome.REUSED] += 1
+        self.refreshed[RefreshOutcome.REUSED] += 1
         said = sessions.reuse_in_words(session, gen=token.gen, now=now)
-        return RefreshReused(sub=token.sub, sid=token.sid, note=said)
+        return RefreshReusedError(sub=token.sub, sid=token.sid, note=said)
 
-    async def _end(self, token: Token, everywhere: bool) -> LoggedOut:
+    async def _end(self, token: Token, everywhere: bool) -> LogoutResult:
         sessions.check_sid(token.sid, token.sub)
         if not everywhere:
-            return LoggedOut(token, alive=await self._store.revoke(token.sid))
+            return LogoutResult(token, alive=await self._store.revoke(token.sid))
         ended = await self._store.revoke_all(token.sub)
         others = tuple(sid for sid in ended if sid != token.sid)
-        return LoggedOut(token, others, alive=token.sid in ended)
+        return LogoutResult(token, others, alive=token.sid in ended)
 
-    def _new_session(self, login: Login, now: float) -> Session:
+    def _new_session(self, login: LoginRequest, now: float) -> Session:
         expires_at = sessions.session_end(now, now, self._lifetimes)
         return Session(
             sid=sessions.new_sid(login.sub, secrets.token_bytes(16)),
@@ -257,9 +259,9 @@ class Sessions:
             password_mark=login.password_mark,
         )
 
-    def _pair(self, session: Session, now: float) -> Pair:
+    def _pair(self, session: Session, now: float) -> TokenPair:
         signed_at = self._clock()
-        return Pair(
+        return TokenPair(
             access=self._issuer.mint(session, TokenType.ACCESS, now=signed_at),
             refresh=self._issuer.mint(session, TokenType.REFRESH, now=signed_at),
             expires_in=int(session.current.access_exp - now),

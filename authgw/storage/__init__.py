@@ -1,7 +1,7 @@
 """Where sessions live."""
 
-from authgw.core.errors import Refused
+from authgw.core.errors import OperatorError
 
 
-class StoreRefused(Refused):
+class StoreSetupError(OperatorError):
     """A store that must not be used as it is; the message says why and what to do."""

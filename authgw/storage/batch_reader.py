@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.core.ports import BatchStore
 from authgw.core.sessions import Snapshot
 
@@ -17,14 +17,14 @@ _TURNS = 4  # deadlines of the store that one waits to begin; a store so far beh
 # Seconds that a read waits for the one before it, so that more is asked at once: a read costs as
 # much as the reading of four sessions. One that takes longer is waited for no more.
 QUICK = 0.01
-_UNTOLD = StoreUnavailable("the read did not end")
+_UNTOLD = StoreUnavailableError("the read did not end")
 
 
 @dataclass(slots=True, eq=False)
 class Batch:
     """One read of many sessions; infinite `sent` means that it still takes sids."""
 
-    outcomes: dict[str, Snapshot | StoreUnavailable] = field(default_factory=dict)
+    outcomes: dict[str, Snapshot | StoreUnavailableError] = field(default_factory=dict)
     sent: float = math.inf
     _is_over: bool = False
     _waiting: list[asyncio.Future[None]] = field(default_factory=list)
@@ -99,7 +99,9 @@ class BatchReader:
         except TimeoutError:
             self._close(batch)
             # Whoever asks next asks anew; those who wait have waited for long enough.
-            batch.outcomes = dict.fromkeys(batch.outcomes, StoreUnavailable("the store is behind"))
+            batch.outcomes = dict.fromkeys(
+                batch.outcomes, StoreUnavailableError("the store is behind")
+            )
             return
         try:
             self._close(batch)
@@ -107,7 +109,7 @@ class BatchReader:
             batch.sent = self._clock()
             try:
                 batch.outcomes = dict(zip(sids, await self._store.read_many(sids), strict=True))
-            except StoreUnavailable as error:
+            except StoreUnavailableError as error:
                 batch.outcomes = dict.fromkeys(sids, error)
         finally:
             self._places.release()
@@ -140,12 +142,12 @@ class BatchReader:
             task.cancel()
 
 
-def told(outcome: Snapshot | StoreUnavailable) -> Snapshot:
+def told(outcome: Snapshot | StoreUnavailableError) -> Snapshot:
     """Return the snapshot that a batch ended with.
 
     Raises:
-        StoreUnavailable: it ended without a reply for this session.
+        StoreUnavailableError: it ended without a reply for this session.
     """
-    if isinstance(outcome, StoreUnavailable):
-        raise StoreUnavailable(outcome.detail)
+    if isinstance(outcome, StoreUnavailableError):
+        raise StoreUnavailableError(outcome.detail)
     return outcome

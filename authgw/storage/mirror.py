@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.core.ports import BatchStore
 from authgw.core.session_codec import dump
 from authgw.core.sessions import Session, Snapshot
 from authgw.storage.batch_reader import Batch, BatchReader, told
 from authgw.storage.clock import boottime
-from authgw.storage.rolling_max import Peak
+from authgw.storage.rolling_max import RollingMax
 
 # A sweep comes within every _TICK of the bound, so re-reads are sent at 55 to 70 % of it.
 _TICK = 0.1
@@ -30,7 +30,7 @@ _TOO_SLOW = "the store takes longer than cache.max_staleness to answer"
 
 
 @dataclass(slots=True)
-class _Entry:
+class _MirrorEntry:
     """A mirrored state; all times are of the boot-time clock.
 
     `since` is the earliest sending of a read that may take its place. From `until` on it counts
@@ -74,10 +74,10 @@ class Mirror:
         self._jitter = jitter
         self._loop = asyncio.get_running_loop()
         self._reader = BatchReader(store, deadline=deadline, clock=clock, learn=self._learn)
-        self._entries: dict[str, _Entry] = {}  # the least recently read first
+        self._entries: dict[str, _MirrorEntry] = {}  # the least recently read first
         self._tombstones: dict[str, float] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._ages = Peak()
+        self._ages = RollingMax()
         self.hits = self.misses = self.rereads = 0
 
     def __len__(self) -> int:
@@ -110,7 +110,7 @@ class Mirror:
         """What is known of a session, read from the store if need be; `now` moves on with time.
 
         Raises:
-            StoreUnavailable: nothing young enough is known, and the store did not tell.
+            StoreUnavailableError: nothing young enough is known, and the store did not tell.
         """
         known = None if self.peek(sid) is None else self._held(sid)
         if known is not None:
@@ -123,13 +123,13 @@ class Mirror:
             seen = self._answer(sid, batch)
             if seen is not None:
                 return seen
-        raise StoreUnavailable(_TOO_SLOW)
+        raise StoreUnavailableError(_TOO_SLOW)
 
     async def look_all(self, sids: Sequence[str]) -> dict[str, Snapshot]:
         """What `look` returns for each of these; all of it is young enough when it is returned.
 
         Raises:
-            StoreUnavailable: as `look`, for any of them.
+            StoreUnavailableError: as `look`, for any of them.
         """
         for sid in sids:
             self.peek(sid)
@@ -144,7 +144,7 @@ class Mirror:
             young = {sid: snapshot for sid, snapshot in seen.items() if snapshot is not None}
             if len(young) == len(seen):
                 return young
-        raise StoreUnavailable(_TOO_SLOW)
+        raise StoreUnavailableError(_TOO_SLOW)
 
     async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
         """Keep a new session; end its subject's oldest over `max_sessions`; return their sids."""
@@ -171,7 +171,7 @@ class Mirror:
         sent = self._clock()
         outcomes = await self._store.replace_many(changes)
         for (seen, new), outcome in zip(changes, outcomes, strict=True):
-            if not isinstance(outcome, StoreUnavailable):
+            if not isinstance(outcome, StoreUnavailableError):
                 self._learn_replaced(seen, new, outcome, sent)
 
     async def revoke(self, sid: str) -> bool:
@@ -214,7 +214,7 @@ class Mirror:
             self._tombstones[sid] = until
         self._arm()
 
-    def _drop(self, sid: str) -> _Entry | None:
+    def _drop(self, sid: str) -> _MirrorEntry | None:
         """Forget what is held of a session, but not how old it was when it last answered."""
         entry = self._entries.pop(sid, None)
         if entry is not None:
@@ -280,7 +280,7 @@ class Mirror:
         asked = -math.inf if old is None else old.asked
         if seen.session is not None and seen.session.sid == sid:
             sid = seen.session.sid  # one text in place of two alike
-        self._entries[sid] = _Entry(seen, sent, since, until, min(due, until), asked)
+        self._entries[sid] = _MirrorEntry(seen, sent, since, until, min(due, until), asked)
         if len(self._entries) > self._capacity:
             self._make_room()
         self._arm()

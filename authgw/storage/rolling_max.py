@@ -3,7 +3,7 @@
 _HALF = 30.0  # seconds
 
 
-class Peak:
+class RollingMax:
     """Forgets a value between half a minute and a minute after it was noted.
 
     Times are seconds of one clock that never goes back. Another thread may ask for the greatest.

@@ -5,11 +5,11 @@ from typing import Any
 
 from aiohttp import web
 
-from authgw.core.errors import BodyMalformed, CrossSite
-from authgw.core.login_sites import Site
+from authgw.core.errors import BodyMalformedError, CrossSiteError
+from authgw.core.login_sites import LoginSite
 from authgw.core.sessions import Session
 from authgw.core.users import USERS
-from authgw.services.results import Found
+from authgw.services.results import Identity
 from authgw.web.audit import record_log_out
 from authgw.web.context import GATEWAY, record
 from authgw.web.cookies import (
@@ -29,7 +29,7 @@ from authgw.web.forms import (
 )
 from authgw.web.html import page, see, site_of
 from authgw.web.user_agents import ago, describe_device
-from authgw.web.ways import CUT, Way, out_of_reach, why_out_of_reach
+from authgw.web.ways import CUT, ReturnTarget, out_of_reach, why_out_of_reach
 
 
 async def show(request: web.Request) -> web.Response:
@@ -38,7 +38,10 @@ async def show(request: web.Request) -> web.Response:
     found = await _signed_in(request)
     if found is None:
         return see(site.base)
-    way, host = Way.of(request.query), out_of_reach(request, site, Way.of(request.query))
+    way, host = (
+        ReturnTarget.of(request.query),
+        out_of_reach(request, site, ReturnTarget.of(request.query)),
+    )
     message = f"{CUT}Open it once more: you are logged in now." if way.cut else ""
     if host and not site.redirects.is_safe(way.rd):
         message = why_out_of_reach(site, host)
@@ -50,7 +53,7 @@ async def end(request: web.Request) -> web.Response:
     sessions, site = request[GATEWAY].sessions, site_of(request)
     form = await own_form(request, site, "sid", "others")
     if not form["others"] and not form["sid"]:
-        raise BodyMalformed("the form names no session")
+        raise BodyMalformedError("the form names no session")
     found = await _signed_in(request)
     if found is None:
         return see(site.base)
@@ -81,7 +84,7 @@ async def ask_to_log_out(request: web.Request) -> web.Response:
         who=(who.name or who.sub) if who else "",
         token=session_form_token(found) if found else "",
         logout=f"{site.root}/logout",
-        rd=Way.of(request.query).rd,
+        rd=ReturnTarget.of(request.query).rd,
     )
 
 
@@ -99,7 +102,7 @@ async def log_out(request: web.Request) -> web.Response:
     async for gone in request[GATEWAY].sessions.log_out_by_cookie(every_session_token(request)):
         record_log_out(request, gone)
         ended = ended or gone.alive
-    rd = Way.of(form).rd
+    rd = ReturnTarget.of(form).rd
     done = f"{site.root}/logout{'?done=yes' if ended else ''}"
     response = see(site.redirects.target(rd) if rd else done)
     give_helper(response, site, "done", "", 0)
@@ -108,28 +111,30 @@ async def log_out(request: web.Request) -> web.Response:
     return response
 
 
-async def _signed_in(request: web.Request) -> Found | None:
+async def _signed_in(request: web.Request) -> Identity | None:
     return await request[GATEWAY].identification.browser_session(session_tokens(request))
 
 
-async def _stale(request: web.Request, site: Site, found: Found) -> web.Response:
+async def _stale(request: web.Request, site: LoginSite, found: Identity) -> web.Response:
     """The account page again: the form was shown to another session."""
-    record(request, "deny", sub=found.session.sub, sid=found.session.sid, reason=CrossSite.code)
+    record(
+        request, "deny", sub=found.session.sub, sid=found.session.sid, reason=CrossSiteError.code
+    )
     message = "Nothing was ended: the form was too old, or of another session. Send it again."
     response = await _account_page(request, site, found, message)
-    response.set_status(CrossSite().status)
-    response.headers["X-Authgw-Reason"] = CrossSite.code
+    response.set_status(CrossSiteError().status)
+    response.headers["X-Authgw-Reason"] = CrossSiteError.code
     return response
 
 
 async def _account_page(
-    request: web.Request, site: Site, found: Found, message: str
+    request: web.Request, site: LoginSite, found: Identity, message: str
 ) -> web.Response:
     sessions = request[GATEWAY].sessions
     mine = await sessions.sessions_from(USERS, found.session.sub)
     used = await sessions.last_used([one.sid for one in mine])
     now = request[GATEWAY].clock()
-    who, way = found.principal, Way.of(request.query)
+    who, way = found.principal, ReturnTarget.of(request.query)
     return page(
         request,
         "account",

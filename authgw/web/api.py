@@ -4,18 +4,18 @@ from typing import Any
 
 from aiohttp import web
 
-from authgw.core.authorization import Kind, bearer, read_authorization
+from authgw.core.authorization import AuthorizationKind, bearer, read_authorization
 from authgw.core.errors import (
-    BodyMalformed,
-    ClientForbidden,
-    ClientUnknown,
-    CredentialsConflict,
-    TokenMissing,
+    BackendForbiddenError,
+    BackendUnknownError,
+    BodyMalformedError,
+    CredentialsConflictError,
+    TokenMissingError,
 )
 from authgw.core.sessions import Session
 from authgw.dialects.headers import authorization, wants_html
 from authgw.identity.clients_file import TrustedBackend
-from authgw.services.results import Login, Pair
+from authgw.services.results import LoginRequest, TokenPair
 from authgw.web import account_pages, json_body
 from authgw.web.audit import record_log_out, record_login
 from authgw.web.client_auth import trusted_backend
@@ -65,7 +65,7 @@ async def logout(request: web.Request) -> web.Response:
     everywhere = json_body.flag(body, "all")
     by_refresh = any(key in body for key in _REFRESH)
     if access is not None and by_refresh:
-        raise CredentialsConflict
+        raise CredentialsConflictError
     if access is not None:
         gone = await sessions.log_out_by_access(access, everywhere=everywhere)
     elif by_refresh:
@@ -73,7 +73,7 @@ async def logout(request: web.Request) -> web.Response:
     elif every_session_token(request):
         return await _log_out_by_cookie(request, everywhere)
     else:
-        raise TokenMissing
+        raise TokenMissingError
     record_log_out(request, gone)
     return web.Response(headers=NO_STORE)
 
@@ -85,7 +85,7 @@ async def revoke(request: web.Request) -> web.Response:
     sid, sub = json_body.text(body, "sid"), ""
     if "sid" in body:
         if len(body) > 1 or not sid:
-            raise BodyMalformed("send one of user_id, subject and sid")
+            raise BodyMalformedError("send one of user_id, subject and sid")
     else:
         sub = _subject(body)["sub"]
     ended = []
@@ -107,11 +107,11 @@ def _access_token(request: web.Request) -> str | None:
     """The token to log out by; an app's own Authorization does not keep a browser logged in.
 
     Raises:
-        AuthorizationMalformed: the header is not one Bearer token.
+        AuthorizationMalformedError: the header is not one Bearer token.
     """
     lines = authorization(request.raw_headers)
     shown = read_authorization(lines, request[GATEWAY].marks, takes_basic=False)
-    if shown.kind is Kind.FOREIGN and every_session_token(request):
+    if shown.kind is AuthorizationKind.FOREIGN and every_session_token(request):
         return None
     return bearer(lines)
 
@@ -128,7 +128,7 @@ async def _log_out_by_cookie(request: web.Request, everywhere: bool) -> web.Resp
     return response
 
 
-async def _login_alone(request: web.Request) -> Login:
+async def _login_alone(request: web.Request) -> LoginRequest:
     """A log-in without a client's secret: by password, or through the open door."""
     body = await json_body.read_body(
         request, "user_id", "username", "password", "totp", *_BY_CLIENT
@@ -136,20 +136,20 @@ async def _login_alone(request: web.Request) -> Login:
     if "username" in body:
         return await _login_by_password(request, body)
     if not request[GATEWAY].open_login:
-        raise ClientUnknown
+        raise BackendUnknownError
     if set(body) - {"user_id"}:
-        raise BodyMalformed("unknown key; without a client's secret this takes user_id")
+        raise BodyMalformedError("unknown key; without a client's secret this takes user_id")
     subject = _subject(body)
     _refuse_person(request, subject["sub"])
-    return Login(source="open", **subject, client=device_of(request))
+    return LoginRequest(source="open", **subject, client=device_of(request))
 
 
-async def _login_by_password(request: web.Request, body: dict[str, Any]) -> Login:
+async def _login_by_password(request: web.Request, body: dict[str, Any]) -> LoginRequest:
     if set(body) - {"username", "password", "totp"} or "password" not in body:
-        raise BodyMalformed("a log-in by password takes username, password and perhaps totp")
+        raise BodyMalformedError("a log-in by password takes username, password and perhaps totp")
     fields = [body["username"], body["password"], body.get("totp", "")]
     if not all(isinstance(field, str) for field in fields):
-        raise BodyMalformed("username, password and totp must be strings")
+        raise BodyMalformedError("username, password and totp must be strings")
     user, password, code = fields
     verified = await request[GATEWAY].sign_in.in_one_step(
         user, password, code, address=client_address(request)
@@ -161,13 +161,13 @@ def _refuse_person(request: web.Request, sub: str) -> None:
     # People log in themselves; whoever opened sessions for them could be anybody.
     if request[GATEWAY].people.is_like_a_person(sub):
         said = "this subject is a person of the users file, who logs in by password"
-        raise ClientForbidden(said, sub=sub)
+        raise BackendForbiddenError(said, sub=sub)
 
 
-async def _login_by_backend(request: web.Request) -> Login:
+async def _login_by_backend(request: web.Request) -> LoginRequest:
     backend = await trusted_backend(request)
     body = await json_body.read_body(request, "user_id", *_BY_CLIENT)
-    wanted = Login(
+    wanted = LoginRequest(
         source=backend.source,
         **_subject(body),
         groups=json_body.groups(body),
@@ -180,31 +180,31 @@ async def _login_by_backend(request: web.Request) -> Login:
     return wanted
 
 
-def _check_rights(backend: TrustedBackend, wanted: Login) -> None:
+def _check_rights(backend: TrustedBackend, wanted: LoginRequest) -> None:
     if not backend.may_open(wanted.sub):
         said = f"client {backend.id} may not open sessions of this subject"
-        raise ClientForbidden(said, sub=wanted.sub)
+        raise BackendForbiddenError(said, sub=wanted.sub)
     if not all(backend.may_grant(group) for group in wanted.groups):
         said = f"client {backend.id} may not grant one of these groups"
-        raise ClientForbidden(said, sub=wanted.sub)
+        raise BackendForbiddenError(said, sub=wanted.sub)
 
 
 def _subject(body: dict[str, Any]) -> dict[str, Any]:
     if ("user_id" in body) == ("subject" in body):
-        raise BodyMalformed("send one of user_id and subject")
+        raise BodyMalformedError("send one of user_id and subject")
     if "user_id" in body:
         number = json_body.user_id(body["user_id"])
         return {"sub": str(number), "user_id": number}
     sub = json_body.text(body, "subject")
     if not sub:
-        raise BodyMalformed("subject must not be empty")
+        raise BodyMalformedError("subject must not be empty")
     return {"sub": sub}
 
 
 def _queried(request: web.Request) -> dict[str, Any]:
     query = request.query
     if set(query) - {"user_id", "subject"} or len(query) != 1:
-        raise BodyMalformed("send one of user_id and subject in the query")
+        raise BodyMalformedError("send one of user_id and subject in the query")
     if "subject" in query:
         return {"subject": query["subject"]}
     number = query["user_id"]
@@ -217,14 +217,14 @@ def _refresh_token(body: dict[str, Any]) -> str:
     """The token under either name (RFC 6749 section 6 calls it refresh_token)."""
     tokens = [body[key] for key in _REFRESH if key in body]
     if not tokens or not all(isinstance(token, str) for token in tokens):
-        raise BodyMalformed("refresh, or refresh_token, must be a refresh token")
+        raise BodyMalformedError("refresh, or refresh_token, must be a refresh token")
     if len(set(tokens)) > 1:
-        raise BodyMalformed("refresh and refresh_token differ: send one of them")
+        raise BodyMalformedError("refresh and refresh_token differ: send one of them")
     token: str = tokens[0]
     return token
 
 
-def _pair(pair: Pair) -> web.Response:
+def _pair(pair: TokenPair) -> web.Response:
     said = {
         "access": pair.access,
         "access_token": pair.access,

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from authgw.services.results import LoggedOut
+from authgw.services.results import LogoutResult
 from authgw.web.context import record
 
 
@@ -17,7 +17,7 @@ def record_login(
         record(request, "revoke", sub=sub, sid=ended, detail="over auth.max_sessions")
 
 
-def record_log_out(request: web.Request, gone: LoggedOut) -> None:
+def record_log_out(request: web.Request, gone: LogoutResult) -> None:
     """A session was logged out, and perhaps its subject's others with it."""
     record(request, "logout", sub=gone.token.sub, sid=gone.token.sid)
     for other in gone.others:

@@ -4,21 +4,26 @@ import asyncio
 import hashlib
 from dataclasses import dataclass
 
-from authgw.core.authorization import Authorization, Kind, read_authorization, token_that_counts
-from authgw.core.errors import AppPasswordRefused, AuthgwError, StoreUnavailable
+from authgw.core.authorization import (
+    Authorization,
+    AuthorizationKind,
+    read_authorization,
+    token_that_counts,
+)
+from authgw.core.errors import AppPasswordRefusedError, AuthgwError, StoreUnavailableError
 from authgw.core.model import AccessRequest, Principal
 from authgw.core.rules import Credential, Rule
 from authgw.core.typed_text import pasted
 from authgw.core.users import APP_PASSWORD_PREFIX, program_of
 from authgw.dialects.headers import RawHeaders, authorization, cookies
-from authgw.services.results import Found
+from authgw.services.results import Identity
 from authgw.web.context import Gateway
 
 _PUBLIC_PATIENCE = 0.05  # seconds that a public page waits to learn who is asking
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
+class Caller:
     """Who asks, or why nobody that counts does.
 
     `found` is there if this rests on one token and nothing else that could change. `is_foreign`
@@ -27,7 +32,7 @@ class Who:
 
     principal: Principal | None
     refused: AuthgwError | None = None
-    found: Found | None = None
+    found: Identity | None = None
     is_foreign: bool = False
 
     @property
@@ -36,33 +41,33 @@ class Who:
         return self.refused.code if self.refused else ""
 
 
-_NOBODY = Who(None)
+_NOBODY = Caller(None)
 
 
 async def identify(
     headers: RawHeaders, gateway: Gateway, rule: Rule, access: AccessRequest | None = None
-) -> Who:
+) -> Caller:
     """The verified subject, or why there is none that this rule heeds.
 
     Without `access`, which says what an app password would open, none counts.
     """
     takes_basic = rule.heeds(Credential.APP_PASSWORD)
     shown = read_authorization(authorization(headers), gateway.marks, takes_basic=takes_basic)
-    is_foreign = shown.kind is Kind.FOREIGN
+    is_foreign = shown.kind is AuthorizationKind.FOREIGN
     try:
         program = _program(access, shown, gateway) if access and takes_basic else None
         if program is not None:
-            return Who(program)
+            return Caller(program)
         names = _session_names(gateway, access)
         seen = cookies(headers, names) if rule.heeds(Credential.COOKIE) else ()
         token = token_that_counts(shown, rule, has_cookie=bool(seen))
         found = await gateway.identification.identify(token, seen)
         alone = len(seen) == (1 if token is None else 0)
-        return Who(found.principal, None, found if alone else None, is_foreign)
-    except StoreUnavailable:
+        return Caller(found.principal, None, found if alone else None, is_foreign)
+    except StoreUnavailableError:
         raise
     except AuthgwError as error:
-        return Who(None, error, is_foreign=is_foreign)
+        return Caller(None, error, is_foreign=is_foreign)
 
 
 def _session_names(gateway: Gateway, access: AccessRequest | None) -> frozenset[str]:
@@ -79,7 +84,7 @@ def _program(access: AccessRequest, shown: Authorization, gateway: Gateway) -> P
     """The user whose app password came as Basic or Bearer; None if no app password came.
 
     Raises:
-        AppPasswordRefused: it is unknown, has expired, or is not for this path.
+        AppPasswordRefusedError: it is unknown, has expired, or is not for this path.
     """
     user, secret = shown.pair or (None, shown.token or "")
     if shown.pair is None and not secret.startswith(APP_PASSWORD_PREFIX):
@@ -87,17 +92,19 @@ def _program(access: AccessRequest, shown: Authorization, gateway: Gateway) -> P
     digest = hashlib.sha256(pasted(secret).encode("utf-8", "surrogateescape")).hexdigest()
     known = gateway.people.app_password(digest)
     if known is None or not known.belongs_to(user):
-        raise AppPasswordRefused
+        raise AppPasswordRefusedError
     program = program_of(gateway.people.find(known.sub))
     if program is None or not known.opens(access, gateway.clock()):
-        raise AppPasswordRefused(sub=known.sub)
+        raise AppPasswordRefusedError(sub=known.sub)
     return program
 
 
-async def perhaps(access: AccessRequest, headers: RawHeaders, gateway: Gateway, rule: Rule) -> Who:
+async def perhaps(
+    access: AccessRequest, headers: RawHeaders, gateway: Gateway, rule: Rule
+) -> Caller:
     """Identify the caller for a page that needs nobody: a slow store counts as no caller."""
     try:
         async with asyncio.timeout(_PUBLIC_PATIENCE):
             return await identify(headers, gateway, rule, access)
-    except (TimeoutError, StoreUnavailable):
+    except (TimeoutError, StoreUnavailableError):
         return _NOBODY

@@ -7,9 +7,16 @@ from typing import Protocol
 from aiohttp import web
 from multidict import CIMultiDict
 
-from authgw.core.authorization import Kind, bearer
-from authgw.core.errors import REASONS, AuthgwError, DirectCheckOff, StoreUnavailable
-from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Principal, Reply, Verdict
+from authgw.core.authorization import AuthorizationKind, bearer
+from authgw.core.errors import REASONS, AuthgwError, DirectCheckOffError, StoreUnavailableError
+from authgw.core.model import (
+    AccessRequest,
+    Decision,
+    IdentityHeaders,
+    Principal,
+    ProxyResponse,
+    Verdict,
+)
 from authgw.core.networks import TrustedProxies
 from authgw.core.rules import Allow, Credential, Rule, decide, judge, needs_nobody
 from authgw.dialects import envoy, forwarded, nginx
@@ -22,33 +29,33 @@ from authgw.dialects.headers import (
     refuse_identity,
 )
 from authgw.dialects.responses import for_a_browser
-from authgw.services.results import Found
-from authgw.web.caller import Who, identify, perhaps
+from authgw.services.results import Identity
+from authgw.web.caller import Caller, identify, perhaps
 from authgw.web.context import GATEWAY, Gateway, peer_of, record, request_id
-from authgw.web.decision_cache import ASKED, DIRECT, Asked
+from authgw.web.decision_cache import ASKED, DIRECT, CheckKey
 from authgw.web.html import refusal_page
-from authgw.web.prepared_response import Prepared, answer
+from authgw.web.prepared_response import PreparedResponse, answer
 
 # What stands for the rules where there are none: any live session.
 _ANY = Rule("no rules", Allow(authenticated=True))
 
 
 @dataclass(frozen=True, slots=True)
-class _Decided:
+class _CheckResult:
     """A decision, the rule that it was made by, and whom it rests on or why on nobody.
 
-    `problem` is what the log says of an error; `is_foreign` is as for `Who`.
+    `problem` is what the log says of an error; `is_foreign` is as for `Caller`.
     """
 
     decision: Decision
     rule: Rule | None = None
-    found: Found | None = None
+    found: Identity | None = None
     refused: AuthgwError | None = None
     problem: str = ""
     is_foreign: bool = False
 
     @classmethod
-    def about(cls, who: Who, decision: Decision, rule: Rule) -> "_Decided":
+    def about(cls, who: Caller, decision: Decision, rule: Rule) -> "_CheckResult":
         """The decision of this rule about this caller."""
         return cls(decision, rule, who.found, who.refused, is_foreign=who.is_foreign)
 
@@ -74,12 +81,12 @@ class Dialect(Protocol):
         *,
         identity: IdentityHeaders,
         login_url: str | None = None,
-    ) -> Reply: ...
+    ) -> ProxyResponse: ...
 
 
 async def authenticate(request: web.Request) -> web.StreamResponse:
     """Answer NGINX's or HAProxy's subrequest, or a direct check when no proxy asks."""
-    asked: Asked | None = request.get(ASKED)
+    asked: CheckKey | None = request.get(ASKED)
     rule = None if asked is None else _known_rule(asked, request[GATEWAY])
     if asked is not None and rule is not None:
         return await _by_rule(request, asked, rule)
@@ -109,7 +116,7 @@ async def _subrequest(request: web.Request, dialect: Dialect) -> web.StreamRespo
     return await _answered(request, dialect, access, decided)
 
 
-async def _by_rule(request: web.Request, asked: Asked, rule: Rule) -> web.StreamResponse:
+async def _by_rule(request: web.Request, asked: CheckKey, rule: Rule) -> web.StreamResponse:
     """Answer a question that this rule is known to decide: all that is new is who asks."""
     gateway = request[GATEWAY]
     try:
@@ -119,15 +126,15 @@ async def _by_rule(request: web.Request, asked: Asked, rule: Rule) -> web.Stream
             _note_allowed(request, who.principal, None)
             reply = nginx.render(decision, None, identity=gateway.identity)
             known = who.found and asked.shortcut.learn(asked, rule.number, who.found, reply)
-            return known or Prepared(reply.status, reply.headers)
-        decided = _Decided.about(who, decision, rule)
-    except StoreUnavailable as error:
+            return known or PreparedResponse(reply.status, reply.headers)
+        decided = _CheckResult.about(who, decision, rule)
+    except StoreUnavailableError as error:
         decided = _refused(error)
     access = _described(request, nginx, Named.of(request.raw_headers))
     return await _answered(request, nginx, access, decided)
 
 
-def _known_rule(asked: Asked, gateway: Gateway) -> Rule | None:
+def _known_rule(asked: CheckKey, gateway: Gateway) -> Rule | None:
     """The rule that is known to decide this question, if who asks is all that it looks at."""
     if asked.rule is None or asked.rule == DIRECT:
         return None
@@ -149,8 +156,8 @@ def _described(request: web.Request, dialect: Dialect, headers: RawHeaders) -> A
     return gateway.sites.reached(access)
 
 
-def _refused(error: AuthgwError) -> _Decided:
-    return _Decided(Decision(Verdict.DENY, error.code), refused=error, problem=error.detail)
+def _refused(error: AuthgwError) -> _CheckResult:
+    return _CheckResult(Decision(Verdict.DENY, error.code), refused=error, problem=error.detail)
 
 
 def _note_allowed(
@@ -164,7 +171,7 @@ def _note_allowed(
 
 
 async def _answered(
-    request: web.Request, dialect: Dialect, access: AccessRequest | None, decided: _Decided
+    request: web.Request, dialect: Dialect, access: AccessRequest | None, decided: _CheckResult
 ) -> web.StreamResponse:
     gateway = request[GATEWAY]
     decided = replace(decided, decision=for_a_browser(decided.decision, access))
@@ -181,15 +188,17 @@ async def _answered(
     return _known(request, decided, reply) or _sent(request, reply, dialect)
 
 
-def _known(request: web.Request, decided: _Decided, reply: Reply) -> web.StreamResponse | None:
+def _known(
+    request: web.Request, decided: _CheckResult, reply: ProxyResponse
+) -> web.StreamResponse | None:
     """The answer that every request like this one gets, as long as what was found holds."""
-    asked: Asked | None = request.get(ASKED)
+    asked: CheckKey | None = request.get(ASKED)
     if asked is None or reply.status != 200 or decided.rule is None or decided.found is None:
         return None
     return asked.shortcut.learn(asked, decided.rule.number, decided.found, reply)
 
 
-def _sent(request: web.Request, reply: Reply, dialect: Dialect) -> web.StreamResponse:
+def _sent(request: web.Request, reply: ProxyResponse, dialect: Dialect) -> web.StreamResponse:
     own: tuple[tuple[str, str], ...] = ()
     if reply.status != 200:
         own = (("X-Request-ID", request_id(request)),)
@@ -211,7 +220,7 @@ async def denied(request: web.Request) -> web.Response:
     The question is decided again, for the proxy keeps no more of the first answer than its code.
 
     Raises:
-        UntrustedProxy and the other errors of the dialect: nobody may ask for it directly.
+        UntrustedProxyError and the other errors of the dialect: nobody may ask for it directly.
     """
     gateway = request[GATEWAY]
     access = _described(request, nginx, request.raw_headers)
@@ -234,31 +243,31 @@ async def _with_principal(
     return replace(decision, principal=who.principal)
 
 
-async def _decide(access: AccessRequest, headers: RawHeaders, gateway: Gateway) -> _Decided:
+async def _decide(access: AccessRequest, headers: RawHeaders, gateway: Gateway) -> _CheckResult:
     """Match first, identify second: a public page must not depend on credentials or store.
 
     Raises:
-        StoreUnavailable: the rule asks who this is, and nobody can say now.
+        StoreUnavailableError: the rule asks who this is, and nobody can say now.
     """
     if gateway.rules is None:
         who = await identify(headers, gateway, _ANY, access)
         verdict = Verdict.ALLOW if who.principal else Verdict.LOGIN
-        return _Decided.about(who, Decision(verdict, who.why, who.principal), _ANY)
+        return _CheckResult.about(who, Decision(verdict, who.why, who.principal), _ANY)
     match = gateway.rules.match(access)
     if match.rule is None:
-        return _Decided(decide(match, access, None, ""))
+        return _CheckResult(decide(match, access, None, ""))
     if needs_nobody(match.rule, access):
         who = await perhaps(access, headers, gateway, match.rule)
-        return _Decided(decide(match, access, who.principal, ""), is_foreign=who.is_foreign)
+        return _CheckResult(decide(match, access, who.principal, ""), is_foreign=who.is_foreign)
     who = await identify(headers, gateway, match.rule, access)
-    return _Decided.about(who, decide(match, access, who.principal, who.why), match.rule)
+    return _CheckResult.about(who, decide(match, access, who.principal, who.why), match.rule)
 
 
 async def _direct(request: web.Request) -> web.StreamResponse:
     gateway = request[GATEWAY]
     if gateway.rules is not None and not gateway.direct_check:
         # A proxy_set_header that somebody forgot must open nothing.
-        raise DirectCheckOff
+        raise DirectCheckOffError
     refuse_identity(request.raw_headers, gateway.identity)
     # A direct check is a call of our own API, where no app shares the header: it must be ours.
     token = bearer(authorization(request.raw_headers))
@@ -271,9 +280,9 @@ async def _direct(request: web.Request) -> web.StreamResponse:
     headers = nginx.render(allowed, None, identity=gateway.identity).headers
     headers = (*headers, ("Content-Type", "application/json; charset=utf-8"))
     body = json.dumps(found.token.claims)
-    asked: Asked | None = request.get(ASKED)
+    asked: CheckKey | None = request.get(ASKED)
     if asked is not None and len(seen) == (1 if token is None else 0):
-        known = asked.shortcut.learn(asked, DIRECT, found, Reply(200, headers, body))
+        known = asked.shortcut.learn(asked, DIRECT, found, ProxyResponse(200, headers, body))
         if known is not None:
             return known
     return web.Response(body=body.encode(), headers=CIMultiDict(headers))
@@ -281,7 +290,7 @@ async def _direct(request: web.Request) -> web.StreamResponse:
 
 def _record(
     request: web.Request,
-    decided: _Decided,
+    decided: _CheckResult,
     status: int,
     access: AccessRequest | None,
 ) -> None:
@@ -289,7 +298,7 @@ def _record(
     who = decision.principal or decided.refused
     sub, sid = (who.sub, who.sid) if who else ("", "")
     asked = _asked(access) if access else ""
-    header = Kind.FOREIGN.value if decided.is_foreign else ""
+    header = AuthorizationKind.FOREIGN.value if decided.is_foreign else ""
     if decision.verdict is not Verdict.ALLOW:
         meaning = decided.refused.detail if decided.refused else REASONS[decision.reason].meaning
         why = decided.problem or decision.detail or meaning

@@ -4,10 +4,10 @@ from aiohttp import web
 
 from authgw.core.authorization import basic
 from authgw.core.errors import (
-    AuthorizationMalformed,
-    ClientForbidden,
-    ClientUnknown,
-    TooManyFailures,
+    AuthorizationMalformedError,
+    BackendForbiddenError,
+    BackendUnknownError,
+    TooManyFailuresError,
 )
 from authgw.dialects.headers import authorization
 from authgw.identity.clients_file import TrustedBackend
@@ -24,10 +24,10 @@ async def trusted_backend(request: web.Request) -> TrustedBackend:
     purpose may lock the real client out.
 
     Raises:
-        ClientUnknown: no or wrong credentials.
-        TooManyFailures: wrong ones, for the eleventh time within a minute.
-        ClientForbidden: not from this address.
-        StoreUnavailable: the failure could not be counted.
+        BackendUnknownError: no or wrong credentials.
+        TooManyFailuresError: wrong ones, for the eleventh time within a minute.
+        BackendForbiddenError: not from this address.
+        StoreUnavailableError: the failure could not be counted.
     """
     gateway = request[GATEWAY]
     address = client_address(request)
@@ -38,19 +38,19 @@ async def trusted_backend(request: web.Request) -> TrustedBackend:
         count, left = await gateway.counters.increment(name, WINDOW)
         known = f"client:{client_id}" if client_id in gateway.clients.ids else ""
         if count > MAX_FAILURES:
-            raise TooManyFailures(left, sub=known)
-        raise ClientUnknown(sub=known)
+            raise TooManyFailuresError(left, sub=known)
+        raise BackendUnknownError(sub=known)
     if not backend.may_come_from(address):
         said = f"client {backend.id} may not ask from {address}"
-        raise ClientForbidden(said, sub=backend.source)
+        raise BackendForbiddenError(said, sub=backend.source)
     return backend
 
 
 def _credentials(request: web.Request) -> tuple[str, str]:
     try:
         found = basic(authorization(request.raw_headers))
-    except AuthorizationMalformed:
+    except AuthorizationMalformedError:
         found = None
     if found is None:
-        raise ClientUnknown
+        raise BackendUnknownError
     return found

@@ -11,22 +11,22 @@ from aiohttp import web
 from authgw.core.audit import Event, Record
 from authgw.core.authorization import OwnMarks
 from authgw.core.counters import Counters
-from authgw.core.errors import TargetMalformed
+from authgw.core.errors import TargetMalformedError
 from authgw.core.keys import KeyRing
-from authgw.core.login_sites import Sites
+from authgw.core.login_sites import LoginSites
 from authgw.core.model import IdentityHeaders
 from authgw.core.networks import UNIX, TrustedProxies
 from authgw.core.rules import Rules
-from authgw.core.sessions import Client
+from authgw.core.sessions import Device
 from authgw.core.urls import canonical_host
-from authgw.core.users import People
+from authgw.core.users import UserDirectory
 from authgw.dialects import headers
-from authgw.identity.clients_file import Clients
+from authgw.identity.clients_file import TrustedBackends
 from authgw.services.identify import Identification
-from authgw.services.login import SignIn
+from authgw.services.login import LoginService
 from authgw.services.sessions import Sessions
 from authgw.web.aiohttp_internals import peername
-from authgw.web.templating import Pages
+from authgw.web.templating import PageRenderer
 from authgw.web.visits import AllowedChecks
 
 _MAX_AGENT = 256
@@ -39,7 +39,7 @@ class Gateway:
 
     `rules` None means that any live session may pass; `direct_check` lets programs ask without
     naming an original request although there are rules; `sites` is where browsers log in.
-    `check_keys` raises KeysNotShared while this replica may not sign. `cookies` are the names
+    `check_keys` raises KeysNotSharedError while this replica may not sign. `cookies` are the names
     under which a session may come; a device is known for `device_life` seconds after a log-in.
     `docs` is whether the page of the API is shown; `marks` identify tokens of ours.
     `allowed_checks` tells a login that leads back to itself from several tabs.
@@ -47,7 +47,7 @@ class Gateway:
 
     sessions: Sessions
     marks: OwnMarks
-    clients: Clients
+    clients: TrustedBackends
     counters: Counters
     keys: KeyRing
     trusted: TrustedProxies
@@ -60,12 +60,12 @@ class Gateway:
     record_allowed: bool
     rules: Rules | None
     direct_check: bool
-    sites: Sites
+    sites: LoginSites
     cookies: frozenset[str]
-    people: People
-    sign_in: SignIn
+    people: UserDirectory
+    sign_in: LoginService
     device_life: float
-    pages: Pages
+    pages: PageRenderer
     docs: bool
     allowed_checks: AllowedChecks = field(default_factory=AllowedChecks)
 
@@ -103,14 +103,14 @@ def host_of(request: web.Request) -> str:
     """The canonical host that a browser was sent to, nothing if none can be read."""
     try:
         return canonical_host(request.headers.get("Host", ""))
-    except TargetMalformed:
+    except TargetMalformedError:
         return ""
 
 
-def device_of(request: web.Request) -> Client:
+def device_of(request: web.Request) -> Device:
     """The device behind a request, as a session remembers it."""
     agent = request.headers.get("User-Agent", "")[:_MAX_AGENT]
-    return Client(agent.encode("utf-8", "replace").decode(), client_address(request))
+    return Device(agent.encode("utf-8", "replace").decode(), client_address(request))
 
 
 def request_id(request: web.Request) -> str:

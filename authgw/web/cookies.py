@@ -6,9 +6,9 @@ from typing import Literal
 
 from aiohttp import web
 
-from authgw.core.login_sites import Site
+from authgw.core.login_sites import LoginSite
 from authgw.dialects.headers import SESSION_COOKIES, cookies
-from authgw.services.results import Opened
+from authgw.services.results import BrowserSession
 from authgw.web.context import GATEWAY, host_of
 
 Purpose = Literal["csrf", "login", "device", "done", "visit"]
@@ -31,7 +31,7 @@ def every_session_token(request: web.Request) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*session_tokens(request), *found)))
 
 
-def clear_other_spellings(request: web.Request, response: web.Response, site: Site) -> None:
+def clear_other_spellings(request: web.Request, response: web.Response, site: LoginSite) -> None:
     """Have the browser forget all session cookies but the one that this page gives.
 
     Only cookies of this host and of the configured cookie domains, for others may belong to
@@ -46,7 +46,7 @@ def clear_other_spellings(request: web.Request, response: web.Response, site: Si
                 response.headers.add("Set-Cookie", _deletion(name, domain, site))
 
 
-def _deletion(name: str, domain: str | None, site: Site) -> str:
+def _deletion(name: str, domain: str | None, site: LoginSite) -> str:
     # aiohttp keeps one cookie of each name.
     jar = SimpleCookie({name: ""})
     jar[name].update({"path": "/", "max-age": "0", "samesite": "Lax"})
@@ -57,17 +57,17 @@ def _deletion(name: str, domain: str | None, site: Site) -> str:
     return jar[name].OutputString()
 
 
-def give_session(response: web.Response, site: Site, opened: Opened) -> None:
+def give_session(response: web.Response, site: LoginSite, opened: BrowserSession) -> None:
     """Hand out the session cookie; it lasts as long as the session can."""
     _give_session(response, site, opened.token, opened.lifetime)
 
 
-def take_session(response: web.Response, site: Site) -> None:
+def take_session(response: web.Response, site: LoginSite) -> None:
     """Have the browser forget its session cookie."""
     _give_session(response, site, "", 0)
 
 
-def helpers(request: web.Request, site: Site, purpose: Purpose) -> tuple[str, ...]:
+def helpers(request: web.Request, site: LoginSite, purpose: Purpose) -> tuple[str, ...]:
     """The values of a cookie that only the log-in pages use.
 
     A sibling domain can plant others beside ours: so one that is none must not hide it.
@@ -77,7 +77,7 @@ def helpers(request: web.Request, site: Site, purpose: Purpose) -> tuple[str, ..
 
 
 def give_helper(
-    response: web.Response, site: Site, purpose: Purpose, value: str, seconds: float | None
+    response: web.Response, site: LoginSite, purpose: Purpose, value: str, seconds: float | None
 ) -> None:
     """Set such a cookie for a time, None until the browser is closed; 0 takes it away."""
     response.set_cookie(
@@ -92,13 +92,13 @@ def give_helper(
     )
 
 
-def form_token(request: web.Request, site: Site) -> str:
+def form_token(request: web.Request, site: LoginSite) -> str:
     """What a form must bring back: 128 random bits, the same for every open tab."""
     known = [value for value in helpers(request, site, "csrf") if len(value) == _FORM_TOKEN]
     return known[0] if known else secrets.token_urlsafe(16)
 
 
-def _give_session(response: web.Response, site: Site, value: str, seconds: int) -> None:
+def _give_session(response: web.Response, site: LoginSite, value: str, seconds: int) -> None:
     response.set_cookie(
         site.session_cookie,
         value,

@@ -15,13 +15,13 @@ from typing import TypeVar
 
 from aiohttp import web
 
-from authgw.core.model import IdentityHeaders, Reply
+from authgw.core.model import IdentityHeaders, ProxyResponse
 from authgw.dialects.headers import RawHeaders
 from authgw.services.identify import Identification
-from authgw.services.results import Found
+from authgw.services.results import Identity
 from authgw.web.context import peer_of
-from authgw.web.header_layout import Shape, Sorter
-from authgw.web.prepared_response import Prepared, fits
+from authgw.web.header_layout import HeaderClassifier, HeaderLayout
+from authgw.web.prepared_response import PreparedResponse, fits
 
 PATH = "/authenticate"
 DIRECT = -1  # stands for a rule where a check names no request
@@ -37,16 +37,16 @@ V = TypeVar("V")
 
 
 @dataclass(slots=True)
-class Asked:
+class CheckKey:
     """What a request asks and who asks; `rule` is the one that decides it, None if not known.
 
     `shortcut` is the memory that knows it, and that learns what is answered. A prepared answer
     fits the request.
     """
 
-    shortcut: "Shortcut"
+    shortcut: "DecisionCache"
     names: tuple[bytes, ...]
-    shape: Shape
+    shape: HeaderLayout
     question: Question
     shown: Shown
     rule: int | None
@@ -61,23 +61,23 @@ class Asked:
 class _Caller:
     """Whom some credentials stand for, which rules let them pass, and what is answered then."""
 
-    found: Found
+    found: Identity
     rules: set[int] = field(default_factory=set)
-    allowed: Prepared | None = None
-    direct: Prepared | None = None
+    allowed: PreparedResponse | None = None
+    direct: PreparedResponse | None = None
 
-    def allowed_by(self, rule: int) -> Prepared | None:
+    def allowed_by(self, rule: int) -> PreparedResponse | None:
         """The answer, if this rule is known to let the caller pass."""
         return self.allowed if rule in self.rules else None
 
 
-class Shortcut:
+class DecisionCache:
     """What is known of questions and callers; at most 4,096 of each, with 8 KB of headers each."""
 
     def __init__(self, identification: Identification, identity: IdentityHeaders) -> None:
         self._identification = identification
-        self._sorter = Sorter(identity)
-        self._shapes: OrderedDict[tuple[bytes, ...], Shape] = OrderedDict()
+        self._sorter = HeaderClassifier(identity)
+        self._shapes: OrderedDict[tuple[bytes, ...], HeaderLayout] = OrderedDict()
         self._questions: OrderedDict[Question, int] = OrderedDict()
         self._callers: OrderedDict[Shown, _Caller] = OrderedDict()
         self._seen: set[int] = set()
@@ -87,7 +87,7 @@ class Shortcut:
 
     def known(
         self, peer: str, names: tuple[bytes, ...], values: Sequence[bytes]
-    ) -> Prepared | None:
+    ) -> PreparedResponse | None:
         """The answer of 200 to a check by these headers, if it is known to be still right.
 
         The check is a GET of HTTP/1.1 without a body. Only headers of names that came before in
@@ -103,7 +103,7 @@ class Shortcut:
             return None
         return caller.direct if rule == DIRECT else caller.allowed_by(rule)
 
-    def asked(self, request: web.BaseRequest) -> Asked | None:
+    def asked(self, request: web.BaseRequest) -> CheckKey | None:
         """What this request asks, None if only the long way can tell."""
         if request.raw_path != PATH or not fits(request):
             return None
@@ -116,9 +116,11 @@ class Shortcut:
             return None
         question = (peer_of(request), shape.asking, shape.question(values))
         shown = (shape.showing, shape.credentials(values))
-        return Asked(self, names, shape, question, shown, self._questions.get(question))
+        return CheckKey(self, names, shape, question, shown, self._questions.get(question))
 
-    def learn(self, asked: Asked, rule: int, found: Found, reply: Reply) -> Prepared | None:
+    def learn(
+        self, asked: CheckKey, rule: int, found: Identity, reply: ProxyResponse
+    ) -> PreparedResponse | None:
         """The answer of 200 to this, remembered as what this rule, or DIRECT, leads to.
 
         `found` rests on the one credential that was looked at. None if its caller came for the
@@ -155,22 +157,24 @@ class Shortcut:
 
 
 # A check that the short way can learn from.
-ASKED = web.RequestKey("asked", Asked)
+ASKED = web.RequestKey("asked", CheckKey)
 
 
-def _same(one: Found, other: Found) -> bool:
+def _same(one: Identity, other: Identity) -> bool:
     # Another token of the same session lives for another time.
     return one.principal == other.principal and one.token == other.token
 
 
-def _taught(caller: _Caller, rule: int, reply: Reply) -> Prepared:
+def _taught(caller: _Caller, rule: int, reply: ProxyResponse) -> PreparedResponse:
     if rule == DIRECT:
-        caller.direct = caller.direct or Prepared(reply.status, reply.headers, reply.body.encode())
+        caller.direct = caller.direct or PreparedResponse(
+            reply.status, reply.headers, reply.body.encode()
+        )
         return caller.direct
     if len(caller.rules) >= _MOST_RULES:
         caller.rules.clear()
     caller.rules.add(rule)
-    caller.allowed = caller.allowed or Prepared(reply.status, reply.headers)
+    caller.allowed = caller.allowed or PreparedResponse(reply.status, reply.headers)
     return caller.allowed
 
 

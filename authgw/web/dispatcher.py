@@ -9,16 +9,16 @@ from typing import cast
 
 from aiohttp import HttpVersion11, hdrs, web
 
-from authgw.core.errors import ExpectationFailed
+from authgw.core.errors import ExpectationFailedError
 from authgw.web.aiohttp_internals import Handle, wrap_handler
 from authgw.web.check import authenticate
 from authgw.web.context import GATEWAY, Gateway
-from authgw.web.decision_cache import ASKED, Shortcut
-from authgw.web.prepared_response import Prepared
+from authgw.web.decision_cache import ASKED, DecisionCache
+from authgw.web.prepared_response import PreparedResponse
 from authgw.web.problems import Handler, failure, problems, refusal, unreadable
 
 
-class Serving:
+class Dispatcher:
     """The gateway that answers, and what is remembered of its answers.
 
     Once `draining`, every answer closes its connection. `answered` counts those that were given at
@@ -58,7 +58,7 @@ class Serving:
         if not expects_too_much(request):
             return None
         # Whether the body follows nobody can tell, so nothing may follow.
-        return _last(refusal(self._bind(request), ExpectationFailed()))
+        return _last(refusal(self._bind(request), ExpectationFailedError()))
 
     def _bind(self, request: web.BaseRequest) -> web.Request:
         request[GATEWAY] = self.gateway
@@ -70,10 +70,12 @@ class Serving:
         self.gateway = gateway
         # Only the long way records what is allowed, and tells where a cookie's name is good.
         remembers = not gateway.record_allowed and len(gateway.cookies) < 2
-        self.shortcut = Shortcut(gateway.identification, gateway.identity) if remembers else None
+        self.shortcut = (
+            DecisionCache(gateway.identification, gateway.identity) if remembers else None
+        )
 
 
-SERVING = web.AppKey("serving", Serving)
+SERVING = web.AppKey("serving", Dispatcher)
 
 
 @web.middleware
@@ -83,12 +85,12 @@ async def bound(request: web.Request, handler: Handler) -> web.StreamResponse:
     return await handler(request)
 
 
-def shorten(server: web.Server, serving: Serving) -> None:
+def shorten(server: web.Server, serving: Dispatcher) -> None:
     """Let a server ask the application only what takes the long way."""
     wrap_handler(server, partial(_first, serving))
 
 
-def _first(serving: Serving, long_way: Handle) -> Handle:
+def _first(serving: Dispatcher, long_way: Handle) -> Handle:
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         shortcut = serving.shortcut
         asked = None if shortcut is None else shortcut.asked(request)
@@ -111,6 +113,6 @@ def expects_too_much(request: web.BaseRequest) -> bool:
 
 def _last(answer: web.StreamResponse) -> web.StreamResponse:
     """The same answer as the last one on its connection (RFC 9112 section 9.6)."""
-    last = answer.plain() if isinstance(answer, Prepared) else answer
+    last = answer.plain() if isinstance(answer, PreparedResponse) else answer
     last.force_close()
     return last

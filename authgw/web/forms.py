@@ -6,11 +6,16 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from authgw.core.errors import BodyMalformed, BodyTooLarge, BodyUnsupported, CrossSite
-from authgw.core.login_sites import Site, host_of
+from authgw.core.errors import (
+    BodyMalformedError,
+    BodyTooLargeError,
+    BodyUnsupportedError,
+    CrossSiteError,
+)
+from authgw.core.login_sites import LoginSite, host_of
 from authgw.core.redirects import MAX_RD_BYTES
 from authgw.dialects.headers import values
-from authgw.services.results import Found
+from authgw.services.results import Identity
 from authgw.web.cookies import helpers
 from authgw.web.json_body import whole
 
@@ -29,16 +34,16 @@ async def read_form(request: web.Request, *known: str) -> dict[str, str]:
     """The fields of a form, each at most once; those that did not come are empty.
 
     Raises:
-        BodyUnsupported: another content type, or compressed.
-        BodyTooLarge: over 32 KiB.
-        BodyTooSlow: not there in time.
-        BodyMalformed: no form of UTF-8 text, a field twice, or one that is not `known`.
+        BodyUnsupportedError: another content type, or compressed.
+        BodyTooLargeError: over 32 KiB.
+        BodyTooSlowError: not there in time.
+        BodyMalformedError: no form of UTF-8 text, a field twice, or one that is not `known`.
     """
     length = request.content_length
     if length is not None and length > MAX_FORM_BYTES:
-        raise BodyTooLarge
+        raise BodyTooLargeError
     if request.content_type != FORM or "Content-Encoding" in request.headers:
-        raise BodyUnsupported
+        raise BodyUnsupportedError
     raw = await whole(request, MAX_FORM_BYTES)
     try:
         pairs = parse_qsl(
@@ -49,42 +54,42 @@ async def read_form(request: web.Request, *known: str) -> dict[str, str]:
             max_num_fields=len(known),
         )
     except ValueError:
-        raise BodyMalformed("the body is not a form of ours") from None
+        raise BodyMalformedError("the body is not a form of ours") from None
     fields = dict(pairs)
     if len(fields) != len(pairs) or not set(fields) <= set(known):
-        raise BodyMalformed("the form has an unknown field, or one twice")
+        raise BodyMalformedError("the form has an unknown field, or one twice")
     return dict.fromkeys(known, "") | fields
 
 
-async def own_form(request: web.Request, site: Site, *known: str) -> dict[str, str]:
+async def own_form(request: web.Request, site: LoginSite, *known: str) -> dict[str, str]:
     """Return the fields of a form that a page of our origin sent; its token is still to check.
 
     Raises:
-        CrossSite: another site sent it; as `read_form`.
+        CrossSiteError: another site sent it; as `read_form`.
     """
     check_origin(request, site)
     return await read_form(request, "token", *known)
 
 
-def brings_cookie_token(request: web.Request, site: Site, form: dict[str, str]) -> bool:
+def brings_cookie_token(request: web.Request, site: LoginSite, form: dict[str, str]) -> bool:
     """Return whether the form's token is one that this browser has as a cookie."""
     token, ours = form["token"].encode(), helpers(request, site, "csrf")
     return bool(token) and any(hmac.compare_digest(one.encode(), token) for one in ours)
 
 
-def session_form_token(found: Found) -> str:
+def session_form_token(found: Identity) -> str:
     """Return the token of forms for who is signed in: no other session has it."""
     # The id of the cookie's token is 128 random bits that only its browser has.
     key, said = found.token.jti.encode(), f"form of {found.session.sid}".encode()
     return hmac.new(key, said, "sha256").hexdigest()
 
 
-def brings_session_token(found: Found, form: dict[str, str]) -> bool:
+def brings_session_token(found: Identity, form: dict[str, str]) -> bool:
     """Return whether the form was shown to this very session."""
     return hmac.compare_digest(session_form_token(found).encode(), form["token"].encode())
 
 
-def check_origin(request: web.Request, site: Site) -> None:
+def check_origin(request: web.Request, site: LoginSite) -> None:
     """Refuse a request of a page of another origin (Fetch, section 3.2; Fetch Metadata).
 
     Fetch Metadata decides where it is sent, for an operator's Referrer-Policy makes browsers send
@@ -92,20 +97,20 @@ def check_origin(request: web.Request, site: Site) -> None:
     our own Host; an Origin of another site always refuses.
 
     Raises:
-        CrossSite: another origin; without Fetch Metadata also `null`, or no Origin.
+        CrossSiteError: another origin; without Fetch Metadata also `null`, or no Origin.
     """
     said = values(request.raw_headers, "Origin")
     fetched = values(request.raw_headers, "Sec-Fetch-Site")
     is_own = said == [site.origin.encode("ascii")]
     if not is_own and said not in ([], [b"null"]):
-        raise CrossSite(_BY_HTTP if is_by_http(request, site) else "")
+        raise CrossSiteError(_BY_HTTP if is_by_http(request, site) else "")
     if fetched and fetched != [b"same-origin"]:
-        raise CrossSite
+        raise CrossSiteError
     if not is_own and not (fetched and _has_own_host(request, site)):
-        raise CrossSite
+        raise CrossSiteError
 
 
-def is_by_http(request: web.Request, site: Site) -> bool:
+def is_by_http(request: web.Request, site: LoginSite) -> bool:
     """Return whether this page is reached by http, over which browsers keep no Secure cookie."""
     if not site.secure or site.host.endswith(_SECURED_BY_NAME):
         return False
@@ -115,7 +120,7 @@ def is_by_http(request: web.Request, site: Site) -> bool:
     return _PLAIN_ORIGIN.fullmatch(said) is not None and host_of(said) == site.host
 
 
-def lost_cookie(request: web.Request, site: Site) -> str:
+def lost_cookie(request: web.Request, site: LoginSite) -> str:
     """Return why a form of our own page came without the token that its browser should have."""
     if is_by_http(request, site):
         return f"{_BY_HTTP[:1].upper()}{_BY_HTTP[1:]}."
@@ -127,5 +132,5 @@ def lost_cookie(request: web.Request, site: Site) -> str:
     )
 
 
-def _has_own_host(request: web.Request, site: Site) -> bool:
+def _has_own_host(request: web.Request, site: LoginSite) -> bool:
     return values(request.raw_headers, "Host") == [site.authority.encode("ascii")]

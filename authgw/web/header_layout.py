@@ -30,7 +30,7 @@ _CREDENTIALS = frozenset({"authorization", "cookie"})
 _UNUSUAL = frozenset({"expect", "upgrade", "content-length", "transfer-encoding"})
 
 
-class _Kind(Enum):
+class _HeaderKind(Enum):
     """What a header can matter for."""
 
     NOTHING = 0
@@ -40,7 +40,7 @@ class _Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class HeaderLayout:
     """Where among headers of certain names in their order stands what an answer of 200 rests on.
 
     `asking` are the names of those that ask, `showing` of those that show who asks; `question` and
@@ -53,49 +53,49 @@ class Shape:
     credentials: Taking
 
 
-class Sorter:
+class HeaderClassifier:
     """Sorts headers by what they can matter for; remembers at most 1,024 spellings of names."""
 
     def __init__(self, identity: IdentityHeaders) -> None:
         self._identity = folded_names(identity)
-        self._kinds: dict[bytes, _Kind] = {}
+        self._kinds: dict[bytes, _HeaderKind] = {}
 
     def __len__(self) -> int:
         return len(self._kinds)
 
-    def shape(self, names: Sequence[bytes]) -> Shape | None:
+    def shape(self, names: Sequence[bytes]) -> HeaderLayout | None:
         """What headers of these names can matter for.
 
         None if one wants a closer look: of identity, of a further target, of a body, Expect or
         Upgrade.
         """
         kinds = [self._kinds.get(name) or self._kind(name) for name in names]
-        if _Kind.UNUSUAL in kinds:
+        if _HeaderKind.UNUSUAL in kinds:
             return None
-        asking = [place for place, kind in enumerate(kinds) if kind is _Kind.QUESTION]
-        showing = [place for place, kind in enumerate(kinds) if kind is _Kind.CREDENTIAL]
-        return Shape(
+        asking = [place for place, kind in enumerate(kinds) if kind is _HeaderKind.QUESTION]
+        showing = [place for place, kind in enumerate(kinds) if kind is _HeaderKind.CREDENTIAL]
+        return HeaderLayout(
             tuple(names[place] for place in asking),
             _taking(asking),
             tuple(names[place] for place in showing),
             _taking(showing),
         )
 
-    def _kind(self, name: bytes) -> _Kind:
+    def _kind(self, name: bytes) -> _HeaderKind:
         kind = self._told(name.decode("latin-1").lower())
         if len(self._kinds) < MOST_SPELLINGS:
             self._kinds[name] = kind
         return kind
 
-    def _told(self, name: str) -> _Kind:
+    def _told(self, name: str) -> _HeaderKind:
         if name in _UNUSUAL or folded(name) in self._identity:
-            return _Kind.UNUSUAL
+            return _HeaderKind.UNUSUAL
         if name in _CREDENTIALS:
-            return _Kind.CREDENTIAL
+            return _HeaderKind.CREDENTIAL
         if name in _OF_A_QUESTION:
-            return _Kind.QUESTION
+            return _HeaderKind.QUESTION
         # Rarely sent, and each would have to be part of what is remembered.
-        return _Kind.UNUSUAL if folded(name) in NAMES else _Kind.NOTHING
+        return _HeaderKind.UNUSUAL if folded(name) in NAMES else _HeaderKind.NOTHING
 
 
 def _taking(places: Sequence[int]) -> Taking:

@@ -4,12 +4,12 @@ from typing import Any
 
 from aiohttp import web
 
-from authgw.core.errors import REASONS, Misdirected
-from authgw.core.login_sites import Site
-from authgw.core.model import AccessRequest, Decision, Reply
+from authgw.core.errors import REASONS, MisdirectedError
+from authgw.core.login_sites import LoginSite
+from authgw.core.model import AccessRequest, Decision, ProxyResponse
 from authgw.dialects.responses import way_back
 from authgw.web.context import GATEWAY, host_of, request_id
-from authgw.web.ways import Way
+from authgw.web.ways import ReturnTarget
 
 _MAX_SHOWN = 200
 _TITLES = {
@@ -63,11 +63,11 @@ def see(where: str) -> web.Response:
     return web.Response(status=303, headers={"Location": where, "Cache-Control": "no-store"})
 
 
-def site_of(request: web.Request) -> Site:
+def site_of(request: web.Request) -> LoginSite:
     """The log-in page that this request was made for.
 
     Raises:
-        Misdirected: this host has none, but others have.
+        MisdirectedError: this host has none, but others have.
         HTTPNotFound: browsers do not log in anywhere.
         HTTPMethodNotAllowed: nor do they here; programs ask here by POST.
     """
@@ -76,7 +76,7 @@ def site_of(request: web.Request) -> Site:
     if site is not None:
         return site
     if sites.all:
-        raise Misdirected
+        raise MisdirectedError
     if request.method != "POST" and request.path in ("/login", "/logout"):
         raise web.HTTPMethodNotAllowed(request.method, ["POST"])
     raise web.HTTPNotFound
@@ -104,7 +104,7 @@ def problem_page(request: web.Request, code: str, detail: str = "") -> web.Respo
         code=code,
         request_id=request_id(request),
         # Not over http, if that was the fault.
-        again=Way.of(request.query).after(
+        again=ReturnTarget.of(request.query).after(
             site.url if site and site.is_ours else _place_of(request)[0]
         ),
     )
@@ -114,7 +114,7 @@ def problem_page(request: web.Request, code: str, detail: str = "") -> web.Respo
 
 
 def refusal_page(
-    request: web.Request, decision: Decision, access: AccessRequest, reply: Reply
+    request: web.Request, decision: Decision, access: AccessRequest, reply: ProxyResponse
 ) -> web.Response:
     """The body of a proxy's refusal, for a browser: on the app's own host, so links are whole."""
     gateway = request[GATEWAY]
@@ -148,7 +148,7 @@ def refusal_page(
     return web.Response(status=reply.status, text=text, content_type="text/html", headers=headers)
 
 
-def _login_url(decision: Decision, access: AccessRequest, site: Site) -> str:
+def _login_url(decision: Decision, access: AccessRequest, site: LoginSite) -> str:
     """The login page for another try; a rule for programs has none for a stranger."""
     if decision.reason == "programs_only" and decision.principal is None:
         return ""

@@ -8,7 +8,12 @@ from typing import Any
 
 from aiohttp import web
 
-from authgw.core.errors import BodyMalformed, BodyTooLarge, BodyTooSlow, BodyUnsupported
+from authgw.core.errors import (
+    BodyMalformedError,
+    BodyTooLargeError,
+    BodyTooSlowError,
+    BodyUnsupportedError,
+)
 from authgw.core.strict_json import read_object
 
 MAX_BODY_BYTES = 16 * 1024  # of JSON; forms have their own limit
@@ -30,32 +35,32 @@ async def read_body(request: web.Request, *known: str, forgiving: bool = False) 
     takes no preflight (Fetch, section 2.2.2). `forgiving` ignores one that is not JSON.
 
     Raises:
-        BodyUnsupported: not application/json, or compressed.
-        BodyTooLarge: over 16 KiB.
-        BodyTooSlow: not there in time.
-        BodyMalformed: not one JSON object, or one with keys that are not `known`.
+        BodyUnsupportedError: not application/json, or compressed.
+        BodyTooLargeError: over 16 KiB.
+        BodyTooSlowError: not there in time.
+        BodyMalformedError: not one JSON object, or one with keys that are not `known`.
     """
     length = request.content_length
     if length is not None and length > MAX_BODY_BYTES:
-        raise BodyTooLarge
+        raise BodyTooLargeError
     if not request.body_exists or length == 0:
         return {}
     untyped = not request.headers.get("Content-Type", "").strip()
     if untyped and any(header in request.headers for header in _OF_BROWSERS):
-        raise BodyUnsupported
+        raise BodyUnsupportedError
     if not untyped and request.content_type not in _JSON:
-        raise BodyUnsupported
+        raise BodyUnsupportedError
     if "Content-Encoding" in request.headers:
-        raise BodyUnsupported
+        raise BodyUnsupportedError
     try:
         body = read_object((await whole(request, MAX_BODY_BYTES)).removeprefix(BOM_UTF8))
     except ValueError:
         if untyped and forgiving:
             return {}
-        raise BodyMalformed("the body is not one JSON object") from None
+        raise BodyMalformedError("the body is not one JSON object") from None
     unknown = sorted(set(body) - set(known))
     if unknown:
-        raise BodyMalformed(f"unknown key; this endpoint takes {', '.join(known)}")
+        raise BodyMalformedError(f"unknown key; this endpoint takes {', '.join(known)}")
     return body
 
 
@@ -63,20 +68,20 @@ async def whole(request: web.Request, most: int) -> bytes:
     """All bytes of a body, at most so many.
 
     Raises:
-        BodyTooLarge: there are more.
-        BodyTooSlow: they did not come within 10 s; BodyMalformed: they never will.
+        BodyTooLargeError: there are more.
+        BodyTooSlowError: they did not come within 10 s; BodyMalformedError: they never will.
     """
     try:
         async with asyncio.timeout(_WHOLE_WITHIN):
             body = await request.read()
     except TimeoutError:
-        raise BodyTooSlow from None
+        raise BodyTooSlowError from None
     except ConnectionError:
-        raise BodyMalformed("the connection ended before the body did") from None
+        raise BodyMalformedError("the connection ended before the body did") from None
     except web.RequestPayloadError:
-        raise BodyMalformed("the body is not chunked as Transfer-Encoding says") from None
+        raise BodyMalformedError("the body is not chunked as Transfer-Encoding says") from None
     if len(body) > most:
-        raise BodyTooLarge
+        raise BodyTooLargeError
     return body
 
 
@@ -84,10 +89,10 @@ def user_id(value: Any) -> int:
     """An integer from 1 to 2^63-1, exactly.
 
     Raises:
-        BodyMalformed: anything else: true, 1.0 and "7" are no user ids.
+        BodyMalformedError: anything else: true, 1.0 and "7" are no user ids.
     """
     if type(value) is not int or not 1 <= value <= MAX_USER_ID:
-        raise BodyMalformed("user_id must be an integer from 1 to 9223372036854775807")
+        raise BodyMalformedError("user_id must be an integer from 1 to 9223372036854775807")
     return value
 
 
@@ -95,15 +100,15 @@ def text(body: dict[str, Any], key: str) -> str:
     """A text of this body that a header can carry; absent is empty.
 
     Raises:
-        BodyMalformed: no text, over 255 bytes, with control characters or spaces at its edges.
+        BodyMalformedError: no text, over 255 bytes, with control characters or spaces at its edges.
     """
     value = body.get(key, "")
     if not isinstance(value, str):
-        raise BodyMalformed(f"{key} must be a string")
+        raise BodyMalformedError(f"{key} must be a string")
     if len(value.encode()) > _MAX_TEXT_BYTES or value != value.strip():
-        raise BodyMalformed(f"{key} must be at most 255 bytes without spaces at its edges")
+        raise BodyMalformedError(f"{key} must be at most 255 bytes without spaces at its edges")
     if any(unicodedata.category(char) in _UNPRINTABLE for char in value):
-        raise BodyMalformed(f"{key} holds a control character")
+        raise BodyMalformedError(f"{key} holds a control character")
     return value
 
 
@@ -111,15 +116,17 @@ def groups(body: dict[str, Any]) -> tuple[str, ...]:
     """The group names of this body.
 
     Raises:
-        BodyMalformed: not a list of names, or over 4,096 bytes together.
+        BodyMalformedError: not a list of names, or over 4,096 bytes together.
     """
     value = body.get("groups", [])
     if not isinstance(value, list) or not all(
         isinstance(name, str) and _GROUP.fullmatch(name) for name in value
     ):
-        raise BodyMalformed("groups must be a list of names of A-Z a-z 0-9 . _ : @ / - (1 to 64)")
+        raise BodyMalformedError(
+            "groups must be a list of names of A-Z a-z 0-9 . _ : @ / - (1 to 64)"
+        )
     if sum(len(name) + 1 for name in value) > _MAX_GROUPS_BYTES:
-        raise BodyMalformed("groups are over 4096 bytes together")
+        raise BodyMalformedError("groups are over 4096 bytes together")
     return tuple(value)
 
 
@@ -127,9 +134,9 @@ def flag(body: dict[str, Any], key: str) -> bool:
     """A boolean of this body; absent is false.
 
     Raises:
-        BodyMalformed: anything but true or false.
+        BodyMalformedError: anything but true or false.
     """
     value = body.get(key, False)
     if not isinstance(value, bool):
-        raise BodyMalformed(f"{key} must be true or false")
+        raise BodyMalformedError(f"{key} must be true or false")
     return value

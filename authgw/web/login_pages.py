@@ -7,18 +7,18 @@ from aiohttp import web
 from authgw.core.errors import (
     REASONS,
     AuthgwError,
-    CredentialsAmbiguous,
-    CrossSite,
-    StoreUnavailable,
-    TooManyFailures,
-    TotpRequired,
-    UsersFileUnwritable,
+    CredentialsAmbiguousError,
+    CrossSiteError,
+    StoreUnavailableError,
+    TooManyFailuresError,
+    TotpRequiredError,
+    UsersFileUnwritableError,
 )
-from authgw.core.login_sites import Site
+from authgw.core.login_sites import LoginSite
 from authgw.dialects.headers import values
 from authgw.dialects.responses import challenge
 from authgw.services.login_tickets import PENDING_FOR
-from authgw.services.results import Found, Verified
+from authgw.services.results import Identity, VerifiedLogin
 from authgw.web.audit import record_login
 from authgw.web.context import GATEWAY, client_address, device_of, record, request_id
 from authgw.web.cookies import (
@@ -36,7 +36,7 @@ from authgw.web.html import page, see, site_of
 from authgw.web.visits import LOOP_VISITS, WINDOW, next_visit
 from authgw.web.ways import (
     CUT,
-    Way,
+    ReturnTarget,
     asks_for_totp,
     cause_of_loop,
     out_of_reach,
@@ -49,7 +49,7 @@ _SEVERAL = "This browser holds several sessions. Logging in ends all of them and
 
 async def show(request: web.Request) -> web.Response:
     """The log-in page; who is logged in already is sent on."""
-    site, way = site_of(request), Way.of(request.query)
+    site, way = site_of(request), ReturnTarget.of(request.query)
     found, note = await _browser_session(request)
     if found is None or "switch" in request.query:
         lost = _lost_session(request, site) if found is None and not note else ""
@@ -66,7 +66,7 @@ async def submit(request: web.Request) -> web.Response:
     """Take a name and a password."""
     site = site_of(request)
     form = await own_form(request, site, "rd", "cut", "username", "password")
-    way, user = Way.of(form), form["username"]
+    way, user = ReturnTarget.of(form), form["username"]
     if not brings_cookie_token(request, site, form):
         return _stale(request, _login_page(request, site, way, user, lost_cookie(request, site)))
     try:
@@ -77,7 +77,7 @@ async def submit(request: web.Request) -> web.Response:
 
 
 async def _by_password(
-    request: web.Request, site: Site, way: Way, user: str, password: str
+    request: web.Request, site: LoginSite, way: ReturnTarget, user: str, password: str
 ) -> web.Response:
     gateway = request[GATEWAY]
     gateway.check_keys()
@@ -94,7 +94,7 @@ async def _by_password(
 
 async def show_code(request: web.Request) -> web.Response:
     """The page of the second factor."""
-    site, way = site_of(request), Way.of(request.query)
+    site, way = site_of(request), ReturnTarget.of(request.query)
     known = await _half_known(request, site)
     if known is None:
         return see(way.after(site.base))
@@ -105,7 +105,7 @@ async def submit_code(request: web.Request) -> web.Response:
     """Take a code of somebody whose password was right, now or when the session began."""
     site = site_of(request)
     form = await own_form(request, site, "rd", "cut", "code")
-    way = Way.of(form)
+    way = ReturnTarget.of(form)
     known = await _half_known(request, site)
     if known is None:
         return see(way.after(site.base))
@@ -115,12 +115,12 @@ async def submit_code(request: web.Request) -> web.Response:
         return await _by_code(request, site, way, known, form["code"])
     except AuthgwError as error:
         _record_failure(request, error)
-        message = "" if isinstance(error, TotpRequired) else _in_words(error, what="The code")
+        message = "" if isinstance(error, TotpRequiredError) else _in_words(error, what="The code")
         return _refused(_code_page(request, site, way, known, message), error)
 
 
 async def _by_code(
-    request: web.Request, site: Site, way: Way, known: Verified, code: str
+    request: web.Request, site: LoginSite, way: ReturnTarget, known: VerifiedLogin, code: str
 ) -> web.Response:
     gateway = request[GATEWAY]
     gateway.check_keys()
@@ -130,7 +130,9 @@ async def _by_code(
     return await _log_in(request, site, way, verified)
 
 
-async def _log_in(request: web.Request, site: Site, way: Way, known: Verified) -> web.Response:
+async def _log_in(
+    request: web.Request, site: LoginSite, way: ReturnTarget, known: VerifiedLogin
+) -> web.Response:
     gateway = request[GATEWAY]
     opened = await gateway.sessions.open(
         known.login(device_of(request)), cookies=every_session_token(request)
@@ -150,20 +152,20 @@ async def _log_in(request: web.Request, site: Site, way: Way, known: Verified) -
     return response
 
 
-async def _browser_session(request: web.Request) -> tuple[Found | None, str]:
+async def _browser_session(request: web.Request) -> tuple[Identity | None, str]:
     """The one live session of this browser, and a note if it has several."""
     try:
         found = await request[GATEWAY].identification.identify(None, session_tokens(request))
-    except StoreUnavailable:
+    except StoreUnavailableError:
         raise
-    except CredentialsAmbiguous:
+    except CredentialsAmbiguousError:
         return None, _SEVERAL
     except AuthgwError:
         return None, ""
     return found, ""
 
 
-async def _half_known(request: web.Request, site: Site) -> Verified | None:
+async def _half_known(request: web.Request, site: LoginSite) -> VerifiedLogin | None:
     """Whose password was right: a log-in that waits for its code, or a live session."""
     gateway = request[GATEWAY]
     waiting = gateway.sign_in.tickets.resume(helpers(request, site, "login"))
@@ -173,10 +175,10 @@ async def _half_known(request: web.Request, site: Site) -> Verified | None:
     person = gateway.people.find(found.session.sub) if found else None
     if found is None or person is None:
         return None
-    return Verified(person, found.session.password_mark, found.session.amr)
+    return VerifiedLogin(person, found.session.password_mark, found.session.amr)
 
 
-def _onward(request: web.Request, site: Site, way: Way, sub: str, sid: str) -> str:
+def _onward(request: web.Request, site: LoginSite, way: ReturnTarget, sub: str, sid: str) -> str:
     """The address after a login: the way back, or the account page, which says why not."""
     host = out_of_reach(request, site, way)
     if host and not site.redirects.is_safe(way.rd):
@@ -185,7 +187,9 @@ def _onward(request: web.Request, site: Site, way: Way, sub: str, sid: str) -> s
     return way.after(f"{site.base}/account") if way.cut else site.redirects.target(way.rd)
 
 
-def _send_on(request: web.Request, site: Site, way: Way, found: Found) -> web.Response:
+def _send_on(
+    request: web.Request, site: LoginSite, way: ReturnTarget, found: Identity
+) -> web.Response:
     """Back to where the browser came from, unless it comes from there again and again."""
     sid, where = found.session.sid, site.redirects.target(way.rd)
     onward = _onward(request, site, way, found.session.sub, sid)
@@ -203,7 +207,7 @@ def _send_on(request: web.Request, site: Site, way: Way, found: Found) -> web.Re
     return response
 
 
-def _loop_page(request: web.Request, site: Site, where: str, found: Found) -> web.Response:
+def _loop_page(request: web.Request, site: LoginSite, where: str, found: Identity) -> web.Response:
     host = site.redirects.host_of(where)
     cause = cause_of_loop(request, site, where, found)
     said = f"Third login redirect in {WINDOW:.0f} s for {host}. {cause}"
@@ -219,7 +223,7 @@ def _loop_page(request: web.Request, site: Site, where: str, found: Found) -> we
     )
 
 
-def _lost_session(request: web.Request, site: Site) -> str:
+def _lost_session(request: web.Request, site: LoginSite) -> str:
     """What to say if the browser did not keep the cookie of a login that has just succeeded."""
     if not helpers(request, site, "done") or every_session_token(request):
         return ""
@@ -237,8 +241,8 @@ def _lost_session(request: web.Request, site: Site) -> str:
 
 def _login_page(
     request: web.Request,
-    site: Site,
-    way: Way,
+    site: LoginSite,
+    way: ReturnTarget,
     username: str = "",
     message: str = "",
     *,
@@ -264,7 +268,11 @@ def _login_page(
 
 
 def _code_page(
-    request: web.Request, site: Site, way: Way, known: Verified, message: str = ""
+    request: web.Request,
+    site: LoginSite,
+    way: ReturnTarget,
+    known: VerifiedLogin,
+    message: str = "",
 ) -> web.Response:
     token = form_token(request, site)
     person = known.person
@@ -288,8 +296,8 @@ def _code_page(
 
 def _stale(request: web.Request, response: web.Response) -> web.Response:
     """The same form again: it came from our own page, without the token of this browser."""
-    record(request, "deny", reason=CrossSite.code, detail="the form came without its token")
-    return _refused(response, CrossSite())
+    record(request, "deny", reason=CrossSiteError.code, detail="the form came without its token")
+    return _refused(response, CrossSiteError())
 
 
 def _refused(response: web.Response, error: AuthgwError) -> web.Response:
@@ -299,17 +307,17 @@ def _refused(response: web.Response, error: AuthgwError) -> web.Response:
         response.headers["WWW-Authenticate"] = challenge(error.code)
     if response.status == 503:
         response.headers["Retry-After"] = "1"
-    if isinstance(error, TooManyFailures):
+    if isinstance(error, TooManyFailuresError):
         response.headers["Retry-After"] = str(math.ceil(error.retry_after))
     return response
 
 
 def _in_words(error: AuthgwError, *, what: str = "User name or password") -> str:
-    if isinstance(error, UsersFileUnwritable):
+    if isinstance(error, UsersFileUnwritableError):
         return f"{REASONS[error.code].meaning.capitalize()}."
     if error.status == 503:
         return "Logging in is not possible right now. Try again in a few seconds."
-    if not isinstance(error, TooManyFailures):
+    if not isinstance(error, TooManyFailuresError):
         return f"{what} is wrong."
     if error.retry_after < 60:
         return f"Too many attempts. Try again in {math.ceil(error.retry_after)} seconds."

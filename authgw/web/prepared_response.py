@@ -26,7 +26,7 @@ SERVER = "authgw"  # how every answer names what sent it (RFC 9110 section 10.2.
 Headers = tuple[tuple[str, str], ...]
 
 
-class Prepared(RawResponse):
+class PreparedResponse(RawResponse):
     """A whole answer to a GET over a kept HTTP/1.1 connection; see `fits`.
 
     If `own` are given, headers that no other answer has, what is made of the rest is remembered.
@@ -67,7 +67,7 @@ def answer(
     `own` are headers that no other answer has.
     """
     if fits(request):
-        return Prepared(status, headers, own=own)
+        return PreparedResponse(status, headers, own=own)
     return web.Response(status=status, headers=CIMultiDict((*headers, *own)))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from authgw.core.errors import REASONS, AuthgwError, RequestMalformed, TooManyFailures
+from authgw.core.errors import REASONS, AuthgwError, RequestMalformedError, TooManyFailuresError
 from authgw.dialects.headers import wants_html
 from authgw.dialects.responses import challenge
 from authgw.web.aiohttp_internals import is_too_long
@@ -54,7 +54,7 @@ def failure(request: web.Request, error: BaseException) -> web.Response:
 def unreadable(request: web.Request, error: BaseException | None) -> web.Response:
     """The answer to a request that aiohttp's parser refuses: its message repeats what was sent."""
     note = "a line of its head is too long" if is_too_long(error) else ""
-    return refusal(request, RequestMalformed(note))
+    return refusal(request, RequestMalformedError(note))
 
 
 def refusal(request: web.Request, error: AuthgwError) -> web.Response:
@@ -73,7 +73,7 @@ def refusal(request: web.Request, error: AuthgwError) -> web.Response:
         headers["WWW-Authenticate"] = 'Basic realm="authgw"' if basic else challenge(error.code)
     if error.status == 503:
         headers["Retry-After"] = "1"
-    if isinstance(error, TooManyFailures):
+    if isinstance(error, TooManyFailuresError):
         headers["Retry-After"] = str(math.ceil(error.retry_after))
     answer = _as_asked(request, error.code, error.detail, headers)
     if error.status == 408:

@@ -5,12 +5,12 @@ from aiohttp import web
 from authgw.dialects import envoy
 from authgw.web import account_pages, api, health, login_pages
 from authgw.web.check import authenticate, by_envoy, by_forwarding, denied
-from authgw.web.dispatcher import SERVING, Serving, bound
+from authgw.web.dispatcher import SERVING, Dispatcher, bound
 from authgw.web.forms import MAX_FORM_BYTES
 from authgw.web.problems import problems
 
 
-def application(serving: Serving) -> web.Application:
+def application(serving: Dispatcher) -> web.Application:
     """The whole HTTP surface over what answers now, and after each reload."""
     app = web.Application(middlewares=[bound, problems], client_max_size=MAX_FORM_BYTES)
     app[SERVING] = serving

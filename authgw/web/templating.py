@@ -19,17 +19,17 @@ _WEB_LINK = re.compile(r"(?:/(?![/\\])|https?://)[^\s\x00-\x1f\\]*", re.IGNORECA
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class PageTheme:
     """What an operator chooses: the product's name and the accent colour, `#rrggbb`."""
 
     product: str = "authgw"
     color: str = "#0a7a70"
 
 
-class Pages:
+class PageRenderer:
     """Every page and its stylesheet in one look."""
 
-    def __init__(self, look: Look) -> None:
+    def __init__(self, look: PageTheme) -> None:
         """Compile the templates.
 
         Raises:

@@ -6,25 +6,25 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from authgw.core.errors import TargetMalformed
-from authgw.core.login_sites import Site
+from authgw.core.errors import TargetMalformedError
+from authgw.core.login_sites import LoginSite
 from authgw.core.model import AccessRequest
 from authgw.core.redirects import MAX_RD_BYTES, fits, front_page
 from authgw.core.rules import Credential, Rule
 from authgw.core.urls import location_from
-from authgw.services.results import Found
+from authgw.services.results import Identity
 from authgw.web.context import GATEWAY, client_address
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ReturnTarget:
     """A way back; `cut` says that it is the front page in place of a link that was too long."""
 
     rd: str = ""
     cut: bool = False
 
     @classmethod
-    def of(cls, fields: Mapping[str, str]) -> "Way":
+    def of(cls, fields: Mapping[str, str]) -> "ReturnTarget":
         """Return the way back of a query or form."""
         rd = fields.get("rd", "")
         return cls(rd, bool(fields.get("cut"))) if fits(rd) else cls(front_page(rd), cut=True)
@@ -42,7 +42,7 @@ CUT = (
 )
 
 
-def asks_for_totp(request: web.Request, site: Site, way: Way) -> bool:
+def asks_for_totp(request: web.Request, site: LoginSite, way: ReturnTarget) -> bool:
     """Return whether the rule for the page that the browser will be sent to needs two factors."""
     rule = rule_for(request, site.redirects.target(way.rd))
     return rule is not None and rule.totp
@@ -55,13 +55,13 @@ def rule_for(request: web.Request, url: str) -> Rule | None:
     host, slash, target = rest.partition("/")
     try:
         location = location_from(scheme, host, slash + target)
-    except TargetMalformed:
+    except TargetMalformedError:
         return None
     match = rules.match(AccessRequest("GET", location, client_address(request))) if rules else None
     return match.rule if match else None
 
 
-def out_of_reach(request: web.Request, site: Site, way: Way) -> str:
+def out_of_reach(request: web.Request, site: LoginSite, way: ReturnTarget) -> str:
     """Return the host that this way back leads to, if a login here cannot reach its page.
 
     That is a page whose rule takes the session cookie, on a host that no login page covers.
@@ -76,7 +76,7 @@ def out_of_reach(request: web.Request, site: Site, way: Way) -> str:
     return host
 
 
-def why_out_of_reach(site: Site, host: str) -> str:
+def why_out_of_reach(site: LoginSite, host: str) -> str:
     """Return for an operator why the cookie of this login page does not reach this host."""
     if site.cookie_domain is None:
         return (
@@ -89,7 +89,7 @@ def why_out_of_reach(site: Site, host: str) -> str:
     )
 
 
-def cause_of_loop(request: web.Request, site: Site, where: str, found: Found) -> str:
+def cause_of_loop(request: web.Request, site: LoginSite, where: str, found: Identity) -> str:
     """Return for an operator why a page sends a session back to the login page again and again."""
     host = site.redirects.host_of(where)
     if not site.covers(host):

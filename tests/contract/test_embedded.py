@@ -12,9 +12,9 @@ from pathlib import Path
 import aiosqlite
 import pytest
 
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.core.sessions import Snapshot, new_sid
-from authgw.storage import StoreRefused
+from authgw.storage import StoreSetupError
 from authgw.storage.sqlite import counters, database
 from authgw.storage.sqlite import store as sqlite_store
 from authgw.storage.sqlite.store import EmbeddedStore
@@ -104,7 +104,7 @@ def hold(path: Path) -> subprocess.Popen[bytes]:
 async def test_the_file_is_one_by_whatever_name(tmp_path: Path) -> None:
     store = await EmbeddedStore.open(tmp_path / "authgw.db", idle=60)
     (tmp_path / "link.db").symlink_to("authgw.db")
-    with pytest.raises(StoreRefused, match="held by pid"):
+    with pytest.raises(StoreSetupError, match="held by pid"):
         await EmbeddedStore.open(tmp_path / "link.db", idle=60)
     await store.close()
 
@@ -133,7 +133,7 @@ async def test_a_second_process_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "authgw.db"
     holder = hold(path)
     with pytest.raises(
-        StoreRefused, match=rf"held by pid {holder.pid}: stop that one, or use redis://"
+        StoreSetupError, match=rf"held by pid {holder.pid}: stop that one, or use redis://"
     ):
         await EmbeddedStore.open(path, idle=60)
     holder.kill()
@@ -145,23 +145,23 @@ async def test_a_second_process_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"not a database, but long enough to be read as one" * 40])
 async def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "authgw.db").write_bytes(content)
-    with pytest.raises(StoreRefused, match="not a database"):
+    with pytest.raises(StoreSetupError, match="not a database"):
         await EmbeddedStore.open(tmp_path / "authgw.db", idle=60)
-    with pytest.raises(StoreRefused, match="Is a directory"):
+    with pytest.raises(StoreSetupError, match="Is a directory"):
         await EmbeddedStore.open(tmp_path, idle=60)
 
 
 async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     async with aiosqlite.connect(tmp_path / "authgw.db") as database:
         await database.execute("PRAGMA user_version = 99")
-    with pytest.raises(StoreRefused, match="newer authgw"):
+    with pytest.raises(StoreSetupError, match="newer authgw"):
         await EmbeddedStore.open(tmp_path / "authgw.db", idle=60)
 
 
 async def test_a_closed_store_is_unavailable() -> None:
     store = await EmbeddedStore.open(None, idle=60)
     await store.close()
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailableError):
         await store.read(numbered(1).sid)
 
 
@@ -169,7 +169,7 @@ async def test_a_stuck_store_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(database, "DEADLINE", 0.02)
     store = await EmbeddedStore.open(None, idle=60)
     async with store._db._turn:
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailableError):
             await store.read(numbered(1).sid)
     await store.ping()
     await store.close()
@@ -182,7 +182,7 @@ async def test_what_nobody_waits_for_any_more_is_not_done(
     store = await EmbeddedStore.open(None, idle=60)
     busy = asyncio.create_task(store._db.in_turn(lambda: asyncio.sleep(0.2)))
     await asyncio.sleep(0)
-    with pytest.raises(StoreUnavailable, match="TimeoutError"):
+    with pytest.raises(StoreUnavailableError, match="TimeoutError"):
         await store.add(numbered(1), 100)
     await busy
     assert await store.sessions_of("1") == ()
@@ -196,11 +196,11 @@ async def test_what_is_no_record_is_unavailable(tmp_path: Path) -> None:
     async with aiosqlite.connect(path) as other:
         await other.execute("UPDATE sessions SET record = '{}'")
         await other.commit()
-    with pytest.raises(StoreUnavailable, match="cannot be read"):
+    with pytest.raises(StoreUnavailableError, match="cannot be read"):
         await store.read(numbered(1).sid)
     await store.add(numbered(2), 10)
     bad, good = await store.read_many([numbered(1).sid, numbered(2).sid])
-    assert isinstance(bad, StoreUnavailable)
+    assert isinstance(bad, StoreUnavailableError)
     assert isinstance(good, Snapshot)
     assert good.session == numbered(2)
     await store.close()
@@ -226,7 +226,7 @@ async def test_a_refused_write_denies_no_reader(tmp_path: Path) -> None:
     clock.now += 50
     assert (await store.read(numbered(1).sid)).session == numbered(1)
     for write in (store.revoke(numbered(1).sid), store.add(numbered(2), 10)):
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailableError):
             await write
     await store._db.rows("PRAGMA query_only = 0")
     assert await store.add(numbered(2), 10) == ()
@@ -298,14 +298,14 @@ async def test_counters_that_cannot_be_kept_are_unavailable(
     await store.increment("a", 60)
     await store._db.rows("PRAGMA query_only = 1")
     for call in counting(store):
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailableError):
             await call
     await store._db.rows("PRAGMA query_only = 0")
     assert (await store.increment("a", 60))[0] == 2
     monkeypatch.setattr(database, "DEADLINE", 0.02)
     async with store._db._turn:
         for call in [*counting(store), store.last_used([numbered(1).sid])]:
-            with pytest.raises(StoreUnavailable):
+            with pytest.raises(StoreUnavailableError):
                 await call
     await store.close()
 
@@ -332,15 +332,15 @@ async def test_a_row_of_another_type_is_no_answer(
     session = numbered(1)
     await store.add(session, 10)
     await store._db.rows(f"UPDATE sessions SET {column} = ?", value)  # noqa: S608  a column of ours
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailableError):
         await store.read(session.sid)
     if column == "record":
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailableError):
             await store.sessions_of(session.sub)
     else:
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailableError):
             await store.last_used([session.sid])
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailableError):
             await store.revoke_all(session.sub)
     # The next operation is not held up by it.
     await store._db.rows("DELETE FROM sessions")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from authgw.core.export import KeepingStore, Kept
+from authgw.core.export import ExportableStore, ExportedSession
 from authgw.core.ports import SessionStore
 from authgw.core.session_codec import dump, load
 from authgw.core.sessions import Session
@@ -26,7 +26,7 @@ async def other(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield kept
 
 
-async def everything(store: KeepingStore) -> list[Kept]:
+async def everything(store: ExportableStore) -> list[ExportedSession]:
     return [one async for batch in store.kept() for one in batch]
 
 

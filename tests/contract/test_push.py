@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from authgw.storage.mirror import Mirror
 from authgw.storage.redis import revocation_feed
 from authgw.storage.redis.connect import connect
-from authgw.storage.redis.revocation_feed import Push
+from authgw.storage.redis.revocation_feed import RevocationFeed
 from authgw.storage.redis.store import ENDED_CHANNEL, RedisStore
 from tests.support.builders import numbered
 from tests.support.processes import free_port
@@ -32,7 +32,7 @@ class Heard:
 @asynccontextmanager
 async def listening(url: str, heard: Heard) -> AsyncIterator[None]:
     servers = connect(url)
-    task = asyncio.create_task(Push(servers.pubsub, heard).keep())
+    task = asyncio.create_task(RevocationFeed(servers.pubsub, heard).keep())
     try:
         yield
         assert not task.done()
@@ -72,7 +72,7 @@ async def test_a_death_elsewhere_ends_a_session_here(client: "Redis", redis_url:
         heard(sid)
         mirror.ended(sid)
 
-    task = asyncio.create_task(Push(elsewhere.pubsub, ended).keep())
+    task = asyncio.create_task(RevocationFeed(elsewhere.pubsub, ended).keep())
     second = Redis.from_url(redis_url)
     await reaches(second, heard)
     await elsewhere.add(numbered(1), 10)
@@ -186,7 +186,7 @@ async def test_a_server_that_comes_late_is_found(tmp_path: Path) -> None:
 
 async def test_pauses_stay_finite() -> None:
     # After an hour without a server 2**failures is no float any more.
-    listener = Push(connect(f"redis://127.0.0.1:{free_port()}/0").pubsub, Heard())
+    listener = RevocationFeed(connect(f"redis://127.0.0.1:{free_port()}/0").pubsub, Heard())
     listener._failures = 5000
     task = asyncio.create_task(listener.keep())
     await asyncio.sleep(0.1)

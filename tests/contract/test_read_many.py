@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.core.ports import BatchStore
 from authgw.core.session_codec import dump
 from authgw.core.sessions import Session, Snapshot
 from tests.support.builders import numbered
 
 
-def sessions(outcomes: "list[Snapshot | StoreUnavailable]") -> list[Session | None]:
+def sessions(outcomes: "list[Snapshot | StoreUnavailableError]") -> list[Session | None]:
     return [one.session for one in outcomes if isinstance(one, Snapshot)]
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.storage.redis import node
 from authgw.storage.redis.connect import connect
 from authgw.storage.redis.replies import Request
@@ -167,7 +167,7 @@ async def test_cancelled_reads_never_cross_identities(real: RedisStore) -> None:
         mine = random.choice(opened)
         try:
             seen = await real.read(mine.sid)
-        except StoreUnavailable:
+        except StoreUnavailableError:
             return
         assert seen.session == mine
 

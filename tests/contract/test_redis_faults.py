@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.core.sessions import Snapshot
 from authgw.storage.redis import commands as redis_commands
 from authgw.storage.redis import node
@@ -36,7 +36,7 @@ async def test_a_server_that_hangs_is_unavailable(monkeypatch: pytest.MonkeyPatc
         store.claim("a", 60),
         store.last_used([numbered(1).sid]),
     ):
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailableError):
             await call
     await store.close()
     server.close()
@@ -53,7 +53,7 @@ async def test_a_server_that_is_away_is_unavailable() -> None:
         store.claim("a", 60),
         store.last_used([numbered(1).sid]),
     ):
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailableError):
             await call
 
 
@@ -62,7 +62,7 @@ async def test_a_master_that_became_a_replica_is_left(real: RedisStore, redis_ur
     async with Redis.from_url(redis_url) as client:
         await client.replicaof("127.0.0.1", "1")
         try:
-            with pytest.raises(StoreUnavailable):
+            with pytest.raises(StoreUnavailableError):
                 await real.add(numbered(2), 100)
             (before,) = real._servers.known()
             pool = before.client.connection_pool
@@ -78,7 +78,7 @@ async def test_a_record_that_is_none_is_no_verdict(real: RedisStore, redis_url: 
     (key,) = await client.keys("authgw:*:s:*")
     await client.set(key, "not json")
     await client.aclose()
-    with pytest.raises(StoreUnavailable, match="cannot be read"):
+    with pytest.raises(StoreUnavailableError, match="cannot be read"):
         await real.read(numbered(1).sid)
 
 
@@ -91,12 +91,12 @@ async def test_one_record_that_is_none_spoils_no_other(real: RedisStore, redis_u
     await client.rpush(_key(numbered(2).sid), "a list")
     await client.aclose()
     bad, wrong, good = await real.read_many([numbered(number).sid for number in (1, 2, 3)])
-    assert isinstance(bad, StoreUnavailable)
-    assert isinstance(wrong, StoreUnavailable)
+    assert isinstance(bad, StoreUnavailableError)
+    assert isinstance(wrong, StoreUnavailableError)
     assert wrong.detail == "Redis: ResponseError"
     assert isinstance(good, Snapshot)
     assert good.session == numbered(3)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailableError):
         await real.read(numbered(2).sid)
 
 
@@ -122,7 +122,7 @@ async def test_a_server_that_cannot_save_still_answers_reads(
         assert isinstance(seen, Snapshot)
         assert isinstance(absent, Snapshot)
         assert (seen.session, absent.session) == (numbered(1), None)
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailableError):
             await real.revoke(numbered(1).sid)
     finally:
         await client.config_set("save", "")
@@ -139,7 +139,7 @@ async def test_a_refused_question_for_the_time_is_no_verdict(
         "mute", enabled=True, nopass=True, keys="*", commands=["+@all", "-time"]
     )
     mute = RedisStore(connect(redis_url.replace("//", "//mute:any@")), idle=60, session_max=60)
-    with pytest.raises(StoreUnavailable, match="NoPermission"):
+    with pytest.raises(StoreUnavailableError, match="NoPermission"):
         await mute.read(numbered(1).sid)
     await mute.close()
     await client.acl_deluser("mute")
@@ -153,7 +153,7 @@ async def test_a_connection_that_uvloop_knows_closed_is_unavailable(
         raise RuntimeError("unable to perform operation on <TCPTransport closed=True>")
 
     monkeypatch.setattr(node, "_talk", write)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailableError):
         await real.read(numbered(1).sid)
 
 

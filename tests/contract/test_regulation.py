@@ -6,28 +6,28 @@ import pytest
 from redis.asyncio import Redis
 
 from authgw.core.counters import Counters
-from authgw.core.errors import TooManyFailures
-from authgw.identity.login_throttle import PER_ADDRESS, PER_PAIR, Regulation
+from authgw.core.errors import TooManyFailuresError
+from authgw.identity.login_throttle import PER_ADDRESS, PER_PAIR, LoginThrottle
 from authgw.storage.redis.connect import connect
 from authgw.storage.redis.store import RedisStore
 
 HOME = "192.0.2.1"
 
 
-async def fails(regulation: Regulation, user: str, address: str, device: str = "") -> bool:
+async def fails(regulation: LoginThrottle, user: str, address: str, device: str = "") -> bool:
     """Try a wrong password; say whether it was verified."""
     try:
         await regulation.admit(user, address, device)
-    except TooManyFailures:
+    except TooManyFailuresError:
         return False
     return True
 
 
 async def test_limits_hold_on_every_store(store: Counters) -> None:
-    regulation = Regulation(store)
+    regulation = LoginThrottle(store)
     tried = await asyncio.gather(*(fails(regulation, "alice", HOME) for _ in range(20)))
     assert tried.count(True) == 5
-    with pytest.raises(TooManyFailures) as refused:
+    with pytest.raises(TooManyFailuresError) as refused:
         await regulation.admit("alice", HOME)
     assert round(refused.value.retry_after, -1) == PER_PAIR.window
     assert await fails(regulation, "\ud800", HOME)
@@ -40,7 +40,7 @@ async def test_two_replicas_share_their_limits(redis_url: str) -> None:
     stores = [RedisStore(connect(redis_url), idle=60, session_max=60) for _ in range(2)]
     client = Redis.from_url(redis_url)
     await client.flushall()
-    replicas = [Regulation(store) for store in stores]
+    replicas = [LoginThrottle(store) for store in stores]
     # In turns: a thousand at once would wait for connections beyond any deadline.
     heard = 0
     for _ in range(10):

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.core.ports import BatchStore
 from authgw.core.session_codec import dump
 from authgw.core.sessions import Session, Snapshot, new_sid
@@ -28,7 +28,7 @@ def rotated(seen: Snapshot) -> Session:
     return replace(confirmed(seen), gen=7)
 
 
-def told(outcome: Snapshot | StoreUnavailable | None) -> Snapshot:
+def told(outcome: Snapshot | StoreUnavailableError | None) -> Snapshot:
     assert isinstance(outcome, Snapshot)
     return outcome
 

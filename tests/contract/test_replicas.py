@@ -11,12 +11,12 @@ import pytest
 from loguru import logger
 from redis.asyncio import Redis
 
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.core.sessions import Session
 from authgw.storage.redis import commands
 from authgw.storage.redis.commands import OneServer
 from authgw.storage.redis.connect import connect
-from authgw.storage.redis.node import Server
+from authgw.storage.redis.node import RedisNode
 from authgw.storage.redis.store import RedisStore
 from tests.support.builders import numbered
 from tests.support.redis_sets import (
@@ -53,7 +53,7 @@ async def store(
     monkeypatch.setattr(commands, "DEADLINE", 2.0)
     client = Redis(port=pair[0].port)
     kept = RedisStore(
-        OneServer(Server(client, "the master"), replicated=True), idle=60, session_max=600
+        OneServer(RedisNode(client, "the master"), replicated=True), idle=60, session_max=600
     )
     yield kept
     await kept.close()
@@ -103,7 +103,7 @@ async def test_without_an_answer_of_the_replica_nothing_is_told(
         lambda: store.revoke_all("1"),
     ]
     for call in calls:
-        with pytest.raises(StoreUnavailable, match=r"Unconfirmed|Timeout"):
+        with pytest.raises(StoreUnavailableError, match=r"Unconfirmed|Timeout"):
             await call()
     # What needs no confirmation goes on.
     assert (await store.read(numbered(2).sid)).session is None
@@ -152,7 +152,7 @@ async def test_a_master_without_a_replica_is_believed_and_the_log_says_so(
         assert store.masters_alone == 0
         assert said[1:] == ["the master has a replica again"]
         copy.send(signal.SIGSTOP)
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailableError):
             await store.revoke(numbered(4).sid)
     finally:
         copy.stop()
@@ -176,7 +176,7 @@ async def test_a_master_that_lost_its_replicas_to_another_confirms_nothing(
             client.sentinel_monitor(MASTER, "127.0.0.1", new.port, 2)
         wait_until(lambda: replicas_online(old) == 0, "the old master is alone")
         wait_until(lambda: confirms(new), "the new one is not")
-        with pytest.raises(StoreUnavailable, match="Unconfirmed"):
+        with pytest.raises(StoreUnavailableError, match="Unconfirmed"):
             await store.revoke(numbered(1).sid)
         assert not said
         # The next call finds the new master, which knows of no log-out yet.
@@ -198,7 +198,7 @@ async def test_calls_at_once_do_not_confuse_each_other_about_replicas(
         calls = [store.revoke(numbered(n).sid) for n in range(40)]
         # A busy machine may miss the deadline; whatever else is raised is a mistake.
         for told in await asyncio.gather(*calls, return_exceptions=True):
-            assert told is False or isinstance(told, StoreUnavailable)
+            assert told is False or isinstance(told, StoreUnavailableError)
 
 
 async def test_a_master_that_became_a_replica_confirms_nothing(
@@ -208,7 +208,7 @@ async def test_a_master_that_became_a_replica_confirms_nothing(
     await store.add(numbered(1), 100)
     copy.client.replicaof("no", "one")
     master.client.replicaof("127.0.0.1", str(copy.port))
-    with pytest.raises(StoreUnavailable, match="ReadOnly"):
+    with pytest.raises(StoreUnavailableError, match="ReadOnly"):
         await store.revoke(numbered(1).sid)
 
 

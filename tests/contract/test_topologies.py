@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from redis.crc import key_slot
 
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.core.sessions import Snapshot
-from authgw.storage import StoreRefused
+from authgw.storage import StoreSetupError
 from authgw.storage.redis import node as redis_node
 from authgw.storage.redis.connect import connect
 from authgw.storage.redis.replies import Request
@@ -34,7 +34,7 @@ async def sharded(shards: Nodes) -> AsyncIterator[RedisStore]:
 
 async def refusal(store: RedisStore) -> str:
     try:
-        with pytest.raises(StoreRefused) as refused:
+        with pytest.raises(StoreSetupError) as refused:
             await store.check()
         return str(refused.value)
     finally:
@@ -93,23 +93,23 @@ async def test_a_right_that_is_missing_is_refused(sentinels: Nodes) -> None:
 
 async def test_sentinels_that_know_no_such_master_are_unavailable(sentinels: Nodes) -> None:
     store = opened(sentinels.url.replace("/sessions", "/another"))
-    with pytest.raises(StoreUnavailable, match="No master found for 'another'"):
+    with pytest.raises(StoreUnavailableError, match="No master found for 'another'"):
         await store.check()
     await store.close()
 
 
 async def test_a_certificate_of_nobody_we_trust_is_unavailable(tls: Node, tmp_path: Path) -> None:
     store = opened(f"rediss://127.0.0.1:{tls.port}")
-    with pytest.raises(StoreUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
+    with pytest.raises(StoreUnavailableError, match="CERTIFICATE_VERIFY_FAILED"):
         await store.check()
     await store.close()
     other = opened(f"rediss://localhost:{tls.port}", ca_file=tls.authority)
-    with pytest.raises(StoreUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
+    with pytest.raises(StoreUnavailableError, match="CERTIFICATE_VERIFY_FAILED"):
         await other.check()
     await other.close()
     (tmp_path / "no.pem").write_text("no certificate")
     for file, said in (("no.pem", "holds no certificate"), ("absent.pem", "No such file")):
-        with pytest.raises(StoreRefused, match=said):
+        with pytest.raises(StoreSetupError, match=said):
             opened(f"rediss://127.0.0.1:{tls.port}", ca_file=tmp_path / file)
 
 
@@ -154,7 +154,7 @@ async def test_a_slot_that_is_half_moved_loses_and_forgets_nothing(
     # What has to know of all keys is not told less than all of them.
     _migrate(source, target, f"authgw:{{{moved.sid[:22]}}}:i")
     for call in (sharded.revoke_all("1"), sharded.add(numbered(3), 10), sharded.revoke(stays.sid)):
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailableError):
             await call
     for session in (newer, stays):
         assert (await sharded.read(session.sid)).session == session

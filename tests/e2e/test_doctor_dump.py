@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from authgw.doctor.nginx_parser import Block, DumpRefused, parsed
+from authgw.doctor.nginx_parser import Block, NginxDumpError, parsed
 from tests.support.doctor import dump_of
 from tests.support.nginx_versions import NGINXES
 
@@ -181,6 +181,6 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_read_is_said_in_a_sentence(name: str) -> None:
     dump, said = REFUSED[name]
-    with pytest.raises(DumpRefused, match=re.escape(said)) as refused:
+    with pytest.raises(NginxDumpError, match=re.escape(said)) as refused:
         parsed(dump)
     assert "\n" not in str(refused.value)

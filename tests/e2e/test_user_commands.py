@@ -18,7 +18,7 @@ from click.testing import Result
 from authgw.identity import users_editor
 from authgw.identity.passwords import digest, hash_password, verify
 from authgw.identity.totp import recovery_digest
-from authgw.identity.users_file import User, load_users
+from authgw.identity.users_file import UserEntry, load_users
 from tests.support.processes import AUTHGW, authgw_here
 
 PASSWORD = "tuck-vole-brim-seventy"
@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def entry_of(folder: Path, name: str = "alice") -> User:
+def entry_of(folder: Path, name: str = "alice") -> UserEntry:
     return load_users(folder / "users.yml")[name]
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pyotp
 import pytest
 
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.identity import users_editor
 from authgw.identity.passwords import hash_password
 from authgw.identity.totp import new_secret
@@ -295,7 +295,7 @@ async def test_clusters_and_sentinels(
             connect(f"redis+{kind}://127.0.0.1:{redis.port}{path}"), idle=60, session_max=60
         )
         with redis.giving(command, reply):
-            with pytest.raises(StoreUnavailable):
+            with pytest.raises(StoreUnavailableError):
                 await store.add(numbered(1), 10)
             assert redis.given > 0, what
         # It is asked again as soon as it may be.
@@ -303,7 +303,7 @@ async def test_clusters_and_sentinels(
             try:
                 await store.add(numbered(1), 10)
                 break
-            except StoreUnavailable:
+            except StoreUnavailableError:
                 await asyncio.sleep(0.02)
         else:
             pytest.fail(f"no answer after {what}")
@@ -315,7 +315,7 @@ async def test_a_master_whose_role_cannot_be_read_confirms_nothing(redis: WrongR
     store = RedisStore(connect(f"redis+cluster://127.0.0.1:{redis.port}"), idle=60, session_max=60)
     await store.add(numbered(1), 10)  # a master without a replica is believed
     for reply in EVER_WRONG.values():
-        with redis.giving("ROLE", reply), pytest.raises(StoreUnavailable):
+        with redis.giving("ROLE", reply), pytest.raises(StoreUnavailableError):
             await store.revoke(numbered(1).sid)
     redis.fixed["WAIT"] = b":1\r\n"
     await store.close()

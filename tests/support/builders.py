@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from authgw.core.keys import Key, KeyRing, key_from_pem
-from authgw.core.sessions import Client, Lifetimes, Session, generation, new_sid
+from authgw.core.sessions import Device, Lifetimes, Session, generation, new_sid
 from authgw.core.tokens import Issuer
 
 LIVES = Lifetimes(access=900.0, refresh=7200.0, session_max=20000.0, refresh_grace=10.0)
@@ -46,7 +46,7 @@ def a_session(
         previous_refresh_jti=None,
         rotated_at=None,
         confirmed=False,
-        client=Client(),
+        client=Device(),
     )
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from authgw.config.loader import ConfigError, Loaded, load
+from authgw.config.loader import ConfigError, LoadedConfig, load
 
 
-def loaded(folder: Path, text: str, **environ: str) -> Loaded:
+def loaded(folder: Path, text: str, **environ: str) -> LoadedConfig:
     file = folder / "config.yml"
     file.write_text(text)
     return load(file, environ)

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 from typing import NamedTuple
 
 from authgw.web.openapi import Item, Operation
-from authgw.web.templating import Look, Pages
+from authgw.web.templating import PageRenderer, PageTheme
 
 VOID = {"input", "link", "meta"}
 BASE = "https://auth.example.com/login"
@@ -140,7 +140,7 @@ class Page(HTMLParser):
         return re.sub(r"\s+", " ", "".join(data for _, data in self.words))
 
 
-PAGES = Pages(Look("authgw"))
+PAGES = PageRenderer(PageTheme("authgw"))
 
 
 def page(name: str, /, **other: object) -> Page:

@@ -18,7 +18,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 from yarl import URL
 
 from authgw import app
-from authgw.config.loader import Loaded
+from authgw.config.loader import LoadedConfig
 from authgw.config.rules import compile_rules
 from authgw.config.schema import Settings
 from authgw.core.audit import Event
@@ -30,14 +30,14 @@ from authgw.identity.totp import new_recovery_codes, new_secret, recovery_digest
 from authgw.identity.users_watcher import UsersFile
 from authgw.server.http_protocol import Connection, Connections
 from authgw.server.listeners import listen
-from authgw.server.reload import Reading
+from authgw.server.reload import ReloadableState
 from authgw.server.replica import Replica
 from authgw.server.store_factory import Store
 from authgw.services.sessions import Sessions
 from authgw.storage.sqlite.store import EmbeddedStore
-from authgw.web.decision_cache import Shortcut
-from authgw.web.dispatcher import Serving
-from authgw.web.templating import Pages
+from authgw.web.decision_cache import DecisionCache
+from authgw.web.dispatcher import Dispatcher
+from authgw.web.templating import PageRenderer
 from tests.support.builders import LIVES, an_issuer
 
 Client = TestClient[web.Request, None]
@@ -69,7 +69,7 @@ _SECTIONS: Mapping[str, Section] = {
 }
 _PORT_OF_THE_SYSTEMS_CHOICE = {"port": 0}
 # Compiling the templates takes longer than most tests.
-_pages = cache(Pages)
+_pages = cache(PageRenderer)
 
 
 class GatewayServer(TestServer):
@@ -77,7 +77,7 @@ class GatewayServer(TestServer):
 
     def __init__(
         self,
-        loaded: Loaded,
+        loaded: LoadedConfig,
         store: Store,
         replica: Replica,
         runner: web.AppRunner,
@@ -117,7 +117,7 @@ class RunningGateway:
     blog: dict[str, str]
     users: UsersFile
     events: list[Event]
-    serving: Serving
+    serving: Dispatcher
 
     @property
     def sessions(self) -> Sessions:
@@ -128,7 +128,7 @@ class RunningGateway:
         return list(self.server.connections._open)
 
     @property
-    def shortcut(self) -> Shortcut:
+    def shortcut(self) -> DecisionCache:
         assert self.serving.shortcut is not None
         return self.serving.shortcut
 
@@ -181,11 +181,11 @@ def make_gateway(
     tmp_path: Path, aiohttp_client: AiohttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> MakeGateway:
     """Return a function that starts gateways."""
-    monkeypatch.setattr(app, "Pages", _pages)
+    monkeypatch.setattr(app, "PageRenderer", _pages)
     return MakeGateway(tmp_path, aiohttp_client)
 
 
-def configured(folder: Path, sections: Mapping[str, Section], rules: WrittenRules) -> Loaded:
+def configured(folder: Path, sections: Mapping[str, Section], rules: WrittenRules) -> LoadedConfig:
     """Return a configuration of these sections, with users and clients files of its own."""
     own = {name: f"{secrets.token_hex(4)}-{name}.yml" for name in ("users", "clients")}
     names = {*_SECTIONS, *sections}
@@ -196,10 +196,10 @@ def configured(folder: Path, sections: Mapping[str, Section], rules: WrittenRule
     if not isinstance(rules, Rules) and settings.rules is not None:
         rules = compile_rules(settings.rules, [f"rules:{n}" for n in range(len(settings.rules))])
     assert rules is None or isinstance(rules, Rules)
-    return Loaded(settings, (), folder, rules)
+    return LoadedConfig(settings, (), folder, rules)
 
 
-def clients(loaded: Loaded) -> dict[str, str]:
+def clients(loaded: LoadedConfig) -> dict[str, str]:
     """Write the clients file: shop may open any session, blog those of its own subjects."""
     file = loaded.path(loaded.settings.auth.clients)
     return {
@@ -208,14 +208,14 @@ def clients(loaded: Loaded) -> dict[str, str]:
     }
 
 
-def reading_of(loaded: Loaded) -> Reading:
+def reading_of(loaded: LoadedConfig) -> ReloadableState:
     """Return the files of this configuration, read, with the key that all tests share."""
     auth = loaded.settings.auth
     users = loaded.path(auth.users)
     users.write_bytes(_users())
     users.chmod(0o600)
     known = load_clients(loaded.path(auth.clients))
-    return Reading(loaded, an_issuer().keys, known, UsersFile(users))
+    return ReloadableState(loaded, an_issuer().keys, known, UsersFile(users))
 
 
 @cache

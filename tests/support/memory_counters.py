@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 
 
 class MemoryCounters:
@@ -50,4 +50,4 @@ class MemoryCounters:
         self.trips += 1
         await asyncio.sleep(0)
         if self.down:
-            raise StoreUnavailable
+            raise StoreUnavailableError

@@ -6,7 +6,7 @@ It yields like a real one.
 import asyncio
 from collections.abc import Sequence
 
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.core.session_codec import dump, load
 from authgw.core.sessions import Session, Snapshot
 
@@ -52,7 +52,7 @@ class MemoryStore:
         self.used[new.sid] = self.now
         if self.lose_reply:
             self.lose_reply = False
-            raise StoreUnavailable
+            raise StoreUnavailableError
         return None
 
     async def replace_many(self, changes: Sequence[tuple[Snapshot, Session]]) -> None:
@@ -81,7 +81,7 @@ class MemoryStore:
     async def _turn(self) -> None:
         await asyncio.sleep(0)
         if self.down:
-            raise StoreUnavailable
+            raise StoreUnavailableError
 
     def _of(self, sub: str) -> list[Session]:
         return [session for session in map(load, self.records.values()) if session.sub == sub]

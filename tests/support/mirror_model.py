@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from math import inf
 
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.core.session_codec import dump
 from authgw.core.sessions import Session, Snapshot, new_sid
 from authgw.storage.batch_reader import QUICK
@@ -104,9 +104,9 @@ class World:
             self.loop.call_later(rng.randint(0, whole) * GRID, effect)
         await self.loop.pause((DEADLINE if lost else whole) * GRID + GRID / 1024)
         if lost:
-            raise StoreUnavailable
+            raise StoreUnavailableError
 
-    async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailable]:
+    async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailableError]:
         assert len(set(sids)) == len(sids)
         seen: list[Snapshot] = []
         reads = {sid: Read(self.loop.now) for sid in sids}
@@ -116,7 +116,9 @@ class World:
         for read in reads.values():
             read.replied = self.loop.now
         # A single record may be unreadable.
-        return [s if self.rng.random() >= self.faults / 10 else StoreUnavailable() for s in seen]
+        return [
+            s if self.rng.random() >= self.faults / 10 else StoreUnavailableError() for s in seen
+        ]
 
     async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
         result: list[Snapshot | None] = []
@@ -133,7 +135,7 @@ class World:
 
     async def replace_many(
         self, changes: Sequence[tuple[Snapshot, Session]]
-    ) -> list[Snapshot | StoreUnavailable | None]:
+    ) -> list[Snapshot | StoreUnavailableError | None]:
         return [await self.replace(seen, new) for seen, new in changes]
 
     async def revoke(self, sid: str) -> bool:
@@ -185,7 +187,7 @@ class World:
         if seen is None or self.rng.random() < 0.2:
             try:
                 seen = await self.mirror.look(sid)
-            except StoreUnavailable:
+            except StoreUnavailableError:
                 # Answers that take longer than the bound are no good, however late it is.
                 assert self.faults or 0 < self.bound <= DEADLINE * GRID
                 return
@@ -209,7 +211,7 @@ class World:
             new, _ = record(number, seen.session.gen + 1, self.ends)
             if await self.mirror.replace(seen, new) is None:
                 self.written_here[sid] = max(new.gen, self.written_here.get(sid, 0))
-        except StoreUnavailable:
+        except StoreUnavailableError:
             return
 
     def rotate_elsewhere(self, number: int) -> None:
@@ -227,7 +229,7 @@ class World:
                 self.dead_here.add(SIDS[number])
             else:
                 self.dead_here.update(await self.mirror.revoke_all("1"))
-        except StoreUnavailable:
+        except StoreUnavailableError:
             return
 
     def revoke_elsewhere(self, number: int) -> None:

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Coroutine, Sequence
 from itertools import pairwise
 
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.core.session_codec import dump
 from authgw.core.sessions import Session, Snapshot
 from authgw.storage.mirror import Mirror
@@ -29,12 +29,12 @@ class SlowStore:
         self.down = False
         self.unreadable: set[str] = set()
 
-    async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailable]:
+    async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailableError]:
         self.calls.append((self.loop.now, sids))
         seen = [self.snapshot(sid) for sid in sids]
         await self.reply()
         return [
-            StoreUnavailable("bad") if sid in self.unreadable else one
+            StoreUnavailableError("bad") if sid in self.unreadable else one
             for sid, one in zip(sids, seen, strict=True)
         ]
 
@@ -47,7 +47,7 @@ class SlowStore:
 
     async def replace_many(
         self, changes: Sequence[tuple[Snapshot, Session]]
-    ) -> list[Snapshot | StoreUnavailable | None]:
+    ) -> list[Snapshot | StoreUnavailableError | None]:
         return [await self.replace(seen, new) for seen, new in changes]
 
     async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
@@ -80,7 +80,7 @@ class SlowStore:
         if delay:
             await self.loop.pause(delay)
         if down:
-            raise StoreUnavailable
+            raise StoreUnavailableError
 
     def snapshot(self, sid: str) -> Snapshot:
         session = self.sessions.get(sid)

@@ -1,12 +1,14 @@
 """Sessions on a store in memory, with one clock."""
 
-from authgw.core.errors import SessionEnded
-from authgw.services.results import Login, Pair
+from authgw.core.errors import SessionEndedError
+from authgw.services.results import LoginRequest, TokenPair
 from authgw.services.sessions import Sessions
 from tests.support.builders import LIVES, NOW, an_issuer
 from tests.support.memory_store import MemoryStore
 
-SHOP = Login("1", "client:shop", user_id=1, groups=("users",), email="a@example.com", name="A")
+SHOP = LoginRequest(
+    "1", "client:shop", user_id=1, groups=("users",), email="a@example.com", name="A"
+)
 
 
 class World:
@@ -29,10 +31,10 @@ class World:
         self.now += seconds
         self.store.now = self.now
 
-    async def alive(self, pair: Pair) -> bool:
+    async def alive(self, pair: TokenPair) -> bool:
         try:
             await self.gateway.identification.identify(pair.access)
-        except SessionEnded:
+        except SessionEndedError:
             return False
         await self.gateway.settle()
         return True

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from aiohttp import web
 
-from authgw.server.http_pipelining import OneByOne
+from authgw.server.http_pipelining import SequentialConnection
 from tests.support import processes
 from tests.support.counts import count
 from tests.support.gateway import MakeGateway, RunningGateway
@@ -121,10 +121,10 @@ def test_a_gateway_process_answers_alike(tmp_path: Path) -> None:
 async def test_a_gateway_without_its_fixes_is_found_out(
     ruled: RunningGateway, monkeypatch: pytest.MonkeyPatch, kinds: tuple[str, ...], is_missing: bool
 ) -> None:
-    def as_aiohttp_does(self: OneByOne, data: bytes) -> None:
+    def as_aiohttp_does(self: SequentialConnection, data: bytes) -> None:
         web.RequestHandler.data_received(self, data)
 
-    monkeypatch.setattr(OneByOne, "data_received", as_aiohttp_does)
+    monkeypatch.setattr(SequentialConnection, "data_received", as_aiohttp_does)
     for seed in range(1, 21):
         test = Differential(("127.0.0.1", port_of(ruled)), random.Random(seed), patience=0.5)
         await compare(ruled, test, seed, *kinds, many=64)

@@ -35,7 +35,7 @@ from authgw.core.audit import Event
 from authgw.core.endpoints import ENDPOINTS
 from authgw.core.errors import REASONS
 from authgw.core.explain import Explanation
-from authgw.core.login_sites import Site
+from authgw.core.login_sites import LoginSite
 from authgw.core.model import Decision, IdentityHeaders, Verdict
 from authgw.core.redirects import Redirects
 from authgw.core.session_codec import dump
@@ -68,7 +68,7 @@ def collect() -> dict[str, Any]:
         "log fields": _log_fields(),
         "configuration": sorted(_keys(Settings)),
         "environment": sorted(known()),
-        "users file": sorted(_keys(users_file.User)),
+        "users file": sorted(_keys(users_file.UserEntry)),
         "clients file": sorted(_keys(_model(clients_file, "secret_sha256"))),
         "commands": _commands(main, "authgw"),
         "exit statuses": _exit_statuses(),
@@ -114,8 +114,8 @@ def _metrics() -> dict[str, str]:
     found = {one._name: _said(one._type or "", one._labelnames) for one in ours}
     serving = MagicMock(answered=0)
     serving.gateway.sessions.refreshed = Counter()
-    replica = metrics.Replica(
-        answers=metrics.Answers(),
+    replica = metrics.ReplicaCollector(
+        answers=metrics.RequestMetrics(),
         serving=serving,
         mirror=MagicMock(),
         hashing=MagicMock(),
@@ -208,8 +208,8 @@ def _statuses() -> Iterator[int]:
                 yield from (one.value for one in node.args if isinstance(one, ast.Constant))  # type: ignore[misc]
 
 
-def _explained(verdict: Verdict) -> explain_report.Said:
-    return explain_report.Said(Explanation(Decision(verdict, "", None), None, ()), ())
+def _explained(verdict: Verdict) -> explain_report.RuleReport:
+    return explain_report.RuleReport(Explanation(Decision(verdict, "", None), None, ()), ())
 
 
 def _api() -> dict[str, Any]:
@@ -282,7 +282,7 @@ def _operation(
 def _json_of_commands() -> dict[str, Any]:
     listing = importlib.import_module("authgw.cli.session")
     listed = listing._as_json(MagicMock(used_at=1, ends_at=1, session=a_session()))
-    shown = importlib.import_module("authgw.cli.user")._shown(users_file.User(password=DUMMY))
+    shown = importlib.import_module("authgw.cli.user")._shown(users_file.UserEntry(password=DUMMY))
     return {
         "authgw rules explain": sorted(json.loads(_explained(Verdict.ALLOW).as_json())),
         "authgw session list": sorted(listed),
@@ -298,7 +298,7 @@ def _headers() -> list[str]:
 def _cookies() -> dict[str, list[str]]:
     pages = [("https://auth.a.test/login", None), ("https://auth.a.test/login", "a.test")]
     sites = [
-        Site(url, domain, Redirects((), "https://auth.a.test", ""))
+        LoginSite(url, domain, Redirects((), "https://auth.a.test", ""))
         for url, domain in [*pages, ("http://localhost/login", None)]
     ]
     return {

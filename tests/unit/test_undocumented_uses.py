@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from redis.asyncio.connection import Connection
 
-from authgw.server.http_pipelining import OneByOne
+from authgw.server.http_pipelining import SequentialConnection
 from authgw.storage.redis.redis_internals import PlainConnection
 from authgw.web.aiohttp_internals import HttpConnection
 
@@ -144,7 +144,7 @@ def test_private_attributes_are_used_by_their_own_module_alone() -> None:
 
 def test_private_attributes_of_the_libraries_are_neither_used_nor_taken() -> None:
     classes = list(subclasses())
-    assert OneByOne in classes
+    assert SequentialConnection in classes
     for each in classes:
         bases = [base for base in each.__mro__ if is_of_library(base.__module__)]
         private = {name for name in own(bases[0]) if name.startswith("_")} - {"_abc_impl"}

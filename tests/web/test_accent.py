@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authgw.web.templating import Look, Pages
+from authgw.web.templating import PageRenderer, PageTheme
 from authgw.web.theme import accent_of, contrast
 
-PAGES = Pages(Look())
+PAGES = PageRenderer(PageTheme())
 FREE_COLORS = st.tuples(*[st.integers(0, 255)] * 3).map(
     lambda rgb: "#{:02x}{:02x}{:02x}".format(*rgb)
 )
@@ -75,11 +75,11 @@ def test_contrast_is_that_of_wcag(one: str, other: str, ratio: float) -> None:
 )
 def test_an_accent_that_is_no_colour_is_refused(color: str) -> None:
     with pytest.raises(ValueError, match="six hexadecimal digits"):
-        Pages(Look("authgw", color))
+        PageRenderer(PageTheme("authgw", color))
 
 
 def test_the_stylesheet_carries_the_accent_and_loads_nothing() -> None:
-    stylesheet = Pages(Look("authgw", "#ffd400")).stylesheet
+    stylesheet = PageRenderer(PageTheme("authgw", "#ffd400")).stylesheet
     assert stylesheet.startswith(":root{--accent:#ffd400;")
     assert "--on-accent:#000000;" in stylesheet
     assert "url(" not in stylesheet

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from authgw.core.audit import Event
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.identity import users_editor
 from tests.support.gateway import PASSWORD, RunningGateway
 from tests.support.login_scene import Jar, reread
@@ -182,7 +182,7 @@ async def test_what_ended_before_the_store_went_away_is_recorded(
 
     async def once(sid: str) -> bool:
         if sid == second["sid"]:
-            raise StoreUnavailable
+            raise StoreUnavailableError
         return await revoke(sid)
 
     monkeypatch.setattr(gateway.store, "revoke", once)

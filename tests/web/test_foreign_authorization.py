@@ -13,7 +13,7 @@ from authgw.core.rules import Allow, Credential, Rule, Rules
 from authgw.core.sessions import Session
 from authgw.core.tokens import TokenType
 from authgw.identity import users_editor
-from authgw.services.results import Found
+from authgw.services.results import Identity
 from tests.support.builders import an_issuer
 from tests.support.foreign_authorization import FOREIGN, OF_A_CONNECTION, TOKEN_OF_ANOTHER, basic_of
 from tests.support.gateway import PASSWORD, MakeGateway, RunningGateway
@@ -262,7 +262,7 @@ async def test_an_answer_next_to_a_foreign_header_is_remembered(
     identification, calls = scene.running.sessions.identification, 0
     identify = identification.identify
 
-    async def counted(bearer: str | None, cookies: Sequence[str] = ()) -> Found:
+    async def counted(bearer: str | None, cookies: Sequence[str] = ()) -> Identity:
         nonlocal calls
         calls += 1
         return await identify(bearer, cookies)

@@ -3,7 +3,7 @@
 import pytest
 
 from authgw.web.openapi import Item
-from authgw.web.templating import Look, Pages
+from authgw.web.templating import PageRenderer, PageTheme
 from tests.support.every_page import BASE, CONTEXTS, Page, Session, assert_inert, page
 
 HOSTILE = (
@@ -96,7 +96,7 @@ def test_a_web_address_becomes_a_link(name: str, key: str, value: str) -> None:
 
 
 def test_the_products_name_is_escaped() -> None:
-    pages = Pages(Look('<b>Acme</b> & "Söhne"'))
+    pages = PageRenderer(PageTheme('<b>Acme</b> & "Söhne"'))
     for name in CONTEXTS:
         seen = Page(pages.render(name, base=BASE, **CONTEXTS[name]))
         assert not seen.all("b")

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.core.model import AccessRequest
 from authgw.core.networks import TrustedProxies
 from authgw.core.rules import Allow, Credential, Match, Rule, Rules, glob
-from authgw.services.results import Login
+from authgw.services.results import LoginRequest
 from tests.support.gateway import ORIGINAL, MakeGateway, RunningGateway
 
 APP, TEAM = "app.example.com", "team.example.com"
@@ -102,10 +102,10 @@ async def test_a_dead_store_is_a_503_after_one_question(
     assert (await ruled.check(first["access"], **asking(APP))).status == 200
     asked = 0
 
-    async def fail(sids: Sequence[str]) -> list[StoreUnavailable]:
+    async def fail(sids: Sequence[str]) -> list[StoreUnavailableError]:
         nonlocal asked
         asked += 1
-        return [StoreUnavailable("Redis: TimeoutError") for _ in sids]
+        return [StoreUnavailableError("Redis: TimeoutError") for _ in sids]
 
     monkeypatch.setattr(ruled.store, "read_many", fail)
     ruled.events.clear()
@@ -125,7 +125,7 @@ async def test_no_answer_differs_from_that_of_a_gateway_without_memory(
     tokens = [pair["access"] for pair in pairs]
     ended = await ruled.login(9)
     await ruled.post("/logout", headers={"Authorization": f"Bearer {ended['access']}"})
-    cookie = (await ruled.sessions.open(Login(sub="8", source="client:shop"))).token
+    cookie = (await ruled.sessions.open(LoginRequest(sub="8", source="client:shop"))).token
     shown = [
         *[{"Authorization": f"Bearer {token}"} for token in (*tokens, ended["access"])],
         {"Authorization": f"Bearer {tokens[0][:-2]}"},

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from authgw.web.prepared_response import Prepared
+from authgw.web.prepared_response import PreparedResponse
 from tests.support.gateway import ORIGINAL, RunningGateway
 from tests.support.raw_http import answer, asking, connected, known
 
@@ -118,8 +118,8 @@ async def test_a_client_that_is_gone_harms_nobody(quick: RunningGateway) -> None
 @pytest.mark.parametrize("bad", ["a\r\nX: y", "a\nb", "a\0", "\x7f", "a\x1fb"])
 def test_no_value_can_begin_another_header(bad: str) -> None:
     with pytest.raises(ValueError, match="Remote-Name"):
-        Prepared(200, (("Remote-Name", bad),))
+        PreparedResponse(200, (("Remote-Name", bad),))
     with pytest.raises(ValueError, match="header"):
-        Prepared(200, ((f"Remote-Name{bad}", "x"),))
+        PreparedResponse(200, ((f"Remote-Name{bad}", "x"),))
     with pytest.raises(ValueError, match="Cookie"):
-        Prepared(200, (), own=(("Cookie", bad),))
+        PreparedResponse(200, (), own=(("Cookie", bad),))

@@ -25,13 +25,13 @@ async def known(quick: RunningGateway, user_id: int = 1, **more: object) -> dict
 def given(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """What was known of each check, None where nothing was."""
     replies: list[object] = []
-    real = decision_cache.Shortcut.known
+    real = decision_cache.DecisionCache.known
 
-    def known(self: decision_cache.Shortcut, *asked: object) -> object:
+    def known(self: decision_cache.DecisionCache, *asked: object) -> object:
         replies.append(real(self, *asked))  # type: ignore[arg-type]  # as it is called
         return replies[-1]
 
-    monkeypatch.setattr(decision_cache.Shortcut, "known", known)
+    monkeypatch.setattr(decision_cache.DecisionCache, "known", known)
     return replies
 
 

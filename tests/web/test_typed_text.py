@@ -10,7 +10,7 @@ from argon2 import PasswordHasher
 from authgw.files import atomic
 from authgw.identity import users_editor
 from authgw.identity.login_throttle import PER_PAIR
-from authgw.identity.users_file import UsersRefused, load_users
+from authgw.identity.users_file import UsersFileError, load_users
 from tests.support.gateway import HASH, PASSWORD, RECOVERY, RunningGateway
 from tests.support.login_scene import Jar, code, reread
 
@@ -64,7 +64,7 @@ async def test_spellings_of_nobody_buy_no_more_attempts(jar: Jar) -> None:
 
 async def test_names_that_differ_only_in_case(jar: Jar) -> None:
     path = jar.running.users.path
-    with pytest.raises(UsersRefused, match="bob is there already"):
+    with pytest.raises(UsersFileError, match="bob is there already"):
         users_editor.add(path, "BOB", HASH)
     path.write_text(f"{path.read_text()}Bob:\n  password: {HASH}\n  disabled: true\n")
     await reread(jar.running)
@@ -152,7 +152,7 @@ def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse every write of the users file as a read-only mount does."""
 
     def refuse(*_: object, **__: object) -> None:
-        raise atomic.CannotWrite(errno.EROFS, "it is mounted read-only: mount the directory")
+        raise atomic.FileWriteError(errno.EROFS, "it is mounted read-only: mount the directory")
 
     monkeypatch.setattr(users_editor, "write", refuse)
 

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import AskError, ClusterDownError, MovedError
 
-from authgw.storage.redis.node import AWAY, Server, obeyed
+from authgw.storage.redis.node import AWAY, RedisNode, obeyed
 from authgw.storage.redis.redis_internals import Slots, host_of, slot_of, slots_in
 from authgw.storage.redis.replies import Request, is_slots
 
@@ -33,10 +33,10 @@ class Cluster:
     def __init__(self, seeds: Sequence[Address], client: Callable[[str, int], "Redis"]) -> None:
         self._seeds = frozenset(seeds)
         self._client = client
-        self._servers: dict[Address, Server] = {}
+        self._servers: dict[Address, RedisNode] = {}
         for seed in seeds:
             self._server(seed)
-        self._holders: dict[int, Server] = {}
+        self._holders: dict[int, RedisNode] = {}
         self._learning: asyncio.Task[None] | None = None
         self._asked = -math.inf
 
@@ -52,7 +52,7 @@ class Cluster:
         if not self._holders:
             raise ClusterDownError("no node holds any slot")
 
-    def holder(self, key: str) -> Server:
+    def holder(self, key: str) -> RedisNode:
         """The master of this key's slot.
 
         Raises:
@@ -64,7 +64,7 @@ class Cluster:
             raise ClusterDownError("no node holds this slot")
         return server
 
-    def other(self, error: AskError, told_by: Server) -> Server:
+    def other(self, error: AskError, told_by: RedisNode) -> RedisNode:
         """The master that a redirection names; MOVED is remembered, and the rest asked for."""
         server = self._server((error.host or host_of(told_by.client), error.port))
         if isinstance(error, MovedError):
@@ -72,7 +72,7 @@ class Cluster:
             self._learn_soon()
         return server
 
-    def known(self) -> Sequence[Server]:
+    def known(self) -> Sequence[RedisNode]:
         """Every node that was ever named."""
         return tuple(self._servers.values())
 
@@ -80,7 +80,7 @@ class Cluster:
         """Ask who holds what now."""
         self._learn_soon()
 
-    async def all(self) -> Sequence[Server]:
+    async def all(self) -> Sequence[RedisNode]:
         """Every master that holds a slot.
 
         Raises:
@@ -101,10 +101,10 @@ class Cluster:
         for server in self._servers.values():
             await server.client.aclose()
 
-    def _server(self, address: Address) -> Server:
+    def _server(self, address: Address) -> RedisNode:
         if address not in self._servers:
             name = f"Redis {address[0]}:{address[1]}"
-            self._servers[address] = Server(self._client(*address), name)
+            self._servers[address] = RedisNode(self._client(*address), name)
         return self._servers[address]
 
     def _learn_soon(self) -> "asyncio.Task[None]":
@@ -131,7 +131,7 @@ class Cluster:
         raise why
 
     async def _take(self, slots: Slots) -> None:
-        holders: dict[int, Server] = {}
+        holders: dict[int, RedisNode] = {}
         listed = {*self._seeds}
         for (first, last), nodes in slots.items():
             listed |= {nodes["primary"], *nodes["replicas"]}

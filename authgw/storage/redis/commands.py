@@ -18,10 +18,10 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.storage.clock import boottime
-from authgw.storage.redis.node import AWAY, Server
-from authgw.storage.redis.replies import Request, Shape, Words, WrongReply, is_ok
+from authgw.storage.redis.node import AWAY, RedisNode
+from authgw.storage.redis.replies import Request, Shape, UnexpectedReplyError, Words, is_ok
 
 DEADLINE = 0.25  # seconds for one operation, waiting for a connection included
 # How often one command is sent on. A Cluster whose nodes send it round is asked again later.
@@ -42,23 +42,23 @@ class Servers(Protocol):
             one of AWAY: nobody says so.
         """
 
-    def holder(self, key: str) -> Server:
+    def holder(self, key: str) -> RedisNode:
         """The master that holds this key.
 
         Raises:
             RedisError: none does now.
         """
 
-    def other(self, error: AskError, told_by: Server) -> Server:
+    def other(self, error: AskError, told_by: RedisNode) -> RedisNode:
         """The master that a redirection names; MOVED is remembered."""
 
-    def known(self) -> Sequence[Server]:
+    def known(self) -> Sequence[RedisNode]:
         """The servers that are known now; any thread may ask."""
 
     def failed(self) -> None:
         """Take note that a master did not answer, or answered that it is none."""
 
-    async def all(self) -> Sequence[Server]:
+    async def all(self) -> Sequence[RedisNode]:
         """Every master."""
 
     def pubsub(self) -> PubSub:
@@ -71,29 +71,29 @@ class Servers(Protocol):
 class OneServer:
     """A single server, or the master that Sentinels name; its pool follows that one."""
 
-    def __init__(self, server: Server, *, replicated: bool = False) -> None:
+    def __init__(self, server: RedisNode, *, replicated: bool = False) -> None:
         self.replicated = replicated
         self._server = server
 
     async def find(self) -> None:
         """It is known."""
 
-    def holder(self, key: str) -> Server:
+    def holder(self, key: str) -> RedisNode:
         """The one."""
         return self._server
 
-    def other(self, error: AskError, told_by: Server) -> Server:
+    def other(self, error: AskError, told_by: RedisNode) -> RedisNode:
         """The one: `check` refuses a node of a Cluster."""
         return self._server
 
-    def known(self) -> Sequence[Server]:
+    def known(self) -> Sequence[RedisNode]:
         """The one."""
         return (self._server,)
 
     def failed(self) -> None:
         """The next connection finds out who is master."""
 
-    async def all(self) -> Sequence[Server]:
+    async def all(self) -> Sequence[RedisNode]:
         """The one."""
         return (self._server,)
 
@@ -137,12 +137,12 @@ class Command(NamedTuple):
 
 
 @dataclass(slots=True)
-class Answer:
+class StoreReply:
     """What a server made of a command: a reply, or an exception that says why there is none."""
 
     command: Command
     words: Words
-    server: Server | None = None
+    server: RedisNode | None = None
     asking: bool = False
     reply: Any = None
 
@@ -160,7 +160,7 @@ class Answer:
         """The reply.
 
         Raises:
-            StoreUnavailable: there is none; whether the command did something is unknown.
+            StoreUnavailableError: there is none; whether the command did something is unknown.
         """
         if isinstance(self.reply, Exception):
             raise unavailable(self.reply)
@@ -178,7 +178,7 @@ class Calls:
         """The reply to one command; `confirmed`: once a replica has what it wrote.
 
         Raises:
-            StoreUnavailable: whether it did something is unknown.
+            StoreUnavailableError: whether it did something is unknown.
         """
         return (await self.answers([command], confirmed=confirmed))[0].value()
 
@@ -186,16 +186,16 @@ class Calls:
         """The replies to independent commands, one round trip to each server that is asked.
 
         Raises:
-            StoreUnavailable: which of them did something is unknown.
+            StoreUnavailableError: which of them did something is unknown.
         """
         return [answer.value() for answer in await self.answers(commands, confirmed=confirmed)]
 
     async def answers(
         self, commands: Sequence[Command], *, confirmed: bool = False, timed: bool = False
-    ) -> list[Answer]:
+    ) -> list[StoreReply]:
         """As `each`, with what failed in its place; `timed`: with the clock of each server."""
         until = self._until()
-        answers = left = [Answer(command, command.words) for command in commands]
+        answers = left = [StoreReply(command, command.words) for command in commands]
         for _ in range(_MOST_SENDINGS):
             parts = await self._parts(left, until)
             sendings = [
@@ -213,11 +213,11 @@ class Calls:
                 await asyncio.sleep(_MOVING)
         return answers
 
-    async def masters(self) -> Sequence[Server]:
+    async def masters(self) -> Sequence[RedisNode]:
         """Every master.
 
         Raises:
-            StoreUnavailable: nobody says which there are.
+            StoreUnavailableError: nobody says which there are.
         """
         try:
             async with asyncio.timeout_at(self._until()):
@@ -225,13 +225,13 @@ class Calls:
         except AWAY as error:
             raise unavailable(error) from None
 
-    async def at(self, master: Server, request: Request) -> Any:
+    async def at(self, master: RedisNode, request: Request) -> Any:
         """What this master replies, whoever holds what.
 
         Raises:
-            StoreUnavailable: nothing.
+            StoreUnavailableError: nothing.
         """
-        answer = Answer(Command("", *request), request.words, master)
+        answer = StoreReply(Command("", *request), request.words, master)
         await self._send(master, [answer], self._until(), False, False)
         return answer.value()
 
@@ -239,9 +239,11 @@ class Calls:
         patience = DEADLINE if self._patience is None else self._patience
         return asyncio.get_running_loop().time() + patience
 
-    async def _parts(self, left: Sequence[Answer], until: float) -> dict[Server, list[Answer]]:
+    async def _parts(
+        self, left: Sequence[StoreReply], until: float
+    ) -> dict[RedisNode, list[StoreReply]]:
         """Who is sent what; a command whose server nobody knows has its answer now."""
-        parts: dict[Server, list[Answer]] = {}
+        parts: dict[RedisNode, list[StoreReply]] = {}
         try:
             async with asyncio.timeout_at(until):
                 await self._servers.find()
@@ -258,7 +260,12 @@ class Calls:
         return parts
 
     async def _send(
-        self, server: Server, part: Sequence[Answer], until: float, confirmed: bool, timed: bool
+        self,
+        server: RedisNode,
+        part: Sequence[StoreReply],
+        until: float,
+        confirmed: bool,
+        timed: bool,
     ) -> None:
         sent = [request for one in part for request in one.requests]
         try:
@@ -276,7 +283,7 @@ class Calls:
                 next(following)
             answer.reply = next(following)
 
-    def _is_to_be_sent_again(self, answer: Answer) -> bool:
+    def _is_to_be_sent_again(self, answer: StoreReply) -> bool:
         """Whether the server did nothing and another way is known."""
         reply, script = answer.reply, answer.command.script
         if not isinstance(reply, Exception):
@@ -302,10 +309,10 @@ def _may_follow(script: Script | None) -> bool:
     return script is None or script.declares_all
 
 
-def unavailable(error: Exception) -> StoreUnavailable:
+def unavailable(error: Exception) -> StoreUnavailableError:
     """What the store's callers are told of this."""
-    said = str(error) if isinstance(error, WrongReply) else type(error).__name__
-    return StoreUnavailable(f"Redis: {said}")
+    said = str(error) if isinstance(error, UnexpectedReplyError) else type(error).__name__
+    return StoreUnavailableError(f"Redis: {said}")
 
 
 def milliseconds(seconds: float) -> int:

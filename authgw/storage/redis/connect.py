@@ -7,11 +7,11 @@ from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
 
-from authgw.storage import StoreRefused
+from authgw.storage import StoreSetupError
 from authgw.storage.redis import redis_internals
 from authgw.storage.redis.cluster import Cluster
 from authgw.storage.redis.commands import OneServer, Servers
-from authgw.storage.redis.node import Server
+from authgw.storage.redis.node import RedisNode
 from authgw.storage.redis.redis_internals import (
     MasterConnection,
     MasterPool,
@@ -34,7 +34,7 @@ def connect(url: str, *, password: str | None = None, ca_file: Path | None = Non
 
     Raises:
         ValueError: as `parse_redis`.
-        StoreRefused: `ca_file` must not be used.
+        StoreSetupError: `ca_file` must not be used.
     """
     address = parse_redis(url)
     options = redis_internals.options()
@@ -47,7 +47,7 @@ def connect(url: str, *, password: str | None = None, ca_file: Path | None = Non
     if address.topology == "cluster":
         return Cluster(address.hosts, partial(_client, {**options, **place}))
     host, port = address.hosts[0]
-    return OneServer(Server(_client({**options, **place}, host, port), f"Redis {host}:{port}"))
+    return OneServer(RedisNode(_client({**options, **place}, host, port), f"Redis {host}:{port}"))
 
 
 def _client(
@@ -73,7 +73,7 @@ def _behind_sentinels(
         **options,
         **place,
     )
-    server = Server(client, f"Redis {address.master}", client.connection_pool.names)
+    server = RedisNode(client, f"Redis {address.master}", client.connection_pool.names)
     return OneServer(server, replicated=True)
 
 
@@ -81,6 +81,6 @@ def _tls(ca_file: Path | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file)
     except ssl.SSLError:
-        raise StoreRefused(f"cache.ca_file: {ca_file} holds no certificate in PEM") from None
+        raise StoreSetupError(f"cache.ca_file: {ca_file} holds no certificate in PEM") from None
     except OSError as error:
-        raise StoreRefused(f"cache.ca_file: {ca_file}: {error.strerror}") from None
+        raise StoreSetupError(f"cache.ca_file: {ca_file}: {error.strerror}") from None

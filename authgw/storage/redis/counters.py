@@ -80,7 +80,7 @@ return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', now), '
 
 
 @dataclass(frozen=True, slots=True)
-class Announced:
+class ReplicaAnnouncement:
     """A running replica: the key that it signs with and those that it verifies."""
 
     name: str
@@ -128,7 +128,7 @@ class RedisCounters:
         was none of them before or these keys are `new`; then nothing has changed.
 
         Raises:
-            StoreUnavailable: nobody can say now.
+            StoreUnavailableError: nobody can say now.
         """
         life = int(ANNOUNCED_FOR * 1000)
         args: list[str | int] = [replica, signing, _listed(kids), life, "new" if new else ""]
@@ -141,24 +141,24 @@ class RedisCounters:
         """Take back what this replica announced last: it ends.
 
         Raises:
-            StoreUnavailable: it will count as running for 30 s more.
+            StoreUnavailableError: it will count as running for 30 s more.
         """
         member = f"{replica} {signing} {_listed(kids)}"
         await self._calls.one(Command(_REGISTRY, ("ZREM", _REGISTRY, member), is_count))
 
-    async def replicas(self) -> tuple[Announced, ...]:
+    async def replicas(self) -> tuple[ReplicaAnnouncement, ...]:
         """The replicas that have announced themselves and are thought to run.
 
         Raises:
-            StoreUnavailable: nobody can say now.
+            StoreUnavailableError: nobody can say now.
         """
         members = await self._calls.one(_REPLICAS.on(_REGISTRY))
         return tuple(_announced(member.decode("ascii")) for member in members)
 
 
-def _announced(member: str) -> Announced:
+def _announced(member: str) -> ReplicaAnnouncement:
     name, signing, kids = member.split(" ")
-    return Announced(name, signing, tuple(kids.strip(",").split(",")))
+    return ReplicaAnnouncement(name, signing, tuple(kids.strip(",").split(",")))
 
 
 def _listed(kids: tuple[str, ...]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from authgw.core.export import Kept
+from authgw.core.export import ExportedSession
 from authgw.core.sessions import hash_of_sid
 from authgw.storage.redis.commands import Calls, Script, Servers, milliseconds
 from authgw.storage.redis.keys import hash_of_index, index, is_index, prefix
@@ -62,14 +62,14 @@ return taken
 )
 
 
-class RedisKept:
+class RedisExport:
     """A KeepingStore; `index_ms` is how long a subject's index outlives its last change."""
 
     def __init__(self, servers: Servers, index_ms: int) -> None:
         self._calls = Calls(servers, _PATIENCE)
         self._index_ms = index_ms
 
-    async def kept(self) -> AsyncIterator[Sequence[Kept]]:
+    async def kept(self) -> AsyncIterator[Sequence[ExportedSession]]:
         """Every live session in batches, a subject's oldest first; asking is no use of them."""
         async for keys in self._indexes():
             # Each subject's from its lowest score; who has more than a page is asked again.
@@ -83,7 +83,7 @@ class RedisKept:
                     if len(page) == _PAGE
                 ]
 
-    async def keep(self, batch: Sequence[Kept]) -> int:
+    async def keep(self, batch: Sequence[ExportedSession]) -> int:
         """Take in sessions of another store as they are; return how many were not here yet."""
         of: dict[str, list[str | int]] = {}
         for one in batch:
@@ -116,6 +116,8 @@ class RedisKept:
         )
 
 
-def _as_kept(row: Any) -> Kept:
+def _as_kept(row: Any) -> ExportedSession:
     sid, record, score, left_ms = row
-    return Kept(sid.decode("ascii"), record.decode("utf-8"), int(float(score)), left_ms / 1000)
+    return ExportedSession(
+        sid.decode("ascii"), record.decode("utf-8"), int(float(score)), left_ms / 1000
+    )

@@ -8,7 +8,7 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from authgw.storage.redis.commands import Servers, unavailable
-from authgw.storage.redis.node import AWAY, Server, obeyed, seconds
+from authgw.storage.redis.node import AWAY, RedisNode, obeyed, seconds
 from authgw.storage.redis.replies import Request, is_settings, is_time
 
 _DEADLINE = 2.0  # seconds for all questions
@@ -35,7 +35,7 @@ async def health(servers: Servers) -> tuple[Health, ...]:
     """How each master is doing.
 
     Raises:
-        StoreUnavailable: one cannot be asked now.
+        StoreUnavailableError: one cannot be asked now.
     """
     try:
         async with asyncio.timeout(_DEADLINE):
@@ -44,7 +44,7 @@ async def health(servers: Servers) -> tuple[Health, ...]:
         raise unavailable(error) from None
 
 
-async def _health(server: Server) -> Health:
+async def _health(server: RedisNode) -> Health:
     sent = time.time()
     (told,) = await server.ask([Request(("TIME",), is_time)])
     took = time.time() - sent
@@ -63,7 +63,7 @@ async def _health(server: Server) -> Health:
     )
 
 
-async def _setting(server: Server, name: str) -> str | None:
+async def _setting(server: RedisNode, name: str) -> str | None:
     (told,) = await server.ask([Request(("CONFIG", "GET", name), is_settings)])
     if isinstance(told, ResponseError):
         # Not granted to authgw's user, or renamed by who offers this Redis.

@@ -7,9 +7,9 @@ from contextlib import suppress
 
 from loguru import logger
 
-from authgw.core.errors import KeysNotShared, StoreUnavailable
-from authgw.core.keys import KeyRefused, KeyRing
-from authgw.storage import StoreRefused
+from authgw.core.errors import KeysNotSharedError, StoreUnavailableError
+from authgw.core.keys import KeyRing, SigningKeyError
+from authgw.storage import StoreSetupError
 from authgw.storage.redis.store import RedisStore
 
 _RENEW = 10.0  # seconds; a third of what an announcement lives
@@ -17,7 +17,7 @@ _RETRY = 0.5
 _AHEAD = 300.0  # seconds before a key signs in which a replica that lacks it is an alarm
 
 
-class Membership:
+class KeyRegistry:
     """Whether this replica is one of those that run on this Redis."""
 
     def __init__(self, store: RedisStore, keys: KeyRing) -> None:
@@ -40,9 +40,9 @@ class Membership:
         return self._checked and bool(self._said)
 
     def check(self) -> None:
-        """Raise KeysNotShared while this replica may not sign."""
+        """Raise KeysNotSharedError while this replica may not sign."""
         if not self._taken:
-            raise KeysNotShared(self.why_not)
+            raise KeysNotSharedError(self.why_not)
 
     async def keep(self) -> None:
         """Announce this replica for as long as it runs."""
@@ -58,10 +58,10 @@ class Membership:
         try:
             await self._check_store()
             self._taken, clash = await self._store.announce(self._name, signing, kids)
-        except StoreUnavailable:
+        except StoreUnavailableError:
             # What it was stays true: readiness asks the store itself.
             return
-        except StoreRefused as error:
+        except StoreSetupError as error:
             self._tell(f"{error}. Not ready.")
             return
         self._announced = (signing, kids)
@@ -71,7 +71,7 @@ class Membership:
         """Go on with these keys.
 
         Raises:
-            KeyRefused: another replica lacks the one that signs, or these lack another's; this
+            SigningKeyError: another replica lacks the one that signs, or these lack another's; this
                 replica goes on with those it had.
         """
         now = time.time()
@@ -83,17 +83,17 @@ class Membership:
     async def leave(self) -> None:
         """Say that this replica ends: what it signed with binds no newcomer any more."""
         if self._announced is not None:
-            with suppress(StoreUnavailable):
+            with suppress(StoreUnavailableError):
                 await self._store.withdraw(self._name, *self._announced)
 
     async def _announce_new(self, signing: str, kids: tuple[str, ...]) -> None:
         try:
             taken, clash = await self._store.announce(self._name, signing, kids, new=True)
-        except StoreUnavailable:
+        except StoreUnavailableError:
             # Nobody is answered now; the next announcement tells.
             return
         if not taken:
-            raise KeyRefused(
+            raise SigningKeyError(
                 f"this replica would sign with kid {signing}; the others on this Redis use "
                 f"{clash}, and one of both is not shared: share the keys directory, or remove "
                 f"{signing}.pem and run `authgw key add` again"
@@ -104,7 +104,7 @@ class Membership:
         """Refuse a store that must not be used, when it is first reached: at the start or later.
 
         Raises:
-            StoreRefused, StoreUnavailable: as `RedisStore.check`.
+            StoreSetupError, StoreUnavailableError: as `RedisStore.check`.
         """
         if not self._checked:
             await self._store.check()

@@ -13,8 +13,8 @@ from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 from authgw.storage.clock import ServerClock, apart, boottime
 from authgw.storage.redis.replies import (
     Request,
+    UnexpectedReplyError,
     Words,
-    WrongReply,
     is_count,
     is_role,
     is_text,
@@ -30,11 +30,11 @@ _INFO = Request(("INFO",), is_text)
 _PATIENCE = 0.6
 
 
-class Unconfirmed(RedisError):
+class UnconfirmedWriteError(RedisError):
     """The master did what it was told, and no replica has said in time that it knows."""
 
 
-class Server:
+class RedisNode:
     """A master; `client` has a connection pool for it, the log calls it `name`.
 
     `is_named` says whether a connection leads to the master that the Sentinels name now.
@@ -80,7 +80,7 @@ class Server:
         A master without a connected replica (ROLE) is believed as it is, and the log says so.
 
         Raises:
-            Unconfirmed: no replica has said so in time, or the Sentinels name another master.
+            UnconfirmedWriteError: no replica has said so in time, or the Sentinels name another master.
             one of AWAY: as `ask`.
         """
         pool: Any = self.client.connection_pool
@@ -97,7 +97,7 @@ class Server:
             if obeyed(told) == 0:
                 (role,) = await _talk(link, [_ROLE])
                 if not await self._is_alone(link, role):
-                    raise Unconfirmed
+                    raise UnconfirmedWriteError
             return replies
         finally:
             await pool.release(link)
@@ -123,7 +123,7 @@ class Server:
         alone = kind == b"master" and not replicas
         # One whose replicas follow another master already is about to forget what it is told.
         if alone and self._is_named is not None and not await self._is_named(link):
-            raise Unconfirmed
+            raise UnconfirmedWriteError
         if alone and not self.alone:
             logger.error(
                 f"{self.name} has no connected replica: what it confirms from now on is lost "
@@ -141,7 +141,7 @@ async def _talk(link: Any, commands: Sequence[Request]) -> list[Any]:
     await link.send_packed_command(b"".join([_packed(words) for words, _ in commands]))
     try:
         replies = [await _reply(link, request) for request in commands]
-    except WrongReply:
+    except UnexpectedReplyError:
         await link.disconnect()
         raise
     if any(isinstance(reply, ReadOnlyError) for reply in replies):
@@ -154,7 +154,7 @@ async def _reply(link: Any, request: Request) -> Any:
     """The reply of this type, or the refusal.
 
     Raises:
-        WrongReply: it is of another type.
+        UnexpectedReplyError: it is of another type.
         one of AWAY: there is none.
     """
     try:
@@ -165,9 +165,9 @@ async def _reply(link: Any, request: Request) -> Any:
         raise
     except Exception as error:
         # redis-py reads the text of MOVED and others, and raises whatever its conversions do.
-        raise WrongReply(_wrong(request)) from error
+        raise UnexpectedReplyError(_wrong(request)) from error
     if not request.takes(reply):
-        raise WrongReply(_wrong(request))
+        raise UnexpectedReplyError(_wrong(request))
     return reply
 
 

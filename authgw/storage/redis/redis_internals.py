@@ -28,7 +28,7 @@ from redis.exceptions import ConnectionError, RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from authgw.storage.redis.node import AWAY
-from authgw.storage.redis.replies import WrongReply
+from authgw.storage.redis.replies import UnexpectedReplyError
 
 Slots = Mapping[tuple[int, int], Mapping[str, Any]]
 
@@ -62,7 +62,7 @@ class PlainConnection(Connection):
         """Log in and choose the database.
 
         Raises:
-            WrongReply: a reply that Redis does not give. redis-py closes a connection only for
+            UnexpectedReplyError: a reply that Redis does not give. redis-py closes a connection only for
                 errors of its own, and would later use one that has not logged in.
         """
         try:
@@ -70,7 +70,7 @@ class PlainConnection(Connection):
         except AWAY:
             raise
         except Exception as error:
-            raise WrongReply("a first reply that Redis does not give") from error
+            raise UnexpectedReplyError("a first reply that Redis does not give") from error
 
 
 class _SharedContext:

@@ -21,7 +21,7 @@ _VISIBLE = re.compile(rb"[!-~]*")
 _SLOTS = 16384
 
 
-class WrongReply(RedisError):
+class UnexpectedReplyError(RedisError):
     """A reply that the command does not have; whether it did something is unknown."""
 
 

@@ -10,7 +10,7 @@ from loguru import logger
 from redis.asyncio.client import PubSub
 from redis.backoff import ExponentialWithJitterBackoff
 
-from authgw.storage.redis.replies import WrongReply
+from authgw.storage.redis.replies import UnexpectedReplyError
 from authgw.storage.redis.store import ENDED_CHANNEL
 
 # Seconds of silence after which the server is asked whether it is still there, and as many more
@@ -19,7 +19,7 @@ _SILENCE = 2.0
 _BACKOFF = ExponentialWithJitterBackoff(base=0.1, cap=2.0)  # seconds
 
 
-class Push:
+class RevocationFeed:
     """Calls `ended` with every sid that is published as ended; `pubsub` makes a listener.
 
     `connected` is whether it hears them now, `heard` how many it has heard.
@@ -53,7 +53,7 @@ class Push:
             while (first := await channel.get_message(timeout=_SILENCE)) is None:
                 continue
             if first["type"] != "subscribe":
-                raise WrongReply("a reply to SUBSCRIBE that Redis does not give")
+                raise UnexpectedReplyError("a reply to SUBSCRIBE that Redis does not give")
         if self._failures:
             logger.info("Revocations are pushed again")
         self._failures = 0
@@ -66,7 +66,7 @@ class Push:
             if message is not None:
                 asked = False
                 if message["type"] not in ("message", "pong"):
-                    raise WrongReply("a message that was not subscribed to")
+                    raise UnexpectedReplyError("a message that was not subscribed to")
                 if message["type"] == "message":
                     self.heard += 1
                     self._ended(message["data"].decode("ascii", "replace"))

@@ -5,13 +5,13 @@ import re
 
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
-from authgw.core.errors import StoreUnavailable
-from authgw.storage import StoreRefused
+from authgw.core.errors import StoreUnavailableError
+from authgw.storage import StoreSetupError
 from authgw.storage.redis.commands import Command, OneServer, Servers
-from authgw.storage.redis.node import AWAY, Server, obeyed
+from authgw.storage.redis.node import AWAY, RedisNode, obeyed
 from authgw.storage.redis.replies import (
     Request,
-    WrongReply,
+    UnexpectedReplyError,
     is_count,
     is_integer,
     is_role,
@@ -28,9 +28,9 @@ async def check(servers: Servers, attempt: Command) -> None:
     """Refuse servers that would break the store's promises; `attempt` is a script to try.
 
     Raises:
-        StoreRefused: one is older than 6.2 or may evict sessions, the ACL lacks a right, the
+        StoreSetupError: one is older than 6.2 or may evict sessions, the ACL lacks a right, the
             password is wrong, or the URL says another topology than they have.
-        StoreUnavailable: one cannot be asked now.
+        StoreUnavailableError: one cannot be asked now.
     """
     try:
         async with asyncio.timeout(_DEADLINE):
@@ -40,39 +40,39 @@ async def check(servers: Servers, attempt: Command) -> None:
             await servers.find()
             await _try(servers.holder(attempt.key), _keyed(attempt))
     except AuthenticationError:
-        raise StoreRefused("Redis refuses authgw's password: see cache.password_file") from None
+        raise StoreSetupError("Redis refuses authgw's password: see cache.password_file") from None
     except NoPermissionError as error:
-        raise StoreRefused(f"Redis: {error}: grant it to authgw's user") from None
+        raise StoreSetupError(f"Redis: {error}: grant it to authgw's user") from None
     except AWAY as error:
-        raise StoreUnavailable(f"Redis: {error or type(error).__name__}") from None
+        raise StoreUnavailableError(f"Redis: {error or type(error).__name__}") from None
 
 
-async def _masters(servers: Servers) -> "tuple[Server, ...]":
+async def _masters(servers: Servers) -> "tuple[RedisNode, ...]":
     try:
         return tuple(await servers.all())
     except ResponseError as error:
         if "cluster support disabled" not in str(error):
             raise
-        raise StoreRefused(
+        raise StoreSetupError(
             "Redis is no Cluster: write redis:// or redis+sentinel:// in cache.url"
         ) from None
 
 
-def _judge(server: Server, info: "dict[str, str]", servers: Servers) -> None:
+def _judge(server: RedisNode, info: "dict[str, str]", servers: Servers) -> None:
     version = info.get("redis_version", "")
     numbers = _VERSION.match(version)
     if numbers is None:
-        raise WrongReply("INFO names no redis_version: does cache.url name a Redis?")
+        raise UnexpectedReplyError("INFO names no redis_version: does cache.url name a Redis?")
     if (int(numbers[1]), int(numbers[2])) < _OLDEST:
-        raise StoreRefused(f"{server.name}: {version} is too old: authgw needs 6.2 or newer")
+        raise StoreSetupError(f"{server.name}: {version} is too old: authgw needs 6.2 or newer")
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
-        raise StoreRefused(
+        raise StoreSetupError(
             f"{server.name} may evict sessions (maxmemory-policy {policy}): "
             "set maxmemory-policy noeviction"
         )
     if info.get("cluster_enabled", "0") != "0" and isinstance(servers, OneServer):
-        raise StoreRefused(f"{server.name} is in a Cluster: write redis+cluster:// in cache.url")
+        raise StoreSetupError(f"{server.name} is in a Cluster: write redis+cluster:// in cache.url")
 
 
 def _keyless(servers: Servers) -> list[Request]:
@@ -93,7 +93,7 @@ def _keyed(attempt: Command) -> list[Request]:
     ]
 
 
-async def _try(server: Server, commands: list[Request]) -> None:
+async def _try(server: RedisNode, commands: list[Request]) -> None:
     for reply in await server.ask(commands):
         if not isinstance(reply, ResponseError) or str(reply).startswith("No matching script"):
             continue

@@ -15,20 +15,20 @@ from typing import Any
 from redis.asyncio.client import PubSub
 from redis.exceptions import ResponseError
 
-from authgw.core.errors import SessionEnded, StoreUnavailable
-from authgw.core.export import Kept
+from authgw.core.errors import SessionEndedError, StoreUnavailableError
+from authgw.core.export import ExportedSession
 from authgw.core.session_codec import dump, load
 from authgw.core.sessions import Session, Snapshot, hash_of_sid, subject_hash
 from authgw.storage.redis.commands import (
-    Answer,
     Command,
     Script,
     Servers,
+    StoreReply,
     milliseconds,
     unavailable,
 )
 from authgw.storage.redis.counters import RedisCounters
-from authgw.storage.redis.export import RedisKept
+from authgw.storage.redis.export import RedisExport
 from authgw.storage.redis.keys import index, note, prefix
 from authgw.storage.redis.node import seconds
 from authgw.storage.redis.replies import (
@@ -124,7 +124,7 @@ class RedisStore(RedisCounters):
         self._idle_ms = milliseconds(idle)
         self._idle = str(self._idle_ms).encode()  # as it is sent
         self._index_ms = milliseconds(session_max)
-        self._all = RedisKept(servers, self._index_ms)
+        self._all = RedisExport(servers, self._index_ms)
 
     async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
         """Keep a new session; end its subject's oldest over `max_sessions`; return their sids."""
@@ -144,11 +144,11 @@ class RedisStore(RedisCounters):
     async def read(self, sid: str) -> Snapshot:
         """Return the session, or None in it, and count this as use of it."""
         (seen,) = await self.read_many((sid,))
-        if isinstance(seen, StoreUnavailable):
+        if isinstance(seen, StoreUnavailableError):
             raise seen
         return seen
 
-    async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailable]:
+    async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailableError]:
         """What `read` returns, or raises, for each sid in its order; one round trip for all."""
         keys = _keys(sids)
         wanted = [
@@ -169,7 +169,7 @@ class RedisStore(RedisCounters):
 
     async def replace_many(
         self, changes: Sequence[tuple[Snapshot, Session]]
-    ) -> Sequence[Snapshot | StoreUnavailable | None]:
+    ) -> Sequence[Snapshot | StoreUnavailableError | None]:
         """What `replace` returns, or raises, for each (seen, new) in its order; in one round trip.
 
         No replica is waited for.
@@ -183,7 +183,7 @@ class RedisStore(RedisCounters):
         """End one session; say whether it was alive. Returns once the store has it."""
         try:
             h = hash_of_sid(sid)
-        except SessionEnded:
+        except SessionEndedError:
             return False
         command = _REVOKE.on(_key(sid), index(h), args=[sid, ENDED_CHANNEL, note(h)])
         return bool(await self._calls.one(command, confirmed=True))
@@ -220,11 +220,11 @@ class RedisStore(RedisCounters):
             if seconds_left >= 0
         }
 
-    def kept(self) -> AsyncIterator[Sequence[Kept]]:
+    def kept(self) -> AsyncIterator[Sequence[ExportedSession]]:
         """Every live session in batches, a subject's oldest first; asking is no use of them."""
         return self._all.kept()
 
-    async def keep(self, batch: Sequence[Kept]) -> int:
+    async def keep(self, batch: Sequence[ExportedSession]) -> int:
         """Take in sessions of another store as they are; return how many were not here yet."""
         return await self._all.keep(batch)
 
@@ -232,7 +232,7 @@ class RedisStore(RedisCounters):
         """Refuse servers that would break the store's promises.
 
         Raises:
-            StoreRefused, StoreUnavailable: as `redis_check.check`.
+            StoreSetupError, StoreUnavailableError: as `redis_check.check`.
         """
         args = ["", ENDED_CHANNEL, note("check")]
         await check(self._servers, _REVOKE.on(prefix("check"), index("check"), args=args))
@@ -243,11 +243,11 @@ class RedisStore(RedisCounters):
         return sum(master.alone for master in self._servers.known())
 
     async def ping(self) -> None:
-        """Raise StoreUnavailable if no master answers."""
+        """Raise StoreUnavailableError if no master answers."""
         masters = await self._calls.masters()
         asked = (self._calls.at(master, Request(("TIME",), is_time)) for master in masters)
         replies = await asyncio.gather(*asked, return_exceptions=True)
-        failures = [reply for reply in replies if isinstance(reply, StoreUnavailable)]
+        failures = [reply for reply in replies if isinstance(reply, StoreUnavailableError)]
         if len(failures) == len(masters):
             raise failures[0]
 
@@ -271,7 +271,7 @@ def _keys(sids: Sequence[str]) -> dict[str, str]:
     """The key of every sid; one that no session can have gets a key that never is."""
     keys = dict.fromkeys(sids, "authgw:none")
     for sid in keys:
-        with suppress(SessionEnded):
+        with suppress(SessionEndedError):
             keys[sid] = _key(sid)
     return keys
 
@@ -280,23 +280,23 @@ def _is_misconf(reply: Any) -> bool:
     return isinstance(reply, ResponseError) and "MISCONF" in str(reply)
 
 
-def _outcome(sid: str, answer: Answer) -> Snapshot | StoreUnavailable:
+def _outcome(sid: str, answer: StoreReply) -> Snapshot | StoreUnavailableError:
     if isinstance(answer.reply, Exception):
         return unavailable(answer.reply)
     return _told(sid, answer.reply, answer.now)
 
 
-def _replaced(sid: str, answer: Answer) -> Snapshot | StoreUnavailable | None:
+def _replaced(sid: str, answer: StoreReply) -> Snapshot | StoreUnavailableError | None:
     if isinstance(answer.reply, Exception):
         return unavailable(answer.reply)
     replaced, *left = answer.reply
     return None if replaced else _told(sid, left[0], seconds(left[1]))
 
 
-def _told(sid: str, text: bytes | None, now: float) -> Snapshot | StoreUnavailable:
+def _told(sid: str, text: bytes | None, now: float) -> Snapshot | StoreUnavailableError:
     try:
         return _snapshot(sid, text, now)
-    except StoreUnavailable as error:
+    except StoreUnavailableError as error:
         return error
 
 
@@ -315,7 +315,7 @@ def _record(sid: str, text: bytes) -> Session:
         session = load(text)
     except ValueError:
         # Neither "ended" nor "alive" would be true: the store holds something else.
-        raise StoreUnavailable("a session record cannot be read") from None
+        raise StoreUnavailableError("a session record cannot be read") from None
     if session.sid != sid:
-        raise StoreUnavailable("a session record is that of another session")
+        raise StoreUnavailableError("a session record is that of another session")
     return session

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import aiosqlite
 
-from authgw.core.errors import StoreUnavailable
-from authgw.storage import StoreRefused
+from authgw.core.errors import StoreUnavailableError
+from authgw.storage import StoreSetupError
 
 _SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -59,7 +59,7 @@ class Database:
         """Open or make the database at `path` for this process alone, or one in memory for None.
 
         Raises:
-            StoreRefused: another process holds it, or it cannot be opened or read.
+            StoreSetupError: another process holds it, or it cannot be opened or read.
         """
         held = None if path is None else _hold(path)
         connection = await aiosqlite.connect(path or ":memory:", isolation_level=None)
@@ -69,7 +69,7 @@ class Database:
             await connection.close()
             if held is not None:
                 os.close(held)
-            raise StoreRefused(f"{path}: {error}") from None
+            raise StoreSetupError(f"{path}: {error}") from None
         return cls(connection, held)
 
     @classmethod
@@ -80,20 +80,20 @@ class Database:
         (sqlite.org/wal.html, section 2.2).
 
         Raises:
-            StoreRefused: there is none, or it cannot be read.
+            StoreSetupError: there is none, or it cannot be read.
         """
         existing = _existing(path)
         try:
             connection = await aiosqlite.connect(existing, isolation_level=None, uri=True)
         except sqlite3.Error as error:
-            raise StoreRefused(f"{path}: {error}") from None
+            raise StoreSetupError(f"{path}: {error}") from None
         try:
             await connection.execute("PRAGMA synchronous = FULL")
             await _check_version(connection)
             await connection.execute("SELECT 1 FROM sessions LIMIT 1")
         except sqlite3.Error as error:
             await connection.close()
-            raise StoreRefused(f"{path}: {error}") from None
+            raise StoreSetupError(f"{path}: {error}") from None
         return cls(connection, None)
 
     async def in_turn(self, operation: Callable[[], Awaitable[T]]) -> T:
@@ -105,7 +105,7 @@ class Database:
         """Run an operation in its turn and within DEADLINE, to its end even if its caller leaves.
 
         Raises:
-            StoreUnavailable: it failed, or was not done in time.
+            StoreUnavailableError: it failed, or was not done in time.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + DEADLINE
@@ -124,7 +124,7 @@ class Database:
                 return await asyncio.shield(turn)
         except (sqlite3.Error, ValueError, TimeoutError, *_WRONG_ROW) as error:
             # aiosqlite says ValueError for a connection that was closed.
-            raise StoreUnavailable(f"embedded store: {type(error).__name__}") from None
+            raise StoreUnavailableError(f"embedded store: {type(error).__name__}") from None
 
     async def rows(self, sql: str, *values: Any) -> list[Any]:
         """All rows that a statement returns."""
@@ -176,7 +176,7 @@ async def _check_version(connection: aiosqlite.Connection) -> None:
 
 def _existing(path: Path) -> str:
     if not path.exists():
-        raise StoreRefused(f"{path} is not there: no gateway has kept sessions in it")
+        raise StoreSetupError(f"{path} is not there: no gateway has kept sessions in it")
     return f"{path.absolute().as_uri()}?mode=rw"
 
 
@@ -189,13 +189,13 @@ def _hold(path: Path) -> int:
         # SQLite gives its other files the mode of this one.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
-        raise StoreRefused(f"{path}: {error.strerror}") from None
+        raise StoreSetupError(f"{path}: {error.strerror}") from None
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         pid = os.read(held, 20).decode("ascii", "replace").strip() or "unknown"
         os.close(held)
-        raise StoreRefused(
+        raise StoreSetupError(
             f"{path} is held by pid {pid}: stop that one, or use redis:// for several replicas"
         ) from None
     os.ftruncate(held, 0)

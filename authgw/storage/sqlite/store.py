@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from authgw.core.errors import StoreUnavailable
-from authgw.core.export import Kept
+from authgw.core.errors import StoreUnavailableError
+from authgw.core.export import ExportedSession
 from authgw.core.session_codec import dump, load
 from authgw.core.sessions import Session, Snapshot, hash_of_sid, subject_hash
 from authgw.storage.sqlite.counters import SqliteCounters
@@ -43,7 +43,7 @@ class EmbeddedStore(SqliteCounters):
         """Open or make the database at `path`, or one in memory for None.
 
         Raises:
-            StoreRefused: another process holds it, or it cannot be opened or read.
+            StoreSetupError: another process holds it, or it cannot be opened or read.
         """
         return cls(await Database.open(path), idle=idle, clock=clock)
 
@@ -52,7 +52,7 @@ class EmbeddedStore(SqliteCounters):
         """The store of a gateway that may be running: for looking at it and for revoking.
 
         Raises:
-            StoreRefused: there is no database at `path`, or it cannot be read.
+            StoreSetupError: there is no database at `path`, or it cannot be read.
         """
         return cls(await Database.open_beside(path), idle=idle)
 
@@ -64,7 +64,7 @@ class EmbeddedStore(SqliteCounters):
         """Return the session, or None in it, and count this as use of it."""
         return await self._db.run(lambda: self._read(sid))
 
-    async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailable]:
+    async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailableError]:
         """What `read` returns, or raises, for each sid in its order; at once for all."""
         return await self._db.run(lambda: self._read_many(sids))
 
@@ -74,7 +74,7 @@ class EmbeddedStore(SqliteCounters):
 
     async def replace_many(
         self, changes: Sequence[tuple[Snapshot, Session]]
-    ) -> Sequence[Snapshot | StoreUnavailable | None]:
+    ) -> Sequence[Snapshot | StoreUnavailableError | None]:
         """What `replace` returns, or raises, for each (seen, new) in its order; all in one turn."""
         return await self._db.run(lambda: self._replace_many(changes))
 
@@ -108,29 +108,32 @@ class EmbeddedStore(SqliteCounters):
 
         return await self._db.run(used)
 
-    async def kept(self) -> AsyncIterator[Sequence[Kept]]:
+    async def kept(self) -> AsyncIterator[Sequence[ExportedSession]]:
         """Every live session in batches, a subject's oldest first; asking is no use of them."""
         sql = (
             "SELECT sid, record, seq, idle_end FROM sessions "
             "WHERE seq > ? AND idle_end > ? ORDER BY seq LIMIT ?"
         )
 
-        async def page(after: int) -> list[Kept]:
+        async def page(after: int) -> list[ExportedSession]:
             now = self._clock()
             rows = await self._db.rows(sql, after, now, _PAGE)
-            return [Kept(sid, _text(record), seq, end - now) for sid, record, seq, end in rows]
+            return [
+                ExportedSession(sid, _text(record), seq, end - now)
+                for sid, record, seq, end in rows
+            ]
 
         last = 0
         while batch := await self._db.run(partial(page, last)):
             yield batch
             last = batch[-1].rank
 
-    async def keep(self, batch: Sequence[Kept]) -> int:
+    async def keep(self, batch: Sequence[ExportedSession]) -> int:
         """Take in sessions of another store as they are; return how many were not here yet."""
         return await self._db.run(lambda: self._keep(batch))
 
     async def ping(self) -> None:
-        """Raise StoreUnavailable unless the database answers."""
+        """Raise StoreUnavailableError unless the database answers."""
         await self._db.run(lambda: self._db.column("SELECT 1"))
 
     async def close(self) -> None:
@@ -155,11 +158,11 @@ class EmbeddedStore(SqliteCounters):
 
     async def _read(self, sid: str) -> Snapshot:
         (seen,) = await self._read_many((sid,))
-        if isinstance(seen, StoreUnavailable):
+        if isinstance(seen, StoreUnavailableError):
             raise seen
         return seen
 
-    async def _read_many(self, sids: Sequence[str]) -> list[Snapshot | StoreUnavailable]:
+    async def _read_many(self, sids: Sequence[str]) -> list[Snapshot | StoreUnavailableError]:
         now, wanted = self._clock(), json.dumps(sids)
         sql = (
             "SELECT sid, record, idle_end FROM sessions "
@@ -192,17 +195,17 @@ class EmbeddedStore(SqliteCounters):
 
     async def _replace_many(
         self, changes: Sequence[tuple[Snapshot, Session]]
-    ) -> list[Snapshot | StoreUnavailable | None]:
-        found: list[Snapshot | StoreUnavailable | None] = []
+    ) -> list[Snapshot | StoreUnavailableError | None]:
+        found: list[Snapshot | StoreUnavailableError | None] = []
         async with self._db.transaction():
             for seen, new in changes:
                 try:
                     found.append(await self._replace(seen, new))
-                except StoreUnavailable as error:
+                except StoreUnavailableError as error:
                     found.append(error)
         return found
 
-    async def _keep(self, batch: Sequence[Kept]) -> int:
+    async def _keep(self, batch: Sequence[ExportedSession]) -> int:
         now, taken = self._clock(), 0
         sql = f"{_INSERT} ON CONFLICT (sid) DO NOTHING RETURNING sid"
         async with self._db.transaction():
@@ -213,12 +216,12 @@ class EmbeddedStore(SqliteCounters):
         return taken
 
 
-def _outcome(sid: str, record: str | None, now: float) -> Snapshot | StoreUnavailable:
+def _outcome(sid: str, record: str | None, now: float) -> Snapshot | StoreUnavailableError:
     if record is None:
         return Snapshot(None, now)
     try:
         return Snapshot(_record(sid, record), now, record)
-    except StoreUnavailable as error:
+    except StoreUnavailableError as error:
         return error
 
 
@@ -227,9 +230,9 @@ def _record(sid: str, record: object) -> Session:
         session = load(_text(record))
     except ValueError:
         # Neither "ended" nor "alive" would be true: the store holds something else.
-        raise StoreUnavailable("a session record cannot be read") from None
+        raise StoreUnavailableError("a session record cannot be read") from None
     if session.sid != sid:
-        raise StoreUnavailable("a session record is that of another session")
+        raise StoreUnavailableError("a session record is that of another session")
     return session
 
 

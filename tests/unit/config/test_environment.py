@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authgw.config.environment import known, read_environment
-from authgw.config.loader import ConfigError, Loaded, load
+from authgw.config.loader import ConfigError, LoadedConfig, load
 from tests.support.config import loaded, problems
 
 ROOT = Path(__file__).parents[3]
@@ -274,7 +274,7 @@ def test_the_environment_names_the_file(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "config.yml").write_text("server: {port: 2}")
     monkeypatch.chdir(tmp_path)
 
-    def read(file: Path | None, **environ: str) -> Loaded:
+    def read(file: Path | None, **environ: str) -> LoadedConfig:
         return load(file, environ)
 
     assert read(None).settings.server.port == 2

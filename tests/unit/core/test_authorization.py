@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from authgw.core.authorization import (
     MAX_BYTES,
     Authorization,
-    Kind,
+    AuthorizationKind,
     OwnMarks,
     read_authorization,
 )
@@ -110,20 +110,22 @@ FOREIGN: list[bytes | str] = [
 @pytest.mark.parametrize("line", FOREIGN)
 def test_what_is_not_ours_is_the_apps(line: bytes | str) -> None:
     seen = classified(line)
-    assert (seen.kind, seen.pair, seen.binds_connection) == (Kind.FOREIGN, None, False)
+    assert (seen.kind, seen.pair, seen.binds_connection) == (AuthorizationKind.FOREIGN, None, False)
 
 
 def test_no_line_and_several_foreign_ones() -> None:
-    assert classified().kind is Kind.ABSENT
-    assert classified("Bearer x", "Bearer x").kind is Kind.FOREIGN
-    assert classified("", 'MediaBrowser Token="x"', basic_of("a:b")).kind is Kind.FOREIGN
+    assert classified().kind is AuthorizationKind.ABSENT
+    assert classified("Bearer x", "Bearer x").kind is AuthorizationKind.FOREIGN
+    assert (
+        classified("", 'MediaBrowser Token="x"', basic_of("a:b")).kind is AuthorizationKind.FOREIGN
+    )
 
 
 @pytest.mark.parametrize("kind", TokenType)
 def test_a_token_of_ours_is_ours_of_whatever_type(kind: TokenType) -> None:
     token = ours(kind)
     for scheme in ("Bearer", "bearer", "BEARER", "Bearer "):
-        assert classified(f"{scheme} {token}") == Authorization(Kind.OURS, token)
+        assert classified(f"{scheme} {token}") == Authorization(AuthorizationKind.OURS, token)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +158,7 @@ def test_a_token_of_ours_is_ours_of_whatever_type(kind: TokenType) -> None:
 )
 def test_a_bearer_that_says_it_is_ours_must_hold(line: str) -> None:
     seen = classified(line)
-    assert seen == Authorization(Kind.OURS, line.removeprefix("Bearer "))
+    assert seen == Authorization(AuthorizationKind.OURS, line.removeprefix("Bearer "))
 
 
 @pytest.mark.parametrize(
@@ -196,15 +198,15 @@ def test_a_bearer_that_says_it_is_ours_must_hold(line: str) -> None:
 )
 def test_ours_in_a_form_that_no_credential_of_ours_has_is_malformed(lines: list[str]) -> None:
     seen = classified(*lines)
-    assert (seen.kind, seen.token, seen.pair) == (Kind.MALFORMED, None, None)
+    assert (seen.kind, seen.token, seen.pair) == (AuthorizationKind.MALFORMED, None, None)
     assert seen.problem
 
 
 def test_the_largest_that_is_read() -> None:
-    assert classified("Token " + "x" * (MAX_BYTES - 6)).kind is Kind.FOREIGN
-    assert classified("Bearer " + "x" * (MAX_BYTES - 7)).kind is Kind.FOREIGN
+    assert classified("Token " + "x" * (MAX_BYTES - 6)).kind is AuthorizationKind.FOREIGN
+    assert classified("Bearer " + "x" * (MAX_BYTES - 7)).kind is AuthorizationKind.FOREIGN
     # Our reading of tokens refuses it for its length.
-    assert classified("Bearer " + "x" * (MAX_BYTES - 6)).kind is Kind.OURS
+    assert classified("Bearer " + "x" * (MAX_BYTES - 6)).kind is AuthorizationKind.OURS
 
 
 def test_basic_is_ours_where_the_rule_takes_it() -> None:
@@ -228,10 +230,10 @@ def test_basic_is_ours_where_the_rule_takes_it() -> None:
         ['basic realm="x"'],
     ):
         seen = takes(*lines)
-        assert (seen.kind, seen.pair) == (Kind.MALFORMED, None), lines
-    assert takes("Bearer x").kind is Kind.FOREIGN
-    assert takes('Digest a="Basic b"').kind is Kind.FOREIGN
-    assert takes(f"Bearer {APP_PASSWORD}") == Authorization(Kind.OURS, APP_PASSWORD)
+        assert (seen.kind, seen.pair) == (AuthorizationKind.MALFORMED, None), lines
+    assert takes("Bearer x").kind is AuthorizationKind.FOREIGN
+    assert takes('Digest a="Basic b"').kind is AuthorizationKind.FOREIGN
+    assert takes(f"Bearer {APP_PASSWORD}") == Authorization(AuthorizationKind.OURS, APP_PASSWORD)
 
 
 @pytest.mark.parametrize(
@@ -289,14 +291,14 @@ def test_ours_never_becomes_the_apps_whatever_is_around_it(
 ) -> None:
     lines = wrap(secret, before, after)
     seen = read_authorization(lines, MARKS, takes_basic=takes_basic)
-    assert seen.kind in (Kind.OURS, Kind.MALFORMED), lines
+    assert seen.kind in (AuthorizationKind.OURS, AuthorizationKind.MALFORMED), lines
 
 
 @given(st.lists(st.binary(max_size=60), max_size=3), st.booleans())
 def test_any_bytes_can_be_read(lines: list[bytes], takes_basic: bool) -> None:
     seen = read_authorization(lines, MARKS, takes_basic=takes_basic)
-    assert (seen.kind is Kind.ABSENT) == (not lines)
-    assert bool(seen.problem) == (seen.kind is Kind.MALFORMED)
+    assert (seen.kind is AuthorizationKind.ABSENT) == (not lines)
+    assert bool(seen.problem) == (seen.kind is AuthorizationKind.MALFORMED)
 
 
 def test_nothing_secret_shows_in_repr() -> None:
@@ -320,4 +322,4 @@ def test_marks_hold_every_issuer_and_key_of_now_and_before() -> None:
 )
 def test_no_line_fails(lines: list[bytes]) -> None:
     for takes_basic in (False, True):
-        assert read_authorization(lines, MARKS, takes_basic=takes_basic).kind in Kind
+        assert read_authorization(lines, MARKS, takes_basic=takes_basic).kind in AuthorizationKind

@@ -6,13 +6,13 @@ import pytest
 
 from authgw.core.authorization import (
     Authorization,
-    Kind,
+    AuthorizationKind,
     basic,
     bearer,
     refusal,
     token_that_counts,
 )
-from authgw.core.errors import AuthorizationMalformed
+from authgw.core.errors import AuthorizationMalformedError
 from authgw.core.rules import Allow, Credential, Rule
 
 ANY = Rule("here", Allow(authenticated=True))
@@ -21,14 +21,16 @@ DENYING = replace(ANY, denies_foreign=True)
 CONNECTED = replace(ANY, connection_auth=True)
 BASIC = replace(ANY, credentials=frozenset({Credential.COOKIE, Credential.APP_PASSWORD}))
 PUBLIC = replace(DENYING, allow=Allow(anyone=True))
-NTLM = Authorization(Kind.FOREIGN, binds_connection=True)
-THEIRS = Authorization(Kind.FOREIGN, "x")
-OURS = Authorization(Kind.OURS, "token")
-BROKEN = Authorization(Kind.MALFORMED, problem="joined")
+NTLM = Authorization(AuthorizationKind.FOREIGN, binds_connection=True)
+THEIRS = Authorization(AuthorizationKind.FOREIGN, "x")
+OURS = Authorization(AuthorizationKind.OURS, "token")
+BROKEN = Authorization(AuthorizationKind.MALFORMED, problem="joined")
 
 
 def test_what_passes_next_to_a_cookie() -> None:
-    assert not any(refusal(one, ANY) for one in (Authorization(Kind.ABSENT), THEIRS, OURS, BROKEN))
+    assert not any(
+        refusal(one, ANY) for one in (Authorization(AuthorizationKind.ABSENT), THEIRS, OURS, BROKEN)
+    )
     assert "upstream_auth: connection" in refusal(NTLM, ANY)
     assert not refusal(NTLM, CONNECTED)
     for one in (THEIRS, BROKEN, NTLM):
@@ -40,20 +42,20 @@ def test_what_passes_next_to_a_cookie() -> None:
 @pytest.mark.parametrize(
     ("shown", "rule", "with_cookie", "without"),
     [
-        (Authorization(Kind.ABSENT), ANY, None, None),
+        (Authorization(AuthorizationKind.ABSENT), ANY, None, None),
         (OURS, ANY, "token", "token"),
         (THEIRS, ANY, None, "x"),
-        (replace(THEIRS, token=None), ANY, None, AuthorizationMalformed),
-        (BROKEN, ANY, AuthorizationMalformed, AuthorizationMalformed),
-        (THEIRS, DENYING, AuthorizationMalformed, "x"),
-        (NTLM, ANY, AuthorizationMalformed, AuthorizationMalformed),
-        (NTLM, CONNECTED, None, AuthorizationMalformed),
+        (replace(THEIRS, token=None), ANY, None, AuthorizationMalformedError),
+        (BROKEN, ANY, AuthorizationMalformedError, AuthorizationMalformedError),
+        (THEIRS, DENYING, AuthorizationMalformedError, "x"),
+        (NTLM, ANY, AuthorizationMalformedError, AuthorizationMalformedError),
+        (NTLM, CONNECTED, None, AuthorizationMalformedError),
         # What a rule does not take does not count, but for what it would do to the connection.
         (OURS, COOKIE, None, None),
         (BROKEN, COOKIE, None, None),
-        (NTLM, COOKIE, AuthorizationMalformed, None),
+        (NTLM, COOKIE, AuthorizationMalformedError, None),
         (OURS, BASIC, None, None),
-        (BROKEN, BASIC, AuthorizationMalformed, AuthorizationMalformed),
+        (BROKEN, BASIC, AuthorizationMalformedError, AuthorizationMalformedError),
     ],
 )
 def test_which_token_counts(
@@ -74,14 +76,14 @@ def test_which_token_counts(
     "value", [b"Basic eDp5", b"Bearer", b"Bearer ", b"Bearer a b", b"", b"Bearer a,b", b"\xff"]
 )
 def test_what_is_not_a_bearer_token(value: bytes) -> None:
-    with pytest.raises(AuthorizationMalformed):
+    with pytest.raises(AuthorizationMalformedError):
         bearer([value])
 
 
 def test_one_line_with_one_token() -> None:
     assert bearer([]) is None
     assert bearer([b"bearer  a.b-c_d~+/=="]) == "a.b-c_d~+/=="
-    with pytest.raises(AuthorizationMalformed):
+    with pytest.raises(AuthorizationMalformedError):
         bearer([b"Bearer a", b"Bearer a"])
 
 
@@ -90,5 +92,5 @@ def test_one_line_with_name_and_password() -> None:
     assert basic([b"Bearer x"]) is None
     assert basic([b"basic YTpi"]) == ("a", "b")
     for lines in ([b"Basic YTpi", b"Basic YTpi"], [b"Basic ", b"Basic"], [b"Basic YQ=="]):
-        with pytest.raises(AuthorizationMalformed):
+        with pytest.raises(AuthorizationMalformedError):
             basic(lines)

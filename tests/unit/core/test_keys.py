@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from authgw.core.keys import KeyRefused, KeyRing, PrivateKey, key_from_pem, key_from_secret
+from authgw.core.keys import KeyRing, PrivateKey, SigningKeyError, key_from_pem, key_from_secret
 from authgw.core.tokens import TokenType
 from tests.support.builders import NOW, a_key, a_session, an_issuer
 
@@ -46,7 +46,7 @@ def test_a_secret_signs_and_is_never_published() -> None:
 
 
 def test_a_trailing_newline_does_not_lengthen_a_secret() -> None:
-    with pytest.raises(KeyRefused, match="this has 31"):
+    with pytest.raises(SigningKeyError, match="this has 31"):
         key_from_secret("h", b"s" * 31 + b"\n")
 
 
@@ -60,7 +60,7 @@ def test_a_trailing_newline_does_not_lengthen_a_secret() -> None:
     ],
 )
 def test_unfit_keys_are_refused(pem: bytes, why: str) -> None:
-    with pytest.raises(KeyRefused, match=why):
+    with pytest.raises(SigningKeyError, match=why):
         key_from_pem("k", pem)
 
 
@@ -79,9 +79,9 @@ def test_a_lone_key_of_the_future_signs_at_once() -> None:
 
 
 def test_no_key_and_twin_kids_are_refused() -> None:
-    with pytest.raises(KeyRefused, match="key init"):
+    with pytest.raises(SigningKeyError, match="key init"):
         KeyRing((), 1)
-    with pytest.raises(KeyRefused, match="same kid"):
+    with pytest.raises(SigningKeyError, match="same kid"):
         KeyRing((a_key("a"), a_key("a")), 1)
 
 

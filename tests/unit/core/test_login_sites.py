@@ -2,14 +2,14 @@
 
 import pytest
 
-from authgw.config.schema import LoginPage
-from authgw.core.login_sites import Site, Sites, is_plain_localhost, origin_of
+from authgw.config.schema import LoginPageSettings
+from authgw.core.login_sites import LoginSite, LoginSites, is_plain_localhost, origin_of
 from authgw.core.model import AccessRequest
 from authgw.core.urls import location_from
 
 
-def site(url: str, **said: object) -> Site:
-    made = LoginPage.model_validate({"url": url, **said}).site
+def site(url: str, **said: object) -> LoginSite:
+    made = LoginPageSettings.model_validate({"url": url, **said}).site
     assert made is not None
     return made
 
@@ -37,7 +37,7 @@ LOCAL = site("http://localhost:4000/login")
     ],
 )
 def test_names_and_places(
-    page: Site, origin: str, base: str, root: str, cookie: str, helper: str
+    page: LoginSite, origin: str, base: str, root: str, cookie: str, helper: str
 ) -> None:
     assert (page.origin, page.base, page.root) == (origin, base, root)
     assert (page.session_cookie, page.helper_cookie("csrf")) == (cookie, helper)
@@ -64,24 +64,24 @@ def test_a_page_without_a_domain_covers_its_host() -> None:
 
 
 def test_each_host_has_its_page() -> None:
-    sites = Sites((COM, ORG))
+    sites = LoginSites((COM, ORG))
     assert sites.covering("wiki.example.org") is ORG
     assert sites.covering("wiki.example.com") is COM
     assert sites.covering("elsewhere.test") is COM
     assert sites.serving("auth.example.org") is ORG
     assert sites.serving("wiki.example.org") is None
     assert sites.domains_of("auth.example.com") == ("example.com",)
-    assert Sites().covering("example.com") is None
-    assert Sites().serving("example.com") is None
-    assert Sites((COM, LOCAL)).session_cookies == {"__Secure-authgw", "authgw"}
+    assert LoginSites().covering("example.com") is None
+    assert LoginSites().serving("example.com") is None
+    assert LoginSites((COM, LOCAL)).session_cookies == {"__Secure-authgw", "authgw"}
 
 
 def test_a_name_counts_where_its_cookie_reaches() -> None:
-    sites = Sites((COM, ONE))
+    sites = LoginSites((COM, ONE))
     assert sites.cookies_reaching(ONE.host) == {"__Host-authgw"}
     assert sites.cookies_reaching("wiki.example.com") == {"__Secure-authgw"}
     assert sites.cookies_reaching("elsewhere.test") == {"__Host-authgw", "__Secure-authgw"}
-    assert Sites().cookies_reaching("example.com") == set()
+    assert LoginSites().cookies_reaching("example.com") == set()
 
 
 @pytest.mark.parametrize(
@@ -141,11 +141,11 @@ def test_where_people_go_without_a_way_back() -> None:
     ],
 )
 def test_what_a_secure_cookie_covers_is_reached_by_https(url: str, reached: str) -> None:
-    sites = Sites((COM, ORG, ONE, LOCAL))
+    sites = LoginSites((COM, ORG, ONE, LOCAL))
     scheme, _, rest = url.partition("://")
     authority, slash, target = rest.partition("/")
     access = AccessRequest("GET", location_from(scheme, authority, slash + target), "")
     found = sites.reached(access)
     assert found.location.url == reached
     assert (found.location.host, found.method) == (access.location.host, "GET")
-    assert Sites().reached(access) is access
+    assert LoginSites().reached(access) is access

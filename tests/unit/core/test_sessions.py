@@ -9,13 +9,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from authgw.core import sessions
-from authgw.core.errors import SessionEnded
+from authgw.core.errors import SessionEndedError
 from authgw.core.session_codec import dump, load
-from authgw.core.sessions import Outcome, Refreshed, Session, check_sid, new_sid, of_subject
+from authgw.core.sessions import (
+    RefreshOutcome,
+    RefreshResult,
+    Session,
+    check_sid,
+    new_sid,
+    of_subject,
+)
 from tests.support.builders import LIVES, NOW, a_session
 
 
-def present(session: Session | None, gen: int, jti: str, now: float) -> Refreshed:
+def present(session: Session | None, gen: int, jti: str, now: float) -> RefreshResult:
     fresh = (f"a{gen + 1}", f"r{gen + 1}")
     return sessions.refresh(session, gen=gen, jti=jti, fresh=fresh, now=now, lifetimes=LIVES)
 
@@ -27,7 +34,7 @@ def rotated(now: float = NOW + 100) -> Session:
 def test_the_current_token_rotates() -> None:
     outcome = present(a_session(), 0, "r0", NOW + 100)
     new = outcome.session
-    assert outcome.outcome is Outcome.ROTATED
+    assert outcome.outcome is RefreshOutcome.ROTATED
     assert (new.gen, new.current.refresh_jti, new.previous_refresh_jti) == (1, "r1", "r0")
     assert new.expires_at == new.current.refresh_exp == NOW + 100 + LIVES.refresh
     assert new.current.access_exp == NOW + 100 + LIVES.access
@@ -38,14 +45,14 @@ def test_the_current_token_rotates() -> None:
 def test_the_parent_gets_the_same_successor(after: float, confirmed: bool) -> None:
     stored = replace(rotated(), confirmed=confirmed)
     outcome = present(stored, 0, "r0", NOW + 100 + after)
-    assert (outcome.outcome, outcome.session) == (Outcome.REPEATED, stored)
+    assert (outcome.outcome, outcome.session) == (RefreshOutcome.REPEATED, stored)
 
 
 def test_a_lost_reply_is_answered_hours_later_with_renewed_times() -> None:
     late = NOW + 100 + 7000
     outcome = present(rotated(), 0, "r0", late)
     current = outcome.session.current
-    assert outcome.outcome is Outcome.REPEATED
+    assert outcome.outcome is RefreshOutcome.REPEATED
     assert (outcome.session.gen, current.access_jti, current.refresh_jti) == (1, "a1", "r1")
     assert (current.iat, current.access_exp) == (late, late + LIVES.access)
 
@@ -55,12 +62,12 @@ def test_a_lost_reply_is_answered_hours_later_with_renewed_times() -> None:
 )
 def test_anything_else_is_reuse(gen: int, jti: str, after: float) -> None:
     stored = replace(rotated(), confirmed=True)
-    assert present(stored, gen, jti, NOW + 100 + after).outcome is Outcome.REUSED
+    assert present(stored, gen, jti, NOW + 100 + after).outcome is RefreshOutcome.REUSED
 
 
 def test_a_higher_generation_is_current_since_the_store_forgot_it() -> None:
     outcome = present(rotated(), 5, "lost", NOW + 200)
-    assert (outcome.outcome, outcome.session.gen) == (Outcome.ROTATED, 6)
+    assert (outcome.outcome, outcome.session.gen) == (RefreshOutcome.ROTATED, 6)
 
 
 def test_nothing_outlives_the_session() -> None:
@@ -71,9 +78,9 @@ def test_nothing_outlives_the_session() -> None:
 
 
 def test_an_absent_or_expired_session_refreshes_nothing() -> None:
-    with pytest.raises(SessionEnded):
+    with pytest.raises(SessionEndedError):
         present(None, 0, "r0", NOW)
-    with pytest.raises(SessionEnded):
+    with pytest.raises(SessionEndedError):
         present(a_session(), 0, "r0", NOW + LIVES.refresh)
 
 
@@ -129,7 +136,7 @@ def test_a_sid_finds_its_subject() -> None:
 
 @pytest.mark.parametrize("sid", ["", "a" * 43, "a" * 45, "a" * 43 + "*", "a" * 44 + "\n"])
 def test_a_malformed_sid_is_no_session(sid: str) -> None:
-    with pytest.raises(SessionEnded):
+    with pytest.raises(SessionEndedError):
         sessions.hash_of_sid(sid)
 
 
@@ -151,13 +158,13 @@ class Device(RuleBasedStateMachine):
         self.received = True
         self.issued: dict[int, str] = {0: "r0"}
 
-    def refresh(self, token: tuple[int, str]) -> Refreshed | None:
+    def refresh(self, token: tuple[int, str]) -> RefreshResult | None:
         try:
             result = present(self.stored, *token, self.now)
-        except SessionEnded:
+        except SessionEndedError:
             return None
-        self.stored = None if result.outcome is Outcome.REUSED else result.session
-        if result.outcome is Outcome.ROTATED:
+        self.stored = None if result.outcome is RefreshOutcome.REUSED else result.session
+        if result.outcome is RefreshOutcome.ROTATED:
             self.used_at = self.now
         return result
 
@@ -173,7 +180,7 @@ class Device(RuleBasedStateMachine):
         if result is None:
             return
         # The one promise of grace: an honest client is never taken for a thief.
-        assert result.outcome is not Outcome.REUSED
+        assert result.outcome is not RefreshOutcome.REUSED
         successor = (result.session.gen, result.session.current.refresh_jti)
         self.issued[successor[0]] = successor[1]
         if not lost:
@@ -195,9 +202,9 @@ class Device(RuleBasedStateMachine):
         if result is None:
             return
         # A replay never makes a second lineage: the same successor, or the end of all.
-        assert result.outcome is not Outcome.ROTATED
+        assert result.outcome is not RefreshOutcome.ROTATED
         if before.confirmed and self.now - self.used_at > LIVES.refresh_grace:
-            assert result.outcome is Outcome.REUSED
+            assert result.outcome is RefreshOutcome.REUSED
 
     @rule()
     def log_out(self) -> None:
@@ -227,5 +234,5 @@ def test_a_session_of_another_subject_is_as_good_as_absent() -> None:
 def test_a_sid_belongs_to_the_subject_that_it_was_made_for() -> None:
     check_sid(new_sid("1", bytes(16)), "1")
     for sid in (new_sid("2", bytes(16)), "x" * 44, "", "1"):
-        with pytest.raises(SessionEnded):
+        with pytest.raises(SessionEndedError):
             check_sid(sid, "1")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from authgw.core.errors import TokenExpired, TokenInvalid, TokenWrongType
+from authgw.core.errors import TokenExpiredError, TokenInvalidError, TokenWrongTypeError
 from authgw.core.keys import KeyRing
 from authgw.core.token_cache import VerifiedTokens
 from authgw.core.tokens import LEEWAY, Issuer, TokenType
@@ -45,7 +45,7 @@ def test_it_expires_all_the_same() -> None:
     end = NOW + LIVES.access + LEEWAY
     tokens.verify(text, TokenType.ACCESS, now=end - 0.01)
     for _ in range(2):
-        with pytest.raises(TokenExpired):
+        with pytest.raises(TokenExpiredError):
             tokens.verify(text, TokenType.ACCESS, now=end)
     assert len(tokens) == 0
 
@@ -54,7 +54,7 @@ def test_its_type_still_binds_its_transport() -> None:
     tokens, _ = remembering()
     text = minted()
     tokens.verify(text, TokenType.ACCESS, now=NOW)
-    with pytest.raises(TokenWrongType):
+    with pytest.raises(TokenWrongTypeError):
         tokens.verify(text, TokenType.SESSION, now=NOW)
 
 
@@ -65,7 +65,7 @@ def test_it_is_refused_once_its_key_is_retired() -> None:
     # Signed by one who has the old key, for longer than any token lives.
     text = an_issuer(old).mint(a_session(), TokenType.ACCESS, now=NOW)
     tokens.verify(text, TokenType.ACCESS, now=NOW + 109)
-    with pytest.raises(TokenInvalid):
+    with pytest.raises(TokenInvalidError):
         tokens.verify(text, TokenType.ACCESS, now=NOW + 110)
 
 
@@ -84,7 +84,7 @@ def test_it_is_bounded() -> None:
 def test_what_is_refused_is_not_remembered() -> None:
     tokens, issuer = remembering()
     for _ in range(2):
-        with pytest.raises(TokenInvalid):
+        with pytest.raises(TokenInvalidError):
             tokens.verify(minted()[:-8] + "AAAAAAAA", TokenType.ACCESS, now=NOW)
     assert (len(tokens), issuer.asked) == (0, 2)
 
@@ -92,5 +92,5 @@ def test_what_is_refused_is_not_remembered() -> None:
 def test_other_keys_begin_another_memory() -> None:
     text = minted()
     VerifiedTokens(an_issuer(KEY), 10).verify(text, TokenType.ACCESS, now=NOW)
-    with pytest.raises(TokenInvalid):
+    with pytest.raises(TokenInvalidError):
         VerifiedTokens(an_issuer(a_key()), 10).verify(text, TokenType.ACCESS, now=NOW)

@@ -188,9 +188,9 @@ def test_tokens_of_a_previous_issuer_verify_until_they_expire(kind: TokenType) -
     text = old.mint(session, kind, now=NOW)
     assert new.verify(text, kind, now=NOW).sub == session.sub
     assert new.verify(new.mint(session, kind, now=NOW), kind, now=NOW).claims["iss"] == "new"
-    with pytest.raises(errors.TokenInvalid):
+    with pytest.raises(errors.TokenInvalidError):
         Issuer("new", "new", ring).verify(text, kind, now=NOW)
-    with pytest.raises(errors.TokenExpired):
+    with pytest.raises(errors.TokenExpiredError):
         new.verify(text, kind, now=NOW + LIVES.refresh + 6)
 
 
@@ -215,5 +215,5 @@ def test_issuer_and_audience_of_one_time(issuer: str, audience: str, holds: bool
     if holds:
         assert verifying.verify(text, TokenType.ACCESS, now=NOW)
     else:
-        with pytest.raises(errors.TokenInvalid):
+        with pytest.raises(errors.TokenInvalidError):
             verifying.verify(text, TokenType.ACCESS, now=NOW)

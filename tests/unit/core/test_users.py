@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from authgw.core.errors import SessionEnded
+from authgw.core.errors import SessionEndedError
 from authgw.core.model import AccessRequest, Decision, Location, Principal, Verdict
 from authgw.core.rules import Allow, Credential, Match, Rule, decide, glob
-from authgw.core.users import TOTP, USERS, AppPassword, Nobody, Person, principal_of, program_of
+from authgw.core.users import TOTP, USERS, AppPassword, NoUsers, User, principal_of, program_of
 from tests.support.builders import NOW, a_session
 
-ALICE = Person("alice", ("writers",), "a@example.com", "Alice", False, frozenset({"m1"}), False)
+ALICE = User("alice", ("writers",), "a@example.com", "Alice", False, frozenset({"m1"}), False)
 SESSION = replace(a_session("alice", None), source=USERS, password_mark="m1")
 
 
@@ -34,20 +34,20 @@ def test_a_person_is_what_the_file_says_now() -> None:
         replace(ALICE, marks=frozenset()),
     ],
 )
-def test_a_person_that_was_removed_disabled_or_has_another_password(person: Person | None) -> None:
-    with pytest.raises(SessionEnded):
+def test_a_person_that_was_removed_disabled_or_has_another_password(person: User | None) -> None:
+    with pytest.raises(SessionEndedError):
         principal_of(SESSION, person)
 
 
 def test_a_session_without_a_mark_is_no_persons() -> None:
-    with pytest.raises(SessionEnded):
+    with pytest.raises(SessionEndedError):
         principal_of(replace(SESSION, password_mark=""), ALICE)
 
 
 def test_others_are_what_their_session_says_unless_a_person_has_the_name() -> None:
     other = replace(SESSION, source="client:shop", groups=("users",), amr=(TOTP,))
     assert principal_of(other, None) == Principal("alice", other.sid, ("users",), "", "")
-    with pytest.raises(SessionEnded):
+    with pytest.raises(SessionEndedError):
         principal_of(other, ALICE)
 
 
@@ -81,8 +81,8 @@ def test_a_program_is_its_person_without_a_second_factor() -> None:
 
 
 def test_nobody_is_there_without_a_users_file() -> None:
-    assert Nobody().find("alice") is None
-    assert Nobody().app_password("0" * 64) is None
+    assert NoUsers().find("alice") is None
+    assert NoUsers().app_password("0" * 64) is None
 
 
 def test_a_second_factor_is_asked_only_of_whom_the_rule_names() -> None:

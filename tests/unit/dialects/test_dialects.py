@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from authgw.core.errors import AuthgwError, UntrustedProxy, WrongDialect
-from authgw.core.model import Decision, Principal, Reply, Verdict
+from authgw.core.errors import AuthgwError, UntrustedProxyError, WrongDialectError
+from authgw.core.model import Decision, Principal, ProxyResponse, Verdict
 from authgw.core.redirects import MAX_RD_BYTES
 from authgw.dialects import envoy, forwarded, nginx
 from authgw.dialects.responses import for_a_browser
@@ -93,7 +93,7 @@ def test_every_target_header_counts_once(spoken: Spoken) -> None:
 
 def test_every_dialect_believes_trusted_proxies_only(spoken: Spoken) -> None:
     asked = spoken[1]("GET", "app.example.com", "/a")
-    with pytest.raises(UntrustedProxy, match=r"add 192\.0\.2\.1/32"):
+    with pytest.raises(UntrustedProxyError, match=r"add 192\.0\.2\.1/32"):
         described(spoken[0], asked, peer="192.0.2.1")
 
 
@@ -106,7 +106,7 @@ def test_every_dialect_denies_identity_from_a_client(spoken: Spoken, name: str) 
 
 @pytest.mark.parametrize("whom", PEOPLE)
 def test_every_dialect_tells_who_asks(spoken: Spoken, whom: str) -> None:
-    reply: Reply = spoken[0].render(
+    reply: ProxyResponse = spoken[0].render(
         Decision(Verdict.ALLOW, principal=PEOPLE[whom]), None, identity=NAMES
     )
     said = ("alice", "a,b", "a@example.com", "Alice") if whom == "alice" else ("", "", "", "")
@@ -143,7 +143,7 @@ def test_only_a_browser_that_navigates_is_sent_to_log_in(
     asked = ask(method, "app.example.com:8443", "/a?b=c&d=%20")
     access = described(dialect, (asked[0], asked[1], [*asked[2], *more]))
     login = Decision(Verdict.LOGIN, "token_missing")
-    reply: Reply = dialect.render(login, access, identity=NAMES, login_url=LOGIN)
+    reply: ProxyResponse = dialect.render(login, access, identity=NAMES, login_url=LOGIN)
     headers = dict(reply.headers)
     expected = answers.get(name)
     assert reply.status == (expected or 401)
@@ -177,7 +177,7 @@ def test_a_form_leads_back_to_the_page_that_it_was_on(name: str, referer: str, b
     said = [*asked[2], *BROWSER, *([("Referer", referer)] if referer else [])]
     access = described(dialect, (asked[0], asked[1], said))
     login = Decision(Verdict.LOGIN, "token_missing")
-    reply: Reply = dialect.render(login, access, identity=NAMES, login_url=LOGIN)
+    reply: ProxyResponse = dialect.render(login, access, identity=NAMES, login_url=LOGIN)
     assert reply.status == (401 if dialect is nginx else 303)
     where = urlsplit(dict(reply.headers)["Location"])
     assert parse_qs(where.query)["rd"] == [back]
@@ -198,7 +198,7 @@ def test_a_way_back_of_8_kib_is_kept_whole_and_a_longer_one_is_named(
     asked = ask("GET", "app.example.com", url.removeprefix("https://app.example.com"))
     access = described(dialect, (asked[0], asked[1], [*asked[2], *BROWSER]))
     login = Decision(Verdict.LOGIN, "token_missing")
-    reply: Reply = dialect.render(login, access, identity=NAMES, login_url=LOGIN)
+    reply: ProxyResponse = dialect.render(login, access, identity=NAMES, login_url=LOGIN)
     where = dict(reply.headers)["Location"]
     assert len(where) <= 3 * MAX_RD_BYTES + 100
     said = parse_qs(urlsplit(where).query, errors="surrogateescape")
@@ -229,7 +229,7 @@ def test_a_rule_for_programs_sends_no_browser_to_log_in(
     ("reason", "status"), [("no_rule", 403), ("not_permitted", 403), ("store_unavailable", 503)]
 )
 def test_every_dialect_refuses_alike(spoken: Spoken, reason: str, status: int) -> None:
-    reply: Reply = spoken[0].render(Decision(Verdict.DENY, reason), None, identity=NAMES)
+    reply: ProxyResponse = spoken[0].render(Decision(Verdict.DENY, reason), None, identity=NAMES)
     headers = dict(reply.headers)
     assert (reply.status, headers["X-Authgw-Reason"]) == (status, reason)
     assert headers["Cache-Control"] == "no-store"
@@ -238,9 +238,9 @@ def test_every_dialect_refuses_alike(spoken: Spoken, reason: str, status: int) -
 
 
 def test_a_recipe_that_asks_at_the_wrong_place_is_told() -> None:
-    with pytest.raises(WrongDialect, match="/authenticate/forward"):
+    with pytest.raises(WrongDialectError, match="/authenticate/forward"):
         described(nginx, by_forwarding("GET", "app.example.com", "/"))
-    with pytest.raises(WrongDialect, match="NGINX and HAProxy ask /authenticate"):
+    with pytest.raises(WrongDialectError, match="NGINX and HAProxy ask /authenticate"):
         described(forwarded, by_nginx("GET", "app.example.com", "/"))
     with pytest.raises(AuthgwError, match=r"add: proxy_set_header X-Original-Host \$host;"):
         described(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from authgw.core.authorization import Authorization, Kind, refusal
+from authgw.core.authorization import Authorization, AuthorizationKind, refusal
 from authgw.core.errors import AuthgwError
 from authgw.core.model import AccessRequest, Principal, Verdict
 from authgw.core.rules import Allow, Credential, Rules, decide, glob, needs_nobody
@@ -261,12 +261,12 @@ def test_the_terms_of_a_further_target_count_beside_a_page_for_anyone() -> None:
     found = Rules(rules).match(access_of("nginx", "MOVE", "/public/x", moved)).rule
     assert found is not None
     for foreign in (
-        Authorization(Kind.FOREIGN),
-        Authorization(Kind.FOREIGN, binds_connection=True),
+        Authorization(AuthorizationKind.FOREIGN),
+        Authorization(AuthorizationKind.FOREIGN, binds_connection=True),
     ):
         assert refusal(foreign, found)
     lenient = [replace(one, connection_auth=not one.allow.anyone) for one in rules]
     lenient = [replace(one, denies_foreign=False) for one in lenient]
     found = Rules(lenient).match(access_of("nginx", "MOVE", "/public/x", moved)).rule
     assert found is not None
-    assert not refusal(Authorization(Kind.FOREIGN, binds_connection=True), found)
+    assert not refusal(Authorization(AuthorizationKind.FOREIGN, binds_connection=True), found)

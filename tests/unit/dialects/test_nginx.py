@@ -151,7 +151,7 @@ def test_hosts_are_canonical(text: str, host: str) -> None:
 
 @pytest.mark.parametrize("url", ["http:///a", "https:///a?b", "https:////a"])
 def test_a_recipe_whose_host_is_empty_over_http3_is_told_its_line(url: str) -> None:
-    with pytest.raises(errors.TargetMalformed) as caught:
+    with pytest.raises(errors.TargetMalformedError) as caught:
         described([("X-Original-URL", url), *GOOD[1:]])
     line = "proxy_set_header X-Original-URL $authgw_scheme://$authgw_authority$request_uri;"
     assert line in caught.value.detail

@@ -15,7 +15,7 @@ import pytest
 
 from authgw.files import atomic
 from authgw.identity import users_editor
-from authgw.identity.users_file import UsersRefused, UsersUnwritable, load_users
+from authgw.identity.users_file import UsersFileError, UsersFileWriteError, load_users
 from tests.support.users import HASH
 
 SERVICE = 4711  # uid of a service account that owns nothing else
@@ -23,7 +23,7 @@ EDIT = """
 import os, sys
 from pathlib import Path
 from authgw.identity import users_editor
-from authgw.identity.users_file import UsersRefused, load_users
+from authgw.identity.users_file import UsersFileError, load_users
 # The account may not be able to read where Python is installed.
 os.setgroups([])
 os.setgid(int(sys.argv[3])); os.setuid(int(sys.argv[3]))
@@ -31,7 +31,7 @@ path = Path(sys.argv[1])
 try:
     for name in sys.argv[2].split(","):
         users_editor.add(path, name, sys.argv[4])
-except UsersRefused as error:
+except UsersFileError as error:
     sys.exit(str(error))
 print(",".join(load_users(path)))
 """
@@ -234,7 +234,7 @@ def test_a_disk_that_is_full_leaves_the_file(
         return write(descriptor, data[:10], offset)
 
     monkeypatch.setattr(os, "pwrite", full)
-    with pytest.raises(UsersRefused, match="No space left"):
+    with pytest.raises(UsersFileError, match="No space left"):
         users_editor.set_disabled(path, "alice", True)
     assert path.read_bytes() == before
 
@@ -292,12 +292,12 @@ def test_an_unwritable_file_is_told_from_a_broken_one(
 
     monkeypatch.setattr(atomic, "_open", read_only)
     monkeypatch.setattr(atomic, "_write_in_place", read_only)
-    with pytest.raises(UsersUnwritable, match=r"mount the directory .* writable"):
+    with pytest.raises(UsersFileWriteError, match=r"mount the directory .* writable"):
         users_editor.set_disabled(path, "alice", True)
 
 
 def test_the_journal_is_a_comment(tmp_path: Path) -> None:
     path = tmp_path / "users.yml"
     path.write_bytes(b"a: {}\n\n" + atomic._journal(textwrap.dedent("b: {}\n").encode()))
-    with pytest.raises(UsersRefused, match=r"users\.yml:1: b\.password: is missing"):
+    with pytest.raises(UsersFileError, match=r"users\.yml:1: b\.password: is missing"):
         load_users(path)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from authgw.core.keys import KeyRefused
+from authgw.core.keys import SigningKeyError
 from authgw.files import key_files
 from authgw.files.key_files import (
     load_keys,
@@ -34,7 +34,7 @@ def test_a_key_is_written_whole_or_not_at_all(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(KeyRefused, match="No space left"):
+    with pytest.raises(SigningKeyError, match="No space left"):
         make_key(tmp_path / "keys", "ES256")
     assert list((tmp_path / "keys").iterdir()) == []
 
@@ -68,7 +68,7 @@ def test_kids_of_removed_keys_are_remembered(tmp_path: Path) -> None:
 def test_a_list_of_kids_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "keys.kids").mkdir()
     # The key is what counts; a start says what is wrong with the list.
-    with pytest.raises(KeyRefused, match=r"keys\.kids: Is a directory"):
+    with pytest.raises(SigningKeyError, match=r"keys\.kids: Is a directory"):
         remembered_kids(tmp_path / "keys")
 
 
@@ -93,7 +93,7 @@ def test_a_made_secret_is_private_and_loads(tmp_path: Path) -> None:
     make_shared_secret(tmp_path / "jwt_key")
     assert (tmp_path / "jwt_key").stat().st_mode & 0o777 == 0o600
     assert load_shared_secret(tmp_path / "jwt_key").algorithm == "HS256"
-    with pytest.raises(KeyRefused, match="File exists"):
+    with pytest.raises(SigningKeyError, match="File exists"):
         make_shared_secret(tmp_path / "jwt_key")
 
 
@@ -111,7 +111,7 @@ def test_refused_secrets(tmp_path: Path, content: bytes, mode: int, said: str) -
     path = tmp_path / "jwt_key"
     path.write_bytes(content)
     path.chmod(mode)
-    with pytest.raises(KeyRefused, match=said):
+    with pytest.raises(SigningKeyError, match=said):
         load_shared_secret(path)
 
 
@@ -126,8 +126,8 @@ def test_orchestrators_may_leave_secrets_readable(
 
 
 def test_a_missing_secret_and_a_bad_name_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(KeyRefused, match="No such file"):
+    with pytest.raises(SigningKeyError, match="No such file"):
         load_shared_secret(tmp_path / "absent")
     (tmp_path / "a b.pem").write_text("x")
-    with pytest.raises(KeyRefused, match="rename the file"):
+    with pytest.raises(SigningKeyError, match="rename the file"):
         load_keys(tmp_path)

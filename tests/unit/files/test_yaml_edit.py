@@ -10,7 +10,7 @@ from authgw.files.yaml_edit import edited
 from authgw.identity import users_editor
 from authgw.identity.clients_file import add_client, load_clients
 from authgw.identity.passwords import digest
-from authgw.identity.users_file import UsersRefused, load_users, mark
+from authgw.identity.users_file import UsersFileError, load_users, mark
 from tests.support.users import HASH, OTHER, SECRET
 
 Edit = Callable[[Path], object]
@@ -238,7 +238,7 @@ def test_anchors_and_merges_stay(tmp_path: Path, edit: Edit, lines: list[str]) -
 )
 def test_a_value_that_others_share_is_not_changed_for_them(tmp_path: Path, edit: Edit) -> None:
     path = put(tmp_path / "users.yml", SHARED)
-    with pytest.raises(UsersRefused, match=r"entry of alice .* cannot be changed alone"):
+    with pytest.raises(UsersFileError, match=r"entry of alice .* cannot be changed alone"):
         edit(path)
     assert path.read_text() == SHARED
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from authgw.identity.clients_file import ClientsRefused, add_client, load_clients
+from authgw.identity.clients_file import BackendsFileError, add_client, load_clients
 
 
 def test_an_added_client_is_known_by_its_secret_only(tmp_path: Path) -> None:
@@ -58,19 +58,19 @@ def test_a_broken_file_is_refused_without_repeating_it(
 ) -> None:
     path = tmp_path / "clients.yml"
     path.write_text(text)
-    with pytest.raises(ClientsRefused, match=said) as caught:
+    with pytest.raises(BackendsFileError, match=said) as caught:
         load_clients(path)
     assert "hush" not in str(caught.value)
 
 
 def test_files_and_ids_that_cannot_be_used(tmp_path: Path) -> None:
-    with pytest.raises(ClientsRefused, match="Is a directory"):
+    with pytest.raises(BackendsFileError, match="Is a directory"):
         load_clients(tmp_path)
-    with pytest.raises(ClientsRefused, match="No such file"):
+    with pytest.raises(BackendsFileError, match="No such file"):
         add_client(tmp_path / "no" / "clients.yml", "shop", subjects="*", groups=())
-    with pytest.raises(ClientsRefused, match="1 to 64"):
+    with pytest.raises(BackendsFileError, match="1 to 64"):
         add_client(tmp_path / "clients.yml", "a:b", subjects="*", groups=())
     add_client(tmp_path / "clients.yml", "shop", subjects="*", groups=())
-    with pytest.raises(ClientsRefused, match="choose another id"):
+    with pytest.raises(BackendsFileError, match="choose another id"):
         add_client(tmp_path / "clients.yml", "shop", subjects="*", groups=())
     assert load_clients(tmp_path / "absent.yml").verify("a", "b") is None

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import argon2
 import pytest
 
-from authgw.core.errors import TooBusy
+from authgw.core.errors import TooBusyError
 from authgw.identity import hash_pool, passwords
-from authgw.identity.hash_pool import Hashing, Verified
+from authgw.identity.hash_pool import HashPool, PasswordCheck
 
 PASSWORD = "tuck-vole-brim-seventy"
 HASH = passwords.hash_password(PASSWORD)
@@ -19,24 +19,24 @@ WEAK = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PA
 
 
 @pytest.fixture
-def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hashing]:
+def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[HashPool]:
     # One worker, 16 places, whatever machine this is.
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    made = Hashing()
+    made = HashPool()
     yield made
     made.close()
 
 
-async def test_right_wrong_and_malformed(work: Hashing) -> None:
+async def test_right_wrong_and_malformed(work: HashPool) -> None:
     with work.reserve():
         assert work.waiting == 1
-        assert await work.verify(HASH, PASSWORD) == Verified(True)
-        assert await work.verify(HASH, "wrong") == Verified(False)
-        assert await work.verify("malformed", PASSWORD) == Verified(False)
+        assert await work.verify(HASH, PASSWORD) == PasswordCheck(True)
+        assert await work.verify(HASH, "wrong") == PasswordCheck(False)
+        assert await work.verify("malformed", PASSWORD) == PasswordCheck(False)
     assert work.waiting == 0
 
 
-async def test_a_hash_of_other_parameters_is_made_anew(work: Hashing) -> None:
+async def test_a_hash_of_other_parameters_is_made_anew(work: HashPool) -> None:
     with work.reserve():
         seen = await work.verify(WEAK, PASSWORD)
         assert (await work.verify(WEAK, "wrong")).new_hash is None
@@ -47,20 +47,20 @@ async def test_a_hash_of_other_parameters_is_made_anew(work: Hashing) -> None:
     assert seen.new_hash not in repr(seen)
 
 
-async def test_the_seventeenth_is_sent_away(work: Hashing) -> None:
-    async def one() -> Verified:
+async def test_the_seventeenth_is_sent_away(work: HashPool) -> None:
+    async def one() -> PasswordCheck:
         with work.reserve():
             return await work.verify(HASH, PASSWORD)
 
     answers = await asyncio.gather(*(one() for _ in range(20)), return_exceptions=True)
-    assert answers.count(Verified(True)) == 16
-    refused = [answer for answer in answers if isinstance(answer, TooBusy)]
+    assert answers.count(PasswordCheck(True)) == 16
+    refused = [answer for answer in answers if isinstance(answer, TooBusyError)]
     assert [error.retry_after for error in refused] == [1.0] * 4
     assert work.waiting == 0
 
 
 async def test_a_cancelled_waiter_leaves_its_place(
-    work: Hashing, monkeypatch: pytest.MonkeyPatch
+    work: HashPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started, go_on = threading.Event(), threading.Event()
     asked = list[str]()
@@ -72,7 +72,7 @@ async def test_a_cancelled_waiter_leaves_its_place(
 
     monkeypatch.setattr(passwords, "verify", verify)
 
-    async def one(password: str) -> Verified:
+    async def one(password: str) -> PasswordCheck:
         with work.reserve():
             return await work.verify(HASH, password)
 
@@ -93,7 +93,7 @@ async def test_a_cancelled_waiter_leaves_its_place(
 
 
 async def test_workers_step_back_for_the_event_loop(
-    work: Hashing, monkeypatch: pytest.MonkeyPatch
+    work: HashPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = list[tuple[int, int]]()
 
@@ -111,7 +111,7 @@ async def test_workers_step_back_for_the_event_loop(
 
 @pytest.mark.parametrize("system", ["Linux", "Darwin"])
 async def test_a_worker_that_cannot_step_back_works(
-    work: Hashing, monkeypatch: pytest.MonkeyPatch, system: str
+    work: HashPool, monkeypatch: pytest.MonkeyPatch, system: str
 ) -> None:
     asked = list[int]()
 
@@ -130,14 +130,14 @@ async def test_a_worker_that_cannot_step_back_works(
 
 
 async def test_closing_ends_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    work = Hashing()
+    work = HashPool()
     with work.reserve():
         await work.verify(HASH, PASSWORD)
     work.close()
     with work.reserve(), pytest.raises(RuntimeError):
         await work.verify(HASH, PASSWORD)
     assert work.waiting == 0
-    assert hash_pool.Verified(True).new_hash is None
+    assert hash_pool.PasswordCheck(True).new_hash is None
 
 
 @pytest.mark.parametrize(("processors", "places"), [(None, 16), (1, 16), (4, 32), (64, 128)])
@@ -145,10 +145,10 @@ def test_places_grow_with_the_processors_up_to_a_bound(
     monkeypatch: pytest.MonkeyPatch, processors: int | None, places: int
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: processors)
-    hash_pool = Hashing()
+    hash_pool = HashPool()
     with contextlib.ExitStack() as held:
         for _ in range(places):
             held.enter_context(hash_pool.reserve())
-        with pytest.raises(TooBusy):
+        with pytest.raises(TooBusyError):
             held.enter_context(hash_pool.reserve())
     hash_pool.close()

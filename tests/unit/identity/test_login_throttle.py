@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from authgw.core.errors import StoreUnavailable, TooManyFailures
+from authgw.core.errors import StoreUnavailableError, TooManyFailuresError
 from authgw.identity.login_throttle import (
     PER_ADDRESS,
     PER_CODE,
     PER_DEVICE,
     PER_PAIR,
     PER_USER,
-    Attempt,
-    Regulation,
+    LoginAttempt,
+    LoginThrottle,
     password_attempt,
     site_of,
 )
@@ -31,35 +31,35 @@ def counters() -> MemoryCounters:
 
 
 @pytest.fixture
-def regulation(counters: MemoryCounters) -> Regulation:
-    return Regulation(counters)
+def regulation(counters: MemoryCounters) -> LoginThrottle:
+    return LoginThrottle(counters)
 
 
 def addresses(number: int) -> Iterator[str]:
     return (f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}" for n in range(number))
 
 
-async def fails(regulation: Regulation, user: str, address: str, device: str = "") -> bool:
+async def fails(regulation: LoginThrottle, user: str, address: str, device: str = "") -> bool:
     """Try a wrong password; say whether it was verified."""
     try:
         await regulation.admit(user, address, device)
-    except TooManyFailures:
+    except TooManyFailuresError:
         return False
     return True
 
 
-async def failures(regulation: Regulation, times: int, *who: str) -> int:
+async def failures(regulation: LoginThrottle, times: int, *who: str) -> int:
     return sum([await fails(regulation, *who) for _ in range(times)])
 
 
-async def wait_of(regulation: Regulation, *who: str) -> float:
-    with pytest.raises(TooManyFailures) as refused:
+async def wait_of(regulation: LoginThrottle, *who: str) -> float:
+    with pytest.raises(TooManyFailuresError) as refused:
         await regulation.admit(*who)
     return refused.value.retry_after
 
 
 async def test_five_slips_then_a_pause_that_refusals_do_not_extend(
-    regulation: Regulation, counters: MemoryCounters
+    regulation: LoginThrottle, counters: MemoryCounters
 ) -> None:
     assert await failures(regulation, 5, "alice", HOME) == 5
     for _ in range(30):
@@ -70,7 +70,7 @@ async def test_five_slips_then_a_pause_that_refusals_do_not_extend(
 
 
 async def test_success_forgets_the_slips_of_this_pair_and_no_other(
-    regulation: Regulation,
+    regulation: LoginThrottle,
 ) -> None:
     for _ in range(3):
         assert await failures(regulation, 4, "alice", HOME) == 4
@@ -81,7 +81,7 @@ async def test_success_forgets_the_slips_of_this_pair_and_no_other(
 
 
 async def test_success_leaves_nothing_counted(
-    regulation: Regulation, counters: MemoryCounters
+    regulation: LoginThrottle, counters: MemoryCounters
 ) -> None:
     for user in ("alice", "bob"):
         for device in ("", "phone"):
@@ -91,21 +91,21 @@ async def test_success_leaves_nothing_counted(
 
 
 async def test_an_attacker_with_an_account_resets_nothing_by_logging_in(
-    regulation: Regulation,
+    regulation: LoginThrottle,
 ) -> None:
     heard = 0
     for number in range(1000):
         heard += await fails(regulation, f"victim{number}", OFFICE)
         try:
             await regulation.succeeded(await regulation.admit("mallory", OFFICE))
-        except TooManyFailures:
+        except TooManyFailuresError:
             continue
     assert heard == PER_ADDRESS.most
 
 
 @pytest.mark.parametrize("bogus", [257, 5000])
 async def test_bogus_names_lock_nobody_else_out(
-    regulation: Regulation, counters: MemoryCounters, bogus: int
+    regulation: LoginThrottle, counters: MemoryCounters, bogus: int
 ) -> None:
     heard = sum([await fails(regulation, f"bogus{n}", OFFICE) for n in range(bogus)])
     assert heard == min(bogus, PER_ADDRESS.most)
@@ -118,7 +118,7 @@ async def test_bogus_names_lock_nobody_else_out(
     assert await fails(regulation, "alice", OFFICE)
 
 
-async def test_one_forgetful_program_costs_its_office_nothing(regulation: Regulation) -> None:
+async def test_one_forgetful_program_costs_its_office_nothing(regulation: LoginThrottle) -> None:
     assert await failures(regulation, 5000, "printer", OFFICE) == 5
     colleagues = [await fails(regulation, f"colleague{n}", OFFICE) for n in range(295)]
     assert all(colleagues)
@@ -126,7 +126,7 @@ async def test_one_forgetful_program_costs_its_office_nothing(regulation: Regula
 
 
 async def test_who_waits_for_two_reasons_waits_for_the_longer(
-    regulation: Regulation, counters: MemoryCounters
+    regulation: LoginThrottle, counters: MemoryCounters
 ) -> None:
     for number in range(290):
         await fails(regulation, f"bogus{number}", OFFICE)
@@ -140,7 +140,7 @@ async def test_who_waits_for_two_reasons_waits_for_the_longer(
 
 
 async def test_ten_thousand_addresses_lock_nobody_out(
-    regulation: Regulation, counters: MemoryCounters
+    regulation: LoginThrottle, counters: MemoryCounters
 ) -> None:
     heard = 0
     for address in addresses(10_000):
@@ -158,7 +158,7 @@ async def test_ten_thousand_addresses_lock_nobody_out(
 
 @pytest.mark.parametrize("pause", [1.0, 7.0, 60.0])
 async def test_the_guesses_of_an_hour_are_bounded(
-    regulation: Regulation, counters: MemoryCounters, pause: float
+    regulation: LoginThrottle, counters: MemoryCounters, pause: float
 ) -> None:
     sites, heard = 20, 0
     while counters.now < PER_USER.window:
@@ -171,7 +171,7 @@ async def test_the_guesses_of_an_hour_are_bounded(
 
 @pytest.mark.parametrize(("device", "heard"), [("", 5), ("phone", 10)])
 async def test_parallel_guesses_do_not_slip_through(
-    regulation: Regulation, counters: MemoryCounters, device: str, heard: int
+    regulation: LoginThrottle, counters: MemoryCounters, device: str, heard: int
 ) -> None:
     tried = [fails(regulation, "alice", HOME, device) for _ in range(1000)]
     assert (await asyncio.gather(*tried)).count(True) == heard
@@ -182,7 +182,7 @@ async def test_parallel_guesses_do_not_slip_through(
 
 
 async def test_late_refusals_open_no_window(
-    regulation: Regulation, counters: MemoryCounters, monkeypatch: pytest.MonkeyPatch
+    regulation: LoginThrottle, counters: MemoryCounters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release, gate = counters.release, asyncio.Event()
 
@@ -204,7 +204,7 @@ async def test_late_refusals_open_no_window(
 
 
 async def test_a_known_device_is_counted_apart(
-    regulation: Regulation, counters: MemoryCounters
+    regulation: LoginThrottle, counters: MemoryCounters
 ) -> None:
     assert await failures(regulation, 12, "alice", HOME, "phone") == 10
     assert len(counters.kept) == 1
@@ -216,20 +216,20 @@ async def test_a_known_device_is_counted_apart(
 
 
 async def test_codes_are_counted_by_user_and_known_device(
-    regulation: Regulation, counters: MemoryCounters
+    regulation: LoginThrottle, counters: MemoryCounters
 ) -> None:
     for device in ("", "phone"):
         for _ in range(PER_CODE.most):
             await regulation.admit_code("alice", device)
         counters.now += 100
-        with pytest.raises(TooManyFailures) as refused:
+        with pytest.raises(TooManyFailuresError) as refused:
             await regulation.admit_code("alice", device)
         assert refused.value.retry_after == PER_CODE.window - 100
     await regulation.admit_code("bob")
     # A password is another matter.
     attempt = await regulation.admit("alice", HOME)
     await regulation.succeeded(attempt)
-    with pytest.raises(TooManyFailures):
+    with pytest.raises(TooManyFailuresError):
         await regulation.admit_code("alice")
     counters.now += PER_CODE.window
     for _ in range(3):
@@ -239,7 +239,7 @@ async def test_codes_are_counted_by_user_and_known_device(
 
 
 async def test_what_was_not_verified_is_given_back(
-    regulation: Regulation, counters: MemoryCounters
+    regulation: LoginThrottle, counters: MemoryCounters
 ) -> None:
     for device in ("", "phone"):
         for _ in range(50):
@@ -251,7 +251,7 @@ async def test_what_was_not_verified_is_given_back(
 
 
 async def test_each_call_costs_one_round_trip(
-    regulation: Regulation, counters: MemoryCounters
+    regulation: LoginThrottle, counters: MemoryCounters
 ) -> None:
     for attempt in (regulation.admit("a", HOME), regulation.admit_code("a")):
         await regulation.succeeded(await attempt)
@@ -263,16 +263,16 @@ async def test_each_call_costs_one_round_trip(
 
 
 async def test_nobody_is_heard_without_the_store(
-    regulation: Regulation, counters: MemoryCounters
+    regulation: LoginThrottle, counters: MemoryCounters
 ) -> None:
     counters.down = True
     for attempt in (regulation.admit("a", HOME), regulation.admit_code("a")):
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailableError):
             await attempt
 
 
 async def test_a_refusal_stands_even_if_it_cannot_be_given_back(
-    regulation: Regulation, counters: MemoryCounters
+    regulation: LoginThrottle, counters: MemoryCounters
 ) -> None:
     await failures(regulation, 5, "alice", HOME)
     refused = asyncio.create_task(wait_of(regulation, "alice", HOME))
@@ -302,7 +302,7 @@ def test_whose_address_it_is(address: str, site: str) -> None:
     assert site_of(address) == site
 
 
-async def test_the_addresses_of_one_site_are_one(regulation: Regulation) -> None:
+async def test_the_addresses_of_one_site_are_one(regulation: LoginThrottle) -> None:
     heard = [await fails(regulation, "alice", f"2001:db8::{n:x}") for n in range(100)]
     assert heard.count(True) == 5
     assert await fails(regulation, "alice", "2001:db8:0:1::1")
@@ -347,7 +347,7 @@ def test_counters_hold_what_was_admitted_and_failed(
 async def follow(steps: list[tuple[str, str, str, bool, float]]) -> None:
     """No window of a pair or device has more failures than its limit, whoever else tried."""
     counters = MemoryCounters()
-    regulation = Regulation(counters)
+    regulation = LoginThrottle(counters)
     begun: dict[str, tuple[float, int]] = {}
     for user, address, device, right, pause in steps:
         counters.now += pause
@@ -370,7 +370,7 @@ async def follow(steps: list[tuple[str, str, str, bool, float]]) -> None:
             assert live(counters, attempt) == shared
 
 
-def live(counters: MemoryCounters, attempt: Attempt) -> list[int]:
+def live(counters: MemoryCounters, attempt: LoginAttempt) -> list[int]:
     """The shared counts of an attempt as they are now."""
     kept = [counters.kept.get(name, (0, 0.0)) for name, _ in attempt.shared]
     return [count if ends > counters.now else 0 for count, ends in kept]

@@ -5,7 +5,7 @@ import pytest
 
 from authgw.identity.passwords import (
     DUMMY,
-    PasswordRefused,
+    WeakPasswordError,
     check_new,
     decoy_like,
     digest,
@@ -111,7 +111,7 @@ def test_no_rule_of_composition(good: str) -> None:
     ],
 )
 def test_bad_passwords_are_refused_and_not_repeated(bad: str, said: str) -> None:
-    with pytest.raises(PasswordRefused, match=said) as caught:
+    with pytest.raises(WeakPasswordError, match=said) as caught:
         check_new(bad, min_length=8, about=ABOUT)
     assert not bad or bad not in str(caught.value)
 
@@ -119,7 +119,7 @@ def test_bad_passwords_are_refused_and_not_repeated(bad: str, said: str) -> None
 def test_what_others_know_of_a_person_counts() -> None:
     check_new("liddell@wonderland.example", min_length=8, about=())
     for known in ("liddell@wonderland.example", "Liddell@Wonderland.example7", "wonderland.7"):
-        with pytest.raises(PasswordRefused, match="guessed"):
+        with pytest.raises(WeakPasswordError, match="guessed"):
             check_new(known, min_length=8, about=ABOUT)
 
 

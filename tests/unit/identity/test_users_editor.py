@@ -12,7 +12,7 @@ import pytest
 from authgw.files import atomic
 from authgw.identity import users_editor
 from authgw.identity.passwords import digest
-from authgw.identity.users_file import UsersRefused, load_users, mark
+from authgw.identity.users_file import UsersFileError, load_users, mark
 from tests.support.users import HASH, OTHER, SECRET
 
 END = datetime(2027, 2, 20, 10, tzinfo=UTC)
@@ -64,20 +64,20 @@ def test_an_edit_leaves_a_file_to_its_group(path: Path) -> None:
 
 def test_a_name_is_added_once(path: Path) -> None:
     before = path.read_bytes()
-    with pytest.raises(UsersRefused, match="alice is there already"):
+    with pytest.raises(UsersFileError, match="alice is there already"):
         users_editor.add(path, "alice", OTHER)
-    with pytest.raises(UsersRefused, match="a user name must be without"):
+    with pytest.raises(UsersFileError, match="a user name must be without"):
         users_editor.add(path, "a:b", OTHER)
-    with pytest.raises(UsersRefused, match=r"carol\.groups\.0: is no group"):
+    with pytest.raises(UsersFileError, match=r"carol\.groups\.0: is no group"):
         users_editor.add(path, "carol", OTHER, groups=("a b",))
-    with pytest.raises(UsersRefused, match=r"carol\.password: is no argon2id hash"):
+    with pytest.raises(UsersFileError, match=r"carol\.password: is no argon2id hash"):
         users_editor.add(path, "carol", "hush")
     assert path.read_bytes() == before
 
 
 def test_nobody_is_edited_who_is_not_there(path: Path) -> None:
     before = written(path)
-    with pytest.raises(UsersRefused, match="nobody of this name is there"):
+    with pytest.raises(UsersFileError, match="nobody of this name is there"):
         users_editor.set_disabled(path, "carol", True)
     assert written(path) == before
 
@@ -134,7 +134,7 @@ def test_a_recovery_code_is_spent_once(path: Path) -> None:
     assert (totp.secret, totp.recovery) == (SECRET, (digest("other"),))
     assert users_editor.spend_recovery(path, "alice", digest("other"))
     assert load_users(path)["alice"].totp is not None
-    with pytest.raises(UsersRefused, match="remove it first"):
+    with pytest.raises(UsersFileError, match="remove it first"):
         users_editor.set_totp(path, "alice", SECRET, [])
     assert users_editor.remove_totp(path, "alice")
     assert load_users(path)["alice"].totp is None
@@ -149,9 +149,9 @@ def test_app_passwords(path: Path) -> None:
     laptop, phone = load_users(path)["bob"].app_passwords
     assert (laptop.sha256, laptop.paths, laptop.expires) == (digest(secret), ("/dav/**",), END)
     assert (phone.sha256, phone.paths, phone.expires) == (digest(other), (), None)
-    with pytest.raises(UsersRefused, match="bob has an app password of this name"):
+    with pytest.raises(UsersFileError, match="bob has an app password of this name"):
         users_editor.add_app_password(path, "bob", "phone")
-    with pytest.raises(UsersRefused, match=r"bob.app_passwords.2.paths.0: is no path"):
+    with pytest.raises(UsersFileError, match=r"bob.app_passwords.2.paths.0: is no path"):
         users_editor.add_app_password(path, "bob", "x", paths=("dav",))
     assert users_editor.remove_app_password(path, "bob", "laptop")
     assert [one.name for one in load_users(path)["bob"].app_passwords] == ["phone"]
@@ -159,13 +159,13 @@ def test_app_passwords(path: Path) -> None:
 
 def test_a_broken_file_is_never_written_over(path: Path) -> None:
     path.write_text("alice: {}\n")
-    with pytest.raises(UsersRefused, match=r"users\.yml:1: alice\.password: is missing"):
+    with pytest.raises(UsersFileError, match=r"users\.yml:1: alice\.password: is missing"):
         users_editor.add(path, "carol", HASH)
     assert path.read_text() == "alice: {}\n"
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UsersRefused, match="No such file"):
+    with pytest.raises(UsersFileError, match="No such file"):
         users_editor.add(tmp_path / "no" / "users.yml", "alice", HASH)
 
 
@@ -177,7 +177,7 @@ def test_a_write_that_fails_leaves_the_old_file(
 
     before = path.read_bytes()
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UsersRefused, match="No space left on device"):
+    with pytest.raises(UsersFileError, match="No space left on device"):
         users_editor.set_disabled(path, "alice", True)
     assert path.read_bytes() == before
 
@@ -194,7 +194,7 @@ def test_a_link_stays_and_its_file_is_replaced(path: Path, tmp_path: Path) -> No
 def test_a_link_in_the_place_of_the_new_file_is_not_followed(path: Path, tmp_path: Path) -> None:
     (tmp_path / "victim").write_text("kept")
     (tmp_path / ".users.yml.new").symlink_to(tmp_path / "victim")
-    with pytest.raises(UsersRefused):
+    with pytest.raises(UsersFileError):
         users_editor.set_disabled(path, "alice", True)
     assert (tmp_path / "victim").read_text() == "kept"
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authgw.core.users import People
+from authgw.core.users import UserDirectory
 from authgw.identity.passwords import DUMMY, decoy_like, digest, hash_password, is_hash, verify
 from authgw.identity.users_file import (
-    User,
-    UsersRefused,
+    UserEntry,
+    UsersFileError,
     check_name,
     checked,
     load_users,
@@ -65,7 +65,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_everything_that_an_entry_can_hold(path: Path) -> None:
-    people: People = UsersFile(path)
+    people: UserDirectory = UsersFile(path)
     alice, bob = people.find("alice"), people.find("bob")
     assert alice is not None
     assert bob is not None
@@ -117,12 +117,12 @@ def test_a_decoy_takes_as_long_and_fits_nothing(tmp_path: Path) -> None:
 
 
 def test_marks_follow_the_password_and_not_its_hash() -> None:
-    fresh = User(password=HASH)
+    fresh = UserEntry(password=HASH)
     assert fresh.marks == {mark(HASH)}
     assert len(mark(HASH)) == 16
-    rehashed = User(password=OTHER, same_password=(mark(HASH), mark(OTHER)))
+    rehashed = UserEntry(password=OTHER, same_password=(mark(HASH), mark(OTHER)))
     assert rehashed.marks == {mark(HASH), mark(OTHER)}
-    by_hand = User(password=HASH.replace("t=1", "t=2"), same_password=rehashed.same_password)
+    by_hand = UserEntry(password=HASH.replace("t=1", "t=2"), same_password=rehashed.same_password)
     assert by_hand.marks == {mark(by_hand.password)}
 
 
@@ -174,7 +174,7 @@ LINE = f'password: "{HASH}"'
 )
 def test_refusals_name_the_line_and_no_value(tmp_path: Path, text: str, said: str) -> None:
     path = put(tmp_path / "users.yml", text)
-    with pytest.raises(UsersRefused) as caught:
+    with pytest.raises(UsersFileError) as caught:
         load_users(path)
     assert any(line.startswith(f"{path}:{said}") for line in str(caught.value).splitlines())
     assert "hush" not in str(caught.value)
@@ -196,7 +196,7 @@ def test_refusals_name_the_line_and_no_value(tmp_path: Path, text: str, said: st
 )
 def test_refusals_of_app_passwords(tmp_path: Path, program: str, said: str) -> None:
     text = f"a:\n  {LINE}\n  app_passwords:\n    - {{{program}}}\n"
-    with pytest.raises(UsersRefused) as caught:
+    with pytest.raises(UsersFileError) as caught:
         load_users(put(tmp_path / "users.yml", text))
     assert f"users.yml:4: a.app_passwords.{said}" in str(caught.value)
 
@@ -205,7 +205,7 @@ def test_one_digest_is_one_persons_and_one_name_one_programs(tmp_path: Path) -> 
     one = f"{{name: x, sha256: '{DIGEST}'}}"
     same = f"{{name: x, sha256: '{digest('y')}'}}"
     text = f"a: {{{LINE}, app_passwords: [{one},\n{same}]}}\nb: {{{LINE}, app_passwords: [{one}]}}"
-    with pytest.raises(UsersRefused) as caught:
+    with pytest.raises(UsersFileError) as caught:
         load_users(put(tmp_path / "users.yml", text))
     assert "users.yml:2: a.app_passwords.1: stands twice" in str(caught.value)
     assert "users.yml:3: b.app_passwords.0: stands twice" in str(caught.value)
@@ -213,7 +213,7 @@ def test_one_digest_is_one_persons_and_one_name_one_programs(tmp_path: Path) -> 
 
 def test_every_problem_is_told_up_to_twenty(tmp_path: Path) -> None:
     path = put(tmp_path / "users.yml", "".join(f"u{n}: {{}}\n" for n in range(22)))
-    with pytest.raises(UsersRefused) as caught:
+    with pytest.raises(UsersFileError) as caught:
         load_users(path)
     lines = str(caught.value).splitlines()
     assert len(lines) == 21
@@ -228,15 +228,15 @@ def test_a_file_may_have_nobody(tmp_path: Path, text: str) -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(UsersRefused, match="is no file"):
+    with pytest.raises(UsersFileError, match="is no file"):
         load_users(tmp_path)
     path = put(tmp_path / "users.yml", "")
-    with pytest.raises(UsersRefused, match="Not a directory"):
+    with pytest.raises(UsersFileError, match="Not a directory"):
         load_users(path / "users.yml")
-    with pytest.raises(UsersRefused, match="No such file"):
+    with pytest.raises(UsersFileError, match="No such file"):
         read_users(tmp_path / "absent.yml")
     path.write_bytes(b"a: \xff")
-    with pytest.raises(UsersRefused, match="is not UTF-8 text"):
+    with pytest.raises(UsersFileError, match="is not UTF-8 text"):
         load_users(path)
 
 
@@ -270,9 +270,9 @@ def test_a_plain_name_is_always_taken(name: str) -> None:
 
 
 def test_checked_values_are_refused_in_words() -> None:
-    with pytest.raises(UsersRefused, match=r"^alice\.groups\.0: is no group"):
+    with pytest.raises(UsersFileError, match=r"^alice\.groups\.0: is no group"):
         checked("alice", {"password": HASH, "groups": ("a b",)})
-    with pytest.raises(UsersRefused, match="a user name must be without"):
+    with pytest.raises(UsersFileError, match="a user name must be without"):
         checked("a:b", {"password": HASH})
 
 
@@ -326,7 +326,7 @@ def test_a_file_may_come_later(tmp_path: Path) -> None:
 
 
 def test_a_broken_file_is_refused_at_first(tmp_path: Path) -> None:
-    with pytest.raises(UsersRefused, match="is missing"):
+    with pytest.raises(UsersFileError, match="is missing"):
         UsersFile(put(tmp_path / "users.yml", "a: {}"))
 
 

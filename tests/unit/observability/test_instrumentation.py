@@ -8,10 +8,10 @@ from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 from prometheus_client import REGISTRY
 
 from authgw.core.audit import Event
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.core.sessions import Snapshot
 from authgw.observability.instrumentation import MeasuredStore, measured, measured_check
-from authgw.observability.metrics import Answers, count, verdict
+from authgw.observability.metrics import RequestMetrics, count, verdict
 from authgw.storage.sqlite.store import EmbeddedStore
 from authgw.web.problems import Handler
 from tests.support.builders import NOW, a_session
@@ -28,10 +28,10 @@ class Away(EmbeddedStore):
         try:
             raise ConnectionResetError
         except OSError:
-            raise StoreUnavailable("Redis: ConnectionResetError") from None
+            raise StoreUnavailableError("Redis: ConnectionResetError") from None
 
-    async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailable]:
-        return [StoreUnavailable("Redis: ReadOnlyError") for _ in sids]
+    async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailableError]:
+        return [StoreUnavailableError("Redis: ReadOnlyError") for _ in sids]
 
 
 async def test_operations_of_the_store_are_timed() -> None:
@@ -46,7 +46,7 @@ async def test_errors_of_the_store_are_counted_by_what_was_raised_first() -> Non
     store = await Away.open(None, idle=60)
     shell = MeasuredStore(store)
     before = metric("authgw_store_errors_total", operation="revoke", kind="ConnectionResetError")
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailableError):
         await shell.revoke("x" * 44)
     after = metric("authgw_store_errors_total", operation="revoke", kind="ConnectionResetError")
     assert after == before + 1
@@ -102,7 +102,7 @@ async def test_a_path_of_the_clients_choice_is_no_label() -> None:
         except web.HTTPException as error:
             return web.Response(status=error.status)
 
-    answers = Answers()
+    answers = RequestMetrics()
     app = web.Application(middlewares=[measured(answers), refuse])
     app.add_routes([web.get("/authenticate/envoy{path:(/.*)?}", answer), web.get("/x", answer)])
     async with TestClient(TestServer(app)) as client:
@@ -122,7 +122,7 @@ async def test_checks_that_the_application_does_not_see_are_counted_alike() -> N
     async def refuse(request: web.Request) -> web.StreamResponse:
         return web.Response(status=401, headers={"X-Authgw-Reason": "token_missing"})
 
-    answers = Answers()
+    answers = RequestMetrics()
     timed = metric("authgw_request_seconds_count", endpoint="/authenticate")
     await measured_check(answers, refuse)(make_mocked_request("GET", "/authenticate"))
     assert answers.requests == {("/authenticate", "401"): 1}

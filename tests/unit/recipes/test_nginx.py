@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from authgw.config.schema import Settings
-from authgw.core.errors import Refused
+from authgw.core.errors import OperatorError
 from authgw.dialects.headers import ABOUT_A_REQUEST
 from authgw.recipes.cleared import CLEARED
 from authgw.recipes.nginx import FILES, rendered
@@ -112,7 +112,7 @@ def test_several_login_pages_are_published() -> None:
     ],
 )
 def test_what_nginx_would_read_otherwise_is_refused(settings: dict[str, Any]) -> None:
-    with pytest.raises(Refused, match="cannot be written into NGINX's configuration"):
+    with pytest.raises(OperatorError, match="cannot be written into NGINX's configuration"):
         files(**settings)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authgw.server.http_reader import MOST_HEADERS, Heads, Unreadable
+from authgw.server.http_reader import MOST_HEADERS, HeadReader, UnreadableRequestError
 
 CHECK = b"GET /authenticate HTTP/1.1\r\nHost: a\r\nx-A: 1\r\nX-a:  2 3\r\n\r\n"
 # What is in a body may look like a request.
@@ -24,7 +24,7 @@ REQUESTS = {
 
 
 def test_one_request_is_told_with_its_headers() -> None:
-    heads = Heads()
+    heads = HeadReader()
     for number in range(1, 4):
         assert heads.read(CHECK)
         assert heads.taken() == ([b"Host", b"x-A", b"X-a"], [b"a", b"1", b"2 3"])
@@ -44,7 +44,7 @@ def test_a_request_is_whole_only_from_its_first_byte_to_its_last(
         ends.add(max(ends) + len(request))
     # Most ends of requests are ends of what comes at once, as they are in life.
     places = sorted({*(cut for cut in cuts if cut < len(sent)), *list(ends)[::2], 0, len(sent)})
-    heads = Heads()
+    heads = HeadReader()
     for start, stop in pairwise(places):
         within = [end for end in ends if start < end <= stop]
         alone = heads.read(sent[start:stop])
@@ -69,14 +69,14 @@ def test_a_request_is_whole_only_from_its_first_byte_to_its_last(
     ],
 )
 def test_what_cannot_be_read_is_said(sent: bytes) -> None:
-    heads = Heads()
+    heads = HeadReader()
     assert heads.read(CHECK)
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableRequestError):
         heads.read(sent)
 
 
 def test_nothing_follows_a_last_request() -> None:
-    heads = Heads()
+    heads = HeadReader()
     assert heads.read(CHECK.replace(b"x-A: 1", b"Connection: close"))
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableRequestError):
         heads.read(CHECK)

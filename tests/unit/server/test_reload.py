@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from authgw.config.loader import ConfigError, Loaded, load
-from authgw.core.keys import KeyRefused, KeyRing
+from authgw.config.loader import ConfigError, LoadedConfig, load
+from authgw.core.keys import KeyRing, SigningKeyError
 from authgw.files import key_files
 from authgw.identity import users_editor
-from authgw.identity.clients_file import ClientsRefused, add_client
-from authgw.identity.users_file import UsersRefused
-from authgw.server.reload import REFUSALS, Reading, ReloadRefused, read, read_again
+from authgw.identity.clients_file import BackendsFileError, add_client
+from authgw.identity.users_file import UsersFileError
+from authgw.server.reload import REFUSALS, ReloadableState, ReloadError, read, read_again
 from tests.support.users import HASH
 
 RULES = "rules: [{allow: authenticated}]\n"
 
 
 @pytest.fixture
-def again(tmp_path: Path) -> Callable[[], Loaded]:
+def again(tmp_path: Path) -> Callable[[], LoadedConfig]:
     (tmp_path / "config.yml").write_text(RULES)
     users_editor.add(tmp_path / "users.yml", "alice", HASH)
     add_client(tmp_path / "clients.yml", "shop", subjects="*", groups=())
@@ -27,12 +27,12 @@ def again(tmp_path: Path) -> Callable[[], Loaded]:
 
 
 @pytest.fixture
-def first(again: Callable[[], Loaded]) -> Reading:
+def first(again: Callable[[], LoadedConfig]) -> ReloadableState:
     return read(again())
 
 
 def test_what_is_new_is_in_the_new_one_only(
-    tmp_path: Path, first: Reading, again: Callable[[], Loaded]
+    tmp_path: Path, first: ReloadableState, again: Callable[[], LoadedConfig]
 ) -> None:
     (tmp_path / "config.yml").write_text(f"{RULES[:-2]}, {{allow: anyone}}]\n")
     users_editor.add(tmp_path / "users.yml", "bob", HASH)
@@ -48,7 +48,7 @@ def test_what_is_new_is_in_the_new_one_only(
 
 
 def test_what_only_a_restart_takes_is_named_and_left(
-    tmp_path: Path, first: Reading, again: Callable[[], Loaded]
+    tmp_path: Path, first: ReloadableState, again: Callable[[], LoadedConfig]
 ) -> None:
     more = "server: {port: 9}\ncache: {max_staleness: 2s}\nauth: {passwords: {min_length: 9}}\n"
     (tmp_path / "config.yml").write_text(RULES + more)
@@ -60,22 +60,22 @@ def test_what_only_a_restart_takes_is_named_and_left(
 BROKEN = [
     ("config.yml", "rules: [{alow: anyone}]", ConfigError, r"config.yml:1: rules\.0\.alow"),
     ("config.yml", "rules: [", ConfigError, "config.yml:1: is not YAML"),
-    ("config.yml", "", ReloadRefused, "rules: there are none any more"),
+    ("config.yml", "", ReloadError, "rules: there are none any more"),
     ("config.yml", None, ConfigError, "No such file"),
-    ("users.yml", "alice: {}", UsersRefused, r"users.yml:1: alice\.password: is missing"),
-    ("users.yml", "", UsersRefused, "is empty"),
-    ("users.yml", None, UsersRefused, "No such file"),
-    ("clients.yml", "a:\n  b: 1", ClientsRefused, r"clients.yml:2: a\.b: Extra inputs"),
-    ("clients.yml", None, ClientsRefused, "No such file"),
-    ("secrets/keys/a1.pem", "", KeyRefused, "a1.pem is empty"),
+    ("users.yml", "alice: {}", UsersFileError, r"users.yml:1: alice\.password: is missing"),
+    ("users.yml", "", UsersFileError, "is empty"),
+    ("users.yml", None, UsersFileError, "No such file"),
+    ("clients.yml", "a:\n  b: 1", BackendsFileError, r"clients.yml:2: a\.b: Extra inputs"),
+    ("clients.yml", None, BackendsFileError, "No such file"),
+    ("secrets/keys/a1.pem", "", SigningKeyError, "a1.pem is empty"),
 ]
 
 
 @pytest.mark.parametrize(("file", "text", "refusal", "said"), BROKEN)
 def test_one_broken_file_refuses_all(
     tmp_path: Path,
-    first: Reading,
-    again: Callable[[], Loaded],
+    first: ReloadableState,
+    again: Callable[[], LoadedConfig],
     file: str,
     text: str | None,
     refusal: type[Exception],
@@ -93,7 +93,7 @@ def test_one_broken_file_refuses_all(
 
 
 def test_a_removed_key_verifies_nothing_and_is_still_known(
-    tmp_path: Path, first: Reading, again: Callable[[], Loaded]
+    tmp_path: Path, first: ReloadableState, again: Callable[[], LoadedConfig]
 ) -> None:
     (old,) = first.keys.kids(0)
     # A key that nobody made with `authgw key`.
@@ -108,7 +108,7 @@ def test_a_removed_key_verifies_nothing_and_is_still_known(
 
 
 def test_a_secret_that_was_replaced_and_an_algorithm_of_before_are_still_known(
-    tmp_path: Path, first: Reading
+    tmp_path: Path, first: ReloadableState
 ) -> None:
     def started() -> KeyRing:
         return read(load(tmp_path / "config.yml", {"AUTHGW_AUTH__ALGORITHM": "HS256"})).keys
@@ -120,10 +120,12 @@ def test_a_secret_that_was_replaced_and_an_algorithm_of_before_are_still_known(
     assert len(other.known_kids) == 3
 
 
-def test_a_reload_makes_no_key(tmp_path: Path, first: Reading, again: Callable[[], Loaded]) -> None:
+def test_a_reload_makes_no_key(
+    tmp_path: Path, first: ReloadableState, again: Callable[[], LoadedConfig]
+) -> None:
     (key,) = (tmp_path / "secrets/keys").glob("*.pem")
     key.unlink()
-    with pytest.raises(KeyRefused, match="no signing key"):
+    with pytest.raises(SigningKeyError, match="no signing key"):
         read_again(first, again)
     assert not os.listdir(tmp_path / "secrets/keys")
 

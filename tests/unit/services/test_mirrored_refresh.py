@@ -2,7 +2,7 @@
 
 import pytest
 
-from authgw.core.errors import RefreshReused, SessionEnded
+from authgw.core.errors import RefreshReusedError, SessionEndedError
 from authgw.core.sessions import Snapshot
 from tests.support.memory_store import MemoryStore
 from tests.support.sessions import SHOP, World
@@ -69,7 +69,7 @@ async def test_reuse_is_believed_of_the_store(world: World) -> None:
     assert await world.alive(second)
     world.wait(11)
     store.remember(first.sid)
-    with pytest.raises(RefreshReused):
+    with pytest.raises(RefreshReusedError):
         await world.gateway.refresh(first.refresh)
     assert first.sid not in store.records
 
@@ -79,7 +79,7 @@ async def test_an_end_is_believed_of_the_store(world: World) -> None:
     store.old[pair.sid] = Snapshot(None, world.now)
     assert (await world.gateway.refresh(pair.refresh)).sid == pair.sid
     del store.records[pair.sid]
-    with pytest.raises(SessionEnded):
+    with pytest.raises(SessionEndedError):
         await world.gateway.refresh(pair.refresh)
 
 
@@ -87,6 +87,6 @@ async def test_an_old_life_does_not_outlive_the_end(world: World) -> None:
     pair, store = await world.gateway.log_in(SHOP), store_of(world)
     store.remember(pair.sid)
     del store.records[pair.sid]
-    with pytest.raises(SessionEnded):
+    with pytest.raises(SessionEndedError):
         await world.gateway.refresh(pair.refresh)
     assert pair.sid not in store.records

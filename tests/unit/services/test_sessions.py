@@ -7,15 +7,15 @@ from dataclasses import replace
 import pytest
 
 from authgw.core.errors import (
-    RefreshReused,
-    SessionEnded,
-    StoreUnavailable,
-    TokenMissing,
-    TokenWrongType,
+    RefreshReusedError,
+    SessionEndedError,
+    StoreUnavailableError,
+    TokenMissingError,
+    TokenWrongTypeError,
 )
 from authgw.core.session_codec import load
 from authgw.core.tokens import TokenType
-from authgw.services.results import Login
+from authgw.services.results import LoginRequest
 from tests.support.builders import NOW, an_issuer
 from tests.support.sessions import SHOP, World
 
@@ -42,11 +42,11 @@ async def test_tokens_never_show(world: World) -> None:
 
 async def test_only_an_access_token_identifies(world: World) -> None:
     pair = await world.gateway.log_in(SHOP)
-    with pytest.raises(TokenMissing):
+    with pytest.raises(TokenMissingError):
         await world.gateway.identification.identify(None)
-    with pytest.raises(TokenWrongType):
+    with pytest.raises(TokenWrongTypeError):
         await world.gateway.identification.identify(pair.refresh)
-    with pytest.raises(TokenWrongType):
+    with pytest.raises(TokenWrongTypeError):
         await world.gateway.refresh(pair.access)
 
 
@@ -71,17 +71,17 @@ async def test_reuse_ends_the_session(world: World) -> None:
     second = await world.gateway.refresh(first.refresh)
     assert await world.alive(second)
     world.wait(11)
-    with pytest.raises(RefreshReused):
+    with pytest.raises(RefreshReusedError):
         await world.gateway.refresh(first.refresh)
     assert not await world.alive(second)
-    with pytest.raises(SessionEnded):
+    with pytest.raises(SessionEndedError):
         await world.gateway.refresh(second.refresh)
 
 
 async def test_a_lost_reply_logs_nobody_out(world: World) -> None:
     first = await world.gateway.log_in(SHOP)
     world.store.lose_reply = True
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailableError):
         await world.gateway.refresh(first.refresh)
     world.wait(3000)
     second = await world.gateway.refresh(first.refresh)
@@ -96,7 +96,7 @@ async def test_logout_ends_exactly_what_was_asked(
 ) -> None:
     phone = await world.gateway.log_in(SHOP)
     laptop = await world.gateway.log_in(SHOP)
-    other = await world.gateway.log_in(Login("2", "client:shop"))
+    other = await world.gateway.log_in(LoginRequest("2", "client:shop"))
     if by_refresh:
         await world.gateway.log_out_by_refresh(phone.refresh, everywhere=everywhere)
     else:
@@ -120,7 +120,7 @@ async def test_a_stolen_refresh_token_at_logout_is_reuse(world: World) -> None:
     second = await world.gateway.refresh(first.refresh)
     assert await world.alive(second)
     world.wait(11)
-    with pytest.raises(RefreshReused):
+    with pytest.raises(RefreshReusedError):
         await world.gateway.log_out_by_refresh(first.refresh)
     assert not await world.alive(second)
 
@@ -142,7 +142,7 @@ async def test_a_store_that_is_away_is_no_verdict(world: World) -> None:
         world.gateway.log_out_by_access(pair.access),
         world.gateway.log_in(SHOP),
     ):
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailableError):
             await call
 
 
@@ -186,7 +186,7 @@ async def test_a_store_that_never_settles_is_unavailable(
         return stale
 
     monkeypatch.setattr(world.store, "replace", never)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailableError):
         await world.gateway.refresh(first.refresh)
 
 
@@ -201,7 +201,7 @@ async def test_a_refresh_token_of_another_subject_neither_rotates_nor_ends(world
     pair = await world.gateway.log_in(SHOP)
     text = world.store.records[pair.sid]
     world.store.records[pair.sid] = text.replace('"sub":"1"', '"sub":"2"')
-    with pytest.raises(SessionEnded):
+    with pytest.raises(SessionEndedError):
         await world.gateway.refresh(pair.refresh)
     world.store.records[pair.sid] = text
     assert (await world.gateway.refresh(pair.refresh)).sid == pair.sid
@@ -217,10 +217,10 @@ async def test_a_token_that_names_the_session_of_another_subject_ends_nothing(
     access, refresh = (
         an_issuer().mint(forged, kind, now=NOW) for kind in (TokenType.ACCESS, TokenType.REFRESH)
     )
-    with pytest.raises(SessionEnded):
+    with pytest.raises(SessionEndedError):
         await world.gateway.log_out_by_access(access, everywhere=everywhere)
-    with pytest.raises(SessionEnded):
+    with pytest.raises(SessionEndedError):
         await world.gateway.log_out_by_refresh(refresh, everywhere=everywhere)
-    with pytest.raises(SessionEnded):
+    with pytest.raises(SessionEndedError):
         await world.gateway.refresh(refresh)
     assert await world.alive(pair)

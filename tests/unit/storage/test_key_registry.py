@@ -7,10 +7,10 @@ from typing import Any, cast
 import pytest
 from loguru import logger
 
-from authgw.core.errors import KeysNotShared, StoreUnavailable
-from authgw.core.keys import Key, KeyRefused, KeyRing
-from authgw.storage import StoreRefused
-from authgw.storage.redis.key_registry import Membership
+from authgw.core.errors import KeysNotSharedError, StoreUnavailableError
+from authgw.core.keys import Key, KeyRing, SigningKeyError
+from authgw.storage import StoreSetupError
+from authgw.storage.redis.key_registry import KeyRegistry
 from authgw.storage.redis.store import RedisStore
 
 
@@ -25,13 +25,13 @@ class Registry:
 
     async def check(self) -> None:
         if self.refused:
-            raise StoreRefused(self.refused)
+            raise StoreSetupError(self.refused)
 
     async def announce(
         self, replica: str, signing: str, kids: tuple[str, ...], *, new: bool = False
     ) -> tuple[bool, str]:
         if self.clash is None:
-            raise StoreUnavailable("away")
+            raise StoreUnavailableError("away")
         known = bool(self.said) and not new
         if known or not self.clash:
             self.said.append((signing, kids, new))
@@ -61,8 +61,8 @@ def log() -> Iterator[list[str]]:
     logger.remove(sink)
 
 
-def member(registry: Registry) -> Membership:
-    return Membership(cast(RedisStore, cast(Any, registry)), ring(a1=0))
+def member(registry: Registry) -> KeyRegistry:
+    return KeyRegistry(cast(RedisStore, cast(Any, registry)), ring(a1=0))
 
 
 async def test_the_next_key_is_announced_five_minutes_before_it_signs(
@@ -91,7 +91,9 @@ async def test_keys_that_others_lack_are_not_taken(registry: Registry) -> None:
     membership = member(registry)
     await membership.announce()
     registry.clash = "a1"
-    with pytest.raises(KeyRefused, match="would sign with kid b2; the others on this Redis use a1"):
+    with pytest.raises(
+        SigningKeyError, match="would sign with kid b2; the others on this Redis use a1"
+    ):
         await membership.adopt(ring(a1=0, b2=1))
     await membership.announce()
     assert registry.said[-1] == ("a1", ("a1",), False)
@@ -109,7 +111,7 @@ async def test_the_right_keys_make_an_unready_replica_ready(registry: Registry) 
     membership = member(registry)
     registry.clash = "b2"
     await membership.announce()
-    with pytest.raises(KeysNotShared, match=r"Share the keys directory\. Not ready\."):
+    with pytest.raises(KeysNotSharedError, match=r"Share the keys directory\. Not ready\."):
         membership.check()
     registry.clash = ""
     await membership.adopt(ring(a1=0, b2=1))
@@ -137,7 +139,7 @@ async def test_a_store_that_was_away_at_the_start_is_checked_when_it_is_back(
     for _ in range(2):
         await replica.announce()
         assert replica.why_not == "Redis may evict sessions. Not ready."
-    with pytest.raises(KeysNotShared):
+    with pytest.raises(KeysNotSharedError):
         replica.check()
     assert not replica.clashes
     assert log == ["Redis may evict sessions. Not ready.\n"]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.core.session_codec import dump
 from authgw.core.sessions import Snapshot, check_alive
 from authgw.storage.clock import boottime
@@ -163,7 +163,7 @@ async def test_a_revocation_that_may_have_failed_is_no_death(s: Scene) -> None:
     await s.mirror.look(ONE.sid)
     s.store.down = True
     for end in (s.mirror.revoke(ONE.sid), s.mirror.revoke_all("1")):
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailableError):
             await end
     assert (await s.mirror.look(ONE.sid)).session == ONE
 
@@ -189,7 +189,7 @@ async def test_an_unreachable_store_ends_answers_with_the_bound(s: Scene) -> Non
     await s.at(1.0)
     assert s.mirror.peek(ONE.sid) is None
     for _ in range(2):
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailableError):
             await s.mirror.look(ONE.sid)
     s.store.down = False
     assert (await s.mirror.look(ONE.sid)).session == ONE
@@ -250,7 +250,7 @@ async def test_a_read_asks_the_store_whatever_is_known(s: Scene) -> None:
     assert (await s.mirror.read(ONE.sid)).session == newer
     assert (await s.mirror.look(ONE.sid)).session == newer
     s.store.down = True
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailableError):
         await s.mirror.read(ONE.sid)
 
 
@@ -265,7 +265,7 @@ async def test_closing_leaves_nobody_waiting(s: Scene) -> None:
     s.mirror.ended(TWO.sid)
     s.mirror.close()
     for task in (under_way, unsent):
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailableError):
             await task
     s.mirror.close()
     assert s.mirror._timer is None

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.storage.batch_reader import QUICK
 from tests.support.builders import numbered
 from tests.support.mirror_scene import (
@@ -71,7 +71,7 @@ async def test_nobody_waits_for_a_store_that_is_far_behind(s: Scene) -> None:
     failed = [one for one in rush if one.done()]
     # Those of four reads wait for what was sent; all others have their answer.
     assert len(failed) == len(sids) - 4 * 256
-    assert all(isinstance(one.exception(), StoreUnavailable) for one in failed)
+    assert all(isinstance(one.exception(), StoreUnavailableError) for one in failed)
     s.store.delay = 0.0
 
 
@@ -79,7 +79,7 @@ async def test_nobody_waits_for_a_store_that_is_far_behind(s: Scene) -> None:
 async def test_a_store_that_breaks_within_is_unavailable(s: Scene) -> None:
     s.store.sessions = {ONE.sid: None}  # type: ignore[dict-item]  # what fails
     s.store.snapshot = None  # type: ignore[assignment, method-assign]  # likewise
-    with pytest.raises(StoreUnavailable, match="did not end"):
+    with pytest.raises(StoreUnavailableError, match="did not end"):
         await s.mirror.look(ONE.sid)
     # The fault itself is the event loop's to report.
     assert "TypeError" in repr(s.loop.errors.pop())
@@ -113,7 +113,7 @@ async def test_a_read_older_than_the_bound_is_not_joined(s: Scene) -> None:
 async def test_replies_older_than_the_bound_are_no_answer(s: Scene) -> None:
     s.mirrored(0.1)
     s.store.delay = 0.2
-    with pytest.raises(StoreUnavailable, match="longer than"):
+    with pytest.raises(StoreUnavailableError, match="longer than"):
         await s.mirror.look(ONE.sid)
     assert len(s.store.calls) == 2
     # One late reply, as after a machine slept, is asked for again.
@@ -158,7 +158,7 @@ async def test_one_unreadable_record_spoils_no_other(s: Scene) -> None:
     one, two = s.looking(ONE.sid), s.looking(TWO.sid)
     assert (await one).session == ONE
     assert s.mirror.peek(ONE.sid)
-    with pytest.raises(StoreUnavailable, match="bad"):
+    with pytest.raises(StoreUnavailableError, match="bad"):
         await two
-    with pytest.raises(StoreUnavailable, match="bad"):
+    with pytest.raises(StoreUnavailableError, match="bad"):
         await s.mirror.read(TWO.sid)

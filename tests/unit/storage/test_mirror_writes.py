@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from authgw.core.errors import StoreUnavailable
+from authgw.core.errors import StoreUnavailableError
 from authgw.core.session_codec import dump
 from authgw.core.sessions import Snapshot
 from tests.support.builders import NOW, numbered
@@ -125,7 +125,7 @@ async def test_a_write_that_lost_leaves_what_is_there(s: Scene) -> None:
 async def test_a_write_of_unknown_outcome_leaves_what_was_known(s: Scene) -> None:
     seen = await s.mirror.look(ONE.sid)
     s.store.down = True
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailableError):
         await s.mirror.replace(seen, replace(ONE, gen=1))
     assert s.mirror.peek(ONE.sid) == seen
 

@@ -1,11 +1,11 @@
 """The greatest value of about the last minute."""
 
-from authgw.storage.rolling_max import Peak
+from authgw.storage.rolling_max import RollingMax
 
 
 def test_the_greatest_is_kept_for_half_a_minute_at_least_and_a_minute_at_most() -> None:
     for noted in range(0, 300, 7):
-        peak = Peak()
+        peak = RollingMax()
         for second in range(400):
             peak.note(0.9 if second == noted else 0.1, second)
             age = second - noted
@@ -16,7 +16,7 @@ def test_the_greatest_is_kept_for_half_a_minute_at_least_and_a_minute_at_most() 
 
 
 def test_a_value_is_forgotten_though_nothing_else_is_noted() -> None:
-    peak = Peak()
+    peak = RollingMax()
     assert peak.greatest(0.0) == 0.0
     peak.note(0.5, 10.0)
     assert peak.greatest(39.0) == 0.5

@@ -5,10 +5,10 @@ import pytest
 from authgw.core.model import IdentityHeaders
 from authgw.dialects import headers
 from authgw.dialects.headers import RawHeaders
-from authgw.web.header_layout import Sorter
+from authgw.web.header_layout import HeaderClassifier
 
 
-def sort(sorter: Sorter, said: RawHeaders) -> tuple[RawHeaders, RawHeaders] | None:
+def sort(sorter: HeaderClassifier, said: RawHeaders) -> tuple[RawHeaders, RawHeaders] | None:
     """Those that ask, those that show who asks; None if they want a closer look."""
     names, values = [name for name, _ in said], [value for _, value in said]
     shape = sorter.shape(names)
@@ -19,7 +19,7 @@ def sort(sorter: Sorter, said: RawHeaders) -> tuple[RawHeaders, RawHeaders] | No
 
 
 def test_sorting_leaves_out_only_what_decides_nothing() -> None:
-    sorter = Sorter(IdentityHeaders())
+    sorter = HeaderClassifier(IdentityHeaders())
     asked = ((b"x-original-URL", b"u"), (b"Proxy-Connection", b"close"), (b"ORIGIN", b"o"))
     shown = ((b"authorization", b"a"), (b"Cookie", b"c"), (b"Cookie", b"d"))
     noise = ((b"X-Request-ID", b"1"), (b"User-Agent", b"x"))
@@ -39,13 +39,13 @@ def test_sorting_leaves_out_only_what_decides_nothing() -> None:
     ],
 )
 def test_sorting_gives_way_to_a_closer_look(name: bytes) -> None:
-    sorter = Sorter(IdentityHeaders())
+    sorter = HeaderClassifier(IdentityHeaders())
     for _ in range(2):
         assert sorter.shape((b"Host", name)) is None
 
 
 def test_an_identity_header_may_have_any_name() -> None:
-    assert Sorter(IdentityHeaders(user="Accept")).shape((b"accept",)) is None
+    assert HeaderClassifier(IdentityHeaders(user="Accept")).shape((b"accept",)) is None
 
 
 def test_a_long_name_is_folded_and_not_remembered() -> None:
@@ -55,7 +55,7 @@ def test_a_long_name_is_folded_and_not_remembered() -> None:
 
 
 def test_made_up_names_take_no_memory() -> None:
-    sorter = Sorter(IdentityHeaders())
+    sorter = HeaderClassifier(IdentityHeaders())
     for number in range(5000):
         assert sort(sorter, ((b"x-%d" % number, b""),)) == ((), ())
     assert len(sorter) == 1024

@@ -30,7 +30,7 @@ from authgw.storage.redis.redis_internals import (
     slot_of,
     slots_in,
 )
-from authgw.storage.redis.replies import WrongReply
+from authgw.storage.redis.replies import UnexpectedReplyError
 
 PING = hiredis.pack_command(("PING",))
 GET = b"*2\r\n$3\r\nGET\r\n$1\r\nx\r\n"
@@ -205,7 +205,7 @@ async def test_a_wrong_first_reply_closes_the_connection(
 
     monkeypatch.setattr(AbstractConnection, "on_connect_check_health", fail)
     link = server.pool().make_connection()
-    with pytest.raises(WrongReply):
+    with pytest.raises(UnexpectedReplyError):
         await link.connect()
     assert not link.is_connected, "`on_connect_check_health` is not the first exchange"
 
