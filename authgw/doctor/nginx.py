@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 from authgw.config.schema import Settings
 from authgw.doctor import (
+    nginx_bypasses,
     nginx_check,
     nginx_gateway,
     nginx_identity,
-    nginx_known,
+    nginx_neutral_directives,
     nginx_sessions,
-    nginx_ways,
 )
 from authgw.doctor.nginx_findings import Finding, hole
 from authgw.doctor.nginx_parser import Block, parsed
@@ -39,7 +39,7 @@ def examine(dump: str, settings: Settings) -> list[Finding]:
     found = [
         *nginx_gateway.examine(site, recipe),
         *nginx_sessions.examine(site, recipe),
-        *nginx_known.examine(site),
+        *nginx_neutral_directives.examine(site),
     ]
     for server in site.servers:
         found += _server(site, server, recipe)
@@ -51,10 +51,10 @@ def _server(site: NginxSite, server: Block, recipe: Recipe) -> Iterator[Finding]
         yield from _spellings(server)
         yield from nginx_check.examine(server, recipe)
     for block in answering_blocks(server):
-        yield from nginx_ways.examine(site, server, block)
+        yield from nginx_bypasses.examine(site, server, block)
         passed = block.named(*PASSES)
         if passed and not is_to_gateway(site, block):
-            yield from nginx_ways.passing(block, passed[0])
+            yield from nginx_bypasses.passing(block, passed[0])
             yield from nginx_identity.examine(block, passed[0], recipe)
 
 
