@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from authgw.doctor.nginx_listen import servers_for
-from authgw.doctor.nginx_parser import Block, parsed
+from authgw.doctor.nginx_parser import Block, parse_dump
 from authgw.doctor.nginx_site import location_for, site_of
 from tests.support.doctor import dump_of
 from tests.support.nginx_versions import NGINXES
@@ -90,7 +90,7 @@ def test_locations_and_servers(tmp_path: Path, nginx: str) -> None:
         f"daemon off; pid n.pid; events {{}}\n"
         f"http {{ access_log off; {_TEMPORARY} {' '.join(hosts)} }}"
     )
-    site = site_of(parsed(dump_of(tmp_path, NGINXES[nginx]())))
+    site = site_of(parse_dump(dump_of(tmp_path, NGINXES[nginx]())))
     LOGS.add(tmp_path / "log")
     words = [*NGINXES[nginx](), "-p", str(tmp_path), "-c", "nginx.conf", "-e", "stderr"]
     with (tmp_path / "log").open("wb") as log:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from authgw.config.schema import Settings
-from authgw.recipes.nginx import rendered
+from authgw.recipes.nginx import render_files
 from tests.support.doctor import CLEAN, dumped, site
 from tests.support.nginx_versions import NGINXES
 from tests.support.processes import ROOT, authgw_here
@@ -123,7 +123,7 @@ def test_a_shipped_site_is_clean(tmp_path: Path, name: str) -> None:
     shipped = SHIPPED[name]
     conf = site(tmp_path)
     settings = Settings.model_validate(shipped.config)
-    for file, text in rendered(settings).items():
+    for file, text in render_files(settings).items():
         (conf / "authgw" / file).write_text(text)
     for file, old, new in shipped.changes:
         text = (conf / file).read_text()

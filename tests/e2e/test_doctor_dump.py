@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from authgw.doctor.nginx_parser import Block, NginxDumpError, parsed
+from authgw.doctor.nginx_parser import Block, NginxDumpError, parse_dump
 from tests.support.doctor import dump_of
 from tests.support.nginx_versions import NGINXES
 
@@ -121,8 +121,8 @@ def written(root: Path, files: dict[str, str]) -> None:
 
 def directives(block: Block) -> list[str]:
     """Return all directives in the order of the tree: those of a block, then its blocks'."""
-    inner = [text for below in block.below for text in directives(below)]
-    return [*(str(each) for each in block.own), *inner]
+    inner = [text for below in block.children for text in directives(below)]
+    return [*(str(each) for each in block.directives), *inner]
 
 
 @pytest.mark.parametrize("nginx", ["system", "wheel"])
@@ -132,9 +132,9 @@ def test_a_tree_is_read_as_nginx_reads_it(tmp_path: Path, name: str, nginx: str)
     root = tmp_path / "a folder"
     written(root, files)
     here = [text.replace("{root}", str(root)) for text in wanted]
-    assert directives(parsed(dump_of(root, NGINXES[nginx]()))) == here
+    assert directives(parse_dump(dump_of(root, NGINXES[nginx]()))) == here
     relative = dump_of(root, NGINXES[nginx](), "-p", ".")
-    assert directives(parsed(relative)) == here
+    assert directives(parse_dump(relative)) == here
 
 
 @pytest.mark.parametrize("nginx", ["system", "wheel"])
@@ -144,16 +144,18 @@ def test_places_are_those_of_the_files(tmp_path: Path, nginx: str) -> None:
         "a.conf": "# a\nserver {\n  listen\n    81;\n\n  location / { add_header X '\n'; }\n}\n",
     }
     written(tmp_path, files)
-    top = parsed("nginx: the configuration file is ok\n" + dump_of(tmp_path, NGINXES[nginx]()))
+    top = parse_dump("nginx: the configuration file is ok\n" + dump_of(tmp_path, NGINXES[nginx]()))
     places = {
-        str(each): (Path(each.file).name, each.line) for block in top.every() for each in block.own
+        str(each): (Path(each.file).name, each.line)
+        for block in top.walk()
+        for each in block.directives
     }
     assert places == {
         "etag off": ("nginx.conf", 5),
         "listen 81": ("a.conf", 3),
         "add_header X \n": ("a.conf", 6),
     }
-    location = next(block for block in top.every() if block.name == "location")
+    location = next(block for block in top.walk() if block.name == "location")
     assert (Path(location.file).name, location.line) == ("a.conf", 6)
 
 
@@ -182,5 +184,5 @@ REFUSED = {
 def test_what_cannot_be_read_is_said_in_a_sentence(name: str) -> None:
     dump, said = REFUSED[name]
     with pytest.raises(NginxDumpError, match=re.escape(said)) as refused:
-        parsed(dump)
+        parse_dump(dump)
     assert "\n" not in str(refused.value)

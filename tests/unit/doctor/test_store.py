@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from authgw.doctor.store import judged
+from authgw.doctor.store import health_results
 from authgw.storage.redis.health import Health
 
 WELL = Health(
@@ -19,7 +19,7 @@ WELL = Health(
 
 
 def said(one: Health, replicated: bool = False) -> list[str]:
-    return [str(remark) for remark in judged(one, replicated)]
+    return [str(remark) for remark in health_results(one, replicated)]
 
 
 def test_a_server_that_is_well() -> None:

@@ -10,7 +10,7 @@ from authgw.config.schema import Settings
 from authgw.core.errors import OperatorError
 from authgw.dialects.headers import ABOUT_A_REQUEST
 from authgw.recipes.cleared import CLEARED
-from authgw.recipes.nginx import FILES, rendered
+from authgw.recipes.nginx import FILES, render_files
 from tests.support.processes import authgw_here
 
 SHIPPED = Path(__file__).parents[3] / "nginx" / "authgw"
@@ -23,7 +23,7 @@ HEADERS = {
 
 
 def files(**settings: Any) -> dict[str, str]:
-    return rendered(Settings.model_validate(settings))
+    return render_files(Settings.model_validate(settings))
 
 
 @pytest.mark.parametrize("name", FILES)
