@@ -157,7 +157,7 @@ def _early_responses(block: Block) -> Iterator[Finding]:
 
 
 def _is_refusal(block: Block, directive: Directive) -> bool:
-    """Return True if `return` sends a refusal without a body or an `error_page`."""
+    """Return True if `return` sends a bare refusal that no page for late statuses replaces."""
     code = directive.args[0]
     if len(directive.args) > 1 or not re.fullmatch(r"[45]\d\d", code):
         return False
@@ -216,9 +216,9 @@ def _admission(site: NginxSite, server: Block, block: Block) -> Iterator[Finding
 
 
 def _error_page_bypass(site: NginxSite, server: Block, page: Directive) -> Iterator[Finding]:
-    wanted = page.args[-1]
+    target = page.args[-1]
     for other in server.walk():
-        if other.name != "location" or other.args[-1] != wanted or not wanted.startswith("@"):
+        if other.name != "location" or other.args[-1] != target or not target.startswith("@"):
             continue
         if is_protected(other) or passes_to_gateway(site, other):
             continue
@@ -228,10 +228,10 @@ def _error_page_bypass(site: NginxSite, server: Block, page: Directive) -> Itera
             continue
         yield hole(
             page,
-            f"{page} leads whom the gateway refuses to {wanted}, which "
+            f"{page} leads whom the gateway refuses to {target}, which "
             f"{'passes them on' if pass_line else 'serves them the file'}: all but "
             "404, 410, 502 and 504 can come before the gateway is asked.",
-            f"Remove `auth_request off;` in location {wanted}, or write error_page as protect.conf "
+            f"Remove `auth_request off;` in location {target}, or write error_page as protect.conf "
             "does.",
         )
 

@@ -238,12 +238,12 @@ def _host(app: _App) -> Iterator[Finding]:
 
 def _proxy_headers(app: _App) -> Iterator[Finding]:
     """Check the headers that apps trust because a proxy sets them."""
-    checked = (*app.recipe.headers.values(), "Cookie", *_OPTIONAL)
-    checked_names = {app.transport.name_of(header).lower() for header in checked}
-    unchecked_names = set(app.transport.headers) - checked_names - {"remote_user"}
+    excluded = (*app.recipe.headers.values(), "Cookie", *_OPTIONAL)
+    excluded_names = {app.transport.name_of(header).lower() for header in excluded}
+    names = set(app.transport.headers) - excluded_names - {"remote_user"}
     for each in app.lines:
         name, value = each.args[0].lower(), each.args[1]
-        if name not in unchecked_names or is_server_controlled(value):
+        if name not in names or is_server_controlled(value):
             continue
         header = _canonical_header(name, app)
         recipe_value = app.transport.headers[name]
