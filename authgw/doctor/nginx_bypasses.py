@@ -157,7 +157,7 @@ def _early_responses(block: Block) -> Iterator[Finding]:
 
 
 def _is_refusal(block: Block, directive: Directive) -> bool:
-    """Return True if `return` sends a bare refusal that no page for late statuses replaces."""
+    """Return True if `return` sends a bodyless 4xx or 5xx without a page for a post-check status."""
     code = directive.args[0]
     if len(directive.args) > 1 or not re.fullmatch(r"[45]\d\d", code):
         return False

@@ -1,4 +1,4 @@
-"""What real NGINX versions dump of trees of files, read as one tree with includes resolved."""
+"""Dumps of real NGINX versions, parsed as a tree with includes resolved."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from authgw.doctor.nginx_parser import Block, NginxDumpError, parse_dump
 from tests.support.doctor import dump_of
 from tests.support.nginx_versions import NGINXES
 
-# Each tree's files, and what its directives say in NGINX's order: `-T` accepts all of them.
+# The files of each tree, accepted by `nginx -T`, and its directives in NGINX's order.
 TREES = {
     "two includes on a line": (
         {
@@ -111,8 +111,8 @@ TREES = {
 }
 
 
-def written(root: Path, files: dict[str, str]) -> None:
-    """Write a tree; of `{root}` in a text its own name is made."""
+def write_tree(root: Path, files: dict[str, str]) -> None:
+    """Write the files of a tree; `{root}` in a text is replaced by the tree's path."""
     for name, text in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -120,30 +120,30 @@ def written(root: Path, files: dict[str, str]) -> None:
 
 
 def directives(block: Block) -> list[str]:
-    """Return all directives in the order of the tree: those of a block, then its blocks'."""
+    """Return all directives of a tree: those of a block, then those of its children."""
     inner = [text for below in block.children for text in directives(below)]
     return [*(str(each) for each in block.directives), *inner]
 
 
 @pytest.mark.parametrize("nginx", ["system", "wheel"])
 @pytest.mark.parametrize("name", TREES)
-def test_a_tree_is_read_as_nginx_reads_it(tmp_path: Path, name: str, nginx: str) -> None:
-    files, wanted = TREES[name]
+def test_tree_equals_that_of_nginx(tmp_path: Path, name: str, nginx: str) -> None:
+    files, expected = TREES[name]
     root = tmp_path / "a folder"
-    written(root, files)
-    here = [text.replace("{root}", str(root)) for text in wanted]
+    write_tree(root, files)
+    here = [text.replace("{root}", str(root)) for text in expected]
     assert directives(parse_dump(dump_of(root, NGINXES[nginx]()))) == here
     relative = dump_of(root, NGINXES[nginx](), "-p", ".")
     assert directives(parse_dump(relative)) == here
 
 
 @pytest.mark.parametrize("nginx", ["system", "wheel"])
-def test_places_are_those_of_the_files(tmp_path: Path, nginx: str) -> None:
+def test_file_and_line_of_each_directive(tmp_path: Path, nginx: str) -> None:
     files = {
         "nginx.conf": "events {}\nhttp {\n\n  include a.conf;\n  etag off;\n}\n",
         "a.conf": "# a\nserver {\n  listen\n    81;\n\n  location / { add_header X '\n'; }\n}\n",
     }
-    written(tmp_path, files)
+    write_tree(tmp_path, files)
     top = parse_dump("nginx: the configuration file is ok\n" + dump_of(tmp_path, NGINXES[nginx]()))
     places = {
         str(each): (Path(each.file).name, each.line)
@@ -181,8 +181,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_read_is_said_in_a_sentence(name: str) -> None:
-    dump, said = REFUSED[name]
-    with pytest.raises(NginxDumpError, match=re.escape(said)) as refused:
+def test_invalid_dump_is_refused_in_one_line(name: str) -> None:
+    dump, message = REFUSED[name]
+    with pytest.raises(NginxDumpError, match=re.escape(message)) as refused:
         parse_dump(dump)
     assert "\n" not in str(refused.value)

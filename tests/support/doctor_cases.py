@@ -1,4 +1,4 @@
-"""Sites that `authgw doctor --nginx` must find something in: what is changed, what must be said."""
+"""Changes to the shipped site, each with the finding that `authgw doctor --nginx` must report."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,12 @@ _PROTECTED = "    server_name localhost 127.0.0.1;\n"
 
 @dataclass(frozen=True)
 class Case:
-    """One change to the shipped site; `kind` and `said` are those of the finding."""
+    """A change to the shipped site; `kind` and `message` are those of the finding."""
 
     file: str
     old: str
     new: str
-    said: str
+    message: str
     kind: str = "hole"
     more: tuple[tuple[str, str, str], ...] = ()
     config: str = ""
@@ -29,15 +29,15 @@ class Case:
             (folder / file).write_text(text.replace(old, new, 1))
 
 
-def beside(lines: str, said: str, kind: str = "hole") -> Case:
-    """Make a case of lines beside proxy_pass of the app, after identity.conf."""
-    return Case("site.conf", _PASS, f"        {lines}\n{_PASS}", said, kind)
+def in_location(lines: str, message: str, kind: str = "hole") -> Case:
+    """Make a case of lines in the app's location, between identity.conf and proxy_pass."""
+    return Case("site.conf", _PASS, f"        {lines}\n{_PASS}", message, kind)
 
 
-def instead(lines: str, said: str, kind: str = "hole") -> Case:
-    """Make a case of lines in the place of all that the app's location holds."""
+def replacing_location(lines: str, message: str, kind: str = "hole") -> Case:
+    """Make a case of lines that replace the content of the app's location."""
     old = f"        include authgw/identity.conf;\n{_COMMENT}{_PASS}"
-    return Case("site.conf", old, f"        {lines}\n", said, kind)
+    return Case("site.conf", old, f"        {lines}\n", message, kind)
 
 
 _COMMENT = (
@@ -46,32 +46,32 @@ _COMMENT = (
 )
 
 
-def in_server(lines: str, said: str, kind: str = "hole") -> Case:
+def in_server(lines: str, message: str, kind: str = "hole") -> Case:
     """Make a case of lines in the protected server, before its `location /`."""
-    return Case("site.conf", _SERVER, f"    {lines}\n{_SERVER}", said, kind)
+    return Case("site.conf", _SERVER, f"    {lines}\n{_SERVER}", message, kind)
 
 
-def in_http(lines: str, said: str, kind: str = "hole") -> Case:
+def in_http(lines: str, message: str, kind: str = "hole") -> Case:
     """Make a case of lines in the http block, after the recipe's files."""
-    return Case("nginx.conf", _SITE, f"    {lines}\n{_SITE}", said, kind)
+    return Case("nginx.conf", _SITE, f"    {lines}\n{_SITE}", message, kind)
 
 
-def identity(old: str, new: str, said: str, kind: str = "hole") -> Case:
-    """Make a case of another identity.conf."""
-    return Case("authgw/identity.conf", old, new, said, kind)
+def identity(old: str, new: str, message: str, kind: str = "hole") -> Case:
+    """Make a case of a change to identity.conf."""
+    return Case("authgw/identity.conf", old, new, message, kind)
 
 
 def public(lines: str) -> str:
-    """Return a public location of the app."""
+    """Return a public location with these lines."""
     return f"location /public/ {{ auth_request off; {lines} }}"
 
 
-UNDONE = {
-    "a cookie of the client's": beside(
+OVERRIDES = {
+    "a cookie of the client's": in_location(
         "proxy_set_header Cookie $http_cookie;",
         "proxy_set_header Cookie $http_cookie undoes the recipe: the app receives the live session",
     ),
-    "a cookie of the client's in lower case": beside(
+    "a cookie of the client's in lower case": in_location(
         'proxy_set_header cookie "$http_cookie";', "undoes the recipe"
     ),
     "a cookie of the client's before the recipe": Case(
@@ -80,36 +80,38 @@ UNDONE = {
         "        proxy_set_header Cookie $http_cookie; include authgw/identity.conf;",
         "undoes the recipe",
     ),
-    "a part of the cookie": beside(
+    "a part of the cookie": in_location(
         "proxy_set_header Cookie a=$cookie_a$cookie_authgw;", "undoes the recipe"
     ),
-    "a cookie of unknown origin": beside(
+    "a cookie of unknown origin": in_location(
         "set $mine $arg_a; proxy_set_header Cookie $mine;", "is not known", "not checked"
     ),
-    "the cookie by another header": beside(
+    "the cookie by another header": in_location(
         "proxy_set_header X-Cookies $http_cookie;", "shows the app the live session cookie"
     ),
-    "a second Remote-User": beside(
+    "a second Remote-User": in_location(
         "proxy_set_header Remote-User $http_remote_user;", "which no auth_request_set takes"
     ),
-    "a fixed Remote-User": beside("proxy_set_header Remote-User admin;", "sends Remote-User admin"),
-    "a second Host": beside(
+    "a fixed Remote-User": in_location(
+        "proxy_set_header Remote-User admin;", "sends Remote-User admin"
+    ),
+    "a second Host": in_location(
         "proxy_set_header Host $http_x_forwarded_host;", "name another site than was judged"
     ),
     "the older Host": identity(
         "Host $authgw_authority;", "Host $http_host;", "is of an older recipe", "fault"
     ),
-    "addresses of the client's": beside(
+    "addresses of the client's": in_location(
         "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
         "tells the app, as X-Forwarded-For, what a client says of itself",
     ),
-    "scheme of the client's": beside(
+    "scheme of the client's": in_location(
         "proxy_set_header X-Forwarded-Proto $http_x_forwarded_proto;", "as X-Forwarded-Proto"
     ),
-    "a certificate of the client's": beside(
+    "a certificate of the client's": in_location(
         "proxy_set_header X-SSL-Client-Cert $http_x_ssl_client_cert;", "as X-Ssl-Client-Cert"
     ),
-    "a path beside the judged one": beside(
+    "a path beside the judged one": in_location(
         "proxy_set_header X-Original-URL $arg_url;", "as X-Original-Url"
     ),
     "a line of the recipe left out": identity(
@@ -118,11 +120,13 @@ UNDONE = {
     "Cookie left out": identity(
         "proxy_set_header Cookie $authgw_cookie;", "", "the live session cookie would arrive"
     ),
-    "identity twice": beside(
+    "identity twice": in_location(
         "proxy_set_header Remote-User $authgw_user;", "and arrives twice", "fault"
     ),
-    "another method": beside("proxy_method POST;", "another method than the gateway judged"),
-    "the app's refusals": beside("proxy_intercept_errors on;", "people are told that", "fault"),
+    "another method": in_location("proxy_method POST;", "another method than the gateway judged"),
+    "the app's refusals": in_location(
+        "proxy_intercept_errors on;", "people are told that", "fault"
+    ),
     "other groups as user": Case(
         "authgw/protect.conf",
         "$authgw_user $upstream_http_remote_user",
@@ -161,7 +165,7 @@ UNDONE = {
     ),
 }
 
-WAYS = {
+BYPASSES = {
     "a cache for all": Case(
         "site.conf",
         _PASS,
@@ -194,7 +198,7 @@ WAYS = {
         "proxy_pass http://$host:8081;",
         "a client chooses by $host",
     ),
-    "a rewrite to another path": beside(
+    "a rewrite to another path": in_location(
         "rewrite ^/app/(.*)$ /$1 break;", "serves another path than the one that the gateway judged"
     ),
     "a rewrite past the gateway": in_server(
@@ -205,7 +209,7 @@ WAYS = {
     "a rewrite from public to protected": in_server(
         public("rewrite ^/public/(.*)$ /$1 last;"), "of which the gateway judges the path before it"
     ),
-    "a rewrite to another site": beside(
+    "a rewrite to another site": in_location(
         "rewrite ^ https://example.com/ ;", "answers before the gateway is asked"
     ),
     "a status that comes before the check": in_server(
@@ -220,8 +224,10 @@ WAYS = {
         "        include authgw/identity.conf; }",
         "serves them the file",
     ),
-    "ssi": beside("ssi on;", "text of an answer can include any location"),
-    "an answer around another": beside("add_after_body /admin/menu;", "includes this in answers"),
+    "ssi": in_location("ssi on;", "text of an answer can include any location"),
+    "an answer around another": in_location(
+        "add_after_body /admin/menu;", "includes this in answers"
+    ),
     "the check answered by another location": Case(
         "authgw/protect.conf",
         "location = /_authgw {",
@@ -286,7 +292,7 @@ WAYS = {
     "sessions in a log": in_http(
         "log_format all '$remote_addr $http_cookie';", "writes live session cookies to a log"
     ),
-    "sessions in an answer": beside(
+    "sessions in an answer": in_location(
         "add_header X-Debug $http_cookie;", "hands the session cookie on"
     ),
     "sessions in a path": Case(
@@ -333,7 +339,7 @@ WAYS = {
         "more_set_input_headers in location / is not known to the doctor",
         "not checked",
     ),
-    "a module that answers": instead(
+    "a module that answers": replacing_location(
         'echo "hello";', "echo in location / is not known to the doctor", "not checked"
     ),
     "dav for everybody": Case(
@@ -366,38 +372,38 @@ WAYS = {
     ),
 }
 
-PASSES = {
+TRANSPORTS = {
     **{
-        f"{kind} with identity.conf": instead(
+        f"{kind} with identity.conf": replacing_location(
             f"include authgw/identity.conf; {kind}_pass 127.0.0.1:9;",
             f"hands a client's own Remote-User on by {kind}_pass, and the live session cookie. "
             f"Add to it: include authgw/identity-{kind}.conf;",
         )
         for kind in ("fastcgi", "uwsgi", "scgi")
     },
-    "grpc with identity.conf": instead(
+    "grpc with identity.conf": replacing_location(
         "include authgw/identity.conf; grpc_pass 127.0.0.1:9;",
         "Add to it: include authgw/identity-grpc.conf;",
     ),
     **{
-        f"{kind} and the cookie again": instead(
+        f"{kind} and the cookie again": replacing_location(
             f"include authgw/identity-{kind}.conf; {kind}_param HTTP_COOKIE $http_cookie;\n"
             f"        {kind}_pass 127.0.0.1:9;",
             "the app receives the live session cookie",
         )
         for kind in ("fastcgi", "uwsgi", "scgi")
     },
-    "grpc and the cookie again": instead(
+    "grpc and the cookie again": replacing_location(
         "include authgw/identity-grpc.conf; grpc_set_header Cookie $http_cookie;\n"
         "        grpc_pass 127.0.0.1:9;",
         "the app receives the live session cookie",
     ),
-    "fastcgi and a user of the client's": instead(
+    "fastcgi and a user of the client's": replacing_location(
         "include authgw/identity-fastcgi.conf; fastcgi_param REMOTE_USER $remote_user;\n"
         "        fastcgi_pass 127.0.0.1:9;",
         "site.conf before authgw/identity-fastcgi.conf.",
     ),
-    "fastcgi and a user that stays where there is none": instead(
+    "fastcgi and a user that stays where there is none": replacing_location(
         "include authgw/identity-fastcgi.conf; fastcgi_param REMOTE_USER $remote_user;\n"
         "        fastcgi_param REMOTE_USER $authgw_user if_not_empty; fastcgi_pass 127.0.0.1:9;",
         "sends REMOTE_USER $remote_user",
@@ -406,7 +412,7 @@ PASSES = {
         "location /php { auth_request off; fastcgi_pass 127.0.0.1:9; }",
         "hands a client's own Remote-User on by fastcgi_pass",
     ),
-    "memcached": instead(
+    "memcached": replacing_location(
         "set $memcached_key $uri; memcached_pass 127.0.0.1:9;",
         "memcached_pass is not known to the recipe",
         "not checked",

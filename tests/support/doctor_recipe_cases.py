@@ -1,10 +1,10 @@
-"""Sites that lack a part of the recipe, or that disagree with the configuration."""
+"""Cases of sites that lack a part of the recipe or contradict the configuration."""
 
-from tests.support.doctor_cases import Case, beside, identity, in_server
+from tests.support.doctor_cases import Case, identity, in_location, in_server
 
 _LOGIN = "login: {url: 'http://localhost:4000/login'}\n"
 
-RECIPE = {
+INCOMPLETE = {
     "no auth_request": Case(
         "site.conf",
         "server {\n    listen 4000;\n",
@@ -25,10 +25,12 @@ RECIPE = {
         "include authgw/identity.conf;\n    location / {\n        proxy_set_header X-A b;",
         "location / has a proxy_set_header of its own, which discards ours",
     ),
-    "own error_page": beside(
+    "own error_page": in_location(
         "error_page 404 /none;", "location / has an error_page of its own", "fault"
     ),
-    "satisfy any": beside("satisfy any; allow 127.0.0.0/8;", "satisfy any lets in whom either"),
+    "satisfy any": in_location(
+        "satisfy any; allow 127.0.0.0/8;", "satisfy any lets in whom either"
+    ),
     "error_page to the app": in_server(
         "location @anybody { auth_request off;\n"
         "        include authgw/identity.conf; proxy_pass http://sample; }\n"
@@ -53,7 +55,7 @@ RECIPE = {
         "proxy_set_header Remote-User $remote_user;",
         "sends Remote-User $remote_user, which no auth_request_set takes",
     ),
-    "an identity that is not set there": beside(
+    "an identity that is not set there": in_location(
         "auth_request_set $mine $upstream_http_remote_user;",
         "has an auth_request_set of its own, which discards those of protect.conf",
         "fault",
@@ -75,10 +77,10 @@ RECIPE = {
         "        return 200 hello;",
         "return 200 hello answers before the gateway is asked",
     ),
-    "return in if": beside(
+    "return in if": in_location(
         "if ($arg_x) { return 204; }", "return 204 answers before the gateway is asked"
     ),
-    "rewrite that redirects": beside(
+    "rewrite that redirects": in_location(
         "rewrite ^/old /new permanent;",
         "rewrite ^/old /new permanent answers before the gateway is asked",
     ),
@@ -137,7 +139,7 @@ RECIPE = {
     ),
 }
 
-AGREEMENT = {
+MISMATCHES = {
     "gateway.conf forgotten": Case(
         "site.conf",
         "    include authgw/gateway.conf;\n",
