@@ -48,7 +48,7 @@ def by_protocol(kind: str) -> Shipped:
 
 _SOCKET = {"socket": "/run/authgw/authgw.sock", "trusted_proxies": ["unix"]}
 SHIPPED = {
-    "as it is": Shipped(),
+    "unchanged": Shipped(),
     "on the newest NGINX": Shipped(nginx="wheel"),
     "with a login page": Shipped(config={"login": {"url": "http://localhost:4000/login"}}),
     "with cache.conf": Shipped(
@@ -83,7 +83,7 @@ SHIPPED = {
     "by uwsgi": by_protocol("uwsgi"),
     "by SCGI": by_protocol("scgi"),
     "by gRPC": by_protocol("grpc"),
-    "with lines of one's own": Shipped(
+    "with additional directives": Shipped(
         (
             (
                 "site.conf",

@@ -35,7 +35,7 @@ TREES = {
         },
         ["server_tokens off", "etag off"],
     ),
-    "includes that are none": (
+    "includes in comments and strings": (
         {
             "nginx.conf": "events {} # include x.conf;\nhttp { # include y.conf;\n"
             'server { return 200 "; include z.conf;"; } }\n',
@@ -84,7 +84,7 @@ TREES = {
         },
         ["etag off", "return 200 \n# configuration file {root}/a.conf:\nserver { "],
     ),
-    "files without a last line end": (
+    "files without a final newline": (
         {
             "nginx.conf": "events {}\nhttp { include a.conf; include b.conf; } # the end",
             "a.conf": "etag off; # no end",
@@ -101,7 +101,7 @@ TREES = {
         },
         ["~^/a(?<b>b) $b", "/c d", "default 1", "text/css css"],
     ),
-    "words that need a lexer": (
+    "quotes, braces and escapes": (
         {
             "nginx.conf": 'events {}\nhttp { server { location ~ "^/a{1,2}$" { return 200 ${uri}; }'
             "\nadd_header A 'b;{}#' ; add_header\n  C\n  \"d\\\\e\"; } }\r\n",
@@ -163,16 +163,16 @@ REFUSED = {
     "no dump": ("http {}\n", "is not the output of `nginx -T`"),
     "cut off": ("# configuration file /n.conf:\nhttp {\n", 'expecting "}"'),
     "cut off in a directive": ("# configuration file /n.conf:\nuser a", "ends within a directive"),
-    "a brace too many": ("# configuration file /n.conf:\n}\n", 'unexpected "}"'),
-    "a file that it lacks": (
+    "an unmatched brace": ("# configuration file /n.conf:\n}\n", 'unexpected "}"'),
+    "a missing file": (
         "# configuration file /e/n.conf:\nhttp {\n include authgw/http.conf; }\n",
         "lacks /e/authgw/http.conf, which /e/n.conf:2 includes",
     ),
-    "a file in itself": (
+    "a file that includes itself": (
         "# configuration file /n.conf:\ninclude a;\n\n# configuration file /a:\ninclude a;\n",
         "holds /a, which /a:1 includes anew",
     ),
-    "a file that begins twice": (
+    "a file with two headers": (
         "# configuration file /n.conf:\ninclude a;\n# configuration file /a:\n\n"
         "# configuration file /a:\netag off;\n",
         "names /a in its lines 3 and 5",

@@ -85,11 +85,11 @@ def _without_gateway(case: Case) -> Case:
 
 
 PROOFS = {
-    "the cookie passed on": Proof(
-        OVERRIDES["a cookie of the client's"], _COOKIE, user="alice", headers={"Cookie": _COOKIE}
+    "the client's cookie": Proof(
+        OVERRIDES["the client's cookie"], _COOKIE, user="alice", headers={"Cookie": _COOKIE}
     ),
     "the cookie in another header": Proof(
-        OVERRIDES["the cookie by another header"],
+        OVERRIDES["the cookie in another header"],
         _COOKIE,
         user="alice",
         headers={"Cookie": _COOKIE},
@@ -97,8 +97,8 @@ PROOFS = {
     "Cookie left out of the recipe": Proof(
         OVERRIDES["Cookie left out"], _COOKIE, user="alice", headers={"Cookie": _COOKIE}
     ),
-    "addresses of the client's": Proof(
-        OVERRIDES["addresses of the client's"],
+    "the client's X-Forwarded-For": Proof(
+        OVERRIDES["the client's X-Forwarded-For"],
         '["X-Forwarded-For", "9.9.9.9, ',
         user="alice",
         headers={"X-Forwarded-For": "9.9.9.9"},
@@ -116,8 +116,11 @@ PROOFS = {
         '["Remote-User", "root"]',
         "/u/root",
     ),
-    "an answer kept for all": Proof(
-        BYPASSES["a cache for all"], '["Remote-User", "1"]', user="bob", previous_user="alice"
+    "a cache shared by users": Proof(
+        BYPASSES["a cache shared by users"],
+        '["Remote-User", "1"]',
+        user="bob",
+        previous_user="alice",
     ),
     "an alias without a slash": Proof(
         in_server("location /files { alias pages/page/; }", "leads out"),
@@ -145,12 +148,12 @@ PROOFS = {
             "site.conf",
             "client_max_body_size 100m;",
             "client_max_body_size 1;",
-            BYPASSES["a status that comes before the check"].message,
+            BYPASSES["a status before the check"].message,
             more=(
                 (
                     "site.conf",
-                    BYPASSES["a status that comes before the check"].old,
-                    BYPASSES["a status that comes before the check"].new,
+                    BYPASSES["a status before the check"].old,
+                    BYPASSES["a status before the check"].new,
                 ),
             ),
         ),
@@ -164,38 +167,38 @@ PROOFS = {
         '"path": "/menu/x"',
         "/page/ssi.html",
     ),
-    "a protected location around an answer": Proof(
+    "a response with a protected body": Proof(
         in_server(_PAGES % "add_after_body /menu/x;", "includes this in answers"),
         '"path": "/menu/x"',
         "/page/plain.html",
     ),
-    "the check answered by another location": Proof(
-        BYPASSES["the check answered by another location"], '"path": "/secret"', "/secret"
+    "a check in another location": Proof(
+        BYPASSES["a check in another location"], '"path": "/secret"', "/secret"
     ),
     "a check of another path": Proof(
         BYPASSES["a check of another path"], '"path": "/secret"', "/secret"
     ),
-    "a page while the gateway is away": Proof(
-        _without_gateway(BYPASSES["a page while the gateway is away"]),
+    "a page while the gateway is unavailable": Proof(
+        _without_gateway(BYPASSES["a page while the gateway is unavailable"]),
         '"path": "/secret"',
         "/secret",
     ),
-    "a page of status 200 while the gateway is away": Proof(
-        _without_gateway(BYPASSES["a page of status 200 while the gateway is away"]),
+    "a page of status 200 while the gateway is unavailable": Proof(
+        _without_gateway(BYPASSES["a page of status 200 while the gateway is unavailable"]),
         '"path": "/secret"',
         "/secret",
     ),
-    "a token for everybody": Proof(
-        BYPASSES["everybody's token"], '["Remote-User", "1"]', "/secret"
+    "a token for all clients": Proof(
+        BYPASSES["a token for all clients"], '["Remote-User", "1"]', "/secret"
     ),
-    "addresses by everybody": Proof(
-        BYPASSES["addresses by everybody"],
+    "addresses set by all peers": Proof(
+        BYPASSES["addresses set by all peers"],
         '["X-Forwarded-For", "9.9.9.9"]',
         user="alice",
         headers={"X-Real-IP": "9.9.9.9"},
     ),
-    "the cookie in an answer": Proof(
-        BYPASSES["sessions in an answer"], _COOKIE, user="alice", headers={"Cookie": _COOKIE}
+    "sessions in a response": Proof(
+        BYPASSES["sessions in a response"], _COOKIE, user="alice", headers={"Cookie": _COOKIE}
     ),
 }
 
@@ -223,18 +226,18 @@ def test_doctor_reports_the_hole(tmp_path: Path, name: str) -> None:
     assert any(": hole: " in each and PROOFS[name].case.message in each for each in findings)
 
 
-def send_through(folder: Path, upstreams: Field, proof: Proof, case: Case | None) -> Answer:
+def send_through(directory: Path, upstreams: Field, proof: Proof, case: Case | None) -> Answer:
     """Send the request of a proof through the shipped site, or through the site of `case`."""
-    conf = copy_site(folder)
+    conf = copy_site(directory)
     if case is not None:
         case.write(conf)
-    pages = folder / "pages" / "page"
+    pages = directory / "pages" / "page"
     pages.mkdir(parents=True)
     (pages / "ssi.html").write_text('a <!--#include virtual="/menu/x" -->')
     (pages / "plain.html").write_text("a")
-    (folder / "pages" / "away.html").write_text("back soon")
-    (folder / "pages" / "secret").write_text("a secret file")
-    with running(folder, conf, upstreams) as port:
+    (directory / "pages" / "away.html").write_text("back soon")
+    (directory / "pages" / "secret").write_text("a secret file")
+    with running(directory, conf, upstreams) as port:
         if proof.previous_user:
             send(port, proof, upstreams, proof.previous_user)
         return send(port, proof, upstreams, proof.user)
@@ -249,20 +252,20 @@ def send(port: int, proof: Proof, upstreams: Field, user: str) -> Answer:
 class running:
     """Run NGINX with a configuration, adapted to the ports of this gateway and app."""
 
-    def __init__(self, folder: Path, conf: Path, upstreams: Field) -> None:
-        self.folder, self.conf, self.port = folder, conf, free_port()
+    def __init__(self, directory: Path, conf: Path, upstreams: Field) -> None:
+        self.directory, self.conf, self.port = directory, conf, free_port()
         ports = {"4000": self.port, "8080": upstreams.gateway.port, "8081": upstreams.app}
         for file in conf.rglob("*.conf"):
             text = file.read_text().replace("Bearer abc", f"Bearer {upstreams.tokens['alice']}")
-            text = re.sub(r"\b(root|alias) pages", rf"\1 {folder}/pages", text)
+            text = re.sub(r"\b(root|alias) pages", rf"\1 {directory}/pages", text)
             for old, new in ports.items():
                 text = re.sub(rf"\b(listen |127\.0\.0\.1:){old}\b", rf"\g<1>{new}", text)
             file.write_text(text)
 
     def __enter__(self) -> int:
-        words = [*system(), "-p", str(self.folder), "-c", str(self.conf / "nginx.conf")]
-        LOGS.add(self.folder / "log")
-        with (self.folder / "log").open("wb") as log:
+        words = [*system(), "-p", str(self.directory), "-c", str(self.conf / "nginx.conf")]
+        LOGS.add(self.directory / "log")
+        with (self.directory / "log").open("wb") as log:
             self.process = subprocess.Popen(
                 [*words, "-e", "stderr", "-g", "daemon off; user root;"], stdout=log, stderr=log
             )
@@ -287,15 +290,15 @@ def test_scgi_app_receives_the_session_cookie_without_identity_scgi_conf(
     with socketserver.TCPServer(("127.0.0.1", 0), Scgi) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         for with_scgi_file in (False, True):
-            folder = tmp_path / str(with_scgi_file)
-            conf = copy_site(folder)
+            directory = tmp_path / str(with_scgi_file)
+            conf = copy_site(directory)
             TRANSPORTS["scgi with identity.conf"].write(conf)
             text = (conf / "site.conf").read_text()
             text = text.replace("127.0.0.1:9;", f"127.0.0.1:{server.server_address[1]};")
             if with_scgi_file:
                 text = text.replace("identity.conf", "identity-scgi.conf")
             (conf / "site.conf").write_text(text)
-            with running(folder, conf, upstreams) as port:
+            with running(directory, conf, upstreams) as port:
                 headers = {
                     "Cookie": _COOKIE,
                     "Authorization": f"Bearer {upstreams.tokens['alice']}",

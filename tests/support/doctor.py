@@ -12,30 +12,30 @@ from tests.support.processes import ROOT, authgw_here
 CLEAN = "Every location that proxies asks the gateway, as the recipe does"
 
 
-def write_dump(folder: Path, program: Sequence[str] = ()) -> Path:
+def write_dump(directory: Path, program: Sequence[str] = ()) -> Path:
     """Let NGINX dump the site in a directory, and return the file with its output."""
-    words = [*(program or system()), "-p", str(folder), "-c", str(folder / "nginx.conf")]
+    words = [*(program or system()), "-p", str(directory), "-c", str(directory / "nginx.conf")]
     result = subprocess.run(
         [*words, "-e", "stderr", "-T"], capture_output=True, text=True, check=False, timeout=20
     )
     assert result.returncode == 0, result.stderr
-    (folder / "dump").write_text(result.stdout)
-    return folder / "dump"
+    (directory / "dump").write_text(result.stdout)
+    return directory / "dump"
 
 
-def copy_site(folder: Path) -> Path:
+def copy_site(directory: Path) -> Path:
     """Copy the shipped site into a directory and return the copy."""
-    shutil.copytree(ROOT / "nginx", folder / "conf")
-    return folder / "conf"
+    shutil.copytree(ROOT / "nginx", directory / "conf")
+    return directory / "conf"
 
 
-def doctor_findings(folder: Path, conf: Path, case: Case) -> list[str]:
+def doctor_findings(directory: Path, conf: Path, case: Case) -> list[str]:
     """Run the doctor on a site, check its exit status, and return the lines of its findings."""
-    (folder / "config.yml").write_text(case.config)
+    (directory / "config.yml").write_text(case.config)
     # Debian's package has no modules for these.
     newest = any(word in case.new for word in ("stream {", "more_set_input", "echo "))
     program = NGINXES["wheel"]() if newest else ()
-    result = authgw_here(folder, "doctor", "--nginx", str(write_dump(conf, program)))
+    result = authgw_here(directory, "doctor", "--nginx", str(write_dump(conf, program)))
     *findings, summary = result.output.splitlines()
     assert result.exit_code == (0 if case.kind == "fault" else 1), result.output
     assert summary.startswith("Not checked" if case.kind == "not checked" else "Everything was")

@@ -21,12 +21,12 @@ class Case:
     more: tuple[tuple[str, str, str], ...] = ()
     config: str = ""
 
-    def write(self, folder: Path) -> None:
+    def write(self, directory: Path) -> None:
         """Change the files of a copy of the shipped site."""
         for file, old, new in ((self.file, self.old, self.new), *self.more):
-            text = (folder / file).read_text()
+            text = (directory / file).read_text()
             assert old in text, f"{file} lacks {old}"
-            (folder / file).write_text(text.replace(old, new, 1))
+            (directory / file).write_text(text.replace(old, new, 1))
 
 
 def in_location(lines: str, message: str, kind: str = "hole") -> Case:
@@ -67,14 +67,14 @@ def public(lines: str) -> str:
 
 
 OVERRIDES = {
-    "a cookie of the client's": in_location(
+    "the client's cookie": in_location(
         "proxy_set_header Cookie $http_cookie;",
         "proxy_set_header Cookie $http_cookie undoes the recipe: the app receives the live session",
     ),
-    "a cookie of the client's in lower case": in_location(
+    "the client's cookie in lower case": in_location(
         'proxy_set_header cookie "$http_cookie";', "undoes the recipe"
     ),
-    "a cookie of the client's before the recipe": Case(
+    "the client's cookie before the recipe": Case(
         "site.conf",
         "        include authgw/identity.conf;",
         "        proxy_set_header Cookie $http_cookie; include authgw/identity.conf;",
@@ -86,7 +86,7 @@ OVERRIDES = {
     "a cookie of unknown origin": in_location(
         "set $mine $arg_a; proxy_set_header Cookie $mine;", "is not known", "not checked"
     ),
-    "the cookie by another header": in_location(
+    "the cookie in another header": in_location(
         "proxy_set_header X-Cookies $http_cookie;", "shows the app the live session cookie"
     ),
     "a second Remote-User": in_location(
@@ -101,17 +101,17 @@ OVERRIDES = {
     "the older Host": identity(
         "Host $authgw_authority;", "Host $http_host;", "is of an older recipe", "fault"
     ),
-    "addresses of the client's": in_location(
+    "the client's X-Forwarded-For": in_location(
         "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
         "tells the app, as X-Forwarded-For, what a client says of itself",
     ),
-    "scheme of the client's": in_location(
+    "the client's X-Forwarded-Proto": in_location(
         "proxy_set_header X-Forwarded-Proto $http_x_forwarded_proto;", "as X-Forwarded-Proto"
     ),
-    "a certificate of the client's": in_location(
+    "the client's certificate header": in_location(
         "proxy_set_header X-SSL-Client-Cert $http_x_ssl_client_cert;", "as X-Ssl-Client-Cert"
     ),
-    "a path beside the judged one": in_location(
+    "a path other than the checked path": in_location(
         "proxy_set_header X-Original-URL $arg_url;", "as X-Original-Url"
     ),
     "a line of the recipe left out": identity(
@@ -124,25 +124,25 @@ OVERRIDES = {
         "proxy_set_header Remote-User $authgw_user;", "and arrives twice", "fault"
     ),
     "another method": in_location("proxy_method POST;", "another method than the gateway judged"),
-    "the app's refusals": in_location(
+    "an app's refusals intercepted": in_location(
         "proxy_intercept_errors on;", "people are told that", "fault"
     ),
-    "other groups as user": Case(
+    "groups as user": Case(
         "authgw/protect.conf",
         "$authgw_user $upstream_http_remote_user",
         "$authgw_user $upstream_http_remote_groups",
         "is sent as Remote-User, which the gateway's answer holds in $upstream_http_remote_user",
     ),
-    "another way back": Case(
+    "another login location": Case(
         "authgw/protect.conf",
         "$authgw_location $upstream_http_location",
         "$authgw_location $arg_next",
         "auth_request_set $authgw_location $arg_next overwrites a variable",
     ),
-    "a variable set": in_server(
+    "a variable overwritten by set": in_server(
         "set $authgw_user $arg_user;", "overwrites a variable of the recipe"
     ),
-    "a map again": in_http(
+    "a duplicated map": in_http(
         "map $arg_user $authgw_cookie { default $http_cookie; }", "defines a variable of the recipe"
     ),
     "a geo block over a variable": in_http(
@@ -166,7 +166,7 @@ OVERRIDES = {
 }
 
 BYPASSES = {
-    "a cache for all": Case(
+    "a cache shared by users": Case(
         "site.conf",
         _PASS,
         f"        proxy_cache kept; proxy_cache_valid 200 1m;\n{_PASS}",
@@ -212,23 +212,23 @@ BYPASSES = {
     "a rewrite to another site": in_location(
         "rewrite ^ https://example.com/ ;", "answers before the gateway is asked"
     ),
-    "a status that comes before the check": in_server(
+    "a status before the check": in_server(
         "error_page 413 = @large;\n    error_page 401 = @authgw_401;\n"
         "    location @large { auth_request off; include authgw/identity.conf;\n"
         "        proxy_pass http://sample; }",
         "error_page 413 = @large leads whom the gateway refuses to @large",
     ),
-    "files for the refused": in_server(
+    "files for refused clients": in_server(
         "location @files { auth_request off; root /srv; }\n"
         "    location /f/ { error_page 401 403 500 = @files; proxy_pass http://sample;\n"
         "        include authgw/identity.conf; }",
         "serves them the file",
     ),
     "ssi": in_location("ssi on;", "text of an answer can include any location"),
-    "an answer around another": in_location(
+    "a response with a protected body": in_location(
         "add_after_body /admin/menu;", "includes this in answers"
     ),
-    "the check answered by another location": Case(
+    "a check in another location": Case(
         "authgw/protect.conf",
         "location = /_authgw {",
         "location ~ ^/_ { auth_request off; return 204; }\nlocation /_authgw {",
@@ -246,7 +246,7 @@ BYPASSES = {
         "http://authgw/ping;",
         "lets everybody in",
     ),
-    "everybody's token": Case(
+    "a token for all clients": Case(
         "authgw/question.conf",
         'proxy_set_header Expect "";',
         'proxy_set_header Expect "";\nproxy_set_header Authorization "Bearer abc";',
@@ -265,34 +265,34 @@ BYPASSES = {
         "the gateway sees neither cookie nor token",
         "problem",
     ),
-    "answers kept by a shorter key": Case(
+    "a cache of checks with a shorter key": Case(
         "authgw/protect.conf",
         r"\n$http_authorization\n$http_cookie",
         "",
         "are kept without $http_authorization in the key",
     ),
-    "answers kept for long": Case(
+    "a cache of checks with a long lifetime": Case(
         "authgw/protect.conf",
         "proxy_cache_valid 200 1s;",
         "proxy_cache_valid 200 10m;",
         "a log-out takes effect later",
     ),
-    "old answers": Case(
+    "a cache of checks with stale responses": Case(
         "authgw/protect.conf",
         "proxy_cache_valid 200 1s;",
         "proxy_cache_valid 200 1s; proxy_cache_use_stale error timeout;",
         "a session that has ended is let in",
     ),
-    "addresses by everybody": in_http(
+    "addresses set by all peers": in_http(
         "set_real_ip_from 0.0.0.0/0;", "any client can choose the address"
     ),
-    "addresses by every IPv6 peer": in_http(
+    "addresses set by all IPv6 peers": in_http(
         "set_real_ip_from ::/0; real_ip_header X-Forwarded-For;", "any client can choose"
     ),
     "sessions in a log": in_http(
         "log_format all '$remote_addr $http_cookie';", "writes live session cookies to a log"
     ),
-    "sessions in an answer": in_location(
+    "sessions in a response": in_location(
         "add_header X-Debug $http_cookie;", "hands the session cookie on"
     ),
     "sessions in a path": Case(
@@ -315,12 +315,12 @@ BYPASSES = {
         "location /gw/ { auth_request off; proxy_pass http://authgw/; }",
         "lets a client's own X-Original-Url reach the gateway",
     ),
-    "a page while the gateway is away": in_server(
+    "a page while the gateway is unavailable": in_server(
         "error_page 502 504 = /away.html;\n    error_page 401 = @authgw_401;\n"
         "    location = /away.html { auth_request off; root pages; }",
         "counts as consent, and everybody gets in",
     ),
-    "a page of status 200 while the gateway is away": in_server(
+    "a page of status 200 while the gateway is unavailable": in_server(
         "error_page 500 502 504 =200 /away.html;\n    error_page 401 = @authgw_401;\n"
         "    location = /away.html { auth_request off; root pages; }",
         "counts as consent, and everybody gets in",
@@ -331,7 +331,7 @@ BYPASSES = {
         "proxy_cache_valid 200 1s; proxy_intercept_errors on;",
         "which then counts as consent",
     ),
-    "ssi for all": in_http("ssi on;", "text of an answer can include any location"),
+    "ssi in all servers": in_http("ssi on;", "text of an answer can include any location"),
     "a module's input headers": Case(
         "site.conf",
         "        proxy_pass http://sample;\n",
@@ -339,10 +339,10 @@ BYPASSES = {
         "more_set_input_headers in location / is not known to the doctor",
         "not checked",
     ),
-    "a module that answers": replacing_location(
+    "a module that responds": replacing_location(
         'echo "hello";', "echo in location / is not known to the doctor", "not checked"
     ),
-    "dav for everybody": Case(
+    "dav without a check": Case(
         "site.conf",
         "    return 421;\n",
         "    location /dav/ { root /srv; dav_methods PUT; }\n",
@@ -352,7 +352,7 @@ BYPASSES = {
             ("site.conf", "    listen 4000;", "    listen 4000;\n    ssl_reject_handshake on;"),
         ),
     ),
-    "a stream past the gateway": Case(
+    "a stream that bypasses the gateway": Case(
         "nginx.conf",
         "events {}",
         "events {}\nstream { server { listen 4002; proxy_pass 127.0.0.1:8081; } }",
@@ -398,12 +398,12 @@ TRANSPORTS = {
         "        grpc_pass 127.0.0.1:9;",
         "the app receives the live session cookie",
     ),
-    "fastcgi and a user of the client's": replacing_location(
+    "fastcgi and the client's user": replacing_location(
         "include authgw/identity-fastcgi.conf; fastcgi_param REMOTE_USER $remote_user;\n"
         "        fastcgi_pass 127.0.0.1:9;",
         "site.conf before authgw/identity-fastcgi.conf.",
     ),
-    "fastcgi and a user that stays where there is none": replacing_location(
+    "fastcgi and the client's user without an identity": replacing_location(
         "include authgw/identity-fastcgi.conf; fastcgi_param REMOTE_USER $remote_user;\n"
         "        fastcgi_param REMOTE_USER $authgw_user if_not_empty; fastcgi_pass 127.0.0.1:9;",
         "sends REMOTE_USER $remote_user",

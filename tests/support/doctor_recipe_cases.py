@@ -50,7 +50,7 @@ INCOMPLETE = {
         "proxy_pass http://sample$uri$is_args$args;",
         "sends the path decoded",
     ),
-    "an identity of the client's": identity(
+    "the client's identity": identity(
         "proxy_set_header Remote-User $authgw_user;",
         "proxy_set_header Remote-User $remote_user;",
         "sends Remote-User $remote_user, which no auth_request_set takes",
@@ -116,10 +116,10 @@ INCOMPLETE = {
         "proxy_pass http://sample/;",
         "proxy_pass http://sample/ has a URI part",
     ),
-    "asked from outside": Case(
+    "a check that is not internal": Case(
         "authgw/protect.conf", "internal;\n    proxy_pass", "proxy_pass", "internal;"
     ),
-    "connections not kept": Case(
+    "no persistent connections": Case(
         "authgw/question.conf",
         "proxy_http_version 1.1;",
         "",
@@ -140,7 +140,7 @@ INCOMPLETE = {
 }
 
 MISMATCHES = {
-    "gateway.conf forgotten": Case(
+    "no gateway.conf": Case(
         "site.conf",
         "    include authgw/gateway.conf;\n",
         "",
@@ -149,7 +149,7 @@ MISMATCHES = {
         "problem",
         config=_LOGIN,
     ),
-    "the login page elsewhere": Case(
+    "a login page on another host": Case(
         "site.conf",
         "client_max_body_size",
         "client_body_timeout 9s; client_max_body_size",
@@ -157,7 +157,7 @@ MISMATCHES = {
         "not checked",
         config="login: {url: 'https://auth.example.com/login'}\n",
     ),
-    "a location before the login page": Case(
+    "a location that hides the login page": Case(
         "site.conf",
         "    location / {\n",
         "    location ^~ /login { include authgw/identity.conf; proxy_pass http://sample; }\n"
