@@ -26,6 +26,8 @@ from tests.support.processes import (
 )
 
 _COOKIE = "__Host-authgw=a-live-session"
+# NGINX discards a body that is too large, and the app would wait for what it has not received yet.
+_NO_BODY = 'proxy_pass_request_body off; proxy_set_header Content-Length ""; proxy_pass'
 
 
 @dataclass
@@ -153,7 +155,7 @@ PROOFS = {
                 (
                     "site.conf",
                     BYPASSES["a status before the check"].old,
-                    BYPASSES["a status before the check"].new,
+                    BYPASSES["a status before the check"].new.replace("proxy_pass", _NO_BODY, 1),
                 ),
             ),
         ),
