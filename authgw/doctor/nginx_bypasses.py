@@ -157,7 +157,10 @@ def _early_responses(block: Block) -> Iterator[Finding]:
 
 
 def _is_refusal(block: Block, directive: Directive) -> bool:
-    """Return True if `return` sends a bodyless 4xx or 5xx without a page for a post-check status."""
+    """Return True if `return` sends a 4xx or 5xx without a body.
+
+    A page for a post-check status would replace it, and is not examined elsewhere.
+    """
     code = directive.args[0]
     if len(directive.args) > 1 or not re.fullmatch(r"[45]\d\d", code):
         return False
