@@ -7,7 +7,7 @@ import click
 from authgw.cli.errors import plainly
 from authgw.config.loader import LoadedConfig
 from authgw.doctor import lint
-from authgw.doctor.findings import refusals
+from authgw.doctor.findings import error_messages
 from authgw.files import key_files
 from authgw.identity.clients_file import load_clients
 from authgw.identity.users_file import alike_warnings, load_users, warnings_of
@@ -34,7 +34,7 @@ def check(read: Callable[[], LoadedConfig]) -> None:
     for warning in (*loaded.warnings, *warnings_of(users), *open_files):
         click.echo(f"warning: {warning}", err=True)
     refused = [
-        *refusals(
+        *error_messages(
             lambda: load_clients(loaded.path(auth.clients)),
             lambda: _check_shared_secret(loaded),
             lambda: key_files.load_keys(loaded.path(auth.keys)),

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from authgw.core.errors import StoreUnavailableError
-from authgw.doctor.findings import REFUSALS
+from authgw.doctor.findings import REPORTED_ERRORS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -19,7 +19,7 @@ def plainly(command: F) -> Callable[..., Any]:
     def wrapped(*args: Any, **options: Any) -> None:
         try:
             command(*args, **options)
-        except REFUSALS as error:
+        except REPORTED_ERRORS as error:
             raise click.ClickException(str(error)) from None
         except StoreUnavailableError as error:
             said = f"the session store cannot be asked now ({error.detail}): see cache.url"

@@ -9,7 +9,7 @@ import click
 from authgw.cli.errors import plainly
 from authgw.config.loader import LoadedConfig
 from authgw.core.errors import OperatorError
-from authgw.recipes.nginx import rendered
+from authgw.recipes.nginx import render_files
 
 
 @click.group()
@@ -24,7 +24,7 @@ def command() -> None:
 @plainly
 def write(read: Callable[[], LoadedConfig], directory: Path, force: bool) -> None:
     """Write the recipe's files for this configuration to DIRECTORY, such as /etc/nginx/authgw."""
-    texts = rendered(read().settings)
+    texts = render_files(read().settings)
     differing = sorted(name for name, text in texts.items() if _differs(directory / name, text))
     if differing and not force:
         raise OperatorError(

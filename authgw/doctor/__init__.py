@@ -1,1 +1,1 @@
-"""What `authgw doctor` looks at."""
+"""The checks of `authgw doctor`."""

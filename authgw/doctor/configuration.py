@@ -1,11 +1,11 @@
-"""Whether what is written in configuration, keys, people and clients can be used."""
+"""Checks of the configuration, the signing keys, the users file and the trusted backends."""
 
 from collections.abc import Iterator
 
 from authgw.config.loader import LoadedConfig
 from authgw.core.keys import Key
 from authgw.doctor import lint
-from authgw.doctor.findings import CheckResult, ok, problem, refusals, warning
+from authgw.doctor.findings import CheckResult, error_messages, ok, problem, warning
 from authgw.files import key_files
 from authgw.identity.clients_file import load_clients
 from authgw.identity.users_file import alike_warnings, load_users, warnings_of
@@ -14,30 +14,30 @@ _PART = "configuration"
 
 
 def examine(loaded: LoadedConfig) -> Iterator[CheckResult]:
-    """What keeps the gateway from starting, and what can hardly be meant."""
+    """Report errors that prevent the gateway's start, and values that look unintended."""
     auth = loaded.settings.auth
     users = loaded.path(auth.users)
-    refused = [
-        *refusals(lambda: load_clients(loaded.path(auth.clients)), lambda: load_users(users))
+    errors = [
+        *error_messages(lambda: load_clients(loaded.path(auth.clients)), lambda: load_users(users))
     ]
-    yield from (problem(_PART, said) for said in refused)
-    doubts = [*loaded.warnings, *loaded.doubts]
-    if not refused:
-        doubts += [*warnings_of(users), *alike_warnings(users, load_users(users))]
-        doubts += [*lint.unknown_groups(loaded), *lint.misspelled_users(loaded)]
-    yield from (warning(_PART, said) for said in doubts)
-    if not refused and not doubts:
+    yield from (problem(_PART, message) for message in errors)
+    warnings = [*loaded.warnings, *loaded.doubts]
+    if not errors:
+        warnings += [*warnings_of(users), *alike_warnings(users, load_users(users))]
+        warnings += [*lint.unknown_groups(loaded), *lint.misspelled_users(loaded)]
+    yield from (warning(_PART, message) for message in warnings)
+    if not errors and not warnings:
         yield ok(_PART, "valid, with its people and clients")
     yield from _keys(loaded)
-    if not refused:
-        yield from _page(loaded, len(load_users(users)))
+    if not errors:
+        yield from _login_page(loaded, len(load_users(users)))
 
 
 def keys_of(loaded: LoadedConfig) -> tuple[Key, ...]:
-    """The keys of this configuration; none if they are not made yet.
+    """Return the signing keys of this configuration; empty before they are made.
 
     Raises:
-        SigningKeyError: one of them must not be used.
+        SigningKeyError: a key must not be used.
     """
     auth = loaded.settings.auth
     if auth.algorithm != "HS256":
@@ -47,9 +47,9 @@ def keys_of(loaded: LoadedConfig) -> tuple[Key, ...]:
 
 
 def _keys(loaded: LoadedConfig) -> Iterator[CheckResult]:
-    refused = [*refusals(lambda: keys_of(loaded))]
-    yield from (problem("keys", said) for said in refused)
-    if refused:
+    errors = [*error_messages(lambda: keys_of(loaded))]
+    yield from (problem("keys", message) for message in errors)
+    if errors:
         return
     kids = ", ".join(key.kid for key in keys_of(loaded))
     if kids:
@@ -60,12 +60,12 @@ def _keys(loaded: LoadedConfig) -> Iterator[CheckResult]:
         yield problem("keys", "none, and replicas must share them: run `authgw key init` once")
 
 
-def _page(loaded: LoadedConfig, people: int) -> Iterator[CheckResult]:
+def _login_page(loaded: LoadedConfig, user_count: int) -> Iterator[CheckResult]:
     pages = ", ".join(site.url for site in loaded.settings.login.sites.all)
-    if people and not pages:
-        said = f"{people} people, and no page for them: set login.url for log-in by browser"
-        yield warning("log-in page", said)
-    elif pages and not people:
+    if user_count and not pages:
+        message = f"{user_count} people, and no page for them: set login.url for log-in by browser"
+        yield warning("log-in page", message)
+    elif pages and not user_count:
         yield warning("log-in page", f"{pages} is for nobody yet: authgw user add NAME")
     elif pages:
-        yield ok("log-in page", f"{pages}, for {people} people")
+        yield ok("log-in page", f"{pages}, for {user_count} people")

@@ -1,7 +1,6 @@
-"""Whether the gateway's account can read its files, and nobody else the secret ones.
+"""Checks of owners and modes: the gateway's account can read its files, others cannot read secrets.
 
-Which account that is, the files say themselves: all that it reads belongs to it, but for what
-root made by mistake.
+The account is derived from the files: it owns all of them except those that root made by mistake.
 """
 
 import os
@@ -23,7 +22,7 @@ _ROOT = 0
 
 @dataclass(frozen=True, slots=True)
 class _Account:
-    """Who runs the gateway."""
+    """The account that runs the gateway."""
 
     uid: int
     gids: frozenset[int]
@@ -32,39 +31,43 @@ class _Account:
     def name(self) -> str:
         return _name_of(self.uid)
 
-    def may(self, seen: os.stat_result, *, write: bool = False) -> bool:
-        """Whether the mode lets this account in (path_resolution(7))."""
-        wanted = 0o5 if stat.S_ISDIR(seen.st_mode) else 0o6 if write else 0o4
-        given = seen.st_mode
-        if self.uid == seen.st_uid:
-            given >>= 6
-        elif seen.st_gid in self.gids:
-            given >>= 3
-        return self.uid == _ROOT or given & wanted == wanted
+    def can_access(self, status: os.stat_result, *, write: bool = False) -> bool:
+        """Return True if owner and mode grant this account access (path_resolution(7)).
+
+        The access is reading, also writing if `write` is set; for directories, listing and search.
+        """
+        required = 0o5 if stat.S_ISDIR(status.st_mode) else 0o6 if write else 0o4
+        granted = status.st_mode
+        if self.uid == status.st_uid:
+            granted >>= 6
+        elif status.st_gid in self.gids:
+            granted >>= 3
+        return self.uid == _ROOT or granted & required == required
 
 
 def examine(loaded: LoadedConfig) -> Iterator[CheckResult]:
-    """What is wrong with owners and modes of what the gateway reads, and with what it writes."""
-    secret, written = _secret(loaded), _written(loaded)
-    there = {path: path.stat() for path in (*_folders(loaded), *secret, *written) if path.exists()}
-    account = _account([seen.st_uid for seen in there.values()])
-    found = []
-    for path, seen in there.items():
-        if not account.may(seen, write=path in written):
-            found.append(problem(_PART, _locked_out(path, seen, account)))
-        elif path in secret and seen.st_mode & 0o007:
-            found.append(warning(_PART, f"{path} is open to everyone here: chmod 600 {path}"))
-    yield from found
-    if not found:
+    """Report wrong owners and modes of the files and directories that the gateway uses."""
+    secret, written = _secret_files(loaded), _written_files(loaded)
+    existing = {
+        path: path.stat() for path in (*_directories(loaded), *secret, *written) if path.exists()
+    }
+    account = _account([status.st_uid for status in existing.values()])
+    results = []
+    for path, status in existing.items():
+        if not account.can_access(status, write=path in written):
+            results.append(problem(_PART, _access_error(path, status, account)))
+        elif path in secret and status.st_mode & 0o007:
+            results.append(warning(_PART, f"{path} is open to everyone here: chmod 600 {path}"))
+    yield from results
+    if not results:
         yield ok(_PART, f"{account.name} can read what the gateway needs, and keeps it to itself")
 
 
-def _locked_out(path: Path, seen: os.stat_result, account: _Account) -> str:
-    owner = _name_of(seen.st_uid)
-    if seen.st_uid == account.uid:
-        return (
-            f"{path}: its mode {stat.filemode(seen.st_mode)} keeps {owner} out: chmod u+rwX {path}"
-        )
+def _access_error(path: Path, status: os.stat_result, account: _Account) -> str:
+    owner = _name_of(status.st_uid)
+    if status.st_uid == account.uid:
+        mode = stat.filemode(status.st_mode)
+        return f"{path}: its mode {mode} keeps {owner} out: chmod u+rwX {path}"
     return (
         f"{path} belongs to {owner}, the rest to {account.name}, who cannot use it: "
         f"chown {account.name} {path}"
@@ -82,7 +85,7 @@ def _account(owners: Sequence[int]) -> _Account:
     return _Account(uid, gids)
 
 
-def _folders(loaded: LoadedConfig) -> Iterator[Path]:
+def _directories(loaded: LoadedConfig) -> Iterator[Path]:
     auth = loaded.settings.auth
     if auth.algorithm != "HS256":
         yield loaded.path(auth.keys)
@@ -91,12 +94,12 @@ def _folders(loaded: LoadedConfig) -> Iterator[Path]:
         yield database.parent
 
 
-def _secret(loaded: LoadedConfig) -> tuple[Path, ...]:
+def _secret_files(loaded: LoadedConfig) -> tuple[Path, ...]:
     auth = loaded.settings.auth
     return (*secret_files(loaded), loaded.path(auth.clients), loaded.path(auth.users))
 
 
-def _written(loaded: LoadedConfig) -> tuple[Path, ...]:
+def _written_files(loaded: LoadedConfig) -> tuple[Path, ...]:
     database = _database(loaded)
     if database is None:
         return ()

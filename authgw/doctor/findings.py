@@ -1,4 +1,4 @@
-"""What a look at an installation finds: one line each, and what to do."""
+"""Results of the checks of an installation: a line each, with the remedy."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from enum import Enum
 
 from authgw.core.errors import OperatorError
 
-# What a look at a file or a setting is refused with, each with a sentence for its reader.
-REFUSALS = (OperatorError, OSError)
+# Errors of reading a file or a setting whose message is a sentence for the operator.
+REPORTED_ERRORS = (OperatorError, OSError)
 
 
 class Grade(Enum):
-    """How bad it is; a problem is what keeps the gateway from doing its work."""
+    """Severity of a result; with a problem the gateway cannot work."""
 
     OK = "ok"
     WARNING = "warning"
@@ -20,7 +20,7 @@ class Grade(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One finding about one part of the installation."""
+    """The result of a check of a part of the installation."""
 
     grade: Grade
     part: str
@@ -31,24 +31,24 @@ class CheckResult:
 
 
 def ok(part: str, text: str) -> CheckResult:
-    """Something is as it should be."""
+    """Make a result about a part that is in order."""
     return CheckResult(Grade.OK, part, text)
 
 
 def warning(part: str, text: str) -> CheckResult:
-    """Something works and is worth a look."""
+    """Make a result about a part that works but should be reviewed."""
     return CheckResult(Grade.WARNING, part, text)
 
 
 def problem(part: str, text: str) -> CheckResult:
-    """Something does not work."""
+    """Make a result about a part that does not work."""
     return CheckResult(Grade.PROBLEM, part, text)
 
 
-def refusals(*looks: Callable[[], object]) -> Iterator[str]:
-    """What each of these looks is refused for, so that one refusal hides no other."""
-    for look in looks:
+def error_messages(*checks: Callable[[], object]) -> Iterator[str]:
+    """Run all checks and yield the message of each error, so that none of them hides another."""
+    for check in checks:
         try:
-            look()
-        except REFUSALS as error:
+            check()
+        except REPORTED_ERRORS as error:
             yield str(error)

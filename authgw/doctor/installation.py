@@ -1,4 +1,4 @@
-"""A look at the installation of one configuration, as it is on this machine now."""
+"""All checks of an installation: a configuration on this machine, in its current state."""
 
 from authgw.config.loader import LoadedConfig
 from authgw.doctor import configuration, files, ports, store
@@ -6,10 +6,10 @@ from authgw.doctor.findings import CheckResult
 
 
 async def examine(loaded: LoadedConfig) -> list[CheckResult]:
-    """Everything that is to be said of it; nothing is changed."""
+    """Run all checks without changing anything, and return their results."""
     return [
         *configuration.examine(loaded),
         *files.examine(loaded),
-        *[remark async for remark in store.examine(loaded)],
+        *[result async for result in store.examine(loaded)],
         *ports.examine(loaded),
     ]

@@ -1,4 +1,4 @@
-"""Rules whose groups and users look misspelled, compared with the users file."""
+"""Warnings about rules with misspelled groups and users, compared with the users file."""
 
 import difflib
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from authgw.identity.users_file import find_name, load_users
 
 
 def unknown_groups(loaded: LoadedConfig) -> Iterator[str]:
-    """Groups that rules name and nobody of the users file is in, where it looks like a typo."""
+    """Warn of groups in rules that no user is in, if they resemble a group of the users file."""
     known = {
         group
         for user in load_users(loaded.path(loaded.settings.auth.users)).values()
@@ -25,7 +25,7 @@ def unknown_groups(loaded: LoadedConfig) -> Iterator[str]:
 
 
 def misspelled_users(loaded: LoadedConfig) -> Iterator[str]:
-    """Users that rules name in another spelling than the users file, which never match."""
+    """Warn of users in rules whose spelling differs from the users file and so never matches."""
     known = load_users(loaded.path(loaded.settings.auth.users))
     for rule in loaded.rules.ordered if loaded.rules else ():
         for user in sorted(rule.allow.users - known.keys()):

@@ -1,4 +1,4 @@
-"""Check the subrequest by which NGINX checks a request: where it goes and what it sends."""
+"""Checks of the subrequest to the gateway: its target, its headers and its response."""
 
 import re
 from collections.abc import Iterator
@@ -11,124 +11,131 @@ from authgw.doctor.nginx_site import check_location, check_uris
 from authgw.doctor.nginx_values import is_literal, variables_in
 
 _TARGET = re.compile(r"https?://[^/]+(?:/[^/].*:)?/authenticate")
-_OLD_URL = "$scheme://$http_host$request_uri"
-# The client's own, by which the gateway decides: a line that replaces them replaces the decision.
-_OF_CLIENT_NAMES = """
+_OUTDATED_URL = "$scheme://$http_host$request_uri"
+# The decision depends on these headers of the client: a line that replaces a value changes it.
+_CLIENT_HEADER_NAMES = """
     authorization cookie destination origin access-control-request-method x-http-method-override
     x-http-method x-method-override sec-fetch-mode sec-fetch-dest accept
 """
-_OF_CLIENT = frozenset(_OF_CLIENT_NAMES.split())
-_DECISIVE = ("x-original-url", "x-original-host", "x-original-method")
-# Of the check itself, while the gateway is away.
-_AWAY = frozenset({"500", "502", "503", "504"})
-_IDLE = ("connection", "upgrade", "expect", "x-request-id", "content-length", "transfer-encoding")
+_CLIENT_HEADERS = frozenset(_CLIENT_HEADER_NAMES.split())
+_TARGET_HEADERS = ("x-original-url", "x-original-host", "x-original-method")
+# Statuses of the check itself while the gateway is unavailable.
+_GATEWAY_ERRORS = frozenset({"500", "502", "503", "504"})
+_NEUTRAL_HEADERS = (
+    "connection",
+    "upgrade",
+    "expect",
+    "x-request-id",
+    "content-length",
+    "transfer-encoding",
+)
 
 
 def examine(server: Block, recipe: Recipe) -> Iterator[Finding]:
     """Check every location that auth_request names in a server."""
     for uri in check_uris(server):
-        asking = _asking(server, uri)
+        line = _auth_request(server, uri)
         if "$" in uri:
-            yield unchecked(asking, f"{asking}: where this leads is not known.")
+            yield unchecked(line, f"{line}: where this leads is not known.")
             continue
         try:
             location = check_location(server, uri)
         except re.error as error:
-            yield unchecked(asking, f"a location's regular expression cannot be read ({error}).")
+            yield unchecked(line, f"a location's regular expression cannot be read ({error}).")
             continue
         target = location.named("proxy_pass") if location is not None else []
         if location is None or not target or not _TARGET.fullmatch(target[0].args[0]):
             where = str(location) if location is not None else "no location"
             yield hole(
-                target[0] if target else location or asking,
-                f"{asking} leads to {where}, which is not the gateway: whatever answers there "
+                target[0] if target else location or line,
+                f"{line} leads to {where}, which is not the gateway: whatever answers there "
                 "lets everybody in.",
                 "Write the location as protect.conf does: location = /_authgw { internal; "
                 "proxy_pass http://authgw/authenticate; include authgw/question.conf; }",
             )
         else:
-            yield from _sent(location, recipe)
-            yield from _reached(location, target[0])
-            yield from _kept(location, recipe)
-            yield from _replaced_answers(location)
-    yield from _taken(server, recipe)
+            yield from _check_headers(location, recipe)
+            yield from _connection(location, target[0])
+            yield from _cache(location, recipe)
+            yield from _replaced_responses(location)
+    yield from _response_variables(server, recipe)
 
 
-def _asking(server: Block, uri: str) -> Directive:
-    inner = [each for block in server.every() for each in block.named("auth_request")]
-    found = [*inner, *server.inherited("auth_request")]
-    return next(each for each in found if each.args[0] == uri)
+def _auth_request(server: Block, uri: str) -> Directive:
+    inner = [each for block in server.walk() for each in block.named("auth_request")]
+    lines = [*inner, *server.inherited("auth_request")]
+    return next(each for each in lines if each.args[0] == uri)
 
 
-def _sent(location: Block, recipe: Recipe) -> Iterator[Finding]:
+def _check_headers(location: Block, recipe: Recipe) -> Iterator[Finding]:
     lines = [each for each in location.inherited("proxy_set_header") if len(each.args) > 1]
     name = location.args[-1]
-    for header, value in recipe.question.items():
-        found = [each for each in lines if each.args[0].lower() == header]
-        if header in _IDLE or (any(each.args[1] == value for each in found) and len(found) == 1):
+    for header, value in recipe.check_headers.items():
+        sent = [each for each in lines if each.args[0].lower() == header]
+        if header in _NEUTRAL_HEADERS or (
+            any(each.args[1] == value for each in sent) and len(sent) == 1
+        ):
             continue
-        spelled = _SPELLED.get(header, header.title())
-        right = f"proxy_set_header {spelled} {value or _EMPTY};"
-        if header == "x-original-url" and [each.args[1] for each in found] == [_OLD_URL]:
-            yield outdated_host(location, found[0], f"Write: {right}")
-        elif header in _DECISIVE:
+        spelling = _SPELLINGS.get(header, header.title())
+        expected = f"proxy_set_header {spelling} {value or _EMPTY};"
+        if header == "x-original-url" and [each.args[1] for each in sent] == [_OUTDATED_URL]:
+            yield outdated_host(location, sent[0], f"Write: {expected}")
+        elif header in _TARGET_HEADERS:
             yield hole(
-                found[-1] if found else location,
-                f"location {name} does not send {spelled} as the gateway needs it.",
-                f"Add to it: {right}",
+                sent[-1] if sent else location,
+                f"location {name} does not send {spelling} as the gateway needs it.",
+                f"Add to it: {expected}",
             )
-        elif header == "x-forwarded-for" and any("$proxy_protocol_addr" in e.args for e in found):
+        elif header == "x-forwarded-for" and any("$proxy_protocol_addr" in e.args for e in sent):
             continue
         elif header == "x-forwarded-for":
             yield hole(
-                found[-1] if found else location,
+                sent[-1] if sent else location,
                 f"location {name} lets a client say which address is its own.",
-                f"Add to it: {right}",
+                f"Add to it: {expected}",
             )
         else:
             yield hole(
-                found[-1] if found else location,
-                f"location {name} lets a client's own {spelled} reach the gateway.",
-                f"Add to it: {right}",
+                sent[-1] if sent else location,
+                f"location {name} lets a client's own {spelling} reach the gateway.",
+                f"Add to it: {expected}",
             )
-    yield from _replaced(location, lines, recipe)
+    yield from _client_headers(location, lines, recipe)
 
 
 _EMPTY = '""'
-_SPELLED = {"x-original-url": "X-Original-URL", "x-request-id": "X-Request-ID"}
+_SPELLINGS = {"x-original-url": "X-Original-URL", "x-request-id": "X-Request-ID"}
 
 
-def _replaced(location: Block, lines: list[Directive], recipe: Recipe) -> Iterator[Finding]:
+def _client_headers(location: Block, lines: list[Directive], recipe: Recipe) -> Iterator[Finding]:
     for each in lines:
         header, value = each.args[0].lower(), each.args[1]
-        if header in recipe.question or header == "host":
+        if header in recipe.check_headers or header == "host":
             continue
-        if header in _OF_CLIENT and value != f"$http_{header.replace('-', '_')}":
-            literal = (
-                "everybody is taken for the owner of it" if value and is_literal(value) else ""
-            )
+        if header in _CLIENT_HEADERS and value != f"$http_{header.replace('-', '_')}":
+            effect = "everybody is taken for the owner of it" if value and is_literal(value) else ""
             yield hole(
                 each,
                 f"{each}: the gateway does not see the client's own {each.args[0]}"
-                f"{': ' + literal if literal else ''}.",
+                f"{': ' + effect if effect else ''}.",
                 "Remove it.",
             )
-        elif header not in _OF_CLIENT and not is_literal(value):
+        elif header not in _CLIENT_HEADERS and not is_literal(value):
             yield unchecked(each, f"what {each} means to the gateway is not known.", "Remove it.")
     for each in location.inherited("proxy_pass_request_headers"):
         if each.args == ("off",):
-            what = "the gateway sees neither cookie nor token, so nobody gets in."
-            yield problem(each, f"{each}: {what}", "Remove it.")
+            message = "the gateway sees neither cookie nor token, so nobody gets in."
+            yield problem(each, f"{each}: {message}", "Remove it.")
 
 
-def _reached(location: Block, target: Directive) -> Iterator[Finding]:
+def _connection(location: Block, target: Directive) -> Iterator[Finding]:
     name = location.args[-1]
     if not location.named("internal"):
         yield hole(location, f"location {name} can be asked from outside.", "Add to it: internal;")
     version = [each.args[0] for each in location.inherited("proxy_http_version")]
     lines = location.inherited("proxy_set_header")
     connection = [each.args[1] for each in lines if each.args[0].lower() == "connection"]
-    # Since 1.29.7 NGINX speaks 1.1 by itself.
+    # From 1.29.7 on NGINX uses HTTP/1.1 by default.
     if version != ["1.1"] or connection != [""]:
         yield fault(
             location,
@@ -145,40 +152,46 @@ def _reached(location: Block, target: Directive) -> Iterator[Finding]:
         )
 
 
-def _kept(location: Block, recipe: Recipe) -> Iterator[Finding]:
-    kept = location.inherited("proxy_cache")
-    if not kept or kept[0].args == ("off",):
+def _cache(location: Block, recipe: Recipe) -> Iterator[Finding]:
+    cache = location.inherited("proxy_cache")
+    if not cache or cache[0].args == ("off",):
         return
     key = location.inherited("proxy_cache_key")
-    had = set(variables_in(" ".join(key[0].args))) if key else set()
-    lacking = [name for name in variables_in(" ".join(recipe.cache_key)) if name not in had]
-    if lacking:
+    present = set(variables_in(" ".join(key[0].args))) if key else set()
+    missing = [name for name in variables_in(" ".join(recipe.cache_key)) if name not in present]
+    if missing:
         yield hole(
-            key[0] if key else kept[0],
-            f"answers of the gateway are kept without ${lacking[0]} in the key: the answer for one "
+            key[0] if key else cache[0],
+            f"answers of the gateway are kept without ${missing[0]} in the key: the answer for one "
             "request is given to another.",
             "Write proxy_cache_key as protect.conf does, or proxy_cache off;",
         )
     for name in ("proxy_cache_valid", "proxy_cache_use_stale"):
         for each in location.inherited(name):
             if name == "proxy_cache_use_stale" and each.args != ("off",):
-                what = "a session that has ended is let in for as long as the gateway is away."
-                yield hole(each, f"{each}: {what}", "Remove it.")
+                message = "a session that has ended is let in for as long as the gateway is away."
+                yield hole(each, f"{each}: {message}", "Remove it.")
             elif name == "proxy_cache_valid" and each.args != ("200", "1s"):
-                what = "answers are kept longer than a second, and a log-out takes effect later."
-                yield hole(each, f"{each}: {what}", "Write: proxy_cache_valid 200 1s;")
+                message = "answers are kept longer than a second, and a log-out takes effect later."
+                yield hole(each, f"{each}: {message}", "Write: proxy_cache_valid 200 1s;")
 
 
-def _replaced_answers(location: Block) -> Iterator[Finding]:
-    """Check that an error page does not take the place of the gateway's answer."""
+def _replaced_responses(location: Block) -> Iterator[Finding]:
+    """Check that an error page does not replace the gateway's response."""
     for each in location.inherited("proxy_intercept_errors"):
         if each.args == ("on",):
-            what = "a page takes the place of the gateway's refusal, which then counts as consent."
-            yield hole(each, f"{each}: {what}", "Remove it.")
+            message = (
+                "a page takes the place of the gateway's refusal, which then counts as consent."
+            )
+            yield hole(each, f"{each}: {message}", "Remove it.")
     for page in location.inherited("error_page"):
         status = next((arg for arg in page.args if arg.startswith("=")), "")
         replaces = status and (len(status) != 4 or status.startswith("=2"))
-        if replaces and _AWAY & set(page.args) and not page.args[-1].startswith("@authgw_"):
+        if (
+            replaces
+            and _GATEWAY_ERRORS & set(page.args)
+            and not page.args[-1].startswith("@authgw_")
+        ):
             yield hole(
                 page,
                 f"{page} holds for the check too: while the gateway is away, its page with status "
@@ -187,24 +200,24 @@ def _replaced_answers(location: Block) -> Iterator[Finding]:
             )
 
 
-def _taken(server: Block, recipe: Recipe) -> Iterator[Finding]:
-    """Check what is taken from the gateway's answer."""
+def _response_variables(server: Block, recipe: Recipe) -> Iterator[Finding]:
+    """Check the variables that are set from the gateway's response."""
     identity = {f"$authgw_{key}": key for key in recipe.headers}
-    ours = {recipe.taken[name] for name in identity}
-    inner = [each for block in server.every() for each in block.named("auth_request_set")]
+    ours = {recipe.response_variables[name] for name in identity}
+    inner = [each for block in server.walk() for each in block.named("auth_request_set")]
     for each in (*inner, *server.inherited("auth_request_set")):
         name, value = each.args
-        right = recipe.taken.get(name, value)
-        if value == right:
+        expected = recipe.response_variables.get(name, value)
+        if value == expected:
             continue
         if name not in identity:
-            what = f"{each} overwrites a variable of the recipe."
-            yield hole(each, what, f"Write: auth_request_set {name} {right};")
+            message = f"{each} overwrites a variable of the recipe."
+            yield hole(each, message, f"Write: auth_request_set {name} {expected};")
         elif value.startswith("$upstream_http_") and value not in ours:
             yield problem(
                 each,
                 f"{each} is taken from a header that the gateway does not send: the configuration "
                 f"calls it {recipe.headers[identity[name]]}.",
-                f"Write: auth_request_set {name} {right}; or correct headers.{identity[name]} in "
-                "the configuration, or run `authgw nginx write DIR` and copy its files here.",
+                f"Write: auth_request_set {name} {expected}; or correct headers.{identity[name]} "
+                "in the configuration, or run `authgw nginx write DIR` and copy its files here.",
             )

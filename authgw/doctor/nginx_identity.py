@@ -1,4 +1,4 @@
-"""Check what apps receive: identity from the gateway alone, and no session cookie."""
+"""Checks of the headers that apps receive: identity from the gateway only, no session cookie."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,27 +9,27 @@ from authgw.doctor.nginx_recipe import Recipe, Transport
 from authgw.doctor.nginx_site import is_protected
 from authgw.doctor.nginx_values import (
     holds_session,
-    is_fixed,
+    is_client_controlled,
     is_literal,
-    is_of_client,
+    is_server_controlled,
     variables_in,
 )
 
-# NGINX makes these itself where no line does, or apps do not believe them.
+# NGINX sends these by itself where no line sets them, or apps do not trust them.
 _OPTIONAL = ("Host", "Connection", "X-Request-ID")
 _WRITE = "run `authgw nginx write DIR` and copy its files here"
 
 
 @dataclass(frozen=True, slots=True)
 class _App:
-    """One location that passes requests on, and the lines by which it tells its app of them."""
+    """A location that passes requests on, and the lines that set its app's request headers."""
 
     block: Block
     transport: Transport
     recipe: Recipe
     lines: tuple[Directive, ...]
 
-    def of(self, header: str) -> list[Directive]:
+    def lines_for(self, header: str) -> list[Directive]:
         """Return the lines that send a header."""
         name = self.transport.name_of(header).lower()
         return [each for each in self.lines if each.args[0].lower() == name]
@@ -39,151 +39,158 @@ class _App:
         return f"include authgw/{self.transport.file};"
 
 
-def examine(block: Block, passed: Directive, recipe: Recipe) -> Iterator[Finding]:
-    """Check what this block sends to an app by the directive `passed`."""
-    transport = recipe.transports.get(passed.name)
+def examine(block: Block, pass_line: Directive, recipe: Recipe) -> Iterator[Finding]:
+    """Check the headers that a block sends to an app by its directive `pass_line`."""
+    transport = recipe.transports.get(pass_line.name)
     if transport is None:
-        yield unchecked(passed, f"{passed.name} is not known to the recipe.")
+        yield unchecked(pass_line, f"{pass_line.name} is not known to the recipe.")
         return
-    lines = [each for each in block.inherited(transport.telling) if len(each.args) > 1]
+    lines = [each for each in block.inherited(transport.header_directive) if len(each.args) > 1]
     app = _App(block, transport, recipe, tuple(lines))
     passes_headers = block.inherited(f"{transport.prefix}_pass_request_headers")
     if not passes_headers or passes_headers[0].args != ("off",):
-        yield from _missing(app)
+        yield from _missing_headers(app)
     for key in recipe.headers:
         yield from _identity(app, key)
     yield from _cookie(app)
     yield from _host(app)
-    yield from _of_proxy(app)
-    yield from _twice(app)
+    yield from _proxy_headers(app)
+    yield from _duplicates(app)
 
 
-def outdated_host(block: Block, line: Directive, right: str) -> Finding:
-    """Report `$http_host`, which is empty in HTTP/3 and in HTTP/1.0 without Host."""
+def outdated_host(block: Block, line: Directive, remedy: str) -> Finding:
+    """Report a use of `$http_host`, which is empty in HTTP/3 and in HTTP/1.0 without Host.
+
+    It is a problem only where the server listens for QUIC.
+    """
     server = block.nearest("server")
     if server is not None and any("quic" in each.args for each in server.named("listen")):
-        return problem(line, f"{line}: over HTTP/3 $http_host is empty, so nobody gets in.", right)
-    return fault(line, f"{line} is of an older recipe: $http_host is empty over HTTP/3.", right)
+        return problem(line, f"{line}: over HTTP/3 $http_host is empty, so nobody gets in.", remedy)
+    return fault(line, f"{line} is of an older recipe: $http_host is empty over HTTP/3.", remedy)
 
 
-def _needed(app: _App) -> list[str]:
-    """Return the names, as sent, without which a client's own header arrives."""
+def _required_names(app: _App) -> list[str]:
+    """Return the names, as sent, that must be set so that a client's own header does not arrive."""
     optional = {app.transport.name_of(header).lower() for header in _OPTIONAL}
-    names = [name for name in app.transport.told if name not in optional]
-    return [name for name in names if name.startswith("http_") or not app.transport.parameters]
+    names = [name for name in app.transport.headers if name not in optional]
+    return [name for name in names if name.startswith("http_") or not app.transport.is_cgi]
 
 
-def _missing(app: _App) -> Iterator[Finding]:
+def _missing_headers(app: _App) -> Iterator[Finding]:
     sent = {each.args[0].lower() for each in app.lines}
-    needed = _needed(app)
-    missing = [name for name in needed if name not in sent]
+    required = _required_names(app)
+    missing = [name for name in required if name not in sent]
     if not missing:
         return
     ours = {app.transport.name_of(header).lower(): header for header in app.recipe.headers.values()}
     identity = [name for name in missing if name in ours]
-    header = _spelled((identity or missing)[0], app)
-    renamed = _renamed(app)
-    if identity and renamed is not None:
-        yield _named_otherwise(app, renamed, header, "a client's own would arrive, and no identity")
+    header = _canonical_header((identity or missing)[0], app)
+    user_line = _user_line(app)
+    if identity and user_line is not None:
+        yield _name_mismatch(app, user_line, header, "a client's own would arrive, and no identity")
         return
-    own = app.block.named(app.transport.telling)
-    if app.transport.parameters and identity:
+    own = app.block.named(app.transport.header_directive)
+    if app.transport.is_cgi and identity:
         yield hole(
             app.block,
-            f"{app.block} hands a client's own {header} on by {app.transport.passing}"
+            f"{app.block} hands a client's own {header} on by {app.transport.pass_directive}"
             f"{', and the live session cookie' if 'http_cookie' in missing else ''}.",
             f"Add to it: {app.include}",
         )
         return
-    if own and len(missing) >= len(needed) - 1:
-        why = f"has a {app.transport.telling} of its own, which discards ours"
+    if own and len(missing) >= len(required) - 1:
+        why = f"has a {app.transport.header_directive} of its own, which discards ours"
     else:
         why = "tells no identity" if identity else f"does not send {header} as the recipe does"
-    what = "the live session cookie" if header.lower() == "cookie" else f"a client's own {header}"
+    arriving = (
+        "the live session cookie" if header.lower() == "cookie" else f"a client's own {header}"
+    )
     yield hole(
         own[0] if own else app.block,
-        f"{app.block} {why}: {what} would arrive.",
+        f"{app.block} {why}: {arriving} would arrive.",
         f"Add to it: {app.include}",
     )
 
 
-def _spelled(name: str, app: _App) -> str:
-    """Return a header's usual spelling for a name as sent."""
-    header = name.removeprefix("http_").replace("_", "-") if app.transport.parameters else name
-    known = {each.lower(): each for each in app.recipe.headers.values()}
-    return known.get(header, header.title())
+def _canonical_header(name: str, app: _App) -> str:
+    """Return the usual spelling of a header for its name as sent."""
+    header = name.removeprefix("http_").replace("_", "-") if app.transport.is_cgi else name
+    spellings = {each.lower(): each for each in app.recipe.headers.values()}
+    return spellings.get(header, header.title())
 
 
-def _renamed(app: _App) -> Directive | None:
+def _user_line(app: _App) -> Directive | None:
     return next((each for each in app.lines if each.args[1] == "$authgw_user"), None)
 
 
-def _named_otherwise(app: _App, line: Directive, header: str, follows: str) -> Finding:
+def _name_mismatch(app: _App, line: Directive, header: str, consequence: str) -> Finding:
     keys = {each.lower(): key for key, each in app.recipe.headers.items()}
-    make = hole if "would arrive" in follows else problem
+    make = hole if "would arrive" in consequence else problem
     return make(
         line,
         f"{app.block} sends {line.args[0]} {line.args[1]}, and the configuration calls this "
-        f"header {header}: {follows}.",
+        f"header {header}: {consequence}.",
         f"Correct headers.{keys.get(header.lower(), 'user')} in the configuration, or {_WRITE}.",
     )
 
 
 def _identity(app: _App, key: str) -> Iterator[Finding]:
     header = app.recipe.headers[key]
-    right = f"$upstream_http_{header.lower().replace('-', '_')}"
+    variable = f"$upstream_http_{header.lower().replace('-', '_')}"
     sources = {each.args[0]: each for each in app.block.inherited("auth_request_set")}
-    lines = app.of(header)
-    if app.transport.parameters:
-        lines = _that_count(lines)
+    lines = app.lines_for(header)
+    if app.transport.is_cgi:
+        lines = _effective(lines)
         if key == "user":
-            named = [each for each in app.lines if each.args[0].upper() == "REMOTE_USER"]
-            lines += _that_count(named)
+            remote_user = [each for each in app.lines if each.args[0].upper() == "REMOTE_USER"]
+            lines += _effective(remote_user)
     for each in lines:
         source = sources.get(each.args[1])
-        if each.args[1] and (source is None or source.args[1] != right):
-            yield from _foreign(app, key, each, source)
+        if each.args[1] and (source is None or source.args[1] != variable):
+            yield from _wrong_source(app, key, each, source)
     if is_protected(app.block) and lines and not any(each.args[1] for each in lines):
         elsewhere = [each for each in app.lines if each.args[1] == f"$authgw_{key}"]
         if elsewhere:
-            yield _named_otherwise(app, elsewhere[0], header, "the app gets no identity by it")
+            yield _name_mismatch(app, elsewhere[0], header, "the app gets no identity by it")
 
 
-def _that_count(lines: list[Directive]) -> list[Directive]:
-    """Return the last parameter of a name, and those before it that it may leave in place."""
-    whole = [number for number, each in enumerate(lines) if "if_not_empty" not in each.args]
-    return lines[whole[-1] :] if whole else list(lines)
+def _effective(lines: list[Directive]) -> list[Directive]:
+    """Return the last line without `if_not_empty` and the lines after it, else all lines."""
+    unconditional = [number for number, each in enumerate(lines) if "if_not_empty" not in each.args]
+    return lines[unconditional[-1] :] if unconditional else list(lines)
 
 
-def _instead(app: _App, header: str, key: str, line: Directive) -> str:
-    """Return the remedy for a line that fills an identity header from elsewhere.
+def _source_remedy(app: _App, header: str, key: str, line: Directive) -> str:
+    """Return the remedy for a line that sets an identity header from another source.
 
-    Distributions set REMOTE_USER in their own fastcgi_params: of two lines the last one counts.
+    Distributions set REMOTE_USER in their own fastcgi_params: of two lines the last is effective.
     """
     if line.args[0] == "REMOTE_USER" and line.args[1] == "$remote_user":
         return f"Include {line.file} before authgw/{app.transport.file}."
     return f"Write: {app.transport.line(header, f'$authgw_{key}')}"
 
 
-def _foreign(app: _App, key: str, line: Directive, source: Directive | None) -> Iterator[Finding]:
+def _wrong_source(
+    app: _App, key: str, line: Directive, source: Directive | None
+) -> Iterator[Finding]:
     header, value = app.recipe.headers[key], line.args[1]
-    right = f"$upstream_http_{header.lower().replace('-', '_')}"
+    variable = f"$upstream_http_{header.lower().replace('-', '_')}"
     if source is not None:
         names = app.recipe.headers.values()
         ours = [f"$upstream_http_{each.lower().replace('-', '_')}" for each in names]
         if source.args[1].startswith("$upstream_http_") and source.args[1] not in ours:
-            return  # reported where the gateway's answer is examined
+            return  # reported by nginx_check
         yield hole(
             source,
-            f"{source} is sent as {header}, which the gateway's answer holds in {right}.",
-            f"Write: auth_request_set {value} {right};",
+            f"{source} is sent as {header}, which the gateway's answer holds in {variable}.",
+            f"Write: auth_request_set {value} {variable};",
         )
     elif not value.startswith("$authgw_"):
         yield hole(
             line,
             f"{app.block} sends {line.args[0]} {value}, which no auth_request_set takes from the "
             "gateway's answer.",
-            _instead(app, header, key, line),
+            _source_remedy(app, header, key, line),
         )
     elif app.block.named("auth_request_set"):
         yield fault(
@@ -197,78 +204,82 @@ def _foreign(app: _App, key: str, line: Directive, source: Directive | None) -> 
             line,
             f"{app.block} sends {line.args[0]} {value}, which nothing here sets: no identity "
             "arrives.",
-            f"Add to its server: auth_request_set {value} {right};",
+            f"Add to its server: auth_request_set {value} {variable};",
         )
 
 
 def _cookie(app: _App) -> Iterator[Finding]:
-    for each in app.of("Cookie"):
+    for each in app.lines_for("Cookie"):
         value = each.args[1]
         if value == "$authgw_cookie" or is_literal(value):
             continue
-        right = app.transport.line("Cookie", "$authgw_cookie")
+        expected = app.transport.line("Cookie", "$authgw_cookie")
         if holds_session(value):
-            what = f"{each} undoes the recipe: the app receives the live session cookie."
-            yield hole(each, what, f"Remove it, so that this holds: {right}")
-        elif not is_fixed(value):
-            what = f"whether {each} holds the session cookie is not known."
-            yield unchecked(each, what, f"Write: {right}")
+            message = f"{each} undoes the recipe: the app receives the live session cookie."
+            yield hole(each, message, f"Remove it, so that this holds: {expected}")
+        elif not is_server_controlled(value):
+            message = f"whether {each} holds the session cookie is not known."
+            yield unchecked(each, message, f"Write: {expected}")
 
 
 def _host(app: _App) -> Iterator[Finding]:
-    for each in app.of("Host"):
+    for each in app.lines_for("Host"):
         value = each.args[1]
-        if is_fixed(value):
+        if is_server_controlled(value):
             continue
-        right = f"Write: {app.transport.line('Host', '$authgw_authority')}"
+        remedy = f"Write: {app.transport.line('Host', '$authgw_authority')}"
         if value == "$http_host":
-            yield outdated_host(app.block, each, right)
-        elif is_of_client(value):
-            yield hole(each, f"{each} lets a client name another site than was judged.", right)
+            yield outdated_host(app.block, each, remedy)
+        elif is_client_controlled(value):
+            yield hole(each, f"{each} lets a client name another site than was judged.", remedy)
         else:
-            yield unchecked(each, f"who decides {value} as Host is not known.", right)
+            yield unchecked(each, f"who decides {value} as Host is not known.", remedy)
 
 
-def _of_proxy(app: _App) -> Iterator[Finding]:
-    """Check headers that an app believes of its proxy."""
-    checked = (*app.recipe.headers.values(), "Cookie", *_OPTIONAL)
-    skipped = {app.transport.name_of(header).lower() for header in checked}
-    names = set(app.transport.told) - skipped - {"remote_user"}
+def _proxy_headers(app: _App) -> Iterator[Finding]:
+    """Check the headers that apps trust because a proxy sets them."""
+    excluded = (*app.recipe.headers.values(), "Cookie", *_OPTIONAL)
+    excluded_names = {app.transport.name_of(header).lower() for header in excluded}
+    names = set(app.transport.headers) - excluded_names - {"remote_user"}
     for each in app.lines:
         name, value = each.args[0].lower(), each.args[1]
-        if name not in names or is_fixed(value):
+        if name not in names or is_server_controlled(value):
             continue
-        header = _spelled(name, app)
-        recipes = app.transport.told[name]
-        right = f"Write: {app.transport.telling} {each.args[0]} {recipes or _EMPTY};"
+        header = _canonical_header(name, app)
+        recipe_value = app.transport.headers[name]
+        remedy = f"Write: {app.transport.header_directive} {each.args[0]} {recipe_value or _EMPTY};"
         if name == "upgrade" and value == "$http_upgrade":
-            what = "passes any upgrade on: through one to h2c nothing more would be asked."
-            yield hole(each, f"{app.block} {what}", right)
+            message = "passes any upgrade on: through one to h2c nothing more would be asked."
+            yield hole(each, f"{app.block} {message}", remedy)
         elif value == "$http_host":
-            yield outdated_host(app.block, each, right)
-        elif is_of_client(value):
-            what = f"{each} tells the app, as {header}, what a client says of itself."
-            yield hole(each, what, f"Remove it, or write {right.removeprefix('Write: ')}")
+            yield outdated_host(app.block, each, remedy)
+        elif is_client_controlled(value):
+            message = f"{each} tells the app, as {header}, what a client says of itself."
+            yield hole(each, message, f"Remove it, or write {remedy.removeprefix('Write: ')}")
         elif set(variables_in(value)) - {"request_uri"}:
-            yield unchecked(each, f"who decides {value} as {header} is not known.", right)
+            yield unchecked(each, f"who decides {value} as {header} is not known.", remedy)
 
 
 _EMPTY = '""'
 
 
-def _twice(app: _App) -> Iterator[Finding]:
-    """Find headers that arrive twice; of parameters apps take the last."""
-    if app.transport.parameters:
+def _duplicates(app: _App) -> Iterator[Finding]:
+    """Find headers that are sent twice; of CGI parameters apps take the last."""
+    if app.transport.is_cgi:
         return
     identity = {header.lower() for header in app.recipe.headers.values()}
     seen: dict[str, Directive] = {}
     for each in app.lines:
         name, value = each.args[0].lower(), each.args[1]
-        if not value or name not in app.transport.told:
+        if not value or name not in app.transport.headers:
             continue
         first = seen.setdefault(name, each)
-        both_right = name not in identity and is_fixed(first.args[1]) and is_fixed(value)
-        if first is not each and (first.args[1] == value or both_right):
+        is_redundant = (
+            name not in identity
+            and is_server_controlled(first.args[1])
+            and is_server_controlled(value)
+        )
+        if first is not each and (first.args[1] == value or is_redundant):
             where = f"{first.file}:{first.line}"
-            what = f"{each}: {each.args[0]} stands in {where} too, and arrives twice."
-            yield fault(each, what, "Remove one.")
+            message = f"{each}: {each.args[0]} stands in {where} too, and arrives twice."
+            yield fault(each, message, "Remove one.")

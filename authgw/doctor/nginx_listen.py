@@ -1,4 +1,4 @@
-"""Find the server of a request as NGINX does: by address and port, then by name."""
+"""NGINX's choice of a server for a request: by address and port, then by name."""
 
 import re
 from collections.abc import Iterator
@@ -10,36 +10,40 @@ _DEFAULT = ("default_server", "default")
 
 
 def default_servers(site: NginxSite) -> Iterator[tuple[str, Block, bool]]:
-    """Iterate over addresses with a protected server: default server, and if it is declared."""
+    """Iterate over the addresses on which a protected server listens.
+
+    Each item holds the address, its default server, and True if `default_server` declares it.
+    """
     for address, servers in _addresses(site).items():
         if not any(check_uris(server) for server in servers):
             continue
-        named = [server for server in servers if _is_default(server, address)]
-        yield address, (named or servers)[0], bool(named)
+        declared = [server for server in servers if _is_default(server, address)]
+        yield address, (declared or servers)[0], bool(declared)
 
 
 def servers_for(site: NginxSite, host: str, port: int | None) -> list[Block]:
-    """Return the servers that can be chosen for a host, one for each address.
+    """Return the servers that NGINX can choose for a host, over all addresses.
 
-    Those that listen on this port, if there are any: in front of NGINX can be something else.
+    Only addresses with this port count, if there are any. Otherwise all count, because a load
+    balancer in front of NGINX may listen on the port.
     """
     addresses = _addresses(site)
-    same = {name: each for name, each in addresses.items() if name.endswith(f":{port}")}
-    found: dict[int, Block] = {}
-    for address, servers in (same or addresses).items():
-        named = [server for server in servers if _is_default(server, address)]
-        server = _claiming(servers, host) or (named or servers)[0]
-        found[id(server)] = server
-    return list(found.values())
+    on_port = {name: each for name, each in addresses.items() if name.endswith(f":{port}")}
+    chosen: dict[int, Block] = {}
+    for address, servers in (on_port or addresses).items():
+        declared = [server for server in servers if _is_default(server, address)]
+        server = _best_match(servers, host) or (declared or servers)[0]
+        chosen[id(server)] = server
+    return list(chosen.values())
 
 
 def _addresses(site: NginxSite) -> dict[str, list[Block]]:
-    found: dict[str, list[Block]] = {}
+    by_address: dict[str, list[Block]] = {}
     for server in site.servers:
         addresses = [_canonical(each.args[0]) for each in server.named("listen")]
         for address in dict.fromkeys(addresses or ["*:80"]):
-            found.setdefault(address, []).append(server)
-    return found
+            by_address.setdefault(address, []).append(server)
+    return by_address
 
 
 def _canonical(listen: str) -> str:
@@ -57,8 +61,8 @@ def _is_default(server: Block, address: str) -> bool:
     )
 
 
-def _claiming(servers: list[Block], host: str) -> Block | None:
-    """Return the server whose name matches best (ngx_http_core_module, server_name)."""
+def _best_match(servers: list[Block], host: str) -> Block | None:
+    """Return the server with the best match among its names (ngx_http_core_module, server_name)."""
     ranked = [
         (rank, number, server)
         for number, server in enumerate(servers)
@@ -71,12 +75,12 @@ def _claiming(servers: list[Block], host: str) -> Block | None:
 
 
 def _rank(name: str, host: str) -> tuple[int, int] | None:
-    """Return how well a name matches, the smaller the better; None if it does not."""
+    """Return the rank of a name's match (smaller is better), or None without a match."""
     if name == host:
         return 0, 0
     if name.startswith(("*.", ".")):
-        end = name.lstrip("*")
-        if host.endswith(end) or (name.startswith(".") and host == name[1:]):
+        suffix = name.lstrip("*")
+        if host.endswith(suffix) or (name.startswith(".") and host == name[1:]):
             return 1, -len(name)
     if name.endswith(".*") and host.startswith(name[:-1]):
         return 2, -len(name)

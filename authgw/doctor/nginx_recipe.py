@@ -1,17 +1,17 @@
-"""The recipe of this configuration, parsed: the lines that a dump is compared with.
+"""The recipe for this configuration, parsed: the reference that a dump is compared with.
 
-They come from the files that `authgw nginx write` writes, so that recipe and doctor agree.
+It comes from the files that `authgw nginx write` writes, so that recipe and doctor agree.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from authgw.config.schema import Settings
-from authgw.doctor.nginx_parser import Block, parsed
+from authgw.doctor.nginx_parser import Block, parse_dump
 from authgw.doctor.nginx_site import check_location, check_uris, site_of
-from authgw.recipes.nginx import rendered
+from authgw.recipes.nginx import render_files
 
-_PASSES = {
+_TRANSPORTS = {
     "proxy_pass": ("proxy_set_header", "identity.conf"),
     "grpc_pass": ("grpc_set_header", "identity-grpc.conf"),
     "fastcgi_pass": ("fastcgi_param", "identity-fastcgi.conf"),
@@ -23,66 +23,72 @@ _MAIN = "/recipe/nginx.conf"
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """A way to pass requests on, and the lines by which the recipe tells an app of a request.
+    """A protocol to apps, and the headers or parameters that the recipe sends with it.
 
-    `parameters` are named as CGI names headers; `told` has names in lower case.
+    `headers` maps each name as sent, in lower case, to its value.
     """
 
-    passing: str
-    telling: str
+    pass_directive: str
+    header_directive: str
     file: str
-    told: Mapping[str, str]
+    headers: Mapping[str, str]
 
     @property
-    def parameters(self) -> bool:
-        """Return true for FastCGI and its siblings."""
-        return self.telling.endswith("_param")
+    def is_cgi(self) -> bool:
+        """Return True for FastCGI, uwsgi and SCGI, which send headers as CGI parameters."""
+        return self.header_directive.endswith("_param")
 
     @property
     def prefix(self) -> str:
-        """Return the word that this transport's directives begin with."""
-        return self.passing.removesuffix("_pass")
+        """Return the prefix of this transport's directives, such as `proxy`."""
+        return self.pass_directive.removesuffix("_pass")
 
     def name_of(self, header: str) -> str:
-        """Return the name under which this transport sends a header."""
-        return f"HTTP_{header.upper().replace('-', '_')}" if self.parameters else header
+        """Return the name under which this transport sends a header, such as `HTTP_COOKIE`."""
+        return f"HTTP_{header.upper().replace('-', '_')}" if self.is_cgi else header
 
     def line(self, header: str, value: str) -> str:
-        """Return the line that sends a header."""
-        return f"{self.telling} {self.name_of(header)} {value};"
+        """Return the directive that sends a header with a value."""
+        return f"{self.header_directive} {self.name_of(header)} {value};"
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The lines of the recipe, and the values of the configuration behind them.
+    """The lines of the recipe, and the configuration from which it was rendered.
 
-    `headers` are the names of identity headers by `user`, `groups`, `email` and `name`;
-    `definitions` hold each variable's maps; `question` and `published` what the gateway is sent
-    with a check and with a request to itself; `taken` what is taken from its answer.
+    Attributes:
+        settings: the configuration.
+        headers: names of the identity headers by `user`, `groups`, `email` and `name`.
+        transports: protocols to apps by their pass directive.
+        definitions: the maps that define each variable.
+        check_headers: headers of a check, by name in lower case.
+        cache_key: arguments of `proxy_cache_key` in the location of checks.
+        response_variables: variables set from the response to a check (`auth_request_set`).
+        published_headers: headers of requests for the gateway's own pages and API.
     """
 
     settings: Settings
     headers: Mapping[str, str]
     transports: Mapping[str, Transport]
     definitions: Mapping[str, tuple[object, ...]]
-    question: Mapping[str, str]
+    check_headers: Mapping[str, str]
     cache_key: tuple[str, ...]
-    taken: Mapping[str, str]
-    published: Mapping[str, str]
+    response_variables: Mapping[str, str]
+    published_headers: Mapping[str, str]
 
 
 def recipe_of(settings: Settings) -> Recipe:
-    """Parse the recipe that belongs to this configuration.
+    """Render and parse the recipe for this configuration.
 
     Raises:
-        OperatorError: a value that NGINX's configuration cannot hold.
+        OperatorError: a value cannot be written into NGINX's configuration.
     """
-    top = parsed(_dump(rendered(settings)))
+    top = parse_dump(_dump(render_files(settings)))
     server = site_of(top).servers[0]
     check = check_location(server, check_uris(server)[0])
     assert check is not None  # noqa: S101  protect.conf has it
-    apps = {block.args[-1]: block for block in server.below}
-    gateway = next(block for block in server.below if block.args[0] == "~")
+    apps = {block.args[-1]: block for block in server.children}
+    published = next(block for block in server.children if block.args[0] == "~")
     headers = settings.headers
     return Recipe(
         settings,
@@ -93,41 +99,41 @@ def recipe_of(settings: Settings) -> Recipe:
             "name": headers.name,
         },
         {
-            passing: Transport(passing, telling, file, told(apps[f"/{passing}"], telling))
-            for passing, (telling, file) in _PASSES.items()
+            passing: Transport(passing, sending, file, header_values(apps[f"/{passing}"], sending))
+            for passing, (sending, file) in _TRANSPORTS.items()
         },
         _definitions(top),
-        told(check, "proxy_set_header"),
+        header_values(check, "proxy_set_header"),
         check.named("proxy_cache_key")[0].args,
         {each.args[0]: each.args[1] for each in server.named("auth_request_set")},
-        told(gateway, "proxy_set_header"),
+        header_values(published, "proxy_set_header"),
     )
 
 
-def told(block: Block, telling: str) -> dict[str, str]:
-    """Return values by names in lower case; of a name that comes twice the last."""
-    return {each.args[0].lower(): each.args[1] for each in block.inherited(telling)}
+def header_values(block: Block, header_directive: str) -> dict[str, str]:
+    """Return the values that a block sends, by name in lower case; the last of duplicates."""
+    return {each.args[0].lower(): each.args[1] for each in block.inherited(header_directive)}
 
 
 def definition(block: Block) -> tuple[object, ...]:
-    """Return all that decides the value of a variable that a block defines."""
-    return (block.name, block.args, tuple((each.name, each.args) for each in block.own))
+    """Return everything in a block (such as `map`) that determines its variable's value."""
+    return (block.name, block.args, tuple((each.name, each.args) for each in block.directives))
 
 
 def _definitions(top: Block) -> dict[str, tuple[object, ...]]:
-    found: dict[str, tuple[object, ...]] = {}
-    for block in top.every():
+    definitions: dict[str, tuple[object, ...]] = {}
+    for block in top.walk():
         if block.name == "map":
             name = block.args[-1]
-            found[name] = (*found.get(name, ()), definition(block))
-    return found
+            definitions[name] = (*definitions.get(name, ()), definition(block))
+    return definitions
 
 
 def _dump(files: Mapping[str, str]) -> str:
-    """Write a dump as `nginx -T` does, of one server that includes every file."""
+    """Return a dump as `nginx -T` writes it, for a server that includes every file."""
     apps = "".join(
-        f"location /{passing} {{ include authgw/{file}; {passing} http://app; }}\n"
-        for passing, (_, file) in _PASSES.items()
+        f"location /{pass_directive} {{ include authgw/{file}; {pass_directive} http://app; }}\n"
+        for pass_directive, (_, file) in _TRANSPORTS.items()
     )
     main = (
         "http { include authgw/http.conf; include authgw/front.conf; include authgw/cache.conf;\n"

@@ -1,11 +1,13 @@
-"""Variables of NGINX by who decides their value: the server, the recipe, or a client."""
+"""Classifies NGINX variables by the origin of their value: server, recipe or client."""
 
 import re
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
-_OF_CLIENT = re.compile(r"http_\w+|arg_\w+|args|query_string|cookie_\w+|request_body|is_args|\d")
+_CLIENT_CONTROLLED = re.compile(
+    r"http_\w+|arg_\w+|args|query_string|cookie_\w+|request_body|is_args|\d"
+)
 _SESSION = re.compile(r"http_cookie|cookie_(?:__host_|__secure_)?authgw\w*", re.IGNORECASE)
-_FIXED_NAMES = """
+_SERVER_CONTROLLED_NAMES = """
     binary_remote_addr connection host hostname https msec nginx_version pid protocol proxy_host
     proxy_port proxy_protocol_addr proxy_protocol_server_addr proxy_protocol_server_port
     realpath_root document_root remote_addr remote_port request_id request_length request_method
@@ -14,7 +16,7 @@ _FIXED_NAMES = """
     time_iso8601 time_local authgw_authority authgw_connection authgw_port authgw_scheme
     authgw_upgrade authgw_https authgw_user authgw_groups authgw_email authgw_name
 """
-_FIXED = frozenset(_FIXED_NAMES.split())
+_SERVER_CONTROLLED = frozenset(_SERVER_CONTROLLED_NAMES.split())
 
 
 def variables_in(text: str) -> list[str]:
@@ -23,21 +25,23 @@ def variables_in(text: str) -> list[str]:
 
 
 def is_literal(text: str) -> bool:
-    """Return true if the value is the same for every request."""
+    """Return True if the value is the same for every request."""
     return not variables_in(text)
 
 
-def is_fixed(text: str) -> bool:
-    """Return true if no client decides any part of the value."""
-    return all(name in _FIXED for name in variables_in(text))
+def is_server_controlled(text: str) -> bool:
+    """Return True if clients cannot influence any part of the value."""
+    return all(name in _SERVER_CONTROLLED for name in variables_in(text))
 
 
-def is_of_client(text: str) -> bool:
-    """Return true if a client decides a part of the value."""
+def is_client_controlled(text: str) -> bool:
+    """Return True if a client can choose a part of the value."""
     names = variables_in(text)
-    return any(name == "proxy_add_x_forwarded_for" or _OF_CLIENT.fullmatch(name) for name in names)
+    return any(
+        name == "proxy_add_x_forwarded_for" or _CLIENT_CONTROLLED.fullmatch(name) for name in names
+    )
 
 
 def holds_session(text: str) -> bool:
-    """Return true if the value can hold a session cookie of ours."""
+    """Return True if the value can contain a session cookie of the gateway."""
     return any(_SESSION.fullmatch(name) for name in variables_in(text))

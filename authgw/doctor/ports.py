@@ -1,4 +1,4 @@
-"""Whether the gateway's ports are free, or taken by a gateway."""
+"""Checks of the gateway's ports: free, taken by a gateway, or by another program."""
 
 import http.client
 from collections.abc import Iterator
@@ -6,50 +6,50 @@ from collections.abc import Iterator
 from authgw.config.loader import LoadedConfig
 from authgw.doctor.findings import CheckResult, ok, problem, warning
 
-_PATIENCE = 2.0  # seconds
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  asked about, not listened on
+_TIMEOUT = 2.0  # seconds
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  connected to, not listened on
 
 
 def examine(loaded: LoadedConfig) -> Iterator[CheckResult]:
-    """Who answers on the ports of this configuration."""
+    """Report which program listens on each port of this configuration."""
     server, metrics = loaded.settings.server, loaded.settings.metrics
     yield _gateway(server.host, server.port)
     yield _metrics(metrics.host, metrics.port)
 
 
 def _gateway(host: str, port: int) -> CheckResult:
-    part, pong = f"port {port}", _said(host, port, "/ping")
-    if pong is None:
+    part, ping = f"port {port}", _get(host, port, "/ping")
+    if ping is None:
         return ok(part, "free: no gateway runs here now")
-    if pong != (200, "pong"):
+    if ping != (200, "pong"):
         return problem(part, "taken by another program: end that one, or set server.port")
-    status, why = _said(host, port, "/readyz") or (503, "it has just ended")
+    status, reason = _get(host, port, "/readyz") or (503, "it has just ended")
     if status == 200:
         return ok(part, "a gateway that is ready")
-    return problem(part, f"a gateway that is not ready: {why}")
+    return problem(part, f"a gateway that is not ready: {reason}")
 
 
 def _metrics(host: str, port: int) -> CheckResult:
-    part, found = f"port {port}", _said(host, port, "/metrics")
-    if found is None:
+    part, response = f"port {port}", _get(host, port, "/metrics")
+    if response is None:
         return ok(part, "free for metrics")
-    if "authgw_" in found[1]:
+    if "authgw_" in response[1]:
         return ok(part, "a gateway's metrics")
     return warning(part, "taken by another program, so nobody can read metrics: set metrics.port")
 
 
-def _said(host: str, port: int, path: str) -> tuple[int, str] | None:
-    """Status and body that a program there answers with; 0 if it speaks no HTTP, None if none."""
-    link = http.client.HTTPConnection(_EVERYWHERE.get(host, host), port, timeout=_PATIENCE)
+def _get(host: str, port: int, path: str) -> tuple[int, str] | None:
+    """Return status and body of a GET; None if nothing listens, status 0 if it is not HTTP."""
+    connection = http.client.HTTPConnection(_LOOPBACK.get(host, host), port, timeout=_TIMEOUT)
     try:
-        link.connect()
+        connection.connect()
     except OSError:
         return None
     try:
-        link.request("GET", path)
-        answer = link.getresponse()
-        return answer.status, answer.read().decode("utf-8", "replace")
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode("utf-8", "replace")
     except (OSError, http.client.HTTPException):
         return 0, ""
     finally:
-        link.close()
+        connection.close()

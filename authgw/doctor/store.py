@@ -1,4 +1,4 @@
-"""Whether the session store can be reached, keeps what it is told, and whose keys run on it."""
+"""Checks of the session store: reachability, durability, clock, and the keys of its replicas."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 
@@ -14,12 +14,12 @@ from authgw.storage.redis.health import Health, health
 from authgw.storage.redis.store import RedisStore
 
 _PART = "store"
-_LEEWAY = 5.0  # seconds between the clocks of replicas, as for tokens
-_DRIFT = 1.0
+_MAX_CLOCK_DIFFERENCE = 5.0  # seconds; the leeway of tokens between the clocks of replicas
+_MIN_CLOCK_WARNING = 1.0  # seconds
 
 
 async def examine(loaded: LoadedConfig) -> AsyncIterator[CheckResult]:
-    """What is to be said of the store of this configuration."""
+    """Report on the store of this configuration."""
     if loaded.settings.cache.is_embedded:
         yield await _embedded(loaded)
         return
@@ -27,8 +27,8 @@ async def examine(loaded: LoadedConfig) -> AsyncIterator[CheckResult]:
         async with store_at_hand(loaded) as store:
             assert isinstance(store, RedisStore)  # noqa: S101  the configuration says so
             await store.check()
-            for remark in await _redis(loaded, store):
-                yield remark
+            for result in await _redis(loaded, store):
+                yield result
     except StoreUnavailableError as error:
         yield problem(_PART, _unreachable(error.detail))
     except (StoreSetupError, SigningKeyError) as error:
@@ -57,55 +57,68 @@ async def _embedded(loaded: LoadedConfig) -> CheckResult:
 async def _redis(loaded: LoadedConfig, store: RedisStore) -> list[CheckResult]:
     servers = redis_servers(loaded)
     try:
-        found = await health(servers)
-        several = servers.replicated
+        reports = await health(servers)
+        replicated = servers.replicated
     finally:
         await servers.close()
-    remarks = [remark for one in found for remark in judged(one, several)]
-    return [*remarks, *_keys(loaded, await store.replicas())]
+    results = [result for report in reports for result in health_results(report, replicated)]
+    return [*results, *_keys(loaded, await store.replicas())]
 
 
-def judged(one: Health, replicated: bool) -> Iterator[CheckResult]:
-    """What is to be said of one server; `replicated`: others have what it was told."""
-    yield ok(_PART, f"{one.name}, version {one.version}, answers in {one.took * 1000:.1f} ms")
-    if not one.saves:
-        yield problem(_PART, f"{one.name} cannot save: look at its log and its disk")
-    if not one.appendfsync:
-        lost = "every session" if one.snapshots == "" else "the last log-ins and log-outs"
-        said = f"{one.name} forgets {lost} when it ends: set appendonly yes, appendfsync always"
-        yield warning(_PART, said)
-    elif one.appendfsync != "always" and not replicated:
-        said = f"{one.name} has appendfsync {one.appendfsync}: a crash forgets the last log-outs"
-        yield warning(_PART, f"{said}. Set appendfsync always")
-    yield _clock(one)
+def health_results(server: Health, replicated: bool) -> Iterator[CheckResult]:
+    """Report on the durability and clock of a Redis server.
+
+    `replicated` is True if other servers have copies of its writes.
+    """
+    yield ok(
+        _PART, f"{server.name}, version {server.version}, answers in {server.took * 1000:.1f} ms"
+    )
+    if not server.saves:
+        yield problem(_PART, f"{server.name} cannot save: look at its log and its disk")
+    if not server.appendfsync:
+        lost = "every session" if server.snapshots == "" else "the last log-ins and log-outs"
+        message = (
+            f"{server.name} forgets {lost} when it ends: set appendonly yes, appendfsync always"
+        )
+        yield warning(_PART, message)
+    elif server.appendfsync != "always" and not replicated:
+        message = (
+            f"{server.name} has appendfsync {server.appendfsync}: a crash forgets the last log-outs"
+        )
+        yield warning(_PART, f"{message}. Set appendfsync always")
+    yield _clock(server)
 
 
-def _clock(one: Health) -> CheckResult:
-    ahead = one.clock_ahead
-    said = f"that of {one.name} is {abs(ahead):.1f} s {'ahead' if ahead > 0 else 'behind'}"
-    if abs(ahead) > _LEEWAY:
-        return problem("clock", f"{said}: tokens are refused. Set both clocks by NTP")
-    if abs(ahead) > _DRIFT:
-        return warning("clock", f"{said}: set both clocks by NTP")
-    return ok("clock", said)
+def _clock(server: Health) -> CheckResult:
+    ahead = server.clock_ahead
+    message = f"that of {server.name} is {abs(ahead):.1f} s {'ahead' if ahead > 0 else 'behind'}"
+    if abs(ahead) > _MAX_CLOCK_DIFFERENCE:
+        return problem("clock", f"{message}: tokens are refused. Set both clocks by NTP")
+    if abs(ahead) > _MIN_CLOCK_WARNING:
+        return warning("clock", f"{message}: set both clocks by NTP")
+    return ok("clock", message)
 
 
 def _keys(loaded: LoadedConfig, running: Sequence[ReplicaAnnouncement]) -> Iterator[CheckResult]:
     try:
-        mine = keys_of(loaded)
+        own_keys = keys_of(loaded)
     except SigningKeyError:
-        return  # said where the keys are looked at
-    strange = sorted({one.signing for one in running} - {key.kid for key in mine})
-    if strange:
-        said = f"some sign with {', '.join(strange)}, which is not here: share the keys directory"
-        yield problem("replicas", said)
-    lacking = sum(not _has(one, mine) for one in running)
-    if lacking:
-        said = f"{lacking} of {len(running)} lack a key of this folder: restart them with all keys"
-        yield warning("replicas", said)
-    if not strange and not lacking:
+        return  # reported with the configuration
+    unknown_kids = sorted({replica.signing for replica in running} - {key.kid for key in own_keys})
+    if unknown_kids:
+        message = (
+            f"some sign with {', '.join(unknown_kids)}, which is not here: share the keys directory"
+        )
+        yield problem("replicas", message)
+    incomplete = sum(not _has_all(replica, own_keys) for replica in running)
+    if incomplete:
+        message = (
+            f"{incomplete} of {len(running)} lack a key of this folder: restart them with all keys"
+        )
+        yield warning("replicas", message)
+    if not unknown_kids and not incomplete:
         yield ok("replicas", f"{len(running)} run on this Redis, all with the keys of this folder")
 
 
-def _has(one: ReplicaAnnouncement, keys: Sequence[Key]) -> bool:
-    return {key.kid for key in keys} <= set(one.kids)
+def _has_all(replica: ReplicaAnnouncement, keys: Sequence[Key]) -> bool:
+    return {key.kid for key in keys} <= set(replica.kids)

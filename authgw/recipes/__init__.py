@@ -1,1 +1,1 @@
-"""Proxy configuration as an operator copies it, rendered from this gateway's configuration."""
+"""Proxy configuration for operators to copy, rendered from this gateway's configuration."""

@@ -1,6 +1,6 @@
-"""Request headers that apps take from a proxy: a recipe sets them or clears them.
+"""Request headers that apps accept from a proxy: a recipe sets or clears each of them.
 
-A client could send each of them itself. Spellings with `_` or `.` for `-` are the proxy's to drop.
+A client could send any of them itself. Proxies drop spellings with `_` or `.` in place of `-`.
 """
 
 _IDENTITY = (
@@ -81,7 +81,7 @@ _SCHEME_AND_HOST = (
     "X-Original-Scheme",
     "X-Original-Port",
 )
-# Some frameworks route by these in place of the path that was judged.
+# Some frameworks route by these instead of the path that was checked.
 _TARGET = (
     "X-Forwarded-Uri",
     "X-Forwarded-Path",
@@ -99,13 +99,13 @@ _TARGET = (
     "X-Script-Name",
     "X-Envoy-Original-Path",
 )
-# httpoxy: a CGI program takes it for HTTP_PROXY, the proxy of its own requests.
+# httpoxy: a CGI program reads it as HTTP_PROXY, the proxy for its own requests.
 _CGI = ("Proxy",)
 
 CLEARED = (*_IDENTITY, *_CERTIFICATE, *_ADDRESS, *_SCHEME_AND_HOST, *_TARGET, *_CGI)
 
 
-def cleared_beside(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The headers to clear where these are set."""
-    own = {name.lower() for name in names}
-    return tuple(name for name in CLEARED if name.lower() not in own)
+def cleared_except(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the headers to clear in a recipe that sets the headers `names`."""
+    excluded = {name.lower() for name in names}
+    return tuple(name for name in CLEARED if name.lower() not in excluded)

@@ -10,7 +10,7 @@ from authgw.config.schema import ServerSettings, Settings
 from authgw.core.endpoints import Audience, paths_for, pattern_of
 from authgw.core.errors import OperatorError
 from authgw.core.networks import UNIX
-from authgw.recipes.cleared import cleared_beside
+from authgw.recipes.cleared import cleared_except
 
 FILES = (
     "http.conf",
@@ -26,26 +26,26 @@ FILES = (
     "identity-uwsgi.conf",
     "identity-scgi.conf",
 )
-MAX_COOKIE_RUNS = 12  # separate places in a Cookie header from which ours are taken out
+MAX_COOKIE_RUNS = 12  # separate runs of the gateway's cookies that are removed from a Cookie header
 _PLAIN_ROOT = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._~+@=,-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class IdentityHeader:
-    """One identity header; `variable` is NGINX's, `cgi` the name that CGI-like apps see."""
+    """An identity header, and the NGINX variable of the recipe that holds its value."""
 
     name: str
     variable: str
 
     @property
     def from_client(self) -> str:
-        """NGINX's variable of the client's own header."""
+        """NGINX's variable for the header of the client's request."""
         return f"$http_{self._folded}"
 
     @property
     def from_gateway(self) -> str:
-        """NGINX's variable of the header in the gateway's answer."""
+        """NGINX's variable for the header of the gateway's response."""
         return f"$upstream_http_{self._folded}"
 
     @property
@@ -53,11 +53,11 @@ class IdentityHeader:
         return self.name.lower().replace("-", "_")
 
 
-def rendered(settings: Settings) -> dict[str, str]:
-    """Each file of the recipe with its text.
+def render_files(settings: Settings) -> dict[str, str]:
+    """Render the recipe and return the text of each file by its name.
 
     Raises:
-        OperatorError: a value that NGINX's configuration cannot hold.
+        OperatorError: a value cannot be written into NGINX's configuration.
     """
     values = _values(settings)
     return {name: _ENVIRONMENT.get_template(name).render(values) for name in FILES}
@@ -73,7 +73,7 @@ def _values(settings: Settings) -> dict[str, object]:
     )
     return {
         "identity": identity,
-        "cleared": cleared_beside(tuple(one.name for one in identity)),
+        "cleared": cleared_except(tuple(header.name for header in identity)),
         "gateway": _address(settings.server),
         "locations": [(root, _published(root)) for root in _roots(settings)],
         "runs": range(1, MAX_COOKIE_RUNS + 1),
@@ -81,7 +81,7 @@ def _values(settings: Settings) -> dict[str, object]:
 
 
 def _address(server: ServerSettings) -> str:
-    """The `server` parameter of the upstream: the socket where NGINX may use it, else the port."""
+    """Return the upstream's `server` parameter: the socket if NGINX may use it, else the port."""
     if server.socket and UNIX in server.trusted_proxies:
         if not _PLAIN_PATH.fullmatch(server.socket) or not server.socket.startswith("/"):
             raise OperatorError(
@@ -89,11 +89,11 @@ def _address(server: ServerSettings) -> str:
                 "name it by an absolute path of letters, digits and /._~+@=,-"
             )
         return f"unix:{server.socket}"
-    return f"{_reachable(server.host)}:{server.port}"
+    return f"{_connect_host(server.host)}:{server.port}"
 
 
-def _reachable(host: str) -> str:
-    """The host under which a process on the same machine reaches a listener on `host`."""
+def _connect_host(host: str) -> str:
+    """Return the host by which a process on the same machine connects to a listener on `host`."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -104,7 +104,7 @@ def _reachable(host: str) -> str:
 
 
 def _roots(settings: Settings) -> list[str]:
-    """The paths below which the proxy hands requests to the gateway; `` is the host's own root."""
+    """Return the base paths of the login pages; an empty string for the root of the host."""
     roots = sorted({site.root for site in settings.login.sites.all} or {""})
     for root in roots:
         if not _PLAIN_ROOT.fullmatch(root):
@@ -120,7 +120,7 @@ def _published(root: str) -> str:
 
 
 def _cgi(name: str) -> str:
-    """A header's name as CGI-like apps see it (RFC 3875 section 4.1.18)."""
+    """Return a header's name as CGI apps receive it (RFC 3875 section 4.1.18)."""
     return "HTTP_" + name.upper().replace("-", "_")
 
 

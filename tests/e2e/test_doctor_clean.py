@@ -1,4 +1,4 @@
-"""`authgw doctor --nginx` is clean on every shipped site, and on what belongs to one."""
+"""`authgw doctor --nginx` finds nothing in the shipped sites and their documented variants."""
 
 import shutil
 from dataclasses import dataclass, field
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from authgw.config.schema import Settings
-from authgw.recipes.nginx import rendered
-from tests.support.doctor import CLEAN, dumped, site
+from authgw.recipes.nginx import render_files
+from tests.support.doctor import CLEAN, copy_site, write_dump
 from tests.support.nginx_versions import NGINXES
 from tests.support.processes import ROOT, authgw_here
 from tests.support.redis_sets import make_certificates
@@ -19,24 +19,27 @@ _PASS = "        include authgw/identity.conf;\n"
 
 @dataclass(frozen=True)
 class Shipped:
-    """One way to put the shipped files together: changes to files, and the configuration."""
+    """A variant of the shipped site: changes to its files, and the configuration."""
 
     changes: tuple[tuple[str, str, str], ...] = ()
     config: dict[str, object] = field(default_factory=dict)
     nginx: str = "system"
 
 
-def by(kind: str) -> Shipped:
-    """The app of the shipped site behind another protocol, after the distribution's parameters."""
-    usual = f"{kind}_param REQUEST_METHOD $request_method; {kind}_param REQUEST_URI $request_uri;"
-    usual += f" {kind}_param HTTPS $https if_not_empty; {kind}_param SERVER_NAME $server_name;"
-    before = "" if kind == "grpc" else usual
+def by_protocol(kind: str) -> Shipped:
+    """Return the shipped site with its app behind another protocol.
+
+    The recipe's file follows the parameters that distributions set.
+    """
+    params = f"{kind}_param REQUEST_METHOD $request_method; {kind}_param REQUEST_URI $request_uri;"
+    params += f" {kind}_param HTTPS $https if_not_empty; {kind}_param SERVER_NAME $server_name;"
+    preceding = "" if kind == "grpc" else params
     return Shipped(
         (
             (
                 "site.conf",
                 _PASS,
-                f"        {before}\n        include authgw/identity-{kind}.conf;\n",
+                f"        {preceding}\n        include authgw/identity-{kind}.conf;\n",
             ),
             ("site.conf", "proxy_pass http://sample;", f"{kind}_pass 127.0.0.1:9;"),
         )
@@ -45,7 +48,7 @@ def by(kind: str) -> Shipped:
 
 _SOCKET = {"socket": "/run/authgw/authgw.sock", "trusted_proxies": ["unix"]}
 SHIPPED = {
-    "as it is": Shipped(),
+    "unchanged": Shipped(),
     "on the newest NGINX": Shipped(nginx="wheel"),
     "with a login page": Shipped(config={"login": {"url": "http://localhost:4000/login"}}),
     "with cache.conf": Shipped(
@@ -76,11 +79,11 @@ SHIPPED = {
         config={"headers": {"user": "X-WEBAUTH-USER", "groups": "X-Groups"}}
     ),
     "on another port": Shipped(config={"server": {"port": 9000}}),
-    "by FastCGI": by("fastcgi"),
-    "by uwsgi": by("uwsgi"),
-    "by SCGI": by("scgi"),
-    "by gRPC": by("grpc"),
-    "with lines of one's own": Shipped(
+    "by FastCGI": by_protocol("fastcgi"),
+    "by uwsgi": by_protocol("uwsgi"),
+    "by SCGI": by_protocol("scgi"),
+    "by gRPC": by_protocol("grpc"),
+    "with additional directives": Shipped(
         (
             (
                 "site.conf",
@@ -119,69 +122,71 @@ SHIPPED = {
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_site_is_clean(tmp_path: Path, name: str) -> None:
+def test_shipped_variant_is_clean(tmp_path: Path, name: str) -> None:
     shipped = SHIPPED[name]
-    conf = site(tmp_path)
+    conf = copy_site(tmp_path)
     settings = Settings.model_validate(shipped.config)
-    for file, text in rendered(settings).items():
+    for file, text in render_files(settings).items():
         (conf / "authgw" / file).write_text(text)
     for file, old, new in shipped.changes:
         text = (conf / file).read_text()
         assert old in text
         (conf / file).write_text(text.replace(old, new, 1))
     (tmp_path / "config.yml").write_text(settings.model_dump_json(exclude_defaults=True))
-    dump = dumped(conf, NGINXES[shipped.nginx]())
-    told = authgw_here(tmp_path, "doctor", "--nginx", str(dump))
-    assert told.output.startswith(CLEAN), told.output
-    assert told.exit_code == 0
+    dump = write_dump(conf, NGINXES[shipped.nginx]())
+    result = authgw_here(tmp_path, "doctor", "--nginx", str(dump))
+    assert result.output.startswith(CLEAN), result.output
+    assert result.exit_code == 0
 
 
-def test_the_example_with_one_login_for_two_apps_is_clean(tmp_path: Path) -> None:
-    conf = site(tmp_path)
+def test_single_sign_on_example_is_clean(tmp_path: Path) -> None:
+    conf = copy_site(tmp_path)
     shutil.copy(ROOT / "examples" / "sso" / "site.conf", conf / "site.conf")
     shutil.copy(ROOT / "examples" / "sso" / "config.yml", tmp_path / "config.yml")
     _, made, key = make_certificates(tmp_path)
     shutil.copy(made, conf / "example.com.pem")
     shutil.copy(key, conf / "example.com.key")
-    told = authgw_here(tmp_path, "doctor", "--nginx", str(dumped(conf)))
-    assert told.output.startswith(CLEAN), told.output
+    result = authgw_here(tmp_path, "doctor", "--nginx", str(write_dump(conf)))
+    assert result.output.startswith(CLEAN), result.output
     text = (conf / "site.conf").read_text()
     (conf / "site.conf").write_text(text.replace("    include authgw/gateway.conf;\n", ""))
-    told = authgw_here(tmp_path, "doctor", "--nginx", str(dumped(conf)))
-    assert "problem: this server is that of login.url https://auth.example.com/login" in told.output
+    result = authgw_here(tmp_path, "doctor", "--nginx", str(write_dump(conf)))
+    assert (
+        "problem: this server is that of login.url https://auth.example.com/login" in result.output
+    )
 
 
-def test_http3_needs_the_newer_recipe(tmp_path: Path) -> None:
-    """Debian's NGINX has no HTTP/3, so its dump is changed."""
-    conf = site(tmp_path)
-    dump = dumped(conf)
+def test_http3_requires_the_current_recipe(tmp_path: Path) -> None:
+    """The dump is edited, because Debian's NGINX has no HTTP/3."""
+    conf = copy_site(tmp_path)
+    dump = write_dump(conf)
     quic = dump.read_text().replace("    listen 4000;\n", "    listen 4000 quic;\n")
     dump.write_text(quic)
     assert authgw_here(tmp_path, "doctor", "--nginx", str(dump)).exit_code == 0
     older = quic.replace("$authgw_scheme://$authgw_authority", "$scheme://$http_host")
     dump.write_text(older.replace("Host $authgw_authority", "Host $http_host"))
-    told = authgw_here(tmp_path, "doctor", "--nginx", str(dump))
-    assert told.exit_code == 1
-    assert "problem: proxy_set_header Host $http_host: over HTTP/3" in told.output
-    assert "X-Original-URL $scheme://$http_host$request_uri: over HTTP/3" in told.output
+    result = authgw_here(tmp_path, "doctor", "--nginx", str(dump))
+    assert result.exit_code == 1
+    assert "problem: proxy_set_header Host $http_host: over HTTP/3" in result.output
+    assert "X-Original-URL $scheme://$http_host$request_uri: over HTTP/3" in result.output
 
 
-def test_a_configuration_that_the_files_do_not_know(tmp_path: Path) -> None:
+def test_configured_header_that_the_files_lack(tmp_path: Path) -> None:
     (tmp_path / "config.yml").write_text("headers: {user: X-WEBAUTH-USER}\n")
-    told = authgw_here(tmp_path, "doctor", "--nginx", str(dumped(site(tmp_path))))
-    assert told.exit_code == 1
+    result = authgw_here(tmp_path, "doctor", "--nginx", str(write_dump(copy_site(tmp_path))))
+    assert result.exit_code == 1
     assert (
         "the configuration calls this header X-WEBAUTH-USER: the app gets no identity by it. "
         "Correct headers.user in the configuration, or run `authgw nginx write DIR`"
-    ) in told.output
+    ) in result.output
     assert (
         "problem: auth_request_set $authgw_user $upstream_http_remote_user is taken from a header "
         "that the gateway does not send"
-    ) in told.output
+    ) in result.output
 
 
-def test_a_configuration_named_on_the_command_line(tmp_path: Path) -> None:
+def test_configuration_from_the_command_line(tmp_path: Path) -> None:
     (tmp_path / "other.yml").write_text("server: {port: 9000}\n")
-    dump = str(dumped(site(tmp_path)))
-    told = authgw_here(tmp_path, "doctor", "--nginx", dump, "--config", "other.yml")
-    assert "the configuration has server.port 9000" in told.output
+    dump = str(write_dump(copy_site(tmp_path)))
+    result = authgw_here(tmp_path, "doctor", "--nginx", dump, "--config", "other.yml")
+    assert "the configuration has server.port 9000" in result.output

@@ -1,15 +1,15 @@
-"""What real NGINX versions dump of trees of files, read as one tree with includes resolved."""
+"""Dumps of real NGINX versions, parsed as a tree with includes resolved."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from authgw.doctor.nginx_parser import Block, NginxDumpError, parsed
+from authgw.doctor.nginx_parser import Block, NginxDumpError, parse_dump
 from tests.support.doctor import dump_of
 from tests.support.nginx_versions import NGINXES
 
-# Each tree's files, and what its directives say in NGINX's order: `-T` accepts all of them.
+# The files of each tree, accepted by `nginx -T`, and its directives in NGINX's order.
 TREES = {
     "two includes on a line": (
         {
@@ -35,7 +35,7 @@ TREES = {
         },
         ["server_tokens off", "etag off"],
     ),
-    "includes that are none": (
+    "includes in comments and strings": (
         {
             "nginx.conf": "events {} # include x.conf;\nhttp { # include y.conf;\n"
             'server { return 200 "; include z.conf;"; } }\n',
@@ -84,7 +84,7 @@ TREES = {
         },
         ["etag off", "return 200 \n# configuration file {root}/a.conf:\nserver { "],
     ),
-    "files without a last line end": (
+    "files without a final newline": (
         {
             "nginx.conf": "events {}\nhttp { include a.conf; include b.conf; } # the end",
             "a.conf": "etag off; # no end",
@@ -101,7 +101,7 @@ TREES = {
         },
         ["~^/a(?<b>b) $b", "/c d", "default 1", "text/css css"],
     ),
-    "words that need a lexer": (
+    "quotes, braces and escapes": (
         {
             "nginx.conf": 'events {}\nhttp { server { location ~ "^/a{1,2}$" { return 200 ${uri}; }'
             "\nadd_header A 'b;{}#' ; add_header\n  C\n  \"d\\\\e\"; } }\r\n",
@@ -111,8 +111,8 @@ TREES = {
 }
 
 
-def written(root: Path, files: dict[str, str]) -> None:
-    """Write a tree; of `{root}` in a text its own name is made."""
+def write_tree(root: Path, files: dict[str, str]) -> None:
+    """Write the files of a tree; `{root}` in a text is replaced by the tree's path."""
     for name, text in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -120,40 +120,42 @@ def written(root: Path, files: dict[str, str]) -> None:
 
 
 def directives(block: Block) -> list[str]:
-    """Return all directives in the order of the tree: those of a block, then its blocks'."""
-    inner = [text for below in block.below for text in directives(below)]
-    return [*(str(each) for each in block.own), *inner]
+    """Return all directives of a tree: those of a block, then those of its children."""
+    inner = [text for below in block.children for text in directives(below)]
+    return [*(str(each) for each in block.directives), *inner]
 
 
 @pytest.mark.parametrize("nginx", ["system", "wheel"])
 @pytest.mark.parametrize("name", TREES)
-def test_a_tree_is_read_as_nginx_reads_it(tmp_path: Path, name: str, nginx: str) -> None:
-    files, wanted = TREES[name]
+def test_tree_equals_that_of_nginx(tmp_path: Path, name: str, nginx: str) -> None:
+    files, expected = TREES[name]
     root = tmp_path / "a folder"
-    written(root, files)
-    here = [text.replace("{root}", str(root)) for text in wanted]
-    assert directives(parsed(dump_of(root, NGINXES[nginx]()))) == here
+    write_tree(root, files)
+    here = [text.replace("{root}", str(root)) for text in expected]
+    assert directives(parse_dump(dump_of(root, NGINXES[nginx]()))) == here
     relative = dump_of(root, NGINXES[nginx](), "-p", ".")
-    assert directives(parsed(relative)) == here
+    assert directives(parse_dump(relative)) == here
 
 
 @pytest.mark.parametrize("nginx", ["system", "wheel"])
-def test_places_are_those_of_the_files(tmp_path: Path, nginx: str) -> None:
+def test_file_and_line_of_each_directive(tmp_path: Path, nginx: str) -> None:
     files = {
         "nginx.conf": "events {}\nhttp {\n\n  include a.conf;\n  etag off;\n}\n",
         "a.conf": "# a\nserver {\n  listen\n    81;\n\n  location / { add_header X '\n'; }\n}\n",
     }
-    written(tmp_path, files)
-    top = parsed("nginx: the configuration file is ok\n" + dump_of(tmp_path, NGINXES[nginx]()))
+    write_tree(tmp_path, files)
+    top = parse_dump("nginx: the configuration file is ok\n" + dump_of(tmp_path, NGINXES[nginx]()))
     places = {
-        str(each): (Path(each.file).name, each.line) for block in top.every() for each in block.own
+        str(each): (Path(each.file).name, each.line)
+        for block in top.walk()
+        for each in block.directives
     }
     assert places == {
         "etag off": ("nginx.conf", 5),
         "listen 81": ("a.conf", 3),
         "add_header X \n": ("a.conf", 6),
     }
-    location = next(block for block in top.every() if block.name == "location")
+    location = next(block for block in top.walk() if block.name == "location")
     assert (Path(location.file).name, location.line) == ("a.conf", 6)
 
 
@@ -161,16 +163,16 @@ REFUSED = {
     "no dump": ("http {}\n", "is not the output of `nginx -T`"),
     "cut off": ("# configuration file /n.conf:\nhttp {\n", 'expecting "}"'),
     "cut off in a directive": ("# configuration file /n.conf:\nuser a", "ends within a directive"),
-    "a brace too many": ("# configuration file /n.conf:\n}\n", 'unexpected "}"'),
-    "a file that it lacks": (
+    "an unmatched brace": ("# configuration file /n.conf:\n}\n", 'unexpected "}"'),
+    "a missing file": (
         "# configuration file /e/n.conf:\nhttp {\n include authgw/http.conf; }\n",
         "lacks /e/authgw/http.conf, which /e/n.conf:2 includes",
     ),
-    "a file in itself": (
+    "a file that includes itself": (
         "# configuration file /n.conf:\ninclude a;\n\n# configuration file /a:\ninclude a;\n",
         "holds /a, which /a:1 includes anew",
     ),
-    "a file that begins twice": (
+    "a file with two headers": (
         "# configuration file /n.conf:\ninclude a;\n# configuration file /a:\n\n"
         "# configuration file /a:\netag off;\n",
         "names /a in its lines 3 and 5",
@@ -179,8 +181,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_read_is_said_in_a_sentence(name: str) -> None:
-    dump, said = REFUSED[name]
-    with pytest.raises(NginxDumpError, match=re.escape(said)) as refused:
-        parsed(dump)
+def test_invalid_dump_is_refused_in_one_line(name: str) -> None:
+    dump, message = REFUSED[name]
+    with pytest.raises(NginxDumpError, match=re.escape(message)) as refused:
+        parse_dump(dump)
     assert "\n" not in str(refused.value)

@@ -1,4 +1,4 @@
-"""`authgw doctor` on real installations: one that is well, and what can be wrong with it."""
+"""`authgw doctor` on real installations: a valid installation and its possible defects."""
 
 import http.server
 import os
@@ -25,8 +25,8 @@ NOBODY = 65534
 
 
 @pytest.fixture
-def alone(tmp_path: Path) -> Gateway:
-    """A folder with a configuration of its own ports, nothing running."""
+def installation(tmp_path: Path) -> Gateway:
+    """Make an installation with ports of its own that is not running."""
     made = make_gateway(tmp_path / "alone")
     made.environ |= {
         "AUTHGW_SERVER__PORT": str(made.port),
@@ -37,7 +37,7 @@ def alone(tmp_path: Path) -> Gateway:
 
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[Redis]:
-    """A server that a test may set as it likes."""
+    """Start a Redis server whose settings a test may change."""
     port = free_port()
     server = subprocess.Popen(
         ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""],
@@ -52,117 +52,130 @@ def own_redis(tmp_path: Path) -> Iterator[Redis]:
         server.wait(10)
 
 
-def examined(gateway: Gateway, status: int = 0) -> str:
+def run_doctor(gateway: Gateway, status: int = 0) -> str:
     done = authgw_here(gateway.folder, "doctor", **gateway.environ)
     assert done.exit_code == status, done.output
     return done.stdout
 
 
-def on(server: Redis) -> dict[str, str]:
+def redis_environment(server: Redis) -> dict[str, str]:
     port = server.connection_pool.connection_kwargs["port"]
     return {"AUTHGW_CACHE__URL": f"redis://127.0.0.1:{port}/0"}
 
 
-def test_an_installation_that_is_well(alone: Gateway) -> None:
-    first = authgw(alone.folder, "doctor", **alone.environ)
+def test_valid_installation(installation: Gateway) -> None:
+    first = authgw(installation.folder, "doctor", **installation.environ)
     assert (first.returncode, first.stderr) == (0, "")
     assert "ok       keys: none yet: the first start makes one\n" in first.stdout
     assert "authgw.db is not there yet" in first.stdout
-    assert f"ok       port {alone.port}: free" in first.stdout
-    alone.start()
+    assert f"ok       port {installation.port}: free" in first.stdout
+    installation.start()
     try:
-        told = examined(alone)
+        result = run_doctor(installation)
     finally:
-        alone.stop()
-    assert {line.split()[0] for line in told.splitlines()} == {"ok"}
-    assert f"port {alone.port}: a gateway that is ready" in told
-    assert "a gateway's metrics" in told
-    assert "var/authgw.db, " in told
+        installation.stop()
+    assert {line.split()[0] for line in result.splitlines()} == {"ok"}
+    assert f"port {installation.port}: a gateway that is ready" in result
+    assert "a gateway's metrics" in result
+    assert "var/authgw.db, " in result
 
 
-def test_it_changes_nothing(alone: Gateway) -> None:
-    before = {path: path.stat() for path in alone.folder.rglob("*")}
-    examined(alone)
-    assert {path: path.stat() for path in alone.folder.rglob("*")} == before
+def test_doctor_changes_no_files(installation: Gateway) -> None:
+    before = _states(installation.folder)
+    run_doctor(installation)
+    assert _states(installation.folder) == before
+
+
+def _states(directory: Path) -> dict[Path, tuple[int, ...]]:
+    # Without the access time: reading a file may change it (relatime).
+    stats = {path: path.stat() for path in directory.rglob("*")}
+    return {
+        path: (stat.st_ino, stat.st_mode, stat.st_uid, stat.st_gid, stat.st_size, stat.st_mtime_ns)
+        for path, stat in stats.items()
+    }
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_files_that_root_made_for_another_account(alone: Gateway) -> None:
-    alone.start()
-    alone.stop()
-    for path in alone.folder.rglob("*"):
+def test_files_made_by_root_for_another_account(installation: Gateway) -> None:
+    installation.start()
+    installation.stop()
+    for path in installation.folder.rglob("*"):
         os.chown(path, NOBODY, NOBODY)
-    assert "ok       files: nobody can read" in examined(alone)
-    key = next(alone.folder.glob("secrets/keys/*.pem"))
+    assert "ok       files: nobody can read" in run_doctor(installation)
+    key = next(installation.folder.glob("secrets/keys/*.pem"))
     os.chown(key, 0, 0)
-    (alone.folder / "clients.yml").chmod(0o604)
-    told = examined(alone, 1)
-    assert f"problem  files: {key} belongs to root, the rest to nobody, who cannot use it" in told
-    assert f"chown nobody {key}\n" in told
-    assert "warning  files: " in told
-    assert "clients.yml is open to everyone here: chmod 600" in told
-    # Its group may read it, and that is enough.
+    (installation.folder / "clients.yml").chmod(0o604)
+    result = run_doctor(installation, 1)
+    assert f"problem  files: {key} belongs to root, the rest to nobody, who cannot use it" in result
+    assert f"chown nobody {key}\n" in result
+    assert "warning  files: " in result
+    assert "clients.yml is open to everyone here: chmod 600" in result
+    # Access through its group suffices.
     os.chown(key, 0, NOBODY)
     key.chmod(0o640)
-    assert "belongs to root" not in examined(alone)
+    assert "belongs to root" not in run_doctor(installation)
 
 
-def test_what_cannot_be_used_as_it_is_written(alone: Gateway) -> None:
-    (alone.folder / "clients.yml").write_text("a: b\n")
-    (alone.folder / "users.yml").write_text("a: {}\n")
-    (alone.folder / "users.yml").chmod(0o600)
-    told = examined(alone, 1)
-    assert told.count("problem  configuration: ") == 2
-    (alone.folder / "config.yml").write_text("server: {prot: 1}\n")
-    done = authgw_here(alone.folder, "doctor", **alone.environ)
+def test_invalid_files(installation: Gateway) -> None:
+    (installation.folder / "clients.yml").write_text("a: b\n")
+    (installation.folder / "users.yml").write_text("a: {}\n")
+    (installation.folder / "users.yml").chmod(0o600)
+    result = run_doctor(installation, 1)
+    assert result.count("problem  configuration: ") == 2
+    (installation.folder / "config.yml").write_text("server: {prot: 1}\n")
+    done = authgw_here(installation.folder, "doctor", **installation.environ)
     assert done.exit_code == 1
     assert "did you mean port?" in done.stderr
 
 
-def test_ports_that_others_have(alone: Gateway) -> None:
-    server = http.server.HTTPServer(("127.0.0.1", alone.port), http.server.BaseHTTPRequestHandler)
+def test_ports_taken_by_other_programs(installation: Gateway) -> None:
+    server = http.server.HTTPServer(
+        ("127.0.0.1", installation.port), http.server.BaseHTTPRequestHandler
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    alone.environ["AUTHGW_METRICS__PORT"] = str(alone.port)
+    installation.environ["AUTHGW_METRICS__PORT"] = str(installation.port)
     try:
-        told = examined(alone, 1)
+        result = run_doctor(installation, 1)
     finally:
         server.shutdown()
         server.server_close()
-    assert f"problem  port {alone.port}: taken by another program: end that one" in told
-    assert f"warning  port {alone.port}: taken by another program, so nobody can read" in told
+    assert f"problem  port {installation.port}: taken by another program: end that one" in result
+    assert (
+        f"warning  port {installation.port}: taken by another program, so nobody can read" in result
+    )
 
 
-def test_pages_and_people_that_miss_each_other(alone: Gateway) -> None:
-    prepare(alone.folder, "user", "add", "alice", "--generate")
-    assert "warning  log-in page: 1 people, and no page for them" in examined(alone)
-    alone.environ["AUTHGW_LOGIN__URL"] = "https://auth.example.com/login"
-    assert "ok       log-in page: https://auth.example.com/login, for 1" in examined(alone)
-    (alone.folder / "users.yml").write_text("")
-    assert "https://auth.example.com/login is for nobody yet" in examined(alone)
+def test_login_page_without_users_and_users_without_page(installation: Gateway) -> None:
+    prepare(installation.folder, "user", "add", "alice", "--generate")
+    assert "warning  log-in page: 1 people, and no page for them" in run_doctor(installation)
+    installation.environ["AUTHGW_LOGIN__URL"] = "https://auth.example.com/login"
+    assert "ok       log-in page: https://auth.example.com/login, for 1" in run_doctor(installation)
+    (installation.folder / "users.yml").write_text("")
+    assert "https://auth.example.com/login is for nobody yet" in run_doctor(installation)
 
 
-def test_what_a_redis_may_lack(alone: Gateway, own_redis: Redis) -> None:
-    alone.environ |= on(own_redis)
-    told = examined(alone, 1)
-    assert "problem  keys: none, and replicas must share them: run `authgw key init`" in told
-    prepare(alone.folder, "key", "init")
-    told = examined(alone)
-    assert "forgets every session when it ends: set appendonly yes" in told
-    assert "ok       clock: that of Redis 127.0.0.1" in told
+def test_redis_settings(installation: Gateway, own_redis: Redis) -> None:
+    installation.environ |= redis_environment(own_redis)
+    result = run_doctor(installation, 1)
+    assert "problem  keys: none, and replicas must share them: run `authgw key init`" in result
+    prepare(installation.folder, "key", "init")
+    result = run_doctor(installation)
+    assert "forgets every session when it ends: set appendonly yes" in result
+    assert "ok       clock: that of Redis 127.0.0.1" in result
     own_redis.config_set("save", "3600 1")
-    assert "forgets the last log-ins and log-outs when it ends" in examined(alone)
+    assert "forgets the last log-ins and log-outs when it ends" in run_doctor(installation)
     own_redis.config_set("appendonly", "yes")
-    assert "has appendfsync everysec: a crash forgets the last log-outs" in examined(alone)
+    assert "has appendfsync everysec: a crash forgets the last log-outs" in run_doctor(installation)
     own_redis.config_set("appendfsync", "always")
-    assert "warning" not in examined(alone)
+    assert "warning" not in run_doctor(installation)
     own_redis.config_set("maxmemory-policy", "allkeys-lru")
-    assert "problem  store: " in (told := examined(alone, 1))
-    assert "set maxmemory-policy noeviction" in told
-    alone.environ["AUTHGW_CACHE__URL"] = "redis://127.0.0.1:1/0"
-    assert "problem  store: cannot be asked (Redis: " in examined(alone, 1)
+    assert "problem  store: " in (result := run_doctor(installation, 1))
+    assert "set maxmemory-policy noeviction" in result
+    installation.environ["AUTHGW_CACHE__URL"] = "redis://127.0.0.1:1/0"
+    assert "problem  store: cannot be asked (Redis: " in run_doctor(installation, 1)
 
 
-def test_replicas_and_their_keys(tmp_path: Path, redis_url: str) -> None:
+def test_keys_of_replicas(tmp_path: Path, redis_url: str) -> None:
     url = redis_url.removesuffix("0") + "7"
     Redis.from_url(url).flushdb()
     first, second = two_replicas(tmp_path / "pair", url)
@@ -170,13 +183,13 @@ def test_replicas_and_their_keys(tmp_path: Path, redis_url: str) -> None:
         replica.start()
         replica.wait_until_ready()
     try:
-        told = examined(first)
-        assert "ok       replicas: 2 run on this Redis, all with the keys of this folder" in told
+        result = run_doctor(first)
+        assert "ok       replicas: 2 run on this Redis, all with the keys of this folder" in result
         other = make_gateway(tmp_path / "other", **first.environ)
         prepare(other.folder, "key", "init")
-        told = examined(other, 1)
-        assert "which is not here: share the keys directory" in told
-        assert "2 of 2 lack a key of this folder" in told
+        result = run_doctor(other, 1)
+        assert "which is not here: share the keys directory" in result
+        assert "2 of 2 lack a key of this folder" in result
     finally:
         first.stop()
         second.stop()

@@ -1,4 +1,4 @@
-"""The shipped site, what a real nginx dumps of it, and what the doctor finds there."""
+"""Copies of the shipped site, their dumps by a real NGINX, and the doctor's findings."""
 
 import shutil
 import subprocess
@@ -12,40 +12,40 @@ from tests.support.processes import ROOT, authgw_here
 CLEAN = "Every location that proxies asks the gateway, as the recipe does"
 
 
-def dumped(folder: Path, program: Sequence[str] = ()) -> Path:
-    """Write the dump of the site in a folder by a real nginx."""
-    words = [*(program or system()), "-p", str(folder), "-c", str(folder / "nginx.conf")]
-    told = subprocess.run(
+def write_dump(directory: Path, program: Sequence[str] = ()) -> Path:
+    """Let NGINX dump the site in a directory, and return the file with its output."""
+    words = [*(program or system()), "-p", str(directory), "-c", str(directory / "nginx.conf")]
+    result = subprocess.run(
         [*words, "-e", "stderr", "-T"], capture_output=True, text=True, check=False, timeout=20
     )
-    assert told.returncode == 0, told.stderr
-    (folder / "dump").write_text(told.stdout)
-    return folder / "dump"
+    assert result.returncode == 0, result.stderr
+    (directory / "dump").write_text(result.stdout)
+    return directory / "dump"
 
 
-def site(folder: Path) -> Path:
-    """Copy the shipped site."""
-    shutil.copytree(ROOT / "nginx", folder / "conf")
-    return folder / "conf"
+def copy_site(directory: Path) -> Path:
+    """Copy the shipped site into a directory and return the copy."""
+    shutil.copytree(ROOT / "nginx", directory / "conf")
+    return directory / "conf"
 
 
-def found(folder: Path, conf: Path, case: Case) -> list[str]:
-    """Return the findings of the doctor, and check its status."""
-    (folder / "config.yml").write_text(case.config)
+def doctor_findings(directory: Path, conf: Path, case: Case) -> list[str]:
+    """Run the doctor on a site, check its exit status, and return the lines of its findings."""
+    (directory / "config.yml").write_text(case.config)
     # Debian's package has no modules for these.
     newest = any(word in case.new for word in ("stream {", "more_set_input", "echo "))
     program = NGINXES["wheel"]() if newest else ()
-    told = authgw_here(folder, "doctor", "--nginx", str(dumped(conf, program)))
-    *findings, summary = told.output.splitlines()
-    assert told.exit_code == (0 if case.kind == "fault" else 1), told.output
+    result = authgw_here(directory, "doctor", "--nginx", str(write_dump(conf, program)))
+    *findings, summary = result.output.splitlines()
+    assert result.exit_code == (0 if case.kind == "fault" else 1), result.output
     assert summary.startswith("Not checked" if case.kind == "not checked" else "Everything was")
     return findings
 
 
 def dump_of(root: Path, program: list[str], *words: str) -> str:
-    """Return what this NGINX dumps of a tree."""
+    """Return the dump of a tree by this NGINX."""
     words = words or ("-p", str(root))
-    told = subprocess.run(
+    result = subprocess.run(
         [*program, *words, "-c", "nginx.conf", "-e", "stderr", "-T"],
         cwd=root,
         capture_output=True,
@@ -53,5 +53,5 @@ def dump_of(root: Path, program: list[str], *words: str) -> str:
         check=False,
         timeout=20,
     )
-    assert told.returncode == 0, told.stderr
-    return told.stdout
+    assert result.returncode == 0, result.stderr
+    return result.stdout

@@ -1,10 +1,10 @@
-"""Sites that lack a part of the recipe, or that disagree with the configuration."""
+"""Cases of sites that lack a part of the recipe or contradict the configuration."""
 
-from tests.support.doctor_cases import Case, beside, identity, in_server
+from tests.support.doctor_cases import Case, identity, in_location, in_server
 
 _LOGIN = "login: {url: 'http://localhost:4000/login'}\n"
 
-RECIPE = {
+INCOMPLETE = {
     "no auth_request": Case(
         "site.conf",
         "server {\n    listen 4000;\n",
@@ -25,10 +25,12 @@ RECIPE = {
         "include authgw/identity.conf;\n    location / {\n        proxy_set_header X-A b;",
         "location / has a proxy_set_header of its own, which discards ours",
     ),
-    "own error_page": beside(
+    "own error_page": in_location(
         "error_page 404 /none;", "location / has an error_page of its own", "fault"
     ),
-    "satisfy any": beside("satisfy any; allow 127.0.0.0/8;", "satisfy any lets in whom either"),
+    "satisfy any": in_location(
+        "satisfy any; allow 127.0.0.0/8;", "satisfy any lets in whom either"
+    ),
     "error_page to the app": in_server(
         "location @anybody { auth_request off;\n"
         "        include authgw/identity.conf; proxy_pass http://sample; }\n"
@@ -48,12 +50,12 @@ RECIPE = {
         "proxy_pass http://sample$uri$is_args$args;",
         "sends the path decoded",
     ),
-    "an identity of the client's": identity(
+    "the client's identity": identity(
         "proxy_set_header Remote-User $authgw_user;",
         "proxy_set_header Remote-User $remote_user;",
         "sends Remote-User $remote_user, which no auth_request_set takes",
     ),
-    "an identity that is not set there": beside(
+    "an identity that is not set there": in_location(
         "auth_request_set $mine $upstream_http_remote_user;",
         "has an auth_request_set of its own, which discards those of protect.conf",
         "fault",
@@ -75,10 +77,10 @@ RECIPE = {
         "        return 200 hello;",
         "return 200 hello answers before the gateway is asked",
     ),
-    "return in if": beside(
+    "return in if": in_location(
         "if ($arg_x) { return 204; }", "return 204 answers before the gateway is asked"
     ),
-    "rewrite that redirects": beside(
+    "rewrite that redirects": in_location(
         "rewrite ^/old /new permanent;",
         "rewrite ^/old /new permanent answers before the gateway is asked",
     ),
@@ -114,10 +116,10 @@ RECIPE = {
         "proxy_pass http://sample/;",
         "proxy_pass http://sample/ has a URI part",
     ),
-    "asked from outside": Case(
+    "a check that is not internal": Case(
         "authgw/protect.conf", "internal;\n    proxy_pass", "proxy_pass", "internal;"
     ),
-    "connections not kept": Case(
+    "no persistent connections": Case(
         "authgw/question.conf",
         "proxy_http_version 1.1;",
         "",
@@ -137,8 +139,8 @@ RECIPE = {
     ),
 }
 
-AGREEMENT = {
-    "gateway.conf forgotten": Case(
+MISMATCHES = {
+    "no gateway.conf": Case(
         "site.conf",
         "    include authgw/gateway.conf;\n",
         "",
@@ -147,7 +149,7 @@ AGREEMENT = {
         "problem",
         config=_LOGIN,
     ),
-    "the login page elsewhere": Case(
+    "a login page on another host": Case(
         "site.conf",
         "client_max_body_size",
         "client_body_timeout 9s; client_max_body_size",
@@ -155,7 +157,7 @@ AGREEMENT = {
         "not checked",
         config="login: {url: 'https://auth.example.com/login'}\n",
     ),
-    "a location before the login page": Case(
+    "a location that hides the login page": Case(
         "site.conf",
         "    location / {\n",
         "    location ^~ /login { include authgw/identity.conf; proxy_pass http://sample; }\n"

@@ -1,13 +1,13 @@
-"""What is said of a Redis server, by what it says of itself."""
+"""Results about a Redis server by its reported state."""
 
 from dataclasses import replace
 
 import pytest
 
-from authgw.doctor.store import judged
+from authgw.doctor.store import health_results
 from authgw.storage.redis.health import Health
 
-WELL = Health(
+HEALTHY = Health(
     name="Redis a:1",
     version="7.0.15",
     took=0.0004,
@@ -18,12 +18,12 @@ WELL = Health(
 )
 
 
-def said(one: Health, replicated: bool = False) -> list[str]:
-    return [str(remark) for remark in judged(one, replicated)]
+def results(server: Health, replicated: bool = False) -> list[str]:
+    return [str(remark) for remark in health_results(server, replicated)]
 
 
-def test_a_server_that_is_well() -> None:
-    assert said(WELL) == [
+def test_healthy_server() -> None:
+    assert results(HEALTHY) == [
         "ok       store: Redis a:1, version 7.0.15, answers in 0.4 ms",
         "ok       clock: that of Redis a:1 is 0.0 s ahead",
     ]
@@ -37,19 +37,19 @@ def test_a_server_that_is_well() -> None:
         (5.1, "problem  clock: that of Redis a:1 is 5.1 s ahead: tokens are refused."),
     ],
 )
-def test_clocks(ahead: float, words: str) -> None:
-    assert said(replace(WELL, clock_ahead=ahead))[-1].startswith(words)
+def test_clock_difference(ahead: float, words: str) -> None:
+    assert results(replace(HEALTHY, clock_ahead=ahead))[-1].startswith(words)
 
 
-def test_what_it_forgets() -> None:
-    nothing = replace(WELL, appendfsync="", snapshots="")
-    assert "Redis a:1 forgets every session when it ends" in said(nothing)[1]
-    assert "forgets the last log-ins" in said(replace(nothing, snapshots=None))[1]
-    later = replace(WELL, appendfsync="everysec")
-    assert said(later)[1].startswith("warning  store: Redis a:1 has appendfsync everysec")
-    # A replica has it all the same.
-    assert len(said(later, replicated=True)) == 2
+def test_persistence_settings() -> None:
+    unsaved = replace(HEALTHY, appendfsync="", snapshots="")
+    assert "Redis a:1 forgets every session when it ends" in results(unsaved)[1]
+    assert "forgets the last log-ins" in results(replace(unsaved, snapshots=None))[1]
+    everysec = replace(HEALTHY, appendfsync="everysec")
+    assert results(everysec)[1].startswith("warning  store: Redis a:1 has appendfsync everysec")
+    # The replica has the last second's writes.
+    assert len(results(everysec, replicated=True)) == 2
 
 
-def test_a_disk_that_is_full() -> None:
-    assert "problem  store: Redis a:1 cannot save" in said(replace(WELL, saves=False))[1]
+def test_failed_snapshot() -> None:
+    assert "problem  store: Redis a:1 cannot save" in results(replace(HEALTHY, saves=False))[1]

@@ -1,4 +1,4 @@
-"""The shipped NGINX files are the rendering of the default configuration; so are others."""
+"""Rendering of NGINX's recipe; the shipped files are those of the default configuration."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from authgw.config.schema import Settings
 from authgw.core.errors import OperatorError
 from authgw.dialects.headers import ABOUT_A_REQUEST
 from authgw.recipes.cleared import CLEARED
-from authgw.recipes.nginx import FILES, rendered
+from authgw.recipes.nginx import FILES, render_files
 from tests.support.processes import authgw_here
 
 SHIPPED = Path(__file__).parents[3] / "nginx" / "authgw"
@@ -23,7 +23,7 @@ HEADERS = {
 
 
 def files(**settings: Any) -> dict[str, str]:
-    return rendered(Settings.model_validate(settings))
+    return render_files(Settings.model_validate(settings))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -38,15 +38,15 @@ def test_the_shipped_upstream_by_socket_is_that_of_a_socket() -> None:
     assert (SHIPPED / "upstream-socket.conf").read_text() == text
 
 
-def test_nothing_else_is_shipped_than_what_is_rendered() -> None:
+def test_only_rendered_files_are_shipped() -> None:
     extra = {"upstream-socket.conf", "upstream-compose.conf"}
     assert {path.name for path in SHIPPED.iterdir()} == {*FILES, *extra}
 
 
-def test_other_names_of_identity_headers_stand_everywhere() -> None:
+def test_custom_identity_header_names_are_used_in_all_files() -> None:
     texts = files(headers=HEADERS)
     for text in texts.values():
-        # The standard names are cleared, never set.
+        # The standard names are only cleared.
         assert not re.search(r"Remote-(User|Groups|Email|Name) [^\"]", text)
         assert "upstream_http_remote" not in text
     for prefix, name in (("proxy", "identity.conf"), ("grpc", "identity-grpc.conf")):
@@ -71,11 +71,11 @@ def test_other_names_of_identity_headers_stand_everywhere() -> None:
         ({"host": "10.0.0.7"}, "10.0.0.7:8080"),
         ({"host": "gateway.internal"}, "gateway.internal:8080"),
         ({"socket": "/run/a.sock", "trusted_proxies": ["unix"]}, "unix:/run/a.sock"),
-        # Over a socket that trusts nobody nothing would be answered.
+        # Without `unix` among the trusted proxies the gateway would refuse checks over the socket.
         ({"socket": "/run/a.sock"}, "127.0.0.1:8080"),
     ],
 )
-def test_the_upstream_is_where_the_gateway_listens(server: dict[str, Any], address: str) -> None:
+def test_upstream_is_where_the_gateway_listens(server: dict[str, Any], address: str) -> None:
     assert f"    server {address} max_fails=0;\n" in files(server=server)["upstream.conf"]
 
 
@@ -85,7 +85,7 @@ def test_the_upstream_is_where_the_gateway_listens(server: dict[str, Any], addre
         ("https://auth.example.com/login", "^(?:/authenticate|/login|"),
         ("https://auth.example.com/sso/login", "^/sso(?:/authenticate|/login|"),
         ("https://auth.example.com/a.b/login", "^/a\\.b(?:/authenticate|/login|"),
-        # A page of the operator's own: ours stay where they are.
+        # A login page of the operator's own does not move the gateway's paths.
         ("https://auth.example.com/my-page", "^(?:/authenticate|/login|"),
     ],
 )
@@ -111,12 +111,12 @@ def test_several_login_pages_are_published() -> None:
         {"server": {"socket": "relative.sock", "trusted_proxies": ["unix"]}},
     ],
 )
-def test_what_nginx_would_read_otherwise_is_refused(settings: dict[str, Any]) -> None:
+def test_values_that_break_nginx_syntax_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(OperatorError, match="cannot be written into NGINX's configuration"):
         files(**settings)
 
 
-def test_the_gateway_hears_no_clients_words_about_a_request() -> None:
+def test_headers_about_the_original_request_are_cleared_or_set() -> None:
     cleared = re.findall(r'proxy_set_header (\S+) "";', files()["gateway.conf"])
     assert {name.lower() for name in ABOUT_A_REQUEST} <= {name.lower() for name in cleared}
     asked = re.findall(r"proxy_set_header (\S+) ", files()["question.conf"])
@@ -133,14 +133,15 @@ def test_every_recipe_sets_or_clears_the_same_headers() -> None:
         ("identity-uwsgi.conf", r"uwsgi_param HTTP_(\S+) "),
         ("identity-scgi.conf", r"scgi_param HTTP_(\S+) "),
     ):
-        said = [found.lower().replace("_", "-") for found in re.findall(pattern, texts[name])]
-        assert names <= set(said)
-        assert len(said) == len(set(said)), name
-        # It goes on to the app, for which it was judged.
-        assert not [one for one in said if "method-override" in one or one == "destination"]
+        headers = [header.lower().replace("_", "-") for header in re.findall(pattern, texts[name])]
+        assert names <= set(headers)
+        assert len(headers) == len(set(headers)), name
+        # They reach the app unchanged, because the check considered them.
+        assert "destination" not in headers
+        assert not [header for header in headers if "method-override" in header]
 
 
-def test_write_says_what_it_wrote(tmp_path: Path) -> None:
+def test_write_lists_the_written_files(tmp_path: Path) -> None:
     (tmp_path / "config.yml").write_text("headers: {user: X-WEBAUTH-USER}\n")
     first = authgw_here(tmp_path, "nginx", "write", "etc/authgw")
     assert first.exit_code == 0
@@ -152,7 +153,7 @@ def test_write_says_what_it_wrote(tmp_path: Path) -> None:
     assert (again.exit_code, again.output) == (0, "etc/authgw is up to date.\n")
 
 
-def test_write_replaces_nothing_that_differs(tmp_path: Path) -> None:
+def test_write_does_not_replace_modified_files(tmp_path: Path) -> None:
     target = tmp_path / "authgw"
     target.mkdir()
     (target / "identity.conf").write_text("# mine\n")
@@ -170,22 +171,22 @@ def test_write_replaces_nothing_that_differs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "message"),
     [
         ("server: {port: x}\n", "server.port"),
         ("login: {url: 'https://a.test/a;b/login'}\n", "login.url has the path /a;b/login"),
     ],
 )
-def test_write_refuses_with_a_sentence(tmp_path: Path, config: str, said: str) -> None:
+def test_write_reports_configuration_errors(tmp_path: Path, config: str, message: str) -> None:
     (tmp_path / "config.yml").write_text(config)
     refused = authgw_here(tmp_path, "nginx", "write", "authgw")
     assert refused.exit_code == 1
-    assert said in refused.output
+    assert message in refused.output
     assert "Traceback" not in refused.output
     assert not (tmp_path / "authgw").exists()
 
 
-def test_write_where_it_cannot(tmp_path: Path) -> None:
+def test_write_to_an_invalid_directory(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     refused = authgw_here(tmp_path, "nginx", "write", "file/authgw")
     assert refused.exit_code == 1

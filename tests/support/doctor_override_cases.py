@@ -1,51 +1,53 @@
-"""Sites that undo a part of the recipe: headers, variables and identity."""
+"""Sites that override a part of the recipe: headers, variables and identity."""
 
-from tests.support.doctor_cases import Case, beside, identity, in_http, in_server, public
+from tests.support.doctor_cases import Case, identity, in_http, in_location, in_server, public
 
-UNDONE = {
-    "a cookie of the client's": beside(
+OVERRIDES = {
+    "the client's cookie": in_location(
         "proxy_set_header Cookie $http_cookie;",
         "proxy_set_header Cookie $http_cookie undoes the recipe: the app receives the live session",
     ),
-    "a cookie of the client's in lower case": beside(
+    "the client's cookie in lower case": in_location(
         'proxy_set_header cookie "$http_cookie";', "undoes the recipe"
     ),
-    "a cookie of the client's before the recipe": Case(
+    "the client's cookie before the recipe": Case(
         "site.conf",
         "        include authgw/identity.conf;",
         "        proxy_set_header Cookie $http_cookie; include authgw/identity.conf;",
         "undoes the recipe",
     ),
-    "a part of the cookie": beside(
+    "a part of the cookie": in_location(
         "proxy_set_header Cookie a=$cookie_a$cookie_authgw;", "undoes the recipe"
     ),
-    "a cookie of unknown origin": beside(
+    "a cookie of unknown origin": in_location(
         "set $mine $arg_a; proxy_set_header Cookie $mine;", "is not known", "not checked"
     ),
-    "the cookie by another header": beside(
+    "the cookie in another header": in_location(
         "proxy_set_header X-Cookies $http_cookie;", "shows the app the live session cookie"
     ),
-    "a second Remote-User": beside(
+    "a second Remote-User": in_location(
         "proxy_set_header Remote-User $http_remote_user;", "which no auth_request_set takes"
     ),
-    "a fixed Remote-User": beside("proxy_set_header Remote-User admin;", "sends Remote-User admin"),
-    "a second Host": beside(
+    "a fixed Remote-User": in_location(
+        "proxy_set_header Remote-User admin;", "sends Remote-User admin"
+    ),
+    "a second Host": in_location(
         "proxy_set_header Host $http_x_forwarded_host;", "name another site than was judged"
     ),
     "the older Host": identity(
         "Host $authgw_authority;", "Host $http_host;", "is of an older recipe", "fault"
     ),
-    "addresses of the client's": beside(
+    "the client's X-Forwarded-For": in_location(
         "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
         "tells the app, as X-Forwarded-For, what a client says of itself",
     ),
-    "scheme of the client's": beside(
+    "the client's X-Forwarded-Proto": in_location(
         "proxy_set_header X-Forwarded-Proto $http_x_forwarded_proto;", "as X-Forwarded-Proto"
     ),
-    "a certificate of the client's": beside(
+    "the client's certificate header": in_location(
         "proxy_set_header X-SSL-Client-Cert $http_x_ssl_client_cert;", "as X-Ssl-Client-Cert"
     ),
-    "a path beside the judged one": beside(
+    "a path other than the checked path": in_location(
         "proxy_set_header X-Original-URL $arg_url;", "as X-Original-Url"
     ),
     "a line of the recipe left out": identity(
@@ -54,27 +56,29 @@ UNDONE = {
     "Cookie left out": identity(
         "proxy_set_header Cookie $authgw_cookie;", "", "the live session cookie would arrive"
     ),
-    "identity twice": beside(
+    "identity twice": in_location(
         "proxy_set_header Remote-User $authgw_user;", "and arrives twice", "fault"
     ),
-    "another method": beside("proxy_method POST;", "another method than the gateway judged"),
-    "the app's refusals": beside("proxy_intercept_errors on;", "people are told that", "fault"),
-    "other groups as user": Case(
+    "another method": in_location("proxy_method POST;", "another method than the gateway judged"),
+    "an app's refusals intercepted": in_location(
+        "proxy_intercept_errors on;", "people are told that", "fault"
+    ),
+    "groups as user": Case(
         "authgw/protect.conf",
         "$authgw_user $upstream_http_remote_user",
         "$authgw_user $upstream_http_remote_groups",
         "is sent as Remote-User, which the gateway's answer holds in $upstream_http_remote_user",
     ),
-    "another way back": Case(
+    "another login location": Case(
         "authgw/protect.conf",
         "$authgw_location $upstream_http_location",
         "$authgw_location $arg_next",
         "auth_request_set $authgw_location $arg_next overwrites a variable",
     ),
-    "a variable set": in_server(
+    "a variable overwritten by set": in_server(
         "set $authgw_user $arg_user;", "overwrites a variable of the recipe"
     ),
-    "a map again": in_http(
+    "a duplicated map": in_http(
         "map $arg_user $authgw_cookie { default $http_cookie; }", "defines a variable of the recipe"
     ),
     "a geo block over a variable": in_http(

@@ -1,4 +1,4 @@
-"""Check the ways by which a request can reach content without the gateway, or as another one."""
+"""Checks for bypasses: unchecked content, or content other than that of the checked request."""
 
 import re
 from collections.abc import Iterator
@@ -7,51 +7,51 @@ from authgw.doctor.nginx_findings import Finding, fault, hole, unchecked
 from authgw.doctor.nginx_parser import Block, Directive
 from authgw.doctor.nginx_site import (
     NginxSite,
+    find_pass,
     is_declared_public,
     is_protected,
-    is_to_gateway,
     is_unreachable,
     location_for,
-    pass_of,
+    passes_to_gateway,
     pattern_of,
 )
 from authgw.doctor.nginx_values import variables_in
 
 _REDIRECTS = ("redirect", "permanent")
-# Statuses that NGINX itself can set only after the check; all others a client can provoke before.
-_AFTER_THE_CHECK = frozenset({"404", "410", "502", "504"})
-_CHOSEN = re.compile(r"(http|arg|cookie)_\w+|request_body")
-_FILES = ("root", "alias", "try_files", "index")
-# Directives by which something else than files is the answer.
-_ANSWERS = re.compile(
+# Statuses that NGINX itself can set only after the check; clients can provoke all others before it.
+_POST_CHECK_STATUSES = frozenset({"404", "410", "502", "504"})
+_CLIENT_CHOSEN = re.compile(r"(http|arg|cookie)_\w+|request_body")
+_FILE_DIRECTIVES = ("root", "alias", "try_files", "index")
+# Directives that make NGINX respond with something other than a file.
+_CONTENT_DIRECTIVES = re.compile(
     r"\w+_pass|return|rewrite|stub_status|empty_gif|perl|js_content|echo\w*|content_by_lua\w*|api"
 )
 _INTERCEPTED = frozenset({"401", "403", "500"})
 
 
 def examine(site: NginxSite, server: Block, block: Block) -> Iterator[Finding]:
-    """Check one location, or another block that can answer, of one server."""
+    """Check a location, or another block of a server that can produce a response."""
     if is_protected(block) and not is_unreachable(block):
-        yield from _answering(block)
-        yield from _letting_in(site, server, block)
+        yield from _early_responses(block)
+        yield from _admission(site, server, block)
     if not is_unreachable(block):
-        yield from _rewriting(server, block)
+        yield from _rewrites(server, block)
     yield from _files(block)
     yield from _subrequests(block)
 
 
-def passing(block: Block, passed: Directive) -> Iterator[Finding]:
-    """Check that an app is reached after a check alone, by the path that was judged."""
+def examine_pass(block: Block, pass_line: Directive) -> Iterator[Finding]:
+    """Check that an app is reached only after a check, by the path and method that were checked."""
     if not block.inherited("auth_request"):
         yield hole(
             block,
             f"{block} passes requests on without asking the gateway.",
             "In its server add: include authgw/protect.conf;",
         )
-    yield from _address(passed)
+    yield from _pass_target(pass_line)
     yield from _error_pages(block)
-    yield from _kept(block, passed)
-    for each in block.inherited(f"{passed.name.removesuffix('_pass')}_method"):
+    yield from _cache(block, pass_line)
+    for each in block.inherited(f"{pass_line.name.removesuffix('_pass')}_method"):
         yield hole(
             each,
             f"{each}: the app gets another method than the gateway judged.",
@@ -59,29 +59,31 @@ def passing(block: Block, passed: Directive) -> Iterator[Finding]:
         )
 
 
-def _address(passed: Directive) -> Iterator[Finding]:
-    address = passed.args[0]
+def _pass_target(pass_line: Directive) -> Iterator[Finding]:
+    address = pass_line.args[0]
     names = variables_in(address)
     if {"uri", "document_uri"} & set(names):
         yield hole(
-            passed,
-            f"{passed} sends the path decoded, which the gateway saw raw.",
+            pass_line,
+            f"{pass_line} sends the path decoded, which the gateway saw raw.",
             "Write it without $uri.",
         )
         return
     server = re.split(r"/|\?|\$request_uri", re.sub(r"^\w+://", "", address))[0]
-    chosen = [name for name in variables_in(server) if _CHOSEN.fullmatch(name) or name == "host"]
+    chosen = [
+        name for name in variables_in(server) if _CLIENT_CHOSEN.fullmatch(name) or name == "host"
+    ]
     if chosen:
         yield hole(
-            passed,
-            f"{passed}: a client chooses by ${chosen[0]} which server receives its request and "
-            "the identity.",
+            pass_line,
+            f"{pass_line}: a client chooses by ${chosen[0]} which server receives its request "
+            "and the identity.",
             "Write the server's name.",
         )
-    elif passed.name == "proxy_pass" and _has_path(address):
+    elif pass_line.name == "proxy_pass" and _has_path(address):
         yield hole(
-            passed,
-            f"{passed} has a URI part: NGINX decodes the path that the gateway saw raw.",
+            pass_line,
+            f"{pass_line} has a URI part: NGINX decodes the path that the gateway saw raw.",
             f"Write: proxy_pass {_without_path(address)};",
         )
 
@@ -103,8 +105,8 @@ def _error_pages(block: Block) -> Iterator[Finding]:
     if not is_protected(block):
         return
     own = block.named("error_page")
-    covered = {code for each in block.inherited("error_page") for code in each.args[:-1]}
-    if own and "401" not in covered:
+    statuses = {code for each in block.inherited("error_page") for code in each.args[:-1]}
+    if own and "401" not in statuses:
         yield fault(
             own[0],
             f"{block} has an error_page of its own, which discards those of protect.conf.",
@@ -113,7 +115,7 @@ def _error_pages(block: Block) -> Iterator[Finding]:
         )
     for prefix in ("proxy", "fastcgi", "uwsgi", "scgi", "grpc"):
         for each in block.inherited(f"{prefix}_intercept_errors"):
-            if each.args == ("on",) and covered & _INTERCEPTED:
+            if each.args == ("on",) and statuses & _INTERCEPTED:
                 yield fault(
                     each,
                     f"{each}: where the app itself answers 401, 403 or 500, people are told that "
@@ -122,31 +124,31 @@ def _error_pages(block: Block) -> Iterator[Finding]:
                 )
 
 
-def _kept(block: Block, passed: Directive) -> Iterator[Finding]:
-    prefix = passed.name.removesuffix("_pass")
-    kept = block.inherited(f"{prefix}_cache")
-    if not kept or kept[0].args == ("off",) or not is_protected(block):
+def _cache(block: Block, pass_line: Directive) -> Iterator[Finding]:
+    prefix = pass_line.name.removesuffix("_pass")
+    cache = block.inherited(f"{prefix}_cache")
+    if not cache or cache[0].args == ("off",) or not is_protected(block):
         return
     key = block.inherited(f"{prefix}_cache_key")
-    spared = [block.inherited(f"{prefix}_{name}") for name in ("cache_bypass", "no_cache")]
+    conditions = [block.inherited(f"{prefix}_{name}") for name in ("cache_bypass", "no_cache")]
     if (key and "authgw_user" in variables_in(" ".join(key[0].args))) or all(
         any("authgw_user" in variables_in(" ".join(each.args)) for each in lines)
-        for lines in spared
+        for lines in conditions
     ):
         return
     yield hole(
-        key[0] if key else kept[0],
-        f"{kept[0]}: what an app answers one user is kept and given to others who ask the same.",
+        key[0] if key else cache[0],
+        f"{cache[0]}: what an app answers one user is kept and given to others who ask the same.",
         f"Write: {prefix}_cache off; or begin {prefix}_cache_key with $authgw_user.",
     )
 
 
-def _answering(block: Block) -> Iterator[Finding]:
+def _early_responses(block: Block) -> Iterator[Finding]:
     for each in block.named("return", "rewrite"):
-        answers = each.args[-1] in _REDIRECTS
+        responds = each.args[-1] in _REDIRECTS
         if each.name == "return":
-            answers = not _refuses(block, each)
-        if answers:
+            responds = not _is_refusal(block, each)
+        if responds:
             yield hole(
                 each,
                 f"{each} answers before the gateway is asked.",
@@ -154,16 +156,19 @@ def _answering(block: Block) -> Iterator[Finding]:
             )
 
 
-def _refuses(block: Block, answer: Directive) -> bool:
-    """Return true if `return` sends a refusal without a word, that leads nowhere else."""
-    code = answer.args[0]
-    if len(answer.args) > 1 or not re.fullmatch(r"[45]\d\d", code):
+def _is_refusal(block: Block, directive: Directive) -> bool:
+    """Return True if `return` sends a 4xx or 5xx without a body.
+
+    A page for a post-check status would replace it, and is not examined elsewhere.
+    """
+    code = directive.args[0]
+    if len(directive.args) > 1 or not re.fullmatch(r"[45]\d\d", code):
         return False
     pages = block.inherited("error_page")
-    return code not in _AFTER_THE_CHECK or not any(code in page.args[:-1] for page in pages)
+    return code not in _POST_CHECK_STATUSES or not any(code in page.args[:-1] for page in pages)
 
 
-def _rewriting(server: Block, block: Block) -> Iterator[Finding]:
+def _rewrites(server: Block, block: Block) -> Iterator[Finding]:
     for each in block.named("rewrite"):
         if len(each.args) < 2 or each.args[-1] in _REDIRECTS:
             continue
@@ -179,16 +184,16 @@ def _rewriting(server: Block, block: Block) -> Iterator[Finding]:
         target = None if each.args[-1] == "break" else _target(server, path)
         if is_protected(block):
             if target is not None and is_declared_public(target) and is_unreachable(target):
-                what = f"leads past the gateway to {target}, which clients cannot request."
+                message = f"leads past the gateway to {target}, which clients cannot request."
             else:
-                what = "serves another path than the one that the gateway judged."
+                message = "serves another path than the one that the gateway judged."
         elif target is not None and is_protected(target):
-            what = f"leads to {target}, of which the gateway judges the path before it."
+            message = f"leads to {target}, of which the gateway judges the path before it."
         else:
             continue
         yield hole(
             each,
-            f"{each} {what}",
+            f"{each} {message}",
             "Let the app serve the path that clients request, and remove it.",
         )
 
@@ -200,7 +205,7 @@ def _target(server: Block, path: str) -> Block | None:
         return None
 
 
-def _letting_in(site: NginxSite, server: Block, block: Block) -> Iterator[Finding]:
+def _admission(site: NginxSite, server: Block, block: Block) -> Iterator[Finding]:
     for each in block.inherited("satisfy"):
         if each.args == ("any",):
             yield hole(
@@ -209,35 +214,37 @@ def _letting_in(site: NginxSite, server: Block, block: Block) -> Iterator[Findin
                 "Write: satisfy all;",
             )
     for each in block.named("error_page"):
-        if not set(each.args[:-1]) <= _AFTER_THE_CHECK:
-            yield from _served_anyway(site, server, each)
+        if not set(each.args[:-1]) <= _POST_CHECK_STATUSES:
+            yield from _error_page_bypass(site, server, each)
 
 
-def _served_anyway(site: NginxSite, server: Block, page: Directive) -> Iterator[Finding]:
-    wanted = page.args[-1]
-    for other in server.every():
-        if other.name != "location" or other.args[-1] != wanted or not wanted.startswith("@"):
+def _error_page_bypass(site: NginxSite, server: Block, page: Directive) -> Iterator[Finding]:
+    target = page.args[-1]
+    for other in server.walk():
+        if other.name != "location" or other.args[-1] != target or not target.startswith("@"):
             continue
-        if is_protected(other) or is_to_gateway(site, other):
+        if is_protected(other) or passes_to_gateway(site, other):
             continue
-        passed = pass_of(other)
+        pass_line = find_pass(other)
         files = other.named("root", "alias") and not other.named("try_files", "return")
-        if passed is None and not files:
+        if pass_line is None and not files:
             continue
         yield hole(
             page,
-            f"{page} leads whom the gateway refuses to {wanted}, which "
-            f"{'passes them on' if passed else 'serves them the file'}: all but "
+            f"{page} leads whom the gateway refuses to {target}, which "
+            f"{'passes them on' if pass_line else 'serves them the file'}: all but "
             "404, 410, 502 and 504 can come before the gateway is asked.",
-            f"Remove `auth_request off;` in location {wanted}, or write error_page as protect.conf "
+            f"Remove `auth_request off;` in location {target}, or write error_page as protect.conf "
             "does.",
         )
 
 
 def _files(block: Block) -> Iterator[Finding]:
-    """Check what is served from files."""
-    for each in block.named(*_FILES):
-        chosen = [name for name in variables_in(" ".join(each.args)) if _CHOSEN.fullmatch(name)]
+    """Check directives that serve files."""
+    for each in block.named(*_FILE_DIRECTIVES):
+        chosen = [
+            name for name in variables_in(" ".join(each.args)) if _CLIENT_CHOSEN.fullmatch(name)
+        ]
         if chosen and block.inherited("auth_request"):
             yield hole(
                 each,
@@ -254,11 +261,11 @@ def _files(block: Block) -> Iterator[Finding]:
                 f"Write: {block}/",
             )
     if not block.inherited("auth_request"):
-        yield from _open_files(block)
+        yield from _undeclared_files(block)
 
 
-def _open_files(block: Block) -> Iterator[Finding]:
-    """Check files of a server that nobody said to be public."""
+def _undeclared_files(block: Block) -> Iterator[Finding]:
+    """Check files and WebDAV methods in blocks without `auth_request`, not even `off`."""
     methods = [each for each in block.inherited("dav_methods") if each.args != ("off",)]
     if methods and block.name == "location":
         yield hole(
@@ -267,11 +274,12 @@ def _open_files(block: Block) -> Iterator[Finding]:
             "In its server add: include authgw/protect.conf;",
         )
         return
-    alone = block.name == "server" and not any(each.name == "location" for each in block.below)
-    answers = [each for each in block.own if _ANSWERS.fullmatch(each.name)]
-    served = block.name == "location" and not is_unreachable(block)
+    has_locations = any(each.name == "location" for each in block.children)
+    is_alone = block.name == "server" and not has_locations
+    responds = [each for each in block.directives if _CONTENT_DIRECTIVES.fullmatch(each.name)]
+    is_reachable = block.name == "location" and not is_unreachable(block)
     refuses = any(each.args == ("on",) for each in block.named("ssl_reject_handshake"))
-    if (alone or served) and not answers and not refuses:
+    if (is_alone or is_reachable) and not responds and not refuses:
         yield fault(
             block,
             f"{block} serves files without asking the gateway.",
@@ -281,7 +289,7 @@ def _open_files(block: Block) -> Iterator[Finding]:
 
 
 def _subrequests(block: Block) -> Iterator[Finding]:
-    """Check what NGINX includes in an answer: it asks nobody about subrequests."""
+    """Check content that NGINX includes in a response: subrequests are not authorized."""
     for each in (*block.inherited("add_before_body"), *block.inherited("add_after_body")):
         if each.args[0]:
             yield hole(

@@ -1,9 +1,18 @@
 """Sites with ways around the gateway, and apps that are reached by other modules than proxies."""
 
-from tests.support.doctor_cases import PASS, SITE, Case, beside, in_http, in_server, instead, public
+from tests.support.doctor_cases import (
+    PASS,
+    SITE,
+    Case,
+    in_http,
+    in_location,
+    in_server,
+    public,
+    replacing_location,
+)
 
-WAYS = {
-    "a cache for all": Case(
+BYPASSES = {
+    "a cache shared by users": Case(
         "site.conf",
         PASS,
         f"        proxy_cache kept; proxy_cache_valid 200 1m;\n{PASS}",
@@ -35,7 +44,7 @@ WAYS = {
         "proxy_pass http://$host:8081;",
         "a client chooses by $host",
     ),
-    "a rewrite to another path": beside(
+    "a rewrite to another path": in_location(
         "rewrite ^/app/(.*)$ /$1 break;", "serves another path than the one that the gateway judged"
     ),
     "a rewrite past the gateway": in_server(
@@ -46,24 +55,26 @@ WAYS = {
     "a rewrite from public to protected": in_server(
         public("rewrite ^/public/(.*)$ /$1 last;"), "of which the gateway judges the path before it"
     ),
-    "a rewrite to another site": beside(
+    "a rewrite to another site": in_location(
         "rewrite ^ https://example.com/ ;", "answers before the gateway is asked"
     ),
-    "a status that comes before the check": in_server(
+    "a status before the check": in_server(
         "error_page 413 = @large;\n    error_page 401 = @authgw_401;\n"
         "    location @large { auth_request off; include authgw/identity.conf;\n"
         "        proxy_pass http://sample; }",
         "error_page 413 = @large leads whom the gateway refuses to @large",
     ),
-    "files for the refused": in_server(
+    "files for refused clients": in_server(
         "location @files { auth_request off; root /srv; }\n"
         "    location /f/ { error_page 401 403 500 = @files; proxy_pass http://sample;\n"
         "        include authgw/identity.conf; }",
         "serves them the file",
     ),
-    "ssi": beside("ssi on;", "text of an answer can include any location"),
-    "an answer around another": beside("add_after_body /admin/menu;", "includes this in answers"),
-    "the check answered by another location": Case(
+    "ssi": in_location("ssi on;", "text of an answer can include any location"),
+    "a response with a protected body": in_location(
+        "add_after_body /admin/menu;", "includes this in answers"
+    ),
+    "a check in another location": Case(
         "authgw/protect.conf",
         "location = /_authgw {",
         "location ~ ^/_ { auth_request off; return 204; }\nlocation /_authgw {",
@@ -81,7 +92,7 @@ WAYS = {
         "http://authgw/ping;",
         "lets everybody in",
     ),
-    "everybody's token": Case(
+    "a token for all clients": Case(
         "authgw/question.conf",
         'proxy_set_header Expect "";',
         'proxy_set_header Expect "";\nproxy_set_header Authorization "Bearer abc";',
@@ -100,34 +111,34 @@ WAYS = {
         "the gateway sees neither cookie nor token",
         "problem",
     ),
-    "answers kept by a shorter key": Case(
+    "a cache of checks with a shorter key": Case(
         "authgw/protect.conf",
         r"\n$http_authorization\n$http_cookie",
         "",
         "are kept without $http_authorization in the key",
     ),
-    "answers kept for long": Case(
+    "a cache of checks with a long lifetime": Case(
         "authgw/protect.conf",
         "proxy_cache_valid 200 1s;",
         "proxy_cache_valid 200 10m;",
         "a log-out takes effect later",
     ),
-    "old answers": Case(
+    "a cache of checks with stale responses": Case(
         "authgw/protect.conf",
         "proxy_cache_valid 200 1s;",
         "proxy_cache_valid 200 1s; proxy_cache_use_stale error timeout;",
         "a session that has ended is let in",
     ),
-    "addresses by everybody": in_http(
+    "addresses set by all peers": in_http(
         "set_real_ip_from 0.0.0.0/0;", "any client can choose the address"
     ),
-    "addresses by every IPv6 peer": in_http(
+    "addresses set by all IPv6 peers": in_http(
         "set_real_ip_from ::/0; real_ip_header X-Forwarded-For;", "any client can choose"
     ),
     "sessions in a log": in_http(
         "log_format all '$remote_addr $http_cookie';", "writes live session cookies to a log"
     ),
-    "sessions in an answer": beside(
+    "sessions in a response": in_location(
         "add_header X-Debug $http_cookie;", "hands the session cookie on"
     ),
     "sessions in a path": Case(
@@ -150,12 +161,12 @@ WAYS = {
         "location /gw/ { auth_request off; proxy_pass http://authgw/; }",
         "lets a client's own X-Original-Url reach the gateway",
     ),
-    "a page while the gateway is away": in_server(
+    "a page while the gateway is unavailable": in_server(
         "error_page 502 504 = /away.html;\n    error_page 401 = @authgw_401;\n"
         "    location = /away.html { auth_request off; root pages; }",
         "counts as consent, and everybody gets in",
     ),
-    "a page of status 200 while the gateway is away": in_server(
+    "a page of status 200 while the gateway is unavailable": in_server(
         "error_page 500 502 504 =200 /away.html;\n    error_page 401 = @authgw_401;\n"
         "    location = /away.html { auth_request off; root pages; }",
         "counts as consent, and everybody gets in",
@@ -166,7 +177,7 @@ WAYS = {
         "proxy_cache_valid 200 1s; proxy_intercept_errors on;",
         "which then counts as consent",
     ),
-    "ssi for all": in_http("ssi on;", "text of an answer can include any location"),
+    "ssi in all servers": in_http("ssi on;", "text of an answer can include any location"),
     "a module's input headers": Case(
         "site.conf",
         "        proxy_pass http://sample;\n",
@@ -174,10 +185,10 @@ WAYS = {
         "more_set_input_headers in location / is not known to the doctor",
         "not checked",
     ),
-    "a module that answers": instead(
+    "a module that responds": replacing_location(
         'echo "hello";', "echo in location / is not known to the doctor", "not checked"
     ),
-    "dav for everybody": Case(
+    "dav without a check": Case(
         "site.conf",
         "    return 421;\n",
         "    location /dav/ { root /srv; dav_methods PUT; }\n",
@@ -187,7 +198,7 @@ WAYS = {
             ("site.conf", "    listen 4000;", "    listen 4000;\n    ssl_reject_handshake on;"),
         ),
     ),
-    "a stream past the gateway": Case(
+    "a stream that bypasses the gateway": Case(
         "nginx.conf",
         "events {}",
         "events {}\nstream { server { listen 4002; proxy_pass 127.0.0.1:8081; } }",
@@ -207,38 +218,38 @@ WAYS = {
     ),
 }
 
-PASSES = {
+TRANSPORTS = {
     **{
-        f"{kind} with identity.conf": instead(
+        f"{kind} with identity.conf": replacing_location(
             f"include authgw/identity.conf; {kind}_pass 127.0.0.1:9;",
             f"hands a client's own Remote-User on by {kind}_pass, and the live session cookie. "
             f"Add to it: include authgw/identity-{kind}.conf;",
         )
         for kind in ("fastcgi", "uwsgi", "scgi")
     },
-    "grpc with identity.conf": instead(
+    "grpc with identity.conf": replacing_location(
         "include authgw/identity.conf; grpc_pass 127.0.0.1:9;",
         "Add to it: include authgw/identity-grpc.conf;",
     ),
     **{
-        f"{kind} and the cookie again": instead(
+        f"{kind} and the cookie again": replacing_location(
             f"include authgw/identity-{kind}.conf; {kind}_param HTTP_COOKIE $http_cookie;\n"
             f"        {kind}_pass 127.0.0.1:9;",
             "the app receives the live session cookie",
         )
         for kind in ("fastcgi", "uwsgi", "scgi")
     },
-    "grpc and the cookie again": instead(
+    "grpc and the cookie again": replacing_location(
         "include authgw/identity-grpc.conf; grpc_set_header Cookie $http_cookie;\n"
         "        grpc_pass 127.0.0.1:9;",
         "the app receives the live session cookie",
     ),
-    "fastcgi and a user of the client's": instead(
+    "fastcgi and the client's user": replacing_location(
         "include authgw/identity-fastcgi.conf; fastcgi_param REMOTE_USER $remote_user;\n"
         "        fastcgi_pass 127.0.0.1:9;",
         "site.conf before authgw/identity-fastcgi.conf.",
     ),
-    "fastcgi and a user that stays where there is none": instead(
+    "fastcgi and the client's user without an identity": replacing_location(
         "include authgw/identity-fastcgi.conf; fastcgi_param REMOTE_USER $remote_user;\n"
         "        fastcgi_param REMOTE_USER $authgw_user if_not_empty; fastcgi_pass 127.0.0.1:9;",
         "sends REMOTE_USER $remote_user",
@@ -247,7 +258,7 @@ PASSES = {
         "location /php { auth_request off; fastcgi_pass 127.0.0.1:9; }",
         "hands a client's own Remote-User on by fastcgi_pass",
     ),
-    "memcached": instead(
+    "memcached": replacing_location(
         "set $memcached_key $uri; memcached_pass 127.0.0.1:9;",
         "memcached_pass is not known to the recipe",
         "not checked",

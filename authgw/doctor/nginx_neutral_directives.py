@@ -1,7 +1,7 @@
-"""Directives that change neither who gets in nor what an app or a client learns.
+"""Allow-list of directives that affect neither access nor what apps and clients receive.
 
-A directive that is neither here nor examined by another module is reported as not checked: it may
-be of a module that answers, rewrites headers or runs a program.
+A directive that is neither listed here nor examined by another module is reported as not checked:
+its module may send responses, rewrite headers or run a program.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from authgw.doctor.nginx_findings import Finding, hole, unchecked
 from authgw.doctor.nginx_parser import Block, Directive
-from authgw.doctor.nginx_site import PASSES, NginxSite, upstream_of
+from authgw.doctor.nginx_site import PASS_DIRECTIVES, NginxSite, upstream_of
 
 _EXAMINED = """
     add_after_body add_before_body add_header alias auth_request auth_request_set break
@@ -17,7 +17,7 @@ _EXAMINED = """
     return rewrite root satisfy server_name set set_real_ip_from ssi try_files include
     underscores_in_headers ignore_invalid_headers ssl_reject_handshake add_trailer
 """
-_HARMLESS = """
+_NEUTRAL = """
     absolute_redirect accept_mutex accept_mutex_delay access_log addition_types aio aio_write allow
     ancient_browser ancient_browser_value auth_basic auth_basic_user_file auth_delay autoindex
     autoindex_exact_size autoindex_format autoindex_localtime charset charset_map charset_types
@@ -62,9 +62,9 @@ _HARMLESS = """
     xslt_last_modified xslt_param xslt_string_param xslt_stylesheet xslt_types zone
     more_set_headers more_clear_headers
 """
-_KNOWN = frozenset((*_EXAMINED.split(), *_HARMLESS.split()))
-# Of each protocol to apps; the rest of its directives is examined elsewhere or not known.
-_OF_PASSES = re.compile(
+_KNOWN = frozenset((*_EXAMINED.split(), *_NEUTRAL.split()))
+# For each protocol to apps; its other directives are examined elsewhere or reported as not known.
+_PASS_MODULES = re.compile(
     r"(?:proxy|fastcgi|uwsgi|scgi|grpc|memcached)_(?:\w+_(?:timeout|size)|pass|param|set_header"
     r"|allow_upstream|bind|buffer\w*|busy_buffers_size|cache\w*|catch_stderr|cookie_\w+|force_ranges"
     r"|gzip_flag|headers_hash_\w+|hide_header|http_version|ignore_client_abort|ignore_headers|index"
@@ -73,63 +73,73 @@ _OF_PASSES = re.compile(
     r"|request_buffering|send_lowat|socket_keepalive|split_path_info|ssl_\w+|store|store_access"
     r"|temp_path)"
 )
-_OF_SERVERS = re.compile(r"ssl_\w+|quic_\w+|acme_\w+")
-# Their lines are data, or speak of nothing that passes through the http block.
-_DATA = ("map", "geo", "types", "split_clients", "charset_map", "match", "events", "mail")
-_BLOCKS = ("main", "http", "server", "location", "if", "limit_except", "upstream", "stream", *_DATA)
+_TLS_MODULES = re.compile(r"ssl_\w+|quic_\w+|acme_\w+")
+# Their lines are data, or have no effect on requests that pass through the http block.
+_DATA_BLOCKS = ("map", "geo", "types", "split_clients", "charset_map", "match", "events", "mail")
+_KNOWN_BLOCKS = (
+    "main",
+    "http",
+    "server",
+    "location",
+    "if",
+    "limit_except",
+    "upstream",
+    "stream",
+    *_DATA_BLOCKS,
+)
 
 
 def examine(site: NginxSite) -> Iterator[Finding]:
-    """Report every line that the doctor does not know."""
+    """Report every unknown directive or block, and streams that bypass the http block."""
     yield from _unknown(site.top)
-    for block in site.top.every():
+    for block in site.top.walk():
         if block.name == "stream":
             yield from _streams(site, block)
 
 
 def _unknown(block: Block) -> Iterator[Finding]:
-    if block.name in (*_DATA, "stream"):
+    if block.name in (*_DATA_BLOCKS, "stream"):
         return
     where = f" in {block}" if block.name in ("location", "if") else ""
-    for each in block.own:
+    for each in block.directives:
         if not _is_known(each.name):
             yield unchecked(each, f"{each.name}{where} is not known to the doctor.")
-    for below in block.below:
-        if below.name in _BLOCKS:
-            yield from _unknown(below)
+    for child in block.children:
+        if child.name in _KNOWN_BLOCKS:
+            yield from _unknown(child)
         else:
-            yield unchecked(below, f"{below.name}{where} is not known to the doctor.")
+            yield unchecked(child, f"{child.name}{where} is not known to the doctor.")
 
 
 def _is_known(name: str) -> bool:
-    return name in _KNOWN or bool(_OF_PASSES.fullmatch(name) or _OF_SERVERS.fullmatch(name))
+    return name in _KNOWN or bool(_PASS_MODULES.fullmatch(name) or _TLS_MODULES.fullmatch(name))
 
 
 def _streams(site: NginxSite, stream: Block) -> Iterator[Finding]:
-    """Check that no stream leads to an app past the http block."""
+    """Check that no stream reaches an app without passing through the http block."""
     apps = _addresses(site.top, "http") - site.gateways
-    for block in stream.every():
+    for block in stream.walk():
         for each in block.named("proxy_pass"):
             if _targets(stream, each) & apps:
-                what = f"{each} in stream leads to the same app, past the gateway."
-                yield hole(each, what, "Remove it.")
+                message = f"{each} in stream leads to the same app, past the gateway."
+                yield hole(each, message, "Remove it.")
             else:
                 yield unchecked(each, f"{each} in stream: what is reached by it is not known.")
 
 
 def _addresses(top: Block, context: str) -> set[str]:
-    found: set[str] = set()
-    for outer in top.below:
+    addresses: set[str] = set()
+    for outer in top.children:
         if outer.name == context:
-            for block in outer.every():
-                for each in block.named(*PASSES):
-                    found |= _targets(outer, each)
-    return found
+            for block in outer.walk():
+                for each in block.named(*PASS_DIRECTIVES):
+                    addresses |= _targets(outer, each)
+    return addresses
 
 
-def _targets(context: Block, passed: Directive) -> set[str]:
-    name = upstream_of(passed)
-    named = [
-        block for block in context.every() if block.name == "upstream" and block.args[0] == name
+def _targets(context: Block, pass_line: Directive) -> set[str]:
+    name = upstream_of(pass_line)
+    upstreams = [
+        block for block in context.walk() if block.name == "upstream" and block.args[0] == name
     ]
-    return {each.args[0] for block in named for each in block.named("server")} or {name}
+    return {each.args[0] for block in upstreams for each in block.named("server")} or {name}
