@@ -17,9 +17,9 @@ from authgw.core.authorization import (
     OwnMarks,
     basic,
     bearer,
+    effective_token,
     read_authorization,
     refusal,
-    token_that_counts,
 )
 from authgw.core.errors import AuthorizationMalformedError
 from authgw.core.keys import KeyRing
@@ -61,9 +61,9 @@ def basic_of(text: str) -> bytes:
     return b"Basic " + b64encode(text.encode())
 
 
-def classified(*lines: bytes | str, takes_basic: bool = False) -> Authorization:
+def classified(*lines: bytes | str, accepts_basic: bool = False) -> Authorization:
     sent = [line.encode() if isinstance(line, str) else line for line in lines]
-    return read_authorization(sent, MARKS, takes_basic=takes_basic)
+    return read_authorization(sent, MARKS, accepts_basic=accepts_basic)
 
 
 FOREIGN: list[bytes | str] = [
@@ -218,7 +218,7 @@ def test_the_largest_that_is_read() -> None:
 
 def test_basic_is_ours_where_the_rule_takes_it() -> None:
     def takes(*lines: bytes | str) -> Authorization:
-        return classified(*lines, takes_basic=True)
+        return classified(*lines, accepts_basic=True)
 
     assert takes(basic_of("bob:a:b")).pair == ("bob", "a:b")
     assert takes(b"BASIC  " + basic_of("bob:")[6:] + b" ").pair == ("bob", "")
@@ -287,23 +287,23 @@ AROUND = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_
     wrap=st.sampled_from(WRAPPERS),
     before=AROUND,
     after=AROUND,
-    takes_basic=st.booleans(),
+    accepts_basic=st.booleans(),
 )
 def test_ours_never_becomes_the_apps_whatever_is_around_it(
     secret: str,
     wrap: Callable[[str, str, str], list[bytes]],
     before: str,
     after: str,
-    takes_basic: bool,
+    accepts_basic: bool,
 ) -> None:
     lines = wrap(secret, before, after)
-    seen = read_authorization(lines, MARKS, takes_basic=takes_basic)
+    seen = read_authorization(lines, MARKS, accepts_basic=accepts_basic)
     assert seen.kind in (AuthorizationKind.OURS, AuthorizationKind.MALFORMED), lines
 
 
 @given(st.lists(st.binary(max_size=60), max_size=3), st.booleans())
-def test_any_bytes_can_be_read(lines: list[bytes], takes_basic: bool) -> None:
-    seen = read_authorization(lines, MARKS, takes_basic=takes_basic)
+def test_any_bytes_can_be_read(lines: list[bytes], accepts_basic: bool) -> None:
+    seen = read_authorization(lines, MARKS, accepts_basic=accepts_basic)
     assert (seen.kind is AuthorizationKind.ABSENT) == (not lines)
     assert bool(seen.problem) == (seen.kind is AuthorizationKind.MALFORMED)
 
@@ -360,9 +360,9 @@ def test_which_token_counts(
     for has_cookie, expected in ((True, with_cookie), (False, without)):
         if isinstance(expected, type):
             with pytest.raises(expected):
-                token_that_counts(shown, rule, has_cookie=has_cookie)
+                effective_token(shown, rule, has_cookie=has_cookie)
         else:
-            assert token_that_counts(shown, rule, has_cookie=has_cookie) == expected
+            assert effective_token(shown, rule, has_cookie=has_cookie) == expected
 
 
 @pytest.mark.parametrize(
@@ -390,7 +390,7 @@ def test_one_line_with_name_and_password() -> None:
 
 
 def test_nothing_secret_shows_in_repr() -> None:
-    for one in (classified(f"Bearer {ours()}"), classified(basic_of("a:b"), takes_basic=True)):
+    for one in (classified(f"Bearer {ours()}"), classified(basic_of("a:b"), accepts_basic=True)):
         assert "token" not in repr(one)
         assert "pair" not in repr(one)
 
@@ -409,5 +409,7 @@ def test_marks_hold_every_issuer_and_key_of_now_and_before() -> None:
     st.lists(st.binary(max_size=60) | st.from_regex(rb"Bearer [A-Za-z0-9._~+/-]+=*"), max_size=3)
 )
 def test_no_line_fails(lines: list[bytes]) -> None:
-    for takes_basic in (False, True):
-        assert read_authorization(lines, MARKS, takes_basic=takes_basic).kind in AuthorizationKind
+    for accepts_basic in (False, True):
+        assert (
+            read_authorization(lines, MARKS, accepts_basic=accepts_basic).kind in AuthorizationKind
+        )

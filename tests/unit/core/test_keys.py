@@ -65,7 +65,7 @@ def test_unfit_keys_are_refused(pem: bytes, why: str) -> None:
 
 
 def test_a_new_key_signs_when_its_time_comes_and_the_old_one_dies_on_time() -> None:
-    ring = KeyRing((a_key("new", NOW + 600), a_key("old")), longest_token=100)
+    ring = KeyRing((a_key("new", NOW + 600), a_key("old")), max_lifetime=100)
     assert ring.signing_key(NOW + 599).kid == "old"
     assert ring.signing_key(NOW + 600).kid == "new"
     assert ring.verifying_key("new", NOW) is not None
@@ -90,6 +90,6 @@ def test_key_material_never_shows() -> None:
 
 
 def test_kids_are_those_that_verify_now() -> None:
-    ring = KeyRing((a_key("old"), a_key("new", signs_from=100.0)), longest_token=50.0)
+    ring = KeyRing((a_key("old"), a_key("new", signs_from=100.0)), max_lifetime=50.0)
     assert ring.kids(120.0) == ("old", "new")
     assert ring.kids(150.0) == ("new",)

@@ -145,7 +145,7 @@ def test_what_a_secure_cookie_covers_is_reached_by_https(url: str, reached: str)
     scheme, _, rest = url.partition("://")
     authority, slash, target = rest.partition("/")
     access = AccessRequest("GET", location_from(scheme, authority, slash + target), "")
-    found = sites.reached(access)
+    found = sites.with_public_scheme(access)
     assert found.location.url == reached
     assert (found.location.host, found.method) == (access.location.host, "GET")
-    assert LoginSites().reached(access) is access
+    assert LoginSites().with_public_scheme(access) is access

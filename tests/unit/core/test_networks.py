@@ -105,7 +105,7 @@ def test_configured_networks(entry: str, inside: list[str], outside: list[str]) 
     networks = TrustedProxies.parse((entry,))
     assert checked_entry(entry) == entry
     assert [one for one in inside + outside if networks.trusts(one)] == inside
-    assert networks.is_everybody == (entry in ("0.0.0.0/0", "::/0"))
+    assert networks.includes_everyone == (entry in ("0.0.0.0/0", "::/0"))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from authgw.core.model import AccessRequest, Principal, Verdict
 from authgw.core.networks import TrustedProxies
 from authgw.core.paths import Ambiguity
-from authgw.core.rules import Allow, Rule, RuleError, Rules, decide, glob, needs_nobody, regex
+from authgw.core.rules import Allow, Rule, RuleError, Rules, allows_anyone, decide, glob, regex
 from tests.support.rules import ADMIN, ADMINS, ANYONE, AUTHENTICATED, USER, asked, rule, verdict
 
 
@@ -212,7 +212,7 @@ def test_an_unrelated_rule_changes_no_verdict(path: str, place: int) -> None:
 
 def test_a_rule_for_anyone_needs_nobody() -> None:
     preflight = asked(method="OPTIONS", preflight="GET")
-    assert needs_nobody(rule(ANYONE), asked())
-    assert needs_nobody(rule(AUTHENTICATED, preflight=True), preflight)
-    assert not needs_nobody(rule(AUTHENTICATED), preflight)
-    assert not needs_nobody(rule(AUTHENTICATED, preflight=True), asked())
+    assert allows_anyone(rule(ANYONE), asked())
+    assert allows_anyone(rule(AUTHENTICATED, preflight=True), preflight)
+    assert not allows_anyone(rule(AUTHENTICATED), preflight)
+    assert not allows_anyone(rule(AUTHENTICATED, preflight=True), asked())

@@ -60,7 +60,7 @@ def test_its_type_still_binds_its_transport() -> None:
 
 def test_it_is_refused_once_its_key_is_retired() -> None:
     old, new = a_key("old"), a_key("new", signs_from=NOW + 10)
-    ring = KeyRing((old, new), longest_token=100)
+    ring = KeyRing((old, new), max_lifetime=100)
     tokens = VerifiedTokens(Issuer("authgw", "authgw", ring), 10)
     # Signed by one who has the old key, for longer than any token lives.
     text = an_issuer(old).mint(a_session(), TokenType.ACCESS, now=NOW)

@@ -7,7 +7,15 @@ import pytest
 from authgw.core.errors import SessionEndedError
 from authgw.core.model import AccessRequest, Decision, Location, Principal, Verdict
 from authgw.core.rules import Allow, Credential, Match, Rule, decide, glob
-from authgw.core.users import TOTP, USERS, AppPassword, NoUsers, User, principal_of, program_of
+from authgw.core.users import (
+    TOTP,
+    USERS,
+    AppPassword,
+    NoUsers,
+    User,
+    principal_of,
+    principal_of_app_password,
+)
 from tests.support.builders import NOW, a_session
 
 ALICE = User("alice", ("writers",), "a@example.com", "Alice", False, frozenset({"m1"}), False)
@@ -64,20 +72,22 @@ def test_others_are_what_their_session_says_unless_a_person_has_the_name() -> No
     ],
 )
 def test_an_app_password_opens_its_paths(path: str, opens: bool) -> None:
-    assert AppPassword("alice", "laptop", (glob("/dav/**"),), None).opens(asked(path), NOW) is opens
+    assert (
+        AppPassword("alice", "laptop", (glob("/dav/**"),), None).allows(asked(path), NOW) is opens
+    )
 
 
 def test_an_app_password_ends() -> None:
     password = AppPassword("alice", "laptop", (), NOW)
-    assert password.opens(asked("/any//where"), NOW - 1)
-    assert not password.opens(asked("/"), NOW)
+    assert password.allows(asked("/any//where"), NOW - 1)
+    assert not password.allows(asked("/"), NOW)
 
 
 def test_a_program_is_its_person_without_a_second_factor() -> None:
     known = Principal("alice", "", ("writers",), "a@example.com", "Alice")
-    assert program_of(ALICE) == known
-    assert program_of(replace(ALICE, disabled=True)) is None
-    assert program_of(None) is None
+    assert principal_of_app_password(ALICE) == known
+    assert principal_of_app_password(replace(ALICE, disabled=True)) is None
+    assert principal_of_app_password(None) is None
 
 
 def test_nobody_is_there_without_a_users_file() -> None:
@@ -99,7 +109,7 @@ def test_a_second_factor_is_asked_only_of_whom_the_rule_names() -> None:
 def test_app_passwords_count_only_where_they_are_named() -> None:
     plain = Rule("c:1", Allow(authenticated=True))
     named = replace(plain, credentials=frozenset({Credential.APP_PASSWORD}))
-    assert [plain.heeds(kind) for kind in Credential] == [True, True, False]
-    assert [named.heeds(kind) for kind in Credential] == [False, False, True]
-    assert decide(Match(named), asked("/"), None, "token_missing").takes_basic
-    assert not decide(Match(plain), asked("/"), None, "token_missing").takes_basic
+    assert [plain.accepts(kind) for kind in Credential] == [True, True, False]
+    assert [named.accepts(kind) for kind in Credential] == [False, False, True]
+    assert decide(Match(named), asked("/"), None, "token_missing").accepts_basic
+    assert not decide(Match(plain), asked("/"), None, "token_missing").accepts_basic

@@ -214,7 +214,7 @@ def test_a_rule_for_programs_sends_no_browser_to_log_in(
 ) -> None:
     dialect, ask = spoken
     asked = ask("GET", "api.example.com", "/v1")
-    decision = Decision(Verdict.LOGIN, "token_missing", takes_cookie=False)
+    decision = Decision(Verdict.LOGIN, "token_missing", accepts_cookie=False)
     access = described(dialect, (asked[0], asked[1], [*asked[2], *more]))
     reply = dialect.render(for_a_browser(decision, access), access, identity=NAMES, login_url=LOGIN)
     headers = dict(reply.headers)

@@ -9,7 +9,7 @@ import pytest
 from authgw.core.authorization import Authorization, AuthorizationKind, refusal
 from authgw.core.errors import AuthgwError
 from authgw.core.model import AccessRequest, Principal, Verdict
-from authgw.core.rules import Allow, Credential, Rules, decide, glob, needs_nobody
+from authgw.core.rules import Allow, Credential, Rules, allows_anyone, decide, glob
 from authgw.core.users import AppPassword
 from tests.support.dialects import DIALECTS, described
 from tests.support.rules import ADMINS, ANYONE, AUTHENTICATED, rule
@@ -134,12 +134,12 @@ def test_a_caller_is_known_as_the_rules_of_all_targets_want(dialect: str) -> Non
     access = access_of(dialect, "MOVE", "/dav/alice/x", destination("/api/y"))
     joint = Rules(DAV).match(access).rule
     assert joint is not None
-    assert [kind for kind in Credential if joint.heeds(kind)] == [Credential.BEARER]
+    assert [kind for kind in Credential if joint.accepts(kind)] == [Credential.BEARER]
     open_source = access_of(dialect, "MOVE", "/open/x", destination("/api/y"))
     joint = Rules(DAV).match(open_source).rule
     assert joint is not None
-    assert not needs_nobody(joint, open_source)
-    assert [kind for kind in Credential if joint.heeds(kind)] == [Credential.BEARER]
+    assert not allows_anyone(joint, open_source)
+    assert [kind for kind in Credential if joint.accepts(kind)] == [Credential.BEARER]
     same = access_of(dialect, "MOVE", "/dav/alice/x", destination("/dav/alice/y"))
     assert Rules(DAV).match(same).rule is DAV[0]
 
@@ -220,13 +220,13 @@ def test_an_app_password_opens_both_ends_or_nothing(dialect: str) -> None:
         ("POST", [("X-HTTP-Method-Override", "DELETE")], True),
     ):
         access = access_of(dialect, method, "/dav/alice/x", headers)
-        assert password.opens(access, 0.0) == opens, headers
+        assert password.allows(access, 0.0) == opens, headers
     for path, opens in (
         ("/dav/alice/St.", True),
         ("/dav/alice./x", False),
         ("/dav/alice%20/x", False),
     ):
-        assert password.opens(access_of(dialect, "GET", path, []), 0.0) == opens
+        assert password.allows(access_of(dialect, "GET", path, []), 0.0) == opens
 
 
 def test_a_preflight_with_an_override_is_no_preflight() -> None:

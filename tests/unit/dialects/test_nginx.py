@@ -60,11 +60,13 @@ def test_recorded_subrequests(case: dict[str, Any]) -> None:
     if "<" not in query:
         assert access.location.query == query
     assert access.client_address == "127.0.0.1"
-    assert nginx.asks([(name.encode(), b"") for name, _ in headers])
+    assert nginx.is_subrequest([(name.encode(), b"") for name, _ in headers])
 
 
 def test_without_target_headers_it_is_a_direct_check() -> None:
-    assert not nginx.asks([(b"Authorization", b"Bearer x"), (b"X-Forwarded-For", b"1.2.3.4")])
+    assert not nginx.is_subrequest(
+        [(b"Authorization", b"Bearer x"), (b"X-Forwarded-For", b"1.2.3.4")]
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from authgw.config.schema import Settings
 from authgw.core.errors import OperatorError
-from authgw.dialects.headers import ABOUT_A_REQUEST
+from authgw.dialects.headers import TARGET_HEADERS
 from authgw.recipes.cleared import CLEARED
 from authgw.recipes.nginx import FILES, rendered
 from tests.support.processes import authgw_here
@@ -118,9 +118,9 @@ def test_what_nginx_would_read_otherwise_is_refused(settings: dict[str, Any]) ->
 
 def test_the_gateway_hears_no_clients_words_about_a_request() -> None:
     cleared = re.findall(r'proxy_set_header (\S+) "";', files()["gateway.conf"])
-    assert {name.lower() for name in ABOUT_A_REQUEST} <= {name.lower() for name in cleared}
+    assert {name.lower() for name in TARGET_HEADERS} <= {name.lower() for name in cleared}
     asked = re.findall(r"proxy_set_header (\S+) ", files()["question.conf"])
-    assert {name.lower() for name in ABOUT_A_REQUEST} <= {name.lower() for name in asked}
+    assert {name.lower() for name in TARGET_HEADERS} <= {name.lower() for name in asked}
 
 
 def test_every_recipe_sets_or_clears_the_same_headers() -> None:
