@@ -163,7 +163,7 @@ def bearer(lines: Sequence[bytes]) -> str | None:
     """Return the token of a single Authorization line, None without a line.
 
     Raises:
-        AuthorizationMalformedError: two lines, another scheme, or no single token (RFC 6750 section 2.1).
+        AuthorizationMalformedError: not a single line with one Bearer token (RFC 6750 section 2.1).
     """
     token = _bearer_token(lines)
     if lines and token is None:

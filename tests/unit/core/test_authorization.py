@@ -115,12 +115,12 @@ FOREIGN: list[bytes | str] = [
 
 
 @pytest.mark.parametrize("line", FOREIGN)
-def test_what_is_not_ours_is_the_apps(line: bytes | str) -> None:
+def test_foreign_credentials_are_left_to_the_app(line: bytes | str) -> None:
     seen = classified(line)
     assert (seen.kind, seen.pair, seen.binds_connection) == (AuthorizationKind.FOREIGN, None, False)
 
 
-def test_no_line_and_several_foreign_ones() -> None:
+def test_no_line_and_several_foreign_lines() -> None:
     assert classified().kind is AuthorizationKind.ABSENT
     assert classified("Bearer x", "Bearer x").kind is AuthorizationKind.FOREIGN
     assert (
@@ -129,7 +129,7 @@ def test_no_line_and_several_foreign_ones() -> None:
 
 
 @pytest.mark.parametrize("kind", TokenType)
-def test_a_token_of_ours_is_ours_of_whatever_type(kind: TokenType) -> None:
+def test_own_tokens_of_all_types_are_recognised(kind: TokenType) -> None:
     token = ours(kind)
     for scheme in ("Bearer", "bearer", "BEARER", "Bearer "):
         assert classified(f"{scheme} {token}") == Authorization(AuthorizationKind.OURS, token)
@@ -163,7 +163,7 @@ def test_a_token_of_ours_is_ours_of_whatever_type(kind: TokenType) -> None:
         signed('{"alg":"x"}', '{"act":{"iss":"old-name"}}'),
     ],
 )
-def test_a_bearer_that_says_it_is_ours_must_hold(line: str) -> None:
+def test_bearer_with_own_marks_must_be_valid(line: str) -> None:
     seen = classified(line)
     assert seen == Authorization(AuthorizationKind.OURS, line.removeprefix("Bearer "))
 
@@ -203,20 +203,20 @@ def test_a_bearer_that_says_it_is_ours_must_hold(line: str) -> None:
         ["Token " + "x" * 4000, "Token " + "x" * 4300],
     ],
 )
-def test_ours_in_a_form_that_no_credential_of_ours_has_is_malformed(lines: list[str]) -> None:
+def test_own_credentials_in_another_form_are_malformed(lines: list[str]) -> None:
     seen = classified(*lines)
     assert (seen.kind, seen.token, seen.pair) == (AuthorizationKind.MALFORMED, None, None)
     assert seen.problem
 
 
-def test_the_largest_that_is_read() -> None:
+def test_size_limit() -> None:
     assert classified("Token " + "x" * (MAX_BYTES - 6)).kind is AuthorizationKind.FOREIGN
     assert classified("Bearer " + "x" * (MAX_BYTES - 7)).kind is AuthorizationKind.FOREIGN
     # Our reading of tokens refuses it for its length.
     assert classified("Bearer " + "x" * (MAX_BYTES - 6)).kind is AuthorizationKind.OURS
 
 
-def test_basic_is_ours_where_the_rule_takes_it() -> None:
+def test_basic_is_own_if_the_rule_accepts_it() -> None:
     def takes(*lines: bytes | str) -> Authorization:
         return classified(*lines, accepts_basic=True)
 
@@ -260,7 +260,7 @@ def test_basic_is_ours_where_the_rule_takes_it() -> None:
         ["Token " + "x" * MAX_BYTES, "NTLM x"],
     ],
 )
-def test_what_authenticates_a_connection(lines: list[str]) -> None:
+def test_schemes_that_authenticate_a_connection(lines: list[str]) -> None:
     assert classified(*lines).binds_connection
 
 
@@ -289,7 +289,7 @@ AROUND = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_
     after=AROUND,
     accepts_basic=st.booleans(),
 )
-def test_ours_never_becomes_the_apps_whatever_is_around_it(
+def test_own_credentials_in_any_context_never_count_as_foreign(
     secret: str,
     wrap: Callable[[str, str, str], list[bytes]],
     before: str,
@@ -302,7 +302,7 @@ def test_ours_never_becomes_the_apps_whatever_is_around_it(
 
 
 @given(st.lists(st.binary(max_size=60), max_size=3), st.booleans())
-def test_any_bytes_can_be_read(lines: list[bytes], accepts_basic: bool) -> None:
+def test_any_bytes_are_classified(lines: list[bytes], accepts_basic: bool) -> None:
     seen = read_authorization(lines, MARKS, accepts_basic=accepts_basic)
     assert (seen.kind is AuthorizationKind.ABSENT) == (not lines)
     assert bool(seen.problem) == (seen.kind is AuthorizationKind.MALFORMED)
@@ -320,7 +320,7 @@ OURS = Authorization(AuthorizationKind.OURS, "token")
 BROKEN = Authorization(AuthorizationKind.MALFORMED, problem="joined")
 
 
-def test_what_passes_next_to_a_cookie() -> None:
+def test_refusal_next_to_a_cookie() -> None:
     assert not any(
         refusal(one, ANY) for one in (Authorization(AuthorizationKind.ABSENT), THEIRS, OURS, BROKEN)
     )
@@ -351,7 +351,7 @@ def test_what_passes_next_to_a_cookie() -> None:
         (BROKEN, BASIC, AuthorizationMalformedError, AuthorizationMalformedError),
     ],
 )
-def test_which_token_counts(
+def test_effective_token(
     shown: Authorization,
     rule: Rule,
     with_cookie: str | type[Exception] | None,
@@ -368,19 +368,19 @@ def test_which_token_counts(
 @pytest.mark.parametrize(
     "value", [b"Basic eDp5", b"Bearer", b"Bearer ", b"Bearer a b", b"", b"Bearer a,b", b"\xff"]
 )
-def test_what_is_not_a_bearer_token(value: bytes) -> None:
+def test_malformed_bearer(value: bytes) -> None:
     with pytest.raises(AuthorizationMalformedError):
         bearer([value])
 
 
-def test_one_line_with_one_token() -> None:
+def test_bearer() -> None:
     assert bearer([]) is None
     assert bearer([b"bearer  a.b-c_d~+/=="]) == "a.b-c_d~+/=="
     with pytest.raises(AuthorizationMalformedError):
         bearer([b"Bearer a", b"Bearer a"])
 
 
-def test_one_line_with_name_and_password() -> None:
+def test_basic() -> None:
     assert basic([]) is None
     assert basic([b"Bearer x"]) is None
     assert basic([b"basic YTpi"]) == ("a", "b")
@@ -389,13 +389,13 @@ def test_one_line_with_name_and_password() -> None:
             basic(lines)
 
 
-def test_nothing_secret_shows_in_repr() -> None:
+def test_repr_shows_no_secrets() -> None:
     for one in (classified(f"Bearer {ours()}"), classified(basic_of("a:b"), accepts_basic=True)):
         assert "token" not in repr(one)
         assert "pair" not in repr(one)
 
 
-def test_marks_hold_every_issuer_and_key_of_now_and_before() -> None:
+def test_marks_include_previous_issuers_and_keys() -> None:
     assert (
         OwnMarks(
             frozenset({"https://auth.example.com/é", "old-name"}), frozenset({"a1", "retired1"})
@@ -408,7 +408,7 @@ def test_marks_hold_every_issuer_and_key_of_now_and_before() -> None:
 @given(
     st.lists(st.binary(max_size=60) | st.from_regex(rb"Bearer [A-Za-z0-9._~+/-]+=*"), max_size=3)
 )
-def test_no_line_fails(lines: list[bytes]) -> None:
+def test_any_bearer_like_lines_are_classified(lines: list[bytes]) -> None:
     for accepts_basic in (False, True):
         assert (
             read_authorization(lines, MARKS, accepts_basic=accepts_basic).kind in AuthorizationKind

@@ -88,7 +88,7 @@ def test_explain_for_programs(tmp_path: Path) -> None:
         ("allow: anyone", "passes"),
     ],
 )
-def test_explain_says_what_becomes_of_an_apps_own_credential(
+def test_explain_reports_the_treatment_of_foreign_credentials(
     tmp_path: Path, rule: str, said: str
 ) -> None:
     words = ("rules", "explain", "GET", "https://a.test/")
@@ -145,7 +145,7 @@ def test_rules_that_can_never_match(tmp_path: Path, earlier: str, later: str, de
     assert result.exit_code == (1 if dead else 0), result.output
 
 
-def test_no_rule_that_is_called_dead_ever_decides() -> None:
+def test_unreachable_rules_never_decide() -> None:
     dice = random.Random(5)
     for _ in range(300):
         lines = [a_line(dice) for _ in range(6)]
@@ -157,7 +157,7 @@ def test_no_rule_that_is_called_dead_ever_decides() -> None:
             assert rule is None or rule.number not in dead
 
 
-def test_a_group_that_nobody_is_in_is_told_if_it_looks_like_a_typo(tmp_path: Path) -> None:
+def test_a_misspelled_group_is_reported(tmp_path: Path) -> None:
     text = 'rules:\n  - {allow: ["group:admin", "group:granted-by-a-client"]}\n'
     result = run(tmp_path, "config", "check", rules=text)
     assert result.exit_code == 1
@@ -174,7 +174,7 @@ def test_a_broken_users_file_is_refused_without_its_secrets(tmp_path: Path, user
     assert "secret-1" not in result.output
 
 
-def test_a_log_in_page_outside_the_cookie_domain_is_refused(tmp_path: Path) -> None:
+def test_a_login_page_outside_the_cookie_domain_is_refused(tmp_path: Path) -> None:
     text = 'login: {url: "https://auth.example.org/login", cookie_domain: example.com}\n'
     result = run(tmp_path, "config", "check", rules=text)
     assert "config.yml:1: login.url" in result.output
@@ -195,11 +195,11 @@ def test_a_log_in_page_outside_the_cookie_domain_is_refused(tmp_path: Path) -> N
         "cookie_domain: com",
     ],
 )
-def test_a_log_in_page_that_is_none_is_refused(tmp_path: Path, login: str) -> None:
+def test_invalid_login_settings_are_refused(tmp_path: Path, login: str) -> None:
     result = run(tmp_path, "config", "check", rules=f"login: {{{login}}}\n")
     assert (result.exit_code, "config.yml:1: login." in result.output) == (1, True)
 
 
-def test_the_rules_are_warned_of_at_start_as_well(tmp_path: Path) -> None:
+def test_unreachable_rules_are_reported_at_start(tmp_path: Path) -> None:
     (tmp_path / "config.yml").write_text("rules: [{allow: anyone}, {allow: authenticated}]\n")
     assert "rules[1] can never match" in load(tmp_path / "config.yml", {}).doubts[0]

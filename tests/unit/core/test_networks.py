@@ -40,7 +40,7 @@ PROXIES = TrustedProxies.parse(("127.0.0.0/8", "10.0.0.0/8", "unix"))
         ("10.0.0.5, 10.0.0.6", "10.0.0.5"),
     ],
 )
-def test_a_client_is_found_in_every_spelling(written: str, address: str) -> None:
+def test_client_addresses_in_all_spellings(written: str, address: str) -> None:
     for peer in ("127.0.0.1", "::ffff:127.0.0.1", UNIX):
         assert PROXIES.client_address(peer, (written,)) == address
         assert PROXIES.client_address(peer, ("6.6.6.6, 7.7.7.7", written)) == (
@@ -58,7 +58,7 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize("written", UNREADABLE)
-def test_what_cannot_be_read_is_unknown_and_never_the_proxy(written: str) -> None:
+def test_an_invalid_address_is_unknown_and_never_the_proxy(written: str) -> None:
     everywhere = TrustedProxies.parse(("0.0.0.0/0", "::/0", "unix"))
     for peer in ("127.0.0.1", "10.1.1.1", UNIX):
         found = PROXIES.client_address(peer, (written,))
@@ -67,7 +67,7 @@ def test_what_cannot_be_read_is_unknown_and_never_the_proxy(written: str) -> Non
     assert site_of(UNKNOWN) == UNKNOWN
 
 
-def test_only_trusted_peers_say_where_a_request_comes_from() -> None:
+def test_only_trusted_peers_set_the_client_address() -> None:
     assert PROXIES.client_address("192.0.2.1", ("6.6.6.6",)) == "192.0.2.1"
     assert PROXIES.client_address("::ffff:192.0.2.1", ()) == "192.0.2.1"
     assert PROXIES.client_address("127.0.0.1", ()) == "127.0.0.1"
@@ -125,17 +125,17 @@ def test_configured_networks(entry: str, inside: list[str], outside: list[str]) 
         ("fe80::1%eth0", "has a zone"),
     ],
 )
-def test_networks_that_are_refused(entry: str, said: str) -> None:
+def test_invalid_networks_are_refused(entry: str, said: str) -> None:
     with pytest.raises(ValueError, match=said.replace("(", r"\(")):
         checked_entry(entry)
 
 
-def test_the_entry_for_a_peer_is_one_that_is_read() -> None:
+def test_the_entry_for_a_peer_is_valid() -> None:
     for peer in ("192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1", "fe80::1%eth0", UNIX):
         assert TrustedProxies.parse((entry_for(peer),)).trusts(peer)
 
 
 @given(st.text(), st.text())
-def test_no_text_fails_or_becomes_the_proxy(first: str, last: str) -> None:
+def test_any_header_is_parsed_and_never_yields_the_proxy(first: str, last: str) -> None:
     found = PROXIES.client_address("127.0.0.1", (first, last))
     assert found != "127.0.0.1" or "127.0.0.1" in first + last

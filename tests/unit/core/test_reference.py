@@ -69,7 +69,7 @@ def spoilt(raw: RawHeaders, dice: random.Random) -> RawHeaders:
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(min_value=0))
-def test_nothing_is_allowed_that_the_reference_would_not(seed: int) -> None:
+def test_decisions_equal_those_of_the_reference(seed: int) -> None:
     dice = random.Random(seed)
     for _ in range(20):
         lines = [a_line(dice) for _ in range(dice.randint(1, 6))]
@@ -118,7 +118,7 @@ def compare(lines: list[Line], rules: Rules, dice: random.Random) -> None:
         assert not allowed
 
 
-def test_the_random_requests_reach_every_verdict() -> None:
+def test_random_requests_reach_all_reasons() -> None:
     seen.clear()
     dice = random.Random(7)
     for _ in range(100):

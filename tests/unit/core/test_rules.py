@@ -18,7 +18,7 @@ def reason(rules: list[Rule], access: AccessRequest, who: Principal | None = USE
     return decide(Rules(rules).match(access), access, who, "token_missing").reason
 
 
-def test_the_first_match_decides_and_nothing_matched_is_denied() -> None:
+def test_the_first_match_decides_and_the_default_is_deny() -> None:
     rules = [
         rule(ANYONE, "/public/**", "=/health", host="*.example.com"),
         rule(ADMINS, "/admin/**"),
@@ -82,7 +82,7 @@ def test_preflights() -> None:
     "path",
     ["//admin", "/a/../admin", "/a%2f..%2fadmin", "/%2561dmin", "/admin;x", "/admin%00", "/admin#"],
 )
-def test_ambiguity_denies_only_where_a_rule_looks_at_the_path(path: str) -> None:
+def test_ambiguity_denies_only_if_a_rule_has_paths(path: str) -> None:
     looking = [rule(ADMINS, "/admin/**"), rule(AUTHENTICATED)]
     assert reason(looking, asked(path), ADMIN) == "path_ambiguous"
     blind = [rule(AUTHENTICATED)]
@@ -91,7 +91,7 @@ def test_ambiguity_denies_only_where_a_rule_looks_at_the_path(path: str) -> None
     assert verdict(elsewhere, asked(path), USER) is Verdict.ALLOW
 
 
-def test_a_rule_admits_what_its_upstream_needs_after_its_prefix() -> None:
+def test_a_rule_admits_ambiguities_after_its_literal_prefix() -> None:
     slash = frozenset({Ambiguity.SLASH})
     rules = [
         rule(ADMINS, "/api/admin/**"),
@@ -114,7 +114,7 @@ def test_a_rule_admits_what_its_upstream_needs_after_its_prefix() -> None:
     assert verdict(rules, asked("/x//y;z"), USER) is Verdict.ALLOW
 
 
-def test_every_reading_must_stay_inside_the_pattern() -> None:
+def test_every_reading_must_match_the_pattern() -> None:
     rules = [rule(ANYONE, "/a/*/c", encoded=frozenset({Ambiguity.SLASH}))]
     # To one server this is /a/x/y/c, which the pattern does not take.
     assert reason(rules, asked("/a/x%2fy/c"), None) == "path_ambiguous"
@@ -138,7 +138,7 @@ def test_globs(pattern: str, yes: list[str], no: list[str]) -> None:
     assert [text for text in yes + no if compiled.matches(text)] == yes
 
 
-def test_patterns_that_are_refused() -> None:
+def test_invalid_patterns_are_refused() -> None:
     for source in ("", "a", "=a", "/a/../b", "/a//b", "/%61", "/a;b", "/a#", "/" + "a" * 2000):
         with pytest.raises(RuleError):
             glob(source)
@@ -210,7 +210,7 @@ def test_an_unrelated_rule_changes_no_verdict(path: str, place: int) -> None:
     assert verdict(rules, asked(path), USER) is verdict(more, asked(path), USER)
 
 
-def test_a_rule_for_anyone_needs_nobody() -> None:
+def test_rules_that_allow_anyone() -> None:
     preflight = asked(method="OPTIONS", preflight="GET")
     assert allows_anyone(rule(ANYONE), asked())
     assert allows_anyone(rule(AUTHENTICATED, preflight=True), preflight)

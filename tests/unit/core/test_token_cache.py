@@ -39,7 +39,7 @@ def test_a_token_is_verified_once() -> None:
     assert issuer.asked == 1
 
 
-def test_it_expires_all_the_same() -> None:
+def test_a_cached_token_expires() -> None:
     tokens, _ = remembering()
     text = minted()
     end = NOW + LIVES.access + LEEWAY
@@ -50,7 +50,7 @@ def test_it_expires_all_the_same() -> None:
     assert len(tokens) == 0
 
 
-def test_its_type_still_binds_its_transport() -> None:
+def test_a_cached_token_is_bound_to_its_type() -> None:
     tokens, _ = remembering()
     text = minted()
     tokens.verify(text, TokenType.ACCESS, now=NOW)
@@ -58,7 +58,7 @@ def test_its_type_still_binds_its_transport() -> None:
         tokens.verify(text, TokenType.SESSION, now=NOW)
 
 
-def test_it_is_refused_once_its_key_is_retired() -> None:
+def test_a_cached_token_is_refused_after_its_key_is_retired() -> None:
     old, new = a_key("old"), a_key("new", signs_from=NOW + 10)
     ring = KeyRing((old, new), max_lifetime=100)
     tokens = VerifiedTokens(Issuer("authgw", "authgw", ring), 10)
@@ -69,7 +69,7 @@ def test_it_is_refused_once_its_key_is_retired() -> None:
         tokens.verify(text, TokenType.ACCESS, now=NOW + 110)
 
 
-def test_it_is_bounded() -> None:
+def test_the_capacity_is_limited() -> None:
     tokens, issuer = remembering(capacity=3)
     texts = [minted(number) for number in range(5)]
     for text in texts:
@@ -81,7 +81,7 @@ def test_it_is_bounded() -> None:
     assert issuer.asked == 6
 
 
-def test_what_is_refused_is_not_remembered() -> None:
+def test_refused_tokens_are_not_cached() -> None:
     tokens, issuer = remembering()
     for _ in range(2):
         with pytest.raises(TokenInvalidError):
@@ -89,7 +89,7 @@ def test_what_is_refused_is_not_remembered() -> None:
     assert (len(tokens), issuer.asked) == (0, 2)
 
 
-def test_other_keys_begin_another_memory() -> None:
+def test_other_keys_need_another_cache() -> None:
     text = minted()
     VerifiedTokens(an_issuer(KEY), 10).verify(text, TokenType.ACCESS, now=NOW)
     with pytest.raises(TokenInvalidError):

@@ -190,13 +190,13 @@ def test_a_dot_segment_in_any_spelling_is_never_allowed(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", [*LOOKALIKES, *BEHIND_KINDS])
-def test_what_some_server_takes_for_another_rules_page_is_not_allowed(path: str) -> None:
+def test_paths_that_a_server_reads_as_another_rules_path_are_denied(path: str) -> None:
     for kinds in SETS:
         assert verdict(rules_admitting(kinds), asked(path), USER) is Verdict.DENY, kinds
 
 
 @pytest.mark.parametrize("path", LEGITIMATE)
-def test_names_that_are_only_unusual_are_allowed(path: str) -> None:
+def test_unusual_names_are_allowed(path: str) -> None:
     assert verdict(rules_admitting(frozenset()), asked(path), USER) is Verdict.ALLOW
     below = verdict(rules_admitting(frozenset()), asked(f"/public{path}"), USER)
     assert below is Verdict.ALLOW
@@ -228,13 +228,13 @@ def test_a_rule_admits_exactly_the_kinds_that_it_names(path: str, kinds: set[Amb
         ("=/health", "/health.", False),
     ],
 )
-def test_a_rule_for_an_unusual_name_takes_it(pattern: str, path: str, allowed: bool) -> None:
+def test_a_rule_for_an_unusual_name_matches_it(pattern: str, path: str, allowed: bool) -> None:
     kinds = frozenset({Ambiguity.SLASH, Ambiguity.NOT_UTF8})
     found = verdict([rule(ANYONE, pattern, encoded=kinds)], asked(path), USER)
     assert (found is Verdict.ALLOW) == allowed
 
 
-def test_a_pattern_with_endless_readings_takes_what_everybody_reads_alike() -> None:
+def test_a_pattern_with_endless_readings_matches_its_own_text() -> None:
     endless = "/" + "a../b. ??é..\u2025c./" * 400
     assert glob(endless[:1000] + "**").matches(endless[:1000])
 
@@ -255,7 +255,7 @@ PATHS = st.lists(st.sampled_from(PIECES), max_size=9).map(lambda parts: "/" + ""
 @example("/public/....//admin", frozenset(KINDS))
 @example("/public/..%u2215admin", frozenset(KINDS))
 @example("/adm%2e.in", frozenset())
-def test_no_server_reaches_what_a_rule_protects(path: str, kinds: frozenset[Ambiguity]) -> None:
+def test_no_server_reaches_a_protected_path(path: str, kinds: frozenset[Ambiguity]) -> None:
     if verdict(rules_admitting(kinds), asked(path), None) is Verdict.ALLOW:
         reached = {server.__name__: server(path) for server in SERVERS}
         assert not {name for name, where in reached.items() if reaches(where)}, reached

@@ -26,7 +26,7 @@ def asked(path: str) -> AccessRequest:
     return AccessRequest("GET", Location("https", "app.example.com", path, ""), "192.0.2.1")
 
 
-def test_a_person_is_what_the_file_says_now() -> None:
+def test_a_user_has_the_current_values_of_the_file() -> None:
     known = Principal("alice", SESSION.sid, ("writers",), "a@example.com", "Alice")
     assert principal_of(SESSION, ALICE) == known
     assert principal_of(SESSION, replace(ALICE, groups=())).groups == ()
@@ -42,17 +42,17 @@ def test_a_person_is_what_the_file_says_now() -> None:
         replace(ALICE, marks=frozenset()),
     ],
 )
-def test_a_person_that_was_removed_disabled_or_has_another_password(person: User | None) -> None:
+def test_a_user_who_was_removed_disabled_or_changed_the_password(person: User | None) -> None:
     with pytest.raises(SessionEndedError):
         principal_of(SESSION, person)
 
 
-def test_a_session_without_a_mark_is_no_persons() -> None:
+def test_a_session_without_a_mark_is_not_a_users() -> None:
     with pytest.raises(SessionEndedError):
         principal_of(replace(SESSION, password_mark=""), ALICE)
 
 
-def test_others_are_what_their_session_says_unless_a_person_has_the_name() -> None:
+def test_backend_sessions_keep_their_values_unless_a_user_has_the_name() -> None:
     other = replace(SESSION, source="client:shop", groups=("users",), amr=(TOTP,))
     assert principal_of(other, None) == Principal("alice", other.sid, ("users",), "", "")
     with pytest.raises(SessionEndedError):
@@ -71,31 +71,31 @@ def test_others_are_what_their_session_says_unless_a_person_has_the_name() -> No
         ("/dav//a", False),
     ],
 )
-def test_an_app_password_opens_its_paths(path: str, opens: bool) -> None:
+def test_an_app_password_is_valid_for_its_paths(path: str, opens: bool) -> None:
     assert (
         AppPassword("alice", "laptop", (glob("/dav/**"),), None).allows(asked(path), NOW) is opens
     )
 
 
-def test_an_app_password_ends() -> None:
+def test_an_app_password_expires() -> None:
     password = AppPassword("alice", "laptop", (), NOW)
     assert password.allows(asked("/any//where"), NOW - 1)
     assert not password.allows(asked("/"), NOW)
 
 
-def test_a_program_is_its_person_without_a_second_factor() -> None:
+def test_an_app_password_has_no_second_factor() -> None:
     known = Principal("alice", "", ("writers",), "a@example.com", "Alice")
     assert principal_of_app_password(ALICE) == known
     assert principal_of_app_password(replace(ALICE, disabled=True)) is None
     assert principal_of_app_password(None) is None
 
 
-def test_nobody_is_there_without_a_users_file() -> None:
+def test_the_directory_is_empty_without_a_users_file() -> None:
     assert NoUsers().find("alice") is None
     assert NoUsers().app_password("0" * 64) is None
 
 
-def test_a_second_factor_is_asked_only_of_whom_the_rule_names() -> None:
+def test_a_second_factor_is_required_only_of_allowed_users() -> None:
     rule = Rule("c:1", Allow(users=frozenset({"alice"})), totp=True)
     match, access = Match(rule), asked("/")
     alice, bob = Principal("alice", "s"), Principal("bob", "s", totp=True)
@@ -106,7 +106,7 @@ def test_a_second_factor_is_asked_only_of_whom_the_rule_names() -> None:
     assert (refused.verdict, refused.needs) == (Verdict.DENY, ("user:alice",))
 
 
-def test_app_passwords_count_only_where_they_are_named() -> None:
+def test_app_passwords_count_only_if_the_rule_names_them() -> None:
     plain = Rule("c:1", Allow(authenticated=True))
     named = replace(plain, credentials=frozenset({Credential.APP_PASSWORD}))
     assert [plain.accepts(kind) for kind in Credential] == [True, True, False]

@@ -64,7 +64,7 @@ def test_every_dialect_reads_the_same_request(
         ("GET", ":443", "/"),
     ],
 )
-def test_every_dialect_refuses_what_is_malformed(
+def test_every_dialect_refuses_malformed_requests(
     spoken: Spoken, method: str, host: str, uri: str
 ) -> None:
     dialect, ask = spoken
@@ -78,7 +78,7 @@ def test_every_dialect_refuses_what_is_malformed(
     assert reply.status == 403
 
 
-def test_every_target_header_counts_once(spoken: Spoken) -> None:
+def test_every_target_header_is_required_once(spoken: Spoken) -> None:
     dialect, ask = spoken
     method, path, said = ask("GET", "app.example.com", "/a")
     for name, value in said:
@@ -91,21 +91,21 @@ def test_every_target_header_counts_once(spoken: Spoken) -> None:
                 described(dialect, without)
 
 
-def test_every_dialect_believes_trusted_proxies_only(spoken: Spoken) -> None:
+def test_every_dialect_accepts_trusted_proxies_only(spoken: Spoken) -> None:
     asked = spoken[1]("GET", "app.example.com", "/a")
     with pytest.raises(UntrustedProxyError, match=r"add 192\.0\.2\.1/32"):
         described(spoken[0], asked, peer="192.0.2.1")
 
 
 @pytest.mark.parametrize("name", ["Remote-User", "remote_groups", "REMOTE.EMAIL", "Connection"])
-def test_every_dialect_denies_identity_from_a_client(spoken: Spoken, name: str) -> None:
+def test_every_dialect_denies_identity_headers_from_a_client(spoken: Spoken, name: str) -> None:
     method, path, said = spoken[1]("GET", "app.example.com", "/a")
     with pytest.raises(AuthgwError, match="identity_header_from_client"):
         described(spoken[0], (method, path, [*said, (name, "Remote-Name")]))
 
 
 @pytest.mark.parametrize("whom", PEOPLE)
-def test_every_dialect_tells_who_asks(spoken: Spoken, whom: str) -> None:
+def test_every_dialect_sends_the_identity(spoken: Spoken, whom: str) -> None:
     reply: ProxyResponse = spoken[0].render(
         Decision(Verdict.ALLOW, principal=PEOPLE[whom]), None, identity=NAMES
     )
@@ -136,7 +136,7 @@ BROWSER = [("Accept", "text/html, */*;q=0.8"), ("Sec-Fetch-Mode", "navigate")]
     ],
 )
 @pytest.mark.parametrize("name", DIALECTS)
-def test_only_a_browser_that_navigates_is_sent_to_log_in(
+def test_only_a_navigating_browser_is_redirected_to_the_login(
     name: str, method: str, more: list[tuple[str, str]], answers: dict[str, int | None]
 ) -> None:
     dialect, ask = DIALECTS[name]
@@ -171,7 +171,7 @@ HERE = "https://app.example.com:8443"
     ],
 )
 @pytest.mark.parametrize("name", DIALECTS)
-def test_a_form_leads_back_to_the_page_that_it_was_on(name: str, referer: str, back: str) -> None:
+def test_a_form_returns_to_its_page(name: str, referer: str, back: str) -> None:
     dialect, ask = DIALECTS[name]
     asked = ask("POST", "app.example.com:8443", "/save")
     said = [*asked[2], *BROWSER, *([("Referer", referer)] if referer else [])]
@@ -187,9 +187,7 @@ def test_a_form_leads_back_to_the_page_that_it_was_on(name: str, referer: str, b
 @pytest.mark.parametrize("letter", ["a", "%41", "\udcff", "é"])
 @pytest.mark.parametrize("size", [100, 2600, 4096, 8191, 8192, 8193, 12288, 16384, 30000])
 @pytest.mark.parametrize("name", DIALECTS)
-def test_a_way_back_of_8_kib_is_kept_whole_and_a_longer_one_is_named(
-    name: str, size: int, letter: str
-) -> None:
+def test_a_return_target_over_8_kib_is_cut_and_marked(name: str, size: int, letter: str) -> None:
     dialect, ask = DIALECTS[name]
     start = b"https://app.example.com/x?"
     piece = letter.encode("utf-8", "surrogateescape")
@@ -209,7 +207,7 @@ def test_a_way_back_of_8_kib_is_kept_whole_and_a_longer_one_is_named(
 
 
 @pytest.mark.parametrize("more", [BROWSER, BROWSER[:1]])
-def test_a_rule_for_programs_sends_no_browser_to_log_in(
+def test_a_rule_for_programs_redirects_no_browser_to_the_login(
     spoken: Spoken, more: list[tuple[str, str]]
 ) -> None:
     dialect, ask = spoken
@@ -237,7 +235,7 @@ def test_every_dialect_refuses_alike(spoken: Spoken, reason: str, status: int) -
     assert (reply.body == "") == (spoken[0] is nginx)
 
 
-def test_a_recipe_that_asks_at_the_wrong_place_is_told() -> None:
+def test_a_recipe_with_the_wrong_endpoint_is_reported() -> None:
     with pytest.raises(WrongDialectError, match="/authenticate/forward"):
         described(nginx, by_forwarding("GET", "app.example.com", "/"))
     with pytest.raises(WrongDialectError, match="NGINX and HAProxy ask /authenticate"):
@@ -250,7 +248,7 @@ def test_a_recipe_that_asks_at_the_wrong_place_is_told() -> None:
 
 @pytest.mark.parametrize("proto", ["ftp", "https, ftp", "https;http", ", http", "https://", "h2c"])
 @pytest.mark.parametrize("name", ["forwarded", "envoy"])
-def test_a_scheme_that_is_none_is_refused(name: str, proto: str) -> None:
+def test_an_invalid_scheme_is_refused(name: str, proto: str) -> None:
     dialect, ask = DIALECTS[name]
     method, path, said = ask("GET", "app.example.com", "/")
     said = [(key, proto if key == "X-Forwarded-Proto" else value) for key, value in said]
@@ -271,7 +269,7 @@ def test_a_scheme_that_is_none_is_refused(name: str, proto: str) -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["forwarded", "envoy"])
-def test_the_scheme_is_that_of_the_clients_side(name: str, proto: str, scheme: str) -> None:
+def test_the_scheme_is_the_first_of_a_list(name: str, proto: str, scheme: str) -> None:
     dialect, ask = DIALECTS[name]
     method, path, said = ask("GET", "app.example.com", "/")
     said = [(key, proto if key == "X-Forwarded-Proto" else value) for key, value in said]
@@ -291,14 +289,12 @@ def test_the_scheme_is_that_of_the_clients_side(name: str, proto: str, scheme: s
         ("[2001:DB8::0:1]:443", "[2001:db8::1]"),
     ],
 )
-def test_the_schemes_own_port_is_left_out_of_the_way_back(
-    spoken: Spoken, host: str, shown: str
-) -> None:
+def test_the_default_port_is_omitted_from_the_url(spoken: Spoken, host: str, shown: str) -> None:
     location = described(spoken[0], spoken[1]("GET", host, "/a?b")).location
     assert location.url == f"https://{shown}/a?b"
 
 
-def test_a_websocket_of_traefik_is_http() -> None:
+def test_the_websocket_schemes_of_traefik() -> None:
     method, path, said = by_forwarding("GET", "app.example.com", "/ws")
     said = [(name, "wss" if value == "https" else value) for name, value in said]
     assert described(forwarded, (method, path, said)).location.scheme == "https"
@@ -330,7 +326,7 @@ def replayed(proxy: str, name: str) -> Any:
 
 
 @pytest.mark.parametrize(("proxy", "name"), CASES)
-def test_what_real_proxies_sent(proxy: str, name: str) -> None:
+def test_recorded_subrequests_of_real_proxies(proxy: str, name: str) -> None:
     client = next(one for one in RECORDED["requests"] if one["name"] == name)
     refused = ""
     try:

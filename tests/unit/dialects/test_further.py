@@ -101,7 +101,7 @@ def dialect(request: pytest.FixtureRequest) -> str:
         ("*", False),
     ],
 )
-def test_where_copy_and_move_write_must_be_allowed_as_put(
+def test_the_destination_of_copy_and_move_must_be_allowed_as_put(
     dialect: str, method: str, value: str, allowed: bool
 ) -> None:
     reason = outcome(dialect, method, "/dav/alice/x", destination(value))
@@ -118,7 +118,7 @@ def test_copy_and_move_name_one_destination(dialect: str) -> None:
     assert outcome(dialect, "PUT", "/dav/alice/x", destination("/dav/bob/y")) == ""
 
 
-def test_the_same_caller_must_be_allowed_at_both_ends(dialect: str) -> None:
+def test_the_caller_must_be_allowed_at_both_targets(dialect: str) -> None:
     def moved(target: str, who: Principal | None) -> str:
         return outcome(dialect, "MOVE", "/open/x", destination(target), who)
 
@@ -130,7 +130,7 @@ def test_the_same_caller_must_be_allowed_at_both_ends(dialect: str) -> None:
     assert outcome(dialect, "MOVE", "/dav/bob/x", destination("/open/y")) == "not_permitted"
 
 
-def test_a_caller_is_known_as_the_rules_of_all_targets_want(dialect: str) -> None:
+def test_a_credential_must_be_accepted_by_the_rules_of_all_targets(dialect: str) -> None:
     access = access_of(dialect, "MOVE", "/dav/alice/x", destination("/api/y"))
     joint = Rules(DAV).match(access).rule
     assert joint is not None
@@ -149,7 +149,7 @@ SPELLINGS: list[Any] = [str, str.lower, str.upper, lambda name: name.replace("-"
 
 
 @pytest.mark.parametrize(("name", "spell"), list(product(OVERRIDES, SPELLINGS)))
-def test_a_method_that_overrides_must_be_allowed_too(dialect: str, name: str, spell: Any) -> None:
+def test_an_overriding_method_must_be_allowed_too(dialect: str, name: str, spell: Any) -> None:
     def with_override(*values: str) -> str:
         headers = [(spell(name), value) for value in values]
         return outcome(dialect, "GET", "/public/x", headers, None)
@@ -164,7 +164,7 @@ def test_a_method_that_overrides_must_be_allowed_too(dialect: str, name: str, sp
     assert with_override(",".join(f"M{'A' * n}" for n in range(20))) == "override_denied"
 
 
-def test_an_override_does_not_stand_in_for_the_method(dialect: str) -> None:
+def test_an_override_does_not_replace_the_method(dialect: str) -> None:
     headers = [("X-HTTP-Method-Override", "GET")]
     assert outcome(dialect, "POST", "/public/x", headers, None) == "no_rule"
     assert outcome(dialect, "POST", "/dav/alice/x", headers) == ""
@@ -178,7 +178,7 @@ def test_an_overriding_move_has_a_destination(dialect: str) -> None:
         assert found == reason
 
 
-def test_a_path_that_overrides_must_be_allowed_too(dialect: str) -> None:
+def test_an_overriding_path_must_be_allowed_too(dialect: str) -> None:
     names = ["X-Rewrite-URL", "x_rewrite_url", "X_Original_URL"]
     if dialect == "forwarded":
         names.append("X-Original-URL")  # of NGINX's dialect it is the proxy's own word
@@ -198,7 +198,7 @@ def test_a_path_that_overrides_must_be_allowed_too(dialect: str) -> None:
         assert outcome(dialect, "GET", "/open/x", deleting) == "override_denied"
 
 
-def test_rules_that_look_at_neither_path_nor_method_mind_only_another_host(dialect: str) -> None:
+def test_rules_without_paths_and_methods_refuse_only_another_host(dialect: str) -> None:
     blind = Rules([rule(AUTHENTICATED, host=HOST)])
     for headers in (destination("newdoc?rev=1"), destination("/x//../y"), destination("/b;c")):
         access = access_of(dialect, "COPY", "/db/doc", headers)
@@ -208,7 +208,7 @@ def test_rules_that_look_at_neither_path_nor_method_mind_only_another_host(diale
             access_of(dialect, "COPY", "/db/doc", headers)
 
 
-def test_an_app_password_opens_both_ends_or_nothing(dialect: str) -> None:
+def test_an_app_password_must_be_valid_for_both_targets(dialect: str) -> None:
     password = AppPassword("alice", "laptop", (glob("/dav/alice/**"),), None)
     for method, headers, opens in (
         ("PUT", [], True),
@@ -229,7 +229,7 @@ def test_an_app_password_opens_both_ends_or_nothing(dialect: str) -> None:
         assert password.allows(access_of(dialect, "GET", path, []), 0.0) == opens
 
 
-def test_a_preflight_with_an_override_is_no_preflight() -> None:
+def test_a_request_with_an_override_is_not_a_preflight() -> None:
     rules = Rules([rule(AUTHENTICATED, "/v1/**", preflight=True)])
     asking = [("Origin", "https://a"), ("Access-Control-Request-Method", "GET")]
     plain = access_of("forwarded", "OPTIONS", "/v1/x", asking)
@@ -239,7 +239,7 @@ def test_a_preflight_with_an_override_is_no_preflight() -> None:
 
 
 @pytest.mark.parametrize("stricter", [DAV[0], DAV[3]])
-def test_the_strictest_terms_for_an_apps_own_authorization_count(stricter: Any) -> None:
+def test_the_strictest_settings_for_foreign_credentials_apply(stricter: Any) -> None:
     lenient = [replace(one, connection_auth=True) for one in DAV]
     rules = [
         replace(one, denies_foreign=True, connection_auth=False) if one is stricter else other
@@ -254,7 +254,7 @@ def test_the_strictest_terms_for_an_apps_own_authorization_count(stricter: Any) 
     assert (found.denies_foreign, found.connection_auth) == (False, True)
 
 
-def test_the_terms_of_a_further_target_count_beside_a_page_for_anyone() -> None:
+def test_the_settings_of_a_further_target_apply_next_to_a_public_page() -> None:
     rules = [rule(ANYONE, "/public/**", host=HOST), *DAV]
     rules = [replace(one, denies_foreign=one is DAV[3]) for one in rules]
     moved = [("Destination", f"https://{HOST}/drop/x")]

@@ -57,7 +57,7 @@ _PIECES += [b"\x00", b"\xa0", b"\xc3\xa9"]
 
 
 @given(st.lists(st.lists(st.sampled_from(_PIECES)).map(b"".join)))
-def test_no_session_is_among_the_other_cookies(lines: list[bytes]) -> None:
+def test_other_cookies_contain_no_session(lines: list[bytes]) -> None:
     kept = other_cookies([(b"Cookie", b"authgw=1;" + line + b"; authgw=2") for line in lines])
     again = [(b"Cookie", (kept or "").encode())]
     assert cookies(again, frozenset({"authgw", "__Host-authgw", "__Secure-authgw"})) == ()
@@ -69,7 +69,7 @@ def test_large_cookies_stay_whole() -> None:
     assert other_cookies([(b"Cookie", large.encode() + b"; authgw=x")]) == large
 
 
-def test_named_headers_are_the_same_headers() -> None:
+def test_indexed_headers_are_unchanged() -> None:
     raw = ((b"A", b"1"), (b"b", b"2"), (b"a", b"3"))
     named = Named.of(raw)
     assert tuple(named) == raw
@@ -117,7 +117,5 @@ NAVIGATE = ("Sec-Fetch-Mode", "navigate")
         ([PAGE, ("Upgrade", "websocket")], False),
     ],
 )
-def test_a_browser_that_navigates_is_told_by_what_it_says(
-    said: list[tuple[str, str]], html: bool
-) -> None:
+def test_wants_html(said: list[tuple[str, str]], html: bool) -> None:
     assert wants_html([(name.encode(), value.encode()) for name, value in said]) is html

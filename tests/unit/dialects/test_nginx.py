@@ -99,7 +99,7 @@ def test_refusals(change: dict[str, str | None], code: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, _ in GOOD])
-def test_a_target_header_that_comes_twice_is_refused(name: str) -> None:
+def test_a_duplicated_target_header_is_refused(name: str) -> None:
     assert code_of([*GOOD, (name, dict(GOOD)[name])]) == "target_duplicated"
 
 
@@ -130,7 +130,7 @@ def test_only_trusted_proxies_count() -> None:
         ("6.6.6.6, fe80::1%" + "z" * 99 + ", 127.0.0.9", "unknown"),
     ],
 )
-def test_the_client_address_is_walked_from_the_right(chain: str, address: str) -> None:
+def test_x_forwarded_for_is_read_from_the_right(chain: str, address: str) -> None:
     assert described([*GOOD, ("X-Forwarded-For", chain)]).client_address == address
 
 
@@ -152,7 +152,7 @@ def test_hosts_are_canonical(text: str, host: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["http:///a", "https:///a?b", "https:////a"])
-def test_a_recipe_whose_host_is_empty_over_http3_is_told_its_line(url: str) -> None:
+def test_an_empty_host_over_http3_is_reported_with_the_remedy(url: str) -> None:
     with pytest.raises(errors.TargetMalformedError) as caught:
         described([("X-Original-URL", url), *GOOD[1:]])
     line = "proxy_set_header X-Original-URL $authgw_scheme://$authgw_authority$request_uri;"
@@ -161,7 +161,7 @@ def test_a_recipe_whose_host_is_empty_over_http3_is_told_its_line(url: str) -> N
 
 
 @given(st.text(), st.text(), st.text())
-def test_no_text_raises_past_the_layer(url: str, host: str, method: str) -> None:
+def test_any_text_raises_only_own_errors(url: str, host: str, method: str) -> None:
     texts = [("X-Original-URL", url), ("X-Original-Host", host), ("X-Original-Method", method)]
     raw = [(name.encode(), value.encode("utf-8", "replace")) for name, value in texts]
     with pytest.raises(errors.AuthgwError):
@@ -170,7 +170,7 @@ def test_no_text_raises_past_the_layer(url: str, host: str, method: str) -> None
         )
 
 
-def test_allow_says_who_with_all_four_headers() -> None:
+def test_allow_has_all_four_identity_headers() -> None:
     someone = Principal("alice", "sid", ("a", "b"))
     reply = nginx.render(Decision(Verdict.ALLOW, principal=someone), None, identity=NAMES)
     assert (reply.status, dict(reply.headers)) == (
@@ -202,6 +202,6 @@ def test_login_is_a_401_with_a_challenge(code: str, challenge: str) -> None:
     assert headers["X-Authgw-Reason"] == code
 
 
-def test_a_store_that_is_away_is_never_a_denial() -> None:
+def test_an_outage_of_the_store_is_never_a_denial() -> None:
     reply = nginx.render(Decision(Verdict.DENY, "store_unavailable"), None, identity=NAMES)
     assert reply.status == 503
