@@ -1,4 +1,4 @@
-"""Authorization lines: ours, the app's own, or a mixture that must not pass."""
+"""Classification of Authorization lines: own, foreign, or a mixture to refuse."""
 
 import json
 from base64 import b64encode, urlsafe_b64encode
@@ -44,9 +44,9 @@ def ours(kind: TokenType = TokenType.ACCESS) -> str:
 
 
 def elsewhere(kid: str = "their-key", **claims: object) -> str:
-    """A token that somebody else signed."""
-    said = {"iss": "https://login.example.net", "sub": "alice", **claims}
-    return jwt.encode(said, "s" * 32, "HS256", {"kid": kid})
+    """Return a token of another issuer."""
+    payload = {"iss": "https://login.example.net", "sub": "alice", **claims}
+    return jwt.encode(payload, "s" * 32, "HS256", {"kid": kid})
 
 
 def part(text: str) -> str:
@@ -85,7 +85,7 @@ FOREIGN: list[bytes | str] = [
     signed('{"alg":"RSA-OAEP","enc":"A256GCM","kid":"theirs"}', "key", "aXY.dGV4dA.dGFn"),
     signed("no", "json"),
     signed('{"alg":"none"}', '{"iss":"authgw-of-others"}', ""),
-    # By chance the signature of a token holds our prefix.
+    # The signature of a token contains our prefix by chance.
     f"Bearer {elsewhere()[:-6]}agw_xy",
     basic_of("alice:secret"),
     basic_of("alice:"),
@@ -116,8 +116,12 @@ FOREIGN: list[bytes | str] = [
 
 @pytest.mark.parametrize("line", FOREIGN)
 def test_foreign_credentials_are_left_to_the_app(line: bytes | str) -> None:
-    seen = classified(line)
-    assert (seen.kind, seen.pair, seen.binds_connection) == (AuthorizationKind.FOREIGN, None, False)
+    result = classified(line)
+    assert (result.kind, result.pair, result.binds_connection) == (
+        AuthorizationKind.FOREIGN,
+        None,
+        False,
+    )
 
 
 def test_no_line_and_several_foreign_lines() -> None:
@@ -142,12 +146,12 @@ def test_own_tokens_of_all_types_are_recognised(kind: TokenType) -> None:
         f"Bearer {SERVICE_KEY}",
         "Bearer agw_",
         signed("no JSON", '{"kid":"retired1"}'),
-        # Another issuer and a key that was removed; an issuer of before and an unknown key.
+        # Another issuer and a removed key; a previous issuer and an unknown key.
         f"Bearer {elsewhere('retired1')}",
         f"Bearer {elsewhere(iss='old-name')}",
         signed('{"alg":"none"}', '{"iss":"old-name"}'),
         signed('{"alg":"none"}', '{"iss":"old-name"}', ""),
-        # A damaged token: cut, with parts that are not JSON, with a member of any reading.
+        # A damaged token: cut, with parts that are not JSON, with members in all spellings.
         f"Bearer {ours()[:60]}",
         f"Bearer {ours()[20:]}",
         f"Bearer {ours()[:-2]}",
@@ -164,8 +168,8 @@ def test_own_tokens_of_all_types_are_recognised(kind: TokenType) -> None:
     ],
 )
 def test_bearer_with_own_marks_must_be_valid(line: str) -> None:
-    seen = classified(line)
-    assert seen == Authorization(AuthorizationKind.OURS, line.removeprefix("Bearer "))
+    result = classified(line)
+    assert result == Authorization(AuthorizationKind.OURS, line.removeprefix("Bearer "))
 
 
 @pytest.mark.parametrize(
@@ -179,7 +183,7 @@ def test_bearer_with_own_marks_must_be_valid(line: str) -> None:
         [ours()],
         [f'MediaBrowser Token="{ours()}"'],
         [f"Bearer {ours().replace('.', '%2E')}"],
-        [f"Bearer {'.'.join(one + '==' for one in ours().split('.'))}"],
+        [f"Bearer {'.'.join(part + '==' for part in ours().split('.'))}"],
         [basic_of(f"alice:{ours()}")],
         [basic_of(f"alice:{APP_PASSWORD}")],
         [basic_of(f"{SERVICE_KEY}:")],
@@ -187,7 +191,7 @@ def test_bearer_with_own_marks_must_be_valid(line: str) -> None:
         [f"Basic {APP_PASSWORD}"],
         [f"Basic alice:{APP_PASSWORD}"],
         [f"Token {APP_PASSWORD}"],
-        # Several, of which one is ours; two lines that Envoy joined; a list of others.
+        # Several credentials, one of them ours; two lines that Envoy joined; foreign lists.
         ["Basic eDp5", f"Bearer {ours()}"],
         [f"Bearer {ours()}", "Basic eDp5"],
         [f"Bearer {ours()}", f"Bearer {ours()}"],
@@ -204,24 +208,24 @@ def test_bearer_with_own_marks_must_be_valid(line: str) -> None:
     ],
 )
 def test_own_credentials_in_another_form_are_malformed(lines: list[str]) -> None:
-    seen = classified(*lines)
-    assert (seen.kind, seen.token, seen.pair) == (AuthorizationKind.MALFORMED, None, None)
-    assert seen.problem
+    result = classified(*lines)
+    assert (result.kind, result.token, result.pair) == (AuthorizationKind.MALFORMED, None, None)
+    assert result.problem
 
 
 def test_size_limit() -> None:
     assert classified("Token " + "x" * (MAX_BYTES - 6)).kind is AuthorizationKind.FOREIGN
     assert classified("Bearer " + "x" * (MAX_BYTES - 7)).kind is AuthorizationKind.FOREIGN
-    # Our reading of tokens refuses it for its length.
+    # The token parser refuses it because of its length.
     assert classified("Bearer " + "x" * (MAX_BYTES - 6)).kind is AuthorizationKind.OURS
 
 
 def test_basic_is_own_if_the_rule_accepts_it() -> None:
-    def takes(*lines: bytes | str) -> Authorization:
+    def classify(*lines: bytes | str) -> Authorization:
         return classified(*lines, accepts_basic=True)
 
-    assert takes(basic_of("bob:a:b")).pair == ("bob", "a:b")
-    assert takes(b"BASIC  " + basic_of("bob:")[6:] + b" ").pair == ("bob", "")
+    assert classify(basic_of("bob:a:b")).pair == ("bob", "a:b")
+    assert classify(b"BASIC  " + basic_of("bob:")[6:] + b" ").pair == ("bob", "")
     large = basic_of("bob:" + "x" * MAX_BYTES)
     for lines in (
         [basic_of("bob:x"), basic_of("bob:x")],
@@ -236,11 +240,11 @@ def test_basic_is_own_if_the_rule_accepts_it() -> None:
         ["Basic\tYm9iOng="],
         ['basic realm="x"'],
     ):
-        seen = takes(*lines)
-        assert (seen.kind, seen.pair) == (AuthorizationKind.MALFORMED, None), lines
-    assert takes("Bearer x").kind is AuthorizationKind.FOREIGN
-    assert takes('Digest a="Basic b"').kind is AuthorizationKind.FOREIGN
-    assert takes(f"Bearer {APP_PASSWORD}") == Authorization(AuthorizationKind.OURS, APP_PASSWORD)
+        result = classify(*lines)
+        assert (result.kind, result.pair) == (AuthorizationKind.MALFORMED, None), lines
+    assert classify("Bearer x").kind is AuthorizationKind.FOREIGN
+    assert classify('Digest a="Basic b"').kind is AuthorizationKind.FOREIGN
+    assert classify(f"Bearer {APP_PASSWORD}") == Authorization(AuthorizationKind.OURS, APP_PASSWORD)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +268,7 @@ def test_schemes_that_authenticate_a_connection(lines: list[str]) -> None:
     assert classified(*lines).binds_connection
 
 
-# Each puts a credential into a header, between two other texts.
+# Each function inserts a credential into a header, between two other texts.
 WRAPPERS: list[Callable[[str, str, str], list[bytes]]] = [
     lambda secret, before, after: [f"{before}{secret}{after}".encode()],
     lambda secret, before, after: [f"Bearer {before}{secret}{after}".encode()],
@@ -276,7 +280,7 @@ WRAPPERS: list[Callable[[str, str, str], list[bytes]]] = [
     lambda secret, before, after: [basic_of(f"{before}:{secret}{after}")],
     lambda secret, before, after: [f"Digest {before}={secret};{after}".encode()],
 ]
-# RFC 9110 section 5.5, and the characters that would end what a credential is written in.
+# RFC 9110 section 5.5, and the characters that delimit credentials.
 AROUND = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=40) | st.text(
     'eyJ.agwk_-+/=, "\\:;BasicBearer', max_size=40
 )
@@ -297,15 +301,15 @@ def test_own_credentials_in_any_context_never_count_as_foreign(
     accepts_basic: bool,
 ) -> None:
     lines = wrap(secret, before, after)
-    seen = read_authorization(lines, MARKS, accepts_basic=accepts_basic)
-    assert seen.kind in (AuthorizationKind.OURS, AuthorizationKind.MALFORMED), lines
+    result = read_authorization(lines, MARKS, accepts_basic=accepts_basic)
+    assert result.kind in (AuthorizationKind.OURS, AuthorizationKind.MALFORMED), lines
 
 
 @given(st.lists(st.binary(max_size=60), max_size=3), st.booleans())
 def test_any_bytes_are_classified(lines: list[bytes], accepts_basic: bool) -> None:
-    seen = read_authorization(lines, MARKS, accepts_basic=accepts_basic)
-    assert (seen.kind is AuthorizationKind.ABSENT) == (not lines)
-    assert bool(seen.problem) == (seen.kind is AuthorizationKind.MALFORMED)
+    result = read_authorization(lines, MARKS, accepts_basic=accepts_basic)
+    assert (result.kind is AuthorizationKind.ABSENT) == (not lines)
+    assert bool(result.problem) == (result.kind is AuthorizationKind.MALFORMED)
 
 
 ANY = Rule("here", Allow(authenticated=True))
@@ -322,18 +326,19 @@ BROKEN = Authorization(AuthorizationKind.MALFORMED, problem="joined")
 
 def test_refusal_next_to_a_cookie() -> None:
     assert not any(
-        refusal(one, ANY) for one in (Authorization(AuthorizationKind.ABSENT), THEIRS, OURS, BROKEN)
+        refusal(credential, ANY)
+        for credential in (Authorization(AuthorizationKind.ABSENT), THEIRS, OURS, BROKEN)
     )
     assert "upstream_auth: connection" in refusal(NTLM, ANY)
     assert not refusal(NTLM, CONNECTED)
-    for one in (THEIRS, BROKEN, NTLM):
-        assert "rules[0] (here) says foreign: deny" in refusal(one, DENYING)
+    for credential in (THEIRS, BROKEN, NTLM):
+        assert "rules[0] (here) says foreign: deny" in refusal(credential, DENYING)
     assert not refusal(OURS, DENYING)
-    assert not any(refusal(one, PUBLIC) for one in (THEIRS, NTLM))
+    assert not any(refusal(credential, PUBLIC) for credential in (THEIRS, NTLM))
 
 
 @pytest.mark.parametrize(
-    ("shown", "rule", "with_cookie", "without"),
+    ("authorization", "rule", "with_cookie", "without"),
     [
         (Authorization(AuthorizationKind.ABSENT), ANY, None, None),
         (OURS, ANY, "token", "token"),
@@ -343,7 +348,7 @@ def test_refusal_next_to_a_cookie() -> None:
         (THEIRS, DENYING, AuthorizationMalformedError, "x"),
         (NTLM, ANY, AuthorizationMalformedError, AuthorizationMalformedError),
         (NTLM, CONNECTED, None, AuthorizationMalformedError),
-        # What a rule does not take does not count, but for what it would do to the connection.
+        # Credentials that a rule does not accept are ignored, except that they bind the connection.
         (OURS, COOKIE, None, None),
         (BROKEN, COOKIE, None, None),
         (NTLM, COOKIE, AuthorizationMalformedError, None),
@@ -352,7 +357,7 @@ def test_refusal_next_to_a_cookie() -> None:
     ],
 )
 def test_effective_token(
-    shown: Authorization,
+    authorization: Authorization,
     rule: Rule,
     with_cookie: str | type[Exception] | None,
     without: str | type[Exception] | None,
@@ -360,9 +365,9 @@ def test_effective_token(
     for has_cookie, expected in ((True, with_cookie), (False, without)):
         if isinstance(expected, type):
             with pytest.raises(expected):
-                effective_token(shown, rule, has_cookie=has_cookie)
+                effective_token(authorization, rule, has_cookie=has_cookie)
         else:
-            assert effective_token(shown, rule, has_cookie=has_cookie) == expected
+            assert effective_token(authorization, rule, has_cookie=has_cookie) == expected
 
 
 @pytest.mark.parametrize(
@@ -390,9 +395,12 @@ def test_basic() -> None:
 
 
 def test_repr_shows_no_secrets() -> None:
-    for one in (classified(f"Bearer {ours()}"), classified(basic_of("a:b"), accepts_basic=True)):
-        assert "token" not in repr(one)
-        assert "pair" not in repr(one)
+    for credential in (
+        classified(f"Bearer {ours()}"),
+        classified(basic_of("a:b"), accepts_basic=True),
+    ):
+        assert "token" not in repr(credential)
+        assert "pair" not in repr(credential)
 
 
 def test_marks_include_previous_issuers_and_keys() -> None:

@@ -1,4 +1,4 @@
-"""The one list of paths: the routes register it, and the recipe publishes its public part."""
+"""The list of paths: the routes register it, and the recipe publishes its public part."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ PUBLIC = pattern_of(paths_for(Audience.PUBLIC))
 
 
 def test_paths_are_unique() -> None:
-    paths = [one.path for one in ENDPOINTS]
+    paths = [endpoint.path for endpoint in ENDPOINTS]
     assert len(paths) == len(set(paths))
 
 
@@ -55,6 +55,6 @@ def test_the_recipe_publishes_the_public_paths() -> None:
 def test_the_ingress_publishes_the_paths_for_browsers_and_clients() -> None:
     text = (ROOT / "examples" / "kubernetes" / "ingress.yaml").read_text()
     published = re.findall(r"path: (/\S+), pathType: Exact", text)
-    # An ingress cannot clear a client's words about an original request.
+    # An ingress cannot clear a client's headers about an original request.
     private = {"/authenticate", "/ping"}
     assert set(published) == set(paths_for(Audience.PUBLIC)) - private

@@ -1,4 +1,4 @@
-"""Which rule decided, which nearly did, and which never can."""
+"""The deciding rule, near misses, and unreachable rules."""
 
 import json
 import random
@@ -34,7 +34,7 @@ def run(folder: Path, *words: str, rules: str = RULES, users: str = USERS) -> Re
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "said"),
+    ("words", "status", "expected"),
     [
         (["GET", "https://app.example.com/public/x"], 0, "decided by rules[0] (config.yml:2)"),
         (["GET", "https://admin.example.com/x"], 2, "decided by rules[1] (config.yml:3)"),
@@ -56,23 +56,23 @@ def run(folder: Path, *words: str, rules: str = RULES, users: str = USERS) -> Re
         (["get", "https://app.example.com/"], 1, "malformed"),
     ],
 )
-def test_explain(tmp_path: Path, words: list[str], status: int, said: str) -> None:
+def test_explain(tmp_path: Path, words: list[str], status: int, expected: str) -> None:
     result = run(tmp_path, "rules", "explain", *words)
-    assert said in result.output
+    assert expected in result.output
     assert result.exit_code == status
 
 
 def test_explain_for_programs(tmp_path: Path) -> None:
     words = ("rules", "explain", "--json", "--user", "carol", "GET", "https://admin.example.com/x")
-    said = json.loads(run(tmp_path, *words).output)
-    assert (said["verdict"], said["reason"]) == ("deny", "not_permitted")
-    assert said["rule"] == {"number": 1, "origin": "config.yml:3"}
-    assert said["headers"]["X-Authgw-Reason"] == "not_permitted"
-    assert [miss["number"] for miss in said["near"]] == [0]
+    report = json.loads(run(tmp_path, *words).output)
+    assert (report["verdict"], report["reason"]) == ("deny", "not_permitted")
+    assert report["rule"] == {"number": 1, "origin": "config.yml:3"}
+    assert report["headers"]["X-Authgw-Reason"] == "not_permitted"
+    assert [miss["number"] for miss in report["near"]] == [0]
 
 
 @pytest.mark.parametrize(
-    ("rule", "said"),
+    ("rule", "expected"),
     [
         ("allow: authenticated", "passes next to a session cookie, but for NTLM and Negotiate"),
         ("allow: authenticated, foreign: deny", "is refused (foreign: deny)"),
@@ -89,14 +89,14 @@ def test_explain_for_programs(tmp_path: Path) -> None:
     ],
 )
 def test_explain_reports_the_treatment_of_foreign_credentials(
-    tmp_path: Path, rule: str, said: str
+    tmp_path: Path, rule: str, expected: str
 ) -> None:
     words = ("rules", "explain", "GET", "https://a.test/")
     rules = f"rules: [{{{rule}}}]"
     text = run(tmp_path, *words, rules=rules).output
-    assert f"an Authorization that is not authgw's {said}\n" in text
+    assert f"an Authorization that is not authgw's {expected}\n" in text
     as_json = json.loads(run(tmp_path, *words, "--json", rules=rules).output)
-    assert as_json["foreign"] == said
+    assert as_json["foreign"] == expected
 
 
 def test_explain_without_rules(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_explain_without_rules(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("earlier", "later", "dead"),
+    ("earlier", "later", "is_unreachable"),
     [
         ('host: "*.example.com"', "host: app.example.com, path: /a/**", True),
         ('host: "*.example.com"', "host: example.com", False),
@@ -138,11 +138,13 @@ def test_explain_without_rules(tmp_path: Path) -> None:
         ('from: "2001:db8::/32"', "from: 10.0.0.0/8", False),
     ],
 )
-def test_rules_that_can_never_match(tmp_path: Path, earlier: str, later: str, dead: bool) -> None:
+def test_rules_that_can_never_match(
+    tmp_path: Path, earlier: str, later: str, is_unreachable: bool
+) -> None:
     text = f"rules:\n  - {{{earlier}, allow: anyone}}\n  - {{{later}, allow: authenticated}}\n"
     result = run(tmp_path, "config", "check", rules=text)
-    assert ("rules[1] can never match: rules[0] already takes" in result.output) == dead
-    assert result.exit_code == (1 if dead else 0), result.output
+    assert ("rules[1] can never match: rules[0] already takes" in result.output) == is_unreachable
+    assert result.exit_code == (1 if is_unreachable else 0), result.output
 
 
 def test_unreachable_rules_never_decide() -> None:
@@ -150,11 +152,11 @@ def test_unreachable_rules_never_decide() -> None:
     for _ in range(300):
         lines = [a_line(dice) for _ in range(6)]
         rules = compiled(lines)
-        dead = {rule.number for rule, _ in unreachable(rules)}
-        for _ in range(40 if dead else 0):
+        unreachable_numbers = {rule.number for rule, _ in unreachable(rules)}
+        for _ in range(40 if unreachable_numbers else 0):
             access = asked(a_path(dice), dice.choice(HOSTS), dice.choice(METHODS), "10.1.2.3")
             rule = rules.match(access).rule
-            assert rule is None or rule.number not in dead
+            assert rule is None or rule.number not in unreachable_numbers
 
 
 def test_a_misspelled_group_is_reported(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Keys: who signs when, how long the others verify, what is published."""
+"""Keys: selection for signing, time of retirement, publication."""
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -17,8 +17,8 @@ from tests.support.builders import NOW, a_key, a_session, an_issuer
 PLAIN = NoEncryption()
 
 
-def pem_of(key: PrivateKey, how: KeySerializationEncryption = PLAIN) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, how)
+def pem_of(key: PrivateKey, encryption: KeySerializationEncryption = PLAIN) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
 
 
 KINDS: list[tuple[PrivateKey, str]] = [

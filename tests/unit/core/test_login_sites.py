@@ -1,4 +1,4 @@
-"""Log-in pages, and how far the cookies of each reach."""
+"""Login sites and the scope of their cookies."""
 
 import pytest
 
@@ -8,10 +8,10 @@ from authgw.core.model import AccessRequest
 from authgw.core.urls import location_from
 
 
-def site(url: str, **said: object) -> LoginSite:
-    made = LoginPageSettings.model_validate({"url": url, **said}).site
-    assert made is not None
-    return made
+def site(url: str, **settings: object) -> LoginSite:
+    parsed = LoginPageSettings.model_validate({"url": url, **settings}).site
+    assert parsed is not None
+    return parsed
 
 
 COM = site("https://auth.example.com/login", cookie_domain="example.com")
@@ -135,7 +135,7 @@ def test_default_redirect() -> None:
         ("https://app.example.com:8443/a", "https://app.example.com:8443/a"),
         ("https://app.example.com:80/a", "https://app.example.com:80/a"),
         ("http://app.example.net/", "https://app.example.net/"),
-        # No Secure cookie of ours reaches these.
+        # No Secure cookie of a login site is sent to these hosts.
         ("http://other.example.net/", "http://other.example.net/"),
         ("http://localhost/", "http://localhost/"),
     ],
@@ -145,7 +145,7 @@ def test_hosts_of_secure_cookies_use_https(url: str, reached: str) -> None:
     scheme, _, rest = url.partition("://")
     authority, slash, target = rest.partition("/")
     access = AccessRequest("GET", location_from(scheme, authority, slash + target), "")
-    found = sites.with_public_scheme(access)
-    assert found.location.url == reached
-    assert (found.location.host, found.method) == (access.location.host, "GET")
+    result = sites.with_public_scheme(access)
+    assert result.location.url == reached
+    assert (result.location.host, result.method) == (access.location.host, "GET")
     assert LoginSites().with_public_scheme(access) is access

@@ -1,4 +1,4 @@
-"""Paths: what is ambiguous, and what an upstream might take it for."""
+"""Canonical paths: ambiguities and readings."""
 
 import pytest
 from hypothesis import given
@@ -123,7 +123,7 @@ def test_any_encoded_bytes_are_accepted(octets: list[int]) -> None:
 
 
 def test_too_many_combining_characters_are_ambiguous() -> None:
-    """Normalisation sorts them, in time by the square of their number."""
+    """Normalisation would sort them in quadratic time."""
     hostile = "/a." + "\u0301" * 40 + "\u0320" * 40 + "/x;.."
     assert not canonical_path(hostile).is_admissible
     assert not canonical_path("/a" + "\u0301" * (MAX_MARKS + 1)).is_admissible

@@ -1,4 +1,4 @@
-"""Rules: first match, default deny, paths that servers could disagree about."""
+"""Rules: first match, default deny, ambiguous paths."""
 
 import posixpath
 from urllib.parse import unquote
@@ -14,8 +14,8 @@ from authgw.core.rules import Allow, Rule, RuleError, Rules, allows_anyone, deci
 from tests.support.rules import ADMIN, ADMINS, ANYONE, AUTHENTICATED, USER, asked, rule, verdict
 
 
-def reason(rules: list[Rule], access: AccessRequest, who: Principal | None = USER) -> str:
-    return decide(Rules(rules).match(access), access, who, "token_missing").reason
+def reason(rules: list[Rule], access: AccessRequest, caller: Principal | None = USER) -> str:
+    return decide(Rules(rules).match(access), access, caller, "token_missing").reason
 
 
 def test_the_first_match_decides_and_the_default_is_deny() -> None:
@@ -70,7 +70,7 @@ def test_preflights() -> None:
     assert verdict(rules, preflight, None) is Verdict.ALLOW
     assert reason(rules, asked("/v1/x", method="OPTIONS", preflight="PUT")) == "no_rule"
     assert reason(rules, asked("/v1/x", method="OPTIONS")) == "no_rule"
-    # Only OPTIONS can be a preflight, whatever headers a request brings.
+    # Only OPTIONS can be a preflight, whatever headers a request has.
     assert verdict(rules, asked("/v1/x", preflight="GET"), None) is Verdict.LOGIN
     assert reason(rules, asked("/v1/x", method="POST", preflight="GET")) == "no_rule"
     anyway = [rule(AUTHENTICATED, preflight=True)]
@@ -83,10 +83,10 @@ def test_preflights() -> None:
     ["//admin", "/a/../admin", "/a%2f..%2fadmin", "/%2561dmin", "/admin;x", "/admin%00", "/admin#"],
 )
 def test_ambiguity_denies_only_if_a_rule_has_paths(path: str) -> None:
-    looking = [rule(ADMINS, "/admin/**"), rule(AUTHENTICATED)]
-    assert reason(looking, asked(path), ADMIN) == "path_ambiguous"
-    blind = [rule(AUTHENTICATED)]
-    assert verdict(blind, asked(path), USER) is Verdict.ALLOW
+    with_paths = [rule(ADMINS, "/admin/**"), rule(AUTHENTICATED)]
+    assert reason(with_paths, asked(path), ADMIN) == "path_ambiguous"
+    without_paths = [rule(AUTHENTICATED)]
+    assert verdict(without_paths, asked(path), USER) is Verdict.ALLOW
     elsewhere = [rule(ADMINS, "/admin/**", host="other.example.com"), rule(AUTHENTICATED)]
     assert verdict(elsewhere, asked(path), USER) is Verdict.ALLOW
 
@@ -116,7 +116,7 @@ def test_a_rule_admits_ambiguities_after_its_literal_prefix() -> None:
 
 def test_every_reading_must_match_the_pattern() -> None:
     rules = [rule(ANYONE, "/a/*/c", encoded=frozenset({Ambiguity.SLASH}))]
-    # To one server this is /a/x/y/c, which the pattern does not take.
+    # Some servers read /a/x/y/c, which the pattern does not match.
     assert reason(rules, asked("/a/x%2fy/c"), None) == "path_ambiguous"
 
 
@@ -150,7 +150,7 @@ def test_invalid_patterns_are_refused() -> None:
 
 
 def normalised(path: str) -> str:
-    """What a lenient upstream makes of a path: decode until stable, cut, merge, resolve."""
+    """Return the reading of a lenient upstream: decode until stable, cut, merge, resolve."""
     for _ in range(6):
         path = unquote(path)
     path = path.replace("\\", "/").partition("#")[0].replace("\x00", "")

@@ -1,4 +1,4 @@
-"""Sessions: each transition by table, and a subject's devices as a stateful model."""
+"""Sessions: tables of transitions, and a stateful model of a device."""
 
 import re
 from dataclasses import replace
@@ -101,10 +101,10 @@ def test_records_round_trip_and_ignore_newer_fields() -> None:
 
 
 def test_frequent_values_are_interned() -> None:
-    one, other = (load(dump(a_session(number=number))) for number in (1, 2))
-    assert one.source is other.source
-    assert one.groups[0] is other.groups[0]
-    assert one.client.user_agent is other.client.user_agent
+    first, second = (load(dump(a_session(number=number))) for number in (1, 2))
+    assert first.source is second.source
+    assert first.groups[0] is second.groups[0]
+    assert first.client.user_agent is second.client.user_agent
 
 
 @pytest.mark.parametrize("text", ["", "1", "{}", "null", '{"current":1}', "[]"])
@@ -113,11 +113,11 @@ def test_invalid_records_are_refused(text: str) -> None:
         load(text)
 
 
-@pytest.mark.parametrize("life", ["created_at", "expires_at"])
-def test_times_are_numbers(life: str) -> None:
+@pytest.mark.parametrize("field", ["created_at", "expires_at"])
+def test_times_are_numbers(field: str) -> None:
     text = dump(a_session())
     with pytest.raises(ValueError, match=r".+"):
-        load(re.sub(rf'"{life}":[0-9.]+', f'"{life}":null', text))
+        load(re.sub(rf'"{field}":[0-9.]+', f'"{field}":null', text))
 
 
 @pytest.mark.parametrize("more", ["x", "{}"])
@@ -141,9 +141,9 @@ def test_a_malformed_sid_is_refused(sid: str) -> None:
 
 
 class Device(RuleBasedStateMachine):
-    """One session: an honest client that may lose replies, a thief who replays old tokens.
+    """A session with an honest client that may lose responses, and a thief who replays tokens.
 
-    The model knows only what was handed out and what was received, never the record's fields.
+    The model uses only issued and received tokens, never the fields of the record.
     """
 
     replayable = Bundle("replayable")
@@ -174,12 +174,12 @@ class Device(RuleBasedStateMachine):
 
     @rule(lost=st.booleans())
     def honest_refresh(self, lost: bool) -> None:
-        alive = self.stored is not None and self.now < self.stored.expires_at
+        is_valid = self.stored is not None and self.now < self.stored.expires_at
         result = self.refresh(self.held)
-        assert (result is not None) == alive
+        assert (result is not None) == is_valid
         if result is None:
             return
-        # The one promise of grace: an honest client is never taken for a thief.
+        # The guarantee of the grace period: an honest client is never mistaken for a thief.
         assert result.outcome is not RefreshOutcome.REUSED
         successor = (result.session.gen, result.session.current.refresh_jti)
         self.issued[successor[0]] = successor[1]
@@ -201,7 +201,7 @@ class Device(RuleBasedStateMachine):
         result = self.refresh((gen, self.issued[gen]))
         if result is None:
             return
-        # A replay never makes a second lineage: the same successor, or the end of all.
+        # A replay never creates a second lineage: same successor, or revocation.
         assert result.outcome is not RefreshOutcome.ROTATED
         if before.confirmed and self.now - self.used_at > LIVES.refresh_grace:
             assert result.outcome is RefreshOutcome.REUSED

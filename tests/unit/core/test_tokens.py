@@ -1,4 +1,4 @@
-"""Tokens: what verifies, and every text that must not."""
+"""Tokens: valid tokens, and all texts that must be refused."""
 
 import base64
 import json
@@ -167,7 +167,7 @@ def test_malformed_texts() -> None:
 
 def test_the_standard_base64_alphabet_is_refused() -> None:
     signed = (ISSUER.mint(a_session(), TokenType.ACCESS, now=NOW) for _ in range(1000))
-    text = next(one for one in signed if {"-", "_"} <= set(one.rpartition(".")[2]))
+    text = next(token for token in signed if {"-", "_"} <= set(token.rpartition(".")[2]))
     head, _, signature = text.rpartition(".")
     for own, standard in (("-", "+"), ("_", "/")):
         assert refusal(f"{head}.{signature.replace(own, standard)}") == "token_malformed"

@@ -1,4 +1,4 @@
-"""Who a live session or an app password stands for, as the users file is now."""
+"""Principals of sessions and app passwords, according to the current users file."""
 
 from dataclasses import replace
 
@@ -22,19 +22,19 @@ ALICE = User("alice", ("writers",), "a@example.com", "Alice", False, frozenset({
 SESSION = replace(a_session("alice", None), source=USERS, password_mark="m1")
 
 
-def asked(path: str) -> AccessRequest:
+def request_for(path: str) -> AccessRequest:
     return AccessRequest("GET", Location("https", "app.example.com", path, ""), "192.0.2.1")
 
 
 def test_a_user_has_the_current_values_of_the_file() -> None:
-    known = Principal("alice", SESSION.sid, ("writers",), "a@example.com", "Alice")
-    assert principal_of(SESSION, ALICE) == known
+    expected = Principal("alice", SESSION.sid, ("writers",), "a@example.com", "Alice")
+    assert principal_of(SESSION, ALICE) == expected
     assert principal_of(SESSION, replace(ALICE, groups=())).groups == ()
-    assert principal_of(replace(SESSION, amr=("pwd", TOTP)), ALICE) == replace(known, totp=True)
+    assert principal_of(replace(SESSION, amr=("pwd", TOTP)), ALICE) == replace(expected, totp=True)
 
 
 @pytest.mark.parametrize(
-    "person",
+    "user",
     [
         None,
         replace(ALICE, disabled=True),
@@ -42,9 +42,9 @@ def test_a_user_has_the_current_values_of_the_file() -> None:
         replace(ALICE, marks=frozenset()),
     ],
 )
-def test_a_user_who_was_removed_disabled_or_changed_the_password(person: User | None) -> None:
+def test_a_user_who_was_removed_disabled_or_changed_the_password(user: User | None) -> None:
     with pytest.raises(SessionEndedError):
-        principal_of(SESSION, person)
+        principal_of(SESSION, user)
 
 
 def test_a_session_without_a_mark_is_not_a_users() -> None:
@@ -60,7 +60,7 @@ def test_backend_sessions_keep_their_values_unless_a_user_has_the_name() -> None
 
 
 @pytest.mark.parametrize(
-    ("path", "opens"),
+    ("path", "allowed"),
     [
         ("/dav/a", True),
         ("/dav", True),
@@ -71,21 +71,22 @@ def test_backend_sessions_keep_their_values_unless_a_user_has_the_name() -> None
         ("/dav//a", False),
     ],
 )
-def test_an_app_password_is_valid_for_its_paths(path: str, opens: bool) -> None:
+def test_an_app_password_is_valid_for_its_paths(path: str, allowed: bool) -> None:
     assert (
-        AppPassword("alice", "laptop", (glob("/dav/**"),), None).allows(asked(path), NOW) is opens
+        AppPassword("alice", "laptop", (glob("/dav/**"),), None).allows(request_for(path), NOW)
+        is allowed
     )
 
 
 def test_an_app_password_expires() -> None:
     password = AppPassword("alice", "laptop", (), NOW)
-    assert password.allows(asked("/any//where"), NOW - 1)
-    assert not password.allows(asked("/"), NOW)
+    assert password.allows(request_for("/any//where"), NOW - 1)
+    assert not password.allows(request_for("/"), NOW)
 
 
 def test_an_app_password_has_no_second_factor() -> None:
-    known = Principal("alice", "", ("writers",), "a@example.com", "Alice")
-    assert principal_of_app_password(ALICE) == known
+    expected = Principal("alice", "", ("writers",), "a@example.com", "Alice")
+    assert principal_of_app_password(ALICE) == expected
     assert principal_of_app_password(replace(ALICE, disabled=True)) is None
     assert principal_of_app_password(None) is None
 
@@ -97,7 +98,7 @@ def test_the_directory_is_empty_without_a_users_file() -> None:
 
 def test_a_second_factor_is_required_only_of_allowed_users() -> None:
     rule = Rule("c:1", Allow(users=frozenset({"alice"})), totp=True)
-    match, access = Match(rule), asked("/")
+    match, access = Match(rule), request_for("/")
     alice, bob = Principal("alice", "s"), Principal("bob", "s", totp=True)
     assert decide(match, access, alice, "") == Decision(Verdict.LOGIN, "totp_required", alice)
     strong = replace(alice, totp=True)
@@ -111,5 +112,5 @@ def test_app_passwords_count_only_if_the_rule_names_them() -> None:
     named = replace(plain, credentials=frozenset({Credential.APP_PASSWORD}))
     assert [plain.accepts(kind) for kind in Credential] == [True, True, False]
     assert [named.accepts(kind) for kind in Credential] == [False, False, True]
-    assert decide(Match(named), asked("/"), None, "token_missing").accepts_basic
-    assert not decide(Match(plain), asked("/"), None, "token_missing").accepts_basic
+    assert decide(Match(named), request_for("/"), None, "token_missing").accepts_basic
+    assert not decide(Match(plain), request_for("/"), None, "token_missing").accepts_basic

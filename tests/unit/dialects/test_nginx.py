@@ -1,4 +1,4 @@
-"""NGINX's dialect: every recorded subrequest, every refusal, every reply."""
+"""NGINX's dialect: recorded subrequests, refusals, responses."""
 
 import json
 from pathlib import Path
@@ -38,7 +38,7 @@ def code_of(headers: list[tuple[str, str]], peer: str = "127.0.0.1") -> str:
 
 
 def completed(case: dict[str, Any]) -> list[tuple[str, str]]:
-    """The recording with X-Original-Host, which the recipe sends and the recordings predate."""
+    """Return the recording with X-Original-Host, which the recipe sent only later."""
     host = {"absolute_form": "evil.example"}.get(case["name"])
     headers = [(name, value) for name, value in case["subrequest"]]
     sent = next(value for name, value in headers if name == "Host")
@@ -52,8 +52,8 @@ def test_recorded_subrequests(case: dict[str, Any]) -> None:
         assert code_of(headers) == "host_conflict"
         return
     access = described(headers)
-    wanted = case["client"]["path"].encode("latin-1").decode("utf-8")
-    path, _, query = wanted.partition("?")
+    target = case["client"]["path"].encode("latin-1").decode("utf-8")
+    path, _, query = target.partition("?")
     assert access.method == case["client"]["method"]
     assert access.location.host == "app.example.com"
     assert access.location.path == path
@@ -87,7 +87,7 @@ def test_without_target_headers_it_is_a_direct_check() -> None:
         ({"X-Original-URL": "http://[fe80::1%25eth0]/x"}, "target_malformed"),
         ({"X-Original-URL": "http://:80/x"}, "target_malformed"),
         ({"X-Original-URL": "http://xn--\udcff/x"}, "target_malformed"),
-        # IDNA leaves soft hyphens out, however many there are.
+        # IDNA removes soft hyphens, however many there are.
         ({"X-Original-URL": "http://app.example.com" + "\xad" * 999 + "/"}, "target_malformed"),
         ({"X-Original-URL": "http://evil.example/a"}, "host_conflict"),
         ({"Connection": "close, Remote-User"}, "identity_header_from_client"),
@@ -171,8 +171,8 @@ def test_any_text_raises_only_own_errors(url: str, host: str, method: str) -> No
 
 
 def test_allow_has_all_four_identity_headers() -> None:
-    someone = Principal("alice", "sid", ("a", "b"))
-    reply = nginx.render(Decision(Verdict.ALLOW, principal=someone), None, identity=NAMES)
+    principal = Principal("alice", "sid", ("a", "b"))
+    reply = nginx.render(Decision(Verdict.ALLOW, principal=principal), None, identity=NAMES)
     assert (reply.status, dict(reply.headers)) == (
         200,
         {
@@ -183,8 +183,8 @@ def test_allow_has_all_four_identity_headers() -> None:
             "Cache-Control": "no-store",
         },
     )
-    nobody = nginx.render(Decision(Verdict.ALLOW), None, identity=NAMES)
-    assert [value for _, value in nobody.headers] == ["", "", "", "", "no-store"]
+    anonymous = nginx.render(Decision(Verdict.ALLOW), None, identity=NAMES)
+    assert [value for _, value in anonymous.headers] == ["", "", "", "", "no-store"]
 
 
 @pytest.mark.parametrize(
