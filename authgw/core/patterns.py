@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import re2
 
-from authgw.core.readings import EndlessReadingsError, readings_of
+from authgw.core.readings import readings_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,12 @@ def pattern_of(
 
 
 def alternatives(text: str, translate: Callable[[str], str]) -> str:
-    """Return an expression for all readings of a glob's own text, empty if only the text itself."""
-    try:
-        readings = readings_of({text})
-    except EndlessReadingsError:
-        return ""
+    """Return an expression for all readings of a glob's own text, empty if only the text itself.
+
+    Raises:
+        EndlessReadingsError: the text has too many readings, so it is ambiguous as a path.
+    """
+    readings = readings_of({text})
     return "|".join(map(translate, sorted(readings))) if len(readings) > 1 else ""
 
 

@@ -41,6 +41,7 @@ def test_origins_paths_and_cookie_names(
 ) -> None:
     assert (page.origin, page.base, page.root) == (origin, base, root)
     assert (page.session_cookie, page.helper_cookie("csrf")) == (cookie, helper)
+    assert f"https://{page.authority}" == origin.replace("http://", "https://")
 
 
 @pytest.mark.parametrize(

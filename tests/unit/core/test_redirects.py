@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from authgw.core.login_sites import origin_of
-from authgw.core.redirects import MAX_RD_BYTES, Redirects
+from authgw.core.redirects import MAX_RD_BYTES, Redirects, front_page
 
 OWN = "https://auth.example.com"
 DEFAULT = "https://auth.example.com/account"
@@ -325,3 +325,26 @@ def test_any_text_leads_to_an_allowed_host(text: str) -> None:
 def test_any_pieces_lead_to_an_allowed_host(text: str) -> None:
     for value in (text, f"https://{text}", f"https://{text}.apps.example.com/"):
         check(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "host"),
+    [
+        ("/x", "auth.example.com"),
+        ("https://App.Example.com:8443/x", "app.example.com"),
+        ("https://evil.net/", "evil.net"),
+        ("https://app.example.com/ x", ""),
+        ("//evil.net", ""),
+        ("", ""),
+    ],
+)
+def test_host_of_a_value(value: str, host: str) -> None:
+    assert REDIRECTS.host_of(value) == host
+
+
+def test_the_front_page_of_a_long_url() -> None:
+    assert front_page("https://app.example.com:8443/" + "a" * 9000) == (
+        "https://app.example.com:8443/"
+    )
+    for url in ("/" + "a" * 9000, "https://app.example.com/\n", "https://a@app.example.com/"):
+        assert front_page(url) == ""

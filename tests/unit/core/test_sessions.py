@@ -65,6 +65,18 @@ def test_anything_else_is_reuse(gen: int, jti: str, after: float) -> None:
     assert present(stored, gen, jti, NOW + 100 + after).outcome is RefreshOutcome.REUSED
 
 
+@pytest.mark.parametrize(
+    ("gen", "after", "age"),
+    [(0, 20, "again 20 s after"), (0, 7200, "again 2 h after"), (-1, 20, "again at least 20 s")],
+)
+def test_the_description_of_a_reuse(gen: int, after: float, age: str) -> None:
+    text = sessions.describe_reuse(rotated(), gen=gen, now=NOW + 100 + after)
+    assert age in text
+    assert text.endswith("opened from an unknown address")
+    seen = replace(a_session(), client=sessions.Device(address="192.0.2.1"))
+    assert "192.0.2.1" in sessions.describe_reuse(seen, gen=-1, now=NOW)
+
+
 def test_a_higher_generation_than_the_stored_rotates() -> None:
     outcome = present(rotated(), 5, "lost", NOW + 200)
     assert (outcome.outcome, outcome.session.gen) == (RefreshOutcome.ROTATED, 6)
@@ -118,6 +130,25 @@ def test_times_are_numbers(field: str) -> None:
     text = dump(a_session())
     with pytest.raises(ValueError, match=r".+"):
         load(re.sub(rf'"{field}":[0-9.]+', f'"{field}":null', text))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("sub", "1"),
+        ("gen", "true"),
+        ("user_id", "1.5"),
+        ("confirmed", "1"),
+        ("expires_at", "1e999"),
+        ("access_exp", "1e999"),
+        ("previous_refresh_jti", "7"),
+        ("rotated_at", "1e999"),
+    ],
+)
+def test_fields_have_their_types(field: str, value: str) -> None:
+    text = re.sub(rf'"{field}":[^,}}]+', f'"{field}":{value}', dump(rotated()))
+    with pytest.raises(ValueError, match="not a session record"):
+        load(text)
 
 
 @pytest.mark.parametrize("more", ["x", "{}"])

@@ -84,6 +84,14 @@ def test_an_app_password_expires() -> None:
     assert not password.allows(request_for("/"), NOW)
 
 
+@pytest.mark.parametrize(
+    ("user", "belongs"),
+    [("alice", True), ("ALICE", True), ("al\u00adice", True), (None, True), ("bob", False)],
+)
+def test_an_app_password_belongs_to_its_user(user: str | None, belongs: bool) -> None:
+    assert AppPassword("alice", "laptop", (), None).belongs_to(user) is belongs
+
+
 def test_an_app_password_has_no_second_factor() -> None:
     expected = Principal("alice", "", ("writers",), "a@example.com", "Alice")
     assert principal_of_app_password(ALICE) == expected
@@ -94,6 +102,7 @@ def test_an_app_password_has_no_second_factor() -> None:
 def test_the_directory_is_empty_without_a_users_file() -> None:
     assert NoUsers().find("alice") is None
     assert NoUsers().app_password("0" * 64) is None
+    assert not NoUsers().resembles_user("alice")
 
 
 def test_a_second_factor_is_required_only_of_allowed_users() -> None:

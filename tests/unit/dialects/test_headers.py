@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from authgw.dialects.headers import (
     Named,
+    authorization,
     cookies,
     other_cookies,
     preflight_method,
@@ -75,6 +76,15 @@ def test_indexed_headers_are_unchanged() -> None:
     assert tuple(named) == raw
     for name in ("A", "B", "C"):
         assert values(named, name) == values(raw, name)
+
+
+def test_authorization_lines_are_kept_in_order() -> None:
+    headers = [
+        (b"authorization", b"Bearer a"),
+        (b"Proxy-Authorization", b"Basic x"),
+        (b"Authorization", b"Basic b"),
+    ]
+    assert authorization(headers) == [b"Bearer a", b"Basic b"]
 
 
 PAGE = ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
