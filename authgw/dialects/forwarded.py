@@ -83,7 +83,7 @@ def render(
 
 
 def scheme_of(proto: str) -> str:
-    """Return the scheme of X-Forwarded-Proto, the first of a list.
+    """Return the scheme of X-Forwarded-Proto; the first of a list, which is the client's side.
 
     A client could insert its own value in front. Only the return target depends on it, and its
     host is that of the original request in any case.
