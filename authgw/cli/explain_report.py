@@ -63,7 +63,7 @@ def _foreign_in_words(rule: Rule) -> str:
     """What this rule does with an Authorization that is not ours."""
     if rule.allow.anyone:
         return "passes"
-    if not rule.heeds(Credential.COOKIE):
+    if not rule.accepts(Credential.COOKIE):
         return "is refused: this rule takes no cookie"
     if rule.denies_foreign:
         return "is refused (foreign: deny)"
@@ -92,7 +92,7 @@ def explained(
     try:
         location = location_from(scheme, authority, f"{slash or '/'}{target}")
         access = AccessRequest(canonical_method(method), location, address)
-        access = loaded.settings.login.sites.reached(access)
+        access = loaded.settings.login.sites.with_public_scheme(access)
     except AuthgwError as error:
         raise ConfigError([f"{method} {url}: {error.detail}"]) from None
     principal = _principal(loaded, user, groups)

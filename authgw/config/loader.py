@@ -161,7 +161,7 @@ def _doubts(settings: Settings, rules: Rules | None, *, beside: Path | None) -> 
     found = [*doubtful_pages(sites), *uncovered_rules(rules.ordered if rules else (), sites)]
     if settings.server.socket and UNIX not in settings.server.trusted_proxies:
         found.append("server.socket: add `unix` to server.trusted_proxies, or it answers nobody.")
-    if TrustedProxies.parse(settings.server.trusted_proxies).is_everybody:
+    if TrustedProxies.parse(settings.server.trusted_proxies).includes_everyone:
         found.append(
             "server.trusted_proxies names every address: whoever reaches this gateway's port can "
             "name any path and client address. Name your proxies."

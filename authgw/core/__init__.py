@@ -1,1 +1,1 @@
-"""The decisions: plain values and a clock in, plain values out; no I/O."""
+"""Decisions as pure functions of plain values and a clock, without I/O."""

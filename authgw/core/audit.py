@@ -1,4 +1,4 @@
-"""Events that an operator must be able to count: who logged in, was refused, was logged out."""
+"""Audit events for the operator: logins, refusals, logouts and revocations."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened. `name` is login, login_failure, refresh_reuse, logout, revoke,
-    loop, allow, deny or failure; `sid` names the session, no token is ever part of it.
-    `authorization` is `foreign` if the request had an Authorization that is not ours.
+    """An audit event; it never contains a token.
+
+    `name` is login, login_failure, refresh_reuse, logout, revoke, loop, allow, deny or failure;
+    `sid` names the session. `authorization` is `foreign` if the request had an Authorization
+    header that is not authgw's.
     """
 
     name: str

@@ -1,6 +1,7 @@
-"""Counters with an expiry and once-only values, shared by the replicas: what log-ins stand on.
+"""Interface of shared counters with an expiry and of claims (values that can be used once).
 
-A name is any text that UTF-8 can hold; a store keeps its hash, so that no name reaches a key.
+Login throttling and single-use codes depend on them. A name is any text that UTF-8 can encode;
+a store keeps its hash, so that no name becomes part of a key.
 """
 
 from collections.abc import Sequence
@@ -8,29 +9,33 @@ from typing import Protocol
 
 
 class Counters(Protocol):
-    """Counters by name. Raises StoreUnavailableError when the outcome is unknown."""
+    """Counters and claims by name, shared by the replicas.
+
+    Raises:
+        StoreUnavailableError: the outcome is unknown.
+    """
 
     async def increment(self, name: str, window: float) -> tuple[int, float]:
-        """Count one more under this name; return the count and the seconds until it ends.
+        """Increment a counter; return its count and the seconds until it expires.
 
-        A counter begins with its first increment and ends `window` seconds later.
+        A counter begins with its first increment and expires `window` seconds later.
         """
 
     async def increment_all(self, counted: Sequence[tuple[str, float]]) -> list[tuple[int, float]]:
-        """Increment several (name, window) in one round trip; answers come in the same order.
+        """Increment several (name, window) in a single round trip; return results in order.
 
-        Each one is atomic; together they are not.
+        Each increment is atomic, the batch is not.
         """
 
     async def release(self, forget: Sequence[str], give_back: Sequence[str]) -> None:
-        """End the counters in `forget` and count one less in `give_back`, in one round trip.
+        """Delete the counters in `forget` and decrement those in `give_back`, in a round trip.
 
-        One that is given back keeps its end, and ends at once when nothing is left of it; one
-        that is not there is not made.
+        A decremented counter keeps its expiry and is deleted at zero; a counter that does not
+        exist is not created.
         """
 
     async def claim(self, name: str, seconds: float) -> bool:
-        """Whether this is the first claim of this name; a claim ends after `seconds`.
+        """Claim a name for `seconds`; return True if it was not claimed yet.
 
-        Claims and counters of the same name are apart.
+        Claims and counters have separate names.
         """

@@ -1,6 +1,6 @@
-"""The one list of this gateway's paths: recipes, routes and the doctor are made from it.
+"""The paths of this gateway and their callers; recipes, routes and the doctor use this list.
 
-A path is a template: `{name}` stands for one segment of lower-case letters, digits and dashes.
+A path is a template: `{name}` matches a segment of lower-case letters, digits and dashes.
 """
 
 import re
@@ -12,19 +12,19 @@ _SEGMENT = "[a-z0-9-]+"
 
 
 class Audience(Flag):
-    """Callers that a path is for; a recipe publishes the paths for PUBLIC and no other."""
+    """Callers of a path; a recipe publishes only the paths for PUBLIC."""
 
     PUBLIC = auto()  # browsers and programs, through the proxy
     BACKEND = auto()  # trusted backends and apps, at the gateway's own port
-    OPERATOR = auto()  # probes, monitoring and people who run the gateway
-    PROXY = auto()  # the proxy itself, about a request of another
+    OPERATOR = auto()  # probes, monitoring and operators
+    PROXY = auto()  # the proxy itself, about the request of a client
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One path, its methods (`*` for any) and its callers.
+    """A path, its methods (`*` for any) and its callers.
 
-    `prefix` means that every path below belongs to it.
+    With `prefix` the endpoint includes all paths below.
     """
 
     path: str
@@ -55,20 +55,20 @@ ENDPOINTS = (
     Endpoint("/readyz", ("GET",), _OPERATOR),
     Endpoint("/openapi.json", ("GET",), _OPERATOR),
     Endpoint("/docs", ("GET",), _OPERATOR),
-    # On the port of `metrics`, never on the gateway's own.
+    # On the port of `metrics`, never on the port of the gateway.
     Endpoint("/metrics", ("GET",), _OPERATOR),
 )
 
 
 def paths_for(audience: Audience) -> tuple[str, ...]:
-    """The paths that are for this audience, sorted."""
-    return tuple(sorted(one.path for one in ENDPOINTS if audience in one.audience))
+    """Return the paths for this audience, sorted."""
+    return tuple(sorted(entry.path for entry in ENDPOINTS if audience in entry.audience))
 
 
 def pattern_of(paths: tuple[str, ...], root: str = "") -> str:
-    """A regular expression (PCRE, RE2, Python) that matches exactly these paths below `root`.
+    """Return a regular expression (PCRE, RE2, Python) for exactly these paths below `root`.
 
-    It holds no braces, so NGINX reads it without quotes.
+    It contains no braces, so NGINX accepts it without quotes.
     """
     return f"^{_expression(root)}(?:{'|'.join(_expression(path) for path in paths)})$"
 

@@ -1,7 +1,7 @@
-"""Every refusal that authgw gives, with its stable code.
+"""Refusals of authgw and their stable codes.
 
-`REASONS` is the one table of codes; whatever a client, a log line or a document says about a
-refusal comes from it.
+`REASONS` is the only table of codes: responses, log lines and documentation take their texts from
+it.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """What a code means: the HTTP status it is answered with and what the caller should do."""
+    """Meaning of a code: HTTP status of the response, description, and remedy for the caller."""
 
     status: int
     meaning: str
@@ -144,17 +144,17 @@ REASONS: dict[str, Reason] = {
 
 
 class OperatorError(ValueError):
-    """Something of the operator's that must not be used as it is: a file, a key, a store.
+    """Raised for a file, key or store of the operator that must not be used as it is.
 
-    The message says why, and what to do.
+    The message names the cause and the remedy.
     """
 
 
 class AuthgwError(Exception):
-    """A refusal with a stable `code` from `REASONS`; `detail` never holds a secret.
+    """Base class of refusals with a stable `code` from `REASONS`; `detail` contains no secret.
 
-    `sub` and `sid` say whom and which session it is about, as far as something that was verified
-    says so. `note` is for the log only.
+    `sub` and `sid` identify the subject and the session, as far as a verified token or record
+    names them. `note` is for the log only.
     """
 
     code = "token_invalid"
@@ -168,104 +168,150 @@ class AuthgwError(Exception):
 
     @property
     def status(self) -> int:
-        """The HTTP status of this refusal."""
+        """HTTP status of this refusal."""
         return REASONS[self.code].status
 
 
 class TokenMissingError(AuthgwError):
+    """Raised when a request has no access token."""
+
     code = "token_missing"
 
 
 class AuthorizationMalformedError(AuthgwError):
+    """Raised when the Authorization lines that count are not a single valid credential."""
+
     code = "authorization_malformed"
 
 
 class TokenMalformedError(AuthgwError):
+    """Raised when a token is not a canonical JWS in compact form."""
+
     code = "token_malformed"
 
 
 class TokenInvalidError(AuthgwError):
+    """Raised when the signature, key, issuer, audience or a claim of a token is not valid."""
+
     code = "token_invalid"
 
 
 class TokenWrongTypeError(AuthgwError):
+    """Raised when a valid token has a type that the endpoint does not accept."""
+
     code = "token_wrong_type"
 
 
 class TokenExpiredError(AuthgwError):
+    """Raised when a token has expired."""
+
     code = "token_expired"
 
 
 class TokenNotYetValidError(AuthgwError):
+    """Raised when the `iat` or `nbf` of a token is in the future."""
+
     code = "token_not_yet_valid"
 
 
 class SessionEndedError(AuthgwError):
+    """Raised when a session was logged out, was revoked or has expired."""
+
     code = "session_ended"
 
 
 class RefreshReusedError(AuthgwError):
+    """Raised when a refresh token was used before; its session is revoked."""
+
     code = "refresh_reused"
 
 
 class UntrustedProxyError(AuthgwError):
+    """Raised when a subrequest arrives from a peer outside `server.trusted_proxies`."""
+
     code = "untrusted_proxy"
 
 
 class IdentityHeaderFromClientError(AuthgwError):
+    """Raised when the client sent an identity header."""
+
     code = "identity_header_from_client"
 
 
 class TargetMissingError(AuthgwError):
+    """Raised when a header about the original request is missing."""
+
     code = "target_missing"
 
 
 class TargetMalformedError(AuthgwError):
+    """Raised when a header about the original request cannot be parsed."""
+
     code = "target_malformed"
 
 
 class TargetDuplicatedError(AuthgwError):
+    """Raised when a header about the original request is duplicated."""
+
     code = "target_duplicated"
 
 
 class DestinationDeniedError(AuthgwError):
+    """Raised when a COPY or MOVE does not name a single Destination on the same host."""
+
     code = "destination_denied"
 
 
 class OverrideDeniedError(AuthgwError):
+    """Raised when headers that override method or path cannot be parsed or are too many."""
+
     code = "override_denied"
 
 
 class DirectCheckOffError(AuthgwError):
+    """Raised for a direct check without X-Original-URL while access rules exist."""
+
     code = "direct_check_off"
 
 
 class HostConflictError(AuthgwError):
+    """Raised when the request line and the Host header name different hosts."""
+
     code = "host_conflict"
 
 
 class WrongDialectError(AuthgwError):
+    """Raised when a proxy calls the endpoint of another proxy's dialect."""
+
     code = "wrong_dialect"
 
 
 class KeysNotSharedError(AuthgwError):
+    """Raised when this replica must not sign, because replicas have different keys."""
+
     code = "keys_not_shared"
 
 
 class StoreUnavailableError(AuthgwError):
+    """Raised when the session store is unreachable or the outcome is unknown."""
+
     code = "store_unavailable"
 
 
 class UsersFileUnwritableError(AuthgwError):
+    """Raised when a recovery code cannot be removed from the users file."""
+
     code = "users_file_unwritable"
 
 
 class BackendUnknownError(AuthgwError):
+    """Raised when the id or the secret of a trusted backend is wrong."""
+
     code = "client_unknown"
 
 
 class TooManyFailuresError(AuthgwError):
-    """`retry_after` is in seconds."""
+    """Raised when a login is throttled; `retry_after` is in seconds."""
 
     code = "too_many_failures"
 
@@ -275,60 +321,90 @@ class TooManyFailuresError(AuthgwError):
 
 
 class TooBusyError(TooManyFailuresError):
+    """Raised when the queue of password hashes is full; `retry_after` is in seconds."""
+
     code = "too_busy"
 
 
 class LoginFailedError(AuthgwError):
+    """Raised when a user name, password or code is wrong."""
+
     code = "login_failed"
 
 
 class TotpRequiredError(AuthgwError):
+    """Raised when a login needs a second factor."""
+
     code = "totp_required"
 
 
 class CredentialsAmbiguousError(AuthgwError):
+    """Raised when the credentials of a request belong to different sessions."""
+
     code = "credentials_ambiguous"
 
 
 class AppPasswordRefusedError(AuthgwError):
+    """Raised when an app password is unknown, expired or not valid for the path."""
+
     code = "app_password_refused"
 
 
 class CrossSiteError(AuthgwError):
+    """Raised when a form was sent from another site or its CSRF token is too old."""
+
     code = "cross_site"
 
 
 class MisdirectedError(AuthgwError):
+    """Raised when no login site has the host of the request."""
+
     code = "misdirected"
 
 
 class BackendForbiddenError(AuthgwError):
+    """Raised when the entry of a trusted backend does not permit the request."""
+
     code = "client_forbidden"
 
 
 class RequestMalformedError(AuthgwError):
+    """Raised when a request is not valid HTTP/1.0 or HTTP/1.1."""
+
     code = "request_malformed"
 
 
 class ExpectationFailedError(AuthgwError):
+    """Raised for an Expect header other than `100-continue`."""
+
     code = "expectation_failed"
 
 
 class BodyMalformedError(AuthgwError):
+    """Raised when the body is not valid for the endpoint."""
+
     code = "body_malformed"
 
 
 class BodyTooLargeError(AuthgwError):
+    """Raised when the body exceeds the size limit of its type."""
+
     code = "body_too_large"
 
 
 class BodyTooSlowError(AuthgwError):
+    """Raised when the body does not arrive before the timeout."""
+
     code = "body_too_slow"
 
 
 class BodyUnsupportedError(AuthgwError):
+    """Raised when the body is not plain `application/json`."""
+
     code = "body_unsupported"
 
 
 class CredentialsConflictError(AuthgwError):
+    """Raised when a token was sent in the header and in the body."""
+
     code = "credentials_conflict"

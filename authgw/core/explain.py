@@ -1,4 +1,4 @@
-"""Why a request is decided as it is, and which rules can never decide one."""
+"""Explanations of decisions, and detection of rules that can never decide a request."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from authgw.core.model import AccessRequest, Decision, Principal
 from authgw.core.networks import TrustedProxies
 from authgw.core.paths import canonical_path
 from authgw.core.patterns import PathPattern
-from authgw.core.rules import Rule, Rules, decide, looks_at, takes
+from authgw.core.rules import Rule, Rules, decide, matches_network_and_method, matches_path
 
 
 @dataclass(frozen=True, slots=True)
 class NearMiss:
-    """A rule that would have matched but for one thing."""
+    """A rule that did not match, for the single reason `why`."""
 
     rule: Rule
     why: str
@@ -21,7 +21,7 @@ class NearMiss:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A decision, the rule that made it (None if none matched), and the near misses."""
+    """A decision, the rule that made it (None without a match), and the near misses."""
 
     decision: Decision
     rule: Rule | None
@@ -29,36 +29,38 @@ class Explanation:
 
 
 def explain(rules: Rules, access: AccessRequest, principal: Principal | None) -> Explanation:
-    """Decide as the gateway would, and say by what."""
+    """Return the decision of the gateway with its rule and near misses."""
     match = rules.match(access)
     decision = decide(match, access, principal, "token_missing")
-    decider = match.rule.number if match.rule else None
-    misses = ((rule, _misses(rule, access)) for rule in rules.ordered if rule.number != decider)
-    near = tuple(NearMiss(rule, found[0]) for rule, found in misses if len(found) == 1)
+    deciding = match.rule.number if match.rule else None
+    others = (rule for rule in rules.ordered if rule.number != deciding)
+    mismatches = ((rule, _mismatches(rule, access)) for rule in others)
+    near = tuple(NearMiss(rule, reasons[0]) for rule, reasons in mismatches if len(reasons) == 1)
     return Explanation(decision, match.rule, near)
 
 
 def unreachable(rules: Rules) -> Iterator[tuple[Rule, Rule]]:
-    """Each rule that can never match, with an earlier one that takes all its requests."""
+    """Yield each rule that can never match, with an earlier rule that matches all its requests."""
     for rule in rules.ordered:
-        before = (one for one in rules.of(rule.host or "").rules if one.number < rule.number)
-        covering = next((one for one in before if _covers(one, rule)), None)
+        candidates = rules.for_host(rule.host or "").rules
+        earlier = (other for other in candidates if other.number < rule.number)
+        covering = next((other for other in earlier if _covers(other, rule)), None)
         if covering is not None:
             yield rule, covering
 
 
-def _misses(rule: Rule, access: AccessRequest) -> list[str]:
-    found = []
+def _mismatches(rule: Rule, access: AccessRequest) -> list[str]:
+    reasons = []
     if rule.host is not None and not _is_host(rule.host, access.location.host):
-        found.append(f"host is {access.location.host}, not {rule.host}")
+        reasons.append(f"host is {access.location.host}, not {rule.host}")
     path = canonical_path(access.location.path)
-    if not looks_at(rule, path.readings()):
-        found.append(f"path is not {' or '.join(pattern.source for pattern in rule.paths)}")
+    if not matches_path(rule, path.readings()):
+        reasons.append(f"path is not {' or '.join(pattern.source for pattern in rule.paths)}")
     if rule.networks is not None and not rule.networks.trusts(access.client_address):
-        found.append(f"{access.client_address or 'no address'} is not in its networks")
-    elif not takes(rule, access):
-        found.append(f"method is not {' or '.join(sorted(rule.methods or ()))}")
-    return found or ["an earlier rule decided"]
+        reasons.append(f"{access.client_address or 'no address'} is not in its networks")
+    elif not matches_network_and_method(rule, access):
+        reasons.append(f"method is not {' or '.join(sorted(rule.methods or ()))}")
+    return reasons or ["an earlier rule decided"]
 
 
 def _is_host(pattern: str, host: str) -> bool:
@@ -71,7 +73,7 @@ def _covers(earlier: Rule, later: Rule) -> bool:
     if not earlier.paths:
         return True
     return bool(later.paths) and all(
-        any(_pattern_covers(one, other) for one in earlier.paths) for other in later.paths
+        any(_pattern_covers(wider, path) for wider in earlier.paths) for path in later.paths
     )
 
 
@@ -80,7 +82,7 @@ def _methods_cover(earlier: Rule, later: Rule) -> bool:
         return True
     if later.methods is None or not later.methods <= earlier.methods:
         return False
-    # A rule with preflight takes OPTIONS besides the methods that it names.
+    # A rule with preflight matches OPTIONS in addition to the methods that it names.
     return not later.preflight or earlier.preflight or "OPTIONS" in earlier.methods
 
 
@@ -89,7 +91,7 @@ def _networks_cover(earlier: TrustedProxies | None, later: TrustedProxies | None
         return True
     if later is None or (later.unix and not earlier.unix):
         return False
-    return all(any(_within(one, other) for other in earlier.networks) for one in later.networks)
+    return all(any(_within(inner, outer) for outer in earlier.networks) for inner in later.networks)
 
 
 def _within(inner: IPv4Network | IPv6Network, outer: IPv4Network | IPv6Network) -> bool:
@@ -101,7 +103,7 @@ def _within(inner: IPv4Network | IPv6Network, outer: IPv4Network | IPv6Network) 
 
 
 def _pattern_covers(earlier: PathPattern, later: PathPattern) -> bool:
-    """Whether one takes every path of the other, as far as their texts show it."""
+    """Return True if `earlier` matches every path of `later`, as far as their texts show it."""
     if earlier.source == later.source:
         return True
     if later.source.startswith("=") or later.source == later.prefix:
@@ -109,5 +111,5 @@ def _pattern_covers(earlier: PathPattern, later: PathPattern) -> bool:
     below = earlier.source.removesuffix("/**")
     if later.source.startswith("regex:") or "*" in below or not earlier.source.endswith("/**"):
         return earlier.source == "/**"
-    # `/a/**` takes `/a/b*`, and of what begins with `/a*` only some.
+    # `/a/**` covers `/a/b*`, but only a part of the paths of `/a*`.
     return later.prefix.startswith(below + "/")

@@ -1,4 +1,4 @@
-"""Sessions as stores keep them, so that they can be listed and moved to another store."""
+"""Stored sessions in the form in which they are listed and moved to another store."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class ExportedSession:
-    """One session in a store; `record` is what `dump` made, perhaps of a newer version.
+    """A session in a store; `record` is the output of `dump`, perhaps of a newer version.
 
-    Of a subject's sessions the one of the lowest `rank` is the oldest. It is ended by idleness
-    in `idle_left` seconds.
+    The lowest `rank` marks the oldest session of a subject. The session expires in `idle_left`
+    seconds if it is not used.
     """
 
     sid: str
@@ -20,16 +20,22 @@ class ExportedSession:
 
 
 class ExportableStore(Protocol):
-    """A store whose sessions can be listed and moved. Raises StoreUnavailableError if it is away."""
+    """A store whose sessions can be listed and moved.
+
+    Raises:
+        StoreUnavailableError: the store is unreachable.
+    """
 
     def kept(self) -> AsyncIterator[Sequence[ExportedSession]]:
-        """Every live session in batches, a subject's oldest first; asking is no use of them.
+        """Yield all valid sessions in batches, a subject's oldest first; this does not use them.
 
-        One that begins or ends meanwhile may be missing or come; one may come twice.
+        A session that begins or ends in the meantime may be included or missing; a session may be
+        included twice.
         """
 
     async def keep(self, batch: Sequence[ExportedSession]) -> int:
-        """Take in sessions of another store as they are; return how many were not here yet.
+        """Import sessions of another store unchanged; return the number of new sessions.
 
-        A subject's are given oldest first. What is here already stays as it is.
+        The sessions of a subject must be sorted, the oldest first. A session that exists already
+        stays unchanged.
         """

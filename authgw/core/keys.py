@@ -1,7 +1,6 @@
-"""Signing keys by `kid`: which one signs now, which ones still verify, and the JWKS document.
+"""Signing keys by `kid`: the signing key, the verifying keys, and the JWKS document.
 
-
-The algorithm belongs to the key; nothing that a token says can choose one (RFC 8725 section 3.1).
+The algorithm belongs to the key; a token cannot select it (RFC 8725 section 3.1).
 """
 
 import json
@@ -29,12 +28,12 @@ MIN_RSA_BITS = 2048
 
 
 class SigningKeyError(OperatorError):
-    """A key that must not be used; the message says why and what to do."""
+    """Raised for a key that must not be used; the message contains cause and remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key. `signs_from` is in Unix seconds; key material never shows in `repr`."""
+    """A key; `signs_from` is in Unix seconds; `repr` shows no key material."""
 
     kid: str
     algorithm: str
@@ -44,16 +43,20 @@ class Key:
 
 
 class KeyRing:
-    """The keys of one issuer; `longest_token` is the longest life of a token, in seconds.
+    """The keys of an issuer.
 
-    `known` are the kids of keys that were here before.
+    `max_lifetime` is the maximum lifetime of a token in seconds, `previous_kids` are the kids of
+    keys that were removed.
 
     Raises:
-        SigningKeyError: there is no key, or two keys share a kid.
+        SigningKeyError: the ring is empty, or two keys share a kid.
     """
 
     def __init__(
-        self, keys: tuple[Key, ...], longest_token: float, known: frozenset[str] = frozenset()
+        self,
+        keys: tuple[Key, ...],
+        max_lifetime: float,
+        previous_kids: frozenset[str] = frozenset(),
     ) -> None:
         if not keys:
             raise SigningKeyError("no signing key: run `authgw key init`")
@@ -61,40 +64,40 @@ class KeyRing:
         self._by_kid = {key.kid: key for key in keys}
         if len(self._by_kid) != len(keys):
             raise SigningKeyError("two signing keys have the same kid: remove one of the files")
-        self.known_kids = known.union(self._by_kid)
+        self.known_kids = previous_kids.union(self._by_kid)
         self._retired_at = {
-            old.kid: new.signs_from + longest_token
+            old.kid: new.signs_from + max_lifetime
             for old, new in zip(self._keys, self._keys[1:], strict=False)
         }
 
     def signing_key(self, now: float) -> Key:
-        """The newest key whose time has come; the oldest if none has."""
+        """Return the newest key with `signs_from` in the past, else the oldest key."""
         due = [key for key in self._keys if key.signs_from <= now]
         return due[-1] if due else self._keys[0]
 
     def verifying_key(self, kid: str, now: float) -> Key | None:
-        """The key of this kid, unless unknown or retired: its last token has ended."""
+        """Return the key of this kid; None if unknown or retired (its last token has expired)."""
         return self._by_kid.get(kid) if now < self.verifies_until(kid) else None
 
     def verifies_until(self, kid: str) -> float:
-        """When the key of this kid is retired, in Unix seconds; infinite while nobody knows."""
+        """Return the retirement of this kid's key in Unix seconds, infinity without a successor."""
         return self._retired_at.get(kid, math.inf)
 
     def kids(self, now: float) -> tuple[str, ...]:
-        """Every kid that verifies now."""
+        """Return the kids of all keys that verify now."""
         return tuple(key.kid for key in self._keys if self.verifying_key(key.kid, now))
 
     def jwks(self, now: float) -> dict[str, list[dict[str, Any]]]:
-        """The JWKS document (RFC 7517 section 5): public parts only, empty for HS256."""
-        live = (key for key in self._keys if self.verifying_key(key.kid, now))
-        return {"keys": [_public_jwk(key) for key in live if not isinstance(key.verifying, bytes)]}
+        """Return the JWKS document (RFC 7517 section 5): public parts only, empty for HS256."""
+        valid = (key for key in self._keys if self.verifying_key(key.kid, now))
+        return {"keys": [_public_jwk(key) for key in valid if not isinstance(key.verifying, bytes)]}
 
 
 def key_from_pem(kid: str, pem: bytes, signs_from: float = 0.0) -> Key:
-    """A key from an unencrypted private key in PEM; its kind decides the algorithm.
+    """Load an unencrypted private key in PEM; its type determines the algorithm.
 
     Raises:
-        SigningKeyError: unreadable, too short, or of a kind that authgw does not sign with.
+        SigningKeyError: unreadable, too short, or of a type that authgw does not sign with.
     """
     try:
         private = load_pem_private_key(pem, password=None)
@@ -114,7 +117,7 @@ def key_from_pem(kid: str, pem: bytes, signs_from: float = 0.0) -> Key:
 
 
 def key_from_secret(kid: str, secret: bytes) -> Key:
-    """An HS256 key from the bytes of a secret file; a trailing newline is no part of it.
+    """Load an HS256 key from the bytes of a secret file, without the trailing newline.
 
     Raises:
         SigningKeyError: shorter than the hash (RFC 7518 section 3.2).
@@ -130,7 +133,7 @@ def key_from_secret(kid: str, secret: bytes) -> Key:
 
 def _public_jwk(key: Key) -> dict[str, Any]:
     members: dict[str, Any] = json.loads(_to_jwk(key.verifying))
-    # What PyJWT adds by itself (key_ops) says the same as `use`.
+    # PyJWT adds key_ops, which repeats `use`.
     members.pop("key_ops", None)
     return members | {"kid": key.kid, "alg": key.algorithm, "use": "sig"}
 
@@ -140,5 +143,5 @@ def _to_jwk(public: PublicKey | bytes) -> str:
         return ECAlgorithm.to_jwk(public, as_dict=False)
     if isinstance(public, RSAPublicKey):
         return RSAAlgorithm.to_jwk(public, as_dict=False)
-    assert isinstance(public, Ed25519PublicKey)  # noqa: S101  the caller leaves secrets out
+    assert isinstance(public, Ed25519PublicKey)  # noqa: S101  the caller excludes secrets
     return OKPAlgorithm.to_jwk(public, as_dict=False)

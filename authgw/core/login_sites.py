@@ -1,7 +1,7 @@
-"""Where browsers log in: one log-in page for each root domain, and the cookies that it sets.
+"""Login sites: a login page for each root domain, and the cookies that it sets.
 
-A cookie's prefix makes the browser hold what its name promises (RFC 6265bis section 4.1.3):
-`__Host-` is for one host alone, `__Secure-` for a domain. Without https only `localhost` counts.
+Browsers enforce the prefix of a cookie's name (RFC 6265bis section 4.1.3): `__Host-` limits it to
+a single host, `__Secure-` to a domain. Without https only `localhost` is supported.
 """
 
 from dataclasses import dataclass, replace
@@ -15,9 +15,9 @@ _NAME = "authgw"
 
 @dataclass(frozen=True, slots=True)
 class LoginSite:
-    """One log-in page; `url` is its public address, `cookie_domain` None means its host alone.
+    """A login site; `url` is the public URL of its page, `cookie_domain` None means its host only.
 
-    `home` is where a person goes on to, if the operator named a place.
+    `home` is the URL that a login leads to by default, if the operator configured it.
     """
 
     url: str
@@ -27,52 +27,52 @@ class LoginSite:
 
     @property
     def host(self) -> str:
-        """The host of the log-in page."""
+        """Host of the login page."""
         return host_of(self.url)
 
     @property
     def authority(self) -> str:
-        """Host and port of the login page, as a browser's Host header has them."""
+        """Host and port of the login page, as in a browser's Host header."""
         return self.origin.partition("://")[2]
 
     @property
     def origin(self) -> str:
-        """What a browser calls the page's Origin (RFC 6454 section 6.1)."""
+        """Origin of the login page, as in a browser's Origin header (RFC 6454 section 6.1)."""
         return origin_of(self.url)
 
     @property
     def base(self) -> str:
-        """The path of the log-in page, below which the other pages are."""
+        """Path of the login page, below which the other pages are."""
         return urlsplit(self.url).path if self.is_ours else "/login"
 
     @property
     def is_ours(self) -> bool:
-        """Whether the address is this gateway's page, or one of the operator's own."""
+        """Return True if the URL is a page of this gateway, False for a page of the operator."""
         return urlsplit(self.url).path.endswith("/login")
 
     @property
     def root(self) -> str:
-        """The path below which the gateway is reached: what stands before `/login`."""
+        """Path below which the gateway is reachable: the part before `/login`."""
         return self.base.removesuffix("/login")
 
     @property
     def secure(self) -> bool:
-        """Whether cookies are Secure: always, but on http://localhost."""
+        """Return True if cookies are Secure: always, except on http://localhost."""
         return not is_plain_localhost(self.url)
 
     @property
     def session_cookie(self) -> str:
-        """The name of the session cookie."""
+        """Name of the session cookie."""
         if not self.secure:
             return _NAME
         return f"__Secure-{_NAME}" if self.cookie_domain else f"__Host-{_NAME}"
 
     def helper_cookie(self, purpose: str) -> str:
-        """The name of a cookie that only the log-in pages read; its Path keeps it from apps."""
+        """Return the name of a cookie for the login pages only; its Path withholds it from apps."""
         return f"__Secure-{_NAME}-{purpose}" if self.secure else f"{_NAME}-{purpose}"
 
     def covers(self, host: str) -> bool:
-        """Whether the session cookie of this page reaches this canonical host."""
+        """Return True if the session cookie of this site is sent to this canonical host."""
         domain = self.cookie_domain
         return host == self.host or (
             domain is not None and (host == domain or host.endswith(f".{domain}"))
@@ -81,72 +81,75 @@ class LoginSite:
 
 @dataclass(frozen=True, slots=True)
 class LoginSites:
-    """Every log-in page; none means that browsers do not log in here."""
+    """All login sites; without a site, browsers cannot log in."""
 
     all: tuple[LoginSite, ...] = ()
 
     def serving(self, host: str) -> LoginSite | None:
-        """Return the login page that is shown on this canonical host."""
+        """Return the login site with this canonical host, or None."""
         return next((site for site in self.all if site.host == host), None)
 
     def covering(self, host: str) -> LoginSite | None:
-        """The log-in page whose cookie reaches this canonical host, else the first."""
-        near = (site for site in self.all if site.covers(host))
-        return next(near, self.all[0] if self.all else None)
+        """Return the login site whose cookie is sent to this canonical host, else the first."""
+        covering = (site for site in self.all if site.covers(host))
+        return next(covering, self.all[0] if self.all else None)
 
-    def reached(self, access: AccessRequest) -> AccessRequest:
-        """Return a request with its location as a browser reaches it.
+    def with_public_scheme(self, access: AccessRequest) -> AccessRequest:
+        """Return the request with the scheme that the browser uses.
 
-        A host that a Secure cookie covers is reached by https, even if the proxy in front of this
-        gateway was reached by http, because TLS ends before it.
+        The browser uses https for a host that a Secure cookie covers, even if the proxy received
+        the request by http, because TLS was terminated in front of the proxy.
         """
         location = access.location
-        page = self.covering(location.host) if location.scheme == "http" else None
-        if page is None or urlsplit(page.url).scheme != "https" or not page.covers(location.host):
+        site = self.covering(location.host) if location.scheme == "http" else None
+        if site is None or urlsplit(site.url).scheme != "https" or not site.covers(location.host):
             return access
         port = "" if location.port.removeprefix(":").lstrip("0") == "80" else location.port
         return replace(access, location=replace(location, scheme="https", port=port))
 
     def cookies_reaching(self, host: str) -> frozenset[str]:
-        """The names under which a session may come to this canonical host.
+        """Return the names of session cookies that are accepted on this canonical host.
 
-        A name says how far its cookie reaches: that of a page for a whole domain proves nothing on
-        the host of one that is for its host alone, where any sibling domain can set it.
+        The name implies the scope of the cookie: the name of a domain's cookie proves nothing on
+        the host of a site with a host-only cookie, because any sibling domain can set it.
         """
-        near = [site for site in self.all if site.covers(host)] or self.all
-        return frozenset(site.session_cookie for site in near)
+        covering = [site for site in self.all if site.covers(host)] or self.all
+        return frozenset(site.session_cookie for site in covering)
 
     def domains_of(self, host: str) -> tuple[str, ...]:
-        """Return the cookie domains at or above this canonical host, each once."""
+        """Return the cookie domains at or above this canonical host, without duplicates."""
         domains = dict.fromkeys(site.cookie_domain for site in self.all)
-        above = (one for one in domains if one and (host == one or host.endswith(f".{one}")))
-        return tuple(above)
+        return tuple(
+            domain
+            for domain in domains
+            if domain and (host == domain or host.endswith(f".{domain}"))
+        )
 
     @property
     def session_cookies(self) -> frozenset[str]:
-        """The names under which a session may come."""
+        """Names of the session cookies of all sites."""
         return frozenset(site.session_cookie for site in self.all)
 
 
 def origin_of(url: str) -> str:
-    """Scheme, host and port of an http(s) URL, without the scheme's own port."""
+    """Return scheme, host and port of an http(s) URL, without the scheme's default port."""
     parts = urlsplit(url)
-    own = {"http": 80, "https": 443}[parts.scheme]
-    port = f":{parts.port}" if parts.port not in (None, own) else ""
+    default = {"http": 80, "https": 443}[parts.scheme]
+    port = f":{parts.port}" if parts.port not in (None, default) else ""
     return f"{parts.scheme}://{host_of(url)}{port}"
 
 
 def host_of(url: str) -> str:
-    """The host of an http(s) URL, an IPv6 address in brackets."""
+    """Return the host of an http(s) URL, an IPv6 address in brackets."""
     host = urlsplit(url).hostname or ""
     return f"[{host}]" if ":" in host else host
 
 
 def is_plain_localhost(url: str) -> bool:
-    """Whether this is http on this very machine, where nobody has a certificate.
+    """Return True if the URL is http on this machine, which has no certificate.
 
-    Browsers keep Secure cookies of `NAME.localhost` over http, but not of `localhost`'s
-    addresses.
+    Browsers store Secure cookies of `NAME.localhost` over http, but not those of `localhost` or
+    its addresses.
     """
     parts = urlsplit(url)
     return parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")

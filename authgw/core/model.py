@@ -1,14 +1,14 @@
-"""The values that pass between the layers."""
+"""Values that the layers exchange: request, principal, decision, response."""
 
 from dataclasses import dataclass
 from enum import Enum
 
-_OWN_PORTS = {"http": "80", "https": "443"}
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A verified subject; `sid` is empty for an app password, `totp` says two factors."""
+    """A verified subject; `sid` is empty for an app password, `totp` means two factors."""
 
     sub: str
     sid: str
@@ -20,9 +20,9 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where the original request goes: canonical host, raw path, query without `?`.
+    """Target of the original request: canonical host, raw path, query without `?`.
 
-    `port` is as it was sent, with its colon, or empty.
+    `port` is the port as it was sent, with its colon, or empty.
     """
 
     scheme: str
@@ -33,23 +33,23 @@ class Location:
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port, without the scheme's own port."""
+        """Origin: scheme, host and port, without the scheme's default port."""
         digits = self.port.removeprefix(":").lstrip("0")
-        port = "" if digits in ("", _OWN_PORTS.get(self.scheme)) else f":{digits}"
+        port = "" if digits in ("", _DEFAULT_PORTS.get(self.scheme)) else f":{digits}"
         return f"{self.scheme}://{self.host}{port}"
 
     @property
     def url(self) -> str:
-        """The address that a browser would be sent back to."""
+        """URL of the target, to which a browser returns after a login."""
         query = f"?{self.query}" if self.query else ""
         return f"{self.origin}{self.path}{query}"
 
 
 @dataclass(frozen=True, slots=True)
 class FurtherTarget:
-    """Another method or address of the same request, such as the Destination of a MOVE.
+    """Further method or URL of the same request, such as the Destination of a MOVE.
 
-    `code` is the code of the refusal where it is not allowed.
+    `code` is the code of the refusal if this target is not allowed.
     """
 
     code: str
@@ -61,10 +61,10 @@ class FurtherTarget:
 class AccessRequest:
     """The client's original request, without its credentials.
 
-    `preflight_method` is what a CORS preflight asks leave for, None if this is none;
-    `wants_html` is whether a browser would show the answer as a page; `referer` is the Referer
-    header, which names the page that a browser posted a form from. The request is allowed only if
-    each of `further` is, to the same caller.
+    `preflight_method` is the method that a CORS preflight requests, None for any other request;
+    `wants_html` is True if a browser would show the response as a page; `referer` is the Referer
+    header, which names the page from which a browser submitted a form. The request is allowed only
+    if each target of `further` is allowed as well, for the same caller.
     """
 
     method: str
@@ -77,12 +77,12 @@ class AccessRequest:
 
     @property
     def navigates(self) -> bool:
-        """Whether a browser follows a redirect of this request to a page."""
+        """Report whether a browser follows a redirect of this request to a page."""
         return self.wants_html and self.method in ("GET", "HEAD", "POST")
 
 
 class Verdict(Enum):
-    """What to tell the proxy."""
+    """Result of a check: allow, log in first, or deny."""
 
     ALLOW = "allow"
     LOGIN = "login"
@@ -93,23 +93,24 @@ class Verdict(Enum):
 class Decision:
     """A verdict; `reason` is a code of `core.errors.REASONS`, empty for ALLOW.
 
-    `detail` is for the operator only: which rule asked for what. `takes_basic` says that the
-    rule takes app passwords, for which programs wait to be asked; `takes_cookie` says that a
-    login of a browser can satisfy the rule; `needs` names whom the rule lets pass.
+    `detail` is for the operator only: the rule and its requirement. `accepts_basic` means that the
+    rule accepts app passwords, which programs send only after a Basic challenge; `accepts_cookie`
+    means that a login of a browser can satisfy the rule; `needs` lists the groups and users that
+    the rule allows.
     """
 
     verdict: Verdict
     reason: str = ""
     principal: Principal | None = None
     detail: str = ""
-    takes_basic: bool = False
-    takes_cookie: bool = True
+    accepts_basic: bool = False
+    accepts_cookie: bool = True
     needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyResponse:
-    """An answer to a proxy; `body` is for proxies that hand it on to the client."""
+    """A response to a proxy; `body` is for proxies that pass it on to the client."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -118,7 +119,7 @@ class ProxyResponse:
 
 @dataclass(frozen=True, slots=True)
 class IdentityHeaders:
-    """The names under which an upstream is told who asks."""
+    """Names of the headers that carry the identity to an upstream."""
 
     user: str = "Remote-User"
     groups: str = "Remote-Groups"
@@ -127,5 +128,5 @@ class IdentityHeaders:
 
     @property
     def names(self) -> tuple[str, str, str, str]:
-        """All four, in the order of `values`."""
+        """All four names: user, groups, email, name."""
         return (self.user, self.groups, self.email, self.name)

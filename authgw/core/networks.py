@@ -1,4 +1,4 @@
-"""Which peers may speak about an original request, and whose address it came from."""
+"""Address ranges: trusted proxies, and the address of a client behind them."""
 
 import re
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 UNIX = "unix"
-# The address of a client whose nearest proxy wrote something else than an address: in no network.
+# Address of a client if its nearest proxy did not write a valid address: in no network.
 UNKNOWN = "unknown"
-_MAX_ADDRESS = 80  # characters of an address with its zone, port and quotes
-# `[2001:db8::1]:443`, `192.0.2.1:443`, and either without a port; a zone is left out.
+_MAX_ADDRESS_LENGTH = 80  # characters, with zone, port and quotes
+# `[2001:db8::1]:443`, `192.0.2.1:443`, and both without a port; a zone is ignored.
 _SPELLING = re.compile(
     r"\[(?P<bracketed>[0-9A-Fa-f:.]+)(?:%[^\]]+)?\](?::[0-9]{1,5})?"
     r"|(?P<dotted>[0-9]+\.[0-9.]+)(?::[0-9]{1,5})?"
@@ -24,39 +24,39 @@ Address = IPv4Address | IPv6Address
 
 @dataclass(frozen=True, slots=True)
 class TrustedProxies:
-    """The networks of `server.trusted_proxies`; an empty list trusts nobody."""
+    """The networks of `server.trusted_proxies`; an empty list trusts no peer."""
 
     networks: tuple[Network, ...]
     unix: bool = False
 
     @classmethod
     def parse(cls, entries: tuple[str, ...]) -> "TrustedProxies":
-        """Read networks, addresses and the entry `unix`.
+        """Parse networks, addresses and the entry `unix`.
 
         Raises:
-            ValueError: an entry is none of these.
+            ValueError: an entry is not a network, an address or `unix`.
         """
         named = [entry.strip() for entry in entries]
         return cls(tuple(network_of(entry) for entry in named if entry != UNIX), UNIX in named)
 
     @property
-    def is_everybody(self) -> bool:
-        """Whether every address of IPv4 or IPv6 is in these networks."""
+    def includes_everyone(self) -> bool:
+        """Return True if these networks include all addresses of IPv4 or of IPv6."""
         return any(network in _EVERY for network in self.networks)
 
     def trusts(self, peer: str) -> bool:
-        """Whether this peer (an address, or `unix`) is one of them; what is unreadable is not."""
+        """Return True if this peer (a valid address, or `unix`) is in these networks."""
         if peer == UNIX:
             return self.unix
         address = _address(peer)
         return address is not None and any(address in network for network in self.networks)
 
     def client_address(self, peer: str, forwarded_for: tuple[str, ...]) -> str:
-        """Return the nearest address that is not a trusted proxy's, else the farthest.
+        """Return the nearest address that is not a trusted proxy, else the farthest.
 
-        X-Forwarded-For is walked from the right. UNKNOWN if a hop on this way cannot be read, not
-        even because it is empty: it must not pass for the proxy that wrote it, nor for what the
-        client wrote before.
+        X-Forwarded-For is read from the right. The result is UNKNOWN if a hop on this path is not
+        an address, even if it is empty: it must not be mistaken for the proxy that wrote it, nor
+        for an address that the client wrote before it.
         """
         nearest = _canonical(peer)
         for line in reversed(forwarded_for):
@@ -74,10 +74,10 @@ class TrustedProxies:
 
 
 def network_of(entry: str) -> Network:
-    """Read a network or an address; one of IPv4 that is written as IPv6 is one of IPv4.
+    """Parse a network or an address; an IPv4-mapped IPv6 network becomes an IPv4 network.
 
     Raises:
-        ValueError: it is neither; the message says what to write.
+        ValueError: it is not valid; the message contains the correct form.
     """
     text = _without_brackets(entry.strip())
     if "%" in text:
@@ -85,7 +85,7 @@ def network_of(entry: str) -> Network:
     try:
         network = ip_network(text)
     except ValueError:
-        raise ValueError(_instead_of(text)) from None
+        raise ValueError(_correction_for(text)) from None
     if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
         mapped = network.network_address.ipv4_mapped
         return IPv4Network((str(mapped), network.prefixlen - 96))
@@ -93,17 +93,17 @@ def network_of(entry: str) -> Network:
 
 
 def checked_entry(entry: str) -> str:
-    """An entry that `TrustedProxies.parse` reads, as it was given.
+    """Validate an entry of `TrustedProxies.parse` and return it unchanged.
 
     Raises:
-        ValueError: it is no network, address or `unix`.
+        ValueError: it is not a network, an address or `unix`.
     """
     TrustedProxies.parse((entry,))
     return entry
 
 
 def entry_for(peer: str) -> str:
-    """The entry of `server.trusted_proxies` that trusts exactly this peer."""
+    """Return the entry of `server.trusted_proxies` that trusts exactly this peer."""
     address = _address(peer)
     return peer if address is None else f"{address}/{address.max_prefixlen}"
 
@@ -115,7 +115,7 @@ def _without_brackets(text: str) -> str:
     return text
 
 
-def _instead_of(text: str) -> str:
+def _correction_for(text: str) -> str:
     try:
         wider = ip_network(text, strict=False)
     except ValueError:
@@ -130,12 +130,12 @@ def _canonical(peer: str) -> str:
 
 
 def _address(text: str) -> Address | None:
-    # What is longer would be remembered as no address, at the cost of its length.
-    return _read(text) if len(text) <= _MAX_ADDRESS else None
+    # Longer text is not an address, and would fill the cache.
+    return _parse(text) if len(text) <= _MAX_ADDRESS_LENGTH else None
 
 
 @lru_cache(4096)
-def _read(text: str) -> Address | None:
+def _parse(text: str) -> Address | None:
     bare = text.strip(" \t")
     quoted = len(bare) > 1 and bare[0] == bare[-1] == '"'
     match = _SPELLING.fullmatch(bare[1:-1] if quoted else bare)

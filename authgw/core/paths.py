@@ -1,7 +1,7 @@
-"""A path decoded once, why servers could disagree about it, and every way to read it.
+"""Canonical paths, their ambiguities, and all readings of a path.
 
-A path is ambiguous if two servers could disagree about where it leads. Whether that matters is
-for the rules to decide; here it is only found.
+A path is ambiguous if two servers could resolve it to different targets. This module only detects
+ambiguities; the rules decide which of them to admit.
 """
 
 import re
@@ -20,14 +20,14 @@ from authgw.core.readings import (
     to_text,
 )
 
-# Paths that every server reads alike, so that most requests need no closer look.
+# Paths that every server reads alike, so that most requests skip the full analysis.
 _PLAIN = re.compile(r"(?!.*\.\.)(?:/[A-Za-z0-9._~!&'()*+,=:@-]+(?<!\.))*/?")
 _ENCODED_SLASH = re.compile(rb"%2f", re.IGNORECASE)
-_MAX_ROUNDS = 6
+_MAX_ROUNDS = 6  # of decoding after the first
 
 
 class Ambiguity(Enum):
-    """Why servers could disagree; the first six can be admitted by a rule (`encoded:`)."""
+    """Kinds of ambiguity; a rule can admit the first six (`encoded:`)."""
 
     SLASH = "slash"
     PERCENT = "percent"
@@ -56,11 +56,10 @@ ADMISSIBLE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class CanonicalPath:
-    """A raw path, its text decoded once, and why it is ambiguous.
+    """A raw path, its text after a single decoding, and its ambiguities.
 
-    `others` are readings besides the text: those of an ambiguous path, and those of servers that
-    forgive more than they should (`/admin.` on Windows), which matter only where they lead to
-    another rule.
+    `others` are the readings that differ from the text: those of an ambiguous path, and those of
+    lenient servers (`/admin.` on Windows), which matter only if they lead to another rule.
     """
 
     raw: str
@@ -70,21 +69,21 @@ class CanonicalPath:
 
     @property
     def is_plain(self) -> bool:
-        """Whether every server reads this path alike."""
+        """Return True if every server reads this path alike."""
         return not self.ambiguities and not self.others
 
     @property
     def is_admissible(self) -> bool:
-        """Whether a rule could admit all kinds of ambiguity of this path."""
+        """Return True if a rule could admit all ambiguities of this path."""
         return self.ambiguities <= ADMISSIBLE
 
     def readings(self) -> frozenset[str]:
-        """Return every text that an upstream might take this path for."""
+        """Return all texts that an upstream could read from this path."""
         return frozenset({_printable(self.text)}) | self.others
 
 
 def canonical_path(raw: str) -> CanonicalPath:
-    """Read a raw path (bytes that are not UTF-8 as surrogate escapes), without ever failing."""
+    """Return the canonical form of any raw path; bytes that are not UTF-8 are surrogate escapes."""
     if _PLAIN.fullmatch(raw):
         return CanonicalPath(raw, raw, frozenset())
     text = decoded(raw)
@@ -92,7 +91,7 @@ def canonical_path(raw: str) -> CanonicalPath:
     readings, endless = frozenset(rounds), True
     with suppress(EndlessReadingsError):
         readings, endless = readings_of({text, _opaque_slashes(raw), *filtered_first(raw)}), False
-    found = {
+    detected = {
         Ambiguity.SLASH: _ENCODED_SLASH.search(to_bytes(raw)) is not None,
         Ambiguity.PERCENT: "%" in text,
         Ambiguity.SEMICOLON: any(";" in each for each in rounds),
@@ -105,13 +104,13 @@ def canonical_path(raw: str) -> CanonicalPath:
         Ambiguity.FRAGMENT: "#" in raw,
         Ambiguity.ENDLESS: endless,
     }
-    kinds = frozenset(kind for kind, seen in found.items() if seen)
+    kinds = frozenset(kind for kind, is_present in detected.items() if is_present)
     others = frozenset(map(_printable, readings)) - {_printable(text)}
     return CanonicalPath(raw, text, kinds, others)
 
 
 def _rounds(text: str) -> Sequence[str]:
-    """Return the text and what further rounds of decoding make of it."""
+    """Return the text and the results of further rounds of decoding."""
     rounds = [text]
     while len(rounds) <= _MAX_ROUNDS:
         again = decoded_by_iis(decoded(rounds[-1]))
@@ -122,12 +121,12 @@ def _rounds(text: str) -> Sequence[str]:
 
 
 def _opaque_slashes(raw: str) -> str:
-    """Return the text for an upstream to which an encoded slash is part of a name."""
+    """Return the reading of an upstream that takes an encoded slash as part of a name."""
     return decoded(to_text(_ENCODED_SLASH.sub(b"%252f", to_bytes(raw))))
 
 
 def _has_dot_segment(text: str) -> bool:
-    # Some servers cut parameters off a segment before they resolve it: `..;a` is `..` to them.
+    # Some servers cut parameters off a segment before they resolve it, and read `..;a` as `..`.
     segments = text.replace("\\", "/").split("/")
     return any(segment.partition(";")[0] in (".", "..") for segment in segments)
 
@@ -135,7 +134,7 @@ def _has_dot_segment(text: str) -> bool:
 def _has_control(text: str, rounds: Sequence[str]) -> bool:
     if any(char < " " or char == "\x7f" for char in text):
         return True
-    # Read as Latin-1, bytes of other encodings look like controls from 0x80 on.
+    # Bytes of other encodings, decoded as Latin-1, look like control characters from 0x80 on.
     return text in rounds and any("\x7f" < char < "\xa0" for char in text)
 
 
@@ -144,5 +143,5 @@ def _is_broken(text: str) -> bool:
 
 
 def _printable(text: str) -> str:
-    # Patterns read text only; each byte that is none counts as one character.
+    # Patterns match text only; each byte that is not UTF-8 becomes a character.
     return text.encode("utf-8", "replace").decode()

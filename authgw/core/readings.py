@@ -1,9 +1,9 @@
-"""Every text that some upstream could take a path for.
+"""Readings of a path: all texts that upstreams could interpret it as.
 
-Servers decode once more, understand IIS's `%u002e`, cut `;` parameters, merge slashes, fold
-full-width characters, drop dots and spaces at the end of a name as Windows does, or remove `../`
-once and forget to look again. Each of these is a step from one text to another; the readings of
-a path are all texts that any sequence of steps leads to.
+Servers decode twice, support IIS's `%u002e`, cut `;` parameters, merge slashes, fold full-width
+characters, strip dots and spaces at the end of a name as Windows does, or remove `../` only once.
+Each of these is a step from a text to another text; the readings of a path are all texts that any
+sequence of steps produces.
 """
 
 import re
@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from urllib.parse import unquote_to_bytes
 
 MAX_READINGS = 64
-MAX_CHARACTERS = 64 * 1024  # of all readings together
-# Combining characters in a row (UAX #15, Stream-Safe): sorting more takes time by their square.
+MAX_CHARACTERS = 64 * 1024  # in all readings together
+# Consecutive combining characters (UAX #15, Stream-Safe): the time to sort them is quadratic.
 MAX_MARKS = 30
 
 _PERCENT_U = re.compile(r"%[uU]([0-9A-Fa-f]{4})")
@@ -23,59 +23,59 @@ _DOT_SEGMENT = re.compile(r"(?<=/)\.(?:/|\Z)")
 _PADDED = re.compile(r"[. ](?=/|\Z)|/ |:\$")
 _TAIL = re.compile(r"[?#].*", re.DOTALL)
 _BYTE = re.compile("[\udc80-\udcff]")
-# What Windows' code pages (best fit) take for ASCII, besides what NFKC does.
+# Best-fit mappings to ASCII of Windows' code pages, in addition to those of NFKC.
 _BEST_FIT = str.maketrans(
     {"\u2044": "/", "\u2215": "/", "\u2216": "\\", "\u00a5": "\\", "\u20a9": "\\", "\u066a": "%"}
 )
-# UTF-8 of more bytes than needed: `%c0%ae` is a dot to decoders that do not check (RFC 3629, 10).
+# Overlong UTF-8: lenient decoders read `%c0%ae` as a dot (RFC 3629 section 10).
 _OVERLONG = re.compile(
     rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f][\x80-\xbf]|\xf0[\x80-\x8f][\x80-\xbf]{2}"
 )
 
 
 class EndlessReadingsError(ValueError):
-    """A path with more readings than are worth following."""
+    """Raised for a path whose readings exceed MAX_READINGS, MAX_CHARACTERS or MAX_MARKS."""
 
 
 def to_bytes(text: str) -> bytes:
-    """Return the bytes of a text whose surrogate escapes stand for bytes that are not UTF-8."""
+    """Encode a text; its surrogate escapes become bytes that are not UTF-8."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def to_text(raw: bytes) -> str:
-    """Return the text of these bytes, with surrogate escapes for those that are not UTF-8."""
+    """Decode bytes; those that are not UTF-8 become surrogate escapes."""
     return raw.decode("utf-8", "surrogateescape")
 
 
 def decoded(text: str) -> str:
-    """Return the text after one (further) round of percent-decoding."""
+    """Return the text after a round of percent-decoding."""
     return to_text(unquote_to_bytes(to_bytes(text))) if "%" in text else text
 
 
 def decoded_by_iis(text: str) -> str:
-    """Return the text with `%uXXXX` decoded, which only IIS and its like understand."""
+    """Return the text with `%uXXXX` decoded, as IIS and similar servers do."""
     return _PERCENT_U.sub(_character, text) if "%" in text else text
 
 
 def readings_of(texts: Iterable[str]) -> frozenset[str]:
-    """Return these texts and every other one that steps of servers lead to.
+    """Return these texts and all texts that sequences of steps produce from them.
 
     Raises:
-        EndlessReadingsError: more than MAX_READINGS, or too long together.
+        EndlessReadingsError: they exceed MAX_READINGS, MAX_CHARACTERS or MAX_MARKS.
     """
-    found: set[str] = set()
+    readings: set[str] = set()
     fresh, characters = set(texts), 0
     while fresh:
-        found |= fresh
+        readings |= fresh
         characters += sum(map(len, fresh))
-        if len(found) > MAX_READINGS or characters > MAX_CHARACTERS:
+        if len(readings) > MAX_READINGS or characters > MAX_CHARACTERS:
             raise EndlessReadingsError
-        fresh = {step(text) for text in fresh for step in _STEPS} - found
-    return frozenset(found)
+        fresh = {step(text) for text in fresh for step in _STEPS} - readings
+    return frozenset(readings)
 
 
 def filtered_first(raw: str) -> frozenset[str]:
-    """Return what servers read that remove dots before they decode, and not after."""
+    """Return the readings of servers that remove dots only before they decode."""
     return frozenset(decoded(step(raw)) for step in _REMOVALS)
 
 
@@ -91,7 +91,7 @@ def _best_fit_by_iis(text: str) -> str:
 
 
 def _best_fit(character: str) -> str:
-    # A letter without its accents; `%u0101dmin` is `admin` where the code page lacks it.
+    # A letter without its accents: `%u0101dmin` is `admin` if the code page lacks the letter.
     base = unicodedata.normalize("NFKD", character)[0]
     return base if base.isascii() else character
 
@@ -121,35 +121,36 @@ def _with_slashes(text: str) -> str:
 
 
 def _without_tail(text: str) -> str:
-    """Leave out what a server takes for query or fragment that decodes before it splits."""
+    """Cut off the query and fragment of a server that decodes before it splits."""
     return _TAIL.sub("", text)
 
 
 def _as_windows_opens(text: str) -> str:
-    """Drop dots and spaces around names and NTFS streams (`x::$DATA`)."""
+    """Remove NTFS streams (`x::$DATA`), and dots and spaces around names."""
     if not _PADDED.search(text):
         return text
-    return "/".join(map(_name_that_windows_opens, text.split("/")))
+    return "/".join(map(_windows_name, text.split("/")))
 
 
-def _name_that_windows_opens(name: str) -> str:
+def _windows_name(name: str) -> str:
     if not name.strip(". "):
         return name.replace(" ", "")
     name = name.partition(":")[0] if ":$" in name else name
     return name.strip(" ").rstrip(". ")
 
 
-def _without(piece: str, wherever: str) -> Callable[[str], str]:
+def _without(piece: str, condition: str) -> Callable[[str], str]:
     """Return a step that removes a text once, as filters against traversal do.
 
-    It applies where `wherever` stands: `./` also ends many names (`/St./x`).
+    It applies only to texts that contain `condition`, because `./` also ends many names
+    (`/St./x`).
     """
 
     def removed(text: str) -> str:
-        if wherever not in text:
+        if condition not in text:
             return text
-        left = text.replace(piece, "")
-        return _DOT_SEGMENT.sub("", left if left.startswith("/") else f"/{left}")
+        rest = text.replace(piece, "")
+        return _DOT_SEGMENT.sub("", rest if rest.startswith("/") else f"/{rest}")
 
     return removed
 

@@ -1,12 +1,12 @@
-"""Ordered rules: the first that matches a request decides it; where none does, it is denied.
+"""Ordered access rules: the first rule that matches a request decides; without a match, deny.
 
-Match first, identify second: what a rule asks of a caller is looked at only once it is known
-which rule that is. Host and method choose the candidates; if one of them looks at the path, a
-path that servers could disagree about is denied, unless the rule that decides admits it.
+Matching precedes identification: the requirements of a rule are evaluated only after it was
+selected. Host and method select the candidates; if a candidate has path patterns, an ambiguous
+path is denied unless the deciding rule admits it.
 
 A request can have several targets: a method that overrides its own, the Destination of a MOVE.
-It is judged once, for all of them: each has its rule, and the caller must be known in a way that
-all of these rules accept and be allowed by all.
+There is a single decision for all of them: each target has its rule, and the caller must present a
+credential that all of these rules accept and be allowed by all of them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,27 +20,27 @@ import re2
 from authgw.core.model import AccessRequest, Decision, Principal, Verdict
 from authgw.core.networks import TrustedProxies
 from authgw.core.paths import Ambiguity, CanonicalPath, canonical_path
-from authgw.core.patterns import PathPattern, alternatives, pattern_of, translated
+from authgw.core.patterns import PathPattern, alternatives, glob_expression, pattern_of
 
-_MAX_PATTERN = 1024
-_UNRESERVED_IN_PATHS = "/!$&'()*+,;=:@~"  # what RFC 3986 section 3.3 allows, besides letters
+_MAX_PATTERN_LENGTH = 1024  # characters
+_UNRESERVED_IN_PATHS = "/!$&'()*+,;=:@~"  # RFC 3986 section 3.3, besides letters and digits
 
 
 class RuleError(ValueError):
-    """A rule that cannot be used; the message says why and what to do."""
+    """Raised for a rule that is not valid; the message contains cause and remedy."""
 
 
 class Credential(Enum):
-    """What a caller may show to be known by."""
+    """Kinds of credentials by which a caller can be identified."""
 
     BEARER = "bearer"
     COOKIE = "cookie"
-    APP_PASSWORD = "app-password"  # noqa: S105  the name of a kind
+    APP_PASSWORD = "app-password"  # noqa: S105  name of a kind, not a password
 
 
 @dataclass(frozen=True, slots=True)
 class Allow:
-    """Whom a rule lets pass: anyone, any live session, or these groups and users."""
+    """Subjects that a rule allows: anyone, any valid session, or these groups and users."""
 
     anyone: bool = False
     authenticated: bool = False
@@ -48,32 +48,33 @@ class Allow:
     users: frozenset[str] = frozenset()
 
     def permits(self, principal: Principal) -> bool:
-        """Whether this verified subject may pass."""
+        """Return True if this verified subject is allowed."""
         if self.anyone or self.authenticated or principal.sub in self.users:
             return True
         return not self.groups.isdisjoint(principal.groups)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The groups and users, as rules write them."""
+        """Groups and users in the notation of rules."""
         groups = [f"group:{name}" for name in sorted(self.groups)]
         return (*groups, *(f"user:{name}" for name in sorted(self.users)))
 
     def __str__(self) -> str:
         anyone = ["anyone"] if self.anyone else []
-        some = ["authenticated"] if self.authenticated else []
-        return ", ".join([*anyone, *some, *self.names])
+        authenticated = ["authenticated"] if self.authenticated else []
+        return ", ".join([*anyone, *authenticated, *self.names])
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. `host` is canonical, `*.suffix`, or None for every host; `methods` None is any.
+    """An access rule.
 
-    `paths` empty means that the rule does not look at the path; `origin` says where it stands;
-    `credentials` None lets every kind count but app passwords. `number` is its place, from 0.
-    `totp` asks for a second factor. `beside` holds the rules of a request's further targets, each
-    with the code of its refusal. An Authorization that is not ours passes next to a session
-    cookie, unless `denies_foreign`; if it authenticates a connection, only with `connection_auth`.
+    `host` is canonical, `*.suffix`, or None for every host; `methods` None means any method; no
+    `paths` means any path. `origin` is the file and line of the rule, `number` its position from 0.
+    `credentials` None accepts every kind except app passwords. `totp` requires a second factor.
+    `further_rules` are the rules of a request's further targets, each with the code of its
+    refusal. An Authorization header that is not authgw's is allowed next to a session cookie
+    unless `denies_foreign`; if it authenticates a connection, only with `connection_auth`.
     """
 
     origin: str
@@ -87,21 +88,21 @@ class Rule:
     credentials: frozenset[Credential] | None = None
     number: int = 0
     totp: bool = False
-    beside: "tuple[tuple[str, Rule], ...]" = ()
+    further_rules: "tuple[tuple[str, Rule], ...]" = ()
     denies_foreign: bool = False
     connection_auth: bool = False
 
     @property
     def name(self) -> str:
-        """What the operator can find it by."""
+        """Name by which the operator can find the rule."""
         return f"rules[{self.number}] ({self.origin})"
 
-    def heeds(self, credential: Credential) -> bool:
-        """Whether a caller may be known by this kind of credential."""
-        if self.beside:
-            # A rule for anyone does not ask who it is.
-            parts = (replace(self, beside=()), *(rule for _, rule in self.beside))
-            return all(rule.heeds(credential) for rule in parts if not rule.allow.anyone)
+    def accepts(self, credential: Credential) -> bool:
+        """Return True if the rule accepts this kind of credential."""
+        if self.further_rules:
+            # A rule for anyone needs no credential.
+            parts = (replace(self, further_rules=()), *(rule for _, rule in self.further_rules))
+            return all(rule.accepts(credential) for rule in parts if not rule.allow.anyone)
         if self.credentials is None:
             return credential is not Credential.APP_PASSWORD
         return credential in self.credentials
@@ -109,21 +110,21 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The rule that decides, or the code of why none does."""
+    """The deciding rule, or the code of the refusal if no rule matches."""
 
     rule: Rule | None
     reason: str = ""
 
 
 class Rules:
-    """Rules compiled once; rules for other hosts cost nothing."""
+    """Compiled rules, indexed by host; rules of other hosts cost no time."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.ordered = tuple(rules)
         by_host: dict[str | None, list[int]] = {}
         for number, rule in enumerate(rules):
             by_host.setdefault(rule.host, []).append(number)
-        self._everywhere = _Host(self._numbered(by_host.get(None, ())))
+        self._any_host = _Host(self._numbered(by_host.get(None, ())))
         self._hosts = {
             host: _Host(
                 self._numbered(number for key in _covering(host) for number in by_host.get(key, ()))
@@ -133,88 +134,88 @@ class Rules:
         }
 
     def match(self, access: AccessRequest) -> Match:
-        """The rule that decides this request.
+        """Return the rule that decides this request.
 
-        Reasons: `no_rule`, `path_ambiguous` when servers could disagree about the path, or the
-        code of a further target that no rule is for.
+        Reasons: `no_rule`, `path_ambiguous` if servers could disagree about the path, or the code
+        of a further target without a matching rule.
         """
-        found = self._match_target(access)
-        return self._beside(found.rule, access) if found.rule and access.further else found
+        match = self._match_target(access)
+        return self._match_further(match.rule, access) if match.rule and access.further else match
 
     def _match_target(self, access: AccessRequest) -> Match:
-        host = self.of(access.location.host)
+        host = self.for_host(access.location.host)
         raw = access.location.path
-        # A path that no rule looks at is not read: its readings may be many.
-        path = canonical_path(raw) if host.looks_at_paths else CanonicalPath(raw, raw, frozenset())
-        quick = None
+        # Without path patterns the path is not analysed: its readings may be many.
+        path = canonical_path(raw) if host.uses_paths else CanonicalPath(raw, raw, frozenset())
+        match = None
         if path.is_plain and access.preflight_method is None:
-            quick = host.by_method(access.method).match(access, path.text)
-        return quick or _match_closely(host.rules, access, path)
+            match = host.by_method(access.method).match(access, path.text)
+        return match or _match_all_readings(host.rules, access, path)
 
-    def _beside(self, rule: Rule, access: AccessRequest) -> Match:
-        """Return the rule together with those of the request's further targets."""
-        beside = []
+    def _match_further(self, rule: Rule, access: AccessRequest) -> Match:
+        """Return the rule combined with the rules of the request's further targets."""
+        further_rules = []
         for target in access.further:
-            alone = replace(
+            single = replace(
                 access,
                 method=target.method,
                 location=target.location,
                 preflight_method=None,
                 further=(),
             )
-            other = self._match_target(alone).rule
+            other = self._match_target(single).rule
             if other is None:
                 return Match(None, target.code)
             if other is not rule:
-                beside.append((target.code, other))
-        return Match(_strictest(rule, beside) if beside else rule)
+                further_rules.append((target.code, other))
+        return Match(_strictest(rule, further_rules) if further_rules else rule)
 
-    def of(self, host: str) -> "_Host":
-        """What there is for this canonical host: its own rules, else its nearest wildcard's."""
-        found = self._hosts.get(host)
-        if found is None:
-            near = (self._hosts[name] for name in _wildcards(host) if name in self._hosts)
-            found = next(near, self._everywhere)
-        return found
+    def for_host(self, host: str) -> "_Host":
+        """Return the rules for this canonical host: its own, else those of its nearest wildcard."""
+        rules = self._hosts.get(host)
+        if rules is None:
+            wildcards = (self._hosts[name] for name in _wildcards(host) if name in self._hosts)
+            rules = next(wildcards, self._any_host)
+        return rules
 
     def _numbered(self, numbers: Iterable[int]) -> tuple[Rule, ...]:
         return tuple(self.ordered[number] for number in sorted(numbers))
 
 
 class _Host:
-    """The rules that can concern one host, in order, prepared for each method they name."""
+    """The rules for a host in order, indexed by the methods that they name."""
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self.rules = rules
-        self.looks_at_paths = any(rule.paths for rule in rules)
-        self._others = _Paths([rule for rule in rules if rule.methods is None])
-        named = {method for rule in rules for method in rule.methods or ()}
-        self._named = {
+        self.uses_paths = any(rule.paths for rule in rules)
+        self._any_method = _Paths([rule for rule in rules if rule.methods is None])
+        methods = {method for rule in rules for method in rule.methods or ()}
+        self._by_method = {
             method: _Paths(
                 [rule for rule in rules if rule.methods is None or method in rule.methods]
             )
-            for method in named
+            for method in methods
         }
 
     def by_method(self, method: str) -> "_Paths":
-        return self._named.get(method, self._others)
+        return self._by_method.get(method, self._any_method)
 
 
 _Entry = tuple[int, PathPattern | None, Rule]
 
 
 class _Node:
-    """Patterns whose literal segments end here, and the segments that go on."""
+    """Tree node: patterns whose literal segments end here, and child nodes by segment."""
 
-    __slots__ = ("below", "entries")
+    __slots__ = ("children", "entries")
 
     def __init__(self) -> None:
         self.entries: list[_Entry] = []
-        self.below: dict[str, _Node] = {}
+        self.children: dict[str, _Node] = {}
 
 
 class _Paths:
-    """Rules of one host and method by the literal segments that their patterns begin with."""
+    """Rules of a host and method, indexed by the leading literal segments of their patterns."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._root = _Node()
@@ -222,117 +223,126 @@ class _Paths:
             for pattern in rule.paths or (None,):
                 node = self._root
                 for segment in pattern.anchor if pattern else ():
-                    node = node.below.setdefault(segment, _Node())
+                    node = node.children.setdefault(segment, _Node())
                 node.entries.append((number, pattern, rule))
 
     def match(self, access: AccessRequest, text: str) -> Match | None:
-        """The first rule for a path that everyone reads as `text`; None if its case matters."""
-        for _, pattern, rule in self._near(text):
+        """Return the first match for a path with `text` as single reading; None if case matters."""
+        for _, pattern, rule in self._candidates(text):
             if pattern is not None and not pattern.matches(text):
-                if pattern.resembles(text):
+                if pattern.matches_ignoring_case(text):
                     return None
                 continue
             if rule.networks is None or rule.networks.trusts(access.client_address):
                 return Match(rule)
         return Match(None, "no_rule")
 
-    def _near(self, text: str) -> list[_Entry]:
-        node: _Node | None = self._root
-        found = self._root.entries
+    def _candidates(self, text: str) -> list[_Entry]:
+        node = self._root
+        entries = self._root.entries
         for segment in text.casefold().split("/")[1:]:
-            node = node.below.get(segment) if node else None
-            if node is None:
+            child = node.children.get(segment)
+            if child is None:
                 break
-            found = found + node.entries
-        return sorted(found, key=itemgetter(0))
+            node = child
+            entries = entries + node.entries
+        return sorted(entries, key=itemgetter(0))
 
 
-def _match_closely(rules: tuple[Rule, ...], access: AccessRequest, path: CanonicalPath) -> Match:
-    candidates = [rule for rule in rules if takes(rule, access)]
+def _match_all_readings(
+    rules: tuple[Rule, ...], access: AccessRequest, path: CanonicalPath
+) -> Match:
+    """Return the match of a preflight, or of a path with several readings or whose case matters."""
+    candidates = [rule for rule in rules if matches_network_and_method(rule, access)]
     if not any(rule.paths for rule in candidates):
         return Match(candidates[0]) if candidates else Match(None, "no_rule")
     if not path.is_admissible:
         return Match(None, "path_ambiguous")
     readings = path.readings()
     for rule in candidates:
-        if looks_at(rule, readings):
+        if matches_path(rule, readings):
             return Match(rule) if _admits(rule, path) else Match(None, "path_ambiguous")
-        # To an upstream that ignores case, this is that rule's page.
-        if any(pattern.resembles(text) for pattern in rule.paths for text in readings):
+        # An upstream that ignores case would serve the page of that rule.
+        if any(pattern.matches_ignoring_case(text) for pattern in rule.paths for text in readings):
             return Match(None, "path_ambiguous")
     return Match(None, "path_ambiguous" if path.ambiguities else "no_rule")
 
 
-def _strictest(rule: Rule, beside: Sequence[tuple[str, Rule]]) -> Rule:
-    """Return a rule that also holds those of further targets, with the strictest of their terms."""
-    parts = (rule, *(other for _, other in beside))
+def _strictest(rule: Rule, further_rules: Sequence[tuple[str, Rule]]) -> Rule:
+    """Return the rule with its further rules, and the strictest settings of all of them."""
+    parts = (rule, *(other for _, other in further_rules))
     return replace(
         rule,
-        beside=tuple(beside),
+        further_rules=tuple(further_rules),
         denies_foreign=any(part.denies_foreign for part in parts),
         connection_auth=all(part.connection_auth for part in parts if not part.allow.anyone),
     )
 
 
-def needs_nobody(rule: Rule, access: AccessRequest) -> bool:
-    """Whether this rule allows the request whoever sent it."""
+def allows_anyone(rule: Rule, access: AccessRequest) -> bool:
+    """Return True if this rule allows the request without a credential."""
     if _passes_as_preflight(rule, access):
         return True
-    return rule.allow.anyone and all(other.allow.anyone for _, other in rule.beside)
+    return rule.allow.anyone and all(other.allow.anyone for _, other in rule.further_rules)
 
 
 def decide(match: Match, access: AccessRequest, principal: Principal | None, why: str) -> Decision:
-    """The decision of a matched rule about a caller; `why` is the code of why it is unknown."""
+    """Return the decision of a matched rule.
+
+    `principal` is the caller, or None; `why` is the code of the reason if it is None.
+    """
     rule = match.rule
     if rule is None:
         return Decision(Verdict.DENY, match.reason)
     if _passes_as_preflight(rule, access):
         return Decision(Verdict.ALLOW)
-    if needs_nobody(rule, access):
+    if allows_anyone(rule, access):
         return Decision(Verdict.ALLOW, principal=principal)
-    return judge(rule, principal, why)
+    return authorize(rule, principal, why)
 
 
-def judge(rule: Rule, principal: Principal | None, why: str) -> Decision:
-    """As `decide`, for a request that this rule does not allow to everyone."""
-    basic, cookie = rule.heeds(Credential.APP_PASSWORD), rule.heeds(Credential.COOKIE)
+def authorize(rule: Rule, principal: Principal | None, why: str) -> Decision:
+    """Return the decision for a request that is not allowed without a credential."""
+    basic, cookie = rule.accepts(Credential.APP_PASSWORD), rule.accepts(Credential.COOKIE)
     if principal is None:
-        return Decision(Verdict.LOGIN, why, takes_basic=basic, takes_cookie=cookie)
-    parts = (("not_permitted", rule), *rule.beside)
+        return Decision(Verdict.LOGIN, why, accepts_basic=basic, accepts_cookie=cookie)
+    parts = (("not_permitted", rule), *rule.further_rules)
     for code, part in parts:
         if not part.allow.permits(principal):
-            has = ", ".join(principal.groups) or "no groups"
-            said = f"{principal.sub} matched {part.name}, needs {part.allow}, has {has}."
-            return Decision(Verdict.DENY, code, principal, said, needs=part.allow.names)
+            groups = ", ".join(principal.groups) or "no groups"
+            detail = f"{principal.sub} matched {part.name}, needs {part.allow}, has {groups}."
+            return Decision(Verdict.DENY, code, principal, detail, needs=part.allow.names)
     if not principal.totp and any(part.totp for _, part in parts):
-        return Decision(Verdict.LOGIN, "totp_required", principal, takes_cookie=cookie)
+        return Decision(Verdict.LOGIN, "totp_required", principal, accepts_cookie=cookie)
     return Decision(Verdict.ALLOW, principal=principal)
 
 
 def glob(source: str) -> PathPattern:
-    """`=/exact`, or a glob: `*` is any text without `/`, `**` any text, `/a/**` also `/a`.
+    """Compile `=/exact` or a glob: `*` matches text without `/`, `**` any text, `/a/**` also `/a`.
 
     Raises:
         RuleError: it does not begin with `/`, is too long, or is itself ambiguous.
     """
     exact = source.startswith("=")
     text = source.removeprefix("=")
-    if not text.startswith("/") or len(text) > _MAX_PATTERN:
-        raise RuleError(f"{source}: a path begins with / and has at most {_MAX_PATTERN} letters")
+    if not text.startswith("/") or len(text) > _MAX_PATTERN_LENGTH:
+        raise RuleError(
+            f"{source}: a path begins with / and has at most {_MAX_PATTERN_LENGTH} letters"
+        )
     if canonical_path(text).ambiguities or canonical_path(text).text != text:
         raise RuleError(f"{source}: write the path decoded, without // ; \\ # % or dot segments")
-    translate = re2.escape if exact else translated
-    prefix, wild, _ = (text, "", "") if exact else text.partition("*")
+    translate = re2.escape if exact else glob_expression
+    prefix, wildcard, _ = (text, "", "") if exact else text.partition("*")
     segments = prefix.split("/")[1:]
-    anchor = segments[:-1] if wild else segments
+    anchor = segments[:-1] if wildcard else segments
     return pattern_of(source, prefix, anchor, translate(text), alternatives(text, translate))
 
 
 def regex(source: str) -> PathPattern:
-    """A pattern of RE2 that must match the whole path; its literal prefix is `/` alone.
+    """Compile an RE2 pattern that must match the whole path; its literal prefix is `/`.
 
     Raises:
-        RuleError: RE2, which never backtracks, refuses it.
+        RuleError: RE2, which never backtracks, does not accept it.
     """
     try:
         return pattern_of(f"regex:{source}", "/", [], source)
@@ -346,12 +356,12 @@ def _wildcards(host: str) -> Iterable[str]:
 
 
 def _covering(host: str) -> Iterable[str | None]:
-    """The keys whose rules concern this host or wildcard: everywhere, itself, those above it."""
+    """Return the keys whose rules apply to this host or wildcard: None, itself, and its parents."""
     return [None, host, *_wildcards(host.removeprefix("*."))]
 
 
-def takes(rule: Rule, access: AccessRequest) -> bool:
-    """Whether the rule is for this network and method; host and path are looked at elsewhere."""
+def matches_network_and_method(rule: Rule, access: AccessRequest) -> bool:
+    """Return True if the rule is for this network and method; host and path are not compared."""
     if rule.networks is not None and not rule.networks.trusts(access.client_address):
         return False
     if rule.methods is None or access.method in rule.methods:
@@ -365,8 +375,8 @@ def _passes_as_preflight(rule: Rule, access: AccessRequest) -> bool:
     return access.preflight_method is not None
 
 
-def looks_at(rule: Rule, readings: frozenset[str]) -> bool:
-    """Whether the rule is for any of these readings of the path."""
+def matches_path(rule: Rule, readings: frozenset[str]) -> bool:
+    """Return True if the rule is for any of these readings of the path."""
     if not rule.paths:
         return True
     return any(pattern.matches(text) for pattern in rule.paths for text in readings)
@@ -377,16 +387,18 @@ def _admits(rule: Rule, path: CanonicalPath) -> bool:
         return not rule.paths or is_inside(rule.paths, path)
     if not path.ambiguities <= rule.encoded:
         return False
-    behind = [pattern for pattern in rule.paths if path.raw.startswith(_spellings(pattern.prefix))]
-    return is_inside(behind, path)
+    prefixed = [
+        pattern for pattern in rule.paths if path.raw.startswith(_spellings(pattern.prefix))
+    ]
+    return is_inside(prefixed, path)
 
 
 def _spellings(prefix: str) -> tuple[str, str]:
-    """Return a literal beginning as it is, and as a browser encodes it."""
+    """Return a literal prefix as it is, and as a browser encodes it."""
     return prefix, quote(prefix, safe=_UNRESERVED_IN_PATHS)
 
 
 def is_inside(patterns: Iterable[PathPattern], path: CanonicalPath) -> bool:
-    """Return whether all readings of a path stay inside one of these patterns."""
+    """Return True if one of these patterns matches all readings of a path."""
     readings = path.readings()
-    return any(pattern.holds(readings) for pattern in patterns)
+    return any(pattern.matches_all(readings) for pattern in patterns)

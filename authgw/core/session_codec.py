@@ -1,4 +1,4 @@
-"""Encode sessions as the JSON records that stores keep, and decode them."""
+"""Codec of the JSON records in which stores keep sessions."""
 
 import json
 import math
@@ -14,7 +14,7 @@ _DECODE = json.JSONDecoder().raw_decode
 
 
 def dump(session: Session) -> str:
-    """A session as the JSON text that stores keep, its fields in the order of their names."""
+    """Encode a session as the JSON text that stores keep, its fields sorted by name."""
     record = _SESSION.of(session)
     record["current"] = _GENERATION.of(session.current)
     record["client"] = _CLIENT.of(session.client)
@@ -22,21 +22,21 @@ def dump(session: Session) -> str:
 
 
 def load(text: str | bytes) -> Session:
-    """A session from the text that `dump` made; fields of a newer version are left aside.
+    """Decode a session from the text that `dump` returned; ignore fields of a newer version.
 
-    What many sessions say alike they share, so that a mirror of them stays small.
+    Frequent values are interned, so that a mirror of many sessions stays small.
 
     Raises:
         ValueError: the text is not a session record.
     """
     try:
-        written = text if isinstance(text, str) else text.decode()
-        data, end = _DECODE(written)
-        if end != len(written):
+        decoded = text if isinstance(text, str) else text.decode()
+        data, end = _DECODE(decoded)
+        if end != len(decoded):
             raise ValueError("more than a session record")
         client, current = data["client"], data["current"]
-        # By place: by name it would cost twice as much, at every session that is read.
-        return _checked(
+        # Positional arguments: keywords would double the time of each decoded session.
+        return _validated(
             Session(
                 data["sid"],
                 data["sub"],
@@ -45,7 +45,7 @@ def load(text: str | bytes) -> Session:
                 data["email"],
                 data["name"],
                 intern(data["source"]),
-                # What is no number ends here, not where a life is reckoned.
+                # Fail here for a value that is not a number, and not later in a comparison.
                 data["created_at"] + 0.0,
                 data["expires_at"] + 0.0,
                 data["gen"],
@@ -68,15 +68,19 @@ def load(text: str | bytes) -> Session:
         raise ValueError(f"not a session record: {error!r}") from None
 
 
-def _checked(session: Session) -> Session:
-    """Return the session, or raise TypeError for a field of another type."""
+def _validated(session: Session) -> Session:
+    """Return the session if all fields have their types.
+
+    Raises:
+        TypeError: a field has another type, or a time is not finite.
+    """
     current, rotated_at = session.current, session.rotated_at or 0.0
     texts = (session.sid, session.sub, session.email, session.name, session.password_mark)
     jtis = (current.access_jti, current.refresh_jti, session.previous_refresh_jti or "")
     numbers = (session.gen, session.user_id or 0)
     if {str} != {type(text) for text in (*texts, *jtis)} or {int} != set(map(type, numbers)):
         raise TypeError("a text or a number")
-    # A time that is not finite would never come.
+    # A time that is not finite would never be reached.
     times = (session.created_at, session.expires_at, current.iat, current.access_exp)
     if not all(map(math.isfinite, (*times, current.refresh_exp, rotated_at))):
         raise TypeError("a time")
@@ -92,8 +96,8 @@ class _Fields:
         self.names = tuple(sorted(field.name for field in fields(kind)))
         self._get = attrgetter(*self.names)
 
-    def of(self, one: object) -> dict[str, Any]:
-        return dict(zip(self.names, self._get(one), strict=True))
+    def of(self, instance: object) -> dict[str, Any]:
+        return dict(zip(self.names, self._get(instance), strict=True))
 
 
 _SESSION, _GENERATION, _CLIENT = _Fields(Session), _Fields(Generation), _Fields(Device)

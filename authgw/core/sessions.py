@@ -1,7 +1,7 @@
-"""Sessions: one login on one device, and how its refresh tokens rotate.
+"""Sessions (one login on one device each) and the rotation of their refresh tokens.
 
-Everything here is a pure transition: a record, what was presented and the store's own `now` go
-in, a new record comes out. Committing it atomically is a store's work (`ports.SessionStore`).
+All functions are pure transitions: they take a record, the presented token and the store's own
+`now`, and return a new record. A store commits it atomically (`ports.SessionStore`).
 """
 
 import base64
@@ -18,7 +18,7 @@ _HASH_LENGTH = 22
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """How long things live, in seconds (`auth.*` of the configuration)."""
+    """Lifetimes of tokens and sessions in seconds (`auth.*` of the configuration)."""
 
     access: float
     refresh: float
@@ -28,7 +28,7 @@ class Lifetimes:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """The pair of tokens that is current; times are Unix seconds."""
+    """The current pair of tokens; times are Unix seconds."""
 
     access_jti: str
     refresh_jti: str
@@ -39,7 +39,7 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """The device that logged in, as it was seen then."""
+    """The device of the login, as it was at that time."""
 
     user_agent: str = ""
     address: str = ""
@@ -47,12 +47,12 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One login on one device; times are Unix seconds of the store's clock.
+    """A login on a device; times are Unix seconds of the store's clock.
 
-    `source` names who opened it; `confirmed` says that the parent of the current generation will
-    not come again: there is none, or a token of this generation was presented, so its client has
-    it. `amr` lists how a person was verified (RFC 8176), `password_mark` names the password that
-    was used.
+    `source` names the opener. `confirmed` means that the client has the current generation,
+    because it has no parent or one of its tokens was presented; the parent's refresh token is not
+    expected again. `amr` lists the authentication methods (RFC 8176), `password_mark` identifies
+    the password that was used.
     """
 
     sid: str
@@ -76,7 +76,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a store held at its own time `now`; `version` is what a compare-and-set compares."""
+    """State of a session at the store's time `now`; compare-and-set compares `version`."""
 
     session: Session | None
     now: float
@@ -84,7 +84,7 @@ class Snapshot:
 
 
 class RefreshOutcome(Enum):
-    """What a presented refresh token leads to."""
+    """Result of a presented refresh token."""
 
     ROTATED = "rotated"
     REPEATED = "repeated"
@@ -93,9 +93,9 @@ class RefreshOutcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RefreshResult:
-    """The outcome and the session to issue tokens from.
+    """The outcome of a refresh and the session to issue tokens from.
 
-    The session differs from the stored one exactly if it must first be committed.
+    The session differs from the stored session exactly if it must be committed first.
     """
 
     outcome: RefreshOutcome
@@ -103,23 +103,27 @@ class RefreshResult:
 
 
 def subject_hash(sub: str) -> str:
-    """The 22 characters that stand for a subject in store keys: one slot, no injection."""
+    """Return the 22 characters that replace a subject in store keys: fixed slot, no injection."""
     digest = hashlib.sha256(sub.encode()).digest()[:16]
     return _unpadded(digest)
 
 
 def new_sid(sub: str, random: bytes) -> str:
-    """A session id that finds its own key: the subject's hash and 16 random bytes."""
+    """Return a session id that contains its store key: the subject's hash and 16 random bytes.
+
+    Raises:
+        ValueError: `random` does not have 16 bytes.
+    """
     if len(random) != 16:
         raise ValueError("a sid needs exactly 16 random bytes")
     return subject_hash(sub) + _unpadded(random)
 
 
 def hash_of_sid(sid: str) -> str:
-    """The subject's hash inside a sid.
+    """Return the subject's hash from a sid.
 
     Raises:
-        SessionEndedError: no session can ever have had this sid.
+        SessionEndedError: it is not a valid sid.
     """
     if not _SID.fullmatch(sid):
         raise SessionEndedError
@@ -129,17 +133,20 @@ def hash_of_sid(sid: str) -> str:
 def generation(
     access_jti: str, refresh_jti: str, *, now: float, expires_at: float, access: float
 ) -> Generation:
-    """A pair of tokens issued now; neither outlives its session."""
+    """Return a pair of tokens issued now; neither outlives its session.
+
+    Times are Unix seconds; `access` is the lifetime of access tokens in seconds.
+    """
     return Generation(access_jti, refresh_jti, now, min(now + access, expires_at), expires_at)
 
 
 def session_end(created_at: float, now: float, lifetimes: Lifetimes) -> float:
-    """When a session ends if it is refreshed now, in Unix seconds."""
+    """Return the end of a session that is refreshed now, in Unix seconds."""
     return min(now + lifetimes.refresh, created_at + lifetimes.session_max)
 
 
-def check_alive(session: Session | None, now: float) -> Session:
-    """The session, if it is there and has not reached its absolute end.
+def check_valid(session: Session | None, now: float) -> Session:
+    """Return the session if it exists and has not expired at `now`.
 
     Raises:
         SessionEndedError: it is absent (ended, idle) or expired.
@@ -150,15 +157,15 @@ def check_alive(session: Session | None, now: float) -> Session:
 
 
 def of_subject(session: Session | None, sub: str) -> Session | None:
-    """Return the session if it is this subject's; another's is as good as absent."""
+    """Return the session if it belongs to this subject, else None."""
     return session if session is not None and session.sub == sub else None
 
 
 def check_sid(sid: str, sub: str) -> None:
-    """Refuse a sid that was not made for this subject.
+    """Check that a sid was created for this subject.
 
     Raises:
-        SessionEndedError: no session of this subject ever had it.
+        SessionEndedError: no session of this subject can have it.
     """
     if hash_of_sid(sid) != subject_hash(sub):
         raise SessionEndedError(sub=sub, sid=sid)
@@ -173,41 +180,43 @@ def refresh(
     now: float,
     lifetimes: Lifetimes,
 ) -> RefreshResult:
-    """Decide what a correctly signed refresh token leads to.
+    """Return the outcome of a refresh token with a valid signature.
 
-    `gen` and `jti` are the presented token's; `fresh` is the (access, refresh) pair of jtis
-    for a successor; `now` is the store's clock.
+    `gen` and `jti` are those of the presented token; `fresh` is the (access, refresh) pair of jtis
+    for a successor; `now` is the time of the store's clock.
 
     Raises:
         SessionEndedError: the session is absent or expired.
     """
-    live = check_alive(session, now)
-    # A higher generation was signed by us and then forgotten by the store: it is the truth.
-    if gen > live.gen or (gen == live.gen and jti == live.current.refresh_jti):
-        return RefreshResult(RefreshOutcome.ROTATED, _rotate(live, gen, jti, fresh, now, lifetimes))
-    if _is_parent(live, gen, jti) and _may_repeat(live, now, lifetimes):
-        return RefreshResult(RefreshOutcome.REPEATED, _renew_if_expired(live, now, lifetimes))
-    return RefreshResult(RefreshOutcome.REUSED, live)
+    stored = check_valid(session, now)
+    # authgw signed a higher generation and the store lost it: the token is authoritative.
+    if gen > stored.gen or (gen == stored.gen and jti == stored.current.refresh_jti):
+        return RefreshResult(
+            RefreshOutcome.ROTATED, _rotate(stored, gen, jti, fresh, now, lifetimes)
+        )
+    if _is_parent(stored, gen, jti) and _may_repeat(stored, now, lifetimes):
+        return RefreshResult(RefreshOutcome.REPEATED, _renew_if_expired(stored, now, lifetimes))
+    return RefreshResult(RefreshOutcome.REUSED, stored)
 
 
-def reuse_in_words(session: Session, *, gen: int, now: float) -> str:
-    """What is known of a refresh token of generation `gen` that came too late, for the log."""
-    since = now - (session.rotated_at or session.created_at)
-    passed = f"{since / 3600:.0f} h" if since >= 3600 else f"{since:.0f} s"
-    least = "" if gen == session.gen - 1 else "at least "
+def describe_reuse(session: Session, *, gen: int, now: float) -> str:
+    """Return a log message about a refresh token of generation `gen` that was used again."""
+    seconds = now - (session.rotated_at or session.created_at)
+    age = f"{seconds / 3600:.0f} h" if seconds >= 3600 else f"{seconds:.0f} s"
+    at_least = "" if gen == session.gen - 1 else "at least "
     return (
-        f"session revoked: a refresh token was used again {least}{passed} after it was replaced; "
+        f"session revoked: a refresh token was used again {at_least}{age} after it was replaced; "
         f"the session was opened from {session.client.address or 'an unknown address'}"
     )
 
 
 def confirm(session: Session, *, gen: int, jti: str) -> Session:
-    """The session once a token was presented: its generation is known to have arrived."""
-    arrived = gen == session.gen and jti in (
+    """Return the session, confirmed if a token of its current generation was presented."""
+    is_current = gen == session.gen and jti in (
         session.current.access_jti,
         session.current.refresh_jti,
     )
-    return replace(session, confirmed=True) if arrived and not session.confirmed else session
+    return replace(session, confirmed=True) if is_current and not session.confirmed else session
 
 
 def _is_parent(session: Session, gen: int, jti: str) -> bool:

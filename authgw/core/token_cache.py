@@ -1,7 +1,7 @@
-"""Tokens that were verified already, so that one is not verified at each request.
+"""Cache of verified tokens, so that a token is not verified for each request.
 
-What is remembered is that signature, issuer, audience, type and claims hold; time is looked at
-each time. It holds for one issuer and its keys: with others begins another memory.
+An entry means that signature, issuer, audience, type and claims are valid; the time is checked for
+each request. A cache is valid for a single issuer and its keys; other keys need another cache.
 """
 
 from collections import OrderedDict
@@ -10,7 +10,7 @@ from authgw.core.tokens import Issuer, Token, TokenType
 
 
 class VerifiedTokens:
-    """Remembers at most `capacity` tokens of one issuer; the longest known one makes room."""
+    """Cache of at most `capacity` tokens of an issuer; the oldest entry is evicted first."""
 
     def __init__(self, issuer: Issuer, capacity: int) -> None:
         self._issuer = issuer
@@ -21,14 +21,14 @@ class VerifiedTokens:
         return len(self._tokens)
 
     def verify(self, text: str, kind: TokenType, *, now: float) -> Token:
-        """The token that this text is, at `now` (Unix seconds).
+        """Return the token of this text if it is valid at `now` (Unix seconds).
 
         Raises:
             the errors of `Issuer.verify`.
         """
-        known = self._tokens.get(text)
-        if known is not None and known.type is kind and now < known.until:
-            return known
+        cached = self._tokens.get(text)
+        if cached is not None and cached.type is kind and now < cached.valid_until:
+            return cached
         self._tokens.pop(text, None)
         token = self._tokens[text] = self._issuer.verify(text, kind, now=now)
         if len(self._tokens) > self._capacity:

@@ -1,7 +1,7 @@
 """Mint and verify access, refresh and session tokens (JWT, RFC 7519, RFC 8725, RFC 9068).
 
-A token's type binds its transport: `typ` in the header and `type` in the claims must both be
-what the transport demands.
+A token's type is bound to its transport: `typ` in the header and `type` in the claims must both
+match the type that the transport requires.
 """
 
 import binascii
@@ -27,13 +27,13 @@ from authgw.core.strict_json import read_object
 
 MAX_TOKEN_BYTES = 4096
 LEEWAY = 5.0  # seconds
-# PyJWT's own, without its reading of the token: `_parse` is stricter and has read it already.
+# PyJWT's algorithms, without its parser: `_parse` is stricter and has parsed the token already.
 _ALGORITHMS = jwt.algorithms.get_default_algorithms()
 _TEXTS = itemgetter("iss", "sub", "jti", "sid", "type")
 _NUMBERS = frozenset({int, float})
 _TIMES = itemgetter("exp", "iat")
 _STANDARD = bytes.maketrans(b"-_", b"+/")  # RFC 4648 section 5 to section 4
-_MOST_HEADERS = 64  # one for each key and type would do
+_MAX_HEADERS = 64  # cached; an entry for each key and type is enough
 
 
 class TokenType(Enum):
@@ -55,7 +55,7 @@ class TokenType(Enum):
 class Token:
     """A verified token; times are Unix seconds.
 
-    From `until` on it would not verify: it has expired, or its key is retired.
+    From `valid_until` on it does not verify, because it has expired or its key is retired.
     """
 
     type: TokenType
@@ -64,18 +64,18 @@ class Token:
     jti: str
     gen: int
     exp: float
-    until: float
+    valid_until: float
     text: str = field(repr=False)
 
     @property
     def claims(self) -> dict[str, Any]:
-        """Everything it says, read anew: many tokens are remembered, few are asked for this."""
+        """All claims, parsed at each access: many tokens are cached, and few need them."""
         return _json_object(self.text.split(".")[1].encode("ascii"))
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What a token outside a session says; `lifetime` in seconds, `mark` names a password."""
+    """Claims of a token outside a session; `lifetime` in seconds, `mark` identifies a password."""
 
     id: str
     lifetime: float
@@ -84,9 +84,9 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """Who signs tokens, and for whom (`iss`, `aud`).
+    """Mints and verifies tokens of an issuer (`iss`) for an audience (`aud`).
 
-    Tokens of `previous` issuers, signed with these keys, verify until they expire.
+    Tokens of `previous` issuers that were signed with these keys verify until they expire.
     """
 
     name: str
@@ -96,15 +96,15 @@ class Issuer:
 
     @property
     def marks(self) -> OwnMarks:
-        """Names that identify a token of ours without verifying it."""
+        """Issuers and key ids that identify a token of authgw without verification."""
         return OwnMarks(frozenset((self.name, *self.previous)), self.keys.known_kids)
 
     def mint(self, session: Session, kind: TokenType, *, now: float) -> str:
-        """Sign a token of the session's current generation; `now` chooses the key."""
+        """Sign a token of the session's current generation; `now` selects the key."""
         return self._sign(self._claims(session, kind), kind, now)
 
     def mint_ticket(self, sub: str, kind: TokenType, ticket: Ticket, *, now: float) -> str:
-        """Sign a token that belongs to no session: a log-in half done, or a known device."""
+        """Sign a token without a session: for an incomplete login or a known device."""
         claims = {
             "iss": self.name,
             "sub": sub,
@@ -122,21 +122,21 @@ class Issuer:
     def verify(
         self, text: str, kind: TokenType, *, now: float, allow_expired: bool = False
     ) -> Token:
-        """The token that this text is.
+        """Verify a token at `now` (Unix seconds) and return it.
 
         Raises:
             TokenMalformedError: not a canonical JWS in compact form, or over 4,096 bytes.
-            TokenInvalidError: signature, kid, issuer, audience or a claim does not hold.
-            TokenWrongTypeError: a token of ours, but of another type.
-            TokenExpiredError, TokenNotYetValidError: its time is over or has not come (leeway 5 s).
+            TokenInvalidError: signature, kid, issuer, audience or a claim is not valid.
+            TokenWrongTypeError: a token of this issuer, but of another type.
+            TokenExpiredError, TokenNotYetValidError: expired, or not valid yet (leeway 5 s).
         """
         header, claims, signature = _parse(text)
         key = self._key_of(header, now)
-        # RFC 7515 section 5.2: what is signed is the text before the second dot.
+        # RFC 7515 section 5.2: the signed input is the text before the second dot.
         signed = text.rpartition(".")[0].encode("ascii")
         if not _ALGORITHMS[key.algorithm].verify(signed, key.verifying, signature):
             raise TokenInvalidError
-        token = _checked(text, header, claims, kind, self.keys.verifies_until(key.kid))
+        token = _validated(text, header, claims, kind, self.keys.verifies_until(key.kid))
         self._check_parties(claims)
         _check_times(claims, now, allow_expired)
         return token
@@ -177,14 +177,14 @@ class Issuer:
         issuer, audience = claims["iss"], claims.get("aud")
         if issuer == self.name and audience == self.audience:
             return
-        # Where no audience was configured, it was the issuer of that time.
+        # Without a configured audience, the audience was the issuer of that time.
         if issuer not in self.previous or audience not in (issuer, self.audience):
             raise TokenInvalidError
 
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """What a JOSE header says; None where it says nothing that is text."""
+    """Members of a JOSE header; None for a member that is missing or not a string."""
 
     kid: str | None
     alg: str | None
@@ -193,7 +193,7 @@ class _Header:
 
 
 def _parse(text: str) -> tuple[_Header, dict[str, Any], bytes]:
-    # Before anything is decoded: a huge token must cost nothing.
+    # Check the size before decoding: a huge token must not cost time.
     if len(text) > MAX_TOKEN_BYTES or not text.isascii():
         raise TokenMalformedError
     parts = text.encode("ascii").split(b".")
@@ -203,19 +203,23 @@ def _parse(text: str) -> tuple[_Header, dict[str, Any], bytes]:
     return _header(header), _json_object(claims), _canonical(signature)
 
 
-@lru_cache(_MOST_HEADERS)
+@lru_cache(_MAX_HEADERS)
 def _header(part: bytes) -> _Header:
-    """Few tokens differ in it, so each is read once."""
-    said = _json_object(part)
+    """Parse a JOSE header; cached, because few headers differ."""
+    members = _json_object(part)
     kid, alg, typ = (
-        value if isinstance(value, str) else None for value in map(said.get, ("kid", "alg", "typ"))
+        value if isinstance(value, str) else None
+        for value in map(members.get, ("kid", "alg", "typ"))
     )
-    # RFC 7515 section 4.1.11: we understand no extension, so any is refused.
-    return _Header(kid, alg, typ, "crit" in said or "b64" in said)
+    # RFC 7515 section 4.1.11: authgw supports no extension, so all are refused.
+    return _Header(kid, alg, typ, "crit" in members or "b64" in members)
 
 
 def _canonical(part: bytes) -> bytes:
-    """Base64url without padding or stray bits (RFC 4648 section 3.5), else two texts are one."""
+    """Decode base64url; refuse padding and stray bits, so that each token has a single text.
+
+    See RFC 4648 section 3.5.
+    """
     standard = part.translate(_STANDARD)
     try:
         raw = binascii.a2b_base64(standard + b"=" * (-len(part) % 4))
@@ -235,14 +239,14 @@ def _json_object(part: bytes) -> dict[str, Any]:
         raise TokenMalformedError from None
 
 
-def _checked(
+def _validated(
     text: str, header: _Header, claims: dict[str, Any], kind: TokenType, retired_at: float
 ) -> Token:
     try:
         texts, times = _TEXTS(claims), _TIMES(claims)
     except KeyError:
         raise TokenInvalidError from None
-    # JSON is read as exactly these types; `true` is of neither.
+    # The JSON parser returns exactly these types; `true` has neither of them.
     if not all(texts) or {*map(type, texts)} != {str}:
         raise TokenInvalidError
     if not _are_times(times) or ("nbf" in claims and not _are_times((claims["nbf"],))):
@@ -250,15 +254,15 @@ def _checked(
     gen = claims.get("gen")
     if type(gen) is not int or gen < 0:
         raise TokenInvalidError
-    _, sub, jti, sid, says = texts
-    if header.typ != kind.header or says != kind.claim:
+    _, sub, jti, sid, type_claim = texts
+    if header.typ != kind.header or type_claim != kind.claim:
         raise TokenWrongTypeError
     exp = times[0]
     return Token(kind, sub, sid, jti, gen, exp, min(exp + LEEWAY, retired_at), text)
 
 
 def _are_times(values: tuple[Any, ...]) -> bool:
-    # The bound also keeps infinities and integers that no float can hold out of comparisons.
+    # The bound also excludes infinities and integers beyond the range of a float.
     return _NUMBERS.issuperset(map(type, values)) and max(map(abs, values)) < 2**53
 
 

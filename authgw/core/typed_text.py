@@ -1,35 +1,35 @@
-"""Text that people type or paste, in the one form in which it is compared.
+"""Canonical form of text that users type or paste, for comparison.
 
-Phones capitalise, word processors put typographic dashes, and what is pasted brings spaces, line
-ends and characters that cannot be seen.
+Phones capitalise, word processors insert typographic dashes, and pasted text contains spaces, line
+ends and invisible characters.
 """
 
 import unicodedata
 
-# Zs spaces, Pd dashes, Cf what cannot be seen; the minus sign is a mathematical symbol.
+# Zs: spaces, Pd: dashes, Cf: invisible characters; the minus sign is a mathematical symbol.
 _SEPARATORS = {"Zs", "Pd", "Cf"}
 _MINUS = "\N{MINUS SIGN}"
 
 
 def pasted(text: str) -> str:
-    """Return text in its compatible composition (NFKC), without edges and invisible characters."""
-    # Without them first: they would keep letters apart that compose.
+    """Return text in NFKC, stripped and without invisible characters."""
+    # Remove these before normalisation: they would separate letters that compose.
     visible = "".join(char for char in text if unicodedata.category(char) != "Cf")
     return unicodedata.normalize("NFKC", visible).strip()
 
 
 def typed_name(text: str) -> str:
-    """Return a user name in the spelling that a users file has: composed (NFC), without edges."""
+    """Return a user name in the spelling of the users file: NFC and stripped."""
     return unicodedata.normalize("NFC", text).strip()
 
 
-def likeness(name: str) -> str:
-    """Return what remains of a name when case, composition and invisible characters are ignored."""
+def comparison_key(name: str) -> str:
+    """Return a name normalised so that case, composition and invisible characters do not matter."""
     return pasted(unicodedata.normalize("NFKC", name).casefold())
 
 
 def typed_code(text: str) -> str:
-    """Return a code without the spaces and dashes that group it."""
+    """Return a code without the spaces and dashes that group its characters."""
     return "".join(
         char
         for char in pasted(text)

@@ -1,4 +1,4 @@
-"""Canonical host and method of the request asked about; the path stays as it was sent."""
+"""Canonical host and method of the original request; the path stays as it was sent."""
 
 import re
 from dataclasses import replace
@@ -13,22 +13,21 @@ from authgw.core.model import Location
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}")
 _URL = re.compile(r"(https?)://([^/?#\\]*)(/.*)", re.DOTALL)
 _PORT = re.compile(r":[0-9]{0,5}\Z")
-_LONGEST = 260  # characters: 253 of a name, a dot, a port
+_MAX_HOST_LENGTH = 260  # characters: 253 of a name, a dot, a port
 _REFERENCE = re.compile(r"(?:(https?)://([^/?#\\]*))?(/(?!/).*)", re.DOTALL | re.IGNORECASE)
 _RELATIVE = re.compile(r"[A-Za-z0-9._~-][^/:\\]*")
-# A path that no rule with paths and no app password with paths admits.
+# A path that is refused by all rules and app passwords with path patterns.
 UNREADABLE_PATH = "\\"
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 
-
-# Of NGINX's recipe; http.conf defines both variables.
+# From the NGINX recipe; http.conf defines both variables.
 ORIGINAL_URL_LINE = (
     "proxy_set_header X-Original-URL $authgw_scheme://$authgw_authority$request_uri;"
 )
 
 
 def canonical_method(text: str) -> str:
-    """The method, which is case-sensitive (RFC 9110 section 9.1): `get` is not GET.
+    """Return a valid method; it is case-sensitive (RFC 9110 section 9.1): `get` is not GET.
 
     Raises:
         TargetMalformedError: not an upper-case method name.
@@ -40,12 +39,12 @@ def canonical_method(text: str) -> str:
 
 @lru_cache(4096)
 def canonical_host(text: str) -> str:
-    """Lower case, without port and trailing dot, IDNA-encoded.
+    """Return a host in lower case, without port and trailing dot, IDNA-encoded.
 
     Raises:
-        TargetMalformedError: not one host name or address.
+        TargetMalformedError: not a host name or address.
     """
-    if len(text) > _LONGEST:
+    if len(text) > _MAX_HOST_LENGTH:
         raise TargetMalformedError("the original host is malformed")
     host = _PORT.sub("", text)
     if host.startswith("[") and host.endswith("]"):
@@ -59,12 +58,12 @@ def canonical_host(text: str) -> str:
 
 
 def location_of(url: str, host: str) -> Location:
-    """Take apart NGINX's X-Original-URL, with `$host` next to it.
+    """Return the location of NGINX's X-Original-URL; `host` is its `$host`.
 
-    The path is never handed to a URL parser: `//admin/x` would become a host.
+    The path is not passed to a URL parser, for which `//admin/x` would begin with a host.
 
     Raises:
-        TargetMalformedError: not an absolute http(s) URL, or no readable host.
+        TargetMalformedError: not an absolute http(s) URL with a valid host.
         HostConflictError: the two name different hosts (absolute-form request line).
     """
     match = _URL.fullmatch(url)
@@ -82,10 +81,10 @@ def location_of(url: str, host: str) -> Location:
 
 
 def location_from(scheme: str, authority: str, target: str) -> Location:
-    """Put together what a proxy sends in parts; `target` is the path with its query.
+    """Return the location of parts that a proxy sent; `target` is the path with its query.
 
     Raises:
-        TargetMalformedError: no http(s), no readable host, or a target that is no path.
+        TargetMalformedError: not http(s), not a valid host, or a target that is not a path.
     """
     if scheme not in ("http", "https") or not target.startswith("/"):
         raise TargetMalformedError("the original URL is malformed")
@@ -95,10 +94,11 @@ def location_from(scheme: str, authority: str, target: str) -> Location:
 
 
 def resolved(reference: str, base: Location) -> Location | None:
-    """Return where a reference of RFC 4918 section 8.3 leads: a URL or an absolute path.
+    """Resolve a reference of RFC 4918 section 8.3: a URL or an absolute path.
 
-    Its scheme and port do not matter, for proxies change them. None if it leads to another host
-    or cannot be read. Servers disagree about a relative path, so it is none that a rule admits.
+    Its scheme and port are ignored, because proxies change them. The result is None if it names
+    another host or cannot be parsed. Servers resolve a relative path differently, so it becomes
+    UNREADABLE_PATH.
     """
     match = _REFERENCE.fullmatch(reference)
     if match is None:

@@ -1,4 +1,4 @@
-"""People of the users file, as decisions need them; their secrets stay outside the core."""
+"""Users and app passwords as decisions need them; their secrets stay outside the core."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,22 +9,22 @@ from authgw.core.paths import canonical_path
 from authgw.core.patterns import PathPattern
 from authgw.core.rules import is_inside
 from authgw.core.sessions import Session
-from authgw.core.typed_text import likeness
+from authgw.core.typed_text import comparison_key
 
-# The `source` of sessions that a person opened, and the `amr` values of RFC 8176 section 2.
+# The `source` of sessions that a user opened, and the `amr` values of RFC 8176 section 2.
 USERS = "users"
-# How a program's password begins, so that it is told from a token.
-APP_PASSWORD_PREFIX = "agw_"  # noqa: S105  what many begin with
-PASSWORD = "pwd"  # noqa: S105  the name of a method
+# Prefix that distinguishes an app password from a token.
+APP_PASSWORD_PREFIX = "agw_"  # noqa: S105  a prefix, not a password
+PASSWORD = "pwd"  # noqa: S105  name of an authentication method
 TOTP = "otp"
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """One entry of the users file.
+    """A user of the users file.
 
-    `marks` name the password: a session opened by another one has none of them. `has_totp` is
-    whether a second factor is set up.
+    `marks` identify the current password: a session that was opened with another password has
+    none of them. `has_totp` is True if a second factor is set up.
     """
 
     sub: str
@@ -38,9 +38,9 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class AppPassword:
-    """A password of one program of a person; `expires_at` in Unix seconds, None is never.
+    """App password of a user, for a single program.
 
-    No `paths` means every path.
+    `expires_at` is in Unix seconds, None means never. Without `paths` it is valid for every path.
     """
 
     sub: str
@@ -49,13 +49,13 @@ class AppPassword:
     expires_at: float | None
 
     def belongs_to(self, user: str | None) -> bool:
-        """Return whether it is this user's, in any spelling that logs in; None names nobody."""
-        return user is None or likeness(user) == likeness(self.sub)
+        """Return True if it belongs to this user, in any spelling; None is any user."""
+        return user is None or comparison_key(user) == comparison_key(self.sub)
 
-    def opens(self, access: AccessRequest, now: float) -> bool:
-        """Return whether it is valid for all targets of this request.
+    def allows(self, access: AccessRequest, now: float) -> bool:
+        """Return True if it is valid at `now` (Unix seconds) for all targets of this request.
 
-        A path that could be read otherwise is outside.
+        It is not valid for a path that servers could read as another path.
         """
         if self.expires_at is not None and now >= self.expires_at:
             return False
@@ -70,57 +70,55 @@ class AppPassword:
 
 
 class UserDirectory(Protocol):
-    """The users file as it is now."""
+    """Current users and app passwords of the users file."""
 
     def find(self, sub: str) -> User | None:
-        """The person of this name, None if there is none."""
+        """Return the user with this name, or None."""
 
-    def is_like_a_person(self, sub: str) -> bool:
-        """Whether an app could take this name for that of a person."""
+    def resembles_user(self, sub: str) -> bool:
+        """Return True if an app could confuse this name with that of a user."""
 
     def app_password(self, digest: str) -> AppPassword | None:
-        """The app password whose SHA-256 (hexadecimal) this is."""
+        """Return the app password with this SHA-256 digest (hexadecimal), or None."""
 
 
 class NoUsers:
-    """A gateway without a users file."""
+    """Empty user directory of a gateway without a users file."""
 
     def find(self, sub: str) -> User | None:
-        """Nobody."""
+        """Return None."""
         return None
 
-    def is_like_a_person(self, sub: str) -> bool:
-        """No."""
+    def resembles_user(self, sub: str) -> bool:
+        """Return False."""
         return False
 
     def app_password(self, digest: str) -> AppPassword | None:
-        """None."""
+        """Return None."""
         return None
 
 
-def principal_of(session: Session, person: User | None) -> Principal:
-    """Who a live session stands for; `person` is the users file's entry for its subject.
+def principal_of(session: Session, user: User | None) -> Principal:
+    """Return the principal of a valid session.
 
-    Groups, email and name of a person are those of now, not those of the log-in.
+    `user` is the entry of the session's subject in the users file, or None. Groups, email and
+    name of a user are the current values, not those at the login.
 
     Raises:
-        SessionEndedError: the person was removed or disabled or has another password since, or the
-            session was opened by somebody else for a subject that is a person's.
+        SessionEndedError: the user was removed, was disabled or has a new password, or a trusted
+            backend opened the session for a subject that is the name of a user.
     """
     if session.source != USERS:
-        if person is not None:
+        if user is not None:
             raise SessionEndedError
-        known = (session.groups, session.email, session.name)
-        return Principal(session.sub, session.sid, *known)
-    if person is None or person.disabled or session.password_mark not in person.marks:
+        return Principal(session.sub, session.sid, session.groups, session.email, session.name)
+    if user is None or user.disabled or session.password_mark not in user.marks:
         raise SessionEndedError
-    return Principal(
-        person.sub, session.sid, person.groups, person.email, person.name, TOTP in session.amr
-    )
+    return Principal(user.sub, session.sid, user.groups, user.email, user.name, TOTP in session.amr)
 
 
-def program_of(person: User | None) -> Principal | None:
-    """Who an app password stands for; None for a person that was removed or disabled."""
-    if person is None or person.disabled:
+def principal_of_app_password(user: User | None) -> Principal | None:
+    """Return the principal of an app password, or None if its user was removed or disabled."""
+    if user is None or user.disabled:
         return None
-    return Principal(person.sub, "", person.groups, person.email, person.name)
+    return Principal(user.sub, "", user.groups, user.email, user.name)

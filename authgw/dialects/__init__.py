@@ -1,1 +1,1 @@
-"""Each proxy's own way of asking and of being answered."""
+"""Dialects: the subrequests of each proxy, and the responses that it expects."""

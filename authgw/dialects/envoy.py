@@ -1,6 +1,6 @@
 """Envoy's `ext_authz` over HTTP: the original method, Host, and path behind a prefix.
 
-Only 200 is an allow; any other answer is handed on to the client.
+Only 200 allows the request; any other response is passed on to the client.
 """
 
 from authgw.core.errors import TargetMalformedError
@@ -29,12 +29,12 @@ def describe(
     trusted: TrustedProxies,
     identity: IdentityHeaders,
 ) -> AccessRequest:
-    """The client's original request as a trusted Envoy repeats it.
+    """Return the client's original request, which a trusted Envoy repeats.
 
-    X-Forwarded-Proto decides only the way back after a log-in; without it that is https.
+    X-Forwarded-Proto only determines the scheme of the return target, https by default.
 
     Raises:
-        UntrustedProxyError: `peer` (an address, or `unix`) is no trusted proxy.
+        UntrustedProxyError: `peer` (an address, or `unix`) is not a trusted proxy.
         IdentityHeaderFromClientError: the client sent an identity header.
         TargetMissingError, TargetDuplicatedError, TargetMalformedError, OverrideDeniedError, DestinationDeniedError: see
             their codes.

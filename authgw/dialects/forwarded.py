@@ -1,6 +1,6 @@
 """Traefik's `forwardAuth` and Caddy's `forward_auth`: X-Forwarded-Method, -Proto, -Host, -Uri.
 
-Both hand any answer that is no 2xx on to the client, with its body.
+Both pass any response other than 2xx on to the client, with its body.
 """
 
 from authgw.core.errors import TargetMalformedError, WrongDialectError
@@ -17,7 +17,7 @@ from authgw.dialects.headers import (
 )
 from authgw.dialects.responses import allowed, is_outage, login_location, refusal_headers
 
-# Traefik writes ws and wss for a WebSocket's handshake.
+# Traefik sends ws and wss for the handshake of a WebSocket.
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 
@@ -30,11 +30,11 @@ def describe(
     trusted: TrustedProxies,
     identity: IdentityHeaders,
 ) -> AccessRequest:
-    """The client's original request as a trusted Traefik or Caddy describes it, in headers alone.
+    """Return the client's original request, which Traefik or Caddy describes in headers only.
 
     Raises:
-        UntrustedProxyError: `peer` (an address, or `unix`) is no trusted proxy.
-        WrongDialectError: the headers are NGINX's.
+        UntrustedProxyError: `peer` (an address, or `unix`) is not a trusted proxy.
+        WrongDialectError: the headers are those of NGINX.
         IdentityHeaderFromClientError: the client sent an identity header.
         TargetMissingError, TargetDuplicatedError, TargetMalformedError, OverrideDeniedError, DestinationDeniedError: see
             their codes.
@@ -66,7 +66,7 @@ def render(
     identity: IdentityHeaders,
     login_url: str | None = None,
 ) -> ProxyResponse:
-    """The answer as a client will see it: identity, a way to log in, or a refusal."""
+    """Return the response for the client: identity, a redirect to the login page, or a refusal."""
     if decision.verdict is Verdict.ALLOW:
         return allowed(decision.principal, identity)
     headers = refusal_headers(decision)
@@ -74,19 +74,19 @@ def render(
         if is_outage(decision):
             return ProxyResponse(503, headers, "503 the gateway cannot answer now")
         return ProxyResponse(403, headers, f"403 denied ({decision.reason})")
-    where = login_location(decision, access, login_url)
-    if access is None or where is None:
+    location = login_location(decision, access, login_url)
+    if access is None or location is None:
         return ProxyResponse(401, headers, f"401 not logged in ({decision.reason})")
-    # RFC 9110 section 15.4.4: after 303 a browser asks for the page by GET.
+    # RFC 9110 section 15.4.4: after a 303 a browser requests the page by GET.
     status = 302 if access.method in ("GET", "HEAD") else 303
-    return ProxyResponse(status, (*headers[1:], ("Location", where)), "Log in first")
+    return ProxyResponse(status, (*headers[1:], ("Location", location)), "Log in first")
 
 
 def scheme_of(proto: str) -> str:
-    """Return the scheme of X-Forwarded-Proto, that of the client's side if proxies made a list.
+    """Return the scheme of X-Forwarded-Proto; the first of a list, which is the client's side.
 
-    A client could put its own word first. Only the way back after a login depends on it, which
-    leads to the host that was asked for in any case.
+    A client could insert its own value in front. Only the return target depends on it, and its
+    host is that of the original request in any case.
 
     Raises:
         TargetMalformedError: a scheme in it is not http, https, ws or wss.

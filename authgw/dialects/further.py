@@ -1,8 +1,8 @@
-"""Headers by which one request names further methods and addresses of its own.
+"""Headers that name further methods and paths for the same request.
 
-An app may act by them in place of the request line, or besides it, so that each of them must be
-allowed as well: methods that override (`X-HTTP-Method-Override`), paths that do (IIS and PHP
-frameworks route by `X-Rewrite-URL` and `X-Original-URL`), and where COPY and MOVE write to.
+An app may follow them instead of the request line, or in addition to it, so each of them must be
+allowed as well: overriding methods (`X-HTTP-Method-Override`), overriding paths (IIS and PHP
+frameworks route by `X-Rewrite-URL` and `X-Original-URL`), and the Destination of COPY and MOVE.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,36 +15,36 @@ from authgw.core.urls import UNREADABLE_PATH, canonical_method, resolved
 _METHODS = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
 _PATHS = frozenset({"x-rewrite-url", "x-original-url"})
 _DESTINATION = "destination"
-# Folded, as `headers.folded` writes names.
+# Names in the form of `headers.folded`.
 NAMES = _METHODS | _PATHS | {_DESTINATION}
-# RFC 4918 sections 9.8 and 9.9; those with B are Exchange's.
+# RFC 4918 sections 9.8 and 9.9; BCOPY and BMOVE are Exchange's.
 _WITH_DESTINATION = frozenset({"COPY", "MOVE", "BCOPY", "BMOVE"})
-MAX_TARGETS = 16  # whoever sends more only wants them to be looked at
+MAX_TARGETS = 16  # more targets would only cost time
 
 
 def further_targets(
     named: Sequence[tuple[str, str]], method: str, location: Location
 ) -> tuple[FurtherTarget, ...]:
-    """Return what headers (name from NAMES, value) add to a request.
+    """Return the targets that headers (name from NAMES, value) add to a request.
 
     Raises:
-        OverrideDeniedError: an overriding method cannot be read, or there are too many.
-        DestinationDeniedError: COPY or MOVE does not name one place on the same host.
+        OverrideDeniedError: an overriding method cannot be parsed, or there are too many targets.
+        DestinationDeniedError: COPY or MOVE does not name a single target on the same host.
     """
     methods = {method, *_methods(value for name, value in named if name in _METHODS)}
     places = {location, *_places(named, location)}
     if len(methods) * len(places) > MAX_TARGETS:
         raise OverrideDeniedError("too many headers name other methods or paths")
     pairs = [(verb, place) for verb in sorted(methods) for place in places]
-    found = [
+    targets = [
         FurtherTarget("override_denied", verb, place)
         for verb, place in pairs
         if (verb, place) != (method, location)
     ]
     if methods & _WITH_DESTINATION:
-        places_to_write = [value for name, value in named if name == _DESTINATION]
-        found.append(_destination(places_to_write, location))
-    return tuple(found)
+        destinations = [value for name, value in named if name == _DESTINATION]
+        targets.append(_destination(destinations, location))
+    return tuple(targets)
 
 
 def _methods(values: Iterable[str]) -> Iterator[str]:
@@ -65,7 +65,7 @@ def _places(named: Sequence[tuple[str, str]], location: Location) -> Iterator[Lo
     for name, value in named:
         if name in _PATHS and value:
             place = resolved(value, location) or replace(location, path=UNREADABLE_PATH)
-            # Rules look at the path alone.
+            # Rules match the path only.
             yield replace(place, query=location.query)
 
 

@@ -1,4 +1,4 @@
-"""Reading a subrequest's raw headers, for every dialect."""
+"""Parsing of a subrequest's raw headers, for all dialects."""
 
 import re
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from authgw.dialects.further import NAMES, further_targets
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
-ABOUT_A_REQUEST = (
+TARGET_HEADERS = (
     "X-Original-URL",
     "X-Original-Host",
     "X-Original-Method",
@@ -26,28 +26,27 @@ ABOUT_A_REQUEST = (
     "X-Forwarded-Host",
     "X-Forwarded-Proto",
 )
-MOST_SPELLINGS = 1024  # of names, that are remembered
-_LONGEST_REMEMBERED = 256  # characters of such a name
+MAX_SPELLINGS = 1024  # cached names of headers
+_MAX_CACHED_LENGTH = 256  # characters of a cached name
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SEPARATORS = re.compile(r"[^a-z0-9]")
-_BY = "X-Requested-With"
-_PAGES = frozenset({b"text/html", b"application/xhtml+xml"})
-_ZERO = re.compile(rb"q[ \t]*=[ \t]*0(\.0{0,3})?")
+_HTML_TYPES = frozenset({b"text/html", b"application/xhtml+xml"})
+_ZERO_QUALITY = re.compile(rb"q[ \t]*=[ \t]*0(\.0{0,3})?")
 _CONTROL_BYTE = re.compile(rb"[\x00-\x1f\x7f]")
-# Every name that a session cookie can have, whichever of them this gateway gives.
+# All possible names of session cookies; the configuration determines which of them are in use.
 SESSION_COOKIES = ("__Host-authgw", "__Secure-authgw", "authgw")
-# The names of all cookies of this gateway: sessions, and helpers of the log-in pages.
-_OURS = re.compile(rb"(?:__Host-|__Secure-)?authgw(?:-.*)?", re.DOTALL)
+# Names of all cookies of this gateway: sessions, and helpers of the login pages.
+_OWN_COOKIE = re.compile(rb"(?:__Host-|__Secure-)?authgw(?:-.*)?", re.DOTALL)
 
 
 class Named(tuple[tuple[bytes, bytes], ...]):
-    """Headers as they came, looked through once for all that will be asked about them."""
+    """Headers in their original order, with an index by name."""
 
     by_name: dict[bytes, list[bytes]]
 
     @classmethod
     def of(cls, headers: RawHeaders) -> "Named":
-        """The same headers in the same order."""
+        """Return the same headers in the same order, indexed."""
         named = cls(headers)
         named.by_name = {}
         for key, value in headers:
@@ -56,112 +55,111 @@ class Named(tuple[tuple[bytes, bytes], ...]):
 
 
 def values(headers: RawHeaders, name: str) -> list[bytes]:
-    """Every value that came under this name (compared without case)."""
-    wanted = _wire(name)
+    """Return all values of the header with this name (compared without case)."""
+    key = _wire_name(name)
     if isinstance(headers, Named):
-        return headers.by_name.get(wanted, [])
-    return [value for key, value in headers if key.lower() == wanted]
+        return headers.by_name.get(key, [])
+    return [value for name_sent, value in headers if name_sent.lower() == key]
 
 
 def present(headers: RawHeaders, *names: str) -> str | None:
-    """The first of these names that came at all."""
+    """Return the first of these names that is present, or None."""
     return next((name for name in names if values(headers, name)), None)
 
 
 def target(headers: RawHeaders, name: str) -> str:
-    """The one value of a header about the original request.
+    """Return the value of a header about the original request.
 
     Raises:
-        TargetMissingError, TargetDuplicatedError: it did not come exactly once.
-        TargetMalformedError: it holds a control character.
+        TargetMissingError, TargetDuplicatedError: it is not present exactly once.
+        TargetMalformedError: it contains a control character.
     """
-    found = values(headers, name)
-    if not found or not found[0]:
+    sent = values(headers, name)
+    if not sent or not sent[0]:
         raise TargetMissingError(f"{name} is missing")
-    if len(found) > 1:
-        raise TargetDuplicatedError(f"{name} came {len(found)} times")
-    # A path need not be UTF-8; only a rule that looks at it may mind.
-    text = found[0].decode("utf-8", "surrogateescape")
+    if len(sent) > 1:
+        raise TargetDuplicatedError(f"{name} came {len(sent)} times")
+    # A path need not be UTF-8; it only matters to rules with path patterns.
+    text = sent[0].decode("utf-8", "surrogateescape")
     if _CONTROL.search(text):
         raise TargetMalformedError(f"{name} holds a control character")
     return text
 
 
 def authorization(headers: RawHeaders) -> list[bytes]:
-    """Every Authorization line, in order. Proxy-Authorization is another hop's."""
+    """Return all Authorization lines in order; Proxy-Authorization is for another hop."""
     return values(headers, "Authorization")
 
 
 def cookies(headers: RawHeaders, names: frozenset[str]) -> tuple[str, ...]:
-    """The values of every cookie with one of these names, in whatever header it came.
+    """Return the values of all cookies with these names, from all Cookie headers.
 
-    Proxies join two Cookie headers with a comma, which is no separator within one (RFC 6265
-    section 4.2.1). A name with the prefix `__Host-` is not looked for behind a comma: a sibling
-    domain can set a value that holds one, but no cookie of that name.
+    Proxies join two Cookie headers with a comma, which does not separate cookies within a header
+    (RFC 6265 section 4.2.1). A name with the prefix `__Host-` is not accepted after a comma: a
+    sibling domain can set a value that contains it, but not a cookie of that name.
     """
-    found = []
+    matches = []
     for line in values(headers, "Cookie"):
-        for pair in line.decode("latin-1").split(";"):
-            first, *joined = pair.split(",")
-            found += [_cookie(first, names)]
-            found += [_cookie(one, names - _of_one_host(names)) for one in joined]
-    return tuple(value for value in found if value is not None)
+        for element in line.decode("latin-1").split(";"):
+            first, *joined = element.split(",")
+            matches += [_cookie(first, names)]
+            matches += [_cookie(pair, names - _host_only(names)) for pair in joined]
+    return tuple(value for value in matches if value is not None)
 
 
 def _cookie(pair: str, names: frozenset[str]) -> str | None:
-    # Only what RFC 6265 calls white space: a name that begins with U+00A0 is another name, which
+    # Strip only the white space of RFC 6265: a name that begins with U+00A0 is another name, which
     # any sibling domain can set.
     name, equals, value = pair.partition("=")
     return value.strip(" \t") if equals and name.strip(" \t") in names else None
 
 
-def _of_one_host(names: frozenset[str]) -> set[str]:
+def _host_only(names: frozenset[str]) -> set[str]:
     return {name for name in names if name.startswith("__Host-")}
 
 
 def other_cookies(headers: RawHeaders) -> str | None:
-    """Return all cookies but ours as one header for the app; None if no Cookie header came.
+    """Return all cookies except authgw's as a header for the app; None without a Cookie header.
 
-    Looks behind a comma too, as `cookies` does. A cookie that holds a control character or is not
-    UTF-8 is left out: RFC 6265 section 4.1.1 knows none, and no answer of ours could repeat it.
+    It also splits at commas, as `cookies` does. A cookie with a control character or that is not
+    UTF-8 is omitted: RFC 6265 section 4.1.1 does not allow it, and a response cannot repeat it.
     """
     lines = values(headers, "Cookie")
     if not lines:
         return None
-    pairs = (_without_ours(pair) for line in lines for pair in line.split(b";"))
+    pairs = (_without_own(pair) for line in lines for pair in line.split(b";"))
     return "; ".join(pair for pair in pairs if pair)
 
 
-def _without_ours(pair: bytes) -> str:
-    joined = pair.split(b",")
-    kept = b",".join(one for one in joined if not _is_ours(one))
-    plain = kept.strip(b" \t")
+def _without_own(pair: bytes) -> str:
+    foreign = b",".join(part for part in pair.split(b",") if not _is_own_cookie(part))
+    stripped = foreign.strip(b" \t")
     try:
-        return "" if _CONTROL_BYTE.search(plain) else plain.decode("utf-8")
+        return "" if _CONTROL_BYTE.search(stripped) else stripped.decode("utf-8")
     except UnicodeDecodeError:
         return ""
 
 
-def _is_ours(pair: bytes) -> bool:
-    return _OURS.fullmatch(pair.partition(b"=")[0].strip(b" \t")) is not None
+def _is_own_cookie(pair: bytes) -> bool:
+    return _OWN_COOKIE.fullmatch(pair.partition(b"=")[0].strip(b" \t")) is not None
 
 
 def refuse_untrusted(headers: RawHeaders, peer: str, trusted: TrustedProxies) -> None:
-    """Refuse a peer (an address, or `unix`) that may not speak about others' requests.
+    """Refuse a peer (an address, or `unix`) that may not describe requests of others.
 
     Raises:
-        UntrustedProxyError: it is none of `server.trusted_proxies`.
+        UntrustedProxyError: it is not in `server.trusted_proxies`.
     """
     if not trusted.trusts(peer):
-        seen = present(headers, *ABOUT_A_REQUEST) or "a subrequest"
+        sent = present(headers, *TARGET_HEADERS) or "a subrequest"
         raise UntrustedProxyError(
-            f"Ignored {seen} from {peer}: not in server.trusted_proxies. "
+            f"Ignored {sent} from {peer}: not in server.trusted_proxies. "
             f"If this is your proxy, add {entry_for(peer)}."
         )
 
 
 def client_address(headers: RawHeaders, peer: str, trusted: TrustedProxies) -> str:
-    """Whose request this is, as far as trusted proxies say."""
+    """Return the address of the client according to the trusted proxies."""
     lines = tuple(line.decode("latin-1") for line in values(headers, "X-Forwarded-For"))
     return trusted.client_address(peer, lines)
 
@@ -175,9 +173,9 @@ def access_request(
     trusted: TrustedProxies,
     own: bytes = b"",
 ) -> AccessRequest:
-    """The original request with what every proxy passes on from the client as it came.
+    """Return the original request with the client's headers that every proxy passes on.
 
-    `own` is the header (in lower case) by which the proxy itself names the address.
+    `own` is the header (in lower case) in which the proxy itself sends the URL.
 
     Raises:
         OverrideDeniedError, DestinationDeniedError: see `further_targets`.
@@ -194,90 +192,95 @@ def access_request(
 
 
 def _further(headers: RawHeaders, own: bytes) -> list[tuple[str, str]]:
-    found = []
+    named = []
     for key, value in headers:
         name = folded(key.decode("latin-1"))
         if name in NAMES and key.lower() != own:
-            found.append((name, value.decode("utf-8", "surrogateescape")))
-    return found
+            named.append((name, value.decode("utf-8", "surrogateescape")))
+    return named
 
 
 def wants_html(headers: RawHeaders) -> bool:
-    """Return whether a browser navigates, so that it would show an answer as a page.
+    """Return True if a browser navigates, so that it would show the response as a page.
 
-    Fetch Metadata decides where it is sent (W3C Fetch Metadata, section 2). Other clients are
-    judged by Accept; of X-Requested-With only a script's value counts, for Android's WebView
-    names its app there.
+    Fetch Metadata decides if it is present (W3C Fetch Metadata, section 2), otherwise Accept. Of
+    X-Requested-With only the value of scripts counts, because Android's WebView sends the name of
+    its app there.
     """
     modes = values(headers, "Sec-Fetch-Mode")
     if modes:
         return modes == [b"navigate"]
-    if any(value.strip().lower() == b"xmlhttprequest" for value in _listed(headers, _BY)):
+    if any(
+        value.strip().lower() == b"xmlhttprequest" for value in _listed(headers, "X-Requested-With")
+    ):
         return False
     if b"websocket" in [value.strip().lower() for value in _listed(headers, "Upgrade")]:
         return False
-    return any(_is_page(media) for media in _listed(headers, "Accept"))
+    return any(_is_html(media) for media in _listed(headers, "Accept"))
 
 
 def _listed(headers: RawHeaders, name: str) -> list[bytes]:
-    """Return the elements of a comma-separated header, of all its lines."""
+    """Return the elements of a comma-separated header, from all its lines."""
     return [element for line in values(headers, name) for element in line.split(b",")]
 
 
-def _is_page(media: bytes) -> bool:
-    """Return whether an element of Accept names HTML with a quality above 0 (RFC 9110 12.4.2)."""
+def _is_html(media: bytes) -> bool:
+    """Return True if an element of Accept names HTML with a quality above 0.
+
+    See RFC 9110 section 12.4.2.
+    """
     kind, *parameters = [part.strip().lower() for part in media.split(b";")]
-    return kind in _PAGES and not any(_ZERO.fullmatch(one) for one in parameters)
+    return kind in _HTML_TYPES and not any(map(_ZERO_QUALITY.fullmatch, parameters))
 
 
 def _referer(headers: RawHeaders) -> str:
-    found = values(headers, "Referer")
-    return found[0].decode("utf-8", "surrogateescape") if len(found) == 1 else ""
+    sent = values(headers, "Referer")
+    return sent[0].decode("utf-8", "surrogateescape") if len(sent) == 1 else ""
 
 
 def preflight_method(headers: RawHeaders) -> str | None:
-    """What a CORS preflight asks leave for (Fetch, CORS-preflight request), else None."""
-    asked = values(headers, "Access-Control-Request-Method")
-    if len(asked) != 1 or len(values(headers, "Origin")) != 1:
+    """Return the method that a CORS preflight requests (Fetch, CORS-preflight), else None."""
+    methods = values(headers, "Access-Control-Request-Method")
+    if len(methods) != 1 or len(values(headers, "Origin")) != 1:
         return None
-    return asked[0].decode("latin-1")
+    return methods[0].decode("latin-1")
 
 
 def refuse_identity(headers: RawHeaders, identity: IdentityHeaders) -> None:
-    """Refuse a request that brings an identity header, in any spelling an upstream folds.
+    """Refuse a request with an identity header, in any spelling that an upstream could fold.
 
-    CGI-like servers turn every separator into `_`, so all separators count as the same.
+    CGI-like servers replace every separator by `_`, so all separators count as the same.
 
     Raises:
-        IdentityHeaderFromClientError: it brings one, or names one in Connection to have it dropped.
+        IdentityHeaderFromClientError: the request has an identity header, or names it in Connection
+            so that a proxy removes it.
     """
-    names = folded_names(identity)
-    brought = {folded(key.decode("latin-1")) for key, _ in headers}
+    sent = {folded(key.decode("latin-1")) for key, _ in headers}
     for line in values(headers, "Connection"):
-        brought |= {folded(option.strip()) for option in line.decode("latin-1").split(",")}
-    if names & brought:
+        sent |= {folded(option.strip()) for option in line.decode("latin-1").split(",")}
+    if folded_names(identity) & sent:
         raise IdentityHeaderFromClientError
 
 
 def folded(name: str) -> str:
-    """A header's name as an upstream may fold it: case and separators make no difference."""
-    # A name can be as long as a head, and whoever sends it need not be let in.
-    return _folded(name) if len(name) <= _LONGEST_REMEMBERED else _fold(name)
+    """Return a header's name as upstreams may fold it, without case and kind of separators."""
+    # A name can be as long as the header section, and any client can fill this cache.
+    return _folded(name) if len(name) <= _MAX_CACHED_LENGTH else _fold(name)
 
 
 def _fold(name: str) -> str:
     return _SEPARATORS.sub("-", name.lower())
 
 
-_folded = lru_cache(MOST_SPELLINGS)(_fold)
+_folded = lru_cache(MAX_SPELLINGS)(_fold)
 
 
 @lru_cache(8)
 def folded_names(identity: IdentityHeaders) -> frozenset[str]:
-    """The names of identity headers, folded."""
+    """Return the folded names of the identity headers."""
     return frozenset(folded(name) for name in identity.names)
 
 
-@lru_cache(MOST_SPELLINGS)
-def _wire(name: str) -> bytes:
+@lru_cache(MAX_SPELLINGS)
+def _wire_name(name: str) -> bytes:
     return name.lower().encode("ascii")

@@ -1,6 +1,6 @@
 """NGINX's `auth_request` (and HAProxy, which uses the same headers).
 
-NGINX understands 2xx, 401 and 403; anything else becomes a 500
+NGINX supports 2xx, 401 and 403; any other status becomes a 500
 (ngx_http_auth_request_module), which the shipped recipe maps back to 503.
 """
 
@@ -18,16 +18,16 @@ from authgw.dialects.headers import (
 )
 from authgw.dialects.responses import allowed, is_outage, login_location, refusal_headers
 
-_LINES = {
+_VARIABLES = {
     "X-Original-URL": "$authgw_scheme://$authgw_authority$request_uri",
     "X-Original-Host": "$host",
     "X-Original-Method": "$request_method",
 }
 
 
-def asks(headers: RawHeaders) -> bool:
-    """Whether a proxy asks about an original request; otherwise this is a direct check."""
-    return present(headers, *_LINES, "X-Forwarded-Uri") is not None
+def is_subrequest(headers: RawHeaders) -> bool:
+    """Return True if a proxy sent headers about an original request, False for a direct check."""
+    return present(headers, *_VARIABLES, "X-Forwarded-Uri") is not None
 
 
 def describe(
@@ -39,23 +39,23 @@ def describe(
     trusted: TrustedProxies,
     identity: IdentityHeaders,
 ) -> AccessRequest:
-    """The client's original request as a trusted NGINX describes it, in headers alone.
+    """Return the client's original request, which a trusted NGINX describes in headers only.
 
     Raises:
-        UntrustedProxyError: `peer` (an address, or `unix`) is no trusted proxy.
-        WrongDialectError: the headers are Traefik's or Caddy's.
+        UntrustedProxyError: `peer` (an address, or `unix`) is not a trusted proxy.
+        WrongDialectError: the headers are those of Traefik or Caddy.
         IdentityHeaderFromClientError: the client sent an identity header.
         TargetMissingError, TargetDuplicatedError, TargetMalformedError, HostConflictError, OverrideDeniedError,
             DestinationDeniedError: see their codes.
     """
     refuse_untrusted(headers, peer, trusted)
-    if not present(headers, *_LINES) and present(headers, "X-Forwarded-Uri"):
+    if not present(headers, *_VARIABLES) and present(headers, "X-Forwarded-Uri"):
         raise WrongDialectError
     refuse_identity(headers, identity)
     return access_request(
         headers,
-        canonical_method(_told(headers, "X-Original-Method")),
-        location_of(_told(headers, "X-Original-URL"), _told(headers, "X-Original-Host")),
+        canonical_method(_target(headers, "X-Original-Method")),
+        location_of(_target(headers, "X-Original-URL"), _target(headers, "X-Original-Host")),
         peer=peer,
         trusted=trusted,
         own=b"x-original-url",
@@ -69,20 +69,20 @@ def render(
     identity: IdentityHeaders,
     login_url: str | None = None,
 ) -> ProxyResponse:
-    """The status and headers that NGINX understands; with a body it drops the connection."""
+    """Return status and headers for NGINX; it closes a connection that has a body."""
     if decision.verdict is Verdict.ALLOW:
         return allowed(decision.principal, identity)
     headers = refusal_headers(decision)
     if decision.verdict is Verdict.LOGIN:
-        # The recipe answers with a 302, for a POST with a 303.
-        where = login_location(decision, access, login_url)
-        return ProxyResponse(401, (*headers, ("Location", where)) if where else headers)
+        # The recipe turns it into a 302, for a POST into a 303.
+        location = login_location(decision, access, login_url)
+        return ProxyResponse(401, (*headers, ("Location", location)) if location else headers)
     return ProxyResponse(503 if is_outage(decision) else 403, headers)
 
 
-def _told(headers: RawHeaders, name: str) -> str:
+def _target(headers: RawHeaders, name: str) -> str:
     try:
         return target(headers, name)
     except TargetMissingError:
-        line = f"proxy_set_header {name} {_LINES[name]};"
+        line = f"proxy_set_header {name} {_VARIABLES[name]};"
         raise TargetMissingError(f"{name} is missing. In the auth location add: {line}") from None

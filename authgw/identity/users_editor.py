@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from authgw.core.typed_text import likeness
+from authgw.core.typed_text import comparison_key
 from authgw.files.atomic import FileWriteError, alone, read_bytes, write
 from authgw.files.yaml_edit import YamlEditError, edited
 from authgw.identity.passwords import digest
@@ -161,8 +161,8 @@ def refuse_second(users: Mapping[str, UserEntry], user: str) -> None:
     Raises:
         UsersFileError: there is an entry of this or of a like name.
     """
-    wanted = likeness(user)
-    like = next((name for name in users if likeness(name) == wanted), None)
+    wanted = comparison_key(user)
+    like = next((name for name in users if comparison_key(name) == wanted), None)
     if like is not None:
         raise UsersFileError(
             f"{like} is there already: `authgw user passwd` changes a password, "

@@ -23,7 +23,7 @@ from pydantic import (
 
 from authgw.core.errors import OperatorError
 from authgw.core.rules import RuleError, glob
-from authgw.core.typed_text import likeness, typed_name
+from authgw.core.typed_text import comparison_key, typed_name
 from authgw.files.atomic import read_bytes
 from authgw.files.yaml_entries import Entry, YamlEntriesError, entries
 from authgw.identity.passwords import is_hash
@@ -182,7 +182,7 @@ def find_name(users: Mapping[str, Any], typed: str) -> str | None:
     exact = typed_name(typed)
     if exact in users:
         return exact
-    names = names_alike(users).get(likeness(typed), ())
+    names = names_alike(users).get(comparison_key(typed), ())
     return names[0] if len(names) == 1 else None
 
 
@@ -190,7 +190,7 @@ def names_alike(users: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Return the names of each likeness."""
     alike: dict[str, tuple[str, ...]] = {}
     for name in users:
-        like = likeness(name)
+        like = comparison_key(name)
         alike[like] = (*alike.get(like, ()), name)
     return alike
 

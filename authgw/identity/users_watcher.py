@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from authgw.core.rules import glob
-from authgw.core.typed_text import likeness, typed_name
+from authgw.core.typed_text import comparison_key, typed_name
 from authgw.core.users import AppPassword, User
 from authgw.identity.passwords import DUMMY, decoy_like
 from authgw.identity.users_file import (
@@ -77,9 +77,9 @@ class UsersFile:
         """The person of this name, None if there is none."""
         return self._now.people.get(sub)
 
-    def is_like_a_person(self, sub: str) -> bool:
+    def resembles_user(self, sub: str) -> bool:
         """Whether an app could take this name for that of a person of the file."""
-        return likeness(sub) in self._now.alike
+        return comparison_key(sub) in self._now.alike
 
     def name_of(self, typed: str) -> str:
         """The name of the person that was meant, as the file has it; else as it was typed.
@@ -89,7 +89,7 @@ class UsersFile:
         exact = typed_name(typed)
         if exact in self._now.users:
             return exact
-        names = self._now.alike.get(likeness(typed), ())
+        names = self._now.alike.get(comparison_key(typed), ())
         return names[0] if len(names) == 1 else exact
 
     def app_password(self, digest: str) -> AppPassword | None:

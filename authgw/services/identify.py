@@ -73,7 +73,7 @@ class Identification:
     def still(self, found: Identity) -> bool:
         """Whether all that was found still holds, as far as can be said without waiting."""
         session = found.session
-        if not session.confirmed or self._clock() >= found.token.until:
+        if not session.confirmed or self._clock() >= found.token.valid_until:
             return False
         seen = self._store.peek(session.sid)
         # The mirror and the users file keep an object for as long as what it says is true.
@@ -120,7 +120,7 @@ class Identification:
     def _alive(self, token: Token, snapshot: Snapshot) -> Identity:
         try:
             ours = sessions.of_subject(snapshot.session, token.sub)
-            session = sessions.check_alive(ours, snapshot.now)
+            session = sessions.check_valid(ours, snapshot.now)
             person = self._people.find(session.sub)
             principal = principal_of(session, person)
         except SessionEndedError:

@@ -17,7 +17,7 @@ from authgw.core.errors import (
     UsersFileUnwritableError,
 )
 from authgw.core.tokens import Issuer
-from authgw.core.typed_text import likeness
+from authgw.core.typed_text import comparison_key
 from authgw.core.users import PASSWORD, TOTP, User
 from authgw.identity import totp, users_editor
 from authgw.identity.hash_pool import HashPool
@@ -103,7 +103,7 @@ class LoginService:
         # A place before the count: what is turned away must cost no more than that.
         with self._hashing.reserve():
             # By likeness: another spelling must not buy another attempt.
-            attempt = await self._regulation.admit(likeness(user), address, device)
+            attempt = await self._regulation.admit(comparison_key(user), address, device)
             known = self._users.password_hash(user) if self._may(user) else None
             verified = await self._hashing.verify(
                 known or self._users.decoy(user), password, rehash=self._rehashes
@@ -136,7 +136,7 @@ class LoginService:
         if secret is None:
             raise TotpRequiredError("no second factor is set up", sub=sub)
         try:
-            attempt = await self._regulation.admit_code(likeness(sub), device)
+            attempt = await self._regulation.admit_code(comparison_key(sub), device)
         except TooManyFailuresError as error:
             error.sub = sub
             raise

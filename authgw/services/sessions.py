@@ -223,7 +223,7 @@ class Sessions:
         """Revoke the session whose refresh token was used too late; the refusal of that use."""
         await self._store.revoke(token.sid)
         self.refreshed[RefreshOutcome.REUSED] += 1
-        said = sessions.reuse_in_words(session, gen=token.gen, now=now)
+        said = sessions.describe_reuse(session, gen=token.gen, now=now)
         return RefreshReusedError(sub=token.sub, sid=token.sid, note=said)
 
     async def _end(self, token: Token, everywhere: bool) -> LogoutResult:

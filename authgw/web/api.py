@@ -110,7 +110,7 @@ def _access_token(request: web.Request) -> str | None:
         AuthorizationMalformedError: the header is not one Bearer token.
     """
     lines = authorization(request.raw_headers)
-    shown = read_authorization(lines, request[GATEWAY].marks, takes_basic=False)
+    shown = read_authorization(lines, request[GATEWAY].marks, accepts_basic=False)
     if shown.kind is AuthorizationKind.FOREIGN and every_session_token(request):
         return None
     return bearer(lines)
@@ -159,7 +159,7 @@ async def _login_by_password(request: web.Request, body: dict[str, Any]) -> Logi
 
 def _refuse_person(request: web.Request, sub: str) -> None:
     # People log in themselves; whoever opened sessions for them could be anybody.
-    if request[GATEWAY].people.is_like_a_person(sub):
+    if request[GATEWAY].people.resembles_user(sub):
         said = "this subject is a person of the users file, who logs in by password"
         raise BackendForbiddenError(said, sub=sub)
 

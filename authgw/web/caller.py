@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from authgw.core.authorization import (
     Authorization,
     AuthorizationKind,
+    effective_token,
     read_authorization,
-    token_that_counts,
 )
 from authgw.core.errors import AppPasswordRefusedError, AuthgwError, StoreUnavailableError
 from authgw.core.model import AccessRequest, Principal
 from authgw.core.rules import Credential, Rule
 from authgw.core.typed_text import pasted
-from authgw.core.users import APP_PASSWORD_PREFIX, program_of
+from authgw.core.users import APP_PASSWORD_PREFIX, principal_of_app_password
 from authgw.dialects.headers import RawHeaders, authorization, cookies
 from authgw.services.results import Identity
 from authgw.web.context import Gateway
@@ -47,20 +47,20 @@ _NOBODY = Caller(None)
 async def identify(
     headers: RawHeaders, gateway: Gateway, rule: Rule, access: AccessRequest | None = None
 ) -> Caller:
-    """The verified subject, or why there is none that this rule heeds.
+    """The verified subject, or why there is none that this rule accepts.
 
     Without `access`, which says what an app password would open, none counts.
     """
-    takes_basic = rule.heeds(Credential.APP_PASSWORD)
-    shown = read_authorization(authorization(headers), gateway.marks, takes_basic=takes_basic)
+    accepts_basic = rule.accepts(Credential.APP_PASSWORD)
+    shown = read_authorization(authorization(headers), gateway.marks, accepts_basic=accepts_basic)
     is_foreign = shown.kind is AuthorizationKind.FOREIGN
     try:
-        program = _program(access, shown, gateway) if access and takes_basic else None
+        program = _program(access, shown, gateway) if access and accepts_basic else None
         if program is not None:
             return Caller(program)
         names = _session_names(gateway, access)
-        seen = cookies(headers, names) if rule.heeds(Credential.COOKIE) else ()
-        token = token_that_counts(shown, rule, has_cookie=bool(seen))
+        seen = cookies(headers, names) if rule.accepts(Credential.COOKIE) else ()
+        token = effective_token(shown, rule, has_cookie=bool(seen))
         found = await gateway.identification.identify(token, seen)
         alone = len(seen) == (1 if token is None else 0)
         return Caller(found.principal, None, found if alone else None, is_foreign)
@@ -93,8 +93,8 @@ def _program(access: AccessRequest, shown: Authorization, gateway: Gateway) -> P
     known = gateway.people.app_password(digest)
     if known is None or not known.belongs_to(user):
         raise AppPasswordRefusedError
-    program = program_of(gateway.people.find(known.sub))
-    if program is None or not known.opens(access, gateway.clock()):
+    program = principal_of_app_password(gateway.people.find(known.sub))
+    if program is None or not known.allows(access, gateway.clock()):
         raise AppPasswordRefusedError(sub=known.sub)
     return program
 

@@ -18,7 +18,7 @@ from authgw.core.model import (
     Verdict,
 )
 from authgw.core.networks import TrustedProxies
-from authgw.core.rules import Allow, Credential, Rule, decide, judge, needs_nobody
+from authgw.core.rules import Allow, Credential, Rule, allows_anyone, authorize, decide
 from authgw.dialects import envoy, forwarded, nginx
 from authgw.dialects.headers import (
     Named,
@@ -90,7 +90,7 @@ async def authenticate(request: web.Request) -> web.StreamResponse:
     rule = None if asked is None else _known_rule(asked, request[GATEWAY])
     if asked is not None and rule is not None:
         return await _by_rule(request, asked, rule)
-    if nginx.asks(request.raw_headers):
+    if nginx.is_subrequest(request.raw_headers):
         return await _subrequest(request, nginx)
     return await _direct(request)
 
@@ -121,7 +121,7 @@ async def _by_rule(request: web.Request, asked: CheckKey, rule: Rule) -> web.Str
     gateway = request[GATEWAY]
     try:
         who = await identify(asked.credentials, gateway, rule)
-        decision = judge(rule, who.principal, who.why)
+        decision = authorize(rule, who.principal, who.why)
         if decision.verdict is Verdict.ALLOW:
             _note_allowed(request, who.principal, None)
             reply = nginx.render(decision, None, identity=gateway.identity)
@@ -140,7 +140,7 @@ def _known_rule(asked: CheckKey, gateway: Gateway) -> Rule | None:
         return None
     rule = _ANY if gateway.rules is None else gateway.rules.ordered[asked.rule]
     # An app password is good for some paths only.
-    return None if rule.heeds(Credential.APP_PASSWORD) else rule
+    return None if rule.accepts(Credential.APP_PASSWORD) else rule
 
 
 def _described(request: web.Request, dialect: Dialect, headers: RawHeaders) -> AccessRequest:
@@ -153,7 +153,7 @@ def _described(request: web.Request, dialect: Dialect, headers: RawHeaders) -> A
         trusted=gateway.trusted,
         identity=gateway.identity,
     )
-    return gateway.sites.reached(access)
+    return gateway.sites.with_public_scheme(access)
 
 
 def _refused(error: AuthgwError) -> _CheckResult:
@@ -256,7 +256,7 @@ async def _decide(access: AccessRequest, headers: RawHeaders, gateway: Gateway) 
     match = gateway.rules.match(access)
     if match.rule is None:
         return _CheckResult(decide(match, access, None, ""))
-    if needs_nobody(match.rule, access):
+    if allows_anyone(match.rule, access):
         who = await perhaps(access, headers, gateway, match.rule)
         return _CheckResult(decide(match, access, who.principal, ""), is_foreign=who.is_foreign)
     who = await identify(headers, gateway, match.rule, access)

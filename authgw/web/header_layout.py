@@ -7,14 +7,14 @@ from operator import itemgetter
 
 from authgw.core.model import IdentityHeaders
 from authgw.dialects.further import NAMES
-from authgw.dialects.headers import ABOUT_A_REQUEST, MOST_SPELLINGS, folded, folded_names
+from authgw.dialects.headers import MAX_SPELLINGS, TARGET_HEADERS, folded, folded_names
 
 Taking = Callable[[Sequence[bytes]], tuple[bytes, ...]]  # some of the values
 
 # What a question to NGINX's dialect can depend on, in lower case, but for the credentials.
 _OF_A_QUESTION = frozenset(
     {
-        *(name.lower() for name in ABOUT_A_REQUEST),
+        *(name.lower() for name in TARGET_HEADERS),
         "x-forwarded-for",
         "accept",
         "x-requested-with",
@@ -83,7 +83,7 @@ class HeaderClassifier:
 
     def _kind(self, name: bytes) -> _HeaderKind:
         kind = self._told(name.decode("latin-1").lower())
-        if len(self._kinds) < MOST_SPELLINGS:
+        if len(self._kinds) < MAX_SPELLINGS:
             self._kinds[name] = kind
         return kind
 

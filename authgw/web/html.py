@@ -7,7 +7,7 @@ from aiohttp import web
 from authgw.core.errors import REASONS, MisdirectedError
 from authgw.core.login_sites import LoginSite
 from authgw.core.model import AccessRequest, Decision, ProxyResponse
-from authgw.dialects.responses import way_back
+from authgw.dialects.responses import return_query
 from authgw.web.context import GATEWAY, host_of, request_id
 from authgw.web.ways import ReturnTarget
 
@@ -153,7 +153,7 @@ def _login_url(decision: Decision, access: AccessRequest, site: LoginSite) -> st
     if decision.reason == "programs_only" and decision.principal is None:
         return ""
     joint = "&" if "?" in site.url else "?"
-    return f"{site.url}{joint}switch=yes&{way_back(access)}"
+    return f"{site.url}{joint}switch=yes&{return_query(access)}"
 
 
 def _sentence(text: str) -> str:

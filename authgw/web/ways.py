@@ -111,4 +111,4 @@ def cause_of_loop(request: web.Request, site: LoginSite, where: str, found: Iden
 
 
 def _by_cookie(rule: Rule) -> bool:
-    return rule.heeds(Credential.COOKIE)
+    return rule.accepts(Credential.COOKIE)

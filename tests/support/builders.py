@@ -24,7 +24,7 @@ KEY = a_key()
 
 
 def an_issuer(*keys: Key) -> Issuer:
-    return Issuer("authgw", "authgw", KeyRing(keys or (KEY,), longest_token=LIVES.refresh))
+    return Issuer("authgw", "authgw", KeyRing(keys or (KEY,), max_lifetime=LIVES.refresh))
 
 
 def a_session(

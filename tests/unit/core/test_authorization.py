@@ -1,4 +1,4 @@
-"""Authorization lines: ours, the app's own, or a mixture that must not pass."""
+"""Classification of Authorization lines: own, foreign, or a mixture to refuse."""
 
 import json
 from base64 import b64encode, urlsafe_b64encode
@@ -37,9 +37,9 @@ def ours(kind: TokenType = TokenType.ACCESS) -> str:
 
 
 def elsewhere(kid: str = "their-key", **claims: object) -> str:
-    """A token that somebody else signed."""
-    said = {"iss": "https://login.example.net", "sub": "alice", **claims}
-    return jwt.encode(said, "s" * 32, "HS256", {"kid": kid})
+    """Return a token of another issuer."""
+    payload = {"iss": "https://login.example.net", "sub": "alice", **claims}
+    return jwt.encode(payload, "s" * 32, "HS256", {"kid": kid})
 
 
 def part(text: str) -> str:
@@ -54,9 +54,9 @@ def basic_of(text: str) -> bytes:
     return b"Basic " + b64encode(text.encode())
 
 
-def classified(*lines: bytes | str, takes_basic: bool = False) -> Authorization:
+def classified(*lines: bytes | str, accepts_basic: bool = False) -> Authorization:
     sent = [line.encode() if isinstance(line, str) else line for line in lines]
-    return read_authorization(sent, MARKS, takes_basic=takes_basic)
+    return read_authorization(sent, MARKS, accepts_basic=accepts_basic)
 
 
 FOREIGN: list[bytes | str] = [
@@ -78,7 +78,7 @@ FOREIGN: list[bytes | str] = [
     signed('{"alg":"RSA-OAEP","enc":"A256GCM","kid":"theirs"}', "key", "aXY.dGV4dA.dGFn"),
     signed("no", "json"),
     signed('{"alg":"none"}', '{"iss":"authgw-of-others"}', ""),
-    # By chance the signature of a token holds our prefix.
+    # The signature of a token contains our prefix by chance.
     f"Bearer {elsewhere()[:-6]}agw_xy",
     basic_of("alice:secret"),
     basic_of("alice:"),
@@ -108,12 +108,16 @@ FOREIGN: list[bytes | str] = [
 
 
 @pytest.mark.parametrize("line", FOREIGN)
-def test_what_is_not_ours_is_the_apps(line: bytes | str) -> None:
-    seen = classified(line)
-    assert (seen.kind, seen.pair, seen.binds_connection) == (AuthorizationKind.FOREIGN, None, False)
+def test_foreign_credentials_are_left_to_the_app(line: bytes | str) -> None:
+    result = classified(line)
+    assert (result.kind, result.pair, result.binds_connection) == (
+        AuthorizationKind.FOREIGN,
+        None,
+        False,
+    )
 
 
-def test_no_line_and_several_foreign_ones() -> None:
+def test_no_line_and_several_foreign_lines() -> None:
     assert classified().kind is AuthorizationKind.ABSENT
     assert classified("Bearer x", "Bearer x").kind is AuthorizationKind.FOREIGN
     assert (
@@ -122,7 +126,7 @@ def test_no_line_and_several_foreign_ones() -> None:
 
 
 @pytest.mark.parametrize("kind", TokenType)
-def test_a_token_of_ours_is_ours_of_whatever_type(kind: TokenType) -> None:
+def test_own_tokens_of_all_types_are_recognised(kind: TokenType) -> None:
     token = ours(kind)
     for scheme in ("Bearer", "bearer", "BEARER", "Bearer "):
         assert classified(f"{scheme} {token}") == Authorization(AuthorizationKind.OURS, token)
@@ -135,12 +139,12 @@ def test_a_token_of_ours_is_ours_of_whatever_type(kind: TokenType) -> None:
         f"Bearer {SERVICE_KEY}",
         "Bearer agw_",
         signed("no JSON", '{"kid":"retired1"}'),
-        # Another issuer and a key that was removed; an issuer of before and an unknown key.
+        # Another issuer and a removed key; a previous issuer and an unknown key.
         f"Bearer {elsewhere('retired1')}",
         f"Bearer {elsewhere(iss='old-name')}",
         signed('{"alg":"none"}', '{"iss":"old-name"}'),
         signed('{"alg":"none"}', '{"iss":"old-name"}', ""),
-        # A damaged token: cut, with parts that are not JSON, with a member of any reading.
+        # A damaged token: cut, with parts that are not JSON, with members in all spellings.
         f"Bearer {ours()[:60]}",
         f"Bearer {ours()[20:]}",
         f"Bearer {ours()[:-2]}",
@@ -156,9 +160,9 @@ def test_a_token_of_ours_is_ours_of_whatever_type(kind: TokenType) -> None:
         signed('{"alg":"x"}', '{"act":{"iss":"old-name"}}'),
     ],
 )
-def test_a_bearer_that_says_it_is_ours_must_hold(line: str) -> None:
-    seen = classified(line)
-    assert seen == Authorization(AuthorizationKind.OURS, line.removeprefix("Bearer "))
+def test_bearer_with_own_marks_must_be_valid(line: str) -> None:
+    result = classified(line)
+    assert result == Authorization(AuthorizationKind.OURS, line.removeprefix("Bearer "))
 
 
 @pytest.mark.parametrize(
@@ -172,7 +176,7 @@ def test_a_bearer_that_says_it_is_ours_must_hold(line: str) -> None:
         [ours()],
         [f'MediaBrowser Token="{ours()}"'],
         [f"Bearer {ours().replace('.', '%2E')}"],
-        [f"Bearer {'.'.join(one + '==' for one in ours().split('.'))}"],
+        [f"Bearer {'.'.join(part + '==' for part in ours().split('.'))}"],
         [basic_of(f"alice:{ours()}")],
         [basic_of(f"alice:{APP_PASSWORD}")],
         [basic_of(f"{SERVICE_KEY}:")],
@@ -180,7 +184,7 @@ def test_a_bearer_that_says_it_is_ours_must_hold(line: str) -> None:
         [f"Basic {APP_PASSWORD}"],
         [f"Basic alice:{APP_PASSWORD}"],
         [f"Token {APP_PASSWORD}"],
-        # Several, of which one is ours; two lines that Envoy joined; a list of others.
+        # Several credentials, one of them ours; two lines that Envoy joined; foreign lists.
         ["Basic eDp5", f"Bearer {ours()}"],
         [f"Bearer {ours()}", "Basic eDp5"],
         [f"Bearer {ours()}", f"Bearer {ours()}"],
@@ -196,25 +200,25 @@ def test_a_bearer_that_says_it_is_ours_must_hold(line: str) -> None:
         ["Token " + "x" * 4000, "Token " + "x" * 4300],
     ],
 )
-def test_ours_in_a_form_that_no_credential_of_ours_has_is_malformed(lines: list[str]) -> None:
-    seen = classified(*lines)
-    assert (seen.kind, seen.token, seen.pair) == (AuthorizationKind.MALFORMED, None, None)
-    assert seen.problem
+def test_own_credentials_in_another_form_are_malformed(lines: list[str]) -> None:
+    result = classified(*lines)
+    assert (result.kind, result.token, result.pair) == (AuthorizationKind.MALFORMED, None, None)
+    assert result.problem
 
 
-def test_the_largest_that_is_read() -> None:
+def test_size_limit() -> None:
     assert classified("Token " + "x" * (MAX_BYTES - 6)).kind is AuthorizationKind.FOREIGN
     assert classified("Bearer " + "x" * (MAX_BYTES - 7)).kind is AuthorizationKind.FOREIGN
-    # Our reading of tokens refuses it for its length.
+    # The token parser refuses it because of its length.
     assert classified("Bearer " + "x" * (MAX_BYTES - 6)).kind is AuthorizationKind.OURS
 
 
-def test_basic_is_ours_where_the_rule_takes_it() -> None:
-    def takes(*lines: bytes | str) -> Authorization:
-        return classified(*lines, takes_basic=True)
+def test_basic_is_own_if_the_rule_accepts_it() -> None:
+    def classify(*lines: bytes | str) -> Authorization:
+        return classified(*lines, accepts_basic=True)
 
-    assert takes(basic_of("bob:a:b")).pair == ("bob", "a:b")
-    assert takes(b"BASIC  " + basic_of("bob:")[6:] + b" ").pair == ("bob", "")
+    assert classify(basic_of("bob:a:b")).pair == ("bob", "a:b")
+    assert classify(b"BASIC  " + basic_of("bob:")[6:] + b" ").pair == ("bob", "")
     large = basic_of("bob:" + "x" * MAX_BYTES)
     for lines in (
         [basic_of("bob:x"), basic_of("bob:x")],
@@ -229,11 +233,11 @@ def test_basic_is_ours_where_the_rule_takes_it() -> None:
         ["Basic\tYm9iOng="],
         ['basic realm="x"'],
     ):
-        seen = takes(*lines)
-        assert (seen.kind, seen.pair) == (AuthorizationKind.MALFORMED, None), lines
-    assert takes("Bearer x").kind is AuthorizationKind.FOREIGN
-    assert takes('Digest a="Basic b"').kind is AuthorizationKind.FOREIGN
-    assert takes(f"Bearer {APP_PASSWORD}") == Authorization(AuthorizationKind.OURS, APP_PASSWORD)
+        result = classify(*lines)
+        assert (result.kind, result.pair) == (AuthorizationKind.MALFORMED, None), lines
+    assert classify("Bearer x").kind is AuthorizationKind.FOREIGN
+    assert classify('Digest a="Basic b"').kind is AuthorizationKind.FOREIGN
+    assert classify(f"Bearer {APP_PASSWORD}") == Authorization(AuthorizationKind.OURS, APP_PASSWORD)
 
 
 @pytest.mark.parametrize(
@@ -253,11 +257,11 @@ def test_basic_is_ours_where_the_rule_takes_it() -> None:
         ["Token " + "x" * MAX_BYTES, "NTLM x"],
     ],
 )
-def test_what_authenticates_a_connection(lines: list[str]) -> None:
+def test_schemes_that_authenticate_a_connection(lines: list[str]) -> None:
     assert classified(*lines).binds_connection
 
 
-# Each puts a credential into a header, between two other texts.
+# Each function inserts a credential into a header, between two other texts.
 WRAPPERS: list[Callable[[str, str, str], list[bytes]]] = [
     lambda secret, before, after: [f"{before}{secret}{after}".encode()],
     lambda secret, before, after: [f"Bearer {before}{secret}{after}".encode()],
@@ -269,7 +273,7 @@ WRAPPERS: list[Callable[[str, str, str], list[bytes]]] = [
     lambda secret, before, after: [basic_of(f"{before}:{secret}{after}")],
     lambda secret, before, after: [f"Digest {before}={secret};{after}".encode()],
 ]
-# RFC 9110 section 5.5, and the characters that would end what a credential is written in.
+# RFC 9110 section 5.5, and the characters that delimit credentials.
 AROUND = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=40) | st.text(
     'eyJ.agwk_-+/=, "\\:;BasicBearer', max_size=40
 )
@@ -280,34 +284,37 @@ AROUND = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_
     wrap=st.sampled_from(WRAPPERS),
     before=AROUND,
     after=AROUND,
-    takes_basic=st.booleans(),
+    accepts_basic=st.booleans(),
 )
-def test_ours_never_becomes_the_apps_whatever_is_around_it(
+def test_own_credentials_in_any_context_never_count_as_foreign(
     secret: str,
     wrap: Callable[[str, str, str], list[bytes]],
     before: str,
     after: str,
-    takes_basic: bool,
+    accepts_basic: bool,
 ) -> None:
     lines = wrap(secret, before, after)
-    seen = read_authorization(lines, MARKS, takes_basic=takes_basic)
-    assert seen.kind in (AuthorizationKind.OURS, AuthorizationKind.MALFORMED), lines
+    result = read_authorization(lines, MARKS, accepts_basic=accepts_basic)
+    assert result.kind in (AuthorizationKind.OURS, AuthorizationKind.MALFORMED), lines
 
 
 @given(st.lists(st.binary(max_size=60), max_size=3), st.booleans())
-def test_any_bytes_can_be_read(lines: list[bytes], takes_basic: bool) -> None:
-    seen = read_authorization(lines, MARKS, takes_basic=takes_basic)
-    assert (seen.kind is AuthorizationKind.ABSENT) == (not lines)
-    assert bool(seen.problem) == (seen.kind is AuthorizationKind.MALFORMED)
+def test_any_bytes_are_classified(lines: list[bytes], accepts_basic: bool) -> None:
+    result = read_authorization(lines, MARKS, accepts_basic=accepts_basic)
+    assert (result.kind is AuthorizationKind.ABSENT) == (not lines)
+    assert bool(result.problem) == (result.kind is AuthorizationKind.MALFORMED)
 
 
-def test_nothing_secret_shows_in_repr() -> None:
-    for one in (classified(f"Bearer {ours()}"), classified(basic_of("a:b"), takes_basic=True)):
-        assert "token" not in repr(one)
-        assert "pair" not in repr(one)
+def test_repr_shows_no_secrets() -> None:
+    for credential in (
+        classified(f"Bearer {ours()}"),
+        classified(basic_of("a:b"), accepts_basic=True),
+    ):
+        assert "token" not in repr(credential)
+        assert "pair" not in repr(credential)
 
 
-def test_marks_hold_every_issuer_and_key_of_now_and_before() -> None:
+def test_marks_include_previous_issuers_and_keys() -> None:
     assert (
         OwnMarks(
             frozenset({"https://auth.example.com/é", "old-name"}), frozenset({"a1", "retired1"})
@@ -320,6 +327,8 @@ def test_marks_hold_every_issuer_and_key_of_now_and_before() -> None:
 @given(
     st.lists(st.binary(max_size=60) | st.from_regex(rb"Bearer [A-Za-z0-9._~+/-]+=*"), max_size=3)
 )
-def test_no_line_fails(lines: list[bytes]) -> None:
-    for takes_basic in (False, True):
-        assert read_authorization(lines, MARKS, takes_basic=takes_basic).kind in AuthorizationKind
+def test_any_bearer_like_lines_are_classified(lines: list[bytes]) -> None:
+    for accepts_basic in (False, True):
+        assert (
+            read_authorization(lines, MARKS, accepts_basic=accepts_basic).kind in AuthorizationKind
+        )

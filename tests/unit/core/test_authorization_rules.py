@@ -1,4 +1,4 @@
-"""Authorization lines under a rule: what may pass next to a cookie, and the token that counts."""
+"""Authorization lines under a rule: lines that pass next to a cookie, and the effective token."""
 
 from dataclasses import replace
 
@@ -9,8 +9,8 @@ from authgw.core.authorization import (
     AuthorizationKind,
     basic,
     bearer,
+    effective_token,
     refusal,
-    token_that_counts,
 )
 from authgw.core.errors import AuthorizationMalformedError
 from authgw.core.rules import Allow, Credential, Rule
@@ -27,20 +27,21 @@ OURS = Authorization(AuthorizationKind.OURS, "token")
 BROKEN = Authorization(AuthorizationKind.MALFORMED, problem="joined")
 
 
-def test_what_passes_next_to_a_cookie() -> None:
+def test_refusal_next_to_a_cookie() -> None:
     assert not any(
-        refusal(one, ANY) for one in (Authorization(AuthorizationKind.ABSENT), THEIRS, OURS, BROKEN)
+        refusal(credential, ANY)
+        for credential in (Authorization(AuthorizationKind.ABSENT), THEIRS, OURS, BROKEN)
     )
     assert "upstream_auth: connection" in refusal(NTLM, ANY)
     assert not refusal(NTLM, CONNECTED)
-    for one in (THEIRS, BROKEN, NTLM):
-        assert "rules[0] (here) says foreign: deny" in refusal(one, DENYING)
+    for credential in (THEIRS, BROKEN, NTLM):
+        assert "rules[0] (here) says foreign: deny" in refusal(credential, DENYING)
     assert not refusal(OURS, DENYING)
-    assert not any(refusal(one, PUBLIC) for one in (THEIRS, NTLM))
+    assert not any(refusal(credential, PUBLIC) for credential in (THEIRS, NTLM))
 
 
 @pytest.mark.parametrize(
-    ("shown", "rule", "with_cookie", "without"),
+    ("authorization", "rule", "with_cookie", "without"),
     [
         (Authorization(AuthorizationKind.ABSENT), ANY, None, None),
         (OURS, ANY, "token", "token"),
@@ -50,7 +51,7 @@ def test_what_passes_next_to_a_cookie() -> None:
         (THEIRS, DENYING, AuthorizationMalformedError, "x"),
         (NTLM, ANY, AuthorizationMalformedError, AuthorizationMalformedError),
         (NTLM, CONNECTED, None, AuthorizationMalformedError),
-        # What a rule does not take does not count, but for what it would do to the connection.
+        # Credentials that a rule does not accept are ignored, except that they bind the connection.
         (OURS, COOKIE, None, None),
         (BROKEN, COOKIE, None, None),
         (NTLM, COOKIE, AuthorizationMalformedError, None),
@@ -58,8 +59,8 @@ def test_what_passes_next_to_a_cookie() -> None:
         (BROKEN, BASIC, AuthorizationMalformedError, AuthorizationMalformedError),
     ],
 )
-def test_which_token_counts(
-    shown: Authorization,
+def test_effective_token(
+    authorization: Authorization,
     rule: Rule,
     with_cookie: str | type[Exception] | None,
     without: str | type[Exception] | None,
@@ -67,27 +68,27 @@ def test_which_token_counts(
     for has_cookie, expected in ((True, with_cookie), (False, without)):
         if isinstance(expected, type):
             with pytest.raises(expected):
-                token_that_counts(shown, rule, has_cookie=has_cookie)
+                effective_token(authorization, rule, has_cookie=has_cookie)
         else:
-            assert token_that_counts(shown, rule, has_cookie=has_cookie) == expected
+            assert effective_token(authorization, rule, has_cookie=has_cookie) == expected
 
 
 @pytest.mark.parametrize(
     "value", [b"Basic eDp5", b"Bearer", b"Bearer ", b"Bearer a b", b"", b"Bearer a,b", b"\xff"]
 )
-def test_what_is_not_a_bearer_token(value: bytes) -> None:
+def test_malformed_bearer(value: bytes) -> None:
     with pytest.raises(AuthorizationMalformedError):
         bearer([value])
 
 
-def test_one_line_with_one_token() -> None:
+def test_bearer() -> None:
     assert bearer([]) is None
     assert bearer([b"bearer  a.b-c_d~+/=="]) == "a.b-c_d~+/=="
     with pytest.raises(AuthorizationMalformedError):
         bearer([b"Bearer a", b"Bearer a"])
 
 
-def test_one_line_with_name_and_password() -> None:
+def test_basic() -> None:
     assert basic([]) is None
     assert basic([b"Bearer x"]) is None
     assert basic([b"basic YTpi"]) == ("a", "b")

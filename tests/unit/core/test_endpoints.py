@@ -1,4 +1,4 @@
-"""The one list of paths: the routes register it, and the recipe publishes its public part."""
+"""The list of paths: the routes register it, and the recipe publishes its public part."""
 
 import re
 from pathlib import Path
@@ -11,13 +11,13 @@ ROOT = Path(__file__).parents[3]
 PUBLIC = pattern_of(paths_for(Audience.PUBLIC))
 
 
-def test_no_path_stands_in_the_list_twice() -> None:
-    paths = [one.path for one in ENDPOINTS]
+def test_paths_are_unique() -> None:
+    paths = [endpoint.path for endpoint in ENDPOINTS]
     assert len(paths) == len(set(paths))
 
 
 @pytest.mark.parametrize("audience", [Audience.BACKEND, Audience.OPERATOR])
-def test_what_is_published_is_for_the_public(audience: Audience) -> None:
+def test_only_public_paths_are_published(audience: Audience) -> None:
     assert not set(paths_for(audience)) & set(paths_for(Audience.PUBLIC))
     assert not [path for path in paths_for(audience) if re.match(PUBLIC, path)]
 
@@ -52,9 +52,9 @@ def test_the_recipe_publishes_the_public_paths() -> None:
     assert re.findall(r"^location ~ (\S+) \{$", text, re.MULTILINE) == [PUBLIC]
 
 
-def test_the_ingress_publishes_what_browsers_and_clients_need() -> None:
+def test_the_ingress_publishes_the_paths_for_browsers_and_clients() -> None:
     text = (ROOT / "examples" / "kubernetes" / "ingress.yaml").read_text()
     published = re.findall(r"path: (/\S+), pathType: Exact", text)
-    # An ingress cannot clear a client's words about an original request.
+    # An ingress cannot clear a client's headers about an original request.
     private = {"/authenticate", "/ping"}
     assert set(published) == set(paths_for(Audience.PUBLIC)) - private

@@ -1,4 +1,4 @@
-"""Which rule decided, which nearly did, and which never can."""
+"""The deciding rule, near misses, and unreachable rules."""
 
 import json
 import random
@@ -34,7 +34,7 @@ def run(folder: Path, *words: str, rules: str = RULES, users: str = USERS) -> Re
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "said"),
+    ("words", "status", "expected"),
     [
         (["GET", "https://app.example.com/public/x"], 0, "decided by rules[0] (config.yml:2)"),
         (["GET", "https://admin.example.com/x"], 2, "decided by rules[1] (config.yml:3)"),
@@ -56,23 +56,23 @@ def run(folder: Path, *words: str, rules: str = RULES, users: str = USERS) -> Re
         (["get", "https://app.example.com/"], 1, "malformed"),
     ],
 )
-def test_explain(tmp_path: Path, words: list[str], status: int, said: str) -> None:
+def test_explain(tmp_path: Path, words: list[str], status: int, expected: str) -> None:
     result = run(tmp_path, "rules", "explain", *words)
-    assert said in result.output
+    assert expected in result.output
     assert result.exit_code == status
 
 
 def test_explain_for_programs(tmp_path: Path) -> None:
     words = ("rules", "explain", "--json", "--user", "carol", "GET", "https://admin.example.com/x")
-    said = json.loads(run(tmp_path, *words).output)
-    assert (said["verdict"], said["reason"]) == ("deny", "not_permitted")
-    assert said["rule"] == {"number": 1, "origin": "config.yml:3"}
-    assert said["headers"]["X-Authgw-Reason"] == "not_permitted"
-    assert [miss["number"] for miss in said["near"]] == [0]
+    report = json.loads(run(tmp_path, *words).output)
+    assert (report["verdict"], report["reason"]) == ("deny", "not_permitted")
+    assert report["rule"] == {"number": 1, "origin": "config.yml:3"}
+    assert report["headers"]["X-Authgw-Reason"] == "not_permitted"
+    assert [miss["number"] for miss in report["near"]] == [0]
 
 
 @pytest.mark.parametrize(
-    ("rule", "said"),
+    ("rule", "expected"),
     [
         ("allow: authenticated", "passes next to a session cookie, but for NTLM and Negotiate"),
         ("allow: authenticated, foreign: deny", "is refused (foreign: deny)"),
@@ -88,15 +88,15 @@ def test_explain_for_programs(tmp_path: Path) -> None:
         ("allow: anyone", "passes"),
     ],
 )
-def test_explain_says_what_becomes_of_an_apps_own_credential(
-    tmp_path: Path, rule: str, said: str
+def test_explain_reports_the_treatment_of_foreign_credentials(
+    tmp_path: Path, rule: str, expected: str
 ) -> None:
     words = ("rules", "explain", "GET", "https://a.test/")
     rules = f"rules: [{{{rule}}}]"
     text = run(tmp_path, *words, rules=rules).output
-    assert f"an Authorization that is not authgw's {said}\n" in text
+    assert f"an Authorization that is not authgw's {expected}\n" in text
     as_json = json.loads(run(tmp_path, *words, "--json", rules=rules).output)
-    assert as_json["foreign"] == said
+    assert as_json["foreign"] == expected
 
 
 def test_explain_without_rules(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_explain_without_rules(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("earlier", "later", "dead"),
+    ("earlier", "later", "is_unreachable"),
     [
         ('host: "*.example.com"', "host: app.example.com, path: /a/**", True),
         ('host: "*.example.com"', "host: example.com", False),
@@ -138,26 +138,28 @@ def test_explain_without_rules(tmp_path: Path) -> None:
         ('from: "2001:db8::/32"', "from: 10.0.0.0/8", False),
     ],
 )
-def test_rules_that_can_never_match(tmp_path: Path, earlier: str, later: str, dead: bool) -> None:
+def test_rules_that_can_never_match(
+    tmp_path: Path, earlier: str, later: str, is_unreachable: bool
+) -> None:
     text = f"rules:\n  - {{{earlier}, allow: anyone}}\n  - {{{later}, allow: authenticated}}\n"
     result = run(tmp_path, "config", "check", rules=text)
-    assert ("rules[1] can never match: rules[0] already takes" in result.output) == dead
-    assert result.exit_code == (1 if dead else 0), result.output
+    assert ("rules[1] can never match: rules[0] already takes" in result.output) == is_unreachable
+    assert result.exit_code == (1 if is_unreachable else 0), result.output
 
 
-def test_no_rule_that_is_called_dead_ever_decides() -> None:
+def test_unreachable_rules_never_decide() -> None:
     dice = random.Random(5)
     for _ in range(300):
         lines = [a_line(dice) for _ in range(6)]
         rules = compiled(lines)
-        dead = {rule.number for rule, _ in unreachable(rules)}
-        for _ in range(40 if dead else 0):
+        unreachable_numbers = {rule.number for rule, _ in unreachable(rules)}
+        for _ in range(40 if unreachable_numbers else 0):
             access = asked(a_path(dice), dice.choice(HOSTS), dice.choice(METHODS), "10.1.2.3")
             rule = rules.match(access).rule
-            assert rule is None or rule.number not in dead
+            assert rule is None or rule.number not in unreachable_numbers
 
 
-def test_a_group_that_nobody_is_in_is_told_if_it_looks_like_a_typo(tmp_path: Path) -> None:
+def test_a_misspelled_group_is_reported(tmp_path: Path) -> None:
     text = 'rules:\n  - {allow: ["group:admin", "group:granted-by-a-client"]}\n'
     result = run(tmp_path, "config", "check", rules=text)
     assert result.exit_code == 1
@@ -174,7 +176,7 @@ def test_a_broken_users_file_is_refused_without_its_secrets(tmp_path: Path, user
     assert "secret-1" not in result.output
 
 
-def test_a_log_in_page_outside_the_cookie_domain_is_refused(tmp_path: Path) -> None:
+def test_a_login_page_outside_the_cookie_domain_is_refused(tmp_path: Path) -> None:
     text = 'login: {url: "https://auth.example.org/login", cookie_domain: example.com}\n'
     result = run(tmp_path, "config", "check", rules=text)
     assert "config.yml:1: login.url" in result.output
@@ -195,11 +197,11 @@ def test_a_log_in_page_outside_the_cookie_domain_is_refused(tmp_path: Path) -> N
         "cookie_domain: com",
     ],
 )
-def test_a_log_in_page_that_is_none_is_refused(tmp_path: Path, login: str) -> None:
+def test_invalid_login_settings_are_refused(tmp_path: Path, login: str) -> None:
     result = run(tmp_path, "config", "check", rules=f"login: {{{login}}}\n")
     assert (result.exit_code, "config.yml:1: login." in result.output) == (1, True)
 
 
-def test_the_rules_are_warned_of_at_start_as_well(tmp_path: Path) -> None:
+def test_unreachable_rules_are_reported_at_start(tmp_path: Path) -> None:
     (tmp_path / "config.yml").write_text("rules: [{allow: anyone}, {allow: authenticated}]\n")
     assert "rules[1] can never match" in load(tmp_path / "config.yml", {}).doubts[0]

@@ -1,4 +1,4 @@
-"""Keys: who signs when, how long the others verify, what is published."""
+"""Keys: selection for signing, time of retirement, publication."""
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -17,8 +17,8 @@ from tests.support.builders import NOW, a_key, a_session, an_issuer
 PLAIN = NoEncryption()
 
 
-def pem_of(key: PrivateKey, how: KeySerializationEncryption = PLAIN) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, how)
+def pem_of(key: PrivateKey, encryption: KeySerializationEncryption = PLAIN) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
 
 
 KINDS: list[tuple[PrivateKey, str]] = [
@@ -29,7 +29,7 @@ KINDS: list[tuple[PrivateKey, str]] = [
 
 
 @pytest.mark.parametrize(("private", "algorithm"), KINDS)
-def test_each_kind_signs_verifies_and_publishes(private: PrivateKey, algorithm: str) -> None:
+def test_each_key_type_signs_verifies_and_is_published(private: PrivateKey, algorithm: str) -> None:
     issuer = an_issuer(key_from_pem("k", pem_of(private)))
     text = issuer.mint(a_session(), TokenType.ACCESS, now=NOW)
     assert issuer.verify(text, TokenType.ACCESS, now=NOW).sub == "1"
@@ -59,13 +59,13 @@ def test_a_trailing_newline_does_not_lengthen_a_secret() -> None:
         (pem_of(ec.generate_private_key(ec.SECP384R1())), "P-256"),
     ],
 )
-def test_unfit_keys_are_refused(pem: bytes, why: str) -> None:
+def test_unsuitable_keys_are_refused(pem: bytes, why: str) -> None:
     with pytest.raises(SigningKeyError, match=why):
         key_from_pem("k", pem)
 
 
-def test_a_new_key_signs_when_its_time_comes_and_the_old_one_dies_on_time() -> None:
-    ring = KeyRing((a_key("new", NOW + 600), a_key("old")), longest_token=100)
+def test_a_new_key_signs_at_its_time_and_the_old_key_is_retired() -> None:
+    ring = KeyRing((a_key("new", NOW + 600), a_key("old")), max_lifetime=100)
     assert ring.signing_key(NOW + 599).kid == "old"
     assert ring.signing_key(NOW + 600).kid == "new"
     assert ring.verifying_key("new", NOW) is not None
@@ -74,22 +74,22 @@ def test_a_new_key_signs_when_its_time_comes_and_the_old_one_dies_on_time() -> N
     assert [key["kid"] for key in ring.jwks(NOW + 700)["keys"]] == ["new"]
 
 
-def test_a_lone_key_of_the_future_signs_at_once() -> None:
+def test_a_single_future_key_signs_at_once() -> None:
     assert KeyRing((a_key("only", NOW + 9),), 1).signing_key(NOW).kid == "only"
 
 
-def test_no_key_and_twin_kids_are_refused() -> None:
+def test_missing_keys_and_duplicate_kids_are_refused() -> None:
     with pytest.raises(SigningKeyError, match="key init"):
         KeyRing((), 1)
     with pytest.raises(SigningKeyError, match="same kid"):
         KeyRing((a_key("a"), a_key("a")), 1)
 
 
-def test_key_material_never_shows() -> None:
+def test_repr_shows_no_key_material() -> None:
     assert "ssss" not in repr(key_from_secret("h", b"s" * 32))
 
 
-def test_kids_are_those_that_verify_now() -> None:
-    ring = KeyRing((a_key("old"), a_key("new", signs_from=100.0)), longest_token=50.0)
+def test_kids_that_verify_now() -> None:
+    ring = KeyRing((a_key("old"), a_key("new", signs_from=100.0)), max_lifetime=50.0)
     assert ring.kids(120.0) == ("old", "new")
     assert ring.kids(150.0) == ("new",)

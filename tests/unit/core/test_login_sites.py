@@ -1,4 +1,4 @@
-"""Log-in pages, and how far the cookies of each reach."""
+"""Login sites and the scope of their cookies."""
 
 import pytest
 
@@ -8,10 +8,10 @@ from authgw.core.model import AccessRequest
 from authgw.core.urls import location_from
 
 
-def site(url: str, **said: object) -> LoginSite:
-    made = LoginPageSettings.model_validate({"url": url, **said}).site
-    assert made is not None
-    return made
+def site(url: str, **settings: object) -> LoginSite:
+    parsed = LoginPageSettings.model_validate({"url": url, **settings}).site
+    assert parsed is not None
+    return parsed
 
 
 COM = site("https://auth.example.com/login", cookie_domain="example.com")
@@ -36,11 +36,12 @@ LOCAL = site("http://localhost:4000/login")
         (LOCAL, "http://localhost:4000", "/login", "", "authgw", "authgw-csrf"),
     ],
 )
-def test_names_and_places(
+def test_origins_paths_and_cookie_names(
     page: LoginSite, origin: str, base: str, root: str, cookie: str, helper: str
 ) -> None:
     assert (page.origin, page.base, page.root) == (origin, base, root)
     assert (page.session_cookie, page.helper_cookie("csrf")) == (cookie, helper)
+    assert f"https://{page.authority}" == origin.replace("http://", "https://")
 
 
 @pytest.mark.parametrize(
@@ -54,16 +55,16 @@ def test_names_and_places(
         ("example.org", False),
     ],
 )
-def test_a_cookie_domain_covers_what_is_below_it(host: str, covered: bool) -> None:
+def test_a_cookie_domain_covers_its_subdomains(host: str, covered: bool) -> None:
     assert COM.covers(host) is covered
 
 
-def test_a_page_without_a_domain_covers_its_host() -> None:
+def test_a_site_without_a_domain_covers_its_host_only() -> None:
     assert ONE.covers("app.example.net")
     assert not ONE.covers("b.app.example.net")
 
 
-def test_each_host_has_its_page() -> None:
+def test_each_host_has_its_site() -> None:
     sites = LoginSites((COM, ORG))
     assert sites.covering("wiki.example.org") is ORG
     assert sites.covering("wiki.example.com") is COM
@@ -76,7 +77,7 @@ def test_each_host_has_its_page() -> None:
     assert LoginSites((COM, LOCAL)).session_cookies == {"__Secure-authgw", "authgw"}
 
 
-def test_a_name_counts_where_its_cookie_reaches() -> None:
+def test_cookie_names_accepted_on_a_host() -> None:
     sites = LoginSites((COM, ONE))
     assert sites.cookies_reaching(ONE.host) == {"__Host-authgw"}
     assert sites.cookies_reaching("wiki.example.com") == {"__Secure-authgw"}
@@ -93,7 +94,7 @@ def test_a_name_counts_where_its_cookie_reaches() -> None:
         ("http://[::1]:8080/x", "http://[::1]:8080"),
     ],
 )
-def test_an_origin_has_no_port_of_its_scheme(url: str, origin: str) -> None:
+def test_an_origin_omits_the_default_port(url: str, origin: str) -> None:
     assert origin_of(url) == origin
 
 
@@ -108,17 +109,17 @@ def test_an_origin_has_no_port_of_its_scheme(url: str, origin: str) -> None:
         ("http://localhost.evil.test/login", False),
     ],
 )
-def test_only_this_machine_without_https(url: str, plain: bool) -> None:
+def test_plain_localhost(url: str, plain: bool) -> None:
     assert is_plain_localhost(url) is plain
 
 
-def test_an_own_page_elsewhere_has_ours_at_its_origin() -> None:
+def test_a_login_page_of_the_operator() -> None:
     own = site("https://portal.example.com/welcome")
     assert not own.is_ours
     assert (own.base, own.root) == ("/login", "")
 
 
-def test_where_people_go_without_a_way_back() -> None:
+def test_default_redirect() -> None:
     assert COM.redirects.default == "https://auth.example.com/login/account"
     assert COM.home == ""
     there = site("https://auth.example.com/login", default_redirect="https://app.example.com/")
@@ -135,17 +136,17 @@ def test_where_people_go_without_a_way_back() -> None:
         ("https://app.example.com:8443/a", "https://app.example.com:8443/a"),
         ("https://app.example.com:80/a", "https://app.example.com:80/a"),
         ("http://app.example.net/", "https://app.example.net/"),
-        # No Secure cookie of ours reaches these.
+        # No Secure cookie of a login site is sent to these hosts.
         ("http://other.example.net/", "http://other.example.net/"),
         ("http://localhost/", "http://localhost/"),
     ],
 )
-def test_what_a_secure_cookie_covers_is_reached_by_https(url: str, reached: str) -> None:
+def test_hosts_of_secure_cookies_use_https(url: str, reached: str) -> None:
     sites = LoginSites((COM, ORG, ONE, LOCAL))
     scheme, _, rest = url.partition("://")
     authority, slash, target = rest.partition("/")
     access = AccessRequest("GET", location_from(scheme, authority, slash + target), "")
-    found = sites.reached(access)
-    assert found.location.url == reached
-    assert (found.location.host, found.method) == (access.location.host, "GET")
-    assert LoginSites().reached(access) is access
+    result = sites.with_public_scheme(access)
+    assert result.location.url == reached
+    assert (result.location.host, result.method) == (access.location.host, "GET")
+    assert LoginSites().with_public_scheme(access) is access

@@ -1,4 +1,4 @@
-"""Addresses in every spelling: of peers, in X-Forwarded-For, in configured networks."""
+"""Addresses in all spellings: of peers, in X-Forwarded-For, in configured networks."""
 
 import pytest
 from hypothesis import given
@@ -40,7 +40,7 @@ PROXIES = TrustedProxies.parse(("127.0.0.0/8", "10.0.0.0/8", "unix"))
         ("10.0.0.5, 10.0.0.6", "10.0.0.5"),
     ],
 )
-def test_a_client_is_found_in_every_spelling(written: str, address: str) -> None:
+def test_client_addresses_in_all_spellings(written: str, address: str) -> None:
     for peer in ("127.0.0.1", "::ffff:127.0.0.1", UNIX):
         assert PROXIES.client_address(peer, (written,)) == address
         assert PROXIES.client_address(peer, ("6.6.6.6, 7.7.7.7", written)) == (
@@ -58,23 +58,23 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize("written", UNREADABLE)
-def test_what_cannot_be_read_is_unknown_and_never_the_proxy(written: str) -> None:
+def test_an_invalid_address_is_unknown_and_never_the_proxy(written: str) -> None:
     everywhere = TrustedProxies.parse(("0.0.0.0/0", "::/0", "unix"))
     for peer in ("127.0.0.1", "10.1.1.1", UNIX):
-        found = PROXIES.client_address(peer, (written,))
-        assert found == UNKNOWN
-        assert not everywhere.trusts(found)
+        address = PROXIES.client_address(peer, (written,))
+        assert address == UNKNOWN
+        assert not everywhere.trusts(address)
     assert site_of(UNKNOWN) == UNKNOWN
 
 
-def test_only_trusted_peers_say_where_a_request_comes_from() -> None:
+def test_only_trusted_peers_set_the_client_address() -> None:
     assert PROXIES.client_address("192.0.2.1", ("6.6.6.6",)) == "192.0.2.1"
     assert PROXIES.client_address("::ffff:192.0.2.1", ()) == "192.0.2.1"
     assert PROXIES.client_address("127.0.0.1", ()) == "127.0.0.1"
     assert PROXIES.client_address(UNIX, ()) == UNIX
     tcp_only = TrustedProxies.parse(("127.0.0.1",))
     assert tcp_only.client_address(UNIX, ("6.6.6.6",)) == UNIX
-    # A client must not pass for a peer of the socket.
+    # A client must not be mistaken for a peer of the socket.
     assert tcp_only.client_address("127.0.0.1", ("unix",)) == UNKNOWN
 
 
@@ -104,12 +104,12 @@ def test_only_trusted_peers_say_where_a_request_comes_from() -> None:
 def test_configured_networks(entry: str, inside: list[str], outside: list[str]) -> None:
     networks = TrustedProxies.parse((entry,))
     assert checked_entry(entry) == entry
-    assert [one for one in inside + outside if networks.trusts(one)] == inside
-    assert networks.is_everybody == (entry in ("0.0.0.0/0", "::/0"))
+    assert [address for address in inside + outside if networks.trusts(address)] == inside
+    assert networks.includes_everyone == (entry in ("0.0.0.0/0", "::/0"))
 
 
 @pytest.mark.parametrize(
-    ("entry", "said"),
+    ("entry", "message"),
     [
         ("10.0.0.5/8", "write 10.0.0.0/8 for all of it, or 10.0.0.5 alone"),
         ("2001:db8::1/32", "write 2001:db8::/32 for all of it, or 2001:db8::1 alone"),
@@ -125,17 +125,17 @@ def test_configured_networks(entry: str, inside: list[str], outside: list[str]) 
         ("fe80::1%eth0", "has a zone"),
     ],
 )
-def test_networks_that_are_refused(entry: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said.replace("(", r"\(")):
+def test_invalid_networks_are_refused(entry: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message.replace("(", r"\(")):
         checked_entry(entry)
 
 
-def test_the_entry_for_a_peer_is_one_that_is_read() -> None:
+def test_the_entry_for_a_peer_is_valid() -> None:
     for peer in ("192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1", "fe80::1%eth0", UNIX):
         assert TrustedProxies.parse((entry_for(peer),)).trusts(peer)
 
 
 @given(st.text(), st.text())
-def test_no_text_fails_or_becomes_the_proxy(first: str, last: str) -> None:
-    found = PROXIES.client_address("127.0.0.1", (first, last))
-    assert found != "127.0.0.1" or "127.0.0.1" in first + last
+def test_any_header_is_parsed_and_never_yields_the_proxy(first: str, last: str) -> None:
+    address = PROXIES.client_address("127.0.0.1", (first, last))
+    assert address != "127.0.0.1" or "127.0.0.1" in first + last

@@ -1,4 +1,4 @@
-"""Paths: what is ambiguous, and what an upstream might take it for."""
+"""Canonical paths: ambiguities and readings."""
 
 import pytest
 from hypothesis import given
@@ -48,7 +48,7 @@ A = Ambiguity
         ("/a/....//b", "/a/....//b", {A.DOT_SEGMENT, A.DOUBLE_SLASH}),
     ],
 )
-def test_what_is_ambiguous(raw: str, text: str, kinds: set[Ambiguity]) -> None:
+def test_ambiguities(raw: str, text: str, kinds: set[Ambiguity]) -> None:
     path = canonical_path(raw)
     assert path.text == text
     assert path.ambiguities == kinds
@@ -73,26 +73,26 @@ def test_an_unusual_name_has_readings_and_no_ambiguity() -> None:
 
 
 @pytest.mark.parametrize("piece", ["%25;a//..b%2f%c3%a9", "....//", "%u002e;", "%ff%5c./b"])
-def test_a_path_with_more_readings_than_are_followed_is_never_admitted(piece: str) -> None:
+def test_a_path_with_too_many_readings_is_never_admitted(piece: str) -> None:
     path = canonical_path("/" + piece * (30_000 // len(piece)))
     assert not path.is_admissible
     assert sum(map(len, path.readings())) < 8 * 30_000
 
 
-def test_decoding_without_end_ends() -> None:
+def test_rounds_of_decoding_are_limited() -> None:
     path = canonical_path("/%" + "25" * 5000 + "2e")
     assert Ambiguity.PERCENT in path.ambiguities
     assert len(path.readings()) < 40
 
 
 @given(st.text(max_size=60))
-def test_no_text_fails(raw: str) -> None:
+def test_any_text_is_accepted(raw: str) -> None:
     encodable = raw.encode("utf-8", "replace").decode()
     assert canonical_path("/" + encodable).readings()
 
 
 @given(st.binary(max_size=60))
-def test_no_bytes_fail(raw: bytes) -> None:
+def test_any_bytes_are_accepted(raw: bytes) -> None:
     path = canonical_path("/" + raw.decode("utf-8", "surrogateescape"))
     assert path.text.encode("utf-8", "replace").decode() in path.readings()
 
@@ -111,19 +111,19 @@ def test_encoding_unreserved_letters_changes_nothing(text: str, data: st.DataObj
 @pytest.mark.parametrize(
     "raw", ["/%F0%8D%A0%80", "/%F0%8D%BF%BF", "/%25F0%258D%25A0%2580", "/a/%f0%8d%a0%80/.."]
 )
-def test_an_overlong_half_of_a_pair_is_read_as_bytes(raw: str) -> None:
+def test_an_overlong_surrogate_stays_bytes(raw: str) -> None:
     path = canonical_path(raw)
     assert not path.is_plain
     assert path.ambiguities & {A.NOT_UTF8, A.PERCENT}
 
 
 @given(st.lists(st.integers(0, 255), max_size=24))
-def test_no_escaped_bytes_fail(octets: list[int]) -> None:
+def test_any_encoded_bytes_are_accepted(octets: list[int]) -> None:
     canonical_path("/" + "".join(f"%{octet:02x}" for octet in octets))
 
 
-def test_more_combining_characters_than_any_language_needs_are_ambiguous() -> None:
-    """Normalisation sorts them, in time by the square of their number."""
+def test_too_many_combining_characters_are_ambiguous() -> None:
+    """Normalisation would sort them in quadratic time."""
     hostile = "/a." + "\u0301" * 40 + "\u0320" * 40 + "/x;.."
     assert not canonical_path(hostile).is_admissible
     assert not canonical_path("/a" + "\u0301" * (MAX_MARKS + 1)).is_admissible

@@ -1,6 +1,6 @@
-"""No value of `rd` leads a browser off the list; what is benign comes back as it was.
+"""Values of `rd` never redirect a browser to another host; benign values stay unchanged.
 
-The judge is a parser of the WHATWG URL Standard that browsers use too, never our own.
+The oracle is a parser of the WHATWG URL Standard that browsers use, not the tested parser.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from authgw.core.login_sites import origin_of
-from authgw.core.redirects import MAX_RD_BYTES, Redirects
+from authgw.core.redirects import MAX_RD_BYTES, Redirects, front_page
 
 OWN = "https://auth.example.com"
 DEFAULT = "https://auth.example.com/account"
@@ -29,7 +29,7 @@ REDIRECTS = Redirects(
 )
 
 GOOD, EVIL = "app.example.com", "evil.net"
-# What a parser may drop, take for a slash, or take for the end of a host.
+# Characters that a parser may drop, treat as a slash, or treat as the end of a host.
 ODD = ["\t", "\n", "\r", " ", "\x00", "\x0b", "\x1f", "\x7f", "\x85", "\xa0", "\xad", "\u200b",
        "\u2028", "\u3000", "\ufeff", "\u202e"]  # fmt: skip
 SLASHES = ["\\", "\uff0f", "\u2044", "\u2215", "\uff3c", "%2f", "%5c", "%252f"]
@@ -43,7 +43,7 @@ SCHEMES = [
 
 
 def off_origin() -> Iterator[str]:
-    """Schemes, and slashes that are missing, too many, or the wrong ones."""
+    """Yield other schemes, and missing, additional or wrong slashes."""
     for scheme in SCHEMES:
         yield f"{scheme}://{GOOD}/"
         yield f"{scheme}:alert(1)//{GOOD}/"
@@ -74,7 +74,7 @@ def off_origin() -> Iterator[str]:
 
 
 def userinfo() -> Iterator[str]:
-    """Hosts that stand where a user name does."""
+    """Yield hosts in the place of a user name."""
     for before in (
         GOOD,
         f"{GOOD}:443",
@@ -96,7 +96,7 @@ def userinfo() -> Iterator[str]:
 
 
 def odd_characters() -> Iterator[str]:
-    """Controls, spaces, slashes and dots in disguise, everywhere."""
+    """Yield controls, spaces, and variants of slashes and dots at all positions."""
     for odd in [*ODD, *SLASHES]:
         yield f"https://{GOOD}{odd}{EVIL}/"
         yield f"https://{EVIL}{odd}{GOOD}/"
@@ -118,7 +118,7 @@ def odd_characters() -> Iterator[str]:
 
 
 def look_alikes() -> Iterator[str]:
-    """Hosts with the right beginning, the right end, or the right looks."""
+    """Yield hosts that begin, end or look like an allowed host."""
     for host in (
         f"{GOOD}.{EVIL}", f"evil{GOOD}", f"{GOOD}.", f"{GOOD}..", f".{GOOD}", f"{GOOD}{EVIL}",
         "example.com", "apps.example.com", "apps.example.com.", ".apps.example.com",
@@ -146,7 +146,7 @@ def look_alikes() -> Iterator[str]:
 
 
 def ports_and_nesting() -> Iterator[str]:
-    """Ports that are none, and values that hold other values."""
+    """Yield invalid ports, and values that contain other values."""
     for port in ("0", "00", "65536", "99999", "-1", "+1", "8o", "0x50", "8 0", "", "443:443",
                  "\uff11", "\u0664",
                  f"@{EVIL}", f"{EVIL}", "443\\", "443%40", "443@", "1e3", "000080"):  # fmt: skip
@@ -239,13 +239,13 @@ def browser_reads(text: str) -> URL | None:
 def is_allowed(url: URL | None) -> bool:
     if url is None or url.protocol not in ("http:", "https:") or url.username or url.password:
         return False
-    # A final dot names the same host, without a search list.
+    # A trailing dot names the same host, without a search list.
     host = url.hostname.removesuffix(".")
     return host in ALLOWED or host.endswith(".apps.example.com")
 
 
 def check(value: str) -> None:
-    """What comes out is allowed, plain, and what a browser would have read in `value` too."""
+    """Assert that the target is allowed, plain, and equal to a browser's reading of `value`."""
     target = REDIRECTS.target(value)
     assert is_allowed(browser_reads(target)), target
     assert target.isascii()
@@ -261,16 +261,16 @@ def check(value: str) -> None:
 
 def test_there_are_hundreds_of_hostile_values() -> None:
     assert len(HOSTILE) >= 600
-    # Most would lead astray or nowhere if they were sent as they are. Of the others, which a
-    # browser forgives, most are refused all the same; the rest end in a path, query or fragment.
-    astray = [value for value in HOSTILE if not is_allowed(browser_reads(value))]
-    assert len(astray) >= 450
-    taken = [value for value in HOSTILE if REDIRECTS.is_safe(value)]
-    assert len(taken) < 50
+    # Most would lead to another host or to none if they were sent unchanged. Most of the others,
+    # which a browser accepts, are refused as well; the rest end in a path, query or fragment.
+    leading_away = [value for value in HOSTILE if not is_allowed(browser_reads(value))]
+    assert len(leading_away) >= 450
+    accepted = [value for value in HOSTILE if REDIRECTS.is_safe(value)]
+    assert len(accepted) < 50
 
 
 @pytest.mark.parametrize("value", HOSTILE)
-def test_hostile_values_lead_nowhere(value: str) -> None:
+def test_hostile_values_lead_to_the_default(value: str) -> None:
     check(value)
     if not is_allowed(browser_reads(value)):
         assert REDIRECTS.target(value) == DEFAULT
@@ -278,20 +278,20 @@ def test_hostile_values_lead_nowhere(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", BENIGN)
-def test_benign_values_come_back_as_they_were(value: str) -> None:
+def test_benign_values_stay_unchanged(value: str) -> None:
     check(value)
     assert REDIRECTS.is_safe(value)
     assert REDIRECTS.target(value) == (OWN + value if value.startswith("/") else value)
 
 
 @pytest.mark.parametrize(("value", "target"), WRITTEN_ANEW.items())
-def test_what_is_forgiven_is_written_anew(value: str, target: str) -> None:
+def test_lenient_forms_are_normalised(value: str, target: str) -> None:
     check(value)
     assert REDIRECTS.target(value) == target
     assert REDIRECTS.target(target.removeprefix(OWN)) == target
 
 
-def test_a_list_without_hosts_allows_only_paths() -> None:
+def test_without_hosts_only_paths_are_allowed() -> None:
     nowhere = Redirects((), OWN, DEFAULT)
     assert nowhere.target(f"https://{GOOD}/") == nowhere.target(f"{OWN}/x") == DEFAULT
     assert nowhere.target("/x") == f"{OWN}/x"
@@ -308,7 +308,7 @@ ANY_TEXT = st.text(st.characters(codec=None), max_size=40)
 @settings(max_examples=1000, deadline=None)
 @given(ANY_TEXT)
 @example("\ud800")
-def test_any_text_stays_on_the_list(text: str) -> None:
+def test_any_text_leads_to_an_allowed_host(text: str) -> None:
     for value in (
         text,
         f"https://{text}",
@@ -322,6 +322,29 @@ def test_any_text_stays_on_the_list(text: str) -> None:
 @pytest.mark.slow
 @settings(max_examples=3000, deadline=None)
 @given(st.lists(PIECES, max_size=10).map("".join))
-def test_any_pieces_stay_on_the_list(text: str) -> None:
+def test_any_pieces_lead_to_an_allowed_host(text: str) -> None:
     for value in (text, f"https://{text}", f"https://{text}.apps.example.com/"):
         check(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "host"),
+    [
+        ("/x", "auth.example.com"),
+        ("https://App.Example.com:8443/x", "app.example.com"),
+        ("https://evil.net/", "evil.net"),
+        ("https://app.example.com/ x", ""),
+        ("//evil.net", ""),
+        ("", ""),
+    ],
+)
+def test_host_of_a_value(value: str, host: str) -> None:
+    assert REDIRECTS.host_of(value) == host
+
+
+def test_the_front_page_of_a_long_url() -> None:
+    assert front_page("https://app.example.com:8443/" + "a" * 9000) == (
+        "https://app.example.com:8443/"
+    )
+    for url in ("/" + "a" * 9000, "https://app.example.com/\n", "https://a@app.example.com/"):
+        assert front_page(url) == ""

@@ -1,4 +1,4 @@
-"""100,000 random requests through describe and decide, beside the reference evaluator."""
+"""Random requests through describe and decide, compared with the reference evaluator."""
 
 import random
 from collections import Counter
@@ -21,55 +21,59 @@ TRUSTED = TrustedProxies.parse(("127.0.0.1/32",))
 NAMES = IdentityHeaders()
 CALLERS = [None, Principal("alice", "s", ("users",)), Principal("bob", "s", ("admins", "users"))]
 ADDRESSES = ["192.0.2.1", "10.1.2.3"]
-seen: Counter[str] = Counter()
+outcomes: Counter[str] = Counter()
 
 
-def asked_by(dialect: str, asked: Asked, dice: random.Random) -> tuple[str, str, RawHeaders]:
-    """Method, path and headers of the subrequest, as each proxy would send them."""
-    uri = asked.path + dice.choice(["", "?x=/public", "?a#b"])
-    method, path, said = "GET", "/authenticate", []
+def subrequest_of(dialect: str, request: Asked, dice: random.Random) -> tuple[str, str, RawHeaders]:
+    """Return method, path and headers of the subrequest that each proxy would send."""
+    uri = request.path + dice.choice(["", "?x=/public", "?a#b"])
+    method, path, headers = "GET", "/authenticate", []
     if dialect == "nginx":
-        said = [
-            ("X-Original-URL", f"http://{asked.host}{uri}"),
-            ("X-Original-Host", asked.host),
-            ("X-Original-Method", asked.method),
+        headers = [
+            ("X-Original-URL", f"http://{request.host}{uri}"),
+            ("X-Original-Host", request.host),
+            ("X-Original-Method", request.method),
         ]
     elif dialect == "forwarded":
-        said = [
-            ("X-Forwarded-Method", asked.method),
+        headers = [
+            ("X-Forwarded-Method", request.method),
             ("X-Forwarded-Proto", "https"),
-            ("X-Forwarded-Host", asked.host),
+            ("X-Forwarded-Host", request.host),
             ("X-Forwarded-Uri", uri),
         ]
     else:
-        method, path, said = asked.method, f"/authenticate/envoy{uri}", [("Host", asked.host)]
-    said.append(("X-Forwarded-For", asked.address))
-    if asked.preflight is not None:
-        said += [("Origin", "https://a"), ("Access-Control-Request-Method", asked.preflight)]
-    raw = [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in said]
+        method, path, headers = (
+            request.method,
+            f"/authenticate/envoy{uri}",
+            [("Host", request.host)],
+        )
+    headers.append(("X-Forwarded-For", request.address))
+    if request.preflight is not None:
+        headers += [("Origin", "https://a"), ("Access-Control-Request-Method", request.preflight)]
+    raw = [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in headers]
     return method, path, raw
 
 
-def spoilt(raw: RawHeaders, dice: random.Random) -> RawHeaders:
-    """The same, with something that must never lead to an allow."""
-    kept = list(raw)
+def corrupted(raw: RawHeaders, dice: random.Random) -> RawHeaders:
+    """Return the headers with a change that must never lead to an allow."""
+    changed = list(raw)
     kind = dice.randrange(4)
     if kind == 0:
-        kept.append((dice.choice([b"Remote-User", b"remote_groups", b"REMOTE.NAME"]), b"x"))
+        changed.append((dice.choice([b"Remote-User", b"remote_groups", b"REMOTE.NAME"]), b"x"))
     elif kind == 1:
-        kept.append((kept[0][0].lower(), kept[0][1]))
+        changed.append((changed[0][0].lower(), changed[0][1]))
     elif kind == 2:
-        del kept[0]
+        del changed[0]
     else:
-        name, value = kept[0]
-        kept[0] = (name, value + dice.choice([b"\x00", b"\r\nX: y", b" \x7f"]))
-    return kept
+        name, value = changed[0]
+        changed[0] = (name, value + dice.choice([b"\x00", b"\r\nX: y", b" \x7f"]))
+    return changed
 
 
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(min_value=0))
-def test_nothing_is_allowed_that_the_reference_would_not(seed: int) -> None:
+def test_decisions_equal_those_of_the_reference(seed: int) -> None:
     dice = random.Random(seed)
     for _ in range(20):
         lines = [a_line(dice) for _ in range(dice.randint(1, 6))]
@@ -80,7 +84,7 @@ def test_nothing_is_allowed_that_the_reference_would_not(seed: int) -> None:
 
 def compare(lines: list[Line], rules: Rules, dice: random.Random) -> None:
     caller = dice.choice(CALLERS)
-    asked = Asked(
+    request = Asked(
         host=dice.choice(HOSTS),
         path=a_path(dice),
         method=dice.choice(METHODS),
@@ -91,14 +95,14 @@ def compare(lines: list[Line], rules: Rules, dice: random.Random) -> None:
     )
     name = dice.choice(["nginx", "forwarded", "envoy"])
     dialect = {"nginx": nginx, "forwarded": forwarded, "envoy": envoy}[name]
-    method, path, raw = asked_by(name, asked, dice)
+    method, path, raw = subrequest_of(name, request, dice)
     bad = dice.random() < 0.1
     peer = "127.0.0.1" if dice.random() < 0.98 else "127.0.0.2"
     try:
         access = dialect.describe(
             method,
             path,
-            spoilt(raw, dice) if bad else raw,
+            corrupted(raw, dice) if bad else raw,
             peer=peer,
             trusted=TRUSTED,
             identity=NAMES,
@@ -110,23 +114,23 @@ def compare(lines: list[Line], rules: Rules, dice: random.Random) -> None:
     allowed = decision.verdict is Verdict.ALLOW
     assert allowed == (reply.status == 200)
     assert allowed or decision.reason in REASONS
-    seen[f"{decision.verdict.value} {decision.reason}"] += 1
-    plain = not bad and peer == "127.0.0.1" and asked.method in METHODS[:6]
+    outcomes[f"{decision.verdict.value} {decision.reason}"] += 1
+    plain = not bad and peer == "127.0.0.1" and request.method in METHODS[:6]
     if plain and access is not None:
-        assert allowed == reference.allows(lines, asked), (lines, asked)
+        assert allowed == reference.allows(lines, request), (lines, request)
     else:
         assert not allowed
 
 
-def test_the_random_requests_reach_every_verdict() -> None:
-    seen.clear()
+def test_random_requests_reach_all_reasons() -> None:
+    outcomes.clear()
     dice = random.Random(7)
     for _ in range(100):
         lines = [a_line(dice) for _ in range(4)]
         rules = compiled(lines)
         for _ in range(20):
             compare(lines, rules, dice)
-    reached = {said.split()[-1] for said in seen}
+    reached = {outcome.split()[-1] for outcome in outcomes}
     assert reached >= {
         "allow",
         "token_missing",

@@ -1,4 +1,4 @@
-"""Rules: first match, default deny, paths that servers could disagree about."""
+"""Rules: first match, default deny, ambiguous paths."""
 
 import posixpath
 from urllib.parse import unquote
@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from authgw.core.model import AccessRequest, Principal, Verdict
 from authgw.core.networks import TrustedProxies
 from authgw.core.paths import Ambiguity
-from authgw.core.rules import Allow, Rule, RuleError, Rules, decide, glob, needs_nobody, regex
+from authgw.core.rules import Allow, Rule, RuleError, Rules, allows_anyone, decide, glob, regex
 from tests.support.rules import ADMIN, ADMINS, ANYONE, AUTHENTICATED, USER, asked, rule, verdict
 
 
-def reason(rules: list[Rule], access: AccessRequest, who: Principal | None = USER) -> str:
-    return decide(Rules(rules).match(access), access, who, "token_missing").reason
+def reason(rules: list[Rule], access: AccessRequest, caller: Principal | None = USER) -> str:
+    return decide(Rules(rules).match(access), access, caller, "token_missing").reason
 
 
-def test_the_first_match_decides_and_nothing_matched_is_denied() -> None:
+def test_the_first_match_decides_and_the_default_is_deny() -> None:
     rules = [
         rule(ANYONE, "/public/**", "=/health", host="*.example.com"),
         rule(ADMINS, "/admin/**"),
@@ -70,7 +70,7 @@ def test_preflights() -> None:
     assert verdict(rules, preflight, None) is Verdict.ALLOW
     assert reason(rules, asked("/v1/x", method="OPTIONS", preflight="PUT")) == "no_rule"
     assert reason(rules, asked("/v1/x", method="OPTIONS")) == "no_rule"
-    # Only OPTIONS can be a preflight, whatever headers a request brings.
+    # Only OPTIONS can be a preflight, whatever headers a request has.
     assert verdict(rules, asked("/v1/x", preflight="GET"), None) is Verdict.LOGIN
     assert reason(rules, asked("/v1/x", method="POST", preflight="GET")) == "no_rule"
     anyway = [rule(AUTHENTICATED, preflight=True)]
@@ -82,16 +82,16 @@ def test_preflights() -> None:
     "path",
     ["//admin", "/a/../admin", "/a%2f..%2fadmin", "/%2561dmin", "/admin;x", "/admin%00", "/admin#"],
 )
-def test_ambiguity_denies_only_where_a_rule_looks_at_the_path(path: str) -> None:
-    looking = [rule(ADMINS, "/admin/**"), rule(AUTHENTICATED)]
-    assert reason(looking, asked(path), ADMIN) == "path_ambiguous"
-    blind = [rule(AUTHENTICATED)]
-    assert verdict(blind, asked(path), USER) is Verdict.ALLOW
+def test_ambiguity_denies_only_if_a_rule_has_paths(path: str) -> None:
+    with_paths = [rule(ADMINS, "/admin/**"), rule(AUTHENTICATED)]
+    assert reason(with_paths, asked(path), ADMIN) == "path_ambiguous"
+    without_paths = [rule(AUTHENTICATED)]
+    assert verdict(without_paths, asked(path), USER) is Verdict.ALLOW
     elsewhere = [rule(ADMINS, "/admin/**", host="other.example.com"), rule(AUTHENTICATED)]
     assert verdict(elsewhere, asked(path), USER) is Verdict.ALLOW
 
 
-def test_a_rule_admits_what_its_upstream_needs_after_its_prefix() -> None:
+def test_a_rule_admits_ambiguities_after_its_literal_prefix() -> None:
     slash = frozenset({Ambiguity.SLASH})
     rules = [
         rule(ADMINS, "/api/admin/**"),
@@ -114,9 +114,9 @@ def test_a_rule_admits_what_its_upstream_needs_after_its_prefix() -> None:
     assert verdict(rules, asked("/x//y;z"), USER) is Verdict.ALLOW
 
 
-def test_every_reading_must_stay_inside_the_pattern() -> None:
+def test_every_reading_must_match_the_pattern() -> None:
     rules = [rule(ANYONE, "/a/*/c", encoded=frozenset({Ambiguity.SLASH}))]
-    # To one server this is /a/x/y/c, which the pattern does not take.
+    # Some servers read /a/x/y/c, which the pattern does not match.
     assert reason(rules, asked("/a/x%2fy/c"), None) == "path_ambiguous"
 
 
@@ -138,7 +138,7 @@ def test_globs(pattern: str, yes: list[str], no: list[str]) -> None:
     assert [text for text in yes + no if compiled.matches(text)] == yes
 
 
-def test_patterns_that_are_refused() -> None:
+def test_invalid_patterns_are_refused() -> None:
     for source in ("", "a", "=a", "/a/../b", "/a//b", "/%61", "/a;b", "/a#", "/" + "a" * 2000):
         with pytest.raises(RuleError):
             glob(source)
@@ -150,7 +150,7 @@ def test_patterns_that_are_refused() -> None:
 
 
 def normalised(path: str) -> str:
-    """What a lenient upstream makes of a path: decode until stable, cut, merge, resolve."""
+    """Return the reading of a lenient upstream: decode until stable, cut, merge, resolve."""
     for _ in range(6):
         path = unquote(path)
     path = path.replace("\\", "/").partition("#")[0].replace("\x00", "")
@@ -210,9 +210,9 @@ def test_an_unrelated_rule_changes_no_verdict(path: str, place: int) -> None:
     assert verdict(rules, asked(path), USER) is verdict(more, asked(path), USER)
 
 
-def test_a_rule_for_anyone_needs_nobody() -> None:
+def test_rules_that_allow_anyone() -> None:
     preflight = asked(method="OPTIONS", preflight="GET")
-    assert needs_nobody(rule(ANYONE), asked())
-    assert needs_nobody(rule(AUTHENTICATED, preflight=True), preflight)
-    assert not needs_nobody(rule(AUTHENTICATED), preflight)
-    assert not needs_nobody(rule(AUTHENTICATED, preflight=True), asked())
+    assert allows_anyone(rule(ANYONE), asked())
+    assert allows_anyone(rule(AUTHENTICATED, preflight=True), preflight)
+    assert not allows_anyone(rule(AUTHENTICATED), preflight)
+    assert not allows_anyone(rule(AUTHENTICATED, preflight=True), asked())

@@ -1,4 +1,4 @@
-"""Sessions: each transition by table, and a subject's devices as a stateful model."""
+"""Sessions: tables of transitions, and a stateful model of a device."""
 
 import re
 from dataclasses import replace
@@ -42,13 +42,13 @@ def test_the_current_token_rotates() -> None:
 
 
 @pytest.mark.parametrize(("after", "confirmed"), [(10, True), (10, False), (800, False)])
-def test_the_parent_gets_the_same_successor(after: float, confirmed: bool) -> None:
+def test_the_parent_token_gets_the_same_successor(after: float, confirmed: bool) -> None:
     stored = replace(rotated(), confirmed=confirmed)
     outcome = present(stored, 0, "r0", NOW + 100 + after)
     assert (outcome.outcome, outcome.session) == (RefreshOutcome.REPEATED, stored)
 
 
-def test_a_lost_reply_is_answered_hours_later_with_renewed_times() -> None:
+def test_a_lost_response_is_repeated_hours_later_with_renewed_times() -> None:
     late = NOW + 100 + 7000
     outcome = present(rotated(), 0, "r0", late)
     current = outcome.session.current
@@ -65,19 +65,31 @@ def test_anything_else_is_reuse(gen: int, jti: str, after: float) -> None:
     assert present(stored, gen, jti, NOW + 100 + after).outcome is RefreshOutcome.REUSED
 
 
-def test_a_higher_generation_is_current_since_the_store_forgot_it() -> None:
+@pytest.mark.parametrize(
+    ("gen", "after", "age"),
+    [(0, 20, "again 20 s after"), (0, 7200, "again 2 h after"), (-1, 20, "again at least 20 s")],
+)
+def test_the_description_of_a_reuse(gen: int, after: float, age: str) -> None:
+    text = sessions.describe_reuse(rotated(), gen=gen, now=NOW + 100 + after)
+    assert age in text
+    assert text.endswith("opened from an unknown address")
+    seen = replace(a_session(), client=sessions.Device(address="192.0.2.1"))
+    assert "192.0.2.1" in sessions.describe_reuse(seen, gen=-1, now=NOW)
+
+
+def test_a_higher_generation_than_the_stored_rotates() -> None:
     outcome = present(rotated(), 5, "lost", NOW + 200)
     assert (outcome.outcome, outcome.session.gen) == (RefreshOutcome.ROTATED, 6)
 
 
-def test_nothing_outlives_the_session() -> None:
+def test_tokens_do_not_outlive_the_session() -> None:
     near_end = NOW + 19500
     old = replace(a_session(), expires_at=NOW + 20000)
     new = present(old, 0, "r0", near_end).session
     assert new.expires_at == new.current.access_exp == NOW + LIVES.session_max
 
 
-def test_an_absent_or_expired_session_refreshes_nothing() -> None:
+def test_an_absent_or_expired_session_cannot_be_refreshed() -> None:
     with pytest.raises(SessionEndedError):
         present(None, 0, "r0", NOW)
     with pytest.raises(SessionEndedError):
@@ -93,40 +105,59 @@ def test_either_token_of_the_current_generation_confirms(jti: str) -> None:
     assert not sessions.confirm(a_session(), gen=0, jti="zz").confirmed
 
 
-def test_records_survive_the_store_and_newer_versions() -> None:
+def test_records_round_trip_and_ignore_newer_fields() -> None:
     session = replace(rotated(), user_id=2**53 + 1, name="Zoë")
     text = dump(session)
     assert load(text) == session
     assert load(text[:-1] + ',"of_version_2":1}') == session
 
 
-def test_what_sessions_say_alike_is_kept_once() -> None:
-    one, other = (load(dump(a_session(number=number))) for number in (1, 2))
-    assert one.source is other.source
-    assert one.groups[0] is other.groups[0]
-    assert one.client.user_agent is other.client.user_agent
+def test_frequent_values_are_interned() -> None:
+    first, second = (load(dump(a_session(number=number))) for number in (1, 2))
+    assert first.source is second.source
+    assert first.groups[0] is second.groups[0]
+    assert first.client.user_agent is second.client.user_agent
 
 
 @pytest.mark.parametrize("text", ["", "1", "{}", "null", '{"current":1}', "[]"])
-def test_what_is_no_record_is_refused(text: str) -> None:
+def test_invalid_records_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         load(text)
 
 
-@pytest.mark.parametrize("life", ["created_at", "expires_at"])
-def test_a_life_is_a_number(life: str) -> None:
+@pytest.mark.parametrize("field", ["created_at", "expires_at"])
+def test_times_are_numbers(field: str) -> None:
     text = dump(a_session())
     with pytest.raises(ValueError, match=r".+"):
-        load(re.sub(rf'"{life}":[0-9.]+', f'"{life}":null', text))
+        load(re.sub(rf'"{field}":[0-9.]+', f'"{field}":null', text))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("sub", "1"),
+        ("gen", "true"),
+        ("user_id", "1.5"),
+        ("confirmed", "1"),
+        ("expires_at", "1e999"),
+        ("access_exp", "1e999"),
+        ("previous_refresh_jti", "7"),
+        ("rotated_at", "1e999"),
+    ],
+)
+def test_fields_have_their_types(field: str, value: str) -> None:
+    text = re.sub(rf'"{field}":[^,}}]+', f'"{field}":{value}', dump(rotated()))
+    with pytest.raises(ValueError, match="not a session record"):
+        load(text)
 
 
 @pytest.mark.parametrize("more", ["x", "{}"])
-def test_what_is_more_than_a_record_is_refused(more: str) -> None:
+def test_trailing_data_is_refused(more: str) -> None:
     with pytest.raises(ValueError, match="more than a session record"):
         load(dump(a_session()) + more)
 
 
-def test_a_sid_finds_its_subject() -> None:
+def test_a_sid_contains_the_hash_of_its_subject() -> None:
     sid = sessions.new_sid("alice", bytes(16))
     assert len(sid) == 44
     assert sessions.hash_of_sid(sid) == sessions.subject_hash("alice")
@@ -135,15 +166,15 @@ def test_a_sid_finds_its_subject() -> None:
 
 
 @pytest.mark.parametrize("sid", ["", "a" * 43, "a" * 45, "a" * 43 + "*", "a" * 44 + "\n"])
-def test_a_malformed_sid_is_no_session(sid: str) -> None:
+def test_a_malformed_sid_is_refused(sid: str) -> None:
     with pytest.raises(SessionEndedError):
         sessions.hash_of_sid(sid)
 
 
 class Device(RuleBasedStateMachine):
-    """One session: an honest client that may lose replies, a thief who replays old tokens.
+    """A session with an honest client that may lose responses, and a thief who replays tokens.
 
-    The model knows only what was handed out and what was received, never the record's fields.
+    The model uses only issued and received tokens, never the fields of the record.
     """
 
     replayable = Bundle("replayable")
@@ -174,12 +205,12 @@ class Device(RuleBasedStateMachine):
 
     @rule(lost=st.booleans())
     def honest_refresh(self, lost: bool) -> None:
-        alive = self.stored is not None and self.now < self.stored.expires_at
+        is_valid = self.stored is not None and self.now < self.stored.expires_at
         result = self.refresh(self.held)
-        assert (result is not None) == alive
+        assert (result is not None) == is_valid
         if result is None:
             return
-        # The one promise of grace: an honest client is never taken for a thief.
+        # The guarantee of the grace period: an honest client is never mistaken for a thief.
         assert result.outcome is not RefreshOutcome.REUSED
         successor = (result.session.gen, result.session.current.refresh_jti)
         self.issued[successor[0]] = successor[1]
@@ -201,7 +232,7 @@ class Device(RuleBasedStateMachine):
         result = self.refresh((gen, self.issued[gen]))
         if result is None:
             return
-        # A replay never makes a second lineage: the same successor, or the end of all.
+        # A replay never creates a second lineage: same successor, or revocation.
         assert result.outcome is not RefreshOutcome.ROTATED
         if before.confirmed and self.now - self.used_at > LIVES.refresh_grace:
             assert result.outcome is RefreshOutcome.REUSED
@@ -224,14 +255,14 @@ TestDevice = Device.TestCase
 TestDevice.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
 
 
-def test_a_session_of_another_subject_is_as_good_as_absent() -> None:
+def test_a_session_of_another_subject_is_absent() -> None:
     session = a_session()
     assert of_subject(session, session.sub) is session
     assert of_subject(session, "another") is None
     assert of_subject(None, session.sub) is None
 
 
-def test_a_sid_belongs_to_the_subject_that_it_was_made_for() -> None:
+def test_a_sid_belongs_to_its_subject() -> None:
     check_sid(new_sid("1", bytes(16)), "1")
     for sid in (new_sid("2", bytes(16)), "x" * 44, "", "1"):
         with pytest.raises(SessionEndedError):

@@ -1,4 +1,4 @@
-"""Remembered tokens: no check is left out but the signature's."""
+"""Cached tokens: all checks are repeated except that of the signature."""
 
 import pytest
 
@@ -16,31 +16,31 @@ def minted(number: int = 0) -> str:
 
 
 class Counting:
-    """An issuer that counts how often it is asked."""
+    """An issuer that counts its calls."""
 
     def __init__(self, issuer: Issuer) -> None:
-        self.issuer, self.asked = issuer, 0
+        self.issuer, self.calls = issuer, 0
 
     def verify(self, text: str, kind: TokenType, *, now: float) -> object:
-        self.asked += 1
+        self.calls += 1
         return self.issuer.verify(text, kind, now=now)
 
 
-def remembering(capacity: int = 10) -> tuple[VerifiedTokens, Counting]:
+def counting_cache(capacity: int = 10) -> tuple[VerifiedTokens, Counting]:
     issuer = Counting(ISSUER)
     return VerifiedTokens(issuer, capacity), issuer  # type: ignore[arg-type]  # a stand-in
 
 
 def test_a_token_is_verified_once() -> None:
-    tokens, issuer = remembering()
+    tokens, issuer = counting_cache()
     text = minted()
     first = tokens.verify(text, TokenType.ACCESS, now=NOW)
     assert tokens.verify(text, TokenType.ACCESS, now=NOW + 1) is first
-    assert issuer.asked == 1
+    assert issuer.calls == 1
 
 
-def test_it_expires_all_the_same() -> None:
-    tokens, _ = remembering()
+def test_a_cached_token_expires() -> None:
+    tokens, _ = counting_cache()
     text = minted()
     end = NOW + LIVES.access + LEEWAY
     tokens.verify(text, TokenType.ACCESS, now=end - 0.01)
@@ -50,46 +50,46 @@ def test_it_expires_all_the_same() -> None:
     assert len(tokens) == 0
 
 
-def test_its_type_still_binds_its_transport() -> None:
-    tokens, _ = remembering()
+def test_a_cached_token_is_bound_to_its_type() -> None:
+    tokens, _ = counting_cache()
     text = minted()
     tokens.verify(text, TokenType.ACCESS, now=NOW)
     with pytest.raises(TokenWrongTypeError):
         tokens.verify(text, TokenType.SESSION, now=NOW)
 
 
-def test_it_is_refused_once_its_key_is_retired() -> None:
+def test_a_cached_token_is_refused_after_its_key_is_retired() -> None:
     old, new = a_key("old"), a_key("new", signs_from=NOW + 10)
-    ring = KeyRing((old, new), longest_token=100)
+    ring = KeyRing((old, new), max_lifetime=100)
     tokens = VerifiedTokens(Issuer("authgw", "authgw", ring), 10)
-    # Signed by one who has the old key, for longer than any token lives.
+    # Signed by a holder of the old key, with a lifetime above the maximum.
     text = an_issuer(old).mint(a_session(), TokenType.ACCESS, now=NOW)
     tokens.verify(text, TokenType.ACCESS, now=NOW + 109)
     with pytest.raises(TokenInvalidError):
         tokens.verify(text, TokenType.ACCESS, now=NOW + 110)
 
 
-def test_it_is_bounded() -> None:
-    tokens, issuer = remembering(capacity=3)
+def test_the_capacity_is_limited() -> None:
+    tokens, issuer = counting_cache(capacity=3)
     texts = [minted(number) for number in range(5)]
     for text in texts:
         tokens.verify(text, TokenType.ACCESS, now=NOW)
     assert len(tokens) == 3
     tokens.verify(texts[4], TokenType.ACCESS, now=NOW)
-    assert issuer.asked == 5
+    assert issuer.calls == 5
     tokens.verify(texts[0], TokenType.ACCESS, now=NOW)
-    assert issuer.asked == 6
+    assert issuer.calls == 6
 
 
-def test_what_is_refused_is_not_remembered() -> None:
-    tokens, issuer = remembering()
+def test_refused_tokens_are_not_cached() -> None:
+    tokens, issuer = counting_cache()
     for _ in range(2):
         with pytest.raises(TokenInvalidError):
             tokens.verify(minted()[:-8] + "AAAAAAAA", TokenType.ACCESS, now=NOW)
-    assert (len(tokens), issuer.asked) == (0, 2)
+    assert (len(tokens), issuer.calls) == (0, 2)
 
 
-def test_other_keys_begin_another_memory() -> None:
+def test_other_keys_need_another_cache() -> None:
     text = minted()
     VerifiedTokens(an_issuer(KEY), 10).verify(text, TokenType.ACCESS, now=NOW)
     with pytest.raises(TokenInvalidError):

@@ -1,4 +1,4 @@
-"""Tokens: what verifies, and every text that must not."""
+"""Tokens: valid tokens, and all texts that must be refused."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from authgw.core import errors
 from authgw.core.keys import key_from_secret
-from authgw.core.tokens import MAX_TOKEN_BYTES, Issuer, TokenType
+from authgw.core.tokens import MAX_TOKEN_BYTES, Issuer, Ticket, TokenType
 from tests.support.builders import KEY, LIVES, NOW, a_key, a_session, an_issuer
 
 ISSUER = an_issuer()
@@ -41,14 +41,14 @@ def refusal(text: str, kind: TokenType = TokenType.ACCESS, now: float = NOW) -> 
 
 
 @pytest.mark.parametrize("kind", list(TokenType))
-def test_each_type_verifies_as_itself_and_as_nothing_else(kind: TokenType) -> None:
+def test_each_type_verifies_only_as_itself(kind: TokenType) -> None:
     text = ISSUER.mint(a_session(), kind, now=NOW)
     assert ISSUER.verify(text, kind, now=NOW).sid == a_session().sid
     for other in set(TokenType) - {kind}:
         assert refusal(text, other) == "token_wrong_type"
 
 
-def test_claims_keep_what_clients_of_the_seed_read() -> None:
+def test_claims_that_older_clients_read() -> None:
     token = ISSUER.verify(ACCESS, TokenType.ACCESS, now=NOW)
     assert {"user_id", "uid", "type", "iss", "exp", "nbf", "iat"} <= token.claims.keys()
     assert token.claims["uid"] == token.jti == "a0"
@@ -101,7 +101,7 @@ def test_claims_are_required(name: str) -> None:
         {"gen": "0"},
     ],
 )
-def test_claims_must_hold(claims: dict[str, Any]) -> None:
+def test_invalid_claims_are_refused(claims: dict[str, Any]) -> None:
     assert refusal(forged(claims)) == "token_invalid"
 
 
@@ -118,7 +118,7 @@ def test_claims_must_hold(claims: dict[str, Any]) -> None:
         {"b64": True},
     ],
 )
-def test_headers_must_hold(header: dict[str, Any]) -> None:
+def test_invalid_headers_are_refused(header: dict[str, Any]) -> None:
     head, claims, signature = forged().split(".")
     changed = json.loads(base64.urlsafe_b64decode(head + "==")) | header
     assert refusal(f"{b64(changed)}.{claims}.{signature}") == "token_invalid"
@@ -127,7 +127,7 @@ def test_headers_must_hold(header: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "header", [{"crit": ["exp"]}, {"kid": "zz"}, {"jwk": {}, "kid": "zz"}, {"jku": "x", "kid": ""}]
 )
-def test_a_true_signature_does_not_save_a_bad_header(header: dict[str, Any]) -> None:
+def test_a_valid_signature_does_not_excuse_a_bad_header(header: dict[str, Any]) -> None:
     assert refusal(forged(**header)) == "token_invalid"
 
 
@@ -136,7 +136,7 @@ def test_an_embedded_key_is_never_used() -> None:
     assert refusal(other) == "token_invalid"
 
 
-def test_the_public_key_is_no_hmac_secret() -> None:
+def test_the_public_key_is_not_an_hmac_secret() -> None:
     secret = key_from_secret("a1", b"s" * 32)
     assert refusal(an_issuer(secret).mint(a_session(), TokenType.ACCESS, now=NOW)) == (
         "token_invalid"
@@ -165,9 +165,9 @@ def test_malformed_texts() -> None:
     assert {refusal(text) for text in texts} == {"token_malformed"}
 
 
-def test_the_standard_alphabet_makes_no_second_text_of_a_token() -> None:
+def test_the_standard_base64_alphabet_is_refused() -> None:
     signed = (ISSUER.mint(a_session(), TokenType.ACCESS, now=NOW) for _ in range(1000))
-    text = next(one for one in signed if {"-", "_"} <= set(one.rpartition(".")[2]))
+    text = next(token for token in signed if {"-", "_"} <= set(token.rpartition(".")[2]))
     head, _, signature = text.rpartition(".")
     for own, standard in (("-", "+"), ("_", "/")):
         assert refusal(f"{head}.{signature.replace(own, standard)}") == "token_malformed"
@@ -208,7 +208,7 @@ def test_tokens_of_a_previous_issuer_verify_until_they_expire(kind: TokenType) -
         ("older", "older", False),
     ],
 )
-def test_issuer_and_audience_of_one_time(issuer: str, audience: str, holds: bool) -> None:
+def test_pairs_of_issuer_and_audience(issuer: str, audience: str, holds: bool) -> None:
     ring = an_issuer().keys
     text = Issuer(issuer, audience, ring).mint(a_session(), TokenType.ACCESS, now=NOW)
     verifying = Issuer("new", "apps", ring, previous=("old",))
@@ -217,3 +217,13 @@ def test_issuer_and_audience_of_one_time(issuer: str, audience: str, holds: bool
     else:
         with pytest.raises(errors.TokenInvalidError):
             verifying.verify(text, TokenType.ACCESS, now=NOW)
+
+
+@pytest.mark.parametrize("kind", [TokenType.PENDING, TokenType.DEVICE])
+def test_tokens_outside_a_session(kind: TokenType) -> None:
+    text = ISSUER.mint_ticket("alice", kind, Ticket("t1", 300, "m1"), now=NOW)
+    token = ISSUER.verify(text, kind, now=NOW + 300)
+    assert (token.sub, token.sid, token.jti, token.gen) == ("alice", "t1", "t1", 0)
+    assert token.claims["mark"] == "m1"
+    assert refusal(text, kind, NOW + 306) == "token_expired"
+    assert refusal(text) == "token_wrong_type"

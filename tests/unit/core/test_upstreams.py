@@ -1,4 +1,4 @@
-"""Models of servers that read paths each in its own way: none reaches what a rule protects."""
+"""Models of servers with different readings of paths: none reaches a protected path."""
 
 import posixpath
 import re
@@ -27,8 +27,8 @@ def resolved(path: str) -> str:
     return "/" + posixpath.normpath("/" + path).lstrip("/")
 
 
-def plainly(raw: str) -> str:
-    """Node and Go: decode once, merge nothing, resolve dot segments."""
+def as_node(raw: str) -> str:
+    """Node and Go: decode once, do not merge slashes, resolve dot segments."""
     return resolved(unquote(raw))
 
 
@@ -52,8 +52,8 @@ def as_twice(raw: str) -> str:
 
 
 def as_iis(raw: str) -> str:
-    """Decode `%u`, take a code page's best fit, backslashes for slashes."""
-    wide = re.sub("(?i)%u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), raw)
+    """Decode `%u`, map by best fit of a code page, treat backslashes as slashes."""
+    wide = re.sub("(?i)%u([0-9a-f]{4})", lambda match: chr(int(match[1], 16)), raw)
     text = unicodedata.normalize("NFKC", unquote(wide)).translate(
         {0x2215: "/", 0x2044: "/", 0x2216: "\\", 0x0101: "a"}
     )
@@ -61,7 +61,7 @@ def as_iis(raw: str) -> str:
 
 
 def as_windows(text: str) -> str:
-    """Open a file: no dots and spaces at the end of a name, no stream."""
+    """Open a file: remove dots and spaces at the end of a name, and streams."""
     path = resolved(text)
     names = [re.sub(":.*", "", name) if ":$" in name else name for name in path.split("/")]
     return resolved("/".join(name.rstrip(". ") for name in names))
@@ -72,16 +72,16 @@ def as_windows_decoding(raw: str) -> str:
 
 
 def removing(piece: str) -> Callable[[str], str]:
-    """PHP: a filter that removes a text once and trusts what is left."""
+    """PHP: a filter that removes a text once and trusts the rest."""
     return lambda raw: resolved(unquote(raw).replace("\\", "/").replace(piece, ""))
 
 
 def as_careless_utf8(raw: str) -> str:
-    """A decoder of UTF-8 that takes sequences that are too long."""
+    """A decoder that accepts overlong UTF-8."""
 
-    def shortest(found: re.Match[bytes]) -> bytes:
+    def shortest(match: re.Match[bytes]) -> bytes:
         number = 0
-        for byte in found[0]:
+        for byte in match[0]:
             number = number << 6 | byte & (0x3F if byte < 0xC0 else 0x07)
         return chr(number & 0x7F).encode()
 
@@ -91,7 +91,7 @@ def as_careless_utf8(raw: str) -> str:
 
 
 def as_folding(raw: str) -> str:
-    """Normalise names, and drop what cannot be seen."""
+    """Normalise names and remove invisible characters."""
     text = unicodedata.normalize("NFKC", unquote(raw))
     return resolved("".join(char for char in text if unicodedata.category(char) != "Cf"))
 
@@ -106,7 +106,7 @@ def as_filtering_first(raw: str) -> str:
 
 SERVERS: list[Callable[[str], str]] = [
     as_filtering_first,
-    *(plainly, as_nginx, as_tomcat, as_tomcat_decoding_first, as_twice, as_iis),
+    *(as_node, as_nginx, as_tomcat, as_tomcat_decoding_first, as_twice, as_iis),
     *(as_windows_decoding, as_careless_utf8, as_folding, as_latin_1),
     *map(removing, ("../", "..")),
 ]
@@ -190,13 +190,13 @@ def test_a_dot_segment_in_any_spelling_is_never_allowed(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", [*LOOKALIKES, *BEHIND_KINDS])
-def test_what_some_server_takes_for_another_rules_page_is_not_allowed(path: str) -> None:
+def test_paths_that_a_server_reads_as_another_rules_path_are_denied(path: str) -> None:
     for kinds in SETS:
         assert verdict(rules_admitting(kinds), asked(path), USER) is Verdict.DENY, kinds
 
 
 @pytest.mark.parametrize("path", LEGITIMATE)
-def test_names_that_are_only_unusual_are_allowed(path: str) -> None:
+def test_unusual_names_are_allowed(path: str) -> None:
     assert verdict(rules_admitting(frozenset()), asked(path), USER) is Verdict.ALLOW
     below = verdict(rules_admitting(frozenset()), asked(f"/public{path}"), USER)
     assert below is Verdict.ALLOW
@@ -205,8 +205,8 @@ def test_names_that_are_only_unusual_are_allowed(path: str) -> None:
 @pytest.mark.parametrize(("path", "kinds"), ADMITTED)
 def test_a_rule_admits_exactly_the_kinds_that_it_names(path: str, kinds: set[Ambiguity]) -> None:
     for admitted in SETS:
-        found = verdict(rules_admitting(admitted), asked(path), USER)
-        assert (found is Verdict.ALLOW) == (kinds <= admitted), admitted
+        result = verdict(rules_admitting(admitted), asked(path), USER)
+        assert (result is Verdict.ALLOW) == (kinds <= admitted), admitted
 
 
 @pytest.mark.parametrize(
@@ -228,13 +228,13 @@ def test_a_rule_admits_exactly_the_kinds_that_it_names(path: str, kinds: set[Amb
         ("=/health", "/health.", False),
     ],
 )
-def test_a_rule_for_an_unusual_name_takes_it(pattern: str, path: str, allowed: bool) -> None:
+def test_a_rule_for_an_unusual_name_matches_it(pattern: str, path: str, allowed: bool) -> None:
     kinds = frozenset({Ambiguity.SLASH, Ambiguity.NOT_UTF8})
-    found = verdict([rule(ANYONE, pattern, encoded=kinds)], asked(path), USER)
-    assert (found is Verdict.ALLOW) == allowed
+    result = verdict([rule(ANYONE, pattern, encoded=kinds)], asked(path), USER)
+    assert (result is Verdict.ALLOW) == allowed
 
 
-def test_a_pattern_with_endless_readings_takes_what_everybody_reads_alike() -> None:
+def test_a_pattern_with_endless_readings_matches_its_own_text() -> None:
     endless = "/" + "a../b. ??é..\u2025c./" * 400
     assert glob(endless[:1000] + "**").matches(endless[:1000])
 
@@ -255,7 +255,7 @@ PATHS = st.lists(st.sampled_from(PIECES), max_size=9).map(lambda parts: "/" + ""
 @example("/public/....//admin", frozenset(KINDS))
 @example("/public/..%u2215admin", frozenset(KINDS))
 @example("/adm%2e.in", frozenset())
-def test_no_server_reaches_what_a_rule_protects(path: str, kinds: frozenset[Ambiguity]) -> None:
+def test_no_server_reaches_a_protected_path(path: str, kinds: frozenset[Ambiguity]) -> None:
     if verdict(rules_admitting(kinds), asked(path), None) is Verdict.ALLOW:
         reached = {server.__name__: server(path) for server in SERVERS}
         assert not {name for name, where in reached.items() if reaches(where)}, reached

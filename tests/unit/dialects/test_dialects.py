@@ -1,4 +1,4 @@
-"""One scenario table through every dialect, and what five real proxies were recorded to send."""
+"""Scenarios through all dialects, and recorded subrequests of five real proxies."""
 
 import json
 from collections.abc import Callable
@@ -17,16 +17,18 @@ from authgw.dialects.responses import for_a_browser
 from tests.support.dialects import DIALECTS, NAMES, Asked, by_forwarding, by_nginx, described
 
 RECORDED = json.loads((Path(__file__).parents[2] / "data" / "recorded.json").read_text())
-PEOPLE = {"alice": Principal("alice", "s", ("a", "b"), "a@example.com", "Alice"), "nobody": None}
+CALLERS = {"alice": Principal("alice", "s", ("a", "b"), "a@example.com", "Alice"), "nobody": None}
 LOGIN = "https://auth.example.com/login"
 
 
 @pytest.fixture(params=DIALECTS)
-def spoken(request: pytest.FixtureRequest) -> tuple[ModuleType, Callable[[str, str, str], Asked]]:
+def dialect_and_proxy(
+    request: pytest.FixtureRequest,
+) -> tuple[ModuleType, Callable[[str, str, str], Asked]]:
     return DIALECTS[request.param]
 
 
-Spoken = tuple[ModuleType, Callable[[str, str, str], Asked]]
+DialectAndProxy = tuple[ModuleType, Callable[[str, str, str], Asked]]
 
 
 @pytest.mark.parametrize(
@@ -41,9 +43,9 @@ Spoken = tuple[ModuleType, Callable[[str, str, str], Asked]]
     ],
 )
 def test_every_dialect_reads_the_same_request(
-    spoken: Spoken, method: str, host: str, uri: str, url: str
+    dialect_and_proxy: DialectAndProxy, method: str, host: str, uri: str, url: str
 ) -> None:
-    access = described(spoken[0], spoken[1](method, host, uri))
+    access = described(dialect_and_proxy[0], dialect_and_proxy[1](method, host, uri))
     assert (access.method, access.location.url) == (method, url)
 
 
@@ -64,55 +66,57 @@ def test_every_dialect_reads_the_same_request(
         ("GET", ":443", "/"),
     ],
 )
-def test_every_dialect_refuses_what_is_malformed(
-    spoken: Spoken, method: str, host: str, uri: str
+def test_every_dialect_refuses_malformed_requests(
+    dialect_and_proxy: DialectAndProxy, method: str, host: str, uri: str
 ) -> None:
-    dialect, ask = spoken
+    dialect, send = dialect_and_proxy
     if dialect is envoy and uri == "/\x00":
-        return  # The parser of HTTP refuses it before the dialect; rules deny it as well.
+        return  # The HTTP parser refuses it before the dialect; rules deny it as well.
     with pytest.raises(AuthgwError) as caught:
-        described(dialect, ask(method, host, uri))
+        described(dialect, send(method, host, uri))
     if (host, uri) != ("app.example.com/x", "/"):
         assert caught.value.code in ("target_malformed", "target_missing")
     reply = dialect.render(Decision(Verdict.DENY, caught.value.code), None, identity=NAMES)
     assert reply.status == 403
 
 
-def test_every_target_header_counts_once(spoken: Spoken) -> None:
-    dialect, ask = spoken
-    method, path, said = ask("GET", "app.example.com", "/a")
-    for name, value in said:
-        twice = (method, path, [*said, (name.lower(), value)])
+def test_every_target_header_is_required_once(dialect_and_proxy: DialectAndProxy) -> None:
+    dialect, send = dialect_and_proxy
+    method, path, headers = send("GET", "app.example.com", "/a")
+    for name, value in headers:
+        twice = (method, path, [*headers, (name.lower(), value)])
         with pytest.raises(AuthgwError, match="target_duplicated"):
             described(dialect, twice)
-        without = (method, path, [one for one in said if one[0] != name])
+        without = (method, path, [header for header in headers if header[0] != name])
         if (dialect, name) != (envoy, "X-Forwarded-Proto"):
             with pytest.raises(AuthgwError, match="target_missing"):
                 described(dialect, without)
 
 
-def test_every_dialect_believes_trusted_proxies_only(spoken: Spoken) -> None:
-    asked = spoken[1]("GET", "app.example.com", "/a")
+def test_every_dialect_accepts_trusted_proxies_only(dialect_and_proxy: DialectAndProxy) -> None:
+    subrequest = dialect_and_proxy[1]("GET", "app.example.com", "/a")
     with pytest.raises(UntrustedProxyError, match=r"add 192\.0\.2\.1/32"):
-        described(spoken[0], asked, peer="192.0.2.1")
+        described(dialect_and_proxy[0], subrequest, peer="192.0.2.1")
 
 
 @pytest.mark.parametrize("name", ["Remote-User", "remote_groups", "REMOTE.EMAIL", "Connection"])
-def test_every_dialect_denies_identity_from_a_client(spoken: Spoken, name: str) -> None:
-    method, path, said = spoken[1]("GET", "app.example.com", "/a")
+def test_every_dialect_denies_identity_headers_from_a_client(
+    dialect_and_proxy: DialectAndProxy, name: str
+) -> None:
+    method, path, headers = dialect_and_proxy[1]("GET", "app.example.com", "/a")
     with pytest.raises(AuthgwError, match="identity_header_from_client"):
-        described(spoken[0], (method, path, [*said, (name, "Remote-Name")]))
+        described(dialect_and_proxy[0], (method, path, [*headers, (name, "Remote-Name")]))
 
 
-@pytest.mark.parametrize("whom", PEOPLE)
-def test_every_dialect_tells_who_asks(spoken: Spoken, whom: str) -> None:
-    reply: ProxyResponse = spoken[0].render(
-        Decision(Verdict.ALLOW, principal=PEOPLE[whom]), None, identity=NAMES
+@pytest.mark.parametrize("caller", CALLERS)
+def test_every_dialect_sends_the_identity(dialect_and_proxy: DialectAndProxy, caller: str) -> None:
+    reply: ProxyResponse = dialect_and_proxy[0].render(
+        Decision(Verdict.ALLOW, principal=CALLERS[caller]), None, identity=NAMES
     )
-    said = ("alice", "a,b", "a@example.com", "Alice") if whom == "alice" else ("", "", "", "")
+    values = ("alice", "a,b", "a@example.com", "Alice") if caller == "alice" else ("", "", "", "")
     assert (reply.status, reply.body) == (200, "")
     assert reply.headers == (
-        *zip(NAMES.names, said, strict=True),
+        *zip(NAMES.names, values, strict=True),
         ("Cache-Control", "no-store"),
     )
 
@@ -121,7 +125,7 @@ BROWSER = [("Accept", "text/html, */*;q=0.8"), ("Sec-Fetch-Mode", "navigate")]
 
 
 @pytest.mark.parametrize(
-    ("method", "more", "answers"),
+    ("method", "more", "statuses"),
     [
         ("GET", BROWSER, {"nginx": 401, "forwarded": 302, "envoy": 302}),
         ("HEAD", BROWSER, {"nginx": 401, "forwarded": 302, "envoy": 302}),
@@ -136,16 +140,16 @@ BROWSER = [("Accept", "text/html, */*;q=0.8"), ("Sec-Fetch-Mode", "navigate")]
     ],
 )
 @pytest.mark.parametrize("name", DIALECTS)
-def test_only_a_browser_that_navigates_is_sent_to_log_in(
-    name: str, method: str, more: list[tuple[str, str]], answers: dict[str, int | None]
+def test_only_a_navigating_browser_is_redirected_to_the_login(
+    name: str, method: str, more: list[tuple[str, str]], statuses: dict[str, int | None]
 ) -> None:
-    dialect, ask = DIALECTS[name]
-    asked = ask(method, "app.example.com:8443", "/a?b=c&d=%20")
-    access = described(dialect, (asked[0], asked[1], [*asked[2], *more]))
+    dialect, send = DIALECTS[name]
+    subrequest = send(method, "app.example.com:8443", "/a?b=c&d=%20")
+    access = described(dialect, (subrequest[0], subrequest[1], [*subrequest[2], *more]))
     login = Decision(Verdict.LOGIN, "token_missing")
     reply: ProxyResponse = dialect.render(login, access, identity=NAMES, login_url=LOGIN)
     headers = dict(reply.headers)
-    expected = answers.get(name)
+    expected = statuses.get(name)
     assert reply.status == (expected or 401)
     assert ("WWW-Authenticate" in headers) == (reply.status == 401)
     back = "https%3A%2F%2Fapp.example.com%3A8443%2Fa%3Fb%3Dc%26d%3D%2520"
@@ -171,56 +175,54 @@ HERE = "https://app.example.com:8443"
     ],
 )
 @pytest.mark.parametrize("name", DIALECTS)
-def test_a_form_leads_back_to_the_page_that_it_was_on(name: str, referer: str, back: str) -> None:
-    dialect, ask = DIALECTS[name]
-    asked = ask("POST", "app.example.com:8443", "/save")
-    said = [*asked[2], *BROWSER, *([("Referer", referer)] if referer else [])]
-    access = described(dialect, (asked[0], asked[1], said))
+def test_a_form_returns_to_its_page(name: str, referer: str, back: str) -> None:
+    dialect, send = DIALECTS[name]
+    subrequest = send("POST", "app.example.com:8443", "/save")
+    headers = [*subrequest[2], *BROWSER, *([("Referer", referer)] if referer else [])]
+    access = described(dialect, (subrequest[0], subrequest[1], headers))
     login = Decision(Verdict.LOGIN, "token_missing")
     reply: ProxyResponse = dialect.render(login, access, identity=NAMES, login_url=LOGIN)
     assert reply.status == (401 if dialect is nginx else 303)
-    where = urlsplit(dict(reply.headers)["Location"])
-    assert parse_qs(where.query)["rd"] == [back]
-    assert ("cut" in parse_qs(where.query)) == (len(referer) > 9000)
+    location = urlsplit(dict(reply.headers)["Location"])
+    assert parse_qs(location.query)["rd"] == [back]
+    assert ("cut" in parse_qs(location.query)) == (len(referer) > 9000)
 
 
 @pytest.mark.parametrize("letter", ["a", "%41", "\udcff", "é"])
 @pytest.mark.parametrize("size", [100, 2600, 4096, 8191, 8192, 8193, 12288, 16384, 30000])
 @pytest.mark.parametrize("name", DIALECTS)
-def test_a_way_back_of_8_kib_is_kept_whole_and_a_longer_one_is_named(
-    name: str, size: int, letter: str
-) -> None:
-    dialect, ask = DIALECTS[name]
+def test_a_return_target_over_8_kib_is_cut_and_marked(name: str, size: int, letter: str) -> None:
+    dialect, send = DIALECTS[name]
     start = b"https://app.example.com/x?"
     piece = letter.encode("utf-8", "surrogateescape")
     query = (piece * size)[: size - len(start)]
     url = (start + query).decode("utf-8", "surrogateescape")
-    asked = ask("GET", "app.example.com", url.removeprefix("https://app.example.com"))
-    access = described(dialect, (asked[0], asked[1], [*asked[2], *BROWSER]))
+    subrequest = send("GET", "app.example.com", url.removeprefix("https://app.example.com"))
+    access = described(dialect, (subrequest[0], subrequest[1], [*subrequest[2], *BROWSER]))
     login = Decision(Verdict.LOGIN, "token_missing")
     reply: ProxyResponse = dialect.render(login, access, identity=NAMES, login_url=LOGIN)
-    where = dict(reply.headers)["Location"]
-    assert len(where) <= 3 * MAX_RD_BYTES + 100
-    said = parse_qs(urlsplit(where).query, errors="surrogateescape")
+    location = dict(reply.headers)["Location"]
+    assert len(location) <= 3 * MAX_RD_BYTES + 100
+    fields = parse_qs(urlsplit(location).query, errors="surrogateescape")
     if size <= MAX_RD_BYTES:
-        assert said == {"rd": [url]}
+        assert fields == {"rd": [url]}
     else:
-        assert said == {"rd": ["https://app.example.com/"], "cut": ["yes"]}
+        assert fields == {"rd": ["https://app.example.com/"], "cut": ["yes"]}
 
 
 @pytest.mark.parametrize("more", [BROWSER, BROWSER[:1]])
-def test_a_rule_for_programs_sends_no_browser_to_log_in(
-    spoken: Spoken, more: list[tuple[str, str]]
+def test_a_rule_for_programs_redirects_no_browser_to_the_login(
+    dialect_and_proxy: DialectAndProxy, more: list[tuple[str, str]]
 ) -> None:
-    dialect, ask = spoken
-    asked = ask("GET", "api.example.com", "/v1")
-    decision = Decision(Verdict.LOGIN, "token_missing", takes_cookie=False)
-    access = described(dialect, (asked[0], asked[1], [*asked[2], *more]))
+    dialect, send = dialect_and_proxy
+    subrequest = send("GET", "api.example.com", "/v1")
+    decision = Decision(Verdict.LOGIN, "token_missing", accepts_cookie=False)
+    access = described(dialect, (subrequest[0], subrequest[1], [*subrequest[2], *more]))
     reply = dialect.render(for_a_browser(decision, access), access, identity=NAMES, login_url=LOGIN)
     headers = dict(reply.headers)
     assert (reply.status, headers["X-Authgw-Reason"]) == (403, "programs_only")
     assert not {"Location", "WWW-Authenticate"} & set(headers)
-    program = described(dialect, asked)
+    program = described(dialect, subrequest)
     reply = dialect.render(for_a_browser(decision, program), program, identity=NAMES)
     assert (reply.status, "WWW-Authenticate" in dict(reply.headers)) == (401, True)
 
@@ -228,16 +230,20 @@ def test_a_rule_for_programs_sends_no_browser_to_log_in(
 @pytest.mark.parametrize(
     ("reason", "status"), [("no_rule", 403), ("not_permitted", 403), ("store_unavailable", 503)]
 )
-def test_every_dialect_refuses_alike(spoken: Spoken, reason: str, status: int) -> None:
-    reply: ProxyResponse = spoken[0].render(Decision(Verdict.DENY, reason), None, identity=NAMES)
+def test_every_dialect_refuses_alike(
+    dialect_and_proxy: DialectAndProxy, reason: str, status: int
+) -> None:
+    reply: ProxyResponse = dialect_and_proxy[0].render(
+        Decision(Verdict.DENY, reason), None, identity=NAMES
+    )
     headers = dict(reply.headers)
     assert (reply.status, headers["X-Authgw-Reason"]) == (status, reason)
     assert headers["Cache-Control"] == "no-store"
     assert ("Retry-After" in headers) == (status == 503)
-    assert (reply.body == "") == (spoken[0] is nginx)
+    assert (reply.body == "") == (dialect_and_proxy[0] is nginx)
 
 
-def test_a_recipe_that_asks_at_the_wrong_place_is_told() -> None:
+def test_a_recipe_with_the_wrong_endpoint_is_reported() -> None:
     with pytest.raises(WrongDialectError, match="/authenticate/forward"):
         described(nginx, by_forwarding("GET", "app.example.com", "/"))
     with pytest.raises(WrongDialectError, match="NGINX and HAProxy ask /authenticate"):
@@ -250,12 +256,12 @@ def test_a_recipe_that_asks_at_the_wrong_place_is_told() -> None:
 
 @pytest.mark.parametrize("proto", ["ftp", "https, ftp", "https;http", ", http", "https://", "h2c"])
 @pytest.mark.parametrize("name", ["forwarded", "envoy"])
-def test_a_scheme_that_is_none_is_refused(name: str, proto: str) -> None:
-    dialect, ask = DIALECTS[name]
-    method, path, said = ask("GET", "app.example.com", "/")
-    said = [(key, proto if key == "X-Forwarded-Proto" else value) for key, value in said]
+def test_an_invalid_scheme_is_refused(name: str, proto: str) -> None:
+    dialect, send = DIALECTS[name]
+    method, path, headers = send("GET", "app.example.com", "/")
+    headers = [(key, proto if key == "X-Forwarded-Proto" else value) for key, value in headers]
     with pytest.raises(AuthgwError, match="target_malformed"):
-        described(dialect, (method, path, said))
+        described(dialect, (method, path, headers))
 
 
 @pytest.mark.parametrize(
@@ -271,15 +277,15 @@ def test_a_scheme_that_is_none_is_refused(name: str, proto: str) -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["forwarded", "envoy"])
-def test_the_scheme_is_that_of_the_clients_side(name: str, proto: str, scheme: str) -> None:
-    dialect, ask = DIALECTS[name]
-    method, path, said = ask("GET", "app.example.com", "/")
-    said = [(key, proto if key == "X-Forwarded-Proto" else value) for key, value in said]
-    assert described(dialect, (method, path, said)).location.scheme == scheme
+def test_the_scheme_is_the_first_of_a_list(name: str, proto: str, scheme: str) -> None:
+    dialect, send = DIALECTS[name]
+    method, path, headers = send("GET", "app.example.com", "/")
+    headers = [(key, proto if key == "X-Forwarded-Proto" else value) for key, value in headers]
+    assert described(dialect, (method, path, headers)).location.scheme == scheme
 
 
 @pytest.mark.parametrize(
-    ("host", "shown"),
+    ("host", "canonical"),
     [
         ("app.example.com:443", "app.example.com"),
         ("app.example.com:0443", "app.example.com"),
@@ -291,17 +297,17 @@ def test_the_scheme_is_that_of_the_clients_side(name: str, proto: str, scheme: s
         ("[2001:DB8::0:1]:443", "[2001:db8::1]"),
     ],
 )
-def test_the_schemes_own_port_is_left_out_of_the_way_back(
-    spoken: Spoken, host: str, shown: str
+def test_the_default_port_is_omitted_from_the_url(
+    dialect_and_proxy: DialectAndProxy, host: str, canonical: str
 ) -> None:
-    location = described(spoken[0], spoken[1]("GET", host, "/a?b")).location
-    assert location.url == f"https://{shown}/a?b"
+    location = described(dialect_and_proxy[0], dialect_and_proxy[1]("GET", host, "/a?b")).location
+    assert location.url == f"https://{canonical}/a?b"
 
 
-def test_a_websocket_of_traefik_is_http() -> None:
-    method, path, said = by_forwarding("GET", "app.example.com", "/ws")
-    said = [(name, "wss" if value == "https" else value) for name, value in said]
-    assert described(forwarded, (method, path, said)).location.scheme == "https"
+def test_the_websocket_schemes_of_traefik() -> None:
+    method, path, headers = by_forwarding("GET", "app.example.com", "/ws")
+    headers = [(name, "wss" if value == "https" else value) for name, value in headers]
+    assert described(forwarded, (method, path, headers)).location.scheme == "https"
 
 
 CASES = [
@@ -311,35 +317,35 @@ CASES = [
 
 def replayed(proxy: str, name: str) -> Any:
     method, path, headers = RECORDED["asked"][proxy]["cases"][name]
-    said = [
+    decoded = [
         (key, value.encode("latin-1").decode("utf-8", "surrogateescape")) for key, value in headers
     ]
-    client = next(one for one in RECORDED["requests"] if one["name"] == name)
+    client = next(sent for sent in RECORDED["requests"] if sent["name"] == name)
     host = dict(client["headers"])["Host"]
     if proxy == "nginx":
-        # Recorded before X-Original-Host was part of the recipe: there NGINX sends $host.
+        # Recorded before X-Original-Host was part of the recipe, in which NGINX sends $host.
         line = client["path"].removeprefix("http://").partition("/")[0]
-        canonical = line or host.partition(":")[0]
-        return described(nginx, (method, path, [*said, ("X-Original-Host", canonical)]))
+        original_host = line or host.partition(":")[0]
+        return described(nginx, (method, path, [*decoded, ("X-Original-Host", original_host)]))
     if proxy == "haproxy":
-        asked = by_nginx(client["method"], host, client["path"])
-        return described(nginx, (method, path, [*said, *asked[2]]))
+        subrequest = by_nginx(client["method"], host, client["path"])
+        return described(nginx, (method, path, [*decoded, *subrequest[2]]))
     if proxy == "envoy":
-        return described(envoy, (method, path.replace("/authenticate", envoy.PREFIX, 1), said))
-    return described(forwarded, (method, path, said))
+        return described(envoy, (method, path.replace("/authenticate", envoy.PREFIX, 1), decoded))
+    return described(forwarded, (method, path, decoded))
 
 
 @pytest.mark.parametrize(("proxy", "name"), CASES)
-def test_what_real_proxies_sent(proxy: str, name: str) -> None:
-    client = next(one for one in RECORDED["requests"] if one["name"] == name)
+def test_recorded_subrequests_of_real_proxies(proxy: str, name: str) -> None:
+    client = next(sent for sent in RECORDED["requests"] if sent["name"] == name)
     refused = ""
     try:
         access = replayed(proxy, name)
     except AuthgwError as error:
         refused = error.code
     if refused == "identity_header_from_client":
-        brought = " ".join(f"{key} {value}" for key, value in client["headers"]).lower()
-        assert "remote-user" in brought or "remote_user" in brought
+        sent = " ".join(f"{key} {value}" for key, value in client["headers"]).lower()
+        assert "remote-user" in sent or "remote_user" in sent
     elif refused:
         assert (name, refused) in (
             ("two_hosts", "target_malformed"),

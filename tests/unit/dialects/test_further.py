@@ -1,4 +1,4 @@
-"""One request with several targets: methods that override, paths that do, and Destinations."""
+"""Requests with several targets: overriding methods and paths, and Destinations."""
 
 from dataclasses import replace
 from itertools import product
@@ -9,7 +9,7 @@ import pytest
 from authgw.core.authorization import Authorization, AuthorizationKind, refusal
 from authgw.core.errors import AuthgwError
 from authgw.core.model import AccessRequest, Principal, Verdict
-from authgw.core.rules import Allow, Credential, Rules, decide, glob, needs_nobody
+from authgw.core.rules import Allow, Credential, Rules, allows_anyone, decide, glob
 from authgw.core.users import AppPassword
 from tests.support.dialects import DIALECTS, described
 from tests.support.rules import ADMINS, ANYONE, AUTHENTICATED, rule
@@ -34,20 +34,20 @@ Headers = list[tuple[str, str]]
 def access_of(
     dialect: str, method: str, uri: str, headers: Headers, host: str = HOST
 ) -> AccessRequest:
-    module, ask = DIALECTS[dialect]
-    asked = ask(method, host, uri)
-    return described(module, (asked[0], asked[1], [*asked[2], *headers]))
+    module, send = DIALECTS[dialect]
+    subrequest = send(method, host, uri)
+    return described(module, (subrequest[0], subrequest[1], [*subrequest[2], *headers]))
 
 
 def outcome(
-    dialect: str, method: str, uri: str, headers: Headers, who: Principal | None = ALICE
+    dialect: str, method: str, uri: str, headers: Headers, caller: Principal | None = ALICE
 ) -> str:
-    """The reason why it is refused, "" if it is allowed."""
+    """Return the reason of the refusal, "" if the request is allowed."""
     try:
         access = access_of(dialect, method, uri, headers)
     except AuthgwError as error:
         return error.code
-    return decide(Rules(DAV).match(access), access, who, "token_missing").reason
+    return decide(Rules(DAV).match(access), access, caller, "token_missing").reason
 
 
 def destination(value: str) -> Headers:
@@ -101,7 +101,7 @@ def dialect(request: pytest.FixtureRequest) -> str:
         ("*", False),
     ],
 )
-def test_where_copy_and_move_write_must_be_allowed_as_put(
+def test_the_destination_of_copy_and_move_must_be_allowed_as_put(
     dialect: str, method: str, value: str, allowed: bool
 ) -> None:
     reason = outcome(dialect, method, "/dav/alice/x", destination(value))
@@ -114,13 +114,13 @@ def test_copy_and_move_name_one_destination(dialect: str) -> None:
         assert outcome(dialect, method, "/dav/alice/x", []) == "destination_denied"
         twice = [*destination("/dav/alice/y"), ("destination", "/dav/alice/y")]
         assert outcome(dialect, method, "/dav/alice/x", twice) == "destination_denied"
-    # Other methods have none, whatever they bring.
+    # Other methods have no Destination, even with the header.
     assert outcome(dialect, "PUT", "/dav/alice/x", destination("/dav/bob/y")) == ""
 
 
-def test_the_same_caller_must_be_allowed_at_both_ends(dialect: str) -> None:
-    def moved(target: str, who: Principal | None) -> str:
-        return outcome(dialect, "MOVE", "/open/x", destination(target), who)
+def test_the_caller_must_be_allowed_at_both_targets(dialect: str) -> None:
+    def moved(target: str, caller: Principal | None) -> str:
+        return outcome(dialect, "MOVE", "/open/x", destination(target), caller)
 
     assert moved("/open/y", None) == ""
     assert moved("/dav/alice/y", None) == "token_missing"
@@ -130,16 +130,16 @@ def test_the_same_caller_must_be_allowed_at_both_ends(dialect: str) -> None:
     assert outcome(dialect, "MOVE", "/dav/bob/x", destination("/open/y")) == "not_permitted"
 
 
-def test_a_caller_is_known_as_the_rules_of_all_targets_want(dialect: str) -> None:
+def test_a_credential_must_be_accepted_by_the_rules_of_all_targets(dialect: str) -> None:
     access = access_of(dialect, "MOVE", "/dav/alice/x", destination("/api/y"))
     joint = Rules(DAV).match(access).rule
     assert joint is not None
-    assert [kind for kind in Credential if joint.heeds(kind)] == [Credential.BEARER]
+    assert [kind for kind in Credential if joint.accepts(kind)] == [Credential.BEARER]
     open_source = access_of(dialect, "MOVE", "/open/x", destination("/api/y"))
     joint = Rules(DAV).match(open_source).rule
     assert joint is not None
-    assert not needs_nobody(joint, open_source)
-    assert [kind for kind in Credential if joint.heeds(kind)] == [Credential.BEARER]
+    assert not allows_anyone(joint, open_source)
+    assert [kind for kind in Credential if joint.accepts(kind)] == [Credential.BEARER]
     same = access_of(dialect, "MOVE", "/dav/alice/x", destination("/dav/alice/y"))
     assert Rules(DAV).match(same).rule is DAV[0]
 
@@ -149,7 +149,7 @@ SPELLINGS: list[Any] = [str, str.lower, str.upper, lambda name: name.replace("-"
 
 
 @pytest.mark.parametrize(("name", "spell"), list(product(OVERRIDES, SPELLINGS)))
-def test_a_method_that_overrides_must_be_allowed_too(dialect: str, name: str, spell: Any) -> None:
+def test_an_overriding_method_must_be_allowed_too(dialect: str, name: str, spell: Any) -> None:
     def with_override(*values: str) -> str:
         headers = [(spell(name), value) for value in values]
         return outcome(dialect, "GET", "/public/x", headers, None)
@@ -164,7 +164,7 @@ def test_a_method_that_overrides_must_be_allowed_too(dialect: str, name: str, sp
     assert with_override(",".join(f"M{'A' * n}" for n in range(20))) == "override_denied"
 
 
-def test_an_override_does_not_stand_in_for_the_method(dialect: str) -> None:
+def test_an_override_does_not_replace_the_method(dialect: str) -> None:
     headers = [("X-HTTP-Method-Override", "GET")]
     assert outcome(dialect, "POST", "/public/x", headers, None) == "no_rule"
     assert outcome(dialect, "POST", "/dav/alice/x", headers) == ""
@@ -174,14 +174,14 @@ def test_an_overriding_move_has_a_destination(dialect: str) -> None:
     moving = [("X-HTTP-Method-Override", "move")]
     assert outcome(dialect, "POST", "/dav/alice/x", moving) == "destination_denied"
     for target, reason in (("/dav/alice/y", ""), ("/dav/bob/y", "destination_denied")):
-        found = outcome(dialect, "POST", "/dav/alice/x", moving + destination(target))
-        assert found == reason
+        actual = outcome(dialect, "POST", "/dav/alice/x", moving + destination(target))
+        assert actual == reason
 
 
-def test_a_path_that_overrides_must_be_allowed_too(dialect: str) -> None:
+def test_an_overriding_path_must_be_allowed_too(dialect: str) -> None:
     names = ["X-Rewrite-URL", "x_rewrite_url", "X_Original_URL"]
     if dialect == "forwarded":
-        names.append("X-Original-URL")  # of NGINX's dialect it is the proxy's own word
+        names.append("X-Original-URL")  # in NGINX's dialect the proxy sends it
     for name in names:
         for good in ("/open/y", "", "https://nas.example.com/open/y", "/open/x"):
             assert outcome(dialect, "GET", "/open/x", [(name, good)], None) == "", (name, good)
@@ -192,25 +192,25 @@ def test_a_path_that_overrides_must_be_allowed_too(dialect: str) -> None:
             "/open/../dav",
             "?",
         ):
-            found = outcome(dialect, "GET", "/open/x", [(name, bad)], None)
-            assert found in ("override_denied", "token_missing"), (name, bad)
+            actual = outcome(dialect, "GET", "/open/x", [(name, bad)], None)
+            assert actual in ("override_denied", "token_missing"), (name, bad)
         deleting = [(name, "/public/x"), ("X-HTTP-Method", "DELETE")]
         assert outcome(dialect, "GET", "/open/x", deleting) == "override_denied"
 
 
-def test_rules_that_look_at_neither_path_nor_method_mind_only_another_host(dialect: str) -> None:
-    blind = Rules([rule(AUTHENTICATED, host=HOST)])
+def test_rules_without_paths_and_methods_refuse_only_another_host(dialect: str) -> None:
+    without_paths = Rules([rule(AUTHENTICATED, host=HOST)])
     for headers in (destination("newdoc?rev=1"), destination("/x//../y"), destination("/b;c")):
         access = access_of(dialect, "COPY", "/db/doc", headers)
-        assert decide(blind.match(access), access, ALICE, "").verdict is Verdict.ALLOW
+        assert decide(without_paths.match(access), access, ALICE, "").verdict is Verdict.ALLOW
     for headers in (destination("https://evil.example/"), []):
         with pytest.raises(AuthgwError, match="destination_denied"):
             access_of(dialect, "COPY", "/db/doc", headers)
 
 
-def test_an_app_password_opens_both_ends_or_nothing(dialect: str) -> None:
+def test_an_app_password_must_be_valid_for_both_targets(dialect: str) -> None:
     password = AppPassword("alice", "laptop", (glob("/dav/alice/**"),), None)
-    for method, headers, opens in (
+    for method, headers, allowed in (
         ("PUT", [], True),
         ("MOVE", destination("/dav/alice/y"), True),
         ("MOVE", destination("/dav/bob/y"), False),
@@ -220,53 +220,53 @@ def test_an_app_password_opens_both_ends_or_nothing(dialect: str) -> None:
         ("POST", [("X-HTTP-Method-Override", "DELETE")], True),
     ):
         access = access_of(dialect, method, "/dav/alice/x", headers)
-        assert password.opens(access, 0.0) == opens, headers
-    for path, opens in (
+        assert password.allows(access, 0.0) == allowed, headers
+    for path, allowed in (
         ("/dav/alice/St.", True),
         ("/dav/alice./x", False),
         ("/dav/alice%20/x", False),
     ):
-        assert password.opens(access_of(dialect, "GET", path, []), 0.0) == opens
+        assert password.allows(access_of(dialect, "GET", path, []), 0.0) == allowed
 
 
-def test_a_preflight_with_an_override_is_no_preflight() -> None:
+def test_a_request_with_an_override_is_not_a_preflight() -> None:
     rules = Rules([rule(AUTHENTICATED, "/v1/**", preflight=True)])
-    asking = [("Origin", "https://a"), ("Access-Control-Request-Method", "GET")]
-    plain = access_of("forwarded", "OPTIONS", "/v1/x", asking)
+    preflight = [("Origin", "https://a"), ("Access-Control-Request-Method", "GET")]
+    plain = access_of("forwarded", "OPTIONS", "/v1/x", preflight)
     assert decide(rules.match(plain), plain, None, "token_missing").verdict is Verdict.ALLOW
-    access = access_of("forwarded", "OPTIONS", "/v1/x", [*asking, ("X-HTTP-Method", "PUT")])
+    access = access_of("forwarded", "OPTIONS", "/v1/x", [*preflight, ("X-HTTP-Method", "PUT")])
     assert decide(rules.match(access), access, None, "token_missing").verdict is Verdict.LOGIN
 
 
 @pytest.mark.parametrize("stricter", [DAV[0], DAV[3]])
-def test_the_strictest_terms_for_an_apps_own_authorization_count(stricter: Any) -> None:
-    lenient = [replace(one, connection_auth=True) for one in DAV]
+def test_the_strictest_settings_for_foreign_credentials_apply(stricter: Any) -> None:
+    lenient = [replace(entry, connection_auth=True) for entry in DAV]
     rules = [
-        replace(one, denies_foreign=True, connection_auth=False) if one is stricter else other
-        for one, other in zip(DAV, lenient, strict=True)
+        replace(entry, denies_foreign=True, connection_auth=False) if entry is stricter else other
+        for entry, other in zip(DAV, lenient, strict=True)
     ]
     moved = [("Destination", f"https://{HOST}/drop/x")]
-    found = Rules(rules).match(access_of("nginx", "MOVE", "/dav/alice/x", moved)).rule
-    assert found is not None
-    assert (found.denies_foreign, found.connection_auth) == (True, False)
-    found = Rules(lenient).match(access_of("nginx", "MOVE", "/dav/alice/x", moved)).rule
-    assert found is not None
-    assert (found.denies_foreign, found.connection_auth) == (False, True)
+    matched = Rules(rules).match(access_of("nginx", "MOVE", "/dav/alice/x", moved)).rule
+    assert matched is not None
+    assert (matched.denies_foreign, matched.connection_auth) == (True, False)
+    matched = Rules(lenient).match(access_of("nginx", "MOVE", "/dav/alice/x", moved)).rule
+    assert matched is not None
+    assert (matched.denies_foreign, matched.connection_auth) == (False, True)
 
 
-def test_the_terms_of_a_further_target_count_beside_a_page_for_anyone() -> None:
+def test_the_settings_of_a_further_target_apply_next_to_a_public_page() -> None:
     rules = [rule(ANYONE, "/public/**", host=HOST), *DAV]
-    rules = [replace(one, denies_foreign=one is DAV[3]) for one in rules]
+    rules = [replace(entry, denies_foreign=entry is DAV[3]) for entry in rules]
     moved = [("Destination", f"https://{HOST}/drop/x")]
-    found = Rules(rules).match(access_of("nginx", "MOVE", "/public/x", moved)).rule
-    assert found is not None
+    matched = Rules(rules).match(access_of("nginx", "MOVE", "/public/x", moved)).rule
+    assert matched is not None
     for foreign in (
         Authorization(AuthorizationKind.FOREIGN),
         Authorization(AuthorizationKind.FOREIGN, binds_connection=True),
     ):
-        assert refusal(foreign, found)
-    lenient = [replace(one, connection_auth=not one.allow.anyone) for one in rules]
-    lenient = [replace(one, denies_foreign=False) for one in lenient]
-    found = Rules(lenient).match(access_of("nginx", "MOVE", "/public/x", moved)).rule
-    assert found is not None
-    assert not refusal(Authorization(AuthorizationKind.FOREIGN, binds_connection=True), found)
+        assert refusal(foreign, matched)
+    lenient = [replace(entry, connection_auth=not entry.allow.anyone) for entry in rules]
+    lenient = [replace(entry, denies_foreign=False) for entry in lenient]
+    matched = Rules(lenient).match(access_of("nginx", "MOVE", "/public/x", moved)).rule
+    assert matched is not None
+    assert not refusal(Authorization(AuthorizationKind.FOREIGN, binds_connection=True), matched)

@@ -1,4 +1,4 @@
-"""Reading raw headers: credentials, cookies and preflights."""
+"""Parsing of raw headers: credentials, cookies and preflights."""
 
 import re
 
@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from authgw.dialects.headers import (
     Named,
+    authorization,
     cookies,
     other_cookies,
     preflight_method,
@@ -17,14 +18,14 @@ from authgw.dialects.headers import (
 
 
 def test_a_preflight_has_both_headers_once() -> None:
-    origin, asked = (b"Origin", b"https://a"), (b"Access-Control-Request-Method", b"PUT")
-    assert preflight_method([origin, asked]) == "PUT"
-    for headers in ([origin], [asked], [origin, asked, asked], [origin, origin, asked]):
+    origin, method = (b"Origin", b"https://a"), (b"Access-Control-Request-Method", b"PUT")
+    assert preflight_method([origin, method]) == "PUT"
+    for headers in ([origin], [method], [origin, method, method], [origin, origin, method]):
         assert preflight_method(headers) is None
 
 
 @pytest.mark.parametrize(
-    ("sent", "kept"),
+    ("sent", "expected"),
     [
         ([], None),
         ([b""], ""),
@@ -39,17 +40,17 @@ def test_a_preflight_has_both_headers_once() -> None:
         ([b"__Secure-authgw=x, b=2, c=3; d"], "b=2, c=3; d"),
         ([b"a=1,__Host-authgw=x,2"], "a=1,2"),
         ([b"notauthgw=1; a=authgw=2; AUTHGW=4"], "notauthgw=1; a=authgw=2; AUTHGW=4"),
-        # What is no cookie by RFC 6265 stays as it came where it can.
+        # Text that is not a cookie by RFC 6265 stays unchanged where possible.
         ([b'a="1,2"; b=; ;c; =d; e=f=g; h=\xc3\xa9'], 'a="1,2"; b=; c; =d; e=f=g; h=é'),
         ([b"a=\xff; b=2; \xe9=1"], "b=2"),
-        # Latin-1's white space is a letter of another name.
+        # White space of Latin-1 belongs to another name.
         ([b"\xc2\xa0authgw=x"], "\xa0authgw=x"),
         ([b"a=1\r\nSet-Cookie: x; b=2; c=\x00; d=\x7f; e=\t"], "b=2; e="),
     ],
 )
-def test_other_cookies(sent: list[bytes], kept: str | None) -> None:
+def test_other_cookies(sent: list[bytes], expected: str | None) -> None:
     headers = [(b"Accept", b"x"), *((b"cookie", line) for line in sent)]
-    assert other_cookies(headers) == kept
+    assert other_cookies(headers) == expected
 
 
 _PIECES = [b"authgw", b"__Host-", b"__Secure-", b"a", b"=", b";", b",", b" ", b"\t", b"\n"]
@@ -57,11 +58,11 @@ _PIECES += [b"\x00", b"\xa0", b"\xc3\xa9"]
 
 
 @given(st.lists(st.lists(st.sampled_from(_PIECES)).map(b"".join)))
-def test_no_session_is_among_the_other_cookies(lines: list[bytes]) -> None:
-    kept = other_cookies([(b"Cookie", b"authgw=1;" + line + b"; authgw=2") for line in lines])
-    again = [(b"Cookie", (kept or "").encode())]
+def test_other_cookies_contain_no_session(lines: list[bytes]) -> None:
+    rest = other_cookies([(b"Cookie", b"authgw=1;" + line + b"; authgw=2") for line in lines])
+    again = [(b"Cookie", (rest or "").encode())]
     assert cookies(again, frozenset({"authgw", "__Host-authgw", "__Secure-authgw"})) == ()
-    assert not re.search(r"[\x00-\x1f\x7f]", kept or "")
+    assert not re.search(r"[\x00-\x1f\x7f]", rest or "")
 
 
 def test_large_cookies_stay_whole() -> None:
@@ -69,7 +70,7 @@ def test_large_cookies_stay_whole() -> None:
     assert other_cookies([(b"Cookie", large.encode() + b"; authgw=x")]) == large
 
 
-def test_named_headers_are_the_same_headers() -> None:
+def test_indexed_headers_are_unchanged() -> None:
     raw = ((b"A", b"1"), (b"b", b"2"), (b"a", b"3"))
     named = Named.of(raw)
     assert tuple(named) == raw
@@ -77,14 +78,23 @@ def test_named_headers_are_the_same_headers() -> None:
         assert values(named, name) == values(raw, name)
 
 
+def test_authorization_lines_are_kept_in_order() -> None:
+    headers = [
+        (b"authorization", b"Bearer a"),
+        (b"Proxy-Authorization", b"Basic x"),
+        (b"Authorization", b"Basic b"),
+    ]
+    assert authorization(headers) == [b"Bearer a", b"Basic b"]
+
+
 PAGE = ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
 NAVIGATE = ("Sec-Fetch-Mode", "navigate")
 
 
 @pytest.mark.parametrize(
-    ("said", "html"),
+    ("headers", "html"),
     [
-        # Fetch Metadata decides where it is sent.
+        # Fetch Metadata decides if it is present.
         ([NAVIGATE], True),
         ([NAVIGATE, ("Accept", "*/*")], True),
         ([NAVIGATE, ("Accept", "application/json")], True),
@@ -96,7 +106,7 @@ NAVIGATE = ("Sec-Fetch-Mode", "navigate")
         ([PAGE, ("Sec-Fetch-Mode", "websocket")], False),
         ([PAGE, ("Sec-Fetch-Mode", "")], False),
         ([PAGE, NAVIGATE, ("Sec-Fetch-Mode", "cors")], False),
-        # Otherwise Accept does.
+        # Otherwise Accept decides.
         ([], False),
         ([PAGE], True),
         ([("Accept", "*/*")], False),
@@ -110,14 +120,12 @@ NAVIGATE = ("Sec-Fetch-Mode", "navigate")
         ([("Accept", "text/html ; Q=0.000, */*")], False),
         ([("Accept", "text/html;q=0, application/xhtml+xml")], True),
         ([("Accept", "text/htmlx")], False),
-        # Weak signals come last.
+        # Weak signals are evaluated last.
         ([PAGE, ("X-Requested-With", "XMLHttpRequest")], False),
         ([PAGE, ("x-requested-with", "xmlhttprequest")], False),
         ([PAGE, ("X-Requested-With", "com.android.browser")], True),
         ([PAGE, ("Upgrade", "websocket")], False),
     ],
 )
-def test_a_browser_that_navigates_is_told_by_what_it_says(
-    said: list[tuple[str, str]], html: bool
-) -> None:
-    assert wants_html([(name.encode(), value.encode()) for name, value in said]) is html
+def test_wants_html(headers: list[tuple[str, str]], html: bool) -> None:
+    assert wants_html([(name.encode(), value.encode()) for name, value in headers]) is html

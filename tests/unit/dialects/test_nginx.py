@@ -1,4 +1,4 @@
-"""NGINX's dialect: every recorded subrequest, every refusal, every reply."""
+"""NGINX's dialect: recorded subrequests, refusals, responses."""
 
 import json
 from pathlib import Path
@@ -38,7 +38,7 @@ def code_of(headers: list[tuple[str, str]], peer: str = "127.0.0.1") -> str:
 
 
 def completed(case: dict[str, Any]) -> list[tuple[str, str]]:
-    """The recording with X-Original-Host, which the recipe sends and the recordings predate."""
+    """Return the recording with X-Original-Host, which the recipe sent only later."""
     host = {"absolute_form": "evil.example"}.get(case["name"])
     headers = [(name, value) for name, value in case["subrequest"]]
     sent = next(value for name, value in headers if name == "Host")
@@ -52,19 +52,21 @@ def test_recorded_subrequests(case: dict[str, Any]) -> None:
         assert code_of(headers) == "host_conflict"
         return
     access = described(headers)
-    wanted = case["client"]["path"].encode("latin-1").decode("utf-8")
-    path, _, query = wanted.partition("?")
+    target = case["client"]["path"].encode("latin-1").decode("utf-8")
+    path, _, query = target.partition("?")
     assert access.method == case["client"]["method"]
     assert access.location.host == "app.example.com"
     assert access.location.path == path
     if "<" not in query:
         assert access.location.query == query
     assert access.client_address == "127.0.0.1"
-    assert nginx.asks([(name.encode(), b"") for name, _ in headers])
+    assert nginx.is_subrequest([(name.encode(), b"") for name, _ in headers])
 
 
 def test_without_target_headers_it_is_a_direct_check() -> None:
-    assert not nginx.asks([(b"Authorization", b"Bearer x"), (b"X-Forwarded-For", b"1.2.3.4")])
+    assert not nginx.is_subrequest(
+        [(b"Authorization", b"Bearer x"), (b"X-Forwarded-For", b"1.2.3.4")]
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_without_target_headers_it_is_a_direct_check() -> None:
         ({"X-Original-URL": "http://[fe80::1%25eth0]/x"}, "target_malformed"),
         ({"X-Original-URL": "http://:80/x"}, "target_malformed"),
         ({"X-Original-URL": "http://xn--\udcff/x"}, "target_malformed"),
-        # IDNA leaves soft hyphens out, however many there are.
+        # IDNA removes soft hyphens, however many there are.
         ({"X-Original-URL": "http://app.example.com" + "\xad" * 999 + "/"}, "target_malformed"),
         ({"X-Original-URL": "http://evil.example/a"}, "host_conflict"),
         ({"Connection": "close, Remote-User"}, "identity_header_from_client"),
@@ -97,7 +99,7 @@ def test_refusals(change: dict[str, str | None], code: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, _ in GOOD])
-def test_a_target_header_that_comes_twice_is_refused(name: str) -> None:
+def test_a_duplicated_target_header_is_refused(name: str) -> None:
     assert code_of([*GOOD, (name, dict(GOOD)[name])]) == "target_duplicated"
 
 
@@ -128,7 +130,7 @@ def test_only_trusted_proxies_count() -> None:
         ("6.6.6.6, fe80::1%" + "z" * 99 + ", 127.0.0.9", "unknown"),
     ],
 )
-def test_the_client_address_is_walked_from_the_right(chain: str, address: str) -> None:
+def test_x_forwarded_for_is_read_from_the_right(chain: str, address: str) -> None:
     assert described([*GOOD, ("X-Forwarded-For", chain)]).client_address == address
 
 
@@ -150,7 +152,7 @@ def test_hosts_are_canonical(text: str, host: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["http:///a", "https:///a?b", "https:////a"])
-def test_a_recipe_whose_host_is_empty_over_http3_is_told_its_line(url: str) -> None:
+def test_an_empty_host_over_http3_is_reported_with_the_remedy(url: str) -> None:
     with pytest.raises(errors.TargetMalformedError) as caught:
         described([("X-Original-URL", url), *GOOD[1:]])
     line = "proxy_set_header X-Original-URL $authgw_scheme://$authgw_authority$request_uri;"
@@ -159,7 +161,7 @@ def test_a_recipe_whose_host_is_empty_over_http3_is_told_its_line(url: str) -> N
 
 
 @given(st.text(), st.text(), st.text())
-def test_no_text_raises_past_the_layer(url: str, host: str, method: str) -> None:
+def test_any_text_raises_only_own_errors(url: str, host: str, method: str) -> None:
     texts = [("X-Original-URL", url), ("X-Original-Host", host), ("X-Original-Method", method)]
     raw = [(name.encode(), value.encode("utf-8", "replace")) for name, value in texts]
     with pytest.raises(errors.AuthgwError):
@@ -168,9 +170,9 @@ def test_no_text_raises_past_the_layer(url: str, host: str, method: str) -> None
         )
 
 
-def test_allow_says_who_with_all_four_headers() -> None:
-    someone = Principal("alice", "sid", ("a", "b"))
-    reply = nginx.render(Decision(Verdict.ALLOW, principal=someone), None, identity=NAMES)
+def test_allow_has_all_four_identity_headers() -> None:
+    principal = Principal("alice", "sid", ("a", "b"))
+    reply = nginx.render(Decision(Verdict.ALLOW, principal=principal), None, identity=NAMES)
     assert (reply.status, dict(reply.headers)) == (
         200,
         {
@@ -181,8 +183,8 @@ def test_allow_says_who_with_all_four_headers() -> None:
             "Cache-Control": "no-store",
         },
     )
-    nobody = nginx.render(Decision(Verdict.ALLOW), None, identity=NAMES)
-    assert [value for _, value in nobody.headers] == ["", "", "", "", "no-store"]
+    anonymous = nginx.render(Decision(Verdict.ALLOW), None, identity=NAMES)
+    assert [value for _, value in anonymous.headers] == ["", "", "", "", "no-store"]
 
 
 @pytest.mark.parametrize(
@@ -200,6 +202,6 @@ def test_login_is_a_401_with_a_challenge(code: str, challenge: str) -> None:
     assert headers["X-Authgw-Reason"] == code
 
 
-def test_a_store_that_is_away_is_never_a_denial() -> None:
+def test_an_outage_of_the_store_is_never_a_denial() -> None:
     reply = nginx.render(Decision(Verdict.DENY, "store_unavailable"), None, identity=NAMES)
     assert reply.status == 503

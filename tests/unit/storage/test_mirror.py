@@ -8,7 +8,7 @@ import pytest
 
 from authgw.core.errors import StoreUnavailableError
 from authgw.core.session_codec import dump
-from authgw.core.sessions import Snapshot, check_alive
+from authgw.core.sessions import Snapshot, check_valid
 from authgw.storage.clock import boottime
 from tests.support.builders import NOW, numbered
 from tests.support.mirror_scene import (
@@ -210,7 +210,7 @@ async def test_an_end_that_passes_meanwhile_counts(s: Scene) -> None:
     ending = replace(ONE, expires_at=NOW + 0.5)
     s.store.sessions[ONE.sid] = ending
     s.store.delay = 0.01
-    check_alive((await s.mirror.look(ONE.sid)).session, NOW)
+    check_valid((await s.mirror.look(ONE.sid)).session, NOW)
     await s.at(0.49)
     assert s.mirror.peek(ONE.sid)
     await s.at(0.5)

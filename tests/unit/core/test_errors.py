@@ -1,0 +1,29 @@
+"""Refusals and their codes."""
+
+import pytest
+
+from authgw.core import errors
+from authgw.core.errors import REASONS, AuthgwError, TooBusyError, TooManyFailuresError
+
+REFUSALS = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, AuthgwError) and kind is not AuthgwError
+]
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_every_refusal_has_a_code_of_the_table(kind: type[AuthgwError]) -> None:
+    assert kind.code in REASONS
+
+
+def test_a_refusal_has_the_meaning_of_its_code_by_default() -> None:
+    error = errors.HostConflictError()
+    assert (error.status, error.detail) == (403, REASONS["host_conflict"].meaning)
+    assert str(errors.TargetMissingError("X is missing")) == "target_missing: X is missing"
+
+
+@pytest.mark.parametrize("kind", [TooManyFailuresError, TooBusyError])
+def test_a_throttled_login_has_a_time_to_retry(kind: type[TooManyFailuresError]) -> None:
+    error = kind(2.5, sub="alice")
+    assert (error.status, error.retry_after, error.sub) == (429, 2.5, "alice")
