@@ -8,7 +8,7 @@ from loguru import logger
 
 from authgw.config.loader import ConfigError, LoadedConfig
 from authgw.config.schema import Settings
-from authgw.files.key_files import believed
+from authgw.files.key_files import secret_file_warnings
 from authgw.observability import metrics_server
 from authgw.server.http_protocol import Connections, most_connections
 from authgw.server.listeners import listen
@@ -95,7 +95,7 @@ def _collect_seldom() -> None:
 async def _start(loaded: LoadedConfig, runner: web.AppRunner, connections: Connections) -> None:
     server, auth = loaded.settings.server, loaded.settings.auth
     addresses = await listen(runner, connections, server, loaded.folder)
-    for warning in (*loaded.warnings, *loaded.doubts, *believed(secret_files(loaded))):
+    for warning in (*loaded.warnings, *loaded.doubts, *secret_file_warnings(secret_files(loaded))):
         logger.warning(warning)
     if loaded.rules is None:
         logger.warning("No access rules: any valid session may access every protected host.")

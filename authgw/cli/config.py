@@ -30,7 +30,7 @@ def check(read: Callable[[], LoadedConfig]) -> None:
     users = loaded.path(auth.users)
     for note in (*([] if loaded.file else [file_read(loaded)]), *loaded.notes):
         click.echo(f"note: {note}", err=True)
-    open_files = key_files.believed(secret_files(loaded))
+    open_files = key_files.secret_file_warnings(secret_files(loaded))
     for warning in (*loaded.warnings, *warnings_of(users), *open_files):
         click.echo(f"warning: {warning}", err=True)
     refused = [

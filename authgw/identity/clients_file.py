@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from authgw.core.errors import OperatorError
 from authgw.core.networks import TrustedProxies, checked_entry
-from authgw.files.atomic import FileWriteError, alone, read_bytes, write
+from authgw.files.atomic import FileWriteError, exclusive_lock, read_bytes, write
 from authgw.files.yaml_edit import YamlEditError, edited
 from authgw.files.yaml_entries import YamlEntriesError, entries
 from authgw.identity.passwords import digest
@@ -107,7 +107,7 @@ def add_client(path: Path, client_id: str, *, subjects: str | None, groups: tupl
         raise BackendsFileError("a client id is 1 to 64 letters, digits, `_` or `-`")
     secret = secrets.token_urlsafe(32)
     try:
-        with alone(path):
+        with exclusive_lock(path):
             there = _read(path)
             if client_id in there:
                 raise BackendsFileError(f"{path}: {client_id} is there already: choose another id")
@@ -149,7 +149,7 @@ def _taken(path: Path, text: str) -> dict[str, _BackendEntry]:
     known: dict[str, _BackendEntry] = {}
     problems: list[tuple[int, str]] = []
     for entry in entries(text):
-        problems += entry.odd
+        problems += entry.problems
         try:
             known[entry.name] = _BackendEntry.model_validate(entry.data)
         except ValidationError as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from authgw.core.typed_text import likeness
-from authgw.files.atomic import FileWriteError, alone, read_bytes, write
+from authgw.files.atomic import FileWriteError, exclusive_lock, read_bytes, write
 from authgw.files.yaml_edit import YamlEditError, edited
 from authgw.identity.passwords import digest
 from authgw.identity.users_file import (
@@ -190,7 +190,7 @@ def _change(path: Path, user: str, change: Callable[[_Entry], object]) -> bool:
 def _edit(path: Path, change: Callable[[dict[str, UserEntry]], tuple[str, UserEntry]]) -> bool:
     """Write the entry that `change` returns; say whether anything is different."""
     try:
-        with alone(path):
+        with exclusive_lock(path):
             users = load_users(path)
             name, entry = change(users)
             old = users.get(name)

@@ -293,7 +293,7 @@ def _taken(path: Path, text: str) -> dict[str, UserEntry]:
     problems: list[tuple[int, str]] = []
     digests: set[str] = set()
     for entry in entries(text):
-        said = entry.odd or tuple(_take(entry, users))
+        said = entry.problems or tuple(_take(entry, users))
         problems += said or _twice(entry, users[entry.name], digests)
     if problems:
         raise UsersFileError(_report(path, problems))

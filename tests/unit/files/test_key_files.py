@@ -12,8 +12,8 @@ from authgw.files.key_files import (
     load_shared_secret,
     make_key,
     make_shared_secret,
-    remember_kids,
-    remembered_kids,
+    record_kids,
+    recorded_kids,
 )
 
 
@@ -49,27 +49,27 @@ def test_root_makes_keys_for_the_owner_of_the_folder(tmp_path: Path) -> None:
 
 def test_kids_of_removed_keys_are_remembered(tmp_path: Path) -> None:
     folder = tmp_path / "secrets" / "keys"
-    assert remembered_kids(folder) == frozenset()
+    assert recorded_kids(folder) == frozenset()
     first = make_key(folder, "ES256")
     (folder / f"{first}.pem").rename(folder / "own.pem")
     second = make_key(folder, "ES256")
     (folder / "own.pem").unlink()
     third = make_key(folder, "ES256")
-    assert remembered_kids(folder) == {first, "own", second, third}
+    assert recorded_kids(folder) == {first, "own", second, third}
     path = tmp_path / "secrets" / "keys.kids"
     assert path.stat().st_mode & 0o777 == 0o600
     assert len(path.read_text().splitlines()) == 4
-    remember_kids(folder, [first])
+    record_kids(folder, [first])
     assert len(path.read_text().splitlines()) == 4
     path.write_bytes(b"a1\n\nno kid\n\xff\n")
-    assert remembered_kids(folder) == {"a1"}
+    assert recorded_kids(folder) == {"a1"}
 
 
 def test_a_list_of_kids_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "keys.kids").mkdir()
     # The key is what counts; a start says what is wrong with the list.
     with pytest.raises(SigningKeyError, match=r"keys\.kids: Is a directory"):
-        remembered_kids(tmp_path / "keys")
+        recorded_kids(tmp_path / "keys")
 
 
 def test_a_list_of_kids_that_cannot_be_written_keeps_no_key_from_being_made(
@@ -121,7 +121,7 @@ def test_orchestrators_may_leave_secrets_readable(
     path = tmp_path / "jwt_key"
     path.write_bytes(b"x" * 40)
     path.chmod(0o644)
-    monkeypatch.setattr(key_files, "ORCHESTRATED", tmp_path)
+    monkeypatch.setattr(key_files, "ORCHESTRATOR_SECRETS", tmp_path)
     assert load_shared_secret(path)
 
 

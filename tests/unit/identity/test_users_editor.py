@@ -228,7 +228,7 @@ def test_one_editor_at_a_time(path: Path) -> None:
         added.set()
 
     editor = threading.Thread(target=add)
-    with atomic.alone(path):
+    with atomic.exclusive_lock(path):
         editor.start()
         assert not added.wait(0.1)
         assert "carol" not in load_users(path)
