@@ -10,7 +10,7 @@ from authgw.doctor import lint
 from authgw.doctor.findings import refusals
 from authgw.files import key_files
 from authgw.identity.clients_file import load_clients
-from authgw.identity.users_file import alike_warnings, load_users, warnings_of
+from authgw.identity.users_file import alike_warnings, load_users, permission_warnings
 from authgw.server.reload import secret_files
 from authgw.server.summary import file_read
 
@@ -31,7 +31,7 @@ def check(read: Callable[[], LoadedConfig]) -> None:
     for note in (*([] if loaded.file else [file_read(loaded)]), *loaded.notes):
         click.echo(f"note: {note}", err=True)
     open_files = key_files.secret_file_warnings(secret_files(loaded))
-    for warning in (*loaded.warnings, *warnings_of(users), *open_files):
+    for warning in (*loaded.warnings, *permission_warnings(users), *open_files):
         click.echo(f"warning: {warning}", err=True)
     refused = [
         *refusals(

@@ -8,7 +8,7 @@ from authgw.doctor import lint
 from authgw.doctor.findings import CheckResult, ok, problem, refusals, warning
 from authgw.files import key_files
 from authgw.identity.clients_file import load_clients
-from authgw.identity.users_file import alike_warnings, load_users, warnings_of
+from authgw.identity.users_file import alike_warnings, load_users, permission_warnings
 
 _PART = "configuration"
 
@@ -23,7 +23,7 @@ def examine(loaded: LoadedConfig) -> Iterator[CheckResult]:
     yield from (problem(_PART, said) for said in refused)
     doubts = [*loaded.warnings, *loaded.doubts]
     if not refused:
-        doubts += [*warnings_of(users), *alike_warnings(users, load_users(users))]
+        doubts += [*permission_warnings(users), *alike_warnings(users, load_users(users))]
         doubts += [*lint.unknown_groups(loaded), *lint.misspelled_users(loaded)]
     yield from (warning(_PART, said) for said in doubts)
     if not refused and not doubts:

@@ -42,7 +42,7 @@ from authgw.core.session_codec import dump
 from authgw.core.tokens import Ticket, TokenType
 from authgw.dialects.headers import SESSION_COOKIES
 from authgw.identity import clients_file, users_file
-from authgw.identity.passwords import DUMMY
+from authgw.identity.passwords import DUMMY_HASH
 from authgw.observability import logging as audit_log
 from authgw.observability import metrics
 from authgw.storage import redis
@@ -282,7 +282,9 @@ def _operation(
 def _json_of_commands() -> dict[str, Any]:
     listing = importlib.import_module("authgw.cli.session")
     listed = listing._as_json(MagicMock(used_at=1, ends_at=1, session=a_session()))
-    shown = importlib.import_module("authgw.cli.user")._shown(users_file.UserEntry(password=DUMMY))
+    shown = importlib.import_module("authgw.cli.user")._shown(
+        users_file.UserEntry(password=DUMMY_HASH)
+    )
     return {
         "authgw rules explain": sorted(json.loads(_explained(Verdict.ALLOW).as_json())),
         "authgw session list": sorted(listed),

@@ -35,9 +35,9 @@ def test_networks_bind_a_client(tmp_path: Path) -> None:
     path.write_text(path.read_text() + "  from: [10.0.0.0/8]\n")
     shop = load_clients(path).verify("shop", secret)
     assert shop is not None
-    assert shop.may_come_from("10.1.2.3")
-    assert not shop.may_come_from("192.0.2.1")
-    assert not shop.may_come_from("unknown")
+    assert shop.may_connect_from("10.1.2.3")
+    assert not shop.may_connect_from("192.0.2.1")
+    assert not shop.may_connect_from("unknown")
 
 
 @pytest.mark.parametrize(

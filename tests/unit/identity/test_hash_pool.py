@@ -29,11 +29,11 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[HashPool]:
 
 async def test_right_wrong_and_malformed(work: HashPool) -> None:
     with work.reserve():
-        assert work.waiting == 1
+        assert work.in_use == 1
         assert await work.verify(HASH, PASSWORD) == PasswordCheck(True)
         assert await work.verify(HASH, "wrong") == PasswordCheck(False)
         assert await work.verify("malformed", PASSWORD) == PasswordCheck(False)
-    assert work.waiting == 0
+    assert work.in_use == 0
 
 
 async def test_a_hash_of_other_parameters_is_made_anew(work: HashPool) -> None:
@@ -56,7 +56,7 @@ async def test_the_seventeenth_is_sent_away(work: HashPool) -> None:
     assert answers.count(PasswordCheck(True)) == 16
     refused = [answer for answer in answers if isinstance(answer, TooBusyError)]
     assert [error.retry_after for error in refused] == [1.0] * 4
-    assert work.waiting == 0
+    assert work.in_use == 0
 
 
 async def test_a_cancelled_waiter_leaves_its_place(
@@ -80,11 +80,11 @@ async def test_a_cancelled_waiter_leaves_its_place(
     await asyncio.to_thread(started.wait, 10)
     waiting = [asyncio.create_task(one("never")) for _ in range(15)]
     await asyncio.sleep(0)
-    assert work.waiting == 16
+    assert work.in_use == 16
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
-    assert work.waiting == 1
+    assert work.in_use == 1
     go_on.set()
     assert (await running).ok
     with work.reserve():
@@ -136,7 +136,7 @@ async def test_closing_ends_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     work.close()
     with work.reserve(), pytest.raises(RuntimeError):
         await work.verify(HASH, PASSWORD)
-    assert work.waiting == 0
+    assert work.in_use == 0
     assert hash_pool.PasswordCheck(True).new_hash is None
 
 

@@ -16,8 +16,8 @@ from authgw.identity.login_throttle import (
     PER_USER,
     LoginAttempt,
     LoginThrottle,
+    network_of,
     password_attempt,
-    site_of,
 )
 from tests.support.memory_counters import MemoryCounters
 
@@ -74,9 +74,9 @@ async def test_success_forgets_the_slips_of_this_pair_and_no_other(
 ) -> None:
     for _ in range(3):
         assert await failures(regulation, 4, "alice", HOME) == 4
-        await regulation.succeeded(await regulation.admit("alice", HOME))
+        await regulation.record_success(await regulation.admit("alice", HOME))
     await failures(regulation, 5, "bob", HOME)
-    await regulation.succeeded(await regulation.admit("alice", HOME))
+    await regulation.record_success(await regulation.admit("alice", HOME))
     assert not await fails(regulation, "bob", HOME)
 
 
@@ -85,8 +85,8 @@ async def test_success_leaves_nothing_counted(
 ) -> None:
     for user in ("alice", "bob"):
         for device in ("", "phone"):
-            await regulation.succeeded(await regulation.admit(user, HOME, device))
-            await regulation.succeeded(await regulation.admit_code(user, device))
+            await regulation.record_success(await regulation.admit(user, HOME, device))
+            await regulation.record_success(await regulation.admit_code(user, device))
     assert counters.kept == {}
 
 
@@ -97,10 +97,10 @@ async def test_an_attacker_with_an_account_resets_nothing_by_logging_in(
     for number in range(1000):
         heard += await fails(regulation, f"victim{number}", OFFICE)
         try:
-            await regulation.succeeded(await regulation.admit("mallory", OFFICE))
+            await regulation.record_success(await regulation.admit("mallory", OFFICE))
         except TooManyFailuresError:
             continue
-    assert heard == PER_ADDRESS.most
+    assert heard == PER_ADDRESS.max_failures
 
 
 @pytest.mark.parametrize("bogus", [257, 5000])
@@ -108,12 +108,12 @@ async def test_bogus_names_lock_nobody_else_out(
     regulation: LoginThrottle, counters: MemoryCounters, bogus: int
 ) -> None:
     heard = sum([await fails(regulation, f"bogus{n}", OFFICE) for n in range(bogus)])
-    assert heard == min(bogus, PER_ADDRESS.most)
+    assert heard == min(bogus, PER_ADDRESS.max_failures)
     # Those who are refused cost the store no counters.
     assert len(counters.kept) == 2 * heard + 1
     assert await fails(regulation, "alice", HOME)
     assert await fails(regulation, "alice", OFFICE, "phone")
-    assert await fails(regulation, "alice", OFFICE) == (bogus < PER_ADDRESS.most)
+    assert await fails(regulation, "alice", OFFICE) == (bogus < PER_ADDRESS.max_failures)
     counters.now = PER_ADDRESS.window
     assert await fails(regulation, "alice", OFFICE)
 
@@ -149,7 +149,7 @@ async def test_ten_thousand_addresses_lock_nobody_out(
     assert heard == 100 + 10_000 - 20
     assert await failures(regulation, 11, "alice", HOME, "phone") == 10
     counters.now += PER_DEVICE.window
-    await regulation.succeeded(await regulation.admit("alice", HOME, "phone"))
+    await regulation.record_success(await regulation.admit("alice", HOME, "phone"))
     assert await fails(regulation, "alice", HOME)
     assert await wait_of(regulation, "alice", HOME) == PER_PAIR.window
     # Others are not under attack.
@@ -166,7 +166,7 @@ async def test_the_guesses_of_an_hour_are_bounded(
             heard += await fails(regulation, "alice", address)
         counters.now += pause
     windows = PER_USER.window / PER_PAIR.window
-    assert heard <= PER_USER.most + windows * sites
+    assert heard <= PER_USER.max_failures + windows * sites
 
 
 @pytest.mark.parametrize(("device", "heard"), [("", 5), ("phone", 10)])
@@ -176,7 +176,7 @@ async def test_parallel_guesses_do_not_slip_through(
     tried = [fails(regulation, "alice", HOME, device) for _ in range(1000)]
     assert (await asyncio.gather(*tried)).count(True) == heard
     # What was refused is no longer counted against the address and the user.
-    own, *shared = password_attempt("alice", HOME, device).counted
+    own, *shared = password_attempt("alice", HOME, device).counters
     assert [counters.kept[name][0] for name, _ in shared] == [heard] * len(shared)
     assert counters.kept[own[0]][0] == 1000
 
@@ -219,7 +219,7 @@ async def test_codes_are_counted_by_user_and_known_device(
     regulation: LoginThrottle, counters: MemoryCounters
 ) -> None:
     for device in ("", "phone"):
-        for _ in range(PER_CODE.most):
+        for _ in range(PER_CODE.max_failures):
             await regulation.admit_code("alice", device)
         counters.now += 100
         with pytest.raises(TooManyFailuresError) as refused:
@@ -228,14 +228,14 @@ async def test_codes_are_counted_by_user_and_known_device(
     await regulation.admit_code("bob")
     # A password is another matter.
     attempt = await regulation.admit("alice", HOME)
-    await regulation.succeeded(attempt)
+    await regulation.record_success(attempt)
     with pytest.raises(TooManyFailuresError):
         await regulation.admit_code("alice")
     counters.now += PER_CODE.window
     for _ in range(3):
-        for _ in range(PER_CODE.most - 1):
+        for _ in range(PER_CODE.max_failures - 1):
             await regulation.admit_code("alice")
-        await regulation.succeeded(await regulation.admit_code("alice"))
+        await regulation.record_success(await regulation.admit_code("alice"))
 
 
 async def test_what_was_not_verified_is_given_back(
@@ -243,10 +243,10 @@ async def test_what_was_not_verified_is_given_back(
 ) -> None:
     for device in ("", "phone"):
         for _ in range(50):
-            await regulation.withdrawn(await regulation.admit("alice", HOME, device))
+            await regulation.withdraw(await regulation.admit("alice", HOME, device))
     assert counters.kept == {}
     await failures(regulation, 4, "alice", HOME)
-    await regulation.withdrawn(await regulation.admit("alice", HOME))
+    await regulation.withdraw(await regulation.admit("alice", HOME))
     assert await failures(regulation, 3, "alice", HOME) == 1
 
 
@@ -254,7 +254,7 @@ async def test_each_call_costs_one_round_trip(
     regulation: LoginThrottle, counters: MemoryCounters
 ) -> None:
     for attempt in (regulation.admit("a", HOME), regulation.admit_code("a")):
-        await regulation.succeeded(await attempt)
+        await regulation.record_success(await attempt)
     assert counters.trips == 4
     await failures(regulation, 5, "a", HOME)
     counters.trips = 0
@@ -299,7 +299,7 @@ async def test_a_refusal_stands_even_if_it_cannot_be_given_back(
     ],
 )
 def test_whose_address_it_is(address: str, site: str) -> None:
-    assert site_of(address) == site
+    assert network_of(address) == site
 
 
 async def test_the_addresses_of_one_site_are_one(regulation: LoginThrottle) -> None:
@@ -319,7 +319,7 @@ def test_no_two_attempts_share_a_pair(one: tuple[str, str], other: tuple[str, st
         return {attempt.own[0] for attempt in made}
 
     assert len(names(*one)) == 2
-    same = (one[0], site_of(one[1])) == (other[0], site_of(other[1]))
+    same = (one[0], network_of(one[1])) == (other[0], network_of(other[1]))
     assert bool(names(*one) & names(*other)) == same
     assert all(name.isascii() for name in names(*one))
 
@@ -356,17 +356,17 @@ async def follow(steps: list[tuple[str, str, str, bool, float]]) -> None:
         start, failed = begun.get(name, (counters.now, 0))
         if counters.now >= start + window:
             start, failed = counters.now, 0
-        most = PER_DEVICE.most if device else PER_PAIR.most
+        max_failures = PER_DEVICE.max_failures if device else PER_PAIR.max_failures
         shared = live(counters, attempt)
         if await fails(regulation, user, address, device):
-            assert failed < most
+            assert failed < max_failures
             begun[name] = (start, failed + 1)
             if right:
-                await regulation.succeeded(attempt)
+                await regulation.record_success(attempt)
                 begun.pop(name)
                 assert live(counters, attempt) == shared
         else:
-            assert failed == most
+            assert failed == max_failures
             assert live(counters, attempt) == shared
 
 

@@ -12,16 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authgw.core.users import UserDirectory
-from authgw.identity.passwords import DUMMY, decoy_like, digest, hash_password, is_hash, verify
+from authgw.identity.passwords import DUMMY_HASH, decoy_like, digest, hash_password, is_hash, verify
 from authgw.identity.users_file import (
     UserEntry,
     UsersFileError,
     check_name,
-    checked,
     load_users,
     mark,
+    permission_warnings,
     read_users,
-    warnings_of,
+    validate_entry,
 )
 from authgw.identity.users_watcher import UsersFile, watch
 from tests.support.users import HASH, OTHER, SECRET
@@ -112,7 +112,7 @@ def test_a_decoy_takes_as_long_and_fits_nothing(tmp_path: Path) -> None:
     kinds = {users.decoy(f"nobody{number}").split("$")[3] for number in range(50)}
     assert kinds == {"m=19456,t=2,p=1", "m=8,t=9,p=1"}
     assert len({users.decoy("\ud800").split("$")[3] for _ in range(9)}) == 1
-    assert UsersFile(tmp_path / "none.yml").decoy("x") == DUMMY
+    assert UsersFile(tmp_path / "none.yml").decoy("x") == DUMMY_HASH
     assert is_hash(decoy_like(HASH))
 
 
@@ -249,7 +249,7 @@ def test_a_file_that_is_open_to_everyone_is_warned_of(path: Path, mode: int, how
     path.chmod(mode)
     said = f"{path} is {how} by everyone on this machine: chmod 600 {path}"
     assert UsersFile(path).warnings == (said,)
-    assert warnings_of(path / "absent") == ()
+    assert permission_warnings(path / "absent") == ()
 
 
 @given(st.text(max_size=300))
@@ -266,14 +266,14 @@ def test_a_name_that_is_taken_can_be_logged_in_with(name: str) -> None:
 
 @given(st.from_regex(r"[A-Za-z0-9._@-]{1,64}", fullmatch=True))
 def test_a_plain_name_is_always_taken(name: str) -> None:
-    assert checked(name, {"password": HASH}).password == HASH
+    assert validate_entry(name, {"password": HASH}).password == HASH
 
 
 def test_checked_values_are_refused_in_words() -> None:
     with pytest.raises(UsersFileError, match=r"^alice\.groups\.0: is no group"):
-        checked("alice", {"password": HASH, "groups": ("a b",)})
+        validate_entry("alice", {"password": HASH, "groups": ("a b",)})
     with pytest.raises(UsersFileError, match="a user name must be without"):
-        checked("a:b", {"password": HASH})
+        validate_entry("a:b", {"password": HASH})
 
 
 def test_a_change_is_read_and_a_broken_one_keeps_everyone(path: Path) -> None:
