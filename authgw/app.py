@@ -94,8 +94,12 @@ def _collect_seldom() -> None:
 
 async def _start(loaded: LoadedConfig, runner: web.AppRunner, connections: Connections) -> None:
     server, auth = loaded.settings.server, loaded.settings.auth
-    addresses = await listen(runner, connections, server, loaded.folder)
-    for warning in (*loaded.warnings, *loaded.doubts, *secret_file_warnings(secret_files(loaded))):
+    addresses = await listen(runner, connections, server, loaded.directory)
+    for warning in (
+        *loaded.warnings,
+        *loaded.rule_warnings,
+        *secret_file_warnings(secret_files(loaded)),
+    ):
         logger.warning(warning)
     if loaded.rules is None:
         logger.warning("No access rules: any valid session may access every protected host.")

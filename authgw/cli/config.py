@@ -46,7 +46,7 @@ def check(read: Callable[[], LoadedConfig]) -> None:
         alike = alike_warnings(users, load_users(users))
         for warning in (*alike, *lint.misspelled_users(loaded)):
             click.echo(f"warning: {warning}", err=True)
-    problems = [*refused, *loaded.doubts, *groups]
+    problems = [*refused, *loaded.rule_warnings, *groups]
     if problems:
         raise click.ClickException("\n".join(problems))
     click.echo("The configuration is valid.")

@@ -15,7 +15,7 @@ import segno
 
 from authgw.cli.errors import plainly
 from authgw.config.loader import LoadedConfig
-from authgw.config.schema import seconds
+from authgw.config.schema import parse_duration
 from authgw.identity import passwords, totp, users_editor
 from authgw.identity.users_file import (
     AppPasswordEntry,
@@ -253,7 +253,7 @@ def _end_of(expires: str | None) -> datetime | None:
         return None
     now = datetime.now(UTC).replace(microsecond=0)
     try:
-        end = now + timedelta(seconds=seconds(expires))
+        end = now + timedelta(seconds=parse_duration(expires))
     except (ValueError, OverflowError):
         end = now
     if end <= now:

@@ -21,7 +21,7 @@ def examine(loaded: LoadedConfig) -> Iterator[CheckResult]:
         *refusals(lambda: load_clients(loaded.path(auth.clients)), lambda: load_users(users))
     ]
     yield from (problem(_PART, said) for said in refused)
-    doubts = [*loaded.warnings, *loaded.doubts]
+    doubts = [*loaded.warnings, *loaded.rule_warnings]
     if not refused:
         doubts += [*permission_warnings(users), *alike_warnings(users, load_users(users))]
         doubts += [*lint.unknown_groups(loaded), *lint.misspelled_users(loaded)]

@@ -80,7 +80,7 @@ def read_again(before: ReloadableState, load: Callable[[], LoadedConfig]) -> Rel
             "everything: write them again, or restart if this is meant"
         )
     settings = before.loaded.settings.model_copy(update={"rules": found.settings.rules})
-    loaded = replace(found, settings=settings, folder=before.loaded.folder)
+    loaded = replace(found, settings=settings, directory=before.loaded.directory)
     return ReloadableState(
         loaded,
         _load_ring(loaded),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authgw.config.environment import known, read_environment
+from authgw.config.environment import known_variables, read_environment
 from authgw.config.loader import ConfigError, LoadedConfig, load
 from tests.support.config import loaded, problems
 
@@ -70,7 +70,7 @@ def test_a_variable_like_no_other_stops_the_start_too(tmp_path: Path, name: str)
 def test_no_name_with_our_prefix_passes_in_silence(rest: str) -> None:
     name = f"AUTHGW_{rest}"
     found = read_environment({name: "x"}, Path("/"))
-    is_read = name in known() or name == "AUTHGW_CONFIG"
+    is_read = name in known_variables() or name == "AUTHGW_CONFIG"
     assert is_read or found.source.problems or found.ignored
 
 
@@ -279,7 +279,7 @@ def test_the_environment_names_the_file(tmp_path: Path, monkeypatch: pytest.Monk
 
     assert read(None).settings.server.port == 2
     got = read(None, AUTHGW_CONFIG="elsewhere/main.yml")
-    assert (got.settings.server.port, got.file, got.folder) == (1, other, other.parent)
+    assert (got.settings.server.port, got.file, got.directory) == (1, other, other.parent)
     named = read(Path("config.yml"), AUTHGW_CONFIG="elsewhere/main.yml")
     assert named.settings.server.port == 2
     with pytest.raises(ConfigError, match=r"absent\.yml: No such file"):
@@ -340,12 +340,12 @@ def test_every_variable_of_the_examples_is_known() -> None:
         for name in re.findall(r"AUTHGW_[A-Z0-9_]*[A-Z0-9]", path.read_text())
     }
     assert "AUTHGW_SERVER__TRUSTED_PROXIES" in names
-    found = read_environment({name: "1" for name in names if name not in known()}, ROOT)
+    found = read_environment({name: "1" for name in names if name not in known_variables()}, ROOT)
     assert found.source.problems == []
 
 
 def test_every_known_variable_is_one_of_a_key() -> None:
-    names = known()
+    names = known_variables()
     assert {"AUTHGW_RULES", "AUTHGW_CACHE__URL_FILE", "AUTHGW_SERVER__PORT"} <= set(names)
     files = [name for name, variable in names.items() if variable.from_file]
     assert files == ["AUTHGW_CACHE__URL_FILE"]

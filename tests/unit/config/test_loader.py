@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from authgw.config.loader import ConfigError, load
-from authgw.config.schema import seconds
+from authgw.config.schema import parse_duration
 from tests.support.config import loaded, problems
 
 SEED = """\
@@ -172,13 +172,13 @@ def test_without_a_file_the_defaults_stand(tmp_path: Path, monkeypatch: pytest.M
     [("15m", 900), ("720h", 2592000), ("1h30m", 5400), ("1.5s", 1.5), ("300ms", 0.3), (0, 0)],
 )
 def test_durations(text: object, wanted: float) -> None:
-    assert seconds(text) == pytest.approx(wanted)
+    assert parse_duration(text) == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize("text", ["", "15", 15, "m", "-1h", "1h ", "1y", None, True, False, "1e3s"])
 def test_what_is_no_duration(text: object) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
-        seconds(text)
+        parse_duration(text)
 
 
 @pytest.mark.parametrize(

@@ -202,4 +202,4 @@ def test_a_log_in_page_that_is_none_is_refused(tmp_path: Path, login: str) -> No
 
 def test_the_rules_are_warned_of_at_start_as_well(tmp_path: Path) -> None:
     (tmp_path / "config.yml").write_text("rules: [{allow: anyone}, {allow: authenticated}]\n")
-    assert "rules[1] can never match" in load(tmp_path / "config.yml", {}).doubts[0]
+    assert "rules[1] can never match" in load(tmp_path / "config.yml", {}).rule_warnings[0]
