@@ -189,7 +189,7 @@ def find_name(users: Mapping[str, Any], typed: str) -> str | None:
 
 
 def names_alike(users: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Return the names by their likeness, the key under which similar names are equal."""
+    """Return the names by their comparison key, which is equal for similar names."""
     alike: dict[str, tuple[str, ...]] = {}
     for name in users:
         key = likeness(name)

@@ -32,7 +32,7 @@ class _Snapshot:
 
     entries: Mapping[str, UserEntry]
     users: Mapping[str, User]
-    names_by_likeness: Mapping[str, tuple[str, ...]]
+    names_by_key: Mapping[str, tuple[str, ...]]
     app_passwords: Mapping[str, AppPassword]
     hashes: tuple[str, ...]
 
@@ -79,7 +79,7 @@ class UsersFile:
 
     def is_like_a_person(self, sub: str) -> bool:
         """Return True if an app could confuse this name with that of a user in the file."""
-        return likeness(sub) in self._snapshot.names_by_likeness
+        return likeness(sub) in self._snapshot.names_by_key
 
     def name_of(self, typed: str) -> str:
         """Return the name of the user that a typed name refers to, else the typed name.
@@ -89,7 +89,7 @@ class UsersFile:
         exact = typed_name(typed)
         if exact in self._snapshot.entries:
             return exact
-        names = self._snapshot.names_by_likeness.get(likeness(typed), ())
+        names = self._snapshot.names_by_key.get(likeness(typed), ())
         return names[0] if len(names) == 1 else exact
 
     def app_password(self, digest: str) -> AppPassword | None:
