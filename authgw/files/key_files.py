@@ -1,4 +1,4 @@
-"""Signing keys on disk: `<kid>.pem` in one directory, or one HS256 secret file.
+"""Signing keys on disk: `<kid>.pem` in a directory, or an HS256 secret file.
 
 The line `signs-from: <Unix seconds>` before a PEM block is the time at which a key begins to sign;
 text outside the block is allowed there (RFC 7468 section 2). The file `keys.kids` next to the

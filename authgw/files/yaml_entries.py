@@ -49,7 +49,7 @@ def entries(text: str) -> Iterator[Entry]:
     """Yield the entries of a YAML mapping in their order; nothing for an empty document.
 
     Entries are read one at a time, so that a long file neither fills the memory with nodes nor
-    blocks other threads for longer than one entry takes.
+    blocks other threads for longer than an entry takes.
 
     Raises:
         YamlEntriesError: The text is not a mapping, or the rest of it cannot be read.

@@ -67,7 +67,7 @@ class TrustedBackend:
 
 
 class TrustedBackends:
-    """The trusted backends of one file."""
+    """The trusted backends of a clients file."""
 
     def __init__(self, entries: Mapping[str, _BackendEntry]) -> None:
         self._entries = dict(entries)

@@ -31,7 +31,7 @@ class ThrottleLimit:
 
 # Five typing errors, then a pause that makes guessing useless.
 PER_PAIR = ThrottleLimit(5, 300.0)
-# For all users of an office behind one address together.
+# For all users of an office that share an address.
 PER_ADDRESS = ThrottleLimit(300, 900.0)
 # The limit of NIST. More failures from unknown devices are an attack on this user, ...
 PER_USER = ThrottleLimit(100, 3600.0)

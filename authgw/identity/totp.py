@@ -12,7 +12,7 @@ from authgw.core.typed_text import typed_code
 from authgw.identity.passwords import digest
 
 _STEP = 30  # seconds, RFC 6238 section 4.1
-_WINDOW = (0, -1, 1)  # steps: RFC 6238 section 5.2 allows one step for network and typing delays
+_WINDOW = (0, -1, 1)  # steps: RFC 6238 section 5.2 allows a step for network and typing delays
 _CODE = re.compile(r"[0-9]{6}")
 _MIN_SECRET_LENGTH = 16  # bytes, RFC 4226 section 4 R6
 _RECOVERY_CODES = 10

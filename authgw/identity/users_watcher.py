@@ -28,7 +28,7 @@ _MIN_AGE = 0.1  # seconds
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    """The users of the file and the indexes over them, as of one read."""
+    """The users of the file and the indexes over them, as of a single read."""
 
     entries: Mapping[str, UserEntry]
     users: Mapping[str, User]
