@@ -16,7 +16,7 @@ from authgw.core.model import IdentityHeaders
 from authgw.core.networks import TrustedProxies
 from authgw.core.sessions import Lifetimes
 from authgw.core.tokens import Issuer
-from authgw.files.key_files import believed
+from authgw.files.key_files import secret_file_warnings
 from authgw.identity.hash_pool import HashPool
 from authgw.observability import logging, metrics, metrics_server
 from authgw.observability.instrumentation import MeasuredStore
@@ -240,8 +240,12 @@ def _collect_seldom() -> None:
 
 async def _start(loaded: LoadedConfig, runner: web.AppRunner, connections: Connections) -> None:
     server, auth = loaded.settings.server, loaded.settings.auth
-    addresses = await listen(runner, connections, server, loaded.folder)
-    for warning in (*loaded.warnings, *loaded.doubts, *believed(secret_files(loaded))):
+    addresses = await listen(runner, connections, server, loaded.directory)
+    for warning in (
+        *loaded.warnings,
+        *loaded.rule_warnings,
+        *secret_file_warnings(secret_files(loaded)),
+    ):
         logger.warning(warning)
     if loaded.rules is None:
         logger.warning("No access rules: any valid session may access every protected host.")

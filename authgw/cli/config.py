@@ -10,7 +10,7 @@ from authgw.doctor import lint
 from authgw.doctor.findings import error_messages
 from authgw.files import key_files
 from authgw.identity.clients_file import load_clients
-from authgw.identity.users_file import alike_warnings, load_users, warnings_of
+from authgw.identity.users_file import alike_warnings, load_users, permission_warnings
 from authgw.server.reload import secret_files
 from authgw.server.summary import file_read
 
@@ -30,8 +30,8 @@ def check(read: Callable[[], LoadedConfig]) -> None:
     users = loaded.path(auth.users)
     for note in (*([] if loaded.file else [file_read(loaded)]), *loaded.notes):
         click.echo(f"note: {note}", err=True)
-    open_files = key_files.believed(secret_files(loaded))
-    for warning in (*loaded.warnings, *warnings_of(users), *open_files):
+    open_files = key_files.secret_file_warnings(secret_files(loaded))
+    for warning in (*loaded.warnings, *permission_warnings(users), *open_files):
         click.echo(f"warning: {warning}", err=True)
     refused = [
         *error_messages(
@@ -46,7 +46,7 @@ def check(read: Callable[[], LoadedConfig]) -> None:
         alike = alike_warnings(users, load_users(users))
         for warning in (*alike, *lint.misspelled_users(loaded)):
             click.echo(f"warning: {warning}", err=True)
-    problems = [*refused, *loaded.doubts, *groups]
+    problems = [*refused, *loaded.rule_warnings, *groups]
     if problems:
         raise click.ClickException("\n".join(problems))
     click.echo("The configuration is valid.")

@@ -43,5 +43,7 @@ def add(read: Callable[[], LoadedConfig]) -> None:
     auth = loaded.settings.auth
     if auth.algorithm == "HS256":
         raise click.ClickException("an HS256 secret cannot rotate: set auth.algorithm: ES256")
-    kid = key_files.make_key(loaded.path(auth.keys), auth.algorithm, time.time() + key_files.NOTICE)
+    kid = key_files.make_key(
+        loaded.path(auth.keys), auth.algorithm, time.time() + key_files.SIGNING_DELAY
+    )
     click.echo(f"Key {kid} signs in 10 minutes: reload every replica (SIGHUP) before then.")

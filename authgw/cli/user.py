@@ -15,17 +15,17 @@ import segno
 
 from authgw.cli.errors import plainly
 from authgw.config.loader import LoadedConfig
-from authgw.config.schema import seconds
+from authgw.config.schema import parse_duration
 from authgw.identity import passwords, totp, users_editor
 from authgw.identity.users_file import (
     AppPasswordEntry,
     UserEntry,
     UsersFileError,
     alike_warnings,
-    checked,
     find_name,
     load_users,
-    warnings_of,
+    permission_warnings,
+    validate_entry,
 )
 
 _MOST_LINE = 8192  # bytes, more than any password that is taken
@@ -67,10 +67,11 @@ def add(
     """Add a person."""
     loaded = read()
     path = _path(loaded)
-    users_editor.refuse_second(load_users(path), name)
+    users_editor.check_name_is_new(load_users(path), name)
     # Whoever is asked for a password should not type it for nothing.
-    checked(
-        name, {"password": passwords.DUMMY, "groups": groups, "email": email, "name": full_name}
+    validate_entry(
+        name,
+        {"password": passwords.DUMMY_HASH, "groups": groups, "email": email, "name": full_name},
     )
     chosen = _new_password(loaded, (name, full_name, email), password_stdin, generate)
     hashed = passwords.hash_password(chosen)
@@ -128,7 +129,7 @@ def list_command(read: Read, as_json: bool) -> None:
     path = _path(read())
     users = load_users(path)
     people = {name: _shown(entry) for name, entry in users.items()}
-    for warning in (*warnings_of(path), *alike_warnings(path, users)):
+    for warning in (*permission_warnings(path), *alike_warnings(path, users)):
         _say(f"warning: {warning}")
     if as_json:
         click.echo(json.dumps([{"user": name, **shown} for name, shown in people.items()]))
@@ -209,7 +210,7 @@ def _entry(loaded: LoadedConfig, typed: str) -> tuple[str, UserEntry]:
     users = load_users(_path(loaded))
     name = find_name(users, typed)
     if name is None:
-        raise UsersFileError(users_editor.nobody(_path(loaded)))
+        raise UsersFileError(users_editor.unknown_user(_path(loaded)))
     return name, users[name]
 
 
@@ -252,7 +253,7 @@ def _end_of(expires: str | None) -> datetime | None:
         return None
     now = datetime.now(UTC).replace(microsecond=0)
     try:
-        end = now + timedelta(seconds=seconds(expires))
+        end = now + timedelta(seconds=parse_duration(expires))
     except (ValueError, OverflowError):
         end = now
     if end <= now:

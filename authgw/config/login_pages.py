@@ -1,6 +1,6 @@
-"""Login pages whose cookie browsers refuse, or whose cookies get into each other's way.
+"""Checks of login pages: cookies that browsers reject, and cookies that overlap.
 
-A browser drops a cookie for a public suffix (RFC 6265 section 5.3, step 5; publicsuffix.org), for
+A browser rejects a cookie for a public suffix (RFC 6265 section 5.3, step 5; publicsuffix.org), for
 an address with a Domain, and a Secure cookie over plain http (RFC 6265bis section 5.7). A login
 page with such a cookie would be shown again after every login.
 """
@@ -19,21 +19,21 @@ Page = tuple[tuple[str, ...], LoginSite]
 Problem = tuple[tuple[str, ...], str]
 
 
-def refused_cookies(pages: Sequence[Page]) -> Iterator[Problem]:
-    """Yield the keys of pages whose cookie cannot work, each with the reason and a remedy."""
+def rejected_cookies(pages: Sequence[Page]) -> Iterator[Problem]:
+    """Yield the keys of login pages with an invalid cookie, each with the reason and a remedy."""
     for path, site in pages:
-        yield from _refused(path, site)
+        yield from _cookie_problems(path, site)
     for (first_path, first), (path, site) in combinations(pages, 2):
-        said = _clash(".".join(first_path), first, site)
-        if said:
-            yield path, said
+        message = _conflict(".".join(first_path), first, site)
+        if message:
+            yield path, message
 
 
-def _refused(path: tuple[str, ...], site: LoginSite) -> Iterator[Problem]:
+def _cookie_problems(path: tuple[str, ...], site: LoginSite) -> Iterator[Problem]:
     domain = site.cookie_domain
     if domain and _is_address(domain):
-        said = "is an address, and a cookie has no domain of addresses: remove it"
-        yield (*path, "cookie_domain"), said
+        message = "is an address, and a cookie has no domain of addresses: remove it"
+        yield (*path, "cookie_domain"), message
     elif domain and _suffixes().is_public(domain):
         yield (
             (*path, "cookie_domain"),
@@ -49,21 +49,21 @@ def _refused(path: tuple[str, ...], site: LoginSite) -> Iterator[Problem]:
         )
 
 
-def _clash(first_key: str, first: LoginSite, site: LoginSite) -> str:
-    """Return the reason why the second page cannot be used next to the first, or nothing."""
+def _conflict(first_key: str, first: LoginSite, site: LoginSite) -> str:
+    """Return the conflict between two login pages, or an empty text."""
     if first.host == site.host:
         return f"has the host of {first_key}, which would take its place: keep one page for a host"
-    mine, other = site.cookie_domain, first.cookie_domain
-    if mine and other and (_is_below(mine, other) or _is_below(other, mine)):
+    domain, other = site.cookie_domain, first.cookie_domain
+    if domain and other and (_is_below(domain, other) or _is_below(other, domain)):
         return (
-            f"cookie_domain {mine} overlaps with {other} of {first_key}: browsers would send two "
+            f"cookie_domain {domain} overlaps with {other} of {first_key}: browsers would send two "
             "sessions to the same host. Give each page a domain of its own"
         )
     return ""
 
 
-def doubtful_pages(sites: LoginSites) -> Iterator[str]:
-    """Yield what is valid and perhaps not meant."""
+def page_warnings(sites: LoginSites) -> Iterator[str]:
+    """Yield warnings about login pages that are valid but perhaps mistakes."""
     for site in sites.all:
         if not site.is_ours:
             yield (
@@ -73,10 +73,10 @@ def doubtful_pages(sites: LoginSites) -> Iterator[str]:
     for first, second in combinations(sites.all, 2):
         for wide, narrow in ((first, second), (second, first)):
             if narrow.cookie_domain is None and wide.host != narrow.host:
-                yield from _shadowed(wide, narrow)
+                yield from _overlap_warnings(wide, narrow)
 
 
-def _shadowed(wide: LoginSite, narrow: LoginSite) -> Iterator[str]:
+def _overlap_warnings(wide: LoginSite, narrow: LoginSite) -> Iterator[str]:
     if wide.covers(narrow.host):
         yield (
             f"login.url {narrow.url}: the cookie of {wide.url} reaches this host too, so that "
@@ -85,11 +85,11 @@ def _shadowed(wide: LoginSite, narrow: LoginSite) -> Iterator[str]:
 
 
 def uncovered_rules(rules: Sequence[Rule], sites: LoginSites) -> Iterator[str]:
-    """Yield the rules for hosts that the session cookie of no login page reaches."""
+    """Yield a warning for each rule whose host receives no session cookie of a login page."""
     for rule in rules if sites.all else ():
-        if rule.host is None or rule.allow.anyone or not _takes_cookie(rule):
+        if rule.host is None or rule.allow.anyone or not _accepts_cookies(rule):
             continue
-        if not any(_reaches(site, rule.host) for site in sites.all):
+        if not any(_covers(site, rule.host) for site in sites.all):
             yield (
                 f"{rule.origin}: rules[{rule.number}] is for {rule.host}, which the cookie of no "
                 "login page reaches, so that browsers cannot log in there: set "
@@ -97,11 +97,11 @@ def uncovered_rules(rules: Sequence[Rule], sites: LoginSites) -> Iterator[str]:
             )
 
 
-def _takes_cookie(rule: Rule) -> bool:
+def _accepts_cookies(rule: Rule) -> bool:
     return rule.credentials is None or Credential.COOKIE in rule.credentials
 
 
-def _reaches(site: LoginSite, host: str) -> bool:
+def _covers(site: LoginSite, host: str) -> bool:
     if not host.startswith("*."):
         return site.covers(host)
     return site.cookie_domain is not None and _is_below(host[2:], site.cookie_domain)
@@ -112,12 +112,12 @@ def _is_below(host: str, domain: str) -> bool:
 
 
 def _is_localhost(host: str) -> bool:
-    # Browsers trust these without https (Secure Contexts section 3.1) and keep Secure cookies.
+    # Browsers trust these hosts without https (Secure Contexts section 3.1): Secure cookies work.
     return host.endswith(".localhost")
 
 
 def _is_address(host: str) -> bool:
-    # A name whose last label is a number is an address to a browser (WHATWG URL, section 3.5).
+    # Browsers parse a name whose last label is a number as an address (WHATWG URL, section 3.5).
     return host.startswith("[") or host.rpartition(".")[2].isdigit()
 
 

@@ -1,4 +1,4 @@
-"""The `rules` section of the configuration, checked and compiled into the core's rules."""
+"""The `rules` section of the configuration: validation and compilation into `core.rules`."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from authgw.config.scalars import listed
+from authgw.config.scalars import as_list
 from authgw.core import rules
 from authgw.core.errors import TargetMalformedError
 from authgw.core.networks import TrustedProxies, checked_entry
@@ -23,7 +23,7 @@ from authgw.core.patterns import PathPattern
 from authgw.core.rules import Allow, Credential, Rule, RuleError, Rules
 from authgw.core.urls import canonical_host, canonical_method
 
-_SEVERAL_PATHS = re.compile(r",\s*=?/")
+_PATH_LIST = re.compile(r",\s*=?/")
 
 
 def _host(text: str) -> str:
@@ -49,7 +49,7 @@ def _with_head(methods: tuple[str, ...]) -> frozenset[str]:
     return frozenset(methods) | (frozenset({"HEAD"}) if "GET" in methods else frozenset())
 
 
-def _whom(text: str) -> str:
+def _subject(text: str) -> str:
     kind, _, name = text.partition(":")
     if text not in ("anyone", "authenticated") and not (kind in ("group", "user") and name):
         raise ValueError("is nobody: write anyone, authenticated, group:NAME or user:NAME")
@@ -58,10 +58,10 @@ def _whom(text: str) -> str:
     return text
 
 
-def _pattern(compile_it: Callable[[str], PathPattern]) -> Callable[[str], str]:
+def _pattern(compile_pattern: Callable[[str], PathPattern]) -> Callable[[str], str]:
     def check(text: str) -> str:
         try:
-            compile_it(text)
+            compile_pattern(text)
         except RuleError as error:
             raise ValueError(str(error)) from None
         return text
@@ -69,60 +69,60 @@ def _pattern(compile_it: Callable[[str], PathPattern]) -> Callable[[str], str]:
     return check
 
 
-def _one_path(text: str) -> str:
-    # One that never matches would leave its paths to a later rule, perhaps for everybody.
-    if _SEVERAL_PATHS.search(text):
+def _single_path(text: str) -> str:
+    # A pattern that never matches would leave its paths to a later rule, which may allow anyone.
+    if _PATH_LIST.search(text):
         raise ValueError("looks like several paths: write a list, [/a/**, /b/**]")
     return text
 
 
 T = TypeVar("T")
-# One value stands for a list of one; an empty list would be a rule that says nothing.
-Some = Annotated[tuple[T, ...], BeforeValidator(listed), Field(min_length=1)]
-Whom = Annotated[str, AfterValidator(_whom)]
-Glob = Annotated[str, AfterValidator(_one_path), AfterValidator(_pattern(rules.glob))]
+# A single value is accepted as a list; an empty list would be a rule without effect.
+NonEmpty = Annotated[tuple[T, ...], BeforeValidator(as_list), Field(min_length=1)]
+Subject = Annotated[str, AfterValidator(_subject)]
+Glob = Annotated[str, AfterValidator(_single_path), AfterValidator(_pattern(rules.glob))]
 Regex = Annotated[str, AfterValidator(_pattern(rules.regex))]
 Method = Annotated[str, AfterValidator(_method)]
 Network = Annotated[str, AfterValidator(checked_entry)]
 
 
 class RuleEntry(BaseModel):
-    """One rule as it is written."""
+    """A rule as it is written in the configuration."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    allow: Some[Whom]
+    allow: NonEmpty[Subject]
     host: Annotated[str, AfterValidator(_host)] | None = None
-    path: Some[Glob] | None = None
-    regex: Some[Regex] | None = None
-    method: Some[Method] | None = None
-    networks: Some[Network] | None = Field(None, alias="from")
+    path: NonEmpty[Glob] | None = None
+    regex: NonEmpty[Regex] | None = None
+    method: NonEmpty[Method] | None = None
+    networks: NonEmpty[Network] | None = Field(None, alias="from")
     preflight: Literal["allow"] | None = None
     encoded: Annotated[
         tuple[Literal["slash", "percent", "semicolon", "double-slash", "backslash", "bytes"], ...],
-        BeforeValidator(listed),
+        BeforeValidator(as_list),
     ] = ()
-    credentials: Some[Literal["bearer", "cookie", "app-password"]] | None = None
+    credentials: NonEmpty[Literal["bearer", "cookie", "app-password"]] | None = None
     require: Literal["totp"] | None = None
     foreign: Literal["deny"] | None = None
     upstream_auth: Literal["connection"] | None = None
 
     @field_validator("*", mode="before")
     @classmethod
-    def _says_something(cls, value: Any) -> Any:
-        # A forgotten value would make the rule take every host, path or method.
+    def _is_not_empty(cls, value: Any) -> Any:
+        # With a missing value, the rule would match every host, path or method.
         if value is None:
             raise ValueError("is empty: write its value, or remove the key")
         return value
 
     @model_validator(mode="after")
-    def _anyone_needs_no_factor(self) -> "RuleEntry":
+    def _check_second_factor(self) -> "RuleEntry":
         if self.require and "anyone" in self.allow:
             raise ValueError("asks a second factor of anyone: write allow: authenticated")
         return self
 
     @model_validator(mode="after")
-    def _foreign_can_be_denied(self) -> "RuleEntry":
+    def _check_foreign(self) -> "RuleEntry":
         if self.foreign and "anyone" in self.allow:
             raise ValueError(
                 "foreign: deny denies nothing where anyone may pass: write allow: authenticated"
@@ -132,16 +132,16 @@ class RuleEntry(BaseModel):
         return self
 
     def compiled(self, number: int, origin: str) -> Rule:
-        """The core's rule; `origin` is where it stands, `number` its place from 0."""
-        named = tuple(whom.partition(":") for whom in self.allow)
+        """Return the compiled rule; `origin` is its place, `number` its index from 0."""
+        subjects = tuple(subject.partition(":") for subject in self.allow)
         return Rule(
             number=number,
             origin=origin,
             allow=Allow(
                 anyone="anyone" in self.allow,
                 authenticated="authenticated" in self.allow,
-                groups=frozenset(name for kind, _, name in named if kind == "group"),
-                users=frozenset(name for kind, _, name in named if kind == "user"),
+                groups=frozenset(name for kind, _, name in subjects if kind == "group"),
+                users=frozenset(name for kind, _, name in subjects if kind == "user"),
             ),
             host=self.host,
             paths=(*map(rules.glob, self.path or ()), *map(rules.regex, self.regex or ())),
@@ -157,6 +157,6 @@ class RuleEntry(BaseModel):
 
 
 def compile_rules(entries: Sequence[RuleEntry], origins: Sequence[str]) -> Rules:
-    """All rules, in their order."""
+    """Return the compiled rules in their order."""
     pairs = zip(entries, origins, strict=True)
     return Rules([entry.compiled(number, origin) for number, (entry, origin) in enumerate(pairs)])

@@ -1,4 +1,4 @@
-"""What can be configured: frozen, validated sections with their defaults."""
+"""The configuration schema: frozen, validated sections with their defaults."""
 
 import re
 from dataclasses import replace
@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from authgw.config.rules import RuleEntry
-from authgw.config.scalars import comma_separated, flag, whole
+from authgw.config.scalars import comma_separated, parse_boolean, parse_integer
 from authgw.core.errors import TargetMalformedError
 from authgw.core.login_sites import LoginSite, LoginSites, host_of, origin_of
 from authgw.core.networks import checked_entry
@@ -28,25 +28,25 @@ from authgw.storage.redis.url import is_redis, parse_redis
 
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-MAX_SECONDS = 100 * 365 * 86400.0
+MAX_DURATION = 100 * 365 * 86400.0  # seconds
 _HEADER_NAME = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
-# A request that brings an identity header is denied, and these every browser or proxy sends.
-_TAKEN = re.compile(
+# Requests with an identity header are denied, and browsers or proxies send these headers.
+_RESERVED_HEADER = re.compile(
     r"accept|(proxy-)?authorization|cache-control|connection|content-.*|cookie|date|destination"
     r"|expect|forwarded|host|keep-alive|location|origin|referer|sec-.*|set-cookie|te|trailer"
     r"|transfer-encoding|upgrade|user-agent|via|www-authenticate|x-authgw-.*|x-original-.*"
     r"|x-forwarded-(for|host|method|port|proto|uri)|x-real-ip|x-request(-id|ed-with)"
 )
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
-_LEAST_STALENESS = 0.1  # seconds
+_MIN_STALENESS = 0.1  # seconds
 _VISIBLE = re.compile(r"[!-~]+")
 
 
-def seconds(value: Any) -> float:
-    """A duration such as `15m`, `720h` or `1h30m` in seconds; only 0 needs no unit.
+def parse_duration(value: Any) -> float:
+    """Return a duration such as `15m`, `720h` or `1h30m` in seconds; only 0 needs no unit.
 
     Raises:
-        ValueError: anything else.
+        ValueError: The value is not a duration, or longer than 100 years.
     """
     if (value == 0 and not isinstance(value, bool)) or value == "0":
         return 0.0
@@ -54,18 +54,18 @@ def seconds(value: Any) -> float:
         raise ValueError("is not a duration: write it with its unit, such as 90s, 15m or 720h")
     parts = re.findall(r"([\d.]+)([a-z]+)", value)
     total = sum(float(number) * _UNITS[unit] for number, unit in parts)
-    if total > MAX_SECONDS:
+    if total > MAX_DURATION:
         raise ValueError("is longer than 100 years: shorten it")
     return total
 
 
-def _staleness(seconds: float) -> float:
-    if 0 < seconds < _LEAST_STALENESS:
+def _staleness(duration: float) -> float:
+    if 0 < duration < _MIN_STALENESS:
         raise ValueError(
             "0 (ask the store at every request) or at least 100ms: "
             "what is known for less is too old before it is used again"
         )
-    return seconds
+    return duration
 
 
 def _store_url(url: SecretStr) -> SecretStr:
@@ -82,7 +82,7 @@ def _store_url(url: SecretStr) -> SecretStr:
     return url
 
 
-def _page(url: str) -> str:
+def _page_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
         raise ValueError("is no page: write it whole, such as https://auth.example.com/login")
@@ -119,7 +119,7 @@ def _is_canonical(host: str) -> bool:
 
 
 def _listening_host(text: str) -> str:
-    # Nothing at all would be every address of this machine.
+    # An empty text would mean every address of this machine.
     if _is_ip(text.partition("%")[0]) or (not text.startswith("[") and _is_canonical(text)):
         return text
     raise ValueError(
@@ -145,16 +145,16 @@ def _is_ip(text: str) -> bool:
 def _header_name(name: str) -> str:
     if not _HEADER_NAME.fullmatch(name):
         raise ValueError("is not a header name made of letters, digits and single dashes")
-    if _TAKEN.fullmatch(name.lower()):
+    if _RESERVED_HEADER.fullmatch(name.lower()):
         raise ValueError("means something else to proxies and apps: write Remote-User or X-...")
     return name
 
 
-Whole = Annotated[StrictInt, BeforeValidator(whole)]
-Flag = Annotated[StrictBool, BeforeValidator(flag)]
+Integer = Annotated[StrictInt, BeforeValidator(parse_integer)]
+Boolean = Annotated[StrictBool, BeforeValidator(parse_boolean)]
 Text = Annotated[str, Field(min_length=1)]
-Duration = Annotated[float, BeforeValidator(seconds)]
-PositiveDuration = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+PositiveDuration = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
 Network = Annotated[str, AfterValidator(checked_entry)]
 ListeningHost = Annotated[Text, AfterValidator(_listening_host)]
 HostPattern = Annotated[str, AfterValidator(_host_pattern)]
@@ -162,41 +162,45 @@ HeaderName = Annotated[str, AfterValidator(_header_name)]
 
 
 class Section(BaseModel):
+    """Base class of the sections: unknown keys are refused, and errors never contain values."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class ServerSettings(Section):
-    """Where the gateway listens, and whom it believes about original requests.
+    """Listening addresses, and the proxies whose forwarded headers are trusted.
 
-    `socket` is the path of a unix socket, which is listened on besides the port.
+    `socket` is the path of a unix socket that is opened in addition to the port.
     """
 
     host: ListeningHost = "127.0.0.1"
-    port: Annotated[Whole, Field(ge=1, le=65535)] = 8080
+    port: Annotated[Integer, Field(ge=1, le=65535)] = 8080
     socket: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(comma_separated)] = (
         "127.0.0.0/8",
         "::1/128",
     )
     drain: Duration = 20.0
-    docs: Flag = False
+    docs: Boolean = False
 
 
 class LoggingSettings(Section):
+    """Format and level of the log, and the decisions that it contains."""
+
     mode: Literal["text", "json"] = "text"
     level: Literal["debug", "info", "warning", "error"] = "info"
     decisions: Literal["denied", "all"] = "denied"
 
 
 class CacheSettings(Section):
-    """Where sessions live: `url`, or the `host` and `port` of a Redis.
+    """The session store: `url`, or the `host` and `port` of a Redis server.
 
-    `ca_file` holds the authorities that a Redis with TLS is believed by, instead of the system's.
+    `ca_file` has the certificate authorities for Redis with TLS, instead of those of the system.
     """
 
     url: Annotated[SecretStr, AfterValidator(_store_url)] | None = None
     host: Annotated[Text, AfterValidator(_store_host)] | None = None
-    port: Annotated[Whole, Field(ge=1, le=65535)] = 6379
+    port: Annotated[Integer, Field(ge=1, le=65535)] = 6379
     password_file: Text | None = None
     ca_file: Text | None = None
     max_staleness: Annotated[Duration, AfterValidator(_staleness)] = 1.0
@@ -210,15 +214,15 @@ class CacheSettings(Section):
 
     @property
     def is_embedded(self) -> bool:
-        """Whether sessions live in this process's own file or memory."""
+        """True if the sessions are stored in a file or in the memory of this process."""
         return self.address.startswith("embedded:")
 
 
 class PasswordSettings(Section):
-    """Rules for new passwords; `rehash` lets a log-in renew an old hash in the users file."""
+    """Policy for new passwords; with `rehash` a login renews an old hash in the users file."""
 
-    min_length: Annotated[Whole, Field(ge=1, le=128)] = 8
-    rehash: Flag = True
+    min_length: Annotated[Integer, Field(ge=1, le=128)] = 8
+    rehash: Boolean = True
 
 
 class AuthSettings(Section):
@@ -237,30 +241,30 @@ class AuthSettings(Section):
     session_max: PositiveDuration = 2160 * 3600.0
     auto_logout: PositiveDuration = 24 * 3600.0
     refresh_grace: Duration = 10.0
-    max_sessions: Annotated[Whole, Field(ge=1, le=10000)] = 100
-    open_login: Flag = False
-    direct_check: Flag = False
+    max_sessions: Annotated[Integer, Field(ge=1, le=10000)] = 100
+    open_login: Boolean = False
+    direct_check: Boolean = False
     passwords: PasswordSettings = PasswordSettings()
 
 
 class LoginPageSettings(Section):
-    """One log-in page: its public address, how far its cookie reaches, where it sends back to."""
+    """A login page: its public URL, the domain of its cookie, and the allowed redirect targets."""
 
-    url: Annotated[str, AfterValidator(_page)] | None = None
+    url: Annotated[str, AfterValidator(_page_url)] | None = None
     cookie_domain: Annotated[str, AfterValidator(_domain)] | None = None
     redirect_hosts: Annotated[tuple[HostPattern, ...], BeforeValidator(comma_separated)] | None = (
         None
     )
-    default_redirect: Annotated[str, AfterValidator(_page)] | None = None
+    default_redirect: Annotated[str, AfterValidator(_page_url)] | None = None
 
     @property
     def site(self) -> LoginSite | None:
-        """The log-in page as the core knows it, None without an address."""
+        """The login site of `core.login_sites`, None without a URL."""
         if self.url is None:
             return None
         host, domain = host_of(self.url), self.cookie_domain
-        near = (host, *((domain, f"*.{domain}") if domain else ()))
-        hosts = near if self.redirect_hosts is None else self.redirect_hosts
+        default_hosts = (host, *((domain, f"*.{domain}") if domain else ()))
+        hosts = default_hosts if self.redirect_hosts is None else self.redirect_hosts
         home = self.default_redirect or ""
         site = LoginSite(self.url, domain, Redirects(hosts, origin_of(self.url), home), home)
         default = home or f"{site.origin}{site.base}/account"
@@ -268,7 +272,7 @@ class LoginPageSettings(Section):
 
 
 class LoginSettings(LoginPageSettings):
-    """Where browsers log in, and what is asked of them."""
+    """Login pages, the second factor, and the appearance of the pages."""
 
     domains: tuple[LoginPageSettings, ...] = ()
     totp: Literal["off", "optional", "required"] = "optional"
@@ -277,20 +281,20 @@ class LoginSettings(LoginPageSettings):
 
     @property
     def sites(self) -> LoginSites:
-        """Every log-in page."""
+        """All login sites."""
         pages = (self.site, *(page.site for page in self.domains))
         return LoginSites(tuple(site for site in pages if site is not None))
 
 
 class MetricsSettings(Section):
-    """Where Prometheus asks; never on the port that proxies ask."""
+    """Listening address for Prometheus, separate from the port for proxies."""
 
     host: ListeningHost = "127.0.0.1"
-    port: Annotated[Whole, Field(ge=1, le=65535)] = 9090
+    port: Annotated[Integer, Field(ge=1, le=65535)] = 9090
 
 
 class HeaderSettings(Section):
-    """The names under which upstreams are told who asks."""
+    """Names of the identity headers that upstreams receive."""
 
     user: HeaderName = "Remote-User"
     groups: HeaderName = "Remote-Groups"
@@ -299,6 +303,8 @@ class HeaderSettings(Section):
 
 
 class Settings(Section):
+    """The whole configuration; `rules` is None if the section is absent."""
+
     server: ServerSettings = ServerSettings()
     logging: LoggingSettings = LoggingSettings()
     cache: CacheSettings = CacheSettings()

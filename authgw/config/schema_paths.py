@@ -1,4 +1,4 @@
-"""Walking over the models of the settings by the path of a key."""
+"""Look-up in the settings models by the path of a key."""
 
 from typing import Any, get_args, get_origin
 
@@ -8,21 +8,21 @@ from authgw.config.schema import Settings
 
 
 def model_of(annotation: Any) -> type[BaseModel] | None:
-    """Return the model that this type is, or is a list or an option of."""
+    """Return the model that a type is, or of which it is a list or an option; else None."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next(filter(None, map(model_of, get_args(annotation))), None)
 
 
-def holds(annotation: Any, wanted: type) -> bool:
-    """Return True if a value of this type can be of the wanted type."""
+def accepts(annotation: Any, wanted: type) -> bool:
+    """Return True if the annotation allows values of the type `wanted`."""
     if annotation is wanted or get_origin(annotation) is wanted:
         return True
-    return any(holds(inner, wanted) for inner in get_args(annotation))
+    return any(accepts(inner, wanted) for inner in get_args(annotation))
 
 
-def keys_beside(path: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the known keys of the section that the last key of this path is in, as written."""
+def sibling_keys(path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the valid keys of the section that contains the last key of `path`, as written."""
     model: type[BaseModel] | None = Settings
     for name in path[:-1]:
         if model is None:

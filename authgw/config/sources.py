@@ -1,4 +1,4 @@
-"""Raw values of a configuration, from a YAML file or the environment, and the place of each."""
+"""Raw values of a configuration from a YAML file or the environment, with their origins."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,42 +13,42 @@ ABSENT = object()
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Raw values with the place of each: a file and line, or an environment variable."""
+    """Raw values with their origins: a file and line, or an environment variable."""
 
     data: dict[str, Any] = field(default_factory=dict)
     origins: dict[Key, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def origin(self, path: Key) -> str:
-        """Return the place of this value, or of the nearest section around it."""
+        """Return the origin of this value, or of the nearest section that contains it."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.origins:
                 return self.origins[path[:length]]
         return "configuration"
 
-    def complain(self, path: Key, text: str) -> None:
-        """Add a problem of this key."""
+    def add_problem(self, path: Key, text: str) -> None:
+        """Add a problem with this key."""
         self.problems.append(f"{self.origin(path)}: {'.'.join(path)}: {text}")
 
     def value(self, path: Key) -> Any:
-        """Return the raw value of this key, `ABSENT` if it is not there."""
-        found: Any = self.data
+        """Return the raw value of this key, or `ABSENT` if it is not set."""
+        current: Any = self.data
         for name in path:
-            if isinstance(found, dict):
-                found = found.get(name, ABSENT)
-            elif isinstance(found, list) and name.isdigit() and int(name) < len(found):
-                found = found[int(name)]
+            if isinstance(current, dict):
+                current = current.get(name, ABSENT)
+            elif isinstance(current, list) and name.isdigit() and int(name) < len(current):
+                current = current[int(name)]
             else:
                 return ABSENT
-        return found
+        return current
 
     def put(
         self, path: Key, value: Any, origin: str, below: Mapping[Key, str] | None = None
     ) -> None:
-        """Add a value that may not be there yet; `below` has the places of its parts."""
+        """Add a value, and a problem if it is already set; `below` has the origins of its parts."""
         for name in reversed(path):
             value = {name: value}
-        for key in _taken_twice(self.data, value, ()):
+        for key in _duplicate_keys(self.data, value, ()):
             other = self.origin(key)
             self.problems.append(f"{origin}: {'.'.join(key)}: is also set by {other}: keep one")
         _merge(self.data, value)
@@ -56,9 +56,9 @@ class Source:
         self.origins.update({(*path, *key): place for key, place in (below or {}).items()})
 
     def overlay(self, other: "Source") -> tuple[str, ...]:
-        """Let the values of `other` win; return a sentence for each value that was replaced."""
+        """Override values by those of `other`; return a sentence for each replaced value."""
         self.problems.extend(other.problems)
-        replaced = [*_taken_twice(self.data, other.data, ())]
+        replaced = [*_duplicate_keys(self.data, other.data, ())]
         notes = []
         for key in replaced:
             if isinstance(other.value(key), dict):
@@ -66,28 +66,30 @@ class Source:
             else:
                 place = f"{other.origin(key)} takes the place of {'.'.join(key)}"
                 notes.append(f"{place} ({self.origin(key)}).")
-            for known in [known for known in self.origins if known[: len(key)] == key]:
-                del self.origins[known]
+            for child in [child for child in self.origins if child[: len(key)] == key]:
+                del self.origins[child]
         _merge(self.data, other.data)
         self.origins.update(other.origins)
         return tuple(notes)
 
 
-def _taken_twice(first: Mapping[str, Any], second: Mapping[str, Any], above: Key) -> Iterator[Key]:
-    """Yield the keys that both set, down to the values that cannot be merged."""
+def _duplicate_keys(
+    first: Mapping[str, Any], second: Mapping[str, Any], parent: Key
+) -> Iterator[Key]:
+    """Yield the keys that both mappings set, except for sections that can be merged."""
     for name, value in second.items():
         if name not in first:
             continue
         if isinstance(first[name], dict) and isinstance(value, dict):
-            yield from _taken_twice(first[name], value, (*above, name))
+            yield from _duplicate_keys(first[name], value, (*parent, name))
         else:
-            yield (*above, name)
+            yield (*parent, name)
 
 
 def _merge(into: dict[str, Any], data: Mapping[str, Any]) -> None:
     for name, value in data.items():
         if isinstance(value, dict) and isinstance(into.get(name), dict):
-            # An alias of YAML may share it with another key.
+            # A YAML alias may share this dictionary with another key.
             into[name] = dict(into[name])
             _merge(into[name], value)
         else:
@@ -95,7 +97,7 @@ def _merge(into: dict[str, Any], data: Mapping[str, Any]) -> None:
 
 
 def read_file(path: Path) -> Source:
-    """Read a YAML file; what is wrong with it becomes a problem."""
+    """Read a YAML file; errors are added to the problems of the source."""
     source = Source()
     try:
         document = Document(path.read_text(encoding="utf-8"), path.name)
@@ -111,6 +113,6 @@ def read_file(path: Path) -> Source:
         if isinstance(document.data, dict):
             source.data.update({str(key): value for key, value in document.data.items()})
         elif document.data is not None:
-            said = "must be sections such as `server:`, not a value"
-            source.problems.append(f"{path.name}:1: {said}")
+            message = "must be sections such as `server:`, not a value"
+            source.problems.append(f"{path.name}:1: {message}")
     return source

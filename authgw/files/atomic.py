@@ -1,4 +1,4 @@
-"""Editing a file that others read: one editor at a time, and all of the change or none of it."""
+"""Atomic edits of files that other processes read: locks, replacement, and writes in place."""
 
 import base64
 import binascii
@@ -12,69 +12,69 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-# What keeps a file from being replaced by another one, while its content can perhaps be written:
-# a mount of the file alone, a directory of somebody else's, a file system without room for names.
-_NO_RENAME = {errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS}
-_FORBIDDEN = {errno.EACCES, errno.EPERM}
-_JOURNAL = b"#authgw-edit "
+# Errors of replacing a file whose content can perhaps still be written: the file itself is a mount
+# point, another user owns its directory, the file system is read-only or has no room for names.
+_REPLACE_ERRORS = {errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS}
+_PERMISSION_ERRORS = {errno.EACCES, errno.EPERM}
+_JOURNAL_MARK = b"#authgw-edit "
 
 
 class FileWriteError(OSError):
-    """A file that cannot be written as it is mounted or owned; `strerror` says what to change."""
+    """Raised for a file whose mount or owner forbids writing; `strerror` names the remedy."""
 
 
 @contextlib.contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Hold the locks of a file, so that two editors never lose each other's change.
+def exclusive_lock(path: Path) -> Iterator[None]:
+    """Hold the locks of a file, so that no editor overwrites the change of another.
 
-    One is a file next to it, the other the file itself: a container that has only the file mounted
-    shares no directory with the others.
+    The first lock is a file next to `path`, the second is the file itself: a container that has
+    mounted only the file shares no directory with the other editors.
 
     Raises:
-        OSError: the lock cannot be made.
+        OSError: A lock cannot be created.
     """
     target = path.resolve()
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as locks:
         with contextlib.suppress(_ReadOnlyDirectoryError):
-            held.callback(os.close, _locked(_lock_file(target)))
+            locks.callback(os.close, _flocked(_lock_file(target)))
         if target.exists():
-            held.callback(os.close, _locked_itself(target))
+            locks.callback(os.close, _flocked_target(target))
         yield
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the content of a file as the last whole edit left it.
+    """Return the content of a file after its last complete edit.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: The file cannot be read.
     """
-    return _settled(path.read_bytes())
+    return _recovered(path.read_bytes())
 
 
 def write(path: Path, content: bytes) -> None:
-    """Give a file this content; readers by `read_bytes` see the old or the new one.
+    """Set the content of a file; `read_bytes` returns either the old or the new content.
 
-    It is replaced by a new file where that is possible, else written in place, so that owner,
-    group, access list and links stay. Its mode stays but for what it grants to everyone. Call it
-    within `alone`.
+    The file is replaced where that is possible, else written in place, so that owner, group,
+    access list and links stay. Its mode stays too, without permissions for everyone. The caller
+    holds `exclusive_lock`.
 
     Raises:
-        FileWriteError: the account, or the way in which it is mounted, does not allow it.
-        OSError: it cannot be written; the old content stays.
+        FileWriteError: The account or the mount does not allow it.
+        OSError: The file cannot be written; the old content stays.
     """
     target = path.resolve()
     try:
-        keeps_more = _has_more_than_content(target) and os.access(target, os.W_OK)
-        if keeps_more or not _replace(target, content):
+        in_place = _would_lose_metadata(target) and os.access(target, os.W_OK)
+        if in_place or not _replace(target, content):
             _write_in_place(target, content)
     except OSError as error:
-        raise _in_words(target, error) from None
+        raise _with_remedy(target, error) from None
 
 
-def give(descriptor: int, *, like: Path) -> None:
-    """Give a new file or folder to the owner of another one.
+def copy_owner(descriptor: int, *, like: Path) -> None:
+    """Set the owner and group of a new file or directory to those of `like`.
 
-    Root who works for the gateway's account must not lock that account out.
+    Files that root creates for the gateway's account must stay accessible to that account.
     """
     owner = like.stat()
     with contextlib.suppress(PermissionError):
@@ -82,19 +82,19 @@ def give(descriptor: int, *, like: Path) -> None:
 
 
 class _ReadOnlyDirectoryError(OSError):
-    """No file can be made in this directory."""
+    """Raised when no file can be created in the directory of the target."""
 
 
 def _lock_file(target: Path) -> int:
     try:
         return _open(target.with_name(f".{target.name}.lock"), os.O_RDWR, like=target)
     except OSError as error:
-        if error.errno in _NO_RENAME and target.exists():
+        if error.errno in _REPLACE_ERRORS and target.exists():
             raise _ReadOnlyDirectoryError from None
-        raise _in_words(target, error) from None
+        raise _with_remedy(target, error) from None
 
 
-def _locked(descriptor: int) -> int:
+def _flocked(descriptor: int) -> int:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     except BaseException:
@@ -103,86 +103,87 @@ def _locked(descriptor: int) -> int:
     return descriptor
 
 
-def _locked_itself(target: Path) -> int:
-    """Lock the file that stands under this name once it is locked."""
+def _flocked_target(target: Path) -> int:
+    """Lock the target, and again if another editor replaced it before the lock was acquired."""
     while True:
-        descriptor = _locked(_open_to_lock(target))
+        descriptor = _flocked(_open_to_lock(target))
         if os.path.samestat(os.fstat(descriptor), target.stat()):
             return descriptor
-        os.close(descriptor)  # another editor has replaced it meanwhile
+        os.close(descriptor)
 
 
 def _open_to_lock(target: Path) -> int:
     try:
-        # NFS locks only what is open for writing (flock(2)).
+        # NFS locks only files that are open for writing (flock(2)).
         return os.open(target, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
-        if error.errno not in _NO_RENAME:
+        if error.errno not in _REPLACE_ERRORS:
             raise
         return os.open(target, os.O_RDONLY | os.O_CLOEXEC)
 
 
-def _has_more_than_content(target: Path) -> bool:
-    """Return whether a new file in its place would lose the owner, the group or another name."""
+def _would_lose_metadata(target: Path) -> bool:
+    """Return True if replacing the file would lose its owner, its group or another hard link."""
     try:
-        seen = target.stat()
+        status = target.stat()
     except FileNotFoundError:
         return False
     groups = (os.getegid(), *os.getgroups())
-    may_give = os.geteuid() == 0 or (seen.st_uid == os.geteuid() and seen.st_gid in groups)
-    return not may_give or seen.st_nlink > 1
+    can_chown = os.geteuid() == 0 or (status.st_uid == os.geteuid() and status.st_gid in groups)
+    return not can_chown or status.st_nlink > 1
 
 
 def _replace(target: Path, content: bytes) -> bool:
-    """Put a new file in the place of the old one; False if that is impossible here."""
+    """Replace the file by a new file; return False if only writing in place is possible."""
     new = target.with_name(f".{target.name}.new")
     try:
         descriptor = _open(new, os.O_WRONLY | os.O_TRUNC, like=target)
     except OSError as error:
-        return _may_be_written_in_place(target, error)
+        return _check_in_place(target, error)
     try:
         with os.fdopen(descriptor, "wb") as file:
             if target.exists():
                 # Extended attributes hold the access list and the security label.
                 shutil.copystat(target, new)
-                os.fchmod(descriptor, _private(target.stat().st_mode))
+                os.fchmod(descriptor, _private_mode(target.stat().st_mode))
             file.write(content)
             file.flush()
             os.fsync(descriptor)
         new.replace(target)
     except OSError as error:
         new.unlink(missing_ok=True)
-        return _may_be_written_in_place(target, error)
-    _sync_folder(target.parent)
+        return _check_in_place(target, error)
+    _sync_directory(target.parent)
     return True
 
 
-def _may_be_written_in_place(target: Path, error: OSError) -> bool:
-    """Return False, which sends the caller on to the other way, or raise what ends both."""
-    if error.errno in _NO_RENAME and target.exists():
+def _check_in_place(target: Path, error: OSError) -> bool:
+    """Return False if writing in place can still succeed, else raise `error`."""
+    if error.errno in _REPLACE_ERRORS and target.exists():
         return False
     raise error
 
 
-def _private(mode: int) -> int:
-    """Return the mode for the new file: what was open to everyone is for its owner alone."""
+def _private_mode(mode: int) -> int:
+    """Return the mode of the new file; a file open to everyone becomes private to its owner."""
     return 0o600 if mode & 0o006 else stat.S_IMODE(mode) & 0o770
 
 
 def _write_in_place(target: Path, content: bytes) -> None:
-    """Write a file so that the content is whole again after an end at any moment.
+    """Write a file so that its content can be recovered if the process ends at any moment.
 
-    The new content goes first to the end of the file, as a comment with its digest, and is
-    removed from there once it stands at the beginning. `_settled` reads all states in between.
+    The new content is first appended to the file, as a comment with its digest (the journal). Then
+    it is written to the beginning of the file, and the journal is cut off. `_recovered` reads all
+    states in between.
     """
     descriptor = os.open(target, os.O_RDWR | os.O_CLOEXEC)
     try:
-        old = _whole(descriptor)
+        old = _read_all(descriptor)
         journal = b"\n" * (max(0, len(content) - len(old)) + 1) + _journal(content)
         try:
             _write_at(descriptor, journal, len(old))
         except OSError:
-            # A full disk: the old content has not been touched.
+            # For example a full disk: the old content has not been changed.
             os.ftruncate(descriptor, len(old))
             raise
         _write_at(descriptor, content, 0)
@@ -192,7 +193,7 @@ def _write_in_place(target: Path, content: bytes) -> None:
         os.close(descriptor)
 
 
-def _whole(descriptor: int) -> bytes:
+def _read_all(descriptor: int) -> bytes:
     with os.fdopen(os.dup(descriptor), "rb") as file:
         file.seek(0)
         return file.read()
@@ -208,54 +209,54 @@ def _write_at(descriptor: int, content: bytes, offset: int) -> None:
 
 def _journal(content: bytes) -> bytes:
     digest = hashlib.sha256(content).hexdigest().encode()
-    return _JOURNAL + digest + b" " + base64.b64encode(content) + b"\n"
+    return _JOURNAL_MARK + digest + b" " + base64.b64encode(content) + b"\n"
 
 
-def _settled(raw: bytes) -> bytes:
-    """Return what an edit that has not ended leads to; the content itself without such an edit."""
-    start = raw.rfind(b"\n" + _JOURNAL)
+def _recovered(raw: bytes) -> bytes:
+    """Return the new content of an interrupted edit, or `raw` if no edit was interrupted."""
+    start = raw.rfind(b"\n" + _JOURNAL_MARK)
     if start < 0:
         return raw
     line, end, after = raw[start + 1 :].partition(b"\n")
-    digest, _, encoded = line.removeprefix(_JOURNAL).partition(b" ")
+    digest, _, encoded = line.removeprefix(_JOURNAL_MARK).partition(b" ")
     try:
         content = base64.b64decode(encoded, validate=True)
     except binascii.Error:
         content = b""
     if end and not after and hashlib.sha256(content).hexdigest().encode() == digest:
         return content
-    # The journal itself is not whole, so that nothing before it has been changed yet.
-    return raw if after.strip() else _settled(raw[:start].rstrip(b"\n") + b"\n")
+    # The journal itself is incomplete, so the content before it has not been changed yet.
+    return raw if after.strip() else _recovered(raw[:start].rstrip(b"\n") + b"\n")
 
 
-def _in_words(target: Path, error: OSError) -> OSError:
+def _with_remedy(target: Path, error: OSError) -> OSError:
     if isinstance(error, FileWriteError):
         return error
     if error.errno == errno.EROFS:
-        said = f"it is mounted read-only: mount the directory {target.parent} writable"
-    elif error.errno in _FORBIDDEN:
-        said = (
+        remedy = f"it is mounted read-only: mount the directory {target.parent} writable"
+    elif error.errno in _PERMISSION_ERRORS:
+        remedy = (
             f"uid {os.geteuid()} may write neither it nor its directory: give it to this account, "
             f"or mount the directory {target.parent} writable"
         )
     else:
         return error
-    return FileWriteError(error.errno, said)
+    return FileWriteError(error.errno, remedy)
 
 
 def _open(path: Path, flags: int, *, like: Path) -> int:
     descriptor = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         os.fchmod(descriptor, 0o600)
-        give(descriptor, like=like if like.exists() else like.parent)
+        copy_owner(descriptor, like=like if like.exists() else like.parent)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:

@@ -1,8 +1,9 @@
-"""Signing keys on disk: `<kid>.pem` in one folder, or one HS256 secret file.
+"""Signing keys on disk: `<kid>.pem` in a directory, or an HS256 secret file.
 
-The line `signs-from: <Unix seconds>` before a PEM block says when a key begins to sign; text
-outside the block is allowed there (RFC 7468 section 2). The file `keys.kids` next to the folder
-`keys` lists the kids of all keys that ever were in it: tokens of removed ones stay recognisable.
+The line `signs-from: <Unix seconds>` before a PEM block is the time at which a key begins to sign;
+text outside the block is allowed there (RFC 7468 section 2). The file `keys.kids` next to the
+directory `keys` lists the kids of all keys that were ever in it, so that tokens signed with removed
+keys are still recognised.
 """
 
 import hashlib
@@ -20,29 +21,29 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key a
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from authgw.core.keys import Key, PrivateKey, SigningKeyError, key_from_pem, key_from_secret
-from authgw.files.atomic import give
+from authgw.files.atomic import copy_owner
 
-ORCHESTRATED = Path("/run/secrets")
-NOTICE = 600.0  # seconds that the other replicas have to learn of a key before it signs
+ORCHESTRATOR_SECRETS = Path("/run/secrets")
+SIGNING_DELAY = 600.0  # seconds in which the other replicas load a new key before it signs
 _SIGNS_FROM = re.compile(rb"^signs-from: (\d{1,12})$", re.MULTILINE)
 _KID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_LISTED = re.compile(r"[!-~]{1,255}")  # the kid of a secret holds the name of its file
-_EVERYONE = 0o006
+_RECORDED_KID = re.compile(r"[!-~]{1,255}")  # the kid of a secret contains its file name
+_OPEN_TO_EVERYONE = 0o006
 
 
 def read_secret(path: Path) -> bytes:
-    """The bytes of a secret file.
+    """Return the bytes of a secret file.
 
     Raises:
-        SigningKeyError: missing, empty, or readable by everyone on this machine, unless an
-            orchestrator gave it so: under /run/secrets or by a read-only mount.
+        SigningKeyError: The file is missing, empty, or accessible to everyone on this machine, unless
+            an orchestrator provided it: under /run/secrets or on a read-only mount.
     """
     try:
         content = path.read_bytes()
         mode = path.stat().st_mode
     except OSError as error:
         raise SigningKeyError(f"{path}: {error.strerror}") from None
-    if mode & _EVERYONE and not _is_given(path):
+    if mode & _OPEN_TO_EVERYONE and not _is_provided(path):
         raise SigningKeyError(f"{path} is open to everyone on this machine: chmod 600 {path}")
     if not content.strip():
         raise SigningKeyError(f"{path} is empty: restore it, or remove it and make a new one")
@@ -50,10 +51,10 @@ def read_secret(path: Path) -> bytes:
 
 
 def read_line(path: Path) -> str:
-    """Return the text of a secret file that holds nothing else, edge spaces trimmed.
+    """Return the single line of text in a secret file, without surrounding white space.
 
     Raises:
-        SigningKeyError: as `read_secret`, or not one line of UTF-8 text.
+        SigningKeyError: As for `read_secret`, or the content is not a single line of UTF-8 text.
     """
     try:
         text = read_secret(path).decode("utf-8").strip()
@@ -64,64 +65,69 @@ def read_line(path: Path) -> str:
     return text
 
 
-def _is_given(path: Path) -> bool:
-    # Nobody can change the mode of a file there, so to refuse it would leave no way out.
-    return path.resolve().is_relative_to(ORCHESTRATED) or _is_read_only(path)
+def _is_provided(path: Path) -> bool:
+    # The mode of such a file cannot be changed, so a refusal would have no remedy.
+    return path.resolve().is_relative_to(ORCHESTRATOR_SECRETS) or _is_read_only(path)
 
 
 def _is_read_only(path: Path) -> bool:
     return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
-def believed(paths: Iterable[Path]) -> Iterator[str]:
-    """Yield a warning for each secret file that is open to everyone on a read-only mount."""
+def secret_file_warnings(paths: Iterable[Path]) -> Iterator[str]:
+    """Yield a warning for each secret file that a read-only mount makes accessible to everyone."""
     for path in paths:
-        if path.is_file() and path.stat().st_mode & _EVERYONE and _is_read_only(path):
+        if path.is_file() and path.stat().st_mode & _OPEN_TO_EVERYONE and _is_read_only(path):
             yield (
                 f"{path} is open to everyone on this machine; it is used since its mount is "
                 "read-only: let the mount give it mode 0400."
             )
 
 
-def load_keys(folder: Path) -> tuple[Key, ...]:
-    """Every key of the folder; none if it does not exist.
+def load_keys(directory: Path) -> tuple[Key, ...]:
+    """Return every key of the directory; an empty tuple if the directory does not exist.
 
     Raises:
-        SigningKeyError: one of them must not be used.
+        SigningKeyError: A key must not be used.
     """
-    return tuple(_load(path) for path in sorted(folder.glob("*.pem")))
+    return tuple(_load(path) for path in sorted(directory.glob("*.pem")))
 
 
 def load_shared_secret(path: Path) -> Key:
-    """The HS256 key of a secret file, trailing newline trimmed.
+    """Return the HS256 key of a secret file, without its trailing newline.
 
     Raises:
-        SigningKeyError: it must not be used, or is shorter than 32 bytes.
+        SigningKeyError: The secret must not be used, or is shorter than 32 bytes.
     """
     content = read_secret(path)
-    # Two secrets must not share a kid, or replicas could not tell that theirs differ.
-    mark = hashlib.sha256(content.rstrip(b"\r\n")).hexdigest()[:8]
-    return key_from_secret(f"{path.name}-{mark}", content)
+    # Different secrets need different kids, or replicas could not detect that their secrets differ.
+    fingerprint = hashlib.sha256(content.rstrip(b"\r\n")).hexdigest()[:8]
+    return key_from_secret(f"{path.name}-{fingerprint}", content)
 
 
-def make_key(folder: Path, algorithm: str, signs_from: float = 0.0) -> str:
-    """Make a private key that only its owner may read, and return its kid.
+def make_key(directory: Path, algorithm: str, signs_from: float = 0.0) -> str:
+    """Create a private key file that only its owner may read, and return its kid.
+
+    Args:
+        directory: The directory of the key files.
+        algorithm: ES256, RS256 or EdDSA.
+        signs_from: The time at which the key begins to sign, in Unix seconds.
 
     Raises:
-        SigningKeyError: it cannot be written.
+        SigningKeyError: The file cannot be written.
     """
     kid = secrets.token_hex(4)
     pem = _generate(algorithm).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    write_private(folder / f"{kid}.pem", f"signs-from: {signs_from:.0f}\n".encode() + pem)
-    remember_kids(folder, [path.stem for path in folder.glob("*.pem")])
+    write_private(directory / f"{kid}.pem", f"signs-from: {signs_from:.0f}\n".encode() + pem)
+    record_kids(directory, [path.stem for path in directory.glob("*.pem")])
     return kid
 
 
-def remembered_kids(source: Path) -> frozenset[str]:
-    """The kids of all keys that ever were in this folder or secret file, removed ones included.
+def recorded_kids(source: Path) -> frozenset[str]:
+    """Return the recorded kids of a key directory or secret file, including removed keys.
 
     Raises:
-        SigningKeyError: the list is there and cannot be read.
+        SigningKeyError: The list exists and cannot be read.
     """
     path = _kids_file(source)
     try:
@@ -130,50 +136,50 @@ def remembered_kids(source: Path) -> frozenset[str]:
         return frozenset()
     except OSError as error:
         raise SigningKeyError(f"{path}: {error.strerror}") from None
-    return frozenset(line for line in lines if _LISTED.fullmatch(line))
+    return frozenset(line for line in lines if _RECORDED_KID.fullmatch(line))
 
 
-def remember_kids(source: Path, kids: Iterable[str]) -> None:
-    """Add kids to the list of this folder or secret file, if it can be written.
+def record_kids(source: Path, kids: Iterable[str]) -> None:
+    """Add kids to the list of a key directory or secret file, if the list can be written.
 
     Raises:
-        SigningKeyError: the list is there and cannot be read.
+        SigningKeyError: The list exists and cannot be read.
     """
-    new = set(kids) - remembered_kids(source)
+    new = set(kids) - recorded_kids(source)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-    # Where only the keys can be written, the issuer is what their tokens are recognised by.
+    # If the list cannot be written, tokens of removed keys are recognised by their issuer only.
     with suppress(OSError):
         if new:
             descriptor = os.open(_kids_file(source), flags, 0o600)
             with os.fdopen(descriptor, "wb") as file:
-                give(descriptor, like=source)
+                copy_owner(descriptor, like=source)
                 file.write("".join(f"{kid}\n" for kid in sorted(new)).encode())
 
 
 def make_shared_secret(path: Path) -> None:
-    """Make an HS256 secret of 48 random bytes.
+    """Create an HS256 secret of 48 random bytes.
 
     Raises:
-        SigningKeyError: it cannot be written, or is there already.
+        SigningKeyError: The file exists already, or cannot be written.
     """
     write_private(path, secrets.token_urlsafe(48).encode() + b"\n")
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a new file, never over another, that only the owner of its folder may read.
+    """Create a file that only the owner of its directory may read; never overwrite a file.
 
     Raises:
-        SigningKeyError: it is there already, or cannot be written.
+        SigningKeyError: The file exists already, or cannot be written.
     """
-    begun = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        _make_folder(path.parent)
+        _make_directory(path.parent)
         try:
-            _write_whole(begun, content)
-            # A half-written one would stop every later start; a link replaces nothing.
-            os.link(begun, path)
+            _write_whole(temporary, content)
+            # A half-written file would make every later start fail; `link` overwrites nothing.
+            os.link(temporary, path)
         finally:
-            begun.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise SigningKeyError(f"{path}: {error.strerror}") from None
 
@@ -185,20 +191,20 @@ def _kids_file(source: Path) -> Path:
 def _write_whole(path: Path, content: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        give(descriptor, like=path.parent)
+        copy_owner(descriptor, like=path.parent)
         file.write(content)
         file.flush()
         os.fsync(descriptor)
 
 
-def _make_folder(folder: Path) -> None:
-    if folder.exists():
+def _make_directory(directory: Path) -> None:
+    if directory.exists():
         return
-    _make_folder(folder.parent)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    _make_directory(directory.parent)
+    directory.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        give(descriptor, like=folder.parent)
+        copy_owner(descriptor, like=directory.parent)
     finally:
         os.close(descriptor)
 
@@ -209,8 +215,8 @@ def _load(path: Path) -> Key:
             f"{path}: a kid is 1 to 64 letters, digits, `_` or `-`: rename the file"
         )
     content = read_secret(path)
-    said = _SIGNS_FROM.search(content)
-    return key_from_pem(path.stem, content, float(said[1]) if said else 0.0)
+    match = _SIGNS_FROM.search(content)
+    return key_from_pem(path.stem, content, float(match[1]) if match else 0.0)
 
 
 def _generate(algorithm: str) -> PrivateKey:

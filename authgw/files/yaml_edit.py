@@ -1,8 +1,8 @@
 """Edits of a YAML file of named entries that leave every byte outside of the change as it was.
 
-PyYAML reports where each value stands and writes the new values; only their text is exchanged.
-Comments, order, quoting, blank lines, anchors and line ends therefore stay. What a file can look
-like has no bound: callers read the result again before they keep it.
+PyYAML reports the position of each value and writes the new values; only their text is replaced.
+Comments, order, quoting, blank lines, anchors and line ends therefore stay. The possible layouts
+are unlimited, so callers parse the result before they write it.
 """
 
 import re
@@ -23,11 +23,11 @@ _ABSENT: Any = object()
 
 
 class YamlEditError(ValueError):
-    """The layout of the text is outside of what can be edited here."""
+    """Raised when the layout of the text is not supported by this module."""
 
 
 class _Splice(NamedTuple):
-    """New text for the part of the old one from `start` to `end`."""
+    """New text for the part of the old text from `start` to `end`."""
 
     start: int
     end: int
@@ -35,19 +35,19 @@ class _Splice(NamedTuple):
 
 
 class _Span(NamedTuple):
-    """A pair of a mapping or an item of a sequence, by its first and last node."""
+    """The first and last node of a mapping's pair or of a sequence's item."""
 
     first: Node
     last: Node
 
 
 def edited(text: str, name: str, old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> str:
-    """Return the text with `new` as the entry of this name; `old` is None if there is no entry.
+    """Return the text with `new` as the entry of this name; `old` is None for a new entry.
 
     Raises:
-        YamlEditError: the text is not a mapping of entries, or its layout is too unusual.
+        YamlEditError: The text is not a mapping of entries, or its layout is not supported.
     """
-    # The parser does not count a byte order mark.
+    # The parser's positions do not include a byte order mark.
     mark, text = (_BOM, text[1:]) if text.startswith(_BOM) else ("", text)
     try:
         root = _Layout(text).root(name)
@@ -61,7 +61,7 @@ def edited(text: str, name: str, old: Mapping[str, Any] | None, new: Mapping[str
 
 
 class _Layout(Composer, CSafeLoader):
-    """Nodes with their places; an alias stays a node of its own, where it stands."""
+    """Nodes with their positions; an alias is a separate node at its own position."""
 
     def __init__(self, text: str) -> None:
         CSafeLoader.__init__(self, text)
@@ -76,9 +76,9 @@ class _Layout(Composer, CSafeLoader):
         return ScalarNode("", alias.anchor, alias.start_mark, alias.end_mark)
 
     def root(self, name: str) -> MappingNode | None:
-        """Return the mapping of entries, in which only the entry of this name has its parts.
+        """Return the mapping of entries; only the entry of this name has child nodes.
 
-        None if the document has no value.
+        Return None if the document has no value.
         """
         self.get_event()  # the stream's start
         if self.check_event(events.StreamEndEvent):
@@ -92,21 +92,21 @@ class _Layout(Composer, CSafeLoader):
         pairs = []
         while not self.check_event(events.MappingEndEvent):
             key: Any = self.compose_node(None, 0)
-            value = self.compose_node(None, 0) if key.value == name else self._skipped()
+            value = self.compose_node(None, 0) if key.value == name else self._skip()
             pairs.append((key, value))
         end: Any = self.get_event()
         places: tuple[Any, Any] = (start.start_mark, end.end_mark)
         return MappingNode("", pairs, *places, flow_style=start.flow_style)
 
-    def _skipped(self) -> Node:
-        """Pass over a value; the node has its place only."""
+    def _skip(self) -> Node:
+        """Skip a value; return a node that has only the value's position."""
         first: Any = self.peek_event()
         depth, last = 0, first.end_mark
         while True:
             event: Any = self.get_event()
             depth += isinstance(event, events.CollectionStartEvent)
             depth -= isinstance(event, events.CollectionEndEvent)
-            # The end of a block has no text of its own: its mark is where the next value begins.
+            # The end of a block has no text: its mark is at the start of the next value.
             if event.end_mark.index > event.start_mark.index:
                 last = event.end_mark
             if depth == 0:
@@ -114,7 +114,7 @@ class _Layout(Composer, CSafeLoader):
 
 
 class _Editor:
-    """Finds the splices that turn the values of one text into others."""
+    """Computes the splices that change values in a text."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -123,52 +123,54 @@ class _Editor:
     def mapping(
         self, node: MappingNode | None, old: Mapping[str, Any], new: Mapping[str, Any]
     ) -> Iterator[_Splice]:
-        """Change the pairs of a mapping; pairs that are in neither `old` nor `new` stay."""
+        """Yield the splices that change a mapping; pairs in neither `old` nor `new` stay."""
         if node is None or (node.flow_style and not node.value):
-            yield self._first_pairs(node, new)
+            yield self._first_entries(node, new)
             return
         own = {key.value: (key, value) for key, value in node.value}
         spans = [_Span(*pair) for pair in node.value]
-        gone = [at for at, (key, _) in enumerate(node.value) if _is_gone(key.value, old, new)]
-        yield from self._without(node, spans, gone)
+        removed = [at for at, (key, _) in enumerate(node.value) if _is_removed(key.value, old, new)]
+        yield from self._removals(node, spans, removed)
         for name, (_, value) in own.items():
             if name in new and old.get(name, _ABSENT) != new[name]:
-                yield from self._value(node, value, old.get(name), new[name])
+                yield from self._value_changes(node, value, old.get(name), new[name])
         added = {name: new[name] for name in new if name not in own and old.get(name) != new[name]}
-        # A value that a merge key brings can only be overruled.
+        # A value from a merge key can only be overridden.
         added |= {name: None for name in old if name not in own and name not in new}
         if added:
-            yield self._added(node, spans, added, _column(node.value[0][0]))
+            yield self._addition(node, spans, added, _column(node.value[0][0]))
 
-    def _value(self, around: CollectionNode, node: Node, old: Any, new: Any) -> Iterator[_Splice]:
+    def _value_changes(
+        self, parent: CollectionNode, node: Node, old: Any, new: Any
+    ) -> Iterator[_Splice]:
         if isinstance(node, MappingNode) and isinstance(old, dict) and isinstance(new, dict):
             yield from self.mapping(node, old, new)
         elif isinstance(node, CollectionNode) and isinstance(old, tuple) and isinstance(new, tuple):
-            yield from self._sequence(node, old, new)
+            yield from self._sequence_changes(node, old, new)
         else:
-            yield self._replaced(node, new, in_flow=bool(around.flow_style))
+            yield self._replacement(node, new, in_flow=bool(parent.flow_style))
 
-    def _sequence(
+    def _sequence_changes(
         self, node: CollectionNode, old: tuple[Any, ...], new: tuple[Any, ...]
     ) -> Iterator[_Splice]:
         if len(node.value) != len(old):
             raise YamlEditError("a list that is not as it was read")
-        gone = [at for at, item in enumerate(old) if item not in new]
+        removed = [at for at, item in enumerate(old) if item not in new]
         added = [item for item in new if item not in old]
-        if node.flow_style and len(gone) == len(old):
-            yield self._replaced(node, new, in_flow=True)
+        if node.flow_style and len(removed) == len(old):
+            yield self._replacement(node, new, in_flow=True)
             return
         spans = [_Span(item, item) for item in node.value]
-        yield from self._without(node, spans, gone)
+        yield from self._removals(node, spans, removed)
         if added:
             column = 0 if node.flow_style else self._dash(node.value[0])
-            yield self._added(node, spans, added, column)
+            yield self._addition(node, spans, added, column)
 
-    def _without(
-        self, node: CollectionNode, spans: Sequence[_Span], gone: list[int]
+    def _removals(
+        self, node: CollectionNode, spans: Sequence[_Span], removed: list[int]
     ) -> Iterator[_Splice]:
-        kept = [at for at in range(len(spans)) if at not in gone]
-        for at in gone:
+        kept = [at for at in range(len(spans)) if at not in removed]
+        for at in removed:
             first, last = spans[at].first.start_mark.index, self._end(spans[at].last)
             if not node.flow_style:
                 yield _Splice(self._line_start(first), self._line_end(last), "")
@@ -178,7 +180,7 @@ class _Editor:
                 before = self._end(spans[at - 1].last) if at else first
                 yield _Splice(before, last, "")
 
-    def _added(
+    def _addition(
         self,
         node: CollectionNode,
         spans: Sequence[_Span],
@@ -191,7 +193,7 @@ class _Editor:
         end = self._after_comments(self._line_end(end), column)
         return _Splice(end, end, self._block(added, column, after=end))
 
-    def _first_pairs(self, node: Node | None, new: Mapping[str, Any]) -> _Splice:
+    def _first_entries(self, node: Node | None, new: Mapping[str, Any]) -> _Splice:
         if node is None:
             end = len(self._text)
             return _Splice(end, end, self._block(new, 0, after=end))
@@ -199,12 +201,12 @@ class _Editor:
         block = self._block(new, 0, after=start).removesuffix(self._newline)
         return _Splice(start, end, block)
 
-    def _replaced(self, node: Node, new: Any, *, in_flow: bool) -> _Splice:
+    def _replacement(self, node: Node, new: Any, *, in_flow: bool) -> _Splice:
         start, end = node.start_mark.index, self._end(node)
-        properties = _PROPERTIES.match(self._text, start, max(start, end))
-        start = properties.end() if properties else start
+        node_properties = _PROPERTIES.match(self._text, start, max(start, end))
+        start = node_properties.end() if node_properties else start
         style = node.style if isinstance(node, ScalarNode) and node.style in ("'", '"') else None
-        # What is plain outside of brackets may need quotes within them.
+        # Text that is plain outside of brackets may need quotes inside them.
         if in_flow or not isinstance(new, str):
             written = _dump([new], flow=True, style=style)[1:-1]
         else:
@@ -215,11 +217,11 @@ class _Editor:
     def _block(self, value: Any, column: int, *, after: int) -> str:
         dumped = _dump(value, flow=False).split("\n")
         lines = [" " * column + line + self._newline for line in dumped]
-        begun = after > 0 and self._text[after - 1] not in "\r\n"
-        return (self._newline if begun else "") + "".join(lines)
+        needs_newline = after > 0 and self._text[after - 1] not in "\r\n"
+        return (self._newline if needs_newline else "") + "".join(lines)
 
     def _end(self, node: Node) -> int:
-        """Return where the text of a node ends; what a block is followed by is not its own."""
+        """Return the end of a node's text, without the white space and comments that follow."""
         if isinstance(node, CollectionNode) and not node.flow_style:
             last = node.value[-1]
             return self._end(last[1] if isinstance(last, tuple) else last)
@@ -240,22 +242,22 @@ class _Editor:
         return self._text.find("\n", at) + 1 or len(self._text)
 
     def _after_comments(self, at: int, column: int) -> int:
-        """Pass over the lines of comments that are indented as parts of what is before."""
+        """Return the end of the comment lines at `at` that are indented deeper than `column`."""
         while re.compile(rf" {{{column + 1},}}#").match(self._text, at):
             at = self._line_end(at)
         return at
 
 
 class _Dumper(CSafeDumper):
-    """Writes a moment as the README does: 2027-02-20T10:00:00Z."""
+    """Writes a date and time in UTC as in the README: 2027-02-20T10:00:00Z."""
 
 
-def _moment(dumper: _Dumper, moment: datetime) -> ScalarNode:
-    text = moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+def _represent_datetime(dumper: _Dumper, value: datetime) -> ScalarNode:
+    text = value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return dumper.represent_scalar("tag:yaml.org,2002:timestamp", text)
 
 
-_Dumper.add_representer(datetime, _moment)
+_Dumper.add_representer(datetime, _represent_datetime)
 
 
 def _dump(value: Any, *, flow: bool, style: str | None = None) -> str:
@@ -271,7 +273,7 @@ def _dump(value: Any, *, flow: bool, style: str | None = None) -> str:
     return text.rstrip("\n")
 
 
-def _is_gone(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+def _is_removed(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return name in old and name not in new
 
 

@@ -1,4 +1,4 @@
-"""YAML of named entries, one at a time, whose parts can be found again by line."""
+"""Incremental reader of a YAML file of named entries, with the line of every part."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ _MERGE = "tag:yaml.org,2002:merge"
 
 
 class YamlEntriesError(ValueError):
-    """Text that cannot be read; `line`, from 1, is where, None if that is not known.
+    """Raised for text that is not a mapping of entries; `line` counts from 1, None if unknown.
 
-    The message is ours: the parser's own may repeat a secret.
+    The message never contains the parser's message, which may repeat a secret.
     """
 
     def __init__(self, line: int | None, message: str = "is not YAML that can be read") -> None:
@@ -26,33 +26,33 @@ class YamlEntriesError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry; `odd` are keys, by line, that stand twice or are something else than text."""
+    """A named entry; `problems` are its duplicate and non-text keys, each with its line."""
 
     name: str
     data: Any
-    odd: tuple[tuple[int, str], ...]
+    problems: tuple[tuple[int, str], ...]
     _line: int
     _node: yaml.Node
 
     def line(self, path: Sequence[str | int]) -> int:
-        """The line, from 1, of the deepest part of this path that is written."""
+        """Return the line, from 1, of the deepest part of this path that exists in the file."""
         line, node = self._line, self._node
         for part in path:
-            found = _below(node, part)
-            if found is None:
+            child = _child(node, part)
+            if child is None:
                 break
-            line, node = found
+            line, node = child
         return line
 
 
 def entries(text: str) -> Iterator[Entry]:
-    """The entries of a YAML mapping in their order; none if nothing is written.
+    """Yield the entries of a YAML mapping in their order; nothing for an empty document.
 
-    One at a time, so that a long file neither fills the memory with nodes nor holds the
-    interpreter for longer than an entry takes.
+    Entries are read one at a time, so that a long file neither fills the memory with nodes nor
+    blocks other threads for longer than an entry takes.
 
     Raises:
-        YamlEntriesError: it is no mapping, or cannot be read on.
+        YamlEntriesError: The text is not a mapping, or the rest of it cannot be read.
     """
     try:
         yield from _entries(_EntryLoader(text))
@@ -64,7 +64,7 @@ def entries(text: str) -> Iterator[Entry]:
 
 
 class _EntryLoader(Composer, CSafeLoader):
-    """libyaml parses, Python composes."""
+    """Parser of libyaml with the composer in Python, which can compose single nodes."""
 
     def __init__(self, text: str) -> None:
         CSafeLoader.__init__(self, text)
@@ -82,9 +82,9 @@ def _entries(loader: _EntryLoader) -> Iterator[Entry]:
     if not isinstance(start, events.MappingStartEvent):
         line = start.start_mark.line + 1
         raise YamlEntriesError(line, "must be entries such as `alice:`, not a value")
-    known: set[str] = set()
+    seen: set[str] = set()
     while not loader.check_event(events.MappingEndEvent):
-        yield _entry(loader, known)
+        yield _entry(loader, seen)
     loader.get_event()  # the mapping's end
     loader.get_event()  # the document's end
     end: Any = loader.get_event()
@@ -92,47 +92,47 @@ def _entries(loader: _EntryLoader) -> Iterator[Entry]:
         raise YamlEntriesError(end.start_mark.line + 1, "begins a second document: keep one")
 
 
-def _entry(loader: _EntryLoader, known: set[str]) -> Entry:
+def _entry(loader: _EntryLoader, seen: set[str]) -> Entry:
     key: Any = loader.compose_node(None, 0)
     value: Any = loader.compose_node(None, 0)
     line = key.start_mark.line + 1
-    # Before merge keys are resolved, which would write into the nodes.
-    odd = (*_odd([key], known), *_odd_below(value, set()))
+    # Checked before the merge keys are resolved, which changes the nodes.
+    problems = (*_key_problems([key], seen), *_nested_key_problems(value, set()))
     try:
         data = loader.construct_document(value)
     except Exception:
-        # PyYAML's constructors raise whatever their conversions do.
+        # PyYAML's constructors raise any exception of their conversions.
         raise YamlEntriesError(line) from None
-    return Entry(str(key.value), data, odd, line, value)
+    return Entry(str(key.value), data, problems, line, value)
 
 
-def _odd_below(node: yaml.Node, seen: set[int]) -> Iterator[tuple[int, str]]:
+def _nested_key_problems(node: yaml.Node, seen: set[int]) -> Iterator[tuple[int, str]]:
     if not isinstance(node, yaml.CollectionNode) or id(node) in seen:
         return
     seen.add(id(node))
     if isinstance(node, yaml.MappingNode):
-        yield from _odd([key for key, _ in node.value], set())
+        yield from _key_problems([key for key, _ in node.value], set())
     for item in node.value:
-        yield from _odd_below(item[1] if isinstance(item, tuple) else item, seen)
+        yield from _nested_key_problems(item[1] if isinstance(item, tuple) else item, seen)
 
 
-def _odd(keys: Sequence[yaml.Node], known: set[str]) -> Iterator[tuple[int, str]]:
+def _key_problems(keys: Sequence[yaml.Node], seen: set[str]) -> Iterator[tuple[int, str]]:
     for key in keys:
         line = key.start_mark.line + 1
         if key.tag == _MERGE:
             continue
         if key.tag != _TEXT:
             yield line, "a key that is not text: put it in quotes"
-        elif key.value in known:
+        elif key.value in seen:
             yield line, "a key that stands twice: remove one"
         else:
-            known.add(key.value)
+            seen.add(key.value)
 
 
-def _below(node: yaml.Node, part: str | int) -> tuple[int, yaml.Node] | None:
+def _child(node: yaml.Node, part: str | int) -> tuple[int, yaml.Node] | None:
     if isinstance(node, yaml.SequenceNode) and isinstance(part, int):
         item = node.value[part]
         return item.start_mark.line + 1, item
     pairs = node.value if isinstance(node, yaml.MappingNode) else ()
-    found = ((key, value) for key, value in pairs if key.value == part)
-    return next(((key.start_mark.line + 1, value) for key, value in found), None)
+    matches = ((key, value) for key, value in pairs if key.value == part)
+    return next(((key.start_mark.line + 1, value) for key, value in matches), None)

@@ -1,1 +1,1 @@
-"""Who may open sessions: trusted backends, and later people."""
+"""Users and trusted backends: their files, passwords and second factors."""

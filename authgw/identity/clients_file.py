@@ -1,7 +1,7 @@
 """Trusted backends: programs that open sessions for their own subjects.
 
-The file keeps only the SHA-256 of each secret, which is safe because a secret is 256 random
-bits: there is nothing to guess and so nothing that a slow hash could slow down.
+The file contains only the SHA-256 of each secret. A secret has 256 random bits and cannot be
+guessed, so a slow password hash would add nothing.
 """
 
 import hmac
@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from authgw.core.errors import OperatorError
 from authgw.core.networks import TrustedProxies, checked_entry
-from authgw.files.atomic import FileWriteError, alone, read_bytes, write
+from authgw.files.atomic import FileWriteError, exclusive_lock, read_bytes, write
 from authgw.files.yaml_edit import YamlEditError, edited
 from authgw.files.yaml_entries import YamlEntriesError, entries
 from authgw.identity.passwords import digest
@@ -26,7 +26,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class BackendsFileError(OperatorError):
-    """A clients file that must not be used; the message says why and what to do."""
+    """Raised for a clients file that must not be used; the message names the remedy."""
 
 
 class _BackendEntry(BaseModel):
@@ -41,7 +41,7 @@ class _BackendEntry(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class TrustedBackend:
-    """One client and what it may do; `networks` None means from anywhere."""
+    """A trusted backend and its rights; `networks` None allows every address."""
 
     id: str
     subjects: str | None
@@ -50,69 +50,69 @@ class TrustedBackend:
 
     @property
     def source(self) -> str:
-        """How the sessions that it opens name it."""
+        """The `source` of the sessions that this backend opens."""
         return f"client:{self.id}"
 
     def may_open(self, sub: str) -> bool:
-        """Whether it may open and see sessions of this subject."""
+        """Return True if the backend may open and list sessions of this subject."""
         return self.subjects is not None and fnmatchcase(sub, self.subjects)
 
     def may_grant(self, group: str) -> bool:
-        """Whether it may put its subjects into this group."""
+        """Return True if the backend may put its subjects into this group."""
         return any(fnmatchcase(group, pattern) for pattern in self.groups)
 
-    def may_come_from(self, address: str) -> bool:
-        """Whether it may ask from this address."""
+    def may_connect_from(self, address: str) -> bool:
+        """Return True if the backend may send requests from this address."""
         return self.networks is None or self.networks.trusts(address)
 
 
 class TrustedBackends:
-    """The trusted backends of one file."""
+    """The trusted backends of a clients file."""
 
     def __init__(self, entries: Mapping[str, _BackendEntry]) -> None:
         self._entries = dict(entries)
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The id of every client."""
+        """The id of every backend."""
         return tuple(self._entries)
 
     def verify(self, client_id: str, secret: str) -> TrustedBackend | None:
-        """The backend of this id, if the secret is its own."""
+        """Return the backend of this id if the secret is correct, else None."""
         entry = self._entries.get(client_id)
-        wanted = entry.secret_sha256 if entry else "0" * 64
-        same = hmac.compare_digest(digest(secret), wanted)
-        if entry is None or not same:
+        expected = entry.secret_sha256 if entry else "0" * 64
+        is_correct = hmac.compare_digest(digest(secret), expected)
+        if entry is None or not is_correct:
             return None
         networks = None if entry.networks is None else TrustedProxies.parse(entry.networks)
         return TrustedBackend(client_id, entry.subjects, entry.groups, networks)
 
 
 def load_clients(path: Path) -> TrustedBackends:
-    """Read a clients file; one that does not exist has no clients.
+    """Read a clients file; a missing file contains no backends.
 
     Raises:
-        BackendsFileError: it cannot be read or holds something else.
+        BackendsFileError: The file cannot be read, or its content is not valid.
     """
     return TrustedBackends(_read(path))
 
 
 def add_client(path: Path, client_id: str, *, subjects: str | None, groups: tuple[str, ...]) -> str:
-    """Add a client and return its secret, which is kept nowhere else.
+    """Add a backend and return its secret, which is not stored anywhere else.
 
     Raises:
-        BackendsFileError: the id is malformed or taken, or the file cannot be read or written.
+        BackendsFileError: The id is malformed or taken, or the file cannot be read or written.
     """
     if not _ID.fullmatch(client_id):
         raise BackendsFileError("a client id is 1 to 64 letters, digits, `_` or `-`")
     secret = secrets.token_urlsafe(32)
     try:
-        with alone(path):
-            there = _read(path)
-            if client_id in there:
+        with exclusive_lock(path):
+            backends = _read(path)
+            if client_id in backends:
                 raise BackendsFileError(f"{path}: {client_id} is there already: choose another id")
             entry = _BackendEntry(secret_sha256=digest(secret), subjects=subjects, groups=groups)
-            _write(path, client_id, {**there, client_id: entry})
+            _write(path, client_id, {**backends, client_id: entry})
     except FileWriteError as error:
         raise BackendsFileError(f"{path} cannot be written: {error.strerror}") from None
     except OSError as error:
@@ -122,13 +122,13 @@ def add_client(path: Path, client_id: str, *, subjects: str | None, groups: tupl
 
 def _read(path: Path) -> dict[str, _BackendEntry]:
     try:
-        return _parsed(path, _text(path))
+        return _parse(path, _text(path))
     except OSError as error:
         raise BackendsFileError(f"{path}: {error.strerror}") from None
 
 
 def _text(path: Path) -> str:
-    """Return the text of the file, empty without one."""
+    """Return the text of the file, or an empty text if the file does not exist."""
     try:
         return read_bytes(path).decode("utf-8")
     except FileNotFoundError:
@@ -137,39 +137,39 @@ def _text(path: Path) -> str:
         raise BackendsFileError(f"{path}: is not UTF-8 text") from None
 
 
-def _parsed(path: Path, text: str) -> dict[str, _BackendEntry]:
+def _parse(path: Path, text: str) -> dict[str, _BackendEntry]:
     try:
-        return _taken(path, text)
+        return _parse_entries(path, text)
     except YamlEntriesError as error:
         line = f":{error.line}" if error.line else ""
         raise BackendsFileError(f"{path}{line}: {error}") from None
 
 
-def _taken(path: Path, text: str) -> dict[str, _BackendEntry]:
-    known: dict[str, _BackendEntry] = {}
+def _parse_entries(path: Path, text: str) -> dict[str, _BackendEntry]:
+    backends: dict[str, _BackendEntry] = {}
     problems: list[tuple[int, str]] = []
     for entry in entries(text):
-        problems += entry.odd
+        problems += entry.problems
         try:
-            known[entry.name] = _BackendEntry.model_validate(entry.data)
+            backends[entry.name] = _BackendEntry.model_validate(entry.data)
         except ValidationError as error:
-            for one in error.errors(include_input=False, include_url=False):
-                where = ".".join(map(str, (entry.name, *one["loc"])))
-                problems.append((entry.line(one["loc"]), f"{where}: {one['msg']}"))
+            for problem in error.errors(include_input=False, include_url=False):
+                key = ".".join(map(str, (entry.name, *problem["loc"])))
+                problems.append((entry.line(problem["loc"]), f"{key}: {problem['msg']}"))
     if problems:
-        lines = [f"{path}:{line}: {said}" for line, said in sorted(problems)]
+        lines = [f"{path}:{line}: {problem}" for line, problem in sorted(problems)]
         raise BackendsFileError("\n".join(lines))
-    return known
+    return backends
 
 
 def _write(path: Path, client_id: str, clients: Mapping[str, _BackendEntry]) -> None:
     entry = clients[client_id].model_dump(mode="json", by_alias=True, exclude_defaults=True)
     try:
         text = edited(_text(path), client_id, None, entry)
-        as_wanted = _parsed(path, text) == clients
+        is_as_intended = _parse(path, text) == clients
     except (YamlEditError, BackendsFileError):
-        as_wanted = False
-    if not as_wanted:
+        is_as_intended = False
+    if not is_as_intended:
         raise BackendsFileError(
             f"{path} is written so that no entry can be added without a change of others: "
             "add it by hand"

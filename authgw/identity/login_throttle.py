@@ -1,14 +1,14 @@
-"""Regulation: how many wrong passwords and codes are heard, without ever locking a person out.
+"""Limits for wrong passwords and codes that never lock the user out.
 
-NIST SP 800-63B section 5.2.2 asks for at most 100 failed attempts in a row on one account, and
-OWASP (Authentication Cheat Sheet, *Account Lockout*) warns that a lock on the account alone lets
-anybody lock anybody out. So whoever guesses is slowed, not the account: strangers are counted
-by (user, address), by address and by user, and a device from which this user logged in before
-is counted by itself alone.
+NIST SP 800-63B section 5.2.2 requires at most 100 consecutive failed attempts on an account, and
+OWASP (Authentication Cheat Sheet, *Account Lockout*) warns that a lock on the account lets any
+attacker lock out any user. Therefore the source of the attempts is slowed down, not the account:
+attempts from unknown devices are counted by (user, address), by address and by user, and attempts
+from a device from which this user has logged in before are counted for that device only.
 
-An attempt is counted before it is verified, or parallel guesses would slip through. What is
-refused is given back to the counters that it shares with others: they hold admitted attempts.
-A window begins with its first attempt and is never extended.
+An attempt is counted before it is verified, or parallel guesses would exceed the limit. A refused
+attempt is subtracted from the counters that it shares with other attempts: these count admitted
+attempts. A window begins with its first attempt and is never extended.
 """
 
 import json
@@ -23,156 +23,167 @@ from authgw.core.errors import StoreUnavailableError, TooManyFailuresError
 
 @dataclass(frozen=True, slots=True)
 class ThrottleLimit:
-    """At most `most` failures in a window of `window` seconds."""
+    """At most `max_failures` failed attempts in a window of `window` seconds."""
 
-    most: int
+    max_failures: int
     window: float
 
 
-# Five slips of the hand, then a pause that nobody waits out by guessing.
+# Five typing errors, then a pause that makes guessing useless.
 PER_PAIR = ThrottleLimit(5, 300.0)
-# An office behind one address: its forgetful people together, not one of them.
+# For all users of an office that share an address.
 PER_ADDRESS = ThrottleLimit(300, 900.0)
-# NIST's hundred. More than these from unknown devices is an attack on this user, ...
+# The limit of NIST. More failures from unknown devices are an attack on this user, ...
 PER_USER = ThrottleLimit(100, 3600.0)
-# ... and then every stranger's address has one try in a window of PER_PAIR, never none.
-MOST_UNDER_ATTACK = 1
-# Nobody but the holder of the device's cookie is counted here, or can fill it.
+# ... and then every address of an unknown device has a single attempt in a window of PER_PAIR.
+MAX_UNDER_ATTACK = 1
+# Only requests with the device's cookie are counted here, so no attacker can exhaust this limit.
 PER_DEVICE = ThrottleLimit(10, 300.0)
-# Who gets here knows the password. Ten of a million codes, each window.
+# Codes are checked after the password. Ten of a million codes in each window.
 PER_CODE = ThrottleLimit(10, 900.0)
 
-_SITE_BITS = 64
+_NETWORK_BITS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class LoginAttempt:
-    """One attempt that was counted: `own` is forgotten by success, `shared` given back.
+    """The counters of an attempt, each a name and its window in seconds.
 
-    Both hold names of counters with their windows in seconds.
+    A success resets `own` and subtracts the attempt from the counters in `shared`.
     """
 
     own: tuple[str, float]
     shared: tuple[tuple[str, float], ...] = ()
 
     @property
-    def counted(self) -> tuple[tuple[str, float], ...]:
-        """Every counter of it, its own first."""
+    def counters(self) -> tuple[tuple[str, float], ...]:
+        """Every counter of the attempt, `own` first."""
         return (self.own, *self.shared)
 
 
 class LoginThrottle:
-    """Counts attempts in a store that all replicas share."""
+    """Counts attempts in a store that all replicas share, and refuses those above a limit."""
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
 
     async def admit(self, user: str, address: str, device: str = "") -> LoginAttempt:
-        """Count one password and let it be verified; a failure needs no other call.
+        """Count a password attempt and allow its verification; a failure needs no further call.
 
-        `user` is the canonical name, known or not; `device` identifies a device from which
-        this very user logged in before, "" is an unknown one.
+        Args:
+            user: The canonical name, of an existing user or not.
+            address: The client's address, or `unix`.
+            device: The id of a device from which this user has logged in before, else "".
 
         Raises:
-            TooManyFailuresError: it must not be verified now.
-            StoreUnavailableError: nobody can say.
+            TooManyFailuresError: The password must not be verified now.
+            StoreUnavailableError: The counters cannot be read.
         """
         attempt = password_attempt(user, address, device)
-        counts = await self._counters.increment_all(attempt.counted)
+        counts = await self._counters.increment_all(attempt.counters)
         await self._check(attempt, counts, password_limits(counts))
         return attempt
 
     async def admit_code(self, user: str, device: str = "") -> LoginAttempt:
-        """Count one code of a second factor and let it be verified, as `admit` does.
+        """Count a code of a second factor and allow its verification, as `admit` does.
 
         Raises:
-            TooManyFailuresError: it must not be verified now.
-            StoreUnavailableError: nobody can say.
+            TooManyFailuresError: The code must not be verified now.
+            StoreUnavailableError: The counters cannot be read.
         """
         attempt = LoginAttempt(_counter("code", PER_CODE, user, device))
-        counts = await self._counters.increment_all(attempt.counted)
-        await self._check(attempt, counts, (PER_CODE.most,))
+        counts = await self._counters.increment_all(attempt.counters)
+        await self._check(attempt, counts, (PER_CODE.max_failures,))
         return attempt
 
-    async def succeeded(self, attempt: LoginAttempt) -> None:
-        """Forget the failures of whoever this was, and give back what others share.
+    async def record_success(self, attempt: LoginAttempt) -> None:
+        """Reset the attempt's own counter and subtract it from its shared counters.
 
         Raises:
-            StoreUnavailableError: the attempt may still be counted, until its windows end.
+            StoreUnavailableError: The attempt may remain counted until its windows end.
         """
         await self._counters.release([attempt.own[0]], _names(attempt.shared))
 
-    async def withdrawn(self, attempt: LoginAttempt) -> None:
-        """Give back an attempt that was admitted and then certainly not verified.
+    async def withdraw(self, attempt: LoginAttempt) -> None:
+        """Subtract an attempt that was admitted and certainly not verified from all its counters.
 
         Raises:
-            StoreUnavailableError: the attempt may still be counted, until its windows end.
+            StoreUnavailableError: The attempt may remain counted until its windows end.
         """
-        await self._counters.release([], _names(attempt.counted))
+        await self._counters.release([], _names(attempt.counters))
 
     async def _check(
-        self, attempt: LoginAttempt, counts: Sequence[tuple[int, float]], most: Sequence[int]
+        self, attempt: LoginAttempt, counts: Sequence[tuple[int, float]], max_counts: Sequence[int]
     ) -> None:
-        wait = seconds_to_wait(counts, most)
-        if wait is None:
+        retry_after = seconds_to_wait(counts, max_counts)
+        if retry_after is None:
             return
-        # An own counter that is over stays so: given back late, it would open the next window.
-        over = counts[0][0] > most[0]
-        back = attempt.shared if over else attempt.counted
-        if back:
-            # It is refused whatever the store says; what stays counted ends with its window.
+        # An own counter above its limit stays: a late decrement would apply to its next window.
+        is_own_exceeded = counts[0][0] > max_counts[0]
+        released = attempt.shared if is_own_exceeded else attempt.counters
+        if released:
+            # The refusal does not depend on the store; a remaining count expires with its window.
             with suppress(StoreUnavailableError):
-                await self._counters.release([], _names(back))
-        raise TooManyFailuresError(wait)
+                await self._counters.release([], _names(released))
+        raise TooManyFailuresError(retry_after)
 
 
 def password_attempt(user: str, address: str, device: str) -> LoginAttempt:
-    """What one password is counted by: the known device alone, or pair, address and user."""
+    """Return the counters of a password: the known device only, or pair, address and user."""
     if device:
         return LoginAttempt(_counter("device", PER_DEVICE, user, device))
-    site = site_of(address)
+    network = network_of(address)
     return LoginAttempt(
-        _counter("pair", PER_PAIR, user, site),
-        (_counter("address", PER_ADDRESS, site), _counter("user", PER_USER, user)),
+        _counter("pair", PER_PAIR, user, network),
+        (_counter("address", PER_ADDRESS, network), _counter("user", PER_USER, user)),
     )
 
 
 def password_limits(counts: Sequence[tuple[int, float]]) -> tuple[int, ...]:
-    """How far each counter of `password_attempt` may go, given where they all are.
+    """Return the limit of each counter of `password_attempt`, given all their counts.
 
-    A user under attack costs strangers tries at their own address; that counter refuses nobody.
+    The counter of a user only lowers the limit of the pairs with unknown devices; it refuses no
+    attempt itself.
     """
     if len(counts) == 1:
-        return (PER_DEVICE.most,)
+        return (PER_DEVICE.max_failures,)
     _, _, (of_user, _) = counts
-    pair = MOST_UNDER_ATTACK if of_user > PER_USER.most else PER_PAIR.most
-    return (pair, PER_ADDRESS.most)
+    pair = MAX_UNDER_ATTACK if of_user > PER_USER.max_failures else PER_PAIR.max_failures
+    return (pair, PER_ADDRESS.max_failures)
 
 
-def seconds_to_wait(counts: Sequence[tuple[int, float]], most: Sequence[int]) -> float | None:
-    """Until when an attempt is refused, or None: `counts` are (count, seconds to its end)."""
-    limited = zip(counts, most, strict=False)
-    return max((left for (count, left), limit in limited if count > limit), default=None)
+def seconds_to_wait(counts: Sequence[tuple[int, float]], max_counts: Sequence[int]) -> float | None:
+    """Return for how many seconds an attempt is refused, None if it is admitted.
+
+    Args:
+        counts: Each counter's count and the seconds until its window ends.
+        max_counts: The limits of the first of these counters.
+    """
+    limited = zip(counts, max_counts, strict=False)
+    return max(
+        (seconds_left for (count, seconds_left), limit in limited if count > limit), default=None
+    )
 
 
-def site_of(address: str) -> str:
-    """Whose address it is: an IPv6 /64 is one site (RFC 6177), a mapped IPv4 is that IPv4.
+def network_of(address: str) -> str:
+    """Return the network by which an address is counted.
 
-    `unix` and what cannot be read stand for themselves.
+    That is the /64 of an IPv6 address (RFC 6177) and the IPv4 address of a mapped address. `unix`
+    and texts that are not addresses are returned unchanged.
     """
     try:
-        read = ip_address(address)
+        parsed = ip_address(address)
     except ValueError:
         return address
-    if not isinstance(read, IPv6Address):
-        return str(read)
-    if read.ipv4_mapped:
-        return str(read.ipv4_mapped)
-    return str(IPv6Network((int(read), _SITE_BITS), strict=False))
+    if not isinstance(parsed, IPv6Address):
+        return str(parsed)
+    if parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
+    return str(IPv6Network((int(parsed), _NETWORK_BITS), strict=False))
 
 
 def _counter(kind: str, limit: ThrottleLimit, *parts: str) -> tuple[str, float]:
-    # JSON keeps ("a", "bc") and ("ab", "c") apart and can hold any text at all.
+    # JSON distinguishes ("a", "bc") from ("ab", "c") and can contain any text.
     return json.dumps([kind, *parts]), limit.window
 
 

@@ -1,8 +1,7 @@
-"""Passwords of people: which are refused, how they and random secrets are hashed.
-
+"""Password policy, password hashes, and digests of random secrets.
 
 Hash parameters: OWASP Password Storage Cheat Sheet, argon2id (m = 19456 KiB, t = 2, p = 1).
-Rules for new ones: NIST SP 800-63B section 5.1.1.2.
+Policy for new passwords: NIST SP 800-63B section 5.1.1.2.
 """
 
 import hashlib
@@ -17,9 +16,9 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from authgw.core.errors import OperatorError
 
 MAX_BYTES = 1024
-_ENOUGH = 3  # zxcvbn's score: "safely unguessable: moderate protection from offline attack"
-_ZXCVBN_TAKES = 72  # characters; it raises ValueError for more
-# A hash that was cut off or pasted wrongly would only ever refuse its owner.
+_MIN_SCORE = 3  # zxcvbn's score: "safely unguessable: moderate protection from offline attack"
+_MAX_SCORED_LENGTH = 72  # characters; zxcvbn raises ValueError for more
+# A truncated or damaged hash would refuse every password of its user.
 _HASH = re.compile(
     r"\$argon2id\$v=19\$m=[0-9]{1,7},t=[0-9]{1,2},p=[0-9]{1,2}"
     r"\$[A-Za-z0-9+/]{11,128}\$[A-Za-z0-9+/]{22,128}"
@@ -28,21 +27,25 @@ _HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
 
 
 class WeakPasswordError(OperatorError):
-    """A new password that must not be used; the message says why and never repeats it."""
+    """Raised for a new password that must not be used; the message never contains the password."""
 
 
 def normalise(text: str) -> str:
-    """The one spelling (NFKC) of what a person typed, whatever keyboard it came from."""
+    """Return the typed text in NFKC, so that it is the same from every keyboard."""
     return unicodedata.normalize("NFKC", text)
 
 
 def check_new(password: str, *, min_length: int, about: Iterable[str]) -> None:
-    """Accept a new password of at least `min_length` code points after normalisation.
+    """Check a new password against the policy.
 
-    `about` is what others know of the person: user name, name, email.
+    Args:
+        password: The new password.
+        min_length: Its minimum length in code points after normalisation.
+        about: Public information about the user: user name, name, email.
 
     Raises:
-        WeakPasswordError: too short, over 1,024 bytes, not typeable, or guessable.
+        WeakPasswordError: The password is too short, longer than 1,024 bytes, contains a control
+            character, or is guessable.
     """
     text = normalise(password)
     if len(text) < min_length:
@@ -51,30 +54,30 @@ def check_new(password: str, *, min_length: int, about: Iterable[str]) -> None:
         raise WeakPasswordError("The password holds a control character: use what can be typed.")
     if len(text.encode()) > MAX_BYTES:
         raise WeakPasswordError(f"The password is too long: use at most {MAX_BYTES} bytes.")
-    _refuse_guessable(text, [word for known in about for word in _words(known)])
+    _refuse_guessable(text, [word for information in about for word in _words(information)])
 
 
 def hash_password(password: str) -> str:
-    """The argon2id hash of a password, with the current parameters and a salt of its own."""
+    """Return an argon2id hash of a password with the current parameters and a random salt."""
     return _HASHER.hash(normalise(password))
 
 
 def verify(password_hash: str, password: str) -> bool:
-    """Whether the password is the one of this hash; False as well if the hash is malformed.
+    """Return True if the password matches this hash; False also for a malformed hash.
 
-    A hash that another program made may be of the text as it was typed, or of its composition
-    (NFC, as RFC 8265 section 4.2 has it): those spellings count too.
+    A hash from another program may be of the text as typed, or of its composition (NFC, RFC 8265
+    section 4.2), so these spellings are compared too.
     """
-    return any(_fits(password_hash, text) for text in _spellings(password))
+    return any(_matches(password_hash, text) for text in _spellings(password))
 
 
 def _spellings(password: str) -> Iterable[str]:
     composed = unicodedata.normalize("NFC", password)
-    # ASCII has one: nothing is hashed twice.
+    # The spellings of ASCII text are equal: no text is hashed more than once.
     return dict.fromkeys((normalise(password), password, composed))
 
 
-def _fits(password_hash: str, text: str) -> bool:
+def _matches(password_hash: str, text: str) -> bool:
     try:
         return _HASHER.verify(password_hash, text)
     except (VerificationError, InvalidHashError, UnicodeEncodeError):
@@ -82,7 +85,7 @@ def _fits(password_hash: str, text: str) -> bool:
 
 
 def needs_rehash(password_hash: str) -> bool:
-    """Whether a well-formed hash was made with parameters other than the current ones."""
+    """Return True for a well-formed hash whose parameters differ from the current parameters."""
     try:
         return _HASHER.check_needs_rehash(password_hash)
     except InvalidHashError:
@@ -90,26 +93,26 @@ def needs_rehash(password_hash: str) -> bool:
 
 
 def is_hash(text: str) -> bool:
-    """Whether this is an argon2id hash that a password can be verified against."""
+    """Return True if the text is an argon2id hash against which passwords can be verified."""
     return _HASH.fullmatch(text) is not None
 
 
 def digest(secret: str) -> str:
-    """The SHA-256 (hexadecimal) by which a secret of many random bits is kept.
+    """Return the SHA-256 (hexadecimal) of a random secret, in which form it is stored.
 
-    There is nothing to guess in it and so nothing that a slow hash could slow down.
+    A secret of many random bits cannot be guessed, so a slow password hash would add nothing.
     """
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def decoy_like(password_hash: str) -> str:
-    """A hash that no password has and that takes as long to verify as the given one."""
+    """Return a hash that matches no password and takes as long to verify as `password_hash`."""
     parameters, salt, digest = password_hash.rsplit("$", 2)
-    return f"{parameters}${_noise(len(salt))}${_noise(len(digest))}"
+    return f"{parameters}${_random_base64(len(salt))}${_random_base64(len(digest))}"
 
 
-def _noise(length: int) -> str:
-    # Base64 of zero bits at its end is canonical whatever the length.
+def _random_base64(length: int) -> str:
+    # The last character `A` has only zero bits, so the Base64 is canonical for every length.
     return secrets.token_hex(length)[: length - 1] + "A"
 
 
@@ -119,16 +122,16 @@ def _words(text: str) -> Iterable[str]:
 
 
 def _refuse_guessable(text: str, about: list[str]) -> None:
-    # A gateway verifies and never sets passwords: it need not hold the word lists.
+    # The gateway verifies passwords and never sets them: it need not load the word lists.
     from zxcvbn import zxcvbn
 
-    judged = zxcvbn(text[:_ZXCVBN_TAKES], user_inputs=about)
-    if judged["score"] < _ENOUGH:
-        said = judged["feedback"]
-        words = [said["warning"], *said["suggestions"]]
+    result = zxcvbn(text[:_MAX_SCORED_LENGTH], user_inputs=about)
+    if result["score"] < _MIN_SCORE:
+        feedback = result["feedback"]
+        words = [feedback["warning"], *feedback["suggestions"]]
         why = " ".join(word for word in words if word)
         raise WeakPasswordError(f"The password is too easily guessed. {why}".strip())
 
 
-# For whoever is not in the file: verifying it takes as long and never succeeds.
-DUMMY = hash_password(secrets.token_urlsafe(32))
+# For names without an entry: verification takes as long as for a real hash and never succeeds.
+DUMMY_HASH = hash_password(secrets.token_urlsafe(32))

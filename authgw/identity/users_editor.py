@@ -1,8 +1,8 @@
-"""Edits of the users file, each of them whole and alone (`identity.files`).
+"""Edits of the users file, each of them atomic and exclusive (`files.atomic`).
 
-Whatever else is in the file stays as it is (`identity.yaml_edit`). Names are taken as at log-in.
-Every edit raises UsersFileError if the file cannot be read or written (UsersFileWriteError), has no such
-person, or would hold something that a users file must not.
+The rest of the file stays as it is (`files.yaml_edit`). User names are matched as at login. Every
+edit raises UsersFileError if the file cannot be read or written (UsersFileWriteError), if the user does
+not exist, or if the new entry would not be valid.
 """
 
 import secrets
@@ -12,23 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from authgw.core.typed_text import comparison_key
-from authgw.files.atomic import FileWriteError, alone, read_bytes, write
+from authgw.files.atomic import FileWriteError, exclusive_lock, read_bytes, write
 from authgw.files.yaml_edit import YamlEditError, edited
 from authgw.identity.passwords import digest
 from authgw.identity.users_file import (
     UserEntry,
     UsersFileError,
     UsersFileWriteError,
-    checked,
-    decoded,
+    decode_text,
     find_name,
     load_users,
     mark,
     parse_users,
+    validate_entry,
 )
 
-_KEPT_MARKS = 4
-_PREFIX = "agw_"  # lets scanners of source code find an app password that was committed
+_MAX_MARKS = 4
+_PREFIX = "agw_"  # secret scanners find an app password in committed source code by it
 
 _Entry = dict[str, Any]
 
@@ -42,81 +42,81 @@ def add(
     email: str = "",
     name: str = "",
 ) -> None:
-    """Add a person, last in the file; it is made if there is none.
+    """Append a user to the file; create the file if it does not exist.
 
     Raises:
-        UsersFileError: there is one of this name already.
+        UsersFileError: A user of this or a similar name exists already.
     """
 
-    def added(users: dict[str, UserEntry]) -> tuple[str, UserEntry]:
-        refuse_second(users, user)
+    def add_entry(users: dict[str, UserEntry]) -> tuple[str, UserEntry]:
+        check_name_is_new(users, user)
         entry = {"password": password_hash, "groups": groups, "email": email, "name": name}
-        return user, checked(user, entry)
+        return user, validate_entry(user, entry)
 
-    _edit(path, added)
+    _edit(path, add_entry)
 
 
 def set_password(path: Path, user: str, password_hash: str) -> None:
-    """Give a person another password; sessions opened with the old one end."""
+    """Set the password of a user; sessions opened with the old password end."""
 
-    def changed(entry: _Entry) -> None:
+    def change_entry(entry: _Entry) -> None:
         entry["password"] = password_hash
         entry.pop("same_password", None)
 
-    _change(path, user, changed)
+    _change_user(path, user, change_entry)
 
 
 def rehash(path: Path, user: str, old_hash: str, new_hash: str) -> bool:
-    """Put a newer hash of the same password in the place of `old_hash`; sessions go on.
+    """Replace `old_hash` by a new hash of the same password; sessions continue.
 
-    False if the file holds another hash by now, which then stays.
+    Return False, and change nothing, if the file has another hash by now.
     """
 
-    def changed(entry: _Entry) -> None:
+    def change_entry(entry: _Entry) -> None:
         if entry["password"] == old_hash:
             marks = entry.get("same_password", ())
-            known = marks if mark(old_hash) in marks else (mark(old_hash),)
+            old_marks = marks if mark(old_hash) in marks else (mark(old_hash),)
             entry["password"] = new_hash
-            entry["same_password"] = (*known, mark(new_hash))[-_KEPT_MARKS:]
+            entry["same_password"] = (*old_marks, mark(new_hash))[-_MAX_MARKS:]
 
-    return _change(path, user, changed)
+    return _change_user(path, user, change_entry)
 
 
 def set_disabled(path: Path, user: str, disabled: bool) -> bool:
-    """Let a person in no more, or again; False if it was so already."""
-    return _change(path, user, lambda entry: entry.update(disabled=disabled))
+    """Disable or enable a user; return False if nothing changed."""
+    return _change_user(path, user, lambda entry: entry.update(disabled=disabled))
 
 
 def set_totp(path: Path, user: str, secret: str, recovery: Iterable[str]) -> None:
-    """Ask a person for a second factor; `recovery` are digests of recovery codes.
+    """Set up the second factor of a user; `recovery` are digests of recovery codes.
 
     Raises:
-        UsersFileError: the person has one, which still works.
+        UsersFileError: The user has a second factor already.
     """
 
-    def changed(entry: _Entry) -> None:
+    def change_entry(entry: _Entry) -> None:
         if "totp" in entry:
             raise UsersFileError(f"{user} has a second factor: remove it first")
         entry["totp"] = {"secret": secret, "recovery": tuple(recovery)}
 
-    _change(path, user, changed)
+    _change_user(path, user, change_entry)
 
 
 def remove_totp(path: Path, user: str) -> bool:
-    """Ask a person for no second factor any more; False if there is none."""
-    return _change(path, user, lambda entry: entry.pop("totp", None))
+    """Remove the second factor of a user; return False if the user has no second factor."""
+    return _change_user(path, user, lambda entry: entry.pop("totp", None))
 
 
 def spend_recovery(path: Path, user: str, digest: str) -> bool:
-    """Remove a recovery code; False if it is not there, so that each opens once."""
+    """Remove a recovery code, so that it is used only once; return False if it does not exist."""
 
-    def changed(entry: _Entry) -> None:
+    def change_entry(entry: _Entry) -> None:
         totp = entry.get("totp", {})
-        left = tuple(one for one in totp.get("recovery", ()) if one != digest)
+        remaining = tuple(item for item in totp.get("recovery", ()) if item != digest)
         if totp:
-            entry["totp"] = {**totp, "recovery": left}
+            entry["totp"] = {**totp, "recovery": remaining}
 
-    return _change(path, user, changed)
+    return _change_user(path, user, change_entry)
 
 
 def add_app_password(
@@ -127,70 +127,70 @@ def add_app_password(
     paths: Sequence[str] = (),
     expires: datetime | None = None,
 ) -> str:
-    """Give a program a password of its own and return it; the file keeps its SHA-256 only.
+    """Create and return an app password; the file contains only its SHA-256.
 
     Raises:
-        UsersFileError: a program of this name has one already.
+        UsersFileError: The user has an app password of this name already.
     """
     secret = _PREFIX + secrets.token_urlsafe(32)
 
-    def changed(entry: _Entry) -> None:
-        programs = entry.get("app_passwords", ())
-        if any(one["name"] == name for one in programs):
+    def change_entry(entry: _Entry) -> None:
+        app_passwords = entry.get("app_passwords", ())
+        if any(item["name"] == name for item in app_passwords):
             raise UsersFileError(f"{user} has an app password of this name: revoke it first")
         new = {"name": name, "sha256": digest(secret), "paths": paths, "expires": expires}
-        entry["app_passwords"] = (*programs, new)
+        entry["app_passwords"] = (*app_passwords, new)
 
-    _change(path, user, changed)
+    _change_user(path, user, change_entry)
     return secret
 
 
 def remove_app_password(path: Path, user: str, name: str) -> bool:
-    """Revoke the password of a program; False if there is none."""
+    """Revoke an app password; return False if it does not exist."""
 
-    def changed(entry: _Entry) -> None:
-        programs = entry.get("app_passwords", ())
-        entry["app_passwords"] = tuple(one for one in programs if one["name"] != name)
+    def change_entry(entry: _Entry) -> None:
+        app_passwords = entry.get("app_passwords", ())
+        entry["app_passwords"] = tuple(item for item in app_passwords if item["name"] != name)
 
-    return _change(path, user, changed)
+    return _change_user(path, user, change_entry)
 
 
-def refuse_second(users: Mapping[str, UserEntry], user: str) -> None:
-    """Refuse a new name that cannot be told from another one at log-in.
+def check_name_is_new(users: Mapping[str, UserEntry], user: str) -> None:
+    """Check that login can distinguish a new name from the existing names.
 
     Raises:
-        UsersFileError: there is an entry of this or of a like name.
+        UsersFileError: An entry of this or a similar name exists.
     """
-    wanted = comparison_key(user)
-    like = next((name for name in users if comparison_key(name) == wanted), None)
-    if like is not None:
+    key = comparison_key(user)
+    similar = next((name for name in users if comparison_key(name) == key), None)
+    if similar is not None:
         raise UsersFileError(
-            f"{like} is there already: `authgw user passwd` changes a password, "
+            f"{similar} is there already: `authgw user passwd` changes a password, "
             "another name adds another person"
         )
 
 
-def nobody(path: Path) -> str:
-    """How to say that the file has no such person."""
+def unknown_user(path: Path) -> str:
+    """Return the error message for a user that is not in the file."""
     return f"{path}: nobody of this name is there: see `authgw user list`"
 
 
-def _change(path: Path, user: str, change: Callable[[_Entry], object]) -> bool:
-    def changed(users: dict[str, UserEntry]) -> tuple[str, UserEntry]:
+def _change_user(path: Path, user: str, change: Callable[[_Entry], object]) -> bool:
+    def change_entry(users: dict[str, UserEntry]) -> tuple[str, UserEntry]:
         name = find_name(users, user)
         if name is None:
-            raise UsersFileError(nobody(path))
-        entry = _dumped(users[name])
+            raise UsersFileError(unknown_user(path))
+        entry = _dump(users[name])
         change(entry)
-        return name, checked(name, entry)
+        return name, validate_entry(name, entry)
 
-    return _edit(path, changed)
+    return _edit(path, change_entry)
 
 
 def _edit(path: Path, change: Callable[[dict[str, UserEntry]], tuple[str, UserEntry]]) -> bool:
-    """Write the entry that `change` returns; say whether anything is different."""
+    """Write the entry that `change` returns; return True if it differs from the old entry."""
     try:
-        with alone(path):
+        with exclusive_lock(path):
             users = load_users(path)
             name, entry = change(users)
             old = users.get(name)
@@ -205,14 +205,14 @@ def _edit(path: Path, change: Callable[[dict[str, UserEntry]], tuple[str, UserEn
 
 
 def _write(path: Path, name: str, old: UserEntry | None, users: dict[str, UserEntry]) -> None:
-    text = decoded(path, read_bytes(path)) if path.exists() else ""
+    text = decode_text(path, read_bytes(path)) if path.exists() else ""
     try:
-        before = None if old is None else _dumped(old)
-        text = edited(text, name, before, _dumped(users[name]))
-        as_wanted = list(parse_users(path, text).items()) == list(users.items())
+        old_values = None if old is None else _dump(old)
+        text = edited(text, name, old_values, _dump(users[name]))
+        is_as_intended = list(parse_users(path, text).items()) == list(users.items())
     except (YamlEditError, UsersFileError):
-        as_wanted = False
-    if not as_wanted:
+        is_as_intended = False
+    if not is_as_intended:
         # An anchor that several entries share, for example.
         raise UsersFileError(
             f"{path}: the entry of {name} is written so that it cannot be changed alone: "
@@ -221,5 +221,5 @@ def _write(path: Path, name: str, old: UserEntry | None, users: dict[str, UserEn
     write(path, text.encode())
 
 
-def _dumped(user: UserEntry) -> _Entry:
+def _dump(user: UserEntry) -> _Entry:
     return user.model_dump(exclude_defaults=True)

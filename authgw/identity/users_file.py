@@ -1,4 +1,4 @@
-"""People, from a YAML file: who they are, what verifies them, which groups each is in."""
+"""The users file (YAML): entries with password hash, second factor, groups and app passwords."""
 
 import difflib
 import hashlib
@@ -27,45 +27,45 @@ from authgw.core.typed_text import comparison_key, typed_name
 from authgw.files.atomic import read_bytes
 from authgw.files.yaml_entries import Entry, YamlEntriesError, entries
 from authgw.identity.passwords import is_hash
-from authgw.identity.totp import is_secret, secret_as_meant
+from authgw.identity.totp import canonical_secret, is_secret
 
-_MOST_BYTES = 255
-_MOST_GROUPS_BYTES = 4096
-_MOST_PROBLEMS = 20
-# Controls, surrogates, line and paragraph separators: no header can carry them safely.
+_MAX_BYTES = 255
+_MAX_GROUPS_BYTES = 4096
+_MAX_PROBLEMS = 20
+# Controls, surrogates, line and paragraph separators: not safe in a header.
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 _GROUP = re.compile(r"[A-Za-z0-9._:@/-]{1,64}")
-_PROGRAM = re.compile(r"[A-Za-z0-9._@-]{1,64}")
+_APP_PASSWORD_NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MARK = re.compile(r"[0-9a-f]{16}")
 
 
 class UsersFileError(OperatorError):
-    """A users file, or an edit of one, that cannot be used; one line for each reason.
+    """Raised for an invalid users file or edit; the message has a line for each problem.
 
-    A line says where, why and what to do, and never repeats a value: it may be a secret.
+    A line has the place, the reason and the remedy, and never a value: it may be a secret.
     """
 
 
 class UsersFileWriteError(UsersFileError):
-    """A users file that this process cannot write; the message says what to mount or to give."""
+    """Raised for a users file that this process cannot write; the message names the remedy."""
 
 
 def _header_safe(text: str) -> str:
     if any(unicodedata.category(char) in _UNPRINTABLE for char in text):
         raise ValueError("holds a control character: remove it")
-    if len(text.encode()) > _MOST_BYTES or text != text.strip():
-        raise ValueError(f"must be at most {_MOST_BYTES} bytes without spaces at its edges")
+    if len(text.encode()) > _MAX_BYTES or text != text.strip():
+        raise ValueError(f"must be at most {_MAX_BYTES} bytes without spaces at its edges")
     return text
 
 
-def _groups_fit(groups: tuple[str, ...]) -> tuple[str, ...]:
-    if sum(len(name) + 1 for name in groups) > _MOST_GROUPS_BYTES:
-        raise ValueError(f"are over {_MOST_GROUPS_BYTES} bytes together: remove some")
+def _bounded_groups(groups: tuple[str, ...]) -> tuple[str, ...]:
+    if sum(len(name) + 1 for name in groups) > _MAX_GROUPS_BYTES:
+        raise ValueError(f"are over {_MAX_GROUPS_BYTES} bytes together: remove some")
     return groups
 
 
-def _is_path(text: str) -> str:
+def _path_pattern(text: str) -> str:
     try:
         glob(text)
     except RuleError:
@@ -80,25 +80,27 @@ def _password_hash(text: str) -> str:
 
 
 def _totp_secret(text: str) -> str:
-    secret = secret_as_meant(text)
+    secret = canonical_secret(text)
     if not is_secret(secret):
         raise ValueError("is no base32 of 128 bits or more: remove totp, run `authgw user totp`")
     return secret
 
 
-def _shaped(pattern: re.Pattern[str], said: str) -> AfterValidator:
+def _matching(pattern: re.Pattern[str], message: str) -> AfterValidator:
     def check(text: str) -> str:
         if not pattern.fullmatch(text):
-            raise ValueError(said)
+            raise ValueError(message)
         return text
 
     return AfterValidator(check)
 
 
-Group = Annotated[StrictStr, _shaped(_GROUP, "is no group: A-Z a-z 0-9 . _ : @ / - (1 to 64)")]
-Program = Annotated[StrictStr, _shaped(_PROGRAM, "is no name: A-Z a-z 0-9 . _ @ - (1 to 64)")]
-Sha256 = Annotated[StrictStr, _shaped(_SHA256, "is no SHA-256: 64 digits of 0-9 a-f")]
-Mark = Annotated[StrictStr, _shaped(_MARK, "is no mark: 16 digits of 0-9 a-f")]
+Group = Annotated[StrictStr, _matching(_GROUP, "is no group: A-Z a-z 0-9 . _ : @ / - (1 to 64)")]
+AppPasswordName = Annotated[
+    StrictStr, _matching(_APP_PASSWORD_NAME, "is no name: A-Z a-z 0-9 . _ @ - (1 to 64)")
+]
+Sha256 = Annotated[StrictStr, _matching(_SHA256, "is no SHA-256: 64 digits of 0-9 a-f")]
+Mark = Annotated[StrictStr, _matching(_MARK, "is no mark: 16 digits of 0-9 a-f")]
 HeaderText = Annotated[StrictStr, AfterValidator(_header_safe)]
 
 
@@ -108,7 +110,7 @@ class _Part(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _without_empty(cls, data: Any) -> Any:
-        """Take a key without a value, such as `email:`, for absent."""
+        """Treat an optional key without a value, such as `email:`, as absent."""
         if not isinstance(data, dict):
             return data
         optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
@@ -116,29 +118,29 @@ class _Part(BaseModel):
 
 
 class TotpEntry(_Part):
-    """A second factor: its secret in base32, and the digests of the recovery codes left."""
+    """A second factor: its secret in base32, and the digests of the unused recovery codes."""
 
     secret: Annotated[StrictStr, AfterValidator(_totp_secret), Field(repr=False)]
     recovery: Annotated[tuple[Sha256, ...], Field(repr=False)] = ()
 
 
 class AppPasswordEntry(_Part):
-    """A password of a program; no `paths` means every path, no `expires` never."""
+    """An app password; without `paths` it is valid for every path, without `expires` forever."""
 
-    name: Program
+    name: AppPasswordName
     sha256: Annotated[Sha256, Field(repr=False)]
-    paths: tuple[Annotated[StrictStr, AfterValidator(_is_path)], ...] = ()
+    paths: tuple[Annotated[StrictStr, AfterValidator(_path_pattern)], ...] = ()
     expires: Annotated[AwareDatetime, Strict()] | None = None
 
 
 class UserEntry(_Part):
-    """One entry; `password` is an argon2id hash, never the password.
+    """An entry of the users file; `password` is an argon2id hash, never the password.
 
-    `same_password` are the marks of hashes that were made from the same password as this one.
+    `same_password` are the marks of hashes of the same password, this hash included.
     """
 
     password: Annotated[StrictStr, AfterValidator(_password_hash), Field(repr=False)]
-    groups: Annotated[tuple[Group, ...], AfterValidator(_groups_fit)] = ()
+    groups: Annotated[tuple[Group, ...], AfterValidator(_bounded_groups)] = ()
     email: HeaderText = ""
     name: HeaderText = ""
     disabled: StrictBool = False
@@ -150,20 +152,20 @@ class UserEntry(_Part):
     def marks(self) -> frozenset[str]:
         """The marks of sessions that were opened with the password of this entry."""
         current = mark(self.password)
-        # A hash that was put in by hand is another password: the list does not know it.
+        # A hash that was set by hand is another password: the list does not contain its mark.
         return frozenset({current, *(self.same_password if current in self.same_password else ())})
 
 
 def mark(password_hash: str) -> str:
-    """The 16 hexadecimal digits by which a session names the hash that it was opened with."""
+    """Return the 16 hexadecimal digits by which a session identifies the hash of its login."""
     return hashlib.sha256(password_hash.encode()).hexdigest()[:16]
 
 
 def check_name(name: str) -> None:
-    """Accept a user name: 1 to 255 bytes, no control character, no `:`, composed (NFC).
+    """Check a user name: 1 to 255 bytes, no control character, no `:`, composed (NFC).
 
     Raises:
-        ValueError: it is none; the message says why.
+        ValueError: The name is not valid; the message has the reason.
     """
     if not name:
         raise ValueError("must not be empty")
@@ -175,9 +177,9 @@ def check_name(name: str) -> None:
 
 
 def find_name(users: Mapping[str, Any], typed: str) -> str | None:
-    """Return the name of the entry that was meant, None if there is none.
+    """Return the name of the entry that a typed name refers to, None without such an entry.
 
-    The exact spelling counts first, then likeness, unless several entries are like it.
+    The exact spelling is preferred, then a similar name, if there is exactly one.
     """
     exact = typed_name(typed)
     if exact in users:
@@ -187,34 +189,34 @@ def find_name(users: Mapping[str, Any], typed: str) -> str | None:
 
 
 def names_alike(users: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Return the names of each likeness."""
+    """Return the names by their comparison key, which is equal for similar names."""
     alike: dict[str, tuple[str, ...]] = {}
     for name in users:
-        like = comparison_key(name)
-        alike[like] = (*alike.get(like, ()), name)
+        key = comparison_key(name)
+        alike[key] = (*alike.get(key, ()), name)
     return alike
 
 
-def checked(name: str, data: Mapping[str, Any]) -> UserEntry:
-    """An entry made of these values.
+def validate_entry(name: str, data: Mapping[str, Any]) -> UserEntry:
+    """Return an entry of these values.
 
     Raises:
-        UsersFileError: they cannot be in a users file, under this name.
+        UsersFileError: The name or a value is not valid in a users file.
     """
     try:
         check_name(name)
         return UserEntry.model_validate(data)
     except ValidationError as error:
-        raise UsersFileError("\n".join(said for _, said in _in_words(name, error))) from None
+        raise UsersFileError("\n".join(message for _, message in _describe(name, error))) from None
     except ValueError as error:
         raise UsersFileError(f"a user name {error}") from None
 
 
 def load_users(path: Path) -> dict[str, UserEntry]:
-    """Every user by name; nobody if there is no file.
+    """Return every user by name; an empty dictionary if the file does not exist.
 
     Raises:
-        UsersFileError: it cannot be read, or an entry is not one; nothing of it is taken then.
+        UsersFileError: The file cannot be read, or an entry is not valid.
     """
     try:
         path.stat()
@@ -226,25 +228,25 @@ def load_users(path: Path) -> dict[str, UserEntry]:
 
 
 def read_users(path: Path) -> dict[str, UserEntry]:
-    """Every user by name.
+    """Return every user by name.
 
     Raises:
-        UsersFileError: there is no such file, it cannot be read, or an entry is not one.
+        UsersFileError: The file does not exist or cannot be read, or an entry is not valid.
     """
-    # To read a pipe could take for ever, and everybody who waits for it with it.
+    # Reading a pipe could block forever, and so could all requests that wait for the result.
     if path.exists() and not path.is_file():
         raise UsersFileError(f"{path}: is no file")
     try:
-        return parse_users(path, decoded(path, read_bytes(path)))
+        return parse_users(path, decode_text(path, read_bytes(path)))
     except OSError as error:
         raise UsersFileError(f"{path}: {error.strerror}") from None
 
 
-def decoded(path: Path, content: bytes) -> str:
-    """Return the text of a users file with its line ends as they are.
+def decode_text(path: Path, content: bytes) -> str:
+    """Return the text of a users file with its line ends unchanged.
 
     Raises:
-        UsersFileError: it is not UTF-8.
+        UsersFileError: The content is not UTF-8.
     """
     try:
         return content.decode("utf-8")
@@ -256,29 +258,29 @@ def parse_users(path: Path, text: str) -> dict[str, UserEntry]:
     """Return every user by name; `path` is for messages only.
 
     Raises:
-        UsersFileError: it is not YAML of entries, or an entry is not valid.
+        UsersFileError: The text is not a YAML mapping of entries, or an entry is not valid.
     """
     try:
-        return _taken(path, text)
+        return _parse_entries(path, text)
     except YamlEntriesError as error:
         line = f":{error.line}" if error.line else ""
         raise UsersFileError(f"{path}{line}: {error}") from None
 
 
-def warnings_of(path: Path) -> tuple[str, ...]:
-    """What is allowed and unwise about a users file."""
+def permission_warnings(path: Path) -> tuple[str, ...]:
+    """Return a warning if the users file is accessible to everyone on this machine."""
     try:
         mode = path.stat().st_mode
     except OSError:
         return ()
     if not mode & 0o006:
         return ()
-    how = "writable" if mode & 0o002 else "readable"
-    return (f"{path} is {how} by everyone on this machine: chmod 600 {path}",)
+    access = "writable" if mode & 0o002 else "readable"
+    return (f"{path} is {access} by everyone on this machine: chmod 600 {path}",)
 
 
 def alike_warnings(path: Path, users: Iterable[str]) -> tuple[str, ...]:
-    """Return a warning for each set of names that differ only in case or invisibly."""
+    """Return a warning for each set of names that differ only in case or in similar characters."""
     return tuple(
         f"{path}: {' and '.join(names)} differ only in case or in characters that look alike: "
         "each logs in by its exact spelling only, and the next release refuses the file: "
@@ -288,49 +290,49 @@ def alike_warnings(path: Path, users: Iterable[str]) -> tuple[str, ...]:
     )
 
 
-def _taken(path: Path, text: str) -> dict[str, UserEntry]:
+def _parse_entries(path: Path, text: str) -> dict[str, UserEntry]:
     users: dict[str, UserEntry] = {}
     problems: list[tuple[int, str]] = []
     digests: set[str] = set()
     for entry in entries(text):
-        said = entry.odd or tuple(_take(entry, users))
-        problems += said or _twice(entry, users[entry.name], digests)
+        errors = entry.problems or tuple(_add_user(entry, users))
+        problems += errors or _duplicates(entry, users[entry.name], digests)
     if problems:
         raise UsersFileError(_report(path, problems))
     return users
 
 
-def _take(entry: Entry, users: dict[str, UserEntry]) -> Iterator[tuple[int, str]]:
+def _add_user(entry: Entry, users: dict[str, UserEntry]) -> Iterator[tuple[int, str]]:
     try:
         check_name(entry.name)
         users[entry.name] = UserEntry.model_validate(entry.data)
     except ValidationError as error:
-        for where, said in _in_words(entry.name, error):
-            yield entry.line(where), said
+        for where, message in _describe(entry.name, error):
+            yield entry.line(where), message
     except ValueError as error:
         yield entry.line(()), f"a user name {error}"
 
 
-def _twice(entry: Entry, user: UserEntry, digests: set[str]) -> Iterator[tuple[int, str]]:
-    programs: set[str] = set()
-    for number, one in enumerate(user.app_passwords):
-        if one.sha256 in digests or one.name in programs:
+def _duplicates(entry: Entry, user: UserEntry, digests: set[str]) -> Iterator[tuple[int, str]]:
+    names: set[str] = set()
+    for number, item in enumerate(user.app_passwords):
+        if item.sha256 in digests or item.name in names:
             where = ("app_passwords", number)
             yield (
                 entry.line(where),
                 f"{entry.name}.app_passwords.{number}: stands twice: remove one",
             )
-        digests.add(one.sha256)
-        programs.add(one.name)
+        digests.add(item.sha256)
+        names.add(item.name)
 
 
 def _report(path: Path, problems: list[tuple[int, str]]) -> str:
-    lines = [f"{path}:{line}: {said}" for line, said in sorted(problems)]
-    more = len(lines) - _MOST_PROBLEMS
-    return "\n".join([*lines[:_MOST_PROBLEMS], *([f"and {more} more"] if more > 0 else [])])
+    lines = [f"{path}:{line}: {message}" for line, message in sorted(problems)]
+    more = len(lines) - _MAX_PROBLEMS
+    return "\n".join([*lines[:_MAX_PROBLEMS], *([f"and {more} more"] if more > 0 else [])])
 
 
-_WORDS = {
+_MESSAGES = {
     "missing": "is missing: add it",
     "string_type": "is not text: put it in quotes",
     "bool_type": "must be true or false",
@@ -339,22 +341,25 @@ _WORDS = {
     "datetime_type": "is no moment: write it as 2027-02-20T10:00:00Z, without quotes",
     "timezone_aware": "has no time zone: write it as 2027-02-20T10:00:00Z",
 }
-_PARTS: Mapping[str | int, type[BaseModel]] = {"totp": TotpEntry, "app_passwords": AppPasswordEntry}
+_MODELS: Mapping[str | int, type[BaseModel]] = {
+    "totp": TotpEntry,
+    "app_passwords": AppPasswordEntry,
+}
 
 
-def _in_words(name: str, error: ValidationError) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def _describe(name: str, error: ValidationError) -> Iterator[tuple[tuple[str | int, ...], str]]:
     for problem in error.errors(include_input=False, include_url=False):
         path = problem["loc"]
         if problem["type"] == "extra_forbidden":
-            # The key is not repeated: with a colon forgotten it would be the value.
-            place, said = path[:-1], f"an unknown key: {_meant(path)}"
+            # The key is not repeated: if its colon is missing, it contains the value.
+            place, message = path[:-1], f"an unknown key: {_suggestion(path)}"
         else:
             place = path
-            said = _WORDS.get(problem["type"], problem["msg"].removeprefix("Value error, "))
-        yield path, f"{'.'.join(map(str, (name, *place)))}: {said}"
+            message = _MESSAGES.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+        yield path, f"{'.'.join(map(str, (name, *place)))}: {message}"
 
 
-def _meant(path: tuple[str | int, ...]) -> str:
-    model = _PARTS.get(path[0], UserEntry) if len(path) > 1 else UserEntry
-    near = difflib.get_close_matches(str(path[-1]), model.model_fields, 1)
-    return f"did you mean {near[0]}?" if near else f"known are {', '.join(model.model_fields)}"
+def _suggestion(path: tuple[str | int, ...]) -> str:
+    model = _MODELS.get(path[0], UserEntry) if len(path) > 1 else UserEntry
+    close = difflib.get_close_matches(str(path[-1]), model.model_fields, 1)
+    return f"did you mean {close[0]}?" if close else f"known are {', '.join(model.model_fields)}"

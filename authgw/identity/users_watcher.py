@@ -1,4 +1,4 @@
-"""The users file as it is now: read again when it changes, all of it or nothing."""
+"""The user directory: a snapshot of the users file, replaced as a whole when the file changes."""
 
 import asyncio
 import hashlib
@@ -10,7 +10,7 @@ from pathlib import Path
 from authgw.core.rules import glob
 from authgw.core.typed_text import comparison_key, typed_name
 from authgw.core.users import AppPassword, User
-from authgw.identity.passwords import DUMMY, decoy_like
+from authgw.identity.passwords import DUMMY_HASH, decoy_like
 from authgw.identity.users_file import (
     AppPasswordEntry,
     UserEntry,
@@ -18,130 +18,133 @@ from authgw.identity.users_file import (
     alike_warnings,
     load_users,
     names_alike,
+    permission_warnings,
     read_users,
-    warnings_of,
 )
 
-# A file that was just written may be half written, or be written again within the same tick.
-_SETTLED = 0.1  # seconds
+# A file that was just modified may be incomplete, or be modified again within the same timestamp.
+_MIN_AGE = 0.1  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    """Everything that one reading of the file said."""
+    """The users of the file and the indexes over them, as of a single read."""
 
-    users: Mapping[str, UserEntry]
-    people: Mapping[str, User]
-    alike: Mapping[str, tuple[str, ...]]
+    entries: Mapping[str, UserEntry]
+    users: Mapping[str, User]
+    names_by_key: Mapping[str, tuple[str, ...]]
     app_passwords: Mapping[str, AppPassword]
     hashes: tuple[str, ...]
 
     @classmethod
-    def of(cls, users: Mapping[str, UserEntry]) -> "_Snapshot":
+    def of(cls, entries: Mapping[str, UserEntry]) -> "_Snapshot":
         return cls(
-            users,
-            {sub: _person(sub, user) for sub, user in users.items()},
-            names_alike(users),
+            entries,
+            {sub: _user(sub, entry) for sub, entry in entries.items()},
+            names_alike(entries),
             {
-                entry.sha256: _app_password(sub, entry)
-                for sub, user in users.items()
-                for entry in user.app_passwords
+                app_password.sha256: _app_password(sub, app_password)
+                for sub, entry in entries.items()
+                for app_password in entry.app_passwords
             },
-            tuple(user.password for user in users.values()),
+            tuple(entry.password for entry in entries.values()),
         )
 
 
 class UsersFile:
-    """The people of one file; implements core.people.People.
+    """The users of a file; implements the user directory of `core.users`.
 
-    Every method answers from one reading of the file; a new reading takes its place at once.
+    Every method uses a single snapshot of the file; a reload replaces the snapshot atomically.
     """
 
     def __init__(self, path: Path, before: "UsersFile | None" = None) -> None:
-        """Read the file; one that does not exist has nobody, if `before` had nobody either.
+        """Read the file; a missing file has no users, if `before` had no users either.
 
         Raises:
-            UsersFileError: it cannot be used.
+            UsersFileError: The file cannot be used.
         """
         self.path = path
-        self._seen = _stamp(path)
-        known = before._now.users if before else {}
-        self._now: _Snapshot = _Snapshot.of(_read(path, self._seen, known))
+        self._stamp = _stamp(path)
+        previous = before._snapshot.entries if before else {}
+        self._snapshot: _Snapshot = _Snapshot.of(_read(path, self._stamp, previous))
 
     @property
     def count(self) -> int:
-        """Return the number of users."""
-        return len(self._now.users)
+        """The number of users."""
+        return len(self._snapshot.entries)
 
     def find(self, sub: str) -> User | None:
-        """The person of this name, None if there is none."""
-        return self._now.people.get(sub)
+        """Return the user of this name, None if it does not exist."""
+        return self._snapshot.users.get(sub)
 
     def resembles_user(self, sub: str) -> bool:
-        """Whether an app could take this name for that of a person of the file."""
-        return comparison_key(sub) in self._now.alike
+        """Return True if an app could confuse this name with that of a user in the file."""
+        return comparison_key(sub) in self._snapshot.names_by_key
 
     def name_of(self, typed: str) -> str:
-        """The name of the person that was meant, as the file has it; else as it was typed.
+        """Return the name of the user that a typed name refers to, else the typed name.
 
-        The exact spelling comes first, then any other one, unless it fits several people.
+        The exact spelling is preferred, then a similar name, if there is exactly one.
         """
         exact = typed_name(typed)
-        if exact in self._now.users:
+        if exact in self._snapshot.entries:
             return exact
-        names = self._now.alike.get(comparison_key(typed), ())
+        names = self._snapshot.names_by_key.get(comparison_key(typed), ())
         return names[0] if len(names) == 1 else exact
 
     def app_password(self, digest: str) -> AppPassword | None:
-        """The app password whose SHA-256 (hexadecimal) this is."""
-        return self._now.app_passwords.get(digest)
+        """Return the app password with this SHA-256 (hexadecimal), None if it does not exist."""
+        return self._snapshot.app_passwords.get(digest)
 
     def password_hash(self, sub: str) -> str | None:
-        """The argon2id hash of this person's password, None if there is no such person."""
-        user = self._now.users.get(sub)
-        return user.password if user else None
+        """Return the argon2id hash of the user's password, None if the user does not exist."""
+        entry = self._snapshot.entries.get(sub)
+        return entry.password if entry else None
 
     def decoy(self, sub: str) -> str:
-        """A hash that no password fits, to verify for who is not there or must not log in.
+        """Return a hash that matches no password, for users that are missing or disabled.
 
-        It takes as long as the person's own, or as that of one of the file's: always the same
-        one for a name, so that hashes with old parameters give away nobody's absence.
+        Its verification takes as long as that of the user's own hash, or else of a hash in the
+        file that depends on the name only, so that hashes with old parameters do not reveal which
+        users exist.
         """
-        now = self._now
-        if not now.hashes:
-            return DUMMY
+        snapshot = self._snapshot
+        if not snapshot.hashes:
+            return DUMMY_HASH
         digest = hashlib.sha256(sub.encode("utf-8", "surrogatepass")).digest()
-        other = now.hashes[int.from_bytes(digest, "big") % len(now.hashes)]
-        user = now.users.get(sub)
-        return decoy_like(user.password if user else other)
+        substitute = snapshot.hashes[int.from_bytes(digest, "big") % len(snapshot.hashes)]
+        entry = snapshot.entries.get(sub)
+        return decoy_like(entry.password if entry else substitute)
 
     def totp_secret(self, sub: str) -> str | None:
-        """The base32 secret of this person's second factor, None without one."""
-        user = self._now.users.get(sub)
-        return user.totp.secret if user and user.totp else None
+        """Return the base32 secret of the user's second factor, None if it is not set up."""
+        entry = self._snapshot.entries.get(sub)
+        return entry.totp.secret if entry and entry.totp else None
 
     def has_recovery(self, sub: str, digest: str) -> bool:
-        """Whether this is the digest of a recovery code that this person has left."""
-        user = self._now.users.get(sub)
-        return bool(user and user.totp and digest in user.totp.recovery)
+        """Return True if this is the digest of an unused recovery code of the user."""
+        entry = self._snapshot.entries.get(sub)
+        return bool(entry and entry.totp and digest in entry.totp.recovery)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is allowed and unwise about the file."""
-        return (*warnings_of(self.path), *alike_warnings(self.path, self._now.users))
+        """The warnings about the mode of the file and about similar names."""
+        return (*permission_warnings(self.path), *alike_warnings(self.path, self._snapshot.entries))
 
     def reload_if_changed(self) -> str | None:
-        """Read the file again if it has changed; None if it has not, or is being written.
+        """Read the file again if it has changed; not thread-safe.
 
-        Returns nothing ("") if it was read, else what is wrong with it, once for each change:
-        then everyone stays as before. Not for two threads at once.
+        Returns:
+            None if the file has not changed, or may still be being written. "" if it was read.
+            Otherwise the reason why it cannot be used, once for each change: the previous users
+            stay.
         """
-        seen = _stamp(self.path)
-        if seen == self._seen or _is_young(seen):
+        stamp = _stamp(self.path)
+        if stamp == self._stamp or _is_recent(stamp):
             return None
-        self._seen = seen
+        self._stamp = stamp
         try:
-            self._now = _Snapshot.of(_read(self.path, seen, self._now.users))
+            self._snapshot = _Snapshot.of(_read(self.path, stamp, self._snapshot.entries))
         except UsersFileError as error:
             return str(error)
         return ""
@@ -150,27 +153,29 @@ class UsersFile:
 async def watch(
     current: Callable[[], UsersFile], *, every: float = 0.5, alarm: Callable[[str], None]
 ) -> None:
-    """Look every so many seconds, for ever, and read the file beside the event loop.
+    """Reload the users file when it changes, in a worker thread, until cancelled.
 
-    `current` says which one is in use. `alarm` is called after each change: with nothing ("")
-    if all is well, else with what is wrong.
+    Args:
+        current: Returns the users file that is in use.
+        every: The interval between checks in seconds.
+        alarm: Called after each change, with "" or the reason why the file cannot be used.
     """
     while True:
         await asyncio.sleep(every)
         users = current()
         try:
-            said = await asyncio.to_thread(users.reload_if_changed)
+            problem = await asyncio.to_thread(users.reload_if_changed)
         except Exception as error:
-            # A watch that ended would keep in whoever is disabled from now on.
-            said = f"{users.path}: {type(error).__name__} while it was read"
-        # One that was replaced meanwhile has nothing to say any more.
-        if said is not None and users is current():
-            alarm(said)
+            # If this task ended, users that are disabled later would keep their access.
+            problem = f"{users.path}: {type(error).__name__} while it was read"
+        # The result for a file that was replaced in the meantime is not reported.
+        if problem is not None and users is current():
+            alarm(problem)
 
 
 @dataclass(frozen=True, slots=True)
 class _Stamp:
-    """What differs once a file has changed; the change time also tells of its mode and owner."""
+    """The file status that detects a change; `changed` (ctime) covers mode and owner too."""
 
     modified: int
     changed: int
@@ -180,36 +185,36 @@ class _Stamp:
 
 def _stamp(path: Path) -> _Stamp | None:
     try:
-        seen = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return _Stamp(seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino)
+    return _Stamp(status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
 
 
 def _read(
-    path: Path, seen: _Stamp | None, before: Mapping[str, UserEntry]
+    path: Path, stamp: _Stamp | None, before: Mapping[str, UserEntry]
 ) -> Mapping[str, UserEntry]:
     if not before:
         return load_users(path)
-    if seen is not None and seen.size == 0:
-        # As a full disk leaves it, or an editor that has only begun.
+    if stamp is not None and stamp.size == 0:
+        # A full disk, or an editor that is still writing, leaves an empty file.
         raise UsersFileError(f"{path}: is empty: write {{}} if nobody is meant")
     return read_users(path)
 
 
-def _is_young(seen: _Stamp | None) -> bool:
-    return seen is not None and 0 <= time.time() - seen.modified / 1e9 < _SETTLED
+def _is_recent(stamp: _Stamp | None) -> bool:
+    return stamp is not None and 0 <= time.time() - stamp.modified / 1e9 < _MIN_AGE
 
 
-def _person(sub: str, user: UserEntry) -> User:
+def _user(sub: str, entry: UserEntry) -> User:
     return User(
         sub=sub,
-        groups=user.groups,
-        email=user.email,
-        name=user.name,
-        disabled=user.disabled,
-        marks=user.marks,
-        has_totp=user.totp is not None,
+        groups=entry.groups,
+        email=entry.email,
+        name=entry.name,
+        disabled=entry.disabled,
+        marks=entry.marks,
+        has_totp=entry.totp is not None,
     )
 
 

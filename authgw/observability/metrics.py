@@ -161,8 +161,10 @@ class ReplicaCollector(Collector):
             ("outcome",),
             {(outcome.value,): refreshed[outcome] for outcome in RefreshOutcome},
         )
-        yield _gauge("authgw_hashing_queue", "Log-ins that verify or wait to", self.hashing.waiting)
-        yield _gauge("authgw_hashing_places", "Log-ins that may do so at once", self.hashing.places)
+        yield _gauge("authgw_hashing_queue", "Log-ins that verify or wait to", self.hashing.in_use)
+        yield _gauge(
+            "authgw_hashing_places", "Log-ins that may do so at once", self.hashing.capacity
+        )
         yield _gauge("authgw_draining", "1 once this replica was told to end", self.draining())
         yield from _of_mirror(self.mirror)
         if self.push is not None:

@@ -80,7 +80,7 @@ def read_again(before: ReloadableState, load: Callable[[], LoadedConfig]) -> Rel
             "everything: write them again, or restart if this is meant"
         )
     settings = before.loaded.settings.model_copy(update={"rules": found.settings.rules})
-    loaded = replace(found, settings=settings, folder=before.loaded.folder)
+    loaded = replace(found, settings=settings, directory=before.loaded.directory)
     return ReloadableState(
         loaded,
         _load_ring(loaded),
@@ -113,9 +113,9 @@ def _load_ring(loaded: LoadedConfig) -> KeyRing:
     keys = _load_keys(loaded)
     folder, secret = loaded.path(auth.keys), loaded.path(auth.secret_file)
     used = secret if auth.algorithm == "HS256" else folder
-    key_files.remember_kids(used, [key.kid for key in keys])
+    key_files.record_kids(used, [key.kid for key in keys])
     # Of both, because the algorithm may have changed.
-    known = key_files.remembered_kids(folder) | key_files.remembered_kids(secret)
+    known = key_files.recorded_kids(folder) | key_files.recorded_kids(secret)
     return KeyRing(keys, max(auth.access_lifetime, auth.refresh_lifetime), known)
 
 

@@ -168,7 +168,7 @@ def _say_reloaded(reading: ReloadableState) -> None:
     loaded, kids = reading.loaded, ", ".join(reading.keys.kids(time.time()))
     rules = len(loaded.settings.rules or ())
     logger.info(f"Reloaded: {rules} rules, users, {len(reading.clients.ids)} clients, keys {kids}")
-    for warning in (*loaded.warnings, *loaded.doubts, *reading.users.warnings):
+    for warning in (*loaded.warnings, *loaded.rule_warnings, *reading.users.warnings):
         logger.warning(warning)
     if reading.left:
         logger.warning(f"Changed, but needs a restart: {', '.join(reading.left)}")

@@ -92,7 +92,7 @@ class LoginService:
         person = self._users.find(user)
         if not verified.ok or known is None or person is None or person.disabled:
             raise LoginFailedError(sub=self._named(user))
-        await self._regulation.succeeded(attempt)
+        await self._regulation.record_success(attempt)
         if verified.new_hash is not None:
             await self._rehash(user, known, verified.new_hash)
         return VerifiedLogin(person, mark(known), (PASSWORD,))
@@ -144,11 +144,11 @@ class LoginService:
             right = await self._spend(sub, secret, code)
         except UsersFileUnwritableError:
             with contextlib.suppress(StoreUnavailableError):
-                await self._regulation.withdrawn(attempt)
+                await self._regulation.withdraw(attempt)
             raise
         if not right:
             raise LoginFailedError(sub=sub)
-        await self._regulation.succeeded(attempt)
+        await self._regulation.record_success(attempt)
         return VerifiedLogin(known.person, known.mark, (PASSWORD, TOTP))
 
     async def in_one_step(

@@ -40,7 +40,7 @@ async def trusted_backend(request: web.Request) -> TrustedBackend:
         if count > MAX_FAILURES:
             raise TooManyFailuresError(left, sub=known)
         raise BackendUnknownError(sub=known)
-    if not backend.may_come_from(address):
+    if not backend.may_connect_from(address):
         said = f"client {backend.id} may not ask from {address}"
         raise BackendForbiddenError(said, sub=backend.source)
     return backend

@@ -32,8 +32,8 @@ async def test_limits_hold_on_every_store(store: Counters) -> None:
     assert round(refused.value.retry_after, -1) == PER_PAIR.window
     assert await fails(regulation, "\ud800", HOME)
     known = await regulation.admit("alice", HOME, "phone")
-    await regulation.succeeded(known)
-    await regulation.succeeded(await regulation.admit_code("alice", "phone"))
+    await regulation.record_success(known)
+    await regulation.record_success(await regulation.admit_code("alice", "phone"))
 
 
 async def test_two_replicas_share_their_limits(redis_url: str) -> None:
@@ -48,13 +48,13 @@ async def test_two_replicas_share_their_limits(redis_url: str) -> None:
         heard += (await asyncio.gather(*tried)).count(True)
     assert heard == 5
     bogus = [await fails(replicas[n % 2], f"bogus{n}", HOME) for n in range(310)]
-    assert bogus.count(True) == PER_ADDRESS.most - 5
+    assert bogus.count(True) == PER_ADDRESS.max_failures - 5
     # One counter for the address, two for each attempt that was admitted to it.
     assert await client.dbsize() == 1 + 2 + 2 * bogus.count(True)
     attempt = await replicas[0].admit("bob", "192.0.2.2")
     for _ in range(4):
         await replicas[1].admit("bob", "192.0.2.2")
-    await replicas[1].succeeded(attempt)
+    await replicas[1].record_success(attempt)
     assert await fails(replicas[0], "bob", "192.0.2.2")
     for store in stores:
         await store.close()

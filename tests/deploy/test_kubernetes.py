@@ -62,7 +62,7 @@ def test_a_misspelt_key_would_be_found() -> None:
 def test_the_gateway_takes_its_configuration(tmp_path: Path) -> None:
     loaded = load(written(tmp_path), {})
     assert not loaded.warnings
-    assert not loaded.doubts
+    assert not loaded.rule_warnings
     assert not loaded.settings.cache.is_embedded
 
 

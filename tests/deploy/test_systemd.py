@@ -83,7 +83,7 @@ def test_the_gateway_takes_its_configuration(tmp_path: Path, url: str) -> None:
     (tmp_path / "config.yml").write_text(yaml.safe_dump(data))
     loaded = load(tmp_path / "config.yml", {"AUTHGW_SERVER__PORT": "8081"})
     assert not loaded.warnings
-    assert not loaded.doubts
+    assert not loaded.rule_warnings
     stop = int(dict(settings_of("authgw.service"))["TimeoutStopSec"])
     assert stop > loaded.settings.server.drain
 

@@ -92,7 +92,7 @@ class GatewayServer(TestServer):
 
     async def start_server(self, *_: Any, **__: Any) -> None:
         server = self._loaded.settings.server.model_copy(update=_PORT_OF_THE_SYSTEMS_CHOICE)
-        await listen(self._set_up, self.connections, server, self._loaded.folder)
+        await listen(self._set_up, self.connections, server, self._loaded.directory)
         self.runner = self._set_up
         self.host, self.port = next(at for at in self.runner.addresses if isinstance(at, tuple))
 

@@ -28,9 +28,9 @@ from pydantic import BaseModel
 
 import authgw
 from authgw.cli import explain_report, main
-from authgw.config.environment import known
+from authgw.config.environment import known_variables
 from authgw.config.schema import Settings
-from authgw.config.schema_paths import holds, model_of
+from authgw.config.schema_paths import accepts, model_of
 from authgw.core.audit import Event
 from authgw.core.endpoints import ENDPOINTS
 from authgw.core.errors import REASONS
@@ -42,7 +42,7 @@ from authgw.core.session_codec import dump
 from authgw.core.tokens import Ticket, TokenType
 from authgw.dialects.headers import SESSION_COOKIES
 from authgw.identity import clients_file, users_file
-from authgw.identity.passwords import DUMMY
+from authgw.identity.passwords import DUMMY_HASH
 from authgw.observability import logging as audit_log
 from authgw.observability import metrics
 from authgw.storage import redis
@@ -67,7 +67,7 @@ def collect() -> dict[str, Any]:
         "log events": sorted(_log_events()),
         "log fields": _log_fields(),
         "configuration": sorted(_keys(Settings)),
-        "environment": sorted(known()),
+        "environment": sorted(known_variables()),
         "users file": sorted(_keys(users_file.UserEntry)),
         "clients file": sorted(_keys(_model(clients_file, "secret_sha256"))),
         "commands": _commands(main, "authgw"),
@@ -159,7 +159,7 @@ def _keys(model: type[BaseModel], above: str = "") -> Iterator[str]:
         yield f"{key} {' | '.join(_words(info.annotation))}".strip()
         inner = model_of(info.annotation)
         if inner is not None:
-            yield from _keys(inner, f"{key}[]." if holds(info.annotation, tuple) else f"{key}.")
+            yield from _keys(inner, f"{key}[]." if accepts(info.annotation, tuple) else f"{key}.")
 
 
 def _words(annotation: Any) -> list[str]:
@@ -282,7 +282,9 @@ def _operation(
 def _json_of_commands() -> dict[str, Any]:
     listing = importlib.import_module("authgw.cli.session")
     listed = listing._as_json(MagicMock(used_at=1, ends_at=1, session=a_session()))
-    shown = importlib.import_module("authgw.cli.user")._shown(users_file.UserEntry(password=DUMMY))
+    shown = importlib.import_module("authgw.cli.user")._shown(
+        users_file.UserEntry(password=DUMMY_HASH)
+    )
     return {
         "authgw rules explain": sorted(json.loads(_explained(Verdict.ALLOW).as_json())),
         "authgw session list": sorted(listed),

@@ -50,7 +50,7 @@ async def test_another_name_is_another_name(jar: Jar, user: str) -> None:
 
 
 async def test_spellings_buy_no_more_attempts(jar: Jar) -> None:
-    for spelling in BOB[: PER_PAIR.most]:
+    for spelling in BOB[: PER_PAIR.max_failures]:
         assert await by_name(jar.running, spelling, "wrong password") == 401
     for spelling in BOB:
         assert await by_name(jar.running, spelling) == 429

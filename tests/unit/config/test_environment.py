@@ -1,4 +1,4 @@
-"""Variables of the environment: each is read, or known and ignored, or stops the start."""
+"""Environment variables: each variable is read, ignored with a note, or refused."""
 
 import re
 import string
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authgw.config.environment import known, read_environment
+from authgw.config.environment import known_variables, read_environment
 from authgw.config.loader import ConfigError, LoadedConfig, load
 from tests.support.config import loaded, problems
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
-    ("name", "meant"),
+    ("name", "expected"),
     [
         ("AUTHGW_SERVER_PORT", "AUTHGW_SERVER__PORT"),
         ("authgw_server__port", "AUTHGW_SERVER__PORT"),
@@ -52,26 +52,26 @@ ROOT = Path(__file__).parents[3]
         ("AUTHGW_LOG_LEVEL", "AUTHGW_LOGGING__LEVEL"),
     ],
 )
-def test_an_unknown_variable_stops_the_start_with_the_nearest_name(
-    tmp_path: Path, name: str, meant: str
+def test_unknown_variable_is_refused_with_nearest_name(
+    tmp_path: Path, name: str, expected: str
 ) -> None:
-    (said,) = problems(tmp_path, "", **{name: "hush"})
-    assert said == f"{name}: unknown variable: did you mean {meant}?"
+    (message,) = problems(tmp_path, "", **{name: "hush"})
+    assert message == f"{name}: unknown variable: did you mean {expected}?"
 
 
 @pytest.mark.parametrize("name", ["AUTHGW_X9Q", "AUTHGW_", "AUTHGW", "AUTHGW_SERVER__"])
-def test_a_variable_like_no_other_stops_the_start_too(tmp_path: Path, name: str) -> None:
-    (said,) = problems(tmp_path, "", **{name: "hush"})
-    assert said.startswith(f"{name}: unknown variable: ")
-    assert "hush" not in said
+def test_unknown_variable_without_similar_name_is_refused(tmp_path: Path, name: str) -> None:
+    (message,) = problems(tmp_path, "", **{name: "hush"})
+    assert message.startswith(f"{name}: unknown variable: ")
+    assert "hush" not in message
 
 
 @given(st.text(string.ascii_letters + string.digits + "_", min_size=1, max_size=30))
-def test_no_name_with_our_prefix_passes_in_silence(rest: str) -> None:
+def test_no_variable_with_prefix_is_ignored_silently(rest: str) -> None:
     name = f"AUTHGW_{rest}"
-    found = read_environment({name: "x"}, Path("/"))
-    is_read = name in known() or name == "AUTHGW_CONFIG"
-    assert is_read or found.source.problems or found.ignored
+    environment = read_environment({name: "x"}, Path("/"))
+    is_known = name in known_variables() or name == "AUTHGW_CONFIG"
+    assert is_known or environment.source.problems or environment.ignored
 
 
 @pytest.mark.parametrize(
@@ -85,30 +85,30 @@ def test_no_name_with_our_prefix_passes_in_silence(rest: str) -> None:
         "AUTHGW_METRICS_SERVICE_PORT", "AUTHGW_METRICS_PORT",
     ],
 )  # fmt: skip
-def test_variables_of_other_things_are_ignored_with_a_note(tmp_path: Path, name: str) -> None:
-    got = loaded(tmp_path, "server: {port: 1}", **{name: "tcp://10.0.0.1:8080"})
-    assert got.notes == (f"Ignored, since they set nothing: {name}.",)
-    assert got.warnings == ()
+def test_variables_of_kubernetes_and_tools_are_ignored_with_note(tmp_path: Path, name: str) -> None:
+    config = loaded(tmp_path, "server: {port: 1}", **{name: "tcp://10.0.0.1:8080"})
+    assert config.notes == (f"Ignored, since they set nothing: {name}.",)
+    assert config.warnings == ()
 
 
-def test_variables_of_other_programs_are_theirs(tmp_path: Path) -> None:
+def test_variables_of_other_programs_are_ignored(tmp_path: Path) -> None:
     others = {"OLD_AUTHGW_RULES": "x", "PORT": "1", "AUTHELIA_SERVER__PORT": "1", "AUTHGWX_A": "1"}
     assert loaded(tmp_path, "server: {port: 1}", **others).notes == ()
 
 
-def test_a_port_without_its_section_is_named_in_the_note(tmp_path: Path) -> None:
+def test_note_for_port_without_section(tmp_path: Path) -> None:
     (note,) = loaded(tmp_path, "server: {port: 1}", AUTHGW_PORT="9000").notes
     assert "AUTHGW_PORT (the port is AUTHGW_SERVER__PORT)" in note
 
 
-def test_rules_of_the_environment_hold(tmp_path: Path) -> None:
-    got = loaded(tmp_path, "rules: [{allow: anyone}]", AUTHGW_RULES='[{allow: "group:admins"}]')
-    assert got.rules is not None
-    (rule,) = got.rules.ordered
+def test_rules_from_environment(tmp_path: Path) -> None:
+    config = loaded(tmp_path, "rules: [{allow: anyone}]", AUTHGW_RULES='[{allow: "group:admins"}]')
+    assert config.rules is not None
+    (rule,) = config.rules.ordered
     assert not rule.allow.anyone
     assert rule.allow.groups == {"admins"}
     assert rule.origin == "AUTHGW_RULES:1"
-    assert got.notes == ("AUTHGW_RULES takes the place of rules (config.yml:1).",)
+    assert config.notes == ("AUTHGW_RULES takes the place of rules (config.yml:1).",)
 
 
 @pytest.mark.parametrize(
@@ -116,18 +116,18 @@ def test_rules_of_the_environment_hold(tmp_path: Path) -> None:
     ["", " ", "\t", "null", "~", "Null", "[]", "{}", "''", '""', "#", "# none", "---", "false", "0",
      "anyone", "[null]", "[[]]", "[{}]", "{allow: anyone}", "[{alow: anyone}]", "[{allow: anyone}"],
 )  # fmt: skip
-def test_rules_of_the_environment_that_are_none_stop_the_start(tmp_path: Path, text: str) -> None:
-    for said in problems(tmp_path, "", AUTHGW_RULES=text):
-        assert said.startswith("AUTHGW_RULES")
+def test_invalid_rules_from_environment_are_refused(tmp_path: Path, text: str) -> None:
+    for message in problems(tmp_path, "", AUTHGW_RULES=text):
+        assert message.startswith("AUTHGW_RULES")
 
 
-def test_a_rule_of_the_environment_is_named_by_its_line(tmp_path: Path) -> None:
-    (said,) = problems(tmp_path, "", AUTHGW_RULES="- allow: anyone\n  hots: a.test")
-    assert said == "AUTHGW_RULES:2: rules.0.hots: unknown key: did you mean host?"
+def test_error_in_rule_from_environment_has_line(tmp_path: Path) -> None:
+    (message,) = problems(tmp_path, "", AUTHGW_RULES="- allow: anyone\n  hots: a.test")
+    assert message == "AUTHGW_RULES:2: rules.0.hots: unknown key: did you mean host?"
 
 
-def test_every_section_can_be_given_whole(tmp_path: Path) -> None:
-    got = loaded(
+def test_every_section_can_be_set_by_variable(tmp_path: Path) -> None:
+    config = loaded(
         tmp_path,
         "",
         AUTHGW_SERVER="{port: 1, trusted_proxies: [unix]}",
@@ -139,36 +139,36 @@ def test_every_section_can_be_given_whole(tmp_path: Path) -> None:
         AUTHGW_METRICS="port: 2",
         AUTHGW_RULES="- allow: authenticated",
     ).settings
-    assert (got.server.port, got.server.trusted_proxies) == (1, ("unix",))
-    assert (got.logging.mode, got.cache.address) == ("json", "embedded://memory")
-    assert (got.auth.issuer, got.auth.passwords.min_length) == ("us", 9)
-    assert (got.login.color, got.headers.user, got.metrics.port) == (
+    assert (config.server.port, config.server.trusted_proxies) == (1, ("unix",))
+    assert (config.logging.mode, config.cache.address) == ("json", "embedded://memory")
+    assert (config.auth.issuer, config.auth.passwords.min_length) == ("us", 9)
+    assert (config.login.color, config.headers.user, config.metrics.port) == (
         "#123456",
         "X-WEBAUTH-USER",
         2,
     )
-    assert got.rules is not None
-    assert len(got.rules) == 1
+    assert config.rules is not None
+    assert len(config.rules) == 1
 
 
-def test_a_whole_section_is_merged_by_key_over_the_file(tmp_path: Path) -> None:
+def test_section_from_variable_is_merged_into_file(tmp_path: Path) -> None:
     file = "auth: {issuer: file, audience: file, passwords: {min_length: 9}}"
-    whole = "{issuer: variable, passwords: {min_length: 10}}"
-    got = loaded(tmp_path, file, AUTHGW_AUTH=whole, AUTHGW_AUTH__MAX_SESSIONS="3")
-    auth = got.settings.auth
+    section = "{issuer: variable, passwords: {min_length: 10}}"
+    config = loaded(tmp_path, file, AUTHGW_AUTH=section, AUTHGW_AUTH__MAX_SESSIONS="3")
+    auth = config.settings.auth
     assert (auth.issuer, auth.audience, auth.passwords.min_length) == ("variable", "file", 10)
     assert auth.max_sessions == 3
-    assert "AUTHGW_AUTH:1 takes the place of auth.issuer (config.yml:1)." in got.notes
+    assert "AUTHGW_AUTH:1 takes the place of auth.issuer (config.yml:1)." in config.notes
 
 
-def test_a_list_of_the_environment_replaces_the_whole_list(tmp_path: Path) -> None:
+def test_list_from_variable_replaces_list(tmp_path: Path) -> None:
     file = "server: {trusted_proxies: [10.0.0.0/8, 10.1.0.0/99]}"
-    got = loaded(tmp_path, file, AUTHGW_SERVER__TRUSTED_PROXIES="[unix]")
-    assert got.settings.server.trusted_proxies == ("unix",)
+    config = loaded(tmp_path, file, AUTHGW_SERVER__TRUSTED_PROXIES="[unix]")
+    assert config.settings.server.trusted_proxies == ("unix",)
 
 
 @pytest.mark.parametrize(
-    ("environ", "said"),
+    ("environ", "message"),
     [
         (
             {"AUTHGW_LOGIN": "{product: a}", "AUTHGW_LOGIN__PRODUCT": "b"},
@@ -197,32 +197,32 @@ def test_a_list_of_the_environment_replaces_the_whole_list(tmp_path: Path) -> No
         ({"AUTHGW_CONFIG": ""}, "AUTHGW_CONFIG: is empty"),
     ],
 )
-def test_mistakes_of_variables_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], said: str
+def test_errors_in_variables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError) as caught:
         load(None, environ)
-    assert said in "\n".join(caught.value.problems)
+    assert message in "\n".join(caught.value.problems)
 
 
-def secret(folder: Path, content: bytes, mode: int = 0o600) -> Path:
-    path = folder / "secret"
+def secret(directory: Path, content: bytes, mode: int = 0o600) -> Path:
+    path = directory / "secret"
     path.write_bytes(content)
     path.chmod(mode)
     return path
 
 
-def test_a_secret_is_read_from_its_file(tmp_path: Path) -> None:
+def test_secret_is_read_from_file(tmp_path: Path) -> None:
     secret(tmp_path, b"redis://:hush@redis/0\r\n")
     for name in ("secret", f" {tmp_path}/secret "):
-        got = loaded(tmp_path, "", AUTHGW_CACHE__URL_FILE=name)
-        assert got.settings.cache.address == "redis://:hush@redis/0"
-        assert "hush" not in repr(got)
+        config = loaded(tmp_path, "", AUTHGW_CACHE__URL_FILE=name)
+        assert config.settings.cache.address == "redis://:hush@redis/0"
+        assert "hush" not in repr(config)
 
 
-def test_secrets_that_were_files_already_are_given_as_before(tmp_path: Path) -> None:
-    got = loaded(
+def test_existing_secret_file_keys_are_unchanged(tmp_path: Path) -> None:
+    config = loaded(
         tmp_path,
         "",
         AUTHGW_CACHE__HOST="redis",
@@ -230,11 +230,11 @@ def test_secrets_that_were_files_already_are_given_as_before(tmp_path: Path) -> 
         AUTHGW_AUTH__ALGORITHM="HS256",
         AUTHGW_AUTH__SECRET_FILE="s",
     ).settings
-    assert (got.cache.password_file, got.auth.secret_file) == ("p", "s")
+    assert (config.cache.password_file, config.auth.secret_file) == ("p", "s")
 
 
 @pytest.mark.parametrize(
-    ("content", "mode", "said"),
+    ("content", "mode", "message"),
     [
         (b"", 0o600, "secret is empty"),
         (b" \n", 0o600, "secret is empty"),
@@ -245,51 +245,53 @@ def test_secrets_that_were_files_already_are_given_as_before(tmp_path: Path) -> 
         (b"redis://:hush@a", 0o644, "chmod 600"),
     ],
 )
-def test_a_secret_file_that_cannot_be_used_is_named(
-    tmp_path: Path, content: bytes, mode: int, said: str
+def test_invalid_secret_file_is_refused(
+    tmp_path: Path, content: bytes, mode: int, message: str
 ) -> None:
     secret(tmp_path, content, mode)
     text = "\n".join(problems(tmp_path, "", AUTHGW_CACHE__URL_FILE="secret"))
     assert text.startswith("AUTHGW_CACHE__URL_FILE: ")
-    assert said in text
+    assert message in text
     assert "hush" not in text
 
 
-def test_a_secret_file_that_is_missing_or_a_folder_is_named(tmp_path: Path) -> None:
-    for name, said in (("absent", "No such file"), (".", "Is a directory"), ("", "is empty")):
-        assert said in "\n".join(problems(tmp_path, "", AUTHGW_CACHE__URL_FILE=name))
+def test_missing_secret_file_or_directory_is_refused(tmp_path: Path) -> None:
+    for name, message in (("absent", "No such file"), (".", "Is a directory"), ("", "is empty")):
+        assert message in "\n".join(problems(tmp_path, "", AUTHGW_CACHE__URL_FILE=name))
 
 
-def test_a_secret_and_its_file_are_not_both_taken(tmp_path: Path) -> None:
+def test_secret_and_its_file_are_exclusive(tmp_path: Path) -> None:
     secret(tmp_path, b"redis://redis/0")
     both = {"AUTHGW_CACHE__URL": "redis://redis/0", "AUTHGW_CACHE__URL_FILE": "secret"}
-    said = "AUTHGW_CACHE__URL_FILE: cache.url: is also set by AUTHGW_CACHE__URL: keep one"
-    assert said in problems(tmp_path, "", **both)
+    message = "AUTHGW_CACHE__URL_FILE: cache.url: is also set by AUTHGW_CACHE__URL: keep one"
+    assert message in problems(tmp_path, "", **both)
 
 
-def test_the_environment_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configuration_file_from_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = tmp_path / "elsewhere" / "main.yml"
     other.parent.mkdir()
     other.write_text("server: {port: 1}")
     (tmp_path / "config.yml").write_text("server: {port: 2}")
     monkeypatch.chdir(tmp_path)
 
-    def read(file: Path | None, **environ: str) -> LoadedConfig:
+    def load_file(file: Path | None, **environ: str) -> LoadedConfig:
         return load(file, environ)
 
-    assert read(None).settings.server.port == 2
-    got = read(None, AUTHGW_CONFIG="elsewhere/main.yml")
-    assert (got.settings.server.port, got.file, got.folder) == (1, other, other.parent)
-    named = read(Path("config.yml"), AUTHGW_CONFIG="elsewhere/main.yml")
-    assert named.settings.server.port == 2
+    assert load_file(None).settings.server.port == 2
+    config = load_file(None, AUTHGW_CONFIG="elsewhere/main.yml")
+    assert (config.settings.server.port, config.file, config.directory) == (1, other, other.parent)
+    configured = load_file(Path("config.yml"), AUTHGW_CONFIG="elsewhere/main.yml")
+    assert configured.settings.server.port == 2
     with pytest.raises(ConfigError, match=r"absent\.yml: No such file"):
-        read(None, AUTHGW_CONFIG="absent.yml")
+        load_file(None, AUTHGW_CONFIG="absent.yml")
     with pytest.raises(ConfigError, match="Is a directory"):
-        read(None, AUTHGW_CONFIG="elsewhere")
+        load_file(None, AUTHGW_CONFIG="elsewhere")
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "Config.yml", "authgw.yml", "authgw.yaml"])
-def test_a_file_of_nearly_the_right_name_is_not_passed_over(
+def test_file_with_similar_name_is_not_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -302,16 +304,14 @@ def test_a_file_of_nearly_the_right_name_is_not_passed_over(
     assert f"{name} is not read: config.yml is." in load(None, {}).warnings
 
 
-def test_a_link_to_a_file_that_is_gone_is_no_missing_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_dangling_symlink_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config.yml").symlink_to("gone.yml")
     with pytest.raises(ConfigError, match="No such file"):
         load(None, {})
 
 
-def test_a_file_that_a_container_made_a_folder_stops_the_start(
+def test_directory_instead_of_file_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -320,32 +320,34 @@ def test_a_file_that_a_container_made_a_folder_stops_the_start(
         load(None, {})
 
 
-def test_an_empty_file_is_warned_of(tmp_path: Path) -> None:
+def test_warning_for_empty_file(tmp_path: Path) -> None:
     for text in ("", "# nothing\n", "---\n", "{}"):
         assert "config.yml is empty" in loaded(tmp_path, text).warnings[0]
 
 
-def deployed() -> list[Path]:
-    """Every file that could set variables for a gateway."""
-    named = ["Dockerfile", "docker-compose.yml", "Procfile", "Makefile"]
-    inside = [path for name in ("examples", "tools", "bench") for path in (ROOT / name).rglob("*")]
-    return [*(ROOT / name for name in named), *(path for path in inside if path.is_file())]
+def deployment_files() -> list[Path]:
+    """Return every file that could set variables for a gateway."""
+    root_files = ["Dockerfile", "docker-compose.yml", "Procfile", "Makefile"]
+    files = [path for name in ("examples", "tools", "bench") for path in (ROOT / name).rglob("*")]
+    return [*(ROOT / name for name in root_files), *(path for path in files if path.is_file())]
 
 
-def test_every_variable_of_the_examples_is_known() -> None:
+def test_variables_in_examples_are_known() -> None:
     names = {
         name
-        for path in deployed()
+        for path in deployment_files()
         if path.suffix != ".pyc"
         for name in re.findall(r"AUTHGW_[A-Z0-9_]*[A-Z0-9]", path.read_text())
     }
     assert "AUTHGW_SERVER__TRUSTED_PROXIES" in names
-    found = read_environment({name: "1" for name in names if name not in known()}, ROOT)
-    assert found.source.problems == []
+    environment = read_environment(
+        {name: "1" for name in names if name not in known_variables()}, ROOT
+    )
+    assert environment.source.problems == []
 
 
-def test_every_known_variable_is_one_of_a_key() -> None:
-    names = known()
+def test_known_variables_match_keys() -> None:
+    names = known_variables()
     assert {"AUTHGW_RULES", "AUTHGW_CACHE__URL_FILE", "AUTHGW_SERVER__PORT"} <= set(names)
     files = [name for name, variable in names.items() if variable.from_file]
     assert files == ["AUTHGW_CACHE__URL_FILE"]

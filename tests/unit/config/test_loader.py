@@ -1,14 +1,14 @@
-"""Configuration: what loads, and how every mistake is named."""
+"""The loader: valid configurations, and the message for every mistake."""
 
 from pathlib import Path
 
 import pytest
 
 from authgw.config.loader import ConfigError, load
-from authgw.config.schema import seconds
+from authgw.config.schema import parse_duration
 from tests.support.config import loaded, problems
 
-SEED = """\
+PREDECESSOR = """\
 server:
   port: 8080
   max_processors: 2
@@ -31,9 +31,9 @@ auth:
 """
 
 
-def test_the_seeds_configuration_means_the_same(tmp_path: Path) -> None:
-    got = loaded(tmp_path, SEED)
-    settings = got.settings
+def test_configuration_of_predecessor_is_compatible(tmp_path: Path) -> None:
+    config = loaded(tmp_path, PREDECESSOR)
+    settings = config.settings
     assert settings.server.port == 8080
     assert (settings.logging.mode, settings.logging.level) == ("text", "debug")
     assert settings.cache.address == "redis://cache:6379/0"
@@ -42,19 +42,19 @@ def test_the_seeds_configuration_means_the_same(tmp_path: Path) -> None:
     assert settings.auth.refresh_lifetime == 720 * 3600
     assert settings.auth.auto_logout == 24 * 3600
     assert settings.auth.passwords.min_length == 8
-    assert len(got.warnings) == 1
-    assert "config.yml:3: server.max_processors" in got.warnings[0]
+    assert len(config.warnings) == 1
+    assert "config.yml:3: server.max_processors" in config.warnings[0]
 
 
-def test_everything_wrong_is_said_at_once_with_its_line(tmp_path: Path) -> None:
-    said = problems(
+def test_all_problems_are_reported_with_lines(tmp_path: Path) -> None:
+    messages = problems(
         tmp_path,
         "server:\n  prot: 1\n  port: '80'\n  trusted_proxies: [10.0.0.0/8, nonsense]\n"
         "auth:\n  access_lifetime: 15\n  open_login: maybe\nlogins: {}\n",
         AUTHGW_LOGGING__LEVEL="loud",
     )
-    assert len(said) == 7
-    text = "\n".join(said)
+    assert len(messages) == 7
+    text = "\n".join(messages)
     assert "config.yml:2: server.prot: unknown key: did you mean port?" in text
     assert "config.yml:3: server.port:" in text
     assert "config.yml:4: server.trusted_proxies.1:" in text
@@ -65,7 +65,7 @@ def test_everything_wrong_is_said_at_once_with_its_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("cache: {url: 'redis://a', host: b}", "cannot stand beside cache.host"),
         ("cache: {port: 1}", "needs cache.host"),
@@ -116,21 +116,21 @@ def test_everything_wrong_is_said_at_once_with_its_line(tmp_path: Path) -> None:
         ("\x00", "is not YAML"),
     ],
 )
-def test_mistakes_are_named(tmp_path: Path, text: str, said: str) -> None:
-    assert said in "\n".join(problems(tmp_path, text))
+def test_invalid_configurations_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    assert message in "\n".join(problems(tmp_path, text))
 
 
-def test_a_mistake_in_a_rule_is_one_mistake(tmp_path: Path) -> None:
-    (said,) = problems(tmp_path, "rules:\n  - {host: a.example.com, allow: all}")
-    assert "is nobody" in said
+def test_mistake_in_rule_is_reported_once(tmp_path: Path) -> None:
+    (message,) = problems(tmp_path, "rules:\n  - {host: a.example.com, allow: all}")
+    assert "is nobody" in message
 
 
 @pytest.mark.parametrize("text", ["auth: {refresh_lifetime: 5s}", "auth: {session_max: 10s}"])
-def test_a_default_gives_way_to_a_shorter_life(tmp_path: Path, text: str) -> None:
+def test_default_longer_than_session_is_accepted(tmp_path: Path, text: str) -> None:
     assert loaded(tmp_path, text).settings.auth.access_lifetime == 15 * 60
 
 
-def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+def test_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         load(tmp_path / "absent.yml", {})
     (tmp_path / "config.yml").write_bytes(b"\xff\xfe\x00")
@@ -138,8 +138,8 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         load(tmp_path / "config.yml", {})
 
 
-def test_the_environment_wins_and_no_value_of_it_is_repeated(tmp_path: Path) -> None:
-    got = loaded(
+def test_environment_overrides_file_and_is_not_repeated(tmp_path: Path) -> None:
+    config = loaded(
         tmp_path,
         "server: {port: 1}",
         AUTHGW_SERVER__PORT="9000",
@@ -148,10 +148,10 @@ def test_the_environment_wins_and_no_value_of_it_is_repeated(tmp_path: Path) -> 
         AUTHGW_CACHE__URL="redis://:hush@cache/0",
         AUTHGW_HOME="/no/setting",
     )
-    assert got.settings.server.port == 9000
-    assert got.settings.server.trusted_proxies == ("unix",)
-    assert got.settings.auth.passwords.min_length == 12
-    assert "hush" not in repr(got)
+    assert config.settings.server.port == 9000
+    assert config.settings.server.trusted_proxies == ("unix",)
+    assert config.settings.auth.passwords.min_length == 12
+    assert "hush" not in repr(config)
     for value in ("sekret://:hush@cache", "{hush", "[hush]"):
         assert "hush" not in "\n".join(problems(tmp_path, "", AUTHGW_CACHE__URL=value))
     assert "AUTHGW_SERVER__PROT" in problems(tmp_path, "", AUTHGW_SERVER__PROT="1")[0]
@@ -159,30 +159,30 @@ def test_the_environment_wins_and_no_value_of_it_is_repeated(tmp_path: Path) -> 
     assert "no section" in problems(tmp_path, "server: 1", AUTHGW_SERVER__PORT="1")[0]
 
 
-def test_without_a_file_the_defaults_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_defaults_without_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    got = load(None, {})
-    assert got.settings.cache.is_embedded
-    assert got.path("var/x") == tmp_path / "var/x"
-    assert got.path("/abs") == Path("/abs")
+    config = load(None, {})
+    assert config.settings.cache.is_embedded
+    assert config.path("var/x") == tmp_path / "var/x"
+    assert config.path("/abs") == Path("/abs")
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted"),
+    ("text", "expected"),
     [("15m", 900), ("720h", 2592000), ("1h30m", 5400), ("1.5s", 1.5), ("300ms", 0.3), (0, 0)],
 )
-def test_durations(text: object, wanted: float) -> None:
-    assert seconds(text) == pytest.approx(wanted)
+def test_durations(text: object, expected: float) -> None:
+    assert parse_duration(text) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("text", ["", "15", 15, "m", "-1h", "1h ", "1y", None, True, False, "1e3s"])
-def test_what_is_no_duration(text: object) -> None:
+def test_invalid_durations(text: object) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
-        seconds(text)
+        parse_duration(text)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("login: {url: /login}", "login.url: is no page"),
         ("login: {url: 'https://a.test/lo gin'}", "login.url: holds a space"),
@@ -219,34 +219,34 @@ def test_what_is_no_duration(text: object) -> None:
         ),
     ],
 )
-def test_what_a_log_in_page_cannot_be(tmp_path: Path, text: str, said: str) -> None:
+def test_invalid_login_pages_and_rules(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "config.yml"
     file.write_text(text)
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as caught:
         load(file, {})
-    assert said in str(refused.value)
+    assert message in str(caught.value)
 
 
-def test_a_doubtful_log_in_page_is_warned_of(tmp_path: Path) -> None:
-    got = loaded(tmp_path, "login: {url: 'https://portal.example.com/'}")
-    said = "does not end in /login, so that page is your own"
-    assert any(said in warning for warning in got.warnings)
+def test_warning_for_unusual_login_page(tmp_path: Path) -> None:
+    config = loaded(tmp_path, "login: {url: 'https://portal.example.com/'}")
+    message = "does not end in /login, so that page is your own"
+    assert any(message in warning for warning in config.warnings)
 
 
-def test_a_log_in_page_on_this_machine_needs_no_https(tmp_path: Path) -> None:
+def test_login_page_on_localhost_needs_no_https(tmp_path: Path) -> None:
     file = tmp_path / "config.yml"
     for host in ("localhost:4000", "auth.example.localhost:4000"):
         file.write_text(f"login: {{url: 'http://{host}/login'}}")
         assert load(file, {}).warnings == ()
 
 
-@pytest.mark.parametrize(("text", "wanted"), [("0", 0.0), ("100ms", 0.1)])
-def test_how_old_an_answer_may_be(tmp_path: Path, text: str, wanted: float) -> None:
-    got = loaded(tmp_path, f"cache: {{max_staleness: {text}}}")
-    assert got.settings.cache.max_staleness == wanted
+@pytest.mark.parametrize(("text", "expected"), [("0", 0.0), ("100ms", 0.1)])
+def test_max_staleness(tmp_path: Path, text: str, expected: float) -> None:
+    config = loaded(tmp_path, f"cache: {{max_staleness: {text}}}")
+    assert config.settings.cache.max_staleness == expected
 
 
-def test_rules_name_networks_encodings_and_methods(tmp_path: Path) -> None:
+def test_networks_encodings_and_methods_of_rules(tmp_path: Path) -> None:
     file = tmp_path / "config.yml"
     file.write_text(
         "rules:\n"
@@ -267,7 +267,7 @@ def test_rules_name_networks_encodings_and_methods(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("entry", ["0.0.0.0/0", "::/0"])
-def test_trusting_every_address_is_warned_of(tmp_path: Path, entry: str) -> None:
+def test_warning_for_trusting_every_address(tmp_path: Path, entry: str) -> None:
     file = tmp_path / "config.yml"
     file.write_text(f"server: {{trusted_proxies: [127.0.0.1, '{entry}']}}")
     assert any("names every address" in warning for warning in load(file, {}).warnings)

@@ -1,4 +1,4 @@
-"""Values as people write them: taken as meant, or refused with key, line and remedy."""
+"""Values in YAML and variables: accepted spellings, and errors with key, line and remedy."""
 
 from functools import reduce
 from itertools import pairwise
@@ -10,18 +10,18 @@ from authgw.config.loader import ConfigError, load
 from tests.support.config import loaded, problems
 
 
-def value(folder: Path, key: str, text: str, environ: dict[str, str] | None = None) -> object:
-    """The setting that this text becomes, in a file or a variable."""
+def value(directory: Path, key: str, text: str, environ: dict[str, str] | None = None) -> object:
+    """Return the setting of this text in a file, or of these variables."""
     section, _, name = key.partition(".")
     if environ is None:
-        got = loaded(folder, f"{section}:\n  {name}: {text}\n")
+        config = loaded(directory, f"{section}:\n  {name}: {text}\n")
     else:
-        got = loaded(folder, "", **environ)
-    return reduce(getattr, key.split("."), got.settings)
+        config = loaded(directory, "", **environ)
+    return reduce(getattr, key.split("."), config.settings)
 
 
 TEXTS = ["2024", "true", "no", "010", "0x1f", "1_000", "12:30", "2024-01-01", "1e3", ".5", "=", "y"]
-TAKEN = [
+ACCEPTED = [
     *(("login.product", text, text) for text in TEXTS),
     ("auth.issuer", "12:30", "12:30"),
     ("auth.audience", "0123", "0123"),
@@ -44,15 +44,15 @@ TAKEN = [
 ]
 
 
-@pytest.mark.parametrize(("key", "text", "wanted"), TAKEN)
-def test_taken_from_a_file_as_meant(tmp_path: Path, key: str, text: str, wanted: object) -> None:
-    assert value(tmp_path, key, text) == wanted
+@pytest.mark.parametrize(("key", "text", "expected"), ACCEPTED)
+def test_value_from_file(tmp_path: Path, key: str, text: str, expected: object) -> None:
+    assert value(tmp_path, key, text) == expected
 
 
 @pytest.mark.parametrize(
-    ("key", "text", "wanted"),
+    ("key", "text", "expected"),
     [
-        *(taken for taken in TAKEN if "a comment" not in taken[1]),
+        *(accepted for accepted in ACCEPTED if "a comment" not in accepted[1]),
         ("login.color", "#0a7a70", "#0a7a70"),
         ("login.product", "#1", "#1"),
         ("login.product", "*", "*"),
@@ -66,24 +66,22 @@ def test_taken_from_a_file_as_meant(tmp_path: Path, key: str, text: str, wanted:
         ("server.port", "8080\n", 8080),
     ],
 )
-def test_taken_from_a_variable_as_meant(
-    tmp_path: Path, key: str, text: str, wanted: object
-) -> None:
+def test_value_from_variable(tmp_path: Path, key: str, text: str, expected: object) -> None:
     name = f"AUTHGW_{key.replace('.', '__').upper()}"
-    assert value(tmp_path, key, text, {name: text}) == wanted
+    assert value(tmp_path, key, text, {name: text}) == expected
 
 
-def test_hosts_of_a_variable_need_no_yaml(tmp_path: Path) -> None:
-    got = loaded(
+def test_hosts_from_variable_need_no_yaml(tmp_path: Path) -> None:
+    config = loaded(
         tmp_path,
         "login: {url: 'https://auth.example.com/login'}",
         AUTHGW_LOGIN__REDIRECT_HOSTS="*.example.com,example.com",
     )
-    assert got.settings.login.redirect_hosts == ("*.example.com", "example.com")
+    assert config.settings.login.redirect_hosts == ("*.example.com", "example.com")
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "said"),
+    ("text", "line", "message"),
     [
         ("login:\n  color: #0a7a70\n", 2, "login.color: begins with #"),
         ("login: {color: #0a7a70}\n", 2, "quote the value of `color`, which begins with #"),
@@ -144,13 +142,15 @@ def test_hosts_of_a_variable_need_no_yaml(tmp_path: Path) -> None:
         ("Server: {port: 1}\n", 1, "Server: unknown key: did you mean server?"),
     ],
 )  # fmt: skip
-def test_refused_with_line_and_remedy(tmp_path: Path, text: str, line: int, said: str) -> None:
-    found = problems(tmp_path, text)
-    assert any(one.startswith(f"config.yml:{line}: ") and said in one for one in found), found
+def test_error_has_line_and_remedy(tmp_path: Path, text: str, line: int, message: str) -> None:
+    errors = problems(tmp_path, text)
+    assert any(item.startswith(f"config.yml:{line}: ") and message in item for item in errors), (
+        errors
+    )
 
 
 @pytest.mark.parametrize(
-    ("text", "meant"),
+    ("text", "expected"),
     [
         ("rules: [{allow: anyone, hots: a.test}]", "rules.0.hots: unknown key: did you mean host?"),
         ("rules: [{allow: anyone, hosts: a.test}]", "rules.0.hosts: unknown key: did you mean"),
@@ -162,10 +162,8 @@ def test_refused_with_line_and_remedy(tmp_path: Path, text: str, line: int, said
         ("headers: {groupes: X-G}", "headers.groupes: unknown key: did you mean groups?"),
     ],
 )
-def test_an_unknown_key_has_its_neighbour_named_at_every_depth(
-    tmp_path: Path, text: str, meant: str
-) -> None:
-    assert meant in "\n".join(problems(tmp_path, text))
+def test_unknown_key_is_reported_with_nearest_key(tmp_path: Path, text: str, expected: str) -> None:
+    assert expected in "\n".join(problems(tmp_path, text))
 
 
 @pytest.mark.parametrize(
@@ -173,12 +171,12 @@ def test_an_unknown_key_has_its_neighbour_named_at_every_depth(
     ["\ufeffserver: {port: 1}", "server:\r\n  port: 1\r\n", "server: {port: 1, }", "---\nserver:\n"
      "    port:   1\n...\n", '{"server": {"port": 1}}', "'server': {'port': 1}"],
 )  # fmt: skip
-def test_a_file_as_an_editor_writes_it_is_read(tmp_path: Path, text: str) -> None:
+def test_byte_order_mark_line_ends_and_json_are_accepted(tmp_path: Path, text: str) -> None:
     assert loaded(tmp_path, text).settings.server.port == 1
 
 
-def test_merges_and_anchors_work(tmp_path: Path) -> None:
-    got = loaded(
+def test_merge_keys_and_anchors(tmp_path: Path) -> None:
+    config = loaded(
         tmp_path,
         "rules:\n"
         "- &api {allow: authenticated, host: a.test, method: GET}\n"
@@ -187,26 +185,26 @@ def test_merges_and_anchors_work(tmp_path: Path) -> None:
         "- <<: [*api, {encoded: slash}]\n"
         "  allow: group:x\n",
     )
-    assert got.rules is not None
-    assert [rule.host for rule in got.rules.ordered] == ["a.test", "b.test", "a.test"]
-    assert [rule.origin for rule in got.rules.ordered] == [f"config.yml:{n}" for n in (2, 3, 5)]
-    assert got.rules.ordered[2].encoded
-    assert got.rules.ordered[2].allow.groups == {"x"}
-    assert not got.rules.ordered[2].allow.authenticated
+    assert config.rules is not None
+    assert [rule.host for rule in config.rules.ordered] == ["a.test", "b.test", "a.test"]
+    assert [rule.origin for rule in config.rules.ordered] == [f"config.yml:{n}" for n in (2, 3, 5)]
+    assert config.rules.ordered[2].encoded
+    assert config.rules.ordered[2].allow.groups == {"x"}
+    assert not config.rules.ordered[2].allow.authenticated
 
 
-def test_a_mistake_that_was_merged_is_named_where_it_is_written(tmp_path: Path) -> None:
+def test_error_in_merged_key_has_its_original_line(tmp_path: Path) -> None:
     text = "rules:\n- &a\n  allow: anyone\n  hots: x\n- {<<: *a}\n"
-    found = problems(tmp_path, text)
-    assert [said.partition(": ")[0] for said in found] == ["config.yml:4", "config.yml:4"]
+    messages = problems(tmp_path, text)
+    assert [message.partition(": ")[0] for message in messages] == ["config.yml:4", "config.yml:4"]
 
 
-def test_aliases_and_depth_have_a_bound(tmp_path: Path) -> None:
+def test_aliases_and_depth_are_limited(tmp_path: Path) -> None:
     names = "abcdefghij"
-    laughs = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
+    nested = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
         f"{name}: &{name} [{','.join([f'*{before}'] * 10)}]\n" for before, name in pairwise(names)
     )
-    assert "is too large" in problems(tmp_path, laughs)[0]
+    assert "is too large" in problems(tmp_path, nested)[0]
     for text in ("[" * 100_000, "a: &a [*a]", "a: &a {b: *a}", "a: &a {<<: *a}", "{" * 5_000):
         assert "config.yml" in problems(tmp_path, text)[0]
 
@@ -223,12 +221,12 @@ def test_aliases_and_depth_have_a_bound(tmp_path: Path) -> None:
         "cache: {url: %hush}", "cache:\n  url: redis://:hush: x", "cache: hush",
     ],
 )  # fmt: skip
-def test_no_message_repeats_a_value_that_may_be_secret(tmp_path: Path, text: str) -> None:
-    said = "\n".join(problems(tmp_path, text))
-    assert "hush" not in said
+def test_messages_contain_no_values(tmp_path: Path, text: str) -> None:
+    message = "\n".join(problems(tmp_path, text))
+    assert "hush" not in message
 
 
-def test_a_file_of_another_encoding_is_named(tmp_path: Path) -> None:
+def test_other_encodings_are_refused(tmp_path: Path) -> None:
     for content in (
         "server: {port: 1}".encode("utf-16"),
         "login: {product: Café}".encode("latin-1"),

@@ -204,4 +204,4 @@ def test_invalid_login_settings_are_refused(tmp_path: Path, login: str) -> None:
 
 def test_unreachable_rules_are_reported_at_start(tmp_path: Path) -> None:
     (tmp_path / "config.yml").write_text("rules: [{allow: anyone}, {allow: authenticated}]\n")
-    assert "rules[1] can never match" in load(tmp_path / "config.yml", {}).doubts[0]
+    assert "rules[1] can never match" in load(tmp_path / "config.yml", {}).rule_warnings[0]

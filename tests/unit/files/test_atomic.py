@@ -1,4 +1,4 @@
-"""Files that cannot be replaced: mounted alone, in another's directory, on a read-only mount."""
+"""Edits of files that cannot be replaced: file mounts, foreign directories, read-only mounts."""
 
 import errno
 import os
@@ -18,7 +18,7 @@ from authgw.identity import users_editor
 from authgw.identity.users_file import UsersFileError, UsersFileWriteError, load_users
 from tests.support.users import HASH
 
-SERVICE = 4711  # uid of a service account that owns nothing else
+SERVICE = 4711  # uid of a service account that owns no other files
 EDIT = """
 import os, sys
 from pathlib import Path
@@ -39,38 +39,38 @@ print(",".join(load_users(path)))
 
 @pytest.fixture(scope="module")
 def mounts() -> None:
-    """Real mounts, in a namespace of their own."""
-    tried = subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True)
-    if tried.returncode:
+    """Require permission to mount in a separate namespace."""
+    result = subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True)
+    if result.returncode:
         pytest.fail("mounts need root (CAP_SYS_ADMIN): run these tests as root")
 
 
 @pytest.fixture
-def folder() -> Iterator[Path]:
-    """A directory that every account can enter, with a users file of the service account."""
-    made = Path("/tmp") / f"authgw-files-{os.getpid()}"  # noqa: S108  pytest's own is closed to others
+def directory() -> Iterator[Path]:
+    """A directory that is accessible to every account, with a users file of the service account."""
+    created = Path("/tmp") / f"authgw-files-{os.getpid()}"  # noqa: S108  pytest's directory is not accessible to others
     for name in ("app", "outside"):
-        (made / name).mkdir(parents=True)
-    path = made / "outside" / "users.yml"
+        (created / name).mkdir(parents=True)
+    path = created / "outside" / "users.yml"
     path.write_text(f"# the house\nalice:\n  password: {HASH}  # hers\n")
     path.chmod(0o640)
     if os.geteuid() == 0:
         os.chown(path, SERVICE, SERVICE)
-    yield made
-    shutil.rmtree(made)
+    yield created
+    shutil.rmtree(created)
 
 
 def edit_in(
-    folder: Path, script: str, path: str, *, uid: int = 0, names: str = "bob"
+    directory: Path, script: str, path: str, *, uid: int = 0, names: str = "bob"
 ) -> "subprocess.CompletedProcess[str]":
-    """Add users in a namespace whose mounts the script makes."""
+    """Add users in a namespace with the mounts of `script`."""
     command = ["unshare", "-m", "sh", "-ec", f'{script}\nexec "$@"', "sh", sys.executable]
-    arguments = ["-c", EDIT, str(folder / path), names, str(uid), HASH]
-    # Another user cannot write what coverage counted.
+    arguments = ["-c", EDIT, str(directory / path), names, str(uid), HASH]
+    # The other account cannot write the coverage data.
     environ = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
     return subprocess.run(
         [*command, *arguments],
-        cwd=folder,
+        cwd=directory,
         env=environ,
         check=False,
         capture_output=True,
@@ -78,7 +78,7 @@ def edit_in(
     )
 
 
-ALONE = "touch app/users.yml; mount --bind outside/users.yml app/users.yml"
+MOUNT = "touch app/users.yml; mount --bind outside/users.yml app/users.yml"
 READ_ONLY = "mount -o remount,ro,bind"
 
 
@@ -86,34 +86,34 @@ READ_ONLY = "mount -o remount,ro,bind"
 @pytest.mark.parametrize(
     ("script", "path", "uid"),
     [
-        (ALONE, "app/users.yml", 0),
-        (ALONE, "app/users.yml", SERVICE),
-        # The directory belongs to somebody else.
+        (MOUNT, "app/users.yml", 0),
+        (MOUNT, "app/users.yml", SERVICE),
+        # The directory belongs to another account.
         ("true", "outside/users.yml", SERVICE),
-        (f"mount --bind app app; {ALONE}; {READ_ONLY} app", "app/users.yml", SERVICE),
-        (f"ln -s users.yml outside/link; {ALONE}", "outside/link", SERVICE),
+        (f"mount --bind app app; {MOUNT}; {READ_ONLY} app", "app/users.yml", SERVICE),
+        (f"ln -s users.yml outside/link; {MOUNT}", "outside/link", SERVICE),
         ("ln -s ../outside/users.yml app/users.yml", "app/users.yml", SERVICE),
     ],
 )
-def test_a_file_that_cannot_be_replaced_is_written_in_place(
-    folder: Path, script: str, path: str, uid: int
+def test_write_in_place_when_replacement_is_impossible(
+    directory: Path, script: str, path: str, uid: int
 ) -> None:
-    real = folder / "outside" / "users.yml"
+    real = directory / "outside" / "users.yml"
     before, text = real.stat(), real.read_text()
-    done = edit_in(folder, script, path, uid=uid)
+    done = edit_in(directory, script, path, uid=uid)
     assert (done.stderr, done.stdout) == ("", "alice,bob\n")
     assert real.read_text() == f"{text}bob:\n  password: {HASH}\n"
     after = real.stat()
     assert (after.st_uid, after.st_gid) == (SERVICE, SERVICE)
     assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
-    assert not list(folder.rglob("*.new"))
+    assert not list(directory.rglob("*.new"))
 
 
 @pytest.mark.usefixtures("mounts")
 @pytest.mark.parametrize(
-    ("script", "path", "uid", "said"),
+    ("script", "path", "uid", "message"),
     [
-        (f"{ALONE}; {READ_ONLY} app/users.yml", "app/users.yml", 0, "mounted read-only: mount"),
+        (f"{MOUNT}; {READ_ONLY} app/users.yml", "app/users.yml", 0, "mounted read-only: mount"),
         (
             f"mount --bind outside outside; {READ_ONLY} outside",
             "outside/users.yml",
@@ -130,31 +130,31 @@ def test_a_file_that_cannot_be_replaced_is_written_in_place(
          "uid 4712 may write neither it nor its directory"),
     ],
 )  # fmt: skip
-def test_a_file_that_cannot_be_written_is_left_and_the_remedy_named(
-    folder: Path, script: str, path: str, uid: int, said: str
+def test_unwritable_file_is_unchanged_and_error_names_remedy(
+    directory: Path, script: str, path: str, uid: int, message: str
 ) -> None:
-    real = folder / "outside" / "users.yml"
+    real = directory / "outside" / "users.yml"
     before = real.read_bytes()
-    done = edit_in(folder, script, path, uid=uid)
-    assert f"{folder / path} cannot be written: " in done.stderr
-    assert said in done.stderr
+    done = edit_in(directory, script, path, uid=uid)
+    assert f"{directory / path} cannot be written: " in done.stderr
+    assert message in done.stderr
     assert done.returncode == 1
     assert real.read_bytes() == before
-    assert not list(folder.rglob("*.new"))
+    assert not list(directory.rglob("*.new"))
 
 
 @pytest.mark.usefixtures("mounts")
-def test_containers_that_share_only_the_file_edit_one_after_another(folder: Path) -> None:
-    command = ["unshare", "-m", "sh", "-ec", f'{ALONE}\nexec "$@"', "sh", sys.executable, "-c"]
-    path = str(folder / "app" / "users.yml")
+def test_containers_sharing_only_the_file_serialise_edits(directory: Path) -> None:
+    command = ["unshare", "-m", "sh", "-ec", f'{MOUNT}\nexec "$@"', "sh", sys.executable, "-c"]
+    path = str(directory / "app" / "users.yml")
     names = [",".join(f"{letter}{n}" for n in range(8)) for letter in "xyz"]
     editors = [
-        subprocess.Popen([*command, EDIT, path, some, str(SERVICE), HASH], cwd=folder)
-        for some in names
+        subprocess.Popen([*command, EDIT, path, batch, str(SERVICE), HASH], cwd=directory)
+        for batch in names
     ]
     assert [editor.wait(60) for editor in editors] == [0, 0, 0]
-    known = set(load_users(folder / "outside" / "users.yml"))
-    assert known == {"alice", *",".join(names).split(",")}
+    users = set(load_users(directory / "outside" / "users.yml"))
+    assert users == {"alice", *",".join(names).split(",")}
 
 
 def in_place(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,11 +165,11 @@ def in_place(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Killed(BaseException):
-    """The end of the process, at once."""
+    """Raised in place of the immediate end of the process."""
 
 
 @pytest.mark.parametrize("new", ["shorter", "longer"])
-def test_an_edit_that_ends_in_mid_write_is_the_old_or_the_new_file(
+def test_interrupted_edit_leaves_old_or_new_content(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new: str
 ) -> None:
     path = tmp_path / "users.yml"
@@ -198,18 +198,20 @@ def test_an_edit_that_ends_in_mid_write_is_the_old_or_the_new_file(
         except Killed:
             pass
         monkeypatch.setattr(os, "pwrite", write)
-        # The beginning of what is added is a comment, whatever it will be.
-        whole = re.sub(rb"\n*(\n#authgw-edit|\n#[a-z-]*$)?$", b"", atomic.read_bytes(path))
-        assert whole in (old.rstrip(b"\n"), content.rstrip(b"\n"))
-        seen.add(whole)
-        # The next edit begins with what is read.
-        atomic.write(path, whole + b"\n# next\n")
-        assert path.read_bytes() == whole + b"\n# next\n"
+        # The beginning of the appended journal is a comment at every length.
+        content_read = re.sub(rb"\n*(\n#authgw-edit|\n#[a-z-]*$)?$", b"", atomic.read_bytes(path))
+        assert content_read in (old.rstrip(b"\n"), content.rstrip(b"\n"))
+        seen.add(content_read)
+        # The next edit starts from the recovered content.
+        atomic.write(path, content_read + b"\n# next\n")
+        assert path.read_bytes() == content_read + b"\n# next\n"
         room += 3
     assert seen == {old.rstrip(b"\n"), content.rstrip(b"\n")}
 
 
-def test_a_torn_edit_over_a_torn_edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_edit_after_interrupted_edit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "users.yml"
     torn = b"u1: {}\nu2: {" + b"}\n" + atomic._journal(b"u1: {}\n")
     path.write_bytes(torn + b"\n\n" + atomic._journal(b"u2: {}\n")[:-20])
@@ -219,9 +221,7 @@ def test_a_torn_edit_over_a_torn_edit(tmp_path: Path, monkeypatch: pytest.Monkey
     assert path.read_bytes() == b"u3: {}\n"
 
 
-def test_a_disk_that_is_full_leaves_the_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_leaves_file_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "users.yml"
     users_editor.add(path, "alice", HASH)
     before = path.read_bytes()
@@ -243,7 +243,7 @@ def test_a_disk_that_is_full_leaves_the_file(
     ("before", "after"),
     [(0o600, 0o600), (0o640, 0o640), (0o660, 0o660), (0o400, 0o400), (0o644, 0o600)],
 )
-def test_modes(tmp_path: Path, before: int, after: int) -> None:
+def test_file_modes(tmp_path: Path, before: int, after: int) -> None:
     path = tmp_path / "users.yml"
     users_editor.add(path, "alice", HASH)
     path.chmod(before)
@@ -251,7 +251,7 @@ def test_modes(tmp_path: Path, before: int, after: int) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == after
 
 
-def test_a_file_with_two_names_keeps_both(tmp_path: Path) -> None:
+def test_hard_links_are_preserved(tmp_path: Path) -> None:
     path = tmp_path / "users.yml"
     users_editor.add(path, "alice", HASH)
     os.link(path, tmp_path / "other.yml")
@@ -259,7 +259,7 @@ def test_a_file_with_two_names_keeps_both(tmp_path: Path) -> None:
     assert load_users(tmp_path / "other.yml")["alice"].disabled
 
 
-def test_extended_attributes_stay(tmp_path: Path) -> None:
+def test_extended_attributes_are_preserved(tmp_path: Path) -> None:
     path = tmp_path / "users.yml"
     users_editor.add(path, "alice", HASH)
     try:
@@ -270,7 +270,7 @@ def test_extended_attributes_stay(tmp_path: Path) -> None:
     assert os.getxattr(path, "user.owner") == b"ops"
 
 
-def test_links_of_a_configmap_stay(tmp_path: Path) -> None:
+def test_symlinks_of_configmap_are_preserved(tmp_path: Path) -> None:
     (tmp_path / "..2024").mkdir()
     users_editor.add(tmp_path / "..2024" / "users.yml", "alice", HASH)
     (tmp_path / "..data").symlink_to("..2024")
@@ -281,7 +281,7 @@ def test_links_of_a_configmap_stay(tmp_path: Path) -> None:
     assert load_users(tmp_path / "..2024" / "users.yml")["alice"].disabled
 
 
-def test_an_unwritable_file_is_told_from_a_broken_one(
+def test_unwritable_file_raises_distinct_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "users.yml"
@@ -296,7 +296,7 @@ def test_an_unwritable_file_is_told_from_a_broken_one(
         users_editor.set_disabled(path, "alice", True)
 
 
-def test_the_journal_is_a_comment(tmp_path: Path) -> None:
+def test_journal_is_yaml_comment(tmp_path: Path) -> None:
     path = tmp_path / "users.yml"
     path.write_bytes(b"a: {}\n\n" + atomic._journal(textwrap.dedent("b: {}\n").encode()))
     with pytest.raises(UsersFileError, match=r"users\.yml:1: b\.password: is missing"):

@@ -1,4 +1,4 @@
-"""Edits of files that an operator wrote: nothing but the changed values differs."""
+"""Edits of YAML files: only the edited values change."""
 
 import difflib
 from collections.abc import Callable
@@ -65,7 +65,7 @@ FILES = {
     "no final newline": PLAIN.removesuffix("# the very last line\n") + "# the very last line",
 }
 ADDED = ["+dave:", f"+  password: {HASH}", "+  groups:", "+  - users"]
-# What is done, and which lines differ then.
+# Each edit with the lines that it changes.
 EDITS: dict[str, tuple[Edit, list[str]]] = {
     "re-hash": (
         lambda path: users_editor.rehash(path, "alice", HASH, OTHER),
@@ -124,32 +124,32 @@ EDITS: dict[str, tuple[Edit, list[str]]] = {
 }
 
 
-def put(path: Path, text: str) -> Path:
+def write(path: Path, text: str) -> Path:
     path.write_bytes(text.encode())
     return path
 
 
-def differing(before: str, after: str) -> list[str]:
+def changed_lines(before: str, after: str) -> list[str]:
     lines = difflib.ndiff(before.splitlines(), after.splitlines())
     return [line[0] + line[2:] for line in lines if line[0] in "+-"]
 
 
 @pytest.mark.parametrize("kind", FILES)
-@pytest.mark.parametrize("what", EDITS)
-def test_only_the_change_differs(tmp_path: Path, kind: str, what: str) -> None:
-    path, (edit, lines) = put(tmp_path / "users.yml", FILES[kind]), EDITS[what]
+@pytest.mark.parametrize("name", EDITS)
+def test_only_the_edited_value_changes(tmp_path: Path, kind: str, name: str) -> None:
+    path, (edit, lines) = write(tmp_path / "users.yml", FILES[kind]), EDITS[name]
     edit(path)
     after = path.read_bytes().decode()
-    assert differing(FILES[kind], after) == lines
+    assert changed_lines(FILES[kind], after) == lines
     assert ("\r\n" in after) == (kind == "windows")
     if kind == "windows":
         assert after.count("\n") == after.count("\r\n")
 
 
-def test_an_added_app_password_is_the_only_difference(tmp_path: Path) -> None:
-    path = put(tmp_path / "users.yml", PLAIN)
+def test_added_app_password_is_the_only_change(tmp_path: Path) -> None:
+    path = write(tmp_path / "users.yml", PLAIN)
     secret = users_editor.add_app_password(path, "alice", "tablet", paths=["/dav/**"])
-    assert differing(PLAIN, path.read_text()) == [
+    assert changed_lines(PLAIN, path.read_text()) == [
         "+    - name: tablet",
         f"+      sha256: {digest(secret)}",
         "+      paths:",
@@ -159,15 +159,15 @@ def test_an_added_app_password_is_the_only_difference(tmp_path: Path) -> None:
     assert path.read_text() == PLAIN
 
 
-def test_disabled_and_enabled_again_is_the_same_file(tmp_path: Path) -> None:
-    path = put(tmp_path / "users.yml", PLAIN)
+def test_disable_and_enable_restore_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "users.yml", PLAIN)
     users_editor.set_disabled(path, "alice", True)
     users_editor.set_disabled(path, "alice", False)
     assert path.read_text() == PLAIN
 
 
 @pytest.mark.parametrize(
-    ("text", "left"),
+    ("text", "expected"),
     [
         ("", ""),
         ("# nobody yet\n", "# nobody yet\n"),
@@ -181,13 +181,13 @@ def test_disabled_and_enabled_again_is_the_same_file(tmp_path: Path) -> None:
         (f"a: {{password: '{HASH}',}}\n", None),
     ],
 )
-def test_a_first_or_another_entry(tmp_path: Path, text: str, left: str | None) -> None:
-    path = put(tmp_path / "users.yml", text)
-    known = list(load_users(path))
+def test_add_first_or_further_entry(tmp_path: Path, text: str, expected: str | None) -> None:
+    path = write(tmp_path / "users.yml", text)
+    names = list(load_users(path))
     users_editor.add(path, "dave", HASH)
-    assert list(load_users(path)) == [*known, "dave"]
-    if left is not None:
-        before, _, after = left.partition("|")
+    assert list(load_users(path)) == [*names, "dave"]
+    if expected is not None:
+        before, _, after = expected.partition("|")
         assert path.read_text() == f"{before}dave:\n  password: {HASH}\n{after}"
     users_editor.set_disabled(path, "dave", True)
     assert load_users(path)["dave"].disabled
@@ -218,15 +218,15 @@ dave: *team
             lambda path: users_editor.set_password(path, "carol", OTHER),
             ["-carol: {password: *hash}", f"+carol: {{password: '{OTHER}'}}"],
         ),
-        # What the merge brings can only be overruled.
+        # Values from a merge key can only be overridden.
         (lambda path: users_editor.set_disabled(path, "bob", False), ["+  disabled: null"]),
         (lambda path: users_editor.remove_totp(path, "bob"), ["+  totp: null"]),
     ],
 )
-def test_anchors_and_merges_stay(tmp_path: Path, edit: Edit, lines: list[str]) -> None:
-    path = put(tmp_path / "users.yml", SHARED)
+def test_anchors_and_merge_keys_are_preserved(tmp_path: Path, edit: Edit, lines: list[str]) -> None:
+    path = write(tmp_path / "users.yml", SHARED)
     edit(path)
-    assert differing(SHARED, path.read_text()) == lines
+    assert changed_lines(SHARED, path.read_text()) == lines
 
 
 @pytest.mark.parametrize(
@@ -236,17 +236,17 @@ def test_anchors_and_merges_stay(tmp_path: Path, edit: Edit, lines: list[str]) -
         lambda path: users_editor.set_disabled(path, "alice", False),
     ],
 )
-def test_a_value_that_others_share_is_not_changed_for_them(tmp_path: Path, edit: Edit) -> None:
-    path = put(tmp_path / "users.yml", SHARED)
+def test_value_shared_by_anchor_is_not_changed(tmp_path: Path, edit: Edit) -> None:
+    path = write(tmp_path / "users.yml", SHARED)
     with pytest.raises(UsersFileError, match=r"entry of alice .* cannot be changed alone"):
         edit(path)
     assert path.read_text() == SHARED
 
 
 @pytest.mark.parametrize("marks", ["[1111111111111111]", "\n    - 1111111111111111"])
-def test_a_list_whose_items_are_all_replaced(tmp_path: Path, marks: str) -> None:
+def test_replace_all_items_of_list(tmp_path: Path, marks: str) -> None:
     text = f"a:\n  password: {HASH}\n  same_password: {marks}\n  groups: [users] # last\n"
-    path = put(tmp_path / "users.yml", text.replace("1111111111111111", "'1111111111111111'"))
+    path = write(tmp_path / "users.yml", text.replace("1111111111111111", "'1111111111111111'"))
     users_editor.rehash(path, "a", HASH, OTHER)
     assert len(load_users(path)["a"].same_password) == 2
     assert "groups: [users] # last\n" in path.read_text()
@@ -267,25 +267,25 @@ def test_a_list_whose_items_are_all_replaced(tmp_path: Path, marks: str) -> None
         ("a:\n  x: # why\n", None, ("z",), "a:\n  x: [z] # why\n"),
     ],
 )
-def test_lists(before: str, old: object, new: object, after: str) -> None:
-    known = {} if old is None else {"x": old}
-    assert edited(before, "a", known, {"x": new}) == after
+def test_list_edits(before: str, old: object, new: object, after: str) -> None:
+    old_values = {} if old is None else {"x": old}
+    assert edited(before, "a", old_values, {"x": new}) == after
 
 
-def test_long_values_stay_on_their_line(tmp_path: Path) -> None:
+def test_long_values_are_not_wrapped(tmp_path: Path) -> None:
     path = tmp_path / "users.yml"
     name = "A very long name " * 12
     users_editor.add(path, "alice", HASH, name=name.strip())
     assert f"  name: {name.strip()}\n" in path.read_text()
 
 
-def test_clients_are_added_to_what_an_operator_wrote(tmp_path: Path) -> None:
+def test_added_backend_is_the_only_change(tmp_path: Path) -> None:
     text = (
         f"# trusted\nshop:   # ours\n  secret_sha256: '{ONE}'\n  from: [10.0.0.0/8] # VPN\n# end\n"
     )
-    path = put(tmp_path / "clients.yml", text)
+    path = write(tmp_path / "clients.yml", text)
     secret = add_client(path, "blog", subjects="cust-*", groups=("a",))
-    assert differing(text, path.read_text()) == [
+    assert changed_lines(text, path.read_text()) == [
         "+blog:",
         f"+  secret_sha256: {digest(secret)}",
         "+  subjects: cust-*",

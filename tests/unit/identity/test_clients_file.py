@@ -1,4 +1,4 @@
-"""Trusted backends: what each may do, and the file that keeps them."""
+"""Trusted backends: their rights and the clients file."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from authgw.identity.clients_file import BackendsFileError, add_client, load_clients
 
 
-def test_an_added_client_is_known_by_its_secret_only(tmp_path: Path) -> None:
+def test_backend_is_authenticated_by_its_secret(tmp_path: Path) -> None:
     path = tmp_path / "clients.yml"
     secret = add_client(path, "shop", subjects="cust-*", groups=("users", "team-*"))
     other = add_client(path, "blog", subjects=None, groups=())
@@ -24,24 +24,24 @@ def test_an_added_client_is_known_by_its_secret_only(tmp_path: Path) -> None:
     assert not shop.may_open("staff-1")
     assert shop.may_grant("team-a")
     assert not shop.may_grant("admins")
-    # Both rights are none until given.
+    # Without configuration a backend has neither right.
     assert not blog.may_open("1")
     assert not blog.may_grant("users")
 
 
-def test_networks_bind_a_client(tmp_path: Path) -> None:
+def test_networks_restrict_backend(tmp_path: Path) -> None:
     path = tmp_path / "clients.yml"
     secret = add_client(path, "shop", subjects="*", groups=())
     path.write_text(path.read_text() + "  from: [10.0.0.0/8]\n")
     shop = load_clients(path).verify("shop", secret)
     assert shop is not None
-    assert shop.may_come_from("10.1.2.3")
-    assert not shop.may_come_from("192.0.2.1")
-    assert not shop.may_come_from("unknown")
+    assert shop.may_connect_from("10.1.2.3")
+    assert not shop.may_connect_from("192.0.2.1")
+    assert not shop.may_connect_from("unknown")
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("shop: {}", "secret_sha256: Field required"),
         ("shop: {secret_sha256: hush}", "should match pattern"),
@@ -53,17 +53,15 @@ def test_networks_bind_a_client(tmp_path: Path) -> None:
         ("{", "is not YAML"),
     ],
 )
-def test_a_broken_file_is_refused_without_repeating_it(
-    tmp_path: Path, text: str, said: str
-) -> None:
+def test_invalid_file_is_refused_without_values(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "clients.yml"
     path.write_text(text)
-    with pytest.raises(BackendsFileError, match=said) as caught:
+    with pytest.raises(BackendsFileError, match=message) as caught:
         load_clients(path)
     assert "hush" not in str(caught.value)
 
 
-def test_files_and_ids_that_cannot_be_used(tmp_path: Path) -> None:
+def test_invalid_files_and_ids_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BackendsFileError, match="Is a directory"):
         load_clients(tmp_path)
     with pytest.raises(BackendsFileError, match="No such file"):

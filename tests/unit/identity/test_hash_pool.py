@@ -1,4 +1,4 @@
-"""Passwords verified beside the event loop: bounded, and without a place that is lost."""
+"""Password verification in worker threads: bounded queue, cancellation, priority."""
 
 import asyncio
 import contextlib
@@ -19,104 +19,104 @@ WEAK = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PA
 
 
 @pytest.fixture
-def work(monkeypatch: pytest.MonkeyPatch) -> Iterator[HashPool]:
-    # One worker, 16 places, whatever machine this is.
+def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[HashPool]:
+    # A single worker with 16 slots on every machine.
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    made = HashPool()
-    yield made
-    made.close()
+    created = HashPool()
+    yield created
+    created.close()
 
 
-async def test_right_wrong_and_malformed(work: HashPool) -> None:
-    with work.reserve():
-        assert work.waiting == 1
-        assert await work.verify(HASH, PASSWORD) == PasswordCheck(True)
-        assert await work.verify(HASH, "wrong") == PasswordCheck(False)
-        assert await work.verify("malformed", PASSWORD) == PasswordCheck(False)
-    assert work.waiting == 0
+async def test_correct_wrong_and_malformed(pool: HashPool) -> None:
+    with pool.reserve():
+        assert pool.in_use == 1
+        assert await pool.verify(HASH, PASSWORD) == PasswordCheck(True)
+        assert await pool.verify(HASH, "wrong") == PasswordCheck(False)
+        assert await pool.verify("malformed", PASSWORD) == PasswordCheck(False)
+    assert pool.in_use == 0
 
 
-async def test_a_hash_of_other_parameters_is_made_anew(work: HashPool) -> None:
-    with work.reserve():
-        seen = await work.verify(WEAK, PASSWORD)
-        assert (await work.verify(WEAK, "wrong")).new_hash is None
-    assert seen.ok
-    assert seen.new_hash is not None
-    assert passwords.verify(seen.new_hash, PASSWORD)
-    assert not passwords.needs_rehash(seen.new_hash)
-    assert seen.new_hash not in repr(seen)
+async def test_hash_with_old_parameters_is_rehashed(pool: HashPool) -> None:
+    with pool.reserve():
+        observed = await pool.verify(WEAK, PASSWORD)
+        assert (await pool.verify(WEAK, "wrong")).new_hash is None
+    assert observed.ok
+    assert observed.new_hash is not None
+    assert passwords.verify(observed.new_hash, PASSWORD)
+    assert not passwords.needs_rehash(observed.new_hash)
+    assert observed.new_hash not in repr(observed)
 
 
-async def test_the_seventeenth_is_sent_away(work: HashPool) -> None:
-    async def one() -> PasswordCheck:
-        with work.reserve():
-            return await work.verify(HASH, PASSWORD)
+async def test_logins_above_capacity_are_refused(pool: HashPool) -> None:
+    async def verify_once() -> PasswordCheck:
+        with pool.reserve():
+            return await pool.verify(HASH, PASSWORD)
 
-    answers = await asyncio.gather(*(one() for _ in range(20)), return_exceptions=True)
-    assert answers.count(PasswordCheck(True)) == 16
-    refused = [answer for answer in answers if isinstance(answer, TooBusyError)]
+    results = await asyncio.gather(*(verify_once() for _ in range(20)), return_exceptions=True)
+    assert results.count(PasswordCheck(True)) == 16
+    refused = [result for result in results if isinstance(result, TooBusyError)]
     assert [error.retry_after for error in refused] == [1.0] * 4
-    assert work.waiting == 0
+    assert pool.in_use == 0
 
 
-async def test_a_cancelled_waiter_leaves_its_place(
-    work: HashPool, monkeypatch: pytest.MonkeyPatch
+async def test_cancelled_login_releases_its_slot(
+    pool: HashPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started, go_on = threading.Event(), threading.Event()
-    asked = list[str]()
+    started, resume = threading.Event(), threading.Event()
+    calls = list[str]()
 
     def verify(_: str, password: str) -> bool:
-        asked.append(password)
+        calls.append(password)
         started.set()
-        return go_on.wait(10)
+        return resume.wait(10)
 
     monkeypatch.setattr(passwords, "verify", verify)
 
-    async def one(password: str) -> PasswordCheck:
-        with work.reserve():
-            return await work.verify(HASH, password)
+    async def verify_once(password: str) -> PasswordCheck:
+        with pool.reserve():
+            return await pool.verify(HASH, password)
 
-    running = asyncio.create_task(one("first"))
+    running = asyncio.create_task(verify_once("first"))
     await asyncio.to_thread(started.wait, 10)
-    waiting = [asyncio.create_task(one("never")) for _ in range(15)]
+    queued = [asyncio.create_task(verify_once("never")) for _ in range(15)]
     await asyncio.sleep(0)
-    assert work.waiting == 16
-    for task in waiting:
+    assert pool.in_use == 16
+    for task in queued:
         task.cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)
-    assert work.waiting == 1
-    go_on.set()
+    await asyncio.gather(*queued, return_exceptions=True)
+    assert pool.in_use == 1
+    resume.set()
     assert (await running).ok
-    with work.reserve():
-        assert (await work.verify(HASH, "last")).ok
-    assert asked == ["first", "last"]
+    with pool.reserve():
+        assert (await pool.verify(HASH, "last")).ok
+    assert calls == ["first", "last"]
 
 
-async def test_workers_step_back_for_the_event_loop(
-    work: HashPool, monkeypatch: pytest.MonkeyPatch
+async def test_workers_have_lower_priority_than_event_loop(
+    pool: HashPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = list[tuple[int, int]]()
+    observed = list[tuple[int, int]]()
 
     def verify(_: str, __: str) -> bool:
-        seen.append((threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0)))
+        observed.append((threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0)))
         return False
 
     monkeypatch.setattr(passwords, "verify", verify)
-    with work.reserve():
-        await work.verify(HASH, "x")
-    thread, niceness = seen[0]
+    with pool.reserve():
+        await pool.verify(HASH, "x")
+    thread, niceness = observed[0]
     assert thread != threading.get_native_id()
     assert niceness == os.getpriority(os.PRIO_PROCESS, 0) + 10
 
 
 @pytest.mark.parametrize("system", ["Linux", "Darwin"])
-async def test_a_worker_that_cannot_step_back_works(
-    work: HashPool, monkeypatch: pytest.MonkeyPatch, system: str
+async def test_worker_works_without_permission_to_lower_priority(
+    pool: HashPool, monkeypatch: pytest.MonkeyPatch, system: str
 ) -> None:
-    asked = list[int]()
+    calls = list[int]()
 
     def refuse(*_: int) -> None:
-        asked.append(1)
+        calls.append(1)
         raise PermissionError
 
     class Name:
@@ -124,31 +124,31 @@ async def test_a_worker_that_cannot_step_back_works(
 
     monkeypatch.setattr(os, "setpriority", refuse)
     monkeypatch.setattr(os, "uname", Name)
-    with work.reserve():
-        assert (await work.verify(HASH, PASSWORD)).ok
-    assert len(asked) == (1 if system == "Linux" else 0)
+    with pool.reserve():
+        assert (await pool.verify(HASH, PASSWORD)).ok
+    assert len(calls) == (1 if system == "Linux" else 0)
 
 
-async def test_closing_ends_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    work = HashPool()
-    with work.reserve():
-        await work.verify(HASH, PASSWORD)
-    work.close()
-    with work.reserve(), pytest.raises(RuntimeError):
-        await work.verify(HASH, PASSWORD)
-    assert work.waiting == 0
+async def test_close_refuses_further_verifications(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = HashPool()
+    with pool.reserve():
+        await pool.verify(HASH, PASSWORD)
+    pool.close()
+    with pool.reserve(), pytest.raises(RuntimeError):
+        await pool.verify(HASH, PASSWORD)
+    assert pool.in_use == 0
     assert hash_pool.PasswordCheck(True).new_hash is None
 
 
-@pytest.mark.parametrize(("processors", "places"), [(None, 16), (1, 16), (4, 32), (64, 128)])
-def test_places_grow_with_the_processors_up_to_a_bound(
-    monkeypatch: pytest.MonkeyPatch, processors: int | None, places: int
+@pytest.mark.parametrize(("processors", "capacity"), [(None, 16), (1, 16), (4, 32), (64, 128)])
+def test_capacity_grows_with_processors_up_to_limit(
+    monkeypatch: pytest.MonkeyPatch, processors: int | None, capacity: int
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: processors)
-    hash_pool = HashPool()
-    with contextlib.ExitStack() as held:
-        for _ in range(places):
-            held.enter_context(hash_pool.reserve())
+    pool = HashPool()
+    with contextlib.ExitStack() as slots:
+        for _ in range(capacity):
+            slots.enter_context(pool.reserve())
         with pytest.raises(TooBusyError):
-            held.enter_context(hash_pool.reserve())
-    hash_pool.close()
+            slots.enter_context(pool.reserve())
+    pool.close()

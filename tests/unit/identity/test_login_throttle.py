@@ -1,4 +1,4 @@
-"""Who is heard and who must wait, against attackers with one address and with ten thousand."""
+"""Login throttle: limits and waits, with attackers from a single and from many addresses."""
 
 import asyncio
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ from authgw.identity.login_throttle import (
     PER_USER,
     LoginAttempt,
     LoginThrottle,
+    network_of,
     password_attempt,
-    site_of,
 )
 from tests.support.memory_counters import MemoryCounters
 
@@ -31,7 +31,7 @@ def counters() -> MemoryCounters:
 
 
 @pytest.fixture
-def regulation(counters: MemoryCounters) -> LoginThrottle:
+def throttle(counters: MemoryCounters) -> LoginThrottle:
     return LoginThrottle(counters)
 
 
@@ -39,150 +39,150 @@ def addresses(number: int) -> Iterator[str]:
     return (f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}" for n in range(number))
 
 
-async def fails(regulation: LoginThrottle, user: str, address: str, device: str = "") -> bool:
-    """Try a wrong password; say whether it was verified."""
+async def fails(throttle: LoginThrottle, user: str, address: str, device: str = "") -> bool:
+    """Try a wrong password; return True if the attempt was admitted."""
     try:
-        await regulation.admit(user, address, device)
+        await throttle.admit(user, address, device)
     except TooManyFailuresError:
         return False
     return True
 
 
-async def failures(regulation: LoginThrottle, times: int, *who: str) -> int:
-    return sum([await fails(regulation, *who) for _ in range(times)])
+async def failures(throttle: LoginThrottle, times: int, *source: str) -> int:
+    return sum([await fails(throttle, *source) for _ in range(times)])
 
 
-async def wait_of(regulation: LoginThrottle, *who: str) -> float:
-    with pytest.raises(TooManyFailuresError) as refused:
-        await regulation.admit(*who)
-    return refused.value.retry_after
+async def wait_of(throttle: LoginThrottle, *source: str) -> float:
+    with pytest.raises(TooManyFailuresError) as error:
+        await throttle.admit(*source)
+    return error.value.retry_after
 
 
-async def test_five_slips_then_a_pause_that_refusals_do_not_extend(
-    regulation: LoginThrottle, counters: MemoryCounters
+async def test_pause_after_five_failures_is_not_extended_by_refusals(
+    throttle: LoginThrottle, counters: MemoryCounters
 ) -> None:
-    assert await failures(regulation, 5, "alice", HOME) == 5
+    assert await failures(throttle, 5, "alice", HOME) == 5
     for _ in range(30):
         counters.now += 9
-        assert await wait_of(regulation, "alice", HOME) == 300 - counters.now
+        assert await wait_of(throttle, "alice", HOME) == 300 - counters.now
     counters.now = 300
-    assert await failures(regulation, 9, "alice", HOME) == 5
+    assert await failures(throttle, 9, "alice", HOME) == 5
 
 
-async def test_success_forgets_the_slips_of_this_pair_and_no_other(
-    regulation: LoginThrottle,
+async def test_success_resets_failures_of_this_pair_only(
+    throttle: LoginThrottle,
 ) -> None:
     for _ in range(3):
-        assert await failures(regulation, 4, "alice", HOME) == 4
-        await regulation.succeeded(await regulation.admit("alice", HOME))
-    await failures(regulation, 5, "bob", HOME)
-    await regulation.succeeded(await regulation.admit("alice", HOME))
-    assert not await fails(regulation, "bob", HOME)
+        assert await failures(throttle, 4, "alice", HOME) == 4
+        await throttle.record_success(await throttle.admit("alice", HOME))
+    await failures(throttle, 5, "bob", HOME)
+    await throttle.record_success(await throttle.admit("alice", HOME))
+    assert not await fails(throttle, "bob", HOME)
 
 
-async def test_success_leaves_nothing_counted(
-    regulation: LoginThrottle, counters: MemoryCounters
+async def test_success_leaves_no_counters(
+    throttle: LoginThrottle, counters: MemoryCounters
 ) -> None:
     for user in ("alice", "bob"):
         for device in ("", "phone"):
-            await regulation.succeeded(await regulation.admit(user, HOME, device))
-            await regulation.succeeded(await regulation.admit_code(user, device))
+            await throttle.record_success(await throttle.admit(user, HOME, device))
+            await throttle.record_success(await throttle.admit_code(user, device))
     assert counters.kept == {}
 
 
-async def test_an_attacker_with_an_account_resets_nothing_by_logging_in(
-    regulation: LoginThrottle,
+async def test_attackers_own_login_does_not_reset_address_counter(
+    throttle: LoginThrottle,
 ) -> None:
-    heard = 0
+    admitted = 0
     for number in range(1000):
-        heard += await fails(regulation, f"victim{number}", OFFICE)
+        admitted += await fails(throttle, f"victim{number}", OFFICE)
         try:
-            await regulation.succeeded(await regulation.admit("mallory", OFFICE))
+            await throttle.record_success(await throttle.admit("mallory", OFFICE))
         except TooManyFailuresError:
             continue
-    assert heard == PER_ADDRESS.most
+    assert admitted == PER_ADDRESS.max_failures
 
 
-@pytest.mark.parametrize("bogus", [257, 5000])
-async def test_bogus_names_lock_nobody_else_out(
-    regulation: LoginThrottle, counters: MemoryCounters, bogus: int
+@pytest.mark.parametrize("unknown", [257, 5000])
+async def test_unknown_names_do_not_lock_out_other_addresses(
+    throttle: LoginThrottle, counters: MemoryCounters, unknown: int
 ) -> None:
-    heard = sum([await fails(regulation, f"bogus{n}", OFFICE) for n in range(bogus)])
-    assert heard == min(bogus, PER_ADDRESS.most)
-    # Those who are refused cost the store no counters.
-    assert len(counters.kept) == 2 * heard + 1
-    assert await fails(regulation, "alice", HOME)
-    assert await fails(regulation, "alice", OFFICE, "phone")
-    assert await fails(regulation, "alice", OFFICE) == (bogus < PER_ADDRESS.most)
+    admitted = sum([await fails(throttle, f"unknown{n}", OFFICE) for n in range(unknown)])
+    assert admitted == min(unknown, PER_ADDRESS.max_failures)
+    # Refused attempts leave no counters in the store.
+    assert len(counters.kept) == 2 * admitted + 1
+    assert await fails(throttle, "alice", HOME)
+    assert await fails(throttle, "alice", OFFICE, "phone")
+    assert await fails(throttle, "alice", OFFICE) == (unknown < PER_ADDRESS.max_failures)
     counters.now = PER_ADDRESS.window
-    assert await fails(regulation, "alice", OFFICE)
+    assert await fails(throttle, "alice", OFFICE)
 
 
-async def test_one_forgetful_program_costs_its_office_nothing(regulation: LoginThrottle) -> None:
-    assert await failures(regulation, 5000, "printer", OFFICE) == 5
-    colleagues = [await fails(regulation, f"colleague{n}", OFFICE) for n in range(295)]
+async def test_misconfigured_program_does_not_block_its_office(throttle: LoginThrottle) -> None:
+    assert await failures(throttle, 5000, "printer", OFFICE) == 5
+    colleagues = [await fails(throttle, f"colleague{n}", OFFICE) for n in range(295)]
     assert all(colleagues)
-    assert not await fails(regulation, "one more", OFFICE)
+    assert not await fails(throttle, "one more", OFFICE)
 
 
-async def test_who_waits_for_two_reasons_waits_for_the_longer(
-    regulation: LoginThrottle, counters: MemoryCounters
+async def test_longest_of_several_waits_applies(
+    throttle: LoginThrottle, counters: MemoryCounters
 ) -> None:
     for number in range(290):
-        await fails(regulation, f"bogus{number}", OFFICE)
+        await fails(throttle, f"unknown{number}", OFFICE)
     counters.now = 100
-    assert await failures(regulation, 10, "alice", OFFICE) == 5
-    assert await wait_of(regulation, "alice", OFFICE) == 300
-    assert await failures(regulation, 10, "bob", OFFICE) == 5
-    assert await wait_of(regulation, "alice", OFFICE) == 800
+    assert await failures(throttle, 10, "alice", OFFICE) == 5
+    assert await wait_of(throttle, "alice", OFFICE) == 300
+    assert await failures(throttle, 10, "bob", OFFICE) == 5
+    assert await wait_of(throttle, "alice", OFFICE) == 800
     counters.now = 400
-    assert await wait_of(regulation, "alice", OFFICE) == 500
+    assert await wait_of(throttle, "alice", OFFICE) == 500
 
 
-async def test_ten_thousand_addresses_lock_nobody_out(
-    regulation: LoginThrottle, counters: MemoryCounters
+async def test_ten_thousand_addresses_do_not_lock_out_user(
+    throttle: LoginThrottle, counters: MemoryCounters
 ) -> None:
-    heard = 0
+    admitted = 0
     for address in addresses(10_000):
-        heard += await failures(regulation, 6, "alice", address)
-    # Five from each until the user is seen to be under attack, then one from each.
-    assert heard == 100 + 10_000 - 20
-    assert await failures(regulation, 11, "alice", HOME, "phone") == 10
+        admitted += await failures(throttle, 6, "alice", address)
+    # Five attempts from each address, then a single attempt while the user is under attack.
+    assert admitted == 100 + 10_000 - 20
+    assert await failures(throttle, 11, "alice", HOME, "phone") == 10
     counters.now += PER_DEVICE.window
-    await regulation.succeeded(await regulation.admit("alice", HOME, "phone"))
-    assert await fails(regulation, "alice", HOME)
-    assert await wait_of(regulation, "alice", HOME) == PER_PAIR.window
-    # Others are not under attack.
-    assert await failures(regulation, 6, "bob", HOME) == 5
+    await throttle.record_success(await throttle.admit("alice", HOME, "phone"))
+    assert await fails(throttle, "alice", HOME)
+    assert await wait_of(throttle, "alice", HOME) == PER_PAIR.window
+    # Other users are not affected.
+    assert await failures(throttle, 6, "bob", HOME) == 5
 
 
 @pytest.mark.parametrize("pause", [1.0, 7.0, 60.0])
-async def test_the_guesses_of_an_hour_are_bounded(
-    regulation: LoginThrottle, counters: MemoryCounters, pause: float
+async def test_guesses_per_hour_are_bounded(
+    throttle: LoginThrottle, counters: MemoryCounters, pause: float
 ) -> None:
-    sites, heard = 20, 0
+    networks, admitted = 20, 0
     while counters.now < PER_USER.window:
-        for address in addresses(sites):
-            heard += await fails(regulation, "alice", address)
+        for address in addresses(networks):
+            admitted += await fails(throttle, "alice", address)
         counters.now += pause
     windows = PER_USER.window / PER_PAIR.window
-    assert heard <= PER_USER.most + windows * sites
+    assert admitted <= PER_USER.max_failures + windows * networks
 
 
-@pytest.mark.parametrize(("device", "heard"), [("", 5), ("phone", 10)])
-async def test_parallel_guesses_do_not_slip_through(
-    regulation: LoginThrottle, counters: MemoryCounters, device: str, heard: int
+@pytest.mark.parametrize(("device", "admitted"), [("", 5), ("phone", 10)])
+async def test_parallel_guesses_do_not_exceed_limit(
+    throttle: LoginThrottle, counters: MemoryCounters, device: str, admitted: int
 ) -> None:
-    tried = [fails(regulation, "alice", HOME, device) for _ in range(1000)]
-    assert (await asyncio.gather(*tried)).count(True) == heard
-    # What was refused is no longer counted against the address and the user.
-    own, *shared = password_attempt("alice", HOME, device).counted
-    assert [counters.kept[name][0] for name, _ in shared] == [heard] * len(shared)
+    attempts = [fails(throttle, "alice", HOME, device) for _ in range(1000)]
+    assert (await asyncio.gather(*attempts)).count(True) == admitted
+    # Refused attempts are not counted for the address and the user.
+    own, *shared = password_attempt("alice", HOME, device).counters
+    assert [counters.kept[name][0] for name, _ in shared] == [admitted] * len(shared)
     assert counters.kept[own[0]][0] == 1000
 
 
-async def test_late_refusals_open_no_window(
-    regulation: LoginThrottle, counters: MemoryCounters, monkeypatch: pytest.MonkeyPatch
+async def test_late_releases_do_not_affect_next_window(
+    throttle: LoginThrottle, counters: MemoryCounters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release, gate = counters.release, asyncio.Event()
 
@@ -191,99 +191,99 @@ async def test_late_refusals_open_no_window(
         await release(forget, give_back)
 
     monkeypatch.setattr(counters, "release", late)
-    await failures(regulation, 5, "alice", HOME)
+    await failures(throttle, 5, "alice", HOME)
     counters.now = 299.9
-    refused = [asyncio.create_task(fails(regulation, "alice", HOME)) for _ in range(50)]
+    refusals = [asyncio.create_task(fails(throttle, "alice", HOME)) for _ in range(50)]
     for _ in range(5):
         await asyncio.sleep(0)
     counters.now = 300.0
-    assert await failures(regulation, 5, "alice", HOME) == 5
+    assert await failures(throttle, 5, "alice", HOME) == 5
     gate.set()
-    assert not any(await asyncio.gather(*refused))
-    assert await failures(regulation, 10, "alice", HOME) == 0
+    assert not any(await asyncio.gather(*refusals))
+    assert await failures(throttle, 10, "alice", HOME) == 0
 
 
-async def test_a_known_device_is_counted_apart(
-    regulation: LoginThrottle, counters: MemoryCounters
+async def test_known_device_is_counted_separately(
+    throttle: LoginThrottle, counters: MemoryCounters
 ) -> None:
-    assert await failures(regulation, 12, "alice", HOME, "phone") == 10
+    assert await failures(throttle, 12, "alice", HOME, "phone") == 10
     assert len(counters.kept) == 1
-    assert await failures(regulation, 6, "alice", HOME) == 5
-    assert await fails(regulation, "alice", HOME, "laptop")
-    # A device is known for one user.
-    assert await fails(regulation, "bob", HOME, "phone")
-    assert await wait_of(regulation, "alice", HOME, "phone") == PER_DEVICE.window
+    assert await failures(throttle, 6, "alice", HOME) == 5
+    assert await fails(throttle, "alice", HOME, "laptop")
+    # A device is known for a single user only.
+    assert await fails(throttle, "bob", HOME, "phone")
+    assert await wait_of(throttle, "alice", HOME, "phone") == PER_DEVICE.window
 
 
-async def test_codes_are_counted_by_user_and_known_device(
-    regulation: LoginThrottle, counters: MemoryCounters
+async def test_codes_are_counted_by_user_and_device(
+    throttle: LoginThrottle, counters: MemoryCounters
 ) -> None:
     for device in ("", "phone"):
-        for _ in range(PER_CODE.most):
-            await regulation.admit_code("alice", device)
+        for _ in range(PER_CODE.max_failures):
+            await throttle.admit_code("alice", device)
         counters.now += 100
-        with pytest.raises(TooManyFailuresError) as refused:
-            await regulation.admit_code("alice", device)
-        assert refused.value.retry_after == PER_CODE.window - 100
-    await regulation.admit_code("bob")
-    # A password is another matter.
-    attempt = await regulation.admit("alice", HOME)
-    await regulation.succeeded(attempt)
+        with pytest.raises(TooManyFailuresError) as error:
+            await throttle.admit_code("alice", device)
+        assert error.value.retry_after == PER_CODE.window - 100
+    await throttle.admit_code("bob")
+    # Passwords have other counters.
+    attempt = await throttle.admit("alice", HOME)
+    await throttle.record_success(attempt)
     with pytest.raises(TooManyFailuresError):
-        await regulation.admit_code("alice")
+        await throttle.admit_code("alice")
     counters.now += PER_CODE.window
     for _ in range(3):
-        for _ in range(PER_CODE.most - 1):
-            await regulation.admit_code("alice")
-        await regulation.succeeded(await regulation.admit_code("alice"))
+        for _ in range(PER_CODE.max_failures - 1):
+            await throttle.admit_code("alice")
+        await throttle.record_success(await throttle.admit_code("alice"))
 
 
-async def test_what_was_not_verified_is_given_back(
-    regulation: LoginThrottle, counters: MemoryCounters
+async def test_withdrawn_attempts_are_not_counted(
+    throttle: LoginThrottle, counters: MemoryCounters
 ) -> None:
     for device in ("", "phone"):
         for _ in range(50):
-            await regulation.withdrawn(await regulation.admit("alice", HOME, device))
+            await throttle.withdraw(await throttle.admit("alice", HOME, device))
     assert counters.kept == {}
-    await failures(regulation, 4, "alice", HOME)
-    await regulation.withdrawn(await regulation.admit("alice", HOME))
-    assert await failures(regulation, 3, "alice", HOME) == 1
+    await failures(throttle, 4, "alice", HOME)
+    await throttle.withdraw(await throttle.admit("alice", HOME))
+    assert await failures(throttle, 3, "alice", HOME) == 1
 
 
-async def test_each_call_costs_one_round_trip(
-    regulation: LoginThrottle, counters: MemoryCounters
+async def test_each_call_is_a_single_round_trip(
+    throttle: LoginThrottle, counters: MemoryCounters
 ) -> None:
-    for attempt in (regulation.admit("a", HOME), regulation.admit_code("a")):
-        await regulation.succeeded(await attempt)
+    for attempt in (throttle.admit("a", HOME), throttle.admit_code("a")):
+        await throttle.record_success(await attempt)
     assert counters.trips == 4
-    await failures(regulation, 5, "a", HOME)
+    await failures(throttle, 5, "a", HOME)
     counters.trips = 0
-    await fails(regulation, "a", HOME)
+    await fails(throttle, "a", HOME)
     assert counters.trips == 2
 
 
-async def test_nobody_is_heard_without_the_store(
-    regulation: LoginThrottle, counters: MemoryCounters
+async def test_unavailable_store_refuses_attempts(
+    throttle: LoginThrottle, counters: MemoryCounters
 ) -> None:
     counters.down = True
-    for attempt in (regulation.admit("a", HOME), regulation.admit_code("a")):
+    for attempt in (throttle.admit("a", HOME), throttle.admit_code("a")):
         with pytest.raises(StoreUnavailableError):
             await attempt
 
 
-async def test_a_refusal_stands_even_if_it_cannot_be_given_back(
-    regulation: LoginThrottle, counters: MemoryCounters
+async def test_refusal_does_not_depend_on_release(
+    throttle: LoginThrottle, counters: MemoryCounters
 ) -> None:
-    await failures(regulation, 5, "alice", HOME)
-    refused = asyncio.create_task(wait_of(regulation, "alice", HOME))
+    await failures(throttle, 5, "alice", HOME)
+    refusal = asyncio.create_task(wait_of(throttle, "alice", HOME))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     counters.down = True
-    assert await refused == PER_PAIR.window
+    assert await refusal == PER_PAIR.window
 
 
 @pytest.mark.parametrize(
-    ("address", "site"),
+    ("address", "network"),
     [
         ("203.0.113.7", "203.0.113.7"),
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
@@ -298,14 +298,14 @@ async def test_a_refusal_stands_even_if_it_cannot_be_given_back(
         ("not an address", "not an address"),
     ],
 )
-def test_whose_address_it_is(address: str, site: str) -> None:
-    assert site_of(address) == site
+def test_network_of_address(address: str, network: str) -> None:
+    assert network_of(address) == network
 
 
-async def test_the_addresses_of_one_site_are_one(regulation: LoginThrottle) -> None:
-    heard = [await fails(regulation, "alice", f"2001:db8::{n:x}") for n in range(100)]
-    assert heard.count(True) == 5
-    assert await fails(regulation, "alice", "2001:db8:0:1::1")
+async def test_addresses_of_ipv6_network_share_counter(throttle: LoginThrottle) -> None:
+    admitted = [await fails(throttle, "alice", f"2001:db8::{n:x}") for n in range(100)]
+    assert admitted.count(True) == 5
+    assert await fails(throttle, "alice", "2001:db8:0:1::1")
 
 
 TEXT = st.text(st.characters(codec=None), max_size=5)
@@ -313,15 +313,17 @@ TEXT = st.text(st.characters(codec=None), max_size=5)
 
 @settings(deadline=None)
 @given(st.tuples(TEXT, TEXT), st.tuples(TEXT, TEXT))
-def test_no_two_attempts_share_a_pair(one: tuple[str, str], other: tuple[str, str]) -> None:
-    def names(user: str, thing: str) -> set[str]:
-        made = (password_attempt(user, thing, ""), password_attempt(user, "", thing + "d"))
-        return {attempt.own[0] for attempt in made}
+def test_different_attempts_have_different_counters(
+    first: tuple[str, str], second: tuple[str, str]
+) -> None:
+    def names(user: str, value: str) -> set[str]:
+        attempts = (password_attempt(user, value, ""), password_attempt(user, "", value + "d"))
+        return {attempt.own[0] for attempt in attempts}
 
-    assert len(names(*one)) == 2
-    same = (one[0], site_of(one[1])) == (other[0], site_of(other[1]))
-    assert bool(names(*one) & names(*other)) == same
-    assert all(name.isascii() for name in names(*one))
+    assert len(names(*first)) == 2
+    same = (first[0], network_of(first[1])) == (second[0], network_of(second[1]))
+    assert bool(names(*first) & names(*second)) == same
+    assert all(name.isascii() for name in names(*first))
 
 
 STEPS = st.lists(
@@ -338,39 +340,39 @@ STEPS = st.lists(
 
 @settings(max_examples=200, deadline=None)
 @given(STEPS)
-def test_counters_hold_what_was_admitted_and_failed(
+def test_counters_contain_admitted_failures(
     steps: list[tuple[str, str, str, bool, float]],
 ) -> None:
     asyncio.run(follow(steps))
 
 
 async def follow(steps: list[tuple[str, str, str, bool, float]]) -> None:
-    """No window of a pair or device has more failures than its limit, whoever else tried."""
+    """Check that no window of a pair or device has more failures than its limit."""
     counters = MemoryCounters()
-    regulation = LoginThrottle(counters)
-    begun: dict[str, tuple[float, int]] = {}
+    throttle = LoginThrottle(counters)
+    started: dict[str, tuple[float, int]] = {}
     for user, address, device, right, pause in steps:
         counters.now += pause
         attempt = password_attempt(user, address, device)
         name, window = attempt.own
-        start, failed = begun.get(name, (counters.now, 0))
+        start, failed = started.get(name, (counters.now, 0))
         if counters.now >= start + window:
             start, failed = counters.now, 0
-        most = PER_DEVICE.most if device else PER_PAIR.most
-        shared = live(counters, attempt)
-        if await fails(regulation, user, address, device):
-            assert failed < most
-            begun[name] = (start, failed + 1)
+        max_failures = PER_DEVICE.max_failures if device else PER_PAIR.max_failures
+        shared = shared_counts(counters, attempt)
+        if await fails(throttle, user, address, device):
+            assert failed < max_failures
+            started[name] = (start, failed + 1)
             if right:
-                await regulation.succeeded(attempt)
-                begun.pop(name)
-                assert live(counters, attempt) == shared
+                await throttle.record_success(attempt)
+                started.pop(name)
+                assert shared_counts(counters, attempt) == shared
         else:
-            assert failed == most
-            assert live(counters, attempt) == shared
+            assert failed == max_failures
+            assert shared_counts(counters, attempt) == shared
 
 
-def live(counters: MemoryCounters, attempt: LoginAttempt) -> list[int]:
-    """The shared counts of an attempt as they are now."""
+def shared_counts(counters: MemoryCounters, attempt: LoginAttempt) -> list[int]:
+    """Return the current counts of the shared counters of an attempt."""
     kept = [counters.kept.get(name, (0, 0.0)) for name, _ in attempt.shared]
     return [count if ends > counters.now else 0 for count, ends in kept]

@@ -1,4 +1,4 @@
-"""Second factors: the vectors of RFC 6238, and codes that come from paper."""
+"""Time-based codes with the vectors of RFC 6238, and recovery codes."""
 
 import re
 from base64 import b32encode
@@ -30,11 +30,11 @@ VECTORS = [
 
 
 @pytest.mark.parametrize(("now", "code"), VECTORS)
-def test_the_vectors_of_the_rfc(now: int, code: str) -> None:
+def test_rfc_6238_vectors(now: int, code: str) -> None:
     step = now // 30
     assert matching_step(SEED, code[2:], now) == step
     assert matching_step(SEED, f" {code[2:5]} {code[5:]} ", now) == step
-    # One step around counts, and which one it was is told.
+    # The adjacent steps are accepted, and the matching step is returned.
     assert matching_step(SEED, code[2:], (step + 1) * 30) == step
     assert matching_step(SEED, code[2:], (step + 2) * 30 - 0.1) == step
     assert matching_step(SEED, code[2:], (step - 1) * 30) == step
@@ -42,17 +42,17 @@ def test_the_vectors_of_the_rfc(now: int, code: str) -> None:
     assert matching_step(SEED, code[2:], (step - 1) * 30 - 0.1) is None
 
 
-def test_time_begins_at_zero() -> None:
+def test_no_steps_before_time_zero() -> None:
     assert matching_step(SEED, "755224", 0) == 0
     assert matching_step(SEED, "755224", 31) == 0
 
 
 @pytest.mark.parametrize("code", ["", "28708", "2870822", "28708a", "٢٨٧٠٨٢", "287\n082", "\ud800"])
-def test_what_is_no_code(code: str) -> None:
+def test_invalid_codes(code: str) -> None:
     assert matching_step(SEED, code, 59) is None
 
 
-def test_secrets_are_base32_of_enough_bits() -> None:
+def test_secrets_are_base32_of_at_least_128_bits() -> None:
     assert is_secret(new_secret())
     assert new_secret() != new_secret()
     assert len(new_secret()) == 32
@@ -61,7 +61,7 @@ def test_secrets_are_base32_of_enough_bits() -> None:
         assert not is_secret(bad)
 
 
-def test_the_address_for_apps() -> None:
+def test_provisioning_uri() -> None:
     parts = urlsplit(provisioning_uri(SEED, "alice@x", "My gate"))
     assert (parts.scheme, parts.netloc) == ("otpauth", "totp")
     assert parts.path == "/My%20gate:alice%40x"
@@ -76,14 +76,14 @@ def test_recovery_codes() -> None:
         assert re.fullmatch(r"(?:[0-9a-hjkmnp-tv-z]{4}-){3}[0-9a-hjkmnp-tv-z]{4}", code)
 
 
-def test_a_code_from_paper_is_what_was_meant() -> None:
-    kept = recovery_digest("a01b-cdef-1111-0000")
+def test_misread_letters_of_recovery_code_are_accepted() -> None:
+    stored = recovery_digest("a01b-cdef-1111-0000")
     for typed in ("A01BCDEF11110000", " a01b cdef 1111 0000", "aOlb-cdef-iIlL-ooOO"):
-        assert recovery_digest(typed) == kept
-    assert recovery_digest("a01b-cdef-1111-0001") != kept
+        assert recovery_digest(typed) == stored
+    assert recovery_digest("a01b-cdef-1111-0001") != stored
 
 
 @given(st.text())
-def test_anything_can_be_typed(typed: str) -> None:
+def test_any_text_is_accepted_as_code(typed: str) -> None:
     assert re.fullmatch(r"[0-9a-f]{64}", recovery_digest(typed))
     assert matching_step(SEED, typed, 59) in (None, 0, 1, 2)

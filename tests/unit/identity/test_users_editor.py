@@ -1,4 +1,4 @@
-"""Edits of the users file: whole, alone, private, and with the sessions they are to keep."""
+"""Edits of the users file: atomicity, locking, file mode, and their effect on sessions."""
 
 import itertools
 import os
@@ -21,25 +21,25 @@ HASHES = [HASH.replace("t=1", f"t={number}") for number in range(1, 9)]
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    made = tmp_path / "users.yml"
+    created = tmp_path / "users.yml"
     users_editor.add(
-        made, "alice", HASH, groups=("users",), email="a@example.com", name="Alice Ünal"
+        created, "alice", HASH, groups=("users",), email="a@example.com", name="Alice Ünal"
     )
-    users_editor.add(made, "bob", HASH)
-    return made
+    users_editor.add(created, "bob", HASH)
+    return created
 
 
 def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def written(path: Path) -> tuple[int, int, int, bytes]:
-    """Which file it is and when it was written; reading it changes nothing of this."""
-    seen = path.stat()
-    return seen.st_ino, seen.st_mtime_ns, seen.st_ctime_ns, path.read_bytes()
+def state_of(path: Path) -> tuple[int, int, int, bytes]:
+    """Return identity, times of change and content of a file; reading does not change them."""
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns, status.st_ctime_ns, path.read_bytes()
 
 
-def test_a_file_is_made_private_and_in_order(path: Path) -> None:
+def test_new_file_is_private_and_ordered(path: Path) -> None:
     assert mode_of(path) == 0o600
     assert path.read_text() == (
         f"alice:\n  password: {HASH}\n  groups:\n  - users\n  email: a@example.com\n"
@@ -47,22 +47,22 @@ def test_a_file_is_made_private_and_in_order(path: Path) -> None:
     )
 
 
-def test_an_edit_makes_a_file_private_and_keeps_the_rest(path: Path) -> None:
+def test_edit_makes_file_private_and_preserves_other_entries(path: Path) -> None:
     path.chmod(0o644)
     users_editor.set_disabled(path, "alice", True)
     assert mode_of(path) == 0o600
     assert list(load_users(path)) == ["alice", "bob"]
     assert load_users(path)["alice"].email == "a@example.com"
-    assert [one.name for one in path.parent.iterdir() if one.name.endswith(".new")] == []
+    assert [item.name for item in path.parent.iterdir() if item.name.endswith(".new")] == []
 
 
-def test_an_edit_leaves_a_file_to_its_group(path: Path) -> None:
+def test_edit_preserves_group_permissions(path: Path) -> None:
     path.chmod(0o640)
     users_editor.add(path, "carol", HASH)
     assert path.stat().st_mode & 0o777 == 0o640
 
 
-def test_a_name_is_added_once(path: Path) -> None:
+def test_duplicate_or_invalid_user_is_refused(path: Path) -> None:
     before = path.read_bytes()
     with pytest.raises(UsersFileError, match="alice is there already"):
         users_editor.add(path, "alice", OTHER)
@@ -75,19 +75,19 @@ def test_a_name_is_added_once(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_nobody_is_edited_who_is_not_there(path: Path) -> None:
-    before = written(path)
+def test_edit_of_unknown_user_is_refused(path: Path) -> None:
+    before = state_of(path)
     with pytest.raises(UsersFileError, match="nobody of this name is there"):
         users_editor.set_disabled(path, "carol", True)
-    assert written(path) == before
+    assert state_of(path) == before
 
 
-def test_an_edit_without_a_change_leaves_the_file(path: Path) -> None:
-    before = written(path)
+def test_edit_without_change_does_not_write(path: Path) -> None:
+    before = state_of(path)
     assert not users_editor.set_disabled(path, "alice", False)
     assert not users_editor.remove_totp(path, "alice")
     assert not users_editor.remove_app_password(path, "alice", "laptop")
-    assert written(path) == before
+    assert state_of(path) == before
 
 
 def test_disable_and_enable(path: Path) -> None:
@@ -97,7 +97,7 @@ def test_disable_and_enable(path: Path) -> None:
     assert "disabled" not in path.read_text()
 
 
-def test_a_rehash_keeps_sessions_and_a_new_password_ends_them(path: Path) -> None:
+def test_rehash_keeps_sessions_and_new_password_ends_them(path: Path) -> None:
     assert users_editor.rehash(path, "alice", HASHES[0], HASHES[1])
     assert load_users(path)["alice"].marks == {mark(HASHES[0]), mark(HASHES[1])}
     users_editor.set_password(path, "alice", HASHES[2])
@@ -105,26 +105,26 @@ def test_a_rehash_keeps_sessions_and_a_new_password_ends_them(path: Path) -> Non
     assert "same_password" not in path.read_text()
 
 
-def test_the_last_four_hashes_of_a_password_are_known(path: Path) -> None:
+def test_marks_of_last_four_hashes_are_kept(path: Path) -> None:
     for old, new in itertools.pairwise(HASHES):
         assert users_editor.rehash(path, "alice", old, new)
     assert load_users(path)["alice"].marks == set(map(mark, HASHES[-4:]))
 
 
-def test_a_rehash_comes_too_late_for_another_password(path: Path) -> None:
+def test_late_rehash_does_not_replace_new_password(path: Path) -> None:
     users_editor.set_password(path, "alice", OTHER)
     assert not users_editor.rehash(path, "alice", HASH, HASHES[1])
     assert load_users(path)["alice"].password == OTHER
 
 
-def test_a_hash_put_in_by_hand_forgets_the_old_password(path: Path) -> None:
+def test_hash_set_by_hand_drops_marks_of_old_password(path: Path) -> None:
     users_editor.rehash(path, "alice", HASHES[0], HASHES[1])
     path.write_text(path.read_text().replace(HASHES[1], HASHES[2]))
     assert users_editor.rehash(path, "alice", HASHES[2], HASHES[3])
     assert load_users(path)["alice"].marks == {mark(HASHES[2]), mark(HASHES[3])}
 
 
-def test_a_recovery_code_is_spent_once(path: Path) -> None:
+def test_recovery_code_is_used_once(path: Path) -> None:
     assert not users_editor.spend_recovery(path, "alice", digest("code"))
     users_editor.set_totp(path, "alice", SECRET, [digest("code"), digest("other")])
     assert users_editor.spend_recovery(path, "alice", digest("code"))
@@ -154,24 +154,22 @@ def test_app_passwords(path: Path) -> None:
     with pytest.raises(UsersFileError, match=r"bob.app_passwords.2.paths.0: is no path"):
         users_editor.add_app_password(path, "bob", "x", paths=("dav",))
     assert users_editor.remove_app_password(path, "bob", "laptop")
-    assert [one.name for one in load_users(path)["bob"].app_passwords] == ["phone"]
+    assert [item.name for item in load_users(path)["bob"].app_passwords] == ["phone"]
 
 
-def test_a_broken_file_is_never_written_over(path: Path) -> None:
+def test_invalid_file_is_not_overwritten(path: Path) -> None:
     path.write_text("alice: {}\n")
     with pytest.raises(UsersFileError, match=r"users\.yml:1: alice\.password: is missing"):
         users_editor.add(path, "carol", HASH)
     assert path.read_text() == "alice: {}\n"
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+def test_missing_directory(tmp_path: Path) -> None:
     with pytest.raises(UsersFileError, match="No such file"):
         users_editor.add(tmp_path / "no" / "users.yml", "alice", HASH)
 
 
-def test_a_write_that_fails_leaves_the_old_file(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_write_leaves_old_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -182,7 +180,7 @@ def test_a_write_that_fails_leaves_the_old_file(
     assert path.read_bytes() == before
 
 
-def test_a_link_stays_and_its_file_is_replaced(path: Path, tmp_path: Path) -> None:
+def test_symlink_is_preserved_and_its_target_replaced(path: Path, tmp_path: Path) -> None:
     link = tmp_path / "link" / "users.yml"
     link.parent.mkdir()
     link.symlink_to(path)
@@ -191,7 +189,7 @@ def test_a_link_stays_and_its_file_is_replaced(path: Path, tmp_path: Path) -> No
     assert load_users(path)["alice"].disabled
 
 
-def test_a_link_in_the_place_of_the_new_file_is_not_followed(path: Path, tmp_path: Path) -> None:
+def test_symlink_at_temporary_path_is_not_followed(path: Path, tmp_path: Path) -> None:
     (tmp_path / "victim").write_text("kept")
     (tmp_path / ".users.yml.new").symlink_to(tmp_path / "victim")
     with pytest.raises(UsersFileError):
@@ -199,28 +197,28 @@ def test_a_link_in_the_place_of_the_new_file_is_not_followed(path: Path, tmp_pat
     assert (tmp_path / "victim").read_text() == "kept"
 
 
-def test_what_a_killed_editor_left_is_written_over(path: Path, tmp_path: Path) -> None:
-    left = tmp_path / ".users.yml.new"
-    left.write_text("alice: {passw" * 1000)
-    left.chmod(0o644)
+def test_leftover_temporary_file_is_overwritten(path: Path, tmp_path: Path) -> None:
+    leftover = tmp_path / ".users.yml.new"
+    leftover.write_text("alice: {passw" * 1000)
+    leftover.chmod(0o644)
     users_editor.set_disabled(path, "alice", True)
     assert load_users(path)["alice"].disabled
     assert mode_of(path) == 0o600
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_root_leaves_the_file_to_its_owner(path: Path) -> None:
+def test_root_preserves_file_owner(path: Path) -> None:
     os.chown(path, 4711, 4712)
     users_editor.set_disabled(path, "alice", True)
-    seen = path.stat()
-    assert (seen.st_uid, seen.st_gid) == (4711, 4712)
+    status = path.stat()
+    assert (status.st_uid, status.st_gid) == (4711, 4712)
     os.chown(path.parent, 4713, 4714)
     users_editor.add(path.with_name("new.yml"), "alice", HASH)
     assert path.with_name("new.yml").stat().st_uid == 4713
     assert path.with_name(".new.yml.lock").stat().st_uid == 4713
 
 
-def test_one_editor_at_a_time(path: Path) -> None:
+def test_concurrent_edits_are_serialised(path: Path) -> None:
     added = threading.Event()
 
     def add() -> None:
@@ -228,7 +226,7 @@ def test_one_editor_at_a_time(path: Path) -> None:
         added.set()
 
     editor = threading.Thread(target=add)
-    with atomic.alone(path):
+    with atomic.exclusive_lock(path):
         editor.start()
         assert not added.wait(0.1)
         assert "carol" not in load_users(path)

@@ -1,4 +1,4 @@
-"""The users file: what is refused and where, and what a gateway goes by while it changes."""
+"""The users file: validation, error messages, and reload while the gateway runs."""
 
 import asyncio
 import itertools
@@ -12,16 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authgw.core.users import UserDirectory
-from authgw.identity.passwords import DUMMY, decoy_like, digest, hash_password, is_hash, verify
+from authgw.identity.passwords import DUMMY_HASH, decoy_like, digest, hash_password, is_hash, verify
 from authgw.identity.users_file import (
     UserEntry,
     UsersFileError,
     check_name,
-    checked,
     load_users,
     mark,
+    permission_warnings,
     read_users,
-    warnings_of,
+    validate_entry,
 )
 from authgw.identity.users_watcher import UsersFile, watch
 from tests.support.users import HASH, OTHER, SECRET
@@ -44,47 +44,47 @@ alice:
     - {{name: phone, sha256: "{digest("other")}"}}
 bob: {{password: "{HASH}", disabled: true}}
 """
-_moments = itertools.count(1)
+_times = itertools.count(1)
 
 
-def put(path: Path, text: str) -> Path:
-    """Write a file as it is some time after it was written: settled, and unlike the last one."""
+def write(path: Path, text: str) -> Path:
+    """Write a file with an old time of change that differs from all earlier ones."""
     path.write_text(text)
-    settle(path)
+    set_old_time(path)
     return path
 
 
-def settle(path: Path) -> None:
-    then = next(_moments)
-    os.utime(path, (then, then))
+def set_old_time(path: Path) -> None:
+    timestamp = next(_times)
+    os.utime(path, (timestamp, timestamp))
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return put(tmp_path / "users.yml", WHOLE)
+    return write(tmp_path / "users.yml", WHOLE)
 
 
-def test_everything_that_an_entry_can_hold(path: Path) -> None:
-    people: UserDirectory = UsersFile(path)
-    alice, bob = people.find("alice"), people.find("bob")
+def test_all_fields_of_entry(path: Path) -> None:
+    users: UserDirectory = UsersFile(path)
+    alice, bob = users.find("alice"), users.find("bob")
     assert alice is not None
     assert bob is not None
     assert (alice.sub, alice.groups) == ("alice", ("users", "team:a"))
     assert (alice.email, alice.name) == ("alice@example.com", "Alice Ünal")
     assert (alice.disabled, alice.has_totp) == (False, True)
     assert (bob.disabled, bob.has_totp, bob.groups) == (True, False, ())
-    assert people.find("Alice") is None
-    laptop, phone = people.app_password(DIGEST), people.app_password(digest("other"))
+    assert users.find("Alice") is None
+    laptop, phone = users.app_password(DIGEST), users.app_password(digest("other"))
     assert laptop is not None
     assert phone is not None
     assert (laptop.sub, laptop.name) == ("alice", "laptop")
     assert laptop.expires_at == 1803117600
     assert [pattern.source for pattern in laptop.paths] == ["/dav/**"]
     assert (phone.paths, phone.expires_at) == ((), None)
-    assert people.app_password(digest("third")) is None
+    assert users.app_password(digest("third")) is None
 
 
-def test_what_a_log_in_looks_up(path: Path) -> None:
+def test_login_lookups(path: Path) -> None:
     users = UsersFile(path)
     assert users.password_hash("alice") == HASH
     assert users.password_hash("nobody") is None
@@ -97,26 +97,26 @@ def test_what_a_log_in_looks_up(path: Path) -> None:
     assert not users.has_recovery("nobody", digest("code"))
 
 
-def test_no_repr_holds_a_secret(path: Path) -> None:
-    shown = repr(load_users(path))
+def test_repr_contains_no_secret(path: Path) -> None:
+    text = repr(load_users(path))
     for secret in (HASH, SECRET, DIGEST, digest("code"), "c2Fsd"):
-        assert secret not in shown
+        assert secret not in text
 
 
-def test_a_decoy_takes_as_long_and_fits_nothing(tmp_path: Path) -> None:
+def test_decoy_has_equal_cost_and_matches_no_password(tmp_path: Path) -> None:
     real, slow = hash_password("correct"), HASH.replace("t=1", "t=9")
     text = f"alice: {{password: '{real}'}}\nbob: {{password: '{slow}'}}\n"
-    users = UsersFile(put(tmp_path / "users.yml", text))
+    users = UsersFile(write(tmp_path / "users.yml", text))
     assert users.decoy("bob").split("$")[:4] == slow.split("$")[:4]
     assert not verify(users.decoy("alice"), "correct")
     kinds = {users.decoy(f"nobody{number}").split("$")[3] for number in range(50)}
     assert kinds == {"m=19456,t=2,p=1", "m=8,t=9,p=1"}
     assert len({users.decoy("\ud800").split("$")[3] for _ in range(9)}) == 1
-    assert UsersFile(tmp_path / "none.yml").decoy("x") == DUMMY
+    assert UsersFile(tmp_path / "none.yml").decoy("x") == DUMMY_HASH
     assert is_hash(decoy_like(HASH))
 
 
-def test_marks_follow_the_password_and_not_its_hash() -> None:
+def test_marks_identify_the_password_not_its_hash() -> None:
     fresh = UserEntry(password=HASH)
     assert fresh.marks == {mark(HASH)}
     assert len(mark(HASH)) == 16
@@ -130,7 +130,7 @@ LINE = f'password: "{HASH}"'
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("a:\n  groups: [x]", "1: a.password: is missing: add it"),
         (f"a:\n  {LINE}\n  gruops: [x]", "3: a: an unknown key: did you mean groups?"),
@@ -172,17 +172,17 @@ LINE = f'password: "{HASH}"'
         ("a: \x07", " is not YAML"),
     ],
 )
-def test_refusals_name_the_line_and_no_value(tmp_path: Path, text: str, said: str) -> None:
-    path = put(tmp_path / "users.yml", text)
+def test_errors_name_line_and_no_value(tmp_path: Path, text: str, message: str) -> None:
+    path = write(tmp_path / "users.yml", text)
     with pytest.raises(UsersFileError) as caught:
         load_users(path)
-    assert any(line.startswith(f"{path}:{said}") for line in str(caught.value).splitlines())
+    assert any(line.startswith(f"{path}:{message}") for line in str(caught.value).splitlines())
     assert "hush" not in str(caught.value)
     assert HASH[:40] not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("program", "said"),
+    ("app_password", "message"),
     [
         (f"name: x, sha256: '{'0' * 63}'", "0.sha256: is no SHA-256"),
         (f"name: 'a b', sha256: '{DIGEST}'", "0.name: is no name"),
@@ -194,25 +194,25 @@ def test_refusals_name_the_line_and_no_value(tmp_path: Path, text: str, said: st
         (f"name: x, sha256: '{DIGEST}', expire: 1", "0: an unknown key: did you mean expires?"),
     ],
 )
-def test_refusals_of_app_passwords(tmp_path: Path, program: str, said: str) -> None:
-    text = f"a:\n  {LINE}\n  app_passwords:\n    - {{{program}}}\n"
+def test_errors_in_app_passwords(tmp_path: Path, app_password: str, message: str) -> None:
+    text = f"a:\n  {LINE}\n  app_passwords:\n    - {{{app_password}}}\n"
     with pytest.raises(UsersFileError) as caught:
-        load_users(put(tmp_path / "users.yml", text))
-    assert f"users.yml:4: a.app_passwords.{said}" in str(caught.value)
+        load_users(write(tmp_path / "users.yml", text))
+    assert f"users.yml:4: a.app_passwords.{message}" in str(caught.value)
 
 
-def test_one_digest_is_one_persons_and_one_name_one_programs(tmp_path: Path) -> None:
-    one = f"{{name: x, sha256: '{DIGEST}'}}"
-    same = f"{{name: x, sha256: '{digest('y')}'}}"
-    text = f"a: {{{LINE}, app_passwords: [{one},\n{same}]}}\nb: {{{LINE}, app_passwords: [{one}]}}"
+def test_duplicate_digests_and_app_password_names_are_refused(tmp_path: Path) -> None:
+    app = f"{{name: x, sha256: '{DIGEST}'}}"
+    other = f"{{name: x, sha256: '{digest('y')}'}}"
+    text = f"a: {{{LINE}, app_passwords: [{app},\n{other}]}}\nb: {{{LINE}, app_passwords: [{app}]}}"
     with pytest.raises(UsersFileError) as caught:
-        load_users(put(tmp_path / "users.yml", text))
+        load_users(write(tmp_path / "users.yml", text))
     assert "users.yml:2: a.app_passwords.1: stands twice" in str(caught.value)
     assert "users.yml:3: b.app_passwords.0: stands twice" in str(caught.value)
 
 
-def test_every_problem_is_told_up_to_twenty(tmp_path: Path) -> None:
-    path = put(tmp_path / "users.yml", "".join(f"u{n}: {{}}\n" for n in range(22)))
+def test_at_most_twenty_problems_are_reported(tmp_path: Path) -> None:
+    path = write(tmp_path / "users.yml", "".join(f"u{n}: {{}}\n" for n in range(22)))
     with pytest.raises(UsersFileError) as caught:
         load_users(path)
     lines = str(caught.value).splitlines()
@@ -222,15 +222,15 @@ def test_every_problem_is_told_up_to_twenty(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "# nobody yet\n", "{}\n"])
-def test_a_file_may_have_nobody(tmp_path: Path, text: str) -> None:
-    assert load_users(put(tmp_path / "users.yml", text)) == {}
+def test_file_without_users(tmp_path: Path, text: str) -> None:
+    assert load_users(write(tmp_path / "users.yml", text)) == {}
     assert load_users(tmp_path / "absent.yml") == {}
 
 
-def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+def test_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(UsersFileError, match="is no file"):
         load_users(tmp_path)
-    path = put(tmp_path / "users.yml", "")
+    path = write(tmp_path / "users.yml", "")
     with pytest.raises(UsersFileError, match="Not a directory"):
         load_users(path / "users.yml")
     with pytest.raises(UsersFileError, match="No such file"):
@@ -241,19 +241,19 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "how"), [(0o604, "readable"), (0o602, "writable"), (0o606, "writable")]
+    ("mode", "access"), [(0o604, "readable"), (0o602, "writable"), (0o606, "writable")]
 )
-def test_a_file_that_is_open_to_everyone_is_warned_of(path: Path, mode: int, how: str) -> None:
+def test_warning_for_file_accessible_to_everyone(path: Path, mode: int, access: str) -> None:
     path.chmod(0o640)
     assert UsersFile(path).warnings == ()
     path.chmod(mode)
-    said = f"{path} is {how} by everyone on this machine: chmod 600 {path}"
-    assert UsersFile(path).warnings == (said,)
-    assert warnings_of(path / "absent") == ()
+    message = f"{path} is {access} by everyone on this machine: chmod 600 {path}"
+    assert UsersFile(path).warnings == (message,)
+    assert permission_warnings(path / "absent") == ()
 
 
 @given(st.text(max_size=300))
-def test_a_name_that_is_taken_can_be_logged_in_with(name: str) -> None:
+def test_accepted_names_are_valid_for_login(name: str) -> None:
     try:
         check_name(name)
     except ValueError:
@@ -265,72 +265,72 @@ def test_a_name_that_is_taken_can_be_logged_in_with(name: str) -> None:
 
 
 @given(st.from_regex(r"[A-Za-z0-9._@-]{1,64}", fullmatch=True))
-def test_a_plain_name_is_always_taken(name: str) -> None:
-    assert checked(name, {"password": HASH}).password == HASH
+def test_ascii_names_are_accepted(name: str) -> None:
+    assert validate_entry(name, {"password": HASH}).password == HASH
 
 
-def test_checked_values_are_refused_in_words() -> None:
+def test_invalid_entries_are_refused_with_reason() -> None:
     with pytest.raises(UsersFileError, match=r"^alice\.groups\.0: is no group"):
-        checked("alice", {"password": HASH, "groups": ("a b",)})
+        validate_entry("alice", {"password": HASH, "groups": ("a b",)})
     with pytest.raises(UsersFileError, match="a user name must be without"):
-        checked("a:b", {"password": HASH})
+        validate_entry("a:b", {"password": HASH})
 
 
-def test_a_change_is_read_and_a_broken_one_keeps_everyone(path: Path) -> None:
+def test_valid_change_is_loaded_and_invalid_change_keeps_users(path: Path) -> None:
     users = UsersFile(path)
     assert users.reload_if_changed() is None
-    put(path, f"carol: {{{LINE}}}\n")
+    write(path, f"carol: {{{LINE}}}\n")
     assert users.reload_if_changed() == ""
     assert users.find("alice") is None
     assert users.find("carol") is not None
-    put(path, f"carol: {{{LINE}}}\ndave: {{}}\n")
+    write(path, f"carol: {{{LINE}}}\ndave: {{}}\n")
     assert users.reload_if_changed() == f"{path}:2: dave.password: is missing: add it"
     assert users.find("dave") is None
     assert users.find("carol") is not None
-    # Once for each change.
+    # An error is reported once for each change.
     assert users.reload_if_changed() is None
-    put(path, "carol: {}\n")
+    write(path, "carol: {}\n")
     assert "carol.password" in str(users.reload_if_changed())
-    put(path, WHOLE)
+    write(path, WHOLE)
     assert users.reload_if_changed() == ""
     assert users.find("alice") is not None
 
 
-def test_a_file_that_vanishes_keeps_everyone(path: Path) -> None:
+def test_removed_file_keeps_users(path: Path) -> None:
     users = UsersFile(path)
     path.unlink()
     assert users.reload_if_changed() == f"{path}: No such file or directory"
     assert users.reload_if_changed() is None
     assert users.find("alice") is not None
-    put(path, "{}\n")
+    write(path, "{}\n")
     assert users.reload_if_changed() == ""
     assert users.find("alice") is None
 
 
-def test_an_emptied_file_keeps_everyone(path: Path) -> None:
+def test_emptied_file_keeps_users(path: Path) -> None:
     users = UsersFile(path)
-    put(path, "")
+    write(path, "")
     assert users.reload_if_changed() == f"{path}: is empty: write {{}} if nobody is meant"
     assert users.find("alice") is not None
 
 
-def test_a_file_may_come_later(tmp_path: Path) -> None:
+def test_file_created_after_start_is_loaded(tmp_path: Path) -> None:
     users = UsersFile(tmp_path / "users.yml")
     assert users.find("alice") is None
     assert users.reload_if_changed() is None
-    put(tmp_path / "users.yml", "")
+    write(tmp_path / "users.yml", "")
     assert users.reload_if_changed() == ""
-    put(tmp_path / "users.yml", WHOLE)
+    write(tmp_path / "users.yml", WHOLE)
     assert users.reload_if_changed() == ""
     assert users.find("alice") is not None
 
 
-def test_a_broken_file_is_refused_at_first(tmp_path: Path) -> None:
+def test_invalid_file_is_refused_at_start(tmp_path: Path) -> None:
     with pytest.raises(UsersFileError, match="is missing"):
-        UsersFile(put(tmp_path / "users.yml", "a: {}"))
+        UsersFile(write(tmp_path / "users.yml", "a: {}"))
 
 
-def test_a_file_that_was_just_written_is_left_for_the_next_look(
+def test_file_written_just_now_is_read_at_next_check(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     users = UsersFile(path)
@@ -340,51 +340,51 @@ def test_a_file_that_was_just_written_is_left_for_the_next_look(
     assert users.reload_if_changed() is None
     monkeypatch.setattr(time, "time", lambda: written + 0.15)
     assert users.reload_if_changed() == ""
-    # Another machine's clock may be ahead.
+    # The clock of a file server may be ahead.
     path.write_text(f"dave: {{{LINE}}}\n")
     monkeypatch.setattr(time, "time", lambda: written - 60)
     assert users.reload_if_changed() == ""
 
 
-def test_a_new_mode_is_reason_to_read_again(path: Path) -> None:
+def test_change_of_mode_triggers_reload(path: Path) -> None:
     users = UsersFile(path)
-    put(path, "a: {}")
+    write(path, "a: {}")
     assert users.reload_if_changed()
-    kept = path.stat()
+    status = path.stat()
     path.chmod(0o600)
-    assert path.stat().st_mtime == kept.st_mtime
+    assert path.stat().st_mtime == status.st_mtime
     assert users.reload_if_changed()
 
 
-async def test_a_watch_alarms_and_says_when_all_is_well(path: Path) -> None:
-    users, heard = UsersFile(path), asyncio.Queue[str]()
-    task = asyncio.create_task(watch(lambda: users, every=0.01, alarm=heard.put_nowait))
-    # Written beside and moved, as editors do: never half there.
-    put(path.with_name("broken"), "carol: {}\n").replace(path)
+async def test_watch_reports_errors_and_recovery(path: Path) -> None:
+    users, reports = UsersFile(path), asyncio.Queue[str]()
+    task = asyncio.create_task(watch(lambda: users, every=0.01, alarm=reports.put_nowait))
+    # Written to another file and moved, as editors do, so that the file is always complete.
+    write(path.with_name("broken"), "carol: {}\n").replace(path)
     async with asyncio.timeout(10):
-        assert await heard.get() == f"{path}:1: carol.password: is missing: add it"
-        put(path.with_name("well"), f"carol: {{{LINE}}}\n").replace(path)
-        assert await heard.get() == ""
+        assert await reports.get() == f"{path}:1: carol.password: is missing: add it"
+        write(path.with_name("well"), f"carol: {{{LINE}}}\n").replace(path)
+        assert await reports.get() == ""
     assert users.find("carol") is not None
-    assert heard.empty()
+    assert reports.empty()
     task.cancel()
 
 
-async def test_a_watch_outlives_what_nobody_thought_of(
+async def test_watch_continues_after_unexpected_exception(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    users, heard = UsersFile(path), asyncio.Queue[str]()
-    answers = iter([None, MemoryError("hush")])
+    users, reports = UsersFile(path), asyncio.Queue[str]()
+    results = iter([None, MemoryError("hush")])
 
     def reload() -> str | None:
-        answer = next(answers, "")
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        result = next(results, "")
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     monkeypatch.setattr(users, "reload_if_changed", reload)
-    task = asyncio.create_task(watch(lambda: users, every=0.01, alarm=heard.put_nowait))
+    task = asyncio.create_task(watch(lambda: users, every=0.01, alarm=reports.put_nowait))
     async with asyncio.timeout(10):
-        assert await heard.get() == f"{path}: MemoryError while it was read"
-        assert await heard.get() == ""
+        assert await reports.get() == f"{path}: MemoryError while it was read"
+        assert await reports.get() == ""
     task.cancel()
