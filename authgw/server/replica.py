@@ -19,7 +19,7 @@ from authgw.core.tokens import Issuer
 from authgw.identity.hash_pool import HashPool
 from authgw.identity.users_watcher import UsersFile, watch
 from authgw.observability import logging, metrics
-from authgw.observability.instrumentation import MeasuredStore, measured, measured_check
+from authgw.observability.instrumentation import MeasuredStore, measured_check, metrics_middleware
 from authgw.server.reload import REFUSALS, ReloadableState, read_again
 from authgw.server.store_factory import Store
 from authgw.services.login import LoginService
@@ -69,7 +69,7 @@ class Replica:
     def tell_prometheus_of(self, surface: web.Application) -> None:
         """Measure what this surface answers, and show it with the numbers of this replica."""
         answers = metrics.RequestMetrics()
-        surface.middlewares.insert(0, measured(answers))
+        surface.middlewares.insert(0, metrics_middleware(answers))
         self.serving.check = measured_check(answers, self.serving.check)
         parts = metrics.ReplicaCollector(
             answers=answers,
