@@ -50,11 +50,11 @@ class Replica:
             self._measured,
             # A session that is asked about all the time is read, and so used, before it idles away.
             max_staleness=min(settings.cache.max_staleness, settings.auth.auto_logout / 2),
-            deadline=commands.DEADLINE if isinstance(store, RedisStore) else database.DEADLINE,
+            deadline=(commands if isinstance(store, RedisStore) else database).OPERATION_TIMEOUT,
             capacity=_MOST_MIRRORED,
         )
         self._push = (
-            RevocationFeed(store.pubsub, self._mirror.ended)
+            RevocationFeed(store.pubsub, self._mirror.mark_ended)
             if isinstance(store, RedisStore)
             else None
         )

@@ -110,7 +110,7 @@ async def _beside(loaded: LoadedConfig) -> Store:
             "embedded://memory is the memory of the running gateway, which no command can look "
             "into: set cache.url: embedded:///var/authgw.db, or ask the gateway (POST /revoke)"
         )
-    return await EmbeddedStore.open_beside(path, idle=loaded.settings.auth.auto_logout)
+    return await EmbeddedStore.open_shared(path, idle=loaded.settings.auth.auto_logout)
 
 
 def _redis_store(loaded: LoadedConfig) -> RedisStore:

@@ -116,7 +116,7 @@ async def test_the_file_is_one_by_whatever_name(tmp_path: Path) -> None:
 async def test_what_ended_is_cleared_away_a_part_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_store, "_PURGED_AT_ONCE", 3)
+    monkeypatch.setattr(sqlite_store, "_MAX_PURGED", 3)
     clock = Clock()
     store = await EmbeddedStore.open(tmp_path / "authgw.db", idle=60, clock=clock)
     for number in range(9):
@@ -170,9 +170,9 @@ async def test_a_closed_store_is_unavailable() -> None:
 
 
 async def test_a_stuck_store_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "DEADLINE", 0.02)
+    monkeypatch.setattr(database, "OPERATION_TIMEOUT", 0.02)
     store = await EmbeddedStore.open(None, idle=60)
-    async with store._db._turn:
+    async with store._db._lock:
         with pytest.raises(StoreUnavailableError):
             await store.read(numbered(1).sid)
     await store.ping()
@@ -182,9 +182,9 @@ async def test_a_stuck_store_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> 
 async def test_what_nobody_waits_for_any_more_is_not_done(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(database, "DEADLINE", 0.1)
+    monkeypatch.setattr(database, "OPERATION_TIMEOUT", 0.1)
     store = await EmbeddedStore.open(None, idle=60)
-    busy = asyncio.create_task(store._db.in_turn(lambda: asyncio.sleep(0.2)))
+    busy = asyncio.create_task(store._db.serialised(lambda: asyncio.sleep(0.2)))
     await asyncio.sleep(0)
     with pytest.raises(StoreUnavailableError, match="TimeoutError"):
         await store.add(numbered(1), 100)
@@ -258,8 +258,8 @@ async def counters_kept(store: EmbeddedStore) -> int:
 async def test_counters_are_bounded_and_the_last_to_end_stay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(counters, "_MOST_COUNTERS", 50)
-    monkeypatch.setattr(counters, "_COUNTED_BETWEEN_CHECKS", 10)
+    monkeypatch.setattr(counters, "_MAX_COUNTERS", 50)
+    monkeypatch.setattr(counters, "_CHECK_INTERVAL", 10)
     store = await EmbeddedStore.open(None, idle=60)
     await store.increment_all([("kept", 3600), ("kept", 3600)])
     assert await store.claim("kept", 1)
@@ -306,8 +306,8 @@ async def test_counters_that_cannot_be_kept_are_unavailable(
             await call
     await store._db.rows("PRAGMA query_only = 0")
     assert (await store.increment("a", 60))[0] == 2
-    monkeypatch.setattr(database, "DEADLINE", 0.02)
-    async with store._db._turn:
+    monkeypatch.setattr(database, "OPERATION_TIMEOUT", 0.02)
+    async with store._db._lock:
         for call in [*counting(store), store.last_used([numbered(1).sid])]:
             with pytest.raises(StoreUnavailableError):
                 await call

@@ -76,7 +76,7 @@ async def test_a_death_elsewhere_ends_a_session_here(client: "Redis", redis_url:
 
     def ended(sid: str) -> None:
         heard(sid)
-        mirror.ended(sid)
+        mirror.mark_ended(sid)
 
     task = asyncio.create_task(RevocationFeed(elsewhere.pubsub, ended).keep())
     second = Redis.from_url(redis_url)

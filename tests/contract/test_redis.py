@@ -142,7 +142,7 @@ async def test_names_never_reach_keys_and_every_key_ends(real: RedisStore, redis
 
 
 async def test_a_server_that_hangs_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_commands, "DEADLINE", 0.1)
+    monkeypatch.setattr(redis_commands, "OPERATION_TIMEOUT", 0.1)
 
     async def never(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(5)

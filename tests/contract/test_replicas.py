@@ -54,7 +54,7 @@ def pair(tmp_path: Path) -> Iterator[tuple[Node, Node]]:
 async def store(
     pair: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[RedisStore]:
-    monkeypatch.setattr(commands, "DEADLINE", 2.0)
+    monkeypatch.setattr(commands, "OPERATION_TIMEOUT", 2.0)
     client = Redis(port=pair[0].port)
     kept = RedisStore(
         OneServer(RedisNode(client, "the master"), replicated=True), idle=60, session_max=600
@@ -96,7 +96,7 @@ async def test_without_an_answer_of_the_replica_nothing_is_told(
         await store.add(numbered(number), 100)
     seen = await store.read(numbered(1).sid)
     copy.send(signal.SIGSTOP)
-    monkeypatch.setattr(commands, "DEADLINE", 0.6)
+    monkeypatch.setattr(commands, "OPERATION_TIMEOUT", 0.6)
     calls: list[Callable[[], Coroutine[Any, Any, object]]] = [
         lambda: store.add(numbered(4), 100),
         lambda: store.replace(seen, replace(numbered(1), gen=1)),
@@ -115,7 +115,7 @@ async def test_without_an_answer_of_the_replica_nothing_is_told(
     assert await store.claim("a", 60)
     assert [one is None for one in await store.replace_many([(seen, numbered(1))])] == [False]
     copy.send(signal.SIGCONT)
-    monkeypatch.setattr(commands, "DEADLINE", 5.0)
+    monkeypatch.setattr(commands, "OPERATION_TIMEOUT", 5.0)
     assert not await store.revoke(numbered(2).sid)
     assert await store.revoke_all("1") == ()
     assert copy.client.keys("authgw:*:[si]*") == []
@@ -165,7 +165,7 @@ async def test_a_master_without_a_replica_is_believed_and_the_log_says_so(
 async def test_a_master_that_lost_its_replicas_to_another_confirms_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
-    monkeypatch.setattr(commands, "DEADLINE", 2.0)
+    monkeypatch.setattr(commands, "OPERATION_TIMEOUT", 2.0)
     with sentinel_set(tmp_path) as nodes:
         store = RedisStore(connect(nodes.url), idle=60, session_max=600)
         await store.add(numbered(1), 100)

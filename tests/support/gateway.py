@@ -26,7 +26,7 @@ from authgw.server.http_protocol import Connection, Connections
 from authgw.services.login import LoginService, Policy
 from authgw.services.sessions import Sessions
 from authgw.storage.mirror import Mirror
-from authgw.storage.sqlite.database import DEADLINE
+from authgw.storage.sqlite.database import OPERATION_TIMEOUT
 from authgw.storage.sqlite.store import EmbeddedStore
 from authgw.web.context import Gateway
 from authgw.web.decision_cache import DecisionCache
@@ -167,7 +167,7 @@ async def surface(
     async def ready() -> str:
         return ""
 
-    mirror = Mirror(store, max_staleness=max_staleness, deadline=DEADLINE, capacity=1000)
+    mirror = Mirror(store, max_staleness=max_staleness, deadline=OPERATION_TIMEOUT, capacity=1000)
     sessions = Sessions(
         mirror, an_issuer(), LIVES, idle=3600, max_sessions=5, clock=clock, people=users
     )

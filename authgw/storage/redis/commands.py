@@ -23,7 +23,7 @@ from authgw.storage.clock import boottime
 from authgw.storage.redis.node import AWAY, RedisNode
 from authgw.storage.redis.replies import Request, Shape, UnexpectedReplyError, Words, is_ok
 
-DEADLINE = 0.25  # seconds for one operation, waiting for a connection included
+OPERATION_TIMEOUT = 0.25  # seconds, including the wait for a connection
 # How often one command is sent on. A Cluster whose nodes send it round is asked again later.
 _MOST_SENDINGS = 8
 _MOVING = 0.02  # seconds until a slot that is just being moved is asked again
@@ -168,7 +168,7 @@ class StoreReply:
 
 
 class Calls:
-    """Commands to the servers of one Redis; each method takes DEADLINE or `patience` seconds."""
+    """Commands to a Redis; each call is limited to `patience` seconds or OPERATION_TIMEOUT."""
 
     def __init__(self, servers: Servers, patience: float | None = None) -> None:
         self._servers = servers
@@ -236,7 +236,7 @@ class Calls:
         return answer.value()
 
     def _until(self) -> float:
-        patience = DEADLINE if self._patience is None else self._patience
+        patience = OPERATION_TIMEOUT if self._patience is None else self._patience
         return asyncio.get_running_loop().time() + patience
 
     async def _parts(

@@ -10,7 +10,7 @@ from loguru import logger
 from redis.asyncio import Redis
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
-from authgw.storage.clock import ServerClock, apart, boottime
+from authgw.storage.clock import ServerClock, boottime, clock_warning
 from authgw.storage.redis.replies import (
     Request,
     UnexpectedReplyError,
@@ -103,7 +103,7 @@ class RedisNode:
             await pool.release(link)
 
     def _compare_clocks(self, shown: float) -> None:
-        said = apart(time.time(), shown, self.name)
+        said = clock_warning(time.time(), shown, self.name)
         if said and not self._apart:
             logger.warning(said)
         elif self._apart and not said:

@@ -9,7 +9,7 @@ import pytest
 from authgw.core.errors import StoreUnavailableError
 from authgw.core.session_codec import dump
 from authgw.core.sessions import Snapshot, check_alive
-from authgw.storage.batch_reader import QUICK
+from authgw.storage.batch_reader import MAX_COALESCING_WAIT
 from authgw.storage.clock import boottime
 from tests.support.builders import NOW
 from tests.support.mirror_scene import (
@@ -25,7 +25,7 @@ from tests.support.mirror_scene import (
 
 
 @virtual
-async def test_what_was_read_is_known_until_the_bound(s: Scene) -> None:
+async def test_a_read_session_is_cached_until_the_bound(s: Scene) -> None:
     assert s.mirror.peek(ONE.sid) is None
     seen = await s.mirror.look(ONE.sid)
     assert seen.session == ONE
@@ -40,13 +40,13 @@ async def test_age_counts_from_the_sending_of_a_read(s: Scene) -> None:
     s.store.delay = 0.2
     await s.mirror.look(ONE.sid)
     await s.at(0.99)
-    assert s.mirror._held(ONE.sid)
+    assert s.mirror._current(ONE.sid)
     await s.at(1.0)
     assert s.mirror.peek(ONE.sid) is None
 
 
 @virtual
-async def test_the_absent_are_remembered_alike(s: Scene) -> None:
+async def test_absence_is_cached_too(s: Scene) -> None:
     unknown = numbered(9).sid
     for _ in range(3):
         seen = s.mirror.peek(unknown) or await s.mirror.look(unknown)
@@ -59,7 +59,7 @@ async def test_the_absent_are_remembered_alike(s: Scene) -> None:
 
 
 @virtual
-async def test_reads_of_one_turn_go_together(s: Scene) -> None:
+async def test_reads_of_one_loop_turn_are_batched(s: Scene) -> None:
     sids = [numbered(number).sid for number in range(300)]
     tasks = [s.looking(sid) for sid in sids * 3]
     await asyncio.gather(*tasks)
@@ -68,32 +68,32 @@ async def test_reads_of_one_turn_go_together(s: Scene) -> None:
 
 
 @virtual
-async def test_what_is_asked_during_a_quick_read_goes_together_after_it(s: Scene) -> None:
-    s.store.delay = QUICK * 0.8
+async def test_requests_during_a_quick_read_share_the_next_batch(s: Scene) -> None:
+    s.store.delay = MAX_COALESCING_WAIT * 0.8
     first = s.looking(numbered(0).sid)
     for number in range(1, 7):
-        await s.at(QUICK * number / 10)
+        await s.at(MAX_COALESCING_WAIT * number / 10)
         last = s.looking(numbered(number).sid)
     await asyncio.gather(first, last)
     assert [(when, len(sids)) for when, sids in s.store.calls] == [
         (0, 1),
-        (pytest.approx(QUICK * 0.8), 6),
+        (pytest.approx(MAX_COALESCING_WAIT * 0.8), 6),
     ]
 
 
 @virtual
-async def test_a_slow_read_keeps_no_other_waiting(s: Scene) -> None:
+async def test_a_slow_read_does_not_delay_the_next(s: Scene) -> None:
     s.store.delay = 0.2
     first = s.looking(ONE.sid)
     await s.at(0.05)
     s.store.delay = 0.0
     await s.mirror.look(TWO.sid)
-    assert s.loop.now == pytest.approx(0.05 + QUICK)
+    assert s.loop.now == pytest.approx(0.05 + MAX_COALESCING_WAIT)
     assert not first.done()
 
 
 @virtual
-async def test_a_rush_is_read_a_part_at_a_time(s: Scene) -> None:
+async def test_concurrent_reads_are_limited(s: Scene) -> None:
     s.store.delay = 0.2
     sids = [numbered(number).sid for number in range(3000)]
     rush = asyncio.gather(*(s.looking(sid) for sid in sids))
@@ -105,30 +105,30 @@ async def test_a_rush_is_read_a_part_at_a_time(s: Scene) -> None:
 
 
 @virtual
-async def test_nobody_waits_for_a_store_that_is_far_behind(s: Scene) -> None:
+async def test_requests_fail_when_the_store_is_far_behind(s: Scene) -> None:
     s.store.delay = 100.0
     sids = [numbered(number).sid for number in range(2000)]
     rush = [s.looking(sid) for sid in sids]
     await s.at(4 * DEADLINE + 0.2)
-    failed = [one for one in rush if one.done()]
-    # Those of four reads wait for what was sent; all others have their answer.
+    failed = [task for task in rush if task.done()]
+    # Look-ups of the four reads that were sent still wait; all others have failed.
     assert len(failed) == len(sids) - 4 * 256
-    assert all(isinstance(one.exception(), StoreUnavailableError) for one in failed)
+    assert all(isinstance(task.exception(), StoreUnavailableError) for task in failed)
     s.store.delay = 0.0
 
 
 @virtual
-async def test_a_store_that_breaks_within_is_unavailable(s: Scene) -> None:
-    s.store.sessions = {ONE.sid: None}  # type: ignore[dict-item]  # what fails
+async def test_a_store_with_an_internal_error_is_unavailable(s: Scene) -> None:
+    s.store.sessions = {ONE.sid: None}  # type: ignore[dict-item]  # causes the error
     s.store.snapshot = None  # type: ignore[assignment, method-assign]  # likewise
     with pytest.raises(StoreUnavailableError, match="did not end"):
         await s.mirror.look(ONE.sid)
-    # The fault itself is the event loop's to report.
+    # The event loop reports the error itself.
     assert "TypeError" in repr(s.loop.errors.pop())
 
 
 @virtual
-async def test_a_read_under_way_is_joined(s: Scene) -> None:
+async def test_a_pending_read_is_joined(s: Scene) -> None:
     s.store.delay = 0.2
     first = s.looking(ONE.sid)
     await s.at(0.1)
@@ -139,7 +139,7 @@ async def test_a_read_under_way_is_joined(s: Scene) -> None:
 
 
 @virtual
-async def test_bound_zero_asks_every_time(s: Scene) -> None:
+async def test_bound_zero_reads_the_store_every_time(s: Scene) -> None:
     s.mirrored(0)
     s.store.delay = 0.2
     first = s.looking(ONE.sid)
@@ -161,19 +161,19 @@ async def test_a_read_older_than_the_bound_is_not_joined(s: Scene) -> None:
     await s.at(0.15)
     s.store.delay = 0.05
     assert (await s.mirror.look(ONE.sid)).session == ONE
-    assert [when for when, _ in s.store.calls] == pytest.approx([0, 0.15 + QUICK])
-    # The first was answered late, but knows by then what the other was told.
+    assert [when for when, _ in s.store.calls] == pytest.approx([0, 0.15 + MAX_COALESCING_WAIT])
+    # The first reply was late, but by then the state of the other read is cached.
     assert (await first).session == ONE
 
 
 @virtual
-async def test_replies_older_than_the_bound_are_no_answer(s: Scene) -> None:
+async def test_replies_older_than_the_bound_are_not_used(s: Scene) -> None:
     s.mirrored(0.1)
     s.store.delay = 0.2
     with pytest.raises(StoreUnavailableError, match="longer than"):
         await s.mirror.look(ONE.sid)
     assert len(s.store.calls) == 2
-    # One late reply, as after a machine slept, is asked for again.
+    # After a single late reply, as after a suspend, the session is read again.
     s.store.calls.clear()
     late = s.looking(ONE.sid)
     await s.loop.pause(0.1)
@@ -182,7 +182,7 @@ async def test_replies_older_than_the_bound_are_no_answer(s: Scene) -> None:
 
 
 @virtual
-async def test_those_who_give_up_cancel_no_read(s: Scene) -> None:
+async def test_a_cancelled_caller_does_not_cancel_the_read(s: Scene) -> None:
     s.store.delay = 0.2
     first, second, third = (s.looking(ONE.sid) for _ in range(3))
     await s.at(0.1)
@@ -221,7 +221,7 @@ async def test_sessions_are_read_again_together(s: Scene) -> None:
 
 
 @virtual
-async def test_nothing_is_read_for_nobody(s: Scene) -> None:
+async def test_unused_sessions_are_not_read_again(s: Scene) -> None:
     await s.mirror.look(ONE.sid)
     await s.at(20)
     assert len(s.store.calls) == 1
@@ -233,8 +233,8 @@ async def test_nothing_is_read_for_nobody(s: Scene) -> None:
 
 
 @virtual
-async def test_late_interest_is_in_time(s: Scene) -> None:
-    # Asked for only after the time to read again: it is read at once, and nobody waits.
+async def test_a_late_look_up_triggers_a_read_in_time(s: Scene) -> None:
+    # Looked up only after the time of the next read: it is read at once, and no look-up waits.
     await s.mirror.look(ONE.sid)
     for turn in range(1, 6):
         await s.at(turn * 0.85)
@@ -243,13 +243,13 @@ async def test_late_interest_is_in_time(s: Scene) -> None:
 
 
 @virtual
-async def test_a_pushed_death_outlasts_every_reply(s: Scene) -> None:
+async def test_a_pushed_revocation_outlasts_every_reply(s: Scene) -> None:
     await s.mirror.look(TWO.sid)
     s.store.delay = 0.2
     task = s.looking(ONE.sid)
     await s.at(0.1)
     for sid in (ONE.sid, TWO.sid):
-        s.mirror.ended(sid)
+        s.mirror.mark_ended(sid)
         assert s.mirror.peek(sid) == await s.mirror.look(sid) == Snapshot(None, 0.0)
     assert (await task).session is None
     await s.at(0.1 + BOUND + DEADLINE - 0.01)
@@ -260,19 +260,19 @@ async def test_a_pushed_death_outlasts_every_reply(s: Scene) -> None:
 
 
 @virtual
-async def test_a_death_between_reply_and_answer_counts(s: Scene) -> None:
-    async def hear_of_it() -> None:
+async def test_a_revocation_between_reply_and_result_takes_effect(s: Scene) -> None:
+    async def receive_push() -> None:
         await s.mirror.look(ONE.sid)
-        s.mirror.ended(ONE.sid)
+        s.mirror.mark_ended(ONE.sid)
 
-    heard = s.loop.create_task(hear_of_it())
-    # Both wait for the same reply; this one goes on after the other.
+    push = s.loop.create_task(receive_push())
+    # Both wait for the same reply; this look-up resumes after the push.
     assert (await s.looking(ONE.sid)).session is None
-    await heard
+    await push
 
 
 @virtual
-async def test_the_revoking_replica_knows_before_it_answers(s: Scene) -> None:
+async def test_the_revoking_replica_refuses_the_session_at_once(s: Scene) -> None:
     third = numbered(3)
     for end in (
         lambda: s.mirror.revoke(ONE.sid),
@@ -297,7 +297,7 @@ async def test_the_revoking_replica_knows_before_it_answers(s: Scene) -> None:
 
 
 @virtual
-async def test_a_revocation_that_may_have_failed_is_no_death(s: Scene) -> None:
+async def test_a_revocation_of_unknown_outcome_does_not_end_the_session(s: Scene) -> None:
     await s.mirror.look(ONE.sid)
     s.store.down = True
     for end in (s.mirror.revoke(ONE.sid), s.mirror.revoke_all("1")):
@@ -307,20 +307,20 @@ async def test_a_revocation_that_may_have_failed_is_no_death(s: Scene) -> None:
 
 
 @virtual
-async def test_memory_is_bounded(s: Scene) -> None:
+async def test_the_number_of_cached_sessions_is_bounded(s: Scene) -> None:
     s.mirrored(BOUND, capacity=3)
     sids = [numbered(number).sid for number in range(5)]
     for sid in sids:
         await s.mirror.look(sid)
     assert list(s.mirror._entries) == sids[2:]
-    # What is read again is the last to go.
+    # A session that was read again is evicted last.
     await s.mirror.read(sids[2])
     await s.mirror.look(numbered(9).sid)
     assert list(s.mirror._entries) == [sids[4], sids[2], numbered(9).sid]
 
 
 @virtual
-async def test_an_unreachable_store_ends_answers_with_the_bound(s: Scene) -> None:
+async def test_an_unreachable_store_is_unavailable_after_the_bound(s: Scene) -> None:
     await s.mirror.look(ONE.sid)
     s.store.down, s.store.delay = True, 0.1
     await s.ask_until(0.99)
@@ -334,29 +334,29 @@ async def test_an_unreachable_store_ends_answers_with_the_bound(s: Scene) -> Non
 
 
 @virtual
-async def test_a_short_outage_is_noticed_by_nobody(s: Scene) -> None:
+async def test_a_short_outage_fails_no_look_up(s: Scene) -> None:
     await s.mirror.look(ONE.sid)
     s.store.down = True
     s.loop.call_later(0.75, setattr, s.store, "down", False)
     await s.ask_until(5)
-    # It is tried again at every sweep until it works.
+    # Every sweep tries again until a read succeeds.
     assert len(s.store.calls) <= 5 / 0.5 + 5
 
 
 @virtual
-async def test_one_unreadable_record_spoils_no_other(s: Scene) -> None:
+async def test_an_unreadable_record_affects_no_other_session(s: Scene) -> None:
     s.store.unreadable = {TWO.sid}
-    one, two = s.looking(ONE.sid), s.looking(TWO.sid)
-    assert (await one).session == ONE
+    first, second = s.looking(ONE.sid), s.looking(TWO.sid)
+    assert (await first).session == ONE
     assert s.mirror.peek(ONE.sid)
     with pytest.raises(StoreUnavailableError, match="bad"):
-        await two
+        await second
     with pytest.raises(StoreUnavailableError, match="bad"):
         await s.mirror.read(TWO.sid)
 
 
 @virtual
-async def test_an_end_that_passes_meanwhile_counts(s: Scene) -> None:
+async def test_an_absolute_end_is_respected_while_cached(s: Scene) -> None:
     ending = replace(ONE, expires_at=NOW + 0.5)
     s.store.sessions[ONE.sid] = ending
     s.store.delay = 0.01
@@ -367,7 +367,7 @@ async def test_an_end_that_passes_meanwhile_counts(s: Scene) -> None:
     assert s.mirror.peek(ONE.sid) is None
     seen = await s.mirror.look(ONE.sid)
     assert seen.now >= ending.expires_at
-    # From then on this is known as anything else is.
+    # From then on this state is cached as any other.
     await s.at(1.4)
     known = s.mirror.peek(ONE.sid)
     assert known is not None
@@ -375,7 +375,7 @@ async def test_an_end_that_passes_meanwhile_counts(s: Scene) -> None:
 
 
 @virtual
-async def test_now_moves_on(s: Scene) -> None:
+async def test_now_of_a_snapshot_advances(s: Scene) -> None:
     s.store.delay = 0.1
     assert (await s.mirror.look(ONE.sid)).now == pytest.approx(NOW + 0.1, rel=0, abs=1e-6)
     await s.at(0.5)
@@ -383,7 +383,7 @@ async def test_now_moves_on(s: Scene) -> None:
 
 
 @virtual
-async def test_an_unchanged_session_stays_the_same_object(s: Scene) -> None:
+async def test_an_unchanged_session_remains_the_same_object(s: Scene) -> None:
     first = (await s.mirror.look(ONE.sid)).session
     s.store.sessions[ONE.sid] = replace(ONE)
     await s.ask_until(3)
@@ -394,7 +394,7 @@ async def test_an_unchanged_session_stays_the_same_object(s: Scene) -> None:
 
 
 @virtual
-async def test_a_read_asks_the_store_whatever_is_known(s: Scene) -> None:
+async def test_a_read_bypasses_the_cache(s: Scene) -> None:
     await s.mirror.look(ONE.sid)
     s.store.sessions[ONE.sid] = newer = replace(ONE, gen=1)
     assert (await s.mirror.read(ONE.sid)).session == newer
@@ -405,14 +405,14 @@ async def test_a_read_asks_the_store_whatever_is_known(s: Scene) -> None:
 
 
 @virtual
-async def test_closing_leaves_nobody_waiting(s: Scene) -> None:
+async def test_closing_fails_pending_look_ups(s: Scene) -> None:
     await s.mirror.look(TWO.sid)
     s.store.delay = 0.2
     under_way = s.looking(ONE.sid)
     await s.at(0.1)
     unsent = s.looking(numbered(3).sid)
     await s.loop.pause(0)
-    s.mirror.ended(TWO.sid)
+    s.mirror.mark_ended(TWO.sid)
     s.mirror.close()
     for task in (under_way, unsent):
         with pytest.raises(StoreUnavailableError):
@@ -421,5 +421,5 @@ async def test_closing_leaves_nobody_waiting(s: Scene) -> None:
     assert s.mirror._timer is None
 
 
-def test_the_clock_goes_on_in_sleep() -> None:
+def test_boottime_reads_clock_boottime() -> None:
     assert abs(boottime() - time.clock_gettime(time.CLOCK_BOOTTIME)) < 1
