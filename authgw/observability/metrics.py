@@ -171,13 +171,13 @@ class ReplicaCollector(Collector):
             yield _gauge(
                 "authgw_redis_masters_alone",
                 "Masters that had no replica when a write was to be confirmed",
-                self.redis.masters_alone,
+                self.redis.masters_without_replica,
             )
         if self.membership is not None:
             yield _gauge(
                 "authgw_keys_not_shared",
                 "1 while replicas on this Redis lack each other's keys",
-                self.membership.clashes,
+                self.membership.has_conflict,
             )
 
 
@@ -203,7 +203,7 @@ def _of_push(push: RevocationFeed) -> Iterator[Metric]:
         "1 while this replica hears of sessions that others end",
         push.connected,
     )
-    yield _counter("authgw_push_heard", "Ends of sessions that were heard", push.heard)
+    yield _counter("authgw_push_heard", "Ends of sessions that were heard", push.received)
 
 
 def _with(tally: Tally[Labels], key: Labels, more: int) -> Tally[Labels]:

@@ -100,9 +100,9 @@ class Replica:
             loop.create_task(self._reload_when(told, load)),
         ]
         if self._membership:
-            helpers.append(loop.create_task(self._membership.keep()))
+            helpers.append(loop.create_task(self._membership.run()))
         if self._push:
-            helpers.append(loop.create_task(self._push.keep()))
+            helpers.append(loop.create_task(self._push.run()))
         try:
             yield
         finally:
@@ -214,7 +214,7 @@ class Replica:
             await self._store.ping()
         except StoreUnavailableError as error:
             return error.detail
-        return self._membership.why_not if self._membership else ""
+        return self._membership.refusal if self._membership else ""
 
 
 def _record(event: Event) -> None:

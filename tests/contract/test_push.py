@@ -38,7 +38,7 @@ class Heard:
 @asynccontextmanager
 async def listening(url: str, heard: Heard) -> AsyncIterator[None]:
     servers = connect(url)
-    task = asyncio.create_task(RevocationFeed(servers.pubsub, heard).keep())
+    task = asyncio.create_task(RevocationFeed(servers.pubsub, heard).run())
     try:
         yield
         assert not task.done()
@@ -78,7 +78,7 @@ async def test_a_death_elsewhere_ends_a_session_here(client: "Redis", redis_url:
         heard(sid)
         mirror.mark_ended(sid)
 
-    task = asyncio.create_task(RevocationFeed(elsewhere.pubsub, ended).keep())
+    task = asyncio.create_task(RevocationFeed(elsewhere.pubsub, ended).run())
     second = Redis.from_url(redis_url)
     await reaches(second, heard)
     await elsewhere.add(numbered(1), 10)
@@ -133,7 +133,7 @@ async def test_a_listener_that_is_broken_within_goes_on(client: "Redis", redis_u
 async def test_silence_of_a_living_server_is_no_loss(
     client: "Redis", redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(revocation_feed, "_SILENCE", 0.05)
+    monkeypatch.setattr(revocation_feed, "_PING_INTERVAL", 0.05)
     heard = Heard()
     async with listening(redis_url, heard):
         await reaches(client, heard)
@@ -146,7 +146,7 @@ async def test_silence_of_a_living_server_is_no_loss(
 async def test_a_half_open_connection_is_noticed(
     client: "Redis", redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(revocation_feed, "_SILENCE", 0.1)
+    monkeypatch.setattr(revocation_feed, "_PING_INTERVAL", 0.1)
     heard, pipes = Heard(), list[asyncio.Task[None]]()
     server = client.connection_pool.connection_kwargs["port"]
 
@@ -194,7 +194,7 @@ async def test_pauses_stay_finite() -> None:
     # After an hour without a server 2**failures is no float any more.
     listener = RevocationFeed(connect(f"redis://127.0.0.1:{free_port()}/0").pubsub, Heard())
     listener._failures = 5000
-    task = asyncio.create_task(listener.keep())
+    task = asyncio.create_task(listener.run())
     await asyncio.sleep(0.1)
     assert not task.done()
     task.cancel()

@@ -108,14 +108,14 @@ async def test_several_counters_cost_one_round_trip(
     real: RedisStore, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted = [("a", 60.0), ("b", 60.0)]
-    talk, trips = node._talk, 0
+    exchange, trips = node._exchange, 0
 
     async def counting(link: object, commands: Sequence[Request]) -> list[object]:
         nonlocal trips
         trips += 1
-        return await talk(link, commands)
+        return await exchange(link, commands)
 
-    monkeypatch.setattr(node, "_talk", counting)
+    monkeypatch.setattr(node, "_exchange", counting)
     client = Redis.from_url(redis_url)
     await client.script_flush()
     await client.aclose()
@@ -369,7 +369,7 @@ async def test_who_has_left_binds_no_newcomer(real: RedisStore) -> None:
 
 
 async def test_an_announcement_ends(real: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("authgw.storage.redis.counters.ANNOUNCED_FOR", 0.05)
+    monkeypatch.setattr("authgw.storage.redis.counters.ANNOUNCEMENT_LIFETIME", 0.05)
     await real.announce("one", "a1", ("a1",))
     await asyncio.sleep(0.1)
     assert await real.announce("two", "b2", ("b2",)) == (True, "")
@@ -381,7 +381,7 @@ async def test_a_connection_that_uvloop_knows_closed_is_unavailable(
     async def write(link: object, commands: Sequence[Request]) -> list[object]:
         raise RuntimeError("unable to perform operation on <TCPTransport closed=True>")
 
-    monkeypatch.setattr(node, "_talk", write)
+    monkeypatch.setattr(node, "_exchange", write)
     with pytest.raises(StoreUnavailableError):
         await real.read(numbered(1).sid)
 

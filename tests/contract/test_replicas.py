@@ -144,7 +144,7 @@ async def test_a_master_without_a_replica_is_believed_and_the_log_says_so(
     for number in (1, 2, 3):
         await store.add(numbered(number), 100)
         assert await store.revoke(numbered(number).sid)
-    assert store.masters_alone == 1
+    assert store.masters_without_replica == 1
     assert [line for line in said if "no connected replica" in line] == said
     assert len(said) == 1
     copy = Node(copy.port, copy.folder, ("--save", "", "--replicaof", f"127.0.0.1 {master.port}"))
@@ -153,7 +153,7 @@ async def test_a_master_without_a_replica_is_believed_and_the_log_says_so(
         wait_until(lambda: confirms(master), "the replica is back")
         await store.add(numbered(4), 100)
         assert copy.client.exists(redis_key(numbered(4)))
-        assert store.masters_alone == 0
+        assert store.masters_without_replica == 0
         assert said[1:] == ["the master has a replica again"]
         copy.send(signal.SIGSTOP)
         with pytest.raises(StoreUnavailableError):
@@ -198,7 +198,7 @@ async def test_calls_at_once_do_not_confuse_each_other_about_replicas(
     wait_until(lambda: replicas_online(pair[0]) == 0, "the replica is gone")
     for _ in range(5):
         for server in store._servers.known():
-            server.alone = False
+            server.without_replica = False
         calls = [store.revoke(numbered(n).sid) for n in range(40)]
         # A busy machine may miss the deadline; whatever else is raised is a mistake.
         for told in await asyncio.gather(*calls, return_exceptions=True):

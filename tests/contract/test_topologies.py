@@ -118,17 +118,17 @@ async def test_a_read_of_many_asks_each_shard_once(
     kept = [numbered(1, str(sub)) for sub in range(30)]
     for session in kept:
         await sharded.add(session, 10)
-    talk, asked = redis_node._talk, 0
+    exchange, trips = redis_node._exchange, 0
 
     async def counting(link: object, commands: Sequence[Request]) -> list[object]:
-        nonlocal asked
-        asked += 1
-        return await talk(link, commands)
+        nonlocal trips
+        trips += 1
+        return await exchange(link, commands)
 
-    monkeypatch.setattr(redis_node, "_talk", counting)
+    monkeypatch.setattr(redis_node, "_exchange", counting)
     outcomes = await sharded.read_many([session.sid for session in kept])
     assert [one.session for one in outcomes if isinstance(one, Snapshot)] == kept
-    assert asked == 3
+    assert trips == 3
 
 
 async def test_a_slot_that_is_half_moved_loses_and_forgets_nothing(

@@ -125,7 +125,7 @@ class Cluster:
         for server in known:
             try:
                 async with asyncio.timeout(_PATIENCE):
-                    (slots,) = await server.ask([_SLOTS])
+                    (slots,) = await server.execute([_SLOTS])
                 await self._take(parse_cluster_slots(obeyed(slots), current_host=_host(server)))
                 return
             except AWAY as error:
@@ -144,7 +144,7 @@ class Cluster:
             self._server(address)
         for server in self._servers.values():
             # Who is no master now must not be taken for one without a replica.
-            server.alone = server.alone and server in masters
+            server.without_replica = server.without_replica and server in masters
         for address in set(self._servers) - listed:
             await self._servers[address].client.connection_pool.disconnect(inuse_connections=False)
 

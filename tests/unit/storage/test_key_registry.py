@@ -116,7 +116,7 @@ async def test_shared_keys_make_an_unready_replica_ready(registry: Registry) -> 
     registry.clash = ""
     await membership.adopt(ring(a1=0, b2=1))
     membership.check()
-    assert membership.why_not == ""
+    assert membership.refusal == ""
 
 
 async def test_new_keys_are_adopted_without_redis_and_announced_later(registry: Registry) -> None:
@@ -138,14 +138,14 @@ async def test_a_store_unreachable_at_start_is_checked_once_reachable(
     registry.refused = "Redis may evict sessions"
     for _ in range(2):
         await replica.announce()
-        assert replica.why_not == "Redis may evict sessions. Not ready."
+        assert replica.refusal == "Redis may evict sessions. Not ready."
     with pytest.raises(KeysNotSharedError):
         replica.check()
-    assert not replica.clashes
+    assert not replica.has_conflict
     assert log == ["Redis may evict sessions. Not ready.\n"]
     registry.refused = ""
     await replica.announce()
-    assert replica.why_not == ""
+    assert replica.refusal == ""
     registry.refused = "not checked again"
     await replica.announce()
-    assert replica.why_not == ""
+    assert replica.refusal == ""
