@@ -91,10 +91,10 @@ class Mirror:
         return self._ages.greatest(self._clock())
 
     def peek(self, sid: str) -> Snapshot | None:
-        """Return the cached state of a session, or None if it is absent or too old; no I/O.
+        """Return the cached state of a session, or None without a recent one; performs no I/O.
 
-        The snapshot is the one that was read, and its `now` the store's time at that moment. It is
-        not returned after the session's absolute end, so a caller may compare `expires_at` with
+        The snapshot is as it was read, with the store's time at that moment in `now`. It is not
+        returned after the session's absolute end, so a caller may compare `expires_at` with
         that `now`. The session is the same object as long as the record is the same.
         """
         entry = self._entries.get(sid)

@@ -1,4 +1,4 @@
-"""What only the real server shows: races, lost scripts, faults, cancelled calls."""
+"""The Redis store on a real server: races, lost scripts, faults, cancelled calls."""
 
 import asyncio
 import random
@@ -36,7 +36,7 @@ def numbered(number: int) -> Session:
 
 
 async def test_idleness_ends_and_use_extends(real: RedisStore, redis_url: str) -> None:
-    # On the real server only: fakeredis cuts the milliseconds of GETEX PX.
+    # On the real server only: fakeredis truncates the milliseconds of GETEX PX.
     store = RedisStore(connect(redis_url), idle=1, session_max=60)
     used, idle = numbered(1), numbered(2)
     await store.add(used, 100)
@@ -45,7 +45,7 @@ async def test_idleness_ends_and_use_extends(real: RedisStore, redis_url: str) -
         await asyncio.sleep(0.4)
         assert (await store.read(used.sid)).session == used
     assert (await store.read(idle.sid)).session is None
-    # A session that idled away holds no place.
+    # An idle session does not count towards the limit.
     assert await store.add(numbered(3), 2) == ()
     await store.close()
 
@@ -60,7 +60,7 @@ async def test_a_hundred_replacements_have_one_winner(real: RedisStore) -> None:
         assert results.count(None) == 1
 
 
-async def test_logout_racing_refresh_leaves_nothing_alive(real: RedisStore) -> None:
+async def test_a_logout_wins_against_a_concurrent_refresh(real: RedisStore) -> None:
     for number in range(100):
         session = numbered(number)
         await real.add(session, 1000)
@@ -83,10 +83,10 @@ async def test_counters_are_right_while_scripts_are_flushed(
     real: RedisStore, redis_url: str
 ) -> None:
     client = Redis.from_url(redis_url)
-    going = True
+    running = True
 
     async def flush() -> None:
-        while going:
+        while running:
             await client.script_flush()
 
     flushing = asyncio.create_task(flush())
@@ -99,7 +99,7 @@ async def test_counters_are_right_while_scripts_are_flushed(
     for _ in range(5):
         await asyncio.gather(*(real.release(["a"], ["b", "c"]) for _ in range(20)))
     assert [count for count, _ in await real.increment_all(counted)] == [1, 301, 301]
-    going = False
+    running = False
     await flushing
     await client.aclose()
 
@@ -163,17 +163,17 @@ async def test_a_server_that_hangs_is_unavailable(monkeypatch: pytest.MonkeyPatc
     server.close()
 
 
-async def test_use_is_told_to_the_millisecond(real: RedisStore) -> None:
+async def test_last_use_is_accurate(real: RedisStore) -> None:
     await real.add(numbered(1), 10)
     await asyncio.sleep(0.1)
     now = (await real.read(numbered(1).sid)).now
     await asyncio.sleep(0.1)
     seen = await real.last_used([numbered(1).sid])
     assert seen[numbered(1).sid] == pytest.approx(now, abs=0.05)
-    # A shorter `idle` than before: what cannot be known is not told as the future.
+    # With a shorter `idle` than before, a time that cannot be determined is not in the future.
     shorter = RedisStore(real._servers, idle=1, session_max=600)
-    (told,) = (await shorter.last_used([numbered(1).sid])).values()
-    assert now < told <= (await real.read("*")).now
+    (used,) = (await shorter.last_used([numbered(1).sid])).values()
+    assert now < used <= (await real.read("*")).now
 
 
 async def test_every_ended_sid_is_published(real: RedisStore, redis_url: str) -> None:
@@ -184,13 +184,13 @@ async def test_every_ended_sid_is_published(real: RedisStore, redis_url: str) ->
             await real.add(numbered(number), 2)
         await real.revoke(numbered(2).sid)
         await real.revoke_all("1")
-        heard: list[str] = []
-        while len(heard) < 3:
+        published: list[str] = []
+        while len(published) < 3:
             message = await listener.get_message(ignore_subscribe_messages=True, timeout=5)
             if message:
-                heard.append(str(message["data"], "ascii"))
+                published.append(str(message["data"], "ascii"))
     await client.aclose()
-    assert heard == [numbered(number).sid for number in (1, 2, 3)]
+    assert published == [numbered(number).sid for number in (1, 2, 3)]
 
 
 async def test_cancelled_reads_never_cross_identities(real: RedisStore) -> None:
@@ -217,7 +217,7 @@ async def test_cancelled_reads_never_cross_identities(real: RedisStore) -> None:
     assert (await real.read(opened[0].sid)).session == opened[0]
 
 
-async def test_a_server_that_is_away_is_unavailable() -> None:
+async def test_an_unreachable_server_is_unavailable() -> None:
     store = RedisStore(connect(f"redis://127.0.0.1:{free_port()}/0"), idle=60, session_max=60)
     for call in (
         store.read(numbered(1).sid),
@@ -232,7 +232,9 @@ async def test_a_server_that_is_away_is_unavailable() -> None:
             await call
 
 
-async def test_a_shorter_life_hides_no_longer_one(real: RedisStore, redis_url: str) -> None:
+async def test_a_shorter_session_max_does_not_shorten_the_index(
+    real: RedisStore, redis_url: str
+) -> None:
     long, brief = numbered(1), numbered(2)
     await real.add(long, 100)
     shortened = RedisStore(connect(redis_url), idle=60, session_max=1)
@@ -243,7 +245,7 @@ async def test_a_shorter_life_hides_no_longer_one(real: RedisStore, redis_url: s
         assert await client.pttl(index) > 500_000
 
 
-async def test_a_master_that_became_a_replica_is_left(real: RedisStore, redis_url: str) -> None:
+async def test_connections_to_a_former_master_are_closed(real: RedisStore, redis_url: str) -> None:
     await real.add(numbered(1), 100)
     async with Redis.from_url(redis_url) as client:
         await client.replicaof("127.0.0.1", "1")
@@ -258,7 +260,7 @@ async def test_a_master_that_became_a_replica_is_left(real: RedisStore, redis_ur
     await real.add(numbered(2), 100)
 
 
-async def test_a_record_that_is_none_is_no_verdict(real: RedisStore, redis_url: str) -> None:
+async def test_a_corrupt_record_is_unavailable(real: RedisStore, redis_url: str) -> None:
     await real.add(numbered(1), 10)
     client = Redis.from_url(redis_url)
     (key,) = await client.keys("authgw:*:s:*")
@@ -268,7 +270,7 @@ async def test_a_record_that_is_none_is_no_verdict(real: RedisStore, redis_url: 
         await real.read(numbered(1).sid)
 
 
-async def test_one_record_that_is_none_spoils_no_other(real: RedisStore, redis_url: str) -> None:
+async def test_a_corrupt_record_affects_no_other_session(real: RedisStore, redis_url: str) -> None:
     for number in (1, 2, 3):
         await real.add(numbered(number), 10)
     client = Redis.from_url(redis_url)
@@ -286,12 +288,12 @@ async def test_one_record_that_is_none_spoils_no_other(real: RedisStore, redis_u
         await real.read(numbered(2).sid)
 
 
-async def test_a_server_that_cannot_save_still_answers_reads(
+async def test_a_server_that_cannot_save_still_serves_reads(
     real: RedisStore, redis_url: str
 ) -> None:
     await real.add(numbered(1), 10)
     client = Redis.from_url(redis_url)
-    # A folder stands where the server wants to save.
+    # A directory has the name of the file that the server writes.
     obstacle = Path(str((await client.config_get("dir"))["dir"])) / "dump.rdb"
     obstacle.mkdir()
     await client.config_set("save", "3600 1")
@@ -317,9 +319,7 @@ async def test_a_server_that_cannot_save_still_answers_reads(
         await client.aclose()
 
 
-async def test_a_refused_question_for_the_time_is_no_verdict(
-    real: RedisStore, redis_url: str
-) -> None:
+async def test_a_refused_time_command_is_unavailable(real: RedisStore, redis_url: str) -> None:
     client = Redis.from_url(redis_url)
     await client.acl_setuser(
         "mute", enabled=True, nopass=True, keys="*", commands=["+@all", "-time"]
@@ -332,24 +332,24 @@ async def test_a_refused_question_for_the_time_is_no_verdict(
     await client.aclose()
 
 
-async def test_replicas_with_the_same_keys_are_taken_in(real: RedisStore) -> None:
+async def test_replicas_with_the_same_keys_are_registered(real: RedisStore) -> None:
     assert await real.announce("one", "a1", ("a1",)) == (True, "")
     assert await real.announce("two", "a1", ("a1", "b2")) == (True, "")
     assert await real.announce("one", "a1", ("a1",)) == (True, "")
 
 
-async def test_a_newcomer_that_clashes_is_not_taken_in(real: RedisStore) -> None:
+async def test_a_new_replica_with_conflicting_keys_is_refused(real: RedisStore) -> None:
     await real.announce("one", "a1", ("a1",))
-    # It lacks theirs; they lack its own; it has another altogether.
+    # It lacks the other's key; the other lacks its key; both.
     for signing, kids in (("b2", ("b2",)), ("b2", ("a1", "b2")), ("a1", ("xa1x",))):
         assert await real.announce("two", signing, kids) == (False, "a1")
-    # It left nothing behind, and one that runs already stays and only learns of a clash.
+    # A refusal leaves no trace, and a registered replica stays and is informed of the conflict.
     assert await real.announce("one", "c3", ("c3",)) == (True, "")
     await real.announce("two", "c3", ("c3",))
     assert await real.announce("one", "d4", ("c3", "d4")) == (True, "c3")
 
 
-async def test_new_keys_that_clash_leave_a_replica_with_its_old_ones(real: RedisStore) -> None:
+async def test_conflicting_new_keys_leave_a_replica_with_its_old_keys(real: RedisStore) -> None:
     await real.announce("one", "a1", ("a1",))
     await real.announce("two", "a1", ("a1",))
     for signing, kids in (("b2", ("a1", "b2")), ("a1", ("xa1x",))):
@@ -357,25 +357,25 @@ async def test_new_keys_that_clash_leave_a_replica_with_its_old_ones(real: Redis
     assert await real.announce("two", "a1", ("a1", "b2"), new=True) == (True, "")
     assert await real.announce("one", "b2", ("a1", "b2"), new=True) == (True, "")
     assert await real.announce("two", "b2", ("a1", "b2")) == (True, "")
-    # Alone, a replica may take whatever it likes.
+    # A single replica may adopt any key.
     await real.withdraw("two", "b2", ("a1", "b2"))
     assert await real.announce("one", "c3", ("c3",), new=True) == (True, "")
 
 
-async def test_who_has_left_binds_no_newcomer(real: RedisStore) -> None:
+async def test_a_withdrawn_replica_does_not_bind_new_replicas(real: RedisStore) -> None:
     await real.announce("one", "a1", ("a1",))
     await real.withdraw("one", "a1", ("a1",))
     assert await real.announce("two", "b2", ("b2",)) == (True, "")
 
 
-async def test_an_announcement_ends(real: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_announcement_expires(real: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("authgw.storage.redis.counters.ANNOUNCEMENT_LIFETIME", 0.05)
     await real.announce("one", "a1", ("a1",))
     await asyncio.sleep(0.1)
     assert await real.announce("two", "b2", ("b2",)) == (True, "")
 
 
-async def test_a_connection_that_uvloop_knows_closed_is_unavailable(
+async def test_a_connection_that_uvloop_reports_as_closed_is_unavailable(
     real: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def write(link: object, commands: Sequence[Request]) -> list[object]:
@@ -386,21 +386,21 @@ async def test_a_connection_that_uvloop_knows_closed_is_unavailable(
         await real.read(numbered(1).sid)
 
 
-async def test_connections_that_ended_in_the_pool_cost_no_answer(
+async def test_connections_lost_in_the_pool_fail_no_command(
     real: RedisStore, redis_url: str
 ) -> None:
     port = int(redis_url.rpartition(":")[2].split("/")[0])
     killer = Redis.from_url(redis_url)
-    with FaultProxy(port) as way:
-        store = RedisStore(connect(f"redis://127.0.0.1:{way.port}/0"), idle=60, session_max=60)
+    with FaultProxy(port) as proxy:
+        store = RedisStore(connect(f"redis://127.0.0.1:{proxy.port}/0"), idle=60, session_max=60)
         await store.add(numbered(1), 10)
         for end in (
-            lambda: asyncio.to_thread(way.set, RESET),
+            lambda: asyncio.to_thread(proxy.set, RESET),
             lambda: killer.client_kill_filter(_type="normal"),
         ):
             await asyncio.gather(*(store.read(numbered(1).sid) for _ in range(10)))
             await end()
-            await asyncio.to_thread(way.set, NONE)
+            await asyncio.to_thread(proxy.set, NONE)
             await asyncio.sleep(0.1)
             for _ in range(10):
                 assert (await store.read(numbered(1).sid)).session == numbered(1)
@@ -408,7 +408,7 @@ async def test_connections_that_ended_in_the_pool_cost_no_answer(
     await killer.aclose()
 
 
-async def test_a_connection_on_which_an_answer_was_left_is_not_used_again(
+async def test_a_connection_with_an_unread_reply_is_not_used_again(
     real: RedisStore, redis_url: str
 ) -> None:
     (server,) = await real._servers.all()

@@ -194,14 +194,14 @@ class Calls:
         Raises:
             StoreUnavailableError: the effect of at least one of them is unknown.
         """
-        return [answer.value() for answer in await self.replies(commands, confirmed=confirmed)]
+        return [result.value() for result in await self.replies(commands, confirmed=confirmed)]
 
     async def replies(
         self, commands: Sequence[Command], *, confirmed: bool = False, timed: bool = False
     ) -> list[StoreReply]:
         """As `execute_all`, with errors in place of replies; `timed` reads the servers' clocks."""
         deadline = self._deadline()
-        answers = pending = [StoreReply(command, command.words) for command in commands]
+        results = pending = [StoreReply(command, command.words) for command in commands]
         for _ in range(_MAX_ATTEMPTS):
             by_server = await self._by_server(pending, deadline)
             sends = [
@@ -212,12 +212,12 @@ class Calls:
                 await sends[0]
             else:
                 await asyncio.gather(*sends)
-            pending = [answer for answer in pending if self._must_be_resent(answer)]
+            pending = [result for result in pending if self._must_be_resent(result)]
             if not pending:
                 break
-            if any(answer.server is None for answer in pending):
+            if any(result.server is None for result in pending):
                 await asyncio.sleep(_MIGRATION_DELAY)
-        return answers
+        return results
 
     async def masters(self) -> Sequence[RedisNode]:
         """Return all masters.
@@ -237,9 +237,9 @@ class Calls:
         Raises:
             StoreUnavailableError: there is no reply.
         """
-        answer = StoreReply(Command("", *request), request.words, master)
-        await self._send(master, [answer], self._deadline(), False, False)
-        return answer.value()
+        result = StoreReply(Command("", *request), request.words, master)
+        await self._send(master, [result], self._deadline(), False, False)
+        return result.value()
 
     def _deadline(self) -> float:
         timeout = OPERATION_TIMEOUT if self._timeout is None else self._timeout
@@ -254,15 +254,15 @@ class Calls:
             async with asyncio.timeout_at(deadline):
                 await self._servers.find()
         except AWAY as error:
-            for answer in pending:
-                answer.reply = error
+            for result in pending:
+                result.reply = error
             return by_server
-        for answer in pending:
+        for result in pending:
             try:
-                answer.server = answer.server or self._servers.holder(answer.command.key)
-                by_server.setdefault(answer.server, []).append(answer)
+                result.server = result.server or self._servers.holder(result.command.key)
+                by_server.setdefault(result.server, []).append(result)
             except RedisError as error:
-                answer.reply = error
+                result.reply = error
         return by_server
 
     async def _send(
@@ -273,7 +273,7 @@ class Calls:
         confirmed: bool,
         timed: bool,
     ) -> None:
-        requests = [request for answer in part for request in answer.requests]
+        requests = [request for result in part for request in result.requests]
         try:
             async with asyncio.timeout_at(deadline):
                 if confirmed:
@@ -284,24 +284,24 @@ class Calls:
             self._servers.failed()
             replies = [error] * len(requests)
         remaining = iter(replies)
-        for answer in part:
-            if answer.asking:
+        for result in part:
+            if result.asking:
                 next(remaining)
-            answer.reply = next(remaining)
+            result.reply = next(remaining)
 
-    def _must_be_resent(self, answer: StoreReply) -> bool:
+    def _must_be_resent(self, result: StoreReply) -> bool:
         """Return True if the server did not execute the command; prepare the next attempt."""
-        reply, script = answer.reply, answer.command.script
+        reply, script = result.reply, result.command.script
         if not isinstance(reply, Exception):
             return False
-        if isinstance(reply, NoScriptError) and script and answer.words[0] == "EVALSHA":
-            answer.words = ("EVAL", script.text, *answer.words[2:])
+        if isinstance(reply, NoScriptError) and script and result.words[0] == "EVALSHA":
+            result.words = ("EVAL", script.text, *result.words[2:])
         elif isinstance(reply, AskError) and (isinstance(reply, MovedError) or _may_follow(script)):
-            assert answer.server is not None  # noqa: S101  it has replied
-            answer.asking = not isinstance(reply, MovedError)
-            answer.server = self._servers.other(reply, answer.server)
+            assert result.server is not None  # noqa: S101  it has replied
+            result.asking = not isinstance(reply, MovedError)
+            result.server = self._servers.other(reply, result.server)
         elif isinstance(reply, AskError | TryAgainError):
-            answer.asking, answer.server = False, None
+            result.asking, result.server = False, None
         else:
             if isinstance(reply, ClusterDownError):
                 self._servers.failed()

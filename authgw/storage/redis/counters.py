@@ -134,8 +134,8 @@ class RedisCounters:
         lifetime = int(ANNOUNCEMENT_LIFETIME * 1000)
         args: list[str | int] = [replica, signing, _listed(kids), lifetime, "new" if new else ""]
         # Timed: a wrong clock is logged at the start, and later with the next announcement.
-        (answer,) = await self._calls.replies([_ANNOUNCE.on(_REGISTRY, args=args)], timed=True)
-        registered, conflict = answer.value()
+        (result,) = await self._calls.replies([_ANNOUNCE.on(_REGISTRY, args=args)], timed=True)
+        registered, conflict = result.value()
         return bool(registered), conflict.decode("ascii")
 
     async def withdraw(self, replica: str, signing: str, kids: tuple[str, ...]) -> None:

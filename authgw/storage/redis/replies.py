@@ -33,7 +33,7 @@ class Request(NamedTuple):
 
 
 def is_integer(reply: Any) -> bool:
-    """Return True for a 64-bit integer; a boolean of RESP3 is not one."""
+    """Return True for a 64-bit integer, but not for a boolean of RESP3."""
     return type(reply) is int and -(2**63) <= reply < 2**63
 
 

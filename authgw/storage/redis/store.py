@@ -155,13 +155,13 @@ class RedisStore(RedisCounters):
             Command(key, (b"GETEX", key, b"PX", self._idle_argument), is_value)
             for key in keys.values()
         ]
-        answers = dict(zip(keys, await self._calls.replies(reads, timed=True), strict=True))
+        results = dict(zip(keys, await self._calls.replies(reads, timed=True), strict=True))
         # A server that cannot save to disk refuses GETEX as a write, but not GET.
-        refused = [sid for sid, answer in answers.items() if _is_misconf(answer.reply)]
+        refused = [sid for sid, result in results.items() if _is_misconf(result.reply)]
         if refused:
             plain = [Command(keys[sid], ("GET", keys[sid]), is_value) for sid in refused]
-            answers |= zip(refused, await self._calls.replies(plain, timed=True), strict=True)
-        return [_outcome(sid, answers[sid]) for sid in sids]
+            results |= zip(refused, await self._calls.replies(plain, timed=True), strict=True)
+        return [_outcome(sid, results[sid]) for sid in sids]
 
     async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
         """See `SessionStore.replace`."""
@@ -175,9 +175,9 @@ class RedisStore(RedisCounters):
 
         Unlike `replace`, this does not wait for a replica.
         """
-        answers = await self._calls.replies([self._replacing(*change) for change in changes])
+        results = await self._calls.replies([self._replacing(*change) for change in changes])
         return [
-            _replaced(new.sid, answer) for (_, new), answer in zip(changes, answers, strict=True)
+            _replaced(new.sid, result) for (_, new), result in zip(changes, results, strict=True)
         ]
 
     async def revoke(self, sid: str) -> bool:
@@ -212,12 +212,12 @@ class RedisStore(RedisCounters):
         """See `SessionStore.last_used`."""
         keys = _keys(sids)
         reads = [Command(key, ("PTTL", key), is_integer) for key in keys.values()]
-        answers = dict(zip(keys, await self._calls.replies(reads, timed=True), strict=True))
-        ttls = {sid: answer.value() / 1000 for sid, answer in answers.items()}
+        results = dict(zip(keys, await self._calls.replies(reads, timed=True), strict=True))
+        ttls = {sid: result.value() / 1000 for sid, result in results.items()}
         idle = self._idle_ms / 1000
         # A TTL exceeds `idle` if the store was opened with a longer `idle` before.
         return {
-            sid: answers[sid].now - max(0.0, idle - ttl) for sid, ttl in ttls.items() if ttl >= 0
+            sid: results[sid].now - max(0.0, idle - ttl) for sid, ttl in ttls.items() if ttl >= 0
         }
 
     def kept(self) -> AsyncIterator[Sequence[ExportedSession]]:
@@ -285,16 +285,16 @@ def _is_misconf(reply: Any) -> bool:
     return isinstance(reply, ResponseError) and "MISCONF" in str(reply)
 
 
-def _outcome(sid: str, answer: StoreReply) -> Snapshot | StoreUnavailableError:
-    if isinstance(answer.reply, Exception):
-        return unavailable(answer.reply)
-    return _snapshot_or_error(sid, answer.reply, answer.now)
+def _outcome(sid: str, result: StoreReply) -> Snapshot | StoreUnavailableError:
+    if isinstance(result.reply, Exception):
+        return unavailable(result.reply)
+    return _snapshot_or_error(sid, result.reply, result.now)
 
 
-def _replaced(sid: str, answer: StoreReply) -> Snapshot | StoreUnavailableError | None:
-    if isinstance(answer.reply, Exception):
-        return unavailable(answer.reply)
-    replaced, *stored = answer.reply
+def _replaced(sid: str, result: StoreReply) -> Snapshot | StoreUnavailableError | None:
+    if isinstance(result.reply, Exception):
+        return unavailable(result.reply)
+    replaced, *stored = result.reply
     return None if replaced else _snapshot_or_error(sid, stored[0], seconds(stored[1]))
 
 
