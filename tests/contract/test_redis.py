@@ -411,7 +411,7 @@ async def test_connections_lost_in_the_pool_fail_no_command(
 async def test_a_connection_with_an_unread_reply_is_not_used_again(
     real: RedisStore, redis_url: str
 ) -> None:
-    (server,) = await real._servers.all()
+    (server,) = await real._servers.masters()
     client = server.client
     # redis-py has no types here.
     connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # see above

@@ -42,7 +42,7 @@ class Cluster:
         self._refresh_task: asyncio.Task[None] | None = None
         self._last_refresh = -math.inf
 
-    async def find(self) -> None:
+    async def discover(self) -> None:
         """Wait until the slots are known.
 
         Raises:
@@ -66,9 +66,9 @@ class Cluster:
             raise ClusterDownError("no node holds this slot")
         return server
 
-    def other(self, error: AskError, told_by: RedisNode) -> RedisNode:
-        """The master that a redirection names; MOVED is remembered, and the rest asked for."""
-        server = self._server((error.host or _host(told_by), error.port))
+    def redirected(self, error: AskError, source: RedisNode) -> RedisNode:
+        """See `Servers.redirected`; after MOVED, this also refreshes all slots."""
+        server = self._server((error.host or _host(source), error.port))
         if isinstance(error, MovedError):
             self._holders[error.slot_id] = server
             self._start_refresh()
@@ -78,17 +78,17 @@ class Cluster:
         """Return all nodes that were ever named."""
         return tuple(self._servers.values())
 
-    def failed(self) -> None:
+    def report_failure(self) -> None:
         """Start a refresh of the slots."""
         self._start_refresh()
 
-    async def all(self) -> Sequence[RedisNode]:
+    async def masters(self) -> Sequence[RedisNode]:
         """Return all masters that hold a slot.
 
         Raises:
-            AWAY: as `find`.
+            AWAY: as `discover`.
         """
-        await self.find()
+        await self.discover()
         return tuple(dict.fromkeys(self._holders.values()))
 
     def pubsub(self) -> PubSub:

@@ -35,7 +35,7 @@ class Servers(Protocol):
 
     replicated: bool
 
-    async def find(self) -> None:
+    async def discover(self) -> None:
         """Wait until the masters of all keys are known.
 
         Raises:
@@ -49,16 +49,16 @@ class Servers(Protocol):
             RedisError: no master holds it now.
         """
 
-    def other(self, error: AskError, told_by: RedisNode) -> RedisNode:
+    def redirected(self, error: AskError, source: RedisNode) -> RedisNode:
         """Return the master that a redirection names; store the new holder after MOVED."""
 
     def known(self) -> Sequence[RedisNode]:
         """Return the servers that are known now; may be called from any thread."""
 
-    def failed(self) -> None:
+    def report_failure(self) -> None:
         """Report that a master did not reply, or is not a master any more."""
 
-    async def all(self) -> Sequence[RedisNode]:
+    async def masters(self) -> Sequence[RedisNode]:
         """Return all masters.
 
         Raises:
@@ -79,14 +79,14 @@ class OneServer:
         self.replicated = replicated
         self._server = server
 
-    async def find(self) -> None:
+    async def discover(self) -> None:
         """Do nothing: the server is known."""
 
     def holder(self, key: str) -> RedisNode:
         """Return the server."""
         return self._server
 
-    def other(self, error: AskError, told_by: RedisNode) -> RedisNode:
+    def redirected(self, error: AskError, source: RedisNode) -> RedisNode:
         """Return the server: `check` refuses a node of a Cluster, which alone redirects."""
         return self._server
 
@@ -94,10 +94,10 @@ class OneServer:
         """Return the server."""
         return (self._server,)
 
-    def failed(self) -> None:
+    def report_failure(self) -> None:
         """Do nothing: the next connection determines the master."""
 
-    async def all(self) -> Sequence[RedisNode]:
+    async def masters(self) -> Sequence[RedisNode]:
         """Return the server."""
         return (self._server,)
 
@@ -227,7 +227,7 @@ class Calls:
         """
         try:
             async with asyncio.timeout_at(self._deadline()):
-                return await self._servers.all()
+                return await self._servers.masters()
         except AWAY as error:
             raise unavailable(error) from None
 
@@ -252,7 +252,7 @@ class Calls:
         by_server: dict[RedisNode, list[StoreReply]] = {}
         try:
             async with asyncio.timeout_at(deadline):
-                await self._servers.find()
+                await self._servers.discover()
         except AWAY as error:
             for result in pending:
                 result.reply = error
@@ -281,7 +281,7 @@ class Calls:
                 else:
                     replies = await server.execute(requests, timed=timed)
         except AWAY as error:
-            self._servers.failed()
+            self._servers.report_failure()
             replies = [error] * len(requests)
         remaining = iter(replies)
         for result in part:
@@ -299,12 +299,12 @@ class Calls:
         elif isinstance(reply, AskError) and (isinstance(reply, MovedError) or _may_follow(script)):
             assert result.server is not None  # noqa: S101  it has replied
             result.asking = not isinstance(reply, MovedError)
-            result.server = self._servers.other(reply, result.server)
+            result.server = self._servers.redirected(reply, result.server)
         elif isinstance(reply, AskError | TryAgainError):
             result.asking, result.server = False, None
         else:
             if isinstance(reply, ClusterDownError):
-                self._servers.failed()
+                self._servers.report_failure()
             return False
         return True
 

@@ -39,7 +39,7 @@ async def health(servers: Servers) -> tuple[Health, ...]:
     """
     try:
         async with asyncio.timeout(_TIMEOUT):
-            return tuple([await _health(server) for server in await servers.all()])
+            return tuple([await _health(server) for server in await servers.masters()])
     except AWAY as error:
         raise unavailable(error) from None
 

@@ -37,7 +37,7 @@ async def check(servers: Servers, attempt: Command) -> None:
             for server in await _masters(servers):
                 _check_server(server, await server.info(), servers)
                 await _try(server, _keyless(servers))
-            await servers.find()
+            await servers.discover()
             await _try(servers.holder(attempt.key), _keyed(attempt))
     except AuthenticationError:
         raise StoreSetupError("Redis refuses authgw's password: see cache.password_file") from None
@@ -49,7 +49,7 @@ async def check(servers: Servers, attempt: Command) -> None:
 
 async def _masters(servers: Servers) -> "tuple[RedisNode, ...]":
     try:
-        return tuple(await servers.all())
+        return tuple(await servers.masters())
     except ResponseError as error:
         if "cluster support disabled" not in str(error):
             raise
