@@ -91,7 +91,7 @@ class Mirror:
         return self._ages.greatest(self._clock())
 
     def peek(self, sid: str) -> Snapshot | None:
-        """Return the cached state of a session, or None without a recent one; performs no I/O.
+        """Return the cached state of a session, or None if it is unknown or too old; no I/O.
 
         The snapshot is as it was read, with the store's time at that moment in `now`. It is not
         returned after the session's absolute end, so a caller may compare `expires_at` with

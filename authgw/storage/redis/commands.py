@@ -192,7 +192,7 @@ class Calls:
         """Return the replies to independent commands, in a round trip to each server.
 
         Raises:
-            StoreUnavailableError: the effect of at least one of them is unknown.
+            StoreUnavailableError: the effect of some of them is unknown.
         """
         return [result.value() for result in await self.replies(commands, confirmed=confirmed)]
 

@@ -120,7 +120,7 @@ def list_of(shape: Shape) -> Shape:
 
 
 def either(*shapes: Shape) -> Shape:
-    """Return a validator of replies that have at least one of these shapes."""
+    """Return a validator of replies that have any of these shapes."""
     return lambda reply: any(shape(reply) for shape in shapes)
 
 

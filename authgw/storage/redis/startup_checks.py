@@ -83,7 +83,7 @@ def _keyless(servers: Servers) -> list[Request]:
 
 
 def _keyed(attempt: Command) -> list[Request]:
-    assert attempt.script is not None  # noqa: S101  check's callers pass one
+    assert attempt.script is not None  # noqa: S101  check's callers pass a script
     key = attempt.key
     return [
         Request(("EVALSHA", *attempt.words[1:]), attempt.accepts),

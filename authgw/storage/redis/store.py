@@ -244,7 +244,7 @@ class RedisStore(RedisCounters):
         return sum(master.without_replica for master in self._servers.known())
 
     async def ping(self) -> None:
-        """Check that at least one master responds.
+        """Check that any master responds.
 
         Raises:
             StoreUnavailableError: no master does.

@@ -150,7 +150,7 @@ class Database:
             yield
             await self._connection.execute("COMMIT")
         except Exception:
-            # After any exception: an open transaction would make all later ones fail.
+            # After any exception: an open transaction would make all later transactions fail.
             if self._connection.in_transaction:
                 await self._connection.execute("ROLLBACK")
             raise

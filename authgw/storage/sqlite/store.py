@@ -22,12 +22,12 @@ from authgw.storage.sqlite.database import Database
 _MIN_IDLE_EXTENSION = 0.01
 _MAX_PURGED = 1000  # expired sessions of other subjects that an operation deletes, as others wait
 _PURGE = "DELETE FROM sessions WHERE seq IN (SELECT seq FROM sessions WHERE idle_end <= ? LIMIT ?)"
-_PAGE_SIZE = 500  # sessions that an export reads in one operation
+_PAGE_SIZE = 500  # sessions that an operation of an export reads
 _INSERT = "INSERT INTO sessions (sid, h, record, idle_end) VALUES (?, ?, ?, ?)"
 
 
 class EmbeddedStore(SqliteCounters):
-    """A SessionStore and Counters in one SQLite database; `idle` is the idle timeout in seconds."""
+    """A SessionStore and Counters in an SQLite database; `idle` is the idle timeout in seconds."""
 
     def __init__(
         self, database: Database, *, idle: float, clock: Callable[[], float] = time.time
@@ -64,7 +64,7 @@ class EmbeddedStore(SqliteCounters):
         return await self._db.run(lambda: self._read(sid))
 
     async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailableError]:
-        """See `BatchStore.read_many`; all reads are one operation."""
+        """See `BatchStore.read_many`; all reads share an operation."""
         return await self._db.run(lambda: self._read_many(sids))
 
     async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
