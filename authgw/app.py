@@ -133,7 +133,7 @@ def _parts(reading: ReloadableState, store: Store) -> Parts:
         measured,
         # A session that is asked about all the time is read, and so used, before it idles away.
         max_staleness=min(settings.cache.max_staleness, settings.auth.auto_logout / 2),
-        deadline=commands.DEADLINE if shared else database.DEADLINE,
+        deadline=(commands if shared else database).OPERATION_TIMEOUT,
         capacity=_MOST_MIRRORED,
     )
     return Parts(
@@ -143,7 +143,7 @@ def _parts(reading: ReloadableState, store: Store) -> Parts:
         HashPool(),
         # It compiles its templates once.
         PageRenderer(PageTheme(settings.login.product, settings.login.color)),
-        RevocationFeed(shared.pubsub, mirror.ended) if shared else None,
+        RevocationFeed(shared.pubsub, mirror.mark_ended) if shared else None,
         KeyRegistry(shared, reading.keys) if shared else None,
     )
 

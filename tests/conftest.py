@@ -14,4 +14,4 @@ pytest_plugins = ["tests.support.gateway", "tests.support.redis"]
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine is late without being wrong: tests of the deadlines set their own."""
     for store in (commands, database):
-        monkeypatch.setattr(store, "DEADLINE", 5.0)
+        monkeypatch.setattr(store, "OPERATION_TIMEOUT", 5.0)

@@ -1,4 +1,4 @@
-"""Shells that measure what they are put around, and change nothing: the store, the HTTP surface."""
+"""Instrumentation wrappers for the store and the HTTP handlers; they change no behaviour."""
 
 import time
 from collections.abc import Awaitable, Sequence
@@ -22,138 +22,138 @@ from authgw.web.decision_cache import PATH
 from authgw.web.problems import Handler
 
 T = TypeVar("T")
-# Where no route leads; the path itself is the client's and would be a label without bound.
-_NOWHERE = "other"
+# The label of requests without a route: clients choose the path, and each would add a series.
+_UNROUTED = "other"
 
 
 class Store(BatchStore, Counters, Protocol):
-    """What sessions and log-ins stand on."""
+    """The store that sessions and logins need."""
 
 
 class MeasuredStore:
-    """A store, each of whose operations is timed; its errors are counted by kind."""
+    """Wrapper that times each operation of a store and counts its errors by kind."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
-        """Keep a new session; end its subject's oldest over `max_sessions`; return their sids."""
+        """See `SessionStore.add`."""
         ended = await _timed("add", self._store.add(session, max_sessions))
         SESSIONS_OPENED.inc()
         SESSIONS_ENDED.inc(len(ended))
         return ended
 
     async def read(self, sid: str) -> Snapshot:
-        """Return the session, or None in it, and count this as use."""
+        """See `SessionStore.read`."""
         return await _timed("read", self._store.read(sid))
 
     async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailableError]:
-        """What `read` returns, or raises, for each sid in its order."""
-        return _counted("read", await _timed("read", self._store.read_many(sids)))
+        """See `BatchStore.read_many`."""
+        return _count_errors("read", await _timed("read", self._store.read_many(sids)))
 
     async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
-        """Compare-and-set: None if `new` took the place of what was seen, else what is there."""
+        """See `SessionStore.replace`."""
         return await _timed("replace", self._store.replace(seen, new))
 
     async def replace_many(
         self, changes: Sequence[tuple[Snapshot, Session]]
     ) -> Sequence[Snapshot | StoreUnavailableError | None]:
-        """What `replace` returns, or raises, for each (seen, new) in its order."""
-        return _counted("confirm", await _timed("confirm", self._store.replace_many(changes)))
+        """See `BatchStore.replace_many`."""
+        return _count_errors("confirm", await _timed("confirm", self._store.replace_many(changes)))
 
     async def revoke(self, sid: str) -> bool:
-        """End one session; say whether it was alive. Returns once the store has it."""
-        alive = await _timed("revoke", self._store.revoke(sid))
-        SESSIONS_ENDED.inc(alive)
-        return alive
+        """See `SessionStore.revoke`."""
+        existed = await _timed("revoke", self._store.revoke(sid))
+        SESSIONS_ENDED.inc(existed)
+        return existed
 
     async def revoke_all(self, sub: str) -> tuple[str, ...]:
-        """End every session of a subject; return their sids."""
+        """See `SessionStore.revoke_all`."""
         ended = await _timed("revoke", self._store.revoke_all(sub))
         SESSIONS_ENDED.inc(len(ended))
         return ended
 
     async def sessions_of(self, sub: str) -> tuple[Session, ...]:
-        """The live sessions of a subject, oldest first."""
+        """See `SessionStore.sessions_of`."""
         return await _timed("list", self._store.sessions_of(sub))
 
     async def last_used(self, sids: Sequence[str]) -> dict[str, float]:
-        """When each live one of these was last used, in Unix seconds of the store's clock."""
+        """See `SessionStore.last_used`."""
         return await _timed("list", self._store.last_used(sids))
 
     async def increment(self, name: str, window: float) -> tuple[int, float]:
-        """Count one more under this name; return the count and the seconds until it ends."""
+        """See `Counters.increment`."""
         return await _timed("count", self._store.increment(name, window))
 
     async def increment_all(self, counted: Sequence[tuple[str, float]]) -> list[tuple[int, float]]:
-        """Increment several (name, window) in one round trip; answers come in the same order."""
+        """See `Counters.increment_all`."""
         return await _timed("count", self._store.increment_all(counted))
 
     async def release(self, forget: Sequence[str], give_back: Sequence[str]) -> None:
-        """End the counters in `forget` and count one less in `give_back`, in one round trip."""
+        """See `Counters.release`."""
         await _timed("count", self._store.release(forget, give_back))
 
     async def claim(self, name: str, seconds: float) -> bool:
-        """Whether this is the first claim of this name; a claim ends after `seconds`."""
+        """See `Counters.claim`."""
         return await _timed("claim", self._store.claim(name, seconds))
 
 
 async def _timed(operation: str, call: Awaitable[T]) -> T:
-    began = time.perf_counter()
+    start = time.perf_counter()
     try:
         return await call
     except StoreUnavailableError as error:
-        _count(operation, error)
+        _count_error(operation, error)
         raise
     finally:
-        STORE_SECONDS.labels(operation).observe(time.perf_counter() - began)
+        STORE_SECONDS.labels(operation).observe(time.perf_counter() - start)
 
 
-def _counted(operation: str, outcomes: Sequence[T]) -> Sequence[T]:
+def _count_errors(operation: str, outcomes: Sequence[T]) -> Sequence[T]:
     for outcome in outcomes:
         if isinstance(outcome, StoreUnavailableError):
-            _count(operation, outcome)
+            _count_error(operation, outcome)
     return outcomes
 
 
-def _count(operation: str, error: StoreUnavailableError) -> None:
-    # Stores say `from None`, which hides what was raised at first from tracebacks only.
-    first = error.__context__
-    STORE_ERRORS.labels(operation, type(first).__name__ if first else "refused").inc()
+def _count_error(operation: str, error: StoreUnavailableError) -> None:
+    # Stores raise `from None`, which hides the original exception from tracebacks only.
+    cause = error.__context__
+    STORE_ERRORS.labels(operation, type(cause).__name__ if cause else "refused").inc()
 
 
-def measured(answers: RequestMetrics) -> Middleware:
-    """A middleware, to be the outermost, that tells of every answer of the application."""
+def metrics_middleware(answers: RequestMetrics) -> Middleware:
+    """Return a middleware that counts and times every response; it must be the outermost."""
 
     @web.middleware
     async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
-        began = time.perf_counter()
+        start = time.perf_counter()
         response = await handler(request)
-        _tell(answers, _endpoint(request), response, began)
+        _record(answers, _endpoint(request), response, start)
         return response
 
     return measure
 
 
 def measured_check(answers: RequestMetrics, check: Handler) -> Handler:
-    """A handler of checks that tells of every answer it gives."""
+    """Return a handler of checks that counts and times every response of `check`."""
 
     async def measure(request: web.Request) -> web.StreamResponse:
-        began = time.perf_counter()
+        start = time.perf_counter()
         response = await check(request)
-        _tell(answers, PATH, response, began)
+        _record(answers, PATH, response, start)
         return response
 
     return measure
 
 
-def _tell(
-    answers: RequestMetrics, endpoint: str, response: web.StreamResponse, began: float
+def _record(
+    answers: RequestMetrics, endpoint: str, response: web.StreamResponse, start: float
 ) -> None:
     reason = response.headers.get("X-Authgw-Reason", "")
-    answers.answered(endpoint, response.status, reason, time.perf_counter() - began)
+    answers.record(endpoint, response.status, reason, time.perf_counter() - start)
 
 
 def _endpoint(request: web.Request) -> str:
     resource = request.match_info.route.resource
-    return resource.canonical.partition("{")[0] if resource else _NOWHERE
+    return resource.canonical.partition("{")[0] if resource else _UNROUTED

@@ -1,4 +1,4 @@
-"""Logs by loguru: text for people, JSON for machines, one event per line, nothing secret."""
+"""Log output by loguru, as text or JSON: an event per line, without secrets."""
 
 import json
 import logging
@@ -22,12 +22,12 @@ _LEVELS = {
     "revoke": "INFO",
     "refresh_reuse": "WARNING",
 }
-# What a scanner or an expired token causes is told at debug level unless it is an operator's.
-_FOR_OPERATORS = {"untrusted_proxy", "identity_header_from_client", "wrong_dialect"}
+# Denials that point to a wrong proxy configuration; others come from scanners and expired tokens.
+_MISCONFIGURATION_REASONS = {"untrusted_proxy", "identity_header_from_client", "wrong_dialect"}
 
 
 def set_up(mode: str, level: str, stream: TextIO = sys.stderr) -> None:
-    """Send every log line to `stream`, as `text` or `json`, from this level on."""
+    """Write log lines of at least `level` to `stream`; `mode` is `text` or `json`."""
     logger.remove()
     render = _json if mode == "json" else _text
     logger.add(
@@ -41,17 +41,17 @@ def set_up(mode: str, level: str, stream: TextIO = sys.stderr) -> None:
 
 
 def record(event: Event) -> None:
-    """Write an audit event."""
+    """Log an audit event with its fields that are not empty."""
     fields = {name: getattr(event, name) for name in Event.__dataclass_fields__}
-    said = {name: value for name, value in fields.items() if value and name != "name"}
-    logger.bind(event=event.name, **said).log(_level(event), event.name)
+    present = {name: value for name, value in fields.items() if value and name != "name"}
+    logger.bind(event=event.name, **present).log(_level(event), event.name)
 
 
 def _level(event: Event) -> str:
     if event.name == "failure":
         return "ERROR"
     if event.name == "deny":
-        return "WARNING" if event.reason in _FOR_OPERATORS else "INFO"
+        return "WARNING" if event.reason in _MISCONFIGURATION_REASONS else "INFO"
     return _LEVELS[event.name]
 
 
@@ -74,25 +74,25 @@ def _json(message: "Message") -> str:
 def _text(message: "Message") -> str:
     entry = message.record
     time = entry["time"].strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-    shown = [
-        f"{name}={_shown(str(value))}" for name, value in entry["extra"].items() if name != "event"
+    fields = [
+        f"{name}={_quoted(str(value))}" for name, value in entry["extra"].items() if name != "event"
     ]
-    words = entry["message"] if entry["message"].isprintable() else _shown(entry["message"])
-    return " ".join([time, f"{entry['level'].name:<7}", words, *shown])
+    text = entry["message"] if entry["message"].isprintable() else _quoted(entry["message"])
+    return " ".join([time, f"{entry['level'].name:<7}", text, *fields])
 
 
-def _shown(value: str) -> str:
+def _quoted(value: str) -> str:
     # A line break or an escape sequence from a client must not forge a line.
     plain = value.isprintable() and not any(char in value for char in ' "=')
     return value if plain else json.dumps(value)
 
 
 class _Intercept(logging.Handler):
-    """Libraries' own messages; of an exception only its kind, for it may quote a client."""
+    """Forwards log records of libraries; of an exception only the type: it may quote a client."""
 
     def emit(self, entry: logging.LogRecord) -> None:
         kind = entry.exc_info[0] if entry.exc_info else None
-        said = entry.msg if isinstance(entry.msg, str) else type(entry.msg).__name__
+        text = entry.msg if isinstance(entry.msg, str) else type(entry.msg).__name__
         name = f" ({kind.__name__})" if kind else ""
-        # The arguments are left out: they may hold what a client sent.
-        logger.bind(library=entry.name).log(entry.levelname, f"{said}{name}")
+        # Without the arguments: they may contain input from a client.
+        logger.bind(library=entry.name).log(entry.levelname, f"{text}{name}")

@@ -1,8 +1,8 @@
-"""What Prometheus is told, on a port of its own.
+"""The Prometheus metrics.
 
-What happens often is counted by a plain number at its place, in the parts of a replica, and read
-from there when Prometheus asks: an `inc()` of prometheus-client takes a lock each time. Labels
-come from tables of ours only, never from what a client sent.
+Frequent events are counted by plain numbers in the parts of a replica and read from there at each
+scrape, because an `inc()` of prometheus-client takes a lock each time. Label values come from our
+own tables only, never from input of a client.
 """
 
 import platform
@@ -67,7 +67,7 @@ SESSIONS_ENDED = Counter(
 LOGINS = Counter("authgw_logins", "Log-ins by outcome: ok, or the code of a refusal", ["outcome"])
 _OUTCOMES = ("ok", "login_failed", "totp_required", "too_many_failures", "too_busy")
 for _outcome in _OUTCOMES:
-    # A series that begins with its first event hides that event from `increase`.
+    # `increase` does not see the first event of a series that starts with it.
     LOGINS.labels(_outcome)
 Info("authgw_build", "The version that runs").info(
     {"version": version("authgw"), "python": platform.python_version()}
@@ -84,40 +84,40 @@ def count(event: Event) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RequestMetrics:
-    """The answers of the long way; another thread may ask for them."""
+    """Counts of all responses but those from the decision cache; any thread may read them."""
 
-    _counted: Tally[tuple[str, int, str]] = field(default_factory=Tally)
+    _counts: Tally[tuple[str, int, str]] = field(default_factory=Tally)
 
-    def answered(self, endpoint: str, status: int, reason: str, seconds: float) -> None:
-        """Count one; `reason` is its code, empty without one."""
-        _seconds_of(endpoint).observe(seconds)
-        self._counted[endpoint, status, reason] += 1
+    def record(self, endpoint: str, status: int, reason: str, seconds: float) -> None:
+        """Count a response and its duration; `reason` is its code or empty."""
+        _histogram(endpoint).observe(seconds)
+        self._counts[endpoint, status, reason] += 1
 
     @property
     def requests(self) -> Tally[Labels]:
-        """How many by (endpoint, status)."""
-        found: Tally[Labels] = Tally()
-        for (endpoint, status, _), number in self._counted.copy().items():
-            found[endpoint, str(status)] += number
-        return found
+        """The number of responses by (endpoint, status)."""
+        totals: Tally[Labels] = Tally()
+        for (endpoint, status, _), number in self._counts.copy().items():
+            totals[endpoint, str(status)] += number
+        return totals
 
     @property
     def decisions(self) -> Tally[Labels]:
-        """How many checks by (verdict, reason)."""
-        found: Tally[Labels] = Tally()
-        for (endpoint, status, reason), number in self._counted.copy().items():
+        """The number of checks by (verdict, reason)."""
+        totals: Tally[Labels] = Tally()
+        for (endpoint, status, reason), number in self._counts.copy().items():
             if endpoint.startswith(PATH):
-                found[verdict(status, reason), reason] += number
-        return found
+                totals[verdict(status, reason), reason] += number
+        return totals
 
 
 @cache
-def _seconds_of(endpoint: str) -> Histogram:
+def _histogram(endpoint: str) -> Histogram:
     return REQUEST_SECONDS.labels(endpoint)
 
 
 def verdict(status: int, reason: str) -> str:
-    """What an answer to a check said: allow, login or deny."""
+    """Return the verdict of a response to a check: allow, login or deny."""
     if status == 200:
         return "allow"
     return "login" if reason in REASONS and REASONS[reason].status == 401 else "deny"
@@ -125,9 +125,9 @@ def verdict(status: int, reason: str) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReplicaCollector(Collector):
-    """The parts of this replica whose own numbers Prometheus is told.
+    """Collector of the numbers that the parts of this replica count themselves.
 
-    `push`, `redis` and `membership` are there if it shares a Redis with others.
+    `push`, `redis` and `membership` are None unless the store is a Redis.
     """
 
     answers: RequestMetrics
@@ -140,20 +140,20 @@ class ReplicaCollector(Collector):
     membership: KeyRegistry | None
 
     def collect(self) -> Iterator[Metric]:
-        """Every number as it is now; called by Prometheus's own thread."""
-        short = self.serving.answered
+        """Yield the current values; called on the thread of the metrics server."""
+        cached = self.serving.answered
         refreshed = self.serving.gateway.sessions.refreshed
         yield _family(
             "authgw_requests",
             "Answers by endpoint and HTTP status",
             ("endpoint", "status"),
-            _with(self.answers.requests, (PATH, "200"), short),
+            _with(self.answers.requests, (PATH, "200"), cached),
         )
         yield _family(
             "authgw_decisions",
             "Answers to checks by verdict and reason; allow has no reason",
             ("verdict", "reason"),
-            _with(self.answers.decisions, ("allow", ""), short),
+            _with(self.answers.decisions, ("allow", ""), cached),
         )
         yield _family(
             "authgw_refreshes",
@@ -173,13 +173,13 @@ class ReplicaCollector(Collector):
             yield _gauge(
                 "authgw_redis_masters_alone",
                 "Masters that had no replica when a write was to be confirmed",
-                self.redis.masters_alone,
+                self.redis.masters_without_replica,
             )
         if self.membership is not None:
             yield _gauge(
                 "authgw_keys_not_shared",
                 "1 while replicas on this Redis lack each other's keys",
-                self.membership.clashes,
+                self.membership.has_conflict,
             )
 
 
@@ -205,25 +205,25 @@ def _of_push(push: RevocationFeed) -> Iterator[Metric]:
         "1 while this replica hears of sessions that others end",
         push.connected,
     )
-    yield _counter("authgw_push_heard", "Ends of sessions that were heard", push.heard)
+    yield _counter("authgw_push_heard", "Ends of sessions that were heard", push.received)
 
 
 def _with(tally: Tally[Labels], key: Labels, more: int) -> Tally[Labels]:
-    """This tally with `more` under a key, which is there then even if that is nothing."""
+    """Add `more` to the count of a key, which exists then even if `more` is 0."""
     tally[key] += more
     return tally
 
 
-def _family(name: str, said: str, labels: tuple[str, ...], counted: Mapping[Labels, int]) -> Metric:
-    family = CounterMetricFamily(name, said, labels=labels)
-    for values, number in counted.items():
+def _family(name: str, text: str, labels: tuple[str, ...], counts: Mapping[Labels, int]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=labels)
+    for values, number in counts.items():
         family.add_metric(values, number)
     return family
 
 
-def _counter(name: str, said: str, number: int) -> Metric:
-    return CounterMetricFamily(name, said, value=number)
+def _counter(name: str, text: str, number: int) -> Metric:
+    return CounterMetricFamily(name, text, value=number)
 
 
-def _gauge(name: str, said: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, said, value=float(value))
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=float(value))

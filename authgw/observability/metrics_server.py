@@ -1,4 +1,4 @@
-"""The port of metrics: prometheus_client's server, which names no version and repeats no input."""
+"""The metrics port: prometheus_client's server, without version numbers and reflected input."""
 
 import contextlib
 from collections.abc import Callable, Iterable
@@ -13,12 +13,12 @@ _REQUEST_TIMEOUT = 5.0  # seconds
 
 
 class _Requests(WSGIRequestHandler):
-    """Reads one request of a connection, which has a thread of its own."""
+    """Handler of a connection's only request; each connection has a thread of its own."""
 
     timeout = _REQUEST_TIMEOUT
 
     def handle(self) -> None:
-        # A client that left or sent nothing in time is not worth a traceback.
+        # No traceback for a client that disconnected or timed out.
         with contextlib.suppress(OSError):
             super().handle()
 
@@ -26,8 +26,8 @@ class _Requests(WSGIRequestHandler):
         return SERVER
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Refuse in the words of the status alone: `message` may repeat the request line."""
-        # Of a line that it could not read it keeps HTTP/0.9, whose answers have no head.
+        """Send the status with its standard text: `message` may contain the request line."""
+        # After an unreadable request line this is HTTP/0.9, whose responses have no headers.
         self.request_version = "HTTP/1.0"
         super().send_error(code)
 
@@ -36,26 +36,26 @@ class _Requests(WSGIRequestHandler):
 
 
 def expose(host: str, port: int) -> None:
-    """Answer `/metrics` at this address, on a thread of its own.
+    """Serve the metrics at this address, on a thread of its own.
 
     Raises:
-        OSError: the port is taken, or is not ours.
+        OSError: the port is in use, or this process may not bind it.
     """
-    # The time at which each series began is of use to no rule of ours.
+    # No alerting rule of ours uses the creation time of a series.
     disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
     server, _ = start_http_server(port, host)
-    server.set_app(_named(make_wsgi_app()))
+    server.set_app(_with_server_header(make_wsgi_app()))
     server.RequestHandlerClass = _Requests
 
 
-def _named(app: Callable[..., Any]) -> Callable[..., Iterable[bytes]]:
-    """The same application, which says who answers: wsgiref would name itself and Python."""
+def _with_server_header(app: Callable[..., Any]) -> Callable[..., Iterable[bytes]]:
+    """Add a Server header, without which wsgiref would name itself and the version of Python."""
 
-    def named(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        def started(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+    def wrapper(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        def start_response(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
             return start(status, [*headers, ("Server", SERVER)], *more)
 
-        answer: Iterable[bytes] = app(environ, started)
-        return answer
+        body: Iterable[bytes] = app(environ, start_response)
+        return body
 
-    return named
+    return wrapper

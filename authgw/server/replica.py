@@ -15,7 +15,7 @@ from authgw.core.errors import StoreUnavailableError
 from authgw.identity.hash_pool import HashPool
 from authgw.identity.users_watcher import UsersFile, watch
 from authgw.observability import metrics
-from authgw.observability.instrumentation import MeasuredStore, measured, measured_check
+from authgw.observability.instrumentation import MeasuredStore, measured_check, metrics_middleware
 from authgw.server.reload import REFUSALS, ReloadableState, read_again
 from authgw.server.store_factory import Store
 from authgw.storage.mirror import Mirror
@@ -60,7 +60,7 @@ class Replica:
     def measure(self, surface: web.Application, registry: CollectorRegistry) -> None:
         """Measure what this application answers; register it and the numbers of this replica."""
         answers = metrics.RequestMetrics()
-        surface.middlewares.insert(0, measured(answers))
+        surface.middlewares.insert(0, metrics_middleware(answers))
         self.serving.check = measured_check(answers, self.serving.check)
         store = self._parts.store
         collector = metrics.ReplicaCollector(
@@ -92,9 +92,9 @@ class Replica:
             loop.create_task(self._reload_when(told, load)),
         ]
         if self._parts.membership:
-            helpers.append(loop.create_task(self._parts.membership.keep()))
+            helpers.append(loop.create_task(self._parts.membership.run()))
         if self._parts.push:
-            helpers.append(loop.create_task(self._parts.push.keep()))
+            helpers.append(loop.create_task(self._parts.push.run()))
         try:
             yield
         finally:
@@ -148,7 +148,7 @@ class Replica:
             await self._parts.store.ping()
         except StoreUnavailableError as error:
             return error.detail
-        return self._parts.membership.why_not if self._parts.membership else ""
+        return self._parts.membership.refusal if self._parts.membership else ""
 
 
 def _warn_of(users: UsersFile) -> None:

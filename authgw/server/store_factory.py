@@ -12,7 +12,7 @@ from authgw.files import key_files
 from authgw.storage import StoreSetupError
 from authgw.storage.redis.commands import Servers
 from authgw.storage.redis.connect import connect
-from authgw.storage.redis.counters import ANNOUNCED_FOR
+from authgw.storage.redis.counters import ANNOUNCEMENT_LIFETIME
 from authgw.storage.redis.store import RedisStore
 from authgw.storage.sqlite.store import EmbeddedStore
 
@@ -96,8 +96,8 @@ async def _check_alone(store: RedisStore) -> None:
     running = len(await store.replicas())
     if running:
         raise StoreSetupError(
-            f"{running} replicas run on this Redis: stop them and wait {ANNOUNCED_FOR:.0f} s, "
-            "or what they end meanwhile would be alive again"
+            f"{running} replicas run on this Redis: stop them and wait "
+            f"{ANNOUNCEMENT_LIFETIME:.0f} s, or what they end meanwhile would be alive again"
         )
 
 
@@ -110,7 +110,7 @@ async def _beside(loaded: LoadedConfig) -> Store:
             "embedded://memory is the memory of the running gateway, which no command can look "
             "into: set cache.url: embedded:///var/authgw.db, or ask the gateway (POST /revoke)"
         )
-    return await EmbeddedStore.open_beside(path, idle=loaded.settings.auth.auto_logout)
+    return await EmbeddedStore.open_shared(path, idle=loaded.settings.auth.auto_logout)
 
 
 def _redis_store(loaded: LoadedConfig) -> RedisStore:

@@ -1,7 +1,7 @@
-"""Where sessions live."""
+"""Storage of sessions and counters: in memory, Redis and SQLite."""
 
 from authgw.core.errors import OperatorError
 
 
 class StoreSetupError(OperatorError):
-    """A store that must not be used as it is; the message says why and what to do."""
+    """Raised when a store must not be used as it is; the message gives the reason and a remedy."""

@@ -1,4 +1,4 @@
-"""Batches of reads: what is asked for at the same time goes to the store in one round trip."""
+"""Batched reads: sessions that are requested at the same time share a round trip to the store."""
 
 import asyncio
 import math
@@ -10,46 +10,47 @@ from authgw.core.errors import StoreUnavailableError
 from authgw.core.ports import BatchStore
 from authgw.core.sessions import Snapshot
 
-_BATCH = 256  # sids in one read
-# Reads under way at once: more would only share the processor until all miss the deadline.
-_READS = 4
-_TURNS = 4  # deadlines of the store that one waits to begin; a store so far behind is away
-# Seconds that a read waits for the one before it, so that more is asked at once: a read costs as
-# much as the reading of four sessions. One that takes longer is waited for no more.
-QUICK = 0.01
-_UNTOLD = StoreUnavailableError("the read did not end")
+_MAX_BATCH_SIZE = 256  # sids
+# More reads at once would only share the processor until all of them miss the deadline.
+_MAX_CONCURRENT_READS = 4
+# How long a read waits to start, in deadlines of the store: beyond it the store is overloaded.
+_MAX_WAIT_IN_DEADLINES = 4
+# Seconds that a read waits for the previous read, so that more sessions share it: the overhead of a
+# read equals the cost of four sessions. A read that takes longer does not delay the next any more.
+MAX_COALESCING_WAIT = 0.01
+_UNFINISHED = StoreUnavailableError("the read did not end")
 
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """One read of many sessions; infinite `sent` means that it still takes sids."""
+    """One read of many sessions; while `sent` is infinite, sids can be added."""
 
     outcomes: dict[str, Snapshot | StoreUnavailableError] = field(default_factory=dict)
     sent: float = math.inf
-    _is_over: bool = False
-    _waiting: list[asyncio.Future[None]] = field(default_factory=list)
+    _is_finished: bool = False
+    _waiters: list[asyncio.Future[None]] = field(default_factory=list)
 
-    async def over(self) -> None:
-        """Wait for its end; who stops waiting changes nothing for the others."""
-        if not self._is_over:
+    async def wait(self) -> None:
+        """Wait until the batch has finished; a cancelled waiter does not affect the others."""
+        if not self._is_finished:
             waiter = asyncio.get_running_loop().create_future()
-            self._waiting.append(waiter)
+            self._waiters.append(waiter)
             await waiter
 
-    def end(self) -> None:
-        """Wake all who wait."""
-        self._is_over = True
-        for waiter in self._waiting:
+    def finish(self) -> None:
+        """Wake all waiters."""
+        self._is_finished = True
+        for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
 
 class BatchReader:
-    """Reads sessions from a store, several in one batch and several batches at once.
+    """Reads sessions from a store in batches, several of them concurrently.
 
-    `deadline` is the longest that one operation of the store takes, in seconds; `clock` gives
-    the times at which batches are sent. `learn` takes the sid, the snapshot and the time of
-    sending of each session that was read. It lives in the event loop that runs when it is made.
+    `deadline` is the maximum duration of a store operation in seconds; `clock` gives the times at
+    which batches are sent. `learn` is called with the sid, the snapshot and the time of sending of
+    each session that was read. The reader belongs to the event loop in which it is created.
     """
 
     def __init__(
@@ -67,38 +68,39 @@ class BatchReader:
         self._loop = asyncio.get_running_loop()
         self._reading: dict[str, Batch] = {}
         self._open: Batch | None = None
-        self._last: asyncio.Task[None] | None = None
-        self._places = asyncio.Semaphore(_READS)
+        self._last_task: asyncio.Task[None] | None = None
+        self._semaphore = asyncio.Semaphore(_MAX_CONCURRENT_READS)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def ask(self, sid: str, since: float) -> Batch:
-        """A read of this session that is sent no earlier than `since`."""
+    def request(self, sid: str, since: float) -> Batch:
+        """Return a batch that reads this session and is sent no earlier than `since`."""
         batch = self._reading.get(sid)
         if batch is None or batch.sent < since:
-            batch = self._reading[sid] = self._collecting()
-            batch.outcomes[sid] = _UNTOLD
+            batch = self._reading[sid] = self._open_batch()
+            batch.outcomes[sid] = _UNFINISHED
         return batch
 
-    def _collecting(self) -> Batch:
+    def _open_batch(self) -> Batch:
         batch = self._open
-        if batch is None or len(batch.outcomes) >= _BATCH:
+        if batch is None or len(batch.outcomes) >= _MAX_BATCH_SIZE:
             batch = self._open = Batch()
-            # It is sent in the loop's next turn with a place; what is asked until then goes along.
-            # Askers wait for its event, not for it: none of them can cancel it.
-            task = self._last = self._loop.create_task(self._read(batch, self._last))
+            # The task sends the batch in the loop's next turn once the semaphore admits it; until
+            # then sids can be added. Callers wait for the batch, not for the task, so that their
+            # cancellation does not cancel it.
+            task = self._last_task = self._loop.create_task(self._read(batch, self._last_task))
             self._tasks.add(task)
             task.add_done_callback(partial(self._finish, batch))
         return batch
 
-    async def _read(self, batch: Batch, before: "asyncio.Task[None] | None") -> None:
-        if before is not None:
-            await asyncio.wait((before,), timeout=QUICK)
+    async def _read(self, batch: Batch, previous: "asyncio.Task[None] | None") -> None:
+        if previous is not None:
+            await asyncio.wait((previous,), timeout=MAX_COALESCING_WAIT)
         try:
-            async with asyncio.timeout(_TURNS * self._deadline):
-                await self._places.acquire()
+            async with asyncio.timeout(_MAX_WAIT_IN_DEADLINES * self._deadline):
+                await self._semaphore.acquire()
         except TimeoutError:
             self._close(batch)
-            # Whoever asks next asks anew; those who wait have waited for long enough.
+            # Later requests start a new batch; those of this batch have waited long enough.
             batch.outcomes = dict.fromkeys(
                 batch.outcomes, StoreUnavailableError("the store is behind")
             )
@@ -112,17 +114,17 @@ class BatchReader:
             except StoreUnavailableError as error:
                 batch.outcomes = dict.fromkeys(sids, error)
         finally:
-            self._places.release()
+            self._semaphore.release()
 
     def _close(self, batch: Batch) -> None:
-        """Let no further session be read with it."""
+        """Add no further sids to this batch."""
         if self._open is batch:
             self._open = None
 
     def _finish(self, batch: Batch, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        if self._last is task:
-            self._last = None
+        if self._last_task is task:
+            self._last_task = None
         try:
             for sid, outcome in batch.outcomes.items():
                 if self._reading.get(sid) is batch:
@@ -130,23 +132,23 @@ class BatchReader:
                 if isinstance(outcome, Snapshot):
                     self._learn(sid, outcome, batch.sent)
         finally:
-            batch.end()
+            batch.finish()
 
     def is_reading(self, sid: str) -> bool:
-        """Return True until the read of this session has ended."""
+        """Return True while a read of this session is pending."""
         return sid in self._reading
 
     def close(self) -> None:
-        """Stop reading."""
+        """Cancel all reads; their callers get a StoreUnavailableError."""
         for task in self._tasks:
             task.cancel()
 
 
-def told(outcome: Snapshot | StoreUnavailableError) -> Snapshot:
-    """Return the snapshot that a batch ended with.
+def snapshot_of(outcome: Snapshot | StoreUnavailableError) -> Snapshot:
+    """Return the snapshot of a batch's outcome for a session.
 
     Raises:
-        StoreUnavailableError: it ended without a reply for this session.
+        StoreUnavailableError: the batch has no reply for this session.
     """
     if isinstance(outcome, StoreUnavailableError):
         raise StoreUnavailableError(outcome.detail)

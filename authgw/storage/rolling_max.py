@@ -1,29 +1,32 @@
-"""The greatest of the values of the last minute, for a few words of memory."""
+"""The maximum of the values of about the last minute, in constant memory."""
 
-_HALF = 30.0  # seconds
+_HALF_WINDOW = 30.0  # seconds
 
 
 class RollingMax:
-    """Forgets a value between half a minute and a minute after it was noted.
+    """Rolling maximum; a value counts for at least half a minute and at most a minute.
 
-    Times are seconds of one clock that never goes back. Another thread may ask for the greatest.
+    Times are seconds of a monotonic clock. `greatest` may be called from another thread.
     """
 
     def __init__(self) -> None:
-        self._began = 0.0
-        self._before = 0.0
-        self._now = 0.0
+        self._half_start = 0.0
+        self._previous_max = 0.0
+        self._current_max = 0.0
 
-    def note(self, value: float, now: float) -> None:
-        """Take a value into account."""
-        if now - self._began >= _HALF:
-            self._before = self._now if now - self._began < 2 * _HALF else 0.0
-            self._began, self._now = now, 0.0
-        self._now = max(self._now, value)
+    def add(self, value: float, now: float) -> None:
+        """Add a value that was measured now."""
+        if now - self._half_start >= _HALF_WINDOW:
+            is_recent = now - self._half_start < 2 * _HALF_WINDOW
+            self._previous_max = self._current_max if is_recent else 0.0
+            self._half_start, self._current_max = now, 0.0
+        self._current_max = max(self._current_max, value)
 
     def greatest(self, now: float) -> float:
-        """The greatest value that is not forgotten yet, 0 without any."""
-        passed = now - self._began
-        if passed >= 2 * _HALF:
+        """Return the greatest value that still counts, 0 without any."""
+        elapsed = now - self._half_start
+        if elapsed >= 2 * _HALF_WINDOW:
             return 0.0
-        return self._now if passed >= _HALF else max(self._before, self._now)
+        if elapsed >= _HALF_WINDOW:
+            return self._current_max
+        return max(self._previous_max, self._current_max)

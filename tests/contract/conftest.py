@@ -1,4 +1,4 @@
-"""The stores that one contract suite runs against."""
+"""The stores that the contract suite runs against."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,8 +16,8 @@ from tests.support.stores import KINDS, opened
 async def store(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncIterator[RedisStore | EmbeddedStore]:
-    async with opened(request.param, request, tmp_path) as kept:
-        yield kept
+    async with opened(request.param, request, tmp_path) as store:
+        yield store
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What only the embedded store shows: its file, its lock, its clock, cancelled calls."""
+"""The embedded store: its file, its lock, its clock, cancelled calls."""
 
 import asyncio
 import random
@@ -47,7 +47,7 @@ async def test_idleness_ends_and_use_extends() -> None:
     assert (await store.read(numbered(2).sid)).session is None
     assert await store.sessions_of("1") == (numbered(1),)
     assert not await store.revoke(numbered(2).sid)
-    # A session that idled away holds no place.
+    # An idle session does not count towards the limit.
     assert await store.add(numbered(3), 2) == ()
     clock.now += 99.9
     assert (await store.read(numbered(3).sid)).session
@@ -56,7 +56,7 @@ async def test_idleness_ends_and_use_extends() -> None:
     await store.close()
 
 
-async def test_what_idled_away_is_not_ended_again() -> None:
+async def test_an_idle_session_is_not_reported_as_ended() -> None:
     clock = Clock()
     store = await EmbeddedStore.open(None, idle=100, clock=clock)
     await store.add(numbered(1), 100)
@@ -68,7 +68,7 @@ async def test_what_idled_away_is_not_ended_again() -> None:
     assert ended == (numbered(2).sid,)
 
 
-async def test_sessions_outlive_a_restart(tmp_path: Path) -> None:
+async def test_sessions_survive_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "var" / "authgw.db"
     store = await EmbeddedStore.open(path, idle=60)
     await store.add(numbered(1), 10)
@@ -78,7 +78,7 @@ async def test_sessions_outlive_a_restart(tmp_path: Path) -> None:
     await again.close()
 
 
-async def test_nobody_else_may_read_its_files(tmp_path: Path) -> None:
+async def test_files_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     store = await EmbeddedStore.open(tmp_path / "authgw.db", idle=60)
     await store.add(numbered(1), 10)
     assert modes(tmp_path) == {0o600}
@@ -101,7 +101,7 @@ def hold(path: Path) -> subprocess.Popen[bytes]:
     return holder
 
 
-async def test_the_file_is_one_by_whatever_name(tmp_path: Path) -> None:
+async def test_a_symlink_to_the_file_leads_to_the_same_lock(tmp_path: Path) -> None:
     store = await EmbeddedStore.open(tmp_path / "authgw.db", idle=60)
     (tmp_path / "link.db").symlink_to("authgw.db")
     with pytest.raises(StoreSetupError, match="held by pid"):
@@ -109,15 +109,15 @@ async def test_the_file_is_one_by_whatever_name(tmp_path: Path) -> None:
     await store.close()
 
 
-async def test_what_ended_is_cleared_away_a_part_at_a_time(
+async def test_expired_sessions_are_purged_in_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_store, "_PURGED_AT_ONCE", 3)
+    monkeypatch.setattr(sqlite_store, "_MAX_PURGED", 3)
     clock = Clock()
     store = await EmbeddedStore.open(tmp_path / "authgw.db", idle=60, clock=clock)
     for number in range(9):
-        one = replace(a_session(), sub=str(number), sid=new_sid(str(number), bytes(16)))
-        await store.add(one, 100)
+        idle = replace(a_session(), sub=str(number), sid=new_sid(str(number), bytes(16)))
+        await store.add(idle, 100)
     clock.now += 100
     left = []
     for number in range(4):
@@ -138,7 +138,7 @@ async def test_a_second_process_is_refused(tmp_path: Path) -> None:
         await EmbeddedStore.open(path, idle=60)
     holder.kill()
     holder.communicate()
-    # A killed holder leaves nothing that must be cleaned up by hand.
+    # After the process with the lock was killed, no manual clean-up is necessary.
     await (await EmbeddedStore.open(path, idle=60)).close()
 
 
@@ -166,21 +166,21 @@ async def test_a_closed_store_is_unavailable() -> None:
 
 
 async def test_a_stuck_store_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "DEADLINE", 0.02)
+    monkeypatch.setattr(database, "OPERATION_TIMEOUT", 0.02)
     store = await EmbeddedStore.open(None, idle=60)
-    async with store._db._turn:
+    async with store._db._lock:
         with pytest.raises(StoreUnavailableError):
             await store.read(numbered(1).sid)
     await store.ping()
     await store.close()
 
 
-async def test_what_nobody_waits_for_any_more_is_not_done(
+async def test_an_operation_that_timed_out_before_its_start_is_not_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(database, "DEADLINE", 0.1)
+    monkeypatch.setattr(database, "OPERATION_TIMEOUT", 0.1)
     store = await EmbeddedStore.open(None, idle=60)
-    busy = asyncio.create_task(store._db.in_turn(lambda: asyncio.sleep(0.2)))
+    busy = asyncio.create_task(store._db.serialised(lambda: asyncio.sleep(0.2)))
     await asyncio.sleep(0)
     with pytest.raises(StoreUnavailableError, match="TimeoutError"):
         await store.add(numbered(1), 100)
@@ -189,7 +189,7 @@ async def test_what_nobody_waits_for_any_more_is_not_done(
     await store.close()
 
 
-async def test_what_is_no_record_is_unavailable(tmp_path: Path) -> None:
+async def test_an_invalid_record_is_unavailable(tmp_path: Path) -> None:
     path = tmp_path / "authgw.db"
     store = await EmbeddedStore.open(path, idle=60)
     await store.add(numbered(1), 10)
@@ -218,7 +218,7 @@ async def test_reading_many_extends_each() -> None:
     await store.close()
 
 
-async def test_a_refused_write_denies_no_reader(tmp_path: Path) -> None:
+async def test_a_refused_write_does_not_affect_reads(tmp_path: Path) -> None:
     clock = Clock()
     store = await EmbeddedStore.open(tmp_path / "authgw.db", idle=100, clock=clock)
     await store.add(numbered(1), 10)
@@ -251,11 +251,11 @@ async def counters_kept(store: EmbeddedStore) -> int:
     return rows
 
 
-async def test_counters_are_bounded_and_the_last_to_end_stay(
+async def test_counters_are_bounded_and_the_last_to_expire_stay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(counters, "_MOST_COUNTERS", 50)
-    monkeypatch.setattr(counters, "_COUNTED_BETWEEN_CHECKS", 10)
+    monkeypatch.setattr(counters, "_MAX_COUNTERS", 50)
+    monkeypatch.setattr(counters, "_CHECK_INTERVAL", 10)
     store = await EmbeddedStore.open(None, idle=60)
     await store.increment_all([("kept", 3600), ("kept", 3600)])
     assert await store.claim("kept", 1)
@@ -269,7 +269,7 @@ async def test_counters_are_bounded_and_the_last_to_end_stay(
     await store.close()
 
 
-async def test_counters_that_ended_leave_nothing_behind() -> None:
+async def test_expired_counters_are_deleted() -> None:
     clock = Clock()
     store = await EmbeddedStore.open(None, idle=60, clock=clock)
     await store.increment_all([("a", 10), ("b", 20)])
@@ -291,7 +291,7 @@ async def test_no_name_reaches_the_file(tmp_path: Path) -> None:
     await store.close()
 
 
-async def test_counters_that_cannot_be_kept_are_unavailable(
+async def test_counters_that_cannot_be_written_are_unavailable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = await EmbeddedStore.open(None, idle=60)
@@ -302,8 +302,8 @@ async def test_counters_that_cannot_be_kept_are_unavailable(
             await call
     await store._db.rows("PRAGMA query_only = 0")
     assert (await store.increment("a", 60))[0] == 2
-    monkeypatch.setattr(database, "DEADLINE", 0.02)
-    async with store._db._turn:
+    monkeypatch.setattr(database, "OPERATION_TIMEOUT", 0.02)
+    async with store._db._lock:
         for call in [*counting(store), store.last_used([numbered(1).sid])]:
             with pytest.raises(StoreUnavailableError):
                 await call
@@ -325,7 +325,7 @@ def counting(store: EmbeddedStore) -> list[Awaitable[object]]:
         ("idle_end", b"soon"),
     ],
 )
-async def test_a_row_of_another_type_is_no_answer(
+async def test_a_row_of_another_type_is_unavailable(
     tmp_path: Path, column: str, value: object
 ) -> None:
     store = await EmbeddedStore.open(tmp_path / "authgw.db", idle=60)
@@ -342,7 +342,7 @@ async def test_a_row_of_another_type_is_no_answer(
             await store.last_used([session.sid])
         with pytest.raises(StoreUnavailableError):
             await store.revoke_all(session.sub)
-    # The next operation is not held up by it.
+    # The next operation is not affected.
     await store._db.rows("DELETE FROM sessions")
     await store.add(session, 10)
     assert (await store.read(session.sid)).session == session

@@ -1,4 +1,4 @@
-"""Deaths reach a mirror through the real server, whatever happens to the connection."""
+"""Revocations reach a mirror through a real server, also after connection failures."""
 
 import asyncio
 import random
@@ -19,8 +19,8 @@ from tests.support.processes import free_port
 from tests.support.redis import wait_for_redis
 
 
-class Heard:
-    """The sids that were pushed here."""
+class ReceivedSids:
+    """The sids of the revocations that were received."""
 
     def __init__(self) -> None:
         self.sids: list[str] = []
@@ -30,9 +30,9 @@ class Heard:
 
 
 @asynccontextmanager
-async def listening(url: str, heard: Heard) -> AsyncIterator[None]:
+async def subscribed(url: str, received: ReceivedSids) -> AsyncIterator[None]:
     servers = connect(url)
-    task = asyncio.create_task(RevocationFeed(servers.pubsub, heard).keep())
+    task = asyncio.create_task(RevocationFeed(servers.pubsub, received).run())
     try:
         yield
         assert not task.done()
@@ -43,15 +43,15 @@ async def listening(url: str, heard: Heard) -> AsyncIterator[None]:
         await servers.close()
 
 
-async def reaches(client: "Redis", heard: Heard) -> None:
-    """A death that is published now is heard, once the listener is there again."""
+async def reaches(client: "Redis", received: ReceivedSids) -> None:
+    """Publish revocations until the subscriber, which may still have to reconnect, gets them."""
     sid = numbered(random.getrandbits(100)).sid
     for _ in range(500):
         await client.publish(ENDED_CHANNEL, sid)
         await asyncio.sleep(0.01)
-        if sid in heard.sids:
+        if sid in received.sids:
             return
-    pytest.fail("a death was not heard in 5 s")
+    pytest.fail("no revocation was received in 5 s")
 
 
 @pytest.fixture
@@ -62,27 +62,29 @@ async def client(redis_url: str) -> AsyncIterator["Redis"]:
     await client.aclose()
 
 
-async def test_a_death_elsewhere_ends_a_session_here(client: "Redis", redis_url: str) -> None:
+async def test_a_revocation_on_another_replica_ends_the_session_here(
+    client: "Redis", redis_url: str
+) -> None:
     here = RedisStore(connect(redis_url), idle=60, session_max=60)
     elsewhere = RedisStore(connect(redis_url), idle=60, session_max=60)
     mirror = Mirror(here, max_staleness=60, deadline=0.25, capacity=10)
-    heard = Heard()
+    received = ReceivedSids()
 
     def ended(sid: str) -> None:
-        heard(sid)
-        mirror.ended(sid)
+        received(sid)
+        mirror.mark_ended(sid)
 
-    task = asyncio.create_task(RevocationFeed(elsewhere.pubsub, ended).keep())
+    task = asyncio.create_task(RevocationFeed(elsewhere.pubsub, ended).run())
     second = Redis.from_url(redis_url)
-    await reaches(second, heard)
+    await reaches(second, received)
     await elsewhere.add(numbered(1), 10)
     assert (await mirror.look(numbered(1).sid)).session == numbered(1)
     await elsewhere.revoke(numbered(1).sid)
-    # One connection keeps the order: what was published before this has been heard after it.
-    await reaches(second, heard)
-    known = mirror.peek(numbered(1).sid)
-    assert known is not None
-    assert known.session is None
+    # A connection keeps the order: after this, all that was published before has been received.
+    await reaches(second, received)
+    cached = mirror.peek(numbered(1).sid)
+    assert cached is not None
+    assert cached.session is None
     task.cancel()
     mirror.close()
     for store in (here, elsewhere):
@@ -90,58 +92,60 @@ async def test_a_death_elsewhere_ends_a_session_here(client: "Redis", redis_url:
     await second.aclose()
 
 
-async def test_killed_listeners_come_back(client: "Redis", redis_url: str) -> None:
-    heard = Heard()
-    async with listening(redis_url, heard):
+async def test_killed_subscribers_reconnect(client: "Redis", redis_url: str) -> None:
+    received = ReceivedSids()
+    async with subscribed(redis_url, received):
         for _ in range(5):
-            await reaches(client, heard)
+            await reaches(client, received)
             assert await client.client_kill_filter(_type="pubsub") >= 1
-        await reaches(client, heard)
+        await reaches(client, received)
 
 
-async def test_rubbish_is_heard_and_harms_nothing(client: "Redis", redis_url: str) -> None:
-    heard = Heard()
-    async with listening(redis_url, heard):
-        await reaches(client, heard)
+async def test_an_invalid_message_is_harmless(client: "Redis", redis_url: str) -> None:
+    received = ReceivedSids()
+    async with subscribed(redis_url, received):
+        await reaches(client, received)
         await client.publish(ENDED_CHANNEL, b"\xff\x00")
-        await reaches(client, heard)
-        assert "\ufffd\x00" in heard.sids
+        await reaches(client, received)
+        assert "\ufffd\x00" in received.sids
 
 
-async def test_a_listener_that_is_broken_within_goes_on(client: "Redis", redis_url: str) -> None:
-    heard = Heard()
+async def test_a_subscriber_continues_after_an_internal_error(
+    client: "Redis", redis_url: str
+) -> None:
+    received = ReceivedSids()
 
-    class Breaking(Heard):
+    class Breaking(ReceivedSids):
         def __call__(self, sid: str) -> None:
-            heard(sid)
+            received(sid)
             if sid == "break":
                 raise ZeroDivisionError
 
-    async with listening(redis_url, Breaking()):
-        await reaches(client, heard)
+    async with subscribed(redis_url, Breaking()):
+        await reaches(client, received)
         await client.publish(ENDED_CHANNEL, "break")
-        await reaches(client, heard)
-    assert "break" in heard.sids
+        await reaches(client, received)
+    assert "break" in received.sids
 
 
-async def test_silence_of_a_living_server_is_no_loss(
+async def test_a_silent_server_does_not_cause_a_reconnect(
     client: "Redis", redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(revocation_feed, "_SILENCE", 0.05)
-    heard = Heard()
-    async with listening(redis_url, heard):
-        await reaches(client, heard)
-        before = [one["id"] for one in await client.client_list(_type="pubsub")]
+    monkeypatch.setattr(revocation_feed, "_PING_INTERVAL", 0.05)
+    received = ReceivedSids()
+    async with subscribed(redis_url, received):
+        await reaches(client, received)
+        before = [entry["id"] for entry in await client.client_list(_type="pubsub")]
         await asyncio.sleep(0.6)
-        assert [one["id"] for one in await client.client_list(_type="pubsub")] == before
-        await reaches(client, heard)
+        assert [entry["id"] for entry in await client.client_list(_type="pubsub")] == before
+        await reaches(client, received)
 
 
-async def test_a_half_open_connection_is_noticed(
+async def test_a_half_open_connection_is_replaced(
     client: "Redis", redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(revocation_feed, "_SILENCE", 0.1)
-    heard, pipes = Heard(), list[asyncio.Task[None]]()
+    monkeypatch.setattr(revocation_feed, "_PING_INTERVAL", 0.1)
+    received, pipes = ReceivedSids(), list[asyncio.Task[None]]()
     server = client.connection_pool.connection_kwargs["port"]
 
     async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -155,22 +159,22 @@ async def test_a_half_open_connection_is_noticed(
 
     proxy = await asyncio.start_server(connected, "127.0.0.1", 0)
     port = proxy.sockets[0].getsockname()[1]
-    async with listening(f"redis://127.0.0.1:{port}/0", heard):
-        await reaches(client, heard)
+    async with subscribed(f"redis://127.0.0.1:{port}/0", received):
+        await reaches(client, received)
         frozen = len(pipes)
-        # From now on nothing passes, and nobody closes.
+        # From now on no data passes, and no connection is closed.
         for task in pipes:
             task.cancel()
-        await reaches(client, heard)
+        await reaches(client, received)
         assert len(pipes) > frozen
     proxy.close()
     for task in pipes:
         task.cancel()
 
 
-async def test_a_server_that_comes_late_is_found(tmp_path: Path) -> None:
-    port, heard = free_port(), Heard()
-    async with listening(f"redis://127.0.0.1:{port}/0", heard):
+async def test_a_server_that_starts_late_is_connected(tmp_path: Path) -> None:
+    port, received = free_port(), ReceivedSids()
+    async with subscribed(f"redis://127.0.0.1:{port}/0", received):
         await asyncio.sleep(0.3)
         options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
         server = await asyncio.create_subprocess_exec(
@@ -178,17 +182,19 @@ async def test_a_server_that_comes_late_is_found(tmp_path: Path) -> None:
         )
         await asyncio.to_thread(wait_for_redis, port, tmp_path)
         client = Redis.from_url(f"redis://127.0.0.1:{port}/0")
-        await reaches(client, heard)
+        await reaches(client, received)
         await client.aclose()
         server.terminate()
         await server.wait()
 
 
 async def test_pauses_stay_finite() -> None:
-    # After an hour without a server 2**failures is no float any more.
-    listener = RevocationFeed(connect(f"redis://127.0.0.1:{free_port()}/0").pubsub, Heard())
-    listener._failures = 5000
-    task = asyncio.create_task(listener.keep())
+    # After an hour without a server, 2**failures overflows a float.
+    subscriber = RevocationFeed(
+        connect(f"redis://127.0.0.1:{free_port()}/0").pubsub, ReceivedSids()
+    )
+    subscriber._failures = 5000
+    task = asyncio.create_task(subscriber.run())
     await asyncio.sleep(0.1)
     assert not task.done()
     task.cancel()

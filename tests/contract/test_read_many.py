@@ -1,4 +1,4 @@
-"""What every store promises that a mirror can stand before."""
+"""The contract of all stores for `read_many`, which a mirror uses."""
 
 from dataclasses import replace
 
@@ -10,33 +10,33 @@ from tests.support.builders import numbered
 
 
 def sessions(outcomes: "list[Snapshot | StoreUnavailableError]") -> list[Session | None]:
-    return [one.session for one in outcomes if isinstance(one, Snapshot)]
+    return [outcome.session for outcome in outcomes if isinstance(outcome, Snapshot)]
 
 
-async def test_each_is_read_in_its_place(store: BatchStore) -> None:
-    kept = [numbered(number, str(number % 3)) for number in range(256)]
-    for session in kept:
+async def test_read_many_keeps_the_order(store: BatchStore) -> None:
+    added = [numbered(number, str(number % 3)) for number in range(256)]
+    for session in added:
         await store.add(session, 1000)
-    await store.revoke(kept[7].sid)
-    outcomes = list(await store.read_many([session.sid for session in kept]))
-    assert sessions(outcomes) == [None if n == 7 else one for n, one in enumerate(kept)]
-    one = outcomes[0]
-    assert isinstance(one, Snapshot)
-    assert one.version == dump(kept[0])
-    assert one.now > 1_700_000_000
-    # What was seen can be replaced.
-    assert await store.replace(one, replace(kept[0], gen=1)) is None
+    await store.revoke(added[7].sid)
+    outcomes = list(await store.read_many([session.sid for session in added]))
+    assert sessions(outcomes) == [None if n == 7 else session for n, session in enumerate(added)]
+    first = outcomes[0]
+    assert isinstance(first, Snapshot)
+    assert first.version == dump(added[0])
+    assert first.now > 1_700_000_000
+    # The snapshot can be replaced.
+    assert await store.replace(first, replace(added[0], gen=1)) is None
 
 
-async def test_malformed_sids_are_absent_and_spoil_no_other(store: BatchStore) -> None:
-    kept = numbered(1, "1")
-    await store.add(kept, 10)
-    bad = ["", "*", "a\r\nFLUSHALL", kept.sid + "\0", kept.sid + "\n", "\ud800" * 44, "'", '"]']
-    outcomes = list(await store.read_many([*bad, kept.sid, kept.sid]))
-    assert sessions(outcomes) == [None] * len(bad) + [kept, kept]
+async def test_malformed_sids_are_absent_and_affect_no_other(store: BatchStore) -> None:
+    added = numbered(1, "1")
+    await store.add(added, 10)
+    bad = ["", "*", "a\r\nFLUSHALL", added.sid + "\0", added.sid + "\n", "\ud800" * 44, "'", '"]']
+    outcomes = list(await store.read_many([*bad, added.sid, added.sid]))
+    assert sessions(outcomes) == [None] * len(bad) + [added, added]
 
 
-async def test_none_or_only_malformed_ones(store: BatchStore) -> None:
+async def test_read_many_of_no_or_only_malformed_sids(store: BatchStore) -> None:
     assert list(await store.read_many([])) == []
     (absent,) = await store.read_many(["*"])
     assert isinstance(absent, Snapshot)

@@ -17,7 +17,7 @@ from tests.support.builders import numbered
 
 
 async def test_idleness_ends_and_use_extends(real: RedisStore, redis_url: str) -> None:
-    # On the real server only: fakeredis cuts the milliseconds of GETEX PX.
+    # On the real server only: fakeredis truncates the milliseconds of GETEX PX.
     store = RedisStore(connect(redis_url), idle=1, session_max=60)
     used, idle = numbered(1), numbered(2)
     await store.add(used, 100)
@@ -26,7 +26,7 @@ async def test_idleness_ends_and_use_extends(real: RedisStore, redis_url: str) -
         await asyncio.sleep(0.4)
         assert (await store.read(used.sid)).session == used
     assert (await store.read(idle.sid)).session is None
-    # A session that idled away holds no place.
+    # An idle session does not count towards the limit.
     assert await store.add(numbered(3), 2) == ()
     await store.close()
 
@@ -41,7 +41,7 @@ async def test_a_hundred_replacements_have_one_winner(real: RedisStore) -> None:
         assert results.count(None) == 1
 
 
-async def test_logout_racing_refresh_leaves_nothing_alive(real: RedisStore) -> None:
+async def test_a_logout_wins_against_a_concurrent_refresh(real: RedisStore) -> None:
     for number in range(100):
         session = numbered(number)
         await real.add(session, 1000)
@@ -64,10 +64,10 @@ async def test_counters_are_right_while_scripts_are_flushed(
     real: RedisStore, redis_url: str
 ) -> None:
     client = Redis.from_url(redis_url)
-    going = True
+    running = True
 
     async def flush() -> None:
-        while going:
+        while running:
             await client.script_flush()
 
     flushing = asyncio.create_task(flush())
@@ -80,7 +80,7 @@ async def test_counters_are_right_while_scripts_are_flushed(
     for _ in range(5):
         await asyncio.gather(*(real.release(["a"], ["b", "c"]) for _ in range(20)))
     assert [count for count, _ in await real.increment_all(counted)] == [1, 301, 301]
-    going = False
+    running = False
     await flushing
     await client.aclose()
 
@@ -89,14 +89,14 @@ async def test_several_counters_cost_one_round_trip(
     real: RedisStore, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted = [("a", 60.0), ("b", 60.0)]
-    talk, trips = node._talk, 0
+    exchange, trips = node._exchange, 0
 
     async def counting(link: object, commands: Sequence[Request]) -> list[object]:
         nonlocal trips
         trips += 1
-        return await talk(link, commands)
+        return await exchange(link, commands)
 
-    monkeypatch.setattr(node, "_talk", counting)
+    monkeypatch.setattr(node, "_exchange", counting)
     client = Redis.from_url(redis_url)
     await client.script_flush()
     await client.aclose()
@@ -122,17 +122,17 @@ async def test_names_never_reach_keys_and_every_key_ends(real: RedisStore, redis
     await client.aclose()
 
 
-async def test_use_is_told_to_the_millisecond(real: RedisStore) -> None:
+async def test_last_use_is_accurate(real: RedisStore) -> None:
     await real.add(numbered(1), 10)
     await asyncio.sleep(0.1)
     now = (await real.read(numbered(1).sid)).now
     await asyncio.sleep(0.1)
     seen = await real.last_used([numbered(1).sid])
     assert seen[numbered(1).sid] == pytest.approx(now, abs=0.05)
-    # A shorter `idle` than before: what cannot be known is not told as the future.
+    # With a shorter `idle` than before, a time that cannot be determined is not in the future.
     shorter = RedisStore(real._servers, idle=1, session_max=600)
-    (told,) = (await shorter.last_used([numbered(1).sid])).values()
-    assert now < told <= (await real.read("*")).now
+    (used,) = (await shorter.last_used([numbered(1).sid])).values()
+    assert now < used <= (await real.read("*")).now
 
 
 async def test_every_ended_sid_is_published(real: RedisStore, redis_url: str) -> None:
@@ -143,13 +143,13 @@ async def test_every_ended_sid_is_published(real: RedisStore, redis_url: str) ->
             await real.add(numbered(number), 2)
         await real.revoke(numbered(2).sid)
         await real.revoke_all("1")
-        heard: list[str] = []
-        while len(heard) < 3:
+        published: list[str] = []
+        while len(published) < 3:
             message = await listener.get_message(ignore_subscribe_messages=True, timeout=5)
             if message:
-                heard.append(str(message["data"], "ascii"))
+                published.append(str(message["data"], "ascii"))
     await client.aclose()
-    assert heard == [numbered(number).sid for number in (1, 2, 3)]
+    assert published == [numbered(number).sid for number in (1, 2, 3)]
 
 
 async def test_cancelled_reads_never_cross_identities(real: RedisStore) -> None:
@@ -176,7 +176,9 @@ async def test_cancelled_reads_never_cross_identities(real: RedisStore) -> None:
     assert (await real.read(opened[0].sid)).session == opened[0]
 
 
-async def test_a_shorter_life_hides_no_longer_one(real: RedisStore, redis_url: str) -> None:
+async def test_a_shorter_session_max_does_not_shorten_the_index(
+    real: RedisStore, redis_url: str
+) -> None:
     long, brief = numbered(1), numbered(2)
     await real.add(long, 100)
     shortened = RedisStore(connect(redis_url), idle=60, session_max=1)

@@ -21,7 +21,7 @@ from tests.support.processes import free_port
 
 
 async def test_a_server_that_hangs_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_commands, "DEADLINE", 0.1)
+    monkeypatch.setattr(redis_commands, "OPERATION_TIMEOUT", 0.1)
 
     async def never(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(5)
@@ -42,7 +42,7 @@ async def test_a_server_that_hangs_is_unavailable(monkeypatch: pytest.MonkeyPatc
     server.close()
 
 
-async def test_a_server_that_is_away_is_unavailable() -> None:
+async def test_an_unreachable_server_is_unavailable() -> None:
     store = RedisStore(connect(f"redis://127.0.0.1:{free_port()}/0"), idle=60, session_max=60)
     for call in (
         store.read(numbered(1).sid),
@@ -57,7 +57,7 @@ async def test_a_server_that_is_away_is_unavailable() -> None:
             await call
 
 
-async def test_a_master_that_became_a_replica_is_left(real: RedisStore, redis_url: str) -> None:
+async def test_connections_to_a_former_master_are_closed(real: RedisStore, redis_url: str) -> None:
     await real.add(numbered(1), 100)
     async with Redis.from_url(redis_url) as client:
         await client.replicaof("127.0.0.1", "1")
@@ -72,7 +72,7 @@ async def test_a_master_that_became_a_replica_is_left(real: RedisStore, redis_ur
     await real.add(numbered(2), 100)
 
 
-async def test_a_record_that_is_none_is_no_verdict(real: RedisStore, redis_url: str) -> None:
+async def test_a_corrupt_record_is_unavailable(real: RedisStore, redis_url: str) -> None:
     await real.add(numbered(1), 10)
     client = Redis.from_url(redis_url)
     (key,) = await client.keys("authgw:*:s:*")
@@ -82,7 +82,7 @@ async def test_a_record_that_is_none_is_no_verdict(real: RedisStore, redis_url: 
         await real.read(numbered(1).sid)
 
 
-async def test_one_record_that_is_none_spoils_no_other(real: RedisStore, redis_url: str) -> None:
+async def test_a_corrupt_record_affects_no_other_session(real: RedisStore, redis_url: str) -> None:
     for number in (1, 2, 3):
         await real.add(numbered(number), 10)
     client = Redis.from_url(redis_url)
@@ -100,12 +100,12 @@ async def test_one_record_that_is_none_spoils_no_other(real: RedisStore, redis_u
         await real.read(numbered(2).sid)
 
 
-async def test_a_server_that_cannot_save_still_answers_reads(
+async def test_a_server_that_cannot_save_still_serves_reads(
     real: RedisStore, redis_url: str
 ) -> None:
     await real.add(numbered(1), 10)
     client = Redis.from_url(redis_url)
-    # A folder stands where the server wants to save.
+    # A directory has the name of the file that the server writes.
     obstacle = Path(str((await client.config_get("dir"))["dir"])) / "dump.rdb"
     obstacle.mkdir()
     await client.config_set("save", "3600 1")
@@ -131,9 +131,7 @@ async def test_a_server_that_cannot_save_still_answers_reads(
         await client.aclose()
 
 
-async def test_a_refused_question_for_the_time_is_no_verdict(
-    real: RedisStore, redis_url: str
-) -> None:
+async def test_a_refused_time_command_is_unavailable(real: RedisStore, redis_url: str) -> None:
     client = Redis.from_url(redis_url)
     await client.acl_setuser(
         "mute", enabled=True, nopass=True, keys="*", commands=["+@all", "-time"]
@@ -146,32 +144,32 @@ async def test_a_refused_question_for_the_time_is_no_verdict(
     await client.aclose()
 
 
-async def test_a_connection_that_uvloop_knows_closed_is_unavailable(
+async def test_a_connection_that_uvloop_reports_as_closed_is_unavailable(
     real: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def write(link: object, commands: Sequence[Request]) -> list[object]:
         raise RuntimeError("unable to perform operation on <TCPTransport closed=True>")
 
-    monkeypatch.setattr(node, "_talk", write)
+    monkeypatch.setattr(node, "_exchange", write)
     with pytest.raises(StoreUnavailableError):
         await real.read(numbered(1).sid)
 
 
-async def test_connections_that_ended_in_the_pool_cost_no_answer(
+async def test_connections_lost_in_the_pool_fail_no_command(
     real: RedisStore, redis_url: str
 ) -> None:
     port = int(redis_url.rpartition(":")[2].split("/")[0])
     killer = Redis.from_url(redis_url)
-    with FaultProxy(port) as way:
-        store = RedisStore(connect(f"redis://127.0.0.1:{way.port}/0"), idle=60, session_max=60)
+    with FaultProxy(port) as proxy:
+        store = RedisStore(connect(f"redis://127.0.0.1:{proxy.port}/0"), idle=60, session_max=60)
         await store.add(numbered(1), 10)
         for end in (
-            lambda: asyncio.to_thread(way.set, RESET),
+            lambda: asyncio.to_thread(proxy.set, RESET),
             lambda: killer.client_kill_filter(_type="normal"),
         ):
             await asyncio.gather(*(store.read(numbered(1).sid) for _ in range(10)))
             await end()
-            await asyncio.to_thread(way.set, NONE)
+            await asyncio.to_thread(proxy.set, NONE)
             await asyncio.sleep(0.1)
             for _ in range(10):
                 assert (await store.read(numbered(1).sid)).session == numbered(1)
@@ -179,10 +177,10 @@ async def test_connections_that_ended_in_the_pool_cost_no_answer(
     await killer.aclose()
 
 
-async def test_a_connection_on_which_an_answer_was_left_is_not_used_again(
+async def test_a_connection_with_an_unread_reply_is_not_used_again(
     real: RedisStore, redis_url: str
 ) -> None:
-    (server,) = await real._servers.all()
+    (server,) = await real._servers.masters()
     client = server.client
     # redis-py has no types here.
     connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # see above

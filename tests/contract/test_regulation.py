@@ -1,4 +1,4 @@
-"""Regulation over every real store, and shared by two replicas."""
+"""The login throttle on all stores, and shared by two replicas."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ HOME = "192.0.2.1"
 
 
 async def fails(regulation: LoginThrottle, user: str, address: str, device: str = "") -> bool:
-    """Try a wrong password; say whether it was verified."""
+    """Try a wrong password; return True if the attempt was admitted."""
     try:
         await regulation.admit(user, address, device)
     except TooManyFailuresError:
@@ -23,7 +23,7 @@ async def fails(regulation: LoginThrottle, user: str, address: str, device: str 
     return True
 
 
-async def test_limits_hold_on_every_store(store: Counters) -> None:
+async def test_limits_hold_on_all_stores(store: Counters) -> None:
     regulation = LoginThrottle(store)
     tried = await asyncio.gather(*(fails(regulation, "alice", HOME) for _ in range(20)))
     assert tried.count(True) == 5
@@ -41,15 +41,15 @@ async def test_two_replicas_share_their_limits(redis_url: str) -> None:
     client = Redis.from_url(redis_url)
     await client.flushall()
     replicas = [LoginThrottle(store) for store in stores]
-    # In turns: a thousand at once would wait for connections beyond any deadline.
-    heard = 0
+    # In rounds: a thousand at once would wait for connections beyond the timeout.
+    admitted = 0
     for _ in range(10):
         tried = [fails(replica, "alice", HOME) for replica in replicas for _ in range(50)]
-        heard += (await asyncio.gather(*tried)).count(True)
-    assert heard == 5
+        admitted += (await asyncio.gather(*tried)).count(True)
+    assert admitted == 5
     bogus = [await fails(replicas[n % 2], f"bogus{n}", HOME) for n in range(310)]
     assert bogus.count(True) == PER_ADDRESS.max_failures - 5
-    # One counter for the address, two for each attempt that was admitted to it.
+    # A counter for the address, two for alice and for each other user that was admitted.
     assert await client.dbsize() == 1 + 2 + 2 * bogus.count(True)
     attempt = await replicas[0].admit("bob", "192.0.2.2")
     for _ in range(4):

@@ -1,4 +1,4 @@
-"""What every store promises about many compare-and-sets in one round trip."""
+"""The contract of all stores for `replace_many`: several compare-and-sets in a round trip."""
 
 from dataclasses import replace
 
@@ -9,8 +9,8 @@ from authgw.core.sessions import Session, Snapshot, new_sid
 from tests.support.builders import a_session
 
 
-async def kept(store: BatchStore, count: int) -> list[Snapshot]:
-    """So many sessions of as many subjects, as the store has them."""
+async def added(store: BatchStore, count: int) -> list[Snapshot]:
+    """Add `count` sessions of different subjects; return their snapshots."""
     sids = []
     for number in range(count):
         session = replace(a_session(str(number)), sid=new_sid(str(number), bytes(16)))
@@ -28,40 +28,41 @@ def rotated(seen: Snapshot) -> Session:
     return replace(confirmed(seen), gen=7)
 
 
-def told(outcome: Snapshot | StoreUnavailableError | None) -> Snapshot:
+def snapshot_of(outcome: Snapshot | StoreUnavailableError | None) -> Snapshot:
     assert isinstance(outcome, Snapshot)
     return outcome
 
 
-async def test_each_takes_the_place_of_what_was_seen_and_of_nothing_else(
+async def test_each_replaces_only_the_version_that_was_seen(
     store: BatchStore,
 ) -> None:
-    seen = await kept(store, 4)
-    sids = [confirmed(one).sid for one in seen]
+    seen = await added(store, 4)
+    sids = [confirmed(snapshot).sid for snapshot in seen]
     assert await store.replace(seen[1], rotated(seen[1])) is None
     await store.revoke(sids[2])
-    first, lost, gone, last = await store.replace_many([(one, confirmed(one)) for one in seen])
+    changes = [(snapshot, confirmed(snapshot)) for snapshot in seen]
+    first, lost, absent, last = await store.replace_many(changes)
     assert first is None
     assert last is None
-    assert told(lost).session == rotated(seen[1])
-    assert told(lost).version == dump(rotated(seen[1]))
-    assert told(gone).session is None
-    stored = [told(one).session for one in await store.read_many(sids)]
+    assert snapshot_of(lost).session == rotated(seen[1])
+    assert snapshot_of(lost).version == dump(rotated(seen[1]))
+    assert snapshot_of(absent).session is None
+    stored = [snapshot_of(outcome).session for outcome in await store.read_many(sids)]
     assert stored == [confirmed(seen[0]), rotated(seen[1]), None, confirmed(seen[3])]
-    # What lost can be decided again on what it was told.
-    (outcome,) = await store.replace_many([(told(lost), confirmed(seen[1]))])
+    # A lost change can be repeated on the snapshot that was returned.
+    (outcome,) = await store.replace_many([(snapshot_of(lost), confirmed(seen[1]))])
     assert outcome is None
 
 
-async def test_of_two_for_one_session_the_first_wins(store: BatchStore) -> None:
-    (seen,) = await kept(store, 1)
+async def test_the_first_of_two_changes_of_a_session_wins(store: BatchStore) -> None:
+    (seen,) = await added(store, 1)
     first, second = await store.replace_many([(seen, rotated(seen)), (seen, confirmed(seen))])
     assert first is None
-    assert told(second).session == rotated(seen)
+    assert snapshot_of(second).session == rotated(seen)
 
 
-async def test_many_at_once_and_none(store: BatchStore) -> None:
-    seen = await kept(store, 128)
-    changes = [(one, confirmed(one)) for one in seen]
+async def test_replace_many_of_many_and_of_no_sessions(store: BatchStore) -> None:
+    seen = await added(store, 128)
+    changes = [(snapshot, confirmed(snapshot)) for snapshot in seen]
     assert list(await store.replace_many(changes)) == [None] * len(seen)
     assert list(await store.replace_many([])) == []

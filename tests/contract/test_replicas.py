@@ -1,4 +1,4 @@
-"""What waits for a replica, and what a master without one does."""
+"""Writes that wait for a replica of Redis, and masters without a replica."""
 
 import asyncio
 import signal
@@ -50,24 +50,24 @@ def pair(tmp_path: Path) -> Iterator[tuple[Node, Node]]:
 async def store(
     pair: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[RedisStore]:
-    monkeypatch.setattr(commands, "DEADLINE", 2.0)
+    monkeypatch.setattr(commands, "OPERATION_TIMEOUT", 2.0)
     client = Redis(port=pair[0].port)
-    kept = RedisStore(
+    store = RedisStore(
         OneServer(RedisNode(client, "the master"), replicated=True), idle=60, session_max=600
     )
-    yield kept
-    await kept.close()
+    yield store
+    await store.close()
 
 
 @pytest.fixture
-def said() -> Iterator[list[str]]:
+def log() -> Iterator[list[str]]:
     lines: list[str] = []
     sink = logger.add(lambda message: lines.append(message.record["message"]), level="INFO")
     yield lines
     logger.remove(sink)
 
 
-async def test_what_ends_or_makes_a_session_is_in_a_replica_when_it_is_told(
+async def test_session_writes_are_in_a_replica_when_they_return(
     store: RedisStore, pair: tuple[Node, Node]
 ) -> None:
     _, copy = pair
@@ -84,7 +84,7 @@ async def test_what_ends_or_makes_a_session_is_in_a_replica_when_it_is_told(
     assert copy.client.keys("authgw:*:[si]*") == []
 
 
-async def test_without_an_answer_of_the_replica_nothing_is_told(
+async def test_session_writes_fail_without_an_acknowledgement(
     store: RedisStore, pair: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, copy = pair
@@ -92,12 +92,12 @@ async def test_without_an_answer_of_the_replica_nothing_is_told(
         await store.add(numbered(number), 100)
     seen = await store.read(numbered(1).sid)
     copy.send(signal.SIGSTOP)
-    monkeypatch.setattr(commands, "DEADLINE", 0.6)
+    monkeypatch.setattr(commands, "OPERATION_TIMEOUT", 0.6)
     calls: list[Callable[[], Coroutine[Any, Any, object]]] = [
         lambda: store.add(numbered(4), 100),
         lambda: store.replace(seen, replace(numbered(1), gen=1)),
         lambda: store.revoke(numbered(2).sid),
-        # Gone already, as far as the master knows: that is no confirmation.
+        # Absent on the master, which does not confirm that a replica has the deletion.
         lambda: store.revoke(numbered(2).sid),
         lambda: store.revoke_all("1"),
         lambda: store.revoke_all("1"),
@@ -105,34 +105,35 @@ async def test_without_an_answer_of_the_replica_nothing_is_told(
     for call in calls:
         with pytest.raises(StoreUnavailableError, match=r"Unconfirmed|Timeout"):
             await call()
-    # What needs no confirmation goes on.
+    # Operations that need no confirmation succeed.
     assert (await store.read(numbered(2).sid)).session is None
     assert (await store.increment("a", 60))[0] == 1
     assert await store.claim("a", 60)
-    assert [one is None for one in await store.replace_many([(seen, numbered(1))])] == [False]
+    (outcome,) = await store.replace_many([(seen, numbered(1))])
+    assert outcome is not None
     copy.send(signal.SIGCONT)
-    monkeypatch.setattr(commands, "DEADLINE", 5.0)
+    monkeypatch.setattr(commands, "OPERATION_TIMEOUT", 5.0)
     assert not await store.revoke(numbered(2).sid)
     assert await store.revoke_all("1") == ()
     assert copy.client.keys("authgw:*:[si]*") == []
 
 
-async def test_a_gone_session_is_confirmed_by_a_write_of_this_connection(
+async def test_revoking_an_absent_session_is_confirmed_by_a_write(
     store: RedisStore, pair: tuple[Node, Node]
 ) -> None:
-    # WAIT promises no more than that; a server may return at once to who wrote nothing.
-    for gone in (store.revoke(numbered(1).sid), store.revoke_all("1")):
+    # WAIT guarantees no more; on a connection without writes it may return at once.
+    for revocation in (store.revoke(numbered(1).sid), store.revoke_all("1")):
         before = pair[0].client.info("replication")["master_repl_offset"]
-        await gone
+        await revocation
         assert pair[0].client.info("replication")["master_repl_offset"] > before
-        # In a Cluster PUBLISH is no such write: the scripts leave a note that soon ends.
+        # In a Cluster PUBLISH is not such a write: the scripts set a key that expires soon.
         (note,) = pair[0].client.keys("authgw:*:w")
         assert 0 < pair[0].client.pttl(note) <= 1000
         pair[0].client.delete(note)
 
 
-async def test_a_master_without_a_replica_is_believed_and_the_log_says_so(
-    store: RedisStore, pair: tuple[Node, Node], said: list[str]
+async def test_a_master_without_a_replica_is_trusted_and_logged(
+    store: RedisStore, pair: tuple[Node, Node], log: list[str]
 ) -> None:
     master, copy = pair
     copy.kill()
@@ -140,17 +141,17 @@ async def test_a_master_without_a_replica_is_believed_and_the_log_says_so(
     for number in (1, 2, 3):
         await store.add(numbered(number), 100)
         assert await store.revoke(numbered(number).sid)
-    assert store.masters_alone == 1
-    assert [line for line in said if "no connected replica" in line] == said
-    assert len(said) == 1
+    assert store.masters_without_replica == 1
+    assert [line for line in log if "no connected replica" in line] == log
+    assert len(log) == 1
     copy = Node(copy.port, copy.folder, ("--save", "", "--replicaof", f"127.0.0.1 {master.port}"))
     try:
         copy.start()
         wait_until(lambda: confirms(master), "the replica is back")
         await store.add(numbered(4), 100)
         assert copy.client.exists(redis_key(numbered(4)))
-        assert store.masters_alone == 0
-        assert said[1:] == ["the master has a replica again"]
+        assert store.masters_without_replica == 0
+        assert log[1:] == ["the master has a replica again"]
         copy.send(signal.SIGSTOP)
         with pytest.raises(StoreUnavailableError):
             await store.revoke(numbered(4).sid)
@@ -158,16 +159,16 @@ async def test_a_master_without_a_replica_is_believed_and_the_log_says_so(
         copy.stop()
 
 
-async def test_a_master_that_lost_its_replicas_to_another_confirms_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+async def test_a_master_whose_replicas_follow_another_confirms_no_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: list[str]
 ) -> None:
-    monkeypatch.setattr(commands, "DEADLINE", 2.0)
+    monkeypatch.setattr(commands, "OPERATION_TIMEOUT", 2.0)
     with sentinel_set(tmp_path) as nodes:
         store = RedisStore(connect(nodes.url), idle=60, session_max=600)
         await store.add(numbered(1), 100)
         await store.add(numbered(2), 100)
         old, new, other = nodes.nodes
-        # As in a failover: the replicas follow another master before the old one knows of it.
+        # As in a failover: the replicas follow another master before the old master is informed.
         new.client.replicaof("NO", "ONE")
         other.client.replicaof("127.0.0.1", str(new.port))
         for sentinel in nodes.sentinels:
@@ -178,30 +179,30 @@ async def test_a_master_that_lost_its_replicas_to_another_confirms_nothing(
         wait_until(lambda: confirms(new), "the new one is not")
         with pytest.raises(StoreUnavailableError, match="Unconfirmed"):
             await store.revoke(numbered(1).sid)
-        assert not said
-        # The next call finds the new master, which knows of no log-out yet.
+        assert not log
+        # The next call finds the new master, which has not executed the revocation yet.
         assert await store.revoke(numbered(1).sid)
         assert await store.revoke(numbered(2).sid)
         assert new.client.keys("authgw:*:s:*") == []
         await store.close()
 
 
-async def test_calls_at_once_do_not_confuse_each_other_about_replicas(
+async def test_concurrent_calls_do_not_share_the_state_of_replicas(
     store: RedisStore, pair: tuple[Node, Node]
 ) -> None:
-    # While some still wait for a replica, others have learned that there is none.
+    # While some calls still wait for a replica, others have determined that there are no replicas.
     pair[1].kill()
     wait_until(lambda: replicas_online(pair[0]) == 0, "the replica is gone")
     for _ in range(5):
         for server in store._servers.known():
-            server.alone = False
+            server.without_replica = False
         calls = [store.revoke(numbered(n).sid) for n in range(40)]
-        # A busy machine may miss the deadline; whatever else is raised is a mistake.
-        for told in await asyncio.gather(*calls, return_exceptions=True):
-            assert told is False or isinstance(told, StoreUnavailableError)
+        # A busy machine may time out; any other exception is an error.
+        for result in await asyncio.gather(*calls, return_exceptions=True):
+            assert result is False or isinstance(result, StoreUnavailableError)
 
 
-async def test_a_master_that_became_a_replica_confirms_nothing(
+async def test_a_master_that_became_a_replica_confirms_no_write(
     store: RedisStore, pair: tuple[Node, Node]
 ) -> None:
     master, copy = pair

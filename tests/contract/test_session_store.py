@@ -1,4 +1,4 @@
-"""What every session store promises, with a mirror before it or without."""
+"""The contract of all session stores, with and without a mirror in front of them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,16 +17,16 @@ from tests.support.stores import KINDS, opened
 @pytest.fixture(params=[*KINDS, "mirrored memory", "mirrored redis"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SessionStore]:
     kind = request.param.removeprefix("mirrored ")
-    async with opened(kind, request, tmp_path) as kept:
+    async with opened(kind, request, tmp_path) as store:
         if kind == request.param:
-            yield kept
+            yield store
             return
-        mirror = Mirror(kept, max_staleness=1, deadline=1, capacity=100)
+        mirror = Mirror(store, max_staleness=1, deadline=1, capacity=100)
         yield mirror
         mirror.close()
 
 
-async def test_what_is_added_is_read_exactly(store: SessionStore) -> None:
+async def test_an_added_session_is_read_unchanged(store: SessionStore) -> None:
     session = replace(numbered(1), user_id=2**53 + 1, name="Zoë", groups=("a", "b"))
     assert await store.add(session, 100) == ()
     seen = await store.read(session.sid)
@@ -40,7 +40,7 @@ async def test_unknown_and_malformed_sids_are_absent(store: SessionStore, sid: s
     assert not await store.revoke(sid)
 
 
-async def test_replace_takes_only_the_place_of_what_was_seen(store: SessionStore) -> None:
+async def test_replace_replaces_only_the_version_that_was_seen(store: SessionStore) -> None:
     session = numbered(1)
     await store.add(session, 100)
     seen = await store.read(session.sid)
@@ -52,15 +52,15 @@ async def test_replace_takes_only_the_place_of_what_was_seen(store: SessionStore
     assert await store.replace(lost, second) is None
 
 
-async def test_nothing_resurrects_a_revoked_session(store: SessionStore) -> None:
+async def test_a_revoked_session_cannot_be_restored(store: SessionStore) -> None:
     session = numbered(1)
     await store.add(session, 100)
     seen = await store.read(session.sid)
     assert await store.revoke(session.sid)
     assert not await store.revoke(session.sid)
-    gone = await store.replace(seen, replace(session, gen=1))
-    assert gone is not None
-    assert gone.session is None
+    absent = await store.replace(seen, replace(session, gen=1))
+    assert absent is not None
+    assert absent.session is None
     assert (await store.read(session.sid)).session is None
     assert await store.sessions_of("1") == ()
 
@@ -76,7 +76,7 @@ async def test_revoke_all_ends_one_subject_and_no_other(store: SessionStore) -> 
 
 
 @pytest.mark.parametrize("most", [1, 3])
-async def test_the_oldest_make_room(store: SessionStore, most: int) -> None:
+async def test_add_ends_the_oldest_sessions_over_the_limit(store: SessionStore, most: int) -> None:
     opened = [numbered(n) for n in range(5)]
     ended = [await store.add(session, most) for session in opened]
     assert [sid for sids in ended for sid in sids] == [s.sid for s in opened[: 5 - most]]
@@ -91,20 +91,20 @@ async def test_subjects_never_reach_keys(store: SessionStore, sub: str) -> None:
     assert await store.sessions_of("1") == ()
 
 
-async def test_each_live_session_says_when_it_was_used(store: SessionStore) -> None:
+async def test_last_used_contains_each_active_session(store: SessionStore) -> None:
     used, idle, ended = numbered(1), numbered(2), numbered(1, "2")
     for session in (used, idle, ended):
         await store.add(session, 100)
     await store.revoke(ended.sid)
-    # More than the 1 % of `idle` that may not show; fakeredis cuts milliseconds besides.
+    # More than the 1 % of `idle` that may not show; fakeredis also truncates milliseconds.
     await asyncio.sleep(2.1)
     now = (await store.read(used.sid)).now
-    asked = [ended.sid, used.sid, "*", idle.sid, new_sid("1", b"z" * 16)]
+    sids = [ended.sid, used.sid, "*", idle.sid, new_sid("1", b"z" * 16)]
     for _ in range(2):
-        seen = await store.last_used(asked)
+        seen = await store.last_used(sids)
         assert set(seen) == {used.sid, idle.sid}
         assert seen[used.sid] == pytest.approx(now, abs=1.1)
         assert seen[used.sid] - seen[idle.sid] > 0.9
-        # Asking is no use.
+        # `last_used` itself does not count as use.
         await asyncio.sleep(0.3)
     assert await store.last_used([]) == {}

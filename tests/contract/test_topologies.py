@@ -1,4 +1,4 @@
-"""What is particular to Sentinels, a Cluster and TLS."""
+"""Sentinels, a Cluster and TLS."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -63,16 +63,16 @@ async def test_a_master_that_evicts_is_refused_wherever_it_is(shards: Nodes) -> 
     last = shards.masters[-1]
     last.client.config_set("maxmemory-policy", "allkeys-lru")
     try:
-        said = await refusal(opened(shards.url))
+        message = await refusal(opened(shards.url))
     finally:
         last.client.config_set("maxmemory-policy", "noeviction")
-    assert f"127.0.0.1:{last.port} may evict sessions" in said
+    assert f"127.0.0.1:{last.port} may evict sessions" in message
 
 
-async def test_a_right_that_is_missing_is_refused(sentinels: Nodes) -> None:
+async def test_a_missing_permission_is_refused(sentinels: Nodes) -> None:
     master = sentinels.masters[0]
     master_url = sentinels.url.replace("://", "://poor:any@")
-    # Of what scripts do Redis 7.0 names the line only.
+    # For commands in scripts, Redis 7.0 names only the line of the script.
     refused = {"wait": "wait", "role": "role", "getex": "getex", "publish": "the script can't run"}
     for word, named in refused.items():
         for node in sentinels.nodes:
@@ -85,20 +85,20 @@ async def test_a_right_that_is_missing_is_refused(sentinels: Nodes) -> None:
                 channels="authgw:*",
                 commands=["+@all", f"-{word}"],
             )
-        said = await refusal(opened(master_url))
-        assert named in said.lower()
-        assert "grant it to authgw's user" in said
+        message = await refusal(opened(master_url))
+        assert named in message.lower()
+        assert "grant it to authgw's user" in message
     assert master.client.acl_deluser("poor")
 
 
-async def test_sentinels_that_know_no_such_master_are_unavailable(sentinels: Nodes) -> None:
+async def test_sentinels_without_the_named_master_are_unavailable(sentinels: Nodes) -> None:
     store = opened(sentinels.url.replace("/sessions", "/another"))
     with pytest.raises(StoreUnavailableError, match="No master found for 'another'"):
         await store.check()
     await store.close()
 
 
-async def test_a_certificate_of_nobody_we_trust_is_unavailable(tls: Node, tmp_path: Path) -> None:
+async def test_an_untrusted_certificate_is_unavailable(tls: Node, tmp_path: Path) -> None:
     store = opened(f"rediss://127.0.0.1:{tls.port}")
     with pytest.raises(StoreUnavailableError, match="CERTIFICATE_VERIFY_FAILED"):
         await store.check()
@@ -108,33 +108,31 @@ async def test_a_certificate_of_nobody_we_trust_is_unavailable(tls: Node, tmp_pa
         await other.check()
     await other.close()
     (tmp_path / "no.pem").write_text("no certificate")
-    for file, said in (("no.pem", "holds no certificate"), ("absent.pem", "No such file")):
-        with pytest.raises(StoreSetupError, match=said):
+    for file, reason in (("no.pem", "holds no certificate"), ("absent.pem", "No such file")):
+        with pytest.raises(StoreSetupError, match=reason):
             opened(f"rediss://127.0.0.1:{tls.port}", ca_file=tmp_path / file)
 
 
-async def test_a_read_of_many_asks_each_shard_once(
+async def test_read_many_takes_one_round_trip_to_each_shard(
     sharded: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = [numbered(1, str(sub)) for sub in range(30)]
-    for session in kept:
+    added = [numbered(1, str(sub)) for sub in range(30)]
+    for session in added:
         await sharded.add(session, 10)
-    talk, asked = redis_node._talk, 0
+    exchange, trips = redis_node._exchange, 0
 
     async def counting(link: object, commands: Sequence[Request]) -> list[object]:
-        nonlocal asked
-        asked += 1
-        return await talk(link, commands)
+        nonlocal trips
+        trips += 1
+        return await exchange(link, commands)
 
-    monkeypatch.setattr(redis_node, "_talk", counting)
-    outcomes = await sharded.read_many([session.sid for session in kept])
-    assert [one.session for one in outcomes if isinstance(one, Snapshot)] == kept
-    assert asked == 3
+    monkeypatch.setattr(redis_node, "_exchange", counting)
+    outcomes = await sharded.read_many([session.sid for session in added])
+    assert [seen.session for seen in outcomes if isinstance(seen, Snapshot)] == added
+    assert trips == 3
 
 
-async def test_a_slot_that_is_half_moved_loses_and_forgets_nothing(
-    sharded: RedisStore, shards: Nodes
-) -> None:
+async def test_a_half_moved_slot_loses_no_session(sharded: RedisStore, shards: Nodes) -> None:
     moved, stays = numbered(1), numbered(2)
     for session in (moved, stays):
         await sharded.add(session, 10)
@@ -151,7 +149,7 @@ async def test_a_slot_that_is_half_moved_loses_and_forgets_nothing(
     seen = await sharded.read(moved.sid)
     newer = replace(moved, gen=1)
     assert await sharded.replace(seen, newer) is None
-    # What has to know of all keys is not told less than all of them.
+    # Operations that need all keys of a subject fail rather than use only some of them.
     _migrate(source, target, f"authgw:{{{moved.sid[:22]}}}:i")
     for call in (sharded.revoke_all("1"), sharded.add(numbered(3), 10), sharded.revoke(stays.sid)):
         with pytest.raises(StoreUnavailableError):
@@ -161,7 +159,7 @@ async def test_a_slot_that_is_half_moved_loses_and_forgets_nothing(
     _migrate(source, target, f"authgw:{{{moved.sid[:22]}}}:s:{stays.sid}")
     for node in (target, source, *shards.masters):
         _cluster(node, "SETSLOT", slot, "NODE", ids[target.port])
-    # The store still believes the source, which now names the other.
+    # The store still uses the source, which now redirects to the target.
     assert await sharded.sessions_of("1") == (newer, stays)
     assert set(await sharded.revoke_all("1")) == {moved.sid, stays.sid}
     assert not target.client.keys(f"*{moved.sid}")

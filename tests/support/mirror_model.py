@@ -14,7 +14,7 @@ from math import inf
 from authgw.core.errors import StoreUnavailableError
 from authgw.core.session_codec import dump
 from authgw.core.sessions import Session, Snapshot, new_sid
-from authgw.storage.batch_reader import QUICK
+from authgw.storage.batch_reader import MAX_COALESCING_WAIT
 from authgw.storage.mirror import Mirror
 from tests.support.builders import NOW, a_session
 from tests.support.virtual import VirtualLoop
@@ -170,7 +170,7 @@ class World:
             self.loop.call_later(self.rng.randint(0, 100) * GRID, self.pushed, sid)
 
     def pushed(self, sid: str) -> None:
-        self.mirror.ended(sid)
+        self.mirror.mark_ended(sid)
         self.dead_here.add(sid)
 
     # What happens.
@@ -254,7 +254,9 @@ class World:
     def check_read(self, sid: str, read: Read) -> None:
         """A session is read because someone asked for it; and no more often than needed."""
         reads, longest = self.reads[sid], max(self.bound, DEADLINE * GRID)
-        assert read.sent - self.asked[sid][-1] <= longest + QUICK + GRID / 512, "read for nobody"
+        assert read.sent - self.asked[sid][-1] <= longest + MAX_COALESCING_WAIT + GRID / 512, (
+            "read for nobody"
+        )
         reads.append(read)
         unasked = [r for r in reads if r.sent > self.asked[sid][-1] and r.replied < inf]
         assert len(unasked) <= 2, "kept alive by re-reading"

@@ -28,7 +28,7 @@ async def opened(
         await embedded.close()
         return
     servers = servers_of(kind, request, database)
-    for server in await servers.all():
+    for server in await servers.masters():
         await server.client.flushdb()
     kept = RedisStore(servers, idle=60, session_max=60)
     yield kept

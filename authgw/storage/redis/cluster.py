@@ -1,8 +1,8 @@
 """The masters of a Redis Cluster and their slots.
 
-redis-py's RedisCluster is not asked: its nodes refuse a call when all their connections are in use
-instead of letting it wait, it sends ASKING on another connection than the command, and it gives no
-way to WAIT on the connection that wrote.
+redis-py's RedisCluster is not used: its nodes refuse a call when all their connections are in use
+instead of making it wait, it sends ASKING on another connection than the command, and it cannot
+send WAIT on the connection that wrote.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ from authgw.storage.redis.replies import Request, is_slots
 
 Address = tuple[str, int]
 
-_PATIENCE = 0.5  # seconds that one node has for naming the slots, before another one is asked
+_NODE_TIMEOUT = 0.5  # seconds for a node's reply to CLUSTER SLOTS, before another node is tried
 _SLOTS = Request(("CLUSTER", "SLOTS"), is_slots)
-_PAUSE = 0.1  # seconds between two questions for the slots, however many calls fail meanwhile
+_MIN_REFRESH_INTERVAL = 0.1  # seconds between two refreshes of the slots, however many calls fail
 
 
 class Cluster:
-    """Who holds which slot, as some node said last; `seeds` are nodes to begin with."""
+    """The holders of all slots, as of the last CLUSTER SLOTS; `seeds` are the initial nodes."""
 
     replicated = True
 
@@ -37,67 +37,67 @@ class Cluster:
         for seed in seeds:
             self._server(seed)
         self._holders: dict[int, RedisNode] = {}
-        self._learning: asyncio.Task[None] | None = None
-        self._asked = -math.inf
+        self._refresh_task: asyncio.Task[None] | None = None
+        self._last_refresh = -math.inf
 
-    async def find(self) -> None:
-        """Return once the slots are known.
+    async def discover(self) -> None:
+        """Wait until the slots are known.
 
         Raises:
-            one of AWAY: no node names them.
+            AWAY: no node names them.
         """
         if not self._holders:
-            # Shielded: the caller's deadline is not the end of it.
-            await asyncio.shield(self._learn_soon())
+            # Shielded: the refresh continues after the caller's deadline.
+            await asyncio.shield(self._start_refresh())
         if not self._holders:
             raise ClusterDownError("no node holds any slot")
 
     def holder(self, key: str) -> RedisNode:
-        """The master of this key's slot.
+        """Return the master of this key's slot.
 
         Raises:
-            ClusterDownError: nobody holds it.
+            ClusterDownError: no node holds the slot.
         """
         server = self._holders.get(slot_of(key))
         if server is None:
-            self._learn_soon()
+            self._start_refresh()
             raise ClusterDownError("no node holds this slot")
         return server
 
-    def other(self, error: AskError, told_by: RedisNode) -> RedisNode:
-        """The master that a redirection names; MOVED is remembered, and the rest asked for."""
-        server = self._server((error.host or host_of(told_by.client), error.port))
+    def redirected(self, error: AskError, source: RedisNode) -> RedisNode:
+        """See `Servers.redirected`; after MOVED, this also refreshes all slots."""
+        server = self._server((error.host or host_of(source.client), error.port))
         if isinstance(error, MovedError):
             self._holders[error.slot_id] = server
-            self._learn_soon()
+            self._start_refresh()
         return server
 
     def known(self) -> Sequence[RedisNode]:
-        """Every node that was ever named."""
+        """Return all nodes that were ever named."""
         return tuple(self._servers.values())
 
-    def failed(self) -> None:
-        """Ask who holds what now."""
-        self._learn_soon()
+    def report_failure(self) -> None:
+        """Start a refresh of the slots."""
+        self._start_refresh()
 
-    async def all(self) -> Sequence[RedisNode]:
-        """Every master that holds a slot.
+    async def masters(self) -> Sequence[RedisNode]:
+        """Return all masters that hold a slot.
 
         Raises:
-            one of AWAY: as `find`.
+            AWAY: as `discover`.
         """
-        await self.find()
+        await self.discover()
         return tuple(dict.fromkeys(self._holders.values()))
 
     def pubsub(self) -> PubSub:
-        """A listener on any master: what one publishes, all of them hear."""
+        """Return a subscriber on any master: the nodes forward messages to each other."""
         nodes = tuple(set(self._holders.values())) or self.known()
         return random.choice(nodes).client.pubsub()  # noqa: S311  no secret
 
     async def close(self) -> None:
-        """Close every connection."""
-        if self._learning is not None:
-            self._learning.cancel()
+        """Close all connections."""
+        if self._refresh_task is not None:
+            self._refresh_task.cancel()
         for server in self._servers.values():
             await server.client.aclose()
 
@@ -107,28 +107,28 @@ class Cluster:
             self._servers[address] = RedisNode(self._client(*address), name)
         return self._servers[address]
 
-    def _learn_soon(self) -> "asyncio.Task[None]":
-        if self._learning is None or self._learning.done():
-            self._learning = asyncio.create_task(self._learn())
-            # Whoever waits for it is told; if nobody does, the next call that fails asks again.
-            self._learning.add_done_callback(lambda task: task.cancelled() or task.exception())
-        return self._learning
+    def _start_refresh(self) -> "asyncio.Task[None]":
+        if self._refresh_task is None or self._refresh_task.done():
+            self._refresh_task = task = asyncio.create_task(self._refresh())
+            # Retrieve the exception: without a waiter, the next call that fails refreshes again.
+            task.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return self._refresh_task
 
-    async def _learn(self) -> None:
+    async def _refresh(self) -> None:
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(max(0.0, self._asked + _PAUSE - loop.time()))
-        self._asked = loop.time()
-        known, why = list(self.known()), Exception()
-        random.shuffle(known)
-        for server in known:
+        await asyncio.sleep(max(0.0, self._last_refresh + _MIN_REFRESH_INTERVAL - loop.time()))
+        self._last_refresh = loop.time()
+        nodes, last_error = list(self.known()), Exception()
+        random.shuffle(nodes)
+        for server in nodes:
             try:
-                async with asyncio.timeout(_PATIENCE):
-                    (slots,) = await server.ask([_SLOTS])
+                async with asyncio.timeout(_NODE_TIMEOUT):
+                    (slots,) = await server.execute([_SLOTS])
                 await self._take(slots_in(obeyed(slots), host_of(server.client)))
                 return
             except AWAY as error:
-                why = error
-        raise why
+                last_error = error
+        raise last_error
 
     async def _take(self, slots: Slots) -> None:
         holders: dict[int, RedisNode] = {}
@@ -141,7 +141,7 @@ class Cluster:
         for address in listed:
             self._server(address)
         for server in self._servers.values():
-            # Who is no master now must not be taken for one without a replica.
-            server.alone = server.alone and server in masters
+            # A former master must not count as a master without a replica.
+            server.without_replica = server.without_replica and server in masters
         for address in set(self._servers) - listed:
             await self._servers[address].client.connection_pool.disconnect(inuse_connections=False)

@@ -1,5 +1,6 @@
-"""Commands to the masters that hold their keys: each operation within one deadline, nothing sent
-twice unless the server said that it did nothing.
+"""Commands to the masters that hold their keys, with a timeout for each operation.
+
+A command is sent again only after a reply which says that the server has not executed it.
 """
 
 import asyncio
@@ -23,122 +24,125 @@ from authgw.storage.clock import boottime
 from authgw.storage.redis.node import AWAY, RedisNode
 from authgw.storage.redis.replies import Request, Shape, UnexpectedReplyError, Words, is_ok
 
-DEADLINE = 0.25  # seconds for one operation, waiting for a connection included
-# How often one command is sent on. A Cluster whose nodes send it round is asked again later.
-_MOST_SENDINGS = 8
-_MOVING = 0.02  # seconds until a slot that is just being moved is asked again
+OPERATION_TIMEOUT = 0.25  # seconds, including the wait for a connection
+_MAX_ATTEMPTS = 8  # for each command, as the nodes of a Cluster may redirect it in a circle
+_MIGRATION_DELAY = 0.02  # seconds until a command to a slot that is being moved is sent again
 _ASKING = Request(("ASKING",), is_ok)
 
 
 class Servers(Protocol):
-    """The masters of one Redis. `replicated`: a write counts once a replica has it."""
+    """The masters of a Redis; if `replicated`, a write is confirmed once a replica has it."""
 
     replicated: bool
 
-    async def find(self) -> None:
-        """Return once it is known who holds what.
+    async def discover(self) -> None:
+        """Wait until the masters of all keys are known.
 
         Raises:
-            one of AWAY: nobody says so.
+            AWAY: no node names them.
         """
 
     def holder(self, key: str) -> RedisNode:
-        """The master that holds this key.
+        """Return the master that holds this key.
 
         Raises:
-            RedisError: none does now.
+            RedisError: no master holds it now.
         """
 
-    def other(self, error: AskError, told_by: RedisNode) -> RedisNode:
-        """The master that a redirection names; MOVED is remembered."""
+    def redirected(self, error: AskError, source: RedisNode) -> RedisNode:
+        """Return the master that a redirection names; store the new holder after MOVED."""
 
     def known(self) -> Sequence[RedisNode]:
-        """The servers that are known now; any thread may ask."""
+        """Return the servers that are known now; may be called from any thread."""
 
-    def failed(self) -> None:
-        """Take note that a master did not answer, or answered that it is none."""
+    def report_failure(self) -> None:
+        """Report that a master did not reply, or is not a master any more."""
 
-    async def all(self) -> Sequence[RedisNode]:
-        """Every master."""
+    async def masters(self) -> Sequence[RedisNode]:
+        """Return all masters.
+
+        Raises:
+            AWAY: no node names them.
+        """
 
     def pubsub(self) -> PubSub:
-        """A listener to what is published on any of them."""
+        """Return a subscriber to the messages that are published on any master."""
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close all connections."""
 
 
 class OneServer:
-    """A single server, or the master that Sentinels name; its pool follows that one."""
+    """A single server, or the master that Sentinels name, which the connection pool follows."""
 
     def __init__(self, server: RedisNode, *, replicated: bool = False) -> None:
         self.replicated = replicated
         self._server = server
 
-    async def find(self) -> None:
-        """It is known."""
+    async def discover(self) -> None:
+        """Do nothing: the server is known."""
 
     def holder(self, key: str) -> RedisNode:
-        """The one."""
+        """Return the server."""
         return self._server
 
-    def other(self, error: AskError, told_by: RedisNode) -> RedisNode:
-        """The one: `check` refuses a node of a Cluster."""
+    def redirected(self, error: AskError, source: RedisNode) -> RedisNode:
+        """Return the server: `check` refuses a node of a Cluster, which alone redirects."""
         return self._server
 
     def known(self) -> Sequence[RedisNode]:
-        """The one."""
+        """Return the server."""
         return (self._server,)
 
-    def failed(self) -> None:
-        """The next connection finds out who is master."""
+    def report_failure(self) -> None:
+        """Do nothing: the next connection determines the master."""
 
-    async def all(self) -> Sequence[RedisNode]:
-        """The one."""
+    async def masters(self) -> Sequence[RedisNode]:
+        """Return the server."""
         return (self._server,)
 
     def pubsub(self) -> PubSub:
-        """A listener to what is published on it."""
+        """See `Servers.pubsub`."""
         return self._server.client.pubsub()
 
     async def close(self) -> None:
-        """Close every connection."""
+        """See `Servers.close`."""
         await self._server.client.aclose()
 
 
 class Script:
-    """A Lua script; `takes` accepts its replies.
+    """A Lua script; `accepts` validates its replies.
 
-    Unless `declares_all`, it touches more keys of a slot than it declares.
+    Unless `declares_all`, it uses more keys of the slot than it declares.
     """
 
-    def __init__(self, text: str, takes: Shape, *, declares_all: bool = True) -> None:
+    def __init__(self, text: str, accepts: Shape, *, declares_all: bool = True) -> None:
         self.text = text
-        self.takes = takes
+        self.accepts = accepts
         self.declares_all = declares_all
         self._sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     def on(self, *keys: str, args: Sequence[str | int] = ()) -> "Command":
-        """The command that runs it on these keys, which are in one slot."""
+        """Return the command that runs the script on these keys of a single slot."""
         words = ("EVALSHA", self._sha, len(keys), *keys, *args)
-        return Command(keys[0], words, self.takes, self)
+        return Command(keys[0], words, self.accepts, self)
 
 
 class Command(NamedTuple):
-    """What is sent to the holder of `key`; `takes` accepts its replies.
+    """A command for the holder of `key`; `accepts` validates its replies.
 
-    `script` is the one that it runs.
+    `script` is set if the command runs a script.
     """
 
     key: str
     words: Words
-    takes: Shape
+    accepts: Shape
     script: Script | None = None
 
 
 @dataclass(slots=True)
 class StoreReply:
-    """What a server made of a command: a reply, or an exception that says why there is none."""
+    """A command and its reply, or the exception that took the reply's place."""
 
     command: Command
     words: Words
@@ -148,19 +152,19 @@ class StoreReply:
 
     @property
     def requests(self) -> tuple[Request, ...]:
-        """What is sent for it."""
-        return (_ASKING,) * self.asking + (Request(self.words, self.command.takes),)
+        """The requests to send: the command, after ASKING if the slot is being moved."""
+        return (_ASKING,) * self.asking + (Request(self.words, self.command.accepts),)
 
     @property
     def now(self) -> float:
-        """The server's clock, in Unix seconds, if the commands were sent with `timed`."""
+        """The server's clock in Unix seconds, if the command was sent with `timed`."""
         return self.server.clock.at(boottime()) if self.server else 0.0
 
     def value(self) -> Any:
-        """The reply.
+        """Return the reply.
 
         Raises:
-            StoreUnavailableError: there is none; whether the command did something is unknown.
+            StoreUnavailableError: there is no reply; the effect of the command is unknown.
         """
         if isinstance(self.reply, Exception):
             raise unavailable(self.reply)
@@ -168,153 +172,156 @@ class StoreReply:
 
 
 class Calls:
-    """Commands to the servers of one Redis; each method takes DEADLINE or `patience` seconds."""
+    """Sends commands to a Redis; `timeout` of each call in seconds, or OPERATION_TIMEOUT."""
 
-    def __init__(self, servers: Servers, patience: float | None = None) -> None:
+    def __init__(self, servers: Servers, timeout: float | None = None) -> None:
         self._servers = servers
-        self._patience = patience
+        self._timeout = timeout
 
-    async def one(self, command: Command, *, confirmed: bool = False) -> Any:
-        """The reply to one command; `confirmed`: once a replica has what it wrote.
-
-        Raises:
-            StoreUnavailableError: whether it did something is unknown.
-        """
-        return (await self.answers([command], confirmed=confirmed))[0].value()
-
-    async def each(self, commands: Sequence[Command], *, confirmed: bool = False) -> list[Any]:
-        """The replies to independent commands, one round trip to each server that is asked.
+    async def execute(self, command: Command, *, confirmed: bool = False) -> Any:
+        """Return the reply to a command; `confirmed` waits until a replica has its write.
 
         Raises:
-            StoreUnavailableError: which of them did something is unknown.
+            StoreUnavailableError: the effect of the command is unknown.
         """
-        return [answer.value() for answer in await self.answers(commands, confirmed=confirmed)]
+        return (await self.replies([command], confirmed=confirmed))[0].value()
 
-    async def answers(
+    async def execute_all(
+        self, commands: Sequence[Command], *, confirmed: bool = False
+    ) -> list[Any]:
+        """Return the replies to independent commands, in a round trip to each server.
+
+        Raises:
+            StoreUnavailableError: the effect of some of them is unknown.
+        """
+        return [result.value() for result in await self.replies(commands, confirmed=confirmed)]
+
+    async def replies(
         self, commands: Sequence[Command], *, confirmed: bool = False, timed: bool = False
     ) -> list[StoreReply]:
-        """As `each`, with what failed in its place; `timed`: with the clock of each server."""
-        until = self._until()
-        answers = left = [StoreReply(command, command.words) for command in commands]
-        for _ in range(_MOST_SENDINGS):
-            parts = await self._parts(left, until)
-            sendings = [
-                self._send(server, part, until, confirmed and self._servers.replicated, timed)
-                for server, part in parts.items()
+        """As `execute_all`, with errors in place of replies; `timed` reads the servers' clocks."""
+        deadline = self._deadline()
+        results = pending = [StoreReply(command, command.words) for command in commands]
+        for _ in range(_MAX_ATTEMPTS):
+            by_server = await self._by_server(pending, deadline)
+            sends = [
+                self._send(server, part, deadline, confirmed and self._servers.replicated, timed)
+                for server, part in by_server.items()
             ]
-            if len(sendings) == 1:
-                await sendings[0]
+            if len(sends) == 1:
+                await sends[0]
             else:
-                await asyncio.gather(*sendings)
-            left = [answer for answer in left if self._is_to_be_sent_again(answer)]
-            if not left:
+                await asyncio.gather(*sends)
+            pending = [result for result in pending if self._must_be_resent(result)]
+            if not pending:
                 break
-            if any(answer.server is None for answer in left):
-                await asyncio.sleep(_MOVING)
-        return answers
+            if any(result.server is None for result in pending):
+                await asyncio.sleep(_MIGRATION_DELAY)
+        return results
 
     async def masters(self) -> Sequence[RedisNode]:
-        """Every master.
+        """Return all masters.
 
         Raises:
-            StoreUnavailableError: nobody says which there are.
+            StoreUnavailableError: no node names them.
         """
         try:
-            async with asyncio.timeout_at(self._until()):
-                return await self._servers.all()
+            async with asyncio.timeout_at(self._deadline()):
+                return await self._servers.masters()
         except AWAY as error:
             raise unavailable(error) from None
 
-    async def at(self, master: RedisNode, request: Request) -> Any:
-        """What this master replies, whoever holds what.
+    async def execute_on(self, master: RedisNode, request: Request) -> Any:
+        """Return the reply of this master, irrespective of keys and slots.
 
         Raises:
-            StoreUnavailableError: nothing.
+            StoreUnavailableError: there is no reply.
         """
-        answer = StoreReply(Command("", *request), request.words, master)
-        await self._send(master, [answer], self._until(), False, False)
-        return answer.value()
+        result = StoreReply(Command("", *request), request.words, master)
+        await self._send(master, [result], self._deadline(), False, False)
+        return result.value()
 
-    def _until(self) -> float:
-        patience = DEADLINE if self._patience is None else self._patience
-        return asyncio.get_running_loop().time() + patience
+    def _deadline(self) -> float:
+        timeout = OPERATION_TIMEOUT if self._timeout is None else self._timeout
+        return asyncio.get_running_loop().time() + timeout
 
-    async def _parts(
-        self, left: Sequence[StoreReply], until: float
+    async def _by_server(
+        self, pending: Sequence[StoreReply], deadline: float
     ) -> dict[RedisNode, list[StoreReply]]:
-        """Who is sent what; a command whose server nobody knows has its answer now."""
-        parts: dict[RedisNode, list[StoreReply]] = {}
+        """Group by server; a command without a known server gets the error as its reply."""
+        by_server: dict[RedisNode, list[StoreReply]] = {}
         try:
-            async with asyncio.timeout_at(until):
-                await self._servers.find()
+            async with asyncio.timeout_at(deadline):
+                await self._servers.discover()
         except AWAY as error:
-            for answer in left:
-                answer.reply = error
-            return parts
-        for answer in left:
+            for result in pending:
+                result.reply = error
+            return by_server
+        for result in pending:
             try:
-                answer.server = answer.server or self._servers.holder(answer.command.key)
-                parts.setdefault(answer.server, []).append(answer)
+                result.server = result.server or self._servers.holder(result.command.key)
+                by_server.setdefault(result.server, []).append(result)
             except RedisError as error:
-                answer.reply = error
-        return parts
+                result.reply = error
+        return by_server
 
     async def _send(
         self,
         server: RedisNode,
         part: Sequence[StoreReply],
-        until: float,
+        deadline: float,
         confirmed: bool,
         timed: bool,
     ) -> None:
-        sent = [request for one in part for request in one.requests]
+        requests = [request for result in part for request in result.requests]
         try:
-            async with asyncio.timeout_at(until):
+            async with asyncio.timeout_at(deadline):
                 if confirmed:
-                    replies = await server.tell(sent, until)
+                    replies = await server.execute_confirmed(requests, deadline)
                 else:
-                    replies = await server.ask(sent, timed=timed)
+                    replies = await server.execute(requests, timed=timed)
         except AWAY as error:
-            self._servers.failed()
-            replies = [error] * len(sent)
-        following = iter(replies)
-        for answer in part:
-            if answer.asking:
-                next(following)
-            answer.reply = next(following)
+            self._servers.report_failure()
+            replies = [error] * len(requests)
+        remaining = iter(replies)
+        for result in part:
+            if result.asking:
+                next(remaining)
+            result.reply = next(remaining)
 
-    def _is_to_be_sent_again(self, answer: StoreReply) -> bool:
-        """Whether the server did nothing and another way is known."""
-        reply, script = answer.reply, answer.command.script
+    def _must_be_resent(self, result: StoreReply) -> bool:
+        """Return True if the server did not execute the command; prepare the next attempt."""
+        reply, script = result.reply, result.command.script
         if not isinstance(reply, Exception):
             return False
-        if isinstance(reply, NoScriptError) and script and answer.words[0] == "EVALSHA":
-            answer.words = ("EVAL", script.text, *answer.words[2:])
+        if isinstance(reply, NoScriptError) and script and result.words[0] == "EVALSHA":
+            result.words = ("EVAL", script.text, *result.words[2:])
         elif isinstance(reply, AskError) and (isinstance(reply, MovedError) or _may_follow(script)):
-            assert answer.server is not None  # noqa: S101  it has replied
-            answer.asking = not isinstance(reply, MovedError)
-            answer.server = self._servers.other(reply, answer.server)
+            assert result.server is not None  # noqa: S101  it has replied
+            result.asking = not isinstance(reply, MovedError)
+            result.server = self._servers.redirected(reply, result.server)
         elif isinstance(reply, AskError | TryAgainError):
-            answer.asking, answer.server = False, None
+            result.asking, result.server = False, None
         else:
             if isinstance(reply, ClusterDownError):
-                self._servers.failed()
+                self._servers.report_failure()
             return False
         return True
 
 
 def _may_follow(script: Script | None) -> bool:
-    # While a slot is being moved its new holder takes a key that has not come yet for absent. It
-    # refuses that for declared keys if there are several; of others a script would not know.
+    # While a slot is being moved, its new holder treats keys that it does not have yet as absent.
+    # It refuses commands with several declared keys then, but a script could not detect a missing
+    # key that it does not declare.
     return script is None or script.declares_all
 
 
 def unavailable(error: Exception) -> StoreUnavailableError:
-    """What the store's callers are told of this."""
-    said = str(error) if isinstance(error, UnexpectedReplyError) else type(error).__name__
-    return StoreUnavailableError(f"Redis: {said}")
+    """Return the exception to raise from the store for an error of redis-py or the network."""
+    detail = str(error) if isinstance(error, UnexpectedReplyError) else type(error).__name__
+    return StoreUnavailableError(f"Redis: {detail}")
 
 
 def milliseconds(seconds: float) -> int:
-    """A duration as Redis takes it; the shortest is one millisecond."""
+    """Convert a duration for Redis; the minimum is 1 ms."""
     return max(1, int(seconds * 1000))

@@ -1,4 +1,4 @@
-"""From the URL of a Redis to its servers. Nothing in here ever repeats a command by itself."""
+"""Clients for the servers that a Redis URL names; none of them repeats a command by itself."""
 
 import ssl
 from functools import partial
@@ -27,14 +27,14 @@ _SENTINEL_PATIENCE = 0.5  # seconds that one Sentinel has, before the next one i
 
 
 def connect(url: str, *, password: str | None = None, ca_file: Path | None = None) -> Servers:
-    """The servers behind a URL; nothing is connected yet.
+    """Return the servers of a URL, without connecting to them yet.
 
-    `password` takes the place of the URL's. `ca_file` holds the certificates of the authorities
-    that are trusted instead of the system's, in PEM.
+    `password` replaces the URL's. `ca_file` contains the certificates of the authorities, in PEM,
+    that are trusted instead of the system's.
 
     Raises:
         ValueError: as `parse_redis`.
-        StoreSetupError: `ca_file` must not be used.
+        StoreSetupError: `ca_file` cannot be read or contains no certificate.
     """
     address = parse_redis(url)
     options = redis_internals.options()

@@ -1,7 +1,7 @@
-"""Counters and claims in Redis, and which replicas run on it.
+"""Counters, claims and the registry of running replicas in Redis.
 
-`authgw:c:<hash>` is a counter, `authgw:o:<hash>` a claim; their end is their TTL.
-`authgw:replicas` is the registry of running replicas.
+`authgw:c:<hash>` is a counter, `authgw:o:<hash>` a claim; both expire by their TTL.
+`authgw:replicas` is the registry.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from authgw.storage.redis.replies import (
     row,
 )
 
-ANNOUNCED_FOR = 30.0  # seconds that a replica counts as running without saying so again
+ANNOUNCEMENT_LIFETIME = 30.0  # seconds; a replica counts as running so long without a renewal
 _REGISTRY = "authgw:replicas"
 
 # KEYS counter; ARGV window in ms.
@@ -32,7 +32,7 @@ return {count, redis.call('PTTL', KEYS[1])}
 """,
     row(is_integer, is_integer),
 )
-# KEYS counter; ARGV `all` or `one`: how much of it to take away.
+# KEYS counter; ARGV `all` or `one`: the amount to subtract.
 _RELEASE = Script(
     """
 local count = tonumber(redis.call('GET', KEYS[1]) or 0)
@@ -42,9 +42,9 @@ return redis.call('DECR', KEYS[1])
     is_integer,
 )
 
-# KEYS registry; ARGV replica, its signing kid, `,kid,kid,` of all it verifies, life in ms, `new`.
-# A member is the first three, its score the end of its life. One that clashes is not taken in if
-# it is not there yet, or comes with new keys.
+# KEYS registry; ARGV replica, its signing kid, `,kid,kid,` of all keys that it verifies, lifetime
+# in ms, `new`. A member consists of the first three; its score is its expiry. A replica whose keys
+# conflict is refused if it is not registered yet or announces new keys.
 _ANNOUNCE = Script(
     """
 local time = redis.call('TIME')
@@ -68,7 +68,7 @@ return {1, clash}
 """,
     row(is_flag, is_visible),
 )
-# KEYS registry. Who has not said so again since its life ended runs no more.
+# KEYS registry. Replicas with an expired announcement are not running.
 _REPLICAS = Script(
     """
 local time = redis.call('TIME')
@@ -81,7 +81,7 @@ return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', now), '
 
 @dataclass(frozen=True, slots=True)
 class ReplicaAnnouncement:
-    """A running replica: the key that it signs with and those that it verifies."""
+    """A running replica: the kid that it signs with and the kids that it verifies."""
 
     name: str
     signing: str
@@ -89,70 +89,71 @@ class ReplicaAnnouncement:
 
 
 class RedisCounters:
-    """Counters, and the registry of replicas."""
+    """Implementation of `Counters`, and the registry of replicas."""
 
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
         self._calls = Calls(servers)
 
     async def increment(self, name: str, window: float) -> tuple[int, float]:
-        """Count one more under this name; return the count and the seconds until it ends."""
+        """See `Counters.increment`."""
         return (await self.increment_all([(name, window)]))[0]
 
     async def increment_all(self, counted: Sequence[tuple[str, float]]) -> list[tuple[int, float]]:
-        """Increment several (name, window) in one round trip; answers come in the same order."""
-        replies = await self._calls.each(
+        """See `Counters.increment_all`."""
+        replies = await self._calls.execute_all(
             [_INCREMENT.on(_counter(name), args=[milliseconds(window)]) for name, window in counted]
         )
         return [(count, left_ms / 1000) for count, left_ms in replies]
 
     async def release(self, forget: Sequence[str], give_back: Sequence[str]) -> None:
-        """End the counters in `forget` and count one less in `give_back`, in one round trip."""
-        ended = [_RELEASE.on(_counter(name), args=["all"]) for name in forget]
-        less = [_RELEASE.on(_counter(name), args=["one"]) for name in give_back]
-        await self._calls.each([*ended, *less])
+        """See `Counters.release`."""
+        deleted = [_RELEASE.on(_counter(name), args=["all"]) for name in forget]
+        decremented = [_RELEASE.on(_counter(name), args=["one"]) for name in give_back]
+        await self._calls.execute_all([*deleted, *decremented])
 
     async def claim(self, name: str, seconds: float) -> bool:
-        """Whether this is the first claim of this name; a claim ends after `seconds`."""
+        """See `Counters.claim`."""
         key = f"authgw:o:{subject_hash(name)}"
         words = ("SET", key, "", "NX", "PX", milliseconds(seconds))
-        return bool(await self._calls.one(Command(key, words, is_nothing_or_ok)))
+        return bool(await self._calls.execute(Command(key, words, is_nothing_or_ok)))
 
     async def announce(
         self, replica: str, signing: str, kids: tuple[str, ...], *, new: bool = False
     ) -> tuple[bool, str]:
-        """Say which key this replica signs with and which ones it verifies.
+        """Register this replica with the kids that it signs with and that it verifies.
 
-        Returns whether it is one of the running replicas with these keys now, and the signing kid
-        of one that lacks its signing key, or whose it lacks. With such a clash it is not, if it
-        was none of them before or these keys are `new`; then nothing has changed.
+        Return whether it is registered with these keys, and the signing kid of a conflicting
+        replica or "". Two replicas conflict if either lacks the signing key of the other. A
+        replica with a conflict is refused, without any change, if it was not registered or its
+        keys are `new`.
 
         Raises:
-            StoreUnavailableError: nobody can say now.
+            StoreUnavailableError: the registry cannot be reached.
         """
-        life = int(ANNOUNCED_FOR * 1000)
-        args: list[str | int] = [replica, signing, _listed(kids), life, "new" if new else ""]
-        # Timed, so that a clock that is off is told of at start, and within the time of one life.
-        (answer,) = await self._calls.answers([_ANNOUNCE.on(_REGISTRY, args=args)], timed=True)
-        taken, clash = answer.value()
-        return bool(taken), clash.decode("ascii")
+        lifetime = int(ANNOUNCEMENT_LIFETIME * 1000)
+        args: list[str | int] = [replica, signing, _listed(kids), lifetime, "new" if new else ""]
+        # Timed: a wrong clock is logged at the start, and later with the next announcement.
+        (result,) = await self._calls.replies([_ANNOUNCE.on(_REGISTRY, args=args)], timed=True)
+        registered, conflict = result.value()
+        return bool(registered), conflict.decode("ascii")
 
     async def withdraw(self, replica: str, signing: str, kids: tuple[str, ...]) -> None:
-        """Take back what this replica announced last: it ends.
+        """Remove the last announcement of this replica, which ends.
 
         Raises:
-            StoreUnavailableError: it will count as running for 30 s more.
+            StoreUnavailableError: the replica counts as running until its announcement expires.
         """
         member = f"{replica} {signing} {_listed(kids)}"
-        await self._calls.one(Command(_REGISTRY, ("ZREM", _REGISTRY, member), is_count))
+        await self._calls.execute(Command(_REGISTRY, ("ZREM", _REGISTRY, member), is_count))
 
     async def replicas(self) -> tuple[ReplicaAnnouncement, ...]:
-        """The replicas that have announced themselves and are thought to run.
+        """Return the replicas whose announcements have not expired.
 
         Raises:
-            StoreUnavailableError: nobody can say now.
+            StoreUnavailableError: the registry cannot be reached.
         """
-        members = await self._calls.one(_REPLICAS.on(_REGISTRY))
+        members = await self._calls.execute(_REPLICAS.on(_REGISTRY))
         return tuple(_announced(member.decode("ascii")) for member in members)
 
 

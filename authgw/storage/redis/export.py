@@ -1,4 +1,4 @@
-"""All sessions of a Redis, to list them or to move them; a subject's at a time."""
+"""Export and import of all sessions of a Redis, in batches of subjects."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -22,12 +22,12 @@ from authgw.storage.redis.replies import (
     row,
 )
 
-_PATIENCE = 5.0  # seconds for one step; nobody's request waits for it
-_SCANNED = 1000  # keys that the server looks through in one step
-_SUBJECTS = 100  # in one batch, ...
-_PAGE = 100  # ... with so many sessions of each
+_STEP_TIMEOUT = 5.0  # seconds; no request waits for an export
+_SCAN_COUNT = 1000  # keys that the server examines in a step
+_MAX_SUBJECTS = 100  # in a batch
+_PAGE_SIZE = 100  # sessions of each subject in a batch
 
-# KEYS index; ARGV key prefix, score to start from, how many. What is gone has no record.
+# KEYS index; ARGV key prefix, minimum score, limit. Sessions that have ended have no record.
 _KEPT = Script(
     """
 local kept = {}
@@ -42,7 +42,7 @@ return kept
     list_of(row(is_sid, either(is_nothing, is_text), is_score, is_integer)),
     declares_all=False,
 )
-# KEYS index; ARGV key prefix, index ms, then for each: sid, record, score, idle ms.
+# KEYS index; ARGV key prefix, index ms, then for each session: sid, record, score, idle ms.
 _KEEP = Script(
     """
 local taken = 0
@@ -63,55 +63,57 @@ return taken
 
 
 class RedisExport:
-    """A KeepingStore; `index_ms` is how long a subject's index outlives its last change."""
+    """A KeepingStore; `index_ms` is the lifetime of a subject's index after its last change."""
 
     def __init__(self, servers: Servers, index_ms: int) -> None:
-        self._calls = Calls(servers, _PATIENCE)
+        self._calls = Calls(servers, _STEP_TIMEOUT)
         self._index_ms = index_ms
 
     async def kept(self) -> AsyncIterator[Sequence[ExportedSession]]:
-        """Every live session in batches, a subject's oldest first; asking is no use of them."""
+        """See `KeepingStore.kept`."""
         async for keys in self._indexes():
-            # Each subject's from its lowest score; who has more than a page is asked again.
-            wanted = [(key, "-inf") for key in keys]
-            while wanted:
-                pages = await self._pages(wanted)
+            # Each subject's sessions in the order of their scores, a page at a time.
+            starts = [(key, "-inf") for key in keys]
+            while starts:
+                pages = await self._pages(starts)
                 yield [_as_kept(row) for page in pages for row in page if row[1] is not None]
-                wanted = [
+                starts = [
                     (key, f"({page[-1][2].decode('ascii')}")
-                    for (key, _), page in zip(wanted, pages, strict=True)
-                    if len(page) == _PAGE
+                    for (key, _), page in zip(starts, pages, strict=True)
+                    if len(page) == _PAGE_SIZE
                 ]
 
     async def keep(self, batch: Sequence[ExportedSession]) -> int:
-        """Take in sessions of another store as they are; return how many were not here yet."""
-        of: dict[str, list[str | int]] = {}
-        for one in batch:
-            left = milliseconds(one.idle_left)
-            of.setdefault(hash_of_sid(one.sid), []).extend((one.sid, one.record, one.rank, left))
+        """See `KeepingStore.keep`."""
+        by_subject: dict[str, list[str | int]] = {}
+        for exported in batch:
+            sid, idle_ms = exported.sid, milliseconds(exported.idle_left)
+            args = by_subject.setdefault(hash_of_sid(sid), [])
+            args.extend((sid, exported.record, exported.rank, idle_ms))
         commands = [
-            _KEEP.on(index(h), args=[prefix(h), self._index_ms, *args]) for h, args in of.items()
+            _KEEP.on(index(h), args=[prefix(h), self._index_ms, *args])
+            for h, args in by_subject.items()
         ]
-        return sum(await self._calls.each(commands, confirmed=True))
+        return sum(await self._calls.execute_all(commands, confirmed=True))
 
     async def _indexes(self) -> AsyncIterator[Sequence[str]]:
-        """The subjects' indexes on every master, a batch at a time; some may come twice."""
+        """Yield the subjects' indexes on all masters in batches, some of them repeatedly."""
         for master in await self._calls.masters():
             cursor: bytes | None = b"0"
             while cursor:
-                words = ("SCAN", cursor, "MATCH", index("*"), "COUNT", _SCANNED)
+                words = ("SCAN", cursor, "MATCH", index("*"), "COUNT", _SCAN_COUNT)
                 scan = Request(words, row(is_cursor, list_of(is_value)))
-                cursor, found = await self._calls.at(master, scan)
-                keys = [key.decode("ascii") for key in found if is_index(key)]
-                for start in range(0, len(keys), _SUBJECTS):
-                    yield keys[start : start + _SUBJECTS]
+                cursor, matches = await self._calls.execute_on(master, scan)
+                keys = [key.decode("ascii") for key in matches if is_index(key)]
+                for start in range(0, len(keys), _MAX_SUBJECTS):
+                    yield keys[start : start + _MAX_SUBJECTS]
                 cursor = None if cursor == b"0" else cursor
 
-    async def _pages(self, wanted: Sequence[tuple[str, str]]) -> list[Any]:
-        return await self._calls.each(
+    async def _pages(self, starts: Sequence[tuple[str, str]]) -> list[Any]:
+        return await self._calls.execute_all(
             [
-                _KEPT.on(key, args=[prefix(hash_of_index(key)), start, _PAGE])
-                for key, start in wanted
+                _KEPT.on(key, args=[prefix(hash_of_index(key)), start, _PAGE_SIZE])
+                for key, start in starts
             ]
         )
 

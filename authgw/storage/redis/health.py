@@ -1,4 +1,4 @@
-"""How the servers of a Redis are doing: what an operator should know and nothing is refused for."""
+"""The state of the servers of a Redis, for warnings to the operator; it causes no refusal."""
 
 import asyncio
 import time
@@ -11,15 +11,15 @@ from authgw.storage.redis.commands import Servers, unavailable
 from authgw.storage.redis.node import AWAY, RedisNode, obeyed, seconds
 from authgw.storage.redis.replies import Request, is_settings, is_time
 
-_DEADLINE = 2.0  # seconds for all questions
+_TIMEOUT = 2.0  # seconds for all commands
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """One master; `clock_ahead` and `took` are in seconds, `appendfsync` is empty without AOF.
+    """The state of a master; `clock_ahead` and `took` (the round trip) are in seconds.
 
-    `snapshots` is its `save` setting, None if it may not be asked. `saves` is whether it can
-    write what it should to disk.
+    `appendfsync` is empty without AOF. `snapshots` is the `save` setting, None without permission
+    to read it. `saves` is False if the last write to disk failed.
     """
 
     name: str
@@ -32,31 +32,31 @@ class Health:
 
 
 async def health(servers: Servers) -> tuple[Health, ...]:
-    """How each master is doing.
+    """Return the state of each master.
 
     Raises:
-        StoreUnavailableError: one cannot be asked now.
+        StoreUnavailableError: a master cannot be reached.
     """
     try:
-        async with asyncio.timeout(_DEADLINE):
-            return tuple([await _health(server) for server in await servers.all()])
+        async with asyncio.timeout(_TIMEOUT):
+            return tuple([await _health(server) for server in await servers.masters()])
     except AWAY as error:
         raise unavailable(error) from None
 
 
 async def _health(server: RedisNode) -> Health:
     sent = time.time()
-    (told,) = await server.ask([Request(("TIME",), is_time)])
+    (reading,) = await server.execute([Request(("TIME",), is_time)])
     took = time.time() - sent
     info = await server.info()
-    on = info.get("aof_enabled", "0") != "0"
-    fsync = (await _setting(server, "appendfsync") or "unknown") if on else ""
+    has_aof = info.get("aof_enabled", "0") != "0"
+    fsync = (await _setting(server, "appendfsync") or "unknown") if has_aof else ""
     failed = "err" in (info.get("aof_last_write_status"), info.get("rdb_last_bgsave_status"))
     return Health(
         name=server.name,
         version=info.get("redis_version", "unknown"),
         took=took,
-        clock_ahead=seconds(obeyed(told)) - (sent + took / 2),
+        clock_ahead=seconds(obeyed(reading)) - (sent + took / 2),
         appendfsync=fsync,
         snapshots=await _setting(server, "save"),
         saves=not failed,
@@ -64,10 +64,10 @@ async def _health(server: RedisNode) -> Health:
 
 
 async def _setting(server: RedisNode, name: str) -> str | None:
-    (told,) = await server.ask([Request(("CONFIG", "GET", name), is_settings)])
-    if isinstance(told, ResponseError):
-        # Not granted to authgw's user, or renamed by who offers this Redis.
+    (reply,) = await server.execute([Request(("CONFIG", "GET", name), is_settings)])
+    if isinstance(reply, ResponseError):
+        # Not granted to authgw's user, or the provider of this Redis has renamed the command.
         return None
-    found = told if isinstance(told, dict) else dict(zip(told[::2], told[1::2], strict=True))
-    value: Any = found.get(name.encode(), b"")
+    settings = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
+    value: Any = settings.get(name.encode(), b"")
     return str(value.decode("utf-8"))

@@ -1,4 +1,4 @@
-"""Replicas that share a Redis must share keys: each says which it has, and none signs alone."""
+"""Registry of the replicas' signing keys: a replica whose keys differ from others must not sign."""
 
 import asyncio
 import secrets
@@ -12,67 +12,74 @@ from authgw.core.keys import KeyRing, SigningKeyError
 from authgw.storage import StoreSetupError
 from authgw.storage.redis.store import RedisStore
 
-_RENEW = 10.0  # seconds; a third of what an announcement lives
-_RETRY = 0.5
-_AHEAD = 300.0  # seconds before a key signs in which a replica that lacks it is an alarm
+_RENEWAL_INTERVAL = 10.0  # seconds; a third of the lifetime of an announcement
+_RETRY_INTERVAL = 0.5  # seconds
+_NOTICE_PERIOD = 300.0  # seconds before a key signs: from then on replicas that lack it are logged
 
 
 class KeyRegistry:
-    """Whether this replica is one of those that run on this Redis."""
+    """Registers this replica and its keys in Redis; only a registered replica may sign."""
 
     def __init__(self, store: RedisStore, keys: KeyRing) -> None:
         self._store = store
         self._keys = keys
         self._name = secrets.token_hex(8)
-        self._checked = False
-        self._taken = False
-        self._said = ""
+        self._store_checked = False
+        self._registered = False
+        self._problem = ""
         self._announced: tuple[str, tuple[str, ...]] | None = None
 
     @property
-    def why_not(self) -> str:
-        """Why this replica may not sign, or nothing."""
-        return "" if self._taken else self._said or "this replica has not reached Redis yet"
+    def refusal(self) -> str:
+        """The reason why this replica must not sign, or ""."""
+        if self._registered:
+            return ""
+        return self._problem or "this replica has not reached Redis yet"
 
     @property
-    def clashes(self) -> bool:
-        """Whether another replica's keys and this one's are not the same."""
-        return self._checked and bool(self._said)
+    def has_conflict(self) -> bool:
+        """True if this replica and another lack each other's keys."""
+        return self._store_checked and bool(self._problem)
 
     def check(self) -> None:
-        """Raise KeysNotSharedError while this replica may not sign."""
-        if not self._taken:
-            raise KeysNotSharedError(self.why_not)
-
-    async def keep(self) -> None:
-        """Announce this replica for as long as it runs."""
-        while True:
-            await self.announce()
-            await asyncio.sleep(_RENEW if self._taken else _RETRY)
-
-    async def announce(self) -> None:
-        """Announce this replica once; one that runs says early what it will sign with."""
-        now = time.time()
-        kids = self._keys.kids(now)
-        signing = self._keys.signing_key(now + (_AHEAD if self._taken else 0.0)).kid
-        try:
-            await self._check_store()
-            self._taken, clash = await self._store.announce(self._name, signing, kids)
-        except StoreUnavailableError:
-            # What it was stays true: readiness asks the store itself.
-            return
-        except StoreSetupError as error:
-            self._tell(f"{error}. Not ready.")
-            return
-        self._announced = (signing, kids)
-        self._say(signing, clash)
-
-    async def adopt(self, keys: KeyRing) -> None:
-        """Go on with these keys.
+        """Check that this replica may sign.
 
         Raises:
-            SigningKeyError: another replica lacks the one that signs, or these lack another's; this
-                replica goes on with those it had.
+            KeysNotSharedError: it is not registered.
+        """
+        if not self._registered:
+            raise KeysNotSharedError(self.refusal)
+
+    async def run(self) -> None:
+        """Announce this replica regularly until cancelled."""
+        while True:
+            await self.announce()
+            await asyncio.sleep(_RENEWAL_INTERVAL if self._registered else _RETRY_INTERVAL)
+
+    async def announce(self) -> None:
+        """Announce this replica; a registered replica announces its next signing key early."""
+        now = time.time()
+        kids = self._keys.kids(now)
+        notice = _NOTICE_PERIOD if self._registered else 0.0
+        signing = self._keys.signing_key(now + notice).kid
+        try:
+            await self._check_store()
+            self._registered, conflict = await self._store.announce(self._name, signing, kids)
+        except StoreUnavailableError:
+            # The state stays as it is: the readiness check reads the store itself.
+            return
+        except StoreSetupError as error:
+            self._set_problem(f"{error}. Not ready.")
+            return
+        self._announced = (signing, kids)
+        self._report_conflict(signing, conflict)
+
+    async def adopt(self, keys: KeyRing) -> None:
+        """Replace the keys of this replica.
+
+        Raises:
+            SigningKeyError: another replica lacks the new signing key, or the new keys lack another
+                replica's; this replica keeps its previous keys.
         """
         now = time.time()
         signing, kids = keys.signing_key(now).kid, keys.kids(now)
@@ -81,44 +88,46 @@ class KeyRegistry:
         self._keys = keys
 
     async def leave(self) -> None:
-        """Say that this replica ends: what it signed with binds no newcomer any more."""
+        """Withdraw the announcement: new replicas need not have the keys of this replica."""
         if self._announced is not None:
             with suppress(StoreUnavailableError):
                 await self._store.withdraw(self._name, *self._announced)
 
     async def _announce_new(self, signing: str, kids: tuple[str, ...]) -> None:
         try:
-            taken, clash = await self._store.announce(self._name, signing, kids, new=True)
+            registered, conflict = await self._store.announce(self._name, signing, kids, new=True)
         except StoreUnavailableError:
-            # Nobody is answered now; the next announcement tells.
+            # No request succeeds without the store; the next announcement reports a conflict.
             return
-        if not taken:
+        if not registered:
             raise SigningKeyError(
                 f"this replica would sign with kid {signing}; the others on this Redis use "
-                f"{clash}, and one of both is not shared: share the keys directory, or remove "
+                f"{conflict}, and one of both is not shared: share the keys directory, or remove "
                 f"{signing}.pem and run `authgw key add` again"
             )
-        self._taken, self._announced, self._said = True, (signing, kids), ""
+        self._registered, self._announced, self._problem = True, (signing, kids), ""
 
     async def _check_store(self) -> None:
-        """Refuse a store that must not be used, when it is first reached: at the start or later.
+        """Check the store when it is first reached, which may be after the start.
 
         Raises:
-            StoreSetupError, StoreUnavailableError: as `RedisStore.check`.
+            StoreSetupError: as `RedisStore.check`.
+            StoreUnavailableError: as `RedisStore.check`.
         """
-        if not self._checked:
+        if not self._store_checked:
             await self._store.check()
-            self._checked = True
+            self._store_checked = True
 
-    def _say(self, signing: str, clash: str) -> None:
-        end = "Reload all (SIGHUP). Still answering." if self._taken else "Not ready."
-        said = clash and (
-            f"This replica signs with kid {signing}; the others on this Redis use {clash}. "
+    def _report_conflict(self, signing: str, conflict: str) -> None:
+        end = "Reload all (SIGHUP). Still answering." if self._registered else "Not ready."
+        problem = conflict and (
+            f"This replica signs with kid {signing}; the others on this Redis use {conflict}. "
             f"Share the keys directory. {end}"
         )
-        self._tell(said)
+        self._set_problem(problem)
 
-    def _tell(self, said: str) -> None:
-        if said and said != self._said:
-            logger.error(said)
-        self._said = said
+    def _set_problem(self, problem: str) -> None:
+        """Store the problem, "" for none; log it if it is new."""
+        if problem and problem != self._problem:
+            logger.error(problem)
+        self._problem = problem

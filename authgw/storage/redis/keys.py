@@ -1,4 +1,4 @@
-"""How sessions are named in Redis; a subject's keys share one slot of a Cluster."""
+"""Names of the keys in Redis; all keys of a subject are in the same slot of a Cluster."""
 
 import re
 
@@ -6,25 +6,25 @@ _INDEX = re.compile(rb"authgw:\{[A-Za-z0-9_-]{22}\}:i")
 
 
 def prefix(h: str) -> str:
-    """What the keys of a subject's sessions begin with; their sid follows."""
+    """Return the prefix of the keys of a subject's sessions; the sid follows it."""
     return f"authgw:{{{h}}}:s:"
 
 
 def index(h: str) -> str:
-    """The sorted set of a subject's sids."""
+    """Return the key of the sorted set of a subject's sids."""
     return f"authgw:{{{h}}}:i"
 
 
 def note(h: str) -> str:
-    """What is written when there was nothing to end, so that a replica can be waited for."""
+    """Return the key that is written when no session was ended, so that WAIT has a write."""
     return f"authgw:{{{h}}}:w"
 
 
 def is_index(key: object) -> bool:
-    """Whether this is a key that `index` made."""
+    """Return True for a key that `index` returns."""
     return isinstance(key, bytes) and _INDEX.fullmatch(key) is not None
 
 
 def hash_of_index(key: str) -> str:
-    """The subject's hash in the key that `index` made."""
+    """Return the subject's hash in a key that `index` returned."""
     return key.removeprefix("authgw:{").removesuffix("}:i")

@@ -1,4 +1,4 @@
-"""One Redis server that takes writes, and whether a replica has what it was told."""
+"""A Redis master: sends commands and waits for the acknowledgement of writes by a replica."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from loguru import logger
 from redis.asyncio import Redis
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
-from authgw.storage.clock import ServerClock, apart, boottime
+from authgw.storage.clock import ServerClock, boottime, clock_warning
 from authgw.storage.redis.replies import (
     Request,
     UnexpectedReplyError,
@@ -21,23 +21,23 @@ from authgw.storage.redis.replies import (
     is_time,
 )
 
-# uvloop raises a RuntimeError where asyncio ignores that a connection is closed already.
+# uvloop raises a RuntimeError where asyncio ignores that a connection is already closed.
 AWAY = (RedisError, OSError, TimeoutError, RuntimeError)
 _ROLE = Request(("ROLE",), is_role)
 _TIME = Request(("TIME",), is_time)
 _INFO = Request(("INFO",), is_text)
-# What of the time that is left a replica has for confirming; the rest is for asking why not.
-_PATIENCE = 0.6
+# The fraction of the remaining time for WAIT; the rest is for ROLE, to see why no replica confirms.
+_WAIT_FRACTION = 0.6
 
 
 class UnconfirmedWriteError(RedisError):
-    """The master did what it was told, and no replica has said in time that it knows."""
+    """Raised when the master has executed a write and no replica has confirmed it in time."""
 
 
 class RedisNode:
-    """A master; `client` has a connection pool for it, the log calls it `name`.
+    """A master; `client` has a connection pool for it, `name` is its name in the log.
 
-    `is_named` says whether a connection leads to the master that the Sentinels name now.
+    `is_named` reports whether a connection leads to the master that the Sentinels name now.
     """
 
     def __init__(
@@ -47,115 +47,118 @@ class RedisNode:
         self.name = name
         self._is_named = is_named
         self.clock = ServerClock()
-        self._apart = ""  # what was said of its clock
-        self.alone = False  # the last write that was to be confirmed found no replica
+        self._clock_warning = ""
+        self.without_replica = False  # at the last write that was to be confirmed
 
-    async def ask(self, commands: Sequence[Request], *, timed: bool = False) -> list[Any]:
-        """The replies to commands sent at once, refusals among them; `timed` keeps the clock.
+    async def execute(self, requests: Sequence[Request], *, timed: bool = False) -> list[Any]:
+        """Send requests together; return their replies, with a ResponseError for each refusal.
+
+        `timed` also reads the server's clock if that is due.
 
         Raises:
-            one of AWAY: whether anything was done is unknown.
+            AWAY: the effect of the requests is unknown.
         """
         if not timed or not self.clock.is_due(sent := boottime()):
-            return await self._on_one_connection(commands)
-        *replies, now = await self._on_one_connection([*commands, _TIME])
-        shown = seconds(obeyed(now))
-        self.clock.set(shown, sent)
-        self._compare_clocks(shown)
+            return await self._on_one_connection(requests)
+        *replies, time_reply = await self._on_one_connection([*requests, _TIME])
+        reading = seconds(obeyed(time_reply))
+        self.clock.set(reading, sent)
+        self._compare_clocks(reading)
         return replies
 
     async def info(self) -> dict[str, str]:
-        """What INFO says, by name.
+        """Return the fields of INFO by name.
 
         Raises:
-            one of AWAY: nothing.
+            AWAY: the server did not reply or refused.
         """
-        (told,) = await self.ask([_INFO])
-        lines = obeyed(told).decode("utf-8").splitlines()
+        (reply,) = await self.execute([_INFO])
+        lines = obeyed(reply).decode("utf-8").splitlines()
         return dict(line.split(":", 1) for line in lines if ":" in line)
 
-    async def tell(self, commands: Sequence[Request], until: float) -> list[Any]:
-        """As `ask`, once a replica has all that was written; `until` is the loop's time.
+    async def execute_confirmed(self, requests: Sequence[Request], deadline: float) -> list[Any]:
+        """As `execute`, and wait for a replica to have all writes; `deadline` in loop time.
 
-        A master without a connected replica (ROLE) is believed as it is, and the log says so.
+        A master without a connected replica (by ROLE) needs no confirmation; this is logged.
 
         Raises:
-            UnconfirmedWriteError: no replica has said so in time, or the Sentinels name another master.
-            one of AWAY: as `ask`.
+            UnconfirmedWriteError: no replica has confirmed in time, or the Sentinels name another master.
+            AWAY: as `execute`.
         """
         pool: Any = self.client.connection_pool
         link = await pool.get_connection()
         try:
-            # Other calls learn about replicas meanwhile: what was asked here is what was known.
-            alone = self.alone
-            wait = Request(("WAIT", 1, _milliseconds_until(until)), is_count)
-            *replies, told = await _talk(link, [*commands, _ROLE if alone else wait])
+            # A copy, as concurrent calls change it: it determines which request is sent below.
+            without_replica = self.without_replica
+            wait = Request(("WAIT", 1, _wait_milliseconds(deadline)), is_count)
+            check = _ROLE if without_replica else wait
+            *replies, check_reply = await _exchange(link, [*requests, check])
             if all(isinstance(reply, ResponseError) for reply in replies):
                 return replies
-            if alone and not await self._is_alone(link, told):
-                (told,) = await _talk(link, [wait])
-            if obeyed(told) == 0:
-                (role,) = await _talk(link, [_ROLE])
-                if not await self._is_alone(link, role):
+            if without_replica and not await self._has_no_replica(link, check_reply):
+                (check_reply,) = await _exchange(link, [wait])
+            if obeyed(check_reply) == 0:
+                (role,) = await _exchange(link, [_ROLE])
+                if not await self._has_no_replica(link, role):
                     raise UnconfirmedWriteError
             return replies
         finally:
             await pool.release(link)
 
-    def _compare_clocks(self, shown: float) -> None:
-        said = apart(time.time(), shown, self.name)
-        if said and not self._apart:
-            logger.warning(said)
-        elif self._apart and not said:
+    def _compare_clocks(self, reading: float) -> None:
+        warning = clock_warning(time.time(), reading, self.name)
+        if warning and not self._clock_warning:
+            logger.warning(warning)
+        elif self._clock_warning and not warning:
             logger.info(f"This machine's clock and that of {self.name} agree again")
-        self._apart = said
+        self._clock_warning = warning
 
-    async def _on_one_connection(self, commands: Sequence[Request]) -> list[Any]:
+    async def _on_one_connection(self, requests: Sequence[Request]) -> list[Any]:
         pool: Any = self.client.connection_pool
         link = await pool.get_connection()
         try:
-            return await _talk(link, commands)
+            return await _exchange(link, requests)
         finally:
             await pool.release(link)
 
-    async def _is_alone(self, link: Any, role: Any) -> bool:
+    async def _has_no_replica(self, link: Any, role: Any) -> bool:
         kind, _, replicas, *_ = obeyed(role)
-        alone = kind == b"master" and not replicas
-        # One whose replicas follow another master already is about to forget what it is told.
-        if alone and self._is_named is not None and not await self._is_named(link):
+        without_replica = kind == b"master" and not replicas
+        # A master whose replicas already follow another master is about to lose its writes.
+        if without_replica and self._is_named is not None and not await self._is_named(link):
             raise UnconfirmedWriteError
-        if alone and not self.alone:
+        if without_replica and not self.without_replica:
             logger.error(
                 f"{self.name} has no connected replica: what it confirms from now on is lost "
                 "if it fails. Look at its replicas."
             )
-        elif self.alone and not alone:
+        elif self.without_replica and not without_replica:
             logger.info(f"{self.name} has a replica again")
-        self.alone = alone
-        return alone
+        self.without_replica = without_replica
+        return without_replica
 
 
-async def _talk(link: Any, commands: Sequence[Request]) -> list[Any]:
-    # A call that is cancelled in here, or fails, closes the connection (redis-py does): its
-    # replies are never taken for another call's.
-    await link.send_packed_command(b"".join([_packed(words) for words, _ in commands]))
+async def _exchange(link: Any, requests: Sequence[Request]) -> list[Any]:
+    # If a call is cancelled or fails here, redis-py closes the connection, so that its replies
+    # are never read as those of another call.
+    await link.send_packed_command(b"".join([_packed(words) for words, _ in requests]))
     try:
-        replies = [await _reply(link, request) for request in commands]
+        replies = [await _read_reply(link, request) for request in requests]
     except UnexpectedReplyError:
         await link.disconnect()
         raise
     if any(isinstance(reply, ReadOnlyError) for reply in replies):
-        # A former master: behind the same address may be another by now.
+        # A former master: its address may lead to another server by now.
         await link.disconnect()
     return replies
 
 
-async def _reply(link: Any, request: Request) -> Any:
-    """The reply of this type, or the refusal.
+async def _read_reply(link: Any, request: Request) -> Any:
+    """Return a valid reply, or the ResponseError of a refusal.
 
     Raises:
-        UnexpectedReplyError: it is of another type.
-        one of AWAY: there is none.
+        UnexpectedReplyError: the reply is not valid for this request.
+        AWAY: there is no reply.
     """
     try:
         reply = await link.read_response()
@@ -164,42 +167,42 @@ async def _reply(link: Any, request: Request) -> Any:
     except AWAY:
         raise
     except Exception as error:
-        # redis-py reads the text of MOVED and others, and raises whatever its conversions do.
-        raise UnexpectedReplyError(_wrong(request)) from error
-    if not request.takes(reply):
-        raise UnexpectedReplyError(_wrong(request))
+        # redis-py parses the text of MOVED and others, and any error of its conversions gets here.
+        raise UnexpectedReplyError(_wrong_reply(request)) from error
+    if not request.accepts(reply):
+        raise UnexpectedReplyError(_wrong_reply(request))
     return reply
 
 
-def _wrong(request: Request) -> str:
-    # Its name only: the arguments hold sessions.
-    name = request.words[0]
-    said = name.decode("ascii") if isinstance(name, bytes) else name
-    return f"a reply to {said} that Redis does not give: does cache.url name a Redis?"
+def _wrong_reply(request: Request) -> str:
+    # Only the name of the command: its arguments contain sessions.
+    word = request.words[0]
+    name = word.decode("ascii") if isinstance(word, bytes) else word
+    return f"a reply to {name} that Redis does not give: does cache.url name a Redis?"
 
 
 def _packed(words: Words) -> bytes:
-    # redis-py reads by hiredis where that is installed, but packs in Python, which takes as long.
+    # redis-py parses with hiredis where that is installed, but packs in Python, as slow as parsing.
     packed: bytes = hiredis.pack_command(tuple(words))  # type: ignore[arg-type]  # typed for one word
     return packed
 
 
 def obeyed(reply: Any) -> Any:
-    """The reply, if it is no refusal.
+    """Return the reply unless it is a refusal.
 
     Raises:
-        ResponseError: it is one.
+        ResponseError: the server refused the command.
     """
     if isinstance(reply, ResponseError):
         raise reply
     return reply
 
 
-def _milliseconds_until(until: float) -> int:
-    # WAIT takes 0 for ever.
-    return max(1, int((until - asyncio.get_running_loop().time()) * _PATIENCE * 1000))
+def _wait_milliseconds(deadline: float) -> int:
+    # With 0, WAIT would never time out.
+    return max(1, int((deadline - asyncio.get_running_loop().time()) * _WAIT_FRACTION * 1000))
 
 
-def seconds(told: Any) -> float:
-    """A reply to TIME in Unix seconds."""
-    return int(told[0]) + int(told[1]) / 1e6
+def seconds(reply: Any) -> float:
+    """Convert a reply to TIME to Unix seconds."""
+    return int(reply[0]) + int(reply[1]) / 1e6

@@ -1,7 +1,7 @@
-"""What each Redis command may reply: every reply is looked at before it is believed.
+"""Validators of replies: each reply's type is checked before it is used.
 
 A reply of another type comes from a server that is not Redis, from a proxy in between, or from a
-connection that is out of step, on which the next reply would belong to another call.
+connection on which replies no longer match commands, so that the next belongs to another call.
 """
 
 import re
@@ -22,38 +22,38 @@ _SLOTS = 16384
 
 
 class UnexpectedReplyError(RedisError):
-    """A reply that the command does not have; whether it did something is unknown."""
+    """Raised for a reply that the command cannot have; its effect is unknown."""
 
 
 class Request(NamedTuple):
-    """A command as it is sent; `takes` accepts the replies that it may have."""
+    """A command as it is sent; `accepts` returns True for valid replies."""
 
     words: Words
-    takes: Shape
+    accepts: Shape
 
 
 def is_integer(reply: Any) -> bool:
-    """A 64-bit integer, never a boolean of RESP3."""
+    """Return True for a 64-bit integer, but not for a boolean of RESP3."""
     return type(reply) is int and -(2**63) <= reply < 2**63
 
 
 def is_count(reply: Any) -> bool:
-    """An integer from 0."""
+    """Return True for an integer that is not negative."""
     return is_integer(reply) and reply >= 0
 
 
 def is_flag(reply: Any) -> bool:
-    """0 or 1."""
+    """Return True for 0 or 1."""
     return is_integer(reply) and reply in (0, 1)
 
 
 def is_ok(reply: Any) -> bool:
-    """The status OK."""
+    """Return True for the status OK."""
     return type(reply) is bytes and reply == b"OK"
 
 
 def is_text(reply: Any) -> bool:
-    """Text in UTF-8."""
+    """Return True for text in UTF-8."""
     if type(reply) is not bytes:
         return False
     try:
@@ -64,68 +64,68 @@ def is_text(reply: Any) -> bool:
 
 
 def is_nothing(reply: Any) -> bool:
-    """No value."""
+    """Return True for a null reply."""
     return reply is None
 
 
 def is_value(reply: Any) -> bool:
-    """What a key holds, or nothing; what is in it is for `load` to judge."""
+    """Return True for the value of a key or a null reply; `load` validates the content."""
     return reply is None or type(reply) is bytes
 
 
 def is_time(reply: Any) -> bool:
-    """Seconds and microseconds, as TIME replies."""
+    """Return True for seconds and microseconds, the reply to TIME."""
     return row(_matching(_DIGITS), _matching(_DIGITS))(reply)
 
 
 def is_role(reply: Any) -> bool:
-    """The kind of a server and, of a master, its replicas."""
+    """Return True for the role of a server and, for a master, the list of its replicas."""
     if type(reply) is not list or len(reply) < 3 or type(reply[0]) is not bytes:
         return False
     return reply[0] != b"master" or type(reply[2]) is list
 
 
 def is_slots(reply: Any) -> bool:
-    """Ranges of slots, each with its nodes, as CLUSTER SLOTS replies."""
+    """Return True for ranges of slots, each with its nodes, the reply to CLUSTER SLOTS."""
     return type(reply) is list and all(map(_is_slot_range, reply))
 
 
 def is_settings(reply: Any) -> bool:
-    """Names with values, as CONFIG GET replies in RESP2 or RESP3."""
+    """Return True for names with values, the reply to CONFIG GET in RESP2 or RESP3."""
     pairs = [*reply, *reply.values()] if type(reply) is dict else reply
     return type(pairs) is list and len(pairs) % 2 == 0 and all(map(is_text, pairs))
 
 
 def is_nothing_or_ok(reply: Any) -> bool:
-    """The reply to SET with NX."""
+    """Return True for the reply to SET with NX."""
     return reply is None or is_ok(reply)
 
 
 def row(*shapes: Shape) -> Shape:
-    """A list with exactly these parts."""
+    """Return a validator of lists with exactly these elements."""
 
-    def takes(reply: Any) -> bool:
+    def accepts(reply: Any) -> bool:
         return (
             type(reply) is list
             and len(reply) == len(shapes)
-            and all(shape(part) for shape, part in zip(shapes, reply, strict=True))
+            and all(shape(element) for shape, element in zip(shapes, reply, strict=True))
         )
 
-    return takes
+    return accepts
 
 
 def list_of(shape: Shape) -> Shape:
-    """A list of any length whose parts are alike."""
+    """Return a validator of lists of any length whose elements have this shape."""
     return lambda reply: type(reply) is list and all(map(shape, reply))
 
 
 def either(*shapes: Shape) -> Shape:
-    """Any one of these."""
+    """Return a validator of replies that have any of these shapes."""
     return lambda reply: any(shape(reply) for shape in shapes)
 
 
 def exactly(value: int) -> Shape:
-    """This integer."""
+    """Return a validator of a single integer."""
     return lambda reply: is_integer(reply) and reply == value
 
 
@@ -144,8 +144,8 @@ def _is_slot_range(reply: Any) -> bool:
     if type(reply) is not list or len(reply) < 3:
         return False
     first, last, *nodes = reply
-    known = is_count(first) and is_count(last) and first <= last < _SLOTS
-    return known and all(map(_is_node, nodes))
+    is_range = is_count(first) and is_count(last) and first <= last < _SLOTS
+    return is_range and all(map(_is_node, nodes))
 
 
 def _is_node(reply: Any) -> bool:

@@ -1,6 +1,7 @@
-"""Deaths of sessions, as Redis publishes them: what ends anywhere ends here within milliseconds.
+"""Subscriber to session revocations that other replicas publish, for effect within milliseconds.
 
-Nothing rests on it. What is lost while the connection is down takes hold by the mirror's bound.
+No guarantee depends on it: revocations that are missed while the connection is down take effect
+within the mirror's `max_staleness`.
 """
 
 import asyncio
@@ -13,16 +14,16 @@ from redis.backoff import ExponentialWithJitterBackoff
 from authgw.storage.redis.replies import UnexpectedReplyError
 from authgw.storage.redis.store import ENDED_CHANNEL
 
-# Seconds of silence after which the server is asked whether it is still there, and as many more
-# until the connection counts as lost: redis-py sends health checks here, but misses no answer.
-_SILENCE = 2.0
+# Seconds without a message until a PING is sent, and again until the connection counts as lost:
+# the health checks of redis-py send a PING, but do not notice a missing reply.
+_PING_INTERVAL = 2.0
 _BACKOFF = ExponentialWithJitterBackoff(base=0.1, cap=2.0)  # seconds
 
 
 class RevocationFeed:
-    """Calls `ended` with every sid that is published as ended; `pubsub` makes a listener.
+    """Calls `ended` with each sid that is published as ended; `pubsub` creates a subscriber.
 
-    `connected` is whether it hears them now, `heard` how many it has heard.
+    `connected` is True while the subscription is active; `received` counts the messages.
     """
 
     def __init__(self, pubsub: Callable[[], PubSub], ended: Callable[[str], None]) -> None:
@@ -30,27 +31,27 @@ class RevocationFeed:
         self._ended = ended
         self._failures = 0
         self.connected = False
-        self.heard = 0
+        self.received = 0
 
-    async def keep(self) -> None:
-        """Listen until cancelled, and connect again for ever."""
+    async def run(self) -> None:
+        """Receive messages until cancelled; reconnect after every failure."""
         while True:
             try:
                 async with self._pubsub() as channel:
                     await self._subscribe(channel)
                     await self._listen(channel)
             except Exception as error:
-                # Whatever it was: a listener that ended would be missed by nobody.
-                self._say(error)
+                # After any exception: nobody would notice that the subscriber has ended.
+                self._log_failure(error)
             self.connected = False
-            # Beyond a few failures the pause is the longest, and 2**failures no float.
+            # After a few failures the pause is at its maximum, and 2**failures overflows a float.
             await asyncio.sleep(_BACKOFF.compute(min(self._failures, 10)))
 
     async def _subscribe(self, channel: PubSub) -> None:
-        async with asyncio.timeout(_SILENCE):
+        async with asyncio.timeout(_PING_INTERVAL):
             await channel.subscribe(ENDED_CHANNEL)
-            # The first answer says that from now on nothing is missed.
-            while (first := await channel.get_message(timeout=_SILENCE)) is None:
+            # After the first reply no message is missed.
+            while (first := await channel.get_message(timeout=_PING_INTERVAL)) is None:
                 continue
             if first["type"] != "subscribe":
                 raise UnexpectedReplyError("a reply to SUBSCRIBE that Redis does not give")
@@ -60,24 +61,24 @@ class RevocationFeed:
         self.connected = True
 
     async def _listen(self, channel: PubSub) -> None:
-        asked = False
+        is_ping_pending = False
         while True:
-            message = await channel.get_message(timeout=_SILENCE)
+            message = await channel.get_message(timeout=_PING_INTERVAL)
             if message is not None:
-                asked = False
+                is_ping_pending = False
                 if message["type"] not in ("message", "pong"):
                     raise UnexpectedReplyError("a message that was not subscribed to")
                 if message["type"] == "message":
-                    self.heard += 1
+                    self.received += 1
                     self._ended(message["data"].decode("ascii", "replace"))
-            elif asked:
+            elif is_ping_pending:
                 raise TimeoutError
             else:
-                async with asyncio.timeout(_SILENCE):
+                async with asyncio.timeout(_PING_INTERVAL):
                     await channel.ping()
-                asked = True
+                is_ping_pending = True
 
-    def _say(self, error: Exception) -> None:
+    def _log_failure(self, error: Exception) -> None:
         self._failures += 1
         if self._failures == 1:
             logger.warning(

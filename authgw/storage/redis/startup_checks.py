@@ -1,4 +1,4 @@
-"""What is looked at before Redis servers are used: version, eviction, rights."""
+"""Checks before Redis servers are used: version, eviction policy, topology and permissions."""
 
 import asyncio
 import re
@@ -19,25 +19,25 @@ from authgw.storage.redis.replies import (
     is_value,
 )
 
-_DEADLINE = 2.0  # seconds for all questions
-_OLDEST = (6, 2)
+_TIMEOUT = 2.0  # seconds for all commands
+_MIN_VERSION = (6, 2)
 _VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})")
 
 
 async def check(servers: Servers, attempt: Command) -> None:
-    """Refuse servers that would break the store's promises; `attempt` is a script to try.
+    """Refuse servers that would break the store's guarantees; `attempt` runs a script for a test.
 
     Raises:
-        StoreSetupError: one is older than 6.2 or may evict sessions, the ACL lacks a right, the
-            password is wrong, or the URL says another topology than they have.
-        StoreUnavailableError: one cannot be asked now.
+        StoreSetupError: a server is older than 6.2 or may evict sessions, the ACL lacks a permission,
+            the password is wrong, or the servers have another topology than the URL.
+        StoreUnavailableError: a server cannot be reached.
     """
     try:
-        async with asyncio.timeout(_DEADLINE):
+        async with asyncio.timeout(_TIMEOUT):
             for server in await _masters(servers):
-                _judge(server, await server.info(), servers)
+                _check_server(server, await server.info(), servers)
                 await _try(server, _keyless(servers))
-            await servers.find()
+            await servers.discover()
             await _try(servers.holder(attempt.key), _keyed(attempt))
     except AuthenticationError:
         raise StoreSetupError("Redis refuses authgw's password: see cache.password_file") from None
@@ -49,7 +49,7 @@ async def check(servers: Servers, attempt: Command) -> None:
 
 async def _masters(servers: Servers) -> "tuple[RedisNode, ...]":
     try:
-        return tuple(await servers.all())
+        return tuple(await servers.masters())
     except ResponseError as error:
         if "cluster support disabled" not in str(error):
             raise
@@ -58,12 +58,12 @@ async def _masters(servers: Servers) -> "tuple[RedisNode, ...]":
         ) from None
 
 
-def _judge(server: RedisNode, info: "dict[str, str]", servers: Servers) -> None:
+def _check_server(server: RedisNode, info: "dict[str, str]", servers: Servers) -> None:
     version = info.get("redis_version", "")
     numbers = _VERSION.match(version)
     if numbers is None:
         raise UnexpectedReplyError("INFO names no redis_version: does cache.url name a Redis?")
-    if (int(numbers[1]), int(numbers[2])) < _OLDEST:
+    if (int(numbers[1]), int(numbers[2])) < _MIN_VERSION:
         raise StoreSetupError(f"{server.name}: {version} is too old: authgw needs 6.2 or newer")
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
@@ -77,24 +77,24 @@ def _judge(server: RedisNode, info: "dict[str, str]", servers: Servers) -> None:
 
 def _keyless(servers: Servers) -> list[Request]:
     time = Request(("TIME",), is_time)
-    # WAIT for no replica returns at once.
+    # WAIT for 0 replicas returns at once.
     replicated = [Request(("ROLE",), is_role), Request(("WAIT", 0, 1), is_count)]
     return [time, *(replicated if servers.replicated else [])]
 
 
 def _keyed(attempt: Command) -> list[Request]:
-    assert attempt.script is not None  # noqa: S101  check's callers pass one
+    assert attempt.script is not None  # noqa: S101  check's callers pass a script
     key = attempt.key
     return [
-        Request(("EVALSHA", *attempt.words[1:]), attempt.takes),
-        Request(("EVAL", attempt.script.text, *attempt.words[2:]), attempt.takes),
+        Request(("EVALSHA", *attempt.words[1:]), attempt.accepts),
+        Request(("EVAL", attempt.script.text, *attempt.words[2:]), attempt.accepts),
         Request(("GETEX", key, "PX", 1), is_value),
         Request(("PTTL", key), is_integer),
     ]
 
 
 async def _try(server: RedisNode, commands: list[Request]) -> None:
-    for reply in await server.ask(commands):
+    for reply in await server.execute(commands):
         if not isinstance(reply, ResponseError) or str(reply).startswith("No matching script"):
             continue
         if "ACL failure" in str(reply) or "executing the script can't" in str(reply):

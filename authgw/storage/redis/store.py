@@ -1,10 +1,10 @@
-"""Sessions in Redis (6.2 or newer), shared by every replica.
+"""Session store on Redis (6.2 or newer), shared by all replicas.
 
-Keys: `authgw:{h}:s:<sid>` is a record with idleness as its TTL, `authgw:{h}:i` the subject's
-sids in order of creation; h, the subject's hash, keeps both in one slot. Scripts treat records
-as opaque text (Lua's numbers would round 2^53+1) and publish every sid that they end. One that
-ends nothing, because another call did, writes `authgw:{h}:w`: WAIT counts what its own connection
-wrote.
+Keys: `authgw:{h}:s:<sid>` is a record with the idle timeout as its TTL, `authgw:{h}:i` the
+subject's sids in order of creation; h, the subject's hash, keeps both in the same slot. Scripts
+treat records as opaque text (Lua's numbers would round 2^53+1) and publish each sid that they end.
+A script that ends no session, because another call did, writes `authgw:{h}:w`, since WAIT covers
+only the writes of its own connection.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ return ended
     list_of(is_sid),
     declares_all=False,
 )
-# KEYS record; ARGV version seen, new record, idle ms.
+# KEYS record; ARGV expected version, new record, idle ms.
 _REPLACE = Script(
     """
 local stored = redis.call('GET', KEYS[1])
@@ -115,19 +115,19 @@ return ended
 class RedisStore(RedisCounters):
     """A SessionStore and Counters; `idle` and `session_max` are in seconds.
 
-    With Sentinels or a Cluster, what `add`, `replace`, `revoke` and `revoke_all` wrote is in a
-    replica when they return, unless the master has none.
+    With Sentinels or a Cluster, `add`, `replace`, `revoke` and `revoke_all` return once a replica
+    has their writes, unless the master has no replica.
     """
 
     def __init__(self, servers: Servers, *, idle: float, session_max: float) -> None:
         super().__init__(servers)
         self._idle_ms = milliseconds(idle)
-        self._idle = str(self._idle_ms).encode()  # as it is sent
+        self._idle_argument = str(self._idle_ms).encode()
         self._index_ms = milliseconds(session_max)
-        self._all = RedisExport(servers, self._index_ms)
+        self._export = RedisExport(servers, self._index_ms)
 
     async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
-        """Keep a new session; end its subject's oldest over `max_sessions`; return their sids."""
+        """See `SessionStore.add`."""
         h = subject_hash(session.sub)
         args: list[str | int] = [
             dump(session),
@@ -139,124 +139,129 @@ class RedisStore(RedisCounters):
             ENDED_CHANNEL,
         ]
         command = _ADD.on(prefix(h) + session.sid, index(h), args=args)
-        return _texts(await self._calls.one(command, confirmed=True))
+        return _texts(await self._calls.execute(command, confirmed=True))
 
     async def read(self, sid: str) -> Snapshot:
-        """Return the session, or None in it, and count this as use of it."""
+        """See `SessionStore.read`."""
         (seen,) = await self.read_many((sid,))
         if isinstance(seen, StoreUnavailableError):
             raise seen
         return seen
 
     async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailableError]:
-        """What `read` returns, or raises, for each sid in its order; one round trip for all."""
+        """See `BatchStore.read_many`; all reads share a round trip."""
         keys = _keys(sids)
-        wanted = [
-            Command(key, (b"GETEX", key, b"PX", self._idle), is_value) for key in keys.values()
+        reads = [
+            Command(key, (b"GETEX", key, b"PX", self._idle_argument), is_value)
+            for key in keys.values()
         ]
-        answers = dict(zip(keys, await self._calls.answers(wanted, timed=True), strict=True))
-        # A server that cannot save refuses the write inside GETEX, not the read.
-        refused = [sid for sid, answer in answers.items() if _is_misconf(answer.reply)]
+        results = dict(zip(keys, await self._calls.replies(reads, timed=True), strict=True))
+        # A server that cannot save to disk refuses GETEX as a write, but not GET.
+        refused = [sid for sid, result in results.items() if _is_misconf(result.reply)]
         if refused:
             plain = [Command(keys[sid], ("GET", keys[sid]), is_value) for sid in refused]
-            answers |= zip(refused, await self._calls.answers(plain, timed=True), strict=True)
-        return [_outcome(sid, answers[sid]) for sid in sids]
+            results |= zip(refused, await self._calls.replies(plain, timed=True), strict=True)
+        return [_outcome(sid, results[sid]) for sid in sids]
 
     async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
-        """Compare-and-set: None if `new` took the place of what was seen, else what is there."""
-        reply = await self._calls.one(self._replacing(seen, new), confirmed=True)
+        """See `SessionStore.replace`."""
+        reply = await self._calls.execute(self._replacing(seen, new), confirmed=True)
         return None if reply[0] == 1 else _snapshot(new.sid, reply[1], seconds(reply[2]))
 
     async def replace_many(
         self, changes: Sequence[tuple[Snapshot, Session]]
     ) -> Sequence[Snapshot | StoreUnavailableError | None]:
-        """What `replace` returns, or raises, for each (seen, new) in its order; in one round trip.
+        """See `BatchStore.replace_many`; all changes share a round trip.
 
-        No replica is waited for.
+        Unlike `replace`, this does not wait for a replica.
         """
-        answers = await self._calls.answers([self._replacing(*change) for change in changes])
+        results = await self._calls.replies([self._replacing(*change) for change in changes])
         return [
-            _replaced(new.sid, answer) for (_, new), answer in zip(changes, answers, strict=True)
+            _replaced(new.sid, result) for (_, new), result in zip(changes, results, strict=True)
         ]
 
     async def revoke(self, sid: str) -> bool:
-        """End one session; say whether it was alive. Returns once the store has it."""
+        """See `SessionStore.revoke`."""
         try:
             h = hash_of_sid(sid)
         except SessionEndedError:
             return False
         command = _REVOKE.on(_key(sid), index(h), args=[sid, ENDED_CHANNEL, note(h)])
-        return bool(await self._calls.one(command, confirmed=True))
+        return bool(await self._calls.execute(command, confirmed=True))
 
     async def revoke_all(self, sub: str) -> tuple[str, ...]:
-        """End every session of a subject; return their sids."""
+        """See `SessionStore.revoke_all`."""
         h = subject_hash(sub)
         command = _REVOKE_ALL.on(index(h), args=[prefix(h), ENDED_CHANNEL, note(h)])
-        return _texts(await self._calls.one(command, confirmed=True))
+        return _texts(await self._calls.execute(command, confirmed=True))
 
     async def sessions_of(self, sub: str) -> tuple[Session, ...]:
-        """The live sessions of a subject, oldest first."""
+        """See `SessionStore.sessions_of`."""
         h = subject_hash(sub)
         key = index(h)
-        sids = _texts(await self._calls.one(Command(key, ("ZRANGE", key, 0, -1), list_of(is_sid))))
+        members = Command(key, ("ZRANGE", key, 0, -1), list_of(is_sid))
+        sids = _texts(await self._calls.execute(members))
         if not sids:
             return ()
         words = ("MGET", *(prefix(h) + sid for sid in sids))
-        records = await self._calls.one(Command(key, words, row(*(is_value for _ in sids))))
-        found = zip(sids, records, strict=True)
-        return tuple(_record(sid, text) for sid, text in found if text is not None)
+        records = await self._calls.execute(Command(key, words, row(*(is_value for _ in sids))))
+        pairs = zip(sids, records, strict=True)
+        return tuple(_record(sid, text) for sid, text in pairs if text is not None)
 
     async def last_used(self, sids: Sequence[str]) -> dict[str, float]:
-        """When each live one of these was last used, in Unix seconds of the store's clock."""
+        """See `SessionStore.last_used`."""
         keys = _keys(sids)
-        asked = [Command(key, ("PTTL", key), is_integer) for key in keys.values()]
-        answers = dict(zip(keys, await self._calls.answers(asked, timed=True), strict=True))
-        left = {sid: answer.value() / 1000 for sid, answer in answers.items()}
+        reads = [Command(key, ("PTTL", key), is_integer) for key in keys.values()]
+        results = dict(zip(keys, await self._calls.replies(reads, timed=True), strict=True))
+        ttls = {sid: result.value() / 1000 for sid, result in results.items()}
         idle = self._idle_ms / 1000
-        # A store that was opened with a longer `idle` before may have left more than it.
+        # A TTL exceeds `idle` if the store was opened with a longer `idle` before.
         return {
-            sid: answers[sid].now - max(0.0, idle - seconds_left)
-            for sid, seconds_left in left.items()
-            if seconds_left >= 0
+            sid: results[sid].now - max(0.0, idle - ttl) for sid, ttl in ttls.items() if ttl >= 0
         }
 
     def kept(self) -> AsyncIterator[Sequence[ExportedSession]]:
-        """Every live session in batches, a subject's oldest first; asking is no use of them."""
-        return self._all.kept()
+        """See `KeepingStore.kept`."""
+        return self._export.kept()
 
     async def keep(self, batch: Sequence[ExportedSession]) -> int:
-        """Take in sessions of another store as they are; return how many were not here yet."""
-        return await self._all.keep(batch)
+        """See `KeepingStore.keep`."""
+        return await self._export.keep(batch)
 
     async def check(self) -> None:
-        """Refuse servers that would break the store's promises.
+        """Refuse servers that would break the store's guarantees.
 
         Raises:
-            StoreSetupError, StoreUnavailableError: as `redis_check.check`.
+            StoreSetupError: as `startup_checks.check`.
+            StoreUnavailableError: as `startup_checks.check`.
         """
         args = ["", ENDED_CHANNEL, note("check")]
         await check(self._servers, _REVOKE.on(prefix("check"), index("check"), args=args))
 
     @property
-    def masters_alone(self) -> int:
-        """How many masters had no replica when a write of theirs was to be confirmed."""
-        return sum(master.alone for master in self._servers.known())
+    def masters_without_replica(self) -> int:
+        """The number of masters without a replica at their last write that was to be confirmed."""
+        return sum(master.without_replica for master in self._servers.known())
 
     async def ping(self) -> None:
-        """Raise StoreUnavailableError if no master answers."""
+        """Check that any master responds.
+
+        Raises:
+            StoreUnavailableError: no master does.
+        """
         masters = await self._calls.masters()
-        asked = (self._calls.at(master, Request(("TIME",), is_time)) for master in masters)
-        replies = await asyncio.gather(*asked, return_exceptions=True)
+        reads = (self._calls.execute_on(master, Request(("TIME",), is_time)) for master in masters)
+        replies = await asyncio.gather(*reads, return_exceptions=True)
         failures = [reply for reply in replies if isinstance(reply, StoreUnavailableError)]
         if len(failures) == len(masters):
             raise failures[0]
 
     def pubsub(self) -> PubSub:
-        """A listener to what is published, on one of this store's connections."""
+        """Return a subscriber to published messages, on a connection of this store."""
         return self._servers.pubsub()
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Close all connections."""
         await self._servers.close()
 
     def _replacing(self, seen: Snapshot, new: Session) -> Command:
@@ -268,7 +273,7 @@ def _key(sid: str) -> str:
 
 
 def _keys(sids: Sequence[str]) -> dict[str, str]:
-    """The key of every sid; one that no session can have gets a key that never is."""
+    """Return the key of each sid; a malformed sid gets a key that never exists."""
     keys = dict.fromkeys(sids, "authgw:none")
     for sid in keys:
         with suppress(SessionEndedError):
@@ -280,20 +285,22 @@ def _is_misconf(reply: Any) -> bool:
     return isinstance(reply, ResponseError) and "MISCONF" in str(reply)
 
 
-def _outcome(sid: str, answer: StoreReply) -> Snapshot | StoreUnavailableError:
-    if isinstance(answer.reply, Exception):
-        return unavailable(answer.reply)
-    return _told(sid, answer.reply, answer.now)
+def _outcome(sid: str, result: StoreReply) -> Snapshot | StoreUnavailableError:
+    if isinstance(result.reply, Exception):
+        return unavailable(result.reply)
+    return _snapshot_or_error(sid, result.reply, result.now)
 
 
-def _replaced(sid: str, answer: StoreReply) -> Snapshot | StoreUnavailableError | None:
-    if isinstance(answer.reply, Exception):
-        return unavailable(answer.reply)
-    replaced, *left = answer.reply
-    return None if replaced else _told(sid, left[0], seconds(left[1]))
+def _replaced(sid: str, result: StoreReply) -> Snapshot | StoreUnavailableError | None:
+    if isinstance(result.reply, Exception):
+        return unavailable(result.reply)
+    replaced, *stored = result.reply
+    return None if replaced else _snapshot_or_error(sid, stored[0], seconds(stored[1]))
 
 
-def _told(sid: str, text: bytes | None, now: float) -> Snapshot | StoreUnavailableError:
+def _snapshot_or_error(
+    sid: str, text: bytes | None, now: float
+) -> Snapshot | StoreUnavailableError:
     try:
         return _snapshot(sid, text, now)
     except StoreUnavailableError as error:
@@ -314,7 +321,7 @@ def _record(sid: str, text: bytes) -> Session:
     try:
         session = load(text)
     except ValueError:
-        # Neither "ended" nor "alive" would be true: the store holds something else.
+        # Neither "ended" nor "active" would be true: the record is something else.
         raise StoreUnavailableError("a session record cannot be read") from None
     if session.sid != sid:
         raise StoreUnavailableError("a session record is that of another session")

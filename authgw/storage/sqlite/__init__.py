@@ -1,1 +1,1 @@
-"""Sessions in SQLite, for a single replica."""
+"""Sessions and counters in SQLite, for a single replica."""

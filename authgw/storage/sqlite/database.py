@@ -1,4 +1,4 @@
-"""The SQLite database of the embedded store: its tables, its holder, one operation at a time."""
+"""The SQLite database of the embedded store: schema, file lock, serialised operations."""
 
 import asyncio
 import fcntl
@@ -38,49 +38,51 @@ CREATE TABLE IF NOT EXISTS claims (
 CREATE INDEX IF NOT EXISTS claims_ends ON claims (ends);
 """
 
-DEADLINE = 1.0  # seconds for one operation, its turn included: a disk may have to sync
+OPERATION_TIMEOUT = 1.0  # seconds, including the wait for the lock; a disk may have to sync
 
-# What comes of a row whose values are not of their columns' types: SQLite takes any value.
-_WRONG_ROW = (TypeError, AttributeError, OverflowError)
+# Raised by rows whose values do not have their columns' types: SQLite accepts any value.
+_ROW_TYPE_ERRORS = (TypeError, AttributeError, OverflowError)
 
 T = TypeVar("T")
 
 
 class Database:
-    """One connection; `rows`, `column` and `transaction` are called from within `in_turn`."""
+    """A connection; call `rows`, `column`, `each` and `transaction` only within `serialised`."""
 
     def __init__(self, connection: aiosqlite.Connection, lock_file: int | None) -> None:
         self._connection = connection
         self._lock_file = lock_file
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     @classmethod
     async def open(cls, path: Path | None) -> "Database":
-        """Open or make the database at `path` for this process alone, or one in memory for None.
+        """Open or create the database at `path` and lock it for this process.
+
+        For None, create a database in memory.
 
         Raises:
-            StoreSetupError: another process holds it, or it cannot be opened or read.
+            StoreSetupError: another process has locked it, or it cannot be opened or read.
         """
-        held = None if path is None else _hold(path)
+        lock_file = None if path is None else _lock(path)
         connection = await aiosqlite.connect(path or ":memory:", isolation_level=None)
         try:
             await _prepare(connection)
         except sqlite3.Error as error:
             await connection.close()
-            if held is not None:
-                os.close(held)
+            if lock_file is not None:
+                os.close(lock_file)
             raise StoreSetupError(f"{path}: {error}") from None
-        return cls(connection, held)
+        return cls(connection, lock_file)
 
     @classmethod
-    async def open_beside(cls, path: Path) -> "Database":
-        """Open a database that is there, beside the process that may hold it.
+    async def open_shared(cls, path: Path) -> "Database":
+        """Open an existing database without the lock, which another process may have.
 
-        In WAL mode others go on reading meanwhile, and a single statement is whole for them too
+        In WAL mode other connections can read meanwhile, and each statement is atomic for them
         (sqlite.org/wal.html, section 2.2).
 
         Raises:
-            StoreSetupError: there is none, or it cannot be read.
+            StoreSetupError: the file does not exist, or it cannot be read.
         """
         existing = _existing(path)
         try:
@@ -96,64 +98,66 @@ class Database:
             raise StoreSetupError(f"{path}: {error}") from None
         return cls(connection, None)
 
-    async def in_turn(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Run an operation when no other one runs."""
-        async with self._turn:
+    async def serialised(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Run an operation while no other operation runs."""
+        async with self._lock:
             return await operation()
 
     async def run(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Run an operation in its turn and within DEADLINE, to its end even if its caller leaves.
+        """Run a serialised operation within OPERATION_TIMEOUT.
+
+        A cancelled caller does not cancel the operation.
 
         Raises:
-            StoreUnavailableError: it failed, or was not done in time.
+            StoreUnavailableError: the operation failed or timed out.
         """
         loop = asyncio.get_running_loop()
-        until = loop.time() + DEADLINE
+        deadline = loop.time() + OPERATION_TIMEOUT
 
         async def in_time() -> T:
-            # Its caller will hardly see it end: the next one in the line may.
-            if loop.time() > until - DEADLINE / 2:
+            # It would probably end too late for its caller: the next operation can be in time.
+            if loop.time() > deadline - OPERATION_TIMEOUT / 2:
                 raise TimeoutError
             return await operation()
 
         try:
-            async with asyncio.timeout_at(until):
-                turn = asyncio.create_task(self.in_turn(in_time))
-                # Whoever left does not ask how it ended.
-                turn.add_done_callback(lambda task: task.cancelled() or task.exception())
-                return await asyncio.shield(turn)
-        except (sqlite3.Error, ValueError, TimeoutError, *_WRONG_ROW) as error:
-            # aiosqlite says ValueError for a connection that was closed.
+            async with asyncio.timeout_at(deadline):
+                task = asyncio.create_task(self.serialised(in_time))
+                # Retrieve the exception, which a cancelled caller does not.
+                task.add_done_callback(lambda task: task.cancelled() or task.exception())
+                return await asyncio.shield(task)
+        except (sqlite3.Error, ValueError, TimeoutError, *_ROW_TYPE_ERRORS) as error:
+            # aiosqlite raises ValueError for a closed connection.
             raise StoreUnavailableError(f"embedded store: {type(error).__name__}") from None
 
     async def rows(self, sql: str, *values: Any) -> list[Any]:
-        """All rows that a statement returns."""
+        """Run a statement and return all its rows."""
         return list(await self._connection.execute_fetchall(sql, values))
 
     async def column(self, sql: str, *values: Any) -> list[Any]:
-        """The first value of each row."""
+        """Run a statement and return the first value of each row."""
         return [row[0] for row in await self.rows(sql, *values)]
 
     async def each(self, sql: str, values: list[tuple[Any, ...]]) -> None:
-        """Run a statement once for each of these values."""
+        """Run a statement for each of these tuples of values."""
         await self._connection.executemany(sql, values)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
-        """All of what is done within it, or nothing."""
+        """Commit the enclosed statements together; roll them back after an exception."""
         await self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
             await self._connection.execute("COMMIT")
         except Exception:
-            # Whatever it is: a transaction left open would refuse every later one.
+            # After any exception: an open transaction would make all later transactions fail.
             if self._connection.in_transaction:
                 await self._connection.execute("ROLLBACK")
             raise
 
     async def close(self) -> None:
-        """Close the database and let go of it."""
-        async with self._turn:
+        """Close the database and release its lock."""
+        async with self._lock:
             await self._connection.close()
         if self._lock_file is not None:
             os.close(self._lock_file)
@@ -161,7 +165,7 @@ class Database:
 
 async def _prepare(connection: aiosqlite.Connection) -> None:
     await connection.execute("PRAGMA journal_mode = WAL")
-    # A log-out that was answered with 200 must outlive a power cut.
+    # A logout that was confirmed with 200 must survive a power cut.
     await connection.execute("PRAGMA synchronous = FULL")
     await _check_version(connection)
     await connection.executescript(_SCHEMA)
@@ -180,24 +184,24 @@ def _existing(path: Path) -> str:
     return f"{path.absolute().as_uri()}?mode=rw"
 
 
-def _hold(path: Path) -> int:
-    """Make this process the only one that uses the database; return the held descriptor."""
+def _lock(path: Path) -> int:
+    """Lock the database for this process; return the descriptor of the lock file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Beside the file itself: by another name it is the same one.
-        held = os.open(f"{path.resolve()}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        # SQLite gives its other files the mode of this one.
+        # Next to the resolved path: a symlink leads to the same lock.
+        lock_file = os.open(f"{path.resolve()}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # SQLite creates its other files with the mode of the database.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise StoreSetupError(f"{path}: {error.strerror}") from None
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        pid = os.read(held, 20).decode("ascii", "replace").strip() or "unknown"
-        os.close(held)
+        pid = os.read(lock_file, 20).decode("ascii", "replace").strip() or "unknown"
+        os.close(lock_file)
         raise StoreSetupError(
             f"{path} is held by pid {pid}: stop that one, or use redis:// for several replicas"
         ) from None
-    os.ftruncate(held, 0)
-    os.write(held, f"{os.getpid()}\n".encode("ascii"))
-    return held
+    os.ftruncate(lock_file, 0)
+    os.write(lock_file, f"{os.getpid()}\n".encode("ascii"))
+    return lock_file

@@ -1,7 +1,7 @@
-"""Sessions in SQLite, in a file or in memory, for a gateway that runs as one process.
+"""Session store on SQLite, in a file or in memory, for a gateway that runs as a single process.
 
-Every statement runs behind one lock and to its end even if its caller is cancelled, so neither
-a transaction nor a result is ever left for the next caller.
+All statements are serialised by a lock and run to completion even if the caller is cancelled, so
+that no open transaction and no result is left for the next caller.
 """
 
 import json
@@ -18,17 +18,16 @@ from authgw.core.sessions import Session, Snapshot, hash_of_sid, subject_hash
 from authgw.storage.sqlite.counters import SqliteCounters
 from authgw.storage.sqlite.database import Database
 
-# Moving the end of idleness at every read would make every check a write.
-_WORTH_MOVING = 0.01
-# Of those that ended long ago, while others wait.
-_PURGED_AT_ONCE = 1000
+# A fraction of `idle`: extending the idle timeout at each read would make each check a write.
+_MIN_IDLE_EXTENSION = 0.01
+_MAX_PURGED = 1000  # expired sessions of other subjects that an operation deletes, as others wait
 _PURGE = "DELETE FROM sessions WHERE seq IN (SELECT seq FROM sessions WHERE idle_end <= ? LIMIT ?)"
-_PAGE = 500  # sessions that are looked at in one turn
+_PAGE_SIZE = 500  # sessions that an operation of an export reads
 _INSERT = "INSERT INTO sessions (sid, h, record, idle_end) VALUES (?, ?, ?, ?)"
 
 
 class EmbeddedStore(SqliteCounters):
-    """A SessionStore and Counters in one SQLite database; `idle` is in seconds."""
+    """A SessionStore and Counters in an SQLite database; `idle` is the idle timeout in seconds."""
 
     def __init__(
         self, database: Database, *, idle: float, clock: Callable[[], float] = time.time
@@ -40,76 +39,76 @@ class EmbeddedStore(SqliteCounters):
     async def open(
         cls, path: Path | None, *, idle: float, clock: Callable[[], float] = time.time
     ) -> "EmbeddedStore":
-        """Open or make the database at `path`, or one in memory for None.
+        """Open or create the database at `path`, or in memory for None.
 
         Raises:
-            StoreSetupError: another process holds it, or it cannot be opened or read.
+            StoreSetupError: another process has locked it, or it cannot be opened or read.
         """
         return cls(await Database.open(path), idle=idle, clock=clock)
 
     @classmethod
-    async def open_beside(cls, path: Path, *, idle: float) -> "EmbeddedStore":
-        """The store of a gateway that may be running: for looking at it and for revoking.
+    async def open_shared(cls, path: Path, *, idle: float) -> "EmbeddedStore":
+        """Open the database of a gateway that may be running, to list or revoke its sessions.
 
         Raises:
             StoreSetupError: there is no database at `path`, or it cannot be read.
         """
-        return cls(await Database.open_beside(path), idle=idle)
+        return cls(await Database.open_shared(path), idle=idle)
 
     async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
-        """Keep a new session; end its subject's oldest over `max_sessions`; return their sids."""
+        """See `SessionStore.add`."""
         return await self._db.run(lambda: self._add(session, max_sessions))
 
     async def read(self, sid: str) -> Snapshot:
-        """Return the session, or None in it, and count this as use of it."""
+        """See `SessionStore.read`."""
         return await self._db.run(lambda: self._read(sid))
 
     async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailableError]:
-        """What `read` returns, or raises, for each sid in its order; at once for all."""
+        """See `BatchStore.read_many`; all reads share an operation."""
         return await self._db.run(lambda: self._read_many(sids))
 
     async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
-        """Compare-and-set: None if `new` took the place of what was seen, else what is there."""
+        """See `SessionStore.replace`."""
         return await self._db.run(lambda: self._replace(seen, new))
 
     async def replace_many(
         self, changes: Sequence[tuple[Snapshot, Session]]
     ) -> Sequence[Snapshot | StoreUnavailableError | None]:
-        """What `replace` returns, or raises, for each (seen, new) in its order; all in one turn."""
+        """See `BatchStore.replace_many`; all changes share a transaction."""
         return await self._db.run(lambda: self._replace_many(changes))
 
     async def revoke(self, sid: str) -> bool:
-        """End one session; say whether it was alive. Returns once the store has it."""
+        """See `SessionStore.revoke`."""
         sql = "DELETE FROM sessions WHERE sid = ? RETURNING sid, idle_end"
-        rows = await self._db.run(lambda: self._ended(sql, sid))
+        rows = await self._db.run(lambda: self._delete(sql, sid))
         return bool(rows)
 
     async def revoke_all(self, sub: str) -> tuple[str, ...]:
-        """End every session of a subject; return their sids."""
+        """See `SessionStore.revoke_all`."""
         sql = "DELETE FROM sessions WHERE h = ? RETURNING sid, idle_end"
-        return await self._db.run(lambda: self._ended(sql, subject_hash(sub)))
+        return await self._db.run(lambda: self._delete(sql, subject_hash(sub)))
 
     async def sessions_of(self, sub: str) -> tuple[Session, ...]:
-        """The live sessions of a subject, oldest first."""
+        """See `SessionStore.sessions_of`."""
         sql = "SELECT sid, record FROM sessions WHERE h = ? AND idle_end > ? ORDER BY seq"
         rows = await self._db.run(lambda: self._db.rows(sql, subject_hash(sub), self._clock()))
         return tuple(_record(sid, text) for sid, text in rows)
 
     async def last_used(self, sids: Sequence[str]) -> dict[str, float]:
-        """When each live one of these was last used, in Unix seconds of this clock."""
+        """See `SessionStore.last_used`."""
         sql = (
             "SELECT sid, idle_end FROM sessions "
             "WHERE sid IN (SELECT value FROM json_each(?)) AND idle_end > ?"
         )
 
-        async def used() -> dict[str, float]:
+        async def read_last_used() -> dict[str, float]:
             rows = await self._db.rows(sql, json.dumps(list(sids)), self._clock())
             return {sid: idle_end - self._idle for sid, idle_end in rows}
 
-        return await self._db.run(used)
+        return await self._db.run(read_last_used)
 
     async def kept(self) -> AsyncIterator[Sequence[ExportedSession]]:
-        """Every live session in batches, a subject's oldest first; asking is no use of them."""
+        """See `KeepingStore.kept`."""
         sql = (
             "SELECT sid, record, seq, idle_end FROM sessions "
             "WHERE seq > ? AND idle_end > ? ORDER BY seq LIMIT ?"
@@ -117,7 +116,7 @@ class EmbeddedStore(SqliteCounters):
 
         async def page(after: int) -> list[ExportedSession]:
             now = self._clock()
-            rows = await self._db.rows(sql, after, now, _PAGE)
+            rows = await self._db.rows(sql, after, now, _PAGE_SIZE)
             return [
                 ExportedSession(sid, _text(record), seq, end - now)
                 for sid, record, seq, end in rows
@@ -129,30 +128,34 @@ class EmbeddedStore(SqliteCounters):
             last = batch[-1].rank
 
     async def keep(self, batch: Sequence[ExportedSession]) -> int:
-        """Take in sessions of another store as they are; return how many were not here yet."""
+        """See `KeepingStore.keep`."""
         return await self._db.run(lambda: self._keep(batch))
 
     async def ping(self) -> None:
-        """Raise StoreUnavailableError unless the database answers."""
+        """Check that the database responds.
+
+        Raises:
+            StoreUnavailableError: it does not.
+        """
         await self._db.run(lambda: self._db.column("SELECT 1"))
 
     async def close(self) -> None:
-        """Close the database and let go of it."""
+        """Close the database and release its lock."""
         await self._db.close()
 
     async def _add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
         now, h = self._clock(), subject_hash(session.sub)
         async with self._db.transaction():
             await self._db.rows("DELETE FROM sessions WHERE h = ? AND idle_end <= ?", h, now)
-            await self._db.rows(_PURGE, now, _PURGED_AT_ONCE)
+            await self._db.rows(_PURGE, now, _MAX_PURGED)
             sids = await self._db.column("SELECT sid FROM sessions WHERE h = ? ORDER BY seq", h)
             ended = sids[: max(0, len(sids) + 1 - max_sessions)]
             await self._db.each("DELETE FROM sessions WHERE sid = ?", [(sid,) for sid in ended])
             await self._db.rows(_INSERT, session.sid, h, dump(session), now + self._idle)
         return tuple(ended)
 
-    async def _ended(self, sql: str, value: str) -> tuple[str, ...]:
-        """Delete by this statement; return the sids of what was alive."""
+    async def _delete(self, sql: str, value: str) -> tuple[str, ...]:
+        """Run a DELETE statement; return the sids of the deleted sessions that were not idle."""
         now = self._clock()
         return tuple(sid for sid, idle_end in await self._db.rows(sql, value) if idle_end > now)
 
@@ -168,19 +171,20 @@ class EmbeddedStore(SqliteCounters):
             "SELECT sid, record, idle_end FROM sessions "
             "WHERE sid IN (SELECT value FROM json_each(?)) AND idle_end > ?"
         )
-        found = {sid: (record, end) for sid, record, end in await self._db.rows(sql, wanted, now)}
-        worth_moving = now + self._idle * (1 - _WORTH_MOVING)
-        await self._move_idle_end([sid for sid in found if found[sid][1] < worth_moving], now)
-        return [_outcome(sid, found[sid][0] if sid in found else None, now) for sid in sids]
+        rows = await self._db.rows(sql, wanted, now)
+        records = {sid: record for sid, record, _ in rows}
+        latest = now + self._idle * (1 - _MIN_IDLE_EXTENSION)
+        await self._extend_idle_end([sid for sid, _, idle_end in rows if idle_end < latest], now)
+        return [_outcome(sid, records.get(sid), now) for sid in sids]
 
-    async def _move_idle_end(self, sids: list[str], now: float) -> None:
+    async def _extend_idle_end(self, sids: list[str], now: float) -> None:
         if not sids:
             return
         sql = "UPDATE sessions SET idle_end = ? WHERE sid IN (SELECT value FROM json_each(?))"
         try:
             await self._db.rows(sql, now + self._idle, json.dumps(sids))
         except sqlite3.Error:
-            # A full disk refuses the write; what was read is still true.
+            # A full disk refuses the write; the read is still valid.
             return
 
     async def _replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
@@ -196,24 +200,24 @@ class EmbeddedStore(SqliteCounters):
     async def _replace_many(
         self, changes: Sequence[tuple[Snapshot, Session]]
     ) -> list[Snapshot | StoreUnavailableError | None]:
-        found: list[Snapshot | StoreUnavailableError | None] = []
+        outcomes: list[Snapshot | StoreUnavailableError | None] = []
         async with self._db.transaction():
             for seen, new in changes:
                 try:
-                    found.append(await self._replace(seen, new))
+                    outcomes.append(await self._replace(seen, new))
                 except StoreUnavailableError as error:
-                    found.append(error)
-        return found
+                    outcomes.append(error)
+        return outcomes
 
     async def _keep(self, batch: Sequence[ExportedSession]) -> int:
-        now, taken = self._clock(), 0
+        now, inserted = self._clock(), 0
         sql = f"{_INSERT} ON CONFLICT (sid) DO NOTHING RETURNING sid"
         async with self._db.transaction():
-            for one in batch:
-                h = hash_of_sid(one.sid)
-                rows = await self._db.rows(sql, one.sid, h, one.record, now + one.idle_left)
-                taken += len(rows)
-        return taken
+            for exported in batch:
+                sid, idle_end = exported.sid, now + exported.idle_left
+                rows = await self._db.rows(sql, sid, hash_of_sid(sid), exported.record, idle_end)
+                inserted += len(rows)
+        return inserted
 
 
 def _outcome(sid: str, record: str | None, now: float) -> Snapshot | StoreUnavailableError:
@@ -229,7 +233,7 @@ def _record(sid: str, record: object) -> Session:
     try:
         session = load(_text(record))
     except ValueError:
-        # Neither "ended" nor "alive" would be true: the store holds something else.
+        # Neither "ended" nor "active" would be true: the record is something else.
         raise StoreUnavailableError("a session record cannot be read") from None
     if session.sid != sid:
         raise StoreUnavailableError("a session record is that of another session")
@@ -237,10 +241,10 @@ def _record(sid: str, record: object) -> Session:
 
 
 def _text(value: object) -> str:
-    """The text of a column, which SQLite lets hold anything.
+    """Return a value that must be text; an SQLite column can contain any type.
 
     Raises:
-        ValueError: it holds something else.
+        ValueError: it is not text.
     """
     if not isinstance(value, str):
         raise ValueError("not text")  # noqa: TRY004  the row is wrong, not the caller

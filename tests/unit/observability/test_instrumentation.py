@@ -1,4 +1,4 @@
-"""The shells that measure, around a store that fails on demand and a small application."""
+"""Instrumentation wrappers, around a store that fails on demand and a small application."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 from authgw.core.audit import Event
 from authgw.core.errors import StoreUnavailableError
 from authgw.core.sessions import Snapshot
-from authgw.observability.instrumentation import MeasuredStore, measured, measured_check
+from authgw.observability.instrumentation import MeasuredStore, measured_check, metrics_middleware
 from authgw.observability.metrics import RequestMetrics, count, verdict
 from authgw.storage.sqlite.store import EmbeddedStore
 from authgw.web.problems import Handler
@@ -21,8 +21,8 @@ def metric(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
-class Away(EmbeddedStore):
-    """Every answer fails, as a real store's do."""
+class FailingStore(EmbeddedStore):
+    """A store whose operations fail, with the exceptions of a real store."""
 
     async def revoke(self, sid: str) -> bool:
         try:
@@ -34,7 +34,7 @@ class Away(EmbeddedStore):
         return [StoreUnavailableError("Redis: ReadOnlyError") for _ in sids]
 
 
-async def test_operations_of_the_store_are_timed() -> None:
+async def test_store_operations_are_timed() -> None:
     before = metric("authgw_store_operation_seconds_count", operation="revoke")
     store = await EmbeddedStore.open(None, idle=60)
     assert not await MeasuredStore(store).revoke("x" * 44)
@@ -42,16 +42,16 @@ async def test_operations_of_the_store_are_timed() -> None:
     await store.close()
 
 
-async def test_errors_of_the_store_are_counted_by_what_was_raised_first() -> None:
-    store = await Away.open(None, idle=60)
-    shell = MeasuredStore(store)
+async def test_store_errors_are_counted_by_the_original_exception() -> None:
+    store = await FailingStore.open(None, idle=60)
+    wrapper = MeasuredStore(store)
     before = metric("authgw_store_errors_total", operation="revoke", kind="ConnectionResetError")
     with pytest.raises(StoreUnavailableError):
-        await shell.revoke("x" * 44)
+        await wrapper.revoke("x" * 44)
     after = metric("authgw_store_errors_total", operation="revoke", kind="ConnectionResetError")
     assert after == before + 1
     before = metric("authgw_store_errors_total", operation="read", kind="refused")
-    assert len(await shell.read_many(["a", "b"])) == 2
+    assert len(await wrapper.read_many(["a", "b"])) == 2
     assert metric("authgw_store_errors_total", operation="read", kind="refused") == before + 2
     await store.close()
 
@@ -60,24 +60,24 @@ def opened_and_ended() -> tuple[float, float]:
     return metric("authgw_sessions_opened_total"), metric("authgw_sessions_ended_total")
 
 
-async def test_sessions_are_counted_as_the_store_says() -> None:
+async def test_opened_and_ended_sessions_are_counted() -> None:
     store = await EmbeddedStore.open(None, idle=60, clock=lambda: NOW)
-    shell = MeasuredStore(store)
+    wrapper = MeasuredStore(store)
     opened, ended = opened_and_ended()
     sessions = [a_session(number=number) for number in range(4)]
     for session in sessions:
-        await shell.add(session, 3)
+        await wrapper.add(session, 3)
     assert opened_and_ended() == (opened + 4, ended + 1)
-    assert await shell.revoke(sessions[1].sid)
-    assert not await shell.revoke(sessions[1].sid)
+    assert await wrapper.revoke(sessions[1].sid)
+    assert not await wrapper.revoke(sessions[1].sid)
     assert opened_and_ended() == (opened + 4, ended + 2)
-    assert len(await shell.revoke_all("1")) == 2
+    assert len(await wrapper.revoke_all("1")) == 2
     assert opened_and_ended() == (opened + 4, ended + 4)
     await store.close()
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "said"),
+    ("status", "reason", "expected"),
     [
         (200, "", "allow"),
         (401, "token_missing", "login"),
@@ -87,11 +87,11 @@ async def test_sessions_are_counted_as_the_store_says() -> None:
         (500, "internal_error", "deny"),
     ],
 )
-def test_an_answer_is_a_verdict(status: int, reason: str, said: str) -> None:
-    assert verdict(status, reason) == said
+def test_verdict_of_a_response(status: int, reason: str, expected: str) -> None:
+    assert verdict(status, reason) == expected
 
 
-async def test_a_path_of_the_clients_choice_is_no_label() -> None:
+async def test_unknown_paths_share_a_label() -> None:
     async def answer(request: web.Request) -> web.Response:
         return web.Response(status=403, headers={"X-Authgw-Reason": "no_rule"})
 
@@ -103,7 +103,7 @@ async def test_a_path_of_the_clients_choice_is_no_label() -> None:
             return web.Response(status=error.status)
 
     answers = RequestMetrics()
-    app = web.Application(middlewares=[measured(answers), refuse])
+    app = web.Application(middlewares=[metrics_middleware(answers), refuse])
     app.add_routes([web.get("/authenticate/envoy{path:(/.*)?}", answer), web.get("/x", answer)])
     async with TestClient(TestServer(app)) as client:
         for path in ("/authenticate/envoy/a", "/authenticate/envoy/b", "/x", "/x/"):
@@ -118,23 +118,23 @@ async def test_a_path_of_the_clients_choice_is_no_label() -> None:
     assert answers.decisions == {("deny", "no_rule"): 2}
 
 
-async def test_checks_that_the_application_does_not_see_are_counted_alike() -> None:
+async def test_checks_outside_the_application_are_counted_too() -> None:
     async def refuse(request: web.Request) -> web.StreamResponse:
         return web.Response(status=401, headers={"X-Authgw-Reason": "token_missing"})
 
     answers = RequestMetrics()
-    timed = metric("authgw_request_seconds_count", endpoint="/authenticate")
+    before = metric("authgw_request_seconds_count", endpoint="/authenticate")
     await measured_check(answers, refuse)(make_mocked_request("GET", "/authenticate"))
     assert answers.requests == {("/authenticate", "401"): 1}
     assert answers.decisions == {("login", "token_missing"): 1}
-    assert metric("authgw_request_seconds_count", endpoint="/authenticate") == timed + 1
+    assert metric("authgw_request_seconds_count", endpoint="/authenticate") == before + 1
 
 
-def test_log_ins_are_counted_by_outcome() -> None:
-    seen = [metric("authgw_logins_total", outcome=name) for name in ("ok", "login_failed")]
+def test_logins_are_counted_by_outcome() -> None:
+    before = [metric("authgw_logins_total", outcome=name) for name in ("ok", "login_failed")]
     count(Event("login", "r", "a"))
     count(Event("login_failure", "r", "a", reason="login_failed"))
     count(Event("logout", "r", "a"))
     assert [metric("authgw_logins_total", outcome=name) for name in ("ok", "login_failed")] == [
-        number + 1 for number in seen
+        number + 1 for number in before
     ]

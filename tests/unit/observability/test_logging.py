@@ -1,4 +1,4 @@
-"""Log lines: one event, one line, whatever a client put into it."""
+"""Log lines: each event is a single line, for any input of a client."""
 
 import io
 import json
@@ -53,7 +53,7 @@ def test_levels() -> None:
     assert written("text", Event("deny", "", "", reason="token_expired"), "warning") == ""
 
 
-def test_libraries_messages_come_without_arguments_and_exceptions() -> None:
+def test_messages_of_libraries_are_logged_without_arguments_and_exceptions() -> None:
     stream = io.StringIO()
     observability_logging.set_up("json", "info", stream)
     try:
@@ -65,7 +65,7 @@ def test_libraries_messages_come_without_arguments_and_exceptions() -> None:
     assert entry["library"] == "aiohttp.server"
 
 
-def test_a_multi_line_message_stays_one_line() -> None:
+def test_a_multi_line_message_is_logged_as_one_line() -> None:
     stream = io.StringIO()
     observability_logging.set_up("text", "info", stream)
     logger.info("a\nb")

@@ -1,4 +1,4 @@
-"""The port of metrics: what it says of itself, and what it repeats."""
+"""The metrics port: no version numbers and no reflected input."""
 
 import re
 import socket
@@ -11,12 +11,12 @@ from tests.support.processes import free_port
 
 @pytest.fixture(scope="module")
 def port() -> int:
-    found = free_port()
-    metrics_server.expose("127.0.0.1", found)
-    return found
+    free = free_port()
+    metrics_server.expose("127.0.0.1", free)
+    return free
 
 
-def told(port: int, raw: bytes) -> bytes:
+def response_to(port: int, raw: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", port), 10) as link:
         link.sendall(raw)
         link.shutdown(socket.SHUT_WR)
@@ -34,19 +34,19 @@ def told(port: int, raw: bytes) -> bytes:
         (b"GET /canary HTTP/x.canary\r\n\r\n", b"400"),
         (b"GET /canary canary HTTP/1.1\r\n\r\n", b"400"),
         (b"GET /canary HTTP/3.0\r\n\r\n", b"505"),
-        # No byte more than is read: of an unread one the system would make a reset.
+        # As many bytes as the server reads: the system would reset a connection with unread data.
         (b"GET / HTTP/1.1\r\n" + (b"X: " + b"canary" * 11_000)[:65_537], b"431"),
     ],
     ids=lambda value: repr(value[:40]),
 )
-def test_it_names_no_version_and_repeats_nothing(port: int, raw: bytes, status: bytes) -> None:
-    said = told(port, raw)
-    assert re.match(rb"HTTP/1\.\d " + status, said), said[:200]
-    assert re.findall(rb"(?i)\r\nserver: ([^\r]*)", said) == [b"authgw"]
-    assert b"canary" not in said
+def test_responses_contain_no_version_and_no_input(port: int, raw: bytes, status: bytes) -> None:
+    response = response_to(port, raw)
+    assert re.match(rb"HTTP/1\.\d " + status, response), response[:200]
+    assert re.findall(rb"(?i)\r\nserver: ([^\r]*)", response) == [b"authgw"]
+    assert b"canary" not in response
 
 
-def test_a_client_that_says_nothing_leaves_no_trace(
+def test_a_silent_client_causes_no_traceback(
     port: int, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(metrics_server._Requests, "timeout", 0.1)

@@ -1,4 +1,4 @@
-"""Replicas on one Redis share keys, also when one takes new ones."""
+"""Replicas on a Redis share keys, also when a replica adopts new keys."""
 
 import time
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ from authgw.storage.redis.store import RedisStore
 
 
 class Registry:
-    """What a store says of this replica's announcements, which are kept."""
+    """A store that records the announcements of a replica."""
 
     def __init__(self) -> None:
         self.clash: str | None = ""
         self.refused = ""
-        self.said: list[tuple[str, tuple[str, ...], bool]] = []
-        self.left: list[tuple[str, tuple[str, ...]]] = []
+        self.announced: list[tuple[str, tuple[str, ...], bool]] = []
+        self.withdrawn: list[tuple[str, tuple[str, ...]]] = []
 
     async def check(self) -> None:
         if self.refused:
@@ -32,13 +32,13 @@ class Registry:
     ) -> tuple[bool, str]:
         if self.clash is None:
             raise StoreUnavailableError("away")
-        known = bool(self.said) and not new
-        if known or not self.clash:
-            self.said.append((signing, kids, new))
-        return known or not self.clash, self.clash
+        registered = bool(self.announced) and not new
+        if registered or not self.clash:
+            self.announced.append((signing, kids, new))
+        return registered or not self.clash, self.clash
 
     async def withdraw(self, replica: str, signing: str, kids: tuple[str, ...]) -> None:
-        self.left.append((signing, kids))
+        self.withdrawn.append((signing, kids))
 
 
 def ring(**signs_from: float) -> KeyRing:
@@ -65,7 +65,7 @@ def member(registry: Registry) -> KeyRegistry:
     return KeyRegistry(cast(RedisStore, cast(Any, registry)), ring(a1=0))
 
 
-async def test_the_next_key_is_announced_five_minutes_before_it_signs(
+async def test_next_key_is_announced_five_minutes_before_it_signs(
     registry: Registry, log: list[str]
 ) -> None:
     membership, now = member(registry), time.time()
@@ -76,7 +76,7 @@ async def test_the_next_key_is_announced_five_minutes_before_it_signs(
     registry.clash = "a1"
     await membership.announce()
     both = ("a1", "b2")
-    assert registry.said == [
+    assert registry.announced == [
         ("a1", ("a1",), False),
         ("a1", both, True),
         ("a1", both, False),
@@ -87,7 +87,7 @@ async def test_the_next_key_is_announced_five_minutes_before_it_signs(
     assert "Still answering." in log[0]
 
 
-async def test_keys_that_others_lack_are_not_taken(registry: Registry) -> None:
+async def test_keys_that_other_replicas_lack_are_refused(registry: Registry) -> None:
     membership = member(registry)
     await membership.announce()
     registry.clash = "a1"
@@ -96,18 +96,18 @@ async def test_keys_that_others_lack_are_not_taken(registry: Registry) -> None:
     ):
         await membership.adopt(ring(a1=0, b2=1))
     await membership.announce()
-    assert registry.said[-1] == ("a1", ("a1",), False)
+    assert registry.announced[-1] == ("a1", ("a1",), False)
 
 
-async def test_the_same_keys_are_no_question(registry: Registry) -> None:
+async def test_unchanged_keys_are_adopted_without_an_announcement(registry: Registry) -> None:
     membership = member(registry)
     await membership.announce()
     registry.clash = "b2"
     await membership.adopt(ring(a1=0))
-    assert len(registry.said) == 1
+    assert len(registry.announced) == 1
 
 
-async def test_the_right_keys_make_an_unready_replica_ready(registry: Registry) -> None:
+async def test_shared_keys_make_an_unready_replica_ready(registry: Registry) -> None:
     membership = member(registry)
     registry.clash = "b2"
     await membership.announce()
@@ -116,36 +116,36 @@ async def test_the_right_keys_make_an_unready_replica_ready(registry: Registry) 
     registry.clash = ""
     await membership.adopt(ring(a1=0, b2=1))
     membership.check()
-    assert membership.why_not == ""
+    assert membership.refusal == ""
 
 
-async def test_without_redis_the_new_keys_are_taken_and_announced_later(registry: Registry) -> None:
+async def test_new_keys_are_adopted_without_redis_and_announced_later(registry: Registry) -> None:
     membership = member(registry)
     await membership.announce()
     registry.clash = None
     await membership.adopt(ring(b2=1))
     registry.clash = ""
     await membership.announce()
-    assert registry.said[-1] == ("b2", ("b2",), False)
+    assert registry.announced[-1] == ("b2", ("b2",), False)
     await membership.leave()
-    assert registry.left == [("b2", ("b2",))]
+    assert registry.withdrawn == [("b2", ("b2",))]
 
 
-async def test_a_store_that_was_away_at_the_start_is_checked_when_it_is_back(
+async def test_a_store_unreachable_at_start_is_checked_once_reachable(
     registry: Registry, log: list[str]
 ) -> None:
     replica = member(registry)
     registry.refused = "Redis may evict sessions"
     for _ in range(2):
         await replica.announce()
-        assert replica.why_not == "Redis may evict sessions. Not ready."
+        assert replica.refusal == "Redis may evict sessions. Not ready."
     with pytest.raises(KeysNotSharedError):
         replica.check()
-    assert not replica.clashes
+    assert not replica.has_conflict
     assert log == ["Redis may evict sessions. Not ready.\n"]
     registry.refused = ""
     await replica.announce()
-    assert replica.why_not == ""
-    registry.refused = "not asked again"
+    assert replica.refusal == ""
+    registry.refused = "not checked again"
     await replica.announce()
-    assert replica.why_not == ""
+    assert replica.refusal == ""

@@ -23,7 +23,7 @@ from tests.support.mirror_scene import (
 
 
 @virtual
-async def test_what_was_read_is_known_until_the_bound(s: Scene) -> None:
+async def test_a_read_session_is_cached_until_the_bound(s: Scene) -> None:
     assert s.mirror.peek(ONE.sid) is None
     seen = await s.mirror.look(ONE.sid)
     assert seen.session == ONE
@@ -38,13 +38,13 @@ async def test_age_counts_from_the_sending_of_a_read(s: Scene) -> None:
     s.store.delay = 0.2
     await s.mirror.look(ONE.sid)
     await s.at(0.99)
-    assert s.mirror._held(ONE.sid)
+    assert s.mirror._current(ONE.sid)
     await s.at(1.0)
     assert s.mirror.peek(ONE.sid) is None
 
 
 @virtual
-async def test_the_absent_are_remembered_alike(s: Scene) -> None:
+async def test_absence_is_cached_too(s: Scene) -> None:
     unknown = numbered(9).sid
     for _ in range(3):
         seen = s.mirror.peek(unknown) or await s.mirror.look(unknown)
@@ -57,7 +57,7 @@ async def test_the_absent_are_remembered_alike(s: Scene) -> None:
 
 
 @virtual
-async def test_bound_zero_asks_every_time(s: Scene) -> None:
+async def test_bound_zero_reads_the_store_every_time(s: Scene) -> None:
     s.mirrored(0)
     s.store.delay = 0.2
     first = s.looking(ONE.sid)
@@ -83,7 +83,7 @@ async def test_a_hot_session_never_waits(s: Scene) -> None:
 
 
 @virtual
-async def test_nothing_is_read_for_nobody(s: Scene) -> None:
+async def test_unused_sessions_are_not_read_again(s: Scene) -> None:
     await s.mirror.look(ONE.sid)
     await s.at(20)
     assert len(s.store.calls) == 1
@@ -95,8 +95,8 @@ async def test_nothing_is_read_for_nobody(s: Scene) -> None:
 
 
 @virtual
-async def test_late_interest_is_in_time(s: Scene) -> None:
-    # Asked for only after the time to read again: it is read at once, and nobody waits.
+async def test_a_late_look_up_triggers_a_read_in_time(s: Scene) -> None:
+    # Looked up only after the time of the next read: it is read at once, and no look-up waits.
     await s.mirror.look(ONE.sid)
     for turn in range(1, 6):
         await s.at(turn * 0.85)
@@ -105,13 +105,13 @@ async def test_late_interest_is_in_time(s: Scene) -> None:
 
 
 @virtual
-async def test_a_pushed_death_outlasts_every_reply(s: Scene) -> None:
+async def test_a_pushed_revocation_outlasts_every_reply(s: Scene) -> None:
     await s.mirror.look(TWO.sid)
     s.store.delay = 0.2
     task = s.looking(ONE.sid)
     await s.at(0.1)
     for sid in (ONE.sid, TWO.sid):
-        s.mirror.ended(sid)
+        s.mirror.mark_ended(sid)
         assert s.mirror.peek(sid) == await s.mirror.look(sid) == Snapshot(None, 0.0)
     assert (await task).session is None
     await s.at(0.1 + BOUND + DEADLINE - 0.01)
@@ -122,19 +122,19 @@ async def test_a_pushed_death_outlasts_every_reply(s: Scene) -> None:
 
 
 @virtual
-async def test_a_death_between_reply_and_answer_counts(s: Scene) -> None:
-    async def hear_of_it() -> None:
+async def test_a_revocation_between_reply_and_result_takes_effect(s: Scene) -> None:
+    async def receive_push() -> None:
         await s.mirror.look(ONE.sid)
-        s.mirror.ended(ONE.sid)
+        s.mirror.mark_ended(ONE.sid)
 
-    heard = s.loop.create_task(hear_of_it())
-    # Both wait for the same reply; this one goes on after the other.
+    push = s.loop.create_task(receive_push())
+    # Both wait for the same reply; this look-up resumes after the push.
     assert (await s.looking(ONE.sid)).session is None
-    await heard
+    await push
 
 
 @virtual
-async def test_the_revoking_replica_knows_before_it_answers(s: Scene) -> None:
+async def test_the_revoking_replica_refuses_the_session_at_once(s: Scene) -> None:
     third = numbered(3)
     for end in (
         lambda: s.mirror.revoke(ONE.sid),
@@ -159,7 +159,7 @@ async def test_the_revoking_replica_knows_before_it_answers(s: Scene) -> None:
 
 
 @virtual
-async def test_a_revocation_that_may_have_failed_is_no_death(s: Scene) -> None:
+async def test_a_revocation_of_unknown_outcome_does_not_end_the_session(s: Scene) -> None:
     await s.mirror.look(ONE.sid)
     s.store.down = True
     for end in (s.mirror.revoke(ONE.sid), s.mirror.revoke_all("1")):
@@ -169,20 +169,20 @@ async def test_a_revocation_that_may_have_failed_is_no_death(s: Scene) -> None:
 
 
 @virtual
-async def test_memory_is_bounded(s: Scene) -> None:
+async def test_the_number_of_cached_sessions_is_bounded(s: Scene) -> None:
     s.mirrored(BOUND, capacity=3)
     sids = [numbered(number).sid for number in range(5)]
     for sid in sids:
         await s.mirror.look(sid)
     assert list(s.mirror._entries) == sids[2:]
-    # What is read again is the last to go.
+    # A session that was read again is evicted last.
     await s.mirror.read(sids[2])
     await s.mirror.look(numbered(9).sid)
     assert list(s.mirror._entries) == [sids[4], sids[2], numbered(9).sid]
 
 
 @virtual
-async def test_an_unreachable_store_ends_answers_with_the_bound(s: Scene) -> None:
+async def test_an_unreachable_store_is_unavailable_after_the_bound(s: Scene) -> None:
     await s.mirror.look(ONE.sid)
     s.store.down, s.store.delay = True, 0.1
     await s.ask_until(0.99)
@@ -196,17 +196,17 @@ async def test_an_unreachable_store_ends_answers_with_the_bound(s: Scene) -> Non
 
 
 @virtual
-async def test_a_short_outage_is_noticed_by_nobody(s: Scene) -> None:
+async def test_a_short_outage_fails_no_look_up(s: Scene) -> None:
     await s.mirror.look(ONE.sid)
     s.store.down = True
     s.loop.call_later(0.75, setattr, s.store, "down", False)
     await s.ask_until(5)
-    # It is tried again at every sweep until it works.
+    # Every sweep tries again until a read succeeds.
     assert len(s.store.calls) <= 5 / 0.5 + 5
 
 
 @virtual
-async def test_an_end_that_passes_meanwhile_counts(s: Scene) -> None:
+async def test_an_absolute_end_is_respected_while_cached(s: Scene) -> None:
     ending = replace(ONE, expires_at=NOW + 0.5)
     s.store.sessions[ONE.sid] = ending
     s.store.delay = 0.01
@@ -217,7 +217,7 @@ async def test_an_end_that_passes_meanwhile_counts(s: Scene) -> None:
     assert s.mirror.peek(ONE.sid) is None
     seen = await s.mirror.look(ONE.sid)
     assert seen.now >= ending.expires_at
-    # From then on this is known as anything else is.
+    # From then on this state is cached as any other.
     await s.at(1.4)
     known = s.mirror.peek(ONE.sid)
     assert known is not None
@@ -225,7 +225,7 @@ async def test_an_end_that_passes_meanwhile_counts(s: Scene) -> None:
 
 
 @virtual
-async def test_now_moves_on(s: Scene) -> None:
+async def test_now_of_a_snapshot_advances(s: Scene) -> None:
     s.store.delay = 0.1
     assert (await s.mirror.look(ONE.sid)).now == pytest.approx(NOW + 0.1, rel=0, abs=1e-6)
     await s.at(0.5)
@@ -233,7 +233,7 @@ async def test_now_moves_on(s: Scene) -> None:
 
 
 @virtual
-async def test_an_unchanged_session_stays_the_same_object(s: Scene) -> None:
+async def test_an_unchanged_session_remains_the_same_object(s: Scene) -> None:
     first = (await s.mirror.look(ONE.sid)).session
     s.store.sessions[ONE.sid] = replace(ONE)
     await s.ask_until(3)
@@ -244,7 +244,7 @@ async def test_an_unchanged_session_stays_the_same_object(s: Scene) -> None:
 
 
 @virtual
-async def test_a_read_asks_the_store_whatever_is_known(s: Scene) -> None:
+async def test_a_read_bypasses_the_cache(s: Scene) -> None:
     await s.mirror.look(ONE.sid)
     s.store.sessions[ONE.sid] = newer = replace(ONE, gen=1)
     assert (await s.mirror.read(ONE.sid)).session == newer
@@ -255,14 +255,14 @@ async def test_a_read_asks_the_store_whatever_is_known(s: Scene) -> None:
 
 
 @virtual
-async def test_closing_leaves_nobody_waiting(s: Scene) -> None:
+async def test_closing_fails_pending_look_ups(s: Scene) -> None:
     await s.mirror.look(TWO.sid)
     s.store.delay = 0.2
     under_way = s.looking(ONE.sid)
     await s.at(0.1)
     unsent = s.looking(numbered(3).sid)
     await s.loop.pause(0)
-    s.mirror.ended(TWO.sid)
+    s.mirror.mark_ended(TWO.sid)
     s.mirror.close()
     for task in (under_way, unsent):
         with pytest.raises(StoreUnavailableError):
@@ -271,5 +271,5 @@ async def test_closing_leaves_nobody_waiting(s: Scene) -> None:
     assert s.mirror._timer is None
 
 
-def test_the_clock_goes_on_in_sleep() -> None:
+def test_boottime_reads_clock_boottime() -> None:
     assert abs(boottime() - time.clock_gettime(time.CLOCK_BOOTTIME)) < 1

@@ -1,4 +1,4 @@
-"""The mirror keeps its contract in every one of 100,000 random schedules."""
+"""The mirror keeps its contract in each of 100,000 random schedules."""
 
 import os
 from concurrent.futures import ProcessPoolExecutor
@@ -15,7 +15,7 @@ SEEDS, SCHEDULES = 40, 2500  # together 100,000
 @pytest.mark.slow
 @pytest.mark.timeout(600)  # half a minute of two processors, which may be busy
 def test_no_schedule_breaks_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Measuring coverage makes this four times as slow; the other tests of the mirror cover as much.
+    # Coverage measurement makes this four times as slow; test_mirror.py covers the same code.
     for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
         monkeypatch.delenv(name)
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:

@@ -1,4 +1,4 @@
-"""What the mirror counts of itself, in virtual time."""
+"""The mirror's metrics, in virtual time."""
 
 import pytest
 
@@ -10,7 +10,7 @@ def numbers(s: Scene) -> tuple[int, int, int]:
 
 
 @virtual
-async def test_look_ups_are_hits_or_misses(s: Scene) -> None:
+async def test_look_ups_count_as_hits_or_misses(s: Scene) -> None:
     assert s.mirror.peek(ONE.sid) is None
     await s.mirror.look(ONE.sid)
     assert numbers(s) == (0, 1, 0)
@@ -27,21 +27,21 @@ async def test_look_ups_are_hits_or_misses(s: Scene) -> None:
 
 
 @virtual
-async def test_reads_that_nobody_waits_for_are_counted(s: Scene) -> None:
+async def test_background_reads_are_counted(s: Scene) -> None:
     await s.mirror.look(ONE.sid)
     await s.ask_until(30)
     assert numbers(s)[1:] == (1, len(s.store.calls) - 1)
 
 
 @virtual
-async def test_staleness_is_the_greatest_age_at_an_answer(s: Scene) -> None:
+async def test_staleness_is_the_greatest_age_at_a_look_up(s: Scene) -> None:
     await s.mirror.look(ONE.sid)
     assert s.mirror.staleness == 0
     await s.at(0.4)
     s.mirror.peek(ONE.sid)
     await s.at(5)
     assert s.mirror.staleness == pytest.approx(0.4)
-    # A session that nobody asks about grows old without anybody relying on it.
+    # A session that is not looked up ages without an effect on staleness.
     await s.mirror.look(TWO.sid)
     await s.at(10)
     assert s.mirror.staleness == pytest.approx(0.4)
@@ -50,7 +50,7 @@ async def test_staleness_is_the_greatest_age_at_an_answer(s: Scene) -> None:
 
 
 @virtual
-async def test_staleness_grows_as_the_store_slows_and_keeps_to_the_bound(s: Scene) -> None:
+async def test_staleness_grows_with_a_slow_store_up_to_the_bound(s: Scene) -> None:
     await s.mirror.look(ONE.sid)
     await s.ask_until(30)
     assert 0.45 <= s.mirror.staleness <= 0.71
@@ -60,7 +60,7 @@ async def test_staleness_grows_as_the_store_slows_and_keeps_to_the_bound(s: Scen
 
 
 @virtual
-async def test_who_waits_rests_on_a_read_as_old_as_it_took(s: Scene) -> None:
+async def test_staleness_of_an_uncached_read_is_its_duration(s: Scene) -> None:
     s.mirrored(0.0)
     s.store.delay = 0.2
     await s.mirror.look(ONE.sid)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from authgw.core.errors import StoreUnavailableError
-from authgw.storage.batch_reader import QUICK
+from authgw.storage.batch_reader import MAX_COALESCING_WAIT
 from tests.support.builders import numbered
 from tests.support.mirror_scene import (
     DEADLINE,
@@ -17,7 +17,7 @@ from tests.support.mirror_scene import (
 
 
 @virtual
-async def test_reads_of_one_turn_go_together(s: Scene) -> None:
+async def test_reads_of_one_loop_turn_are_batched(s: Scene) -> None:
     sids = [numbered(number).sid for number in range(300)]
     tasks = [s.looking(sid) for sid in sids * 3]
     await asyncio.gather(*tasks)
@@ -26,32 +26,32 @@ async def test_reads_of_one_turn_go_together(s: Scene) -> None:
 
 
 @virtual
-async def test_what_is_asked_during_a_quick_read_goes_together_after_it(s: Scene) -> None:
-    s.store.delay = QUICK * 0.8
+async def test_requests_during_a_quick_read_share_the_next_batch(s: Scene) -> None:
+    s.store.delay = MAX_COALESCING_WAIT * 0.8
     first = s.looking(numbered(0).sid)
     for number in range(1, 7):
-        await s.at(QUICK * number / 10)
+        await s.at(MAX_COALESCING_WAIT * number / 10)
         last = s.looking(numbered(number).sid)
     await asyncio.gather(first, last)
     assert [(when, len(sids)) for when, sids in s.store.calls] == [
         (0, 1),
-        (pytest.approx(QUICK * 0.8), 6),
+        (pytest.approx(MAX_COALESCING_WAIT * 0.8), 6),
     ]
 
 
 @virtual
-async def test_a_slow_read_keeps_no_other_waiting(s: Scene) -> None:
+async def test_a_slow_read_does_not_delay_the_next(s: Scene) -> None:
     s.store.delay = 0.2
     first = s.looking(ONE.sid)
     await s.at(0.05)
     s.store.delay = 0.0
     await s.mirror.look(TWO.sid)
-    assert s.loop.now == pytest.approx(0.05 + QUICK)
+    assert s.loop.now == pytest.approx(0.05 + MAX_COALESCING_WAIT)
     assert not first.done()
 
 
 @virtual
-async def test_a_rush_is_read_a_part_at_a_time(s: Scene) -> None:
+async def test_concurrent_reads_are_limited(s: Scene) -> None:
     s.store.delay = 0.2
     sids = [numbered(number).sid for number in range(3000)]
     rush = asyncio.gather(*(s.looking(sid) for sid in sids))
@@ -63,30 +63,30 @@ async def test_a_rush_is_read_a_part_at_a_time(s: Scene) -> None:
 
 
 @virtual
-async def test_nobody_waits_for_a_store_that_is_far_behind(s: Scene) -> None:
+async def test_requests_fail_when_the_store_is_far_behind(s: Scene) -> None:
     s.store.delay = 100.0
     sids = [numbered(number).sid for number in range(2000)]
     rush = [s.looking(sid) for sid in sids]
     await s.at(4 * DEADLINE + 0.2)
-    failed = [one for one in rush if one.done()]
-    # Those of four reads wait for what was sent; all others have their answer.
+    failed = [task for task in rush if task.done()]
+    # Look-ups of the four reads that were sent still wait; all others have failed.
     assert len(failed) == len(sids) - 4 * 256
-    assert all(isinstance(one.exception(), StoreUnavailableError) for one in failed)
+    assert all(isinstance(task.exception(), StoreUnavailableError) for task in failed)
     s.store.delay = 0.0
 
 
 @virtual
-async def test_a_store_that_breaks_within_is_unavailable(s: Scene) -> None:
-    s.store.sessions = {ONE.sid: None}  # type: ignore[dict-item]  # what fails
+async def test_a_store_with_an_internal_error_is_unavailable(s: Scene) -> None:
+    s.store.sessions = {ONE.sid: None}  # type: ignore[dict-item]  # causes the error
     s.store.snapshot = None  # type: ignore[assignment, method-assign]  # likewise
     with pytest.raises(StoreUnavailableError, match="did not end"):
         await s.mirror.look(ONE.sid)
-    # The fault itself is the event loop's to report.
+    # The event loop reports the error itself.
     assert "TypeError" in repr(s.loop.errors.pop())
 
 
 @virtual
-async def test_a_read_under_way_is_joined(s: Scene) -> None:
+async def test_a_pending_read_is_joined(s: Scene) -> None:
     s.store.delay = 0.2
     first = s.looking(ONE.sid)
     await s.at(0.1)
@@ -104,19 +104,19 @@ async def test_a_read_older_than_the_bound_is_not_joined(s: Scene) -> None:
     await s.at(0.15)
     s.store.delay = 0.05
     assert (await s.mirror.look(ONE.sid)).session == ONE
-    assert [when for when, _ in s.store.calls] == pytest.approx([0, 0.15 + QUICK])
-    # The first was answered late, but knows by then what the other was told.
+    assert [when for when, _ in s.store.calls] == pytest.approx([0, 0.15 + MAX_COALESCING_WAIT])
+    # The first reply was late, but by then the state of the other read is cached.
     assert (await first).session == ONE
 
 
 @virtual
-async def test_replies_older_than_the_bound_are_no_answer(s: Scene) -> None:
+async def test_replies_older_than_the_bound_are_not_used(s: Scene) -> None:
     s.mirrored(0.1)
     s.store.delay = 0.2
     with pytest.raises(StoreUnavailableError, match="longer than"):
         await s.mirror.look(ONE.sid)
     assert len(s.store.calls) == 2
-    # One late reply, as after a machine slept, is asked for again.
+    # After a single late reply, as after a suspend, the session is read again.
     s.store.calls.clear()
     late = s.looking(ONE.sid)
     await s.loop.pause(0.1)
@@ -125,7 +125,7 @@ async def test_replies_older_than_the_bound_are_no_answer(s: Scene) -> None:
 
 
 @virtual
-async def test_those_who_give_up_cancel_no_read(s: Scene) -> None:
+async def test_a_cancelled_caller_does_not_cancel_the_read(s: Scene) -> None:
     s.store.delay = 0.2
     first, second, third = (s.looking(ONE.sid) for _ in range(3))
     await s.at(0.1)
@@ -153,12 +153,12 @@ async def test_sessions_are_read_again_together(s: Scene) -> None:
 
 
 @virtual
-async def test_one_unreadable_record_spoils_no_other(s: Scene) -> None:
+async def test_an_unreadable_record_affects_no_other_session(s: Scene) -> None:
     s.store.unreadable = {TWO.sid}
-    one, two = s.looking(ONE.sid), s.looking(TWO.sid)
-    assert (await one).session == ONE
+    first, second = s.looking(ONE.sid), s.looking(TWO.sid)
+    assert (await first).session == ONE
     assert s.mirror.peek(ONE.sid)
     with pytest.raises(StoreUnavailableError, match="bad"):
-        await two
+        await second
     with pytest.raises(StoreUnavailableError, match="bad"):
         await s.mirror.read(TWO.sid)

@@ -1,4 +1,4 @@
-"""The mirror's contract about what this replica wrote itself, in virtual time."""
+"""The mirror's contract for writes of this replica, in virtual time."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from tests.support.mirror_scene import BOUND, ONE, Scene, virtual
 
 
 @virtual
-async def test_a_new_session_is_known_at_once(s: Scene) -> None:
+async def test_a_new_session_is_visible_at_once(s: Scene) -> None:
     third = numbered(3)
     assert (await s.mirror.look(third.sid)).session is None
     await s.mirror.add(third, 1)
@@ -20,7 +20,7 @@ async def test_a_new_session_is_known_at_once(s: Scene) -> None:
 
 
 @virtual
-async def test_what_this_replica_wrote_is_known_with_its_age(s: Scene) -> None:
+async def test_a_written_session_is_cached_with_its_age(s: Scene) -> None:
     seen = await s.mirror.look(ONE.sid)
     await s.at(0.5)
     s.store.delay = 0.2
@@ -30,16 +30,16 @@ async def test_what_this_replica_wrote_is_known_with_its_age(s: Scene) -> None:
     # And it can be replaced in turn.
     assert await s.mirror.replace(await s.mirror.look(ONE.sid), replace(ONE, gen=2)) is None
     await s.at(1.69)
-    assert s.mirror._held(ONE.sid)
+    assert s.mirror._current(ONE.sid)
     await s.at(1.71)
-    assert not s.mirror._held(ONE.sid)
+    assert not s.mirror._current(ONE.sid)
 
 
 @virtual
-async def test_no_read_under_way_brings_back_what_was_replaced(s: Scene) -> None:
+async def test_a_pending_read_does_not_restore_a_replaced_session(s: Scene) -> None:
     seen = await s.mirror.look(ONE.sid)
     newer = replace(ONE, gen=1)
-    # Sent before the write and answered after it; sent after it and executed before it.
+    # A read sent before the write, with its reply after it; a read sent after and executed before.
     for first in ("read", "write"):
         s.mirrored(BOUND)
         s.store.sessions[ONE.sid] = ONE
@@ -62,7 +62,7 @@ async def test_no_read_under_way_brings_back_what_was_replaced(s: Scene) -> None
 
 
 @virtual
-async def test_a_write_takes_the_place_of_what_it_replaced_though_read_later(s: Scene) -> None:
+async def test_a_write_replaces_its_predecessor_that_was_read_later(s: Scene) -> None:
     seen = await s.mirror.look(ONE.sid)
     newer = replace(ONE, gen=1)
     s.store.delay = 0.2
@@ -76,7 +76,7 @@ async def test_a_write_takes_the_place_of_what_it_replaced_though_read_later(s: 
 
 
 @virtual
-async def test_a_write_yields_to_what_came_after_it(s: Scene) -> None:
+async def test_a_write_does_not_replace_a_later_state(s: Scene) -> None:
     for after in (replace(ONE, gen=2), None):
         s.store.sessions = {ONE.sid: ONE}
         s.mirrored(BOUND)
@@ -92,15 +92,15 @@ async def test_a_write_yields_to_what_came_after_it(s: Scene) -> None:
 
 
 @pytest.mark.parametrize("absent_first", [True, False])
-def test_the_absent_do_not_return_by_a_late_reply(absent_first: bool) -> None:
+def test_a_late_reply_does_not_restore_an_absent_session(absent_first: bool) -> None:
     @virtual
     async def two_reads_at_once(s: Scene) -> None:
-        # The read that was sent first is executed last: it finds nothing, the other one something.
-        alive, s.store.sessions = s.store.sessions, {}
+        # The read that was sent first is executed last: it finds nothing, the other the session.
+        before, s.store.sessions = s.store.sessions, {}
         s.store.delay = 0.1 if absent_first else 0.2
         first = s.loop.create_task(s.mirror.read(ONE.sid))
         await s.at(0.01)
-        s.store.delay, s.store.sessions = 0.15, alive
+        s.store.delay, s.store.sessions = 0.15, before
         second = s.loop.create_task(s.mirror.read(ONE.sid))
         assert (await first).session is None
         assert (await second).session == ONE
@@ -112,7 +112,7 @@ def test_the_absent_do_not_return_by_a_late_reply(absent_first: bool) -> None:
 
 
 @virtual
-async def test_a_write_that_lost_leaves_what_is_there(s: Scene) -> None:
+async def test_a_lost_write_caches_the_stored_session(s: Scene) -> None:
     seen = await s.mirror.look(ONE.sid)
     s.store.sessions[ONE.sid] = theirs = replace(ONE, gen=1)
     other = await s.mirror.replace(seen, replace(ONE, gen=2))
@@ -122,7 +122,7 @@ async def test_a_write_that_lost_leaves_what_is_there(s: Scene) -> None:
 
 
 @virtual
-async def test_a_write_of_unknown_outcome_leaves_what_was_known(s: Scene) -> None:
+async def test_a_write_of_unknown_outcome_keeps_the_cached_session(s: Scene) -> None:
     seen = await s.mirror.look(ONE.sid)
     s.store.down = True
     with pytest.raises(StoreUnavailableError):
@@ -131,11 +131,11 @@ async def test_a_write_of_unknown_outcome_leaves_what_was_known(s: Scene) -> Non
 
 
 @virtual
-async def test_a_write_that_returns_after_its_death_is_dead(s: Scene) -> None:
+async def test_a_write_that_returns_after_a_revocation_is_not_cached(s: Scene) -> None:
     seen = await s.mirror.look(ONE.sid)
     s.store.delay = 0.2
     writing = s.loop.create_task(s.mirror.replace(seen, replace(ONE, gen=1)))
     await s.at(0.1)
-    s.mirror.ended(ONE.sid)
+    s.mirror.mark_ended(ONE.sid)
     assert await writing is None
     assert (await s.mirror.look(ONE.sid)).session is None

@@ -1,4 +1,4 @@
-"""URLs of Redis: what they name, and what is said of those that name nothing."""
+"""URLs of Redis: their servers, and the errors of invalid URLs."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def test_a_url_names_its_servers(url: str, address: RedisAddress) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "reason"),
     [
         ("redis://", "without a host"),
         ("redis://a,b", "names several servers"),
@@ -52,16 +52,16 @@ def test_a_url_names_its_servers(url: str, address: RedisAddress) -> None:
         ("redis+cluster:a", "is no Redis"),
     ],
 )
-def test_what_is_wrong_with_a_url_is_said(url: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said) as refused:
+def test_invalid_urls_are_refused_with_a_reason(url: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason) as refused:
         parse_redis(url.replace("//", "//user:hush@"))
     assert "hush" not in str(refused.value)
 
 
-def test_a_password_is_never_shown() -> None:
+def test_repr_contains_no_password() -> None:
     assert "hush" not in repr(parse_redis("redis://user:hush@a"))
 
 
 @pytest.mark.parametrize("url", ["embedded:///a", "http://a", "redis2://a", ""])
-def test_other_stores_are_no_redis(url: str) -> None:
+def test_urls_of_other_stores_are_not_redis(url: str) -> None:
     assert not is_redis(url)
