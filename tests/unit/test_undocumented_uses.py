@@ -138,7 +138,7 @@ def test_private_attributes_are_used_by_their_own_module_alone() -> None:
     found = {name: set(private_attributes(tree)) for name, tree in modules()}
     # A variable of a class's own type.
     assert {name: names for name, names in found.items() if names} == {
-        "authgw/identity/users_watcher.py": {"before._now"}
+        "authgw/identity/users_watcher.py": {"before._snapshot"}
     }
 
 
