@@ -36,7 +36,7 @@ from authgw.storage.redis.revocation_feed import RevocationFeed
 from authgw.storage.redis.store import RedisStore
 from authgw.storage.sqlite import database
 from authgw.web.aiohttp_internals import parses_in_python
-from authgw.web.context import Gateway
+from authgw.web.context import Gateway, LoginContext, Policy, Services
 from authgw.web.dispatcher import shorten
 from authgw.web.routes import application
 from authgw.web.templating import PageRenderer, PageTheme
@@ -157,43 +157,55 @@ def _gateway(
 ) -> Gateway:
     """Return what answers by this reading; only `parts` are shared with readings before it."""
     settings = reading.loaded.settings
-    auth, server, names = settings.auth, settings.server, settings.headers
+    auth = settings.auth
     audience = auth.audience or auth.issuer
     issuer = Issuer(auth.issuer, audience, reading.keys, auth.previous_issuers)
-    sites = settings.login.sites
-    return Gateway(
+    services = Services(
         sessions=_sessions(parts, clock, reading, issuer),
         marks=issuer.marks,
-        clients=reading.clients,
+        backends=reading.clients,
         counters=parts.measured,
         keys=reading.keys,
-        trusted=TrustedProxies.parse(server.trusted_proxies),
-        identity=IdentityHeaders(names.user, names.groups, names.email, names.name),
-        open_login=auth.open_login,
         record=record,
         clock=clock,
         ready=ready,
-        rules=reading.loaded.rules,
-        direct_check=auth.direct_check,
-        sites=sites,
-        cookies=sites.session_cookies,
-        people=reading.users,
-        sign_in=LoginService(
-            reading.users,
-            parts.hashing,
-            parts.measured,
-            issuer,
-            policy=settings.login.totp,
-            device_life=auth.refresh_lifetime,
-            clock=clock,
-            rehash=auth.passwords.rehash,
-        ),
-        device_life=auth.refresh_lifetime,
-        pages=parts.pages,
-        docs=server.docs,
-        record_allowed=settings.logging.decisions == "all",
         check_keys=parts.membership.check if parts.membership else _always,
     )
+    return Gateway(_policy(reading), _login(parts, clock, reading, issuer), services)
+
+
+def _policy(reading: ReloadableState) -> Policy:
+    settings = reading.loaded.settings
+    auth, server, names = settings.auth, settings.server, settings.headers
+    sites = settings.login.sites
+    return Policy(
+        rules=reading.loaded.rules,
+        sites=sites,
+        cookies=sites.session_cookies,
+        trusted=TrustedProxies.parse(server.trusted_proxies),
+        identity=IdentityHeaders(names.user, names.groups, names.email, names.name),
+        direct_check=auth.direct_check,
+        open_login=auth.open_login,
+        record_allowed=settings.logging.decisions == "all",
+        docs=server.docs,
+    )
+
+
+def _login(
+    parts: Parts, clock: Callable[[], float], reading: ReloadableState, issuer: Issuer
+) -> LoginContext:
+    settings = reading.loaded.settings
+    service = LoginService(
+        reading.users,
+        parts.hashing,
+        parts.measured,
+        issuer,
+        policy=settings.login.totp,
+        device_life=settings.auth.refresh_lifetime,
+        clock=clock,
+        rehash=settings.auth.passwords.rehash,
+    )
+    return LoginContext(reading.users, service, settings.auth.refresh_lifetime, parts.pages)
 
 
 def _sessions(

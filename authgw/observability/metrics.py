@@ -142,7 +142,7 @@ class ReplicaCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the current values; called on the thread of the metrics server."""
         cached = self.serving.answered
-        refreshed = self.serving.gateway.sessions.refreshed
+        refreshed = self.serving.gateway.services.sessions.refreshed
         yield _family(
             "authgw_requests",
             "Answers by endpoint and HTTP status",

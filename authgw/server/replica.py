@@ -104,7 +104,7 @@ class Replica:
     async def close(self) -> None:
         """Finish the small writes, leave the other replicas, and stop reading."""
         self._parts.hashing.close()
-        await self.serving.gateway.sessions.settle()
+        await self.serving.gateway.services.sessions.settle()
         if self._parts.membership:
             await self._parts.membership.leave()
         self._parts.mirror.close()
@@ -129,7 +129,7 @@ class Replica:
         before, self._reading = self.serving.gateway, reading
         self.serving.use(gateway)
         _say_reloaded(reading)
-        await before.sessions.settle()
+        await before.services.sessions.settle()
 
     def _say_of_users(self, problem: str) -> None:
         """Raise or end the alarm about the users file, in log and metrics."""

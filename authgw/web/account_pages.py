@@ -50,7 +50,7 @@ async def show(request: web.Request) -> web.Response:
 
 async def end(request: web.Request) -> web.Response:
     """End one session of this person, or all but this one."""
-    sessions, site = request[GATEWAY].sessions, site_of(request)
+    sessions, site = request[GATEWAY].services.sessions, site_of(request)
     form = await own_form(request, site, "sid", "others")
     if not form["others"] and not form["sid"]:
         raise BodyMalformedError("the form names no session")
@@ -99,7 +99,9 @@ async def log_out(request: web.Request) -> web.Response:
     if request.content_type == FORM and request.can_read_body:
         form = await read_form(request, "token", "rd")
     ended = False
-    async for gone in request[GATEWAY].sessions.log_out_by_cookie(every_session_token(request)):
+    async for gone in request[GATEWAY].services.sessions.log_out_by_cookie(
+        every_session_token(request)
+    ):
         record_log_out(request, gone)
         ended = ended or gone.alive
     rd = ReturnTarget.of(form).rd
@@ -112,7 +114,7 @@ async def log_out(request: web.Request) -> web.Response:
 
 
 async def _signed_in(request: web.Request) -> Identity | None:
-    return await request[GATEWAY].identification.browser_session(session_tokens(request))
+    return await request[GATEWAY].services.identification.browser_session(session_tokens(request))
 
 
 async def _stale(request: web.Request, site: LoginSite, found: Identity) -> web.Response:
@@ -130,10 +132,10 @@ async def _stale(request: web.Request, site: LoginSite, found: Identity) -> web.
 async def _account_page(
     request: web.Request, site: LoginSite, found: Identity, message: str
 ) -> web.Response:
-    sessions = request[GATEWAY].sessions
+    sessions = request[GATEWAY].services.sessions
     mine = await sessions.sessions_from(USERS, found.session.sub)
     used = await sessions.last_used([one.sid for one in mine])
-    now = request[GATEWAY].clock()
+    now = request[GATEWAY].services.clock()
     who, way = found.principal, ReturnTarget.of(request.query)
     return page(
         request,

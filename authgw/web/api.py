@@ -33,32 +33,32 @@ _BY_CLIENT = ("subject", "groups", "email", "name")
 async def login(request: web.Request) -> web.Response:
     """Open a session for a person, or for a subject that a trusted backend has verified."""
     gateway = request[GATEWAY]
-    if gateway.sites.all and request.content_type == FORM:
+    if gateway.policy.sites.all and request.content_type == FORM:
         return await submit(request)
-    gateway.check_keys()
+    gateway.services.check_keys()
     if authorization(request.raw_headers):
         wanted = await _login_by_backend(request)
     else:
         wanted = await _login_alone(request)
-    pair = await gateway.sessions.log_in(wanted)
+    pair = await gateway.services.sessions.log_in(wanted)
     record_login(request, wanted.sub, pair.sid, wanted.source, pair.displaced)
     return _pair(pair)
 
 
 async def refresh(request: web.Request) -> web.Response:
     """Hand out the successor of a refresh token."""
-    request[GATEWAY].check_keys()
+    request[GATEWAY].services.check_keys()
     body = await json_body.read_body(request, *_REFRESH)
-    return _pair(await request[GATEWAY].sessions.refresh(_refresh_token(body)))
+    return _pair(await request[GATEWAY].services.sessions.refresh(_refresh_token(body)))
 
 
 async def logout(request: web.Request) -> web.Response:
     """End the session of a token or a cookie, or all sessions of its subject."""
-    sessions = request[GATEWAY].sessions
+    sessions = request[GATEWAY].services.sessions
     access = _access_token(request)
     asks_for_a_page = not request.can_read_body and wants_html(request.raw_headers)
     by_browser = request.content_type == FORM or asks_for_a_page
-    if access is None and by_browser and request[GATEWAY].sites.all:
+    if access is None and by_browser and request[GATEWAY].policy.sites.all:
         return await account_pages.log_out(request)
     forgiving = access is not None
     body = await json_body.read_body(request, *_REFRESH, "all", forgiving=forgiving)
@@ -89,7 +89,9 @@ async def revoke(request: web.Request) -> web.Response:
     else:
         sub = _subject(body)["sub"]
     ended = []
-    async for one in request[GATEWAY].sessions.revoke_from(backend.source, sub=sub, sid=sid):
+    async for one in request[GATEWAY].services.sessions.revoke_from(
+        backend.source, sub=sub, sid=sid
+    ):
         record(request, "revoke", sub=one.sub, sid=one.sid, detail=backend.source)
         ended.append(one.sid)
     return web.json_response({"revoked": ended}, headers=NO_STORE)
@@ -99,7 +101,7 @@ async def sessions(request: web.Request) -> web.Response:
     """List the sessions of a subject that this trusted backend opened."""
     backend = await trusted_backend(request)
     sub = _subject(_queried(request))["sub"]
-    found = await request[GATEWAY].sessions.sessions_from(backend.source, sub)
+    found = await request[GATEWAY].services.sessions.sessions_from(backend.source, sub)
     return web.json_response({"sessions": [_listed(one) for one in found]}, headers=NO_STORE)
 
 
@@ -110,7 +112,7 @@ def _access_token(request: web.Request) -> str | None:
         AuthorizationMalformedError: the header is not one Bearer token.
     """
     lines = authorization(request.raw_headers)
-    shown = read_authorization(lines, request[GATEWAY].marks, accepts_basic=False)
+    shown = read_authorization(lines, request[GATEWAY].services.marks, accepts_basic=False)
     if shown.kind is AuthorizationKind.FOREIGN and every_session_token(request):
         return None
     return bearer(lines)
@@ -120,7 +122,9 @@ async def _log_out_by_cookie(request: web.Request, everywhere: bool) -> web.Resp
     site = site_of(request)
     check_origin(request, site)
     cookies = every_session_token(request)
-    async for gone in request[GATEWAY].sessions.log_out_by_cookie(cookies, everywhere=everywhere):
+    async for gone in request[GATEWAY].services.sessions.log_out_by_cookie(
+        cookies, everywhere=everywhere
+    ):
         record_log_out(request, gone)
     response = web.Response(headers=NO_STORE)
     clear_other_spellings(request, response, site)
@@ -135,7 +139,7 @@ async def _login_alone(request: web.Request) -> LoginRequest:
     )
     if "username" in body:
         return await _login_by_password(request, body)
-    if not request[GATEWAY].open_login:
+    if not request[GATEWAY].policy.open_login:
         raise BackendUnknownError
     if set(body) - {"user_id"}:
         raise BodyMalformedError("unknown key; without a client's secret this takes user_id")
@@ -151,7 +155,7 @@ async def _login_by_password(request: web.Request, body: dict[str, Any]) -> Logi
     if not all(isinstance(field, str) for field in fields):
         raise BodyMalformedError("username, password and totp must be strings")
     user, password, code = fields
-    verified = await request[GATEWAY].sign_in.in_one_step(
+    verified = await request[GATEWAY].login.service.in_one_step(
         user, password, code, address=client_address(request)
     )
     return verified.login(device_of(request))
@@ -159,7 +163,7 @@ async def _login_by_password(request: web.Request, body: dict[str, Any]) -> Logi
 
 def _refuse_person(request: web.Request, sub: str) -> None:
     # People log in themselves; whoever opened sessions for them could be anybody.
-    if request[GATEWAY].people.resembles_user(sub):
+    if request[GATEWAY].login.users.resembles_user(sub):
         said = "this subject is a person of the users file, who logs in by password"
         raise BackendForbiddenError(said, sub=sub)
 

@@ -52,7 +52,9 @@ async def identify(
     Without `access`, which says what an app password would open, none counts.
     """
     accepts_basic = rule.accepts(Credential.APP_PASSWORD)
-    shown = read_authorization(authorization(headers), gateway.marks, accepts_basic=accepts_basic)
+    shown = read_authorization(
+        authorization(headers), gateway.services.marks, accepts_basic=accepts_basic
+    )
     is_foreign = shown.kind is AuthorizationKind.FOREIGN
     try:
         program = _program(access, shown, gateway) if access and accepts_basic else None
@@ -61,7 +63,7 @@ async def identify(
         names = _session_names(gateway, access)
         seen = cookies(headers, names) if rule.accepts(Credential.COOKIE) else ()
         token = effective_token(shown, rule, has_cookie=bool(seen))
-        found = await gateway.identification.identify(token, seen)
+        found = await gateway.services.identification.identify(token, seen)
         alone = len(seen) == (1 if token is None else 0)
         return Caller(found.principal, None, found if alone else None, is_foreign)
     except StoreUnavailableError:
@@ -76,8 +78,8 @@ def _session_names(gateway: Gateway, access: AccessRequest | None) -> frozenset[
     Where it depends on the host, nothing is remembered, so that `access` is always known.
     """
     if access is None:
-        return gateway.cookies
-    return gateway.sites.cookies_reaching(access.location.host)
+        return gateway.policy.cookies
+    return gateway.policy.sites.cookies_reaching(access.location.host)
 
 
 def _program(access: AccessRequest, shown: Authorization, gateway: Gateway) -> Principal | None:
@@ -90,11 +92,11 @@ def _program(access: AccessRequest, shown: Authorization, gateway: Gateway) -> P
     if shown.pair is None and not secret.startswith(APP_PASSWORD_PREFIX):
         return None
     digest = hashlib.sha256(pasted(secret).encode("utf-8", "surrogateescape")).hexdigest()
-    known = gateway.people.app_password(digest)
+    known = gateway.login.users.app_password(digest)
     if known is None or not known.belongs_to(user):
         raise AppPasswordRefusedError
-    program = principal_of_app_password(gateway.people.find(known.sub))
-    if program is None or not known.allows(access, gateway.clock()):
+    program = principal_of_app_password(gateway.login.users.find(known.sub))
+    if program is None or not known.allows(access, gateway.services.clock()):
         raise AppPasswordRefusedError(sub=known.sub)
     return program
 

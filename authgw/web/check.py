@@ -124,7 +124,7 @@ async def _by_rule(request: web.Request, asked: CheckKey, rule: Rule) -> web.Str
         decision = authorize(rule, who.principal, who.why)
         if decision.verdict is Verdict.ALLOW:
             _note_allowed(request, who.principal, None)
-            reply = nginx.render(decision, None, identity=gateway.identity)
+            reply = nginx.render(decision, None, identity=gateway.policy.identity)
             known = who.found and asked.shortcut.learn(asked, rule.number, who.found, reply)
             return known or PreparedResponse(reply.status, reply.headers)
         decided = _CheckResult.about(who, decision, rule)
@@ -138,7 +138,7 @@ def _known_rule(asked: CheckKey, gateway: Gateway) -> Rule | None:
     """The rule that is known to decide this question, if who asks is all that it looks at."""
     if asked.rule is None or asked.rule == DIRECT:
         return None
-    rule = _ANY if gateway.rules is None else gateway.rules.ordered[asked.rule]
+    rule = _ANY if gateway.policy.rules is None else gateway.policy.rules.ordered[asked.rule]
     # An app password is good for some paths only.
     return None if rule.accepts(Credential.APP_PASSWORD) else rule
 
@@ -150,10 +150,10 @@ def _described(request: web.Request, dialect: Dialect, headers: RawHeaders) -> A
         request.raw_path,
         headers,
         peer=peer_of(request),
-        trusted=gateway.trusted,
-        identity=gateway.identity,
+        trusted=gateway.policy.trusted,
+        identity=gateway.policy.identity,
     )
-    return gateway.sites.with_public_scheme(access)
+    return gateway.policy.sites.with_public_scheme(access)
 
 
 def _refused(error: AuthgwError) -> _CheckResult:
@@ -164,7 +164,7 @@ def _note_allowed(
     request: web.Request, principal: Principal | None, access: AccessRequest | None
 ) -> None:
     """Tell the login page, if it waits for that, that this session may see pages of the host."""
-    allowed = request[GATEWAY].allowed_checks
+    allowed = request[GATEWAY].login.allowed_checks
     if principal is not None and allowed.watches(principal.sid):
         access = access or _described(request, nginx, Named.of(request.raw_headers))
         allowed.note(principal.sid, access.location.host)
@@ -178,9 +178,9 @@ async def _answered(
     decision = decided.decision
     if decision.verdict is Verdict.ALLOW:
         _note_allowed(request, decision.principal, access)
-    page = gateway.sites.covering(access.location.host) if access else None
+    page = gateway.policy.sites.covering(access.location.host) if access else None
     url = page.url if page else None
-    reply = dialect.render(decision, access, identity=gateway.identity, login_url=url)
+    reply = dialect.render(decision, access, identity=gateway.policy.identity, login_url=url)
     _record(request, decided, reply.status, access)
     if reply.body and access and access.wants_html and reply.status in (403, 503):
         decision = await _with_principal(request, decision, access)
@@ -228,7 +228,7 @@ async def denied(request: web.Request) -> web.Response:
     decision = for_a_browser(decision, access)
     if decision.verdict is not Verdict.DENY:
         decision = Decision(Verdict.DENY, "not_permitted", decision.principal)
-    reply = forwarded.render(decision, access, identity=gateway.identity)
+    reply = forwarded.render(decision, access, identity=gateway.policy.identity)
     decision = await _with_principal(request, decision, access)
     return refusal_page(request, decision, access, reply)
 
@@ -249,11 +249,11 @@ async def _decide(access: AccessRequest, headers: RawHeaders, gateway: Gateway) 
     Raises:
         StoreUnavailableError: the rule asks who this is, and nobody can say now.
     """
-    if gateway.rules is None:
+    if gateway.policy.rules is None:
         who = await identify(headers, gateway, _ANY, access)
         verdict = Verdict.ALLOW if who.principal else Verdict.LOGIN
         return _CheckResult.about(who, Decision(verdict, who.why, who.principal), _ANY)
-    match = gateway.rules.match(access)
+    match = gateway.policy.rules.match(access)
     if match.rule is None:
         return _CheckResult(decide(match, access, None, ""))
     if allows_anyone(match.rule, access):
@@ -265,19 +265,19 @@ async def _decide(access: AccessRequest, headers: RawHeaders, gateway: Gateway) 
 
 async def _direct(request: web.Request) -> web.StreamResponse:
     gateway = request[GATEWAY]
-    if gateway.rules is not None and not gateway.direct_check:
+    if gateway.policy.rules is not None and not gateway.policy.direct_check:
         # A proxy_set_header that somebody forgot must open nothing.
         raise DirectCheckOffError
-    refuse_identity(request.raw_headers, gateway.identity)
+    refuse_identity(request.raw_headers, gateway.policy.identity)
     # A direct check is a call of our own API, where no app shares the header: it must be ours.
     token = bearer(authorization(request.raw_headers))
-    seen = cookies(request.raw_headers, gateway.cookies)
-    found = await gateway.identification.identify(token, seen)
-    if gateway.record_allowed:
+    seen = cookies(request.raw_headers, gateway.policy.cookies)
+    found = await gateway.services.identification.identify(token, seen)
+    if gateway.policy.record_allowed:
         who = found.principal
         record(request, "allow", sub=who.sub, sid=who.sid, detail="a direct check")
     allowed = Decision(Verdict.ALLOW, principal=found.principal)
-    headers = nginx.render(allowed, None, identity=gateway.identity).headers
+    headers = nginx.render(allowed, None, identity=gateway.policy.identity).headers
     headers = (*headers, ("Content-Type", "application/json; charset=utf-8"))
     body = json.dumps(found.token.claims)
     asked: CheckKey | None = request.get(ASKED)
@@ -312,7 +312,7 @@ def _record(
             detail=said,
             authorization=header,
         )
-    elif request[GATEWAY].record_allowed:
+    elif request[GATEWAY].policy.record_allowed:
         record(request, "allow", sub=sub, sid=sid, detail=asked, authorization=header)
 
 

@@ -32,11 +32,11 @@ async def trusted_backend(request: web.Request) -> TrustedBackend:
     gateway = request[GATEWAY]
     address = client_address(request)
     client_id, secret = _credentials(request)
-    backend = gateway.clients.verify(client_id, secret)
+    backend = gateway.services.backends.verify(client_id, secret)
     if backend is None:
         name = f"client:{client_id}:{address}"
-        count, left = await gateway.counters.increment(name, WINDOW)
-        known = f"client:{client_id}" if client_id in gateway.clients.ids else ""
+        count, left = await gateway.services.counters.increment(name, WINDOW)
+        known = f"client:{client_id}" if client_id in gateway.services.backends.ids else ""
         if count > MAX_FAILURES:
             raise TooManyFailuresError(left, sub=known)
         raise BackendUnknownError(sub=known)

@@ -34,45 +34,72 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 @dataclass(frozen=True, slots=True)
-class Gateway:
-    """The parts that handlers use; `ready` says why not, or nothing when all is well.
+class Policy:
+    """Access decisions and addresses that the configuration sets.
 
-    `rules` None means that any live session may pass; `direct_check` lets programs ask without
-    naming an original request although there are rules; `sites` is where browsers log in.
-    `check_keys` raises KeysNotSharedError while this replica may not sign. `cookies` are the names
-    under which a session may come; a device is known for `device_life` seconds after a log-in.
-    `docs` is whether the page of the API is shown; `marks` identify tokens of ours.
-    `allowed_checks` tells a login that leads back to itself from several tabs.
+    `rules` None: any valid session may access every protected host. `direct_check`: a program may
+    check its session without an original request although there are rules. `cookies` are all
+    names of session cookies. `record_allowed`: allowed checks are events, too. `docs`: the page
+    of the API is served.
+    """
+
+    rules: Rules | None
+    sites: LoginSites
+    cookies: frozenset[str]
+    trusted: TrustedProxies
+    identity: IdentityHeaders
+    direct_check: bool
+    open_login: bool
+    record_allowed: bool
+    docs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LoginContext:
+    """The parts that log users in.
+
+    A device is recognised for `device_lifetime` seconds after a login. `allowed_checks` tells a
+    login that leads back to itself from several tabs.
+    """
+
+    users: UserDirectory
+    service: LoginService
+    device_lifetime: float
+    pages: PageRenderer
+    allowed_checks: AllowedChecks = field(default_factory=AllowedChecks)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts that keep sessions, keys and events.
+
+    `marks` identify our own tokens. `ready` returns the reason why this replica is not ready, or
+    an empty text. `check_keys` raises KeysNotSharedError while this replica may not sign.
     """
 
     sessions: Sessions
     marks: OwnMarks
-    clients: TrustedBackends
+    backends: TrustedBackends
     counters: Counters
     keys: KeyRing
-    trusted: TrustedProxies
-    identity: IdentityHeaders
-    open_login: bool
     record: Record
     clock: Callable[[], float]
     ready: Callable[[], Awaitable[str]]
     check_keys: Callable[[], None]
-    record_allowed: bool
-    rules: Rules | None
-    direct_check: bool
-    sites: LoginSites
-    cookies: frozenset[str]
-    people: UserDirectory
-    sign_in: LoginService
-    device_life: float
-    pages: PageRenderer
-    docs: bool
-    allowed_checks: AllowedChecks = field(default_factory=AllowedChecks)
 
     @property
     def identification(self) -> Identification:
-        """The use case that identifies callers by these sessions."""
+        """Return the use case that identifies callers by these sessions."""
         return self.sessions.identification
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """All parts that handlers use; a reload replaces it as a whole."""
+
+    policy: Policy
+    login: LoginContext
+    services: Services
 
 
 # The one that answers a request, from its beginning to its end.
@@ -95,7 +122,7 @@ def peer_name(name: Any) -> str:
 
 def client_address(request: web.Request) -> str:
     """Whose request this is, as far as trusted proxies say."""
-    trusted = request[GATEWAY].trusted
+    trusted = request[GATEWAY].policy.trusted
     return headers.client_address(request.raw_headers, peer_of(request), trusted)
 
 
@@ -142,10 +169,10 @@ def record(
         detail,
         authorization,
     )
-    request[GATEWAY].record(event)
+    request[GATEWAY].services.record(event)
 
 
 def _given_id(request: web.Request) -> str:
     given = request.headers.get("X-Request-ID", "")
-    trusted = request[GATEWAY].trusted.trusts(peer_of(request))
+    trusted = request[GATEWAY].policy.trusted.trusts(peer_of(request))
     return given if trusted and _REQUEST_ID.fullmatch(given) else ""

@@ -18,7 +18,7 @@ _FORM_TOKEN = 22  # characters of 128 random bits
 
 def session_tokens(request: web.Request) -> tuple[str, ...]:
     """Every session token that came in a cookie."""
-    names = request[GATEWAY].sites.cookies_reaching(host_of(request))
+    names = request[GATEWAY].policy.sites.cookies_reaching(host_of(request))
     return cookies(request.raw_headers, names)
 
 
@@ -40,7 +40,11 @@ def clear_other_spellings(request: web.Request, response: web.Response, site: Lo
     if not every_session_token(request):
         return
     for name in SESSION_COOKIES:
-        domains = () if name.startswith("__Host-") else request[GATEWAY].sites.domains_of(site.host)
+        domains = (
+            ()
+            if name.startswith("__Host-")
+            else request[GATEWAY].policy.sites.domains_of(site.host)
+        )
         for domain in (None, *domains):
             if (name, domain) != (site.session_cookie, site.cookie_domain):
                 response.headers.add("Set-Cookie", _deletion(name, domain, site))

@@ -69,9 +69,11 @@ class Dispatcher:
         """Let this one answer from the next request on; it remembers nothing yet."""
         self.gateway = gateway
         # Only the long way records what is allowed, and tells where a cookie's name is good.
-        remembers = not gateway.record_allowed and len(gateway.cookies) < 2
+        remembers = not gateway.policy.record_allowed and len(gateway.policy.cookies) < 2
         self.shortcut = (
-            DecisionCache(gateway.identification, gateway.identity) if remembers else None
+            DecisionCache(gateway.services.identification, gateway.policy.identity)
+            if remembers
+            else None
         )
 
 

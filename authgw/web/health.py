@@ -22,7 +22,7 @@ async def healthz(request: web.Request) -> web.Response:
 
 async def readyz(request: web.Request) -> web.Response:
     """Say whether this replica should be asked: its store answers, it is not draining."""
-    why_not = await request[GATEWAY].ready()
+    why_not = await request[GATEWAY].services.ready()
     if why_not:
         return web.Response(status=503, text=why_not, headers={**NO_STORE, "Retry-After": "1"})
     return web.Response(text="ready", headers=NO_STORE)
@@ -31,7 +31,7 @@ async def readyz(request: web.Request) -> web.Response:
 async def stylesheet(request: web.Request) -> web.Response:
     """The style of the pages; it holds nothing about anybody."""
     return web.Response(
-        text=request[GATEWAY].pages.stylesheet,
+        text=request[GATEWAY].login.pages.stylesheet,
         content_type="text/css",
         headers={"Cache-Control": "max-age=300", "X-Content-Type-Options": "nosniff"},
     )
@@ -40,12 +40,12 @@ async def stylesheet(request: web.Request) -> web.Response:
 async def jwks(request: web.Request) -> web.Response:
     """The public keys that verify our tokens (RFC 7517 section 5)."""
     gateway = request[GATEWAY]
-    return web.json_response(gateway.keys.jwks(gateway.clock()), headers=NO_STORE)
+    return web.json_response(gateway.services.keys.jwks(gateway.services.clock()), headers=NO_STORE)
 
 
 def description(gateway: Gateway) -> dict[str, Any]:
     """The OpenAPI document of this gateway."""
-    return describe(gateway.identity, gateway.cookies)
+    return describe(gateway.policy.identity, gateway.policy.cookies)
 
 
 async def openapi(request: web.Request) -> web.Response:

@@ -40,7 +40,7 @@ def page(
     sends the browser to an app, which may send it on: `form-action` binds every step of that way in
     some browsers (CSP Level 3 section 4.2.6), and nobody but the app knows it.
     """
-    pages, (own, style) = request[GATEWAY].pages, _place_of(request)
+    pages, (own, style) = request[GATEWAY].login.pages, _place_of(request)
     text = pages.render(f"{name}.html", base=base or own, **context)
     form = "'self' https: http:" if leads_away else "'self'"
     headers = {
@@ -71,7 +71,7 @@ def site_of(request: web.Request) -> LoginSite:
         HTTPNotFound: browsers do not log in anywhere.
         HTTPMethodNotAllowed: nor do they here; programs ask here by POST.
     """
-    sites = request[GATEWAY].sites
+    sites = request[GATEWAY].policy.sites
     site = sites.serving(host_of(request))
     if site is not None:
         return site
@@ -84,7 +84,7 @@ def site_of(request: web.Request) -> LoginSite:
 
 def _place_of(request: web.Request) -> tuple[str, str]:
     """Where the login page is that a page of this host leads to, and whose style it may load."""
-    sites, host = request[GATEWAY].sites, host_of(request)
+    sites, host = request[GATEWAY].policy.sites, host_of(request)
     own, other = sites.serving(host), sites.covering(host)
     if own is not None or other is None:
         return (own.base if own else "/login"), "'self'"
@@ -93,7 +93,7 @@ def _place_of(request: web.Request) -> tuple[str, str]:
 
 def problem_page(request: web.Request, code: str, detail: str = "") -> web.Response:
     """What a browser sees of a refusal with this code."""
-    reason, site = REASONS[code], request[GATEWAY].sites.serving(host_of(request))
+    reason, site = REASONS[code], request[GATEWAY].policy.sites.serving(host_of(request))
     answer = page(
         request,
         "problem",
@@ -118,13 +118,15 @@ def refusal_page(
 ) -> web.Response:
     """The body of a proxy's refusal, for a browser: on the app's own host, so links are whole."""
     gateway = request[GATEWAY]
-    site = gateway.sites.covering(access.location.host)
+    site = gateway.policy.sites.covering(access.location.host)
     base = f"{site.origin}{site.base}" if site else ""
     if reply.status == 503:
-        text = gateway.pages.render("unavailable.html", base=base, request_id=request_id(request))
+        text = gateway.login.pages.render(
+            "unavailable.html", base=base, request_id=request_id(request)
+        )
     else:
         who = decision.principal
-        text = gateway.pages.render(
+        text = gateway.login.pages.render(
             "denied.html",
             base=base,
             who=(who.name or who.sub) if who else "",

@@ -80,15 +80,15 @@ async def _by_password(
     request: web.Request, site: LoginSite, way: ReturnTarget, user: str, password: str
 ) -> web.Response:
     gateway = request[GATEWAY]
-    gateway.check_keys()
-    device = gateway.sign_in.tickets.device(helpers(request, site, "device"), user)
-    known = await gateway.sign_in.by_password(
+    gateway.services.check_keys()
+    device = gateway.login.service.tickets.device(helpers(request, site, "device"), user)
+    known = await gateway.login.service.by_password(
         user, password, address=client_address(request), device=device
     )
-    if not gateway.sign_in.asks_code_of(known.person):
+    if not gateway.login.service.asks_code_of(known.person):
         return await _log_in(request, site, way, known)
     response = see(way.after(f"{site.base}/totp"))
-    give_helper(response, site, "login", gateway.sign_in.tickets.pending(known), PENDING_FOR)
+    give_helper(response, site, "login", gateway.login.service.tickets.pending(known), PENDING_FOR)
     return response
 
 
@@ -123,10 +123,10 @@ async def _by_code(
     request: web.Request, site: LoginSite, way: ReturnTarget, known: VerifiedLogin, code: str
 ) -> web.Response:
     gateway = request[GATEWAY]
-    gateway.check_keys()
+    gateway.services.check_keys()
     devices = helpers(request, site, "device")
-    device = gateway.sign_in.tickets.device(devices, known.person.sub, by_code=True)
-    verified = await gateway.sign_in.by_code(known, code, device=device)
+    device = gateway.login.service.tickets.device(devices, known.person.sub, by_code=True)
+    verified = await gateway.login.service.by_code(known, code, device=device)
     return await _log_in(request, site, way, verified)
 
 
@@ -134,7 +134,7 @@ async def _log_in(
     request: web.Request, site: LoginSite, way: ReturnTarget, known: VerifiedLogin
 ) -> web.Response:
     gateway = request[GATEWAY]
-    opened = await gateway.sessions.open(
+    opened = await gateway.services.sessions.open(
         known.login(device_of(request)), cookies=every_session_token(request)
     )
     how = f"browser, {' and '.join(known.amr)}"
@@ -146,7 +146,11 @@ async def _log_in(
     give_helper(response, site, "done", "yes", _DONE_FOR)
     give_session(response, site, opened)
     give_helper(
-        response, site, "device", gateway.sign_in.tickets.remember(known), gateway.device_life
+        response,
+        site,
+        "device",
+        gateway.login.service.tickets.remember(known),
+        gateway.login.device_lifetime,
     )
     give_helper(response, site, "login", "", 0)
     return response
@@ -155,7 +159,9 @@ async def _log_in(
 async def _browser_session(request: web.Request) -> tuple[Identity | None, str]:
     """The one live session of this browser, and a note if it has several."""
     try:
-        found = await request[GATEWAY].identification.identify(None, session_tokens(request))
+        found = await request[GATEWAY].services.identification.identify(
+            None, session_tokens(request)
+        )
     except StoreUnavailableError:
         raise
     except CredentialsAmbiguousError:
@@ -168,11 +174,11 @@ async def _browser_session(request: web.Request) -> tuple[Identity | None, str]:
 async def _half_known(request: web.Request, site: LoginSite) -> VerifiedLogin | None:
     """Whose password was right: a log-in that waits for its code, or a live session."""
     gateway = request[GATEWAY]
-    waiting = gateway.sign_in.tickets.resume(helpers(request, site, "login"))
+    waiting = gateway.login.service.tickets.resume(helpers(request, site, "login"))
     if waiting is not None:
         return waiting
-    found = await gateway.identification.browser_session(session_tokens(request))
-    person = gateway.people.find(found.session.sub) if found else None
+    found = await gateway.services.identification.browser_session(session_tokens(request))
+    person = gateway.login.users.find(found.session.sub) if found else None
     if found is None or person is None:
         return None
     return VerifiedLogin(person, found.session.password_mark, found.session.amr)
@@ -195,7 +201,7 @@ def _send_on(
     onward = _onward(request, site, way, found.session.sub, sid)
     if onward != where or b"prefetch" in values(request.raw_headers, "Sec-Purpose"):
         return see(onward)
-    host, allowed = site.redirects.host_of(where), request[GATEWAY].allowed_checks
+    host, allowed = site.redirects.host_of(where), request[GATEWAY].login.allowed_checks
     visit = next_visit(helpers(request, site, "visit"), sid, host, where, allowed)
     response = see(where) if visit.number < LOOP_VISITS else _loop_page(request, site, where, found)
     give_helper(response, site, "visit", visit.text, WINDOW)

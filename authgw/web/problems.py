@@ -97,7 +97,7 @@ def _as_asked(
 def for_a_person(request: web.Request) -> bool:
     """Whether a browser would show the answer as a page of ours."""
     ours = request.path == "/logout" or request.path.startswith("/login")
-    return ours and bool(request[GATEWAY].sites.all) and wants_html(request.raw_headers)
+    return ours and bool(request[GATEWAY].policy.sites.all) and wants_html(request.raw_headers)
 
 
 def problem(

@@ -50,7 +50,7 @@ def asks_for_totp(request: web.Request, site: LoginSite, way: ReturnTarget) -> b
 
 def rule_for(request: web.Request, url: str) -> Rule | None:
     """Return the rule for this page, None without one or without a readable URL."""
-    rules = request[GATEWAY].rules
+    rules = request[GATEWAY].policy.rules
     scheme, _, rest = url.partition("://")
     host, slash, target = rest.partition("/")
     try:
@@ -68,10 +68,12 @@ def out_of_reach(request: web.Request, site: LoginSite, way: ReturnTarget) -> st
     """
     host = site.redirects.host_of(way.rd)
     gateway = request[GATEWAY]
-    if not host or any(one.covers(host) for one in gateway.sites.all):
+    if not host or any(one.covers(host) for one in gateway.policy.sites.all):
         return ""
     rule = rule_for(request, way.rd)
-    if gateway.rules is not None and (rule is None or rule.allow.anyone or not _by_cookie(rule)):
+    if gateway.policy.rules is not None and (
+        rule is None or rule.allow.anyone or not _by_cookie(rule)
+    ):
         return ""
     return host
 
@@ -93,7 +95,7 @@ def cause_of_loop(request: web.Request, site: LoginSite, where: str, found: Iden
     """Return for an operator why a page sends a session back to the login page again and again."""
     host = site.redirects.host_of(where)
     if not site.covers(host):
-        other = next((one for one in request[GATEWAY].sites.all if one.covers(host)), None)
+        other = next((one for one in request[GATEWAY].policy.sites.all if one.covers(host)), None)
         if other is None:
             return why_out_of_reach(site, host)
         return f"{host} takes the cookie of another login page: {other.url}."

@@ -121,7 +121,7 @@ class RunningGateway:
 
     @property
     def sessions(self) -> Sessions:
-        return self.serving.gateway.sessions
+        return self.serving.gateway.services.sessions
 
     @property
     def connections(self) -> list[Connection]:

@@ -113,7 +113,7 @@ def _metrics() -> dict[str, str]:
     ours = [one for one in collectors if isinstance(one, MetricWrapperBase)]
     found = {one._name: _said(one._type or "", one._labelnames) for one in ours}
     serving = MagicMock(answered=0)
-    serving.gateway.sessions.refreshed = Counter()
+    serving.gateway.services.sessions.refreshed = Counter()
     replica = metrics.ReplicaCollector(
         answers=metrics.RequestMetrics(),
         serving=serving,

@@ -308,7 +308,8 @@ async def test_events_say_that_the_header_was_foreign(recording: Scene) -> None:
 
 async def test_a_removed_key_is_still_known_by_its_name(scene: Scene) -> None:
     gateway = scene.running.serving.gateway
-    scene.running.serving.use(replace(gateway, marks=OwnMarks(frozenset(), frozenset({"theirs"}))))
+    marks = OwnMarks(frozenset(), frozenset({"theirs"}))
+    scene.running.serving.use(replace(gateway, services=replace(gateway.services, marks=marks)))
     assert await scene.verdict(by_nginx, [f"Bearer {TOKEN_OF_ANOTHER}"]) == (401, "token_invalid")
 
 

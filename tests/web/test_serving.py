@@ -8,10 +8,15 @@ from typing import Any
 import pytest
 
 from authgw.core.rules import Allow, Rule, Rules
+from authgw.web.context import Gateway
 from tests.support.gateway import ORIGINAL, MakeGateway, RunningGateway
 
 EVERYBODY = Rules((Rule("old", Allow(authenticated=True)),))
 NOBODY = Rules((Rule("new", Allow(groups=frozenset({"nobody"}))),))
+
+
+def with_rules(gateway: Gateway, rules: Rules) -> Gateway:
+    return replace(gateway, policy=replace(gateway.policy, rules=rules))
 
 
 @pytest.fixture
@@ -39,7 +44,7 @@ async def test_a_request_under_way_is_decided_by_the_rules_that_it_met(
     monkeypatch.setattr(ruled.store, "read_many", late)
     under_way = asyncio.create_task(ruled.check(pair["access"], **ORIGINAL))
     await asyncio.wait_for(asked.wait(), 5)
-    ruled.serving.use(replace(ruled.serving.gateway, rules=NOBODY))
+    ruled.serving.use(with_rules(ruled.serving.gateway, NOBODY))
     go_on.set()
     assert (await under_way).status == 200
     assert not len(ruled.shortcut)
@@ -53,7 +58,7 @@ async def test_what_was_learned_under_the_old_rules_is_not_answered_under_the_ne
     for _ in range(3):
         assert (await ruled.check(pair["access"], **ORIGINAL)).status == 200
     assert len(ruled.shortcut)
-    ruled.serving.use(replace(ruled.serving.gateway, rules=NOBODY))
+    ruled.serving.use(with_rules(ruled.serving.gateway, NOBODY))
     assert (await ruled.check(pair["access"], **ORIGINAL)).status == 403
 
 
