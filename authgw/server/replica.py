@@ -204,7 +204,7 @@ class Replica:
             idle=auth.auto_logout,
             max_sessions=auth.max_sessions,
             clock=time.time,
-            people=reading.users,
+            users=reading.users,
         )
 
     async def _why_not_ready(self) -> str:

@@ -169,7 +169,7 @@ async def surface(
 
     mirror = Mirror(store, max_staleness=max_staleness, deadline=DEADLINE, capacity=1000)
     sessions = Sessions(
-        mirror, an_issuer(), LIVES, idle=3600, max_sessions=5, clock=clock, people=users
+        mirror, an_issuer(), LIVES, idle=3600, max_sessions=5, clock=clock, users=users
     )
     gateway = Gateway(
         sessions=sessions,
