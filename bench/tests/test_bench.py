@@ -1,4 +1,4 @@
-"""The parts of the benchmarks that compute: what they claim must follow from what they saw."""
+"""Unit tests of the parts of the benchmarks that compute."""
 
 import ast
 import json
@@ -15,7 +15,7 @@ import pytest
 
 from authgw.core.session_codec import dump, load
 from bench import bars, docs, fleet, page, plan, processes, speed
-from bench.commands import is_asked
+from bench.commands import may_be_of_check
 from bench.fanout import Pushes, fan_out, waits
 from bench.http import content_length, fields
 from bench.measure import Sample, in_turn, median, percentile, ratio, table
@@ -65,17 +65,17 @@ def test_refused_and_broken_requests_are_errors() -> None:
     assert read(f"{WRK}{broken}  Non-2xx or 3xx responses: 10\n").errors == 17
 
 
-def test_where_all_is_to_be_denied_an_answer_of_200_is_an_error() -> None:
+def test_an_allowed_request_is_an_error_when_refusals_are_expected() -> None:
     assert read(f"{WRK}  Non-2xx or 3xx responses: 54713\n", denied=True).errors == 0
     assert read(f"{WRK}  Non-2xx or 3xx responses: 54710\n", denied=True).errors == 3
 
 
-def test_what_is_not_wrk_is_not_read() -> None:
+def test_unknown_output_of_wrk_is_rejected() -> None:
     with pytest.raises(NotMeasured, match="something else"):
         read("unable to connect")
 
 
-def test_a_request_says_how_long_its_body_is() -> None:
+def test_a_request_with_a_body_has_a_content_length() -> None:
     assert (
         request("GET", "/a", {"X-B": "c"})
         == b"GET /a HTTP/1.1\r\nHost: 127.0.0.1\r\nX-B: c\r\n\r\n"
@@ -84,7 +84,7 @@ def test_a_request_says_how_long_its_body_is() -> None:
     assert posted.endswith(b"Content-Length: 2\r\n\r\n{}")
 
 
-def test_the_head_of_an_answer() -> None:
+def test_parse_a_response_head() -> None:
     answer = b"HTTP/1.1 200 OK\r\nRemote-User: 1\r\nRemote-Name: \r\nContent-Length: 3\r\n\r\nabc"
     assert fields(answer) == {"remote-user": "1", "remote-name": "", "content-length": "3"}
     assert content_length(answer) == 3
@@ -102,8 +102,8 @@ def test_the_head_of_an_answer() -> None:
         (b"", False),
     ],
 )
-def test_commands_that_checks_cause(line: bytes, counts: bool) -> None:
-    assert is_asked(line) is counts
+def test_commands_of_checks_are_counted(line: bytes, counts: bool) -> None:
+    assert may_be_of_check(line) is counts
 
 
 def test_variants_take_turns() -> None:
@@ -119,7 +119,7 @@ def test_variants_take_turns() -> None:
 
 
 def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
-    # The second round was disturbed alike on both sides; the ratio does not see it.
+    # A disturbance of both sides in the second round does not affect the ratio.
     above, below = (
         [sample(3.0), sample(30.0), sample(3.3)],
         [sample(1.0), sample(10.0), sample(1.0)],
@@ -136,16 +136,16 @@ def test_medians_are_of_each_figure() -> None:
 @pytest.mark.parametrize(
     ("percent", "value"), [(50, 50.0), (99, 99.0), (99.5, 100.0), (100, 100.0), (0.1, 1.0)]
 )
-def test_percentiles_are_values_that_were_seen(percent: float, value: float) -> None:
+def test_percentiles_are_measured_values(percent: float, value: float) -> None:
     assert percentile([float(number) for number in range(100, 0, -1)], percent) == value
 
 
-def test_only_some_parts_can_be_counted() -> None:
+def test_cpu_of_selected_parts() -> None:
     one = Sample({"nginx": 10.0, "gateway": 20.0, "redis": 5.0}, 1, 1, 1)
     assert (one.total, one.of("nginx", "gateway", "app")) == (35.0, 30.0)
 
 
-def test_a_table_says_what_is_not_available() -> None:
+def test_a_table_marks_missing_figures_as_not_available() -> None:
     shown = table("Chain", {"tcp": [sample(12.34)], "unix": None}, ("gateway",))
     assert text_of(shown).splitlines()[2:] == [
         "tcp           12.34       12.34    1       1       2",
@@ -168,7 +168,7 @@ def test_a_table_says_what_is_not_available() -> None:
         ("a", "a"),
     ],
 )
-def test_cells_are_read_by_people(cell: str | float | bool | None, text: str) -> None:
+def test_format_cells(cell: str | float | bool | None, text: str) -> None:
     assert cell_text(cell) == text
 
 
@@ -192,7 +192,7 @@ def test_json_keeps_four_digits() -> None:
         (None, None, None, False),
     ],
 )
-def test_a_bar_holds_only_what_was_measured(
+def test_a_bar_holds_only_with_a_measured_figure(
     figure: object, most: float | None, least: float | None, holds: bool
 ) -> None:
     assert bars.Bar("a", "b", "c", most, least).holds(figure) is holds
@@ -210,14 +210,14 @@ def test_records_are_those_of_the_store() -> None:
     assert load(dump(first)) == first
 
 
-def test_a_mirror_reads_what_is_seldom_asked_for_each_time() -> None:
+def test_a_mirror_reads_a_seldom_requested_session_each_time() -> None:
     seldom = fleet.mirrored(rate=0.001, interval=0.6, lifetime=1.0)
     assert seldom.reads == pytest.approx(0.001, rel=0.01)
     assert seldom.misses == pytest.approx(0.001, rel=0.01)
     assert seldom.held == pytest.approx(0.001, rel=0.01)
 
 
-def test_a_mirror_reads_what_is_hot_once_per_interval() -> None:
+def test_a_mirror_reads_a_hot_session_once_per_interval() -> None:
     hot = fleet.mirrored(rate=10_000.0, interval=0.6, lifetime=1.0)
     assert hot.reads == pytest.approx(1 / 0.6)
     assert hot.misses == pytest.approx(0.0)
@@ -255,7 +255,7 @@ def test_more_memory_needs_more_shards() -> None:
     assert fleet.need(COSTS, 10**8, 10**3, burst=1, by_session=False).shards == 7
 
 
-def test_asking_the_same_replica_never_needs_more() -> None:
+def test_a_fixed_replica_per_session_never_needs_more() -> None:
     for sessions in plan.SESSIONS:
         for checks in plan.CHECKS:
             anyone, same = (
@@ -277,13 +277,13 @@ def test_pushes_alone_can_be_too_many() -> None:
     assert fleet.need(heavy, 10**8, 10**3, burst=1, by_session=True).replicas is None
 
 
-def test_a_queue_waits_as_the_formula_says() -> None:
+def test_waiting_times_agree_with_the_formula() -> None:
     # Pollaczek-Khinchine for M/D/1 at 60 %: 0.6 * 100 us / (2 * 0.4).
     seen = waits(6000.0, lambda: 100.0, random.Random(2))
     assert sum(seen) / len(seen) == pytest.approx(75.0, rel=0.05)
 
 
-def test_more_replicas_hear_of_it_later() -> None:
+def test_more_replicas_receive_a_push_later() -> None:
     pushes = Pushes(push=50.0, publish=20.0, delivery=3.0)
     few, many = (fan_out(pushes, 100.0, n, check_us=25.0, busy=0.6) for n in (10, 1000))
     assert few.p99 is not None
@@ -333,7 +333,7 @@ RESULTS = {
 }
 
 
-def test_only_what_is_between_the_markers_is_replaced() -> None:
+def test_only_the_text_between_the_markers_is_replaced() -> None:
     text = "a\n<!-- plan -->\nold\n<!-- end of plan -->\nb\n"
     assert docs.between(text, "plan", "new") == "a\n<!-- plan -->\nnew\n<!-- end of plan -->\nb\n"
     with pytest.raises(NotMeasured, match="lacks the markers"):
@@ -345,7 +345,7 @@ def test_the_documents_have_their_markers() -> None:
     docs.between(docs.SCALING.read_text(), "plan", "")
 
 
-def test_the_page_is_whole_and_escapes() -> None:
+def test_the_page_is_self_contained_and_escaped() -> None:
     outcome = Outcome({}, (Table("T <b>", ("", "us"), (("a&b", 2.0), ("c", None)), 1),), ("note",))
     measured = {"machine": "<m>", "date": "2026-01-01", "quick": True}
     html = page.render(measured, bars.table({}), {"one": outcome})
@@ -355,22 +355,22 @@ def test_the_page_is_whole_and_escapes() -> None:
     assert not any(word in html for word in ("<script", "src=", "href=", "url(", "@import"))
 
 
-def test_a_family_is_there_once_a_child_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_family_is_complete_once_there_is_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
     command = ["/bin/sh", "-c", "sleep 0.2; sleep 60 & wait"]
     with subprocess.Popen(command, start_new_session=True) as late:
         try:
             found = processes.family(late.pid)
             assert found[0] == late.pid
             assert len(found) == 2
-            monkeypatch.setattr(processes, "_PATIENCE", 0.1)
+            monkeypatch.setattr(processes, "_START_TIMEOUT", 0.1)
             with pytest.raises(NotMeasured, match="no children"):
                 processes.family(found[1])
         finally:
             os.killpg(late.pid, signal.SIGKILL)
 
 
-def test_a_missing_program_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "_PLACES", "/nonexistent")
+def test_a_missing_program_is_reported_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_PATH", "/nonexistent")
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(NotMeasured, match="wrk is missing: apt-get install wrk"):
         processes.find("wrk")
@@ -393,7 +393,7 @@ def test_the_gateway_without_metrics_counts_nothing() -> None:
         without("self.hits += 1", {"hits", "misses"})
 
 
-def test_the_readme_says_what_was_measured() -> None:
+def test_the_readme_has_the_measured_figures() -> None:
     cpu = {"raw httptools": {"server": 5.83}, "plain aiohttp": {"server": 21.62}}
     cpu |= {name: {"gateway": 16.77, "redis": 0.02} for name in ("hot", "direct with JSON")}
     figures = {
