@@ -163,7 +163,7 @@ def _save(page: Page, name: str) -> None:
         page.screenshot(path=Path(folder) / name)
 
 
-def test_no_page_breaks_its_own_policy(peopled: Sso, chromium: Browser) -> None:
+def test_pages_comply_with_their_content_security_policy(peopled: Sso, chromium: Browser) -> None:
     context = chromium.new_context()
     page = context.new_page()
     said: list[str] = []

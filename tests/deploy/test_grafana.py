@@ -82,7 +82,7 @@ def dashboard() -> Any:
     return json.loads((FOLDER / "dashboard.json").read_text())
 
 
-def test_prometheus_likes_the_page(page: str) -> None:
+def test_promtool_accepts_the_metrics_page(page: str) -> None:
     said = promtool("check", "metrics", stdin=page)
     assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
 
@@ -93,7 +93,7 @@ def test_the_manual_describes_every_metric_and_no_other(page: str) -> None:
         assert labels in (set(), described()[name]), name
 
 
-def test_what_is_allowed_is_counted_from_nothing_on(pages: tuple[str, str]) -> None:
+def test_allowed_decisions_are_exported_from_zero(pages: tuple[str, str]) -> None:
     for page, number in zip(pages, ("0.0", "1.0"), strict=True):
         lines = page.splitlines()
         assert f'authgw_decisions_total{{reason="",verdict="allow"}} {number}' in lines
@@ -101,17 +101,17 @@ def test_what_is_allowed_is_counted_from_nothing_on(pages: tuple[str, str]) -> N
         assert f"{checks} {number}" in lines
 
 
-def test_the_rules_are_rules() -> None:
+def test_the_alert_rules_are_valid() -> None:
     said = promtool("check", "rules", str(ALERTS))
     assert said.returncode == 0, said.stdout + said.stderr
 
 
-def test_the_rules_fire_when_they_should_and_else_not() -> None:
+def test_the_alert_rules_fire_only_on_their_condition() -> None:
     said = promtool("test", "rules", str(Path(__file__).with_name("alerts.test.yml")))
     assert said.returncode == 0, said.stdout + said.stderr
 
 
-def test_the_queries_of_the_dashboard_are_queries(tmp_path: Path) -> None:
+def test_the_queries_of_the_dashboard_are_valid(tmp_path: Path) -> None:
     rules = [{"record": f"query:{n}", "expr": query} for n, query in enumerate(queries())]
     file = tmp_path / "queries.yml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
@@ -119,13 +119,13 @@ def test_the_queries_of_the_dashboard_are_queries(tmp_path: Path) -> None:
     assert said.returncode == 0, said.stdout + said.stderr
 
 
-def test_what_dashboard_and_rules_ask_for_is_there(page: str) -> None:
+def test_every_metric_of_dashboard_and_rules_exists(page: str) -> None:
     names = set(_NAMES.findall(ALERTS.read_text() + " ".join(queries())))
     assert len(names) > 20
     assert {_SUFFIX.sub("", name) for name in names} <= set(told(page))
 
 
-def test_panels_lie_side_by_side() -> None:
+def test_panels_do_not_overlap() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in dashboard()["panels"]:
         place = panel["gridPos"]

@@ -47,25 +47,25 @@ def units(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("unit", ["authgw.service", "authgw@8081.service", "authgw-keys.service"])
-def test_systemd_reads_it_without_complaint(units: Path, unit: str) -> None:
+def test_systemd_accepts_the_units(units: Path, unit: str) -> None:
     said = analyze("verify", "--man=no", str(units / unit))
     assert (said.returncode, said.stderr) == (0, "")
 
 
-def test_systemd_would_find_a_misspelt_line(units: Path) -> None:
+def test_systemd_detects_a_misspelt_line(units: Path) -> None:
     unit = units / "authgw.service"
     unit.write_text(unit.read_text().replace("ProtectHome=", "ProtectHomes="))
     assert "ProtectHomes" in analyze("verify", "--man=no", str(unit)).stderr
 
 
 @pytest.mark.parametrize("unit", ["authgw.service", "authgw@8081.service", "authgw-keys.service"])
-def test_it_exposes_little(units: Path, unit: str) -> None:
+def test_the_exposure_level_is_low(units: Path, unit: str) -> None:
     limit = f"--threshold={MOST_EXPOSED}"
     said = analyze("security", "--offline=yes", limit, str(units / unit))
     assert said.returncode == 0, said.stdout
 
 
-def test_every_unit_is_confined_alike() -> None:
+def test_all_units_have_the_same_confinement() -> None:
     sandboxes = [
         settings[settings.index(("NoNewPrivileges", "yes")) :]
         for settings in map(settings_of, UNITS)
@@ -77,7 +77,7 @@ def test_every_unit_is_confined_alike() -> None:
 @pytest.mark.parametrize(
     "url", ["embedded:////var/lib/authgw/sessions.db", "redis://127.0.0.1:6379/0"]
 )
-def test_the_gateway_takes_its_configuration(tmp_path: Path, url: str) -> None:
+def test_the_gateway_accepts_its_configuration(tmp_path: Path, url: str) -> None:
     data = yaml.safe_load((FOLDER / "config.yml").read_text())
     data["cache"]["url"] = url
     (tmp_path / "config.yml").write_text(yaml.safe_dump(data))
@@ -156,7 +156,7 @@ def gateway(tmp_path: Path) -> Iterator[tuple[Path, int, "subprocess.Popen[bytes
         process.wait(30)
 
 
-def test_a_confined_gateway_does_its_work(
+def test_a_confined_gateway_works(
     gateway: tuple[Path, int, "subprocess.Popen[bytes]"],
 ) -> None:
     folder, port, process = gateway
@@ -179,7 +179,7 @@ def threads(pid: int) -> Iterator[Path]:
     return Path(f"/proc/{pid}/task").glob("*/stat")
 
 
-def test_a_recovery_code_is_crossed_out_by_a_confined_gateway(
+def test_a_confined_gateway_can_use_up_a_recovery_code(
     gateway: tuple[Path, int, "subprocess.Popen[bytes]"],
 ) -> None:
     folder, port, _ = gateway

@@ -147,7 +147,7 @@ def app(request: pytest.FixtureRequest, served: Site) -> App:
 
 
 @pytest.mark.parametrize("where", ["app", "after"])
-def test_the_app_sees_who_asks(app: App, where: str) -> None:
+def test_the_app_receives_the_identity(app: App, where: str) -> None:
     seen = app.seen(where, {"Cookie": f"a=1; {_COOKIES}; b=2"})
     assert seen["HTTP_REMOTE_USER"] == "7"
     assert seen["HTTP_REMOTE_GROUPS"] == "users"
@@ -165,14 +165,14 @@ def test_the_app_sees_who_asks(app: App, where: str) -> None:
         assert seen.get("HTTPS", "") == ""
 
 
-def test_no_cookie_of_ours_arrives_in_any_order(app: App) -> None:
+def test_session_cookies_do_not_reach_the_app_in_any_order(app: App) -> None:
     for where in ("app", "after", "public", "publicafter"):
         seen = app.seen(where, {"Cookie": _COOKIES}, known=where in ("app", "after"))
         assert "secret" not in json.dumps(seen)
 
 
 @pytest.mark.parametrize("name", ["Remote-User", "remote_user", "Remote.User", "Remote_Groups"])
-def test_a_client_is_nobody_else(app: App, name: str) -> None:
+def test_a_client_cannot_claim_an_identity(app: App, name: str) -> None:
     for where in ("public", "publicafter"):
         seen = app.seen(where, {name: "admin"}, known=False)
         assert "admin" not in json.dumps(seen)
@@ -188,7 +188,7 @@ def test_a_foreign_user_name_is_not_the_identity(app: App) -> None:
     assert seen["HTTP_AUTHORIZATION"] == "Basic YWRtaW46eA=="
 
 
-def test_nothing_that_a_proxy_would_say_comes_from_a_client(app: App) -> None:
+def test_a_client_cannot_set_proxy_headers(app: App) -> None:
     for where in ("public", "publicafter"):
         for names in (CLEARED[::2], CLEARED[1::2]):
             sent = dict.fromkeys(names, "forged")

@@ -73,7 +73,7 @@ def test_every_refusal_to_start(tmp_path: Path) -> None:
     assert "secrets/redis is open to everyone" in refused(tmp_path, "serve", **cache)
 
 
-def test_a_taken_port_and_a_held_store(gateway: Gateway) -> None:
+def test_a_port_in_use_and_a_locked_store(gateway: Gateway) -> None:
     port = {"AUTHGW_SERVER__PORT": str(gateway.port)}
     assert gateway.process is not None
     assert f"held by pid {gateway.process.pid}" in refused(gateway.folder, "serve", **port)
@@ -106,7 +106,7 @@ def test_the_hs256_secret_is_made_and_serves(tmp_path: Path) -> None:
     gateway.stop()
 
 
-def test_clients_are_added_once(tmp_path: Path) -> None:
+def test_a_client_name_is_added_only_once(tmp_path: Path) -> None:
     first = authgw(tmp_path, "client", "add", "shop", "--subjects", "*", "--groups", "a,b")
     name, _, secret = first.stdout.strip().partition(":")
     assert (name, len(secret)) == ("shop", 43)
@@ -122,7 +122,7 @@ def test_sessions_outlive_the_process(gateway: Gateway) -> None:
     assert ask(gateway.port, "POST", "/refresh", body={"refresh": pair["refresh"]}).status == 200
 
 
-def test_it_drains_on_sigterm(tmp_path: Path) -> None:
+def test_sigterm_drains_the_gateway(tmp_path: Path) -> None:
     gateway = make_gateway(tmp_path / "drain", AUTHGW_SERVER__DRAIN="1s")
     gateway.start()
     assert gateway.process is not None
@@ -137,7 +137,7 @@ def test_it_drains_on_sigterm(tmp_path: Path) -> None:
     assert gateway.process.wait(10) == 0
 
 
-def test_redis_away_is_not_ready_and_comes_back(tmp_path: Path, redis_url: str) -> None:
+def test_not_ready_while_redis_is_unavailable(tmp_path: Path, redis_url: str) -> None:
     port = free_port()
     gateway = make_gateway(tmp_path / "redis", AUTHGW_CACHE__URL=f"redis://127.0.0.1:{port}/0")
     assert authgw(gateway.folder, "key", "init").returncode == 0
@@ -169,9 +169,7 @@ def test_redis_away_is_not_ready_and_comes_back(tmp_path: Path, redis_url: str) 
         ("requirepass", "hush", "refuses authgw's password|Redis: "),
     ],
 )
-def test_a_redis_that_breaks_promises_is_refused(
-    tmp_path: Path, option: str, value: str, said: str
-) -> None:
+def test_an_unsuitable_redis_is_refused(tmp_path: Path, option: str, value: str, said: str) -> None:
     port = free_port()
     server = subprocess.Popen(
         [
@@ -209,7 +207,7 @@ def test_a_redis_that_breaks_promises_is_refused(
         server.wait(10)
 
 
-def test_json_logs_are_one_event_a_line_and_hold_no_secret(tmp_path: Path) -> None:
+def test_json_logs_have_an_event_per_line_and_no_secrets(tmp_path: Path) -> None:
     gateway = make_gateway(
         tmp_path / "json", AUTHGW_LOGGING__MODE="json", AUTHGW_LOGGING__LEVEL="debug"
     )
@@ -230,7 +228,7 @@ def test_json_logs_are_one_event_a_line_and_hold_no_secret(tmp_path: Path) -> No
         assert secret not in gateway.log
 
 
-def test_the_sample_upstream_shows_who_it_was_told(tmp_path: Path) -> None:
+def test_the_sample_upstream_shows_the_identity(tmp_path: Path) -> None:
     port = free_port()
     sample = subprocess.Popen([str(AUTHGW), "sample-upstream", "--port", str(port)], cwd=tmp_path)
     try:

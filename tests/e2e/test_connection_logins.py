@@ -76,7 +76,7 @@ def users(folder: Path, program: list[str], app: int, recipe: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", NGINXES)
-def test_no_request_inherits_anothers_log_in(name: str, app: int, tmp_path: Path) -> None:
+def test_no_request_inherits_another_login(name: str, app: int, tmp_path: Path) -> None:
     program = NGINXES[name]()
     # The danger is real; NGINX keeps connections from 1.29.7 on even without a word.
     assert "alice" in users(tmp_path / "kept", program, app, "keepalive 8;")

@@ -27,9 +27,7 @@ SAID = "AUTHGW_SERVER_PORT: unknown variable: did you mean AUTHGW_SERVER__PORT?"
         ["session", "list"],
     ],
 )
-def test_every_command_refuses_a_variable_that_it_does_not_know(
-    tmp_path: Path, words: list[str]
-) -> None:
+def test_every_command_refuses_an_unknown_variable(tmp_path: Path, words: list[str]) -> None:
     done = authgw(tmp_path, *words, **NEARLY)
     assert done.returncode == 1
     assert SAID in done.stderr
@@ -37,7 +35,7 @@ def test_every_command_refuses_a_variable_that_it_does_not_know(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_reads_no_configuration_is_not_stopped(tmp_path: Path) -> None:
+def test_commands_without_configuration_ignore_unknown_variables(tmp_path: Path) -> None:
     for words in (["--version"], ["--help"], ["serve", "--help"]):
         assert authgw(tmp_path, *words, **NEARLY).returncode == 0
 
@@ -61,7 +59,7 @@ def test_rules_of_the_environment_close_the_gateway(tmp_path: Path) -> None:
         gateway.kill()
 
 
-def test_the_first_line_of_the_log_says_what_was_read(tmp_path: Path) -> None:
+def test_the_first_log_line_names_the_configuration(tmp_path: Path) -> None:
     gateway = make_gateway(tmp_path / "first", AUTHGW_HOME="/", AUTHGW_LOGGING__MODE="json")
     (gateway.folder / "config.yml").write_text("rules: [{allow: authenticated}]\n")
     try:
@@ -77,7 +75,7 @@ def test_the_first_line_of_the_log_says_what_was_read(tmp_path: Path) -> None:
     assert second["message"] == "Ignored, since they set nothing: AUTHGW_HOME."
 
 
-def test_a_start_in_a_folder_without_a_file_says_so_first(tmp_path: Path) -> None:
+def test_a_start_without_a_configuration_file_is_logged_first(tmp_path: Path) -> None:
     gateway = make_gateway(tmp_path / "bare", AUTHGW_CACHE__URL="redis://127.0.0.1:1/0")
     made = authgw(gateway.folder, "key", "init", AUTHGW_CACHE__URL="redis://127.0.0.1:1/0")
     assert made.returncode == 0
@@ -120,7 +118,7 @@ def test_a_rule_that_no_login_reaches_is_a_warning(tmp_path: Path) -> None:
         ("no-such-host.invalid", "free", "server.host: no-such-host.invalid cannot be listened on"),
     ],
 )
-def test_an_address_that_cannot_be_listened_on_is_a_sentence(
+def test_an_unusable_listen_address_is_reported_as_a_sentence(
     tmp_path: Path, host: str, port: str, said: str
 ) -> None:
     gateway = make_gateway(tmp_path / "one")
@@ -143,7 +141,7 @@ def _can_mount() -> bool:
 
 
 @pytest.mark.skipif(not _can_mount(), reason="only root mounts")
-def test_a_secret_on_a_read_only_mount_is_believed_with_a_warning(tmp_path: Path) -> None:
+def test_a_secret_on_a_read_only_mount_is_accepted_with_a_warning(tmp_path: Path) -> None:
     secrets = tmp_path / "mounted"
     secrets.mkdir()
     (secrets / "jwt_key").write_text("x" * 40)

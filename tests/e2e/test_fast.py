@@ -49,7 +49,7 @@ def until_refused(gateway: Gateway, access: str) -> None:
 
 
 @pytest.mark.parametrize("pushed", [True, False])
-def test_a_log_out_ends_the_session_on_the_other_replica(
+def test_a_logout_ends_the_session_on_the_other_replica(
     pair: tuple[Gateway, Gateway], redis_url: str, pushed: bool
 ) -> None:
     first, second = pair
@@ -65,7 +65,7 @@ def test_a_log_out_ends_the_session_on_the_other_replica(
             until_refused(second, access)
 
 
-def test_answers_that_nginx_keeps_are_never_another_users(tmp_path: Path) -> None:
+def test_nginx_never_returns_a_cached_response_of_another_user(tmp_path: Path) -> None:
     for site in running_site(tmp_path):
         _keep_answers(site, tmp_path / "answers")
         tokens = {str(user): site.gateway.login(user)["access"] for user in (1, 2)}

@@ -158,7 +158,7 @@ def test_scheme_address_and_port_are_the_clients(front: Front, hop: str) -> None
 
 
 @pytest.mark.parametrize("hop", ["one", "two"])
-def test_the_way_back_is_where_the_client_was(front: Front, hop: str) -> None:
+def test_a_login_returns_to_the_requested_url(front: Front, hop: str) -> None:
     status, said, _ = front.through(hop, "/x?a=b", "Accept: text/html")
     back = quote(f"https://app.test:{front.hops[hop]}/x?a=b", safe="")
     assert status == 302
@@ -191,7 +191,7 @@ def test_rules_see_the_clients_address(front: Front, hop: str) -> None:
         ("ftp,https", "http"),
     ],
 )
-def test_what_a_trusted_hop_may_say(front: Front, proto: str, scheme: str) -> None:
+def test_headers_of_a_trusted_hop(front: Front, proto: str, scheme: str) -> None:
     lines = (f"X-Forwarded-Proto: {proto}", f"X-Forwarded-For: {CLIENT}", front.bearer)
     status, _, body = front.direct(NEAR, "/x", *lines)
     assert status == 200
@@ -211,7 +211,7 @@ def test_what_a_trusted_hop_may_say(front: Front, proto: str, scheme: str) -> No
         ("Front-End-Https: on", "X-Forwarded-Ssl: on", "X-Forwarded-Scheme: https"),
     ],
 )
-def test_nobody_else_is_believed(front: Front, lines: tuple[str, ...]) -> None:
+def test_headers_of_an_untrusted_peer_are_ignored(front: Front, lines: tuple[str, ...]) -> None:
     sent = ("X-Forwarded-Proto: https", *lines)
     status, _, body = front.direct("127.0.0.8", "/x", front.bearer, *sent)
     assert status == 200
@@ -223,18 +223,18 @@ def test_nobody_else_is_believed(front: Front, lines: tuple[str, ...]) -> None:
     assert "rd=http%3A%2F%2Fapp.test%2Fx\r\n" in answer
 
 
-def test_a_trusted_hop_that_names_no_client_says_nothing(front: Front) -> None:
+def test_a_trusted_hop_without_a_client_address_is_ignored(front: Front) -> None:
     status, _, body = front.direct(NEAR, "/x", front.bearer, "X-Forwarded-Proto: https")
     assert (status, seen(body)["x-forwarded-proto"]) == (200, "http")
 
 
-def test_a_trusted_hop_may_ask_for_itself(front: Front) -> None:
+def test_a_trusted_hop_may_send_its_own_requests(front: Front) -> None:
     lines = (front.bearer, f"X-Forwarded-For: {NEAR}", "X-Forwarded-Proto: https")
     status, _, body = front.direct(NEAR, "/x", *lines)
     assert (status, seen(body)["x-forwarded-proto"]) == (200, "https")
 
 
-def test_without_the_switch_nothing_in_front_counts(tmp_path: Path) -> None:
+def test_without_the_switch_no_hop_is_trusted(tmp_path: Path) -> None:
     for site in running_site(tmp_path, config=CONFIG, site=SITE):
         plain = Front(site, {}, site.gateway.login(7)["access"])
         lines = (plain.bearer, "X-Forwarded-Proto: https", f"X-Forwarded-For: {CLIENT}")

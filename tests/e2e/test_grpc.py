@@ -77,7 +77,7 @@ def called(
         server.stop(0)
 
 
-def test_the_app_sees_who_asks(called: Called) -> None:
+def test_the_app_receives_the_identity(called: Called) -> None:
     token = called.site.gateway.login(7, groups=["users"])["access"]
     bearer = ("authorization", f"Bearer {token}")
     cookies = "a=1; __Host-authgw=s1; authgw-x=s2; __Secure-authgw-csrf=s3; b=2; authgw=s4"
@@ -89,7 +89,7 @@ def test_the_app_sees_who_asks(called: Called) -> None:
     assert said["x-real-ip"] == said["x-forwarded-for"] == "127.0.0.1"
 
 
-def test_without_a_token_nothing_is_called(called: Called) -> None:
+def test_a_call_without_a_token_is_refused(called: Called) -> None:
     assert called.refused("/app.Echo/Say") == grpc.StatusCode.UNAUTHENTICATED
     assert (
         called.refused("/app.Echo/Say", ("remote-user", "admin"))
@@ -97,7 +97,7 @@ def test_without_a_token_nothing_is_called(called: Called) -> None:
     )
 
 
-def test_nothing_that_a_proxy_would_say_comes_from_a_client(called: Called) -> None:
+def test_a_client_cannot_set_proxy_headers(called: Called) -> None:
     sent = [(name.lower(), "forged") for name in CLEARED]
     sent += [("remote_user", "forged"), ("remote.user", "forged"), ("x-forwarded-for", "6.6.6.6")]
     said = called.call("/public.Echo/Say", *sent, ("x-mine", "kept"))
@@ -106,7 +106,7 @@ def test_nothing_that_a_proxy_would_say_comes_from_a_client(called: Called) -> N
     assert said["x-mine"] == "kept"
 
 
-def test_no_other_warning_is_logged_than_those_known(called: Called) -> None:
+def test_only_known_warnings_are_logged(called: Called) -> None:
     known = (
         "http2",  # NGINX from 1.25.1 on has `http2 on;`, which 1.22 does not know
         "grpc_headers_hash",  # which has no setting; the recipe's comment says so

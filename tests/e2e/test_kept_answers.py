@@ -80,7 +80,7 @@ def asked(
         server.shutdown()
 
 
-def test_an_answer_is_kept(asked: Asked) -> None:
+def test_a_response_is_cached(asked: Asked) -> None:
     def thrice(number: int) -> list[int]:
         same = (f"GET /kept/{number} HTTP/1.1", "Host: app.test", "Cookie: authgw=x")
         return [asked.send(*same) for _ in range(3)]
@@ -113,7 +113,9 @@ def test_an_answer_is_kept(asked: Asked) -> None:
         ("GET /x HTTP/1.1", ("Remote-Groups: 0",)),
     ],
 )
-def test_what_matters_is_asked_about(asked: Asked, line: str, headers: tuple[str, ...]) -> None:
+def test_any_relevant_difference_is_checked_again(
+    asked: Asked, line: str, headers: tuple[str, ...]
+) -> None:
     host = () if any(one.startswith("Host:") for one in headers) else ("Host: app.test",)
     known = () if any(one.startswith("Cookie:") for one in headers) else ("Cookie: authgw=x",)
     asked.send("GET /x HTTP/1.1", "Host: app.test", "Cookie: authgw=x")
@@ -129,7 +131,7 @@ def test_what_matters_is_asked_about(asked: Asked, line: str, headers: tuple[str
         ("X-Method-Override", "GET", "DELETE"),
     ],
 )
-def test_a_second_line_hides_behind_no_first(
+def test_a_second_header_line_is_part_of_the_cache_key(
     asked: Asked, name: str, first: str, second: str
 ) -> None:
     line = (f"MOVE /{name} HTTP/1.1", "Host: app.test", f"{name}: {first}")
@@ -137,7 +139,7 @@ def test_a_second_line_hides_behind_no_first(
     assert asked.send(*line, f"{name}: {second}") == 1
 
 
-def test_a_second_authorization_hides_behind_no_first(asked: Asked) -> None:
+def test_a_second_authorization_line_is_part_of_the_cache_key(asked: Asked) -> None:
     line = ("GET /twice HTTP/1.1", "Host: app.test", "Authorization: Bearer a")
     asked.send(*line)
     both = "\r\n".join([*line, "Authorization: Bearer b", "Connection: close", "", ""]).encode()

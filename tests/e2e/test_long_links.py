@@ -99,7 +99,7 @@ def log_in(site: Site, location: str) -> tuple[str, str]:
         ("{", 4096),
     ],
 )
-def test_a_long_link_is_opened_after_the_log_in(site: Site, letter: str, size: int) -> None:
+def test_a_long_link_is_opened_after_the_login(site: Site, letter: str, size: int) -> None:
     path = link(letter, size) if len(letter) == 1 else link("x", size - 3 * 600) + letter * 600
     assert len(ORIGIN + path) == size
     token = site.gateway.login(7)["access"]
@@ -111,7 +111,7 @@ def test_a_long_link_is_opened_after_the_log_in(site: Site, letter: str, size: i
     assert back == ORIGIN + path.replace("{", "%7B")
 
 
-def test_a_link_that_is_too_long_still_leads_to_the_log_in(site: Site) -> None:
+def test_a_link_that_is_too_long_still_leads_to_the_login(site: Site) -> None:
     path = link("x", 12000)
     token = site.gateway.login(7)["access"]
     assert ask(site.port, "GET", path, _bearer(token)).status == 200
@@ -126,5 +126,5 @@ def _bearer(token: str) -> dict[str, str]:
     return {"Host": APP, "Authorization": f"Bearer {token}"}
 
 
-def test_no_answer_was_cut(site: Site) -> None:
+def test_no_response_was_truncated(site: Site) -> None:
     assert "too big header" not in site.log

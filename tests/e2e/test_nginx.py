@@ -159,12 +159,14 @@ MANY = "; ".join(f"authgw={number}; a{number}={number}" for number in range(20))
         ("; ".join(["a"] * 6000) + "; authgw=1", "; ".join(["a"] * 6000)),
     ],
 )
-def test_our_cookies_are_taken_out_and_others_stay(site: Site, sent: str, kept: str | None) -> None:
+def test_session_cookies_are_removed_and_others_stay(
+    site: Site, sent: str, kept: str | None
+) -> None:
     token = site.gateway.login()["access"]
     assert told(site.get("/", token, Cookie=sent)).get("cookie") == kept
 
 
-def test_nothing_that_a_proxy_would_say_comes_from_a_client(site: Site) -> None:
+def test_a_client_cannot_set_proxy_headers(site: Site) -> None:
     token = site.gateway.login()["access"]
     ours = {"remote-user", "remote-groups", "remote-email", "remote-name"}
     names = [name for name in CLEARED if name.lower() not in ours]
@@ -269,7 +271,7 @@ def counting_pipe(
     return count
 
 
-async def test_connections_to_the_gateway_are_kept(tmp_path: Path, nginx: list[str]) -> None:
+async def test_connections_to_the_gateway_are_reused(tmp_path: Path, nginx: list[str]) -> None:
     for site in running_site(tmp_path, program=nginx):
         target = site.gateway.port
         opened: list[int] = []
@@ -310,7 +312,7 @@ def test_a_pasted_location_cannot_be_used_to_spoof(tmp_path: Path, nginx: list[s
             assert b"admin" not in answer.body
 
 
-def test_a_gateway_that_is_away_or_hangs_is_503(tmp_path: Path, nginx: list[str]) -> None:
+def test_an_unavailable_or_hung_gateway_is_503(tmp_path: Path, nginx: list[str]) -> None:
     for site in running_site(tmp_path, program=nginx):
         token = site.gateway.login()["access"]
         assert site.gateway.process is not None

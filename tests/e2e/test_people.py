@@ -80,7 +80,7 @@ def test_a_broken_users_file_stops_the_start(tmp_path: Path) -> None:
     assert "Traceback" not in refused.stderr
 
 
-def test_a_taken_metrics_port_is_no_reason_not_to_answer(tmp_path: Path) -> None:
+def test_the_gateway_serves_without_its_metrics_port(tmp_path: Path) -> None:
     first = make_gateway(tmp_path / "first")
     second = make_gateway(tmp_path / "second")
     port = str(free_port())

@@ -83,7 +83,7 @@ async def test_a_hundred_refresh_one_token_at_once(
 
 
 @pytest.mark.timeout(120)
-async def test_a_log_out_racing_refreshes_leaves_nothing_alive(
+async def test_a_logout_during_refreshes_leaves_no_active_session(
     replicas: tuple[Gateway, Gateway], client: aiohttp.ClientSession
 ) -> None:
     for number in range(100):
@@ -155,7 +155,7 @@ async def test_aborted_requests_never_cross(
     assert seen[0] > 100
 
 
-async def test_what_one_replica_ends_the_other_refuses(
+async def test_a_session_ended_by_a_replica_is_refused_by_the_other(
     replicas: tuple[Gateway, Gateway], client: aiohttp.ClientSession
 ) -> None:
     pair = replicas[0].login(13)
@@ -164,7 +164,7 @@ async def test_what_one_replica_ends_the_other_refuses(
     assert await status(client, replicas[1], pair["access"]) == 401
 
 
-def test_a_replica_with_a_key_of_its_own_never_signs(
+def test_a_replica_with_a_different_key_never_signs(
     replicas: tuple[Gateway, Gateway], tmp_path: Path
 ) -> None:
     stranger = make_gateway(tmp_path / "stranger", **replicas[0].environ)

@@ -38,7 +38,7 @@ def examine(gateway: Gateway, folder: Path, **environ: str) -> "subprocess.Compl
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["nobody", "valid credentials"])
-def test_it_keeps_to_its_description(tmp_path: Path, known: bool) -> None:
+def test_the_gateway_conforms_to_its_openapi_document(tmp_path: Path, known: bool) -> None:
     made = make_gateway(tmp_path / "gateway")
     page = f"http://127.0.0.1:{made.port}/login"
     (made.folder / "config.yml").write_text(f"login: {{url: '{page}'}}\n")

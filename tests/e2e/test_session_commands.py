@@ -53,7 +53,7 @@ def wait_until_refused(gateway: Gateway, access: str) -> float:
     return time.monotonic() - started
 
 
-def test_sessions_are_listed_beside_the_gateway_that_holds_the_file(gateway: Gateway) -> None:
+def test_sessions_are_listed_while_a_gateway_locks_the_file(gateway: Gateway) -> None:
     pairs = [gateway.login(1), gateway.login(2), gateway.login(1)]
     shown = said(gateway, "list").splitlines()
     assert shown[0].split()[:2] == ["SID", "CREATED"]
@@ -69,7 +69,7 @@ def test_sessions_are_listed_beside_the_gateway_that_holds_the_file(gateway: Gat
     assert said(gateway, "list", "--user", "3").count("\n") == 1
 
 
-def test_a_session_is_revoked_in_the_file_that_a_gateway_holds(gateway: Gateway) -> None:
+def test_a_session_is_revoked_while_a_gateway_locks_the_file(gateway: Gateway) -> None:
     stays, goes = gateway.login(1), gateway.login(1)
     # Mirrored, so that only a new read can tell.
     assert {status_of(gateway, pair["access"]) for pair in (stays, goes)} == {200}
@@ -85,7 +85,7 @@ def test_a_session_is_revoked_in_the_file_that_a_gateway_holds(gateway: Gateway)
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
-def test_revoking_disturbs_nobody_else(gateway: Gateway) -> None:
+def test_revoking_does_not_affect_other_sessions(gateway: Gateway) -> None:
     """Two processes write the file, and neither gets in the way of the other."""
     wrong: list[int] = []
     over = threading.Event()
@@ -114,7 +114,7 @@ def test_revoking_disturbs_nobody_else(gateway: Gateway) -> None:
     assert len(listed(gateway)) == len(others)
 
 
-def test_on_redis_every_replica_learns_of_it(tmp_path: Path, redis_url: str) -> None:
+def test_every_replica_on_redis_refuses_a_revoked_session(tmp_path: Path, redis_url: str) -> None:
     first, second = two_replicas(tmp_path / "pair", redis_url.removesuffix("0") + "4")
     for replica in (first, second):
         replica.start()
@@ -147,7 +147,7 @@ def test_a_sid_may_look_like_an_option(gateway: Gateway, text: str) -> None:
     assert revoked(gateway, gateway.login(sub)["sid"]).startswith("Ended 1")
 
 
-def test_what_there_is_no_looking_into(tmp_path: Path) -> None:
+def test_refusals_of_unreadable_stores(tmp_path: Path) -> None:
     nothing = make_gateway(tmp_path / "nothing")
     assert "no gateway has kept sessions" in refused(nothing, "list")
     assert "SID (see `authgw session list`) or --user" in refused(nothing, "revoke", status=2)

@@ -111,7 +111,7 @@ def test_from_the_file_to_redis_and_back(gateway: Gateway, elsewhere: str) -> No
     back.stop()
 
 
-def test_a_copy_that_broke_off_is_gone_on_with(gateway: Gateway, elsewhere: str) -> None:
+def test_an_interrupted_copy_is_resumed(gateway: Gateway, elsewhere: str) -> None:
     pairs = [gateway.login(number) for number in range(1, 4)]
     gateway.stop()
     copy(gateway.folder, EMBEDDED, elsewhere)
@@ -149,7 +149,7 @@ def test_from_one_redis_to_another(tmp_path: Path, redis_url: str, elsewhere: st
     assert [sid.decode() for sid, _ in there[1]] == [pair["sid"] for pair in pairs]
 
 
-def test_what_cannot_be_copied(tmp_path: Path, elsewhere: str) -> None:
+def test_refused_copies(tmp_path: Path, elsewhere: str) -> None:
     assert "is not there" in refused(tmp_path, EMBEDDED, elsewhere)
     assert not (tmp_path / "var").exists()
     assert "the same store" in refused(tmp_path, elsewhere, elsewhere)

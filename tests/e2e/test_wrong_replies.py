@@ -206,7 +206,7 @@ def test_a_wrong_reply_is_a_line_in_the_log(scene: Scene) -> None:
     assert said in scene.gateway.log
 
 
-def test_a_record_of_another_session_is_not_believed(scene: Scene) -> None:
+def test_a_record_of_another_session_is_rejected(scene: Scene) -> None:
     other = scene.gateway.login(2)
     mine = scene.gateway.login(1)
     records = scene.redis.records
@@ -227,9 +227,7 @@ def test_a_record_of_another_session_is_not_believed(scene: Scene) -> None:
         ("amr", 5), ("previous_refresh_jti", 5),
     ],
 )  # fmt: skip
-def test_a_record_with_a_wrong_field_is_not_believed(
-    scene: Scene, field: str, value: object
-) -> None:
+def test_a_record_with_a_wrong_field_is_rejected(scene: Scene, field: str, value: object) -> None:
     scene.pair = scene.gateway.login(1)
     sid = scene.pair["sid"].encode()
     (record,) = (text for key, text in scene.redis.records.items() if key.endswith(sid))
@@ -248,7 +246,7 @@ def test_a_record_with_a_wrong_field_is_not_believed(
         (("doctor",), ("INFO", "CONFIG", "replicas", "TIME")),
     ],
 )
-def test_commands_say_that_the_store_is_away(
+def test_commands_report_an_unavailable_store(
     scene: Scene, words: tuple[str, ...], commands: tuple[str, ...]
 ) -> None:
     scene.gateway.login(1)
@@ -265,7 +263,7 @@ def test_commands_say_that_the_store_is_away(
 
 
 @pytest.mark.parametrize("command", ["HELLO", "CLIENT", "announce", "SUBSCRIBE"])
-def test_what_runs_in_the_background_survives(scene: Scene, command: str) -> None:
+def test_background_tasks_survive_wrong_replies(scene: Scene, command: str) -> None:
     for reply in EVER_WRONG.values():
         with scene.redis.giving(command, reply):
             time.sleep(0.05)

@@ -69,7 +69,7 @@ def _refreshed(gateway: Gateway, pair: dict[str, Any]) -> dict[str, Any]:
         (-300, ACCEPTED, EARLY),
     ],
 )
-def test_a_clock_is_off(
+def test_a_replica_with_a_wrong_clock(
     two: tuple[Gateway, Gateway], off: int, theirs_here: str, ours_there: str
 ) -> None:
     right, wrong = two
@@ -90,7 +90,7 @@ def test_a_clock_is_off(
 
 
 @pytest.mark.parametrize("off", [-300, 300])
-def test_failures_count_together_whatever_the_clocks_say(
+def test_failures_are_counted_together_with_different_clocks(
     two: tuple[Gateway, Gateway], off: int
 ) -> None:
     right, wrong = two

@@ -76,7 +76,7 @@ def test_a_master_behind_sentinels_is_killed_under_load(tmp_path: Path) -> None:
             wait_until_ready(gateway)
 
 
-def test_a_log_out_that_was_acknowledged_outlives_the_master(tmp_path: Path) -> None:
+def test_an_acknowledged_logout_survives_the_loss_of_the_master(tmp_path: Path) -> None:
     with sentinel_set(tmp_path) as nodes, gateways_on(nodes, tmp_path / "gateway") as gateways:
         load = Load(gateways, count(3, 100))
         for number, client in enumerate(load.clients):

@@ -47,7 +47,7 @@ def said(link: socket.socket, command: bytes, patience: float = 5.0) -> bytes:
 
 
 @pytest.mark.sample
-def test_it_passes_everything_on(proxy: FaultProxy) -> None:
+def test_everything_is_forwarded(proxy: FaultProxy) -> None:
     with connected(proxy) as link:
         assert said(link, PING) == b"+PONG\r\n"
         assert proxy.connections == 1
@@ -60,7 +60,7 @@ def test_everything_is_late(proxy: FaultProxy) -> None:
         assert time.monotonic() - began >= 0.2
 
 
-def test_a_black_hole_brings_all_of_it_later(proxy: FaultProxy) -> None:
+def test_a_black_hole_delivers_everything_later(proxy: FaultProxy) -> None:
     with connected(proxy) as left, connected(proxy) as link:
         assert said(left, PING) == said(link, PING) == b"+PONG\r\n"
         with proxy.disturbed(BLACK_HOLE):
@@ -75,7 +75,7 @@ def test_a_black_hole_brings_all_of_it_later(proxy: FaultProxy) -> None:
             assert time.monotonic() < until, "the command of a sender that left is lost"
 
 
-def test_a_lost_reply_was_a_command_all_the_same(proxy: FaultProxy) -> None:
+def test_a_command_with_a_lost_reply_was_executed(proxy: FaultProxy) -> None:
     with connected(proxy) as link:
         with proxy.disturbed(LOST_REPLIES), pytest.raises(TimeoutError):
             said(link, INCR, 0.2)
@@ -85,7 +85,7 @@ def test_a_lost_reply_was_a_command_all_the_same(proxy: FaultProxy) -> None:
         assert said(link, GET) == b"$1\r\n1\r\n"
 
 
-def test_refused_and_listened_on_again(proxy: FaultProxy) -> None:
+def test_connections_are_refused_and_accepted_again(proxy: FaultProxy) -> None:
     with connected(proxy) as link:
         assert said(link, PING) == b"+PONG\r\n"
         with proxy.disturbed(REFUSED):
@@ -113,7 +113,7 @@ def test_cut_in_either_direction(proxy: FaultProxy) -> None:
             said(link, PING)
 
 
-def test_the_server_says_so_to_every_command(proxy: FaultProxy) -> None:
+def test_an_error_reply_to_every_command(proxy: FaultProxy) -> None:
     with connected(proxy) as link:
         with proxy.disturbed(refusing("LOADING Redis is loading the dataset in memory")):
             expected = b"-LOADING Redis is loading the dataset in memory\r\n"
@@ -121,7 +121,7 @@ def test_the_server_says_so_to_every_command(proxy: FaultProxy) -> None:
         assert said(link, PING) == b"+PONG\r\n"
 
 
-def test_commands_are_counted_whatever_pieces_they_come_in() -> None:
+def test_commands_are_counted_in_any_fragmentation() -> None:
     stream = PING + INCR + b"*2\r\n$4\r\nECHO\r\n$6\r\n*1\r\n$4\r\n"
     for size in (1, 3, 7, len(stream)):
         commands = Commands()

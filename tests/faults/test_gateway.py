@@ -44,7 +44,7 @@ def test_hung_gateways_are_a_503_in_time(stack: Stack) -> None:
     _until(stack.port, access, 200)
 
 
-def test_another_replica_answers_for_a_hung_one(stack: Stack) -> None:
+def test_another_replica_responds_instead_of_a_hung_replica(stack: Stack) -> None:
     access = stack.log_in(72)["access"]
     process = stack.gateways[0].process
     assert process is not None
@@ -84,7 +84,7 @@ def test_sessions_of_the_embedded_store_survive_a_kill(site: Site) -> None:
         assert again.status == before[user]
 
 
-def test_a_gateway_without_descriptors_comes_back(tmp_path: Path) -> None:
+def test_a_gateway_recovers_from_exhausted_descriptors(tmp_path: Path) -> None:
     with _few_descriptors():
         sites = running_site(tmp_path, config=CONFIG)
         site = next(sites)

@@ -50,7 +50,7 @@ DEAF = [
 
 
 @pytest.mark.parametrize("fault", DEAF, ids=lambda fault: fault.name.replace(" ", "-"))
-def test_nothing_of_redis_is_heard(stack: Stack, fault: Fault) -> None:
+def test_redis_does_not_respond(stack: Stack, fault: Fault) -> None:
     with sessions_kept(stack), watching(stack) as watch:
         began = time.monotonic()
         stack.disturb(fault)
@@ -105,7 +105,7 @@ def test_redis_is_busy_with_something_else(stack: Stack, command: tuple[str, ...
         check_through(watch, began, ended - 0.05)
 
 
-def test_a_redis_that_is_a_little_slow_is_waited_for(stack: Stack) -> None:
+def test_a_slightly_slow_redis_is_waited_for(stack: Stack) -> None:
     with sessions_kept(stack), watching(stack) as watch:
         began = time.monotonic()
         stack.disturb(slow(0.02))
@@ -115,7 +115,7 @@ def test_a_redis_that_is_a_little_slow_is_waited_for(stack: Stack) -> None:
         assert stack.refresh(stack.log_in(1)["refresh"]).status == 200
 
 
-def test_everything_that_redis_held_is_lost(stack: Stack) -> None:
+def test_redis_loses_all_data(stack: Stack) -> None:
     with watching(stack) as watch:
         with stack.redis.client() as client:
             client.flushall()
@@ -170,9 +170,7 @@ def _read_only(stack: Stack) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("fault", "log_out"), [(_full, 200), (_unsaved, 503)])
-def test_a_redis_that_cannot_write_still_answers_checks(
-    stack: Stack, fault: Any, log_out: int
-) -> None:
+def test_checks_succeed_while_redis_cannot_write(stack: Stack, fault: Any, log_out: int) -> None:
     pair, other = stack.log_in(31), stack.log_in(32)
     assert stack.get("/page", pair["access"]).status == 200
     with sessions_kept(stack), watching(stack) as watch:
@@ -192,7 +190,7 @@ def _log_in_status(stack: Stack) -> int:
     return ask(gateway.port, "POST", "/login", gateway.basic, {"user_id": 1}).status
 
 
-def test_a_redis_that_became_a_replica_is_away(stack: Stack) -> None:
+def test_a_redis_that_became_a_replica_is_unavailable(stack: Stack) -> None:
     with sessions_kept(stack), watching(stack) as watch:
         with _read_only(stack):
             assert watch.until("live", 503, time.monotonic())
@@ -211,7 +209,7 @@ def test_a_storm_of_new_connections(stack: Stack) -> None:
         check_always(watch)
 
 
-def test_a_replica_that_is_cut_off_lets_nobody_in_past_the_bound(stack: Stack) -> None:
+def test_an_isolated_replica_accepts_no_session_beyond_the_bound(stack: Stack) -> None:
     access = stack.log_in(41)["access"]
     assert [stack.check(replica, access).status for replica in (0, 1)] == [200, 200]
     with stack.ways[1].disturbed(BLACK_HOLE):

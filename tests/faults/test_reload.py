@@ -65,7 +65,7 @@ def test_every_verdict_is_that_of_the_old_or_the_new_rules(fleet: Fleet) -> None
     assert set(tally.pages) == {200, 403}
 
 
-def test_one_broken_file_leaves_all_as_it_was_and_says_so(fleet: Fleet) -> None:
+def test_a_broken_file_keeps_the_previous_state_and_is_reported(fleet: Fleet) -> None:
     people = fleet.people(10, refreshes_every=0)
     config = fleet.folder / "config.yml"
     with load(fleet.port, people, rate=RATE) as tally:
@@ -90,7 +90,7 @@ def test_one_broken_file_leaves_all_as_it_was_and_says_so(fleet: Fleet) -> None:
     assert set(tally.pages) == {200}
 
 
-def test_keys_rotate_under_load_without_one_refusal(fleet: Fleet) -> None:
+def test_keys_rotate_under_load_without_a_refusal(fleet: Fleet) -> None:
     people = fleet.people(10, refreshes_every=10)
     keys = fleet.folder / "secrets/keys"
     with load(fleet.port, people, rate=RATE) as tally:
@@ -107,7 +107,7 @@ def test_keys_rotate_under_load_without_one_refusal(fleet: Fleet) -> None:
     assert set(tally.pages) == set(tally.refreshes) == {200}
 
 
-def test_a_retired_key_dies_on_time(tmp_path: Path) -> None:
+def test_a_retired_key_expires_on_time(tmp_path: Path) -> None:
     longest = 60.0
     gateway = make_gateway(
         tmp_path / "gateway",

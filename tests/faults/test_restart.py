@@ -62,7 +62,7 @@ def test_a_replica_that_is_killed_fails_no_page_and_loses_no_session(fleet: Flee
     assert fleet.statuses(people) == [{200}] * 3
 
 
-def test_idle_and_unfinished_connections_hold_no_end_up(fleet: Fleet) -> None:
+def test_idle_and_unfinished_connections_do_not_delay_the_shutdown(fleet: Fleet) -> None:
     replica = fleet.replicas[0]
     links = [socket.create_connection(("127.0.0.1", replica.port)) for _ in range(2)]
     links[1].sendall(b"GET /page HTTP/1.1\r\nHost: loc")
@@ -86,7 +86,7 @@ def half_a_login(replica: Gateway) -> socket.socket:
 
 
 @pytest.mark.sample
-def test_what_never_ends_is_cut_off_when_the_drain_is_over(fleet: Fleet) -> None:
+def test_unfinished_requests_are_closed_at_the_end_of_the_drain(fleet: Fleet) -> None:
     replica = fleet.replicas[0]
     with half_a_login(replica):
         assert ask(replica.port, "GET", "/readyz").status == 200

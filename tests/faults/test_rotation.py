@@ -32,7 +32,7 @@ CHECK = {
 
 
 @pytest.mark.parametrize("fault", [LOST_REPLIES, cut_replies(2)], ids=["swallowed", "cut"])
-def test_a_refresh_whose_reply_was_lost_is_asked_again(stack: Stack, fault: Fault) -> None:
+def test_a_refresh_with_a_lost_reply_can_be_repeated(stack: Stack, fault: Fault) -> None:
     for number in range(count(3, 100)):
         first = stack.log_in(51)
         with stack.ways[0].disturbed(fault):
@@ -50,7 +50,7 @@ def test_a_refresh_whose_reply_was_lost_is_asked_again(stack: Stack, fault: Faul
             assert stack.check(1, pair["access"]).status == 200
 
 
-def test_a_log_out_whose_reply_was_lost_has_happened(stack: Stack) -> None:
+def test_a_logout_with_a_lost_reply_has_taken_effect(stack: Stack) -> None:
     for _ in range(count(3, 100)):
         pair = stack.log_in(52)
         with stack.ways[0].disturbed(LOST_REPLIES):
@@ -64,7 +64,7 @@ def test_a_log_out_whose_reply_was_lost_has_happened(stack: Stack) -> None:
 
 
 @pytest.mark.timeout(_LONG)
-async def test_log_outs_beside_refreshes_leave_nothing_alive(stack: Stack) -> None:
+async def test_logouts_during_refreshes_leave_no_active_session(stack: Stack) -> None:
     async with lines(stack, 3) as (here, there, third):
         issued: list[dict[str, str]] = []
         for _ in range(LOG_OUTS):
@@ -137,7 +137,7 @@ async def _present(line: Line, asked: bytes) -> Told | None:
 
 @pytest.mark.timeout(_LONG)
 @pytest.mark.parametrize("fault", [NONE, slow(0.02)], ids=["as it is", "late"])
-async def test_checks_beside_clients_that_leave_never_cross(stack: Stack, fault: Fault) -> None:
+async def test_responses_never_cross_while_clients_disconnect(stack: Stack, fault: Fault) -> None:
     """Everybody is told who they are, and nobody else."""
     began, left, seen = time.monotonic(), [CHECKS // 2], [0, 0]
     async with lines(stack, 1) as (line,):
@@ -203,7 +203,7 @@ async def test_far_more_requests_than_connections(stack: Stack) -> None:
         await _until_200(many[0], log_in_request(stack, 60))
 
 
-async def test_nothing_piles_up_behind_a_redis_that_hangs(stack: Stack) -> None:
+async def test_requests_do_not_accumulate_while_redis_hangs(stack: Stack) -> None:
     async with lines(stack, 200) as many:
         access = [(await log_in(stack, many[0], user))["access"] for user in range(61, 66)]
         before = [descriptors(stack, replica) for replica in (0, 1)]

@@ -28,7 +28,7 @@ def many(gateway: Gateway, token: str) -> None:
             link.recv(65536)
 
 
-def test_nothing_is_left_of_many_requests(tmp_path: Path) -> None:
+def test_many_requests_leave_no_memory_or_descriptors_behind(tmp_path: Path) -> None:
     gateway = make_gateway(tmp_path / "gateway")
     gateway.covered = False
     gateway.start()

@@ -121,7 +121,7 @@ def test_sizes(gateway: Gateway, shape: object, fine: int) -> None:
             assert ask(gateway.port, "GET", "/ping").status == 200
 
 
-def test_many_at_once_are_bounded_too(gateway: Gateway) -> None:
+def test_many_concurrent_large_requests_are_bounded(gateway: Gateway) -> None:
     # Without a bound on the whole head each of these would keep 4 MB.
     before = resident(gateway)
     with others_unaffected(gateway, most_memory=60_000):
@@ -191,7 +191,7 @@ def test_bombs(gateway: Gateway, path: str) -> None:
             assert processor_time(gateway) - before < 0.3, name
 
 
-def test_a_request_after_a_refused_body_is_read_rightly(gateway: Gateway) -> None:
+def test_a_request_after_a_refused_body_is_parsed_correctly(gateway: Gateway) -> None:
     # On one connection: a desynchronised parser would take the body for a request.
     smuggled = b"GET /ping HTTP/1.1\r\nHost: a\r\n\r\n"
     filled = smuggled.ljust(17 * 1024)

@@ -41,13 +41,13 @@ def attack(gateway: Gateway, path: str, *options: str, seconds: int) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", run.stdout)
 
 
-def test_heads_that_never_end(gateway: Gateway) -> None:
+def test_endless_heads(gateway: Gateway) -> None:
     with others_unaffected(gateway, most_memory=20_000):
         said = attack(gateway, "/ping", "-H", "-i", "2", seconds=16)
     assert _ALL_CLOSED in said
 
 
-def test_bodies_that_never_end(gateway: Gateway) -> None:
+def test_endless_bodies(gateway: Gateway) -> None:
     body = ["-B", "-t", "POST", "-f", "application/json", "-s", "16000", "-i", "2", "-x", "8"]
     with others_unaffected(gateway, most_memory=20_000):
         said = attack(gateway, "/refresh", *body, seconds=18)
@@ -55,13 +55,13 @@ def test_bodies_that_never_end(gateway: Gateway) -> None:
     assert "body_too_slow" in gateway.log
 
 
-def test_answers_that_are_hardly_read(gateway: Gateway) -> None:
+def test_slow_readers_of_responses(gateway: Gateway) -> None:
     reads = ["-X", "-w", "8", "-y", "16", "-n", "2", "-z", "8", "-k", "3"]
     with others_unaffected(gateway, most_memory=60_000):
         attack(gateway, "/openapi.json", *reads, seconds=8)
 
 
-def test_whoever_keeps_many_connections_keeps_nobody_out(tmp_path: Path) -> None:
+def test_a_client_with_many_connections_does_not_lock_out_others(tmp_path: Path) -> None:
     gateway = make_gateway(tmp_path / "gateway")
     gateway.covered = False
     with descriptors(512):

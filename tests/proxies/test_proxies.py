@@ -85,7 +85,7 @@ def test_the_wrong_group_gets_403_and_the_right_one_passes(proxied: Proxied) -> 
     assert [name.encode("latin-1").decode() for name in names] == ["Zoë"]
 
 
-def test_a_public_page_brings_no_identity(proxied: Proxied) -> None:
+def test_a_public_page_receives_no_identity(proxied: Proxied) -> None:
     answer = proxied.send("/public/x?y=z")
     assert (answer.status, answer.json()["path"]) == (200, "/public/x?y=z")
     only_as(answer, "", "")
@@ -177,7 +177,7 @@ def test_no_spelling_reaches_what_is_not_allowed(proxied: Proxied, path: str) ->
             assert not is_admin(answer.json()["path"])
 
 
-def test_what_a_client_says_about_the_request_changes_nothing(proxied: Proxied) -> None:
+def test_client_headers_about_the_request_are_ignored(proxied: Proxied) -> None:
     lies = [
         ("X-Forwarded-Uri", "/public/x"),
         ("X-Forwarded-Method", "OPTIONS"),
@@ -238,7 +238,9 @@ def test_cookies(proxied: Proxied) -> None:
         (["__Host-authgw=x; " + "; ".join(f"c{n}={'x' * 2000}" for n in range(9))], None),
     ],
 )
-def test_our_cookie_stays_here(proxied: Proxied, sent: list[str], kept: set[str] | None) -> None:
+def test_the_session_cookie_does_not_reach_the_app(
+    proxied: Proxied, sent: list[str], kept: set[str] | None
+) -> None:
     headers = [("Cookie", line) for line in sent]
     for path, token in (("/", proxied.login(3, "users")), ("/public/x", "")):
         answer = proxied.send(path, *headers, token=token)
@@ -251,7 +253,7 @@ def test_our_cookie_stays_here(proxied: Proxied, sent: list[str], kept: set[str]
         assert seen == (kept if kept is not None else set(sent[0].split("; ")[1:]))
 
 
-def test_a_cookie_that_is_no_text_is_no_failure(proxied: Proxied) -> None:
+def test_a_cookie_that_is_not_text_causes_no_failure(proxied: Proxied) -> None:
     sent = ("Cookie", "a=\xff\xfe; __Host-authgw=x; b=2")
     answer = proxied.send("/", sent, token=proxied.login(3, "users"))
     assert answer.status == 200
@@ -284,7 +286,7 @@ def test_a_page_that_asks_for_a_second_factor(proxied: Proxied) -> None:
     assert (answer.status, lower(answer)["www-authenticate"]) == (401, said)
 
 
-def test_two_live_cookies_are_nobody(proxied: Proxied) -> None:
+def test_two_active_cookies_are_ambiguous(proxied: Proxied) -> None:
     one, other = proxied.browser(), proxied.browser()
     for cookies in ([f"{one}; {other}"], [one, other], [other, "a=1", one]):
         answer = proxied.send("/page", *(("Cookie", line) for line in cookies))
@@ -346,7 +348,7 @@ def accepted(proxied: Proxied, lines: list[str]) -> int:
     return {"nginx": 400, "envoy": 401}.get(proxied.name, 200) if len(lines) > 1 else 200
 
 
-def test_what_authenticates_a_connection_passes_where_the_rule_says_so(proxied: Proxied) -> None:
+def test_connection_authentication_passes_only_if_the_rule_allows_it(proxied: Proxied) -> None:
     cookie = ("Cookie", proxied.browser())
     for name, lines in OF_A_CONNECTION.items():
         sent = [("Authorization", line) for line in lines]
@@ -357,7 +359,7 @@ def test_what_authenticates_a_connection_passes_where_the_rule_says_so(proxied: 
             only_as(answer, "alice", "")
 
 
-def test_ours_must_hold_next_to_a_cookie(proxied: Proxied) -> None:
+def test_an_authgw_token_next_to_a_cookie_must_be_valid(proxied: Proxied) -> None:
     cookie = ("Cookie", proxied.browser())
     ended = proxied.login()
     gone = ask(proxied.gateway.port, "POST", "/logout", {"Authorization": f"Bearer {ended}"})
@@ -381,7 +383,7 @@ def test_ours_must_hold_next_to_a_cookie(proxied: Proxied) -> None:
     assert proxied.send("/page", cookie).status == 200
 
 
-def test_a_denial_is_a_page_for_people(proxied: Proxied) -> None:
+def test_a_denial_is_shown_as_a_page(proxied: Proxied) -> None:
     cookie = ("Cookie", proxied.browser())
     answer = proxied.send("/admin/x", *BROWSER, cookie)
     said = lower(answer)
@@ -416,7 +418,7 @@ async def test_a_websocket(proxied: Proxied) -> None:
 @pytest.mark.parametrize(
     "upgrades", [["h2c"], ["H2C"], ["websocket", "h2c"], ["h2c", "websocket"], ["h2c, websocket"]]
 )
-def test_an_upgrade_is_no_tunnel_around_the_gateway(proxied: Proxied, upgrades: list[str]) -> None:
+def test_an_upgrade_does_not_bypass_the_gateway(proxied: Proxied, upgrades: list[str]) -> None:
     headers = [("Upgrade", value) for value in upgrades]
     more = [("HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA"), ("Connection", "Upgrade")]
     answer = proxied.send("/public/x", *headers, *more)
@@ -445,7 +447,7 @@ GARBAGE = [
 ]
 
 
-def test_a_gateway_that_fails_opens_nothing(
+def test_a_failing_gateway_allows_nothing(
     proxied: Proxied, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     for own in running(proxied.name, tmp_path_factory.mktemp("failing")):

@@ -182,7 +182,7 @@ def _wait_for_tls(fronted: Fronted) -> None:
     pytest.fail("nothing answers over TLS")
 
 
-def test_the_way_back_is_https(fronted: Fronted) -> None:
+def test_a_login_returns_to_https(fronted: Fronted) -> None:
     for host in (HOST, f"{HOST}:8443"):
         answer = fronted.send("/page?a=b", *BROWSER, host=host)
         if fronted.proxied.name == "envoy" and host != HOST:
@@ -194,7 +194,7 @@ def test_the_way_back_is_https(fronted: Fronted) -> None:
         )
 
 
-def test_the_app_is_told_https_and_the_client(fronted: Fronted) -> None:
+def test_the_app_receives_https_and_the_client_address(fronted: Fronted) -> None:
     answer = fronted.send(
         "/public/x", ("X-Forwarded-Proto", "http"), ("X-Forwarded-For", "10.9.9.9")
     )
@@ -215,7 +215,7 @@ def test_rules_see_the_address_of_the_client(fronted: Fronted) -> None:
     assert fronted.send("/net/x").status == 200
 
 
-def test_a_client_in_front_names_no_other_request(fronted: Fronted) -> None:
+def test_a_client_cannot_name_another_request(fronted: Fronted) -> None:
     lies = [
         ("X-Forwarded-Uri", "/public/x"),
         ("X-Forwarded-Method", "OPTIONS"),
@@ -227,7 +227,7 @@ def test_a_client_in_front_names_no_other_request(fronted: Fronted) -> None:
         assert fronted.send("/page", *some).status in (401, 403), some
 
 
-def test_nobody_else_is_believed(fronted: Fronted) -> None:
+def test_headers_of_an_untrusted_peer_are_ignored(fronted: Fronted) -> None:
     switched = fronted.proxied
     said = [("X-Forwarded-Proto", "https"), ("X-Forwarded-For", "10.9.9.9")]
     answer = switched.send("/page", *BROWSER, *said, source=ELSE)
