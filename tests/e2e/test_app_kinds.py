@@ -1,4 +1,4 @@
-"""Apps behind FastCGI, uwsgi and SCGI see the gateway's identity and nothing of a client's."""
+"""Apps behind FastCGI, uwsgi and SCGI receive the gateway's identity and no forged values."""
 
 import json
 import shutil
@@ -116,7 +116,7 @@ class App:
     token: str
 
     def seen(self, where: str, headers: dict[str, str], *, known: bool = True) -> dict[str, Any]:
-        """The variables that the app received with this request."""
+        """Return the variables that the app received with this request."""
         cookie = headers.get("Cookie", "")
         bearer = {"Authorization": f"Bearer {self.token}"} if known else {}
         sent = {**bearer, **headers, **({"Cookie": cookie} if cookie else {})}
@@ -182,7 +182,7 @@ def test_a_client_cannot_claim_an_identity(app: App, name: str) -> None:
 
 
 def test_a_foreign_user_name_is_not_the_identity(app: App) -> None:
-    # $remote_user, which some copies of fastcgi_params hand on.
+    # $remote_user, which some versions of fastcgi_params pass on.
     seen = app.seen("public", {"Authorization": "Basic YWRtaW46eA=="}, known=False)
     assert seen.get("REMOTE_USER", "") == ""
     assert seen["HTTP_AUTHORIZATION"] == "Basic YWRtaW46eA=="
@@ -194,7 +194,7 @@ def test_a_client_cannot_set_proxy_headers(app: App) -> None:
             sent = dict.fromkeys(names, "forged")
             sent |= {"X-Forwarded-For": "6.6.6.6", "X-Real-IP": "6.6.6.6"}
             sent |= {"X-Forwarded-Proto": "gopher", "X-Forwarded-Host": "evil"}
-            # A number would be found by chance in the port that the client itself has.
+            # A number could occur in the client's own port by chance.
             sent |= {"X-Forwarded-Port": "forged"}
             seen = app.seen(where, sent, known=False)
             said = json.dumps(seen)

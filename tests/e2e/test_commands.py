@@ -1,4 +1,4 @@
-"""The command line and the process: what it says, when it refuses, how it ends."""
+"""The command line and the process: output, refusals and shutdown."""
 
 import json
 import re

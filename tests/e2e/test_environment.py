@@ -1,4 +1,4 @@
-"""The environment of a running gateway and of its commands: read, or refused, never passed over."""
+"""Environment of a running gateway and of its commands: read or refused, never ignored."""
 
 import json
 import subprocess
@@ -83,7 +83,7 @@ def test_a_start_without_a_configuration_file_is_logged_first(tmp_path: Path) ->
         gateway.start()
     finally:
         gateway.kill()
-    # Before the warning that Redis is away.
+    # Before the warning that Redis is unavailable.
     assert f"no config.yml in {gateway.folder}: defaults; no rules" in gateway.log.splitlines()[0]
     checked = authgw(gateway.folder, "config", "check")
     assert f"note: no config.yml in {gateway.folder}: defaults" in checked.stderr

@@ -1,4 +1,4 @@
-"""What makes answers cheap must not make them wrong: mirrors of two replicas, NGINX's cache."""
+"""Caches return no outdated or foreign responses: the mirrors of two replicas, NGINX's cache."""
 
 import os
 import signal
@@ -70,7 +70,7 @@ def test_nginx_never_returns_a_cached_response_of_another_user(tmp_path: Path) -
         _keep_answers(site, tmp_path / "answers")
         tokens = {str(user): site.gateway.login(user)["access"] for user in (1, 2)}
         users = [*tokens] * 40
-        with ThreadPoolExecutor(8) as pool:  # so that each of NGINX's workers is asked
+        with ThreadPoolExecutor(8) as pool:  # so that each of NGINX's workers receives requests
             answers = pool.map(partial(site.get, "/page"), [tokens[user] for user in users])
             assert [_told_user(answer) for answer in answers] == users
         for _ in range(20):
@@ -93,7 +93,7 @@ def test_nginx_never_returns_a_cached_response_of_another_user(tmp_path: Path) -
 
 
 def _told_user(answer: Answer) -> str:
-    """Whom the app was told of."""
+    """Return the user in the identity headers that the app received."""
     assert answer.status == 200
     told = {name.lower(): value for name, value in answer.json()["headers"]}
     return str(told["remote-user"])

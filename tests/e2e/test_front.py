@@ -1,4 +1,4 @@
-"""TLS that ends one or two hops before NGINX: who is trusted by address says scheme and client."""
+"""TLS that ends at a first or second hop before NGINX: trusted hops set scheme and client."""
 
 import json
 import shutil
@@ -41,7 +41,7 @@ server {
     location /cgi { auth_request off; return 200 "$authgw_https $authgw_scheme $authgw_port"; }
 }
 """
-# TLS ends at `tls`; `two` passes on to `plain`, a second hop, which says of itself what it sees.
+# TLS ends at `tls`; `two` forwards to `plain`, a second hop, which sends its own scheme and client.
 HAPROXY = """\
 global
     log stderr format raw local0 warning
@@ -77,7 +77,7 @@ class Front:
     token: str
 
     def direct(self, source: str, path: str = "/x", *lines: str, host: str = "app.test") -> Any:
-        """The status, headers and body of a request from this address to NGINX itself."""
+        """Return status, headers and body of a request from this address directly to NGINX."""
         link = socket.create_connection(("127.0.0.1", self.site.port), 10, (source, 0))
         head = [f"GET {path} HTTP/1.1", f"Host: {host}", "Connection: close", *lines, "", ""]
         with link:
@@ -89,7 +89,7 @@ class Front:
         return int(said.split(" ")[1]), said, body
 
     def through(self, hop: str, path: str, *headers: str, source: str = CLIENT) -> Any:
-        """The same over TLS by way of `hop`."""
+        """Return the same for a request over TLS through `hop`."""
         port = self.hops[hop]
         words = ["curl", "-sk", "-D", "-", "--http1.1", "--max-time", "10", "--interface", source]
         words += ["--resolve", f"app.test:{port}:127.0.0.1"]
@@ -184,7 +184,7 @@ def test_rules_see_the_clients_address(front: Front, hop: str) -> None:
         ("http", "http"),
         ("http,https", "http"),
         ("ws", "http"),
-        # NGINX's own connection counts where nothing readable was said.
+        # NGINX's own connection counts if no valid value was sent.
         ("", "http"),
         ("gopher", "http"),
         ("httpsx", "http"),

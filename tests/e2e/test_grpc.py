@@ -1,4 +1,4 @@
-"""A gRPC app behind grpc_pass sees the gateway's identity and nothing of a client's."""
+"""A gRPC app behind grpc_pass receives the gateway's identity and no forged values."""
 
 import json
 from collections.abc import Iterator
@@ -108,8 +108,8 @@ def test_a_client_cannot_set_proxy_headers(called: Called) -> None:
 
 def test_only_known_warnings_are_logged(called: Called) -> None:
     known = (
-        "http2",  # NGINX from 1.25.1 on has `http2 on;`, which 1.22 does not know
-        "grpc_headers_hash",  # which has no setting; the recipe's comment says so
+        "http2",  # NGINX from 1.25.1 on has `http2 on;`, which 1.22 does not support
+        "grpc_headers_hash",  # not configurable; see the recipe's comment
     )
     warnings = [line for line in called.site.log.splitlines() if "[warn]" in line]
     assert not [line for line in warnings if not any(word in line for word in known)]

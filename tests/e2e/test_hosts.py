@@ -1,4 +1,4 @@
-"""The host of a request over HTTP/1.0, 1.1, 2 and 3: the gateway judges what the app is told."""
+"""The host of a request over HTTP/1.0, 1.1, 2 and 3: the app receives the host that was checked."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ rules:
   - {host: app.test, path: /public/**, allow: anyone}
   - {host: app.test, allow: authenticated}
 """
-# `alone` is a listener without a default server of its own: any name reaches the app's.
+# `alone` is a listener without its own default server: the app's server handles any name.
 SITE = """\
 server {{ {default} return 421; }}
 server {{
@@ -43,7 +43,7 @@ BROWSER = {"accept": "text/html", "sec-fetch-mode": "navigate"}
 
 @dataclass
 class Hosts:
-    """One NGINX on four listeners: HTTP/1 is the site's own port."""
+    """An NGINX on four listeners: HTTP/1 is the site's own port."""
 
     site: Site
     h2: int
@@ -139,11 +139,11 @@ def test_http1(
 @pytest.mark.parametrize(
     ("request_line", "host", "status"),
     [
-        # Without a Host the server's own name counts, with the port that it listens on.
+        # Without a Host header, the server's own name and the listener's port are used.
         ("GET /x HTTP/1.0", "", 200),
         ("GET /x HTTP/1.1", "Host:\n", 400),
         ("GET http://app.test/x HTTP/1.0", "", 200),
-        # No rule is about these.
+        # No rule applies to these hosts.
         ("GET /x HTTP/1.1", "Host: evil.test\n", 403),
         ("GET http://evil.test/x HTTP/1.0", "", 403),
         ("GET http://evil.test/x HTTP/1.1", "Host: app.test\n", 403),
@@ -184,7 +184,7 @@ def test_http3(quic: Hosts, port: str) -> None:
     answer = ask_http3(quic.tls, "/x?a=b", f"app.test{suffix}", bearer)
     assert answer.status == 200
     said = seen(answer.body)
-    # NGINX knows the port of no HTTP/3 request but that of its listener.
+    # For HTTP/3, NGINX knows only the listener's port.
     assert said["host"] == said["x-forwarded-host"] == f"app.test:{quic.tls}"
     assert (said["x-forwarded-proto"], said["x-forwarded-port"]) == ("https", str(quic.tls))
     assert (said["remote-user"], said["x-real-ip"]) == ("7", "127.0.0.1")

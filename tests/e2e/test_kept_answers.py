@@ -1,4 +1,4 @@
-"""With cache.conf NGINX repeats an answer only where everything it rests on is the same."""
+"""With cache.conf, NGINX reuses a response only if all inputs of the decision are equal."""
 
 import http.server
 import threading
@@ -31,7 +31,7 @@ class Asked:
     questions: list[int] = field(default_factory=list)
 
     def send(self, line: str, *headers: str) -> int:
-        """Send a request; return how many questions the gateway got for it."""
+        """Send a request; return the number of checks that the gateway received for it."""
         before = len(self.questions)
         lines = [line, *headers, "Connection: close", "", ""]
         raw(self.port, "\r\n".join(lines).encode("latin-1"))
@@ -71,7 +71,7 @@ def asked(
     )
     try:
         wait_for(port, "/ping")
-        # What the NGINX before kept in the same folder has expired then.
+        # Responses that the previous NGINX cached in the same directory have expired by then.
         time.sleep(1.1)
         yield Asked(port, seen)
     finally:
@@ -85,7 +85,7 @@ def test_a_response_is_cached(asked: Asked) -> None:
         same = (f"GET /kept/{number} HTTP/1.1", "Host: app.test", "Cookie: authgw=x")
         return [asked.send(*same) for _ in range(3)]
 
-    # A busy machine may take longer than the second for which it is kept.
+    # A busy machine may take longer than the second for which a response is cached.
     assert any(thrice(number) == [1, 0, 0] for number in range(5))
 
 

@@ -1,4 +1,4 @@
-"""The search for secrets in logs finds them, or its silence would mean nothing."""
+"""The search for secrets in logs finds them; without this, its silence would be meaningless."""
 
 from hypothesis import given
 from hypothesis import strategies as st

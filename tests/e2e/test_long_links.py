@@ -1,4 +1,4 @@
-"""A long link survives the log-in: every buffer of the recipe holds what the gateway sends."""
+"""A long link survives the login: every buffer of the recipe is large enough for the gateway."""
 
 import re
 import time
@@ -45,7 +45,7 @@ def site(
         made = authgw(site.gateway.folder, *words, stdin=f"{PASSWORD}\n")
         assert made.returncode == 0, made.stderr
         for _ in range(200):
-            # A login before that would count as a failed one.
+            # Before that, a login would count as a failed attempt.
             if "The users file was read" in site.gateway.log:
                 break
             time.sleep(0.05)
@@ -53,7 +53,7 @@ def site(
 
 
 def link(letter: str, size: int) -> str:
-    """A path and query; the whole link has `size` bytes."""
+    """Return a path and query; the whole link has `size` bytes."""
     start = "/x?q="
     return start + letter * (size - len(ORIGIN) - len(start))
 
@@ -64,7 +64,7 @@ def browse(site: Site, host: str, path: str, cookie: str = "") -> Answer:
 
 
 def log_in(site: Site, location: str) -> tuple[str, str]:
-    """Where the log-in page leads to in the end, and the session cookie."""
+    """Return the final URL of the login page, and the session cookie."""
     parts = urlsplit(location)
     page = browse(site, AUTH, f"{parts.path}?{parts.query}")
     assert page.status == 200
@@ -90,7 +90,7 @@ def log_in(site: Site, location: str) -> tuple[str, str]:
     return answer.headers["Location"], found[1]
 
 
-# `{` comes as it is and is three bytes in a query; a letter stays one.
+# `{` is sent unchanged and takes three bytes in a query; a letter takes a single byte.
 @pytest.mark.parametrize(
     ("letter", "size"),
     [

@@ -1,4 +1,4 @@
-"""The shipped NGINX files, in a real NGINX, before a real gateway."""
+"""The shipped NGINX files, in a real NGINX, in front of a real gateway."""
 
 import asyncio
 import http.server
@@ -65,7 +65,7 @@ def test_refresh_through_nginx(site: Site) -> None:
 def test_spoofed_identity_never_arrives(site: Site, name: str) -> None:
     pair = site.gateway.login(3)
     answer = site.get("/", pair["access"], **{name: "admin"})
-    # A name that NGINX drops may pass without it; one that it keeps is denied.
+    # A request may pass without a header that NGINX drops; a header that it keeps is denied.
     assert answer.status in (200, 403)
     assert b"admin" not in answer.body
     if answer.status == 200:
@@ -130,26 +130,26 @@ MANY = "; ".join(f"authgw={number}; a{number}={number}" for number in range(20))
         ("__Host-authgw=x; a=1", "a=1"),
         ("a=1; __Secure-authgw=x", "a=1"),
         ("authgw=1; authgw=2; a=1; authgw=3; authgw=4", "a=1"),
-        # As many as come one after the other, and in twelve places between others.
+        # As many cookies in sequence, and in twelve places between others, as the recipe handles.
         ("; ".join(["authgw=1"] * 40 + ["a=1"] + ["__Host-authgw-flow-9=1"] * 40), "a=1"),
         (
             "; ".join(f"a{number}=1; authgw-f{number}=x" for number in range(12)),
             "; ".join(f"a{number}=1" for number in range(12)),
         ),
-        # Who sends more could hide the right one behind them.
+        # With more cookies than that, a session cookie could be hidden behind them.
         (MANY, None),
-        # Every name with the prefix is ours, in a later version too.
+        # All names with the prefix belong to authgw, also in later versions.
         ("a=1; __Secure-authgw-csrf=x; authgw-login=y; __Host-authgw-flow-q=z; b=2", "a=1; b=2"),
         ("a=1;authgw=x;b=2", "a=1;b=2"),
         ("authgw=x;a=1", "a=1"),
         ("a=1; \tauthgw \t=x; b=2", "a=1; b=2"),
         ("authgw-=x; a=1", "a=1"),
-        # A proxy may have joined two headers with a comma; the gateway looks there too.
+        # A proxy may have joined two headers with a comma; the gateway parses both.
         ("a=1,authgw=5; b=2", "a=1; b=2"),
         ("a=1, __Host-authgw=5", "a=1"),
         ("authgw=1,b=2; c=3", "c=3"),
         (",authgw=5; b=2", "; b=2"),
-        # Others', though they look like ours.
+        # Cookies of other apps with similar names.
         ("notauthgw=1; a=authgw=2", "notauthgw=1; a=authgw=2"),
         ("authgwx=1; authgw; Authgw=1; xauthgw-a=1", "authgwx=1; authgw; Authgw=1; xauthgw-a=1"),
         ("a=1; b=2", "a=1; b=2"),
@@ -178,14 +178,14 @@ def test_a_client_cannot_set_proxy_headers(site: Site) -> None:
         assert "forged" not in seen.values()
         assert (seen["x-forwarded-port"], seen["x-real-ip"]) == ("80", "127.0.0.1")
         assert not {name.lower() for name in some} & seen.keys()
-    # It was judged, so the app may act by it.
+    # The gateway has checked the method, so the app may use it.
     kept = site.get("/", token, X__HTTP__Method__Override="GET")
     assert kept.status == 403 or told(kept)["x-http-method-override"] == "GET"
     assert "[warn]" not in site.log.partition("a client request body is buffered")[0]
 
 
 class Stub(http.server.BaseHTTPRequestHandler):
-    """A gateway that knows the way to a log-in page for any method."""
+    """A gateway that redirects requests of any method to a login page."""
 
     def do_GET(self) -> None:
         if self.path != "/authenticate":
@@ -295,7 +295,7 @@ async def test_connections_to_the_gateway_are_reused(tmp_path: Path, nginx: list
 
 
 def test_a_pasted_location_cannot_be_used_to_spoof(tmp_path: Path, nginx: list[str]) -> None:
-    # Its own proxy_set_header makes it forget the server's, identity.conf was not pasted.
+    # Its own proxy_set_header replaces those of the server; identity.conf was not pasted.
     extra = (
         "    location /careless { proxy_set_header X-Mine 1; proxy_pass http://sample; }\n"
         "    location /public { auth_request off; include authgw/identity.conf; "

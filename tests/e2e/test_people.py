@@ -1,4 +1,4 @@
-"""People of the users file, at real gateways: alarms, replicas that share what was used."""
+"""Users of the users file at real gateways: alarms, and counters that replicas share."""
 
 import re
 import time
@@ -100,7 +100,7 @@ def test_the_gateway_serves_without_its_metrics_port(tmp_path: Path) -> None:
 def pair(
     tmp_path_factory: pytest.TempPathFactory, redis_url: str
 ) -> Iterator[tuple[Gateway, Gateway]]:
-    """Two replicas on one Redis, with one users file."""
+    """Return two replicas on the same Redis, with the same users file."""
     folder = tmp_path_factory.mktemp("pair") / "gateway"
     first, second = two_replicas(folder, f"{redis_url.removesuffix('/0')}/1")
     add_user(first, "alice")
@@ -127,7 +127,7 @@ def test_a_code_counts_once_on_all_replicas(pair: tuple[Gateway, Gateway]) -> No
     assert log_in(second, "alice", totp=code) == 401
     assert log_in(first, "alice", totp=code) == 401
     assert log_in(second, "alice", totp=recovery[0]) == 200
-    # Crossed out in the file before it was answered, whatever the other has read by now.
+    # Removed from the file before the response, no matter what the other replica has read.
     assert log_in(first, "alice", totp=recovery[0]) == 401
 
 

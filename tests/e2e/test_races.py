@@ -1,4 +1,4 @@
-"""Two replicas on one Redis: one lineage, no way back from a log-out, no crossed answers."""
+"""Two replicas on the same Redis: one lineage, no revived session, no crossed responses."""
 
 import asyncio
 import base64
@@ -22,7 +22,7 @@ ABORTED = 10_000
 @pytest.fixture(scope="module")
 def replicas(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Any:
     folder = tmp_path_factory.mktemp("replicas")
-    # Tracing would slow them until the store's deadline passes under this load.
+    # Tracing would slow the replicas until they miss the store's deadline under this load.
     first = make_gateway(folder / "a", AUTHGW_CACHE__URL=redis_url)
     first.covered = False
     assert authgw(first.folder, "key", "init").returncode == 0
@@ -121,7 +121,7 @@ async def check_forever(
         url = f"http://127.0.0.1:{gateway.port}/authenticate"
         async with client.get(url, headers=headers) as answer:
             body = await answer.json()
-            # A busy machine may pass the store's deadline; what it must not do is cross answers.
+            # A busy machine may miss the store's deadline, but it must never cross responses.
             assert answer.status in (200, 503), body
             if answer.status == 503:
                 continue

@@ -1,4 +1,4 @@
-"""The live gateway keeps to what /openapi.json says of it, whatever it is sent."""
+"""The running gateway conforms to /openapi.json for any input."""
 
 import json
 import os
@@ -15,7 +15,7 @@ SCHEMATHESIS = Path(sys.executable).parent / "schemathesis"
 
 
 def examine(gateway: Gateway, folder: Path, **environ: str) -> "subprocess.CompletedProcess[str]":
-    """All checks but those that schemathesis.toml turns off, with a reason, for one operation."""
+    """Run all checks for an operation, except those disabled with a reason in schemathesis.toml."""
     return subprocess.run(
         [
             str(SCHEMATHESIS),
@@ -55,8 +55,8 @@ def test_the_gateway_conforms_to_its_openapi_document(tmp_path: Path, known: boo
         assert seen.returncode == 0, seen.stdout + seen.stderr
         paths = json.loads(ask(made.port, "GET", "/openapi.json").body)["paths"]
         count = sum(len(methods) for methods in paths.values())
-        # An examination that asked nothing would be content too. It leaves out only the address
-        # that it reads the description from.
+        # A run without any request would pass too. It leaves out only the address from which it
+        # reads the document.
         said = json.loads((tmp_path / "report.json").read_text())
         assert said["operations"]["tested"] == count - 1
         assert said["test_cases"]["generated"] > 300

@@ -1,4 +1,4 @@
-"""`authgw session` beside running gateways: on the file that one holds, and on Redis."""
+"""`authgw session` next to running gateways: on a file that a gateway has locked, and on Redis."""
 
 import json
 import os
@@ -13,11 +13,11 @@ from authgw.core.sessions import subject_hash
 from tests.support.processes import Gateway, ask, authgw, authgw_here, make_gateway, two_replicas
 
 STALENESS = 1.0  # seconds, cache.max_staleness
-BUSY = 4.0  # seconds that a busy machine may add
+BUSY = 4.0  # seconds of tolerance for a busy machine
 
 
 def revoked(gateway: Gateway, *words: str) -> str:
-    """What the real command says, which writes to a log besides."""
+    """Return the output of the real command, which also writes to a log."""
     done = authgw(gateway.folder, "session", "revoke", *words, **gateway.environ)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -71,7 +71,7 @@ def test_sessions_are_listed_while_a_gateway_locks_the_file(gateway: Gateway) ->
 
 def test_a_session_is_revoked_while_a_gateway_locks_the_file(gateway: Gateway) -> None:
     stays, goes = gateway.login(1), gateway.login(1)
-    # Mirrored, so that only a new read can tell.
+    # Mirrored, so that only a new read shows the revocation.
     assert {status_of(gateway, pair["access"]) for pair in (stays, goes)} == {200}
     done = authgw(gateway.folder, "session", "revoke", goes["sid"])
     assert (done.returncode, done.stdout[:7]) == (0, "Ended 1")
@@ -86,7 +86,7 @@ def test_a_session_is_revoked_while_a_gateway_locks_the_file(gateway: Gateway) -
 
 
 def test_revoking_does_not_affect_other_sessions(gateway: Gateway) -> None:
-    """Two processes write the file, and neither gets in the way of the other."""
+    """Two processes write to the file without disturbing each other."""
     wrong: list[int] = []
     over = threading.Event()
 

@@ -1,4 +1,4 @@
-"""`authgw store copy`: nobody is logged out, and nobody who was logged out comes back."""
+"""`authgw store copy`: active sessions stay active, and ended sessions stay ended."""
 
 import os
 import sqlite3
@@ -24,7 +24,7 @@ EMBEDDED = "embedded:///var/authgw.db"
 
 @pytest.fixture
 def elsewhere(redis_url: str) -> str:
-    """An empty database of the server that the other tests use too."""
+    """Return an empty database of the server that the other tests use too."""
     url = redis_url.removesuffix("0") + "5"
     Redis.from_url(url).flushdb()
     return url
@@ -58,12 +58,12 @@ def idle_ends(folder: Path) -> dict[str, float]:
 
 
 def moved(gateway: Gateway, url: str) -> Gateway:
-    """The same gateway, keys and all, on another store."""
+    """Start the same gateway, with the same keys, on another store."""
     return Gateway(gateway.folder, free_port(), {"AUTHGW_CACHE__URL": url})
 
 
 def forget_replicas(url: str) -> None:
-    """As if the replicas had been stopped for half a minute."""
+    """Remove the replicas' registrations, as if they had been stopped for half a minute."""
     Redis.from_url(url).delete("authgw:replicas")
 
 
@@ -91,7 +91,7 @@ def test_from_the_file_to_redis_and_back(gateway: Gateway, elsewhere: str) -> No
     assert [check(on_redis, pair) for pair in (rotated, *pairs, gone)] == [200, 200, 200, 200, 401]
     again = refresh(on_redis, rotated)
     assert again.status == 200
-    # A parent whose successor was used is reuse there too.
+    # Also in the copy, a parent token whose successor was used is reuse.
     assert refresh(on_redis, pairs[0]).json()["code"] == "refresh_reused"
     assert refresh(on_redis, pairs[1]).status == 200
     assert "replicas run on this Redis: stop them" in refused(

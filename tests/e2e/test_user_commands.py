@@ -1,4 +1,4 @@
-"""`authgw user` as real processes: what it prints, refuses and leaves behind."""
+"""`authgw user` as real processes: output, refusals and the resulting file."""
 
 import json
 import os
@@ -24,7 +24,7 @@ PASSWORD = "tuck-vole-brim-seventy"
 
 
 def said(folder: Path, *words: str, line: str = "") -> str:
-    """What a command that succeeds writes to stdout."""
+    """Return the stdout of a successful command."""
     done = run(folder, *words, line=line)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -250,7 +250,7 @@ def test_an_editor_that_is_killed_leaves_a_whole_file(tmp_path: Path) -> None:
         editor.stdout.close()
         assert len(load_users(path)) == 50
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    # The lock went with its holder.
+    # The lock was released with its process.
     assert users_editor.set_disabled(path, "u1", True)
 
 

@@ -1,4 +1,4 @@
-"""Replies that Redis does not give: each is a 503, at every command, and costs its connection."""
+"""Replies that Redis never sends: for every command a 503 and a closed connection."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ PASSWORD = "correct horse battery staple"
 SECRET = new_secret()
 FIELDS = {"sid": "x" * 44, "sub": "1"}
 
-# What no command of ours has as its reply.
+# Not a reply to any command of the gateway.
 EVER_WRONG = {
     "status": b"+PONG\r\n",
     "double": b",1.5\r\n",
@@ -62,7 +62,7 @@ RECORDS = {
 
 
 class Case(NamedTuple):
-    """A command, how it is reached, and what is wrong as its reply besides."""
+    """A command, the request that causes it, and further replies that are wrong for it."""
 
     command: str
     reach: Callable[["Scene"], Answer]
@@ -70,7 +70,7 @@ class Case(NamedTuple):
 
 
 class Scene:
-    """A gateway on such a Redis, with a session of somebody."""
+    """A gateway on such a Redis, with an active session."""
 
     def __init__(self, gateway: Gateway, redis: WrongRedis) -> None:
         self.gateway, self.redis = gateway, redis
@@ -173,7 +173,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, redis: WrongRedis) -> Iterat
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.command}-{case.reach.__name__}")
 def test_a_wrong_reply_is_a_503(scene: Scene, case: Case) -> None:
-    # A text that is not UTF-8 is a record, as far as its type goes.
+    # Text that is not UTF-8 has a valid type for a record.
     for what, reply in {**EVER_WRONG, **case.wrong}.items():
         scene.pair = scene.gateway.login(1)
         with scene.redis.giving(case.command, reply):
@@ -253,7 +253,7 @@ def test_commands_report_an_unavailable_store(
     for command in commands:
         for what, reply in EVER_WRONG.items():
             if (command, what) == ("CONFIG", "error"):
-                continue  # a right that authgw's user does not have
+                continue  # a permission that authgw's user does not have
             with scene.redis.giving(command, reply):
                 done = authgw_here(scene.gateway.folder, *words, **scene.gateway.environ)
             assert scene.redis.given > 0, (command, what)
@@ -296,7 +296,7 @@ async def test_clusters_and_sentinels(
             with pytest.raises(StoreUnavailableError):
                 await store.add(numbered(1), 10)
             assert redis.given > 0, what
-        # It is asked again as soon as it may be.
+        # The role is read again as soon as the interval allows it.
         for _ in range(100):
             try:
                 await store.add(numbered(1), 10)
@@ -311,7 +311,7 @@ async def test_clusters_and_sentinels(
 async def test_a_master_whose_role_cannot_be_read_confirms_nothing(redis: WrongRedis) -> None:
     redis.fixed["WAIT"] = b":0\r\n"
     store = RedisStore(connect(f"redis+cluster://127.0.0.1:{redis.port}"), idle=60, session_max=60)
-    await store.add(numbered(1), 10)  # a master without a replica is believed
+    await store.add(numbered(1), 10)  # a master without a replica is accepted
     for reply in EVER_WRONG.values():
         with redis.giving("ROLE", reply), pytest.raises(StoreUnavailableError):
             await store.revoke(numbered(1).sid)

@@ -1,4 +1,4 @@
-"""Refreshes decided on what a replica remembers, which may be old."""
+"""Refreshes decided on a mirrored record, which may be stale."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.support.sessions import SHOP, World
 
 
 class OldStore(MemoryStore):
-    """Remembers what it was made to; counts what it is asked."""
+    """Returns remembered snapshots from `look`, and counts reads."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ async def test_a_stale_mirrored_record_is_not_taken_for_reuse(world: World) -> N
     assert await world.alive(second)
     store.remember(first.sid)
     world.wait(100)
-    # Another replica rotates, which this one has not heard of.
+    # Another replica rotates, of which this replica is not informed.
     remembered = store.old.pop(first.sid)
     third = await world.gateway.refresh(second.refresh)
     store.old[first.sid] = remembered

@@ -1,4 +1,4 @@
-"""The use cases over the plainest store: what a client of the gateway lives through."""
+"""The session use cases on an in-memory store, from the view of a client."""
 
 import asyncio
 import random
