@@ -1,4 +1,4 @@
-"""Random faults, one after the other, of everything that stands around a gateway."""
+"""Random faults, in sequence, of all services around a gateway."""
 
 import asyncio
 import math
@@ -40,13 +40,14 @@ _FAULTS = [
 ]
 
 _SHORTEST, _LONGEST = 0.3, 3.0  # seconds of a fault
-_CALM = 2.0  # seconds between two, at most
+_CALM = 2.0  # seconds between two faults, at most
 
 
 class Disturber:
-    """Breaks things until cancelled; `told` counts what was broken how often.
+    """Causes faults until cancelled; `told` counts them by kind.
 
-    The second replica is killed and restarted, the first never, so that its memory can be watched.
+    The second replica is killed and restarted, but never the first, so that its memory can be
+    measured.
     """
 
     def __init__(self, stack: Stack, model: Model) -> None:
@@ -55,7 +56,7 @@ class Disturber:
         self.told: dict[str, int] = {}
 
     async def go_on(self) -> None:
-        """Break one thing after the other."""
+        """Cause faults in sequence."""
         try:
             while True:
                 await asyncio.sleep(random.uniform(0.5, 1) * _CALM)
@@ -64,7 +65,7 @@ class Disturber:
             await self.mend()
 
     async def mend(self) -> None:
-        """Let everything work again."""
+        """End all faults."""
         self._stack.disturb(NONE)
         self._stack.redis.thaw()
         for gateway in self._stack.gateways:

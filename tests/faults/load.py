@@ -1,4 +1,4 @@
-"""People who ask through NGINX at a steady rate, each with a session; every answer is looked at."""
+"""Clients that send requests through NGINX at a constant rate, each with a session."""
 
 import asyncio
 import json
@@ -11,8 +11,8 @@ from typing import Any
 
 from tests.support.processes import ISSUED
 
-_PATIENCE = 10.0  # seconds for one answer
-_TIMES = 20  # how often a refresh that failed is tried again with the same token
+_PATIENCE = 10.0  # seconds for a response
+_TIMES = 20  # attempts with the same token of a refresh that failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Reply:
 
 @dataclass
 class Person:
-    """Somebody with a session, who refreshes after so many pages; 0 is never."""
+    """A client with a session, which refreshes after a number of pages; 0 is never."""
 
     user_id: int
     pair: dict[str, Any]
@@ -33,9 +33,9 @@ class Person:
 
 @dataclass
 class Tally:
-    """What people were answered: statuses of pages and of refreshes, and what was wrong.
+    """Responses to clients: status codes of pages and refreshes, and unexpected responses.
 
-    A refresh that was answered by 503 and worked when it was tried again is in `put_off`.
+    `put_off` counts refreshes that had a 503 and then succeeded with the same token.
     """
 
     pages: Counter[int] = field(default_factory=Counter)
@@ -48,7 +48,7 @@ Judge = Callable[[Person, Reply], str]
 
 
 def lets_in(person: Person, reply: Reply) -> str:
-    """What is wrong with an answer to somebody who may see the page, or nothing."""
+    """Return the mismatch of a response to a client that may see the page, or ""."""
     if reply.status != 200:
         return f"{reply.status} {reply.body[:100]!r}"
     told = dict(json.loads(reply.body)["headers"])
@@ -59,7 +59,7 @@ def lets_in(person: Person, reply: Reply) -> str:
 def load(
     port: int, people: Sequence[Person], *, rate: float, judge: Judge = lets_in
 ) -> Iterator[Tally]:
-    """Let people ask for `rate` pages a second in all, from a thread, until the block ends."""
+    """Request `rate` pages per second in total, from a thread, until the block ends."""
     tally, over = Tally(), threading.Event()
     pause = len(people) / rate
 
@@ -125,14 +125,14 @@ async def _refresh(link: "_Link", person: Person, tally: Tally) -> None:
 
 
 class _Link:
-    """A kept connection to NGINX, opened anew when NGINX says that it closes it."""
+    """A persistent connection to NGINX, which is reopened after NGINX announces its close."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._writer: asyncio.StreamWriter | None = None
 
     async def get(self, token: str) -> Reply:
-        """Ask for a protected page."""
+        """Request a protected page."""
         return await self._ask(f"GET /page HTTP/1.1\r\nAuthorization: Bearer {token}\r\n", b"")
 
     async def refresh(self, token: str) -> Reply:
@@ -142,7 +142,7 @@ class _Link:
         return await self._ask(f"POST /refresh HTTP/1.1\r\n{said}", body)
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None

@@ -1,4 +1,4 @@
-"""Clients that log in, ask for pages, refresh and log out at random, and believe nothing."""
+"""Clients that log in, request pages, refresh and log out at random, and check every response."""
 
 import asyncio
 import json
@@ -11,26 +11,26 @@ from tests.faults.stack import Stack
 
 _MOST_SESSIONS = 4
 _RETRY = 0.2  # seconds
-_REMEMBERED = 6  # ended sessions that are tried again
+_REMEMBERED = 6  # ended sessions that are used again
 _PUBLIC = request("GET", "/public/page")
 
 
 class Person:
-    """One subject with several sessions, who asks through NGINX and does one thing at a time."""
+    """A subject with several sessions, which sends sequential requests through NGINX."""
 
     def __init__(self, user: int, stack: Stack, model: Model) -> None:
         self._user = user
         self._basic = stack.gateways[0].basic
         self._line = Line(stack.port)
         self._other = Line(stack.port)
-        # What backends ask is no business of NGINX's.
+        # Requests of backends do not go through NGINX.
         self._backend = Line(stack.gateways[0].port)
         self._model = model
         self._alive: list[Session] = []
         self._over: list[Session] = []
 
     async def live(self, pause: float) -> None:
-        """Do things, about one in `pause` seconds, until cancelled."""
+        """Perform a random action about every `pause` seconds until cancelled."""
         try:
             while True:
                 await asyncio.sleep(random.uniform(0, 2 * pause))
@@ -129,7 +129,7 @@ class Person:
 
 
 def _user_in(answer: Told) -> str:
-    """Whom the echoing app behind the gateway was told."""
+    """Return the user that the echoing app behind the gateway received."""
     if answer.status != 200:
         return ""
     told = {name.lower(): value for name, value in json.loads(answer.body)["headers"]}

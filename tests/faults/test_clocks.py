@@ -1,4 +1,4 @@
-"""A replica whose clock is off: what works, what is refused, and what the log says of it."""
+"""A replica with a wrong clock: successful requests, refusals and log messages."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ EARLY = "token_not_yet_valid"
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, Gateway]]:
-    """Two replicas; the second one is not started yet."""
+    """Two replicas; the second replica is not started yet."""
     folder = tmp_path_factory.mktemp("clocks")
     with RedisServer(folder / "redis") as redis:
         right, wrong = two_replicas(folder / "gateway", redis.url)
@@ -29,14 +29,14 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, Gat
 
 @contextmanager
 def _off(gateway: Gateway, seconds: int) -> Iterator[None]:
-    """Let it run while its clock is so many seconds ahead."""
+    """Run the replica with its clock this many seconds ahead."""
     found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
     if not found:
         pytest.fail("libfaketime is missing: apt-get install libfaketime")
     gateway.environ |= {
         "LD_PRELOAD": str(found[0]),
         "FAKETIME": f"{seconds:+d}s",
-        # Clocks that nobody sets are right on a machine whose time is wrong.
+        # Without this, clocks would differ on a machine whose time is wrong.
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
     gateway.start()
@@ -79,12 +79,12 @@ def test_a_replica_with_a_wrong_clock(
         assert _verdict(right, theirs["access"]) == theirs_here
         assert _verdict(wrong, ours["access"]) == ours_there
         if ours_there == ACCEPTED:
-            # Rotation goes by the clock of Redis: what the wrong one rotates is good for others.
+            # Rotation uses Redis's clock: tokens of the wrong replica are valid for the other.
             rotated = _refreshed(wrong, ours)
             assert claims(rotated["refresh"])["gen"] == 1
             assert _verdict(right, rotated["access"]) == ACCEPTED
             assert claims(_refreshed(right, rotated)["refresh"])["gen"] == 2
-        # The right one refuses nothing that it made itself.
+        # The correct replica accepts all of its own tokens.
         assert _verdict(right, _refreshed(right, right.login(3))["access"]) == ACCEPTED
         _check_log(wrong.log[written:], off)
 
@@ -110,7 +110,7 @@ def _guess(gateway: Gateway) -> Answer:
 
 
 def _check_log(log: str, off: int) -> None:
-    # Both write into one file; only the wrong one has something to say, and says it once.
+    # Both write to the same file; only the wrong replica warns, and only once.
     way = "ahead" if off > 0 else "behind"
     said = [line for line in log.splitlines() if "This machine's clock shows" in line]
     assert len(said) == 1, log

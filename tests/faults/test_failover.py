@@ -1,4 +1,4 @@
-"""A Redis master that dies, or gives slots away, under load: nothing acknowledged is forgotten."""
+"""A Redis master that fails or moves slots under load: no acknowledged write is lost."""
 
 import subprocess
 import time
@@ -22,7 +22,7 @@ from tests.support.redis_sets import (
     wait_until,
 )
 
-_BACK = 2.0  # seconds from a new master to the service
+_BACK = 2.0  # seconds from the election of a new master to the service
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def gateways_on(nodes: Nodes, folder: Path) -> Iterator[tuple[Gateway, Gateway]]
 
 
 def seconds_until_served(load: Load, client: Client) -> float:
-    """How long this client has to try until each gateway refreshes its session."""
+    """Return the time until each gateway refreshes this client's session."""
     since = time.monotonic()
     for gateway in load.gateways:
         while load.refresh(gateway, client) != 200:
@@ -52,7 +52,7 @@ def seconds_until_served(load: Load, client: Client) -> float:
 
 
 def quiet(load: Load) -> None:
-    """All is as it must be, and the load was a load."""
+    """Check that all results are correct, and that there was a load."""
     load.settle()
     assert not load.wrong, f"{len(load.wrong)} wrong, such as {load.wrong[:5]}; {load.seen}"
     for what, least in (("check", 50), ("refresh", 5), ("log-out", 2)):
@@ -82,7 +82,7 @@ def test_an_acknowledged_logout_survives_the_loss_of_the_master(tmp_path: Path) 
         for number, client in enumerate(load.clients):
             master = nodes.named
             assert master is not None
-            # A replica that has just come back confirms a moment later: until then it is 503.
+            # A replica that was just restarted confirms a moment later: until then it is 503.
             for ask in (
                 partial(load.refresh, gateways[0]),
                 partial(load.log_out, gateways[number % 2]),
@@ -91,7 +91,7 @@ def test_an_acknowledged_logout_survives_the_loss_of_the_master(tmp_path: Path) 
             time.sleep(0.05)
             master.kill()
             wait_until(lambda: nodes.named, "the Sentinels name a new master")
-            # As a client that was refused for the store's sake asks again until it knows.
+            # A client that received a 503 repeats the request until it gets a definite result.
             for gateway in gateways:
                 wait_until(partial(_is_refused, load, gateway, client), "the store is back")
             body = {"refresh": client.pair["refresh"]}
@@ -113,11 +113,11 @@ def _is_refused(load: Load, gateway: Gateway, client: Client) -> bool:
 def _bring_back(nodes: Nodes, node: Node) -> None:
     master = nodes.named
     assert master is not None
-    # As its file would say by then; on its own it would be a master for some seconds.
+    # As in its rewritten configuration file; otherwise it would be a master for some seconds.
     node.start("--replicaof", "127.0.0.1", str(master.port))
     wait_until(lambda: replicas_online(master) == 2, "it is a replica of the new master", 30)
     wait_until(lambda: confirms(master), "a replica confirms")
-    # Who is killed before is followed by nobody until the Sentinels agree, which takes its time.
+    # A master killed earlier has no failover until the Sentinels agree, which takes a while.
     wait_until(lambda: nodes.is_settled, "the Sentinels have done", 30)
 
 

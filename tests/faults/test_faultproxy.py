@@ -1,4 +1,4 @@
-"""The proxy that other tests rest on disturbs as it says."""
+"""The fault proxy used by other tests causes the faults that it promises."""
 
 import socket
 import time

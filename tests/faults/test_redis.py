@@ -1,4 +1,4 @@
-"""Redis, or the way to it, is broken: what clients see, for how long, and what is left after."""
+"""Redis or the connection to it fails: responses, duration and remaining effects."""
 
 import time
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ from tests.support.faultproxy import (
 )
 from tests.support.processes import ask, free_port
 
-# Nothing of Redis is heard through any of these.
+# With each of these faults, no reply of Redis arrives.
 DEAF = [
     BLACK_HOLE,
     LOST_REPLIES,
@@ -99,7 +99,7 @@ def test_redis_is_busy_with_something_else(stack: Stack, command: tuple[str, ...
         began = time.monotonic()
         with stack.redis.client() as client:
             client.execute_command(*command)
-        # EVAL answers when it is over, PAUSE at once. Each 503 takes as long as two replicas wait.
+        # EVAL replies at its end, PAUSE immediately. Each 503 takes the deadlines of two replicas.
         ended = _later(began + 3)
         check_recovery(watch, ended)
         check_through(watch, began, ended - 0.05)
@@ -121,7 +121,7 @@ def test_redis_loses_all_data(stack: Stack) -> None:
             client.flushall()
         lost = time.monotonic()
         assert watch.until("live", 401, lost) - lost < STALENESS + 0.2
-        # What was ended before does not come back, and whoever logs in again is let in.
+        # Sessions that had ended stay ended, and a new login is accepted.
         assert watch.statuses("ended") == {401}
         assert stack.get("/page", stack.log_in(1)["access"]).status == 200
         assert watch.statuses("public") == watch.statuses("readyz") == {200}
@@ -139,7 +139,7 @@ def _full(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def _unsaved(stack: Stack) -> Iterator[None]:
-    # A folder stands where the server wants to save.
+    # A directory has the name of the file that the server wants to save.
     obstacle = stack.redis.folder / "dump.rdb"
     with suppress(FileNotFoundError):
         obstacle.unlink()

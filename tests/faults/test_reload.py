@@ -1,4 +1,4 @@
-"""SIGHUP under load: a verdict is the old set's or the new set's, no live token is refused."""
+"""SIGHUP under load: each verdict is by the old or the new rules, and no valid token is refused."""
 
 import json
 import signal
@@ -34,7 +34,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 
 def reload(gateway: Gateway, said: str) -> None:
-    """Send SIGHUP and wait until the log says this once more."""
+    """Send SIGHUP and wait for a further occurrence of this text in the log."""
     assert gateway.process is not None
     before, until = gateway.log.count(said), time.monotonic() + 10
     gateway.process.send_signal(signal.SIGHUP)
@@ -44,7 +44,7 @@ def reload(gateway: Gateway, said: str) -> None:
 
 
 def either(person: Person, reply: Reply) -> str:
-    """What is wrong with an answer by the open or the shut rules, or nothing."""
+    """Return the mismatch of a response with both the open and the closed rules, or ""."""
     shut = reply.status == 403 and b"X-Authgw-Reason: not_permitted\r\n" in reply.head
     return "" if shut else lets_in(person, reply)
 
@@ -59,7 +59,7 @@ def test_every_verdict_is_that_of_the_old_or_the_new_rules(fleet: Fleet) -> None
             for replica in fleet.replicas:
                 reload(replica, "Reloaded: ")
             assert fleet.statuses(people) == [{status}] * 2
-            # What no rule changed is answered as before.
+            # Requests for which no rule has changed have the same responses as before.
             assert fleet.statuses(people, path="/other") == [{200}] * 2
     assert tally.wrong == []
     assert set(tally.pages) == {200, 403}
@@ -95,7 +95,7 @@ def test_keys_rotate_under_load_without_a_refusal(fleet: Fleet) -> None:
     keys = fleet.folder / "secrets/keys"
     with load(fleet.port, people, rate=RATE) as tally:
         for _ in range(count(1, 10)):
-            # As `authgw key add` makes it, which waits for ten minutes.
+            # As by `authgw key add`, which would wait for ten minutes.
             signs_from = time.time() + 3
             kid = key_files.make_key(keys, "ES256", signs_from)
             for replica in fleet.replicas:
@@ -127,7 +127,7 @@ def test_a_retired_key_expires_on_time(tmp_path: Path) -> None:
         status = ask(gateway.port, "GET", "/authenticate", bearer).status
         seen.setdefault(status, []).extend((asked, time.time()))
     assert set(seen) == {200, 401}
-    # Each answer was decided between these two times.
+    # Each response was decided between these two times.
     assert max(seen[200][::2]) < retired_at + 1
     assert min(seen[401][1::2]) > retired_at - 1
     answer = ask(gateway.port, "POST", "/refresh", body={"refresh": pair["refresh"]})

@@ -1,4 +1,4 @@
-"""Replicas end, on purpose or not, under load: nobody behind NGINX notices, no session is lost."""
+"""Replicas end, intentionally or not, under load: no request fails, no session is lost."""
 
 import signal
 import socket
@@ -18,7 +18,7 @@ server: {{drain: {DRAIN}s}}
 rules:
   - {{allow: authenticated}}
 """
-RATE = 500.0  # pages a second
+RATE = 500.0  # pages per second
 PEOPLE = 25
 
 
@@ -54,7 +54,7 @@ def test_a_replica_that_is_killed_fails_no_page_and_loses_no_session(fleet: Flee
             replica.start()
             wait_until_ready(replica)
     print(tally)
-    # A refresh may fail with the replica that was at it; the same token works at the next.
+    # A refresh may fail on the ended replica; the same token is valid on the other.
     assert tally.wrong == []
     assert set(tally.pages) == {200}
     assert set(tally.refreshes) <= {200, 503}
@@ -69,7 +69,7 @@ def test_idle_and_unfinished_connections_do_not_delay_the_shutdown(fleet: Fleet)
     assert ask(replica.port, "GET", "/readyz").status == 200
     began = time.monotonic()
     assert replica.stop(signal.SIGTERM) == 0
-    # Half of it for load balancers; an idle connection gets nothing of the other.
+    # Half of it is for load balancers; idle connections do not prolong the other half.
     assert DRAIN / 2 <= time.monotonic() - began < DRAIN
     for link in links:
         link.close()
@@ -77,7 +77,7 @@ def test_idle_and_unfinished_connections_do_not_delay_the_shutdown(fleet: Fleet)
 
 
 def half_a_login(replica: Gateway) -> socket.socket:
-    """A connection with a request that is under way until its body comes."""
+    """Open a connection with a login request whose body is still missing."""
     link = socket.create_connection(("127.0.0.1", replica.port))
     said = "Host: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n"
     basic = f"Authorization: {replica.basic['Authorization']}\r\n"

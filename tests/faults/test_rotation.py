@@ -1,4 +1,4 @@
-"""One lineage of tokens, no way back from a log-out and no crossed answers, whatever is broken."""
+"""One lineage of tokens, no revived session and no crossed responses, whatever fails."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ def test_a_refresh_with_a_lost_reply_can_be_repeated(stack: Stack, fault: Fault)
         with stack.ways[0].disturbed(fault):
             lost = stack.refresh(first["refresh"], 0)
             assert (lost.status, lost.headers["Retry-After"]) == (503, "1")
-        # The client asks whoever answers, and in the other round comes back much later.
+        # The client uses any replica, and in the second round it returns much later.
         again = stack.refresh(first["refresh"], 1)
         assert again.status == 200, number
         second = again.json()
@@ -80,7 +80,7 @@ async def test_logouts_during_refreshes_leave_no_active_session(stack: Stack) ->
             assert {answer.status for answer in answers} <= {200, 401, 503}
             made = [pair_of(one) for one in answers if one.status == 200 and one.body]
             if any(answer.status == 503 for answer in answers):
-                # Too busy: the log-out is asked for again until it is acknowledged.
+                # Too busy: the logout is repeated until it is acknowledged.
                 await until_ended(there, pair["access"])
             issued += [pair, *made]
         await asyncio.sleep(STALENESS)
@@ -93,7 +93,7 @@ async def test_logouts_during_refreshes_leave_no_active_session(stack: Stack) ->
 
 @pytest.mark.timeout(_LONG)
 async def test_races_while_scripts_are_flushed_have_one_winner(stack: Stack) -> None:
-    """Three present one refresh token at once, sometimes one of them leaves."""
+    """Three clients present the same refresh token at once; sometimes a client disconnects."""
     began, left = time.monotonic(), [RACES]
     with flushing(stack):
         seen = await asyncio.gather(*(_race_on(stack, 2000 + one, left) for one in range(WORKERS)))
@@ -116,7 +116,7 @@ async def _race_on(stack: Stack, user: int, left: list[int]) -> int:
             winners = {claims(one["refresh"])["jti"] for one in pairs}
             assert len(winners) <= 1, f"user {user}: {pairs}"
             if len(told) < len(three):
-                # What was left behind may be decided much later, and then is an old token's reuse.
+                # An abandoned request may be decided much later, and is then reuse of an old token.
                 pair = await log_in(stack, three[0], user)
             elif pairs:
                 pair = random.choice(pairs)
@@ -126,7 +126,7 @@ async def _race_on(stack: Stack, user: int, left: list[int]) -> int:
 
 
 async def _present(line: Line, asked: bytes) -> Told | None:
-    """The answer, or None for a client that left before it came."""
+    """Return the response, or None for a client that disconnected before it arrived."""
     if random.random() > 0.05:
         return await line.ask(asked)
     with suppress(TimeoutError):
@@ -138,7 +138,7 @@ async def _present(line: Line, asked: bytes) -> Told | None:
 @pytest.mark.timeout(_LONG)
 @pytest.mark.parametrize("fault", [NONE, slow(0.02)], ids=["as it is", "late"])
 async def test_responses_never_cross_while_clients_disconnect(stack: Stack, fault: Fault) -> None:
-    """Everybody is told who they are, and nobody else."""
+    """Every response has the identity of its own request."""
     began, left, seen = time.monotonic(), [CHECKS // 2], [0, 0]
     async with lines(stack, 1) as (line,):
         people = {user: (await log_in(stack, line, user))["access"] for user in range(3001, 3101)}
@@ -162,7 +162,7 @@ async def _check_on(
         left[0] -= 1
         user = random.choice(list(people))
         if random.random() < 0.05:
-            # An unknown session is read, a known one answered at once; a refresh writes.
+            # An unknown session is read, a mirrored session needs no read; a refresh writes.
             await _leave(line, questions[user])
             seen[1] += 1
             continue
@@ -181,7 +181,7 @@ async def _leave(line: Line, asked: bytes) -> None:
 
 
 async def test_far_more_requests_than_connections(stack: Stack) -> None:
-    """Each is answered in time, none is lost, and everything works afterwards."""
+    """Each request has a timely response, none is lost, and everything works afterwards."""
     async with lines(stack, 200) as many:
         pairs = await asyncio.gather(
             *(_until_200(line, log_in_request(stack, 60)) for line in many[:10])
@@ -218,7 +218,7 @@ async def test_requests_do_not_accumulate_while_redis_hangs(stack: Stack) -> Non
         finally:
             stack.redis.thaw()
         await asyncio.gather(*(_until_200(line, check(access[0])) for line in many))
-        # As many as one pool may hold, and those of the 200 that ask.
+        # The size of a connection pool, and those of the 200 requests.
         after = [descriptors(stack, replica) for replica in (0, 1)]
         assert all(b <= a + 64 + 100 for a, b in zip(before, after, strict=True))
 
@@ -231,7 +231,7 @@ def descriptors(stack: Stack, replica: int) -> int:
 
 @asynccontextmanager
 async def lines(stack: Stack, number: int) -> AsyncIterator[list[Line]]:
-    """Connections, to the one and the other replica by turns."""
+    """Connections to the replicas in turn."""
     made = [Line(stack.gateways[place % 2].port) for place in range(number)]
     try:
         yield made
@@ -253,7 +253,7 @@ def check(access: str) -> bytes:
 
 
 async def status(line: Line, asked: bytes) -> int:
-    """What is answered by a machine that is not too busy for it."""
+    """Return the status from a machine that is not too busy."""
     return (await _until(line, asked, lambda answer: answer.status != 503)).status
 
 
@@ -277,7 +277,7 @@ async def _until(line: Line, asked: bytes, is_it: Callable[[Told], bool]) -> Tol
 
 @contextmanager
 def flushing(stack: Stack) -> Iterator[None]:
-    """Redis forgets its scripts again and again."""
+    """Flush the scripts of Redis repeatedly."""
     over = threading.Event()
 
     def flush() -> None:

@@ -1,6 +1,6 @@
-"""What clients see while something is broken: one thread for each question, asked again and again.
+"""Responses during a fault: a thread per kind of request, which repeats it continuously.
 
-A time is in seconds of the monotonic clock.
+Times are in seconds of the monotonic clock.
 """
 
 import threading
@@ -17,14 +17,14 @@ RECOVERY = 2.0  # seconds from the end of a fault until everything works again
 _PAUSE = 0.03
 _IN_A_ROW = 5
 _PATIENCE = 20.0
-# A thread that sent a request may have been scheduled late: this much after the fault began its
-# request can still have been decided before.
+# A thread may be scheduled late: a request sent this long after the start of a fault can still have
+# been decided before it.
 _SLACK = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One answer."""
+    """A response."""
 
     sent: float
     ended: float
@@ -34,21 +34,21 @@ class Seen:
 
 @dataclass
 class Watch:
-    """Answers by question, in the order of asking."""
+    """Responses by kind of request, in the order of the requests."""
 
     answers: dict[str, list[Seen]] = field(default_factory=dict)
 
     def statuses(self, question: str, since: float = 0.0) -> set[int]:
-        """What was answered to questions sent since then."""
+        """Return the status codes of requests sent since this time."""
         return {seen.status for seen in self.answers[question] if seen.sent >= since}
 
     def between(self, question: str, since: float, until: float) -> list[Seen]:
-        """What was asked since the one time and answered until the other."""
+        """Return the responses to requests sent after `since` and completed before `until`."""
         answers = list(self.answers[question])
         return [seen for seen in answers if seen.sent >= since and seen.ended <= until]
 
     def until(self, question: str, status: int, since: float) -> float:
-        """Wait for some such answers in a row; return when the first of these ended."""
+        """Wait for consecutive responses with this status; return the end time of the first."""
         give_up = time.monotonic() + _PATIENCE
         while time.monotonic() < give_up:
             last = [seen for seen in self.answers[question] if seen.sent >= since][-_IN_A_ROW:]
@@ -69,8 +69,8 @@ class Watch:
 
 @contextmanager
 def watching(stack: Stack) -> Iterator[Watch]:
-    """Ask, through NGINX, for a protected page with a live and with an ended session and for a
-    public page; and the first replica about its health.
+    """Request a protected page with an active and an ended session and a public page through NGINX,
+    and the health of the first replica.
     """
     live, ended = (stack.log_in(user)["access"] for user in (901, 902))
     assert stack.log_out(ended).status == 200
@@ -111,7 +111,7 @@ def _ask_on(ask: Callable[[], Answer], answers: list[Seen], over: threading.Even
 
 
 def hold(watch: Watch, began: float, *, staleness: float = STALENESS) -> float:
-    """Return, once some questions were asked and answered past the bound, when that was."""
+    """Wait until some requests were sent and completed past the bound; return the time."""
     too_old = began + staleness + _SLACK
     give_up = time.monotonic() + _PATIENCE
     while time.monotonic() < give_up:
@@ -125,20 +125,20 @@ def hold(watch: Watch, began: float, *, staleness: float = STALENESS) -> float:
 def check_through(
     watch: Watch, began: float, ended: float, *, staleness: float = STALENESS
 ) -> None:
-    """Hold what was seen against the promises, for a Redis that answered nobody meanwhile."""
+    """Compare the responses with the guarantees for a Redis that did not respond meanwhile."""
     check_always(watch)
     past_the_bound = watch.between("live", began + staleness + _SLACK, ended)
     assert past_the_bound, "nothing was asked and answered within the fault"
     assert {seen.status for seen in past_the_bound} == {503}
     asked = watch.between("readyz", began + _SLACK, ended)
     assert {seen.status for seen in asked} == {503}
-    # Public pages wait 50 ms to learn who asks, whatever the store's deadline of 250 ms is.
+    # Public pages wait 50 ms for the identity, although the store's deadline is 250 ms.
     public = watch.between("public", began + staleness + _SLACK, ended)
     assert median(seen.ended - seen.sent for seen in public) < 0.2
 
 
 def check_always(watch: Watch) -> None:
-    """What holds whatever is broken: no yes and no no that is wrong, and nothing hangs."""
+    """Check guarantees for any fault: no wrong allow or deny, and no hung request."""
     assert watch.statuses("live") <= {200, 503}
     assert watch.statuses("ended") <= {401, 503}
     assert watch.statuses("public") == {200}
@@ -150,6 +150,6 @@ def check_always(watch: Watch) -> None:
 
 
 def check_recovery(watch: Watch, ended: float) -> None:
-    """Wait until everything works again; it must not have taken longer than promised."""
+    """Wait until everything works again; check that it took no longer than promised."""
     for question in ("live", "readyz"):
         assert watch.until(question, 200, ended) - ended < RECOVERY, question
