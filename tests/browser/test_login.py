@@ -1,4 +1,4 @@
-"""People log in, in a real browser without JavaScript, through a real NGINX."""
+"""Logins in a real browser without JavaScript, through a real NGINX."""
 
 import re
 from pathlib import Path
@@ -165,7 +165,7 @@ def test_second_factor_of_a_user_with_totp(site: Sso, page: Page) -> None:
     page.wait_for_url(site.url("app", "/x?y=z"))
     page.goto(site.url("app", "/vault/x"))
     shows(page, "Protected page")
-    # A recovery code works once.
+    # A recovery code is valid once.
     for expected in (site.url("app", "/x"), None):
         page.context.clear_cookies()
         page.goto(site.url("app", "/x"))

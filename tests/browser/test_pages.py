@@ -1,6 +1,6 @@
-"""Every page, light and dark, on a phone and a desktop: what axe-core finds, and how it looks.
+"""Every page, light and dark, on a phone and a desktop: findings of axe-core, and screenshots.
 
-With AUTHGW_SCREENSHOTS=FOLDER the pages are saved there, as the README shows them.
+With AUTHGW_SCREENSHOTS=DIRECTORY the pages are saved there, as shown in the README.
 """
 
 import os
@@ -78,7 +78,7 @@ def _loop(site: Sso, page: Page) -> None:
 
 
 def _problem(site: Sso, page: Page) -> None:
-    # NGINX hands nothing but the published pages on.
+    # NGINX forwards only the published pages.
     page.goto(f"http://auth.{site.domain}:{site.gateway.port}/login/nowhere")
 
 
@@ -139,7 +139,7 @@ def peopled(site: Sso) -> Sso:
 def test_every_page(peopled: Sso, chromium: Browser, name: str) -> None:
     if not AXE.exists():
         pytest.fail("axe-core is missing: npm ci --prefix tests/browser")
-    # The pages carry no script; axe is one.
+    # The pages have no scripts; axe is a script.
     context = chromium.new_context(bypass_csp=True)
     page = context.new_page()
     show, heading = PAGES[name]

@@ -1,4 +1,4 @@
-"""Dashboard, alert rules and manual against the metrics of a real gateway, by promtool."""
+"""Dashboard, alert rules and manual compared with the metrics of a real gateway, by promtool."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def promtool(*words: str, stdin: str = "") -> "subprocess.CompletedProcess[str]"
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[tuple[str, str]]:
-    """What a gateway that shares a Redis tells Prometheus before and after a log-in and a check."""
+    """Return the metrics of a gateway on Redis before and after a login and a check."""
     folder, port = tmp_path_factory.mktemp("metrics") / "gateway", free_port()
     gateway, _ = two_replicas(folder, f"{redis_url.removesuffix('/0')}/3")
     gateway.environ["AUTHGW_METRICS__PORT"] = str(port)
@@ -51,12 +51,12 @@ def pages(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[
 
 @pytest.fixture(scope="module")
 def page(pages: tuple[str, str]) -> str:
-    """What it tells after them."""
+    """Return the metrics page after a login and a check."""
     return pages[1]
 
 
 def told(page: str) -> dict[str, set[str]]:
-    """Every metric of ours by the name that queries use, with its labels."""
+    """Return the labels of every authgw metric by the name that queries use."""
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(page):
         if family.name.startswith("authgw_"):

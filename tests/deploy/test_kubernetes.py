@@ -1,4 +1,4 @@
-"""The Kubernetes example against the schemas of the API, and its configuration against ours."""
+"""The Kubernetes example: its objects match the API schemas, its configuration is valid."""
 
 from pathlib import Path
 from typing import Any

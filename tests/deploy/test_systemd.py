@@ -1,4 +1,4 @@
-"""The units as systemd reads them, and a gateway that lives with the system calls they leave it."""
+"""The units as parsed by systemd, and a gateway restricted to the permitted system calls."""
 
 import errno
 import shutil
@@ -38,7 +38,7 @@ def settings_of(unit: str) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def units(tmp_path: Path) -> Path:
-    """Copies whose program exists here, the template as the unit it becomes."""
+    """Copy the units, with a program that exists here and an instance of the template."""
     for unit in UNITS:
         text = (FOLDER / unit).read_text().replace("/opt/authgw/bin/authgw", str(AUTHGW))
         (tmp_path / unit).write_text(text)
@@ -89,7 +89,7 @@ def test_the_gateway_accepts_its_configuration(tmp_path: Path, url: str) -> None
 
 
 def _calls_of(name: str) -> set[str]:
-    """The system calls of a set, those of the sets within it too."""
+    """Return the system calls of a set, including nested sets."""
     if not name.startswith("@"):
         return {name}
     lines = analyze("syscall-filter", name).stdout.splitlines()[1:]
@@ -108,7 +108,7 @@ def _allowed() -> set[str]:
 
 
 def confined() -> Callable[[], None]:
-    """What a child does to itself that systemd would do: SystemCallFilter and the memory rule."""
+    """Apply systemd's restrictions to the child process: SystemCallFilter and the memory rule."""
     named = dict(settings_of("authgw.service")).get("SystemCallErrorNumber")
     refused = pyseccomp.ERRNO(getattr(errno, named)) if named else pyseccomp.KILL_PROCESS
     memory = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
@@ -132,7 +132,7 @@ def confined() -> Callable[[], None]:
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[tuple[Path, int, "subprocess.Popen[bytes]"]]:
-    """A gateway of the shipped configuration, in a folder of its own, confined."""
+    """A gateway of the shipped configuration, in a separate directory, confined."""
     text = (FOLDER / "config.yml").read_text().replace("/var/lib/authgw", str(tmp_path / "state"))
     port = free_port()
     more = f"\nserver: {{port: {port}, drain: 0s}}\nmetrics: {{port: {free_port()}}}\n"
@@ -168,7 +168,7 @@ def test_a_confined_gateway_works(
     status = Path(f"/proc/{process.pid}/status").read_text()
     assert "NoNewPrivs:\t1" in status
     assert "Seccomp:\t2" in status
-    # The thread that verified the password has stepped back.
+    # The thread that verified the password has lowered its priority.
     nice = [int(stat.read_text().rpartition(")")[2].split()[16]) for stat in threads(process.pid)]
     assert 10 in nice
     process.send_signal(signal.SIGTERM)

@@ -36,7 +36,7 @@ def _off(gateway: Gateway, seconds: int) -> Iterator[None]:
     gateway.environ |= {
         "LD_PRELOAD": str(found[0]),
         "FAKETIME": f"{seconds:+d}s",
-        # Without this, clocks would differ on a machine whose time is wrong.
+        # The monotonic clock is right even on a machine whose time of day is wrong.
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
     gateway.start()

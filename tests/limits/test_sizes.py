@@ -1,4 +1,4 @@
-"""Everything that can be too large, in steps up to 64 MB; refused at little cost."""
+"""Oversized input of every kind, in steps up to 64 MB, is refused at low cost."""
 
 import gzip
 import itertools
@@ -14,7 +14,7 @@ from tests.support.processes import Gateway, ask, make_gateway
 
 _STEPS = [2**n for n in range(10, 27, 2)]
 _BLOCK = b"a" * 65536
-_WITHIN = 5.0  # seconds for sending 64 MB, which a refusal ends long before
+_WITHIN = 5.0  # seconds for sending 64 MB; a refusal ends it long before
 
 
 @pytest.fixture(scope="module")
@@ -78,13 +78,13 @@ def body_that_nobody_reads(size: int) -> Iterable[bytes]:
 
 
 def status_of(gateway: Gateway, parts: Iterable[bytes]) -> int | None:
-    """The status of the answer; None if the connection was closed before one could be read."""
+    """Return the status of the response; None if the connection was closed before it."""
     with socket.create_connection(("127.0.0.1", gateway.port), _WITHIN) as link:
         try:
             for part in parts:
                 link.sendall(part)
         except ConnectionError:
-            # What was answered before it was closed may still be there.
+            # A response sent before the close may still be in the buffer.
             pass
         try:
             said = link.recv(4096)
@@ -110,7 +110,7 @@ def status_of(gateway: Gateway, parts: Iterable[bytes]) -> int | None:
 )
 def test_sizes(gateway: Gateway, shape: object, fine: int) -> None:
     assert callable(shape)
-    # What a new process keeps of its first large requests alone is 6 to 10 MB; sent are 64.
+    # A new process keeps 6 to 10 MB after its first large requests; 64 MB are sent.
     with others_unaffected(gateway, most_memory=16_000):
         for size in _STEPS:
             status = status_of(gateway, shape(size))
@@ -122,7 +122,7 @@ def test_sizes(gateway: Gateway, shape: object, fine: int) -> None:
 
 
 def test_many_concurrent_large_requests_are_bounded(gateway: Gateway) -> None:
-    # Without a bound on the whole head each of these would keep 4 MB.
+    # Without a limit for the whole head, each request would keep 4 MB.
     before = resident(gateway)
     with others_unaffected(gateway, most_memory=60_000):
         links = [socket.create_connection(("127.0.0.1", gateway.port), 5) for _ in range(30)]
@@ -143,7 +143,7 @@ def _send_while_it_can(link: socket.socket, parts: Iterable[bytes]) -> None:
 
 @pytest.mark.sample
 def test_a_compressed_body_is_not_inflated(gateway: Gateway) -> None:
-    bomb = gzip.compress(bytes(2**20)) * 1000  # members one after another: 1 GB
+    bomb = gzip.compress(bytes(2**20)) * 1000  # consecutive members: 1 GB
     body = [b"%x\r\n" % len(bomb), bomb, b"\r\n0\r\n\r\n"]
     kind = b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
     before = processor_time(gateway)
@@ -192,7 +192,7 @@ def test_bombs(gateway: Gateway, path: str) -> None:
 
 
 def test_a_request_after_a_refused_body_is_parsed_correctly(gateway: Gateway) -> None:
-    # On one connection: a desynchronised parser would take the body for a request.
+    # On the same connection: a desynchronised parser would take the body for a request.
     smuggled = b"GET /ping HTTP/1.1\r\nHost: a\r\n\r\n"
     filled = smuggled.ljust(17 * 1024)
     first = b"POST /login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"

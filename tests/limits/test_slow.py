@@ -1,4 +1,4 @@
-"""Peers that take their time: slowhttptest against a gateway that others use meanwhile."""
+"""Slow peers: slowhttptest against a gateway that other clients use meanwhile."""
 
 import re
 import resource
@@ -29,7 +29,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 
 def attack(gateway: Gateway, path: str, *options: str, seconds: int) -> str:
-    """Run slowhttptest for so many seconds at most; return what it says."""
+    """Run slowhttptest for at most this many seconds; return its output."""
     program = shutil.which("slowhttptest")
     if program is None:
         pytest.fail("slowhttptest is missing: apt-get install slowhttptest")
@@ -72,7 +72,7 @@ def test_a_client_with_many_connections_does_not_lock_out_others(tmp_path: Path)
             half = [opened(gateway, b"GET /ping HTTP/1.1\r\n") for _ in range(300)]
             spoke = [opened(gateway, b"GET /ping HTTP/1.1\r\nHost: a\r\n\r\n") for _ in range(300)]
             links = [*silent, *half, *spoke]
-            # What is ended is seen by its peer a moment later.
+            # The peer receives the close a moment later.
             while sum(map(is_ended, links)) < len(links) - 384:
                 time.sleep(0.1)
         assert "More than 384 connections" in gateway.log
@@ -85,7 +85,7 @@ def test_a_client_with_many_connections_does_not_lock_out_others(tmp_path: Path)
 
 @contextmanager
 def descriptors(most: int) -> Iterator[None]:
-    """What starts meanwhile may open so many files."""
+    """Limit the open files of processes started in the block."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, before[1]))
     try:
@@ -97,13 +97,13 @@ def descriptors(most: int) -> Iterator[None]:
 def opened(gateway: Gateway, said: bytes) -> socket.socket:
     link = socket.create_connection(("127.0.0.1", gateway.port), 5)
     link.sendall(said)
-    # As fast as over a network: a turn of the loop takes in few of them.
+    # As slow as over a network: the gateway's event loop accepts few connections per iteration.
     time.sleep(0.002)
     return link
 
 
 def is_ended(link: socket.socket) -> bool:
-    """Whether the gateway has closed it."""
+    """Return True if the gateway has closed the connection."""
     link.setblocking(False)
     try:
         while link.recv(4096):

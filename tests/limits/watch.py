@@ -1,4 +1,4 @@
-"""Somebody who goes on asking while others attack, and what the attack costs the gateway."""
+"""A client with continuous requests during an attack, and the gateway's cost of the attack."""
 
 import os
 import threading
@@ -11,11 +11,11 @@ from pathlib import Path
 from tests.support.processes import Gateway
 
 _PAUSE = 0.02  # seconds
-_ANSWER_WITHIN = 2.0  # seconds; a busy machine has this much to spare
+_ANSWER_WITHIN = 2.0  # seconds of tolerance for a busy machine
 
 
 def resident(gateway: Gateway) -> int:
-    """Memory of the process, in KB."""
+    """Return the memory of the process, in KB."""
     for line in _status(gateway):
         if line.startswith("VmRSS:"):
             return int(line.split()[1])
@@ -23,7 +23,7 @@ def resident(gateway: Gateway) -> int:
 
 
 def processor_time(gateway: Gateway) -> float:
-    """Seconds that the process has worked."""
+    """Return the CPU seconds that the process has used."""
     assert gateway.process is not None
     fields = Path(f"/proc/{gateway.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -36,9 +36,9 @@ def _status(gateway: Gateway) -> list[str]:
 
 @contextmanager
 def others_unaffected(gateway: Gateway, *, most_memory: int) -> Iterator[None]:
-    """Ask on one kept connection and on a new one in turn; each answer is right, and in time.
+    """Send requests on a persistent and a new connection in turn; check result and time of each.
 
-    `most_memory` is what the process may grow by, in KB.
+    `most_memory` is the permitted growth of the process, in KB.
     """
     token = gateway.login()["access"]
     before = resident(gateway)

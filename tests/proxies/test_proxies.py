@@ -1,4 +1,4 @@
-"""One table of scenarios, through five real proxies."""
+"""A table of scenarios, through five real proxies."""
 
 import json
 import posixpath
@@ -21,13 +21,13 @@ from tests.support.proxies import BROWSER, HOST, LOGIN, Proxied, lower, running,
 
 RECORDED = json.loads((Path(__file__).parents[1] / "data" / "recorded.json").read_text())
 IDENTITY = ("remote-user", "remote-groups", "remote-email", "remote-name")
-# By the gateway; or by NGINX, for two lines of Authorization.
+# By the gateway; by NGINX if there are two lines of Authorization.
 REFUSED = (401, 400)
 BACK = f"{LOGIN}/login?rd={quote(f'http://{HOST}', safe='')}"
 
 
 def resolved(path: str) -> str:
-    """Where a lenient upstream would end up."""
+    """Return the path that a lenient upstream would use."""
     path = path.partition("?")[0].partition("#")[0]
     for _ in range(4):
         path = unquote(path)
@@ -41,7 +41,7 @@ def is_admin(path: str) -> bool:
 
 
 def only_as(answer: Answer, user: str, groups: str = "users") -> None:
-    """What the app was told is this identity, each header once, and nothing else like it."""
+    """Check that the app received this identity, each header once, and no similar header."""
     seen = [(name, value) for name, value in told(answer) if "remote" in name]
     assert {name for name, _ in seen} <= set(IDENTITY), seen
     assert len(dict(seen)) == len(seen), seen
@@ -100,7 +100,7 @@ def test_spoofed_identity_never_arrives(proxied: Proxied, name: str) -> None:
                 answer = proxied.send(path, *sent, token=known)
                 assert b"root" not in answer.body
                 if answer.status == 200:
-                    # A public page does not wait long to learn who asks.
+                    # A public page does not wait long for the identity.
                     nobody = not known or (path != "/" and ("remote-user", "3") not in told(answer))
                     only_as(answer, *(("", "") if nobody else ("3", "users")))
                 else:
@@ -113,7 +113,7 @@ def test_connection_cannot_drop_the_identity(proxied: Proxied, name: str) -> Non
     assert answer.status in (200, 400, 403)
     if answer.status == 200:
         only_as(answer, "3")
-        # Nor may the app, if it is a proxy itself, be asked to drop it.
+        # If the app is a proxy, it must not be told to drop the identity either.
         assert not [
             value for name, value in told(answer) if name == "connection" and "emote" in value
         ]
@@ -247,7 +247,7 @@ def test_the_session_cookie_does_not_reach_the_app(
         assert answer.status == 200
         assert "cookie" not in {name.lower() for name in answer.headers}
         lines = [value for name, value in told(answer) if name == "cookie"]
-        # Envoy joins two headers of HTTP/1.1 by a comma, in which no browser sends two.
+        # Envoy joins two header lines of HTTP/1.1 with a comma; no browser sends two.
         between = "[;,]" if proxied.name == "envoy" else ";"
         seen = {pair.strip() for line in lines for pair in re.split(between, line)} - {""}
         assert seen == (kept if kept is not None else set(sent[0].split("; ")[1:]))
@@ -259,7 +259,7 @@ def test_a_cookie_that_is_not_text_causes_no_failure(proxied: Proxied) -> None:
     assert answer.status == 200
     (line,) = [value for name, value in told(answer) if name == "cookie"]
     seen = {pair.strip() for pair in line.split(";")} - {""}
-    # What the gateway cannot repeat is left out; Envoy makes text of it before it asks.
+    # The gateway omits values that it cannot repeat; Envoy converts them before the check.
     assert seen == {"traefik": {"b=2"}, "envoy": {"a=!!", "b=2"}}.get(
         proxied.name, {"a=\xff\xfe", "b=2"}
     )
@@ -291,7 +291,7 @@ def test_two_active_cookies_are_ambiguous(proxied: Proxied) -> None:
     for cookies in ([f"{one}; {other}"], [one, other], [other, "a=1", one]):
         answer = proxied.send("/page", *(("Cookie", line) for line in cookies))
         if proxied.name == "envoy" and len(cookies) > 1:
-            # It joins them by a comma, behind which no cookie for one host is looked for.
+            # Envoy joins them with a comma; a cookie for one host is not accepted behind it.
             assert answer.status == 200
             continue
         assert (answer.status, lower(answer)["x-authgw-reason"]) == (401, "credentials_ambiguous")
@@ -318,7 +318,7 @@ def test_an_app_password_opens_its_own_path_alone(proxied: Proxied) -> None:
         answer = proxied.send(path, right)
         assert answer.status == 401
         assert "Basic" not in lower(answer)["www-authenticate"]
-    # Nor does the path take what opens the others.
+    # In turn, credentials of other paths are not valid for this path.
     assert proxied.send("/dav/x", ("Cookie", proxied.browser())).status == 401
     assert proxied.send("/dav/x", token=proxied.login()).status == 401
 
@@ -335,15 +335,16 @@ def test_an_apps_own_authorization_passes_next_to_a_cookie(proxied: Proxied) -> 
             assert arrived == lines, name
         for path, headers in (("/page", sent), ("/own/x", [cookie, *sent]), ("/dav/x", sent)):
             assert proxied.send(path, *headers).status in REFUSED, (name, path)
-        # Of a public page nothing is asked.
+        # A public page requires no credentials.
         status = proxied.send("/public/x", *sent).status
         assert status == 200 or (proxied.name, len(lines)) == ("nginx", 2), name
 
 
 def accepted(proxied: Proxied, lines: list[str]) -> int:
-    """The status of a request with these foreign lines: two of them not every proxy passes on.
+    """Return the expected status of a request with these foreign lines.
 
-    NGINX refuses them. Envoy makes one of them, which the gateway refuses.
+    Not every proxy forwards two lines: NGINX refuses them, Envoy joins them, and the gateway
+    refuses the result.
     """
     return {"nginx": 400, "envoy": 401}.get(proxied.name, 200) if len(lines) > 1 else 200
 
@@ -371,7 +372,7 @@ def test_an_authgw_token_next_to_a_cookie_must_be_valid(proxied: Proxied) -> Non
         [f"Bearer {ended[:-3]}"],
         [f"Bearer {secret}"],
         [f"Basic {b64encode(f'alice:{secret}'.encode()).decode()}"],
-        # Envoy makes one line of two.
+        # Envoy joins two lines.
         ["Basic eDp5", ours],
         [ours, "Basic eDp5"],
         [f"Basic eDp5,{ours}"],
@@ -395,7 +396,7 @@ def test_a_denial_is_shown_as_a_page(proxied: Proxied) -> None:
     page = answer.body.decode()
     assert "You are signed in as <strong><bdi>Alice A</bdi></strong>" in page
     assert "<li>group admins</li>" in page
-    # What a person reports is what the log says.
+    # The page shows the same request id as the log.
     assert page.count(said["x-request-id"]) == 1
     assert said["x-request-id"] in proxied.gateway.log
     plain = proxied.send("/admin/x", cookie)
@@ -457,7 +458,7 @@ def test_a_failing_gateway_allows_nothing(
         assert process is not None
         process.send_signal(signal.SIGSTOP)
         hung = own.send("/", token=token)
-        # Traefik has no time-out to set, and waits for 30 s.
+        # Traefik has no setting for the timeout, and waits for 30 s.
         assert hung.status in ((0,) if own.name == "traefik" else (403, 500, 502, 503, 504))
         process.send_signal(signal.SIGKILL)
         process.wait(10)
@@ -474,7 +475,7 @@ def test_a_failing_gateway_allows_nothing(
 def _says_that_nobody_can_say(own: Proxied, token: str) -> None:
     program, browser = own.send("/", token=token), own.send("/", *BROWSER, token=token)
     if own.name == "traefik":
-        # It has no words for this.
+        # Traefik cannot show a page of its own.
         assert [(one.status, one.body) for one in (program, browser)] == [(500, b"")] * 2
         return
     for one in (program, browser):
@@ -494,7 +495,7 @@ def _does_not_blame_the_gateway(own: Proxied) -> None:
 
 
 class _Liar:
-    """Something on the gateway's port that answers every connection with the same bytes."""
+    """A server on the gateway's port that sends the same bytes on every connection."""
 
     def __init__(self, port: int, said: bytes) -> None:
         class Answering(socketserver.BaseRequestHandler):

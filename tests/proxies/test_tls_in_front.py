@@ -1,7 +1,7 @@
 """TLS ends before the proxy: at a load balancer, or at a tunnel behind a second proxy.
 
 Each shipped example has a switch that trusts the machines in front by their addresses. HAProxy
-ends TLS here and hands plain HTTP on, directly or through a second HAProxy.
+terminates TLS here and forwards plain HTTP, directly or through a second HAProxy.
 """
 
 import contextlib
@@ -55,7 +55,7 @@ def _haproxy(text: str) -> str:
 def _envoy(text: str) -> str:
     shown = f"{{address_prefix: {NOBODY}, prefix_len: 32}}"
     ours = f"{{address_prefix: {ENDS_TLS}, prefix_len: 32}}"
-    # Nobody else can connect: the second hop, and the fixtures that wait for it.
+    # Only the second hop and the fixtures that wait for it can connect.
     others = [
         f"{{address_prefix: {one}, prefix_len: 32}}" for one in (SECOND_HOP, CLIENT, "127.0.0.1")
     ]
@@ -84,7 +84,7 @@ def test_every_example_has_its_switch() -> None:
 
 @dataclass
 class Fronted:
-    """An example behind `hops` machines, the first of which ends TLS."""
+    """An example behind `hops` machines, of which the first terminates TLS."""
 
     proxied: Proxied
     port: int
@@ -115,7 +115,7 @@ def _certificate(folder: Path) -> Path:
 
 
 def _in_front(folder: Path, target: int, port: int, second: str) -> str:
-    """HAProxy's configuration; `second` is what a second hop does to X-Forwarded-Proto."""
+    """Return HAProxy's configuration; `second` is the second hop's rule for X-Forwarded-Proto."""
     between = free_port() if second else target
     own = SECOND_HOP if second else ENDS_TLS
     chain = f"""
@@ -147,7 +147,7 @@ SECOND = {
 
 def _switched(name: str, hops: int, folder: Path) -> Iterator[Proxied]:
     def edit(text: str) -> str:
-        # Envoy counts hops; the others know them by their addresses.
+        # Envoy counts hops; the others identify them by their addresses.
         return SWITCHES[name](text).replace("trusted_hops: 1", f"trusted_hops: {hops}")
 
     yield from running(name, folder, config=BEHIND, edit=edit)
@@ -207,7 +207,7 @@ def test_the_app_receives_https_and_the_client_address(fronted: Fronted) -> None
     assert chain.split(",")[0].strip() == CLIENT
     assert "10.9.9.9" not in chain
     if fronted.proxied.name != "traefik" or "," not in protos[0]:
-        # Traefik reads no list of schemes, and takes the port of http.
+        # Traefik does not parse a list of schemes, and uses the port of http.
         assert dict(seen).get("x-forwarded-port", "443") == "443"
 
 
@@ -231,7 +231,7 @@ def test_headers_of_an_untrusted_peer_are_ignored(fronted: Fronted) -> None:
     switched = fronted.proxied
     said = [("X-Forwarded-Proto", "https"), ("X-Forwarded-For", "10.9.9.9")]
     answer = switched.send("/page", *BROWSER, *said, source=ELSE)
-    if answer.status:  # Envoy lets nobody else connect
+    if answer.status:  # Envoy accepts connections from no other address
         assert lower(answer)["location"].endswith(quote(f"http://{HOST}/page", safe=""))
     answer = switched.send("/public/x", *said, source=ELSE)
     if answer.status:

@@ -1,4 +1,4 @@
-"""Headers that reach an app through each proxy, and those that may not; ways back of any length."""
+"""Headers that reach an app through each proxy, headers that must not, and long return URLs."""
 
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -7,8 +7,8 @@ import pytest
 from authgw.recipes.cleared import CLEARED
 from tests.support.proxies import BROWSER, HOST, LOGIN, Proxied, lower, told
 
-# Apps believe these of their proxy: the client's scheme, address and certificate, and the path that
-# a reverse proxy took off.
+# Apps trust these headers of their proxy: the client's scheme, address and certificate, and the
+# path that a reverse proxy removed.
 BELIEVED = [
     ("X-Forwarded-Tls-Client-Cert", "MIIB-forged"),
     ("X-Forwarded-Tls-Client-Cert-Info", "Subject=forged"),
@@ -34,7 +34,7 @@ BELIEVED = [
     ("X-Rewrite-URL", "/forged"),
 ]
 _NAMED = {name.lower() for name, _ in BELIEVED}
-# The gateway denies a request that brings one of the four that it sends itself.
+# The gateway denies a request with any of the four headers that it sends itself.
 _SENT = ("remote-user", "remote-groups", "remote-email", "remote-name")
 BELIEVED += [(name, "forged") for name in CLEARED if name.lower() not in (*_NAMED, *_SENT)]
 
@@ -43,7 +43,7 @@ BELIEVED += [(name, "forged") for name in CLEARED if name.lower() not in (*_NAME
 def test_a_client_cannot_set_the_proxys_headers(proxied: Proxied, name: str, value: str) -> None:
     for path, token in (("/public/x", ""), ("/page", proxied.login())):
         answer = proxied.send(path, (name, value), token=token)
-        # NGINX and Envoy hand X-Rewrite-URL to the gateway, which judges it.
+        # NGINX and Envoy forward X-Rewrite-URL to the gateway, which checks it.
         assert answer.status in (200, 401, 403), (path, answer)
         if answer.status == 200:
             arrived = [(one, said) for one, said in told(answer) if value in said]
@@ -56,7 +56,7 @@ def test_a_client_cannot_set_the_proxys_headers(proxied: Proxied, name: str, val
 def test_other_spellings_of_the_proxys_headers_are_removed(proxied: Proxied, name: str) -> None:
     answer = proxied.send("/public/x", (name, "forged"))
     assert answer.status in (200, 400, 403)
-    # Traefik hands them on, as its README says.
+    # Traefik forwards them, as its README states.
     assert answer.status != 200 or proxied.name == "traefik" or b"forged" not in answer.body
 
 
@@ -142,7 +142,7 @@ def test_a_destination_is_checked_like_the_target(proxied: Proxied, method: str)
     ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "x-http-method-OVERRIDE"],
 )
 def test_an_overriding_method_must_be_allowed_too(proxied: Proxied, name: str) -> None:
-    """/read/** allows GET and POST to everyone, and nothing else."""
+    """Only GET and POST of /read/** are allowed to everyone."""
     assert proxied.send("/read/x", method="POST", body=b"a").status == 200
     for method in ("DELETE", "delete", "PUT, GET"):
         answer = proxied.send("/read/x", (name, method), method="POST", body=b"a")
