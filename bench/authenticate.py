@@ -33,12 +33,12 @@ def measure(quick: bool) -> Outcome:
         redis = made.redis()
         gateway = made.fleet(redis.url).replica()
         token = bearer(gateway.login()["access"])
-        seen = in_turn(_variants(made, redis, gateway, token, seconds))
+        samples = in_turn(_variants(made, redis, gateway, token, seconds))
         commands = _store_commands(made)
         loop = loop_of(gateway)
     idle, often, seldom = commands["idle"], commands["often"], commands["seldom"]
     figures = {
-        **_figures(seen),
+        **_figures(samples),
         "store_commands_per_session_second": max(often, seldom) - idle,
         "store_commands": commands,
     }
@@ -48,22 +48,22 @@ def measure(quick: bool) -> Outcome:
         f"Store commands per hot session and second: {often - idle:.2f} at the highest rate, "
         f"{seldom - idle:.2f} at {1 / _SELDOM_INTERVAL:.0f} checks/s.",
     )
-    shown = table("/authenticate", seen, ("gateway", "redis", "server"))
+    shown = table("/authenticate", samples, ("gateway", "redis", "server"))
     return Outcome(figures, (shown,), notes)
 
 
 BENCHMARK = Benchmark("authenticate", "What one check costs, and the limit for Python.", measure)
 
 
-def _figures(seen: dict[str, list[Sample]]) -> dict[str, Any]:
-    cold, hot, limit, plain, direct, denied = seen.values()
+def _figures(samples: dict[str, list[Sample]]) -> dict[str, Any]:
+    cold, hot, limit, plain, direct, denied = samples.values()
     return {
         "x_limit": ratio(hot, limit),
         "x_plain": ratio(hot, plain),
         "direct_x_limit": ratio(direct, limit),
         "cold_x_hot": ratio(cold, hot),
         "denied_x_hot": ratio(denied, hot),
-        "cpu_us": {name: median(rounds).cpu for name, rounds in seen.items()},
+        "cpu_us": {name: median(rounds).cpu for name, rounds in samples.items()},
     }
 
 
@@ -79,7 +79,7 @@ def _variants(
     parts = {"gateway": [gateway.pid], "redis": [redis.pid]}
     direct = partial(load, gateway.port, PATH, token, seconds)
     variants: dict[str, Measure] = {
-        "cold": _Cold(made.folder("cold"), redis, gateway, seconds).measure
+        "cold": _Cold(made.directory("cold"), redis, gateway, seconds).measure
     }
     # Next to the variants that it is compared with: the machine's speed changes within a round.
     variants["hot"] = hot_checks(redis, gateway, token, seconds)
@@ -135,8 +135,8 @@ def _seldom(gateway: Gateway, headers: dict[str, str], seconds: int) -> None:
 class _Cold:
     """Rounds of checks with tokens and sessions that are new to the gateway."""
 
-    def __init__(self, folder: Path, redis: RedisServer, gateway: Gateway, seconds: int) -> None:
-        self._file = folder / "requests"
+    def __init__(self, directory: Path, redis: RedisServer, gateway: Gateway, seconds: int) -> None:
+        self._file = directory / "requests"
         self._redis, self._gateway, self._seconds = redis, gateway, seconds
         self._count = _COLD_PER_SECOND * seconds
         self._used = 1000
@@ -153,8 +153,8 @@ class _Cold:
         return sample(parts, self._load)
 
     def _load(self) -> Load:
-        seen = load_each(
+        samples = load_each(
             self._gateway.port, self._file, self._seconds, _COLD_CONNECTIONS, once=self._count
         )
-        self._count = min(self._count, 3 * seen.requests // 2 + 1000)
-        return seen
+        self._count = min(self._count, 3 * samples.requests // 2 + 1000)
+        return samples

@@ -33,16 +33,16 @@ def measure(quick: bool) -> Outcome:
         app, app_pid = made.app()
         site = _Site(made, redis.pid, app, app_pid, token, seconds)
         variants = _variants(site, gateway, fleet.replica(socket=True) if has_socket() else None)
-        seen = in_turn(variants)
+        samples = in_turn(variants)
         loop = loop_of(gateway)
-    figures = {name: _share(seen, name) for name in ("tcp", "unix", "cached")}
-    shown = {name: seen.get(name) for name in _NAMES}
-    ratios = ", ".join(f"{name} {_share(seen, name) or 0:.3f}" for name in list(seen)[1:])
+    figures = {name: _share(samples, name) for name in ("tcp", "unix", "cached")}
+    shown = {name: samples.get(name) for name in _NAMES}
+    ratios = ", ".join(f"{name} {_share(samples, name) or 0:.3f}" for name in list(samples)[1:])
     notes = (
         f"Medians of {ROUNDS} rounds of {seconds} s, 32 connections; the gateway runs {loop}.",
         f"Unprotected / protected CPU of NGINX, gateway and app: {ratios}.",
     )
-    figures["floor"] = _share(seen, "instant")
+    figures["floor"] = _share(samples, "instant")
     return Outcome(figures, (table("The chain", shown, (*_CHAIN, "redis")),), notes)
 
 
@@ -99,7 +99,7 @@ def _variants(site: _Site, gateway: Gateway, by_socket: Gateway | None) -> dict[
     return variants
 
 
-def _share(seen: dict[str, list[Sample]], name: str) -> float | None:
-    if name not in seen:
+def _share(samples: dict[str, list[Sample]], name: str) -> float | None:
+    if name not in samples:
         return None
-    return ratio(seen["unprotected"], seen[name], lambda entry: entry.of(*_CHAIN))
+    return ratio(samples["unprotected"], samples[name], lambda entry: entry.of(*_CHAIN))

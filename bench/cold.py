@@ -30,7 +30,7 @@ def measure(quick: bool) -> Outcome:
     """Time the parts: the minimum CPU time of many runs, since disturbances only add to it."""
     runs = 100 if quick else 400
     with lab() as made:
-        redis, keys = made.redis(), made.folder("keys")
+        redis, keys = made.redis(), made.directory("keys")
         make_key(keys, "ES256")
         sessions = list(new_sessions(_BATCH * (runs + 1)))
         put(redis.client(), sessions)

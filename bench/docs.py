@@ -63,9 +63,9 @@ def between(text: str, name: str, new: str) -> str:
         NotMeasured: the markers are missing or in the wrong order.
     """
     start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    before, found, rest = text.partition(start)
+    before, opened, rest = text.partition(start)
     _, closed, after = rest.partition(end)
-    if not found or not closed:
+    if not opened or not closed:
         raise NotMeasured(f"a document lacks the markers {start} and {end}")
     return f"{before}{start}\n{new}\n{end}{after}"
 

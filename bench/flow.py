@@ -39,13 +39,13 @@ def measure(quick: bool) -> Outcome:
         redis = made.redis()
         gateway = made.fleet(redis.url).replica()
         parts = {"gateway": gateway.pid, "redis": redis.pid}
-        seen = [_round(gateway, parts, seed) for seed in range(rounds)]
+        results = [_round(gateway, parts, seed) for seed in range(rounds)]
         loop = loop_of(gateway)
-    failures = [failure for result in seen for failure in result.failures]
+    failures = [failure for result in results for failure in result.failures]
     if failures:
         raise NotMeasured(f"{len(failures)} calls failed, the first: {failures[0]}")
-    cpu = {part: statistics.median(result.cpu[part] for result in seen) for part in parts}
-    rate = statistics.median(USERS / result.took for result in seen)
+    cpu = {part: statistics.median(result.cpu[part] for result in results) for part in parts}
+    rate = statistics.median(USERS / result.took for result in results)
     figures = {"flows_per_s": rate, "errors": len(failures), "cpu_us": cpu}
     notes = (
         f"Medians of {rounds} rounds of {USERS} users, {_OVERLAP} at a time, pauses up to "
@@ -53,7 +53,7 @@ def measure(quick: bool) -> Outcome:
         f"{rate:.0f} flows/s, {len(failures)} errors; a flow costs {cpu['gateway']:.0f} us in "
         f"the gateway and {cpu['redis']:.0f} us in Redis.",
     )
-    rows = tuple(_row(name, [result.latencies[name] for result in seen]) for name in _CALLS)
+    rows = tuple(_row(name, [result.latencies[name] for result in results]) for name in _CALLS)
     return Outcome(figures, (Table("The five calls", ("", "p50 ms", "p99 ms"), rows, 1),), notes)
 
 

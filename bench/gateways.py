@@ -99,7 +99,7 @@ class Lab:
     stack: ExitStack
     root: Path
 
-    def folder(self, name: str) -> Path:
+    def directory(self, name: str) -> Path:
         """Create a new directory."""
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.root))
 
@@ -108,46 +108,52 @@ class Lab:
         port = free_port()
         options = ["--bind", "127.0.0.1", "--save", "", "--port", str(port)]
         command = [find("redis-server"), *options]
-        pid = self._run(command, self.folder("redis"), port)
+        pid = self._run(command, self.directory("redis"), port)
         return RedisServer(port, pid)
 
     def fleet(self, store_url: str) -> "Fleet":
         """Create the keys and the trusted backend that replicas on this store share."""
-        folder = self.folder("shared")
-        make_key(folder / "keys", "ES256")
-        secret = add_client(folder / "clients.yml", CLIENT, subjects="*", groups=())
+        directory = self.directory("shared")
+        make_key(directory / "keys", "ES256")
+        secret = add_client(directory / "clients.yml", CLIENT, subjects="*", groups=())
         basic = base64.b64encode(f"{CLIENT}:{secret}".encode()).decode()
-        return Fleet(self, folder, store_url, {"Authorization": f"Basic {basic}"})
+        return Fleet(self, directory, store_url, {"Authorization": f"Basic {basic}"})
 
     def imitation(self, kind: str, answer: bytes, uvloop: bool) -> tuple[int, int]:
         """Start a server of bench.servers that sends this response; return port and pid."""
-        folder, port = self.folder(kind), free_port()
-        (folder / "answer").write_bytes(answer)
+        directory, port = self.directory(kind), free_port()
+        (directory / "answer").write_bytes(answer)
         loop = "uvloop" if uvloop else "asyncio"
         command = [sys.executable, "-m", "bench.servers", kind, str(port), "answer", loop]
-        return port, self._run(command, folder, port, {"PYTHONPATH": str(ROOT)})
+        return port, self._run(command, directory, port, {"PYTHONPATH": str(ROOT)})
 
     def app(self) -> tuple[int, int]:
         """Start an upstream of minimal cost, NGINX with status 200; return port and pid."""
-        folder, port = self.folder("app"), free_port()
-        return port, self._run(nginx.app(folder, port), folder, port)
+        directory, port = self.directory("app"), free_port()
+        return port, self._run(nginx.app(directory, port), directory, port)
 
     def front(
         self, gateways: Sequence[Address], app: int, *, protected: bool = True, cached: bool = False
     ) -> tuple[int, int]:
         """Start NGINX with the shipped files and changed ports; return port and pid."""
-        folder, port = self.folder("front"), free_port()
-        command = nginx.front(folder, port, gateways, app)
+        directory, port = self.directory("front"), free_port()
+        command = nginx.front(directory, port, gateways, app)
         if not protected:
-            nginx.unprotect(folder)
+            nginx.unprotect(directory)
         if cached:
-            nginx.cache(folder)
-        return port, self._run(command, folder, port)
+            nginx.cache(directory)
+        return port, self._run(command, directory, port)
 
     def _run(
-        self, command: list[str], folder: Path, port: int, environ: Mapping[str, str] | None = None
+        self,
+        command: list[str],
+        directory: Path,
+        port: int,
+        environ: Mapping[str, str] | None = None,
     ) -> int:
-        return self.stack.enter_context(running(command, folder, partial(listens, port), environ))
+        return self.stack.enter_context(
+            running(command, directory, partial(listens, port), environ)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +161,7 @@ class Fleet:
     """Starts replicas that share keys, a trusted backend and a store."""
 
     lab: Lab
-    folder: Path
+    directory: Path
     store_url: str
     basic: Mapping[str, str]
 
@@ -172,19 +178,19 @@ class Fleet:
         `store_url` is an alternative address of the same store. A replica that is not `counted`
         is the gateway of bench.uncounted.
         """
-        folder, port = self.lab.folder("gateway"), free_port()
-        address = folder / "socket" if socket else port
-        config = _config(self.folder, port, store_url or self.store_url, address)
+        directory, port = self.lab.directory("gateway"), free_port()
+        address = directory / "socket" if socket else port
+        config = _config(self.directory, port, store_url or self.store_url, address)
         for section, keys in (settings or {}).items():
             config.setdefault(section, {}).update(keys)
-        (folder / "config.yml").write_text(yaml.safe_dump(config))
+        (directory / "config.yml").write_text(yaml.safe_dump(config))
         program = [str(Path(sys.executable).parent / "authgw")]
         if not counted:
             program = [sys.executable, "-m", "bench.uncounted"]
         ready = partial(_is_ready, address)
-        started = running([*program, "serve"], folder, ready, {"PYTHONPATH": str(ROOT)})
+        started = running([*program, "serve"], directory, ready, {"PYTHONPATH": str(ROOT)})
         pid = self.lab.stack.enter_context(started)
-        return Gateway(pid, port, address, self.folder / "keys", self.basic)
+        return Gateway(pid, port, address, self.directory / "keys", self.basic)
 
 
 @contextmanager

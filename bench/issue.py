@@ -35,15 +35,15 @@ def measure(quick: bool) -> Outcome:
             "login": each_of(partial(_logins, gateway, count)),
             "refresh": each_of(partial(_refreshes, gateway, redis, count)),
         }
-        seen = in_turn(variants)
+        samples = in_turn(variants)
         loop = loop_of(gateway)
-    medians = {name: median(rounds) for name, rounds in seen.items()}
+    medians = {name: median(rounds) for name, rounds in samples.items()}
     figures = {
         **{f"{name}_us": result.total for name, result in medians.items()},
         "cpu_us": {name: result.cpu for name, result in medians.items()},
     }
     note = f"Medians of {ROUNDS} rounds of {seconds} s, 32 connections; the gateway runs {loop}."
-    shown = table("/login by a trusted backend, and /refresh", seen, ("gateway", "redis"))
+    shown = table("/login by a trusted backend, and /refresh", samples, ("gateway", "redis"))
     return Outcome(figures, (shown,), (note,))
 
 
@@ -51,7 +51,7 @@ BENCHMARK = Benchmark("issue", "What a log-in and a refresh cost.", measure)
 
 
 def _file(made: Lab, requests: list[bytes]) -> Path:
-    file = made.folder("issue") / "requests"
+    file = made.directory("issue") / "requests"
     write_requests(file, requests)
     return file
 

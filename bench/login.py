@@ -35,10 +35,10 @@ def measure(quick: bool) -> Outcome:
         refused = _refusals(gateway, tries)
         token = gateway.login()["access"]
         before = rss_bytes(gateway.pid)
-        seen, statuses = _checks_during_logins(gateway, other, token, rounds, seconds)
+        measured, statuses = _checks_during_logins(gateway, other, token, rounds, seconds)
         grown = (rss_bytes(gateway.pid) - before) / _MIB
     medians = {kind: statistics.median(times) for kind, times in refused.items()}
-    calm, elsewhere, busy = (percentile(times, 99) for times in seen.values())
+    calm, elsewhere, busy = (percentile(times, 99) for times in measured.values())
     figures = {
         "gap_ms": max(medians.values()) - min(medians.values()),
         "p99_x_idle": busy / calm,
@@ -54,7 +54,9 @@ def measure(quick: bool) -> Outcome:
     checks = Table(
         f"{_RATE} checks per second, alone and beside {_PARALLEL} parallel log-ins",
         ("", "p50 ms", "p99 ms"),
-        tuple((kind, percentile(times, 50), percentile(times, 99)) for kind, times in seen.items()),
+        tuple(
+            (kind, percentile(times, 50), percentile(times, 99)) for kind, times in measured.items()
+        ),
     )
     answered = ", ".join(f"{count} x {status}" for status, count in sorted(statuses.items()))
     return Outcome(figures, (alike, checks), (f"The log-ins were answered: {answered}.",))
@@ -64,7 +66,7 @@ BENCHMARK = Benchmark("login", "What refusals give away, and log-ins beside chec
 
 
 def _gateway_with_users(made: Lab) -> Gateway:
-    users = made.folder("users") / "users.yml"
+    users = made.directory("users") / "users.yml"
     users_editor.add(users, "alice", hash_password(_PASSWORD))
     users_editor.add(users, "gone", hash_password(_PASSWORD))
     users_editor.set_disabled(users, "gone", True)
@@ -74,17 +76,17 @@ def _gateway_with_users(made: Lab) -> Gateway:
 
 def _refusals(gateway: Gateway, tries: int) -> dict[str, list[float]]:
     """Return the milliseconds of each try; the kinds take turns, each try has its own address."""
-    seen: dict[str, list[float]] = {"unknown": [], "wrong": [], "disabled": []}
+    measured: dict[str, list[float]] = {"unknown": [], "wrong": [], "disabled": []}
     for number in range(tries):
         names = (f"nobody{number}", "alice", "gone")
         passwords = (_PASSWORD, "wrong", _PASSWORD)
-        for kind, user, password in zip(seen, names, passwords, strict=True):
+        for kind, user, password in zip(measured, names, passwords, strict=True):
             body = {"username": user, "password": password}
             began = time.perf_counter()
             answer = gateway.post("/login", body, {"X-Forwarded-For": _address(number)})
-            seen[kind].append((time.perf_counter() - began) * 1000)
+            measured[kind].append((time.perf_counter() - began) * 1000)
             _must_be_refused(answer.status)
-    return seen
+    return measured
 
 
 def _must_be_refused(status: int) -> None:
@@ -99,19 +101,19 @@ def _checks_during_logins(
 
     The slowdown by logins at the other gateway is caused by the shared processors only.
     """
-    seen: dict[str, list[float]] = {"alone": [], _ELSEWHERE: [], "beside log-ins": []}
+    measured: dict[str, list[float]] = {"alone": [], _ELSEWHERE: [], "beside log-ins": []}
     statuses: Counter[int] = Counter()
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         for number in range(rounds):
-            for kind, flooded in zip(seen, ((), (other,), (gateway,)), strict=True):
+            for kind, flooded in zip(measured, ((), (other,), (gateway,)), strict=True):
                 floods = [
                     pool.submit(_flood, target.port, seconds + 2, number) for target in flooded
                 ]
                 time.sleep(1)
-                seen[kind] += asyncio.run(_check(gateway.port, token, seconds))
+                measured[kind] += asyncio.run(_check(gateway.port, token, seconds))
                 for flood in floods:
                     statuses.update(flood.result())
-    return seen, statuses
+    return measured, statuses
 
 
 async def _check(port: int, token: str, seconds: int) -> list[float]:

@@ -37,19 +37,19 @@ Measure = Callable[[], Sample]
 def sample(parts: Mapping[str, Sequence[int]], work: Callable[[], Load]) -> Sample:
     """Do the work and measure the CPU time of each part's processes."""
     before = {part: cpu_us(pids) for part, pids in parts.items()}
-    seen = work()
+    samples = work()
     spent = {part: cpu_us(pids) - before[part] for part, pids in parts.items()}
-    cpu = {part: used / seen.requests for part, used in spent.items()}
-    return Sample(cpu, seen.rps, seen.p50, seen.p99)
+    cpu = {part: used / samples.requests for part, used in spent.items()}
+    return Sample(cpu, samples.rps, samples.p50, samples.p99)
 
 
 def in_turn(variants: Mapping[str, Measure], rounds: int = ROUNDS) -> dict[str, list[Sample]]:
     """Measure A B C, A B C, ...: a disturbance of the machine affects all variants equally."""
-    seen: dict[str, list[Sample]] = {name: [] for name in variants}
+    samples: dict[str, list[Sample]] = {name: [] for name in variants}
     for _ in range(rounds):
         for name, measure in variants.items():
-            seen[name].append(measure())
-    return seen
+            samples[name].append(measure())
+    return samples
 
 
 def ratio(
@@ -77,10 +77,12 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return ranked[max(0, math.ceil(len(ranked) * percent / 100) - 1)]
 
 
-def table(title: str, seen: Mapping[str, Sequence[Sample] | None], parts: Sequence[str]) -> Table:
+def table(
+    title: str, samples: Mapping[str, Sequence[Sample] | None], parts: Sequence[str]
+) -> Table:
     """Return a table of the variants' medians by part; None is shown as not available."""
     columns = ("", "CPU us", *(f"{part} us" for part in parts), "rps", "p50 ms", "p99 ms")
-    rows = tuple(_row(name, rounds, parts) for name, rounds in seen.items())
+    rows = tuple(_row(name, rounds, parts) for name, rounds in samples.items())
     return Table(title, columns, rows, plotted=1)
 
 

@@ -20,9 +20,9 @@ def measure(quick: bool) -> Outcome:
         for name, counted in ((_COUNTED, True), (_UNCOUNTED, False)):
             twin = fleet.replica(counted=counted)
             variants[name] = hot_checks(redis, twin, bearer(twin.login()["access"]), seconds)
-        seen = in_turn(variants, _ROUNDS)
-    cost = ratio(seen[_COUNTED], seen[_UNCOUNTED])
-    shown = table("Metrics", seen, ("gateway", "redis"))
+        samples = in_turn(variants, _ROUNDS)
+    cost = ratio(samples[_COUNTED], samples[_UNCOUNTED])
+    shown = table("Metrics", samples, ("gateway", "redis"))
     return Outcome({"cost": cost}, (shown,), (f"Medians of {_ROUNDS} rounds of {seconds} s.",))
 
 

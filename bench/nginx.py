@@ -27,27 +27,27 @@ _UNPROTECTED = """location / {
     }"""
 
 
-def app(folder: Path, port: int) -> list[str]:
+def app(directory: Path, port: int) -> list[str]:
     """Return the command of an app that responds with 200 on this port."""
-    (folder / "nginx.conf").write_text(_APP.format(port=port))
-    return _command(folder, folder / "nginx.conf")
+    (directory / "nginx.conf").write_text(_APP.format(port=port))
+    return _command(directory, directory / "nginx.conf")
 
 
-def front(folder: Path, port: int, gateways: Sequence[Address], app: int) -> list[str]:
+def front(directory: Path, port: int, gateways: Sequence[Address], app: int) -> list[str]:
     """Return the command of the shipped site on this port, for these gateways and this app."""
-    conf = folder / "conf"
+    conf = directory / "conf"
     shutil.copytree(_SHIPPED, conf)
     servers = "\n    ".join(f"server {_server(address)} max_fails=0;" for address in gateways)
     _change(conf / "authgw" / "upstream.conf", r"server 127\.0\.0\.1:8080[^;]*;", servers)
     _change(conf / "sample.conf", r"127\.0\.0\.1:8081", f"127.0.0.1:{app}")
     _change(conf / "site.conf", r"listen 4000", f"listen 127.0.0.1:{port}")
     _change(conf / "site.conf", r"server_name ", f"server_name {HOST} ")
-    return _command(folder, conf / "nginx.conf")
+    return _command(directory, conf / "nginx.conf")
 
 
-def unprotect(folder: Path) -> None:
+def unprotect(directory: Path) -> None:
     """Remove the gateway from the site."""
-    site = folder / "conf" / "site.conf"
+    site = directory / "conf" / "site.conf"
     _change(site, r" *include authgw/(protect|gateway)\.conf;\n", "")
     _change(site, r"location / \{[^}]*\}", _UNPROTECTED)
 
@@ -57,9 +57,9 @@ def has_cache() -> bool:
     return (_SHIPPED / "authgw" / "cache.conf").exists()
 
 
-def cache(folder: Path) -> None:
+def cache(directory: Path) -> None:
     """Include cache.conf in the context that allows its directives: http, else server."""
-    conf = folder / "conf"
+    conf = directory / "conf"
     text = (conf / "authgw" / "cache.conf").read_text()
     file, before = (
         ("nginx.conf", "http") if "proxy_cache_path" in text else ("site.conf", "protect")
@@ -79,6 +79,6 @@ def _server(address: Address) -> str:
     return f"127.0.0.1:{address}" if isinstance(address, int) else f"unix:{address}"
 
 
-def _command(folder: Path, config: Path) -> list[str]:
+def _command(directory: Path, config: Path) -> list[str]:
     options = f"daemon off; user {getpass.getuser()};"
-    return [find("nginx"), "-p", str(folder), "-c", str(config), "-e", "stderr", "-g", options]
+    return [find("nginx"), "-p", str(directory), "-c", str(config), "-e", "stderr", "-g", options]

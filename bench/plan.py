@@ -135,8 +135,10 @@ def _fan_out_table(costs: Costs, pushes: Pushes) -> Table:
     rows = []
     for subscribers in SUBSCRIBERS:
         for rate in REVOCATIONS:
-            seen = fan_out(pushes, rate, subscribers, check_us=costs.hot, busy=BUSY)
+            result = fan_out(pushes, rate, subscribers, check_us=costs.hot, busy=BUSY)
             network = rate * subscribers * MESSAGE_BYTES * 8 / 1e6
-            shares = (f"{seen.redis_core:.1%}", f"{seen.replica_core:.1%}")
-            rows.append((f"{subscribers:,}", f"{rate:,.0f}", *shares, network, seen.p50, seen.p99))
+            shares = (f"{result.redis_core:.1%}", f"{result.replica_core:.1%}")
+            rows.append(
+                (f"{subscribers:,}", f"{rate:,.0f}", *shares, network, result.p50, result.p99)
+            )
     return Table("The push: from the log-out to the last replica", columns, tuple(rows))

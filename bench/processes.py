@@ -39,7 +39,7 @@ def free_port() -> int:
 @contextmanager
 def running(
     command: Sequence[str],
-    folder: Path,
+    directory: Path,
     ready: Callable[[], bool],
     environ: Mapping[str, str] | None = None,
 ) -> Iterator[int]:
@@ -47,12 +47,12 @@ def running(
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith("AUTHGW_")
     }
-    with (folder / "log").open("ab") as log:
+    with (directory / "log").open("ab") as log:
         process = subprocess.Popen(  # noqa: S603  the benchmarks' own commands
-            command, cwd=folder, stdout=log, stderr=log, env={**inherited, **(environ or {})}
+            command, cwd=directory, stdout=log, stderr=log, env={**inherited, **(environ or {})}
         )
     try:
-        _wait(process, folder, ready)
+        _wait(process, directory, ready)
         yield process.pid
     finally:
         process.terminate()
@@ -108,16 +108,18 @@ def runs_uvloop(pid: int) -> bool:
     return "/uvloop/" in Path(f"/proc/{pid}/maps").read_text()
 
 
-def _wait(process: "subprocess.Popen[bytes]", folder: Path, ready: Callable[[], bool]) -> None:
+def _wait(process: "subprocess.Popen[bytes]", directory: Path, ready: Callable[[], bool]) -> None:
     until = time.monotonic() + _START_TIMEOUT
     while time.monotonic() < until:
         if process.poll() is not None:
-            raise NotMeasured(f"{process.args!r} ended:\n{_log(folder)}")
+            raise NotMeasured(f"{process.args!r} ended:\n{_log(directory)}")
         if ready():
             return
         time.sleep(0.02)
-    raise NotMeasured(f"{process.args!r} was not ready in {_START_TIMEOUT:.0f} s:\n{_log(folder)}")
+    raise NotMeasured(
+        f"{process.args!r} was not ready in {_START_TIMEOUT:.0f} s:\n{_log(directory)}"
+    )
 
 
-def _log(folder: Path) -> str:
-    return (folder / "log").read_text(errors="replace")[-2000:]
+def _log(directory: Path) -> str:
+    return (directory / "log").read_text(errors="replace")[-2000:]

@@ -91,13 +91,13 @@ async def _pushed(a: Gateway, b: Gateway, rounds: int) -> list[Ended]:
 
 
 async def _silent(fleet: Fleet, redis: RedisServer, a: Gateway, rounds: int) -> list[Ended]:
-    async with Way(redis.port) as way:
+    async with Way(redis.port) as proxy:
         # In a thread, since this loop forwards the replica's connections to Redis.
-        url = f"redis://127.0.0.1:{way.port}/0"
+        url = f"redis://127.0.0.1:{proxy.port}/0"
         b = await asyncio.to_thread(fleet.replica, store_url=url)
-        way.cut = True
+        proxy.cut = True
         ended = [await _end_one(a, b, 10**6 + number) for number in range(rounds)]
-        if way.subscribed and not way.lost:
+        if proxy.subscribed and not proxy.lost:
             raise NotMeasured("no push was lost: nothing measured")
         return ended
 

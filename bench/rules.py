@@ -28,9 +28,9 @@ def measure(quick: bool) -> Outcome:
         for name, compiled in variants.items():
             measured[name].append(_cost(compiled, 20_000 if quick else 50_000))
     medians = {name: statistics.median(costs) for name, costs in measured.items()}
-    one, hosts, paths = medians.values()
-    figures = {"cpu_us": medians, "hosts_ratio": hosts / one, "paths_ratio": paths / one}
-    rows = tuple((name, cost, cost / one) for name, cost in medians.items())
+    single, hosts, paths = medians.values()
+    figures = {"cpu_us": medians, "hosts_ratio": hosts / single, "paths_ratio": paths / single}
+    rows = tuple((name, cost, cost / single) for name, cost in medians.items())
     return Outcome(figures, (Table("Rules", ("", "CPU us", "x one rule"), rows, plotted=1),))
 
 

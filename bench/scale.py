@@ -49,7 +49,7 @@ def measure(quick: bool) -> Outcome:
     one, two = replicas.values()
     few, *_, full = hot.values()
     figures = {
-        "replicas_2_over_1": ratio(two, one, lambda seen: seen.rps),
+        "replicas_2_over_1": ratio(two, one, lambda entry: entry.rps),
         "sessions_1m_over_1": ratio(full, few),
         "most_sessions": most,
         "replicas_2_over_1_cpu": ratio(two, one),
@@ -95,10 +95,10 @@ def _replicas(made: Lab, seconds: int) -> dict[str, Measure]:
     headers = {"Host": HOST, **bearer(gateways[0].login()["access"])}
     app, app_pid = made.app()
 
-    def behind(some: Sequence[Gateway]) -> Measure:
-        port, pid = made.front([gateway.address for gateway in some], app)
+    def behind(gateways_behind: Sequence[Gateway]) -> Measure:
+        port, pid = made.front([gateway.address for gateway in gateways_behind], app)
         parts = {
-            "gateway": [gateway.pid for gateway in some],
+            "gateway": [gateway.pid for gateway in gateways_behind],
             "redis": [redis.pid],
             "nginx": [*family(pid), *family(app_pid)],
         }
@@ -114,7 +114,7 @@ def _stored(made: Lab, count: int) -> _Stored:
     checked = _fill(redis, count)
     bytes_each = (_used_memory(redis) - before) / count
     minted = tokens(gateway.keys, checked, TokenType.ACCESS)
-    file = made.folder("checks") / "requests"
+    file = made.directory("checks") / "requests"
     checks = [request("GET", _CHECKS, {**ORIGINAL, **bearer(token)}) for token in minted]
     write_requests(file, checks)
     return _Stored(count, redis, gateway, bearer(minted[0]), file, bytes_each)

@@ -54,10 +54,10 @@ def load_each(
         NotMeasured: a request was refused or failed, or there were too few requests.
     """
     address = f"http://127.0.0.1:{port}/"
-    seen = _run(["-s", str(_EACH), address, "--", str(requests)], seconds, connections)
-    if once and seen.requests > once - connections:
+    result = _run(["-s", str(_EACH), address, "--", str(requests)], seconds, connections)
+    if once and result.requests > once - connections:
         raise NotMeasured(f"{once} requests were too few for {seconds} s: nothing measured")
-    return seen
+    return result
 
 
 def write_requests(file: Path, requests: Sequence[bytes]) -> None:
@@ -94,20 +94,20 @@ def read(text: str, *, denied: bool = False) -> Load:
     return Load(requests, errors, float(rps[1]), p50, p99)
 
 
-def _run(words: Sequence[str], seconds: int, connections: int, denied: bool = False) -> Load:
-    command = [find("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", *words]
+def _run(arguments: Sequence[str], seconds: int, connections: int, denied: bool = False) -> Load:
+    command = [find("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", *arguments]
     done = subprocess.run(  # noqa: S603  wrk with our own arguments
         command, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise NotMeasured(f"wrk failed:\n{done.stdout}{done.stderr}")
-    seen = read(done.stdout, denied=denied)
-    if seen.errors or not seen.requests:
+    run = read(done.stdout, denied=denied)
+    if run.errors or not run.requests:
         raise NotMeasured(
-            f"{seen.errors} of {seen.requests} requests failed, or were answered otherwise than "
+            f"{run.errors} of {run.requests} requests failed, or were answered otherwise than "
             "they should be: nothing measured"
         )
-    return seen
+    return run
 
 
 def _milliseconds(text: str, percent: str) -> float:

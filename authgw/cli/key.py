@@ -28,10 +28,12 @@ def init(read: Callable[[], LoadedConfig]) -> None:
             key_files.make_shared_secret(path)
         click.echo(f"Secret: {path}")
         return
-    folder = loaded.path(auth.keys)
-    if not key_files.load_keys(folder):
-        key_files.make_key(folder, auth.algorithm)
-    click.echo(f"Keys: {', '.join(key.kid for key in key_files.load_keys(folder))} in {folder}")
+    directory = loaded.path(auth.keys)
+    if not key_files.load_keys(directory):
+        key_files.make_key(directory, auth.algorithm)
+    click.echo(
+        f"Keys: {', '.join(key.kid for key in key_files.load_keys(directory))} in {directory}"
+    )
 
 
 @command.command("add")

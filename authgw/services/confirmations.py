@@ -18,11 +18,11 @@ class Confirmations:
         self._pending: dict[str, tuple[Snapshot, Session]] = {}
         self._writing: asyncio.Task[None] | None = None
 
-    def schedule(self, seen: Snapshot, confirmed: Session) -> None:
+    def schedule(self, snapshot: Snapshot, confirmed: Session) -> None:
         """Replace the session of this snapshot soon; a session has a single pending write."""
         if confirmed.sid in self._pending:
             return
-        self._pending[confirmed.sid] = (seen, confirmed)
+        self._pending[confirmed.sid] = (snapshot, confirmed)
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write())
 

@@ -317,8 +317,8 @@ def test_the_example_as_shipped_over_https(tmp_path: Path, page: Page) -> None:
     for site in sso(tmp_path, scheme="https", domain="example.com"):
         dump = dumped(site.folder / "nginx" / "conf")
         port = {"AUTHGW_SERVER__PORT": str(site.gateway.port)}
-        told = authgw(site.gateway.folder, "doctor", "--nginx", str(dump), **port)
-        assert told.returncode == 0, told.stdout
+        doctor_result = authgw(site.gateway.folder, "doctor", "--nginx", str(dump), **port)
+        assert doctor_result.returncode == 0, doctor_result.stdout
         page.goto(site.url("app", "/a?b=c"))
         log_in(page, "alice")
         page.wait_for_url(site.url("app", "/a?b=c"))

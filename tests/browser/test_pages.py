@@ -151,8 +151,8 @@ def test_every_page(peopled: Sso, chromium: Browser, name: str) -> None:
         page.emulate_media(color_scheme=scheme)
         _save(page, f"{name}-{size}-{scheme}.png")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        found = page.evaluate("axe.run(document)")
-        violations = [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]]
+        axe_result = page.evaluate("axe.run(document)")
+        violations = [(one["id"], one["nodes"][0]["html"]) for one in axe_result["violations"]]
         assert not violations, (size, scheme)
     context.close()
 
@@ -166,8 +166,8 @@ def _save(page: Page, name: str) -> None:
 def test_pages_comply_with_their_content_security_policy(peopled: Sso, chromium: Browser) -> None:
     context = chromium.new_context()
     page = context.new_page()
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
+    console: list[str] = []
+    page.on("console", lambda message: console.append(message.text))
     page.goto(peopled.url("wiki", "/edit"))
     log_in(page, "bob", PASSWORD)
     expect(page.get_by_role("heading", level=1)).to_contain_text("You have no access")
@@ -177,5 +177,5 @@ def test_pages_comply_with_their_content_security_policy(peopled: Sso, chromium:
     log_in(page, "alice", PASSWORD)
     page.wait_for_url(peopled.url("wiki", "/edit"))
     assert page.url == peopled.url("wiki", "/edit")
-    assert not [one for one in said if "Content Security Policy" in one], said
+    assert not [one for one in console if "Content Security Policy" in one], console
     context.close()

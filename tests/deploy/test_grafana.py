@@ -55,15 +55,15 @@ def page(pages: tuple[str, str]) -> str:
     return pages[1]
 
 
-def told(page: str) -> dict[str, set[str]]:
+def labels_by_metric(page: str) -> dict[str, set[str]]:
     """Return the labels of every authgw metric by the name that queries use."""
-    found: dict[str, set[str]] = {}
+    metrics: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(page):
         if family.name.startswith("authgw_"):
             name = f"{family.name}_total" if family.type == "counter" else family.name
             labels = {label for sample in family.samples for label in sample.labels}
-            found[name] = labels - {"le"}
-    return found
+            metrics[name] = labels - {"le"}
+    return metrics
 
 
 def described() -> dict[str, set[str]]:
@@ -83,13 +83,13 @@ def dashboard() -> Any:
 
 
 def test_promtool_accepts_the_metrics_page(page: str) -> None:
-    said = promtool("check", "metrics", stdin=page)
-    assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
+    output = promtool("check", "metrics", stdin=page)
+    assert (output.returncode, output.stdout, output.stderr) == (0, "", "")
 
 
 def test_the_manual_describes_every_metric_and_no_other(page: str) -> None:
-    assert set(told(page)) == set(described())
-    for name, labels in told(page).items():
+    assert set(labels_by_metric(page)) == set(described())
+    for name, labels in labels_by_metric(page).items():
         assert labels in (set(), described()[name]), name
 
 
@@ -102,27 +102,27 @@ def test_allowed_decisions_are_exported_from_zero(pages: tuple[str, str]) -> Non
 
 
 def test_the_alert_rules_are_valid() -> None:
-    said = promtool("check", "rules", str(ALERTS))
-    assert said.returncode == 0, said.stdout + said.stderr
+    output = promtool("check", "rules", str(ALERTS))
+    assert output.returncode == 0, output.stdout + output.stderr
 
 
 def test_the_alert_rules_fire_only_on_their_condition() -> None:
-    said = promtool("test", "rules", str(Path(__file__).with_name("alerts.test.yml")))
-    assert said.returncode == 0, said.stdout + said.stderr
+    output = promtool("test", "rules", str(Path(__file__).with_name("alerts.test.yml")))
+    assert output.returncode == 0, output.stdout + output.stderr
 
 
 def test_the_queries_of_the_dashboard_are_valid(tmp_path: Path) -> None:
     rules = [{"record": f"query:{n}", "expr": query} for n, query in enumerate(queries())]
     file = tmp_path / "queries.yml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
-    said = promtool("check", "rules", str(file))
-    assert said.returncode == 0, said.stdout + said.stderr
+    output = promtool("check", "rules", str(file))
+    assert output.returncode == 0, output.stdout + output.stderr
 
 
 def test_every_metric_of_dashboard_and_rules_exists(page: str) -> None:
     names = set(_NAMES.findall(ALERTS.read_text() + " ".join(queries())))
     assert len(names) > 20
-    assert {_SUFFIX.sub("", name) for name in names} <= set(told(page))
+    assert {_SUFFIX.sub("", name) for name in names} <= set(labels_by_metric(page))
 
 
 def test_panels_do_not_overlap() -> None:

@@ -48,8 +48,8 @@ def units(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("unit", ["authgw.service", "authgw@8081.service", "authgw-keys.service"])
 def test_systemd_accepts_the_units(units: Path, unit: str) -> None:
-    said = analyze("verify", "--man=no", str(units / unit))
-    assert (said.returncode, said.stderr) == (0, "")
+    result = analyze("verify", "--man=no", str(units / unit))
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_systemd_detects_a_misspelt_line(units: Path) -> None:
@@ -61,8 +61,8 @@ def test_systemd_detects_a_misspelt_line(units: Path) -> None:
 @pytest.mark.parametrize("unit", ["authgw.service", "authgw@8081.service", "authgw-keys.service"])
 def test_the_exposure_level_is_low(units: Path, unit: str) -> None:
     limit = f"--threshold={MOST_EXPOSED}"
-    said = analyze("security", "--offline=yes", limit, str(units / unit))
-    assert said.returncode == 0, said.stdout
+    result = analyze("security", "--offline=yes", limit, str(units / unit))
+    assert result.returncode == 0, result.stdout
 
 
 def test_all_units_have_the_same_confinement() -> None:
@@ -70,8 +70,8 @@ def test_all_units_have_the_same_confinement() -> None:
         settings[settings.index(("NoNewPrivileges", "yes")) :]
         for settings in map(settings_of, UNITS)
     ]
-    kept = [[pair for pair in found if pair[0] != "WantedBy"] for found in sandboxes]
-    assert kept[0] == kept[1] == kept[2]
+    compared = [[pair for pair in directives if pair[0] != "WantedBy"] for directives in sandboxes]
+    assert compared[0] == compared[1] == compared[2]
 
 
 @pytest.mark.parametrize(
@@ -160,8 +160,8 @@ def test_a_confined_gateway_works(
     gateway: tuple[Path, int, "subprocess.Popen[bytes]"],
 ) -> None:
     folder, port, process = gateway
-    said = {"username": "alice", "password": PASSWORD}
-    pair = ask(port, "POST", "/login", body=said)
+    result = {"username": "alice", "password": PASSWORD}
+    pair = ask(port, "POST", "/login", body=result)
     assert pair.status == 200, (folder / "log").read_text()
     assert ask(port, "POST", "/refresh", body={"refresh": pair.json()["refresh"]}).status == 200
     assert ask(port, "GET", "/readyz").status == 200
@@ -185,11 +185,11 @@ def test_a_confined_gateway_can_use_up_a_recovery_code(
     folder, port, _ = gateway
     made = authgw(folder, "user", "totp", "alice").stdout
     code = made.split("without the app:\n")[1].splitlines()[0]
-    said = {"username": "alice", "password": PASSWORD}
+    result = {"username": "alice", "password": PASSWORD}
     for _ in range(100):
-        if ask(port, "POST", "/login", body=said).status == 401:
+        if ask(port, "POST", "/login", body=result).status == 401:
             break
         time.sleep(0.05)
-    answers = [ask(port, "POST", "/login", body={**said, "totp": code}) for _ in range(2)]
+    answers = [ask(port, "POST", "/login", body={**result, "totp": code}) for _ in range(2)]
     assert [answer.status for answer in answers] == [200, 401]
     assert (folder / "state" / "users.yml").stat().st_mode & 0o777 == 0o600

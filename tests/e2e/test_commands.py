@@ -163,13 +163,15 @@ def test_not_ready_while_redis_is_unavailable(tmp_path: Path, redis_url: str) ->
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "said"),
+    ("option", "value", "message"),
     [
         ("maxmemory-policy", "allkeys-lru", "set maxmemory-policy noeviction"),
         ("requirepass", "hush", "refuses authgw's password|Redis: "),
     ],
 )
-def test_an_unsuitable_redis_is_refused(tmp_path: Path, option: str, value: str, said: str) -> None:
+def test_an_unsuitable_redis_is_refused(
+    tmp_path: Path, option: str, value: str, message: str
+) -> None:
     port = free_port()
     server = subprocess.Popen(
         [
@@ -190,7 +192,7 @@ def test_an_unsuitable_redis_is_refused(tmp_path: Path, option: str, value: str,
         wait_for_redis(port, tmp_path)
         authgw(tmp_path, "key", "init")
         url = {"AUTHGW_CACHE__URL": f"redis://127.0.0.1:{port}/0"}
-        assert re.search(said, refused(tmp_path, "serve", **url))
+        assert re.search(message, refused(tmp_path, "serve", **url))
         if option == "requirepass":
             (tmp_path / "pass").write_text("hush\n")
             (tmp_path / "pass").chmod(0o600)
@@ -233,8 +235,8 @@ def test_the_sample_upstream_shows_the_identity(tmp_path: Path) -> None:
     sample = subprocess.Popen([str(AUTHGW), "sample-upstream", "--port", str(port)], cwd=tmp_path)
     try:
         wait_for(port)
-        told = {"Remote-User": "<b>", "Accept": "application/json"}
-        answer = ask(port, "POST", "/x?y", told, b"12345")
+        request_headers = {"Remote-User": "<b>", "Accept": "application/json"}
+        answer = ask(port, "POST", "/x?y", request_headers, b"12345")
         assert answer.json()["user"] == "<b>"
         assert (answer.json()["path"], answer.json()["bytes"]) == ("/x?y", 5)
         page = ask(port, "GET", "/", {"Remote-User": "<b>", "Accept": "text/html"})

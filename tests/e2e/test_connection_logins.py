@@ -65,11 +65,11 @@ def users(folder: Path, program: list[str], app: int, recipe: str) -> set[str]:
     process, port = run_nginx(folder, gateway=closed, sample=closed, program=program, site=site)
     try:
         wait_for(port, "/")
-        seen = set()
+        users_seen = set()
         for _ in range(5):
             ask(port, "GET", "/", {"Authorization": "Negotiate alice"})
-            seen.add(ask(port, "GET", "/", {}).body.decode())
-        return seen
+            users_seen.add(ask(port, "GET", "/", {}).body.decode())
+        return users_seen
     finally:
         process.terminate()
         process.wait(10)

@@ -85,9 +85,9 @@ def log_in(site: Site, location: str) -> tuple[str, str]:
         urlencode({**form, "username": "alice", "password": PASSWORD}).encode(),
     )
     assert answer.status in (302, 303), answer
-    found = re.search(r"(__Host-authgw=[^;]+)", answer.headers["Set-Cookie"])
-    assert found
-    return answer.headers["Location"], found[1]
+    match = re.search(r"(__Host-authgw=[^;]+)", answer.headers["Set-Cookie"])
+    assert match
+    return answer.headers["Location"], match[1]
 
 
 # `{` is sent unchanged and takes three bytes in a query; a letter takes a single byte.

@@ -27,7 +27,7 @@ def site(nginx: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator
     yield from running_site(tmp_path_factory.mktemp("site"), program=nginx)
 
 
-def told(answer: Answer) -> dict[str, str]:
+def received(answer: Answer) -> dict[str, str]:
     return {name.lower(): value for name, value in answer.json()["headers"]}
 
 
@@ -42,10 +42,13 @@ def test_the_whole_chain(site: Site) -> None:
     answer = site.get("/page?a=b%2Fc", pair["access"])
     assert answer.status == 200
     assert answer.json()["path"] == "/page?a=b%2Fc"
-    seen = told(answer)
-    assert (seen["remote-user"], seen["remote-groups"]) == ("7", "users,admins")
-    assert seen["remote-name"].encode("latin-1").decode() == "Zoë"
-    assert "remote-email" not in seen
+    received_headers = received(answer)
+    assert (received_headers["remote-user"], received_headers["remote-groups"]) == (
+        "7",
+        "users,admins",
+    )
+    assert received_headers["remote-name"].encode("latin-1").decode() == "Zoë"
+    assert "remote-email" not in received_headers
     bearer = {"Authorization": f"Bearer {pair['access']}"}
     assert ask(site.port, "POST", "/logout", bearer).status == 200
     assert site.get("/page", pair["access"]).status == 401
@@ -69,7 +72,7 @@ def test_spoofed_identity_never_arrives(site: Site, name: str) -> None:
     assert answer.status in (200, 403)
     assert b"admin" not in answer.body
     if answer.status == 200:
-        assert told(answer)["remote-user"] == "3"
+        assert received(answer)["remote-user"] == "3"
     assert site.get("/", **{name: "admin"}).status in (401, 403)
 
 
@@ -163,24 +166,27 @@ def test_session_cookies_are_removed_and_others_stay(
     site: Site, sent: str, kept: str | None
 ) -> None:
     token = site.gateway.login()["access"]
-    assert told(site.get("/", token, Cookie=sent)).get("cookie") == kept
+    assert received(site.get("/", token, Cookie=sent)).get("cookie") == kept
 
 
 def test_a_client_cannot_set_proxy_headers(site: Site) -> None:
     token = site.gateway.login()["access"]
-    ours = {"remote-user", "remote-groups", "remote-email", "remote-name"}
-    names = [name for name in CLEARED if name.lower() not in ours]
+    identity = {"remote-user", "remote-groups", "remote-email", "remote-name"}
+    names = [name for name in CLEARED if name.lower() not in identity]
     for some in (names[::2], names[1::2]):
         sent = {name.replace("-", "__"): "forged" for name in some}
         answer = site.get("/", token, **sent, X__Forwarded__Port="1", X__Real__IP="6.6.6.6")
         assert answer.status == 200
-        seen = told(answer)
-        assert "forged" not in seen.values()
-        assert (seen["x-forwarded-port"], seen["x-real-ip"]) == ("80", "127.0.0.1")
-        assert not {name.lower() for name in some} & seen.keys()
+        received_headers = received(answer)
+        assert "forged" not in received_headers.values()
+        assert (received_headers["x-forwarded-port"], received_headers["x-real-ip"]) == (
+            "80",
+            "127.0.0.1",
+        )
+        assert not {name.lower() for name in some} & received_headers.keys()
     # The gateway has checked the method, so the app may use it.
     kept = site.get("/", token, X__HTTP__Method__Override="GET")
-    assert kept.status == 403 or told(kept)["x-http-method-override"] == "GET"
+    assert kept.status == 403 or received(kept)["x-http-method-override"] == "GET"
     assert "[warn]" not in site.log.partition("a client request body is buffered")[0]
 
 

@@ -35,9 +35,9 @@ def log_in(gateway: Gateway, name: str, **more: str) -> int:
 
 def metric(port: int, name: str) -> float:
     text = ask(port, "GET", "/metrics").body.decode()
-    found = re.search(rf"^{name} ([0-9.]+)$", text, re.MULTILINE)
-    assert found, text
-    return float(found[1])
+    match = re.search(rf"^{name} ([0-9.]+)$", text, re.MULTILINE)
+    assert match, text
+    return float(match[1])
 
 
 def wait_until(gateway: Gateway, words: str) -> None:
@@ -137,7 +137,7 @@ def test_wrong_passwords_are_counted_by_all_replicas_together(
     first, second = pair
     wrong = {"username": "bob", "password": "wrong horse"}
     ports = [first.port, second.port] * 4
-    seen = [ask(port, "POST", "/login", {}, wrong).status for port in ports]
-    assert seen == [401] * 5 + [429] * 3
+    statuses = [ask(port, "POST", "/login", {}, wrong).status for port in ports]
+    assert statuses == [401] * 5 + [429] * 3
     answer = ask(second.port, "POST", "/login", {}, {**wrong, "password": PASSWORD})
     assert (answer.status, 0 < int(answer.headers["Retry-After"]) <= 300) == (429, True)

@@ -59,8 +59,8 @@ async def status(client: aiohttp.ClientSession, gateway: Gateway, access: str) -
 
 def claims(token: str) -> dict[str, Any]:
     part = token.split(".")[1]
-    said: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    return said
+    payload: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    return payload
 
 
 @pytest.mark.timeout(240)
@@ -114,7 +114,7 @@ async def hang_up(port: int, request: bytes) -> None:
 
 
 async def check_forever(
-    client: aiohttp.ClientSession, gateway: Gateway, user_id: int, access: str, seen: list[int]
+    client: aiohttp.ClientSession, gateway: Gateway, user_id: int, access: str, counts: list[int]
 ) -> None:
     headers = {"Authorization": f"Bearer {access}"}
     while True:
@@ -127,17 +127,17 @@ async def check_forever(
                 continue
             assert body["user_id"] == user_id
             assert answer.headers["Remote-User"] == str(user_id)
-            seen[0] += 1
+            counts[0] += 1
 
 
 @pytest.mark.timeout(240)
 async def test_aborted_requests_never_cross(
     replicas: tuple[Gateway, Gateway], client: aiohttp.ClientSession
 ) -> None:
-    gateway, seen = replicas[0], [0]
+    gateway, counts = replicas[0], [0]
     users = {number: gateway.login(number)["access"] for number in range(101, 109)}
     checkers = [
-        asyncio.create_task(check_forever(client, gateway, number, access, seen))
+        asyncio.create_task(check_forever(client, gateway, number, access, counts))
         for number, access in users.items()
     ]
     requests = [
@@ -152,7 +152,7 @@ async def test_aborted_requests_never_cross(
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-    assert seen[0] > 100
+    assert counts[0] > 100
 
 
 async def test_a_session_ended_by_a_replica_is_refused_by_the_other(

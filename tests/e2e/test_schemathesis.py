@@ -37,29 +37,31 @@ def examine(gateway: Gateway, folder: Path, **environ: str) -> "subprocess.Compl
     )
 
 
-@pytest.mark.parametrize("known", [False, True], ids=["nobody", "valid credentials"])
-def test_the_gateway_conforms_to_its_openapi_document(tmp_path: Path, known: bool) -> None:
+@pytest.mark.parametrize("with_credentials", [False, True], ids=["nobody", "valid credentials"])
+def test_the_gateway_conforms_to_its_openapi_document(
+    tmp_path: Path, with_credentials: bool
+) -> None:
     made = make_gateway(tmp_path / "gateway")
     page = f"http://127.0.0.1:{made.port}/login"
     (made.folder / "config.yml").write_text(f"login: {{url: '{page}'}}\n")
     made.start()
     try:
         environ = {}
-        if known:
+        if with_credentials:
             pair = (made.folder / "secrets" / "demo-client").read_text().strip()
             environ = {
                 "AUTHGW_TEST_CLIENT": pair,
                 "SCHEMATHESIS_HOOKS": "tests.e2e.schemathesis_hooks",
             }
-        seen = examine(made, tmp_path, **environ)
-        assert seen.returncode == 0, seen.stdout + seen.stderr
+        result = examine(made, tmp_path, **environ)
+        assert result.returncode == 0, result.stdout + result.stderr
         paths = json.loads(ask(made.port, "GET", "/openapi.json").body)["paths"]
         count = sum(len(methods) for methods in paths.values())
         # A run without any request would pass too. It leaves out only the address from which it
         # reads the document.
-        said = json.loads((tmp_path / "report.json").read_text())
-        assert said["operations"]["tested"] == count - 1
-        assert said["test_cases"]["generated"] > 300
+        report = json.loads((tmp_path / "report.json").read_text())
+        assert report["operations"]["tested"] == count - 1
+        assert report["test_cases"]["generated"] > 300
         assert "internal_error" not in made.log
     finally:
         made.stop()

@@ -16,28 +16,30 @@ STALENESS = 1.0  # seconds, cache.max_staleness
 BUSY = 4.0  # seconds of tolerance for a busy machine
 
 
-def revoked(gateway: Gateway, *words: str) -> str:
+def revoked(gateway: Gateway, *arguments: str) -> str:
     """Return the output of the real command, which also writes to a log."""
-    done = authgw(gateway.folder, "session", "revoke", *words, **gateway.environ)
+    done = authgw(gateway.folder, "session", "revoke", *arguments, **gateway.environ)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def said(gateway: Gateway, *words: str) -> str:
-    done = authgw_here(gateway.folder, "session", *words, **gateway.environ)
+def stdout_of(gateway: Gateway, *arguments: str) -> str:
+    done = authgw_here(gateway.folder, "session", *arguments, **gateway.environ)
     assert done.exit_code == 0, done.output
     return done.stdout
 
 
-def refused(gateway: Gateway, *words: str, status: int = 1) -> str:
-    done = authgw_here(gateway.folder, "session", *words, **gateway.environ)
+def refused(gateway: Gateway, *arguments: str, status: int = 1) -> str:
+    done = authgw_here(gateway.folder, "session", *arguments, **gateway.environ)
     assert done.exit_code == status, done.output
     assert isinstance(done.exception, SystemExit)
     return done.stderr
 
 
-def listed(gateway: Gateway, *words: str) -> list[dict[str, str]]:
-    return [json.loads(line) for line in said(gateway, "list", "--json", *words).splitlines()]
+def listed(gateway: Gateway, *arguments: str) -> list[dict[str, str]]:
+    return [
+        json.loads(line) for line in stdout_of(gateway, "list", "--json", *arguments).splitlines()
+    ]
 
 
 def status_of(gateway: Gateway, access: str) -> int:
@@ -55,7 +57,7 @@ def wait_until_refused(gateway: Gateway, access: str) -> float:
 
 def test_sessions_are_listed_while_a_gateway_locks_the_file(gateway: Gateway) -> None:
     pairs = [gateway.login(1), gateway.login(2), gateway.login(1)]
-    shown = said(gateway, "list").splitlines()
+    shown = stdout_of(gateway, "list").splitlines()
     assert shown[0].split()[:2] == ["SID", "CREATED"]
     assert [line.split()[0] for line in shown[1:]] == [pair["sid"] for pair in pairs]
     mine = listed(gateway, "--user", "1")
@@ -66,7 +68,7 @@ def test_sessions_are_listed_while_a_gateway_locks_the_file(gateway: Gateway) ->
     assert int(mine[0]["ends_at"]) - int(mine[0]["last_used"]) == 24 * 3600
     for pair in pairs:
         assert pair["refresh"] not in json.dumps(listed(gateway))
-    assert said(gateway, "list", "--user", "3").count("\n") == 1
+    assert stdout_of(gateway, "list", "--user", "3").count("\n") == 1
 
 
 def test_a_session_is_revoked_while_a_gateway_locks_the_file(gateway: Gateway) -> None:

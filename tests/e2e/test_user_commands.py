@@ -23,7 +23,7 @@ from tests.support.processes import AUTHGW, authgw
 PASSWORD = "tuck-vole-brim-seventy"
 
 
-def said(folder: Path, *words: str, line: str = "") -> str:
+def stdout_of(folder: Path, *words: str, line: str = "") -> str:
     """Return the stdout of a successful command."""
     done = run(folder, *words, line=line)
     assert done.returncode == 0, done.stderr
@@ -31,11 +31,11 @@ def said(folder: Path, *words: str, line: str = "") -> str:
 
 
 def run(folder: Path, *words: str, line: str | bytes = "") -> "subprocess.CompletedProcess[str]":
-    told = line if isinstance(line, bytes) else line.encode()
+    stdin_bytes = line if isinstance(line, bytes) else line.encode()
     done = subprocess.run(
         [str(AUTHGW), "user", *words],
         cwd=folder,
-        input=told,
+        input=stdin_bytes,
         capture_output=True,
         timeout=60,
         check=False,
@@ -57,38 +57,38 @@ def entry_of(folder: Path, name: str = "alice") -> UserEntry:
 
 def test_add_and_passwd(tmp_path: Path) -> None:
     folder, path = tmp_path, tmp_path / "users.yml"
-    said(folder, "add", "alice", "--group", "users", "--password-stdin", line=f"{PASSWORD}\n")
+    stdout_of(folder, "add", "alice", "--group", "users", "--password-stdin", line=f"{PASSWORD}\n")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert verify(entry_of(folder).password, PASSWORD)
     bob = ("--email", "b@example.com", "--full-name", "Bob Ünal", "--group", "a", "--group", "b")
-    made = said(folder, "add", "bob", *bob, "--generate").strip()
+    made = stdout_of(folder, "add", "bob", *bob, "--generate").strip()
     assert re.fullmatch(r"([a-z]{4}-){4}[a-z]{4}", made)
-    kept = entry_of(folder, "bob")
-    assert verify(kept.password, made)
-    assert (kept.groups, kept.email, kept.name) == (("a", "b"), "b@example.com", "Bob Ünal")
+    stored = entry_of(folder, "bob")
+    assert verify(stored.password, made)
+    assert (stored.groups, stored.email, stored.name) == (("a", "b"), "b@example.com", "Bob Ünal")
     done = run(folder, "passwd", "alice", "--password-stdin", line="  brim vole tuck 70 \r\n")
     assert done.stderr == (
         "All sessions of alice end, app passwords stay. Takes effect within a second.\n"
     )
     assert verify(entry_of(folder).password, "  brim vole tuck 70 ")
-    made = said(folder, "passwd", "alice", "--generate").strip()
+    made = stdout_of(folder, "passwd", "alice", "--generate").strip()
     assert verify(entry_of(folder).password, made)
 
 
 def test_a_generated_password_has_the_configured_length(folder: Path) -> None:
     (folder / "config.yml").write_text("auth: {passwords: {min_length: 40}}\n")
-    assert len(said(folder, "passwd", "alice", "--generate").strip()) == 44
+    assert len(stdout_of(folder, "passwd", "alice", "--generate").strip()) == 44
     done = run(folder, "passwd", "alice", "--password-stdin", line=PASSWORD)
     assert "use at least 40 characters" in done.stderr
 
 
 def test_disable_enable_and_list(folder: Path) -> None:
-    said(folder, "add", "bob", "--generate")
-    said(folder, "totp", "bob")
+    stdout_of(folder, "add", "bob", "--generate")
+    stdout_of(folder, "totp", "bob")
     words = ("--path", "/dav/**", "--path", "=/x", "--expires", "90d")
-    said(folder, "app-password", "bob", "--name", "laptop", *words)
-    said(folder, "app-password", "bob", "--name", "phone")
-    said(folder, "disable", "bob")
+    stdout_of(folder, "app-password", "bob", "--name", "laptop", *words)
+    stdout_of(folder, "app-password", "bob", "--name", "phone")
+    stdout_of(folder, "disable", "bob")
     (folder / "users.yml").chmod(0o644)
     done = run(folder, "list")
     alice, bob = done.stdout.splitlines()
@@ -100,32 +100,32 @@ def test_disable_enable_and_list(folder: Path) -> None:
         bob,
     )
     assert f"chmod 600 {folder}/users.yml" in done.stderr
-    shown = json.loads(said(folder, "list", "--json"))
+    shown = json.loads(stdout_of(folder, "list", "--json"))
     assert [one["user"] for one in shown] == ["alice", "bob"]
     assert (shown[1]["totp"], shown[1]["disabled"], shown[0]["groups"]) == (True, True, ["users"])
     laptop, phone = shown[1]["app_passwords"]
     assert phone == {"name": "phone", "paths": [], "expires": None}
     left = datetime.fromisoformat(laptop["expires"]) - datetime.now(UTC)
     assert left.days in (89, 90)
-    kept = entry_of(folder, "bob")
-    assert kept.totp is not None
-    for secret in (kept.password, kept.totp.secret, kept.app_passwords[0].sha256):
+    stored = entry_of(folder, "bob")
+    assert stored.totp is not None
+    for secret in (stored.password, stored.totp.secret, stored.app_passwords[0].sha256):
         assert secret not in done.stdout + json.dumps(shown)
-    assert said(folder, "enable", "bob") == ""
+    assert stdout_of(folder, "enable", "bob") == ""
     assert not entry_of(folder, "bob").disabled
 
 
 def test_totp(folder: Path) -> None:
     (folder / "config.yml").write_text("auth: {issuer: My gate}\n")
-    printed = said(folder, "totp", "alice")
+    printed = stdout_of(folder, "totp", "alice")
     secret = re.search(r"^otpauth://totp/My%20gate:alice\?secret=([A-Z2-7]{32})&", printed)
     assert secret is not None
-    kept = entry_of(folder).totp
-    assert kept is not None
-    assert kept.secret == secret[1]
+    stored = entry_of(folder).totp
+    assert stored is not None
+    assert stored.secret == secret[1]
     codes = re.findall(r"^[0-9a-z]{4}(?:-[0-9a-z]{4}){3}$", printed, re.MULTILINE)
     assert len(codes) == 10
-    assert tuple(map(recovery_digest, codes)) == kept.recovery
+    assert tuple(map(recovery_digest, codes)) == stored.recovery
     assert not any(code in (folder / "users.yml").read_text() for code in codes)
     assert "▀" in printed
     assert "remove it first" in run(folder, "totp", "alice").stderr
@@ -134,10 +134,10 @@ def test_totp(folder: Path) -> None:
 
 
 def test_app_passwords(folder: Path) -> None:
-    secret = said(folder, "app-password", "alice", "--name", "laptop").strip()
+    secret = stdout_of(folder, "app-password", "alice", "--name", "laptop").strip()
     assert re.fullmatch(r"agw_[A-Za-z0-9_-]{43}", secret)
     assert entry_of(folder).app_passwords[0].sha256 == digest(secret)
-    listed = said(folder, "app-password", "alice", "--list")
+    listed = stdout_of(folder, "app-password", "alice", "--list")
     assert listed == "laptop (for every path, for ever)\n"
     assert run(folder, "app-password", "alice", "--revoke", "laptop").stderr.startswith("Revoked.")
     assert entry_of(folder).app_passwords == ()
@@ -185,28 +185,28 @@ def test_usage_errors_are_clear_and_change_nothing(
 
 
 def test_the_password_prompt_repeats_without_echo(folder: Path) -> None:
-    ours, theirs = pty.openpty()
+    controller, terminal = pty.openpty()
     process = subprocess.Popen(
         [str(AUTHGW), "user", "passwd", "alice"],
         cwd=folder,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
         start_new_session=True,
     )
-    os.close(theirs)
+    os.close(terminal)
     typed = "brim vole tuck 70"
     for question in (b"Password: ", b"Once more: "):
-        seen = b""
-        while question not in seen:
-            seen += os.read(ours, 1024)
-        os.write(ours, f"{typed}\n".encode())
-    seen = b""
-    while b"All sessions of alice end" not in seen:
-        seen += os.read(ours, 1024)
+        screen = b""
+        while question not in screen:
+            screen += os.read(controller, 1024)
+        os.write(controller, f"{typed}\n".encode())
+    screen = b""
+    while b"All sessions of alice end" not in screen:
+        screen += os.read(controller, 1024)
     assert process.wait(20) == 0
-    os.close(ours)
-    assert typed.encode() not in seen
+    os.close(controller)
+    assert typed.encode() not in screen
     assert verify(entry_of(folder).password, typed)
 
 
@@ -278,8 +278,8 @@ def test_names_are_taken_in_any_case_and_no_two_may_be_alike(folder: Path) -> No
     for words in (("disable", "Alice"), ("enable", " ALICE"), ("passwd", "aLice", "--generate")):
         done = run(folder, *words)
         assert (done.returncode, "alice" in done.stderr) == (0, True)
-    said(folder, "app-password", "Alice", "--name", "laptop")
-    assert said(folder, "app-password", "ALICE", "--list").startswith("laptop ")
+    stdout_of(folder, "app-password", "Alice", "--name", "laptop")
+    assert stdout_of(folder, "app-password", "ALICE", "--list").startswith("laptop ")
     path.write_text(f"{path.read_text()}Alice:\n  password: {entry_of(folder).password}\n")
     (folder / "config.yml").write_text("rules: [{allow: ['user:aLICE', 'user:bob']}]\n")
     done = authgw(folder, "config", "check")
@@ -295,6 +295,6 @@ def test_an_edit_by_a_command_preserves_the_rest_of_the_file(folder: Path) -> No
     path = folder / "users.yml"
     text = f"# ours\n{path.read_text()}  # since 2019\n\n# the end\n"
     path.write_text(text)
-    said(folder, "disable", "alice")
-    said(folder, "enable", "alice")
+    stdout_of(folder, "disable", "alice")
+    stdout_of(folder, "enable", "alice")
     assert path.read_text() == text

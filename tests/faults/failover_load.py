@@ -37,7 +37,7 @@ class Load:
         self.gateways = gateways
         self.clients = [Client(n, gateways[0].login(n)) for n in range(1, sessions + 1)]
         self.wrong: list[str] = []
-        self.seen: Counter[tuple[str, int]] = Counter()
+        self.statuses_seen: Counter[tuple[str, int]] = Counter()
         self._over = threading.Event()
 
     @contextmanager
@@ -116,7 +116,7 @@ class Load:
             answer = ask(gateway.port, method, path, headers, body)
         except OSError as error:
             answer = Answer(0, {}, repr(error).encode())
-        self.seen[what, answer.status] += 1
+        self.statuses_seen[what, answer.status] += 1
         if answer.status not in (200, 401, 503):
             self.wrong.append(f"{what}: {answer.status} {answer.body!r}")
         return answer

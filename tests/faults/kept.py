@@ -31,5 +31,5 @@ def check_is(stack: Stack, number: int, token: str) -> None:
         if answer.status != 503:
             break
     assert answer.status == 200
-    told = {name.lower(): value for name, value in answer.json()["headers"]}
-    assert told["remote-user"] == str(number)
+    headers = {name.lower(): value for name, value in answer.json()["headers"]}
+    assert headers["remote-user"] == str(number)

@@ -11,9 +11,9 @@ import httptools
 
 from tests.support.processes import ISSUED
 
-_PATIENCE = 15.0  # seconds
+_TIMEOUT = 15.0  # seconds
 # Enough to find a token in a log; searching for all tokens of a long run would take hours.
-_MOST_ISSUED = 500
+_MAX_ISSUED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Line(asyncio.Protocol):
         sent = loop.time()
         self._transport.write(request)
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_TIMEOUT):
                 status, headers, body = await self._answer
         except BaseException:
             # Later bytes on this connection belong to no request.
@@ -103,11 +103,14 @@ def request(
     method: str, path: str, headers: Mapping[str, str] | None = None, body: Any = None
 ) -> bytes:
     """Return the bytes of a request; a body is sent as JSON."""
-    said = {"Host": "localhost", **(headers or {})}
+    all_headers = {"Host": "localhost", **(headers or {})}
     text = b"" if body is None else json.dumps(body).encode()
     if body is not None:
-        said |= {"Content-Type": "application/json", "Content-Length": str(len(text))}
-    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in said.items())]
+        all_headers |= {"Content-Type": "application/json", "Content-Length": str(len(text))}
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in all_headers.items()),
+    ]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + text
 
 
@@ -118,7 +121,7 @@ def bearer(token: str) -> dict[str, str]:
 
 def pair_of(answer: Told) -> dict[str, Any]:
     """Return the tokens of a login or refresh; the first are later searched for in the logs."""
-    if len(ISSUED) < _MOST_ISSUED:
+    if len(ISSUED) < _MAX_ISSUED:
         ISSUED.update(
             re.findall(r'"(?:access|refresh)(?:_token)?": "([^"]+)"', answer.body.decode())
         )

@@ -11,8 +11,8 @@ from typing import Any
 
 from tests.support.processes import ISSUED
 
-_PATIENCE = 10.0  # seconds for a response
-_TIMES = 20  # attempts with the same token of a refresh that failed
+_TIMEOUT = 10.0  # seconds for a response
+_MAX_ATTEMPTS = 20  # attempts with the same token of a refresh that failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +47,23 @@ class Tally:
 Judge = Callable[[Person, Reply], str]
 
 
-def lets_in(person: Person, reply: Reply) -> str:
+def mismatch(person: Person, reply: Reply) -> str:
     """Return the mismatch of a response to a client that may see the page, or ""."""
     if reply.status != 200:
         return f"{reply.status} {reply.body[:100]!r}"
-    told = dict(json.loads(reply.body)["headers"])
-    return "" if told.get("Remote-User") == str(person.user_id) else f"is {told}"
+    headers = dict(json.loads(reply.body)["headers"])
+    return "" if headers.get("Remote-User") == str(person.user_id) else f"is {headers}"
 
 
 @contextmanager
 def load(
-    port: int, people: Sequence[Person], *, rate: float, judge: Judge = lets_in
+    port: int, people: Sequence[Person], *, rate: float, judge: Judge = mismatch
 ) -> Iterator[Tally]:
     """Request `rate` pages per second in total, from a thread, until the block ends."""
     tally, over = Tally(), threading.Event()
     pause = len(people) / rate
 
-    async def everybody() -> None:
+    async def all_clients() -> None:
         begins = (number * pause / len(people) for number in range(len(people)))
         visits = (
             _visit(port, one, begin, pause, tally, judge, over)
@@ -71,13 +71,13 @@ def load(
         )
         await asyncio.gather(*visits)
 
-    thread = threading.Thread(target=lambda: asyncio.run(everybody()), daemon=True)
+    thread = threading.Thread(target=lambda: asyncio.run(all_clients()), daemon=True)
     thread.start()
     try:
         yield tally
     finally:
         over.set()
-        thread.join(_PATIENCE * 3)
+        thread.join(_TIMEOUT * 3)
     assert not thread.is_alive(), "somebody waits for an answer for ever"
 
 
@@ -91,7 +91,7 @@ async def _visit(
     over: threading.Event,
 ) -> None:
     link, clock = _Link(port), asyncio.get_running_loop().time
-    due, asked = clock() + begin, 0
+    due, sent = clock() + begin, 0
     while not over.is_set():
         await asyncio.sleep(max(0.0, due - clock()))
         due = max(due + pause, clock() - 1.0)
@@ -103,14 +103,14 @@ async def _visit(
             wrong = type(error).__name__
         if wrong:
             tally.wrong.append(f"user {person.user_id}: {wrong}")
-        asked += 1
-        if person.refreshes_every and asked % person.refreshes_every == 0:
+        sent += 1
+        if person.refreshes_every and sent % person.refreshes_every == 0:
             await _refresh(link, person, tally)
     link.close()
 
 
 async def _refresh(link: "_Link", person: Person, tally: Tally) -> None:
-    for _ in range(_TIMES):
+    for _ in range(_MAX_ATTEMPTS):
         reply = await link.refresh(person.pair["refresh"])
         tally.refreshes[reply.status] += 1
         if reply.status == 200:
@@ -138,8 +138,8 @@ class _Link:
     async def refresh(self, token: str) -> Reply:
         """Present a refresh token."""
         body = json.dumps({"refresh": token}).encode()
-        said = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        return await self._ask(f"POST /refresh HTTP/1.1\r\n{said}", body)
+        body_headers = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        return await self._ask(f"POST /refresh HTTP/1.1\r\n{body_headers}", body)
 
     def close(self) -> None:
         """Close the connection."""
@@ -149,7 +149,7 @@ class _Link:
 
     async def _ask(self, head: str, body: bytes) -> Reply:
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_TIMEOUT):
                 return await self._exchange(head, body)
         except BaseException:
             self.close()

@@ -41,7 +41,7 @@ class Model:
     _successors: dict[tuple[str, int], str] = field(default_factory=dict)
     _excused_until: float = -math.inf
 
-    def excuse(self, until: float) -> None:
+    def expect_503(self, until: float) -> None:
         """Expect 503 responses to requests sent until this time, because of a fault."""
         self._excused_until = until
 
@@ -62,11 +62,11 @@ class Model:
         if pair is None:
             self._judge_refusal("refresh", session, answer)
             return
-        said = claims(pair["refresh"])
-        known = self._successors.setdefault((session.sid, said["gen"]), said["jti"])
-        if pair["sid"] != session.sid or said["sub"] != str(session.user):
+        payload = claims(pair["refresh"])
+        first_jti = self._successors.setdefault((session.sid, payload["gen"]), payload["jti"])
+        if pair["sid"] != session.sid or payload["sub"] != str(session.user):
             self._is_wrong("identity crossed", session, answer)
-        elif known != said["jti"]:
+        elif first_jti != payload["jti"]:
             self._is_wrong("two winners", session, answer)
         elif session.ended is not None and answer.sent > session.ended:
             self._is_wrong("refreshed after its end", session, answer)
@@ -127,5 +127,5 @@ class Model:
 def claims(token: str) -> dict[str, Any]:
     """Return the claims of a token."""
     part = token.split(".")[1]
-    said: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    return said
+    payload: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    return payload

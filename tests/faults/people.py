@@ -9,9 +9,9 @@ from tests.faults.line import Line, Told, bearer, pair_of, request
 from tests.faults.model import Model, Session
 from tests.faults.stack import Stack
 
-_MOST_SESSIONS = 4
-_RETRY = 0.2  # seconds
-_REMEMBERED = 6  # ended sessions that are used again
+_MAX_SESSIONS = 4
+_RETRY_INTERVAL = 0.2  # seconds
+_MAX_REMEMBERED = 6  # ended sessions that are used again
 _PUBLIC = request("GET", "/public/page")
 
 
@@ -52,7 +52,7 @@ class Person:
             self._log_out: 3,
             self._log_out_everywhere: 0.5,
             self._revoke: 0.5,
-            self._log_in: 4 if len(self._alive) < _MOST_SESSIONS else 0,
+            self._log_in: 4 if len(self._alive) < _MAX_SESSIONS else 0,
         }
         return random.choices(list(deeds), list(deeds.values()))[0]
 
@@ -83,8 +83,8 @@ class Person:
 
     async def _refresh_twice(self) -> None:
         session = random.choice(self._alive)
-        asked = request("POST", "/refresh", {}, {"refresh": session.refresh})
-        for answer in await asyncio.gather(self._line.ask(asked), self._other.ask(asked)):
+        wanted = request("POST", "/refresh", {}, {"refresh": session.refresh})
+        for answer in await asyncio.gather(self._line.ask(wanted), self._other.ask(wanted)):
             self._take(session, answer)
 
     async def _refresh_ended(self) -> None:
@@ -95,26 +95,26 @@ class Person:
 
     async def _log_out(self) -> None:
         session = random.choice(self._alive)
-        asked = request("POST", "/logout", bearer(session.access))
-        await self._end([session], self._line, asked)
+        wanted = request("POST", "/logout", bearer(session.access))
+        await self._end([session], self._line, wanted)
 
     async def _log_out_everywhere(self) -> None:
         shown = bearer(random.choice(self._alive).access)
-        asked = request("POST", "/logout", shown, {"all": True})
-        await self._end(self._alive, self._line, asked)
+        wanted = request("POST", "/logout", shown, {"all": True})
+        await self._end(self._alive, self._line, wanted)
 
     async def _revoke(self) -> None:
-        asked = request("POST", "/revoke", self._basic, {"user_id": self._user})
-        await self._end(self._alive, self._backend, asked)
+        wanted = request("POST", "/revoke", self._basic, {"user_id": self._user})
+        await self._end(self._alive, self._backend, wanted)
 
-    async def _end(self, sessions: list[Session], line: Line, asked: bytes) -> None:
+    async def _end(self, sessions: list[Session], line: Line, wanted: bytes) -> None:
         self._alive = [session for session in self._alive if session not in sessions]
-        self._over = [*self._over, *sessions][-_REMEMBERED:]
+        self._over = [*self._over, *sessions][-_MAX_REMEMBERED:]
         while True:
-            answer = await line.ask(asked)
+            answer = await line.ask(wanted)
             if self._model.judge_end(sessions, answer):
                 return
-            await asyncio.sleep(_RETRY)
+            await asyncio.sleep(_RETRY_INTERVAL)
 
     def _take(self, session: Session, answer: Told) -> None:
         pair = pair_of(answer) if answer.status == 200 else None
@@ -132,5 +132,5 @@ def _user_in(answer: Told) -> str:
     """Return the user that the echoing app behind the gateway received."""
     if answer.status != 200:
         return ""
-    told = {name.lower(): value for name, value in json.loads(answer.body)["headers"]}
-    return str(told.get("remote-user", ""))
+    received = {name.lower(): value for name, value in json.loads(answer.body)["headers"]}
+    return str(received.get("remote-user", ""))

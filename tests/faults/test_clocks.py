@@ -30,11 +30,11 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, Gat
 @contextmanager
 def _off(gateway: Gateway, seconds: int) -> Iterator[None]:
     """Run the replica with its clock this many seconds ahead."""
-    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-    if not found:
+    libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    if not libraries:
         pytest.fail("libfaketime is missing: apt-get install libfaketime")
     gateway.environ |= {
-        "LD_PRELOAD": str(found[0]),
+        "LD_PRELOAD": str(libraries[0]),
         "FAKETIME": f"{seconds:+d}s",
         # The monotonic clock is right even on a machine whose time of day is wrong.
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
@@ -75,12 +75,12 @@ def test_a_replica_with_a_wrong_clock(
     right, wrong = two
     written = len(wrong.log)
     with _off(wrong, off):
-        theirs, ours = wrong.login(1), right.login(2)
-        assert _verdict(right, theirs["access"]) == theirs_here
-        assert _verdict(wrong, ours["access"]) == ours_there
+        of_wrong, of_right = wrong.login(1), right.login(2)
+        assert _verdict(right, of_wrong["access"]) == theirs_here
+        assert _verdict(wrong, of_right["access"]) == ours_there
         if ours_there == ACCEPTED:
             # Rotation uses Redis's clock: tokens of the wrong replica are valid for the other.
-            rotated = _refreshed(wrong, ours)
+            rotated = _refreshed(wrong, of_right)
             assert claims(rotated["refresh"])["gen"] == 1
             assert _verdict(right, rotated["access"]) == ACCEPTED
             assert claims(_refreshed(right, rotated)["refresh"])["gen"] == 2
@@ -111,8 +111,8 @@ def _guess(gateway: Gateway) -> Answer:
 
 def _check_log(log: str, off: int) -> None:
     # Both write to the same file; only the wrong replica warns, and only once.
-    way = "ahead" if off > 0 else "behind"
-    said = [line for line in log.splitlines() if "This machine's clock shows" in line]
-    assert len(said) == 1, log
-    assert f"{abs(off)} s {way} of Redis" in said[0]
-    assert " WARNING " in said[0]
+    direction = "ahead" if off > 0 else "behind"
+    warnings = [line for line in log.splitlines() if "This machine's clock shows" in line]
+    assert len(warnings) == 1, log
+    assert f"{abs(off)} s {direction} of Redis" in warnings[0]
+    assert " WARNING " in warnings[0]

@@ -16,7 +16,7 @@ from tests.faults.watch import RECOVERY
 from tests.support.nginx import Site, running_site
 from tests.support.processes import ask
 
-_FEW = 256
+_MAX_DESCRIPTORS = 256
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_a_gateway_recovers_from_exhausted_descriptors(tmp_path: Path) -> None:
     assert process is not None
     before = len(os.listdir(f"/proc/{process.pid}/fd"))
     with ExitStack() as held:
-        for _ in range(2 * _FEW):
+        for _ in range(2 * _MAX_DESCRIPTORS):
             link = held.enter_context(socket.socket())
             link.settimeout(5)
             link.connect(("127.0.0.1", site.gateway.port))
@@ -115,7 +115,7 @@ def test_a_gateway_recovers_from_exhausted_descriptors(tmp_path: Path) -> None:
 def _few_descriptors() -> Iterator[None]:
     """Limit the file descriptors of processes started in the block (ulimit -n)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (_FEW, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_MAX_DESCRIPTORS, hard))
     try:
         yield
     finally:

@@ -15,7 +15,7 @@ from tests.faults.watch import (
     check_always,
     check_recovery,
     check_through,
-    hold,
+    wait_past_bound,
     watching,
 )
 from tests.support.counts import count
@@ -34,7 +34,7 @@ from tests.support.faultproxy import (
 from tests.support.processes import ask, free_port
 
 # With each of these faults, no reply of Redis arrives.
-DEAF = [
+NO_REPLY = [
     BLACK_HOLE,
     LOST_REPLIES,
     REFUSED,
@@ -49,12 +49,12 @@ DEAF = [
 ]
 
 
-@pytest.mark.parametrize("fault", DEAF, ids=lambda fault: fault.name.replace(" ", "-"))
+@pytest.mark.parametrize("fault", NO_REPLY, ids=lambda fault: fault.name.replace(" ", "-"))
 def test_redis_does_not_respond(stack: Stack, fault: Fault) -> None:
     with sessions_kept(stack), watching(stack) as watch:
         began = time.monotonic()
         stack.disturb(fault)
-        ended = hold(watch, began)
+        ended = wait_past_bound(watch, began)
         stack.disturb(NONE)
         check_recovery(watch, ended)
         check_through(watch, began, ended)
@@ -65,7 +65,7 @@ def test_redis_is_killed_and_started_again(stack: Stack) -> None:
     with sessions_kept(stack), watching(stack) as watch:
         began = time.monotonic()
         stack.redis.kill()
-        ended = hold(watch, began)
+        ended = wait_past_bound(watch, began)
         stack.redis.start()
         check_through(watch, began, ended)
         check_recovery(watch, time.monotonic())
@@ -75,7 +75,7 @@ def test_redis_hangs(stack: Stack) -> None:
     with sessions_kept(stack), watching(stack) as watch:
         began = time.monotonic()
         stack.redis.freeze()
-        ended = max(hold(watch, began), _later(began + count(2, 5)))
+        ended = max(wait_past_bound(watch, began), _later(began + count(2, 5)))
         stack.redis.thaw()
         check_recovery(watch, ended)
         check_through(watch, began, ended)
@@ -216,11 +216,11 @@ def test_an_isolated_replica_accepts_no_session_beyond_the_bound(stack: Stack) -
         assert stack.log_out(access).status == 200
         ended = time.monotonic()
         assert stack.check(0, access).status == 401
-        asked = ended
-        while asked < ended + STALENESS + 0.3:
-            asked = time.monotonic()
+        sent = ended
+        while sent < ended + STALENESS + 0.3:
+            sent = time.monotonic()
             status = stack.check(1, access).status
-            assert status == 503 if asked > ended + STALENESS else status in (200, 503)
+            assert status == 503 if sent > ended + STALENESS else status in (200, 503)
     until = time.monotonic() + RECOVERY
     while stack.check(1, access).status != 401:
         assert time.monotonic() < until

@@ -79,9 +79,9 @@ def test_idle_and_unfinished_connections_do_not_delay_the_shutdown(fleet: Fleet)
 def half_a_login(replica: Gateway) -> socket.socket:
     """Open a connection with a login request whose body is still missing."""
     link = socket.create_connection(("127.0.0.1", replica.port))
-    said = "Host: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n"
+    headers = "Host: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n"
     basic = f"Authorization: {replica.basic['Authorization']}\r\n"
-    link.sendall(f"POST /login HTTP/1.1\r\n{said}{basic}\r\n{{".encode())
+    link.sendall(f"POST /login HTTP/1.1\r\n{headers}{basic}\r\n{{".encode())
     return link
 
 

@@ -14,7 +14,7 @@ from tests.support.processes import Gateway, ask, make_gateway
 
 _STEPS = [2**n for n in range(10, 27, 2)]
 _BLOCK = b"a" * 65536
-_WITHIN = 5.0  # seconds for sending 64 MB; a refusal ends it long before
+_TIMEOUT = 5.0  # seconds for sending 64 MB; a refusal ends it long before
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def body_that_nobody_reads(size: int) -> Iterable[bytes]:
 
 def status_of(gateway: Gateway, parts: Iterable[bytes]) -> int | None:
     """Return the status of the response; None if the connection was closed before it."""
-    with socket.create_connection(("127.0.0.1", gateway.port), _WITHIN) as link:
+    with socket.create_connection(("127.0.0.1", gateway.port), _TIMEOUT) as link:
         try:
             for part in parts:
                 link.sendall(part)
@@ -87,10 +87,10 @@ def status_of(gateway: Gateway, parts: Iterable[bytes]) -> int | None:
             # A response sent before the close may still be in the buffer.
             pass
         try:
-            said = link.recv(4096)
+            received = link.recv(4096)
         except ConnectionError:
             return None
-        return int(said.split()[1]) if said else None
+        return int(received.split()[1]) if received else None
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_a_request_after_a_refused_body_is_parsed_correctly(gateway: Gateway) ->
         link.sendall(first + b"Content-Length: %d\r\n\r\n" % len(filled) + filled)
         link.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         time.sleep(0.1)
-        said = b"".join(iter(lambda: link.recv(65536), b""))
-    assert said.count(b"HTTP/1.1 ") == 2
-    assert said.count(b"HTTP/1.1 413 ") == 1
-    assert b"pong" not in said
+        received = b"".join(iter(lambda: link.recv(65536), b""))
+    assert received.count(b"HTTP/1.1 ") == 2
+    assert received.count(b"HTTP/1.1 413 ") == 1
+    assert b"pong" not in received

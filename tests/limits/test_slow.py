@@ -43,15 +43,15 @@ def attack(gateway: Gateway, path: str, *options: str, seconds: int) -> str:
 
 def test_endless_heads(gateway: Gateway) -> None:
     with others_unaffected(gateway, most_memory=20_000):
-        said = attack(gateway, "/ping", "-H", "-i", "2", seconds=16)
-    assert _ALL_CLOSED in said
+        output = attack(gateway, "/ping", "-H", "-i", "2", seconds=16)
+    assert _ALL_CLOSED in output
 
 
 def test_endless_bodies(gateway: Gateway) -> None:
     body = ["-B", "-t", "POST", "-f", "application/json", "-s", "16000", "-i", "2", "-x", "8"]
     with others_unaffected(gateway, most_memory=20_000):
-        said = attack(gateway, "/refresh", *body, seconds=18)
-    assert _ALL_CLOSED in said
+        output = attack(gateway, "/refresh", *body, seconds=18)
+    assert _ALL_CLOSED in output
     assert "body_too_slow" in gateway.log
 
 
@@ -68,9 +68,12 @@ def test_a_client_with_many_connections_does_not_lock_out_others(tmp_path: Path)
         gateway.start()
     try:
         with others_unaffected(gateway, most_memory=20_000):
-            silent = [opened(gateway, b"") for _ in range(300)]
-            half = [opened(gateway, b"GET /ping HTTP/1.1\r\n") for _ in range(300)]
-            spoke = [opened(gateway, b"GET /ping HTTP/1.1\r\nHost: a\r\n\r\n") for _ in range(300)]
+            silent = [connect_and_send(gateway, b"") for _ in range(300)]
+            half = [connect_and_send(gateway, b"GET /ping HTTP/1.1\r\n") for _ in range(300)]
+            spoke = [
+                connect_and_send(gateway, b"GET /ping HTTP/1.1\r\nHost: a\r\n\r\n")
+                for _ in range(300)
+            ]
             links = [*silent, *half, *spoke]
             # The peer receives the close a moment later.
             while sum(map(is_ended, links)) < len(links) - 384:
@@ -94,9 +97,9 @@ def descriptors(most: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def opened(gateway: Gateway, said: bytes) -> socket.socket:
+def connect_and_send(gateway: Gateway, output: bytes) -> socket.socket:
     link = socket.create_connection(("127.0.0.1", gateway.port), 5)
-    link.sendall(said)
+    link.sendall(output)
     # As slow as over a network: the gateway's event loop accepts few connections per iteration.
     time.sleep(0.002)
     return link

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tests.support.processes import Gateway
 
-_PAUSE = 0.02  # seconds
-_ANSWER_WITHIN = 2.0  # seconds of tolerance for a busy machine
+_INTERVAL = 0.02  # seconds
+_MAX_RESPONSE_TIME = 2.0  # seconds of tolerance for a busy machine
 
 
 def resident(gateway: Gateway) -> int:
@@ -55,13 +55,13 @@ def others_unaffected(gateway: Gateway, *, most_memory: int) -> Iterator[None]:
 
 
 def _ask_until(done: threading.Event, port: int, token: str, wrong: list[str]) -> None:
-    kept = HTTPConnection("127.0.0.1", port, timeout=_ANSWER_WITHIN)
-    while not done.wait(_PAUSE):
-        new = HTTPConnection("127.0.0.1", port, timeout=_ANSWER_WITHIN)
-        for link in (kept, new):
+    persistent = HTTPConnection("127.0.0.1", port, timeout=_MAX_RESPONSE_TIME)
+    while not done.wait(_INTERVAL):
+        new = HTTPConnection("127.0.0.1", port, timeout=_MAX_RESPONSE_TIME)
+        for link in (persistent, new):
             wrong.extend(_what_is_wrong(link, token))
         new.close()
-    kept.close()
+    persistent.close()
 
 
 def _what_is_wrong(link: HTTPConnection, token: str) -> Iterator[str]:

@@ -42,12 +42,15 @@ def is_admin(path: str) -> bool:
 
 def only_as(answer: Answer, user: str, groups: str = "users") -> None:
     """Check that the app received this identity, each header once, and no similar header."""
-    seen = [(name, value) for name, value in told(answer) if "remote" in name]
-    assert {name for name, _ in seen} <= set(IDENTITY), seen
-    assert len(dict(seen)) == len(seen), seen
-    said = dict(seen)
-    assert (said.get("remote-user", ""), said.get("remote-groups", "")) == (user, groups)
-    assert said.get("remote-email", "") == ""
+    identity_headers = [(name, value) for name, value in told(answer) if "remote" in name]
+    assert {name for name, _ in identity_headers} <= set(IDENTITY), identity_headers
+    assert len(dict(identity_headers)) == len(identity_headers), identity_headers
+    response_headers = dict(identity_headers)
+    assert (response_headers.get("remote-user", ""), response_headers.get("remote-groups", "")) == (
+        user,
+        groups,
+    )
+    assert response_headers.get("remote-email", "") == ""
 
 
 def test_a_browser_is_sent_to_log_in_and_back(proxied: Proxied) -> None:
@@ -71,9 +74,9 @@ def test_a_browser_is_sent_to_log_in_and_back(proxied: Proxied) -> None:
 def test_a_program_gets_401(proxied: Proxied, headers: list[tuple[str, str]]) -> None:
     answer = proxied.send("/page", *headers)
     assert answer.status == 401
-    said = lower(answer)
-    assert said["x-authgw-reason"] in ("token_missing", "token_malformed")
-    assert said["x-request-id"]
+    response_headers = lower(answer)
+    assert response_headers["x-authgw-reason"] in ("token_missing", "token_malformed")
+    assert response_headers["x-request-id"]
 
 
 def test_the_wrong_group_gets_403_and_the_right_one_passes(proxied: Proxied) -> None:
@@ -96,12 +99,14 @@ def test_spoofed_identity_never_arrives(proxied: Proxied, name: str) -> None:
     token = proxied.login(3, "users")
     for path in ("/", "/public/x"):
         for sent in ([(name, "root")], [(name, "root"), ("Connection", name)], [(name, "")]):
-            for known in (token, ""):
-                answer = proxied.send(path, *sent, token=known)
+            for known_token in (token, ""):
+                answer = proxied.send(path, *sent, token=known_token)
                 assert b"root" not in answer.body
                 if answer.status == 200:
                     # A public page does not wait long for the identity.
-                    nobody = not known or (path != "/" and ("remote-user", "3") not in told(answer))
+                    nobody = not known_token or (
+                        path != "/" and ("remote-user", "3") not in told(answer)
+                    )
                     only_as(answer, *(("", "") if nobody else ("3", "users")))
                 else:
                     assert answer.status in (400, 401, 403)
@@ -147,11 +152,11 @@ def test_recorded_requests(proxied: Proxied, recorded: dict[str, Any]) -> None:
 
     anonymous = send()
     assert not 200 <= anonymous.status < 300
-    known = send(proxied.login(3, "users"))
-    assert known.status != 500
-    if known.status == 200 and recorded["method"] != "HEAD":
-        assert not is_admin(known.json()["path"])
-        only_as(known, "3")
+    known_token = send(proxied.login(3, "users"))
+    assert known_token.status != 500
+    if known_token.status == 200 and recorded["method"] != "HEAD":
+        assert not is_admin(known_token.json()["path"])
+        only_as(known_token, "3")
 
 
 @pytest.mark.parametrize(
@@ -178,7 +183,7 @@ def test_no_spelling_reaches_what_is_not_allowed(proxied: Proxied, path: str) ->
 
 
 def test_client_headers_about_the_request_are_ignored(proxied: Proxied) -> None:
-    lies = [
+    forged = [
         ("X-Forwarded-Uri", "/public/x"),
         ("X-Forwarded-Method", "OPTIONS"),
         ("X-Forwarded-Host", "other.test"),
@@ -192,7 +197,7 @@ def test_client_headers_about_the_request_are_ignored(proxied: Proxied) -> None:
         ("X-HTTP-Method-Override", "OPTIONS"),
     ]
     user = proxied.login(3, "users")
-    for some in [*([lie] for lie in lies), lies]:
+    for some in [*([lie] for lie in forged), forged]:
         assert proxied.send("/page", *some).status in (401, 403), some
         assert proxied.send("/admin/x", *some, token=user).status == 403, some
         assert proxied.send("/net/x", *some).status in (401, 403), some
@@ -249,8 +254,10 @@ def test_the_session_cookie_does_not_reach_the_app(
         lines = [value for name, value in told(answer) if name == "cookie"]
         # Envoy joins two header lines of HTTP/1.1 with a comma; no browser sends two.
         between = "[;,]" if proxied.name == "envoy" else ";"
-        seen = {pair.strip() for line in lines for pair in re.split(between, line)} - {""}
-        assert seen == (kept if kept is not None else set(sent[0].split("; ")[1:]))
+        identity_headers = {pair.strip() for line in lines for pair in re.split(between, line)} - {
+            ""
+        }
+        assert identity_headers == (kept if kept is not None else set(sent[0].split("; ")[1:]))
 
 
 def test_a_cookie_that_is_not_text_causes_no_failure(proxied: Proxied) -> None:
@@ -258,9 +265,9 @@ def test_a_cookie_that_is_not_text_causes_no_failure(proxied: Proxied) -> None:
     answer = proxied.send("/", sent, token=proxied.login(3, "users"))
     assert answer.status == 200
     (line,) = [value for name, value in told(answer) if name == "cookie"]
-    seen = {pair.strip() for pair in line.split(";")} - {""}
+    identity_headers = {pair.strip() for pair in line.split(";")} - {""}
     # The gateway omits values that it cannot repeat; Envoy converts them before the check.
-    assert seen == {"traefik": {"b=2"}, "envoy": {"a=!!", "b=2"}}.get(
+    assert identity_headers == {"traefik": {"b=2"}, "envoy": {"a=!!", "b=2"}}.get(
         proxied.name, {"a=\xff\xfe", "b=2"}
     )
 
@@ -282,8 +289,8 @@ def test_a_page_that_asks_for_a_second_factor(proxied: Proxied) -> None:
     answer = proxied.send("/vault/x", *BROWSER, cookie)
     assert (answer.status, lower(answer)["location"]) == (302, f"{BACK}%2Fvault%2Fx")
     answer = proxied.send("/vault/x", cookie)
-    said = 'Bearer realm="authgw", error="insufficient_user_authentication"'
-    assert (answer.status, lower(answer)["www-authenticate"]) == (401, said)
+    response_headers = 'Bearer realm="authgw", error="insufficient_user_authentication"'
+    assert (answer.status, lower(answer)["www-authenticate"]) == (401, response_headers)
 
 
 def test_two_active_cookies_are_ambiguous(proxied: Proxied) -> None:
@@ -308,11 +315,11 @@ def test_an_app_password_opens_its_own_path_alone(proxied: Proxied) -> None:
         answer = proxied.send("/dav/x", right, method=method)
         assert answer.status == 200
         only_as(answer, "alice", "")
-    asked = 'Basic realm="authgw", Bearer realm="authgw"'
+    challenge = 'Basic realm="authgw", Bearer realm="authgw"'
     for headers in ([], [by("alice", "authgw-wrong")], [by("bob", proxied.program)]):
         answer = proxied.send("/dav/x", *headers)
         assert answer.status == 401
-        assert lower(answer)["www-authenticate"].startswith(asked)
+        assert lower(answer)["www-authenticate"].startswith(challenge)
         assert lower(answer)["www-authenticate"].count("Basic") == 1
     for path in ("/page", "/admin/x", "/vault/x", "/davx"):
         answer = proxied.send(path, right)
@@ -363,8 +370,8 @@ def test_connection_authentication_passes_only_if_the_rule_allows_it(proxied: Pr
 def test_an_authgw_token_next_to_a_cookie_must_be_valid(proxied: Proxied) -> None:
     cookie = ("Cookie", proxied.browser())
     ended = proxied.login()
-    gone = ask(proxied.gateway.port, "POST", "/logout", {"Authorization": f"Bearer {ended}"})
-    assert gone.status == 200
+    logout = ask(proxied.gateway.port, "POST", "/logout", {"Authorization": f"Bearer {ended}"})
+    assert logout.status == 200
     ours, secret = f"Bearer {ended}", proxied.program
     for lines in (
         [ours],
@@ -387,18 +394,18 @@ def test_an_authgw_token_next_to_a_cookie_must_be_valid(proxied: Proxied) -> Non
 def test_a_denial_is_shown_as_a_page(proxied: Proxied) -> None:
     cookie = ("Cookie", proxied.browser())
     answer = proxied.send("/admin/x", *BROWSER, cookie)
-    said = lower(answer)
-    assert (answer.status, said["x-authgw-reason"]) == (403, "not_permitted")
-    assert said["content-type"] == "text/html; charset=utf-8"
-    assert f"style-src {LOGIN};" in said["content-security-policy"]
-    assert said["x-content-type-options"] == "nosniff"
-    assert said["cache-control"] == "no-store"
+    response_headers = lower(answer)
+    assert (answer.status, response_headers["x-authgw-reason"]) == (403, "not_permitted")
+    assert response_headers["content-type"] == "text/html; charset=utf-8"
+    assert f"style-src {LOGIN};" in response_headers["content-security-policy"]
+    assert response_headers["x-content-type-options"] == "nosniff"
+    assert response_headers["cache-control"] == "no-store"
     page = answer.body.decode()
     assert "You are signed in as <strong><bdi>Alice A</bdi></strong>" in page
     assert "<li>group admins</li>" in page
     # The page shows the same request id as the log.
-    assert page.count(said["x-request-id"]) == 1
-    assert said["x-request-id"] in proxied.gateway.log
+    assert page.count(response_headers["x-request-id"]) == 1
+    assert response_headers["x-request-id"] in proxied.gateway.log
     plain = proxied.send("/admin/x", cookie)
     assert plain.status == 403
     assert lower(plain)["content-type"].startswith("text/plain")
@@ -463,10 +470,10 @@ def test_a_failing_gateway_allows_nothing(
         process.send_signal(signal.SIGKILL)
         process.wait(10)
         _says_that_nobody_can_say(own, token)
-        for said in GARBAGE:
-            with _Liar(own.gateway.port, said):
+        for response_headers in GARBAGE:
+            with _Liar(own.gateway.port, response_headers):
                 status = own.send("/", token=token).status
-                assert not 200 <= status < 300, said
+                assert not 200 <= status < 300, response_headers
         own.gateway.start()
         own.gateway.wait_until_ready()
         _does_not_blame_the_gateway(own)
@@ -497,12 +504,12 @@ def _does_not_blame_the_gateway(own: Proxied) -> None:
 class _Liar:
     """A server on the gateway's port that sends the same bytes on every connection."""
 
-    def __init__(self, port: int, said: bytes) -> None:
+    def __init__(self, port: int, response_headers: bytes) -> None:
         class Answering(socketserver.BaseRequestHandler):
             def handle(self) -> None:
                 self.request.settimeout(5)
                 self.request.recv(65536)
-                self.request.sendall(said)
+                self.request.sendall(response_headers)
 
         class Server(socketserver.ThreadingTCPServer):
             allow_reuse_address = True

@@ -54,13 +54,13 @@ def _haproxy(text: str) -> str:
 
 def _envoy(text: str) -> str:
     shown = f"{{address_prefix: {NOBODY}, prefix_len: 32}}"
-    ours = f"{{address_prefix: {ENDS_TLS}, prefix_len: 32}}"
+    trusted = f"{{address_prefix: {ENDS_TLS}, prefix_len: 32}}"
     # Only the second hop and the fixtures that wait for it can connect.
     others = [
         f"{{address_prefix: {one}, prefix_len: 32}}" for one in (SECOND_HOP, CLIENT, "127.0.0.1")
     ]
     switched = text.replace("# tls_ends_before: ", "")
-    return switched.replace(shown, ", ".join([ours, *others]))
+    return switched.replace(shown, ", ".join([trusted, *others]))
 
 
 SWITCHES: dict[str, Callable[[str], str]] = {
@@ -199,16 +199,16 @@ def test_the_app_receives_https_and_the_client_address(fronted: Fronted) -> None
         "/public/x", ("X-Forwarded-Proto", "http"), ("X-Forwarded-For", "10.9.9.9")
     )
     assert answer.status == 200
-    seen = told(answer)
-    protos = [value for name, value in seen if name == "x-forwarded-proto"]
+    received = told(answer)
+    protos = [value for name, value in received if name == "x-forwarded-proto"]
     assert len(protos) == 1
     assert protos[0].split(",")[0].strip() == "https"
-    chain = ",".join(value for name, value in seen if name == "x-forwarded-for")
+    chain = ",".join(value for name, value in received if name == "x-forwarded-for")
     assert chain.split(",")[0].strip() == CLIENT
     assert "10.9.9.9" not in chain
     if fronted.proxied.name != "traefik" or "," not in protos[0]:
         # Traefik does not parse a list of schemes, and uses the port of http.
-        assert dict(seen).get("x-forwarded-port", "443") == "443"
+        assert dict(received).get("x-forwarded-port", "443") == "443"
 
 
 def test_rules_see_the_address_of_the_client(fronted: Fronted) -> None:
@@ -216,25 +216,25 @@ def test_rules_see_the_address_of_the_client(fronted: Fronted) -> None:
 
 
 def test_a_client_cannot_name_another_request(fronted: Fronted) -> None:
-    lies = [
+    forged = [
         ("X-Forwarded-Uri", "/public/x"),
         ("X-Forwarded-Method", "OPTIONS"),
         ("X-Forwarded-Host", "other.test"),
         ("X-Original-URL", f"https://{HOST}/public/x"),
         ("X-Forwarded-Prefix", "/public"),
     ]
-    for some in [*([lie] for lie in lies), lies]:
+    for some in [*([lie] for lie in forged), forged]:
         assert fronted.send("/page", *some).status in (401, 403), some
 
 
 def test_headers_of_an_untrusted_peer_are_ignored(fronted: Fronted) -> None:
     switched = fronted.proxied
-    said = [("X-Forwarded-Proto", "https"), ("X-Forwarded-For", "10.9.9.9")]
-    answer = switched.send("/page", *BROWSER, *said, source=ELSE)
+    sent_headers = [("X-Forwarded-Proto", "https"), ("X-Forwarded-For", "10.9.9.9")]
+    answer = switched.send("/page", *BROWSER, *sent_headers, source=ELSE)
     if answer.status:  # Envoy accepts connections from no other address
         assert lower(answer)["location"].endswith(quote(f"http://{HOST}/page", safe=""))
-    answer = switched.send("/public/x", *said, source=ELSE)
+    answer = switched.send("/public/x", *sent_headers, source=ELSE)
     if answer.status:
-        seen = told(answer)
-        assert "10.9.9.9" not in ",".join(v for name, v in seen if name == "x-forwarded-for")
-        assert [v for name, v in seen if name == "x-forwarded-proto"] == ["http"]
+        received = told(answer)
+        assert "10.9.9.9" not in ",".join(v for name, v in received if name == "x-forwarded-for")
+        assert [v for name, v in received if name == "x-forwarded-proto"] == ["http"]

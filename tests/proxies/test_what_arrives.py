@@ -9,7 +9,7 @@ from tests.support.proxies import BROWSER, HOST, LOGIN, Proxied, lower, told
 
 # Apps trust these headers of their proxy: the client's scheme, address and certificate, and the
 # path that a reverse proxy removed.
-BELIEVED = [
+TRUSTED = [
     ("X-Forwarded-Tls-Client-Cert", "MIIB-forged"),
     ("X-Forwarded-Tls-Client-Cert-Info", "Subject=forged"),
     ("X-Forwarded-Prefix", "/forged"),
@@ -33,13 +33,13 @@ BELIEVED = [
     ("X-Original-URI", "/forged"),
     ("X-Rewrite-URL", "/forged"),
 ]
-_NAMED = {name.lower() for name, _ in BELIEVED}
+_NAMED = {name.lower() for name, _ in TRUSTED}
 # The gateway denies a request with any of the four headers that it sends itself.
 _SENT = ("remote-user", "remote-groups", "remote-email", "remote-name")
-BELIEVED += [(name, "forged") for name in CLEARED if name.lower() not in (*_NAMED, *_SENT)]
+TRUSTED += [(name, "forged") for name in CLEARED if name.lower() not in (*_NAMED, *_SENT)]
 
 
-@pytest.mark.parametrize(("name", "value"), BELIEVED, ids=[name for name, _ in BELIEVED])
+@pytest.mark.parametrize(("name", "value"), TRUSTED, ids=[name for name, _ in TRUSTED])
 def test_a_client_cannot_set_the_proxys_headers(proxied: Proxied, name: str, value: str) -> None:
     for path, token in (("/public/x", ""), ("/page", proxied.login())):
         answer = proxied.send(path, (name, value), token=token)
@@ -81,8 +81,8 @@ def test_cookies_with_the_authgw_prefix_do_not_reach_the_app(
         answer = proxied.send(path, ("Cookie", sent), token=token)
         assert answer.status == 200
         lines = [value for name, value in told(answer) if name == "cookie"]
-        seen = {pair.strip() for line in lines for pair in line.split(";")} - {""}
-        assert seen == (set(sent.split("; ")) if kept is None else kept)
+        received = {pair.strip() for line in lines for pair in line.split(";")} - {""}
+        assert received == (set(sent.split("; ")) if kept is None else kept)
 
 
 def test_any_number_of_session_cookies_is_removed(proxied: Proxied) -> None:

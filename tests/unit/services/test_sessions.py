@@ -27,8 +27,8 @@ def world() -> World:
 
 async def test_an_access_token_identifies_its_login(world: World) -> None:
     pair = await world.gateway.log_in(SHOP)
-    found = await world.gateway.identification.identify(pair.access)
-    who, token = found.principal, found.token
+    identity = await world.gateway.identification.identify(pair.access)
+    who, token = identity.principal, identity.token
     assert (who.sub, who.groups, who.email, who.name) == ("1", ("users",), "a@example.com", "A")
     assert token.claims["user_id"] == 1
     assert (pair.expires_in, pair.refresh_expires_in, pair.sid) == (900, 3600, who.sid)
@@ -182,10 +182,10 @@ async def test_endless_conflicts_are_reported_as_an_unavailable_store(
     first = await world.gateway.log_in(SHOP)
     stale = await world.store.read(first.sid)
 
-    async def never(*_: object) -> object:
+    async def refuse_always(*_: object) -> object:
         return stale
 
-    monkeypatch.setattr(world.store, "replace", never)
+    monkeypatch.setattr(world.store, "replace", refuse_always)
     with pytest.raises(StoreUnavailableError):
         await world.gateway.refresh(first.refresh)
 
