@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from authgw.config.loader import ConfigError, LoadedConfig
 from authgw.config.schema import Settings
-from authgw.core.audit import Event, Record
+from authgw.core.audit import AuditRecorder, Event
 from authgw.core.model import IdentityHeaders
 from authgw.core.networks import TrustedProxies
 from authgw.core.sessions import Lifetimes
@@ -89,7 +89,7 @@ def build(
     store: Store,
     *,
     clock: Callable[[], float] = time.time,
-    record: Record = _record,
+    record: AuditRecorder = _record,
 ) -> Replica:
     """Build a replica that answers by this reading of its configuration, on this store."""
     parts = _parts(reading, store)
@@ -151,7 +151,7 @@ def _parts(reading: ReloadableState, store: Store) -> Parts:
 def _gateway(
     parts: Parts,
     clock: Callable[[], float],
-    record: Record,
+    record: AuditRecorder,
     reading: ReloadableState,
     ready: Readiness,
 ) -> Gateway:
@@ -162,7 +162,7 @@ def _gateway(
     issuer = Issuer(auth.issuer, audience, reading.keys, auth.previous_issuers)
     services = Services(
         sessions=_sessions(parts, clock, reading, issuer),
-        marks=issuer.marks,
+        identifiers=issuer.identifiers,
         backends=reading.clients,
         counters=parts.measured,
         keys=reading.keys,

@@ -23,7 +23,7 @@ from authgw.config.schema import (
     parse_duration,
 )
 from authgw.config.schema_paths import sibling_keys
-from authgw.config.sources import Source, read_file
+from authgw.config.sources import RawSettings, read_file
 from authgw.core.errors import OperatorError
 from authgw.core.explain import unreachable
 from authgw.core.networks import UNIX, TrustedProxies
@@ -101,7 +101,7 @@ def load(file: Path | None, environ: Mapping[str, str]) -> LoadedConfig:
     """
     path = _named_file(file, environ)
     directory = Path(os.path.abspath(path or _DEFAULT_FILE)).parent
-    source = read_file(path) if path else Source()
+    source = read_file(path) if path else RawSettings()
     is_empty = not source.data and not source.problems
     environment = read_environment(environ, directory)
     notes = source.overlay(environment.source)
@@ -144,7 +144,7 @@ def _other_files() -> list[str]:
     )
 
 
-def _validated(source: Source) -> Settings | None:
+def _validated(source: RawSettings) -> Settings | None:
     _find_conflicts(source)
     if "rules" in source.data and not source.data["rules"]:
         source.add_problem(
@@ -182,14 +182,14 @@ def _warnings(
     return tuple(messages)
 
 
-def _rules(settings: Settings, source: Source) -> Rules | None:
+def _rules(settings: Settings, source: RawSettings) -> Rules | None:
     if settings.rules is None:
         return None
     origins = [source.origin(("rules", str(number))) for number in range(len(settings.rules))]
     return compile_rules(settings.rules, origins)
 
 
-def _drop_meaningless(source: Source) -> tuple[str, ...]:
+def _drop_meaningless(source: RawSettings) -> tuple[str, ...]:
     messages = []
     for (section, key), reason in _MEANINGLESS.items():
         values = source.data.get(section)
@@ -199,7 +199,7 @@ def _drop_meaningless(source: Source) -> tuple[str, ...]:
     return (f"Ignored, it has no meaning here: {'; '.join(messages)}",) if messages else ()
 
 
-def _find_conflicts(source: Source) -> None:
+def _find_conflicts(source: RawSettings) -> None:
     cache, auth = (_section(source, name) for name in ("cache", "auth"))
     if "url" in cache and ("host" in cache or "port" in cache):
         source.add_problem(("cache", "url"), "cannot stand beside cache.host and port: keep one")
@@ -238,7 +238,7 @@ def _find_conflicts(source: Source) -> None:
         source.add_problem(("headers",), "two of the names are the same: each needs its own")
 
 
-def _check_page(page: dict[str, Any], path: tuple[str, ...], source: Source) -> None:
+def _check_page(page: dict[str, Any], path: tuple[str, ...], source: RawSettings) -> None:
     url, domain = str(page.get("url", "")), str(page.get("cookie_domain", ""))
     host = _host_of(url)
     if url and domain and host != domain and not host.endswith(f".{domain}"):
@@ -259,7 +259,7 @@ def _host_of(url: str) -> str:
         return ""
 
 
-def _section(source: Source, name: str) -> dict[str, Any]:
+def _section(source: RawSettings, name: str) -> dict[str, Any]:
     values = source.data.get(name)
     return values if isinstance(values, dict) else {}
 
@@ -274,7 +274,7 @@ def _duration(auth: dict[str, Any], key: str) -> float:
         return float("nan")
 
 
-def _validate(source: Source) -> Settings | None:
+def _validate(source: RawSettings) -> Settings | None:
     try:
         return Settings.model_validate(source.data)
     except ValidationError as error:
@@ -284,7 +284,7 @@ def _validate(source: Source) -> Settings | None:
         return None
 
 
-def _describe(kind: str, message: str, path: tuple[str, ...], source: Source) -> str:
+def _describe(kind: str, message: str, path: tuple[str, ...], source: RawSettings) -> str:
     if kind == "extra_forbidden":
         close = difflib.get_close_matches(path[-1].lower(), sibling_keys(path), 1)
         return f"unknown key: {f'did you mean {close[0]}?' if close else 'remove it'}"

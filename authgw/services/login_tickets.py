@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from authgw.core.errors import AuthgwError
-from authgw.core.tokens import Issuer, Ticket, Token, TokenType
+from authgw.core.tokens import Issuer, TicketClaims, Token, TokenType
 from authgw.core.users import PASSWORD, TOTP
-from authgw.identity.users_watcher import UsersFile
+from authgw.identity.users_watcher import WatchedUsersFile
 from authgw.services.results import VerifiedLogin
 from authgw.services.sessions import jti
 
@@ -17,7 +17,7 @@ class LoginTickets:
 
     def __init__(
         self,
-        users: UsersFile,
+        users: WatchedUsersFile,
         issuer: Issuer,
         *,
         device_life: float,
@@ -30,7 +30,7 @@ class LoginTickets:
 
     def pending(self, known: VerifiedLogin) -> str:
         """The token of a log-in that waits for its code."""
-        ticket = Ticket(jti(), PENDING_FOR, known.mark)
+        ticket = TicketClaims(jti(), PENDING_FOR, known.mark)
         sub = known.person.sub
         return self._issuer.mint_ticket(sub, TokenType.PENDING, ticket, now=self._clock())
 
@@ -42,11 +42,11 @@ class LoginTickets:
         if token is None or person is None or person.disabled:
             return None
         said = str(token.claims.get("mark", ""))
-        return VerifiedLogin(person, said, (PASSWORD,)) if said in person.marks else None
+        return VerifiedLogin(person, said, (PASSWORD,)) if said in person.password_marks else None
 
     def remember(self, known: VerifiedLogin) -> str:
         """The token by which this person's device is known at its next log-in."""
-        ticket = Ticket(jti(), self._device_life, f"{known.amr[-1]}:{known.mark}")
+        ticket = TicketClaims(jti(), self._device_life, f"{known.amr[-1]}:{known.mark}")
         sub = known.person.sub
         return self._issuer.mint_ticket(sub, TokenType.DEVICE, ticket, now=self._clock())
 
@@ -60,7 +60,7 @@ class LoginTickets:
         person = self._users.find(sub)
         for token in filter(None, [self._ticket(text, TokenType.DEVICE) for text in texts]):
             how, _, said = str(token.claims.get("mark", "")).partition(":")
-            known = token.sub == sub and person is not None and said in person.marks
+            known = token.sub == sub and person is not None and said in person.password_marks
             if known and (how == TOTP or not by_code):
                 return token.jti
         return ""

@@ -112,7 +112,7 @@ def _access_token(request: web.Request) -> str | None:
         AuthorizationMalformedError: the header is not one Bearer token.
     """
     lines = authorization(request.raw_headers)
-    shown = read_authorization(lines, request[GATEWAY].services.marks, accepts_basic=False)
+    shown = read_authorization(lines, request[GATEWAY].services.identifiers, accepts_basic=False)
     if shown.kind is AuthorizationKind.FOREIGN and every_session_token(request):
         return None
     return bearer(lines)

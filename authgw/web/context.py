@@ -8,8 +8,8 @@ from typing import Any
 
 from aiohttp import web
 
-from authgw.core.audit import Event, Record
-from authgw.core.authorization import OwnMarks
+from authgw.core.audit import AuditRecorder, Event
+from authgw.core.authorization import OwnIdentifiers
 from authgw.core.counters import Counters
 from authgw.core.errors import TargetMalformedError
 from authgw.core.keys import KeyRing
@@ -73,16 +73,17 @@ class LoginContext:
 class Services:
     """The parts that keep sessions, keys and events.
 
-    `marks` identify our own tokens. `ready` returns the reason why this replica is not ready, or
-    an empty text. `check_keys` raises KeysNotSharedError while this replica may not sign.
+    `identifiers` distinguish our tokens from those of an app. `ready` returns the reason why this
+    replica is not ready, or an empty text. `check_keys` raises KeysNotSharedError while this replica
+    may not sign.
     """
 
     sessions: Sessions
-    marks: OwnMarks
+    identifiers: OwnIdentifiers
     backends: TrustedBackends
     counters: Counters
     keys: KeyRing
-    record: Record
+    record: AuditRecorder
     clock: Callable[[], float]
     ready: Callable[[], Awaitable[str]]
     check_keys: Callable[[], None]

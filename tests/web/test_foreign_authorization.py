@@ -8,7 +8,7 @@ import pytest
 from aiohttp import ClientResponse
 from multidict import CIMultiDict
 
-from authgw.core.authorization import OwnMarks
+from authgw.core.authorization import OwnIdentifiers
 from authgw.core.rules import Allow, Credential, Rule, Rules
 from authgw.core.sessions import Session
 from authgw.core.tokens import TokenType
@@ -308,8 +308,10 @@ async def test_events_say_that_the_header_was_foreign(recording: Scene) -> None:
 
 async def test_a_removed_key_is_still_known_by_its_name(scene: Scene) -> None:
     gateway = scene.running.serving.gateway
-    marks = OwnMarks(frozenset(), frozenset({"theirs"}))
-    scene.running.serving.use(replace(gateway, services=replace(gateway.services, marks=marks)))
+    identifiers = OwnIdentifiers(frozenset(), frozenset({"theirs"}))
+    scene.running.serving.use(
+        replace(gateway, services=replace(gateway.services, identifiers=identifiers))
+    )
     assert await scene.verdict(by_nginx, [f"Bearer {TOKEN_OF_ANOTHER}"]) == (401, "token_invalid")
 
 
