@@ -9,13 +9,13 @@ from typing import Any
 
 from authgw.core.tokens import TokenType
 from bench.commands import rate_during
-from bench.gateways import ORIGINAL, Gateway, Lab, RedisServer, bearer, lab, loop_of
+from bench.gateways import ORIGINAL, BenchGateway, BenchRedis, Lab, bearer, lab, loop_of
 from bench.hot import PATH, hot_checks
 from bench.http import ask
 from bench.measure import ROUNDS, Measure, Sample, in_turn, median, ratio, sample, table
 from bench.outcome import Benchmark, NotMeasured, Outcome
 from bench.population import new_sessions, put, tokens
-from bench.wrk import Load, load, load_each, request, write_requests
+from bench.wrk import WrkResult, load, load_each, request, write_requests
 
 _COLD_AT_ONCE = 64
 _COLD_PER_SECOND = 8000  # more than one replica can do
@@ -23,7 +23,7 @@ _COLD_PER_SECOND = 8000  # more than one replica can do
 # this one more or less of them would show.
 _COUNTING = 8
 _SLOWLY = 0.01  # seconds between the checks of a session that is asked about now and then
-_Work = Callable[[Gateway, dict[str, str], int], None]
+_Work = Callable[[BenchGateway, dict[str, str], int], None]
 
 
 def measure(quick: bool) -> Outcome:
@@ -69,8 +69,8 @@ def _figures(seen: dict[str, list[Sample]]) -> dict[str, Any]:
 
 def _variants(
     made: Lab,
-    redis: RedisServer,
-    gateway: Gateway,
+    redis: BenchRedis,
+    gateway: BenchGateway,
     token: dict[str, str],
     seconds: int,
 ) -> dict[str, Measure]:
@@ -107,22 +107,22 @@ def _store_commands(made: Lab) -> dict[str, float]:
         return {name: counted.result() for name, counted in counting.items()}
 
 
-def _alone(made: Lab, work: _Work) -> tuple[RedisServer, Callable[[int], object]]:
+def _alone(made: Lab, work: _Work) -> tuple[BenchRedis, Callable[[int], object]]:
     redis = made.redis()
     gateway = made.fleet(redis.url).replica()
     asked = {**ORIGINAL, **bearer(gateway.login()["access"])}
     return redis, partial(work, gateway, asked)
 
 
-def _rest(_gateway: Gateway, _asked: dict[str, str], seconds: int) -> None:
+def _rest(_gateway: BenchGateway, _asked: dict[str, str], seconds: int) -> None:
     time.sleep(seconds)
 
 
-def _without_pause(gateway: Gateway, asked: dict[str, str], seconds: int) -> None:
+def _without_pause(gateway: BenchGateway, asked: dict[str, str], seconds: int) -> None:
     load(gateway.port, PATH, asked, seconds)
 
 
-def _now_and_then(gateway: Gateway, asked: dict[str, str], seconds: int) -> None:
+def _now_and_then(gateway: BenchGateway, asked: dict[str, str], seconds: int) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if ask(gateway.address, "GET", PATH, asked).status != 200:
@@ -133,7 +133,9 @@ def _now_and_then(gateway: Gateway, asked: dict[str, str], seconds: int) -> None
 class _Cold:
     """Rounds of checks whose tokens and sessions nobody has seen."""
 
-    def __init__(self, folder: Path, redis: RedisServer, gateway: Gateway, seconds: int) -> None:
+    def __init__(
+        self, folder: Path, redis: BenchRedis, gateway: BenchGateway, seconds: int
+    ) -> None:
         self._file = folder / "requests"
         self._redis, self._gateway, self._seconds = redis, gateway, seconds
         self._count = _COLD_PER_SECOND * seconds
@@ -150,7 +152,7 @@ class _Cold:
         parts = {"gateway": [self._gateway.pid], "redis": [self._redis.pid]}
         return sample(parts, self._load)
 
-    def _load(self) -> Load:
+    def _load(self) -> WrkResult:
         seen = load_each(
             self._gateway.port, self._file, self._seconds, _COLD_AT_ONCE, once=self._count
         )

@@ -18,7 +18,7 @@ from authgw.config.schema import ServerSettings, Settings
 from authgw.files.key_files import make_key
 from authgw.identity.clients_file import add_client
 from bench import nginx
-from bench.http import Address, Answer, ask, raw_answer
+from bench.http import Address, BenchResponse, ask, raw_answer
 from bench.nginx import HOST, ROOT
 from bench.outcome import NotMeasured
 from bench.processes import find, free_port, listens, running, runs_uvloop
@@ -34,7 +34,7 @@ _RULES = [{"host": HOST, "path": "/**", "allow": "authenticated"}]
 
 
 @dataclass(frozen=True, slots=True)
-class RedisServer:
+class BenchRedis:
     """A redis-server of our own."""
 
     port: int
@@ -51,7 +51,7 @@ class RedisServer:
 
 
 @dataclass(frozen=True, slots=True)
-class Gateway:
+class BenchGateway:
     """One replica, reached at `address`, which is `port` unless it has a unix socket.
 
     `basic` is the header of a client that may open any session.
@@ -63,7 +63,7 @@ class Gateway:
     keys: Path
     basic: Mapping[str, str]
 
-    def post(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Answer:
+    def post(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> BenchResponse:
         """One POST of JSON."""
         return ask(self.address, "POST", path, headers, json.dumps(body).encode())
 
@@ -99,21 +99,21 @@ class Lab:
         """A new folder."""
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.root))
 
-    def redis(self) -> RedisServer:
+    def redis(self) -> BenchRedis:
         """A Redis that saves nothing."""
         port = free_port()
         options = ["--bind", "127.0.0.1", "--save", "", "--port", str(port)]
         command = [find("redis-server"), *options]
         pid = self._run(command, self.folder("redis"), port)
-        return RedisServer(port, pid)
+        return BenchRedis(port, pid)
 
-    def fleet(self, store_url: str) -> "Fleet":
+    def fleet(self, store_url: str) -> "ReplicaFleet":
         """What replicas on this store share: keys and a client."""
         folder = self.folder("shared")
         make_key(folder / "keys", "ES256")
         secret = add_client(folder / "clients.yml", CLIENT, subjects="*", groups=())
         basic = base64.b64encode(f"{CLIENT}:{secret}".encode()).decode()
-        return Fleet(self, folder, store_url, {"Authorization": f"Basic {basic}"})
+        return ReplicaFleet(self, folder, store_url, {"Authorization": f"Basic {basic}"})
 
     def imitation(self, kind: str, answer: bytes, uvloop: bool) -> tuple[int, int]:
         """A server of bench.servers that gives this answer; its port and pid."""
@@ -147,7 +147,7 @@ class Lab:
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
+class ReplicaFleet:
     """Starts replicas that share keys, a client and a store."""
 
     lab: Lab
@@ -162,7 +162,7 @@ class Fleet:
         socket: bool = False,
         counted: bool = True,
         settings: Mapping[str, dict[str, Any]] | None = None,
-    ) -> Gateway:
+    ) -> BenchGateway:
         """One more; `store_url` is another way to the same store, `settings` add to the file.
 
         One that is not `counted` is the gateway of bench.uncounted.
@@ -179,7 +179,7 @@ class Fleet:
         ready = partial(_is_ready, address)
         started = running([*program, "serve"], folder, ready, {"PYTHONPATH": str(ROOT)})
         pid = self.lab.stack.enter_context(started)
-        return Gateway(pid, port, address, self.folder / "keys", self.basic)
+        return BenchGateway(pid, port, address, self.folder / "keys", self.basic)
 
 
 @contextmanager
@@ -194,7 +194,7 @@ def has_socket() -> bool:
     return "socket" in ServerSettings.model_fields
 
 
-def loop_of(gateway: Gateway) -> str:
+def loop_of(gateway: BenchGateway) -> str:
     """The name of the event loop that this gateway runs."""
     return "uvloop" if runs_uvloop(gateway.pid) else "asyncio"
 

@@ -12,7 +12,7 @@ Address = int | Path  # a port of loopback, or a unix socket
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class BenchResponse:
     """Status and body of an answer."""
 
     status: int
@@ -21,7 +21,7 @@ class Answer:
 
 def ask(
     address: Address, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None
-) -> Answer:
+) -> BenchResponse:
     """One request on a connection of its own; a body is sent as JSON.
 
     Raises:
@@ -33,7 +33,7 @@ def ask(
     try:
         link.request(method, path, body, dict(said))
         answer = link.getresponse()
-        return Answer(answer.status, answer.read())
+        return BenchResponse(answer.status, answer.read())
     finally:
         link.close()
 

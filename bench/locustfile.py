@@ -25,7 +25,7 @@ def _client() -> tuple[str, str]:
 _CLIENT = _client()
 
 
-class User(HttpUser):
+class LocustUser(HttpUser):
     """Someone who logs in, is checked, refreshes and logs out, and thinks in between."""
 
     wait_time = between(0.5, 2.0)

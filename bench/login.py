@@ -13,7 +13,7 @@ import aiohttp
 
 from authgw.identity import users_editor
 from authgw.identity.passwords import hash_password
-from bench.gateways import ORIGINAL, Gateway, Lab, bearer, lab
+from bench.gateways import ORIGINAL, BenchGateway, Lab, bearer, lab
 from bench.measure import percentile
 from bench.outcome import Benchmark, Outcome, Table
 from bench.processes import rss_bytes
@@ -63,7 +63,7 @@ def measure(quick: bool) -> Outcome:
 BENCHMARK = Benchmark("login", "What refusals give away, and log-ins beside checks.", measure)
 
 
-def _peopled(made: Lab) -> Gateway:
+def _peopled(made: Lab) -> BenchGateway:
     users = made.folder("people") / "users.yml"
     users_editor.add(users, "alice", hash_password(_PASSWORD))
     users_editor.add(users, "gone", hash_password(_PASSWORD))
@@ -72,7 +72,7 @@ def _peopled(made: Lab) -> Gateway:
     return made.fleet(redis.url).replica(settings={"auth": {"users": str(users)}})
 
 
-def _refusals(gateway: Gateway, tries: int) -> dict[str, list[float]]:
+def _refusals(gateway: BenchGateway, tries: int) -> dict[str, list[float]]:
     """Milliseconds of each try, one of each kind in turn, each from an address of its own."""
     seen: dict[str, list[float]] = {"unknown": [], "wrong": [], "disabled": []}
     for number in range(tries):
@@ -93,7 +93,7 @@ def _must_be_refused(status: int) -> None:
 
 
 def _beside(
-    gateway: Gateway, other: Gateway, token: str, rounds: int, seconds: int
+    gateway: BenchGateway, other: BenchGateway, token: str, rounds: int, seconds: int
 ) -> tuple[dict[str, list[float]], Counter[int]]:
     """Milliseconds of checks alone, and beside log-ins at another gateway and at the same one.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from authgw.core.sessions import new_sid
 from authgw.storage.redis.store import ENDED_CHANNEL
-from bench.gateways import Gateway, RedisServer
+from bench.gateways import BenchGateway, BenchRedis
 from bench.http import connect
 from bench.processes import cpu_us
 
@@ -20,7 +20,7 @@ _SETTLE = 0.5  # seconds in which a replica works off what it heard
 _CHUNK = 65536  # bytes
 
 
-def push_costs(redis: RedisServer, replica: Gateway) -> dict[str, float | None]:
+def push_costs(redis: BenchRedis, replica: BenchGateway) -> dict[str, float | None]:
     """CPU microseconds: `push_us` per message in a replica (None: it does not subscribe),
     `publish_us` per message in Redis and `delivery_us` per message and subscriber there."""
     subscribed: Any = redis.client().pubsub_numsub(ENDED_CHANNEL)
@@ -37,7 +37,7 @@ def push_costs(redis: RedisServer, replica: Gateway) -> dict[str, float | None]:
 
 
 @contextmanager
-def _subscribers(redis: RedisServer) -> Iterator[None]:
+def _subscribers(redis: BenchRedis) -> Iterator[None]:
     """Connections that hear every message and read it, as replicas do."""
     links = [connect(redis.port) for _ in range(_SUBSCRIBERS)]
     over = threading.Event()
@@ -63,7 +63,7 @@ def _subscribers(redis: RedisServer) -> Iterator[None]:
                 link.close()
 
 
-def _publish(redis: RedisServer, replica: Gateway) -> tuple[float, float]:
+def _publish(redis: BenchRedis, replica: BenchGateway) -> tuple[float, float]:
     client = redis.client()
     before = cpu_us([redis.pid]), cpu_us([replica.pid])
     # One by one, as log-outs come: what travels together costs less.

@@ -31,7 +31,7 @@ def plain_aiohttp(port: int, given: bytes, loop: asyncio.AbstractEventLoop) -> N
     web.run_app(app, host="127.0.0.1", port=port, print=None, access_log=None, loop=loop)
 
 
-class Raw(asyncio.Protocol):
+class RawServer(asyncio.Protocol):
     """The limit for Python: parse the request, write the prepared bytes."""
 
     def __init__(self, given: bytes) -> None:
@@ -51,7 +51,7 @@ class Raw(asyncio.Protocol):
 
 def raw_httptools(port: int, given: bytes, loop: asyncio.AbstractEventLoop) -> None:
     """Serve the raw protocol for ever."""
-    loop.run_until_complete(loop.create_server(lambda: Raw(given), "127.0.0.1", port))
+    loop.run_until_complete(loop.create_server(lambda: RawServer(given), "127.0.0.1", port))
     loop.run_forever()
 
 

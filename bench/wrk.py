@@ -15,7 +15,7 @@ _SOCKET = re.compile(r"Socket errors: connect (\d+), read (\d+), write (\d+), ti
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class WrkResult:
     """What one run saw; latencies in milliseconds."""
 
     requests: int
@@ -33,7 +33,7 @@ def load(
     connections: int = CONNECTIONS,
     *,
     denied: bool = False,
-) -> Load:
+) -> WrkResult:
     """Ask the same over kept connections; `denied`: every request is to be refused.
 
     Raises:
@@ -45,7 +45,7 @@ def load(
 
 def load_each(
     port: int, requests: Path, seconds: int, connections: int = CONNECTIONS, once: int = 0
-) -> Load:
+) -> WrkResult:
     """Send the requests of a file (as `write_requests` made it) in order, over and over.
 
     `once` is how many there are if none may be sent twice.
@@ -74,7 +74,7 @@ def request(method: str, path: str, headers: Mapping[str, str], body: bytes = b"
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def read(text: str, *, denied: bool = False) -> Load:
+def read(text: str, *, denied: bool = False) -> WrkResult:
     """What wrk printed with --latency; `denied`: an answer of 2xx or 3xx is an error.
 
     Raises:
@@ -90,10 +90,10 @@ def read(text: str, *, denied: bool = False) -> Load:
     errors = requests - errors if denied else errors
     errors += sum(map(int, broken.groups())) if broken else 0
     p50, p99 = (_milliseconds(text, percent) for percent in ("50%", "99%"))
-    return Load(requests, errors, float(rps[1]), p50, p99)
+    return WrkResult(requests, errors, float(rps[1]), p50, p99)
 
 
-def _run(words: Sequence[str], seconds: int, connections: int, denied: bool = False) -> Load:
+def _run(words: Sequence[str], seconds: int, connections: int, denied: bool = False) -> WrkResult:
     command = [find("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", *words]
     done = subprocess.run(  # noqa: S603  wrk with our own arguments
         command, capture_output=True, text=True, check=False

@@ -74,8 +74,8 @@ class Services:
     """The parts that keep sessions, keys and events.
 
     `identifiers` distinguish our tokens from those of an app. `ready` returns the reason why this
-    replica is not ready, or an empty text. `check_keys` raises KeysNotSharedError while this replica
-    may not sign.
+    replica is not ready, or an empty text. `check_keys` raises KeysNotSharedError while it may not
+    sign.
     """
 
     sessions: Sessions

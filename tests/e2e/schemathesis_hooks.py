@@ -15,7 +15,7 @@ BASIC = f"Basic {b64encode(os.environ['AUTHGW_TEST_CLIENT'].encode()).decode()}"
     .apply_to(path=["/revoke", "/sessions"])
     .apply_to(path="/login", method="POST")
 )
-class Client:
+class BackendAuth:
     """A trusted backend's; a body with a user name says that a person's program asks."""
 
     def get(self, case: Any, context: Any) -> str:

@@ -26,7 +26,7 @@ server {
 
 
 @dataclass
-class Asked:
+class CountedProxy:
     port: int
     questions: list[int] = field(default_factory=list)
 
@@ -41,10 +41,10 @@ class Asked:
 @pytest.fixture(scope="module", params=NGINXES)
 def asked(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Asked]:
+) -> Iterator[CountedProxy]:
     seen: list[int] = []
 
-    class Gateway(http.server.BaseHTTPRequestHandler):
+    class CountingGateway(http.server.BaseHTTPRequestHandler):
         def handle_one_request(self) -> None:
             self.close_connection = True
             self.raw_requestline = self.rfile.readline(65537)
@@ -59,7 +59,7 @@ def asked(
         def log_message(self, *_: object) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), CountingGateway)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     process, port = run_nginx(
         tmp_path_factory.mktemp("kept"),
@@ -73,14 +73,14 @@ def asked(
         wait_for(port, "/ping")
         # What the NGINX before kept in the same folder has expired then.
         time.sleep(1.1)
-        yield Asked(port, seen)
+        yield CountedProxy(port, seen)
     finally:
         process.terminate()
         process.wait(10)
         server.shutdown()
 
 
-def test_an_answer_is_kept(asked: Asked) -> None:
+def test_an_answer_is_kept(asked: CountedProxy) -> None:
     def thrice(number: int) -> list[int]:
         same = (f"GET /kept/{number} HTTP/1.1", "Host: app.test", "Cookie: authgw=x")
         return [asked.send(*same) for _ in range(3)]
@@ -113,7 +113,9 @@ def test_an_answer_is_kept(asked: Asked) -> None:
         ("GET /x HTTP/1.1", ("Remote-Groups: 0",)),
     ],
 )
-def test_what_matters_is_asked_about(asked: Asked, line: str, headers: tuple[str, ...]) -> None:
+def test_what_matters_is_asked_about(
+    asked: CountedProxy, line: str, headers: tuple[str, ...]
+) -> None:
     host = () if any(one.startswith("Host:") for one in headers) else ("Host: app.test",)
     known = () if any(one.startswith("Cookie:") for one in headers) else ("Cookie: authgw=x",)
     asked.send("GET /x HTTP/1.1", "Host: app.test", "Cookie: authgw=x")
@@ -130,14 +132,14 @@ def test_what_matters_is_asked_about(asked: Asked, line: str, headers: tuple[str
     ],
 )
 def test_a_second_line_hides_behind_no_first(
-    asked: Asked, name: str, first: str, second: str
+    asked: CountedProxy, name: str, first: str, second: str
 ) -> None:
     line = (f"MOVE /{name} HTTP/1.1", "Host: app.test", f"{name}: {first}")
     asked.send(*line)
     assert asked.send(*line, f"{name}: {second}") == 1
 
 
-def test_a_second_authorization_hides_behind_no_first(asked: Asked) -> None:
+def test_a_second_authorization_hides_behind_no_first(asked: CountedProxy) -> None:
     line = ("GET /twice HTTP/1.1", "Host: app.test", "Authorization: Bearer a")
     asked.send(*line)
     both = "\r\n".join([*line, "Authorization: Bearer b", "Connection: close", "", ""]).encode()

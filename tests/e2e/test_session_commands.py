@@ -10,41 +10,48 @@ from pathlib import Path
 import pytest
 
 from authgw.core.sessions import subject_hash
-from tests.support.processes import Gateway, ask, authgw, authgw_here, make_gateway, two_replicas
+from tests.support.processes import (
+    GatewayProcess,
+    ask,
+    authgw,
+    authgw_here,
+    make_gateway,
+    two_replicas,
+)
 
 STALENESS = 1.0  # seconds, cache.max_staleness
 BUSY = 4.0  # seconds that a busy machine may add
 
 
-def revoked(gateway: Gateway, *words: str) -> str:
+def revoked(gateway: GatewayProcess, *words: str) -> str:
     """What the real command says, which writes to a log besides."""
     done = authgw(gateway.folder, "session", "revoke", *words, **gateway.environ)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def said(gateway: Gateway, *words: str) -> str:
+def said(gateway: GatewayProcess, *words: str) -> str:
     done = authgw_here(gateway.folder, "session", *words, **gateway.environ)
     assert done.exit_code == 0, done.output
     return done.stdout
 
 
-def refused(gateway: Gateway, *words: str, status: int = 1) -> str:
+def refused(gateway: GatewayProcess, *words: str, status: int = 1) -> str:
     done = authgw_here(gateway.folder, "session", *words, **gateway.environ)
     assert done.exit_code == status, done.output
     assert isinstance(done.exception, SystemExit)
     return done.stderr
 
 
-def listed(gateway: Gateway, *words: str) -> list[dict[str, str]]:
+def listed(gateway: GatewayProcess, *words: str) -> list[dict[str, str]]:
     return [json.loads(line) for line in said(gateway, "list", "--json", *words).splitlines()]
 
 
-def status_of(gateway: Gateway, access: str) -> int:
+def status_of(gateway: GatewayProcess, access: str) -> int:
     return ask(gateway.port, "GET", "/authenticate", {"Authorization": f"Bearer {access}"}).status
 
 
-def wait_until_refused(gateway: Gateway, access: str) -> float:
+def wait_until_refused(gateway: GatewayProcess, access: str) -> float:
     started = time.monotonic()
     while status_of(gateway, access) == 200:
         assert time.monotonic() - started < STALENESS + BUSY
@@ -53,7 +60,9 @@ def wait_until_refused(gateway: Gateway, access: str) -> float:
     return time.monotonic() - started
 
 
-def test_sessions_are_listed_beside_the_gateway_that_holds_the_file(gateway: Gateway) -> None:
+def test_sessions_are_listed_beside_the_gateway_that_holds_the_file(
+    gateway: GatewayProcess,
+) -> None:
     pairs = [gateway.login(1), gateway.login(2), gateway.login(1)]
     shown = said(gateway, "list").splitlines()
     assert shown[0].split()[:2] == ["SID", "CREATED"]
@@ -69,7 +78,7 @@ def test_sessions_are_listed_beside_the_gateway_that_holds_the_file(gateway: Gat
     assert said(gateway, "list", "--user", "3").count("\n") == 1
 
 
-def test_a_session_is_revoked_in_the_file_that_a_gateway_holds(gateway: Gateway) -> None:
+def test_a_session_is_revoked_in_the_file_that_a_gateway_holds(gateway: GatewayProcess) -> None:
     stays, goes = gateway.login(1), gateway.login(1)
     # Mirrored, so that only a new read can tell.
     assert {status_of(gateway, pair["access"]) for pair in (stays, goes)} == {200}
@@ -85,7 +94,7 @@ def test_a_session_is_revoked_in_the_file_that_a_gateway_holds(gateway: Gateway)
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
-def test_revoking_disturbs_nobody_else(gateway: Gateway) -> None:
+def test_revoking_disturbs_nobody_else(gateway: GatewayProcess) -> None:
     """Two processes write the file, and neither gets in the way of the other."""
     wrong: list[int] = []
     over = threading.Event()
@@ -142,7 +151,7 @@ def sid_begins(text: str, sub: int) -> bool:
 
 
 @pytest.mark.parametrize("text", ["-", "--"])
-def test_a_sid_may_look_like_an_option(gateway: Gateway, text: str) -> None:
+def test_a_sid_may_look_like_an_option(gateway: GatewayProcess, text: str) -> None:
     sub = next(number for number in range(1, 100_000) if sid_begins(text, number))
     assert revoked(gateway, gateway.login(sub)["sid"]).startswith("Ended 1")
 

@@ -17,7 +17,7 @@ from authgw.storage.redis.connect import connect
 from authgw.storage.redis.store import RedisStore
 from tests.e2e.wrong_redis import WrongRedis, array, bulk
 from tests.support.builders import numbered
-from tests.support.processes import Answer, Gateway, ask, authgw_here, make_gateway
+from tests.support.processes import GatewayProcess, HttpResponse, ask, authgw_here, make_gateway
 
 PASSWORD = "correct horse battery staple"
 SECRET = new_secret()
@@ -65,57 +65,57 @@ class Case(NamedTuple):
     """A command, how it is reached, and what is wrong as its reply besides."""
 
     command: str
-    reach: Callable[["Scene"], Answer]
+    reach: Callable[["Scene"], HttpResponse]
     wrong: dict[str, bytes]
 
 
 class Scene:
     """A gateway on such a Redis, with a session of somebody."""
 
-    def __init__(self, gateway: Gateway, redis: WrongRedis) -> None:
+    def __init__(self, gateway: GatewayProcess, redis: WrongRedis) -> None:
         self.gateway, self.redis = gateway, redis
         self.pair = gateway.login(1)
 
-    def post(self, path: str, body: Any = None, **headers: str) -> Answer:
+    def post(self, path: str, body: Any = None, **headers: str) -> HttpResponse:
         return ask(self.gateway.port, "POST", path, headers, body)
 
-    def login(self) -> Answer:
+    def login(self) -> HttpResponse:
         return self.post("/login", {"user_id": 1}, **self.gateway.basic)
 
-    def person(self) -> Answer:
+    def person(self) -> HttpResponse:
         return self.post("/login", {"username": "bob", "password": PASSWORD})
 
-    def code(self) -> Answer:
+    def code(self) -> HttpResponse:
         code = pyotp.TOTP(SECRET).now()
         return self.post("/login", {"username": "alice", "password": PASSWORD, "totp": code})
 
-    def failure(self) -> Answer:
+    def failure(self) -> HttpResponse:
         return self.post("/revoke", {"user_id": 1}, Authorization="Basic eDp5")
 
-    def refresh(self) -> Answer:
+    def refresh(self) -> HttpResponse:
         return self.post("/refresh", {"refresh": self.pair["refresh"]})
 
-    def logout(self) -> Answer:
+    def logout(self) -> HttpResponse:
         return self.post("/logout", Authorization=f"Bearer {self.pair['access']}")
 
-    def logout_everywhere(self) -> Answer:
+    def logout_everywhere(self) -> HttpResponse:
         bearer = f"Bearer {self.pair['access']}"
         return self.post("/logout", {"all": True}, Authorization=bearer)
 
-    def check(self) -> Answer:
+    def check(self) -> HttpResponse:
         bearer = {"Authorization": f"Bearer {self.pair['access']}"}
         return ask(self.gateway.port, "GET", "/authenticate", bearer)
 
-    def sessions(self) -> Answer:
+    def sessions(self) -> HttpResponse:
         return ask(self.gateway.port, "GET", "/sessions?user_id=1", self.gateway.basic)
 
-    def revoke(self) -> Answer:
+    def revoke(self) -> HttpResponse:
         return self.post("/revoke", {"sid": self.pair["sid"]}, **self.gateway.basic)
 
-    def revoke_subject(self) -> Answer:
+    def revoke_subject(self) -> HttpResponse:
         return self.post("/revoke", {"user_id": 1}, **self.gateway.basic)
 
-    def ready(self) -> Answer:
+    def ready(self) -> HttpResponse:
         return ask(self.gateway.port, "GET", "/readyz")
 
 

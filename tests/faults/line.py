@@ -17,7 +17,7 @@ _MOST_ISSUED = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class LineResponse:
     """One answer; header names are in lower case, times of the loop's clock."""
 
     status: int
@@ -30,7 +30,7 @@ class Told:
         return json.loads(self.body)
 
 
-class Line(asyncio.Protocol):
+class HttpLine(asyncio.Protocol):
     """One connection that asks one question at a time, and connects again when it must."""
 
     def __init__(self, port: int) -> None:
@@ -38,7 +38,7 @@ class Line(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[tuple[int, dict[str, str], bytes]] | None = None
 
-    async def ask(self, request: bytes) -> Told:
+    async def ask(self, request: bytes) -> LineResponse:
         """Send a request and return the answer.
 
         Raises:
@@ -59,7 +59,7 @@ class Line(asyncio.Protocol):
             # Whatever comes on it now belongs to nobody.
             self.hang_up()
             raise
-        return Told(status, headers, body, sent, loop.time())
+        return LineResponse(status, headers, body, sent, loop.time())
 
     def hang_up(self) -> None:
         """Leave without waiting for an answer."""
@@ -116,7 +116,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def pair_of(answer: Told) -> dict[str, Any]:
+def pair_of(answer: LineResponse) -> dict[str, Any]:
     """The tokens of a log-in or refresh; the first ones are later looked for in the logs."""
     if len(ISSUED) < _MOST_ISSUED:
         ISSUED.update(

@@ -7,11 +7,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults.line import Told
+from tests.faults.line import LineResponse
 
 
 @dataclass
-class Session:
+class ModelSession:
     """A session as its client knows it; times are of the loop's clock.
 
     `asked_to_end` is when its end was first asked for: from then on it may be over. `ended` is when
@@ -28,7 +28,7 @@ class Session:
 
 
 @dataclass
-class Model:
+class SoakModel:
     """Judges answers; `staleness` is how long an ended session may still be let in, in seconds.
 
     `wrong` holds every answer that must never be; `counts` counts the others.
@@ -44,7 +44,7 @@ class Model:
         """A 503 to what is sent until then is no surprise: something is broken, or just was."""
         self._excused_until = until
 
-    def judge_check(self, session: Session, answer: Told, user: str) -> None:
+    def judge_check(self, session: ModelSession, answer: LineResponse, user: str) -> None:
         """A protected page was asked for; `user` is whom the app was told."""
         if answer.status == 200:
             if user != str(session.user):
@@ -56,7 +56,9 @@ class Model:
         else:
             self._judge_refusal("check", session, answer)
 
-    def judge_refresh(self, session: Session, answer: Told, pair: dict[str, Any] | None) -> None:
+    def judge_refresh(
+        self, session: ModelSession, answer: LineResponse, pair: dict[str, Any] | None
+    ) -> None:
         """A refresh token was presented; `pair` is what came of it."""
         if pair is None:
             self._judge_refusal("refresh", session, answer)
@@ -72,7 +74,7 @@ class Model:
         else:
             self.counts["refreshed"] += 1
 
-    def judge_end(self, sessions: list[Session], answer: Told) -> bool:
+    def judge_end(self, sessions: list[ModelSession], answer: LineResponse) -> bool:
         """Sessions were asked to end; say whether they have."""
         for session in sessions:
             session.asked_to_end = session.asked_to_end or answer.sent
@@ -84,13 +86,13 @@ class Model:
             self._count_503("end", answer)
         return answer.status == 200
 
-    def judge_public(self, answer: Told) -> None:
+    def judge_public(self, answer: LineResponse) -> None:
         """A page for anyone was asked for."""
         if answer.status != 200:
             self.wrong.append(f"public page: {answer.status}")
         self.counts["public"] += 1
 
-    def judge_login(self, answer: Told) -> bool:
+    def judge_login(self, answer: LineResponse) -> bool:
         """Somebody logged in; say whether that worked."""
         if answer.status == 200:
             self.counts["logged in"] += 1
@@ -98,7 +100,7 @@ class Model:
         self._count_503("login", answer)
         return False
 
-    def _judge_refusal(self, what: str, session: Session, answer: Told) -> None:
+    def _judge_refusal(self, what: str, session: ModelSession, answer: LineResponse) -> None:
         if answer.status != 401:
             self._count_503(what, answer)
         elif session.asked_to_end is None or answer.ended < session.asked_to_end:
@@ -109,7 +111,7 @@ class Model:
             session.ended = session.ended or answer.ended
             self.counts["refused"] += 1
 
-    def _count_503(self, what: str, answer: Told) -> None:
+    def _count_503(self, what: str, answer: LineResponse) -> None:
         if answer.status != 503:
             self.wrong.append(f"{what}: {answer.status} {answer.body[:100]!r}")
         elif answer.sent <= self._excused_until:
@@ -117,7 +119,9 @@ class Model:
         else:
             self.counts["503 without a fault"] += 1
 
-    def _is_wrong(self, what: str, session: Session, answer: Told, more: str = "") -> None:
+    def _is_wrong(
+        self, what: str, session: ModelSession, answer: LineResponse, more: str = ""
+    ) -> None:
         ends = f"asked to end {session.asked_to_end}, ended {session.ended}"
         when = f"sent {answer.sent}, answered {answer.ended}"
         self.wrong.append(f"{what}: user {session.user} {session.sid}: {when}, {ends} {more}")

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from authgw.files import key_files
-from tests.faults.fleet import Fleet, running_fleet
-from tests.faults.load import Person, Reply, lets_in, load
+from tests.faults.fleet import RedisFleet, running_fleet
+from tests.faults.load import PageResponse, PageVisitor, lets_in, load
 from tests.support.counts import count
-from tests.support.processes import Gateway, ask, make_gateway
+from tests.support.processes import GatewayProcess, ask, make_gateway
 
 OPEN = "rules: [{allow: authenticated}]\n"
 SHUT = "rules: [{path: /page, allow: [group:nobody]}, {allow: authenticated}]\n"
@@ -28,12 +28,12 @@ BROKEN = [
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisFleet]:
     with running_fleet(tmp_path_factory.mktemp("reload"), 2, OPEN) as running:
         yield running
 
 
-def reload(gateway: Gateway, said: str) -> None:
+def reload(gateway: GatewayProcess, said: str) -> None:
     """Send SIGHUP and wait until the log says this once more."""
     assert gateway.process is not None
     before, until = gateway.log.count(said), time.monotonic() + 10
@@ -43,13 +43,13 @@ def reload(gateway: Gateway, said: str) -> None:
         time.sleep(0.02)
 
 
-def either(person: Person, reply: Reply) -> str:
+def either(person: PageVisitor, reply: PageResponse) -> str:
     """What is wrong with an answer by the open or the shut rules, or nothing."""
     shut = reply.status == 403 and b"X-Authgw-Reason: not_permitted\r\n" in reply.head
     return "" if shut else lets_in(person, reply)
 
 
-def test_every_verdict_is_that_of_the_old_or_the_new_rules(fleet: Fleet) -> None:
+def test_every_verdict_is_that_of_the_old_or_the_new_rules(fleet: RedisFleet) -> None:
     people = fleet.people(10, refreshes_every=0)
     config = fleet.folder / "config.yml"
     with load(fleet.port, people, rate=RATE, judge=either) as tally:
@@ -65,7 +65,7 @@ def test_every_verdict_is_that_of_the_old_or_the_new_rules(fleet: Fleet) -> None
     assert set(tally.pages) == {200, 403}
 
 
-def test_one_broken_file_leaves_all_as_it_was_and_says_so(fleet: Fleet) -> None:
+def test_one_broken_file_leaves_all_as_it_was_and_says_so(fleet: RedisFleet) -> None:
     people = fleet.people(10, refreshes_every=0)
     config = fleet.folder / "config.yml"
     with load(fleet.port, people, rate=RATE) as tally:
@@ -90,7 +90,7 @@ def test_one_broken_file_leaves_all_as_it_was_and_says_so(fleet: Fleet) -> None:
     assert set(tally.pages) == {200}
 
 
-def test_keys_rotate_under_load_without_one_refusal(fleet: Fleet) -> None:
+def test_keys_rotate_under_load_without_one_refusal(fleet: RedisFleet) -> None:
     people = fleet.people(10, refreshes_every=10)
     keys = fleet.folder / "secrets/keys"
     with load(fleet.port, people, rate=RATE) as tally:

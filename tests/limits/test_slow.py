@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from tests.limits.watch import others_unaffected
-from tests.support.processes import Gateway, ask, make_gateway
+from tests.support.processes import GatewayProcess, ask, make_gateway
 
 _CONNECTIONS = 500
 _ALL_CLOSED = "No open connections left"
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     made = make_gateway(tmp_path_factory.mktemp("slow") / "gateway")
     made.covered = False
     made.start()
@@ -28,7 +28,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     made.stop()
 
 
-def attack(gateway: Gateway, path: str, *options: str, seconds: int) -> str:
+def attack(gateway: GatewayProcess, path: str, *options: str, seconds: int) -> str:
     """Run slowhttptest for so many seconds at most; return what it says."""
     program = shutil.which("slowhttptest")
     if program is None:
@@ -41,13 +41,13 @@ def attack(gateway: Gateway, path: str, *options: str, seconds: int) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", run.stdout)
 
 
-def test_heads_that_never_end(gateway: Gateway) -> None:
+def test_heads_that_never_end(gateway: GatewayProcess) -> None:
     with others_unaffected(gateway, most_memory=20_000):
         said = attack(gateway, "/ping", "-H", "-i", "2", seconds=16)
     assert _ALL_CLOSED in said
 
 
-def test_bodies_that_never_end(gateway: Gateway) -> None:
+def test_bodies_that_never_end(gateway: GatewayProcess) -> None:
     body = ["-B", "-t", "POST", "-f", "application/json", "-s", "16000", "-i", "2", "-x", "8"]
     with others_unaffected(gateway, most_memory=20_000):
         said = attack(gateway, "/refresh", *body, seconds=18)
@@ -55,7 +55,7 @@ def test_bodies_that_never_end(gateway: Gateway) -> None:
     assert "body_too_slow" in gateway.log
 
 
-def test_answers_that_are_hardly_read(gateway: Gateway) -> None:
+def test_answers_that_are_hardly_read(gateway: GatewayProcess) -> None:
     reads = ["-X", "-w", "8", "-y", "16", "-n", "2", "-z", "8", "-k", "3"]
     with others_unaffected(gateway, most_memory=60_000):
         attack(gateway, "/openapi.json", *reads, seconds=8)
@@ -94,7 +94,7 @@ def descriptors(most: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def opened(gateway: Gateway, said: bytes) -> socket.socket:
+def opened(gateway: GatewayProcess, said: bytes) -> socket.socket:
     link = socket.create_connection(("127.0.0.1", gateway.port), 5)
     link.sendall(said)
     # As fast as over a network: a turn of the loop takes in few of them.

@@ -20,7 +20,7 @@ _KEPT = 1.0  # seconds
 _FIELD = 9000  # bytes that one header may have
 
 
-class Running:
+class RunningServer:
     """A server that answers with many bytes, and its connections."""
 
     def __init__(self, kept: Connections, port: int) -> None:
@@ -41,7 +41,7 @@ class Running:
 
 
 @pytest.fixture
-async def running() -> AsyncIterator[Running]:
+async def running() -> AsyncIterator[RunningServer]:
     async def large(_: web.Request) -> web.Response:
         return web.Response(body=bytes(_LARGE))
 
@@ -74,7 +74,7 @@ async def running() -> AsyncIterator[Running]:
     )
     listening = await asyncio.get_running_loop().create_server(kept, "127.0.0.1", 0)
     drop_unread(listening)
-    yield Running(kept, listening.sockets[0].getsockname()[1])
+    yield RunningServer(kept, listening.sockets[0].getsockname()[1])
     listening.close()
     await runner.cleanup()
 
@@ -87,7 +87,7 @@ async def is_closed(reader: asyncio.StreamReader) -> bool:
         return True
 
 
-async def test_who_asked_for_nothing_the_longest_makes_room(running: Running) -> None:
+async def test_who_asked_for_nothing_the_longest_makes_room(running: RunningServer) -> None:
     first, writer = await running.open(_PING)
     second, _ = await running.open()
     third, _ = await running.open(_PING)
@@ -102,7 +102,7 @@ async def test_who_asked_for_nothing_the_longest_makes_room(running: Running) ->
 
 
 async def test_the_first_request_has_its_time(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+    running: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, writer = await running.open(_PING)
     monkeypatch.setattr(http_protocol, "_FIRST_REQUEST_WITHIN", 0.05)
@@ -115,7 +115,7 @@ async def test_the_first_request_has_its_time(
 
 
 async def test_one_that_asked_once_may_be_quiet(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+    running: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_protocol, "_FIRST_REQUEST_WITHIN", 0.05)
     reader, writer = await running.open(_PING)
@@ -126,7 +126,7 @@ async def test_one_that_asked_once_may_be_quiet(
 
 
 async def test_what_is_answered_at_once_is_a_request_like_others(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+    running: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_protocol, "_FIRST_REQUEST_WITHIN", 0.05)
     first, writer = await running.open()
@@ -144,7 +144,7 @@ async def test_what_is_answered_at_once_is_a_request_like_others(
     assert await first.readexactly(len(_KNOWN)) == _KNOWN
 
 
-async def test_a_connection_is_kept_from_its_last_answer_on(running: Running) -> None:
+async def test_a_connection_is_kept_from_its_last_answer_on(running: RunningServer) -> None:
     reader, writer = await running.open(_PING)
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -156,7 +156,7 @@ async def test_a_connection_is_kept_from_its_last_answer_on(running: Running) ->
     assert loop.time() < began + 10 * _KEPT
 
 
-async def test_an_answer_of_aiohttp_keeps_it_as_long(running: Running) -> None:
+async def test_an_answer_of_aiohttp_keeps_it_as_long(running: RunningServer) -> None:
     reader, writer = await running.open()
     for said, then in ((_CHECK, 0.5), (_PING, 0.7), (_CHECK, 0.0)):
         writer.write(said)
@@ -168,7 +168,7 @@ async def test_an_answer_of_aiohttp_keeps_it_as_long(running: Running) -> None:
 
 @pytest.mark.parametrize("last", [_CHECK, _PING])
 async def test_a_quiet_connection_is_closed_however_it_was_answered(
-    running: Running, last: bytes
+    running: RunningServer, last: bytes
 ) -> None:
     reader, writer = await running.open()
     for said in (_CHECK, _PING, _CHECK, last):
@@ -181,7 +181,7 @@ async def test_a_quiet_connection_is_closed_however_it_was_answered(
     assert await is_closed(reader)
 
 
-async def test_whoever_waits_for_an_answer_is_not_closed(running: Running) -> None:
+async def test_whoever_waits_for_an_answer_is_not_closed(running: RunningServer) -> None:
     reader, writer = await running.open()
     writer.write(_CHECK)
     await reader.readuntil(b"\r\n\r\n")
@@ -191,7 +191,7 @@ async def test_whoever_waits_for_an_answer_is_not_closed(running: Running) -> No
     assert await reader.readexactly(len(_KNOWN)) == _KNOWN
 
 
-async def test_nothing_is_answered_after_the_last_answer(running: Running) -> None:
+async def test_nothing_is_answered_after_the_last_answer(running: RunningServer) -> None:
     reader, writer = await running.open()
     writer.write(b"GET /last HTTP/1.1\r\nHost: a\r\n\r\n")
     said = await reader.read()
@@ -200,7 +200,9 @@ async def test_nothing_is_answered_after_the_last_answer(running: Running) -> No
 
 
 @pytest.mark.parametrize("size", [_FIELD, _FIELD + 1])
-async def test_a_check_is_no_larger_than_one_header_may_be(running: Running, size: int) -> None:
+async def test_a_check_is_no_larger_than_one_header_may_be(
+    running: RunningServer, size: int
+) -> None:
     reader, writer = await running.open()
     large = _CHECK.replace(b"Host", b"X: x\r\nHost")
     writer.write(large.replace(b" x\r", b" " + b"x" * (size - len(large) + 1) + b"\r"))
@@ -210,7 +212,7 @@ async def test_a_check_is_no_larger_than_one_header_may_be(running: Running, siz
 
 
 async def test_each_head_is_bounded_and_no_body_is(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+    running: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_protocol, "_MOST_OF_A_HEAD", 300_000)
     reader, writer = await running.open()
@@ -224,7 +226,7 @@ async def test_each_head_is_bounded_and_no_body_is(
 
 
 async def test_a_head_has_its_whole_bound_after_any_answer(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+    running: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_protocol, "_MOST_OF_A_HEAD", 10_000)
     reader, writer = await running.open(_PING)
@@ -237,7 +239,7 @@ async def test_a_head_has_its_whole_bound_after_any_answer(
 
 
 @pytest.mark.parametrize("cut", [0, 60])
-async def test_nothing_follows_a_chunked_body(running: Running, cut: int) -> None:
+async def test_nothing_follows_a_chunked_body(running: RunningServer, cut: int) -> None:
     reader, writer = await running.open()
     head = b"GET /last HTTP/1.1\r\nHost: a\r\n"
     sent = b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n"
@@ -250,7 +252,7 @@ async def test_nothing_follows_a_chunked_body(running: Running, cut: int) -> Non
 
 
 async def test_an_answer_that_nobody_takes_is_dropped(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+    running: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_protocol, "_READ_WITHIN", 1)
     # What is connected inherits from what listens, so it listens anew.

@@ -4,7 +4,7 @@ import pytest
 
 from authgw.web.openapi import Item
 from authgw.web.templating import PageRenderer, PageTheme
-from tests.support.every_page import BASE, CONTEXTS, Page, Session, assert_inert, page
+from tests.support.every_page import BASE, CONTEXTS, Page, ShownSession, assert_inert, page
 
 HOSTILE = (
     "\"><script>alert(1)</script>'",
@@ -39,7 +39,7 @@ def test_a_hostile_value_is_text(name: str, key: str, value: str) -> None:
 
 @pytest.mark.parametrize("value", HOSTILE)
 def test_hostile_lists_and_sessions_are_text(value: str) -> None:
-    session = Session(value, value, value, value, value, False)
+    session = ShownSession(value, value, value, value, value, False)
     for seen in (
         page("account.html", groups=[value], sessions=[session]),
         page("denied.html", needed=[value]),
