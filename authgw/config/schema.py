@@ -1,24 +1,28 @@
 """The configuration schema: frozen, validated sections with their defaults."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_address
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     StrictBool,
     StrictInt,
+    field_validator,
 )
+from pydantic_core import PydanticCustomError
 
+from authgw.config.login_pages import rejected_cookies
 from authgw.config.rules import RuleEntry
 from authgw.config.scalars import comma_separated, parse_boolean, parse_integer
+from authgw.config.section import CONFLICT, Conflict, Section
 from authgw.core.errors import TargetMalformedError
 from authgw.core.login_sites import LoginSite, LoginSites, host_of, origin_of
 from authgw.core.networks import checked_entry
@@ -161,12 +165,6 @@ HostPattern = Annotated[str, AfterValidator(_host_pattern)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 
 
-class Section(BaseModel):
-    """Base class of the sections: unknown keys are refused, and errors never contain values."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
 class ServerSettings(Section):
     """Listening addresses, and the proxies whose forwarded headers are trusted.
 
@@ -217,6 +215,24 @@ class CacheSettings(Section):
         """True if the sessions are stored in a file or in the memory of this process."""
         return self.address.startswith("embedded:")
 
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield keys for another store than that of `address`, and two values for one thing."""
+        written = self.model_fields_set
+        if "url" in written and written & {"host", "port"}:
+            yield Conflict(("url",), "cannot stand beside cache.host and port: keep one")
+        if "port" in written and not written & {"host", "url"}:
+            yield Conflict(("port",), "needs cache.host beside it")
+        store, key = ("url", "host"), ("password_file",)
+        if "password_file" in written and self.is_embedded:
+            yield Conflict(key, "is for Redis: remove it or set cache.host", store)
+        if (
+            "password_file" in written
+            and ":" in self.address.partition("://")[2].rpartition("@")[0]
+        ):
+            yield Conflict(key, "stands beside a password in cache.url: keep one", store)
+        if "ca_file" in written and not self.address.startswith("rediss"):
+            yield Conflict(("ca_file",), "is for TLS: write rediss:// in cache.url", store)
+
 
 class PasswordSettings(Section):
     """Policy for new passwords; with `rehash` a login renews an old hash in the users file."""
@@ -246,6 +262,18 @@ class AuthSettings(Section):
     direct_check: Boolean = False
     passwords: PasswordSettings = PasswordSettings()
 
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield a secret file of another algorithm, and lifetimes that a shorter one cuts off."""
+        written = self.model_fields_set
+        if "secret_file" in written and self.algorithm != "HS256":
+            message = "is for HS256: set auth.algorithm: HS256"
+            yield Conflict(("secret_file",), message, ("algorithm",))
+        for pair in pairwise(("access_lifetime", "refresh_lifetime", "session_max")):
+            shorter, longer = pair
+            # A default that is too long is not an error: the lifetime of the session limits it.
+            if shorter in written and getattr(self, shorter) > getattr(self, longer):
+                yield Conflict((shorter,), f"is longer than auth.{longer}: shorten it", pair)
+
 
 class LoginPageSettings(Section):
     """A login page: its public URL, the domain of its cookie, and the allowed redirect targets."""
@@ -270,11 +298,34 @@ class LoginPageSettings(Section):
         default = home or f"{site.origin}{site.base}/account"
         return replace(site, redirects=replace(site.redirects, default=default))
 
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield a cookie domain that does not include the page, and keys without a page."""
+        host, domain = urlsplit(self.url or "").hostname, self.cookie_domain
+        if host and domain and not f".{host}".endswith(f".{domain}"):
+            message = (
+                f"{{path}}.url host {host} is outside cookie_domain {domain}: "
+                "browsers will discard the cookie."
+            )
+            yield Conflict(("url",), message)
+        for key in ("cookie_domain", "redirect_hosts", "default_redirect"):
+            if key in self.model_fields_set and "url" not in self.model_fields_set:
+                yield Conflict((key,), "needs the url of the log-in page beside it")
+
+
+class DomainPageSettings(LoginPageSettings):
+    """A login page of `login.domains`, which always has a URL."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield the conflicts of a login page, and a missing URL."""
+        yield from super().conflicts()
+        if "url" not in self.model_fields_set:
+            yield Conflict((), "needs the url of its page")
+
 
 class LoginSettings(LoginPageSettings):
     """Login pages, the second factor, and the appearance of the pages."""
 
-    domains: tuple[LoginPageSettings, ...] = ()
+    domains: tuple[DomainPageSettings, ...] = ()
     totp: Literal["off", "optional", "required"] = "optional"
     product: Annotated[str, Field(min_length=1, max_length=64)] = "authgw"
     color: Annotated[str, AfterValidator(_colour)] = "#0a7a70"
@@ -284,6 +335,19 @@ class LoginSettings(LoginPageSettings):
         """All login sites."""
         pages = (self.site, *(page.site for page in self.domains))
         return LoginSites(tuple(site for site in pages if site is not None))
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield pages in two places, the conflicts of a login page, and rejected cookies."""
+        if "domains" in self.model_fields_set and self.model_fields_set & {
+            *LoginPageSettings.model_fields
+        }:
+            message = "stands beside login.url: write every page into login.domains"
+            yield Conflict(("domains",), message)
+        yield from super().conflicts()
+        domains = [(("domains", str(n)), page.site) for n, page in enumerate(self.domains)]
+        pages = [(key, site) for key, site in [((), self.site), *domains] if site is not None]
+        for key, message in rejected_cookies(pages):
+            yield Conflict(key, message, kind="rejected_cookie")
 
 
 class MetricsSettings(Section):
@@ -301,6 +365,12 @@ class HeaderSettings(Section):
     email: HeaderName = "Remote-Email"
     name: HeaderName = "Remote-Name"
 
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield two headers of the same name."""
+        names = self.model_dump()
+        if len({name.lower() for name in names.values()}) < len(names):
+            yield Conflict((), "two of the names are the same: each needs its own", names)
+
 
 class Settings(Section):
     """The whole configuration; `rules` is None if the section is absent."""
@@ -313,3 +383,11 @@ class Settings(Section):
     headers: HeaderSettings = HeaderSettings()
     metrics: MetricsSettings = MetricsSettings()
     rules: tuple[RuleEntry, ...] | None = None
+
+    @field_validator("rules", mode="before")
+    @classmethod
+    def _has_rules(cls, value: Any) -> Any:
+        if not value:
+            message = "is empty, so nothing would be allowed: write rules or remove it"
+            raise PydanticCustomError(CONFLICT, message)
+        return value

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from authgw.config.loader import ConfigError, LoadedConfig
-from authgw.config.schema import Section, Settings
+from authgw.config.schema import Settings
+from authgw.config.section import Section
 from authgw.core.keys import Key, KeyRing, SigningKeyError
 from authgw.files import key_files
 from authgw.identity.clients_file import BackendsFileError, TrustedBackends, load_clients
