@@ -14,7 +14,6 @@ from authgw.config.schema import Settings
 from authgw.core.audit import AuditRecorder, Event
 from authgw.core.model import IdentityHeaders
 from authgw.core.networks import TrustedProxies
-from authgw.core.sessions import Lifetimes
 from authgw.core.tokens import Issuer
 from authgw.files.key_files import secret_file_warnings
 from authgw.identity.hash_pool import HashPool
@@ -176,18 +175,14 @@ def _gateway(
 
 def _policy(reading: ReloadableState) -> Policy:
     settings = reading.loaded.settings
-    auth, server, names = settings.auth, settings.server, settings.headers
-    sites = settings.login.sites
+    names, sites = settings.headers, settings.login.sites
     return Policy(
         rules=reading.loaded.rules,
         sites=sites,
         cookies=sites.session_cookies,
-        trusted=TrustedProxies.parse(server.trusted_proxies),
+        trusted=TrustedProxies.parse(settings.server.trusted_proxies),
         identity=IdentityHeaders(names.user, names.groups, names.email, names.name),
-        direct_check=auth.direct_check,
-        open_login=auth.open_login,
-        record_allowed=settings.logging.decisions == "all",
-        docs=server.docs,
+        settings=settings,
     )
 
 
@@ -215,12 +210,7 @@ def _sessions(
     return Sessions(
         parts.mirror,
         issuer,
-        Lifetimes(
-            access=auth.access_lifetime,
-            refresh=auth.refresh_lifetime,
-            session_max=auth.session_max,
-            refresh_grace=auth.refresh_grace,
-        ),
+        auth.lifetimes,
         idle=auth.auto_logout,
         max_sessions=auth.max_sessions,
         clock=clock,

@@ -139,7 +139,7 @@ async def _login_alone(request: web.Request) -> LoginRequest:
     )
     if "username" in body:
         return await _login_by_password(request, body)
-    if not request[GATEWAY].policy.open_login:
+    if not request[GATEWAY].policy.settings.auth.open_login:
         raise BackendUnknownError
     if set(body) - {"user_id"}:
         raise BodyMalformedError("unknown key; without a client's secret this takes user_id")

@@ -265,7 +265,7 @@ async def _decide(access: AccessRequest, headers: RawHeaders, gateway: Gateway) 
 
 async def _direct(request: web.Request) -> web.StreamResponse:
     gateway = request[GATEWAY]
-    if gateway.policy.rules is not None and not gateway.policy.direct_check:
+    if gateway.policy.rules is not None and not gateway.policy.settings.auth.direct_check:
         # A proxy_set_header that somebody forgot must open nothing.
         raise DirectCheckOffError
     refuse_identity(request.raw_headers, gateway.policy.identity)

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from authgw.config.schema import Settings
 from authgw.core.audit import AuditRecorder, Event
 from authgw.core.authorization import OwnIdentifiers
 from authgw.core.counters import Counters
@@ -37,10 +38,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 class Policy:
     """Access decisions and addresses that the configuration sets.
 
-    `rules` None: any valid session may access every protected host. `direct_check`: a program may
-    check its session without an original request although there are rules. `cookies` are all
-    names of session cookies. `record_allowed`: allowed checks are events, too. `docs`: the page
-    of the API is served.
+    `rules` None: any valid session may access every protected host. `cookies` are all names of
+    session cookies. Settings that need no preparation are read from `settings`.
     """
 
     rules: Rules | None
@@ -48,10 +47,12 @@ class Policy:
     cookies: frozenset[str]
     trusted: TrustedProxies
     identity: IdentityHeaders
-    direct_check: bool
-    open_login: bool
-    record_allowed: bool
-    docs: bool
+    settings: Settings
+
+    @property
+    def record_allowed(self) -> bool:
+        """True if allowed checks are events, too."""
+        return self.settings.logging.decisions == "all"
 
 
 @dataclass(frozen=True, slots=True)
