@@ -191,8 +191,8 @@ def configured(folder: Path, sections: Mapping[str, Section], rules: WrittenRule
     names = {*_SECTIONS, *sections}
     merged = {name: {**_SECTIONS.get(name, {}), **sections.get(name, {})} for name in names}
     merged["auth"] |= own
-    entries = None if isinstance(rules, Rules) else rules
-    settings = Settings.model_validate({**merged, "rules": entries})
+    written = {} if rules is None or isinstance(rules, Rules) else {"rules": rules}
+    settings = Settings.model_validate({**merged, **written})
     if not isinstance(rules, Rules) and settings.rules is not None:
         rules = compile_rules(settings.rules, [f"rules:{n}" for n in range(len(settings.rules))])
     assert rules is None or isinstance(rules, Rules)
