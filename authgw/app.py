@@ -10,11 +10,12 @@ from loguru import logger
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from authgw.config.loader import ConfigError, LoadedConfig
-from authgw.config.schema import Settings
+from authgw.config.schema import AuthSettings, Settings
 from authgw.core.audit import AuditRecorder, Event
 from authgw.core.model import IdentityHeaders
 from authgw.core.networks import TrustedProxies
 from authgw.core.tokens import Issuer
+from authgw.core.users import UserDirectory
 from authgw.files.key_files import secret_file_warnings
 from authgw.identity.hash_pool import HashPool
 from authgw.observability import logging, metrics, metrics_server
@@ -159,8 +160,10 @@ def _gateway(
     auth = settings.auth
     audience = auth.audience or auth.issuer
     issuer = Issuer(auth.issuer, audience, reading.keys, auth.previous_issuers)
+    # Decisions know users by this directory alone: another source than the file joins it here.
+    users: UserDirectory = reading.users
     services = Services(
-        sessions=_sessions(parts, clock, reading, issuer),
+        sessions=_sessions(parts, clock, auth, issuer, users),
         identifiers=issuer.identifiers,
         backends=reading.clients,
         counters=parts.measured,
@@ -170,7 +173,10 @@ def _gateway(
         ready=ready,
         check_keys=parts.membership.check if parts.membership else _always,
     )
-    return Gateway(_policy(reading), _login(parts, clock, reading, issuer), services)
+    login = LoginContext(
+        users, _login(parts, clock, reading, issuer), auth.refresh_lifetime, parts.pages
+    )
+    return Gateway(_policy(reading), login, services)
 
 
 def _policy(reading: ReloadableState) -> Policy:
@@ -188,9 +194,9 @@ def _policy(reading: ReloadableState) -> Policy:
 
 def _login(
     parts: Parts, clock: Callable[[], float], reading: ReloadableState, issuer: Issuer
-) -> LoginContext:
+) -> LoginService:
     settings = reading.loaded.settings
-    service = LoginService(
+    return LoginService(
         reading.users,
         parts.hashing,
         parts.measured,
@@ -200,13 +206,15 @@ def _login(
         clock=clock,
         rehash=settings.auth.passwords.rehash,
     )
-    return LoginContext(reading.users, service, settings.auth.refresh_lifetime, parts.pages)
 
 
 def _sessions(
-    parts: Parts, clock: Callable[[], float], reading: ReloadableState, issuer: Issuer
+    parts: Parts,
+    clock: Callable[[], float],
+    auth: AuthSettings,
+    issuer: Issuer,
+    users: UserDirectory,
 ) -> Sessions:
-    auth = reading.loaded.settings.auth
     return Sessions(
         parts.mirror,
         issuer,
@@ -214,7 +222,7 @@ def _sessions(
         idle=auth.auto_logout,
         max_sessions=auth.max_sessions,
         clock=clock,
-        people=reading.users,
+        people=users,
     )
 
 

@@ -70,7 +70,10 @@ class AppPassword:
 
 
 class UserDirectory(Protocol):
-    """Current users and app passwords of the users file."""
+    """Current users and app passwords, from the sources that `app` configures.
+
+    The users file (`identity.users_watcher`) is one source. Decisions look up users here alone.
+    """
 
     def find(self, sub: str) -> User | None:
         """Return the user with this name, or None."""
