@@ -1,4 +1,4 @@
-"""Hostile values are inert in the pages of the browser log-in: text, and no links."""
+"""Hostile values in the login pages: shown as text, never as links or markup."""
 
 import pytest
 
@@ -15,8 +15,8 @@ HOSTILE = (
 
 
 def assert_shown(seen: Page, value: str) -> None:
-    """The value stands in the page as it is, as text or in an attribute."""
-    attributes = [one for _, attrs in seen.elements for one in attrs.values()]
+    """Assert that the page contains the value unchanged, as text or in an attribute."""
+    attributes = [text for _, attrs in seen.elements for text in attrs.values()]
     assert value in seen.text or value in attributes
 
 
@@ -51,7 +51,7 @@ def test_hostile_lists_and_sessions_are_text(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", HOSTILE)
-def test_the_way_back_in_a_form_is_a_value_as_it_came(value: str) -> None:
+def test_return_target_in_a_form_is_unchanged(value: str) -> None:
     for name in ("login.html", "totp.html", "logout.html"):
         seen = page(name, rd=value)
         assert_inert(seen)
@@ -81,7 +81,7 @@ LINKS = [("loop.html", "rd"), ("account.html", "home"), ("denied.html", "login_u
     ],
 )
 @pytest.mark.parametrize(("name", "key"), LINKS)
-def test_what_is_no_web_address_becomes_no_link(name: str, key: str, value: str) -> None:
+def test_only_web_addresses_become_links(name: str, key: str, value: str) -> None:
     usual, seen = page(name), page(name, **{key: value})
     assert_inert(seen)
     assert len(seen.all("a")) == len(usual.all("a")) - 1
