@@ -17,7 +17,7 @@ def check_all(gateway: BenchGateway, tokens: Sequence[str]) -> None:
     """Check each token once.
 
     Raises:
-        NotMeasured: one was refused.
+        NotMeasured: a token was refused.
     """
     asked = iter([request("GET", "/authenticate", {**ORIGINAL, **bearer(one)}) for one in tokens])
     asyncio.run(_drive(gateway, asked))
@@ -32,7 +32,7 @@ async def _drive(gateway: BenchGateway, asked: Iterator[bytes]) -> None:
 
 
 class _Asking(asyncio.Protocol):
-    """Sends the next request when the answer to the last one is there."""
+    """Sends each request after the response to the previous request."""
 
     def __init__(self, asked: Iterator[bytes], end: "asyncio.Future[None]") -> None:
         self._asked = asked

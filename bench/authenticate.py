@@ -1,4 +1,4 @@
-"""What one check costs: the gateway, a plain aiohttp handler, and the limit for Python."""
+"""Cost of a check: the gateway, a plain aiohttp handler, and the limit for Python."""
 
 import time
 from collections.abc import Callable
@@ -95,7 +95,7 @@ def _variants(
 def _store_commands(made: Lab) -> dict[str, float]:
     """Commands per second of gateways that share nothing, at the same time.
 
-    One rests; of the others one session each is asked about, as often as can be and seldom.
+    One gateway is idle; each other checks a single session, as often as possible or seldom.
     """
     works = {"idle": _rest, "often": _without_pause, "seldom": _now_and_then}
     alone = {name: _alone(made, work) for name, work in works.items()}
@@ -131,7 +131,7 @@ def _now_and_then(gateway: BenchGateway, asked: dict[str, str], seconds: int) ->
 
 
 class _Cold:
-    """Rounds of checks whose tokens and sessions nobody has seen."""
+    """Rounds of checks whose tokens and sessions are not cached."""
 
     def __init__(
         self, folder: Path, redis: BenchRedis, gateway: BenchGateway, seconds: int
@@ -142,7 +142,7 @@ class _Cold:
         self._used = 1000
 
     def measure(self) -> Sample:
-        """One round; what it does not need, the next one does not prepare."""
+        """Run a round; sessions that it does not use are left for the next round."""
         sessions = list(new_sessions(self._count, first=self._used))
         self._used += self._count
         put(self._redis.client(), sessions)

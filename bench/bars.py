@@ -1,4 +1,4 @@
-"""The bars that the figures must reach, and whether they do."""
+"""Bounds of the figures, compared with a run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Bar:
     least: float | None = None
 
     def holds(self, figure: Any) -> bool:
-        """Whether the figure reaches it; one that is not available does not."""
+        """Return True if the figure is available and reaches the bound."""
         if figure is None:
             return False
         if self.most is None and self.least is None:
@@ -58,7 +58,7 @@ BARS = (
 
 
 def table(figures: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Every bar, what was measured, and whether it holds."""
+    """Return every bound with the measured value and the result."""
     return Table(
         "Bars", ("", "bar", "measured", "holds"), tuple(_row(bar, figures) for bar in BARS)
     )

@@ -1,4 +1,4 @@
-"""A way to Redis on which what is pushed can be lost without anybody noticing."""
+"""A forwarder to Redis that can lose pushed messages silently."""
 
 import asyncio
 from types import TracebackType
@@ -7,9 +7,9 @@ _CHUNK = 65536  # bytes
 
 
 class FaultyForwarder:
-    """Forwards connections to a port of loopback; while `cut`, subscribed ones hear nothing.
+    """Forwards connections to a port of loopback; while `cut`, subscribers receive nothing.
 
-    `lost` counts the bytes that they did not hear.
+    `lost` counts the bytes that they did not receive.
     """
 
     def __init__(self, port: int) -> None:

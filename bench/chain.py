@@ -1,4 +1,4 @@
-"""What protection costs a whole chain: NGINX in front, the gateway, an app behind."""
+"""Cost of protection for a whole chain: NGINX, the gateway, an app."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -23,7 +23,7 @@ _CHAIN = ("nginx", "gateway", "app")
 
 
 def measure(quick: bool) -> Outcome:
-    """Compare an unprotected app with one behind the gateway, over each way to reach it."""
+    """Compare an unprotected app with one behind the gateway, over each kind of connection."""
     seconds = 1 if quick else 4
     with lab() as made:
         redis = made.redis()
@@ -51,7 +51,7 @@ _NAMES = ("unprotected", "tcp", "unix", "cached", "instant")
 
 
 class _Site:
-    """The same app behind one NGINX for each variant."""
+    """The app behind an NGINX for each variant."""
 
     def __init__(
         self, made: Lab, redis: int, app: int, app_pid: int, token: str, seconds: int
@@ -69,7 +69,7 @@ class _Site:
         protected: bool = True,
         cached: bool = False,
     ) -> Measure:
-        """How to load an NGINX that asks these gateways, if it asks at all."""
+        """Return the load on an NGINX with these gateways, or without protection."""
         port, front = self.lab.front(gateways, self._app, protected=protected, cached=cached)
         parts = {
             "nginx": family(front),

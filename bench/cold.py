@@ -1,4 +1,4 @@
-"""What a check of a token and a session never seen is made of, each part alone in this process."""
+"""Parts of a check of a token and a session that are not cached, each measured alone."""
 
 import asyncio
 import time

@@ -67,5 +67,5 @@ def rate_during(redis: BenchRedis, work: Callable[[int], object], seconds: int) 
 
 
 def is_asked(line: bytes) -> bool:
-    """Whether this line of MONITOR is a command that a check may have caused."""
+    """Return True if this line of MONITOR is a command that a check may have caused."""
     return bool(line) and not any(part in line for part in (_INSIDE, _HOUSEKEEPING, _ALIVE))

@@ -17,10 +17,10 @@ PICTURE = _BENCH.parent / "docs" / "speed.svg"
 
 
 def results() -> dict[str, Any]:
-    """What was measured last.
+    """Return the last results.
 
     Raises:
-        NotMeasured: nothing was.
+        NotMeasured: there are no results.
     """
     try:
         read: dict[str, Any] = json.loads(RESULTS.read_text())
@@ -30,7 +30,7 @@ def results() -> dict[str, Any]:
 
 
 def save(measured: Mapping[str, Any]) -> None:
-    """Keep what was measured."""
+    """Write the results."""
     RESULTS.write_text(json.dumps(rounded(measured), indent=1) + "\n")
 
 
@@ -41,7 +41,7 @@ def write_readme(measured: Mapping[str, Any], tables: Sequence[Table]) -> None:
 
 
 def write_front(measured: Mapping[str, Any]) -> None:
-    """Renew what the README says of speed, and its picture.
+    """Renew the sentences about speed in the README, and its plot.
 
     Raises:
         NotMeasured: a figure of it is missing.
@@ -57,7 +57,7 @@ def write_plan(tables: Sequence[Table]) -> None:
 
 
 def between(text: str, name: str, new: str) -> str:
-    """The text with what stands between `<!-- name -->` and `<!-- end of name -->` replaced.
+    """Return the text with the part between `<!-- name -->` and `<!-- end of name -->` replaced.
 
     Raises:
         NotMeasured: the markers are not there, once each and in this order.

@@ -1,8 +1,8 @@
-"""What pushing each log-out to every replica costs, by simulation.
+"""Cost of pushing each logout to every replica, by simulation.
 
-Log-outs come at random. Redis works them off one after the other and writes each to every
-subscriber; a replica's loop, busy with checks that come at random too, takes a message when it
-has finished what came before.
+Logouts arrive at random. Redis processes them in order and writes each to every
+subscriber; a replica's loop, busy with checks that arrive at random too, reads a message after
+the work that arrived before.
 """
 
 import math
@@ -23,13 +23,13 @@ class Pushes:
     delivery: float
 
     def redis_us(self, subscribers: int) -> float:
-        """Of one log-out in Redis."""
+        """Microseconds of CPU in Redis for each logout."""
         return self.publish + subscribers * self.delivery
 
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
-    """Share of a core of Redis and of each replica; milliseconds until the last one knows.
+    """Share of a core of Redis and of each replica; milliseconds until the last is informed.
 
     The times are None where Redis or a replica cannot keep up.
     """
@@ -64,9 +64,9 @@ def fan_out(
 
 
 def waits(rate: float, service: Callable[[], float], chance: random.Random) -> list[float]:
-    """How long jobs wait that come at random to one server, `rate` per second.
+    """Return waiting times in microseconds of jobs that arrive at random, `rate` per second.
 
-    Lindley's recursion: what is left of the work when the next job comes. Microseconds.
+    Lindley's recursion: the remaining work at the arrival of the next job.
     """
     left, seen = 0.0, []
     for _ in range(_JOBS):

@@ -1,4 +1,4 @@
-"""From what one check costs to a fleet: replicas, shards, bytes and network.
+"""The size of a fleet from the cost of a check: replicas, shards, bytes and network.
 
 Sessions are asked about at random and alike, in bursts. A replica's mirror re-reads a session
 that was asked for since the last read, and drops one that was not; that makes a renewal process,
@@ -23,7 +23,7 @@ _MOST = 10**7  # replicas, beyond which there is no answer
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What was measured: microseconds of CPU of gateway and Redis, and bytes.
+    """Measured costs: microseconds of CPU of gateway and Redis, and bytes.
 
     `mirrored` is None where sessions are not mirrored: each check then reads. `pushes` is None
     where replicas do not subscribe.
@@ -42,7 +42,7 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a load needs; `replicas` None if no number suffices."""
+    """The needs of a load; `replicas` None if no number suffices."""
 
     replicas: int | None
     reads: float
@@ -55,7 +55,7 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Mirrored:
-    """One session in one mirror: reads per second, misses among them, share of time it is held."""
+    """A session in a mirror: reads per second, misses among them, share of time it is held."""
 
     reads: float
     misses: float
@@ -63,9 +63,9 @@ class Mirrored:
 
 
 def mirrored(rate: float, interval: float, lifetime: float) -> Mirrored:
-    """What a mirror does about a session that is asked for `rate` times per second.
+    """Return the work of a mirror for a session that is checked `rate` times per second.
 
-    It is read again after `interval` seconds if it was asked for since, else dropped at the age
+    It is read again after `interval` seconds if it was used since, else dropped at the age
     of `lifetime` seconds.
     """
     again = math.expm1(min(rate * interval, 700.0))
@@ -77,7 +77,7 @@ def mirrored(rate: float, interval: float, lifetime: float) -> Mirrored:
 
 
 def need(costs: Costs, sessions: float, checks: float, *, burst: int, by_session: bool) -> Need:
-    """What this load needs if NGINX asks any replica, or always the same one for a session.
+    """Return the needs of this load if NGINX chooses any replica, or the same for a session.
 
     `burst` is how many checks of a session come together, as those of one page do.
     """
@@ -110,7 +110,7 @@ class _Load:
     by_session: bool
 
     def cores(self, replicas: int) -> float:
-        """Of one replica, in use."""
+        """Return the cores that a replica uses."""
         costs, sign_ins = self.costs, self.sessions / SESSION
         shared = self.checks * costs.hot + sign_ins * costs.login[0]
         shared += self._refreshes() * costs.refresh[0]
@@ -121,7 +121,7 @@ class _Load:
         return (shared / replicas + pushed) / 1e6
 
     def reads(self, replicas: int) -> float:
-        """Per second, of all replicas."""
+        """Return reads per second of all replicas."""
         if self.costs.mirrored is None:
             return self.checks
         return self.sessions * self._copies(replicas) * self._one(replicas).reads
@@ -133,7 +133,7 @@ class _Load:
         return self.sessions * self._copies(replicas) * self._one(replicas).misses
 
     def held(self, replicas: int) -> float:
-        """Sessions that are in one mirror at a time."""
+        """Sessions that a mirror holds at a time."""
         if self.costs.mirrored is None:
             return 0.0
         return self.sessions * self._copies(replicas) / replicas * self._one(replicas).held
@@ -165,7 +165,7 @@ class _Load:
 
 
 def _fewest(enough: Callable[[int], bool]) -> int | None:
-    """The smallest number that is enough, where every larger one is too; None beyond `_MOST`."""
+    """Return the smallest sufficient number, if all larger numbers suffice; None beyond `_MOST`."""
     if not enough(_MOST):
         return None
     low, high = 0, _MOST

@@ -1,4 +1,4 @@
-"""Many users at once, each making the five calls; nobody may be refused."""
+"""Many users at once, each with the five calls; no call may be refused."""
 
 import asyncio
 import random
@@ -24,7 +24,7 @@ _CALLS = ("ping", "login", "authenticate", "refresh", "logout")
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round: seconds, CPU microseconds per flow, milliseconds of each call, failures."""
+    """A round: seconds, CPU microseconds per flow, milliseconds of each call, failures."""
 
     took: float
     cpu: Mapping[str, float]
@@ -76,7 +76,7 @@ def _round(gateway: BenchGateway, parts: Mapping[str, int], seed: int) -> Round:
 
 @dataclass(slots=True)
 class _Users:
-    """The users of one round, over one client."""
+    """The users of a round, with a common client."""
 
     client: aiohttp.ClientSession
     random: random.Random
@@ -85,7 +85,7 @@ class _Users:
     failures: list[str] = field(default_factory=list)
 
     async def flow(self, limit: asyncio.Semaphore) -> None:
-        """Everything that one user does."""
+        """The calls of a user."""
         async with limit:
             number = self.random.randint(1, 2**62)
             await self._call("ping", "GET")

@@ -52,7 +52,7 @@ class BenchRedis:
 
 @dataclass(frozen=True, slots=True)
 class BenchGateway:
-    """One replica, reached at `address`, which is `port` unless it has a unix socket.
+    """A replica, reached at `address`, which is `port` unless it has a unix socket.
 
     `basic` is the header of a client that may open any session.
     """
@@ -64,7 +64,7 @@ class BenchGateway:
     basic: Mapping[str, str]
 
     def post(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> BenchResponse:
-        """One POST of JSON."""
+        """Send JSON by POST."""
         return ask(self.address, "POST", path, headers, json.dumps(body).encode())
 
     def login(self, user_id: int = 1) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class BenchGateway:
         return pair
 
     def answer_to(self, headers: Mapping[str, str]) -> bytes:
-        """The bytes of one answer of /authenticate, which must be a 200."""
+        """Return the bytes of a response of /authenticate, which must be a 200."""
         answer = raw_answer(self.address, request("GET", "/authenticate", headers))
         if not answer.startswith(b"HTTP/1.1 200 "):
             said = answer.partition(b"\r\n")[0].decode("latin-1")
@@ -108,7 +108,7 @@ class Lab:
         return BenchRedis(port, pid)
 
     def fleet(self, store_url: str) -> "ReplicaFleet":
-        """What replicas on this store share: keys and a client."""
+        """Return the keys and the client that replicas on this store share."""
         folder = self.folder("shared")
         make_key(folder / "keys", "ES256")
         secret = add_client(folder / "clients.yml", CLIENT, subjects="*", groups=())
@@ -124,7 +124,7 @@ class Lab:
         return port, self._run(command, folder, port, {"PYTHONPATH": str(ROOT)})
 
     def app(self) -> tuple[int, int]:
-        """An upstream that costs as little as one can: NGINX answering 200; its port and pid."""
+        """Start a cheap upstream, NGINX with a constant 200; return its port and pid."""
         folder, port = self.folder("app"), free_port()
         return port, self._run(nginx.app(folder, port), folder, port)
 
@@ -163,9 +163,9 @@ class ReplicaFleet:
         counted: bool = True,
         settings: Mapping[str, dict[str, Any]] | None = None,
     ) -> BenchGateway:
-        """One more; `store_url` is another way to the same store, `settings` add to the file.
+        """Start a replica; `store_url` is another URL of the store, `settings` add to the file.
 
-        One that is not `counted` is the gateway of bench.uncounted.
+        A replica that is not `counted` runs bench.uncounted.
         """
         folder, port = self.lab.folder("gateway"), free_port()
         address = folder / "socket" if socket else port
@@ -190,7 +190,7 @@ def lab() -> Iterator[Lab]:
 
 
 def has_socket() -> bool:
-    """Whether this gateway can listen on a unix socket."""
+    """Return True if this gateway can listen on a unix socket."""
     return "socket" in ServerSettings.model_fields
 
 

@@ -1,4 +1,4 @@
-"""Checks of one session again and again, the gateway's most frequent work."""
+"""Repeated checks of a session, the gateway's most frequent work."""
 
 from collections.abc import Mapping
 from functools import partial

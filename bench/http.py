@@ -22,10 +22,10 @@ class BenchResponse:
 def ask(
     address: Address, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None
 ) -> BenchResponse:
-    """One request on a connection of its own; a body is sent as JSON.
+    """Send a request on a new connection, a body as JSON.
 
     Raises:
-        OSError: nobody answers.
+        OSError: no server responds.
     """
     link = http.client.HTTPConnection("127.0.0.1", timeout=_PATIENCE)
     link.sock = connect(address)

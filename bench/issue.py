@@ -1,4 +1,4 @@
-"""What a log-in and a refresh cost, in the gateway and in Redis."""
+"""Cost of a login and a refresh, in the gateway and in Redis."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Log-ins by password: what their time gives away, and what a flood of them costs the checks."""
+"""Logins by password: the information in their time, and the cost of a flood for checks."""
 
 import asyncio
 import json
@@ -73,7 +73,7 @@ def _peopled(made: Lab) -> BenchGateway:
 
 
 def _refusals(gateway: BenchGateway, tries: int) -> dict[str, list[float]]:
-    """Milliseconds of each try, one of each kind in turn, each from an address of its own."""
+    """Milliseconds of each attempt, the kinds in turn, each from a different address."""
     seen: dict[str, list[float]] = {"unknown": [], "wrong": [], "disabled": []}
     for number in range(tries):
         names = (f"nobody{number}", "alice", "gone")
@@ -95,9 +95,9 @@ def _must_be_refused(status: int) -> None:
 def _beside(
     gateway: BenchGateway, other: BenchGateway, token: str, rounds: int, seconds: int
 ) -> tuple[dict[str, list[float]], Counter[int]]:
-    """Milliseconds of checks alone, and beside log-ins at another gateway and at the same one.
+    """Milliseconds of checks alone, and during logins at another gateway and at the same gateway.
 
-    What is lost to log-ins at the other one is lost to the processors that all of them share.
+    The loss by logins at the other gateway is that of the processors that all share.
     """
     seen: dict[str, list[float]] = {"alone": [], _ELSEWHERE: [], "beside log-ins": []}
     statuses: Counter[int] = Counter()

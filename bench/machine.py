@@ -1,4 +1,4 @@
-"""The machine that measured, and whether it had anything else to do."""
+"""The machine of a run, and its other load."""
 
 import os
 import platform
@@ -22,7 +22,7 @@ def today() -> str:
 
 
 def why_doubtful() -> str:
-    """What speaks against measuring now, as a line of its own, or nothing."""
+    """Return a line with a reason not to measure now, or an empty text."""
     load = os.getloadavg()[0]
     if load <= _QUIET * _cores():
         return ""

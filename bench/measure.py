@@ -14,7 +14,7 @@ ROUNDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One round: CPU microseconds per request by part, requests per second, milliseconds."""
+    """A round: CPU microseconds per request by part, requests per second, milliseconds."""
 
     cpu: Mapping[str, float]
     rps: float

@@ -1,4 +1,4 @@
-"""How much memory a mirrored session takes, and what a client that never reads can take."""
+"""Memory of a mirrored session, and of a client that never reads."""
 
 import socket
 import time
@@ -105,7 +105,7 @@ def _write(link: socket.socket, data: bytes) -> int:
 
 
 def _until_idle(gateway: BenchGateway) -> None:
-    """What the kernel has taken is not yet read by the gateway; wait until it reads no more."""
+    """Wait until the gateway has stopped reading; the kernel accepts more than it has read."""
     until = time.monotonic() + _PATIENCE
     while time.monotonic() < until:
         before = cpu_us([gateway.pid])

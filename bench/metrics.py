@@ -1,4 +1,4 @@
-"""What counting for Prometheus costs a check: one gateway that counts beside one that does not."""
+"""Cost of counting for Prometheus: a gateway that counts next to a gateway that does not."""
 
 from bench.gateways import bearer, lab
 from bench.hot import hot_checks

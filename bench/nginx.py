@@ -46,14 +46,14 @@ def front(folder: Path, port: int, gateways: Sequence[Address], app: int) -> lis
 
 
 def unprotect(folder: Path) -> None:
-    """Leave the site without the gateway, as it would be if there were none."""
+    """Return the site without the gateway."""
     site = folder / "conf" / "site.conf"
     _change(site, r" *include authgw/(protect|gateway)\.conf;\n", "")
     _change(site, r"location / \{[^}]*\}", _UNPROTECTED)
 
 
 def has_cache() -> bool:
-    """Whether the shipped files know how to cache answers."""
+    """Return True if the shipped files can cache responses."""
     return (_SHIPPED / "authgw" / "cache.conf").exists()
 
 

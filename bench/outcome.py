@@ -1,4 +1,4 @@
-"""What a benchmark found, and how it is told: tables for people, JSON for programs."""
+"""The result of a benchmark: tables for people, JSON for programs."""
 
 import json
 import time
@@ -14,7 +14,7 @@ Cell = str | float | bool | None
 
 
 class NotMeasured(click.ClickException):
-    """Why a run proves nothing; the message is one sentence for the person who started it."""
+    """Raised when a run proves nothing; the message is a sentence for its user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """One name of `python -m bench NAME`; `measure` takes whether the run is quick."""
+    """A benchmark, run by `python -m bench NAME`; `measure` takes whether the run is quick."""
 
     name: str
     summary: str
@@ -86,7 +86,7 @@ def markdown_of(table: Table) -> str:
 
 
 def cell_text(cell: Cell) -> str:
-    """A cell as it is read: three significant digits or so, and words for what is no number."""
+    """A cell as it is read: three significant digits or so, and words for other values."""
     if cell is None:
         return "not available"
     if isinstance(cell, bool):

@@ -13,7 +13,7 @@ _WIDTH = 420  # of the longest bar, in CSS pixels
 
 @dataclass(frozen=True, slots=True)
 class PlotBar:
-    """One horizontal bar of a plot."""
+    """A horizontal bar of a plot."""
 
     label: str
     value: str

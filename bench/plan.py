@@ -85,7 +85,7 @@ Fleets = dict[tuple[int, int], tuple[Need, Need]]
 
 
 def _fleets(costs: Costs, burst: int) -> Fleets:
-    """What each load needs, with any replica and with the same one for a session."""
+    """Return the needs of each load, with any replica and with the same for a session."""
 
     def both(sessions: int, checks: int) -> tuple[Need, Need]:
         anyone = need(costs, sessions, checks, burst=burst, by_session=False)

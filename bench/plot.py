@@ -21,7 +21,7 @@ text { font: 13px sans-serif; fill: #1f2328 }
 
 
 def svg(title: str, values: Mapping[str, float], ours: frozenset[str]) -> str:
-    """One bar for each value; those of `ours` stand out."""
+    """Return a bar for each value; those of `ours` stand out."""
     lines = lines_of(Table(title, ("", ""), tuple(values.items()), plotted=1))
     height = _ROW * (len(lines) + 1) + 8
     width = _LABEL + _BAR + 70
@@ -44,5 +44,5 @@ def svg(title: str, values: Mapping[str, float], ours: frozenset[str]) -> str:
 
 
 def text_of(value: float) -> str:
-    """A figure as a sentence says it."""
+    """Return a figure as text for a sentence."""
     return cell_text(float(f"{value:.2g}"))

@@ -1,4 +1,4 @@
-"""Starting servers on loopback, and reading what their processes used."""
+"""Start servers on loopback, and read the resources that their processes used."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ def find(program: str) -> str:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -62,7 +62,7 @@ def running(
 
 
 def listens(port: int) -> bool:
-    """Whether somebody takes connections on this port."""
+    """Return True if a server accepts connections on this port."""
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()
     except OSError:
@@ -102,7 +102,7 @@ def rss_bytes(pid: int) -> int:
 
 
 def runs_uvloop(pid: int) -> bool:
-    """Whether this process has loaded uvloop."""
+    """Return True if this process has loaded uvloop."""
     return "/uvloop/" in Path(f"/proc/{pid}/maps").read_text()
 
 

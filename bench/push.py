@@ -1,4 +1,4 @@
-"""What a pushed revocation costs a replica that hears it, and the Redis that carries it."""
+"""Cost of a pushed revocation, in a replica that receives it and in Redis."""
 
 import secrets
 import selectors
@@ -38,7 +38,7 @@ def push_costs(redis: BenchRedis, replica: BenchGateway) -> dict[str, float | No
 
 @contextmanager
 def _subscribers(redis: BenchRedis) -> Iterator[None]:
-    """Connections that hear every message and read it, as replicas do."""
+    """Connections that receive every message, as replicas do."""
     links = [connect(redis.port) for _ in range(_SUBSCRIBERS)]
     over = threading.Event()
     with selectors.DefaultSelector() as selector:

@@ -1,4 +1,4 @@
-"""How soon a replica refuses what another one ended, with the push and without it."""
+"""Time until a replica refuses a session that another replica ended, with and without push."""
 
 import asyncio
 import statistics
@@ -23,7 +23,7 @@ _BOUND: float = CacheSettings().max_staleness
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """One session's end on B, in seconds after A said that it was over.
+    """The end of a session on B, in seconds after A confirmed it.
 
     `refused` is the first refusal; `allowed_sent` when the last check that passed was sent.
     """
@@ -34,7 +34,7 @@ class Ended:
 
 
 def measure(quick: bool) -> Outcome:
-    """End sessions on one replica while another is asked about them without pause."""
+    """End sessions on a replica while another checks them without pause."""
     rounds, lost = (50, 8) if quick else (200, 30)
     with lab() as made:
         redis = made.redis()

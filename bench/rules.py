@@ -1,4 +1,4 @@
-"""What matching costs as rules grow: on other hosts, and on the same one."""
+"""Cost of matching as rules grow: on other hosts, and on the same host."""
 
 import statistics
 import time
@@ -14,7 +14,7 @@ _ASKED = AccessRequest(
 
 
 def measure(quick: bool) -> Outcome:
-    """Compare one path rule with many, in turn; CPU microseconds per match."""
+    """Compare a single path rule with many, in turn; CPU microseconds per match."""
     here = _rule(50, "app.example.com")
     elsewhere = [_rule(n % 10, f"host{n // 10}.example.org") for n in range(10_000)]
     same = [_rule(n, "app.example.com") for n in range(100)]

@@ -1,4 +1,4 @@
-"""What changes with more replicas, and with more sessions."""
+"""The effect of more replicas, and of more sessions."""
 
 import json
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ class _Stored:
 
 
 def measure(quick: bool) -> Outcome:
-    """Compare one replica with two, and one session with very many."""
+    """Compare one replica with two, and a single session with very many."""
     seconds, most = (1, 100_000) if quick else (3, 1_000_000)
     with lab() as made:
         replicas = in_turn(_replicas(made, seconds))
@@ -69,7 +69,7 @@ BENCHMARK = Benchmark("scale", "What more replicas and more sessions change.", m
 
 
 def command() -> click.Command:
-    """`scale`, which can also compute a fleet from what was measured last."""
+    """The command `scale`, which can also compute a fleet from the last results."""
 
     @click.command("scale", help=BENCHMARK.summary)
     @click.option("--quick", is_flag=True, help="Short rounds, 60 s in all.")
@@ -121,7 +121,7 @@ def _stored(made: Lab, count: int) -> _Stored:
 
 
 def _fill(redis: BenchRedis, count: int) -> list[Session]:
-    """Store that many, a part at a time; the first ones."""
+    """Store that many sessions, a part at a time; return the first."""
     first: list[Session] = []
     for start in range(0, count, _ASKED):
         some = list(new_sessions(min(_ASKED, count - start), first=start + 1))

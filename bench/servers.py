@@ -1,4 +1,4 @@
-"""What the gateway is compared with: servers that give one answer and decide nothing.
+"""Servers to compare the gateway with: a constant response, no decision.
 
 `python -m bench.servers aiohttp|httptools PORT FILE asyncio|uvloop`; the file holds the bytes of
 an answer of the gateway.

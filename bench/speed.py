@@ -1,4 +1,4 @@
-"""What the README says of speed: three figures and a plot, from the last results."""
+"""Speed in the README: three figures and a plot, from the last results."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,7 @@ def words(measured: Mapping[str, Any]) -> str:
     """Three sentences in Markdown.
 
     Raises:
-        NotMeasured: one of their figures is not there.
+        NotMeasured: a figure is missing.
     """
     check = plot.text_of(_checks(measured)["hot"])
     kept = plot.text_of(100 * _figure(measured, "chain", "tcp"))
@@ -45,7 +45,7 @@ def picture(measured: Mapping[str, Any]) -> str:
     """The plot as SVG.
 
     Raises:
-        NotMeasured: one of its figures is not there.
+        NotMeasured: a figure is missing.
     """
     checks = _checks(measured)
     return plot.svg(_TITLE, {told: checks[name] for name, told in _NAMES.items()}, _OURS)

@@ -13,14 +13,14 @@ _COUNTED = {"authgw.storage.mirror": {"hits", "misses"}, "authgw.web.dispatcher"
 
 
 class _Without(ast.NodeTransformer):
-    """Takes out every `something.NAME += ...` of these names, and remembers which it found."""
+    """Removes every `something.NAME += ...` of these names, and records the names found."""
 
     def __init__(self, names: set[str]) -> None:
         self._names = names
         self.found: set[str] = set()
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt:
-        """One statement that may count."""
+        """Visit a statement that may count."""
         if not isinstance(node.target, ast.Attribute) or node.target.attr not in self._names:
             return node
         self.found.add(node.target.attr)
@@ -28,10 +28,10 @@ class _Without(ast.NodeTransformer):
 
 
 def without(source: str, names: set[str]) -> ast.Module:
-    """A module's syntax tree less what counts under these names.
+    """Return a module's syntax tree without the statements that count under these names.
 
     Raises:
-        NotMeasured: one of them is not counted there.
+        NotMeasured: a name is not counted there.
     """
     taken = _Without(names)
     tree: ast.Module = taken.visit(ast.parse(source))

@@ -1,4 +1,4 @@
-"""Loading a server with wrk, and reading what it prints."""
+"""Load a server with wrk, and read its output."""
 
 import re
 import subprocess
@@ -16,7 +16,7 @@ _SOCKET = re.compile(r"Socket errors: connect (\d+), read (\d+), write (\d+), ti
 
 @dataclass(frozen=True, slots=True)
 class WrkResult:
-    """What one run saw; latencies in milliseconds."""
+    """The result of a run; latencies in milliseconds."""
 
     requests: int
     errors: int
@@ -66,7 +66,7 @@ def write_requests(file: Path, requests: Sequence[bytes]) -> None:
 
 
 def request(method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> bytes:
-    """One HTTP/1.1 request as bytes."""
+    """Return an HTTP/1.1 request as bytes."""
     said = {"Host": "127.0.0.1", **headers}
     if body:
         said |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
@@ -75,10 +75,10 @@ def request(method: str, path: str, headers: Mapping[str, str], body: bytes = b"
 
 
 def read(text: str, *, denied: bool = False) -> WrkResult:
-    """What wrk printed with --latency; `denied`: an answer of 2xx or 3xx is an error.
+    """Read the output of wrk with --latency; `denied`: a response of 2xx or 3xx is an error.
 
     Raises:
-        NotMeasured: it is something else.
+        NotMeasured: it is not that output.
     """
     counted = re.search(r"(\d+) requests in", text)
     rps = re.search(r"Requests/sec:\s+([\d.]+)", text)
