@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from authgw.core.errors import AuthgwError
-from authgw.core.tokens import Issuer, Ticket, Token, TokenType
+from authgw.core.tokens import Issuer, Token, TokenType
 from authgw.core.users import PASSWORD, TOTP
-from authgw.identity.users_watcher import UsersFile
+from authgw.identity.users_watcher import WatchedUsersFile
 from authgw.services.results import VerifiedLogin
 from authgw.services.sessions import jti
 
@@ -17,7 +17,7 @@ class LoginTickets:
 
     def __init__(
         self,
-        users: UsersFile,
+        users: WatchedUsersFile,
         issuer: Issuer,
         *,
         device_life: float,
@@ -30,7 +30,7 @@ class LoginTickets:
 
     def pending(self, verified: VerifiedLogin) -> str:
         """Return the token of a login that waits for its code."""
-        ticket = Ticket(jti(), PENDING_LIFETIME, verified.mark)
+        ticket = TicketClaims(jti(), PENDING_LIFETIME, verified.mark)
         sub = verified.user.sub
         return self._issuer.mint_ticket(sub, TokenType.PENDING, ticket, now=self._clock())
 
@@ -45,11 +45,11 @@ class LoginTickets:
         if token is None or user is None or user.disabled:
             return None
         mark = str(token.claims.get("mark", ""))
-        return VerifiedLogin(user, mark, (PASSWORD,)) if mark in user.marks else None
+        return VerifiedLogin(user, mark, (PASSWORD,)) if mark in user.password_marks else None
 
     def remember(self, verified: VerifiedLogin) -> str:
         """Return the token that identifies the device at the user's next login."""
-        ticket = Ticket(jti(), self._device_life, f"{verified.amr[-1]}:{verified.mark}")
+        ticket = TicketClaims(jti(), self._device_life, f"{verified.amr[-1]}:{verified.mark}")
         sub = verified.user.sub
         return self._issuer.mint_ticket(sub, TokenType.DEVICE, ticket, now=self._clock())
 
@@ -63,7 +63,7 @@ class LoginTickets:
         user = self._users.find(sub)
         for token in filter(None, [self._ticket(text, TokenType.DEVICE) for text in texts]):
             method, _, mark = str(token.claims.get("mark", "")).partition(":")
-            is_valid = token.sub == sub and user is not None and mark in user.marks
+            is_valid = token.sub == sub and user is not None and mark in user.password_marks
             if is_valid and (method == TOTP or not by_code):
                 return token.jti
         return ""

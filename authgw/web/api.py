@@ -112,7 +112,7 @@ def _access_token(request: web.Request) -> str | None:
         AuthorizationMalformedError: the header is not one Bearer token.
     """
     lines = authorization(request.raw_headers)
-    shown = read_authorization(lines, request[GATEWAY].services.marks, accepts_basic=False)
+    shown = read_authorization(lines, request[GATEWAY].services.identifiers, accepts_basic=False)
     if shown.kind is AuthorizationKind.FOREIGN and every_session_token(request):
         return None
     return bearer(lines)
@@ -139,7 +139,7 @@ async def _login_alone(request: web.Request) -> LoginRequest:
     )
     if "username" in body:
         return await _login_by_password(request, body)
-    if not request[GATEWAY].policy.open_login:
+    if not request[GATEWAY].policy.settings.auth.open_login:
         raise BackendUnknownError
     if set(body) - {"user_id"}:
         raise BodyMalformedError("unknown key; without a client's secret this takes user_id")

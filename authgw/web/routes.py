@@ -41,6 +41,6 @@ def application(serving: Dispatcher) -> web.Application:
             web.route("*", envoy.PREFIX + "{path:(/.*)?}", by_envoy),
         ]
     )
-    if serving.gateway.policy.docs:
+    if serving.gateway.policy.settings.server.docs:
         app.add_routes([web.get("/docs", health.docs)])
     return app

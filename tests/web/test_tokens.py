@@ -1,4 +1,4 @@
-"""Log in, refresh, log out, revoke and list, over HTTP."""
+"""Login, refresh, logout, revocation and the list of sessions, over HTTP."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ async def test_the_five_calls_of_the_seed(gateway: RunningGateway) -> None:
     assert answer.status == 200
     new = await answer.json()
     assert new["sid"] == pair["sid"]
-    # The seed's load test logs out with the access token from before the refresh.
+    # The load test of the predecessor logs out with the access token from before the refresh.
     bearer = {"Authorization": f"Bearer {pair['access']}"}
     answer = await gateway.post("/logout", headers=bearer)
     assert (answer.status, await answer.text()) == (200, "")
@@ -56,7 +56,7 @@ async def test_user_ids_are_exact(gateway: RunningGateway, number: int) -> None:
 
 
 @pytest.mark.parametrize("value", BAD_USER_IDS)
-async def test_what_is_no_user_id(gateway: RunningGateway, value: Any) -> None:
+async def test_invalid_user_ids_are_refused(gateway: RunningGateway, value: Any) -> None:
     answer = await gateway.post("/login", {"user_id": value}, headers=gateway.shop)
     assert await code_of(answer) == (400, "body_malformed")
 
@@ -152,14 +152,14 @@ async def test_wrong_methods_and_paths(gateway: RunningGateway) -> None:
     "header",
     [None, "Basic", "Basic !!!", "Basic bm9jb2xvbg==", "Basic /w==", "Bearer x", "basic c2hvcDp4"],
 )
-async def test_clients_must_prove_themselves(gateway: RunningGateway, header: str | None) -> None:
+async def test_backends_must_authenticate(gateway: RunningGateway, header: str | None) -> None:
     headers = {"Authorization": header} if header else {}
     answer = await gateway.post("/login", {"user_id": 1}, headers=headers)
     assert await code_of(answer) == (401, "client_unknown")
     assert answer.headers["WWW-Authenticate"].startswith("Basic ")
 
 
-async def test_wrong_secrets_are_counted_and_the_right_one_still_counts(
+async def test_wrong_secrets_are_limited_and_the_right_secret_is_accepted(
     gateway: RunningGateway,
 ) -> None:
     wrong = basic("shop", "wrong")
@@ -172,7 +172,7 @@ async def test_wrong_secrets_are_counted_and_the_right_one_still_counts(
     await gateway.login(1)
 
 
-async def test_rights_of_a_client(gateway: RunningGateway) -> None:
+async def test_rights_of_a_backend(gateway: RunningGateway) -> None:
     for body in ({"user_id": 1}, {"subject": "b-1", "groups": ["users"]}):
         answer = await gateway.post("/login", body, headers=gateway.blog)
         assert await code_of(answer) == (403, "client_forbidden")
@@ -183,7 +183,7 @@ async def test_rights_of_a_client(gateway: RunningGateway) -> None:
     assert (await gateway.post("/login", {"subject": "b-1"}, headers=gateway.blog)).status == 200
 
 
-async def test_a_client_sees_and_ends_only_its_own(gateway: RunningGateway) -> None:
+async def test_a_backend_lists_and_ends_only_its_own_sessions(gateway: RunningGateway) -> None:
     pair = await (await gateway.post("/login", {"subject": "b-1"}, headers=gateway.shop)).json()
     listed = await gateway.client.get("/sessions?subject=b-1", headers=gateway.blog)
     assert await listed.json() == {"sessions": []}
@@ -192,7 +192,7 @@ async def test_a_client_sees_and_ends_only_its_own(gateway: RunningGateway) -> N
         assert await answer.json() == {"revoked": []}
     assert await gateway.status(pair["access"]) == 200
     listed = await gateway.client.get("/sessions?subject=b-1", headers=gateway.shop)
-    assert [one["sid"] for one in (await listed.json())["sessions"]] == [pair["sid"]]
+    assert [session["sid"] for session in (await listed.json())["sessions"]] == [pair["sid"]]
     answer = await gateway.post("/revoke", {"sid": pair["sid"]}, headers=gateway.shop)
     assert await answer.json() == {"revoked": [pair["sid"]]}
     assert await gateway.status(pair["access"]) == 401
@@ -242,7 +242,7 @@ async def test_reuse_of_a_refresh_token_ends_the_session(gateway: RunningGateway
     assert (event.sid, event.sub) == (pair["sid"], "1")
 
 
-async def test_types_bind_transports(gateway: RunningGateway) -> None:
+async def test_a_token_of_the_wrong_type_is_refused(gateway: RunningGateway) -> None:
     pair = await gateway.login()
     answer = await gateway.post("/refresh", {"refresh": pair["access"]})
     assert await code_of(answer) == (401, "token_wrong_type")
@@ -251,20 +251,20 @@ async def test_types_bind_transports(gateway: RunningGateway) -> None:
         assert (await code_of(await gateway.post("/refresh", body)))[0] == 400
 
 
-async def test_log_out_everywhere_and_by_refresh_token(gateway: RunningGateway) -> None:
+async def test_logout_everywhere_and_by_refresh_token(gateway: RunningGateway) -> None:
     first, second, third = [await gateway.login() for _ in range(3)]
     answer = await gateway.post("/logout", {"refresh": first["refresh"]})
     assert answer.status == 200
-    assert [await gateway.status(one["access"]) for one in (first, second)] == [401, 200]
+    assert [await gateway.status(pair["access"]) for pair in (first, second)] == [401, 200]
     bearer = {"Authorization": f"Bearer {second['access']}"}
     answer = await gateway.post("/logout", {"all": True}, headers=bearer)
     assert answer.status == 200
     assert await gateway.status(third["access"]) == 401
-    # Already gone is fine.
+    # A session that has ended is accepted.
     assert (await gateway.post("/logout", headers=bearer)).status == 200
 
 
-async def test_malformed_log_outs(gateway: RunningGateway) -> None:
+async def test_malformed_logouts(gateway: RunningGateway) -> None:
     pair = await gateway.login()
     bearer = {"Authorization": f"Bearer {pair['access']}"}
     answer = await gateway.post("/logout", {"refresh": pair["refresh"]}, headers=bearer)
@@ -275,7 +275,7 @@ async def test_malformed_log_outs(gateway: RunningGateway) -> None:
     assert await gateway.status(pair["access"]) == 200
 
 
-async def test_an_open_door_takes_integers_only(opened: RunningGateway) -> None:
+async def test_open_login_accepts_only_integers(opened: RunningGateway) -> None:
     answer = await opened.post("/login", {"user_id": 1})
     assert answer.status == 200
     for body in ({"subject": "a"}, {"user_id": 1, "groups": ["a"]}, {"user_id": 1, "email": "e"}):
@@ -285,7 +285,7 @@ async def test_an_open_door_takes_integers_only(opened: RunningGateway) -> None:
     assert (await opened.post("/login", {"user_id": 1}, headers=wrong)).status == 401
 
 
-async def test_a_dead_store_is_a_503_that_loses_nothing(gateway: RunningGateway) -> None:
+async def test_an_unavailable_store_is_a_503(gateway: RunningGateway) -> None:
     pair = await gateway.login()
     await gateway.store.close()
     for answer in (
@@ -298,7 +298,7 @@ async def test_a_dead_store_is_a_503_that_loses_nothing(gateway: RunningGateway)
         assert answer.headers["Retry-After"] == "1"
 
 
-async def test_what_nobody_foresaw_is_a_500_without_a_word(
+async def test_an_unexpected_error_is_a_500_without_details(
     gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: Any) -> Any:
@@ -335,7 +335,7 @@ async def test_two_names_with_different_tokens(gateway: RunningGateway, path: st
     ):
         answer = await gateway.post(path, body)
         assert await code_of(answer) == (400, "body_malformed")
-    assert {await gateway.status(one["access"]) for one in (pair, other)} == {200}
+    assert {await gateway.status(pair["access"]) for pair in (pair, other)} == {200}
 
 
 async def test_a_header_and_a_token_under_its_other_name(gateway: RunningGateway) -> None:
@@ -359,7 +359,7 @@ async def test_a_header_and_a_token_under_its_other_name(gateway: RunningGateway
         ({"Content-Type": "application/octet-stream"}, b"", 415),
         ({"Content-Type": "application/x-www-form-urlencoded"}, b"", 415),
         ({"Content-Encoding": "gzip"}, b"", 415),
-        # What another site can make a browser send.
+        # Headers that another site can cause a browser to send.
         ({"Origin": "https://evil.example"}, b"", 415),
         ({"Sec-Fetch-Site": "cross-site"}, b"", 415),
     ],
@@ -377,7 +377,7 @@ async def test_types_of_bodies(
 @pytest.mark.parametrize(
     ("headers", "status"), [({}, 200), ({"Content-Type": "application/json"}, 400)]
 )
-async def test_what_is_not_json_at_a_log_out_by_header(
+async def test_logout_by_header_with_a_body_that_is_not_json(
     gateway: RunningGateway, headers: dict[str, str], status: int
 ) -> None:
     pair = await gateway.login(1)
@@ -390,7 +390,7 @@ async def test_what_is_not_json_at_a_log_out_by_header(
     assert await gateway.status(pair["access"]) == (401 if status == 200 else 200)
 
 
-async def test_what_is_not_json_without_a_header_ends_nothing(gateway: RunningGateway) -> None:
+async def test_logout_with_a_body_that_is_not_json_ends_no_session(gateway: RunningGateway) -> None:
     answer = await gateway.client.post(
         "/logout", data=b"garbage", skip_auto_headers=("Content-Type",)
     )
