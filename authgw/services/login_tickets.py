@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from authgw.core.errors import AuthgwError
-from authgw.core.tokens import Issuer, Token, TokenType
+from authgw.core.tokens import Issuer, TicketClaims, Token, TokenType
 from authgw.core.users import PASSWORD, TOTP
 from authgw.identity.users_watcher import WatchedUsersFile
 from authgw.services.results import VerifiedLogin
