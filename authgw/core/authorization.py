@@ -16,10 +16,11 @@ from itertools import chain
 
 from authgw.core.errors import AuthorizationMalformedError
 from authgw.core.rules import Credential, Rule
+from authgw.core.users import APP_PASSWORD_PREFIX
 
 MAX_BYTES = 8192  # of all lines together, checked before decoding
 # Prefixes of app passwords and of service keys.
-_PREFIX = re.compile(r"ag[wk]_")
+_PREFIX = re.compile(rf"{APP_PASSWORD_PREFIX}|agk_")
 _BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]+=*)")
 _BASIC = re.compile(rb"[Bb][Aa][Ss][Ii][Cc] +([^ \t].*)", re.DOTALL)
 # The alphabets of base64, base64url, app passwords and JWS. The prefixes consist of it.

@@ -14,6 +14,7 @@ from authgw.core.typed_text import comparison_key
 # The `source` of sessions that a user opened, and the `amr` values of RFC 8176 section 2.
 USERS = "users"
 # Prefix that distinguishes an app password from a token.
+# Secret scanners find an app password in committed source code by it.
 APP_PASSWORD_PREFIX = "agw_"  # noqa: S105  a prefix, not a password
 PASSWORD = "pwd"  # noqa: S105  name of an authentication method
 TOTP = "otp"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from authgw.core.typed_text import comparison_key
+from authgw.core.users import APP_PASSWORD_PREFIX
 from authgw.files.atomic import FileWriteError, exclusive_lock, read_bytes, write
 from authgw.files.yaml_edit import YamlEditError, edited
 from authgw.identity.passwords import digest
@@ -28,7 +29,6 @@ from authgw.identity.users_file import (
 )
 
 _MAX_MARKS = 4
-_PREFIX = "agw_"  # secret scanners find an app password in committed source code by it
 
 _Entry = dict[str, Any]
 
@@ -132,7 +132,7 @@ def add_app_password(
     Raises:
         UsersFileError: The user has an app password of this name already.
     """
-    secret = _PREFIX + secrets.token_urlsafe(32)
+    secret = APP_PASSWORD_PREFIX + secrets.token_urlsafe(32)
 
     def change_entry(entry: _Entry) -> None:
         app_passwords = entry.get("app_passwords", ())

@@ -4,9 +4,10 @@ from typing import Any
 
 from aiohttp import web
 
-from authgw.core.errors import REASONS, MisdirectedError
+from authgw.core.errors import MisdirectedError
 from authgw.core.login_sites import LoginSite
 from authgw.core.model import AccessRequest, Decision, ProxyResponse
+from authgw.core.reasons import REASONS
 from authgw.dialects.responses import return_query
 from authgw.web.context import GATEWAY, host_of, request_id
 from authgw.web.ways import ReturnTarget
@@ -108,8 +109,6 @@ def problem_page(request: web.Request, code: str, detail: str = "") -> web.Respo
             site.url if site and site.is_ours else _place_of(request)[0]
         ),
     )
-    answer.headers["X-Authgw-Reason"] = code
-    answer.headers["X-Request-ID"] = request_id(request)
     return answer
 
 

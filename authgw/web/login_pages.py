@@ -5,7 +5,6 @@ import math
 from aiohttp import web
 
 from authgw.core.errors import (
-    REASONS,
     AuthgwError,
     CredentialsAmbiguousError,
     CrossSiteError,
@@ -15,8 +14,8 @@ from authgw.core.errors import (
     UsersFileUnwritableError,
 )
 from authgw.core.login_sites import LoginSite
+from authgw.core.reasons import REASONS, refusal_headers
 from authgw.dialects.headers import values
-from authgw.dialects.responses import challenge
 from authgw.services.login_tickets import PENDING_FOR
 from authgw.services.results import Identity, VerifiedLogin
 from authgw.web.audit import record_login
@@ -308,13 +307,9 @@ def _stale(request: web.Request, response: web.Response) -> web.Response:
 
 def _refused(response: web.Response, error: AuthgwError) -> web.Response:
     response.set_status(error.status if response.status == 200 else response.status)
-    response.headers["X-Authgw-Reason"] = error.code
-    if response.status == 401:
-        response.headers["WWW-Authenticate"] = challenge(error.code)
-    if response.status == 503:
-        response.headers["Retry-After"] = "1"
-    if isinstance(error, TooManyFailuresError):
-        response.headers["Retry-After"] = str(math.ceil(error.retry_after))
+    response.headers.update(
+        refusal_headers(error.code, status=response.status, retry_after=error.retry_after)
+    )
     return response
 
 
