@@ -224,7 +224,7 @@ def _sessions(
         idle=auth.auto_logout,
         max_sessions=auth.max_sessions,
         clock=clock,
-        people=reading.users,
+        users=reading.users,
     )
 
 

@@ -1,1 +1,1 @@
-"""Benchmarks: variants in turn in one run, ratios and CPU time per request."""
+"""Benchmarks: variants in turn within a run, ratios and CPU time per request."""

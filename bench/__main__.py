@@ -11,9 +11,9 @@ def main() -> None:
     """Measure on loopback, everything in one run, variants in turn."""
 
 
-for one in BENCHMARKS:
-    main.add_command(one.command())
-# It has options of its own.
+for benchmark in BENCHMARKS:
+    main.add_command(benchmark.command())
+# `scale` has further options.
 main.add_command(scale.command())
 main.add_command(everything.command(BENCHMARKS))
 main(prog_name="python -m bench")

@@ -1,4 +1,4 @@
-"""Checks of many sessions in order, each once, over a few connections."""
+"""Checks of many sessions, each once and in order, over a few connections."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -17,25 +17,25 @@ def check_all(gateway: Gateway, tokens: Sequence[str]) -> None:
     """Check each token once.
 
     Raises:
-        NotMeasured: one was refused.
+        NotMeasured: a check was refused.
     """
-    asked = iter([request("GET", "/authenticate", {**ORIGINAL, **bearer(one)}) for one in tokens])
-    asyncio.run(_drive(gateway, asked))
+    requests = [request("GET", "/authenticate", {**ORIGINAL, **bearer(token)}) for token in tokens]
+    asyncio.run(_send_all(gateway, iter(requests)))
 
 
-async def _drive(gateway: Gateway, asked: Iterator[bytes]) -> None:
+async def _send_all(gateway: Gateway, requests: Iterator[bytes]) -> None:
     loop = asyncio.get_running_loop()
     ends = [loop.create_future() for _ in range(_CONNECTIONS)]
     for end in ends:
-        await loop.create_connection(partial(_Asking, asked, end), "127.0.0.1", gateway.port)
+        await loop.create_connection(partial(_Asking, requests, end), "127.0.0.1", gateway.port)
     await asyncio.gather(*ends)
 
 
 class _Asking(asyncio.Protocol):
-    """Sends the next request when the answer to the last one is there."""
+    """Sends the next request when the response to the previous request is complete."""
 
-    def __init__(self, asked: Iterator[bytes], end: "asyncio.Future[None]") -> None:
-        self._asked = asked
+    def __init__(self, requests: Iterator[bytes], end: "asyncio.Future[None]") -> None:
+        self._requests = requests
         self._end = end
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -58,11 +58,11 @@ class _Asking(asyncio.Protocol):
         self._stop(NotMeasured("the gateway closed a connection: nothing measured"))
 
     def _next(self) -> None:
-        one = next(self._asked, None)
-        if one is None:
+        request = next(self._requests, None)
+        if request is None:
             self._stop(None)
         else:
-            self._transport.write(one)
+            self._transport.write(request)
 
     def _stop(self, error: Exception | None) -> None:
         if not self._end.done():

@@ -1,4 +1,4 @@
-"""The bars that the figures must reach, and whether they do."""
+"""Bounds that the figures must hold, and the table of results."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from bench.outcome import Cell, Table
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A figure and its bound: at most, or at least; True bounds a figure that must be true."""
+    """A figure and its bound: at most, or at least; without a bound the figure must be True."""
 
     benchmark: str
     key: str
@@ -18,7 +18,7 @@ class Bar:
     least: float | None = None
 
     def holds(self, figure: Any) -> bool:
-        """Whether the figure reaches it; one that is not available does not."""
+        """Return True if the figure is within the bound; False if it is not available."""
         if figure is None:
             return False
         if self.most is None and self.least is None:
@@ -28,7 +28,7 @@ class Bar:
 
     @property
     def bound(self) -> str:
-        """The bound in words."""
+        """The bound as text."""
         if self.most is not None:
             return f"<= {self.most:g}"
         return "yes" if self.least is None else f">= {self.least:g}"
@@ -58,7 +58,7 @@ BARS = (
 
 
 def table(figures: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Every bar, what was measured, and whether it holds."""
+    """Return a row for each bar: the bound, the measured figure and the result."""
     return Table(
         "Bars", ("", "bar", "measured", "holds"), tuple(_row(bar, figures) for bar in BARS)
     )

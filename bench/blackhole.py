@@ -1,4 +1,4 @@
-"""A way to Redis on which what is pushed can be lost without anybody noticing."""
+"""TCP proxy for Redis that can drop pushed messages without closing connections."""
 
 import asyncio
 from types import TracebackType
@@ -7,9 +7,9 @@ _CHUNK = 65536  # bytes
 
 
 class Way:
-    """Forwards connections to a port of loopback; while `cut`, subscribed ones hear nothing.
+    """Forwards connections to a loopback port; while `cut`, subscribed clients receive nothing.
 
-    `lost` counts the bytes that they did not hear.
+    `lost` counts the dropped bytes.
     """
 
     def __init__(self, port: int) -> None:
@@ -33,35 +33,38 @@ class Way:
         self._server.close()
         for link in self._links:
             link.close()
-        # The forwarding ends as soon as it sees that.
+        # Let the forwarding tasks see the close and end.
         await asyncio.sleep(0.05)
 
-    async def _forward(self, asked: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
-        answered, server = await asyncio.open_connection("127.0.0.1", self._port)
+    async def _forward(self, requests: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        replies, server = await asyncio.open_connection("127.0.0.1", self._port)
         self._links |= {client, server}
         subscribed = asyncio.Event()
         await asyncio.gather(
-            self._questions(asked, server, subscribed),
-            self._answers(answered, client, subscribed),
+            self._forward_requests(requests, server, subscribed),
+            self._forward_replies(replies, client, subscribed),
         )
 
-    async def _questions(
-        self, asked: asyncio.StreamReader, server: asyncio.StreamWriter, subscribed: asyncio.Event
+    async def _forward_requests(
+        self,
+        requests: asyncio.StreamReader,
+        server: asyncio.StreamWriter,
+        subscribed: asyncio.Event,
     ) -> None:
-        while data := await _read(asked):
+        while data := await _read(requests):
             if b"SUBSCRIBE" in data.upper():
                 self.subscribed = True
                 subscribed.set()
             server.write(data)
         server.close()
 
-    async def _answers(
+    async def _forward_replies(
         self,
-        answered: asyncio.StreamReader,
+        replies: asyncio.StreamReader,
         client: asyncio.StreamWriter,
         subscribed: asyncio.Event,
     ) -> None:
-        while data := await _read(answered):
+        while data := await _read(replies):
             if self.cut and subscribed.is_set():
                 self.lost += len(data)
             else:

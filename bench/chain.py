@@ -1,4 +1,4 @@
-"""What protection costs a whole chain: NGINX in front, the gateway, an app behind."""
+"""Cost of protection for a whole chain: NGINX, the gateway and an app."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -23,7 +23,7 @@ _CHAIN = ("nginx", "gateway", "app")
 
 
 def measure(quick: bool) -> Outcome:
-    """Compare an unprotected app with one behind the gateway, over each way to reach it."""
+    """Compare an unprotected app with a protected app, for each transport to the gateway."""
     seconds = 1 if quick else 4
     with lab() as made:
         redis = made.redis()
@@ -33,16 +33,16 @@ def measure(quick: bool) -> Outcome:
         app, app_pid = made.app()
         site = _Site(made, redis.pid, app, app_pid, token, seconds)
         variants = _variants(site, gateway, fleet.replica(socket=True) if has_socket() else None)
-        seen = in_turn(variants)
+        samples = in_turn(variants)
         loop = loop_of(gateway)
-    figures = {name: _share(seen, name) for name in ("tcp", "unix", "cached")}
-    shown = {name: seen.get(name) for name in _NAMES}
-    ratios = ", ".join(f"{name} {_share(seen, name) or 0:.3f}" for name in list(seen)[1:])
+    figures = {name: _share(samples, name) for name in ("tcp", "unix", "cached")}
+    shown = {name: samples.get(name) for name in _NAMES}
+    ratios = ", ".join(f"{name} {_share(samples, name) or 0:.3f}" for name in list(samples)[1:])
     notes = (
         f"Medians of {ROUNDS} rounds of {seconds} s, 32 connections; the gateway runs {loop}.",
         f"Unprotected / protected CPU of NGINX, gateway and app: {ratios}.",
     )
-    figures["floor"] = _share(seen, "instant")
+    figures["floor"] = _share(samples, "instant")
     return Outcome(figures, (table("The chain", shown, (*_CHAIN, "redis")),), notes)
 
 
@@ -51,7 +51,7 @@ _NAMES = ("unprotected", "tcp", "unix", "cached", "instant")
 
 
 class _Site:
-    """The same app behind one NGINX for each variant."""
+    """The same app behind a separate NGINX for each variant."""
 
     def __init__(
         self, made: Lab, redis: int, app: int, app_pid: int, token: str, seconds: int
@@ -69,7 +69,7 @@ class _Site:
         protected: bool = True,
         cached: bool = False,
     ) -> Measure:
-        """How to load an NGINX that asks these gateways, if it asks at all."""
+        """Return the measurement of an NGINX, with these gateways if `protected`."""
         port, front = self.lab.front(gateways, self._app, protected=protected, cached=cached)
         parts = {
             "nginx": family(front),
@@ -85,21 +85,21 @@ class _Site:
 
 
 def _variants(site: _Site, gateway: Gateway, by_socket: Gateway | None) -> dict[str, Measure]:
-    found = {
+    variants = {
         "unprotected": site.behind([gateway.address], [], protected=False),
         "tcp": site.behind([gateway.address], [gateway.pid]),
     }
     if by_socket is not None:
-        found["unix"] = site.behind([by_socket.address], [by_socket.pid])
+        variants["unix"] = site.behind([by_socket.address], [by_socket.pid])
     if has_cache():
-        found["cached"] = site.behind([gateway.address], [gateway.pid], cached=True)
-    answer = gateway.answer_to({**ORIGINAL, **site.token})
-    port, pid = site.lab.imitation("httptools", answer, loop_of(gateway) == "uvloop")
-    found["instant"] = site.behind([port], [pid])
-    return found
+        variants["cached"] = site.behind([gateway.address], [gateway.pid], cached=True)
+    response = gateway.response_to({**ORIGINAL, **site.token})
+    port, pid = site.lab.imitation("httptools", response, loop_of(gateway) == "uvloop")
+    variants["instant"] = site.behind([port], [pid])
+    return variants
 
 
-def _share(seen: dict[str, list[Sample]], name: str) -> float | None:
-    if name not in seen:
+def _share(samples: dict[str, list[Sample]], name: str) -> float | None:
+    if name not in samples:
         return None
-    return ratio(seen["unprotected"], seen[name], lambda one: one.of(*_CHAIN))
+    return ratio(samples["unprotected"], samples[name], lambda entry: entry.of(*_CHAIN))

@@ -1,4 +1,4 @@
-"""What a check of a token and a session never seen is made of, each part alone in this process."""
+"""Parts of a check with a new token and session, each measured alone in this process."""
 
 import asyncio
 import time
@@ -21,28 +21,28 @@ from bench.gateways import lab
 from bench.outcome import Benchmark, Outcome, Table
 from bench.population import new_sessions, put, tokens
 
-_AT_ONCE = 64
+_BATCH = 64  # sessions
 _IDLE = 86400.0  # seconds
-_LIFE = 720 * 3600.0  # seconds
+_LIFETIME = 720 * 3600.0  # seconds
 
 
 def measure(quick: bool) -> Outcome:
-    """Time the parts: the least CPU of many runs each, since what disturbs only adds."""
+    """Time the parts: the minimum CPU time of many runs, since disturbances only add to it."""
     runs = 100 if quick else 400
     with lab() as made:
-        redis, keys = made.redis(), made.folder("keys")
+        redis, keys = made.redis(), made.directory("keys")
         make_key(keys, "ES256")
-        sessions = list(new_sessions(_AT_ONCE * (runs + 1)))
+        sessions = list(new_sessions(_BATCH * (runs + 1)))
         put(redis.client(), sessions)
-        some = sessions[:_AT_ONCE]
-        issuer = Issuer("authgw", "authgw", KeyRing(load_keys(keys), _LIFE))
+        batch = sessions[:_BATCH]
+        issuer = Issuer("authgw", "authgw", KeyRing(load_keys(keys), _LIFETIME))
         parts = {
-            **_signed(issuer, tokens(keys, some, TokenType.ACCESS), runs),
-            **_recorded(some, runs),
-            **asyncio.run(_stored(redis.url, sessions, runs)),
+            **_signature_costs(issuer, tokens(keys, batch, TokenType.ACCESS), runs),
+            **_record_costs(batch, runs),
+            **asyncio.run(_store_costs(redis.url, sessions, runs)),
         }
     rows = tuple(parts.items())
-    title = f"Parts of a cold check, {_AT_ONCE} at once"
+    title = f"Parts of a cold check, {_BATCH} at once"
     table = Table(title, ("", "CPU us each"), rows, plotted=1)
     return Outcome({"parts_us": parts}, (table,), ("Redis is not in it, nor HTTP.",))
 
@@ -50,7 +50,7 @@ def measure(quick: bool) -> Outcome:
 BENCHMARK = Benchmark("cold", "What a check of something never seen is made of.", measure)
 
 
-def _signed(issuer: Issuer, texts: list[str], runs: int) -> dict[str, float]:
+def _signature_costs(issuer: Issuer, texts: list[str], runs: int) -> dict[str, float]:
     now = time.time()
     key, message, hashed = generate_private_key(SECP256R1()), bytes(400), ECDSA(SHA256())
     signature, public = key.sign(message, hashed), key.public_key()
@@ -64,64 +64,67 @@ def _signed(issuer: Issuer, texts: list[str], runs: int) -> dict[str, float]:
             issuer.verify(text, TokenType.ACCESS, now=now)
 
     return {
-        "verify a token": _least(verify, runs),
-        "- OpenSSL's ECDSA on P-256": _least(openssl, runs),
+        "verify a token": _min_cpu(verify, runs),
+        "- OpenSSL's ECDSA on P-256": _min_cpu(openssl, runs),
     }
 
 
-def _recorded(sessions: list[Session], runs: int) -> dict[str, float]:
-    texts = [dump(one).encode() for one in sessions]
+def _record_costs(sessions: list[Session], runs: int) -> dict[str, float]:
+    texts = [dump(session).encode() for session in sessions]
     return {
-        "read a record": _least(lambda: [load(text) for text in texts], runs),
-        "write a record": _least(lambda: [dump(one) for one in sessions], runs),
+        "read a record": _min_cpu(lambda: [load(text) for text in texts], runs),
+        "write a record": _min_cpu(lambda: [dump(session) for session in sessions], runs),
     }
 
 
-async def _stored(url: str, sessions: list[Session], runs: int) -> dict[str, float]:
-    """Reading and confirming through redis-py and the mirror; each run has its own sessions."""
-    store = RedisStore(connect(url), idle=_IDLE, session_max=_LIFE)
-    batches = [sessions[n : n + _AT_ONCE] for n in range(0, len(sessions), _AT_ONCE)]
+async def _store_costs(url: str, sessions: list[Session], runs: int) -> dict[str, float]:
+    """Time reads and confirmations through redis-py and the mirror, with new sessions each run."""
+    store = RedisStore(connect(url), idle=_IDLE, session_max=_LIFETIME)
+    batches = [sessions[n : n + _BATCH] for n in range(0, len(sessions), _BATCH)]
     try:
-        await store.read_many([one.sid for one in batches.pop()])
+        await store.read_many([session.sid for session in batches.pop()])
         return {
-            "ask the mirror, which asks Redis": await _read(store, batches),
-            "confirm in Redis": await _confirmed(store, batches),
+            "ask the mirror, which asks Redis": await _read_cost(store, batches),
+            "confirm in Redis": await _confirmation_cost(store, batches),
         }
     finally:
         await store.close()
 
 
-async def _read(store: BatchStore, batches: list[list[Session]]) -> float:
+async def _read_cost(store: BatchStore, batches: list[list[Session]]) -> float:
     mirror = Mirror(store, max_staleness=600.0, deadline=5.0, capacity=1_000_000)
 
     async def look(batch: list[Session]) -> None:
-        await asyncio.gather(*(mirror.look(one.sid) for one in batch))
+        await asyncio.gather(*(mirror.look(session.sid) for session in batch))
 
     try:
-        return min([await _spent(look, batch) for batch in batches])
+        return min([await _cpu_of(look, batch) for batch in batches])
     finally:
         mirror.close()
 
 
-async def _confirmed(store: BatchStore, batches: list[list[Session]]) -> float:
+async def _confirmation_cost(store: BatchStore, batches: list[list[Session]]) -> float:
     async def confirm(batch: list[Session]) -> None:
-        seen = ((Snapshot(one, 0.0, dump(one)), replace(one, confirmed=True)) for one in batch)
-        await store.replace_many(list(seen))
+        changes = [
+            (Snapshot(session, 0.0, dump(session)), replace(session, confirmed=True))
+            for session in batch
+        ]
+        await store.replace_many(changes)
 
-    return min([await _spent(confirm, batch) for batch in batches])
+    return min([await _cpu_of(confirm, batch) for batch in batches])
 
 
-async def _spent(work: Callable[[list[Session]], Awaitable[None]], batch: list[Session]) -> float:
+async def _cpu_of(work: Callable[[list[Session]], Awaitable[None]], batch: list[Session]) -> float:
     began = time.thread_time()
     await work(batch)
     return (time.thread_time() - began) / len(batch) * 1e6
 
 
-def _least(work: Callable[[], object], runs: int) -> float:
-    """Microseconds of CPU for each of the _AT_ONCE that `work` does, in its best run."""
+def _min_cpu(work: Callable[[], object], runs: int) -> float:
+    """Return microseconds of CPU per session of the fastest run; `work` handles _BATCH sessions."""
     spent = []
     for _ in range(runs):
         began = time.thread_time()
         work()
         spent.append(time.thread_time() - began)
-    return min(spent) / _AT_ONCE * 1e6
+    return min(spent) / _BATCH * 1e6

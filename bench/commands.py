@@ -1,4 +1,4 @@
-"""Counting the commands that checks cost the store."""
+"""Count the store commands that checks cause."""
 
 import threading
 import time
@@ -11,15 +11,15 @@ from bench.http import connect
 
 _CHUNK = 1 << 20  # bytes
 _MARGIN = 0.5  # seconds
-_SETTLE = 0.2  # seconds until what was sent has been seen
-# How a replica says that it runs, every ten seconds (storage/redis_counters.py).
+_SETTLE = 0.2  # seconds until sent commands appear in MONITOR
+# Registration of a running replica, every ten seconds (storage/redis/counters.py).
 _HOUSEKEEPING = b"authgw:replicas"
-_ALIVE = b'"PING"'  # whether the connection of the push is still there, after two silent seconds
-_INSIDE = b" lua] "  # the command of a script, which counts as one
+_KEEPALIVE = b'"PING"'  # sent on the revocation feed's connection after two silent seconds
+_IN_SCRIPT = b" lua] "  # a command within a script; the script counts as a single command
 
 
 class Counted:
-    """Commands of the replicas, as MONITOR showed them from the start of the block on."""
+    """Commands of the replicas that MONITOR has shown since the start of the block."""
 
     def __init__(self) -> None:
         self.commands = 0
@@ -27,7 +27,7 @@ class Counted:
 
 @contextmanager
 def counting(redis: RedisServer) -> Iterator[Counted]:
-    """Count while the block runs; whoever runs it sends no command of its own."""
+    """Count commands while the block runs; the block itself must not send any."""
     with connect(redis.port) as link:
         link.sendall(b"MONITOR\r\n")
         link.recv(_CHUNK)
@@ -41,7 +41,7 @@ def counting(redis: RedisServer) -> Iterator[Counted]:
                     *lines, rest = (rest + link.recv(_CHUNK)).split(b"\r\n")
                 except TimeoutError:
                     continue
-                counted.commands += sum(map(is_asked, lines))
+                counted.commands += sum(map(may_be_of_check, lines))
 
         listener = threading.Thread(target=listen)
         listener.start()
@@ -53,10 +53,10 @@ def counting(redis: RedisServer) -> Iterator[Counted]:
 
 
 def rate_during(redis: RedisServer, work: Callable[[int], object], seconds: int) -> float:
-    """Commands per second while this work, which takes a number of seconds, goes on."""
+    """Return commands per second while `work`, which takes a duration in seconds, is running."""
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(work, round(seconds + 2 * _MARGIN))
-        # Without its beginning, when nothing is mirrored yet.
+        # Skip the beginning, while nothing is mirrored.
         time.sleep(_MARGIN)
         began = time.monotonic()
         with counting(redis) as counted:
@@ -66,6 +66,6 @@ def rate_during(redis: RedisServer, work: Callable[[int], object], seconds: int)
     return counted.commands / took
 
 
-def is_asked(line: bytes) -> bool:
-    """Whether this line of MONITOR is a command that a check may have caused."""
-    return bool(line) and not any(part in line for part in (_INSIDE, _HOUSEKEEPING, _ALIVE))
+def may_be_of_check(line: bytes) -> bool:
+    """Return True if this line of MONITOR is a command that a check may have caused."""
+    return bool(line) and not any(part in line for part in (_IN_SCRIPT, _HOUSEKEEPING, _KEEPALIVE))

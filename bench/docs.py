@@ -1,4 +1,4 @@
-"""Figures on disk: bench/results.json, and the tables in documents between markers."""
+"""Figures on disk: bench/results.json, and the tables between markers in documents."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,10 +17,10 @@ PICTURE = _BENCH.parent / "docs" / "speed.svg"
 
 
 def results() -> dict[str, Any]:
-    """What was measured last.
+    """Return the last saved results.
 
     Raises:
-        NotMeasured: nothing was.
+        NotMeasured: the file of results is missing.
     """
     try:
         read: dict[str, Any] = json.loads(RESULTS.read_text())
@@ -30,42 +30,42 @@ def results() -> dict[str, Any]:
 
 
 def save(measured: Mapping[str, Any]) -> None:
-    """Keep what was measured."""
+    """Save the measured figures."""
     RESULTS.write_text(json.dumps(rounded(measured), indent=1) + "\n")
 
 
 def write_readme(measured: Mapping[str, Any], tables: Sequence[Table]) -> None:
-    """Renew the results in bench/README.md."""
+    """Update the results in bench/README.md."""
     head = f"{measured['machine']}, {measured['date']}{', quick' if measured['quick'] else ''}."
     _rewrite(README, "results", "\n\n".join([head, *_sections(tables)]))
 
 
 def write_front(measured: Mapping[str, Any]) -> None:
-    """Renew what the README says of speed, and its picture.
+    """Update the README's section on speed, and its picture.
 
     Raises:
-        NotMeasured: a figure of it is missing.
+        NotMeasured: a figure of the section is missing.
     """
-    said, drawn = speed.words(measured), speed.picture(measured)
-    _rewrite(FRONT, "speed", said)
-    PICTURE.write_text(drawn)
+    text, image = speed.words(measured), speed.picture(measured)
+    _rewrite(FRONT, "speed", text)
+    PICTURE.write_text(image)
 
 
 def write_plan(tables: Sequence[Table]) -> None:
-    """Renew the tables in docs/scaling.md."""
+    """Update the tables in docs/scaling.md."""
     _rewrite(SCALING, "plan", "\n\n".join(_sections(tables)))
 
 
 def between(text: str, name: str, new: str) -> str:
-    """The text with what stands between `<!-- name -->` and `<!-- end of name -->` replaced.
+    """Replace the text between `<!-- name -->` and `<!-- end of name -->`.
 
     Raises:
-        NotMeasured: the markers are not there, once each and in this order.
+        NotMeasured: the markers are missing or in the wrong order.
     """
     start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    before, found, rest = text.partition(start)
+    before, opened, rest = text.partition(start)
     _, closed, after = rest.partition(end)
-    if not found or not closed:
+    if not opened or not closed:
         raise NotMeasured(f"a document lacks the markers {start} and {end}")
     return f"{before}{start}\n{new}\n{end}{after}"
 

@@ -1,8 +1,8 @@
-"""What pushing each log-out to every replica costs, by simulation.
+"""Cost of pushing each logout to every replica, by simulation.
 
-Log-outs come at random. Redis works them off one after the other and writes each to every
-subscriber; a replica's loop, busy with checks that come at random too, takes a message when it
-has finished what came before.
+Logouts arrive at random. Redis processes them in sequence and writes each to every subscriber; the
+event loop of a replica, which also handles checks that arrive at random, processes a message after
+all work that arrived before it.
 """
 
 import math
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 MESSAGE_BYTES = 110  # a sid, the channel's name and the protocol around them
-_JOBS = 100_000  # that are simulated of each queue
+_JOBS = 100_000  # simulated jobs per queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +23,15 @@ class Pushes:
     delivery: float
 
     def redis_us(self, subscribers: int) -> float:
-        """Of one log-out in Redis."""
+        """Return the microseconds that Redis spends on a logout."""
         return self.publish + subscribers * self.delivery
 
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
-    """Share of a core of Redis and of each replica; milliseconds until the last one knows.
+    """Utilisation of a core by Redis and each replica; milliseconds until the last replica is done.
 
-    The times are None where Redis or a replica cannot keep up.
+    The times are None if Redis or a replica is overloaded.
     """
 
     redis_core: float
@@ -43,19 +43,20 @@ class FanOut:
 def fan_out(
     pushes: Pushes, rate: float, subscribers: int, *, check_us: float, busy: float, seed: int = 1
 ) -> FanOut:
-    """Push `rate` log-outs per second to replicas that are `busy` (0 to 1) with checks."""
+    """Push `rate` logouts per second to replicas that are `busy` (0 to 1) with checks."""
     redis_us = pushes.redis_us(subscribers)
     redis, replica = rate * redis_us / 1e6, rate * pushes.push / 1e6
     if redis >= 1 or replica + busy >= 1:
         return FanOut(redis, replica, None, None)
-    chance = random.Random(seed)  # noqa: S311  no secret
+    chance = random.Random(seed)  # noqa: S311  not a secret
     written = waits(rate, lambda: redis_us, chance)
     checks = busy * 1e6 / check_us
     share = rate / (rate + checks)
     loop = sorted(
         waits(rate + checks, lambda: pushes.push if chance.random() < share else check_us, chance)
     )
-    # All of n independent replicas wait less than x with the n-th power of one's chance.
+    # The probability that n independent replicas all wait less than x is the n-th power of the
+    # probability for a single replica.
     delays = sorted(
         wait + redis_us + _at(loop, chance.random() ** (1 / subscribers)) + pushes.push
         for wait in written
@@ -64,15 +65,15 @@ def fan_out(
 
 
 def waits(rate: float, service: Callable[[], float], chance: random.Random) -> list[float]:
-    """How long jobs wait that come at random to one server, `rate` per second.
+    """Simulate the waiting times, in microseconds, of random jobs at a server, `rate` per second.
 
-    Lindley's recursion: what is left of the work when the next job comes. Microseconds.
+    Lindley's recursion: the work that remains when the next job arrives.
     """
-    left, seen = 0.0, []
+    remaining, simulated = 0.0, []
     for _ in range(_JOBS):
-        seen.append(left)
-        left = max(0.0, left + service() - chance.expovariate(rate) * 1e6)
-    return seen
+        simulated.append(remaining)
+        remaining = max(0.0, remaining + service() - chance.expovariate(rate) * 1e6)
+    return simulated
 
 
 def _at(ranked: list[float], share: float) -> float:

@@ -1,8 +1,8 @@
-"""From what one check costs to a fleet: replicas, shards, bytes and network.
+"""Size of a fleet from the cost of a check: replicas, shards, memory and network.
 
-Sessions are asked about at random and alike, in bursts. A replica's mirror re-reads a session
-that was asked for since the last read, and drops one that was not; that makes a renewal process,
-from which come the reads per second and the share of checks that wait for one.
+All sessions are checked at random with the same rate, in bursts. A replica's mirror re-reads a
+session that was requested since the last read, and drops all others. This is a renewal process,
+which gives the reads per second and the share of checks that wait for a read.
 """
 
 import math
@@ -11,22 +11,22 @@ from dataclasses import dataclass
 
 from bench.fanout import MESSAGE_BYTES, Pushes
 
-BUSY = 0.6  # of a core, beyond which queues grow long
+BUSY = 0.6  # maximum utilisation of a core, beyond which queues grow long
 STALENESS = 1.0  # seconds, cache.max_staleness
-REREAD = 0.6  # of the staleness, when a mirror reads again
-ACCESS = 900.0  # seconds that an access token lives
-SESSION = 86_400.0  # seconds that a session lasts on average, from log-in to log-out
-SHARD_BYTES = 16e9  # of memory in one Redis
+REREAD = 0.6  # interval of a mirror's re-reads, as a share of the staleness
+ACCESS = 900.0  # seconds, lifetime of an access token
+SESSION = 86_400.0  # seconds, average time from login to logout
+SHARD_BYTES = 16e9  # memory of a Redis
 FRAME = 120  # bytes of protocol around a record, both ways
-_MOST = 10**7  # replicas, beyond which there is no answer
+_MAX_REPLICAS = 10**7
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What was measured: microseconds of CPU of gateway and Redis, and bytes.
+    """Measured costs: microseconds of CPU of gateway and Redis, and bytes.
 
-    `mirrored` is None where sessions are not mirrored: each check then reads. `pushes` is None
-    where replicas do not subscribe.
+    `mirrored` is None if sessions are not mirrored: each check then reads. `pushes` is None if
+    replicas do not subscribe.
     """
 
     hot: float
@@ -42,7 +42,7 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a load needs; `replicas` None if no number suffices."""
+    """Resources for a load; `replicas` is None if no number suffices."""
 
     replicas: int | None
     reads: float
@@ -55,7 +55,7 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Mirrored:
-    """One session in one mirror: reads per second, misses among them, share of time it is held."""
+    """A session in a mirror: reads per second, misses among them, share of time it is mirrored."""
 
     reads: float
     misses: float
@@ -63,27 +63,27 @@ class Mirrored:
 
 
 def mirrored(rate: float, interval: float, lifetime: float) -> Mirrored:
-    """What a mirror does about a session that is asked for `rate` times per second.
+    """Compute a mirror's work for a session that is requested `rate` times per second.
 
-    It is read again after `interval` seconds if it was asked for since, else dropped at the age
-    of `lifetime` seconds.
+    The session is read again after `interval` seconds if it was requested since, otherwise it is
+    dropped at the age of `lifetime` seconds.
     """
     again = math.expm1(min(rate * interval, 700.0))
-    # One miss, then re-reads for as many intervals as it was asked for in each, a last one in
-    # which it grows old, and the gap until somebody asks again.
+    # A cycle: a miss, then re-reads while there is a request in each interval, then an interval
+    # without a request until the session expires, and the gap until the next request.
     present = again * interval + lifetime
     cycle = present + 1 / rate
     return Mirrored((1 + again) / cycle, 1 / cycle, present / cycle)
 
 
 def need(costs: Costs, sessions: float, checks: float, *, burst: int, by_session: bool) -> Need:
-    """What this load needs if NGINX asks any replica, or always the same one for a session.
+    """Compute the resources for a load; with `by_session` NGINX uses a fixed replica per session.
 
-    `burst` is how many checks of a session come together, as those of one page do.
+    `burst` is the number of checks of a session that arrive together, such as those of a page.
     """
     load = _Load(costs, sessions, checks, burst, by_session)
-    replicas = _fewest(lambda count: load.cores(count) <= BUSY)
-    count = replicas or _MOST
+    replicas = _min_count(lambda count: load.cores(count) <= BUSY)
+    count = replicas or _MAX_REPLICAS
     return Need(
         replicas=replicas,
         reads=load.reads(count),
@@ -101,7 +101,7 @@ def need(costs: Costs, sessions: float, checks: float, *, burst: int, by_session
 
 @dataclass(frozen=True, slots=True)
 class _Load:
-    """Sessions and checks per second, and what they make a number of replicas do."""
+    """Sessions, checks per second, and the work that they cause for a number of replicas."""
 
     costs: Costs
     sessions: float
@@ -110,43 +110,43 @@ class _Load:
     by_session: bool
 
     def cores(self, replicas: int) -> float:
-        """Of one replica, in use."""
-        costs, sign_ins = self.costs, self.sessions / SESSION
-        shared = self.checks * costs.hot + sign_ins * costs.login[0]
+        """Return the utilised cores of each replica."""
+        costs, logins = self.costs, self.sessions / SESSION
+        shared = self.checks * costs.hot + logins * costs.login[0]
         shared += self._refreshes() * costs.refresh[0]
         if costs.mirrored is not None:
-            # A re-read is counted as dear as the read that a cold check waits for.
+            # A re-read is assumed to cost as much as the read that a cold check waits for.
             shared += self.reads(replicas) * max(0.0, costs.cold - costs.hot)
-        pushed = sign_ins * costs.pushes.push if costs.pushes else 0.0
+        pushed = logins * costs.pushes.push if costs.pushes else 0.0
         return (shared / replicas + pushed) / 1e6
 
     def reads(self, replicas: int) -> float:
-        """Per second, of all replicas."""
+        """Return the reads per second of all replicas."""
         if self.costs.mirrored is None:
             return self.checks
         return self.sessions * self._copies(replicas) * self._one(replicas).reads
 
     def misses(self, replicas: int) -> float:
-        """Checks per second that wait for a read."""
+        """Return the checks per second that wait for a read."""
         if self.costs.mirrored is None:
             return self.checks
         return self.sessions * self._copies(replicas) * self._one(replicas).misses
 
     def held(self, replicas: int) -> float:
-        """Sessions that are in one mirror at a time."""
+        """Return the number of sessions in a mirror."""
         if self.costs.mirrored is None:
             return 0.0
         return self.sessions * self._copies(replicas) / replicas * self._one(replicas).held
 
     def redis_us(self, replicas: int) -> float:
-        """CPU of Redis per second."""
-        sign_ins = self.sessions / SESSION
-        spent = self.reads(replicas) * self.costs.read + sign_ins * self.costs.login[1]
+        """Return microseconds of Redis CPU per second."""
+        logins = self.sessions / SESSION
+        spent = self.reads(replicas) * self.costs.read + logins * self.costs.login[1]
         spent += self._refreshes() * self.costs.refresh[1]
-        return spent + sign_ins * (self.costs.pushes.redis_us(replicas) if self.costs.pushes else 0)
+        return spent + logins * (self.costs.pushes.redis_us(replicas) if self.costs.pushes else 0)
 
     def redis_bytes(self, replicas: int) -> float:
-        """Between Redis and the replicas, per second."""
+        """Return bytes per second between Redis and the replicas."""
         pushed = self.sessions / SESSION * replicas * MESSAGE_BYTES if self.costs.pushes else 0.0
         return self.reads(replicas) * (self.costs.record + FRAME) + pushed
 
@@ -154,21 +154,21 @@ class _Load:
         return 1 if self.by_session else replicas
 
     def _one(self, replicas: int) -> Mirrored:
-        # Of the replicas, a burst reaches each with this chance.
+        # The probability that a burst reaches a particular replica.
         reached = 1.0 if self.by_session else 1 - (1 - 1 / replicas) ** self.burst
         rate = self.checks / self.burst / self.sessions * reached
         return mirrored(rate, REREAD * STALENESS, STALENESS)
 
     def _refreshes(self) -> float:
-        # A session refreshes when it is asked for after its access token has run out.
+        # A session refreshes at its first request after the access token has expired.
         return self.sessions / (ACCESS + self.sessions / self.checks)
 
 
-def _fewest(enough: Callable[[int], bool]) -> int | None:
-    """The smallest number that is enough, where every larger one is too; None beyond `_MOST`."""
-    if not enough(_MOST):
+def _min_count(enough: Callable[[int], bool]) -> int | None:
+    """Return the smallest sufficient count by bisection; None above `_MAX_REPLICAS`."""
+    if not enough(_MAX_REPLICAS):
         return None
-    low, high = 0, _MOST
+    low, high = 0, _MAX_REPLICAS
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)

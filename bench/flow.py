@@ -1,4 +1,4 @@
-"""Many users at once, each making the five calls; nobody may be refused."""
+"""Many concurrent users who each make the five calls; no call may be refused."""
 
 import asyncio
 import random
@@ -17,14 +17,14 @@ from bench.outcome import Benchmark, NotMeasured, Outcome, Table
 from bench.processes import cpu_us
 
 USERS = 1000
-_OVERLAP = 50  # users that are under way at the same time
-_PAUSE = 0.02  # seconds at most between the calls of a user
+_OVERLAP = 50  # concurrent users
+_MAX_PAUSE = 0.02  # seconds between the calls of a user
 _CALLS = ("ping", "login", "authenticate", "refresh", "logout")
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round: seconds, CPU microseconds per flow, milliseconds of each call, failures."""
+    """Results of a round: seconds, CPU microseconds per flow, milliseconds by call, failures."""
 
     took: float
     cpu: Mapping[str, float]
@@ -39,21 +39,21 @@ def measure(quick: bool) -> Outcome:
         redis = made.redis()
         gateway = made.fleet(redis.url).replica()
         parts = {"gateway": gateway.pid, "redis": redis.pid}
-        seen = [_round(gateway, parts, seed) for seed in range(rounds)]
+        results = [_round(gateway, parts, seed) for seed in range(rounds)]
         loop = loop_of(gateway)
-    failures = [failure for one in seen for failure in one.failures]
+    failures = [failure for result in results for failure in result.failures]
     if failures:
         raise NotMeasured(f"{len(failures)} calls failed, the first: {failures[0]}")
-    cpu = {part: statistics.median(one.cpu[part] for one in seen) for part in parts}
-    rate = statistics.median(USERS / one.took for one in seen)
+    cpu = {part: statistics.median(result.cpu[part] for result in results) for part in parts}
+    rate = statistics.median(USERS / result.took for result in results)
     figures = {"flows_per_s": rate, "errors": len(failures), "cpu_us": cpu}
     notes = (
         f"Medians of {rounds} rounds of {USERS} users, {_OVERLAP} at a time, pauses up to "
-        f"{_PAUSE * 1000:.0f} ms; the gateway runs {loop}.",
+        f"{_MAX_PAUSE * 1000:.0f} ms; the gateway runs {loop}.",
         f"{rate:.0f} flows/s, {len(failures)} errors; a flow costs {cpu['gateway']:.0f} us in "
         f"the gateway and {cpu['redis']:.0f} us in Redis.",
     )
-    rows = tuple(_row(name, [one.latencies[name] for one in seen]) for name in _CALLS)
+    rows = tuple(_row(name, [result.latencies[name] for result in results]) for name in _CALLS)
     return Outcome(figures, (Table("The five calls", ("", "p50 ms", "p99 ms"), rows, 1),), notes)
 
 
@@ -61,7 +61,7 @@ BENCHMARK = Benchmark("flow", "The five calls by 1,000 users at random.", measur
 
 
 def _row(name: str, rounds: list[list[float]]) -> tuple[str, float, float]:
-    p50, p99 = (statistics.median(percentile(one, at) for one in rounds) for at in (50, 99))
+    p50, p99 = (statistics.median(percentile(times, at) for times in rounds) for at in (50, 99))
     return name, p50, p99
 
 
@@ -76,7 +76,7 @@ def _round(gateway: Gateway, parts: Mapping[str, int], seed: int) -> Round:
 
 @dataclass(slots=True)
 class _Users:
-    """The users of one round, over one client."""
+    """The users of a round, over a single client."""
 
     client: aiohttp.ClientSession
     random: random.Random
@@ -85,7 +85,7 @@ class _Users:
     failures: list[str] = field(default_factory=list)
 
     async def flow(self, limit: asyncio.Semaphore) -> None:
-        """Everything that one user does."""
+        """Make the five calls of a user."""
         async with limit:
             number = self.random.randint(1, 2**62)
             await self._call("ping", "GET")
@@ -104,7 +104,7 @@ class _Users:
         headers: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        await asyncio.sleep(self.random.uniform(0, _PAUSE))
+        await asyncio.sleep(self.random.uniform(0, _MAX_PAUSE))
         began = time.perf_counter()
         async with self.client.request(method, f"/{name}", headers=headers, json=body) as answer:
             text = await answer.read()
@@ -119,7 +119,7 @@ async def _flows(gateway: Gateway, seed: int) -> _Users:
     connector = aiohttp.TCPConnector(limit=_OVERLAP)
     address = f"http://127.0.0.1:{gateway.port}"
     async with aiohttp.ClientSession(address, connector=connector) as client:
-        users = _Users(client, random.Random(seed), gateway.basic)  # noqa: S311  no secret
+        users = _Users(client, random.Random(seed), gateway.basic)  # noqa: S311  not a secret
         limit = asyncio.Semaphore(_OVERLAP)
         await asyncio.gather(*(users.flow(limit) for _ in range(USERS)))
         return users

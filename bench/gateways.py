@@ -1,4 +1,4 @@
-"""A laboratory on loopback: Redis, gateways that share it, NGINX with the shipped files."""
+"""Test bed on loopback: Redis, gateways that share it, NGINX with the shipped files."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ from authgw.config.schema import ServerSettings, Settings
 from authgw.files.key_files import make_key
 from authgw.identity.clients_file import add_client
 from bench import nginx
-from bench.http import Address, Answer, ask, raw_answer
+from bench.http import Address, Answer, raw_response, send
 from bench.nginx import HOST, ROOT
 from bench.outcome import NotMeasured
 from bench.processes import find, free_port, listens, running, runs_uvloop
@@ -35,26 +35,26 @@ _RULES = [{"host": HOST, "path": "/**", "allow": "authenticated"}]
 
 @dataclass(frozen=True, slots=True)
 class RedisServer:
-    """A redis-server of our own."""
+    """A redis-server started by the benchmark."""
 
     port: int
     pid: int
 
     @property
     def url(self) -> str:
-        """Its address as `cache.url` takes it."""
+        """The address in the form of `cache.url`."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     def client(self) -> "Redis":
-        """A connection for the benchmark itself."""
+        """Return a client for the benchmark itself."""
         return Redis(port=self.port)
 
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """One replica, reached at `address`, which is `port` unless it has a unix socket.
+    """A replica at `address`, which equals `port` unless it has a unix socket.
 
-    `basic` is the header of a client that may open any session.
+    `basic` is the header of a trusted backend that may open any session.
     """
 
     pid: int
@@ -64,14 +64,14 @@ class Gateway:
     basic: Mapping[str, str]
 
     def post(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Answer:
-        """One POST of JSON."""
-        return ask(self.address, "POST", path, headers, json.dumps(body).encode())
+        """Send a POST request with a JSON body."""
+        return send(self.address, "POST", path, headers, json.dumps(body).encode())
 
     def login(self, user_id: int = 1) -> dict[str, Any]:
-        """A new pair of tokens.
+        """Log in and return the new pair of tokens.
 
         Raises:
-            NotMeasured: the log-in was refused.
+            NotMeasured: the login was refused.
         """
         answer = self.post("/login", {"user_id": user_id}, self.basic)
         if answer.status != 200:
@@ -79,79 +79,89 @@ class Gateway:
         pair: dict[str, Any] = json.loads(answer.body)
         return pair
 
-    def answer_to(self, headers: Mapping[str, str]) -> bytes:
-        """The bytes of one answer of /authenticate, which must be a 200."""
-        answer = raw_answer(self.address, request("GET", "/authenticate", headers))
-        if not answer.startswith(b"HTTP/1.1 200 "):
-            said = answer.partition(b"\r\n")[0].decode("latin-1")
-            raise NotMeasured(f"a check was refused with {said}: nothing measured")
-        return answer
+    def response_to(self, headers: Mapping[str, str]) -> bytes:
+        """Return the bytes of a response of /authenticate.
+
+        Raises:
+            NotMeasured: the status is not 200.
+        """
+        response = raw_response(self.address, request("GET", "/authenticate", headers))
+        if not response.startswith(b"HTTP/1.1 200 "):
+            status_line = response.partition(b"\r\n")[0].decode("latin-1")
+            raise NotMeasured(f"a check was refused with {status_line}: nothing measured")
+        return response
 
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """Starts servers that end with it, each in a folder of its own."""
+    """Starts servers, each in a separate directory, and stops them when it is closed."""
 
     stack: ExitStack
     root: Path
 
-    def folder(self, name: str) -> Path:
-        """A new folder."""
+    def directory(self, name: str) -> Path:
+        """Create a new directory."""
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.root))
 
     def redis(self) -> RedisServer:
-        """A Redis that saves nothing."""
+        """Start a Redis without persistence."""
         port = free_port()
         options = ["--bind", "127.0.0.1", "--save", "", "--port", str(port)]
         command = [find("redis-server"), *options]
-        pid = self._run(command, self.folder("redis"), port)
+        pid = self._run(command, self.directory("redis"), port)
         return RedisServer(port, pid)
 
     def fleet(self, store_url: str) -> "Fleet":
-        """What replicas on this store share: keys and a client."""
-        folder = self.folder("shared")
-        make_key(folder / "keys", "ES256")
-        secret = add_client(folder / "clients.yml", CLIENT, subjects="*", groups=())
+        """Create the keys and the trusted backend that replicas on this store share."""
+        directory = self.directory("shared")
+        make_key(directory / "keys", "ES256")
+        secret = add_client(directory / "clients.yml", CLIENT, subjects="*", groups=())
         basic = base64.b64encode(f"{CLIENT}:{secret}".encode()).decode()
-        return Fleet(self, folder, store_url, {"Authorization": f"Basic {basic}"})
+        return Fleet(self, directory, store_url, {"Authorization": f"Basic {basic}"})
 
     def imitation(self, kind: str, answer: bytes, uvloop: bool) -> tuple[int, int]:
-        """A server of bench.servers that gives this answer; its port and pid."""
-        folder, port = self.folder(kind), free_port()
-        (folder / "answer").write_bytes(answer)
+        """Start a server of bench.servers that sends this response; return port and pid."""
+        directory, port = self.directory(kind), free_port()
+        (directory / "answer").write_bytes(answer)
         loop = "uvloop" if uvloop else "asyncio"
         command = [sys.executable, "-m", "bench.servers", kind, str(port), "answer", loop]
-        return port, self._run(command, folder, port, {"PYTHONPATH": str(ROOT)})
+        return port, self._run(command, directory, port, {"PYTHONPATH": str(ROOT)})
 
     def app(self) -> tuple[int, int]:
-        """An upstream that costs as little as one can: NGINX answering 200; its port and pid."""
-        folder, port = self.folder("app"), free_port()
-        return port, self._run(nginx.app(folder, port), folder, port)
+        """Start an upstream of minimal cost, NGINX with status 200; return port and pid."""
+        directory, port = self.directory("app"), free_port()
+        return port, self._run(nginx.app(directory, port), directory, port)
 
     def front(
         self, gateways: Sequence[Address], app: int, *, protected: bool = True, cached: bool = False
     ) -> tuple[int, int]:
-        """NGINX with the shipped files, ports changed, before gateways and app; port and pid."""
-        folder, port = self.folder("front"), free_port()
-        command = nginx.front(folder, port, gateways, app)
+        """Start NGINX with the shipped files and changed ports; return port and pid."""
+        directory, port = self.directory("front"), free_port()
+        command = nginx.front(directory, port, gateways, app)
         if not protected:
-            nginx.unprotect(folder)
+            nginx.unprotect(directory)
         if cached:
-            nginx.cache(folder)
-        return port, self._run(command, folder, port)
+            nginx.cache(directory)
+        return port, self._run(command, directory, port)
 
     def _run(
-        self, command: list[str], folder: Path, port: int, environ: Mapping[str, str] | None = None
+        self,
+        command: list[str],
+        directory: Path,
+        port: int,
+        environ: Mapping[str, str] | None = None,
     ) -> int:
-        return self.stack.enter_context(running(command, folder, partial(listens, port), environ))
+        return self.stack.enter_context(
+            running(command, directory, partial(listens, port), environ)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """Starts replicas that share keys, a client and a store."""
+    """Starts replicas that share keys, a trusted backend and a store."""
 
     lab: Lab
-    folder: Path
+    directory: Path
     store_url: str
     basic: Mapping[str, str]
 
@@ -163,44 +173,45 @@ class Fleet:
         counted: bool = True,
         settings: Mapping[str, dict[str, Any]] | None = None,
     ) -> Gateway:
-        """One more; `store_url` is another way to the same store, `settings` add to the file.
+        """Start a replica; `settings` are added to its configuration.
 
-        One that is not `counted` is the gateway of bench.uncounted.
+        `store_url` is an alternative address of the same store. A replica that is not `counted`
+        is the gateway of bench.uncounted.
         """
-        folder, port = self.lab.folder("gateway"), free_port()
-        address = folder / "socket" if socket else port
-        config = _config(self.folder, port, store_url or self.store_url, address)
+        directory, port = self.lab.directory("gateway"), free_port()
+        address = directory / "socket" if socket else port
+        config = _config(self.directory, port, store_url or self.store_url, address)
         for section, keys in (settings or {}).items():
             config.setdefault(section, {}).update(keys)
-        (folder / "config.yml").write_text(yaml.safe_dump(config))
+        (directory / "config.yml").write_text(yaml.safe_dump(config))
         program = [str(Path(sys.executable).parent / "authgw")]
         if not counted:
             program = [sys.executable, "-m", "bench.uncounted"]
         ready = partial(_is_ready, address)
-        started = running([*program, "serve"], folder, ready, {"PYTHONPATH": str(ROOT)})
+        started = running([*program, "serve"], directory, ready, {"PYTHONPATH": str(ROOT)})
         pid = self.lab.stack.enter_context(started)
-        return Gateway(pid, port, address, self.folder / "keys", self.basic)
+        return Gateway(pid, port, address, self.directory / "keys", self.basic)
 
 
 @contextmanager
 def lab() -> Iterator[Lab]:
-    """A laboratory that leaves nothing behind."""
+    """Run a test bed; its servers and files are removed at the end of the block."""
     with tempfile.TemporaryDirectory(prefix="authgw-bench-") as root, ExitStack() as stack:
         yield Lab(stack, Path(root))
 
 
 def has_socket() -> bool:
-    """Whether this gateway can listen on a unix socket."""
+    """Return True if this gateway can listen on a unix socket."""
     return "socket" in ServerSettings.model_fields
 
 
 def loop_of(gateway: Gateway) -> str:
-    """The name of the event loop that this gateway runs."""
+    """Return the name of the gateway's event loop."""
     return "uvloop" if runs_uvloop(gateway.pid) else "asyncio"
 
 
 def bearer(token: str) -> dict[str, str]:
-    """The header that carries an access token."""
+    """Return the header with an access token."""
     return {"Authorization": f"Bearer {token}"}
 
 
@@ -208,7 +219,7 @@ def _config(shared: Path, port: int, store_url: str, address: Address) -> dict[s
     server: dict[str, Any] = {"port": port, "drain": 0}
     if isinstance(address, Path):
         server |= {"socket": str(address), "trusted_proxies": ["127.0.0.0/8", "unix"]}
-    # Each replica serves its metrics on a port of its own, where it has any.
+    # Each replica serves its metrics on a separate port, if it supports metrics.
     metrics = {"metrics": {"port": free_port()}} if "metrics" in Settings.model_fields else {}
     return {
         **metrics,
@@ -225,6 +236,6 @@ def _config(shared: Path, port: int, store_url: str, address: Address) -> dict[s
 
 def _is_ready(address: Address) -> bool:
     try:
-        return ask(address, "GET", "/readyz", {}).status == 200
+        return send(address, "GET", "/readyz", {}).status == 200
     except OSError:
         return False

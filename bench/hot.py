@@ -1,4 +1,4 @@
-"""Checks of one session again and again, the gateway's most frequent work."""
+"""Repeated checks of the same session, the gateway's most frequent work."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -13,6 +13,6 @@ PATH = "/authenticate"
 def hot_checks(
     redis: RedisServer, gateway: Gateway, token: Mapping[str, str], seconds: int
 ) -> Measure:
-    """A round of such checks; `token` is the header that carries it."""
+    """Return the measurement of a round of such checks; `token` is the Authorization header."""
     parts = {"gateway": [gateway.pid], "redis": [redis.pid]}
     return partial(sample, parts, partial(load, gateway.port, PATH, {**ORIGINAL, **token}, seconds))

@@ -6,70 +6,70 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-_PATIENCE = 10.0  # seconds
+_TIMEOUT = 10.0  # seconds
 
 Address = int | Path  # a port of loopback, or a unix socket
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status and body of an answer."""
+    """Status and body of a response."""
 
     status: int
     body: bytes
 
 
-def ask(
+def send(
     address: Address, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None
 ) -> Answer:
-    """One request on a connection of its own; a body is sent as JSON.
+    """Send a request on a new connection and return the response; a body is sent as JSON.
 
     Raises:
-        OSError: nobody answers.
+        OSError: the server does not respond.
     """
-    link = http.client.HTTPConnection("127.0.0.1", timeout=_PATIENCE)
+    link = http.client.HTTPConnection("127.0.0.1", timeout=_TIMEOUT)
     link.sock = connect(address)
-    said = {**headers, "Content-Type": "application/json"} if body is not None else headers
+    all_headers = {**headers, "Content-Type": "application/json"} if body is not None else headers
     try:
-        link.request(method, path, body, dict(said))
-        answer = link.getresponse()
-        return Answer(answer.status, answer.read())
+        link.request(method, path, body, dict(all_headers))
+        response = link.getresponse()
+        return Answer(response.status, response.read())
     finally:
         link.close()
 
 
-def raw_answer(address: Address, request: bytes) -> bytes:
-    """Every byte of the answer to a request, which carries a Content-Length."""
+def raw_response(address: Address, request: bytes) -> bytes:
+    """Send a request and return the bytes of the response, which must have a Content-Length."""
     with connect(address) as link:
         link.sendall(request)
-        seen = b""
-        while b"\r\n\r\n" not in seen:
-            seen += link.recv(65536)
-        head, _, body = seen.partition(b"\r\n\r\n")
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += link.recv(65536)
+        head, _, body = received.partition(b"\r\n\r\n")
         missing = content_length(head) - len(body)
         while missing > 0:
             more = link.recv(missing)
-            seen, missing = seen + more, missing - len(more)
-        return seen
+            received, missing = received + more, missing - len(more)
+        return received
 
 
 def content_length(head: bytes) -> int:
-    """The Content-Length of an answer's head, 0 if it has none."""
+    """Return the Content-Length of a response head, 0 without the header."""
     return int(fields(head).get("content-length", "0"))
 
 
 def fields(head: bytes) -> dict[str, str]:
-    """The header fields of an answer's head, names in lower case."""
+    """Return the header fields of a response head, names in lower case."""
     lines = head.decode("latin-1").split("\r\n\r\n")[0].split("\r\n")[1:]
     pairs = (line.partition(":") for line in lines)
     return {name.lower(): value.strip() for name, _, value in pairs}
 
 
 def connect(address: Address) -> socket.socket:
-    """A connection to this address."""
+    """Return a connection to this address."""
     if isinstance(address, int):
-        return socket.create_connection(("127.0.0.1", address), _PATIENCE)
+        return socket.create_connection(("127.0.0.1", address), _TIMEOUT)
     link = socket.socket(socket.AF_UNIX)
-    link.settimeout(_PATIENCE)
+    link.settimeout(_TIMEOUT)
     link.connect(str(address))
     return link

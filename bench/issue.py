@@ -1,4 +1,4 @@
-"""What a log-in and a refresh cost, in the gateway and in Redis."""
+"""Cost of a login and of a refresh, in the gateway and in Redis."""
 
 import json
 from collections.abc import Callable
@@ -12,11 +12,11 @@ from bench.outcome import Benchmark, Outcome
 from bench.population import new_sessions, put, tokens
 from bench.wrk import load_each, request, write_requests
 
-_PER_SECOND = 6000  # more than one replica can do
+_PER_SECOND = 6000  # more than a replica can do
 
 
 def measure(quick: bool) -> Outcome:
-    """Log in and refresh, each time someone else, in turn."""
+    """Log in and refresh in turn, each time with a different subject."""
     seconds = 1 if quick else 4
     count = _PER_SECOND * seconds
     with lab() as made:
@@ -35,15 +35,15 @@ def measure(quick: bool) -> Outcome:
             "login": each_of(partial(_logins, gateway, count)),
             "refresh": each_of(partial(_refreshes, gateway, redis, count)),
         }
-        seen = in_turn(variants)
+        samples = in_turn(variants)
         loop = loop_of(gateway)
-    medians = {name: median(rounds) for name, rounds in seen.items()}
+    medians = {name: median(rounds) for name, rounds in samples.items()}
     figures = {
-        **{f"{name}_us": one.total for name, one in medians.items()},
-        "cpu_us": {name: one.cpu for name, one in medians.items()},
+        **{f"{name}_us": result.total for name, result in medians.items()},
+        "cpu_us": {name: result.cpu for name, result in medians.items()},
     }
     note = f"Medians of {ROUNDS} rounds of {seconds} s, 32 connections; the gateway runs {loop}."
-    shown = table("/login by a trusted backend, and /refresh", seen, ("gateway", "redis"))
+    shown = table("/login by a trusted backend, and /refresh", samples, ("gateway", "redis"))
     return Outcome(figures, (shown,), (note,))
 
 
@@ -51,7 +51,7 @@ BENCHMARK = Benchmark("issue", "What a log-in and a refresh cost.", measure)
 
 
 def _file(made: Lab, requests: list[bytes]) -> Path:
-    file = made.folder("issue") / "requests"
+    file = made.directory("issue") / "requests"
     write_requests(file, requests)
     return file
 
@@ -63,7 +63,7 @@ def _logins(gateway: Gateway, count: int, first: int) -> list[bytes]:
 
 
 def _refreshes(gateway: Gateway, redis: RedisServer, count: int, first: int) -> list[bytes]:
-    # Subjects that no log-in of this run takes.
+    # Subjects that the logins of this run do not use.
     sessions = list(new_sessions(count, first=10**9 + first))
     put(redis.client(), sessions)
     minted = tokens(gateway.keys, sessions, TokenType.REFRESH)

@@ -3,8 +3,8 @@
     pip install locust
     AUTHGW_CLIENT="$(cat secrets/demo-client)" locust -f bench/locustfile.py --host http://localhost:4000
 
-AUTHGW_CLIENT is `id:secret` of a client that may open sessions for every subject. With rules,
-the gateway needs `auth.direct_check: true`.
+AUTHGW_CLIENT is `id:secret` of a trusted backend that may open sessions for every subject. With
+rules, the gateway needs `auth.direct_check: true`.
 """
 
 import os
@@ -26,16 +26,16 @@ _CLIENT = _client()
 
 
 class User(HttpUser):
-    """Someone who logs in, is checked, refreshes and logs out, and thinks in between."""
+    """A user who logs in, is checked, refreshes and logs out, with think time in between."""
 
     wait_time = between(0.5, 2.0)
 
     @task
     def flow(self) -> None:
-        """The five calls."""
+        """Make the five calls."""
         self.client.get("/ping")
         self.wait()
-        body = {"user_id": random.randint(1, 2**62)}  # noqa: S311  no secret
+        body = {"user_id": random.randint(1, 2**62)}  # noqa: S311  not a secret
         pair = self._pair("/login", body, auth=_CLIENT)
         self.client.get("/authenticate", headers=_bearer(pair))
         self.wait()

@@ -1,4 +1,4 @@
-"""Log-ins by password: what their time gives away, and what a flood of them costs the checks."""
+"""Logins by password: timing differences of refusals, and the effect of a flood on checks."""
 
 import asyncio
 import json
@@ -19,26 +19,26 @@ from bench.outcome import Benchmark, Outcome, Table
 from bench.processes import rss_bytes
 from bench.wrk import request
 
-_PARALLEL = 500
-_RATE = 500  # checks per second beside the flood
+_PARALLEL = 500  # logins
+_RATE = 500  # checks per second during the flood
 _CONNECTIONS = 25
-_PASSWORD = "correct horse battery staple"  # noqa: S105  of nobody
+_PASSWORD = "correct horse battery staple"  # noqa: S105  not a real password
 _MIB = 1 << 20
 _ELSEWHERE = "beside log-ins at another gateway"
 
 
 def measure(quick: bool) -> Outcome:
-    """Time refusals in turn, then check beside a flood of log-ins and without it, in turn."""
+    """Time refusals in turn, then checks with and without a flood of logins, in turn."""
     tries, rounds, seconds = (150, 2, 4) if quick else (2000, 3, 10)
     with lab() as made:
-        gateway, other = _peopled(made), _peopled(made)
+        gateway, other = _gateway_with_users(made), _gateway_with_users(made)
         refused = _refusals(gateway, tries)
         token = gateway.login()["access"]
         before = rss_bytes(gateway.pid)
-        seen, statuses = _beside(gateway, other, token, rounds, seconds)
+        measured, statuses = _checks_during_logins(gateway, other, token, rounds, seconds)
         grown = (rss_bytes(gateway.pid) - before) / _MIB
     medians = {kind: statistics.median(times) for kind, times in refused.items()}
-    calm, elsewhere, busy = (percentile(times, 99) for times in seen.values())
+    calm, elsewhere, busy = (percentile(times, 99) for times in measured.values())
     figures = {
         "gap_ms": max(medians.values()) - min(medians.values()),
         "p99_x_idle": busy / calm,
@@ -54,7 +54,9 @@ def measure(quick: bool) -> Outcome:
     checks = Table(
         f"{_RATE} checks per second, alone and beside {_PARALLEL} parallel log-ins",
         ("", "p50 ms", "p99 ms"),
-        tuple((kind, percentile(times, 50), percentile(times, 99)) for kind, times in seen.items()),
+        tuple(
+            (kind, percentile(times, 50), percentile(times, 99)) for kind, times in measured.items()
+        ),
     )
     answered = ", ".join(f"{count} x {status}" for status, count in sorted(statuses.items()))
     return Outcome(figures, (alike, checks), (f"The log-ins were answered: {answered}.",))
@@ -63,8 +65,8 @@ def measure(quick: bool) -> Outcome:
 BENCHMARK = Benchmark("login", "What refusals give away, and log-ins beside checks.", measure)
 
 
-def _peopled(made: Lab) -> Gateway:
-    users = made.folder("people") / "users.yml"
+def _gateway_with_users(made: Lab) -> Gateway:
+    users = made.directory("users") / "users.yml"
     users_editor.add(users, "alice", hash_password(_PASSWORD))
     users_editor.add(users, "gone", hash_password(_PASSWORD))
     users_editor.set_disabled(users, "gone", True)
@@ -73,18 +75,18 @@ def _peopled(made: Lab) -> Gateway:
 
 
 def _refusals(gateway: Gateway, tries: int) -> dict[str, list[float]]:
-    """Milliseconds of each try, one of each kind in turn, each from an address of its own."""
-    seen: dict[str, list[float]] = {"unknown": [], "wrong": [], "disabled": []}
+    """Return the milliseconds of each try; the kinds take turns, each try has its own address."""
+    measured: dict[str, list[float]] = {"unknown": [], "wrong": [], "disabled": []}
     for number in range(tries):
         names = (f"nobody{number}", "alice", "gone")
         passwords = (_PASSWORD, "wrong", _PASSWORD)
-        for kind, user, password in zip(seen, names, passwords, strict=True):
+        for kind, user, password in zip(measured, names, passwords, strict=True):
             body = {"username": user, "password": password}
             began = time.perf_counter()
             answer = gateway.post("/login", body, {"X-Forwarded-For": _address(number)})
-            seen[kind].append((time.perf_counter() - began) * 1000)
+            measured[kind].append((time.perf_counter() - began) * 1000)
             _must_be_refused(answer.status)
-    return seen
+    return measured
 
 
 def _must_be_refused(status: int) -> None:
@@ -92,47 +94,50 @@ def _must_be_refused(status: int) -> None:
         raise SystemExit(f"a wrong log-in was answered with {status}: nothing measured")
 
 
-def _beside(
+def _checks_during_logins(
     gateway: Gateway, other: Gateway, token: str, rounds: int, seconds: int
 ) -> tuple[dict[str, list[float]], Counter[int]]:
-    """Milliseconds of checks alone, and beside log-ins at another gateway and at the same one.
+    """Return milliseconds of checks: alone, during logins elsewhere, during logins here.
 
-    What is lost to log-ins at the other one is lost to the processors that all of them share.
+    The slowdown by logins at the other gateway is caused by the shared processors only.
     """
-    seen: dict[str, list[float]] = {"alone": [], _ELSEWHERE: [], "beside log-ins": []}
+    measured: dict[str, list[float]] = {"alone": [], _ELSEWHERE: [], "beside log-ins": []}
     statuses: Counter[int] = Counter()
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         for number in range(rounds):
-            for kind, flooded in zip(seen, ((), (other,), (gateway,)), strict=True):
-                floods = [pool.submit(_flood, one.port, seconds + 2, number) for one in flooded]
+            for kind, flooded in zip(measured, ((), (other,), (gateway,)), strict=True):
+                floods = [
+                    pool.submit(_flood, target.port, seconds + 2, number) for target in flooded
+                ]
                 time.sleep(1)
-                seen[kind] += asyncio.run(_check(gateway.port, token, seconds))
+                measured[kind] += asyncio.run(_check(gateway.port, token, seconds))
                 for flood in floods:
                     statuses.update(flood.result())
-    return seen, statuses
+    return measured, statuses
 
 
 async def _check(port: int, token: str, seconds: int) -> list[float]:
-    """Milliseconds of every check, asked at an even rate whatever the answers do."""
-    asked = request("GET", "/authenticate", {**ORIGINAL, **bearer(token)})
+    """Return the milliseconds of every check, sent at a constant rate regardless of responses."""
+    check = request("GET", "/authenticate", {**ORIGINAL, **bearer(token)})
     each = _RATE / _CONNECTIONS
     began = time.perf_counter() + 0.1
 
-    async def one(offset: float) -> list[float]:
+    async def over_connection(offset: float) -> list[float]:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        seen = []
+        times = []
         for due in _due(began + offset, 1 / each, seconds):
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            writer.write(asked)
+            writer.write(check)
             head = await reader.readuntil(b"\r\n\r\n")
-            seen.append((time.perf_counter() - due) * 1000)
+            times.append((time.perf_counter() - due) * 1000)
             if not head.startswith(b"HTTP/1.1 200"):
                 raise SystemExit("a check was refused: nothing measured")
         writer.close()
-        return seen
+        return times
 
     offsets = [number / _RATE for number in range(_CONNECTIONS)]
-    return [taken for found in await asyncio.gather(*map(one, offsets)) for taken in found]
+    results = await asyncio.gather(*map(over_connection, offsets))
+    return [elapsed for times in results for elapsed in times]
 
 
 def _due(first: float, every: float, seconds: int) -> Iterator[float]:
@@ -144,28 +149,28 @@ def _flood(port: int, seconds: int, round_number: int) -> Counter[int]:
 
 
 async def _log_in_all(port: int, seconds: int, round_number: int) -> Counter[int]:
-    """Log in over many connections, each again as soon as it is answered."""
+    """Log in over many connections, each without a pause after its response."""
     statuses: Counter[int] = Counter()
     until = time.monotonic() + seconds
     body = json.dumps({"username": "alice", "password": "wrong"}).encode()
     headers = {"Content-Type": "application/json"}
 
-    async def one(client: aiohttp.ClientSession, number: int) -> None:
+    async def over_connection(client: aiohttp.ClientSession, number: int) -> None:
         while time.monotonic() < until:
-            came_from = _address(1_000_000 * (round_number + 1) + sum(statuses.values()) + number)
+            address = _address(1_000_000 * (round_number + 1) + sum(statuses.values()) + number)
             async with client.post(
                 f"http://127.0.0.1:{port}/login",
                 data=body,
-                headers={**headers, "X-Forwarded-For": came_from},
-            ) as answer:
-                statuses[answer.status] += 1
+                headers={**headers, "X-Forwarded-For": address},
+            ) as response:
+                statuses[response.status] += 1
 
     link = aiohttp.TCPConnector(limit=_PARALLEL)
     async with aiohttp.ClientSession(connector=link) as client:
-        await asyncio.gather(*(one(client, number) for number in range(_PARALLEL)))
+        await asyncio.gather(*(over_connection(client, number) for number in range(_PARALLEL)))
     return statuses
 
 
 def _address(number: int) -> str:
-    """An address of its own for each number; 10.0.0.0/8 holds 16 million."""
+    """Return a different address for each number; 10.0.0.0/8 contains 16 million."""
     return f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"

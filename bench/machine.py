@@ -1,30 +1,30 @@
-"""The machine that measured, and whether it had anything else to do."""
+"""Description and load of the machine that measures."""
 
 import os
 import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
-_QUIET = 0.5  # of the cores, in the average of the last minute
+_MAX_LOAD = 0.5  # of the cores, average of the last minute
 
 
 def description() -> str:
-    """The processor, its cores, the system and the Python that runs this."""
-    named = Path("/proc/cpuinfo").read_text().partition("model name")[2].partition("\n")[0]
-    model = named.strip("\t :") or platform.machine()
+    """Describe processor, cores, operating system and Python version."""
+    model_name = Path("/proc/cpuinfo").read_text().partition("model name")[2].partition("\n")[0]
+    model = model_name.strip("\t :") or platform.machine()
     system = f"{platform.system()} {platform.release()}"
     return f"{model}, {_cores()} cores, {system}, Python {platform.python_version()}"
 
 
 def today() -> str:
-    """The date, in UTC."""
+    """Return the date, in UTC."""
     return datetime.now(UTC).date().isoformat()
 
 
-def why_doubtful() -> str:
-    """What speaks against measuring now, as a line of its own, or nothing."""
+def load_warning() -> str:
+    """Return a line that warns about the machine's load, "" if it is low."""
     load = os.getloadavg()[0]
-    if load <= _QUIET * _cores():
+    if load <= _MAX_LOAD * _cores():
         return ""
     return (
         f"This machine is busy (load {load:.1f} on {_cores()} cores): latencies will be worse than "

@@ -1,4 +1,4 @@
-"""What counting for Prometheus costs a check: one gateway that counts beside one that does not."""
+"""Cost of metrics for a check: a gateway with metrics compared with a gateway without."""
 
 from bench.gateways import bearer, lab
 from bench.hot import hot_checks
@@ -11,7 +11,7 @@ _COUNTED, _UNCOUNTED = "hot, with metrics", "hot, without metrics"
 
 
 def measure(quick: bool) -> Outcome:
-    """Compare two gateways with the same past, on a Redis where nothing else happens."""
+    """Compare two gateways with the same history, on an otherwise idle Redis."""
     seconds = 1 if quick else 4
     with lab() as made:
         redis = made.redis()
@@ -20,9 +20,9 @@ def measure(quick: bool) -> Outcome:
         for name, counted in ((_COUNTED, True), (_UNCOUNTED, False)):
             twin = fleet.replica(counted=counted)
             variants[name] = hot_checks(redis, twin, bearer(twin.login()["access"]), seconds)
-        seen = in_turn(variants, _ROUNDS)
-    cost = ratio(seen[_COUNTED], seen[_UNCOUNTED])
-    shown = table("Metrics", seen, ("gateway", "redis"))
+        samples = in_turn(variants, _ROUNDS)
+    cost = ratio(samples[_COUNTED], samples[_UNCOUNTED])
+    shown = table("Metrics", samples, ("gateway", "redis"))
     return Outcome({"cost": cost}, (shown,), (f"Medians of {_ROUNDS} rounds of {seconds} s.",))
 
 

@@ -1,4 +1,4 @@
-"""NGINX with the shipped files, only ports and names changed; and an app that costs little."""
+"""NGINX with the shipped files, with changed ports and names, and an app of minimal cost."""
 
 import getpass
 import re
@@ -27,39 +27,39 @@ _UNPROTECTED = """location / {
     }"""
 
 
-def app(folder: Path, port: int) -> list[str]:
-    """The command of an app that answers 200 on this port."""
-    (folder / "nginx.conf").write_text(_APP.format(port=port))
-    return _command(folder, folder / "nginx.conf")
+def app(directory: Path, port: int) -> list[str]:
+    """Return the command of an app that responds with 200 on this port."""
+    (directory / "nginx.conf").write_text(_APP.format(port=port))
+    return _command(directory, directory / "nginx.conf")
 
 
-def front(folder: Path, port: int, gateways: Sequence[Address], app: int) -> list[str]:
-    """The command of the shipped site on this port, before these gateways and this app."""
-    conf = folder / "conf"
+def front(directory: Path, port: int, gateways: Sequence[Address], app: int) -> list[str]:
+    """Return the command of the shipped site on this port, for these gateways and this app."""
+    conf = directory / "conf"
     shutil.copytree(_SHIPPED, conf)
-    servers = "\n    ".join(f"server {_server(one)} max_fails=0;" for one in gateways)
+    servers = "\n    ".join(f"server {_server(address)} max_fails=0;" for address in gateways)
     _change(conf / "authgw" / "upstream.conf", r"server 127\.0\.0\.1:8080[^;]*;", servers)
     _change(conf / "sample.conf", r"127\.0\.0\.1:8081", f"127.0.0.1:{app}")
     _change(conf / "site.conf", r"listen 4000", f"listen 127.0.0.1:{port}")
     _change(conf / "site.conf", r"server_name ", f"server_name {HOST} ")
-    return _command(folder, conf / "nginx.conf")
+    return _command(directory, conf / "nginx.conf")
 
 
-def unprotect(folder: Path) -> None:
-    """Leave the site without the gateway, as it would be if there were none."""
-    site = folder / "conf" / "site.conf"
+def unprotect(directory: Path) -> None:
+    """Remove the gateway from the site."""
+    site = directory / "conf" / "site.conf"
     _change(site, r" *include authgw/(protect|gateway)\.conf;\n", "")
     _change(site, r"location / \{[^}]*\}", _UNPROTECTED)
 
 
 def has_cache() -> bool:
-    """Whether the shipped files know how to cache answers."""
+    """Return True if the shipped files support a cache of responses."""
     return (_SHIPPED / "authgw" / "cache.conf").exists()
 
 
-def cache(folder: Path) -> None:
-    """Include cache.conf where its directives are allowed: in http, or else in the server."""
-    conf = folder / "conf"
+def cache(directory: Path) -> None:
+    """Include cache.conf in the context that allows its directives: http, else server."""
+    conf = directory / "conf"
     text = (conf / "authgw" / "cache.conf").read_text()
     file, before = (
         ("nginx.conf", "http") if "proxy_cache_path" in text else ("site.conf", "protect")
@@ -69,8 +69,8 @@ def cache(folder: Path) -> None:
 
 
 def _change(file: Path, pattern: str, new: str) -> None:
-    text, found = re.subn(pattern, lambda _: new, file.read_text())
-    if not found:
+    text, count = re.subn(pattern, lambda _: new, file.read_text())
+    if not count:
         raise NotMeasured(f"nginx/{file.name} holds no {pattern}: bench/nginx.py must learn it")
     file.write_text(text)
 
@@ -79,6 +79,6 @@ def _server(address: Address) -> str:
     return f"127.0.0.1:{address}" if isinstance(address, int) else f"unix:{address}"
 
 
-def _command(folder: Path, config: Path) -> list[str]:
+def _command(directory: Path, config: Path) -> list[str]:
     options = f"daemon off; user {getpass.getuser()};"
-    return [find("nginx"), "-p", str(folder), "-c", str(config), "-e", "stderr", "-g", options]
+    return [find("nginx"), "-p", str(directory), "-c", str(config), "-e", "stderr", "-g", options]

@@ -1,4 +1,4 @@
-"""What a benchmark found, and how it is told: tables for people, JSON for programs."""
+"""Results of a benchmark and their output: tables as text and Markdown, figures as JSON."""
 
 import json
 import time
@@ -8,18 +8,18 @@ from typing import Any
 
 import click
 
-from bench.machine import why_doubtful
+from bench.machine import load_warning
 
 Cell = str | float | bool | None
 
 
 class NotMeasured(click.ClickException):
-    """Why a run proves nothing; the message is one sentence for the person who started it."""
+    """Raised if a run has no valid result; the message is a sentence for the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under columns; the first column names the row. `plotted` is a column to draw."""
+    """Rows under columns; the first column names the row, `plotted` is the column of the plot."""
 
     title: str
     columns: tuple[str, ...]
@@ -29,7 +29,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The `figures` by their keys (None: not available), and what explains them."""
+    """The `figures` by key (None: not available), with tables and notes that explain them."""
 
     figures: Mapping[str, Any]
     tables: tuple[Table, ...]
@@ -38,25 +38,25 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """One name of `python -m bench NAME`; `measure` takes whether the run is quick."""
+    """A benchmark of `python -m bench NAME`; `measure` receives True for a quick run."""
 
     name: str
     summary: str
     measure: Callable[[bool], Outcome]
 
     def command(self) -> click.Command:
-        """The subcommand that measures, and prints the JSON on the last line."""
+        """Return the subcommand that measures and prints JSON as its last line."""
         quick = click.Option(["--quick"], is_flag=True, help="Short rounds, 60 s in all.")
         return click.Command(self.name, callback=self.run, params=[quick], help=self.summary)
 
     def run(self, quick: bool) -> None:
-        """Measure and print."""
-        click.echo(why_doubtful(), nl=False)
+        """Measure and print the results."""
+        click.echo(load_warning(), nl=False)
         began = time.monotonic()
         outcome = self.measure(quick)
         show(outcome)
-        said = {"benchmark": self.name, "quick": quick, "took_s": round(time.monotonic() - began)}
-        click.echo(json.dumps({**rounded(outcome.figures), **said}))
+        run = {"benchmark": self.name, "quick": quick, "took_s": round(time.monotonic() - began)}
+        click.echo(json.dumps({**rounded(outcome.figures), **run}))
 
 
 def show(outcome: Outcome) -> None:
@@ -68,7 +68,7 @@ def show(outcome: Outcome) -> None:
 
 
 def text_of(table: Table) -> str:
-    """The table in columns of plain text."""
+    """Format the table in columns of plain text."""
     rows = [table.columns, *(tuple(cell_text(cell) for cell in row) for row in table.rows)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(table.columns))]
     lines = [
@@ -79,14 +79,14 @@ def text_of(table: Table) -> str:
 
 
 def markdown_of(table: Table) -> str:
-    """The table in GitHub's Markdown."""
+    """Format the table in GitHub's Markdown."""
     rule = ["---", *["---:"] * (len(table.columns) - 1)]
     rows = [table.columns, rule, *(tuple(cell_text(cell) for cell in row) for row in table.rows)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def cell_text(cell: Cell) -> str:
-    """A cell as it is read: three significant digits or so, and words for what is no number."""
+    """Format a cell: about three significant digits, and words for values without a number."""
     if cell is None:
         return "not available"
     if isinstance(cell, bool):
@@ -99,11 +99,11 @@ def cell_text(cell: Cell) -> str:
 
 
 def rounded(value: Any) -> Any:
-    """The same JSON value with floats to four significant digits."""
+    """Return the JSON value with floats rounded to four significant digits."""
     if isinstance(value, float):
         return float(f"{value:.4g}")
     if isinstance(value, Mapping):
-        return {key: rounded(one) for key, one in value.items()}
+        return {key: rounded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [rounded(one) for one in value]
+        return [rounded(item) for item in value]
     return value

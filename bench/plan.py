@@ -1,4 +1,4 @@
-"""Fleets computed from the figures of the last run, as tables of docs/scaling.md."""
+"""Fleet sizes computed from the figures of the last run, as tables of docs/scaling.md."""
 
 from collections.abc import Mapping
 from itertools import product
@@ -11,15 +11,15 @@ from bench.outcome import Cell, NotMeasured, Table
 SESSIONS = (10**4, 10**6, 10**8)
 CHECKS = (10**3, 10**4, 10**5, 10**6)  # per second
 SUBSCRIBERS = (10, 100, 1000)
-BURSTS = (20, 1)  # checks of a session that come together: a page with its parts, or one call
+BURSTS = (20, 1)  # checks of a session that arrive together: a page with its parts, or a call
 REVOCATIONS = (10.0, 100.0, 1000.0)  # per second
 
 
 def costs_of(results: Mapping[str, Any]) -> Costs:
-    """The unit costs among the figures of bench/results.json.
+    """Extract the unit costs from bench/results.json.
 
     Raises:
-        NotMeasured: some are missing.
+        NotMeasured: a figure is missing.
     """
     try:
         figures = results["figures"]
@@ -40,10 +40,10 @@ def costs_of(results: Mapping[str, Any]) -> Costs:
 
 
 def from_results(results: Mapping[str, Any]) -> tuple[tuple[Table, ...], dict[str, Any]]:
-    """The tables of docs/scaling.md and the figures behind them.
+    """Compute the tables of docs/scaling.md and their figures.
 
     Raises:
-        NotMeasured: unit costs are missing.
+        NotMeasured: a unit cost is missing.
     """
     costs = costs_of(results)
     fleets = {burst: _fleets(costs, burst) for burst in BURSTS}
@@ -52,11 +52,11 @@ def from_results(results: Mapping[str, Any]) -> tuple[tuple[Table, ...], dict[st
         tables.append(_fan_out_table(costs, costs.pushes))
     else:
         tables.append(Table("The push", ("",), (("replicas do not subscribe: not available",),)))
-    said = {
+    replicas = {
         f"{sessions} sessions, {checks} checks/s": any_replica.replicas
         for (sessions, checks), (any_replica, _) in fleets[BURSTS[0]].items()
     }
-    return tuple(tables), {"burst": BURSTS[0], "replicas": said}
+    return tuple(tables), {"burst": BURSTS[0], "replicas": replicas}
 
 
 def _pushes(figures: Mapping[str, Any]) -> Pushes | None:
@@ -85,11 +85,11 @@ Fleets = dict[tuple[int, int], tuple[Need, Need]]
 
 
 def _fleets(costs: Costs, burst: int) -> Fleets:
-    """What each load needs, with any replica and with the same one for a session."""
+    """Compute each load's resources, with any replica and with a fixed replica per session."""
 
     def both(sessions: int, checks: int) -> tuple[Need, Need]:
-        anyone = need(costs, sessions, checks, burst=burst, by_session=False)
-        return anyone, need(costs, sessions, checks, burst=burst, by_session=True)
+        any_replica = need(costs, sessions, checks, burst=burst, by_session=False)
+        return any_replica, need(costs, sessions, checks, burst=burst, by_session=True)
 
     return {load: both(*load) for load in product(SESSIONS, CHECKS)}
 
@@ -135,8 +135,10 @@ def _fan_out_table(costs: Costs, pushes: Pushes) -> Table:
     rows = []
     for subscribers in SUBSCRIBERS:
         for rate in REVOCATIONS:
-            seen = fan_out(pushes, rate, subscribers, check_us=costs.hot, busy=BUSY)
+            result = fan_out(pushes, rate, subscribers, check_us=costs.hot, busy=BUSY)
             network = rate * subscribers * MESSAGE_BYTES * 8 / 1e6
-            shares = (f"{seen.redis_core:.1%}", f"{seen.replica_core:.1%}")
-            rows.append((f"{subscribers:,}", f"{rate:,.0f}", *shares, network, seen.p50, seen.p99))
+            shares = (f"{result.redis_core:.1%}", f"{result.replica_core:.1%}")
+            rows.append(
+                (f"{subscribers:,}", f"{rate:,.0f}", *shares, network, result.p50, result.p99)
+            )
     return Table("The push: from the log-out to the last replica", columns, tuple(rows))

@@ -1,4 +1,4 @@
-"""A picture of some figures for the README: horizontal bars as SVG, for light and dark pages."""
+"""Plot of figures for the README: horizontal bars as SVG, for light and dark pages."""
 
 from collections.abc import Mapping
 from html import escape
@@ -21,11 +21,11 @@ text { font: 13px sans-serif; fill: #1f2328 }
 
 
 def svg(title: str, values: Mapping[str, float], ours: frozenset[str]) -> str:
-    """One bar for each value; those of `ours` stand out."""
+    """Draw a bar for each value; the bars of `ours` are highlighted."""
     lines = lines_of(Table(title, ("", ""), tuple(values.items()), plotted=1))
     height = _ROW * (len(lines) + 1) + 8
     width = _LABEL + _BAR + 70
-    drawn = [
+    elements = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         f'width="{width}" height="{height}" role="img">',
         f"<title>{escape(title)}</title>",
@@ -35,14 +35,14 @@ def svg(title: str, values: Mapping[str, float], ours: frozenset[str]) -> str:
     for number, line in enumerate(lines, 1):
         top = _ROW * number + 4
         kind = "bar ours" if line.label in ours else "bar"
-        drawn += [
+        elements += [
             f'<text x="0" y="{top + 15}">{escape(line.label)}</text>',
             f'<rect class="{kind}" x="{_LABEL}" y="{top}" width="{line.width:.1f}" height="20"/>',
             f'<text x="{_LABEL + line.width + 6:.1f}" y="{top + 15}">{line.value}</text>',
         ]
-    return "\n".join([*drawn, "</svg>", ""])
+    return "\n".join([*elements, "</svg>", ""])
 
 
 def text_of(value: float) -> str:
-    """A figure as a sentence says it."""
+    """Format a figure for a sentence."""
     return cell_text(float(f"{value:.2g}"))

@@ -1,4 +1,4 @@
-"""Sessions in great number: records put into Redis as log-ins leave them, and their tokens."""
+"""Large numbers of sessions: their records in Redis, as after logins, and their tokens."""
 
 import secrets
 import time
@@ -16,34 +16,34 @@ from authgw.files.key_files import load_keys
 from bench.gateways import CLIENT
 
 _ACCESS = 900.0  # seconds, as auth.access_lifetime
-_LIFE = 720 * 3600.0  # as auth.refresh_lifetime
+_LIFETIME = 720 * 3600.0  # seconds, as auth.refresh_lifetime
 _IDLE_MS = 24 * 3600 * 1000  # as auth.auto_logout
-_BATCH = 2000  # commands that travel together
+_BATCH = 2000  # sessions per pipeline
 
 
 def new_sessions(count: int, first: int = 1) -> Iterator[Session]:
-    """Sessions of as many subjects, as after their log-ins."""
+    """Generate sessions of `count` different subjects, as after their logins."""
     now = time.time()
     return (_session(first + number, now) for number in range(count))
 
 
 def put(redis: "Redis", sessions: Iterable[Session]) -> None:
-    """Write the records and indexes that the store would have written (storage/redis.py)."""
-    waiting = iter(sessions)
-    while some := list(islice(waiting, _BATCH)):
+    """Write the records and indexes that the store would have written (storage/redis/store.py)."""
+    remaining = iter(sessions)
+    while batch := list(islice(remaining, _BATCH)):
         pipe = redis.pipeline(transaction=False)
-        for one in some:
-            prefix = f"authgw:{{{subject_hash(one.sub)}}}:"
-            pipe.set(f"{prefix}s:{one.sid}", dump(one), px=_IDLE_MS)
-            pipe.zadd(f"{prefix}i", {one.sid: int(one.created_at * 1_000_000)}, nx=True)
+        for session in batch:
+            prefix = f"authgw:{{{subject_hash(session.sub)}}}:"
+            pipe.set(f"{prefix}s:{session.sid}", dump(session), px=_IDLE_MS)
+            pipe.zadd(f"{prefix}i", {session.sid: int(session.created_at * 1_000_000)}, nx=True)
         pipe.execute()
 
 
 def tokens(keys: Path, sessions: Sequence[Session], kind: TokenType) -> list[str]:
-    """A token of each session, signed with the gateways' own key."""
-    issuer = Issuer("authgw", "authgw", KeyRing(load_keys(keys), _LIFE))
+    """Return a token of each session, signed with the gateways' own key."""
+    issuer = Issuer("authgw", "authgw", KeyRing(load_keys(keys), _LIFETIME))
     now = time.time()
-    return [issuer.mint(one, kind, now=now) for one in sessions]
+    return [issuer.mint(session, kind, now=now) for session in sessions]
 
 
 def _session(user_id: int, now: float) -> Session:
@@ -58,9 +58,9 @@ def _session(user_id: int, now: float) -> Session:
         name="",
         source=f"client:{CLIENT}",
         created_at=now,
-        expires_at=now + _LIFE,
+        expires_at=now + _LIFETIME,
         gen=0,
-        current=generation(*pair, now=now, expires_at=now + _LIFE, access=_ACCESS),
+        current=generation(*pair, now=now, expires_at=now + _LIFETIME, access=_ACCESS),
         previous_refresh_jti=None,
         rotated_at=None,
         confirmed=True,

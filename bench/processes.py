@@ -1,4 +1,4 @@
-"""Starting servers on loopback, and reading what their processes used."""
+"""Start servers on loopback, and measure the CPU time and memory of their processes."""
 
 import os
 import shutil
@@ -11,25 +11,25 @@ from pathlib import Path
 
 from bench.outcome import NotMeasured
 
-_PATIENCE = 30.0  # seconds that a server may take to answer
-_PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"  # nginx is no user's program
+_START_TIMEOUT = 30.0  # seconds
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"  # nginx is not on a user's PATH
 _PACKAGES = {"redis-server": "redis-server", "nginx": "nginx", "wrk": "wrk"}
 
 
 def find(program: str) -> str:
-    """Where this program is installed.
+    """Return the path of an installed program.
 
     Raises:
-        NotMeasured: nowhere; it says how to install it.
+        NotMeasured: the program is missing; the message has the command that installs it.
     """
-    found = shutil.which(program, path=f"{os.environ.get('PATH', '')}:{_PLACES}")
-    if found is None:
+    path = shutil.which(program, path=f"{os.environ.get('PATH', '')}:{_PATH}")
+    if path is None:
         raise NotMeasured(f"{program} is missing: apt-get install {_PACKAGES[program]}")
-    return found
+    return path
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -39,18 +39,20 @@ def free_port() -> int:
 @contextmanager
 def running(
     command: Sequence[str],
-    folder: Path,
+    directory: Path,
     ready: Callable[[], bool],
     environ: Mapping[str, str] | None = None,
 ) -> Iterator[int]:
-    """Run a server until the block ends; gives its pid once it is `ready`."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AUTHGW_")}
-    with (folder / "log").open("ab") as log:
+    """Run a server until the block ends; yield its pid once it is `ready`."""
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("AUTHGW_")
+    }
+    with (directory / "log").open("ab") as log:
         process = subprocess.Popen(  # noqa: S603  the benchmarks' own commands
-            command, cwd=folder, stdout=log, stderr=log, env={**kept, **(environ or {})}
+            command, cwd=directory, stdout=log, stderr=log, env={**inherited, **(environ or {})}
         )
     try:
-        _wait(process, folder, ready)
+        _wait(process, directory, ready)
         yield process.pid
     finally:
         process.terminate()
@@ -62,7 +64,7 @@ def running(
 
 
 def listens(port: int) -> bool:
-    """Whether somebody takes connections on this port."""
+    """Return True if this port accepts connections."""
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()
     except OSError:
@@ -71,51 +73,53 @@ def listens(port: int) -> bool:
 
 
 def family(pid: int) -> tuple[int, ...]:
-    """A process and its children, of which NGINX has none yet when it begins to listen.
+    """Return the pids of a process and its children; NGINX forks them after it listens.
 
     Raises:
-        NotMeasured: there are none after 30 s.
+        NotMeasured: the process has no children after 30 s.
     """
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + _START_TIMEOUT
     while time.monotonic() < until:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         if children:
             return (pid, *(int(child) for child in children))
         time.sleep(0.02)
-    raise NotMeasured(f"process {pid} has no children after {_PATIENCE:.0f} s")
+    raise NotMeasured(f"process {pid} has no children after {_START_TIMEOUT:.0f} s")
 
 
 def cpu_us(pids: Iterable[int]) -> float:
-    """Microseconds of CPU that the threads of these processes have used so far.
+    """Return the microseconds of CPU that all threads of these processes have used.
 
-    From the first field of schedstat (Linux, Documentation/scheduler/sched-stats), which counts
-    nanoseconds; the ticks of /proc/PID/stat would need far longer rounds.
+    From the first field of schedstat (Linux, Documentation/scheduler/sched-stats), in nanoseconds;
+    the resolution of the ticks in /proc/PID/stat would require far longer rounds.
     """
     files = (file for pid in pids for file in Path(f"/proc/{pid}/task").glob("*/schedstat"))
     return sum(int(file.read_text().split()[0]) for file in files) / 1000
 
 
 def rss_bytes(pid: int) -> int:
-    """The memory of a process that is resident, in bytes."""
+    """Return the resident memory of a process, in bytes."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def runs_uvloop(pid: int) -> bool:
-    """Whether this process has loaded uvloop."""
+    """Return True if this process has loaded uvloop."""
     return "/uvloop/" in Path(f"/proc/{pid}/maps").read_text()
 
 
-def _wait(process: "subprocess.Popen[bytes]", folder: Path, ready: Callable[[], bool]) -> None:
-    until = time.monotonic() + _PATIENCE
+def _wait(process: "subprocess.Popen[bytes]", directory: Path, ready: Callable[[], bool]) -> None:
+    until = time.monotonic() + _START_TIMEOUT
     while time.monotonic() < until:
         if process.poll() is not None:
-            raise NotMeasured(f"{process.args!r} ended:\n{_log(folder)}")
+            raise NotMeasured(f"{process.args!r} ended:\n{_log(directory)}")
         if ready():
             return
         time.sleep(0.02)
-    raise NotMeasured(f"{process.args!r} was not ready in {_PATIENCE:.0f} s:\n{_log(folder)}")
+    raise NotMeasured(
+        f"{process.args!r} was not ready in {_START_TIMEOUT:.0f} s:\n{_log(directory)}"
+    )
 
 
-def _log(folder: Path) -> str:
-    return (folder / "log").read_text(errors="replace")[-2000:]
+def _log(directory: Path) -> str:
+    return (directory / "log").read_text(errors="replace")[-2000:]

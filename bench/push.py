@@ -1,4 +1,4 @@
-"""What a pushed revocation costs a replica that hears it, and the Redis that carries it."""
+"""Cost of a pushed revocation for a subscribed replica and for Redis."""
 
 import secrets
 import selectors
@@ -16,29 +16,32 @@ from bench.processes import cpu_us
 
 _MESSAGES = 3000
 _SUBSCRIBERS = 50
-_SETTLE = 0.5  # seconds in which a replica works off what it heard
+_SETTLE = 0.5  # seconds until a replica has processed received messages
 _CHUNK = 65536  # bytes
 
 
 def push_costs(redis: RedisServer, replica: Gateway) -> dict[str, float | None]:
-    """CPU microseconds: `push_us` per message in a replica (None: it does not subscribe),
-    `publish_us` per message in Redis and `delivery_us` per message and subscriber there."""
-    subscribed: Any = redis.client().pubsub_numsub(ENDED_CHANNEL)
-    heard = int(subscribed[0][1])
+    """Measure the CPU microseconds of a push.
+
+    `push_us` is the cost per message in a replica (None: it does not subscribe), `publish_us` per
+    message in Redis, and `delivery_us` per message and subscriber in Redis.
+    """
+    reply: Any = redis.client().pubsub_numsub(ENDED_CHANNEL)
+    subscribed = int(reply[0][1])
     few, push = _publish(redis, replica)
     with _subscribers(redis):
         many, _ = _publish(redis, replica)
     delivery = max(0.0, (many - few) / _SUBSCRIBERS)
     return {
-        "push_us": push if heard else None,
-        "publish_us": max(0.0, few - heard * delivery),
+        "push_us": push if subscribed else None,
+        "publish_us": max(0.0, few - subscribed * delivery),
         "delivery_us": delivery,
     }
 
 
 @contextmanager
 def _subscribers(redis: RedisServer) -> Iterator[None]:
-    """Connections that hear every message and read it, as replicas do."""
+    """Keep connections that receive every message, as replicas do."""
     links = [connect(redis.port) for _ in range(_SUBSCRIBERS)]
     over = threading.Event()
     with selectors.DefaultSelector() as selector:
@@ -66,7 +69,7 @@ def _subscribers(redis: RedisServer) -> Iterator[None]:
 def _publish(redis: RedisServer, replica: Gateway) -> tuple[float, float]:
     client = redis.client()
     before = cpu_us([redis.pid]), cpu_us([replica.pid])
-    # One by one, as log-outs come: what travels together costs less.
+    # Separate commands, as logouts arrive: pipelined commands cost less.
     for number in range(_MESSAGES):
         client.publish(ENDED_CHANNEL, new_sid(str(number), secrets.token_bytes(16)))
     time.sleep(_SETTLE)

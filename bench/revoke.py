@@ -1,4 +1,4 @@
-"""How soon a replica refuses what another one ended, with the push and without it."""
+"""Delay until a replica refuses a session that another replica ended, with and without push."""
 
 import asyncio
 import statistics
@@ -16,16 +16,17 @@ from bench.outcome import Benchmark, NotMeasured, Outcome, Table
 from bench.push import push_costs
 
 _POLLERS = 4
-_WARM = 10  # checks that each of them makes before the session is ended
-_AFTER = 10  # refusals in a row after which no 200 is expected any more
-_BOUND: float = CacheSettings().max_staleness
+_WARM_UP = 10  # checks of each poller before the session is ended
+_MIN_REFUSALS = 10  # consecutive refusals after which no further 200 is expected
+_BOUND: float = CacheSettings().max_staleness  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """One session's end on B, in seconds after A said that it was over.
+    """The end of a session on B, in seconds after A confirmed the logout.
 
-    `refused` is the first refusal; `allowed_sent` when the last check that passed was sent.
+    `refused` is the time of the first refusal; `allowed_sent` is the time at which the last
+    allowed check was sent.
     """
 
     refused: float
@@ -34,7 +35,7 @@ class Ended:
 
 
 def measure(quick: bool) -> Outcome:
-    """End sessions on one replica while another is asked about them without pause."""
+    """End sessions on a replica while another checks them continuously."""
     rounds, lost = (50, 8) if quick else (200, 30)
     with lab() as made:
         redis = made.redis()
@@ -44,10 +45,10 @@ def measure(quick: bool) -> Outcome:
         silent = asyncio.run(_silent(fleet, redis, a, lost))
         costs = push_costs(redis, b)
         loop = loop_of(b)
-    if any(one.allowed_after_refusal for one in (*pushed, *silent)):
+    if any(end.allowed_after_refusal for end in (*pushed, *silent)):
         raise NotMeasured("a session that had been refused was allowed again: nothing measured")
-    delays = [max(0.0, one.refused) * 1000 for one in pushed]
-    late = max(one.allowed_sent for one in silent)
+    delays = [max(0.0, end.refused) * 1000 for end in pushed]
+    late = max(end.allowed_sent for end in silent)
     figures = {
         "p99_ms": percentile(delays, 99),
         "bound_held": late <= _BOUND,
@@ -56,14 +57,14 @@ def measure(quick: bool) -> Outcome:
     }
     rows = (
         ("with the push", rounds, *_spread(delays)),
-        ("push cut", lost, *_spread([max(0.0, one.refused) * 1000 for one in silent])),
+        ("push cut", lost, *_spread([max(0.0, end.refused) * 1000 for end in silent])),
     )
     shown = Table("From the logout's answer on A to B's refusal", _COLUMNS, rows)
     notes = (
         f"{_POLLERS} connections ask B without pause; the replicas run {loop}.",
         f"With the push cut, the last check that passed was sent {max(0.0, late) * 1000:.0f} ms "
         f"after the logout's answer; the bound is {_BOUND * 1000:.0f} ms.",
-        _said(costs),
+        _costs_text(costs),
     )
     return Outcome(figures, (shown,), notes)
 
@@ -76,7 +77,7 @@ def _spread(delays: list[float]) -> tuple[float, float, float]:
     return statistics.median(delays), percentile(delays, 99), max(delays)
 
 
-def _said(costs: Mapping[str, float | None]) -> str:
+def _costs_text(costs: Mapping[str, float | None]) -> str:
     if costs["push_us"] is None:
         return "Replicas do not subscribe: what a push costs them is not available."
     return (
@@ -90,13 +91,13 @@ async def _pushed(a: Gateway, b: Gateway, rounds: int) -> list[Ended]:
 
 
 async def _silent(fleet: Fleet, redis: RedisServer, a: Gateway, rounds: int) -> list[Ended]:
-    async with Way(redis.port) as way:
-        # Off this loop, which carries the replica's own connections to Redis.
-        url = f"redis://127.0.0.1:{way.port}/0"
+    async with Way(redis.port) as proxy:
+        # In a thread, since this loop forwards the replica's connections to Redis.
+        url = f"redis://127.0.0.1:{proxy.port}/0"
         b = await asyncio.to_thread(fleet.replica, store_url=url)
-        way.cut = True
+        proxy.cut = True
         ended = [await _end_one(a, b, 10**6 + number) for number in range(rounds)]
-        if way.subscribed and not way.lost:
+        if proxy.subscribed and not proxy.lost:
             raise NotMeasured("no push was lost: nothing measured")
         return ended
 
@@ -116,7 +117,7 @@ async def _end_one(a: Gateway, b: Gateway, user_id: int) -> Ended:
         return _judge(ended_at, await asyncio.gather(*polls))
 
 
-Check = tuple[float, float, bool]  # sent, answered, allowed
+Check = tuple[float, float, bool]  # time of the request, time of the response, allowed
 
 
 async def _poll(
@@ -127,13 +128,13 @@ async def _poll(
     over: "asyncio.Future[float]",
 ) -> list[Check]:
     checks: list[Check] = []
-    for _ in range(_WARM):
+    for _ in range(_WARM_UP):
         checks.append(await _check(client, b, token))
         if not checks[-1][2]:
             raise NotMeasured("a session was refused before it was ended: nothing measured")
     await warm.wait()
     refused = 0
-    while refused < _AFTER:
+    while refused < _MIN_REFUSALS:
         checks.append(await _check(client, b, token))
         refused = 0 if checks[-1][2] else refused + 1
         if over.done() and checks[-1][0] > over.result() + 5 * max(_BOUND, 1):

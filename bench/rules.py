@@ -1,4 +1,4 @@
-"""What matching costs as rules grow: on other hosts, and on the same one."""
+"""Cost of matching as rules grow: on other hosts, and on the same host."""
 
 import statistics
 import time
@@ -8,13 +8,13 @@ from authgw.core.rules import Allow, Rule, Rules, glob
 from bench.outcome import Benchmark, Outcome, Table
 
 _ALLOW = Allow(authenticated=True)
-_ASKED = AccessRequest(
+_REQUEST = AccessRequest(
     "GET", Location("https", "app.example.com", "/app50/page/7", ""), "192.0.2.1"
 )
 
 
 def measure(quick: bool) -> Outcome:
-    """Compare one path rule with many, in turn; CPU microseconds per match."""
+    """Compare a single path rule with many, in turn; CPU microseconds per match."""
     here = _rule(50, "app.example.com")
     elsewhere = [_rule(n % 10, f"host{n // 10}.example.org") for n in range(10_000)]
     same = [_rule(n, "app.example.com") for n in range(100)]
@@ -27,10 +27,10 @@ def measure(quick: bool) -> Outcome:
     for _ in range(5 if quick else 15):
         for name, compiled in variants.items():
             measured[name].append(_cost(compiled, 20_000 if quick else 50_000))
-    medians = {name: statistics.median(found) for name, found in measured.items()}
-    one, hosts, paths = medians.values()
-    figures = {"cpu_us": medians, "hosts_ratio": hosts / one, "paths_ratio": paths / one}
-    rows = tuple((name, cost, cost / one) for name, cost in medians.items())
+    medians = {name: statistics.median(costs) for name, costs in measured.items()}
+    single, hosts, paths = medians.values()
+    figures = {"cpu_us": medians, "hosts_ratio": hosts / single, "paths_ratio": paths / single}
+    rows = tuple((name, cost, cost / single) for name, cost in medians.items())
     return Outcome(figures, (Table("Rules", ("", "CPU us", "x one rule"), rows, plotted=1),))
 
 
@@ -44,5 +44,5 @@ def _rule(number: int, host: str) -> Rule:
 def _cost(compiled: Rules, times: int) -> float:
     before = time.process_time_ns()
     for _ in range(times):
-        compiled.match(_ASKED)
+        compiled.match(_REQUEST)
     return (time.process_time_ns() - before) / times / 1000

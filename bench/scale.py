@@ -1,4 +1,4 @@
-"""What changes with more replicas, and with more sessions."""
+"""Effect of more replicas and of more sessions."""
 
 import json
 from collections.abc import Sequence
@@ -21,13 +21,13 @@ from bench.population import new_sessions, put, tokens
 from bench.processes import family
 from bench.wrk import load, load_each, request, write_requests
 
-_ASKED = 10_000  # sessions that are checked in turn
+_CHECKED = 10_000  # sessions that are checked in turn
 _CHECKS = "/authenticate"
 
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """A gateway on a Redis that holds this many sessions, and requests about some of them."""
+    """A gateway on a Redis with `count` sessions, and checks of some of them."""
 
     count: int
     redis: RedisServer
@@ -38,18 +38,18 @@ class _Stored:
 
 
 def measure(quick: bool) -> Outcome:
-    """Compare one replica with two, and one session with very many."""
+    """Compare a single replica with two, and a single session with very many."""
     seconds, most = (1, 100_000) if quick else (3, 1_000_000)
     with lab() as made:
         replicas = in_turn(_replicas(made, seconds))
         stored = [_stored(made, count) for count in (1, 10_000, most)]
-        hot = in_turn({f"{one.count:,} stored, one asked": _hot(one, seconds) for one in stored})
+        hot = in_turn({f"{part.count:,} stored, one asked": _hot(part, seconds) for part in stored})
         many = in_turn({_many_name(stored[-1]): _in_turn(stored[-1], seconds)})
         loop = loop_of(stored[0].gateway)
     one, two = replicas.values()
     few, *_, full = hot.values()
     figures = {
-        "replicas_2_over_1": ratio(two, one, lambda seen: seen.rps),
+        "replicas_2_over_1": ratio(two, one, lambda entry: entry.rps),
         "sessions_1m_over_1": ratio(full, few),
         "most_sessions": most,
         "replicas_2_over_1_cpu": ratio(two, one),
@@ -69,7 +69,7 @@ BENCHMARK = Benchmark("scale", "What more replicas and more sessions change.", m
 
 
 def command() -> click.Command:
-    """`scale`, which can also compute a fleet from what was measured last."""
+    """Return the subcommand `scale`, which can also compute a fleet from the last results."""
 
     @click.command("scale", help=BENCHMARK.summary)
     @click.option("--quick", is_flag=True, help="Short rounds, 60 s in all.")
@@ -95,10 +95,10 @@ def _replicas(made: Lab, seconds: int) -> dict[str, Measure]:
     headers = {"Host": HOST, **bearer(gateways[0].login()["access"])}
     app, app_pid = made.app()
 
-    def behind(some: Sequence[Gateway]) -> Measure:
-        port, pid = made.front([one.address for one in some], app)
+    def behind(gateways_behind: Sequence[Gateway]) -> Measure:
+        port, pid = made.front([gateway.address for gateway in gateways_behind], app)
         parts = {
-            "gateway": [one.pid for one in some],
+            "gateway": [gateway.pid for gateway in gateways_behind],
             "redis": [redis.pid],
             "nginx": [*family(pid), *family(app_pid)],
         }
@@ -110,52 +110,54 @@ def _replicas(made: Lab, seconds: int) -> dict[str, Measure]:
 def _stored(made: Lab, count: int) -> _Stored:
     redis = made.redis()
     gateway = made.fleet(redis.url).replica()
-    before = _used(redis)
-    asked = _fill(redis, count)
-    bytes_each = (_used(redis) - before) / count
-    minted = tokens(gateway.keys, asked, TokenType.ACCESS)
-    file = made.folder("asked") / "requests"
+    before = _used_memory(redis)
+    checked = _fill(redis, count)
+    bytes_each = (_used_memory(redis) - before) / count
+    minted = tokens(gateway.keys, checked, TokenType.ACCESS)
+    file = made.directory("checks") / "requests"
     checks = [request("GET", _CHECKS, {**ORIGINAL, **bearer(token)}) for token in minted]
     write_requests(file, checks)
     return _Stored(count, redis, gateway, bearer(minted[0]), file, bytes_each)
 
 
 def _fill(redis: RedisServer, count: int) -> list[Session]:
-    """Store that many, a part at a time; the first ones."""
+    """Store `count` sessions in batches; return the first batch."""
     first: list[Session] = []
-    for start in range(0, count, _ASKED):
-        some = list(new_sessions(min(_ASKED, count - start), first=start + 1))
-        put(redis.client(), some)
-        first = first or some
+    for start in range(0, count, _CHECKED):
+        batch = list(new_sessions(min(_CHECKED, count - start), first=start + 1))
+        put(redis.client(), batch)
+        first = first or batch
     return first
 
 
-def _used(redis: RedisServer) -> int:
+def _used_memory(redis: RedisServer) -> int:
     info: Any = redis.client().info("memory")
     return int(info["used_memory"])
 
 
-def _parts(one: _Stored) -> dict[str, list[int]]:
-    return {"gateway": [one.gateway.pid], "redis": [one.redis.pid]}
+def _parts(stored: _Stored) -> dict[str, list[int]]:
+    return {"gateway": [stored.gateway.pid], "redis": [stored.redis.pid]}
 
 
-def _hot(one: _Stored, seconds: int) -> Measure:
-    headers = {**ORIGINAL, **one.token}
-    return partial(sample, _parts(one), partial(load, one.gateway.port, _CHECKS, headers, seconds))
+def _hot(stored: _Stored, seconds: int) -> Measure:
+    headers = {**ORIGINAL, **stored.token}
+    work = partial(load, stored.gateway.port, _CHECKS, headers, seconds)
+    return partial(sample, _parts(stored), work)
 
 
-def _in_turn(one: _Stored, seconds: int) -> Measure:
-    return partial(sample, _parts(one), partial(load_each, one.gateway.port, one.requests, seconds))
+def _in_turn(stored: _Stored, seconds: int) -> Measure:
+    work = partial(load_each, stored.gateway.port, stored.requests, seconds)
+    return partial(sample, _parts(stored), work)
 
 
-def _many_name(one: _Stored) -> str:
-    return f"{one.count:,} stored, {_ASKED:,} asked in turn"
+def _many_name(stored: _Stored) -> str:
+    return f"{stored.count:,} stored, {_CHECKED:,} asked in turn"
 
 
 def _tables(
     replicas: dict[str, list[Sample]], checks: dict[str, list[Sample]], stored: list[_Stored]
 ) -> tuple[Table, ...]:
-    rows = tuple((f"{one.count:,}", one.bytes_each) for one in stored[1:])
+    rows = tuple((f"{part.count:,}", part.bytes_each) for part in stored[1:])
     return (
         table("Replicas behind NGINX", replicas, ("gateway", "redis", "nginx")),
         table("Checks as the number of sessions grows", checks, ("gateway", "redis")),

@@ -1,7 +1,7 @@
-"""What the gateway is compared with: servers that give one answer and decide nothing.
+"""Servers for comparison, which send a fixed response and make no decision.
 
-`python -m bench.servers aiohttp|httptools PORT FILE asyncio|uvloop`; the file holds the bytes of
-an answer of the gateway.
+`python -m bench.servers aiohttp|httptools PORT FILE asyncio|uvloop`; the file contains the bytes
+of a response of the gateway.
 """
 
 import asyncio
@@ -14,13 +14,14 @@ from aiohttp import web
 
 from bench.http import fields
 
-# As many as the gateway has, and those that aiohttp writes by itself.
+# As many routes as the gateway has.
 _ROUTES = ("/ping", "/healthz", "/readyz", "/sessions", "/authenticate/forward", "/metrics")
+# Headers that aiohttp adds itself.
 _OWN = {"date", "server", "content-length", "content-type"}
 
 
 def plain_aiohttp(port: int, given: bytes, loop: asyncio.AbstractEventLoop) -> None:
-    """An Application with a router, whose handler answers with the same headers at once."""
+    """Serve an aiohttp application with a router, whose handler only sets the same headers."""
     headers = {name.title(): value for name, value in fields(given).items() if name not in _OWN}
 
     async def answer(request: web.Request) -> web.Response:
@@ -32,25 +33,28 @@ def plain_aiohttp(port: int, given: bytes, loop: asyncio.AbstractEventLoop) -> N
 
 
 class Raw(asyncio.Protocol):
-    """The limit for Python: parse the request, write the prepared bytes."""
+    """Protocol of minimal cost in Python: parses the request, writes the prepared bytes."""
 
     def __init__(self, given: bytes) -> None:
         self._given = given
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Create the parser of this connection."""
         self._transport = transport
         self._parser = httptools.HttpRequestParser(self)
 
     def data_received(self, data: bytes) -> None:
+        """Parse received bytes."""
         self._parser.feed_data(data)
 
     def on_message_complete(self) -> None:
-        # uvloop's transports are no asyncio.Transport, but have the same methods.
+        """Write the response."""
+        # uvloop's transports do not derive from asyncio.Transport but have the same methods.
         self._transport.write(self._given)  # type: ignore[attr-defined]  # a TCP transport
 
 
 def raw_httptools(port: int, given: bytes, loop: asyncio.AbstractEventLoop) -> None:
-    """Serve the raw protocol for ever."""
+    """Serve the raw protocol until the process ends."""
     loop.run_until_complete(loop.create_server(lambda: Raw(given), "127.0.0.1", port))
     loop.run_forever()
 

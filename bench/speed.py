@@ -1,4 +1,4 @@
-"""What the README says of speed: three figures and a plot, from the last results."""
+"""The README's section on speed: three figures and a plot, from the last results."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,19 +17,19 @@ _OURS = frozenset({_NAMES["hot"], _NAMES["direct with JSON"]})
 
 
 def words(measured: Mapping[str, Any]) -> str:
-    """Three sentences in Markdown.
+    """Return the figures as sentences in Markdown.
 
     Raises:
-        NotMeasured: one of their figures is not there.
+        NotMeasured: a figure is missing.
     """
     check = plot.text_of(_checks(measured)["hot"])
-    kept = plot.text_of(100 * _figure(measured, "chain", "tcp"))
+    share = plot.text_of(100 * _figure(measured, "chain", "tcp"))
     ended = plot.text_of(_figure(measured, "revoke", "p99_ms"))
     quick = ", quick" if measured["quick"] else ""
     return "\n".join(
         [
             f"- A check takes {check} us of CPU in gateway and Redis together.",
-            f"- By the CPU of NGINX, gateway and app together, a protected app keeps {kept} % of",
+            f"- By the CPU of NGINX, gateway and app together, a protected app keeps {share} % of",
             "  the throughput that it has unprotected.",
             f"- A session that was ended is refused by another replica {ended} ms later (p99).",
             "",
@@ -42,13 +42,13 @@ def words(measured: Mapping[str, Any]) -> str:
 
 
 def picture(measured: Mapping[str, Any]) -> str:
-    """The plot as SVG.
+    """Return the plot as SVG.
 
     Raises:
-        NotMeasured: one of its figures is not there.
+        NotMeasured: a figure is missing.
     """
     checks = _checks(measured)
-    return plot.svg(_TITLE, {told: checks[name] for name, told in _NAMES.items()}, _OURS)
+    return plot.svg(_TITLE, {label: checks[name] for name, label in _NAMES.items()}, _OURS)
 
 
 def _checks(measured: Mapping[str, Any]) -> dict[str, float]:
@@ -57,7 +57,7 @@ def _checks(measured: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _figure(measured: Mapping[str, Any], benchmark: str, key: str) -> Any:
-    found = measured["figures"].get(benchmark, {}).get(key)
-    if found is None:
+    figure = measured["figures"].get(benchmark, {}).get(key)
+    if figure is None:
         raise NotMeasured(f"{benchmark} did not measure {key}: the README keeps what it says")
-    return found
+    return figure

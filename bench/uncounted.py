@@ -1,6 +1,6 @@
-"""The gateway without the numbers that its hot path counts for Prometheus, to compare with.
+"""The gateway without the counters of its hot path, as the baseline for the cost of metrics.
 
-`python -m bench.uncounted serve` runs the same code, less the statements that count.
+`python -m bench.uncounted serve` runs the same code without the statements that count.
 """
 
 import ast
@@ -13,30 +13,30 @@ _COUNTED = {"authgw.storage.mirror": {"hits", "misses"}, "authgw.web.dispatcher"
 
 
 class _Without(ast.NodeTransformer):
-    """Takes out every `something.NAME += ...` of these names, and remembers which it found."""
+    """Removes every `something.NAME += ...` of these names, and records which it has removed."""
 
     def __init__(self, names: set[str]) -> None:
         self._names = names
-        self.found: set[str] = set()
+        self.removed: set[str] = set()
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt:
-        """One statement that may count."""
+        """Replace a statement that counts by `pass`."""
         if not isinstance(node.target, ast.Attribute) or node.target.attr not in self._names:
             return node
-        self.found.add(node.target.attr)
+        self.removed.add(node.target.attr)
         return ast.copy_location(ast.Pass(), node)
 
 
 def without(source: str, names: set[str]) -> ast.Module:
-    """A module's syntax tree less what counts under these names.
+    """Return a module's syntax tree without the statements that count under these names.
 
     Raises:
-        NotMeasured: one of them is not counted there.
+        NotMeasured: the module lacks statements that count under a name.
     """
-    taken = _Without(names)
-    tree: ast.Module = taken.visit(ast.parse(source))
-    if taken.found != names:
-        lost = ", ".join(sorted(names - taken.found))
+    transformer = _Without(names)
+    tree: ast.Module = transformer.visit(ast.parse(source))
+    if transformer.removed != names:
+        lost = ", ".join(sorted(names - transformer.removed))
         raise NotMeasured(f"the hot path no longer counts {lost}: correct bench/uncounted.py")
     return tree
 

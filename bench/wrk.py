@@ -1,4 +1,4 @@
-"""Loading a server with wrk, and reading what it prints."""
+"""Load generation with wrk, and a parser of its output."""
 
 import re
 import subprocess
@@ -16,7 +16,7 @@ _SOCKET = re.compile(r"Socket errors: connect (\d+), read (\d+), write (\d+), ti
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one run saw; latencies in milliseconds."""
+    """Results of a run; latencies in milliseconds."""
 
     requests: int
     errors: int
@@ -34,30 +34,30 @@ def load(
     *,
     denied: bool = False,
 ) -> Load:
-    """Ask the same over kept connections; `denied`: every request is to be refused.
+    """Repeat a request over persistent connections; `denied` expects refusals.
 
     Raises:
-        NotMeasured: a request failed, or was answered otherwise.
+        NotMeasured: a request failed or had an unexpected response.
     """
-    said = [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
-    return _run([*said, f"http://127.0.0.1:{port}{path}"], seconds, connections, denied)
+    options = [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
+    return _run([*options, f"http://127.0.0.1:{port}{path}"], seconds, connections, denied)
 
 
 def load_each(
     port: int, requests: Path, seconds: int, connections: int = CONNECTIONS, once: int = 0
 ) -> Load:
-    """Send the requests of a file (as `write_requests` made it) in order, over and over.
+    """Send the requests of a file of `write_requests` in order, repeatedly.
 
-    `once` is how many there are if none may be sent twice.
+    `once` is the number of requests in the file if no request may be repeated.
 
     Raises:
-        NotMeasured: a request was refused or failed, or there were too few of them.
+        NotMeasured: a request was refused or failed, or there were too few requests.
     """
     address = f"http://127.0.0.1:{port}/"
-    seen = _run(["-s", str(_EACH), address, "--", str(requests)], seconds, connections)
-    if once and seen.requests > once - connections:
+    result = _run(["-s", str(_EACH), address, "--", str(requests)], seconds, connections)
+    if once and result.requests > once - connections:
         raise NotMeasured(f"{once} requests were too few for {seconds} s: nothing measured")
-    return seen
+    return result
 
 
 def write_requests(file: Path, requests: Sequence[bytes]) -> None:
@@ -66,19 +66,20 @@ def write_requests(file: Path, requests: Sequence[bytes]) -> None:
 
 
 def request(method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> bytes:
-    """One HTTP/1.1 request as bytes."""
-    said = {"Host": "127.0.0.1", **headers}
+    """Return an HTTP/1.1 request as bytes."""
+    all_headers = {"Host": "127.0.0.1", **headers}
     if body:
-        said |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
-    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in said.items())]
+        all_headers |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    lines = [f"{method} {path} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in all_headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def read(text: str, *, denied: bool = False) -> Load:
-    """What wrk printed with --latency; `denied`: an answer of 2xx or 3xx is an error.
+    """Parse wrk's output with --latency; with `denied`, a 2xx or 3xx counts as an error.
 
     Raises:
-        NotMeasured: it is something else.
+        NotMeasured: the output has an unknown format.
     """
     counted = re.search(r"(\d+) requests in", text)
     rps = re.search(r"Requests/sec:\s+([\d.]+)", text)
@@ -93,20 +94,20 @@ def read(text: str, *, denied: bool = False) -> Load:
     return Load(requests, errors, float(rps[1]), p50, p99)
 
 
-def _run(words: Sequence[str], seconds: int, connections: int, denied: bool = False) -> Load:
-    command = [find("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", *words]
+def _run(arguments: Sequence[str], seconds: int, connections: int, denied: bool = False) -> Load:
+    command = [find("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", *arguments]
     done = subprocess.run(  # noqa: S603  wrk with our own arguments
         command, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise NotMeasured(f"wrk failed:\n{done.stdout}{done.stderr}")
-    seen = read(done.stdout, denied=denied)
-    if seen.errors or not seen.requests:
+    run = read(done.stdout, denied=denied)
+    if run.errors or not run.requests:
         raise NotMeasured(
-            f"{seen.errors} of {seen.requests} requests failed, or were answered otherwise than "
+            f"{run.errors} of {run.requests} requests failed, or were answered otherwise than "
             "they should be: nothing measured"
         )
-    return seen
+    return run
 
 
 def _milliseconds(text: str, percent: str) -> float:

@@ -1,7 +1,6 @@
 """The command line.
 
-Each command is a module of its own, loaded when it is asked for: whoever adds a user needs no web
-server.
+Each command is a separate module, imported on use: adding a user does not require the web server.
 """
 
 import functools
@@ -28,7 +27,7 @@ _COMMANDS = (
 )
 
 
-def _use(context: click.Context, _: click.Parameter, config: Path | None) -> None:
+def _set_loader(context: click.Context, _: click.Parameter, config: Path | None) -> None:
     if config is not None or context.obj is None:
         context.obj = functools.partial(load, config, os.environ)
 
@@ -38,35 +37,35 @@ def _config_option() -> click.Option:
         ["--config"],
         type=click.Path(path_type=Path),
         expose_value=False,
-        callback=_use,
+        callback=_set_loader,
         help="The configuration file; config.yml in this folder by default.",
     )
 
 
-def _taking_config(command: click.Command) -> click.Command:
-    """The same command, which takes --config behind its own name as well."""
-    if all(known.name != "config" for known in command.params):
+def _with_config_option(command: click.Command) -> click.Command:
+    """Let the command and its subcommands accept --config after their own names as well."""
+    if all(parameter.name != "config" for parameter in command.params):
         command.params.append(_config_option())
     if isinstance(command, click.Group):
-        for inner in command.commands.values():
-            _taking_config(inner)
+        for subcommand in command.commands.values():
+            _with_config_option(subcommand)
     return command
 
 
 class _Lazy(click.Group):
-    """A group whose commands are the `command` of a module of their name."""
+    """Group that imports a command's module on use; each module defines `command`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Every name."""
+        """Return the names of all commands."""
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of this name, None if there is none."""
+        """Import and return the command of this name, None if unknown."""
         if cmd_name not in _COMMANDS:
             return None
         module = import_module(f"authgw.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
-        return _taking_config(command)
+        return _with_config_option(command)
 
 
 @click.command(cls=_Lazy, params=[_config_option()])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from authgw.cli.errors import plainly
+from authgw.cli.errors import report_errors
 from authgw.config.loader import LoadedConfig
 from authgw.files import key_files
 from authgw.identity.clients_file import add_client
@@ -26,7 +26,7 @@ def command() -> None:
     help="Write NAME:SECRET to this file instead of printing it.",
 )
 @click.pass_obj
-@plainly
+@report_errors
 def add(
     read: Callable[[], LoadedConfig],
     name: str,

@@ -1,10 +1,10 @@
-"""`authgw config`: what is wrong with the configuration."""
+"""`authgw config`: check the configuration and the files that it names."""
 
 from collections.abc import Callable
 
 import click
 
-from authgw.cli.errors import plainly
+from authgw.cli.errors import report_errors
 from authgw.config.loader import LoadedConfig
 from authgw.doctor import lint
 from authgw.doctor.findings import error_messages
@@ -22,7 +22,7 @@ def command() -> None:
 
 @command.command()
 @click.pass_obj
-@plainly
+@report_errors
 def check(read: Callable[[], LoadedConfig]) -> None:
     """Say everything that is wrong with the configuration and its files."""
     loaded = read()

@@ -1,4 +1,4 @@
-"""`authgw doctor`: what is wrong with an installation."""
+"""`authgw doctor`: check an installation, or an NGINX configuration."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from authgw.cli.errors import plainly
+from authgw.cli.errors import report_errors
 from authgw.config.loader import LoadedConfig
 from authgw.doctor import installation
 from authgw.doctor import nginx as nginx_doctor
@@ -27,7 +27,7 @@ _CLEAN = (
     help="A file with the output of `nginx -T`, to be looked at instead.",
 )
 @click.pass_obj
-@plainly
+@report_errors
 def command(read: Callable[[], LoadedConfig], nginx: Path | None) -> None:
     """Say what is wrong with this installation. Status 1: there is a problem.
 
@@ -60,7 +60,7 @@ def _examine_nginx(nginx: Path, loaded: LoadedConfig) -> None:
 def _summary(findings: Sequence[Finding]) -> str:
     if not findings:
         return _CLEAN
-    lines = len([finding for finding in findings if finding.kind is FindingKind.UNCHECKED])
+    unchecked = len([finding for finding in findings if finding.kind is FindingKind.UNCHECKED])
     kinds = [
         finding.kind.value for finding in findings if finding.kind is not FindingKind.UNCHECKED
     ]
@@ -68,9 +68,11 @@ def _summary(findings: Sequence[Finding]) -> str:
         f"{kinds.count(kind)} {kind}{_plural(kinds.count(kind))}" for kind in dict.fromkeys(kinds)
     ]
     checked = ", ".join(counted) or "nothing wrong"
-    if not lines:
+    if not unchecked:
         return f"Everything was checked: {checked}."
-    return f"Not checked: {lines} place{_plural(lines)}, named above. In all else: {checked}."
+    return (
+        f"Not checked: {unchecked} place{_plural(unchecked)}, named above. In all else: {checked}."
+    )
 
 
 def _plural(count: int) -> str:

@@ -1,4 +1,4 @@
-"""How commands refuse: with a sentence and status 1, never with a traceback."""
+"""Error reports of commands: a message and status 1, never a traceback."""
 
 import functools
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from authgw.doctor.findings import REPORTED_ERRORS
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def plainly(command: F) -> Callable[..., Any]:
-    """Say a refusal as a sentence and end with status 1."""
+def report_errors(command: F) -> Callable[..., Any]:
+    """Decorate a command to report an expected error as a message and exit with status 1."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **options: Any) -> None:
@@ -22,7 +22,7 @@ def plainly(command: F) -> Callable[..., Any]:
         except REPORTED_ERRORS as error:
             raise click.ClickException(str(error)) from None
         except StoreUnavailableError as error:
-            said = f"the session store cannot be asked now ({error.detail}): see cache.url"
-            raise click.ClickException(said) from None
+            message = f"the session store cannot be asked now ({error.detail}): see cache.url"
+            raise click.ClickException(message) from None
 
     return wrapped

@@ -1,4 +1,4 @@
-"""What the command line says about rules."""
+"""Report of `authgw rules explain`: the decision about a request, as text or JSON."""
 
 import json
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ _STATUS = {Verdict.ALLOW: 0, Verdict.DENY: 1, Verdict.LOGIN: 2}
 
 @dataclass(frozen=True, slots=True)
 class RuleReport:
-    """An explanation with the headers that would be sent."""
+    """An explanation and the response headers that the proxy would receive."""
 
     explanation: Explanation
     headers: tuple[tuple[str, str], ...]
 
     @property
     def status(self) -> int:
-        """0 allowed, 1 denied, 2 log in."""
+        """Exit status: 0 allowed, 1 denied, 2 login required."""
         return _STATUS[self.explanation.decision.verdict]
 
     def as_text(self) -> str:
-        """For a person."""
+        """Return the report as lines of text."""
         decision, rule = self.explanation.decision, self.explanation.rule
         because = f": {decision.detail or decision.reason}" if decision.reason else ""
         lines = [f"{decision.verdict.value}{because}"]
@@ -42,9 +42,9 @@ class RuleReport:
         return "\n".join(lines)
 
     def as_json(self) -> str:
-        """For a program."""
+        """Return the report as a JSON object."""
         decision, rule = self.explanation.decision, self.explanation.rule
-        said: dict[str, Any] = {
+        report: dict[str, Any] = {
             "verdict": decision.verdict.value,
             "reason": decision.reason,
             "detail": decision.detail,
@@ -56,11 +56,11 @@ class RuleReport:
                 for miss in self.explanation.near
             ],
         }
-        return json.dumps(said)
+        return json.dumps(report)
 
 
 def _foreign_in_words(rule: Rule) -> str:
-    """What this rule does with an Authorization that is not ours."""
+    """Describe the rule's treatment of an Authorization header that is not authgw's."""
     if rule.allow.anyone:
         return "passes"
     if not rule.accepts(Credential.COOKIE):
@@ -72,7 +72,7 @@ def _foreign_in_words(rule: Rule) -> str:
     return "passes next to a session cookie, but for NTLM and Negotiate"
 
 
-def explained(
+def explain_request(
     loaded: LoadedConfig,
     method: str,
     url: str,
@@ -81,11 +81,11 @@ def explained(
     groups: tuple[str, ...],
     address: str,
 ) -> RuleReport:
-    """What would be decided about this request of this person (nobody without user and group).
+    """Return the decision about a request of this user; anonymous without `user` and `groups`.
 
     Raises:
-        ConfigError: method or URL cannot be read.
-        UsersFileError: the users file cannot.
+        ConfigError: the method or the URL is malformed.
+        UsersFileError: the users file cannot be used.
     """
     scheme, _, rest = url.partition("://")
     authority, slash, target = rest.partition("/")
@@ -98,17 +98,17 @@ def explained(
     principal = _principal(loaded, user, groups)
     if loaded.rules is None:
         verdict = Verdict.ALLOW if principal else Verdict.LOGIN
-        why = "" if principal else "token_missing"
-        found = Explanation(Decision(verdict, why, principal), None, ())
+        reason = "" if principal else "token_missing"
+        explanation = Explanation(Decision(verdict, reason, principal), None, ())
     else:
-        found = explain(loaded.rules, access, principal)
+        explanation = explain(loaded.rules, access, principal)
     names = loaded.settings.headers
     identity = IdentityHeaders(names.user, names.groups, names.email, names.name)
     page = loaded.settings.login.sites.covering(access.location.host)
     reply = nginx.render(
-        found.decision, access, identity=identity, login_url=page.url if page else None
+        explanation.decision, access, identity=identity, login_url=page.url if page else None
     )
-    return RuleReport(found, reply.headers)
+    return RuleReport(explanation, reply.headers)
 
 
 def _principal(loaded: LoadedConfig, user: str | None, groups: tuple[str, ...]) -> Principal | None:

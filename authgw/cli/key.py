@@ -1,11 +1,11 @@
-"""`authgw key`: what signs tokens."""
+"""`authgw key`: keys that sign tokens."""
 
 import time
 from collections.abc import Callable
 
 import click
 
-from authgw.cli.errors import plainly
+from authgw.cli.errors import report_errors
 from authgw.config.loader import LoadedConfig
 from authgw.files import key_files
 
@@ -17,7 +17,7 @@ def command() -> None:
 
 @command.command("init")
 @click.pass_obj
-@plainly
+@report_errors
 def init(read: Callable[[], LoadedConfig]) -> None:
     """Make the first signing key, or leave the ones that are there alone."""
     loaded = read()
@@ -28,15 +28,17 @@ def init(read: Callable[[], LoadedConfig]) -> None:
             key_files.make_shared_secret(path)
         click.echo(f"Secret: {path}")
         return
-    folder = loaded.path(auth.keys)
-    if not key_files.load_keys(folder):
-        key_files.make_key(folder, auth.algorithm)
-    click.echo(f"Keys: {', '.join(one.kid for one in key_files.load_keys(folder))} in {folder}")
+    directory = loaded.path(auth.keys)
+    if not key_files.load_keys(directory):
+        key_files.make_key(directory, auth.algorithm)
+    click.echo(
+        f"Keys: {', '.join(key.kid for key in key_files.load_keys(directory))} in {directory}"
+    )
 
 
 @command.command("add")
 @click.pass_obj
-@plainly
+@report_errors
 def add(read: Callable[[], LoadedConfig]) -> None:
     """Make the next signing key; it signs from 10 minutes after."""
     loaded = read()

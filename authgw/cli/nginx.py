@@ -1,4 +1,4 @@
-"""`authgw nginx`: NGINX's side of this gateway."""
+"""`authgw nginx`: write NGINX's configuration for this gateway."""
 
 import os
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from authgw.cli.errors import plainly
+from authgw.cli.errors import report_errors
 from authgw.config.loader import LoadedConfig
 from authgw.core.errors import OperatorError
 from authgw.recipes.nginx import render_files
@@ -21,7 +21,7 @@ def command() -> None:
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--force", is_flag=True, help="Replace files that differ.")
 @click.pass_obj
-@plainly
+@report_errors
 def write(read: Callable[[], LoadedConfig], directory: Path, force: bool) -> None:
     """Write the recipe's files for this configuration to DIRECTORY, such as /etc/nginx/authgw."""
     texts = render_files(read().settings)
@@ -45,11 +45,11 @@ def _differs(file: Path, text: str) -> bool:
 
 
 def _write(file: Path, text: str) -> bool:
-    """Write the file if it holds anything else; return whether it did."""
+    """Write the file unless its content is the same; return True if it was written."""
     if file.exists() and not _differs(file, text):
         return False
     file.parent.mkdir(parents=True, exist_ok=True)
-    # NGINX may be reloaded at any moment, and must not meet half a file.
+    # NGINX may be reloaded at any moment and must not read an incomplete file.
     new = file.with_name(f".{file.name}.new")
     try:
         new.write_text(text, encoding="utf-8")

@@ -1,11 +1,11 @@
-"""`authgw rules`: what the access rules decide."""
+"""`authgw rules`: explain decisions of the access rules."""
 
 from collections.abc import Callable
 
 import click
 
 from authgw.cli import explain_report
-from authgw.cli.errors import plainly
+from authgw.cli.errors import report_errors
 from authgw.config.loader import LoadedConfig
 
 
@@ -22,7 +22,7 @@ def command() -> None:
 @click.argument("method")
 @click.argument("url")
 @click.pass_obj
-@plainly
+@report_errors
 def explain(
     read: Callable[[], LoadedConfig],
     user: str | None,
@@ -33,6 +33,8 @@ def explain(
     url: str,
 ) -> None:
     """Say which rule decides METHOD URL, and why. Status 0: allowed, 1: denied, 2: log in."""
-    said = explain_report.explained(read(), method, url, user=user, groups=groups, address=address)
-    click.echo(said.as_json() if as_json else said.as_text())
-    raise click.exceptions.Exit(said.status)
+    report = explain_report.explain_request(
+        read(), method, url, user=user, groups=groups, address=address
+    )
+    click.echo(report.as_json() if as_json else report.as_text())
+    raise click.exceptions.Exit(report.status)

@@ -1,4 +1,4 @@
-"""`authgw sample-upstream`: a stand-in for a protected app, which shows who it was told you are."""
+"""`authgw sample-upstream`: a sample protected app, which shows the identity headers."""
 
 import os
 from html import escape
@@ -45,19 +45,19 @@ def command(port: int) -> None:
 
 
 def application() -> web.Application:
-    """Answers every path and method alike; takes and counts bodies of any size."""
+    """Return an app with the same response for all paths and methods; bodies may have any size."""
     app = web.Application(client_max_size=0)
     app.router.add_route("*", "/{path:.*}", _show)
     return app
 
 
 async def _show(request: web.Request) -> web.Response:
-    told = {
+    identity = {
         name: request.headers.get(f"Remote-{name.capitalize()}", "")
         for name in ("user", "groups", "email", "name")
     }
-    shown = {**told, "method": request.method, "path": request.path_qs}
-    # What is for one person must not come back from a cache after the log-out.
+    shown = {**identity, "method": request.method, "path": request.path_qs}
+    # A cache must not return a user's page after the logout.
     headers = {"Cache-Control": "no-store"}
     if "text/html" in request.headers.get("Accept", ""):
         rows = "".join(

@@ -1,4 +1,4 @@
-"""`authgw serve`: one replica."""
+"""`authgw serve`: run a replica."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,14 +6,14 @@ from collections.abc import Callable
 import click
 
 from authgw import app
-from authgw.cli.errors import plainly
+from authgw.cli.errors import report_errors
 from authgw.config.loader import LoadedConfig
 from authgw.observability import logging
 
 
 @click.command()
 @click.pass_obj
-@plainly
+@report_errors
 def command(read: Callable[[], LoadedConfig]) -> None:
     """Run one replica of the gateway."""
     loaded = read()
@@ -26,6 +26,6 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     try:
         import uvloop
     except ImportError:
-        # It is built for some platforms only, and nothing but speed rests on it.
+        # uvloop is available for some platforms only and affects nothing but speed.
         return asyncio.new_event_loop
     return uvloop.new_event_loop

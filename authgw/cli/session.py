@@ -1,4 +1,4 @@
-"""`authgw session`: who is logged in, and ending that, whoever opened the session."""
+"""`authgw session`: list and revoke sessions, from any source."""
 
 import asyncio
 import getpass
@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from authgw.cli.errors import plainly
+from authgw.cli.errors import report_errors
 from authgw.config.loader import LoadedConfig
 from authgw.core.audit import Event
 from authgw.core.errors import StoreUnavailableError
@@ -40,7 +40,7 @@ _TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A live session; `used_at` and `ends_at` are Unix seconds."""
+    """An active session; `used_at` and `ends_at` are Unix seconds."""
 
     session: Session
     used_at: float
@@ -56,7 +56,7 @@ def command() -> None:
 @click.option("--user", "sub", help="Only the sessions of this subject.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line.")
 @click.pass_obj
-@plainly
+@report_errors
 def list_command(read: Read, sub: str | None, as_json: bool) -> None:
     """List the live sessions, of everybody or of one user, each subject's oldest first."""
     asyncio.run(_list(read(), sub, as_json))
@@ -66,7 +66,7 @@ def list_command(read: Read, sub: str | None, as_json: bool) -> None:
 @click.argument("sid", required=False)
 @click.option("--user", "sub", help="End every session of this subject.")
 @click.pass_obj
-@plainly
+@report_errors
 def revoke(read: Read, sid: str | None, sub: str | None) -> None:
     """End one session, or all of a user. Status 1: there was none."""
     if (sid is None) == (sub is None):
@@ -84,37 +84,38 @@ async def _list(loaded: LoadedConfig, sub: str | None, as_json: bool) -> None:
     async with store_at_hand(loaded) as store:
         if not as_json:
             click.echo(_COLUMNS.format(**_TITLES))
-        rows = _everybody(store, loaded) if sub is None else _of(store, loaded, sub)
+        rows = _all_rows(store, loaded) if sub is None else _rows_of(store, loaded, sub)
         async for row in rows:
-            shown = json.dumps(_as_json(row)) if as_json else _COLUMNS.format(**_shown(row))
+            shown = json.dumps(_as_json(row)) if as_json else _COLUMNS.format(**_as_columns(row))
             click.echo(shown)
 
 
-async def _everybody(store: Store, loaded: LoadedConfig) -> AsyncIterator[_Row]:
+async def _all_rows(store: Store, loaded: LoadedConfig) -> AsyncIterator[_Row]:
     unreadable = 0
     async for batch in store.kept():
         now = time.time()
-        for kept in batch:
+        for exported in batch:
             try:
-                one = load(kept.record)
+                session = load(exported.record)
             except ValueError:
                 unreadable += 1
                 continue
-            idle_end = now + kept.idle_left
-            row = _Row(one, idle_end - loaded.settings.auth.auto_logout, idle_end)
-            if one.expires_at > now:
+            idle_end = now + exported.idle_left
+            row = _Row(session, idle_end - loaded.settings.auth.auto_logout, idle_end)
+            if session.expires_at > now:
                 yield row
     if unreadable:
         click.echo(f"warning: {unreadable} records cannot be read: see the versions", err=True)
 
 
-async def _of(store: Store, loaded: LoadedConfig, sub: str) -> AsyncIterator[_Row]:
-    found = await store.sessions_of(sub)
-    used = await store.last_used([one.sid for one in found])
+async def _rows_of(store: Store, loaded: LoadedConfig, sub: str) -> AsyncIterator[_Row]:
+    sessions = await store.sessions_of(sub)
+    last_used = await store.last_used([session.sid for session in sessions])
     now = time.time()
-    for one in found:
-        if one.sid in used and one.expires_at > now:
-            yield _Row(one, used[one.sid], used[one.sid] + loaded.settings.auth.auto_logout)
+    for session in sessions:
+        if session.sid in last_used and session.expires_at > now:
+            used_at = last_used[session.sid]
+            yield _Row(session, used_at, used_at + loaded.settings.auth.auto_logout)
 
 
 async def _revoke(loaded: LoadedConfig, sid: str | None, sub: str | None) -> tuple[str, ...]:
@@ -123,20 +124,20 @@ async def _revoke(loaded: LoadedConfig, sid: str | None, sub: str | None) -> tup
             ended = await store.revoke_all(sub)
         else:
             sid = sid or ""
-            sub = await _subject(store, sid)
+            sub = await _subject_of(store, sid)
             ended = (sid,) if await store.revoke(sid) else ()
-    for one in ended:
+    for ended_sid in ended:
         logging.record(
-            Event("revoke", "", "", sub=sub, sid=one, detail=f"by operator {_operator()}")
+            Event("revoke", "", "", sub=sub, sid=ended_sid, detail=f"by operator {_operator()}")
         )
     return ended
 
 
-async def _subject(store: Store, sid: str) -> str:
-    # A record that cannot be read is no reason to leave a session alive.
+async def _subject_of(store: Store, sid: str) -> str:
+    # A session is revoked even if its record cannot be read.
     with suppress(StoreUnavailableError):
-        found = (await store.read(sid)).session
-        return found.sub if found else ""
+        session = (await store.read(sid)).session
+        return session.sub if session else ""
     return ""
 
 
@@ -148,32 +149,32 @@ def _operator() -> str:
 
 
 def _as_json(row: _Row) -> dict[str, Any]:
-    one = row.session
+    session = row.session
     return {
-        "sid": one.sid,
-        "sub": one.sub,
-        "source": one.source,
-        "created_at": int(one.created_at),
+        "sid": session.sid,
+        "sub": session.sub,
+        "source": session.source,
+        "created_at": int(session.created_at),
         "last_used": int(row.used_at),
-        "ends_at": int(min(row.ends_at, one.expires_at)),
-        "address": one.client.address,
-        "user_agent": one.client.user_agent,
+        "ends_at": int(min(row.ends_at, session.expires_at)),
+        "address": session.client.address,
+        "user_agent": session.client.user_agent,
     }
 
 
-def _shown(row: _Row) -> dict[str, str]:
-    one = row.session
+def _as_columns(row: _Row) -> dict[str, str]:
+    session = row.session
     return {
-        "sid": one.sid,
-        "created": _moment(one.created_at),
+        "sid": session.sid,
+        "created": _utc_minute(session.created_at),
         "used": ago(time.time() - row.used_at),
-        "ends": _moment(min(row.ends_at, one.expires_at)),
-        "address": one.client.address or "-",
-        "source": one.source,
-        "sub": one.sub if one.sub.isprintable() else json.dumps(one.sub),
-        "device": describe_device(one.client.user_agent),
+        "ends": _utc_minute(min(row.ends_at, session.expires_at)),
+        "address": session.client.address or "-",
+        "source": session.source,
+        "sub": session.sub if session.sub.isprintable() else json.dumps(session.sub),
+        "device": describe_device(session.client.user_agent),
     }
 
 
-def _moment(at: float) -> str:
+def _utc_minute(at: float) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}"

@@ -1,4 +1,4 @@
-"""`authgw store`: moving every session to another store without logging anybody out."""
+"""`authgw store`: move all sessions to another store without logging any user out."""
 
 import asyncio
 import os
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import click
 from pydantic import SecretStr, ValidationError
 
-from authgw.cli.errors import plainly
+from authgw.cli.errors import report_errors
 from authgw.config.loader import LoadedConfig
 from authgw.config.schema import CacheSettings
 from authgw.core.errors import StoreUnavailableError
@@ -19,10 +19,10 @@ from authgw.storage import StoreSetupError
 
 @dataclass(slots=True)
 class _Count:
-    """How far a copy has come."""
+    """Progress of a copy: sessions copied, and sessions that already existed."""
 
     copied: int = 0
-    there: int = 0
+    existing: int = 0
 
 
 @click.group()
@@ -35,7 +35,7 @@ def command() -> None:
 @click.argument("target", metavar="TO")
 @click.option("--resume", is_flag=True, help="Go on with a copy to TO that broke off.")
 @click.pass_obj
-@plainly
+@report_errors
 def copy(read: Callable[[], LoadedConfig], source: str, target: str, resume: bool) -> None:
     """Copy every session from one store to another, each a URL as in `cache.url`.
 
@@ -52,48 +52,50 @@ def copy(read: Callable[[], LoadedConfig], source: str, target: str, resume: boo
             f"The copy broke off after {count.copied} sessions ({error.detail}). "
             "FROM is as it was: run it again with --resume"
         ) from None
-    there = f", {count.there} were there already" if count.there else ""
-    click.echo(f"Copied {count.copied} sessions{there}. Set cache.url to TO and start the gateway.")
+    existing = f", {count.existing} were there already" if count.existing else ""
+    click.echo(
+        f"Copied {count.copied} sessions{existing}. Set cache.url to TO and start the gateway."
+    )
 
 
 async def _copy(source: LoadedConfig, target: LoadedConfig, resume: bool, count: _Count) -> None:
     _check_exists(source)
-    async with store_alone(source) as held, store_alone(target) as other:
-        if not resume and await _holds_any(other):
+    async with store_alone(source) as source_store, store_alone(target) as target_store:
+        if not resume and await _has_sessions(target_store):
             raise StoreSetupError(
                 "TO holds sessions. If a copy to it broke off and no gateway has run on it since, "
                 "add --resume; else what was ended there would be alive again: empty it first"
             )
-        async for batch in held.kept():
-            copied = await other.keep(batch)
+        async for batch in source_store.kept():
+            copied = await target_store.keep(batch)
             count.copied += copied
-            count.there += len(batch) - copied
-    _leave_to_the_gateway(target)
+            count.existing += len(batch) - copied
+    _give_to_owner(target)
 
 
 def _at(loaded: LoadedConfig, url: str) -> LoadedConfig:
-    """This configuration with another store."""
+    """Return this configuration with the store of `url`."""
     cache = loaded.settings.cache
     if url == cache.address:
         return loaded
     try:
         checked = CacheSettings(url=SecretStr(url)).url
     except ValidationError as error:
-        said = error.errors(include_input=False)[0]["msg"].removeprefix("Value error, ")
-        raise StoreSetupError(f"{url.partition('://')[0]}: {said}") from None
-    named = {"url": checked, "host": None, "password_file": None}
-    settings = loaded.settings.model_copy(update={"cache": cache.model_copy(update=named)})
+        message = error.errors(include_input=False)[0]["msg"].removeprefix("Value error, ")
+        raise StoreSetupError(f"{url.partition('://')[0]}: {message}") from None
+    changes = {"url": checked, "host": None, "password_file": None}
+    settings = loaded.settings.model_copy(update={"cache": cache.model_copy(update=changes)})
     return replace(loaded, settings=settings)
 
 
-def _leave_to_the_gateway(target: LoadedConfig) -> None:
-    """What root has made belongs to who owns its folder, as everything that the gateway writes."""
+def _give_to_owner(target: LoadedConfig) -> None:
+    """Give files created by root to the directory's owner, as for all files of the gateway."""
     path = embedded_path(target) if target.settings.cache.is_embedded else None
     if path is None or os.geteuid() != 0:
         return
     owner = path.parent.stat()
-    for made in (path, path.with_name(f"{path.name}.lock")):
-        os.lchown(made, owner.st_uid, owner.st_gid)
+    for created in (path, path.with_name(f"{path.name}.lock")):
+        os.lchown(created, owner.st_uid, owner.st_gid)
 
 
 def _check_exists(source: LoadedConfig) -> None:
@@ -102,7 +104,7 @@ def _check_exists(source: LoadedConfig) -> None:
         raise StoreSetupError(f"{path} is not there: no gateway has kept sessions in it")
 
 
-async def _holds_any(store: ExportableStore) -> bool:
+async def _has_sessions(store: ExportableStore) -> bool:
     async for batch in store.kept():
         if batch:
             return True

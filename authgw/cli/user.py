@@ -1,4 +1,4 @@
-"""`authgw user`: the people of the users file."""
+"""`authgw user`: the users of the users file."""
 
 import io
 import json
@@ -13,7 +13,7 @@ from typing import Any
 import click
 import segno
 
-from authgw.cli.errors import plainly
+from authgw.cli.errors import report_errors
 from authgw.config.loader import LoadedConfig
 from authgw.config.schema import parse_duration
 from authgw.identity import passwords, totp, users_editor
@@ -28,10 +28,10 @@ from authgw.identity.users_file import (
     validate_entry,
 )
 
-_MOST_LINE = 8192  # bytes, more than any password that is taken
-_WORD = 4  # letters; five words have 94 bits
-_WORDS = 5
-_NOTICED = "Takes effect within a second."
+_MAX_LINE = 8192  # bytes, more than any accepted password
+_WORD_LENGTH = 4  # letters; five words have 94 bits
+_MIN_WORDS = 5
+_EFFECT = "Takes effect within a second."
 
 Read = Callable[[], LoadedConfig]
 
@@ -41,10 +41,10 @@ def command() -> None:
     """People who log in with a password."""
 
 
-def _asks_password(command: Callable[..., Any]) -> Callable[..., Any]:
+def _password_options(command: Callable[..., Any]) -> Callable[..., Any]:
     stdin = click.option("--password-stdin", is_flag=True, help="Read the password's one line.")
-    made = click.option("--generate", is_flag=True, help="Make a password and print it, once.")
-    return stdin(made(command))
+    generate = click.option("--generate", is_flag=True, help="Make a password and print it, once.")
+    return stdin(generate(command))
 
 
 @command.command("add")
@@ -52,9 +52,9 @@ def _asks_password(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--group", "groups", multiple=True, help="A group to be in; may be repeated.")
 @click.option("--email", default="", help="Sent to apps as Remote-Email.")
 @click.option("--full-name", default="", help="Sent to apps as Remote-Name.")
-@_asks_password
+@_password_options
 @click.pass_obj
-@plainly
+@report_errors
 def add(
     read: Read,
     name: str,
@@ -68,7 +68,7 @@ def add(
     loaded = read()
     path = _path(loaded)
     users_editor.check_name_is_new(load_users(path), name)
-    # Whoever is asked for a password should not type it for nothing.
+    # Check all other values before the prompt, so that no password is typed in vain.
     validate_entry(
         name,
         {"password": passwords.DUMMY_HASH, "groups": groups, "email": email, "name": full_name},
@@ -76,15 +76,15 @@ def add(
     chosen = _new_password(loaded, (name, full_name, email), password_stdin, generate)
     hashed = passwords.hash_password(chosen)
     users_editor.add(path, name, hashed, groups=groups, email=email, name=full_name)
-    _say_generated(chosen, generate)
-    _say(f"Added {name}. {_NOTICED}")
+    _print_generated(chosen, generate)
+    _note(f"Added {name}. {_EFFECT}")
 
 
 @command.command("passwd")
 @click.argument("name")
-@_asks_password
+@_password_options
 @click.pass_obj
-@plainly
+@report_errors
 def passwd(read: Read, name: str, password_stdin: bool, generate: bool) -> None:
     """Give a person another password; ends all of the person's sessions."""
     loaded = read()
@@ -92,49 +92,49 @@ def passwd(read: Read, name: str, password_stdin: bool, generate: bool) -> None:
     about = (name, entry.name, entry.email)
     chosen = _new_password(loaded, about, password_stdin, generate)
     users_editor.set_password(_path(loaded), name, passwords.hash_password(chosen))
-    _say_generated(chosen, generate)
-    _say(f"All sessions of {name} end, app passwords stay. {_NOTICED}")
+    _print_generated(chosen, generate)
+    _note(f"All sessions of {name} end, app passwords stay. {_EFFECT}")
 
 
 @command.command("disable")
 @click.argument("name")
 @click.pass_obj
-@plainly
+@report_errors
 def disable(read: Read, name: str) -> None:
     """Let a person in no more, with no session and no app password."""
     loaded = read()
     name, _ = _entry(loaded, name)
     users_editor.set_disabled(_path(loaded), name, True)
-    _say(f"{name} is let in no more. {_NOTICED}")
+    _note(f"{name} is let in no more. {_EFFECT}")
 
 
 @command.command("enable")
 @click.argument("name")
 @click.pass_obj
-@plainly
+@report_errors
 def enable(read: Read, name: str) -> None:
     """Let a disabled person in again."""
     loaded = read()
     name, _ = _entry(loaded, name)
     users_editor.set_disabled(_path(loaded), name, False)
-    _say(f"{name} is let in again. {_NOTICED}")
+    _note(f"{name} is let in again. {_EFFECT}")
 
 
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.pass_obj
-@plainly
+@report_errors
 def list_command(read: Read, as_json: bool) -> None:
     """List everyone, without any secret."""
     path = _path(read())
     users = load_users(path)
-    people = {name: _shown(entry) for name, entry in users.items()}
+    shown_users = {name: _shown(entry) for name, entry in users.items()}
     for warning in (*permission_warnings(path), *alike_warnings(path, users)):
-        _say(f"warning: {warning}")
+        _note(f"warning: {warning}")
     if as_json:
-        click.echo(json.dumps([{"user": name, **shown} for name, shown in people.items()]))
+        click.echo(json.dumps([{"user": name, **shown} for name, shown in shown_users.items()]))
         return
-    for name, shown in people.items():
+    for name, shown in shown_users.items():
         click.echo(_as_line(name, shown))
 
 
@@ -142,21 +142,21 @@ def list_command(read: Read, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--remove", is_flag=True, help="Ask for no second factor any more.")
 @click.pass_obj
-@plainly
+@report_errors
 def totp_command(read: Read, name: str, remove: bool) -> None:
     """Set up a second factor: print its QR code and ten recovery codes, once."""
     loaded = read()
     name, _ = _entry(loaded, name)
     if remove:
         users_editor.remove_totp(_path(loaded), name)
-        _say(f"{name} is asked for no second factor. {_NOTICED}")
+        _note(f"{name} is asked for no second factor. {_EFFECT}")
         return
     secret, codes = totp.new_secret(), totp.new_recovery_codes()
     users_editor.set_totp(_path(loaded), name, secret, map(totp.recovery_digest, codes))
     uri = totp.provisioning_uri(secret, name, loaded.settings.auth.issuer)
     click.echo(f"{uri}\n{_qr_code(uri)}\nRecovery codes, each good for one log-in without the app:")
     click.echo("\n".join(codes))
-    _say(f"{name} needs a code from now on. {_NOTICED}")
+    _note(f"{name} needs a code from now on. {_EFFECT}")
 
 
 @command.command("app-password")
@@ -167,7 +167,7 @@ def totp_command(read: Read, name: str, remove: bool) -> None:
 @click.option("--list", "listing", is_flag=True, help="List this person's.")
 @click.option("--revoke", help="Revoke the one of this name.")
 @click.pass_obj
-@plainly
+@report_errors
 def app_password(
     read: Read,
     name: str,
@@ -187,18 +187,18 @@ def app_password(
     if program is not None:
         end, path = _end_of(expires), _path(loaded)
         click.echo(users_editor.add_app_password(path, name, program, paths=paths, expires=end))
-        _say(f"Rules take it where credentials name app-password. {_NOTICED}")
+        _note(f"Rules take it where credentials name app-password. {_EFFECT}")
     elif revoke is not None:
         _revoke(_path(loaded), name, revoke)
     else:
-        for one in entry.app_passwords:
-            click.echo(_program_as_line(_program_shown(one)))
+        for app_password_entry in entry.app_passwords:
+            click.echo(_app_password_as_line(_shown_app_password(app_password_entry)))
 
 
 def _revoke(path: Path, name: str, program: str) -> None:
     if not users_editor.remove_app_password(path, name, program):
         raise UsersFileError(f"{name} has no app password of this name: see --list")
-    _say(f"Revoked. {_NOTICED}")
+    _note(f"Revoked. {_EFFECT}")
 
 
 def _path(loaded: LoadedConfig) -> Path:
@@ -206,7 +206,7 @@ def _path(loaded: LoadedConfig) -> Path:
 
 
 def _entry(loaded: LoadedConfig, typed: str) -> tuple[str, UserEntry]:
-    """The entry that was meant, and its name as the file has it."""
+    """Return the entry of a typed name, preceded by the name as written in the file."""
     users = load_users(_path(loaded))
     name = find_name(users, typed)
     if name is None:
@@ -217,35 +217,38 @@ def _entry(loaded: LoadedConfig, typed: str) -> tuple[str, UserEntry]:
 def _new_password(
     loaded: LoadedConfig, about: tuple[str, ...], from_stdin: bool, generate: bool
 ) -> str:
-    least = loaded.settings.auth.passwords.min_length
+    min_length = loaded.settings.auth.passwords.min_length
     if from_stdin and generate:
         raise click.UsageError("give one of --password-stdin and --generate")
     if generate:
-        return _generated(least)
-    text = _line_of_stdin() if from_stdin else _asked()
-    passwords.check_new(text, min_length=least, about=about)
+        return _generate_password(min_length)
+    text = _read_stdin_line() if from_stdin else _prompt_password()
+    passwords.check_new(text, min_length=min_length, about=about)
     return text
 
 
-def _generated(least: int) -> str:
-    count = max(_WORDS, -(-(least + 1) // (_WORD + 1)))
-    letters = [secrets.choice(string.ascii_lowercase) for _ in range(count * _WORD)]
-    return "-".join("".join(letters[at : at + _WORD]) for at in range(0, len(letters), _WORD))
+def _generate_password(min_length: int) -> str:
+    count = max(_MIN_WORDS, -(-(min_length + 1) // (_WORD_LENGTH + 1)))
+    words = (
+        "".join(secrets.choice(string.ascii_lowercase) for _ in range(_WORD_LENGTH))
+        for _ in range(count)
+    )
+    return "-".join(words)
 
 
-def _line_of_stdin() -> str:
-    line = sys.stdin.buffer.readline(_MOST_LINE)
+def _read_stdin_line() -> str:
+    line = sys.stdin.buffer.readline(_MAX_LINE)
     try:
         return line.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
         raise passwords.WeakPasswordError("The password is not UTF-8 text.") from None
 
 
-def _asked() -> str:
+def _prompt_password() -> str:
     if not sys.stdin.isatty():
         raise click.UsageError("there is no terminal: use --password-stdin or --generate")
-    asked: str = click.prompt("Password", hide_input=True, confirmation_prompt="Once more")
-    return asked
+    password: str = click.prompt("Password", hide_input=True, confirmation_prompt="Once more")
+    return password
 
 
 def _end_of(expires: str | None) -> datetime | None:
@@ -262,9 +265,9 @@ def _end_of(expires: str | None) -> datetime | None:
 
 
 def _qr_code(uri: str) -> str:
-    drawn = io.StringIO()
-    segno.make(uri, micro=False).terminal(drawn, compact=True)
-    return drawn.getvalue()
+    output = io.StringIO()
+    segno.make(uri, micro=False).terminal(output, compact=True)
+    return output.getvalue()
 
 
 def _shown(entry: UserEntry) -> dict[str, Any]:
@@ -274,37 +277,36 @@ def _shown(entry: UserEntry) -> dict[str, Any]:
         "name": entry.name,
         "disabled": entry.disabled,
         "totp": entry.totp is not None,
-        "app_passwords": [_program_shown(one) for one in entry.app_passwords],
+        "app_passwords": [_shown_app_password(password) for password in entry.app_passwords],
     }
 
 
-def _program_shown(one: AppPasswordEntry) -> dict[str, Any]:
-    end = one.expires and one.expires.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return {"name": one.name, "paths": list(one.paths), "expires": end}
+def _shown_app_password(entry: AppPasswordEntry) -> dict[str, Any]:
+    end = entry.expires and entry.expires.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return {"name": entry.name, "paths": list(entry.paths), "expires": end}
 
 
 def _as_line(name: str, shown: dict[str, Any]) -> str:
-    programs = "; ".join(map(_program_as_line, shown["app_passwords"]))
-    said = [
-        f"{name}:",
+    app_passwords = "; ".join(map(_app_password_as_line, shown["app_passwords"]))
+    properties = [
         f"groups {', '.join(shown['groups'])}" if shown["groups"] else "no groups",
         *(["second factor"] if shown["totp"] else []),
         *(["disabled"] if shown["disabled"] else []),
-        *([f"app passwords {programs}"] if programs else []),
+        *([f"app passwords {app_passwords}"] if app_passwords else []),
     ]
-    return " ".join([said[0], ", ".join(said[1:])])
+    return f"{name}: {', '.join(properties)}"
 
 
-def _program_as_line(shown: dict[str, Any]) -> str:
+def _app_password_as_line(shown: dict[str, Any]) -> str:
     where = f"for {' '.join(shown['paths'])}" if shown["paths"] else "for every path"
     until = f"until {shown['expires']}" if shown["expires"] else "for ever"
     return f"{shown['name']} ({where}, {until})"
 
 
-def _say_generated(chosen: str, generate: bool) -> None:
+def _print_generated(chosen: str, generate: bool) -> None:
     if generate:
         click.echo(chosen)
 
 
-def _say(text: str) -> None:
+def _note(text: str) -> None:
     click.echo(text, err=True)

@@ -1,1 +1,1 @@
-"""Use cases: sessions, identification, log-in."""
+"""Use cases: sessions, identification, login."""

@@ -1,4 +1,4 @@
-"""That a generation of tokens is in use, written to the store behind the answers that show it."""
+"""Background writes that mark a token generation as in use, after the response was sent."""
 
 import asyncio
 from contextlib import suppress
@@ -7,37 +7,37 @@ from authgw.core.errors import StoreUnavailableError
 from authgw.core.ports import MirroringStore
 from authgw.core.sessions import Session, Snapshot
 
-_MOST_AT_ONCE = 128  # in one round trip
+_MAX_BATCH = 128  # sessions per round trip
 
 
 class Confirmations:
-    """What waits to be written to one store; no answer waits for it."""
+    """Pending writes for a store; no response waits for them."""
 
     def __init__(self, store: MirroringStore) -> None:
         self._store = store
-        self._waiting: dict[str, tuple[Snapshot, Session]] = {}
+        self._pending: dict[str, tuple[Snapshot, Session]] = {}
         self._writing: asyncio.Task[None] | None = None
 
-    def later(self, seen: Snapshot, confirmed: Session) -> None:
-        """Write this in the place of what was seen, soon; once for a session at a time."""
-        if confirmed.sid in self._waiting:
+    def schedule(self, snapshot: Snapshot, confirmed: Session) -> None:
+        """Replace the session of this snapshot soon; a session has a single pending write."""
+        if confirmed.sid in self._pending:
             return
-        self._waiting[confirmed.sid] = (seen, confirmed)
+        self._pending[confirmed.sid] = (snapshot, confirmed)
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write())
 
     async def settle(self) -> None:
-        """Wait until nothing waits."""
+        """Wait until no write is pending."""
         if self._writing is not None:
             await self._writing
 
     async def _write(self) -> None:
-        while self._waiting:
-            sids = list(self._waiting)[:_MOST_AT_ONCE]
-            # Never a reason to deny: what fails here is tried again at the token's next use.
+        while self._pending:
+            sids = list(self._pending)[:_MAX_BATCH]
+            # A failed write never denies a request: the next use of the token retries it.
             try:
                 with suppress(StoreUnavailableError):
-                    await self._store.replace_many([self._waiting[sid] for sid in sids])
+                    await self._store.replace_many([self._pending[sid] for sid in sids])
             finally:
                 for sid in sids:
-                    del self._waiting[sid]
+                    del self._pending[sid]

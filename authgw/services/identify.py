@@ -18,41 +18,43 @@ from authgw.core.users import UserDirectory, principal_of
 from authgw.services.confirmations import Confirmations
 from authgw.services.results import Identity
 
-# Session cookies that one request may bring; a browser's jar can hold one for each domain. A login
-# or logout verifies more and ends some of them, so that a browser with more has a way out.
+# Limits of session cookies in a request; a browser can hold a cookie for each domain. A login or
+# logout verifies more than a check accepts and ends some of their sessions, so that a browser with
+# too many cookies can recover.
 _MAX_COOKIES, _MAX_VERIFIED, _MAX_ENDED = 4, 16, 8
-# Verified tokens that are remembered; each takes about 1 KB.
+# Verified tokens in the cache; each takes about 1 KB.
 MAX_TOKENS = 4096
 
 
 class Identification:
-    """Identifies callers by the tokens of one issuer and the sessions of one store.
+    """Identifies callers by the tokens of an issuer and the sessions of a store.
 
-    `clock` gives Unix seconds of this replica; `people` is the users file.
+    `clock` returns Unix seconds of this replica; `users` is the users file.
     """
 
     def __init__(
         self,
         store: MirroringStore,
         issuer: Issuer,
-        people: UserDirectory,
+        users: UserDirectory,
         *,
         clock: Callable[[], float],
     ) -> None:
         self._store = store
-        self._people = people
+        self._users = users
         self._verified = VerifiedTokens(issuer, MAX_TOKENS)
         self._clock = clock
         self._confirmations = Confirmations(store)
 
     async def identify(self, bearer: str | None, cookies: Sequence[str] = ()) -> Identity:
-        """Who sent this access token, or the one live session among these session cookies.
+        """Return the identity behind an access token, or behind the only active session cookie.
 
         Raises:
             TokenMissingError and the errors of `Issuer.verify`.
             SessionEndedError: logged out, revoked, idle or expired.
-            CredentialsAmbiguousError: they name more than one live session, or are over four cookies.
-            StoreUnavailableError: nobody can say now.
+            CredentialsAmbiguousError: the credentials belong to several active sessions, or there are
+                more than four cookies.
+            StoreUnavailableError: the session cannot be read now.
         """
         if bearer is None and not cookies:
             raise TokenMissingError
@@ -60,32 +62,35 @@ class Identification:
             raise CredentialsAmbiguousError
         token = None if bearer is None else self._verify(bearer, TokenType.ACCESS)
         if token is not None and not cookies:
-            known = self._store.peek(token.sid) or await self._store.look(token.sid)
-            return self._alive(token, known)
-        planted, why = self._cookie_tokens(cookies)
+            snapshot = self._store.peek(token.sid) or await self._store.look(token.sid)
+            return self._identity(token, snapshot)
+        from_cookies, refusal = self._cookie_tokens(cookies)
+        sids = [cookie_token.sid for cookie_token in from_cookies]
         if token is None:
-            return self._one_of(planted, await self.seen([one.sid for one in planted]), why)
-        seen = await self.seen([token.sid, *(one.sid for one in planted)])
-        found = self._alive(token, seen[token.sid])
-        self._refuse_another(planted, seen, found.session)
-        return found
+            return self._only_active(from_cookies, await self.snapshots(sids), refusal)
+        snapshots = await self.snapshots([token.sid, *sids])
+        identity = self._identity(token, snapshots[token.sid])
+        self._refuse_another(from_cookies, snapshots, identity.session)
+        return identity
 
-    def still(self, found: Identity) -> bool:
-        """Whether all that was found still holds, as far as can be said without waiting."""
-        session = found.session
-        if not session.confirmed or self._clock() >= found.token.valid_until:
+    def is_current(self, identity: Identity) -> bool:
+        """Return True if a cached identity is certainly still valid; performs no I/O."""
+        session = identity.session
+        if not session.confirmed or self._clock() >= identity.token.valid_until:
             return False
-        seen = self._store.peek(session.sid)
-        # The mirror and the users file keep an object for as long as what it says is true.
-        if seen is None or seen.session is not session or seen.now >= session.expires_at:
+        snapshot = self._store.peek(session.sid)
+        # The mirror and the users file return the same object for as long as its content is valid.
+        if snapshot is None or snapshot.session is not session:
             return False
-        return self._people.find(session.sub) is found.person
+        if snapshot.now >= session.expires_at:
+            return False
+        return self._users.find(session.sub) is identity.user
 
     async def browser_session(self, cookies: Sequence[str]) -> Identity | None:
-        """The one live session that these cookies name, if there is one.
+        """Return the identity behind the only active session of these cookies, else None.
 
         Raises:
-            StoreUnavailableError: nobody can say now.
+            StoreUnavailableError: the session cannot be read now.
         """
         try:
             return await self.identify(None, cookies)
@@ -94,74 +99,77 @@ class Identification:
         except AuthgwError:
             return None
 
-    def named_by(self, cookies: Sequence[str]) -> tuple[Token, ...]:
-        """At most 8 sessions of these cookies, of which at most 16 are verified."""
+    def verified_cookies(self, cookies: Sequence[str]) -> tuple[Token, ...]:
+        """Verify at most 16 of these cookies; return tokens of at most 8 different sessions."""
         tokens, _ = self._cookie_tokens([*dict.fromkeys(cookies)][:_MAX_VERIFIED])
         return (*{token.sid: token for token in tokens}.values(),)[:_MAX_ENDED]
 
-    async def seen(self, sids: Sequence[str]) -> dict[str, Snapshot]:
-        """Return what is known of each of these sessions, read from the store if need be.
+    async def snapshots(self, sids: Sequence[str]) -> dict[str, Snapshot]:
+        """Return the snapshot of each session: mirrored, or read from the store.
 
         Raises:
-            StoreUnavailableError: nobody can say now.
+            StoreUnavailableError: a session cannot be read now.
         """
-        known = {sid: self._store.peek(sid) for sid in sids}
-        if None in known.values():
-            return await self._store.look_all(tuple(known))
-        return {sid: snapshot for sid, snapshot in known.items() if snapshot is not None}
+        mirrored = {sid: self._store.peek(sid) for sid in sids}
+        if None in mirrored.values():
+            return await self._store.look_all(tuple(mirrored))
+        return {sid: snapshot for sid, snapshot in mirrored.items() if snapshot is not None}
 
     async def settle(self) -> None:
-        """Wait for the small writes that answers did not wait for."""
+        """Wait for the background writes of confirmations."""
         await self._confirmations.settle()
 
     def _verify(self, text: str, kind: TokenType) -> Token:
         return self._verified.verify(text, kind, now=self._clock())
 
-    def _alive(self, token: Token, snapshot: Snapshot) -> Identity:
+    def _identity(self, token: Token, snapshot: Snapshot) -> Identity:
         try:
-            ours = sessions.of_subject(snapshot.session, token.sub)
-            session = sessions.check_valid(ours, snapshot.now)
-            person = self._people.find(session.sub)
-            principal = principal_of(session, person)
+            own = sessions.of_subject(snapshot.session, token.sub)
+            session = sessions.check_valid(own, snapshot.now)
+            user = self._users.find(session.sub)
+            principal = principal_of(session, user)
         except SessionEndedError:
             raise SessionEndedError(sub=token.sub, sid=token.sid) from None
         confirmed = sessions.confirm(session, gen=token.gen, jti=token.jti)
         if confirmed is not session:
-            self._confirmations.later(snapshot, confirmed)
-        return Identity(principal, token, session, person)
+            self._confirmations.schedule(snapshot, confirmed)
+        return Identity(principal, token, session, user)
 
     def _cookie_tokens(self, cookies: Sequence[str]) -> tuple[list[Token], AuthgwError]:
-        """The tokens that verify, and why the last one that does not is refused."""
+        """Return the tokens that verify, and the last refusal among the others."""
         tokens: list[Token] = []
-        why: AuthgwError = TokenMissingError()
+        refusal: AuthgwError = TokenMissingError()
         for text in dict.fromkeys(cookies):
             try:
                 tokens.append(self._verify(text, TokenType.SESSION))
             except AuthgwError as error:
-                why = error
-        return tokens, why
+                refusal = error
+        return tokens, refusal
 
-    def _one_of(
-        self, tokens: Sequence[Token], seen: Mapping[str, Snapshot], why: AuthgwError
+    def _only_active(
+        self, tokens: Sequence[Token], snapshots: Mapping[str, Snapshot], refusal: AuthgwError
     ) -> Identity:
-        """A sibling domain can plant cookies of our name: what is not live does not count."""
-        live: dict[str, Identity] = {}
+        """Return the identity of the only active session; inactive sessions are ignored.
+
+        A sibling domain can plant cookies of our name.
+        """
+        active: dict[str, Identity] = {}
         for token in tokens:
             try:
-                live[token.sid] = self._alive(token, seen[token.sid])
+                active[token.sid] = self._identity(token, snapshots[token.sid])
             except AuthgwError as error:
-                why = error
-        if len(live) > 1:
+                refusal = error
+        if len(active) > 1:
             raise CredentialsAmbiguousError
-        if not live:
-            raise why
-        return live.popitem()[1]
+        if not active:
+            raise refusal
+        return active.popitem()[1]
 
     def _refuse_another(
-        self, tokens: Sequence[Token], seen: Mapping[str, Snapshot], session: Session
+        self, tokens: Sequence[Token], snapshots: Mapping[str, Snapshot], session: Session
     ) -> None:
         try:
-            other = self._one_of(tokens, seen, TokenMissingError()).session
+            other = self._only_active(tokens, snapshots, TokenMissingError()).session
         except CredentialsAmbiguousError:
             raise
         except AuthgwError:

@@ -1,4 +1,4 @@
-"""People log in: password, second factor, and what protects both from guessing."""
+"""Log users in by password and second factor, and limit the guessing of both."""
 
 import asyncio
 import contextlib
@@ -28,20 +28,19 @@ from authgw.identity.users_watcher import UsersFile
 from authgw.services.login_tickets import LoginTickets
 from authgw.services.results import VerifiedLogin
 
-# Refusals at once that are no accident any more; they wait about so many seconds, and at
-# most so many do.
-_FLOOD = 4
-_PAUSE = 1.0
-_MOST_WAITING = 2000
+# More concurrent refusals than this are not an accident: the further ones are delayed.
+_MAX_UNDELAYED = 4
+_MEAN_DELAY = 1.0  # seconds
+_MAX_DELAYED = 2000  # concurrent refusals
 Policy = Literal["off", "optional", "required"]
-_STEP_KEPT = 120.0  # seconds; a step can be used for 90, so no code is ever taken twice
+_STEP_LIFETIME = 120.0  # seconds; a step is valid for 90, so no code is accepted twice
 
 
 class LoginService:
-    """Verifies people of the users file; `policy` is `login.totp`, `device_life` in seconds.
+    """Verifies users of the users file; `policy` is `login.totp`, `device_life` is in seconds.
 
-    `rehash` lets a log-in put a hash with the current parameters into the file. `tickets` carry
-    a log-in to the next request.
+    With `rehash`, a login replaces a hash with outdated parameters in the file. `tickets` carry
+    a login to the next request.
     """
 
     def __init__(
@@ -62,76 +61,79 @@ class LoginService:
         self._regulation = LoginThrottle(counters)
         self._policy = policy
         self._clock = clock
-        self._rehashes = rehash
-        self._refusing = 0
+        self._rehash_enabled = rehash
+        self._delayed = 0
         self.tickets = LoginTickets(users, issuer, device_life=device_life, clock=clock)
 
-    def asks_code_of(self, person: User) -> bool:
-        """Whether a log-in of this person is done only with a second factor."""
-        return self._policy == "required" or (self._policy == "optional" and person.has_totp)
+    def requires_code(self, user: User) -> bool:
+        """Return True if a login of this user requires a second factor."""
+        return self._policy == "required" or (self._policy == "optional" and user.has_totp)
 
     async def by_password(
-        self, user: str, password: str, *, address: str, device: str
+        self, name: str, password: str, *, address: str, device: str
     ) -> VerifiedLogin:
-        """The person of this name and password; `device` is a known device's id, or empty.
+        """Verify a name and password; `device` is the id of a known device, or empty.
 
-        Unknown, wrong and disabled cannot be told apart, by what is said or by how long it takes.
+        An unknown user, a wrong password and a disabled user get the same response after the same
+        time.
 
         Raises:
-            TooBusyError: too many passwords are being verified; TooManyFailuresError: wait.
-            LoginFailedError: no such name and password.
+            TooBusyError: too many passwords are being verified.
+            TooManyFailuresError: the login is locked for some time.
+            LoginFailedError: the name or the password is wrong, or the user is disabled.
             StoreUnavailableError: the attempt could not be counted.
         """
-        user = self._users.name_of(user)
+        name = self._users.name_of(name)
         try:
-            known, verified, attempt = await self._verify(user, password, address, device)
+            stored_hash, check, attempt = await self._verify(name, password, address, device)
         except TooManyFailuresError as error:
-            await self._slow_down()
-            error.sub = self._named(user)
+            await self._delay_refusal()
+            error.sub = self._loggable(name)
             raise
-        person = self._users.find(user)
-        if not verified.ok or known is None or person is None or person.disabled:
-            raise LoginFailedError(sub=self._named(user))
+        user = self._users.find(name)
+        if not check.ok or stored_hash is None or user is None or user.disabled:
+            raise LoginFailedError(sub=self._loggable(name))
         await self._regulation.record_success(attempt)
-        if verified.new_hash is not None:
-            await self._rehash(user, known, verified.new_hash)
-        return VerifiedLogin(person, mark(known), (PASSWORD,))
+        if check.new_hash is not None:
+            await self._rehash(name, stored_hash, check.new_hash)
+        return VerifiedLogin(user, mark(stored_hash), (PASSWORD,))
 
     async def _verify(
-        self, user: str, password: str, address: str, device: str
+        self, name: str, password: str, address: str, device: str
     ) -> tuple[str | None, Hashed, LoginAttempt]:
-        # A place before the count: what is turned away must cost no more than that.
+        # Reserve before counting: a refused attempt must not cost a round trip to the store.
         with self._hashing.reserve():
-            # By likeness: another spelling must not buy another attempt.
-            attempt = await self._regulation.admit(comparison_key(user), address, device)
-            known = self._users.password_hash(user) if self._may(user) else None
-            verified = await self._hashing.verify(
-                known or self._users.decoy(user), password, rehash=self._rehashes
+            # By comparison_key: a different spelling of the name must not allow a further attempt.
+            attempt = await self._regulation.admit(comparison_key(name), address, device)
+            stored_hash = self._users.password_hash(name) if self._is_enabled(name) else None
+            check = await self._hashing.verify(
+                stored_hash or self._users.decoy(name), password, rehash=self._rehash_enabled
             )
-            return known, verified, attempt
+            return stored_hash, check, attempt
 
-    async def _slow_down(self) -> None:
-        """Let a flood wait for its refusals: one that asks again at once would fill the loop."""
-        if self._refusing >= _MOST_WAITING:
+    async def _delay_refusal(self) -> None:
+        """Delay the refusals of a flood: immediate retries would fill the event loop."""
+        if self._delayed >= _MAX_DELAYED:
             return
-        self._refusing += 1
+        self._delayed += 1
         try:
-            # Spread out, or all who came at once would come back at once.
-            pause = random.uniform(0.5, 1.5) * _PAUSE  # noqa: S311  no secret
-            await asyncio.sleep(pause if self._refusing > _FLOOD else 0.0)
+            # Random, since clients that were refused together would retry together.
+            delay = random.uniform(0.5, 1.5) * _MEAN_DELAY  # noqa: S311  not a secret
+            await asyncio.sleep(delay if self._delayed > _MAX_UNDELAYED else 0.0)
         finally:
-            self._refusing -= 1
+            self._delayed -= 1
 
-    async def by_code(self, known: VerifiedLogin, code: str, *, device: str) -> VerifiedLogin:
-        """The same person with a second factor: a code of now that nobody used, or a recovery code.
+    async def by_code(self, verified: VerifiedLogin, code: str, *, device: str) -> VerifiedLogin:
+        """Add a second factor to a login: an unused current code, or a recovery code.
 
         Raises:
-            LoginFailedError: wrong, or used before; TooManyFailuresError: wait.
-            TotpRequiredError: this person has none set up.
-            StoreUnavailableError: nobody can say whether it was used.
-            UsersFileUnwritableError: a recovery code that cannot be crossed out.
+            LoginFailedError: the code is wrong or was used before.
+            TooManyFailuresError: codes of this user are locked for some time.
+            TotpRequiredError: the user has not set up a second factor.
+            StoreUnavailableError: an earlier use of the code cannot be ruled out.
+            UsersFileUnwritableError: a recovery code cannot be deleted from the users file.
         """
-        sub = known.person.sub
+        sub = verified.user.sub
         secret = self._users.totp_secret(sub)
         if secret is None:
             raise TotpRequiredError("no second factor is set up", sub=sub)
@@ -141,45 +143,46 @@ class LoginService:
             error.sub = sub
             raise
         try:
-            right = await self._spend(sub, secret, code)
+            accepted = await self._spend(sub, secret, code)
         except UsersFileUnwritableError:
             with contextlib.suppress(StoreUnavailableError):
                 await self._regulation.withdraw(attempt)
             raise
-        if not right:
+        if not accepted:
             raise LoginFailedError(sub=sub)
         await self._regulation.record_success(attempt)
-        return VerifiedLogin(known.person, known.mark, (PASSWORD, TOTP))
+        return VerifiedLogin(verified.user, verified.mark, (PASSWORD, TOTP))
 
     async def in_one_step(
-        self, user: str, password: str, code: str, *, address: str
+        self, name: str, password: str, code: str, *, address: str
     ) -> VerifiedLogin:
-        """Password and, where it is asked for, code at once, for programs.
+        """Verify the password and, if required or given, the code together, for programs.
 
         Raises:
-            TotpRequiredError: a code is asked for and none came; else as `by_password`, `by_code`.
+            TotpRequiredError: a code is required and `code` is empty.
+            The errors of `by_password` and `by_code`.
         """
-        known = await self.by_password(user, password, address=address, device="")
+        verified = await self.by_password(name, password, address=address, device="")
         if code:
-            return await self.by_code(known, code, device="")
-        if self.asks_code_of(known.person):
-            raise TotpRequiredError(sub=known.person.sub)
-        return known
+            return await self.by_code(verified, code, device="")
+        if self.requires_code(verified.user):
+            raise TotpRequiredError(sub=verified.user.sub)
+        return verified
 
-    def _named(self, user: str) -> str:
-        """The name as the log may have it: one that is nobody's may be a misplaced password."""
-        return user if self._users.find(user) else ""
+    def _loggable(self, name: str) -> str:
+        """Return the name for the log, empty if unknown: it may be a misplaced password."""
+        return name if self._users.find(name) else ""
 
-    def _may(self, user: str) -> bool:
-        person = self._users.find(user)
-        return person is not None and not person.disabled
+    def _is_enabled(self, name: str) -> bool:
+        user = self._users.find(name)
+        return user is not None and not user.disabled
 
-    async def _rehash(self, user: str, known: str, new_hash: str) -> None:
+    async def _rehash(self, name: str, old_hash: str, new_hash: str) -> None:
         try:
-            await asyncio.to_thread(users_editor.rehash, self._users.path, user, known, new_hash)
+            await asyncio.to_thread(users_editor.rehash, self._users.path, name, old_hash, new_hash)
         except UsersFileError as error:
-            # The hash in the file still verifies; the next log-ins need not try again.
-            self._rehashes = False
+            # The stored hash is still valid; further logins need not try again.
+            self._rehash_enabled = False
             logger.warning(
                 f"Password hashes keep their old parameters: {error}. "
                 "auth.passwords.rehash: false ends these attempts."
@@ -188,7 +191,7 @@ class LoginService:
     async def _spend(self, sub: str, secret: str, code: str) -> bool:
         step = totp.matching_step(secret, code, self._clock())
         if step is not None:
-            return await self._counters.claim(f"totp:{sub}:{step}", _STEP_KEPT)
+            return await self._counters.claim(f"totp:{sub}:{step}", _STEP_LIFETIME)
         digest = totp.recovery_digest(code)
         if not self._users.has_recovery(sub, digest):
             return False
@@ -197,5 +200,5 @@ class LoginService:
                 users_editor.spend_recovery, self._users.path, sub, digest
             )
         except UsersFileError as error:
-            # What cannot be crossed out could be used again.
+            # A recovery code that stays in the file could be used again.
             raise UsersFileUnwritableError(sub=sub, note=f"a recovery code: {error}") from None

@@ -1,4 +1,4 @@
-"""Signed tickets of the login, kept by the browser: one waits for its code, one marks a device."""
+"""Signed login tickets in the browser: a login that waits for its code, and a known device."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,11 +9,11 @@ from authgw.identity.users_watcher import UsersFile
 from authgw.services.results import VerifiedLogin
 from authgw.services.sessions import jti
 
-PENDING_FOR = 300.0  # seconds between the password and the code
+PENDING_LIFETIME = 300.0  # seconds between the password and the code
 
 
 class LoginTickets:
-    """Issues and reads the tickets of people of the users file; `device_life` is in seconds."""
+    """Issues and reads tickets of the users file's users; `device_life` is in seconds."""
 
     def __init__(
         self,
@@ -28,40 +28,43 @@ class LoginTickets:
         self._device_life = device_life
         self._clock = clock
 
-    def pending(self, known: VerifiedLogin) -> str:
-        """The token of a log-in that waits for its code."""
-        ticket = Ticket(jti(), PENDING_FOR, known.mark)
-        sub = known.person.sub
+    def pending(self, verified: VerifiedLogin) -> str:
+        """Return the token of a login that waits for its code."""
+        ticket = Ticket(jti(), PENDING_LIFETIME, verified.mark)
+        sub = verified.user.sub
         return self._issuer.mint_ticket(sub, TokenType.PENDING, ticket, now=self._clock())
 
     def resume(self, texts: Sequence[str]) -> VerifiedLogin | None:
-        """The log-in of a `pending` token; None if it is none, too old, or the password changed."""
+        """Return the login of the first valid `pending` token.
+
+        None without a valid token, or if the password has changed since.
+        """
         tokens = [self._ticket(text, TokenType.PENDING) for text in texts]
         token = next(filter(None, tokens), None)
-        person = self._users.find(token.sub) if token else None
-        if token is None or person is None or person.disabled:
+        user = self._users.find(token.sub) if token else None
+        if token is None or user is None or user.disabled:
             return None
-        said = str(token.claims.get("mark", ""))
-        return VerifiedLogin(person, said, (PASSWORD,)) if said in person.marks else None
+        mark = str(token.claims.get("mark", ""))
+        return VerifiedLogin(user, mark, (PASSWORD,)) if mark in user.marks else None
 
-    def remember(self, known: VerifiedLogin) -> str:
-        """The token by which this person's device is known at its next log-in."""
-        ticket = Ticket(jti(), self._device_life, f"{known.amr[-1]}:{known.mark}")
-        sub = known.person.sub
+    def remember(self, verified: VerifiedLogin) -> str:
+        """Return the token that identifies the device at the user's next login."""
+        ticket = Ticket(jti(), self._device_life, f"{verified.amr[-1]}:{verified.mark}")
+        sub = verified.user.sub
         return self._issuer.mint_ticket(sub, TokenType.DEVICE, ticket, now=self._clock())
 
-    def device(self, texts: Sequence[str], user: str, *, by_code: bool = False) -> str:
-        """The id of a device on which this person has logged in before, else nothing.
+    def device(self, texts: Sequence[str], name: str, *, by_code: bool = False) -> str:
+        """Return the id of a device on which this user has logged in before, else "".
 
-        A log-in by a former password does not count. `by_code`: only one with a second factor
-        does, or whoever knows the password could have as many devices as he wants.
+        Logins with a former password do not count. With `by_code` only logins with a second factor
+        count; otherwise an attacker who knows the password could register any number of devices.
         """
-        sub = self._users.name_of(user)
-        person = self._users.find(sub)
+        sub = self._users.name_of(name)
+        user = self._users.find(sub)
         for token in filter(None, [self._ticket(text, TokenType.DEVICE) for text in texts]):
-            how, _, said = str(token.claims.get("mark", "")).partition(":")
-            known = token.sub == sub and person is not None and said in person.marks
-            if known and (how == TOTP or not by_code):
+            method, _, mark = str(token.claims.get("mark", "")).partition(":")
+            is_valid = token.sub == sub and user is not None and mark in user.marks
+            if is_valid and (method == TOTP or not by_code):
                 return token.jti
         return ""
 

@@ -1,4 +1,4 @@
-"""What the use cases take and what they lead to, as plain values."""
+"""Arguments and results of the use cases, as plain values."""
 
 from dataclasses import dataclass, field
 
@@ -10,9 +10,9 @@ from authgw.core.users import USERS, User
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
-    """What a log-in or refresh hands out; lifetimes in whole seconds from now.
+    """Access and refresh token of a login or refresh; lifetimes in whole seconds from now.
 
-    `displaced` are the sids of the subject's oldest sessions, ended by a log-in over the limit.
+    `displaced` are the sids of the subject's oldest sessions, ended by a login over the limit.
     """
 
     access: str = field(repr=False)
@@ -25,10 +25,10 @@ class TokenPair:
 
 @dataclass(frozen=True, slots=True)
 class BrowserSession:
-    """A browser's session and the token for its cookie, which lives `lifetime` seconds.
+    """A browser session and the token for its cookie, which expires after `lifetime` seconds.
 
     `displaced` are the sids of the subject's oldest sessions, ended over the limit; `replaced`
-    are the tokens of the browser's sessions from before that were ended.
+    are the tokens of the browser's former sessions, which were ended.
     """
 
     session: Session
@@ -40,34 +40,36 @@ class BrowserSession:
 
 @dataclass(frozen=True, slots=True)
 class LogoutResult:
-    """Whose session was ended, by its token; `others` are the subject's that went along.
+    """A logout: the token of the session that was ended.
 
-    `alive` is whether it had not ended before.
+    `others` are the sids of the subject's other sessions that were ended with it; `was_active` is
+    False if the session had already ended before.
     """
 
     token: Token
     others: tuple[str, ...] = ()
-    alive: bool = True
+    was_active: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whom a verified token of a live session stands for.
+    """The principal of a verified token and an active session.
 
-    `person` is the users file's entry that this rests on, None if there is none.
+    `user` is the users file's entry that the principal was derived from, None without an
+    entry.
     """
 
     principal: Principal
     token: Token
     session: Session
-    person: User | None
+    user: User | None
 
 
 @dataclass(frozen=True, slots=True)
 class LoginRequest:
-    """A subject that was verified by someone, as the session will remember it.
+    """A verified subject, with the properties that its new session stores.
 
-    `amr` and `password_mark` are those of a person of the users file.
+    `source` names the verifier; `amr` and `password_mark` are set for users of the users file.
     """
 
     sub: str
@@ -83,20 +85,20 @@ class LoginRequest:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedLogin:
-    """A person whose password, and perhaps code, was right."""
+    """A user whose password, and code if given, was correct; `mark` identifies the password."""
 
-    person: User
+    user: User
     mark: str
     amr: tuple[str, ...]
 
     def login(self, client: Device) -> LoginRequest:
-        """The log-in that a session remembers."""
+        """Return the login from which a session for this device is opened."""
         return LoginRequest(
-            sub=self.person.sub,
+            sub=self.user.sub,
             source=USERS,
-            groups=self.person.groups,
-            email=self.person.email,
-            name=self.person.name,
+            groups=self.user.groups,
+            email=self.user.email,
+            name=self.user.name,
             client=client,
             amr=self.amr,
             password_mark=self.mark,

@@ -1,4 +1,7 @@
-"""The use cases: issue, refresh, log out. Decisions are the core's, state the store's."""
+"""Session use cases: open, refresh, log out.
+
+`core.sessions` decides; the store holds the state.
+"""
 
 import secrets
 from collections import Counter
@@ -15,17 +18,17 @@ from authgw.core.users import USERS, NoUsers, UserDirectory, principal_of
 from authgw.services.identify import Identification
 from authgw.services.results import BrowserSession, LoginRequest, LogoutResult, TokenPair
 
-# A loser of a compare-and-set decides again; each round has one winner, and the loser that reads
-# the winner's record repeats its answer. More rounds than this mean a store that lies.
+# A call that loses a compare-and-set decides again; each round has a winner, and a loser that
+# reads the winner's record returns the same tokens. More rounds than this mean a broken store.
 _MAX_ROUNDS = 8
 
 
 class Sessions:
-    """Sessions of one issuer in one store.
+    """Sessions of an issuer in a store.
 
-    `idle` (seconds) is `auth.auto_logout`; `clock` gives Unix seconds of this replica; `people`
-    is the users file. `identification` tells who sends a request; `refreshed` counts what refresh
-    tokens led to.
+    `idle` (seconds) is `auth.auto_logout`; `clock` returns Unix seconds of this replica; `users`
+    is the users file. `identification` identifies the sender of a request; `refreshed` counts
+    refreshes by their outcome.
     """
 
     def __init__(
@@ -37,202 +40,210 @@ class Sessions:
         idle: float,
         max_sessions: int,
         clock: Callable[[], float],
-        people: UserDirectory | None = None,
+        users: UserDirectory | None = None,
     ) -> None:
         self._store = store
-        self._people = people or NoUsers()
+        self._users = users or NoUsers()
         self._issuer = issuer
         self._lifetimes = lifetimes
         self._idle = idle
         self._max_sessions = max_sessions
         self._clock = clock
         self.refreshed: Counter[RefreshOutcome] = Counter()
-        self.identification = Identification(store, issuer, self._people, clock=clock)
+        self.identification = Identification(store, issuer, self._users, clock=clock)
 
     async def log_in(self, login: LoginRequest) -> TokenPair:
-        """Open a session and hand out its first pair.
+        """Open a session and return its first pair of tokens.
 
         Raises:
-            StoreUnavailableError: whether it was kept is unknown.
+            StoreUnavailableError: the session may or may not have been stored.
         """
         session = self._new_session(login, self._clock())
         displaced = await self._store.add(session, self._max_sessions)
         return replace(self._pair(session, session.created_at), displaced=displaced)
 
     async def open(self, login: LoginRequest, *, cookies: Sequence[str] = ()) -> BrowserSession:
-        """Open a browser's session; those that its cookies name end.
+        """Open a browser session and end the sessions of its former cookies.
 
         Raises:
-            StoreUnavailableError: whether it was kept, or an old one ended, is unknown.
+            StoreUnavailableError: the new session may or may not have been stored, and former sessions
+                may still be active.
         """
         now = self._clock()
-        session, ending = self._new_session(login, now), self.identification.named_by(cookies)
-        seen = await self.identification.seen([one.sid for one in ending])
-        # Those that end make room themselves; nobody else's device has to go for them.
-        in_place = sum(seen[one.sid].session is not None for one in ending if one.sub == login.sub)
-        displaced = await self._store.add(session, self._max_sessions + in_place)
-        replaced = tuple([one for one in ending if await self._store.revoke(one.sid)])
+        session = self._new_session(login, now)
+        ending = self.identification.verified_cookies(cookies)
+        snapshots = await self.identification.snapshots([token.sid for token in ending])
+        # Sessions that end below do not count for the limit: no other device is displaced by them.
+        leaving = sum(
+            snapshots[token.sid].session is not None for token in ending if token.sub == login.sub
+        )
+        displaced = await self._store.add(session, self._max_sessions + leaving)
+        replaced = tuple([token for token in ending if await self._store.revoke(token.sid)])
         token = self._issuer.mint(session, TokenType.SESSION, now=self._clock())
         return BrowserSession(session, token, int(session.expires_at - now), displaced, replaced)
 
     async def refresh(self, text: str) -> TokenPair:
-        """Rotate: hand out the successor of the presented refresh token.
+        """Rotate a refresh token: return the pair of tokens that succeeds it.
 
         Raises:
-            the errors of `Issuer.verify`; SessionEndedError; StoreUnavailableError.
-            RefreshReusedError: the token's time was over, its session is now revoked.
+            The errors of `Issuer.verify`; SessionEndedError; StoreUnavailableError.
+            RefreshReusedError: the token was replaced before; its session is now revoked.
         """
         token = self._issuer.verify(text, TokenType.REFRESH, now=self._clock())
         fresh = (jti(), jti())
-        seen = await self._to_rotate(token, fresh)
+        snapshot = await self._snapshot_to_rotate(token, fresh)
         for _ in range(_MAX_ROUNDS):
             try:
-                if seen.session is not None:
-                    principal_of(seen.session, self._people.find(seen.session.sub))
-                decided = self._decide(seen, token, fresh)
+                if snapshot.session is not None:
+                    principal_of(snapshot.session, self._users.find(snapshot.session.sub))
+                result = self._decide(snapshot, token, fresh)
             except SessionEndedError:
                 raise SessionEndedError(sub=token.sub, sid=token.sid) from None
-            if decided.outcome is RefreshOutcome.REUSED:
-                raise await self._reused(token, seen.now, decided.session)
-            same = decided.session is seen.session
-            other = None if same else await self._store.replace(seen, decided.session)
-            if other is None:
-                self.refreshed[decided.outcome] += 1
-                return self._pair(decided.session, seen.now)
-            seen = other
+            if result.outcome is RefreshOutcome.REUSED:
+                raise await self._revoke_reused(token, snapshot.now, result.session)
+            unchanged = result.session is snapshot.session
+            winner = None if unchanged else await self._store.replace(snapshot, result.session)
+            if winner is None:
+                self.refreshed[result.outcome] += 1
+                return self._pair(result.session, snapshot.now)
+            snapshot = winner
         raise StoreUnavailableError("the session changed under every attempt")
 
     async def log_out_by_access(self, text: str, *, everywhere: bool = False) -> LogoutResult:
-        """End the session of an access token, which may have expired; gone already is fine.
+        """End the session of an access token, which may have expired; idempotent.
 
         Raises:
-            the errors of `Issuer.verify` but TokenExpiredError; StoreUnavailableError.
+            The errors of `Issuer.verify` except TokenExpiredError; StoreUnavailableError.
         """
         token = self._issuer.verify(text, TokenType.ACCESS, now=self._clock(), allow_expired=True)
         return await self._end(token, everywhere)
 
     async def log_out_by_refresh(self, text: str, *, everywhere: bool = False) -> LogoutResult:
-        """End the session of a current refresh token; gone already is fine.
+        """End the session of a current refresh token; idempotent.
 
         Raises:
-            the errors of `Issuer.verify`; StoreUnavailableError.
-            RefreshReusedError: the token's time was over; its own session is revoked all the same.
+            The errors of `Issuer.verify`; StoreUnavailableError.
+            RefreshReusedError: the token was replaced before; its own session is revoked nevertheless.
         """
         token = self._issuer.verify(text, TokenType.REFRESH, now=self._clock())
-        seen = await self._store.read(token.sid)
+        snapshot = await self._store.read(token.sid)
         with suppress(SessionEndedError):
-            decided = self._decide(seen, token, (jti(), jti()))
-            if decided.outcome is RefreshOutcome.REUSED:
-                raise await self._reused(token, seen.now, decided.session)
+            result = self._decide(snapshot, token, (jti(), jti()))
+            if result.outcome is RefreshOutcome.REUSED:
+                raise await self._revoke_reused(token, snapshot.now, result.session)
         return await self._end(token, everywhere)
 
     async def log_out_by_cookie(
         self, cookies: Sequence[str], *, everywhere: bool = False
     ) -> AsyncIterator[LogoutResult]:
-        """End every session that these cookies name, and say so of each; gone already is fine.
+        """End the sessions of these cookies and yield a result for each; idempotent.
 
         Raises:
-            StoreUnavailableError: some of them may still be alive.
+            StoreUnavailableError: some of the sessions may still be active.
         """
-        for token in self.identification.named_by(cookies):
+        for token in self.identification.verified_cookies(cookies):
             yield await self._end(token, everywhere)
 
     async def sessions_from(self, source: str, sub: str) -> tuple[Session, ...]:
-        """The live sessions of a subject that this source opened, oldest first.
+        """Return the active sessions of a subject that this source opened, oldest first.
 
         Raises:
-            StoreUnavailableError: nobody can say now.
+            StoreUnavailableError: the sessions cannot be read now.
         """
-        found = await self._store.sessions_of(sub)
+        stored = await self._store.sessions_of(sub)
         now = self._clock()
-        return tuple(one for one in found if one.source == source and now < one.expires_at)
+        return tuple(
+            session for session in stored if session.source == source and now < session.expires_at
+        )
 
     async def revoke_from(
         self, source: str, *, sub: str = "", sid: str = ""
     ) -> AsyncIterator[Session]:
-        """End a subject's sessions, or one by `sid`, if this source opened them; say so of each.
+        """End and yield the sessions of a subject, or the session `sid`, that this source opened.
 
-        With both, the one session must also be the subject's.
+        With both arguments, the session must also belong to the subject.
 
         Raises:
-            StoreUnavailableError: some of them may still be alive.
+            StoreUnavailableError: some of the sessions may still be active.
         """
         if sid:
             session = (await self._store.read(sid)).session
             if session is None:
-                # Perhaps ended by a call that nobody confirmed: this one says so only if it is.
+                # An unconfirmed call may have ended it: a success here confirms the revocation.
                 await self._store.revoke(sid)
-            found: Sequence[Session] = () if session is None else (session,)
+            candidates: Sequence[Session] = () if session is None else (session,)
         else:
-            found = await self.sessions_from(source, sub)
-        for one in found:
-            theirs = one.source == source and sub in ("", one.sub)
-            if theirs and await self._store.revoke(one.sid):
-                yield one
+            candidates = await self.sessions_from(source, sub)
+        for candidate in candidates:
+            permitted = candidate.source == source and sub in ("", candidate.sub)
+            if permitted and await self._store.revoke(candidate.sid):
+                yield candidate
 
     async def end_others(self, session: Session) -> AsyncIterator[Session]:
-        """End every session of this person but this one, and say so of each.
+        """End and yield all other sessions of the session's user.
 
         Raises:
-            StoreUnavailableError: some of them may still be alive.
+            StoreUnavailableError: some of the sessions may still be active.
         """
-        for one in await self.sessions_from(USERS, session.sub):
-            if one.sid != session.sid and await self._store.revoke(one.sid):
-                yield one
+        for other in await self.sessions_from(USERS, session.sub):
+            if other.sid != session.sid and await self._store.revoke(other.sid):
+                yield other
 
     async def last_used(self, sids: Sequence[str]) -> dict[str, float]:
-        """When each of these sessions was last used, in Unix seconds of the store's clock.
+        """Return the time of each session's last use, in Unix seconds of the store's clock.
 
         Raises:
-            StoreUnavailableError: nobody can say now.
+            StoreUnavailableError: the times cannot be read now.
         """
         return await self._store.last_used(sids)
 
     async def settle(self) -> None:
-        """Wait for the small writes that answers did not wait for."""
+        """Wait for the background writes of confirmations."""
         await self.identification.settle()
 
-    async def _to_rotate(self, token: Token, fresh: tuple[str, str]) -> Snapshot:
-        """What to decide a refresh on.
+    async def _snapshot_to_rotate(self, token: Token, fresh: tuple[str, str]) -> Snapshot:
+        """Return the snapshot on which a refresh is decided.
 
-        The mirror's word is enough for a rotation, which the store holds against what it has;
-        everything else is believed of a read sent from here on only: by a record that another
-        replica has replaced since, a good client would be a thief.
+        A mirrored snapshot is sufficient for a rotation, because the store compares it with its
+        own record. Any other outcome requires a read that starts now: with a record that another
+        replica has replaced since, a legitimate client would be taken for a thief.
         """
-        seen = await self._store.look(token.sid)
+        snapshot = await self._store.look(token.sid)
         try:
-            if self._decide(seen, token, fresh).outcome is RefreshOutcome.ROTATED:
-                return seen
+            if self._decide(snapshot, token, fresh).outcome is RefreshOutcome.ROTATED:
+                return snapshot
         except SessionEndedError:
             pass
         return await self._store.read(token.sid)
 
     def _decide(
-        self, seen: Snapshot, token: Token, fresh: tuple[str, str]
+        self, snapshot: Snapshot, token: Token, fresh: tuple[str, str]
     ) -> sessions.RefreshResult:
         return sessions.refresh(
-            sessions.of_subject(seen.session, token.sub),
+            sessions.of_subject(snapshot.session, token.sub),
             gen=token.gen,
             jti=token.jti,
             fresh=fresh,
-            now=seen.now,
+            now=snapshot.now,
             lifetimes=self._lifetimes,
         )
 
-    async def _reused(self, token: Token, now: float, session: Session) -> RefreshReusedError:
-        """Revoke the session whose refresh token was used too late; the refusal of that use."""
+    async def _revoke_reused(
+        self, token: Token, now: float, session: Session
+    ) -> RefreshReusedError:
+        """Revoke the session of a reused refresh token; return the error to raise."""
         await self._store.revoke(token.sid)
         self.refreshed[RefreshOutcome.REUSED] += 1
-        said = sessions.describe_reuse(session, gen=token.gen, now=now)
-        return RefreshReusedError(sub=token.sub, sid=token.sid, note=said)
+        note = sessions.describe_reuse(session, gen=token.gen, now=now)
+        return RefreshReusedError(sub=token.sub, sid=token.sid, note=note)
 
     async def _end(self, token: Token, everywhere: bool) -> LogoutResult:
         sessions.check_sid(token.sid, token.sub)
         if not everywhere:
-            return LogoutResult(token, alive=await self._store.revoke(token.sid))
+            return LogoutResult(token, was_active=await self._store.revoke(token.sid))
         ended = await self._store.revoke_all(token.sub)
         others = tuple(sid for sid in ended if sid != token.sid)
-        return LogoutResult(token, others, alive=token.sid in ended)
+        return LogoutResult(token, others, was_active=token.sid in ended)
 
     def _new_session(self, login: LoginRequest, now: float) -> Session:
         expires_at = sessions.session_end(now, now, self._lifetimes)
@@ -252,7 +263,7 @@ class Sessions:
             ),
             previous_refresh_jti=None,
             rotated_at=None,
-            # A first generation has no parent that could come in its place.
+            # A first generation has no parent that could be presented instead of it.
             confirmed=True,
             client=login.client,
             amr=login.amr,
@@ -271,5 +282,5 @@ class Sessions:
 
 
 def jti() -> str:
-    """A new token id of 128 random bits."""
+    """Return a new token id of 128 random bits."""
     return secrets.token_urlsafe(16)

@@ -103,7 +103,7 @@ async def log_out(request: web.Request) -> web.Response:
         every_session_token(request)
     ):
         record_log_out(request, gone)
-        ended = ended or gone.alive
+        ended = ended or gone.was_active
     rd = ReturnTarget.of(form).rd
     done = f"{site.root}/logout{'?done=yes' if ended else ''}"
     response = see(site.redirects.target(rd) if rd else done)

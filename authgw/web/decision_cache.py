@@ -99,7 +99,7 @@ class DecisionCache:
             return None
         rule = self._questions.get((peer, shape.asking, shape.question(values)))
         caller = self._callers.get((shape.showing, shape.credentials(values)))
-        if rule is None or caller is None or not self._identification.still(caller.found):
+        if rule is None or caller is None or not self._identification.is_current(caller.found):
             return None
         return caller.direct if rule == DIRECT else caller.allowed_by(rule)
 

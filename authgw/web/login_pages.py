@@ -16,7 +16,7 @@ from authgw.core.errors import (
 from authgw.core.login_sites import LoginSite
 from authgw.core.reasons import REASONS, refusal_headers
 from authgw.dialects.headers import values
-from authgw.services.login_tickets import PENDING_FOR
+from authgw.services.login_tickets import PENDING_LIFETIME
 from authgw.services.results import Identity, VerifiedLogin
 from authgw.web.audit import record_login
 from authgw.web.context import GATEWAY, client_address, device_of, record, request_id
@@ -84,10 +84,12 @@ async def _by_password(
     known = await gateway.login.service.by_password(
         user, password, address=client_address(request), device=device
     )
-    if not gateway.login.service.asks_code_of(known.person):
+    if not gateway.login.service.requires_code(known.user):
         return await _log_in(request, site, way, known)
     response = see(way.after(f"{site.base}/totp"))
-    give_helper(response, site, "login", gateway.login.service.tickets.pending(known), PENDING_FOR)
+    give_helper(
+        response, site, "login", gateway.login.service.tickets.pending(known), PENDING_LIFETIME
+    )
     return response
 
 
@@ -124,7 +126,7 @@ async def _by_code(
     gateway = request[GATEWAY]
     gateway.services.check_keys()
     devices = helpers(request, site, "device")
-    device = gateway.login.service.tickets.device(devices, known.person.sub, by_code=True)
+    device = gateway.login.service.tickets.device(devices, known.user.sub, by_code=True)
     verified = await gateway.login.service.by_code(known, code, device=device)
     return await _log_in(request, site, way, verified)
 
@@ -137,10 +139,10 @@ async def _log_in(
         known.login(device_of(request)), cookies=every_session_token(request)
     )
     how = f"browser, {' and '.join(known.amr)}"
-    record_login(request, known.person.sub, opened.session.sid, how, opened.displaced)
+    record_login(request, known.user.sub, opened.session.sid, how, opened.displaced)
     for old in opened.replaced:
         record(request, "revoke", sub=old.sub, sid=old.sid, detail="replaced by a new log-in")
-    response = see(_onward(request, site, way, known.person.sub, opened.session.sid))
+    response = see(_onward(request, site, way, known.user.sub, opened.session.sid))
     clear_other_spellings(request, response, site)
     give_helper(response, site, "done", "yes", _DONE_FOR)
     give_session(response, site, opened)
@@ -280,7 +282,7 @@ def _code_page(
     message: str = "",
 ) -> web.Response:
     token = form_token(request, site)
-    person = known.person
+    person = known.user
     response = page(
         request,
         "totp",

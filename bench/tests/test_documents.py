@@ -8,7 +8,7 @@ from bench import bars, docs, page, speed
 from bench.outcome import NotMeasured, Outcome, Table
 
 
-def test_only_what_is_between_the_markers_is_replaced() -> None:
+def test_only_the_text_between_the_markers_is_replaced() -> None:
     text = "a\n<!-- plan -->\nold\n<!-- end of plan -->\nb\n"
     assert docs.between(text, "plan", "new") == "a\n<!-- plan -->\nnew\n<!-- end of plan -->\nb\n"
     with pytest.raises(NotMeasured, match="lacks the markers"):
@@ -20,7 +20,7 @@ def test_the_documents_have_their_markers() -> None:
     docs.between(docs.SCALING.read_text(), "plan", "")
 
 
-def test_the_page_is_whole_and_escapes() -> None:
+def test_the_page_is_self_contained_and_escaped() -> None:
     outcome = Outcome({}, (Table("T <b>", ("", "us"), (("a&b", 2.0), ("c", None)), 1),), ("note",))
     measured = {"machine": "<m>", "date": "2026-01-01", "quick": True}
     html = page.render(measured, bars.table({}), {"one": outcome})
@@ -30,7 +30,7 @@ def test_the_page_is_whole_and_escapes() -> None:
     assert not any(word in html for word in ("<script", "src=", "href=", "url(", "@import"))
 
 
-def test_the_readme_says_what_was_measured() -> None:
+def test_the_readme_has_the_measured_figures() -> None:
     cpu = {"raw httptools": {"server": 5.83}, "plain aiohttp": {"server": 21.62}}
     cpu |= {name: {"gateway": 16.77, "redis": 0.02} for name in ("hot", "direct with JSON")}
     figures = {

@@ -30,14 +30,14 @@ def test_records_are_those_of_the_store() -> None:
     assert load(dump(first)) == first
 
 
-def test_a_mirror_reads_what_is_seldom_asked_for_each_time() -> None:
+def test_a_mirror_reads_a_seldom_requested_session_each_time() -> None:
     seldom = fleet.mirrored(rate=0.001, interval=0.6, lifetime=1.0)
     assert seldom.reads == pytest.approx(0.001, rel=0.01)
     assert seldom.misses == pytest.approx(0.001, rel=0.01)
     assert seldom.held == pytest.approx(0.001, rel=0.01)
 
 
-def test_a_mirror_reads_what_is_hot_once_per_interval() -> None:
+def test_a_mirror_reads_a_hot_session_once_per_interval() -> None:
     hot = fleet.mirrored(rate=10_000.0, interval=0.6, lifetime=1.0)
     assert hot.reads == pytest.approx(1 / 0.6)
     assert hot.misses == pytest.approx(0.0)
@@ -75,7 +75,7 @@ def test_more_memory_needs_more_shards() -> None:
     assert fleet.need(COSTS, 10**8, 10**3, burst=1, by_session=False).shards == 7
 
 
-def test_asking_the_same_replica_never_needs_more() -> None:
+def test_a_fixed_replica_per_session_never_needs_more() -> None:
     for sessions in plan.SESSIONS:
         for checks in plan.CHECKS:
             anyone, same = (
@@ -97,13 +97,13 @@ def test_pushes_alone_can_be_too_many() -> None:
     assert fleet.need(heavy, 10**8, 10**3, burst=1, by_session=True).replicas is None
 
 
-def test_a_queue_waits_as_the_formula_says() -> None:
+def test_waiting_times_agree_with_the_formula() -> None:
     # Pollaczek-Khinchine for M/D/1 at 60 %: 0.6 * 100 us / (2 * 0.4).
     seen = waits(6000.0, lambda: 100.0, random.Random(2))
     assert sum(seen) / len(seen) == pytest.approx(75.0, rel=0.05)
 
 
-def test_more_replicas_hear_of_it_later() -> None:
+def test_more_replicas_receive_a_push_later() -> None:
     pushes = Pushes(push=50.0, publish=20.0, delivery=3.0)
     few, many = (fan_out(pushes, 100.0, n, check_us=25.0, busy=0.6) for n in (10, 1000))
     assert few.p99 is not None

@@ -24,7 +24,7 @@ def test_variants_take_turns() -> None:
 
 
 def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
-    # The second round was disturbed alike on both sides; the ratio does not see it.
+    # A disturbance of both sides in the second round does not affect the ratio.
     above, below = (
         [sample(3.0), sample(30.0), sample(3.3)],
         [sample(1.0), sample(10.0), sample(1.0)],
@@ -41,16 +41,16 @@ def test_medians_are_of_each_figure() -> None:
 @pytest.mark.parametrize(
     ("percent", "value"), [(50, 50.0), (99, 99.0), (99.5, 100.0), (100, 100.0), (0.1, 1.0)]
 )
-def test_percentiles_are_values_that_were_seen(percent: float, value: float) -> None:
+def test_percentiles_are_measured_values(percent: float, value: float) -> None:
     assert percentile([float(number) for number in range(100, 0, -1)], percent) == value
 
 
-def test_only_some_parts_can_be_counted() -> None:
+def test_cpu_of_selected_parts() -> None:
     one = Sample({"nginx": 10.0, "gateway": 20.0, "redis": 5.0}, 1, 1, 1)
     assert (one.total, one.of("nginx", "gateway", "app")) == (35.0, 30.0)
 
 
-def test_a_table_says_what_is_not_available() -> None:
+def test_a_table_marks_missing_figures_as_not_available() -> None:
     shown = table("Chain", {"tcp": [sample(12.34)], "unix": None}, ("gateway",))
     assert text_of(shown).splitlines()[2:] == [
         "tcp           12.34       12.34    1       1       2",
@@ -73,7 +73,7 @@ def test_a_table_says_what_is_not_available() -> None:
         ("a", "a"),
     ],
 )
-def test_cells_are_read_by_people(cell: str | float | bool | None, text: str) -> None:
+def test_format_cells(cell: str | float | bool | None, text: str) -> None:
     assert cell_text(cell) == text
 
 
@@ -97,7 +97,7 @@ def test_json_keeps_four_digits() -> None:
         (None, None, None, False),
     ],
 )
-def test_a_bar_holds_only_what_was_measured(
+def test_a_bar_holds_only_with_a_measured_figure(
     figure: object, most: float | None, least: float | None, holds: bool
 ) -> None:
     assert bars.Bar("a", "b", "c", most, least).holds(figure) is holds

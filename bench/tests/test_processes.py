@@ -17,22 +17,22 @@ from bench.uncounted import without
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_family_is_there_once_a_child_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_family_is_complete_once_there_is_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
     command = ["/bin/sh", "-c", "sleep 0.2; sleep 60 & wait"]
     with subprocess.Popen(command, start_new_session=True) as late:
         try:
             found = processes.family(late.pid)
             assert found[0] == late.pid
             assert len(found) == 2
-            monkeypatch.setattr(processes, "_PATIENCE", 0.1)
+            monkeypatch.setattr(processes, "_START_TIMEOUT", 0.1)
             with pytest.raises(NotMeasured, match="no children"):
                 processes.family(found[1])
         finally:
             os.killpg(late.pid, signal.SIGKILL)
 
 
-def test_a_missing_program_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "_PLACES", "/nonexistent")
+def test_a_missing_program_is_reported_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_PATH", "/nonexistent")
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(NotMeasured, match="wrk is missing: apt-get install wrk"):
         processes.find("wrk")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.commands import is_asked
+from bench.commands import may_be_of_check
 from bench.http import content_length, fields
 from bench.outcome import NotMeasured
 from bench.wrk import Load, read, request
@@ -32,17 +32,17 @@ def test_refused_and_broken_requests_are_errors() -> None:
     assert read(f"{WRK}{broken}  Non-2xx or 3xx responses: 10\n").errors == 17
 
 
-def test_where_all_is_to_be_denied_an_answer_of_200_is_an_error() -> None:
+def test_an_allowed_request_is_an_error_when_refusals_are_expected() -> None:
     assert read(f"{WRK}  Non-2xx or 3xx responses: 54713\n", denied=True).errors == 0
     assert read(f"{WRK}  Non-2xx or 3xx responses: 54710\n", denied=True).errors == 3
 
 
-def test_what_is_not_wrk_is_not_read() -> None:
+def test_unknown_output_of_wrk_is_rejected() -> None:
     with pytest.raises(NotMeasured, match="something else"):
         read("unable to connect")
 
 
-def test_a_request_says_how_long_its_body_is() -> None:
+def test_a_request_with_a_body_has_a_content_length() -> None:
     assert (
         request("GET", "/a", {"X-B": "c"})
         == b"GET /a HTTP/1.1\r\nHost: 127.0.0.1\r\nX-B: c\r\n\r\n"
@@ -51,7 +51,7 @@ def test_a_request_says_how_long_its_body_is() -> None:
     assert posted.endswith(b"Content-Length: 2\r\n\r\n{}")
 
 
-def test_the_head_of_an_answer() -> None:
+def test_parse_a_response_head() -> None:
     answer = b"HTTP/1.1 200 OK\r\nRemote-User: 1\r\nRemote-Name: \r\nContent-Length: 3\r\n\r\nabc"
     assert fields(answer) == {"remote-user": "1", "remote-name": "", "content-length": "3"}
     assert content_length(answer) == 3
@@ -69,5 +69,5 @@ def test_the_head_of_an_answer() -> None:
         (b"", False),
     ],
 )
-def test_commands_that_checks_cause(line: bytes, counts: bool) -> None:
-    assert is_asked(line) is counts
+def test_commands_of_checks_are_counted(line: bytes, counts: bool) -> None:
+    assert may_be_of_check(line) is counts

@@ -1,4 +1,4 @@
-"""A real Chromium before the single-sign-on example, with other names and ports."""
+"""A real Chromium in front of the single-sign-on example, with changed names and ports."""
 
 import shutil
 from collections.abc import Iterator
@@ -24,14 +24,14 @@ def _no_secret_is_ever_written() -> Iterator[None]:
     yield from no_secret_in_the_logs()
 
 
-# The driver keeps an event loop running in this thread, which the tests of others must not find.
+# The driver keeps an event loop running in this thread, which must not affect other tests.
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     program = shutil.which("chromium", path="/usr/bin:/usr/local/bin:/snap/bin")
     if program is None:
         pytest.fail("chromium is missing: apt-get install chromium")
     with sync_playwright() as driver:
-        # The names of the shipped example lead to this machine; the test's are *.localhost.
+        # The names of the shipped example resolve to this machine; the test uses *.localhost.
         rules = "--host-resolver-rules=MAP *.example.com 127.0.0.1"
         browser = driver.chromium.launch(executable_path=program, args=[*_CHROMIUM, rules])
         yield browser

@@ -1,4 +1,4 @@
-"""People log in, in a real browser without JavaScript, through a real NGINX."""
+"""Logins in a real browser without JavaScript, through a real NGINX."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ def shows(page: Page, heading: str) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text(heading)
 
 
-def test_back_to_the_very_url_and_signed_in_next_door(site: Sso, page: Page) -> None:
+def test_a_login_returns_to_the_url_and_is_valid_on_sibling_hosts(site: Sso, page: Page) -> None:
     wanted = site.url("app", "/reports/2026?quarter=4&tag=a%26b&tag=%C3%BC&x=1+2")
     page.goto(wanted)
     page.wait_for_url(re.compile(re.escape(site.url("auth", "/login?rd="))))
@@ -30,16 +30,14 @@ def test_back_to_the_very_url_and_signed_in_next_door(site: Sso, page: Page) -> 
     expect(page.get_by_text("writers", exact=True)).to_be_visible()
 
 
-def test_a_log_in_leads_on_wherever_the_app_redirects(site: Sso, page: Page) -> None:
+def test_a_login_follows_the_redirects_of_the_app(site: Sso, page: Page) -> None:
     page.goto(site.url("auth", f"/login?rd={quote(site.url('app', '/leads-on'), safe='')}"))
     log_in(page, "alice")
     page.wait_for_url(site.url("wiki", "/on"))
     shows(page, "Protected page")
 
 
-def test_the_cookie_is_what_its_prefix_promises(
-    site: Sso, page: Page, context: BrowserContext
-) -> None:
+def test_the_cookie_conforms_to_its_prefix(site: Sso, page: Page, context: BrowserContext) -> None:
     page.goto(site.url("app"))
     log_in(page, "alice")
     cookies = {cookie["name"]: cookie for cookie in context.cookies()}
@@ -52,7 +50,7 @@ def test_the_cookie_is_what_its_prefix_promises(
     assert "__Secure-authgw-device" in helpers
 
 
-def test_wrong_password_keeps_the_name_and_the_way_back(site: Sso, page: Page) -> None:
+def test_a_wrong_password_keeps_the_name_and_the_return_url(site: Sso, page: Page) -> None:
     page.goto(site.url("app", "/page?x=1"))
     log_in(page, "bob", "wrong")
     expect(page.get_by_role("alert")).to_have_text("User name or password is wrong.")
@@ -61,7 +59,7 @@ def test_wrong_password_keeps_the_name_and_the_way_back(site: Sso, page: Page) -
     page.wait_for_url(site.url("app", "/page?x=1"))
 
 
-def test_too_many_attempts_say_how_long_to_wait(site: Sso, page: Page) -> None:
+def test_too_many_attempts_show_the_waiting_time(site: Sso, page: Page) -> None:
     site.user("carol")
     page.goto(site.url("app"))
     for _ in range(5):
@@ -73,7 +71,9 @@ def test_too_many_attempts_say_how_long_to_wait(site: Sso, page: Page) -> None:
     )
 
 
-def test_log_out_ends_it_everywhere(site: Sso, page: Page, context: BrowserContext) -> None:
+def test_a_logout_ends_the_session_on_all_hosts(
+    site: Sso, page: Page, context: BrowserContext
+) -> None:
     page.goto(site.url("app", "/mine"))
     log_in(page, "alice")
     page.goto(site.url("auth", "/logout"))
@@ -120,7 +120,7 @@ def test_the_account_page_ends_sessions_elsewhere(site: Sso, page: Page, chromiu
     other.context.close()
 
 
-def test_the_wrong_group_sees_who_it_is_and_what_is_needed(site: Sso, page: Page) -> None:
+def test_the_wrong_group_sees_the_user_and_the_required_group(site: Sso, page: Page) -> None:
     page.goto(site.url("wiki", "/edit"))
     log_in(page, "bob")
     page.wait_for_url(site.url("wiki", "/edit"))
@@ -151,7 +151,7 @@ def set_up_totp(site: Sso, user: str) -> tuple[pyotp.TOTP, list[str]]:
     return pyotp.TOTP(secret[1]), codes
 
 
-def test_second_factor_of_who_has_one(site: Sso, page: Page) -> None:
+def test_second_factor_of_a_user_with_totp(site: Sso, page: Page) -> None:
     site.user("erin")
     totp, codes = set_up_totp(site, "erin")
     page.goto(site.url("app", "/x?y=z"))
@@ -165,7 +165,7 @@ def test_second_factor_of_who_has_one(site: Sso, page: Page) -> None:
     page.wait_for_url(site.url("app", "/x?y=z"))
     page.goto(site.url("app", "/vault/x"))
     shows(page, "Protected page")
-    # A recovery code works once.
+    # A recovery code is valid once.
     for expected in (site.url("app", "/x"), None):
         page.context.clear_cookies()
         page.goto(site.url("app", "/x"))
@@ -179,7 +179,7 @@ def test_second_factor_of_who_has_one(site: Sso, page: Page) -> None:
             expect(page.get_by_role("alert")).to_have_text("The code is wrong.")
 
 
-def test_a_rule_asks_the_second_step_of_a_session_by_password(site: Sso, page: Page) -> None:
+def test_a_rule_requires_the_second_factor_of_a_password_session(site: Sso, page: Page) -> None:
     site.user("frank")
     page.goto(site.url("app"))
     log_in(page, "frank")
@@ -194,7 +194,7 @@ def test_a_rule_asks_the_second_step_of_a_session_by_password(site: Sso, page: P
     page.wait_for_url(site.url("app", "/vault/x"))
 
 
-def test_with_the_keyboard_alone(site: Sso, page: Page) -> None:
+def test_login_with_the_keyboard_only(site: Sso, page: Page) -> None:
     page.goto(site.url("app", "/k"))
     expect(page.get_by_label("Username")).to_be_focused()
     page.keyboard.type("alice")
@@ -241,13 +241,13 @@ def test_a_disabled_user_and_a_new_password_end_sessions(site: Sso, page: Page) 
 @pytest.mark.parametrize(
     "rd", ["https://evil.example/", "//evil.example", "https://app.example.localhost@evil.example"]
 )
-def test_a_hostile_way_back_leads_home(site: Sso, page: Page, rd: str) -> None:
+def test_a_hostile_return_url_leads_to_the_start_page(site: Sso, page: Page, rd: str) -> None:
     page.goto(site.url("auth", f"/login?rd={rd}"))
     log_in(page, "alice")
     page.wait_for_url(site.url("app"))
 
 
-def test_a_form_of_another_site_logs_nobody_in_or_out(site: Sso, page: Page) -> None:
+def test_a_form_of_another_site_cannot_log_in_or_out(site: Sso, page: Page) -> None:
     page.goto(site.url("app"))
     log_in(page, "alice")
     for action in ("/login", "/logout", "/login/end"):
@@ -262,7 +262,7 @@ def test_a_form_of_another_site_logs_nobody_in_or_out(site: Sso, page: Page) -> 
     expect(page.get_by_text("alice", exact=True)).to_be_visible()
 
 
-def test_a_login_that_the_proxy_forgets_is_diagnosed(site: Sso, page: Page) -> None:
+def test_a_proxy_that_drops_the_cookie_is_diagnosed(site: Sso, page: Page) -> None:
     page.goto(site.url("app"))
     log_in(page, "alice")
     answer = page.goto(site.url("app", "/loop"))
@@ -304,7 +304,7 @@ def test_a_form_that_is_sent_after_the_session_ended_leads_back_to_its_page(
     page.wait_for_url(site.url("app", "/edit?id=1"))
 
 
-def test_a_gateway_that_is_away_shows_a_page(tmp_path: Path, page: Page) -> None:
+def test_an_unavailable_gateway_shows_a_page(tmp_path: Path, page: Page) -> None:
     for site in sso(tmp_path):
         site.gateway.stop()
         answer = page.goto(site.url("app"))
@@ -317,8 +317,8 @@ def test_the_example_as_shipped_over_https(tmp_path: Path, page: Page) -> None:
     for site in sso(tmp_path, scheme="https", domain="example.com"):
         dump = write_dump(site.folder / "nginx" / "conf")
         port = {"AUTHGW_SERVER__PORT": str(site.gateway.port)}
-        told = authgw(site.gateway.folder, "doctor", "--nginx", str(dump), **port)
-        assert told.returncode == 0, told.stdout
+        doctor_result = authgw(site.gateway.folder, "doctor", "--nginx", str(dump), **port)
+        assert doctor_result.returncode == 0, doctor_result.stdout
         page.goto(site.url("app", "/a?b=c"))
         log_in(page, "alice")
         page.wait_for_url(site.url("app", "/a?b=c"))

@@ -1,6 +1,6 @@
-"""Every page, light and dark, on a phone and a desktop: what axe-core finds, and how it looks.
+"""Every page, light and dark, on a phone and a desktop: findings of axe-core, and screenshots.
 
-With AUTHGW_SCREENSHOTS=FOLDER the pages are saved there, as the README shows them.
+With AUTHGW_SCREENSHOTS=DIRECTORY the pages are saved there, as shown in the README.
 """
 
 import os
@@ -78,7 +78,7 @@ def _loop(site: Sso, page: Page) -> None:
 
 
 def _problem(site: Sso, page: Page) -> None:
-    # NGINX hands nothing but the published pages on.
+    # NGINX forwards only the published pages.
     page.goto(f"http://auth.{site.domain}:{site.gateway.port}/login/nowhere")
 
 
@@ -139,7 +139,7 @@ def peopled(site: Sso) -> Sso:
 def test_every_page(peopled: Sso, chromium: Browser, name: str) -> None:
     if not AXE.exists():
         pytest.fail("axe-core is missing: npm ci --prefix tests/browser")
-    # The pages carry no script; axe is one.
+    # The pages have no scripts; axe is a script.
     context = chromium.new_context(bypass_csp=True)
     page = context.new_page()
     show, heading = PAGES[name]
@@ -151,8 +151,8 @@ def test_every_page(peopled: Sso, chromium: Browser, name: str) -> None:
         page.emulate_media(color_scheme=scheme)
         _save(page, f"{name}-{size}-{scheme}.png")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        found = page.evaluate("axe.run(document)")
-        violations = [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]]
+        axe_result = page.evaluate("axe.run(document)")
+        violations = [(one["id"], one["nodes"][0]["html"]) for one in axe_result["violations"]]
         assert not violations, (size, scheme)
     context.close()
 
@@ -163,11 +163,11 @@ def _save(page: Page, name: str) -> None:
         page.screenshot(path=Path(folder) / name)
 
 
-def test_no_page_breaks_its_own_policy(peopled: Sso, chromium: Browser) -> None:
+def test_pages_comply_with_their_content_security_policy(peopled: Sso, chromium: Browser) -> None:
     context = chromium.new_context()
     page = context.new_page()
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
+    console: list[str] = []
+    page.on("console", lambda message: console.append(message.text))
     page.goto(peopled.url("wiki", "/edit"))
     log_in(page, "bob", PASSWORD)
     expect(page.get_by_role("heading", level=1)).to_contain_text("You have no access")
@@ -177,5 +177,5 @@ def test_no_page_breaks_its_own_policy(peopled: Sso, chromium: Browser) -> None:
     log_in(page, "alice", PASSWORD)
     page.wait_for_url(peopled.url("wiki", "/edit"))
     assert page.url == peopled.url("wiki", "/edit")
-    assert not [one for one in said if "Content Security Policy" in one], said
+    assert not [one for one in console if "Content Security Policy" in one], console
     context.close()

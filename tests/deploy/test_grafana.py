@@ -1,4 +1,4 @@
-"""Dashboard, alert rules and manual against the metrics of a real gateway, by promtool."""
+"""Dashboard, alert rules and manual compared with the metrics of a real gateway, by promtool."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def promtool(*words: str, stdin: str = "") -> "subprocess.CompletedProcess[str]"
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[tuple[str, str]]:
-    """What a gateway that shares a Redis tells Prometheus before and after a log-in and a check."""
+    """Return the metrics of a gateway on Redis before and after a login and a check."""
     folder, port = tmp_path_factory.mktemp("metrics") / "gateway", free_port()
     gateway, _ = two_replicas(folder, f"{redis_url.removesuffix('/0')}/3")
     gateway.environ["AUTHGW_METRICS__PORT"] = str(port)
@@ -51,19 +51,19 @@ def pages(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[
 
 @pytest.fixture(scope="module")
 def page(pages: tuple[str, str]) -> str:
-    """What it tells after them."""
+    """Return the metrics page after a login and a check."""
     return pages[1]
 
 
-def told(page: str) -> dict[str, set[str]]:
-    """Every metric of ours by the name that queries use, with its labels."""
-    found: dict[str, set[str]] = {}
+def labels_by_metric(page: str) -> dict[str, set[str]]:
+    """Return the labels of every authgw metric by the name that queries use."""
+    metrics: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(page):
         if family.name.startswith("authgw_"):
             name = f"{family.name}_total" if family.type == "counter" else family.name
             labels = {label for sample in family.samples for label in sample.labels}
-            found[name] = labels - {"le"}
-    return found
+            metrics[name] = labels - {"le"}
+    return metrics
 
 
 def described() -> dict[str, set[str]]:
@@ -82,18 +82,18 @@ def dashboard() -> Any:
     return json.loads((FOLDER / "dashboard.json").read_text())
 
 
-def test_prometheus_likes_the_page(page: str) -> None:
-    said = promtool("check", "metrics", stdin=page)
-    assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
+def test_promtool_accepts_the_metrics_page(page: str) -> None:
+    output = promtool("check", "metrics", stdin=page)
+    assert (output.returncode, output.stdout, output.stderr) == (0, "", "")
 
 
 def test_the_manual_describes_every_metric_and_no_other(page: str) -> None:
-    assert set(told(page)) == set(described())
-    for name, labels in told(page).items():
+    assert set(labels_by_metric(page)) == set(described())
+    for name, labels in labels_by_metric(page).items():
         assert labels in (set(), described()[name]), name
 
 
-def test_what_is_allowed_is_counted_from_nothing_on(pages: tuple[str, str]) -> None:
+def test_allowed_decisions_are_exported_from_zero(pages: tuple[str, str]) -> None:
     for page, number in zip(pages, ("0.0", "1.0"), strict=True):
         lines = page.splitlines()
         assert f'authgw_decisions_total{{reason="",verdict="allow"}} {number}' in lines
@@ -101,31 +101,31 @@ def test_what_is_allowed_is_counted_from_nothing_on(pages: tuple[str, str]) -> N
         assert f"{checks} {number}" in lines
 
 
-def test_the_rules_are_rules() -> None:
-    said = promtool("check", "rules", str(ALERTS))
-    assert said.returncode == 0, said.stdout + said.stderr
+def test_the_alert_rules_are_valid() -> None:
+    output = promtool("check", "rules", str(ALERTS))
+    assert output.returncode == 0, output.stdout + output.stderr
 
 
-def test_the_rules_fire_when_they_should_and_else_not() -> None:
-    said = promtool("test", "rules", str(Path(__file__).with_name("alerts.test.yml")))
-    assert said.returncode == 0, said.stdout + said.stderr
+def test_the_alert_rules_fire_only_on_their_condition() -> None:
+    output = promtool("test", "rules", str(Path(__file__).with_name("alerts.test.yml")))
+    assert output.returncode == 0, output.stdout + output.stderr
 
 
-def test_the_queries_of_the_dashboard_are_queries(tmp_path: Path) -> None:
+def test_the_queries_of_the_dashboard_are_valid(tmp_path: Path) -> None:
     rules = [{"record": f"query:{n}", "expr": query} for n, query in enumerate(queries())]
     file = tmp_path / "queries.yml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
-    said = promtool("check", "rules", str(file))
-    assert said.returncode == 0, said.stdout + said.stderr
+    output = promtool("check", "rules", str(file))
+    assert output.returncode == 0, output.stdout + output.stderr
 
 
-def test_what_dashboard_and_rules_ask_for_is_there(page: str) -> None:
+def test_every_metric_of_dashboard_and_rules_exists(page: str) -> None:
     names = set(_NAMES.findall(ALERTS.read_text() + " ".join(queries())))
     assert len(names) > 20
-    assert {_SUFFIX.sub("", name) for name in names} <= set(told(page))
+    assert {_SUFFIX.sub("", name) for name in names} <= set(labels_by_metric(page))
 
 
-def test_panels_lie_side_by_side() -> None:
+def test_panels_do_not_overlap() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in dashboard()["panels"]:
         place = panel["gridPos"]

@@ -1,4 +1,4 @@
-"""The Kubernetes example against the schemas of the API, and its configuration against ours."""
+"""The Kubernetes example: its objects match the API schemas, its configuration is valid."""
 
 from pathlib import Path
 from typing import Any
@@ -48,25 +48,25 @@ def written(folder: Path) -> Path:
     [*objects("authgw.yaml"), *objects("ingress.yaml")],
     ids=lambda entry: f"{entry['kind']}-{entry['metadata']['name']}",
 )
-def test_every_object_is_one_of_the_api(entry: dict[str, Any]) -> None:
+def test_every_object_matches_the_api_schema(entry: dict[str, Any]) -> None:
     kubernetes_validate.validate(entry, SCHEMAS, strict=True)
 
 
-def test_a_misspelt_key_would_be_found() -> None:
+def test_a_misspelt_key_is_detected() -> None:
     deployment = one("Deployment")
     deployment["spec"]["template"]["spec"]["terminationGraceSeconds"] = 30
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(deployment, SCHEMAS, strict=True)
 
 
-def test_the_gateway_takes_its_configuration(tmp_path: Path) -> None:
+def test_the_gateway_accepts_its_configuration(tmp_path: Path) -> None:
     loaded = load(written(tmp_path), {})
     assert not loaded.warnings
     assert not loaded.rule_warnings
     assert not loaded.settings.cache.is_embedded
 
 
-def test_what_the_configuration_names_is_mounted(tmp_path: Path) -> None:
+def test_files_of_the_configuration_are_mounted(tmp_path: Path) -> None:
     loaded = load(written(tmp_path), {})
     auth, password = loaded.settings.auth, loaded.settings.cache.password_file
     mounts = [Path(mount["mountPath"]) for mount in container()["volumeMounts"]]
@@ -96,7 +96,7 @@ def test_every_identity_header_is_replaced(tmp_path: Path) -> None:
     assert listed.split(", ") == list(names)
 
 
-def test_the_question_and_the_pages_are_apart() -> None:
+def test_the_ingress_publishes_no_internal_path() -> None:
     rules = one("Ingress", file="ingress.yaml")["spec"]["rules"]
     paths = [path for rule in rules for path in rule["http"]["paths"]]
     assert {path["pathType"] for path in paths} == {"Exact"}

@@ -1,4 +1,4 @@
-"""The units as systemd reads them, and a gateway that lives with the system calls they leave it."""
+"""The units as parsed by systemd, and a gateway restricted to the permitted system calls."""
 
 import errno
 import shutil
@@ -38,7 +38,7 @@ def settings_of(unit: str) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def units(tmp_path: Path) -> Path:
-    """Copies whose program exists here, the template as the unit it becomes."""
+    """Copy the units, with a program that exists here and an instance of the template."""
     for unit in UNITS:
         text = (FOLDER / unit).read_text().replace("/opt/authgw/bin/authgw", str(AUTHGW))
         (tmp_path / unit).write_text(text)
@@ -47,37 +47,37 @@ def units(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("unit", ["authgw.service", "authgw@8081.service", "authgw-keys.service"])
-def test_systemd_reads_it_without_complaint(units: Path, unit: str) -> None:
-    said = analyze("verify", "--man=no", str(units / unit))
-    assert (said.returncode, said.stderr) == (0, "")
+def test_systemd_accepts_the_units(units: Path, unit: str) -> None:
+    result = analyze("verify", "--man=no", str(units / unit))
+    assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_systemd_would_find_a_misspelt_line(units: Path) -> None:
+def test_systemd_detects_a_misspelt_line(units: Path) -> None:
     unit = units / "authgw.service"
     unit.write_text(unit.read_text().replace("ProtectHome=", "ProtectHomes="))
     assert "ProtectHomes" in analyze("verify", "--man=no", str(unit)).stderr
 
 
 @pytest.mark.parametrize("unit", ["authgw.service", "authgw@8081.service", "authgw-keys.service"])
-def test_it_exposes_little(units: Path, unit: str) -> None:
+def test_the_exposure_level_is_low(units: Path, unit: str) -> None:
     limit = f"--threshold={MOST_EXPOSED}"
-    said = analyze("security", "--offline=yes", limit, str(units / unit))
-    assert said.returncode == 0, said.stdout
+    result = analyze("security", "--offline=yes", limit, str(units / unit))
+    assert result.returncode == 0, result.stdout
 
 
-def test_every_unit_is_confined_alike() -> None:
+def test_all_units_have_the_same_confinement() -> None:
     sandboxes = [
         settings[settings.index(("NoNewPrivileges", "yes")) :]
         for settings in map(settings_of, UNITS)
     ]
-    kept = [[pair for pair in found if pair[0] != "WantedBy"] for found in sandboxes]
-    assert kept[0] == kept[1] == kept[2]
+    compared = [[pair for pair in directives if pair[0] != "WantedBy"] for directives in sandboxes]
+    assert compared[0] == compared[1] == compared[2]
 
 
 @pytest.mark.parametrize(
     "url", ["embedded:////var/lib/authgw/sessions.db", "redis://127.0.0.1:6379/0"]
 )
-def test_the_gateway_takes_its_configuration(tmp_path: Path, url: str) -> None:
+def test_the_gateway_accepts_its_configuration(tmp_path: Path, url: str) -> None:
     data = yaml.safe_load((FOLDER / "config.yml").read_text())
     data["cache"]["url"] = url
     (tmp_path / "config.yml").write_text(yaml.safe_dump(data))
@@ -89,7 +89,7 @@ def test_the_gateway_takes_its_configuration(tmp_path: Path, url: str) -> None:
 
 
 def _calls_of(name: str) -> set[str]:
-    """The system calls of a set, those of the sets within it too."""
+    """Return the system calls of a set, including nested sets."""
     if not name.startswith("@"):
         return {name}
     lines = analyze("syscall-filter", name).stdout.splitlines()[1:]
@@ -108,7 +108,7 @@ def _allowed() -> set[str]:
 
 
 def confined() -> Callable[[], None]:
-    """What a child does to itself that systemd would do: SystemCallFilter and the memory rule."""
+    """Apply systemd's restrictions to the child process: SystemCallFilter and the memory rule."""
     named = dict(settings_of("authgw.service")).get("SystemCallErrorNumber")
     refused = pyseccomp.ERRNO(getattr(errno, named)) if named else pyseccomp.KILL_PROCESS
     memory = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
@@ -132,7 +132,7 @@ def confined() -> Callable[[], None]:
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[tuple[Path, int, "subprocess.Popen[bytes]"]]:
-    """A gateway of the shipped configuration, in a folder of its own, confined."""
+    """A gateway of the shipped configuration, in a separate directory, confined."""
     text = (FOLDER / "config.yml").read_text().replace("/var/lib/authgw", str(tmp_path / "state"))
     port = free_port()
     more = f"\nserver: {{port: {port}, drain: 0s}}\nmetrics: {{port: {free_port()}}}\n"
@@ -156,19 +156,19 @@ def gateway(tmp_path: Path) -> Iterator[tuple[Path, int, "subprocess.Popen[bytes
         process.wait(30)
 
 
-def test_a_confined_gateway_does_its_work(
+def test_a_confined_gateway_works(
     gateway: tuple[Path, int, "subprocess.Popen[bytes]"],
 ) -> None:
     folder, port, process = gateway
-    said = {"username": "alice", "password": PASSWORD}
-    pair = ask(port, "POST", "/login", body=said)
+    result = {"username": "alice", "password": PASSWORD}
+    pair = ask(port, "POST", "/login", body=result)
     assert pair.status == 200, (folder / "log").read_text()
     assert ask(port, "POST", "/refresh", body={"refresh": pair.json()["refresh"]}).status == 200
     assert ask(port, "GET", "/readyz").status == 200
     status = Path(f"/proc/{process.pid}/status").read_text()
     assert "NoNewPrivs:\t1" in status
     assert "Seccomp:\t2" in status
-    # The thread that verified the password has stepped back.
+    # The thread that verified the password has lowered its priority.
     nice = [int(stat.read_text().rpartition(")")[2].split()[16]) for stat in threads(process.pid)]
     assert 10 in nice
     process.send_signal(signal.SIGTERM)
@@ -179,17 +179,17 @@ def threads(pid: int) -> Iterator[Path]:
     return Path(f"/proc/{pid}/task").glob("*/stat")
 
 
-def test_a_recovery_code_is_crossed_out_by_a_confined_gateway(
+def test_a_confined_gateway_can_use_up_a_recovery_code(
     gateway: tuple[Path, int, "subprocess.Popen[bytes]"],
 ) -> None:
     folder, port, _ = gateway
     made = authgw(folder, "user", "totp", "alice").stdout
     code = made.split("without the app:\n")[1].splitlines()[0]
-    said = {"username": "alice", "password": PASSWORD}
+    result = {"username": "alice", "password": PASSWORD}
     for _ in range(100):
-        if ask(port, "POST", "/login", body=said).status == 401:
+        if ask(port, "POST", "/login", body=result).status == 401:
             break
         time.sleep(0.05)
-    answers = [ask(port, "POST", "/login", body={**said, "totp": code}) for _ in range(2)]
+    answers = [ask(port, "POST", "/login", body={**result, "totp": code}) for _ in range(2)]
     assert [answer.status for answer in answers] == [200, 401]
     assert (folder / "state" / "users.yml").stat().st_mode & 0o777 == 0o600

@@ -1,4 +1,4 @@
-"""Real processes: the gateway, an app, and NGINX with the shipped files, only ports changed."""
+"""Real processes: the gateway, an app, and NGINX with the shipped files and changed ports."""
 
 from collections.abc import Iterator
 from pathlib import Path

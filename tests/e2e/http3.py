@@ -1,4 +1,4 @@
-"""One request over HTTP/3, by aioquic."""
+"""Send a request over HTTP/3 with aioquic."""
 
 import asyncio
 import ssl
@@ -56,6 +56,6 @@ async def _ask(port: int, headers: Sequence[tuple[str, str]]) -> Answer:
 def ask_http3(
     port: int, path: str, authority: str, *headers: tuple[str, str], method: str = "GET"
 ) -> Answer:
-    """One request with these headers in lower case beside the pseudo-headers."""
+    """Send a request with these lower-case headers in addition to the pseudo-headers."""
     pseudo = [(":method", method), (":scheme", "https"), (":authority", authority), (":path", path)]
     return asyncio.run(_ask(port, [*pseudo, *headers]))

@@ -16,7 +16,7 @@ BASIC = f"Basic {b64encode(os.environ['AUTHGW_TEST_CLIENT'].encode()).decode()}"
     .apply_to(path="/login", method="POST")
 )
 class Client:
-    """A trusted backend's; a body with a user name says that a person's program asks."""
+    """Authenticates as a trusted backend, unless the body has a user name: a login by password."""
 
     def get(self, case: Any, context: Any) -> str:
         return BASIC
@@ -32,7 +32,7 @@ class Client:
     .apply_to(path="/logout", method="POST")
 )
 class Bearer:
-    """An access token, a new one each time: a log-out spends it."""
+    """Presents a new access token each time, since a logout ends its session."""
 
     def get(self, case: Any, context: Any) -> str:
         answer = requests.post(
@@ -49,6 +49,6 @@ class Bearer:
 
 @schemathesis.hook
 def filter_body(context: Any, body: Any) -> bool:
-    """JSON Schema takes 1.0 for an integer; a user_id must not be written so."""
+    """Drop a user_id written as 1.0: an integer in JSON Schema, but not accepted."""
     number = body.get("user_id") if isinstance(body, dict) else None
     return not (isinstance(number, float) and number.is_integer())

@@ -1,4 +1,4 @@
-"""Apps behind FastCGI, uwsgi and SCGI see the gateway's identity and nothing of a client's."""
+"""Apps behind FastCGI, uwsgi and SCGI receive the gateway's identity and no forged values."""
 
 import json
 import shutil
@@ -51,11 +51,11 @@ _COOKIES = "; ".join(f"{name}=secret{value}" for name, value in _OURS.items())
 
 def _location(kind: str, where: str, folder: Path, *, after: bool = False) -> str:
     protocol, socket = KINDS[kind]
-    standard, ours = (
+    standard, identity = (
         f"include /etc/nginx/{protocol}_params;",
         f"include authgw/identity-{protocol}.conf;",
     )
-    includes = f"{ours} {standard}" if after else f"{standard} {ours}"
+    includes = f"{identity} {standard}" if after else f"{standard} {identity}"
     script = f"fastcgi_param SCRIPT_FILENAME {folder}/echo.php; " if kind == "php" else ""
     public = "auth_request off; " if where.startswith("public") else ""
     return (
@@ -70,7 +70,7 @@ def apps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "echo.py").write_text(_WSGI)
     (folder / "echo.php").write_text(_PHP)
     (folder / "fpm.conf").write_text(_FPM.format(folder=folder))
-    words = [
+    commands = [
         [_program("php-fpm8.2", "php-fpm"), "-F", "-R", "-y", str(folder / "fpm.conf")],
         [
             *(_program("uwsgi", "uwsgi-core uwsgi-plugin-python3"), "--plugin", "python3"),
@@ -82,7 +82,9 @@ def apps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         ],
     ]
     with (folder / "log").open("wb") as log:
-        started = [subprocess.Popen(one, cwd=folder, stdout=log, stderr=log) for one in words]
+        started = [
+            subprocess.Popen(command, cwd=folder, stdout=log, stderr=log) for command in commands
+        ]
     try:
         for _, socket in KINDS.values():
             _wait_for(folder / socket, folder)
@@ -94,10 +96,10 @@ def apps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def _program(name: str, package: str) -> str:
-    found = shutil.which(name, path="/usr/sbin:/usr/bin")
-    if found is None:
+    program_path = shutil.which(name, path="/usr/sbin:/usr/bin")
+    if program_path is None:
         pytest.fail(f"{name} is missing: apt-get install {package}")
-    return found
+    return program_path
 
 
 def _wait_for(socket: Path, folder: Path) -> None:
@@ -115,15 +117,17 @@ class App:
     kind: str
     token: str
 
-    def seen(self, where: str, headers: dict[str, str], *, known: bool = True) -> dict[str, Any]:
-        """The variables that the app received with this request."""
+    def variables(
+        self, where: str, headers: dict[str, str], *, authenticated: bool = True
+    ) -> dict[str, Any]:
+        """Return the variables that the app received with this request."""
         cookie = headers.get("Cookie", "")
-        bearer = {"Authorization": f"Bearer {self.token}"} if known else {}
+        bearer = {"Authorization": f"Bearer {self.token}"} if authenticated else {}
         sent = {**bearer, **headers, **({"Cookie": cookie} if cookie else {})}
         answer = ask(self.site.port, "GET", f"/{where}/{self.kind}?a=b%2Fc", sent)
         assert answer.status == 200, answer
-        seen: dict[str, Any] = json.loads(answer.body)
-        return seen
+        variables: dict[str, Any] = json.loads(answer.body)
+        return variables
 
 
 @pytest.fixture(scope="module", params=NGINXES)
@@ -147,61 +151,65 @@ def app(request: pytest.FixtureRequest, served: Site) -> App:
 
 
 @pytest.mark.parametrize("where", ["app", "after"])
-def test_the_app_sees_who_asks(app: App, where: str) -> None:
-    seen = app.seen(where, {"Cookie": f"a=1; {_COOKIES}; b=2"})
-    assert seen["HTTP_REMOTE_USER"] == "7"
-    assert seen["HTTP_REMOTE_GROUPS"] == "users"
-    assert seen["HTTP_REMOTE_EMAIL"] == "a@example.com"
-    assert seen.get("HTTP_REMOTE_NAME", "") == ""
-    assert seen["HTTP_COOKIE"] == "a=1; b=2"
-    assert (seen["REQUEST_METHOD"], seen["QUERY_STRING"]) == ("GET", "a=b%2Fc")
-    assert seen["REMOTE_ADDR"] == "127.0.0.1"
+def test_the_app_receives_the_identity(app: App, where: str) -> None:
+    variables = app.variables(where, {"Cookie": f"a=1; {_COOKIES}; b=2"})
+    assert variables["HTTP_REMOTE_USER"] == "7"
+    assert variables["HTTP_REMOTE_GROUPS"] == "users"
+    assert variables["HTTP_REMOTE_EMAIL"] == "a@example.com"
+    assert variables.get("HTTP_REMOTE_NAME", "") == ""
+    assert variables["HTTP_COOKIE"] == "a=1; b=2"
+    assert (variables["REQUEST_METHOD"], variables["QUERY_STRING"]) == ("GET", "a=b%2Fc")
+    assert variables["REMOTE_ADDR"] == "127.0.0.1"
     if where == "app":
-        assert seen["REMOTE_USER"] == "7"
-        assert seen["HTTP_HOST"] == "localhost"
-        assert seen["SERVER_NAME"] == "localhost"
-        assert seen["SERVER_PORT"] == "80"
-        assert seen["REQUEST_SCHEME"] == "http"
-        assert seen.get("HTTPS", "") == ""
+        assert variables["REMOTE_USER"] == "7"
+        assert variables["HTTP_HOST"] == "localhost"
+        assert variables["SERVER_NAME"] == "localhost"
+        assert variables["SERVER_PORT"] == "80"
+        assert variables["REQUEST_SCHEME"] == "http"
+        assert variables.get("HTTPS", "") == ""
 
 
-def test_no_cookie_of_ours_arrives_in_any_order(app: App) -> None:
+def test_session_cookies_do_not_reach_the_app_in_any_order(app: App) -> None:
     for where in ("app", "after", "public", "publicafter"):
-        seen = app.seen(where, {"Cookie": _COOKIES}, known=where in ("app", "after"))
-        assert "secret" not in json.dumps(seen)
+        variables = app.variables(
+            where, {"Cookie": _COOKIES}, authenticated=where in ("app", "after")
+        )
+        assert "secret" not in json.dumps(variables)
 
 
 @pytest.mark.parametrize("name", ["Remote-User", "remote_user", "Remote.User", "Remote_Groups"])
-def test_a_client_is_nobody_else(app: App, name: str) -> None:
+def test_a_client_cannot_claim_an_identity(app: App, name: str) -> None:
     for where in ("public", "publicafter"):
-        seen = app.seen(where, {name: "admin"}, known=False)
-        assert "admin" not in json.dumps(seen)
-        assert seen.get("HTTP_REMOTE_USER", "") == seen.get("REMOTE_USER", "") == ""
+        variables = app.variables(where, {name: "admin"}, authenticated=False)
+        assert "admin" not in json.dumps(variables)
+        assert variables.get("HTTP_REMOTE_USER", "") == variables.get("REMOTE_USER", "") == ""
     answer = ask(app.site.port, "GET", f"/app/{app.kind}", {name: "admin"})
     assert answer.status in (401, 403)
 
 
 def test_a_foreign_user_name_is_not_the_identity(app: App) -> None:
-    # $remote_user, which some copies of fastcgi_params hand on.
-    seen = app.seen("public", {"Authorization": "Basic YWRtaW46eA=="}, known=False)
-    assert seen.get("REMOTE_USER", "") == ""
-    assert seen["HTTP_AUTHORIZATION"] == "Basic YWRtaW46eA=="
+    # $remote_user, which some versions of fastcgi_params pass on.
+    variables = app.variables(
+        "public", {"Authorization": "Basic YWRtaW46eA=="}, authenticated=False
+    )
+    assert variables.get("REMOTE_USER", "") == ""
+    assert variables["HTTP_AUTHORIZATION"] == "Basic YWRtaW46eA=="
 
 
-def test_nothing_that_a_proxy_would_say_comes_from_a_client(app: App) -> None:
+def test_a_client_cannot_set_proxy_headers(app: App) -> None:
     for where in ("public", "publicafter"):
         for names in (CLEARED[::2], CLEARED[1::2]):
             sent = dict.fromkeys(names, "forged")
             sent |= {"X-Forwarded-For": "6.6.6.6", "X-Real-IP": "6.6.6.6"}
             sent |= {"X-Forwarded-Proto": "gopher", "X-Forwarded-Host": "evil"}
-            # A number would be found by chance in the port that the client itself has.
+            # A number could occur in the client's own port by chance.
             sent |= {"X-Forwarded-Port": "forged"}
-            seen = app.seen(where, sent, known=False)
-            said = json.dumps(seen)
-            assert not [word for word in ("forged", "6.6.6.6", "gopher", "evil") if word in said]
-            assert "HTTP_PROXY" not in seen
-        assert seen["HTTP_X_FORWARDED_PROTO"] == "http"
-        assert seen["HTTP_X_REAL_IP"] == "127.0.0.1"
+            variables = app.variables(where, sent, authenticated=False)
+            text = json.dumps(variables)
+            assert not [word for word in ("forged", "6.6.6.6", "gopher", "evil") if word in text]
+            assert "HTTP_PROXY" not in variables
+        assert variables["HTTP_X_FORWARDED_PROTO"] == "http"
+        assert variables["HTTP_X_REAL_IP"] == "127.0.0.1"
 
 
 def test_no_warning_is_logged(served: Site) -> None:

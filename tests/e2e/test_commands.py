@@ -1,4 +1,4 @@
-"""The command line and the process: what it says, when it refuses, how it ends."""
+"""The command line and the process: output, refusals and shutdown."""
 
 import json
 import re
@@ -80,7 +80,7 @@ def test_every_refusal_to_start(tmp_path: Path) -> None:
     assert "secrets/redis is open to everyone" in refused(tmp_path, "serve", **cache)
 
 
-def test_a_taken_port_and_a_held_store(gateway: Gateway) -> None:
+def test_a_port_in_use_and_a_locked_store(gateway: Gateway) -> None:
     port = {"AUTHGW_SERVER__PORT": str(gateway.port)}
     assert gateway.process is not None
     assert f"held by pid {gateway.process.pid}" in refused(gateway.folder, "serve", **port)
@@ -112,7 +112,7 @@ def test_the_hs256_secret_is_made_and_serves(tmp_path: Path) -> None:
     gateway.stop()
 
 
-def test_clients_are_added_once(tmp_path: Path) -> None:
+def test_a_client_name_is_added_only_once(tmp_path: Path) -> None:
     first = authgw(tmp_path, "client", "add", "shop", "--subjects", "*", "--groups", "a,b")
     name, _, secret = first.stdout.strip().partition(":")
     assert (name, len(secret)) == ("shop", 43)
@@ -128,7 +128,7 @@ def test_sessions_outlive_the_process(gateway: Gateway) -> None:
     assert ask(gateway.port, "POST", "/refresh", body={"refresh": pair["refresh"]}).status == 200
 
 
-def test_it_drains_on_sigterm(tmp_path: Path) -> None:
+def test_sigterm_drains_the_gateway(tmp_path: Path) -> None:
     gateway = make_gateway(tmp_path / "drain", AUTHGW_SERVER__DRAIN="1s")
     gateway.start()
     assert gateway.process is not None
@@ -143,7 +143,7 @@ def test_it_drains_on_sigterm(tmp_path: Path) -> None:
     assert gateway.process.wait(10) == 0
 
 
-def test_redis_away_is_not_ready_and_comes_back(tmp_path: Path, redis_url: str) -> None:
+def test_not_ready_while_redis_is_unavailable(tmp_path: Path, redis_url: str) -> None:
     port = free_port()
     gateway = make_gateway(tmp_path / "redis", AUTHGW_CACHE__URL=f"redis://127.0.0.1:{port}/0")
     prepare(gateway.folder, "key", "init")
@@ -169,14 +169,14 @@ def test_redis_away_is_not_ready_and_comes_back(tmp_path: Path, redis_url: str) 
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "said"),
+    ("option", "value", "message"),
     [
         ("maxmemory-policy", "allkeys-lru", "set maxmemory-policy noeviction"),
         ("requirepass", "hush", "refuses authgw's password|Redis: "),
     ],
 )
-def test_a_redis_that_breaks_promises_is_refused(
-    tmp_path: Path, option: str, value: str, said: str
+def test_an_unsuitable_redis_is_refused(
+    tmp_path: Path, option: str, value: str, message: str
 ) -> None:
     port = free_port()
     server = subprocess.Popen(
@@ -198,7 +198,7 @@ def test_a_redis_that_breaks_promises_is_refused(
         wait_for_redis(port, tmp_path)
         prepare(tmp_path, "key", "init")
         url = {"AUTHGW_CACHE__URL": f"redis://127.0.0.1:{port}/0"}
-        assert re.search(said, refused(tmp_path, "serve", **url))
+        assert re.search(message, refused(tmp_path, "serve", **url))
         if option == "requirepass":
             (tmp_path / "pass").write_text("hush\n")
             (tmp_path / "pass").chmod(0o600)
@@ -215,7 +215,7 @@ def test_a_redis_that_breaks_promises_is_refused(
         server.wait(10)
 
 
-def test_json_logs_are_one_event_a_line_and_hold_no_secret(tmp_path: Path) -> None:
+def test_json_logs_have_an_event_per_line_and_no_secrets(tmp_path: Path) -> None:
     gateway = make_gateway(
         tmp_path / "json", AUTHGW_LOGGING__MODE="json", AUTHGW_LOGGING__LEVEL="debug"
     )
@@ -236,13 +236,13 @@ def test_json_logs_are_one_event_a_line_and_hold_no_secret(tmp_path: Path) -> No
         assert secret not in gateway.log
 
 
-def test_the_sample_upstream_shows_who_it_was_told(tmp_path: Path) -> None:
+def test_the_sample_upstream_shows_the_identity(tmp_path: Path) -> None:
     port = free_port()
     sample = subprocess.Popen([str(AUTHGW), "sample-upstream", "--port", str(port)], cwd=tmp_path)
     try:
         wait_for(port)
-        told = {"Remote-User": "<b>", "Accept": "application/json"}
-        answer = ask(port, "POST", "/x?y", told, b"12345")
+        request_headers = {"Remote-User": "<b>", "Accept": "application/json"}
+        answer = ask(port, "POST", "/x?y", request_headers, b"12345")
         assert answer.json()["user"] == "<b>"
         assert (answer.json()["path"], answer.json()["bytes"]) == ("/x?y", 5)
         page = ask(port, "GET", "/", {"Remote-User": "<b>", "Accept": "text/html"})

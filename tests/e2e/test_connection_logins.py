@@ -1,4 +1,4 @@
-"""NTLM and Negotiate log a connection in: by the recipe for them no request inherits another's."""
+"""NTLM and Negotiate authenticate a connection: with the recipe, no request inherits a login."""
 
 import socketserver
 import threading
@@ -28,7 +28,7 @@ RECIPE = "keepalive_requests 1;"
 
 
 class Intranet(socketserver.StreamRequestHandler):
-    """An app that knows a connection by the first Authorization on it, and never closes one."""
+    """An app that authenticates a connection by its first Authorization, and never closes it."""
 
     def handle(self) -> None:
         user = "nobody"
@@ -58,27 +58,27 @@ def app() -> Iterator[int]:
 
 
 def users(folder: Path, program: list[str], app: int, recipe: str) -> set[str]:
-    """The users that the app takes requests without credentials for, after alice's."""
+    """Users to whom the app attributes requests without credentials, after alice's login."""
     folder.mkdir()
     site = SITE.format(app=app, recipe=recipe)
     closed = free_port()
     process, port = run_nginx(folder, gateway=closed, sample=closed, program=program, site=site)
     try:
         wait_for(port, "/")
-        seen = set()
+        users_seen = set()
         for _ in range(5):
             ask(port, "GET", "/", {"Authorization": "Negotiate alice"})
-            seen.add(ask(port, "GET", "/", {}).body.decode())
-        return seen
+            users_seen.add(ask(port, "GET", "/", {}).body.decode())
+        return users_seen
     finally:
         process.terminate()
         process.wait(10)
 
 
 @pytest.mark.parametrize("name", NGINXES)
-def test_no_request_inherits_anothers_log_in(name: str, app: int, tmp_path: Path) -> None:
+def test_no_request_inherits_another_login(name: str, app: int, tmp_path: Path) -> None:
     program = NGINXES[name]()
-    # The danger is real; NGINX keeps connections from 1.29.7 on even without a word.
+    # The attack works; NGINX from 1.29.7 on reuses connections even without a directive.
     assert "alice" in users(tmp_path / "kept", program, app, "keepalive 8;")
     for number, recipe in enumerate((RECIPE, f"keepalive 8; {RECIPE}")):
         assert users(tmp_path / str(number), program, app, recipe) == {"nobody"}

@@ -1,4 +1,4 @@
-"""The environment of a running gateway and of its commands: read, or refused, never passed over."""
+"""Environment of a running gateway and of its commands: read or refused, never ignored."""
 
 import json
 import subprocess
@@ -8,12 +8,12 @@ import pytest
 
 from tests.support.processes import AUTHGW, ask, authgw, free_port, make_gateway
 
-NEARLY = {"AUTHGW_SERVER_PORT": "9000"}
-SAID = "AUTHGW_SERVER_PORT: unknown variable: did you mean AUTHGW_SERVER__PORT?"
+MISSPELT = {"AUTHGW_SERVER_PORT": "9000"}
+UNKNOWN_VARIABLE = "AUTHGW_SERVER_PORT: unknown variable: did you mean AUTHGW_SERVER__PORT?"
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ["serve"],
         ["config", "check"],
@@ -27,24 +27,22 @@ SAID = "AUTHGW_SERVER_PORT: unknown variable: did you mean AUTHGW_SERVER__PORT?"
         ["session", "list"],
     ],
 )
-def test_every_command_refuses_a_variable_that_it_does_not_know(
-    tmp_path: Path, words: list[str]
-) -> None:
-    done = authgw(tmp_path, *words, **NEARLY)
+def test_every_command_refuses_an_unknown_variable(tmp_path: Path, arguments: list[str]) -> None:
+    done = authgw(tmp_path, *arguments, **MISSPELT)
     assert done.returncode == 1
-    assert SAID in done.stderr
+    assert UNKNOWN_VARIABLE in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_reads_no_configuration_is_not_stopped(tmp_path: Path) -> None:
-    for words in (["--version"], ["--help"], ["serve", "--help"]):
-        assert authgw(tmp_path, *words, **NEARLY).returncode == 0
+def test_commands_without_configuration_ignore_unknown_variables(tmp_path: Path) -> None:
+    for arguments in (["--version"], ["--help"], ["serve", "--help"]):
+        assert authgw(tmp_path, *arguments, **MISSPELT).returncode == 0
 
 
 def test_rules_of_the_environment_close_the_gateway(tmp_path: Path) -> None:
     gateway = make_gateway(tmp_path / "closed", AUTHGW_RULES='[{allow: "group:admins"}]')
-    asked = {
+    environ = {
         "X-Original-URL": "https://app.example.com/",
         "X-Original-Method": "GET",
         "X-Original-Host": "app.example.com",
@@ -52,7 +50,7 @@ def test_rules_of_the_environment_close_the_gateway(tmp_path: Path) -> None:
 
     def status(groups: list[str]) -> int:
         bearer = {"Authorization": f"Bearer {gateway.login(groups=groups)['access']}"}
-        return ask(gateway.port, "GET", "/authenticate", {**asked, **bearer}).status
+        return ask(gateway.port, "GET", "/authenticate", {**environ, **bearer}).status
 
     try:
         gateway.start()
@@ -61,7 +59,7 @@ def test_rules_of_the_environment_close_the_gateway(tmp_path: Path) -> None:
         gateway.kill()
 
 
-def test_the_first_line_of_the_log_says_what_was_read(tmp_path: Path) -> None:
+def test_the_first_log_line_names_the_configuration(tmp_path: Path) -> None:
     gateway = make_gateway(tmp_path / "first", AUTHGW_HOME="/", AUTHGW_LOGGING__MODE="json")
     (gateway.folder / "config.yml").write_text("rules: [{allow: authenticated}]\n")
     try:
@@ -77,7 +75,7 @@ def test_the_first_line_of_the_log_says_what_was_read(tmp_path: Path) -> None:
     assert second["message"] == "Ignored, since they set nothing: AUTHGW_HOME."
 
 
-def test_a_start_in_a_folder_without_a_file_says_so_first(tmp_path: Path) -> None:
+def test_a_start_without_a_configuration_file_is_logged_first(tmp_path: Path) -> None:
     gateway = make_gateway(tmp_path / "bare", AUTHGW_CACHE__URL="redis://127.0.0.1:1/0")
     made = authgw(gateway.folder, "key", "init", AUTHGW_CACHE__URL="redis://127.0.0.1:1/0")
     assert made.returncode == 0
@@ -85,7 +83,7 @@ def test_a_start_in_a_folder_without_a_file_says_so_first(tmp_path: Path) -> Non
         gateway.start()
     finally:
         gateway.kill()
-    # Before the warning that Redis is away.
+    # Before the warning that Redis is unavailable.
     assert f"no config.yml in {gateway.folder}: defaults; no rules" in gateway.log.splitlines()[0]
     checked = authgw(gateway.folder, "config", "check")
     assert f"note: no config.yml in {gateway.folder}: defaults" in checked.stderr
@@ -113,15 +111,15 @@ def test_a_rule_that_no_login_reaches_is_a_warning(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "port", "said"),
+    ("host", "port", "output"),
     [
         ("127.0.0.1", "taken", "server.port: 127.0.0.1:{port}: address already in use by another"),
         ("192.0.2.1", "free", "server.host: 192.0.2.1 cannot be listened on: "),
         ("no-such-host.invalid", "free", "server.host: no-such-host.invalid cannot be listened on"),
     ],
 )
-def test_an_address_that_cannot_be_listened_on_is_a_sentence(
-    tmp_path: Path, host: str, port: str, said: str
+def test_an_unusable_listen_address_is_reported_as_a_sentence(
+    tmp_path: Path, host: str, port: str, output: str
 ) -> None:
     gateway = make_gateway(tmp_path / "one")
     number = str(gateway.port if port == "taken" else free_port())
@@ -132,7 +130,7 @@ def test_an_address_that_cannot_be_listened_on_is_a_sentence(
     finally:
         gateway.kill()
     assert done.returncode == 1
-    assert said.format(port=number) in done.stderr
+    assert output.format(port=number) in done.stderr
     assert "Errno" not in done.stderr
 
 
@@ -143,7 +141,7 @@ def _can_mount() -> bool:
 
 
 @pytest.mark.skipif(not _can_mount(), reason="only root mounts")
-def test_a_secret_on_a_read_only_mount_is_believed_with_a_warning(tmp_path: Path) -> None:
+def test_a_secret_on_a_read_only_mount_is_accepted_with_a_warning(tmp_path: Path) -> None:
     secrets = tmp_path / "mounted"
     secrets.mkdir()
     (secrets / "jwt_key").write_text("x" * 40)
@@ -154,14 +152,14 @@ def test_a_secret_on_a_read_only_mount_is_believed_with_a_warning(tmp_path: Path
     refused = authgw(tmp_path, "config", "check")
     assert (refused.returncode, "is open to everyone" in refused.stderr) == (1, True)
     mount = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
-    for words in (["config", "check"], ["doctor"]):
+    for arguments in (["config", "check"], ["doctor"]):
         done = subprocess.run(
-            ["unshare", "-m", "sh", "-c", mount, str(secrets), str(AUTHGW), *words],
+            ["unshare", "-m", "sh", "-c", mount, str(secrets), str(AUTHGW), *arguments],
             cwd=tmp_path,
             text=True,
             capture_output=True,
             check=False,
         )
-        said = done.stdout + done.stderr
-        assert done.returncode == 0, said
-        assert f"{secrets}/jwt_key is open to everyone" in said
+        output = done.stdout + done.stderr
+        assert done.returncode == 0, output
+        assert f"{secrets}/jwt_key is open to everyone" in output

@@ -1,4 +1,4 @@
-"""What makes answers cheap must not make them wrong: mirrors of two replicas, NGINX's cache."""
+"""Caches return no outdated or foreign responses: the mirrors of two replicas, NGINX's cache."""
 
 import os
 import signal
@@ -49,7 +49,7 @@ def until_refused(gateway: Gateway, access: str) -> None:
 
 
 @pytest.mark.parametrize("pushed", [True, False])
-def test_a_log_out_ends_the_session_on_the_other_replica(
+def test_a_logout_ends_the_session_on_the_other_replica(
     pair: tuple[Gateway, Gateway], redis_url: str, pushed: bool
 ) -> None:
     first, second = pair
@@ -65,14 +65,14 @@ def test_a_log_out_ends_the_session_on_the_other_replica(
             until_refused(second, access)
 
 
-def test_answers_that_nginx_keeps_are_never_another_users(tmp_path: Path) -> None:
+def test_nginx_never_returns_a_cached_response_of_another_user(tmp_path: Path) -> None:
     for site in running_site(tmp_path):
         _keep_answers(site, tmp_path / "answers")
         tokens = {str(user): site.gateway.login(user)["access"] for user in (1, 2)}
         users = [*tokens] * 40
-        with ThreadPoolExecutor(8) as pool:  # so that each of NGINX's workers is asked
+        with ThreadPoolExecutor(8) as pool:  # so that each of NGINX's workers receives requests
             answers = pool.map(partial(site.get, "/page"), [tokens[user] for user in users])
-            assert [_told_user(answer) for answer in answers] == users
+            assert [_received_user(answer) for answer in answers] == users
         for _ in range(20):
             assert site.get("/page").status == 401
             assert site.get("/page", "bad").status == 401
@@ -92,11 +92,11 @@ def test_answers_that_nginx_keeps_are_never_another_users(tmp_path: Path) -> Non
         assert site.get("/page", tokens["2"]).status == 200
 
 
-def _told_user(answer: Answer) -> str:
-    """Whom the app was told of."""
+def _received_user(answer: Answer) -> str:
+    """Return the user in the identity headers that the app received."""
     assert answer.status == 200
-    told = {name.lower(): value for name, value in answer.json()["headers"]}
-    return str(told["remote-user"])
+    app_headers = {name.lower(): value for name, value in answer.json()["headers"]}
+    return str(app_headers["remote-user"])
 
 
 def _keep_answers(site: Site, folder: Path) -> None:
@@ -105,8 +105,8 @@ def _keep_answers(site: Site, folder: Path) -> None:
     line = "    include authgw/http.conf;\n"
     assert line in main.read_text()
     main.write_text(main.read_text().replace(line, f"{line}    include authgw/cache.conf;\n"))
-    kept = str(site.folder / "answers")
-    assert kept in cache.read_text()
-    cache.write_text(cache.read_text().replace(kept, str(folder)))
+    cache_directory = str(site.folder / "answers")
+    assert cache_directory in cache.read_text()
+    cache.write_text(cache.read_text().replace(cache_directory, str(folder)))
     os.kill(int((site.folder / "nginx.pid").read_text()), signal.SIGHUP)
     time.sleep(1)

@@ -1,4 +1,4 @@
-"""TLS that ends one or two hops before NGINX: who is trusted by address says scheme and client."""
+"""TLS that ends at a first or second hop before NGINX: trusted hops set scheme and client."""
 
 import json
 import shutil
@@ -41,7 +41,7 @@ server {
     location /cgi { auth_request off; return 200 "$authgw_https $authgw_scheme $authgw_port"; }
 }
 """
-# TLS ends at `tls`; `two` passes on to `plain`, a second hop, which says of itself what it sees.
+# TLS ends at `tls`; `two` forwards to `plain`, a second hop, which sends its own scheme and client.
 HAPROXY = """\
 global
     log stderr format raw local0 warning
@@ -77,7 +77,7 @@ class Front:
     token: str
 
     def direct(self, source: str, path: str = "/x", *lines: str, host: str = "app.test") -> Any:
-        """The status, headers and body of a request from this address to NGINX itself."""
+        """Return status, headers and body of a request from this address directly to NGINX."""
         link = socket.create_connection(("127.0.0.1", self.site.port), 10, (source, 0))
         head = [f"GET {path} HTTP/1.1", f"Host: {host}", "Connection: close", *lines, "", ""]
         with link:
@@ -85,11 +85,11 @@ class Front:
             answer = b""
             while chunk := link.recv(65536):
                 answer += chunk
-        said, _, body = answer.decode("latin-1").partition("\r\n\r\n")
-        return int(said.split(" ")[1]), said, body
+        received, _, body = answer.decode("latin-1").partition("\r\n\r\n")
+        return int(received.split(" ")[1]), received, body
 
     def through(self, hop: str, path: str, *headers: str, source: str = CLIENT) -> Any:
-        """The same over TLS by way of `hop`."""
+        """Return the same for a request over TLS through `hop`."""
         port = self.hops[hop]
         words = ["curl", "-sk", "-D", "-", "--http1.1", "--max-time", "10", "--interface", source]
         words += ["--resolve", f"app.test:{port}:127.0.0.1"]
@@ -98,15 +98,15 @@ class Front:
         done = subprocess.run(
             [*words, f"https://app.test:{port}{path}"], capture_output=True, check=True
         )
-        said, _, body = done.stdout.decode("latin-1").partition("\r\n\r\n")
-        return int(said.split(" ")[1]), said, body
+        received, _, body = done.stdout.decode("latin-1").partition("\r\n\r\n")
+        return int(received.split(" ")[1]), received, body
 
     @property
     def bearer(self) -> str:
         return f"Authorization: Bearer {self.token}"
 
 
-def seen(body: str) -> dict[str, str]:
+def parsed(body: str) -> dict[str, str]:
     return {name.lower(): value for name, value in json.loads(body)["headers"]}
 
 
@@ -148,21 +148,21 @@ def test_scheme_address_and_port_are_the_clients(front: Front, hop: str) -> None
     for more in ((), forged):
         status, _, body = front.through(hop, "/x", front.bearer, *more)
         assert status == 200
-        said = seen(body)
-        assert said["x-forwarded-proto"] == "https"
-        assert said["host"] == said["x-forwarded-host"] == f"app.test:{port}"
-        assert said["x-forwarded-port"] == str(port)
-        assert said["x-real-ip"] == said["x-forwarded-for"] == CLIENT
+        received = parsed(body)
+        assert received["x-forwarded-proto"] == "https"
+        assert received["host"] == received["x-forwarded-host"] == f"app.test:{port}"
+        assert received["x-forwarded-port"] == str(port)
+        assert received["x-real-ip"] == received["x-forwarded-for"] == CLIENT
     status, _, body = front.through(hop, "/cgi", "Host: app.test")
     assert (status, body) == (200, "on https 443")
 
 
 @pytest.mark.parametrize("hop", ["one", "two"])
-def test_the_way_back_is_where_the_client_was(front: Front, hop: str) -> None:
-    status, said, _ = front.through(hop, "/x?a=b", "Accept: text/html")
+def test_a_login_returns_to_the_requested_url(front: Front, hop: str) -> None:
+    status, received, _ = front.through(hop, "/x?a=b", "Accept: text/html")
     back = quote(f"https://app.test:{front.hops[hop]}/x?a=b", safe="")
     assert status == 302
-    assert f"ocation: https://auth.test/login?rd={back}\r\n" in said
+    assert f"ocation: https://auth.test/login?rd={back}\r\n" in received
 
 
 @pytest.mark.parametrize("hop", ["one", "two"])
@@ -184,20 +184,20 @@ def test_rules_see_the_clients_address(front: Front, hop: str) -> None:
         ("http", "http"),
         ("http,https", "http"),
         ("ws", "http"),
-        # NGINX's own connection counts where nothing readable was said.
+        # NGINX's own connection counts if no valid value was sent.
         ("", "http"),
         ("gopher", "http"),
         ("httpsx", "http"),
         ("ftp,https", "http"),
     ],
 )
-def test_what_a_trusted_hop_may_say(front: Front, proto: str, scheme: str) -> None:
+def test_headers_of_a_trusted_hop(front: Front, proto: str, scheme: str) -> None:
     lines = (f"X-Forwarded-Proto: {proto}", f"X-Forwarded-For: {CLIENT}", front.bearer)
     status, _, body = front.direct(NEAR, "/x", *lines)
     assert status == 200
-    said = seen(body)
-    assert said["x-forwarded-proto"] == scheme
-    assert said["x-forwarded-port"] == {"https": "443", "http": "80"}[scheme]
+    received = parsed(body)
+    assert received["x-forwarded-proto"] == scheme
+    assert received["x-forwarded-port"] == {"https": "443", "http": "80"}[scheme]
 
 
 @pytest.mark.parametrize(
@@ -211,33 +211,33 @@ def test_what_a_trusted_hop_may_say(front: Front, proto: str, scheme: str) -> No
         ("Front-End-Https: on", "X-Forwarded-Ssl: on", "X-Forwarded-Scheme: https"),
     ],
 )
-def test_nobody_else_is_believed(front: Front, lines: tuple[str, ...]) -> None:
+def test_headers_of_an_untrusted_peer_are_ignored(front: Front, lines: tuple[str, ...]) -> None:
     sent = ("X-Forwarded-Proto: https", *lines)
     status, _, body = front.direct("127.0.0.8", "/x", front.bearer, *sent)
     assert status == 200
-    said = seen(body)
-    assert (said["x-forwarded-proto"], said["x-forwarded-port"]) == ("http", "80")
-    assert said["x-real-ip"] == said["x-forwarded-for"] == "127.0.0.8"
+    received = parsed(body)
+    assert (received["x-forwarded-proto"], received["x-forwarded-port"]) == ("http", "80")
+    assert received["x-real-ip"] == received["x-forwarded-for"] == "127.0.0.8"
     assert front.direct("127.0.0.8", "/net/x", *sent)[0] == 401
     _, answer, _ = front.direct("127.0.0.8", "/x", "Accept: text/html", *sent)
     assert "rd=http%3A%2F%2Fapp.test%2Fx\r\n" in answer
 
 
-def test_a_trusted_hop_that_names_no_client_says_nothing(front: Front) -> None:
+def test_a_trusted_hop_without_a_client_address_is_ignored(front: Front) -> None:
     status, _, body = front.direct(NEAR, "/x", front.bearer, "X-Forwarded-Proto: https")
-    assert (status, seen(body)["x-forwarded-proto"]) == (200, "http")
+    assert (status, parsed(body)["x-forwarded-proto"]) == (200, "http")
 
 
-def test_a_trusted_hop_may_ask_for_itself(front: Front) -> None:
+def test_a_trusted_hop_may_send_its_own_requests(front: Front) -> None:
     lines = (front.bearer, f"X-Forwarded-For: {NEAR}", "X-Forwarded-Proto: https")
     status, _, body = front.direct(NEAR, "/x", *lines)
-    assert (status, seen(body)["x-forwarded-proto"]) == (200, "https")
+    assert (status, parsed(body)["x-forwarded-proto"]) == (200, "https")
 
 
-def test_without_the_switch_nothing_in_front_counts(tmp_path: Path) -> None:
+def test_without_the_switch_no_hop_is_trusted(tmp_path: Path) -> None:
     for site in running_site(tmp_path, config=CONFIG, site=SITE):
         plain = Front(site, {}, site.gateway.login(7)["access"])
         lines = (plain.bearer, "X-Forwarded-Proto: https", f"X-Forwarded-For: {CLIENT}")
         status, _, body = plain.direct(NEAR, "/x", *lines)
-        assert (status, seen(body)["x-forwarded-proto"]) == (200, "http")
-        assert seen(body)["x-real-ip"] == NEAR
+        assert (status, parsed(body)["x-forwarded-proto"]) == (200, "http")
+        assert parsed(body)["x-real-ip"] == NEAR

@@ -1,4 +1,4 @@
-"""A gRPC app behind grpc_pass sees the gateway's identity and nothing of a client's."""
+"""A gRPC app behind grpc_pass receives the gateway's identity and no forged values."""
 
 import json
 from collections.abc import Iterator
@@ -52,8 +52,8 @@ class Called:
             f"127.0.0.1:{self.port}", [("grpc.default_authority", "app.test:8443")]
         ) as channel:
             answer = channel.unary_unary(method)(b"x", metadata=metadata, timeout=10)
-        said: dict[str, str] = dict(json.loads(answer)["metadata"])
-        return said
+        metadata_received: dict[str, str] = dict(json.loads(answer)["metadata"])
+        return metadata_received
 
     def refused(self, method: str, *metadata: tuple[str, str]) -> Any:
         with pytest.raises(grpc.RpcError) as caught:
@@ -77,19 +77,22 @@ def called(
         server.stop(0)
 
 
-def test_the_app_sees_who_asks(called: Called) -> None:
+def test_the_app_receives_the_identity(called: Called) -> None:
     token = called.site.gateway.login(7, groups=["users"])["access"]
     bearer = ("authorization", f"Bearer {token}")
     cookies = "a=1; __Host-authgw=s1; authgw-x=s2; __Secure-authgw-csrf=s3; b=2; authgw=s4"
-    said = called.call("/app.Echo/Say", bearer, ("cookie", cookies))
-    assert (said["remote-user"], said["remote-groups"]) == ("7", "users")
-    assert said["cookie"] == "a=1; b=2"
-    assert said["x-forwarded-host"] == "app.test:8443"
-    assert (said["x-forwarded-proto"], said["x-forwarded-port"]) == ("http", "8443")
-    assert said["x-real-ip"] == said["x-forwarded-for"] == "127.0.0.1"
+    metadata_received = called.call("/app.Echo/Say", bearer, ("cookie", cookies))
+    assert (metadata_received["remote-user"], metadata_received["remote-groups"]) == ("7", "users")
+    assert metadata_received["cookie"] == "a=1; b=2"
+    assert metadata_received["x-forwarded-host"] == "app.test:8443"
+    assert (metadata_received["x-forwarded-proto"], metadata_received["x-forwarded-port"]) == (
+        "http",
+        "8443",
+    )
+    assert metadata_received["x-real-ip"] == metadata_received["x-forwarded-for"] == "127.0.0.1"
 
 
-def test_without_a_token_nothing_is_called(called: Called) -> None:
+def test_a_call_without_a_token_is_refused(called: Called) -> None:
     assert called.refused("/app.Echo/Say") == grpc.StatusCode.UNAUTHENTICATED
     assert (
         called.refused("/app.Echo/Say", ("remote-user", "admin"))
@@ -97,19 +100,19 @@ def test_without_a_token_nothing_is_called(called: Called) -> None:
     )
 
 
-def test_nothing_that_a_proxy_would_say_comes_from_a_client(called: Called) -> None:
+def test_a_client_cannot_set_proxy_headers(called: Called) -> None:
     sent = [(name.lower(), "forged") for name in CLEARED]
     sent += [("remote_user", "forged"), ("remote.user", "forged"), ("x-forwarded-for", "6.6.6.6")]
-    said = called.call("/public.Echo/Say", *sent, ("x-mine", "kept"))
-    assert "forged" not in json.dumps(said)
-    assert "6.6.6.6" not in json.dumps(said)
-    assert said["x-mine"] == "kept"
+    metadata_received = called.call("/public.Echo/Say", *sent, ("x-mine", "kept"))
+    assert "forged" not in json.dumps(metadata_received)
+    assert "6.6.6.6" not in json.dumps(metadata_received)
+    assert metadata_received["x-mine"] == "kept"
 
 
-def test_no_other_warning_is_logged_than_those_known(called: Called) -> None:
-    known = (
-        "http2",  # NGINX from 1.25.1 on has `http2 on;`, which 1.22 does not know
-        "grpc_headers_hash",  # which has no setting; the recipe's comment says so
+def test_only_known_warnings_are_logged(called: Called) -> None:
+    expected = (
+        "http2",  # NGINX from 1.25.1 on has `http2 on;`, which 1.22 does not support
+        "grpc_headers_hash",  # not configurable; see the recipe's comment
     )
     warnings = [line for line in called.site.log.splitlines() if "[warn]" in line]
-    assert not [line for line in warnings if not any(word in line for word in known)]
+    assert not [line for line in warnings if not any(word in line for word in expected)]

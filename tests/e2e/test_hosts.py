@@ -1,4 +1,4 @@
-"""The host of a request over HTTP/1.0, 1.1, 2 and 3: the gateway judges what the app is told."""
+"""The host of a request over HTTP/1.0, 1.1, 2 and 3: the app receives the host that was checked."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ rules:
   - {host: app.test, path: /public/**, allow: anyone}
   - {host: app.test, allow: authenticated}
 """
-# `alone` is a listener without a default server of its own: any name reaches the app's.
+# `alone` is a listener without its own default server: the app's server handles any name.
 SITE = """\
 server {{ {default} return 421; }}
 server {{
@@ -43,7 +43,7 @@ BROWSER = {"accept": "text/html", "sec-fetch-mode": "navigate"}
 
 @dataclass
 class Hosts:
-    """One NGINX on four listeners: HTTP/1 is the site's own port."""
+    """An NGINX on four listeners: HTTP/1 is the site's own port."""
 
     site: Site
     h2: int
@@ -72,7 +72,7 @@ class Hosts:
         return Answer(int(first.split(" ")[1]), pairs, body)
 
 
-def seen(body: bytes) -> dict[str, Any]:
+def parsed(body: bytes) -> dict[str, Any]:
     return {name.lower(): value for name, value in json.loads(body)["headers"]}
 
 
@@ -103,7 +103,7 @@ def quic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
 
 
 @pytest.mark.parametrize(
-    ("request_line", "host", "status", "told", "port"),
+    ("request_line", "host", "status", "expected", "port"),
     [
         ("GET /x HTTP/1.1", "Host: app.test\n", 200, "app.test", "80"),
         ("GET /x HTTP/1.1", "Host: app.test:8443\n", 200, "app.test:8443", "8443"),
@@ -125,25 +125,25 @@ def quic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
     ],
 )
 def test_http1(
-    hosts: Hosts, request_line: str, host: str, status: int, told: str, port: str
+    hosts: Hosts, request_line: str, host: str, status: int, expected: str, port: str
 ) -> None:
     head = f"{request_line}\n{host}Authorization: Bearer {hosts.token}\nConnection: close\n\n"
     answered, body = hosts.http1(head)
     assert answered == status
     if status == 200:
-        said = seen(body)
-        assert (said["host"], said["x-forwarded-host"]) == (told, told)
-        assert (said["x-forwarded-proto"], said["x-forwarded-port"]) == ("http", port)
+        received = parsed(body)
+        assert (received["host"], received["x-forwarded-host"]) == (expected, expected)
+        assert (received["x-forwarded-proto"], received["x-forwarded-port"]) == ("http", port)
 
 
 @pytest.mark.parametrize(
     ("request_line", "host", "status"),
     [
-        # Without a Host the server's own name counts, with the port that it listens on.
+        # Without a Host header, the server's own name and the listener's port are used.
         ("GET /x HTTP/1.0", "", 200),
         ("GET /x HTTP/1.1", "Host:\n", 400),
         ("GET http://app.test/x HTTP/1.0", "", 200),
-        # No rule is about these.
+        # No rule applies to these hosts.
         ("GET /x HTTP/1.1", "Host: evil.test\n", 403),
         ("GET http://evil.test/x HTTP/1.0", "", 403),
         ("GET http://evil.test/x HTTP/1.1", "Host: app.test\n", 403),
@@ -156,7 +156,7 @@ def test_a_server_without_a_default_server(
     answered, body = hosts.http1(head, hosts.alone)
     assert answered == status
     if status == 200:
-        assert seen(body)["host"] == f"app.test:{hosts.alone}"
+        assert parsed(body)["host"] == f"app.test:{hosts.alone}"
 
 
 def test_http2(hosts: Hosts) -> None:
@@ -165,10 +165,10 @@ def test_http2(hosts: Hosts) -> None:
         for host in ("app.test", "app.test:8443", "APP.test"):
             answer = hosts.http2("/x?a=b", host, tls=tls, **bearer)
             assert answer.status == 200
-            said = seen(answer.body)
-            assert said["host"] == said["x-forwarded-host"] == host
-            assert said["x-forwarded-proto"] == scheme
-            assert said["x-forwarded-port"] == (host.partition(":")[2] or port)
+            received = parsed(answer.body)
+            assert received["host"] == received["x-forwarded-host"] == host
+            assert received["x-forwarded-proto"] == scheme
+            assert received["x-forwarded-port"] == (host.partition(":")[2] or port)
         assert hosts.http2("/x", "evil.test", tls=tls, **bearer).status == 421
         anonymous = hosts.http2("/x?a=b", "app.test:8443", tls=tls, **BROWSER)
         assert anonymous.status == 302
@@ -183,11 +183,11 @@ def test_http3(quic: Hosts, port: str) -> None:
     suffix = f":{quic.tls}" if port == "own" else ""
     answer = ask_http3(quic.tls, "/x?a=b", f"app.test{suffix}", bearer)
     assert answer.status == 200
-    said = seen(answer.body)
-    # NGINX knows the port of no HTTP/3 request but that of its listener.
-    assert said["host"] == said["x-forwarded-host"] == f"app.test:{quic.tls}"
-    assert (said["x-forwarded-proto"], said["x-forwarded-port"]) == ("https", str(quic.tls))
-    assert (said["remote-user"], said["x-real-ip"]) == ("7", "127.0.0.1")
+    received = parsed(answer.body)
+    # For HTTP/3, NGINX knows only the listener's port.
+    assert received["host"] == received["x-forwarded-host"] == f"app.test:{quic.tls}"
+    assert (received["x-forwarded-proto"], received["x-forwarded-port"]) == ("https", str(quic.tls))
+    assert (received["remote-user"], received["x-real-ip"]) == ("7", "127.0.0.1")
     page = ask_http3(quic.tls, "/login", f"auth.test{suffix}", *BROWSER.items())
     assert page.status == 200
     assert b"<form" in page.body

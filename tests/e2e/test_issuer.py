@@ -1,4 +1,4 @@
-"""auth.issuer changes while tokens and sessions of the old one live."""
+"""A change of auth.issuer while tokens and sessions of the old issuer are valid."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def test_an_issuer_changes_without_ending_a_token(tmp_path: Path) -> None:
     assert answer.status == 200
     new = answer.json()
     assert check(new["access"]).json()["iss"] == "new.example"
-    # What was made since needs no previous issuer.
+    # Tokens minted since then do not need the previous issuer.
     restarted("{issuer: new.example}")
     assert check(new["access"]).status == 200
     gateway.stop()

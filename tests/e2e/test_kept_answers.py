@@ -1,4 +1,4 @@
-"""With cache.conf NGINX repeats an answer only where everything it rests on is the same."""
+"""With cache.conf, NGINX reuses a response only if all inputs of the decision are equal."""
 
 import http.server
 import threading
@@ -26,12 +26,12 @@ server {
 
 
 @dataclass
-class Asked:
+class CachedSite:
     port: int
     questions: list[int] = field(default_factory=list)
 
     def send(self, line: str, *headers: str) -> int:
-        """Send a request; return how many questions the gateway got for it."""
+        """Send a request; return the number of checks that the gateway received for it."""
         before = len(self.questions)
         lines = [line, *headers, "Connection: close", "", ""]
         raw(self.port, "\r\n".join(lines).encode("latin-1"))
@@ -39,10 +39,10 @@ class Asked:
 
 
 @pytest.fixture(scope="module", params=NGINXES)
-def asked(
+def cached_site(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Asked]:
-    seen: list[int] = []
+) -> Iterator[CachedSite]:
+    checks: list[int] = []
 
     class Gateway(http.server.BaseHTTPRequestHandler):
         def handle_one_request(self) -> None:
@@ -51,7 +51,7 @@ def asked(
             if not self.raw_requestline or not self.parse_request():
                 return
             if self.path == "/authenticate":
-                seen.append(1)
+                checks.append(1)
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -71,22 +71,22 @@ def asked(
     )
     try:
         wait_for(port, "/ping")
-        # What the NGINX before kept in the same folder has expired then.
+        # Responses that the previous NGINX cached in the same directory have expired by then.
         time.sleep(1.1)
-        yield Asked(port, seen)
+        yield CachedSite(port, checks)
     finally:
         process.terminate()
         process.wait(10)
         server.shutdown()
 
 
-def test_an_answer_is_kept(asked: Asked) -> None:
-    def thrice(number: int) -> list[int]:
+def test_a_response_is_cached(cached_site: CachedSite) -> None:
+    def repeat(number: int) -> list[int]:
         same = (f"GET /kept/{number} HTTP/1.1", "Host: app.test", "Cookie: authgw=x")
-        return [asked.send(*same) for _ in range(3)]
+        return [cached_site.send(*same) for _ in range(3)]
 
-    # A busy machine may take longer than the second for which it is kept.
-    assert any(thrice(number) == [1, 0, 0] for number in range(5))
+    # A busy machine may take longer than the second for which a response is cached.
+    assert any(repeat(number) == [1, 0, 0] for number in range(5))
 
 
 @pytest.mark.parametrize(
@@ -113,11 +113,13 @@ def test_an_answer_is_kept(asked: Asked) -> None:
         ("GET /x HTTP/1.1", ("Remote-Groups: 0",)),
     ],
 )
-def test_what_matters_is_asked_about(asked: Asked, line: str, headers: tuple[str, ...]) -> None:
+def test_any_relevant_difference_is_checked_again(
+    cached_site: CachedSite, line: str, headers: tuple[str, ...]
+) -> None:
     host = () if any(one.startswith("Host:") for one in headers) else ("Host: app.test",)
-    known = () if any(one.startswith("Cookie:") for one in headers) else ("Cookie: authgw=x",)
-    asked.send("GET /x HTTP/1.1", "Host: app.test", "Cookie: authgw=x")
-    assert asked.send(line, *host, *known, *headers) == 1
+    cookie = () if any(one.startswith("Cookie:") for one in headers) else ("Cookie: authgw=x",)
+    cached_site.send("GET /x HTTP/1.1", "Host: app.test", "Cookie: authgw=x")
+    assert cached_site.send(line, *host, *cookie, *headers) == 1
 
 
 @pytest.mark.parametrize(
@@ -129,18 +131,18 @@ def test_what_matters_is_asked_about(asked: Asked, line: str, headers: tuple[str
         ("X-Method-Override", "GET", "DELETE"),
     ],
 )
-def test_a_second_line_hides_behind_no_first(
-    asked: Asked, name: str, first: str, second: str
+def test_a_second_header_line_is_part_of_the_cache_key(
+    cached_site: CachedSite, name: str, first: str, second: str
 ) -> None:
     line = (f"MOVE /{name} HTTP/1.1", "Host: app.test", f"{name}: {first}")
-    asked.send(*line)
-    assert asked.send(*line, f"{name}: {second}") == 1
+    cached_site.send(*line)
+    assert cached_site.send(*line, f"{name}: {second}") == 1
 
 
-def test_a_second_authorization_hides_behind_no_first(asked: Asked) -> None:
+def test_a_second_authorization_line_is_part_of_the_cache_key(cached_site: CachedSite) -> None:
     line = ("GET /twice HTTP/1.1", "Host: app.test", "Authorization: Bearer a")
-    asked.send(*line)
+    cached_site.send(*line)
     both = "\r\n".join([*line, "Authorization: Bearer b", "Connection: close", "", ""]).encode()
-    before = len(asked.questions)
-    refused = raw(asked.port, both).split(b" ")[1] == b"400"
-    assert refused or len(asked.questions) == before + 1
+    before = len(cached_site.questions)
+    refused = raw(cached_site.port, both).split(b" ")[1] == b"400"
+    assert refused or len(cached_site.questions) == before + 1

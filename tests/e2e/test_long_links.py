@@ -1,4 +1,4 @@
-"""A long link survives the log-in: every buffer of the recipe holds what the gateway sends."""
+"""A long link survives the login: every buffer of the recipe is large enough for the gateway."""
 
 import re
 import time
@@ -44,7 +44,7 @@ def site(
         words = ("user", "add", "alice", "--password-stdin")
         prepare(site.gateway.folder, *words, stdin=f"{PASSWORD}\n")
         for _ in range(200):
-            # A login before that would count as a failed one.
+            # Before that, a login would count as a failed attempt.
             if "The users file was read" in site.gateway.log:
                 break
             time.sleep(0.05)
@@ -52,7 +52,7 @@ def site(
 
 
 def link(letter: str, size: int) -> str:
-    """A path and query; the whole link has `size` bytes."""
+    """Return a path and query; the whole link has `size` bytes."""
     start = "/x?q="
     return start + letter * (size - len(ORIGIN) - len(start))
 
@@ -63,7 +63,7 @@ def browse(site: Site, host: str, path: str, cookie: str = "") -> Answer:
 
 
 def log_in(site: Site, location: str) -> tuple[str, str]:
-    """Where the log-in page leads to in the end, and the session cookie."""
+    """Return the final URL of the login page, and the session cookie."""
     parts = urlsplit(location)
     page = browse(site, AUTH, f"{parts.path}?{parts.query}")
     assert page.status == 200
@@ -84,12 +84,12 @@ def log_in(site: Site, location: str) -> tuple[str, str]:
         urlencode({**form, "username": "alice", "password": PASSWORD}).encode(),
     )
     assert answer.status in (302, 303), answer
-    found = re.search(r"(__Host-authgw=[^;]+)", answer.headers["Set-Cookie"])
-    assert found
-    return answer.headers["Location"], found[1]
+    match = re.search(r"(__Host-authgw=[^;]+)", answer.headers["Set-Cookie"])
+    assert match
+    return answer.headers["Location"], match[1]
 
 
-# `{` comes as it is and is three bytes in a query; a letter stays one.
+# `{` is sent unchanged and takes three bytes in a query; a letter takes a single byte.
 @pytest.mark.parametrize(
     ("letter", "size"),
     [
@@ -98,7 +98,7 @@ def log_in(site: Site, location: str) -> tuple[str, str]:
         ("{", 4096),
     ],
 )
-def test_a_long_link_is_opened_after_the_log_in(site: Site, letter: str, size: int) -> None:
+def test_a_long_link_is_opened_after_the_login(site: Site, letter: str, size: int) -> None:
     path = link(letter, size) if len(letter) == 1 else link("x", size - 3 * 600) + letter * 600
     assert len(ORIGIN + path) == size
     token = site.gateway.login(7)["access"]
@@ -110,7 +110,7 @@ def test_a_long_link_is_opened_after_the_log_in(site: Site, letter: str, size: i
     assert back == ORIGIN + path.replace("{", "%7B")
 
 
-def test_a_link_that_is_too_long_still_leads_to_the_log_in(site: Site) -> None:
+def test_a_link_that_is_too_long_still_leads_to_the_login(site: Site) -> None:
     path = link("x", 12000)
     token = site.gateway.login(7)["access"]
     assert ask(site.port, "GET", path, _bearer(token)).status == 200
@@ -125,5 +125,5 @@ def _bearer(token: str) -> dict[str, str]:
     return {"Host": APP, "Authorization": f"Bearer {token}"}
 
 
-def test_no_answer_was_cut(site: Site) -> None:
+def test_no_response_was_truncated(site: Site) -> None:
     assert "too big header" not in site.log

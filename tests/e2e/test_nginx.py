@@ -1,4 +1,4 @@
-"""The shipped NGINX files, in a real NGINX, before a real gateway."""
+"""The shipped NGINX files, in a real NGINX, in front of a real gateway."""
 
 import asyncio
 import http.server
@@ -27,7 +27,7 @@ def site(nginx: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator
     yield from running_site(tmp_path_factory.mktemp("site"), program=nginx)
 
 
-def told(answer: Answer) -> dict[str, str]:
+def received(answer: Answer) -> dict[str, str]:
     return {name.lower(): value for name, value in answer.json()["headers"]}
 
 
@@ -42,10 +42,13 @@ def test_the_whole_chain(site: Site) -> None:
     answer = site.get("/page?a=b%2Fc", pair["access"])
     assert answer.status == 200
     assert answer.json()["path"] == "/page?a=b%2Fc"
-    seen = told(answer)
-    assert (seen["remote-user"], seen["remote-groups"]) == ("7", "users,admins")
-    assert seen["remote-name"].encode("latin-1").decode() == "Zoë"
-    assert "remote-email" not in seen
+    received_headers = received(answer)
+    assert (received_headers["remote-user"], received_headers["remote-groups"]) == (
+        "7",
+        "users,admins",
+    )
+    assert received_headers["remote-name"].encode("latin-1").decode() == "Zoë"
+    assert "remote-email" not in received_headers
     bearer = {"Authorization": f"Bearer {pair['access']}"}
     assert ask(site.port, "POST", "/logout", bearer).status == 200
     assert site.get("/page", pair["access"]).status == 401
@@ -65,11 +68,11 @@ def test_refresh_through_nginx(site: Site) -> None:
 def test_spoofed_identity_never_arrives(site: Site, name: str) -> None:
     pair = site.gateway.login(3)
     answer = site.get("/", pair["access"], **{name: "admin"})
-    # A name that NGINX drops may pass without it; one that it keeps is denied.
+    # A request may pass without a header that NGINX drops; a header that it keeps is denied.
     assert answer.status in (200, 403)
     assert b"admin" not in answer.body
     if answer.status == 200:
-        assert told(answer)["remote-user"] == "3"
+        assert received(answer)["remote-user"] == "3"
     assert site.get("/", **{name: "admin"}).status in (401, 403)
 
 
@@ -130,26 +133,26 @@ MANY = "; ".join(f"authgw={number}; a{number}={number}" for number in range(20))
         ("__Host-authgw=x; a=1", "a=1"),
         ("a=1; __Secure-authgw=x", "a=1"),
         ("authgw=1; authgw=2; a=1; authgw=3; authgw=4", "a=1"),
-        # As many as come one after the other, and in twelve places between others.
+        # As many cookies in sequence, and in twelve places between others, as the recipe handles.
         ("; ".join(["authgw=1"] * 40 + ["a=1"] + ["__Host-authgw-flow-9=1"] * 40), "a=1"),
         (
             "; ".join(f"a{number}=1; authgw-f{number}=x" for number in range(12)),
             "; ".join(f"a{number}=1" for number in range(12)),
         ),
-        # Who sends more could hide the right one behind them.
+        # With more cookies than that, a session cookie could be hidden behind them.
         (MANY, None),
-        # Every name with the prefix is ours, in a later version too.
+        # All names with the prefix belong to authgw, also in later versions.
         ("a=1; __Secure-authgw-csrf=x; authgw-login=y; __Host-authgw-flow-q=z; b=2", "a=1; b=2"),
         ("a=1;authgw=x;b=2", "a=1;b=2"),
         ("authgw=x;a=1", "a=1"),
         ("a=1; \tauthgw \t=x; b=2", "a=1; b=2"),
         ("authgw-=x; a=1", "a=1"),
-        # A proxy may have joined two headers with a comma; the gateway looks there too.
+        # A proxy may have joined two headers with a comma; the gateway parses both.
         ("a=1,authgw=5; b=2", "a=1; b=2"),
         ("a=1, __Host-authgw=5", "a=1"),
         ("authgw=1,b=2; c=3", "c=3"),
         (",authgw=5; b=2", "; b=2"),
-        # Others', though they look like ours.
+        # Cookies of other apps with similar names.
         ("notauthgw=1; a=authgw=2", "notauthgw=1; a=authgw=2"),
         ("authgwx=1; authgw; Authgw=1; xauthgw-a=1", "authgwx=1; authgw; Authgw=1; xauthgw-a=1"),
         ("a=1; b=2", "a=1; b=2"),
@@ -159,31 +162,36 @@ MANY = "; ".join(f"authgw={number}; a{number}={number}" for number in range(20))
         ("; ".join(["a"] * 6000) + "; authgw=1", "; ".join(["a"] * 6000)),
     ],
 )
-def test_our_cookies_are_taken_out_and_others_stay(site: Site, sent: str, kept: str | None) -> None:
+def test_session_cookies_are_removed_and_others_stay(
+    site: Site, sent: str, kept: str | None
+) -> None:
     token = site.gateway.login()["access"]
-    assert told(site.get("/", token, Cookie=sent)).get("cookie") == kept
+    assert received(site.get("/", token, Cookie=sent)).get("cookie") == kept
 
 
-def test_nothing_that_a_proxy_would_say_comes_from_a_client(site: Site) -> None:
+def test_a_client_cannot_set_proxy_headers(site: Site) -> None:
     token = site.gateway.login()["access"]
-    ours = {"remote-user", "remote-groups", "remote-email", "remote-name"}
-    names = [name for name in CLEARED if name.lower() not in ours]
+    identity = {"remote-user", "remote-groups", "remote-email", "remote-name"}
+    names = [name for name in CLEARED if name.lower() not in identity]
     for some in (names[::2], names[1::2]):
         sent = {name.replace("-", "__"): "forged" for name in some}
         answer = site.get("/", token, **sent, X__Forwarded__Port="1", X__Real__IP="6.6.6.6")
         assert answer.status == 200
-        seen = told(answer)
-        assert "forged" not in seen.values()
-        assert (seen["x-forwarded-port"], seen["x-real-ip"]) == ("80", "127.0.0.1")
-        assert not {name.lower() for name in some} & seen.keys()
-    # It was judged, so the app may act by it.
+        received_headers = received(answer)
+        assert "forged" not in received_headers.values()
+        assert (received_headers["x-forwarded-port"], received_headers["x-real-ip"]) == (
+            "80",
+            "127.0.0.1",
+        )
+        assert not {name.lower() for name in some} & received_headers.keys()
+    # The gateway has checked the method, so the app may use it.
     kept = site.get("/", token, X__HTTP__Method__Override="GET")
-    assert kept.status == 403 or told(kept)["x-http-method-override"] == "GET"
+    assert kept.status == 403 or received(kept)["x-http-method-override"] == "GET"
     assert "[warn]" not in site.log.partition("a client request body is buffered")[0]
 
 
 class Stub(http.server.BaseHTTPRequestHandler):
-    """A gateway that knows the way to a log-in page for any method."""
+    """A gateway that redirects requests of any method to a login page."""
 
     def do_GET(self) -> None:
         if self.path != "/authenticate":
@@ -269,7 +277,7 @@ def counting_pipe(
     return count
 
 
-async def test_connections_to_the_gateway_are_kept(tmp_path: Path, nginx: list[str]) -> None:
+async def test_connections_to_the_gateway_are_reused(tmp_path: Path, nginx: list[str]) -> None:
     for site in running_site(tmp_path, program=nginx):
         target = site.gateway.port
         opened: list[int] = []
@@ -293,7 +301,7 @@ async def test_connections_to_the_gateway_are_kept(tmp_path: Path, nginx: list[s
 
 
 def test_a_pasted_location_cannot_be_used_to_spoof(tmp_path: Path, nginx: list[str]) -> None:
-    # Its own proxy_set_header makes it forget the server's, identity.conf was not pasted.
+    # Its own proxy_set_header replaces those of the server; identity.conf was not pasted.
     extra = (
         "    location /careless { proxy_set_header X-Mine 1; proxy_pass http://sample; }\n"
         "    location /public { auth_request off; include authgw/identity.conf; "
@@ -310,7 +318,7 @@ def test_a_pasted_location_cannot_be_used_to_spoof(tmp_path: Path, nginx: list[s
             assert b"admin" not in answer.body
 
 
-def test_a_gateway_that_is_away_or_hangs_is_503(tmp_path: Path, nginx: list[str]) -> None:
+def test_an_unavailable_or_hung_gateway_is_503(tmp_path: Path, nginx: list[str]) -> None:
     for site in running_site(tmp_path, program=nginx):
         token = site.gateway.login()["access"]
         assert site.gateway.process is not None

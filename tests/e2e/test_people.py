@@ -1,4 +1,4 @@
-"""People of the users file, at real gateways: alarms, replicas that share what was used."""
+"""Users of the users file at real gateways: alarms, and counters that replicas share."""
 
 import re
 import time
@@ -35,9 +35,9 @@ def log_in(gateway: Gateway, name: str, **more: str) -> int:
 
 def metric(port: int, name: str) -> float:
     text = ask(port, "GET", "/metrics").body.decode()
-    found = re.search(rf"^{name} ([0-9.]+)$", text, re.MULTILINE)
-    assert found, text
-    return float(found[1])
+    match = re.search(rf"^{name} ([0-9.]+)$", text, re.MULTILINE)
+    assert match, text
+    return float(match[1])
 
 
 def wait_until(gateway: Gateway, words: str) -> None:
@@ -80,7 +80,7 @@ def test_a_broken_users_file_stops_the_start(tmp_path: Path) -> None:
     assert "Traceback" not in refused.stderr
 
 
-def test_a_taken_metrics_port_is_no_reason_not_to_answer(tmp_path: Path) -> None:
+def test_the_gateway_serves_without_its_metrics_port(tmp_path: Path) -> None:
     first = make_gateway(tmp_path / "first")
     second = make_gateway(tmp_path / "second")
     port = str(free_port())
@@ -100,7 +100,7 @@ def test_a_taken_metrics_port_is_no_reason_not_to_answer(tmp_path: Path) -> None
 def pair(
     tmp_path_factory: pytest.TempPathFactory, redis_url: str
 ) -> Iterator[tuple[Gateway, Gateway]]:
-    """Two replicas on one Redis, with one users file."""
+    """Return two replicas on the same Redis, with the same users file."""
     folder = tmp_path_factory.mktemp("pair") / "gateway"
     first, second = two_replicas(folder, f"{redis_url.removesuffix('/0')}/1")
     add_user(first, "alice")
@@ -127,7 +127,7 @@ def test_a_code_counts_once_on_all_replicas(pair: tuple[Gateway, Gateway]) -> No
     assert log_in(second, "alice", totp=code) == 401
     assert log_in(first, "alice", totp=code) == 401
     assert log_in(second, "alice", totp=recovery[0]) == 200
-    # Crossed out in the file before it was answered, whatever the other has read by now.
+    # Removed from the file before the response, no matter what the other replica has read.
     assert log_in(first, "alice", totp=recovery[0]) == 401
 
 
@@ -137,7 +137,7 @@ def test_wrong_passwords_are_counted_by_all_replicas_together(
     first, second = pair
     wrong = {"username": "bob", "password": "wrong horse"}
     ports = [first.port, second.port] * 4
-    seen = [ask(port, "POST", "/login", {}, wrong).status for port in ports]
-    assert seen == [401] * 5 + [429] * 3
+    statuses = [ask(port, "POST", "/login", {}, wrong).status for port in ports]
+    assert statuses == [401] * 5 + [429] * 3
     answer = ask(second.port, "POST", "/login", {}, {**wrong, "password": PASSWORD})
     assert (answer.status, 0 < int(answer.headers["Retry-After"]) <= 300) == (429, True)

@@ -1,4 +1,4 @@
-"""Two replicas on one Redis: one lineage, no way back from a log-out, no crossed answers."""
+"""Two replicas on the same Redis: one lineage, no revived session, no crossed responses."""
 
 import asyncio
 import base64
@@ -29,7 +29,7 @@ ABORTED = 10_000
 @pytest.fixture(scope="module")
 def replicas(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Any:
     folder = tmp_path_factory.mktemp("replicas")
-    # Tracing would slow them until the store's deadline passes under this load.
+    # Tracing would slow the replicas until they miss the store's deadline under this load.
     first = make_gateway(folder / "a", AUTHGW_CACHE__URL=redis_url)
     first.covered = False
     prepare(first.folder, "key", "init")
@@ -66,8 +66,8 @@ async def status(client: aiohttp.ClientSession, gateway: Gateway, access: str) -
 
 def claims(token: str) -> dict[str, Any]:
     part = token.split(".")[1]
-    said: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    return said
+    payload: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    return payload
 
 
 @pytest.mark.timeout(240)
@@ -90,7 +90,7 @@ async def test_a_hundred_refresh_one_token_at_once(
 
 
 @pytest.mark.timeout(120)
-async def test_a_log_out_racing_refreshes_leaves_nothing_alive(
+async def test_a_logout_during_refreshes_leaves_no_active_session(
     replicas: tuple[Gateway, Gateway], client: aiohttp.ClientSession
 ) -> None:
     for number in range(100):
@@ -121,30 +121,30 @@ async def hang_up(port: int, request: bytes) -> None:
 
 
 async def check_forever(
-    client: aiohttp.ClientSession, gateway: Gateway, user_id: int, access: str, seen: list[int]
+    client: aiohttp.ClientSession, gateway: Gateway, user_id: int, access: str, counts: list[int]
 ) -> None:
     headers = {"Authorization": f"Bearer {access}"}
     while True:
         url = f"http://127.0.0.1:{gateway.port}/authenticate"
         async with client.get(url, headers=headers) as answer:
             body = await answer.json()
-            # A busy machine may pass the store's deadline; what it must not do is cross answers.
+            # A busy machine may miss the store's deadline, but it must never cross responses.
             assert answer.status in (200, 503), body
             if answer.status == 503:
                 continue
             assert body["user_id"] == user_id
             assert answer.headers["Remote-User"] == str(user_id)
-            seen[0] += 1
+            counts[0] += 1
 
 
 @pytest.mark.timeout(240)
 async def test_aborted_requests_never_cross(
     replicas: tuple[Gateway, Gateway], client: aiohttp.ClientSession
 ) -> None:
-    gateway, seen = replicas[0], [0]
+    gateway, counts = replicas[0], [0]
     users = {number: gateway.login(number)["access"] for number in range(101, 109)}
     checkers = [
-        asyncio.create_task(check_forever(client, gateway, number, access, seen))
+        asyncio.create_task(check_forever(client, gateway, number, access, counts))
         for number, access in users.items()
     ]
     requests = [
@@ -159,10 +159,10 @@ async def test_aborted_requests_never_cross(
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-    assert seen[0] > 100
+    assert counts[0] > 100
 
 
-async def test_what_one_replica_ends_the_other_refuses(
+async def test_a_session_ended_by_a_replica_is_refused_by_the_other(
     replicas: tuple[Gateway, Gateway], client: aiohttp.ClientSession
 ) -> None:
     pair = replicas[0].login(13)
@@ -171,7 +171,7 @@ async def test_what_one_replica_ends_the_other_refuses(
     assert await status(client, replicas[1], pair["access"]) == 401
 
 
-def test_a_replica_with_a_key_of_its_own_never_signs(
+def test_a_replica_with_a_different_key_never_signs(
     replicas: tuple[Gateway, Gateway], tmp_path: Path
 ) -> None:
     stranger = make_gateway(tmp_path / "stranger", **replicas[0].environ)

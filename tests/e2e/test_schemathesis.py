@@ -1,4 +1,4 @@
-"""The live gateway keeps to what /openapi.json says of it, whatever it is sent."""
+"""The running gateway conforms to /openapi.json for any input."""
 
 import json
 import os
@@ -15,7 +15,7 @@ SCHEMATHESIS = Path(sys.executable).parent / "schemathesis"
 
 
 def examine(gateway: Gateway, folder: Path, **environ: str) -> "subprocess.CompletedProcess[str]":
-    """All checks but those that schemathesis.toml turns off, with a reason, for one operation."""
+    """Run all checks for an operation, except those disabled with a reason in schemathesis.toml."""
     return subprocess.run(
         [
             str(SCHEMATHESIS),
@@ -37,29 +37,31 @@ def examine(gateway: Gateway, folder: Path, **environ: str) -> "subprocess.Compl
     )
 
 
-@pytest.mark.parametrize("known", [False, True], ids=["nobody", "valid credentials"])
-def test_it_keeps_to_its_description(tmp_path: Path, known: bool) -> None:
+@pytest.mark.parametrize("with_credentials", [False, True], ids=["nobody", "valid credentials"])
+def test_the_gateway_conforms_to_its_openapi_document(
+    tmp_path: Path, with_credentials: bool
+) -> None:
     made = make_gateway(tmp_path / "gateway")
     page = f"http://127.0.0.1:{made.port}/login"
     (made.folder / "config.yml").write_text(f"login: {{url: '{page}'}}\n")
     made.start()
     try:
         environ = {}
-        if known:
+        if with_credentials:
             pair = (made.folder / "secrets" / "demo-client").read_text().strip()
             environ = {
                 "AUTHGW_TEST_CLIENT": pair,
                 "SCHEMATHESIS_HOOKS": "tests.e2e.schemathesis_hooks",
             }
-        seen = examine(made, tmp_path, **environ)
-        assert seen.returncode == 0, seen.stdout + seen.stderr
+        result = examine(made, tmp_path, **environ)
+        assert result.returncode == 0, result.stdout + result.stderr
         paths = json.loads(ask(made.port, "GET", "/openapi.json").body)["paths"]
         count = sum(len(methods) for methods in paths.values())
-        # An examination that asked nothing would be content too. It leaves out only the address
-        # that it reads the description from.
-        said = json.loads((tmp_path / "report.json").read_text())
-        assert said["operations"]["tested"] == count - 1
-        assert said["test_cases"]["generated"] > 300
+        # A run without any request would pass too. It leaves out only the address from which it
+        # reads the document.
+        report = json.loads((tmp_path / "report.json").read_text())
+        assert report["operations"]["tested"] == count - 1
+        assert report["test_cases"]["generated"] > 300
         assert "internal_error" not in made.log
     finally:
         made.stop()

@@ -1,4 +1,4 @@
-"""The Go service's client: five calls by curl, as its README shows them."""
+"""The Go service's client: five calls by curl, as in its README."""
 
 import shutil
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.processes import make_gateway
 
-# $LOGIN_WITH is the only addition; empty, the script is the seed's.
+# $LOGIN_WITH is the only addition; if it is empty, the script is unchanged.
 SCRIPT = r"""
 set -euo pipefail
 curl -sf $URL/ping; echo

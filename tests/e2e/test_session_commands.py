@@ -1,4 +1,4 @@
-"""`authgw session` beside running gateways: on the file that one holds, and on Redis."""
+"""`authgw session` next to running gateways: on a file that a gateway has locked, and on Redis."""
 
 import json
 import os
@@ -13,31 +13,33 @@ from authgw.core.sessions import subject_hash
 from tests.support.processes import Gateway, ask, authgw, authgw_here, make_gateway, two_replicas
 
 STALENESS = 1.0  # seconds, cache.max_staleness
-BUSY = 4.0  # seconds that a busy machine may add
+BUSY = 4.0  # seconds of tolerance for a busy machine
 
 
-def revoked(gateway: Gateway, *words: str) -> str:
-    """What the real command says, which writes to a log besides."""
-    done = authgw(gateway.folder, "session", "revoke", *words, **gateway.environ)
+def revoked(gateway: Gateway, *arguments: str) -> str:
+    """Return the output of the real command, which also writes to a log."""
+    done = authgw(gateway.folder, "session", "revoke", *arguments, **gateway.environ)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def said(gateway: Gateway, *words: str) -> str:
-    done = authgw_here(gateway.folder, "session", *words, **gateway.environ)
+def stdout_of(gateway: Gateway, *arguments: str) -> str:
+    done = authgw_here(gateway.folder, "session", *arguments, **gateway.environ)
     assert done.exit_code == 0, done.output
     return done.stdout
 
 
-def refused(gateway: Gateway, *words: str, status: int = 1) -> str:
-    done = authgw_here(gateway.folder, "session", *words, **gateway.environ)
+def refused(gateway: Gateway, *arguments: str, status: int = 1) -> str:
+    done = authgw_here(gateway.folder, "session", *arguments, **gateway.environ)
     assert done.exit_code == status, done.output
     assert isinstance(done.exception, SystemExit)
     return done.stderr
 
 
-def listed(gateway: Gateway, *words: str) -> list[dict[str, str]]:
-    return [json.loads(line) for line in said(gateway, "list", "--json", *words).splitlines()]
+def listed(gateway: Gateway, *arguments: str) -> list[dict[str, str]]:
+    return [
+        json.loads(line) for line in stdout_of(gateway, "list", "--json", *arguments).splitlines()
+    ]
 
 
 def status_of(gateway: Gateway, access: str) -> int:
@@ -53,9 +55,9 @@ def wait_until_refused(gateway: Gateway, access: str) -> float:
     return time.monotonic() - started
 
 
-def test_sessions_are_listed_beside_the_gateway_that_holds_the_file(gateway: Gateway) -> None:
+def test_sessions_are_listed_while_a_gateway_locks_the_file(gateway: Gateway) -> None:
     pairs = [gateway.login(1), gateway.login(2), gateway.login(1)]
-    shown = said(gateway, "list").splitlines()
+    shown = stdout_of(gateway, "list").splitlines()
     assert shown[0].split()[:2] == ["SID", "CREATED"]
     assert [line.split()[0] for line in shown[1:]] == [pair["sid"] for pair in pairs]
     mine = listed(gateway, "--user", "1")
@@ -66,12 +68,12 @@ def test_sessions_are_listed_beside_the_gateway_that_holds_the_file(gateway: Gat
     assert int(mine[0]["ends_at"]) - int(mine[0]["last_used"]) == 24 * 3600
     for pair in pairs:
         assert pair["refresh"] not in json.dumps(listed(gateway))
-    assert said(gateway, "list", "--user", "3").count("\n") == 1
+    assert stdout_of(gateway, "list", "--user", "3").count("\n") == 1
 
 
-def test_a_session_is_revoked_in_the_file_that_a_gateway_holds(gateway: Gateway) -> None:
+def test_a_session_is_revoked_while_a_gateway_locks_the_file(gateway: Gateway) -> None:
     stays, goes = gateway.login(1), gateway.login(1)
-    # Mirrored, so that only a new read can tell.
+    # Mirrored, so that only a new read shows the revocation.
     assert {status_of(gateway, pair["access"]) for pair in (stays, goes)} == {200}
     done = authgw(gateway.folder, "session", "revoke", goes["sid"])
     assert (done.returncode, done.stdout[:7]) == (0, "Ended 1")
@@ -85,8 +87,8 @@ def test_a_session_is_revoked_in_the_file_that_a_gateway_holds(gateway: Gateway)
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
-def test_revoking_disturbs_nobody_else(gateway: Gateway) -> None:
-    """Two processes write the file, and neither gets in the way of the other."""
+def test_revoking_does_not_affect_other_sessions(gateway: Gateway) -> None:
+    """Two processes write to the file without disturbing each other."""
     wrong: list[int] = []
     over = threading.Event()
 
@@ -114,7 +116,7 @@ def test_revoking_disturbs_nobody_else(gateway: Gateway) -> None:
     assert len(listed(gateway)) == len(others)
 
 
-def test_on_redis_every_replica_learns_of_it(tmp_path: Path, redis_url: str) -> None:
+def test_every_replica_on_redis_refuses_a_revoked_session(tmp_path: Path, redis_url: str) -> None:
     first, second = two_replicas(tmp_path / "pair", redis_url.removesuffix("0") + "4")
     for replica in (first, second):
         replica.start()
@@ -147,7 +149,7 @@ def test_a_sid_may_look_like_an_option(gateway: Gateway, text: str) -> None:
     assert revoked(gateway, gateway.login(sub)["sid"]).startswith("Ended 1")
 
 
-def test_what_there_is_no_looking_into(tmp_path: Path) -> None:
+def test_refusals_of_unreadable_stores(tmp_path: Path) -> None:
     nothing = make_gateway(tmp_path / "nothing")
     assert "no gateway has kept sessions" in refused(nothing, "list")
     assert "SID (see `authgw session list`) or --user" in refused(nothing, "revoke", status=2)

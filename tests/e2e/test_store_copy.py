@@ -1,4 +1,4 @@
-"""`authgw store copy`: nobody is logged out, and nobody who was logged out comes back."""
+"""`authgw store copy`: active sessions stay active, and ended sessions stay ended."""
 
 import os
 import sqlite3
@@ -24,8 +24,8 @@ EMBEDDED = "embedded:///var/authgw.db"
 
 
 @pytest.fixture
-def elsewhere(redis_url: str) -> str:
-    """An empty database of the server that the other tests use too."""
+def other_redis(redis_url: str) -> str:
+    """Return an empty database of the server that the other tests use too."""
     url = redis_url.removesuffix("0") + "5"
     Redis.from_url(url).flushdb()
     return url
@@ -59,51 +59,51 @@ def idle_ends(folder: Path) -> dict[str, float]:
 
 
 def moved(gateway: Gateway, url: str) -> Gateway:
-    """The same gateway, keys and all, on another store."""
+    """Start the same gateway, with the same keys, on another store."""
     return Gateway(gateway.folder, free_port(), {"AUTHGW_CACHE__URL": url})
 
 
 def forget_replicas(url: str) -> None:
-    """As if the replicas had been stopped for half a minute."""
+    """Remove the replicas' registrations, as if they had been stopped for half a minute."""
     Redis.from_url(url).delete("authgw:replicas")
 
 
-def test_from_the_file_to_redis_and_back(gateway: Gateway, elsewhere: str) -> None:
+def test_from_the_file_to_redis_and_back(gateway: Gateway, other_redis: str) -> None:
     pairs = [gateway.login(1), gateway.login(2**53 + 1), gateway.login(1, groups=["a"])]
     rotated = refresh(gateway, pairs[0]).json()
-    gone = gateway.login(3)
-    bearer = {"Authorization": f"Bearer {gone['access']}"}
+    ended = gateway.login(3)
+    bearer = {"Authorization": f"Bearer {ended['access']}"}
     assert ask(gateway.port, "POST", "/logout", bearer).status == 200
-    assert "is held by pid" in refused(gateway.folder, EMBEDDED, elsewhere)
+    assert "is held by pid" in refused(gateway.folder, EMBEDDED, other_redis)
     gateway.stop()
     before = idle_ends(gateway.folder)
 
-    assert "Copied 3 sessions." in copy(gateway.folder, EMBEDDED, elsewhere)
-    client = Redis.from_url(elsewhere)
+    assert "Copied 3 sessions." in copy(gateway.folder, EMBEDDED, other_redis)
+    client = Redis.from_url(other_redis)
     for sid, end in before.items():
         left = client.pttl(f"authgw:{{{sid[:22]}}}:s:{sid}")
         assert isinstance(left, int)
         assert time.time() + left / 1000 == pytest.approx(end, abs=1)
     assert idle_ends(gateway.folder) == before
 
-    on_redis = moved(gateway, elsewhere)
+    on_redis = moved(gateway, other_redis)
     on_redis.start()
     on_redis.wait_until_ready()
-    assert [check(on_redis, pair) for pair in (rotated, *pairs, gone)] == [200, 200, 200, 200, 401]
+    assert [check(on_redis, pair) for pair in (rotated, *pairs, ended)] == [200, 200, 200, 200, 401]
     again = refresh(on_redis, rotated)
     assert again.status == 200
-    # A parent whose successor was used is reuse there too.
+    # Also in the copy, a parent token whose successor was used is reuse.
     assert refresh(on_redis, pairs[0]).json()["code"] == "refresh_reused"
     assert refresh(on_redis, pairs[1]).status == 200
     assert "replicas run on this Redis: stop them" in refused(
-        gateway.folder, elsewhere, "embedded:///var/back.db"
+        gateway.folder, other_redis, "embedded:///var/back.db"
     )
     on_redis.stop()
-    forget_replicas(elsewhere)
+    forget_replicas(other_redis)
 
     if os.geteuid() == 0:
         os.chown(gateway.folder / "var", 4711, 4712)
-    assert "Copied 2 sessions." in copy(gateway.folder, elsewhere, "embedded:///var/back.db")
+    assert "Copied 2 sessions." in copy(gateway.folder, other_redis, "embedded:///var/back.db")
     owners = {path.stat().st_uid for path in (gateway.folder / "var").glob("back.db*")}
     assert owners == {(gateway.folder / "var").stat().st_uid}
     back = moved(gateway, "embedded:///var/back.db")
@@ -112,26 +112,26 @@ def test_from_the_file_to_redis_and_back(gateway: Gateway, elsewhere: str) -> No
     back.stop()
 
 
-def test_a_copy_that_broke_off_is_gone_on_with(gateway: Gateway, elsewhere: str) -> None:
+def test_an_interrupted_copy_is_resumed(gateway: Gateway, other_redis: str) -> None:
     pairs = [gateway.login(number) for number in range(1, 4)]
     gateway.stop()
-    copy(gateway.folder, EMBEDDED, elsewhere)
-    client = Redis.from_url(elsewhere)
+    copy(gateway.folder, EMBEDDED, other_redis)
+    client = Redis.from_url(other_redis)
     sid = pairs[1]["sid"]
     client.delete(f"authgw:{{{sid[:22]}}}:s:{sid}", f"authgw:{{{sid[:22]}}}:i")
-    assert "TO holds sessions" in refused(gateway.folder, EMBEDDED, elsewhere)
+    assert "TO holds sessions" in refused(gateway.folder, EMBEDDED, other_redis)
     assert "Copied 1 sessions, 2 were there already." in copy(
-        gateway.folder, EMBEDDED, elsewhere, "--resume"
+        gateway.folder, EMBEDDED, other_redis, "--resume"
     )
-    on_redis = moved(gateway, elsewhere)
+    on_redis = moved(gateway, other_redis)
     on_redis.start()
     on_redis.wait_until_ready()
     assert [check(on_redis, pair) for pair in pairs] == [200, 200, 200]
     on_redis.stop()
-    forget_replicas(elsewhere)
+    forget_replicas(other_redis)
 
 
-def test_from_one_redis_to_another(tmp_path: Path, redis_url: str, elsewhere: str) -> None:
+def test_from_one_redis_to_another(tmp_path: Path, redis_url: str, other_redis: str) -> None:
     first = redis_url.removesuffix("0") + "6"
     Redis.from_url(first).flushdb()
     gateway = make_gateway(tmp_path / "redis", AUTHGW_CACHE__URL=first)
@@ -141,22 +141,22 @@ def test_from_one_redis_to_another(tmp_path: Path, redis_url: str, elsewhere: st
     pairs = [gateway.login(1) for _ in range(3)]
     gateway.stop()
     forget_replicas(first)
-    assert "Copied 3 sessions." in copy(gateway.folder, first, elsewhere)
+    assert "Copied 3 sessions." in copy(gateway.folder, first, other_redis)
     index = f"authgw:{{{pairs[0]['sid'][:22]}}}:i"
     there: list[Any] = [
-        Redis.from_url(url).zrange(index, 0, -1, withscores=True) for url in (first, elsewhere)
+        Redis.from_url(url).zrange(index, 0, -1, withscores=True) for url in (first, other_redis)
     ]
     assert there[0] == there[1]
     assert [sid.decode() for sid, _ in there[1]] == [pair["sid"] for pair in pairs]
 
 
-def test_what_cannot_be_copied(tmp_path: Path, elsewhere: str) -> None:
-    assert "is not there" in refused(tmp_path, EMBEDDED, elsewhere)
+def test_refused_copies(tmp_path: Path, other_redis: str) -> None:
+    assert "is not there" in refused(tmp_path, EMBEDDED, other_redis)
     assert not (tmp_path / "var").exists()
-    assert "the same store" in refused(tmp_path, elsewhere, elsewhere)
-    assert "mysql: is not a store" in refused(tmp_path, "mysql://u:hush@h/0", elsewhere)
-    assert "hush" not in refused(tmp_path, "mysql://u:hush@h/0", elsewhere)
-    assert "ends with this command" in refused(tmp_path, "embedded://memory", elsewhere)
-    away = refused(tmp_path, "redis://127.0.0.1:1/0", elsewhere)
+    assert "the same store" in refused(tmp_path, other_redis, other_redis)
+    assert "mysql: is not a store" in refused(tmp_path, "mysql://u:hush@h/0", other_redis)
+    assert "hush" not in refused(tmp_path, "mysql://u:hush@h/0", other_redis)
+    assert "ends with this command" in refused(tmp_path, "embedded://memory", other_redis)
+    away = refused(tmp_path, "redis://127.0.0.1:1/0", other_redis)
     assert "broke off after 0 sessions (Redis: " in away
     assert "run it again with --resume" in away

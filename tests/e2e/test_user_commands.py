@@ -68,7 +68,7 @@ def test_add_and_passwd(tmp_path: Path) -> None:
     assert verify(entry_of(folder).password, made)
 
 
-def test_a_made_password_is_as_long_as_the_configuration_wants(folder: Path) -> None:
+def test_a_generated_password_has_the_configured_length(folder: Path) -> None:
     (folder / "config.yml").write_text("auth: {passwords: {min_length: 40}}\n")
     assert len(said(folder, "passwd", "alice", "--generate").strip()) == 44
     done = run(folder, "passwd", "alice", "--password-stdin", line=PASSWORD)
@@ -166,7 +166,7 @@ def test_app_passwords(folder: Path) -> None:
         (["app-password", "alice", "--name", "x", "--expires", "9999999999d"], "", 2, "such as"),
     ],
 )
-def test_wrong_use_reads_well_and_changes_nothing(
+def test_usage_errors_are_clear_and_change_nothing(
     folder: Path, words: list[str], line: str | bytes, status: int, what: str
 ) -> None:
     before = (folder / "users.yml").read_bytes()
@@ -177,7 +177,7 @@ def test_wrong_use_reads_well_and_changes_nothing(
     assert (folder / "users.yml").read_bytes() == before
 
 
-def test_it_asks_twice_without_echo(folder: Path) -> None:
+def test_the_password_prompt_repeats_without_echo(folder: Path) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [str(AUTHGW), "user", "passwd", "alice"],
@@ -247,7 +247,7 @@ def test_an_editor_that_is_killed_leaves_a_whole_file(tmp_path: Path) -> None:
     assert users_editor.set_disabled(path, "u1", True)
 
 
-def test_config_check_tells_everything_about_the_file(folder: Path) -> None:
+def test_config_check_reports_every_problem_of_the_users_file(folder: Path) -> None:
     path = folder / "users.yml"
     path.chmod(0o644)
     done = authgw_here(folder, "config", "check")
@@ -284,7 +284,7 @@ def test_names_are_taken_in_any_case_and_no_two_may_be_alike(folder: Path) -> No
     assert "names user:aLICE, which the users file spells alice: write user:alice" in done.stderr
 
 
-def test_an_edit_by_a_command_leaves_what_an_operator_wrote(folder: Path) -> None:
+def test_an_edit_by_a_command_preserves_the_rest_of_the_file(folder: Path) -> None:
     path = folder / "users.yml"
     text = f"# ours\n{path.read_text()}  # since 2019\n\n# the end\n"
     path.write_text(text)

@@ -1,4 +1,4 @@
-"""Replies that Redis does not give: each is a 503, at every command, and costs its connection."""
+"""Replies that Redis never sends: for every command a 503 and a closed connection."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ PASSWORD = "correct horse battery staple"
 SECRET = new_secret()
 FIELDS = {"sid": "x" * 44, "sub": "1"}
 
-# What no command of ours has as its reply.
+# Not a reply to any command of the gateway.
 EVER_WRONG = {
     "status": b"+PONG\r\n",
     "double": b",1.5\r\n",
@@ -62,7 +62,7 @@ RECORDS = {
 
 
 class Case(NamedTuple):
-    """A command, how it is reached, and what is wrong as its reply besides."""
+    """A command, the request that causes it, and further replies that are wrong for it."""
 
     command: str
     reach: Callable[["Scene"], Answer]
@@ -70,7 +70,7 @@ class Case(NamedTuple):
 
 
 class Scene:
-    """A gateway on such a Redis, with a session of somebody."""
+    """A gateway on such a Redis, with an active session."""
 
     def __init__(self, gateway: Gateway, redis: WrongRedis) -> None:
         self.gateway, self.redis = gateway, redis
@@ -173,7 +173,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, redis: WrongRedis) -> Iterat
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.command}-{case.reach.__name__}")
 def test_a_wrong_reply_is_a_503(scene: Scene, case: Case) -> None:
-    # A text that is not UTF-8 is a record, as far as its type goes.
+    # Text that is not UTF-8 has a valid type for a record.
     for what, reply in {**EVER_WRONG, **case.wrong}.items():
         scene.pair = scene.gateway.login(1)
         with scene.redis.giving(case.command, reply):
@@ -206,7 +206,7 @@ def test_a_wrong_reply_is_a_line_in_the_log(scene: Scene) -> None:
     assert said in scene.gateway.log
 
 
-def test_a_record_of_another_session_is_not_believed(scene: Scene) -> None:
+def test_a_record_of_another_session_is_rejected(scene: Scene) -> None:
     other = scene.gateway.login(2)
     mine = scene.gateway.login(1)
     records = scene.redis.records
@@ -227,9 +227,7 @@ def test_a_record_of_another_session_is_not_believed(scene: Scene) -> None:
         ("amr", 5), ("previous_refresh_jti", 5),
     ],
 )  # fmt: skip
-def test_a_record_with_a_wrong_field_is_not_believed(
-    scene: Scene, field: str, value: object
-) -> None:
+def test_a_record_with_a_wrong_field_is_rejected(scene: Scene, field: str, value: object) -> None:
     scene.pair = scene.gateway.login(1)
     sid = scene.pair["sid"].encode()
     (record,) = (text for key, text in scene.redis.records.items() if key.endswith(sid))
@@ -248,14 +246,14 @@ def test_a_record_with_a_wrong_field_is_not_believed(
         (("doctor",), ("INFO", "CONFIG", "replicas", "TIME")),
     ],
 )
-def test_commands_say_that_the_store_is_away(
+def test_commands_report_an_unavailable_store(
     scene: Scene, words: tuple[str, ...], commands: tuple[str, ...]
 ) -> None:
     scene.gateway.login(1)
     for command in commands:
         for what, reply in EVER_WRONG.items():
             if (command, what) == ("CONFIG", "error"):
-                continue  # a right that authgw's user does not have
+                continue  # a permission that authgw's user does not have
             with scene.redis.giving(command, reply):
                 done = authgw_here(scene.gateway.folder, *words, **scene.gateway.environ)
             assert scene.redis.given > 0, (command, what)
@@ -265,7 +263,7 @@ def test_commands_say_that_the_store_is_away(
 
 
 @pytest.mark.parametrize("command", ["HELLO", "CLIENT", "announce", "SUBSCRIBE"])
-def test_what_runs_in_the_background_survives(scene: Scene, command: str) -> None:
+def test_background_tasks_survive_wrong_replies(scene: Scene, command: str) -> None:
     for reply in EVER_WRONG.values():
         with scene.redis.giving(command, reply):
             time.sleep(0.05)
@@ -298,7 +296,7 @@ async def test_clusters_and_sentinels(
             with pytest.raises(StoreUnavailableError):
                 await store.add(numbered(1), 10)
             assert redis.given > 0, what
-        # It is asked again as soon as it may be.
+        # The role is read again as soon as the interval allows it.
         for _ in range(100):
             try:
                 await store.add(numbered(1), 10)
@@ -313,7 +311,7 @@ async def test_clusters_and_sentinels(
 async def test_a_master_whose_role_cannot_be_read_confirms_nothing(redis: WrongRedis) -> None:
     redis.fixed["WAIT"] = b":0\r\n"
     store = RedisStore(connect(f"redis+cluster://127.0.0.1:{redis.port}"), idle=60, session_max=60)
-    await store.add(numbered(1), 10)  # a master without a replica is believed
+    await store.add(numbered(1), 10)  # a master without a replica is accepted
     for reply in EVER_WRONG.values():
         with redis.giving("ROLE", reply), pytest.raises(StoreUnavailableError):
             await store.revoke(numbered(1).sid)

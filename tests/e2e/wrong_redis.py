@@ -1,4 +1,4 @@
-"""A Redis that answers as it should, but for one command at a time."""
+"""A Redis with correct replies, except for a single command at a time."""
 
 import asyncio
 import hashlib
@@ -34,13 +34,13 @@ INFO = b"redis_version:7.2.0\r\nmaxmemory_policy:noeviction\r\naof_enabled:1\r\n
 
 
 class WrongRedis:
-    """A server on loopback; `wrong` maps a command, or the name of a script, to its raw reply."""
+    """A server on loopback; `wrong` maps a command, or a script's name, to its raw wrong reply."""
 
     def __init__(self) -> None:
         self.port = free_port()
         self.wrong: dict[str, bytes] = {}
         self.given = 0  # wrong replies that were sent
-        self.after = 0  # commands that came on a connection after one
+        self.after = 0  # commands received on a connection after a wrong reply
         self.records: dict[bytes, bytes] = {}
         self.fixed = dict(_FIXED)
         self._loop = asyncio.new_event_loop()
@@ -61,7 +61,7 @@ class WrongRedis:
 
     @contextmanager
     def giving(self, command: str, reply: bytes) -> Iterator[None]:
-        """Reply so to this command."""
+        """Send this reply to the command within the block."""
         self.given = self.after = 0
         self.wrong = {command: reply}
         try:

@@ -1,4 +1,4 @@
-"""Faults of the parts around a gateway and of the gateway itself, with real processes only."""
+"""Faults of the surrounding services and of the gateway itself, with real processes only."""
 
 from collections.abc import Iterator
 
@@ -15,6 +15,6 @@ def _no_secret_is_ever_written() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One for all tests that leave it as it was, but for sessions."""
+    """Shared by all tests that leave the stack unchanged, except for sessions."""
     with running_stack(tmp_path_factory.mktemp("faults")) as made:
         yield made

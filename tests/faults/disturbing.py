@@ -1,4 +1,4 @@
-"""Random faults, one after the other, of everything that stands around a gateway."""
+"""Random faults, in sequence, of all services around a gateway."""
 
 import asyncio
 import math
@@ -39,32 +39,33 @@ _FAULTS = [
     refusing("OOM command not allowed when used memory > 'maxmemory'."),
 ]
 
-_SHORTEST, _LONGEST = 0.3, 3.0  # seconds of a fault
-_CALM = 2.0  # seconds between two, at most
+_MIN_FAULT, _MAX_FAULT = 0.3, 3.0  # seconds of a fault
+_MAX_PAUSE = 2.0  # seconds between two faults, at most
 
 
 class Disturber:
-    """Breaks things until cancelled; `told` counts what was broken how often.
+    """Causes faults until cancelled; `faults` counts them by kind.
 
-    The second replica is killed and restarted, the first never, so that its memory can be watched.
+    The second replica is killed and restarted, but never the first, so that its memory can be
+    measured.
     """
 
     def __init__(self, stack: Stack, model: Model) -> None:
         self._stack = stack
         self._model = model
-        self.told: dict[str, int] = {}
+        self.faults: dict[str, int] = {}
 
-    async def go_on(self) -> None:
-        """Break one thing after the other."""
+    async def run(self) -> None:
+        """Cause faults in sequence."""
         try:
             while True:
-                await asyncio.sleep(random.uniform(0.5, 1) * _CALM)
+                await asyncio.sleep(random.uniform(0.5, 1) * _MAX_PAUSE)
                 await self._break(random.choice(self._ways()))
         finally:
-            await self.mend()
+            await self.repair()
 
-    async def mend(self) -> None:
-        """Let everything work again."""
+    async def repair(self) -> None:
+        """End all faults."""
         self._stack.disturb(NONE)
         self._stack.redis.thaw()
         for gateway in self._stack.gateways:
@@ -86,27 +87,27 @@ class Disturber:
 
     async def _break(self, one: tuple[str, Callable[[], Awaitable[None]]]) -> None:
         name, disturb = one
-        self.told[name] = self.told.get(name, 0) + 1
-        self._model.excuse(math.inf)
+        self.faults[name] = self.faults.get(name, 0) + 1
+        self._model.expect_503(math.inf)
         await disturb()
-        self._model.excuse(asyncio.get_running_loop().time() + RECOVERY)
+        self._model.expect_503(asyncio.get_running_loop().time() + RECOVERY)
 
     async def _way_to_redis(self, fault: Fault) -> None:
         ways = random.choice([self._stack.ways, self._stack.ways[:1], self._stack.ways[1:]])
         for way in ways:
             await asyncio.to_thread(way.set, fault)
-        await _a_while()
+        await _fault_duration()
         for way in ways:
             await asyncio.to_thread(way.set, NONE)
 
     async def _kill_redis(self) -> None:
         await asyncio.to_thread(self._stack.redis.kill)
-        await _a_while()
+        await _fault_duration()
         await asyncio.to_thread(self._stack.redis.start)
 
     async def _hang_redis(self) -> None:
         self._stack.redis.freeze()
-        await _a_while()
+        await _fault_duration()
         self._stack.redis.thaw()
 
     async def _flush_scripts(self) -> None:
@@ -124,7 +125,7 @@ class Disturber:
     async def _restart(self, number: signal.Signals) -> None:
         gateway = self._stack.gateways[1]
         await asyncio.to_thread(gateway.stop, number)
-        await _a_while()
+        await _fault_duration()
         await asyncio.to_thread(gateway.start)
         await asyncio.to_thread(gateway.wait_until_ready)
 
@@ -132,9 +133,9 @@ class Disturber:
         process = random.choice(self._stack.gateways).process
         assert process is not None
         process.send_signal(signal.SIGSTOP)
-        await _a_while()
+        await _fault_duration()
         process.send_signal(signal.SIGCONT)
 
 
-async def _a_while() -> None:
-    await asyncio.sleep(random.uniform(_SHORTEST, _LONGEST))
+async def _fault_duration() -> None:
+    await asyncio.sleep(random.uniform(_MIN_FAULT, _MAX_FAULT))

@@ -1,4 +1,4 @@
-"""Clients of two gateways, each of which knows what it may be told, and notes what was wrong."""
+"""Clients of two gateways that compare each response with the expected results."""
 
 import random
 import threading
@@ -12,12 +12,12 @@ from typing import Any
 from tests.faults.stack import STALENESS
 from tests.support.processes import Answer, Gateway, ask
 
-_MARGIN = 0.2  # seconds from an answer of the gateway to the note of it here
+_MARGIN = 0.2  # seconds from a response of the gateway to its record here
 
 
 @dataclass
 class Client:
-    """One session; `ended` is when its log-out was acknowledged."""
+    """A session; `ended` is the time at which its logout was acknowledged."""
 
     user_id: int
     pair: dict[str, Any]
@@ -31,18 +31,18 @@ class Client:
 
 
 class Load:
-    """Checks, refreshes and log-outs at steady rates on all gateways by turns."""
+    """Checks, refreshes and logouts at constant rates, on all gateways in turn."""
 
     def __init__(self, gateways: Sequence[Gateway], sessions: int) -> None:
         self.gateways = gateways
         self.clients = [Client(n, gateways[0].login(n)) for n in range(1, sessions + 1)]
         self.wrong: list[str] = []
-        self.seen: Counter[tuple[str, int]] = Counter()
+        self.statuses_seen: Counter[tuple[str, int]] = Counter()
         self._over = threading.Event()
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """200 checks, 20 refreshes and 5 log-outs a second."""
+        """Run 200 checks, 20 refreshes and 5 logouts per second until the block ends."""
         work: list[tuple[Callable[[], None], float]] = [(self._check, 50)] * 4
         work += [(self._refresh, 20), (self._log_out, 5)]
         threads = [threading.Thread(target=self._repeat, args=one) for one in work]
@@ -56,7 +56,7 @@ class Load:
                 thread.join(30)
 
     def check(self, gateway: Gateway, client: Client) -> int:
-        """What a gateway says to a request with this client's access token, held against it."""
+        """Send a check with this client's access token and compare the response with its state."""
         sent, ended, ending = time.monotonic(), client.ended, client.ending
         headers = {
             "Authorization": f"Bearer {client.pair['access']}",
@@ -72,7 +72,7 @@ class Load:
         return status
 
     def refresh(self, gateway: Gateway, client: Client) -> int:
-        """Present this client's refresh token; its turn is the caller's."""
+        """Present this client's refresh token; the caller must hold its lock."""
         body = {"refresh": client.pair["refresh"]}
         answer = self._ask("refresh", gateway, "POST", "/refresh", {}, body)
         if answer.status == 200:
@@ -82,7 +82,7 @@ class Load:
         return answer.status
 
     def log_out(self, gateway: Gateway, client: Client) -> int:
-        """Ask for the end of this client's session; its turn is the caller's."""
+        """Log this client out; the caller must hold its lock."""
         client.ending = True
         bearer = {"Authorization": f"Bearer {client.pair['access']}"}
         status = self._ask("log-out", gateway, "POST", "/logout", bearer).status
@@ -91,8 +91,8 @@ class Load:
         return status
 
     def settle(self) -> None:
-        """Hold every client's state against what both gateways say once all is quiet."""
-        # What was ended last may still be known as alive: pushes come again a while later.
+        """Compare every client's state with the responses of both gateways, after the load."""
+        # The last ended sessions may still be mirrored: pushes resume a while later.
         time.sleep(STALENESS + _MARGIN)
         for gateway in self.gateways:
             for client in self.clients:
@@ -116,7 +116,7 @@ class Load:
             answer = ask(gateway.port, method, path, headers, body)
         except OSError as error:
             answer = Answer(0, {}, repr(error).encode())
-        self.seen[what, answer.status] += 1
+        self.statuses_seen[what, answer.status] += 1
         if answer.status not in (200, 401, 503):
             self.wrong.append(f"{what}: {answer.status} {answer.body!r}")
         return answer
@@ -132,7 +132,7 @@ class Load:
                     self.refresh(random.choice(self.gateways), client)
 
     def _log_out(self) -> None:
-        # Those of even numbers stay; what was not acknowledged is asked for again.
+        # Even numbers stay logged in; a logout that was not acknowledged is sent again.
         due = [one for one in self.clients if one.user_id % 2 and one.ended is None]
         client = next((one for one in due if one.ending), due[0] if due else None)
         if client is not None and client.turn.acquire(blocking=False):

@@ -1,4 +1,4 @@
-"""Replicas on one Redis behind NGINX with the shipped files."""
+"""Replicas on the same Redis behind NGINX with the shipped files."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,7 +13,7 @@ from tests.support.processes import Gateway, ask, free_port, two_replicas, wait_
 
 @dataclass
 class Fleet:
-    """Replicas with one folder on one Redis, and the port of NGINX before them."""
+    """Replicas with the same directory and Redis, and the port of NGINX in front of them."""
 
     redis: RedisServer
     replicas: tuple[Gateway, ...]
@@ -21,16 +21,16 @@ class Fleet:
 
     @property
     def folder(self) -> Path:
-        """Where config.yml and the other files of all replicas are."""
+        """The directory of config.yml and the other files of all replicas."""
         return self.replicas[0].folder
 
     def people(self, number: int, *, refreshes_every: int) -> list[Person]:
-        """People who have just logged in."""
+        """Return clients that have just logged in."""
         pairs = [(user, self.replicas[0].login(user)) for user in range(1, number + 1)]
         return [Person(user, pair, refreshes_every) for user, pair in pairs]
 
     def statuses(self, people: list[Person], *, path: str = "/page") -> list[set[int]]:
-        """What each replica answers these people now."""
+        """Return each replica's status codes for these clients."""
         return [{_status(replica, person, path) for person in people} for replica in self.replicas]
 
 
@@ -46,9 +46,9 @@ def _status(replica: Gateway, person: Person, path: str) -> int:
 
 @contextmanager
 def running_fleet(folder: Path, number: int, config: str) -> Iterator[Fleet]:
-    """Start this many replicas, at least two, with this config.yml, and all around them."""
+    """Start this number of replicas, at least two, with this config.yml, and their services."""
     with ExitStack() as ends:
-        # It stays up, and a disk that is slow for 250 ms would be a 503 that nobody asked for.
+        # Redis runs throughout, and a disk that is slow for 250 ms would cause an unrelated 503.
         redis = ends.enter_context(RedisServer(folder / "redis", "--appendonly", "no"))
         first, second = two_replicas(folder / "gateway", redis.url)
         more = (Gateway(first.folder, free_port(), dict(first.environ)) for _ in range(number - 2))

@@ -1,4 +1,4 @@
-"""Sessions before a fault are the sessions after it."""
+"""Sessions survive a fault unchanged."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ _SESSIONS = 20
 
 @contextmanager
 def sessions_kept(stack: Stack) -> Iterator[None]:
-    """The same records lie in Redis before and after, and each session is let in as itself."""
+    """Check that Redis has the same records before and after, and that all sessions are valid."""
     pairs = {number: stack.log_in(number) for number in range(1, _SESSIONS + 1)}
     for number, pair in pairs.items():
         check_is(stack, number, pair["access"])
@@ -25,11 +25,11 @@ def sessions_kept(stack: Stack) -> Iterator[None]:
 
 
 def check_is(stack: Stack, number: int, token: str) -> None:
-    """The app is told that this is who asks. On a machine that is too busy it is asked again."""
+    """Check that the app receives this identity; repeat the request on a busy machine."""
     for _ in range(5):
         answer = stack.get("/page", token)
         if answer.status != 503:
             break
     assert answer.status == 200
-    told = {name.lower(): value for name, value in answer.json()["headers"]}
-    assert told["remote-user"] == str(number)
+    headers = {name.lower(): value for name, value in answer.json()["headers"]}
+    assert headers["remote-user"] == str(number)

@@ -1,4 +1,4 @@
-"""Connections for many requests: no client library, so that a million checks take minutes."""
+"""Connections for many requests, without a client library: a million checks take minutes."""
 
 import asyncio
 import json
@@ -11,14 +11,14 @@ import httptools
 
 from tests.support.processes import ISSUED
 
-_PATIENCE = 15.0  # seconds
-# Enough to find a token in a log; all of a long run's would take the search hours.
-_MOST_ISSUED = 500
+_TIMEOUT = 15.0  # seconds
+# Enough to find a token in a log; searching for all tokens of a long run would take hours.
+_MAX_ISSUED = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One answer; header names are in lower case, times of the loop's clock."""
+    """A response; header names are in lower case, times are of the loop's clock."""
 
     status: int
     headers: dict[str, str]
@@ -31,7 +31,7 @@ class Told:
 
 
 class Line(asyncio.Protocol):
-    """One connection that asks one question at a time, and connects again when it must."""
+    """A connection that sends requests sequentially, and reconnects if necessary."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -39,10 +39,10 @@ class Line(asyncio.Protocol):
         self._answer: asyncio.Future[tuple[int, dict[str, str], bytes]] | None = None
 
     async def ask(self, request: bytes) -> Told:
-        """Send a request and return the answer.
+        """Send a request and return the response.
 
         Raises:
-            OSError: nobody answered it.
+            OSError: there was no response.
         """
         loop = asyncio.get_running_loop()
         if self._transport is None or self._transport.is_closing():
@@ -53,16 +53,16 @@ class Line(asyncio.Protocol):
         sent = loop.time()
         self._transport.write(request)
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_TIMEOUT):
                 status, headers, body = await self._answer
         except BaseException:
-            # Whatever comes on it now belongs to nobody.
+            # Later bytes on this connection belong to no request.
             self.hang_up()
             raise
         return Told(status, headers, body, sent, loop.time())
 
     def hang_up(self) -> None:
-        """Leave without waiting for an answer."""
+        """Close the connection without waiting for the response."""
         if self._transport is not None:
             self._transport.abort()
             self._transport = None
@@ -102,23 +102,26 @@ class Line(asyncio.Protocol):
 def request(
     method: str, path: str, headers: Mapping[str, str] | None = None, body: Any = None
 ) -> bytes:
-    """A request as it goes over the wire; a body is sent as JSON."""
-    said = {"Host": "localhost", **(headers or {})}
+    """Return the bytes of a request; a body is sent as JSON."""
+    all_headers = {"Host": "localhost", **(headers or {})}
     text = b"" if body is None else json.dumps(body).encode()
     if body is not None:
-        said |= {"Content-Type": "application/json", "Content-Length": str(len(text))}
-    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in said.items())]
+        all_headers |= {"Content-Type": "application/json", "Content-Length": str(len(text))}
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in all_headers.items()),
+    ]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + text
 
 
 def bearer(token: str) -> dict[str, str]:
-    """The header that shows an access token."""
+    """Return the header with an access token."""
     return {"Authorization": f"Bearer {token}"}
 
 
 def pair_of(answer: Told) -> dict[str, Any]:
-    """The tokens of a log-in or refresh; the first ones are later looked for in the logs."""
-    if len(ISSUED) < _MOST_ISSUED:
+    """Return the tokens of a login or refresh; the first are later searched for in the logs."""
+    if len(ISSUED) < _MAX_ISSUED:
         ISSUED.update(
             re.findall(r'"(?:access|refresh)(?:_token)?": "([^"]+)"', answer.body.decode())
         )

@@ -1,4 +1,4 @@
-"""People who ask through NGINX at a steady rate, each with a session; every answer is looked at."""
+"""Clients that send requests through NGINX at a constant rate, each with a session."""
 
 import asyncio
 import json
@@ -11,8 +11,8 @@ from typing import Any
 
 from tests.support.processes import ISSUED
 
-_PATIENCE = 10.0  # seconds for one answer
-_TIMES = 20  # how often a refresh that failed is tried again with the same token
+_TIMEOUT = 10.0  # seconds for a response
+_MAX_ATTEMPTS = 20  # attempts with the same token of a refresh that failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Reply:
 
 @dataclass
 class Person:
-    """Somebody with a session, who refreshes after so many pages; 0 is never."""
+    """A client with a session, which refreshes after a number of pages; 0 is never."""
 
     user_id: int
     pair: dict[str, Any]
@@ -33,9 +33,9 @@ class Person:
 
 @dataclass
 class Tally:
-    """What people were answered: statuses of pages and of refreshes, and what was wrong.
+    """Responses to clients: status codes of pages and refreshes, and unexpected responses.
 
-    A refresh that was answered by 503 and worked when it was tried again is in `put_off`.
+    `put_off` counts refreshes that had a 503 and then succeeded with the same token.
     """
 
     pages: Counter[int] = field(default_factory=Counter)
@@ -47,23 +47,23 @@ class Tally:
 Judge = Callable[[Person, Reply], str]
 
 
-def lets_in(person: Person, reply: Reply) -> str:
-    """What is wrong with an answer to somebody who may see the page, or nothing."""
+def mismatch(person: Person, reply: Reply) -> str:
+    """Return the mismatch of a response to a client that may see the page, or ""."""
     if reply.status != 200:
         return f"{reply.status} {reply.body[:100]!r}"
-    told = dict(json.loads(reply.body)["headers"])
-    return "" if told.get("Remote-User") == str(person.user_id) else f"is {told}"
+    headers = dict(json.loads(reply.body)["headers"])
+    return "" if headers.get("Remote-User") == str(person.user_id) else f"is {headers}"
 
 
 @contextmanager
 def load(
-    port: int, people: Sequence[Person], *, rate: float, judge: Judge = lets_in
+    port: int, people: Sequence[Person], *, rate: float, judge: Judge = mismatch
 ) -> Iterator[Tally]:
-    """Let people ask for `rate` pages a second in all, from a thread, until the block ends."""
+    """Request `rate` pages per second in total, from a thread, until the block ends."""
     tally, over = Tally(), threading.Event()
     pause = len(people) / rate
 
-    async def everybody() -> None:
+    async def all_clients() -> None:
         begins = (number * pause / len(people) for number in range(len(people)))
         visits = (
             _visit(port, one, begin, pause, tally, judge, over)
@@ -71,13 +71,13 @@ def load(
         )
         await asyncio.gather(*visits)
 
-    thread = threading.Thread(target=lambda: asyncio.run(everybody()), daemon=True)
+    thread = threading.Thread(target=lambda: asyncio.run(all_clients()), daemon=True)
     thread.start()
     try:
         yield tally
     finally:
         over.set()
-        thread.join(_PATIENCE * 3)
+        thread.join(_TIMEOUT * 3)
     assert not thread.is_alive(), "somebody waits for an answer for ever"
 
 
@@ -91,7 +91,7 @@ async def _visit(
     over: threading.Event,
 ) -> None:
     link, clock = _Link(port), asyncio.get_running_loop().time
-    due, asked = clock() + begin, 0
+    due, sent = clock() + begin, 0
     while not over.is_set():
         await asyncio.sleep(max(0.0, due - clock()))
         due = max(due + pause, clock() - 1.0)
@@ -103,14 +103,14 @@ async def _visit(
             wrong = type(error).__name__
         if wrong:
             tally.wrong.append(f"user {person.user_id}: {wrong}")
-        asked += 1
-        if person.refreshes_every and asked % person.refreshes_every == 0:
+        sent += 1
+        if person.refreshes_every and sent % person.refreshes_every == 0:
             await _refresh(link, person, tally)
     link.close()
 
 
 async def _refresh(link: "_Link", person: Person, tally: Tally) -> None:
-    for _ in range(_TIMES):
+    for _ in range(_MAX_ATTEMPTS):
         reply = await link.refresh(person.pair["refresh"])
         tally.refreshes[reply.status] += 1
         if reply.status == 200:
@@ -125,31 +125,31 @@ async def _refresh(link: "_Link", person: Person, tally: Tally) -> None:
 
 
 class _Link:
-    """A kept connection to NGINX, opened anew when NGINX says that it closes it."""
+    """A persistent connection to NGINX, which is reopened after NGINX announces its close."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._writer: asyncio.StreamWriter | None = None
 
     async def get(self, token: str) -> Reply:
-        """Ask for a protected page."""
+        """Request a protected page."""
         return await self._ask(f"GET /page HTTP/1.1\r\nAuthorization: Bearer {token}\r\n", b"")
 
     async def refresh(self, token: str) -> Reply:
         """Present a refresh token."""
         body = json.dumps({"refresh": token}).encode()
-        said = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        return await self._ask(f"POST /refresh HTTP/1.1\r\n{said}", body)
+        body_headers = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        return await self._ask(f"POST /refresh HTTP/1.1\r\n{body_headers}", body)
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
 
     async def _ask(self, head: str, body: bytes) -> Reply:
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_TIMEOUT):
                 return await self._exchange(head, body)
         except BaseException:
             self.close()

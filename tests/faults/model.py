@@ -1,4 +1,4 @@
-"""What a client may be told about its sessions: every answer is held against this."""
+"""Expected results of a client's requests: every response is compared with them."""
 
 import base64
 import json
@@ -12,10 +12,11 @@ from tests.faults.line import Told
 
 @dataclass
 class Session:
-    """A session as its client knows it; times are of the loop's clock.
+    """A session from the client's view; times are of the loop's clock.
 
-    `asked_to_end` is when its end was first asked for: from then on it may be over. `ended` is when
-    that was acknowledged, or first seen: from then on it is over. `gen` is the latest generation.
+    `asked_to_end` is the time of the first request to end it: from then on it may have ended.
+    `ended` is the time at which the end was acknowledged or first observed: from then on it must
+    have ended. `gen` is the latest generation.
     """
 
     user: int
@@ -29,9 +30,9 @@ class Session:
 
 @dataclass
 class Model:
-    """Judges answers; `staleness` is how long an ended session may still be let in, in seconds.
+    """Checks responses; an ended session may still be valid for `staleness` seconds.
 
-    `wrong` holds every answer that must never be; `counts` counts the others.
+    `wrong` has every incorrect response; `counts` counts all others.
     """
 
     staleness: float
@@ -40,12 +41,12 @@ class Model:
     _successors: dict[tuple[str, int], str] = field(default_factory=dict)
     _excused_until: float = -math.inf
 
-    def excuse(self, until: float) -> None:
-        """A 503 to what is sent until then is no surprise: something is broken, or just was."""
+    def expect_503(self, until: float) -> None:
+        """Expect 503 responses to requests sent until this time, because of a fault."""
         self._excused_until = until
 
     def judge_check(self, session: Session, answer: Told, user: str) -> None:
-        """A protected page was asked for; `user` is whom the app was told."""
+        """Check the response to a request for a protected page; the app received `user`."""
         if answer.status == 200:
             if user != str(session.user):
                 self._is_wrong("identity crossed", session, answer, user)
@@ -57,15 +58,15 @@ class Model:
             self._judge_refusal("check", session, answer)
 
     def judge_refresh(self, session: Session, answer: Told, pair: dict[str, Any] | None) -> None:
-        """A refresh token was presented; `pair` is what came of it."""
+        """Check the response to a refresh; `pair` is its result."""
         if pair is None:
             self._judge_refusal("refresh", session, answer)
             return
-        said = claims(pair["refresh"])
-        known = self._successors.setdefault((session.sid, said["gen"]), said["jti"])
-        if pair["sid"] != session.sid or said["sub"] != str(session.user):
+        payload = claims(pair["refresh"])
+        first_jti = self._successors.setdefault((session.sid, payload["gen"]), payload["jti"])
+        if pair["sid"] != session.sid or payload["sub"] != str(session.user):
             self._is_wrong("identity crossed", session, answer)
-        elif known != said["jti"]:
+        elif first_jti != payload["jti"]:
             self._is_wrong("two winners", session, answer)
         elif session.ended is not None and answer.sent > session.ended:
             self._is_wrong("refreshed after its end", session, answer)
@@ -73,7 +74,7 @@ class Model:
             self.counts["refreshed"] += 1
 
     def judge_end(self, sessions: list[Session], answer: Told) -> bool:
-        """Sessions were asked to end; say whether they have."""
+        """Check the response to a logout of these sessions; return True if they have ended."""
         for session in sessions:
             session.asked_to_end = session.asked_to_end or answer.sent
         if answer.status == 200:
@@ -85,13 +86,13 @@ class Model:
         return answer.status == 200
 
     def judge_public(self, answer: Told) -> None:
-        """A page for anyone was asked for."""
+        """Check the response to a request for a public page."""
         if answer.status != 200:
             self.wrong.append(f"public page: {answer.status}")
         self.counts["public"] += 1
 
     def judge_login(self, answer: Told) -> bool:
-        """Somebody logged in; say whether that worked."""
+        """Check the response to a login; return True if it succeeded."""
         if answer.status == 200:
             self.counts["logged in"] += 1
             return True
@@ -105,7 +106,7 @@ class Model:
             reason = answer.headers.get("x-authgw-reason", "")
             self._is_wrong(f"{what} refused while alive: {reason}", session, answer)
         else:
-            # Whoever was once refused for good stays refused.
+            # A session that was refused with 401 must stay refused.
             session.ended = session.ended or answer.ended
             self.counts["refused"] += 1
 
@@ -124,7 +125,7 @@ class Model:
 
 
 def claims(token: str) -> dict[str, Any]:
-    """What a token says."""
+    """Return the claims of a token."""
     part = token.split(".")[1]
-    said: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    return said
+    payload: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    return payload

@@ -1,4 +1,4 @@
-"""Clients that log in, ask for pages, refresh and log out at random, and believe nothing."""
+"""Clients that log in, request pages, refresh and log out at random, and check every response."""
 
 import asyncio
 import json
@@ -9,28 +9,28 @@ from tests.faults.line import Line, Told, bearer, pair_of, request
 from tests.faults.model import Model, Session
 from tests.faults.stack import Stack
 
-_MOST_SESSIONS = 4
-_RETRY = 0.2  # seconds
-_REMEMBERED = 6  # ended sessions that are tried again
+_MAX_SESSIONS = 4
+_RETRY_INTERVAL = 0.2  # seconds
+_MAX_REMEMBERED = 6  # ended sessions that are used again
 _PUBLIC = request("GET", "/public/page")
 
 
 class Person:
-    """One subject with several sessions, who asks through NGINX and does one thing at a time."""
+    """A subject with several sessions, which sends sequential requests through NGINX."""
 
     def __init__(self, user: int, stack: Stack, model: Model) -> None:
         self._user = user
         self._basic = stack.gateways[0].basic
         self._line = Line(stack.port)
         self._other = Line(stack.port)
-        # What backends ask is no business of NGINX's.
+        # Requests of backends do not go through NGINX.
         self._backend = Line(stack.gateways[0].port)
         self._model = model
         self._alive: list[Session] = []
         self._over: list[Session] = []
 
     async def live(self, pause: float) -> None:
-        """Do things, about one in `pause` seconds, until cancelled."""
+        """Perform a random action about every `pause` seconds until cancelled."""
         try:
             while True:
                 await asyncio.sleep(random.uniform(0, 2 * pause))
@@ -52,7 +52,7 @@ class Person:
             self._log_out: 3,
             self._log_out_everywhere: 0.5,
             self._revoke: 0.5,
-            self._log_in: 4 if len(self._alive) < _MOST_SESSIONS else 0,
+            self._log_in: 4 if len(self._alive) < _MAX_SESSIONS else 0,
         }
         return random.choices(list(deeds), list(deeds.values()))[0]
 
@@ -83,8 +83,8 @@ class Person:
 
     async def _refresh_twice(self) -> None:
         session = random.choice(self._alive)
-        asked = request("POST", "/refresh", {}, {"refresh": session.refresh})
-        for answer in await asyncio.gather(self._line.ask(asked), self._other.ask(asked)):
+        wanted = request("POST", "/refresh", {}, {"refresh": session.refresh})
+        for answer in await asyncio.gather(self._line.ask(wanted), self._other.ask(wanted)):
             self._take(session, answer)
 
     async def _refresh_ended(self) -> None:
@@ -95,26 +95,26 @@ class Person:
 
     async def _log_out(self) -> None:
         session = random.choice(self._alive)
-        asked = request("POST", "/logout", bearer(session.access))
-        await self._end([session], self._line, asked)
+        wanted = request("POST", "/logout", bearer(session.access))
+        await self._end([session], self._line, wanted)
 
     async def _log_out_everywhere(self) -> None:
         shown = bearer(random.choice(self._alive).access)
-        asked = request("POST", "/logout", shown, {"all": True})
-        await self._end(self._alive, self._line, asked)
+        wanted = request("POST", "/logout", shown, {"all": True})
+        await self._end(self._alive, self._line, wanted)
 
     async def _revoke(self) -> None:
-        asked = request("POST", "/revoke", self._basic, {"user_id": self._user})
-        await self._end(self._alive, self._backend, asked)
+        wanted = request("POST", "/revoke", self._basic, {"user_id": self._user})
+        await self._end(self._alive, self._backend, wanted)
 
-    async def _end(self, sessions: list[Session], line: Line, asked: bytes) -> None:
+    async def _end(self, sessions: list[Session], line: Line, wanted: bytes) -> None:
         self._alive = [session for session in self._alive if session not in sessions]
-        self._over = [*self._over, *sessions][-_REMEMBERED:]
+        self._over = [*self._over, *sessions][-_MAX_REMEMBERED:]
         while True:
-            answer = await line.ask(asked)
+            answer = await line.ask(wanted)
             if self._model.judge_end(sessions, answer):
                 return
-            await asyncio.sleep(_RETRY)
+            await asyncio.sleep(_RETRY_INTERVAL)
 
     def _take(self, session: Session, answer: Told) -> None:
         pair = pair_of(answer) if answer.status == 200 else None
@@ -129,8 +129,8 @@ class Person:
 
 
 def _user_in(answer: Told) -> str:
-    """Whom the echoing app behind the gateway was told."""
+    """Return the user that the echoing app behind the gateway received."""
     if answer.status != 200:
         return ""
-    told = {name.lower(): value for name, value in json.loads(answer.body)["headers"]}
-    return str(told.get("remote-user", ""))
+    received = {name.lower(): value for name, value in json.loads(answer.body)["headers"]}
+    return str(received.get("remote-user", ""))

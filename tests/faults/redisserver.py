@@ -1,4 +1,4 @@
-"""A redis-server of one's own: it keeps what it acknowledged, whatever signal it gets."""
+"""A separate redis-server that preserves acknowledged writes, whatever signal it receives."""
 
 import shutil
 import signal
@@ -17,7 +17,7 @@ _KEEPING = ("--save", "", "--appendonly", "yes", "--appendfsync", "always")
 
 
 class RedisServer:
-    """One redis-server on a port of loopback, its files in `folder`."""
+    """A redis-server on a loopback port, with its files in `folder`."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ class RedisServer:
         self.kill()
 
     def start(self) -> None:
-        """Start it; it answers when this returns."""
+        """Start the server and wait until it responds."""
         program = shutil.which("redis-server")
         if program is None:
             pytest.fail("redis-server is missing: apt-get install redis-server")
@@ -57,24 +57,24 @@ class RedisServer:
                 continue
 
     def kill(self) -> None:
-        """End it at once (SIGKILL)."""
+        """End the server immediately (SIGKILL)."""
         self._process.kill()
         self._process.wait(10)
 
     def freeze(self) -> None:
-        """Let it hang (SIGSTOP) until `thaw`."""
+        """Suspend the server (SIGSTOP) until `thaw`."""
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on (SIGCONT)."""
+        """Resume the server (SIGCONT)."""
         self._process.send_signal(signal.SIGCONT)
 
     def client(self) -> "Redis":
-        """A client that goes straight to it."""
+        """Return a client with a direct connection."""
         return Redis(port=self.port, socket_timeout=10)
 
     def sessions(self) -> dict[bytes, bytes]:
-        """Every session record by its key."""
+        """Return every session record by its key."""
         with self.client() as client:
             keys = sorted(client.scan_iter("authgw:*:s:*", count=1000))
             records = client.mget(keys) if keys else []

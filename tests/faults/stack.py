@@ -1,4 +1,4 @@
-"""NGINX, two gateways and a Redis, each gateway with a way to Redis that can be disturbed."""
+"""NGINX, two gateways and a Redis, each gateway with a faulty connection to Redis."""
 
 import subprocess
 import sys
@@ -34,7 +34,7 @@ rules:
 
 @dataclass
 class Stack:
-    """Two replicas behind NGINX; `ways[n]` is how replica n reaches Redis."""
+    """Two replicas behind NGINX; `ways[n]` is the proxy between replica n and Redis."""
 
     redis: RedisServer
     ways: tuple[FaultProxy, FaultProxy]
@@ -42,17 +42,17 @@ class Stack:
     port: int
 
     def disturb(self, fault: Fault) -> None:
-        """Disturb both ways to Redis, or with NONE no longer."""
+        """Apply a fault to both connections to Redis; NONE ends it."""
         for way in self.ways:
             way.set(fault)
 
     def get(self, path: str = "/", token: str = "", port: int | None = None) -> Answer:
-        """Ask for a page, with a bearer token if one is given."""
+        """Request a page, with a bearer token if given."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return ask(port or self.port, "GET", path, headers)
 
     def check(self, replica: int, token: str) -> Answer:
-        """Ask one replica about a request for a protected page, as NGINX would."""
+        """Send a check for a protected page to a replica, as NGINX would."""
         headers = {
             "Authorization": f"Bearer {token}",
             "X-Original-URL": "http://localhost/",
@@ -66,16 +66,16 @@ class Stack:
         return self.gateways[0].login(user_id)
 
     def refresh(self, refresh: str, replica: int = 0) -> Answer:
-        """Present a refresh token to one replica."""
+        """Present a refresh token to a replica."""
         return ask(self.gateways[replica].port, "POST", "/refresh", body={"refresh": refresh})
 
     def log_out(self, access: str, replica: int = 0) -> Answer:
-        """End the session of an access token on one replica."""
+        """End the session of an access token on a replica."""
         bearer = {"Authorization": f"Bearer {access}"}
         return ask(self.gateways[replica].port, "POST", "/logout", bearer)
 
     def wait_until_ready(self) -> None:
-        """Return once both replicas are ready."""
+        """Wait until both replicas are ready."""
         for gateway in self.gateways:
             wait_until_ready(gateway)
 
@@ -84,7 +84,7 @@ class Stack:
 def running_stack(
     folder: Path, *, config: str = CONFIG, options: Sequence[str] = (), **environ: str
 ) -> Iterator[Stack]:
-    """Start all of it; `options` are Redis's, `environ` the gateways'."""
+    """Start all services; `options` are for Redis, `environ` for the gateways."""
     with ExitStack() as ends:
         redis = ends.enter_context(RedisServer(folder / "redis", *options))
         ways = (
@@ -106,7 +106,7 @@ def running_stack(
 
 @contextmanager
 def nginx(folder: Path, gateways: Sequence[int]) -> Iterator[int]:
-    """NGINX and an app behind it, in front of gateways on these ports; yields NGINX's."""
+    """Start an app and NGINX in front of it, with gateways on these ports; yield NGINX's port."""
     sample = free_port()
     echo = subprocess.Popen(
         [sys.executable, str(ROOT / "tests/support/echo_upstream.py"), str(sample)]

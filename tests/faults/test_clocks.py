@@ -1,4 +1,4 @@
-"""A replica whose clock is off: what works, what is refused, and what the log says of it."""
+"""A replica with a wrong clock: successful requests, refusals and log messages."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ EARLY = "token_not_yet_valid"
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, Gateway]]:
-    """Two replicas; the second one is not started yet."""
+    """Two replicas; the second replica is not started yet."""
     folder = tmp_path_factory.mktemp("clocks")
     with RedisServer(folder / "redis") as redis:
         right, wrong = two_replicas(folder / "gateway", redis.url)
@@ -29,14 +29,14 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, Gat
 
 @contextmanager
 def _off(gateway: Gateway, seconds: int) -> Iterator[None]:
-    """Let it run while its clock is so many seconds ahead."""
-    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-    if not found:
+    """Run the replica with its clock this many seconds ahead."""
+    libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    if not libraries:
         pytest.fail("libfaketime is missing: apt-get install libfaketime")
     gateway.environ |= {
-        "LD_PRELOAD": str(found[0]),
+        "LD_PRELOAD": str(libraries[0]),
         "FAKETIME": f"{seconds:+d}s",
-        # Clocks that nobody sets are right on a machine whose time is wrong.
+        # The monotonic clock is right even on a machine whose time of day is wrong.
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
     gateway.start()
@@ -69,28 +69,28 @@ def _refreshed(gateway: Gateway, pair: dict[str, Any]) -> dict[str, Any]:
         (-300, ACCEPTED, EARLY),
     ],
 )
-def test_a_clock_is_off(
+def test_a_replica_with_a_wrong_clock(
     two: tuple[Gateway, Gateway], off: int, theirs_here: str, ours_there: str
 ) -> None:
     right, wrong = two
     written = len(wrong.log)
     with _off(wrong, off):
-        theirs, ours = wrong.login(1), right.login(2)
-        assert _verdict(right, theirs["access"]) == theirs_here
-        assert _verdict(wrong, ours["access"]) == ours_there
+        of_wrong, of_right = wrong.login(1), right.login(2)
+        assert _verdict(right, of_wrong["access"]) == theirs_here
+        assert _verdict(wrong, of_right["access"]) == ours_there
         if ours_there == ACCEPTED:
-            # Rotation goes by the clock of Redis: what the wrong one rotates is good for others.
-            rotated = _refreshed(wrong, ours)
+            # Rotation uses Redis's clock: tokens of the wrong replica are valid for the other.
+            rotated = _refreshed(wrong, of_right)
             assert claims(rotated["refresh"])["gen"] == 1
             assert _verdict(right, rotated["access"]) == ACCEPTED
             assert claims(_refreshed(right, rotated)["refresh"])["gen"] == 2
-        # The right one refuses nothing that it made itself.
+        # The correct replica accepts all of its own tokens.
         assert _verdict(right, _refreshed(right, right.login(3))["access"]) == ACCEPTED
         _check_log(wrong.log[written:], off)
 
 
 @pytest.mark.parametrize("off", [-300, 300])
-def test_failures_count_together_whatever_the_clocks_say(
+def test_failures_are_counted_together_with_different_clocks(
     two: tuple[Gateway, Gateway], off: int
 ) -> None:
     right, wrong = two
@@ -110,9 +110,9 @@ def _guess(gateway: Gateway) -> Answer:
 
 
 def _check_log(log: str, off: int) -> None:
-    # Both write into one file; only the wrong one has something to say, and says it once.
-    way = "ahead" if off > 0 else "behind"
-    said = [line for line in log.splitlines() if "This machine's clock shows" in line]
-    assert len(said) == 1, log
-    assert f"{abs(off)} s {way} of Redis" in said[0]
-    assert " WARNING " in said[0]
+    # Both write to the same file; only the wrong replica warns, and only once.
+    direction = "ahead" if off > 0 else "behind"
+    warnings = [line for line in log.splitlines() if "This machine's clock shows" in line]
+    assert len(warnings) == 1, log
+    assert f"{abs(off)} s {direction} of Redis" in warnings[0]
+    assert " WARNING " in warnings[0]

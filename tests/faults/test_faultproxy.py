@@ -1,4 +1,4 @@
-"""The proxy that other tests rest on disturbs as it says."""
+"""The fault proxy used by other tests causes the faults that it promises."""
 
 import socket
 import time
@@ -30,7 +30,7 @@ GET = b"*2\r\n$3\r\nGET\r\n$7\r\ncounter\r\n"
 def proxy(redis_url: str) -> Iterator[FaultProxy]:
     with FaultProxy(int(redis_url.rpartition(":")[2].split("/")[0])) as made:
         with connected(made) as link:
-            assert said(link, b"*1\r\n$8\r\nFLUSHALL\r\n") == b"+OK\r\n"
+            assert reply_to(link, b"*1\r\n$8\r\nFLUSHALL\r\n") == b"+OK\r\n"
         yield made
 
 
@@ -40,88 +40,88 @@ def connected(proxy: FaultProxy) -> Iterator[socket.socket]:
         yield link
 
 
-def said(link: socket.socket, command: bytes, patience: float = 5.0) -> bytes:
+def reply_to(link: socket.socket, command: bytes, patience: float = 5.0) -> bytes:
     link.sendall(command)
     link.settimeout(patience)
     return link.recv(65536)
 
 
 @pytest.mark.sample
-def test_it_passes_everything_on(proxy: FaultProxy) -> None:
+def test_everything_is_forwarded(proxy: FaultProxy) -> None:
     with connected(proxy) as link:
-        assert said(link, PING) == b"+PONG\r\n"
+        assert reply_to(link, PING) == b"+PONG\r\n"
         assert proxy.connections == 1
 
 
 def test_everything_is_late(proxy: FaultProxy) -> None:
     with proxy.disturbed(slow(0.1)), connected(proxy) as link:
         began = time.monotonic()
-        assert said(link, PING) == b"+PONG\r\n"
+        assert reply_to(link, PING) == b"+PONG\r\n"
         assert time.monotonic() - began >= 0.2
 
 
-def test_a_black_hole_brings_all_of_it_later(proxy: FaultProxy) -> None:
+def test_a_black_hole_delivers_everything_later(proxy: FaultProxy) -> None:
     with connected(proxy) as left, connected(proxy) as link:
-        assert said(left, PING) == said(link, PING) == b"+PONG\r\n"
+        assert reply_to(left, PING) == reply_to(link, PING) == b"+PONG\r\n"
         with proxy.disturbed(BLACK_HOLE):
             left.sendall(INCR)
             left.close()
             with pytest.raises(TimeoutError):
-                said(link, INCR, 0.2)
+                reply_to(link, INCR, 0.2)
         link.settimeout(5)
         assert link.recv(99)[:1] == b":"
         until = time.monotonic() + 5
-        while said(link, GET) != b"$1\r\n2\r\n":
+        while reply_to(link, GET) != b"$1\r\n2\r\n":
             assert time.monotonic() < until, "the command of a sender that left is lost"
 
 
-def test_a_lost_reply_was_a_command_all_the_same(proxy: FaultProxy) -> None:
+def test_a_command_with_a_lost_reply_was_executed(proxy: FaultProxy) -> None:
     with connected(proxy) as link:
         with proxy.disturbed(LOST_REPLIES), pytest.raises(TimeoutError):
-            said(link, INCR, 0.2)
+            reply_to(link, INCR, 0.2)
         with pytest.raises(TimeoutError):
-            said(link, PING, 0.2)
+            reply_to(link, PING, 0.2)
     with connected(proxy) as link:
-        assert said(link, GET) == b"$1\r\n1\r\n"
+        assert reply_to(link, GET) == b"$1\r\n1\r\n"
 
 
-def test_refused_and_listened_on_again(proxy: FaultProxy) -> None:
+def test_connections_are_refused_and_accepted_again(proxy: FaultProxy) -> None:
     with connected(proxy) as link:
-        assert said(link, PING) == b"+PONG\r\n"
+        assert reply_to(link, PING) == b"+PONG\r\n"
         with proxy.disturbed(REFUSED):
             with pytest.raises(ConnectionResetError):
-                said(link, PING)
+                reply_to(link, PING)
             with pytest.raises(ConnectionRefusedError), connected(proxy):
                 pass
     with connected(proxy) as link:
-        assert said(link, PING) == b"+PONG\r\n"
+        assert reply_to(link, PING) == b"+PONG\r\n"
 
 
 def test_reset_at_once(proxy: FaultProxy) -> None:
     with proxy.disturbed(RESET), pytest.raises(ConnectionResetError), connected(proxy) as link:
-        said(link, PING)
+        reply_to(link, PING)
 
 
 def test_cut_in_either_direction(proxy: FaultProxy) -> None:
     with proxy.disturbed(cut_requests(len(INCR) + 3)), connected(proxy) as link:
-        assert said(link, INCR) == b":1\r\n"
+        assert reply_to(link, INCR) == b":1\r\n"
         with pytest.raises(ConnectionResetError):
-            said(link, INCR)
+            reply_to(link, INCR)
     with proxy.disturbed(cut_replies(3)), connected(proxy) as link:
-        assert said(link, GET) == b"$1\r"
+        assert reply_to(link, GET) == b"$1\r"
         with pytest.raises(ConnectionResetError):
-            said(link, PING)
+            reply_to(link, PING)
 
 
-def test_the_server_says_so_to_every_command(proxy: FaultProxy) -> None:
+def test_an_error_reply_to_every_command(proxy: FaultProxy) -> None:
     with connected(proxy) as link:
         with proxy.disturbed(refusing("LOADING Redis is loading the dataset in memory")):
             expected = b"-LOADING Redis is loading the dataset in memory\r\n"
-            assert said(link, PING + INCR) == expected * 2
-        assert said(link, PING) == b"+PONG\r\n"
+            assert reply_to(link, PING + INCR) == expected * 2
+        assert reply_to(link, PING) == b"+PONG\r\n"
 
 
-def test_commands_are_counted_whatever_pieces_they_come_in() -> None:
+def test_commands_are_counted_in_any_fragmentation() -> None:
     stream = PING + INCR + b"*2\r\n$4\r\nECHO\r\n$6\r\n*1\r\n$4\r\n"
     for size in (1, 3, 7, len(stream)):
         commands = Commands()
@@ -134,4 +134,4 @@ def test_it_can_be_set_many_times(proxy: FaultProxy) -> None:
         proxy.set(REFUSED)
         proxy.set(NONE)
     with connected(proxy) as link:
-        assert said(link, PING) == b"+PONG\r\n"
+        assert reply_to(link, PING) == b"+PONG\r\n"

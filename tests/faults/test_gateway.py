@@ -16,7 +16,7 @@ from tests.faults.watch import RECOVERY
 from tests.support.nginx import Site, running_site
 from tests.support.processes import ask
 
-_FEW = 256
+_MAX_DESCRIPTORS = 256
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_hung_gateways_are_a_503_in_time(stack: Stack) -> None:
     try:
         began = time.monotonic()
         hung = stack.get("/page", access)
-        # NGINX waits 2 s for the one replica and as long for the other.
+        # NGINX waits 2 s for each of the two replicas.
         assert time.monotonic() - began < 6
         assert (hung.status, hung.headers["Retry-After"]) == (503, "1")
     finally:
@@ -44,13 +44,13 @@ def test_hung_gateways_are_a_503_in_time(stack: Stack) -> None:
     _until(stack.port, access, 200)
 
 
-def test_another_replica_answers_for_a_hung_one(stack: Stack) -> None:
+def test_another_replica_responds_instead_of_a_hung_replica(stack: Stack) -> None:
     access = stack.log_in(72)["access"]
     process = stack.gateways[0].process
     assert process is not None
     process.send_signal(signal.SIGSTOP)
     try:
-        # By turns: the first or the second of these is asked of the one that hangs.
+        # Round robin: the first or the second request goes to the hung replica.
         for _ in range(2):
             began = time.monotonic()
             assert stack.get("/page", access).status == 200
@@ -84,7 +84,7 @@ def test_sessions_of_the_embedded_store_survive_a_kill(site: Site) -> None:
         assert again.status == before[user]
 
 
-def test_a_gateway_without_descriptors_comes_back(tmp_path: Path) -> None:
+def test_a_gateway_recovers_from_exhausted_descriptors(tmp_path: Path) -> None:
     with _few_descriptors():
         sites = running_site(tmp_path, config=CONFIG)
         site = next(sites)
@@ -94,11 +94,11 @@ def test_a_gateway_without_descriptors_comes_back(tmp_path: Path) -> None:
     assert process is not None
     before = len(os.listdir(f"/proc/{process.pid}/fd"))
     with ExitStack() as held:
-        for _ in range(2 * _FEW):
+        for _ in range(2 * _MAX_DESCRIPTORS):
             link = held.enter_context(socket.socket())
             link.settimeout(5)
             link.connect(("127.0.0.1", site.gateway.port))
-        # Whatever it is that NGINX gets meanwhile, it is no answer that is wrong.
+        # Meanwhile NGINX may receive any response except a wrong decision.
         assert site.get("/page", access).status in (200, 503)
         assert site.get("/page").status in (401, 503)
     _until(site.port, access, 200)
@@ -113,9 +113,9 @@ def test_a_gateway_without_descriptors_comes_back(tmp_path: Path) -> None:
 
 @contextmanager
 def _few_descriptors() -> Iterator[None]:
-    """What is started meanwhile may open few files (ulimit -n)."""
+    """Limit the file descriptors of processes started in the block (ulimit -n)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (_FEW, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_MAX_DESCRIPTORS, hard))
     try:
         yield
     finally:
@@ -123,7 +123,7 @@ def _few_descriptors() -> Iterator[None]:
 
 
 def _until(port: int, access: str, status: int) -> None:
-    """Everything works again within the promised time."""
+    """Wait until everything works again, within the promised time."""
     until = time.monotonic() + RECOVERY
     headers = {"Authorization": f"Bearer {access}"}
     while ask(port, "GET", "/page", headers).status != status:

@@ -1,4 +1,4 @@
-"""Redis, or the way to it, is broken: what clients see, for how long, and what is left after."""
+"""Redis or the connection to it fails: responses, duration and remaining effects."""
 
 import time
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from tests.faults.watch import (
     check_always,
     check_recovery,
     check_through,
-    hold,
+    wait_past_bound,
     watching,
 )
 from tests.support.counts import count
@@ -33,8 +33,8 @@ from tests.support.faultproxy import (
 )
 from tests.support.processes import ask, free_port
 
-# Nothing of Redis is heard through any of these.
-DEAF = [
+# With each of these faults, no reply of Redis arrives.
+NO_REPLY = [
     BLACK_HOLE,
     LOST_REPLIES,
     REFUSED,
@@ -49,12 +49,12 @@ DEAF = [
 ]
 
 
-@pytest.mark.parametrize("fault", DEAF, ids=lambda fault: fault.name.replace(" ", "-"))
-def test_nothing_of_redis_is_heard(stack: Stack, fault: Fault) -> None:
+@pytest.mark.parametrize("fault", NO_REPLY, ids=lambda fault: fault.name.replace(" ", "-"))
+def test_redis_does_not_respond(stack: Stack, fault: Fault) -> None:
     with sessions_kept(stack), watching(stack) as watch:
         began = time.monotonic()
         stack.disturb(fault)
-        ended = hold(watch, began)
+        ended = wait_past_bound(watch, began)
         stack.disturb(NONE)
         check_recovery(watch, ended)
         check_through(watch, began, ended)
@@ -65,7 +65,7 @@ def test_redis_is_killed_and_started_again(stack: Stack) -> None:
     with sessions_kept(stack), watching(stack) as watch:
         began = time.monotonic()
         stack.redis.kill()
-        ended = hold(watch, began)
+        ended = wait_past_bound(watch, began)
         stack.redis.start()
         check_through(watch, began, ended)
         check_recovery(watch, time.monotonic())
@@ -75,7 +75,7 @@ def test_redis_hangs(stack: Stack) -> None:
     with sessions_kept(stack), watching(stack) as watch:
         began = time.monotonic()
         stack.redis.freeze()
-        ended = max(hold(watch, began), _later(began + count(2, 5)))
+        ended = max(wait_past_bound(watch, began), _later(began + count(2, 5)))
         stack.redis.thaw()
         check_recovery(watch, ended)
         check_through(watch, began, ended)
@@ -99,13 +99,13 @@ def test_redis_is_busy_with_something_else(stack: Stack, command: tuple[str, ...
         began = time.monotonic()
         with stack.redis.client() as client:
             client.execute_command(*command)
-        # EVAL answers when it is over, PAUSE at once. Each 503 takes as long as two replicas wait.
+        # EVAL replies at its end, PAUSE immediately. Each 503 takes the deadlines of two replicas.
         ended = _later(began + 3)
         check_recovery(watch, ended)
         check_through(watch, began, ended - 0.05)
 
 
-def test_a_redis_that_is_a_little_slow_is_waited_for(stack: Stack) -> None:
+def test_a_slightly_slow_redis_is_waited_for(stack: Stack) -> None:
     with sessions_kept(stack), watching(stack) as watch:
         began = time.monotonic()
         stack.disturb(slow(0.02))
@@ -115,13 +115,13 @@ def test_a_redis_that_is_a_little_slow_is_waited_for(stack: Stack) -> None:
         assert stack.refresh(stack.log_in(1)["refresh"]).status == 200
 
 
-def test_everything_that_redis_held_is_lost(stack: Stack) -> None:
+def test_redis_loses_all_data(stack: Stack) -> None:
     with watching(stack) as watch:
         with stack.redis.client() as client:
             client.flushall()
         lost = time.monotonic()
         assert watch.until("live", 401, lost) - lost < STALENESS + 0.2
-        # What was ended before does not come back, and whoever logs in again is let in.
+        # Sessions that had ended stay ended, and a new login is accepted.
         assert watch.statuses("ended") == {401}
         assert stack.get("/page", stack.log_in(1)["access"]).status == 200
         assert watch.statuses("public") == watch.statuses("readyz") == {200}
@@ -139,7 +139,7 @@ def _full(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def _unsaved(stack: Stack) -> Iterator[None]:
-    # A folder stands where the server wants to save.
+    # A directory has the name of the file that the server wants to save.
     obstacle = stack.redis.folder / "dump.rdb"
     with suppress(FileNotFoundError):
         obstacle.unlink()
@@ -170,9 +170,7 @@ def _read_only(stack: Stack) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("fault", "log_out"), [(_full, 200), (_unsaved, 503)])
-def test_a_redis_that_cannot_write_still_answers_checks(
-    stack: Stack, fault: Any, log_out: int
-) -> None:
+def test_checks_succeed_while_redis_cannot_write(stack: Stack, fault: Any, log_out: int) -> None:
     pair, other = stack.log_in(31), stack.log_in(32)
     assert stack.get("/page", pair["access"]).status == 200
     with sessions_kept(stack), watching(stack) as watch:
@@ -192,7 +190,7 @@ def _log_in_status(stack: Stack) -> int:
     return ask(gateway.port, "POST", "/login", gateway.basic, {"user_id": 1}).status
 
 
-def test_a_redis_that_became_a_replica_is_away(stack: Stack) -> None:
+def test_a_redis_that_became_a_replica_is_unavailable(stack: Stack) -> None:
     with sessions_kept(stack), watching(stack) as watch:
         with _read_only(stack):
             assert watch.until("live", 503, time.monotonic())
@@ -211,18 +209,18 @@ def test_a_storm_of_new_connections(stack: Stack) -> None:
         check_always(watch)
 
 
-def test_a_replica_that_is_cut_off_lets_nobody_in_past_the_bound(stack: Stack) -> None:
+def test_an_isolated_replica_accepts_no_session_beyond_the_bound(stack: Stack) -> None:
     access = stack.log_in(41)["access"]
     assert [stack.check(replica, access).status for replica in (0, 1)] == [200, 200]
     with stack.ways[1].disturbed(BLACK_HOLE):
         assert stack.log_out(access).status == 200
         ended = time.monotonic()
         assert stack.check(0, access).status == 401
-        asked = ended
-        while asked < ended + STALENESS + 0.3:
-            asked = time.monotonic()
+        sent = ended
+        while sent < ended + STALENESS + 0.3:
+            sent = time.monotonic()
             status = stack.check(1, access).status
-            assert status == 503 if asked > ended + STALENESS else status in (200, 503)
+            assert status == 503 if sent > ended + STALENESS else status in (200, 503)
     until = time.monotonic() + RECOVERY
     while stack.check(1, access).status != 401:
         assert time.monotonic() < until

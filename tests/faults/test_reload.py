@@ -1,4 +1,4 @@
-"""SIGHUP under load: a verdict is the old set's or the new set's, no live token is refused."""
+"""SIGHUP under load: each verdict is by the old or the new rules, and no valid token is refused."""
 
 import json
 import signal
@@ -11,7 +11,7 @@ import pytest
 
 from authgw.files import key_files
 from tests.faults.fleet import Fleet, running_fleet
-from tests.faults.load import Person, Reply, lets_in, load
+from tests.faults.load import Person, Reply, load, mismatch
 from tests.support.counts import count
 from tests.support.processes import Gateway, ask, make_gateway
 
@@ -33,43 +33,43 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         yield running
 
 
-def reload(gateway: Gateway, said: str) -> None:
-    """Send SIGHUP and wait until the log says this once more."""
+def reload(gateway: Gateway, message: str) -> None:
+    """Send SIGHUP and wait for a further occurrence of this text in the log."""
     assert gateway.process is not None
-    before, until = gateway.log.count(said), time.monotonic() + 10
+    before, until = gateway.log.count(message), time.monotonic() + 10
     gateway.process.send_signal(signal.SIGHUP)
-    while gateway.log.count(said) == before:
+    while gateway.log.count(message) == before:
         assert time.monotonic() < until, gateway.log
         time.sleep(0.02)
 
 
-def either(person: Person, reply: Reply) -> str:
-    """What is wrong with an answer by the open or the shut rules, or nothing."""
+def mismatch_with_both(person: Person, reply: Reply) -> str:
+    """Return the mismatch of a response with both the open and the closed rules, or ""."""
     shut = reply.status == 403 and b"X-Authgw-Reason: not_permitted\r\n" in reply.head
-    return "" if shut else lets_in(person, reply)
+    return "" if shut else mismatch(person, reply)
 
 
 def test_every_verdict_is_that_of_the_old_or_the_new_rules(fleet: Fleet) -> None:
     people = fleet.people(10, refreshes_every=0)
     config = fleet.folder / "config.yml"
-    with load(fleet.port, people, rate=RATE, judge=either) as tally:
+    with load(fleet.port, people, rate=RATE, judge=mismatch_with_both) as tally:
         for number in range(count(20, 200)):
             rules, status = ((SHUT, 403), (OPEN, 200))[number % 2]
             config.write_text(rules)
             for replica in fleet.replicas:
                 reload(replica, "Reloaded: ")
             assert fleet.statuses(people) == [{status}] * 2
-            # What no rule changed is answered as before.
+            # Requests for which no rule has changed have the same responses as before.
             assert fleet.statuses(people, path="/other") == [{200}] * 2
     assert tally.wrong == []
     assert set(tally.pages) == {200, 403}
 
 
-def test_one_broken_file_leaves_all_as_it_was_and_says_so(fleet: Fleet) -> None:
+def test_a_broken_file_keeps_the_previous_state_and_is_reported(fleet: Fleet) -> None:
     people = fleet.people(10, refreshes_every=0)
     config = fleet.folder / "config.yml"
     with load(fleet.port, people, rate=RATE) as tally:
-        for name, text, said in BROKEN:
+        for name, text, message in BROKEN:
             config.write_text(SHUT)
             broken = fleet.folder / name
             good = broken.read_text() if broken.exists() and broken != config else None
@@ -77,7 +77,7 @@ def test_one_broken_file_leaves_all_as_it_was_and_says_so(fleet: Fleet) -> None:
             broken.chmod(0o600)
             for replica in fleet.replicas:
                 reload(replica, "Not reloaded: ")
-                assert said in replica.log.rpartition("Not reloaded: ")[2]
+                assert message in replica.log.rpartition("Not reloaded: ")[2]
             assert fleet.statuses(people) == [{200}] * 2
             if good is None:
                 broken.unlink()
@@ -90,12 +90,12 @@ def test_one_broken_file_leaves_all_as_it_was_and_says_so(fleet: Fleet) -> None:
     assert set(tally.pages) == {200}
 
 
-def test_keys_rotate_under_load_without_one_refusal(fleet: Fleet) -> None:
+def test_keys_rotate_under_load_without_a_refusal(fleet: Fleet) -> None:
     people = fleet.people(10, refreshes_every=10)
     keys = fleet.folder / "secrets/keys"
     with load(fleet.port, people, rate=RATE) as tally:
         for _ in range(count(1, 10)):
-            # As `authgw key add` makes it, which waits for ten minutes.
+            # As by `authgw key add`, which would wait for ten minutes.
             signs_from = time.time() + 3
             kid = key_files.make_key(keys, "ES256", signs_from)
             for replica in fleet.replicas:
@@ -107,7 +107,7 @@ def test_keys_rotate_under_load_without_one_refusal(fleet: Fleet) -> None:
     assert set(tally.pages) == set(tally.refreshes) == {200}
 
 
-def test_a_retired_key_dies_on_time(tmp_path: Path) -> None:
+def test_a_retired_key_expires_on_time(tmp_path: Path) -> None:
     longest = 60.0
     gateway = make_gateway(
         tmp_path / "gateway",
@@ -120,16 +120,16 @@ def test_a_retired_key_dies_on_time(tmp_path: Path) -> None:
     retired_at = time.time() + 3
     key_files.make_key(gateway.folder / "secrets/keys", "ES256", retired_at - longest)
     reload(gateway, "Reloaded: ")
-    seen: dict[int, list[float]] = {}
+    sent_times: dict[int, list[float]] = {}
     # signs-from is in whole seconds.
     while time.time() < retired_at + 1.5:
-        asked = time.time()
+        sent = time.time()
         status = ask(gateway.port, "GET", "/authenticate", bearer).status
-        seen.setdefault(status, []).extend((asked, time.time()))
-    assert set(seen) == {200, 401}
-    # Each answer was decided between these two times.
-    assert max(seen[200][::2]) < retired_at + 1
-    assert min(seen[401][1::2]) > retired_at - 1
+        sent_times.setdefault(status, []).extend((sent, time.time()))
+    assert set(sent_times) == {200, 401}
+    # Each response was decided between these two times.
+    assert max(sent_times[200][::2]) < retired_at + 1
+    assert min(sent_times[401][1::2]) > retired_at - 1
     answer = ask(gateway.port, "POST", "/refresh", body={"refresh": pair["refresh"]})
     assert answer.status == 401
     gateway.stop()

@@ -1,4 +1,4 @@
-"""Replicas end, on purpose or not, under load: nobody behind NGINX notices, no session is lost."""
+"""Replicas end, intentionally or not, under load: no request fails, no session is lost."""
 
 import signal
 import socket
@@ -18,7 +18,7 @@ server: {{drain: {DRAIN}s}}
 rules:
   - {{allow: authenticated}}
 """
-RATE = 500.0  # pages a second
+RATE = 500.0  # pages per second
 PEOPLE = 25
 
 
@@ -54,7 +54,7 @@ def test_a_replica_that_is_killed_fails_no_page_and_loses_no_session(fleet: Flee
             replica.start()
             wait_until_ready(replica)
     print(tally)
-    # A refresh may fail with the replica that was at it; the same token works at the next.
+    # A refresh may fail on the ended replica; the same token is valid on the other.
     assert tally.wrong == []
     assert set(tally.pages) == {200}
     assert set(tally.refreshes) <= {200, 503}
@@ -62,14 +62,14 @@ def test_a_replica_that_is_killed_fails_no_page_and_loses_no_session(fleet: Flee
     assert fleet.statuses(people) == [{200}] * 3
 
 
-def test_idle_and_unfinished_connections_hold_no_end_up(fleet: Fleet) -> None:
+def test_idle_and_unfinished_connections_do_not_delay_the_shutdown(fleet: Fleet) -> None:
     replica = fleet.replicas[0]
     links = [socket.create_connection(("127.0.0.1", replica.port)) for _ in range(2)]
     links[1].sendall(b"GET /page HTTP/1.1\r\nHost: loc")
     assert ask(replica.port, "GET", "/readyz").status == 200
     began = time.monotonic()
     assert replica.stop(signal.SIGTERM) == 0
-    # Half of it for load balancers; an idle connection gets nothing of the other.
+    # Half of it is for load balancers; idle connections do not prolong the other half.
     assert DRAIN / 2 <= time.monotonic() - began < DRAIN
     for link in links:
         link.close()
@@ -77,16 +77,16 @@ def test_idle_and_unfinished_connections_hold_no_end_up(fleet: Fleet) -> None:
 
 
 def half_a_login(replica: Gateway) -> socket.socket:
-    """A connection with a request that is under way until its body comes."""
+    """Open a connection with a login request whose body is still missing."""
     link = socket.create_connection(("127.0.0.1", replica.port))
-    said = "Host: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n"
+    headers = "Host: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n"
     basic = f"Authorization: {replica.basic['Authorization']}\r\n"
-    link.sendall(f"POST /login HTTP/1.1\r\n{said}{basic}\r\n{{".encode())
+    link.sendall(f"POST /login HTTP/1.1\r\n{headers}{basic}\r\n{{".encode())
     return link
 
 
 @pytest.mark.sample
-def test_what_never_ends_is_cut_off_when_the_drain_is_over(fleet: Fleet) -> None:
+def test_unfinished_requests_are_closed_at_the_end_of_the_drain(fleet: Fleet) -> None:
     replica = fleet.replicas[0]
     with half_a_login(replica):
         assert ask(replica.port, "GET", "/readyz").status == 200

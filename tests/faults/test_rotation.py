@@ -1,4 +1,4 @@
-"""One lineage of tokens, no way back from a log-out and no crossed answers, whatever is broken."""
+"""One lineage of tokens, no revived session and no crossed responses, whatever fails."""
 
 import asyncio
 import json
@@ -32,13 +32,13 @@ CHECK = {
 
 
 @pytest.mark.parametrize("fault", [LOST_REPLIES, cut_replies(2)], ids=["swallowed", "cut"])
-def test_a_refresh_whose_reply_was_lost_is_asked_again(stack: Stack, fault: Fault) -> None:
+def test_a_refresh_with_a_lost_reply_can_be_repeated(stack: Stack, fault: Fault) -> None:
     for number in range(count(3, 100)):
         first = stack.log_in(51)
         with stack.ways[0].disturbed(fault):
             lost = stack.refresh(first["refresh"], 0)
             assert (lost.status, lost.headers["Retry-After"]) == (503, "1")
-        # The client asks whoever answers, and in the other round comes back much later.
+        # The client uses any replica, and in the second round it returns much later.
         again = stack.refresh(first["refresh"], 1)
         assert again.status == 200, number
         second = again.json()
@@ -50,7 +50,7 @@ def test_a_refresh_whose_reply_was_lost_is_asked_again(stack: Stack, fault: Faul
             assert stack.check(1, pair["access"]).status == 200
 
 
-def test_a_log_out_whose_reply_was_lost_has_happened(stack: Stack) -> None:
+def test_a_logout_with_a_lost_reply_has_taken_effect(stack: Stack) -> None:
     for _ in range(count(3, 100)):
         pair = stack.log_in(52)
         with stack.ways[0].disturbed(LOST_REPLIES):
@@ -64,23 +64,23 @@ def test_a_log_out_whose_reply_was_lost_has_happened(stack: Stack) -> None:
 
 
 @pytest.mark.timeout(_LONG)
-async def test_log_outs_beside_refreshes_leave_nothing_alive(stack: Stack) -> None:
+async def test_logouts_during_refreshes_leave_no_active_session(stack: Stack) -> None:
     async with lines(stack, 3) as (here, there, third):
         issued: list[dict[str, str]] = []
         for _ in range(LOG_OUTS):
             pair = await log_in(stack, here, 53)
-            asked = request("POST", "/refresh", body={"refresh": pair["refresh"]})
+            wanted = request("POST", "/refresh", body={"refresh": pair["refresh"]})
             calls = [
-                here.ask(asked),
+                here.ask(wanted),
                 there.ask(request("POST", "/logout", bearer(pair["access"]))),
-                third.ask(asked),
+                third.ask(wanted),
             ]
             random.shuffle(calls)
             answers = await asyncio.gather(*calls)
             assert {answer.status for answer in answers} <= {200, 401, 503}
             made = [pair_of(one) for one in answers if one.status == 200 and one.body]
             if any(answer.status == 503 for answer in answers):
-                # Too busy: the log-out is asked for again until it is acknowledged.
+                # Too busy: the logout is repeated until it is acknowledged.
                 await until_ended(there, pair["access"])
             issued += [pair, *made]
         await asyncio.sleep(STALENESS)
@@ -93,12 +93,14 @@ async def test_log_outs_beside_refreshes_leave_nothing_alive(stack: Stack) -> No
 
 @pytest.mark.timeout(_LONG)
 async def test_races_while_scripts_are_flushed_have_one_winner(stack: Stack) -> None:
-    """Three present one refresh token at once, sometimes one of them leaves."""
+    """Three clients present the same refresh token at once; sometimes a client disconnects."""
     began, left = time.monotonic(), [RACES]
     with flushing(stack):
-        seen = await asyncio.gather(*(_race_on(stack, 2000 + one, left) for one in range(WORKERS)))
-    said = {"races": sum(seen), "seconds": round(time.monotonic() - began, 1)}
-    print(f"\nraces {json.dumps({**said, 'double_winners': 0})}")
+        tallies = await asyncio.gather(
+            *(_race_on(stack, 2000 + one, left) for one in range(WORKERS))
+        )
+    summary = {"races": sum(tallies), "seconds": round(time.monotonic() - began, 1)}
+    print(f"\nraces {json.dumps({**summary, 'double_winners': 0})}")
 
 
 async def _race_on(stack: Stack, user: int, left: list[int]) -> int:
@@ -108,15 +110,15 @@ async def _race_on(stack: Stack, user: int, left: list[int]) -> int:
         while left[0] > 0:
             left[0] -= 1
             raced += 1
-            asked = request("POST", "/refresh", body={"refresh": pair["refresh"]})
-            answers = await asyncio.gather(*(_present(line, asked) for line in three))
-            told = [answer for answer in answers if answer is not None]
-            assert {answer.status for answer in told} <= {200, 503}, told
-            pairs = [pair_of(answer) for answer in told if answer.status == 200]
+            wanted = request("POST", "/refresh", body={"refresh": pair["refresh"]})
+            answers = await asyncio.gather(*(_present(line, wanted) for line in three))
+            received = [answer for answer in answers if answer is not None]
+            assert {answer.status for answer in received} <= {200, 503}, received
+            pairs = [pair_of(answer) for answer in received if answer.status == 200]
             winners = {claims(one["refresh"])["jti"] for one in pairs}
             assert len(winners) <= 1, f"user {user}: {pairs}"
-            if len(told) < len(three):
-                # What was left behind may be decided much later, and then is an old token's reuse.
+            if len(received) < len(three):
+                # An abandoned request may be decided much later, and is then reuse of an old token.
                 pair = await log_in(stack, three[0], user)
             elif pairs:
                 pair = random.choice(pairs)
@@ -125,36 +127,40 @@ async def _race_on(stack: Stack, user: int, left: list[int]) -> int:
     return raced
 
 
-async def _present(line: Line, asked: bytes) -> Told | None:
-    """The answer, or None for a client that left before it came."""
+async def _present(line: Line, wanted: bytes) -> Told | None:
+    """Return the response, or None for a client that disconnected before it arrived."""
     if random.random() > 0.05:
-        return await line.ask(asked)
+        return await line.ask(wanted)
     with suppress(TimeoutError):
         async with asyncio.timeout(random.uniform(0, 0.02)):
-            return await line.ask(asked)
+            return await line.ask(wanted)
     return None
 
 
 @pytest.mark.timeout(_LONG)
 @pytest.mark.parametrize("fault", [NONE, slow(0.02)], ids=["as it is", "late"])
-async def test_checks_beside_clients_that_leave_never_cross(stack: Stack, fault: Fault) -> None:
-    """Everybody is told who they are, and nobody else."""
-    began, left, seen = time.monotonic(), [CHECKS // 2], [0, 0]
+async def test_responses_never_cross_while_clients_disconnect(stack: Stack, fault: Fault) -> None:
+    """Every response has the identity of its own request."""
+    began, left, tallies = time.monotonic(), [CHECKS // 2], [0, 0]
     async with lines(stack, 1) as (line,):
         people = {user: (await log_in(stack, line, user))["access"] for user in range(3001, 3101)}
     stack.disturb(fault)
     try:
-        tasks = [_check_on(stack, number, people, left, seen) for number in range(LINES)]
+        tasks = [_check_on(stack, number, people, left, tallies) for number in range(LINES)]
         await asyncio.gather(*tasks)
     finally:
         stack.disturb(NONE)
-    said = {"checks": seen[0], "aborted": seen[1], "seconds": round(time.monotonic() - began, 1)}
-    print(f"\nchecks {json.dumps({**said, 'fault': fault.name, 'crossings': 0})}")
-    assert seen[0] > CHECKS / 4
+    summary = {
+        "checks": tallies[0],
+        "aborted": tallies[1],
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    print(f"\nchecks {json.dumps({**summary, 'fault': fault.name, 'crossings': 0})}")
+    assert tallies[0] > CHECKS / 4
 
 
 async def _check_on(
-    stack: Stack, number: int, people: dict[int, str], left: list[int], seen: list[int]
+    stack: Stack, number: int, people: dict[int, str], left: list[int], tallies: list[int]
 ) -> None:
     line = Line(stack.gateways[number % 2].port)
     questions = {user: check(access) for user, access in people.items()}
@@ -162,36 +168,36 @@ async def _check_on(
         left[0] -= 1
         user = random.choice(list(people))
         if random.random() < 0.05:
-            # An unknown session is read, a known one answered at once; a refresh writes.
+            # An unknown session is read, a mirrored session needs no read; a refresh writes.
             await _leave(line, questions[user])
-            seen[1] += 1
+            tallies[1] += 1
             continue
         answer = await line.ask(questions[user])
         if answer.status != 503:
             assert (answer.status, answer.headers["remote-user"]) == (200, str(user))
-            seen[0] += 1
+            tallies[0] += 1
     line.hang_up()
 
 
-async def _leave(line: Line, asked: bytes) -> None:
+async def _leave(line: Line, wanted: bytes) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(random.uniform(0, 0.005)):
-            await line.ask(asked)
+            await line.ask(wanted)
     line.hang_up()
 
 
 async def test_far_more_requests_than_connections(stack: Stack) -> None:
-    """Each is answered in time, none is lost, and everything works afterwards."""
+    """Each request has a timely response, none is lost, and everything works afterwards."""
     async with lines(stack, 200) as many:
         pairs = await asyncio.gather(
             *(_until_200(line, log_in_request(stack, 60)) for line in many[:10])
         )
         body = {"refresh": pair_of(pairs[0])["refresh"]}
-        asked = request("POST", "/refresh", body=body)
+        wanted = request("POST", "/refresh", body=body)
         answers = [
             answer
             for _ in range(10)
-            for answer in await asyncio.gather(*(line.ask(asked) for line in many))
+            for answer in await asyncio.gather(*(line.ask(wanted) for line in many))
         ]
         assert {answer.status for answer in answers} <= {200, 503}
         winners = {
@@ -203,7 +209,7 @@ async def test_far_more_requests_than_connections(stack: Stack) -> None:
         await _until_200(many[0], log_in_request(stack, 60))
 
 
-async def test_nothing_piles_up_behind_a_redis_that_hangs(stack: Stack) -> None:
+async def test_requests_do_not_accumulate_while_redis_hangs(stack: Stack) -> None:
     async with lines(stack, 200) as many:
         access = [(await log_in(stack, many[0], user))["access"] for user in range(61, 66)]
         before = [descriptors(stack, replica) for replica in (0, 1)]
@@ -211,14 +217,14 @@ async def test_nothing_piles_up_behind_a_redis_that_hangs(stack: Stack) -> None:
         try:
             await asyncio.sleep(STALENESS)
             for _ in range(3):
-                asked = [line.ask(check(random.choice(access))) for line in many]
-                answers = await asyncio.gather(*asked)
+                wanted = [line.ask(check(random.choice(access))) for line in many]
+                answers = await asyncio.gather(*wanted)
                 assert {answer.status for answer in answers} == {503}
                 assert max(answer.ended - answer.sent for answer in answers) < RECOVERY
         finally:
             stack.redis.thaw()
         await asyncio.gather(*(_until_200(line, check(access[0])) for line in many))
-        # As many as one pool may hold, and those of the 200 that ask.
+        # The size of a connection pool, and those of the 200 requests.
         after = [descriptors(stack, replica) for replica in (0, 1)]
         assert all(b <= a + 64 + 100 for a, b in zip(before, after, strict=True))
 
@@ -231,7 +237,7 @@ def descriptors(stack: Stack, replica: int) -> int:
 
 @asynccontextmanager
 async def lines(stack: Stack, number: int) -> AsyncIterator[list[Line]]:
-    """Connections, to the one and the other replica by turns."""
+    """Connections to the replicas in turn."""
     made = [Line(stack.gateways[place % 2].port) for place in range(number)]
     try:
         yield made
@@ -252,23 +258,23 @@ def check(access: str) -> bytes:
     return request("GET", "/authenticate", {**bearer(access), **CHECK})
 
 
-async def status(line: Line, asked: bytes) -> int:
-    """What is answered by a machine that is not too busy for it."""
-    return (await _until(line, asked, lambda answer: answer.status != 503)).status
+async def status(line: Line, wanted: bytes) -> int:
+    """Return the status from a machine that is not too busy."""
+    return (await _until(line, wanted, lambda answer: answer.status != 503)).status
 
 
 async def until_ended(line: Line, access: str) -> None:
     await _until_200(line, request("POST", "/logout", bearer(access)))
 
 
-async def _until_200(line: Line, asked: bytes) -> Told:
-    return await _until(line, asked, lambda answer: answer.status == 200)
+async def _until_200(line: Line, wanted: bytes) -> Told:
+    return await _until(line, wanted, lambda answer: answer.status == 200)
 
 
-async def _until(line: Line, asked: bytes, is_it: Callable[[Told], bool]) -> Told:
+async def _until(line: Line, wanted: bytes, is_it: Callable[[Told], bool]) -> Told:
     until = time.monotonic() + 10
     while True:
-        answer = await line.ask(asked)
+        answer = await line.ask(wanted)
         if is_it(answer):
             return answer
         assert answer.status == 503, answer
@@ -277,7 +283,7 @@ async def _until(line: Line, asked: bytes, is_it: Callable[[Told], bool]) -> Tol
 
 @contextmanager
 def flushing(stack: Stack) -> Iterator[None]:
-    """Redis forgets its scripts again and again."""
+    """Flush the scripts of Redis repeatedly."""
     over = threading.Event()
 
     def flush() -> None:

@@ -1,6 +1,6 @@
-"""Mixed load under random faults: every answer is held against what may be answered.
+"""Mixed load under random faults: every response is compared with the permitted ones.
 
-`SOAK_SECONDS` sets how long; on its own it is a matter of seconds, in `make soak` of half an hour.
+`SOAK_SECONDS` sets the duration: some seconds by default, half an hour in `make soak`.
 """
 
 import asyncio
@@ -21,10 +21,10 @@ from tests.support.counts import count
 
 SECONDS = int(os.environ.get("SOAK_SECONDS", count(20, 1800)))
 PEOPLE = 40
-PAUSE = 0.2  # seconds between two requests of one of them, on average
+PAUSE = 0.2  # seconds between two requests of a client, on average
 _SAMPLE = 5.0
-_WARM = 300.0  # seconds until everything that is remembered has been filled once
-_MOST_GROWTH = 10.0  # MiB per hour, once warm
+_WARM_UP = 300.0  # seconds until all caches have been filled
+_MAX_GROWTH = 10.0  # MiB per hour, after the caches are filled
 
 
 @pytest.mark.timeout(SECONDS + 120)
@@ -35,28 +35,28 @@ async def test_mixed_load_under_random_faults(
         model = Model(STALENESS)
         disturber = Disturber(stack, model)
         memory = await run(stack, model, disturber)
-        growth = growth_of([sample for sample in memory if sample[0] >= _WARM])
+        growth = growth_of([sample for sample in memory if sample[0] >= _WARM_UP])
         summary = {
             "seconds": SECONDS,
             "answers": dict(sorted(model.counts.items())),
             "wrong": len(model.wrong),
-            "faults": dict(sorted(disturber.told.items())),
+            "faults": dict(sorted(disturber.faults.items())),
             "rss_mib": [round(size, 1) for _, size in memory[:: max(1, len(memory) // 10)]],
             "rss_mib_per_hour": growth and round(growth, 1),
         }
         with capsys.disabled():
             print(f"\nsoak {json.dumps(summary)}")
         assert not model.wrong, model.wrong[:20]
-        assert growth is None or growth < _MOST_GROWTH
+        assert growth is None or growth < _MAX_GROWTH
         assert "Traceback" not in stack.gateways[0].log
         assert "internal_error" not in stack.gateways[0].log
 
 
 async def run(stack: Stack, model: Model, disturber: Disturber) -> list[tuple[float, float]]:
-    """Let people live and things break; return the memory of the first replica over time."""
+    """Run clients and faults; return the memory of the first replica over time."""
     people = [Person(1000 + number, stack, model) for number in range(PEOPLE)]
     tasks = [asyncio.create_task(person.live(PAUSE)) for person in people]
-    breaking = asyncio.create_task(disturber.go_on())
+    breaking = asyncio.create_task(disturber.run())
     began, memory = time.monotonic(), []
     while (elapsed := time.monotonic() - began) < SECONDS:
         memory.append((elapsed, rss(stack)))
@@ -75,15 +75,15 @@ async def run(stack: Stack, model: Model, disturber: Disturber) -> list[tuple[fl
 
 
 def growth_of(samples: list[tuple[float, float]]) -> float | None:
-    """The slope through (seconds, MiB), in MiB per hour; None for a run too short to tell."""
-    if len(samples) < _WARM / _SAMPLE:
+    """Return the slope through (seconds, MiB) in MiB per hour; None if the run is too short."""
+    if len(samples) < _WARM_UP / _SAMPLE:
         return None
     times, sizes = zip(*samples, strict=True)
     return linear_regression(times, sizes).slope * 3600
 
 
 def rss(stack: Stack) -> float:
-    """The resident memory of the first replica, in MiB (proc_pid_statm(5))."""
+    """Return the resident memory of the first replica, in MiB (proc_pid_statm(5))."""
     process = stack.gateways[0].process
     assert process is not None
     pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])

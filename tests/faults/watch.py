@@ -1,6 +1,6 @@
-"""What clients see while something is broken: one thread for each question, asked again and again.
+"""Responses during a fault: a thread per kind of request, which repeats it continuously.
 
-A time is in seconds of the monotonic clock.
+Times are in seconds of the monotonic clock.
 """
 
 import threading
@@ -14,17 +14,17 @@ from tests.faults.stack import STALENESS, Stack
 from tests.support.processes import Answer
 
 RECOVERY = 2.0  # seconds from the end of a fault until everything works again
-_PAUSE = 0.03
-_IN_A_ROW = 5
-_PATIENCE = 20.0
-# A thread that sent a request may have been scheduled late: this much after the fault began its
-# request can still have been decided before.
+_INTERVAL = 0.03
+_CONSECUTIVE = 5
+_TIMEOUT = 20.0
+# A thread may be scheduled late: a request sent this long after the start of a fault can still have
+# been decided before it.
 _SLACK = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One answer."""
+    """A response."""
 
     sent: float
     ended: float
@@ -34,43 +34,47 @@ class Seen:
 
 @dataclass
 class Watch:
-    """Answers by question, in the order of asking."""
+    """Responses by kind of request, in the order of the requests."""
 
     answers: dict[str, list[Seen]] = field(default_factory=dict)
 
     def statuses(self, question: str, since: float = 0.0) -> set[int]:
-        """What was answered to questions sent since then."""
-        return {seen.status for seen in self.answers[question] if seen.sent >= since}
+        """Return the status codes of requests sent since this time."""
+        return {response.status for response in self.answers[question] if response.sent >= since}
 
     def between(self, question: str, since: float, until: float) -> list[Seen]:
-        """What was asked since the one time and answered until the other."""
+        """Return the responses to requests sent after `since` and completed before `until`."""
         answers = list(self.answers[question])
-        return [seen for seen in answers if seen.sent >= since and seen.ended <= until]
+        return [
+            response for response in answers if response.sent >= since and response.ended <= until
+        ]
 
     def until(self, question: str, status: int, since: float) -> float:
-        """Wait for some such answers in a row; return when the first of these ended."""
-        give_up = time.monotonic() + _PATIENCE
+        """Wait for consecutive responses with this status; return the end time of the first."""
+        give_up = time.monotonic() + _TIMEOUT
         while time.monotonic() < give_up:
-            last = [seen for seen in self.answers[question] if seen.sent >= since][-_IN_A_ROW:]
-            if len(last) == _IN_A_ROW and {seen.status for seen in last} == {status}:
+            last = [response for response in self.answers[question] if response.sent >= since][
+                -_CONSECUTIVE:
+            ]
+            if len(last) == _CONSECUTIVE and {response.status for response in last} == {status}:
                 return self._first_of_run(question, status, since)
-            time.sleep(_PAUSE)
-        raise AssertionError(f"{question}: no {status} in {_PATIENCE} s: {self.answers[question]}")
+            time.sleep(_INTERVAL)
+        raise AssertionError(f"{question}: no {status} in {_TIMEOUT} s: {self.answers[question]}")
 
     def _first_of_run(self, question: str, status: int, since: float) -> float:
         begun = 0.0
-        for seen in self.answers[question]:
-            if seen.sent < since or seen.status != status:
+        for response in self.answers[question]:
+            if response.sent < since or response.status != status:
                 begun = 0.0
             elif not begun:
-                begun = seen.ended
+                begun = response.ended
         return begun
 
 
 @contextmanager
 def watching(stack: Stack) -> Iterator[Watch]:
-    """Ask, through NGINX, for a protected page with a live and with an ended session and for a
-    public page; and the first replica about its health.
+    """Request a protected page with an active and an ended session and a public page through NGINX,
+    and the health of the first replica.
     """
     live, ended = (stack.log_in(user)["access"] for user in (901, 902))
     assert stack.log_out(ended).status == 200
@@ -96,11 +100,11 @@ def watching(stack: Stack) -> Iterator[Watch]:
     finally:
         over.set()
         for thread in threads:
-            thread.join(_PATIENCE)
+            thread.join(_TIMEOUT)
 
 
 def _ask_on(ask: Callable[[], Answer], answers: list[Seen], over: threading.Event) -> None:
-    while not over.wait(_PAUSE):
+    while not over.wait(_INTERVAL):
         sent = time.monotonic()
         try:
             answer = ask()
@@ -110,46 +114,46 @@ def _ask_on(ask: Callable[[], Answer], answers: list[Seen], over: threading.Even
         answers.append(Seen(sent, time.monotonic(), status, retry_after))
 
 
-def hold(watch: Watch, began: float, *, staleness: float = STALENESS) -> float:
-    """Return, once some questions were asked and answered past the bound, when that was."""
+def wait_past_bound(watch: Watch, began: float, *, staleness: float = STALENESS) -> float:
+    """Wait until some requests were sent and completed past the bound; return the time."""
     too_old = began + staleness + _SLACK
-    give_up = time.monotonic() + _PATIENCE
+    give_up = time.monotonic() + _TIMEOUT
     while time.monotonic() < give_up:
         now = time.monotonic()
         if all(len(watch.between(name, too_old, now)) > 1 for name in ("live", "ended", "readyz")):
             return now
-        time.sleep(_PAUSE)
+        time.sleep(_INTERVAL)
     raise AssertionError(f"nothing is answered any more: {watch.answers}")
 
 
 def check_through(
     watch: Watch, began: float, ended: float, *, staleness: float = STALENESS
 ) -> None:
-    """Hold what was seen against the promises, for a Redis that answered nobody meanwhile."""
+    """Compare the responses with the guarantees for a Redis that did not respond meanwhile."""
     check_always(watch)
     past_the_bound = watch.between("live", began + staleness + _SLACK, ended)
     assert past_the_bound, "nothing was asked and answered within the fault"
-    assert {seen.status for seen in past_the_bound} == {503}
-    asked = watch.between("readyz", began + _SLACK, ended)
-    assert {seen.status for seen in asked} == {503}
-    # Public pages wait 50 ms to learn who asks, whatever the store's deadline of 250 ms is.
+    assert {response.status for response in past_the_bound} == {503}
+    not_ready = watch.between("readyz", began + _SLACK, ended)
+    assert {response.status for response in not_ready} == {503}
+    # Public pages wait 50 ms for the identity, although the store's deadline is 250 ms.
     public = watch.between("public", began + staleness + _SLACK, ended)
-    assert median(seen.ended - seen.sent for seen in public) < 0.2
+    assert median(response.ended - response.sent for response in public) < 0.2
 
 
 def check_always(watch: Watch) -> None:
-    """What holds whatever is broken: no yes and no no that is wrong, and nothing hangs."""
+    """Check guarantees for any fault: no wrong allow or deny, and no hung request."""
     assert watch.statuses("live") <= {200, 503}
     assert watch.statuses("ended") <= {401, 503}
     assert watch.statuses("public") == {200}
     assert watch.statuses("healthz") == {200}
-    everything = [seen for answers in watch.answers.values() for seen in answers]
+    everything = [response for answers in watch.answers.values() for response in answers]
     through = [*watch.answers["live"], *watch.answers["ended"]]
-    assert {seen.retry_after for seen in through if seen.status == 503} <= {"1"}
-    assert max(seen.ended - seen.sent for seen in everything) < 3
+    assert {response.retry_after for response in through if response.status == 503} <= {"1"}
+    assert max(response.ended - response.sent for response in everything) < 3
 
 
 def check_recovery(watch: Watch, ended: float) -> None:
-    """Wait until everything works again; it must not have taken longer than promised."""
+    """Wait until everything works again; check that it took no longer than promised."""
     for question in ("live", "readyz"):
         assert watch.until(question, 200, ended) - ended < RECOVERY, question

@@ -15,7 +15,7 @@ def descriptors(gateway: Gateway) -> int:
 
 
 def many(gateway: Gateway, token: str) -> None:
-    """Allowed, refused, malformed and aborted requests, each with another connection's worth."""
+    """Send allowed, refused, malformed and aborted requests, with many connections."""
     head = b"GET /authenticate HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\n\r\n"
     for number in range(_ROUND // 20):
         with socket.create_connection(("127.0.0.1", gateway.port), 5) as link:
@@ -28,13 +28,13 @@ def many(gateway: Gateway, token: str) -> None:
             link.recv(65536)
 
 
-def test_nothing_is_left_of_many_requests(tmp_path: Path) -> None:
+def test_many_requests_leave_no_memory_or_descriptors_behind(tmp_path: Path) -> None:
     gateway = make_gateway(tmp_path / "gateway")
     gateway.covered = False
     gateway.start()
     try:
         token = gateway.login()["access"]
-        # What is remembered of requests is bounded, and filled by the first rounds.
+        # Caches of requests are bounded, and full after the first rounds.
         for _ in range(2):
             many(gateway, token)
         memory, files = resident(gateway), descriptors(gateway)

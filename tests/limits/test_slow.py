@@ -1,4 +1,4 @@
-"""Peers that take their time: slowhttptest against a gateway that others use meanwhile."""
+"""Slow peers: slowhttptest against a gateway that other clients use meanwhile."""
 
 import re
 import resource
@@ -29,7 +29,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 
 def attack(gateway: Gateway, path: str, *options: str, seconds: int) -> str:
-    """Run slowhttptest for so many seconds at most; return what it says."""
+    """Run slowhttptest for at most this many seconds; return its output."""
     program = shutil.which("slowhttptest")
     if program is None:
         pytest.fail("slowhttptest is missing: apt-get install slowhttptest")
@@ -41,38 +41,41 @@ def attack(gateway: Gateway, path: str, *options: str, seconds: int) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", run.stdout)
 
 
-def test_heads_that_never_end(gateway: Gateway) -> None:
+def test_endless_heads(gateway: Gateway) -> None:
     with others_unaffected(gateway, most_memory=20_000):
-        said = attack(gateway, "/ping", "-H", "-i", "2", seconds=16)
-    assert _ALL_CLOSED in said
+        output = attack(gateway, "/ping", "-H", "-i", "2", seconds=16)
+    assert _ALL_CLOSED in output
 
 
-def test_bodies_that_never_end(gateway: Gateway) -> None:
+def test_endless_bodies(gateway: Gateway) -> None:
     body = ["-B", "-t", "POST", "-f", "application/json", "-s", "16000", "-i", "2", "-x", "8"]
     with others_unaffected(gateway, most_memory=20_000):
-        said = attack(gateway, "/refresh", *body, seconds=18)
-    assert _ALL_CLOSED in said
+        output = attack(gateway, "/refresh", *body, seconds=18)
+    assert _ALL_CLOSED in output
     assert "body_too_slow" in gateway.log
 
 
-def test_answers_that_are_hardly_read(gateway: Gateway) -> None:
+def test_slow_readers_of_responses(gateway: Gateway) -> None:
     reads = ["-X", "-w", "8", "-y", "16", "-n", "2", "-z", "8", "-k", "3"]
     with others_unaffected(gateway, most_memory=60_000):
         attack(gateway, "/openapi.json", *reads, seconds=8)
 
 
-def test_whoever_keeps_many_connections_keeps_nobody_out(tmp_path: Path) -> None:
+def test_a_client_with_many_connections_does_not_lock_out_others(tmp_path: Path) -> None:
     gateway = make_gateway(tmp_path / "gateway")
     gateway.covered = False
     with descriptors(512):
         gateway.start()
     try:
         with others_unaffected(gateway, most_memory=20_000):
-            silent = [opened(gateway, b"") for _ in range(300)]
-            half = [opened(gateway, b"GET /ping HTTP/1.1\r\n") for _ in range(300)]
-            spoke = [opened(gateway, b"GET /ping HTTP/1.1\r\nHost: a\r\n\r\n") for _ in range(300)]
+            silent = [connect_and_send(gateway, b"") for _ in range(300)]
+            half = [connect_and_send(gateway, b"GET /ping HTTP/1.1\r\n") for _ in range(300)]
+            spoke = [
+                connect_and_send(gateway, b"GET /ping HTTP/1.1\r\nHost: a\r\n\r\n")
+                for _ in range(300)
+            ]
             links = [*silent, *half, *spoke]
-            # What is ended is seen by its peer a moment later.
+            # The peer receives the close a moment later.
             while sum(map(is_ended, links)) < len(links) - 384:
                 time.sleep(0.1)
         assert "More than 384 connections" in gateway.log
@@ -85,7 +88,7 @@ def test_whoever_keeps_many_connections_keeps_nobody_out(tmp_path: Path) -> None
 
 @contextmanager
 def descriptors(most: int) -> Iterator[None]:
-    """What starts meanwhile may open so many files."""
+    """Limit the open files of processes started in the block."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, before[1]))
     try:
@@ -94,16 +97,16 @@ def descriptors(most: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def opened(gateway: Gateway, said: bytes) -> socket.socket:
+def connect_and_send(gateway: Gateway, output: bytes) -> socket.socket:
     link = socket.create_connection(("127.0.0.1", gateway.port), 5)
-    link.sendall(said)
-    # As fast as over a network: a turn of the loop takes in few of them.
+    link.sendall(output)
+    # As slow as over a network: the gateway's event loop accepts few connections per iteration.
     time.sleep(0.002)
     return link
 
 
 def is_ended(link: socket.socket) -> bool:
-    """Whether the gateway has closed it."""
+    """Return True if the gateway has closed the connection."""
     link.setblocking(False)
     try:
         while link.recv(4096):

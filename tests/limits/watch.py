@@ -1,4 +1,4 @@
-"""Somebody who goes on asking while others attack, and what the attack costs the gateway."""
+"""A client with continuous requests during an attack, and the gateway's cost of the attack."""
 
 import os
 import threading
@@ -10,12 +10,12 @@ from pathlib import Path
 
 from tests.support.processes import Gateway
 
-_PAUSE = 0.02  # seconds
-_ANSWER_WITHIN = 2.0  # seconds; a busy machine has this much to spare
+_INTERVAL = 0.02  # seconds
+_MAX_RESPONSE_TIME = 2.0  # seconds of tolerance for a busy machine
 
 
 def resident(gateway: Gateway) -> int:
-    """Memory of the process, in KB."""
+    """Return the memory of the process, in KB."""
     for line in _status(gateway):
         if line.startswith("VmRSS:"):
             return int(line.split()[1])
@@ -23,7 +23,7 @@ def resident(gateway: Gateway) -> int:
 
 
 def processor_time(gateway: Gateway) -> float:
-    """Seconds that the process has worked."""
+    """Return the CPU seconds that the process has used."""
     assert gateway.process is not None
     fields = Path(f"/proc/{gateway.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -36,9 +36,9 @@ def _status(gateway: Gateway) -> list[str]:
 
 @contextmanager
 def others_unaffected(gateway: Gateway, *, most_memory: int) -> Iterator[None]:
-    """Ask on one kept connection and on a new one in turn; each answer is right, and in time.
+    """Send requests on a persistent and a new connection in turn; check result and time of each.
 
-    `most_memory` is what the process may grow by, in KB.
+    `most_memory` is the permitted growth of the process, in KB.
     """
     token = gateway.login()["access"]
     before = resident(gateway)
@@ -55,13 +55,13 @@ def others_unaffected(gateway: Gateway, *, most_memory: int) -> Iterator[None]:
 
 
 def _ask_until(done: threading.Event, port: int, token: str, wrong: list[str]) -> None:
-    kept = HTTPConnection("127.0.0.1", port, timeout=_ANSWER_WITHIN)
-    while not done.wait(_PAUSE):
-        new = HTTPConnection("127.0.0.1", port, timeout=_ANSWER_WITHIN)
-        for link in (kept, new):
+    persistent = HTTPConnection("127.0.0.1", port, timeout=_MAX_RESPONSE_TIME)
+    while not done.wait(_INTERVAL):
+        new = HTTPConnection("127.0.0.1", port, timeout=_MAX_RESPONSE_TIME)
+        for link in (persistent, new):
             wrong.extend(_what_is_wrong(link, token))
         new.close()
-    kept.close()
+    persistent.close()
 
 
 def _what_is_wrong(link: HTTPConnection, token: str) -> Iterator[str]:

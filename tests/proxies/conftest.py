@@ -1,4 +1,4 @@
-"""The examples as shipped, in the real proxies, before a real gateway; only ports are changed."""
+"""The shipped examples in the real proxies, in front of a real gateway, with changed ports."""
 
 from collections.abc import Iterator
 

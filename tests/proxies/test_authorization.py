@@ -6,7 +6,7 @@ from tests.support.foreign_authorization import FOREIGN, OF_A_CONNECTION
 from tests.support.processes import ask
 from tests.support.proxies import Proxied, lower, only_as, told
 
-# By the gateway; or by NGINX, for two lines of Authorization.
+# By the gateway; by NGINX if there are two lines of Authorization.
 REFUSED = (401, 400)
 
 
@@ -19,17 +19,17 @@ def test_an_app_password_opens_its_own_path_alone(proxied: Proxied) -> None:
         answer = proxied.send("/dav/x", right, method=method)
         assert answer.status == 200
         only_as(answer, "alice", "")
-    asked = 'Basic realm="authgw", Bearer realm="authgw"'
+    challenge = 'Basic realm="authgw", Bearer realm="authgw"'
     for headers in ([], [by("alice", "authgw-wrong")], [by("bob", proxied.program)]):
         answer = proxied.send("/dav/x", *headers)
         assert answer.status == 401
-        assert lower(answer)["www-authenticate"].startswith(asked)
+        assert lower(answer)["www-authenticate"].startswith(challenge)
         assert lower(answer)["www-authenticate"].count("Basic") == 1
     for path in ("/page", "/admin/x", "/vault/x", "/davx"):
         answer = proxied.send(path, right)
         assert answer.status == 401
         assert "Basic" not in lower(answer)["www-authenticate"]
-    # Nor does the path take what opens the others.
+    # In turn, credentials of other paths are not valid for this path.
     assert proxied.send("/dav/x", ("Cookie", proxied.browser())).status == 401
     assert proxied.send("/dav/x", token=proxied.login()).status == 401
 
@@ -46,20 +46,21 @@ def test_an_apps_own_authorization_passes_next_to_a_cookie(proxied: Proxied) -> 
             assert arrived == lines, name
         for path, headers in (("/page", sent), ("/own/x", [cookie, *sent]), ("/dav/x", sent)):
             assert proxied.send(path, *headers).status in REFUSED, (name, path)
-        # Of a public page nothing is asked.
+        # A public page requires no credentials.
         status = proxied.send("/public/x", *sent).status
         assert status == 200 or (proxied.name, len(lines)) == ("nginx", 2), name
 
 
 def accepted(proxied: Proxied, lines: list[str]) -> int:
-    """The status of a request with these foreign lines: two of them not every proxy passes on.
+    """Return the expected status of a request with these foreign lines.
 
-    NGINX refuses them. Envoy makes one of them, which the gateway refuses.
+    Not every proxy forwards two lines: NGINX refuses them, Envoy joins them, and the gateway
+    refuses the result.
     """
     return {"nginx": 400, "envoy": 401}.get(proxied.name, 200) if len(lines) > 1 else 200
 
 
-def test_what_authenticates_a_connection_passes_where_the_rule_says_so(proxied: Proxied) -> None:
+def test_connection_authentication_passes_only_if_the_rule_allows_it(proxied: Proxied) -> None:
     cookie = ("Cookie", proxied.browser())
     for name, lines in OF_A_CONNECTION.items():
         sent = [("Authorization", line) for line in lines]
@@ -70,11 +71,11 @@ def test_what_authenticates_a_connection_passes_where_the_rule_says_so(proxied: 
             only_as(answer, "alice", "")
 
 
-def test_ours_must_hold_next_to_a_cookie(proxied: Proxied) -> None:
+def test_an_authgw_token_next_to_a_cookie_must_be_valid(proxied: Proxied) -> None:
     cookie = ("Cookie", proxied.browser())
     ended = proxied.login()
-    gone = ask(proxied.gateway.port, "POST", "/logout", {"Authorization": f"Bearer {ended}"})
-    assert gone.status == 200
+    logout = ask(proxied.gateway.port, "POST", "/logout", {"Authorization": f"Bearer {ended}"})
+    assert logout.status == 200
     ours, secret = f"Bearer {ended}", proxied.program
     for lines in (
         [ours],
@@ -82,7 +83,7 @@ def test_ours_must_hold_next_to_a_cookie(proxied: Proxied) -> None:
         [f"Bearer {ended[:-3]}"],
         [f"Bearer {secret}"],
         [f"Basic {b64encode(f'alice:{secret}'.encode()).decode()}"],
-        # Envoy makes one line of two.
+        # Envoy joins two lines.
         ["Basic eDp5", ours],
         [ours, "Basic eDp5"],
         [f"Basic eDp5,{ours}"],

@@ -35,27 +35,31 @@ def test_cookies(proxied: Proxied) -> None:
         (["__Host-authgw=x; " + "; ".join(f"c{n}={'x' * 2000}" for n in range(9))], None),
     ],
 )
-def test_our_cookie_stays_here(proxied: Proxied, sent: list[str], kept: set[str] | None) -> None:
+def test_the_session_cookie_does_not_reach_the_app(
+    proxied: Proxied, sent: list[str], kept: set[str] | None
+) -> None:
     headers = [("Cookie", line) for line in sent]
     for path, token in (("/", proxied.login(3, "users")), ("/public/x", "")):
         answer = proxied.send(path, *headers, token=token)
         assert answer.status == 200
         assert "cookie" not in {name.lower() for name in answer.headers}
         lines = [value for name, value in told(answer) if name == "cookie"]
-        # Envoy joins two headers of HTTP/1.1 by a comma, in which no browser sends two.
+        # Envoy joins two header lines of HTTP/1.1 with a comma; no browser sends two.
         between = "[;,]" if proxied.name == "envoy" else ";"
-        seen = {pair.strip() for line in lines for pair in re.split(between, line)} - {""}
-        assert seen == (kept if kept is not None else set(sent[0].split("; ")[1:]))
+        identity_headers = {pair.strip() for line in lines for pair in re.split(between, line)} - {
+            ""
+        }
+        assert identity_headers == (kept if kept is not None else set(sent[0].split("; ")[1:]))
 
 
-def test_a_cookie_that_is_no_text_is_no_failure(proxied: Proxied) -> None:
+def test_a_cookie_that_is_not_text_causes_no_failure(proxied: Proxied) -> None:
     sent = ("Cookie", "a=\xff\xfe; __Host-authgw=x; b=2")
     answer = proxied.send("/", sent, token=proxied.login(3, "users"))
     assert answer.status == 200
     (line,) = [value for name, value in told(answer) if name == "cookie"]
-    seen = {pair.strip() for pair in line.split(";")} - {""}
-    # What the gateway cannot repeat is left out; Envoy makes text of it before it asks.
-    assert seen == {"traefik": {"b=2"}, "envoy": {"a=!!", "b=2"}}.get(
+    identity_headers = {pair.strip() for pair in line.split(";")} - {""}
+    # The gateway omits values that it cannot repeat; Envoy converts them before the check.
+    assert identity_headers == {"traefik": {"b=2"}, "envoy": {"a=!!", "b=2"}}.get(
         proxied.name, {"a=\xff\xfe", "b=2"}
     )
 
@@ -77,16 +81,16 @@ def test_a_page_that_asks_for_a_second_factor(proxied: Proxied) -> None:
     answer = proxied.send("/vault/x", *BROWSER, cookie)
     assert (answer.status, lower(answer)["location"]) == (302, f"{BACK}%2Fvault%2Fx")
     answer = proxied.send("/vault/x", cookie)
-    said = 'Bearer realm="authgw", error="insufficient_user_authentication"'
-    assert (answer.status, lower(answer)["www-authenticate"]) == (401, said)
+    response_headers = 'Bearer realm="authgw", error="insufficient_user_authentication"'
+    assert (answer.status, lower(answer)["www-authenticate"]) == (401, response_headers)
 
 
-def test_two_live_cookies_are_nobody(proxied: Proxied) -> None:
+def test_two_active_cookies_are_ambiguous(proxied: Proxied) -> None:
     one, other = proxied.browser(), proxied.browser()
     for cookies in ([f"{one}; {other}"], [one, other], [other, "a=1", one]):
         answer = proxied.send("/page", *(("Cookie", line) for line in cookies))
         if proxied.name == "envoy" and len(cookies) > 1:
-            # It joins them by a comma, behind which no cookie for one host is looked for.
+            # Envoy joins them with a comma; a cookie for one host is not accepted behind it.
             assert answer.status == 200
             continue
         assert (answer.status, lower(answer)["x-authgw-reason"]) == (401, "credentials_ambiguous")

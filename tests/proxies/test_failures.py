@@ -20,7 +20,7 @@ GARBAGE = [
 ]
 
 
-def test_a_gateway_that_fails_opens_nothing(
+def test_a_failing_gateway_allows_nothing(
     proxied: Proxied, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     for own in running(proxied.name, tmp_path_factory.mktemp("failing")):
@@ -29,16 +29,16 @@ def test_a_gateway_that_fails_opens_nothing(
         process = own.gateway.process
         assert process is not None
         process.send_signal(signal.SIGSTOP)
-        # Traefik has no time-out to set, and waits for 30 s; the others have answered by then.
+        # Traefik has no setting for the timeout, and waits for 30 s; the others have responded by then.
         hung = own.send("/", token=token, patience=3 if own.name == "traefik" else 12)
         assert hung.status in ((0,) if own.name == "traefik" else (403, 500, 502, 503, 504))
         process.send_signal(signal.SIGKILL)
         process.wait(10)
         _says_that_nobody_can_say(own, token)
-        for said in GARBAGE:
-            with _Liar(own.gateway.port, said):
+        for response_headers in GARBAGE:
+            with _Liar(own.gateway.port, response_headers):
                 status = own.send("/", token=token).status
-                assert not 200 <= status < 300, said
+                assert not 200 <= status < 300, response_headers
         own.gateway.start()
         own.gateway.wait_until_ready()
         _does_not_blame_the_gateway(own)
@@ -47,7 +47,7 @@ def test_a_gateway_that_fails_opens_nothing(
 def _says_that_nobody_can_say(own: Proxied, token: str) -> None:
     program, browser = own.send("/", token=token), own.send("/", *BROWSER, token=token)
     if own.name == "traefik":
-        # It has no words for this.
+        # Traefik cannot show a page of its own.
         assert [(one.status, one.body) for one in (program, browser)] == [(500, b"")] * 2
         return
     for one in (program, browser):
@@ -67,14 +67,14 @@ def _does_not_blame_the_gateway(own: Proxied) -> None:
 
 
 class _Liar:
-    """Something on the gateway's port that answers every connection with the same bytes."""
+    """A server on the gateway's port that sends the same bytes on every connection."""
 
-    def __init__(self, port: int, said: bytes) -> None:
+    def __init__(self, port: int, response_headers: bytes) -> None:
         class Answering(socketserver.BaseRequestHandler):
             def handle(self) -> None:
                 self.request.settimeout(5)
                 self.request.recv(65536)
-                self.request.sendall(said)
+                self.request.sendall(response_headers)
 
         class Server(socketserver.ThreadingTCPServer):
             allow_reuse_address = True
@@ -83,7 +83,7 @@ class _Liar:
         self._server = Server(("127.0.0.1", port), Answering)
 
     def __enter__(self) -> None:
-        # The interval is what the end of each lie costs.
+        # Closing the server takes up to this interval.
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def __exit__(self, *_: object) -> None:

@@ -10,13 +10,19 @@ import pytest
 
 from tests.support.nginx import SPELLINGS
 from tests.support.processes import Answer
-from tests.support.proxies import HOST, IDENTITY, Proxied, only_as, told
+from tests.support.proxies import (
+    HOST,
+    IDENTITY,
+    Proxied,
+    only_as,
+    told,
+)
 
 RECORDED = json.loads((Path(__file__).parents[1] / "data" / "recorded.json").read_text())
 
 
 def resolved(path: str) -> str:
-    """Where a lenient upstream would end up."""
+    """Return the path that a lenient upstream would use."""
     path = path.partition("?")[0].partition("#")[0]
     for _ in range(4):
         path = unquote(path)
@@ -34,12 +40,14 @@ def test_spoofed_identity_never_arrives(proxied: Proxied, name: str) -> None:
     token = proxied.login(3, "users")
     for path in ("/", "/public/x"):
         for sent in ([(name, "root")], [(name, "root"), ("Connection", name)], [(name, "")]):
-            for known in (token, ""):
-                answer = proxied.send(path, *sent, token=known)
+            for known_token in (token, ""):
+                answer = proxied.send(path, *sent, token=known_token)
                 assert b"root" not in answer.body
                 if answer.status == 200:
-                    # A public page does not wait long to learn who asks.
-                    nobody = not known or (path != "/" and ("remote-user", "3") not in told(answer))
+                    # A public page does not wait long for the identity.
+                    nobody = not known_token or (
+                        path != "/" and ("remote-user", "3") not in told(answer)
+                    )
                     only_as(answer, *(("", "") if nobody else ("3", "users")))
                 else:
                     assert answer.status in (400, 401, 403)
@@ -51,7 +59,7 @@ def test_connection_cannot_drop_the_identity(proxied: Proxied, name: str) -> Non
     assert answer.status in (200, 400, 403)
     if answer.status == 200:
         only_as(answer, "3")
-        # Nor may the app, if it is a proxy itself, be asked to drop it.
+        # If the app is a proxy, it must not be told to drop the identity either.
         assert not [
             value for name, value in told(answer) if name == "connection" and "emote" in value
         ]
@@ -85,11 +93,11 @@ def test_recorded_requests(proxied: Proxied, recorded: dict[str, Any]) -> None:
 
     anonymous = send()
     assert not 200 <= anonymous.status < 300
-    known = send(proxied.login(3, "users"))
-    assert known.status != 500
-    if known.status == 200 and recorded["method"] != "HEAD":
-        assert not is_admin(known.json()["path"])
-        only_as(known, "3")
+    known_token = send(proxied.login(3, "users"))
+    assert known_token.status != 500
+    if known_token.status == 200 and recorded["method"] != "HEAD":
+        assert not is_admin(known_token.json()["path"])
+        only_as(known_token, "3")
 
 
 @pytest.mark.parametrize(
@@ -115,8 +123,8 @@ def test_no_spelling_reaches_what_is_not_allowed(proxied: Proxied, path: str) ->
             assert not is_admin(answer.json()["path"])
 
 
-def test_what_a_client_says_about_the_request_changes_nothing(proxied: Proxied) -> None:
-    lies = [
+def test_client_headers_about_the_request_are_ignored(proxied: Proxied) -> None:
+    forged = [
         ("X-Forwarded-Uri", "/public/x"),
         ("X-Forwarded-Method", "OPTIONS"),
         ("X-Forwarded-Host", "other.test"),
@@ -130,7 +138,7 @@ def test_what_a_client_says_about_the_request_changes_nothing(proxied: Proxied) 
         ("X-HTTP-Method-Override", "OPTIONS"),
     ]
     user = proxied.login(3, "users")
-    for some in [*([lie] for lie in lies), lies]:
+    for some in [*([lie] for lie in forged), forged]:
         assert proxied.send("/page", *some).status in (401, 403), some
         assert proxied.send("/admin/x", *some, token=user).status == 403, some
         assert proxied.send("/net/x", *some).status in (401, 403), some

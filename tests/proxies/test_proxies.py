@@ -29,9 +29,9 @@ def test_a_browser_is_sent_to_log_in_and_back(proxied: Proxied) -> None:
 def test_a_program_gets_401(proxied: Proxied, headers: list[tuple[str, str]]) -> None:
     answer = proxied.send("/page", *headers)
     assert answer.status == 401
-    said = lower(answer)
-    assert said["x-authgw-reason"] in ("token_missing", "token_malformed")
-    assert said["x-request-id"]
+    response_headers = lower(answer)
+    assert response_headers["x-authgw-reason"] in ("token_missing", "token_malformed")
+    assert response_headers["x-request-id"]
 
 
 def test_the_wrong_group_gets_403_and_the_right_one_passes(proxied: Proxied) -> None:
@@ -43,27 +43,27 @@ def test_the_wrong_group_gets_403_and_the_right_one_passes(proxied: Proxied) -> 
     assert [name.encode("latin-1").decode() for name in names] == ["Zoë"]
 
 
-def test_a_public_page_brings_no_identity(proxied: Proxied) -> None:
+def test_a_public_page_receives_no_identity(proxied: Proxied) -> None:
     answer = proxied.send("/public/x?y=z")
     assert (answer.status, answer.json()["path"]) == (200, "/public/x?y=z")
     only_as(answer, "", "")
 
 
-def test_a_denial_is_a_page_for_people(proxied: Proxied) -> None:
+def test_a_denial_is_shown_as_a_page(proxied: Proxied) -> None:
     cookie = ("Cookie", proxied.browser())
     answer = proxied.send("/admin/x", *BROWSER, cookie)
-    said = lower(answer)
-    assert (answer.status, said["x-authgw-reason"]) == (403, "not_permitted")
-    assert said["content-type"] == "text/html; charset=utf-8"
-    assert f"style-src {LOGIN};" in said["content-security-policy"]
-    assert said["x-content-type-options"] == "nosniff"
-    assert said["cache-control"] == "no-store"
+    response_headers = lower(answer)
+    assert (answer.status, response_headers["x-authgw-reason"]) == (403, "not_permitted")
+    assert response_headers["content-type"] == "text/html; charset=utf-8"
+    assert f"style-src {LOGIN};" in response_headers["content-security-policy"]
+    assert response_headers["x-content-type-options"] == "nosniff"
+    assert response_headers["cache-control"] == "no-store"
     page = answer.body.decode()
     assert "You are signed in as <strong><bdi>Alice A</bdi></strong>" in page
     assert "<li>group admins</li>" in page
-    # What a person reports is what the log says.
-    assert page.count(said["x-request-id"]) == 1
-    assert said["x-request-id"] in proxied.gateway.log
+    # The page shows the same request id as the log.
+    assert page.count(response_headers["x-request-id"]) == 1
+    assert response_headers["x-request-id"] in proxied.gateway.log
     plain = proxied.send("/admin/x", cookie)
     assert plain.status == 403
     assert lower(plain)["content-type"].startswith("text/plain")
@@ -84,7 +84,7 @@ async def test_a_websocket(proxied: Proxied) -> None:
 @pytest.mark.parametrize(
     "upgrades", [["h2c"], ["H2C"], ["websocket", "h2c"], ["h2c", "websocket"], ["h2c, websocket"]]
 )
-def test_an_upgrade_is_no_tunnel_around_the_gateway(proxied: Proxied, upgrades: list[str]) -> None:
+def test_an_upgrade_does_not_bypass_the_gateway(proxied: Proxied, upgrades: list[str]) -> None:
     headers = [("Upgrade", value) for value in upgrades]
     more = [("HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA"), ("Connection", "Upgrade")]
     answer = proxied.send("/public/x", *headers, *more)

@@ -1,7 +1,7 @@
 """TLS ends before the proxy: at a load balancer, or at a tunnel behind a second proxy.
 
 Each shipped example has a switch that trusts the machines in front by their addresses. HAProxy
-ends TLS here and hands plain HTTP on, directly or through a second HAProxy.
+terminates TLS here and forwards plain HTTP, directly or through a second HAProxy.
 """
 
 import contextlib
@@ -54,13 +54,13 @@ def _haproxy(text: str) -> str:
 
 def _envoy(text: str) -> str:
     shown = f"{{address_prefix: {NOBODY}, prefix_len: 32}}"
-    ours = f"{{address_prefix: {ENDS_TLS}, prefix_len: 32}}"
-    # Nobody else can connect: the second hop, and the fixtures that wait for it.
+    trusted = f"{{address_prefix: {ENDS_TLS}, prefix_len: 32}}"
+    # Only the second hop and the fixtures that wait for it can connect.
     others = [
         f"{{address_prefix: {one}, prefix_len: 32}}" for one in (SECOND_HOP, CLIENT, "127.0.0.1")
     ]
     switched = text.replace("# tls_ends_before: ", "")
-    return switched.replace(shown, ", ".join([ours, *others]))
+    return switched.replace(shown, ", ".join([trusted, *others]))
 
 
 SWITCHES: dict[str, Callable[[str], str]] = {
@@ -84,7 +84,7 @@ def test_every_example_has_its_switch() -> None:
 
 @dataclass
 class Fronted:
-    """An example behind `hops` machines, the first of which ends TLS."""
+    """An example behind `hops` machines, of which the first terminates TLS."""
 
     proxied: Proxied
     port: int
@@ -115,7 +115,7 @@ def _certificate(folder: Path) -> Path:
 
 
 def _in_front(folder: Path, target: int, port: int, second: str) -> str:
-    """HAProxy's configuration; `second` is what a second hop does to X-Forwarded-Proto."""
+    """Return HAProxy's configuration; `second` is the second hop's rule for X-Forwarded-Proto."""
     between = free_port() if second else target
     own = SECOND_HOP if second else ENDS_TLS
     chain = f"""
@@ -147,7 +147,7 @@ SECOND = {
 
 def _switched(name: str, hops: int, folder: Path) -> Iterator[Proxied]:
     def edit(text: str) -> str:
-        # Envoy counts hops; the others know them by their addresses.
+        # Envoy counts hops; the others identify them by their addresses.
         return SWITCHES[name](text).replace("trusted_hops: 1", f"trusted_hops: {hops}")
 
     yield from running(name, folder, config=BEHIND, edit=edit)
@@ -182,7 +182,7 @@ def _wait_for_tls(fronted: Fronted) -> None:
     pytest.fail("nothing answers over TLS")
 
 
-def test_the_way_back_is_https(fronted: Fronted) -> None:
+def test_a_login_returns_to_https(fronted: Fronted) -> None:
     for host in (HOST, f"{HOST}:8443"):
         answer = fronted.send("/page?a=b", *BROWSER, host=host)
         if fronted.proxied.name == "envoy" and host != HOST:
@@ -194,47 +194,47 @@ def test_the_way_back_is_https(fronted: Fronted) -> None:
         )
 
 
-def test_the_app_is_told_https_and_the_client(fronted: Fronted) -> None:
+def test_the_app_receives_https_and_the_client_address(fronted: Fronted) -> None:
     answer = fronted.send(
         "/public/x", ("X-Forwarded-Proto", "http"), ("X-Forwarded-For", "10.9.9.9")
     )
     assert answer.status == 200
-    seen = told(answer)
-    protos = [value for name, value in seen if name == "x-forwarded-proto"]
+    received = told(answer)
+    protos = [value for name, value in received if name == "x-forwarded-proto"]
     assert len(protos) == 1
     assert protos[0].split(",")[0].strip() == "https"
-    chain = ",".join(value for name, value in seen if name == "x-forwarded-for")
+    chain = ",".join(value for name, value in received if name == "x-forwarded-for")
     assert chain.split(",")[0].strip() == CLIENT
     assert "10.9.9.9" not in chain
     if fronted.proxied.name != "traefik" or "," not in protos[0]:
-        # Traefik reads no list of schemes, and takes the port of http.
-        assert dict(seen).get("x-forwarded-port", "443") == "443"
+        # Traefik does not parse a list of schemes, and uses the port of http.
+        assert dict(received).get("x-forwarded-port", "443") == "443"
 
 
 def test_rules_see_the_address_of_the_client(fronted: Fronted) -> None:
     assert fronted.send("/net/x").status == 200
 
 
-def test_a_client_in_front_names_no_other_request(fronted: Fronted) -> None:
-    lies = [
+def test_a_client_cannot_name_another_request(fronted: Fronted) -> None:
+    forged = [
         ("X-Forwarded-Uri", "/public/x"),
         ("X-Forwarded-Method", "OPTIONS"),
         ("X-Forwarded-Host", "other.test"),
         ("X-Original-URL", f"https://{HOST}/public/x"),
         ("X-Forwarded-Prefix", "/public"),
     ]
-    for some in [*([lie] for lie in lies), lies]:
+    for some in [*([lie] for lie in forged), forged]:
         assert fronted.send("/page", *some).status in (401, 403), some
 
 
-def test_nobody_else_is_believed(fronted: Fronted) -> None:
+def test_headers_of_an_untrusted_peer_are_ignored(fronted: Fronted) -> None:
     switched = fronted.proxied
-    said = [("X-Forwarded-Proto", "https"), ("X-Forwarded-For", "10.9.9.9")]
-    answer = switched.send("/page", *BROWSER, *said, source=ELSE)
-    if answer.status:  # Envoy lets nobody else connect
+    sent_headers = [("X-Forwarded-Proto", "https"), ("X-Forwarded-For", "10.9.9.9")]
+    answer = switched.send("/page", *BROWSER, *sent_headers, source=ELSE)
+    if answer.status:  # Envoy accepts connections from no other address
         assert lower(answer)["location"].endswith(quote(f"http://{HOST}/page", safe=""))
-    answer = switched.send("/public/x", *said, source=ELSE)
+    answer = switched.send("/public/x", *sent_headers, source=ELSE)
     if answer.status:
-        seen = told(answer)
-        assert "10.9.9.9" not in ",".join(v for name, v in seen if name == "x-forwarded-for")
-        assert [v for name, v in seen if name == "x-forwarded-proto"] == ["http"]
+        received = told(answer)
+        assert "10.9.9.9" not in ",".join(v for name, v in received if name == "x-forwarded-for")
+        assert [v for name, v in received if name == "x-forwarded-proto"] == ["http"]

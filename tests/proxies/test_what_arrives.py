@@ -1,4 +1,4 @@
-"""Headers that reach an app through each proxy, and those that may not; ways back of any length."""
+"""Headers that reach an app through each proxy, headers that must not, and long return URLs."""
 
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -7,9 +7,9 @@ import pytest
 from authgw.recipes.cleared import CLEARED
 from tests.support.proxies import BROWSER, HOST, LOGIN, Proxied, lower, told
 
-# Apps believe these of their proxy: the client's scheme, address and certificate, and the path that
-# a reverse proxy took off.
-BELIEVED = [
+# Apps trust these headers of their proxy: the client's scheme, address and certificate, and the
+# path that a reverse proxy removed.
+TRUSTED = [
     ("X-Forwarded-Tls-Client-Cert", "MIIB-forged"),
     ("X-Forwarded-Tls-Client-Cert-Info", "Subject=forged"),
     ("X-Forwarded-Prefix", "/forged"),
@@ -33,17 +33,17 @@ BELIEVED = [
     ("X-Original-URI", "/forged"),
     ("X-Rewrite-URL", "/forged"),
 ]
-_NAMED = {name.lower() for name, _ in BELIEVED}
-# The gateway denies a request that brings one of the four that it sends itself.
+_NAMED = {name.lower() for name, _ in TRUSTED}
+# The gateway denies a request with any of the four headers that it sends itself.
 _SENT = ("remote-user", "remote-groups", "remote-email", "remote-name")
-BELIEVED += [(name, "forged") for name in CLEARED if name.lower() not in (*_NAMED, *_SENT)]
+TRUSTED += [(name, "forged") for name in CLEARED if name.lower() not in (*_NAMED, *_SENT)]
 
 
-@pytest.mark.parametrize(("name", "value"), BELIEVED, ids=[name for name, _ in BELIEVED])
-def test_a_client_cannot_speak_for_the_proxy(proxied: Proxied, name: str, value: str) -> None:
+@pytest.mark.parametrize(("name", "value"), TRUSTED, ids=[name for name, _ in TRUSTED])
+def test_a_client_cannot_set_the_proxys_headers(proxied: Proxied, name: str, value: str) -> None:
     for path, token in (("/public/x", ""), ("/page", proxied.login())):
         answer = proxied.send(path, (name, value), token=token)
-        # NGINX and Envoy hand X-Rewrite-URL to the gateway, which judges it.
+        # NGINX and Envoy forward X-Rewrite-URL to the gateway, which checks it.
         assert answer.status in (200, 401, 403), (path, answer)
         if answer.status == 200:
             arrived = [(one, said) for one, said in told(answer) if value in said]
@@ -53,10 +53,10 @@ def test_a_client_cannot_speak_for_the_proxy(proxied: Proxied, name: str, value:
 @pytest.mark.parametrize(
     "name", ["X_Forwarded_User", "X_Real_Ip", "X_Webauth_User", "X-Forwarded_Prefix"]
 )
-def test_no_other_spelling_speaks_for_the_proxy(proxied: Proxied, name: str) -> None:
+def test_other_spellings_of_the_proxys_headers_are_removed(proxied: Proxied, name: str) -> None:
     answer = proxied.send("/public/x", (name, "forged"))
     assert answer.status in (200, 400, 403)
-    # Traefik hands them on, as its README says.
+    # Traefik forwards them, as its README states.
     assert answer.status != 200 or proxied.name == "traefik" or b"forged" not in answer.body
 
 
@@ -74,18 +74,18 @@ MANY = "; ".join(f"{name}{suffix}=x{suffix}" for name in OURS for suffix in ("",
         ("a=__Host-authgw; b=authgw-x", None),
     ],
 )
-def test_every_cookie_with_our_prefix_stays_here(
+def test_cookies_with_the_authgw_prefix_do_not_reach_the_app(
     proxied: Proxied, sent: str, kept: set[str] | None
 ) -> None:
     for path, token in (("/page", proxied.login()), ("/public/x", "")):
         answer = proxied.send(path, ("Cookie", sent), token=token)
         assert answer.status == 200
         lines = [value for name, value in told(answer) if name == "cookie"]
-        seen = {pair.strip() for line in lines for pair in line.split(";")} - {""}
-        assert seen == (set(sent.split("; ")) if kept is None else kept)
+        received = {pair.strip() for line in lines for pair in line.split(";")} - {""}
+        assert received == (set(sent.split("; ")) if kept is None else kept)
 
 
-def test_however_many_cookies_of_ours_come_none_arrives(proxied: Proxied) -> None:
+def test_any_number_of_session_cookies_is_removed(proxied: Proxied) -> None:
     for line in (MANY, f"a=1; {MANY}; b=2"):
         answer = proxied.send("/public/x", ("Cookie", line))
         assert answer.status == 200
@@ -103,7 +103,7 @@ def test_a_long_link_leads_to_the_login_page_and_back(proxied: Proxied, size: in
     assert parse_qs(urlsplit(where).query)["rd"] == [f"http://{HOST}{path}"]
 
 
-def test_a_longer_link_leads_to_the_login_page_all_the_same(proxied: Proxied) -> None:
+def test_a_longer_link_still_leads_to_the_login_page(proxied: Proxied) -> None:
     answer = proxied.send("/page?q=" + "%C3%A9" * 2_000, *BROWSER)
     assert answer.status == 302
     assert lower(answer)["location"].startswith(f"{LOGIN}/login")
@@ -127,7 +127,7 @@ def test_a_script_that_posts_gets_401(proxied: Proxied) -> None:
 
 
 @pytest.mark.parametrize("method", ["COPY", "MOVE"])
-def test_a_destination_is_judged_as_the_target_is(proxied: Proxied, method: str) -> None:
+def test_a_destination_is_checked_like_the_target(proxied: Proxied, method: str) -> None:
     user = proxied.login(3, "users")
     own, other = f"http://{HOST}/files/b", f"http://{HOST}/admin/b"
     assert proxied.send("/files/a", ("Destination", own), method=method, token=user).status == 200
@@ -142,7 +142,7 @@ def test_a_destination_is_judged_as_the_target_is(proxied: Proxied, method: str)
     ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "x-http-method-OVERRIDE"],
 )
 def test_an_overriding_method_must_be_allowed_too(proxied: Proxied, name: str) -> None:
-    """/read/** allows GET and POST to everyone, and nothing else."""
+    """Only GET and POST of /read/** are allowed to everyone."""
     assert proxied.send("/read/x", method="POST", body=b"a").status == 200
     for method in ("DELETE", "delete", "PUT, GET"):
         answer = proxied.send("/read/x", (name, method), method="POST", body=b"a")
@@ -158,7 +158,7 @@ def test_an_overriding_method_must_be_allowed_too(proxied: Proxied, name: str) -
         ([("Accept", "*/*")], False),
     ],
 )
-def test_a_browser_is_told_from_a_program_by_what_it_says(
+def test_a_browser_is_distinguished_from_a_program_by_its_headers(
     proxied: Proxied, headers: list[tuple[str, str]], is_page: bool
 ) -> None:
     answer = proxied.send("/admin/x", *headers, token=proxied.login())

@@ -69,7 +69,7 @@ def ask(
 
 
 def wait_for(port: int, path: str = "/healthz") -> None:
-    for _ in range(300):
+    for _ in range(1000):
         try:
             ask(port, "GET", path)
             return

@@ -207,7 +207,7 @@ async def test_an_old_hash_stays(
     if reason == "read-only":
         request.getfixturevalue("read_only")
     else:
-        monkeypatch.setattr(jar.running.serving.gateway.login.service, "_rehashes", False)
+        monkeypatch.setattr(jar.running.serving.gateway.login.service, "_rehash_enabled", False)
     for _ in range(2):
         assert await by_name(jar.running, "bob") == 200
     assert path.read_bytes() == before

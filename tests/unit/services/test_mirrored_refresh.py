@@ -1,4 +1,4 @@
-"""Refreshes decided on what a replica remembers, which may be old."""
+"""Refreshes decided on a mirrored record, which may be stale."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.support.sessions import SHOP, World
 
 
 class OldStore(MemoryStore):
-    """Remembers what it was made to; counts what it is asked."""
+    """Returns remembered snapshots from `look`, and counts reads."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,13 +44,13 @@ async def test_a_rotation_reads_nothing(world: World) -> None:
     assert store.reads == 0
 
 
-async def test_an_old_record_makes_nobody_a_thief(world: World) -> None:
+async def test_a_stale_mirrored_record_is_not_taken_for_reuse(world: World) -> None:
     first, store = await world.gateway.log_in(SHOP), store_of(world)
     second = await world.gateway.refresh(first.refresh)
     assert await world.alive(second)
     store.remember(first.sid)
     world.wait(100)
-    # Another replica rotates, which this one has not heard of.
+    # Another replica rotates, of which this replica is not informed.
     remembered = store.old.pop(first.sid)
     third = await world.gateway.refresh(second.refresh)
     store.old[first.sid] = remembered
@@ -63,7 +63,7 @@ async def test_an_old_record_makes_nobody_a_thief(world: World) -> None:
     assert record.gen == 3
 
 
-async def test_reuse_is_believed_of_the_store(world: World) -> None:
+async def test_reuse_is_decided_on_a_record_from_the_store(world: World) -> None:
     first, store = await world.gateway.log_in(SHOP), store_of(world)
     second = await world.gateway.refresh(first.refresh)
     assert await world.alive(second)
@@ -74,7 +74,7 @@ async def test_reuse_is_believed_of_the_store(world: World) -> None:
     assert first.sid not in store.records
 
 
-async def test_an_end_is_believed_of_the_store(world: World) -> None:
+async def test_the_end_of_a_session_is_decided_on_a_record_from_the_store(world: World) -> None:
     pair, store = await world.gateway.log_in(SHOP), store_of(world)
     store.old[pair.sid] = Snapshot(None, world.now)
     assert (await world.gateway.refresh(pair.refresh)).sid == pair.sid
@@ -83,7 +83,7 @@ async def test_an_end_is_believed_of_the_store(world: World) -> None:
         await world.gateway.refresh(pair.refresh)
 
 
-async def test_an_old_life_does_not_outlive_the_end(world: World) -> None:
+async def test_a_stale_mirrored_session_does_not_survive_its_end(world: World) -> None:
     pair, store = await world.gateway.log_in(SHOP), store_of(world)
     store.remember(pair.sid)
     del store.records[pair.sid]

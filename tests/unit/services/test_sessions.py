@@ -1,4 +1,4 @@
-"""The use cases over the plainest store: what a client of the gateway lives through."""
+"""The session use cases on an in-memory store, from the view of a client."""
 
 import asyncio
 import random
@@ -25,16 +25,16 @@ def world() -> World:
     return World()
 
 
-async def test_a_login_is_known_by_its_access_token(world: World) -> None:
+async def test_an_access_token_identifies_its_login(world: World) -> None:
     pair = await world.gateway.log_in(SHOP)
-    found = await world.gateway.identification.identify(pair.access)
-    who, token = found.principal, found.token
+    identity = await world.gateway.identification.identify(pair.access)
+    who, token = identity.principal, identity.token
     assert (who.sub, who.groups, who.email, who.name) == ("1", ("users",), "a@example.com", "A")
     assert token.claims["user_id"] == 1
     assert (pair.expires_in, pair.refresh_expires_in, pair.sid) == (900, 3600, who.sid)
 
 
-async def test_tokens_never_show(world: World) -> None:
+async def test_tokens_are_not_in_reprs(world: World) -> None:
     pair = await world.gateway.log_in(SHOP)
     assert pair.access not in repr(pair)
     assert pair.refresh not in repr(pair)
@@ -50,7 +50,7 @@ async def test_only_an_access_token_identifies(world: World) -> None:
         await world.gateway.refresh(pair.access)
 
 
-async def test_an_older_access_token_lives_while_its_session_lives(world: World) -> None:
+async def test_an_older_access_token_is_valid_while_its_session_is_active(world: World) -> None:
     first = await world.gateway.log_in(SHOP)
     await world.gateway.refresh(first.refresh)
     assert await world.alive(first)
@@ -91,7 +91,7 @@ async def test_a_lost_reply_logs_nobody_out(world: World) -> None:
 
 @pytest.mark.parametrize("everywhere", [False, True])
 @pytest.mark.parametrize("by_refresh", [False, True])
-async def test_logout_ends_exactly_what_was_asked(
+async def test_logout_ends_only_the_requested_sessions(
     world: World, everywhere: bool, by_refresh: bool
 ) -> None:
     phone = await world.gateway.log_in(SHOP)
@@ -108,7 +108,7 @@ async def test_logout_ends_exactly_what_was_asked(
     assert await world.alive(other)
 
 
-async def test_logout_of_what_is_gone_is_fine(world: World) -> None:
+async def test_logout_is_idempotent(world: World) -> None:
     pair = await world.gateway.log_in(SHOP)
     await world.gateway.log_out_by_access(pair.access)
     await world.gateway.log_out_by_access(pair.access)
@@ -133,7 +133,7 @@ async def test_the_newest_login_wins_when_one_session_is_allowed() -> None:
     assert await world.alive(new)
 
 
-async def test_a_store_that_is_away_is_no_verdict(world: World) -> None:
+async def test_an_unavailable_store_is_reported_as_such(world: World) -> None:
     pair = await world.gateway.log_in(SHOP)
     world.store.down = True
     for call in (
@@ -176,21 +176,21 @@ async def test_a_hundred_refreshes_of_one_token_make_one_lineage(world: World) -
         assert await world.alive(random.choice(pairs))
 
 
-async def test_a_store_that_never_settles_is_unavailable(
+async def test_endless_conflicts_are_reported_as_an_unavailable_store(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await world.gateway.log_in(SHOP)
     stale = await world.store.read(first.sid)
 
-    async def never(*_: object) -> object:
+    async def refuse_always(*_: object) -> object:
         return stale
 
-    monkeypatch.setattr(world.store, "replace", never)
+    monkeypatch.setattr(world.store, "replace", refuse_always)
     with pytest.raises(StoreUnavailableError):
         await world.gateway.refresh(first.refresh)
 
 
-async def test_a_sid_of_another_subject_identifies_nobody(world: World) -> None:
+async def test_a_sid_of_another_subject_is_refused(world: World) -> None:
     pair = await world.gateway.log_in(SHOP)
     text = world.store.records[pair.sid]
     world.store.records[pair.sid] = text.replace('"sub":"1"', '"sub":"2"')
