@@ -17,13 +17,13 @@ from urllib.parse import quote
 
 import re2
 
+from authgw.core.limits import MAX_PATTERN_LENGTH
 from authgw.core.model import AccessRequest, Decision, Principal, Verdict
 from authgw.core.networks import TrustedProxies
 from authgw.core.paths import Ambiguity, CanonicalPath, canonical_path
 from authgw.core.patterns import PathPattern, alternatives, glob_expression, pattern_of
 from authgw.core.rule_index import HostIndex, PathIndex
 
-_MAX_PATTERN_LENGTH = 1024  # characters
 _UNRESERVED_IN_PATHS = "/!$&'()*+,;=:@~"  # RFC 3986 section 3.3, besides letters and digits
 
 
@@ -279,9 +279,9 @@ def glob(source: str) -> PathPattern:
     """
     exact = source.startswith("=")
     text = source.removeprefix("=")
-    if not text.startswith("/") or len(text) > _MAX_PATTERN_LENGTH:
+    if not text.startswith("/") or len(text) > MAX_PATTERN_LENGTH:
         raise RuleError(
-            f"{source}: a path begins with / and has at most {_MAX_PATTERN_LENGTH} letters"
+            f"{source}: a path begins with / and has at most {MAX_PATTERN_LENGTH} letters"
         )
     if canonical_path(text).ambiguities or canonical_path(text).text != text:
         raise RuleError(f"{source}: write the path decoded, without // ; \\ # % or dot segments")

@@ -9,12 +9,10 @@ from authgw.core.errors import (
     BackendUnknownError,
     TooManyFailuresError,
 )
+from authgw.core.limits import PER_BACKEND
 from authgw.dialects.headers import authorization
 from authgw.identity.clients_file import TrustedBackend
 from authgw.web.context import GATEWAY, client_address
-
-MAX_FAILURES = 10
-WINDOW = 60.0  # seconds
 
 
 async def trusted_backend(request: web.Request) -> TrustedBackend:
@@ -35,9 +33,9 @@ async def trusted_backend(request: web.Request) -> TrustedBackend:
     backend = gateway.services.backends.verify(client_id, secret)
     if backend is None:
         name = f"client:{client_id}:{address}"
-        count, left = await gateway.services.counters.increment(name, WINDOW)
+        count, left = await gateway.services.counters.increment(name, PER_BACKEND.window)
         known = f"client:{client_id}" if client_id in gateway.services.backends.ids else ""
-        if count > MAX_FAILURES:
+        if count > PER_BACKEND.max_failures:
             raise TooManyFailuresError(left, sub=known)
         raise BackendUnknownError(sub=known)
     if not backend.may_connect_from(address):

@@ -5,6 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from authgw.core.errors import MisdirectedError
+from authgw.core.limits import MAX_SHOWN_PATH_LENGTH
 from authgw.core.login_sites import LoginSite
 from authgw.core.model import AccessRequest, Decision, ProxyResponse
 from authgw.core.reasons import REASONS
@@ -12,7 +13,6 @@ from authgw.dialects.responses import return_query
 from authgw.web.context import GATEWAY, host_of, request_id
 from authgw.web.ways import ReturnTarget
 
-_MAX_SHOWN = 200
 _TITLES = {
     400: "This request cannot be read",
     401: "You are not logged in",
@@ -163,4 +163,4 @@ def _sentence(text: str) -> str:
 
 def _shown(path: str) -> str:
     plain = path.encode("utf-8", "replace").decode()
-    return plain if len(plain) <= _MAX_SHOWN else f"{plain[:_MAX_SHOWN]}…"
+    return plain if len(plain) <= MAX_SHOWN_PATH_LENGTH else f"{plain[:MAX_SHOWN_PATH_LENGTH]}…"

@@ -1,8 +1,6 @@
 """Reading bodies strictly: one plain JSON object of known keys, or a clear refusal."""
 
 import asyncio
-import re
-import unicodedata
 from codecs import BOM_UTF8
 from typing import Any
 
@@ -14,18 +12,13 @@ from authgw.core.errors import (
     BodyTooSlowError,
     BodyUnsupportedError,
 )
+from authgw.core.limits import BODY_TIMEOUT, MAX_GROUPS_BYTES, MAX_JSON_BYTES, MAX_TEXT_BYTES
 from authgw.core.strict_json import read_object
+from authgw.core.users import GROUP_NAME, is_header_safe
 
-MAX_BODY_BYTES = 16 * 1024  # of JSON; forms have their own limit
 MAX_USER_ID = 2**63 - 1
-_WHOLE_WITHIN = 10.0  # seconds after the head
-_MAX_TEXT_BYTES = 255
-_MAX_GROUPS_BYTES = 4096
 _JSON = ("application/json", "text/json")
 _OF_BROWSERS = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")
-_GROUP = re.compile(r"[A-Za-z0-9._:@/-]{1,64}")
-# Controls, surrogates, line and paragraph separators: no header can carry them safely.
-_UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 
 
 async def read_body(request: web.Request, *known: str, forgiving: bool = False) -> dict[str, Any]:
@@ -41,7 +34,7 @@ async def read_body(request: web.Request, *known: str, forgiving: bool = False) 
         BodyMalformedError: not one JSON object, or one with keys that are not `known`.
     """
     length = request.content_length
-    if length is not None and length > MAX_BODY_BYTES:
+    if length is not None and length > MAX_JSON_BYTES:
         raise BodyTooLargeError
     if not request.body_exists or length == 0:
         return {}
@@ -53,7 +46,7 @@ async def read_body(request: web.Request, *known: str, forgiving: bool = False) 
     if "Content-Encoding" in request.headers:
         raise BodyUnsupportedError
     try:
-        body = read_object((await whole(request, MAX_BODY_BYTES)).removeprefix(BOM_UTF8))
+        body = read_object((await whole(request, MAX_JSON_BYTES)).removeprefix(BOM_UTF8))
     except ValueError:
         if untyped and forgiving:
             return {}
@@ -72,7 +65,7 @@ async def whole(request: web.Request, most: int) -> bytes:
         BodyTooSlowError: they did not come within 10 s; BodyMalformedError: they never will.
     """
     try:
-        async with asyncio.timeout(_WHOLE_WITHIN):
+        async with asyncio.timeout(BODY_TIMEOUT):
             body = await request.read()
     except TimeoutError:
         raise BodyTooSlowError from None
@@ -105,9 +98,11 @@ def text(body: dict[str, Any], key: str) -> str:
     value = body.get(key, "")
     if not isinstance(value, str):
         raise BodyMalformedError(f"{key} must be a string")
-    if len(value.encode()) > _MAX_TEXT_BYTES or value != value.strip():
-        raise BodyMalformedError(f"{key} must be at most 255 bytes without spaces at its edges")
-    if any(unicodedata.category(char) in _UNPRINTABLE for char in value):
+    if len(value.encode()) > MAX_TEXT_BYTES or value != value.strip():
+        raise BodyMalformedError(
+            f"{key} must be at most {MAX_TEXT_BYTES} bytes without spaces at its edges"
+        )
+    if not is_header_safe(value):
         raise BodyMalformedError(f"{key} holds a control character")
     return value
 
@@ -120,13 +115,13 @@ def groups(body: dict[str, Any]) -> tuple[str, ...]:
     """
     value = body.get("groups", [])
     if not isinstance(value, list) or not all(
-        isinstance(name, str) and _GROUP.fullmatch(name) for name in value
+        isinstance(name, str) and GROUP_NAME.fullmatch(name) for name in value
     ):
         raise BodyMalformedError(
             "groups must be a list of names of A-Z a-z 0-9 . _ : @ / - (1 to 64)"
         )
-    if sum(len(name) + 1 for name in value) > _MAX_GROUPS_BYTES:
-        raise BodyMalformedError("groups are over 4096 bytes together")
+    if sum(len(name) + 1 for name in value) > MAX_GROUPS_BYTES:
+        raise BodyMalformedError(f"groups are over {MAX_GROUPS_BYTES} bytes together")
     return tuple(value)
 
 

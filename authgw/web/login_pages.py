@@ -13,6 +13,7 @@ from authgw.core.errors import (
     TotpRequiredError,
     UsersFileUnwritableError,
 )
+from authgw.core.limits import LOOP_VISITS, LOOP_WINDOW
 from authgw.core.login_sites import LoginSite
 from authgw.core.reasons import REASONS, refusal_headers
 from authgw.dialects.headers import values
@@ -32,7 +33,7 @@ from authgw.web.cookies import (
 from authgw.web.dispatcher import SERVING
 from authgw.web.forms import brings_cookie_token, is_by_http, lost_cookie, own_form
 from authgw.web.html import page, see, site_of
-from authgw.web.visits import LOOP_VISITS, WINDOW, next_visit
+from authgw.web.visits import next_visit
 from authgw.web.ways import (
     CUT,
     ReturnTarget,
@@ -205,7 +206,7 @@ def _send_on(
     host, allowed = site.redirects.host_of(where), request[GATEWAY].login.allowed_checks
     visit = next_visit(helpers(request, site, "visit"), sid, host, where, allowed)
     response = see(where) if visit.number < LOOP_VISITS else _loop_page(request, site, where, found)
-    give_helper(response, site, "visit", visit.text, WINDOW)
+    give_helper(response, site, "visit", visit.text, LOOP_WINDOW)
     allowed.watch(sid)
     # The next check of this session is answered anew, and so noted.
     shortcut = request.app[SERVING].shortcut
@@ -217,7 +218,7 @@ def _send_on(
 def _loop_page(request: web.Request, site: LoginSite, where: str, found: Identity) -> web.Response:
     host = site.redirects.host_of(where)
     cause = cause_of_loop(request, site, where, found)
-    said = f"Third login redirect in {WINDOW:.0f} s for {host}. {cause}"
+    said = f"Third login redirect in {LOOP_WINDOW:.0f} s for {host}. {cause}"
     record(request, "loop", sub=found.session.sub, sid=found.session.sid, detail=said)
     return page(
         request,

@@ -2,6 +2,8 @@
 
 import re
 
+from authgw.core.limits import MAX_PARSED_USER_AGENT_LENGTH
+
 # The first that occurs decides: most browsers also name those that they descend from.
 _BROWSERS = (
     (r"\bEdg(?:e|A|iOS)?/", "Edge"),
@@ -26,8 +28,6 @@ _SYSTEMS = (
     (r"\bOpenBSD\b", "OpenBSD"),
 )
 _PROGRAM = re.compile(r"(?!Mozilla/)([A-Za-z][A-Za-z0-9._-]{0,29})/\d")
-# A longer User-Agent says no more about its device.
-_LONGEST = 1024
 
 
 def describe_device(user_agent: str) -> str:
@@ -36,7 +36,7 @@ def describe_device(user_agent: str) -> str:
     A program is called what it calls itself first (RFC 9110, 10.1.5): at most 30 letters,
     digits, `.`, `_` and `-`. An iPad that asks for desktop pages says that it is a Mac.
     """
-    said = user_agent[:_LONGEST]
+    said = user_agent[:MAX_PARSED_USER_AGENT_LENGTH]
     program = _PROGRAM.match(said)
     if program is not None:
         return program[1]

@@ -7,9 +7,10 @@ from urllib.parse import quote
 from aiohttp import web
 
 from authgw.core.errors import TargetMalformedError
+from authgw.core.limits import MAX_RD_BYTES
 from authgw.core.login_sites import LoginSite
 from authgw.core.model import AccessRequest
-from authgw.core.redirects import MAX_RD_BYTES, fits, front_page
+from authgw.core.redirects import fits, front_page
 from authgw.core.rules import Credential, Rule
 from authgw.core.urls import location_from
 from authgw.services.results import Identity
