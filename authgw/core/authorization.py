@@ -15,7 +15,11 @@ from functools import lru_cache
 from itertools import chain
 
 from authgw.core.errors import AuthorizationMalformedError
-from authgw.core.limits import MAX_AUTHORIZATION_BYTES, MAX_CACHED_JOSE_HEADERS
+from authgw.core.limits import (
+    MAX_AUTHORIZATION_BYTES,
+    MAX_CACHED_JOSE_HEADERS,
+    MAX_CREDENTIAL_DECODES,
+)
 from authgw.core.rules import Credential, Rule
 from authgw.core.users import APP_PASSWORD_PREFIX
 
@@ -28,7 +32,6 @@ _TOKEN_RUN = re.compile(r"[A-Za-z0-9+/_.-]{4,}")
 _JWS_START = "eyJ"  # base64url of `{"`
 _NAME = re.compile(r'"(iss|kid)"\s*:\s*"((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
-_MAX_DECODES = 2  # Basic, and a JWS in it
 _MIN_BASE64_LENGTH = 6  # characters of the shortest prefix in base64
 # A quoted string (RFC 9110 section 5.6.4), or an opening quote without an end.
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+("?)', re.DOTALL)
@@ -227,7 +230,7 @@ def _is_own_header(part: str, marks: OwnMarks) -> bool:
 
 def _is_ours(text: str, marks: OwnMarks) -> bool:
     """Return True if any part of the text, raw or decoded, is a credential of authgw."""
-    for _ in range(1 + _MAX_DECODES):
+    for _ in range(1 + MAX_CREDENTIAL_DECODES):
         runs = _TOKEN_RUN.findall(text)
         # A signature may contain a prefix by chance; issuer and kid identify a JWS.
         if any(_PREFIX.search(run) and not _is_jws(run) for run in runs) or _is_named(text, marks):

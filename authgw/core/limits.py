@@ -58,6 +58,8 @@ MAX_FORM_BYTES = 3 * MAX_RD_BYTES + 8 * 1024
 MAX_TEXT_BYTES = 255
 # All group names of a user together: they share a header.
 MAX_GROUPS_BYTES = 4096
+# An integer of 64 bits, as databases number users.
+MAX_USER_ID = 2**63 - 1
 # A group, or an app password's name.
 MAX_NAME_LENGTH = 64
 
@@ -65,8 +67,12 @@ MAX_NAME_LENGTH = 64
 
 # All Authorization lines together, checked before decoding.
 MAX_AUTHORIZATION_BYTES = 8192
+# Encodings within each other: Basic, and a JWS in it.
+MAX_CREDENTIAL_DECODES = 2
 MAX_TOKEN_BYTES = 4096
 MAX_PASSWORD_BYTES = 1024
+# Hashes of the same password that sessions may refer to.
+MAX_PASSWORD_MARKS = 4
 # A line of standard input, more than any accepted password.
 MAX_PASSWORD_LINE_BYTES = 8192
 # Session cookies in a request; a browser can hold a cookie for each domain. A login or logout

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from authgw.core.limits import MAX_PASSWORD_MARKS
 from authgw.core.typed_text import comparison_key
 from authgw.core.users import APP_PASSWORD_PREFIX
 from authgw.files.atomic import FileWriteError, exclusive_lock, read_bytes, write
@@ -27,8 +28,6 @@ from authgw.identity.users_file import (
     parse_users,
     validate_entry,
 )
-
-_MAX_MARKS = 4
 
 _Entry = dict[str, Any]
 
@@ -77,7 +76,7 @@ def rehash(path: Path, user: str, old_hash: str, new_hash: str) -> bool:
             marks = entry.get("same_password", ())
             old_marks = marks if mark(old_hash) in marks else (mark(old_hash),)
             entry["password"] = new_hash
-            entry["same_password"] = (*old_marks, mark(new_hash))[-_MAX_MARKS:]
+            entry["same_password"] = (*old_marks, mark(new_hash))[-MAX_PASSWORD_MARKS:]
 
     return _change_user(path, user, change_entry)
 

@@ -12,11 +12,16 @@ from authgw.core.errors import (
     BodyTooSlowError,
     BodyUnsupportedError,
 )
-from authgw.core.limits import BODY_TIMEOUT, MAX_GROUPS_BYTES, MAX_JSON_BYTES, MAX_TEXT_BYTES
+from authgw.core.limits import (
+    BODY_TIMEOUT,
+    MAX_GROUPS_BYTES,
+    MAX_JSON_BYTES,
+    MAX_TEXT_BYTES,
+    MAX_USER_ID,
+)
 from authgw.core.strict_json import read_object
 from authgw.core.users import GROUP_NAME, is_header_safe
 
-MAX_USER_ID = 2**63 - 1
 _JSON = ("application/json", "text/json")
 _OF_BROWSERS = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")
 
