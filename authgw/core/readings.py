@@ -31,7 +31,7 @@ _OVERLONG = re.compile(
 
 
 class EndlessReadingsError(ValueError):
-    """Raised for a path whose readings exceed MAX_READINGS, MAX_READINGS_LENGTH or MAX_COMBINING_MARKS."""
+    """Raised for a path with more readings, characters or combining marks than the limits."""
 
 
 def to_bytes(text: str) -> bytes:
