@@ -68,6 +68,7 @@ class Connection(SequentialConnection):
         self._idle: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Register the connection and start the timeout of its first request."""
         super().connection_made(transport)
         # aiohttp forgets its own while what was written is still unread.
         self._link = cast(asyncio.Transport, transport)
@@ -78,6 +79,7 @@ class Connection(SequentialConnection):
         self._all.opened(self)
 
     def data_received(self, data: bytes) -> None:
+        """Respond to a cached check, or pass the bytes to aiohttp."""
         known = self._known(data, self._heads) if self._heads and data else None
         if known is not None:
             self._link.write(known)
@@ -98,6 +100,7 @@ class Connection(SequentialConnection):
         response.headers[hdrs.SERVER] = SERVER
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        """Remove the connection and its timers."""
         self._deadline.cancel()
         if self._idle is not None:
             self._idle.cancel()
@@ -105,14 +108,14 @@ class Connection(SequentialConnection):
         super().connection_lost(exc)
 
     def begun(self) -> None:
-        """aiohttp has the head of another request."""
+        """Note that aiohttp received the head of another request."""
         self._asked = True
         self._all.heard(self)
         if self.ends:
             self._heads = None
 
     def answered(self) -> None:
-        """aiohttp has written another answer."""
+        """Note that aiohttp wrote another response."""
         self._answered += 1
         self._answered_at = asyncio.get_running_loop().time()
         if self.ends:

@@ -73,7 +73,9 @@ class Dialect(Protocol):
         peer: str,
         trusted: TrustedProxies,
         identity: IdentityHeaders,
-    ) -> AccessRequest: ...
+    ) -> AccessRequest:
+        """Return the original request that a subrequest describes."""
+        ...
 
     def render(
         self,
@@ -82,7 +84,9 @@ class Dialect(Protocol):
         *,
         identity: IdentityHeaders,
         login_url: str | None = None,
-    ) -> ProxyResponse: ...
+    ) -> ProxyResponse:
+        """Return the response of a decision for the proxy."""
+        ...
 
 
 async def authenticate(request: web.Request) -> web.StreamResponse:

@@ -17,7 +17,7 @@ from authgw.core.login_sites import LoginSite, host_of
 from authgw.dialects.headers import values
 from authgw.services.results import Identity
 from authgw.web.cookies import helpers
-from authgw.web.json_body import whole
+from authgw.web.json_body import read_bytes
 
 FORM = "application/x-www-form-urlencoded"
 _BY_HTTP = (
@@ -42,7 +42,7 @@ async def read_form(request: web.Request, *known: str) -> dict[str, str]:
         raise BodyTooLargeError
     if request.content_type != FORM or "Content-Encoding" in request.headers:
         raise BodyUnsupportedError
-    raw = await whole(request, MAX_FORM_BYTES)
+    raw = await read_bytes(request, MAX_FORM_BYTES)
     try:
         pairs = parse_qsl(
             raw.decode("ascii"),

@@ -33,8 +33,7 @@ from authgw.web.cookies import (
 from authgw.web.dispatcher import SERVING
 from authgw.web.forms import brings_cookie_token, is_by_http, lost_cookie, own_form
 from authgw.web.html import page, see, site_of
-from authgw.web.visits import next_visit
-from authgw.web.ways import (
+from authgw.web.return_targets import (
     CUT,
     ReturnTarget,
     asks_for_totp,
@@ -42,6 +41,7 @@ from authgw.web.ways import (
     out_of_reach,
     why_out_of_reach,
 )
+from authgw.web.visits import next_visit
 
 _DONE_FOR = 60.0  # seconds in which a browser that comes back must have the session cookie
 _SEVERAL = "This browser holds several sessions. Logging in ends all of them and begins a new one."

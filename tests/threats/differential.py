@@ -50,7 +50,7 @@ class Difference:
         return f"{self.way} ({self.message.kind}): {sent!r}" + "".join(said)
 
 
-class Missing(Exception):
+class NoResponseError(Exception):
     """The connection ended, or was quiet for too long, before an answer was whole."""
 
 
@@ -80,7 +80,7 @@ class Link:
         """The next answer, which is to this message.
 
         Raises:
-            Missing: there is none.
+            NoResponseError: there is none.
         """
         interim = 0
         while True:
@@ -106,7 +106,7 @@ class Link:
         """Whether the server ends the connection without another byte."""
         try:
             return not self._heard and not await self._more()
-        except Missing:
+        except NoResponseError:
             return False
 
     async def _until_end_of_head(self) -> bytes:
@@ -123,7 +123,7 @@ class Link:
 
     async def _need_more(self) -> None:
         if not await self._more():
-            raise Missing
+            raise NoResponseError
 
     async def _more(self) -> bool:
         loop = asyncio.get_running_loop()
@@ -131,7 +131,7 @@ class Link:
             async with asyncio.timeout(self._patience):
                 heard = await loop.sock_recv(self._link, _READ)
         except TimeoutError:
-            raise Missing from None
+            raise NoResponseError from None
         except ConnectionError:
             return False
         self._heard += heard
@@ -193,7 +193,7 @@ class Differential:
                 else:
                     await link.send([_PROBE.raw])
                     over = (await link.answer(_PROBE)).body == b"pong"
-            except Missing:
+            except NoResponseError:
                 answer, over = None, False
         self.answered += 1
         if not over:
@@ -233,7 +233,7 @@ class Differential:
                 self.answered += 1
                 try:
                     found = await link.answer(message)
-                except Missing:
+                except NoResponseError:
                     found = None
                 if found != expected:
                     self.found.append(Difference(way, message, expected, found))
