@@ -192,6 +192,7 @@ class Connections:
         self._alarmed_at = float("-inf")
 
     def __call__(self) -> Connection:
+        """Return the protocol of a new connection."""
         loop = asyncio.get_running_loop()
         return Connection(self, self._server, loop=loop, **self._settings)
 

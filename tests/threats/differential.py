@@ -26,7 +26,7 @@ _CHANGING = ("date:",)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back for one message, without what differs each time."""
+    """The response to a message, without the parts that differ each time."""
 
     interim: int  # answers of 1xx before it
     status: str
@@ -37,7 +37,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Difference:
-    """An answer that is not as it is on a connection of its own; None where there is none."""
+    """An answer that is not as it is on a connection of its own; None without it."""
 
     way: str
     message: Message
@@ -51,11 +51,11 @@ class Difference:
 
 
 class NoResponseError(Exception):
-    """The connection ended, or was quiet for too long, before an answer was whole."""
+    """Raised if the connection ended or timed out before a response was complete."""
 
 
 class Link:
-    """One connection; what is sent after the server closed it is lost, what it answered is not."""
+    """A connection; data sent after the server closed it is lost, received responses are not."""
 
     def __init__(self, link: socket.socket, patience: float) -> None:
         self._link = link
@@ -77,10 +77,10 @@ class Link:
                 await asyncio.sleep(0)
 
     async def answer(self, message: Message) -> Answer:
-        """The next answer, which is to this message.
+        """Return the next response, which is for this message.
 
         Raises:
-            NoResponseError: there is none.
+            NoResponseError: the connection ended or timed out first.
         """
         interim = 0
         while True:
@@ -103,7 +103,7 @@ class Link:
         return Answer(interim, status, headers, _plain(body), last)
 
     async def is_over(self) -> bool:
-        """Whether the server ends the connection without another byte."""
+        """Return True if the server closes the connection without another byte."""
         try:
             return not self._heard and not await self._more()
         except NoResponseError:
@@ -183,7 +183,7 @@ class Differential:
         return Link(link, self.patience)
 
     async def _alone(self, message: Message) -> Answer | None:
-        """The answer on a connection of its own: one, after which another request has its own."""
+        """Return the response on a separate connection, after which another request has its own."""
         with await self._connect() as link:
             try:
                 await link.send([message.raw])

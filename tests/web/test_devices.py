@@ -1,4 +1,4 @@
-"""What a session's line says of its device and of times gone by."""
+"""Descriptions of devices and of elapsed times on the account page."""
 
 import re
 
