@@ -212,7 +212,7 @@ async def test_a_check_is_no_larger_than_one_header_may_be(running: Running, siz
 async def test_each_head_is_bounded_and_no_body_is(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_protocol, "_MOST_OF_A_HEAD", 300_000)
+    monkeypatch.setattr(http_protocol, "MAX_HEAD_BYTES", 300_000)
     reader, writer = await running.open()
     body = bytes(1_000_000)
     writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
@@ -226,7 +226,7 @@ async def test_each_head_is_bounded_and_no_body_is(
 async def test_a_head_has_its_whole_bound_after_any_answer(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_protocol, "_MOST_OF_A_HEAD", 10_000)
+    monkeypatch.setattr(http_protocol, "MAX_HEAD_BYTES", 10_000)
     reader, writer = await running.open(_PING)
     connection = next(iter(running.kept._open))
     for _ in range(10):
