@@ -1,9 +1,8 @@
-"""Rate and size limits of the product: one table, with the unit and the reason of each.
+"""Rate and size limits of the product: a table, with the unit and the reason of each.
 
-All limits of what clients, proxies and files may make the gateway accept, remember or do are here,
-so that a limit can be found, changed and documented in a single place. `MAX_..._BYTES` are bytes,
-`..._LENGTH` characters, `..._TIMEOUT`, `..._WINDOW`, `..._DELAY` and `..._AFTER` seconds, all
-others numbers of what the name says.
+All limits on the data and load that clients, proxies and files may cause are here, so that a limit
+can be found, changed and documented in a single place. `..._BYTES` are bytes, `..._LENGTH`
+characters, `..._TIMEOUT`, `..._WINDOW`, `..._DELAY` and `..._AFTER` seconds, all others counts.
 
 Configurable limits are keys of the configuration: `auth.max_sessions` (sessions of a user),
 `auth.passwords.min_length`, the lifetimes of `auth` and `cache.max_staleness`; their defaults and

@@ -75,7 +75,7 @@ def _respond(
     retry_after: float | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
-    """Return a page for a browser on one of our own pages, else a problem document."""
+    """Return a page for a browser on our own pages, else a problem document."""
     all_headers = {
         **refusal_headers(code, retry_after=retry_after, request_id=request_id(request)),
         **(headers or {}),
@@ -89,7 +89,7 @@ def _respond(
 
 
 def shows_page(request: web.Request) -> bool:
-    """Return True if a browser would show the response as one of our pages."""
+    """Return True if a browser would show the response as a page of ours."""
     ours = request.path == "/logout" or request.path.startswith("/login")
     return ours and bool(request[GATEWAY].policy.sites.all) and wants_html(request.raw_headers)
 
