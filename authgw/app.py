@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from authgw.config.loader import ConfigError, LoadedConfig
 from authgw.config.schema import AuthSettings, Settings
 from authgw.core.audit import AuditRecorder, Event
+from authgw.core.limits import MAX_HEADER_LINE_BYTES, MAX_MIRRORED_SESSIONS
 from authgw.core.model import IdentityHeaders
 from authgw.core.networks import TrustedProxies
 from authgw.core.tokens import Issuer
@@ -41,12 +42,9 @@ from authgw.web.dispatcher import shorten
 from authgw.web.routes import application
 from authgw.web.templating import PageRenderer, PageTheme
 
-LINE_BYTES = 32 * 1024  # as large_client_header_buffers in nginx/http.conf
 # Longer than NGINX's 60, or NGINX would write into a connection that is being closed.
 _KEEP_ALIVE = 75.0  # seconds
 _LINGER = 2.0  # seconds in which a refused body is read on, so that its sender hears why
-# Sessions that are asked about within one interval of cache.max_staleness; each takes about 2 KB.
-_MOST_MIRRORED = 2**17
 
 
 def _record(event: Event) -> None:
@@ -60,7 +58,8 @@ async def serve(load: Callable[[], LoadedConfig], loaded: LoadedConfig) -> None:
     `load` reads the configuration again, for SIGHUP.
 
     Raises:
-        ConfigError, SigningKeyError, BackendsFileError, StoreSetupError: it must not start; they say why.
+        ConfigError, SigningKeyError, BackendsFileError, StoreSetupError: it must not start; they
+            say why.
     """
     _refuse_slow_parser()
     told, patience = SignalFlags(), loaded.settings.server.drain
@@ -117,8 +116,8 @@ async def http_server(
         replica.serving.refuse,
         access_log=None,
         keepalive_timeout=_KEEP_ALIVE,
-        max_line_size=LINE_BYTES,
-        max_field_size=LINE_BYTES,
+        max_line_size=MAX_HEADER_LINE_BYTES,
+        max_field_size=MAX_HEADER_LINE_BYTES,
         lingering_time=_LINGER,
         # No body may be compressed, and what is refused must not be inflated to be thrown away.
         auto_decompress=False,
@@ -134,7 +133,7 @@ def _parts(reading: ReloadableState, store: Store) -> Parts:
         # A session that is asked about all the time is read, and so used, before it idles away.
         max_staleness=min(settings.cache.max_staleness, settings.auth.auto_logout / 2),
         deadline=(commands if shared else database).OPERATION_TIMEOUT,
-        capacity=_MOST_MIRRORED,
+        capacity=MAX_MIRRORED_SESSIONS,
     )
     return Parts(
         store,

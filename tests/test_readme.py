@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from authgw.core.errors import REASONS
+from authgw.core.reasons import REASONS
 
 README = Path(__file__).parents[1] / "README.md"
 _TABLE = re.compile(r"(?<=<!-- codes -->\n).*?(?=<!-- end of codes -->)", re.DOTALL)

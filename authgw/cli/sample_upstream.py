@@ -6,7 +6,7 @@ from html import escape
 import click
 from aiohttp import web
 
-from authgw import app
+from authgw.core.limits import MAX_HEADER_LINE_BYTES
 
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -39,8 +39,8 @@ def command(port: int) -> None:
         port=port,
         print=None,
         access_log=None,
-        max_field_size=app.LINE_BYTES,
-        max_line_size=app.LINE_BYTES,
+        max_field_size=MAX_HEADER_LINE_BYTES,
+        max_line_size=MAX_HEADER_LINE_BYTES,
     )
 
 

@@ -16,6 +16,7 @@ import segno
 from authgw.cli.errors import report_errors
 from authgw.config.loader import LoadedConfig
 from authgw.config.values import parse_duration
+from authgw.core.limits import MAX_PASSWORD_LINE_BYTES
 from authgw.identity import passwords, totp, users_editor
 from authgw.identity.users_file import (
     AppPasswordEntry,
@@ -28,7 +29,6 @@ from authgw.identity.users_file import (
     validate_entry,
 )
 
-_MAX_LINE = 8192  # bytes, more than any accepted password
 _WORD_LENGTH = 4  # letters; five words have 94 bits
 _MIN_WORDS = 5
 _EFFECT = "Takes effect within a second."
@@ -237,7 +237,7 @@ def _generate_password(min_length: int) -> str:
 
 
 def _read_stdin_line() -> str:
-    line = sys.stdin.buffer.readline(_MAX_LINE)
+    line = sys.stdin.buffer.readline(MAX_PASSWORD_LINE_BYTES)
     try:
         return line.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError:

@@ -7,8 +7,8 @@ from typing import Any
 import yaml
 
 from authgw.config.scalars import UnquotedScalar, is_null
+from authgw.core.limits import MAX_YAML_NODES
 
-MAX_NODES = 50_000  # with aliases expanded: a few lines of aliases can expand to billions of nodes
 _MERGE = "tag:yaml.org,2002:merge"
 _STR = "tag:yaml.org,2002:str"
 _KEY = re.compile(r"(?:^|[{,\[]|-\s)\s*([A-Za-z_][\w-]*)\s*:(?=\s)")
@@ -84,8 +84,8 @@ class YamlDocument:
     def _record_places(self, node: yaml.Node, path: tuple[str, ...], kept: frozenset[str]) -> None:
         """Record the places of the parts of this node, except for the keys in `kept`."""
         self._nodes += 1
-        if self._nodes > MAX_NODES:
-            raise YamlSyntaxError(f"{self._name}: is too large: more than {MAX_NODES} values")
+        if self._nodes > MAX_YAML_NODES:
+            raise YamlSyntaxError(f"{self._name}: is too large: more than {MAX_YAML_NODES} values")
         if isinstance(node, yaml.SequenceNode):
             for index, item in enumerate(node.value):
                 self.origins[(*path, str(index))] = self._place(item)

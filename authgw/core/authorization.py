@@ -15,11 +15,16 @@ from functools import lru_cache
 from itertools import chain
 
 from authgw.core.errors import AuthorizationMalformedError
+from authgw.core.limits import (
+    MAX_AUTHORIZATION_BYTES,
+    MAX_CACHED_JOSE_HEADERS,
+    MAX_CREDENTIAL_DECODES,
+)
 from authgw.core.rules import Credential, Rule
+from authgw.core.users import APP_PASSWORD_PREFIX
 
-MAX_BYTES = 8192  # of all lines together, checked before decoding
 # Prefixes of app passwords and of service keys.
-_PREFIX = re.compile(r"ag[wk]_")
+_PREFIX = re.compile(rf"{APP_PASSWORD_PREFIX}|agk_")
 _BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]+=*)")
 _BASIC = re.compile(rb"[Bb][Aa][Ss][Ii][Cc] +([^ \t].*)", re.DOTALL)
 # The alphabets of base64, base64url, app passwords and JWS. The prefixes consist of it.
@@ -27,9 +32,7 @@ _TOKEN_RUN = re.compile(r"[A-Za-z0-9+/_.-]{4,}")
 _JWS_START = "eyJ"  # base64url of `{"`
 _NAME = re.compile(r'"(iss|kid)"\s*:\s*"((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
-_MAX_DECODES = 2  # Basic, and a JWS in it
 _MIN_BASE64_LENGTH = 6  # characters of the shortest prefix in base64
-_MAX_HEADERS = 64  # cached
 # A quoted string (RFC 9110 section 5.6.4), or an opening quote without an end.
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+("?)', re.DOTALL)
 _WORD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -110,7 +113,7 @@ def _problem(
 ) -> str:
     """Return why lines that are neither Bearer nor Basic may be authgw's; empty if they are not."""
     if _is_large(lines):
-        return f"Authorization is over {MAX_BYTES} bytes"
+        return f"Authorization is over {MAX_AUTHORIZATION_BYTES} bytes"
     if _is_ours(b"\n".join(lines).decode("latin-1"), identifiers):
         return "a credential of authgw is not sent as one Bearer or Basic"
     if any(len(line_schemes) > 1 for line_schemes in schemes):
@@ -119,7 +122,7 @@ def _problem(
 
 
 def _is_large(lines: Sequence[bytes]) -> bool:
-    return sum(map(len, lines)) > MAX_BYTES
+    return sum(map(len, lines)) > MAX_AUTHORIZATION_BYTES
 
 
 def refusal(authorization: Authorization, rule: Rule) -> str:
@@ -221,7 +224,7 @@ def _schemes(line: bytes) -> list[bytes]:
     return [word[0].lower() if word else b"" for word in words]
 
 
-@lru_cache(_MAX_HEADERS)
+@lru_cache(MAX_CACHED_JOSE_HEADERS)
 def _is_own_header(part: str, identifiers: OwnIdentifiers) -> bool:
     """Return True if a token with this JOSE header is authgw's; cached, as few differ."""
     return _is_named(_base64_text(part), identifiers)
@@ -229,7 +232,7 @@ def _is_own_header(part: str, identifiers: OwnIdentifiers) -> bool:
 
 def _is_ours(text: str, identifiers: OwnIdentifiers) -> bool:
     """Return True if any part of the text, raw or decoded, is a credential of authgw."""
-    for _ in range(1 + _MAX_DECODES):
+    for _ in range(1 + MAX_CREDENTIAL_DECODES):
         runs = _TOKEN_RUN.findall(text)
         # A signature may contain a prefix by chance; issuer and kid identify a JWS.
         if any(_PREFIX.search(run) and not _is_jws(run) for run in runs) or _is_named(

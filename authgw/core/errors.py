@@ -1,146 +1,6 @@
-"""Refusals of authgw and their stable codes.
+"""Exceptions for refusals; `core.reasons` has the table of their codes."""
 
-`REASONS` is the only table of codes: responses, log lines and documentation take their texts from
-it.
-"""
-
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Meaning of a code: HTTP status of the response, description, and remedy for the caller."""
-
-    status: int
-    meaning: str
-    remedy: str
-
-
-REASONS: dict[str, Reason] = {
-    "token_missing": Reason(401, "no access token was sent", "log in"),
-    "authorization_malformed": Reason(
-        401, "the Authorization header is not one `Bearer <token>`", "send one Bearer token"
-    ),
-    "token_malformed": Reason(401, "the token is not a well-formed JWT", "log in"),
-    "token_invalid": Reason(
-        401, "signature, key, issuer, audience or claims do not hold", "log in"
-    ),
-    "token_wrong_type": Reason(
-        401, "a token of this type is not accepted here", "send the right token"
-    ),
-    "token_expired": Reason(401, "the token has expired", "refresh"),
-    "token_not_yet_valid": Reason(401, "the token is from the future", "check clocks, retry"),
-    "session_ended": Reason(401, "the session was logged out, revoked or has expired", "log in"),
-    "refresh_reused": Reason(
-        401, "the refresh token was used before; its session is revoked", "log in"
-    ),
-    "client_unknown": Reason(
-        401, "client id or secret is missing or wrong", "send them by HTTP Basic"
-    ),
-    "login_failed": Reason(401, "user name, password or code is wrong", "correct them"),
-    "totp_required": Reason(401, "a second factor is needed", "log in with a code"),
-    "credentials_ambiguous": Reason(
-        401, "the credentials belong to different sessions", "send one of them"
-    ),
-    "app_password_refused": Reason(
-        401,
-        "the app password is unknown, has expired, or is not for this path",
-        "make one for this path",
-    ),
-    "too_many_failures": Reason(429, "too many failed attempts", "wait as Retry-After says"),
-    "too_busy": Reason(429, "too many log-ins at once", "wait as Retry-After says"),
-    "cross_site": Reason(
-        403, "the form came from another site, or is too old", "open the page again"
-    ),
-    "client_forbidden": Reason(
-        403, "the client may not do this", "widen its entry in the clients file"
-    ),
-    "request_malformed": Reason(
-        400, "the request is not valid HTTP/1.0 or HTTP/1.1", "correct the request"
-    ),
-    "expectation_failed": Reason(
-        417, "Expect asks for more than 100-continue", "send Expect: 100-continue, or no Expect"
-    ),
-    "body_malformed": Reason(400, "the body is not what this endpoint takes", "correct the body"),
-    "body_too_large": Reason(413, "the body is over 16 KiB, or over 32 KiB as a form", "send less"),
-    "body_too_slow": Reason(408, "the body was not there in time", "send it at once"),
-    "body_unsupported": Reason(
-        415, "the body is not plain application/json", "send Content-Type: application/json"
-    ),
-    "credentials_conflict": Reason(
-        400, "the token came in the header and in the body", "send one of the two"
-    ),
-    "misdirected": Reason(421, "no login page has this host", "use the address of login.url"),
-    "not_found": Reason(404, "there is no such page", "check the path"),
-    "method_not_allowed": Reason(405, "this page takes other methods", "see Allow"),
-    "internal_error": Reason(500, "authgw failed; its log says why", "retry"),
-    "untrusted_proxy": Reason(
-        403,
-        "headers about an original request came from a peer outside server.trusted_proxies",
-        "add the proxy's address to server.trusted_proxies",
-    ),
-    "identity_header_from_client": Reason(
-        403, "the client sent an identity header", "do not send identity headers"
-    ),
-    "target_missing": Reason(
-        403, "a header about the original request is missing", "complete the proxy's recipe"
-    ),
-    "target_malformed": Reason(
-        403, "a header about the original request cannot be read", "correct the request"
-    ),
-    "target_duplicated": Reason(
-        403, "a header about the original request came twice", "complete the proxy's recipe"
-    ),
-    "direct_check_off": Reason(
-        403,
-        "Denied: rules exist, but X-Original-URL is missing. In the auth location add: "
-        "proxy_set_header X-Original-URL $authgw_scheme://$authgw_authority$request_uri;",
-        "complete the proxy's recipe",
-    ),
-    "no_rule": Reason(403, "no rule matches the request", "add a rule for it"),
-    "not_permitted": Reason(
-        403,
-        "the rule for this page names neither this subject nor one of its groups",
-        "ask for the right",
-    ),
-    "programs_only": Reason(
-        403,
-        "the rule for this page takes no login of a browser",
-        "send a credential that the rule takes",
-    ),
-    "path_ambiguous": Reason(
-        403, "servers could disagree about where the path leads", "send the path plainly"
-    ),
-    "destination_denied": Reason(
-        403,
-        "the Destination of a COPY or MOVE is missing, on another host, or not allowed to be "
-        "written",
-        "name one place that you may write to",
-    ),
-    "override_denied": Reason(
-        403,
-        "a header names another method or path for the same request, which is not allowed",
-        "send the request plainly",
-    ),
-    "host_conflict": Reason(
-        403, "the request line and the Host header name different hosts", "correct the request"
-    ),
-    "wrong_dialect": Reason(
-        403,
-        "X-Forwarded-Uri arrived at /authenticate, which is NGINX's. "
-        "Traefik and Caddy ask /authenticate/forward.",
-        "Traefik and Caddy ask /authenticate/forward",
-    ),
-    "keys_not_shared": Reason(
-        503, "this replica may not sign: the others lack its key, or it lacks theirs", "retry"
-    ),
-    "store_unavailable": Reason(503, "the session store cannot be reached", "retry"),
-    "users_file_unwritable": Reason(
-        503,
-        "recovery codes cannot be used now: the users file cannot be changed",
-        "use a code of the authenticator app; authgw's log says what to mount",
-    ),
-}
+from authgw.core.reasons import REASONS
 
 
 class OperatorError(ValueError):
@@ -154,10 +14,11 @@ class AuthgwError(Exception):
     """Base class of refusals with a stable `code` from `REASONS`; `detail` contains no secret.
 
     `sub` and `sid` identify the subject and the session, as far as a verified token or record
-    names them. `note` is for the log only.
+    names them. `note` is for the log only, `retry_after` is in seconds.
     """
 
     code = "token_invalid"
+    retry_after: float | None = None
 
     def __init__(self, detail: str = "", *, sub: str = "", sid: str = "", note: str = "") -> None:
         self.detail = detail or REASONS[self.code].meaning
@@ -311,9 +172,10 @@ class BackendUnknownError(AuthgwError):
 
 
 class TooManyFailuresError(AuthgwError):
-    """Raised when a login is throttled; `retry_after` is in seconds."""
+    """Raised when a login is throttled."""
 
     code = "too_many_failures"
+    retry_after: float
 
     def __init__(self, retry_after: float, *, sub: str = "") -> None:
         self.retry_after = retry_after
@@ -321,7 +183,7 @@ class TooManyFailuresError(AuthgwError):
 
 
 class TooBusyError(TooManyFailuresError):
-    """Raised when the queue of password hashes is full; `retry_after` is in seconds."""
+    """Raised when the queue of password hashes is full."""
 
     code = "too_busy"
 

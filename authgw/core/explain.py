@@ -42,7 +42,7 @@ def explain(rules: Rules, access: AccessRequest, principal: Principal | None) ->
 def unreachable(rules: Rules) -> Iterator[tuple[Rule, Rule]]:
     """Yield each rule that can never match, with an earlier rule that matches all its requests."""
     for rule in rules.ordered:
-        candidates = rules.for_host(rule.host or "").rules
+        candidates = rules.hosts.find(rule.host or "").rules
         earlier = (other for other in candidates if other.number < rule.number)
         covering = next((other for other in earlier if _covers(other, rule)), None)
         if covering is not None:

@@ -91,7 +91,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A verdict; `reason` is a code of `core.errors.REASONS`, empty for ALLOW.
+    """A verdict; `reason` is a code of `core.reasons.REASONS`, empty for ALLOW.
 
     `detail` is for the operator only: the rule and its requirement. `accepts_basic` means that the
     rule accepts app passwords, which programs send only after a Basic challenge; `accepts_cookie`

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+from authgw.core.limits import MAX_ADDRESS_LENGTH
+
 UNIX = "unix"
 # Address of a client if its nearest proxy did not write a valid address: in no network.
 UNKNOWN = "unknown"
-_MAX_ADDRESS_LENGTH = 80  # characters, with zone, port and quotes
 # `[2001:db8::1]:443`, `192.0.2.1:443`, and both without a port; a zone is ignored.
 _SPELLING = re.compile(
     r"\[(?P<bracketed>[0-9A-Fa-f:.]+)(?:%[^\]]+)?\](?::[0-9]{1,5})?"
@@ -131,7 +132,7 @@ def _canonical(peer: str) -> str:
 
 def _address(text: str) -> Address | None:
     # Longer text is not an address, and would fill the cache.
-    return _parse(text) if len(text) <= _MAX_ADDRESS_LENGTH else None
+    return _parse(text) if len(text) <= MAX_ADDRESS_LENGTH else None
 
 
 @lru_cache(4096)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
+from authgw.core.limits import MAX_DECODING_ROUNDS
 from authgw.core.readings import (
     EndlessReadingsError,
     decoded,
@@ -23,7 +24,6 @@ from authgw.core.readings import (
 # Paths that every server reads alike, so that most requests skip the full analysis.
 _PLAIN = re.compile(r"(?!.*\.\.)(?:/[A-Za-z0-9._~!&'()*+,=:@-]+(?<!\.))*/?")
 _ENCODED_SLASH = re.compile(rb"%2f", re.IGNORECASE)
-_MAX_ROUNDS = 6  # of decoding after the first
 
 
 class Ambiguity(Enum):
@@ -112,7 +112,7 @@ def canonical_path(raw: str) -> CanonicalPath:
 def _rounds(text: str) -> Sequence[str]:
     """Return the text and the results of further rounds of decoding."""
     rounds = [text]
-    while len(rounds) <= _MAX_ROUNDS:
+    while len(rounds) <= MAX_DECODING_ROUNDS:
         again = decoded_by_iis(decoded(rounds[-1]))
         if again == rounds[-1]:
             break

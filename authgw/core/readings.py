@@ -11,10 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from urllib.parse import unquote_to_bytes
 
-MAX_READINGS = 64
-MAX_CHARACTERS = 64 * 1024  # in all readings together
-# Consecutive combining characters (UAX #15, Stream-Safe): the time to sort them is quadratic.
-MAX_MARKS = 30
+from authgw.core.limits import MAX_COMBINING_MARKS, MAX_READINGS, MAX_READINGS_LENGTH
 
 _PERCENT_U = re.compile(r"%[uU]([0-9A-Fa-f]{4})")
 _PARAMETERS = re.compile(r";[^/]*")
@@ -34,7 +31,7 @@ _OVERLONG = re.compile(
 
 
 class EndlessReadingsError(ValueError):
-    """Raised for a path whose readings exceed MAX_READINGS, MAX_CHARACTERS or MAX_MARKS."""
+    """Raised for a path with more readings, characters or combining marks than the limits."""
 
 
 def to_bytes(text: str) -> bytes:
@@ -61,14 +58,14 @@ def readings_of(texts: Iterable[str]) -> frozenset[str]:
     """Return these texts and all texts that sequences of steps produce from them.
 
     Raises:
-        EndlessReadingsError: they exceed MAX_READINGS, MAX_CHARACTERS or MAX_MARKS.
+        EndlessReadingsError: they exceed MAX_READINGS, MAX_READINGS_LENGTH or MAX_COMBINING_MARKS.
     """
     readings: set[str] = set()
     fresh, characters = set(texts), 0
     while fresh:
         readings |= fresh
         characters += sum(map(len, fresh))
-        if len(readings) > MAX_READINGS or characters > MAX_CHARACTERS:
+        if len(readings) > MAX_READINGS or characters > MAX_READINGS_LENGTH:
             raise EndlessReadingsError
         fresh = {step(text) for text in fresh for step in _STEPS} - readings
     return frozenset(readings)
@@ -102,7 +99,7 @@ def _folded(text: str) -> str:
     marks = 0
     for char in text:
         marks = marks + 1 if unicodedata.combining(char) else 0
-        if marks > MAX_MARKS:
+        if marks > MAX_COMBINING_MARKS:
             raise EndlessReadingsError
     folded = unicodedata.normalize("NFKC", text).translate(_BEST_FIT)
     return "".join(char for char in folded if unicodedata.category(char) != "Cf")

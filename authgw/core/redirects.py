@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from authgw.core.errors import TargetMalformedError
+from authgw.core.limits import MAX_RD_BYTES
 from authgw.core.urls import canonical_host
 
-# Bytes of a return target as the browser sent it. This limit applies everywhere: to the Location of
-# each dialect, the forms of the login pages and the buffers of the recipes. Percent-encoding
-# triples a byte, so a header with a return target takes up to 24 KiB.
-MAX_RD_BYTES = 8192
 # A single slash: a second slash, or a backslash, would begin another authority.
 _REST = r"((?:/(?![/\\])[^\\?#]*)?(?:[?#].*)?)"
 _ABSOLUTE = re.compile(r"([Hh][Tt][Tt][Pp][Ss]?)://([^/\\?#]+)" + _REST)

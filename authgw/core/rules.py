@@ -17,12 +17,13 @@ from urllib.parse import quote
 
 import re2
 
+from authgw.core.limits import MAX_PATTERN_LENGTH
 from authgw.core.model import AccessRequest, Decision, Principal, Verdict
 from authgw.core.networks import TrustedProxies
 from authgw.core.paths import Ambiguity, CanonicalPath, canonical_path
 from authgw.core.patterns import PathPattern, alternatives, glob_expression, pattern_of
+from authgw.core.rule_index import HostIndex, PathIndex
 
-_MAX_PATTERN_LENGTH = 1024  # characters
 _UNRESERVED_IN_PATHS = "/!$&'()*+,;=:@~"  # RFC 3986 section 3.3, besides letters and digits
 
 
@@ -121,17 +122,7 @@ class Rules:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.ordered = tuple(rules)
-        by_host: dict[str | None, list[int]] = {}
-        for number, rule in enumerate(rules):
-            by_host.setdefault(rule.host, []).append(number)
-        self._any_host = _Host(self._numbered(by_host.get(None, ())))
-        self._hosts = {
-            host: _Host(
-                self._numbered(number for key in _covering(host) for number in by_host.get(key, ()))
-            )
-            for host in by_host
-            if host is not None
-        }
+        self.hosts = HostIndex(rules, lambda rule: rule.host, _Host)
 
     def match(self, access: AccessRequest) -> Match:
         """Return the rule that decides this request.
@@ -143,7 +134,7 @@ class Rules:
         return self._match_further(match.rule, access) if match.rule and access.further else match
 
     def _match_target(self, access: AccessRequest) -> Match:
-        host = self.for_host(access.location.host)
+        host = self.hosts.find(access.location.host)
         raw = access.location.path
         # Without path patterns the path is not analysed: its readings may be many.
         path = canonical_path(raw) if host.uses_paths else CanonicalPath(raw, raw, frozenset())
@@ -170,17 +161,6 @@ class Rules:
                 further_rules.append((target.code, other))
         return Match(_strictest(rule, further_rules) if further_rules else rule)
 
-    def for_host(self, host: str) -> "_Host":
-        """Return the rules for this canonical host: its own, else those of its nearest wildcard."""
-        rules = self._hosts.get(host)
-        if rules is None:
-            wildcards = (self._hosts[name] for name in _wildcards(host) if name in self._hosts)
-            rules = next(wildcards, self._any_host)
-        return rules
-
-    def _numbered(self, numbers: Iterable[int]) -> tuple[Rule, ...]:
-        return tuple(self.ordered[number] for number in sorted(numbers))
-
 
 class _Host:
     """The rules for a host in order, indexed by the methods that they name."""
@@ -201,34 +181,19 @@ class _Host:
         return self._by_method.get(method, self._any_method)
 
 
-_Entry = tuple[int, PathPattern | None, Rule]
-
-
-class _Node:
-    """Tree node: patterns whose literal segments end here, and child nodes by segment."""
-
-    __slots__ = ("children", "entries")
-
-    def __init__(self) -> None:
-        self.entries: list[_Entry] = []
-        self.children: dict[str, _Node] = {}
-
-
 class _Paths:
     """Rules of a host and method, indexed by the leading literal segments of their patterns."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self._root = _Node()
+        self._index: PathIndex[tuple[int, PathPattern | None, Rule]] = PathIndex()
         for number, rule in enumerate(rules):
             for pattern in rule.paths or (None,):
-                node = self._root
-                for segment in pattern.anchor if pattern else ():
-                    node = node.children.setdefault(segment, _Node())
-                node.entries.append((number, pattern, rule))
+                self._index.add(pattern.anchor if pattern else (), (number, pattern, rule))
 
     def match(self, access: AccessRequest, text: str) -> Match | None:
         """Return the first match for a path with `text` as single reading; None if case matters."""
-        for _, pattern, rule in self._candidates(text):
+        candidates = sorted(self._index.candidates(text), key=itemgetter(0))
+        for _, pattern, rule in candidates:
             if pattern is not None and not pattern.matches(text):
                 if pattern.matches_ignoring_case(text):
                     return None
@@ -236,17 +201,6 @@ class _Paths:
             if rule.networks is None or rule.networks.trusts(access.client_address):
                 return Match(rule)
         return Match(None, "no_rule")
-
-    def _candidates(self, text: str) -> list[_Entry]:
-        node = self._root
-        entries = self._root.entries
-        for segment in text.casefold().split("/")[1:]:
-            child = node.children.get(segment)
-            if child is None:
-                break
-            node = child
-            entries = entries + node.entries
-        return sorted(entries, key=itemgetter(0))
 
 
 def _match_all_readings(
@@ -325,9 +279,9 @@ def glob(source: str) -> PathPattern:
     """
     exact = source.startswith("=")
     text = source.removeprefix("=")
-    if not text.startswith("/") or len(text) > _MAX_PATTERN_LENGTH:
+    if not text.startswith("/") or len(text) > MAX_PATTERN_LENGTH:
         raise RuleError(
-            f"{source}: a path begins with / and has at most {_MAX_PATTERN_LENGTH} letters"
+            f"{source}: a path begins with / and has at most {MAX_PATTERN_LENGTH} letters"
         )
     if canonical_path(text).ambiguities or canonical_path(text).text != text:
         raise RuleError(f"{source}: write the path decoded, without // ; \\ # % or dot segments")
@@ -348,16 +302,6 @@ def regex(source: str) -> PathPattern:
         return pattern_of(f"regex:{source}", "/", [], source)
     except re2.error as error:
         raise RuleError(f"regex:{source}: {error}") from None
-
-
-def _wildcards(host: str) -> Iterable[str]:
-    labels = host.split(".")
-    return (f"*.{'.'.join(labels[start:])}" for start in range(1, len(labels)))
-
-
-def _covering(host: str) -> Iterable[str | None]:
-    """Return the keys whose rules apply to this host or wildcard: None, itself, and its parents."""
-    return [None, host, *_wildcards(host.removeprefix("*."))]
 
 
 def matches_network_and_method(rule: Rule, access: AccessRequest) -> bool:

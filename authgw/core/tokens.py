@@ -22,10 +22,10 @@ from authgw.core.errors import (
     TokenWrongTypeError,
 )
 from authgw.core.keys import Key, KeyRing
+from authgw.core.limits import MAX_CACHED_JOSE_HEADERS, MAX_TOKEN_BYTES
 from authgw.core.sessions import Session
 from authgw.core.strict_json import read_object
 
-MAX_TOKEN_BYTES = 4096
 LEEWAY = 5.0  # seconds
 # PyJWT's algorithms, without its parser: `_parse` is stricter and has parsed the token already.
 _ALGORITHMS = jwt.algorithms.get_default_algorithms()
@@ -33,7 +33,6 @@ _TEXTS = itemgetter("iss", "sub", "jti", "sid", "type")
 _NUMBERS = frozenset({int, float})
 _TIMES = itemgetter("exp", "iat")
 _STANDARD = bytes.maketrans(b"-_", b"+/")  # RFC 4648 section 5 to section 4
-_MAX_HEADERS = 64  # cached; an entry for each key and type is enough
 
 
 class TokenType(Enum):
@@ -203,7 +202,7 @@ def _parse(text: str) -> tuple[_Header, dict[str, Any], bytes]:
     return _header(header), _json_object(claims), _canonical(signature)
 
 
-@lru_cache(_MAX_HEADERS)
+@lru_cache(MAX_CACHED_JOSE_HEADERS)
 def _header(part: bytes) -> _Header:
     """Parse a JOSE header; cached, because few headers differ."""
     members = _json_object(part)

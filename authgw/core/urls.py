@@ -8,12 +8,12 @@ from ipaddress import IPv6Address
 import idna
 
 from authgw.core.errors import HostConflictError, TargetMalformedError
+from authgw.core.limits import MAX_HOST_LENGTH
 from authgw.core.model import Location
 
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}")
 _URL = re.compile(r"(https?)://([^/?#\\]*)(/.*)", re.DOTALL)
 _PORT = re.compile(r":[0-9]{0,5}\Z")
-_MAX_HOST_LENGTH = 260  # characters: 253 of a name, a dot, a port
 _REFERENCE = re.compile(r"(?:(https?)://([^/?#\\]*))?(/(?!/).*)", re.DOTALL | re.IGNORECASE)
 _RELATIVE = re.compile(r"[A-Za-z0-9._~-][^/:\\]*")
 # A path that is refused by all rules and app passwords with path patterns.
@@ -44,7 +44,7 @@ def canonical_host(text: str) -> str:
     Raises:
         TargetMalformedError: not a host name or address.
     """
-    if len(text) > _MAX_HOST_LENGTH:
+    if len(text) > MAX_HOST_LENGTH:
         raise TargetMalformedError("the original host is malformed")
     host = _PORT.sub("", text)
     if host.startswith("[") and host.endswith("]"):

@@ -1,9 +1,12 @@
 """Users and app passwords as decisions need them; their secrets stay outside the core."""
 
+import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Protocol
 
 from authgw.core.errors import SessionEndedError
+from authgw.core.limits import MAX_NAME_LENGTH
 from authgw.core.model import AccessRequest, Principal
 from authgw.core.paths import canonical_path
 from authgw.core.patterns import PathPattern
@@ -13,10 +16,13 @@ from authgw.core.typed_text import comparison_key
 
 # The `source` of sessions that a user opened, and the `amr` values of RFC 8176 section 2.
 USERS = "users"
-# Prefix that distinguishes an app password from a token.
+# Distinguishes an app password from a token; secret scanners find it in committed source code.
 APP_PASSWORD_PREFIX = "agw_"  # noqa: S105  a prefix, not a password
 PASSWORD = "pwd"  # noqa: S105  name of an authentication method
 TOTP = "otp"
+GROUP_NAME = re.compile(rf"[A-Za-z0-9._:@/-]{{1,{MAX_NAME_LENGTH}}}")
+# Controls, surrogates, line and paragraph separators: not safe in a header.
+_UNSAFE_IN_HEADERS = {"Cc", "Cs", "Zl", "Zp"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,3 +131,8 @@ def principal_of_app_password(user: User | None) -> Principal | None:
     if user is None or user.disabled:
         return None
     return Principal(user.sub, "", user.groups, user.email, user.name)
+
+
+def is_header_safe(text: str) -> bool:
+    """Return True if no character of this text is unsafe in an identity header."""
+    return all(unicodedata.category(char) not in _UNSAFE_IN_HEADERS for char in text)

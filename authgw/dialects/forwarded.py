@@ -15,7 +15,7 @@ from authgw.dialects.headers import (
     refuse_untrusted,
     target,
 )
-from authgw.dialects.responses import allowed, is_outage, login_location, refusal_headers
+from authgw.dialects.responses import allowed, denial_headers, is_outage, login_location
 
 # Traefik sends ws and wss for the handshake of a WebSocket.
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
@@ -36,8 +36,8 @@ def describe(
         UntrustedProxyError: `peer` (an address, or `unix`) is not a trusted proxy.
         WrongDialectError: the headers are those of NGINX.
         IdentityHeaderFromClientError: the client sent an identity header.
-        TargetMissingError, TargetDuplicatedError, TargetMalformedError, OverrideDeniedError, DestinationDeniedError: see
-            their codes.
+        TargetMissingError, TargetDuplicatedError, TargetMalformedError, OverrideDeniedError,
+            DestinationDeniedError: see their codes.
     """
     refuse_untrusted(headers, peer, trusted)
     if not present(headers, "X-Forwarded-Uri") and present(headers, "X-Original-URL"):
@@ -69,7 +69,7 @@ def render(
     """Return the response for the client: identity, a redirect to the login page, or a refusal."""
     if decision.verdict is Verdict.ALLOW:
         return allowed(decision.principal, identity)
-    headers = refusal_headers(decision)
+    headers = denial_headers(decision)
     if decision.verdict is Verdict.DENY:
         if is_outage(decision):
             return ProxyResponse(503, headers, "503 the gateway cannot answer now")

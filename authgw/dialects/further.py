@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from authgw.core.errors import DestinationDeniedError, OverrideDeniedError, TargetMalformedError
+from authgw.core.limits import MAX_FURTHER_TARGETS
 from authgw.core.model import FurtherTarget, Location
 from authgw.core.urls import UNREADABLE_PATH, canonical_method, resolved
 
@@ -19,7 +20,6 @@ _DESTINATION = "destination"
 NAMES = _METHODS | _PATHS | {_DESTINATION}
 # RFC 4918 sections 9.8 and 9.9; BCOPY and BMOVE are Exchange's.
 _WITH_DESTINATION = frozenset({"COPY", "MOVE", "BCOPY", "BMOVE"})
-MAX_TARGETS = 16  # more targets would only cost time
 
 
 def further_targets(
@@ -33,7 +33,7 @@ def further_targets(
     """
     methods = {method, *_methods(value for name, value in named if name in _METHODS)}
     places = {location, *_places(named, location)}
-    if len(methods) * len(places) > MAX_TARGETS:
+    if len(methods) * len(places) > MAX_FURTHER_TARGETS:
         raise OverrideDeniedError("too many headers name other methods or paths")
     pairs = [(verb, place) for verb in sorted(methods) for place in places]
     targets = [

@@ -11,6 +11,7 @@ from authgw.core.errors import (
     TargetMissingError,
     UntrustedProxyError,
 )
+from authgw.core.limits import MAX_CACHED_NAME_LENGTH, MAX_CACHED_NAMES
 from authgw.core.model import AccessRequest, IdentityHeaders, Location
 from authgw.core.networks import TrustedProxies, entry_for
 from authgw.dialects.further import NAMES, further_targets
@@ -26,8 +27,6 @@ TARGET_HEADERS = (
     "X-Forwarded-Host",
     "X-Forwarded-Proto",
 )
-MAX_SPELLINGS = 1024  # cached names of headers
-_MAX_CACHED_LENGTH = 256  # characters of a cached name
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SEPARATORS = re.compile(r"[^a-z0-9]")
 _HTML_TYPES = frozenset({b"text/html", b"application/xhtml+xml"})
@@ -265,14 +264,14 @@ def refuse_identity(headers: RawHeaders, identity: IdentityHeaders) -> None:
 def folded(name: str) -> str:
     """Return a header's name as upstreams may fold it, without case and kind of separators."""
     # A name can be as long as the header section, and any client can fill this cache.
-    return _folded(name) if len(name) <= _MAX_CACHED_LENGTH else _fold(name)
+    return _folded(name) if len(name) <= MAX_CACHED_NAME_LENGTH else _fold(name)
 
 
 def _fold(name: str) -> str:
     return _SEPARATORS.sub("-", name.lower())
 
 
-_folded = lru_cache(MAX_SPELLINGS)(_fold)
+_folded = lru_cache(MAX_CACHED_NAMES)(_fold)
 
 
 @lru_cache(8)
@@ -281,6 +280,6 @@ def folded_names(identity: IdentityHeaders) -> frozenset[str]:
     return frozenset(folded(name) for name in identity.names)
 
 
-@lru_cache(MAX_SPELLINGS)
+@lru_cache(MAX_CACHED_NAMES)
 def _wire_name(name: str) -> bytes:
     return name.lower().encode("ascii")

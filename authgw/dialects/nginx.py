@@ -16,7 +16,7 @@ from authgw.dialects.headers import (
     refuse_untrusted,
     target,
 )
-from authgw.dialects.responses import allowed, is_outage, login_location, refusal_headers
+from authgw.dialects.responses import allowed, denial_headers, is_outage, login_location
 
 _VARIABLES = {
     "X-Original-URL": "$authgw_scheme://$authgw_authority$request_uri",
@@ -45,8 +45,8 @@ def describe(
         UntrustedProxyError: `peer` (an address, or `unix`) is not a trusted proxy.
         WrongDialectError: the headers are those of Traefik or Caddy.
         IdentityHeaderFromClientError: the client sent an identity header.
-        TargetMissingError, TargetDuplicatedError, TargetMalformedError, HostConflictError, OverrideDeniedError,
-            DestinationDeniedError: see their codes.
+        TargetMissingError, TargetDuplicatedError, TargetMalformedError, HostConflictError,
+            OverrideDeniedError, DestinationDeniedError: see their codes.
     """
     refuse_untrusted(headers, peer, trusted)
     if not present(headers, *_VARIABLES) and present(headers, "X-Forwarded-Uri"):
@@ -72,7 +72,7 @@ def render(
     """Return status and headers for NGINX; it closes a connection that has a body."""
     if decision.verdict is Verdict.ALLOW:
         return allowed(decision.principal, identity)
-    headers = refusal_headers(decision)
+    headers = denial_headers(decision)
     if decision.verdict is Verdict.LOGIN:
         # The recipe turns it into a 302, for a POST into a 303.
         location = login_location(decision, access, login_url)

@@ -4,7 +4,7 @@ from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import quote
 
-from authgw.core.errors import REASONS, HostConflictError, TargetMalformedError
+from authgw.core.errors import HostConflictError, TargetMalformedError
 from authgw.core.model import (
     AccessRequest,
     Decision,
@@ -14,15 +14,10 @@ from authgw.core.model import (
     ProxyResponse,
     Verdict,
 )
+from authgw.core.reasons import REASONS, refusal_headers
 from authgw.core.redirects import fits
 from authgw.core.urls import location_of
 
-_OAUTH_ERRORS = {
-    "authorization_malformed": "invalid_request",
-    "credentials_ambiguous": "invalid_request",
-    # RFC 9470 section 3
-    "totp_required": "insufficient_user_authentication",
-}
 Headers = tuple[tuple[str, str], ...]
 NO_STORE = ("Cache-Control", "no-store")
 
@@ -40,21 +35,15 @@ def _identity_headers(principal: Principal | None, identity: IdentityHeaders) ->
     return tuple(zip(identity.names, values, strict=True))
 
 
-def refusal_headers(decision: Decision) -> Headers:
+def denial_headers(decision: Decision) -> Headers:
     """Return the headers of a refusal: its code, and a challenge if a login could help."""
-    headers = (("X-Authgw-Reason", decision.reason), NO_STORE)
-    if decision.verdict is Verdict.LOGIN:
-        value = challenge(decision.reason)
-        # Both in the same header, Basic first: NGINX passes on a single header, and programs only
-        # read the first challenge.
-        value = f'Basic realm="authgw", {value}' if decision.accepts_basic else value
-        return (("WWW-Authenticate", value), *headers)
-    return (*headers, ("Retry-After", "1")) if is_outage(decision) else headers
+    headers = refusal_headers(decision.reason, accepts_basic=decision.accepts_basic)
+    return tuple(headers.items())
 
 
 def is_outage(decision: Decision) -> bool:
     """Return True if the request is refused only because a service is unavailable."""
-    return decision.reason in REASONS and REASONS[decision.reason].status == 503
+    return REASONS[decision.reason].status == 503
 
 
 def for_a_browser(decision: Decision, access: AccessRequest | None) -> Decision:
@@ -101,11 +90,3 @@ def _port(location: Location) -> str:
     """Return the port as it was sent, empty for the default port of the scheme."""
     default = {"http": ":80", "https": ":443"}[location.scheme]
     return "" if location.port in (default, ":") else location.port
-
-
-def challenge(reason: str) -> str:
-    """Return the WWW-Authenticate value of a 401 for this reason (RFC 6750 section 3)."""
-    # RFC 6750 section 3.1: no error code if no token was sent.
-    if reason in ("token_missing", "login_failed"):
-        return 'Bearer realm="authgw"'
-    return f'Bearer realm="authgw", error="{_OAUTH_ERRORS.get(reason, "invalid_token")}"'

@@ -9,12 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from authgw.core.errors import TooBusyError
+from authgw.core.limits import HASH_RETRY_AFTER, HASH_SLOTS_PER_WORKER, MAX_HASH_WORKERS
 from authgw.identity import passwords
 
-_SLOTS_PER_WORKER = 16
-# A container sees every processor of its node, and each worker uses 19 MiB while it hashes.
-_MAX_WORKERS = 8
-_RETRY_AFTER = 1.0  # seconds
 _NICENESS = 10  # Linux gives such a thread about a tenth of the event loop's processor time
 
 
@@ -30,8 +27,8 @@ class HashPool:
     """Worker threads for half of the processors, at most 8, with 16 slots for each thread."""
 
     def __init__(self) -> None:
-        workers = min(_MAX_WORKERS, max(1, (os.cpu_count() or 1) // 2))
-        self._capacity = workers * _SLOTS_PER_WORKER
+        workers = min(MAX_HASH_WORKERS, max(1, (os.cpu_count() or 1) // 2))
+        self._capacity = workers * HASH_SLOTS_PER_WORKER
         self._in_use = 0
         self._workers = ThreadPoolExecutor(workers, "hashing", initializer=_lower_priority)
 
@@ -53,7 +50,7 @@ class HashPool:
             TooBusyError: Every slot is in use; `retry_after` is the suggested delay in seconds.
         """
         if self._in_use >= self._capacity:
-            raise TooBusyError(_RETRY_AFTER)
+            raise TooBusyError(HASH_RETRY_AFTER)
         self._in_use += 1
         try:
             yield

@@ -19,28 +19,15 @@ from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from authgw.core.counters import Counters
 from authgw.core.errors import StoreUnavailableError, TooManyFailuresError
-
-
-@dataclass(frozen=True, slots=True)
-class ThrottleLimit:
-    """At most `max_failures` failed attempts in a window of `window` seconds."""
-
-    max_failures: int
-    window: float
-
-
-# Five typing errors, then a pause that makes guessing useless.
-PER_PAIR = ThrottleLimit(5, 300.0)
-# For all users of an office that share an address.
-PER_ADDRESS = ThrottleLimit(300, 900.0)
-# The limit of NIST. More failures from unknown devices are an attack on this user, ...
-PER_USER = ThrottleLimit(100, 3600.0)
-# ... and then every address of an unknown device has a single attempt in a window of PER_PAIR.
-MAX_UNDER_ATTACK = 1
-# Only requests with the device's cookie are counted here, so no attacker can exhaust this limit.
-PER_DEVICE = ThrottleLimit(10, 300.0)
-# Codes are checked after the password. Ten of a million codes in each window.
-PER_CODE = ThrottleLimit(10, 900.0)
+from authgw.core.limits import (
+    MAX_UNDER_ATTACK,
+    PER_ADDRESS,
+    PER_CODE,
+    PER_DEVICE,
+    PER_PAIR,
+    PER_USER,
+    ThrottleLimit,
+)
 
 _NETWORK_BITS = 64
 

@@ -14,8 +14,8 @@ import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from authgw.core.errors import OperatorError
+from authgw.core.limits import MAX_PASSWORD_BYTES
 
-MAX_BYTES = 1024
 _MIN_SCORE = 3  # zxcvbn's score: "safely unguessable: moderate protection from offline attack"
 _MAX_SCORED_LENGTH = 72  # characters; zxcvbn raises ValueError for more
 # A truncated or damaged hash would refuse every password of its user.
@@ -52,8 +52,10 @@ def check_new(password: str, *, min_length: int, about: Iterable[str]) -> None:
         raise WeakPasswordError(f"The password is too short: use at least {min_length} characters.")
     if any(unicodedata.category(char) in ("Cc", "Cs") for char in text):
         raise WeakPasswordError("The password holds a control character: use what can be typed.")
-    if len(text.encode()) > MAX_BYTES:
-        raise WeakPasswordError(f"The password is too long: use at most {MAX_BYTES} bytes.")
+    if len(text.encode()) > MAX_PASSWORD_BYTES:
+        raise WeakPasswordError(
+            f"The password is too long: use at most {MAX_PASSWORD_BYTES} bytes."
+        )
     _refuse_guessable(text, [word for information in about for word in _words(information)])
 
 

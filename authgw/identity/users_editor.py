@@ -11,7 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from authgw.core.limits import MAX_PASSWORD_MARKS
 from authgw.core.typed_text import comparison_key
+from authgw.core.users import APP_PASSWORD_PREFIX
 from authgw.files.atomic import FileWriteError, exclusive_lock, read_bytes, write
 from authgw.files.yaml_edit import YamlEditError, edited
 from authgw.identity.passwords import digest
@@ -26,9 +28,6 @@ from authgw.identity.users_file import (
     parse_users,
     validate_entry,
 )
-
-_MAX_MARKS = 4
-_PREFIX = "agw_"  # secret scanners find an app password in committed source code by it
 
 _Entry = dict[str, Any]
 
@@ -77,7 +76,7 @@ def rehash(path: Path, user: str, old_hash: str, new_hash: str) -> bool:
             marks = entry.get("same_password", ())
             old_marks = marks if mark(old_hash) in marks else (mark(old_hash),)
             entry["password"] = new_hash
-            entry["same_password"] = (*old_marks, mark(new_hash))[-_MAX_MARKS:]
+            entry["same_password"] = (*old_marks, mark(new_hash))[-MAX_PASSWORD_MARKS:]
 
     return _change_user(path, user, change_entry)
 
@@ -132,7 +131,7 @@ def add_app_password(
     Raises:
         UsersFileError: The user has an app password of this name already.
     """
-    secret = _PREFIX + secrets.token_urlsafe(32)
+    secret = APP_PASSWORD_PREFIX + secrets.token_urlsafe(32)
 
     def change_entry(entry: _Entry) -> None:
         app_passwords = entry.get("app_passwords", ())

@@ -22,20 +22,21 @@ from pydantic import (
 )
 
 from authgw.core.errors import OperatorError
+from authgw.core.limits import (
+    MAX_GROUPS_BYTES,
+    MAX_NAME_LENGTH,
+    MAX_REPORTED_PROBLEMS,
+    MAX_TEXT_BYTES,
+)
 from authgw.core.rules import RuleError, glob
 from authgw.core.typed_text import comparison_key, typed_name
+from authgw.core.users import GROUP_NAME, is_header_safe
 from authgw.files.atomic import read_bytes
 from authgw.files.yaml_entries import Entry, YamlEntriesError, entries
 from authgw.identity.passwords import is_hash
 from authgw.identity.totp import canonical_secret, is_secret
 
-_MAX_BYTES = 255
-_MAX_GROUPS_BYTES = 4096
-_MAX_PROBLEMS = 20
-# Controls, surrogates, line and paragraph separators: not safe in a header.
-_UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
-_GROUP = re.compile(r"[A-Za-z0-9._:@/-]{1,64}")
-_APP_PASSWORD_NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
+_APP_PASSWORD_NAME = re.compile(rf"[A-Za-z0-9._@-]{{1,{MAX_NAME_LENGTH}}}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MARK = re.compile(r"[0-9a-f]{16}")
 
@@ -52,16 +53,16 @@ class UsersFileWriteError(UsersFileError):
 
 
 def _header_safe(text: str) -> str:
-    if any(unicodedata.category(char) in _UNPRINTABLE for char in text):
+    if not is_header_safe(text):
         raise ValueError("holds a control character: remove it")
-    if len(text.encode()) > _MAX_BYTES or text != text.strip():
-        raise ValueError(f"must be at most {_MAX_BYTES} bytes without spaces at its edges")
+    if len(text.encode()) > MAX_TEXT_BYTES or text != text.strip():
+        raise ValueError(f"must be at most {MAX_TEXT_BYTES} bytes without spaces at its edges")
     return text
 
 
 def _bounded_groups(groups: tuple[str, ...]) -> tuple[str, ...]:
-    if sum(len(name) + 1 for name in groups) > _MAX_GROUPS_BYTES:
-        raise ValueError(f"are over {_MAX_GROUPS_BYTES} bytes together: remove some")
+    if sum(len(name) + 1 for name in groups) > MAX_GROUPS_BYTES:
+        raise ValueError(f"are over {MAX_GROUPS_BYTES} bytes together: remove some")
     return groups
 
 
@@ -95,7 +96,9 @@ def _matching(pattern: re.Pattern[str], message: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-Group = Annotated[StrictStr, _matching(_GROUP, "is no group: A-Z a-z 0-9 . _ : @ / - (1 to 64)")]
+Group = Annotated[
+    StrictStr, _matching(GROUP_NAME, "is no group: A-Z a-z 0-9 . _ : @ / - (1 to 64)")
+]
 AppPasswordName = Annotated[
     StrictStr, _matching(_APP_PASSWORD_NAME, "is no name: A-Z a-z 0-9 . _ @ - (1 to 64)")
 ]
@@ -328,8 +331,8 @@ def _duplicates(entry: Entry, user: UserEntry, digests: set[str]) -> Iterator[tu
 
 def _report(path: Path, problems: list[tuple[int, str]]) -> str:
     lines = [f"{path}:{line}: {message}" for line, message in sorted(problems)]
-    more = len(lines) - _MAX_PROBLEMS
-    return "\n".join([*lines[:_MAX_PROBLEMS], *([f"and {more} more"] if more > 0 else [])])
+    more = len(lines) - MAX_REPORTED_PROBLEMS
+    return "\n".join([*lines[:MAX_REPORTED_PROBLEMS], *([f"and {more} more"] if more > 0 else [])])
 
 
 _MESSAGES = {

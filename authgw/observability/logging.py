@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 from loguru import logger
 
 from authgw.core.audit import Event
+from authgw.core.reasons import REASONS
 
 if TYPE_CHECKING:
     from loguru import Message
@@ -22,8 +23,6 @@ _LEVELS = {
     "revoke": "INFO",
     "refresh_reuse": "WARNING",
 }
-# Denials that point to a wrong proxy configuration; others come from scanners and expired tokens.
-_MISCONFIGURATION_REASONS = {"untrusted_proxy", "identity_header_from_client", "wrong_dialect"}
 
 
 def set_up(mode: str, level: str, stream: TextIO = sys.stderr) -> None:
@@ -51,7 +50,7 @@ def _level(event: Event) -> str:
     if event.name == "failure":
         return "ERROR"
     if event.name == "deny":
-        return "WARNING" if event.reason in _MISCONFIGURATION_REASONS else "INFO"
+        return "WARNING" if event.reason and REASONS[event.reason].misconfiguration else "INFO"
     return _LEVELS[event.name]
 
 

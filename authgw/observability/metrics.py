@@ -22,7 +22,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from authgw.core.audit import Event
-from authgw.core.errors import REASONS
+from authgw.core.reasons import REASONS
 from authgw.core.sessions import RefreshOutcome
 from authgw.identity.hash_pool import HashPool
 from authgw.storage.mirror import Mirror
@@ -65,8 +65,7 @@ SESSIONS_ENDED = Counter(
     "authgw_sessions_ended", "Sessions that this replica ended before their time"
 )
 LOGINS = Counter("authgw_logins", "Log-ins by outcome: ok, or the code of a refusal", ["outcome"])
-_OUTCOMES = ("ok", "login_failed", "totp_required", "too_many_failures", "too_busy")
-for _outcome in _OUTCOMES:
+for _outcome in ("ok", *(code for code, reason in REASONS.items() if reason.login_outcome)):
     # `increase` does not see the first event of a series that starts with it.
     LOGINS.labels(_outcome)
 Info("authgw_build", "The version that runs").info(
@@ -120,7 +119,7 @@ def verdict(status: int, reason: str) -> str:
     """Return the verdict of a response to a check: allow, login or deny."""
     if status == 200:
         return "allow"
-    return "login" if reason in REASONS and REASONS[reason].status == 401 else "deny"
+    return REASONS[reason].verdict.value if reason else "deny"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

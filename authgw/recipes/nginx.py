@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from authgw.config.schema import ServerSettings, Settings
 from authgw.core.endpoints import Audience, paths_for, pattern_of
 from authgw.core.errors import OperatorError
+from authgw.core.limits import MAX_COOKIE_RUNS
 from authgw.core.networks import UNIX
 from authgw.recipes.cleared import cleared_except
 
@@ -26,7 +27,6 @@ FILES = (
     "identity-uwsgi.conf",
     "identity-scgi.conf",
 )
-MAX_COOKIE_RUNS = 12  # separate runs of the gateway's cookies that are removed from a Cookie header
 _PLAIN_ROOT = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._~+@=,-]+")
 

@@ -78,6 +78,7 @@ class SequentialConnection(HttpConnection):
                 data = self._give_head(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        """Cancel the timer that closes the connection."""
         if self._closing is not None:
             self._closing.cancel()
         super().connection_lost(exc)

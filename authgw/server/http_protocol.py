@@ -19,20 +19,19 @@ from typing import Any, cast
 from aiohttp import hdrs, web
 from loguru import logger
 
+from authgw.core.limits import (
+    FIRST_REQUEST_TIMEOUT,
+    MAX_CONNECTIONS,
+    MAX_HEAD_BYTES,
+    RESERVED_DESCRIPTORS,
+    UNREAD_RESPONSE_TIMEOUT,
+)
 from authgw.server.http_pipelining import SequentialConnection
 from authgw.server.http_reader import HeadReader, UnreadableRequestError
 from authgw.web.context import peer_name
 from authgw.web.decision_cache import PATH
 from authgw.web.prepared_response import SERVER
 
-# A replica answers tens of thousands of requests a second, each in a millisecond: proxies that keep
-# theirs need a few dozen. Where the system allows fewer descriptors, they are the bound.
-_MOST = 4096
-_RESERVED = 128  # descriptors for the store's connections, files and the port of metrics
-_FIRST_REQUEST_WITHIN = 10.0  # seconds
-# NGINX sends 8 x 32 KB at most, and the address once more in its question.
-_MOST_OF_A_HEAD = 512 * 1024  # bytes
-_READ_WITHIN = 30  # seconds in which a peer takes something of an answer
 _ALARM_EVERY = 60.0  # seconds
 # How a check begins that nothing but its headers distinguishes from others.
 _CHECK = f"GET {PATH} HTTP/1.1\r\n".encode()
@@ -69,23 +68,25 @@ class Connection(SequentialConnection):
         self._idle: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Register the connection and start the timeout of its first request."""
         super().connection_made(transport)
         # aiohttp forgets its own while what was written is still unread.
         self._link = cast(asyncio.Transport, transport)
         # Read now, it is kept: of a connection that is closed there is none.
         self._peer = peer_name(self.peername)
         loop = asyncio.get_running_loop()
-        self._deadline = loop.call_later(_FIRST_REQUEST_WITHIN, self._expect_request)
+        self._deadline = loop.call_later(FIRST_REQUEST_TIMEOUT, self._expect_request)
         self._all.opened(self)
 
     def data_received(self, data: bytes) -> None:
+        """Respond to a cached check, or pass the bytes to aiohttp."""
         known = self._known(data, self._heads) if self._heads and data else None
         if known is not None:
             self._link.write(known)
             self._answered_at_once()
             return
         super().data_received(data)
-        if self.head_size > _MOST_OF_A_HEAD:
+        if self.head_size > MAX_HEAD_BYTES:
             self.end()
 
     def error_response(
@@ -99,6 +100,7 @@ class Connection(SequentialConnection):
         response.headers[hdrs.SERVER] = SERVER
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        """Remove the connection and its timers."""
         self._deadline.cancel()
         if self._idle is not None:
             self._idle.cancel()
@@ -106,14 +108,14 @@ class Connection(SequentialConnection):
         super().connection_lost(exc)
 
     def begun(self) -> None:
-        """aiohttp has the head of another request."""
+        """Note that aiohttp received the head of another request."""
         self._asked = True
         self._all.heard(self)
         if self.ends:
             self._heads = None
 
     def answered(self) -> None:
-        """aiohttp has written another answer."""
+        """Note that aiohttp wrote another response."""
         self._answered += 1
         self._answered_at = asyncio.get_running_loop().time()
         if self.ends:
@@ -190,6 +192,7 @@ class Connections:
         self._alarmed_at = float("-inf")
 
     def __call__(self) -> Connection:
+        """Return the protocol of a new connection."""
         loop = asyncio.get_running_loop()
         return Connection(self, self._server, loop=loop, **self._settings)
 
@@ -229,12 +232,14 @@ def most_connections() -> int:
     """How many connections this process can keep beside what else it has to open."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if descriptors == resource.RLIM_INFINITY:
-        return _MOST
-    return min(_MOST, max(descriptors - _RESERVED, descriptors // 2))
+        return MAX_CONNECTIONS
+    return min(MAX_CONNECTIONS, max(descriptors - RESERVED_DESCRIPTORS, descriptors // 2))
 
 
 def drop_unread(server: asyncio.Server) -> None:
     """Let the system end TCP connections whose peer takes nothing of what was sent (tcp(7))."""
     for listening in server.sockets:
         # A connection inherits it from the socket that listens.
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _READ_WITHIN * 1000)
+        listening.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_RESPONSE_TIMEOUT * 1000
+        )

@@ -6,7 +6,7 @@ came alone and whole, so that its answer, if it is known, can be written without
 
 import httptools
 
-MOST_HEADERS = 128  # as aiohttp takes
+from authgw.core.limits import MAX_HEADERS
 
 
 class UnreadableRequestError(Exception):
@@ -36,7 +36,7 @@ class HeadReader:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             raise UnreadableRequestError from None
-        if len(self._names) > MOST_HEADERS:
+        if len(self._names) > MAX_HEADERS:
             raise UnreadableRequestError
         return between and self._begun == self.ended == ended + 1
 

@@ -14,12 +14,12 @@ from aiohttp import web
 
 from authgw.config.loader import ConfigError
 from authgw.config.schema import ServerSettings
+from authgw.core.limits import LISTEN_BACKLOG
 from authgw.server.http_protocol import Connections, drop_unread
 from authgw.web.aiohttp_internals import Site
 
 _FOR_GROUP = 0o660  # NGINX's user must be in the group of the folder or of this process
 _ANSWERS_WITHIN = 1.0  # seconds
-_BACKLOG = 1024  # connections that wait for a busy loop; a flood must not fill it before it is seen
 
 
 class _SocketSite(Site):
@@ -88,7 +88,7 @@ async def listen(
 async def _open_port(connections: Connections, server: ServerSettings) -> asyncio.Server:
     loop, host, port = asyncio.get_running_loop(), server.host, server.port
     try:
-        opened = await loop.create_server(connections, host, port, backlog=_BACKLOG)
+        opened = await loop.create_server(connections, host, port, backlog=LISTEN_BACKLOG)
     except OSError as error:
         raise ConfigError([_cannot_listen(host, port, error)]) from None
     drop_unread(opened)
@@ -108,7 +108,7 @@ def _cannot_listen(host: str, port: int, error: OSError) -> str:
 
 async def _open_unix(connections: Connections, path: Path) -> asyncio.Server:
     loop = asyncio.get_running_loop()
-    return await loop.create_unix_server(connections, path, backlog=_BACKLOG)
+    return await loop.create_unix_server(connections, path, backlog=LISTEN_BACKLOG)
 
 
 async def _listen_on(runner: web.AppRunner, connections: Connections, path: Path) -> None:

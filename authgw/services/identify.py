@@ -10,6 +10,12 @@ from authgw.core.errors import (
     StoreUnavailableError,
     TokenMissingError,
 )
+from authgw.core.limits import (
+    MAX_CACHED_TOKENS,
+    MAX_ENDED_SESSIONS,
+    MAX_SESSION_COOKIES,
+    MAX_VERIFIED_COOKIES,
+)
 from authgw.core.ports import MirroringStore
 from authgw.core.sessions import Session, Snapshot
 from authgw.core.token_cache import VerifiedTokens
@@ -17,13 +23,6 @@ from authgw.core.tokens import Issuer, Token, TokenType
 from authgw.core.users import UserDirectory, principal_of
 from authgw.services.confirmations import Confirmations
 from authgw.services.results import Identity
-
-# Limits of session cookies in a request; a browser can hold a cookie for each domain. A login or
-# logout verifies more than a check accepts and ends some of their sessions, so that a browser with
-# too many cookies can recover.
-_MAX_COOKIES, _MAX_VERIFIED, _MAX_ENDED = 4, 16, 8
-# Verified tokens in the cache; each takes about 1 KB.
-MAX_TOKENS = 4096
 
 
 class Identification:
@@ -42,7 +41,7 @@ class Identification:
     ) -> None:
         self._store = store
         self._users = users
-        self._verified = VerifiedTokens(issuer, MAX_TOKENS)
+        self._verified = VerifiedTokens(issuer, MAX_CACHED_TOKENS)
         self._clock = clock
         self._confirmations = Confirmations(store)
 
@@ -52,13 +51,13 @@ class Identification:
         Raises:
             TokenMissingError and the errors of `Issuer.verify`.
             SessionEndedError: logged out, revoked, idle or expired.
-            CredentialsAmbiguousError: the credentials belong to several active sessions, or there are
-                more than four cookies.
+            CredentialsAmbiguousError: the credentials belong to several active sessions, or there
+                are more than four cookies.
             StoreUnavailableError: the session cannot be read now.
         """
         if bearer is None and not cookies:
             raise TokenMissingError
-        if len(cookies) > _MAX_COOKIES:
+        if len(cookies) > MAX_SESSION_COOKIES:
             raise CredentialsAmbiguousError
         token = None if bearer is None else self._verify(bearer, TokenType.ACCESS)
         if token is not None and not cookies:
@@ -101,8 +100,8 @@ class Identification:
 
     def verified_cookies(self, cookies: Sequence[str]) -> tuple[Token, ...]:
         """Verify at most 16 of these cookies; return tokens of at most 8 different sessions."""
-        tokens, _ = self._cookie_tokens([*dict.fromkeys(cookies)][:_MAX_VERIFIED])
-        return (*{token.sid: token for token in tokens}.values(),)[:_MAX_ENDED]
+        tokens, _ = self._cookie_tokens([*dict.fromkeys(cookies)][:MAX_VERIFIED_COOKIES])
+        return (*{token.sid: token for token in tokens}.values(),)[:MAX_ENDED_SESSIONS]
 
     async def snapshots(self, sids: Sequence[str]) -> dict[str, Snapshot]:
         """Return the snapshot of each session: mirrored, or read from the store.

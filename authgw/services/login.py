@@ -16,6 +16,7 @@ from authgw.core.errors import (
     TotpRequiredError,
     UsersFileUnwritableError,
 )
+from authgw.core.limits import MAX_DELAYED_REFUSALS, MAX_UNDELAYED_REFUSALS, MEAN_REFUSAL_DELAY
 from authgw.core.tokens import Issuer
 from authgw.core.typed_text import comparison_key
 from authgw.core.users import PASSWORD, TOTP, User
@@ -28,10 +29,6 @@ from authgw.identity.users_watcher import WatchedUsersFile
 from authgw.services.login_tickets import LoginTickets
 from authgw.services.results import VerifiedLogin
 
-# More concurrent refusals than this are not an accident: the further ones are delayed.
-_MAX_UNDELAYED = 4
-_MEAN_DELAY = 1.0  # seconds
-_MAX_DELAYED = 2000  # concurrent refusals
 Policy = Literal["off", "optional", "required"]
 _STEP_LIFETIME = 120.0  # seconds; a step is valid for 90, so no code is accepted twice
 
@@ -113,13 +110,13 @@ class LoginService:
 
     async def _delay_refusal(self) -> None:
         """Delay the refusals of a flood: immediate retries would fill the event loop."""
-        if self._delayed >= _MAX_DELAYED:
+        if self._delayed >= MAX_DELAYED_REFUSALS:
             return
         self._delayed += 1
         try:
             # Random, since clients that were refused together would retry together.
-            delay = random.uniform(0.5, 1.5) * _MEAN_DELAY  # noqa: S311  not a secret
-            await asyncio.sleep(delay if self._delayed > _MAX_UNDELAYED else 0.0)
+            delay = random.uniform(0.5, 1.5) * MEAN_REFUSAL_DELAY  # noqa: S311  not a secret
+            await asyncio.sleep(delay if self._delayed > MAX_UNDELAYED_REFUSALS else 0.0)
         finally:
             self._delayed -= 1
 

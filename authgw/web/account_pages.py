@@ -28,8 +28,8 @@ from authgw.web.forms import (
     session_form_token,
 )
 from authgw.web.html import page, see, site_of
+from authgw.web.return_targets import CUT, ReturnTarget, out_of_reach, why_out_of_reach
 from authgw.web.user_agents import ago, describe_device
-from authgw.web.ways import CUT, ReturnTarget, out_of_reach, why_out_of_reach
 
 
 async def show(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""Audit events about sessions: each one that is opened or ended is named once."""
+"""Audit events about sessions: each opened or ended session is recorded once."""
 
 from collections.abc import Iterable
 
@@ -11,14 +11,14 @@ from authgw.web.context import record
 def record_login(
     request: web.Request, sub: str, sid: str, detail: str, displaced: Iterable[str]
 ) -> None:
-    """A session was opened, and `displaced` ones had to make room."""
+    """Record a new session, and the `displaced` sessions that it ended."""
     record(request, "login", sub=sub, sid=sid, detail=detail)
     for ended in displaced:
         record(request, "revoke", sub=sub, sid=ended, detail="over auth.max_sessions")
 
 
 def record_log_out(request: web.Request, gone: LogoutResult) -> None:
-    """A session was logged out, and perhaps its subject's others with it."""
+    """Record a logout and the other sessions of the subject that it ended."""
     record(request, "logout", sub=gone.token.sub, sid=gone.token.sid)
     for other in gone.others:
         record(request, "revoke", sub=gone.token.sub, sid=other, detail="logged out everywhere")

@@ -8,7 +8,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from authgw.core.authorization import AuthorizationKind, bearer
-from authgw.core.errors import REASONS, AuthgwError, DirectCheckOffError, StoreUnavailableError
+from authgw.core.errors import AuthgwError, DirectCheckOffError, StoreUnavailableError
 from authgw.core.model import (
     AccessRequest,
     Decision,
@@ -18,6 +18,7 @@ from authgw.core.model import (
     Verdict,
 )
 from authgw.core.networks import TrustedProxies
+from authgw.core.reasons import REASONS
 from authgw.core.rules import Allow, Credential, Rule, allows_anyone, authorize, decide
 from authgw.dialects import envoy, forwarded, nginx
 from authgw.dialects.headers import (
@@ -72,7 +73,9 @@ class Dialect(Protocol):
         peer: str,
         trusted: TrustedProxies,
         identity: IdentityHeaders,
-    ) -> AccessRequest: ...
+    ) -> AccessRequest:
+        """Return the original request that a subrequest describes."""
+        ...
 
     def render(
         self,
@@ -81,7 +84,9 @@ class Dialect(Protocol):
         *,
         identity: IdentityHeaders,
         login_url: str | None = None,
-    ) -> ProxyResponse: ...
+    ) -> ProxyResponse:
+        """Return the response of a decision for the proxy."""
+        ...
 
 
 async def authenticate(request: web.Request) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""Who the trusted backend behind a request is (HTTP Basic, RFC 7617)."""
+"""Authentication of trusted backends (HTTP Basic, RFC 7617)."""
 
 from aiohttp import web
 
@@ -9,24 +9,22 @@ from authgw.core.errors import (
     BackendUnknownError,
     TooManyFailuresError,
 )
+from authgw.core.limits import PER_BACKEND
 from authgw.dialects.headers import authorization
 from authgw.identity.clients_file import TrustedBackend
 from authgw.web.context import GATEWAY, client_address
 
-MAX_FAILURES = 10
-WINDOW = 60.0  # seconds
-
 
 async def trusted_backend(request: web.Request) -> TrustedBackend:
-    """The client that sent its id and secret.
+    """Return the backend whose id and secret the request contains.
 
-    A right secret always counts: 256 random bits are not guessed, and nobody who fails on
-    purpose may lock the real client out.
+    A valid secret is accepted however many attempts have failed: 256 random bits cannot be guessed,
+    and deliberate failures must not lock the backend out.
 
     Raises:
-        BackendUnknownError: no or wrong credentials.
-        TooManyFailuresError: wrong ones, for the eleventh time within a minute.
-        BackendForbiddenError: not from this address.
+        BackendUnknownError: the credentials are missing or wrong.
+        TooManyFailuresError: the credentials are wrong, and PER_BACKEND is exceeded.
+        BackendForbiddenError: the backend may not connect from this address.
         StoreUnavailableError: the failure could not be counted.
     """
     gateway = request[GATEWAY]
@@ -35,22 +33,22 @@ async def trusted_backend(request: web.Request) -> TrustedBackend:
     backend = gateway.services.backends.verify(client_id, secret)
     if backend is None:
         name = f"client:{client_id}:{address}"
-        count, left = await gateway.services.counters.increment(name, WINDOW)
-        known = f"client:{client_id}" if client_id in gateway.services.backends.ids else ""
-        if count > MAX_FAILURES:
-            raise TooManyFailuresError(left, sub=known)
-        raise BackendUnknownError(sub=known)
+        count, remaining = await gateway.services.counters.increment(name, PER_BACKEND.window)
+        source = f"client:{client_id}" if client_id in gateway.services.backends.ids else ""
+        if count > PER_BACKEND.max_failures:
+            raise TooManyFailuresError(remaining, sub=source)
+        raise BackendUnknownError(sub=source)
     if not backend.may_connect_from(address):
-        said = f"client {backend.id} may not ask from {address}"
-        raise BackendForbiddenError(said, sub=backend.source)
+        detail = f"client {backend.id} may not ask from {address}"
+        raise BackendForbiddenError(detail, sub=backend.source)
     return backend
 
 
 def _credentials(request: web.Request) -> tuple[str, str]:
     try:
-        found = basic(authorization(request.raw_headers))
+        credentials = basic(authorization(request.raw_headers))
     except AuthorizationMalformedError:
-        found = None
-    if found is None:
+        credentials = None
+    if credentials is None:
         raise BackendUnknownError
-    return found
+    return credentials

@@ -14,6 +14,7 @@ from authgw.core.authorization import OwnIdentifiers
 from authgw.core.counters import Counters
 from authgw.core.errors import TargetMalformedError
 from authgw.core.keys import KeyRing
+from authgw.core.limits import MAX_USER_AGENT_LENGTH
 from authgw.core.login_sites import LoginSites
 from authgw.core.model import IdentityHeaders
 from authgw.core.networks import UNIX, TrustedProxies
@@ -30,7 +31,6 @@ from authgw.web.aiohttp_internals import peername
 from authgw.web.templating import PageRenderer
 from authgw.web.visits import AllowedChecks
 
-_MAX_AGENT = 256
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -138,7 +138,7 @@ def host_of(request: web.Request) -> str:
 
 def device_of(request: web.Request) -> Device:
     """The device behind a request, as a session remembers it."""
-    agent = request.headers.get("User-Agent", "")[:_MAX_AGENT]
+    agent = request.headers.get("User-Agent", "")[:MAX_USER_AGENT_LENGTH]
     return Device(agent.encode("utf-8", "replace").decode(), client_address(request))
 
 

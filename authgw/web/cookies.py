@@ -6,13 +6,13 @@ from typing import Literal
 
 from aiohttp import web
 
+from authgw.core.limits import MAX_HELPER_COOKIES
 from authgw.core.login_sites import LoginSite
 from authgw.dialects.headers import SESSION_COOKIES, cookies
 from authgw.services.results import BrowserSession
 from authgw.web.context import GATEWAY, host_of
 
 Purpose = Literal["csrf", "login", "device", "done", "visit"]
-_MOST_HELPERS = 4  # of one name; each may cost a signature
 _FORM_TOKEN = 22  # characters of 128 random bits
 
 
@@ -77,7 +77,7 @@ def helpers(request: web.Request, site: LoginSite, purpose: Purpose) -> tuple[st
     A sibling domain can plant others beside ours: so one that is none must not hide it.
     """
     found = cookies(request.raw_headers, frozenset({site.helper_cookie(purpose)}))
-    return found[:_MOST_HELPERS]
+    return found[:MAX_HELPER_COOKIES]
 
 
 def give_helper(

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from aiohttp import web
 
+from authgw.core.limits import MAX_CACHED_CHECKS, MAX_CACHED_HEADERS_BYTES, MAX_CACHED_RULES
 from authgw.core.model import IdentityHeaders, ProxyResponse
 from authgw.dialects.headers import RawHeaders
 from authgw.services.identify import Identification
@@ -25,9 +26,6 @@ from authgw.web.prepared_response import PreparedResponse, fits
 
 PATH = "/authenticate"
 DIRECT = -1  # stands for a rule where a check names no request
-_MOST = 4096  # shapes of heads, questions, callers
-_MOST_RULES = 256
-_LARGEST = 8 * 1024  # bytes of headers: whoever is let in must not fill the memory with them
 
 # Each under all that it came from: peer, names and values; names and values of credentials.
 Question = tuple[str, tuple[bytes, ...], tuple[bytes, ...]]
@@ -109,7 +107,7 @@ class DecisionCache:
             return None
         names = tuple([name for name, _ in request.raw_headers])
         values = [value for _, value in request.raw_headers]
-        if sum(map(len, names)) + sum(map(len, values)) > _LARGEST:
+        if sum(map(len, names)) + sum(map(len, values)) > MAX_CACHED_HEADERS_BYTES:
             return None
         shape = self._shapes.get(names) or self._sorter.shape(names)
         if shape is None:
@@ -150,7 +148,7 @@ class DecisionCache:
         seen = hash(shown)
         if seen in self._seen:
             return False
-        if len(self._seen) >= _MOST:
+        if len(self._seen) >= MAX_CACHED_CHECKS:
             self._seen.clear()
         self._seen.add(seen)
         return True
@@ -171,7 +169,7 @@ def _taught(caller: _Caller, rule: int, reply: ProxyResponse) -> PreparedRespons
             reply.status, reply.headers, reply.body.encode()
         )
         return caller.direct
-    if len(caller.rules) >= _MOST_RULES:
+    if len(caller.rules) >= MAX_CACHED_RULES:
         caller.rules.clear()
     caller.rules.add(rule)
     caller.allowed = caller.allowed or PreparedResponse(reply.status, reply.headers)
@@ -180,5 +178,5 @@ def _taught(caller: _Caller, rule: int, reply: ProxyResponse) -> PreparedRespons
 
 def _keep(memory: OrderedDict[K, V], key: K, value: V) -> None:
     memory[key] = value
-    if len(memory) > _MOST:
+    if len(memory) > MAX_CACHED_CHECKS:
         memory.popitem(last=False)

@@ -12,16 +12,14 @@ from authgw.core.errors import (
     BodyUnsupportedError,
     CrossSiteError,
 )
+from authgw.core.limits import MAX_FORM_BYTES
 from authgw.core.login_sites import LoginSite, host_of
-from authgw.core.redirects import MAX_RD_BYTES
 from authgw.dialects.headers import values
 from authgw.services.results import Identity
 from authgw.web.cookies import helpers
-from authgw.web.json_body import whole
+from authgw.web.json_body import read_bytes
 
 FORM = "application/x-www-form-urlencoded"
-# The longest way back, percent-encoded, and all other fields.
-MAX_FORM_BYTES = 3 * MAX_RD_BYTES + 8 * 1024
 _BY_HTTP = (
     "this page is reached by http; browsers keep our cookie only over https. See the section "
     "`A login page needs https` of the README"
@@ -44,7 +42,7 @@ async def read_form(request: web.Request, *known: str) -> dict[str, str]:
         raise BodyTooLargeError
     if request.content_type != FORM or "Content-Encoding" in request.headers:
         raise BodyUnsupportedError
-    raw = await whole(request, MAX_FORM_BYTES)
+    raw = await read_bytes(request, MAX_FORM_BYTES)
     try:
         pairs = parse_qsl(
             raw.decode("ascii"),

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from enum import Enum
 from operator import itemgetter
 
+from authgw.core.limits import MAX_CACHED_NAMES
 from authgw.core.model import IdentityHeaders
 from authgw.dialects.further import NAMES
-from authgw.dialects.headers import MAX_SPELLINGS, TARGET_HEADERS, folded, folded_names
+from authgw.dialects.headers import TARGET_HEADERS, folded, folded_names
 
 Taking = Callable[[Sequence[bytes]], tuple[bytes, ...]]  # some of the values
 
@@ -83,7 +84,7 @@ class HeaderClassifier:
 
     def _kind(self, name: bytes) -> _HeaderKind:
         kind = self._told(name.decode("latin-1").lower())
-        if len(self._kinds) < MAX_SPELLINGS:
+        if len(self._kinds) < MAX_CACHED_NAMES:
             self._kinds[name] = kind
         return kind
 

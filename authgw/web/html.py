@@ -1,17 +1,18 @@
-"""Pages: how each is sent, and what a browser sees of a refusal."""
+"""Pages and their response headers, and the pages of refusals."""
 
 from typing import Any
 
 from aiohttp import web
 
-from authgw.core.errors import REASONS, MisdirectedError
+from authgw.core.errors import MisdirectedError
+from authgw.core.limits import MAX_SHOWN_PATH_LENGTH
 from authgw.core.login_sites import LoginSite
 from authgw.core.model import AccessRequest, Decision, ProxyResponse
+from authgw.core.reasons import REASONS
 from authgw.dialects.responses import return_query
 from authgw.web.context import GATEWAY, host_of, request_id
-from authgw.web.ways import ReturnTarget
+from authgw.web.return_targets import ReturnTarget
 
-_MAX_SHOWN = 200
 _TITLES = {
     400: "This request cannot be read",
     401: "You are not logged in",
@@ -33,14 +34,14 @@ def page(
     base: str = "",
     **context: Any,
 ) -> web.Response:
-    """A page that no cache keeps, no frame shows, and nothing from elsewhere gets into.
+    """Return a page that is not cached, not framed, and loads only our own style.
 
-    `answered` is the HTTP status, `base` where the style is, if not below the login page that this
-    request was made for; on a host without one it is another host's. A form that `leads_away`
-    sends the browser to an app, which may send it on: `form-action` binds every step of that way in
-    some browsers (CSP Level 3 section 4.2.6), and nobody but the app knows it.
+    `answered` is the HTTP status. `base` is the address below which the style is, by default the
+    login page of this host, or of another host if this host has no login page. A form that
+    `leads_away` sends the browser to an app, which may redirect it: some browsers apply
+    `form-action` to each redirect (CSP Level 3 section 4.2.6), and only the app knows its targets.
     """
-    pages, (own, style) = request[GATEWAY].login.pages, _place_of(request)
+    pages, (own, style) = request[GATEWAY].login.pages, _style_source(request)
     text = pages.render(f"{name}.html", base=base or own, **context)
     form = "'self' https: http:" if leads_away else "'self'"
     headers = {
@@ -59,17 +60,17 @@ def page(
 
 
 def see(where: str) -> web.Response:
-    """Send a browser on; it asks there by GET (RFC 9110 section 15.4.4)."""
+    """Return a redirect that a browser follows with GET (RFC 9110 section 15.4.4)."""
     return web.Response(status=303, headers={"Location": where, "Cache-Control": "no-store"})
 
 
 def site_of(request: web.Request) -> LoginSite:
-    """The log-in page that this request was made for.
+    """Return the login site of the host of this request.
 
     Raises:
-        MisdirectedError: this host has none, but others have.
-        HTTPNotFound: browsers do not log in anywhere.
-        HTTPMethodNotAllowed: nor do they here; programs ask here by POST.
+        MisdirectedError: only other hosts have a login site.
+        HTTPNotFound: no login site is configured.
+        HTTPMethodNotAllowed: no login site is configured, and programs send POST to this path.
     """
     sites = request[GATEWAY].policy.sites
     site = sites.serving(host_of(request))
@@ -82,8 +83,8 @@ def site_of(request: web.Request) -> LoginSite:
     raise web.HTTPNotFound
 
 
-def _place_of(request: web.Request) -> tuple[str, str]:
-    """Where the login page is that a page of this host leads to, and whose style it may load."""
+def _style_source(request: web.Request) -> tuple[str, str]:
+    """Return the base address of the login page for this host, and the CSP source of its style."""
     sites, host = request[GATEWAY].policy.sites, host_of(request)
     own, other = sites.serving(host), sites.covering(host)
     if own is not None or other is None:
@@ -92,9 +93,9 @@ def _place_of(request: web.Request) -> tuple[str, str]:
 
 
 def problem_page(request: web.Request, code: str, detail: str = "") -> web.Response:
-    """What a browser sees of a refusal with this code."""
+    """Return the page of a refusal with this code."""
     reason, site = REASONS[code], request[GATEWAY].policy.sites.serving(host_of(request))
-    answer = page(
+    return page(
         request,
         "problem",
         answered=reason.status,
@@ -103,20 +104,17 @@ def problem_page(request: web.Request, code: str, detail: str = "") -> web.Respo
         message=f"{_sentence(detail or reason.meaning)} {_sentence(reason.remedy)}",
         code=code,
         request_id=request_id(request),
-        # Not over http, if that was the fault.
+        # The configured URL, because a request over http may be the cause.
         again=ReturnTarget.of(request.query).after(
-            site.url if site and site.is_ours else _place_of(request)[0]
+            site.url if site and site.is_ours else _style_source(request)[0]
         ),
     )
-    answer.headers["X-Authgw-Reason"] = code
-    answer.headers["X-Request-ID"] = request_id(request)
-    return answer
 
 
 def refusal_page(
     request: web.Request, decision: Decision, access: AccessRequest, reply: ProxyResponse
 ) -> web.Response:
-    """The body of a proxy's refusal, for a browser: on the app's own host, so links are whole."""
+    """Return the page of a proxy's refusal; its links are absolute, as it is on the app's host."""
     gateway = request[GATEWAY]
     site = gateway.policy.sites.covering(access.location.host)
     base = f"{site.origin}{site.base}" if site else ""
@@ -125,17 +123,17 @@ def refusal_page(
             "unavailable.html", base=base, request_id=request_id(request)
         )
     else:
-        who = decision.principal
+        principal = decision.principal
         text = gateway.login.pages.render(
             "denied.html",
             base=base,
-            who=(who.name or who.sub) if who else "",
-            needed=[whom.replace(":", " ", 1) for whom in decision.needs],
+            who=(principal.name or principal.sub) if principal else "",
+            needed=[need.replace(":", " ", 1) for need in decision.needs],
             why=_sentence(REASONS[decision.reason].meaning),
             reason=decision.reason,
             request_id=request_id(request),
             login_url=_login_url(decision, access, site) if site else "",
-            asked=f"{access.location.host}{_shown(access.location.path)}",
+            asked=f"{access.location.host}{_truncated(access.location.path)}",
         )
     style = site.origin if site else "'none'"
     headers = {
@@ -151,17 +149,17 @@ def refusal_page(
 
 
 def _login_url(decision: Decision, access: AccessRequest, site: LoginSite) -> str:
-    """The login page for another try; a rule for programs has none for a stranger."""
+    """Return the URL to log in as another user, empty if the rule accepts no login of a browser."""
     if decision.reason == "programs_only" and decision.principal is None:
         return ""
-    joint = "&" if "?" in site.url else "?"
-    return f"{site.url}{joint}switch=yes&{return_query(access)}"
+    separator = "&" if "?" in site.url else "?"
+    return f"{site.url}{separator}switch=yes&{return_query(access)}"
 
 
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
 
 
-def _shown(path: str) -> str:
-    plain = path.encode("utf-8", "replace").decode()
-    return plain if len(plain) <= _MAX_SHOWN else f"{plain[:_MAX_SHOWN]}…"
+def _truncated(path: str) -> str:
+    text = path.encode("utf-8", "replace").decode()
+    return text if len(text) <= MAX_SHOWN_PATH_LENGTH else f"{text[:MAX_SHOWN_PATH_LENGTH]}…"

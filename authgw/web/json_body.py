@@ -1,8 +1,6 @@
-"""Reading bodies strictly: one plain JSON object of known keys, or a clear refusal."""
+"""Strict parsing of JSON bodies: a single object with known keys."""
 
 import asyncio
-import re
-import unicodedata
 from codecs import BOM_UTF8
 from typing import Any
 
@@ -14,46 +12,46 @@ from authgw.core.errors import (
     BodyTooSlowError,
     BodyUnsupportedError,
 )
+from authgw.core.limits import (
+    BODY_TIMEOUT,
+    MAX_GROUPS_BYTES,
+    MAX_JSON_BYTES,
+    MAX_TEXT_BYTES,
+    MAX_USER_ID,
+)
 from authgw.core.strict_json import read_object
+from authgw.core.users import GROUP_NAME, is_header_safe
 
-MAX_BODY_BYTES = 16 * 1024  # of JSON; forms have their own limit
-MAX_USER_ID = 2**63 - 1
-_WHOLE_WITHIN = 10.0  # seconds after the head
-_MAX_TEXT_BYTES = 255
-_MAX_GROUPS_BYTES = 4096
-_JSON = ("application/json", "text/json")
-_OF_BROWSERS = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")
-_GROUP = re.compile(r"[A-Za-z0-9._:@/-]{1,64}")
-# Controls, surrogates, line and paragraph separators: no header can carry them safely.
-_UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
+_JSON_TYPES = ("application/json", "text/json")
+_BROWSER_HEADERS = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")
 
 
 async def read_body(request: web.Request, *known: str, forgiving: bool = False) -> dict[str, Any]:
-    """The JSON object of a request; an absent body is an empty one.
+    """Return the JSON object of a request, empty if the request has no body.
 
-    A body without a type is read as JSON, unless a browser sent it: to send one from another site
-    takes no preflight (Fetch, section 2.2.2). `forgiving` ignores one that is not JSON.
+    A body without a type is parsed as JSON, unless a browser sent it: other sites can send such a
+    body without a preflight (Fetch, section 2.2.2). `forgiving` ignores it if it is not JSON.
 
     Raises:
-        BodyUnsupportedError: not application/json, or compressed.
-        BodyTooLargeError: over 16 KiB.
-        BodyTooSlowError: not there in time.
-        BodyMalformedError: not one JSON object, or one with keys that are not `known`.
+        BodyUnsupportedError: the body is not application/json, or is compressed.
+        BodyTooLargeError: the body exceeds MAX_JSON_BYTES.
+        BodyTooSlowError: the body did not arrive in BODY_TIMEOUT.
+        BodyMalformedError: the body is not a single JSON object, or has keys that are not `known`.
     """
     length = request.content_length
-    if length is not None and length > MAX_BODY_BYTES:
+    if length is not None and length > MAX_JSON_BYTES:
         raise BodyTooLargeError
     if not request.body_exists or length == 0:
         return {}
     untyped = not request.headers.get("Content-Type", "").strip()
-    if untyped and any(header in request.headers for header in _OF_BROWSERS):
+    if untyped and any(header in request.headers for header in _BROWSER_HEADERS):
         raise BodyUnsupportedError
-    if not untyped and request.content_type not in _JSON:
+    if not untyped and request.content_type not in _JSON_TYPES:
         raise BodyUnsupportedError
     if "Content-Encoding" in request.headers:
         raise BodyUnsupportedError
     try:
-        body = read_object((await whole(request, MAX_BODY_BYTES)).removeprefix(BOM_UTF8))
+        body = read_object((await read_bytes(request, MAX_JSON_BYTES)).removeprefix(BOM_UTF8))
     except ValueError:
         if untyped and forgiving:
             return {}
@@ -64,15 +62,16 @@ async def read_body(request: web.Request, *known: str, forgiving: bool = False) 
     return body
 
 
-async def whole(request: web.Request, most: int) -> bytes:
-    """All bytes of a body, at most so many.
+async def read_bytes(request: web.Request, max_bytes: int) -> bytes:
+    """Return a body of at most `max_bytes`.
 
     Raises:
-        BodyTooLargeError: there are more.
-        BodyTooSlowError: they did not come within 10 s; BodyMalformedError: they never will.
+        BodyTooLargeError: the body is larger.
+        BodyTooSlowError: the body did not arrive in BODY_TIMEOUT.
+        BodyMalformedError: the connection or the chunked encoding ended early.
     """
     try:
-        async with asyncio.timeout(_WHOLE_WITHIN):
+        async with asyncio.timeout(BODY_TIMEOUT):
             body = await request.read()
     except TimeoutError:
         raise BodyTooSlowError from None
@@ -80,16 +79,16 @@ async def whole(request: web.Request, most: int) -> bytes:
         raise BodyMalformedError("the connection ended before the body did") from None
     except web.RequestPayloadError:
         raise BodyMalformedError("the body is not chunked as Transfer-Encoding says") from None
-    if len(body) > most:
+    if len(body) > max_bytes:
         raise BodyTooLargeError
     return body
 
 
 def user_id(value: Any) -> int:
-    """An integer from 1 to 2^63-1, exactly.
+    """Return `value` if it is an integer from 1 to 2^63-1.
 
     Raises:
-        BodyMalformedError: anything else: true, 1.0 and "7" are no user ids.
+        BodyMalformedError: any other value, true, 1.0 and "7" included.
     """
     if type(value) is not int or not 1 <= value <= MAX_USER_ID:
         raise BodyMalformedError("user_id must be an integer from 1 to 9223372036854775807")
@@ -97,44 +96,47 @@ def user_id(value: Any) -> int:
 
 
 def text(body: dict[str, Any], key: str) -> str:
-    """A text of this body that a header can carry; absent is empty.
+    """Return a text that is safe in a header, empty if the key is absent.
 
     Raises:
-        BodyMalformedError: no text, over 255 bytes, with control characters or spaces at its edges.
+        BodyMalformedError: the value is not a text, is longer than MAX_TEXT_BYTES, contains control
+            characters, or has spaces at its edges.
     """
     value = body.get(key, "")
     if not isinstance(value, str):
         raise BodyMalformedError(f"{key} must be a string")
-    if len(value.encode()) > _MAX_TEXT_BYTES or value != value.strip():
-        raise BodyMalformedError(f"{key} must be at most 255 bytes without spaces at its edges")
-    if any(unicodedata.category(char) in _UNPRINTABLE for char in value):
+    if len(value.encode()) > MAX_TEXT_BYTES or value != value.strip():
+        raise BodyMalformedError(
+            f"{key} must be at most {MAX_TEXT_BYTES} bytes without spaces at its edges"
+        )
+    if not is_header_safe(value):
         raise BodyMalformedError(f"{key} holds a control character")
     return value
 
 
 def groups(body: dict[str, Any]) -> tuple[str, ...]:
-    """The group names of this body.
+    """Return the group names of this body.
 
     Raises:
-        BodyMalformedError: not a list of names, or over 4,096 bytes together.
+        BodyMalformedError: the value is not a list of names, or exceeds MAX_GROUPS_BYTES.
     """
     value = body.get("groups", [])
     if not isinstance(value, list) or not all(
-        isinstance(name, str) and _GROUP.fullmatch(name) for name in value
+        isinstance(name, str) and GROUP_NAME.fullmatch(name) for name in value
     ):
         raise BodyMalformedError(
             "groups must be a list of names of A-Z a-z 0-9 . _ : @ / - (1 to 64)"
         )
-    if sum(len(name) + 1 for name in value) > _MAX_GROUPS_BYTES:
-        raise BodyMalformedError("groups are over 4096 bytes together")
+    if sum(len(name) + 1 for name in value) > MAX_GROUPS_BYTES:
+        raise BodyMalformedError(f"groups are over {MAX_GROUPS_BYTES} bytes together")
     return tuple(value)
 
 
 def flag(body: dict[str, Any], key: str) -> bool:
-    """A boolean of this body; absent is false.
+    """Return a boolean of this body, False if the key is absent.
 
     Raises:
-        BodyMalformedError: anything but true or false.
+        BodyMalformedError: the value is not a boolean.
     """
     value = body.get(key, False)
     if not isinstance(value, bool):

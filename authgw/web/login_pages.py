@@ -5,7 +5,6 @@ import math
 from aiohttp import web
 
 from authgw.core.errors import (
-    REASONS,
     AuthgwError,
     CredentialsAmbiguousError,
     CrossSiteError,
@@ -14,9 +13,10 @@ from authgw.core.errors import (
     TotpRequiredError,
     UsersFileUnwritableError,
 )
+from authgw.core.limits import LOOP_VISITS, LOOP_WINDOW
 from authgw.core.login_sites import LoginSite
+from authgw.core.reasons import REASONS, refusal_headers
 from authgw.dialects.headers import values
-from authgw.dialects.responses import challenge
 from authgw.services.login_tickets import PENDING_LIFETIME
 from authgw.services.results import Identity, VerifiedLogin
 from authgw.web.audit import record_login
@@ -33,8 +33,7 @@ from authgw.web.cookies import (
 from authgw.web.dispatcher import SERVING
 from authgw.web.forms import brings_cookie_token, is_by_http, lost_cookie, own_form
 from authgw.web.html import page, see, site_of
-from authgw.web.visits import LOOP_VISITS, WINDOW, next_visit
-from authgw.web.ways import (
+from authgw.web.return_targets import (
     CUT,
     ReturnTarget,
     asks_for_totp,
@@ -42,6 +41,7 @@ from authgw.web.ways import (
     out_of_reach,
     why_out_of_reach,
 )
+from authgw.web.visits import next_visit
 
 _DONE_FOR = 60.0  # seconds in which a browser that comes back must have the session cookie
 _SEVERAL = "This browser holds several sessions. Logging in ends all of them and begins a new one."
@@ -206,7 +206,7 @@ def _send_on(
     host, allowed = site.redirects.host_of(where), request[GATEWAY].login.allowed_checks
     visit = next_visit(helpers(request, site, "visit"), sid, host, where, allowed)
     response = see(where) if visit.number < LOOP_VISITS else _loop_page(request, site, where, found)
-    give_helper(response, site, "visit", visit.text, WINDOW)
+    give_helper(response, site, "visit", visit.text, LOOP_WINDOW)
     allowed.watch(sid)
     # The next check of this session is answered anew, and so noted.
     shortcut = request.app[SERVING].shortcut
@@ -218,7 +218,7 @@ def _send_on(
 def _loop_page(request: web.Request, site: LoginSite, where: str, found: Identity) -> web.Response:
     host = site.redirects.host_of(where)
     cause = cause_of_loop(request, site, where, found)
-    said = f"Third login redirect in {WINDOW:.0f} s for {host}. {cause}"
+    said = f"Third login redirect in {LOOP_WINDOW:.0f} s for {host}. {cause}"
     record(request, "loop", sub=found.session.sub, sid=found.session.sid, detail=said)
     return page(
         request,
@@ -310,13 +310,9 @@ def _stale(request: web.Request, response: web.Response) -> web.Response:
 
 def _refused(response: web.Response, error: AuthgwError) -> web.Response:
     response.set_status(error.status if response.status == 200 else response.status)
-    response.headers["X-Authgw-Reason"] = error.code
-    if response.status == 401:
-        response.headers["WWW-Authenticate"] = challenge(error.code)
-    if response.status == 503:
-        response.headers["Retry-After"] = "1"
-    if isinstance(error, TooManyFailuresError):
-        response.headers["Retry-After"] = str(math.ceil(error.retry_after))
+    response.headers.update(
+        refusal_headers(error.code, status=response.status, retry_after=error.retry_after)
+    )
     return response
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from authgw.core.errors import REASONS
 from authgw.core.model import IdentityHeaders
+from authgw.core.reasons import REASONS
 
 _ASK_AGAIN = frozenset({429, 503})  # which say when
 _TEXT = {"schema": {"type": "string"}}

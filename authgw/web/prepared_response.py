@@ -12,14 +12,12 @@ from http import HTTPStatus
 from aiohttp import HttpVersion11, hdrs, web
 from multidict import CIMultiDict
 
+from authgw.core.limits import MAX_PREPARED_HEADS, MAX_PREPARED_NAMES
 from authgw.web.aiohttp_internals import RawResponse
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # RFC 9110 section 5.5; aiohttp refuses the same, but is not asked here.
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-# More than there are reasons for a refusal; a way to log in can be as long as a request's head.
-_MOST_BEGINNINGS = 64
-_MOST_NAMES = 64  # ours, and those that the configuration names
 
 SERVER = "authgw"  # how every answer names what sent it (RFC 9110 section 10.2.4)
 
@@ -78,7 +76,7 @@ def _beginning(status: int, headers: Headers, length: int) -> bytes:
 
 
 # Of headers that many answers have.
-_shared = lru_cache(_MOST_BEGINNINGS)(_beginning)
+_shared = lru_cache(MAX_PREPARED_HEADS)(_beginning)
 
 
 @cache
@@ -98,7 +96,7 @@ def _lines(headers: Headers) -> bytes:
     return "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("utf-8", "ignore")
 
 
-@lru_cache(_MOST_NAMES)
+@lru_cache(MAX_PREPARED_NAMES)
 def _is_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 

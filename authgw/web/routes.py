@@ -2,11 +2,11 @@
 
 from aiohttp import web
 
+from authgw.core.limits import MAX_FORM_BYTES
 from authgw.dialects import envoy
 from authgw.web import account_pages, api, health, login_pages
 from authgw.web.check import authenticate, by_envoy, by_forwarding, denied
 from authgw.web.dispatcher import SERVING, Dispatcher, bound
-from authgw.web.forms import MAX_FORM_BYTES
 from authgw.web.problems import problems
 
 

@@ -1,9 +1,9 @@
-"""The pages of the browser log-in, as text; who asked and why is the caller's business.
+"""Renders the templates of the pages and their stylesheet.
 
-Everything in a context is escaped. Escaping makes no address safe to follow, so a caller gives as
-`rd` of `loop.html`, `home` of `account.html`, `login_url` of `denied.html` and `logout` only
-addresses that it made or held against the redirect hosts; what is no path and no http(s) address
-becomes no link here at all. A name that a page needs and does not get raises UndefinedError.
+Every value of a context is escaped. Escaping does not make an address safe to follow: as `rd` of
+`loop.html`, `home` of `account.html`, `login_url` of `denied.html` and `logout` a caller passes
+only addresses that it made or compared with the redirect hosts. A value that is neither a path nor
+an http(s) address is not rendered as a link. A missing name raises UndefinedError.
 """
 
 import re
@@ -14,20 +14,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from authgw.web.theme import accent_of
 
-# A path on this host, not `//host`, or an absolute address, in letters that no browser drops.
+# A path on this host (not `//host`) or an absolute address, without characters that browsers drop.
 _WEB_LINK = re.compile(r"(?:/(?![/\\])|https?://)[^\s\x00-\x1f\\]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class PageTheme:
-    """What an operator chooses: the product's name and the accent colour, `#rrggbb`."""
+    """Appearance that the operator configures: product name and accent colour, `#rrggbb`."""
 
     product: str = "authgw"
     color: str = "#0a7a70"
 
 
 class PageRenderer:
-    """Every page and its stylesheet in one look."""
+    """Renders all pages and the stylesheet with a theme."""
 
     def __init__(self, look: PageTheme) -> None:
         """Compile the templates.
@@ -53,19 +53,19 @@ class PageRenderer:
         self._stylesheet = _stylesheet(look.color)
 
     def render(self, name: str, /, *, base: str, **context: object) -> str:
-        """The page of this name, such as `login.html`.
+        """Return the page of this name, such as `login.html`.
 
-        `base` is the path or absolute address of the log-in page, without a trailing slash.
+        `base` is the path or absolute address of the login page, without a trailing slash.
 
         Raises:
-            KeyError: there is no such page.
+            KeyError: the page does not exist.
             jinja2.UndefinedError: the context lacks a name that the page uses.
         """
         return self._templates[name].render(base=base, **context)
 
     @property
     def stylesheet(self) -> str:
-        """The stylesheet that every page asks for at `base` + `/style.css`."""
+        """The stylesheet that all pages load from `base` + `/style.css`."""
         return self._stylesheet
 
 
@@ -77,5 +77,5 @@ def _stylesheet(color: str) -> str:
 
 
 def _is_web_link(value: object) -> bool:
-    # str() makes a name that the context lacks an UndefinedError, as everywhere else.
+    # str() raises UndefinedError for a missing name, as everywhere else.
     return _WEB_LINK.fullmatch(str(value)) is not None

@@ -1,4 +1,4 @@
-"""One accent colour, and what goes with it so that any accent can be read.
+"""Readable companion colours of the configured accent colour.
 
 Luminance and contrast are those of WCAG 2.2 (`relative luminance`, `contrast ratio`).
 """
@@ -7,16 +7,16 @@ import re
 from typing import NamedTuple
 
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
-# The lightest and the darkest ground that a button lies on, and the text there: see style.css.
+# The lightest and the darkest background of a button, each with its text colour: see style.css.
 _LIGHT = ("#f4f5f7", "#1b2027")
 _DARK = ("#181c22", "#e9ebee")
-# WCAG 2.2, 1.4.11: what tells a control from its ground.
-_SEEN = 3.0
-_HOVER = 0.12
+# Contrast of a control and its background: WCAG 2.2, 1.4.11.
+_MIN_CONTRAST = 3.0
+_HOVER_SHARE = 0.12
 
 
 class Accent(NamedTuple):
-    """Colours as `#rrggbb`; `edge` is the border of what has the accent as its ground."""
+    """Colours as `#rrggbb`; `edge_...` are borders of elements with the accent as background."""
 
     accent: str
     accent_hover: str
@@ -26,11 +26,11 @@ class Accent(NamedTuple):
 
 
 def accent_of(color: str) -> Accent:
-    """The accent and its companions.
+    """Return the accent and its companions.
 
-    Text on it is black or white, whichever contrasts more, so at least 4.58:1; hovering moves
-    the accent away from its text. An accent that hardly differs from the ground is edged with
-    a shade of it nearer to the colour of the text.
+    Text on it is black or white, whichever has more contrast, at least 4.58:1; hovering moves the
+    accent away from its text. An accent with little contrast to the background gets a border in a
+    shade nearer to the text colour.
 
     Raises:
         ValueError: the colour is not `#` and six hexadecimal digits.
@@ -40,33 +40,35 @@ def accent_of(color: str) -> Accent:
     away, on_accent = sorted(("#000000", "#ffffff"), key=lambda text: contrast(color, text))
     return Accent(
         accent=color,
-        accent_hover=_mixed(color, away, _HOVER),
+        accent_hover=_mixed(color, away, _HOVER_SHARE),
         on_accent=on_accent,
         edge_light=_edge(color, *_LIGHT),
         edge_dark=_edge(color, *_DARK),
     )
 
 
-def contrast(one: str, other: str) -> float:
-    """The contrast ratio of two colours, 1 to 21 (WCAG 2.2)."""
-    darker, lighter = sorted((luminance(one), luminance(other)))
+def contrast(color: str, other: str) -> float:
+    """Return the contrast ratio of two colours, 1 to 21 (WCAG 2.2)."""
+    darker, lighter = sorted((luminance(color), luminance(other)))
     return (lighter + 0.05) / (darker + 0.05)
 
 
 def luminance(color: str) -> float:
-    """The relative luminance of `#rrggbb`, 0 for black to 1 for white (WCAG 2.2)."""
+    """Return the relative luminance of `#rrggbb`, 0 for black to 1 for white (WCAG 2.2)."""
     red, green, blue = map(_linear, _channels(color))
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def _edge(color: str, ground: str, text: str) -> str:
     shades = (_mixed(color, text, step / 10) for step in range(11))
-    return next(shade for shade in shades if contrast(shade, ground) >= _SEEN)
+    return next(shade for shade in shades if contrast(shade, ground) >= _MIN_CONTRAST)
 
 
 def _mixed(color: str, other: str, share: float) -> str:
     pairs = zip(_channels(color), _channels(other), strict=True)
-    return "#" + "".join(f"{round(one + (two - one) * share):02x}" for one, two in pairs)
+    return "#" + "".join(
+        f"{round(first + (second - first) * share):02x}" for first, second in pairs
+    )
 
 
 def _channels(color: str) -> tuple[int, ...]:

@@ -1,8 +1,10 @@
-"""What a session's line on the account page says of its device and of times gone by."""
+"""Descriptions of devices and of elapsed times for the account page."""
 
 import re
 
-# The first that occurs decides: most browsers also name those that they descend from.
+from authgw.core.limits import MAX_PARSED_USER_AGENT_LENGTH
+
+# The first match decides: most browsers also name the browsers that they derive from.
 _BROWSERS = (
     (r"\bEdg(?:e|A|iOS)?/", "Edge"),
     (r"\bOP(?:R|T|X)/|\bOpera\b", "Opera"),
@@ -26,28 +28,26 @@ _SYSTEMS = (
     (r"\bOpenBSD\b", "OpenBSD"),
 )
 _PROGRAM = re.compile(r"(?!Mozilla/)([A-Za-z][A-Za-z0-9._-]{0,29})/\d")
-# A longer User-Agent says no more about its device.
-_LONGEST = 1024
 
 
 def describe_device(user_agent: str) -> str:
-    """A few words for a User-Agent: `Firefox on Windows`, `curl`, `Unknown device`.
+    """Return a short description: `Firefox on Windows`, `curl`, `Unknown device`.
 
-    A program is called what it calls itself first (RFC 9110, 10.1.5): at most 30 letters,
-    digits, `.`, `_` and `-`. An iPad that asks for desktop pages says that it is a Mac.
+    A program is named by its first product (RFC 9110 section 10.1.5), at most 30 letters, digits,
+    `.`, `_` and `-`. An iPad that requests desktop pages identifies itself as a Mac.
     """
-    said = user_agent[:_LONGEST]
-    program = _PROGRAM.match(said)
+    text = user_agent[:MAX_PARSED_USER_AGENT_LENGTH]
+    program = _PROGRAM.match(text)
     if program is not None:
         return program[1]
-    browser, system = _first(_BROWSERS, said), _first(_SYSTEMS, said)
+    browser, system = _first_match(_BROWSERS, text), _first_match(_SYSTEMS, text)
     if system:
         return f"{browser or 'Browser'} on {system}"
     return browser or "Unknown device"
 
 
 def ago(seconds: float) -> str:
-    """How long ago in words, rounded down; what lies ahead by a clock's error is `just now`."""
+    """Return a duration in words, rounded down; a negative duration is `just now`."""
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
         count = int(seconds // length)
         if count >= 1:
@@ -55,5 +55,5 @@ def ago(seconds: float) -> str:
     return "just now"
 
 
-def _first(table: tuple[tuple[str, str], ...], said: str) -> str:
-    return next((name for pattern, name in table if re.search(pattern, said)), "")
+def _first_match(table: tuple[tuple[str, str], ...], text: str) -> str:
+    return next((name for pattern, name in table if re.search(pattern, text)), "")

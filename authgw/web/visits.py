@@ -13,10 +13,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-WINDOW = 10.0  # seconds between two visits of a loop
-LOOP_VISITS = 3
-_MAX_SESSIONS = 4096
-_MAX_HOSTS = 64  # of one session
+from authgw.core.limits import LOOP_WINDOW, MAX_WATCHED_HOSTS, MAX_WATCHED_SESSIONS
+
 _MARK = re.compile(r"([0-9a-f]{16})\.([0-9]{1,3})\.([0-9]{1,15})")
 
 
@@ -31,7 +29,7 @@ class AllowedChecks:
         """Remember allowed checks of this session from now on."""
         self._hosts.setdefault(sid, {})
         self._hosts.move_to_end(sid)
-        if len(self._hosts) > _MAX_SESSIONS:
+        if len(self._hosts) > MAX_WATCHED_SESSIONS:
             self._hosts.popitem(last=False)
 
     def watches(self, sid: str) -> bool:
@@ -43,7 +41,7 @@ class AllowedChecks:
         hosts = self._hosts.get(sid)
         if hosts is None:
             return
-        if len(hosts) >= _MAX_HOSTS:
+        if len(hosts) >= MAX_WATCHED_HOSTS:
             hosts.clear()
         hosts[host] = self.clock()
 
@@ -74,6 +72,6 @@ def next_visit(
     now, before = allowed.clock(), 0
     for name, number, at in (found.groups() for found in map(_MARK.fullmatch, carried) if found):
         then = int(at) / 1000
-        if name == mark and 0 <= now - then <= WINDOW and not allowed.since(sid, host, then):
+        if name == mark and 0 <= now - then <= LOOP_WINDOW and not allowed.since(sid, host, then):
             before = max(before, int(number))
     return Visit(mark, before + 1, now)

@@ -254,7 +254,7 @@ async def counters_kept(store: EmbeddedStore) -> int:
 async def test_counters_are_bounded_and_the_last_to_expire_stay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(counters, "_MAX_COUNTERS", 50)
+    monkeypatch.setattr(counters, "MAX_COUNTERS", 50)
     monkeypatch.setattr(counters, "_CHECK_INTERVAL", 10)
     store = await EmbeddedStore.open(None, idle=60)
     await store.increment_all([("kept", 3600), ("kept", 3600)])

@@ -1,4 +1,4 @@
-"""What only the real server shows: races, lost scripts, faults, cancelled calls."""
+"""Behaviour that only a real server shows: races, lost scripts, faults, cancelled calls."""
 
 import asyncio
 import random

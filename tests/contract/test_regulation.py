@@ -7,7 +7,8 @@ from redis.asyncio import Redis
 
 from authgw.core.counters import Counters
 from authgw.core.errors import TooManyFailuresError
-from authgw.identity.login_throttle import PER_ADDRESS, PER_PAIR, LoginThrottle
+from authgw.core.limits import PER_ADDRESS, PER_PAIR
+from authgw.identity.login_throttle import LoginThrottle
 from authgw.storage.redis.connect import connect
 from authgw.storage.redis.store import RedisStore
 

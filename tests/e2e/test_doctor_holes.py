@@ -243,7 +243,7 @@ def send_through(
     (pages / "plain.html").write_text("a")
     (directory / "pages" / "away.html").write_text("back soon")
     (directory / "pages" / "secret").write_text("a secret file")
-    with running(directory, conf, upstreams) as port:
+    with RunningNginx(directory, conf, upstreams) as port:
         if proof.previous_user:
             send(port, proof, upstreams, proof.previous_user)
         return send(port, proof, upstreams, proof.user)
@@ -255,7 +255,7 @@ def send(port: int, proof: Proof, upstreams: Field, user: str) -> HttpResponse:
     return ask(port, proof.method, path, {**bearer, **proof.headers}, proof.body)
 
 
-class running:
+class RunningNginx:
     """Run NGINX with a configuration, adapted to the ports of this gateway and app."""
 
     def __init__(self, directory: Path, conf: Path, upstreams: Field) -> None:
@@ -304,7 +304,7 @@ def test_scgi_app_receives_the_session_cookie_without_identity_scgi_conf(
             if with_scgi_file:
                 text = text.replace("identity.conf", "identity-scgi.conf")
             (conf / "site.conf").write_text(text)
-            with running(directory, conf, upstreams) as port:
+            with RunningNginx(directory, conf, upstreams) as port:
                 headers = {
                     "Cookie": _COOKIE,
                     "Authorization": f"Bearer {upstreams.tokens['alice']}",

@@ -25,7 +25,7 @@ PASSWORD = "tuck-vole-brim-seventy"
 
 
 def said(folder: Path, *words: str, line: str = "") -> str:
-    """What a command that succeeds writes to stdout."""
+    """Return the stdout of a command that succeeds."""
     done = run(folder, *words, line=line)
     assert done.exit_code == 0, done.stderr
     return done.stdout

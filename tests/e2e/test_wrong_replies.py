@@ -120,26 +120,49 @@ class WrongRedisScene:
 
 
 CASES = [
-    WrongReplyCase("add", WrongRedisScene.login, {**INTEGER, **NIL, **OK, **EMPTY_TEXT, "sid": array(bulk(b"x"))}),
+    WrongReplyCase(
+        "add",
+        WrongRedisScene.login,
+        {**INTEGER, **NIL, **OK, **EMPTY_TEXT, "sid": array(bulk(b"x"))},
+    ),
     WrongReplyCase("increment", WrongRedisScene.person, {**SIMPLE, "one": b"*1\r\n:1\r\n"}),
     WrongReplyCase("increment", WrongRedisScene.failure, SIMPLE),
     WrongReplyCase("increment", WrongRedisScene.code, SIMPLE),
     WrongReplyCase("release", WrongRedisScene.person, {**NIL, **OK, **EMPTY_TEXT, **EMPTY_LIST}),
     WrongReplyCase("SET", WrongRedisScene.code, {**INTEGER, **EMPTY_TEXT, **EMPTY_LIST}),
-    WrongReplyCase("GETEX", WrongRedisScene.check, {**INTEGER, **OK, **EMPTY_TEXT, **EMPTY_LIST, **RECORDS}),
-    WrongReplyCase("GETEX", WrongRedisScene.refresh, {**INTEGER, **OK, **EMPTY_TEXT, **EMPTY_LIST, **RECORDS}),
-    WrongReplyCase("GETEX", WrongRedisScene.revoke, {**INTEGER, **OK, **EMPTY_TEXT, **EMPTY_LIST, **RECORDS}),
-    WrongReplyCase("replace", WrongRedisScene.refresh, {**SIMPLE, "no time": b"*3\r\n:0\r\n$-1\r\n:1\r\n",
-                                    "a word": b"*2\r\n:1\r\n:1\r\n"}),
-    WrongReplyCase("revoke", WrongRedisScene.logout, {**INTEGER, **NIL, **OK, **EMPTY_TEXT, **EMPTY_LIST, **NEGATIVE}),
+    WrongReplyCase(
+        "GETEX", WrongRedisScene.check, {**INTEGER, **OK, **EMPTY_TEXT, **EMPTY_LIST, **RECORDS}
+    ),
+    WrongReplyCase(
+        "GETEX", WrongRedisScene.refresh, {**INTEGER, **OK, **EMPTY_TEXT, **EMPTY_LIST, **RECORDS}
+    ),
+    WrongReplyCase(
+        "GETEX", WrongRedisScene.revoke, {**INTEGER, **OK, **EMPTY_TEXT, **EMPTY_LIST, **RECORDS}
+    ),
+    WrongReplyCase(
+        "replace",
+        WrongRedisScene.refresh,
+        {**SIMPLE, "no time": b"*3\r\n:0\r\n$-1\r\n:1\r\n", "a word": b"*2\r\n:1\r\n:1\r\n"},
+    ),
+    WrongReplyCase(
+        "revoke",
+        WrongRedisScene.logout,
+        {**INTEGER, **NIL, **OK, **EMPTY_TEXT, **EMPTY_LIST, **NEGATIVE},
+    ),
     WrongReplyCase("revoke", WrongRedisScene.revoke, SIMPLE),
-    WrongReplyCase("revoke_all", WrongRedisScene.logout_everywhere, {**INTEGER, **NIL, **OK, **EMPTY_TEXT}),
+    WrongReplyCase(
+        "revoke_all", WrongRedisScene.logout_everywhere, {**INTEGER, **NIL, **OK, **EMPTY_TEXT}
+    ),
     WrongReplyCase("ZRANGE", WrongRedisScene.sessions, {**INTEGER, **NIL, **OK, **EMPTY_TEXT}),
-    WrongReplyCase("ZRANGE", WrongRedisScene.revoke_subject, {**INTEGER, **NIL, **OK, **EMPTY_TEXT}),
-    WrongReplyCase("MGET", WrongRedisScene.sessions, {**SIMPLE, "too many": array(*[b"$-1\r\n"] * 99)}),
+    WrongReplyCase(
+        "ZRANGE", WrongRedisScene.revoke_subject, {**INTEGER, **NIL, **OK, **EMPTY_TEXT}
+    ),
+    WrongReplyCase(
+        "MGET", WrongRedisScene.sessions, {**SIMPLE, "too many": array(*[b"$-1\r\n"] * 99)}
+    ),
     WrongReplyCase("MGET", WrongRedisScene.revoke_subject, SIMPLE),
     WrongReplyCase("TIME", WrongRedisScene.ready, {**SIMPLE, "integers": b"*2\r\n:1\r\n:1\r\n"}),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")

@@ -73,8 +73,9 @@ class Watch:
 
 @contextmanager
 def watching(stack: Stack) -> Iterator[Watch]:
-    """Request a protected page with an active and an ended session and a public page through NGINX,
-    and the health of the first replica.
+    """Request pages through NGINX, and the health of the first replica.
+
+    The pages are a protected page with an active and an ended session, and a public page.
     """
     live, ended = (stack.log_in(user)["access"] for user in (901, 902))
     assert stack.log_out(ended).status == 200

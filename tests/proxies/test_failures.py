@@ -29,7 +29,7 @@ def test_a_failing_gateway_allows_nothing(
         process = own.gateway.process
         assert process is not None
         process.send_signal(signal.SIGSTOP)
-        # Traefik has no setting for the timeout, and waits for 30 s; the others have responded by then.
+        # Traefik has no setting for the timeout and waits for 30 s; the others have responded.
         hung = own.send("/", token=token, patience=3 if own.name == "traefik" else 12)
         assert hung.status in ((0,) if own.name == "traefik" else (403, 500, 502, 503, 504))
         process.send_signal(signal.SIGKILL)

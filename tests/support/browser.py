@@ -64,7 +64,7 @@ class Sso:
         return name
 
     def wait_for_the_file(self) -> None:
-        """What a gateway needs at most to see a change of the users file."""
+        """Seconds until a gateway has loaded a change of the users file."""
         time.sleep(1.2)
 
 
@@ -94,7 +94,7 @@ def sso(
     ]
     site = localised((ROOT / "examples/sso/site.conf").read_text())
     site = site.replace("8081", str(samples[0])).replace("8082", str(samples[1]))
-    # An app that leads on to another one, as apps do.
+    # An app that redirects to another app, as apps do.
     leads_on = f"location = /leads-on {{ auth_request off; return 302 {made.url('wiki', '/on')}; }}"
     # Over https the site is as shipped, and nothing is wrong with it.
     forgetful = _FORGETFUL if scheme == "http" else ""

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens to connections; each that says nothing else passes on.
+    """Effects on connections; the default passes data on.
 
     `delay`: seconds that every chunk waits, either way. `hold`: nothing passes until the fault
     ends. `lose_replies`: requests pass, replies don't. `refuse`: nobody listens. `reset`: every
@@ -104,7 +104,7 @@ class FaultProxy:
 
     @property
     def connections(self) -> int:
-        """How many connections are open."""
+        """Number of open connections."""
         return len(self._links)
 
     def set(self, fault: Fault) -> None:
@@ -219,7 +219,7 @@ class Commands:
         self._left = b""
 
     def count(self, data: bytes) -> int:
-        """How many commands end in this piece."""
+        """Return the number of commands that end in this piece."""
         self._left += data
         ended = 0
         while (size := _size(self._left)) is not None:
@@ -244,7 +244,7 @@ def _number(text: bytes, place: int) -> tuple[int, int]:
 
 
 def _room(fault: Fault, link: _ProxiedConnection, way: int) -> int | None:
-    """How many more bytes may pass this way, None for any number."""
+    """Number of bytes that may still pass in this direction, None without a limit."""
     limit = (fault.cut_requests, fault.cut_replies)[way]
     return None if limit is None else max(0, limit - link.passed[way])
 

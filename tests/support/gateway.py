@@ -22,6 +22,7 @@ from authgw.config.loader import LoadedConfig
 from authgw.config.rules import compile_rules
 from authgw.config.schema import Settings
 from authgw.core.audit import Event
+from authgw.core.limits import MAX_HEADER_LINE_BYTES
 from authgw.core.rules import Rules
 from authgw.identity import users_editor
 from authgw.identity.clients_file import add_client, load_clients
@@ -169,7 +170,7 @@ class MakeGateway:
         http = await app.http_server(replica, CollectorRegistry(), drain)
         server = GatewayServer(loaded, store, replica, *http)
         # As browsers and the recipes, which take 32 KB of headers.
-        client: Client = await self.aiohttp_client(server, max_field_size=app.LINE_BYTES)
+        client: Client = await self.aiohttp_client(server, max_field_size=MAX_HEADER_LINE_BYTES)
         shop, blog = (basic(name, secrets_of[name]) for name in ("shop", "blog"))
         return RunningGateway(
             client, server, store, shop, blog, reading.users, events, replica.serving

@@ -1,4 +1,4 @@
-"""Whether something that nobody may read was written somewhere."""
+"""Search for secrets in everything that the gateway writes."""
 
 from collections.abc import Iterable, Iterator
 

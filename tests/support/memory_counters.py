@@ -1,4 +1,4 @@
-"""The plainest Counters, on a clock that a test sets; they yield like real ones."""
+"""Counters in memory with a clock that a test sets; they yield like those of a server."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """The plainest MirroringStore, for tests of what stands above it: it remembers nothing.
 
-It yields like a real one.
+It yields like the store of a server.
 """
 
 import asyncio

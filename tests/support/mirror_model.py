@@ -35,7 +35,7 @@ def record(number: int, gen: int, ends: int) -> tuple[Session, str]:
 
 @dataclass(slots=True)
 class State:
-    """What was true of a session from `start` to `end`."""
+    """The state of a session from `start` to `end`."""
 
     session: Session | None
     version: str

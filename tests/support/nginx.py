@@ -42,7 +42,7 @@ def run_nginx(
 ) -> tuple[Any, int]:
     """Start NGINX on the shipped files; `extra` and host `names` are put into the site.
 
-    `site` is another one to serve, on its own port; `others` are the ports of more gateways;
+    `site` is another site, on its own port; `others` are the ports of more gateways;
     `program` starts another NGINX than the system's, `front` goes into the http block.
     """
     port = port or free_port()
@@ -64,7 +64,7 @@ def run_nginx(
         if file.name == "site.conf":
             text = text.replace("    location / {", f"{extra}\n    location / {{")
             text = text.replace("server_name localhost", f"server_name {names} localhost")
-        # What another NGINX keeps is not this one's.
+        # What another NGINX keeps is not this NGINX's.
         file.write_text(text.replace(KEPT, str(folder / "answers")))
     LOGS.add(folder / "log")
     with (folder / "log").open("wb") as log:

@@ -49,7 +49,7 @@ def answer_of(answer: http.client.HTTPResponse) -> HttpResponse:
 def ask(
     port: int, method: str, path: str, headers: dict[str, str] | None = None, body: Any = None
 ) -> HttpResponse:
-    """One request on a connection of its own; a body that is no bytes is sent as JSON."""
+    """One request on a connection of its own; a body of another type than bytes is sent as JSON."""
     sent = dict(headers or {})
     if body is not None and not isinstance(body, bytes):
         body = json.dumps(body).encode()

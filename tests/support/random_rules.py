@@ -42,7 +42,7 @@ def compiled(lines: list[WrittenRule]) -> Rules:
 
 
 def written(line: WrittenRule) -> dict[str, Any]:
-    """What somebody would write for it."""
+    """The notation of configuration files for it."""
     keys = {
         "allow": line.allow,
         "host": line.host,

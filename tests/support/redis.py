@@ -15,7 +15,7 @@ from tests.support.redis_sets import Node, Nodes, cluster, sentinel_set, tls_ser
 
 @pytest.fixture(scope="module")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server without a disk, for the tests of one module."""
+    """The address of a server without a disk, for the tests of a module."""
     program = shutil.which("redis-server")
     if program is None:
         pytest.fail("redis-server is missing: apt-get install redis-server")

@@ -144,7 +144,7 @@ class Nodes:
 
     @property
     def is_settled(self) -> bool:
-        """Whether every Sentinel has done with the last failover and sees all servers."""
+        """Return True if every Sentinel completed the last failover and sees all servers."""
         named = self.named
         return named is not None and all(_sees_all(one, named.port) for one in self.sentinels)
 
@@ -214,12 +214,12 @@ def _sentinel(folder: Path, port: int, master: int) -> Node:
 
 
 def replicas_online(node: Node) -> int:
-    """How many replicas this node writes to."""
+    """Return the number of replicas of this node."""
     return sum(one["state"] == "online" for one in _replication(node))
 
 
 def confirms(master: Node) -> bool:
-    """Whether a replica says that it has what the master was told; a new one takes a second."""
+    """Return True if a replica acknowledged the master's writes; a new replica takes a second."""
     # redis-py has no types here.
     with master.client.client() as link:  # type: ignore[no-untyped-call]  # see above
         link.set("authgw:probe", "")

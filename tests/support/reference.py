@@ -1,4 +1,4 @@
-"""The plainest evaluator of rules that we could write, to hold the real one against.
+"""A minimal evaluator of rules, with which the product is compared.
 
 It shares no code with it: slow, recursive, one rule after another.
 """
@@ -126,7 +126,7 @@ def _wide_narrowed(text: str) -> str:
 
 
 def _narrow(text: str) -> str:
-    """Characters that are some other one in full width, and those that cannot be seen."""
+    """Characters that are another character in full width, and those that cannot be seen."""
     seen = (c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
     return "".join({"\u2215": "/", "\u2044": "/", "\u2216": "\\"}.get(c, c) for c in seen)
 

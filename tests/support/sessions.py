@@ -1,4 +1,4 @@
-"""Sessions on a store in memory, with one clock."""
+"""Sessions on a store in memory, with a shared clock."""
 
 from authgw.core.errors import SessionEndedError
 from authgw.services.results import LoginRequest, TokenPair
@@ -12,7 +12,7 @@ SHOP = LoginRequest(
 
 
 class SessionWorld:
-    """A gateway, its store and the one clock of both."""
+    """A gateway, its store and the clock of both."""
 
     def __init__(self, max_sessions: int = 100, store: MemoryStore | None = None) -> None:
         self.store = store or MemoryStore()

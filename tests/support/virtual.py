@@ -53,7 +53,7 @@ class VirtualLoop:
                 self._run_ready()
 
     def idle(self) -> bool:
-        """Whether nothing is left to run."""
+        """Return True if no callback is scheduled."""
         return not self._ready and not any(timer.callback for *_, timer in self._timers)
 
     async def pause(self, delay: float) -> None:

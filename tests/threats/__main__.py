@@ -63,7 +63,7 @@ def run(tests: Sequence[str], budget: int) -> int:
 
 
 def known(named: Iterable[str]) -> dict[str, str]:
-    """What became of these tests since the last change of anything; a test in all its cases."""
+    """Return the results of these tests since the last change; a test with all its cases."""
     changed = max(
         path.stat().st_mtime
         for folder in _SOURCES
@@ -90,7 +90,7 @@ def results_of(report: str) -> dict[str, str]:
 
 
 def is_answered(threat: Threat, results: dict[str, str]) -> bool:
-    """Whether each of its tests has passed, or a sentence says why it cannot occur."""
+    """Return True if all its tests passed, or a sentence explains why it cannot occur."""
     if not threat.tests:
         return bool(threat.because)
     return all(results.get(test) == "passed" for test in threat.tests)

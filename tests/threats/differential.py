@@ -26,7 +26,7 @@ _CHANGING = ("date:",)
 
 @dataclass(frozen=True, slots=True)
 class MessageOutcome:
-    """What came back for one message, without what differs each time."""
+    """The response to a message, without the parts that differ each time."""
 
     interim: int  # answers of 1xx before it
     status: str
@@ -37,7 +37,7 @@ class MessageOutcome:
 
 @dataclass(slots=True)
 class Difference:
-    """An answer that is not as it is on a connection of its own; None where there is none."""
+    """An answer that is not as it is on a connection of its own; None without it."""
 
     way: str
     message: Message
@@ -50,12 +50,12 @@ class Difference:
         return f"{self.way} ({self.message.kind}): {sent!r}" + "".join(said)
 
 
-class Missing(Exception):
-    """The connection ended, or was quiet for too long, before an answer was whole."""
+class NoResponseError(Exception):
+    """Raised if the connection ended or timed out before a response was complete."""
 
 
 class Link:
-    """One connection; what is sent after the server closed it is lost, what it answered is not."""
+    """A connection; data sent after the server closed it is lost, received responses are not."""
 
     def __init__(self, link: socket.socket, patience: float) -> None:
         self._link = link
@@ -77,10 +77,10 @@ class Link:
                 await asyncio.sleep(0)
 
     async def answer(self, message: Message) -> MessageOutcome:
-        """The next answer, which is to this message.
+        """Return the next response, which is for this message.
 
         Raises:
-            Missing: there is none.
+            NoResponseError: the connection ended or timed out first.
         """
         interim = 0
         while True:
@@ -103,10 +103,10 @@ class Link:
         return MessageOutcome(interim, status, headers, _plain(body), last)
 
     async def is_over(self) -> bool:
-        """Whether the server ends the connection without another byte."""
+        """Return True if the server closes the connection without another byte."""
         try:
             return not self._heard and not await self._more()
-        except Missing:
+        except NoResponseError:
             return False
 
     async def _until_end_of_head(self) -> bytes:
@@ -123,7 +123,7 @@ class Link:
 
     async def _need_more(self) -> None:
         if not await self._more():
-            raise Missing
+            raise NoResponseError
 
     async def _more(self) -> bool:
         loop = asyncio.get_running_loop()
@@ -131,7 +131,7 @@ class Link:
             async with asyncio.timeout(self._patience):
                 heard = await loop.sock_recv(self._link, _READ)
         except TimeoutError:
-            raise Missing from None
+            raise NoResponseError from None
         except ConnectionError:
             return False
         self._heard += heard
@@ -183,7 +183,7 @@ class Differential:
         return Link(link, self.patience)
 
     async def _alone(self, message: Message) -> MessageOutcome | None:
-        """The answer on a connection of its own: one, after which another request has its own."""
+        """Return the response on a separate connection, after which another request has its own."""
         with await self._connect() as link:
             try:
                 await link.send([message.raw])
@@ -193,7 +193,7 @@ class Differential:
                 else:
                     await link.send([_PROBE.raw])
                     over = (await link.answer(_PROBE)).body == b"pong"
-            except Missing:
+            except NoResponseError:
                 answer, over = None, False
         self.answered += 1
         if not over:
@@ -233,7 +233,7 @@ class Differential:
                 self.answered += 1
                 try:
                     found = await link.answer(message)
-                except Missing:
+                except NoResponseError:
                     found = None
                 if found != expected:
                     self.found.append(Difference(way, message, expected, found))

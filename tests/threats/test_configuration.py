@@ -35,7 +35,7 @@ _VALUES: tuple[Any, ...] = (
 
 
 def slips() -> Iterator[object]:
-    """What the section could be by a slip of the pen."""
+    """Variants of the section with a typing error."""
     yield from (None, "", [], {}, "anyone", True, [None], [[]], ["anyone"], {"0": RULES[1]})
     for number, entry in enumerate(RULES):
         for key in entry:
@@ -123,7 +123,7 @@ def test_no_slip_opens_anything(tmp_path: Path) -> None:
         if not widened:
             harmless += 1
             continue
-        # What the line says in plain words is no slip.
+        # What the line says in plain words is not a typing error.
         assert is_plain(section), (section, sorted(widened))
     assert refused > 250
     assert harmless
@@ -132,12 +132,12 @@ def test_no_slip_opens_anything(tmp_path: Path) -> None:
         try:
             load(file, {})
         except ConfigError as error:
-            assert name.strip() in str(error)  # noqa: PT017  the other outcome is no exception
+            assert name.strip() in str(error)  # noqa: PT017  the other outcome is not an exception
         else:
             raise AssertionError(name)
 
 
 def is_plain(section: object) -> bool:
-    """Whether a pattern was replaced by one that takes everything."""
+    """Return True if a pattern was replaced by a pattern that matches everything."""
     assert isinstance(section, list)
     return any(entry.get(key) in ("*", "**") for entry in section for key in ("host", "path"))

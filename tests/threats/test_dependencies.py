@@ -1,4 +1,4 @@
-"""What is installed is what was tested."""
+"""Installed packages are those that were tested."""
 
 import re
 import tomllib

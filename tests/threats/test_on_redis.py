@@ -1,4 +1,4 @@
-"""What reaches Redis, and what comes of it when Redis forgets or is full."""
+"""Contents of Redis, and the effects of a Redis that lost its data or is full."""
 
 import base64
 import json

@@ -22,7 +22,7 @@ class OwnedSession:
 
 
 class StolenTokensModel:
-    """What must be true after each step, over a gateway that is asked to do the same."""
+    """A model of sessions and its invariants, compared with a gateway after each step."""
 
     def __init__(self, gateway: RunningGateway, seed: int) -> None:
         self.gateway = gateway

@@ -33,10 +33,10 @@ from authgw.config.schema import Settings
 from authgw.config.schema_paths import accepts, model_of
 from authgw.core.audit import Event
 from authgw.core.endpoints import ENDPOINTS
-from authgw.core.errors import REASONS
 from authgw.core.explain import Explanation
 from authgw.core.login_sites import LoginSite
 from authgw.core.model import Decision, IdentityHeaders, Verdict
+from authgw.core.reasons import REASONS
 from authgw.core.redirects import Redirects
 from authgw.core.session_codec import dump
 from authgw.core.tokens import TicketClaims, TokenType

@@ -126,7 +126,7 @@ def imported(source: str) -> Iterator[str]:
 
 
 def not_allowed_in_core(source: str) -> list[str]:
-    """What the core must not import; of a package that is allowed, every part is."""
+    """Return forbidden imports of the core; all parts of an allowed package are allowed."""
     allowed = tuple(f"{name}." for name in ALLOWED_IN_CORE)
     return [name for name in imported(source) if not f"{name}.".startswith(allowed)]
 

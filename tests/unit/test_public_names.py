@@ -30,7 +30,7 @@ def lines(node: Any, above: str = "") -> Iterator[str]:
 
 
 def difference(listed: Any, found: Any) -> str:
-    """What is gone, behind a minus, and what is new, behind a plus."""
+    """Return removed names after a minus and added names after a plus."""
     old, new = list(lines(listed)), list(lines(found))
     gone = [f"- {line}" for line in old if line not in new]
     return "\n".join([*gone, *(f"+ {line}" for line in new if line not in old)])

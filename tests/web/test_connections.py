@@ -109,7 +109,7 @@ async def test_the_first_request_has_a_timeout(
     running: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, writer = await running.open(_PING)
-    monkeypatch.setattr(http_protocol, "_FIRST_REQUEST_WITHIN", 0.05)
+    monkeypatch.setattr(http_protocol, "FIRST_REQUEST_TIMEOUT", 0.05)
     silent, _ = await running.open()
     half, _ = await asyncio.open_connection("127.0.0.1", running.port)
     assert await is_closed(silent)
@@ -121,7 +121,7 @@ async def test_the_first_request_has_a_timeout(
 async def test_the_timeout_ends_with_the_first_request(
     running: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_protocol, "_FIRST_REQUEST_WITHIN", 0.05)
+    monkeypatch.setattr(http_protocol, "FIRST_REQUEST_TIMEOUT", 0.05)
     reader, writer = await running.open(_PING)
     silent, _ = await running.open()
     assert await is_closed(silent)  # the timeout of the first connection has passed, too
@@ -132,7 +132,7 @@ async def test_the_timeout_ends_with_the_first_request(
 async def test_a_cached_response_counts_as_activity(
     running: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_protocol, "_FIRST_REQUEST_WITHIN", 0.05)
+    monkeypatch.setattr(http_protocol, "FIRST_REQUEST_TIMEOUT", 0.05)
     first, writer = await running.open()
     writer.write(_CHECK)
     assert await first.readexactly(len(_KNOWN)) == _KNOWN
@@ -220,7 +220,7 @@ async def test_a_cached_check_has_the_size_limit_of_a_header(
 async def test_heads_are_limited_and_bodies_are_not(
     running: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_protocol, "_MOST_OF_A_HEAD", 300_000)
+    monkeypatch.setattr(http_protocol, "MAX_HEAD_BYTES", 300_000)
     reader, writer = await running.open()
     body = bytes(1_000_000)
     writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
@@ -234,7 +234,7 @@ async def test_heads_are_limited_and_bodies_are_not(
 async def test_the_head_limit_starts_again_after_each_response(
     running: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_protocol, "_MOST_OF_A_HEAD", 10_000)
+    monkeypatch.setattr(http_protocol, "MAX_HEAD_BYTES", 10_000)
     reader, writer = await running.open(_PING)
     connection = next(iter(running.kept._open))
     for _ in range(10):
@@ -260,8 +260,8 @@ async def test_nothing_follows_a_chunked_body(running: RunningServer, cut: int) 
 async def test_an_unread_response_is_dropped(
     running: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_protocol, "_READ_WITHIN", 1)
-    # Connections inherit the option from the listening socket.
+    monkeypatch.setattr(http_protocol, "UNREAD_RESPONSE_TIMEOUT", 1)
+    # What is connected inherits from what listens, so it listens anew.
     listening = await asyncio.get_running_loop().create_server(running.kept, "127.0.0.1", 0)
     drop_unread(listening)
     with socket.socket() as link:

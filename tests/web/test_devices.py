@@ -1,4 +1,4 @@
-"""Names of devices and relative times on the account page."""
+"""Descriptions of devices and of elapsed times on the account page."""
 
 import re
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from authgw.core.errors import REASONS
 from authgw.core.model import IdentityHeaders
+from authgw.core.reasons import REASONS
 from authgw.web.openapi import describe
 from tests.support.every_page import Page, assert_inert
 from tests.support.gateway import MakeGateway, RunningGateway

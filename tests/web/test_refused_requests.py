@@ -1,4 +1,4 @@
-"""What is refused before any handler sees it: one problem document each, one line of the log."""
+"""Requests that are refused before a handler: a problem document and a log line for each."""
 
 import json
 import re

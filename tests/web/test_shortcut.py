@@ -200,7 +200,7 @@ async def test_each_rule_decides_for_itself(ruled: RunningGateway) -> None:
 async def test_what_is_remembered_is_bounded(
     quick: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decision_cache, "_MOST", 5)
+    monkeypatch.setattr(decision_cache, "MAX_CACHED_CHECKS", 5)
     pair = await known(quick)
     for number in range(20):
         original = {**ORIGINAL, "X-Original-URL": f"https://app.example.com/{number}"}

@@ -7,9 +7,9 @@ import pytest
 from aiohttp import encode_basic_auth
 from argon2 import PasswordHasher
 
+from authgw.core.limits import PER_PAIR
 from authgw.files import atomic
 from authgw.identity import users_editor
-from authgw.identity.login_throttle import PER_PAIR
 from authgw.identity.users_file import UsersFileError, load_users
 from tests.support.gateway import HASH, PASSWORD, RECOVERY, RunningGateway
 from tests.support.login_scene import Jar, code, reread

@@ -5,9 +5,9 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
-from authgw.core.redirects import MAX_RD_BYTES
+from authgw.core.limits import LOOP_VISITS, LOOP_WINDOW, MAX_RD_BYTES
 from authgw.core.rules import Allow, Credential, Rule, Rules
-from authgw.web.visits import LOOP_VISITS, WINDOW, AllowedChecks, next_visit
+from authgw.web.visits import AllowedChecks, next_visit
 from tests.support.every_page import Page
 from tests.support.gateway import PASSWORD, MakeGateway
 from tests.support.login_scene import APP, RULES, Jar, code, page_of
@@ -236,7 +236,7 @@ def test_a_chain_of_visits_ends_with_time_and_with_an_allowed_check() -> None:
     allowed.note("s", "h")
     assert next_visit((second.text,), "s", "other", "/x", allowed).number == 3
     assert next_visit((second.text,), "s", "h", "/x", allowed).number == 1
-    now[0] += WINDOW + 1
+    now[0] += LOOP_WINDOW + 1
     assert next_visit((second.text,), "s", "other", "/x", allowed).number == 1
 
 

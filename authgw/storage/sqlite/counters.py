@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
+from authgw.core.limits import MAX_COUNTERS
 from authgw.core.sessions import subject_hash
 from authgw.storage.sqlite.database import Database
 
-# Invented names must not fill the disk: the counters that expire soonest are deleted.
-_MAX_COUNTERS = 100_000
 _CHECK_INTERVAL = 1000  # increments between two checks of the number of counters
 
 
@@ -56,7 +55,7 @@ class SqliteCounters:
             return
         self._increments_since_check = increments
         (rows,) = await self._db.column("SELECT count(*) FROM counters")
-        excess = max(0, rows + _CHECK_INTERVAL - _MAX_COUNTERS)
+        excess = max(0, rows + _CHECK_INTERVAL - MAX_COUNTERS)
         sql = "DELETE FROM counters WHERE name IN (SELECT name FROM counters ORDER BY ends LIMIT ?)"
         await self._db.rows(sql, excess)
 

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authgw.core.authorization import (
-    MAX_BYTES,
     Authorization,
     AuthorizationKind,
     OwnIdentifiers,
     read_authorization,
 )
 from authgw.core.keys import KeyRing
+from authgw.core.limits import MAX_AUTHORIZATION_BYTES
 from authgw.core.tokens import Issuer, TokenType
 from tests.support.builders import KEY, NOW, a_key, a_session
 
@@ -196,7 +196,7 @@ def test_bearer_with_own_marks_must_be_valid(line: str) -> None:
         ['Foo a="b, Bearer x'],
         [", Bearer x, Basic y"],
         ['"",Basic y'],
-        [f"Token {'x' * MAX_BYTES}"],
+        [f"Token {'x' * MAX_AUTHORIZATION_BYTES}"],
         ["Token " + "x" * 4000, "Token " + "x" * 4300],
     ],
 )
@@ -207,10 +207,17 @@ def test_own_credentials_in_another_form_are_malformed(lines: list[str]) -> None
 
 
 def test_size_limit() -> None:
-    assert classified("Token " + "x" * (MAX_BYTES - 6)).kind is AuthorizationKind.FOREIGN
-    assert classified("Bearer " + "x" * (MAX_BYTES - 7)).kind is AuthorizationKind.FOREIGN
+    assert (
+        classified("Token " + "x" * (MAX_AUTHORIZATION_BYTES - 6)).kind is AuthorizationKind.FOREIGN
+    )
+    assert (
+        classified("Bearer " + "x" * (MAX_AUTHORIZATION_BYTES - 7)).kind
+        is AuthorizationKind.FOREIGN
+    )
     # The token parser refuses it because of its length.
-    assert classified("Bearer " + "x" * (MAX_BYTES - 6)).kind is AuthorizationKind.OURS
+    assert (
+        classified("Bearer " + "x" * (MAX_AUTHORIZATION_BYTES - 6)).kind is AuthorizationKind.OURS
+    )
 
 
 def test_basic_is_own_if_the_rule_accepts_it() -> None:
@@ -219,7 +226,7 @@ def test_basic_is_own_if_the_rule_accepts_it() -> None:
 
     assert classify(basic_of("bob:a:b")).pair == ("bob", "a:b")
     assert classify(b"BASIC  " + basic_of("bob:")[6:] + b" ").pair == ("bob", "")
-    large = basic_of("bob:" + "x" * MAX_BYTES)
+    large = basic_of("bob:" + "x" * MAX_AUTHORIZATION_BYTES)
     for lines in (
         [basic_of("bob:x"), basic_of("bob:x")],
         ["Bearer x", basic_of("bob:x")],
@@ -254,7 +261,7 @@ def test_basic_is_own_if_the_rule_accepts_it() -> None:
         ["Bearer x", "NTLM x"],
         ["Basic eDp5, NTLM x"],
         ['Foo a="b, NTLM x'],
-        ["Token " + "x" * MAX_BYTES, "NTLM x"],
+        ["Token " + "x" * MAX_AUTHORIZATION_BYTES, "NTLM x"],
     ],
 )
 def test_schemes_that_authenticate_a_connection(lines: list[str]) -> None:

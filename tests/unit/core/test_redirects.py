@@ -11,8 +11,9 @@ from ada_url import URL
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from authgw.core.limits import MAX_RD_BYTES
 from authgw.core.login_sites import origin_of
-from authgw.core.redirects import MAX_RD_BYTES, Redirects, front_page
+from authgw.core.redirects import Redirects, front_page
 
 OWN = "https://auth.example.com"
 DEFAULT = "https://auth.example.com/account"

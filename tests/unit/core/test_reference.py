@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from authgw.core.errors import REASONS, AuthgwError
+from authgw.core.errors import AuthgwError
 from authgw.core.model import Decision, IdentityHeaders, Principal, Verdict
 from authgw.core.networks import TrustedProxies
+from authgw.core.reasons import REASONS
 from authgw.core.rules import Rules, decide
 from authgw.dialects import envoy, forwarded, nginx
 from authgw.dialects.headers import RawHeaders

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from authgw.core import errors
 from authgw.core.keys import key_from_secret
-from authgw.core.tokens import MAX_TOKEN_BYTES, Issuer, TicketClaims, TokenType
+from authgw.core.limits import MAX_TOKEN_BYTES
+from authgw.core.tokens import Issuer, TicketClaims, TokenType
 from tests.support.builders import KEY, LIVES, NOW, a_key, a_session, an_issuer
 
 ISSUER = an_issuer()

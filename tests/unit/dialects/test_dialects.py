@@ -10,8 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from authgw.core.errors import AuthgwError, UntrustedProxyError, WrongDialectError
+from authgw.core.limits import MAX_RD_BYTES
 from authgw.core.model import Decision, Principal, ProxyResponse, Verdict
-from authgw.core.redirects import MAX_RD_BYTES
 from authgw.dialects import envoy, forwarded, nginx
 from authgw.dialects.responses import for_a_browser
 from tests.support.dialects import DIALECTS, NAMES, Asked, by_forwarding, by_nginx, described

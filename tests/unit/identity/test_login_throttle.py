@@ -8,12 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from authgw.core.errors import StoreUnavailableError, TooManyFailuresError
+from authgw.core.limits import PER_ADDRESS, PER_CODE, PER_DEVICE, PER_PAIR, PER_USER
 from authgw.identity.login_throttle import (
-    PER_ADDRESS,
-    PER_CODE,
-    PER_DEVICE,
-    PER_PAIR,
-    PER_USER,
     LoginAttempt,
     LoginThrottle,
     network_of,

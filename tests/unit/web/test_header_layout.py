@@ -1,4 +1,4 @@
-"""What matters in a check's headers, told by their names."""
+"""Classification of the headers of a check by their names."""
 
 import pytest
 

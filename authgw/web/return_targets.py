@@ -1,4 +1,4 @@
-"""The way back of a login: how it is carried, where it may lead, and why it leads nowhere."""
+"""Return targets of logins: parsing, the rule that applies, and why a login may not reach them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,9 +7,10 @@ from urllib.parse import quote
 from aiohttp import web
 
 from authgw.core.errors import TargetMalformedError
+from authgw.core.limits import MAX_RD_BYTES
 from authgw.core.login_sites import LoginSite
 from authgw.core.model import AccessRequest
-from authgw.core.redirects import MAX_RD_BYTES, fits, front_page
+from authgw.core.redirects import fits, front_page
 from authgw.core.rules import Credential, Rule
 from authgw.core.urls import location_from
 from authgw.services.results import Identity
@@ -18,21 +19,21 @@ from authgw.web.context import GATEWAY, client_address
 
 @dataclass(frozen=True, slots=True)
 class ReturnTarget:
-    """A way back; `cut` says that it is the front page in place of a link that was too long."""
+    """A return target; `cut` means the front page of its host, because the link was too long."""
 
     rd: str = ""
     cut: bool = False
 
     @classmethod
     def of(cls, fields: Mapping[str, str]) -> "ReturnTarget":
-        """Return the way back of a query or form."""
+        """Return the target that a query or form contains."""
         rd = fields.get("rd", "")
         return cls(rd, bool(fields.get("cut"))) if fits(rd) else cls(front_page(rd), cut=True)
 
     def after(self, path: str, **more: str) -> str:
-        """Return this path of ours with the way back in its query."""
-        said = {"rd": self.rd, "cut": "yes" if self.cut else "", **more}
-        query = "&".join(f"{key}={quote(value, safe='')}" for key, value in said.items() if value)
+        """Return a path of the gateway with this target in its query."""
+        fields = {"rd": self.rd, "cut": "yes" if self.cut else "", **more}
+        query = "&".join(f"{key}={quote(value, safe='')}" for key, value in fields.items() if value)
         return f"{path}?{query}" if query else path
 
 
@@ -43,13 +44,13 @@ CUT = (
 
 
 def asks_for_totp(request: web.Request, site: LoginSite, way: ReturnTarget) -> bool:
-    """Return whether the rule for the page that the browser will be sent to needs two factors."""
+    """Return True if the rule for the return target requires a second factor."""
     rule = rule_for(request, site.redirects.target(way.rd))
     return rule is not None and rule.totp
 
 
 def rule_for(request: web.Request, url: str) -> Rule | None:
-    """Return the rule for this page, None without one or without a readable URL."""
+    """Return the rule for this URL, None without a rule or if the URL cannot be parsed."""
     rules = request[GATEWAY].policy.rules
     scheme, _, rest = url.partition("://")
     host, slash, target = rest.partition("/")
@@ -62,13 +63,13 @@ def rule_for(request: web.Request, url: str) -> Rule | None:
 
 
 def out_of_reach(request: web.Request, site: LoginSite, way: ReturnTarget) -> str:
-    """Return the host that this way back leads to, if a login here cannot reach its page.
+    """Return the host of this target if a login here cannot reach its page, else an empty text.
 
-    That is a page whose rule takes the session cookie, on a host that no login page covers.
+    Such a page has a rule that accepts the session cookie, on a host that no login site covers.
     """
     host = site.redirects.host_of(way.rd)
     gateway = request[GATEWAY]
-    if not host or any(one.covers(host) for one in gateway.policy.sites.all):
+    if not host or any(each.covers(host) for each in gateway.policy.sites.all):
         return ""
     rule = rule_for(request, way.rd)
     if gateway.policy.rules is not None and (
@@ -79,7 +80,7 @@ def out_of_reach(request: web.Request, site: LoginSite, way: ReturnTarget) -> st
 
 
 def why_out_of_reach(site: LoginSite, host: str) -> str:
-    """Return for an operator why the cookie of this login page does not reach this host."""
+    """Return a message for the operator: why this site's cookie does not reach this host."""
     if site.cookie_domain is None:
         return (
             f"This login does not reach {host}: login.cookie_domain is not set, so the session "
@@ -91,11 +92,13 @@ def why_out_of_reach(site: LoginSite, host: str) -> str:
     )
 
 
-def cause_of_loop(request: web.Request, site: LoginSite, where: str, found: Identity) -> str:
-    """Return for an operator why a page sends a session back to the login page again and again."""
+def cause_of_loop(request: web.Request, site: LoginSite, where: str, identity: Identity) -> str:
+    """Return a message for the operator: why a page redirects a session to the login page."""
     host = site.redirects.host_of(where)
     if not site.covers(host):
-        other = next((one for one in request[GATEWAY].policy.sites.all if one.covers(host)), None)
+        other = next(
+            (each for each in request[GATEWAY].policy.sites.all if each.covers(host)), None
+        )
         if other is None:
             return why_out_of_reach(site, host)
         return f"{host} takes the cookie of another login page: {other.url}."
@@ -107,7 +110,7 @@ def cause_of_loop(request: web.Request, site: LoginSite, where: str, found: Iden
     rule = rule_for(request, where)
     if rule is not None and not _by_cookie(rule):
         return f"{rule.name} has no `cookie` among its credentials."
-    if rule is not None and rule.totp and not found.principal.totp:
+    if rule is not None and rule.totp and not identity.principal.totp:
         return f"{rule.name} needs a second factor, which this session has not."
     return "The session is valid; the proxy does not pass Cookie to the auth subrequest."
 

@@ -1,0 +1,173 @@
+"""Rate and size limits of the product: a table, with the unit and the reason of each.
+
+All limits on the data and load that clients, proxies and files may cause are here, so that a limit
+can be found, changed and documented in a single place. `..._BYTES` are bytes, `..._LENGTH`
+characters, `..._TIMEOUT`, `..._WINDOW`, `..._DELAY` and `..._AFTER` seconds, all others counts.
+
+Configurable limits are keys of the configuration: `auth.max_sessions` (sessions of a user),
+`auth.passwords.min_length`, the lifetimes of `auth` and `cache.max_staleness`; their defaults and
+bounds are in `config.schema`.
+
+Elsewhere stay: timeouts, batches and retries of a store's protocol (`storage`), of shutting down
+(`server.shutdown`) and of commands (`doctor`, `cli`); the strength of keys, hashes and codes
+(`core.keys`, `identity.passwords`, `identity.totp`); fixed lengths of formats.
+"""
+
+from typing import NamedTuple
+
+
+class ThrottleLimit(NamedTuple):
+    """At most `max_failures` failed attempts in a window of `window` seconds."""
+
+    max_failures: int
+    window: float
+
+
+# --- Connections and request heads ---
+
+# A replica answers tens of thousands of requests a second, each in a millisecond: proxies that keep
+# their connections need a few dozen. Where the system allows fewer descriptors, they are the bound.
+MAX_CONNECTIONS = 4096
+# Descriptors for the store's connections, files and the metrics port.
+RESERVED_DESCRIPTORS = 128
+# Connections that wait for a busy event loop; a flood must not fill it before it is noticed.
+LISTEN_BACKLOG = 1024
+FIRST_REQUEST_TIMEOUT = 10.0
+# Time in which a peer must read part of a response.
+UNREAD_RESPONSE_TIMEOUT = 30
+# NGINX sends at most 8 x 32 KB, and the address once more in its subrequest.
+MAX_HEAD_BYTES = 512 * 1024
+# As large_client_header_buffers in nginx/http.conf.
+MAX_HEADER_LINE_BYTES = 32 * 1024
+# The limit of aiohttp.
+MAX_HEADERS = 128
+
+# --- Bodies and the texts in them ---
+
+MAX_JSON_BYTES = 16 * 1024
+# From the head of a request to the end of its body.
+BODY_TIMEOUT = 10.0
+# Bytes of a return target (`rd`) as the browser sent it. This limit applies everywhere: to the
+# Location of each dialect, the forms of the login pages and the buffers of the recipes.
+# Percent-encoding triples a byte, so a header with a return target takes up to 24 KiB.
+MAX_RD_BYTES = 8192
+# The longest return target, percent-encoded, and all other fields.
+MAX_FORM_BYTES = 3 * MAX_RD_BYTES + 8 * 1024
+# A user name, e-mail address or full name, in the users file and from trusted backends.
+MAX_TEXT_BYTES = 255
+# All group names of a user together: they share a header.
+MAX_GROUPS_BYTES = 4096
+# An integer of 64 bits, as databases number users.
+MAX_USER_ID = 2**63 - 1
+# A group, or an app password's name.
+MAX_NAME_LENGTH = 64
+
+# --- Credentials ---
+
+# All Authorization lines together, checked before decoding.
+MAX_AUTHORIZATION_BYTES = 8192
+# Encodings within each other: Basic, and a JWS in it.
+MAX_CREDENTIAL_DECODES = 2
+MAX_TOKEN_BYTES = 4096
+MAX_PASSWORD_BYTES = 1024
+# Hashes of the same password that sessions may refer to.
+MAX_PASSWORD_MARKS = 4
+# A line of standard input, more than any accepted password.
+MAX_PASSWORD_LINE_BYTES = 8192
+# Session cookies in a request; a browser can hold a cookie for each domain. A login or logout
+# verifies more than a check accepts and ends some of their sessions, so that a browser with too
+# many cookies can recover.
+MAX_SESSION_COOKIES = 4
+MAX_VERIFIED_COOKIES = 16
+MAX_ENDED_SESSIONS = 8
+# Helper cookies of a name; each may cost a signature.
+MAX_HELPER_COOKIES = 4
+# Separate runs of the gateway's cookies that a recipe removes from a Cookie header.
+MAX_COOKIE_RUNS = 12
+
+# --- Logins ---
+
+# Five typing errors, then a pause that makes guessing useless.
+PER_PAIR = ThrottleLimit(5, 300.0)
+# For all users of an office that share an address.
+PER_ADDRESS = ThrottleLimit(300, 900.0)
+# The limit of NIST (SP 800-63B section 5.2.2). More failures from unknown devices are an attack on
+# this user, ...
+PER_USER = ThrottleLimit(100, 3600.0)
+# ... and then every address of an unknown device has a single attempt in a window of PER_PAIR.
+MAX_UNDER_ATTACK = 1
+# Only requests with the device's cookie are counted here, so no attacker can exhaust this limit.
+PER_DEVICE = ThrottleLimit(10, 300.0)
+# Codes are checked after the password. Ten of a million codes in each window.
+PER_CODE = ThrottleLimit(10, 900.0)
+# Wrong secrets of a trusted backend from an address.
+PER_BACKEND = ThrottleLimit(10, 60.0)
+# Throttle counters in an SQLite store: invented names must not fill the disk, so those that expire
+# soonest are deleted.
+MAX_COUNTERS = 100_000
+# More concurrent refusals than this are not an accident: the further ones are delayed.
+MAX_UNDELAYED_REFUSALS = 4
+MEAN_REFUSAL_DELAY = 1.0
+MAX_DELAYED_REFUSALS = 2000
+# A container sees every processor of its node, and each worker uses 19 MiB while it hashes.
+MAX_HASH_WORKERS = 8
+HASH_SLOTS_PER_WORKER = 16
+HASH_RETRY_AFTER = 1.0
+# So many visits of a login page, each within the window after the last, are a redirect loop.
+LOOP_VISITS = 3
+LOOP_WINDOW = 10.0
+MAX_WATCHED_SESSIONS = 4096
+# Hosts of a watched session.
+MAX_WATCHED_HOSTS = 64
+
+# --- Paths, hosts and rules ---
+
+MAX_READINGS = 64
+# Characters of all readings of a path together.
+MAX_READINGS_LENGTH = 64 * 1024
+# Consecutive combining characters (UAX #15, Stream-Safe): the time to sort them is quadratic.
+MAX_COMBINING_MARKS = 30
+# Rounds of decoding after the first.
+MAX_DECODING_ROUNDS = 6
+MAX_PATTERN_LENGTH = 1024
+# 253 characters of a name, a dot, a port.
+MAX_HOST_LENGTH = 260
+# An address with zone, port and quotes.
+MAX_ADDRESS_LENGTH = 80
+# Further targets of a request: more would only cost time.
+MAX_FURTHER_TARGETS = 16
+# Nodes of a YAML file with aliases expanded: a few lines can expand to billions.
+MAX_YAML_NODES = 50_000
+
+# --- Caches ---
+
+# Sessions that are checked within an interval of cache.max_staleness; each takes about 2 KB.
+MAX_MIRRORED_SESSIONS = 2**17
+# Each takes about 1 KB.
+MAX_CACHED_TOKENS = 4096
+# JOSE headers; an entry for each key and type is enough.
+MAX_CACHED_JOSE_HEADERS = 64
+# Header layouts, check keys and callers, each.
+MAX_CACHED_CHECKS = 4096
+MAX_CACHED_RULES = 256
+# Headers of a cached check: an accepted client must not fill the memory with them.
+MAX_CACHED_HEADERS_BYTES = 8 * 1024
+# Spellings of header names, and the characters of each.
+MAX_CACHED_NAMES = 1024
+MAX_CACHED_NAME_LENGTH = 256
+# Serialised heads of responses: more than there are reasons for a refusal. A Location with a return
+# target can be as long as a request's head.
+MAX_PREPARED_HEADS = 64
+# Our header names, and those that the configuration sets.
+MAX_PREPARED_NAMES = 64
+
+# --- Texts that are logged, stored or shown ---
+
+# Stored with a session.
+MAX_USER_AGENT_LENGTH = 256
+# A longer User-Agent does not describe its device any better.
+MAX_PARSED_USER_AGENT_LENGTH = 1024
+# A path on the page of a refusal.
+MAX_SHOWN_PATH_LENGTH = 200
+# Problems of a users file that are reported at once.
+MAX_REPORTED_PROBLEMS = 20

@@ -1,0 +1,269 @@
+"""Reasons of refusals: the only table of their codes.
+
+Responses, challenges, log lines, metrics and documentation take what they need of a reason from
+its entry here.
+"""
+
+import math
+from dataclasses import dataclass
+
+from authgw.core.model import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Properties of a code.
+
+    `status` is the HTTP status of the response, `remedy` is for the caller. `oauth_error` is the
+    error of a Bearer challenge (RFC 6750 section 3.1, RFC 9470 section 3), empty for a challenge
+    without an error, as if no token was sent; each 401 has it unless its `scheme` is Basic. `event`
+    is the audit event outside of a check. `login_outcome` marks the results of a login, whose
+    metrics exist from the start. `misconfiguration` marks denials that point to a wrong proxy
+    configuration.
+    """
+
+    status: int
+    meaning: str
+    remedy: str
+    oauth_error: str | None = None
+    scheme: str = "Bearer"
+    event: str = "deny"
+    login_outcome: bool = False
+    misconfiguration: bool = False
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict of a check that is refused for this reason."""
+        return Verdict.LOGIN if self.status == 401 else Verdict.DENY
+
+    @property
+    def challenge(self) -> str:
+        """The value of WWW-Authenticate in a 401 for this reason."""
+        error = f', error="{self.oauth_error}"' if self.oauth_error else ""
+        return f'{self.scheme} realm="authgw"{error}'
+
+
+REASONS: dict[str, Reason] = {
+    "token_missing": Reason(401, "no access token was sent", "log in", oauth_error=""),
+    "authorization_malformed": Reason(
+        401,
+        "the Authorization header is not one `Bearer <token>`",
+        "send one Bearer token",
+        oauth_error="invalid_request",
+    ),
+    "token_malformed": Reason(
+        401, "the token is not a well-formed JWT", "log in", oauth_error="invalid_token"
+    ),
+    "token_invalid": Reason(
+        401,
+        "signature, key, issuer, audience or claims do not hold",
+        "log in",
+        oauth_error="invalid_token",
+    ),
+    "token_wrong_type": Reason(
+        401,
+        "a token of this type is not accepted here",
+        "send the right token",
+        oauth_error="invalid_token",
+    ),
+    "token_expired": Reason(401, "the token has expired", "refresh", oauth_error="invalid_token"),
+    "token_not_yet_valid": Reason(
+        401, "the token is from the future", "check clocks, retry", oauth_error="invalid_token"
+    ),
+    "session_ended": Reason(
+        401,
+        "the session was logged out, revoked or has expired",
+        "log in",
+        oauth_error="invalid_token",
+    ),
+    "refresh_reused": Reason(
+        401,
+        "the refresh token was used before; its session is revoked",
+        "log in",
+        oauth_error="invalid_token",
+        event="refresh_reuse",
+    ),
+    "client_unknown": Reason(
+        401,
+        "client id or secret is missing or wrong",
+        "send them by HTTP Basic",
+        scheme="Basic",
+        event="login_failure",
+    ),
+    "login_failed": Reason(
+        401,
+        "user name, password or code is wrong",
+        "correct them",
+        oauth_error="",
+        event="login_failure",
+        login_outcome=True,
+    ),
+    "totp_required": Reason(
+        401,
+        "a second factor is needed",
+        "log in with a code",
+        oauth_error="insufficient_user_authentication",
+        event="login_failure",
+        login_outcome=True,
+    ),
+    "credentials_ambiguous": Reason(
+        401,
+        "the credentials belong to different sessions",
+        "send one of them",
+        oauth_error="invalid_request",
+    ),
+    "app_password_refused": Reason(
+        401,
+        "the app password is unknown, has expired, or is not for this path",
+        "make one for this path",
+        oauth_error="invalid_token",
+    ),
+    "too_many_failures": Reason(
+        429,
+        "too many failed attempts",
+        "wait as Retry-After says",
+        event="login_failure",
+        login_outcome=True,
+    ),
+    "too_busy": Reason(
+        429,
+        "too many log-ins at once",
+        "wait as Retry-After says",
+        event="login_failure",
+        login_outcome=True,
+    ),
+    "cross_site": Reason(
+        403, "the form came from another site, or is too old", "open the page again"
+    ),
+    "client_forbidden": Reason(
+        403,
+        "the client may not do this",
+        "widen its entry in the clients file",
+        event="login_failure",
+    ),
+    "request_malformed": Reason(
+        400, "the request is not valid HTTP/1.0 or HTTP/1.1", "correct the request"
+    ),
+    "expectation_failed": Reason(
+        417, "Expect asks for more than 100-continue", "send Expect: 100-continue, or no Expect"
+    ),
+    "body_malformed": Reason(400, "the body is not what this endpoint takes", "correct the body"),
+    "body_too_large": Reason(413, "the body is over 16 KiB, or over 32 KiB as a form", "send less"),
+    "body_too_slow": Reason(408, "the body was not there in time", "send it at once"),
+    "body_unsupported": Reason(
+        415, "the body is not plain application/json", "send Content-Type: application/json"
+    ),
+    "credentials_conflict": Reason(
+        400, "the token came in the header and in the body", "send one of the two"
+    ),
+    "misdirected": Reason(421, "no login page has this host", "use the address of login.url"),
+    "not_found": Reason(404, "there is no such page", "check the path"),
+    "method_not_allowed": Reason(405, "this page takes other methods", "see Allow"),
+    "internal_error": Reason(500, "authgw failed; its log says why", "retry", event="failure"),
+    "untrusted_proxy": Reason(
+        403,
+        "headers about an original request came from a peer outside server.trusted_proxies",
+        "add the proxy's address to server.trusted_proxies",
+        misconfiguration=True,
+    ),
+    "identity_header_from_client": Reason(
+        403,
+        "the client sent an identity header",
+        "do not send identity headers",
+        misconfiguration=True,
+    ),
+    "target_missing": Reason(
+        403, "a header about the original request is missing", "complete the proxy's recipe"
+    ),
+    "target_malformed": Reason(
+        403, "a header about the original request cannot be read", "correct the request"
+    ),
+    "target_duplicated": Reason(
+        403, "a header about the original request came twice", "complete the proxy's recipe"
+    ),
+    "direct_check_off": Reason(
+        403,
+        "Denied: rules exist, but X-Original-URL is missing. In the auth location add: "
+        "proxy_set_header X-Original-URL $authgw_scheme://$authgw_authority$request_uri;",
+        "complete the proxy's recipe",
+    ),
+    "no_rule": Reason(403, "no rule matches the request", "add a rule for it"),
+    "not_permitted": Reason(
+        403,
+        "the rule for this page names neither this subject nor one of its groups",
+        "ask for the right",
+    ),
+    "programs_only": Reason(
+        403,
+        "the rule for this page takes no login of a browser",
+        "send a credential that the rule takes",
+    ),
+    "path_ambiguous": Reason(
+        403, "servers could disagree about where the path leads", "send the path plainly"
+    ),
+    "destination_denied": Reason(
+        403,
+        "the Destination of a COPY or MOVE is missing, on another host, or not allowed to be "
+        "written",
+        "name one place that you may write to",
+    ),
+    "override_denied": Reason(
+        403,
+        "a header names another method or path for the same request, which is not allowed",
+        "send the request plainly",
+    ),
+    "host_conflict": Reason(
+        403, "the request line and the Host header name different hosts", "correct the request"
+    ),
+    "wrong_dialect": Reason(
+        403,
+        "X-Forwarded-Uri arrived at /authenticate, which is NGINX's. "
+        "Traefik and Caddy ask /authenticate/forward.",
+        "Traefik and Caddy ask /authenticate/forward",
+        misconfiguration=True,
+    ),
+    "keys_not_shared": Reason(
+        503, "this replica may not sign: the others lack its key, or it lacks theirs", "retry"
+    ),
+    "store_unavailable": Reason(503, "the session store cannot be reached", "retry"),
+    "users_file_unwritable": Reason(
+        503,
+        "recovery codes cannot be used now: the users file cannot be changed",
+        "use a code of the authenticator app; authgw's log says what to mount",
+    ),
+}
+
+
+def refusal_headers(
+    code: str,
+    *,
+    status: int | None = None,
+    accepts_basic: bool = False,
+    retry_after: float | None = None,
+    request_id: str = "",
+) -> dict[str, str]:
+    """Return the headers that every refusal has.
+
+    Args:
+        code: The code of its reason.
+        status: The status of the response if it differs from that of the reason.
+        accepts_basic: Offer Basic as well.
+        retry_after: Seconds until another attempt can succeed; 1 for a 503.
+        request_id: The id of the request, empty if the caller sends it itself.
+    """
+    reason = REASONS[code]
+    status = reason.status if status is None else status
+    headers = {}
+    if status == 401:
+        # Both in the same header, Basic first: NGINX passes on a single header, and programs only
+        # read the first challenge.
+        basic = 'Basic realm="authgw", ' if accepts_basic else ""
+        headers["WWW-Authenticate"] = basic + reason.challenge
+    headers |= {"X-Authgw-Reason": code, "Cache-Control": "no-store"}
+    if request_id:
+        headers["X-Request-ID"] = request_id
+    if status == 503 and retry_after is None:
+        retry_after = 1.0
+    if retry_after is not None:
+        headers["Retry-After"] = str(math.ceil(retry_after))
+    return headers

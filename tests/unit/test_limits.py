@@ -1,0 +1,108 @@
+"""Limits are defined in core.limits alone, and stated as they are."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import authgw
+from authgw.core import limits
+from authgw.core.reasons import REASONS
+
+PACKAGE = Path(authgw.__file__).parent
+ROOT = PACKAGE.parent
+_LIMIT = re.compile(r"_?(?:[A-Z]+_)*(MAX|MOST|LONGEST|LARGEST|LIMIT)(_[A-Z]+)*")
+# Where the docstring of core.limits leaves limits to the module that needs them.
+_ELSEWHERE = ("storage/", "doctor/", "config/schema.py", "identity/passwords.py")
+# Rounds of compare-and-set and sessions of a round trip belong to the store's protocol.
+_OF_STORES = {"services/sessions.py": "_MAX_ROUNDS", "services/confirmations.py": "_MAX_BATCH"}
+
+
+def test_no_other_module_defines_a_limit() -> None:
+    found = set()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = str(path.relative_to(PACKAGE))
+        if name == "core/limits.py" or name.startswith(_ELSEWHERE):
+            continue
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                texts = [each.id for each in targets if isinstance(each, ast.Name)]
+                found |= {(name, text) for text in texts if _LIMIT.fullmatch(text)}
+    assert found == set(_OF_STORES.items()), "move it to authgw/core/limits.py"
+
+
+def test_every_limit_is_used() -> None:
+    sources = [path.read_text() for path in PACKAGE.rglob("*.py") if path.name != "limits.py"]
+    names = [name for name in vars(limits) if name.isupper()]
+    assert len(names) > 50
+    assert [name for name in names if not any(name in source for source in sources)] == []
+
+
+# Each with a pattern whose groups are the numbers that the text states.
+_STATED = [
+    (
+        "docs/operations.md",
+        r"\| connections \| ([\d,]+), or what .* beside (\d+) \|",
+        (limits.MAX_CONNECTIONS, limits.RESERVED_DESCRIPTORS),
+    ),
+    (
+        "docs/operations.md",
+        r"\| first request of a connection \| (\d+) s",
+        (limits.FIRST_REQUEST_TIMEOUT,),
+    ),
+    (
+        "docs/operations.md",
+        r"\| line of the request, each header \| (\d+) KB",
+        (limits.MAX_HEADER_LINE_BYTES // 1024,),
+    ),
+    (
+        "docs/operations.md",
+        r"\| headers \| (\d+), and (\d+) KB",
+        (limits.MAX_HEADERS, limits.MAX_HEAD_BYTES // 1024),
+    ),
+    (
+        "docs/operations.md",
+        r"\| checks that are remembered \| ([\d,]+) questions .* (\d+) KB",
+        (limits.MAX_CACHED_CHECKS, limits.MAX_CACHED_HEADERS_BYTES // 1024),
+    ),
+    (
+        "docs/operations.md",
+        r"\| body \| (\d+) KiB, whole within (\d+) s",
+        (limits.MAX_JSON_BYTES // 1024, limits.BODY_TIMEOUT),
+    ),
+    (
+        "docs/operations.md",
+        r"\| token, depth and numbers of JSON \| (\d+) KiB",
+        (limits.MAX_TOKEN_BYTES // 1024,),
+    ),
+    (
+        "docs/migration.md",
+        r"over (\d+) KiB, or not there within (\d+) s",
+        (limits.MAX_JSON_BYTES // 1024, limits.BODY_TIMEOUT),
+    ),
+    ("docs/guarantees.md", r"link of up to ([\d,]+) bytes", (limits.MAX_RD_BYTES,)),
+    ("docs/threats.md", r"over (\d+) KiB refused", (limits.MAX_TOKEN_BYTES // 1024,)),
+    ("README.md", r"at most ([\d,]+) bytes, as the browser", (limits.MAX_RD_BYTES,)),
+    ("README.md", r"header over (\d+) KiB", (limits.MAX_AUTHORIZATION_BYTES // 1024,)),
+    ("authgw/web/openapi.yml", r"to go on to, at most ([\d,]+) bytes", (limits.MAX_RD_BYTES,)),
+    ("authgw/web/openapi.yml", r"At most (\d+) bytes of UTF-8", (limits.MAX_TEXT_BYTES,)),
+    ("authgw/web/openapi.yml", r"At most ([\d,]+) bytes together", (limits.MAX_GROUPS_BYTES,)),
+    ("authgw/web/openapi.yml", r"one over ([\d,]+) bytes is refused", (limits.MAX_TOKEN_BYTES,)),
+]
+
+
+@pytest.mark.parametrize(("path", "pattern", "numbers"), _STATED)
+def test_texts_state_the_limits_of_the_table(
+    path: str, pattern: str, numbers: tuple[float, ...]
+) -> None:
+    match = re.search(pattern, (ROOT / path).read_text())
+    assert match is not None, "the sentence has changed: change its pattern as well"
+    assert tuple(float(group.replace(",", "")) for group in match.groups()) == numbers
+
+
+def test_the_reason_of_a_large_body_states_the_limits() -> None:
+    meaning = REASONS["body_too_large"].meaning
+    assert f"over {limits.MAX_JSON_BYTES // 1024} KiB" in meaning
+    assert f"over {limits.MAX_FORM_BYTES // 1024} KiB as a form" in meaning
