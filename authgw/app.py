@@ -60,7 +60,8 @@ async def serve(load: Callable[[], LoadedConfig], loaded: LoadedConfig) -> None:
     `load` reads the configuration again, for SIGHUP.
 
     Raises:
-        ConfigError, SigningKeyError, BackendsFileError, StoreSetupError: it must not start; they say why.
+        ConfigError, SigningKeyError, BackendsFileError, StoreSetupError: it must not start; they
+            say why.
     """
     _refuse_slow_parser()
     told, patience = SignalFlags(), loaded.settings.server.drain

@@ -141,8 +141,8 @@ def effective_token(authorization: Authorization, rule: Rule, *, has_cookie: boo
     """Return the Bearer token that must be valid for this rule; None if the header is ignored.
 
     Raises:
-        AuthorizationMalformedError: the header is not ignored and not a single Bearer token, or the rule
-            refuses it next to the cookie.
+        AuthorizationMalformedError: the header is not ignored and not a single Bearer token, or the
+            rule refuses it next to the cookie.
     """
     problem = refusal(authorization, rule) if has_cookie else ""
     if problem:

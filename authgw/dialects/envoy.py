@@ -36,8 +36,8 @@ def describe(
     Raises:
         UntrustedProxyError: `peer` (an address, or `unix`) is not a trusted proxy.
         IdentityHeaderFromClientError: the client sent an identity header.
-        TargetMissingError, TargetDuplicatedError, TargetMalformedError, OverrideDeniedError, DestinationDeniedError: see
-            their codes.
+        TargetMissingError, TargetDuplicatedError, TargetMalformedError, OverrideDeniedError,
+            DestinationDeniedError: see their codes.
     """
     refuse_untrusted(headers, peer, trusted)
     refuse_identity(headers, identity)

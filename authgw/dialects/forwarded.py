@@ -36,8 +36,8 @@ def describe(
         UntrustedProxyError: `peer` (an address, or `unix`) is not a trusted proxy.
         WrongDialectError: the headers are those of NGINX.
         IdentityHeaderFromClientError: the client sent an identity header.
-        TargetMissingError, TargetDuplicatedError, TargetMalformedError, OverrideDeniedError, DestinationDeniedError: see
-            their codes.
+        TargetMissingError, TargetDuplicatedError, TargetMalformedError, OverrideDeniedError,
+            DestinationDeniedError: see their codes.
     """
     refuse_untrusted(headers, peer, trusted)
     if not present(headers, "X-Forwarded-Uri") and present(headers, "X-Original-URL"):

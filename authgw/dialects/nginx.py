@@ -45,8 +45,8 @@ def describe(
         UntrustedProxyError: `peer` (an address, or `unix`) is not a trusted proxy.
         WrongDialectError: the headers are those of Traefik or Caddy.
         IdentityHeaderFromClientError: the client sent an identity header.
-        TargetMissingError, TargetDuplicatedError, TargetMalformedError, HostConflictError, OverrideDeniedError,
-            DestinationDeniedError: see their codes.
+        TargetMissingError, TargetDuplicatedError, TargetMalformedError, HostConflictError,
+            OverrideDeniedError, DestinationDeniedError: see their codes.
     """
     refuse_untrusted(headers, peer, trusted)
     if not present(headers, *_VARIABLES) and present(headers, "X-Forwarded-Uri"):

@@ -57,7 +57,8 @@ def read(loaded: LoadedConfig, entries: EntryFiles | None = None) -> ReloadableS
     """Read what this configuration names; the embedded store makes a missing key.
 
     Raises:
-        SigningKeyError, BackendsFileError, UsersFileError: a file must not be used; the message says why.
+        SigningKeyError, BackendsFileError, UsersFileError: a file must not be used; the message
+            says why.
     """
     if loaded.settings.cache.is_embedded:
         _make_missing_key(loaded)

@@ -51,7 +51,8 @@ class Identification:
         Raises:
             TokenMissingError and the errors of `Issuer.verify`.
             SessionEndedError: logged out, revoked, idle or expired.
-            CredentialsAmbiguousError: they name more than one live session, or are over four cookies.
+            CredentialsAmbiguousError: they name more than one live session, or are over four
+                cookies.
             StoreUnavailableError: nobody can say now.
         """
         if bearer is None and not cookies:

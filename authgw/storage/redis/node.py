@@ -82,7 +82,8 @@ class RedisNode:
         A master without a connected replica (by ROLE) needs no confirmation; this is logged.
 
         Raises:
-            UnconfirmedWriteError: no replica has confirmed in time, or the Sentinels name another master.
+            UnconfirmedWriteError: no replica has confirmed in time, or the Sentinels name another
+                master.
             AWAY: as `execute`.
         """
         pool: Any = self.client.connection_pool

@@ -62,8 +62,8 @@ class PlainConnection(Connection):
         """Log in and choose the database.
 
         Raises:
-            UnexpectedReplyError: a reply that Redis does not give. redis-py closes a connection only for
-                errors of its own, and would later use one that has not logged in.
+            UnexpectedReplyError: a reply that Redis does not give. redis-py closes a connection
+                only for errors of its own, and would later use one that has not logged in.
         """
         try:
             await super().on_connect_check_health(check_health)

@@ -28,8 +28,8 @@ async def check(servers: Servers, attempt: Command) -> None:
     """Refuse servers that would break the store's guarantees; `attempt` runs a script for a test.
 
     Raises:
-        StoreSetupError: a server is older than 6.2 or may evict sessions, the ACL lacks a permission,
-            the password is wrong, or the servers have another topology than the URL.
+        StoreSetupError: a server is older than 6.2 or may evict sessions, the ACL lacks a
+            permission, the password is wrong, or the servers have another topology than the URL.
         StoreUnavailableError: a server cannot be reached.
     """
     try:
