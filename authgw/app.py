@@ -1,4 +1,4 @@
-"""Wires the parts together; owns start-up and shutdown."""
+"""Composition root: builds a gateway from its configuration, starts it and shuts it down."""
 
 import gc
 import time
@@ -14,27 +14,23 @@ from authgw.config.schema import Settings
 from authgw.core.audit import Event, Record
 from authgw.core.model import IdentityHeaders
 from authgw.core.networks import TrustedProxies
+from authgw.core.ports import Store
 from authgw.core.sessions import Lifetimes
 from authgw.core.tokens import Issuer
 from authgw.files.key_files import secret_file_warnings
 from authgw.identity.hash_pool import HashPool
 from authgw.observability import logging, metrics, metrics_server
 from authgw.observability.instrumentation import MeasuredStore
-from authgw.server.http_protocol import Connections, most_connections
+from authgw.server.http_protocol import Connections, max_connections
 from authgw.server.listeners import listen
 from authgw.server.reload import EntryFiles, ReloadableState, read, read_entries, secret_files
 from authgw.server.replica import Parts, Readiness, Replica
 from authgw.server.shutdown import SignalFlags, close
-from authgw.server.store_factory import Store, opened_store
+from authgw.server.store_factory import open_store
 from authgw.server.summary import summary
 from authgw.services.login import LoginService
 from authgw.services.sessions import Sessions
 from authgw.storage.mirror import Mirror
-from authgw.storage.redis import commands
-from authgw.storage.redis.key_registry import KeyRegistry
-from authgw.storage.redis.revocation_feed import RevocationFeed
-from authgw.storage.redis.store import RedisStore
-from authgw.storage.sqlite import database
 from authgw.web.aiohttp_internals import parses_in_python
 from authgw.web.context import Gateway, LoginContext, Policy, Services
 from authgw.web.dispatcher import shorten
@@ -44,9 +40,9 @@ from authgw.web.templating import PageRenderer, PageTheme
 LINE_BYTES = 32 * 1024  # as large_client_header_buffers in nginx/http.conf
 # Longer than NGINX's 60, or NGINX would write into a connection that is being closed.
 _KEEP_ALIVE = 75.0  # seconds
-_LINGER = 2.0  # seconds in which a refused body is read on, so that its sender hears why
-# Sessions that are asked about within one interval of cache.max_staleness; each takes about 2 KB.
-_MOST_MIRRORED = 2**17
+_LINGER = 2.0  # seconds in which a refused body is read, so that its sender gets the refusal
+# Sessions that are checked within an interval of cache.max_staleness; each takes about 2 KB.
+_MAX_MIRRORED = 2**17
 
 
 def _record(event: Event) -> None:
@@ -55,65 +51,65 @@ def _record(event: Event) -> None:
 
 
 async def serve(load: Callable[[], LoadedConfig], loaded: LoadedConfig) -> None:
-    """Run one replica until SIGTERM (drains) or SIGINT (ends at once).
+    """Run a replica until SIGTERM (drains) or SIGINT (ends immediately).
 
     `load` reads the configuration again, for SIGHUP.
 
     Raises:
-        ConfigError, SigningKeyError, BackendsFileError, StoreSetupError: it must not start; they
-            say why.
+        ConfigError, SigningKeyError, BackendsFileError, StoreSetupError: the replica must not
+            start; the message gives the reason.
     """
     _refuse_slow_parser()
-    told, patience = SignalFlags(), loaded.settings.server.drain
-    told.listen()
+    signals, drain_timeout = SignalFlags(), loaded.settings.server.drain
+    signals.listen()
     entries = read_entries(loaded)
-    _introduce(loaded, entries)
-    async with opened_store(loaded) as store:
+    _log_summary(loaded, entries)
+    async with open_store(loaded) as store:
         replica = build(read(loaded, entries), store)
-        runner, connections = await http_server(replica, REGISTRY, patience)
+        runner, connections = await http_server(replica, REGISTRY, drain_timeout)
         try:
-            # A proxy that knows nothing of /readyz asks as soon as something listens.
+            # Before listening: a proxy that does not use /readyz sends requests at once.
             await replica.join()
             await _start(loaded, runner, connections)
-            _collect_seldom()
-            async with replica.kept_up(load, told.reload):
-                await told.end.wait()
+            _tune_garbage_collection()
+            async with replica.background_tasks(load, signals.reload):
+                await signals.end.wait()
                 replica.serving.draining = True
-                await close(runner, patience, told.at_once)
+                await close(runner, drain_timeout, signals.at_once)
         finally:
             await runner.cleanup()
             await replica.close()
 
 
 def build(
-    reading: ReloadableState,
+    state: ReloadableState,
     store: Store,
     *,
     clock: Callable[[], float] = time.time,
     record: Record = _record,
 ) -> Replica:
-    """Build a replica that answers by this reading of its configuration, on this store."""
-    parts = _parts(reading, store)
-    return Replica(reading, parts, partial(_gateway, parts, clock, record))
+    """Build a replica from its configuration and files, on this store."""
+    parts = _parts(state, store)
+    return Replica(state, parts, partial(_gateway, parts, clock, record))
 
 
 async def http_server(
-    replica: Replica, registry: CollectorRegistry, patience: float
+    replica: Replica, registry: CollectorRegistry, drain_timeout: float
 ) -> tuple[web.AppRunner, Connections]:
-    """Set up the HTTP server of a replica; it listens nowhere yet.
+    """Set up the HTTP server of a replica, without a listening socket.
 
-    The metrics of the replica go to `registry`; `patience` is how many seconds requests under way
-    may take at the end.
+    The metrics of the replica are registered in `registry`. At the shutdown, requests in progress
+    get `drain_timeout` seconds.
     """
-    surface = application(replica.serving)
-    replica.measure(surface, registry)
-    runner = web.AppRunner(surface, shutdown_timeout=patience)
+    routes = application(replica.serving)
+    replica.measure(routes, registry)
+    runner = web.AppRunner(routes, shutdown_timeout=drain_timeout)
     await runner.setup()
     assert runner.server is not None  # noqa: S101  it has been set up
     shorten(runner.server, replica.serving)
     connections = Connections(
         runner.server,
-        most_connections(),
+        max_connections(),
         replica.serving.at_once,
         replica.serving.refuse,
         access_log=None,
@@ -121,31 +117,30 @@ async def http_server(
         max_line_size=LINE_BYTES,
         max_field_size=LINE_BYTES,
         lingering_time=_LINGER,
-        # No body may be compressed, and what is refused must not be inflated to be thrown away.
+        # Compressed bodies are refused, and a refused body must not be inflated and discarded.
         auto_decompress=False,
     )
     return runner, connections
 
 
-def _parts(reading: ReloadableState, store: Store) -> Parts:
-    settings, measured = reading.loaded.settings, MeasuredStore(store)
-    shared = store if isinstance(store, RedisStore) else None
+def _parts(state: ReloadableState, store: Store) -> Parts:
+    settings, measured = state.loaded.settings, MeasuredStore(store)
     mirror = Mirror(
         measured,
-        # A session that is asked about all the time is read, and so used, before it idles away.
+        # A session that is checked continuously is read, and so used, before its idle timeout.
         max_staleness=min(settings.cache.max_staleness, settings.auth.auto_logout / 2),
-        deadline=(commands if shared else database).OPERATION_TIMEOUT,
-        capacity=_MOST_MIRRORED,
+        deadline=store.deadline,
+        capacity=_MAX_MIRRORED,
     )
     return Parts(
         store,
         measured,
         mirror,
         HashPool(),
-        # It compiles its templates once.
+        # Compiling the templates is slow.
         PageRenderer(PageTheme(settings.login.product, settings.login.color)),
-        RevocationFeed(shared.pubsub, mirror.mark_ended) if shared else None,
-        KeyRegistry(shared, reading.keys) if shared else None,
+        store.revocation_feed(mirror.mark_ended),
+        store.key_registry(state.keys),
     )
 
 
@@ -153,34 +148,34 @@ def _gateway(
     parts: Parts,
     clock: Callable[[], float],
     record: Record,
-    reading: ReloadableState,
+    state: ReloadableState,
     ready: Readiness,
 ) -> Gateway:
-    """Return what answers by this reading; only `parts` are shared with readings before it."""
-    settings = reading.loaded.settings
+    """Return the context of the handlers; only `parts` are shared with earlier states."""
+    settings = state.loaded.settings
     auth = settings.auth
     audience = auth.audience or auth.issuer
-    issuer = Issuer(auth.issuer, audience, reading.keys, auth.previous_issuers)
+    issuer = Issuer(auth.issuer, audience, state.keys, auth.previous_issuers)
     services = Services(
-        sessions=_sessions(parts, clock, reading, issuer),
+        sessions=_sessions(parts, clock, state, issuer),
         marks=issuer.marks,
-        backends=reading.clients,
-        counters=parts.measured,
-        keys=reading.keys,
+        backends=state.clients,
+        counters=parts.measured_store,
+        keys=state.keys,
         record=record,
         clock=clock,
         ready=ready,
-        check_keys=parts.membership.check if parts.membership else _always,
+        check_keys=parts.key_registry.check if parts.key_registry else _accept_keys,
     )
-    return Gateway(_policy(reading), _login(parts, clock, reading, issuer), services)
+    return Gateway(_policy(state), _login(parts, clock, state, issuer), services)
 
 
-def _policy(reading: ReloadableState) -> Policy:
-    settings = reading.loaded.settings
+def _policy(state: ReloadableState) -> Policy:
+    settings = state.loaded.settings
     auth, server, names = settings.auth, settings.server, settings.headers
     sites = settings.login.sites
     return Policy(
-        rules=reading.loaded.rules,
+        rules=state.loaded.rules,
         sites=sites,
         cookies=sites.session_cookies,
         trusted=TrustedProxies.parse(server.trusted_proxies),
@@ -193,26 +188,26 @@ def _policy(reading: ReloadableState) -> Policy:
 
 
 def _login(
-    parts: Parts, clock: Callable[[], float], reading: ReloadableState, issuer: Issuer
+    parts: Parts, clock: Callable[[], float], state: ReloadableState, issuer: Issuer
 ) -> LoginContext:
-    settings = reading.loaded.settings
+    settings = state.loaded.settings
     service = LoginService(
-        reading.users,
-        parts.hashing,
-        parts.measured,
+        state.users,
+        parts.hash_pool,
+        parts.measured_store,
         issuer,
         policy=settings.login.totp,
         device_life=settings.auth.refresh_lifetime,
         clock=clock,
         rehash=settings.auth.passwords.rehash,
     )
-    return LoginContext(reading.users, service, settings.auth.refresh_lifetime, parts.pages)
+    return LoginContext(state.users, service, settings.auth.refresh_lifetime, parts.pages)
 
 
 def _sessions(
-    parts: Parts, clock: Callable[[], float], reading: ReloadableState, issuer: Issuer
+    parts: Parts, clock: Callable[[], float], state: ReloadableState, issuer: Issuer
 ) -> Sessions:
-    auth = reading.loaded.settings.auth
+    auth = state.loaded.settings.auth
     return Sessions(
         parts.mirror,
         issuer,
@@ -225,26 +220,27 @@ def _sessions(
         idle=auth.auto_logout,
         max_sessions=auth.max_sessions,
         clock=clock,
-        people=reading.users,
+        people=state.users,
+        refreshed=parts.refreshes,
     )
 
 
-def _always() -> None:
-    """Accept the keys of a replica that shares none."""
+def _accept_keys() -> None:
+    """Accept the keys of a replica that runs alone."""
 
 
-def _introduce(loaded: LoadedConfig, entries: EntryFiles) -> None:
-    """Log what was read before anything else, so that a start in a wrong folder is seen."""
+def _log_summary(loaded: LoadedConfig, entries: EntryFiles) -> None:
+    """Log a summary of the files first, so that a start in a wrong directory is noticed."""
     logger.info(summary(loaded, users=entries.users.count, clients=len(entries.clients.ids)))
     for note in loaded.notes:
         logger.info(note)
 
 
-def _collect_seldom() -> None:
-    """Look for cycles of garbage less often, and never in what lives as long as the process.
+def _tune_garbage_collection() -> None:
+    """Collect cyclic garbage less often, and never examine objects that live until the end.
 
-    By default a gateway that mirrors many sessions spends a tenth of its time on looking through
-    them again and again; requests leave no cycles.
+    By default a gateway that mirrors many sessions spends a tenth of its time on examining them
+    repeatedly; requests leave no cycles.
     """
     gc.collect()
     gc.freeze()
@@ -269,13 +265,13 @@ async def _start(loaded: LoadedConfig, runner: web.AppRunner, connections: Conne
 
 
 def _expose_metrics(settings: Settings) -> None:
-    where = settings.metrics
+    address = settings.metrics
     try:
-        metrics_server.expose(where.host, where.port)
+        metrics_server.expose(address.host, address.port)
     except OSError as error:
-        # A second replica on this machine, or Prometheus itself: no reason not to answer.
+        # A second replica on this machine, or Prometheus itself: requests are served anyway.
         logger.warning(
-            f"No metrics: {where.host}:{where.port}: {error.strerror}. Set metrics.port."
+            f"No metrics: {address.host}:{address.port}: {error.strerror}. Set metrics.port."
         )
 
 

@@ -13,7 +13,7 @@ from authgw.config.loader import LoadedConfig
 from authgw.config.schema import CacheSettings
 from authgw.core.errors import StoreUnavailableError
 from authgw.core.export import ExportableStore
-from authgw.server.store_factory import embedded_path, store_alone
+from authgw.server.store_factory import open_exclusive_store, store_file
 from authgw.storage import StoreSetupError
 
 
@@ -58,14 +58,14 @@ def copy(read: Callable[[], LoadedConfig], source: str, target: str, resume: boo
 
 async def _copy(source: LoadedConfig, target: LoadedConfig, resume: bool, count: _Count) -> None:
     _check_exists(source)
-    async with store_alone(source) as held, store_alone(target) as other:
+    async with open_exclusive_store(source) as held, open_exclusive_store(target) as other:
         if not resume and await _holds_any(other):
             raise StoreSetupError(
                 "TO holds sessions. If a copy to it broke off and no gateway has run on it since, "
                 "add --resume; else what was ended there would be alive again: empty it first"
             )
-        async for batch in held.kept():
-            copied = await other.keep(batch)
+        async for batch in held.export():
+            copied = await other.import_batch(batch)
             count.copied += copied
             count.there += len(batch) - copied
     _leave_to_the_gateway(target)
@@ -88,7 +88,7 @@ def _at(loaded: LoadedConfig, url: str) -> LoadedConfig:
 
 def _leave_to_the_gateway(target: LoadedConfig) -> None:
     """What root has made belongs to who owns its folder, as everything that the gateway writes."""
-    path = embedded_path(target) if target.settings.cache.is_embedded else None
+    path = store_file(target)
     if path is None or os.geteuid() != 0:
         return
     owner = path.parent.stat()
@@ -97,13 +97,13 @@ def _leave_to_the_gateway(target: LoadedConfig) -> None:
 
 
 def _check_exists(source: LoadedConfig) -> None:
-    path = embedded_path(source) if source.settings.cache.is_embedded else None
+    path = store_file(source)
     if path is not None and not path.exists():
         raise StoreSetupError(f"{path} is not there: no gateway has kept sessions in it")
 
 
 async def _holds_any(store: ExportableStore) -> bool:
-    async for batch in store.kept():
+    async for batch in store.export():
         if batch:
             return True
     return False

@@ -24,7 +24,7 @@ from authgw.core.login_sites import LoginSite, LoginSites, host_of, origin_of
 from authgw.core.networks import checked_entry
 from authgw.core.redirects import Redirects
 from authgw.core.urls import canonical_host
-from authgw.storage.redis.url import is_redis, parse_redis
+from authgw.storage.registry import kind_of
 
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -70,15 +70,7 @@ def _staleness(duration: float) -> float:
 
 def _store_url(url: SecretStr) -> SecretStr:
     text = url.get_secret_value()
-    if is_redis(text):
-        parse_redis(text)
-        return url
-    if not text.startswith("embedded:"):
-        raise ValueError("is not a store: use embedded:///FILE, embedded://memory or redis://HOST")
-    if text != "embedded://memory" and not text[12:].strip("/"):
-        raise ValueError("names no file: write embedded:///var/authgw.db or embedded://memory")
-    if text != "embedded://memory" and text[11:12] != "/":
-        raise ValueError("needs three slashes: embedded:///var/authgw.db")
+    kind_of(text).validate(text)
     return url
 
 
@@ -213,9 +205,9 @@ class CacheSettings(Section):
         return f"redis://{self.host}:{self.port}/0" if self.host else "embedded:///var/authgw.db"
 
     @property
-    def is_embedded(self) -> bool:
-        """True if the sessions are stored in a file or in the memory of this process."""
-        return self.address.startswith("embedded:")
+    def is_shared(self) -> bool:
+        """True if several replicas can use this store."""
+        return kind_of(self.address).is_shared
 
 
 class PasswordSettings(Section):

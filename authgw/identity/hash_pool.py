@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from authgw.core.errors import TooBusyError
+from authgw.core.measurements import Measurement, gauge
 from authgw.identity import passwords
 
 _SLOTS_PER_WORKER = 16
@@ -44,6 +45,11 @@ class HashPool:
     def in_use(self) -> int:
         """The number of slots in use."""
         return self._in_use
+
+    def collect(self) -> Iterator[Measurement]:
+        """See `MeasuredPart.collect`."""
+        yield gauge("authgw_hashing_queue", "Log-ins that verify or wait to", self.in_use)
+        yield gauge("authgw_hashing_places", "Log-ins that may do so at once", self.capacity)
 
     @contextlib.contextmanager
     def reserve(self) -> Iterator[None]:

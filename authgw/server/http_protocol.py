@@ -225,7 +225,7 @@ class Connections:
         )
 
 
-def most_connections() -> int:
+def max_connections() -> int:
     """How many connections this process can keep beside what else it has to open."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if descriptors == resource.RLIM_INFINITY:

@@ -60,7 +60,7 @@ def read(loaded: LoadedConfig, entries: EntryFiles | None = None) -> ReloadableS
         SigningKeyError, BackendsFileError, UsersFileError: a file must not be used; the message
             says why.
     """
-    if loaded.settings.cache.is_embedded:
+    if not loaded.settings.cache.is_shared:
         _make_missing_key(loaded)
     ring = _load_ring(loaded)
     found = entries or read_entries(loaded)
@@ -126,7 +126,7 @@ def _load_keys(loaded: LoadedConfig) -> tuple[Key, ...]:
         return (key_files.load_shared_secret(loaded.path(auth.secret_file)),)
     folder = loaded.path(auth.keys)
     keys = key_files.load_keys(folder)
-    if not keys and not loaded.settings.cache.is_embedded:
+    if not keys and loaded.settings.cache.is_shared:
         raise SigningKeyError(
             f"no signing key in {folder}, and replicas that share a Redis must share keys: "
             "run `authgw key init` once"
