@@ -14,7 +14,7 @@ from authgw.identity.users_watcher import UsersFile
 
 
 class ReloadError(ValueError):
-    """What can be read and must not take the place of what was read before."""
+    """Raised when readable files must not replace the previous state."""
 
 
 REFUSALS = (ConfigError, SigningKeyError, BackendsFileError, UsersFileError, ReloadError)
@@ -22,10 +22,10 @@ REFUSALS = (ConfigError, SigningKeyError, BackendsFileError, UsersFileError, Rel
 
 @dataclass(frozen=True, slots=True)
 class ReloadableState:
-    """One reading of everything that a reload reads again.
+    """The state of all files that a reload reads again.
 
-    `loaded` has the rules; all its other settings are those of the start. `left` names the
-    settings that have changed since, and that only a restart takes.
+    `loaded` has the current rules; its other settings are those of the start. `left` names the
+    settings that have changed since, and that need a restart.
     """
 
     loaded: LoadedConfig
@@ -54,7 +54,7 @@ def read_entries(loaded: LoadedConfig) -> EntryFiles:
 
 
 def read(loaded: LoadedConfig, entries: EntryFiles | None = None) -> ReloadableState:
-    """Read what this configuration names; the embedded store makes a missing key.
+    """Read the files of this configuration; create a missing key unless the store is shared.
 
     Raises:
         SigningKeyError, BackendsFileError, UsersFileError: a file must not be used; the message
@@ -68,11 +68,11 @@ def read(loaded: LoadedConfig, entries: EntryFiles | None = None) -> ReloadableS
 
 
 def read_again(before: ReloadableState, load: Callable[[], LoadedConfig]) -> ReloadableState:
-    """Read all of it again; `before` stays as it is.
+    """Read all files again; `before` stays unchanged.
 
     Raises:
         ConfigError, SigningKeyError, BackendsFileError, UsersFileError: a file must not be used.
-        ReloadError: the rules are gone, and without any every live session could open all.
+        ReloadError: the rules are gone, and without rules any session could access every host.
     """
     found = load()
     if found.rules is None and before.loaded.rules is not None:
@@ -141,7 +141,7 @@ def _clients_again(path: Path, before: TrustedBackends) -> TrustedBackends:
 
 
 def _changed(before: Settings, now: Settings) -> Iterator[str]:
-    """The names of settings that are not the same, such as `server.port`, but for the rules."""
+    """Yield the names of changed settings, such as `server.port`, except the rules."""
     for name in Settings.model_fields:
         old, new = getattr(before, name), getattr(now, name)
         if isinstance(old, Section):

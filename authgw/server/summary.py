@@ -1,4 +1,4 @@
-"""The first line of the log: the version, what was read, and what holds."""
+"""The first line of the log: version, configuration, users, clients and store."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -10,7 +10,7 @@ _NO_RULES = "no rules (any session may access every host)"
 
 
 def summary(loaded: LoadedConfig, *, users: int, clients: int) -> str:
-    """Return one sentence without any secret."""
+    """Return a sentence without secrets."""
     parts = (
         _NO_RULES if loaded.rules is None else _counted(len(loaded.rules.ordered), "rule"),
         _counted(users, "user"),

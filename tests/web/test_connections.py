@@ -105,7 +105,7 @@ async def test_the_first_request_has_its_time(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, writer = await running.open(_PING)
-    monkeypatch.setattr(http_protocol, "_FIRST_REQUEST_WITHIN", 0.05)
+    monkeypatch.setattr(http_protocol, "_FIRST_REQUEST_TIMEOUT", 0.05)
     silent, _ = await running.open()
     half, _ = await asyncio.open_connection("127.0.0.1", running.port)
     assert await is_closed(silent)
@@ -117,7 +117,7 @@ async def test_the_first_request_has_its_time(
 async def test_one_that_asked_once_may_be_quiet(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_protocol, "_FIRST_REQUEST_WITHIN", 0.05)
+    monkeypatch.setattr(http_protocol, "_FIRST_REQUEST_TIMEOUT", 0.05)
     reader, writer = await running.open(_PING)
     silent, _ = await running.open()
     assert await is_closed(silent)  # so the other's time is over, too
@@ -128,7 +128,7 @@ async def test_one_that_asked_once_may_be_quiet(
 async def test_what_is_answered_at_once_is_a_request_like_others(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_protocol, "_FIRST_REQUEST_WITHIN", 0.05)
+    monkeypatch.setattr(http_protocol, "_FIRST_REQUEST_TIMEOUT", 0.05)
     first, writer = await running.open()
     writer.write(_CHECK)
     assert await first.readexactly(len(_KNOWN)) == _KNOWN
@@ -212,7 +212,7 @@ async def test_a_check_is_no_larger_than_one_header_may_be(running: Running, siz
 async def test_each_head_is_bounded_and_no_body_is(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_protocol, "_MOST_OF_A_HEAD", 300_000)
+    monkeypatch.setattr(http_protocol, "_MAX_HEAD_SIZE", 300_000)
     reader, writer = await running.open()
     body = bytes(1_000_000)
     writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
@@ -226,7 +226,7 @@ async def test_each_head_is_bounded_and_no_body_is(
 async def test_a_head_has_its_whole_bound_after_any_answer(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_protocol, "_MOST_OF_A_HEAD", 10_000)
+    monkeypatch.setattr(http_protocol, "_MAX_HEAD_SIZE", 10_000)
     reader, writer = await running.open(_PING)
     connection = next(iter(running.kept._open))
     for _ in range(10):
@@ -252,7 +252,7 @@ async def test_nothing_follows_a_chunked_body(running: Running, cut: int) -> Non
 async def test_an_answer_that_nobody_takes_is_dropped(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_protocol, "_READ_WITHIN", 1)
+    monkeypatch.setattr(http_protocol, "_UNREAD_TIMEOUT", 1)
     # What is connected inherits from what listens, so it listens anew.
     listening = await asyncio.get_running_loop().create_server(running.kept, "127.0.0.1", 0)
     drop_unread(listening)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authgw.server.http_reader import MOST_HEADERS, HeadReader, UnreadableRequestError
+from authgw.server.http_reader import MAX_HEADERS, HeadReader, UnreadableRequestError
 
 CHECK = b"GET /authenticate HTTP/1.1\r\nHost: a\r\nx-A: 1\r\nX-a:  2 3\r\n\r\n"
 # What is in a body may look like a request.
@@ -64,7 +64,7 @@ def test_a_request_is_whole_only_from_its_first_byte_to_its_last(
         CHECK.replace(b"2 3", b"2\x00 3"),
         CHECK.replace(b"x-A: 1", b"Content-Length: 1\r\nTransfer-Encoding: chunked"),
         CHECK.replace(b"x-A: 1", b"Connection: Upgrade\r\nUpgrade: websocket"),
-        CHECK.replace(b"x-A: 1", b"\r\n".join([b"a: b"] * MOST_HEADERS)),
+        CHECK.replace(b"x-A: 1", b"\r\n".join([b"a: b"] * MAX_HEADERS)),
         b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
     ],
 )
