@@ -1,4 +1,4 @@
-"""Wires the parts together; owns start-up and shutdown."""
+"""Composition root: builds a gateway from its configuration, starts it and shuts it down."""
 
 import gc
 import time
@@ -15,27 +15,23 @@ from authgw.core.audit import AuditRecorder, Event
 from authgw.core.limits import MAX_HEADER_LINE_BYTES, MAX_MIRRORED_SESSIONS
 from authgw.core.model import IdentityHeaders
 from authgw.core.networks import TrustedProxies
+from authgw.core.ports import Store
 from authgw.core.tokens import Issuer
 from authgw.core.users import UserDirectory
 from authgw.files.key_files import secret_file_warnings
 from authgw.identity.hash_pool import HashPool
 from authgw.observability import logging, metrics, metrics_server
 from authgw.observability.instrumentation import MeasuredStore
-from authgw.server.http_protocol import Connections, most_connections
+from authgw.server.http_protocol import Connections, max_connections
 from authgw.server.listeners import listen
 from authgw.server.reload import EntryFiles, ReloadableState, read, read_entries, secret_files
 from authgw.server.replica import Parts, Readiness, Replica
 from authgw.server.shutdown import SignalFlags, close
-from authgw.server.store_factory import Store, opened_store
+from authgw.server.store_factory import open_store
 from authgw.server.summary import summary
 from authgw.services.login import LoginService
 from authgw.services.sessions import Sessions
 from authgw.storage.mirror import Mirror
-from authgw.storage.redis import commands
-from authgw.storage.redis.key_registry import KeyRegistry
-from authgw.storage.redis.revocation_feed import RevocationFeed
-from authgw.storage.redis.store import RedisStore
-from authgw.storage.sqlite import database
 from authgw.web.aiohttp_internals import parses_in_python
 from authgw.web.context import Gateway, LoginContext, Policy, Services
 from authgw.web.dispatcher import shorten
@@ -53,7 +49,7 @@ def _record(event: Event) -> None:
 
 
 async def serve(load: Callable[[], LoadedConfig], loaded: LoadedConfig) -> None:
-    """Run one replica until SIGTERM (drains) or SIGINT (ends at once).
+    """Run a replica until SIGTERM (drains) or SIGINT (ends immediately).
 
     `load` reads the configuration again, for SIGHUP.
 
@@ -62,56 +58,56 @@ async def serve(load: Callable[[], LoadedConfig], loaded: LoadedConfig) -> None:
             say why.
     """
     _refuse_slow_parser()
-    told, patience = SignalFlags(), loaded.settings.server.drain
-    told.listen()
+    signals, drain_timeout = SignalFlags(), loaded.settings.server.drain
+    signals.listen()
     entries = read_entries(loaded)
-    _introduce(loaded, entries)
-    async with opened_store(loaded) as store:
+    _log_summary(loaded, entries)
+    async with open_store(loaded) as store:
         replica = build(read(loaded, entries), store)
-        runner, connections = await http_server(replica, REGISTRY, patience)
+        runner, connections = await http_server(replica, REGISTRY, drain_timeout)
         try:
-            # A proxy that knows nothing of /readyz asks as soon as something listens.
+            # Before listening: a proxy that does not use /readyz sends requests at once.
             await replica.join()
             await _start(loaded, runner, connections)
-            _collect_seldom()
-            async with replica.kept_up(load, told.reload):
-                await told.end.wait()
+            _tune_garbage_collection()
+            async with replica.background_tasks(load, signals.reload):
+                await signals.end.wait()
                 replica.serving.draining = True
-                await close(runner, patience, told.at_once)
+                await close(runner, drain_timeout, signals.at_once)
         finally:
             await runner.cleanup()
             await replica.close()
 
 
 def build(
-    reading: ReloadableState,
+    state: ReloadableState,
     store: Store,
     *,
     clock: Callable[[], float] = time.time,
     record: AuditRecorder = _record,
 ) -> Replica:
-    """Build a replica that answers by this reading of its configuration, on this store."""
-    parts = _parts(reading, store)
-    return Replica(reading, parts, partial(_gateway, parts, clock, record))
+    """Build a replica from its configuration and files, on this store."""
+    parts = _parts(state, store)
+    return Replica(state, parts, partial(_gateway, parts, clock, record))
 
 
 async def http_server(
-    replica: Replica, registry: CollectorRegistry, patience: float
+    replica: Replica, registry: CollectorRegistry, drain_timeout: float
 ) -> tuple[web.AppRunner, Connections]:
-    """Set up the HTTP server of a replica; it listens nowhere yet.
+    """Set up the HTTP server of a replica, without a listening socket.
 
-    The metrics of the replica go to `registry`; `patience` is how many seconds requests under way
-    may take at the end.
+    The metrics of the replica are registered in `registry`. At the shutdown, requests in progress
+    get `drain_timeout` seconds.
     """
-    surface = application(replica.serving)
-    replica.measure(surface, registry)
-    runner = web.AppRunner(surface, shutdown_timeout=patience)
+    routes = application(replica.serving)
+    replica.measure(routes, registry)
+    runner = web.AppRunner(routes, shutdown_timeout=drain_timeout)
     await runner.setup()
     assert runner.server is not None  # noqa: S101  it has been set up
     shorten(runner.server, replica.serving)
     connections = Connections(
         runner.server,
-        most_connections(),
+        max_connections(),
         replica.serving.at_once,
         replica.serving.refuse,
         access_log=None,
@@ -119,20 +115,19 @@ async def http_server(
         max_line_size=MAX_HEADER_LINE_BYTES,
         max_field_size=MAX_HEADER_LINE_BYTES,
         lingering_time=_LINGER,
-        # No body may be compressed, and what is refused must not be inflated to be thrown away.
+        # Compressed bodies are refused, and a refused body must not be inflated and discarded.
         auto_decompress=False,
     )
     return runner, connections
 
 
-def _parts(reading: ReloadableState, store: Store) -> Parts:
-    settings, measured = reading.loaded.settings, MeasuredStore(store)
-    shared = store if isinstance(store, RedisStore) else None
+def _parts(state: ReloadableState, store: Store) -> Parts:
+    settings, measured = state.loaded.settings, MeasuredStore(store)
     mirror = Mirror(
         measured,
-        # A session that is asked about all the time is read, and so used, before it idles away.
+        # A session that is checked continuously is read, and so used, before its idle timeout.
         max_staleness=min(settings.cache.max_staleness, settings.auth.auto_logout / 2),
-        deadline=(commands if shared else database).OPERATION_TIMEOUT,
+        deadline=store.deadline,
         capacity=MAX_MIRRORED_SESSIONS,
     )
     return Parts(
@@ -140,10 +135,10 @@ def _parts(reading: ReloadableState, store: Store) -> Parts:
         measured,
         mirror,
         HashPool(),
-        # It compiles its templates once.
+        # Compiling the templates is slow.
         PageRenderer(PageTheme(settings.login.product, settings.login.color)),
-        RevocationFeed(shared.pubsub, mirror.mark_ended) if shared else None,
-        KeyRegistry(shared, reading.keys) if shared else None,
+        store.revocation_feed(mirror.mark_ended),
+        store.key_registry(state.keys),
     )
 
 
@@ -151,38 +146,38 @@ def _gateway(
     parts: Parts,
     clock: Callable[[], float],
     record: AuditRecorder,
-    reading: ReloadableState,
+    state: ReloadableState,
     ready: Readiness,
 ) -> Gateway:
-    """Return what answers by this reading; only `parts` are shared with readings before it."""
-    settings = reading.loaded.settings
+    """Return the context of the handlers; only `parts` are shared with earlier states."""
+    settings = state.loaded.settings
     auth = settings.auth
     audience = auth.audience or auth.issuer
-    issuer = Issuer(auth.issuer, audience, reading.keys, auth.previous_issuers)
+    issuer = Issuer(auth.issuer, audience, state.keys, auth.previous_issuers)
     # Decisions know users by this directory alone: another source than the file joins it here.
-    users: UserDirectory = reading.users
+    users: UserDirectory = state.users
     services = Services(
         sessions=_sessions(parts, clock, auth, issuer, users),
         identifiers=issuer.identifiers,
-        backends=reading.clients,
-        counters=parts.measured,
-        keys=reading.keys,
+        backends=state.clients,
+        counters=parts.measured_store,
+        keys=state.keys,
         record=record,
         clock=clock,
         ready=ready,
-        check_keys=parts.membership.check if parts.membership else _always,
+        check_keys=parts.key_registry.check if parts.key_registry else _accept_keys,
     )
     login = LoginContext(
-        users, _login(parts, clock, reading, issuer), auth.refresh_lifetime, parts.pages
+        users, _login(parts, clock, state, issuer), auth.refresh_lifetime, parts.pages
     )
-    return Gateway(_policy(reading), login, services)
+    return Gateway(_policy(state), login, services)
 
 
-def _policy(reading: ReloadableState) -> Policy:
-    settings = reading.loaded.settings
+def _policy(state: ReloadableState) -> Policy:
+    settings = state.loaded.settings
     names, sites = settings.headers, settings.login.sites
     return Policy(
-        rules=reading.loaded.rules,
+        rules=state.loaded.rules,
         sites=sites,
         cookies=sites.session_cookies,
         trusted=TrustedProxies.parse(settings.server.trusted_proxies),
@@ -192,13 +187,13 @@ def _policy(reading: ReloadableState) -> Policy:
 
 
 def _login(
-    parts: Parts, clock: Callable[[], float], reading: ReloadableState, issuer: Issuer
+    parts: Parts, clock: Callable[[], float], state: ReloadableState, issuer: Issuer
 ) -> LoginService:
-    settings = reading.loaded.settings
+    settings = state.loaded.settings
     return LoginService(
-        reading.users,
-        parts.hashing,
-        parts.measured,
+        state.users,
+        parts.hash_pool,
+        parts.measured_store,
         issuer,
         policy=settings.login.totp,
         device_life=settings.auth.refresh_lifetime,
@@ -222,25 +217,26 @@ def _sessions(
         max_sessions=auth.max_sessions,
         clock=clock,
         users=users,
+        refreshed=parts.refreshes,
     )
 
 
-def _always() -> None:
-    """Accept the keys of a replica that shares none."""
+def _accept_keys() -> None:
+    """Accept the keys of a replica that runs alone."""
 
 
-def _introduce(loaded: LoadedConfig, entries: EntryFiles) -> None:
-    """Log what was read before anything else, so that a start in a wrong folder is seen."""
+def _log_summary(loaded: LoadedConfig, entries: EntryFiles) -> None:
+    """Log a summary of the files first, so that a start in a wrong directory is noticed."""
     logger.info(summary(loaded, users=entries.users.count, clients=len(entries.clients.ids)))
     for note in loaded.notes:
         logger.info(note)
 
 
-def _collect_seldom() -> None:
-    """Look for cycles of garbage less often, and never in what lives as long as the process.
+def _tune_garbage_collection() -> None:
+    """Collect cyclic garbage less often, and never examine objects that live until the end.
 
-    By default a gateway that mirrors many sessions spends a tenth of its time on looking through
-    them again and again; requests leave no cycles.
+    By default a gateway that mirrors many sessions spends a tenth of its time on examining them
+    repeatedly; requests leave no cycles.
     """
     gc.collect()
     gc.freeze()
@@ -265,13 +261,13 @@ async def _start(loaded: LoadedConfig, runner: web.AppRunner, connections: Conne
 
 
 def _expose_metrics(settings: Settings) -> None:
-    where = settings.metrics
+    address = settings.metrics
     try:
-        metrics_server.expose(where.host, where.port)
+        metrics_server.expose(address.host, address.port)
     except OSError as error:
-        # A second replica on this machine, or Prometheus itself: no reason not to answer.
+        # A second replica on this machine, or Prometheus itself: requests are served anyway.
         logger.warning(
-            f"No metrics: {where.host}:{where.port}: {error.strerror}. Set metrics.port."
+            f"No metrics: {address.host}:{address.port}: {error.strerror}. Set metrics.port."
         )
 
 

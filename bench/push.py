@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from authgw.core.sessions import new_sid
-from authgw.storage.redis.store import ENDED_CHANNEL
+from authgw.storage.redis.keys import ENDED_CHANNEL
 from bench.gateways import BenchGateway, BenchRedis
 from bench.http import connect
 from bench.processes import cpu_us

@@ -16,10 +16,11 @@ from authgw.cli.errors import report_errors
 from authgw.config.loader import LoadedConfig
 from authgw.core.audit import Event
 from authgw.core.errors import StoreUnavailableError
+from authgw.core.ports import Store
 from authgw.core.session_codec import load
 from authgw.core.sessions import Session
 from authgw.observability import logging
-from authgw.server.store_factory import Store, store_at_hand
+from authgw.server.store_factory import open_shared_store
 from authgw.web.user_agents import ago, describe_device
 
 Read = Callable[[], LoadedConfig]
@@ -81,7 +82,7 @@ def revoke(read: Read, sid: str | None, sub: str | None) -> None:
 
 
 async def _list(loaded: LoadedConfig, sub: str | None, as_json: bool) -> None:
-    async with store_at_hand(loaded) as store:
+    async with open_shared_store(loaded) as store:
         if not as_json:
             click.echo(_COLUMNS.format(**_TITLES))
         rows = _all_rows(store, loaded) if sub is None else _rows_of(store, loaded, sub)
@@ -92,7 +93,7 @@ async def _list(loaded: LoadedConfig, sub: str | None, as_json: bool) -> None:
 
 async def _all_rows(store: Store, loaded: LoadedConfig) -> AsyncIterator[_Row]:
     unreadable = 0
-    async for batch in store.kept():
+    async for batch in store.export():
         now = time.time()
         for exported in batch:
             try:
@@ -119,7 +120,7 @@ async def _rows_of(store: Store, loaded: LoadedConfig, sub: str) -> AsyncIterato
 
 
 async def _revoke(loaded: LoadedConfig, sid: str | None, sub: str | None) -> tuple[str, ...]:
-    async with store_at_hand(loaded) as store:
+    async with open_shared_store(loaded) as store:
         if sub is not None:
             ended = await store.revoke_all(sub)
         else:

@@ -13,7 +13,7 @@ from authgw.config.loader import LoadedConfig
 from authgw.config.schema import CacheSettings
 from authgw.core.errors import StoreUnavailableError
 from authgw.core.export import ExportableStore
-from authgw.server.store_factory import embedded_path, store_alone
+from authgw.server.store_factory import open_exclusive_store, store_file
 from authgw.storage import StoreSetupError
 
 
@@ -60,14 +60,17 @@ def copy(read: Callable[[], LoadedConfig], source: str, target: str, resume: boo
 
 async def _copy(source: LoadedConfig, target: LoadedConfig, resume: bool, count: _Count) -> None:
     _check_exists(source)
-    async with store_alone(source) as source_store, store_alone(target) as target_store:
+    async with (
+        open_exclusive_store(source) as source_store,
+        open_exclusive_store(target) as target_store,
+    ):
         if not resume and await _has_sessions(target_store):
             raise StoreSetupError(
                 "TO holds sessions. If a copy to it broke off and no gateway has run on it since, "
                 "add --resume; else what was ended there would be alive again: empty it first"
             )
-        async for batch in source_store.kept():
-            copied = await target_store.keep(batch)
+        async for batch in source_store.export():
+            copied = await target_store.import_batch(batch)
             count.copied += copied
             count.existing += len(batch) - copied
     _give_to_owner(target)
@@ -90,7 +93,7 @@ def _at(loaded: LoadedConfig, url: str) -> LoadedConfig:
 
 def _give_to_owner(target: LoadedConfig) -> None:
     """Give files created by root to the directory's owner, as for all files of the gateway."""
-    path = embedded_path(target) if target.settings.cache.is_embedded else None
+    path = store_file(target)
     if path is None or os.geteuid() != 0:
         return
     owner = path.parent.stat()
@@ -99,13 +102,13 @@ def _give_to_owner(target: LoadedConfig) -> None:
 
 
 def _check_exists(source: LoadedConfig) -> None:
-    path = embedded_path(source) if source.settings.cache.is_embedded else None
+    path = store_file(source)
     if path is not None and not path.exists():
         raise StoreSetupError(f"{path} is not there: no gateway has kept sessions in it")
 
 
 async def _has_sessions(store: ExportableStore) -> bool:
-    async for batch in store.kept():
+    async for batch in store.export():
         if batch:
             return True
     return False

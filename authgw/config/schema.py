@@ -33,6 +33,7 @@ from authgw.config.values import (
 from authgw.core.login_sites import LoginSite, LoginSites, host_of, origin_of
 from authgw.core.redirects import Redirects
 from authgw.core.sessions import Lifetimes
+from authgw.storage.registry import kind_of
 
 
 class ServerSettings(Section):
@@ -78,9 +79,9 @@ class CacheSettings(Section):
         return f"redis://{self.host}:{self.port}/0" if self.host else "embedded:///var/authgw.db"
 
     @property
-    def is_embedded(self) -> bool:
-        """True if the sessions are stored in a file or in the memory of this process."""
-        return self.address.startswith("embedded:")
+    def is_shared(self) -> bool:
+        """True if several replicas can use this store."""
+        return kind_of(self.address).is_shared
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield keys for another store than that of `address`, and two values for one thing."""
@@ -90,7 +91,7 @@ class CacheSettings(Section):
         if "port" in written and not written & {"host", "url"}:
             yield Conflict(("port",), "needs cache.host beside it")
         store, key = ("url", "host"), ("password_file",)
-        if "password_file" in written and self.is_embedded:
+        if "password_file" in written and not self.is_shared:
             yield Conflict(key, "is for Redis: remove it or set cache.host", store)
         if (
             "password_file" in written

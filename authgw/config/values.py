@@ -12,7 +12,7 @@ from authgw.core.errors import TargetMalformedError
 from authgw.core.login_sites import host_of
 from authgw.core.networks import checked_entry
 from authgw.core.urls import canonical_host
-from authgw.storage.redis.url import is_redis, parse_redis
+from authgw.storage.registry import kind_of
 
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -58,15 +58,7 @@ def _staleness(duration: float) -> float:
 
 def _store_url(url: SecretStr) -> SecretStr:
     text = url.get_secret_value()
-    if is_redis(text):
-        parse_redis(text)
-        return url
-    if not text.startswith("embedded:"):
-        raise ValueError("is not a store: use embedded:///FILE, embedded://memory or redis://HOST")
-    if text != "embedded://memory" and not text[12:].strip("/"):
-        raise ValueError("names no file: write embedded:///var/authgw.db or embedded://memory")
-    if text != "embedded://memory" and text[11:12] != "/":
-        raise ValueError("needs three slashes: embedded:///var/authgw.db")
+    kind_of(text).validate(text)
     return url
 
 

@@ -26,14 +26,14 @@ class ExportableStore(Protocol):
         StoreUnavailableError: the store is unreachable.
     """
 
-    def kept(self) -> AsyncIterator[Sequence[ExportedSession]]:
+    def export(self) -> AsyncIterator[Sequence[ExportedSession]]:
         """Yield all valid sessions in batches, a subject's oldest first; this does not use them.
 
         A session that begins or ends in the meantime may be included or missing; a session may be
         included twice.
         """
 
-    async def keep(self, batch: Sequence[ExportedSession]) -> int:
+    async def import_batch(self, batch: Sequence[ExportedSession]) -> int:
         """Import sessions of another store unchanged; return the number of new sessions.
 
         The sessions of a subject must be sorted, the oldest first. A session that exists already

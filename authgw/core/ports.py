@@ -1,12 +1,16 @@
-"""Protocols of the session stores that the use cases and the mirror need.
+"""Protocols of the session stores that the use cases, the mirror and a replica need.
 
 A store commits the transitions of `core.sessions` atomically.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from authgw.core.counters import Counters
 from authgw.core.errors import StoreUnavailableError
+from authgw.core.export import ExportableStore
+from authgw.core.keys import KeyRing
+from authgw.core.measurements import MeasuredPart
 from authgw.core.sessions import Session, Snapshot
 
 
@@ -71,3 +75,65 @@ class BatchStore(SessionStore, Protocol):
         self, changes: Sequence[tuple[Snapshot, Session]]
     ) -> Sequence[Snapshot | StoreUnavailableError | None]:
         """Return the result or the exception of `replace` for each (seen, new), in order."""
+
+
+class RevocationFeed(MeasuredPart, Protocol):
+    """A subscription to the sessions that any replica ends."""
+
+    async def run(self) -> None:
+        """Report each ended session until cancelled; never raises another exception."""
+
+
+class KeyRegistry(MeasuredPart, Protocol):
+    """The signing keys of the replicas that share a store; only a registered replica may sign."""
+
+    @property
+    def refusal(self) -> str:
+        """The reason why this replica must not sign, or ""."""
+
+    def check(self) -> None:
+        """Check that this replica may sign.
+
+        Raises:
+            KeysNotSharedError: it is not registered.
+        """
+
+    async def run(self) -> None:
+        """Announce this replica regularly until cancelled."""
+
+    async def announce(self) -> None:
+        """Announce this replica, if the store can be reached."""
+
+    async def adopt(self, keys: KeyRing) -> None:
+        """Replace the keys of this replica.
+
+        Raises:
+            SigningKeyError: the keys conflict with another replica's; the previous keys stay.
+        """
+
+    async def leave(self) -> None:
+        """Withdraw the announcement."""
+
+
+class Store(BatchStore, Counters, ExportableStore, MeasuredPart, Protocol):
+    """A store as a replica needs it."""
+
+    @property
+    def deadline(self) -> float:
+        """The maximum duration of an operation, in seconds."""
+
+    def revocation_feed(self, ended: Callable[[str], None]) -> RevocationFeed | None:
+        """Return a feed that calls `ended` with sids, or None if no other replica ends sessions."""
+
+    def key_registry(self, keys: KeyRing) -> KeyRegistry | None:
+        """Return a registry for a replica with these keys, or None if it runs alone."""
+
+    async def ping(self) -> None:
+        """Check that the store responds.
+
+        Raises:
+            StoreUnavailableError: it does not.
+        """
+
+    async def close(self) -> None:
+        """Release everything that the store has opened."""

@@ -54,7 +54,7 @@ def _keys(loaded: LoadedConfig) -> Iterator[CheckResult]:
     kids = ", ".join(key.kid for key in keys_of(loaded))
     if kids:
         yield ok("keys", kids)
-    elif loaded.settings.cache.is_embedded:
+    elif not loaded.settings.cache.is_shared:
         yield ok("keys", "none yet: the first start makes one")
     else:
         yield problem("keys", "none, and replicas must share them: run `authgw key init` once")

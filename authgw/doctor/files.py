@@ -14,7 +14,7 @@ from pathlib import Path
 from authgw.config.loader import LoadedConfig
 from authgw.doctor.findings import CheckResult, ok, problem, warning
 from authgw.server.reload import secret_files
-from authgw.server.store_factory import embedded_path
+from authgw.server.store_factory import store_file
 
 _PART = "files"
 _ROOT = 0
@@ -89,7 +89,7 @@ def _directories(loaded: LoadedConfig) -> Iterator[Path]:
     auth = loaded.settings.auth
     if auth.algorithm != "HS256":
         yield loaded.path(auth.keys)
-    database = _database(loaded)
+    database = store_file(loaded)
     if database is not None:
         yield database.parent
 
@@ -100,14 +100,10 @@ def _secret_files(loaded: LoadedConfig) -> tuple[Path, ...]:
 
 
 def _written_files(loaded: LoadedConfig) -> tuple[Path, ...]:
-    database = _database(loaded)
+    database = store_file(loaded)
     if database is None:
         return ()
     return tuple(database.with_name(database.name + end) for end in ("", ".lock", "-wal", "-shm"))
-
-
-def _database(loaded: LoadedConfig) -> Path | None:
-    return embedded_path(loaded) if loaded.settings.cache.is_embedded else None
 
 
 def _name_of(uid: int) -> str:

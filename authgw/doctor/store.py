@@ -7,11 +7,13 @@ from authgw.core.errors import StoreUnavailableError
 from authgw.core.keys import Key, SigningKeyError
 from authgw.doctor.configuration import keys_of
 from authgw.doctor.findings import CheckResult, ok, problem, warning
-from authgw.server.store_factory import embedded_path, redis_servers, store_at_hand
+from authgw.server.store_factory import kind_and_location, open_shared_store, store_file
 from authgw.storage import StoreSetupError
 from authgw.storage.redis.counters import ReplicaAnnouncement
-from authgw.storage.redis.health import Health, health
-from authgw.storage.redis.store import RedisStore
+from authgw.storage.redis.health import Health
+from authgw.storage.redis.kind import REDIS
+from authgw.storage.registry import kind_of
+from authgw.storage.sqlite.kind import EMBEDDED
 
 _PART = "store"
 _MAX_CLOCK_DIFFERENCE = 5.0  # seconds; the leeway of tokens between the clocks of replicas
@@ -20,15 +22,12 @@ _MIN_CLOCK_WARNING = 1.0  # seconds
 
 async def examine(loaded: LoadedConfig) -> AsyncIterator[CheckResult]:
     """Report on the store of this configuration."""
-    if loaded.settings.cache.is_embedded:
-        yield await _embedded(loaded)
-        return
     try:
-        async with store_at_hand(loaded) as store:
-            assert isinstance(store, RedisStore)  # noqa: S101  the configuration says so
-            await store.check()
-            for result in await _redis(loaded, store):
+        if kind_of(loaded.settings.cache.address) is REDIS:
+            for result in await _redis(loaded):
                 yield result
+        else:
+            yield await _other(loaded)
     except StoreUnavailableError as error:
         yield problem(_PART, _unreachable(error.detail))
     except (StoreSetupError, SigningKeyError) as error:
@@ -41,28 +40,35 @@ def _unreachable(detail: str) -> str:
     return f"cannot be asked ({detail}): start it, or correct cache.url"
 
 
-async def _embedded(loaded: LoadedConfig) -> CheckResult:
-    path = embedded_path(loaded)
-    if path is None:
+async def _other(loaded: LoadedConfig) -> CheckResult:
+    kind, path = kind_of(loaded.settings.cache.address), store_file(loaded)
+    if path is None and kind is EMBEDDED:
         return warning(_PART, "memory: every restart logs everybody out. Set cache.url to a file")
-    if not path.exists():
+    if path is not None and not path.exists():
         return ok(_PART, f"{path} is not there yet: the first start makes it")
     try:
-        async with store_at_hand(loaded):
+        async with open_shared_store(loaded):
+            if path is None:
+                return ok(_PART, kind.describe(loaded.settings.cache.address, loaded.directory))
             return ok(_PART, f"{path}, {path.stat().st_size:,} bytes")
-    except (StoreSetupError, StoreUnavailableError) as error:
+    except StoreUnavailableError as error:
         return problem(_PART, str(error))
 
 
-async def _redis(loaded: LoadedConfig, store: RedisStore) -> list[CheckResult]:
-    servers = redis_servers(loaded)
+async def _redis(loaded: LoadedConfig) -> list[CheckResult]:
+    _, location = kind_and_location(loaded)
+    store = await REDIS.open_shared(location)
     try:
-        reports = await health(servers)
-        replicated = servers.replicated
+        await store.ping()
+        await store.check()
+        results = [
+            result
+            for server in await store.health()
+            for result in health_results(server, store.replicated)
+        ]
+        return [*results, *_keys(loaded, await store.replicas())]
     finally:
-        await servers.close()
-    results = [result for report in reports for result in health_results(report, replicated)]
-    return [*results, *_keys(loaded, await store.replicas())]
+        await store.close()
 
 
 def health_results(server: Health, replicated: bool) -> Iterator[CheckResult]:

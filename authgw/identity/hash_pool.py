@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from authgw.core.errors import TooBusyError
 from authgw.core.limits import HASH_RETRY_AFTER, HASH_SLOTS_PER_WORKER, MAX_HASH_WORKERS
+from authgw.core.measurements import Measurement, gauge
 from authgw.identity import passwords
 
 _NICENESS = 10  # Linux gives such a thread about a tenth of the event loop's processor time
@@ -41,6 +42,11 @@ class HashPool:
     def in_use(self) -> int:
         """The number of slots in use."""
         return self._in_use
+
+    def collect(self) -> Iterator[Measurement]:
+        """See `MeasuredPart.collect`."""
+        yield gauge("authgw_hashing_queue", "Log-ins that verify or wait to", self.in_use)
+        yield gauge("authgw_hashing_places", "Log-ins that may do so at once", self.capacity)
 
     @contextlib.contextmanager
     def reserve(self) -> Iterator[None]:

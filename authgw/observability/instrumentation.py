@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Awaitable, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from authgw.core.counters import Counters
 from authgw.core.errors import StoreUnavailableError
-from authgw.core.ports import BatchStore
+from authgw.core.ports import Store
 from authgw.core.sessions import Session, Snapshot
 from authgw.observability.metrics import (
     SESSIONS_ENDED,
@@ -24,10 +23,6 @@ from authgw.web.problems import Handler
 T = TypeVar("T")
 # The label of requests without a route: clients choose the path, and each would add a series.
 _UNROUTED = "other"
-
-
-class Store(BatchStore, Counters, Protocol):
-    """The store that sessions and logins need."""
 
 
 class MeasuredStore:

@@ -1,13 +1,13 @@
 """The Prometheus metrics.
 
 Frequent events are counted by plain numbers in the parts of a replica and read from there at each
-scrape, because an `inc()` of prometheus-client takes a lock each time. Label values come from our
-own tables only, never from input of a client.
+scrape (`MeasuredPart.collect`), because an `inc()` of prometheus-client takes a lock each time.
+Label values come from our own tables only, never from input of a client.
 """
 
 import platform
 from collections import Counter as Tally
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
@@ -22,17 +22,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from authgw.core.audit import Event
+from authgw.core.measurements import Labels, MeasuredPart, Measurement, labelled_counter
 from authgw.core.reasons import REASONS
-from authgw.core.sessions import RefreshOutcome
-from authgw.identity.hash_pool import HashPool
-from authgw.storage.mirror import Mirror
-from authgw.storage.redis.key_registry import KeyRegistry
-from authgw.storage.redis.revocation_feed import RevocationFeed
-from authgw.storage.redis.store import RedisStore
 from authgw.web.decision_cache import PATH
-from authgw.web.dispatcher import Dispatcher
-
-Labels = tuple[str, ...]
 
 USERS_FILE_BROKEN = Gauge(
     "authgw_users_file_broken", "1 while the users file cannot be read and older users stay"
@@ -83,14 +75,34 @@ def count(event: Event) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RequestMetrics:
-    """Counts of all responses but those from the decision cache; any thread may read them."""
+    """Counts of responses; any thread may read them.
 
+    `cached` returns the number of responses from the decision cache, which `record` does not get.
+    """
+
+    cached: Callable[[], int] = lambda: 0
     _counts: Tally[tuple[str, int, str]] = field(default_factory=Tally)
 
     def record(self, endpoint: str, status: int, reason: str, seconds: float) -> None:
         """Count a response and its duration; `reason` is its code or empty."""
         _histogram(endpoint).observe(seconds)
         self._counts[endpoint, status, reason] += 1
+
+    def collect(self) -> Iterator[Measurement]:
+        """See `MeasuredPart.collect`."""
+        cached = self.cached()
+        yield labelled_counter(
+            "authgw_requests",
+            "Answers by endpoint and HTTP status",
+            ("endpoint", "status"),
+            _with(self.requests, (PATH, "200"), cached),
+        )
+        yield labelled_counter(
+            "authgw_decisions",
+            "Answers to checks by verdict and reason; allow has no reason",
+            ("verdict", "reason"),
+            _with(self.decisions, ("allow", ""), cached),
+        )
 
     @property
     def requests(self) -> Tally[Labels]:
@@ -122,107 +134,27 @@ def verdict(status: int, reason: str) -> str:
     return REASONS[reason].verdict.value if reason else "deny"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ReplicaCollector(Collector):
-    """Collector of the numbers that the parts of this replica count themselves.
-
-    `push`, `redis` and `membership` are None unless the store is a Redis.
-    """
-
-    answers: RequestMetrics
-    serving: Dispatcher
-    mirror: Mirror
-    hashing: HashPool
-    draining: Callable[[], bool]
-    push: RevocationFeed | None
-    redis: RedisStore | None
-    membership: KeyRegistry | None
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield the current values; called on the thread of the metrics server."""
-        cached = self.serving.answered
-        refreshed = self.serving.gateway.services.sessions.refreshed
-        yield _family(
-            "authgw_requests",
-            "Answers by endpoint and HTTP status",
-            ("endpoint", "status"),
-            _with(self.answers.requests, (PATH, "200"), cached),
-        )
-        yield _family(
-            "authgw_decisions",
-            "Answers to checks by verdict and reason; allow has no reason",
-            ("verdict", "reason"),
-            _with(self.answers.decisions, ("allow", ""), cached),
-        )
-        yield _family(
-            "authgw_refreshes",
-            "What refresh tokens led to; reused ones ended their session",
-            ("outcome",),
-            {(outcome.value,): refreshed[outcome] for outcome in RefreshOutcome},
-        )
-        yield _gauge("authgw_hashing_queue", "Log-ins that verify or wait to", self.hashing.in_use)
-        yield _gauge(
-            "authgw_hashing_places", "Log-ins that may do so at once", self.hashing.capacity
-        )
-        yield _gauge("authgw_draining", "1 once this replica was told to end", self.draining())
-        yield from _of_mirror(self.mirror)
-        if self.push is not None:
-            yield from _of_push(self.push)
-        if self.redis is not None:
-            yield _gauge(
-                "authgw_redis_masters_alone",
-                "Masters that had no replica when a write was to be confirmed",
-                self.redis.masters_without_replica,
-            )
-        if self.membership is not None:
-            yield _gauge(
-                "authgw_keys_not_shared",
-                "1 while replicas on this Redis lack each other's keys",
-                self.membership.has_conflict,
-            )
-
-
-def _of_mirror(mirror: Mirror) -> Iterator[Metric]:
-    yield _counter("authgw_mirror_hits", "Look-ups of a session that memory answered", mirror.hits)
-    yield _counter(
-        "authgw_mirror_misses", "Look-ups of a session that waited for the store", mirror.misses
-    )
-    yield _counter(
-        "authgw_mirror_rereads", "Reads of a session that nobody waited for", mirror.rereads
-    )
-    yield _gauge("authgw_mirror_sessions", "Sessions in memory", len(mirror))
-    yield _gauge(
-        "authgw_staleness_seconds",
-        "Greatest age of what an answer of the last minute knew of its session",
-        mirror.staleness,
-    )
-
-
-def _of_push(push: RevocationFeed) -> Iterator[Metric]:
-    yield _gauge(
-        "authgw_push_connected",
-        "1 while this replica hears of sessions that others end",
-        push.connected,
-    )
-    yield _counter("authgw_push_heard", "Ends of sessions that were heard", push.received)
-
-
 def _with(tally: Tally[Labels], key: Labels, more: int) -> Tally[Labels]:
     """Add `more` to the count of a key, which exists then even if `more` is 0."""
     tally[key] += more
     return tally
 
 
-def _family(name: str, text: str, labels: tuple[str, ...], counts: Mapping[Labels, int]) -> Metric:
-    family = CounterMetricFamily(name, text, labels=labels)
-    for values, number in counts.items():
-        family.add_metric(values, number)
+@dataclass(frozen=True, slots=True, eq=False)
+class ReplicaCollector(Collector):
+    """Collector of the numbers that the parts of this replica count themselves."""
+
+    parts: Sequence[MeasuredPart]
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the current values; called on the thread of the metrics server."""
+        for part in self.parts:
+            yield from map(_family, part.collect())
+
+
+def _family(measured: Measurement) -> Metric:
+    kind = CounterMetricFamily if measured.kind == "counter" else GaugeMetricFamily
+    family = kind(measured.name, measured.help, labels=measured.labels)
+    for values, number in measured.values.items():
+        family.add_metric(values, float(number))
     return family
-
-
-def _counter(name: str, text: str, number: int) -> Metric:
-    return CounterMetricFamily(name, text, value=number)
-
-
-def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, text, value=float(value))

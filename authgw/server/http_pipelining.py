@@ -1,4 +1,4 @@
-"""One request at a time: what of a connection's bytes aiohttp is given, and when.
+"""Passes the bytes of a connection to aiohttp, one request at a time.
 
 aiohttp 3.14 parses ahead of the request that it answers, which loses requests: it never reads on
 after 32 whose bodies came late, forgets those that came in one packet with a malformed one, and
@@ -52,7 +52,7 @@ class SequentialConnection(HttpConnection):
 
     @property
     def under_way(self) -> bool:
-        """Whether a request is not answered yet, or has not come to its end."""
+        """True while a request has no response yet, or its body is incomplete."""
         return self._unanswered or not self._payload.is_eof()
 
     def data_received(self, data: bytes) -> None:

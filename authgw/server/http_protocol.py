@@ -1,12 +1,11 @@
-"""How many connections a replica keeps, and what one that brings no request may cost.
+"""Limits of connections, and immediate responses to checks that are cached.
 
-aiohttp closes a kept connection 75 s after its last answer, whether or not another request has
-begun, and bounds each header and their number. What it does not bound is bounded here: how many
-connections there are, how long the first request may take, how large a head may be, and how long
-an answer may lie unread.
+aiohttp closes an idle connection 75 s after its last response, even if another request has begun,
+and limits the size and number of headers. This module limits the number of connections, the time
+until the first request, the size of a request's head, and the time a response may stay unread.
 
-A check whose answer is known is answered here at once, which costs half of what it takes aiohttp to
-make a request and a task of it. aiohttp never sees such a request; it reads and answers all others.
+A check in the decision cache gets its response here, at half the cost of a request object and a
+task of aiohttp, which never sees such a request; it handles all others.
 """
 
 import asyncio
@@ -32,18 +31,18 @@ from authgw.web.context import peer_name
 from authgw.web.decision_cache import PATH
 from authgw.web.prepared_response import SERVER
 
-_ALARM_EVERY = 60.0  # seconds
-# How a check begins that nothing but its headers distinguishes from others.
+_WARNING_INTERVAL = 60.0  # seconds
+# The first line of a check that only its headers distinguish from other checks.
 _CHECK = f"GET {PATH} HTTP/1.1\r\n".encode()
 
-# The whole answer to a check by this peer with these names and values of headers, if it is known.
+# Returns the cached response to a check, by peer, header names and header values, or None.
 Known = Callable[[str, tuple[bytes, ...], Sequence[bytes]], bytes | None]
-# The answer to a request that aiohttp could not read, or that nobody was prepared for.
+# Returns the response to a request that aiohttp could not parse, or whose handler failed.
 Refuse = Callable[[web.BaseRequest, int, BaseException | None], web.StreamResponse]
 
 
 class Connection(SequentialConnection):
-    """One connection, which is ended if its peer brings no request in time or too large a one."""
+    """A connection; it is closed without a first request in time, or with too large a head."""
 
     __slots__ = (
         "_all",
@@ -61,7 +60,7 @@ class Connection(SequentialConnection):
         super().__init__(server, **settings)
         self._all = all_
         self._asked = False
-        # None once only aiohttp can tell where a request ends.
+        # None after the connection was handed over to aiohttp, which alone finds ends of requests.
         self._heads: HeadReader | None = HeadReader()
         self._answered = 0
         self._answered_at = 0.0
@@ -70,9 +69,9 @@ class Connection(SequentialConnection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Register the connection and start the timeout of its first request."""
         super().connection_made(transport)
-        # aiohttp forgets its own while what was written is still unread.
+        # aiohttp drops its reference while written bytes are still unread.
         self._link = cast(asyncio.Transport, transport)
-        # Read now, it is kept: of a connection that is closed there is none.
+        # Read now: a closed connection has no peer name.
         self._peer = peer_name(self.peername)
         loop = asyncio.get_running_loop()
         self._deadline = loop.call_later(FIRST_REQUEST_TIMEOUT, self._expect_request)
@@ -92,7 +91,7 @@ class Connection(SequentialConnection):
     def error_response(
         self, request: web.BaseRequest, status: int, error: BaseException | None
     ) -> web.StreamResponse:
-        """Return the refusal that the current gateway makes."""
+        """Return the refusal of the current gateway."""
         return self._all.refuse(request, status, error)
 
     def before_response(self, response: web.StreamResponse) -> None:
@@ -108,28 +107,28 @@ class Connection(SequentialConnection):
         super().connection_lost(exc)
 
     def begun(self) -> None:
-        """Note that aiohttp received the head of another request."""
+        """Register that aiohttp has the head of another request."""
         self._asked = True
         self._all.heard(self)
         if self.ends:
             self._heads = None
 
     def answered(self) -> None:
-        """Note that aiohttp wrote another response."""
+        """Register that aiohttp has written another response."""
         self._answered += 1
         self._answered_at = asyncio.get_running_loop().time()
         if self.ends:
             self._heads = None
 
     def end(self) -> None:
-        """Close it at once, whatever is under way on it."""
+        """Close the connection immediately, even during a request."""
         self._link.abort()
 
     def _known(self, data: bytes, heads: HeadReader) -> bytes | None:
-        """The answer to what came, if that is one check and all before it is answered.
+        """Return the cached response if `data` is a single check and no response is pending.
 
-        What aiohttp has begun to read, it has to read to the end: only between two requests does it
-        not matter that it never sees one. It also waits while answers are not taken.
+        aiohttp must read every request to the end that it has begun to read: only between two
+        requests may bytes be kept from it. It also waits while the client reads no responses.
         """
         none_before = heads.ended == self._answered
         try:
@@ -140,7 +139,7 @@ class Connection(SequentialConnection):
         names, values = heads.taken()
         if not (alone and none_before and data.startswith(_CHECK)):
             return None
-        # In what is no larger than one header may be, aiohttp finds none too large.
+        # No header exceeds aiohttp's limit if all bytes together do not.
         if len(data) > self.max_field_size or self.writing_paused:
             return None
         return self._all.known(self._peer, tuple(names), values)
@@ -152,7 +151,7 @@ class Connection(SequentialConnection):
         self._all.heard(self)
         loop = asyncio.get_running_loop()
         self._answered_at = loop.time()
-        # aiohttp counts the time to keep an idle connection from its own last answer.
+        # aiohttp measures the idle time of a connection from its own last response.
         self.keep_alive(True)
         if self._idle is None:
             self._idle = loop.call_later(self.keepalive_timeout, self._end_if_idle)
@@ -172,12 +171,11 @@ class Connection(SequentialConnection):
 
 
 class Connections:
-    """Makes the connections of a server (a factory of protocols) and bounds their number.
+    """Factory of a server's connections; it limits their number.
 
-    One over the bound takes the place of the one that has asked for nothing for the longest time,
-    so that whoever keeps many open keeps nobody out: a proxy that finds a kept connection closed
-    opens another. `known` tells which checks can be answered at once, `refuse` answers what aiohttp
-    cannot read.
+    A connection over the limit replaces the one whose last request is the oldest, so that a client
+    with many open connections locks nobody out: a proxy opens another when its idle connection is
+    closed. `known` returns cached responses to checks, `refuse` those to unreadable requests.
     """
 
     def __init__(
@@ -200,7 +198,7 @@ class Connections:
         return len(self._open)
 
     def opened(self, connection: Connection) -> None:
-        """Take one in, and end the one that was heard least recently if there are too many."""
+        """Add a connection; over the limit, close the one whose last request is the oldest."""
         self._open[connection] = None
         if len(self._open) > self._most:
             oldest, _ = self._open.popitem(last=False)
@@ -208,18 +206,18 @@ class Connections:
             self._alarm()
 
     def heard(self, connection: Connection) -> None:
-        """One has brought a request."""
-        # One that had to go may have asked before.
+        """Register a request on a connection."""
+        # It may have been removed before, over the limit.
         if connection in self._open:
             self._open.move_to_end(connection)
 
     def lost(self, connection: Connection) -> None:
-        """Forget one that has ended."""
+        """Remove a closed connection."""
         self._open.pop(connection, None)
 
     def _alarm(self) -> None:
         now = asyncio.get_running_loop().time()
-        if now - self._alarmed_at < _ALARM_EVERY:
+        if now - self._alarmed_at < _WARNING_INTERVAL:
             return
         self._alarmed_at = now
         logger.warning(
@@ -228,8 +226,8 @@ class Connections:
         )
 
 
-def most_connections() -> int:
-    """How many connections this process can keep beside what else it has to open."""
+def max_connections() -> int:
+    """Return the number of connections for which this process has descriptors."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if descriptors == resource.RLIM_INFINITY:
         return MAX_CONNECTIONS
@@ -237,9 +235,9 @@ def most_connections() -> int:
 
 
 def drop_unread(server: asyncio.Server) -> None:
-    """Let the system end TCP connections whose peer takes nothing of what was sent (tcp(7))."""
+    """Let the system close TCP connections whose peer acknowledges nothing (tcp(7))."""
     for listening in server.sockets:
-        # A connection inherits it from the socket that listens.
+        # Connections inherit the option from the listening socket.
         listening.setsockopt(
             socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_RESPONSE_TIMEOUT * 1000
         )

@@ -1,7 +1,7 @@
-"""Reading along on a connection: where each request ends, and which headers it brings.
+"""Incremental parser: detects complete requests and collects their headers.
 
-aiohttp reads the same bytes and is who refuses and answers. What is read here tells that a request
-came alone and whole, so that its answer, if it is known, can be written without asking aiohttp.
+aiohttp reads the same bytes and creates all refusals. This parser only detects that a request
+arrived alone and complete, so that a cached response can be written without aiohttp.
 """
 
 import httptools
@@ -10,11 +10,11 @@ from authgw.core.limits import MAX_HEADERS
 
 
 class UnreadableRequestError(Exception):
-    """What came is no HTTP/1 request, or the beginning of another protocol."""
+    """Raised when the bytes are not an HTTP/1 request, or begin another protocol."""
 
 
 class HeadReader:
-    """What came on one connection, of which `ended` requests came to their end."""
+    """Parser of the requests on a connection; `ended` is the number of complete requests."""
 
     __slots__ = ("_begun", "_names", "_parser", "_values", "ended")
 
@@ -25,10 +25,10 @@ class HeadReader:
         self._values: list[bytes] = []
 
     def read(self, data: bytes) -> bool:
-        """Read on; tell whether this was one request, from its first byte to its last.
+        """Parse `data`; return True if it is exactly one request, from its first byte to its last.
 
         Raises:
-            UnreadableRequestError: nothing that follows can be read either.
+            UnreadableRequestError: neither this nor any later request can be parsed.
         """
         ended = self.ended
         between = self._begun == ended
@@ -41,9 +41,9 @@ class HeadReader:
         return between and self._begun == self.ended == ended + 1
 
     def taken(self) -> tuple[list[bytes], list[bytes]]:
-        """Names and values of the last request's headers, as far as they were just read.
+        """Return the names and values of the last request's headers, and release them.
 
-        They are not kept: a connection that waits for its next request should cost little.
+        An idle connection should use little memory.
         """
         taken = self._names, self._values
         self._names, self._values = [], []
@@ -55,7 +55,7 @@ class HeadReader:
         self._names, self._values = [], []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Called by the parser, for what follows a chunked body too."""
+        """Called by the parser, also for trailers of a chunked body."""
         self._names.append(name)
         self._values.append(value)
 

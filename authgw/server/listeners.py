@@ -1,4 +1,4 @@
-"""Where a replica listens: a TCP port, and a unix socket if one is configured."""
+"""Listening sockets of a replica: a TCP port and, if configured, a unix socket."""
 
 import asyncio
 import contextlib
@@ -18,12 +18,13 @@ from authgw.core.limits import LISTEN_BACKLOG
 from authgw.server.http_protocol import Connections, drop_unread
 from authgw.web.aiohttp_internals import Site
 
-_FOR_GROUP = 0o660  # NGINX's user must be in the group of the folder or of this process
-_ANSWERS_WITHIN = 1.0  # seconds
+_SOCKET_MODE = 0o660  # NGINX's user must be in the group of the directory or of this process
+_PROBE_TIMEOUT = 1.0  # seconds
+_BACKLOG = 1024  # connections that wait for a busy loop; a flood must not fill it before it is seen
 
 
 class _SocketSite(Site):
-    """What listens, and is closed with its runner."""
+    """A listening socket that is closed with its runner."""
 
     def __init__(
         self,
@@ -48,7 +49,7 @@ class _SocketSite(Site):
         self.adopt(self._opened)
 
     async def stop(self) -> None:
-        """Stop listening, and take in whoever has connected: the system would reset them."""
+        """Stop listening; accept waiting connections, which the system would reset."""
         listening = self._opened.sockets if self._opened else ()
         left = [socket.socket(fileno=os.dup(one.fileno())) for one in listening]
         await super().stop()
@@ -57,7 +58,7 @@ class _SocketSite(Site):
 
 
 def _all_waiting(listening: socket.socket) -> list[socket.socket]:
-    """Take every connection that waits on this socket, then close it."""
+    """Accept every connection that waits on this socket, then close the socket."""
     found = []
     with listening, contextlib.suppress(BlockingIOError):
         listening.setblocking(False)
@@ -69,7 +70,7 @@ def _all_waiting(listening: socket.socket) -> list[socket.socket]:
 async def listen(
     runner: web.AppRunner, connections: Connections, server: ServerSettings, folder: Path
 ) -> list[str]:
-    """Listen for these connections; return the addresses. A relative socket starts at `folder`.
+    """Listen for these connections; return the addresses. `folder` resolves a relative socket.
 
     Raises:
         ConfigError: the port or the socket's path cannot be used.
@@ -113,8 +114,8 @@ async def _open_unix(connections: Connections, path: Path) -> asyncio.Server:
 
 async def _listen_on(runner: web.AppRunner, connections: Connections, path: Path) -> None:
     _remove_stale(path)
-    # Nobody may connect before its mode is set.
-    before = os.umask(0o777 & ~_FOR_GROUP)
+    # No process may connect before the mode is set.
+    before = os.umask(0o777 & ~_SOCKET_MODE)
     try:
         open_ = partial(_open_unix, connections, path)
         await _SocketSite(runner, connections, f"unix:{path}", open_).start()
@@ -139,12 +140,12 @@ def _remove_stale(path: Path) -> None:
 
 def _is_in_use(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(_ANSWERS_WITHIN)
+        probe.settimeout(_PROBE_TIMEOUT)
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:
             return False
         except OSError:
-            # Full, or not ours to ask: somebody is there.
+            # The queue is full or access is denied: a process listens.
             return True
         return True

@@ -15,7 +15,7 @@ from authgw.identity.users_watcher import WatchedUsersFile
 
 
 class ReloadError(ValueError):
-    """What can be read and must not take the place of what was read before."""
+    """Raised when readable files must not replace the previous state."""
 
 
 REFUSALS = (ConfigError, SigningKeyError, BackendsFileError, UsersFileError, ReloadError)
@@ -23,10 +23,10 @@ REFUSALS = (ConfigError, SigningKeyError, BackendsFileError, UsersFileError, Rel
 
 @dataclass(frozen=True, slots=True)
 class ReloadableState:
-    """One reading of everything that a reload reads again.
+    """The state of all files that a reload reads again.
 
-    `loaded` has the rules; all its other settings are those of the start. `left` names the
-    settings that have changed since, and that only a restart takes.
+    `loaded` has the current rules; its other settings are those of the start. `left` names the
+    settings that have changed since, and that need a restart.
     """
 
     loaded: LoadedConfig
@@ -57,13 +57,13 @@ def read_entries(loaded: LoadedConfig) -> EntryFiles:
 
 
 def read(loaded: LoadedConfig, entries: EntryFiles | None = None) -> ReloadableState:
-    """Read what this configuration names; the embedded store makes a missing key.
+    """Read the files of this configuration; create a missing key unless the store is shared.
 
     Raises:
         SigningKeyError, BackendsFileError, UsersFileError: a file must not be used; the message
             says why.
     """
-    if loaded.settings.cache.is_embedded:
+    if not loaded.settings.cache.is_shared:
         _make_missing_key(loaded)
     ring = _load_ring(loaded)
     found = entries or read_entries(loaded)
@@ -71,11 +71,11 @@ def read(loaded: LoadedConfig, entries: EntryFiles | None = None) -> ReloadableS
 
 
 def read_again(before: ReloadableState, load: Callable[[], LoadedConfig]) -> ReloadableState:
-    """Read all of it again; `before` stays as it is.
+    """Read all files again; `before` stays unchanged.
 
     Raises:
         ConfigError, SigningKeyError, BackendsFileError, UsersFileError: a file must not be used.
-        ReloadError: the rules are gone, and without any every live session could open all.
+        ReloadError: the rules are gone, and without rules any session could access every host.
     """
     found = load()
     if found.rules is None and before.loaded.rules is not None:
@@ -129,7 +129,7 @@ def _load_keys(loaded: LoadedConfig) -> tuple[Key, ...]:
         return (key_files.load_shared_secret(loaded.path(auth.secret_file)),)
     folder = loaded.path(auth.keys)
     keys = key_files.load_keys(folder)
-    if not keys and not loaded.settings.cache.is_embedded:
+    if not keys and loaded.settings.cache.is_shared:
         raise SigningKeyError(
             f"no signing key in {folder}, and replicas that share a Redis must share keys: "
             "run `authgw key init` once"
@@ -144,7 +144,7 @@ def _clients_again(path: Path, before: TrustedBackends) -> TrustedBackends:
 
 
 def _changed(before: Settings, now: Settings) -> Iterator[str]:
-    """The names of settings that are not the same, such as `server.port`, but for the rules."""
+    """Yield the names of changed settings, such as `server.port`, except the rules."""
     for name in Settings.model_fields:
         old, new = getattr(before, name), getattr(now, name)
         if isinstance(old, Section):

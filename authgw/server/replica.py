@@ -1,10 +1,10 @@
-"""One running replica: its parts, what answers by them, and a reload of what it has read."""
+"""A running replica: its parts, the current handlers, background tasks and reloads."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 from loguru import logger
@@ -12,143 +12,142 @@ from prometheus_client import CollectorRegistry
 
 from authgw.config.loader import LoadedConfig
 from authgw.core.errors import StoreUnavailableError
+from authgw.core.measurements import MeasuredPart
+from authgw.core.ports import KeyRegistry, RevocationFeed, Store
 from authgw.identity.hash_pool import HashPool
 from authgw.identity.users_watcher import WatchedUsersFile, watch
 from authgw.observability import metrics
 from authgw.observability.instrumentation import MeasuredStore, measured_check, metrics_middleware
 from authgw.server.reload import REFUSALS, ReloadableState, read_again
-from authgw.server.store_factory import Store
+from authgw.services.sessions import RefreshCounts
 from authgw.storage.mirror import Mirror
-from authgw.storage.redis.key_registry import KeyRegistry
-from authgw.storage.redis.revocation_feed import RevocationFeed
-from authgw.storage.redis.store import RedisStore
 from authgw.web.context import Gateway
 from authgw.web.dispatcher import Dispatcher
 from authgw.web.templating import PageRenderer
 
-# Reports why this replica is not ready, or nothing.
+# Returns the reason why this replica is not ready, or "".
 Readiness = Callable[[], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of a replica that a reload leaves in place; `push` and `membership` need Redis."""
+    """The parts of a replica that a reload leaves in place.
+
+    `feed` and `key_registry` are None if the store is not shared with other replicas.
+    """
 
     store: Store
-    measured: MeasuredStore
+    measured_store: MeasuredStore
     mirror: Mirror
-    hashing: HashPool
+    hash_pool: HashPool
     pages: PageRenderer
-    push: RevocationFeed | None
-    membership: KeyRegistry | None
+    feed: RevocationFeed | None
+    key_registry: KeyRegistry | None
+    refreshes: RefreshCounts = field(default_factory=RefreshCounts)
 
 
 class Replica:
-    """One running gateway; `build` makes the handlers' parts from each reading of the files."""
+    """A running gateway; `build` makes the parts of the handlers from a state of the files."""
 
     def __init__(
         self,
-        reading: ReloadableState,
+        state: ReloadableState,
         parts: Parts,
         build: Callable[[ReloadableState, Readiness], Gateway],
     ) -> None:
-        self._reading = reading
+        self._state = state
         self._parts = parts
         self._build = build
-        self.serving = Dispatcher(build(reading, self._why_not_ready))
+        self.serving = Dispatcher(build(state, self._not_ready_reason))
 
-    def measure(self, surface: web.Application, registry: CollectorRegistry) -> None:
-        """Measure what this application answers; register it and the numbers of this replica."""
-        answers = metrics.RequestMetrics()
-        surface.middlewares.insert(0, metrics_middleware(answers))
-        self.serving.check = measured_check(answers, self.serving.check)
-        store = self._parts.store
-        collector = metrics.ReplicaCollector(
-            answers=answers,
-            serving=self.serving,
-            mirror=self._parts.mirror,
-            hashing=self._parts.hashing,
-            draining=lambda: self.serving.draining,
-            push=self._parts.push,
-            redis=store if isinstance(store, RedisStore) else None,
-            membership=self._parts.membership,
-        )
-        registry.register(collector)
+    def measure(self, application: web.Application, registry: CollectorRegistry) -> None:
+        """Measure the responses of this application; register the metrics of all parts."""
+        dispatcher, parts = self.serving, self._parts
+        requests = metrics.RequestMetrics(lambda: dispatcher.answered)
+        application.middlewares.insert(0, metrics_middleware(requests))
+        dispatcher.check = measured_check(requests, dispatcher.check)
+        measured: list[MeasuredPart | None] = [
+            *(requests, dispatcher, parts.refreshes, parts.hash_pool, parts.mirror),
+            *(parts.store, parts.feed, parts.key_registry),
+        ]
+        registry.register(metrics.ReplicaCollector([part for part in measured if part is not None]))
 
     async def join(self) -> None:
-        """Announce this replica to the others on its Redis, if they can be reached."""
-        if self._parts.membership:
-            await self._parts.membership.announce()
+        """Announce this replica to the others on its store, if the store can be reached."""
+        if self._parts.key_registry:
+            await self._parts.key_registry.announce()
 
     @asynccontextmanager
-    async def kept_up(
-        self, load: Callable[[], LoadedConfig], told: asyncio.Event
+    async def background_tasks(
+        self, load: Callable[[], LoadedConfig], reload_requested: asyncio.Event
     ) -> AsyncIterator[None]:
-        """Follow the users file, what other replicas say, and each time that it is told, `load`."""
+        """Watch the users file and other replicas; reload with `load` when that is requested."""
         loop = asyncio.get_running_loop()
-        _warn_of(self._reading.users)
-        helpers = [
-            loop.create_task(watch(lambda: self._reading.users, alarm=self._say_of_users)),
-            loop.create_task(self._reload_when(told, load)),
+        _warn_of(self._state.users)
+        tasks = [
+            loop.create_task(watch(lambda: self._state.users, alarm=self._report_users_file)),
+            loop.create_task(self._reload_on_request(reload_requested, load)),
         ]
-        if self._parts.membership:
-            helpers.append(loop.create_task(self._parts.membership.run()))
-        if self._parts.push:
-            helpers.append(loop.create_task(self._parts.push.run()))
+        if self._parts.key_registry:
+            tasks.append(loop.create_task(self._parts.key_registry.run()))
+        if self._parts.feed:
+            tasks.append(loop.create_task(self._parts.feed.run()))
         try:
             yield
         finally:
-            for helper in helpers:
-                helper.cancel()
+            for task in tasks:
+                task.cancel()
 
     async def close(self) -> None:
-        """Finish the small writes, leave the other replicas, and stop reading."""
-        self._parts.hashing.close()
+        """Finish background writes, withdraw from the other replicas, and cancel reads."""
+        self._parts.hash_pool.close()
         await self.serving.gateway.services.sessions.settle()
-        if self._parts.membership:
-            await self._parts.membership.leave()
+        if self._parts.key_registry:
+            await self._parts.key_registry.leave()
         self._parts.mirror.close()
 
-    async def _reload_when(self, told: asyncio.Event, load: Callable[[], LoadedConfig]) -> None:
+    async def _reload_on_request(
+        self, requested: asyncio.Event, load: Callable[[], LoadedConfig]
+    ) -> None:
         while True:
-            await told.wait()
-            told.clear()
+            await requested.wait()
+            requested.clear()
             try:
                 await self._reload(load)
             except REFUSALS as error:
-                _say_not_reloaded(str(error))
+                _report_failed_reload(str(error))
             except Exception as error:
-                # Whatever it is, what there was goes on.
-                _say_not_reloaded(f"{type(error).__name__} while the files were read")
+                # After any exception the previous state stays in use.
+                _report_failed_reload(f"{type(error).__name__} while the files were read")
 
     async def _reload(self, load: Callable[[], LoadedConfig]) -> None:
-        reading = await asyncio.to_thread(read_again, self._reading, load)
-        gateway = self._build(reading, self._why_not_ready)
-        if self._parts.membership:
-            await self._parts.membership.adopt(reading.keys)
-        before, self._reading = self.serving.gateway, reading
+        state = await asyncio.to_thread(read_again, self._state, load)
+        gateway = self._build(state, self._not_ready_reason)
+        if self._parts.key_registry:
+            await self._parts.key_registry.adopt(state.keys)
+        previous, self._state = self.serving.gateway, state
         self.serving.use(gateway)
-        _say_reloaded(reading)
-        await before.services.sessions.settle()
+        _report_reload(state)
+        await previous.services.sessions.settle()
 
-    def _say_of_users(self, problem: str) -> None:
-        """Raise or end the alarm about the users file, in log and metrics."""
+    def _report_users_file(self, problem: str) -> None:
+        """Report a problem with the users file or, with "", its end, in log and metrics."""
         metrics.USERS_FILE_BROKEN.set(1 if problem else 0)
         if problem:
-            said = "; ".join(problem.splitlines())
-            logger.error(f"{said}. The users from before stay.")
+            line = "; ".join(problem.splitlines())
+            logger.error(f"{line}. The users from before stay.")
         else:
             logger.info("The users file was read.")
-            _warn_of(self._reading.users)
+            _warn_of(self._state.users)
 
-    async def _why_not_ready(self) -> str:
+    async def _not_ready_reason(self) -> str:
         if self.serving.draining:
             return "draining"
         try:
             await self._parts.store.ping()
         except StoreUnavailableError as error:
             return error.detail
-        return self._parts.membership.refusal if self._parts.membership else ""
+        return self._parts.key_registry.refusal if self._parts.key_registry else ""
 
 
 def _warn_of(users: WatchedUsersFile) -> None:
@@ -156,19 +155,19 @@ def _warn_of(users: WatchedUsersFile) -> None:
         logger.warning(warning)
 
 
-def _say_not_reloaded(problem: str) -> None:
+def _report_failed_reload(problem: str) -> None:
     metrics.RELOAD_FAILED.set(1)
-    said = "; ".join(problem.splitlines())
-    logger.error(f"Not reloaded: {said}. All of it stays as it was; mend it and send SIGHUP again.")
+    line = "; ".join(problem.splitlines())
+    logger.error(f"Not reloaded: {line}. All of it stays as it was; mend it and send SIGHUP again.")
 
 
-def _say_reloaded(reading: ReloadableState) -> None:
+def _report_reload(state: ReloadableState) -> None:
     metrics.RELOAD_FAILED.set(0)
     metrics.USERS_FILE_BROKEN.set(0)
-    loaded, kids = reading.loaded, ", ".join(reading.keys.kids(time.time()))
+    loaded, kids = state.loaded, ", ".join(state.keys.kids(time.time()))
     rules = len(loaded.settings.rules or ())
-    logger.info(f"Reloaded: {rules} rules, users, {len(reading.clients.ids)} clients, keys {kids}")
-    for warning in (*loaded.warnings, *loaded.rule_warnings, *reading.users.warnings):
+    logger.info(f"Reloaded: {rules} rules, users, {len(state.clients.ids)} clients, keys {kids}")
+    for warning in (*loaded.warnings, *loaded.rule_warnings, *state.users.warnings):
         logger.warning(warning)
-    if reading.left:
-        logger.warning(f"Changed, but needs a restart: {', '.join(reading.left)}")
+    if state.left:
+        logger.warning(f"Changed, but needs a restart: {', '.join(state.left)}")

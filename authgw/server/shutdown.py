@@ -1,4 +1,4 @@
-"""How a replica ends: answering to the last, so that no request fails because it does."""
+"""Signals and draining: a replica serves requests until its end, so that none fails."""
 
 import asyncio
 import signal
@@ -7,21 +7,21 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from loguru import logger
 
-_SETTLE = 5.0  # seconds in which load balancers learn that this replica is going
-_ARRIVAL = 0.25  # seconds in which a request arrives on a connection that was just taken in
-_SHORT = 0.01  # seconds
+_SETTLE_TIME = 5.0  # seconds in which load balancers notice that this replica is not ready
+_ARRIVAL_TIME = 0.25  # seconds in which the first request of an accepted connection arrives
+_CUT_OFF_TIMEOUT = 0.01  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class SignalFlags:
-    """What signals have told this process: to end, to end at once, to read its files again."""
+    """Flags set by signals: end, end immediately, reload."""
 
     end: asyncio.Event = field(default_factory=asyncio.Event)
     at_once: asyncio.Event = field(default_factory=asyncio.Event)
     reload: asyncio.Event = field(default_factory=asyncio.Event)
 
     def listen(self) -> None:
-        """Hear SIGTERM, SIGINT and SIGHUP from now on."""
+        """Register handlers for SIGTERM, SIGINT and SIGHUP."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._terminate)
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
@@ -37,22 +37,22 @@ class SignalFlags:
         self.at_once.set()
 
 
-async def close(runner: web.AppRunner, patience: float, at_once: asyncio.Event) -> None:
-    """Go on answering for 5 s, stop listening, and finish what is under way.
+async def close(runner: web.AppRunner, drain_timeout: float, at_once: asyncio.Event) -> None:
+    """Serve requests for 5 s more, stop listening, and finish the requests in progress.
 
-    Returns after `patience` seconds at most, or when told `at_once`; then what is still under way
-    is cut off. An idle connection holds nothing up.
+    Return after at most `drain_timeout` seconds, or when `at_once` is set; requests that are still
+    in progress are cut off then. Idle connections delay nothing.
     """
-    ending = asyncio.create_task(_settle_and_finish(runner, min(_SETTLE, patience / 2)))
+    ending = asyncio.create_task(_settle_and_finish(runner, min(_SETTLE_TIME, drain_timeout / 2)))
     hurry = asyncio.create_task(at_once.wait())
-    await asyncio.wait((ending, hurry), timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((ending, hurry), timeout=drain_timeout, return_when=asyncio.FIRST_COMPLETED)
     hurry.cancel()
     if ending.done():
         return ending.result()
     ending.cancel()
     await asyncio.wait((ending,))
-    if patience and not at_once.is_set():
-        logger.warning(f"Not every request was answered within {patience:g} s (server.drain)")
+    if drain_timeout and not at_once.is_set():
+        logger.warning(f"Not every request was answered within {drain_timeout:g} s (server.drain)")
     await _cut_off(runner)
 
 
@@ -60,7 +60,7 @@ async def _settle_and_finish(runner: web.AppRunner, settle: float) -> None:
     logger.info(f"Draining: not ready, still answering for {settle:g} s")
     await asyncio.sleep(settle)
     await _stop_listening(runner)
-    await asyncio.sleep(min(_ARRIVAL, settle))
+    await asyncio.sleep(min(_ARRIVAL_TIME, settle))
     await runner.cleanup()
 
 
@@ -72,6 +72,6 @@ async def _stop_listening(runner: web.AppRunner) -> None:
 async def _cut_off(runner: web.AppRunner) -> None:
     await _stop_listening(runner)
     if runner.server is not None:
-        # aiohttp would wait for ever for nothing.
-        await runner.server.shutdown(_SHORT)
+        # Without a timeout aiohttp would wait forever.
+        await runner.server.shutdown(_CUT_OFF_TIMEOUT)
     await runner.cleanup()

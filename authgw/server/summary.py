@@ -1,17 +1,16 @@
-"""The first line of the log: the version, what was read, and what holds."""
+"""The first line of the log: version, configuration, users, clients and store."""
 
 from importlib.metadata import version
 from pathlib import Path
 
 from authgw.config.loader import LoadedConfig
-from authgw.server.store_factory import embedded_path
+from authgw.storage.registry import kind_of
 
 _NO_RULES = "no rules (any session may access every host)"
-_KINDS = {"redis": "one Redis", "sentinel": "Redis with Sentinels", "cluster": "a Redis Cluster"}
 
 
 def summary(loaded: LoadedConfig, *, users: int, clients: int) -> str:
-    """Return one sentence without any secret."""
+    """Return a sentence without secrets."""
     parts = (
         _NO_RULES if loaded.rules is None else _counted(len(loaded.rules.ordered), "rule"),
         _counted(users, "user"),
@@ -33,8 +32,5 @@ def _counted(number: int, name: str) -> str:
 
 
 def _store(loaded: LoadedConfig) -> str:
-    if loaded.settings.cache.is_embedded:
-        return str(embedded_path(loaded) or "memory, gone at the next restart")
-    scheme = loaded.settings.cache.address.partition(":")[0]
-    plain, _, kind = scheme.partition("+")
-    return _KINDS[kind or "redis"] + (" by TLS" if plain == "rediss" else "")
+    url = loaded.settings.cache.address
+    return kind_of(url).describe(url, loaded.directory)

@@ -5,12 +5,13 @@
 
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from authgw.core import sessions
 from authgw.core.errors import RefreshReusedError, SessionEndedError, StoreUnavailableError
+from authgw.core.measurements import Measurement, labelled_counter
 from authgw.core.ports import MirroringStore
 from authgw.core.sessions import Lifetimes, RefreshOutcome, Session, Snapshot
 from authgw.core.tokens import Issuer, Token, TokenType
@@ -21,6 +22,19 @@ from authgw.services.results import BrowserSession, LoginRequest, LogoutResult, 
 # A call that loses a compare-and-set decides again; each round has a winner, and a loser that
 # reads the winner's record returns the same tokens. More rounds than this mean a broken store.
 _MAX_ROUNDS = 8
+
+
+class RefreshCounts(Counter[RefreshOutcome]):
+    """The number of refreshes by outcome; a reload passes it to the new `Sessions`."""
+
+    def collect(self) -> Iterator[Measurement]:
+        """See `MeasuredPart.collect`."""
+        yield labelled_counter(
+            "authgw_refreshes",
+            "What refresh tokens led to; reused ones ended their session",
+            ("outcome",),
+            {(outcome.value,): self[outcome] for outcome in RefreshOutcome},
+        )
 
 
 class Sessions:
@@ -41,6 +55,7 @@ class Sessions:
         max_sessions: int,
         clock: Callable[[], float],
         users: UserDirectory | None = None,
+        refreshed: RefreshCounts | None = None,
     ) -> None:
         self._store = store
         self._users = users or NoUsers()
@@ -49,7 +64,7 @@ class Sessions:
         self._idle = idle
         self._max_sessions = max_sessions
         self._clock = clock
-        self.refreshed: Counter[RefreshOutcome] = Counter()
+        self.refreshed = RefreshCounts() if refreshed is None else refreshed
         self.identification = Identification(store, issuer, self._users, clock=clock)
 
     async def log_in(self, login: LoginRequest) -> TokenPair:

@@ -9,11 +9,12 @@ a reply that was still in transit does not restore it.
 import asyncio
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from authgw.core.errors import StoreUnavailableError
+from authgw.core.measurements import Measurement, counter, gauge
 from authgw.core.ports import BatchStore
 from authgw.core.session_codec import dump
 from authgw.core.sessions import Session, Snapshot
@@ -89,6 +90,22 @@ class Mirror:
     def staleness(self) -> float:
         """The greatest age, in seconds, of a state that was used in about the last minute."""
         return self._ages.greatest(self._clock())
+
+    def collect(self) -> Iterator[Measurement]:
+        """See `MeasuredPart.collect`."""
+        yield counter("authgw_mirror_hits", "Look-ups of a session that memory answered", self.hits)
+        yield counter(
+            "authgw_mirror_misses", "Look-ups of a session that waited for the store", self.misses
+        )
+        yield counter(
+            "authgw_mirror_rereads", "Reads of a session that nobody waited for", self.rereads
+        )
+        yield gauge("authgw_mirror_sessions", "Sessions in memory", len(self))
+        yield gauge(
+            "authgw_staleness_seconds",
+            "Greatest age of what an answer of the last minute knew of its session",
+            self.staleness,
+        )
 
     def peek(self, sid: str) -> Snapshot | None:
         """Return the cached state of a session, or None if it is unknown or too old; no I/O.

@@ -3,13 +3,14 @@
 A request is answered to its end by the gateway that it met: no verdict mixes two of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import cast
 
 from aiohttp import HttpVersion11, hdrs, web
 
 from authgw.core.errors import ExpectationFailedError
+from authgw.core.measurements import Measurement, gauge
 from authgw.web.aiohttp_internals import Handle, wrap_handler
 from authgw.web.check import authenticate
 from authgw.web.context import GATEWAY, Gateway
@@ -30,6 +31,10 @@ class Dispatcher:
         self.answered = 0
         self.check: Handler = partial(problems, handler=authenticate)
         self.use(gateway)
+
+    def collect(self) -> Iterator[Measurement]:
+        """See `MeasuredPart.collect`."""
+        yield gauge("authgw_draining", "1 once this replica was told to end", self.draining)
 
     def at_once(self, peer: str, names: tuple[bytes, ...], values: Sequence[bytes]) -> bytes | None:
         """All of the answer to a check by this peer with these headers, if it is known now.

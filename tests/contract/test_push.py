@@ -12,8 +12,9 @@ from redis.asyncio import Redis
 from authgw.storage.mirror import Mirror
 from authgw.storage.redis import revocation_feed
 from authgw.storage.redis.connect import connect
-from authgw.storage.redis.revocation_feed import RevocationFeed
-from authgw.storage.redis.store import ENDED_CHANNEL, RedisStore
+from authgw.storage.redis.keys import ENDED_CHANNEL
+from authgw.storage.redis.revocation_feed import RedisRevocationFeed
+from authgw.storage.redis.store import RedisStore
 from tests.support.builders import numbered
 from tests.support.processes import free_port
 from tests.support.redis import wait_for_redis
@@ -32,7 +33,7 @@ class ReceivedSids:
 @asynccontextmanager
 async def subscribed(url: str, received: ReceivedSids) -> AsyncIterator[None]:
     servers = connect(url)
-    task = asyncio.create_task(RevocationFeed(servers.pubsub, received).run())
+    task = asyncio.create_task(RedisRevocationFeed(servers.pubsub, received).run())
     try:
         yield
         assert not task.done()
@@ -74,7 +75,7 @@ async def test_a_revocation_on_another_replica_ends_the_session_here(
         received(sid)
         mirror.mark_ended(sid)
 
-    task = asyncio.create_task(RevocationFeed(elsewhere.pubsub, ended).run())
+    task = asyncio.create_task(elsewhere.revocation_feed(ended).run())
     second = Redis.from_url(redis_url)
     await reaches(second, received)
     await elsewhere.add(numbered(1), 10)
@@ -190,7 +191,7 @@ async def test_a_server_that_starts_late_is_connected(tmp_path: Path) -> None:
 
 async def test_pauses_stay_finite() -> None:
     # After an hour without a server, 2**failures overflows a float.
-    subscriber = RevocationFeed(
+    subscriber = RedisRevocationFeed(
         connect(f"redis://127.0.0.1:{free_port()}/0").pubsub, ReceivedSids()
     )
     subscriber._failures = 5000

@@ -11,8 +11,9 @@ from redis.asyncio import Redis
 from authgw.core.errors import StoreUnavailableError
 from authgw.storage.redis import node
 from authgw.storage.redis.connect import connect
+from authgw.storage.redis.keys import ENDED_CHANNEL
 from authgw.storage.redis.replies import Request
-from authgw.storage.redis.store import ENDED_CHANNEL, RedisStore
+from authgw.storage.redis.store import RedisStore
 from tests.support.builders import numbered
 
 

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from authgw.core.errors import StoreUnavailableError
 from authgw.core.sessions import Session
 from authgw.storage.redis import commands
-from authgw.storage.redis.commands import OneServer
+from authgw.storage.redis.commands import SingleMaster
 from authgw.storage.redis.connect import connect
 from authgw.storage.redis.node import RedisNode
 from authgw.storage.redis.store import RedisStore
@@ -53,7 +53,7 @@ async def store(
     monkeypatch.setattr(commands, "OPERATION_TIMEOUT", 2.0)
     client = Redis(port=pair[0].port)
     store = RedisStore(
-        OneServer(RedisNode(client, "the master"), replicated=True), idle=60, session_max=600
+        SingleMaster(RedisNode(client, "the master"), replicated=True), idle=60, session_max=600
     )
     yield store
     await store.close()

@@ -63,7 +63,7 @@ def test_the_gateway_accepts_its_configuration(tmp_path: Path) -> None:
     loaded = load(written(tmp_path), {})
     assert not loaded.warnings
     assert not loaded.rule_warnings
-    assert not loaded.settings.cache.is_embedded
+    assert loaded.settings.cache.is_shared
 
 
 def test_files_of_the_configuration_are_mounted(tmp_path: Path) -> None:

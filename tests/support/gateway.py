@@ -23,6 +23,7 @@ from authgw.config.rules import compile_rules
 from authgw.config.schema import Settings
 from authgw.core.audit import Event
 from authgw.core.limits import MAX_HEADER_LINE_BYTES
+from authgw.core.ports import Store
 from authgw.core.rules import Rules
 from authgw.identity import users_editor
 from authgw.identity.clients_file import add_client, load_clients
@@ -33,7 +34,6 @@ from authgw.server.http_protocol import Connection, Connections
 from authgw.server.listeners import listen
 from authgw.server.reload import ReloadableState
 from authgw.server.replica import Replica
-from authgw.server.store_factory import Store
 from authgw.services.sessions import Sessions
 from authgw.storage.sqlite.store import EmbeddedStore
 from authgw.web.decision_cache import DecisionCache

@@ -7,7 +7,7 @@ from pathlib import Path
 import fakeredis
 import pytest
 
-from authgw.storage.redis.commands import OneServer, Servers
+from authgw.storage.redis.commands import Servers, SingleMaster
 from authgw.storage.redis.connect import connect
 from authgw.storage.redis.node import RedisNode
 from authgw.storage.redis.store import RedisStore
@@ -37,7 +37,7 @@ async def opened(
 
 def servers_of(kind: str, request: pytest.FixtureRequest, database: int = 0) -> Servers:
     if kind == "fakeredis":
-        return OneServer(RedisNode(fakeredis.FakeAsyncRedis(), "fakeredis"))
+        return SingleMaster(RedisNode(fakeredis.FakeAsyncRedis(), "fakeredis"))
     if kind == "redis":
         return connect(request.getfixturevalue("redis_url").removesuffix("0") + str(database))
     if kind == "tls":

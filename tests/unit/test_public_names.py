@@ -47,6 +47,16 @@ def test_a_name_that_is_gone_and_one_that_is_new_are_found() -> None:
     assert not difference(listed, listed)
 
 
+def test_the_manual_lists_every_metric_with_its_labels() -> None:
+    manual = (Path(__file__).parents[2] / "docs/operations.md").read_text()
+    suffixes = {"counter": "_total", "info": "_info"}
+    for name, said in collect()["metrics"].items():
+        kind, *labels = said.split()
+        cell = ", ".join(f"`{label[1:-1]}`" for label in labels)
+        line = f"| `{name}{suffixes.get(kind, '')}` | {cell} |".replace("|  |", "| |")
+        assert line in manual or kind == "info", line
+
+
 def test_no_kind_of_name_is_empty() -> None:
     for kind, names in collect().items():
         assert names, kind

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from authgw.server import http_protocol
-from authgw.server.http_protocol import Connections, drop_unread, most_connections
+from authgw.server.http_protocol import Connections, drop_unread, max_connections
 from tests.support.raw_http import until
 
 _PING = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -280,4 +280,4 @@ def test_descriptor_limits_reduce_the_number_of_connections(
     descriptors: int, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (descriptors, descriptors))
-    assert most_connections() == most
+    assert max_connections() == most

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import AskError, ClusterDownError, MovedError
 
-from authgw.storage.redis.node import AWAY, RedisNode, obeyed
+from authgw.storage.redis.node import COMMUNICATION_ERRORS, RedisNode, unless_refused
 from authgw.storage.redis.redis_internals import Slots, host_of, slot_of, slots_in
 from authgw.storage.redis.replies import Request, is_slots
 
@@ -44,7 +44,7 @@ class Cluster:
         """Wait until the slots are known.
 
         Raises:
-            AWAY: no node names them.
+            COMMUNICATION_ERRORS: no node names them.
         """
         if not self._holders:
             # Shielded: the refresh continues after the caller's deadline.
@@ -84,7 +84,7 @@ class Cluster:
         """Return all masters that hold a slot.
 
         Raises:
-            AWAY: as `discover`.
+            COMMUNICATION_ERRORS: as `discover`.
         """
         await self.discover()
         return tuple(dict.fromkeys(self._holders.values()))
@@ -124,9 +124,9 @@ class Cluster:
             try:
                 async with asyncio.timeout(_NODE_TIMEOUT):
                     (slots,) = await server.execute([_SLOTS])
-                await self._take(slots_in(obeyed(slots), host_of(server.client)))
+                await self._take(slots_in(unless_refused(slots), host_of(server.client)))
                 return
-            except AWAY as error:
+            except COMMUNICATION_ERRORS as error:
                 last_error = error
         raise last_error
 

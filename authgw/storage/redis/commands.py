@@ -21,7 +21,7 @@ from redis.exceptions import (
 
 from authgw.core.errors import StoreUnavailableError
 from authgw.storage.clock import boottime
-from authgw.storage.redis.node import AWAY, RedisNode
+from authgw.storage.redis.node import COMMUNICATION_ERRORS, RedisNode
 from authgw.storage.redis.replies import Request, Shape, UnexpectedReplyError, Words, is_ok
 
 OPERATION_TIMEOUT = 0.25  # seconds, including the wait for a connection
@@ -39,7 +39,7 @@ class Servers(Protocol):
         """Wait until the masters of all keys are known.
 
         Raises:
-            AWAY: no node names them.
+            COMMUNICATION_ERRORS: no node names them.
         """
 
     def holder(self, key: str) -> RedisNode:
@@ -62,7 +62,7 @@ class Servers(Protocol):
         """Return all masters.
 
         Raises:
-            AWAY: no node names them.
+            COMMUNICATION_ERRORS: no node names them.
         """
 
     def pubsub(self) -> PubSub:
@@ -72,7 +72,7 @@ class Servers(Protocol):
         """Close all connections."""
 
 
-class OneServer:
+class SingleMaster:
     """A single server, or the master that Sentinels name, which the connection pool follows."""
 
     def __init__(self, server: RedisNode, *, replicated: bool = False) -> None:
@@ -228,7 +228,7 @@ class Calls:
         try:
             async with asyncio.timeout_at(self._deadline()):
                 return await self._servers.masters()
-        except AWAY as error:
+        except COMMUNICATION_ERRORS as error:
             raise unavailable(error) from None
 
     async def execute_on(self, master: RedisNode, request: Request) -> Any:
@@ -253,7 +253,7 @@ class Calls:
         try:
             async with asyncio.timeout_at(deadline):
                 await self._servers.discover()
-        except AWAY as error:
+        except COMMUNICATION_ERRORS as error:
             for result in pending:
                 result.reply = error
             return by_server
@@ -280,7 +280,7 @@ class Calls:
                     replies = await server.execute_confirmed(requests, deadline)
                 else:
                     replies = await server.execute(requests, timed=timed)
-        except AWAY as error:
+        except COMMUNICATION_ERRORS as error:
             self._servers.report_failure()
             replies = [error] * len(requests)
         remaining = iter(replies)

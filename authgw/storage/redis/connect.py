@@ -10,7 +10,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from authgw.storage import StoreSetupError
 from authgw.storage.redis import redis_internals
 from authgw.storage.redis.cluster import Cluster
-from authgw.storage.redis.commands import OneServer, Servers
+from authgw.storage.redis.commands import Servers, SingleMaster
 from authgw.storage.redis.node import RedisNode
 from authgw.storage.redis.redis_internals import (
     MasterConnection,
@@ -22,8 +22,8 @@ from authgw.storage.redis.redis_internals import (
 )
 from authgw.storage.redis.url import RedisAddress, parse_redis
 
-_POOL = 64
-_SENTINEL_PATIENCE = 0.5  # seconds that one Sentinel has, before the next one is asked
+_MAX_CONNECTIONS = 64  # to each server
+_SENTINEL_TIMEOUT = 0.5  # seconds for the reply of a Sentinel, before the next is queried
 
 
 def connect(url: str, *, password: str | None = None, ca_file: Path | None = None) -> Servers:
@@ -41,13 +41,15 @@ def connect(url: str, *, password: str | None = None, ca_file: Path | None = Non
     if address.tls:
         options["tls"] = _tls(ca_file)
     login = {"username": address.username, "password": password or address.password}
-    place = {**login, "db": address.database, "max_connections": _POOL, "timeout": None}
+    place = {**login, "db": address.database, "max_connections": _MAX_CONNECTIONS, "timeout": None}
     if address.topology == "sentinel":
         return _behind_sentinels(address, options, place)
     if address.topology == "cluster":
         return Cluster(address.hosts, partial(_client, {**options, **place}))
     host, port = address.hosts[0]
-    return OneServer(RedisNode(_client({**options, **place}, host, port), f"Redis {host}:{port}"))
+    return SingleMaster(
+        RedisNode(_client({**options, **place}, host, port), f"Redis {host}:{port}")
+    )
 
 
 def _client(
@@ -60,11 +62,11 @@ def _client(
 
 def _behind_sentinels(
     address: RedisAddress, options: dict[str, Any], place: dict[str, Any]
-) -> OneServer:
-    # The password is the servers' own: Sentinels are asked without one.
-    patience = {"socket_timeout": _SENTINEL_PATIENCE, "socket_connect_timeout": _SENTINEL_PATIENCE}
+) -> SingleMaster:
+    # The password is for the servers: the Sentinels get none.
+    timeouts = {"socket_timeout": _SENTINEL_TIMEOUT, "socket_connect_timeout": _SENTINEL_TIMEOUT}
     sentinels = [
-        _client({**options, **patience}, *host, client=SentinelClient) for host in address.hosts
+        _client({**options, **timeouts}, *host, client=SentinelClient) for host in address.hosts
     ]
     client = redis_internals.sentinel_manager(sentinels).master_for(
         address.master,
@@ -74,7 +76,7 @@ def _behind_sentinels(
         **place,
     )
     server = RedisNode(client, f"Redis {address.master}", client.connection_pool.names)
-    return OneServer(server, replicated=True)
+    return SingleMaster(server, replicated=True)
 
 
 def _tls(ca_file: Path | None) -> ssl.SSLContext:

@@ -63,28 +63,28 @@ return taken
 
 
 class RedisExport:
-    """A KeepingStore; `index_ms` is the lifetime of a subject's index after its last change."""
+    """An ExportableStore; `index_ms` is the lifetime of a subject's index after its last change."""
 
     def __init__(self, servers: Servers, index_ms: int) -> None:
         self._calls = Calls(servers, _STEP_TIMEOUT)
         self._index_ms = index_ms
 
-    async def kept(self) -> AsyncIterator[Sequence[ExportedSession]]:
-        """See `KeepingStore.kept`."""
+    async def export(self) -> AsyncIterator[Sequence[ExportedSession]]:
+        """See `ExportableStore.export`."""
         async for keys in self._indexes():
             # Each subject's sessions in the order of their scores, a page at a time.
             starts = [(key, "-inf") for key in keys]
             while starts:
                 pages = await self._pages(starts)
-                yield [_as_kept(row) for page in pages for row in page if row[1] is not None]
+                yield [_exported(row) for page in pages for row in page if row[1] is not None]
                 starts = [
                     (key, f"({page[-1][2].decode('ascii')}")
                     for (key, _), page in zip(starts, pages, strict=True)
                     if len(page) == _PAGE_SIZE
                 ]
 
-    async def keep(self, batch: Sequence[ExportedSession]) -> int:
-        """See `KeepingStore.keep`."""
+    async def import_batch(self, batch: Sequence[ExportedSession]) -> int:
+        """See `ExportableStore.import_batch`."""
         by_subject: dict[str, list[str | int]] = {}
         for exported in batch:
             sid, idle_ms = exported.sid, milliseconds(exported.idle_left)
@@ -118,7 +118,7 @@ class RedisExport:
         )
 
 
-def _as_kept(row: Any) -> ExportedSession:
+def _exported(row: Any) -> ExportedSession:
     sid, record, score, left_ms = row
     return ExportedSession(
         sid.decode("ascii"), record.decode("utf-8"), int(float(score)), left_ms / 1000

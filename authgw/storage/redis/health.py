@@ -8,7 +8,7 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from authgw.storage.redis.commands import Servers, unavailable
-from authgw.storage.redis.node import AWAY, RedisNode, obeyed, seconds
+from authgw.storage.redis.node import COMMUNICATION_ERRORS, RedisNode, seconds, unless_refused
 from authgw.storage.redis.replies import Request, is_settings, is_time
 
 _TIMEOUT = 2.0  # seconds for all commands
@@ -40,7 +40,7 @@ async def health(servers: Servers) -> tuple[Health, ...]:
     try:
         async with asyncio.timeout(_TIMEOUT):
             return tuple([await _health(server) for server in await servers.masters()])
-    except AWAY as error:
+    except COMMUNICATION_ERRORS as error:
         raise unavailable(error) from None
 
 
@@ -56,7 +56,7 @@ async def _health(server: RedisNode) -> Health:
         name=server.name,
         version=info.get("redis_version", "unknown"),
         took=took,
-        clock_ahead=seconds(obeyed(reading)) - (sent + took / 2),
+        clock_ahead=seconds(unless_refused(reading)) - (sent + took / 2),
         appendfsync=fsync,
         snapshots=await _setting(server, "save"),
         saves=not failed,

@@ -3,24 +3,41 @@
 import asyncio
 import secrets
 import time
+from collections.abc import Iterator
 from contextlib import suppress
+from typing import Protocol
 
 from loguru import logger
 
 from authgw.core.errors import KeysNotSharedError, StoreUnavailableError
 from authgw.core.keys import KeyRing, SigningKeyError
+from authgw.core.measurements import Measurement, gauge
 from authgw.storage import StoreSetupError
-from authgw.storage.redis.store import RedisStore
 
 _RENEWAL_INTERVAL = 10.0  # seconds; a third of the lifetime of an announcement
 _RETRY_INTERVAL = 0.5  # seconds
 _NOTICE_PERIOD = 300.0  # seconds before a key signs: from then on replicas that lack it are logged
 
 
-class KeyRegistry:
+class AnnouncementStore(Protocol):
+    """The methods of a `RedisStore` by which replicas announce their keys."""
+
+    async def check(self) -> None:
+        """See `RedisStore.check`."""
+
+    async def announce(
+        self, replica: str, signing: str, kids: tuple[str, ...], *, new: bool = False
+    ) -> tuple[bool, str]:
+        """See `RedisCounters.announce`."""
+
+    async def withdraw(self, replica: str, signing: str, kids: tuple[str, ...]) -> None:
+        """See `RedisCounters.withdraw`."""
+
+
+class RedisKeyRegistry:
     """Registers this replica and its keys in Redis; only a registered replica may sign."""
 
-    def __init__(self, store: RedisStore, keys: KeyRing) -> None:
+    def __init__(self, store: AnnouncementStore, keys: KeyRing) -> None:
         self._store = store
         self._keys = keys
         self._name = secrets.token_hex(8)
@@ -40,6 +57,14 @@ class KeyRegistry:
     def has_conflict(self) -> bool:
         """True if this replica and another lack each other's keys."""
         return self._store_checked and bool(self._problem)
+
+    def collect(self) -> Iterator[Measurement]:
+        """See `MeasuredPart.collect`."""
+        yield gauge(
+            "authgw_keys_not_shared",
+            "1 while replicas on this Redis lack each other's keys",
+            self.has_conflict,
+        )
 
     def check(self) -> None:
         """Check that this replica may sign.

@@ -1,7 +1,8 @@
-"""Names of the keys in Redis; all keys of a subject are in the same slot of a Cluster."""
+"""Names of the keys and the channel in Redis; a Cluster has a subject's keys in one slot."""
 
 import re
 
+ENDED_CHANNEL = "authgw:ended"  # the sid of each session that ends is published on it
 _INDEX = re.compile(rb"authgw:\{[A-Za-z0-9_-]{22}\}:i")
 
 

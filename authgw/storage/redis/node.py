@@ -22,7 +22,7 @@ from authgw.storage.redis.replies import (
 )
 
 # uvloop raises a RuntimeError where asyncio ignores that a connection is already closed.
-AWAY = (RedisError, OSError, TimeoutError, RuntimeError)
+COMMUNICATION_ERRORS = (RedisError, OSError, TimeoutError, RuntimeError)
 _ROLE = Request(("ROLE",), is_role)
 _TIME = Request(("TIME",), is_time)
 _INFO = Request(("INFO",), is_text)
@@ -56,12 +56,12 @@ class RedisNode:
         `timed` also reads the server's clock if that is due.
 
         Raises:
-            AWAY: the effect of the requests is unknown.
+            COMMUNICATION_ERRORS: the effect of the requests is unknown.
         """
         if not timed or not self.clock.is_due(sent := boottime()):
             return await self._on_one_connection(requests)
         *replies, time_reply = await self._on_one_connection([*requests, _TIME])
-        reading = seconds(obeyed(time_reply))
+        reading = seconds(unless_refused(time_reply))
         self.clock.set(reading, sent)
         self._compare_clocks(reading)
         return replies
@@ -70,10 +70,10 @@ class RedisNode:
         """Return the fields of INFO by name.
 
         Raises:
-            AWAY: the server did not reply or refused.
+            COMMUNICATION_ERRORS: the server did not reply or refused.
         """
         (reply,) = await self.execute([_INFO])
-        lines = obeyed(reply).decode("utf-8").splitlines()
+        lines = unless_refused(reply).decode("utf-8").splitlines()
         return dict(line.split(":", 1) for line in lines if ":" in line)
 
     async def execute_confirmed(self, requests: Sequence[Request], deadline: float) -> list[Any]:
@@ -84,7 +84,7 @@ class RedisNode:
         Raises:
             UnconfirmedWriteError: no replica has confirmed in time, or the Sentinels name another
                 master.
-            AWAY: as `execute`.
+            COMMUNICATION_ERRORS: as `execute`.
         """
         pool: Any = self.client.connection_pool
         link = await pool.get_connection()
@@ -98,7 +98,7 @@ class RedisNode:
                 return replies
             if without_replica and not await self._has_no_replica(link, check_reply):
                 (check_reply,) = await _exchange(link, [wait])
-            if obeyed(check_reply) == 0:
+            if unless_refused(check_reply) == 0:
                 (role,) = await _exchange(link, [_ROLE])
                 if not await self._has_no_replica(link, role):
                     raise UnconfirmedWriteError
@@ -123,7 +123,7 @@ class RedisNode:
             await pool.release(link)
 
     async def _has_no_replica(self, link: Any, role: Any) -> bool:
-        kind, _, replicas, *_ = obeyed(role)
+        kind, _, replicas, *_ = unless_refused(role)
         without_replica = kind == b"master" and not replicas
         # A master whose replicas already follow another master is about to lose its writes.
         if without_replica and self._is_named is not None and not await self._is_named(link):
@@ -159,13 +159,13 @@ async def _read_reply(link: Any, request: Request) -> Any:
 
     Raises:
         UnexpectedReplyError: the reply is not valid for this request.
-        AWAY: there is no reply.
+        COMMUNICATION_ERRORS: there is no reply.
     """
     try:
         reply = await link.read_response()
     except ResponseError as refusal:
         return refusal
-    except AWAY:
+    except COMMUNICATION_ERRORS:
         raise
     except Exception as error:
         # redis-py parses the text of MOVED and others, and any error of its conversions gets here.
@@ -188,7 +188,7 @@ def _packed(words: Words) -> bytes:
     return packed
 
 
-def obeyed(reply: Any) -> Any:
+def unless_refused(reply: Any) -> Any:
     """Return the reply unless it is a refusal.
 
     Raises:

@@ -27,7 +27,7 @@ from redis.crc import key_slot
 from redis.exceptions import ConnectionError, RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
-from authgw.storage.redis.node import AWAY
+from authgw.storage.redis.node import COMMUNICATION_ERRORS
 from authgw.storage.redis.replies import UnexpectedReplyError
 
 Slots = Mapping[tuple[int, int], Mapping[str, Any]]
@@ -67,7 +67,7 @@ class PlainConnection(Connection):
         """
         try:
             await super().on_connect_check_health(check_health)
-        except AWAY:
+        except COMMUNICATION_ERRORS:
             raise
         except Exception as error:
             raise UnexpectedReplyError("a first reply that Redis does not give") from error
@@ -147,11 +147,11 @@ class SentinelClient(Redis):
         except (RedisError, OSError):
             raise
         except Exception as error:
-            said = type(error).__name__
+            description = type(error).__name__
         else:
-            said = "no state of a master"
+            description = "no state of a master"
         await self.connection_pool.disconnect()
-        raise ConnectionError(f"a reply to SENTINEL MASTERS that no Sentinel gives ({said})")
+        raise ConnectionError(f"a reply to SENTINEL MASTERS that no Sentinel gives ({description})")
 
 
 def sentinel_manager(clients: Sequence[Redis]) -> Any:

@@ -5,14 +5,15 @@ within the mirror's `max_staleness`.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from loguru import logger
 from redis.asyncio.client import PubSub
 from redis.backoff import ExponentialWithJitterBackoff
 
+from authgw.core.measurements import Measurement, counter, gauge
+from authgw.storage.redis.keys import ENDED_CHANNEL
 from authgw.storage.redis.replies import UnexpectedReplyError
-from authgw.storage.redis.store import ENDED_CHANNEL
 
 # Seconds without a message until a PING is sent, and again until the connection counts as lost:
 # the health checks of redis-py send a PING, but do not notice a missing reply.
@@ -20,7 +21,7 @@ _PING_INTERVAL = 2.0
 _BACKOFF = ExponentialWithJitterBackoff(base=0.1, cap=2.0)  # seconds
 
 
-class RevocationFeed:
+class RedisRevocationFeed:
     """Calls `ended` with each sid that is published as ended; `pubsub` creates a subscriber.
 
     `connected` is True while the subscription is active; `received` counts the messages.
@@ -32,6 +33,15 @@ class RevocationFeed:
         self._failures = 0
         self.connected = False
         self.received = 0
+
+    def collect(self) -> Iterator[Measurement]:
+        """See `MeasuredPart.collect`."""
+        yield gauge(
+            "authgw_push_connected",
+            "1 while this replica hears of sessions that others end",
+            self.connected,
+        )
+        yield counter("authgw_push_heard", "Ends of sessions that were heard", self.received)
 
     async def run(self) -> None:
         """Receive messages until cancelled; reconnect after every failure."""

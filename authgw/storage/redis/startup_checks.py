@@ -7,8 +7,8 @@ from redis.exceptions import AuthenticationError, NoPermissionError, ResponseErr
 
 from authgw.core.errors import StoreUnavailableError
 from authgw.storage import StoreSetupError
-from authgw.storage.redis.commands import Command, OneServer, Servers
-from authgw.storage.redis.node import AWAY, RedisNode, obeyed
+from authgw.storage.redis.commands import Command, Servers, SingleMaster
+from authgw.storage.redis.node import COMMUNICATION_ERRORS, RedisNode, unless_refused
 from authgw.storage.redis.replies import (
     Request,
     UnexpectedReplyError,
@@ -43,7 +43,7 @@ async def check(servers: Servers, attempt: Command) -> None:
         raise StoreSetupError("Redis refuses authgw's password: see cache.password_file") from None
     except NoPermissionError as error:
         raise StoreSetupError(f"Redis: {error}: grant it to authgw's user") from None
-    except AWAY as error:
+    except COMMUNICATION_ERRORS as error:
         raise StoreUnavailableError(f"Redis: {error or type(error).__name__}") from None
 
 
@@ -71,7 +71,7 @@ def _check_server(server: RedisNode, info: "dict[str, str]", servers: Servers) -
             f"{server.name} may evict sessions (maxmemory-policy {policy}): "
             "set maxmemory-policy noeviction"
         )
-    if info.get("cluster_enabled", "0") != "0" and isinstance(servers, OneServer):
+    if info.get("cluster_enabled", "0") != "0" and isinstance(servers, SingleMaster):
         raise StoreSetupError(f"{server.name} is in a Cluster: write redis+cluster:// in cache.url")
 
 
@@ -99,4 +99,4 @@ async def _try(server: RedisNode, commands: list[Request]) -> None:
             continue
         if "ACL failure" in str(reply) or "executing the script can't" in str(reply):
             raise NoPermissionError(str(reply))
-        obeyed(reply)
+        unless_refused(reply)

@@ -8,17 +8,20 @@ only the writes of its own connection.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from redis.asyncio.client import PubSub
 from redis.exceptions import ResponseError
 
 from authgw.core.errors import SessionEndedError, StoreUnavailableError
 from authgw.core.export import ExportedSession
-from authgw.core.session_codec import dump, load
+from authgw.core.keys import KeyRing
+from authgw.core.measurements import Measurement, gauge
+from authgw.core.session_codec import dump
 from authgw.core.sessions import Session, Snapshot, hash_of_sid, subject_hash
+from authgw.storage.records import session_in, snapshot_in
+from authgw.storage.redis import commands
 from authgw.storage.redis.commands import (
     Command,
     Script,
@@ -29,7 +32,9 @@ from authgw.storage.redis.commands import (
 )
 from authgw.storage.redis.counters import RedisCounters
 from authgw.storage.redis.export import RedisExport
-from authgw.storage.redis.keys import index, note, prefix
+from authgw.storage.redis.health import Health, health
+from authgw.storage.redis.key_registry import RedisKeyRegistry
+from authgw.storage.redis.keys import ENDED_CHANNEL, index, note, prefix
 from authgw.storage.redis.node import seconds
 from authgw.storage.redis.replies import (
     Request,
@@ -43,9 +48,8 @@ from authgw.storage.redis.replies import (
     list_of,
     row,
 )
+from authgw.storage.redis.revocation_feed import RedisRevocationFeed
 from authgw.storage.redis.startup_checks import check
-
-ENDED_CHANNEL = "authgw:ended"
 
 # KEYS record, index; ARGV record, sid, idle ms, index ms, max sessions, key prefix, channel.
 _ADD = Script(
@@ -113,7 +117,7 @@ return ended
 
 
 class RedisStore(RedisCounters):
-    """A SessionStore and Counters; `idle` and `session_max` are in seconds.
+    """A Store for several replicas; `idle` and `session_max` are in seconds.
 
     With Sentinels or a Cluster, `add`, `replace`, `revoke` and `revoke_all` return once a replica
     has their writes, unless the master has no replica.
@@ -144,9 +148,7 @@ class RedisStore(RedisCounters):
     async def read(self, sid: str) -> Snapshot:
         """See `SessionStore.read`."""
         (seen,) = await self.read_many((sid,))
-        if isinstance(seen, StoreUnavailableError):
-            raise seen
-        return seen
+        return _raised(seen)
 
     async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailableError]:
         """See `BatchStore.read_many`; all reads share a round trip."""
@@ -166,7 +168,9 @@ class RedisStore(RedisCounters):
     async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
         """See `SessionStore.replace`."""
         reply = await self._calls.execute(self._replacing(seen, new), confirmed=True)
-        return None if reply[0] == 1 else _snapshot(new.sid, reply[1], seconds(reply[2]))
+        if reply[0] == 1:
+            return None
+        return _raised(snapshot_in(_text(reply[1]), new.sid, seconds(reply[2])))
 
     async def replace_many(
         self, changes: Sequence[tuple[Snapshot, Session]]
@@ -206,7 +210,7 @@ class RedisStore(RedisCounters):
         words = ("MGET", *(prefix(h) + sid for sid in sids))
         records = await self._calls.execute(Command(key, words, row(*(is_value for _ in sids))))
         pairs = zip(sids, records, strict=True)
-        return tuple(_record(sid, text) for sid, text in pairs if text is not None)
+        return tuple(session_in(_text(record), sid) for sid, record in pairs if record is not None)
 
     async def last_used(self, sids: Sequence[str]) -> dict[str, float]:
         """See `SessionStore.last_used`."""
@@ -220,13 +224,34 @@ class RedisStore(RedisCounters):
             sid: results[sid].now - max(0.0, idle - ttl) for sid, ttl in ttls.items() if ttl >= 0
         }
 
-    def kept(self) -> AsyncIterator[Sequence[ExportedSession]]:
-        """See `KeepingStore.kept`."""
-        return self._export.kept()
+    def export(self) -> AsyncIterator[Sequence[ExportedSession]]:
+        """See `ExportableStore.export`."""
+        return self._export.export()
 
-    async def keep(self, batch: Sequence[ExportedSession]) -> int:
-        """See `KeepingStore.keep`."""
-        return await self._export.keep(batch)
+    async def import_batch(self, batch: Sequence[ExportedSession]) -> int:
+        """See `ExportableStore.import_batch`."""
+        return await self._export.import_batch(batch)
+
+    @property
+    def deadline(self) -> float:
+        """See `Store.deadline`."""
+        return commands.OPERATION_TIMEOUT
+
+    def revocation_feed(self, ended: Callable[[str], None]) -> RedisRevocationFeed:
+        """See `Store.revocation_feed`."""
+        return RedisRevocationFeed(self._servers.pubsub, ended)
+
+    def key_registry(self, keys: KeyRing) -> RedisKeyRegistry:
+        """See `Store.key_registry`."""
+        return RedisKeyRegistry(self, keys)
+
+    def collect(self) -> Iterator[Measurement]:
+        """See `MeasuredPart.collect`."""
+        yield gauge(
+            "authgw_redis_masters_alone",
+            "Masters that had no replica when a write was to be confirmed",
+            self.masters_without_replica,
+        )
 
     async def check(self) -> None:
         """Refuse servers that would break the store's guarantees.
@@ -243,6 +268,19 @@ class RedisStore(RedisCounters):
         """The number of masters without a replica at their last write that was to be confirmed."""
         return sum(master.without_replica for master in self._servers.known())
 
+    async def health(self) -> tuple[Health, ...]:
+        """Return the state of each master.
+
+        Raises:
+            StoreUnavailableError: a master cannot be reached.
+        """
+        return await health(self._servers)
+
+    @property
+    def replicated(self) -> bool:
+        """True if other servers have copies of the masters' writes."""
+        return self._servers.replicated
+
     async def ping(self) -> None:
         """Check that any master responds.
 
@@ -255,10 +293,6 @@ class RedisStore(RedisCounters):
         failures = [reply for reply in replies if isinstance(reply, StoreUnavailableError)]
         if len(failures) == len(masters):
             raise failures[0]
-
-    def pubsub(self) -> PubSub:
-        """Return a subscriber to published messages, on a connection of this store."""
-        return self._servers.pubsub()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -288,41 +322,29 @@ def _is_misconf(reply: Any) -> bool:
 def _outcome(sid: str, result: StoreReply) -> Snapshot | StoreUnavailableError:
     if isinstance(result.reply, Exception):
         return unavailable(result.reply)
-    return _snapshot_or_error(sid, result.reply, result.now)
+    return snapshot_in(_text(result.reply), sid, result.now)
 
 
 def _replaced(sid: str, result: StoreReply) -> Snapshot | StoreUnavailableError | None:
     if isinstance(result.reply, Exception):
         return unavailable(result.reply)
     replaced, *stored = result.reply
-    return None if replaced else _snapshot_or_error(sid, stored[0], seconds(stored[1]))
-
-
-def _snapshot_or_error(
-    sid: str, text: bytes | None, now: float
-) -> Snapshot | StoreUnavailableError:
-    try:
-        return _snapshot(sid, text, now)
-    except StoreUnavailableError as error:
-        return error
+    return None if replaced else snapshot_in(_text(stored[0]), sid, seconds(stored[1]))
 
 
 def _texts(replies: Any) -> tuple[str, ...]:
     return tuple(reply.decode("ascii") for reply in replies)
 
 
-def _snapshot(sid: str, text: bytes | None, now: float) -> Snapshot:
-    if text is None:
-        return Snapshot(None, now)
-    return Snapshot(_record(sid, text), now, text.decode("utf-8"))
-
-
-def _record(sid: str, text: bytes) -> Session:
+def _text(record: bytes | None) -> str | bytes | None:
+    """Return the text of a record; bytes that are not UTF-8 stay as they are, as not a record."""
     try:
-        session = load(text)
-    except ValueError:
-        # Neither "ended" nor "active" would be true: the record is something else.
-        raise StoreUnavailableError("a session record cannot be read") from None
-    if session.sid != sid:
-        raise StoreUnavailableError("a session record is that of another session")
-    return session
+        return record and record.decode("utf-8")
+    except UnicodeDecodeError:
+        return record
+
+
+def _raised(outcome: Snapshot | StoreUnavailableError) -> Snapshot:
+    if isinstance(outcome, StoreUnavailableError):
+        raise outcome
+    return outcome

@@ -7,14 +7,18 @@ that no open transaction and no result is left for the next caller.
 import json
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from authgw.core.errors import StoreUnavailableError
 from authgw.core.export import ExportedSession
-from authgw.core.session_codec import dump, load
+from authgw.core.keys import KeyRing
+from authgw.core.measurements import Measurement
+from authgw.core.session_codec import dump
 from authgw.core.sessions import Session, Snapshot, hash_of_sid, subject_hash
+from authgw.storage.records import session_in, snapshot_in
+from authgw.storage.sqlite import database
 from authgw.storage.sqlite.counters import SqliteCounters
 from authgw.storage.sqlite.database import Database
 
@@ -27,7 +31,7 @@ _INSERT = "INSERT INTO sessions (sid, h, record, idle_end) VALUES (?, ?, ?, ?)"
 
 
 class EmbeddedStore(SqliteCounters):
-    """A SessionStore and Counters in an SQLite database; `idle` is the idle timeout in seconds."""
+    """A Store for a single replica, in an SQLite database; `idle` is in seconds."""
 
     def __init__(
         self, database: Database, *, idle: float, clock: Callable[[], float] = time.time
@@ -92,7 +96,7 @@ class EmbeddedStore(SqliteCounters):
         """See `SessionStore.sessions_of`."""
         sql = "SELECT sid, record FROM sessions WHERE h = ? AND idle_end > ? ORDER BY seq"
         rows = await self._db.run(lambda: self._db.rows(sql, subject_hash(sub), self._clock()))
-        return tuple(_record(sid, text) for sid, text in rows)
+        return tuple(session_in(record, sid) for sid, record in rows)
 
     async def last_used(self, sids: Sequence[str]) -> dict[str, float]:
         """See `SessionStore.last_used`."""
@@ -107,8 +111,8 @@ class EmbeddedStore(SqliteCounters):
 
         return await self._db.run(read_last_used)
 
-    async def kept(self) -> AsyncIterator[Sequence[ExportedSession]]:
-        """See `KeepingStore.kept`."""
+    async def export(self) -> AsyncIterator[Sequence[ExportedSession]]:
+        """See `ExportableStore.export`."""
         sql = (
             "SELECT sid, record, seq, idle_end FROM sessions "
             "WHERE seq > ? AND idle_end > ? ORDER BY seq LIMIT ?"
@@ -127,9 +131,24 @@ class EmbeddedStore(SqliteCounters):
             yield batch
             last = batch[-1].rank
 
-    async def keep(self, batch: Sequence[ExportedSession]) -> int:
-        """See `KeepingStore.keep`."""
-        return await self._db.run(lambda: self._keep(batch))
+    async def import_batch(self, batch: Sequence[ExportedSession]) -> int:
+        """See `ExportableStore.import_batch`."""
+        return await self._db.run(lambda: self._import(batch))
+
+    @property
+    def deadline(self) -> float:
+        """See `Store.deadline`."""
+        return database.OPERATION_TIMEOUT
+
+    def revocation_feed(self, ended: Callable[[str], None]) -> None:
+        """See `Store.revocation_feed`."""
+
+    def key_registry(self, keys: KeyRing) -> None:
+        """See `Store.key_registry`."""
+
+    def collect(self) -> Iterator[Measurement]:
+        """See `MeasuredPart.collect`."""
+        return iter(())
 
     async def ping(self) -> None:
         """Check that the database responds.
@@ -175,7 +194,7 @@ class EmbeddedStore(SqliteCounters):
         records = {sid: record for sid, record, _ in rows}
         latest = now + self._idle * (1 - _MIN_IDLE_EXTENSION)
         await self._extend_idle_end([sid for sid, _, idle_end in rows if idle_end < latest], now)
-        return [_outcome(sid, records.get(sid), now) for sid in sids]
+        return [snapshot_in(records.get(sid), sid, now) for sid in sids]
 
     async def _extend_idle_end(self, sids: list[str], now: float) -> None:
         if not sids:
@@ -209,7 +228,7 @@ class EmbeddedStore(SqliteCounters):
                     outcomes.append(error)
         return outcomes
 
-    async def _keep(self, batch: Sequence[ExportedSession]) -> int:
+    async def _import(self, batch: Sequence[ExportedSession]) -> int:
         now, inserted = self._clock(), 0
         sql = f"{_INSERT} ON CONFLICT (sid) DO NOTHING RETURNING sid"
         async with self._db.transaction():
@@ -218,26 +237,6 @@ class EmbeddedStore(SqliteCounters):
                 rows = await self._db.rows(sql, sid, hash_of_sid(sid), exported.record, idle_end)
                 inserted += len(rows)
         return inserted
-
-
-def _outcome(sid: str, record: str | None, now: float) -> Snapshot | StoreUnavailableError:
-    if record is None:
-        return Snapshot(None, now)
-    try:
-        return Snapshot(_record(sid, record), now, record)
-    except StoreUnavailableError as error:
-        return error
-
-
-def _record(sid: str, record: object) -> Session:
-    try:
-        session = load(_text(record))
-    except ValueError:
-        # Neither "ended" nor "active" would be true: the record is something else.
-        raise StoreUnavailableError("a session record cannot be read") from None
-    if session.sid != sid:
-        raise StoreUnavailableError("a session record is that of another session")
-    return session
 
 
 def _text(value: object) -> str:

@@ -162,7 +162,7 @@ def test_environment_overrides_file_and_is_not_repeated(tmp_path: Path) -> None:
 def test_defaults_without_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     config = load(None, {})
-    assert config.settings.cache.is_embedded
+    assert not config.settings.cache.is_shared
     assert config.path("var/x") == tmp_path / "var/x"
     assert config.path("/abs") == Path("/abs")
 

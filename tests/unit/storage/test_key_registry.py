@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from typing import Any, cast
 
 import pytest
 from loguru import logger
@@ -10,8 +9,7 @@ from loguru import logger
 from authgw.core.errors import KeysNotSharedError, StoreUnavailableError
 from authgw.core.keys import Key, KeyRing, SigningKeyError
 from authgw.storage import StoreSetupError
-from authgw.storage.redis.key_registry import KeyRegistry
-from authgw.storage.redis.store import RedisStore
+from authgw.storage.redis.key_registry import RedisKeyRegistry
 
 
 class Registry:
@@ -61,8 +59,8 @@ def log() -> Iterator[list[str]]:
     logger.remove(sink)
 
 
-def member(registry: Registry) -> KeyRegistry:
-    return KeyRegistry(cast(RedisStore, cast(Any, registry)), ring(a1=0))
+def member(registry: Registry) -> RedisKeyRegistry:
+    return RedisKeyRegistry(registry, ring(a1=0))
 
 
 async def test_next_key_is_announced_five_minutes_before_it_signs(

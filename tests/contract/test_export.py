@@ -27,7 +27,7 @@ async def other(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 async def everything(store: ExportableStore) -> list[ExportedSession]:
-    return [exported async for batch in store.kept() for exported in batch]
+    return [exported async for batch in store.export() for exported in batch]
 
 
 async def filled(store: SessionStore, subjects: int, each: int) -> list[Session]:
@@ -40,7 +40,7 @@ async def filled(store: SessionStore, subjects: int, each: int) -> list[Session]
 
 async def test_an_empty_store_exports_no_sessions(store: Store) -> None:
     assert await everything(store) == []
-    assert await store.keep([]) == 0
+    assert await store.import_batch([]) == 0
 
 
 async def test_every_live_session_is_listed_oldest_first(store: Store) -> None:
@@ -74,7 +74,7 @@ async def test_sessions_move_unchanged(store: Store, other: Store) -> None:
         for entry in await everything(store)
     ]
     early = [replace(entry, idle_left=entry.idle_left - 30) for entry in moved]
-    assert await other.keep(early) == 12
+    assert await other.import_batch(early) == 12
     there = {entry.sid: entry for entry in await everything(other)}
     assert there[made[0].sid].record == json.dumps(newer)
     assert all(25 < entry.idle_left <= 30 for entry in there.values())
@@ -89,8 +89,8 @@ async def test_sessions_move_unchanged(store: Store, other: Store) -> None:
 async def test_import_keeps_existing_sessions(store: Store, other: Store) -> None:
     made = await filled(store, 1, 3)
     batch = await everything(store)
-    assert await other.keep(batch[:2]) == 2
+    assert await other.import_batch(batch[:2]) == 2
     changed = replace(made[0], gen=5)
     assert await other.replace(await other.read(made[0].sid), changed) is None
-    assert await other.keep(batch) == 1
+    assert await other.import_batch(batch) == 1
     assert await other.sessions_of("0") == (changed, *made[1:])
