@@ -38,8 +38,10 @@ from authgw.storage.sqlite import database
 from authgw.web.aiohttp_internals import parses_in_python
 from authgw.web.context import Gateway, LoginContext, Policy, Services
 from authgw.web.dispatcher import shorten
+from authgw.web.password_login import PasswordLogin
 from authgw.web.routes import application
 from authgw.web.templating import PageRenderer, PageTheme
+from authgw.web.totp_login import TotpFactor
 
 LINE_BYTES = 32 * 1024  # as large_client_header_buffers in nginx/http.conf
 # Longer than NGINX's 60, or NGINX would write into a connection that is being closed.
@@ -205,7 +207,14 @@ def _login(
         clock=clock,
         rehash=settings.auth.passwords.rehash,
     )
-    return LoginContext(reading.users, service, settings.auth.refresh_lifetime, parts.pages)
+    return LoginContext(
+        reading.users,
+        service,
+        settings.auth.refresh_lifetime,
+        parts.pages,
+        methods=(PasswordLogin(service),),
+        factors=(TotpFactor(service),),
+    )
 
 
 def _sessions(

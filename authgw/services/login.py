@@ -151,7 +151,9 @@ class LoginService:
         if not accepted:
             raise LoginFailedError(sub=sub)
         await self._regulation.record_success(attempt)
-        return VerifiedLogin(verified.user, verified.mark, (PASSWORD, TOTP))
+        # A session of an earlier version may have no `amr`; it began with a password.
+        amr = dict.fromkeys((*(verified.amr or (PASSWORD,)), TOTP))
+        return VerifiedLogin(verified.user, verified.mark, tuple(amr))
 
     async def in_one_step(
         self, name: str, password: str, code: str, *, address: str

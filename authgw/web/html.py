@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from authgw.core.errors import REASONS, MisdirectedError
+from authgw.core.errors import REASONS
 from authgw.core.login_sites import LoginSite
 from authgw.core.model import AccessRequest, Decision, ProxyResponse
 from authgw.dialects.responses import return_query
@@ -61,25 +61,6 @@ def page(
 def see(where: str) -> web.Response:
     """Send a browser on; it asks there by GET (RFC 9110 section 15.4.4)."""
     return web.Response(status=303, headers={"Location": where, "Cache-Control": "no-store"})
-
-
-def site_of(request: web.Request) -> LoginSite:
-    """The log-in page that this request was made for.
-
-    Raises:
-        MisdirectedError: this host has none, but others have.
-        HTTPNotFound: browsers do not log in anywhere.
-        HTTPMethodNotAllowed: nor do they here; programs ask here by POST.
-    """
-    sites = request[GATEWAY].policy.sites
-    site = sites.serving(host_of(request))
-    if site is not None:
-        return site
-    if sites.all:
-        raise MisdirectedError
-    if request.method != "POST" and request.path in ("/login", "/logout"):
-        raise web.HTTPMethodNotAllowed(request.method, ["POST"])
-    raise web.HTTPNotFound
 
 
 def _place_of(request: web.Request) -> tuple[str, str]:
