@@ -203,7 +203,7 @@ def _login(
         parts.measured,
         issuer,
         policy=settings.login.totp,
-        device_life=settings.auth.refresh_lifetime,
+        device_lifetime=settings.auth.refresh_lifetime,
         clock=clock,
         rehash=settings.auth.passwords.rehash,
     )

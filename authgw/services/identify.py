@@ -52,8 +52,8 @@ class Identification:
         Raises:
             TokenMissingError and the errors of `Issuer.verify`.
             SessionEndedError: logged out, revoked, idle or expired.
-            CredentialsAmbiguousError: the credentials belong to several active sessions, or there are
-                more than four cookies.
+            CredentialsAmbiguousError: the credentials belong to several active sessions, or
+                there are more than four cookies.
             StoreUnavailableError: the session cannot be read now.
         """
         if bearer is None and not cookies:

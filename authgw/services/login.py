@@ -28,7 +28,7 @@ from authgw.identity.users_watcher import UsersFile
 from authgw.services.login_tickets import LoginTickets
 from authgw.services.results import VerifiedLogin
 
-# More concurrent refusals than this are not an accident: the further ones are delayed.
+# More concurrent refusals than this are not an accident: further refusals are delayed.
 _MAX_UNDELAYED = 4
 _MEAN_DELAY = 1.0  # seconds
 _MAX_DELAYED = 2000  # concurrent refusals
@@ -37,7 +37,7 @@ _STEP_LIFETIME = 120.0  # seconds; a step is valid for 90, so no code is accepte
 
 
 class LoginService:
-    """Verifies users of the users file; `policy` is `login.totp`, `device_life` is in seconds.
+    """Verifies users of the users file; `policy` is `login.totp`, `device_lifetime` is in seconds.
 
     With `rehash`, a login replaces a hash with outdated parameters in the file. `tickets` carry
     a login to the next request.
@@ -51,7 +51,7 @@ class LoginService:
         issuer: Issuer,
         *,
         policy: Policy,
-        device_life: float,
+        device_lifetime: float,
         clock: Callable[[], float],
         rehash: bool = True,
     ) -> None:
@@ -63,9 +63,9 @@ class LoginService:
         self._clock = clock
         self._rehash_enabled = rehash
         self._delayed = 0
-        self.tickets = LoginTickets(users, issuer, device_life=device_life, clock=clock)
+        self.tickets = LoginTickets(users, issuer, device_lifetime=device_lifetime, clock=clock)
 
-    def requires_code(self, user: User) -> bool:
+    def requires_second_factor(self, user: User) -> bool:
         """Return True if a login of this user requires a second factor."""
         return self._policy == "required" or (self._policy == "optional" and user.has_totp)
 
@@ -167,7 +167,7 @@ class LoginService:
         verified = await self.by_password(name, password, address=address, device="")
         if code:
             return await self.by_code(verified, code, device="")
-        if self.requires_code(verified.user):
+        if self.requires_second_factor(verified.user):
             raise TotpRequiredError(sub=verified.user.sub)
         return verified
 

@@ -1,4 +1,4 @@
-"""Signed login tickets in the browser: a login that waits for its second factor, and a known device."""
+"""Signed tickets in the browser: a login that waits for its second factor, and a known device."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,19 +13,19 @@ PENDING_LIFETIME = 300.0  # seconds between the first step and the second factor
 
 
 class LoginTickets:
-    """Issues and reads tickets of the users file's users; `device_life` is in seconds."""
+    """Issues and reads tickets of the users file's users; `device_lifetime` is in seconds."""
 
     def __init__(
         self,
         users: UsersFile,
         issuer: Issuer,
         *,
-        device_life: float,
+        device_lifetime: float,
         clock: Callable[[], float],
     ) -> None:
         self._users = users
         self._issuer = issuer
-        self._device_life = device_life
+        self._device_lifetime = device_lifetime
         self._clock = clock
 
     def pending(self, verified: VerifiedLogin) -> str:
@@ -52,7 +52,7 @@ class LoginTickets:
 
     def remember(self, verified: VerifiedLogin) -> str:
         """Return the token that identifies the device at the user's next login."""
-        ticket = Ticket(jti(), self._device_life, f"{verified.amr[-1]}:{verified.mark}")
+        ticket = Ticket(jti(), self._device_lifetime, f"{verified.amr[-1]}:{verified.mark}")
         sub = verified.user.sub
         return self._issuer.mint_ticket(sub, TokenType.DEVICE, ticket, now=self._clock())
 

@@ -66,8 +66,8 @@ class Sessions:
         """Open a browser session and end the sessions of its former cookies.
 
         Raises:
-            StoreUnavailableError: the new session may or may not have been stored, and former sessions
-                may still be active.
+            StoreUnavailableError: the new session may or may not have been stored, and former
+                sessions may still be active.
         """
         now = self._clock()
         session = self._new_session(login, now)
@@ -123,7 +123,8 @@ class Sessions:
 
         Raises:
             The errors of `Issuer.verify`; StoreUnavailableError.
-            RefreshReusedError: the token was replaced before; its own session is revoked nevertheless.
+            RefreshReusedError: the token was replaced before; its own session is revoked
+                nevertheless.
         """
         token = self._issuer.verify(text, TokenType.REFRESH, now=self._clock())
         snapshot = await self._store.read(token.sid)

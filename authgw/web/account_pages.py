@@ -10,7 +10,7 @@ from authgw.core.login_sites import LoginSite
 from authgw.core.sessions import Session
 from authgw.core.users import USERS
 from authgw.services.results import Identity
-from authgw.web.audit import record_log_out
+from authgw.web.audit import record_logout
 from authgw.web.context import GATEWAY, record
 from authgw.web.cookies import (
     all_session_tokens,
@@ -101,7 +101,7 @@ async def log_out(request: web.Request) -> web.Response:
     async for result in request[GATEWAY].services.sessions.log_out_by_cookie(
         all_session_tokens(request)
     ):
-        record_log_out(request, result)
+        record_logout(request, result)
         was_active = was_active or result.was_active
     rd = ReturnTarget.of(form).rd
     done = f"{site.root}/logout{'?done=yes' if was_active else ''}"

@@ -17,7 +17,7 @@ from authgw.dialects.headers import authorization
 from authgw.identity.clients_file import TrustedBackend
 from authgw.services.results import LoginRequest, TokenPair
 from authgw.web import json_body
-from authgw.web.audit import record_log_out, record_login
+from authgw.web.audit import record_login, record_logout
 from authgw.web.client_auth import trusted_backend
 from authgw.web.context import GATEWAY, client_address, device_of, record
 from authgw.web.cookies import (
@@ -70,7 +70,7 @@ async def logout(request: web.Request) -> web.Response:
         return await _log_out_by_cookie(request, everywhere)
     else:
         raise TokenMissingError
-    record_log_out(request, result)
+    record_logout(request, result)
     return web.Response(headers=NO_STORE)
 
 
@@ -125,7 +125,7 @@ async def _log_out_by_cookie(request: web.Request, everywhere: bool) -> web.Resp
     async for result in request[GATEWAY].services.sessions.log_out_by_cookie(
         cookies, everywhere=everywhere
     ):
-        record_log_out(request, result)
+        record_logout(request, result)
     response = web.Response(headers=NO_STORE)
     delete_other_session_cookies(request, response, site)
     delete_session_cookie(response, site)

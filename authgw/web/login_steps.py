@@ -64,7 +64,7 @@ async def continue_login(
 ) -> web.Response:
     """Return the response to a completed first step: the second factor's page, or a session."""
     login = request[GATEWAY].login
-    if not login.service.requires_code(verified.user):
+    if not login.service.requires_second_factor(verified.user):
         return await open_session(request, site, target, verified)
     response = see(target.after(f"{site.base}{login.factor_of(verified.user).page}"))
     ticket = login.service.tickets.pending(verified)
