@@ -10,12 +10,12 @@ from loguru import logger
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from authgw.config.loader import ConfigError, LoadedConfig
-from authgw.config.schema import Settings
-from authgw.core.audit import Event, Record
+from authgw.config.schema import AuthSettings, Settings
+from authgw.core.audit import AuditRecorder, Event
 from authgw.core.model import IdentityHeaders
 from authgw.core.networks import TrustedProxies
-from authgw.core.sessions import Lifetimes
 from authgw.core.tokens import Issuer
+from authgw.core.users import UserDirectory
 from authgw.files.key_files import secret_file_warnings
 from authgw.identity.hash_pool import HashPool
 from authgw.observability import logging, metrics, metrics_server
@@ -91,7 +91,7 @@ def build(
     store: Store,
     *,
     clock: Callable[[], float] = time.time,
-    record: Record = _record,
+    record: AuditRecorder = _record,
 ) -> Replica:
     """Build a replica that answers by this reading of its configuration, on this store."""
     parts = _parts(reading, store)
@@ -153,7 +153,7 @@ def _parts(reading: ReloadableState, store: Store) -> Parts:
 def _gateway(
     parts: Parts,
     clock: Callable[[], float],
-    record: Record,
+    record: AuditRecorder,
     reading: ReloadableState,
     ready: Readiness,
 ) -> Gateway:
@@ -162,9 +162,11 @@ def _gateway(
     auth = settings.auth
     audience = auth.audience or auth.issuer
     issuer = Issuer(auth.issuer, audience, reading.keys, auth.previous_issuers)
+    # Decisions know users by this directory alone: another source than the file joins it here.
+    users: UserDirectory = reading.users
     services = Services(
-        sessions=_sessions(parts, clock, reading, issuer),
-        marks=issuer.marks,
+        sessions=_sessions(parts, clock, auth, issuer, users),
+        identifiers=issuer.identifiers,
         backends=reading.clients,
         counters=parts.measured,
         keys=reading.keys,
@@ -173,31 +175,36 @@ def _gateway(
         ready=ready,
         check_keys=parts.membership.check if parts.membership else _always,
     )
-    return Gateway(_policy(reading), _login(parts, clock, reading, issuer), services)
+    service = _login(parts, clock, reading, issuer)
+    login = LoginContext(
+        users,
+        service,
+        auth.refresh_lifetime,
+        parts.pages,
+        methods=(PasswordLogin(service),),
+        factors=(TotpFactor(service),),
+    )
+    return Gateway(_policy(reading), login, services)
 
 
 def _policy(reading: ReloadableState) -> Policy:
     settings = reading.loaded.settings
-    auth, server, names = settings.auth, settings.server, settings.headers
-    sites = settings.login.sites
+    names, sites = settings.headers, settings.login.sites
     return Policy(
         rules=reading.loaded.rules,
         sites=sites,
         cookies=sites.session_cookies,
-        trusted=TrustedProxies.parse(server.trusted_proxies),
+        trusted=TrustedProxies.parse(settings.server.trusted_proxies),
         identity=IdentityHeaders(names.user, names.groups, names.email, names.name),
-        direct_check=auth.direct_check,
-        open_login=auth.open_login,
-        record_allowed=settings.logging.decisions == "all",
-        docs=server.docs,
+        settings=settings,
     )
 
 
 def _login(
     parts: Parts, clock: Callable[[], float], reading: ReloadableState, issuer: Issuer
-) -> LoginContext:
+) -> LoginService:
     settings = reading.loaded.settings
-    service = LoginService(
+    return LoginService(
         reading.users,
         parts.hashing,
         parts.measured,
@@ -207,33 +214,23 @@ def _login(
         clock=clock,
         rehash=settings.auth.passwords.rehash,
     )
-    return LoginContext(
-        reading.users,
-        service,
-        settings.auth.refresh_lifetime,
-        parts.pages,
-        methods=(PasswordLogin(service),),
-        factors=(TotpFactor(service),),
-    )
 
 
 def _sessions(
-    parts: Parts, clock: Callable[[], float], reading: ReloadableState, issuer: Issuer
+    parts: Parts,
+    clock: Callable[[], float],
+    auth: AuthSettings,
+    issuer: Issuer,
+    users: UserDirectory,
 ) -> Sessions:
-    auth = reading.loaded.settings.auth
     return Sessions(
         parts.mirror,
         issuer,
-        Lifetimes(
-            access=auth.access_lifetime,
-            refresh=auth.refresh_lifetime,
-            session_max=auth.session_max,
-            refresh_grace=auth.refresh_grace,
-        ),
+        auth.lifetimes,
         idle=auth.auto_logout,
         max_sessions=auth.max_sessions,
         clock=clock,
-        users=reading.users,
+        users=users,
     )
 
 

@@ -6,14 +6,14 @@ from functools import partial
 
 import httptools
 
-from bench.gateways import ORIGINAL, Gateway, bearer
+from bench.gateways import ORIGINAL, BenchGateway, bearer
 from bench.outcome import NotMeasured
 from bench.wrk import request
 
 _CONNECTIONS = 32
 
 
-def check_all(gateway: Gateway, tokens: Sequence[str]) -> None:
+def check_all(gateway: BenchGateway, tokens: Sequence[str]) -> None:
     """Check each token once.
 
     Raises:
@@ -23,7 +23,7 @@ def check_all(gateway: Gateway, tokens: Sequence[str]) -> None:
     asyncio.run(_send_all(gateway, iter(requests)))
 
 
-async def _send_all(gateway: Gateway, requests: Iterator[bytes]) -> None:
+async def _send_all(gateway: BenchGateway, requests: Iterator[bytes]) -> None:
     loop = asyncio.get_running_loop()
     ends = [loop.create_future() for _ in range(_CONNECTIONS)]
     for end in ends:

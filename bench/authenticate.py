@@ -9,13 +9,13 @@ from typing import Any
 
 from authgw.core.tokens import TokenType
 from bench.commands import rate_during
-from bench.gateways import ORIGINAL, Gateway, Lab, RedisServer, bearer, lab, loop_of
+from bench.gateways import ORIGINAL, BenchGateway, BenchRedis, Lab, bearer, lab, loop_of
 from bench.hot import PATH, hot_checks
 from bench.http import send
 from bench.measure import ROUNDS, Measure, Sample, in_turn, median, ratio, sample, table
 from bench.outcome import Benchmark, NotMeasured, Outcome
 from bench.population import new_sessions, put, tokens
-from bench.wrk import Load, load, load_each, request, write_requests
+from bench.wrk import WrkResult, load, load_each, request, write_requests
 
 _COLD_CONNECTIONS = 64
 _COLD_PER_SECOND = 8000  # more than a replica can do
@@ -23,7 +23,7 @@ _COLD_PER_SECOND = 8000  # more than a replica can do
 # single read more or less would distort the rate.
 _COUNTING_TIME = 8
 _SELDOM_INTERVAL = 0.01  # seconds between the checks of a session that is seldom checked
-_Work = Callable[[Gateway, dict[str, str], int], None]
+_Work = Callable[[BenchGateway, dict[str, str], int], None]
 
 
 def measure(quick: bool) -> Outcome:
@@ -69,8 +69,8 @@ def _figures(samples: dict[str, list[Sample]]) -> dict[str, Any]:
 
 def _variants(
     made: Lab,
-    redis: RedisServer,
-    gateway: Gateway,
+    redis: BenchRedis,
+    gateway: BenchGateway,
     token: dict[str, str],
     seconds: int,
 ) -> dict[str, Measure]:
@@ -109,22 +109,22 @@ def _store_commands(made: Lab) -> dict[str, float]:
         return {name: counted.result() for name, counted in counting.items()}
 
 
-def _independent(made: Lab, work: _Work) -> tuple[RedisServer, Callable[[int], object]]:
+def _independent(made: Lab, work: _Work) -> tuple[BenchRedis, Callable[[int], object]]:
     redis = made.redis()
     gateway = made.fleet(redis.url).replica()
     headers = {**ORIGINAL, **bearer(gateway.login()["access"])}
     return redis, partial(work, gateway, headers)
 
 
-def _rest(_gateway: Gateway, _headers: dict[str, str], seconds: int) -> None:
+def _rest(_gateway: BenchGateway, _headers: dict[str, str], seconds: int) -> None:
     time.sleep(seconds)
 
 
-def _without_pause(gateway: Gateway, headers: dict[str, str], seconds: int) -> None:
+def _without_pause(gateway: BenchGateway, headers: dict[str, str], seconds: int) -> None:
     load(gateway.port, PATH, headers, seconds)
 
 
-def _seldom(gateway: Gateway, headers: dict[str, str], seconds: int) -> None:
+def _seldom(gateway: BenchGateway, headers: dict[str, str], seconds: int) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if send(gateway.address, "GET", PATH, headers).status != 200:
@@ -135,7 +135,9 @@ def _seldom(gateway: Gateway, headers: dict[str, str], seconds: int) -> None:
 class _Cold:
     """Rounds of checks with tokens and sessions that are new to the gateway."""
 
-    def __init__(self, directory: Path, redis: RedisServer, gateway: Gateway, seconds: int) -> None:
+    def __init__(
+        self, directory: Path, redis: BenchRedis, gateway: BenchGateway, seconds: int
+    ) -> None:
         self._file = directory / "requests"
         self._redis, self._gateway, self._seconds = redis, gateway, seconds
         self._count = _COLD_PER_SECOND * seconds
@@ -152,7 +154,7 @@ class _Cold:
         parts = {"gateway": [self._gateway.pid], "redis": [self._redis.pid]}
         return sample(parts, self._load)
 
-    def _load(self) -> Load:
+    def _load(self) -> WrkResult:
         samples = load_each(
             self._gateway.port, self._file, self._seconds, _COLD_CONNECTIONS, once=self._count
         )

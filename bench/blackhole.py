@@ -6,7 +6,7 @@ from types import TracebackType
 _CHUNK = 65536  # bytes
 
 
-class Way:
+class FaultyForwarder:
     """Forwards connections to a loopback port; while `cut`, subscribed clients receive nothing.
 
     `lost` counts the dropped bytes.
@@ -19,7 +19,7 @@ class Way:
         self._port = port
         self._links: set[asyncio.StreamWriter] = set()
 
-    async def __aenter__(self) -> "Way":
+    async def __aenter__(self) -> "FaultyForwarder":
         self._server = await asyncio.start_server(self._forward, "127.0.0.1", 0)
         self.port: int = self._server.sockets[0].getsockname()[1]
         return self

@@ -5,7 +5,7 @@ from functools import partial
 
 from bench.gateways import (
     ORIGINAL,
-    Gateway,
+    BenchGateway,
     Lab,
     bearer,
     has_socket,
@@ -84,7 +84,9 @@ class _Site:
         )
 
 
-def _variants(site: _Site, gateway: Gateway, by_socket: Gateway | None) -> dict[str, Measure]:
+def _variants(
+    site: _Site, gateway: BenchGateway, by_socket: BenchGateway | None
+) -> dict[str, Measure]:
     variants = {
         "unprotected": site.behind([gateway.address], [], protected=False),
         "tcp": site.behind([gateway.address], [gateway.pid]),

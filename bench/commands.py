@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from bench.gateways import RedisServer
+from bench.gateways import BenchRedis
 from bench.http import connect
 
 _CHUNK = 1 << 20  # bytes
@@ -26,7 +26,7 @@ class Counted:
 
 
 @contextmanager
-def counting(redis: RedisServer) -> Iterator[Counted]:
+def counting(redis: BenchRedis) -> Iterator[Counted]:
     """Count commands while the block runs; the block itself must not send any."""
     with connect(redis.port) as link:
         link.sendall(b"MONITOR\r\n")
@@ -52,7 +52,7 @@ def counting(redis: RedisServer) -> Iterator[Counted]:
             listener.join()
 
 
-def rate_during(redis: RedisServer, work: Callable[[int], object], seconds: int) -> float:
+def rate_during(redis: BenchRedis, work: Callable[[int], object], seconds: int) -> float:
     """Return commands per second while `work`, which takes a duration in seconds, is running."""
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(work, round(seconds + 2 * _MARGIN))

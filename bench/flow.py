@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from bench.gateways import Gateway, lab, loop_of
+from bench.gateways import BenchGateway, lab, loop_of
 from bench.measure import ROUNDS, percentile
 from bench.outcome import Benchmark, NotMeasured, Outcome, Table
 from bench.processes import cpu_us
@@ -65,7 +65,7 @@ def _row(name: str, rounds: list[list[float]]) -> tuple[str, float, float]:
     return name, p50, p99
 
 
-def _round(gateway: Gateway, parts: Mapping[str, int], seed: int) -> Round:
+def _round(gateway: BenchGateway, parts: Mapping[str, int], seed: int) -> Round:
     before = {part: cpu_us([pid]) for part, pid in parts.items()}
     began = time.monotonic()
     users = asyncio.run(_flows(gateway, seed))
@@ -115,7 +115,7 @@ class _Users:
             return await answer.json() if answer.content_type == "application/json" else {}
 
 
-async def _flows(gateway: Gateway, seed: int) -> _Users:
+async def _flows(gateway: BenchGateway, seed: int) -> _Users:
     connector = aiohttp.TCPConnector(limit=_OVERLAP)
     address = f"http://127.0.0.1:{gateway.port}"
     async with aiohttp.ClientSession(address, connector=connector) as client:

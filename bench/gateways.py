@@ -18,7 +18,7 @@ from authgw.config.schema import ServerSettings, Settings
 from authgw.files.key_files import make_key
 from authgw.identity.clients_file import add_client
 from bench import nginx
-from bench.http import Address, Answer, raw_response, send
+from bench.http import Address, BenchResponse, raw_response, send
 from bench.nginx import HOST, ROOT
 from bench.outcome import NotMeasured
 from bench.processes import find, free_port, listens, running, runs_uvloop
@@ -34,7 +34,7 @@ _RULES = [{"host": HOST, "path": "/**", "allow": "authenticated"}]
 
 
 @dataclass(frozen=True, slots=True)
-class RedisServer:
+class BenchRedis:
     """A redis-server started by the benchmark."""
 
     port: int
@@ -51,7 +51,7 @@ class RedisServer:
 
 
 @dataclass(frozen=True, slots=True)
-class Gateway:
+class BenchGateway:
     """A replica at `address`, which equals `port` unless it has a unix socket.
 
     `basic` is the header of a trusted backend that may open any session.
@@ -63,7 +63,7 @@ class Gateway:
     keys: Path
     basic: Mapping[str, str]
 
-    def post(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> Answer:
+    def post(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> BenchResponse:
         """Send a POST request with a JSON body."""
         return send(self.address, "POST", path, headers, json.dumps(body).encode())
 
@@ -103,21 +103,21 @@ class Lab:
         """Create a new directory."""
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.root))
 
-    def redis(self) -> RedisServer:
+    def redis(self) -> BenchRedis:
         """Start a Redis without persistence."""
         port = free_port()
         options = ["--bind", "127.0.0.1", "--save", "", "--port", str(port)]
         command = [find("redis-server"), *options]
         pid = self._run(command, self.directory("redis"), port)
-        return RedisServer(port, pid)
+        return BenchRedis(port, pid)
 
-    def fleet(self, store_url: str) -> "Fleet":
+    def fleet(self, store_url: str) -> "ReplicaFleet":
         """Create the keys and the trusted backend that replicas on this store share."""
         directory = self.directory("shared")
         make_key(directory / "keys", "ES256")
         secret = add_client(directory / "clients.yml", CLIENT, subjects="*", groups=())
         basic = base64.b64encode(f"{CLIENT}:{secret}".encode()).decode()
-        return Fleet(self, directory, store_url, {"Authorization": f"Basic {basic}"})
+        return ReplicaFleet(self, directory, store_url, {"Authorization": f"Basic {basic}"})
 
     def imitation(self, kind: str, answer: bytes, uvloop: bool) -> tuple[int, int]:
         """Start a server of bench.servers that sends this response; return port and pid."""
@@ -157,7 +157,7 @@ class Lab:
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
+class ReplicaFleet:
     """Starts replicas that share keys, a trusted backend and a store."""
 
     lab: Lab
@@ -172,7 +172,7 @@ class Fleet:
         socket: bool = False,
         counted: bool = True,
         settings: Mapping[str, dict[str, Any]] | None = None,
-    ) -> Gateway:
+    ) -> BenchGateway:
         """Start a replica; `settings` are added to its configuration.
 
         `store_url` is an alternative address of the same store. A replica that is not `counted`
@@ -190,7 +190,7 @@ class Fleet:
         ready = partial(_is_ready, address)
         started = running([*program, "serve"], directory, ready, {"PYTHONPATH": str(ROOT)})
         pid = self.lab.stack.enter_context(started)
-        return Gateway(pid, port, address, self.directory / "keys", self.basic)
+        return BenchGateway(pid, port, address, self.directory / "keys", self.basic)
 
 
 @contextmanager
@@ -205,7 +205,7 @@ def has_socket() -> bool:
     return "socket" in ServerSettings.model_fields
 
 
-def loop_of(gateway: Gateway) -> str:
+def loop_of(gateway: BenchGateway) -> str:
     """Return the name of the gateway's event loop."""
     return "uvloop" if runs_uvloop(gateway.pid) else "asyncio"
 

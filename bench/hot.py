@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 
-from bench.gateways import ORIGINAL, Gateway, RedisServer
+from bench.gateways import ORIGINAL, BenchGateway, BenchRedis
 from bench.measure import Measure, sample
 from bench.wrk import load
 
@@ -11,7 +11,7 @@ PATH = "/authenticate"
 
 
 def hot_checks(
-    redis: RedisServer, gateway: Gateway, token: Mapping[str, str], seconds: int
+    redis: BenchRedis, gateway: BenchGateway, token: Mapping[str, str], seconds: int
 ) -> Measure:
     """Return the measurement of a round of such checks; `token` is the Authorization header."""
     parts = {"gateway": [gateway.pid], "redis": [redis.pid]}

@@ -12,7 +12,7 @@ Address = int | Path  # a port of loopback, or a unix socket
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class BenchResponse:
     """Status and body of a response."""
 
     status: int
@@ -21,7 +21,7 @@ class Answer:
 
 def send(
     address: Address, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None
-) -> Answer:
+) -> BenchResponse:
     """Send a request on a new connection and return the response; a body is sent as JSON.
 
     Raises:
@@ -33,7 +33,7 @@ def send(
     try:
         link.request(method, path, body, dict(all_headers))
         response = link.getresponse()
-        return Answer(response.status, response.read())
+        return BenchResponse(response.status, response.read())
     finally:
         link.close()
 

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from authgw.core.tokens import TokenType
-from bench.gateways import Gateway, Lab, RedisServer, lab, loop_of
+from bench.gateways import BenchGateway, BenchRedis, Lab, lab, loop_of
 from bench.measure import ROUNDS, Measure, in_turn, median, sample, table
 from bench.outcome import Benchmark, Outcome
 from bench.population import new_sessions, put, tokens
@@ -56,13 +56,13 @@ def _file(made: Lab, requests: list[bytes]) -> Path:
     return file
 
 
-def _logins(gateway: Gateway, count: int, first: int) -> list[bytes]:
+def _logins(gateway: BenchGateway, count: int, first: int) -> list[bytes]:
     numbers = range(first, first + count)
     bodies = (json.dumps({"user_id": number}).encode() for number in numbers)
     return [request("POST", "/login", gateway.basic, body) for body in bodies]
 
 
-def _refreshes(gateway: Gateway, redis: RedisServer, count: int, first: int) -> list[bytes]:
+def _refreshes(gateway: BenchGateway, redis: BenchRedis, count: int, first: int) -> list[bytes]:
     # Subjects that the logins of this run do not use.
     sessions = list(new_sessions(count, first=10**9 + first))
     put(redis.client(), sessions)

@@ -25,7 +25,7 @@ def _client() -> tuple[str, str]:
 _CLIENT = _client()
 
 
-class User(HttpUser):
+class LocustUser(HttpUser):
     """A user who logs in, is checked, refreshes and logs out, with think time in between."""
 
     wait_time = between(0.5, 2.0)

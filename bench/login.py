@@ -13,7 +13,7 @@ import aiohttp
 
 from authgw.identity import users_editor
 from authgw.identity.passwords import hash_password
-from bench.gateways import ORIGINAL, Gateway, Lab, bearer, lab
+from bench.gateways import ORIGINAL, BenchGateway, Lab, bearer, lab
 from bench.measure import percentile
 from bench.outcome import Benchmark, Outcome, Table
 from bench.processes import rss_bytes
@@ -65,7 +65,7 @@ def measure(quick: bool) -> Outcome:
 BENCHMARK = Benchmark("login", "What refusals give away, and log-ins beside checks.", measure)
 
 
-def _gateway_with_users(made: Lab) -> Gateway:
+def _gateway_with_users(made: Lab) -> BenchGateway:
     users = made.directory("users") / "users.yml"
     users_editor.add(users, "alice", hash_password(_PASSWORD))
     users_editor.add(users, "gone", hash_password(_PASSWORD))
@@ -74,7 +74,7 @@ def _gateway_with_users(made: Lab) -> Gateway:
     return made.fleet(redis.url).replica(settings={"auth": {"users": str(users)}})
 
 
-def _refusals(gateway: Gateway, tries: int) -> dict[str, list[float]]:
+def _refusals(gateway: BenchGateway, tries: int) -> dict[str, list[float]]:
     """Return the milliseconds of each try; the kinds take turns, each try has its own address."""
     measured: dict[str, list[float]] = {"unknown": [], "wrong": [], "disabled": []}
     for number in range(tries):
@@ -95,7 +95,7 @@ def _must_be_refused(status: int) -> None:
 
 
 def _checks_during_logins(
-    gateway: Gateway, other: Gateway, token: str, rounds: int, seconds: int
+    gateway: BenchGateway, other: BenchGateway, token: str, rounds: int, seconds: int
 ) -> tuple[dict[str, list[float]], Counter[int]]:
     """Return milliseconds of checks: alone, during logins elsewhere, during logins here.
 

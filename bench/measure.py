@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.outcome import Cell, Table
 from bench.processes import cpu_us
-from bench.wrk import Load
+from bench.wrk import WrkResult
 
 ROUNDS = 5
 
@@ -34,7 +34,7 @@ class Sample:
 Measure = Callable[[], Sample]
 
 
-def sample(parts: Mapping[str, Sequence[int]], work: Callable[[], Load]) -> Sample:
+def sample(parts: Mapping[str, Sequence[int]], work: Callable[[], WrkResult]) -> Sample:
     """Do the work and measure the CPU time of each part's processes."""
     before = {part: cpu_us(pids) for part, pids in parts.items()}
     samples = work()

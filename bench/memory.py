@@ -6,7 +6,7 @@ import time
 from authgw.core.tokens import TokenType
 from bench.asking import check_all
 from bench.commands import counting
-from bench.gateways import ORIGINAL, Gateway, RedisServer, bearer, lab, loop_of
+from bench.gateways import ORIGINAL, BenchGateway, BenchRedis, bearer, lab, loop_of
 from bench.outcome import Benchmark, NotMeasured, Outcome, Table
 from bench.population import new_sessions, put, tokens
 from bench.processes import cpu_us, rss_bytes
@@ -60,7 +60,7 @@ def measure(quick: bool) -> Outcome:
 BENCHMARK = Benchmark("memory", "Memory per mirrored session, and under a non-reader.", measure)
 
 
-def _mirror(redis: RedisServer, gateway: Gateway, count: int) -> tuple[int, float]:
+def _mirror(redis: BenchRedis, gateway: BenchGateway, count: int) -> tuple[int, float]:
     """Return the gateway's growth in bytes, and the store commands per check of a second pass."""
     sessions = list(new_sessions(_WARM_UP + count))
     put(redis.client(), sessions)
@@ -74,7 +74,7 @@ def _mirror(redis: RedisServer, gateway: Gateway, count: int) -> tuple[int, floa
     return grown, counted.commands / count
 
 
-def _never_read(gateway: Gateway, total: int) -> tuple[int, int, int]:
+def _never_read(gateway: BenchGateway, total: int) -> tuple[int, int, int]:
     """Return the bytes written, and the growth in bytes in the first quarter and in the rest."""
     check = request("GET", "/authenticate", {**ORIGINAL, **bearer(gateway.login()["access"])})
     before = rss_bytes(gateway.pid)
@@ -104,7 +104,7 @@ def _write(link: socket.socket, data: bytes) -> int:
     return sent
 
 
-def _until_idle(gateway: Gateway) -> None:
+def _until_idle(gateway: BenchGateway) -> None:
     """Wait until the gateway has read all data that the kernel has buffered."""
     until = time.monotonic() + _IDLE_TIMEOUT
     while time.monotonic() < until:

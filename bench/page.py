@@ -12,7 +12,7 @@ _WIDTH = 420  # of the longest bar, in CSS pixels
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PlotBar:
     """A horizontal bar of a plot."""
 
     label: str
@@ -31,7 +31,7 @@ def render(measured: Mapping[str, Any], bars: Table, outcomes: Mapping[str, Outc
     )
 
 
-def lines_of(table: Table) -> list[Line]:
+def lines_of(table: Table) -> list[PlotBar]:
     """Return the bars of a table's plotted column, an empty list without such a column."""
     if table.plotted is None:
         return []
@@ -39,4 +39,4 @@ def lines_of(table: Table) -> list[Line]:
     cells = [(str(row[0]), row[column]) for row in table.rows]
     numbers = [(label, float(value)) for label, value in cells if isinstance(value, int | float)]
     highest = max((value for _, value in numbers), default=0) or 1
-    return [Line(label, cell_text(value), value / highest * _WIDTH) for label, value in numbers]
+    return [PlotBar(label, cell_text(value), value / highest * _WIDTH) for label, value in numbers]

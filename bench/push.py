@@ -10,7 +10,7 @@ from typing import Any
 
 from authgw.core.sessions import new_sid
 from authgw.storage.redis.store import ENDED_CHANNEL
-from bench.gateways import Gateway, RedisServer
+from bench.gateways import BenchGateway, BenchRedis
 from bench.http import connect
 from bench.processes import cpu_us
 
@@ -20,7 +20,7 @@ _SETTLE = 0.5  # seconds until a replica has processed received messages
 _CHUNK = 65536  # bytes
 
 
-def push_costs(redis: RedisServer, replica: Gateway) -> dict[str, float | None]:
+def push_costs(redis: BenchRedis, replica: BenchGateway) -> dict[str, float | None]:
     """Measure the CPU microseconds of a push.
 
     `push_us` is the cost per message in a replica (None: it does not subscribe), `publish_us` per
@@ -40,7 +40,7 @@ def push_costs(redis: RedisServer, replica: Gateway) -> dict[str, float | None]:
 
 
 @contextmanager
-def _subscribers(redis: RedisServer) -> Iterator[None]:
+def _subscribers(redis: BenchRedis) -> Iterator[None]:
     """Keep connections that receive every message, as replicas do."""
     links = [connect(redis.port) for _ in range(_SUBSCRIBERS)]
     over = threading.Event()
@@ -66,7 +66,7 @@ def _subscribers(redis: RedisServer) -> Iterator[None]:
                 link.close()
 
 
-def _publish(redis: RedisServer, replica: Gateway) -> tuple[float, float]:
+def _publish(redis: BenchRedis, replica: BenchGateway) -> tuple[float, float]:
     client = redis.client()
     before = cpu_us([redis.pid]), cpu_us([replica.pid])
     # Separate commands, as logouts arrive: pipelined commands cost less.

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import aiohttp
 
 from authgw.config.schema import CacheSettings
-from bench.blackhole import Way
-from bench.gateways import ORIGINAL, Fleet, Gateway, RedisServer, bearer, lab, loop_of
+from bench.blackhole import FaultyForwarder
+from bench.gateways import ORIGINAL, BenchGateway, BenchRedis, ReplicaFleet, bearer, lab, loop_of
 from bench.measure import percentile
 from bench.outcome import Benchmark, NotMeasured, Outcome, Table
 from bench.push import push_costs
@@ -86,12 +86,14 @@ def _costs_text(costs: Mapping[str, float | None]) -> str:
     )
 
 
-async def _pushed(a: Gateway, b: Gateway, rounds: int) -> list[Ended]:
+async def _pushed(a: BenchGateway, b: BenchGateway, rounds: int) -> list[Ended]:
     return [await _end_one(a, b, number + 1) for number in range(rounds)]
 
 
-async def _silent(fleet: Fleet, redis: RedisServer, a: Gateway, rounds: int) -> list[Ended]:
-    async with Way(redis.port) as proxy:
+async def _silent(
+    fleet: ReplicaFleet, redis: BenchRedis, a: BenchGateway, rounds: int
+) -> list[Ended]:
+    async with FaultyForwarder(redis.port) as proxy:
         # In a thread, since this loop forwards the replica's connections to Redis.
         url = f"redis://127.0.0.1:{proxy.port}/0"
         b = await asyncio.to_thread(fleet.replica, store_url=url)
@@ -102,7 +104,7 @@ async def _silent(fleet: Fleet, redis: RedisServer, a: Gateway, rounds: int) -> 
         return ended
 
 
-async def _end_one(a: Gateway, b: Gateway, user_id: int) -> Ended:
+async def _end_one(a: BenchGateway, b: BenchGateway, user_id: int) -> Ended:
     token = bearer((await asyncio.to_thread(a.login, user_id))["access"])
     async with aiohttp.ClientSession() as client:
         over: asyncio.Future[float] = asyncio.get_running_loop().create_future()
@@ -122,7 +124,7 @@ Check = tuple[float, float, bool]  # time of the request, time of the response, 
 
 async def _poll(
     client: aiohttp.ClientSession,
-    b: Gateway,
+    b: BenchGateway,
     token: Mapping[str, str],
     warm: asyncio.Barrier,
     over: "asyncio.Future[float]",
@@ -142,7 +144,7 @@ async def _poll(
     return checks
 
 
-async def _check(client: aiohttp.ClientSession, b: Gateway, token: Mapping[str, str]) -> Check:
+async def _check(client: aiohttp.ClientSession, b: BenchGateway, token: Mapping[str, str]) -> Check:
     sent = time.monotonic()
     url = f"http://127.0.0.1:{b.port}/authenticate"
     async with client.get(url, headers={**ORIGINAL, **token}) as answer:

@@ -13,7 +13,7 @@ from authgw.core.session_codec import dump
 from authgw.core.sessions import Session
 from authgw.core.tokens import TokenType
 from bench import docs, plan
-from bench.gateways import ORIGINAL, Gateway, Lab, RedisServer, bearer, lab, loop_of
+from bench.gateways import ORIGINAL, BenchGateway, BenchRedis, Lab, bearer, lab, loop_of
 from bench.measure import ROUNDS, Measure, Sample, in_turn, ratio, sample, table
 from bench.nginx import HOST
 from bench.outcome import Benchmark, Outcome, Table, show
@@ -30,8 +30,8 @@ class _Stored:
     """A gateway on a Redis with `count` sessions, and checks of some of them."""
 
     count: int
-    redis: RedisServer
-    gateway: Gateway
+    redis: BenchRedis
+    gateway: BenchGateway
     token: dict[str, str]
     requests: Path
     bytes_each: float
@@ -95,7 +95,7 @@ def _replicas(made: Lab, seconds: int) -> dict[str, Measure]:
     headers = {"Host": HOST, **bearer(gateways[0].login()["access"])}
     app, app_pid = made.app()
 
-    def behind(gateways_behind: Sequence[Gateway]) -> Measure:
+    def behind(gateways_behind: Sequence[BenchGateway]) -> Measure:
         port, pid = made.front([gateway.address for gateway in gateways_behind], app)
         parts = {
             "gateway": [gateway.pid for gateway in gateways_behind],
@@ -120,7 +120,7 @@ def _stored(made: Lab, count: int) -> _Stored:
     return _Stored(count, redis, gateway, bearer(minted[0]), file, bytes_each)
 
 
-def _fill(redis: RedisServer, count: int) -> list[Session]:
+def _fill(redis: BenchRedis, count: int) -> list[Session]:
     """Store `count` sessions in batches; return the first batch."""
     first: list[Session] = []
     for start in range(0, count, _CHECKED):
@@ -130,7 +130,7 @@ def _fill(redis: RedisServer, count: int) -> list[Session]:
     return first
 
 
-def _used_memory(redis: RedisServer) -> int:
+def _used_memory(redis: BenchRedis) -> int:
     info: Any = redis.client().info("memory")
     return int(info["used_memory"])
 

@@ -32,7 +32,7 @@ def plain_aiohttp(port: int, given: bytes, loop: asyncio.AbstractEventLoop) -> N
     web.run_app(app, host="127.0.0.1", port=port, print=None, access_log=None, loop=loop)
 
 
-class Raw(asyncio.Protocol):
+class RawServer(asyncio.Protocol):
     """Protocol of minimal cost in Python: parses the request, writes the prepared bytes."""
 
     def __init__(self, given: bytes) -> None:
@@ -55,7 +55,7 @@ class Raw(asyncio.Protocol):
 
 def raw_httptools(port: int, given: bytes, loop: asyncio.AbstractEventLoop) -> None:
     """Serve the raw protocol until the process ends."""
-    loop.run_until_complete(loop.create_server(lambda: Raw(given), "127.0.0.1", port))
+    loop.run_until_complete(loop.create_server(lambda: RawServer(given), "127.0.0.1", port))
     loop.run_forever()
 
 

@@ -15,7 +15,7 @@ _SOCKET = re.compile(r"Socket errors: connect (\d+), read (\d+), write (\d+), ti
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class WrkResult:
     """Results of a run; latencies in milliseconds."""
 
     requests: int
@@ -33,7 +33,7 @@ def load(
     connections: int = CONNECTIONS,
     *,
     denied: bool = False,
-) -> Load:
+) -> WrkResult:
     """Repeat a request over persistent connections; `denied` expects refusals.
 
     Raises:
@@ -45,7 +45,7 @@ def load(
 
 def load_each(
     port: int, requests: Path, seconds: int, connections: int = CONNECTIONS, once: int = 0
-) -> Load:
+) -> WrkResult:
     """Send the requests of a file of `write_requests` in order, repeatedly.
 
     `once` is the number of requests in the file if no request may be repeated.
@@ -75,7 +75,7 @@ def request(method: str, path: str, headers: Mapping[str, str], body: bytes = b"
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def read(text: str, *, denied: bool = False) -> Load:
+def read(text: str, *, denied: bool = False) -> WrkResult:
     """Parse wrk's output with --latency; with `denied`, a 2xx or 3xx counts as an error.
 
     Raises:
@@ -91,10 +91,12 @@ def read(text: str, *, denied: bool = False) -> Load:
     errors = requests - errors if denied else errors
     errors += sum(map(int, broken.groups())) if broken else 0
     p50, p99 = (_milliseconds(text, percent) for percent in ("50%", "99%"))
-    return Load(requests, errors, float(rps[1]), p50, p99)
+    return WrkResult(requests, errors, float(rps[1]), p50, p99)
 
 
-def _run(arguments: Sequence[str], seconds: int, connections: int, denied: bool = False) -> Load:
+def _run(
+    arguments: Sequence[str], seconds: int, connections: int, denied: bool = False
+) -> WrkResult:
     command = [find("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", *arguments]
     done = subprocess.run(  # noqa: S603  wrk with our own arguments
         command, capture_output=True, text=True, check=False

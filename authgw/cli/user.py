@@ -15,7 +15,7 @@ import segno
 
 from authgw.cli.errors import report_errors
 from authgw.config.loader import LoadedConfig
-from authgw.config.schema import parse_duration
+from authgw.config.values import parse_duration
 from authgw.identity import passwords, totp, users_editor
 from authgw.identity.users_file import (
     AppPasswordEntry,

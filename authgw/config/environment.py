@@ -16,8 +16,8 @@ from pydantic import BaseModel, SecretStr
 from authgw.config.scalars import UnquotedScalar, comma_separated, is_null
 from authgw.config.schema import Settings
 from authgw.config.schema_paths import accepts, model_of
-from authgw.config.sources import Source
-from authgw.config.yaml_text import Document, YamlSyntaxError
+from authgw.config.sources import RawSettings
+from authgw.config.yaml_text import YamlDocument, YamlSyntaxError
 from authgw.core.errors import OperatorError
 from authgw.files import key_files
 
@@ -38,7 +38,7 @@ _SERVICE_VARIABLE = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Variable:
+class SettingVariable:
     """A variable that sets the key at `path`; `kind` is its model, or the type of its value."""
 
     path: tuple[str, ...]
@@ -46,36 +46,36 @@ class Variable:
     from_file: bool = False
 
 
-def known_variables() -> dict[str, Variable]:
+def known_variables() -> dict[str, SettingVariable]:
     """Return every variable that sets a key, by its name."""
     return {_name(variable): variable for variable in _variables(Settings, ())}
 
 
-def _name(variable: Variable) -> str:
+def _name(variable: SettingVariable) -> str:
     return f"AUTHGW_{'__'.join(variable.path).upper()}{'_FILE' if variable.from_file else ''}"
 
 
-def _variables(model: type[BaseModel], parent: tuple[str, ...]) -> Iterator[Variable]:
+def _variables(model: type[BaseModel], parent: tuple[str, ...]) -> Iterator[SettingVariable]:
     for name, info in model.model_fields.items():
         path = (*parent, name)
-        yield Variable(path, info.annotation)
+        yield SettingVariable(path, info.annotation)
         if accepts(info.annotation, SecretStr):
-            yield Variable(path, info.annotation, from_file=True)
+            yield SettingVariable(path, info.annotation, from_file=True)
         if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
             yield from _variables(info.annotation, path)
 
 
 @dataclass(slots=True)
-class Environment:
+class EnvironmentSettings:
     """The values and problems of the environment, and the names of `ignored` variables."""
 
-    source: Source = field(default_factory=Source)
+    source: RawSettings = field(default_factory=RawSettings)
     ignored: list[str] = field(default_factory=list)
 
 
-def read_environment(environ: Mapping[str, str], directory: Path) -> Environment:
+def read_environment(environ: Mapping[str, str], directory: Path) -> EnvironmentSettings:
     """Read every `AUTHGW_...` variable; paths in `..._FILE` are relative to `directory`."""
-    environment, names = Environment(), known_variables()
+    environment, names = EnvironmentSettings(), known_variables()
     for name, text in sorted(environ.items()):
         if name in names:
             _read_variable(name, names[name], text, directory, environment.source)
@@ -148,7 +148,7 @@ def _normalised(name: str) -> str:
 
 
 def _read_variable(
-    name: str, variable: Variable, text: str, directory: Path, source: Source
+    name: str, variable: SettingVariable, text: str, directory: Path, source: RawSettings
 ) -> None:
     """Add the value or the problem of this variable to `source`."""
     if is_null(text.strip()):
@@ -158,7 +158,7 @@ def _read_variable(
         if variable.from_file:
             source.put(variable.path, key_files.read_line(directory / text.strip()), name)
         elif model_of(variable.kind):
-            document = Document(text, name, variable.path)
+            document = YamlDocument(text, name, variable.path)
             source.problems.extend(document.problems)
             if document.data == {}:
                 raise OperatorError("is empty: write its keys, or unset the variable")
@@ -173,9 +173,9 @@ def _read_variable(
 
 def _value(text: str, kind: Any, name: str) -> Any:
     if text[0] in "\"'" and text[-1] == text[0] and len(text) > 1:
-        return Document(text, name).data
+        return YamlDocument(text, name).data
     if not accepts(kind, tuple):
         return UnquotedScalar(text)
     if text[0] in "[-":
-        return Document(text, name).data
+        return YamlDocument(text, name).data
     return comma_separated(text)

@@ -4,26 +4,17 @@ import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from authgw.config.environment import CONFIG, read_environment
-from authgw.config.login_pages import Page, page_warnings, rejected_cookies, uncovered_rules
+from authgw.config.login_pages import page_warnings, uncovered_rules
 from authgw.config.rules import compile_rules
-from authgw.config.schema import (
-    AuthSettings,
-    HeaderSettings,
-    LoginPageSettings,
-    LoginSettings,
-    Settings,
-    parse_duration,
-)
+from authgw.config.schema import Settings
 from authgw.config.schema_paths import sibling_keys
-from authgw.config.sources import Source, read_file
+from authgw.config.section import CONFLICT
+from authgw.config.sources import RawSettings, read_file
 from authgw.core.errors import OperatorError
 from authgw.core.explain import unreachable
 from authgw.core.networks import UNIX, TrustedProxies
@@ -101,7 +92,7 @@ def load(file: Path | None, environ: Mapping[str, str]) -> LoadedConfig:
     """
     path = _named_file(file, environ)
     directory = Path(os.path.abspath(path or _DEFAULT_FILE)).parent
-    source = read_file(path) if path else Source()
+    source = read_file(path) if path else RawSettings()
     is_empty = not source.data and not source.problems
     environment = read_environment(environ, directory)
     notes = source.overlay(environment.source)
@@ -110,7 +101,7 @@ def load(file: Path | None, environ: Mapping[str, str]) -> LoadedConfig:
     warnings = _drop_meaningless(source)
     if path and is_empty:
         warnings += (f"{path.name} is empty: defaults hold for what the environment does not set.",)
-    settings = _validated(source)
+    settings = _validate(source)
     if source.problems or settings is None:
         raise ConfigError(source.problems)
     rules = _rules(settings, source)
@@ -144,23 +135,15 @@ def _other_files() -> list[str]:
     )
 
 
-def _validated(source: Source) -> Settings | None:
-    _find_conflicts(source)
-    if "rules" in source.data and not source.data["rules"]:
-        source.add_problem(
-            ("rules",), "is empty, so nothing would be allowed: write rules or remove it"
-        )
-        del source.data["rules"]
-    settings = _validate(source)
-    for key, problem in rejected_cookies(_pages(settings.login)) if settings else ():
-        source.add_problem(key, problem)
-    return settings
-
-
-def _pages(login: LoginSettings) -> list[Page]:
-    domain_pages = [(("login", "domains", str(n)), page) for n, page in enumerate(login.domains)]
-    pages = [(("login",), login), *domain_pages]
-    return [(path, page.site) for path, page in pages if page.site is not None]
+def _validate(source: RawSettings) -> Settings | None:
+    try:
+        return Settings.model_validate(source.data)
+    except ValidationError as error:
+        problems = error.errors(include_input=False, include_url=False)
+    for problem in sorted(problems, key=lambda problem: problem["type"] != CONFLICT):
+        path = tuple(str(part) for part in problem["loc"])
+        source.add_problem(path, _describe(problem["type"], problem["msg"], path, source))
+    return None
 
 
 def _warnings(
@@ -182,14 +165,14 @@ def _warnings(
     return tuple(messages)
 
 
-def _rules(settings: Settings, source: Source) -> Rules | None:
+def _rules(settings: Settings, source: RawSettings) -> Rules | None:
     if settings.rules is None:
         return None
     origins = [source.origin(("rules", str(number))) for number in range(len(settings.rules))]
     return compile_rules(settings.rules, origins)
 
 
-def _drop_meaningless(source: Source) -> tuple[str, ...]:
+def _drop_meaningless(source: RawSettings) -> tuple[str, ...]:
     messages = []
     for (section, key), reason in _MEANINGLESS.items():
         values = source.data.get(section)
@@ -199,98 +182,15 @@ def _drop_meaningless(source: Source) -> tuple[str, ...]:
     return (f"Ignored, it has no meaning here: {'; '.join(messages)}",) if messages else ()
 
 
-def _find_conflicts(source: Source) -> None:
-    cache, auth = (_section(source, name) for name in ("cache", "auth"))
-    if "url" in cache and ("host" in cache or "port" in cache):
-        source.add_problem(("cache", "url"), "cannot stand beside cache.host and port: keep one")
-    if "port" in cache and "host" not in cache and "url" not in cache:
-        source.add_problem(("cache", "port"), "needs cache.host beside it")
-    url = cache.get("url", "redis:" if "host" in cache else "embedded:")
-    if "password_file" in cache and str(url).startswith("embedded:"):
-        source.add_problem(("cache", "password_file"), "is for Redis: remove it or set cache.host")
-    if "password_file" in cache and ":" in str(url).partition("://")[2].rpartition("@")[0]:
-        source.add_problem(
-            ("cache", "password_file"), "stands beside a password in cache.url: keep one"
-        )
-    if "ca_file" in cache and not str(url).startswith("rediss"):
-        source.add_problem(("cache", "ca_file"), "is for TLS: write rediss:// in cache.url")
-    if "secret_file" in auth and auth.get("algorithm") != "HS256":
-        source.add_problem(("auth", "secret_file"), "is for HS256: set auth.algorithm: HS256")
-    lifetimes = ("access_lifetime", "refresh_lifetime", "session_max")
-    for shorter, longer in pairwise(lifetimes):
-        # A default that is too long is not an error: the lifetime of the session limits it.
-        if shorter in auth and _duration(auth, shorter) > _duration(auth, longer):
-            source.add_problem(("auth", shorter), f"is longer than auth.{longer}: shorten it")
-    login = _section(source, "login")
-    if "domains" in login and set(login) & set(LoginPageSettings.model_fields):
-        source.add_problem(
-            ("login", "domains"), "stands beside login.url: write every page into login.domains"
-        )
-    _check_page(login, ("login",), source)
-    pages = login.get("domains")
-    for number, page in enumerate(pages if isinstance(pages, list) else []):
-        if isinstance(page, dict):
-            _check_page(page, ("login", "domains", str(number)), source)
-            if "url" not in page:
-                source.add_problem(("login", "domains", str(number)), "needs the url of its page")
-    names = {**HeaderSettings().model_dump(), **_section(source, "headers")}
-    if len({str(name).lower() for name in names.values()}) < len(names):
-        source.add_problem(("headers",), "two of the names are the same: each needs its own")
-
-
-def _check_page(page: dict[str, Any], path: tuple[str, ...], source: Source) -> None:
-    url, domain = str(page.get("url", "")), str(page.get("cookie_domain", ""))
-    host = _host_of(url)
-    if url and domain and host != domain and not host.endswith(f".{domain}"):
-        source.add_problem(
-            (*path, "url"),
-            f"{'.'.join(path)}.url host {host} is outside cookie_domain {domain}: "
-            "browsers will discard the cookie.",
-        )
-    for key in ("cookie_domain", "redirect_hosts", "default_redirect"):
-        if key in page and not url:
-            source.add_problem((*path, key), "needs the url of the log-in page beside it")
-
-
-def _host_of(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
-
-
-def _section(source: Source, name: str) -> dict[str, Any]:
-    values = source.data.get(name)
-    return values if isinstance(values, dict) else {}
-
-
-def _duration(auth: dict[str, Any], key: str) -> float:
-    try:
-        return parse_duration(auth[key])
-    except KeyError:
-        default: float = AuthSettings.model_fields[key].default
-        return default
-    except ValueError:
-        return float("nan")
-
-
-def _validate(source: Source) -> Settings | None:
-    try:
-        return Settings.model_validate(source.data)
-    except ValidationError as error:
-        for problem in error.errors(include_input=False, include_url=False):
-            path = tuple(str(part) for part in problem["loc"])
-            source.add_problem(path, _describe(problem["type"], problem["msg"], path, source))
-        return None
-
-
-def _describe(kind: str, message: str, path: tuple[str, ...], source: Source) -> str:
+def _describe(kind: str, message: str, path: tuple[str, ...], source: RawSettings) -> str:
     if kind == "extra_forbidden":
         close = difflib.get_close_matches(path[-1].lower(), sibling_keys(path), 1)
         return f"unknown key: {f'did you mean {close[0]}?' if close else 'remove it'}"
     if kind in ("model_type", "model_attributes_type"):
         keys = ", ".join(sibling_keys((*path, "")))
         return f"must be a section with keys such as {keys}; remove it if it is empty"
+    if kind == CONFLICT:
+        return message.replace("{path}", ".".join(path[:-1]))
     if kind != "missing" and source.value(path) is None:
         return "is empty: write its value (quote one that begins with #), or remove the key"
     return _REMEDIES.get(kind, message).removeprefix("Value error, ")

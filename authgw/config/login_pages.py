@@ -20,11 +20,14 @@ Problem = tuple[tuple[str, ...], str]
 
 
 def rejected_cookies(pages: Sequence[Page]) -> Iterator[Problem]:
-    """Yield the keys of login pages with an invalid cookie, each with the reason and a remedy."""
+    """Yield the keys of login pages with an invalid cookie, each with the reason and a remedy.
+
+    Keys are below the section `login`.
+    """
     for path, site in pages:
         yield from _cookie_problems(path, site)
     for (first_path, first), (path, site) in combinations(pages, 2):
-        message = _conflict(".".join(first_path), first, site)
+        message = _conflict(".".join(("login", *first_path)), first, site)
         if message:
             yield path, message
 

@@ -15,9 +15,10 @@ from pydantic import (
 )
 
 from authgw.config.scalars import as_list
+from authgw.config.values import Network
 from authgw.core import rules
 from authgw.core.errors import TargetMalformedError
-from authgw.core.networks import TrustedProxies, checked_entry
+from authgw.core.networks import TrustedProxies
 from authgw.core.paths import Ambiguity
 from authgw.core.patterns import PathPattern
 from authgw.core.rules import Allow, Credential, Rule, RuleError, Rules
@@ -83,7 +84,6 @@ Subject = Annotated[str, AfterValidator(_subject)]
 Glob = Annotated[str, AfterValidator(_single_path), AfterValidator(_pattern(rules.glob))]
 Regex = Annotated[str, AfterValidator(_pattern(rules.regex))]
 Method = Annotated[str, AfterValidator(_method)]
-Network = Annotated[str, AfterValidator(checked_entry)]
 
 
 class RuleEntry(BaseModel):

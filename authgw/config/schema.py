@@ -1,170 +1,38 @@
 """The configuration schema: frozen, validated sections with their defaults."""
 
-import re
+from collections.abc import Iterator
 from dataclasses import replace
-from ipaddress import ip_address
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    StrictBool,
-    StrictInt,
-)
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
+from authgw.config.login_pages import rejected_cookies
 from authgw.config.rules import RuleEntry
-from authgw.config.scalars import comma_separated, parse_boolean, parse_integer
-from authgw.core.errors import TargetMalformedError
-from authgw.core.login_sites import LoginSite, LoginSites, host_of, origin_of
-from authgw.core.networks import checked_entry
-from authgw.core.redirects import Redirects
-from authgw.core.urls import canonical_host
-from authgw.storage.redis.url import is_redis, parse_redis
-
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-MAX_DURATION = 100 * 365 * 86400.0  # seconds
-_HEADER_NAME = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
-# Requests with an identity header are denied, and browsers or proxies send these headers.
-_RESERVED_HEADER = re.compile(
-    r"accept|(proxy-)?authorization|cache-control|connection|content-.*|cookie|date|destination"
-    r"|expect|forwarded|host|keep-alive|location|origin|referer|sec-.*|set-cookie|te|trailer"
-    r"|transfer-encoding|upgrade|user-agent|via|www-authenticate|x-authgw-.*|x-original-.*"
-    r"|x-forwarded-(for|host|method|port|proto|uri)|x-real-ip|x-request(-id|ed-with)"
+from authgw.config.section import CONFLICT, Conflict, Section
+from authgw.config.values import (
+    Boolean,
+    Colour,
+    CookieDomain,
+    Duration,
+    HeaderName,
+    HostPatterns,
+    Integer,
+    ListeningHost,
+    Networks,
+    PageUrl,
+    Port,
+    PositiveDuration,
+    Staleness,
+    StoreHost,
+    StoreUrl,
+    Text,
 )
-_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
-_MIN_STALENESS = 0.1  # seconds
-_VISIBLE = re.compile(r"[!-~]+")
-
-
-def parse_duration(value: Any) -> float:
-    """Return a duration such as `15m`, `720h` or `1h30m` in seconds; only 0 needs no unit.
-
-    Raises:
-        ValueError: The value is not a duration, or longer than 100 years.
-    """
-    if (value == 0 and not isinstance(value, bool)) or value == "0":
-        return 0.0
-    if not isinstance(value, str) or not _DURATION.fullmatch(value):
-        raise ValueError("is not a duration: write it with its unit, such as 90s, 15m or 720h")
-    parts = re.findall(r"([\d.]+)([a-z]+)", value)
-    total = sum(float(number) * _UNITS[unit] for number, unit in parts)
-    if total > MAX_DURATION:
-        raise ValueError("is longer than 100 years: shorten it")
-    return total
-
-
-def _staleness(duration: float) -> float:
-    if 0 < duration < _MIN_STALENESS:
-        raise ValueError(
-            "0 (ask the store at every request) or at least 100ms: "
-            "what is known for less is too old before it is used again"
-        )
-    return duration
-
-
-def _store_url(url: SecretStr) -> SecretStr:
-    text = url.get_secret_value()
-    if is_redis(text):
-        parse_redis(text)
-        return url
-    if not text.startswith("embedded:"):
-        raise ValueError("is not a store: use embedded:///FILE, embedded://memory or redis://HOST")
-    if text != "embedded://memory" and not text[12:].strip("/"):
-        raise ValueError("names no file: write embedded:///var/authgw.db or embedded://memory")
-    if text != "embedded://memory" and text[11:12] != "/":
-        raise ValueError("needs three slashes: embedded:///var/authgw.db")
-    return url
-
-
-def _page_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
-        raise ValueError("is no page: write it whole, such as https://auth.example.com/login")
-    if not _VISIBLE.fullmatch(url):
-        raise ValueError("holds a space or a letter beyond ASCII: percent-encode it")
-    if not _is_canonical(host_of(url)):
-        raise ValueError("names no host that a browser can reach")
-    return url
-
-
-def _domain(text: str) -> str:
-    if not text.startswith(".") and _is_canonical(text) and "." in text:
-        return text
-    raise ValueError("is no domain: write it without a dot in front, such as example.com")
-
-
-def _host_pattern(text: str) -> str:
-    if not _is_canonical(text.removeprefix("*.")):
-        raise ValueError("is no host: write app.example.com or *.example.com")
-    return text
-
-
-def _colour(text: str) -> str:
-    if not _COLOUR.fullmatch(text):
-        raise ValueError('is no colour: write it in quotes, such as "#0a7a70"')
-    return text
-
-
-def _is_canonical(host: str) -> bool:
-    try:
-        return canonical_host(host) == host
-    except TargetMalformedError:
-        return False
-
-
-def _listening_host(text: str) -> str:
-    # An empty text would mean every address of this machine.
-    if _is_ip(text.partition("%")[0]) or (not text.startswith("[") and _is_canonical(text)):
-        return text
-    raise ValueError(
-        "is not an address to listen on: write 127.0.0.1, 0.0.0.0 or ::, without port and brackets"
-    )
-
-
-def _store_host(text: str) -> str:
-    bracketed = text.startswith("[") and text.endswith("]")
-    if re.search(r"[/@?#,\s]", text) or (":" in text and not bracketed):
-        raise ValueError("is not the name of one host: write redis, or [::1]; cache.port is apart")
-    return text
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _header_name(name: str) -> str:
-    if not _HEADER_NAME.fullmatch(name):
-        raise ValueError("is not a header name made of letters, digits and single dashes")
-    if _RESERVED_HEADER.fullmatch(name.lower()):
-        raise ValueError("means something else to proxies and apps: write Remote-User or X-...")
-    return name
-
-
-Integer = Annotated[StrictInt, BeforeValidator(parse_integer)]
-Boolean = Annotated[StrictBool, BeforeValidator(parse_boolean)]
-Text = Annotated[str, Field(min_length=1)]
-Duration = Annotated[float, BeforeValidator(parse_duration)]
-PositiveDuration = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
-Network = Annotated[str, AfterValidator(checked_entry)]
-ListeningHost = Annotated[Text, AfterValidator(_listening_host)]
-HostPattern = Annotated[str, AfterValidator(_host_pattern)]
-HeaderName = Annotated[str, AfterValidator(_header_name)]
-
-
-class Section(BaseModel):
-    """Base class of the sections: unknown keys are refused, and errors never contain values."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+from authgw.core.login_sites import LoginSite, LoginSites, host_of, origin_of
+from authgw.core.redirects import Redirects
+from authgw.core.sessions import Lifetimes
 
 
 class ServerSettings(Section):
@@ -174,12 +42,9 @@ class ServerSettings(Section):
     """
 
     host: ListeningHost = "127.0.0.1"
-    port: Annotated[Integer, Field(ge=1, le=65535)] = 8080
+    port: Port = 8080
     socket: Annotated[str, Field(min_length=1, max_length=100)] | None = None
-    trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(comma_separated)] = (
-        "127.0.0.0/8",
-        "::1/128",
-    )
+    trusted_proxies: Networks = ("127.0.0.0/8", "::1/128")
     drain: Duration = 20.0
     docs: Boolean = False
 
@@ -198,12 +63,12 @@ class CacheSettings(Section):
     `ca_file` has the certificate authorities for Redis with TLS, instead of those of the system.
     """
 
-    url: Annotated[SecretStr, AfterValidator(_store_url)] | None = None
-    host: Annotated[Text, AfterValidator(_store_host)] | None = None
-    port: Annotated[Integer, Field(ge=1, le=65535)] = 6379
+    url: StoreUrl | None = None
+    host: StoreHost | None = None
+    port: Port = 6379
     password_file: Text | None = None
     ca_file: Text | None = None
-    max_staleness: Annotated[Duration, AfterValidator(_staleness)] = 1.0
+    max_staleness: Staleness = 1.0
 
     @property
     def address(self) -> str:
@@ -216,6 +81,24 @@ class CacheSettings(Section):
     def is_embedded(self) -> bool:
         """True if the sessions are stored in a file or in the memory of this process."""
         return self.address.startswith("embedded:")
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield keys for another store than that of `address`, and two values for one thing."""
+        written = self.model_fields_set
+        if "url" in written and written & {"host", "port"}:
+            yield Conflict(("url",), "cannot stand beside cache.host and port: keep one")
+        if "port" in written and not written & {"host", "url"}:
+            yield Conflict(("port",), "needs cache.host beside it")
+        store, key = ("url", "host"), ("password_file",)
+        if "password_file" in written and self.is_embedded:
+            yield Conflict(key, "is for Redis: remove it or set cache.host", store)
+        if (
+            "password_file" in written
+            and ":" in self.address.partition("://")[2].rpartition("@")[0]
+        ):
+            yield Conflict(key, "stands beside a password in cache.url: keep one", store)
+        if "ca_file" in written and not self.address.startswith("rediss"):
+            yield Conflict(("ca_file",), "is for TLS: write rediss:// in cache.url", store)
 
 
 class PasswordSettings(Section):
@@ -246,16 +129,36 @@ class AuthSettings(Section):
     direct_check: Boolean = False
     passwords: PasswordSettings = PasswordSettings()
 
+    @property
+    def lifetimes(self) -> Lifetimes:
+        """The lifetimes of tokens and sessions."""
+        return Lifetimes(
+            access=self.access_lifetime,
+            refresh=self.refresh_lifetime,
+            session_max=self.session_max,
+            refresh_grace=self.refresh_grace,
+        )
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield a secret file of another algorithm, and lifetimes that a shorter one cuts off."""
+        written = self.model_fields_set
+        if "secret_file" in written and self.algorithm != "HS256":
+            message = "is for HS256: set auth.algorithm: HS256"
+            yield Conflict(("secret_file",), message, ("algorithm",))
+        for pair in pairwise(("access_lifetime", "refresh_lifetime", "session_max")):
+            shorter, longer = pair
+            # A default that is too long is not an error: the lifetime of the session limits it.
+            if shorter in written and getattr(self, shorter) > getattr(self, longer):
+                yield Conflict((shorter,), f"is longer than auth.{longer}: shorten it", pair)
+
 
 class LoginPageSettings(Section):
     """A login page: its public URL, the domain of its cookie, and the allowed redirect targets."""
 
-    url: Annotated[str, AfterValidator(_page_url)] | None = None
-    cookie_domain: Annotated[str, AfterValidator(_domain)] | None = None
-    redirect_hosts: Annotated[tuple[HostPattern, ...], BeforeValidator(comma_separated)] | None = (
-        None
-    )
-    default_redirect: Annotated[str, AfterValidator(_page_url)] | None = None
+    url: PageUrl | None = None
+    cookie_domain: CookieDomain | None = None
+    redirect_hosts: HostPatterns | None = None
+    default_redirect: PageUrl | None = None
 
     @property
     def site(self) -> LoginSite | None:
@@ -270,14 +173,37 @@ class LoginPageSettings(Section):
         default = home or f"{site.origin}{site.base}/account"
         return replace(site, redirects=replace(site.redirects, default=default))
 
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield a cookie domain that does not include the page, and keys without a page."""
+        host, domain = urlsplit(self.url or "").hostname, self.cookie_domain
+        if host and domain and not f".{host}".endswith(f".{domain}"):
+            message = (
+                f"{{path}}.url host {host} is outside cookie_domain {domain}: "
+                "browsers will discard the cookie."
+            )
+            yield Conflict(("url",), message)
+        for key in ("cookie_domain", "redirect_hosts", "default_redirect"):
+            if key in self.model_fields_set and "url" not in self.model_fields_set:
+                yield Conflict((key,), "needs the url of the log-in page beside it")
+
+
+class DomainPageSettings(LoginPageSettings):
+    """A login page of `login.domains`, which always has a URL."""
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield the conflicts of a login page, and a missing URL."""
+        yield from super().conflicts()
+        if "url" not in self.model_fields_set:
+            yield Conflict((), "needs the url of its page")
+
 
 class LoginSettings(LoginPageSettings):
     """Login pages, the second factor, and the appearance of the pages."""
 
-    domains: tuple[LoginPageSettings, ...] = ()
+    domains: tuple[DomainPageSettings, ...] = ()
     totp: Literal["off", "optional", "required"] = "optional"
     product: Annotated[str, Field(min_length=1, max_length=64)] = "authgw"
-    color: Annotated[str, AfterValidator(_colour)] = "#0a7a70"
+    color: Colour = "#0a7a70"
 
     @property
     def sites(self) -> LoginSites:
@@ -285,12 +211,25 @@ class LoginSettings(LoginPageSettings):
         pages = (self.site, *(page.site for page in self.domains))
         return LoginSites(tuple(site for site in pages if site is not None))
 
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield pages in two places, the conflicts of a login page, and rejected cookies."""
+        if "domains" in self.model_fields_set and self.model_fields_set & {
+            *LoginPageSettings.model_fields
+        }:
+            message = "stands beside login.url: write every page into login.domains"
+            yield Conflict(("domains",), message)
+        yield from super().conflicts()
+        domains = [(("domains", str(n)), page.site) for n, page in enumerate(self.domains)]
+        pages = [(key, site) for key, site in [((), self.site), *domains] if site is not None]
+        for key, message in rejected_cookies(pages):
+            yield Conflict(key, message, kind="rejected_cookie")
+
 
 class MetricsSettings(Section):
     """Listening address for Prometheus, separate from the port for proxies."""
 
     host: ListeningHost = "127.0.0.1"
-    port: Annotated[Integer, Field(ge=1, le=65535)] = 9090
+    port: Port = 9090
 
 
 class HeaderSettings(Section):
@@ -300,6 +239,12 @@ class HeaderSettings(Section):
     groups: HeaderName = "Remote-Groups"
     email: HeaderName = "Remote-Email"
     name: HeaderName = "Remote-Name"
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield two headers of the same name."""
+        names = self.model_dump()
+        if len({name.lower() for name in names.values()}) < len(names):
+            yield Conflict((), "two of the names are the same: each needs its own", names)
 
 
 class Settings(Section):
@@ -313,3 +258,11 @@ class Settings(Section):
     headers: HeaderSettings = HeaderSettings()
     metrics: MetricsSettings = MetricsSettings()
     rules: tuple[RuleEntry, ...] | None = None
+
+    @field_validator("rules", mode="before")
+    @classmethod
+    def _has_rules(cls, value: Any) -> Any:
+        if not value:
+            message = "is empty, so nothing would be allowed: write rules or remove it"
+            raise PydanticCustomError(CONFLICT, message)
+        return value

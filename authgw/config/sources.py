@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from authgw.config.yaml_text import Document, YamlSyntaxError
+from authgw.config.yaml_text import YamlDocument, YamlSyntaxError
 
 Key = tuple[str, ...]
 ABSENT = object()
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class RawSettings:
     """Raw values with their origins: a file and line, or an environment variable."""
 
     data: dict[str, Any] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Source:
         self.origins[path] = origin
         self.origins.update({(*path, *key): place for key, place in (below or {}).items()})
 
-    def overlay(self, other: "Source") -> tuple[str, ...]:
+    def overlay(self, other: "RawSettings") -> tuple[str, ...]:
         """Override values by those of `other`; return a sentence for each replaced value."""
         self.problems.extend(other.problems)
         replaced = [*_duplicate_keys(self.data, other.data, ())]
@@ -96,11 +96,11 @@ def _merge(into: dict[str, Any], data: Mapping[str, Any]) -> None:
             into[name] = value
 
 
-def read_file(path: Path) -> Source:
+def read_file(path: Path) -> RawSettings:
     """Read a YAML file; errors are added to the problems of the source."""
-    source = Source()
+    source = RawSettings()
     try:
-        document = Document(path.read_text(encoding="utf-8"), path.name)
+        document = YamlDocument(path.read_text(encoding="utf-8"), path.name)
     except OSError as error:
         source.problems.append(f"{path}: {error.strerror}")
     except UnicodeDecodeError:

@@ -39,7 +39,7 @@ class _YamlLoader(yaml.SafeLoader):
 _YamlLoader.add_constructor(_STR, _YamlLoader.construct_plain)
 
 
-class Document:
+class YamlDocument:
     """A YAML document.
 
     `origins` maps the path of each value to its place. `problems` are mistakes after which the

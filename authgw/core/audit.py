@@ -23,4 +23,4 @@ class Event:
     authorization: str = ""
 
 
-Record = Callable[[Event], None]
+AuditRecorder = Callable[[Event], None]

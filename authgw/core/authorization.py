@@ -49,7 +49,7 @@ class AuthorizationKind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class OwnMarks:
+class OwnIdentifiers:
     """Issuers and key ids, current and previous, that identify a token of authgw."""
 
     issuers: frozenset[str] = frozenset()
@@ -76,7 +76,7 @@ _ABSENT = Authorization(AuthorizationKind.ABSENT)
 
 
 def read_authorization(
-    lines: Sequence[bytes], marks: OwnMarks, *, accepts_basic: bool
+    lines: Sequence[bytes], identifiers: OwnIdentifiers, *, accepts_basic: bool
 ) -> Authorization:
     """Classify all Authorization lines; with `accepts_basic`, Basic is a credential of authgw."""
     if not lines:
@@ -85,8 +85,8 @@ def read_authorization(
     if token is not None:
         ours = (
             _is_large(lines)
-            or _is_own_header(token.partition(".")[0], marks)
-            or _is_ours(token, marks)
+            or _is_own_header(token.partition(".")[0], identifiers)
+            or _is_ours(token, identifiers)
         )
         return Authorization(AuthorizationKind.OURS if ours else AuthorizationKind.FOREIGN, token)
     schemes = [_schemes(line) for line in lines]
@@ -97,7 +97,7 @@ def read_authorization(
         return Authorization(AuthorizationKind.OURS, pair=pair)
     binds = any(scheme.startswith(_CONNECTION_SCHEMES) for scheme in distinct)
     problem = "Basic counts here and is not one name and password" if is_basic else ""
-    problem = problem or _problem(lines, schemes, marks)
+    problem = problem or _problem(lines, schemes, identifiers)
     return Authorization(
         AuthorizationKind.MALFORMED if problem else AuthorizationKind.FOREIGN,
         binds_connection=binds,
@@ -105,11 +105,13 @@ def read_authorization(
     )
 
 
-def _problem(lines: Sequence[bytes], schemes: Sequence[Sequence[bytes]], marks: OwnMarks) -> str:
+def _problem(
+    lines: Sequence[bytes], schemes: Sequence[Sequence[bytes]], identifiers: OwnIdentifiers
+) -> str:
     """Return why lines that are neither Bearer nor Basic may be authgw's; empty if they are not."""
     if _is_large(lines):
         return f"Authorization is over {MAX_BYTES} bytes"
-    if _is_ours(b"\n".join(lines).decode("latin-1"), marks):
+    if _is_ours(b"\n".join(lines).decode("latin-1"), identifiers):
         return "a credential of authgw is not sent as one Bearer or Basic"
     if any(len(line_schemes) > 1 for line_schemes in schemes):
         return "one Authorization line holds several credentials"
@@ -141,8 +143,8 @@ def effective_token(authorization: Authorization, rule: Rule, *, has_cookie: boo
     """Return the Bearer token that must be valid for this rule; None if the header is ignored.
 
     Raises:
-        AuthorizationMalformedError: the header is not ignored and not a single Bearer token, or the rule
-            refuses it next to the cookie.
+        AuthorizationMalformedError: the header is not ignored and not a single Bearer token, or the
+            rule refuses it next to the cookie.
     """
     problem = refusal(authorization, rule) if has_cookie else ""
     if problem:
@@ -220,31 +222,33 @@ def _schemes(line: bytes) -> list[bytes]:
 
 
 @lru_cache(_MAX_HEADERS)
-def _is_own_header(part: str, marks: OwnMarks) -> bool:
+def _is_own_header(part: str, identifiers: OwnIdentifiers) -> bool:
     """Return True if a token with this JOSE header is authgw's; cached, as few differ."""
-    return _is_named(_base64_text(part), marks)
+    return _is_named(_base64_text(part), identifiers)
 
 
-def _is_ours(text: str, marks: OwnMarks) -> bool:
+def _is_ours(text: str, identifiers: OwnIdentifiers) -> bool:
     """Return True if any part of the text, raw or decoded, is a credential of authgw."""
     for _ in range(1 + _MAX_DECODES):
         runs = _TOKEN_RUN.findall(text)
         # A signature may contain a prefix by chance; issuer and kid identify a JWS.
-        if any(_PREFIX.search(run) and not _is_jws(run) for run in runs) or _is_named(text, marks):
+        if any(_PREFIX.search(run) and not _is_jws(run) for run in runs) or _is_named(
+            text, identifiers
+        ):
             return True
         parts = (part for run in runs for part in run.split(".") if len(part) >= _MIN_BASE64_LENGTH)
         text = "\n".join(decoded for part in parts for decoded in _decoded(part))
     return False
 
 
-def _is_named(text: str, marks: OwnMarks) -> bool:
+def _is_named(text: str, identifiers: OwnIdentifiers) -> bool:
     """Return True if a JSON member `iss` or `kid` is authgw's, at any position, even duplicated."""
     if '"' not in text:
         return False
     unescaped = text.replace("\\/", "/")
     if "\\u" in unescaped:
         unescaped = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), unescaped)
-    own = {"iss": marks.issuers, "kid": marks.kids}
+    own = {"iss": identifiers.issuers, "kid": identifiers.kids}
     return any(value in own[name] for name, value in _NAME.findall(unescaped))
 
 

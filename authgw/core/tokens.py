@@ -13,7 +13,7 @@ from typing import Any
 
 import jwt
 
-from authgw.core.authorization import OwnMarks
+from authgw.core.authorization import OwnIdentifiers
 from authgw.core.errors import (
     TokenExpiredError,
     TokenInvalidError,
@@ -74,7 +74,7 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
+class TicketClaims:
     """Claims of a token outside a session; `lifetime` in seconds, `mark` identifies a password."""
 
     id: str
@@ -95,15 +95,15 @@ class Issuer:
     previous: tuple[str, ...] = ()
 
     @property
-    def marks(self) -> OwnMarks:
+    def identifiers(self) -> OwnIdentifiers:
         """Issuers and key ids that identify a token of authgw without verification."""
-        return OwnMarks(frozenset((self.name, *self.previous)), self.keys.known_kids)
+        return OwnIdentifiers(frozenset((self.name, *self.previous)), self.keys.known_kids)
 
     def mint(self, session: Session, kind: TokenType, *, now: float) -> str:
         """Sign a token of the session's current generation; `now` selects the key."""
         return self._sign(self._claims(session, kind), kind, now)
 
-    def mint_ticket(self, sub: str, kind: TokenType, ticket: Ticket, *, now: float) -> str:
+    def mint_ticket(self, sub: str, kind: TokenType, ticket: TicketClaims, *, now: float) -> str:
         """Sign a token without a session: for an incomplete login or a known device."""
         claims = {
             "iss": self.name,

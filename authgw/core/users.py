@@ -23,8 +23,8 @@ TOTP = "otp"
 class User:
     """A user of the users file.
 
-    `marks` identify the current password: a session that was opened with another password has
-    none of them. `has_totp` is True if a second factor is set up.
+    `password_marks` identify the current password: a session that was opened with another password
+    has a different mark. `has_totp` is True if a second factor is set up.
     """
 
     sub: str
@@ -32,7 +32,7 @@ class User:
     email: str
     name: str
     disabled: bool
-    marks: frozenset[str]
+    password_marks: frozenset[str]
     has_totp: bool
 
 
@@ -70,7 +70,10 @@ class AppPassword:
 
 
 class UserDirectory(Protocol):
-    """Current users and app passwords of the users file."""
+    """Current users and app passwords, from the sources that `app` configures.
+
+    The users file (`identity.users_watcher`) is one source. Decisions look up users here alone.
+    """
 
     def find(self, sub: str) -> User | None:
         """Return the user with this name, or None."""
@@ -112,7 +115,7 @@ def principal_of(session: Session, user: User | None) -> Principal:
         if user is not None:
             raise SessionEndedError
         return Principal(session.sub, session.sid, session.groups, session.email, session.name)
-    if user is None or user.disabled or session.password_mark not in user.marks:
+    if user is None or user.disabled or session.password_mark not in user.password_marks:
         raise SessionEndedError
     return Principal(user.sub, session.sid, user.groups, user.email, user.name, TOTP in session.amr)
 

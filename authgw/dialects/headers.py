@@ -40,13 +40,13 @@ SESSION_COOKIES = ("__Host-authgw", "__Secure-authgw", "authgw")
 _OWN_COOKIE = re.compile(rb"(?:__Host-|__Secure-)?authgw(?:-.*)?", re.DOTALL)
 
 
-class Named(tuple[tuple[bytes, bytes], ...]):
+class IndexedHeaders(tuple[tuple[bytes, bytes], ...]):
     """Headers in their original order, with an index by name."""
 
     by_name: dict[bytes, list[bytes]]
 
     @classmethod
-    def of(cls, headers: RawHeaders) -> "Named":
+    def of(cls, headers: RawHeaders) -> "IndexedHeaders":
         """Return the same headers in the same order, indexed."""
         named = cls(headers)
         named.by_name = {}
@@ -58,7 +58,7 @@ class Named(tuple[tuple[bytes, bytes], ...]):
 def values(headers: RawHeaders, name: str) -> list[bytes]:
     """Return all values of the header with this name (compared without case)."""
     key = _wire_name(name)
-    if isinstance(headers, Named):
+    if isinstance(headers, IndexedHeaders):
         return headers.by_name.get(key, [])
     return [value for name_sent, value in headers if name_sent.lower() == key]
 

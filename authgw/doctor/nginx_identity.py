@@ -21,7 +21,7 @@ _WRITE = "run `authgw nginx write DIR` and copy its files here"
 
 
 @dataclass(frozen=True, slots=True)
-class _App:
+class _ProxiedApp:
     """A location that passes requests on, and the lines that set its app's request headers."""
 
     block: Block
@@ -46,7 +46,7 @@ def examine(block: Block, pass_line: Directive, recipe: Recipe) -> Iterator[Find
         yield unchecked(pass_line, f"{pass_line.name} is not known to the recipe.")
         return
     lines = [each for each in block.inherited(transport.header_directive) if len(each.args) > 1]
-    app = _App(block, transport, recipe, tuple(lines))
+    app = _ProxiedApp(block, transport, recipe, tuple(lines))
     passes_headers = block.inherited(f"{transport.prefix}_pass_request_headers")
     if not passes_headers or passes_headers[0].args != ("off",):
         yield from _missing_headers(app)
@@ -69,14 +69,14 @@ def outdated_host(block: Block, line: Directive, remedy: str) -> Finding:
     return fault(line, f"{line} is of an older recipe: $http_host is empty over HTTP/3.", remedy)
 
 
-def _required_names(app: _App) -> list[str]:
+def _required_names(app: _ProxiedApp) -> list[str]:
     """Return the names, as sent, that must be set so that a client's own header does not arrive."""
     optional = {app.transport.name_of(header).lower() for header in _OPTIONAL}
     names = [name for name in app.transport.headers if name not in optional]
     return [name for name in names if name.startswith("http_") or not app.transport.is_cgi]
 
 
-def _missing_headers(app: _App) -> Iterator[Finding]:
+def _missing_headers(app: _ProxiedApp) -> Iterator[Finding]:
     sent = {each.args[0].lower() for each in app.lines}
     required = _required_names(app)
     missing = [name for name in required if name not in sent]
@@ -112,18 +112,18 @@ def _missing_headers(app: _App) -> Iterator[Finding]:
     )
 
 
-def _canonical_header(name: str, app: _App) -> str:
+def _canonical_header(name: str, app: _ProxiedApp) -> str:
     """Return the usual spelling of a header for its name as sent."""
     header = name.removeprefix("http_").replace("_", "-") if app.transport.is_cgi else name
     spellings = {each.lower(): each for each in app.recipe.headers.values()}
     return spellings.get(header, header.title())
 
 
-def _user_line(app: _App) -> Directive | None:
+def _user_line(app: _ProxiedApp) -> Directive | None:
     return next((each for each in app.lines if each.args[1] == "$authgw_user"), None)
 
 
-def _name_mismatch(app: _App, line: Directive, header: str, consequence: str) -> Finding:
+def _name_mismatch(app: _ProxiedApp, line: Directive, header: str, consequence: str) -> Finding:
     keys = {each.lower(): key for key, each in app.recipe.headers.items()}
     make = hole if "would arrive" in consequence else problem
     return make(
@@ -134,7 +134,7 @@ def _name_mismatch(app: _App, line: Directive, header: str, consequence: str) ->
     )
 
 
-def _identity(app: _App, key: str) -> Iterator[Finding]:
+def _identity(app: _ProxiedApp, key: str) -> Iterator[Finding]:
     header = app.recipe.headers[key]
     variable = f"$upstream_http_{header.lower().replace('-', '_')}"
     sources = {each.args[0]: each for each in app.block.inherited("auth_request_set")}
@@ -160,7 +160,7 @@ def _effective(lines: list[Directive]) -> list[Directive]:
     return lines[unconditional[-1] :] if unconditional else list(lines)
 
 
-def _source_remedy(app: _App, header: str, key: str, line: Directive) -> str:
+def _source_remedy(app: _ProxiedApp, header: str, key: str, line: Directive) -> str:
     """Return the remedy for a line that sets an identity header from another source.
 
     Distributions set REMOTE_USER in their own fastcgi_params: of two lines the last is effective.
@@ -171,7 +171,7 @@ def _source_remedy(app: _App, header: str, key: str, line: Directive) -> str:
 
 
 def _wrong_source(
-    app: _App, key: str, line: Directive, source: Directive | None
+    app: _ProxiedApp, key: str, line: Directive, source: Directive | None
 ) -> Iterator[Finding]:
     header, value = app.recipe.headers[key], line.args[1]
     variable = f"$upstream_http_{header.lower().replace('-', '_')}"
@@ -208,7 +208,7 @@ def _wrong_source(
         )
 
 
-def _cookie(app: _App) -> Iterator[Finding]:
+def _cookie(app: _ProxiedApp) -> Iterator[Finding]:
     for each in app.lines_for("Cookie"):
         value = each.args[1]
         if value == "$authgw_cookie" or is_literal(value):
@@ -222,7 +222,7 @@ def _cookie(app: _App) -> Iterator[Finding]:
             yield unchecked(each, message, f"Write: {expected}")
 
 
-def _host(app: _App) -> Iterator[Finding]:
+def _host(app: _ProxiedApp) -> Iterator[Finding]:
     for each in app.lines_for("Host"):
         value = each.args[1]
         if is_server_controlled(value):
@@ -236,7 +236,7 @@ def _host(app: _App) -> Iterator[Finding]:
             yield unchecked(each, f"who decides {value} as Host is not known.", remedy)
 
 
-def _proxy_headers(app: _App) -> Iterator[Finding]:
+def _proxy_headers(app: _ProxiedApp) -> Iterator[Finding]:
     """Check the headers that apps trust because a proxy sets them."""
     excluded = (*app.recipe.headers.values(), "Cookie", *_OPTIONAL)
     excluded_names = {app.transport.name_of(header).lower() for header in excluded}
@@ -263,7 +263,7 @@ def _proxy_headers(app: _App) -> Iterator[Finding]:
 _EMPTY = '""'
 
 
-def _duplicates(app: _App) -> Iterator[Finding]:
+def _duplicates(app: _ProxiedApp) -> Iterator[Finding]:
     """Find headers that are sent twice; of CGI parameters apps take the last."""
     if app.transport.is_cgi:
         return

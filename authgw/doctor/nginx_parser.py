@@ -92,7 +92,7 @@ class _Statement:
 
 
 @dataclass(slots=True)
-class _Files:
+class _DumpFiles:
     """The files of a dump by name; relative includes start at the first file's directory."""
 
     statements: dict[str, list[_Statement]]
@@ -146,11 +146,11 @@ def parse_dump(dump: str) -> Block:
     return top
 
 
-def _split(lines: list[str]) -> _Files:
+def _split(lines: list[str]) -> _DumpFiles:
     """Parse the statements of each file, with line numbers counted within the file."""
     first = _FILE_HEADER.fullmatch(lines[0])
     assert first is not None  # noqa: S101  the caller passes the lines from the first header on
-    files = _Files({first[1]: []}, first[1][: first[1].rfind("/") + 1])
+    files = _DumpFiles({first[1]: []}, first[1][: first[1].rfind("/") + 1])
     open_blocks = [files.statements[first[1]]]
     words: list[str] = []
     first_line, word_line = 1, 0
@@ -197,7 +197,7 @@ def _tokens(lines: list[str]) -> Iterator[_Token]:
             ) from None
 
 
-def _file_starting_at(comment: str, line: str, files: _Files) -> str:
+def _file_starting_at(comment: str, line: str, files: _DumpFiles) -> str:
     """Return the name of the file that begins at this comment, or an empty string."""
     match = _FILE_HEADER.fullmatch(comment)
     if not match or comment != line:
@@ -214,12 +214,12 @@ def _reject_duplicate(name: str, header_lines: dict[str, int], line: int) -> Non
         )
 
 
-def _add_file(block: Block, files: _Files, include_stack: tuple[str, ...]) -> None:
+def _add_file(block: Block, files: _DumpFiles, include_stack: tuple[str, ...]) -> None:
     _add_statements(block, files.statements[include_stack[-1]], files, include_stack)
 
 
 def _add_statements(
-    block: Block, statements: list[_Statement], files: _Files, include_stack: tuple[str, ...]
+    block: Block, statements: list[_Statement], files: _DumpFiles, include_stack: tuple[str, ...]
 ) -> None:
     file = include_stack[-1]
     for each in statements:

@@ -35,8 +35,8 @@ def read_secret(path: Path) -> bytes:
     """Return the bytes of a secret file.
 
     Raises:
-        SigningKeyError: The file is missing, empty, or accessible to everyone on this machine, unless
-            an orchestrator provided it: under /run/secrets or on a read-only mount.
+        SigningKeyError: The file is missing, empty, or accessible to everyone on this machine,
+            unless an orchestrator provided it: under /run/secrets or on a read-only mount.
     """
     try:
         content = path.read_bytes()

@@ -50,7 +50,7 @@ def edited(text: str, name: str, old: Mapping[str, Any] | None, new: Mapping[str
     # The parser's positions do not include a byte order mark.
     mark, text = (_BOM, text[1:]) if text.startswith(_BOM) else ("", text)
     try:
-        root = _Layout(text).root(name)
+        root = _NodeReader(text).root(name)
     except yaml.YAMLError:
         raise YamlEditError("not YAML that can be read") from None
     editor = _Editor(text)
@@ -60,7 +60,7 @@ def edited(text: str, name: str, old: Mapping[str, Any] | None, new: Mapping[str
     return mark + text
 
 
-class _Layout(Composer, CSafeLoader):
+class _NodeReader(Composer, CSafeLoader):
     """Nodes with their positions; an alias is a separate node at its own position."""
 
     def __init__(self, text: str) -> None:

@@ -1,8 +1,8 @@
 """Edits of the users file, each of them atomic and exclusive (`files.atomic`).
 
 The rest of the file stays as it is (`files.yaml_edit`). User names are matched as at login. Every
-edit raises UsersFileError if the file cannot be read or written (UsersFileWriteError), if the user does
-not exist, or if the new entry would not be valid.
+edit raises UsersFileError if the file cannot be read or written (UsersFileWriteError), if the user
+does not exist, or if the new entry would not be valid.
 """
 
 import secrets

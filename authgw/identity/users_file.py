@@ -149,7 +149,7 @@ class UserEntry(_Part):
     same_password: tuple[Mark, ...] = ()
 
     @property
-    def marks(self) -> frozenset[str]:
+    def password_marks(self) -> frozenset[str]:
         """The marks of sessions that were opened with the password of this entry."""
         current = mark(self.password)
         # A hash that was set by hand is another password: the list does not contain its mark.

@@ -51,13 +51,13 @@ class _Snapshot:
         )
 
 
-class UsersFile:
+class WatchedUsersFile:
     """The users of a file; implements the user directory of `core.users`.
 
     Every method uses a single snapshot of the file; a reload replaces the snapshot atomically.
     """
 
-    def __init__(self, path: Path, before: "UsersFile | None" = None) -> None:
+    def __init__(self, path: Path, before: "WatchedUsersFile | None" = None) -> None:
         """Read the file; a missing file has no users, if `before` had no users either.
 
         Raises:
@@ -151,7 +151,7 @@ class UsersFile:
 
 
 async def watch(
-    current: Callable[[], UsersFile], *, every: float = 0.5, alarm: Callable[[str], None]
+    current: Callable[[], WatchedUsersFile], *, every: float = 0.5, alarm: Callable[[str], None]
 ) -> None:
     """Reload the users file when it changes, in a worker thread, until cancelled.
 
@@ -174,7 +174,7 @@ async def watch(
 
 
 @dataclass(frozen=True, slots=True)
-class _Stamp:
+class _FileStatus:
     """The file status that detects a change; `changed` (ctime) covers mode and owner too."""
 
     modified: int
@@ -183,16 +183,16 @@ class _Stamp:
     inode: int
 
 
-def _stamp(path: Path) -> _Stamp | None:
+def _stamp(path: Path) -> _FileStatus | None:
     try:
         status = path.stat()
     except OSError:
         return None
-    return _Stamp(status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
+    return _FileStatus(status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
 
 
 def _read(
-    path: Path, stamp: _Stamp | None, before: Mapping[str, UserEntry]
+    path: Path, stamp: _FileStatus | None, before: Mapping[str, UserEntry]
 ) -> Mapping[str, UserEntry]:
     if not before:
         return load_users(path)
@@ -202,7 +202,7 @@ def _read(
     return read_users(path)
 
 
-def _is_recent(stamp: _Stamp | None) -> bool:
+def _is_recent(stamp: _FileStatus | None) -> bool:
     return stamp is not None and 0 <= time.time() - stamp.modified / 1e9 < _MIN_AGE
 
 
@@ -213,7 +213,7 @@ def _user(sub: str, entry: UserEntry) -> User:
         email=entry.email,
         name=entry.name,
         disabled=entry.disabled,
-        marks=entry.marks,
+        password_marks=entry.password_marks,
         has_totp=entry.totp is not None,
     )
 

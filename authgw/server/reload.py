@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from authgw.config.loader import ConfigError, LoadedConfig
-from authgw.config.schema import Section, Settings
+from authgw.config.schema import Settings
+from authgw.config.section import Section
 from authgw.core.keys import Key, KeyRing, SigningKeyError
 from authgw.files import key_files
 from authgw.identity.clients_file import BackendsFileError, TrustedBackends, load_clients
 from authgw.identity.users_file import UsersFileError
-from authgw.identity.users_watcher import UsersFile
+from authgw.identity.users_watcher import WatchedUsersFile
 
 
 class ReloadError(ValueError):
@@ -31,7 +32,7 @@ class ReloadableState:
     loaded: LoadedConfig
     keys: KeyRing
     clients: TrustedBackends
-    users: UsersFile
+    users: WatchedUsersFile
     left: tuple[str, ...] = ()
 
 
@@ -40,7 +41,7 @@ class EntryFiles:
     """The clients and users that a configuration names."""
 
     clients: TrustedBackends
-    users: UsersFile
+    users: WatchedUsersFile
 
 
 def read_entries(loaded: LoadedConfig) -> EntryFiles:
@@ -50,7 +51,9 @@ def read_entries(loaded: LoadedConfig) -> EntryFiles:
         BackendsFileError, UsersFileError: a file must not be used; the message says why.
     """
     auth = loaded.settings.auth
-    return EntryFiles(load_clients(loaded.path(auth.clients)), UsersFile(loaded.path(auth.users)))
+    return EntryFiles(
+        load_clients(loaded.path(auth.clients)), WatchedUsersFile(loaded.path(auth.users))
+    )
 
 
 def read(loaded: LoadedConfig, entries: EntryFiles | None = None) -> ReloadableState:
@@ -85,7 +88,7 @@ def read_again(before: ReloadableState, load: Callable[[], LoadedConfig]) -> Rel
         loaded,
         _load_ring(loaded),
         _clients_again(loaded.path(settings.auth.clients), before.clients),
-        UsersFile(before.users.path, before.users),
+        WatchedUsersFile(before.users.path, before.users),
         tuple(_changed(before.loaded.settings, found.settings)),
     )
 

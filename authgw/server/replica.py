@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from authgw.config.loader import LoadedConfig
 from authgw.core.errors import StoreUnavailableError
 from authgw.identity.hash_pool import HashPool
-from authgw.identity.users_watcher import UsersFile, watch
+from authgw.identity.users_watcher import WatchedUsersFile, watch
 from authgw.observability import metrics
 from authgw.observability.instrumentation import MeasuredStore, measured_check, metrics_middleware
 from authgw.server.reload import REFUSALS, ReloadableState, read_again
@@ -151,7 +151,7 @@ class Replica:
         return self._parts.membership.refusal if self._parts.membership else ""
 
 
-def _warn_of(users: UsersFile) -> None:
+def _warn_of(users: WatchedUsersFile) -> None:
     for warning in users.warnings:
         logger.warning(warning)
 

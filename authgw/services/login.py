@@ -24,7 +24,7 @@ from authgw.identity.hash_pool import HashPool
 from authgw.identity.hash_pool import PasswordCheck as Hashed
 from authgw.identity.login_throttle import LoginAttempt, LoginThrottle
 from authgw.identity.users_file import UsersFileError, mark
-from authgw.identity.users_watcher import UsersFile
+from authgw.identity.users_watcher import WatchedUsersFile
 from authgw.services.login_tickets import LoginTickets
 from authgw.services.results import VerifiedLogin
 
@@ -45,7 +45,7 @@ class LoginService:
 
     def __init__(
         self,
-        users: UsersFile,
+        users: WatchedUsersFile,
         hashing: HashPool,
         counters: Counters,
         issuer: Issuer,

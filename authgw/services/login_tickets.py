@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from authgw.core.errors import AuthgwError
-from authgw.core.tokens import Issuer, Ticket, Token, TokenType
+from authgw.core.tokens import Issuer, TicketClaims, Token, TokenType
 from authgw.core.users import PASSWORD
-from authgw.identity.users_watcher import UsersFile
+from authgw.identity.users_watcher import WatchedUsersFile
 from authgw.services.results import VerifiedLogin
 from authgw.services.sessions import jti
 
@@ -17,7 +17,7 @@ class LoginTickets:
 
     def __init__(
         self,
-        users: UsersFile,
+        users: WatchedUsersFile,
         issuer: Issuer,
         *,
         device_lifetime: float,
@@ -32,7 +32,7 @@ class LoginTickets:
         """Return the token of a login that waits for its second factor."""
         # A password's ticket names no method, as in earlier versions.
         amr = "" if verified.amr == (PASSWORD,) else f"{'+'.join(verified.amr)}:"
-        ticket = Ticket(jti(), PENDING_LIFETIME, f"{amr}{verified.mark}")
+        ticket = TicketClaims(jti(), PENDING_LIFETIME, f"{amr}{verified.mark}")
         sub = verified.user.sub
         return self._issuer.mint_ticket(sub, TokenType.PENDING, ticket, now=self._clock())
 
@@ -48,11 +48,11 @@ class LoginTickets:
             return None
         amr, _, mark = str(token.claims.get("mark", "")).rpartition(":")
         methods = tuple(amr.split("+")) if amr else (PASSWORD,)
-        return VerifiedLogin(user, mark, methods) if mark in user.marks else None
+        return VerifiedLogin(user, mark, methods) if mark in user.password_marks else None
 
     def remember(self, verified: VerifiedLogin) -> str:
         """Return the token that identifies the device at the user's next login."""
-        ticket = Ticket(jti(), self._device_lifetime, f"{verified.amr[-1]}:{verified.mark}")
+        ticket = TicketClaims(jti(), self._device_lifetime, f"{verified.amr[-1]}:{verified.mark}")
         sub = verified.user.sub
         return self._issuer.mint_ticket(sub, TokenType.DEVICE, ticket, now=self._clock())
 
@@ -67,7 +67,7 @@ class LoginTickets:
         user = self._users.find(sub)
         for token in filter(None, [self._ticket(text, TokenType.DEVICE) for text in texts]):
             method, _, mark = str(token.claims.get("mark", "")).partition(":")
-            is_valid = token.sub == sub and user is not None and mark in user.marks
+            is_valid = token.sub == sub and user is not None and mark in user.password_marks
             if is_valid and factor in ("", method):
                 return token.jti
         return ""

@@ -112,7 +112,7 @@ def access_token(request: web.Request) -> str | None:
         AuthorizationMalformedError: the header is not a single Bearer token.
     """
     lines = authorization(request.raw_headers)
-    header = read_authorization(lines, request[GATEWAY].services.marks, accepts_basic=False)
+    header = read_authorization(lines, request[GATEWAY].services.identifiers, accepts_basic=False)
     if header.kind is AuthorizationKind.FOREIGN and all_session_tokens(request):
         return None
     return bearer(lines)
@@ -139,7 +139,7 @@ async def _user_login(request: web.Request) -> LoginRequest:
     )
     if "username" in body:
         return await _password_login(request, body)
-    if not request[GATEWAY].policy.open_login:
+    if not request[GATEWAY].policy.settings.auth.open_login:
         raise BackendUnknownError
     if set(body) - {"user_id"}:
         raise BodyMalformedError("unknown key; without a client's secret this takes user_id")

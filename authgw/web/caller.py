@@ -53,7 +53,7 @@ async def identify(
     """
     accepts_basic = rule.accepts(Credential.APP_PASSWORD)
     shown = read_authorization(
-        authorization(headers), gateway.services.marks, accepts_basic=accepts_basic
+        authorization(headers), gateway.services.identifiers, accepts_basic=accepts_basic
     )
     is_foreign = shown.kind is AuthorizationKind.FOREIGN
     try:

@@ -21,7 +21,7 @@ from authgw.core.networks import TrustedProxies
 from authgw.core.rules import Allow, Credential, Rule, allows_anyone, authorize, decide
 from authgw.dialects import envoy, forwarded, nginx
 from authgw.dialects.headers import (
-    Named,
+    IndexedHeaders,
     RawHeaders,
     authorization,
     cookies,
@@ -106,7 +106,7 @@ async def by_envoy(request: web.Request) -> web.StreamResponse:
 
 
 async def _subrequest(request: web.Request, dialect: Dialect) -> web.StreamResponse:
-    gateway, headers = request[GATEWAY], Named.of(request.raw_headers)
+    gateway, headers = request[GATEWAY], IndexedHeaders.of(request.raw_headers)
     access = None
     try:
         access = _described(request, dialect, headers)
@@ -130,7 +130,7 @@ async def _by_rule(request: web.Request, asked: CheckKey, rule: Rule) -> web.Str
         decided = _CheckResult.about(who, decision, rule)
     except StoreUnavailableError as error:
         decided = _refused(error)
-    access = _described(request, nginx, Named.of(request.raw_headers))
+    access = _described(request, nginx, IndexedHeaders.of(request.raw_headers))
     return await _answered(request, nginx, access, decided)
 
 
@@ -166,7 +166,7 @@ def _note_allowed(
     """Tell the login page, if it waits for that, that this session may see pages of the host."""
     allowed = request[GATEWAY].login.allowed_checks
     if principal is not None and allowed.watches(principal.sid):
-        access = access or _described(request, nginx, Named.of(request.raw_headers))
+        access = access or _described(request, nginx, IndexedHeaders.of(request.raw_headers))
         allowed.note(principal.sid, access.location.host)
 
 
@@ -265,7 +265,7 @@ async def _decide(access: AccessRequest, headers: RawHeaders, gateway: Gateway) 
 
 async def _direct(request: web.Request) -> web.StreamResponse:
     gateway = request[GATEWAY]
-    if gateway.policy.rules is not None and not gateway.policy.direct_check:
+    if gateway.policy.rules is not None and not gateway.policy.settings.auth.direct_check:
         # A proxy_set_header that somebody forgot must open nothing.
         raise DirectCheckOffError
     refuse_identity(request.raw_headers, gateway.policy.identity)

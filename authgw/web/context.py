@@ -8,8 +8,9 @@ from typing import Any
 
 from aiohttp import web
 
-from authgw.core.audit import Event, Record
-from authgw.core.authorization import OwnMarks
+from authgw.config.schema import Settings
+from authgw.core.audit import AuditRecorder, Event
+from authgw.core.authorization import OwnIdentifiers
 from authgw.core.counters import Counters
 from authgw.core.errors import TargetMalformedError
 from authgw.core.keys import KeyRing
@@ -38,10 +39,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 class Policy:
     """Access decisions and addresses that the configuration sets.
 
-    `rules` None: any valid session may access every protected host. `direct_check`: a program may
-    check its session without an original request although there are rules. `cookies` are all
-    names of session cookies. `record_allowed`: allowed checks are events, too. `docs`: the page
-    of the API is served.
+    `rules` None: any valid session may access every protected host. `cookies` are all names of
+    session cookies. Settings that need no preparation are read from `settings`.
     """
 
     rules: Rules | None
@@ -49,10 +48,12 @@ class Policy:
     cookies: frozenset[str]
     trusted: TrustedProxies
     identity: IdentityHeaders
-    direct_check: bool
-    open_login: bool
-    record_allowed: bool
-    docs: bool
+    settings: Settings
+
+    @property
+    def record_allowed(self) -> bool:
+        """True if allowed checks are events, too."""
+        return self.settings.logging.decisions == "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +89,17 @@ class LoginContext:
 class Services:
     """The parts that keep sessions, keys and events.
 
-    `marks` identify our own tokens. `ready` returns the reason why this replica is not ready, or
-    an empty text. `check_keys` raises KeysNotSharedError while this replica may not sign.
+    `identifiers` distinguish our tokens from those of an app. `ready` returns the reason why this
+    replica is not ready, or an empty text. `check_keys` raises KeysNotSharedError while it may not
+    sign.
     """
 
     sessions: Sessions
-    marks: OwnMarks
+    identifiers: OwnIdentifiers
     backends: TrustedBackends
     counters: Counters
     keys: KeyRing
-    record: Record
+    record: AuditRecorder
     clock: Callable[[], float]
     ready: Callable[[], Awaitable[str]]
     check_keys: Callable[[], None]

@@ -41,7 +41,7 @@ def application(serving: Dispatcher) -> web.Application:
             *(web.route(*key, _login_step(key)) for key in serving.gateway.login.routes),
         ]
     )
-    if serving.gateway.policy.docs:
+    if serving.gateway.policy.settings.server.docs:
         app.add_routes([web.get("/docs", health.docs)])
     return app
 

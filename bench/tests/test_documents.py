@@ -1,4 +1,4 @@
-"""Documents that are made of results: plan, page, words and picture of the README."""
+"""Documents made from results: plan, page, sentences and plot of the README."""
 
 from xml.etree import ElementTree
 

@@ -5,7 +5,7 @@ import pytest
 from bench.commands import may_be_of_check
 from bench.http import content_length, fields
 from bench.outcome import NotMeasured
-from bench.wrk import Load, read, request
+from bench.wrk import WrkResult, read, request
 
 WRK = """Running 2s test @ http://127.0.0.1:8080/authenticate
   1 threads and 32 connections
@@ -24,7 +24,7 @@ Transfer/sec:      4.95MB
 
 
 def test_wrk_is_read_in_milliseconds() -> None:
-    assert read(WRK) == Load(requests=54713, errors=0, rps=27337.41, p50=0.327, p99=1020.0)
+    assert read(WRK) == WrkResult(requests=54713, errors=0, rps=27337.41, p50=0.327, p99=1020.0)
 
 
 def test_refused_and_broken_requests_are_errors() -> None:

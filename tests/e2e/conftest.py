@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.leaks import no_secret_in_the_logs
-from tests.support.nginx import Site, running_site
-from tests.support.processes import Gateway, make_gateway
+from tests.support.nginx import NginxFront, running_site
+from tests.support.processes import GatewayProcess, make_gateway
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -16,7 +16,7 @@ def _no_secret_is_ever_written() -> Iterator[None]:
 
 
 @pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[Gateway]:
+def gateway(tmp_path: Path) -> Iterator[GatewayProcess]:
     made = make_gateway(tmp_path / "gateway")
     made.start()
     yield made
@@ -25,5 +25,5 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NginxFront]:
     yield from running_site(tmp_path_factory.mktemp("site"))

@@ -12,14 +12,14 @@ from aioquic.h3.events import DataReceived, H3Event, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import QuicEvent
 
-from tests.support.processes import Answer
+from tests.support.processes import HttpResponse
 
 
 class _Client(QuicConnectionProtocol):
-    def request(self, headers: Sequence[tuple[str, str]]) -> "asyncio.Future[Answer]":
+    def request(self, headers: Sequence[tuple[str, str]]) -> "asyncio.Future[HttpResponse]":
         self._http = H3Connection(self._quic)
         self._events: deque[H3Event] = deque()
-        self._answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._answered: asyncio.Future[HttpResponse] = asyncio.get_running_loop().create_future()
         stream = self._quic.get_next_available_stream_id()
         raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
         self._http.send_headers(stream, raw, end_stream=True)
@@ -32,7 +32,7 @@ class _Client(QuicConnectionProtocol):
             if isinstance(got, HeadersReceived | DataReceived) and got.stream_ended:
                 self._answered.set_result(self._whole())
 
-    def _whole(self) -> Answer:
+    def _whole(self) -> HttpResponse:
         headers: dict[str, str] = {}
         body = b""
         for event in self._events:
@@ -40,10 +40,10 @@ class _Client(QuicConnectionProtocol):
                 headers |= {name.decode(): value.decode("latin-1") for name, value in event.headers}
             elif isinstance(event, DataReceived):
                 body += event.data
-        return Answer(int(headers[":status"]), headers, body)
+        return HttpResponse(int(headers[":status"]), headers, body)
 
 
-async def _ask(port: int, headers: Sequence[tuple[str, str]]) -> Answer:
+async def _ask(port: int, headers: Sequence[tuple[str, str]]) -> HttpResponse:
     settings = QuicConfiguration(alpn_protocols=H3_ALPN, server_name="localhost")
     settings.verify_mode = ssl.CERT_NONE
     async with connect(
@@ -55,7 +55,7 @@ async def _ask(port: int, headers: Sequence[tuple[str, str]]) -> Answer:
 
 def ask_http3(
     port: int, path: str, authority: str, *headers: tuple[str, str], method: str = "GET"
-) -> Answer:
+) -> HttpResponse:
     """Send a request with these lower-case headers in addition to the pseudo-headers."""
     pseudo = [(":method", method), (":scheme", "https"), (":authority", authority), (":path", path)]
     return asyncio.run(_ask(port, [*pseudo, *headers]))

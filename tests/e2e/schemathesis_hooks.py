@@ -15,7 +15,7 @@ BASIC = f"Basic {b64encode(os.environ['AUTHGW_TEST_CLIENT'].encode()).decode()}"
     .apply_to(path=["/revoke", "/sessions"])
     .apply_to(path="/login", method="POST")
 )
-class Client:
+class BackendAuth:
     """Authenticates as a trusted backend, unless the body has a user name: a login by password."""
 
     def get(self, case: Any, context: Any) -> str:

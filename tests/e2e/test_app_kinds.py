@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from authgw.recipes.cleared import CLEARED
-from tests.support.nginx import Site, running_site
+from tests.support.nginx import NginxFront, running_site
 from tests.support.nginx_versions import NGINXES
 from tests.support.processes import ask
 
@@ -113,7 +113,7 @@ def _wait_for(socket: Path, folder: Path) -> None:
 
 @dataclass
 class App:
-    site: Site
+    site: NginxFront
     kind: str
     token: str
 
@@ -133,7 +133,7 @@ class App:
 @pytest.fixture(scope="module", params=NGINXES)
 def served(
     request: pytest.FixtureRequest, apps: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Site]:
+) -> Iterator[NginxFront]:
     extra = "".join(
         _location(kind, where, apps, after=where.endswith("after"))
         for kind in KINDS
@@ -145,7 +145,7 @@ def served(
 
 
 @pytest.fixture(params=KINDS)
-def app(request: pytest.FixtureRequest, served: Site) -> App:
+def app(request: pytest.FixtureRequest, served: NginxFront) -> App:
     pair = served.gateway.login(7, groups=["users"], email="a@example.com")
     return App(served, request.param, pair["access"])
 
@@ -212,5 +212,5 @@ def test_a_client_cannot_set_proxy_headers(app: App) -> None:
         assert variables["HTTP_X_REAL_IP"] == "127.0.0.1"
 
 
-def test_no_warning_is_logged(served: Site) -> None:
+def test_no_warning_is_logged(served: NginxFront) -> None:
     assert "[warn]" not in served.log, served.log[:2000]

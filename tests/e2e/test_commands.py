@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.processes import (
     AUTHGW,
-    Gateway,
+    GatewayProcess,
     ask,
     authgw,
     authgw_here,
@@ -80,7 +80,7 @@ def test_every_refusal_to_start(tmp_path: Path) -> None:
     assert "secrets/redis is open to everyone" in refused(tmp_path, "serve", **cache)
 
 
-def test_a_port_in_use_and_a_locked_store(gateway: Gateway) -> None:
+def test_a_port_in_use_and_a_locked_store(gateway: GatewayProcess) -> None:
     port = {"AUTHGW_SERVER__PORT": str(gateway.port)}
     assert gateway.process is not None
     assert f"held by pid {gateway.process.pid}" in refused(gateway.folder, "serve", **port)
@@ -88,7 +88,7 @@ def test_a_port_in_use_and_a_locked_store(gateway: Gateway) -> None:
     assert "address already in use" in refused(gateway.folder, "serve", **port, **memory)
 
 
-def test_keys_rotate(gateway: Gateway) -> None:
+def test_keys_rotate(gateway: GatewayProcess) -> None:
     pair = gateway.login()
     assert "signs in 10 minutes" in authgw(gateway.folder, "key", "add").stdout
     again = authgw(gateway.folder, "key", "init")
@@ -121,7 +121,7 @@ def test_a_client_name_is_added_only_once(tmp_path: Path) -> None:
     assert "another file" in refused(tmp_path, "client", "add", "x", "--save", "there")
 
 
-def test_sessions_outlive_the_process(gateway: Gateway) -> None:
+def test_sessions_outlive_the_process(gateway: GatewayProcess) -> None:
     pair = gateway.login()
     gateway.stop(signal.SIGKILL)
     gateway.start()

@@ -44,14 +44,14 @@ class Intranet(socketserver.StreamRequestHandler):
             self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
 
 
-class Server(socketserver.ThreadingTCPServer):
+class ThreadedTcpServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
 
 
 @pytest.fixture
 def app() -> Iterator[int]:
-    with Server(("127.0.0.1", 0), Intranet) as server:
+    with ThreadedTcpServer(("127.0.0.1", 0), Intranet) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server.server_address[1]
         server.shutdown()

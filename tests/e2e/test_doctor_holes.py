@@ -13,14 +13,14 @@ import pytest
 
 from tests.support.doctor import copy_site, doctor_findings
 from tests.support.doctor_bypass_cases import BYPASSES, TRANSPORTS
-from tests.support.doctor_cases import Case, in_server, public
+from tests.support.doctor_cases import DumpCase, in_server, public
 from tests.support.doctor_override_cases import OVERRIDES
 from tests.support.nginx_versions import system
 from tests.support.processes import (
     LOGS,
     ROOT,
-    Answer,
-    Gateway,
+    GatewayProcess,
+    HttpResponse,
     ask,
     free_port,
     make_gateway,
@@ -36,7 +36,7 @@ _NO_BODY = 'proxy_pass_request_body off; proxy_set_header Content-Length ""; pro
 class Field:
     """A gateway and an app behind the NGINX of a test, with access tokens of two users."""
 
-    gateway: Gateway
+    gateway: GatewayProcess
     app: int
     tokens: dict[str, str] = field(default_factory=dict)
 
@@ -60,7 +60,7 @@ def upstreams(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
 class Proof:
     """A request that proves a hole; only the broken site's response contains `evidence`."""
 
-    case: Case
+    case: DumpCase
     evidence: str
     path: str = "/"
     method: str = "GET"
@@ -70,7 +70,7 @@ class Proof:
     body: bytes | None = None
 
 
-def forged(line: str) -> Case:
+def forged(line: str) -> DumpCase:
     """Make a case of a line in the server, followed by a public location of the app."""
     app = "include authgw/identity.conf; proxy_pass http://sample;"
     return in_server(f"{line}\n    {public(app)}", "overwrites")
@@ -82,7 +82,7 @@ _PAGES = (
 )
 
 
-def _without_gateway(case: Case) -> Case:
+def _without_gateway(case: DumpCase) -> DumpCase:
     """Make the gateway of a case unreachable."""
     upstream = ("authgw/upstream.conf", "127.0.0.1:8080", "127.0.0.1:1")
     return replace(case, more=(upstream,))
@@ -148,7 +148,7 @@ PROOFS = {
         user="alice",
     ),
     "a status before the check": Proof(
-        Case(
+        DumpCase(
             "site.conf",
             "client_max_body_size 100m;",
             "client_max_body_size 1;",
@@ -218,7 +218,7 @@ def test_request_proves_the_hole(tmp_path: Path, upstreams: Field, name: str) ->
     assert proof.evidence not in text_of(shipped), shipped
 
 
-def text_of(answer: Answer) -> str:
+def text_of(answer: HttpResponse) -> str:
     return f"{answer.headers} {answer.body.decode()}"
 
 
@@ -230,7 +230,9 @@ def test_doctor_reports_the_hole(tmp_path: Path, name: str) -> None:
     assert any(": hole: " in each and PROOFS[name].case.message in each for each in findings)
 
 
-def send_through(directory: Path, upstreams: Field, proof: Proof, case: Case | None) -> Answer:
+def send_through(
+    directory: Path, upstreams: Field, proof: Proof, case: DumpCase | None
+) -> HttpResponse:
     """Send the request of a proof through the shipped site, or through the site of `case`."""
     conf = copy_site(directory)
     if case is not None:
@@ -247,7 +249,7 @@ def send_through(directory: Path, upstreams: Field, proof: Proof, case: Case | N
         return send(port, proof, upstreams, proof.user)
 
 
-def send(port: int, proof: Proof, upstreams: Field, user: str) -> Answer:
+def send(port: int, proof: Proof, upstreams: Field, user: str) -> HttpResponse:
     bearer = {"Authorization": f"Bearer {upstreams.tokens[user]}"} if user else {}
     path = proof.path.replace("GATEWAY", str(upstreams.gateway.port))
     return ask(port, proof.method, path, {**bearer, **proof.headers}, proof.body)

@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 
 from tests.support.processes import (
-    Gateway,
+    GatewayProcess,
     authgw,
     authgw_here,
     free_port,
@@ -25,7 +25,7 @@ NOBODY = 65534
 
 
 @pytest.fixture
-def installation(tmp_path: Path) -> Gateway:
+def installation(tmp_path: Path) -> GatewayProcess:
     """Make an installation with ports of its own that is not running."""
     made = make_gateway(tmp_path / "alone")
     made.environ |= {
@@ -52,7 +52,7 @@ def own_redis(tmp_path: Path) -> Iterator[Redis]:
         server.wait(10)
 
 
-def run_doctor(gateway: Gateway, status: int = 0) -> str:
+def run_doctor(gateway: GatewayProcess, status: int = 0) -> str:
     done = authgw_here(gateway.folder, "doctor", **gateway.environ)
     assert done.exit_code == status, done.output
     return done.stdout
@@ -63,7 +63,7 @@ def redis_environment(server: Redis) -> dict[str, str]:
     return {"AUTHGW_CACHE__URL": f"redis://127.0.0.1:{port}/0"}
 
 
-def test_valid_installation(installation: Gateway) -> None:
+def test_valid_installation(installation: GatewayProcess) -> None:
     first = authgw(installation.folder, "doctor", **installation.environ)
     assert (first.returncode, first.stderr) == (0, "")
     assert "ok       keys: none yet: the first start makes one\n" in first.stdout
@@ -80,7 +80,7 @@ def test_valid_installation(installation: Gateway) -> None:
     assert "var/authgw.db, " in result
 
 
-def test_doctor_changes_no_files(installation: Gateway) -> None:
+def test_doctor_changes_no_files(installation: GatewayProcess) -> None:
     before = _states(installation.folder)
     run_doctor(installation)
     assert _states(installation.folder) == before
@@ -96,7 +96,7 @@ def _states(directory: Path) -> dict[Path, tuple[int, ...]]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_files_made_by_root_for_another_account(installation: Gateway) -> None:
+def test_files_made_by_root_for_another_account(installation: GatewayProcess) -> None:
     installation.start()
     installation.stop()
     for path in installation.folder.rglob("*"):
@@ -116,7 +116,7 @@ def test_files_made_by_root_for_another_account(installation: Gateway) -> None:
     assert "belongs to root" not in run_doctor(installation)
 
 
-def test_invalid_files(installation: Gateway) -> None:
+def test_invalid_files(installation: GatewayProcess) -> None:
     (installation.folder / "clients.yml").write_text("a: b\n")
     (installation.folder / "users.yml").write_text("a: {}\n")
     (installation.folder / "users.yml").chmod(0o600)
@@ -128,7 +128,7 @@ def test_invalid_files(installation: Gateway) -> None:
     assert "did you mean port?" in done.stderr
 
 
-def test_ports_taken_by_other_programs(installation: Gateway) -> None:
+def test_ports_taken_by_other_programs(installation: GatewayProcess) -> None:
     server = http.server.HTTPServer(
         ("127.0.0.1", installation.port), http.server.BaseHTTPRequestHandler
     )
@@ -145,7 +145,7 @@ def test_ports_taken_by_other_programs(installation: Gateway) -> None:
     )
 
 
-def test_login_page_without_users_and_users_without_page(installation: Gateway) -> None:
+def test_login_page_without_users_and_users_without_page(installation: GatewayProcess) -> None:
     prepare(installation.folder, "user", "add", "alice", "--generate")
     assert "warning  log-in page: 1 people, and no page for them" in run_doctor(installation)
     installation.environ["AUTHGW_LOGIN__URL"] = "https://auth.example.com/login"
@@ -154,7 +154,7 @@ def test_login_page_without_users_and_users_without_page(installation: Gateway) 
     assert "https://auth.example.com/login is for nobody yet" in run_doctor(installation)
 
 
-def test_redis_settings(installation: Gateway, own_redis: Redis) -> None:
+def test_redis_settings(installation: GatewayProcess, own_redis: Redis) -> None:
     installation.environ |= redis_environment(own_redis)
     result = run_doctor(installation, 1)
     assert "problem  keys: none, and replicas must share them: run `authgw key init`" in result

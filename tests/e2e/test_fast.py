@@ -11,8 +11,14 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from tests.support.nginx import Site, running_site
-from tests.support.processes import Answer, Gateway, ask, two_replicas, wait_until_ready
+from tests.support.nginx import NginxFront, running_site
+from tests.support.processes import (
+    GatewayProcess,
+    HttpResponse,
+    ask,
+    two_replicas,
+    wait_until_ready,
+)
 
 ORIGINAL = {
     "X-Original-URL": "http://app.example.com/",
@@ -24,7 +30,7 @@ ORIGINAL = {
 @pytest.fixture(scope="module")
 def pair(
     tmp_path_factory: pytest.TempPathFactory, redis_url: str
-) -> Iterator[tuple[Gateway, Gateway]]:
+) -> Iterator[tuple[GatewayProcess, GatewayProcess]]:
     folder = tmp_path_factory.mktemp("mirrors") / "gateway"
     first, second = two_replicas(folder, f"{redis_url.removesuffix('/0')}/2")
     for gateway in (first, second):
@@ -35,12 +41,12 @@ def pair(
     second.stop()
 
 
-def status(gateway: Gateway, access: str) -> int:
+def status(gateway: GatewayProcess, access: str) -> int:
     bearer = {"Authorization": f"Bearer {access}"}
     return ask(gateway.port, "GET", "/authenticate", {**bearer, **ORIGINAL}).status
 
 
-def until_refused(gateway: Gateway, access: str) -> None:
+def until_refused(gateway: GatewayProcess, access: str) -> None:
     until = time.monotonic() + 5
     while status(gateway, access) == 200:
         assert time.monotonic() < until, "an ended session is still let in"
@@ -50,7 +56,7 @@ def until_refused(gateway: Gateway, access: str) -> None:
 
 @pytest.mark.parametrize("pushed", [True, False])
 def test_a_logout_ends_the_session_on_the_other_replica(
-    pair: tuple[Gateway, Gateway], redis_url: str, pushed: bool
+    pair: tuple[GatewayProcess, GatewayProcess], redis_url: str, pushed: bool
 ) -> None:
     first, second = pair
     with Redis.from_url(redis_url) as redis:
@@ -92,14 +98,14 @@ def test_nginx_never_returns_a_cached_response_of_another_user(tmp_path: Path) -
         assert site.get("/page", tokens["2"]).status == 200
 
 
-def _received_user(answer: Answer) -> str:
+def _received_user(answer: HttpResponse) -> str:
     """Return the user in the identity headers that the app received."""
     assert answer.status == 200
     app_headers = {name.lower(): value for name, value in answer.json()["headers"]}
     return str(app_headers["remote-user"])
 
 
-def _keep_answers(site: Site, folder: Path) -> None:
+def _keep_answers(site: NginxFront, folder: Path) -> None:
     conf = site.folder / "conf"
     main, cache = conf / "nginx.conf", conf / "authgw" / "cache.conf"
     line = "    include authgw/http.conf;\n"

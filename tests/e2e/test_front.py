@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.support.certificate import write_certificate
-from tests.support.nginx import Site, running_site
+from tests.support.nginx import NginxFront, running_site
 from tests.support.nginx_versions import NGINXES
 from tests.support.processes import free_port
 
@@ -72,7 +72,7 @@ backend nginx
 
 @dataclass
 class Front:
-    site: Site
+    site: NginxFront
     hops: dict[str, int]
     token: str
 

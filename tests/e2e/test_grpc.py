@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from authgw.recipes.cleared import CLEARED
-from tests.support.nginx import Site, running_site
+from tests.support.nginx import NginxFront, running_site
 from tests.support.nginx_versions import NGINXES
 from tests.support.processes import free_port
 
@@ -44,7 +44,7 @@ class _Echo(grpc.GenericRpcHandler):  # type: ignore[misc]
 
 @dataclass
 class Called:
-    site: Site
+    site: NginxFront
     port: int
 
     def call(self, method: str, *metadata: tuple[str, str]) -> dict[str, str]:

@@ -12,9 +12,9 @@ import pytest
 
 from tests.e2e.http3 import ask_http3
 from tests.support.certificate import write_certificate
-from tests.support.nginx import Site, raw, running_site
+from tests.support.nginx import NginxFront, raw, running_site
 from tests.support.nginx_versions import NGINXES
-from tests.support.processes import Answer, free_port
+from tests.support.processes import HttpResponse, free_port
 
 CONFIG = """\
 login: {url: "https://auth.test/login"}
@@ -45,7 +45,7 @@ BROWSER = {"accept": "text/html", "sec-fetch-mode": "navigate"}
 class Hosts:
     """An NGINX on four listeners: HTTP/1 is the site's own port."""
 
-    site: Site
+    site: NginxFront
     h2: int
     tls: int
     alone: int
@@ -55,7 +55,7 @@ class Hosts:
         answer = raw(port or self.site.port, head.replace("\n", "\r\n").encode("latin-1"))
         return int(answer.split(b" ")[1]), answer.partition(b"\r\n\r\n")[2]
 
-    def http2(self, path: str, host: str, *, tls: bool = False, **headers: str) -> Answer:
+    def http2(self, path: str, host: str, *, tls: bool = False, **headers: str) -> HttpResponse:
         scheme, port = ("https", self.tls) if tls else ("http", self.h2)
         version = "--http2" if tls else "--http2-prior-knowledge"
         words = ["curl", "-sk", "-D", "-", version, "--path-as-is", "--max-time", "10"]
@@ -69,7 +69,7 @@ class Hosts:
         first, *lines = head.decode("latin-1").split("\r\n")
         assert first.startswith("HTTP/2"), first
         pairs = dict(line.partition(": ")[::2] for line in lines)
-        return Answer(int(first.split(" ")[1]), pairs, body)
+        return HttpResponse(int(first.split(" ")[1]), pairs, body)
 
 
 def parsed(body: bytes) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.support.processes import Answer, ask, authgw, make_gateway
+from tests.support.processes import HttpResponse, ask, authgw, make_gateway
 
 
 def test_an_issuer_changes_without_ending_a_token(tmp_path: Path) -> None:
@@ -15,7 +15,7 @@ def test_an_issuer_changes_without_ending_a_token(tmp_path: Path) -> None:
         config.write_text(f"auth: {auth}\n")
         gateway.start()
 
-    def check(token: str) -> Answer:
+    def check(token: str) -> HttpResponse:
         return ask(gateway.port, "GET", "/authenticate", {"Authorization": f"Bearer {token}"})
 
     restarted("{issuer: old.example}")

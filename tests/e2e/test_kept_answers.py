@@ -44,7 +44,7 @@ def cached_site(
 ) -> Iterator[CachedSite]:
     checks: list[int] = []
 
-    class Gateway(http.server.BaseHTTPRequestHandler):
+    class CountingGateway(http.server.BaseHTTPRequestHandler):
         def handle_one_request(self) -> None:
             self.close_connection = True
             self.raw_requestline = self.rfile.readline(65537)
@@ -59,7 +59,7 @@ def cached_site(
         def log_message(self, *_: object) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), CountingGateway)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     process, port = run_nginx(
         tmp_path_factory.mktemp("kept"),

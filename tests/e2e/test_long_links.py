@@ -8,9 +8,9 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 
-from tests.support.nginx import Site, running_site
+from tests.support.nginx import NginxFront, running_site
 from tests.support.nginx_versions import NGINXES
-from tests.support.processes import ISSUED, Answer, ask, prepare
+from tests.support.processes import ISSUED, HttpResponse, ask, prepare
 from tests.support.users import PASSWORD
 
 APP, AUTH = "app.test", "auth.test"
@@ -36,7 +36,7 @@ LIMIT = 8192  # bytes of a link as sent
 @pytest.fixture(scope="module", params=NGINXES)
 def site(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Site]:
+) -> Iterator[NginxFront]:
     program = NGINXES[request.param]()
     folder = tmp_path_factory.mktemp("long")
     for site in running_site(folder, config=CONFIG, program=program, site=SITE):
@@ -57,12 +57,12 @@ def link(letter: str, size: int) -> str:
     return start + letter * (size - len(ORIGIN) - len(start))
 
 
-def browse(site: Site, host: str, path: str, cookie: str = "") -> Answer:
+def browse(site: NginxFront, host: str, path: str, cookie: str = "") -> HttpResponse:
     sent = {"Host": host, **BROWSER, **({"Cookie": cookie} if cookie else {})}
     return ask(site.port, "GET", path, sent)
 
 
-def log_in(site: Site, location: str) -> tuple[str, str]:
+def log_in(site: NginxFront, location: str) -> tuple[str, str]:
     """Return the final URL of the login page, and the session cookie."""
     parts = urlsplit(location)
     page = browse(site, AUTH, f"{parts.path}?{parts.query}")
@@ -98,7 +98,7 @@ def log_in(site: Site, location: str) -> tuple[str, str]:
         ("{", 4096),
     ],
 )
-def test_a_long_link_is_opened_after_the_login(site: Site, letter: str, size: int) -> None:
+def test_a_long_link_is_opened_after_the_login(site: NginxFront, letter: str, size: int) -> None:
     path = link(letter, size) if len(letter) == 1 else link("x", size - 3 * 600) + letter * 600
     assert len(ORIGIN + path) == size
     token = site.gateway.login(7)["access"]
@@ -110,7 +110,7 @@ def test_a_long_link_is_opened_after_the_login(site: Site, letter: str, size: in
     assert back == ORIGIN + path.replace("{", "%7B")
 
 
-def test_a_link_that_is_too_long_still_leads_to_the_login(site: Site) -> None:
+def test_a_link_that_is_too_long_still_leads_to_the_login(site: NginxFront) -> None:
     path = link("x", 12000)
     token = site.gateway.login(7)["access"]
     assert ask(site.port, "GET", path, _bearer(token)).status == 200
@@ -125,5 +125,5 @@ def _bearer(token: str) -> dict[str, str]:
     return {"Host": APP, "Authorization": f"Bearer {token}"}
 
 
-def test_no_response_was_truncated(site: Site) -> None:
+def test_no_response_was_truncated(site: NginxFront) -> None:
     assert "too big header" not in site.log

@@ -12,9 +12,9 @@ import aiohttp
 import pytest
 
 from authgw.recipes.cleared import CLEARED
-from tests.support.nginx import SPELLINGS, Site, raw, run_nginx, running_site
+from tests.support.nginx import SPELLINGS, NginxFront, raw, run_nginx, running_site
 from tests.support.nginx_versions import NGINXES
-from tests.support.processes import Answer, ask, free_port, wait_for
+from tests.support.processes import HttpResponse, ask, free_port, wait_for
 
 
 @pytest.fixture(scope="module", params=NGINXES)
@@ -23,15 +23,15 @@ def nginx(request: pytest.FixtureRequest) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def site(nginx: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(nginx: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[NginxFront]:
     yield from running_site(tmp_path_factory.mktemp("site"), program=nginx)
 
 
-def received(answer: Answer) -> dict[str, str]:
+def received(answer: HttpResponse) -> dict[str, str]:
     return {name.lower(): value for name, value in answer.json()["headers"]}
 
 
-def test_the_whole_chain(site: Site) -> None:
+def test_the_whole_chain(site: NginxFront) -> None:
     anonymous = site.get("/page?a=b")
     assert anonymous.status == 401
     assert anonymous.headers["WWW-Authenticate"] == 'Bearer realm="authgw"'
@@ -54,7 +54,7 @@ def test_the_whole_chain(site: Site) -> None:
     assert site.get("/page", pair["access"]).status == 401
 
 
-def test_refresh_through_nginx(site: Site) -> None:
+def test_refresh_through_nginx(site: NginxFront) -> None:
     pair = site.gateway.login(1, site.port)
     new = ask(site.port, "POST", "/refresh", body={"refresh": pair["refresh"]}).json()
     assert site.get("/", new["access"]).status == 200
@@ -65,7 +65,7 @@ def test_refresh_through_nginx(site: Site) -> None:
 
 
 @pytest.mark.parametrize("name", SPELLINGS)
-def test_spoofed_identity_never_arrives(site: Site, name: str) -> None:
+def test_spoofed_identity_never_arrives(site: NginxFront, name: str) -> None:
     pair = site.gateway.login(3)
     answer = site.get("/", pair["access"], **{name: "admin"})
     # A request may pass without a header that NGINX drops; a header that it keeps is denied.
@@ -95,21 +95,21 @@ def test_spoofed_identity_never_arrives(site: Site, name: str) -> None:
         {"Content-Encoding": "gzip"},
     ],
 )
-def test_denials_are_401_or_403(site: Site, headers: dict[str, str]) -> None:
+def test_denials_are_401_or_403(site: NginxFront, headers: dict[str, str]) -> None:
     assert ask(site.port, "GET", "/", headers).status in (401, 403)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
-def test_no_method_passes_without_a_token(site: Site, method: str) -> None:
+def test_no_method_passes_without_a_token(site: NginxFront, method: str) -> None:
     assert ask(site.port, method, "/").status == 401
 
 
 @pytest.mark.parametrize("path", ["/_authgw", "/login/", "//login", "/login/../page", "/loginx"])
-def test_no_path_leads_around(site: Site, path: str) -> None:
+def test_no_path_leads_around(site: NginxFront, path: str) -> None:
     assert site.get(path).status in (400, 401, 404, 405)
 
 
-def test_requests_in_other_shapes_are_denied(site: Site) -> None:
+def test_requests_in_other_shapes_are_denied(site: NginxFront) -> None:
     head = b"GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     assert b" 421 " in raw(site.port, head)
     absolute = b"GET http://localhost/ HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
@@ -163,13 +163,13 @@ MANY = "; ".join(f"authgw={number}; a{number}={number}" for number in range(20))
     ],
 )
 def test_session_cookies_are_removed_and_others_stay(
-    site: Site, sent: str, kept: str | None
+    site: NginxFront, sent: str, kept: str | None
 ) -> None:
     token = site.gateway.login()["access"]
     assert received(site.get("/", token, Cookie=sent)).get("cookie") == kept
 
 
-def test_a_client_cannot_set_proxy_headers(site: Site) -> None:
+def test_a_client_cannot_set_proxy_headers(site: NginxFront) -> None:
     token = site.gateway.login()["access"]
     identity = {"remote-user", "remote-groups", "remote-email", "remote-name"}
     names = [name for name in CLEARED if name.lower() not in identity]
@@ -241,14 +241,14 @@ def test_a_browser_is_sent_to_log_in_by_any_method(stubbed: int, method: str, st
     assert method == "HEAD" or b"token_missing" in program.body
 
 
-def test_a_body_of_a_megabyte_passes(site: Site) -> None:
+def test_a_body_of_a_megabyte_passes(site: NginxFront) -> None:
     bearer = {"Authorization": f"Bearer {site.gateway.login()['access']}"}
     answer = ask(site.port, "POST", "/upload", bearer, b"x" * 1_000_000)
     assert (answer.status, answer.json()["bytes"]) == (200, 1_000_000)
     assert ask(site.port, "POST", "/upload", body=b"x" * 1_000_000).status == 401
 
 
-async def test_a_websocket_passes(site: Site) -> None:
+async def test_a_websocket_passes(site: NginxFront) -> None:
     bearer = {"Authorization": f"Bearer {site.gateway.login()['access']}", "Host": "localhost"}
     url = f"ws://127.0.0.1:{site.port}/ws"
     async with aiohttp.ClientSession() as client:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.processes import (
     ISSUED,
-    Gateway,
+    GatewayProcess,
     ask,
     authgw,
     free_port,
@@ -22,13 +22,13 @@ from tests.support.processes import (
 from tests.support.users import PASSWORD
 
 
-def add_user(gateway: Gateway, name: str) -> None:
+def add_user(gateway: GatewayProcess, name: str) -> None:
     ISSUED.add(PASSWORD)
     words = ("user", "add", name, "--password-stdin")
     prepare(gateway.folder, *words, stdin=f"{PASSWORD}\n")
 
 
-def log_in(gateway: Gateway, name: str, **more: str) -> int:
+def log_in(gateway: GatewayProcess, name: str, **more: str) -> int:
     body = {"username": name, "password": PASSWORD, **more}
     return ask(gateway.port, "POST", "/login", {}, body).status
 
@@ -40,7 +40,7 @@ def metric(port: int, name: str) -> float:
     return float(match[1])
 
 
-def wait_until(gateway: Gateway, words: str) -> None:
+def wait_until(gateway: GatewayProcess, words: str) -> None:
     for _ in range(100):
         if words in gateway.log:
             return
@@ -99,7 +99,7 @@ def test_the_gateway_serves_without_its_metrics_port(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def pair(
     tmp_path_factory: pytest.TempPathFactory, redis_url: str
-) -> Iterator[tuple[Gateway, Gateway]]:
+) -> Iterator[tuple[GatewayProcess, GatewayProcess]]:
     """Return two replicas on the same Redis, with the same users file."""
     folder = tmp_path_factory.mktemp("pair") / "gateway"
     first, second = two_replicas(folder, f"{redis_url.removesuffix('/0')}/1")
@@ -113,7 +113,7 @@ def pair(
     second.stop()
 
 
-def test_a_code_counts_once_on_all_replicas(pair: tuple[Gateway, Gateway]) -> None:
+def test_a_code_counts_once_on_all_replicas(pair: tuple[GatewayProcess, GatewayProcess]) -> None:
     first, second = pair
     made = authgw(first.folder, "user", "totp", "alice")
     secret = re.search(r"secret=([A-Z2-7]+)", made.stdout)
@@ -132,7 +132,7 @@ def test_a_code_counts_once_on_all_replicas(pair: tuple[Gateway, Gateway]) -> No
 
 
 def test_wrong_passwords_are_counted_by_all_replicas_together(
-    pair: tuple[Gateway, Gateway],
+    pair: tuple[GatewayProcess, GatewayProcess],
 ) -> None:
     first, second = pair
     wrong = {"username": "bob", "password": "wrong horse"}

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from tests.support.processes import (
-    Gateway,
+    GatewayProcess,
     ask,
     free_port,
     make_gateway,
@@ -34,7 +34,7 @@ def replicas(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Any:
     first.covered = False
     prepare(first.folder, "key", "init")
     shutil.copytree(folder / "a", folder / "b")
-    second = Gateway(folder / "b", free_port(), first.environ, covered=False)
+    second = GatewayProcess(folder / "b", free_port(), first.environ, covered=False)
     first.start()
     second.start()
     for one in (first, second):
@@ -51,12 +51,14 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-async def post(client: aiohttp.ClientSession, gateway: Gateway, path: str, **options: Any) -> Any:
+async def post(
+    client: aiohttp.ClientSession, gateway: GatewayProcess, path: str, **options: Any
+) -> Any:
     async with client.post(f"http://127.0.0.1:{gateway.port}{path}", **options) as answer:
         return answer.status, await answer.text()
 
 
-async def status(client: aiohttp.ClientSession, gateway: Gateway, access: str) -> int:
+async def status(client: aiohttp.ClientSession, gateway: GatewayProcess, access: str) -> int:
     headers = {"Authorization": f"Bearer {access}"}
     url = f"http://127.0.0.1:{gateway.port}/authenticate"
     async with client.get(url, headers=headers) as answer:
@@ -72,7 +74,7 @@ def claims(token: str) -> dict[str, Any]:
 
 @pytest.mark.timeout(240)
 async def test_a_hundred_refresh_one_token_at_once(
-    replicas: tuple[Gateway, Gateway], client: aiohttp.ClientSession
+    replicas: tuple[GatewayProcess, GatewayProcess], client: aiohttp.ClientSession
 ) -> None:
     pair = replicas[0].login(11)
     for number in range(ROUNDS):
@@ -91,7 +93,7 @@ async def test_a_hundred_refresh_one_token_at_once(
 
 @pytest.mark.timeout(120)
 async def test_a_logout_during_refreshes_leaves_no_active_session(
-    replicas: tuple[Gateway, Gateway], client: aiohttp.ClientSession
+    replicas: tuple[GatewayProcess, GatewayProcess], client: aiohttp.ClientSession
 ) -> None:
     for number in range(100):
         pair = replicas[0].login(12)
@@ -121,7 +123,11 @@ async def hang_up(port: int, request: bytes) -> None:
 
 
 async def check_forever(
-    client: aiohttp.ClientSession, gateway: Gateway, user_id: int, access: str, counts: list[int]
+    client: aiohttp.ClientSession,
+    gateway: GatewayProcess,
+    user_id: int,
+    access: str,
+    counts: list[int],
 ) -> None:
     headers = {"Authorization": f"Bearer {access}"}
     while True:
@@ -139,7 +145,7 @@ async def check_forever(
 
 @pytest.mark.timeout(240)
 async def test_aborted_requests_never_cross(
-    replicas: tuple[Gateway, Gateway], client: aiohttp.ClientSession
+    replicas: tuple[GatewayProcess, GatewayProcess], client: aiohttp.ClientSession
 ) -> None:
     gateway, counts = replicas[0], [0]
     users = {number: gateway.login(number)["access"] for number in range(101, 109)}
@@ -163,7 +169,7 @@ async def test_aborted_requests_never_cross(
 
 
 async def test_a_session_ended_by_a_replica_is_refused_by_the_other(
-    replicas: tuple[Gateway, Gateway], client: aiohttp.ClientSession
+    replicas: tuple[GatewayProcess, GatewayProcess], client: aiohttp.ClientSession
 ) -> None:
     pair = replicas[0].login(13)
     assert await status(client, replicas[1], pair["access"]) == 200
@@ -172,7 +178,7 @@ async def test_a_session_ended_by_a_replica_is_refused_by_the_other(
 
 
 def test_a_replica_with_a_different_key_never_signs(
-    replicas: tuple[Gateway, Gateway], tmp_path: Path
+    replicas: tuple[GatewayProcess, GatewayProcess], tmp_path: Path
 ) -> None:
     stranger = make_gateway(tmp_path / "stranger", **replicas[0].environ)
     prepare(stranger.folder, "key", "init")

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import ROOT, Gateway, ask, make_gateway, untraced
+from tests.support.processes import ROOT, GatewayProcess, ask, make_gateway, untraced
 
 HERE = Path(__file__).parent
 SCHEMATHESIS = Path(sys.executable).parent / "schemathesis"
 
 
-def examine(gateway: Gateway, folder: Path, **environ: str) -> "subprocess.CompletedProcess[str]":
+def examine(
+    gateway: GatewayProcess, folder: Path, **environ: str
+) -> "subprocess.CompletedProcess[str]":
     """Run all checks for an operation, except those disabled with a reason in schemathesis.toml."""
     return subprocess.run(
         [

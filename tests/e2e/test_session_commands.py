@@ -10,43 +10,50 @@ from pathlib import Path
 import pytest
 
 from authgw.core.sessions import subject_hash
-from tests.support.processes import Gateway, ask, authgw, authgw_here, make_gateway, two_replicas
+from tests.support.processes import (
+    GatewayProcess,
+    ask,
+    authgw,
+    authgw_here,
+    make_gateway,
+    two_replicas,
+)
 
 STALENESS = 1.0  # seconds, cache.max_staleness
 BUSY = 4.0  # seconds of tolerance for a busy machine
 
 
-def revoked(gateway: Gateway, *arguments: str) -> str:
+def revoked(gateway: GatewayProcess, *arguments: str) -> str:
     """Return the output of the real command, which also writes to a log."""
     done = authgw(gateway.folder, "session", "revoke", *arguments, **gateway.environ)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def stdout_of(gateway: Gateway, *arguments: str) -> str:
+def stdout_of(gateway: GatewayProcess, *arguments: str) -> str:
     done = authgw_here(gateway.folder, "session", *arguments, **gateway.environ)
     assert done.exit_code == 0, done.output
     return done.stdout
 
 
-def refused(gateway: Gateway, *arguments: str, status: int = 1) -> str:
+def refused(gateway: GatewayProcess, *arguments: str, status: int = 1) -> str:
     done = authgw_here(gateway.folder, "session", *arguments, **gateway.environ)
     assert done.exit_code == status, done.output
     assert isinstance(done.exception, SystemExit)
     return done.stderr
 
 
-def listed(gateway: Gateway, *arguments: str) -> list[dict[str, str]]:
+def listed(gateway: GatewayProcess, *arguments: str) -> list[dict[str, str]]:
     return [
         json.loads(line) for line in stdout_of(gateway, "list", "--json", *arguments).splitlines()
     ]
 
 
-def status_of(gateway: Gateway, access: str) -> int:
+def status_of(gateway: GatewayProcess, access: str) -> int:
     return ask(gateway.port, "GET", "/authenticate", {"Authorization": f"Bearer {access}"}).status
 
 
-def wait_until_refused(gateway: Gateway, access: str) -> float:
+def wait_until_refused(gateway: GatewayProcess, access: str) -> float:
     started = time.monotonic()
     while status_of(gateway, access) == 200:
         assert time.monotonic() - started < STALENESS + BUSY
@@ -55,7 +62,7 @@ def wait_until_refused(gateway: Gateway, access: str) -> float:
     return time.monotonic() - started
 
 
-def test_sessions_are_listed_while_a_gateway_locks_the_file(gateway: Gateway) -> None:
+def test_sessions_are_listed_while_a_gateway_locks_the_file(gateway: GatewayProcess) -> None:
     pairs = [gateway.login(1), gateway.login(2), gateway.login(1)]
     shown = stdout_of(gateway, "list").splitlines()
     assert shown[0].split()[:2] == ["SID", "CREATED"]
@@ -71,7 +78,7 @@ def test_sessions_are_listed_while_a_gateway_locks_the_file(gateway: Gateway) ->
     assert stdout_of(gateway, "list", "--user", "3").count("\n") == 1
 
 
-def test_a_session_is_revoked_while_a_gateway_locks_the_file(gateway: Gateway) -> None:
+def test_a_session_is_revoked_while_a_gateway_locks_the_file(gateway: GatewayProcess) -> None:
     stays, goes = gateway.login(1), gateway.login(1)
     # Mirrored, so that only a new read shows the revocation.
     assert {status_of(gateway, pair["access"]) for pair in (stays, goes)} == {200}
@@ -87,7 +94,7 @@ def test_a_session_is_revoked_while_a_gateway_locks_the_file(gateway: Gateway) -
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
-def test_revoking_does_not_affect_other_sessions(gateway: Gateway) -> None:
+def test_revoking_does_not_affect_other_sessions(gateway: GatewayProcess) -> None:
     """Two processes write to the file without disturbing each other."""
     wrong: list[int] = []
     over = threading.Event()
@@ -144,7 +151,7 @@ def sid_begins(text: str, sub: int) -> bool:
 
 
 @pytest.mark.parametrize("text", ["-", "--"])
-def test_a_sid_may_look_like_an_option(gateway: Gateway, text: str) -> None:
+def test_a_sid_may_look_like_an_option(gateway: GatewayProcess, text: str) -> None:
     sub = next(number for number in range(1, 100_000) if sid_begins(text, number))
     assert revoked(gateway, gateway.login(sub)["sid"]).startswith("Ended 1")
 

@@ -10,8 +10,8 @@ import pytest
 from redis import Redis
 
 from tests.support.processes import (
-    Answer,
-    Gateway,
+    GatewayProcess,
+    HttpResponse,
     ask,
     authgw,
     authgw_here,
@@ -44,12 +44,12 @@ def refused(folder: Path, *words: str, **environ: str) -> str:
     return done.stderr
 
 
-def check(gateway: Gateway, pair: dict[str, str]) -> int:
+def check(gateway: GatewayProcess, pair: dict[str, str]) -> int:
     bearer = {"Authorization": f"Bearer {pair['access']}"}
     return ask(gateway.port, "GET", "/authenticate", bearer).status
 
 
-def refresh(gateway: Gateway, pair: dict[str, str]) -> Answer:
+def refresh(gateway: GatewayProcess, pair: dict[str, str]) -> HttpResponse:
     return ask(gateway.port, "POST", "/refresh", body={"refresh": pair["refresh"]})
 
 
@@ -58,9 +58,9 @@ def idle_ends(folder: Path) -> dict[str, float]:
         return dict(database.execute("SELECT sid, idle_end FROM sessions").fetchall())
 
 
-def moved(gateway: Gateway, url: str) -> Gateway:
+def moved(gateway: GatewayProcess, url: str) -> GatewayProcess:
     """Start the same gateway, with the same keys, on another store."""
-    return Gateway(gateway.folder, free_port(), {"AUTHGW_CACHE__URL": url})
+    return GatewayProcess(gateway.folder, free_port(), {"AUTHGW_CACHE__URL": url})
 
 
 def forget_replicas(url: str) -> None:
@@ -68,7 +68,7 @@ def forget_replicas(url: str) -> None:
     Redis.from_url(url).delete("authgw:replicas")
 
 
-def test_from_the_file_to_redis_and_back(gateway: Gateway, other_redis: str) -> None:
+def test_from_the_file_to_redis_and_back(gateway: GatewayProcess, other_redis: str) -> None:
     pairs = [gateway.login(1), gateway.login(2**53 + 1), gateway.login(1, groups=["a"])]
     rotated = refresh(gateway, pairs[0]).json()
     ended = gateway.login(3)
@@ -112,7 +112,7 @@ def test_from_the_file_to_redis_and_back(gateway: Gateway, other_redis: str) -> 
     back.stop()
 
 
-def test_an_interrupted_copy_is_resumed(gateway: Gateway, other_redis: str) -> None:
+def test_an_interrupted_copy_is_resumed(gateway: GatewayProcess, other_redis: str) -> None:
     pairs = [gateway.login(number) for number in range(1, 4)]
     gateway.stop()
     copy(gateway.folder, EMBEDDED, other_redis)

@@ -17,7 +17,7 @@ from authgw.storage.redis.connect import connect
 from authgw.storage.redis.store import RedisStore
 from tests.e2e.wrong_redis import WrongRedis, array, bulk
 from tests.support.builders import numbered
-from tests.support.processes import Answer, Gateway, ask, authgw_here, make_gateway
+from tests.support.processes import GatewayProcess, HttpResponse, ask, authgw_here, make_gateway
 
 PASSWORD = "correct horse battery staple"
 SECRET = new_secret()
@@ -61,84 +61,84 @@ RECORDS = {
 }
 
 
-class Case(NamedTuple):
+class WrongReplyCase(NamedTuple):
     """A command, the request that causes it, and further replies that are wrong for it."""
 
     command: str
-    reach: Callable[["Scene"], Answer]
+    reach: Callable[["WrongRedisScene"], HttpResponse]
     wrong: dict[str, bytes]
 
 
-class Scene:
+class WrongRedisScene:
     """A gateway on such a Redis, with an active session."""
 
-    def __init__(self, gateway: Gateway, redis: WrongRedis) -> None:
+    def __init__(self, gateway: GatewayProcess, redis: WrongRedis) -> None:
         self.gateway, self.redis = gateway, redis
         self.pair = gateway.login(1)
 
-    def post(self, path: str, body: Any = None, **headers: str) -> Answer:
+    def post(self, path: str, body: Any = None, **headers: str) -> HttpResponse:
         return ask(self.gateway.port, "POST", path, headers, body)
 
-    def login(self) -> Answer:
+    def login(self) -> HttpResponse:
         return self.post("/login", {"user_id": 1}, **self.gateway.basic)
 
-    def person(self) -> Answer:
+    def person(self) -> HttpResponse:
         return self.post("/login", {"username": "bob", "password": PASSWORD})
 
-    def code(self) -> Answer:
+    def code(self) -> HttpResponse:
         code = pyotp.TOTP(SECRET).now()
         return self.post("/login", {"username": "alice", "password": PASSWORD, "totp": code})
 
-    def failure(self) -> Answer:
+    def failure(self) -> HttpResponse:
         return self.post("/revoke", {"user_id": 1}, Authorization="Basic eDp5")
 
-    def refresh(self) -> Answer:
+    def refresh(self) -> HttpResponse:
         return self.post("/refresh", {"refresh": self.pair["refresh"]})
 
-    def logout(self) -> Answer:
+    def logout(self) -> HttpResponse:
         return self.post("/logout", Authorization=f"Bearer {self.pair['access']}")
 
-    def logout_everywhere(self) -> Answer:
+    def logout_everywhere(self) -> HttpResponse:
         bearer = f"Bearer {self.pair['access']}"
         return self.post("/logout", {"all": True}, Authorization=bearer)
 
-    def check(self) -> Answer:
+    def check(self) -> HttpResponse:
         bearer = {"Authorization": f"Bearer {self.pair['access']}"}
         return ask(self.gateway.port, "GET", "/authenticate", bearer)
 
-    def sessions(self) -> Answer:
+    def sessions(self) -> HttpResponse:
         return ask(self.gateway.port, "GET", "/sessions?user_id=1", self.gateway.basic)
 
-    def revoke(self) -> Answer:
+    def revoke(self) -> HttpResponse:
         return self.post("/revoke", {"sid": self.pair["sid"]}, **self.gateway.basic)
 
-    def revoke_subject(self) -> Answer:
+    def revoke_subject(self) -> HttpResponse:
         return self.post("/revoke", {"user_id": 1}, **self.gateway.basic)
 
-    def ready(self) -> Answer:
+    def ready(self) -> HttpResponse:
         return ask(self.gateway.port, "GET", "/readyz")
 
 
 CASES = [
-    Case("add", Scene.login, {**INTEGER, **NIL, **OK, **EMPTY_TEXT, "sid": array(bulk(b"x"))}),
-    Case("increment", Scene.person, {**SIMPLE, "one": b"*1\r\n:1\r\n"}),
-    Case("increment", Scene.failure, SIMPLE),
-    Case("increment", Scene.code, SIMPLE),
-    Case("release", Scene.person, {**NIL, **OK, **EMPTY_TEXT, **EMPTY_LIST}),
-    Case("SET", Scene.code, {**INTEGER, **EMPTY_TEXT, **EMPTY_LIST}),
-    Case("GETEX", Scene.check, {**INTEGER, **OK, **EMPTY_TEXT, **EMPTY_LIST, **RECORDS}),
-    Case("GETEX", Scene.refresh, {**INTEGER, **OK, **EMPTY_TEXT, **EMPTY_LIST, **RECORDS}),
-    Case("GETEX", Scene.revoke, {**INTEGER, **OK, **EMPTY_TEXT, **EMPTY_LIST, **RECORDS}),
-    Case("replace", Scene.refresh, {**SIMPLE, "no time": b"*3\r\n:0\r\n$-1\r\n:1\r\n",
+    WrongReplyCase("add", WrongRedisScene.login, {**INTEGER, **NIL, **OK, **EMPTY_TEXT, "sid": array(bulk(b"x"))}),
+    WrongReplyCase("increment", WrongRedisScene.person, {**SIMPLE, "one": b"*1\r\n:1\r\n"}),
+    WrongReplyCase("increment", WrongRedisScene.failure, SIMPLE),
+    WrongReplyCase("increment", WrongRedisScene.code, SIMPLE),
+    WrongReplyCase("release", WrongRedisScene.person, {**NIL, **OK, **EMPTY_TEXT, **EMPTY_LIST}),
+    WrongReplyCase("SET", WrongRedisScene.code, {**INTEGER, **EMPTY_TEXT, **EMPTY_LIST}),
+    WrongReplyCase("GETEX", WrongRedisScene.check, {**INTEGER, **OK, **EMPTY_TEXT, **EMPTY_LIST, **RECORDS}),
+    WrongReplyCase("GETEX", WrongRedisScene.refresh, {**INTEGER, **OK, **EMPTY_TEXT, **EMPTY_LIST, **RECORDS}),
+    WrongReplyCase("GETEX", WrongRedisScene.revoke, {**INTEGER, **OK, **EMPTY_TEXT, **EMPTY_LIST, **RECORDS}),
+    WrongReplyCase("replace", WrongRedisScene.refresh, {**SIMPLE, "no time": b"*3\r\n:0\r\n$-1\r\n:1\r\n",
                                     "a word": b"*2\r\n:1\r\n:1\r\n"}),
-    Case("revoke", Scene.logout, {**INTEGER, **NIL, **OK, **EMPTY_TEXT, **EMPTY_LIST, **NEGATIVE}),
-    Case("revoke", Scene.revoke, SIMPLE),
-    Case("revoke_all", Scene.logout_everywhere, {**INTEGER, **NIL, **OK, **EMPTY_TEXT}),
-    Case("ZRANGE", Scene.sessions, {**INTEGER, **NIL, **OK, **EMPTY_TEXT}),
-    Case("ZRANGE", Scene.revoke_subject, {**INTEGER, **NIL, **OK, **EMPTY_TEXT}),
-    Case("MGET", Scene.sessions, {**SIMPLE, "too many": array(*[b"$-1\r\n"] * 99)}),
-    Case("MGET", Scene.revoke_subject, SIMPLE),
-    Case("TIME", Scene.ready, {**SIMPLE, "integers": b"*2\r\n:1\r\n:1\r\n"}),
+    WrongReplyCase("revoke", WrongRedisScene.logout, {**INTEGER, **NIL, **OK, **EMPTY_TEXT, **EMPTY_LIST, **NEGATIVE}),
+    WrongReplyCase("revoke", WrongRedisScene.revoke, SIMPLE),
+    WrongReplyCase("revoke_all", WrongRedisScene.logout_everywhere, {**INTEGER, **NIL, **OK, **EMPTY_TEXT}),
+    WrongReplyCase("ZRANGE", WrongRedisScene.sessions, {**INTEGER, **NIL, **OK, **EMPTY_TEXT}),
+    WrongReplyCase("ZRANGE", WrongRedisScene.revoke_subject, {**INTEGER, **NIL, **OK, **EMPTY_TEXT}),
+    WrongReplyCase("MGET", WrongRedisScene.sessions, {**SIMPLE, "too many": array(*[b"$-1\r\n"] * 99)}),
+    WrongReplyCase("MGET", WrongRedisScene.revoke_subject, SIMPLE),
+    WrongReplyCase("TIME", WrongRedisScene.ready, {**SIMPLE, "integers": b"*2\r\n:1\r\n:1\r\n"}),
 ]  # fmt: skip
 
 
@@ -151,7 +151,7 @@ def redis() -> Iterator[WrongRedis]:
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory, redis: WrongRedis) -> Iterator[Scene]:
+def scene(tmp_path_factory: pytest.TempPathFactory, redis: WrongRedis) -> Iterator[WrongRedisScene]:
     folder = tmp_path_factory.mktemp("wrong") / "gateway"
     gateway = make_gateway(
         folder,
@@ -167,12 +167,12 @@ def scene(tmp_path_factory: pytest.TempPathFactory, redis: WrongRedis) -> Iterat
     users_editor.set_totp(folder / "users.yml", "alice", SECRET, [])
     gateway.start()
     gateway.wait_until_ready()
-    yield Scene(gateway, redis)
+    yield WrongRedisScene(gateway, redis)
     gateway.stop()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.command}-{case.reach.__name__}")
-def test_a_wrong_reply_is_a_503(scene: Scene, case: Case) -> None:
+def test_a_wrong_reply_is_a_503(scene: WrongRedisScene, case: WrongReplyCase) -> None:
     # Text that is not UTF-8 has a valid type for a record.
     for what, reply in {**EVER_WRONG, **case.wrong}.items():
         scene.pair = scene.gateway.login(1)
@@ -180,7 +180,7 @@ def test_a_wrong_reply_is_a_503(scene: Scene, case: Case) -> None:
             answer = case.reach(scene)
         assert scene.redis.given > 0, what
         assert answer.status == 503, (what, answer.body)
-        if case.reach is not Scene.ready:
+        if case.reach is not WrongRedisScene.ready:
             assert answer.json()["code"] == "store_unavailable"
             assert PASSWORD not in answer.body.decode()
     assert "Traceback" not in scene.gateway.log
@@ -188,8 +188,14 @@ def test_a_wrong_reply_is_a_503(scene: Scene, case: Case) -> None:
 
 
 @pytest.mark.parametrize("command", ["GETEX", "add", "revoke"])
-def test_a_connection_with_a_wrong_reply_is_not_used_again(scene: Scene, command: str) -> None:
-    reach = {"GETEX": Scene.check, "add": Scene.login, "revoke": Scene.logout}[command]
+def test_a_connection_with_a_wrong_reply_is_not_used_again(
+    scene: WrongRedisScene, command: str
+) -> None:
+    reach = {
+        "GETEX": WrongRedisScene.check,
+        "add": WrongRedisScene.login,
+        "revoke": WrongRedisScene.logout,
+    }[command]
     scene.pair = scene.gateway.login(1)
     with scene.redis.giving(command, b"*1\r\n:7\r\n"):
         assert reach(scene).status == 503
@@ -199,14 +205,14 @@ def test_a_connection_with_a_wrong_reply_is_not_used_again(scene: Scene, command
     assert (scene.redis.given > 0, scene.redis.after) == (True, 0)
 
 
-def test_a_wrong_reply_is_a_line_in_the_log(scene: Scene) -> None:
+def test_a_wrong_reply_is_a_line_in_the_log(scene: WrongRedisScene) -> None:
     with scene.redis.giving("add", b":1\r\n"):
         assert scene.login().status == 503
     said = "a reply to EVALSHA that Redis does not give: does cache.url name a Redis?"
     assert said in scene.gateway.log
 
 
-def test_a_record_of_another_session_is_rejected(scene: Scene) -> None:
+def test_a_record_of_another_session_is_rejected(scene: WrongRedisScene) -> None:
     other = scene.gateway.login(2)
     mine = scene.gateway.login(1)
     records = scene.redis.records
@@ -227,7 +233,9 @@ def test_a_record_of_another_session_is_rejected(scene: Scene) -> None:
         ("amr", 5), ("previous_refresh_jti", 5),
     ],
 )  # fmt: skip
-def test_a_record_with_a_wrong_field_is_rejected(scene: Scene, field: str, value: object) -> None:
+def test_a_record_with_a_wrong_field_is_rejected(
+    scene: WrongRedisScene, field: str, value: object
+) -> None:
     scene.pair = scene.gateway.login(1)
     sid = scene.pair["sid"].encode()
     (record,) = (text for key, text in scene.redis.records.items() if key.endswith(sid))
@@ -247,7 +255,7 @@ def test_a_record_with_a_wrong_field_is_rejected(scene: Scene, field: str, value
     ],
 )
 def test_commands_report_an_unavailable_store(
-    scene: Scene, words: tuple[str, ...], commands: tuple[str, ...]
+    scene: WrongRedisScene, words: tuple[str, ...], commands: tuple[str, ...]
 ) -> None:
     scene.gateway.login(1)
     for command in commands:
@@ -263,7 +271,7 @@ def test_commands_report_an_unavailable_store(
 
 
 @pytest.mark.parametrize("command", ["HELLO", "CLIENT", "announce", "SUBSCRIBE"])
-def test_background_tasks_survive_wrong_replies(scene: Scene, command: str) -> None:
+def test_background_tasks_survive_wrong_replies(scene: WrongRedisScene, command: str) -> None:
     for reply in EVER_WRONG.values():
         with scene.redis.giving(command, reply):
             time.sleep(0.05)

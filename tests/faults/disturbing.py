@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from redis.exceptions import RedisError
 
-from tests.faults.model import Model
+from tests.faults.model import SoakModel
 from tests.faults.stack import Stack
 from tests.faults.watch import RECOVERY
 from tests.support.faultproxy import (
@@ -50,7 +50,7 @@ class Disturber:
     measured.
     """
 
-    def __init__(self, stack: Stack, model: Model) -> None:
+    def __init__(self, stack: Stack, model: SoakModel) -> None:
         self._stack = stack
         self._model = model
         self.faults: dict[str, int] = {}

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.faults.stack import STALENESS
-from tests.support.processes import Answer, Gateway, ask
+from tests.support.processes import GatewayProcess, HttpResponse, ask
 
 _MARGIN = 0.2  # seconds from a response of the gateway to its record here
 
 
 @dataclass
-class Client:
+class LoadClient:
     """A session; `ended` is the time at which its logout was acknowledged."""
 
     user_id: int
@@ -30,12 +30,12 @@ class Client:
         return str(self.pair["sid"])
 
 
-class Load:
+class FailoverLoad:
     """Checks, refreshes and logouts at constant rates, on all gateways in turn."""
 
-    def __init__(self, gateways: Sequence[Gateway], sessions: int) -> None:
+    def __init__(self, gateways: Sequence[GatewayProcess], sessions: int) -> None:
         self.gateways = gateways
-        self.clients = [Client(n, gateways[0].login(n)) for n in range(1, sessions + 1)]
+        self.clients = [LoadClient(n, gateways[0].login(n)) for n in range(1, sessions + 1)]
         self.wrong: list[str] = []
         self.statuses_seen: Counter[tuple[str, int]] = Counter()
         self._over = threading.Event()
@@ -55,7 +55,7 @@ class Load:
             for thread in threads:
                 thread.join(30)
 
-    def check(self, gateway: Gateway, client: Client) -> int:
+    def check(self, gateway: GatewayProcess, client: LoadClient) -> int:
         """Send a check with this client's access token and compare the response with its state."""
         sent, ended, ending = time.monotonic(), client.ended, client.ending
         headers = {
@@ -71,7 +71,7 @@ class Load:
             self.wrong.append(f"{client.user_id} is alive and was refused")
         return status
 
-    def refresh(self, gateway: Gateway, client: Client) -> int:
+    def refresh(self, gateway: GatewayProcess, client: LoadClient) -> int:
         """Present this client's refresh token; the caller must hold its lock."""
         body = {"refresh": client.pair["refresh"]}
         answer = self._ask("refresh", gateway, "POST", "/refresh", {}, body)
@@ -81,7 +81,7 @@ class Load:
             self.wrong.append(f"{client.user_id} could not refresh: {answer.body!r}")
         return answer.status
 
-    def log_out(self, gateway: Gateway, client: Client) -> int:
+    def log_out(self, gateway: GatewayProcess, client: LoadClient) -> int:
         """Log this client out; the caller must hold its lock."""
         client.ending = True
         bearer = {"Authorization": f"Bearer {client.pair['access']}"}
@@ -106,16 +106,16 @@ class Load:
     def _ask(
         self,
         what: str,
-        gateway: Gateway,
+        gateway: GatewayProcess,
         method: str,
         path: str,
         headers: dict[str, str],
         body: Any = None,
-    ) -> Answer:
+    ) -> HttpResponse:
         try:
             answer = ask(gateway.port, method, path, headers, body)
         except OSError as error:
-            answer = Answer(0, {}, repr(error).encode())
+            answer = HttpResponse(0, {}, repr(error).encode())
         self.statuses_seen[what, answer.status] += 1
         if answer.status not in (200, 401, 503):
             self.wrong.append(f"{what}: {answer.status} {answer.body!r}")

@@ -17,7 +17,7 @@ _MAX_ISSUED = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class LineResponse:
     """A response; header names are in lower case, times are of the loop's clock."""
 
     status: int
@@ -30,7 +30,7 @@ class Told:
         return json.loads(self.body)
 
 
-class Line(asyncio.Protocol):
+class HttpLine(asyncio.Protocol):
     """A connection that sends requests sequentially, and reconnects if necessary."""
 
     def __init__(self, port: int) -> None:
@@ -38,7 +38,7 @@ class Line(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[tuple[int, dict[str, str], bytes]] | None = None
 
-    async def ask(self, request: bytes) -> Told:
+    async def ask(self, request: bytes) -> LineResponse:
         """Send a request and return the response.
 
         Raises:
@@ -59,7 +59,7 @@ class Line(asyncio.Protocol):
             # Later bytes on this connection belong to no request.
             self.hang_up()
             raise
-        return Told(status, headers, body, sent, loop.time())
+        return LineResponse(status, headers, body, sent, loop.time())
 
     def hang_up(self) -> None:
         """Close the connection without waiting for the response."""
@@ -119,7 +119,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def pair_of(answer: Told) -> dict[str, Any]:
+def pair_of(answer: LineResponse) -> dict[str, Any]:
     """Return the tokens of a login or refresh; the first are later searched for in the logs."""
     if len(ISSUED) < _MAX_ISSUED:
         ISSUED.update(

@@ -16,14 +16,14 @@ _MAX_ATTEMPTS = 20  # attempts with the same token of a refresh that failed
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class PageResponse:
     status: int
     head: bytes
     body: bytes
 
 
 @dataclass
-class Person:
+class PageVisitor:
     """A client with a session, which refreshes after a number of pages; 0 is never."""
 
     user_id: int
@@ -44,10 +44,10 @@ class Tally:
     wrong: list[str] = field(default_factory=list)
 
 
-Judge = Callable[[Person, Reply], str]
+Judge = Callable[[PageVisitor, PageResponse], str]
 
 
-def mismatch(person: Person, reply: Reply) -> str:
+def mismatch(person: PageVisitor, reply: PageResponse) -> str:
     """Return the mismatch of a response to a client that may see the page, or ""."""
     if reply.status != 200:
         return f"{reply.status} {reply.body[:100]!r}"
@@ -57,7 +57,7 @@ def mismatch(person: Person, reply: Reply) -> str:
 
 @contextmanager
 def load(
-    port: int, people: Sequence[Person], *, rate: float, judge: Judge = mismatch
+    port: int, people: Sequence[PageVisitor], *, rate: float, judge: Judge = mismatch
 ) -> Iterator[Tally]:
     """Request `rate` pages per second in total, from a thread, until the block ends."""
     tally, over = Tally(), threading.Event()
@@ -83,14 +83,14 @@ def load(
 
 async def _visit(
     port: int,
-    person: Person,
+    person: PageVisitor,
     begin: float,
     pause: float,
     tally: Tally,
     judge: Judge,
     over: threading.Event,
 ) -> None:
-    link, clock = _Link(port), asyncio.get_running_loop().time
+    link, clock = _NginxConnection(port), asyncio.get_running_loop().time
     due, sent = clock() + begin, 0
     while not over.is_set():
         await asyncio.sleep(max(0.0, due - clock()))
@@ -109,7 +109,7 @@ async def _visit(
     link.close()
 
 
-async def _refresh(link: "_Link", person: Person, tally: Tally) -> None:
+async def _refresh(link: "_NginxConnection", person: PageVisitor, tally: Tally) -> None:
     for _ in range(_MAX_ATTEMPTS):
         reply = await link.refresh(person.pair["refresh"])
         tally.refreshes[reply.status] += 1
@@ -124,18 +124,18 @@ async def _refresh(link: "_Link", person: Person, tally: Tally) -> None:
     tally.wrong.append(f"user {person.user_id}: refresh {reply.status} {reply.body[:200]!r}")
 
 
-class _Link:
+class _NginxConnection:
     """A persistent connection to NGINX, which is reopened after NGINX announces its close."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._writer: asyncio.StreamWriter | None = None
 
-    async def get(self, token: str) -> Reply:
+    async def get(self, token: str) -> PageResponse:
         """Request a protected page."""
         return await self._ask(f"GET /page HTTP/1.1\r\nAuthorization: Bearer {token}\r\n", b"")
 
-    async def refresh(self, token: str) -> Reply:
+    async def refresh(self, token: str) -> PageResponse:
         """Present a refresh token."""
         body = json.dumps({"refresh": token}).encode()
         body_headers = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
@@ -147,7 +147,7 @@ class _Link:
             self._writer.close()
             self._writer = None
 
-    async def _ask(self, head: str, body: bytes) -> Reply:
+    async def _ask(self, head: str, body: bytes) -> PageResponse:
         try:
             async with asyncio.timeout(_TIMEOUT):
                 return await self._exchange(head, body)
@@ -155,7 +155,7 @@ class _Link:
             self.close()
             raise
 
-    async def _exchange(self, head: str, body: bytes) -> Reply:
+    async def _exchange(self, head: str, body: bytes) -> PageResponse:
         if self._writer is None:
             self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
         self._writer.write(f"{head}Host: localhost\r\n\r\n".encode() + body)
@@ -166,4 +166,4 @@ class _Link:
         text = await self._reader.readexactly(int(fields[b"content-length"]))
         if fields.get(b"connection") == b"close":
             self.close()
-        return Reply(int(answer.split(b" ", 2)[1]), answer, text)
+        return PageResponse(int(answer.split(b" ", 2)[1]), answer, text)

@@ -7,11 +7,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults.line import Told
+from tests.faults.line import LineResponse
 
 
 @dataclass
-class Session:
+class ModelSession:
     """A session from the client's view; times are of the loop's clock.
 
     `asked_to_end` is the time of the first request to end it: from then on it may have ended.
@@ -29,7 +29,7 @@ class Session:
 
 
 @dataclass
-class Model:
+class SoakModel:
     """Checks responses; an ended session may still be valid for `staleness` seconds.
 
     `wrong` has every incorrect response; `counts` counts all others.
@@ -45,7 +45,7 @@ class Model:
         """Expect 503 responses to requests sent until this time, because of a fault."""
         self._excused_until = until
 
-    def judge_check(self, session: Session, answer: Told, user: str) -> None:
+    def judge_check(self, session: ModelSession, answer: LineResponse, user: str) -> None:
         """Check the response to a request for a protected page; the app received `user`."""
         if answer.status == 200:
             if user != str(session.user):
@@ -57,7 +57,9 @@ class Model:
         else:
             self._judge_refusal("check", session, answer)
 
-    def judge_refresh(self, session: Session, answer: Told, pair: dict[str, Any] | None) -> None:
+    def judge_refresh(
+        self, session: ModelSession, answer: LineResponse, pair: dict[str, Any] | None
+    ) -> None:
         """Check the response to a refresh; `pair` is its result."""
         if pair is None:
             self._judge_refusal("refresh", session, answer)
@@ -73,7 +75,7 @@ class Model:
         else:
             self.counts["refreshed"] += 1
 
-    def judge_end(self, sessions: list[Session], answer: Told) -> bool:
+    def judge_end(self, sessions: list[ModelSession], answer: LineResponse) -> bool:
         """Check the response to a logout of these sessions; return True if they have ended."""
         for session in sessions:
             session.asked_to_end = session.asked_to_end or answer.sent
@@ -85,13 +87,13 @@ class Model:
             self._count_503("end", answer)
         return answer.status == 200
 
-    def judge_public(self, answer: Told) -> None:
+    def judge_public(self, answer: LineResponse) -> None:
         """Check the response to a request for a public page."""
         if answer.status != 200:
             self.wrong.append(f"public page: {answer.status}")
         self.counts["public"] += 1
 
-    def judge_login(self, answer: Told) -> bool:
+    def judge_login(self, answer: LineResponse) -> bool:
         """Check the response to a login; return True if it succeeded."""
         if answer.status == 200:
             self.counts["logged in"] += 1
@@ -99,7 +101,7 @@ class Model:
         self._count_503("login", answer)
         return False
 
-    def _judge_refusal(self, what: str, session: Session, answer: Told) -> None:
+    def _judge_refusal(self, what: str, session: ModelSession, answer: LineResponse) -> None:
         if answer.status != 401:
             self._count_503(what, answer)
         elif session.asked_to_end is None or answer.ended < session.asked_to_end:
@@ -110,7 +112,7 @@ class Model:
             session.ended = session.ended or answer.ended
             self.counts["refused"] += 1
 
-    def _count_503(self, what: str, answer: Told) -> None:
+    def _count_503(self, what: str, answer: LineResponse) -> None:
         if answer.status != 503:
             self.wrong.append(f"{what}: {answer.status} {answer.body[:100]!r}")
         elif answer.sent <= self._excused_until:
@@ -118,7 +120,9 @@ class Model:
         else:
             self.counts["503 without a fault"] += 1
 
-    def _is_wrong(self, what: str, session: Session, answer: Told, more: str = "") -> None:
+    def _is_wrong(
+        self, what: str, session: ModelSession, answer: LineResponse, more: str = ""
+    ) -> None:
         ends = f"asked to end {session.asked_to_end}, ended {session.ended}"
         when = f"sent {answer.sent}, answered {answer.ended}"
         self.wrong.append(f"{what}: user {session.user} {session.sid}: {when}, {ends} {more}")

@@ -5,8 +5,8 @@ import json
 import random
 from collections.abc import Awaitable, Callable
 
-from tests.faults.line import Line, Told, bearer, pair_of, request
-from tests.faults.model import Model, Session
+from tests.faults.line import HttpLine, LineResponse, bearer, pair_of, request
+from tests.faults.model import ModelSession, SoakModel
 from tests.faults.stack import Stack
 
 _MAX_SESSIONS = 4
@@ -15,19 +15,19 @@ _MAX_REMEMBERED = 6  # ended sessions that are used again
 _PUBLIC = request("GET", "/public/page")
 
 
-class Person:
+class SoakUser:
     """A subject with several sessions, which sends sequential requests through NGINX."""
 
-    def __init__(self, user: int, stack: Stack, model: Model) -> None:
+    def __init__(self, user: int, stack: Stack, model: SoakModel) -> None:
         self._user = user
         self._basic = stack.gateways[0].basic
-        self._line = Line(stack.port)
-        self._other = Line(stack.port)
+        self._line = HttpLine(stack.port)
+        self._other = HttpLine(stack.port)
         # Requests of backends do not go through NGINX.
-        self._backend = Line(stack.gateways[0].port)
+        self._backend = HttpLine(stack.gateways[0].port)
         self._model = model
-        self._alive: list[Session] = []
-        self._over: list[Session] = []
+        self._alive: list[ModelSession] = []
+        self._over: list[ModelSession] = []
 
     async def live(self, pause: float) -> None:
         """Perform a random action about every `pause` seconds until cancelled."""
@@ -60,7 +60,7 @@ class Person:
         answer = await self._ask("POST", "/login", self._basic, {"user_id": self._user})
         if self._model.judge_login(answer):
             pair = pair_of(answer)
-            session = Session(self._user, pair["sid"], pair["access"], pair["refresh"])
+            session = ModelSession(self._user, pair["sid"], pair["access"], pair["refresh"])
             self._alive.append(session)
 
     async def _check(self) -> None:
@@ -70,7 +70,7 @@ class Person:
         if self._over:
             await self._check_one(random.choice(self._over))
 
-    async def _check_one(self, session: Session) -> None:
+    async def _check_one(self, session: ModelSession) -> None:
         answer = await self._ask("GET", "/page", bearer(session.access))
         self._model.judge_check(session, answer, _user_in(answer))
 
@@ -107,7 +107,7 @@ class Person:
         wanted = request("POST", "/revoke", self._basic, {"user_id": self._user})
         await self._end(self._alive, self._backend, wanted)
 
-    async def _end(self, sessions: list[Session], line: Line, wanted: bytes) -> None:
+    async def _end(self, sessions: list[ModelSession], line: HttpLine, wanted: bytes) -> None:
         self._alive = [session for session in self._alive if session not in sessions]
         self._over = [*self._over, *sessions][-_MAX_REMEMBERED:]
         while True:
@@ -116,7 +116,7 @@ class Person:
                 return
             await asyncio.sleep(_RETRY_INTERVAL)
 
-    def _take(self, session: Session, answer: Told) -> None:
+    def _take(self, session: ModelSession, answer: LineResponse) -> None:
         pair = pair_of(answer) if answer.status == 200 else None
         self._model.judge_refresh(session, answer, pair)
         if pair is not None:
@@ -124,11 +124,11 @@ class Person:
 
     async def _ask(
         self, method: str, path: str, headers: dict[str, str], body: object = None
-    ) -> Told:
+    ) -> LineResponse:
         return await self._line.ask(request(method, path, headers, body))
 
 
-def _user_in(answer: Told) -> str:
+def _user_in(answer: LineResponse) -> str:
     """Return the user that the echoing app behind the gateway received."""
     if answer.status != 200:
         return ""

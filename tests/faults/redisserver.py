@@ -16,7 +16,7 @@ from tests.support.redis import wait_for_redis
 _KEEPING = ("--save", "", "--appendonly", "yes", "--appendfsync", "always")
 
 
-class RedisServer:
+class RedisProcess:
     """A redis-server on a loopback port, with its files in `folder`."""
 
     def __init__(self, folder: Path, *options: str) -> None:
@@ -26,7 +26,7 @@ class RedisServer:
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._options = options
 
-    def __enter__(self) -> "RedisServer":
+    def __enter__(self) -> "RedisProcess":
         self.start()
         return self
 

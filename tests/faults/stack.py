@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.faults.redisserver import RedisServer
+from tests.faults.redisserver import RedisProcess
 from tests.support.faultproxy import NONE, Fault, FaultProxy
 from tests.support.nginx import run_nginx
 from tests.support.processes import (
     ROOT,
-    Answer,
-    Gateway,
+    GatewayProcess,
+    HttpResponse,
     ask,
     free_port,
     two_replicas,
@@ -36,9 +36,9 @@ rules:
 class Stack:
     """Two replicas behind NGINX; `ways[n]` is the proxy between replica n and Redis."""
 
-    redis: RedisServer
+    redis: RedisProcess
     ways: tuple[FaultProxy, FaultProxy]
-    gateways: tuple[Gateway, Gateway]
+    gateways: tuple[GatewayProcess, GatewayProcess]
     port: int
 
     def disturb(self, fault: Fault) -> None:
@@ -46,12 +46,12 @@ class Stack:
         for way in self.ways:
             way.set(fault)
 
-    def get(self, path: str = "/", token: str = "", port: int | None = None) -> Answer:
+    def get(self, path: str = "/", token: str = "", port: int | None = None) -> HttpResponse:
         """Request a page, with a bearer token if given."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return ask(port or self.port, "GET", path, headers)
 
-    def check(self, replica: int, token: str) -> Answer:
+    def check(self, replica: int, token: str) -> HttpResponse:
         """Send a check for a protected page to a replica, as NGINX would."""
         headers = {
             "Authorization": f"Bearer {token}",
@@ -65,11 +65,11 @@ class Stack:
         """Open a session on the first replica."""
         return self.gateways[0].login(user_id)
 
-    def refresh(self, refresh: str, replica: int = 0) -> Answer:
+    def refresh(self, refresh: str, replica: int = 0) -> HttpResponse:
         """Present a refresh token to a replica."""
         return ask(self.gateways[replica].port, "POST", "/refresh", body={"refresh": refresh})
 
-    def log_out(self, access: str, replica: int = 0) -> Answer:
+    def log_out(self, access: str, replica: int = 0) -> HttpResponse:
         """End the session of an access token on a replica."""
         bearer = {"Authorization": f"Bearer {access}"}
         return ask(self.gateways[replica].port, "POST", "/logout", bearer)
@@ -86,7 +86,7 @@ def running_stack(
 ) -> Iterator[Stack]:
     """Start all services; `options` are for Redis, `environ` for the gateways."""
     with ExitStack() as ends:
-        redis = ends.enter_context(RedisServer(folder / "redis", *options))
+        redis = ends.enter_context(RedisProcess(folder / "redis", *options))
         ways = (
             ends.enter_context(FaultProxy(redis.port)),
             ends.enter_context(FaultProxy(redis.port)),

@@ -8,18 +8,20 @@ from typing import Any
 import pytest
 
 from tests.faults.model import claims
-from tests.faults.redisserver import RedisServer
-from tests.support.processes import Answer, Gateway, ask, two_replicas
+from tests.faults.redisserver import RedisProcess
+from tests.support.processes import GatewayProcess, HttpResponse, ask, two_replicas
 
 ACCEPTED = "accepted"
 EARLY = "token_not_yet_valid"
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, Gateway]]:
+def two(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[GatewayProcess, GatewayProcess]]:
     """Two replicas; the second replica is not started yet."""
     folder = tmp_path_factory.mktemp("clocks")
-    with RedisServer(folder / "redis") as redis:
+    with RedisProcess(folder / "redis") as redis:
         right, wrong = two_replicas(folder / "gateway", redis.url)
         right.start()
         right.wait_until_ready()
@@ -28,7 +30,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gateway, Gat
 
 
 @contextmanager
-def _off(gateway: Gateway, seconds: int) -> Iterator[None]:
+def _off(gateway: GatewayProcess, seconds: int) -> Iterator[None]:
     """Run the replica with its clock this many seconds ahead."""
     libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
     if not libraries:
@@ -47,12 +49,12 @@ def _off(gateway: Gateway, seconds: int) -> Iterator[None]:
         gateway.stop()
 
 
-def _verdict(gateway: Gateway, access: str) -> str:
+def _verdict(gateway: GatewayProcess, access: str) -> str:
     answer = ask(gateway.port, "GET", "/authenticate", {"Authorization": f"Bearer {access}"})
     return ACCEPTED if answer.status == 200 else str(answer.headers["X-Authgw-Reason"])
 
 
-def _refreshed(gateway: Gateway, pair: dict[str, Any]) -> dict[str, Any]:
+def _refreshed(gateway: GatewayProcess, pair: dict[str, Any]) -> dict[str, Any]:
     answer = ask(gateway.port, "POST", "/refresh", body={"refresh": pair["refresh"]})
     assert answer.status == 200, answer
     again: dict[str, Any] = answer.json()
@@ -70,7 +72,7 @@ def _refreshed(gateway: Gateway, pair: dict[str, Any]) -> dict[str, Any]:
     ],
 )
 def test_a_replica_with_a_wrong_clock(
-    two: tuple[Gateway, Gateway], off: int, theirs_here: str, ours_there: str
+    two: tuple[GatewayProcess, GatewayProcess], off: int, theirs_here: str, ours_there: str
 ) -> None:
     right, wrong = two
     written = len(wrong.log)
@@ -91,7 +93,7 @@ def test_a_replica_with_a_wrong_clock(
 
 @pytest.mark.parametrize("off", [-300, 300])
 def test_failures_are_counted_together_with_different_clocks(
-    two: tuple[Gateway, Gateway], off: int
+    two: tuple[GatewayProcess, GatewayProcess], off: int
 ) -> None:
     right, wrong = two
     with _off(wrong, off):
@@ -104,7 +106,7 @@ def test_failures_are_counted_together_with_different_clocks(
             assert 0 < int(locked.headers["Retry-After"]) <= 3600
 
 
-def _guess(gateway: Gateway) -> Answer:
+def _guess(gateway: GatewayProcess) -> HttpResponse:
     wrong = {"Authorization": "Basic ZGVtbzp3cm9uZw=="}  # demo:wrong
     return ask(gateway.port, "POST", "/login", wrong, {"user_id": 1})
 

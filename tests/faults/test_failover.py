@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from tests.faults.failover_load import Client, Load
+from tests.faults.failover_load import FailoverLoad, LoadClient
 from tests.faults.stack import CONFIG
 from tests.support.counts import count
-from tests.support.processes import Gateway, two_replicas, wait_until_ready
+from tests.support.processes import GatewayProcess, two_replicas, wait_until_ready
 from tests.support.redis_sets import (
     Node,
     Nodes,
@@ -26,7 +26,7 @@ _MAX_RECOVERY = 2.0  # seconds from the election of a new master to the service
 
 
 @contextmanager
-def gateways_on(nodes: Nodes, folder: Path) -> Iterator[tuple[Gateway, Gateway]]:
+def gateways_on(nodes: Nodes, folder: Path) -> Iterator[tuple[GatewayProcess, GatewayProcess]]:
     gateways = two_replicas(folder, nodes.url)
     (folder / "config.yml").write_text(CONFIG)
     try:
@@ -41,7 +41,7 @@ def gateways_on(nodes: Nodes, folder: Path) -> Iterator[tuple[Gateway, Gateway]]
                 gateway.stop()
 
 
-def seconds_until_served(load: Load, client: Client) -> float:
+def seconds_until_served(load: FailoverLoad, client: LoadClient) -> float:
     """Return the time until each gateway refreshes this client's session."""
     since = time.monotonic()
     for gateway in load.gateways:
@@ -51,7 +51,7 @@ def seconds_until_served(load: Load, client: Client) -> float:
     return time.monotonic() - since
 
 
-def check_load(load: Load) -> None:
+def check_load(load: FailoverLoad) -> None:
     """Check that all results are correct, and that there was a load."""
     load.settle()
     assert not load.wrong, (
@@ -63,7 +63,7 @@ def check_load(load: Load) -> None:
 
 def test_a_master_behind_sentinels_is_killed_under_load(tmp_path: Path) -> None:
     with sentinel_set(tmp_path) as nodes, gateways_on(nodes, tmp_path / "gateway") as gateways:
-        load = Load(gateways, 60)
+        load = FailoverLoad(gateways, 60)
         probe = load.clients[1]
         with load.running(), probe.turn:
             time.sleep(1)
@@ -80,7 +80,7 @@ def test_a_master_behind_sentinels_is_killed_under_load(tmp_path: Path) -> None:
 
 def test_an_acknowledged_logout_survives_the_loss_of_the_master(tmp_path: Path) -> None:
     with sentinel_set(tmp_path) as nodes, gateways_on(nodes, tmp_path / "gateway") as gateways:
-        load = Load(gateways, count(3, 100))
+        load = FailoverLoad(gateways, count(3, 100))
         for number, client in enumerate(load.clients):
             master = nodes.named
             assert master is not None
@@ -102,11 +102,11 @@ def test_an_acknowledged_logout_survives_the_loss_of_the_master(tmp_path: Path) 
         assert not load.wrong, load.wrong
 
 
-def _is_acknowledged(ask: Callable[[Client], int], client: Client) -> bool:
+def _is_acknowledged(ask: Callable[[LoadClient], int], client: LoadClient) -> bool:
     return ask(client) == 200
 
 
-def _is_refused(load: Load, gateway: Gateway, client: Client) -> bool:
+def _is_refused(load: FailoverLoad, gateway: GatewayProcess, client: LoadClient) -> bool:
     status = load.check(gateway, client)
     assert status != 200, f"{client.user_id} passed after its log-out"
     return status == 401
@@ -125,7 +125,7 @@ def _bring_back(nodes: Nodes, node: Node) -> None:
 
 def test_slots_of_a_cluster_are_moved_and_a_node_is_killed_under_load(tmp_path: Path) -> None:
     with cluster(tmp_path) as nodes, gateways_on(nodes, tmp_path / "gateway") as gateways:
-        load = Load(gateways, 90)
+        load = FailoverLoad(gateways, 90)
         first, second, _ = nodes.masters
         probe = next(one for one in load.clients if not one.user_id % 2 and _holds(first, one))
         with load.running(), probe.turn:
@@ -140,7 +140,7 @@ def test_slots_of_a_cluster_are_moved_and_a_node_is_killed_under_load(tmp_path: 
         check_load(load)
 
 
-def _holds(node: Node, client: Client) -> bool:
+def _holds(node: Node, client: LoadClient) -> bool:
     return bool(node.client.keys(f"authgw:*:s:{client.sid}"))
 
 

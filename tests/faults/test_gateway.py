@@ -13,14 +13,14 @@ import pytest
 
 from tests.faults.stack import CONFIG, Stack
 from tests.faults.watch import RECOVERY
-from tests.support.nginx import Site, running_site
+from tests.support.nginx import NginxFront, running_site
 from tests.support.processes import ask
 
 _MAX_DESCRIPTORS = 256
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site(tmp_path: Path) -> Iterator[NginxFront]:
     yield from running_site(tmp_path, config=CONFIG)
 
 
@@ -59,7 +59,7 @@ def test_another_replica_responds_instead_of_a_hung_replica(stack: Stack) -> Non
         process.send_signal(signal.SIGCONT)
 
 
-def test_sessions_of_the_embedded_store_survive_a_kill(site: Site) -> None:
+def test_sessions_of_the_embedded_store_survive_a_kill(site: NginxFront) -> None:
     pairs = {user: site.gateway.login(user) for user in range(1, 16)}
     for user in (1, 2, 3):
         body = {"refresh": pairs[user]["refresh"]}

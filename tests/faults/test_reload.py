@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from authgw.files import key_files
-from tests.faults.fleet import Fleet, running_fleet
-from tests.faults.load import Person, Reply, load, mismatch
+from tests.faults.fleet import RedisFleet, running_fleet
+from tests.faults.load import PageResponse, PageVisitor, load, mismatch
 from tests.support.counts import count
-from tests.support.processes import Gateway, ask, make_gateway
+from tests.support.processes import GatewayProcess, ask, make_gateway
 
 OPEN = "rules: [{allow: authenticated}]\n"
 SHUT = "rules: [{path: /page, allow: [group:nobody]}, {allow: authenticated}]\n"
@@ -28,12 +28,12 @@ BROKEN = [
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisFleet]:
     with running_fleet(tmp_path_factory.mktemp("reload"), 2, OPEN) as running:
         yield running
 
 
-def reload(gateway: Gateway, message: str) -> None:
+def reload(gateway: GatewayProcess, message: str) -> None:
     """Send SIGHUP and wait for a further occurrence of this text in the log."""
     assert gateway.process is not None
     before, until = gateway.log.count(message), time.monotonic() + 10
@@ -43,13 +43,13 @@ def reload(gateway: Gateway, message: str) -> None:
         time.sleep(0.02)
 
 
-def mismatch_with_both(person: Person, reply: Reply) -> str:
+def mismatch_with_both(person: PageVisitor, reply: PageResponse) -> str:
     """Return the mismatch of a response with both the open and the closed rules, or ""."""
     shut = reply.status == 403 and b"X-Authgw-Reason: not_permitted\r\n" in reply.head
     return "" if shut else mismatch(person, reply)
 
 
-def test_every_verdict_is_that_of_the_old_or_the_new_rules(fleet: Fleet) -> None:
+def test_every_verdict_is_that_of_the_old_or_the_new_rules(fleet: RedisFleet) -> None:
     people = fleet.people(10, refreshes_every=0)
     config = fleet.folder / "config.yml"
     with load(fleet.port, people, rate=RATE, judge=mismatch_with_both) as tally:
@@ -65,7 +65,7 @@ def test_every_verdict_is_that_of_the_old_or_the_new_rules(fleet: Fleet) -> None
     assert set(tally.pages) == {200, 403}
 
 
-def test_a_broken_file_keeps_the_previous_state_and_is_reported(fleet: Fleet) -> None:
+def test_a_broken_file_keeps_the_previous_state_and_is_reported(fleet: RedisFleet) -> None:
     people = fleet.people(10, refreshes_every=0)
     config = fleet.folder / "config.yml"
     with load(fleet.port, people, rate=RATE) as tally:
@@ -90,7 +90,7 @@ def test_a_broken_file_keeps_the_previous_state_and_is_reported(fleet: Fleet) ->
     assert set(tally.pages) == {200}
 
 
-def test_keys_rotate_under_load_without_a_refusal(fleet: Fleet) -> None:
+def test_keys_rotate_under_load_without_a_refusal(fleet: RedisFleet) -> None:
     people = fleet.people(10, refreshes_every=10)
     keys = fleet.folder / "secrets/keys"
     with load(fleet.port, people, rate=RATE) as tally:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.fleet import Fleet, running_fleet
+from tests.faults.fleet import RedisFleet, running_fleet
 from tests.faults.load import load
 from tests.support.counts import count
-from tests.support.processes import Gateway, ask, wait_until_ready
+from tests.support.processes import GatewayProcess, ask, wait_until_ready
 
 DRAIN = 2.0  # seconds
 CONFIG = f"""
@@ -23,12 +23,12 @@ PEOPLE = 25
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisFleet]:
     with running_fleet(tmp_path_factory.mktemp("fleet"), 3, CONFIG) as running:
         yield running
 
 
-def test_a_rolling_restart_fails_no_request(fleet: Fleet) -> None:
+def test_a_rolling_restart_fails_no_request(fleet: RedisFleet) -> None:
     people = fleet.people(PEOPLE, refreshes_every=20)
     before = fleet.redis.sessions().keys()
     with load(fleet.port, people, rate=RATE) as tally:
@@ -44,7 +44,7 @@ def test_a_rolling_restart_fails_no_request(fleet: Fleet) -> None:
     assert fleet.statuses(people) == [{200}] * 3
 
 
-def test_a_replica_that_is_killed_fails_no_page_and_loses_no_session(fleet: Fleet) -> None:
+def test_a_replica_that_is_killed_fails_no_page_and_loses_no_session(fleet: RedisFleet) -> None:
     people = fleet.people(PEOPLE, refreshes_every=20)
     before = fleet.redis.sessions().keys()
     with load(fleet.port, people, rate=RATE) as tally:
@@ -62,7 +62,7 @@ def test_a_replica_that_is_killed_fails_no_page_and_loses_no_session(fleet: Flee
     assert fleet.statuses(people) == [{200}] * 3
 
 
-def test_idle_and_unfinished_connections_do_not_delay_the_shutdown(fleet: Fleet) -> None:
+def test_idle_and_unfinished_connections_do_not_delay_the_shutdown(fleet: RedisFleet) -> None:
     replica = fleet.replicas[0]
     links = [socket.create_connection(("127.0.0.1", replica.port)) for _ in range(2)]
     links[1].sendall(b"GET /page HTTP/1.1\r\nHost: loc")
@@ -76,7 +76,7 @@ def test_idle_and_unfinished_connections_do_not_delay_the_shutdown(fleet: Fleet)
     replica.start()
 
 
-def half_a_login(replica: Gateway) -> socket.socket:
+def half_a_login(replica: GatewayProcess) -> socket.socket:
     """Open a connection with a login request whose body is still missing."""
     link = socket.create_connection(("127.0.0.1", replica.port))
     headers = "Host: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n"
@@ -86,7 +86,7 @@ def half_a_login(replica: Gateway) -> socket.socket:
 
 
 @pytest.mark.sample
-def test_unfinished_requests_are_closed_at_the_end_of_the_drain(fleet: Fleet) -> None:
+def test_unfinished_requests_are_closed_at_the_end_of_the_drain(fleet: RedisFleet) -> None:
     replica = fleet.replicas[0]
     with half_a_login(replica):
         assert ask(replica.port, "GET", "/readyz").status == 200
@@ -98,7 +98,7 @@ def test_unfinished_requests_are_closed_at_the_end_of_the_drain(fleet: Fleet) ->
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
-def test_a_second_signal_ends_at_once(fleet: Fleet, second: signal.Signals) -> None:
+def test_a_second_signal_ends_at_once(fleet: RedisFleet, second: signal.Signals) -> None:
     replica = fleet.replicas[1]
     assert replica.process is not None
     link = half_a_login(replica)

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 
 import pytest
 
-from tests.faults.line import Line, Told, bearer, pair_of, request
+from tests.faults.line import HttpLine, LineResponse, bearer, pair_of, request
 from tests.faults.model import claims
 from tests.faults.stack import STALENESS, Stack
 from tests.faults.watch import RECOVERY
@@ -127,7 +127,7 @@ async def _race_on(stack: Stack, user: int, left: list[int]) -> int:
     return raced
 
 
-async def _present(line: Line, wanted: bytes) -> Told | None:
+async def _present(line: HttpLine, wanted: bytes) -> LineResponse | None:
     """Return the response, or None for a client that disconnected before it arrived."""
     if random.random() > 0.05:
         return await line.ask(wanted)
@@ -162,7 +162,7 @@ async def test_responses_never_cross_while_clients_disconnect(stack: Stack, faul
 async def _check_on(
     stack: Stack, number: int, people: dict[int, str], left: list[int], tallies: list[int]
 ) -> None:
-    line = Line(stack.gateways[number % 2].port)
+    line = HttpLine(stack.gateways[number % 2].port)
     questions = {user: check(access) for user, access in people.items()}
     while left[0] > 0:
         left[0] -= 1
@@ -179,7 +179,7 @@ async def _check_on(
     line.hang_up()
 
 
-async def _leave(line: Line, wanted: bytes) -> None:
+async def _leave(line: HttpLine, wanted: bytes) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(random.uniform(0, 0.005)):
             await line.ask(wanted)
@@ -236,9 +236,9 @@ def descriptors(stack: Stack, replica: int) -> int:
 
 
 @asynccontextmanager
-async def lines(stack: Stack, number: int) -> AsyncIterator[list[Line]]:
+async def lines(stack: Stack, number: int) -> AsyncIterator[list[HttpLine]]:
     """Connections to the replicas in turn."""
-    made = [Line(stack.gateways[place % 2].port) for place in range(number)]
+    made = [HttpLine(stack.gateways[place % 2].port) for place in range(number)]
     try:
         yield made
     finally:
@@ -250,7 +250,7 @@ def log_in_request(stack: Stack, user: int) -> bytes:
     return request("POST", "/login", stack.gateways[0].basic, {"user_id": user})
 
 
-async def log_in(stack: Stack, line: Line, user: int) -> dict[str, str]:
+async def log_in(stack: Stack, line: HttpLine, user: int) -> dict[str, str]:
     return pair_of(await _until_200(line, log_in_request(stack, user)))
 
 
@@ -258,20 +258,22 @@ def check(access: str) -> bytes:
     return request("GET", "/authenticate", {**bearer(access), **CHECK})
 
 
-async def status(line: Line, wanted: bytes) -> int:
+async def status(line: HttpLine, wanted: bytes) -> int:
     """Return the status from a machine that is not too busy."""
     return (await _until(line, wanted, lambda answer: answer.status != 503)).status
 
 
-async def until_ended(line: Line, access: str) -> None:
+async def until_ended(line: HttpLine, access: str) -> None:
     await _until_200(line, request("POST", "/logout", bearer(access)))
 
 
-async def _until_200(line: Line, wanted: bytes) -> Told:
+async def _until_200(line: HttpLine, wanted: bytes) -> LineResponse:
     return await _until(line, wanted, lambda answer: answer.status == 200)
 
 
-async def _until(line: Line, wanted: bytes, is_it: Callable[[Told], bool]) -> Told:
+async def _until(
+    line: HttpLine, wanted: bytes, is_it: Callable[[LineResponse], bool]
+) -> LineResponse:
     until = time.monotonic() + 10
     while True:
         answer = await line.ask(wanted)

@@ -14,8 +14,8 @@ from statistics import linear_regression
 import pytest
 
 from tests.faults.disturbing import Disturber
-from tests.faults.model import Model
-from tests.faults.people import Person
+from tests.faults.model import SoakModel
+from tests.faults.people import SoakUser
 from tests.faults.stack import STALENESS, Stack, running_stack
 from tests.support.counts import count
 
@@ -32,7 +32,7 @@ async def test_mixed_load_under_random_faults(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with running_stack(tmp_path) as stack:
-        model = Model(STALENESS)
+        model = SoakModel(STALENESS)
         disturber = Disturber(stack, model)
         memory = await run(stack, model, disturber)
         growth = growth_of([sample for sample in memory if sample[0] >= _WARM_UP])
@@ -52,9 +52,9 @@ async def test_mixed_load_under_random_faults(
         assert "internal_error" not in stack.gateways[0].log
 
 
-async def run(stack: Stack, model: Model, disturber: Disturber) -> list[tuple[float, float]]:
+async def run(stack: Stack, model: SoakModel, disturber: Disturber) -> list[tuple[float, float]]:
     """Run clients and faults; return the memory of the first replica over time."""
-    people = [Person(1000 + number, stack, model) for number in range(PEOPLE)]
+    people = [SoakUser(1000 + number, stack, model) for number in range(PEOPLE)]
     tasks = [asyncio.create_task(person.live(PAUSE)) for person in people]
     breaking = asyncio.create_task(disturber.run())
     began, memory = time.monotonic(), []

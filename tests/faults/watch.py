@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from tests.faults.stack import STALENESS, Stack
-from tests.support.processes import Answer
+from tests.support.processes import HttpResponse
 
 RECOVERY = 2.0  # seconds from the end of a fault until everything works again
 _INTERVAL = 0.03
@@ -79,7 +79,7 @@ def watching(stack: Stack) -> Iterator[Watch]:
     live, ended = (stack.log_in(user)["access"] for user in (901, 902))
     assert stack.log_out(ended).status == 200
     first = stack.gateways[0].port
-    questions: dict[str, Callable[[], Answer]] = {
+    questions: dict[str, Callable[[], HttpResponse]] = {
         "live": lambda: stack.get("/page", live),
         "ended": lambda: stack.get("/page", ended),
         "public": lambda: stack.get("/public/page", live),
@@ -103,7 +103,7 @@ def watching(stack: Stack) -> Iterator[Watch]:
             thread.join(_TIMEOUT)
 
 
-def _ask_on(ask: Callable[[], Answer], answers: list[Seen], over: threading.Event) -> None:
+def _ask_on(ask: Callable[[], HttpResponse], answers: list[Seen], over: threading.Event) -> None:
     while not over.wait(_INTERVAL):
         sent = time.monotonic()
         try:

@@ -4,17 +4,17 @@ import socket
 from pathlib import Path
 
 from tests.limits.watch import resident
-from tests.support.processes import Gateway, ask, make_gateway
+from tests.support.processes import GatewayProcess, ask, make_gateway
 
 _ROUND = 4000
 
 
-def descriptors(gateway: Gateway) -> int:
+def descriptors(gateway: GatewayProcess) -> int:
     assert gateway.process is not None
     return len(list(Path(f"/proc/{gateway.process.pid}/fd").iterdir()))
 
 
-def many(gateway: Gateway, token: str) -> None:
+def many(gateway: GatewayProcess, token: str) -> None:
     """Send allowed, refused, malformed and aborted requests, with many connections."""
     head = b"GET /authenticate HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\n\r\n"
     for number in range(_ROUND // 20):

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from tests.limits.watch import others_unaffected
-from tests.support.processes import Gateway, ask, make_gateway
+from tests.support.processes import GatewayProcess, ask, make_gateway
 
 _CONNECTIONS = 500
 _ALL_CLOSED = "No open connections left"
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     made = make_gateway(tmp_path_factory.mktemp("slow") / "gateway")
     made.covered = False
     made.start()
@@ -28,7 +28,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     made.stop()
 
 
-def attack(gateway: Gateway, path: str, *options: str, seconds: int) -> str:
+def attack(gateway: GatewayProcess, path: str, *options: str, seconds: int) -> str:
     """Run slowhttptest for at most this many seconds; return its output."""
     program = shutil.which("slowhttptest")
     if program is None:
@@ -41,13 +41,13 @@ def attack(gateway: Gateway, path: str, *options: str, seconds: int) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", run.stdout)
 
 
-def test_endless_heads(gateway: Gateway) -> None:
+def test_endless_heads(gateway: GatewayProcess) -> None:
     with others_unaffected(gateway, most_memory=20_000):
         output = attack(gateway, "/ping", "-H", "-i", "2", seconds=16)
     assert _ALL_CLOSED in output
 
 
-def test_endless_bodies(gateway: Gateway) -> None:
+def test_endless_bodies(gateway: GatewayProcess) -> None:
     body = ["-B", "-t", "POST", "-f", "application/json", "-s", "16000", "-i", "2", "-x", "8"]
     with others_unaffected(gateway, most_memory=20_000):
         output = attack(gateway, "/refresh", *body, seconds=18)
@@ -55,7 +55,7 @@ def test_endless_bodies(gateway: Gateway) -> None:
     assert "body_too_slow" in gateway.log
 
 
-def test_slow_readers_of_responses(gateway: Gateway) -> None:
+def test_slow_readers_of_responses(gateway: GatewayProcess) -> None:
     reads = ["-X", "-w", "8", "-y", "16", "-n", "2", "-z", "8", "-k", "3"]
     with others_unaffected(gateway, most_memory=60_000):
         attack(gateway, "/openapi.json", *reads, seconds=8)
@@ -97,7 +97,7 @@ def descriptors(most: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def connect_and_send(gateway: Gateway, output: bytes) -> socket.socket:
+def connect_and_send(gateway: GatewayProcess, output: bytes) -> socket.socket:
     link = socket.create_connection(("127.0.0.1", gateway.port), 5)
     link.sendall(output)
     # As slow as over a network: the gateway's event loop accepts few connections per iteration.

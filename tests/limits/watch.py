@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
-from tests.support.processes import Gateway
+from tests.support.processes import GatewayProcess
 
 _INTERVAL = 0.02  # seconds
 _MAX_RESPONSE_TIME = 2.0  # seconds of tolerance for a busy machine
 
 
-def resident(gateway: Gateway) -> int:
+def resident(gateway: GatewayProcess) -> int:
     """Return the memory of the process, in KB."""
     for line in _status(gateway):
         if line.startswith("VmRSS:"):
@@ -22,20 +22,20 @@ def resident(gateway: Gateway) -> int:
     raise AssertionError("no VmRSS")
 
 
-def processor_time(gateway: Gateway) -> float:
+def processor_time(gateway: GatewayProcess) -> float:
     """Return the CPU seconds that the process has used."""
     assert gateway.process is not None
     fields = Path(f"/proc/{gateway.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _status(gateway: Gateway) -> list[str]:
+def _status(gateway: GatewayProcess) -> list[str]:
     assert gateway.process is not None
     return Path(f"/proc/{gateway.process.pid}/status").read_text().splitlines()
 
 
 @contextmanager
-def others_unaffected(gateway: Gateway, *, most_memory: int) -> Iterator[None]:
+def others_unaffected(gateway: GatewayProcess, *, most_memory: int) -> Iterator[None]:
     """Send requests on a persistent and a new connection in turn; check result and time of each.
 
     `most_memory` is the permitted growth of the process, in KB.

@@ -76,11 +76,11 @@ class _Liar:
                 self.request.recv(65536)
                 self.request.sendall(response_headers)
 
-        class Server(socketserver.ThreadingTCPServer):
+        class OneReplyServer(socketserver.ThreadingTCPServer):
             allow_reuse_address = True
             daemon_threads = True
 
-        self._server = Server(("127.0.0.1", port), Answering)
+        self._server = OneReplyServer(("127.0.0.1", port), Answering)
 
     def __enter__(self) -> None:
         # Closing the server takes up to this interval.

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 
 from tests.support.nginx import SPELLINGS
-from tests.support.processes import Answer
+from tests.support.processes import HttpResponse
 from tests.support.proxies import (
     HOST,
     IDENTITY,
@@ -80,7 +80,7 @@ def test_recorded_requests(proxied: Proxied, recorded: dict[str, Any]) -> None:
     body = b"x" * recorded["body"]
     path = path.replace("app.example.com", HOST)
 
-    def send(token: str = "") -> Answer:
+    def send(token: str = "") -> HttpResponse:
         return proxied.send(
             path,
             *headers,

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.support.processes import Answer, answer_of, free_port
+from tests.support.processes import HttpResponse, answer_of, free_port
 from tests.support.proxies import (
     BROWSER,
     CLIENT,
@@ -91,7 +91,7 @@ class Fronted:
 
     def send(
         self, path: str, *headers: tuple[str, str], method: str = "GET", host: str = HOST
-    ) -> Answer:
+    ) -> HttpResponse:
         """Send a request over TLS, as a client of the outermost machine."""
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

@@ -15,7 +15,7 @@ from tests.support.processes import (
     AUTHGW,
     ISSUED,
     ROOT,
-    Gateway,
+    GatewayProcess,
     free_port,
     make_gateway,
     prepare,
@@ -45,7 +45,7 @@ location /loop {
 class Sso:
     """The example: auth, app and wiki below a common domain, with their own gateway."""
 
-    gateway: Gateway
+    gateway: GatewayProcess
     port: int
     folder: Path
     scheme: str = "http"

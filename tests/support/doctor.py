@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.support.doctor_cases import Case
+from tests.support.doctor_cases import DumpCase
 from tests.support.nginx_versions import NGINXES, system
 from tests.support.processes import ROOT, authgw_here
 
@@ -29,7 +29,7 @@ def copy_site(directory: Path) -> Path:
     return directory / "conf"
 
 
-def doctor_findings(directory: Path, conf: Path, case: Case) -> list[str]:
+def doctor_findings(directory: Path, conf: Path, case: DumpCase) -> list[str]:
     """Run the doctor on a site, check its exit status, and return the lines of its findings."""
     (directory / "config.yml").write_text(case.config)
     # Debian's package has no modules for these.

@@ -3,7 +3,7 @@
 from tests.support.doctor_cases import (
     PASS,
     SITE,
-    Case,
+    DumpCase,
     in_http,
     in_location,
     in_server,
@@ -12,14 +12,14 @@ from tests.support.doctor_cases import (
 )
 
 BYPASSES = {
-    "a cache shared by users": Case(
+    "a cache shared by users": DumpCase(
         "site.conf",
         PASS,
         f"        proxy_cache kept; proxy_cache_valid 200 1m;\n{PASS}",
         "what an app answers one user is kept and given to others",
         more=(("nginx.conf", SITE, "    proxy_cache_path kept keys_zone=kept:1m;\n" + SITE),),
     ),
-    "a cache with a key of its own": Case(
+    "a cache with a key of its own": DumpCase(
         "site.conf",
         PASS,
         f'        proxy_cache kept; proxy_cache_key "$host$request_uri";\n{PASS}',
@@ -32,13 +32,13 @@ BYPASSES = {
     "a file that the client names": in_server(
         "location /f/ { root /srv; try_files $arg_file =404; }", "a client chooses by $arg_file"
     ),
-    "an upstream that the client names": Case(
+    "an upstream that the client names": DumpCase(
         "site.conf",
         "proxy_pass http://sample;",
         "proxy_pass http://$arg_to;",
         "a client chooses by $arg_to which server receives its request",
     ),
-    "an upstream by Host": Case(
+    "an upstream by Host": DumpCase(
         "site.conf",
         "proxy_pass http://sample;",
         "proxy_pass http://$host:8081;",
@@ -74,56 +74,56 @@ BYPASSES = {
     "a response with a protected body": in_location(
         "add_after_body /admin/menu;", "includes this in answers"
     ),
-    "a check in another location": Case(
+    "a check in another location": DumpCase(
         "authgw/protect.conf",
         "location = /_authgw {",
         "location ~ ^/_ { auth_request off; return 204; }\nlocation /_authgw {",
         "leads to location ~ ^/_, which is not the gateway: whatever answers there lets everybody",
     ),
-    "the check without a location": Case(
+    "the check without a location": DumpCase(
         "authgw/protect.conf",
         "auth_request /_authgw;",
         "auth_request /_autgw;",
         "which is not the gateway",
     ),
-    "a check of another path": Case(
+    "a check of another path": DumpCase(
         "authgw/protect.conf",
         "http://authgw/authenticate;",
         "http://authgw/ping;",
         "lets everybody in",
     ),
-    "a token for all clients": Case(
+    "a token for all clients": DumpCase(
         "authgw/question.conf",
         'proxy_set_header Expect "";',
         'proxy_set_header Expect "";\nproxy_set_header Authorization "Bearer abc";',
         "everybody is taken for the owner of it",
     ),
-    "a check that lacks a header": Case(
+    "a check that lacks a header": DumpCase(
         "authgw/question.conf",
         'proxy_set_header Expect "";',
         'proxy_set_header Expect "";\nproxy_set_header Destination "";',
         "does not see the client's own Destination",
     ),
-    "a check without the client's headers": Case(
+    "a check without the client's headers": DumpCase(
         "authgw/question.conf",
         'proxy_set_header Expect "";',
         'proxy_set_header Expect "";\nproxy_pass_request_headers off;',
         "the gateway sees neither cookie nor token",
         "problem",
     ),
-    "a cache of checks with a shorter key": Case(
+    "a cache of checks with a shorter key": DumpCase(
         "authgw/protect.conf",
         r"\n$http_authorization\n$http_cookie",
         "",
         "are kept without $http_authorization in the key",
     ),
-    "a cache of checks with a long lifetime": Case(
+    "a cache of checks with a long lifetime": DumpCase(
         "authgw/protect.conf",
         "proxy_cache_valid 200 1s;",
         "proxy_cache_valid 200 10m;",
         "a log-out takes effect later",
     ),
-    "a cache of checks with stale responses": Case(
+    "a cache of checks with stale responses": DumpCase(
         "authgw/protect.conf",
         "proxy_cache_valid 200 1s;",
         "proxy_cache_valid 200 1s; proxy_cache_use_stale error timeout;",
@@ -141,7 +141,7 @@ BYPASSES = {
     "sessions in a response": in_location(
         "add_header X-Debug $http_cookie;", "hands the session cookie on"
     ),
-    "sessions in a path": Case(
+    "sessions in a path": DumpCase(
         "site.conf",
         "proxy_pass http://sample;",
         "proxy_pass http://sample$request_uri?c=$cookie_authgw;",
@@ -150,7 +150,7 @@ BYPASSES = {
     "a map of the cookie": in_http(
         "map $http_cookie $part { ~x=(?<v>.*) $v; }", "is not known", "not checked"
     ),
-    "a gateway without the client's Host": Case(
+    "a gateway without the client's Host": DumpCase(
         "authgw/gateway.conf",
         "    proxy_set_header Host $authgw_authority;\n",
         "",
@@ -171,14 +171,14 @@ BYPASSES = {
         "    location = /away.html { auth_request off; root pages; }",
         "counts as consent, and everybody gets in",
     ),
-    "a page for refusals of the check": Case(
+    "a page for refusals of the check": DumpCase(
         "authgw/protect.conf",
         "proxy_cache_valid 200 1s;",
         "proxy_cache_valid 200 1s; proxy_intercept_errors on;",
         "which then counts as consent",
     ),
     "ssi in all servers": in_http("ssi on;", "text of an answer can include any location"),
-    "a module's input headers": Case(
+    "a module's input headers": DumpCase(
         "site.conf",
         "        proxy_pass http://sample;\n",
         '        more_set_input_headers "Remote-User: root";\n        proxy_pass http://sample;\n',
@@ -188,7 +188,7 @@ BYPASSES = {
     "a module that responds": replacing_location(
         'echo "hello";', "echo in location / is not known to the doctor", "not checked"
     ),
-    "dav without a check": Case(
+    "dav without a check": DumpCase(
         "site.conf",
         "    return 421;\n",
         "    location /dav/ { root /srv; dav_methods PUT; }\n",
@@ -198,13 +198,13 @@ BYPASSES = {
             ("site.conf", "    listen 4000;", "    listen 4000;\n    ssl_reject_handshake on;"),
         ),
     ),
-    "a stream that bypasses the gateway": Case(
+    "a stream that bypasses the gateway": DumpCase(
         "nginx.conf",
         "events {}",
         "events {}\nstream { server { listen 4002; proxy_pass 127.0.0.1:8081; } }",
         "leads to the same app, past the gateway",
     ),
-    "a stream to elsewhere": Case(
+    "a stream to elsewhere": DumpCase(
         "nginx.conf",
         "events {}",
         "events {}\nstream { server { listen 4002; proxy_pass 127.0.0.1:9; } }",

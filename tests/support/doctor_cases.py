@@ -10,7 +10,7 @@ PROTECTED = "    server_name localhost 127.0.0.1;\n"
 
 
 @dataclass(frozen=True)
-class Case:
+class DumpCase:
     """A change to the shipped site; `kind` and `message` are those of the finding."""
 
     file: str
@@ -29,15 +29,15 @@ class Case:
             (directory / file).write_text(text.replace(old, new, 1))
 
 
-def in_location(lines: str, message: str, kind: str = "hole") -> Case:
+def in_location(lines: str, message: str, kind: str = "hole") -> DumpCase:
     """Make a case of lines in the app's location, between identity.conf and proxy_pass."""
-    return Case("site.conf", PASS, f"        {lines}\n{PASS}", message, kind)
+    return DumpCase("site.conf", PASS, f"        {lines}\n{PASS}", message, kind)
 
 
-def replacing_location(lines: str, message: str, kind: str = "hole") -> Case:
+def replacing_location(lines: str, message: str, kind: str = "hole") -> DumpCase:
     """Make a case of lines that replace the content of the app's location."""
     old = f"        include authgw/identity.conf;\n{_COMMENT}{PASS}"
-    return Case("site.conf", old, f"        {lines}\n", message, kind)
+    return DumpCase("site.conf", old, f"        {lines}\n", message, kind)
 
 
 _COMMENT = (
@@ -46,19 +46,19 @@ _COMMENT = (
 )
 
 
-def in_server(lines: str, message: str, kind: str = "hole") -> Case:
+def in_server(lines: str, message: str, kind: str = "hole") -> DumpCase:
     """Make a case of lines in the protected server, before its `location /`."""
-    return Case("site.conf", _SERVER, f"    {lines}\n{_SERVER}", message, kind)
+    return DumpCase("site.conf", _SERVER, f"    {lines}\n{_SERVER}", message, kind)
 
 
-def in_http(lines: str, message: str, kind: str = "hole") -> Case:
+def in_http(lines: str, message: str, kind: str = "hole") -> DumpCase:
     """Make a case of lines in the http block, after the recipe's files."""
-    return Case("nginx.conf", SITE, f"    {lines}\n{SITE}", message, kind)
+    return DumpCase("nginx.conf", SITE, f"    {lines}\n{SITE}", message, kind)
 
 
-def identity(old: str, new: str, message: str, kind: str = "hole") -> Case:
+def identity(old: str, new: str, message: str, kind: str = "hole") -> DumpCase:
     """Make a case of a change to identity.conf."""
-    return Case("authgw/identity.conf", old, new, message, kind)
+    return DumpCase("authgw/identity.conf", old, new, message, kind)
 
 
 def public(lines: str) -> str:

@@ -1,6 +1,6 @@
 """Sites that override a part of the recipe: headers, variables and identity."""
 
-from tests.support.doctor_cases import Case, identity, in_http, in_location, in_server, public
+from tests.support.doctor_cases import DumpCase, identity, in_http, in_location, in_server, public
 
 OVERRIDES = {
     "the client's cookie": in_location(
@@ -10,7 +10,7 @@ OVERRIDES = {
     "the client's cookie in lower case": in_location(
         'proxy_set_header cookie "$http_cookie";', "undoes the recipe"
     ),
-    "the client's cookie before the recipe": Case(
+    "the client's cookie before the recipe": DumpCase(
         "site.conf",
         "        include authgw/identity.conf;",
         "        proxy_set_header Cookie $http_cookie; include authgw/identity.conf;",
@@ -63,13 +63,13 @@ OVERRIDES = {
     "an app's refusals intercepted": in_location(
         "proxy_intercept_errors on;", "people are told that", "fault"
     ),
-    "groups as user": Case(
+    "groups as user": DumpCase(
         "authgw/protect.conf",
         "$authgw_user $upstream_http_remote_user",
         "$authgw_user $upstream_http_remote_groups",
         "is sent as Remote-User, which the gateway's answer holds in $upstream_http_remote_user",
     ),
-    "another login location": Case(
+    "another login location": DumpCase(
         "authgw/protect.conf",
         "$authgw_location $upstream_http_location",
         "$authgw_location $arg_next",
@@ -92,7 +92,7 @@ OVERRIDES = {
         "location ~ ^/u/(?<authgw_name>[a-z]+) { auth_request off; return 204; }",
         "overwrites $authgw_name",
     ),
-    "another map of the recipe": Case(
+    "another map of the recipe": DumpCase(
         "authgw/http.conf",
         '"~*^websocket$" websocket;',
         '"~*^websocket$" websocket; h2c h2c;',

@@ -1,11 +1,11 @@
 """Cases of sites that lack a part of the recipe or contradict the configuration."""
 
-from tests.support.doctor_cases import Case, identity, in_location, in_server
+from tests.support.doctor_cases import DumpCase, identity, in_location, in_server
 
 _LOGIN = "login: {url: 'http://localhost:4000/login'}\n"
 
 INCOMPLETE = {
-    "no auth_request": Case(
+    "no auth_request": DumpCase(
         "site.conf",
         "server {\n    listen 4000;\n",
         "server {\n    listen 4000;\n    server_name b;\n    location / {\n"
@@ -13,13 +13,13 @@ INCOMPLETE = {
         "server {\n    listen 4000;\n",
         "passes requests on without asking the gateway. In its server add",
     ),
-    "no identity": Case(
+    "no identity": DumpCase(
         "site.conf",
         "include authgw/identity.conf;",
         "",
         "tells no identity: a client's own Remote-User would arrive.",
     ),
-    "own proxy_set_header": Case(
+    "own proxy_set_header": DumpCase(
         "site.conf",
         "location / {\n        include authgw/identity.conf;",
         "include authgw/identity.conf;\n    location / {\n        proxy_set_header X-A b;",
@@ -38,13 +38,13 @@ INCOMPLETE = {
         "        include authgw/identity.conf; proxy_pass http://sample; }",
         "leads whom the gateway refuses to @anybody",
     ),
-    "no X-Forwarded-For": Case(
+    "no X-Forwarded-For": DumpCase(
         "authgw/question.conf",
         "proxy_set_header X-Forwarded-For $remote_addr;",
         "",
         "lets a client say which address is its own",
     ),
-    "a decoded path": Case(
+    "a decoded path": DumpCase(
         "site.conf",
         "proxy_pass http://sample;",
         "proxy_pass http://sample$uri$is_args$args;",
@@ -65,13 +65,13 @@ INCOMPLETE = {
         "proxy_set_header Upgrade $http_upgrade;",
         "passes any upgrade on",
     ),
-    "underscores": Case(
+    "underscores": DumpCase(
         "site.conf",
         "    client_max_body_size 100m;",
         "    underscores_in_headers on;",
         "other spellings of our headers reach apps",
     ),
-    "return": Case(
+    "return": DumpCase(
         "site.conf",
         "        proxy_pass http://sample;",
         "        return 200 hello;",
@@ -84,49 +84,49 @@ INCOMPLETE = {
         "rewrite ^/old /new permanent;",
         "rewrite ^/old /new permanent answers before the gateway is asked",
     ),
-    "no X-Original-URL": Case(
+    "no X-Original-URL": DumpCase(
         "authgw/question.conf",
         "proxy_set_header X-Original-URL $authgw_scheme://$authgw_authority$request_uri;",
         "",
         "add to it: proxy_set_header x-original-url "
         "$authgw_scheme://$authgw_authority$request_uri;",
     ),
-    "the older X-Original-URL": Case(
+    "the older X-Original-URL": DumpCase(
         "authgw/question.conf",
         "$authgw_scheme://$authgw_authority$request_uri",
         "$scheme://$http_host$request_uri",
         "is of an older recipe: $http_host is empty over HTTP/3",
         "fault",
     ),
-    "X-Original-Host of the client": Case(
+    "X-Original-Host of the client": DumpCase(
         "authgw/question.conf",
         "proxy_set_header X-Original-Host $host;",
         "proxy_set_header X-Original-Host $http_host;",
         "does not send X-Original-Host as the gateway needs it",
     ),
-    "no X-Original-Method": Case(
+    "no X-Original-Method": DumpCase(
         "authgw/question.conf",
         "proxy_set_header X-Original-Method $request_method;",
         "",
         "proxy_set_header X-Original-Method $request_method;",
     ),
-    "URI part": Case(
+    "URI part": DumpCase(
         "site.conf",
         "proxy_pass http://sample;",
         "proxy_pass http://sample/;",
         "proxy_pass http://sample/ has a URI part",
     ),
-    "a check that is not internal": Case(
+    "a check that is not internal": DumpCase(
         "authgw/protect.conf", "internal;\n    proxy_pass", "proxy_pass", "internal;"
     ),
-    "no persistent connections": Case(
+    "no persistent connections": DumpCase(
         "authgw/question.conf",
         "proxy_http_version 1.1;",
         "",
         "location /_authgw does not keep its connections",
         "fault",
     ),
-    "upstream without keepalive": Case(
+    "upstream without keepalive": DumpCase(
         "authgw/upstream.conf",
         "    keepalive 128;\n    keepalive_requests 100000;\n",
         "",
@@ -140,7 +140,7 @@ INCOMPLETE = {
 }
 
 MISMATCHES = {
-    "no gateway.conf": Case(
+    "no gateway.conf": DumpCase(
         "site.conf",
         "    include authgw/gateway.conf;\n",
         "",
@@ -149,7 +149,7 @@ MISMATCHES = {
         "problem",
         config=_LOGIN,
     ),
-    "a login page on another host": Case(
+    "a login page on another host": DumpCase(
         "site.conf",
         "client_max_body_size",
         "client_body_timeout 9s; client_max_body_size",
@@ -157,7 +157,7 @@ MISMATCHES = {
         "not checked",
         config="login: {url: 'https://auth.example.com/login'}\n",
     ),
-    "a location that hides the login page": Case(
+    "a location that hides the login page": DumpCase(
         "site.conf",
         "    location / {\n",
         "    location ^~ /login { include authgw/identity.conf; proxy_pass http://sample; }\n"
@@ -166,20 +166,20 @@ MISMATCHES = {
         "problem",
         config=_LOGIN,
     ),
-    "paths for backends published": Case(
+    "paths for backends published": DumpCase(
         "authgw/gateway.conf",
         "/refresh)$",
         "/refresh|/revoke|/readyz)$",
         "publishes /revoke, /readyz, which are for backends, operators or proxies only",
     ),
-    "no default server": Case(
+    "no default server": DumpCase(
         "site.conf",
         "server {\n    listen 4000 default_server;\n    return 421;\n}\n",
         "",
         "a Host that no server claims reaches this one, the first server of *:4000",
         "fault",
     ),
-    "another default server": Case(
+    "another default server": DumpCase(
         "site.conf",
         "    return 421;\n",
         "    include authgw/protect.conf;\n    location / {\n"
@@ -187,26 +187,26 @@ MISMATCHES = {
         "the default_server of *:4000",
         "fault",
     ),
-    "another port": Case(
+    "another port": DumpCase(
         "authgw/upstream.conf",
         "127.0.0.1:8080",
         "127.0.0.1:8088",
         "the gateway is sought at port 8088, and the configuration has server.port 8080",
     ),
-    "another port in the configuration": Case(
+    "another port in the configuration": DumpCase(
         "site.conf",
         "client_max_body_size",
         "client_body_timeout 9s; client_max_body_size",
         "the gateway is sought at port 8080, and the configuration has server.port 9000",
         config="server: {port: 9000}\n",
     ),
-    "a socket that is not configured": Case(
+    "a socket that is not configured": DumpCase(
         "authgw/upstream.conf",
         "127.0.0.1:8080",
         "unix:/run/authgw.sock",
         "the gateway is sought at unix:/run/authgw.sock, and the configuration has no",
     ),
-    "another socket": Case(
+    "another socket": DumpCase(
         "authgw/upstream.conf",
         "127.0.0.1:8080",
         "unix:/run/authgw.sock",

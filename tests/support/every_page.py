@@ -11,7 +11,7 @@ VOID = {"input", "link", "meta"}
 BASE = "https://auth.example.com/login"
 
 
-class Session(NamedTuple):
+class ShownSession(NamedTuple):
     sid: str
     device: str
     address: str
@@ -21,8 +21,8 @@ class Session(NamedTuple):
 
 
 SESSIONS = [
-    Session("sid-1", "Firefox on Windows", "203.0.113.7", "just now", "1 hour ago", True),
-    Session("sid-2", "Safari on iPhone", "203.0.113.8", "2 days ago", "9 days ago", False),
+    ShownSession("sid-1", "Firefox on Windows", "203.0.113.7", "just now", "1 hour ago", True),
+    ShownSession("sid-2", "Safari on iPhone", "203.0.113.8", "2 days ago", "9 days ago", False),
 ]
 ACCOUNT: dict[str, object] = {
     "token": "a-token",

@@ -75,7 +75,7 @@ class FaultProxy:
     def __init__(self, target: int) -> None:
         self._target = target
         self._fault = NONE
-        self._links: set[_Link] = set()
+        self._links: set[_ProxiedConnection] = set()
         self._loop = asyncio.new_event_loop()
         self._passing = asyncio.Event()
         self._server: asyncio.Server | None = None
@@ -149,7 +149,7 @@ class FaultProxy:
         await asyncio.gather(*others, return_exceptions=True)
 
     async def _forward(self, asked: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
-        link = _Link([client])
+        link = _ProxiedConnection([client])
         self._links.add(link)
         try:
             # What is on its way to a server goes on although its client has left, as on any way.
@@ -168,7 +168,11 @@ class FaultProxy:
             link.reset()
 
     async def _pass(
-        self, link: "_Link", source: asyncio.StreamReader, sink: asyncio.StreamWriter, way: int
+        self,
+        link: "_ProxiedConnection",
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        way: int,
     ) -> None:
         while data := await source.read(_CHUNK):
             fault = self._fault
@@ -191,7 +195,7 @@ class FaultProxy:
         sink.close()
 
 
-class _Link:
+class _ProxiedConnection:
     """One connection: its ends (client, server), and the bytes passed on since the fault began."""
 
     def __init__(self, ends: list[asyncio.StreamWriter]) -> None:
@@ -239,7 +243,7 @@ def _number(text: bytes, place: int) -> tuple[int, int]:
     return (int(text[place + 1 : end]), end + 2) if end > 0 else (0, len(text) + 1)
 
 
-def _room(fault: Fault, link: _Link, way: int) -> int | None:
+def _room(fault: Fault, link: _ProxiedConnection, way: int) -> int | None:
     """How many more bytes may pass this way, None for any number."""
     limit = (fault.cut_requests, fault.cut_replies)[way]
     return None if limit is None else max(0, limit - link.passed[way])

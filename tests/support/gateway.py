@@ -27,7 +27,7 @@ from authgw.identity import users_editor
 from authgw.identity.clients_file import add_client, load_clients
 from authgw.identity.passwords import hash_password
 from authgw.identity.totp import new_recovery_codes, new_secret, recovery_digest
-from authgw.identity.users_watcher import UsersFile
+from authgw.identity.users_watcher import WatchedUsersFile
 from authgw.server.http_protocol import Connection, Connections
 from authgw.server.listeners import listen
 from authgw.server.reload import ReloadableState
@@ -117,7 +117,7 @@ class RunningGateway:
     store: EmbeddedStore
     shop: dict[str, str]
     blog: dict[str, str]
-    users: UsersFile
+    users: WatchedUsersFile
     events: list[Event]
     serving: Dispatcher
 
@@ -193,8 +193,8 @@ def configured(folder: Path, sections: Mapping[str, Section], rules: WrittenRule
     names = {*_SECTIONS, *sections}
     merged = {name: {**_SECTIONS.get(name, {}), **sections.get(name, {})} for name in names}
     merged["auth"] |= own
-    entries = None if isinstance(rules, Rules) else rules
-    settings = Settings.model_validate({**merged, "rules": entries})
+    written = {} if rules is None or isinstance(rules, Rules) else {"rules": rules}
+    settings = Settings.model_validate({**merged, **written})
     if not isinstance(rules, Rules) and settings.rules is not None:
         rules = compile_rules(settings.rules, [f"rules:{n}" for n in range(len(settings.rules))])
     assert rules is None or isinstance(rules, Rules)
@@ -216,8 +216,8 @@ def reading_of(loaded: LoadedConfig) -> ReloadableState:
     users = loaded.path(auth.users)
     users.write_bytes(_users())
     users.chmod(0o600)
-    backends = load_clients(loaded.path(auth.clients))
-    return ReloadableState(loaded, an_issuer().keys, backends, UsersFile(users))
+    known = load_clients(loaded.path(auth.clients))
+    return ReloadableState(loaded, an_issuer().keys, known, WatchedUsersFile(users))
 
 
 @cache

@@ -83,7 +83,7 @@ MALFORMED: tuple[bytes, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class SmuggledIdentity:
     """Who may be named in a request: an access token, a refresh token, a session cookie."""
 
     access: str
@@ -108,7 +108,11 @@ class Messages:
     """Makes messages of the given kinds, all if none are given."""
 
     def __init__(
-        self, choose: Random, identities: list[Identity], client: str, kinds: tuple[str, ...] = ()
+        self,
+        choose: Random,
+        identities: list[SmuggledIdentity],
+        client: str,
+        kinds: tuple[str, ...] = (),
     ) -> None:
         self._choose = choose
         self._identities = identities
@@ -139,7 +143,7 @@ class Messages:
         blank = _CRLF if kind != "malformed" and self._choose.random() < 0.03 else b""
         return Message(kind, blank + raw)
 
-    def _identity(self) -> Identity:
+    def _identity(self) -> SmuggledIdentity:
         return self._choose.choice(self._identities)
 
     def _head(self, line: bytes, *fields: bytes, version: bytes = b"HTTP/1.1") -> bytes:

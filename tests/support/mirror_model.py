@@ -50,7 +50,7 @@ class Read:
 
 
 @dataclass
-class World:
+class MirrorSchedule:
     """One schedule: the store as it was at every time, and the mirror that asks it."""
 
     rng: random.Random
@@ -311,7 +311,7 @@ def run_schedules(seed: int, count: int) -> int:
         rng = random.Random(f"{seed}.{number}")
         try:
             with VirtualLoop(rng.random) as loop:
-                answers += World(rng, loop).run()
+                answers += MirrorSchedule(rng, loop).run()
         except Exception as error:
             error.add_note(f"schedule {seed}.{number}")
             raise

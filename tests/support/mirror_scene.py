@@ -87,7 +87,7 @@ class SlowStore:
         return Snapshot(session, NOW + self.loop.now, dump(session) if session else "")
 
 
-class Scene:
+class MirrorScene:
     def __init__(self, loop: VirtualLoop) -> None:
         self.loop = loop
         self.store = SlowStore(loop)
@@ -116,10 +116,10 @@ class Scene:
             await self.loop.pause(0.02)
 
 
-def virtual(test: Callable[[Scene], Coroutine[None, None, None]]) -> Callable[[], None]:
+def virtual(test: Callable[[MirrorScene], Coroutine[None, None, None]]) -> Callable[[], None]:
     def run() -> None:
         with VirtualLoop() as loop:
-            task = loop.create_task(test(Scene(loop)))
+            task = loop.create_task(test(MirrorScene(loop)))
             loop.run(1000)
             assert loop.idle()
             assert not loop.errors

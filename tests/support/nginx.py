@@ -16,8 +16,8 @@ from tests.support.nginx_versions import system
 from tests.support.processes import (
     LOGS,
     ROOT,
-    Answer,
-    Gateway,
+    GatewayProcess,
+    HttpResponse,
     ask,
     free_port,
     make_gateway,
@@ -87,14 +87,14 @@ def run_nginx(
 
 
 @dataclass
-class Site:
+class NginxFront:
     """NGINX in front of a gateway and an echoing app."""
 
-    gateway: Gateway
+    gateway: GatewayProcess
     port: int
     folder: Path
 
-    def get(self, path: str = "/", token: str = "", **headers: str) -> Answer:
+    def get(self, path: str = "/", token: str = "", **headers: str) -> HttpResponse:
         bearer = {"Authorization": f"Bearer {token}"} if token else {}
         named = {name.replace("__", "-"): value for name, value in headers.items()}
         return ask(self.port, "GET", path, {**bearer, **named})
@@ -111,7 +111,7 @@ def running_site(
     program: Sequence[str] = (),
     site: str = "",
     front: str = "",
-) -> Iterator[Site]:
+) -> Iterator[NginxFront]:
     made = make_gateway(folder / "gateway")
     (made.folder / "config.yml").write_text(config)
     made.start()
@@ -131,7 +131,7 @@ def running_site(
     try:
         wait_for(sample)
         wait_for(port, "/ping")
-        yield Site(made, port, folder)
+        yield NginxFront(made, port, folder)
     finally:
         nginx.terminate()
         nginx.wait(10)

@@ -31,7 +31,7 @@ LOGS: set[Path] = set()
 
 
 @dataclass
-class Answer:
+class HttpResponse:
     status: int
     headers: dict[str, str]
     body: bytes
@@ -40,15 +40,15 @@ class Answer:
         return json.loads(self.body)
 
 
-def answer_of(answer: http.client.HTTPResponse) -> Answer:
+def answer_of(answer: http.client.HTTPResponse) -> HttpResponse:
     """All of it; a header that came twice as RFC 9110 section 5.3 reads it."""
     said = {name: ", ".join(answer.headers.get_all(name, [])) for name in answer.headers}
-    return Answer(answer.status, said, answer.read())
+    return HttpResponse(answer.status, said, answer.read())
 
 
 def ask(
     port: int, method: str, path: str, headers: dict[str, str] | None = None, body: Any = None
-) -> Answer:
+) -> HttpResponse:
     """One request on a connection of its own; a body that is no bytes is sent as JSON."""
     sent = dict(headers or {})
     if body is not None and not isinstance(body, bytes):
@@ -69,7 +69,7 @@ def ask(
 
 
 def wait_for(port: int, path: str = "/healthz") -> None:
-    for _ in range(300):
+    for _ in range(1000):
         try:
             ask(port, "GET", path)
             return
@@ -78,7 +78,7 @@ def wait_for(port: int, path: str = "/healthz") -> None:
     pytest.fail(f"nothing answers on port {port}")
 
 
-def wait_until_ready(gateway: "Gateway") -> None:
+def wait_until_ready(gateway: "GatewayProcess") -> None:
     for _ in range(200):
         if ask(gateway.port, "GET", "/readyz").status == 200:
             return
@@ -126,7 +126,7 @@ def untraced(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 @dataclass
-class Gateway:
+class GatewayProcess:
     """A gateway process in a folder of its own."""
 
     folder: Path
@@ -181,22 +181,22 @@ class Gateway:
         return pair
 
 
-def make_gateway(folder: Path, **environ: str) -> Gateway:
+def make_gateway(folder: Path, **environ: str) -> GatewayProcess:
     """A gateway with a demo client, not started yet."""
     folder.mkdir(exist_ok=True)
     granted = ("--subjects", "*", "--groups", "*")
     prepare(folder, "client", "add", "demo", *granted, "--save", "secrets/demo-client")
-    return Gateway(folder, free_port(), dict(environ))
+    return GatewayProcess(folder, free_port(), dict(environ))
 
 
-def two_replicas(folder: Path, store: str) -> tuple[Gateway, Gateway]:
+def two_replicas(folder: Path, store: str) -> tuple[GatewayProcess, GatewayProcess]:
     """Two gateways with one folder on one Redis database, not started yet.
 
     Replicas with other keys announce themselves in their own database only.
     """
     first = make_gateway(folder, AUTHGW_CACHE__URL=store)
     prepare(folder, "key", "init")
-    return first, Gateway(folder, free_port(), dict(first.environ))
+    return first, GatewayProcess(folder, free_port(), dict(first.environ))
 
 
 def free_port() -> int:

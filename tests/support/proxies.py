@@ -21,8 +21,8 @@ from tests.support.processes import (
     ISSUED,
     LOGS,
     ROOT,
-    Answer,
-    Gateway,
+    GatewayProcess,
+    HttpResponse,
     answer_of,
     ask,
     free_port,
@@ -130,7 +130,7 @@ class Proxied:
     """A proxy in front of a gateway and an echoing app."""
 
     name: str
-    gateway: Gateway
+    gateway: GatewayProcess
     port: int
     app: "subprocess.Popen[bytes]"
     program: str
@@ -146,7 +146,7 @@ class Proxied:
         body: bytes = b"",
         patience: float = 12,
         source: str = CLIENT,
-    ) -> Answer:
+    ) -> HttpResponse:
         """One request exactly as given; 0 stands for a connection that gave no answer."""
         lines = [f"{method} {path} {version}", *([f"Host: {host}"] if host else [])]
         lines += [f"Authorization: Bearer {token}"] if token else []
@@ -160,7 +160,7 @@ class Proxied:
             answer.begin()
             return answer_of(answer)
         except (OSError, http.client.HTTPException):
-            return Answer(0, {}, b"")
+            return HttpResponse(0, {}, b"")
         finally:
             link.close()
 
@@ -180,7 +180,7 @@ class Proxied:
         ISSUED.update([given[0].partition("=")[2], PASSWORD])
         return given[0]
 
-    def submit(self, path: str, cookie: str, form: str = "") -> Answer:
+    def submit(self, path: str, cookie: str, form: str = "") -> HttpResponse:
         said = {"Host": "auth.localhost", "Origin": LOGIN, "Cookie": cookie}
         said["Content-Type"] = "application/x-www-form-urlencoded"
         answer = ask(self.gateway.port, "POST", path, said, form.encode())
@@ -188,7 +188,7 @@ class Proxied:
         return answer
 
 
-def _with_alice(gateway: Gateway) -> str:
+def _with_alice(gateway: GatewayProcess) -> str:
     """Put alice into the users file; return the password that one of her programs has."""
     who = ("alice", "--full-name", "Alice A", "--password-stdin")
     prepare(gateway.folder, "user", "add", *who, stdin=f"{PASSWORD}\n")
@@ -251,15 +251,15 @@ def _started(name: str, folder: Path, gateway: int, sample: int, edit: Edit) -> 
 BROWSER = [("Accept", "text/html,application/xhtml+xml"), ("Sec-Fetch-Mode", "navigate")]
 
 
-def told(answer: Answer) -> list[tuple[str, str]]:
+def told(answer: HttpResponse) -> list[tuple[str, str]]:
     return [(name.lower(), value) for name, value in answer.json()["headers"]]
 
 
-def lower(answer: Answer) -> dict[str, str]:
+def lower(answer: HttpResponse) -> dict[str, str]:
     return {name.lower(): value for name, value in answer.headers.items()}
 
 
-def only_as(answer: Answer, user: str, groups: str = "users") -> None:
+def only_as(answer: HttpResponse, user: str, groups: str = "users") -> None:
     """Assert that the app received this identity, each header once, and no other identity."""
     seen = [(name, value) for name, value in told(answer) if "remote" in name]
     assert {name for name, _ in seen} <= set(IDENTITY), seen

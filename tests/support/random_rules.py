@@ -6,7 +6,7 @@ from typing import Any
 from authgw.config.rules import RuleEntry, compile_rules
 from authgw.core.rules import Rules
 from tests.support import reference
-from tests.support.reference import Line
+from tests.support.reference import WrittenRule
 
 HOSTS = ["app.example.com", "api.example.com", "a.b.example.com", "example.com", "other.test"]
 SEGMENTS = [
@@ -21,11 +21,11 @@ METHODS = ["GET", "GET", "HEAD", "POST", "OPTIONS", "PROPFIND", "get", "G T", ""
 WHOM = ["anyone", "authenticated", "group:admins", "group:users", "user:alice"]
 
 
-def a_line(dice: random.Random) -> Line:
+def a_line(dice: random.Random) -> WrittenRule:
     def some(choices: list[str], most: int = 2) -> tuple[str, ...]:
         return tuple(dice.sample(choices, dice.randint(1, most)))
 
-    return Line(
+    return WrittenRule(
         allow=some(WHOM),
         host=dice.choice([None, "*.example.com", "*.b.example.com", *HOSTS[:3]]),
         path=some(PATTERNS) if dice.random() < 0.8 else (),
@@ -36,12 +36,12 @@ def a_line(dice: random.Random) -> Line:
     )
 
 
-def compiled(lines: list[Line]) -> Rules:
+def compiled(lines: list[WrittenRule]) -> Rules:
     entries = [RuleEntry.model_validate(written(line)) for line in lines]
     return compile_rules(entries, ["here"] * len(lines))
 
 
-def written(line: Line) -> dict[str, Any]:
+def written(line: WrittenRule) -> dict[str, Any]:
     """What somebody would write for it."""
     keys = {
         "allow": line.allow,

@@ -14,7 +14,7 @@ CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-class Transport(asyncio.Transport):
+class RecordedTransport(asyncio.Transport):
     """A transport without a network."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Transport(asyncio.Transport):
         self.ended.set()
 
 
-class Connection(HttpConnection):
+class RecordedConnection(HttpConnection):
     """Records the calls of its hooks."""
 
     def __init__(self, server: web.Server, **settings: Any) -> None:
@@ -76,13 +76,15 @@ async def respond(request: web.BaseRequest) -> web.StreamResponse:
     return web.Response(text="ok")
 
 
-def connected(handler: Handler = respond, **settings: Any) -> tuple[Connection, Transport]:
-    connection, transport = Connection(web.Server(handler), **settings), Transport()
+def connected(
+    handler: Handler = respond, **settings: Any
+) -> tuple[RecordedConnection, RecordedTransport]:
+    connection, transport = RecordedConnection(web.Server(handler), **settings), RecordedTransport()
     connection.connection_made(transport)
     return connection, transport
 
 
-def head_of(connection: Connection) -> RequestHead:
+def head_of(connection: RecordedConnection) -> RequestHead:
     head = connection.parsed_request()
     assert isinstance(head, RequestHead), "a parsed head is not in `_messages`, or in another form"
     return head

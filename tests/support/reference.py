@@ -15,7 +15,7 @@ MOST_VIEWS = 64
 
 
 @dataclass(frozen=True)
-class Line:
+class WrittenRule:
     """One rule as somebody would write it in YAML."""
 
     allow: tuple[str, ...]
@@ -28,7 +28,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RuleQuery:
     host: str
     path: str
     method: str = "GET"
@@ -38,7 +38,7 @@ class Asked:
     sub: str | None = None
 
 
-def allows(lines: list[Line], asked: Asked) -> bool:
+def allows(lines: list[WrittenRule], asked: RuleQuery) -> bool:
     candidates = [line for line in lines if _concerns(line, asked)]
     views = _views(asked.path)
     for line in candidates:
@@ -57,7 +57,7 @@ def allows(lines: list[Line], asked: Asked) -> bool:
     return False
 
 
-def _concerns(line: Line, asked: Asked) -> bool:
+def _concerns(line: WrittenRule, asked: RuleQuery) -> bool:
     if line.host is not None:
         if line.host.startswith("*."):
             if not asked.host.endswith(line.host[1:]) or asked.host == line.host[2:]:
@@ -73,13 +73,13 @@ def _concerns(line: Line, asked: Asked) -> bool:
     return not line.method or asked.method in line.method or _preflight(line, asked)
 
 
-def _preflight(line: Line, asked: Asked) -> bool:
+def _preflight(line: WrittenRule, asked: RuleQuery) -> bool:
     if not line.preflight or asked.method != "OPTIONS" or asked.preflight is None:
         return False
     return not line.method or asked.preflight in line.method
 
 
-def _lets(line: Line, asked: Asked) -> bool:
+def _lets(line: WrittenRule, asked: RuleQuery) -> bool:
     if "anyone" in line.allow:
         return True
     if line.preflight and asked.method == "OPTIONS" and asked.preflight is not None:
@@ -93,7 +93,7 @@ def _lets(line: Line, asked: Asked) -> bool:
     )
 
 
-def _clear(line: Line, raw: str, views: set[str]) -> bool:
+def _clear(line: WrittenRule, raw: str, views: set[str]) -> bool:
     odd = _odd(raw)
     if not odd <= set(line.encoded) & KINDS:
         return False

@@ -11,7 +11,7 @@ SHOP = LoginRequest(
 )
 
 
-class World:
+class SessionWorld:
     """A gateway, its store and the one clock of both."""
 
     def __init__(self, max_sessions: int = 100, store: MemoryStore | None = None) -> None:

@@ -25,7 +25,7 @@ _CHANGING = ("date:",)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class MessageOutcome:
     """What came back for one message, without what differs each time."""
 
     interim: int  # answers of 1xx before it
@@ -41,8 +41,8 @@ class Difference:
 
     way: str
     message: Message
-    expected: Answer | None
-    found: Answer | None
+    expected: MessageOutcome | None
+    found: MessageOutcome | None
 
     def __str__(self) -> str:
         sent = self.message.raw[:400]
@@ -76,7 +76,7 @@ class Link:
                 await loop.sock_sendall(self._link, part)
                 await asyncio.sleep(0)
 
-    async def answer(self, message: Message) -> Answer:
+    async def answer(self, message: Message) -> MessageOutcome:
         """The next answer, which is to this message.
 
         Raises:
@@ -100,7 +100,7 @@ class Link:
             # Tokens of an answer may differ in length.
             usual = [each for each in usual if not each.startswith("Content-Length")]
         headers = tuple(sorted(_plain(each.encode("latin-1")).decode("latin-1") for each in usual))
-        return Answer(interim, status, headers, _plain(body), last)
+        return MessageOutcome(interim, status, headers, _plain(body), last)
 
     async def is_over(self) -> bool:
         """Whether the server ends the connection without another byte."""
@@ -182,7 +182,7 @@ class Differential:
         await asyncio.get_running_loop().sock_connect(link, self.address)
         return Link(link, self.patience)
 
-    async def _alone(self, message: Message) -> Answer | None:
+    async def _alone(self, message: Message) -> MessageOutcome | None:
         """The answer on a connection of its own: one, after which another request has its own."""
         with await self._connect() as link:
             try:
@@ -203,7 +203,7 @@ class Differential:
     async def _in_bursts(
         self,
         way: str,
-        pairs: Sequence[tuple[Message, Answer]],
+        pairs: Sequence[tuple[Message, MessageOutcome]],
         size: Callable[[], int],
         split: Callable[[bytes], Sequence[bytes]] | None = None,
     ) -> None:
@@ -222,7 +222,7 @@ class Differential:
         self,
         way: str,
         link: Link,
-        burst: Sequence[tuple[Message, Answer]],
+        burst: Sequence[tuple[Message, MessageOutcome]],
         split: Callable[[bytes], Sequence[bytes]] | None,
     ) -> int:
         """Send these together; return how many of them are done, whether they differ or not."""

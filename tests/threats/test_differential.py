@@ -13,7 +13,7 @@ from tests.support import processes
 from tests.support.counts import count
 from tests.support.gateway import MakeGateway, RunningGateway
 from tests.support.login_scene import Jar, page_of
-from tests.support.messages import Identity, Messages
+from tests.support.messages import Messages, SmuggledIdentity
 from tests.threats.differential import Differential
 
 _RULES = """\
@@ -44,7 +44,7 @@ def unix(ruled: RunningGateway, tmp_path: Path) -> str:
     return str(tmp_path / "socket")
 
 
-async def identities(ruled: RunningGateway, seed: int) -> list[Identity]:
+async def identities(ruled: RunningGateway, seed: int) -> list[SmuggledIdentity]:
     jar = Jar(ruled)
     await jar.log_in()
     found = []
@@ -52,7 +52,7 @@ async def identities(ruled: RunningGateway, seed: int) -> list[Identity]:
         user_id = 10 * seed + number
         access = (await ruled.login(user_id, groups=["users"]))["access"]
         refresh = (await ruled.login(user_id + 5))["refresh"]
-        found.append(Identity(access, refresh, jar.session if number == 1 else ""))
+        found.append(SmuggledIdentity(access, refresh, jar.session if number == 1 else ""))
     return found
 
 
@@ -94,7 +94,7 @@ def test_a_gateway_process_answers_alike(tmp_path: Path) -> None:
     try:
         for seed, test in enumerate(both(gateway.port, str(gateway.folder / "socket"))):
             logged_in = [
-                Identity(gateway.login(user)["access"], gateway.login(user + 9)["refresh"])
+                SmuggledIdentity(gateway.login(user)["access"], gateway.login(user + 9)["refresh"])
                 for user in range(1, 5)
             ]
             client = gateway.basic["Authorization"]

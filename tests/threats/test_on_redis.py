@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 import redis
 
-from tests.support.processes import Gateway, ask, make_gateway
+from tests.support.processes import GatewayProcess, ask, make_gateway
 from tests.support.processes import authgw as run
 
 KIDS = [
@@ -22,7 +22,7 @@ MARK = "Zq9kidmark"
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Gateway]:
+def gateway(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[GatewayProcess]:
     made = make_gateway(
         tmp_path_factory.mktemp("on-redis") / "gateway",
         AUTHGW_CACHE__URL=redis_url.replace("/0", "/7"),
@@ -42,7 +42,7 @@ def server(redis_url: str) -> Iterator[redis.Redis]:
     client.close()
 
 
-def check(gateway: Gateway, token: str) -> int:
+def check(gateway: GatewayProcess, token: str) -> int:
     bearer = {"Authorization": f"Bearer {token}"}
     return ask(gateway.port, "GET", "/authenticate", bearer).status
 
@@ -71,7 +71,7 @@ def listening(server: redis.Redis) -> Iterator[list[str]]:
         assert not listener.is_alive()
 
 
-def test_no_kid_reaches_redis(gateway: Gateway, server: redis.Redis) -> None:
+def test_no_kid_reaches_redis(gateway: GatewayProcess, server: redis.Redis) -> None:
     access = gateway.login(1)["access"]
     _, claims, signature = access.split(".")
     with listening(server) as heard:
@@ -87,7 +87,7 @@ def test_no_kid_reaches_redis(gateway: Gateway, server: redis.Redis) -> None:
 
 
 def test_a_redis_that_lost_everything_brings_nothing_back(
-    gateway: Gateway, server: redis.Redis
+    gateway: GatewayProcess, server: redis.Redis
 ) -> None:
     ended, alive = gateway.login(2), gateway.login(2)
     bearer = {"Authorization": f"Bearer {ended['access']}"}
@@ -105,7 +105,7 @@ def test_a_redis_that_lost_everything_brings_nothing_back(
     assert check(gateway, gateway.login(2)["access"]) == 200
 
 
-def test_a_full_redis_loses_nothing(gateway: Gateway, server: redis.Redis) -> None:
+def test_a_full_redis_loses_nothing(gateway: GatewayProcess, server: redis.Redis) -> None:
     pair = gateway.login(3)
     bearer = {"Authorization": f"Bearer {pair['access']}"}
     assert check(gateway, pair["access"]) == 200

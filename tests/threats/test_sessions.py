@@ -11,7 +11,7 @@ _STEPS = 250
 
 
 @dataclass
-class Device:
+class OwnedSession:
     """One session as its owner knows it: the tokens it ever had, and whether it should live."""
 
     user: int
@@ -21,16 +21,16 @@ class Device:
     confirmed: bool = field(default=False)
 
 
-class Model:
+class StolenTokensModel:
     """What must be true after each step, over a gateway that is asked to do the same."""
 
     def __init__(self, gateway: RunningGateway, seed: int) -> None:
         self.gateway = gateway
         self.dice = random.Random(seed)
-        self.devices: list[Device] = []
+        self.devices: list[OwnedSession] = []
         self.reuses = 0
 
-    def living(self) -> list[Device]:
+    def living(self) -> list[OwnedSession]:
         return [device for device in self.devices if device.alive]
 
     async def log_in(self) -> None:
@@ -38,7 +38,7 @@ class Model:
         if sum(device.user == user for device in self.living()) >= 5:
             return
         pair = await self.gateway.login(user)
-        self.devices.append(Device(user, [pair["access"]], [pair["refresh"]]))
+        self.devices.append(OwnedSession(user, [pair["access"]], [pair["refresh"]]))
 
     async def refresh(self) -> None:
         device = self.dice.choice(self.devices)
@@ -96,7 +96,7 @@ class Model:
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_exactly_what_was_addressed_dies(gateway: RunningGateway, seed: int) -> None:
-    model = Model(gateway, seed)
+    model = StolenTokensModel(gateway, seed)
     steps = [model.log_in, model.refresh, model.replay, model.log_out, model.log_out_everywhere]
     await model.log_in()
     for number in range(_STEPS):

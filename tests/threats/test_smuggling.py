@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.support.nginx import Site, running_site
+from tests.support.nginx import NginxFront, running_site
 
 # Each hides a request for /ping, which answers `pong`.
 HIDDEN = b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -45,7 +45,7 @@ SHAPES: dict[str, bytes] = {
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NginxFront]:
     yield from running_site(tmp_path_factory.mktemp("smuggling"))
 
 
@@ -83,7 +83,7 @@ def shaped(line: bytes, shape: bytes, hidden: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("line", [b"GET /authenticate", b"POST /refresh", b"GET /healthz"])
-def test_a_gateway_never_answers_what_was_hidden(site: Site, line: bytes) -> None:
+def test_a_gateway_never_answers_what_was_hidden(site: NginxFront, line: bytes) -> None:
     raw = {name: shaped(line, shape, HIDDEN) for name, shape in SHAPES.items()}
     said = answers(site.gateway.port, {**raw, "open": shaped(line, _OPEN, HIDDEN)})
     # What follows an empty body is a request of its own: so it is seen that one is answered.
@@ -93,7 +93,7 @@ def test_a_gateway_never_answers_what_was_hidden(site: Site, line: bytes) -> Non
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-def test_no_field_behind_a_body_is_one_of_the_next_request(site: Site, at_once: bool) -> None:
+def test_no_field_behind_a_body_is_one_of_the_next_request(site: NginxFront, at_once: bool) -> None:
     token = site.gateway.login()["access"]
     asked = b"".join(f"{name}: {value}\r\n".encode() for name, value in ORIGINAL.items())
     next_ = b"GET /authenticate HTTP/1.1\r\nHost: localhost\r\n" + asked + b"\r\n"
@@ -112,7 +112,7 @@ def test_no_field_behind_a_body_is_one_of_the_next_request(site: Site, at_once: 
         assert b"\r\nConnection: close\r\n" in said
 
 
-def test_nginx_never_hands_on_what_was_hidden(site: Site) -> None:
+def test_nginx_never_hands_on_what_was_hidden(site: NginxFront) -> None:
     token = site.gateway.login()["access"]
     bearer = f"Authorization: Bearer {token}\r\n\r\n".encode()
     hidden = HIDDEN.replace(b"/ping", b"/hidden")

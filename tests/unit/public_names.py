@@ -39,7 +39,7 @@ from authgw.core.login_sites import LoginSite
 from authgw.core.model import Decision, IdentityHeaders, Verdict
 from authgw.core.redirects import Redirects
 from authgw.core.session_codec import dump
-from authgw.core.tokens import Ticket, TokenType
+from authgw.core.tokens import TicketClaims, TokenType
 from authgw.dialects.headers import SESSION_COOKIES
 from authgw.identity import clients_file, users_file
 from authgw.identity.passwords import DUMMY_HASH
@@ -316,7 +316,7 @@ def _tokens() -> dict[str, Any]:
     found = {}
     for kind in TokenType:
         text = (
-            issuer.mint_ticket("1", kind, Ticket("t", 60, "m"), now=NOW)
+            issuer.mint_ticket("1", kind, TicketClaims("t", 60, "m"), now=NOW)
             if kind in _TICKETS
             else issuer.mint(session, kind, now=NOW)
         )

@@ -1,7 +1,8 @@
-"""Habits that hold for all modules: length, imports, and the folders of the unit tests."""
+"""Habits that hold for all modules: length, imports, class names, folders of the unit tests."""
 
 import ast
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,18 @@ def packages(root: Path) -> set[Path]:
     return {path.parent.relative_to(root) for path in root.rglob("*.py")}
 
 
+def duplicated_classes(sources: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the class names that several of these modules define, with the modules of each."""
+    places = defaultdict(list)
+    for path, source in sources.items():
+        classes = {
+            node.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef)
+        }
+        for name in classes:
+            places[name].append(path)
+    return {name: paths for name, paths in places.items() if len(paths) > 1}
+
+
 def test_modules_are_short() -> None:
     assert modules()
     assert [str(path) for path in modules() if is_too_long((ROOT / path).read_text())] == []
@@ -82,6 +95,17 @@ def test_test_modules_of_libraries_may_be_imported() -> None:
     assert not imported_tests(
         "from aiohttp.test_utils import TestClient\nimport tests.support.nginx"
     )
+
+
+def test_a_class_name_has_one_meaning() -> None:
+    sources = {str(path): (ROOT / path).read_text() for path in modules()}
+    assert duplicated_classes(sources) == {}
+
+
+def test_a_duplicated_class_name_is_found() -> None:
+    nested = "def function():\n    class User:\n        pass"
+    sources = {"a.py": "class User: ...\nclass Rule: ...", "b.py": nested, "c.py": "User = int"}
+    assert duplicated_classes(sources) == {"User": ["a.py", "b.py"]}
 
 
 def test_unit_tests_mirror_the_packages() -> None:

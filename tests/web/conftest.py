@@ -1,4 +1,4 @@
-"""Gateways that many tests of HTTP start from."""
+"""Gateways for tests of HTTP."""
 
 import pytest
 
@@ -13,7 +13,7 @@ async def gateway(make_gateway: MakeGateway) -> RunningGateway:
 
 @pytest.fixture
 async def quick(make_gateway: MakeGateway) -> RunningGateway:
-    """A gateway as it is configured by default: what is allowed is not recorded."""
+    """Return a gateway that records only denied checks, as by default."""
     return await make_gateway(logging={"decisions": "denied"})
 
 
@@ -29,7 +29,7 @@ async def distrustful(make_gateway: MakeGateway) -> RunningGateway:
 
 @pytest.fixture
 async def running(make_gateway: MakeGateway) -> RunningGateway:
-    """A gateway that has a log-in page and rules."""
+    """Return a gateway with a login page and rules."""
     return await make_gateway(login=page_of(), rules=RULES)
 
 

@@ -1,4 +1,4 @@
-"""The stylesheet: any accent can be read and seen, in light and in dark."""
+"""The stylesheet: any accent colour has enough contrast, in light and dark mode."""
 
 import re
 

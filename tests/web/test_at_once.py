@@ -1,4 +1,4 @@
-"""A check whose answer is known is answered before aiohttp sees it, and nothing else changes."""
+"""Checks with a cached response: sent before aiohttp receives the request, otherwise identical."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from tests.support.raw_http import answer, asking, connected, known
 
 @pytest.fixture
 def by_aiohttp(monkeypatch: pytest.MonkeyPatch) -> list[None]:
-    """An entry for each request that aiohttp began."""
+    """Return a list that receives an entry for each request that aiohttp began."""
     seen: list[None] = []
     real = Connection.begun
 
@@ -30,7 +30,7 @@ def by_aiohttp(monkeypatch: pytest.MonkeyPatch) -> list[None]:
 
 
 async def shaped(quick: RunningGateway, user_id: int = 1) -> str:
-    """A token whose answer to `asking` is known."""
+    """Return a token whose response to `asking` is cached."""
     access = await known(quick, user_id)
     async with connected(quick) as (reader, writer):
         for _ in range(2):
@@ -39,7 +39,7 @@ async def shaped(quick: RunningGateway, user_id: int = 1) -> str:
     return access
 
 
-async def test_aiohttp_sees_no_check_whose_answer_is_known(
+async def test_aiohttp_receives_no_check_with_a_cached_response(
     quick: RunningGateway, by_aiohttp: list[None]
 ) -> None:
     access = await shaped(quick)
@@ -49,7 +49,7 @@ async def test_aiohttp_sees_no_check_whose_answer_is_known(
             writer.write(asking(access))
             assert (await answer(reader))[1]["Remote-User"] == "1"
         assert (len(by_aiohttp), quick.serving.answered) == (before, counted + 10)
-        # One that is not known in between.
+        # A token without a cached response.
         writer.write(asking("none"))
         assert (await answer(reader))[0] == "HTTP/1.1 401 Unauthorized"
         writer.write(asking(access))
@@ -57,7 +57,7 @@ async def test_aiohttp_sees_no_check_whose_answer_is_known(
     assert (len(by_aiohttp), quick.serving.answered) == (before + 1, counted + 11)
 
 
-async def test_who_is_known_by_names_that_never_came_takes_the_long_way_first(
+async def test_an_unknown_header_name_is_a_cache_miss_once(
     quick: RunningGateway, by_aiohttp: list[None]
 ) -> None:
     access = await shaped(quick)
@@ -69,7 +69,7 @@ async def test_who_is_known_by_names_that_never_came_takes_the_long_way_first(
     assert len(by_aiohttp) == before + 1
 
 
-async def test_no_answer_overtakes_one_that_is_waited_for(
+async def test_a_cached_response_waits_for_pending_responses(
     quick: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     access, new = await shaped(quick), (await quick.login(2))["access"]
@@ -97,7 +97,7 @@ async def test_no_answer_overtakes_one_that_is_waited_for(
         assert quick.serving.answered == counted + 1
 
 
-async def test_a_body_is_no_check_whatever_it_looks_like(quick: RunningGateway) -> None:
+async def test_a_body_that_looks_like_checks_is_not_answered(quick: RunningGateway) -> None:
     access = await shaped(quick)
     counted = quick.serving.answered
     body = asking(access)
@@ -111,7 +111,7 @@ async def test_a_body_is_no_check_whatever_it_looks_like(quick: RunningGateway) 
         assert quick.serving.answered == counted
 
 
-async def test_a_check_in_pieces_is_one_check(quick: RunningGateway) -> None:
+async def test_a_check_in_several_packets_is_answered_once(quick: RunningGateway) -> None:
     access = await shaped(quick)
     sent = asking(access)
     async with connected(quick) as (reader, writer):
@@ -120,14 +120,14 @@ async def test_a_check_in_pieces_is_one_check(quick: RunningGateway) -> None:
             await asyncio.sleep(0.02)
             writer.write(sent[cut:])
             assert (await answer(reader))[1]["Remote-User"] == "1"
-            # With the beginning of the next behind it, it is no request alone.
+            # Together with the beginning of the next request.
             writer.write(sent + sent[:cut])
             assert (await answer(reader))[1]["Remote-User"] == "1"
             writer.write(sent[cut:])
             assert (await answer(reader))[1]["Remote-User"] == "1"
 
 
-async def test_checks_in_one_packet_are_answered_each(quick: RunningGateway) -> None:
+async def test_every_check_in_one_packet_is_answered(quick: RunningGateway) -> None:
     tokens = [await shaped(quick, user) for user in (1, 2)]
     async with connected(quick) as (reader, writer):
         for _ in range(3):
@@ -136,7 +136,7 @@ async def test_checks_in_one_packet_are_answered_each(quick: RunningGateway) -> 
             assert users == ["1", "2"]
 
 
-async def test_nothing_is_answered_at_once_while_answers_are_not_taken(
+async def test_no_cached_response_is_sent_while_writing_is_paused(
     quick: RunningGateway,
 ) -> None:
     access = await shaped(quick)
@@ -155,7 +155,7 @@ async def test_nothing_is_answered_at_once_while_answers_are_not_taken(
         assert quick.serving.answered == counted + 1
 
 
-async def test_checks_one_by_one_are_too_much_for_a_client_that_never_reads_as_well(
+async def test_a_client_that_never_reads_cannot_send_single_checks_without_limit(
     quick: RunningGateway,
 ) -> None:
     sent = asking(await shaped(quick))
@@ -172,13 +172,13 @@ async def test_checks_one_by_one_are_too_much_for_a_client_that_never_reads_as_w
             await asyncio.sleep(0)
         else:
             pytest.fail("100,000 requests were read while no answer was")
-        (connection,) = [one for one in quick.connections if one.writing_paused]
+        (connection,) = [link for link in quick.connections if link.writing_paused]
         assert connection.transport is not None
         assert connection.transport.get_write_buffer_size() < 200_000
         assert not connection.transport.is_reading()
 
 
-# Each is a change of a check whose answer is known.
+# Changes of a check with a cached response: each replaces the first text by the second.
 _CHANGES: tuple[tuple[bytes, bytes], ...] = (
     (b"", b""),
     (b"GET ", b"HEAD "),
@@ -241,25 +241,23 @@ _CHANGES: tuple[tuple[bytes, bytes], ...] = (
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_no_byte_of_an_answer_differs_from_that_of_a_gateway_without_memory(
-    quick: RunningGateway, seed: int
-) -> None:
+async def test_responses_equal_those_without_the_cache(quick: RunningGateway, seed: int) -> None:
     choose = random.Random(seed)
     access = await shaped(quick)
     remembering, at_once = quick.serving.shortcut, quick.serving.answered
 
     async def answered(sent: Sequence[bytes]) -> bytes:
-        said = b""
+        received = b""
         async with connected(quick) as (reader, writer):
-            for one in sent:
-                writer.write(one)
-                # Not all is answered: a body may be waited for, or the connection be closed.
+            for part in sent:
+                writer.write(part)
+                # Some have no response: the gateway may wait for a body, or close the connection.
                 with contextlib.suppress(TimeoutError, ConnectionError):
-                    said += await asyncio.wait_for(reader.read(65536), 0.1)
+                    received += await asyncio.wait_for(reader.read(65536), 0.1)
             writer.write(b"GET /ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             with contextlib.suppress(ConnectionError):
-                said += await asyncio.wait_for(reader.read(), 20)
-        return re.sub(rb"Date: [^\r]*|[0-9a-f]{16}", b"", said)
+                received += await asyncio.wait_for(reader.read(), 20)
+        return re.sub(rb"Date: [^\r]*|[0-9a-f]{16}", b"", received)
 
     for number in range(len(_CHANGES) + 10):
         changes = [_CHANGES[number % len(_CHANGES)], *choose.choices(_CHANGES, k=seed)]

@@ -20,7 +20,7 @@ Said = tuple[str, str, str, str]  # name, sub, sid, reason
 
 
 @dataclass
-class Device:
+class AuditedDevice:
     """A client that logged in as a subject, and every refresh token that it was given."""
 
     sub: str
@@ -30,26 +30,26 @@ class Device:
 
 
 @dataclass
-class World:
+class AuditModel:
     """The model: who is logged in where, the oldest first."""
 
     gateway: RunningGateway
     choose: random.Random
-    live: list[Device] = field(default_factory=list)
-    ended: list[Device] = field(default_factory=list)
+    live: list[AuditedDevice] = field(default_factory=list)
+    ended: list[AuditedDevice] = field(default_factory=list)
 
-    def end(self, gone: list[Device], name: str = "revoke") -> list[Said]:
+    def end(self, gone: list[AuditedDevice], name: str = "revoke") -> list[Said]:
         self.live = [one for one in self.live if one not in gone]
         self.ended += gone
         return [(name, one.sub, one.sid, "") for one in gone]
 
-    def of(self, sub: str) -> list[Device]:
+    def of(self, sub: str) -> list[AuditedDevice]:
         return [one for one in self.live if one.sub == sub]
 
     async def log_in(self) -> list[Said]:
         number = self.choose.randrange(1, 4)
         pair = await self.gateway.login(number)
-        new = Device(str(number), pair["sid"], pair["access"], [pair["refresh"]])
+        new = AuditedDevice(str(number), pair["sid"], pair["access"], [pair["refresh"]])
         displaced = self.of(new.sub)[: -MOST + 1 or None] if len(self.of(new.sub)) >= MOST else []
         said = self.end(displaced)
         self.live.append(new)
@@ -160,7 +160,7 @@ def said(event: Event) -> Said:
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_events_are_the_actions(gateway: RunningGateway, seed: int) -> None:
-    world, ids = World(gateway, random.Random(seed)), set()
+    world, ids = AuditModel(gateway, random.Random(seed)), set()
     chosen = [world.log_in_without_a_code]
     for number in range(ACTIONS):
         gateway.events.clear()

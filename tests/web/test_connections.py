@@ -1,4 +1,4 @@
-"""Connections of one server: who has to go when there are too many, and what is not read."""
+"""Connections of a server: limits of number, time and size, and unread responses."""
 
 import asyncio
 import resource
@@ -17,23 +17,25 @@ _CHECK = b"GET /authenticate HTTP/1.1\r\nHost: a\r\n\r\n"
 _KNOWN = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 _LARGE = 256 * 1024
 _KEPT = 1.0  # seconds
-_FIELD = 9000  # bytes that one header may have
+_FIELD = 9000  # bytes, limit of a header
 
 
-class Running:
-    """A server that answers with many bytes, and its connections."""
+class RunningServer:
+    """A server with large responses, and its connections."""
 
     def __init__(self, kept: Connections, port: int) -> None:
         self.kept = kept
         self.port = port
-        self._writers: list[asyncio.StreamWriter] = []  # one that nobody holds is closed
+        self._writers: list[asyncio.StreamWriter] = []  # without a reference they are closed
 
-    async def open(self, said: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def open(
+        self, received: bytes = b""
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         before = len(self.kept)
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         self._writers.append(writer)
-        writer.write(said)
-        if said:
+        writer.write(received)
+        if received:
             await reader.readuntil(b"\r\n\r\n")
             await reader.readexactly(_LARGE)
         await until(lambda: len(self.kept) > before or before == 3)
@@ -41,7 +43,7 @@ class Running:
 
 
 @pytest.fixture
-async def running() -> AsyncIterator[Running]:
+async def running() -> AsyncIterator[RunningServer]:
     async def large(_: web.Request) -> web.Response:
         return web.Response(body=bytes(_LARGE))
 
@@ -52,7 +54,7 @@ async def running() -> AsyncIterator[Running]:
     async def last(request: web.Request) -> web.Response:
         answer = web.Response()
         answer.force_close()
-        # The next request comes when this one is answered and before the connection is closed.
+        # The next request arrives after this response and before the connection is closed.
         asyncio.get_running_loop().call_soon(request.protocol.data_received, _CHECK)
         return answer
 
@@ -74,7 +76,7 @@ async def running() -> AsyncIterator[Running]:
     )
     listening = await asyncio.get_running_loop().create_server(kept, "127.0.0.1", 0)
     drop_unread(listening)
-    yield Running(kept, listening.sockets[0].getsockname()[1])
+    yield RunningServer(kept, listening.sockets[0].getsockname()[1])
     listening.close()
     await runner.cleanup()
 
@@ -87,7 +89,9 @@ async def is_closed(reader: asyncio.StreamReader) -> bool:
         return True
 
 
-async def test_who_asked_for_nothing_the_longest_makes_room(running: Running) -> None:
+async def test_the_longest_idle_connection_is_closed_for_a_new_connection(
+    running: RunningServer,
+) -> None:
     first, writer = await running.open(_PING)
     second, _ = await running.open()
     third, _ = await running.open(_PING)
@@ -101,8 +105,8 @@ async def test_who_asked_for_nothing_the_longest_makes_room(running: Running) ->
     assert not first.at_eof()
 
 
-async def test_the_first_request_has_its_time(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+async def test_the_first_request_has_a_timeout(
+    running: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, writer = await running.open(_PING)
     monkeypatch.setattr(http_protocol, "_FIRST_REQUEST_WITHIN", 0.05)
@@ -114,19 +118,19 @@ async def test_the_first_request_has_its_time(
     assert await asked.readexactly(_LARGE)
 
 
-async def test_one_that_asked_once_may_be_quiet(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+async def test_the_timeout_ends_with_the_first_request(
+    running: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_protocol, "_FIRST_REQUEST_WITHIN", 0.05)
     reader, writer = await running.open(_PING)
     silent, _ = await running.open()
-    assert await is_closed(silent)  # so the other's time is over, too
+    assert await is_closed(silent)  # the timeout of the first connection has passed, too
     writer.write(_PING)
     assert await reader.readexactly(_LARGE)
 
 
-async def test_what_is_answered_at_once_is_a_request_like_others(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+async def test_a_cached_response_counts_as_activity(
+    running: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_protocol, "_FIRST_REQUEST_WITHIN", 0.05)
     first, writer = await running.open()
@@ -144,7 +148,9 @@ async def test_what_is_answered_at_once_is_a_request_like_others(
     assert await first.readexactly(len(_KNOWN)) == _KNOWN
 
 
-async def test_a_connection_is_kept_from_its_last_answer_on(running: Running) -> None:
+async def test_keep_alive_counts_from_the_last_request_that_aiohttp_received(
+    running: RunningServer,
+) -> None:
     reader, writer = await running.open(_PING)
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -156,32 +162,32 @@ async def test_a_connection_is_kept_from_its_last_answer_on(running: Running) ->
     assert loop.time() < began + 10 * _KEPT
 
 
-async def test_an_answer_of_aiohttp_keeps_it_as_long(running: Running) -> None:
+async def test_keep_alive_counts_from_a_response_of_aiohttp(running: RunningServer) -> None:
     reader, writer = await running.open()
-    for said, then in ((_CHECK, 0.5), (_PING, 0.7), (_CHECK, 0.0)):
-        writer.write(said)
+    for received, then in ((_CHECK, 0.5), (_PING, 0.7), (_CHECK, 0.0)):
+        writer.write(received)
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
-        if said == _PING:
+        if received == _PING:
             await reader.readexactly(_LARGE)
         await asyncio.sleep(then * _KEPT)
 
 
 @pytest.mark.parametrize("last", [_CHECK, _PING])
-async def test_a_quiet_connection_is_closed_however_it_was_answered(
-    running: Running, last: bytes
+async def test_an_idle_connection_is_closed_after_any_response(
+    running: RunningServer, last: bytes
 ) -> None:
     reader, writer = await running.open()
-    for said in (_CHECK, _PING, _CHECK, last):
-        writer.write(said)
+    for received in (_CHECK, _PING, _CHECK, last):
+        writer.write(received)
         await reader.readuntil(b"\r\n\r\n")
-        if said == _PING:
+        if received == _PING:
             await reader.readexactly(_LARGE)
-    # The beginning of another request keeps it no longer.
+    # The beginning of another request does not extend the time.
     writer.write(_CHECK[:10])
     assert await is_closed(reader)
 
 
-async def test_whoever_waits_for_an_answer_is_not_closed(running: Running) -> None:
+async def test_a_connection_with_a_pending_response_stays_open(running: RunningServer) -> None:
     reader, writer = await running.open()
     writer.write(_CHECK)
     await reader.readuntil(b"\r\n\r\n")
@@ -191,26 +197,28 @@ async def test_whoever_waits_for_an_answer_is_not_closed(running: Running) -> No
     assert await reader.readexactly(len(_KNOWN)) == _KNOWN
 
 
-async def test_nothing_is_answered_after_the_last_answer(running: Running) -> None:
+async def test_no_response_follows_connection_close(running: RunningServer) -> None:
     reader, writer = await running.open()
     writer.write(b"GET /last HTTP/1.1\r\nHost: a\r\n\r\n")
-    said = await reader.read()
-    assert said.count(b"HTTP/1.1 200 ") == 1
-    assert b"\r\nConnection: close\r\n" in said
+    received = await reader.read()
+    assert received.count(b"HTTP/1.1 200 ") == 1
+    assert b"\r\nConnection: close\r\n" in received
 
 
 @pytest.mark.parametrize("size", [_FIELD, _FIELD + 1])
-async def test_a_check_is_no_larger_than_one_header_may_be(running: Running, size: int) -> None:
+async def test_a_cached_check_has_the_size_limit_of_a_header(
+    running: RunningServer, size: int
+) -> None:
     reader, writer = await running.open()
     large = _CHECK.replace(b"Host", b"X: x\r\nHost")
     writer.write(large.replace(b" x\r", b" " + b"x" * (size - len(large) + 1) + b"\r"))
-    # Nothing but what is answered at once has this path here.
-    said = await reader.readuntil(b"\r\n\r\n")
-    assert said.startswith(b"HTTP/1.1 200 " if size == _FIELD else b"HTTP/1.1 404 ")
+    # This server has no handler for the path, only a cached response.
+    received = await reader.readuntil(b"\r\n\r\n")
+    assert received.startswith(b"HTTP/1.1 200 " if size == _FIELD else b"HTTP/1.1 404 ")
 
 
-async def test_each_head_is_bounded_and_no_body_is(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+async def test_heads_are_limited_and_bodies_are_not(
+    running: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_protocol, "_MOST_OF_A_HEAD", 300_000)
     reader, writer = await running.open()
@@ -223,37 +231,37 @@ async def test_each_head_is_bounded_and_no_body_is(
     assert await is_closed(reader)
 
 
-async def test_a_head_has_its_whole_bound_after_any_answer(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+async def test_the_head_limit_starts_again_after_each_response(
+    running: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_protocol, "_MOST_OF_A_HEAD", 10_000)
     reader, writer = await running.open(_PING)
     connection = next(iter(running.kept._open))
     for _ in range(10):
-        # What may stand before a request (RFC 9112 section 2.2) is read by aiohttp.
+        # Empty lines before a request (RFC 9112 section 2.2) are read by aiohttp.
         connection.data_received(b"\r\n" * 2000)
         writer.write(_CHECK)
         assert await reader.readexactly(len(_KNOWN)) == _KNOWN
 
 
 @pytest.mark.parametrize("cut", [0, 60])
-async def test_nothing_follows_a_chunked_body(running: Running, cut: int) -> None:
+async def test_nothing_follows_a_chunked_body(running: RunningServer, cut: int) -> None:
     reader, writer = await running.open()
     head = b"GET /last HTTP/1.1\r\nHost: a\r\n"
     sent = b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n"
     for part in (sent[:cut], sent[cut:] + head + b"\r\n"):
         writer.write(part)
         await asyncio.sleep(0.05)
-    said = await reader.read()
-    assert said.count(b"HTTP/1.1 ") == 1
-    assert b"\r\nConnection: close\r\n" in said
+    received = await reader.read()
+    assert received.count(b"HTTP/1.1 ") == 1
+    assert b"\r\nConnection: close\r\n" in received
 
 
-async def test_an_answer_that_nobody_takes_is_dropped(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+async def test_an_unread_response_is_dropped(
+    running: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_protocol, "_READ_WITHIN", 1)
-    # What is connected inherits from what listens, so it listens anew.
+    # Connections inherit the option from the listening socket.
     listening = await asyncio.get_running_loop().create_server(running.kept, "127.0.0.1", 0)
     drop_unread(listening)
     with socket.socket() as link:
@@ -268,7 +276,7 @@ async def test_an_answer_that_nobody_takes_is_dropped(
 @pytest.mark.parametrize(
     ("descriptors", "most"), [(-1, 4096), (65536, 4096), (1024, 896), (256, 128), (100, 50)]
 )
-def test_the_system_may_set_less(
+def test_descriptor_limits_reduce_the_number_of_connections(
     descriptors: int, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (descriptors, descriptors))

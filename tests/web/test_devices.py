@@ -1,4 +1,4 @@
-"""What a session's line says of its device and of times gone by."""
+"""Names of devices and relative times on the account page."""
 
 import re
 
@@ -70,12 +70,12 @@ MAC = "Macintosh; Intel Mac OS X 10_15_7"
         (" " * 2000 + "Firefox/1 Windows", "Unknown device"),
     ],
 )
-def test_a_device_in_a_few_words(user_agent: str, device: str) -> None:
+def test_device_description(user_agent: str, device: str) -> None:
     assert describe_device(user_agent) == device
 
 
 @given(st.text())
-def test_a_device_is_short_and_plain_whatever_was_sent(user_agent: str) -> None:
+def test_device_description_is_short_and_plain_for_any_user_agent(user_agent: str) -> None:
     assert re.fullmatch(r"[A-Za-z0-9 ._-]{1,30}", describe_device(user_agent))
 
 
@@ -96,5 +96,5 @@ def test_a_device_is_short_and_plain_whatever_was_sent(user_agent: str) -> None:
         (90 * 86400, "90 days ago"),
     ],
 )
-def test_how_long_ago(seconds: float, said: str) -> None:
+def test_relative_times(seconds: float, said: str) -> None:
     assert ago(seconds) == said

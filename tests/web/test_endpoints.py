@@ -1,4 +1,4 @@
-"""The routes are those of the one list of paths."""
+"""Registered routes, compared with `core.endpoints`."""
 
 from collections import defaultdict
 
@@ -13,15 +13,15 @@ async def documented(make_gateway: MakeGateway) -> RunningGateway:
     return await make_gateway(server={"docs": True})
 
 
-async def test_the_routes_are_those_of_the_list(documented: RunningGateway) -> None:
+async def test_registered_routes_equal_the_list_of_endpoints(documented: RunningGateway) -> None:
     registered: dict[str, set[str]] = defaultdict(set)
     for route in documented.server.app.router.routes():
         assert route.resource is not None
-        # GET brings HEAD with it.
+        # aiohttp registers HEAD with GET.
         if route.method != "HEAD":
             registered[route.resource.canonical].add(route.method)
-    # Metrics are on a port of their own.
-    listed = {one.path: set(one.methods) for one in ENDPOINTS if one.path != "/metrics"}
-    below = {one.path + "{path}" for one in ENDPOINTS if one.prefix}
+    # Metrics have a separate port.
+    listed = {entry.path: set(entry.methods) for entry in ENDPOINTS if entry.path != "/metrics"}
+    below = {entry.path + "{path}" for entry in ENDPOINTS if entry.prefix}
     assert below
     assert {path.removesuffix("{path}"): methods for path, methods in registered.items()} == listed

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import ClientResponse
 from multidict import CIMultiDict
 
-from authgw.core.authorization import OwnMarks
+from authgw.core.authorization import OwnIdentifiers
 from authgw.core.rules import Allow, Credential, Rule, Rules
 from authgw.core.sessions import Session
 from authgw.core.tokens import TokenType
@@ -72,7 +72,7 @@ Dialect = Callable[[str], tuple[str, dict[str, str]]]
 ask_by = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
 
 
-class Scene:
+class BrowserScene:
     """bob's browser, and what the gateway answers about requests of it."""
 
     def __init__(self, running: RunningGateway, cookie: str) -> None:
@@ -109,21 +109,21 @@ class Scene:
         return answer.status, reason or answer.headers["Remote-User"]
 
 
-async def a_scene(running: RunningGateway) -> Scene:
+async def a_scene(running: RunningGateway) -> BrowserScene:
     jar = Jar(running)
     await jar.log_in("bob")
-    return Scene(running, f"__Secure-authgw={jar.session}")
+    return BrowserScene(running, f"__Secure-authgw={jar.session}")
 
 
 @pytest.fixture
-async def scene(make_gateway: MakeGateway) -> Scene:
+async def scene(make_gateway: MakeGateway) -> BrowserScene:
     """A gateway that remembers, as by default: what is allowed is not recorded."""
     running = await make_gateway(rules=RULES, login=page_of(), logging={"decisions": "denied"})
     return await a_scene(running)
 
 
 @pytest.fixture
-async def recording(make_gateway: MakeGateway) -> Scene:
+async def recording(make_gateway: MakeGateway) -> BrowserScene:
     running = await make_gateway(rules=RULES, login=page_of(), logging={"decisions": "all"})
     return await a_scene(running)
 
@@ -138,7 +138,7 @@ def reason_of(lines: list[str]) -> str:
 
 @ask_by
 @pytest.mark.parametrize("lines", FOREIGN.values(), ids=FOREIGN)
-async def test_the_cookie_decides(scene: Scene, dialect: Dialect, lines: list[str]) -> None:
+async def test_the_cookie_decides(scene: BrowserScene, dialect: Dialect, lines: list[str]) -> None:
     # From the third on the answer may be a remembered one.
     for _ in range(4):
         assert await scene.verdict(dialect, lines) == (200, "bob")
@@ -157,7 +157,7 @@ async def test_the_cookie_decides(scene: Scene, dialect: Dialect, lines: list[st
 @ask_by
 @pytest.mark.parametrize("lines", OF_A_CONNECTION.values(), ids=OF_A_CONNECTION)
 async def test_what_binds_a_connection_needs_a_rule_that_says_so(
-    scene: Scene, dialect: Dialect, lines: list[str]
+    scene: BrowserScene, dialect: Dialect, lines: list[str]
 ) -> None:
     for _ in range(3):
         assert await scene.verdict(dialect, lines, CONNECTED) == (200, "bob")
@@ -168,7 +168,7 @@ async def test_what_binds_a_connection_needs_a_rule_that_says_so(
 
 
 @ask_by
-async def test_ours_must_hold_next_to_a_live_cookie(scene: Scene, dialect: Dialect) -> None:
+async def test_ours_must_hold_next_to_a_live_cookie(scene: BrowserScene, dialect: Dialect) -> None:
     running = scene.running
     login = {"username": "bob", "password": PASSWORD}
     pair = await (await running.post("/login", login)).json()
@@ -208,7 +208,7 @@ async def test_ours_must_hold_next_to_a_live_cookie(scene: Scene, dialect: Diale
 
 @ask_by
 async def test_basic_is_ours_where_the_rule_takes_app_passwords(
-    scene: Scene, dialect: Dialect
+    scene: BrowserScene, dialect: Dialect
 ) -> None:
     secret = users_editor.add_app_password(scene.running.users.path, "bob", "laptop", paths=())
     await reload_users(scene.running)
@@ -234,7 +234,7 @@ async def test_without_rules_the_cookie_decides_too(make_gateway: MakeGateway) -
         assert (await scene.verdict(by_nginx, ["Negotiate x"]))[0] == 401
 
 
-async def test_no_remembered_answer_is_given_for_another_header(scene: Scene) -> None:
+async def test_no_remembered_answer_is_given_for_another_header(scene: BrowserScene) -> None:
     ended = await scene.running.login(7)
     ours = f"Bearer {ended['access']}"
     await scene.running.post("/logout", headers={"Authorization": ours})
@@ -257,7 +257,7 @@ async def test_no_remembered_answer_is_given_for_another_header(scene: Scene) ->
 
 
 async def test_an_answer_next_to_a_foreign_header_is_remembered(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    scene: BrowserScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     identification, calls = scene.running.sessions.identification, 0
     identify = identification.identify
@@ -273,7 +273,7 @@ async def test_an_answer_next_to_a_foreign_header_is_remembered(
     assert calls == 2
 
 
-async def test_two_live_cookies_stay_ambiguous(scene: Scene) -> None:
+async def test_two_live_cookies_stay_ambiguous(scene: BrowserScene) -> None:
     other = await a_scene(scene.running)
     both = f"{scene.cookie}; {other.cookie}"
     assert await scene.verdict(by_nginx, ["Bearer x"], cookie=both) == (
@@ -282,7 +282,7 @@ async def test_two_live_cookies_stay_ambiguous(scene: Scene) -> None:
     )
 
 
-async def test_events_say_that_the_header_was_foreign(recording: Scene) -> None:
+async def test_events_say_that_the_header_was_foreign(recording: BrowserScene) -> None:
     running = recording.running
 
     async def said(lines: list[str], host: str = APP, cookie: str | None = None) -> str:
@@ -306,15 +306,19 @@ async def test_events_say_that_the_header_was_foreign(recording: Scene) -> None:
     assert running.events[-1].detail.endswith("one Authorization line holds several credentials")
 
 
-async def test_a_removed_key_is_still_known_by_its_name(scene: Scene) -> None:
+async def test_a_removed_key_is_still_known_by_its_name(scene: BrowserScene) -> None:
     gateway = scene.running.serving.gateway
-    marks = OwnMarks(frozenset(), frozenset({"theirs"}))
-    scene.running.serving.use(replace(gateway, services=replace(gateway.services, marks=marks)))
+    identifiers = OwnIdentifiers(frozenset(), frozenset({"theirs"}))
+    scene.running.serving.use(
+        replace(gateway, services=replace(gateway.services, identifiers=identifiers))
+    )
     assert await scene.verdict(by_nginx, [f"Bearer {TOKEN_OF_ANOTHER}"]) == (401, "token_invalid")
 
 
 @pytest.mark.parametrize("lines", FOREIGN.values(), ids=FOREIGN)
-async def test_an_app_cannot_keep_a_browser_logged_in(scene: Scene, lines: list[str]) -> None:
+async def test_an_app_cannot_keep_a_browser_logged_in(
+    scene: BrowserScene, lines: list[str]
+) -> None:
     """A browser sends what it keeps for the host along with the form of log-out, and a script."""
     for data in ("rd=", None):
         at = await a_scene(scene.running)

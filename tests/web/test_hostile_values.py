@@ -1,10 +1,10 @@
-"""Hostile values are inert in the pages of the browser log-in: text, and no links."""
+"""Hostile values in the login pages: shown as text, never as links or markup."""
 
 import pytest
 
 from authgw.web.openapi import Item
 from authgw.web.templating import PageRenderer, PageTheme
-from tests.support.every_page import BASE, CONTEXTS, Page, Session, assert_inert, page
+from tests.support.every_page import BASE, CONTEXTS, Page, ShownSession, assert_inert, page
 
 HOSTILE = (
     "\"><script>alert(1)</script>'",
@@ -15,8 +15,8 @@ HOSTILE = (
 
 
 def assert_shown(seen: Page, value: str) -> None:
-    """The value stands in the page as it is, as text or in an attribute."""
-    attributes = [one for _, attrs in seen.elements for one in attrs.values()]
+    """Assert that the page contains the value unchanged, as text or in an attribute."""
+    attributes = [text for _, attrs in seen.elements for text in attrs.values()]
     assert value in seen.text or value in attributes
 
 
@@ -39,7 +39,7 @@ def test_a_hostile_value_is_text(name: str, key: str, value: str) -> None:
 
 @pytest.mark.parametrize("value", HOSTILE)
 def test_hostile_lists_and_sessions_are_text(value: str) -> None:
-    session = Session(value, value, value, value, value, False)
+    session = ShownSession(value, value, value, value, value, False)
     for seen in (
         page("account.html", groups=[value], sessions=[session]),
         page("denied.html", needed=[value]),
@@ -51,7 +51,7 @@ def test_hostile_lists_and_sessions_are_text(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", HOSTILE)
-def test_the_way_back_in_a_form_is_a_value_as_it_came(value: str) -> None:
+def test_return_target_in_a_form_is_unchanged(value: str) -> None:
     for name in ("login.html", "totp.html", "logout.html"):
         seen = page(name, rd=value)
         assert_inert(seen)
@@ -81,7 +81,7 @@ LINKS = [("loop.html", "rd"), ("account.html", "home"), ("denied.html", "login_u
     ],
 )
 @pytest.mark.parametrize(("name", "key"), LINKS)
-def test_what_is_no_web_address_becomes_no_link(name: str, key: str, value: str) -> None:
+def test_only_web_addresses_become_links(name: str, key: str, value: str) -> None:
     usual, seen = page(name), page(name, **{key: value})
     assert_inert(seen)
     assert len(seen.all("a")) == len(usual.all("a")) - 1

@@ -1,4 +1,4 @@
-"""What ends a session: log-outs, the account page, a change of its user."""
+"""Ends of a session: logout, the account page, a change of its user."""
 
 import re
 
@@ -9,7 +9,7 @@ from tests.support.gateway import HASH, ORIGINAL, PASSWORD, RunningGateway
 from tests.support.login_scene import APP, Jar, code, reload_users
 
 
-async def test_log_out_by_form_and_by_script(jar: Jar) -> None:
+async def test_logout_by_form_and_by_script(jar: Jar) -> None:
     await jar.log_in("bob")
     token = jar.session
     assert (await jar.get("/logout")).status == 200
@@ -39,7 +39,7 @@ async def test_log_out_by_form_and_by_script(jar: Jar) -> None:
     assert (await jar.check()).status == 401
 
 
-async def test_the_account_page_ends_only_ones_own_sessions(jar: Jar) -> None:
+async def test_the_account_page_ends_only_sessions_of_its_user(jar: Jar) -> None:
     await jar.log_in("bob")
     other = Jar(jar.running)
     await other.log_in("alice")
@@ -59,14 +59,14 @@ async def test_the_account_page_ends_only_ones_own_sessions(jar: Jar) -> None:
     assert (await jar.check()).status == 200
 
 
-async def test_a_form_that_names_no_session_ends_none(jar: Jar) -> None:
+async def test_a_form_without_a_session_ends_no_session(jar: Jar) -> None:
     await jar.log_in("bob")
     await jar.get("/login/account")
     assert (await jar.post("/login/end", sid="")).status == 400
     assert (await jar.check()).status == 200
 
 
-async def test_a_log_out_ends_what_comes_behind_planted_cookies_too(jar: Jar) -> None:
+async def test_logout_ends_the_session_behind_planted_cookies(jar: Jar) -> None:
     await jar.log_in("bob")
     token, jar.cookies = jar.session, {}
     line = "__Secure-authgw=x; " * 5 + f"__Secure-authgw={token}"
@@ -75,7 +75,7 @@ async def test_a_log_out_ends_what_comes_behind_planted_cookies_too(jar: Jar) ->
     assert (await jar.check()).status == 401
 
 
-async def test_a_script_that_takes_pages_is_heard_as_well(running: RunningGateway) -> None:
+async def test_logout_by_a_script_that_accepts_html(running: RunningGateway) -> None:
     pair = await running.login()
     answer = await running.post(
         "/logout", {"refresh": pair["refresh"]}, headers={"Accept": "text/html"}
@@ -84,18 +84,18 @@ async def test_a_script_that_takes_pages_is_heard_as_well(running: RunningGatewa
     assert (await running.check(pair["access"], **ORIGINAL)).status == 401
 
 
-async def test_logging_in_again_is_no_new_device(jar: Jar) -> None:
+async def test_a_second_login_replaces_the_session_of_its_browser(jar: Jar) -> None:
     others = []
     for _ in range(4):
         others.append(Jar(jar.running))
         await others[-1].log_in("bob")
-    await jar.log_in("bob")  # as many as there may be
+    await jar.log_in("bob")  # the limit of sessions
     await jar.get("/login?switch=1")
     await jar.post("/login", username="bob", password=PASSWORD)
-    assert [(await one.check()).status for one in (jar, *others)] == [200] * 5
+    assert [(await browser.check()).status for browser in (jar, *others)] == [200] * 5
 
 
-async def test_groups_and_disabled_count_from_the_next_decision(jar: Jar) -> None:
+async def test_groups_and_disabled_take_effect_at_the_next_decision(jar: Jar) -> None:
     await jar.log_in("bob")
     wiki = "https://wiki.example.com/"
     assert (await jar.check(wiki)).headers["X-Authgw-Reason"] == "not_permitted"
@@ -109,7 +109,7 @@ async def test_groups_and_disabled_count_from_the_next_decision(jar: Jar) -> Non
     assert (await jar.check(wiki)).headers["X-Authgw-Reason"] == "session_ended"
 
 
-async def test_another_password_ends_sessions_and_a_rehash_does_not(jar: Jar) -> None:
+async def test_a_new_password_ends_sessions_and_a_rehash_does_not(jar: Jar) -> None:
     await jar.log_in("bob")
     pair = await (
         await jar.running.post("/login", {"username": "bob", "password": PASSWORD})
@@ -134,7 +134,7 @@ async def test_another_password_ends_sessions_and_a_rehash_does_not(jar: Jar) ->
     assert (await refused.json())["code"] == "session_ended"
 
 
-async def test_ending_all_others_leaves_this_one(jar: Jar) -> None:
+async def test_ending_all_other_sessions_keeps_the_current_session(jar: Jar) -> None:
     await jar.log_in("bob")
     others = [Jar(jar.running) for _ in range(2)]
     for other in others:
@@ -154,7 +154,7 @@ async def test_ending_all_others_leaves_this_one(jar: Jar) -> None:
     assert gone.headers["Location"] == "/login"
 
 
-async def test_a_log_out_by_script_needs_its_own_origin(jar: Jar) -> None:
+async def test_logout_by_script_needs_the_origin_of_the_gateway(jar: Jar) -> None:
     await jar.log_in("bob")
     for origin in ({}, {"Origin": "https://evil.example"}):
         answer = await jar.running.client.post(

@@ -1,4 +1,4 @@
-"""The pages of the browser log-in: well-formed, labelled, within the strict policy, readable."""
+"""The login pages: well-formed, labelled, within the content security policy, readable."""
 
 import re
 
@@ -19,7 +19,7 @@ from tests.support.every_page import (
 every_state = pytest.mark.parametrize(("name", "other"), STATES)
 
 
-def test_every_template_is_a_page_that_is_tested_here() -> None:
+def test_every_template_is_tested_here() -> None:
     assert set(PAGES._templates) == set(CONTEXTS)
 
 
@@ -38,7 +38,7 @@ def test_a_page_is_well_formed(name: str, other: dict[str, object]) -> None:
 
 
 @every_state
-def test_ids_are_unique_and_every_reference_finds_one(name: str, other: dict[str, object]) -> None:
+def test_ids_are_unique_and_references_exist(name: str, other: dict[str, object]) -> None:
     seen = page(name, **other)
     ids = [attrs["id"] for _, attrs in seen.elements if "id" in attrs]
     assert len(ids) == len(set(ids))
@@ -65,9 +65,7 @@ def test_every_form_posts_and_carries_the_token(name: str, other: dict[str, obje
 
 
 @every_state
-def test_nothing_needs_more_than_the_strict_policy_allows(
-    name: str, other: dict[str, object]
-) -> None:
+def test_pages_obey_the_strict_content_security_policy(name: str, other: dict[str, object]) -> None:
     seen = page(name, **other)
     assert_inert(seen)
 
@@ -110,7 +108,7 @@ def test_a_failed_log_in_keeps_the_username_and_says_why() -> None:
     assert ("title", "Error: Log in · authgw") in seen.words
 
 
-def test_whoever_is_signed_in_learns_that_the_session_ends() -> None:
+def test_login_page_warns_that_the_current_session_ends() -> None:
     said = "You are signed in as bob. Logging in as somebody else ends that session."
     assert said in page("login.html").text
     assert "signed in" not in page("login.html", signed_in_as="").text
@@ -146,12 +144,12 @@ def test_each_other_session_can_be_ended_by_a_button_that_names_it() -> None:
     assert seen.one("p", role="status")
 
 
-def test_a_sole_session_has_nothing_else_to_end() -> None:
+def test_a_single_session_has_no_button_for_others() -> None:
     seen = page("account.html", sessions=SESSIONS[:1])
     assert not seen.all("form", action=f"{BASE}/end")
 
 
-def test_a_denied_page_says_who_what_and_why() -> None:
+def test_denied_page_names_user_requirement_and_reason() -> None:
     seen = page("denied.html")
     for said in (
         "You are signed in as bob. None of these is you.",
@@ -168,7 +166,7 @@ def test_a_denied_page_says_who_what_and_why() -> None:
     assert "Switch account" not in nobody.text
 
 
-def test_a_request_id_is_shown_where_help_may_be_needed() -> None:
+def test_error_pages_show_the_request_id() -> None:
     for name in ("denied.html", "unavailable.html", "problem.html"):
         assert "Request 1f0c" in page(name).text
 

@@ -1,4 +1,4 @@
-"""Several requests on one connection: each is answered once, in order, or the connection ends."""
+"""Several requests on a connection: a response for each in order, or the connection ends."""
 
 import asyncio
 import json
@@ -19,19 +19,19 @@ _SMALL = b"abcde"
 _BODIES = ("none", "small", "a check", "a check, chunked", "two checks behind an empty body")
 
 
-def users(said: bytes) -> list[str]:
-    """Who each answer names."""
-    lines = said.decode("latin-1").split("\r\n")
+def users(received: bytes) -> list[str]:
+    """Return the user in each response."""
+    lines = received.decode("latin-1").split("\r\n")
     return [line.removeprefix("Remote-User: ") for line in lines if line.startswith("Remote-User")]
 
 
-def statuses(said: bytes) -> list[int]:
-    """The status of each answer."""
-    return [int(found) for found in re.findall(rb"HTTP/1\.[01] (\d{3}) ", said)]
+def statuses(received: bytes) -> list[int]:
+    """Return the status of each response."""
+    return [int(found) for found in re.findall(rb"HTTP/1\.[01] (\d{3}) ", received)]
 
 
 def with_body(head: bytes, kind: str, check: bytes) -> bytes:
-    """The same request with a body of this kind behind its head."""
+    """Return the request with a body of this kind after its head."""
     if kind == "a check, chunked":
         head = head.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n")
         return head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(check), check)
@@ -42,7 +42,7 @@ def with_body(head: bytes, kind: str, check: bytes) -> bytes:
 
 
 def splits(raw: bytes, end_of_head: int) -> list[list[bytes]]:
-    """In one packet, cut at each byte around the end of the head, and cut there twice."""
+    """Return packets: all in one, cut at each byte around the end of the head, cut twice there."""
     cuts = [*range(end_of_head - 5, end_of_head + 3), len(raw) // 2]
     once = [[raw[:cut], raw[cut:]] for cut in cuts if 0 < cut < len(raw)]
     end = [raw[:end_of_head], raw[end_of_head : end_of_head + 40], raw[end_of_head + 40 :]]
@@ -51,7 +51,7 @@ def splits(raw: bytes, end_of_head: int) -> list[list[bytes]]:
 
 @pytest.mark.parametrize("body", _BODIES)
 @pytest.mark.parametrize("upgrade", UPGRADES, ids=lambda fields: b" ".join(fields).decode())
-async def test_what_follows_an_upgrade_is_never_a_request(
+async def test_bytes_after_an_upgrade_are_never_a_request(
     quick: RunningGateway, upgrade: tuple[bytes, ...], body: str
 ) -> None:
     access, somebodys = await known(quick, 1), await known(quick, 2)
@@ -64,27 +64,27 @@ async def test_what_follows_an_upgrade_is_never_a_request(
         *splits(asked + behind, asked.index(b"\r\n\r\n") + 4),
         [asked + (post % len(hidden)), hidden],
     ):
-        said = await told(quick, parts)
-        assert statuses(said) == [200], parts
-        assert b"\r\nConnection: close\r\n" in said
-        assert users(said) == ["1"]
+        received = await told(quick, parts)
+        assert statuses(received) == [200], parts
+        assert b"\r\nConnection: close\r\n" in received
+        assert users(received) == ["1"]
 
 
 @pytest.mark.parametrize("line", ["CONNECT x:443", "CONNECT /", "GET http://y/authenticate"])
-async def test_a_tunnel_or_another_form_of_target_is_refused_or_is_a_request(
+async def test_other_request_targets_are_refused_or_are_requests(
     quick: RunningGateway, line: str
 ) -> None:
     hidden = asking(await known(quick, 2))
     for parts in splits(asking("none", f"{line} HTTP/1.1") + hidden, 40):
-        said = await told(quick, [*parts, _LAST])
+        received = await told(quick, [*parts, _LAST])
         if line.startswith("GET"):
-            assert statuses(said) == [401, 200, 200]
+            assert statuses(received) == [401, 200, 200]
         else:
-            assert statuses(said) in ([404], [400])
+            assert statuses(received) in ([404], [400])
 
 
 @pytest.mark.parametrize("many", [1, 31, 32, 33, 40, 64, 500])
-async def test_requests_behind_a_late_body_are_all_answered(
+async def test_all_requests_after_a_late_body_are_answered(
     quick: RunningGateway, many: int
 ) -> None:
     tokens = [await known(quick, user) for user in (1, 2, 3)]
@@ -100,7 +100,7 @@ async def test_requests_behind_a_late_body_are_all_answered(
                 assert users(head) == [str(number % 3 + 1)]
 
 
-async def test_forty_late_bodies_stop_nothing(quick: RunningGateway) -> None:
+async def test_forty_late_bodies_do_not_block_the_connection(quick: RunningGateway) -> None:
     access = await known(quick)
     async with connected(quick) as (reader, writer):
         for number in range(40):
@@ -117,7 +117,7 @@ async def test_forty_late_bodies_stop_nothing(quick: RunningGateway) -> None:
 async def held_up(
     quick: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[asyncio.Event]:
-    """A store that reads nothing until this is set."""
+    """Yield an event; the store reads nothing until it is set."""
     go_on, read = asyncio.Event(), quick.store.read_many
 
     async def late(sids: Sequence[str]) -> Any:
@@ -129,7 +129,7 @@ async def held_up(
     go_on.set()
 
 
-async def test_nothing_is_read_ahead_of_an_answer_but_what_came_in_one_read(
+async def test_at_most_one_read_is_buffered_behind_a_pending_response(
     quick: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     access, new = await known(quick), (await quick.login(2))["access"]
@@ -137,7 +137,7 @@ async def test_nothing_is_read_ahead_of_an_answer_but_what_came_in_one_read(
     async with held_up(quick, monkeypatch) as go_on, connected(quick) as (reader, writer):
         writer.write(asking(new))
         await asyncio.sleep(0.05)
-        (connection,) = [one for one in quick.connections if one.under_way]
+        (connection,) = [link for link in quick.connections if link.under_way]
         writer.write(asking(access) * many)
         await until(lambda: not connection._link.is_reading())
         await asyncio.sleep(0.1)
@@ -161,13 +161,13 @@ async def test_slow_and_quick_requests_in_one_packet_are_answered_in_order(
     checks = [asking(token) for token in tokens]
     sent = [slow, *checks * 20, large, *checks * 20, other, *checks * 20, slow, checks[0]]
     last = checks[1].replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-    said = await told(quick, [b"".join([*sent, last])])
-    assert users(said) == ["1", "2"] * 60 + ["1", "2"]
-    assert [status for status in statuses(said) if status != 200] == [413, 415]
+    received = await told(quick, [b"".join([*sent, last])])
+    assert users(received) == ["1", "2"] * 60 + ["1", "2"]
+    assert [status for status in statuses(received) if status != 200] == [413, 415]
 
 
 @pytest.mark.parametrize("body", [17 * 1024, 3 * 1024 * 1024])
-async def test_what_follows_a_refused_body_is_answered(quick: RunningGateway, body: int) -> None:
+async def test_requests_after_a_refused_body_are_answered(quick: RunningGateway, body: int) -> None:
     head = b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     sent = head + b"Content-Length: %d\r\n\r\n" % body + bytes(body)
     access = await known(quick)
@@ -179,7 +179,7 @@ async def test_what_follows_a_refused_body_is_answered(quick: RunningGateway, bo
 
 
 @pytest.mark.parametrize("body", [300_000, 530_000, 600_000, 2_000_000])
-async def test_what_follows_a_body_that_fills_all_buffers_is_answered(
+async def test_requests_after_a_body_that_fills_all_buffers_are_answered(
     quick: RunningGateway, monkeypatch: pytest.MonkeyPatch, body: int
 ) -> None:
     access, new = await known(quick), (await quick.login(2))["access"]
@@ -193,7 +193,7 @@ async def test_what_follows_a_body_that_fills_all_buffers_is_answered(
     assert users(b"".join(heads)) == ["2", *["1"] * 40]
 
 
-async def test_whoever_only_stops_sending_gets_all_answers(quick: RunningGateway) -> None:
+async def test_a_half_closed_connection_receives_all_responses(quick: RunningGateway) -> None:
     access, new = await known(quick), (await quick.login(2))["access"]
     for sent, expected in (
         (asking(access), ["1"]),
@@ -208,7 +208,7 @@ async def test_whoever_only_stops_sending_gets_all_answers(quick: RunningGateway
             assert users(await everything(reader)) == expected
 
 
-async def test_a_client_that_reads_late_gets_all_answers(quick: RunningGateway) -> None:
+async def test_a_client_that_reads_late_receives_all_responses(quick: RunningGateway) -> None:
     access = await known(quick)
     ping = b"GET /login/style.css HTTP/1.1\r\nHost: x\r\n\r\n"
     many = 400
@@ -219,18 +219,18 @@ async def test_a_client_that_reads_late_gets_all_answers(quick: RunningGateway) 
         loop = asyncio.get_running_loop()
         sending = asyncio.create_task(loop.sock_sendall(link, (ping + asking(access)) * many))
         await asyncio.sleep(0.3)
-        said = b""
+        received = b""
         async with asyncio.timeout(30):
-            while said.count(b"Remote-User: 1") < many:
+            while received.count(b"Remote-User: 1") < many:
                 part = await loop.sock_recv(link, _READ)
                 assert part
-                said += part
+                received += part
         await sending
-    assert said.count(b"HTTP/1.1 200 OK") == 2 * many
+    assert received.count(b"HTTP/1.1 200 OK") == 2 * many
 
 
 @pytest.mark.parametrize("bad", MALFORMED, ids=lambda raw: repr(raw[:60]))
-async def test_what_is_malformed_hides_no_request_before_it(
+async def test_requests_before_a_malformed_request_are_answered(
     quick: RunningGateway, bad: bytes
 ) -> None:
     access = await known(quick)
@@ -243,13 +243,13 @@ async def test_what_is_malformed_hides_no_request_before_it(
 @pytest.mark.parametrize(
     "end", [b"zz\r\n{}\r\n0\r\n\r\n", b"2\r\n{}x", b"-1\r\n", b"\r\n", b"2;\n{}"]
 )
-async def test_a_body_that_is_chunked_wrongly_is_refused_however_it_comes(
+async def test_an_invalid_chunked_body_is_refused_in_any_packets(
     quick: RunningGateway, end: bytes
 ) -> None:
     head = b"POST /refresh HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     raw = head + b"Transfer-Encoding: chunked\r\n\r\n" + end
     for parts in splits(raw, raw.index(b"\r\n\r\n") + 4):
-        said = await told(quick, parts)
-        assert said.startswith(b"HTTP/1.1 400 "), parts
-        assert json.loads(said.partition(b"\r\n\r\n")[2])["code"] == "body_malformed"
-        assert b"\r\nConnection: close\r\n" in said
+        received = await told(quick, parts)
+        assert received.startswith(b"HTTP/1.1 400 "), parts
+        assert json.loads(received.partition(b"\r\n\r\n")[2])["code"] == "body_malformed"
+        assert b"\r\nConnection: close\r\n" in received

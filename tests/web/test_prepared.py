@@ -1,4 +1,4 @@
-"""Prepared answers over real connections: every way in which a client may ask for them."""
+"""Prepared responses over real connections, for every kind of request."""
 
 import asyncio
 import re
@@ -10,7 +10,7 @@ from tests.support.gateway import ORIGINAL, RunningGateway
 from tests.support.raw_http import answer, asking, connected, known
 
 
-async def test_it_says_what_the_long_way_says(quick: RunningGateway) -> None:
+async def test_a_prepared_response_equals_the_first_response(quick: RunningGateway) -> None:
     pair = await quick.login(5, groups=["users", "team-a"], email="zoë@example.com", name="Zoë")
     first = await quick.check(pair["access"], **ORIGINAL)
     second = await quick.check(pair["access"], **ORIGINAL)
@@ -21,7 +21,7 @@ async def test_it_says_what_the_long_way_says(quick: RunningGateway) -> None:
     assert re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT", third.headers["Date"])
 
 
-async def test_refusals_for_one_reason_differ_by_their_id_alone(quick: RunningGateway) -> None:
+async def test_refusals_for_the_same_reason_differ_only_in_their_id(quick: RunningGateway) -> None:
     async with connected(quick) as (reader, writer):
         writer.write(asking("none") * 2)
         refusals = [await answer(reader) for _ in range(2)]
@@ -54,7 +54,7 @@ async def test_head_has_no_body(quick: RunningGateway) -> None:
                 sent = re.sub(rb"X-Original[^\r]*\r\n", b"", sent)
             writer.write(sent + asking(access))
             assert (await answer(reader))[0] == "HTTP/1.1 200 OK"
-            # What follows is the next answer, no body.
+            # The next bytes are the next response, not a body.
             assert (await answer(reader))[0] == "HTTP/1.1 200 OK"
 
 
@@ -78,8 +78,8 @@ async def test_connections_are_kept_as_the_client_wants(
             writer.write(asking(access, line, **more))
             status, headers = await answer(reader)
             assert status == f"{line[-8:]} 200 OK"
-            said = headers.get("Connection", "keep-alive" if line.endswith("1") else "close")
-            assert said == ("keep-alive" if kept else "close")
+            received = headers.get("Connection", "keep-alive" if line.endswith("1") else "close")
+            assert received == ("keep-alive" if kept else "close")
         if not kept:
             assert await asyncio.wait_for(reader.read(), 5) == b""
 
@@ -93,20 +93,20 @@ async def test_a_client_that_never_reads_is_not_read_from(quick: RunningGateway)
             try:
                 await asyncio.wait_for(writer.drain(), 1)
             except TimeoutError:
-                # A busy machine is slow to read, too.
-                if any(one.writing_paused for one in quick.connections):
+                # A busy machine may only be slow to read.
+                if any(link.writing_paused for link in quick.connections):
                     break
         else:
             pytest.fail("100,000 requests were read while no answer was")
-        (protocol,) = [one for one in quick.connections if one.writing_paused]
+        (protocol,) = [link for link in quick.connections if link.writing_paused]
         assert protocol.transport is not None
         assert protocol.transport.get_write_buffer_size() < 200_000
         assert not protocol.transport.is_reading()
-        # Others are answered meanwhile.
+        # Other connections are answered meanwhile.
         assert (await quick.check(access, **ORIGINAL)).status == 200
 
 
-async def test_a_client_that_is_gone_harms_nobody(quick: RunningGateway) -> None:
+async def test_an_aborted_connection_does_not_affect_others(quick: RunningGateway) -> None:
     access = await known(quick)
     for _ in range(20):
         async with connected(quick) as (_, writer):
@@ -116,7 +116,7 @@ async def test_a_client_that_is_gone_harms_nobody(quick: RunningGateway) -> None
 
 
 @pytest.mark.parametrize("bad", ["a\r\nX: y", "a\nb", "a\0", "\x7f", "a\x1fb"])
-def test_no_value_can_begin_another_header(bad: str) -> None:
+def test_header_values_cannot_contain_line_breaks(bad: str) -> None:
     with pytest.raises(ValueError, match="Remote-Name"):
         PreparedResponse(200, (("Remote-Name", bad),))
     with pytest.raises(ValueError, match="header"):

@@ -126,8 +126,8 @@ async def test_where_a_move_leads_is_always_judged(make_gateway: MakeGateway) ->
 
 
 async def test_a_token_expires_on_the_short_way_too(make_gateway: MakeGateway) -> None:
-    late = [0.0]
-    quick = await make_gateway(logging={"decisions": "denied"}, clock=lambda: time.time() + late[0])
+    now, late = time.time(), [0.0]
+    quick = await make_gateway(logging={"decisions": "denied"}, clock=lambda: now + late[0])
     pair = await known(quick)
     late[0] = LIVES.access + LEEWAY - 1
     assert (await quick.check(pair["access"], **ORIGINAL)).status == 200

@@ -1,4 +1,4 @@
-"""Log in, refresh, log out, revoke and list, over HTTP."""
+"""Login, refresh, logout, revocation and the list of sessions, over HTTP."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ async def test_login_check_refresh_and_logout(gateway: RunningGateway) -> None:
     assert response.status == 200
     new = await response.json()
     assert new["sid"] == pair["sid"]
-    # The access token from before the refresh is still valid for a logout.
+    # The load test of the predecessor logs out with the access token from before the refresh.
     bearer = {"Authorization": f"Bearer {pair['access']}"}
     response = await gateway.post("/logout", headers=bearer)
     assert (response.status, await response.text()) == (200, "")
@@ -56,9 +56,9 @@ async def test_user_ids_are_exact(gateway: RunningGateway, number: int) -> None:
 
 
 @pytest.mark.parametrize("value", BAD_USER_IDS)
-async def test_invalid_user_ids(gateway: RunningGateway, value: Any) -> None:
-    response = await gateway.post("/login", {"user_id": value}, headers=gateway.shop)
-    assert await code_of(response) == (400, "body_malformed")
+async def test_invalid_user_ids_are_refused(gateway: RunningGateway, value: Any) -> None:
+    answer = await gateway.post("/login", {"user_id": value}, headers=gateway.shop)
+    assert await code_of(answer) == (400, "body_malformed")
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ async def test_backends_must_authenticate(gateway: RunningGateway, header: str |
     assert response.headers["WWW-Authenticate"].startswith("Basic ")
 
 
-async def test_wrong_secrets_are_limited_but_the_right_secret_is_accepted(
+async def test_wrong_secrets_are_limited_and_the_right_secret_is_accepted(
     gateway: RunningGateway,
 ) -> None:
     wrong = basic("shop", "wrong")
@@ -193,8 +193,8 @@ async def test_a_backend_lists_and_ends_only_its_own_sessions(gateway: RunningGa
     assert await gateway.status(pair["access"]) == 200
     listed = await gateway.client.get("/sessions?subject=b-1", headers=gateway.shop)
     assert [session["sid"] for session in (await listed.json())["sessions"]] == [pair["sid"]]
-    response = await gateway.post("/revoke", {"sid": pair["sid"]}, headers=gateway.shop)
-    assert await response.json() == {"revoked": [pair["sid"]]}
+    answer = await gateway.post("/revoke", {"sid": pair["sid"]}, headers=gateway.shop)
+    assert await answer.json() == {"revoked": [pair["sid"]]}
     assert await gateway.status(pair["access"]) == 401
 
 
@@ -242,7 +242,7 @@ async def test_reuse_of_a_refresh_token_ends_the_session(gateway: RunningGateway
     assert (event.sid, event.sub) == (pair["sid"], "1")
 
 
-async def test_types_bind_transports(gateway: RunningGateway) -> None:
+async def test_a_token_of_the_wrong_type_is_refused(gateway: RunningGateway) -> None:
     pair = await gateway.login()
     response = await gateway.post("/refresh", {"refresh": pair["access"]})
     assert await code_of(response) == (401, "token_wrong_type")
@@ -253,14 +253,14 @@ async def test_types_bind_transports(gateway: RunningGateway) -> None:
 
 async def test_logout_everywhere_and_by_refresh_token(gateway: RunningGateway) -> None:
     first, second, third = [await gateway.login() for _ in range(3)]
-    response = await gateway.post("/logout", {"refresh": first["refresh"]})
-    assert response.status == 200
+    answer = await gateway.post("/logout", {"refresh": first["refresh"]})
+    assert answer.status == 200
     assert [await gateway.status(pair["access"]) for pair in (first, second)] == [401, 200]
     bearer = {"Authorization": f"Bearer {second['access']}"}
     response = await gateway.post("/logout", {"all": True}, headers=bearer)
     assert response.status == 200
     assert await gateway.status(third["access"]) == 401
-    # A logout of an ended session succeeds.
+    # A session that has ended is accepted.
     assert (await gateway.post("/logout", headers=bearer)).status == 200
 
 
@@ -275,9 +275,9 @@ async def test_malformed_logouts(gateway: RunningGateway) -> None:
     assert await gateway.status(pair["access"]) == 200
 
 
-async def test_open_login_takes_integers_only(opened: RunningGateway) -> None:
-    response = await opened.post("/login", {"user_id": 1})
-    assert response.status == 200
+async def test_open_login_accepts_only_integers(opened: RunningGateway) -> None:
+    answer = await opened.post("/login", {"user_id": 1})
+    assert answer.status == 200
     for body in ({"subject": "a"}, {"user_id": 1, "groups": ["a"]}, {"user_id": 1, "email": "e"}):
         response = await opened.post("/login", body)
         assert await code_of(response) == (400, "body_malformed")
@@ -335,8 +335,8 @@ async def test_different_tokens_under_both_names_are_refused(
         {"refresh": pair["refresh"], "refresh_token": 7},
         {"refresh": None, "refresh_token": pair["refresh"]},
     ):
-        response = await gateway.post(path, body)
-        assert await code_of(response) == (400, "body_malformed")
+        answer = await gateway.post(path, body)
+        assert await code_of(answer) == (400, "body_malformed")
     assert {await gateway.status(pair["access"]) for pair in (pair, other)} == {200}
 
 
@@ -361,7 +361,7 @@ async def test_a_header_and_a_refresh_token_are_refused(gateway: RunningGateway)
         ({"Content-Type": "application/octet-stream"}, b"", 415),
         ({"Content-Type": "application/x-www-form-urlencoded"}, b"", 415),
         ({"Content-Encoding": "gzip"}, b"", 415),
-        # Requests that another site can make a browser send.
+        # Headers that another site can cause a browser to send.
         ({"Origin": "https://evil.example"}, b"", 415),
         ({"Sec-Fetch-Site": "cross-site"}, b"", 415),
     ],
@@ -379,7 +379,7 @@ async def test_content_types_of_bodies(
 @pytest.mark.parametrize(
     ("headers", "status"), [({}, 200), ({"Content-Type": "application/json"}, 400)]
 )
-async def test_an_invalid_body_at_a_logout_by_header(
+async def test_logout_by_header_with_a_body_that_is_not_json(
     gateway: RunningGateway, headers: dict[str, str], status: int
 ) -> None:
     pair = await gateway.login(1)
@@ -392,7 +392,7 @@ async def test_an_invalid_body_at_a_logout_by_header(
     assert await gateway.status(pair["access"]) == (401 if status == 200 else 200)
 
 
-async def test_an_invalid_body_without_a_header_ends_no_session(gateway: RunningGateway) -> None:
+async def test_logout_with_a_body_that_is_not_json_ends_no_session(gateway: RunningGateway) -> None:
     response = await gateway.client.post(
         "/logout", data=b"garbage", skip_auto_headers=("Content-Type",)
     )

@@ -1,4 +1,4 @@
-"""Names, codes and secrets as phones, password managers and word processors type them."""
+"""Names, codes and secrets in the spellings of phones, password managers and word processors."""
 
 import errno
 import unicodedata
@@ -35,28 +35,28 @@ async def by_name(
 
 
 @pytest.mark.parametrize("user", BOB)
-async def test_a_name_is_that_of_the_file_however_it_is_typed(jar: Jar, user: str) -> None:
+async def test_a_typed_name_finds_the_name_in_the_file(jar: Jar, user: str) -> None:
     answer = await jar.log_in(user)
     assert answer.status == 303
     assert (await jar.check()).headers["Remote-User"] == "bob"
-    # The device is known again, by whatever spelling.
+    # The device is recognised with any spelling.
     assert (await Jar(jar.running).log_in(user.swapcase())).status == 303
     assert await by_name(jar.running, user) == 200
 
 
 @pytest.mark.parametrize("user", ["bob2", "b ob", "bo", "b\u0301ob", "bob\x00"])
-async def test_another_name_is_another_name(jar: Jar, user: str) -> None:
+async def test_a_different_name_is_refused(jar: Jar, user: str) -> None:
     assert await by_name(jar.running, user) == 401
 
 
-async def test_spellings_buy_no_more_attempts(jar: Jar) -> None:
+async def test_spellings_share_the_limit_of_attempts(jar: Jar) -> None:
     for spelling in BOB[: PER_PAIR.max_failures]:
         assert await by_name(jar.running, spelling, "wrong password") == 401
     for spelling in BOB:
         assert await by_name(jar.running, spelling) == 429
 
 
-async def test_spellings_of_nobody_buy_no_more_attempts(jar: Jar) -> None:
+async def test_spellings_of_an_unknown_name_share_the_limit_of_attempts(jar: Jar) -> None:
     for spelling in ("nobody", "Nobody", "NOBODY", "nobody ", "n\u200bobody"):
         assert await by_name(jar.running, spelling) == 401
     assert await by_name(jar.running, "nObody") == 429
@@ -75,7 +75,7 @@ async def test_names_that_differ_only_in_case(jar: Jar) -> None:
     assert await by_name(jar.running, "BOB") == 401
 
 
-async def test_edits_take_a_name_as_log_in_does(jar: Jar) -> None:
+async def test_edits_accept_names_like_the_login(jar: Jar) -> None:
     path = jar.running.users.path
     users_editor.set_disabled(path, " BOB", True)
     assert load_users(path)["bob"].disabled
@@ -85,7 +85,7 @@ async def test_edits_take_a_name_as_log_in_does(jar: Jar) -> None:
     "typed",
     ["{}", " {}\n", "{:.3} {:.3}", "{}\u00a0", "{}\u200b", "\u2007{}", "{:.3}-{:.3}", "full"],
 )
-async def test_a_code_is_its_digits(jar: Jar, typed: str) -> None:
+async def test_a_code_is_accepted_in_any_spelling_of_its_digits(jar: Jar, typed: str) -> None:
     now = code()
     wide = "".join(unicodedata.lookup(f"FULLWIDTH DIGIT {_DIGITS[int(one)]}") for one in now)
     text = wide if typed == "full" else typed.format(now, now[3:])
@@ -102,20 +102,22 @@ _DIGITS = ["ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT
         lambda text: f" {text}\r\n",
         lambda text: text.replace("-", ""),
         lambda text: text.replace("-", " "),
-        lambda text: text.replace("-", "–"),  # noqa: RUF001  what word processors make of it
+        lambda text: text.replace("-", "–"),  # noqa: RUF001  as word processors replace it
         lambda text: text.replace("-", "\u2212"),
         lambda text: text.replace("-", "\u00a0"),
         lambda text: text.replace("-", "\u200b-\u2060"),
         lambda text: text.replace("0", "O").replace("1", "l"),
     ],
 )
-async def test_a_recovery_code_is_its_letters(jar: Jar, change: "type[str]") -> None:
+async def test_a_recovery_code_is_accepted_in_any_spelling(jar: Jar, change: "type[str]") -> None:
     assert await by_name(jar.running, "alice", totp=change(RECOVERY)) == 200
 
 
 @pytest.mark.parametrize("around", ["{}", " {}", "{}\n", "\t{} ", "\u200b{}", "\u00a0{}\u00a0"])
 @pytest.mark.parametrize("user", ["bob", "Bob", "BOB "])
-async def test_an_app_password_is_pasted(jar: Jar, user: str, around: str) -> None:
+async def test_an_app_password_may_be_pasted_with_space_around_it(
+    jar: Jar, user: str, around: str
+) -> None:
     secret = users_editor.add_app_password(jar.running.users.path, "bob", "laptop")
     await reload_users(jar.running)
     pasted = encode_basic_auth(user, around.format(secret), "utf-8")
@@ -126,11 +128,11 @@ async def test_an_app_password_is_pasted(jar: Jar, user: str, around: str) -> No
 @pytest.mark.parametrize(
     ("kept", "typed", "status"),
     [
-        # What we hash is NFKC; other programs hash what was typed, or NFC.
+        # The gateway hashes NFKC; other programs hash the typed text, or NFC.
         ("ﬁne password ½", "ﬁne password ½", 200),
         ("fine password 1\u20442", "ﬁne password ½", 200),
         ("pässword of bob", "pa\u0308ssword of bob", 200),
-        # Nothing is trimmed, and no letter is like another.
+        # Nothing is trimmed, and case counts.
         ("password of bob", " password of bob", 401),
         ("password of bob", "password of bob\n", 401),
         ("password of bob", "Password of bob", 401),
@@ -138,7 +140,7 @@ async def test_an_app_password_is_pasted(jar: Jar, user: str, around: str) -> No
         (" password of bob ", " password of bob ", 200),
     ],
 )
-async def test_a_password_is_never_changed_silently(
+async def test_passwords_are_normalised_but_not_trimmed(
     jar: Jar, kept: str, typed: str, status: int
 ) -> None:
     hashed = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1).hash(kept)
@@ -157,7 +159,7 @@ def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(users_editor, "write", refuse)
 
 
-async def test_a_recovery_code_that_cannot_be_crossed_out_opens_nothing(
+async def test_a_recovery_code_is_refused_if_the_file_cannot_be_written(
     jar: Jar, request: pytest.FixtureRequest
 ) -> None:
     request.getfixturevalue("read_only")
@@ -165,7 +167,7 @@ async def test_a_recovery_code_that_cannot_be_crossed_out_opens_nothing(
         await jar.log_in("alice")
         await jar.get("/login/totp")
         answer = await jar.post("/login/totp", code=RECOVERY)
-        # A right code is not a failed attempt.
+        # A valid code is not a failed attempt.
         assert (answer.status, answer.headers["X-Authgw-Reason"]) == (503, "users_file_unwritable")
         assert not jar.session
     assert "recovery codes cannot be used now" in jar.text.lower()
@@ -176,14 +178,14 @@ async def test_a_recovery_code_that_cannot_be_crossed_out_opens_nothing(
     body = {"username": "alice", "password": PASSWORD, "totp": RECOVERY}
     program = await jar.running.post("/login", body)
     assert (program.status, (await program.json())["code"]) == (503, "users_file_unwritable")
-    # The app's codes go on.
+    # Codes of the authenticator app still work.
     assert await by_name(jar.running, "alice", totp=code()) == 200
 
 
 OLD = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
 
 
-async def test_a_log_in_renews_an_old_hash_and_nothing_else(jar: Jar) -> None:
+async def test_a_login_renews_an_old_hash_and_nothing_else(jar: Jar) -> None:
     path = jar.running.users.path
     text = f"# the house\nbob:   # he\n  password: '{OLD}'   # old\n  groups: [users]\n# end\n"
     path.write_text(text)

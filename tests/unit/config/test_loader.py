@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from authgw.config.loader import ConfigError, load
-from authgw.config.schema import parse_duration
+from authgw.config.values import parse_duration
 from tests.support.config import loaded, problems
 
 PREDECESSOR = """\

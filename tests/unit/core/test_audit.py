@@ -1,11 +1,11 @@
 """Audit events."""
 
-from authgw.core.audit import Event, Record
+from authgw.core.audit import AuditRecorder, Event
 
 
 def test_a_recorder_receives_events() -> None:
     events: list[Event] = []
-    record: Record = events.append
+    record: AuditRecorder = events.append
     record(Event("logout", "r1", "192.0.2.1", sub="alice", sid="s"))
     assert events == [Event("logout", "r1", "192.0.2.1", "alice", "s")]
     assert (events[0].reason, events[0].detail, events[0].authorization) == ("", "", "")

@@ -13,7 +13,7 @@ from authgw.core.authorization import (
     MAX_BYTES,
     Authorization,
     AuthorizationKind,
-    OwnMarks,
+    OwnIdentifiers,
     read_authorization,
 )
 from authgw.core.keys import KeyRing
@@ -27,7 +27,7 @@ ISSUER = Issuer(
     KeyRing((KEY,), 100, frozenset({"retired1"})),
     previous=("old-name",),
 )
-MARKS = ISSUER.marks
+MARKS = ISSUER.identifiers
 APP_PASSWORD = "agw_Ab3dEf6hIj9kLm2nOp5q"
 SERVICE_KEY = "agk_Zx8cVb5nMq2w"
 
@@ -316,7 +316,7 @@ def test_repr_shows_no_secrets() -> None:
 
 def test_marks_include_previous_issuers_and_keys() -> None:
     assert (
-        OwnMarks(
+        OwnIdentifiers(
             frozenset({"https://auth.example.com/é", "old-name"}), frozenset({"a1", "retired1"})
         )
         == MARKS

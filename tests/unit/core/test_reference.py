@@ -15,7 +15,7 @@ from authgw.dialects import envoy, forwarded, nginx
 from authgw.dialects.headers import RawHeaders
 from tests.support import reference
 from tests.support.random_rules import HOSTS, METHODS, a_line, a_path, compiled
-from tests.support.reference import Asked, Line
+from tests.support.reference import RuleQuery, WrittenRule
 
 TRUSTED = TrustedProxies.parse(("127.0.0.1/32",))
 NAMES = IdentityHeaders()
@@ -24,7 +24,9 @@ ADDRESSES = ["192.0.2.1", "10.1.2.3"]
 outcomes: Counter[str] = Counter()
 
 
-def subrequest_of(dialect: str, request: Asked, dice: random.Random) -> tuple[str, str, RawHeaders]:
+def subrequest_of(
+    dialect: str, request: RuleQuery, dice: random.Random
+) -> tuple[str, str, RawHeaders]:
     """Return method, path and headers of the subrequest that each proxy would send."""
     uri = request.path + dice.choice(["", "?x=/public", "?a#b"])
     method, path, headers = "GET", "/authenticate", []
@@ -82,9 +84,9 @@ def test_decisions_equal_those_of_the_reference(seed: int) -> None:
             compare(lines, rules, dice)
 
 
-def compare(lines: list[Line], rules: Rules, dice: random.Random) -> None:
+def compare(lines: list[WrittenRule], rules: Rules, dice: random.Random) -> None:
     caller = dice.choice(CALLERS)
-    request = Asked(
+    request = RuleQuery(
         host=dice.choice(HOSTS),
         path=a_path(dice),
         method=dice.choice(METHODS),

@@ -171,7 +171,7 @@ def test_a_malformed_sid_is_refused(sid: str) -> None:
         sessions.hash_of_sid(sid)
 
 
-class Device(RuleBasedStateMachine):
+class RotationMachine(RuleBasedStateMachine):
     """A session with an honest client that may lose responses, and a thief who replays tokens.
 
     The model uses only issued and received tokens, never the fields of the record.
@@ -251,7 +251,7 @@ class Device(RuleBasedStateMachine):
         assert self.stored.expires_at <= NOW + LIVES.session_max
 
 
-TestDevice = Device.TestCase
+TestDevice = RotationMachine.TestCase
 TestDevice.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
 
 

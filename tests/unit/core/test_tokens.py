@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from authgw.core import errors
 from authgw.core.keys import key_from_secret
-from authgw.core.tokens import MAX_TOKEN_BYTES, Issuer, Ticket, TokenType
+from authgw.core.tokens import MAX_TOKEN_BYTES, Issuer, TicketClaims, TokenType
 from tests.support.builders import KEY, LIVES, NOW, a_key, a_session, an_issuer
 
 ISSUER = an_issuer()
@@ -221,7 +221,7 @@ def test_pairs_of_issuer_and_audience(issuer: str, audience: str, holds: bool) -
 
 @pytest.mark.parametrize("kind", [TokenType.PENDING, TokenType.DEVICE])
 def test_tokens_outside_a_session(kind: TokenType) -> None:
-    text = ISSUER.mint_ticket("alice", kind, Ticket("t1", 300, "m1"), now=NOW)
+    text = ISSUER.mint_ticket("alice", kind, TicketClaims("t1", 300, "m1"), now=NOW)
     token = ISSUER.verify(text, kind, now=NOW + 300)
     assert (token.sub, token.sid, token.jti, token.gen) == ("alice", "t1", "t1", 0)
     assert token.claims["mark"] == "m1"

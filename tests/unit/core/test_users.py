@@ -38,8 +38,8 @@ def test_a_user_has_the_current_values_of_the_file() -> None:
     [
         None,
         replace(ALICE, disabled=True),
-        replace(ALICE, marks=frozenset({"m2"})),
-        replace(ALICE, marks=frozenset()),
+        replace(ALICE, password_marks=frozenset({"m2"})),
+        replace(ALICE, password_marks=frozenset()),
     ],
 )
 def test_a_user_who_was_removed_disabled_or_changed_the_password(user: User | None) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authgw.dialects.headers import (
-    Named,
+    IndexedHeaders,
     authorization,
     cookies,
     other_cookies,
@@ -72,7 +72,7 @@ def test_large_cookies_stay_whole() -> None:
 
 def test_indexed_headers_are_unchanged() -> None:
     raw = ((b"A", b"1"), (b"b", b"2"), (b"a", b"3"))
-    named = Named.of(raw)
+    named = IndexedHeaders.of(raw)
     assert tuple(named) == raw
     for name in ("A", "B", "C"):
         assert values(named, name) == values(raw, name)

@@ -99,16 +99,16 @@ def test_disable_and_enable(path: Path) -> None:
 
 def test_rehash_keeps_sessions_and_new_password_ends_them(path: Path) -> None:
     assert users_editor.rehash(path, "alice", HASHES[0], HASHES[1])
-    assert load_users(path)["alice"].marks == {mark(HASHES[0]), mark(HASHES[1])}
+    assert load_users(path)["alice"].password_marks == {mark(HASHES[0]), mark(HASHES[1])}
     users_editor.set_password(path, "alice", HASHES[2])
-    assert load_users(path)["alice"].marks == {mark(HASHES[2])}
+    assert load_users(path)["alice"].password_marks == {mark(HASHES[2])}
     assert "same_password" not in path.read_text()
 
 
 def test_marks_of_last_four_hashes_are_kept(path: Path) -> None:
     for old, new in itertools.pairwise(HASHES):
         assert users_editor.rehash(path, "alice", old, new)
-    assert load_users(path)["alice"].marks == set(map(mark, HASHES[-4:]))
+    assert load_users(path)["alice"].password_marks == set(map(mark, HASHES[-4:]))
 
 
 def test_late_rehash_does_not_replace_new_password(path: Path) -> None:
@@ -121,7 +121,7 @@ def test_hash_set_by_hand_drops_marks_of_old_password(path: Path) -> None:
     users_editor.rehash(path, "alice", HASHES[0], HASHES[1])
     path.write_text(path.read_text().replace(HASHES[1], HASHES[2]))
     assert users_editor.rehash(path, "alice", HASHES[2], HASHES[3])
-    assert load_users(path)["alice"].marks == {mark(HASHES[2]), mark(HASHES[3])}
+    assert load_users(path)["alice"].password_marks == {mark(HASHES[2]), mark(HASHES[3])}
 
 
 def test_recovery_code_is_used_once(path: Path) -> None:

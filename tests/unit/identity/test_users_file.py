@@ -23,7 +23,7 @@ from authgw.identity.users_file import (
     read_users,
     validate_entry,
 )
-from authgw.identity.users_watcher import UsersFile, watch
+from authgw.identity.users_watcher import WatchedUsersFile, watch
 from tests.support.users import HASH, OTHER, SECRET
 
 DIGEST = digest("agw_x")
@@ -65,7 +65,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_all_fields_of_entry(path: Path) -> None:
-    users: UserDirectory = UsersFile(path)
+    users: UserDirectory = WatchedUsersFile(path)
     alice, bob = users.find("alice"), users.find("bob")
     assert alice is not None
     assert bob is not None
@@ -85,7 +85,7 @@ def test_all_fields_of_entry(path: Path) -> None:
 
 
 def test_login_lookups(path: Path) -> None:
-    users = UsersFile(path)
+    users = WatchedUsersFile(path)
     assert users.password_hash("alice") == HASH
     assert users.password_hash("nobody") is None
     assert users.totp_secret("alice") == SECRET
@@ -106,24 +106,24 @@ def test_repr_contains_no_secret(path: Path) -> None:
 def test_decoy_has_equal_cost_and_matches_no_password(tmp_path: Path) -> None:
     real, slow = hash_password("correct"), HASH.replace("t=1", "t=9")
     text = f"alice: {{password: '{real}'}}\nbob: {{password: '{slow}'}}\n"
-    users = UsersFile(write(tmp_path / "users.yml", text))
+    users = WatchedUsersFile(write(tmp_path / "users.yml", text))
     assert users.decoy("bob").split("$")[:4] == slow.split("$")[:4]
     assert not verify(users.decoy("alice"), "correct")
     kinds = {users.decoy(f"nobody{number}").split("$")[3] for number in range(50)}
     assert kinds == {"m=19456,t=2,p=1", "m=8,t=9,p=1"}
     assert len({users.decoy("\ud800").split("$")[3] for _ in range(9)}) == 1
-    assert UsersFile(tmp_path / "none.yml").decoy("x") == DUMMY_HASH
+    assert WatchedUsersFile(tmp_path / "none.yml").decoy("x") == DUMMY_HASH
     assert is_hash(decoy_like(HASH))
 
 
 def test_marks_identify_the_password_not_its_hash() -> None:
     fresh = UserEntry(password=HASH)
-    assert fresh.marks == {mark(HASH)}
+    assert fresh.password_marks == {mark(HASH)}
     assert len(mark(HASH)) == 16
     rehashed = UserEntry(password=OTHER, same_password=(mark(HASH), mark(OTHER)))
-    assert rehashed.marks == {mark(HASH), mark(OTHER)}
+    assert rehashed.password_marks == {mark(HASH), mark(OTHER)}
     by_hand = UserEntry(password=HASH.replace("t=1", "t=2"), same_password=rehashed.same_password)
-    assert by_hand.marks == {mark(by_hand.password)}
+    assert by_hand.password_marks == {mark(by_hand.password)}
 
 
 LINE = f'password: "{HASH}"'
@@ -245,10 +245,10 @@ def test_unreadable_files(tmp_path: Path) -> None:
 )
 def test_warning_for_file_accessible_to_everyone(path: Path, mode: int, access: str) -> None:
     path.chmod(0o640)
-    assert UsersFile(path).warnings == ()
+    assert WatchedUsersFile(path).warnings == ()
     path.chmod(mode)
     message = f"{path} is {access} by everyone on this machine: chmod 600 {path}"
-    assert UsersFile(path).warnings == (message,)
+    assert WatchedUsersFile(path).warnings == (message,)
     assert permission_warnings(path / "absent") == ()
 
 
@@ -277,7 +277,7 @@ def test_invalid_entries_are_refused_with_reason() -> None:
 
 
 def test_valid_change_is_loaded_and_invalid_change_keeps_users(path: Path) -> None:
-    users = UsersFile(path)
+    users = WatchedUsersFile(path)
     assert users.reload_if_changed() is None
     write(path, f"carol: {{{LINE}}}\n")
     assert users.reload_if_changed() == ""
@@ -297,7 +297,7 @@ def test_valid_change_is_loaded_and_invalid_change_keeps_users(path: Path) -> No
 
 
 def test_removed_file_keeps_users(path: Path) -> None:
-    users = UsersFile(path)
+    users = WatchedUsersFile(path)
     path.unlink()
     assert users.reload_if_changed() == f"{path}: No such file or directory"
     assert users.reload_if_changed() is None
@@ -308,14 +308,14 @@ def test_removed_file_keeps_users(path: Path) -> None:
 
 
 def test_emptied_file_keeps_users(path: Path) -> None:
-    users = UsersFile(path)
+    users = WatchedUsersFile(path)
     write(path, "")
     assert users.reload_if_changed() == f"{path}: is empty: write {{}} if nobody is meant"
     assert users.find("alice") is not None
 
 
 def test_file_created_after_start_is_loaded(tmp_path: Path) -> None:
-    users = UsersFile(tmp_path / "users.yml")
+    users = WatchedUsersFile(tmp_path / "users.yml")
     assert users.find("alice") is None
     assert users.reload_if_changed() is None
     write(tmp_path / "users.yml", "")
@@ -327,13 +327,13 @@ def test_file_created_after_start_is_loaded(tmp_path: Path) -> None:
 
 def test_invalid_file_is_refused_at_start(tmp_path: Path) -> None:
     with pytest.raises(UsersFileError, match="is missing"):
-        UsersFile(write(tmp_path / "users.yml", "a: {}"))
+        WatchedUsersFile(write(tmp_path / "users.yml", "a: {}"))
 
 
 def test_file_written_just_now_is_read_at_next_check(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    users = UsersFile(path)
+    users = WatchedUsersFile(path)
     path.write_text(f"carol: {{{LINE}}}\n")
     written = path.stat().st_mtime
     monkeypatch.setattr(time, "time", lambda: written + 0.05)
@@ -347,7 +347,7 @@ def test_file_written_just_now_is_read_at_next_check(
 
 
 def test_change_of_mode_triggers_reload(path: Path) -> None:
-    users = UsersFile(path)
+    users = WatchedUsersFile(path)
     write(path, "a: {}")
     assert users.reload_if_changed()
     status = path.stat()
@@ -357,7 +357,7 @@ def test_change_of_mode_triggers_reload(path: Path) -> None:
 
 
 async def test_watch_reports_errors_and_recovery(path: Path) -> None:
-    users, reports = UsersFile(path), asyncio.Queue[str]()
+    users, reports = WatchedUsersFile(path), asyncio.Queue[str]()
     task = asyncio.create_task(watch(lambda: users, every=0.01, alarm=reports.put_nowait))
     # Written to another file and moved, as editors do, so that the file is always complete.
     write(path.with_name("broken"), "carol: {}\n").replace(path)
@@ -373,7 +373,7 @@ async def test_watch_reports_errors_and_recovery(path: Path) -> None:
 async def test_watch_continues_after_unexpected_exception(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    users, reports = UsersFile(path), asyncio.Queue[str]()
+    users, reports = WatchedUsersFile(path), asyncio.Queue[str]()
     results = iter([None, MemoryError("hush")])
 
     def reload() -> str | None:

@@ -5,7 +5,7 @@ import pytest
 from authgw.core.errors import RefreshReusedError, SessionEndedError
 from authgw.core.sessions import Snapshot
 from tests.support.memory_store import MemoryStore
-from tests.support.sessions import SHOP, World
+from tests.support.sessions import SHOP, SessionWorld
 
 
 class OldStore(MemoryStore):
@@ -28,23 +28,23 @@ class OldStore(MemoryStore):
 
 
 @pytest.fixture
-def world() -> World:
-    return World(store=OldStore())
+def world() -> SessionWorld:
+    return SessionWorld(store=OldStore())
 
 
-def store_of(world: World) -> OldStore:
+def store_of(world: SessionWorld) -> OldStore:
     assert isinstance(world.store, OldStore)
     return world.store
 
 
-async def test_a_rotation_reads_nothing(world: World) -> None:
+async def test_a_rotation_reads_nothing(world: SessionWorld) -> None:
     pair, store = await world.gateway.log_in(SHOP), store_of(world)
     store.remember(pair.sid)
     await world.gateway.refresh(pair.refresh)
     assert store.reads == 0
 
 
-async def test_a_stale_mirrored_record_is_not_taken_for_reuse(world: World) -> None:
+async def test_a_stale_mirrored_record_is_not_taken_for_reuse(world: SessionWorld) -> None:
     first, store = await world.gateway.log_in(SHOP), store_of(world)
     second = await world.gateway.refresh(first.refresh)
     assert await world.alive(second)
@@ -63,7 +63,7 @@ async def test_a_stale_mirrored_record_is_not_taken_for_reuse(world: World) -> N
     assert record.gen == 3
 
 
-async def test_reuse_is_decided_on_a_record_from_the_store(world: World) -> None:
+async def test_reuse_is_decided_on_a_record_from_the_store(world: SessionWorld) -> None:
     first, store = await world.gateway.log_in(SHOP), store_of(world)
     second = await world.gateway.refresh(first.refresh)
     assert await world.alive(second)
@@ -74,7 +74,9 @@ async def test_reuse_is_decided_on_a_record_from_the_store(world: World) -> None
     assert first.sid not in store.records
 
 
-async def test_the_end_of_a_session_is_decided_on_a_record_from_the_store(world: World) -> None:
+async def test_the_end_of_a_session_is_decided_on_a_record_from_the_store(
+    world: SessionWorld,
+) -> None:
     pair, store = await world.gateway.log_in(SHOP), store_of(world)
     store.old[pair.sid] = Snapshot(None, world.now)
     assert (await world.gateway.refresh(pair.refresh)).sid == pair.sid
@@ -83,7 +85,7 @@ async def test_the_end_of_a_session_is_decided_on_a_record_from_the_store(world:
         await world.gateway.refresh(pair.refresh)
 
 
-async def test_a_stale_mirrored_session_does_not_survive_its_end(world: World) -> None:
+async def test_a_stale_mirrored_session_does_not_survive_its_end(world: SessionWorld) -> None:
     pair, store = await world.gateway.log_in(SHOP), store_of(world)
     store.remember(pair.sid)
     del store.records[pair.sid]

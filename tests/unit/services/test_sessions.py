@@ -17,15 +17,15 @@ from authgw.core.session_codec import load
 from authgw.core.tokens import TokenType
 from authgw.services.results import LoginRequest
 from tests.support.builders import NOW, an_issuer
-from tests.support.sessions import SHOP, World
+from tests.support.sessions import SHOP, SessionWorld
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def world() -> SessionWorld:
+    return SessionWorld()
 
 
-async def test_an_access_token_identifies_its_login(world: World) -> None:
+async def test_an_access_token_identifies_its_login(world: SessionWorld) -> None:
     pair = await world.gateway.log_in(SHOP)
     identity = await world.gateway.identification.identify(pair.access)
     who, token = identity.principal, identity.token
@@ -34,13 +34,13 @@ async def test_an_access_token_identifies_its_login(world: World) -> None:
     assert (pair.expires_in, pair.refresh_expires_in, pair.sid) == (900, 3600, who.sid)
 
 
-async def test_tokens_are_not_in_reprs(world: World) -> None:
+async def test_tokens_are_not_in_reprs(world: SessionWorld) -> None:
     pair = await world.gateway.log_in(SHOP)
     assert pair.access not in repr(pair)
     assert pair.refresh not in repr(pair)
 
 
-async def test_only_an_access_token_identifies(world: World) -> None:
+async def test_only_an_access_token_identifies(world: SessionWorld) -> None:
     pair = await world.gateway.log_in(SHOP)
     with pytest.raises(TokenMissingError):
         await world.gateway.identification.identify(None)
@@ -50,13 +50,15 @@ async def test_only_an_access_token_identifies(world: World) -> None:
         await world.gateway.refresh(pair.access)
 
 
-async def test_an_older_access_token_is_valid_while_its_session_is_active(world: World) -> None:
+async def test_an_older_access_token_is_valid_while_its_session_is_active(
+    world: SessionWorld,
+) -> None:
     first = await world.gateway.log_in(SHOP)
     await world.gateway.refresh(first.refresh)
     assert await world.alive(first)
 
 
-async def test_two_tabs_get_one_successor(world: World) -> None:
+async def test_two_tabs_get_one_successor(world: SessionWorld) -> None:
     first = await world.gateway.log_in(SHOP)
     one = await world.gateway.refresh(first.refresh)
     assert await world.alive(one)
@@ -66,7 +68,7 @@ async def test_two_tabs_get_one_successor(world: World) -> None:
     assert await world.alive(third)
 
 
-async def test_reuse_ends_the_session(world: World) -> None:
+async def test_reuse_ends_the_session(world: SessionWorld) -> None:
     first = await world.gateway.log_in(SHOP)
     second = await world.gateway.refresh(first.refresh)
     assert await world.alive(second)
@@ -78,7 +80,7 @@ async def test_reuse_ends_the_session(world: World) -> None:
         await world.gateway.refresh(second.refresh)
 
 
-async def test_a_lost_reply_logs_nobody_out(world: World) -> None:
+async def test_a_lost_reply_logs_nobody_out(world: SessionWorld) -> None:
     first = await world.gateway.log_in(SHOP)
     world.store.lose_reply = True
     with pytest.raises(StoreUnavailableError):
@@ -92,7 +94,7 @@ async def test_a_lost_reply_logs_nobody_out(world: World) -> None:
 @pytest.mark.parametrize("everywhere", [False, True])
 @pytest.mark.parametrize("by_refresh", [False, True])
 async def test_logout_ends_only_the_requested_sessions(
-    world: World, everywhere: bool, by_refresh: bool
+    world: SessionWorld, everywhere: bool, by_refresh: bool
 ) -> None:
     phone = await world.gateway.log_in(SHOP)
     laptop = await world.gateway.log_in(SHOP)
@@ -108,14 +110,14 @@ async def test_logout_ends_only_the_requested_sessions(
     assert await world.alive(other)
 
 
-async def test_logout_is_idempotent(world: World) -> None:
+async def test_logout_is_idempotent(world: SessionWorld) -> None:
     pair = await world.gateway.log_in(SHOP)
     await world.gateway.log_out_by_access(pair.access)
     await world.gateway.log_out_by_access(pair.access)
     await world.gateway.log_out_by_refresh(pair.refresh)
 
 
-async def test_a_stolen_refresh_token_at_logout_is_reuse(world: World) -> None:
+async def test_a_stolen_refresh_token_at_logout_is_reuse(world: SessionWorld) -> None:
     first = await world.gateway.log_in(SHOP)
     second = await world.gateway.refresh(first.refresh)
     assert await world.alive(second)
@@ -126,14 +128,14 @@ async def test_a_stolen_refresh_token_at_logout_is_reuse(world: World) -> None:
 
 
 async def test_the_newest_login_wins_when_one_session_is_allowed() -> None:
-    world = World(max_sessions=1)
+    world = SessionWorld(max_sessions=1)
     old = await world.gateway.log_in(SHOP)
     new = await world.gateway.log_in(SHOP)
     assert not await world.alive(old)
     assert await world.alive(new)
 
 
-async def test_an_unavailable_store_is_reported_as_such(world: World) -> None:
+async def test_an_unavailable_store_is_reported_as_such(world: SessionWorld) -> None:
     pair = await world.gateway.log_in(SHOP)
     world.store.down = True
     for call in (
@@ -146,7 +148,7 @@ async def test_an_unavailable_store_is_reported_as_such(world: World) -> None:
             await call
 
 
-async def test_a_confirmation_that_fails_denies_nothing(world: World) -> None:
+async def test_a_confirmation_that_fails_denies_nothing(world: SessionWorld) -> None:
     first = await world.gateway.log_in(SHOP)
     pair = await world.gateway.refresh(first.refresh)
     await world.gateway.identification.identify(pair.access)
@@ -158,7 +160,7 @@ async def test_a_confirmation_that_fails_denies_nothing(world: World) -> None:
     assert all('"confirmed":true' in text for text in world.store.records.values())
 
 
-async def test_the_first_pair_is_checked_without_a_write(world: World) -> None:
+async def test_the_first_pair_is_checked_without_a_write(world: SessionWorld) -> None:
     pair = await world.gateway.log_in(SHOP)
     before = dict(world.store.records)
     assert await world.alive(pair)
@@ -166,7 +168,7 @@ async def test_the_first_pair_is_checked_without_a_write(world: World) -> None:
     assert world.store.records == before
 
 
-async def test_a_hundred_refreshes_of_one_token_make_one_lineage(world: World) -> None:
+async def test_a_hundred_refreshes_of_one_token_make_one_lineage(world: SessionWorld) -> None:
     for _ in range(20):
         first = await world.gateway.log_in(SHOP)
         pairs = await asyncio.gather(*(world.gateway.refresh(first.refresh) for _ in range(100)))
@@ -177,7 +179,7 @@ async def test_a_hundred_refreshes_of_one_token_make_one_lineage(world: World) -
 
 
 async def test_endless_conflicts_are_reported_as_an_unavailable_store(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: SessionWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = await world.gateway.log_in(SHOP)
     stale = await world.store.read(first.sid)
@@ -190,14 +192,16 @@ async def test_endless_conflicts_are_reported_as_an_unavailable_store(
         await world.gateway.refresh(first.refresh)
 
 
-async def test_a_sid_of_another_subject_is_refused(world: World) -> None:
+async def test_a_sid_of_another_subject_is_refused(world: SessionWorld) -> None:
     pair = await world.gateway.log_in(SHOP)
     text = world.store.records[pair.sid]
     world.store.records[pair.sid] = text.replace('"sub":"1"', '"sub":"2"')
     assert not await world.alive(pair)
 
 
-async def test_a_refresh_token_of_another_subject_neither_rotates_nor_ends(world: World) -> None:
+async def test_a_refresh_token_of_another_subject_neither_rotates_nor_ends(
+    world: SessionWorld,
+) -> None:
     pair = await world.gateway.log_in(SHOP)
     text = world.store.records[pair.sid]
     world.store.records[pair.sid] = text.replace('"sub":"1"', '"sub":"2"')
@@ -209,7 +213,7 @@ async def test_a_refresh_token_of_another_subject_neither_rotates_nor_ends(world
 
 @pytest.mark.parametrize("everywhere", [False, True])
 async def test_a_token_that_names_the_session_of_another_subject_ends_nothing(
-    world: World, everywhere: bool
+    world: SessionWorld, everywhere: bool
 ) -> None:
     pair = await world.gateway.log_in(SHOP)
     session = load(world.store.records[pair.sid])

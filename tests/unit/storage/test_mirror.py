@@ -16,14 +16,14 @@ from tests.support.mirror_scene import (
     DEADLINE,
     ONE,
     TWO,
-    Scene,
+    MirrorScene,
     gaps,
     virtual,
 )
 
 
 @virtual
-async def test_a_read_session_is_cached_until_the_bound(s: Scene) -> None:
+async def test_a_read_session_is_cached_until_the_bound(s: MirrorScene) -> None:
     assert s.mirror.peek(ONE.sid) is None
     seen = await s.mirror.look(ONE.sid)
     assert seen.session == ONE
@@ -34,7 +34,7 @@ async def test_a_read_session_is_cached_until_the_bound(s: Scene) -> None:
 
 
 @virtual
-async def test_age_counts_from_the_sending_of_a_read(s: Scene) -> None:
+async def test_age_counts_from_the_sending_of_a_read(s: MirrorScene) -> None:
     s.store.delay = 0.2
     await s.mirror.look(ONE.sid)
     await s.at(0.99)
@@ -44,7 +44,7 @@ async def test_age_counts_from_the_sending_of_a_read(s: Scene) -> None:
 
 
 @virtual
-async def test_absence_is_cached_too(s: Scene) -> None:
+async def test_absence_is_cached_too(s: MirrorScene) -> None:
     unknown = numbered(9).sid
     for _ in range(3):
         seen = s.mirror.peek(unknown) or await s.mirror.look(unknown)
@@ -57,7 +57,7 @@ async def test_absence_is_cached_too(s: Scene) -> None:
 
 
 @virtual
-async def test_bound_zero_reads_the_store_every_time(s: Scene) -> None:
+async def test_bound_zero_reads_the_store_every_time(s: MirrorScene) -> None:
     s.mirrored(0)
     s.store.delay = 0.2
     first = s.looking(ONE.sid)
@@ -72,7 +72,7 @@ async def test_bound_zero_reads_the_store_every_time(s: Scene) -> None:
 
 
 @virtual
-async def test_a_hot_session_never_waits(s: Scene) -> None:
+async def test_a_hot_session_never_waits(s: MirrorScene) -> None:
     await s.mirror.look(ONE.sid)
     s.store.delay = 0.2
     await s.ask_until(60)
@@ -83,7 +83,7 @@ async def test_a_hot_session_never_waits(s: Scene) -> None:
 
 
 @virtual
-async def test_unused_sessions_are_not_read_again(s: Scene) -> None:
+async def test_unused_sessions_are_not_read_again(s: MirrorScene) -> None:
     await s.mirror.look(ONE.sid)
     await s.at(20)
     assert len(s.store.calls) == 1
@@ -95,7 +95,7 @@ async def test_unused_sessions_are_not_read_again(s: Scene) -> None:
 
 
 @virtual
-async def test_a_late_look_up_triggers_a_read_in_time(s: Scene) -> None:
+async def test_a_late_look_up_triggers_a_read_in_time(s: MirrorScene) -> None:
     # Looked up only after the time of the next read: it is read at once, and no look-up waits.
     await s.mirror.look(ONE.sid)
     for turn in range(1, 6):
@@ -105,7 +105,7 @@ async def test_a_late_look_up_triggers_a_read_in_time(s: Scene) -> None:
 
 
 @virtual
-async def test_a_pushed_revocation_outlasts_every_reply(s: Scene) -> None:
+async def test_a_pushed_revocation_outlasts_every_reply(s: MirrorScene) -> None:
     await s.mirror.look(TWO.sid)
     s.store.delay = 0.2
     task = s.looking(ONE.sid)
@@ -122,7 +122,7 @@ async def test_a_pushed_revocation_outlasts_every_reply(s: Scene) -> None:
 
 
 @virtual
-async def test_a_revocation_between_reply_and_result_takes_effect(s: Scene) -> None:
+async def test_a_revocation_between_reply_and_result_takes_effect(s: MirrorScene) -> None:
     async def receive_push() -> None:
         await s.mirror.look(ONE.sid)
         s.mirror.mark_ended(ONE.sid)
@@ -134,7 +134,7 @@ async def test_a_revocation_between_reply_and_result_takes_effect(s: Scene) -> N
 
 
 @virtual
-async def test_the_revoking_replica_refuses_the_session_at_once(s: Scene) -> None:
+async def test_the_revoking_replica_refuses_the_session_at_once(s: MirrorScene) -> None:
     third = numbered(3)
     for end in (
         lambda: s.mirror.revoke(ONE.sid),
@@ -159,7 +159,7 @@ async def test_the_revoking_replica_refuses_the_session_at_once(s: Scene) -> Non
 
 
 @virtual
-async def test_a_revocation_of_unknown_outcome_does_not_end_the_session(s: Scene) -> None:
+async def test_a_revocation_of_unknown_outcome_does_not_end_the_session(s: MirrorScene) -> None:
     await s.mirror.look(ONE.sid)
     s.store.down = True
     for end in (s.mirror.revoke(ONE.sid), s.mirror.revoke_all("1")):
@@ -169,7 +169,7 @@ async def test_a_revocation_of_unknown_outcome_does_not_end_the_session(s: Scene
 
 
 @virtual
-async def test_the_number_of_cached_sessions_is_bounded(s: Scene) -> None:
+async def test_the_number_of_cached_sessions_is_bounded(s: MirrorScene) -> None:
     s.mirrored(BOUND, capacity=3)
     sids = [numbered(number).sid for number in range(5)]
     for sid in sids:
@@ -182,7 +182,7 @@ async def test_the_number_of_cached_sessions_is_bounded(s: Scene) -> None:
 
 
 @virtual
-async def test_an_unreachable_store_is_unavailable_after_the_bound(s: Scene) -> None:
+async def test_an_unreachable_store_is_unavailable_after_the_bound(s: MirrorScene) -> None:
     await s.mirror.look(ONE.sid)
     s.store.down, s.store.delay = True, 0.1
     await s.ask_until(0.99)
@@ -196,7 +196,7 @@ async def test_an_unreachable_store_is_unavailable_after_the_bound(s: Scene) -> 
 
 
 @virtual
-async def test_a_short_outage_fails_no_look_up(s: Scene) -> None:
+async def test_a_short_outage_fails_no_look_up(s: MirrorScene) -> None:
     await s.mirror.look(ONE.sid)
     s.store.down = True
     s.loop.call_later(0.75, setattr, s.store, "down", False)
@@ -206,7 +206,7 @@ async def test_a_short_outage_fails_no_look_up(s: Scene) -> None:
 
 
 @virtual
-async def test_an_absolute_end_is_respected_while_cached(s: Scene) -> None:
+async def test_an_absolute_end_is_respected_while_cached(s: MirrorScene) -> None:
     ending = replace(ONE, expires_at=NOW + 0.5)
     s.store.sessions[ONE.sid] = ending
     s.store.delay = 0.01
@@ -225,7 +225,7 @@ async def test_an_absolute_end_is_respected_while_cached(s: Scene) -> None:
 
 
 @virtual
-async def test_now_of_a_snapshot_advances(s: Scene) -> None:
+async def test_now_of_a_snapshot_advances(s: MirrorScene) -> None:
     s.store.delay = 0.1
     assert (await s.mirror.look(ONE.sid)).now == pytest.approx(NOW + 0.1, rel=0, abs=1e-6)
     await s.at(0.5)
@@ -233,7 +233,7 @@ async def test_now_of_a_snapshot_advances(s: Scene) -> None:
 
 
 @virtual
-async def test_an_unchanged_session_remains_the_same_object(s: Scene) -> None:
+async def test_an_unchanged_session_remains_the_same_object(s: MirrorScene) -> None:
     first = (await s.mirror.look(ONE.sid)).session
     s.store.sessions[ONE.sid] = replace(ONE)
     await s.ask_until(3)
@@ -244,7 +244,7 @@ async def test_an_unchanged_session_remains_the_same_object(s: Scene) -> None:
 
 
 @virtual
-async def test_a_read_bypasses_the_cache(s: Scene) -> None:
+async def test_a_read_bypasses_the_cache(s: MirrorScene) -> None:
     await s.mirror.look(ONE.sid)
     s.store.sessions[ONE.sid] = newer = replace(ONE, gen=1)
     assert (await s.mirror.read(ONE.sid)).session == newer
@@ -255,7 +255,7 @@ async def test_a_read_bypasses_the_cache(s: Scene) -> None:
 
 
 @virtual
-async def test_closing_fails_pending_look_ups(s: Scene) -> None:
+async def test_closing_fails_pending_look_ups(s: MirrorScene) -> None:
     await s.mirror.look(TWO.sid)
     s.store.delay = 0.2
     under_way = s.looking(ONE.sid)

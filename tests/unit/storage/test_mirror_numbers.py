@@ -2,15 +2,15 @@
 
 import pytest
 
-from tests.support.mirror_scene import ONE, TWO, Scene, virtual
+from tests.support.mirror_scene import ONE, TWO, MirrorScene, virtual
 
 
-def numbers(s: Scene) -> tuple[int, int, int]:
+def numbers(s: MirrorScene) -> tuple[int, int, int]:
     return s.mirror.hits, s.mirror.misses, s.mirror.rereads
 
 
 @virtual
-async def test_look_ups_count_as_hits_or_misses(s: Scene) -> None:
+async def test_look_ups_count_as_hits_or_misses(s: MirrorScene) -> None:
     assert s.mirror.peek(ONE.sid) is None
     await s.mirror.look(ONE.sid)
     assert numbers(s) == (0, 1, 0)
@@ -27,14 +27,14 @@ async def test_look_ups_count_as_hits_or_misses(s: Scene) -> None:
 
 
 @virtual
-async def test_background_reads_are_counted(s: Scene) -> None:
+async def test_background_reads_are_counted(s: MirrorScene) -> None:
     await s.mirror.look(ONE.sid)
     await s.ask_until(30)
     assert numbers(s)[1:] == (1, len(s.store.calls) - 1)
 
 
 @virtual
-async def test_staleness_is_the_greatest_age_at_a_look_up(s: Scene) -> None:
+async def test_staleness_is_the_greatest_age_at_a_look_up(s: MirrorScene) -> None:
     await s.mirror.look(ONE.sid)
     assert s.mirror.staleness == 0
     await s.at(0.4)
@@ -50,7 +50,7 @@ async def test_staleness_is_the_greatest_age_at_a_look_up(s: Scene) -> None:
 
 
 @virtual
-async def test_staleness_grows_with_a_slow_store_up_to_the_bound(s: Scene) -> None:
+async def test_staleness_grows_with_a_slow_store_up_to_the_bound(s: MirrorScene) -> None:
     await s.mirror.look(ONE.sid)
     await s.ask_until(30)
     assert 0.45 <= s.mirror.staleness <= 0.71
@@ -60,7 +60,7 @@ async def test_staleness_grows_with_a_slow_store_up_to_the_bound(s: Scene) -> No
 
 
 @virtual
-async def test_staleness_of_an_uncached_read_is_its_duration(s: Scene) -> None:
+async def test_staleness_of_an_uncached_read_is_its_duration(s: MirrorScene) -> None:
     s.mirrored(0.0)
     s.store.delay = 0.2
     await s.mirror.look(ONE.sid)

@@ -11,13 +11,13 @@ from tests.support.mirror_scene import (
     DEADLINE,
     ONE,
     TWO,
-    Scene,
+    MirrorScene,
     virtual,
 )
 
 
 @virtual
-async def test_reads_of_one_loop_turn_are_batched(s: Scene) -> None:
+async def test_reads_of_one_loop_turn_are_batched(s: MirrorScene) -> None:
     sids = [numbered(number).sid for number in range(300)]
     tasks = [s.looking(sid) for sid in sids * 3]
     await asyncio.gather(*tasks)
@@ -26,7 +26,7 @@ async def test_reads_of_one_loop_turn_are_batched(s: Scene) -> None:
 
 
 @virtual
-async def test_requests_during_a_quick_read_share_the_next_batch(s: Scene) -> None:
+async def test_requests_during_a_quick_read_share_the_next_batch(s: MirrorScene) -> None:
     s.store.delay = MAX_COALESCING_WAIT * 0.8
     first = s.looking(numbered(0).sid)
     for number in range(1, 7):
@@ -40,7 +40,7 @@ async def test_requests_during_a_quick_read_share_the_next_batch(s: Scene) -> No
 
 
 @virtual
-async def test_a_slow_read_does_not_delay_the_next(s: Scene) -> None:
+async def test_a_slow_read_does_not_delay_the_next(s: MirrorScene) -> None:
     s.store.delay = 0.2
     first = s.looking(ONE.sid)
     await s.at(0.05)
@@ -51,7 +51,7 @@ async def test_a_slow_read_does_not_delay_the_next(s: Scene) -> None:
 
 
 @virtual
-async def test_concurrent_reads_are_limited(s: Scene) -> None:
+async def test_concurrent_reads_are_limited(s: MirrorScene) -> None:
     s.store.delay = 0.2
     sids = [numbered(number).sid for number in range(3000)]
     rush = asyncio.gather(*(s.looking(sid) for sid in sids))
@@ -63,7 +63,7 @@ async def test_concurrent_reads_are_limited(s: Scene) -> None:
 
 
 @virtual
-async def test_requests_fail_when_the_store_is_far_behind(s: Scene) -> None:
+async def test_requests_fail_when_the_store_is_far_behind(s: MirrorScene) -> None:
     s.store.delay = 100.0
     sids = [numbered(number).sid for number in range(2000)]
     rush = [s.looking(sid) for sid in sids]
@@ -76,7 +76,7 @@ async def test_requests_fail_when_the_store_is_far_behind(s: Scene) -> None:
 
 
 @virtual
-async def test_a_store_with_an_internal_error_is_unavailable(s: Scene) -> None:
+async def test_a_store_with_an_internal_error_is_unavailable(s: MirrorScene) -> None:
     s.store.sessions = {ONE.sid: None}  # type: ignore[dict-item]  # causes the error
     s.store.snapshot = None  # type: ignore[assignment, method-assign]  # likewise
     with pytest.raises(StoreUnavailableError, match="did not end"):
@@ -86,7 +86,7 @@ async def test_a_store_with_an_internal_error_is_unavailable(s: Scene) -> None:
 
 
 @virtual
-async def test_a_pending_read_is_joined(s: Scene) -> None:
+async def test_a_pending_read_is_joined(s: MirrorScene) -> None:
     s.store.delay = 0.2
     first = s.looking(ONE.sid)
     await s.at(0.1)
@@ -97,7 +97,7 @@ async def test_a_pending_read_is_joined(s: Scene) -> None:
 
 
 @virtual
-async def test_a_read_older_than_the_bound_is_not_joined(s: Scene) -> None:
+async def test_a_read_older_than_the_bound_is_not_joined(s: MirrorScene) -> None:
     s.mirrored(0.1)
     s.store.delay = 0.2
     first = s.looking(ONE.sid)
@@ -110,7 +110,7 @@ async def test_a_read_older_than_the_bound_is_not_joined(s: Scene) -> None:
 
 
 @virtual
-async def test_replies_older_than_the_bound_are_not_used(s: Scene) -> None:
+async def test_replies_older_than_the_bound_are_not_used(s: MirrorScene) -> None:
     s.mirrored(0.1)
     s.store.delay = 0.2
     with pytest.raises(StoreUnavailableError, match="longer than"):
@@ -125,7 +125,7 @@ async def test_replies_older_than_the_bound_are_not_used(s: Scene) -> None:
 
 
 @virtual
-async def test_a_cancelled_caller_does_not_cancel_the_read(s: Scene) -> None:
+async def test_a_cancelled_caller_does_not_cancel_the_read(s: MirrorScene) -> None:
     s.store.delay = 0.2
     first, second, third = (s.looking(ONE.sid) for _ in range(3))
     await s.at(0.1)
@@ -142,7 +142,7 @@ async def test_a_cancelled_caller_does_not_cancel_the_read(s: Scene) -> None:
 
 
 @virtual
-async def test_sessions_are_read_again_together(s: Scene) -> None:
+async def test_sessions_are_read_again_together(s: MirrorScene) -> None:
     await asyncio.gather(s.mirror.look(ONE.sid), s.mirror.look(TWO.sid))
     for number in range(50):
         s.mirror.peek(ONE.sid)
@@ -153,7 +153,7 @@ async def test_sessions_are_read_again_together(s: Scene) -> None:
 
 
 @virtual
-async def test_an_unreadable_record_affects_no_other_session(s: Scene) -> None:
+async def test_an_unreadable_record_affects_no_other_session(s: MirrorScene) -> None:
     s.store.unreadable = {TWO.sid}
     first, second = s.looking(ONE.sid), s.looking(TWO.sid)
     assert (await first).session == ONE

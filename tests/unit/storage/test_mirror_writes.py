@@ -8,11 +8,11 @@ from authgw.core.errors import StoreUnavailableError
 from authgw.core.session_codec import dump
 from authgw.core.sessions import Snapshot
 from tests.support.builders import NOW, numbered
-from tests.support.mirror_scene import BOUND, ONE, Scene, virtual
+from tests.support.mirror_scene import BOUND, ONE, MirrorScene, virtual
 
 
 @virtual
-async def test_a_new_session_is_visible_at_once(s: Scene) -> None:
+async def test_a_new_session_is_visible_at_once(s: MirrorScene) -> None:
     third = numbered(3)
     assert (await s.mirror.look(third.sid)).session is None
     await s.mirror.add(third, 1)
@@ -20,7 +20,7 @@ async def test_a_new_session_is_visible_at_once(s: Scene) -> None:
 
 
 @virtual
-async def test_a_written_session_is_cached_with_its_age(s: Scene) -> None:
+async def test_a_written_session_is_cached_with_its_age(s: MirrorScene) -> None:
     seen = await s.mirror.look(ONE.sid)
     await s.at(0.5)
     s.store.delay = 0.2
@@ -36,7 +36,7 @@ async def test_a_written_session_is_cached_with_its_age(s: Scene) -> None:
 
 
 @virtual
-async def test_a_pending_read_does_not_restore_a_replaced_session(s: Scene) -> None:
+async def test_a_pending_read_does_not_restore_a_replaced_session(s: MirrorScene) -> None:
     seen = await s.mirror.look(ONE.sid)
     newer = replace(ONE, gen=1)
     # A read sent before the write, with its reply after it; a read sent after and executed before.
@@ -62,7 +62,7 @@ async def test_a_pending_read_does_not_restore_a_replaced_session(s: Scene) -> N
 
 
 @virtual
-async def test_a_write_replaces_its_predecessor_that_was_read_later(s: Scene) -> None:
+async def test_a_write_replaces_its_predecessor_that_was_read_later(s: MirrorScene) -> None:
     seen = await s.mirror.look(ONE.sid)
     newer = replace(ONE, gen=1)
     s.store.delay = 0.2
@@ -76,7 +76,7 @@ async def test_a_write_replaces_its_predecessor_that_was_read_later(s: Scene) ->
 
 
 @virtual
-async def test_a_write_does_not_replace_a_later_state(s: Scene) -> None:
+async def test_a_write_does_not_replace_a_later_state(s: MirrorScene) -> None:
     for after in (replace(ONE, gen=2), None):
         s.store.sessions = {ONE.sid: ONE}
         s.mirrored(BOUND)
@@ -94,7 +94,7 @@ async def test_a_write_does_not_replace_a_later_state(s: Scene) -> None:
 @pytest.mark.parametrize("absent_first", [True, False])
 def test_a_late_reply_does_not_restore_an_absent_session(absent_first: bool) -> None:
     @virtual
-    async def two_reads_at_once(s: Scene) -> None:
+    async def two_reads_at_once(s: MirrorScene) -> None:
         # The read that was sent first is executed last: it finds nothing, the other the session.
         before, s.store.sessions = s.store.sessions, {}
         s.store.delay = 0.1 if absent_first else 0.2
@@ -112,7 +112,7 @@ def test_a_late_reply_does_not_restore_an_absent_session(absent_first: bool) -> 
 
 
 @virtual
-async def test_a_lost_write_caches_the_stored_session(s: Scene) -> None:
+async def test_a_lost_write_caches_the_stored_session(s: MirrorScene) -> None:
     seen = await s.mirror.look(ONE.sid)
     s.store.sessions[ONE.sid] = theirs = replace(ONE, gen=1)
     other = await s.mirror.replace(seen, replace(ONE, gen=2))
@@ -122,7 +122,7 @@ async def test_a_lost_write_caches_the_stored_session(s: Scene) -> None:
 
 
 @virtual
-async def test_a_write_of_unknown_outcome_keeps_the_cached_session(s: Scene) -> None:
+async def test_a_write_of_unknown_outcome_keeps_the_cached_session(s: MirrorScene) -> None:
     seen = await s.mirror.look(ONE.sid)
     s.store.down = True
     with pytest.raises(StoreUnavailableError):
@@ -131,7 +131,7 @@ async def test_a_write_of_unknown_outcome_keeps_the_cached_session(s: Scene) -> 
 
 
 @virtual
-async def test_a_write_that_returns_after_a_revocation_is_not_cached(s: Scene) -> None:
+async def test_a_write_that_returns_after_a_revocation_is_not_cached(s: MirrorScene) -> None:
     seen = await s.mirror.look(ONE.sid)
     s.store.delay = 0.2
     writing = s.loop.create_task(s.mirror.replace(seen, replace(ONE, gen=1)))

@@ -13,8 +13,8 @@ from tests.support.recorded_connections import (
     CHUNKED,
     GET,
     POST,
-    Connection,
-    Transport,
+    RecordedConnection,
+    RecordedTransport,
     connected,
     head_of,
     respond,
@@ -135,11 +135,11 @@ async def test_each_response_passes_the_hooks_before_the_next_request_begins() -
 
 
 async def test_a_response_is_written_when_after_response_is_called() -> None:
-    class Last(Connection):
+    class Last(RecordedConnection):
         def after_response(self, response: web.StreamResponse) -> None:
             self.calls.append(transport.sent.decode())
 
-    connection, transport = Last(web.Server(respond)), Transport()
+    connection, transport = Last(web.Server(respond)), RecordedTransport()
     connection.connection_made(transport)
     connection.data_received(GET)
     await settle()
@@ -197,12 +197,12 @@ async def test_receiving_can_be_paused_without_the_parser() -> None:
 
 
 async def test_a_transport_that_was_taken_is_not_closed_by_aiohttp() -> None:
-    class Taking(Connection):
+    class Taking(RecordedConnection):
         def after_response(self, response: web.StreamResponse) -> None:
             taken.append(self.take_transport())
 
     taken: list[asyncio.Transport | None] = []
-    connection, transport = Taking(web.Server(respond)), Transport()
+    connection, transport = Taking(web.Server(respond)), RecordedTransport()
     connection.connection_made(transport)
     connection.data_received(GET.replace(b"HTTP/1.1", b"HTTP/1.0"))
     await settle()

@@ -21,9 +21,9 @@ from tests.support.recorded_connections import (
     CHUNKED,
     GET,
     POST,
-    Connection,
     Handler,
-    Transport,
+    RecordedConnection,
+    RecordedTransport,
     connected,
     head_of,
     settle,
@@ -65,7 +65,7 @@ async def test_a_refused_body_fails_for_its_reader() -> None:
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Raw(RawResponse):
+class FixedResponse(RawResponse):
     def block(self) -> bytes:
         return b"HTTP/1.1 204 No Content\r\n\r\n"
 
@@ -74,7 +74,7 @@ async def test_a_raw_response_is_sent_as_it_is_as_often_as_it_is_returned() -> N
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
         return raw
 
-    raw = Raw()
+    raw = FixedResponse()
     connection, transport = connected(handler)
     connection.data_received(GET + GET)
     await settle()
@@ -84,7 +84,7 @@ async def test_a_raw_response_is_sent_as_it_is_as_often_as_it_is_returned() -> N
 
 async def test_a_raw_response_waits_for_its_reader() -> None:
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
-        return Raw()
+        return FixedResponse()
 
     connection, transport = connected(handler)
     assert not connection.writing_paused
@@ -139,7 +139,7 @@ async def test_a_wrapped_handler_is_called_with_requests_of_the_application() ->
     await runner.setup()
     assert runner.server is not None
     wrap_handler(runner.server, wrap)
-    connection, transport = Connection(runner.server), Transport()
+    connection, transport = RecordedConnection(runner.server), RecordedTransport()
     connection.connection_made(transport)
     connection.data_received(GET)
     await settle()
@@ -165,8 +165,8 @@ async def test_a_middleware_can_be_put_around_those_of_an_application() -> None:
     runner = web.AppRunner(application)
     await runner.setup()
     assert runner.server is not None
-    connection = Connection(runner.server)
-    connection.connection_made(Transport())
+    connection = RecordedConnection(runner.server)
+    connection.connection_made(RecordedTransport())
     connection.data_received(GET)
     await settle()
     assert calls == ["outer", "inner"], "`middlewares` is not what an application runs, in order"

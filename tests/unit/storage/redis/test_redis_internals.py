@@ -36,7 +36,7 @@ PING = hiredis.pack_command(("PING",))
 GET = b"*2\r\n$3\r\nGET\r\n$1\r\nx\r\n"
 
 
-class Server:
+class ScriptedServer:
     """A server on a port of its own that replies as it is told."""
 
     def __init__(self) -> None:
@@ -70,8 +70,8 @@ class Server:
         )
 
 
-async def running() -> AsyncIterator[Server]:
-    server = Server()
+async def running() -> AsyncIterator[ScriptedServer]:
+    server = ScriptedServer()
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     server.port = listening.sockets[0].getsockname()[1]
     yield server
@@ -95,7 +95,7 @@ async def ping(link: Any) -> Any:
     return await link.read_response()
 
 
-def state(server: Server, **changes: Any) -> dict[str, Any]:
+def state(server: ScriptedServer, **changes: Any) -> dict[str, Any]:
     """A master as a Sentinel describes it."""
     up = {"is_master": True, "is_odown": False, "is_sdown": False, "num-other-sentinels": 2}
     return {"ip": "127.0.0.1", "port": server.port, **up, **changes}
@@ -104,7 +104,7 @@ def state(server: Server, **changes: Any) -> dict[str, Any]:
 class Sentinels(Redis):
     """A Sentinel without a connection."""
 
-    def __init__(self, master: Server) -> None:
+    def __init__(self, master: ScriptedServer) -> None:
         super().__init__()
         self.master = master
         self.queries = 0
@@ -138,7 +138,7 @@ def test_the_version_is_limited_to_the_one_that_these_tests_are_for() -> None:
     assert redis.__version__.startswith("8.1."), said
 
 
-async def test_connections_have_our_parser(server: Server) -> None:
+async def test_connections_have_our_parser(server: ScriptedServer) -> None:
     default = inspect.signature(AbstractConnection).parameters["parser_class"].default
     assert default is DefaultParser, "DefaultParser is not what connections use by default"
     link = await server.pool().get_connection()
@@ -146,7 +146,7 @@ async def test_connections_have_our_parser(server: Server) -> None:
     await link.disconnect()
 
 
-async def test_a_connection_that_was_reset_while_idle_is_replaced(server: Server) -> None:
+async def test_a_connection_that_was_reset_while_idle_is_replaced(server: ScriptedServer) -> None:
     pool = server.pool()
     link = await pool.get_connection()
     assert await ping(link) == b"PONG"
@@ -165,7 +165,7 @@ async def test_a_connection_that_was_reset_while_idle_is_replaced(server: Server
     await pool.disconnect()
 
 
-async def test_a_connection_with_a_reply_left_is_replaced(server: Server) -> None:
+async def test_a_connection_with_a_reply_left_is_replaced(server: ScriptedServer) -> None:
     pool = server.pool()
     link = await pool.get_connection()
     reader = link._reader
@@ -177,7 +177,7 @@ async def test_a_connection_with_a_reply_left_is_replaced(server: Server) -> Non
     await pool.disconnect()
 
 
-async def test_a_new_connection_requests_no_notifications(server: Server) -> None:
+async def test_a_new_connection_requests_no_notifications(server: ScriptedServer) -> None:
     link = await server.pool().get_connection()
     sent = [b" ".join(command).upper() for command in server.commands]
     assert b"SELECT 1" in sent
@@ -185,7 +185,7 @@ async def test_a_new_connection_requests_no_notifications(server: Server) -> Non
     await link.disconnect()
 
 
-async def test_no_command_is_repeated(server: Server) -> None:
+async def test_no_command_is_repeated(server: ScriptedServer) -> None:
     pool = server.pool()
     server.replies[b"PING"] = b""
     link = await pool.get_connection()
@@ -198,7 +198,7 @@ async def test_no_command_is_repeated(server: Server) -> None:
 
 
 async def test_a_wrong_first_reply_closes_the_connection(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(self: AbstractConnection, check_health: bool = True) -> None:
         raise ValueError
@@ -210,7 +210,7 @@ async def test_a_wrong_first_reply_closes_the_connection(
     assert not link.is_connected, "`on_connect_check_health` is not the first exchange"
 
 
-async def test_several_commands_are_sent_as_one_block(server: Server) -> None:
+async def test_several_commands_are_sent_as_one_block(server: ScriptedServer) -> None:
     link = await server.pool().get_connection()
     server.replies[b"GET"] = b"-ERR refused\r\n"
     await link.send_packed_command(PING + GET + PING)
@@ -222,7 +222,7 @@ async def test_several_commands_are_sent_as_one_block(server: Server) -> None:
     await link.disconnect()
 
 
-async def test_a_cancelled_read_closes_the_connection(server: Server) -> None:
+async def test_a_cancelled_read_closes_the_connection(server: ScriptedServer) -> None:
     link = await server.pool().get_connection()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
@@ -230,7 +230,7 @@ async def test_a_cancelled_read_closes_the_connection(server: Server) -> None:
     assert not link.is_connected, "the reply to a cancelled call would be taken for another's"
 
 
-async def test_only_idle_connections_can_be_closed(server: Server) -> None:
+async def test_only_idle_connections_can_be_closed(server: ScriptedServer) -> None:
     pool = server.pool()
     used, idle = await pool.get_connection(), await pool.get_connection()
     await pool.release(idle)
@@ -246,7 +246,9 @@ def test_a_connection_over_tls_has_the_context_that_it_is_given() -> None:
     assert link._connection_arguments()["ssl"] is context
 
 
-async def test_calls_that_need_a_connection_query_the_sentinels_once(server: Server) -> None:
+async def test_calls_that_need_a_connection_query_the_sentinels_once(
+    server: ScriptedServer,
+) -> None:
     sentinel = Sentinels(server)
     pool = master_pool(sentinel)
     links = await asyncio.gather(pool.get_connection(), pool.get_connection())
@@ -258,7 +260,7 @@ async def test_calls_that_need_a_connection_query_the_sentinels_once(server: Ser
 
 
 async def test_connections_to_a_former_master_are_not_used_again(
-    server: Server, other: Server
+    server: ScriptedServer, other: ScriptedServer
 ) -> None:
     sentinel = Sentinels(server)
     pool = master_pool(sentinel)
@@ -272,7 +274,7 @@ async def test_connections_to_a_former_master_are_not_used_again(
     await pool.aclose()
 
 
-async def test_a_call_waits_for_a_free_connection_to_the_master(server: Server) -> None:
+async def test_a_call_waits_for_a_free_connection_to_the_master(server: ScriptedServer) -> None:
     pool = master_pool(Sentinels(server), max_connections=1)
     link = await pool.get_connection()
     waiting = asyncio.create_task(pool.get_connection())
@@ -285,7 +287,7 @@ async def test_a_call_waits_for_a_free_connection_to_the_master(server: Server) 
 
 @pytest.mark.parametrize("reply", [b"+OK\r\n", b":1\r\n", b"*1\r\n*2\r\n+ip\r\n+x\r\n"])
 async def test_a_wrong_reply_of_a_sentinel_is_an_error_after_which_the_next_is_queried(
-    server: Server, reply: bytes
+    server: ScriptedServer, reply: bytes
 ) -> None:
     server.replies[b"SENTINEL"] = reply
     with pytest.raises(ConnectionError):
@@ -296,7 +298,7 @@ async def test_a_wrong_reply_of_a_sentinel_is_an_error_after_which_the_next_is_q
     assert last.queries == 1, "`sentinels` is not what `discover_master` queries"
 
 
-async def test_the_masters_of_a_sentinel_have_their_state(server: Server) -> None:
+async def test_the_masters_of_a_sentinel_have_their_state(server: ScriptedServer) -> None:
     named = "name main ip 127.0.0.1 port 6379 flags master num-other-sentinels 2"
     words = named.split()
     row = b"".join(b"$%d\r\n%s\r\n" % (len(word), word.encode()) for word in words)
