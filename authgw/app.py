@@ -35,8 +35,10 @@ from authgw.storage.mirror import Mirror
 from authgw.web.aiohttp_internals import parses_in_python
 from authgw.web.context import Gateway, LoginContext, Policy, Services
 from authgw.web.dispatcher import shorten
+from authgw.web.password_login import PasswordLogin
 from authgw.web.routes import application
 from authgw.web.templating import PageRenderer, PageTheme
+from authgw.web.totp_login import TotpFactor
 
 # Longer than NGINX's 60, or NGINX would write into a connection that is being closed.
 _KEEP_ALIVE = 75.0  # seconds
@@ -167,8 +169,14 @@ def _gateway(
         ready=ready,
         check_keys=parts.key_registry.check if parts.key_registry else _accept_keys,
     )
+    service = _login(parts, clock, state, issuer)
     login = LoginContext(
-        users, _login(parts, clock, state, issuer), auth.refresh_lifetime, parts.pages
+        users,
+        service,
+        auth.refresh_lifetime,
+        parts.pages,
+        methods=(PasswordLogin(service),),
+        factors=(TotpFactor(service),),
     )
     return Gateway(_policy(state), login, services)
 
@@ -196,7 +204,7 @@ def _login(
         parts.measured_store,
         issuer,
         policy=settings.login.totp,
-        device_life=settings.auth.refresh_lifetime,
+        device_lifetime=settings.auth.refresh_lifetime,
         clock=clock,
         rehash=settings.auth.passwords.rehash,
     )

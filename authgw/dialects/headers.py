@@ -32,6 +32,7 @@ _SEPARATORS = re.compile(r"[^a-z0-9]")
 _HTML_TYPES = frozenset({b"text/html", b"application/xhtml+xml"})
 _ZERO_QUALITY = re.compile(rb"q[ \t]*=[ \t]*0(\.0{0,3})?")
 _CONTROL_BYTE = re.compile(rb"[\x00-\x1f\x7f]")
+_NAME = "authgw"  # part of the names of all cookies of this gateway
 # All possible names of session cookies; the configuration determines which of them are in use.
 SESSION_COOKIES = ("__Host-authgw", "__Secure-authgw", "authgw")
 # Names of all cookies of this gateway: sessions, and helpers of the login pages.
@@ -91,30 +92,32 @@ def authorization(headers: RawHeaders) -> list[bytes]:
 
 
 def cookies(headers: RawHeaders, names: frozenset[str]) -> tuple[str, ...]:
-    """Return the values of all cookies with these names, from all Cookie headers.
+    """Return the values of all cookies with these names, from all Cookie headers."""
+    return tuple(value for name, value in own_cookies(headers) if name in names)
+
+
+def own_cookies(headers: RawHeaders) -> tuple[tuple[str, str], ...]:
+    """Return name and value of all cookies that can be authgw's, from all Cookie headers.
 
     Proxies join two Cookie headers with a comma, which does not separate cookies within a header
     (RFC 6265 section 4.2.1). A name with the prefix `__Host-` is not accepted after a comma: a
     sibling domain can set a value that contains it, but not a cookie of that name.
     """
-    matches = []
+    pairs = []
     for line in values(headers, "Cookie"):
         for element in line.decode("latin-1").split(";"):
-            first, *joined = element.split(",")
-            matches += [_cookie(first, names)]
-            matches += [_cookie(pair, names - _host_only(names)) for pair in joined]
-    return tuple(value for value in matches if value is not None)
+            for index, text in enumerate(element.split(",")):
+                pair = _own_pair(text)
+                if pair is not None and not (index and pair[0].startswith("__Host-")):
+                    pairs.append(pair)
+    return tuple(pairs)
 
 
-def _cookie(pair: str, names: frozenset[str]) -> str | None:
+def _own_pair(text: str) -> tuple[str, str] | None:
     # Strip only the white space of RFC 6265: a name that begins with U+00A0 is another name, which
     # any sibling domain can set.
-    name, equals, value = pair.partition("=")
-    return value.strip(" \t") if equals and name.strip(" \t") in names else None
-
-
-def _host_only(names: frozenset[str]) -> set[str]:
-    return {name for name in names if name.startswith("__Host-")}
+    name, equals, value = text.partition("=")
+    return (name.strip(" \t"), value.strip(" \t")) if equals and _NAME in name else None
 
 
 def other_cookies(headers: RawHeaders) -> str | None:

@@ -34,7 +34,7 @@ _STEP_LIFETIME = 120.0  # seconds; a step is valid for 90, so no code is accepte
 
 
 class LoginService:
-    """Verifies users of the users file; `policy` is `login.totp`, `device_life` is in seconds.
+    """Verifies users of the users file; `policy` is `login.totp`, `device_lifetime` is in seconds.
 
     With `rehash`, a login replaces a hash with outdated parameters in the file. `tickets` carry
     a login to the next request.
@@ -48,7 +48,7 @@ class LoginService:
         issuer: Issuer,
         *,
         policy: Policy,
-        device_life: float,
+        device_lifetime: float,
         clock: Callable[[], float],
         rehash: bool = True,
     ) -> None:
@@ -60,9 +60,9 @@ class LoginService:
         self._clock = clock
         self._rehash_enabled = rehash
         self._delayed = 0
-        self.tickets = LoginTickets(users, issuer, device_life=device_life, clock=clock)
+        self.tickets = LoginTickets(users, issuer, device_lifetime=device_lifetime, clock=clock)
 
-    def requires_code(self, user: User) -> bool:
+    def requires_second_factor(self, user: User) -> bool:
         """Return True if a login of this user requires a second factor."""
         return self._policy == "required" or (self._policy == "optional" and user.has_totp)
 
@@ -148,7 +148,9 @@ class LoginService:
         if not accepted:
             raise LoginFailedError(sub=sub)
         await self._regulation.record_success(attempt)
-        return VerifiedLogin(verified.user, verified.mark, (PASSWORD, TOTP))
+        # A session of an earlier version may have no `amr`; it began with a password.
+        amr = dict.fromkeys((*(verified.amr or (PASSWORD,)), TOTP))
+        return VerifiedLogin(verified.user, verified.mark, tuple(amr))
 
     async def in_one_step(
         self, name: str, password: str, code: str, *, address: str
@@ -162,7 +164,7 @@ class LoginService:
         verified = await self.by_password(name, password, address=address, device="")
         if code:
             return await self.by_code(verified, code, device="")
-        if self.requires_code(verified.user):
+        if self.requires_second_factor(verified.user):
             raise TotpRequiredError(sub=verified.user.sub)
         return verified
 

@@ -1,4 +1,4 @@
-"""Who is logged in, on which devices, and how to end that."""
+"""Account page with the user's sessions, and the logout pages."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -10,149 +10,152 @@ from authgw.core.login_sites import LoginSite
 from authgw.core.sessions import Session
 from authgw.core.users import USERS
 from authgw.services.results import Identity
-from authgw.web.audit import record_log_out
+from authgw.web.audit import record_logout
 from authgw.web.context import GATEWAY, record
 from authgw.web.cookies import (
-    clear_other_spellings,
-    every_session_token,
-    give_helper,
+    all_session_tokens,
+    delete_other_session_cookies,
+    delete_session_cookie,
     session_tokens,
-    take_session,
+    set_login_cookie,
 )
 from authgw.web.forms import (
     FORM,
-    brings_session_token,
     check_origin,
-    own_form,
+    has_session_csrf_token,
     read_form,
-    session_form_token,
+    read_own_form,
+    session_csrf_token,
 )
-from authgw.web.html import page, see, site_of
+from authgw.web.html import page, see
+from authgw.web.login_site import login_site
 from authgw.web.return_targets import CUT, ReturnTarget, out_of_reach, why_out_of_reach
 from authgw.web.user_agents import ago, describe_device
 
 
 async def show(request: web.Request) -> web.Response:
-    """The person, its groups and its sessions."""
-    site = site_of(request)
-    found = await _signed_in(request)
-    if found is None:
+    """Show the user's properties, groups and sessions."""
+    site = login_site(request)
+    identity = await _identity(request)
+    if identity is None:
         return see(site.base)
-    way, host = (
-        ReturnTarget.of(request.query),
-        out_of_reach(request, site, ReturnTarget.of(request.query)),
-    )
-    message = f"{CUT}Open it once more: you are logged in now." if way.cut else ""
-    if host and not site.redirects.is_safe(way.rd):
+    target = ReturnTarget.of(request.query)
+    host = out_of_reach(request, site, target)
+    message = f"{CUT}Open it once more: you are logged in now." if target.cut else ""
+    if host and not site.redirects.is_safe(target.rd):
         message = why_out_of_reach(site, host)
-    return await _account_page(request, site, found, message)
+    return await _account_page(request, site, identity, message)
 
 
 async def end(request: web.Request) -> web.Response:
-    """End one session of this person, or all but this one."""
-    sessions, site = request[GATEWAY].services.sessions, site_of(request)
-    form = await own_form(request, site, "sid", "others")
+    """End a session of this user, or all except the current session."""
+    sessions, site = request[GATEWAY].services.sessions, login_site(request)
+    form = await read_own_form(request, site, "sid", "others")
     if not form["others"] and not form["sid"]:
         raise BodyMalformedError("the form names no session")
-    found = await _signed_in(request)
-    if found is None:
+    identity = await _identity(request)
+    if identity is None:
         return see(site.base)
-    if not brings_session_token(found, form):
-        return await _stale(request, site, found)
+    if not has_session_csrf_token(identity, form):
+        return await _stale(request, site, identity)
     if form["others"]:
-        ending, message = sessions.end_others(found.session), "All other sessions were ended."
+        ending, message = sessions.end_others(identity.session), "All other sessions were ended."
     else:
-        ending = sessions.revoke_from(USERS, sub=found.session.sub, sid=form["sid"])
+        ending = sessions.revoke_from(USERS, sub=identity.session.sub, sid=form["sid"])
         message = "That session had ended already."
-    async for one in ending:
-        record(request, "revoke", sub=one.sub, sid=one.sid, detail="by its owner")
+    async for session in ending:
+        record(request, "revoke", sub=session.sub, sid=session.sid, detail="by its owner")
         message = message if form["others"] else "The session was ended."
-    return await _account_page(request, site, found, message)
+    return await _account_page(request, site, identity, message)
 
 
-async def ask_to_log_out(request: web.Request) -> web.Response:
-    """The page with the button, or word that nobody is logged in; a GET ends nothing."""
-    site = site_of(request)
-    found = await _signed_in(request)
-    if found is None and len(session_tokens(request)) < 2:
+async def show_logout(request: web.Request) -> web.Response:
+    """Show the logout button, or that no user is logged in; a GET ends no session."""
+    site = login_site(request)
+    identity = await _identity(request)
+    if identity is None and len(session_tokens(request)) < 2:
         return page(request, "logged_out", had_session="done" in request.query)
-    who = found.principal if found else None
+    user = identity.principal if identity else None
     return page(
         request,
         "logout",
         leads_away=True,
-        who=(who.name or who.sub) if who else "",
-        token=session_form_token(found) if found else "",
+        who=(user.name or user.sub) if user else "",
+        token=session_csrf_token(identity) if identity else "",
         logout=f"{site.root}/logout",
         rd=ReturnTarget.of(request.query).rd,
     )
 
 
 async def log_out(request: web.Request) -> web.Response:
-    """End the session of a browser; its cookie is taken as soon as the store has it.
+    """End the sessions of a browser, then delete its cookies.
 
-    Any page of this origin may ask for it with a plain form: being logged out is all it can do.
+    Any page of this origin may send a form without a CSRF token: a logout is all that it causes.
     """
-    site = site_of(request)
+    site = login_site(request)
     check_origin(request, site)
     form: dict[str, str] = {}
     if request.content_type == FORM and request.can_read_body:
         form = await read_form(request, "token", "rd")
-    ended = False
-    async for gone in request[GATEWAY].services.sessions.log_out_by_cookie(
-        every_session_token(request)
+    was_active = False
+    async for result in request[GATEWAY].services.sessions.log_out_by_cookie(
+        all_session_tokens(request)
     ):
-        record_log_out(request, gone)
-        ended = ended or gone.was_active
+        record_logout(request, result)
+        was_active = was_active or result.was_active
     rd = ReturnTarget.of(form).rd
-    done = f"{site.root}/logout{'?done=yes' if ended else ''}"
+    done = f"{site.root}/logout{'?done=yes' if was_active else ''}"
     response = see(site.redirects.target(rd) if rd else done)
-    give_helper(response, site, "done", "", 0)
-    clear_other_spellings(request, response, site)
-    take_session(response, site)
+    set_login_cookie(response, site, "done", "", 0)
+    delete_other_session_cookies(request, response, site)
+    delete_session_cookie(response, site)
     return response
 
 
-async def _signed_in(request: web.Request) -> Identity | None:
+async def _identity(request: web.Request) -> Identity | None:
     return await request[GATEWAY].services.identification.browser_session(session_tokens(request))
 
 
-async def _stale(request: web.Request, site: LoginSite, found: Identity) -> web.Response:
-    """The account page again: the form was shown to another session."""
+async def _stale(request: web.Request, site: LoginSite, identity: Identity) -> web.Response:
+    """Show the account page again: the form was shown to another session."""
     record(
-        request, "deny", sub=found.session.sub, sid=found.session.sid, reason=CrossSiteError.code
+        request,
+        "deny",
+        sub=identity.session.sub,
+        sid=identity.session.sid,
+        reason=CrossSiteError.code,
     )
     message = "Nothing was ended: the form was too old, or of another session. Send it again."
-    response = await _account_page(request, site, found, message)
+    response = await _account_page(request, site, identity, message)
     response.set_status(CrossSiteError().status)
     response.headers["X-Authgw-Reason"] = CrossSiteError.code
     return response
 
 
 async def _account_page(
-    request: web.Request, site: LoginSite, found: Identity, message: str
+    request: web.Request, site: LoginSite, identity: Identity, message: str
 ) -> web.Response:
     sessions = request[GATEWAY].services.sessions
-    mine = await sessions.sessions_from(USERS, found.session.sub)
-    used = await sessions.last_used([one.sid for one in mine])
+    own = await sessions.sessions_from(USERS, identity.session.sub)
+    used = await sessions.last_used([session.sid for session in own])
     now = request[GATEWAY].services.clock()
-    who, way = found.principal, ReturnTarget.of(request.query)
+    user, target = identity.principal, ReturnTarget.of(request.query)
     return page(
         request,
         "account",
-        token=session_form_token(found),
-        who=who.sub,
-        name=who.name,
-        email=who.email,
-        groups=list(who.groups),
-        sessions=[_shown(one, used, now, found.session) for one in reversed(mine)],
+        token=session_csrf_token(identity),
+        who=user.sub,
+        name=user.name,
+        email=user.email,
+        groups=list(user.groups),
+        sessions=[_row(session, used, now, identity.session) for session in reversed(own)],
         message=message,
         logout=f"{site.root}/logout",
-        home=site.redirects.target(way.rd) if way.rd and way.cut else site.home,
+        home=site.redirects.target(target.rd) if target.rd and target.cut else site.home,
     )
 
 
-def _shown(session: Session, used: dict[str, float], now: float, own: Session) -> dict[str, Any]:
+def _row(session: Session, used: dict[str, float], now: float, current: Session) -> dict[str, Any]:
     created = datetime.fromtimestamp(session.created_at, UTC)
     return {
         "sid": session.sid,
@@ -160,5 +163,5 @@ def _shown(session: Session, used: dict[str, float], now: float, own: Session) -
         "address": session.client.address,
         "last_used": ago(now - used.get(session.sid, now)),
         "created": f"{created:%Y-%m-%d %H:%M} UTC",
-        "current": session.sid == own.sid,
+        "current": session.sid == current.sid,
     }

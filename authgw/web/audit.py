@@ -1,4 +1,4 @@
-"""Audit events about sessions: each opened or ended session is recorded once."""
+"""Audit events about sessions: one event for each session that is opened or ended."""
 
 from collections.abc import Iterable
 
@@ -11,14 +11,16 @@ from authgw.web.context import record
 def record_login(
     request: web.Request, sub: str, sid: str, detail: str, displaced: Iterable[str]
 ) -> None:
-    """Record a new session, and the `displaced` sessions that it ended."""
+    """Record a login, and the revocation of the `displaced` sessions."""
     record(request, "login", sub=sub, sid=sid, detail=detail)
-    for ended in displaced:
-        record(request, "revoke", sub=sub, sid=ended, detail="over auth.max_sessions")
+    for displaced_sid in displaced:
+        record(request, "revoke", sub=sub, sid=displaced_sid, detail="over auth.max_sessions")
 
 
-def record_log_out(request: web.Request, gone: LogoutResult) -> None:
-    """Record a logout and the other sessions of the subject that it ended."""
-    record(request, "logout", sub=gone.token.sub, sid=gone.token.sid)
-    for other in gone.others:
-        record(request, "revoke", sub=gone.token.sub, sid=other, detail="logged out everywhere")
+def record_logout(request: web.Request, result: LogoutResult) -> None:
+    """Record a logout, and the revocation of the subject's other sessions that it ended."""
+    record(request, "logout", sub=result.token.sub, sid=result.token.sid)
+    for other_sid in result.others:
+        record(
+            request, "revoke", sub=result.token.sub, sid=other_sid, detail="logged out everywhere"
+        )

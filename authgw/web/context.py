@@ -21,13 +21,14 @@ from authgw.core.networks import UNIX, TrustedProxies
 from authgw.core.rules import Rules
 from authgw.core.sessions import Device
 from authgw.core.urls import canonical_host
-from authgw.core.users import UserDirectory
+from authgw.core.users import User, UserDirectory
 from authgw.dialects import headers
 from authgw.identity.clients_file import TrustedBackends
 from authgw.services.identify import Identification
 from authgw.services.login import LoginService
 from authgw.services.sessions import Sessions
 from authgw.web.aiohttp_internals import peername
+from authgw.web.login_methods import LoginMethod, Routes, SecondFactor
 from authgw.web.templating import PageRenderer
 from authgw.web.visits import AllowedChecks
 
@@ -59,15 +60,29 @@ class Policy:
 class LoginContext:
     """The parts that log users in.
 
-    A device is recognised for `device_lifetime` seconds after a login. `allowed_checks` tells a
-    login that leads back to itself from several tabs.
+    `methods` are the first steps, `factors` the second; users who have no second factor see the
+    page of the first factor. A device is recognised for `device_lifetime` seconds after a login.
+    `allowed_checks` tells a login that leads back to itself from several tabs.
     """
 
     users: UserDirectory
     service: LoginService
     device_lifetime: float
     pages: PageRenderer
+    methods: tuple[LoginMethod, ...]
+    factors: tuple[SecondFactor, ...]
     allowed_checks: AllowedChecks = field(default_factory=AllowedChecks)
+
+    @property
+    def routes(self) -> Routes:
+        """Return the handlers of all methods and factors."""
+        parts = (*[part.routes for part in self.methods], *[part.routes for part in self.factors])
+        return {key: handler for routes in parts for key, handler in routes.items()}
+
+    def factor_of(self, user: User | None) -> SecondFactor:
+        """Return the second factor that this user has set up, else the first factor."""
+        own = (factor for factor in self.factors if user and factor.is_set_up(user))
+        return next(own, self.factors[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The cookies that browsers are given, and taken again with the very attributes they had."""
+"""Session cookies and the login pages' own cookies: read, set and delete them."""
 
 import secrets
 from http.cookies import SimpleCookie
@@ -8,36 +8,46 @@ from aiohttp import web
 
 from authgw.core.limits import MAX_HELPER_COOKIES
 from authgw.core.login_sites import LoginSite
-from authgw.dialects.headers import SESSION_COOKIES, cookies
+from authgw.dialects.headers import SESSION_COOKIES, own_cookies
 from authgw.services.results import BrowserSession
 from authgw.web.context import GATEWAY, host_of
 
 Purpose = Literal["csrf", "login", "device", "done", "visit"]
-_FORM_TOKEN = 22  # characters of 128 random bits
+_CSRF_TOKEN_LENGTH = 22  # characters of 128 random bits
+_PARSED = web.RequestKey("cookies", tuple[tuple[str, str], ...])
+
+
+def _named(request: web.Request, names: frozenset[str]) -> tuple[str, ...]:
+    """Return the values of the cookies with these names; the header is parsed once a request."""
+    parsed = request.get(_PARSED)
+    if parsed is None:
+        parsed = request[_PARSED] = own_cookies(request.raw_headers)
+    return tuple(value for name, value in parsed if name in names)
 
 
 def session_tokens(request: web.Request) -> tuple[str, ...]:
-    """Every session token that came in a cookie."""
-    names = request[GATEWAY].policy.sites.cookies_reaching(host_of(request))
-    return cookies(request.raw_headers, names)
+    """Return the session tokens from cookies that are accepted on this host."""
+    return _named(request, request[GATEWAY].policy.sites.cookies_reaching(host_of(request)))
 
 
-def every_session_token(request: web.Request) -> tuple[str, ...]:
-    """Return the session tokens under every name that authgw ever gives, those in use first.
+def all_session_tokens(request: web.Request) -> tuple[str, ...]:
+    """Return the session tokens from cookies of every possible name, accepted names first.
 
-    The others are left over from another `cookie_domain`, or from before https.
+    The others were set with another `cookie_domain`, or before https.
     """
-    found = cookies(request.raw_headers, frozenset(SESSION_COOKIES))
-    return tuple(dict.fromkeys((*session_tokens(request), *found)))
+    others = _named(request, frozenset(SESSION_COOKIES))
+    return tuple(dict.fromkeys((*session_tokens(request), *others)))
 
 
-def clear_other_spellings(request: web.Request, response: web.Response, site: LoginSite) -> None:
-    """Have the browser forget all session cookies but the one that this page gives.
+def delete_other_session_cookies(
+    request: web.Request, response: web.Response, site: LoginSite
+) -> None:
+    """Delete all session cookies of the browser except the session cookie of this site.
 
-    Only cookies of this host and of the configured cookie domains, for others may belong to
-    another gateway. Call it before `give_session` or `take_session`.
+    Only cookies of this host and of the configured cookie domains are deleted: others may belong
+    to another gateway. Call it before `set_session_cookie` or `delete_session_cookie`.
     """
-    if not every_session_token(request):
+    if not all_session_tokens(request):
         return
     for name in SESSION_COOKIES:
         domains = (
@@ -51,7 +61,7 @@ def clear_other_spellings(request: web.Request, response: web.Response, site: Lo
 
 
 def _deletion(name: str, domain: str | None, site: LoginSite) -> str:
-    # aiohttp keeps one cookie of each name.
+    # aiohttp keeps a single cookie of each name.
     jar = SimpleCookie({name: ""})
     jar[name].update({"path": "/", "max-age": "0", "samesite": "Lax"})
     jar[name]["httponly"] = True
@@ -61,29 +71,32 @@ def _deletion(name: str, domain: str | None, site: LoginSite) -> str:
     return jar[name].OutputString()
 
 
-def give_session(response: web.Response, site: LoginSite, opened: BrowserSession) -> None:
-    """Hand out the session cookie; it lasts as long as the session can."""
-    _give_session(response, site, opened.token, opened.lifetime)
+def set_session_cookie(response: web.Response, site: LoginSite, opened: BrowserSession) -> None:
+    """Set the session cookie; it expires with the session's maximum lifetime."""
+    _set_session_cookie(response, site, opened.token, opened.lifetime)
 
 
-def take_session(response: web.Response, site: LoginSite) -> None:
-    """Have the browser forget its session cookie."""
-    _give_session(response, site, "", 0)
+def delete_session_cookie(response: web.Response, site: LoginSite) -> None:
+    """Delete the session cookie of this site."""
+    _set_session_cookie(response, site, "", 0)
 
 
-def helpers(request: web.Request, site: LoginSite, purpose: Purpose) -> tuple[str, ...]:
-    """The values of a cookie that only the log-in pages use.
+def login_cookies(request: web.Request, site: LoginSite, purpose: Purpose) -> tuple[str, ...]:
+    """Return the values of a cookie of the login pages, at most 4.
 
-    A sibling domain can plant others beside ours: so one that is none must not hide it.
+    A sibling domain can set further cookies of the same name, so an invalid value must not hide
+    the valid value.
     """
-    found = cookies(request.raw_headers, frozenset({site.helper_cookie(purpose)}))
-    return found[:MAX_HELPER_COOKIES]
+    return _named(request, frozenset({site.helper_cookie(purpose)}))[:MAX_HELPER_COOKIES]
 
 
-def give_helper(
+def set_login_cookie(
     response: web.Response, site: LoginSite, purpose: Purpose, value: str, seconds: float | None
 ) -> None:
-    """Set such a cookie for a time, None until the browser is closed; 0 takes it away."""
+    """Set a cookie of the login pages for some seconds.
+
+    With None it lasts until the browser is closed, with 0 it is deleted.
+    """
     response.set_cookie(
         site.helper_cookie(purpose),
         value,
@@ -91,18 +104,19 @@ def give_helper(
         path=site.base,
         secure=site.secure,
         httponly=True,
-        # Strict would keep it from the very first click on a link from another site.
+        # With Strict, the first click on a link from another site would come without it.
         samesite="Lax",
     )
 
 
-def form_token(request: web.Request, site: LoginSite) -> str:
-    """What a form must bring back: 128 random bits, the same for every open tab."""
-    known = [value for value in helpers(request, site, "csrf") if len(value) == _FORM_TOKEN]
-    return known[0] if known else secrets.token_urlsafe(16)
+def csrf_token(request: web.Request, site: LoginSite) -> str:
+    """Return the CSRF token of this browser, 128 random bits, the same for every open tab."""
+    tokens = login_cookies(request, site, "csrf")
+    valid = (token for token in tokens if len(token) == _CSRF_TOKEN_LENGTH)
+    return next(valid, "") or secrets.token_urlsafe(16)
 
 
-def _give_session(response: web.Response, site: LoginSite, value: str, seconds: int) -> None:
+def _set_session_cookie(response: web.Response, site: LoginSite, value: str, seconds: int) -> None:
     response.set_cookie(
         site.session_cookie,
         value,

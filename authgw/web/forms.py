@@ -1,4 +1,4 @@
-"""Forms of our own pages, read strictly, and proof that a page of ours sent them."""
+"""Strict parsing of forms, and checks that a page of this gateway sent them (CSRF)."""
 
 import hmac
 import re
@@ -16,26 +16,27 @@ from authgw.core.limits import MAX_FORM_BYTES
 from authgw.core.login_sites import LoginSite, host_of
 from authgw.dialects.headers import values
 from authgw.services.results import Identity
-from authgw.web.cookies import helpers
+from authgw.web.cookies import login_cookies
 from authgw.web.json_body import read_bytes
 
 FORM = "application/x-www-form-urlencoded"
-_BY_HTTP = (
+_OVER_HTTP = (
     "this page is reached by http; browsers keep our cookie only over https. See the section "
     "`A login page needs https` of the README"
 )
 _PLAIN_ORIGIN = re.compile(r"http://[a-z0-9._-]+(:[0-9]{1,5})?")
-_SECURED_BY_NAME = (".localhost", "localhost")  # browsers take Secure cookies of these over http
+# Browsers accept Secure cookies of these names over http.
+_SECURE_NAMES = (".localhost", "localhost")
 
 
-async def read_form(request: web.Request, *known: str) -> dict[str, str]:
-    """The fields of a form, each at most once; those that did not come are empty.
+async def read_form(request: web.Request, *names: str) -> dict[str, str]:
+    """Return the fields with these names; fields that are missing in the form are empty.
 
     Raises:
-        BodyUnsupportedError: another content type, or compressed.
-        BodyTooLargeError: over 32 KiB.
-        BodyTooSlowError: not there in time.
-        BodyMalformedError: no form of UTF-8 text, a field twice, or one that is not `known`.
+        BodyUnsupportedError: the content type differs, or the body is compressed.
+        BodyTooLargeError: the body is larger than `MAX_FORM_BYTES`.
+        BodyTooSlowError: the body did not arrive in time.
+        BodyMalformedError: not a form of UTF-8 text, or a field is duplicated or unknown.
     """
     length = request.content_length
     if length is not None and length > MAX_FORM_BYTES:
@@ -49,80 +50,81 @@ async def read_form(request: web.Request, *known: str) -> dict[str, str]:
             keep_blank_values=True,
             strict_parsing=bool(raw),
             errors="strict",
-            max_num_fields=len(known),
+            max_num_fields=len(names),
         )
     except ValueError:
         raise BodyMalformedError("the body is not a form of ours") from None
     fields = dict(pairs)
-    if len(fields) != len(pairs) or not set(fields) <= set(known):
+    if len(fields) != len(pairs) or not set(fields) <= set(names):
         raise BodyMalformedError("the form has an unknown field, or one twice")
-    return dict.fromkeys(known, "") | fields
+    return dict.fromkeys(names, "") | fields
 
 
-async def own_form(request: web.Request, site: LoginSite, *known: str) -> dict[str, str]:
-    """Return the fields of a form that a page of our origin sent; its token is still to check.
+async def read_own_form(request: web.Request, site: LoginSite, *names: str) -> dict[str, str]:
+    """Return the fields of a form from a page of our origin; the caller checks its CSRF token.
 
     Raises:
-        CrossSiteError: another site sent it; as `read_form`.
+        CrossSiteError: a page of another origin sent it.
+        The errors of `read_form`.
     """
     check_origin(request, site)
-    return await read_form(request, "token", *known)
+    return await read_form(request, "token", *names)
 
 
-def brings_cookie_token(request: web.Request, site: LoginSite, form: dict[str, str]) -> bool:
-    """Return whether the form's token is one that this browser has as a cookie."""
-    token, ours = form["token"].encode(), helpers(request, site, "csrf")
-    return bool(token) and any(hmac.compare_digest(one.encode(), token) for one in ours)
+def has_csrf_token(request: web.Request, site: LoginSite, form: dict[str, str]) -> bool:
+    """Return True if the form's token equals a CSRF cookie of its browser."""
+    token, cookies = form["token"].encode(), login_cookies(request, site, "csrf")
+    return bool(token) and any(hmac.compare_digest(text.encode(), token) for text in cookies)
 
 
-def session_form_token(found: Identity) -> str:
-    """Return the token of forms for who is signed in: no other session has it."""
+def session_csrf_token(identity: Identity) -> str:
+    """Return the CSRF token of the forms that are shown to this session only."""
     # The id of the cookie's token is 128 random bits that only its browser has.
-    key, said = found.token.jti.encode(), f"form of {found.session.sid}".encode()
-    return hmac.new(key, said, "sha256").hexdigest()
+    key, message = identity.token.jti.encode(), f"form of {identity.session.sid}".encode()
+    return hmac.new(key, message, "sha256").hexdigest()
 
 
-def brings_session_token(found: Identity, form: dict[str, str]) -> bool:
-    """Return whether the form was shown to this very session."""
-    return hmac.compare_digest(session_form_token(found).encode(), form["token"].encode())
+def has_session_csrf_token(identity: Identity, form: dict[str, str]) -> bool:
+    """Return True if the form was shown to this session."""
+    return hmac.compare_digest(session_csrf_token(identity).encode(), form["token"].encode())
 
 
 def check_origin(request: web.Request, site: LoginSite) -> None:
-    """Refuse a request of a page of another origin (Fetch, section 3.2; Fetch Metadata).
+    """Refuse a request from a page of another origin (Fetch, section 3.2; Fetch Metadata).
 
-    Fetch Metadata decides where it is sent, for an operator's Referrer-Policy makes browsers send
-    `Origin: null`. It is relative to the host that the browser saw, so that it counts only with
-    our own Host; an Origin of another site always refuses.
+    Fetch Metadata decides if it is present, because with some Referrer-Policies browsers send
+    `Origin: null`. It is relative to the host that the browser saw, so it counts only with our own
+    Host. The Origin of another site is always refused.
 
     Raises:
         CrossSiteError: another origin; without Fetch Metadata also `null`, or no Origin.
     """
-    said = values(request.raw_headers, "Origin")
-    fetched = values(request.raw_headers, "Sec-Fetch-Site")
-    is_own = said == [site.origin.encode("ascii")]
-    if not is_own and said not in ([], [b"null"]):
-        raise CrossSiteError(_BY_HTTP if is_by_http(request, site) else "")
-    if fetched and fetched != [b"same-origin"]:
+    origins = values(request.raw_headers, "Origin")
+    fetch_sites = values(request.raw_headers, "Sec-Fetch-Site")
+    is_own = origins == [site.origin.encode("ascii")]
+    if not is_own and origins not in ([], [b"null"]):
+        raise CrossSiteError(_OVER_HTTP if is_over_http(request, site) else "")
+    if fetch_sites and fetch_sites != [b"same-origin"]:
         raise CrossSiteError
-    if not is_own and not (fetched and _has_own_host(request, site)):
+    if not is_own and not (fetch_sites and _has_own_host(request, site)):
         raise CrossSiteError
 
 
-def is_by_http(request: web.Request, site: LoginSite) -> bool:
-    """Return whether this page is reached by http, over which browsers keep no Secure cookie."""
-    if not site.secure or site.host.endswith(_SECURED_BY_NAME):
+def is_over_http(request: web.Request, site: LoginSite) -> bool:
+    """Return True if browsers reach this page over http, so that they store no Secure cookie."""
+    if not site.secure or site.host.endswith(_SECURE_NAMES):
         return False
     if site.origin.startswith("http:"):
         return True
-    said = request.headers.get("Origin", "")
-    return _PLAIN_ORIGIN.fullmatch(said) is not None and host_of(said) == site.host
+    origin = request.headers.get("Origin", "")
+    return _PLAIN_ORIGIN.fullmatch(origin) is not None and host_of(origin) == site.host
 
 
-def lost_cookie(request: web.Request, site: LoginSite) -> str:
-    """Return why a form of our own page came without the token that its browser should have."""
-    if is_by_http(request, site):
-        return f"{_BY_HTTP[:1].upper()}{_BY_HTTP[1:]}."
-    if helpers(request, site, "csrf"):
+def missing_csrf_cookie(request: web.Request, site: LoginSite) -> str:
+    """Return the message for the user if a form of our own page came without a valid token."""
+    if is_over_http(request, site):
+        return f"{_OVER_HTTP[:1].upper()}{_OVER_HTTP[1:]}."
+    if login_cookies(request, site, "csrf"):
         return "This form was too old. Please send it again."
     return (
         "Your browser sent no cookie with this form: cookies were cleared, or are blocked for this "

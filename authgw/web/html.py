@@ -4,7 +4,6 @@ from typing import Any
 
 from aiohttp import web
 
-from authgw.core.errors import MisdirectedError
 from authgw.core.limits import MAX_SHOWN_PATH_LENGTH
 from authgw.core.login_sites import LoginSite
 from authgw.core.model import AccessRequest, Decision, ProxyResponse
@@ -62,25 +61,6 @@ def page(
 def see(where: str) -> web.Response:
     """Return a redirect that a browser follows with GET (RFC 9110 section 15.4.4)."""
     return web.Response(status=303, headers={"Location": where, "Cache-Control": "no-store"})
-
-
-def site_of(request: web.Request) -> LoginSite:
-    """Return the login site of the host of this request.
-
-    Raises:
-        MisdirectedError: only other hosts have a login site.
-        HTTPNotFound: no login site is configured.
-        HTTPMethodNotAllowed: no login site is configured, and programs send POST to this path.
-    """
-    sites = request[GATEWAY].policy.sites
-    site = sites.serving(host_of(request))
-    if site is not None:
-        return site
-    if sites.all:
-        raise MisdirectedError
-    if request.method != "POST" and request.path in ("/login", "/logout"):
-        raise web.HTTPMethodNotAllowed(request.method, ["POST"])
-    raise web.HTTPNotFound
 
 
 def _style_source(request: web.Request) -> tuple[str, str]:

@@ -1,38 +1,29 @@
-"""The login pages: password, second factor, and a redirect loop that no login can end."""
+"""The login page, redirects of users who are logged in already, and detection of redirect loops."""
 
-import math
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from authgw.core.errors import (
-    AuthgwError,
-    CredentialsAmbiguousError,
-    CrossSiteError,
-    StoreUnavailableError,
-    TooManyFailuresError,
-    TotpRequiredError,
-    UsersFileUnwritableError,
-)
+from authgw.core.errors import AuthgwError, CredentialsAmbiguousError, StoreUnavailableError
 from authgw.core.limits import LOOP_VISITS, LOOP_WINDOW
 from authgw.core.login_sites import LoginSite
-from authgw.core.reasons import REASONS, refusal_headers
 from authgw.dialects.headers import values
-from authgw.services.login_tickets import PENDING_LIFETIME
 from authgw.services.results import Identity, VerifiedLogin
-from authgw.web.audit import record_login
-from authgw.web.context import GATEWAY, client_address, device_of, record, request_id
-from authgw.web.cookies import (
-    clear_other_spellings,
-    every_session_token,
-    form_token,
-    give_helper,
-    give_session,
-    helpers,
-    session_tokens,
-)
+from authgw.web.context import GATEWAY, record, request_id
+from authgw.web.cookies import all_session_tokens, login_cookies, session_tokens, set_login_cookie
 from authgw.web.dispatcher import SERVING
-from authgw.web.forms import brings_cookie_token, is_by_http, lost_cookie, own_form
-from authgw.web.html import page, see, site_of
+from authgw.web.forms import has_csrf_token, is_over_http, missing_csrf_cookie, read_own_form
+from authgw.web.html import page, see
+from authgw.web.login_site import login_site
+from authgw.web.login_steps import (
+    continue_login,
+    error_message,
+    form_page,
+    next_location,
+    record_failure,
+    refused,
+    without_csrf_token,
+)
 from authgw.web.return_targets import (
     CUT,
     ReturnTarget,
@@ -43,125 +34,84 @@ from authgw.web.return_targets import (
 )
 from authgw.web.visits import next_visit
 
-_DONE_FOR = 60.0  # seconds in which a browser that comes back must have the session cookie
 _SEVERAL = "This browser holds several sessions. Logging in ends all of them and begins a new one."
 
 
 async def show(request: web.Request) -> web.Response:
-    """The log-in page; who is logged in already is sent on."""
-    site, way = site_of(request), ReturnTarget.of(request.query)
-    found, note = await _browser_session(request)
-    if found is None or "switch" in request.query:
-        lost = _lost_session(request, site) if found is None and not note else ""
-        who = found.session.sub if found else ""
-        return _login_page(request, site, way, message=lost, note=note, signed_in_as=who)
-    if not way.rd and not way.cut:
+    """Show the login page, or redirect a user who is logged in already."""
+    site, target = login_site(request), ReturnTarget.of(request.query)
+    identity, note = await _browser_session(request)
+    if identity is None or "switch" in request.query:
+        message = _lost_session(request, site) if identity is None and not note else ""
+        sub = identity.session.sub if identity else ""
+        return login_page(request, site, target, message=message, note=note, signed_in_as=sub)
+    if not target.rd and not target.cut:
         return see(f"{site.base}/account")
-    if asks_for_totp(request, site, way) and not found.principal.totp:
-        return see(way.after(f"{site.base}/totp"))
-    return _send_on(request, site, way, found)
+    if asks_for_totp(request, site, target) and not identity.principal.totp:
+        login = request[GATEWAY].login
+        user = login.users.find(identity.session.sub)
+        return see(target.after(f"{site.base}{login.factor_of(user).page}"))
+    return _redirect(request, site, target, identity)
 
 
-async def submit(request: web.Request) -> web.Response:
-    """Take a name and a password."""
-    site = site_of(request)
-    form = await own_form(request, site, "rd", "cut", "username", "password")
-    way, user = ReturnTarget.of(form), form["username"]
-    if not brings_cookie_token(request, site, form):
-        return _stale(request, _login_page(request, site, way, user, lost_cookie(request, site)))
+async def submit_form(
+    request: web.Request,
+    verify: Callable[[web.Request, LoginSite, dict[str, str]], Awaitable[VerifiedLogin]],
+    *fields: str,
+    credential: str,
+) -> web.Response:
+    """Handle the form of a login method on the login page.
+
+    `verify` takes the `fields` of the form and raises AuthgwError; `credential` names for the user
+    the input that can be wrong.
+    """
+    site = login_site(request)
+    form = await read_own_form(request, site, "rd", "cut", *fields)
+    target, username = ReturnTarget.of(form), form.get("username", "")
+    if not has_csrf_token(request, site, form):
+        message = missing_csrf_cookie(request, site)
+        return without_csrf_token(request, login_page(request, site, target, username, message))
     try:
-        return await _by_password(request, site, way, user, form["password"])
+        request[GATEWAY].services.check_keys()
+        verified = await verify(request, site, form)
+        return await continue_login(request, site, target, verified)
     except AuthgwError as error:
-        _record_failure(request, error)
-        return _refused(_login_page(request, site, way, user, _in_words(error)), error)
+        record_failure(request, error)
+        message = error_message(error, credential)
+        return refused(login_page(request, site, target, username, message), error)
 
 
-async def _by_password(
-    request: web.Request, site: LoginSite, way: ReturnTarget, user: str, password: str
+def login_page(
+    request: web.Request,
+    site: LoginSite,
+    target: ReturnTarget,
+    username: str = "",
+    message: str = "",
+    *,
+    note: str = "",
+    signed_in_as: str = "",
 ) -> web.Response:
-    gateway = request[GATEWAY]
-    gateway.services.check_keys()
-    device = gateway.login.service.tickets.device(helpers(request, site, "device"), user)
-    known = await gateway.login.service.by_password(
-        user, password, address=client_address(request), device=device
-    )
-    if not gateway.login.service.requires_code(known.user):
-        return await _log_in(request, site, way, known)
-    response = see(way.after(f"{site.base}/totp"))
-    give_helper(
-        response, site, "login", gateway.login.service.tickets.pending(known), PENDING_LIFETIME
-    )
-    return response
-
-
-async def show_code(request: web.Request) -> web.Response:
-    """The page of the second factor."""
-    site, way = site_of(request), ReturnTarget.of(request.query)
-    known = await _half_known(request, site)
-    if known is None:
-        return see(way.after(site.base))
-    return _code_page(request, site, way, known)
-
-
-async def submit_code(request: web.Request) -> web.Response:
-    """Take a code of somebody whose password was right, now or when the session began."""
-    site = site_of(request)
-    form = await own_form(request, site, "rd", "cut", "code")
-    way = ReturnTarget.of(form)
-    known = await _half_known(request, site)
-    if known is None:
-        return see(way.after(site.base))
-    if not brings_cookie_token(request, site, form):
-        return _stale(request, _code_page(request, site, way, known, lost_cookie(request, site)))
-    try:
-        return await _by_code(request, site, way, known, form["code"])
-    except AuthgwError as error:
-        _record_failure(request, error)
-        message = "" if isinstance(error, TotpRequiredError) else _in_words(error, what="The code")
-        return _refused(_code_page(request, site, way, known, message), error)
-
-
-async def _by_code(
-    request: web.Request, site: LoginSite, way: ReturnTarget, known: VerifiedLogin, code: str
-) -> web.Response:
-    gateway = request[GATEWAY]
-    gateway.services.check_keys()
-    devices = helpers(request, site, "device")
-    device = gateway.login.service.tickets.device(devices, known.user.sub, by_code=True)
-    verified = await gateway.login.service.by_code(known, code, device=device)
-    return await _log_in(request, site, way, verified)
-
-
-async def _log_in(
-    request: web.Request, site: LoginSite, way: ReturnTarget, known: VerifiedLogin
-) -> web.Response:
-    gateway = request[GATEWAY]
-    opened = await gateway.services.sessions.open(
-        known.login(device_of(request)), cookies=every_session_token(request)
-    )
-    how = f"browser, {' and '.join(known.amr)}"
-    record_login(request, known.user.sub, opened.session.sid, how, opened.displaced)
-    for old in opened.replaced:
-        record(request, "revoke", sub=old.sub, sid=old.sid, detail="replaced by a new log-in")
-    response = see(_onward(request, site, way, known.user.sub, opened.session.sid))
-    clear_other_spellings(request, response, site)
-    give_helper(response, site, "done", "yes", _DONE_FOR)
-    give_session(response, site, opened)
-    give_helper(
-        response,
+    """Return the login page with the parts of all login methods."""
+    host = out_of_reach(request, site, target)
+    notes = [note, CUT if target.cut else "", why_out_of_reach(site, host) if host else ""]
+    methods = request[GATEWAY].login.methods
+    return form_page(
+        request,
         site,
-        "device",
-        gateway.login.service.tickets.remember(known),
-        gateway.login.device_lifetime,
+        "login",
+        target,
+        methods=[method.template for method in methods if method.template],
+        username=username,
+        message=message,
+        notes=[text for text in notes if text],
+        signed_in_as=signed_in_as,
     )
-    give_helper(response, site, "login", "", 0)
-    return response
 
 
 async def _browser_session(request: web.Request) -> tuple[Identity | None, str]:
-    """The one live session of this browser, and a note if it has several."""
+    """Return the only active session of this browser, and a note if it has several."""
     try:
-        found = await request[GATEWAY].services.identification.identify(
+        identity = await request[GATEWAY].services.identification.identify(
             None, session_tokens(request)
         )
     except StoreUnavailableError:
@@ -170,165 +120,58 @@ async def _browser_session(request: web.Request) -> tuple[Identity | None, str]:
         return None, _SEVERAL
     except AuthgwError:
         return None, ""
-    return found, ""
+    return identity, ""
 
 
-async def _half_known(request: web.Request, site: LoginSite) -> VerifiedLogin | None:
-    """Whose password was right: a log-in that waits for its code, or a live session."""
-    gateway = request[GATEWAY]
-    waiting = gateway.login.service.tickets.resume(helpers(request, site, "login"))
-    if waiting is not None:
-        return waiting
-    found = await gateway.services.identification.browser_session(session_tokens(request))
-    person = gateway.login.users.find(found.session.sub) if found else None
-    if found is None or person is None:
-        return None
-    return VerifiedLogin(person, found.session.password_mark, found.session.amr)
-
-
-def _onward(request: web.Request, site: LoginSite, way: ReturnTarget, sub: str, sid: str) -> str:
-    """The address after a login: the way back, or the account page, which says why not."""
-    host = out_of_reach(request, site, way)
-    if host and not site.redirects.is_safe(way.rd):
-        record(request, "loop", sub=sub, sid=sid, detail=why_out_of_reach(site, host))
-        return way.after(f"{site.base}/account")
-    return way.after(f"{site.base}/account") if way.cut else site.redirects.target(way.rd)
-
-
-def _send_on(
-    request: web.Request, site: LoginSite, way: ReturnTarget, found: Identity
+def _redirect(
+    request: web.Request, site: LoginSite, target: ReturnTarget, identity: Identity
 ) -> web.Response:
-    """Back to where the browser came from, unless it comes from there again and again."""
-    sid, where = found.session.sid, site.redirects.target(way.rd)
-    onward = _onward(request, site, way, found.session.sub, sid)
-    if onward != where or b"prefetch" in values(request.raw_headers, "Sec-Purpose"):
-        return see(onward)
-    host, allowed = site.redirects.host_of(where), request[GATEWAY].login.allowed_checks
-    visit = next_visit(helpers(request, site, "visit"), sid, host, where, allowed)
-    response = see(where) if visit.number < LOOP_VISITS else _loop_page(request, site, where, found)
-    give_helper(response, site, "visit", visit.text, LOOP_WINDOW)
+    """Redirect to the return target, unless the browser is in a redirect loop."""
+    sid, url = identity.session.sid, site.redirects.target(target.rd)
+    location = next_location(request, site, target, identity.session.sub, sid)
+    if location != url or b"prefetch" in values(request.raw_headers, "Sec-Purpose"):
+        return see(location)
+    host, allowed = site.redirects.host_of(url), request[GATEWAY].login.allowed_checks
+    visit = next_visit(login_cookies(request, site, "visit"), sid, host, url, allowed)
+    is_loop = visit.number >= LOOP_VISITS
+    response = _loop_page(request, site, url, identity) if is_loop else see(url)
+    set_login_cookie(response, site, "visit", visit.text, LOOP_WINDOW)
     allowed.watch(sid)
-    # The next check of this session is answered anew, and so noted.
+    # The next check of this session must be decided anew to be noted.
     shortcut = request.app[SERVING].shortcut
     if shortcut is not None:
         shortcut.forget(sid)
     return response
 
 
-def _loop_page(request: web.Request, site: LoginSite, where: str, found: Identity) -> web.Response:
-    host = site.redirects.host_of(where)
-    cause = cause_of_loop(request, site, where, found)
-    said = f"Third login redirect in {LOOP_WINDOW:.0f} s for {host}. {cause}"
-    record(request, "loop", sub=found.session.sub, sid=found.session.sid, detail=said)
+def _loop_page(request: web.Request, site: LoginSite, url: str, identity: Identity) -> web.Response:
+    host = site.redirects.host_of(url)
+    cause = cause_of_loop(request, site, url, identity)
+    message = f"Third login redirect in {LOOP_WINDOW:.0f} s for {host}. {cause}"
+    session = identity.session
+    record(request, "loop", sub=session.sub, sid=session.sid, detail=message)
     return page(
         request,
         "loop",
         answered=508,
         host=host,
-        message=said,
-        rd=where,
+        message=message,
+        rd=url,
         request_id=request_id(request),
     )
 
 
 def _lost_session(request: web.Request, site: LoginSite) -> str:
-    """What to say if the browser did not keep the cookie of a login that has just succeeded."""
-    if not helpers(request, site, "done") or every_session_token(request):
+    """Return the message for a browser without the cookie of a login that has just succeeded."""
+    if not login_cookies(request, site, "done") or all_session_tokens(request):
         return ""
     record(request, "loop", detail="the session cookie did not come back after a login")
-    if is_by_http(request, site):
+    if is_over_http(request, site):
         return (
             "You logged in, but this page is reached by http: browsers keep our cookie over https."
         )
-    where = f"login.cookie_domain ({site.cookie_domain})" if site.cookie_domain else site.host
+    scope = f"login.cookie_domain ({site.cookie_domain})" if site.cookie_domain else site.host
     return (
         "You logged in, but your browser did not keep the session cookie. It may block cookies, or "
-        f"refuse those for {where}."
+        f"refuse those for {scope}."
     )
-
-
-def _login_page(
-    request: web.Request,
-    site: LoginSite,
-    way: ReturnTarget,
-    username: str = "",
-    message: str = "",
-    *,
-    note: str = "",
-    signed_in_as: str = "",
-) -> web.Response:
-    token, host = form_token(request, site), out_of_reach(request, site, way)
-    notes = [note, CUT if way.cut else "", why_out_of_reach(site, host) if host else ""]
-    response = page(
-        request,
-        "login",
-        leads_away=True,
-        token=token,
-        rd=way.rd,
-        cut=way.cut,
-        username=username,
-        message=message,
-        notes=[one for one in notes if one],
-        signed_in_as=signed_in_as,
-    )
-    give_helper(response, site, "csrf", token, None)
-    return response
-
-
-def _code_page(
-    request: web.Request,
-    site: LoginSite,
-    way: ReturnTarget,
-    known: VerifiedLogin,
-    message: str = "",
-) -> web.Response:
-    token = form_token(request, site)
-    person = known.user
-    response = page(
-        request,
-        "totp",
-        answered=200 if person.has_totp else 403,
-        leads_away=True,
-        token=token,
-        rd=way.rd,
-        cut=way.cut,
-        elsewhere=way.after(site.base, switch="yes"),
-        # Who has none set up is told the command for it, which takes the user's name.
-        who=(person.name if person.has_totp else "") or person.sub,
-        message=message,
-        missing=not person.has_totp,
-    )
-    give_helper(response, site, "csrf", token, None)
-    return response
-
-
-def _stale(request: web.Request, response: web.Response) -> web.Response:
-    """The same form again: it came from our own page, without the token of this browser."""
-    record(request, "deny", reason=CrossSiteError.code, detail="the form came without its token")
-    return _refused(response, CrossSiteError())
-
-
-def _refused(response: web.Response, error: AuthgwError) -> web.Response:
-    response.set_status(error.status if response.status == 200 else response.status)
-    response.headers.update(
-        refusal_headers(error.code, status=response.status, retry_after=error.retry_after)
-    )
-    return response
-
-
-def _in_words(error: AuthgwError, *, what: str = "User name or password") -> str:
-    if isinstance(error, UsersFileUnwritableError):
-        return f"{REASONS[error.code].meaning.capitalize()}."
-    if error.status == 503:
-        return "Logging in is not possible right now. Try again in a few seconds."
-    if not isinstance(error, TooManyFailuresError):
-        return f"{what} is wrong."
-    if error.retry_after < 60:
-        return f"Too many attempts. Try again in {math.ceil(error.retry_after)} seconds."
-    minutes = math.ceil(error.retry_after / 60)
-    return f"Too many attempts. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
-
-
-def _record_failure(request: web.Request, error: AuthgwError) -> None:
-    name = "deny" if error.status == 503 else "login_failure"
-    record(request, name, sub=error.sub, reason=error.code, detail=error.note or error.detail)

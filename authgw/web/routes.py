@@ -1,20 +1,23 @@
-"""Which path leads where."""
+"""Registers the handler of each path."""
 
 from aiohttp import web
 
 from authgw.core.limits import MAX_FORM_BYTES
 from authgw.dialects import envoy
+from authgw.dialects.headers import wants_html
 from authgw.web import account_pages, api, health, login_pages
 from authgw.web.check import authenticate, by_envoy, by_forwarding, denied
+from authgw.web.context import GATEWAY
 from authgw.web.dispatcher import SERVING, Dispatcher, bound
-from authgw.web.problems import problems
+from authgw.web.forms import FORM
+from authgw.web.problems import Handler, problems
 
 
 def application(serving: Dispatcher) -> web.Application:
-    """The whole HTTP surface over what answers now, and after each reload."""
+    """Return the application for the current gateway; a reload replaces the gateway."""
     app = web.Application(middlewares=[bound, problems], client_max_size=MAX_FORM_BYTES)
     app[SERVING] = serving
-    # Reading it takes long enough to be felt by whoever asks meanwhile.
+    # Parse the OpenAPI document now: it would delay concurrent requests later.
     health.description(serving.gateway)
     app.add_routes(
         [
@@ -24,23 +27,46 @@ def application(serving: Dispatcher) -> web.Application:
             web.get("/.well-known/jwks.json", health.jwks),
             web.get("/openapi.json", health.openapi),
             web.get("/login", login_pages.show),
-            web.post("/login", api.login),
-            web.get("/login/totp", login_pages.show_code),
-            web.post("/login/totp", login_pages.submit_code),
             web.get("/login/account", account_pages.show),
             web.post("/login/end", account_pages.end),
             web.get("/login/denied", denied),
             web.get("/login/style.css", health.stylesheet),
             web.post("/refresh", api.refresh),
-            web.get("/logout", account_pages.ask_to_log_out),
-            web.post("/logout", api.logout),
+            web.get("/logout", account_pages.show_logout),
+            web.post("/logout", _log_out),
             web.post("/revoke", api.revoke),
             web.get("/sessions", api.sessions),
             web.get("/authenticate", authenticate),
             web.get("/authenticate/forward", by_forwarding),
             web.route("*", envoy.PREFIX + "{path:(/.*)?}", by_envoy),
+            *(web.route(*key, _login_step(key)) for key in serving.gateway.login.routes),
         ]
     )
     if serving.gateway.policy.settings.server.docs:
         app.add_routes([web.get("/docs", health.docs)])
     return app
+
+
+def _login_step(key: tuple[str, str]) -> Handler:
+    """Return a handler that calls the login method of the current gateway."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        # Programs log in by JSON at the path of the password form.
+        if key == ("POST", "/login") and not _is_form(request):
+            return await api.login(request)
+        return await request[GATEWAY].login.routes[key](request)
+
+    return handle
+
+
+async def _log_out(request: web.Request) -> web.StreamResponse:
+    """Log out a browser by form or navigation, a program by JSON or token."""
+    navigates = not request.can_read_body and wants_html(request.raw_headers)
+    is_browser = request[GATEWAY].policy.sites.all and (_is_form(request) or navigates)
+    if is_browser and api.access_token(request) is None:
+        return await account_pages.log_out(request)
+    return await api.logout(request)
+
+
+def _is_form(request: web.Request) -> bool:
+    return bool(request[GATEWAY].policy.sites.all) and request.content_type == FORM

@@ -45,10 +45,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sso]:
 
 @pytest.fixture
 def context(chromium: Browser) -> Iterator[BrowserContext]:
-    made = chromium.new_context(java_script_enabled=False, ignore_https_errors=True)
-    made.set_default_timeout(10_000)
-    yield made
-    made.close()
+    context = chromium.new_context(java_script_enabled=False, ignore_https_errors=True)
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def test_a_logout_ends_the_session_on_all_hosts(
     page.goto(site.url("auth", "/logout"))
     page.get_by_role("button", name="Log out").click()
     shows(page, "You are logged out.")
-    assert not [one for one in context.cookies() if one["name"] == "__Secure-authgw"]
+    assert not [cookie for cookie in context.cookies() if cookie["name"] == "__Secure-authgw"]
     for host in ("app", "wiki"):
         page.goto(site.url(host))
         page.wait_for_url(re.compile(re.escape(site.url("auth", "/login?rd="))))
@@ -141,11 +141,11 @@ def code_field(page: Page) -> Locator:
 
 
 def set_up_totp(site: Sso, user: str) -> tuple[pyotp.TOTP, list[str]]:
-    made = authgw(site.gateway.folder, "user", "totp", user)
-    assert made.returncode == 0, made.stderr
-    secret = re.search(r"secret=([A-Z2-7]+)", made.stdout)
+    result = authgw(site.gateway.folder, "user", "totp", user)
+    assert result.returncode == 0, result.stderr
+    secret = re.search(r"secret=([A-Z2-7]+)", result.stdout)
     assert secret
-    codes = re.findall(r"^\s*([0-9a-z]{4}(?:-[0-9a-z]{4}){3})\s*$", made.stdout, re.MULTILINE)
+    codes = re.findall(r"^\s*([0-9a-z]{4}(?:-[0-9a-z]{4}){3})\s*$", result.stdout, re.MULTILINE)
     assert len(codes) == 10
     site.wait_for_the_file()
     return pyotp.TOTP(secret[1]), codes
@@ -265,9 +265,9 @@ def test_a_form_of_another_site_cannot_log_in_or_out(site: Sso, page: Page) -> N
 def test_a_proxy_that_drops_the_cookie_is_diagnosed(site: Sso, page: Page) -> None:
     page.goto(site.url("app"))
     log_in(page, "alice")
-    answer = page.goto(site.url("app", "/loop"))
-    assert answer is not None
-    assert answer.status == 508
+    response = page.goto(site.url("app", "/loop"))
+    assert response is not None
+    assert response.status == 508
     assert "the proxy does not pass Cookie to the auth subrequest" in page.content()
     assert "Third login redirect" in site.gateway.log
 
@@ -307,9 +307,9 @@ def test_a_form_that_is_sent_after_the_session_ended_leads_back_to_its_page(
 def test_an_unavailable_gateway_shows_a_page(tmp_path: Path, page: Page) -> None:
     for site in sso(tmp_path):
         site.gateway.stop()
-        answer = page.goto(site.url("app"))
-        assert answer is not None
-        assert answer.status == 503
+        response = page.goto(site.url("app"))
+        assert response is not None
+        assert response.status == 503
         shows(page, "Not available now")
 
 

@@ -127,23 +127,23 @@ PAGES: dict[str, tuple[Callable[[Sso, Page], None], str]] = {
 
 
 @pytest.fixture(scope="module")
-def peopled(site: Sso) -> Sso:
+def site_with_totp_user(site: Sso) -> Sso:
     site.user("tess")
-    made = authgw(site.gateway.folder, "user", "totp", "tess")
-    assert made.returncode == 0, made.stderr
+    result = authgw(site.gateway.folder, "user", "totp", "tess")
+    assert result.returncode == 0, result.stderr
     site.wait_for_the_file()
     return site
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_every_page(peopled: Sso, chromium: Browser, name: str) -> None:
+def test_every_page(site_with_totp_user: Sso, chromium: Browser, name: str) -> None:
     if not AXE.exists():
         pytest.fail("axe-core is missing: npm ci --prefix tests/browser")
     # The pages have no scripts; axe is a script.
     context = chromium.new_context(bypass_csp=True)
     page = context.new_page()
     show, heading = PAGES[name]
-    show(peopled, page)
+    show(site_with_totp_user, page)
     expect(page.get_by_role("heading", level=1)).to_contain_text(heading)
     page.add_script_tag(path=AXE)
     for (size, (width, height)), scheme in product(SIZES.items(), SCHEMES):
@@ -152,7 +152,7 @@ def test_every_page(peopled: Sso, chromium: Browser, name: str) -> None:
         _save(page, f"{name}-{size}-{scheme}.png")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         axe_result = page.evaluate("axe.run(document)")
-        violations = [(one["id"], one["nodes"][0]["html"]) for one in axe_result["violations"]]
+        violations = [(rule["id"], rule["nodes"][0]["html"]) for rule in axe_result["violations"]]
         assert not violations, (size, scheme)
     context.close()
 
@@ -163,19 +163,21 @@ def _save(page: Page, name: str) -> None:
         page.screenshot(path=Path(folder) / name)
 
 
-def test_pages_comply_with_their_content_security_policy(peopled: Sso, chromium: Browser) -> None:
+def test_pages_comply_with_their_content_security_policy(
+    site_with_totp_user: Sso, chromium: Browser
+) -> None:
     context = chromium.new_context()
     page = context.new_page()
     console: list[str] = []
     page.on("console", lambda message: console.append(message.text))
-    page.goto(peopled.url("wiki", "/edit"))
+    page.goto(site_with_totp_user.url("wiki", "/edit"))
     log_in(page, "bob", PASSWORD)
     expect(page.get_by_role("heading", level=1)).to_contain_text("You have no access")
     fonts = page.evaluate("getComputedStyle(document.body).fontFamily")
     assert "system-ui" in fonts, "the stylesheet of another origin was taken"
     page.get_by_role("link", name=re.compile("switch account", re.IGNORECASE)).click()
     log_in(page, "alice", PASSWORD)
-    page.wait_for_url(peopled.url("wiki", "/edit"))
-    assert page.url == peopled.url("wiki", "/edit")
-    assert not [one for one in console if "Content Security Policy" in one], console
+    page.wait_for_url(site_with_totp_user.url("wiki", "/edit"))
+    assert page.url == site_with_totp_user.url("wiki", "/edit")
+    assert not [line for line in console if "Content Security Policy" in line], console
     context.close()

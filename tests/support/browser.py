@@ -25,16 +25,16 @@ from tests.support.processes import (
 PASSWORD = "correct horse battery staple"
 
 
-# A location whose checks lack the Cookie header: a proxy that is set up wrong.
-_FORGETFUL = """
-location = /_forgetful {
+# A location whose checks lack the Cookie header: a misconfigured proxy.
+_WITHOUT_COOKIE = """
+location = /_without_cookie {
     internal;
     proxy_pass http://authgw/authenticate;
     include authgw/question.conf;
     proxy_set_header Cookie "";
 }
 location /loop {
-    auth_request /_forgetful;
+    auth_request /_without_cookie;
     include authgw/identity.conf;
     proxy_pass http://app;
 }
@@ -43,7 +43,7 @@ location /loop {
 
 @dataclass
 class Sso:
-    """The example: auth, app and wiki below one domain, with a gateway of its own."""
+    """The example: auth, app and wiki below a common domain, with their own gateway."""
 
     gateway: GatewayProcess
     port: int
@@ -64,7 +64,7 @@ class Sso:
         return name
 
     def wait_for_the_file(self) -> None:
-        """Seconds until a gateway has loaded a change of the users file."""
+        """Wait until a gateway must have seen a change of the users file."""
         time.sleep(1.2)
 
 
@@ -94,12 +94,12 @@ def sso(
     ]
     site = localised((ROOT / "examples/sso/site.conf").read_text())
     site = site.replace("8081", str(samples[0])).replace("8082", str(samples[1]))
-    # An app that redirects to another app, as apps do.
-    leads_on = f"location = /leads-on {{ auth_request off; return 302 {made.url('wiki', '/on')}; }}"
-    # Over https the site is as shipped, and nothing is wrong with it.
-    forgetful = _FORGETFUL if scheme == "http" else ""
+    # An app that redirects to another app.
+    redirect = f"location = /leads-on {{ auth_request off; return 302 {made.url('wiki', '/on')}; }}"
+    # Over https the site is used as shipped.
+    misconfigured = _WITHOUT_COOKIE if scheme == "http" else ""
     site = site.replace(
-        f"server_name app.{domain};", f"server_name app.{domain};\n{leads_on}\n{forgetful}"
+        f"server_name app.{domain};", f"server_name app.{domain};\n{redirect}\n{misconfigured}"
     )
     if scheme == "http":
         site = re.sub(r"^ssl_.*\n", "", site, flags=re.MULTILINE)

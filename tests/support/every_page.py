@@ -46,6 +46,7 @@ CONTEXTS: dict[str, dict[str, object]] = {
         "codes": [Item("not_found", "there is no such page")],
     },
     "login.html": {
+        "methods": ["_login_password.html"],
         "token": "a-token",
         "rd": "https://app.example.com/",
         "username": "alice",

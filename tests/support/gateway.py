@@ -44,7 +44,7 @@ from tests.support.builders import LIVES, an_issuer
 Client = TestClient[web.Request, None]
 Clock = Callable[[], float]
 Section = Mapping[str, Any]
-# As config.yml has them, or compiled.
+# As in config.yml, or compiled.
 WrittenRules = Rules | Sequence[Mapping[str, Any]] | None
 
 PASSWORD = "correct horse battery staple"
@@ -68,7 +68,7 @@ _SECTIONS: Mapping[str, Section] = {
     "logging": {"decisions": "all"},
     "server": {"trusted_proxies": ["127.0.0.1"]},
 }
-_PORT_OF_THE_SYSTEMS_CHOICE = {"port": 0}
+_ANY_FREE_PORT = {"port": 0}
 # Compiling the templates takes longer than most tests.
 _pages = cache(PageRenderer)
 
@@ -89,13 +89,15 @@ class GatewayServer(TestServer):
         self._loaded = loaded
         self._store = store
         self._replica = replica
-        self._set_up = runner
+        self._runner = runner
 
     async def start_server(self, *_: Any, **__: Any) -> None:
-        server = self._loaded.settings.server.model_copy(update=_PORT_OF_THE_SYSTEMS_CHOICE)
-        await listen(self._set_up, self.connections, server, self._loaded.directory)
-        self.runner = self._set_up
-        self.host, self.port = next(at for at in self.runner.addresses if isinstance(at, tuple))
+        server = self._loaded.settings.server.model_copy(update=_ANY_FREE_PORT)
+        await listen(self._runner, self.connections, server, self._loaded.directory)
+        self.runner = self._runner
+        self.host, self.port = next(
+            address for address in self.runner.addresses if isinstance(address, tuple)
+        )
 
     def make_url(self, path: StrOrURL) -> URL:
         return URL(f"http://{self.host}:{self.port}").join(URL(path))
@@ -109,7 +111,7 @@ class GatewayServer(TestServer):
 
 @dataclass
 class RunningGateway:
-    """A running gateway: its client, its parts, the events that it recorded."""
+    """A running gateway: its client, its parts, and its recorded events."""
 
     client: Client
     server: GatewayServer
@@ -137,9 +139,9 @@ class RunningGateway:
         return await self.client.post(path, json=json, **options)
 
     async def login(self, user_id: Any = 1, **more: Any) -> dict[str, Any]:
-        answer = await self.post("/login", {"user_id": user_id, **more}, headers=self.shop)
-        assert answer.status == 200, await answer.text()
-        pair: dict[str, Any] = await answer.json()
+        response = await self.post("/login", {"user_id": user_id, **more}, headers=self.shop)
+        assert response.status == 200, await response.text()
+        pair: dict[str, Any] = await response.json()
         return pair
 
     async def check(self, access: str, **headers: str) -> ClientResponse:
@@ -162,16 +164,16 @@ class MakeGateway:
     ) -> RunningGateway:
         """Start a gateway with these sections of a configuration, as `config.yml` has them."""
         loaded = configured(self.folder, sections, rules)
-        secrets_of, events = clients(loaded), list[Event]()
+        backend_secrets, events = clients(loaded), list[Event]()
         store = await EmbeddedStore.open(None, idle=loaded.settings.auth.auto_logout)
         reading = reading_of(loaded)
         replica = app.build(reading, store, clock=clock, record=events.append)
         drain = loaded.settings.server.drain
         http = await app.http_server(replica, CollectorRegistry(), drain)
         server = GatewayServer(loaded, store, replica, *http)
-        # As browsers and the recipes, which take 32 KB of headers.
+        # Browsers and the recipes accept 32 KB of headers, too.
         client: Client = await self.aiohttp_client(server, max_field_size=MAX_HEADER_LINE_BYTES)
-        shop, blog = (basic(name, secrets_of[name]) for name in ("shop", "blog"))
+        shop, blog = (basic(name, backend_secrets[name]) for name in ("shop", "blog"))
         return RunningGateway(
             client, server, store, shop, blog, reading.users, events, replica.serving
         )

@@ -1,4 +1,4 @@
-"""A browser, its cookies and its forms, before a gateway that has a log-in page."""
+"""A simulated browser with cookies and forms, and a gateway with a login page."""
 
 import re
 import time
@@ -31,26 +31,26 @@ RULES = Rules(
 )
 
 
-def page_of(**said: Any) -> dict[str, Any]:
+def page_of(**keys: Any) -> dict[str, Any]:
     """Return a section `login`, or an entry of its `domains`."""
-    return {"url": LOGIN, "cookie_domain": "example.com", **said}
+    return {"url": LOGIN, "cookie_domain": "example.com", **keys}
 
 
 class Jar:
-    """A browser's cookies and the forms that it was shown."""
+    """A browser: its cookies and the last page."""
 
     def __init__(self, running: RunningGateway, origin: str = "https://auth.example.com") -> None:
         self.running = running
         self.origin = origin
         self.cookies: dict[str, str] = {}
-        self.given: list[Morsel[str]] = []
+        self.set_cookies: list[Morsel[str]] = []
         self.text = ""
 
     async def get(self, path: str, **headers: str) -> ClientResponse:
-        answer = await self.running.client.get(
+        response = await self.running.client.get(
             path, headers={**self._headers(), **headers}, allow_redirects=False
         )
-        return await self._took(answer)
+        return await self._store_cookies(response)
 
     async def post(self, path: str, **fields: str) -> ClientResponse:
         return await self.send(path, {"Origin": self.origin}, {"token": self.token, **fields})
@@ -58,13 +58,13 @@ class Jar:
     async def send(
         self, path: str, headers: dict[str, str], fields: dict[str, str]
     ) -> ClientResponse:
-        answer = await self.running.client.post(
+        response = await self.running.client.post(
             path,
             data=FormData(fields),
             headers={**self._headers(), **headers},
             allow_redirects=False,
         )
-        return await self._took(answer)
+        return await self._store_cookies(response)
 
     async def log_in(
         self, user: str = "bob", password: str = PASSWORD, rd: str = APP
@@ -72,24 +72,24 @@ class Jar:
         await self.get(f"/login?rd={quote(rd, safe='')}")
         return await self.post("/login", rd=rd, username=user, password=password)
 
-    async def asks(self, url: str = APP, **headers: str) -> ClientResponse:
+    async def check(self, url: str = APP, **headers: str) -> ClientResponse:
         parts = urlsplit(url)
-        told = {
+        target_headers = {
             "X-Original-URL": url,
             "X-Original-Host": parts.netloc,
             "X-Original-Method": "GET",
             "Accept": "text/html",
         }
-        answer = await self.running.client.get(
-            "/authenticate", headers={**self._cookie(), **told, **headers}
+        response = await self.running.client.get(
+            "/authenticate", headers={**self._cookie(), **target_headers, **headers}
         )
-        await answer.read()
-        return answer
+        await response.read()
+        return response
 
     @property
     def token(self) -> str:
-        found = re.search(r'name="token" value="([^"]*)"', self.text)
-        return unescape(found[1]) if found else ""
+        match = re.search(r'name="token" value="([^"]*)"', self.text)
+        return unescape(match[1]) if match else ""
 
     @property
     def session(self) -> str:
@@ -102,19 +102,19 @@ class Jar:
         line = "; ".join(f"{name}={value}" for name, value in self.cookies.items() if value)
         return {"Cookie": line} if line else {}
 
-    async def _took(self, answer: ClientResponse) -> ClientResponse:
-        for line in answer.headers.getall("Set-Cookie", []):
+    async def _store_cookies(self, response: ClientResponse) -> ClientResponse:
+        for line in response.headers.getall("Set-Cookie", []):
             for name, morsel in SimpleCookie(line).items():
                 self.cookies[name] = morsel.value
-                self.given.append(morsel)
-        self.text = await answer.text() or self.text
-        return answer
+                self.set_cookies.append(morsel)
+        self.text = await response.text() or self.text
+        return response
 
 
 def code() -> str:
     return pyotp.TOTP(SECRET).now()
 
 
-async def reread(running: RunningGateway) -> None:
-    time.sleep(0.15)  # noqa: ASYNC251  a file that has just changed counts a moment later
+async def reload_users(running: RunningGateway) -> None:
+    time.sleep(0.15)  # noqa: ASYNC251  a file that has just changed is not read again at once
     assert running.users.reload_if_changed() == ""

@@ -14,7 +14,13 @@ PACKAGE = Path(authgw.__file__).parent
 ROOT = PACKAGE.parent
 _LIMIT = re.compile(r"_?(?:[A-Z]+_)*(MAX|MOST|LONGEST|LARGEST|LIMIT)(_[A-Z]+)*")
 # Where the docstring of core.limits leaves limits to the module that needs them.
-_ELSEWHERE = ("storage/", "doctor/", "config/schema.py", "identity/passwords.py")
+_ELSEWHERE = (
+    "storage/",
+    "doctor/",
+    "config/schema.py",
+    "config/values.py",
+    "identity/passwords.py",
+)
 # Rounds of compare-and-set and sessions of a round trip belong to the store's protocol.
 _OF_STORES = {"services/sessions.py": "_MAX_ROUNDS", "services/confirmations.py": "_MAX_BATCH"}
 

@@ -5,18 +5,18 @@ from multidict import CIMultiDict
 
 from authgw.identity import users_editor
 from tests.support.gateway import PASSWORD
-from tests.support.login_scene import APP, Jar, reread
+from tests.support.login_scene import APP, Jar, reload_users
 
 
 async def test_app_passwords_count_where_a_rule_names_them(jar: Jar) -> None:
     file = jar.running.users.path
     secret = users_editor.add_app_password(file, "bob", "laptop", paths=("/dav/**",))
-    await reread(jar.running)
+    await reload_users(jar.running)
     url = "https://dav.example.com/dav/calendar"
 
     async def reason(target: str, authorization: str) -> str:
         jar.cookies = {}
-        answer = await jar.asks(target, Authorization=authorization)
+        answer = await jar.check(target, Authorization=authorization)
         return answer.headers.get("X-Authgw-Reason", answer.headers.get("Remote-User", ""))
 
     assert await reason(url, encode_basic_auth("bob", secret)) == "bob"
@@ -30,14 +30,14 @@ async def test_app_passwords_count_where_a_rule_names_them(jar: Jar) -> None:
     assert await reason(around, encode_basic_auth("bob", secret)) == "app_password_refused"
     assert await reason(APP, encode_basic_auth("bob", secret)) == "authorization_malformed"
     assert await reason(APP, f"Bearer {secret}") == "token_malformed"
-    challenge = (await jar.asks(url)).headers["WWW-Authenticate"]
+    challenge = (await jar.check(url)).headers["WWW-Authenticate"]
     assert challenge.startswith('Basic realm="authgw"')
     users_editor.set_disabled(file, "bob", True)
-    await reread(jar.running)
+    await reload_users(jar.running)
     assert await reason(url, encode_basic_auth("bob", secret)) == "app_password_refused"
     users_editor.set_disabled(file, "bob", False)
     users_editor.remove_app_password(file, "bob", "laptop")
-    await reread(jar.running)
+    await reload_users(jar.running)
     assert await reason(url, encode_basic_auth("bob", secret)) == "app_password_refused"
 
 
@@ -52,9 +52,9 @@ async def test_two_basic_credentials_are_none(jar: Jar) -> None:
     headers.add("Authorization", encode_basic_auth("bob", "y"))
     answer = await jar.running.client.get("/authenticate", headers=headers)
     assert answer.headers["X-Authgw-Reason"] == "authorization_malformed"
-    answer = await jar.asks(told["X-Original-URL"], Authorization="Basic !")
+    answer = await jar.check(told["X-Original-URL"], Authorization="Basic !")
     assert answer.headers["X-Authgw-Reason"] == "authorization_malformed"
-    answer = await jar.asks(told["X-Original-URL"], Authorization="Basic Ym9i")
+    answer = await jar.check(told["X-Original-URL"], Authorization="Basic Ym9i")
     assert answer.headers["X-Authgw-Reason"] == "authorization_malformed"
 
 
@@ -62,13 +62,13 @@ async def test_an_app_password_moves_within_its_paths_only(jar: Jar) -> None:
     secret = users_editor.add_app_password(
         jar.running.users.path, "bob", "laptop", paths=("/dav/alice/**",)
     )
-    await reread(jar.running)
+    await reload_users(jar.running)
     shown = {"Authorization": encode_basic_auth("bob", secret)}
 
     async def moved(method: str, **headers: str) -> str:
         jar.cookies = {}
         told = {"X-Original-Method": method, **headers, **shown}
-        answer = await jar.asks("https://dav.example.com/dav/alice/x", **told)
+        answer = await jar.check("https://dav.example.com/dav/alice/x", **told)
         return answer.headers.get("X-Authgw-Reason", answer.headers.get("Remote-User", ""))
 
     there = "https://dav.example.com/dav"

@@ -13,7 +13,7 @@ from authgw.core.audit import Event
 from authgw.core.errors import StoreUnavailableError
 from authgw.identity import users_editor
 from tests.support.gateway import PASSWORD, RunningGateway
-from tests.support.login_scene import Jar, reread
+from tests.support.login_scene import Jar, reload_users
 
 ACTIONS, MOST = 400, 5
 Said = tuple[str, str, str, str]  # name, sub, sid, reason
@@ -236,9 +236,9 @@ async def test_ending_all_other_sessions_records_each(jar: Jar) -> None:
 async def test_an_app_password_for_another_path_is_refused_by_name(jar: Jar) -> None:
     users = jar.running.users
     secret = users_editor.add_app_password(users.path, "bob", "laptop", paths=("/dav/**",))
-    await reread(jar.running)
+    await reload_users(jar.running)
     for path in ("/dav/x", "/other"):
-        await jar.asks(f"https://dav.example.com{path}", Authorization=f"Bearer {secret}")
+        await jar.check(f"https://dav.example.com{path}", Authorization=f"Bearer {secret}")
     allowed, denied = jar.running.events
     assert said(allowed) == ("allow", "bob", "", "")
     assert said(denied) == ("deny", "bob", "", "app_password_refused")

@@ -17,7 +17,7 @@ from authgw.services.results import Identity
 from tests.support.builders import an_issuer
 from tests.support.foreign_authorization import FOREIGN, OF_A_CONNECTION, TOKEN_OF_ANOTHER, basic_of
 from tests.support.gateway import PASSWORD, MakeGateway, RunningGateway
-from tests.support.login_scene import Jar, page_of, reread
+from tests.support.login_scene import Jar, page_of, reload_users
 
 APP, COOKIE, BEARER = "app.example.com", "cookie.example.com", "api.example.com"
 DAV, DENYING, CONNECTED, OPEN = (
@@ -182,7 +182,7 @@ async def test_ours_must_hold_next_to_a_live_cookie(scene: BrowserScene, dialect
         now=own.created_at,
     )
     secret = users_editor.add_app_password(running.users.path, "bob", "laptop", paths=())
-    await reread(running)
+    await reload_users(running)
     for lines, reason in [
         ([f"Bearer {ended['access']}"], "session_ended"),
         ([f"Bearer {pair['access']}"], "credentials_ambiguous"),
@@ -211,7 +211,7 @@ async def test_basic_is_ours_where_the_rule_takes_app_passwords(
     scene: BrowserScene, dialect: Dialect
 ) -> None:
     secret = users_editor.add_app_password(scene.running.users.path, "bob", "laptop", paths=())
-    await reread(scene.running)
+    await reload_users(scene.running)
     assert await scene.verdict(dialect, [basic_of("bob", secret)], DAV) == (200, "bob")
     refused = (401, "app_password_refused")
     assert await scene.verdict(dialect, [basic_of("bob", PASSWORD)], DAV) == refused

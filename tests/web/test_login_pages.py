@@ -1,4 +1,4 @@
-"""The pages as answers: their headers, who is shown which, where there are none."""
+"""Responses with pages: headers, refusals for proxies, hosts without a login page."""
 
 import re
 from html import unescape
@@ -11,41 +11,41 @@ from tests.support.gateway import PASSWORD, MakeGateway, RunningGateway
 from tests.support.login_scene import APP, Jar, page_of
 
 
-async def test_pages_are_nobody_elses(jar: Jar) -> None:
+async def test_security_headers_of_pages(jar: Jar) -> None:
     for path in ("/login", "/logout"):
-        answer = await jar.get(path)
-        policy = answer.headers["Content-Security-Policy"]
+        response = await jar.get(path)
+        policy = response.headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
-        assert answer.headers["Cache-Control"] == "no-store"
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["Cache-Control"] == "no-store"
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
     await jar.get(f"/login?rd={quote(APP, safe='')}")
     style = await jar.get("/login/style.css")
     assert style.content_type == "text/css"
 
 
-async def test_a_log_in_may_lead_on_from_app_to_app(jar: Jar) -> None:
-    # Chromium holds every redirect behind a form against form-action; apps redirect as they like.
-    answer = await jar.get(f"/login?rd={quote(APP, safe='')}")
-    assert "form-action 'self' https: http:;" in answer.headers["Content-Security-Policy"]
+async def test_form_action_allows_redirects_of_apps(jar: Jar) -> None:
+    # Chromium applies form-action to every redirect after a form, and apps redirect anywhere.
+    response = await jar.get(f"/login?rd={quote(APP, safe='')}")
+    assert "form-action 'self' https: http:;" in response.headers["Content-Security-Policy"]
     await jar.log_in()
-    answer = await jar.get("/login/account")
-    assert "form-action 'self';" in answer.headers["Content-Security-Policy"]
+    response = await jar.get("/login/account")
+    assert "form-action 'self';" in response.headers["Content-Security-Policy"]
 
 
 @pytest.mark.parametrize("letter", ["a", "/", "%3d"])
-async def test_an_address_too_long_for_a_form_keeps_nobody_out(jar: Jar, letter: str) -> None:
+async def test_a_login_with_a_too_long_return_url_succeeds(jar: Jar, letter: str) -> None:
     await jar.get(f"/login?rd={quote(APP + letter * 6000, safe='')}")
     (rd,) = re.findall(r'name="rd" value="([^"]*)"', jar.text)
-    answer = await jar.post("/login", rd=unescape(rd), username="bob", password=PASSWORD)
-    assert answer.status == 303
+    response = await jar.post("/login", rd=unescape(rd), username="bob", password=PASSWORD)
+    assert response.status == 303
 
 
-async def test_a_browser_sees_pages_and_a_program_problems(jar: Jar) -> None:
+async def test_browsers_get_pages_and_programs_problem_documents(jar: Jar) -> None:
     jar.running.client.session.headers.clear()
-    answer = await jar.send("/login", {"Origin": "null"}, {})
-    assert answer.content_type == "text/html"
+    response = await jar.send("/login", {"Origin": "null"}, {})
+    assert response.content_type == "text/html"
     program = await jar.running.client.post(
         "/login", data=FormData({}), headers={"Host": "auth.example.com", "Origin": "null"}
     )
@@ -54,12 +54,12 @@ async def test_a_browser_sees_pages_and_a_program_problems(jar: Jar) -> None:
 
 async def test_the_refusal_page_is_for_proxies_only(jar: Jar) -> None:
     await jar.log_in("bob")
-    told = {
+    target_headers = {
         "X-Original-URL": "https://wiki.example.com/<x>",
         "X-Original-Host": "wiki.example.com",
         "X-Original-Method": "GET",
     }
-    page = await jar.get("/login/denied", **told)
+    page = await jar.get("/login/denied", **target_headers)
     assert (page.status, page.headers["X-Authgw-Reason"]) == (403, "not_permitted")
     assert "group writers" in jar.text
     assert "bob" in jar.text
@@ -68,47 +68,47 @@ async def test_the_refusal_page_is_for_proxies_only(jar: Jar) -> None:
     assert (await jar.get("/login/denied")).headers["X-Authgw-Reason"] == "target_missing"
 
 
-async def test_traefik_hands_the_same_page_on(jar: Jar) -> None:
+async def test_traefik_gets_the_same_refusal_page(jar: Jar) -> None:
     await jar.log_in("bob")
-    told = {
+    target_headers = {
         "X-Forwarded-Proto": "https",
         "X-Forwarded-Host": "wiki.example.com",
         "X-Forwarded-Uri": "/",
         "X-Forwarded-Method": "GET",
     }
-    answer = await jar.get("/authenticate/forward", **told)
-    assert answer.status == 403
+    response = await jar.get("/authenticate/forward", **target_headers)
+    assert response.status == 403
     assert "group writers" in jar.text
-    program = await jar.get("/authenticate/forward", **told, Accept="*/*")
+    program = await jar.get("/authenticate/forward", **target_headers, Accept="*/*")
     assert program.content_type == "text/plain"
 
 
-async def test_without_a_login_url_browsers_do_not_log_in(gateway: RunningGateway) -> None:
+async def test_without_a_login_url_browsers_cannot_log_in(gateway: RunningGateway) -> None:
     for path in ("/login", "/logout"):
-        answer = await gateway.client.get(path)
-        assert (answer.status, answer.headers["Allow"]) == (405, "POST")
-        answer = await gateway.client.post(path, data=FormData({"username": "bob"}))
-        assert answer.status == 415
+        response = await gateway.client.get(path)
+        assert (response.status, response.headers["Allow"]) == (405, "POST")
+        response = await gateway.client.post(path, data=FormData({"username": "bob"}))
+        assert response.status == 415
     assert (await gateway.client.get("/login/account")).status == 404
-    answer = await gateway.post("/login", {"username": "bob", "password": PASSWORD})
-    assert answer.status == 200
+    response = await gateway.post("/login", {"username": "bob", "password": PASSWORD})
+    assert response.status == 200
 
 
-async def test_each_root_domain_has_its_own_page(make_gateway: MakeGateway) -> None:
+async def test_each_root_domain_has_its_own_login_page(make_gateway: MakeGateway) -> None:
     pages = [
         page_of(url=f"https://auth.{domain}/login", cookie_domain=domain)
         for domain in ("example.com", "example.org")
     ]
     running = await make_gateway(login={"domains": pages})
     jar = Jar(running)
-    told = await jar.asks("https://app.example.org/x")
-    assert told.headers["Location"].startswith("https://auth.example.org/login?rd=")
-    told = await jar.asks("https://app.example.com/x")
-    assert told.headers["Location"].startswith("https://auth.example.com/login?rd=")
+    checked = await jar.check("https://app.example.org/x")
+    assert checked.headers["Location"].startswith("https://auth.example.org/login?rd=")
+    checked = await jar.check("https://app.example.com/x")
+    assert checked.headers["Location"].startswith("https://auth.example.com/login?rd=")
     jar = Jar(running, "https://auth.example.org")
     page = await jar.get("/login", Host="auth.example.org")
     assert page.status == 200
-    answer = await jar.send(
+    response = await jar.send(
         "/login",
         {"Origin": "https://auth.example.org", "Host": "auth.example.org"},
         {
@@ -118,19 +118,19 @@ async def test_each_root_domain_has_its_own_page(make_gateway: MakeGateway) -> N
             "rd": "https://app.example.org/x",
         },
     )
-    assert answer.headers["Location"] == "https://app.example.org/x"
-    assert jar.given[-3]["domain"] == "example.org"
+    assert response.headers["Location"] == "https://app.example.org/x"
+    assert jar.set_cookies[-3]["domain"] == "example.org"
 
 
-async def test_the_store_away_is_a_page_that_says_so(jar: Jar) -> None:
+async def test_an_unavailable_store_shows_a_page(jar: Jar) -> None:
     await jar.log_in("bob")
     await jar.get("/login/account")
     await jar.running.store.close()
-    answer = await jar.get("/login/account")
-    assert answer.status == 503
+    response = await jar.get("/login/account")
+    assert response.status == 503
     assert "The session store cannot be reached." in jar.text
     assert "ValueError" not in jar.text
-    assert answer.headers["Retry-After"] == "1"
+    assert response.headers["Retry-After"] == "1"
     refused = await jar.running.client.post(
         "/login", json={"username": "bob", "password": PASSWORD}
     )

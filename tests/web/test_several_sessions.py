@@ -1,4 +1,4 @@
-"""Several sessions in one browser, after a change of cookie_domain or by a sibling's doing."""
+"""Several sessions in a browser, after a change of `cookie_domain` or set by a sibling domain."""
 
 import pytest
 
@@ -10,72 +10,77 @@ NAME = "__Secure-authgw"
 
 
 async def sessions(jar: Jar, number: int, user: str = "bob") -> list[str]:
-    """So many live session tokens, each opened by a browser of its own."""
-    found = []
+    """Open this number of sessions, each in its own browser, and return their tokens."""
+    tokens = []
     for _ in range(number):
         other = Jar(jar.running)
         await other.log_in(user)
-        found.append(other.session)
-    return found
+        tokens.append(other.session)
+    return tokens
 
 
-def line(name: str, *values: str) -> str:
+def cookie_header(name: str, *values: str) -> str:
     return "; ".join(f"{name}={value}" for value in values)
 
 
-async def alive(jar: Jar, token: str) -> bool:
+async def is_active(jar: Jar, token: str) -> bool:
     jar.cookies = {}
-    return (await jar.asks(Cookie=line(NAME, token))).status == 200
+    return (await jar.check(Cookie=cookie_header(NAME, token))).status == 200
 
 
 @pytest.mark.parametrize("number", [2, 3, 5])
-async def test_two_sessions_lead_to_a_login_that_ends_both(jar: Jar, number: int) -> None:
+async def test_a_login_with_several_sessions_ends_all(jar: Jar, number: int) -> None:
     tokens = await sessions(jar, number)
-    several = line(NAME, *tokens)
-    asked = await jar.asks(Cookie=several)
-    assert (asked.status, asked.headers["X-Authgw-Reason"]) == (401, "credentials_ambiguous")
-    assert "Location" in asked.headers
+    several = cookie_header(NAME, *tokens)
+    checked = await jar.check(Cookie=several)
+    assert (checked.status, checked.headers["X-Authgw-Reason"]) == (401, "credentials_ambiguous")
+    assert "Location" in checked.headers
     await jar.get("/login", Cookie=several)
     assert "This browser holds several sessions" in jar.text
     cookie = f"{several}; __Secure-authgw-csrf={jar.cookies['__Secure-authgw-csrf']}"
     jar.running.events.clear()
-    answer = await jar.send(
+    response = await jar.send(
         "/login",
         {"Origin": jar.origin, "Cookie": cookie},
         {"token": jar.token, "rd": APP, "username": "bob", "password": PASSWORD},
     )
-    assert (answer.status, answer.headers["Location"]) == (303, APP)
+    assert (response.status, response.headers["Location"]) == (303, APP)
     fresh = jar.session
-    assert [await alive(jar, one) for one in (*tokens, fresh)] == [False] * number + [True]
-    ended = [one.sid for one in jar.running.events if one.name == "revoke"]
+    assert [await is_active(jar, token) for token in (*tokens, fresh)] == [False] * number + [True]
+    ended = [event.sid for event in jar.running.events if event.name == "revoke"]
     assert len(set(ended)) == number
     jar.cookies = {}
-    assert (await jar.asks(Cookie=line(NAME, *tokens[:3], fresh))).status == 200
+    assert (await jar.check(Cookie=cookie_header(NAME, *tokens[:3], fresh))).status == 200
 
 
-async def test_a_failed_login_ends_nothing(jar: Jar) -> None:
+async def test_a_failed_login_ends_no_session(jar: Jar) -> None:
     tokens = await sessions(jar, 2)
     await jar.get("/login")
-    cookie = line(NAME, *tokens) + f"; __Secure-authgw-csrf={jar.cookies['__Secure-authgw-csrf']}"
+    cookie = (
+        cookie_header(NAME, *tokens)
+        + f"; __Secure-authgw-csrf={jar.cookies['__Secure-authgw-csrf']}"
+    )
     for token, password in ((jar.token, "wrong"), ("x" * 22, PASSWORD)):
         fields = {"token": token, "username": "bob", "password": password}
-        answer = await jar.send("/login", {"Origin": jar.origin, "Cookie": cookie}, fields)
-        assert answer.status in (401, 403)
-    assert [await alive(jar, one) for one in tokens] == [True, True]
+        response = await jar.send("/login", {"Origin": jar.origin, "Cookie": cookie}, fields)
+        assert response.status in (401, 403)
+    assert [await is_active(jar, token) for token in tokens] == [True, True]
 
 
-async def test_a_log_out_ends_every_session_and_clears_every_spelling(jar: Jar) -> None:
+async def test_a_logout_ends_every_session_and_deletes_every_cookie_name(jar: Jar) -> None:
     tokens = await sessions(jar, 3)
-    several = f"{line(NAME, *tokens[:2])}; __Host-authgw={tokens[2]}"
+    several = f"{cookie_header(NAME, *tokens[:2])}; __Host-authgw={tokens[2]}"
     await jar.get("/logout", Cookie=several)
     assert "This browser holds several sessions." in jar.text
     jar.running.events.clear()
-    jar.given.clear()
-    answer = await jar.send("/logout", {"Origin": jar.origin, "Cookie": several}, {})
-    assert answer.headers["Location"] == "/logout?done=yes"
-    assert [await alive(jar, one) for one in tokens] == [False] * 3
-    assert [one.name for one in jar.running.events][:3] == ["logout"] * 3
-    cleared = {(one.key, one["domain"]) for one in jar.given if one["path"] == "/"}
+    jar.set_cookies.clear()
+    response = await jar.send("/logout", {"Origin": jar.origin, "Cookie": several}, {})
+    assert response.headers["Location"] == "/logout?done=yes"
+    assert [await is_active(jar, token) for token in tokens] == [False] * 3
+    assert [event.name for event in jar.running.events][:3] == ["logout"] * 3
+    cleared = {
+        (cookie.key, cookie["domain"]) for cookie in jar.set_cookies if cookie["path"] == "/"
+    }
     assert cleared == {
         ("__Host-authgw", ""),
         ("__Secure-authgw", ""),
@@ -83,17 +88,21 @@ async def test_a_log_out_ends_every_session_and_clears_every_spelling(jar: Jar) 
         ("authgw", ""),
         ("authgw", "example.com"),
     }
-    for one in jar.given:
-        assert one["max-age"] == "0"
-        assert one["secure"]
-    assert (jar.given[-1].key, jar.given[-1]["domain"]) == (NAME, "example.com")
+    for cookie in jar.set_cookies:
+        assert cookie["max-age"] == "0"
+        assert cookie["secure"]
+    assert (jar.set_cookies[-1].key, jar.set_cookies[-1]["domain"]) == (NAME, "example.com")
 
 
-async def test_a_log_out_by_script_ends_them_too(jar: Jar) -> None:
+async def test_a_logout_by_script_ends_every_session(jar: Jar) -> None:
     tokens = await sessions(jar, 2)
-    headers = {"Host": "auth.example.com", "Cookie": line(NAME, *tokens), "Origin": jar.origin}
+    headers = {
+        "Host": "auth.example.com",
+        "Cookie": cookie_header(NAME, *tokens),
+        "Origin": jar.origin,
+    }
     assert (await jar.running.client.post("/logout", headers=headers)).status == 200
-    assert [await alive(jar, one) for one in tokens] == [False, False]
+    assert [await is_active(jar, token) for token in tokens] == [False, False]
 
 
 @pytest.mark.parametrize(
@@ -110,32 +119,32 @@ async def test_a_session_of_another_cookie_domain_ends_with_the_next_login(
     jar.cookies[names[before]] = token
     assert (await jar.get("/login")).status == 200, "not a cookie of this page"
     await jar.log_in()
-    # The reply deletes the former spelling before it gives the new one.
+    # The response deletes the cookie of the former name before it sets the new cookie.
     assert not jar.cookies[names[before]]
     fresh = jar.cookies[names[after]]
     await jar.send("/logout", {"Origin": jar.origin}, {})
-    for one in (token, fresh):
-        jar.cookies = {names[after]: one}
+    for former_token in (token, fresh):
+        jar.cookies = {names[after]: former_token}
         assert (await jar.get("/login")).status == 200
 
 
-async def test_at_most_sixteen_values_are_verified_and_eight_sessions_ended(jar: Jar) -> None:
+async def test_at_most_16_cookies_are_verified_and_8_sessions_ended(jar: Jar) -> None:
     tokens = [*await sessions(jar, 5, "bob")]
     junk = [f"junk{number}" for number in range(15)]
-    several = line(NAME, *junk, *tokens)
+    several = cookie_header(NAME, *junk, *tokens)
     await jar.send("/logout", {"Origin": jar.origin, "Cookie": several}, {})
-    assert [await alive(jar, one) for one in tokens] == [False, True, True, True, True]
+    assert [await is_active(jar, token) for token in tokens] == [False, True, True, True, True]
 
 
-async def test_a_log_out_without_a_session_says_so(jar: Jar) -> None:
+async def test_a_logout_without_a_session_shows_that(jar: Jar) -> None:
     await jar.get("/logout")
     assert "there was nothing to end" in jar.text
-    answer = await jar.send("/logout", {"Origin": jar.origin}, {})
-    assert answer.headers["Location"] == "/logout"
+    response = await jar.send("/logout", {"Origin": jar.origin}, {})
+    assert response.headers["Location"] == "/logout"
     await jar.log_in("bob")
     token = jar.session
-    answer = await jar.send("/logout", {"Origin": jar.origin}, {})
-    assert answer.headers["Location"] == "/logout?done=yes"
+    response = await jar.send("/logout", {"Origin": jar.origin}, {})
+    assert response.headers["Location"] == "/logout?done=yes"
     await jar.get("/logout?done=yes")
     assert "Your session on this device has ended." in Page(jar.text).text
     jar.cookies = {NAME: token}

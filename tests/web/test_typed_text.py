@@ -12,7 +12,7 @@ from authgw.files import atomic
 from authgw.identity import users_editor
 from authgw.identity.users_file import UsersFileError, load_users
 from tests.support.gateway import HASH, PASSWORD, RECOVERY, RunningGateway
-from tests.support.login_scene import Jar, code, reread
+from tests.support.login_scene import Jar, code, reload_users
 
 BOB = [
     "bob",
@@ -38,7 +38,7 @@ async def by_name(
 async def test_a_typed_name_finds_the_name_in_the_file(jar: Jar, user: str) -> None:
     answer = await jar.log_in(user)
     assert answer.status == 303
-    assert (await jar.asks()).headers["Remote-User"] == "bob"
+    assert (await jar.check()).headers["Remote-User"] == "bob"
     # The device is recognised with any spelling.
     assert (await Jar(jar.running).log_in(user.swapcase())).status == 303
     assert await by_name(jar.running, user) == 200
@@ -67,7 +67,7 @@ async def test_names_that_differ_only_in_case(jar: Jar) -> None:
     with pytest.raises(UsersFileError, match="bob is there already"):
         users_editor.add(path, "BOB", HASH)
     path.write_text(f"{path.read_text()}Bob:\n  password: {HASH}\n  disabled: true\n")
-    await reread(jar.running)
+    await reload_users(jar.running)
     said = " ".join(jar.running.users.warnings)
     assert "bob and Bob differ only in case" in said
     assert await by_name(jar.running, "bob") == 200
@@ -119,9 +119,9 @@ async def test_an_app_password_may_be_pasted_with_space_around_it(
     jar: Jar, user: str, around: str
 ) -> None:
     secret = users_editor.add_app_password(jar.running.users.path, "bob", "laptop")
-    await reread(jar.running)
+    await reload_users(jar.running)
     pasted = encode_basic_auth(user, around.format(secret), "utf-8")
-    answer = await jar.asks("https://dav.example.com/dav", Authorization=pasted)
+    answer = await jar.check("https://dav.example.com/dav", Authorization=pasted)
     assert (answer.status, answer.headers.get("Remote-User")) == (200, "bob")
 
 
@@ -145,7 +145,7 @@ async def test_passwords_are_normalised_but_not_trimmed(
 ) -> None:
     hashed = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1).hash(kept)
     users_editor.set_password(jar.running.users.path, "bob", hashed)
-    await reread(jar.running)
+    await reload_users(jar.running)
     assert await by_name(jar.running, "bob", typed) == status
 
 
@@ -189,7 +189,7 @@ async def test_a_login_renews_an_old_hash_and_nothing_else(jar: Jar) -> None:
     path = jar.running.users.path
     text = f"# the house\nbob:   # he\n  password: '{OLD}'   # old\n  groups: [users]\n# end\n"
     path.write_text(text)
-    await reread(jar.running)
+    await reload_users(jar.running)
     assert await by_name(jar.running, "Bob") == 200
     after = path.read_text()
     new = load_users(path)["bob"].password
@@ -204,7 +204,7 @@ async def test_an_old_hash_stays(
 ) -> None:
     path = jar.running.users.path
     users_editor.set_password(path, "bob", OLD)
-    await reread(jar.running)
+    await reload_users(jar.running)
     before = path.read_bytes()
     if reason == "read-only":
         request.getfixturevalue("read_only")

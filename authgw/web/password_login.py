@@ -1,0 +1,42 @@
+"""Login method: user name and password, in a form."""
+
+from aiohttp import web
+
+from authgw.core.login_sites import LoginSite
+from authgw.services.login import LoginService
+from authgw.services.results import VerifiedLogin
+from authgw.web.context import client_address
+from authgw.web.cookies import login_cookies
+from authgw.web.login_methods import Routes
+from authgw.web.login_pages import submit_form
+
+
+class PasswordLogin:
+    """The form for users of the users file; programs log in by JSON at the same path (`api`)."""
+
+    template = "_login_password.html"
+
+    def __init__(self, service: LoginService) -> None:
+        self._service = service
+
+    @property
+    def routes(self) -> Routes:
+        """The form of the login page."""
+        return {("POST", "/login"): self.submit}
+
+    async def submit(self, request: web.Request) -> web.Response:
+        """Handle the form."""
+        return await submit_form(
+            request, self._verify, "username", "password", credential="User name or password"
+        )
+
+    async def _verify(
+        self, request: web.Request, site: LoginSite, form: dict[str, str]
+    ) -> VerifiedLogin:
+        name, known_devices = form["username"], login_cookies(request, site, "device")
+        return await self._service.by_password(
+            name,
+            form["password"],
+            address=client_address(request),
+            device=self._service.tickets.device(known_devices, name),
+        )
