@@ -12,8 +12,8 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from authgw.config.loader import ConfigError, LoadedConfig
 from authgw.config.schema import Settings
 from authgw.core.audit import Event, Record
-from authgw.core.model import IdentityHeaders
 from authgw.core.networks import TrustedProxies
+from authgw.core.rules import NO_RULES
 from authgw.core.sessions import Lifetimes
 from authgw.core.tokens import Issuer
 from authgw.files.key_files import secret_file_warnings
@@ -37,7 +37,7 @@ from authgw.storage.redis.store import RedisStore
 from authgw.storage.sqlite import database
 from authgw.web.aiohttp_internals import parses_in_python
 from authgw.web.context import Gateway, LoginContext, Policy, Services
-from authgw.web.dispatcher import shorten
+from authgw.web.dispatcher import bypass_router
 from authgw.web.routes import application
 from authgw.web.templating import PageRenderer, PageTheme
 
@@ -109,11 +109,11 @@ async def http_server(
     runner = web.AppRunner(surface, shutdown_timeout=patience)
     await runner.setup()
     assert runner.server is not None  # noqa: S101  it has been set up
-    shorten(runner.server, replica.serving)
+    bypass_router(runner.server, replica.serving)
     connections = Connections(
         runner.server,
         most_connections(),
-        replica.serving.at_once,
+        replica.serving.cached_response,
         replica.serving.refuse,
         access_log=None,
         keepalive_timeout=_KEEP_ALIVE,
@@ -176,15 +176,15 @@ def _gateway(
 
 def _policy(reading: ReloadableState) -> Policy:
     settings = reading.loaded.settings
-    auth, server, names = settings.auth, settings.server, settings.headers
+    auth, server = settings.auth, settings.server
     sites = settings.login.sites
     return Policy(
-        rules=reading.loaded.rules,
+        rules=reading.loaded.rules or NO_RULES,
         sites=sites,
         cookies=sites.session_cookies,
         trusted=TrustedProxies.parse(server.trusted_proxies),
-        identity=IdentityHeaders(names.user, names.groups, names.email, names.name),
-        direct_check=auth.direct_check,
+        identity=settings.headers.identity,
+        direct_check=auth.direct_check or reading.loaded.rules is None,
         open_login=auth.open_login,
         record_allowed=settings.logging.decisions == "all",
         docs=server.docs,

@@ -21,6 +21,7 @@ from authgw.config.rules import RuleEntry
 from authgw.config.scalars import comma_separated, parse_boolean, parse_integer
 from authgw.core.errors import TargetMalformedError
 from authgw.core.login_sites import LoginSite, LoginSites, host_of, origin_of
+from authgw.core.model import IdentityHeaders
 from authgw.core.networks import checked_entry
 from authgw.core.redirects import Redirects
 from authgw.core.urls import canonical_host
@@ -300,6 +301,11 @@ class HeaderSettings(Section):
     groups: HeaderName = "Remote-Groups"
     email: HeaderName = "Remote-Email"
     name: HeaderName = "Remote-Name"
+
+    @property
+    def identity(self) -> IdentityHeaders:
+        """The names by claim: each key is the name of a claim."""
+        return IdentityHeaders(dict(self))
 
 
 class Settings(Section):

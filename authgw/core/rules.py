@@ -249,6 +249,11 @@ class _Paths:
         return sorted(entries, key=itemgetter(0))
 
 
+# Without a `rules` section any valid session may access every protected host.
+ANY_SESSION = Rule("no rules", Allow(authenticated=True))
+NO_RULES = Rules((ANY_SESSION,))
+
+
 def _match_all_readings(
     rules: tuple[Rule, ...], access: AccessRequest, path: CanonicalPath
 ) -> Match:

@@ -35,9 +35,10 @@ class _Snapshot:
     names_by_key: Mapping[str, tuple[str, ...]]
     app_passwords: Mapping[str, AppPassword]
     hashes: tuple[str, ...]
+    version: int = 0
 
     @classmethod
-    def of(cls, entries: Mapping[str, UserEntry]) -> "_Snapshot":
+    def of(cls, entries: Mapping[str, UserEntry], version: int = 0) -> "_Snapshot":
         return cls(
             entries,
             {sub: _user(sub, entry) for sub, entry in entries.items()},
@@ -48,6 +49,7 @@ class _Snapshot:
                 for app_password in entry.app_passwords
             },
             tuple(entry.password for entry in entries.values()),
+            version,
         )
 
 
@@ -67,6 +69,11 @@ class UsersFile:
         self._stamp = _stamp(path)
         previous = before._snapshot.entries if before else {}
         self._snapshot: _Snapshot = _Snapshot.of(_read(path, self._stamp, previous))
+
+    @property
+    def version(self) -> int:
+        """The number of successful reloads."""
+        return self._snapshot.version
 
     @property
     def count(self) -> int:
@@ -144,7 +151,8 @@ class UsersFile:
             return None
         self._stamp = stamp
         try:
-            self._snapshot = _Snapshot.of(_read(self.path, stamp, self._snapshot.entries))
+            entries = _read(self.path, stamp, self._snapshot.entries)
+            self._snapshot = _Snapshot.of(entries, self._snapshot.version + 1)
         except UsersFileError as error:
             return str(error)
         return ""
@@ -210,8 +218,7 @@ def _user(sub: str, entry: UserEntry) -> User:
     return User(
         sub=sub,
         groups=entry.groups,
-        email=entry.email,
-        name=entry.name,
+        profile=entry.profile,
         disabled=entry.disabled,
         marks=entry.marks,
         has_totp=entry.totp is not None,

@@ -141,7 +141,7 @@ class ReplicaCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the current values; called on the thread of the metrics server."""
-        cached = self.serving.answered
+        cached = self.serving.cached_responses
         refreshed = self.serving.gateway.services.sessions.refreshed
         yield _family(
             "authgw_requests",

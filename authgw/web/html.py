@@ -129,7 +129,7 @@ def refusal_page(
         text = gateway.login.pages.render(
             "denied.html",
             base=base,
-            who=(who.name or who.sub) if who else "",
+            who=(who.profile.get("name") or who.sub) if who else "",
             needed=[whom.replace(":", " ", 1) for whom in decision.needs],
             why=_sentence(REASONS[decision.reason].meaning),
             reason=decision.reason,

@@ -30,7 +30,7 @@ from authgw.web.cookies import (
     helpers,
     session_tokens,
 )
-from authgw.web.dispatcher import SERVING
+from authgw.web.dispatcher import DISPATCHER
 from authgw.web.forms import brings_cookie_token, is_by_http, lost_cookie, own_form
 from authgw.web.html import page, see, site_of
 from authgw.web.visits import LOOP_VISITS, WINDOW, next_visit
@@ -209,9 +209,9 @@ def _send_on(
     give_helper(response, site, "visit", visit.text, WINDOW)
     allowed.watch(sid)
     # The next check of this session is answered anew, and so noted.
-    shortcut = request.app[SERVING].shortcut
-    if shortcut is not None:
-        shortcut.forget(sid)
+    cache = request.app[DISPATCHER].cache
+    if cache is not None:
+        cache.forget(sid)
     return response
 
 
@@ -294,7 +294,7 @@ def _code_page(
         cut=way.cut,
         elsewhere=way.after(site.base, switch="yes"),
         # Who has none set up is told the command for it, which takes the user's name.
-        who=(person.name if person.has_totp else "") or person.sub,
+        who=(person.profile["name"] if person.has_totp else "") or person.sub,
         message=message,
         missing=not person.has_totp,
     )

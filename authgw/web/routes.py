@@ -1,21 +1,25 @@
-"""Which path leads where."""
+"""The handler of each path."""
+
+from functools import partial
 
 from aiohttp import web
 
-from authgw.dialects import envoy
+from authgw.core.endpoints import ENDPOINTS
+from authgw.dialects.base import Dialect
+from authgw.dialects.registry import DIALECTS
 from authgw.web import account_pages, api, health, login_pages
-from authgw.web.check import authenticate, by_envoy, by_forwarding, denied
-from authgw.web.dispatcher import SERVING, Dispatcher, bound
+from authgw.web.check import check, denied
+from authgw.web.dispatcher import DISPATCHER, Dispatcher, bind_gateway
 from authgw.web.forms import MAX_FORM_BYTES
 from authgw.web.problems import problems
 
 
-def application(serving: Dispatcher) -> web.Application:
-    """The whole HTTP surface over what answers now, and after each reload."""
-    app = web.Application(middlewares=[bound, problems], client_max_size=MAX_FORM_BYTES)
-    app[SERVING] = serving
-    # Reading it takes long enough to be felt by whoever asks meanwhile.
-    health.description(serving.gateway)
+def application(dispatcher: Dispatcher) -> web.Application:
+    """Return the application; its handlers use the dispatcher's gateway of the moment."""
+    app = web.Application(middlewares=[bind_gateway, problems], client_max_size=MAX_FORM_BYTES)
+    app[DISPATCHER] = dispatcher
+    # Parsing the document takes long enough to delay other requests, so it is done at the start.
+    health.description(dispatcher.gateway)
     app.add_routes(
         [
             web.get("/ping", health.ping),
@@ -36,11 +40,18 @@ def application(serving: Dispatcher) -> web.Application:
             web.post("/logout", api.logout),
             web.post("/revoke", api.revoke),
             web.get("/sessions", api.sessions),
-            web.get("/authenticate", authenticate),
-            web.get("/authenticate/forward", by_forwarding),
-            web.route("*", envoy.PREFIX + "{path:(/.*)?}", by_envoy),
+            *map(_route, DIALECTS),
         ]
     )
-    if serving.gateway.policy.docs:
+    if dispatcher.gateway.policy.docs:
         app.add_routes([web.get("/docs", health.docs)])
     return app
+
+
+def _route(dialect: Dialect) -> web.RouteDef:
+    """Return the route of a dialect: GET, or any method on its path and all paths below."""
+    handler = partial(check, dialect=dialect)
+    endpoint = next(entry for entry in ENDPOINTS if entry.path == dialect.path)
+    if endpoint.prefix:
+        return web.route("*", dialect.path + "{path:(/.*)?}", handler)
+    return web.get(dialect.path, handler)

@@ -173,7 +173,7 @@ BOMBS = {
     "raw surrogate": b'{"username": "\xed\xa0\x80", "password": "x"}',
     "NUL": b'{"username": "\\u0000", "password": "x"}',
     # One is accepted: editors and PowerShell write it.
-    "two byte order marks": b'\xef\xbb\xbf' * 2 + b'{"user_id": 1}',
+    "two byte order marks": b"\xef\xbb\xbf" * 2 + b'{"user_id": 1}',
     "UTF-16": '{"user_id": 1}'.encode("utf-16"),
     "nothing but spaces": b" " * 16000,
     "two values": b'{"user_id": 1} {}',

@@ -43,18 +43,18 @@ async def test_aiohttp_sees_no_check_whose_answer_is_known(
     quick: RunningGateway, by_aiohttp: list[None]
 ) -> None:
     access = await shaped(quick)
-    before, counted = len(by_aiohttp), quick.serving.answered
+    before, counted = len(by_aiohttp), quick.serving.cached_responses
     async with connected(quick) as (reader, writer):
         for _ in range(10):
             writer.write(asking(access))
             assert (await answer(reader))[1]["Remote-User"] == "1"
-        assert (len(by_aiohttp), quick.serving.answered) == (before, counted + 10)
+        assert (len(by_aiohttp), quick.serving.cached_responses) == (before, counted + 10)
         # One that is not known in between.
         writer.write(asking("none"))
         assert (await answer(reader))[0] == "HTTP/1.1 401 Unauthorized"
         writer.write(asking(access))
         assert (await answer(reader))[0] == "HTTP/1.1 200 OK"
-    assert (len(by_aiohttp), quick.serving.answered) == (before + 1, counted + 11)
+    assert (len(by_aiohttp), quick.serving.cached_responses) == (before + 1, counted + 11)
 
 
 async def test_who_is_known_by_names_that_never_came_takes_the_long_way_first(
@@ -84,22 +84,22 @@ async def test_no_answer_overtakes_one_that_is_waited_for(
     async with connected(quick) as (reader, writer):
         writer.write(asking(new))
         await asyncio.wait_for(asked.wait(), 5)
-        counted = quick.serving.answered
+        counted = quick.serving.cached_responses
         for _ in range(2):
             writer.write(asking(access))
             await asyncio.sleep(0.05)
-        assert quick.serving.answered == counted
+        assert quick.serving.cached_responses == counted
         go_on.set()
         users = [(await answer(reader))[1]["Remote-User"] for _ in range(3)]
         assert users == ["2", "1", "1"]
         writer.write(asking(access))
         await answer(reader)
-        assert quick.serving.answered == counted + 1
+        assert quick.serving.cached_responses == counted + 1
 
 
 async def test_a_body_is_no_check_whatever_it_looks_like(quick: RunningGateway) -> None:
     access = await shaped(quick)
-    counted = quick.serving.answered
+    counted = quick.serving.cached_responses
     body = asking(access)
     async with connected(quick) as (reader, writer):
         head = f"POST /ping HTTP/1.1\r\nHost: x\r\nContent-Length: {2 * len(body)}\r\n\r\n"
@@ -108,7 +108,7 @@ async def test_a_body_is_no_check_whatever_it_looks_like(quick: RunningGateway) 
             await asyncio.sleep(0.05)
             writer.write(body)
         assert (await answer(reader))[0] == "HTTP/1.1 405 Method Not Allowed"
-        assert quick.serving.answered == counted
+        assert quick.serving.cached_responses == counted
 
 
 async def test_a_check_in_pieces_is_one_check(quick: RunningGateway) -> None:
@@ -143,16 +143,16 @@ async def test_nothing_is_answered_at_once_while_answers_are_not_taken(
     async with connected(quick) as (reader, writer):
         writer.write(asking(access))
         await answer(reader)
-        counted = quick.serving.answered
+        counted = quick.serving.cached_responses
         *_, connection = quick.connections
         connection.pause_writing()
         writer.write(asking(access))
         await answer(reader)
-        assert quick.serving.answered == counted
+        assert quick.serving.cached_responses == counted
         connection.resume_writing()
         writer.write(asking(access))
         await answer(reader)
-        assert quick.serving.answered == counted + 1
+        assert quick.serving.cached_responses == counted + 1
 
 
 async def test_checks_one_by_one_are_too_much_for_a_client_that_never_reads_as_well(
@@ -246,7 +246,7 @@ async def test_no_byte_of_an_answer_differs_from_that_of_a_gateway_without_memor
 ) -> None:
     choose = random.Random(seed)
     access = await shaped(quick)
-    remembering, at_once = quick.serving.shortcut, quick.serving.answered
+    remembering, at_once = quick.serving.cache, quick.serving.cached_responses
 
     async def answered(sent: Sequence[bytes]) -> bytes:
         said = b""
@@ -268,8 +268,8 @@ async def test_no_byte_of_an_answer_differs_from_that_of_a_gateway_without_memor
             odd = odd.replace(old, new, 1)
         sent = [asking(access), odd, *choose.choices((asking(access), odd), k=choose.randrange(3))]
         quick_answer = await answered(sent)
-        quick.serving.shortcut = None
+        quick.serving.cache = None
         slow_answer = await answered(sent)
-        quick.serving.shortcut = remembering
+        quick.serving.cache = remembering
         assert quick_answer == slow_answer, sent
-    assert quick.serving.answered > at_once + len(_CHANGES)
+    assert quick.serving.cached_responses > at_once + len(_CHANGES)

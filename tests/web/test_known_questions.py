@@ -159,7 +159,7 @@ async def test_no_answer_differs_from_that_of_a_gateway_without_memory(
         {"X-Original-Method": "COPY", "Destination": "https://other.example.com/b"},
         {"X-Rewrite-URL": "/b/../c"},
     ]
-    remembering, asked, statuses = ruled.serving.shortcut, 0, set()
+    remembering, asked, statuses = ruled.serving.cache, 0, set()
 
     async def answered(headers: dict[str, str]) -> tuple[Any, ...]:
         ruled.events.clear()
@@ -175,11 +175,11 @@ async def test_no_answer_differs_from_that_of_a_gateway_without_memory(
         (odd,) = choose.choices(more, weights)
         headers = {**asking(choose.choice(HOSTS)), **odd, **choose.choice(shown)}
         quick = await answered(headers)
-        ruled.serving.shortcut = None
+        ruled.serving.cache = None
         before = len(matched)
         slow = await answered(headers)
         asked += len(matched) - before
-        ruled.serving.shortcut = remembering
+        ruled.serving.cache = remembering
         assert quick == slow, headers
     assert {200, 401, 403} <= statuses
     # What the memory knows it need not take apart, so these were answered by it.

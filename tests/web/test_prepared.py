@@ -14,7 +14,7 @@ async def test_it_says_what_the_long_way_says(quick: RunningGateway) -> None:
     pair = await quick.login(5, groups=["users", "team-a"], email="zoë@example.com", name="Zoë")
     first = await quick.check(pair["access"], **ORIGINAL)
     second = await quick.check(pair["access"], **ORIGINAL)
-    assert len(quick.shortcut) == 1
+    assert len(quick.cache) == 1
     third = await quick.check(pair["access"], **ORIGINAL)
     assert first.headers == second.headers == third.headers
     assert third.headers["Remote-Name"] == "Zoë"

@@ -47,7 +47,7 @@ async def test_a_request_under_way_is_decided_by_the_rules_that_it_met(
     ruled.serving.use(with_rules(ruled.serving.gateway, NOBODY))
     go_on.set()
     assert (await under_way).status == 200
-    assert not len(ruled.shortcut)
+    assert not len(ruled.cache)
     assert (await ruled.check(pair["access"], **ORIGINAL)).status == 403
 
 
@@ -57,7 +57,7 @@ async def test_what_was_learned_under_the_old_rules_is_not_answered_under_the_ne
     pair = await ruled.login()
     for _ in range(3):
         assert (await ruled.check(pair["access"], **ORIGINAL)).status == 200
-    assert len(ruled.shortcut)
+    assert len(ruled.cache)
     ruled.serving.use(with_rules(ruled.serving.gateway, NOBODY))
     assert (await ruled.check(pair["access"], **ORIGINAL)).status == 403
 
@@ -67,7 +67,7 @@ async def test_every_answer_of_a_drain_is_the_last_on_its_connection(quick: Runn
     for _ in range(3):
         kept = await quick.check(pair["access"], **ORIGINAL)
         assert "Connection" not in kept.headers
-    assert len(quick.shortcut)
+    assert len(quick.cache)
     quick.serving.draining = True
     last = await quick.check(pair["access"], **ORIGINAL)
     said = {name: value for name, value in kept.headers.items() if name != "Date"}

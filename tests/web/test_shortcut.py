@@ -17,7 +17,7 @@ async def known(quick: RunningGateway, user_id: int = 1, **more: object) -> dict
     pair: dict[str, str] = await quick.login(user_id, **more)
     for _ in range(3):
         assert (await quick.check(pair["access"], **ORIGINAL)).status == 200
-    assert len(quick.shortcut)
+    assert len(quick.cache)
     return pair
 
 
@@ -25,13 +25,13 @@ async def known(quick: RunningGateway, user_id: int = 1, **more: object) -> dict
 def given(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """What was known of each check, None where nothing was."""
     replies: list[object] = []
-    real = decision_cache.DecisionCache.known
+    real = decision_cache.DecisionCache.lookup
 
     def known(self: decision_cache.DecisionCache, *asked: object) -> object:
         replies.append(real(self, *asked))  # type: ignore[arg-type]  # as it is called
         return replies[-1]
 
-    monkeypatch.setattr(decision_cache.DecisionCache, "known", known)
+    monkeypatch.setattr(decision_cache.DecisionCache, "lookup", known)
     return replies
 
 
@@ -200,13 +200,13 @@ async def test_each_rule_decides_for_itself(ruled: RunningGateway) -> None:
 async def test_what_is_remembered_is_bounded(
     quick: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decision_cache, "_MOST", 5)
+    monkeypatch.setattr(decision_cache, "_MAX_ENTRIES", 5)
     pair = await known(quick)
     for number in range(20):
         original = {**ORIGINAL, "X-Original-URL": f"https://app.example.com/{number}"}
         assert (await quick.check(pair["access"], **original)).status == 200
         await known(quick, number + 2)
-    assert len(quick.shortcut) == 5
+    assert len(quick.cache) == 5
 
 
 @pytest.mark.parametrize(("size", "remembered"), [(7000, True), (8200, False)])
@@ -218,7 +218,7 @@ async def test_large_heads_are_answered_and_not_remembered(
         for more in ({"Cookie": "x" * size}, {"X-" + "n" * size: "x"}):
             answer = await quick.check(pair["access"], **ORIGINAL, **more)
             assert answer.status == 200
-    assert bool(len(quick.shortcut)) == remembered
+    assert bool(len(quick.cache)) == remembered
 
 
 async def test_whoever_is_refused_leaves_no_large_name_behind(quick: RunningGateway) -> None:
@@ -231,7 +231,7 @@ async def test_whoever_is_refused_leaves_no_large_name_behind(quick: RunningGate
 
 def memory_of_names(quick: RunningGateway) -> int:
     """Bytes of the names that are remembered by what they can matter for."""
-    return sum(map(len, quick.shortcut._sorter._kinds))
+    return sum(map(len, quick.cache._classifier._kinds))
 
 
 async def test_another_path_takes_the_long_way(quick: RunningGateway) -> None:

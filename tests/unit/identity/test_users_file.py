@@ -70,7 +70,7 @@ def test_all_fields_of_entry(path: Path) -> None:
     assert alice is not None
     assert bob is not None
     assert (alice.sub, alice.groups) == ("alice", ("users", "team:a"))
-    assert (alice.email, alice.name) == ("alice@example.com", "Alice Ünal")
+    assert alice.profile == {"email": "alice@example.com", "name": "Alice Ünal"}
     assert (alice.disabled, alice.has_totp) == (False, True)
     assert (bob.disabled, bob.has_totp, bob.groups) == (True, False, ())
     assert users.find("Alice") is None
