@@ -35,10 +35,9 @@ class _Snapshot:
     names_by_key: Mapping[str, tuple[str, ...]]
     app_passwords: Mapping[str, AppPassword]
     hashes: tuple[str, ...]
-    version: int = 0
 
     @classmethod
-    def of(cls, entries: Mapping[str, UserEntry], version: int = 0) -> "_Snapshot":
+    def of(cls, entries: Mapping[str, UserEntry]) -> "_Snapshot":
         return cls(
             entries,
             {sub: _user(sub, entry) for sub, entry in entries.items()},
@@ -49,7 +48,6 @@ class _Snapshot:
                 for app_password in entry.app_passwords
             },
             tuple(entry.password for entry in entries.values()),
-            version,
         )
 
 
@@ -66,14 +64,10 @@ class UsersFile:
             UsersFileError: The file cannot be used.
         """
         self.path = path
+        self.version = 0
         self._stamp = _stamp(path)
         previous = before._snapshot.entries if before else {}
         self._snapshot: _Snapshot = _Snapshot.of(_read(path, self._stamp, previous))
-
-    @property
-    def version(self) -> int:
-        """The number of successful reloads."""
-        return self._snapshot.version
 
     @property
     def count(self) -> int:
@@ -151,10 +145,11 @@ class UsersFile:
             return None
         self._stamp = stamp
         try:
-            entries = _read(self.path, stamp, self._snapshot.entries)
-            self._snapshot = _Snapshot.of(entries, self._snapshot.version + 1)
+            self._snapshot = _Snapshot.of(_read(self.path, stamp, self._snapshot.entries))
         except UsersFileError as error:
             return str(error)
+        # After the snapshot: readers read the version first (see `services.identify`).
+        self.version += 1
         return ""
 
 
