@@ -280,7 +280,9 @@ def test_valid_change_is_loaded_and_invalid_change_keeps_users(path: Path) -> No
     users = UsersFile(path)
     assert users.reload_if_changed() is None
     write(path, f"carol: {{{LINE}}}\n")
+    assert users.version == 0
     assert users.reload_if_changed() == ""
+    assert users.version == 1
     assert users.find("alice") is None
     assert users.find("carol") is not None
     write(path, f"carol: {{{LINE}}}\ndave: {{}}\n")
