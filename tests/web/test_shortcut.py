@@ -126,10 +126,8 @@ async def test_destination_of_move_is_always_decided(make_gateway: MakeGateway) 
 
 
 async def test_cached_token_expires(make_gateway: MakeGateway) -> None:
-    offset = [0.0]
-    quick = await make_gateway(
-        logging={"decisions": "denied"}, clock=lambda: time.time() + offset[0]
-    )
+    now, offset = time.time(), [0.0]
+    quick = await make_gateway(logging={"decisions": "denied"}, clock=lambda: now + offset[0])
     pair = await cached_pair(quick)
     offset[0] = LIVES.access + LEEWAY - 1
     assert (await quick.check(pair["access"], **ORIGINAL)).status == 200
