@@ -13,9 +13,9 @@ from authgw.config.loader import ConfigError, LoadedConfig
 from authgw.config.schema import AuthSettings, Settings
 from authgw.core.audit import AuditRecorder, Event
 from authgw.core.limits import MAX_HEADER_LINE_BYTES, MAX_MIRRORED_SESSIONS
-from authgw.core.model import IdentityHeaders
 from authgw.core.networks import TrustedProxies
 from authgw.core.ports import Store
+from authgw.core.rules import NO_RULES
 from authgw.core.tokens import Issuer
 from authgw.core.users import UserDirectory
 from authgw.files.key_files import secret_file_warnings
@@ -34,7 +34,7 @@ from authgw.services.sessions import Sessions
 from authgw.storage.mirror import Mirror
 from authgw.web.aiohttp_internals import parses_in_python
 from authgw.web.context import Gateway, LoginContext, Policy, Services
-from authgw.web.dispatcher import shorten
+from authgw.web.dispatcher import bypass_router
 from authgw.web.password_login import PasswordLogin
 from authgw.web.routes import application
 from authgw.web.templating import PageRenderer, PageTheme
@@ -106,11 +106,11 @@ async def http_server(
     runner = web.AppRunner(routes, shutdown_timeout=drain_timeout)
     await runner.setup()
     assert runner.server is not None  # noqa: S101  it has been set up
-    shorten(runner.server, replica.serving)
+    bypass_router(runner.server, replica.serving)
     connections = Connections(
         runner.server,
         max_connections(),
-        replica.serving.at_once,
+        replica.serving.cached_response,
         replica.serving.refuse,
         access_log=None,
         keepalive_timeout=_KEEP_ALIVE,
@@ -182,14 +182,14 @@ def _gateway(
 
 
 def _policy(state: ReloadableState) -> Policy:
-    settings = state.loaded.settings
-    names, sites = settings.headers, settings.login.sites
+    settings, rules = state.loaded.settings, state.loaded.rules
+    sites = settings.login.sites
     return Policy(
-        rules=state.loaded.rules,
+        rules=NO_RULES if rules is None else rules,
         sites=sites,
         cookies=sites.session_cookies,
         trusted=TrustedProxies.parse(settings.server.trusted_proxies),
-        identity=IdentityHeaders(names.user, names.groups, names.email, names.name),
+        identity=settings.headers.identity,
         settings=settings,
     )
 

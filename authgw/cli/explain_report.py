@@ -1,16 +1,16 @@
 """Report of `authgw rules explain`: the decision about a request, as text or JSON."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from authgw.config.loader import ConfigError, LoadedConfig
 from authgw.core.errors import AuthgwError
 from authgw.core.explain import Explanation, explain
-from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Principal, Verdict
-from authgw.core.rules import Credential, Rule
+from authgw.core.model import AccessRequest, Principal, Verdict
+from authgw.core.rules import NO_RULES, Credential, Rule
 from authgw.core.urls import canonical_method, location_from
-from authgw.dialects import nginx
+from authgw.dialects.nginx import NGINX
 from authgw.identity.users_file import load_users
 
 _STATUS = {Verdict.ALLOW: 0, Verdict.DENY: 1, Verdict.LOGIN: 2}
@@ -96,17 +96,15 @@ def explain_request(
     except AuthgwError as error:
         raise ConfigError([f"{method} {url}: {error.detail}"]) from None
     principal = _principal(loaded, user, groups)
+    explanation = explain(loaded.rules or NO_RULES, access, principal)
     if loaded.rules is None:
-        verdict = Verdict.ALLOW if principal else Verdict.LOGIN
-        reason = "" if principal else "token_missing"
-        explanation = Explanation(Decision(verdict, reason, principal), None, ())
-    else:
-        explanation = explain(loaded.rules, access, principal)
-    names = loaded.settings.headers
-    identity = IdentityHeaders(names.user, names.groups, names.email, names.name)
+        explanation = replace(explanation, rule=None)
     page = loaded.settings.login.sites.covering(access.location.host)
-    reply = nginx.render(
-        explanation.decision, access, identity=identity, login_url=page.url if page else None
+    reply = NGINX.render(
+        explanation.decision,
+        access,
+        identity=loaded.settings.headers.identity,
+        login_url=page.url if page else None,
     )
     return RuleReport(explanation, reply.headers)
 
@@ -119,4 +117,4 @@ def _principal(loaded: LoadedConfig, user: str | None, groups: tuple[str, ...]) 
         return Principal(user or "somebody", "", groups)
     if entry.disabled:
         return None
-    return Principal(user or "", "", (*entry.groups, *groups), entry.email, entry.name)
+    return Principal(user or "", "", (*entry.groups, *groups), entry.profile)

@@ -6,6 +6,7 @@ from html import escape
 import click
 from aiohttp import web
 
+from authgw.config.schema import HeaderSettings
 from authgw.core.limits import MAX_HEADER_LINE_BYTES
 
 _PAGE = """<!doctype html>
@@ -53,8 +54,8 @@ def application() -> web.Application:
 
 async def _show(request: web.Request) -> web.Response:
     identity = {
-        name: request.headers.get(f"Remote-{name.capitalize()}", "")
-        for name in ("user", "groups", "email", "name")
+        claim: request.headers.get(header, "")
+        for claim, header in HeaderSettings().identity.by_claim.items()
     }
     shown = {**identity, "method": request.method, "path": request.path_qs}
     # A cache must not return a user's page after the logout.

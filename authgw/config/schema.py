@@ -31,6 +31,7 @@ from authgw.config.values import (
     Text,
 )
 from authgw.core.login_sites import LoginSite, LoginSites, host_of, origin_of
+from authgw.core.model import IdentityHeaders
 from authgw.core.redirects import Redirects
 from authgw.core.sessions import Lifetimes
 from authgw.storage.registry import kind_of
@@ -246,6 +247,11 @@ class HeaderSettings(Section):
         names = self.model_dump()
         if len({name.lower() for name in names.values()}) < len(names):
             yield Conflict((), "two of the names are the same: each needs its own", names)
+
+    @property
+    def identity(self) -> IdentityHeaders:
+        """The names by claim: each key is the name of a claim."""
+        return IdentityHeaders(dict(self))
 
 
 class Settings(Section):

@@ -1,6 +1,7 @@
 """Values that the layers exchange: request, principal, decision, response."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
@@ -8,14 +9,21 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A verified subject; `sid` is empty for an app password, `totp` means two factors."""
+    """A verified subject; `sid` is empty for an app password, `totp` means two factors.
+
+    `profile` are the claims that only upstreams use, such as `email` and `name`.
+    """
 
     sub: str
     sid: str
     groups: tuple[str, ...] = ()
-    email: str = ""
-    name: str = ""
+    profile: Mapping[str, str] = field(default_factory=dict)
     totp: bool = False
+
+    @property
+    def claims(self) -> dict[str, str]:
+        """All claims by name, as texts for headers."""
+        return {"user": self.sub, "groups": ",".join(self.groups), **self.profile}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +127,14 @@ class ProxyResponse:
 
 @dataclass(frozen=True, slots=True)
 class IdentityHeaders:
-    """Names of the headers that carry the identity to an upstream."""
+    """Names of the headers that carry the identity to an upstream, by claim."""
 
-    user: str = "Remote-User"
-    groups: str = "Remote-Groups"
-    email: str = "Remote-Email"
-    name: str = "Remote-Name"
+    by_claim: Mapping[str, str]
+
+    def __hash__(self) -> int:
+        return hash(self.names)
 
     @property
-    def names(self) -> tuple[str, str, str, str]:
-        """All four names: user, groups, email, name."""
-        return (self.user, self.groups, self.email, self.name)
+    def names(self) -> tuple[str, ...]:
+        """The names of all identity headers."""
+        return tuple(self.by_claim.values())

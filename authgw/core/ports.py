@@ -56,7 +56,7 @@ class MirroringStore(SessionStore, Protocol):
         """Call `replace` for each change; conflicts are ignored."""
 
     def peek(self, sid: str) -> Snapshot | None:
-        """Return the current cached snapshot or None; the object is the same while it is valid."""
+        """Return the current cached snapshot, or None; its version changes with the record."""
 
     async def look(self, sid: str) -> Snapshot:
         """Return the cached snapshot, or read it; this counts as use of the session."""

@@ -203,6 +203,11 @@ class _Paths:
         return Match(None, "no_rule")
 
 
+# Without a `rules` section any valid session may access every protected host.
+ANY_SESSION = Rule("no rules", Allow(authenticated=True))
+NO_RULES = Rules((ANY_SESSION,))
+
+
 def _match_all_readings(
     rules: tuple[Rule, ...], access: AccessRequest, path: CanonicalPath
 ) -> Match:

@@ -73,6 +73,11 @@ class Session:
     amr: tuple[str, ...] = ()
     password_mark: str = ""
 
+    @property
+    def profile(self) -> dict[str, str]:
+        """Claims besides the subject and its groups, by name, as of the login."""
+        return {"email": self.email, "name": self.name}
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:

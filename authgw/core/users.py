@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,14 +30,14 @@ _UNSAFE_IN_HEADERS = {"Cc", "Cs", "Zl", "Zp"}
 class User:
     """A user of the users file.
 
-    `password_marks` identify the current password: a session that was opened with another password
-    has a different mark. `has_totp` is True if a second factor is set up.
+    `profile` are further claims, by name. `password_marks` identify the current password: a session
+    that was opened with another password has a different mark. `has_totp` is True if a second
+    factor is set up.
     """
 
     sub: str
     groups: tuple[str, ...]
-    email: str
-    name: str
+    profile: Mapping[str, str]
     disabled: bool
     password_marks: frozenset[str]
     has_totp: bool
@@ -81,6 +82,10 @@ class UserDirectory(Protocol):
     The users file (`identity.users_watcher`) is one source. Decisions look up users here alone.
     """
 
+    @property
+    def version(self) -> int:
+        """Return a number that changes whenever users or app passwords may have changed."""
+
     def find(self, sub: str) -> User | None:
         """Return the user with this name, or None."""
 
@@ -93,6 +98,8 @@ class UserDirectory(Protocol):
 
 class NoUsers:
     """Empty user directory of a gateway without a users file."""
+
+    version = 0
 
     def find(self, sub: str) -> User | None:
         """Return None."""
@@ -110,8 +117,8 @@ class NoUsers:
 def principal_of(session: Session, user: User | None) -> Principal:
     """Return the principal of a valid session.
 
-    `user` is the entry of the session's subject in the users file, or None. Groups, email and
-    name of a user are the current values, not those at the login.
+    `user` is the entry of the session's subject in the users file, or None. The groups and profile
+    of a user are the current values, not those at the login.
 
     Raises:
         SessionEndedError: the user was removed, was disabled or has a new password, or a trusted
@@ -120,17 +127,17 @@ def principal_of(session: Session, user: User | None) -> Principal:
     if session.source != USERS:
         if user is not None:
             raise SessionEndedError
-        return Principal(session.sub, session.sid, session.groups, session.email, session.name)
+        return Principal(session.sub, session.sid, session.groups, session.profile)
     if user is None or user.disabled or session.password_mark not in user.password_marks:
         raise SessionEndedError
-    return Principal(user.sub, session.sid, user.groups, user.email, user.name, TOTP in session.amr)
+    return Principal(user.sub, session.sid, user.groups, user.profile, TOTP in session.amr)
 
 
 def principal_of_app_password(user: User | None) -> Principal | None:
     """Return the principal of an app password, or None if its user was removed or disabled."""
     if user is None or user.disabled:
         return None
-    return Principal(user.sub, "", user.groups, user.email, user.name)
+    return Principal(user.sub, "", user.groups, user.profile)
 
 
 def is_header_safe(text: str) -> bool:

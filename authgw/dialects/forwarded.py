@@ -4,82 +4,76 @@ Both pass any response other than 2xx on to the client, with its body.
 """
 
 from authgw.core.errors import TargetMalformedError, WrongDialectError
-from authgw.core.model import AccessRequest, Decision, IdentityHeaders, ProxyResponse, Verdict
-from authgw.core.networks import TrustedProxies
-from authgw.core.urls import canonical_method, location_from
-from authgw.dialects.headers import (
-    RawHeaders,
-    access_request,
-    present,
-    refuse_identity,
-    refuse_untrusted,
-    target,
+from authgw.core.model import (
+    AccessRequest,
+    Decision,
+    IdentityHeaders,
+    Location,
+    ProxyResponse,
+    Verdict,
 )
+from authgw.core.urls import canonical_method, location_from
+from authgw.dialects.base import Dialect, Subrequest
+from authgw.dialects.headers import RawHeaders, present, target
 from authgw.dialects.responses import allowed, denial_headers, is_outage, login_location
 
 # Traefik sends ws and wss for the handshake of a WebSocket.
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 
-def describe(
-    method: str,
-    raw_path: str,
-    headers: RawHeaders,
-    *,
-    peer: str,
-    trusted: TrustedProxies,
-    identity: IdentityHeaders,
-) -> AccessRequest:
-    """Return the client's original request, which Traefik or Caddy describes in headers only.
+class PassThroughDialect(Dialect):
+    """Base of the proxies that pass a refusal on to the client, with its body."""
 
-    Raises:
-        UntrustedProxyError: `peer` (an address, or `unix`) is not a trusted proxy.
-        WrongDialectError: the headers are those of NGINX.
-        IdentityHeaderFromClientError: the client sent an identity header.
-        TargetMissingError, TargetDuplicatedError, TargetMalformedError, OverrideDeniedError,
-            DestinationDeniedError: see their codes.
-    """
-    refuse_untrusted(headers, peer, trusted)
-    if not present(headers, "X-Forwarded-Uri") and present(headers, "X-Original-URL"):
-        raise WrongDialectError(
-            "X-Original-URL arrived at /authenticate/forward, which is Traefik's and Caddy's. "
-            "NGINX and HAProxy ask /authenticate."
-        )
-    refuse_identity(headers, identity)
-    return access_request(
-        headers,
-        canonical_method(target(headers, "X-Forwarded-Method")),
-        location_from(
+    def render(
+        self,
+        decision: Decision,
+        access: AccessRequest | None,
+        *,
+        identity: IdentityHeaders,
+        login_url: str | None = None,
+    ) -> ProxyResponse:
+        """Return the client's response: identity, a redirect to the login page, or a refusal."""
+        if decision.verdict is Verdict.ALLOW:
+            return allowed(decision.principal, identity)
+        headers = denial_headers(decision)
+        if decision.verdict is Verdict.DENY:
+            if is_outage(decision):
+                return ProxyResponse(503, headers, "503 the gateway cannot answer now")
+            return ProxyResponse(403, headers, f"403 denied ({decision.reason})")
+        location = login_location(decision, access, login_url)
+        if access is None or location is None:
+            return ProxyResponse(401, headers, f"401 not logged in ({decision.reason})")
+        # RFC 9110 section 15.4.4: after a 303 a browser requests the page by GET.
+        status = 302 if access.method in ("GET", "HEAD") else 303
+        return ProxyResponse(status, (*headers[1:], ("Location", location)), "Log in first")
+
+
+class ForwardedDialect(PassThroughDialect):
+    """Describes the request in X-Forwarded-* headers."""
+
+    name = "forwarded"
+    path = "/authenticate/forward"
+
+    def refuse_other_dialects(self, headers: RawHeaders) -> None:
+        """Refuse a subrequest of NGINX or HAProxy."""
+        if not present(headers, "X-Forwarded-Uri") and present(headers, "X-Original-URL"):
+            raise WrongDialectError(
+                "X-Original-URL arrived at /authenticate/forward, which is Traefik's and Caddy's. "
+                "NGINX and HAProxy ask /authenticate."
+            )
+
+    def target(self, subrequest: Subrequest) -> tuple[str, Location]:
+        """Return method and target from the headers alone."""
+        headers = subrequest.headers
+        method = canonical_method(target(headers, "X-Forwarded-Method"))
+        return method, location_from(
             scheme_of(target(headers, "X-Forwarded-Proto")),
             target(headers, "X-Forwarded-Host"),
             target(headers, "X-Forwarded-Uri"),
-        ),
-        peer=peer,
-        trusted=trusted,
-    )
+        )
 
 
-def render(
-    decision: Decision,
-    access: AccessRequest | None,
-    *,
-    identity: IdentityHeaders,
-    login_url: str | None = None,
-) -> ProxyResponse:
-    """Return the response for the client: identity, a redirect to the login page, or a refusal."""
-    if decision.verdict is Verdict.ALLOW:
-        return allowed(decision.principal, identity)
-    headers = denial_headers(decision)
-    if decision.verdict is Verdict.DENY:
-        if is_outage(decision):
-            return ProxyResponse(503, headers, "503 the gateway cannot answer now")
-        return ProxyResponse(403, headers, f"403 denied ({decision.reason})")
-    location = login_location(decision, access, login_url)
-    if access is None or location is None:
-        return ProxyResponse(401, headers, f"401 not logged in ({decision.reason})")
-    # RFC 9110 section 15.4.4: after a 303 a browser requests the page by GET.
-    status = 302 if access.method in ("GET", "HEAD") else 303
-    return ProxyResponse(status, (*headers[1:], ("Location", location)), "Log in first")
+FORWARDED = ForwardedDialect()
 
 
 def scheme_of(proto: str) -> str:

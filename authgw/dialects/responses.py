@@ -28,11 +28,9 @@ def allowed(principal: Principal | None, identity: IdentityHeaders) -> ProxyResp
 
 
 def _identity_headers(principal: Principal | None, identity: IdentityHeaders) -> Headers:
-    """Return all four identity headers: the client could send a header that is missing."""
-    if principal is None:
-        return tuple((name, "") for name in identity.names)
-    values = (principal.sub, ",".join(principal.groups), principal.email, principal.name)
-    return tuple(zip(identity.names, values, strict=True))
+    """Return all identity headers: the client could send a header that is missing."""
+    claims = {} if principal is None else principal.claims
+    return tuple([(name, claims.get(claim, "")) for claim, name in identity.by_claim.items()])
 
 
 def denial_headers(decision: Decision) -> Headers:

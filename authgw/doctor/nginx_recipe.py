@@ -58,7 +58,7 @@ class Recipe:
 
     Attributes:
         settings: the configuration.
-        headers: names of the identity headers by `user`, `groups`, `email` and `name`.
+        headers: names of the identity headers by claim.
         transports: protocols to apps by their pass directive.
         definitions: the maps that define each variable.
         check_headers: headers of a check, by name in lower case.
@@ -89,15 +89,9 @@ def recipe_of(settings: Settings) -> Recipe:
     assert check is not None  # noqa: S101  protect.conf has it
     apps = {block.args[-1]: block for block in server.children}
     published = next(block for block in server.children if block.args[0] == "~")
-    headers = settings.headers
     return Recipe(
         settings,
-        {
-            "user": headers.user,
-            "groups": headers.groups,
-            "email": headers.email,
-            "name": headers.name,
-        },
+        settings.headers.identity.by_claim,
         {
             passing: Transport(passing, sending, file, header_values(apps[f"/{passing}"], sending))
             for passing, (sending, file) in _TRANSPORTS.items()

@@ -2,6 +2,8 @@
 
 import re
 
+from authgw.config.schema import HeaderSettings
+
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _CLIENT_CONTROLLED = re.compile(
     r"http_\w+|arg_\w+|args|query_string|cookie_\w+|request_body|is_args|\d"
@@ -14,9 +16,10 @@ _SERVER_CONTROLLED_NAMES = """
     scheme server_addr server_name server_port server_protocol ssl_cipher ssl_client_fingerprint
     ssl_client_serial ssl_client_s_dn ssl_client_i_dn ssl_client_verify ssl_protocol ssl_server_name
     time_iso8601 time_local authgw_authority authgw_connection authgw_port authgw_scheme
-    authgw_upgrade authgw_https authgw_user authgw_groups authgw_email authgw_name
+    authgw_upgrade authgw_https
 """
-_SERVER_CONTROLLED = frozenset(_SERVER_CONTROLLED_NAMES.split())
+_CLAIMS = {f"authgw_{claim}" for claim in HeaderSettings.model_fields}
+_SERVER_CONTROLLED = frozenset(_SERVER_CONTROLLED_NAMES.split()) | _CLAIMS
 
 
 def variables_in(text: str) -> list[str]:

@@ -152,6 +152,11 @@ class UserEntry(_Part):
     same_password: tuple[Mark, ...] = ()
 
     @property
+    def profile(self) -> dict[str, str]:
+        """Claims besides the user's name and groups, by name."""
+        return {"email": self.email, "name": self.name}
+
+    @property
     def password_marks(self) -> frozenset[str]:
         """The marks of sessions that were opened with the password of this entry."""
         current = mark(self.password)

@@ -64,6 +64,7 @@ class WatchedUsersFile:
             UsersFileError: The file cannot be used.
         """
         self.path = path
+        self.version = 0
         self._stamp = _stamp(path)
         previous = before._snapshot.entries if before else {}
         self._snapshot: _Snapshot = _Snapshot.of(_read(path, self._stamp, previous))
@@ -147,6 +148,8 @@ class WatchedUsersFile:
             self._snapshot = _Snapshot.of(_read(self.path, stamp, self._snapshot.entries))
         except UsersFileError as error:
             return str(error)
+        # After the snapshot: readers read the version first (see `services.identify`).
+        self.version += 1
         return ""
 
 
@@ -210,8 +213,7 @@ def _user(sub: str, entry: UserEntry) -> User:
     return User(
         sub=sub,
         groups=entry.groups,
-        email=entry.email,
-        name=entry.name,
+        profile=entry.profile,
         disabled=entry.disabled,
         password_marks=entry.password_marks,
         has_totp=entry.totp is not None,

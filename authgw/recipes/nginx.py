@@ -64,16 +64,11 @@ def render_files(settings: Settings) -> dict[str, str]:
 
 
 def _values(settings: Settings) -> dict[str, object]:
-    headers = settings.headers
-    identity = (
-        IdentityHeader(headers.user, "$authgw_user"),
-        IdentityHeader(headers.groups, "$authgw_groups"),
-        IdentityHeader(headers.email, "$authgw_email"),
-        IdentityHeader(headers.name, "$authgw_name"),
-    )
+    names = settings.headers.identity.by_claim
+    identity = [IdentityHeader(name, f"$authgw_{claim}") for claim, name in names.items()]
     return {
         "identity": identity,
-        "cleared": cleared_except(tuple(header.name for header in identity)),
+        "cleared": cleared_except(tuple(names.values())),
         "gateway": _address(settings.server),
         "locations": [(root, _published(root)) for root in _roots(settings)],
         "runs": range(1, MAX_COOKIE_RUNS + 1),

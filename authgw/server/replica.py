@@ -63,7 +63,7 @@ class Replica:
     def measure(self, application: web.Application, registry: CollectorRegistry) -> None:
         """Measure the responses of this application; register the metrics of all parts."""
         dispatcher, parts = self.serving, self._parts
-        requests = metrics.RequestMetrics(lambda: dispatcher.answered)
+        requests = metrics.RequestMetrics(lambda: dispatcher.cached_responses)
         application.middlewares.insert(0, metrics_middleware(requests))
         dispatcher.check = measured_check(requests, dispatcher.check)
         measured: list[MeasuredPart | None] = [

@@ -78,12 +78,11 @@ class Identification:
         if not session.confirmed or self._clock() >= identity.token.valid_until:
             return False
         snapshot = self._store.peek(session.sid)
-        # The mirror and the users file return the same object for as long as its content is valid.
-        if snapshot is None or snapshot.session is not session:
+        if snapshot is None or snapshot.session is None:
             return False
-        if snapshot.now >= session.expires_at:
+        if snapshot.version != identity.session_version or snapshot.now >= session.expires_at:
             return False
-        return self._users.find(session.sub) is identity.user
+        return self._users.version == identity.users_version
 
     async def browser_session(self, cookies: Sequence[str]) -> Identity | None:
         """Return the identity behind the only active session of these cookies, else None.
@@ -122,17 +121,18 @@ class Identification:
         return self._verified.verify(text, kind, now=self._clock())
 
     def _identity(self, token: Token, snapshot: Snapshot) -> Identity:
+        # Before the look-up: users that change in between must outdate the identity.
+        users_version = self._users.version
         try:
             own = sessions.of_subject(snapshot.session, token.sub)
             session = sessions.check_valid(own, snapshot.now)
-            user = self._users.find(session.sub)
-            principal = principal_of(session, user)
+            principal = principal_of(session, self._users.find(session.sub))
         except SessionEndedError:
             raise SessionEndedError(sub=token.sub, sid=token.sid) from None
         confirmed = sessions.confirm(session, gen=token.gen, jti=token.jti)
         if confirmed is not session:
             self._confirmations.schedule(snapshot, confirmed)
-        return Identity(principal, token, session, user)
+        return Identity(principal, token, session, snapshot.version, users_version)
 
     def _cookie_tokens(self, cookies: Sequence[str]) -> tuple[list[Token], AuthgwError]:
         """Return the tokens that verify, and the last refusal among the others."""

@@ -55,14 +55,15 @@ class LogoutResult:
 class Identity:
     """The principal of a verified token and an active session.
 
-    `user` is the users file's entry that the principal was derived from, None without an
-    entry.
+    `session_version` and `users_version` are the versions of the session's record and of the user
+    directory that the principal was derived from.
     """
 
     principal: Principal
     token: Token
     session: Session
-    user: User | None
+    session_version: str
+    users_version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,8 @@ class VerifiedLogin:
             sub=self.user.sub,
             source=USERS,
             groups=self.user.groups,
-            email=self.user.email,
-            name=self.user.name,
+            email=self.user.profile["email"],
+            name=self.user.profile["name"],
             client=client,
             amr=self.amr,
             password_mark=self.mark,

@@ -297,7 +297,7 @@ class Mirror:
         if sid in self._tombstones or until <= self._clock():
             return
         if old is not None and old.snapshot.version == seen.version:
-            seen = Snapshot(old.snapshot.session, seen.now, seen.version)
+            seen = Snapshot(old.snapshot.session, seen.now, old.snapshot.version)
         due = sent + self._max_staleness * (_REREAD_AFTER + _REREAD_JITTER * self._jitter())
         last_lookup = -math.inf if old is None else old.last_lookup
         if seen.session is not None and seen.session.sid == sid:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from authgw.core.authorization import (
@@ -19,94 +20,112 @@ from authgw.dialects.headers import RawHeaders, authorization, cookies
 from authgw.services.results import Identity
 from authgw.web.context import Gateway
 
-_PUBLIC_PATIENCE = 0.05  # seconds that a public page waits to learn who is asking
+_PUBLIC_TIMEOUT = 0.05  # seconds in which the caller of a public page is identified, or ignored
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, or why nobody that counts does.
+    """The authenticated principal, or the refusal of its credentials.
 
-    `found` is there if this rests on one token and nothing else that could change. `is_foreign`
-    is whether an Authorization came that is not ours.
+    `identity` is set if the principal depends on a single token, so that the decision may be
+    cached. `is_foreign` is True if the request has an Authorization header that is not ours.
     """
 
     principal: Principal | None
-    refused: AuthgwError | None = None
-    found: Identity | None = None
+    refusal: AuthgwError | None = None
+    identity: Identity | None = None
     is_foreign: bool = False
 
     @property
-    def why(self) -> str:
-        """The code of the refusal, empty without one."""
-        return self.refused.code if self.refused else ""
+    def reason(self) -> str:
+        """The code of the refusal, empty without a refusal."""
+        return self.refusal.code if self.refusal else ""
 
 
-_NOBODY = Caller(None)
+ANONYMOUS = Caller(None)
 
 
 async def identify(
     headers: RawHeaders, gateway: Gateway, rule: Rule, access: AccessRequest | None = None
 ) -> Caller:
-    """The verified subject, or why there is none that this rule accepts.
+    """Identify the caller by the credentials that this rule accepts.
 
-    Without `access`, which says what an app password would open, none counts.
+    App passwords depend on the target, so without `access` they are ignored.
+
+    Raises:
+        StoreUnavailableError: the session cannot be read now.
     """
     accepts_basic = rule.accepts(Credential.APP_PASSWORD)
-    shown = read_authorization(
+    sent = read_authorization(
         authorization(headers), gateway.services.identifiers, accepts_basic=accepts_basic
     )
-    is_foreign = shown.kind is AuthorizationKind.FOREIGN
+    is_foreign = sent.kind is AuthorizationKind.FOREIGN
     try:
-        program = _program(access, shown, gateway) if access and accepts_basic else None
-        if program is not None:
-            return Caller(program)
+        principal = _by_app_password(access, sent, gateway) if access and accepts_basic else None
+        if principal is not None:
+            return Caller(principal)
         names = _session_names(gateway, access)
-        seen = cookies(headers, names) if rule.accepts(Credential.COOKIE) else ()
-        token = effective_token(shown, rule, has_cookie=bool(seen))
-        found = await gateway.services.identification.identify(token, seen)
-        alone = len(seen) == (1 if token is None else 0)
-        return Caller(found.principal, None, found if alone else None, is_foreign)
+        session_cookies = cookies(headers, names) if rule.accepts(Credential.COOKIE) else ()
+        token = effective_token(sent, rule, has_cookie=bool(session_cookies))
+        identity = await gateway.services.identification.identify(token, session_cookies)
+        sole = cacheable(identity, token, session_cookies)
+        return Caller(identity.principal, None, sole, is_foreign)
     except StoreUnavailableError:
         raise
     except AuthgwError as error:
         return Caller(None, error, is_foreign=is_foreign)
 
 
-def _session_names(gateway: Gateway, access: AccessRequest | None) -> frozenset[str]:
-    """The names of cookies that can be a session's here.
+async def identify_optional(
+    headers: RawHeaders, gateway: Gateway, rule: Rule, access: AccessRequest
+) -> Caller:
+    """Identify the caller of a page that needs none.
 
-    Where it depends on the host, nothing is remembered, so that `access` is always known.
+    Refused credentials and a slow store both give a caller without a principal.
+    """
+    try:
+        async with asyncio.timeout(_PUBLIC_TIMEOUT):
+            caller = await identify(headers, gateway, rule, access)
+    except (TimeoutError, StoreUnavailableError):
+        return ANONYMOUS
+    return Caller(caller.principal, is_foreign=caller.is_foreign)
+
+
+def cacheable(
+    identity: Identity, token: str | None, session_cookies: Sequence[str]
+) -> Identity | None:
+    """Return the identity if it depends on a single credential, else None."""
+    return identity if len(session_cookies) == (1 if token is None else 0) else None
+
+
+def _session_names(gateway: Gateway, access: AccessRequest | None) -> frozenset[str]:
+    """Return the names of cookies that can hold a session of this target.
+
+    They depend on the host only if there are several names; then no decision is cached, so
+    `access` is always given.
     """
     if access is None:
         return gateway.policy.cookies
     return gateway.policy.sites.cookies_reaching(access.location.host)
 
 
-def _program(access: AccessRequest, shown: Authorization, gateway: Gateway) -> Principal | None:
-    """The user whose app password came as Basic or Bearer; None if no app password came.
+def _by_app_password(
+    access: AccessRequest, sent: Authorization, gateway: Gateway
+) -> Principal | None:
+    """Return the principal of an app password, sent as Basic or Bearer; None without any.
 
     Raises:
-        AppPasswordRefusedError: it is unknown, has expired, or is not for this path.
+        AppPasswordRefusedError: it is unknown, has expired, or is not valid for this path.
     """
-    user, secret = shown.pair or (None, shown.token or "")
-    if shown.pair is None and not secret.startswith(APP_PASSWORD_PREFIX):
+    user, secret = sent.pair or (None, sent.token or "")
+    if sent.pair is None and not secret.startswith(APP_PASSWORD_PREFIX):
         return None
     digest = hashlib.sha256(pasted(secret).encode("utf-8", "surrogateescape")).hexdigest()
-    known = gateway.login.users.app_password(digest)
-    if known is None or not known.belongs_to(user):
+    users = gateway.login.users
+    app_password = users.app_password(digest)
+    if app_password is None or not app_password.belongs_to(user):
         raise AppPasswordRefusedError
-    program = principal_of_app_password(gateway.login.users.find(known.sub))
-    if program is None or not known.allows(access, gateway.services.clock()):
-        raise AppPasswordRefusedError(sub=known.sub)
-    return program
-
-
-async def perhaps(
-    access: AccessRequest, headers: RawHeaders, gateway: Gateway, rule: Rule
-) -> Caller:
-    """Identify the caller for a page that needs nobody: a slow store counts as no caller."""
-    try:
-        async with asyncio.timeout(_PUBLIC_PATIENCE):
-            return await identify(headers, gateway, rule, access)
-    except (TimeoutError, StoreUnavailableError):
-        return _NOBODY
+    principal = principal_of_app_password(users.find(app_password.sub))
+    if principal is None or not app_password.allows(access, gateway.services.clock()):
+        raise AppPasswordRefusedError(sub=app_password.sub)
+    return principal

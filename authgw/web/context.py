@@ -1,4 +1,4 @@
-"""What every handler needs, and what it may know about who is asking."""
+"""The parts and the request properties that handlers use."""
 
 import re
 import secrets
@@ -18,7 +18,7 @@ from authgw.core.limits import MAX_USER_AGENT_LENGTH
 from authgw.core.login_sites import LoginSites
 from authgw.core.model import IdentityHeaders
 from authgw.core.networks import UNIX, TrustedProxies
-from authgw.core.rules import Rules
+from authgw.core.rules import NO_RULES, Rules
 from authgw.core.sessions import Device
 from authgw.core.urls import canonical_host
 from authgw.core.users import User, UserDirectory
@@ -39,16 +39,21 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 class Policy:
     """Access decisions and addresses that the configuration sets.
 
-    `rules` None: any valid session may access every protected host. `cookies` are all names of
-    session cookies. Settings that need no preparation are read from `settings`.
+    `cookies` are all names of session cookies. Settings that need no preparation are read from
+    `settings`.
     """
 
-    rules: Rules | None
+    rules: Rules
     sites: LoginSites
     cookies: frozenset[str]
     trusted: TrustedProxies
     identity: IdentityHeaders
     settings: Settings
+
+    @property
+    def direct_check(self) -> bool:
+        """True if a program may check its session without an original request."""
+        return self.settings.auth.direct_check or self.rules is NO_RULES
 
     @property
     def record_allowed(self) -> bool:
@@ -119,32 +124,32 @@ class Gateway:
     services: Services
 
 
-# The one that answers a request, from its beginning to its end.
+# The gateway that handles a request, from beginning to end.
 GATEWAY = web.RequestKey("gateway", Gateway)
 _ID = web.RequestKey("request_id", str)
 
 
 def peer_of(request: web.BaseRequest) -> str:
-    """The address of a request's peer, or `unix`."""
+    """Return the address of the request's peer, or `unix`."""
     return peer_name(peername(request))
 
 
 def peer_name(name: Any) -> str:
-    """Return the address of the peer with this name of a socket, or `unix`.
+    """Return the address in a socket's `peername`, or `unix`.
 
-    What a unix socket's peer has in place of one is a path of its own choice: `127.0.0.1` too.
+    The peer of a unix socket chooses its own path there, which could be `127.0.0.1`.
     """
     return str(name[0]) if isinstance(name, tuple) else UNIX
 
 
 def client_address(request: web.Request) -> str:
-    """Whose request this is, as far as trusted proxies say."""
+    """Return the address of the client according to the trusted proxies."""
     trusted = request[GATEWAY].policy.trusted
     return headers.client_address(request.raw_headers, peer_of(request), trusted)
 
 
 def host_of(request: web.Request) -> str:
-    """The canonical host that a browser was sent to, nothing if none can be read."""
+    """Return the canonical host of the Host header, empty if it is not valid."""
     try:
         return canonical_host(request.headers.get("Host", ""))
     except TargetMalformedError:
@@ -152,17 +157,17 @@ def host_of(request: web.Request) -> str:
 
 
 def device_of(request: web.Request) -> Device:
-    """The device behind a request, as a session remembers it."""
+    """Return the device that sent the request, as a session stores it."""
     agent = request.headers.get("User-Agent", "")[:MAX_USER_AGENT_LENGTH]
     return Device(agent.encode("utf-8", "replace").decode(), client_address(request))
 
 
 def request_id(request: web.Request) -> str:
-    """The trusted proxy's X-Request-ID, else one of our own."""
-    known = request.get(_ID)
-    if known is None:
-        known = request[_ID] = _given_id(request) or secrets.token_hex(8)
-    return known
+    """Return the X-Request-ID of a trusted proxy, else a random id."""
+    known_id = request.get(_ID)
+    if known_id is None:
+        known_id = request[_ID] = _proxy_id(request) or secrets.token_hex(8)
+    return known_id
 
 
 def record(
@@ -189,7 +194,7 @@ def record(
     request[GATEWAY].services.record(event)
 
 
-def _given_id(request: web.Request) -> str:
-    given = request.headers.get("X-Request-ID", "")
-    trusted = request[GATEWAY].policy.trusted.trusts(peer_of(request))
-    return given if trusted and _REQUEST_ID.fullmatch(given) else ""
+def _proxy_id(request: web.Request) -> str:
+    sent = request.headers.get("X-Request-ID", "")
+    is_trusted = request[GATEWAY].policy.trusted.trusts(peer_of(request))
+    return sent if is_trusted and _REQUEST_ID.fullmatch(sent) else ""

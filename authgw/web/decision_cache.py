@@ -1,11 +1,11 @@
-"""The short way of a question that was answered before: nothing is waited for, read or signed.
+"""Cache of decisions: responds to repeated checks without I/O, parsing or signatures.
 
-What is remembered are results of pure computations only, each under everything it came from:
-where in headers of certain names stands what matters, which rule decides a question (its headers
-but the credentials, and the peer), whom credentials stand for, and the answer of that rule to that
-caller. Whether token, session and person still hold is looked at each time. Where only the rule is
-known, the long way begins with it. What is not known here the long way teaches.
-Everything is remembered for as long as rules, keys and names of headers stay the same.
+It contains only results of pure computations, each under all of its inputs: the layout of headers
+by their names, the deciding rule by the peer and the headers of a target, the identity by the
+credentials, and the response of that rule for that identity. Whether token, session and user are
+still valid is tested for each request. If only the rule is cached, the check starts with it. A
+missing entry is added by a complete check.
+A cache is valid for a single configuration: rules, keys and names of headers.
 """
 
 from collections import OrderedDict
@@ -17,153 +17,157 @@ from aiohttp import web
 
 from authgw.core.limits import MAX_CACHED_CHECKS, MAX_CACHED_HEADERS_BYTES, MAX_CACHED_RULES
 from authgw.core.model import IdentityHeaders, ProxyResponse
+from authgw.dialects.base import Dialect
 from authgw.dialects.headers import RawHeaders
+from authgw.dialects.nginx import NGINX
 from authgw.services.identify import Identification
 from authgw.services.results import Identity
 from authgw.web.context import peer_of
 from authgw.web.header_layout import HeaderClassifier, HeaderLayout
-from authgw.web.prepared_response import PreparedResponse, fits
+from authgw.web.prepared_response import PreparedResponse, is_preparable
 
-PATH = "/authenticate"
-DIRECT = -1  # stands for a rule where a check names no request
+# The dialect whose checks are cached: its target is in headers only, and so is its response.
+DIALECT: Dialect = NGINX
+PATH = DIALECT.path
+DIRECT = -1  # in place of a rule's number, for a direct check
 
-# Each under all that it came from: peer, names and values; names and values of credentials.
-Question = tuple[str, tuple[bytes, ...], tuple[bytes, ...]]
-Shown = tuple[tuple[bytes, ...], tuple[bytes, ...]]
+# All inputs of an entry: peer, names and values; names and values of credentials.
+TargetKey = tuple[str, tuple[bytes, ...], tuple[bytes, ...]]
+CredentialsKey = tuple[tuple[bytes, ...], tuple[bytes, ...]]
 K = TypeVar("K")
 V = TypeVar("V")
 
 
 @dataclass(slots=True)
 class CheckKey:
-    """What a request asks and who asks; `rule` is the one that decides it, None if not known.
+    """The keys of a check in the cache; `rule` is the cached number of its rule, or None.
 
-    `shortcut` is the memory that knows it, and that learns what is answered. A prepared answer
-    fits the request.
+    A prepared response is suitable for the request.
     """
 
-    shortcut: "DecisionCache"
+    cache: "DecisionCache"
     names: tuple[bytes, ...]
-    shape: HeaderLayout
-    question: Question
-    shown: Shown
+    layout: HeaderLayout
+    target: TargetKey
+    credentials_key: CredentialsKey
     rule: int | None
 
     @property
     def credentials(self) -> RawHeaders:
-        """The headers that show who asks."""
-        return tuple(zip(*self.shown, strict=True))
+        """The headers with credentials."""
+        return tuple(zip(*self.credentials_key, strict=True))
 
 
 @dataclass(slots=True)
-class _Caller:
-    """Whom some credentials stand for, which rules let them pass, and what is answered then."""
+class _CallerEntry:
+    """The identity behind credentials, the rules that allow it, and the responses for it."""
 
-    found: Identity
+    identity: Identity
     rules: set[int] = field(default_factory=set)
     allowed: PreparedResponse | None = None
     direct: PreparedResponse | None = None
 
-    def allowed_by(self, rule: int) -> PreparedResponse | None:
-        """The answer, if this rule is known to let the caller pass."""
+    def response(self, rule: int) -> PreparedResponse | None:
+        """Return the response of this rule, if it is cached that the rule allows the caller."""
         return self.allowed if rule in self.rules else None
 
 
 class DecisionCache:
-    """What is known of questions and callers; at most 4,096 of each, with 8 KB of headers each."""
+    """At most 4,096 targets and as many callers, each with at most 8 KB of headers."""
 
     def __init__(self, identification: Identification, identity: IdentityHeaders) -> None:
         self._identification = identification
-        self._sorter = HeaderClassifier(identity)
-        self._shapes: OrderedDict[tuple[bytes, ...], HeaderLayout] = OrderedDict()
-        self._questions: OrderedDict[Question, int] = OrderedDict()
-        self._callers: OrderedDict[Shown, _Caller] = OrderedDict()
+        self._classifier = HeaderClassifier(identity)
+        self._layouts: OrderedDict[tuple[bytes, ...], HeaderLayout] = OrderedDict()
+        self._targets: OrderedDict[TargetKey, int] = OrderedDict()
+        self._callers: OrderedDict[CredentialsKey, _CallerEntry] = OrderedDict()
         self._seen: set[int] = set()
 
     def __len__(self) -> int:
-        return max(len(self._shapes), len(self._questions), len(self._callers))
+        return max(len(self._layouts), len(self._targets), len(self._callers))
 
-    def known(
+    def lookup(
         self, peer: str, names: tuple[bytes, ...], values: Sequence[bytes]
     ) -> PreparedResponse | None:
-        """The answer of 200 to a check by these headers, if it is known to be still right.
+        """Return the cached response 200 to a check with these headers, if it is still valid.
 
-        The check is a GET of HTTP/1.1 without a body. Only headers of names that came before in
-        this order, in a request that aiohttp read and that was answered, are known: whatever it
-        refuses for its names is refused still.
+        The check is a GET of HTTP/1.1 without a body. A list of names is cached only after aiohttp
+        accepted a request with it, so requests that aiohttp refuses are never found.
         """
-        shape = self._shapes.get(names)
-        if shape is None:
+        layout = self._layouts.get(names)
+        if layout is None:
             return None
-        rule = self._questions.get((peer, shape.asking, shape.question(values)))
-        caller = self._callers.get((shape.showing, shape.credentials(values)))
-        if rule is None or caller is None or not self._identification.is_current(caller.found):
+        rule = self._targets.get((peer, layout.target_names, layout.target(values)))
+        caller = self._callers.get((layout.credential_names, layout.credentials(values)))
+        if rule is None or caller is None or not self._identification.is_current(caller.identity):
             return None
-        return caller.direct if rule == DIRECT else caller.allowed_by(rule)
+        return caller.direct if rule == DIRECT else caller.response(rule)
 
-    def asked(self, request: web.BaseRequest) -> CheckKey | None:
-        """What this request asks, None if only the long way can tell."""
-        if request.raw_path != PATH or not fits(request):
+    def key_of(self, request: web.BaseRequest) -> CheckKey | None:
+        """Return the keys of this request, or None if it must be checked completely."""
+        if request.raw_path != PATH or not is_preparable(request):
             return None
         names = tuple([name for name, _ in request.raw_headers])
         values = [value for _, value in request.raw_headers]
         if sum(map(len, names)) + sum(map(len, values)) > MAX_CACHED_HEADERS_BYTES:
             return None
-        shape = self._shapes.get(names) or self._sorter.shape(names)
-        if shape is None:
+        layout = self._layouts.get(names) or self._classifier.layout(names)
+        if layout is None:
             return None
-        question = (peer_of(request), shape.asking, shape.question(values))
-        shown = (shape.showing, shape.credentials(values))
-        return CheckKey(self, names, shape, question, shown, self._questions.get(question))
+        target = (peer_of(request), layout.target_names, layout.target(values))
+        credentials = (layout.credential_names, layout.credentials(values))
+        return CheckKey(self, names, layout, target, credentials, self._targets.get(target))
 
-    def learn(
-        self, asked: CheckKey, rule: int, found: Identity, reply: ProxyResponse
+    def add(
+        self, key: CheckKey, rule: int, identity: Identity, reply: ProxyResponse
     ) -> PreparedResponse | None:
-        """The answer of 200 to this, remembered as what this rule, or DIRECT, leads to.
+        """Cache a response 200 as the result of this rule, or of DIRECT, and return it prepared.
 
-        `found` rests on the one credential that was looked at. None if its caller came for the
-        first time.
+        `identity` depends on a single credential. Returns None for the first request with these
+        credentials: only the layout and the rule are cached.
         """
-        if asked.rule != rule:
-            _keep(self._questions, asked.question, rule)
-        if asked.names not in self._shapes:
-            _keep(self._shapes, asked.names, asked.shape)
-        if self._is_first(asked.shown):
+        if key.rule != rule:
+            _put(self._targets, key.target, rule)
+        if key.names not in self._layouts:
+            _put(self._layouts, key.names, key.layout)
+        if self._is_first(key.credentials_key):
             return None
-        caller = self._callers.get(asked.shown)
-        if caller is None or not _same(caller.found, found):
-            caller = _Caller(found)
-            _keep(self._callers, asked.shown, caller)
-        caller.found = found
-        return _taught(caller, rule, reply)
+        caller = self._callers.get(key.credentials_key)
+        if caller is None or not _have_same_claims(caller.identity, identity):
+            caller = _CallerEntry(identity)
+            _put(self._callers, key.credentials_key, caller)
+        caller.identity = identity
+        return _add_response(caller, rule, reply)
 
     def forget(self, sid: str) -> None:
-        """Answer the next check of this session anew."""
-        callers = [shown for shown, one in self._callers.items() if one.found.session.sid == sid]
-        for shown in callers:
-            del self._callers[shown]
+        """Remove all responses for this session, so that its next check is complete."""
+        outdated = [
+            key for key, caller in self._callers.items() if caller.identity.session.sid == sid
+        ]
+        for key in outdated:
+            del self._callers[key]
 
-    def _is_first(self, shown: Shown) -> bool:
-        """Whether these came for the first time: what comes once only should cost little."""
-        seen = hash(shown)
-        if seen in self._seen:
+    def _is_first(self, credentials: CredentialsKey) -> bool:
+        """Return True at first use of these credentials: used only once, they must cost little."""
+        digest = hash(credentials)
+        if digest in self._seen:
             return False
         if len(self._seen) >= MAX_CACHED_CHECKS:
             self._seen.clear()
-        self._seen.add(seen)
+        self._seen.add(digest)
         return True
 
 
-# A check that the short way can learn from.
-ASKED = web.RequestKey("asked", CheckKey)
+# The keys of a check that may be cached.
+CHECK_KEY = web.RequestKey("check_key", CheckKey)
 
 
-def _same(one: Identity, other: Identity) -> bool:
-    # Another token of the same session lives for another time.
+def _have_same_claims(one: Identity, other: Identity) -> bool:
+    # Another token of the same session has another expiry.
     return one.principal == other.principal and one.token == other.token
 
 
-def _taught(caller: _Caller, rule: int, reply: ProxyResponse) -> PreparedResponse:
+def _add_response(caller: _CallerEntry, rule: int, reply: ProxyResponse) -> PreparedResponse:
     if rule == DIRECT:
         caller.direct = caller.direct or PreparedResponse(
             reply.status, reply.headers, reply.body.encode()
@@ -176,7 +180,7 @@ def _taught(caller: _Caller, rule: int, reply: ProxyResponse) -> PreparedRespons
     return caller.allowed
 
 
-def _keep(memory: OrderedDict[K, V], key: K, value: V) -> None:
-    memory[key] = value
-    if len(memory) > MAX_CACHED_CHECKS:
-        memory.popitem(last=False)
+def _put(entries: OrderedDict[K, V], key: K, value: V) -> None:
+    entries[key] = value
+    if len(entries) > MAX_CACHED_CHECKS:
+        entries.popitem(last=False)

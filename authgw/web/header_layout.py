@@ -1,4 +1,4 @@
-"""What headers of a check can matter for, which is told by their names alone."""
+"""Classifies headers of a check by name: target, credential, irrelevant, uncacheable."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from authgw.core.model import IdentityHeaders
 from authgw.dialects.further import NAMES
 from authgw.dialects.headers import TARGET_HEADERS, folded, folded_names
 
-Taking = Callable[[Sequence[bytes]], tuple[bytes, ...]]  # some of the values
+Selector = Callable[[Sequence[bytes]], tuple[bytes, ...]]  # selects some of the values
 
-# What a question to NGINX's dialect can depend on, in lower case, but for the credentials.
-_OF_A_QUESTION = frozenset(
+# All headers, in lower case, on which the deciding rule can depend in NGINX's dialect.
+_TARGET_NAMES = frozenset(
     {
         *(name.lower() for name in TARGET_HEADERS),
         "x-forwarded-for",
@@ -23,39 +23,39 @@ _OF_A_QUESTION = frozenset(
         "access-control-request-method",
         "origin",
         "connection",
-        "proxy-connection",  # llhttp, which reads for aiohttp, takes it for the same
+        "proxy-connection",  # llhttp, aiohttp's parser, treats it as Connection
     }
 )
 _CREDENTIALS = frozenset({"authorization", "cookie"})
-# A head with one of these needs a closer look.
-_UNUSUAL = frozenset({"expect", "upgrade", "content-length", "transfer-encoding"})
+# A request with any of these is not cached.
+_UNCACHEABLE = frozenset({"expect", "upgrade", "content-length", "transfer-encoding"})
 
 
 class _HeaderKind(Enum):
-    """What a header can matter for."""
+    """The influence of a header on the response."""
 
-    NOTHING = 0
-    QUESTION = 1
+    IRRELEVANT = 0
+    TARGET = 1
     CREDENTIAL = 2
-    UNUSUAL = 3
+    UNCACHEABLE = 3
 
 
 @dataclass(frozen=True, slots=True)
 class HeaderLayout:
-    """Where among headers of certain names in their order stands what an answer of 200 rests on.
+    """Positions, in headers with certain names in a certain order, of the relevant values.
 
-    `asking` are the names of those that ask, `showing` of those that show who asks; `question` and
-    `credentials` take out what came under them.
+    `target` selects the values on which the deciding rule depends, `credentials` those of the
+    credentials.
     """
 
-    asking: tuple[bytes, ...]
-    question: Taking
-    showing: tuple[bytes, ...]
-    credentials: Taking
+    target_names: tuple[bytes, ...]
+    target: Selector
+    credential_names: tuple[bytes, ...]
+    credentials: Selector
 
 
 class HeaderClassifier:
-    """Sorts headers by what they can matter for; remembers at most 1,024 spellings of names."""
+    """Classifies headers by name; caches at most 1,024 spellings of names."""
 
     def __init__(self, identity: IdentityHeaders) -> None:
         self._identity = folded_names(identity)
@@ -64,42 +64,41 @@ class HeaderClassifier:
     def __len__(self) -> int:
         return len(self._kinds)
 
-    def shape(self, names: Sequence[bytes]) -> HeaderLayout | None:
-        """What headers of these names can matter for.
+    def layout(self, names: Sequence[bytes]) -> HeaderLayout | None:
+        """Return the layout of headers with these names, or None if a request is uncacheable.
 
-        None if one wants a closer look: of identity, of a further target, of a body, Expect or
-        Upgrade.
+        That is a request with an identity header, a further target, a body, Expect or Upgrade.
         """
         kinds = [self._kinds.get(name) or self._kind(name) for name in names]
-        if _HeaderKind.UNUSUAL in kinds:
+        if _HeaderKind.UNCACHEABLE in kinds:
             return None
-        asking = [place for place, kind in enumerate(kinds) if kind is _HeaderKind.QUESTION]
-        showing = [place for place, kind in enumerate(kinds) if kind is _HeaderKind.CREDENTIAL]
+        targets = [index for index, kind in enumerate(kinds) if kind is _HeaderKind.TARGET]
+        credentials = [index for index, kind in enumerate(kinds) if kind is _HeaderKind.CREDENTIAL]
         return HeaderLayout(
-            tuple(names[place] for place in asking),
-            _taking(asking),
-            tuple(names[place] for place in showing),
-            _taking(showing),
+            tuple(names[index] for index in targets),
+            _selector(targets),
+            tuple(names[index] for index in credentials),
+            _selector(credentials),
         )
 
     def _kind(self, name: bytes) -> _HeaderKind:
-        kind = self._told(name.decode("latin-1").lower())
+        kind = self._classify(name.decode("latin-1").lower())
         if len(self._kinds) < MAX_CACHED_NAMES:
             self._kinds[name] = kind
         return kind
 
-    def _told(self, name: str) -> _HeaderKind:
-        if name in _UNUSUAL or folded(name) in self._identity:
-            return _HeaderKind.UNUSUAL
+    def _classify(self, name: str) -> _HeaderKind:
+        if name in _UNCACHEABLE or folded(name) in self._identity:
+            return _HeaderKind.UNCACHEABLE
         if name in _CREDENTIALS:
             return _HeaderKind.CREDENTIAL
-        if name in _OF_A_QUESTION:
-            return _HeaderKind.QUESTION
-        # Rarely sent, and each would have to be part of what is remembered.
-        return _HeaderKind.UNUSUAL if folded(name) in NAMES else _HeaderKind.NOTHING
+        if name in _TARGET_NAMES:
+            return _HeaderKind.TARGET
+        # Further targets are rare, and each would have to be a part of the cache's keys.
+        return _HeaderKind.UNCACHEABLE if folded(name) in NAMES else _HeaderKind.IRRELEVANT
 
 
-def _taking(places: Sequence[int]) -> Taking:
-    if len(places) > 1:
-        return itemgetter(*places)
-    return lambda values: tuple(values[place] for place in places)
+def _selector(indexes: Sequence[int]) -> Selector:
+    if len(indexes) > 1:
+        return itemgetter(*indexes)
+    return lambda values: tuple(values[index] for index in indexes)

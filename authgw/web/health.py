@@ -1,4 +1,4 @@
-"""What operators and load balancers ask."""
+"""Endpoints of operators and load balancers: `/ping`, `/healthz`, `/readyz`, keys, documents."""
 
 from typing import Any
 
@@ -11,25 +11,25 @@ from authgw.web.problems import NO_STORE
 
 
 async def ping(request: web.Request) -> web.Response:
-    """Say that something answers."""
+    """Respond `pong`, without a look at any part."""
     return web.Response(text="pong", headers=NO_STORE)
 
 
 async def healthz(request: web.Request) -> web.Response:
-    """Say that this process lives, whatever its store does."""
+    """Report that this process runs, independently of its store."""
     return web.Response(text="ok", headers=NO_STORE)
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """Say whether this replica should be asked: its store answers, it is not draining."""
-    why_not = await request[GATEWAY].services.ready()
-    if why_not:
-        return web.Response(status=503, text=why_not, headers={**NO_STORE, "Retry-After": "1"})
+    """Report whether this replica is ready: its store responds, and it is not draining."""
+    obstacle = await request[GATEWAY].services.ready()
+    if obstacle:
+        return web.Response(status=503, text=obstacle, headers={**NO_STORE, "Retry-After": "1"})
     return web.Response(text="ready", headers=NO_STORE)
 
 
 async def stylesheet(request: web.Request) -> web.Response:
-    """The style of the pages; it holds nothing about anybody."""
+    """Return the style sheet of the pages; it contains no personal data."""
     return web.Response(
         text=request[GATEWAY].login.pages.stylesheet,
         content_type="text/css",
@@ -38,31 +38,31 @@ async def stylesheet(request: web.Request) -> web.Response:
 
 
 async def jwks(request: web.Request) -> web.Response:
-    """The public keys that verify our tokens (RFC 7517 section 5)."""
+    """Return the public keys that verify our tokens (RFC 7517 section 5)."""
     gateway = request[GATEWAY]
     return web.json_response(gateway.services.keys.jwks(gateway.services.clock()), headers=NO_STORE)
 
 
 def description(gateway: Gateway) -> dict[str, Any]:
-    """The OpenAPI document of this gateway."""
+    """Return the OpenAPI document of this gateway."""
     return describe(gateway.policy.identity, gateway.policy.cookies)
 
 
 async def openapi(request: web.Request) -> web.Response:
-    """What may be asked here, for programs; it holds nothing about anybody."""
+    """Return the OpenAPI document; it contains no personal data."""
     return web.json_response(description(request[GATEWAY]), headers=NO_STORE)
 
 
 async def docs(request: web.Request) -> web.Response:
-    """The same for people."""
-    said = description(request[GATEWAY])
-    info = said["info"]
+    """Return the page that shows the OpenAPI document to people."""
+    document = description(request[GATEWAY])
+    info = document["info"]
     return page(
         request,
         "docs",
         base="/login",
         version=info["version"],
         about=info["description"],
-        operations=outline(said),
+        operations=outline(document),
         codes=codes(),
     )

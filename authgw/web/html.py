@@ -107,7 +107,7 @@ def refusal_page(
         text = gateway.login.pages.render(
             "denied.html",
             base=base,
-            who=(principal.name or principal.sub) if principal else "",
+            who=(principal.profile.get("name") or principal.sub) if principal else "",
             needed=[need.replace(":", " ", 1) for need in decision.needs],
             why=_sentence(REASONS[decision.reason].meaning),
             reason=decision.reason,

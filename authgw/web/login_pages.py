@@ -11,7 +11,7 @@ from authgw.dialects.headers import values
 from authgw.services.results import Identity, VerifiedLogin
 from authgw.web.context import GATEWAY, record, request_id
 from authgw.web.cookies import all_session_tokens, login_cookies, session_tokens, set_login_cookie
-from authgw.web.dispatcher import SERVING
+from authgw.web.dispatcher import DISPATCHER
 from authgw.web.forms import has_csrf_token, is_over_http, missing_csrf_cookie, read_own_form
 from authgw.web.html import page, see
 from authgw.web.login_site import login_site
@@ -138,9 +138,9 @@ def _redirect(
     set_login_cookie(response, site, "visit", visit.text, LOOP_WINDOW)
     allowed.watch(sid)
     # The next check of this session must be decided anew to be noted.
-    shortcut = request.app[SERVING].shortcut
-    if shortcut is not None:
-        shortcut.forget(sid)
+    cache = request.app[DISPATCHER].cache
+    if cache is not None:
+        cache.forget(sid)
     return response
 
 

@@ -1,7 +1,7 @@
-"""What may be asked of this gateway, as one OpenAPI 3.1 document and in outline for a page.
+"""The OpenAPI 3.1 document of this gateway, and its outline for a page.
 
-`openapi.yml` says it, but for what is known elsewhere: the version, the codes of refusals, the
-names of the identity headers and of the session cookie.
+`openapi.yml` is completed by values that are defined elsewhere: the version, the codes of refusals,
+the names of the identity headers and of the session cookie.
 """
 
 from collections.abc import Iterator
@@ -16,43 +16,46 @@ import yaml
 from authgw.core.model import IdentityHeaders
 from authgw.core.reasons import REASONS
 
-_ASK_AGAIN = frozenset({429, 503})  # which say when
+_RETRYABLE = frozenset({429, 503})  # with Retry-After
 _TEXT = {"schema": {"type": "string"}}
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A line of the outline: a name and what there is to say about it."""
+    """A line of the outline: a name and its description."""
 
     name: str
-    said: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation in outline; each body is its content type and its fields."""
+    """An operation in outline.
+
+    `request` is its method and path; each body is a content type and its fields.
+    """
 
     id: str
-    asked: str
+    request: str
     summary: str
     description: str
     credentials: str
     parameters: tuple[Item, ...]
     bodies: tuple[tuple[str, tuple[Item, ...]], ...]
-    answers: tuple[Item, ...]
+    responses: tuple[Item, ...]
 
 
 @cache
 def describe(identity: IdentityHeaders, cookies: frozenset[str]) -> dict[str, Any]:
-    """The OpenAPI document of a gateway with these identity headers and session cookies.
+    """Return the OpenAPI document of a gateway with these identity headers and session cookies.
 
-    It is shared: whoever changes it changes it for all.
+    The object is cached: callers must not change it.
     """
-    said: dict[str, Any] = yaml.safe_load(
+    document: dict[str, Any] = yaml.safe_load(
         files("authgw.web").joinpath("openapi.yml").read_text(encoding="utf-8")
     )
-    said["info"]["version"] = version("authgw")
-    parts = said["components"]
+    document["info"]["version"] = version("authgw")
+    parts = document["components"]
     parts["securitySchemes"]["session"]["name"] = min(cookies, default="__Host-authgw")
     parts["responses"]["allowed"]["headers"] |= {
         name: _ref("headers", "identity") for name in identity.names
@@ -65,23 +68,23 @@ def describe(identity: IdentityHeaders, cookies: frozenset[str]) -> dict[str, An
             f"refused-to-a-proxy-{status}": _to_a_proxy(refusal),
             f"refused-to-a-browser-{status}": _to_a_browser(refusal),
         }
-    for path, methods in said["paths"].items():
+    for path, methods in document["paths"].items():
         for operation in methods.values():
             _add_refusals(path, operation)
-    return said
+    return document
 
 
-def outline(said: dict[str, Any]) -> tuple[Operation, ...]:
-    """Every operation of this document, in its order, with all references followed."""
+def outline(document: dict[str, Any]) -> tuple[Operation, ...]:
+    """Return every operation of this document, in its order, with all references resolved."""
     return tuple(
-        _outlined(f"{method.upper()} {path}", _followed(operation, said))
-        for path, methods in said["paths"].items()
+        _outlined(f"{method.upper()} {path}", _resolved(operation, document))
+        for path, methods in document["paths"].items()
         for method, operation in methods.items()
     )
 
 
 def codes() -> tuple[Item, ...]:
-    """Every code of a refusal with its status, what it means and what to do."""
+    """Return every code of a refusal with its status, meaning and remedy."""
     return tuple(
         Item(code, f"{reason.status}: {reason.meaning}. What to do: {reason.remedy}.")
         for code, reason in REASONS.items()
@@ -97,8 +100,8 @@ def _codes_of(status: int) -> list[str]:
 
 
 def _problem(status: int) -> dict[str, Any]:
-    known = {"status": {"const": status}, "code": {"enum": _codes_of(status)}}
-    return {"allOf": [_ref("schemas", "Problem"), {"properties": known}]}
+    properties = {"status": {"const": status}, "code": {"enum": _codes_of(status)}}
+    return {"allOf": [_ref("schemas", "Problem"), {"properties": properties}]}
 
 
 def _refusal(status: int) -> dict[str, Any]:
@@ -109,7 +112,7 @@ def _refusal(status: int) -> dict[str, Any]:
     }
     if status == 401:
         headers["WWW-Authenticate"] = _ref("headers", "challenge")
-    if status in _ASK_AGAIN:
+    if status in _RETRYABLE:
         headers["Retry-After"] = _ref("headers", "retry-after")
     if status == 405:
         headers["Allow"] = {"required": True, "schema": {"type": "string"}}
@@ -122,14 +125,14 @@ def _refusal(status: int) -> dict[str, Any]:
 
 
 def _to_a_proxy(refusal: dict[str, Any]) -> dict[str, Any]:
-    """NGINX gets no body, a direct check a problem, others what they show to their client."""
+    """Add the bodies that proxies pass on; NGINX receives none, a direct check a problem."""
     return {**refusal, "content": refusal["content"] | {"text/plain": _TEXT, "text/html": _TEXT}}
 
 
 def _to_a_browser(refusal: dict[str, Any]) -> dict[str, Any]:
-    """A form that is shown again tells a person what these headers tell a program."""
-    kept = {"Cache-Control": refusal["headers"]["Cache-Control"]}
-    return {**refusal, "headers": kept, "content": refusal["content"] | {"text/html": _TEXT}}
+    """Replace the headers for programs by an HTML body: the form is shown again, with a message."""
+    headers = {"Cache-Control": refusal["headers"]["Cache-Control"]}
+    return {**refusal, "headers": headers, "content": refusal["content"] | {"text/html": _TEXT}}
 
 
 def _add_refusals(path: str, operation: dict[str, Any]) -> None:
@@ -142,27 +145,27 @@ def _add_refusals(path: str, operation: dict[str, Any]) -> None:
         operation["responses"][str(status)] = _ref("responses", f"{kind}-{status}")
 
 
-def _followed(node: Any, said: dict[str, Any]) -> Any:
+def _resolved(node: Any, document: dict[str, Any]) -> Any:
     if isinstance(node, list):
-        return [_followed(one, said) for one in node]
+        return [_resolved(element, document) for element in node]
     if not isinstance(node, dict):
         return node
     if "$ref" in node:
         _, kind, name = node["$ref"].rsplit("/", 2)
-        return _followed(said["components"][kind][name], said)
-    return {key: _followed(value, said) for key, value in node.items()}
+        return _resolved(document["components"][kind][name], document)
+    return {key: _resolved(value, document) for key, value in node.items()}
 
 
-def _outlined(asked: str, operation: dict[str, Any]) -> Operation:
+def _outlined(request: str, operation: dict[str, Any]) -> Operation:
     return Operation(
         id=operation["operationId"],
-        asked=asked,
+        request=request,
         summary=operation["summary"],
         description=operation.get("description", ""),
-        credentials=" or ".join("".join(one) or "none" for one in _alternatives(operation)),
-        parameters=tuple(_parameter(one) for one in operation.get("parameters", ())),
+        credentials=" or ".join("".join(each) or "none" for each in _alternatives(operation)),
+        parameters=tuple(_parameter(each) for each in operation.get("parameters", ())),
         bodies=tuple(_bodies(operation.get("requestBody", {}).get("content", {}))),
-        answers=tuple(_answer(status, one) for status, one in operation["responses"].items()),
+        responses=tuple(_response(*entry) for entry in operation["responses"].items()),
     )
 
 
@@ -170,35 +173,36 @@ def _alternatives(operation: dict[str, Any]) -> list[dict[str, Any]]:
     return operation["security"] or [{}]
 
 
-def _parameter(said: dict[str, Any]) -> Item:
-    parts = (f"in the {said['in']}", "required" if said.get("required") else "optional")
-    return Item(said["name"], _joined(", ".join(parts), _kind(said), said.get("description", "")))
+def _parameter(entry: dict[str, Any]) -> Item:
+    parts = (f"in the {entry['in']}", "required" if entry.get("required") else "optional")
+    text = _joined(", ".join(parts), _kind(entry), entry.get("description", ""))
+    return Item(entry["name"], text)
 
 
 def _bodies(content: dict[str, Any]) -> Iterator[tuple[str, tuple[Item, ...]]]:
     for media, body in content.items():
         schema = body["schema"]
-        for one in schema.get("oneOf", [schema]):
-            yield media, tuple(_fields(one))
+        for alternative in schema.get("oneOf", [schema]):
+            yield media, tuple(_fields(alternative))
 
 
 def _fields(schema: dict[str, Any]) -> Iterator[Item]:
     for name, field in schema["properties"].items():
-        needed = "required" if name in schema.get("required", ()) else "optional"
-        yield Item(name, _joined(needed, _kind({"schema": field}), field.get("description", "")))
+        presence = "required" if name in schema.get("required", ()) else "optional"
+        yield Item(name, _joined(presence, _kind({"schema": field}), field.get("description", "")))
 
 
-def _kind(said: dict[str, Any]) -> str:
-    schema = said["schema"]
+def _kind(entry: dict[str, Any]) -> str:
+    schema = entry["schema"]
     if "enum" in schema:
         return " | ".join(schema["enum"])
     limits = f" from {schema['minimum']} to {schema['maximum']}" if "maximum" in schema else ""
     return f"{schema['type']}{limits}"
 
 
-def _answer(status: str, said: dict[str, Any]) -> Item:
-    headers, content = ", ".join(said.get("headers", ())), ", ".join(said.get("content", ()))
-    return Item(status, _joined(said["description"].rstrip("."), content, headers))
+def _response(status: str, entry: dict[str, Any]) -> Item:
+    headers, content = ", ".join(entry.get("headers", ())), ", ".join(entry.get("content", ()))
+    return Item(status, _joined(entry["description"].rstrip("."), content, headers))
 
 
 def _joined(*parts: str) -> str:

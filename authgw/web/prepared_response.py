@@ -1,6 +1,6 @@
-"""Answers whose bytes are made before they are asked for.
+"""Responses that are serialised in advance.
 
-A prepared response keeps nothing of a request, so the same object is the response to many at once.
+A prepared response is independent of a request, so the same object serves many requests at once.
 """
 
 import re
@@ -16,67 +16,65 @@ from authgw.core.limits import MAX_PREPARED_HEADS, MAX_PREPARED_NAMES
 from authgw.web.aiohttp_internals import RawResponse
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# RFC 9110 section 5.5; aiohttp refuses the same, but is not asked here.
+# RFC 9110 section 5.5; aiohttp refuses the same, but is not used here.
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
-SERVER = "authgw"  # how every answer names what sent it (RFC 9110 section 10.2.4)
+SERVER = "authgw"  # the Server header of every response (RFC 9110 section 10.2.4)
 
 Headers = tuple[tuple[str, str], ...]
 
 
 class PreparedResponse(RawResponse):
-    """A whole answer to a GET over a kept HTTP/1.1 connection; see `fits`.
+    """A complete response to a GET on a persistent HTTP/1.1 connection; see `is_preparable`.
 
-    If `own` are given, headers that no other answer has, what is made of the rest is remembered.
+    `own` are headers of this response only; with them, the rest of the head is cached.
 
     Raises:
-        ValueError: a header would end early, or begin another one.
+        ValueError: a header contains a character that would end it.
     """
 
     def __init__(
         self, status: int, headers: Headers, body: bytes = b"", *, own: Headers = ()
     ) -> None:
         super().__init__(status=status, headers=CIMultiDict((*headers, *own)))
-        shared = (
-            _shared(status, headers, len(body)) if own else _beginning(status, headers, len(body))
-        )
-        self._head = shared + _lines(own)
-        self._block = body
+        head = _cached_head if own else _common_head
+        self._head = head(status, headers, len(body)) + _lines(own)
+        self._content = body
 
     def block(self) -> bytes:
-        """All of it, as it is sent now."""
-        return self._head + _DATE.line() + self._block
+        """Return all bytes of the response, with the present date."""
+        return self._head + _DATE.line() + self._content
 
     def plain(self) -> web.Response:
-        """The same answer as aiohttp sends it, for one request only."""
-        return web.Response(status=self.status, headers=self.headers, body=self._block)
+        """Return the same response as an object of aiohttp's, for a single request."""
+        return web.Response(status=self.status, headers=self.headers, body=self._content)
 
 
-def fits(request: web.BaseRequest) -> bool:
-    """Whether a prepared answer is right as it is for this request."""
+def is_preparable(request: web.BaseRequest) -> bool:
+    """Return True if a prepared response is suitable for this request."""
     return request.method == "GET" and request.version == HttpVersion11 and request.keep_alive
 
 
-def answer(
+def empty_response(
     request: web.BaseRequest, status: int, headers: Headers, own: Headers
 ) -> web.StreamResponse:
-    """An answer without a body, by the shortest way that is right for this request.
+    """Return a response without a body, prepared if that is suitable for this request.
 
-    `own` are headers that no other answer has.
+    `own` are headers of this response only.
     """
-    if fits(request):
+    if is_preparable(request):
         return PreparedResponse(status, headers, own=own)
     return web.Response(status=status, headers=CIMultiDict((*headers, *own)))
 
 
-def _beginning(status: int, headers: Headers, length: int) -> bytes:
-    """Status line and headers, and the length of the body."""
-    said = _lines((*headers, (hdrs.CONTENT_LENGTH, str(length)), (hdrs.SERVER, SERVER)))
-    return _status_line(status) + said
+def _common_head(status: int, headers: Headers, length: int) -> bytes:
+    """Return the status line and the headers, with the length of the body."""
+    lines = _lines((*headers, (hdrs.CONTENT_LENGTH, str(length)), (hdrs.SERVER, SERVER)))
+    return _status_line(status) + lines
 
 
-# Of headers that many answers have.
-_shared = lru_cache(MAX_PREPARED_HEADS)(_beginning)
+# For headers that many responses share.
+_cached_head = lru_cache(MAX_PREPARED_HEADS)(_common_head)
 
 
 @cache
@@ -85,10 +83,10 @@ def _status_line(status: int) -> bytes:
 
 
 def _lines(headers: Headers) -> bytes:
-    """Headers as they are sent; what is not ASCII is UTF-8.
+    """Serialise headers; characters outside ASCII become UTF-8.
 
     Raises:
-        ValueError: a name is none, or a value holds a control character.
+        ValueError: a name is not valid, or a value contains a control character.
     """
     for name, value in headers:
         if not _is_name(name) or not (value.isprintable() or _FORBIDDEN.search(value) is None):
@@ -102,7 +100,7 @@ def _is_name(name: str) -> bool:
 
 
 class _Date:
-    """The last line of a head: a server with a clock sends Date (RFC 9110 section 6.6.1)."""
+    """The last line of a head: the Date header (RFC 9110 section 6.6.1), cached for a second."""
 
     def __init__(self) -> None:
         self._at = 0

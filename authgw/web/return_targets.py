@@ -11,7 +11,7 @@ from authgw.core.limits import MAX_RD_BYTES
 from authgw.core.login_sites import LoginSite
 from authgw.core.model import AccessRequest
 from authgw.core.redirects import fits, front_page
-from authgw.core.rules import Credential, Rule
+from authgw.core.rules import NO_RULES, Credential, Rule
 from authgw.core.urls import location_from
 from authgw.services.results import Identity
 from authgw.web.context import GATEWAY, client_address
@@ -58,8 +58,7 @@ def rule_for(request: web.Request, url: str) -> Rule | None:
         location = location_from(scheme, host, slash + target)
     except TargetMalformedError:
         return None
-    match = rules.match(AccessRequest("GET", location, client_address(request))) if rules else None
-    return match.rule if match else None
+    return rules.match(AccessRequest("GET", location, client_address(request))).rule
 
 
 def out_of_reach(request: web.Request, site: LoginSite, way: ReturnTarget) -> str:
@@ -72,7 +71,7 @@ def out_of_reach(request: web.Request, site: LoginSite, way: ReturnTarget) -> st
     if not host or any(each.covers(host) for each in gateway.policy.sites.all):
         return ""
     rule = rule_for(request, way.rd)
-    if gateway.policy.rules is not None and (
+    if gateway.policy.rules is not NO_RULES and (
         rule is None or rule.allow.anyone or not _by_cookie(rule)
     ):
         return ""

@@ -1,24 +1,28 @@
 """Registers the handler of each path."""
 
+from functools import partial
+
 from aiohttp import web
 
+from authgw.core.endpoints import ENDPOINTS
 from authgw.core.limits import MAX_FORM_BYTES
-from authgw.dialects import envoy
+from authgw.dialects.base import Dialect
 from authgw.dialects.headers import wants_html
+from authgw.dialects.registry import DIALECTS
 from authgw.web import account_pages, api, health, login_pages
-from authgw.web.check import authenticate, by_envoy, by_forwarding, denied
+from authgw.web.check import check, denied
 from authgw.web.context import GATEWAY
-from authgw.web.dispatcher import SERVING, Dispatcher, bound
+from authgw.web.dispatcher import DISPATCHER, Dispatcher, bind_gateway
 from authgw.web.forms import FORM
 from authgw.web.problems import Handler, problems
 
 
-def application(serving: Dispatcher) -> web.Application:
-    """Return the application for the current gateway; a reload replaces the gateway."""
-    app = web.Application(middlewares=[bound, problems], client_max_size=MAX_FORM_BYTES)
-    app[SERVING] = serving
-    # Parse the OpenAPI document now: it would delay concurrent requests later.
-    health.description(serving.gateway)
+def application(dispatcher: Dispatcher) -> web.Application:
+    """Return the application; its handlers use the dispatcher's gateway of the moment."""
+    app = web.Application(middlewares=[bind_gateway, problems], client_max_size=MAX_FORM_BYTES)
+    app[DISPATCHER] = dispatcher
+    # Parsing the document takes long enough to delay other requests, so it is done at the start.
+    health.description(dispatcher.gateway)
     app.add_routes(
         [
             web.get("/ping", health.ping),
@@ -36,15 +40,22 @@ def application(serving: Dispatcher) -> web.Application:
             web.post("/logout", _log_out),
             web.post("/revoke", api.revoke),
             web.get("/sessions", api.sessions),
-            web.get("/authenticate", authenticate),
-            web.get("/authenticate/forward", by_forwarding),
-            web.route("*", envoy.PREFIX + "{path:(/.*)?}", by_envoy),
-            *(web.route(*key, _login_step(key)) for key in serving.gateway.login.routes),
+            *map(_route, DIALECTS),
+            *(web.route(*key, _login_step(key)) for key in dispatcher.gateway.login.routes),
         ]
     )
-    if serving.gateway.policy.settings.server.docs:
+    if dispatcher.gateway.policy.settings.server.docs:
         app.add_routes([web.get("/docs", health.docs)])
     return app
+
+
+def _route(dialect: Dialect) -> web.RouteDef:
+    """Return the route of a dialect: GET, or any method on its path and all paths below."""
+    handler = partial(check, dialect=dialect)
+    endpoint = next(entry for entry in ENDPOINTS if entry.path == dialect.path)
+    if endpoint.prefix:
+        return web.route("*", dialect.path + "{path:(/.*)?}", handler)
+    return web.get(dialect.path, handler)
 
 
 def _login_step(key: tuple[str, str]) -> Handler:

@@ -92,7 +92,7 @@ def _code_page(
         status=200 if user.has_totp else 403,
         elsewhere=target.after(site.base, switch="yes"),
         # Without a second factor the page shows the command that sets it up, with the user's name.
-        who=(user.name if user.has_totp else "") or user.sub,
+        who=(user.profile["name"] if user.has_totp else "") or user.sub,
         message=message,
         missing=not user.has_totp,
     )

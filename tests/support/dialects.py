@@ -1,13 +1,16 @@
 """The same request in every dialect, as a proxy sends it."""
 
 from collections.abc import Callable
-from types import ModuleType
 
-from authgw.core.model import AccessRequest, IdentityHeaders
+from authgw.config.schema import HeaderSettings
+from authgw.core.model import AccessRequest
 from authgw.core.networks import TrustedProxies
-from authgw.dialects import envoy, forwarded, nginx
+from authgw.dialects.base import Dialect, Subrequest
+from authgw.dialects.envoy import ENVOY
+from authgw.dialects.forwarded import FORWARDED
+from authgw.dialects.nginx import NGINX
 
-NAMES = IdentityHeaders()
+NAMES = HeaderSettings().identity
 TRUSTED = TrustedProxies.parse(("127.0.0.1",))
 
 Asked = tuple[str, str, list[tuple[str, str]]]
@@ -32,17 +35,14 @@ def by_envoy(method: str, host: str, uri: str) -> Asked:
     return method, f"/authenticate/envoy{uri}", said
 
 
-DIALECTS: dict[str, tuple[ModuleType, Callable[[str, str, str], Asked]]] = {
-    "nginx": (nginx, by_nginx),
-    "forwarded": (forwarded, by_forwarding),
-    "envoy": (envoy, by_envoy),
+DIALECTS: dict[str, tuple[Dialect, Callable[[str, str, str], Asked]]] = {
+    "nginx": (NGINX, by_nginx),
+    "forwarded": (FORWARDED, by_forwarding),
+    "envoy": (ENVOY, by_envoy),
 }
 
 
-def described(dialect: ModuleType, asked: Asked, peer: str = "127.0.0.1") -> AccessRequest:
+def described(dialect: Dialect, asked: Asked, peer: str = "127.0.0.1") -> AccessRequest:
     method, path, said = asked
     raw = [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in said]
-    access: AccessRequest = dialect.describe(
-        method, path, raw, peer=peer, trusted=TRUSTED, identity=NAMES
-    )
-    return access
+    return dialect.describe(Subrequest(method, path, raw, peer), TRUSTED, NAMES)

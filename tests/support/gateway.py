@@ -131,9 +131,9 @@ class RunningGateway:
         return list(self.server.connections._open)
 
     @property
-    def shortcut(self) -> DecisionCache:
-        assert self.serving.shortcut is not None
-        return self.serving.shortcut
+    def cache(self) -> DecisionCache:
+        assert self.serving.cache is not None
+        return self.serving.cache
 
     async def post(self, path: str, json: Any = None, **options: Any) -> ClientResponse:
         return await self.client.post(path, json=json, **options)

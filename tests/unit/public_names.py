@@ -28,13 +28,13 @@ from pydantic import BaseModel
 import authgw
 from authgw.cli import explain_report, main
 from authgw.config.environment import known_variables
-from authgw.config.schema import Settings
+from authgw.config.schema import HeaderSettings, Settings
 from authgw.config.schema_paths import accepts, model_of
 from authgw.core.audit import Event
 from authgw.core.endpoints import ENDPOINTS
 from authgw.core.explain import Explanation
 from authgw.core.login_sites import LoginSite
-from authgw.core.model import Decision, IdentityHeaders, Verdict
+from authgw.core.model import Decision, Verdict
 from authgw.core.reasons import REASONS
 from authgw.core.redirects import Redirects
 from authgw.core.session_codec import dump
@@ -210,7 +210,7 @@ def _explained(verdict: Verdict) -> explain_report.RuleReport:
 
 
 def _api() -> dict[str, Any]:
-    document = describe(IdentityHeaders(), frozenset(SESSION_COOKIES))
+    document = describe(HeaderSettings().identity, frozenset(SESSION_COOKIES))
     parts = document["components"]
 
     def followed(node: Any) -> Any:

@@ -1,4 +1,4 @@
-"""App passwords, and credentials of HTTP Basic that are none."""
+"""App passwords by Basic and Bearer, and malformed Basic credentials."""
 
 from aiohttp import encode_basic_auth
 from multidict import CIMultiDict
@@ -8,7 +8,7 @@ from tests.support.gateway import PASSWORD
 from tests.support.login_scene import APP, Jar, reload_users
 
 
-async def test_app_passwords_count_where_a_rule_names_them(jar: Jar) -> None:
+async def test_app_password_is_accepted_only_by_rules_that_name_it(jar: Jar) -> None:
     file = jar.running.users.path
     secret = users_editor.add_app_password(file, "bob", "laptop", paths=("/dav/**",))
     await reload_users(jar.running)
@@ -16,8 +16,8 @@ async def test_app_passwords_count_where_a_rule_names_them(jar: Jar) -> None:
 
     async def reason(target: str, authorization: str) -> str:
         jar.cookies = {}
-        answer = await jar.check(target, Authorization=authorization)
-        return answer.headers.get("X-Authgw-Reason", answer.headers.get("Remote-User", ""))
+        response = await jar.check(target, Authorization=authorization)
+        return response.headers.get("X-Authgw-Reason", response.headers.get("Remote-User", ""))
 
     assert await reason(url, encode_basic_auth("bob", secret)) == "bob"
     assert await reason(url, f"Bearer {secret}") == "bob"
@@ -41,42 +41,42 @@ async def test_app_passwords_count_where_a_rule_names_them(jar: Jar) -> None:
     assert await reason(url, encode_basic_auth("bob", secret)) == "app_password_refused"
 
 
-async def test_two_basic_credentials_are_none(jar: Jar) -> None:
-    told = {
+async def test_malformed_or_duplicated_basic_credentials_are_refused(jar: Jar) -> None:
+    target = {
         "X-Original-URL": "https://dav.example.com/dav/x",
         "X-Original-Host": "dav.example.com",
         "X-Original-Method": "GET",
     }
-    headers = CIMultiDict(told)
+    headers = CIMultiDict(target)
     headers.add("Authorization", encode_basic_auth("bob", "x"))
     headers.add("Authorization", encode_basic_auth("bob", "y"))
-    answer = await jar.running.client.get("/authenticate", headers=headers)
-    assert answer.headers["X-Authgw-Reason"] == "authorization_malformed"
-    answer = await jar.check(told["X-Original-URL"], Authorization="Basic !")
-    assert answer.headers["X-Authgw-Reason"] == "authorization_malformed"
-    answer = await jar.check(told["X-Original-URL"], Authorization="Basic Ym9i")
-    assert answer.headers["X-Authgw-Reason"] == "authorization_malformed"
+    response = await jar.running.client.get("/authenticate", headers=headers)
+    assert response.headers["X-Authgw-Reason"] == "authorization_malformed"
+    response = await jar.check(target["X-Original-URL"], Authorization="Basic !")
+    assert response.headers["X-Authgw-Reason"] == "authorization_malformed"
+    response = await jar.check(target["X-Original-URL"], Authorization="Basic Ym9i")
+    assert response.headers["X-Authgw-Reason"] == "authorization_malformed"
 
 
-async def test_an_app_password_moves_within_its_paths_only(jar: Jar) -> None:
+async def test_app_password_covers_destination_of_move_and_copy(jar: Jar) -> None:
     secret = users_editor.add_app_password(
         jar.running.users.path, "bob", "laptop", paths=("/dav/alice/**",)
     )
     await reload_users(jar.running)
-    shown = {"Authorization": encode_basic_auth("bob", secret)}
+    credentials = {"Authorization": encode_basic_auth("bob", secret)}
 
-    async def moved(method: str, **headers: str) -> str:
+    async def result(method: str, **headers: str) -> str:
         jar.cookies = {}
-        told = {"X-Original-Method": method, **headers, **shown}
-        answer = await jar.check("https://dav.example.com/dav/alice/x", **told)
-        return answer.headers.get("X-Authgw-Reason", answer.headers.get("Remote-User", ""))
+        sent = {"X-Original-Method": method, **headers, **credentials}
+        response = await jar.check("https://dav.example.com/dav/alice/x", **sent)
+        return response.headers.get("X-Authgw-Reason", response.headers.get("Remote-User", ""))
 
     there = "https://dav.example.com/dav"
     for method in ("MOVE", "COPY"):
-        assert await moved(method, Destination=f"{there}/alice/y") == "bob"
-        assert await moved(method, Destination=f"{there}/bob/y") == "app_password_refused"
-        assert await moved(method, Destination=f"{there}/alice/../y") == "app_password_refused"
-        assert await moved(method, Destination="https://evil.example/y") == "destination_denied"
-        assert await moved(method) == "destination_denied"
+        assert await result(method, Destination=f"{there}/alice/y") == "bob"
+        assert await result(method, Destination=f"{there}/bob/y") == "app_password_refused"
+        assert await result(method, Destination=f"{there}/alice/../y") == "app_password_refused"
+        assert await result(method, Destination="https://evil.example/y") == "destination_denied"
+        assert await result(method) == "destination_denied"
     overriding = {"X-HTTP-Method-Override": "MOVE", "Destination": f"{there}/bob/y"}
-    assert await moved("POST", **overriding) == "app_password_refused"
+    assert await result("POST", **overriding) == "app_password_refused"

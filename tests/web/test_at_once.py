@@ -43,18 +43,18 @@ async def test_aiohttp_receives_no_check_with_a_cached_response(
     quick: RunningGateway, by_aiohttp: list[None]
 ) -> None:
     access = await shaped(quick)
-    before, counted = len(by_aiohttp), quick.serving.answered
+    before, counted = len(by_aiohttp), quick.serving.cached_responses
     async with connected(quick) as (reader, writer):
         for _ in range(10):
             writer.write(asking(access))
             assert (await answer(reader))[1]["Remote-User"] == "1"
-        assert (len(by_aiohttp), quick.serving.answered) == (before, counted + 10)
-        # A token without a cached response.
+        assert (len(by_aiohttp), quick.serving.cached_responses) == (before, counted + 10)
+        # One that is not known in between.
         writer.write(asking("none"))
         assert (await answer(reader))[0] == "HTTP/1.1 401 Unauthorized"
         writer.write(asking(access))
         assert (await answer(reader))[0] == "HTTP/1.1 200 OK"
-    assert (len(by_aiohttp), quick.serving.answered) == (before + 1, counted + 11)
+    assert (len(by_aiohttp), quick.serving.cached_responses) == (before + 1, counted + 11)
 
 
 async def test_an_unknown_header_name_is_a_cache_miss_once(
@@ -84,22 +84,22 @@ async def test_a_cached_response_waits_for_pending_responses(
     async with connected(quick) as (reader, writer):
         writer.write(asking(new))
         await asyncio.wait_for(asked.wait(), 5)
-        counted = quick.serving.answered
+        counted = quick.serving.cached_responses
         for _ in range(2):
             writer.write(asking(access))
             await asyncio.sleep(0.05)
-        assert quick.serving.answered == counted
+        assert quick.serving.cached_responses == counted
         go_on.set()
         users = [(await answer(reader))[1]["Remote-User"] for _ in range(3)]
         assert users == ["2", "1", "1"]
         writer.write(asking(access))
         await answer(reader)
-        assert quick.serving.answered == counted + 1
+        assert quick.serving.cached_responses == counted + 1
 
 
 async def test_a_body_that_looks_like_checks_is_not_answered(quick: RunningGateway) -> None:
     access = await shaped(quick)
-    counted = quick.serving.answered
+    counted = quick.serving.cached_responses
     body = asking(access)
     async with connected(quick) as (reader, writer):
         head = f"POST /ping HTTP/1.1\r\nHost: x\r\nContent-Length: {2 * len(body)}\r\n\r\n"
@@ -108,7 +108,7 @@ async def test_a_body_that_looks_like_checks_is_not_answered(quick: RunningGatew
             await asyncio.sleep(0.05)
             writer.write(body)
         assert (await answer(reader))[0] == "HTTP/1.1 405 Method Not Allowed"
-        assert quick.serving.answered == counted
+        assert quick.serving.cached_responses == counted
 
 
 async def test_a_check_in_several_packets_is_answered_once(quick: RunningGateway) -> None:
@@ -143,16 +143,16 @@ async def test_no_cached_response_is_sent_while_writing_is_paused(
     async with connected(quick) as (reader, writer):
         writer.write(asking(access))
         await answer(reader)
-        counted = quick.serving.answered
+        counted = quick.serving.cached_responses
         *_, connection = quick.connections
         connection.pause_writing()
         writer.write(asking(access))
         await answer(reader)
-        assert quick.serving.answered == counted
+        assert quick.serving.cached_responses == counted
         connection.resume_writing()
         writer.write(asking(access))
         await answer(reader)
-        assert quick.serving.answered == counted + 1
+        assert quick.serving.cached_responses == counted + 1
 
 
 async def test_a_client_that_never_reads_cannot_send_single_checks_without_limit(
@@ -244,7 +244,7 @@ _CHANGES: tuple[tuple[bytes, bytes], ...] = (
 async def test_responses_equal_those_without_the_cache(quick: RunningGateway, seed: int) -> None:
     choose = random.Random(seed)
     access = await shaped(quick)
-    remembering, at_once = quick.serving.shortcut, quick.serving.answered
+    remembering, at_once = quick.serving.cache, quick.serving.cached_responses
 
     async def answered(sent: Sequence[bytes]) -> bytes:
         received = b""
@@ -266,8 +266,8 @@ async def test_responses_equal_those_without_the_cache(quick: RunningGateway, se
             odd = odd.replace(old, new, 1)
         sent = [asking(access), odd, *choose.choices((asking(access), odd), k=choose.randrange(3))]
         quick_answer = await answered(sent)
-        quick.serving.shortcut = None
+        quick.serving.cache = None
         slow_answer = await answered(sent)
-        quick.serving.shortcut = remembering
+        quick.serving.cache = remembering
         assert quick_answer == slow_answer, sent
-    assert quick.serving.answered > at_once + len(_CHANGES)
+    assert quick.serving.cached_responses > at_once + len(_CHANGES)

@@ -1,4 +1,4 @@
-"""`/authenticate` in both ways, the operators' pages, and what the parser refuses."""
+"""Subrequests and direct checks at `/authenticate`, operators' pages, unparsable requests."""
 
 import asyncio
 import contextlib
@@ -9,18 +9,18 @@ import pytest
 from tests.support.gateway import ORIGINAL, RunningGateway
 
 
-async def test_a_subrequest_is_answered_with_identity_and_no_body(gateway: RunningGateway) -> None:
+async def test_subrequest_returns_identity_without_body(gateway: RunningGateway) -> None:
     pair = await gateway.login(5, groups=["users", "team-a"], email="zoë@example.com", name="Zoë")
-    answer = await gateway.check(pair["access"], **ORIGINAL)
-    assert (answer.status, await answer.read()) == (200, b"")
-    assert answer.headers["Remote-User"] == "5"
-    assert answer.headers["Remote-Groups"] == "users,team-a"
-    assert answer.headers["Remote-Email"] == "zoë@example.com"
-    assert answer.headers["Remote-Name"] == "Zoë"
-    assert answer.headers["Cache-Control"] == "no-store"
+    response = await gateway.check(pair["access"], **ORIGINAL)
+    assert (response.status, await response.read()) == (200, b"")
+    assert response.headers["Remote-User"] == "5"
+    assert response.headers["Remote-Groups"] == "users,team-a"
+    assert response.headers["Remote-Email"] == "zoë@example.com"
+    assert response.headers["Remote-Name"] == "Zoë"
+    assert response.headers["Cache-Control"] == "no-store"
 
 
-async def test_decisions_are_recorded_without_the_query(gateway: RunningGateway) -> None:
+async def test_decisions_are_recorded_without_query(gateway: RunningGateway) -> None:
     pair = await gateway.login()
     await gateway.check(pair["access"], **ORIGINAL)
     await gateway.client.get("/authenticate", headers=ORIGINAL)
@@ -31,10 +31,10 @@ async def test_decisions_are_recorded_without_the_query(gateway: RunningGateway)
     assert denied.detail == "401 GET app.example.com/a: no access token was sent"
 
 
-async def test_all_identity_headers_are_always_there(gateway: RunningGateway) -> None:
-    answer = await gateway.check((await gateway.login())["access"], **ORIGINAL)
+async def test_empty_claims_are_sent_as_empty_headers(gateway: RunningGateway) -> None:
+    response = await gateway.check((await gateway.login())["access"], **ORIGINAL)
     empty = ("Remote-Groups", "Remote-Email", "Remote-Name")
-    assert [answer.headers[name] for name in empty] == ["", "", ""]
+    assert [response.headers[name] for name in empty] == ["", "", ""]
 
 
 @pytest.mark.parametrize(
@@ -56,28 +56,28 @@ async def test_all_identity_headers_are_always_there(gateway: RunningGateway) ->
 async def test_refused_subrequests(
     gateway: RunningGateway, headers: dict[str, str], status: int, reason: str
 ) -> None:
-    answer = await gateway.client.get("/authenticate", headers={**ORIGINAL, **headers})
-    assert (answer.status, await answer.read()) == (status, b"")
-    assert answer.headers["X-Authgw-Reason"] == reason
-    assert answer.headers["X-Request-ID"]
-    assert ("WWW-Authenticate" in answer.headers) == (status == 401)
+    response = await gateway.client.get("/authenticate", headers={**ORIGINAL, **headers})
+    assert (response.status, await response.read()) == (status, b"")
+    assert response.headers["X-Authgw-Reason"] == reason
+    assert response.headers["X-Request-ID"]
+    assert ("WWW-Authenticate" in response.headers) == (status == 401)
     assert gateway.events[-1].reason == reason
 
 
-async def test_a_direct_check_refuses_identity_headers_too(gateway: RunningGateway) -> None:
+async def test_direct_check_refuses_identity_headers(gateway: RunningGateway) -> None:
     pair = await gateway.login()
-    answer = await gateway.check(pair["access"], **{"Remote-User": "admin"})
-    assert answer.status == 403
-    answer = await gateway.check(pair["access"])
-    assert answer.headers["Remote-User"] == "1"
+    response = await gateway.check(pair["access"], **{"Remote-User": "admin"})
+    assert response.status == 403
+    response = await gateway.check(pair["access"])
+    assert response.headers["Remote-User"] == "1"
 
 
 @pytest.mark.parametrize("name", ["X-Original-URL", "X-Original-Host", "X-Forwarded-Uri"])
-async def test_an_untrusted_peer_is_named(distrustful: RunningGateway, name: str) -> None:
+async def test_untrusted_peer_is_named_in_the_event(distrustful: RunningGateway, name: str) -> None:
     pair = await distrustful.login()
-    answer = await distrustful.check(pair["access"], **{name: "https://app.example.com/"})
-    assert answer.status == 403
-    assert answer.headers["X-Authgw-Reason"] == "untrusted_proxy"
+    response = await distrustful.check(pair["access"], **{name: "https://app.example.com/"})
+    assert response.status == 403
+    assert response.headers["X-Authgw-Reason"] == "untrusted_proxy"
     assert distrustful.events[-1].detail == (
         f"Ignored {name} from 127.0.0.1: not in server.trusted_proxies. "
         "If this is your proxy, add 127.0.0.1/32."
@@ -85,31 +85,31 @@ async def test_an_untrusted_peer_is_named(distrustful: RunningGateway, name: str
     assert (await distrustful.check(pair["access"])).status == 200
 
 
-async def test_request_ids_of_trusted_proxies_pass_through(
+async def test_only_valid_request_ids_of_trusted_proxies_are_used(
     gateway: RunningGateway, distrustful: RunningGateway
 ) -> None:
-    given = {"X-Request-ID": "abc-1"}
-    answer = await gateway.client.get("/authenticate", headers=given)
-    assert answer.headers["X-Request-ID"] == "abc-1"
-    answer = await gateway.client.get("/authenticate", headers={"X-Request-ID": "a b"})
-    assert answer.headers["X-Request-ID"] != "a b"
-    answer = await distrustful.client.get("/authenticate", headers=given)
-    assert answer.headers["X-Request-ID"] != "abc-1"
+    trusted_id = {"X-Request-ID": "abc-1"}
+    response = await gateway.client.get("/authenticate", headers=trusted_id)
+    assert response.headers["X-Request-ID"] == "abc-1"
+    response = await gateway.client.get("/authenticate", headers={"X-Request-ID": "a b"})
+    assert response.headers["X-Request-ID"] != "a b"
+    response = await distrustful.client.get("/authenticate", headers=trusted_id)
+    assert response.headers["X-Request-ID"] != "abc-1"
 
 
-async def test_a_dead_store_is_503_to_the_proxy(gateway: RunningGateway) -> None:
+async def test_unavailable_store_gives_503(gateway: RunningGateway) -> None:
     pair = await gateway.login()
     await gateway.store.close()
-    answer = await gateway.check(pair["access"], **ORIGINAL)
-    assert (answer.status, await answer.read()) == (503, b"")
+    response = await gateway.check(pair["access"], **ORIGINAL)
+    assert (response.status, await response.read()) == (503, b"")
 
 
-async def test_operators_pages(gateway: RunningGateway) -> None:
+async def test_health_and_key_endpoints(gateway: RunningGateway) -> None:
     for path, text in (("/healthz", "ok"), ("/readyz", "ready")):
-        answer = await gateway.client.get(path)
-        assert (answer.status, await answer.text()) == (200, text)
-    answer = await gateway.client.get("/.well-known/jwks.json")
-    (key,) = (await answer.json())["keys"]
+        response = await gateway.client.get(path)
+        assert (response.status, await response.text()) == (200, text)
+    response = await gateway.client.get("/.well-known/jwks.json")
+    (key,) = (await response.json())["keys"]
     assert (key["kid"], key["kty"]) == ("a1", "EC")
     assert not {"d", "p", "q", "k"} & set(key)
 
@@ -128,38 +128,38 @@ async def test_operators_pages(gateway: RunningGateway) -> None:
         b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: hush\r\n\r\n",
     ],
 )
-async def test_what_the_parser_refuses_is_neither_echoed_nor_logged(
+async def test_unparsable_request_is_neither_echoed_nor_logged(
     gateway: RunningGateway, sent: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     server = gateway.client.server
     reader, writer = await asyncio.open_connection(server.host, server.port)
     writer.write(sent)
-    answer = b""
+    response = b""
     with contextlib.suppress(ConnectionResetError):
-        answer = await asyncio.wait_for(reader.read(), 5)
+        response = await asyncio.wait_for(reader.read(), 5)
     writer.close()
-    # What it no longer reads of a megabyte may reset the connection under its answer.
-    assert answer.startswith((b"HTTP/1.0 400 ", b"HTTP/1.1 400 ")) or len(sent) > 1_000_000
-    assert b"hush" not in answer
+    # The unread rest of a megabyte may reset the connection before the response is read.
+    assert response.startswith((b"HTTP/1.0 400 ", b"HTTP/1.1 400 ")) or len(sent) > 1_000_000
+    assert b"hush" not in response
     assert "hush" not in caplog.text
 
 
-async def test_other_cookies_are_told_to_proxies_that_cannot_take_ours_out(
+async def test_response_replaces_cookies_for_proxies_that_cannot_remove_ours(
     gateway: RunningGateway,
 ) -> None:
     bearer = {"Authorization": f"Bearer {(await gateway.login())['access']}"}
     sent = {**bearer, "Cookie": "a=1; __Host-authgw=x; b=é"}
     forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "app.example.com"}
     forwarded |= {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": "/a"}
-    for path, told in (("/authenticate/forward", forwarded), ("/authenticate/envoy/a", {})):
-        answer = await gateway.client.get(path, headers={**sent, **told})
-        assert (answer.status, answer.headers["Cookie"]) == (200, "a=1; b=é")
-        answer = await gateway.client.get(path, headers={**bearer, **told})
-        assert "Cookie" not in answer.headers
-        answer = await gateway.client.get(path, headers={"Cookie": "a=1", **told})
-        assert answer.status == 401
-        assert "Cookie" not in answer.headers
-    answer = await gateway.client.get("/authenticate", headers={**sent, **ORIGINAL})
-    assert answer.status == 200
-    assert "Cookie" not in answer.headers
+    for path, target in (("/authenticate/forward", forwarded), ("/authenticate/envoy/a", {})):
+        response = await gateway.client.get(path, headers={**sent, **target})
+        assert (response.status, response.headers["Cookie"]) == (200, "a=1; b=é")
+        response = await gateway.client.get(path, headers={**bearer, **target})
+        assert "Cookie" not in response.headers
+        response = await gateway.client.get(path, headers={"Cookie": "a=1", **target})
+        assert response.status == 401
+        assert "Cookie" not in response.headers
+    response = await gateway.client.get("/authenticate", headers={**sent, **ORIGINAL})
+    assert response.status == 200
+    assert "Cookie" not in response.headers

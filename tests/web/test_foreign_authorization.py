@@ -1,4 +1,4 @@
-"""An app's own Authorization next to our cookie, through every dialect; ours must hold."""
+"""An app's own Authorization next to our cookie, in every dialect; our tokens must be valid."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -69,44 +69,44 @@ def by_envoy(host: str) -> tuple[str, dict[str, str]]:
 
 DIALECTS = {"nginx": by_nginx, "forward": by_forwarding, "envoy": by_envoy}
 Dialect = Callable[[str], tuple[str, dict[str, str]]]
-ask_by = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+with_dialect = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
 
 
 class BrowserScene:
-    """bob's browser, and what the gateway answers about requests of it."""
+    """The browser of bob, and the gateway's responses to checks of its requests."""
 
     def __init__(self, running: RunningGateway, cookie: str) -> None:
         self.running = running
         self.cookie = cookie
 
     async def session(self) -> Session:
-        """The session of the cookie."""
+        """Return the session of the cookie."""
         text = self.cookie.partition("=")[2]
         sid = an_issuer().verify(text, TokenType.SESSION, now=time.time()).sid
         session = (await self.running.store.read(sid)).session
         assert session is not None
         return session
 
-    async def answer(
+    async def response(
         self, dialect: Dialect, lines: list[str], host: str = APP, cookie: str | None = None
     ) -> ClientResponse:
-        path, told = dialect(host)
-        headers = CIMultiDict(told)
-        shown = self.cookie if cookie is None else cookie
-        headers.extend({"Cookie": shown} if shown else {})
+        path, target = dialect(host)
+        headers = CIMultiDict(target)
+        sent_cookie = self.cookie if cookie is None else cookie
+        headers.extend({"Cookie": sent_cookie} if sent_cookie else {})
         for line in lines:
             headers.add("Authorization", line)
         self.running.events.clear()
-        answer = await self.running.client.get(path, headers=headers)
-        await answer.read()
-        return answer
+        response = await self.running.client.get(path, headers=headers)
+        await response.read()
+        return response
 
     async def verdict(
         self, dialect: Dialect, lines: list[str], host: str = APP, cookie: str | None = None
     ) -> tuple[int, str]:
-        answer = await self.answer(dialect, lines, host, cookie)
-        reason = answer.headers.get("X-Authgw-Reason")
-        return answer.status, reason or answer.headers["Remote-User"]
+        response = await self.response(dialect, lines, host, cookie)
+        reason = response.headers.get("X-Authgw-Reason")
+        return response.status, reason or response.headers["Remote-User"]
 
 
 async def a_scene(running: RunningGateway) -> BrowserScene:
@@ -117,7 +117,7 @@ async def a_scene(running: RunningGateway) -> BrowserScene:
 
 @pytest.fixture
 async def scene(make_gateway: MakeGateway) -> BrowserScene:
-    """A gateway that remembers, as by default: what is allowed is not recorded."""
+    """A gateway with a decision cache, as by default: allowed checks are not recorded."""
     running = await make_gateway(rules=RULES, login=page_of(), logging={"decisions": "denied"})
     return await a_scene(running)
 
@@ -129,17 +129,19 @@ async def recording(make_gateway: MakeGateway) -> BrowserScene:
 
 
 def reason_of(lines: list[str]) -> str:
-    """What a program without a cookie is told, which is what it was always told."""
+    """Return the reason that a program without a cookie receives."""
     if lines == [f"Bearer {TOKEN_OF_ANOTHER}"]:
         return "token_invalid"
     is_token = len(lines) == 1 and lines[0].lower().startswith("bearer ") and lines[0].isascii()
     return "token_malformed" if is_token else "authorization_malformed"
 
 
-@ask_by
+@with_dialect
 @pytest.mark.parametrize("lines", FOREIGN.values(), ids=FOREIGN)
-async def test_the_cookie_decides(scene: BrowserScene, dialect: Dialect, lines: list[str]) -> None:
-    # From the third on the answer may be a remembered one.
+async def test_cookie_decides_next_to_foreign_authorization(
+    scene: BrowserScene, dialect: Dialect, lines: list[str]
+) -> None:
+    # From the third time on, the response may be cached.
     for _ in range(4):
         assert await scene.verdict(dialect, lines) == (200, "bob")
         assert await scene.verdict(dialect, lines, CONNECTED) == (200, "bob")
@@ -147,16 +149,16 @@ async def test_the_cookie_decides(scene: BrowserScene, dialect: Dialect, lines: 
         assert await scene.verdict(dialect, lines, OPEN) == (200, "bob")
         assert await scene.verdict(dialect, lines, cookie="") == (401, reason_of(lines))
         assert await scene.verdict(dialect, lines, cookie="a=1") == (401, reason_of(lines))
-        dead = f"{scene.cookie[:-2]}xx"
-        assert (await scene.verdict(dialect, lines, cookie=dead))[0] == 401
+        damaged = f"{scene.cookie[:-2]}xx"
+        assert (await scene.verdict(dialect, lines, cookie=damaged))[0] == 401
         assert await scene.verdict(dialect, lines, BEARER) == (401, reason_of(lines))
         assert await scene.verdict(dialect, lines, DENYING) == (401, "authorization_malformed")
         assert await scene.verdict(dialect, lines, OPEN, cookie="") == (200, "")
 
 
-@ask_by
+@with_dialect
 @pytest.mark.parametrize("lines", OF_A_CONNECTION.values(), ids=OF_A_CONNECTION)
-async def test_what_binds_a_connection_needs_a_rule_that_says_so(
+async def test_connection_authentication_needs_a_rule_that_allows_it(
     scene: BrowserScene, dialect: Dialect, lines: list[str]
 ) -> None:
     for _ in range(3):
@@ -167,8 +169,10 @@ async def test_what_binds_a_connection_needs_a_rule_that_says_so(
         assert await scene.verdict(dialect, lines, OPEN) == (200, "bob")
 
 
-@ask_by
-async def test_ours_must_hold_next_to_a_live_cookie(scene: BrowserScene, dialect: Dialect) -> None:
+@with_dialect
+async def test_own_token_must_be_valid_next_to_valid_cookie(
+    scene: BrowserScene, dialect: Dialect
+) -> None:
     running = scene.running
     login = {"username": "bob", "password": PASSWORD}
     pair = await (await running.post("/login", login)).json()
@@ -206,8 +210,8 @@ async def test_ours_must_hold_next_to_a_live_cookie(scene: BrowserScene, dialect
             assert await scene.verdict(dialect, lines) == (401, reason), lines
 
 
-@ask_by
-async def test_basic_is_ours_where_the_rule_takes_app_passwords(
+@with_dialect
+async def test_basic_is_ours_if_the_rule_accepts_app_passwords(
     scene: BrowserScene, dialect: Dialect
 ) -> None:
     secret = users_editor.add_app_password(scene.running.users.path, "bob", "laptop", paths=())
@@ -222,11 +226,11 @@ async def test_basic_is_ours_where_the_rule_takes_app_passwords(
     assert await scene.verdict(dialect, ["Bearer x", basic_of("bob", secret)], DAV) == malformed
     assert await scene.verdict(dialect, ['MediaBrowser Token="x"'], DAV) == (200, "bob")
     assert await scene.verdict(dialect, ['MediaBrowser Token="x"'], DAV, "") == malformed
-    # An app's own Basic elsewhere is the app's.
+    # For other rules, Basic belongs to the app.
     assert await scene.verdict(dialect, [basic_of("bob", "x")], APP) == (200, "bob")
 
 
-async def test_without_rules_the_cookie_decides_too(make_gateway: MakeGateway) -> None:
+async def test_cookie_decides_without_rules(make_gateway: MakeGateway) -> None:
     running = await make_gateway(login=page_of(), logging={"decisions": "denied"})
     scene = await a_scene(running)
     for _ in range(3):
@@ -234,7 +238,7 @@ async def test_without_rules_the_cookie_decides_too(make_gateway: MakeGateway) -
         assert (await scene.verdict(by_nginx, ["Negotiate x"]))[0] == 401
 
 
-async def test_no_remembered_answer_is_given_for_another_header(scene: BrowserScene) -> None:
+async def test_cached_response_is_not_used_for_another_header(scene: BrowserScene) -> None:
     ended = await scene.running.login(7)
     ours = f"Bearer {ended['access']}"
     await scene.running.post("/logout", headers={"Authorization": ours})
@@ -248,7 +252,7 @@ async def test_no_remembered_answer_is_given_for_another_header(scene: BrowserSc
         assert (await scene.verdict(by_nginx, [ours]))[0] == 401
         assert await scene.verdict(by_nginx, []) == (200, "bob")
         assert (await scene.verdict(by_nginx, ["Bearer x"], cookie=""))[0] == 401
-    # A remembered answer rests on the session of the cookie.
+    # A cached response depends on the session of the cookie.
     jar = Jar(scene.running)
     await jar.get("/logout", Cookie=scene.cookie)
     jar.cookies["__Secure-authgw"] = scene.cookie.partition("=")[2]
@@ -256,7 +260,7 @@ async def test_no_remembered_answer_is_given_for_another_header(scene: BrowserSc
     assert await scene.verdict(by_nginx, ["Bearer x"]) == (401, "session_ended")
 
 
-async def test_an_answer_next_to_a_foreign_header_is_remembered(
+async def test_response_next_to_foreign_header_is_cached(
     scene: BrowserScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     identification, calls = scene.running.sessions.identification, 0
@@ -273,7 +277,7 @@ async def test_an_answer_next_to_a_foreign_header_is_remembered(
     assert calls == 2
 
 
-async def test_two_live_cookies_stay_ambiguous(scene: BrowserScene) -> None:
+async def test_two_valid_cookies_are_ambiguous(scene: BrowserScene) -> None:
     other = await a_scene(scene.running)
     both = f"{scene.cookie}; {other.cookie}"
     assert await scene.verdict(by_nginx, ["Bearer x"], cookie=both) == (
@@ -282,31 +286,31 @@ async def test_two_live_cookies_stay_ambiguous(scene: BrowserScene) -> None:
     )
 
 
-async def test_events_say_that_the_header_was_foreign(recording: BrowserScene) -> None:
+async def test_events_report_foreign_header(recording: BrowserScene) -> None:
     running = recording.running
 
-    async def said(lines: list[str], host: str = APP, cookie: str | None = None) -> str:
+    async def recorded(lines: list[str], host: str = APP, cookie: str | None = None) -> str:
         await recording.verdict(by_nginx, lines, host, cookie)
         return running.events[-1].authorization
 
-    assert await said(["Bearer x"]) == "foreign"
+    assert await recorded(["Bearer x"]) == "foreign"
     assert running.events[-1].name == "allow"
-    assert await said(["Bearer x"], cookie="") == "foreign"
-    assert await said(["Bearer x"], OPEN) == "foreign"
-    assert await said([]) == ""
-    assert await said([f"Bearer {(await running.login())['access']}"]) == ""
-    assert await said(["Bearer x"], DENYING) == "foreign"
+    assert await recorded(["Bearer x"], cookie="") == "foreign"
+    assert await recorded(["Bearer x"], OPEN) == "foreign"
+    assert await recorded([]) == ""
+    assert await recorded([f"Bearer {(await running.login())['access']}"]) == ""
+    assert await recorded(["Bearer x"], DENYING) == "foreign"
     assert running.events[-1].detail == (
         "401 GET deny.example.com/a: the Authorization header is not authgw's, "
         "and rules[4] (5) says foreign: deny"
     )
-    await said(["NTLM x"])
+    await recorded(["NTLM x"])
     assert running.events[-1].detail.endswith("rules[0] (1) needs upstream_auth: connection")
-    await said(["Bearer x, Basic y"])
+    await recorded(["Bearer x, Basic y"])
     assert running.events[-1].detail.endswith("one Authorization line holds several credentials")
 
 
-async def test_a_removed_key_is_still_known_by_its_name(scene: BrowserScene) -> None:
+async def test_token_of_a_removed_key_is_recognised_by_its_kid(scene: BrowserScene) -> None:
     gateway = scene.running.serving.gateway
     identifiers = OwnIdentifiers(frozenset(), frozenset({"theirs"}))
     scene.running.serving.use(
@@ -316,10 +320,10 @@ async def test_a_removed_key_is_still_known_by_its_name(scene: BrowserScene) -> 
 
 
 @pytest.mark.parametrize("lines", FOREIGN.values(), ids=FOREIGN)
-async def test_an_app_cannot_keep_a_browser_logged_in(
+async def test_foreign_header_does_not_prevent_logout(
     scene: BrowserScene, lines: list[str]
 ) -> None:
-    """A browser sends what it keeps for the host along with the form of log-out, and a script."""
+    """A browser adds its Authorization for the host to the logout form; so does a script."""
     for data in ("rd=", None):
         at = await a_scene(scene.running)
         headers = CIMultiDict({"Cookie": at.cookie, "Host": "auth.example.com"})
@@ -328,23 +332,23 @@ async def test_an_app_cannot_keep_a_browser_logged_in(
             headers.add("Authorization", line)
         if data is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
-        answer = await scene.running.client.post(
+        response = await scene.running.client.post(
             "/logout", data=data, headers=headers, allow_redirects=False
         )
-        assert answer.status == (303 if data else 200)
+        assert response.status == (303 if data else 200)
         assert await at.verdict(by_nginx, []) == (401, "session_ended")
 
 
-async def test_our_own_calls_take_ours_only(make_gateway: MakeGateway) -> None:
+async def test_api_refuses_foreign_authorization(make_gateway: MakeGateway) -> None:
     running = await make_gateway(login=page_of(), auth={"direct_check": True})
     scene = await a_scene(running)
     for header in ("Bearer x", 'MediaBrowser Token="x"', "Basic eDp5"):
-        shown = {"Cookie": scene.cookie, "Authorization": header}
-        assert (await running.client.get("/authenticate", headers=shown)).status == 401
+        headers = {"Cookie": scene.cookie, "Authorization": header}
+        assert (await running.client.get("/authenticate", headers=headers)).status == 401
         login = {"username": "bob", "password": PASSWORD}
-        assert (await running.post("/login", login, headers=shown)).status == 401
-        assert (await running.post("/revoke", {"sid": "x"}, headers=shown)).status == 401
-        # Without a cookie a program that logs out learns that its token is wrong.
+        assert (await running.post("/login", login, headers=headers)).status == 401
+        assert (await running.post("/revoke", {"sid": "x"}, headers=headers)).status == 401
+        # A logout without a cookie reports the wrong token.
         alone = {"Authorization": header}
         assert (await running.post("/logout", headers=alone)).status == 401
     assert (await running.client.get("/authenticate")).status == 401

@@ -1,4 +1,4 @@
-"""Where a question's rule is known only the credentials are looked at, and nothing else changes."""
+"""A check whose rule is cached only identifies its caller; the response stays the same."""
 
 import random
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ async def ruled(make_gateway: MakeGateway) -> RunningGateway:
 
 @pytest.fixture
 def matched(monkeypatch: pytest.MonkeyPatch) -> list[None]:
-    """An entry for each request for which a rule was looked for."""
+    """An entry for each request that was matched with the rules."""
     calls: list[None] = []
     real = Rules.match
 
@@ -68,56 +68,56 @@ def matched(monkeypatch: pytest.MonkeyPatch) -> list[None]:
     return calls
 
 
-def asking(host: str, **more: str) -> dict[str, str]:
+def target(host: str, **more: str) -> dict[str, str]:
     url = {"X-Original-URL": f"https://{host}/a", "X-Original-Host": host}
     return {**ORIGINAL, **url, **more}
 
 
-async def test_a_new_caller_is_all_that_is_looked_at(
+async def test_new_caller_is_identified_without_matching_again(
     ruled: RunningGateway, matched: list[None]
 ) -> None:
     for user in range(1, 6):
         pair = await ruled.login(user)
-        answer = await ruled.check(pair["access"], **asking(APP))
-        assert (answer.status, answer.headers["Remote-User"]) == (200, str(user))
+        response = await ruled.check(pair["access"], **target(APP))
+        assert (response.status, response.headers["Remote-User"]) == (200, str(user))
     assert len(matched) == 1
 
 
-async def test_who_may_not_pass_is_refused_in_the_same_words(ruled: RunningGateway) -> None:
+async def test_refusal_by_a_cached_rule_has_the_same_text(ruled: RunningGateway) -> None:
     member = await ruled.login(1, groups=["team-a"])
-    assert (await ruled.check(member["access"], **asking(TEAM))).status == 200
+    assert (await ruled.check(member["access"], **target(TEAM))).status == 200
     other = await ruled.login(2, groups=["users"])
     ruled.events.clear()
-    answer = await ruled.check(other["access"], **asking(TEAM))
-    assert (answer.status, answer.headers["X-Authgw-Reason"]) == (403, "not_permitted")
-    assert await answer.read() == b""
+    response = await ruled.check(other["access"], **target(TEAM))
+    assert (response.status, response.headers["X-Authgw-Reason"]) == (403, "not_permitted")
+    assert await response.read() == b""
     (event,) = ruled.events
     assert event.detail.startswith("403 GET team.example.com/a: 2 matched rules[1]")
 
 
-async def test_a_dead_store_is_a_503_after_one_question(
+async def test_unavailable_store_gives_503_after_a_single_read(
     ruled: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = await ruled.login(1), await ruled.login(2)
-    assert (await ruled.check(first["access"], **asking(APP))).status == 200
-    asked = 0
+    assert (await ruled.check(first["access"], **target(APP))).status == 200
+    reads = 0
 
     async def fail(sids: Sequence[str]) -> list[StoreUnavailableError]:
-        nonlocal asked
-        asked += 1
+        nonlocal reads
+        reads += 1
         return [StoreUnavailableError("Redis: TimeoutError") for _ in sids]
 
     monkeypatch.setattr(ruled.store, "read_many", fail)
     ruled.events.clear()
-    answer = await ruled.check(second["access"], **asking(APP))
-    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
-    assert asked == 1
+    response = await ruled.check(second["access"], **target(APP))
+    assert (response.status, response.headers["Retry-After"]) == (503, "1")
+    assert reads == 1
     (event,) = ruled.events
     assert event.detail == "503 GET app.example.com/a: Redis: TimeoutError"
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_no_answer_differs_from_that_of_a_gateway_without_memory(
+async def test_response_is_the_same_with_and_without_cache(
     ruled: RunningGateway, matched: list[None], seed: int
 ) -> None:
     choose = random.Random(seed)
@@ -126,7 +126,7 @@ async def test_no_answer_differs_from_that_of_a_gateway_without_memory(
     ended = await ruled.login(9)
     await ruled.post("/logout", headers={"Authorization": f"Bearer {ended['access']}"})
     cookie = (await ruled.sessions.open(LoginRequest(sub="8", source="client:shop"))).token
-    shown = [
+    credentials = [
         *[{"Authorization": f"Bearer {token}"} for token in (*tokens, ended["access"])],
         {"Authorization": f"Bearer {tokens[0][:-2]}"},
         {"Authorization": f"Bearer {pairs[0]['refresh']}"},
@@ -159,28 +159,33 @@ async def test_no_answer_differs_from_that_of_a_gateway_without_memory(
         {"X-Original-Method": "COPY", "Destination": "https://other.example.com/b"},
         {"X-Rewrite-URL": "/b/../c"},
     ]
-    remembering, asked, statuses = ruled.serving.shortcut, 0, set()
+    cache, matched_without_cache, statuses = ruled.serving.cache, 0, set()
 
-    async def answered(headers: dict[str, str]) -> tuple[Any, ...]:
+    async def result(headers: dict[str, str]) -> tuple[Any, ...]:
         ruled.events.clear()
-        answer = await ruled.client.get("/authenticate", headers=headers)
+        response = await ruled.client.get("/authenticate", headers=headers)
         own = ("Date", "X-Request-ID")
-        kept = sorted((k, v) for k, v in answer.headers.items() if k not in own)
+        common = sorted((k, v) for k, v in response.headers.items() if k not in own)
         events = [astuple(replace(event, request_id="")) for event in ruled.events]
-        statuses.add(answer.status)
-        return answer.status, kept, await answer.text() if answer.status == 200 else "", events
+        statuses.add(response.status)
+        return (
+            response.status,
+            common,
+            await response.text() if response.status == 200 else "",
+            events,
+        )
 
     for _ in range(300):
         weights = (30, *[1] * (len(more) - 1))
         (odd,) = choose.choices(more, weights)
-        headers = {**asking(choose.choice(HOSTS)), **odd, **choose.choice(shown)}
-        quick = await answered(headers)
-        ruled.serving.shortcut = None
+        headers = {**target(choose.choice(HOSTS)), **odd, **choose.choice(credentials)}
+        cached = await result(headers)
+        ruled.serving.cache = None
         before = len(matched)
-        slow = await answered(headers)
-        asked += len(matched) - before
-        ruled.serving.shortcut = remembering
-        assert quick == slow, headers
+        complete = await result(headers)
+        matched_without_cache += len(matched) - before
+        ruled.serving.cache = cache
+        assert cached == complete, headers
     assert {200, 401, 403} <= statuses
-    # What the memory knows it need not take apart, so these were answered by it.
-    assert len(matched) - asked < asked - 50
+    # A cached rule needs no matching, so that many checks used the cache.
+    assert len(matched) - matched_without_cache < matched_without_cache - 50

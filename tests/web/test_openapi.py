@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from authgw.config.schema import HeaderSettings
 from authgw.core.model import IdentityHeaders
 from authgw.core.reasons import REASONS
 from authgw.web.openapi import describe
 from tests.support.every_page import Page, assert_inert
 from tests.support.gateway import MakeGateway, RunningGateway
 
-SAID = describe(IdentityHeaders(), frozenset())
+SAID = describe(HeaderSettings().identity, frozenset())
 # OpenAPI knows no path of any length; /docs is there only if asked for.
 LEFT_OUT = {"/authenticate/envoy{path}", "/docs"}
 
@@ -79,7 +80,7 @@ def test_every_operation_says_its_credentials_and_the_statuses_of_a_failure() ->
 
 
 def test_configured_names_are_said() -> None:
-    said = describe(IdentityHeaders(user="X-User"), frozenset({"authgw"}))["components"]
+    said = describe(IdentityHeaders({"user": "X-User"}), frozenset({"authgw"}))["components"]
     assert said["securitySchemes"]["session"]["name"] == "authgw"
     assert "X-User" in said["responses"]["allowed"]["headers"]
     assert "Remote-User" not in said["responses"]["allowed"]["headers"]

@@ -14,7 +14,7 @@ async def test_a_prepared_response_equals_the_first_response(quick: RunningGatew
     pair = await quick.login(5, groups=["users", "team-a"], email="zoë@example.com", name="Zoë")
     first = await quick.check(pair["access"], **ORIGINAL)
     second = await quick.check(pair["access"], **ORIGINAL)
-    assert len(quick.shortcut) == 1
+    assert len(quick.cache) == 1
     third = await quick.check(pair["access"], **ORIGINAL)
     assert first.headers == second.headers == third.headers
     assert third.headers["Remote-Name"] == "Zoë"

@@ -189,5 +189,5 @@ async def test_every_answer_names_the_same_server(paged: RunningGateway) -> None
         said = await told(paged, [raw if raw in (check, *MALFORMED) else closing, b"\x00"])
         head = said.partition(b"\r\n\r\n")[0]
         names.append(re.findall(rb"(?i)\r\nserver: ([^\r]*)", head))
-    assert paged.serving.answered
+    assert paged.serving.cached_responses
     assert names == [[b"authgw"]] * len(names)

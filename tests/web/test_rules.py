@@ -1,4 +1,4 @@
-"""Rules over HTTP: match first, identify second, public pages without a store."""
+"""Rules over HTTP: matching before identification, public pages without a store."""
 
 from pathlib import Path
 
@@ -33,35 +33,40 @@ async def ruled(make_gateway: MakeGateway, tmp_path: Path) -> RunningGateway:
     return await make_gateway(rules=compiled(tmp_path))
 
 
-async def ask(ruled: RunningGateway, path: str, token: str = "", **headers: str) -> tuple[int, str]:
+async def result(
+    ruled: RunningGateway, path: str, token: str = "", **headers: str
+) -> tuple[int, str]:
     bearer = {"Authorization": f"Bearer {token}"} if token else {}
     target = {**ORIGINAL, "X-Original-URL": f"https://app.example.com{path}"}
     named = {name.replace("__", "-"): value for name, value in headers.items()}
-    answer = await ruled.client.get("/authenticate", headers={**target, **bearer, **named})
-    assert await answer.read() == b""
-    reason = answer.headers.get("X-Authgw-Reason")
-    return answer.status, reason or answer.headers["Remote-User"]
+    response = await ruled.client.get("/authenticate", headers={**target, **bearer, **named})
+    assert await response.read() == b""
+    reason = response.headers.get("X-Authgw-Reason")
+    return response.status, reason or response.headers["Remote-User"]
 
 
-async def test_the_matching_rule_decides(ruled: RunningGateway) -> None:
+async def test_matching_rule_decides(ruled: RunningGateway) -> None:
     user = (await ruled.login(1))["access"]
     member = (await ruled.login(2, groups=["team-a"]))["access"]
     named = (await ruled.login(7))["access"]
-    assert await ask(ruled, "/public/x") == (200, "")
-    assert await ask(ruled, "/public/x", user) == (200, "1")
-    assert await ask(ruled, "/public/x", "bad") == (200, "")
-    assert await ask(ruled, "/public/x", Authorization="Basic x") == (200, "")
-    assert await ask(ruled, "/admin/x") == (401, "token_missing")
-    assert await ask(ruled, "/admin/x", user) == (403, "not_permitted")
-    assert await ask(ruled, "/admin/x", member) == (200, "2")
-    assert await ask(ruled, "/admin", named) == (200, "7")
-    assert await ask(ruled, "/v1/x", Authorization="Basic x") == (401, "authorization_malformed")
-    assert await ask(ruled, "/elsewhere", user) == (403, "no_rule")
-    assert await ask(ruled, "/files/a%2fb", user) == (200, "1")
-    assert await ask(ruled, "//admin/x", member) == (403, "path_ambiguous")
-    assert await ask(ruled, "/net/abc", X__Forwarded__For="10.1.2.3") == (200, "")
-    assert await ask(ruled, "/net/abc", X__Forwarded__For="192.0.2.1") == (403, "no_rule")
-    assert await ask(ruled, "/public/x", Remote__User="7") == (403, "identity_header_from_client")
+    assert await result(ruled, "/public/x") == (200, "")
+    assert await result(ruled, "/public/x", user) == (200, "1")
+    assert await result(ruled, "/public/x", "bad") == (200, "")
+    assert await result(ruled, "/public/x", Authorization="Basic x") == (200, "")
+    assert await result(ruled, "/admin/x") == (401, "token_missing")
+    assert await result(ruled, "/admin/x", user) == (403, "not_permitted")
+    assert await result(ruled, "/admin/x", member) == (200, "2")
+    assert await result(ruled, "/admin", named) == (200, "7")
+    assert await result(ruled, "/v1/x", Authorization="Basic x") == (401, "authorization_malformed")
+    assert await result(ruled, "/elsewhere", user) == (403, "no_rule")
+    assert await result(ruled, "/files/a%2fb", user) == (200, "1")
+    assert await result(ruled, "//admin/x", member) == (403, "path_ambiguous")
+    assert await result(ruled, "/net/abc", X__Forwarded__For="10.1.2.3") == (200, "")
+    assert await result(ruled, "/net/abc", X__Forwarded__For="192.0.2.1") == (403, "no_rule")
+    assert await result(ruled, "/public/x", Remote__User="7") == (
+        403,
+        "identity_header_from_client",
+    )
     denied = next(event for event in ruled.events if event.reason == "not_permitted")
     assert (denied.sub, denied.detail) == (
         "1",
@@ -70,14 +75,14 @@ async def test_the_matching_rule_decides(ruled: RunningGateway) -> None:
     )
 
 
-async def test_only_the_credentials_that_a_rule_names_count(ruled: RunningGateway) -> None:
+async def test_rule_accepts_only_its_credentials(ruled: RunningGateway) -> None:
     user = (await ruled.login(1))["access"]
-    assert await ask(ruled, "/calls/x", user) == (200, "1")
-    assert await ask(ruled, "/pages/x", user) == (401, "token_missing")
-    assert await ask(ruled, "/pages/x", Authorization="Basic x") == (401, "token_missing")
+    assert await result(ruled, "/calls/x", user) == (200, "1")
+    assert await result(ruled, "/pages/x", user) == (401, "token_missing")
+    assert await result(ruled, "/pages/x", Authorization="Basic x") == (401, "token_missing")
 
 
-async def test_a_forgotten_header_is_named_with_its_line(ruled: RunningGateway) -> None:
+async def test_missing_target_header_is_reported_with_its_directive(ruled: RunningGateway) -> None:
     await ruled.check((await ruled.login(1))["access"])
     assert ruled.events[-1].detail == (
         "Denied: rules exist, but X-Original-URL is missing. In the auth location add: "
@@ -85,7 +90,7 @@ async def test_a_forgotten_header_is_named_with_its_line(ruled: RunningGateway) 
     )
 
 
-async def test_a_refusal_that_clients_will_read_names_the_request(ruled: RunningGateway) -> None:
+async def test_refusal_for_clients_contains_the_request_id(ruled: RunningGateway) -> None:
     forward = {
         "X-Forwarded-Method": "GET",
         "X-Forwarded-Proto": "https",
@@ -96,65 +101,63 @@ async def test_a_refusal_that_clients_will_read_names_the_request(ruled: Running
         ("/authenticate/forward", forward),
         ("/authenticate/envoy/calls/x", {"Host": "app.example.com"}),
     ]:
-        answer = await ruled.client.get(path, headers=headers)
-        assert answer.status == 401
-        identifier = answer.headers["X-Request-ID"]
-        assert await answer.text() == f"401 not logged in (token_missing), request {identifier}\n"
+        response = await ruled.client.get(path, headers=headers)
+        assert response.status == 401
+        identifier = response.headers["X-Request-ID"]
+        assert await response.text() == f"401 not logged in (token_missing), request {identifier}\n"
 
 
-async def test_a_preflight_passes_without_a_token(ruled: RunningGateway) -> None:
+async def test_preflight_is_allowed_without_token(ruled: RunningGateway) -> None:
     cors = {"Origin": "https://a.example", "Access__Control__Request__Method": "POST"}
     options = {"X__Original__Method": "OPTIONS"}
-    assert await ask(ruled, "/v1/x", **options, **cors) == (200, "")
-    assert await ask(ruled, "/v1/x", **options) == (403, "no_rule")
-    assert await ask(ruled, "/v1/x", **cors) == (401, "token_missing")
+    assert await result(ruled, "/v1/x", **options, **cors) == (200, "")
+    assert await result(ruled, "/v1/x", **options) == (403, "no_rule")
+    assert await result(ruled, "/v1/x", **cors) == (401, "token_missing")
     cors["Access__Control__Request__Method"] = "DELETE"
-    assert await ask(ruled, "/v1/x", **options, **cors) == (403, "no_rule")
+    assert await result(ruled, "/v1/x", **options, **cors) == (403, "no_rule")
 
 
-async def test_public_pages_survive_a_dead_store(ruled: RunningGateway) -> None:
+async def test_public_page_is_allowed_without_store(ruled: RunningGateway) -> None:
     user = (await ruled.login(1))["access"]
     await ruled.store.close()
-    assert await ask(ruled, "/public/x", user) == (200, "")
-    assert await ask(ruled, "/v1/x", user) == (503, "store_unavailable")
-    assert await ask(ruled, "/elsewhere", user) == (403, "no_rule")
+    assert await result(ruled, "/public/x", user) == (200, "")
+    assert await result(ruled, "/v1/x", user) == (503, "store_unavailable")
+    assert await result(ruled, "/elsewhere", user) == (403, "no_rule")
 
 
-async def test_a_direct_check_is_off_beside_rules(
+async def test_direct_check_is_off_with_rules(
     ruled: RunningGateway, make_gateway: MakeGateway, tmp_path: Path
 ) -> None:
-    answer = await ruled.check((await ruled.login(1))["access"])
-    assert answer.status == 403
-    assert answer.headers["X-Authgw-Reason"] == "direct_check_off"
-    open_again = await make_gateway(rules=compiled(tmp_path), auth={"direct_check": True})
-    answer = await open_again.check((await open_again.login(1))["access"])
-    assert answer.status == 200
+    response = await ruled.check((await ruled.login(1))["access"])
+    assert response.status == 403
+    assert response.headers["X-Authgw-Reason"] == "direct_check_off"
+    enabled = await make_gateway(rules=compiled(tmp_path), auth={"direct_check": True})
+    response = await enabled.check((await enabled.login(1))["access"])
+    assert response.status == 200
 
 
-@pytest.mark.parametrize("written", ["unknown", "", "10.1.1.1,", "010.1.1.1", "_hidden", "junk"])
-async def test_an_address_that_cannot_be_read_is_in_no_network(
-    ruled: RunningGateway, written: str
-) -> None:
-    assert await ask(ruled, "/net/a", **{"X-Forwarded-For": "10.1.1.1:443"}) == (200, "")
-    assert await ask(ruled, "/net/a", **{"X-Forwarded-For": written}) == (403, "no_rule")
+@pytest.mark.parametrize("address", ["unknown", "", "10.1.1.1,", "010.1.1.1", "_hidden", "junk"])
+async def test_malformed_address_matches_no_network(ruled: RunningGateway, address: str) -> None:
+    assert await result(ruled, "/net/a", **{"X-Forwarded-For": "10.1.1.1:443"}) == (200, "")
+    assert await result(ruled, "/net/a", **{"X-Forwarded-For": address}) == (403, "no_rule")
     assert ruled.events[-1].address == "unknown"
 
 
-async def test_head_is_allowed_where_get_is(ruled: RunningGateway) -> None:
+async def test_head_is_allowed_like_get(ruled: RunningGateway) -> None:
     user = (await ruled.login(1))["access"]
     head = {"X-Original-Method": "HEAD"}
-    assert await ask(ruled, "/v1/x", user, **head) == (200, "1")
+    assert await result(ruled, "/v1/x", user, **head) == (200, "1")
     delete = {"X-Original-Method": "DELETE"}
-    assert await ask(ruled, "/v1/x", user, **delete) == (403, "no_rule")
+    assert await result(ruled, "/v1/x", user, **delete) == (403, "no_rule")
 
 
 @pytest.mark.parametrize(
     "path", ["/authenticate", "/authenticate/forward", "/authenticate/envoy/pages/x"]
 )
-async def test_the_way_back_to_a_host_under_an_https_page_is_https(
+async def test_return_target_is_https_if_the_login_page_is(
     make_gateway: MakeGateway, tmp_path: Path, path: str
 ) -> None:
-    told = {
+    sent = {
         **(ORIGINAL if path == "/authenticate" else {}),
         "X-Original-URL": "http://app.example.com:80/pages/x",
         "X-Forwarded-Method": "GET",
@@ -166,6 +169,6 @@ async def test_the_way_back_to_a_host_under_an_https_page_is_https(
         "Sec-Fetch-Mode": "navigate",
     }
     running = await make_gateway(rules=compiled(tmp_path), login=page_of())
-    answer = await running.client.get(path, headers=told, allow_redirects=False)
-    where = answer.headers["Location"]
-    assert where.endswith("rd=https%3A%2F%2Fapp.example.com%2Fpages%2Fx")
+    response = await running.client.get(path, headers=sent, allow_redirects=False)
+    location = response.headers["Location"]
+    assert location.endswith("rd=https%3A%2F%2Fapp.example.com%2Fpages%2Fx")

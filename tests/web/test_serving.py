@@ -1,4 +1,4 @@
-"""What answers changes between two requests, never within one; a drain says so in each answer."""
+"""A reload takes effect between requests, never within one; a drain closes connections."""
 
 import asyncio
 from collections.abc import Sequence
@@ -26,82 +26,82 @@ async def ruled(make_gateway: MakeGateway) -> RunningGateway:
     )
 
 
-@pytest.mark.parametrize("is_known", [False, True])
-async def test_a_request_under_way_is_decided_by_the_rules_that_it_met(
-    ruled: RunningGateway, monkeypatch: pytest.MonkeyPatch, is_known: bool
+@pytest.mark.parametrize("is_cached", [False, True])
+async def test_pending_request_is_decided_by_the_rules_of_its_start(
+    ruled: RunningGateway, monkeypatch: pytest.MonkeyPatch, is_cached: bool
 ) -> None:
-    if is_known:
+    if is_cached:
         before = await ruled.login(2)
         assert (await ruled.check(before["access"], **ORIGINAL)).status == 200
     pair, read = await ruled.login(), ruled.store.read_many
-    asked, go_on = asyncio.Event(), asyncio.Event()
+    has_started, may_continue = asyncio.Event(), asyncio.Event()
 
-    async def late(sids: Sequence[str]) -> Any:
-        asked.set()
-        await go_on.wait()
+    async def delayed(sids: Sequence[str]) -> Any:
+        has_started.set()
+        await may_continue.wait()
         return await read(sids)
 
-    monkeypatch.setattr(ruled.store, "read_many", late)
-    under_way = asyncio.create_task(ruled.check(pair["access"], **ORIGINAL))
-    await asyncio.wait_for(asked.wait(), 5)
+    monkeypatch.setattr(ruled.store, "read_many", delayed)
+    pending = asyncio.create_task(ruled.check(pair["access"], **ORIGINAL))
+    await asyncio.wait_for(has_started.wait(), 5)
     ruled.serving.use(with_rules(ruled.serving.gateway, NOBODY))
-    go_on.set()
-    assert (await under_way).status == 200
-    assert not len(ruled.shortcut)
+    may_continue.set()
+    assert (await pending).status == 200
+    assert not len(ruled.cache)
     assert (await ruled.check(pair["access"], **ORIGINAL)).status == 403
 
 
-async def test_what_was_learned_under_the_old_rules_is_not_answered_under_the_new(
+async def test_reload_discards_cached_decisions(
     ruled: RunningGateway,
 ) -> None:
     pair = await ruled.login()
     for _ in range(3):
         assert (await ruled.check(pair["access"], **ORIGINAL)).status == 200
-    assert len(ruled.shortcut)
+    assert len(ruled.cache)
     ruled.serving.use(with_rules(ruled.serving.gateway, NOBODY))
     assert (await ruled.check(pair["access"], **ORIGINAL)).status == 403
 
 
-async def test_every_answer_of_a_drain_is_the_last_on_its_connection(quick: RunningGateway) -> None:
+async def test_every_response_during_drain_closes_its_connection(quick: RunningGateway) -> None:
     pair = await quick.login()
     for _ in range(3):
         kept = await quick.check(pair["access"], **ORIGINAL)
         assert "Connection" not in kept.headers
-    assert len(quick.shortcut)
+    assert len(quick.cache)
     quick.serving.draining = True
     last = await quick.check(pair["access"], **ORIGINAL)
-    said = {name: value for name, value in kept.headers.items() if name != "Date"}
-    assert said.items() <= dict(last.headers).items()
-    asked = [
+    common = {name: value for name, value in kept.headers.items() if name != "Date"}
+    assert common.items() <= dict(last.headers).items()
+    responses = [
         last,
         await quick.client.get("/authenticate", headers=ORIGINAL),
         await quick.client.get("/healthz"),
         await quick.client.get("/nothing"),
         await quick.post("/login", {"user_id": 2}, headers=quick.shop),
     ]
-    assert [one.status for one in asked] == [200, 401, 200, 404, 200]
-    assert {one.headers.get("Connection") for one in asked} == {"close"}
+    assert [response.status for response in responses] == [200, 401, 200, 404, 200]
+    assert {response.headers.get("Connection") for response in responses} == {"close"}
 
 
-async def test_what_aiohttp_refuses_by_itself_is_the_last_too(quick: RunningGateway) -> None:
+async def test_refused_expectation_during_drain_closes_connection(quick: RunningGateway) -> None:
     quick.serving.draining = True
     reader, writer = await asyncio.open_connection(quick.client.host, quick.client.port)
     writer.write(b"GET /ping HTTP/1.1\r\nHost: localhost\r\nExpect: the unexpected\r\n\r\n")
-    answer = await asyncio.wait_for(reader.read(), 5)
-    assert answer.startswith(b"HTTP/1.1 417 ")
-    assert b"\r\nConnection: close\r\n" in answer
+    response = await asyncio.wait_for(reader.read(), 5)
+    assert response.startswith(b"HTTP/1.1 417 ")
+    assert b"\r\nConnection: close\r\n" in response
     writer.close()
 
 
-async def test_a_request_that_a_drain_overtakes_is_the_last_too(
+async def test_request_pending_at_start_of_drain_closes_connection(
     quick: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair, look = await quick.login(), quick.store.read_many
 
-    async def begins(sids: Sequence[str]) -> Any:
+    async def start_drain(sids: Sequence[str]) -> Any:
         quick.serving.draining = True
         return await look(sids)
 
-    monkeypatch.setattr(quick.store, "read_many", begins)
-    answer = await quick.check(pair["access"], **ORIGINAL)
-    assert (answer.status, answer.headers["Connection"]) == (200, "close")
+    monkeypatch.setattr(quick.store, "read_many", start_drain)
+    response = await quick.check(pair["access"], **ORIGINAL)
+    assert (response.status, response.headers["Connection"]) == (200, "close")

@@ -1,4 +1,4 @@
-"""The short way answers nothing that the long way would refuse now."""
+"""The decision cache allows nothing that a complete check would refuse."""
 
 import asyncio
 import time
@@ -13,78 +13,78 @@ from tests.support.builders import LIVES
 from tests.support.gateway import ORIGINAL, PASSWORD, MakeGateway, RunningGateway
 
 
-async def known(quick: RunningGateway, user_id: int = 1, **more: object) -> dict[str, str]:
+async def cached_pair(quick: RunningGateway, user_id: int = 1, **more: object) -> dict[str, str]:
     pair: dict[str, str] = await quick.login(user_id, **more)
     for _ in range(3):
         assert (await quick.check(pair["access"], **ORIGINAL)).status == 200
-    assert len(quick.shortcut)
+    assert len(quick.cache)
     return pair
 
 
 @pytest.fixture
-def given(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """What was known of each check, None where nothing was."""
+def lookups(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The cached response of each check, None without one."""
     replies: list[object] = []
-    real = decision_cache.DecisionCache.known
+    real = decision_cache.DecisionCache.lookup
 
-    def known(self: decision_cache.DecisionCache, *asked: object) -> object:
-        replies.append(real(self, *asked))  # type: ignore[arg-type]  # as it is called
+    def lookup(self: decision_cache.DecisionCache, *arguments: object) -> object:
+        replies.append(real(self, *arguments))  # type: ignore[arg-type]  # as it is called
         return replies[-1]
 
-    monkeypatch.setattr(decision_cache.DecisionCache, "known", known)
+    monkeypatch.setattr(decision_cache.DecisionCache, "lookup", lookup)
     return replies
 
 
-async def test_the_third_time_is_short(given: list[object], quick: RunningGateway) -> None:
-    await known(quick)
-    assert [one is not None for one in given[-3:]] == [False, False, True]
+async def test_third_check_is_a_cache_hit(lookups: list[object], quick: RunningGateway) -> None:
+    await cached_pair(quick)
+    assert [found is not None for found in lookups[-3:]] == [False, False, True]
 
 
-async def test_nothing_is_short_before_the_generation_is_confirmed(
-    given: list[object], quick: RunningGateway, monkeypatch: pytest.MonkeyPatch
+async def test_unconfirmed_generation_is_not_cached(
+    lookups: list[object], quick: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair = await quick.login()
     body = await (await quick.post("/refresh", json={"refresh": pair["refresh"]})).json()
 
-    async def lost(_: object) -> None:
+    async def discard(_: object) -> None:
         """Nothing is written."""
 
     with monkeypatch.context() as patch:
-        patch.setattr(quick.sessions._store, "replace_many", lost)
+        patch.setattr(quick.sessions._store, "replace_many", discard)
         for _ in range(3):
             assert (await quick.check(body["access"], **ORIGINAL)).status == 200
             await quick.sessions.settle()
     for _ in range(3):
         assert (await quick.check(body["access"], **ORIGINAL)).status == 200
         await quick.sessions.settle()
-    assert [one is not None for one in given[-6:]] == [*[False] * 5, True]
+    assert [found is not None for found in lookups[-6:]] == [*[False] * 5, True]
 
 
-async def test_a_log_out_is_seen_at_once(quick: RunningGateway) -> None:
-    pair = await known(quick)
+async def test_logout_takes_effect_at_once(quick: RunningGateway) -> None:
+    pair = await cached_pair(quick)
     bearer = {"Authorization": f"Bearer {pair['access']}"}
     assert (await quick.post("/logout", headers=bearer)).status == 200
-    answer = await quick.check(pair["access"], **ORIGINAL)
-    assert (answer.status, answer.headers["X-Authgw-Reason"]) == (401, "session_ended")
+    response = await quick.check(pair["access"], **ORIGINAL)
+    assert (response.status, response.headers["X-Authgw-Reason"]) == (401, "session_ended")
 
 
-async def test_nobody_gets_the_answer_of_another(quick: RunningGateway) -> None:
-    pairs = {user: await known(quick, user) for user in (1, 2)}
+async def test_each_caller_gets_its_own_response(quick: RunningGateway) -> None:
+    pairs = {user: await cached_pair(quick, user) for user in (1, 2)}
     for _ in range(10):
         for user, pair in pairs.items():
-            answer = await quick.check(pair["access"], **ORIGINAL)
-            assert answer.headers["Remote-User"] == str(user)
-            answer = await quick.check(pair["access"])
-            assert (await answer.json())["user_id"] == user
+            response = await quick.check(pair["access"], **ORIGINAL)
+            assert response.headers["Remote-User"] == str(user)
+            response = await quick.check(pair["access"])
+            assert (await response.json())["user_id"] == user
 
 
 @pytest.mark.parametrize("name", ["Remote-User", "remote_user", "Remote.Groups"])
-async def test_an_identity_header_is_always_seen(quick: RunningGateway, name: str) -> None:
-    pair = await known(quick)
-    answer = await quick.check(pair["access"], **ORIGINAL, **{name: "admin"})
-    assert answer.headers["X-Authgw-Reason"] == "identity_header_from_client"
-    answer = await quick.check(pair["access"], **ORIGINAL, Connection=f"close, {name}")
-    assert answer.headers["X-Authgw-Reason"] == "identity_header_from_client"
+async def test_identity_header_is_always_refused(quick: RunningGateway, name: str) -> None:
+    pair = await cached_pair(quick)
+    response = await quick.check(pair["access"], **ORIGINAL, **{name: "admin"})
+    assert response.headers["X-Authgw-Reason"] == "identity_header_from_client"
+    response = await quick.check(pair["access"], **ORIGINAL, Connection=f"close, {name}")
+    assert response.headers["X-Authgw-Reason"] == "identity_header_from_client"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ async def test_an_identity_header_is_always_seen(quick: RunningGateway, name: st
         ("X_Original_URL", "/admin/x"),
     ],
 )
-async def test_a_further_target_is_always_judged(
+async def test_further_target_is_always_decided(
     make_gateway: MakeGateway, name: str, value: str
 ) -> None:
     both = Allow(authenticated=True)
@@ -106,12 +106,12 @@ async def test_a_further_target_is_always_judged(
     pair = await running.login()
     for _ in range(3):
         assert (await running.check(pair["access"], **ORIGINAL)).status == 200
-    answer = await running.check(pair["access"], **ORIGINAL, **{name: value})
-    assert answer.headers["X-Authgw-Reason"] == "override_denied"
+    response = await running.check(pair["access"], **ORIGINAL, **{name: value})
+    assert response.headers["X-Authgw-Reason"] == "override_denied"
     assert (await running.check(pair["access"], **ORIGINAL)).status == 200
 
 
-async def test_where_a_move_leads_is_always_judged(make_gateway: MakeGateway) -> None:
+async def test_destination_of_move_is_always_decided(make_gateway: MakeGateway) -> None:
     rules = Rules([Rule("a", Allow(authenticated=True), None, (glob("/a/**"),), number=0)])
     moving = {
         **ORIGINAL,
@@ -121,46 +121,46 @@ async def test_where_a_move_leads_is_always_judged(make_gateway: MakeGateway) ->
     running = await make_gateway(rules=rules, logging={"decisions": "denied"})
     pair = await running.login()
     for target, status in [*[("/a/y", 200)] * 4, ("/b/y", 403), ("/a/y", 200), ("", 403)]:
-        answer = await running.check(pair["access"], **moving, Destination=target)
-        assert answer.status == status
+        response = await running.check(pair["access"], **moving, Destination=target)
+        assert response.status == status
 
 
-async def test_a_token_expires_on_the_short_way_too(make_gateway: MakeGateway) -> None:
-    now, late = time.time(), [0.0]
-    quick = await make_gateway(logging={"decisions": "denied"}, clock=lambda: now + late[0])
-    pair = await known(quick)
-    late[0] = LIVES.access + LEEWAY - 1
+async def test_cached_token_expires(make_gateway: MakeGateway) -> None:
+    now, offset = time.time(), [0.0]
+    quick = await make_gateway(logging={"decisions": "denied"}, clock=lambda: now + offset[0])
+    pair = await cached_pair(quick)
+    offset[0] = LIVES.access + LEEWAY - 1
     assert (await quick.check(pair["access"], **ORIGINAL)).status == 200
-    late[0] += 1
-    answer = await quick.check(pair["access"], **ORIGINAL)
-    assert answer.headers["X-Authgw-Reason"] == "token_expired"
+    offset[0] += 1
+    response = await quick.check(pair["access"], **ORIGINAL)
+    assert response.headers["X-Authgw-Reason"] == "token_expired"
 
 
-async def test_a_session_is_never_older_than_the_bound(make_gateway: MakeGateway) -> None:
+async def test_max_staleness_holds_for_cached_decisions(make_gateway: MakeGateway) -> None:
     quick = await make_gateway(logging={"decisions": "denied"}, cache={"max_staleness": 0})
-    pair = await known_slowly(quick)
+    pair = await uncached_pair(quick)
     await quick.store.revoke(pair["sid"])
     assert (await quick.check(pair["access"], **ORIGINAL)).status == 401
 
 
-async def known_slowly(quick: RunningGateway) -> dict[str, str]:
+async def uncached_pair(quick: RunningGateway) -> dict[str, str]:
     pair: dict[str, str] = await quick.login()
     for _ in range(3):
         assert (await quick.check(pair["access"], **ORIGINAL)).status == 200
     return pair
 
 
-async def test_the_users_file_is_looked_at_each_time(quick: RunningGateway) -> None:
-    answer = await quick.post("/login", {"username": "bob", "password": PASSWORD})
-    pair = await answer.json()
+async def test_change_of_the_users_file_takes_effect_at_once(quick: RunningGateway) -> None:
+    response = await quick.post("/login", {"username": "bob", "password": PASSWORD})
+    pair = await response.json()
     for _ in range(3):
         assert (await quick.check(pair["access"], **ORIGINAL)).status == 200
     await asyncio.sleep(0.3)
     users_editor.set_disabled(quick.users.path, "bob", True)
     await asyncio.sleep(0.3)
     assert quick.users.reload_if_changed() == ""
-    answer = await quick.check(pair["access"], **ORIGINAL)
-    assert answer.headers["X-Authgw-Reason"] == "session_ended"
+    response = await quick.check(pair["access"], **ORIGINAL)
+    assert response.headers["X-Authgw-Reason"] == "session_ended"
 
 
 @pytest.fixture
@@ -181,64 +181,64 @@ async def ruled(make_gateway: MakeGateway) -> RunningGateway:
     return await make_gateway(rules=rules, logging={"decisions": "denied"})
 
 
-async def test_each_rule_decides_for_itself(ruled: RunningGateway) -> None:
-    member = await known(ruled, 1, groups=["users"])
-    both = await known(ruled, 2, groups=["users", "team-a"])
+async def test_cached_rules_are_independent(ruled: RunningGateway) -> None:
+    member = await cached_pair(ruled, 1, groups=["users"])
+    both = await cached_pair(ruled, 2, groups=["users", "team-a"])
 
-    def asked(host: str) -> dict[str, str]:
+    def target(host: str) -> dict[str, str]:
         url = {"X-Original-URL": f"https://{host}/", "X-Original-Host": host}
         return {**ORIGINAL, **url}
 
     for _ in range(3):
-        assert (await ruled.check(both["access"], **asked("team.example.com"))).status == 200
-        assert (await ruled.check(member["access"], **asked("team.example.com"))).status == 403
-        assert (await ruled.check(member["access"], **asked("cookie.example.com"))).status == 401
-        assert (await ruled.check(member["access"], **asked("app.example.com"))).status == 200
+        assert (await ruled.check(both["access"], **target("team.example.com"))).status == 200
+        assert (await ruled.check(member["access"], **target("team.example.com"))).status == 403
+        assert (await ruled.check(member["access"], **target("cookie.example.com"))).status == 401
+        assert (await ruled.check(member["access"], **target("app.example.com"))).status == 200
         assert (await ruled.check(member["access"])).status == 403
 
 
-async def test_what_is_remembered_is_bounded(
+async def test_number_of_entries_is_limited(
     quick: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decision_cache, "MAX_CACHED_CHECKS", 5)
-    pair = await known(quick)
+    pair = await cached_pair(quick)
     for number in range(20):
         original = {**ORIGINAL, "X-Original-URL": f"https://app.example.com/{number}"}
         assert (await quick.check(pair["access"], **original)).status == 200
-        await known(quick, number + 2)
-    assert len(quick.shortcut) == 5
+        await cached_pair(quick, number + 2)
+    assert len(quick.cache) == 5
 
 
-@pytest.mark.parametrize(("size", "remembered"), [(7000, True), (8200, False)])
-async def test_large_heads_are_answered_and_not_remembered(
-    quick: RunningGateway, size: int, remembered: bool
+@pytest.mark.parametrize(("size", "is_cached"), [(7000, True), (8200, False)])
+async def test_large_heads_are_not_cached(
+    quick: RunningGateway, size: int, is_cached: bool
 ) -> None:
     pair = await quick.login()
     for _ in range(3):
         for more in ({"Cookie": "x" * size}, {"X-" + "n" * size: "x"}):
-            answer = await quick.check(pair["access"], **ORIGINAL, **more)
-            assert answer.status == 200
-    assert bool(len(quick.shortcut)) == remembered
+            response = await quick.check(pair["access"], **ORIGINAL, **more)
+            assert response.status == 200
+    assert bool(len(quick.cache)) == is_cached
 
 
-async def test_whoever_is_refused_leaves_no_large_name_behind(quick: RunningGateway) -> None:
-    before = memory_of_names(quick)
+async def test_large_names_of_refused_requests_are_not_cached(quick: RunningGateway) -> None:
+    before = bytes_of_names(quick)
     for number in range(3):
         name = f"X-{number}-" + "n" * 20_000
         assert (await quick.check("none", **ORIGINAL, **{name: "x"})).status == 401
-    assert memory_of_names(quick) - before < 10_000
+    assert bytes_of_names(quick) - before < 10_000
 
 
-def memory_of_names(quick: RunningGateway) -> int:
-    """Bytes of the names that are remembered by what they can matter for."""
-    return sum(map(len, quick.shortcut._sorter._kinds))
+def bytes_of_names(quick: RunningGateway) -> int:
+    """Return the bytes of all cached names."""
+    return sum(map(len, quick.cache._classifier._kinds))
 
 
-async def test_another_path_takes_the_long_way(quick: RunningGateway) -> None:
-    pair = await known(quick)
+async def test_other_paths_are_not_cached(quick: RunningGateway) -> None:
+    pair = await cached_pair(quick)
     bearer = {"Authorization": f"Bearer {pair['access']}", **ORIGINAL}
     for path in ("/authenticate/forward", "/authenticate/", "/ping", "/authenticate?x=1"):
-        answer = await quick.client.get(path, headers=bearer)
-        assert answer.status == {"/ping": 200, "/authenticate?x=1": 200}.get(
+        response = await quick.client.get(path, headers=bearer)
+        assert response.status == {"/ping": 200, "/authenticate?x=1": 200}.get(
             path, 403 if path.endswith("forward") else 404
         )

@@ -7,19 +7,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from authgw.config.schema import HeaderSettings
 from authgw.core.errors import AuthgwError
-from authgw.core.model import Decision, IdentityHeaders, Principal, Verdict
+from authgw.core.model import Decision, Principal, Verdict
 from authgw.core.networks import TrustedProxies
 from authgw.core.reasons import REASONS
 from authgw.core.rules import Rules, decide
-from authgw.dialects import envoy, forwarded, nginx
+from authgw.dialects.base import Subrequest
+from authgw.dialects.envoy import ENVOY
+from authgw.dialects.forwarded import FORWARDED
 from authgw.dialects.headers import RawHeaders
+from authgw.dialects.nginx import NGINX
 from tests.support import reference
 from tests.support.random_rules import HOSTS, METHODS, a_line, a_path, compiled
 from tests.support.reference import RuleQuery, WrittenRule
 
 TRUSTED = TrustedProxies.parse(("127.0.0.1/32",))
-NAMES = IdentityHeaders()
+NAMES = HeaderSettings().identity
 CALLERS = [None, Principal("alice", "s", ("users",)), Principal("bob", "s", ("admins", "users"))]
 ADDRESSES = ["192.0.2.1", "10.1.2.3"]
 outcomes: Counter[str] = Counter()
@@ -97,18 +101,13 @@ def compare(lines: list[WrittenRule], rules: Rules, dice: random.Random) -> None
         sub=caller.sub if caller else None,
     )
     name = dice.choice(["nginx", "forwarded", "envoy"])
-    dialect = {"nginx": nginx, "forwarded": forwarded, "envoy": envoy}[name]
+    dialect = {"nginx": NGINX, "forwarded": FORWARDED, "envoy": ENVOY}[name]
     method, path, raw = subrequest_of(name, request, dice)
     bad = dice.random() < 0.1
     peer = "127.0.0.1" if dice.random() < 0.98 else "127.0.0.2"
     try:
         access = dialect.describe(
-            method,
-            path,
-            corrupted(raw, dice) if bad else raw,
-            peer=peer,
-            trusted=TRUSTED,
-            identity=NAMES,
+            Subrequest(method, path, corrupted(raw, dice) if bad else raw, peer), TRUSTED, NAMES
         )
         decision = decide(rules.match(access), access, caller, "token_missing")
     except AuthgwError as error:

@@ -18,7 +18,14 @@ from authgw.core.users import (
 )
 from tests.support.builders import NOW, a_session
 
-ALICE = User("alice", ("writers",), "a@example.com", "Alice", False, frozenset({"m1"}), False)
+ALICE = User(
+    "alice",
+    ("writers",),
+    {"email": "a@example.com", "name": "Alice"},
+    False,
+    frozenset({"m1"}),
+    False,
+)
 SESSION = replace(a_session("alice", None), source=USERS, password_mark="m1")
 
 
@@ -27,7 +34,9 @@ def request_for(path: str) -> AccessRequest:
 
 
 def test_a_user_has_the_current_values_of_the_file() -> None:
-    expected = Principal("alice", SESSION.sid, ("writers",), "a@example.com", "Alice")
+    expected = Principal(
+        "alice", SESSION.sid, ("writers",), {"email": "a@example.com", "name": "Alice"}
+    )
     assert principal_of(SESSION, ALICE) == expected
     assert principal_of(SESSION, replace(ALICE, groups=())).groups == ()
     assert principal_of(replace(SESSION, amr=("pwd", TOTP)), ALICE) == replace(expected, totp=True)
@@ -54,7 +63,9 @@ def test_a_session_without_a_mark_is_not_a_users() -> None:
 
 def test_backend_sessions_keep_their_values_unless_a_user_has_the_name() -> None:
     other = replace(SESSION, source="client:shop", groups=("users",), amr=(TOTP,))
-    assert principal_of(other, None) == Principal("alice", other.sid, ("users",), "", "")
+    assert principal_of(other, None) == Principal(
+        "alice", other.sid, ("users",), {"email": "", "name": ""}
+    )
     with pytest.raises(SessionEndedError):
         principal_of(other, ALICE)
 
@@ -93,7 +104,7 @@ def test_an_app_password_belongs_to_its_user(user: str | None, belongs: bool) ->
 
 
 def test_an_app_password_has_no_second_factor() -> None:
-    expected = Principal("alice", "", ("writers",), "a@example.com", "Alice")
+    expected = Principal("alice", "", ("writers",), {"email": "a@example.com", "name": "Alice"})
     assert principal_of_app_password(ALICE) == expected
     assert principal_of_app_password(replace(ALICE, disabled=True)) is None
     assert principal_of_app_password(None) is None

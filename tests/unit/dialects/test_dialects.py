@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,23 +11,29 @@ import pytest
 from authgw.core.errors import AuthgwError, UntrustedProxyError, WrongDialectError
 from authgw.core.limits import MAX_RD_BYTES
 from authgw.core.model import Decision, Principal, ProxyResponse, Verdict
-from authgw.dialects import envoy, forwarded, nginx
+from authgw.dialects.base import Dialect
+from authgw.dialects.envoy import ENVOY
+from authgw.dialects.forwarded import FORWARDED
+from authgw.dialects.nginx import NGINX
 from authgw.dialects.responses import for_a_browser
 from tests.support.dialects import DIALECTS, NAMES, Asked, by_forwarding, by_nginx, described
 
 RECORDED = json.loads((Path(__file__).parents[2] / "data" / "recorded.json").read_text())
-CALLERS = {"alice": Principal("alice", "s", ("a", "b"), "a@example.com", "Alice"), "nobody": None}
+CALLERS = {
+    "alice": Principal("alice", "s", ("a", "b"), {"email": "a@example.com", "name": "Alice"}),
+    "nobody": None,
+}
 LOGIN = "https://auth.example.com/login"
 
 
 @pytest.fixture(params=DIALECTS)
 def dialect_and_proxy(
     request: pytest.FixtureRequest,
-) -> tuple[ModuleType, Callable[[str, str, str], Asked]]:
+) -> tuple[Dialect, Callable[[str, str, str], Asked]]:
     return DIALECTS[request.param]
 
 
-DialectAndProxy = tuple[ModuleType, Callable[[str, str, str], Asked]]
+DialectAndProxy = tuple[Dialect, Callable[[str, str, str], Asked]]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +75,7 @@ def test_every_dialect_refuses_malformed_requests(
     dialect_and_proxy: DialectAndProxy, method: str, host: str, uri: str
 ) -> None:
     dialect, send = dialect_and_proxy
-    if dialect is envoy and uri == "/\x00":
+    if dialect is ENVOY and uri == "/\x00":
         return  # The HTTP parser refuses it before the dialect; rules deny it as well.
     with pytest.raises(AuthgwError) as caught:
         described(dialect, send(method, host, uri))
@@ -88,7 +93,7 @@ def test_every_target_header_is_required_once(dialect_and_proxy: DialectAndProxy
         with pytest.raises(AuthgwError, match="target_duplicated"):
             described(dialect, twice)
         without = (method, path, [header for header in headers if header[0] != name])
-        if (dialect, name) != (envoy, "X-Forwarded-Proto"):
+        if (dialect, name) != (ENVOY, "X-Forwarded-Proto"):
             with pytest.raises(AuthgwError, match="target_missing"):
                 described(dialect, without)
 
@@ -182,7 +187,7 @@ def test_a_form_returns_to_its_page(name: str, referer: str, back: str) -> None:
     access = described(dialect, (subrequest[0], subrequest[1], headers))
     login = Decision(Verdict.LOGIN, "token_missing")
     reply: ProxyResponse = dialect.render(login, access, identity=NAMES, login_url=LOGIN)
-    assert reply.status == (401 if dialect is nginx else 303)
+    assert reply.status == (401 if dialect is NGINX else 303)
     location = urlsplit(dict(reply.headers)["Location"])
     assert parse_qs(location.query)["rd"] == [back]
     assert ("cut" in parse_qs(location.query)) == (len(referer) > 9000)
@@ -240,17 +245,17 @@ def test_every_dialect_refuses_alike(
     assert (reply.status, headers["X-Authgw-Reason"]) == (status, reason)
     assert headers["Cache-Control"] == "no-store"
     assert ("Retry-After" in headers) == (status == 503)
-    assert (reply.body == "") == (dialect_and_proxy[0] is nginx)
+    assert (reply.body == "") == (dialect_and_proxy[0] is NGINX)
 
 
 def test_a_recipe_with_the_wrong_endpoint_is_reported() -> None:
     with pytest.raises(WrongDialectError, match="/authenticate/forward"):
-        described(nginx, by_forwarding("GET", "app.example.com", "/"))
+        described(NGINX, by_forwarding("GET", "app.example.com", "/"))
     with pytest.raises(WrongDialectError, match="NGINX and HAProxy ask /authenticate"):
-        described(forwarded, by_nginx("GET", "app.example.com", "/"))
+        described(FORWARDED, by_nginx("GET", "app.example.com", "/"))
     with pytest.raises(AuthgwError, match=r"add: proxy_set_header X-Original-Host \$host;"):
         described(
-            nginx, ("GET", "/", [("X-Original-URL", "http://a/"), ("X-Original-Method", "GET")])
+            NGINX, ("GET", "/", [("X-Original-URL", "http://a/"), ("X-Original-Method", "GET")])
         )
 
 
@@ -307,7 +312,7 @@ def test_the_default_port_is_omitted_from_the_url(
 def test_the_websocket_schemes_of_traefik() -> None:
     method, path, headers = by_forwarding("GET", "app.example.com", "/ws")
     headers = [(name, "wss" if value == "https" else value) for name, value in headers]
-    assert described(forwarded, (method, path, headers)).location.scheme == "https"
+    assert described(FORWARDED, (method, path, headers)).location.scheme == "https"
 
 
 CASES = [
@@ -326,13 +331,13 @@ def replayed(proxy: str, name: str) -> Any:
         # Recorded before X-Original-Host was part of the recipe, in which NGINX sends $host.
         line = client["path"].removeprefix("http://").partition("/")[0]
         original_host = line or host.partition(":")[0]
-        return described(nginx, (method, path, [*decoded, ("X-Original-Host", original_host)]))
+        return described(NGINX, (method, path, [*decoded, ("X-Original-Host", original_host)]))
     if proxy == "haproxy":
         subrequest = by_nginx(client["method"], host, client["path"])
-        return described(nginx, (method, path, [*decoded, *subrequest[2]]))
+        return described(NGINX, (method, path, [*decoded, *subrequest[2]]))
     if proxy == "envoy":
-        return described(envoy, (method, path.replace("/authenticate", envoy.PREFIX, 1), decoded))
-    return described(forwarded, (method, path, decoded))
+        return described(ENVOY, (method, path.replace("/authenticate", ENVOY.path, 1), decoded))
+    return described(FORWARDED, (method, path, decoded))
 
 
 @pytest.mark.parametrize(("proxy", "name"), CASES)

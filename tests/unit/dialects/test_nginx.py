@@ -8,15 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from authgw.config.schema import HeaderSettings
 from authgw.core import errors
-from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Principal, Verdict
+from authgw.core.model import AccessRequest, Decision, Principal, Verdict
 from authgw.core.networks import TrustedProxies
 from authgw.core.urls import canonical_host
-from authgw.dialects import nginx
+from authgw.dialects.base import Subrequest
+from authgw.dialects.nginx import NGINX
 
 RECORDED = json.loads((Path(__file__).parents[2] / "data" / "nginx_subrequests.json").read_text())
 TRUSTED = TrustedProxies.parse(("127.0.0.0/8", "::1/128"))
-NAMES = IdentityHeaders()
+NAMES = HeaderSettings().identity
 GOOD = [
     ("X-Original-URL", "https://App.example.com./a?b=c"),
     ("X-Original-Host", "app.example.com"),
@@ -26,13 +28,13 @@ GOOD = [
 
 def described(headers: list[tuple[str, str]], peer: str = "127.0.0.1") -> AccessRequest:
     raw = [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in headers]
-    return nginx.describe("GET", "/authenticate", raw, peer=peer, trusted=TRUSTED, identity=NAMES)
+    return NGINX.describe(Subrequest("GET", "/authenticate", raw, peer), TRUSTED, NAMES)
 
 
 def code_of(headers: list[tuple[str, str]], peer: str = "127.0.0.1") -> str:
     with pytest.raises(errors.AuthgwError) as caught:
         described(headers, peer)
-    reply = nginx.render(Decision(Verdict.DENY, caught.value.code), None, identity=NAMES)
+    reply = NGINX.render(Decision(Verdict.DENY, caught.value.code), None, identity=NAMES)
     assert reply.status == 403
     return caught.value.code
 
@@ -60,11 +62,11 @@ def test_recorded_subrequests(case: dict[str, Any]) -> None:
     if "<" not in query:
         assert access.location.query == query
     assert access.client_address == "127.0.0.1"
-    assert nginx.is_subrequest([(name.encode(), b"") for name, _ in headers])
+    assert NGINX.is_subrequest([(name.encode(), b"") for name, _ in headers])
 
 
 def test_without_target_headers_it_is_a_direct_check() -> None:
-    assert not nginx.is_subrequest(
+    assert not NGINX.is_subrequest(
         [(b"Authorization", b"Bearer x"), (b"X-Forwarded-For", b"1.2.3.4")]
     )
 
@@ -165,14 +167,12 @@ def test_any_text_raises_only_own_errors(url: str, host: str, method: str) -> No
     texts = [("X-Original-URL", url), ("X-Original-Host", host), ("X-Original-Method", method)]
     raw = [(name.encode(), value.encode("utf-8", "replace")) for name, value in texts]
     with pytest.raises(errors.AuthgwError):
-        nginx.describe(
-            "GET", "/authenticate", raw, peer="127.0.0.1", trusted=TRUSTED, identity=NAMES
-        )
+        NGINX.describe(Subrequest("GET", "/authenticate", raw, "127.0.0.1"), TRUSTED, NAMES)
 
 
 def test_allow_has_all_four_identity_headers() -> None:
     principal = Principal("alice", "sid", ("a", "b"))
-    reply = nginx.render(Decision(Verdict.ALLOW, principal=principal), None, identity=NAMES)
+    reply = NGINX.render(Decision(Verdict.ALLOW, principal=principal), None, identity=NAMES)
     assert (reply.status, dict(reply.headers)) == (
         200,
         {
@@ -183,7 +183,7 @@ def test_allow_has_all_four_identity_headers() -> None:
             "Cache-Control": "no-store",
         },
     )
-    anonymous = nginx.render(Decision(Verdict.ALLOW), None, identity=NAMES)
+    anonymous = NGINX.render(Decision(Verdict.ALLOW), None, identity=NAMES)
     assert [value for _, value in anonymous.headers] == ["", "", "", "", "no-store"]
 
 
@@ -196,12 +196,12 @@ def test_allow_has_all_four_identity_headers() -> None:
     ],
 )
 def test_login_is_a_401_with_a_challenge(code: str, challenge: str) -> None:
-    reply = nginx.render(Decision(Verdict.LOGIN, code), None, identity=NAMES)
+    reply = NGINX.render(Decision(Verdict.LOGIN, code), None, identity=NAMES)
     headers = dict(reply.headers)
     assert (reply.status, headers["WWW-Authenticate"]) == (401, challenge)
     assert headers["X-Authgw-Reason"] == code
 
 
 def test_an_outage_of_the_store_is_never_a_denial() -> None:
-    reply = nginx.render(Decision(Verdict.DENY, "store_unavailable"), None, identity=NAMES)
+    reply = NGINX.render(Decision(Verdict.DENY, "store_unavailable"), None, identity=NAMES)
     assert reply.status == 503

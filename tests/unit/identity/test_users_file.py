@@ -70,7 +70,7 @@ def test_all_fields_of_entry(path: Path) -> None:
     assert alice is not None
     assert bob is not None
     assert (alice.sub, alice.groups) == ("alice", ("users", "team:a"))
-    assert (alice.email, alice.name) == ("alice@example.com", "Alice Ünal")
+    assert alice.profile == {"email": "alice@example.com", "name": "Alice Ünal"}
     assert (alice.disabled, alice.has_totp) == (False, True)
     assert (bob.disabled, bob.has_totp, bob.groups) == (True, False, ())
     assert users.find("Alice") is None
@@ -280,7 +280,9 @@ def test_valid_change_is_loaded_and_invalid_change_keeps_users(path: Path) -> No
     users = WatchedUsersFile(path)
     assert users.reload_if_changed() is None
     write(path, f"carol: {{{LINE}}}\n")
+    assert users.version == 0
     assert users.reload_if_changed() == ""
+    assert users.version == 1
     assert users.find("alice") is None
     assert users.find("carol") is not None
     write(path, f"carol: {{{LINE}}}\ndave: {{}}\n")

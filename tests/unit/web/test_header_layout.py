@@ -1,32 +1,38 @@
-"""Classification of the headers of a check by their names."""
+"""Classification of a check's headers by their names."""
 
 import pytest
 
+from authgw.config.schema import HeaderSettings
 from authgw.core.model import IdentityHeaders
 from authgw.dialects import headers
 from authgw.dialects.headers import RawHeaders
 from authgw.web.header_layout import HeaderClassifier
 
 
-def sort(sorter: HeaderClassifier, said: RawHeaders) -> tuple[RawHeaders, RawHeaders] | None:
-    """Those that ask, those that show who asks; None if they want a closer look."""
-    names, values = [name for name, _ in said], [value for _, value in said]
-    shape = sorter.shape(names)
-    if shape is None:
+@pytest.fixture
+def classifier() -> HeaderClassifier:
+    return HeaderClassifier(HeaderSettings().identity)
+
+
+def select(classifier: HeaderClassifier, sent: RawHeaders) -> tuple[RawHeaders, RawHeaders] | None:
+    """Return the headers of the target and the credentials, or None if they are uncacheable."""
+    names, values = [name for name, _ in sent], [value for _, value in sent]
+    layout = classifier.layout(names)
+    if layout is None:
         return None
-    asking = tuple(zip(shape.asking, shape.question(values), strict=True))
-    return asking, tuple(zip(shape.showing, shape.credentials(values), strict=True))
+    target = tuple(zip(layout.target_names, layout.target(values), strict=True))
+    return target, tuple(zip(layout.credential_names, layout.credentials(values), strict=True))
 
 
-def test_sorting_leaves_out_only_what_decides_nothing() -> None:
-    sorter = HeaderClassifier(IdentityHeaders())
-    asked = ((b"x-original-URL", b"u"), (b"Proxy-Connection", b"close"), (b"ORIGIN", b"o"))
-    shown = ((b"authorization", b"a"), (b"Cookie", b"c"), (b"Cookie", b"d"))
+def test_only_irrelevant_headers_are_left_out(classifier: HeaderClassifier) -> None:
+    target = ((b"x-original-URL", b"u"), (b"Proxy-Connection", b"close"), (b"ORIGIN", b"o"))
+    credentials = ((b"authorization", b"a"), (b"Cookie", b"c"), (b"Cookie", b"d"))
     noise = ((b"X-Request-ID", b"1"), (b"User-Agent", b"x"))
-    assert sort(sorter, (*noise, *asked, *shown)) == (asked, shown)
-    assert sort(sorter, (*noise, *shown[:1], *asked[:1])) == (asked[:1], shown[:1])
-    # In another order it might mean something else.
-    assert sort(sorter, asked[::-1]) == (asked[::-1], ())
+    assert select(classifier, (*noise, *target, *credentials)) == (target, credentials)
+    mixed = (*noise, *credentials[:1], *target[:1])
+    assert select(classifier, mixed) == (target[:1], credentials[:1])
+    # The order of the headers can matter.
+    assert select(classifier, target[::-1]) == (target[::-1], ())
 
 
 @pytest.mark.parametrize(
@@ -38,25 +44,24 @@ def test_sorting_leaves_out_only_what_decides_nothing() -> None:
         *[b"Expect", b"Upgrade", b"Content-Length", b"transfer-ENCODING"],
     ],
 )
-def test_sorting_gives_way_to_a_closer_look(name: bytes) -> None:
-    sorter = HeaderClassifier(IdentityHeaders())
+def test_uncacheable_header_gives_no_layout(classifier: HeaderClassifier, name: bytes) -> None:
     for _ in range(2):
-        assert sorter.shape((b"Host", name)) is None
+        assert classifier.layout((b"Host", name)) is None
 
 
-def test_an_identity_header_may_have_any_name() -> None:
-    assert HeaderClassifier(IdentityHeaders(user="Accept")).shape((b"accept",)) is None
+def test_identity_header_may_have_any_name() -> None:
+    classifier = HeaderClassifier(IdentityHeaders({"user": "Accept"}))
+    assert classifier.layout((b"accept",)) is None
 
 
-def test_a_long_name_is_folded_and_not_remembered() -> None:
-    remembered = headers._folded.cache_info().currsize
+def test_long_name_is_folded_and_not_cached() -> None:
+    cached = headers._folded.cache_info().currsize
     assert headers.folded("X_" + "n" * 300) == "x-" + "n" * 300
-    assert headers._folded.cache_info().currsize == remembered
+    assert headers._folded.cache_info().currsize == cached
 
 
-def test_made_up_names_take_no_memory() -> None:
-    sorter = HeaderClassifier(IdentityHeaders())
+def test_number_of_cached_names_is_limited(classifier: HeaderClassifier) -> None:
     for number in range(5000):
-        assert sort(sorter, ((b"x-%d" % number, b""),)) == ((), ())
-    assert len(sorter) == 1024
-    assert sorter.shape((b"remote_user",)) is None
+        assert select(classifier, ((b"x-%d" % number, b""),)) == ((), ())
+    assert len(classifier) == 1024
+    assert classifier.layout((b"remote_user",)) is None
