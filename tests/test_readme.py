@@ -1,4 +1,4 @@
-"""The README says what the code does; `python -m tests.test_readme` rewrites its table."""
+"""The README agrees with the code; `python -m tests.test_readme` rewrites its table."""
 
 import re
 from pathlib import Path

@@ -35,7 +35,7 @@ _MEANINGLESS = {("server", "max_processors"): "one process is one replica: scale
 
 
 class ConfigError(OperatorError):
-    """Raised for an invalid configuration, with all of its problems, one line for each."""
+    """Raised for an invalid configuration, with all of its problems, a line for each."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems

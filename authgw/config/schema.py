@@ -85,7 +85,7 @@ class CacheSettings(Section):
         return kind_of(self.address).is_shared
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield keys for another store than that of `address`, and two values for one thing."""
+        """Yield keys for another store than that of `address`, and two keys for the same value."""
         written = self.model_fields_set
         if "url" in written and written & {"host", "port"}:
             yield Conflict(("url",), "cannot stand beside cache.host and port: keep one")
@@ -142,7 +142,7 @@ class AuthSettings(Section):
         )
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield a secret file of another algorithm, and lifetimes that a shorter one cuts off."""
+        """Yield a secret file of another algorithm, and lifetimes that another cuts off."""
         written = self.model_fields_set
         if "secret_file" in written and self.algorithm != "HS256":
             message = "is for HS256: set auth.algorithm: HS256"

@@ -21,7 +21,7 @@ class Conflict(NamedTuple):
     Attributes:
         key: The key at which it is reported, below its section; empty for the section itself.
         message: The problem and its remedy; `{path}` stands for the path of the section.
-        compares: The keys whose values are compared: if one is invalid, nothing is reported.
+        compares: The keys whose values are compared: if any is invalid, nothing is reported.
         kind: The type of pydantic's error.
     """
 

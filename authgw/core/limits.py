@@ -105,7 +105,7 @@ PER_BACKEND = ThrottleLimit(10, 60.0)
 # Throttle counters in an SQLite store: invented names must not fill the disk, so those that expire
 # soonest are deleted.
 MAX_COUNTERS = 100_000
-# More concurrent refusals than this are not an accident: the further ones are delayed.
+# More concurrent refusals than this are not an accident: further refusals are delayed.
 MAX_UNDELAYED_REFUSALS = 4
 MEAN_REFUSAL_DELAY = 1.0
 MAX_DELAYED_REFUSALS = 2000

@@ -1,6 +1,6 @@
 """Reasons of refusals: the only table of their codes.
 
-Responses, challenges, log lines, metrics and documentation take what they need of a reason from
+Responses, challenges, log lines, metrics and documentation read the properties of a reason from
 its entry here.
 """
 

@@ -1,12 +1,12 @@
-"""Passes the bytes of a connection to aiohttp, one request at a time.
+"""A connection that passes its bytes to aiohttp one request at a time.
 
-aiohttp 3.14 parses ahead of the request that it answers, which loses requests: it never reads on
-after 32 whose bodies came late, forgets those that came in one packet with a malformed one, and
-throws away what follows in the packet of one that asks for an upgrade. So it is given the head of
-one request and then exactly its body; all that follows waits here until the answer is written.
-Nothing of it is parsed, and no more than what came in one read is kept: reading is paused.
+aiohttp 3.14 parses ahead of the request that it handles, which loses requests: it never reads on
+after 32 requests whose bodies arrived late, drops requests in the same packet as a malformed
+request, and discards the bytes after an upgrade request in its packet. So it receives the head of
+one request and then exactly its body; all further bytes wait here until the response is written.
+They are not parsed, and no more than the bytes of one read are kept: reading is paused.
 
-A request that asks for an upgrade, or whose body is chunked, is the last one on its connection.
+A request for an upgrade, or with a chunked body, is the last request on its connection.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _ASKS_FOR_UPGRADE = (hdrs.UPGRADE, "HTTP2-Settings")
 
 
 class SequentialConnection(HttpConnection):
-    """A connection of aiohttp's that begins a request once the one before it is answered."""
+    """A connection of aiohttp's that begins a request once the request before it is answered."""
 
     __slots__ = (
         "_body_left",
@@ -46,7 +46,7 @@ class SequentialConnection(HttpConnection):
         self._body_left: float = 0  # bytes of the body that aiohttp was not given yet
         self._unanswered = False
         self.ends = False  # no further request is read
-        self._held = b""  # what follows the request under way
+        self._held = b""  # bytes after the request under way
         self._half_closed = False
         self._closing: asyncio.TimerHandle | None = None
 
@@ -56,7 +56,7 @@ class SequentialConnection(HttpConnection):
         return self._unanswered or not self._payload.is_eof()
 
     def data_received(self, data: bytes) -> None:
-        """Give aiohttp what belongs to the request under way, or to the next one; keep the rest."""
+        """Give aiohttp the bytes of the current request, or of the next request; keep the rest."""
         if not data:
             # aiohttp calls this to go on with a body that it kept.
             super().data_received(data)
@@ -84,7 +84,7 @@ class SequentialConnection(HttpConnection):
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it
-        """Keep the connection for the answers to whoever only sends no more."""
+        """Keep the connection for the responses if the client only sends no more."""
         self._half_closed = True
         return self._unanswered and self._payload.is_eof()
 
@@ -104,12 +104,12 @@ class SequentialConnection(HttpConnection):
         """Called for each request once aiohttp has its head."""
 
     def answered(self) -> None:
-        """Called for each answer that was written."""
+        """Called for each response that was written."""
 
     def _give_head(self, data: bytes) -> bytes:
-        """Give it this up to the end of a head; return the rest.
+        """Give aiohttp the bytes up to the end of a head; return the rest.
 
-        No byte of a body comes with its head: what is wrong with it would hide the request.
+        No byte of a body is passed with its head: an error in the body would hide the request.
         """
         window = self._window + data
         found = window.find(_END_OF_HEAD)
@@ -160,9 +160,9 @@ class SequentialConnection(HttpConnection):
             fail_body(self._payload, refused)
 
     def _say_no_more(self) -> None:
-        """End the answers; what still comes is read for a while and thrown away.
+        """End the responses; bytes that still arrive are read for a while and discarded.
 
-        A connection that is closed with something unread is reset, which can take the last answers
+        A connection that is closed with bytes unread is reset, which can take the last responses
         from a client that has not read them (RFC 9112 section 9.6).
         """
         link = self.take_transport()
@@ -181,7 +181,7 @@ class SequentialConnection(HttpConnection):
         asyncio.get_running_loop().call_soon(self._go_on)
 
     def _go_on(self) -> None:
-        """Begin the next request, if the one before is over."""
+        """Begin the next request, if the previous request is over."""
         if self.under_way or not self._held:
             return
         held, self._held = self._held, b""
@@ -191,7 +191,7 @@ class SequentialConnection(HttpConnection):
 
 
 def _is_last(head: RequestHead) -> bool:
-    """Whether what follows this request could be read as another than it is.
+    """Report whether the bytes after this request could be misread.
 
     Behind an upgrade another protocol may begin (RFC 9110 section 7.8). aiohttp's parser takes the
     last field of a trailer section (RFC 9112 section 7.1.2) for a header of the next request.

@@ -173,7 +173,7 @@ class Connection(SequentialConnection):
 class Connections:
     """Factory of a server's connections; it limits their number.
 
-    A connection over the limit replaces the one whose last request is the oldest, so that a client
+    A connection over the limit replaces that with the oldest last request, so that a client
     with many open connections locks nobody out: a proxy opens another when its idle connection is
     closed. `known` returns cached responses to checks, `refuse` those to unreadable requests.
     """
@@ -198,7 +198,7 @@ class Connections:
         return len(self._open)
 
     def opened(self, connection: Connection) -> None:
-        """Add a connection; over the limit, close the one whose last request is the oldest."""
+        """Add a connection; over the limit, close that with the oldest last request."""
         self._open[connection] = None
         if len(self._open) > self._most:
             oldest, _ = self._open.popitem(last=False)

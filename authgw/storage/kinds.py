@@ -25,7 +25,7 @@ class StoreLocation:
 
 
 class StoreKind(Protocol):
-    """A kind of store; commands that open no store use it too, so it imports no library of one."""
+    """A kind of store; commands that open no store use it too, so it imports no store's library."""
 
     @property
     def prefixes(self) -> Sequence[str]:

@@ -44,7 +44,7 @@ class HttpConnection(web.RequestHandler):
     - `data_received` parses bytes, and is called with no bytes to go on with a paused body
     - `eof_received` closes the connection if it returns false
     - `keep_alive(True)` stops the timer of an idle connection, `keepalive_timeout` is its seconds
-    - `max_field_size`, the limit of one header
+    - `max_field_size`, the limit of a header
     - `peername`: the socket's, kept from its first use on
     - `writing_paused`: the client does not read
     - `close()` lets the response under way end, `force_close()` does not

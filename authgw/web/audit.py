@@ -1,4 +1,4 @@
-"""Audit events about sessions: one event for each session that is opened or ended."""
+"""Audit events about sessions: an event for each session that is opened or ended."""
 
 from collections.abc import Iterable
 

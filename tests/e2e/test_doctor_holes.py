@@ -28,7 +28,7 @@ from tests.support.processes import (
 )
 
 _COOKIE = "__Host-authgw=a-live-session"
-# NGINX discards a body that is too large, and the app would wait for what it has not received yet.
+# NGINX discards a body that is too large, and the app would wait for the missing bytes.
 _NO_BODY = 'proxy_pass_request_body off; proxy_set_header Content-Length ""; proxy_pass'
 
 

@@ -127,7 +127,7 @@ def test_a_code_counts_once_on_all_replicas(pair: tuple[GatewayProcess, GatewayP
     assert log_in(second, "alice", totp=code) == 401
     assert log_in(first, "alice", totp=code) == 401
     assert log_in(second, "alice", totp=recovery[0]) == 200
-    # Removed from the file before the response, no matter what the other replica has read.
+    # Removed from the file before the response, even if the other replica has not read it again.
     assert log_in(first, "alice", totp=recovery[0]) == 401
 
 

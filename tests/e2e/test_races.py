@@ -1,4 +1,4 @@
-"""Two replicas on the same Redis: one lineage, no revived session, no crossed responses."""
+"""Two replicas on the same Redis: a single lineage, no revived session, no crossed responses."""
 
 import asyncio
 import base64

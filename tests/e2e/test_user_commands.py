@@ -1,4 +1,4 @@
-"""`authgw user`: output, refusals and the file; real processes where one must be alone."""
+"""`authgw user`: output, refusals and the file; real processes where a test needs its own."""
 
 import json
 import os

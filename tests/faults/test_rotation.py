@@ -1,4 +1,4 @@
-"""One lineage of tokens, no revived session and no crossed responses, whatever fails."""
+"""A single lineage of tokens, no revived session, no crossed responses, whatever fails."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Mixed load under random faults: every response is compared with the permitted ones.
+"""Mixed load under random faults: every response must be a permitted one.
 
 `SOAK_SECONDS` sets the duration: some seconds by default, half an hour in `make soak`.
 """

@@ -172,7 +172,7 @@ BOMBS = {
     "a surrogate as a key": b'{"\\ud800": 1}',
     "raw surrogate": b'{"username": "\xed\xa0\x80", "password": "x"}',
     "NUL": b'{"username": "\\u0000", "password": "x"}',
-    # One is accepted: editors and PowerShell write it.
+    # A single mark is accepted: editors and PowerShell write it.
     "two byte order marks": b"\xef\xbb\xbf" * 2 + b'{"user_id": 1}',
     "UTF-16": '{"user_id": 1}'.encode("utf-16"),
     "nothing but spaces": b" " * 16000,

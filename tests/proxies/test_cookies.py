@@ -90,7 +90,7 @@ def test_two_active_cookies_are_ambiguous(proxied: Proxied) -> None:
     for cookies in ([f"{one}; {other}"], [one, other], [other, "a=1", one]):
         answer = proxied.send("/page", *(("Cookie", line) for line in cookies))
         if proxied.name == "envoy" and len(cookies) > 1:
-            # Envoy joins them with a comma; a cookie for one host is not accepted behind it.
+            # Envoy joins them with a comma; a cookie of a single host is not accepted behind it.
             assert answer.status == 200
             continue
         assert (answer.status, lower(answer)["x-authgw-reason"]) == (401, "credentials_ambiguous")

@@ -1,4 +1,4 @@
-"""One table of scenarios, through five real proxies."""
+"""The same table of scenarios, through five real proxies."""
 
 from urllib.parse import quote
 

@@ -2,7 +2,7 @@
 
 import os
 
-_SHARE = float(os.environ.get("AUTHGW_SOAK") or 0)  # of what `make soak` does
+_SHARE = float(os.environ.get("AUTHGW_SOAK") or 0)  # of the size in `make soak`
 SOAK = _SHARE > 0
 
 

@@ -1,4 +1,4 @@
-"""A protected app for tests: it returns exactly what reached it."""
+"""A protected app for tests: it returns each request exactly as received."""
 
 import sys
 

@@ -80,7 +80,7 @@ CONTEXTS: dict[str, dict[str, object]] = {
         "request_id": "1f0c",
     },
 }
-# Further states of a page: (page, what its context has otherwise).
+# Further states of a page: (page, changes of its context).
 STATES: list[tuple[str, dict[str, object]]] = [
     *((name, {}) for name in CONTEXTS),
     ("login.html", {"rd": "", "username": "", "message": "", "signed_in_as": ""}),
@@ -95,7 +95,7 @@ STATES: list[tuple[str, dict[str, object]]] = [
 
 
 class Page(HTMLParser):
-    """The elements of a page; one that is not closed, or closed in the wrong order, fails."""
+    """The elements of a page; an unclosed or wrongly nested element fails."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

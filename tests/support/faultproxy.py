@@ -1,8 +1,8 @@
 """A TCP proxy on loopback that can be disturbed at run time, for the way to Redis.
 
-It disturbs as networks and servers do: TCP loses no bytes in the midst of a connection, so what a
-black hole held back arrives late, even if the sender is gone by then, and a connection that lost a
-reply brings none after it.
+It disturbs as networks and servers do: TCP loses no bytes in the midst of a connection, so bytes
+that a black hole held back arrive late, even if the sender has disconnected by then, and a
+connection that lost a reply delivers no further reply.
 """
 
 import asyncio
@@ -152,7 +152,7 @@ class FaultProxy:
         link = _ProxiedConnection([client])
         self._links.add(link)
         try:
-            # What is on its way to a server goes on although its client has left, as on any way.
+            # Bytes in transit reach the server although the client has left, as on any network.
             await self._passing.wait()
             if self._fault.reset:
                 return
@@ -196,7 +196,7 @@ class FaultProxy:
 
 
 class _ProxiedConnection:
-    """One connection: its ends (client, server), and the bytes passed on since the fault began."""
+    """A connection: its ends (client, server), and the bytes passed on since the fault began."""
 
     def __init__(self, ends: list[asyncio.StreamWriter]) -> None:
         self.ends = ends
@@ -213,7 +213,7 @@ class _ProxiedConnection:
 
 
 class Commands:
-    """Counts commands in what a client of Redis sends: arrays of bulk strings (RESP)."""
+    """Counts the commands that a Redis client sends: arrays of bulk strings (RESP)."""
 
     def __init__(self) -> None:
         self._left = b""
@@ -238,7 +238,7 @@ def _size(text: bytes) -> int | None:
 
 
 def _number(text: bytes, place: int) -> tuple[int, int]:
-    """The number of a line such as `*3` or `$5`, and where the next one begins."""
+    """Return the number of a line such as `*3` or `$5`, and the position of the next line."""
     end = text.find(b"\r\n", place)
     return (int(text[place + 1 : end]), end + 2) if end > 0 else (0, len(text) + 1)
 

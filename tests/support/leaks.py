@@ -26,7 +26,7 @@ def leaked(secrets: Iterable[str], written: str) -> set[str]:
 
 
 def no_secret_in_the_logs() -> Iterator[None]:
-    """Search every log of a suite for what was issued in it, once the suite is through."""
+    """Search every log of a suite for the secrets issued in it, once the suite is through."""
     yield
     written = "".join(log.read_text(errors="replace") for log in LOGS if log.exists())
     keys = [key.read_text() for log in LOGS for key in log.parent.glob("secrets/**/*.pem")]

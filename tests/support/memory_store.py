@@ -1,4 +1,4 @@
-"""The plainest MirroringStore, for tests of what stands above it: it remembers nothing.
+"""The plainest MirroringStore, for tests of the layers above it: it caches nothing.
 
 It yields like the store of a server.
 """

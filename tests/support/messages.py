@@ -1,6 +1,6 @@
-"""Requests as bytes, made by chance from a seed: usual, unusual and malformed ones.
+"""Random requests as bytes, made from a seed: usual, unusual and malformed.
 
-Each is exactly one message, or ends its connection; none changes how another is answered.
+Each is exactly one message, or ends its connection; no request changes the response to another.
 """
 
 import json
@@ -84,7 +84,7 @@ MALFORMED: tuple[bytes, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class SmuggledIdentity:
-    """Who may be named in a request: an access token, a refresh token, a session cookie."""
+    """Credentials that a request may have: an access token, a refresh token, a session cookie."""
 
     access: str
     refresh: str
@@ -93,14 +93,14 @@ class SmuggledIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """The bytes of one request, and of which kind it is."""
+    """The bytes of a request, and its kind."""
 
     kind: str
     raw: bytes
 
     @property
     def is_head(self) -> bool:
-        """Whether its answer has no body."""
+        """Report whether its response has no body."""
         return self.raw.lstrip(_CRLF).startswith(b"HEAD ")
 
 
@@ -262,7 +262,7 @@ class Messages:
         return self._head(method + b" " + self._choose.choice(_PATHS), *length)
 
     def _body(self, *, chunked: bool) -> bytes:
-        """One whose body reads like a check with somebody's token."""
+        """Return a request whose body reads like a check with another user's token."""
         hidden = self._check() * self._choose.choice((1, 1, 1, 2, 60))
         line = self._choose.choice(_LINES)
         # A body of another type is refused before it has arrived.

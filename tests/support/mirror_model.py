@@ -51,7 +51,7 @@ class Read:
 
 @dataclass
 class MirrorSchedule:
-    """One schedule: the store as it was at every time, and the mirror that asks it."""
+    """A schedule: the store as it was at every time, and the mirror that reads it."""
 
     rng: random.Random
     loop: VirtualLoop
@@ -173,7 +173,7 @@ class MirrorSchedule:
         self.mirror.mark_ended(sid)
         self.dead_here.add(sid)
 
-    # What happens.
+    # Events.
 
     def ask(self, number: int) -> None:
         self.tasks.append(self.loop.create_task(self.asking(SIDS[number])))
@@ -235,7 +235,7 @@ class MirrorSchedule:
     def revoke_elsewhere(self, number: int) -> None:
         self.die(SIDS[number])
 
-    # What must hold.
+    # Invariants.
 
     def check(self, sid: str, seen: Snapshot, arrival: float, written: int) -> None:
         self.answers += 1

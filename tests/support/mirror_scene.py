@@ -19,7 +19,7 @@ ONE, TWO = numbered(1), numbered(2)
 
 
 class SlowStore:
-    """Does what it is told at once, and replies `delay` seconds later."""
+    """Executes each command at once, and replies `delay` seconds later."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         self.loop = loop

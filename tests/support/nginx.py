@@ -64,7 +64,7 @@ def run_nginx(
         if file.name == "site.conf":
             text = text.replace("    location / {", f"{extra}\n    location / {{")
             text = text.replace("server_name localhost", f"server_name {names} localhost")
-        # What another NGINX keeps is not this NGINX's.
+        # No NGINX uses the cache of another NGINX.
         file.write_text(text.replace(KEPT, str(folder / "answers")))
     LOGS.add(folder / "log")
     with (folder / "log").open("wb") as log:

@@ -13,7 +13,7 @@ _WHERE = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 
 
 def system() -> list[str]:
-    """The one that the system installed, Debian bookworm's 1.22 above all."""
+    """Return the NGINX that the system installed, Debian bookworm's 1.22 above all."""
     found = shutil.which("nginx", path=_WHERE)
     if found is None:
         pytest.fail("nginx is missing: apt-get install nginx")

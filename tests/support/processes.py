@@ -49,7 +49,7 @@ def answer_of(answer: http.client.HTTPResponse) -> HttpResponse:
 def ask(
     port: int, method: str, path: str, headers: dict[str, str] | None = None, body: Any = None
 ) -> HttpResponse:
-    """One request on a connection of its own; a body of another type than bytes is sent as JSON."""
+    """Send a request on a new connection; a body of another type than bytes is sent as JSON."""
     sent = dict(headers or {})
     if body is not None and not isinstance(body, bytes):
         body = json.dumps(body).encode()
@@ -190,7 +190,7 @@ def make_gateway(folder: Path, **environ: str) -> GatewayProcess:
 
 
 def two_replicas(folder: Path, store: str) -> tuple[GatewayProcess, GatewayProcess]:
-    """Two gateways with one folder on one Redis database, not started yet.
+    """Return two gateways with the same folder and Redis database, not started yet.
 
     Replicas with other keys announce themselves in their own database only.
     """

@@ -147,7 +147,7 @@ class Proxied:
         patience: float = 12,
         source: str = CLIENT,
     ) -> HttpResponse:
-        """One request exactly as given; 0 stands for a connection that gave no answer."""
+        """Send a request exactly as given; status 0 stands for a connection without a response."""
         lines = [f"{method} {path} {version}", *([f"Host: {host}"] if host else [])]
         lines += [f"Authorization: Bearer {token}"] if token else []
         lines += [f"{name}: {value}" for name, value in headers]
@@ -189,7 +189,7 @@ class Proxied:
 
 
 def _with_alice(gateway: GatewayProcess) -> str:
-    """Put alice into the users file; return the password that one of her programs has."""
+    """Add alice to the users file; return an app password of hers."""
     who = ("alice", "--full-name", "Alice A", "--password-stdin")
     prepare(gateway.folder, "user", "add", *who, stdin=f"{PASSWORD}\n")
     what = ("alice", "--name", "laptop", "--path", "/dav/**")

@@ -80,7 +80,7 @@ def wait_until(holds: Callable[[], object], what: str, seconds: float = 15) -> N
 
 @dataclass
 class Node:
-    """One redis-server process in a folder of its own."""
+    """A redis-server process in a folder of its own."""
 
     port: int
     folder: Path
@@ -283,7 +283,7 @@ def tls_server(folder: Path) -> Iterator[Node]:
 
 
 def make_certificates(folder: Path) -> tuple[Path, Path, Path]:
-    """An authority's certificate, one that it signed for 127.0.0.1, and the key of that."""
+    """Write an authority's certificate, a certificate of it for 127.0.0.1, and the latter's key."""
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority = _certificate(
         "a private authority", authority_key, "a private authority", authority_key

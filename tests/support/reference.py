@@ -1,6 +1,6 @@
 """A minimal evaluator of rules, with which the product is compared.
 
-It shares no code with it: slow, recursive, one rule after another.
+It shares no code with it: slow, recursive, rule after rule.
 """
 
 import re
@@ -16,7 +16,7 @@ MOST_VIEWS = 64
 
 @dataclass(frozen=True)
 class WrittenRule:
-    """One rule as somebody would write it in YAML."""
+    """A rule as written in YAML."""
 
     allow: tuple[str, ...]
     host: str | None = None

@@ -1,4 +1,4 @@
-"""An event loop whose time is a number: what would take seconds takes microseconds."""
+"""An event loop whose time is a number: a wait of seconds takes microseconds."""
 
 import asyncio
 import heapq

@@ -1,7 +1,7 @@
-"""`make threats`: every threat, its tests and what they said, as a table.
+"""`make threats`: every threat, its tests and their results, as a table.
 
-Results of `make test` and `make faults` count while nothing has changed since; what they have not
-run is run here. `--write` makes docs/threats.md anew; `--without FOLDER` leaves the tests of a
+Results of `make test` and `make faults` count while nothing has changed since; all other tests
+are run here. `--write` makes docs/threats.md anew; `--without FOLDER` leaves the tests of a
 folder to another run.
 """
 
@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 from tests.threats.listing import DOCUMENT, ROOT, Threat, page, read_threats
 
 _RESULTS = ROOT / ".results"
-_BUDGET, _ALONE = 150, 600  # seconds for what those two leave, and for all of it
+_BUDGET, _ALONE = 150, 600  # seconds for the tests that those two leave, and for all tests
 _SOURCES = ("authgw", "nginx", "examples", "tests")
 
 
@@ -54,7 +54,7 @@ def _without(threat: Threat, elsewhere: Collection[str]) -> Threat:
 
 
 def run(tests: Sequence[str], budget: int) -> int:
-    """Run these by pytest within so many seconds, and keep what they say; the run's status."""
+    """Run these tests within `budget` seconds and keep their results; return pytest's status."""
     words = ["--session-timeout", str(budget), "--junitxml", str(_RESULTS / "threats.xml")]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--durations=5", *words, *tests], cwd=ROOT, check=False
@@ -97,7 +97,7 @@ def is_answered(threat: Threat, results: dict[str, str]) -> bool:
 
 
 def table(threats: Sequence[Threat], results: dict[str, str]) -> str:
-    """One line for each test of each threat."""
+    """Return a line for each test of each threat."""
     lines = []
     for threat in threats:
         rows = [(test, results.get(test, "not run")) for test in threat.tests]

@@ -139,7 +139,7 @@ class Link:
 
 
 def _plain(text: bytes) -> bytes:
-    """The same text without what is new in each answer; of a token whom it is for stays."""
+    """Return a text without the parts that differ in each response; of a token, keep its user."""
     return _RANDOM.sub(b"*", _TOKEN.sub(_subject, text))
 
 
@@ -150,7 +150,7 @@ def _subject(found: re.Match[bytes]) -> bytes:
 
 @dataclass(slots=True)
 class Differential:
-    """Sends messages in every way to one address and keeps what differs."""
+    """Sends messages in every way to an address and keeps the differences."""
 
     address: tuple[str, int] | str
     choose: Random
@@ -207,7 +207,7 @@ class Differential:
         size: Callable[[], int],
         split: Callable[[bytes], Sequence[bytes]] | None = None,
     ) -> None:
-        """Send all in order: on one connection as long as it is kept, several at a time."""
+        """Send all in order: on the same connection as long as it is kept, several at a time."""
         left = list(pairs)
         while left:
             with await self._connect() as link:
@@ -242,7 +242,7 @@ class Differential:
                     if not await link.is_over():
                         self.found.append(Difference(f"{way}, then", message, None, found))
                     return number
-            # An answer can come before the whole body is sent; what follows comes after it.
+            # A response can arrive before the whole body is sent; the next request comes after it.
             await sending
             return len(burst)
         finally:

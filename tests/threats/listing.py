@@ -22,7 +22,7 @@ said; `tests/threats/threats.yml` is the list, and this page is made of it.
 
 @dataclass(frozen=True, slots=True)
 class Threat:
-    """One entry; `because` says why it cannot occur where it has no tests."""
+    """A threat of the list; `because` is the reason why it cannot occur if it has no tests."""
 
     id: str
     kind: str

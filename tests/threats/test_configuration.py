@@ -1,4 +1,4 @@
-"""No slip in the rules opens what was closed: it is refused, or nothing more is allowed."""
+"""No slip in the rules allows a denied request: the slip is refused, or it allows no more."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -123,7 +123,7 @@ def test_no_slip_opens_anything(tmp_path: Path) -> None:
         if not widened:
             harmless += 1
             continue
-        # What the line says in plain words is not a typing error.
+        # A line that allows it in plain words is not a typing error.
         assert is_plain(section), (section, sorted(widened))
     assert refused > 250
     assert harmless

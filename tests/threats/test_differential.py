@@ -24,7 +24,7 @@ rules:
   - {host: dav.example.com, allow: anyone}
 """
 _MESSAGES = count(2_000, 100_000)
-_AT_ONCE = 250  # messages of one set of identities, whose tokens live for 15 minutes
+_AT_ONCE = 250  # messages with the same identities, whose tokens are valid for 15 minutes
 
 
 @pytest.fixture
@@ -108,11 +108,11 @@ def test_a_gateway_process_answers_alike(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kinds", "is_missing"),
     [
-        # Bytes behind an upgrade are dropped, and what follows them is read as another request.
+        # Bytes behind an upgrade are dropped, and the bytes after them are read as another request.
         (("upgrade", "check"), False),
         # After 32 messages, of which some bodies came late, nothing is read any more.
         (("body", "direct"), True),
-        # Requests that came in one packet with a malformed one are forgotten.
+        # Requests in the same packet as a malformed request are lost.
         (("direct", "malformed"), False),
         # A field behind a chunked body becomes a header of the next request.
         (("chunked", "check"), False),

@@ -1,4 +1,4 @@
-"""Tokens and identities made by hand: what they claim of themselves counts for nothing."""
+"""Tokens and identities made by hand: their claims about themselves count for nothing."""
 
 import asyncio
 import base64
@@ -144,7 +144,7 @@ async def test_no_identity_becomes_another_header(gateway: RunningGateway, name:
             continue
         assert not any(ord(letter) < 32 or ord(letter) in (127, 133, 0x2028) for letter in name)
         access = (await answer.json())["access"]
-        # The first answer is aiohttp's, the third is one prepared block.
+        # The first response is aiohttp's, the third is a single prepared block.
         for _ in range(3):
             checked = await gateway.check(access)
             assert checked.status == 200

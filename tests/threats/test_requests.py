@@ -1,4 +1,4 @@
-"""Requests that name one thing and mean another: path, host and method decide, nothing else."""
+"""Requests that name another resource than they mean: only path, host and method decide."""
 
 import re
 import time

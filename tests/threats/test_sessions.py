@@ -1,4 +1,4 @@
-"""Several people with several devices, any of whom may be a thief, against a model of who lives."""
+"""Several users with several devices, each perhaps a thief's, against a model of sessions."""
 
 import random
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ _STEPS = 250
 
 @dataclass
 class OwnedSession:
-    """One session as its owner knows it: the tokens it ever had, and whether it should live."""
+    """A session and all tokens that it ever had; `alive` until it should have ended."""
 
     user: int
     access: list[str]
@@ -48,11 +48,11 @@ class StolenTokensModel:
             pair = await answer.json()
             device.access.append(pair["access"])
             device.refresh.append(pair["refresh"])
-            # Whoever uses the new token has it: from now on the old ones are a thief's.
+            # A client that uses the new token has received it: the old tokens now betray a thief.
             assert await self.gateway.status(pair["access"]) == 200
 
     async def replay(self) -> None:
-        """A thief uses a token that is older than the parent of the current one."""
+        """Use a token that is older than the parent of the current token, as a thief would."""
         device = self.dice.choice(self.devices)
         if len(device.refresh) < 3:
             return

@@ -86,7 +86,7 @@ def shaped(line: bytes, shape: bytes, hidden: bytes) -> bytes:
 def test_a_gateway_never_answers_what_was_hidden(site: NginxFront, line: bytes) -> None:
     raw = {name: shaped(line, shape, HIDDEN) for name, shape in SHAPES.items()}
     said = answers(site.gateway.port, {**raw, "open": shaped(line, _OPEN, HIDDEN)})
-    # What follows an empty body is a request of its own: so it is seen that one is answered.
+    # The bytes after an empty body are a request of their own: this shows that it is answered.
     assert b"pong" in said.pop("open")
     assert all(text.startswith((b"HTTP/1.1 ", b"HTTP/1.0 ")) for text in said.values())
     assert not [name for name, text in said.items() if b"pong" in text]
@@ -117,8 +117,8 @@ def test_nginx_never_hands_on_what_was_hidden(site: NginxFront) -> None:
     bearer = f"Authorization: Bearer {token}\r\n\r\n".encode()
     hidden = HIDDEN.replace(b"/ping", b"/hidden")
     allowed = hidden.removesuffix(b"\r\n") + bearer
-    # NGINX reads a bare line feed as an end of line (RFC 9112 section 2.2), so that what follows
-    # may be a request of its own: then it is asked about like any other.
+    # NGINX reads a bare line feed as an end of line (RFC 9112 section 2.2), so that the bytes after
+    # it may be a request of their own: then it is checked like any other.
     for line in (b"POST /page", b"POST /login", b"GET /page"):
         raw = {name: shaped(line, shape, hidden) for name, shape in SHAPES.items()}
         said = answers(site.port, {**raw, "open": shaped(line, _OPEN, allowed)})

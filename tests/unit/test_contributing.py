@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md lists every module of the package, and nothing else as one."""
+"""CONTRIBUTING.md lists every module of the package, and no other file as a module."""
 
 import re
 from collections.abc import Iterator

@@ -41,7 +41,7 @@ def imported_tests(source: str) -> list[str]:
 
 
 def packages(root: Path) -> set[Path]:
-    """Return the folders with modules below this one, relative to it."""
+    """Return the folders with modules below `root`, relative to it."""
     return {path.parent.relative_to(root) for path in root.rglob("*.py")}
 
 

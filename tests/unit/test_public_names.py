@@ -19,7 +19,7 @@ list: `python -m tests.unit.test_public_names` writes it anew; look at its diff.
 
 
 def lines(node: Any, above: str = "") -> Iterator[str]:
-    """One line for each name, with all that it is in."""
+    """Yield a line for each name, with all that it is in."""
     if isinstance(node, dict):
         for name, inner in node.items():
             yield from lines(inner, f"{above}{name}: ")

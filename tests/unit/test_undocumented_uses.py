@@ -36,7 +36,7 @@ UNDOCUMENTED = {
     "BaseSite",
     "AbstractStreamWriter",
 }
-# What a connection of ours uses of aiohttp's; the docstring of HttpConnection lists it as well.
+# Names of aiohttp's connection that ours uses; the docstring of HttpConnection lists them as well.
 USED = {
     "close",
     "connection_lost",
@@ -104,7 +104,7 @@ def used_of_self(source: type) -> set[str]:
 
 
 def subclasses() -> Iterator[type]:
-    """Classes of ours that derive from one of aiohttp or redis-py."""
+    """Yield the classes of ours that derive from a class of aiohttp or redis-py."""
     for name, _ in modules():
         module = importlib.import_module(name.removesuffix(".py").replace("/", "."))
         for each in vars(module).values():

@@ -49,7 +49,7 @@ async def test_aiohttp_receives_no_check_with_a_cached_response(
             writer.write(asking(access))
             assert (await answer(reader))[1]["Remote-User"] == "1"
         assert (len(by_aiohttp), quick.serving.cached_responses) == (before, counted + 10)
-        # One that is not known in between.
+        # An unknown token in between.
         writer.write(asking("none"))
         assert (await answer(reader))[0] == "HTTP/1.1 401 Unauthorized"
         writer.write(asking(access))

@@ -1,6 +1,6 @@
-"""The audit trail: what happens is recorded once each, with subject, session and address.
+"""The audit trail: each event is recorded once, with subject, session and address.
 
-Clients act at random on a gateway, beside a model that says what each action should leave.
+Clients act at random on a gateway, compared with a model of the events of each action.
 """
 
 import random

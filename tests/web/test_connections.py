@@ -261,7 +261,7 @@ async def test_an_unread_response_is_dropped(
     running: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_protocol, "UNREAD_RESPONSE_TIMEOUT", 1)
-    # What is connected inherits from what listens, so it listens anew.
+    # A connected socket inherits options from the listening socket, so listen anew.
     listening = await asyncio.get_running_loop().create_server(running.kept, "127.0.0.1", 0)
     drop_unread(listening)
     with socket.socket() as link:

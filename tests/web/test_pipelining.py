@@ -42,7 +42,7 @@ def with_body(head: bytes, kind: str, check: bytes) -> bytes:
 
 
 def splits(raw: bytes, end_of_head: int) -> list[list[bytes]]:
-    """Return packets: all in one, cut at each byte around the end of the head, cut twice there."""
+    """Return packets: uncut, cut at each byte around the end of the head, cut twice there."""
     cuts = [*range(end_of_head - 5, end_of_head + 3), len(raw) // 2]
     once = [[raw[:cut], raw[cut:]] for cut in cuts if 0 < cut < len(raw)]
     end = [raw[:end_of_head], raw[end_of_head : end_of_head + 40], raw[end_of_head + 40 :]]

@@ -1,4 +1,4 @@
-"""A reload takes effect between requests, never within one; a drain closes connections."""
+"""A reload takes effect between requests, never during a request; a drain closes connections."""
 
 import asyncio
 from collections.abc import Sequence

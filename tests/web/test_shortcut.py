@@ -23,7 +23,7 @@ async def cached_pair(quick: RunningGateway, user_id: int = 1, **more: object) -
 
 @pytest.fixture
 def lookups(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """The cached response of each check, None without one."""
+    """Return a list of the cached response of each check, None for a cache miss."""
     replies: list[object] = []
     real = decision_cache.DecisionCache.lookup
 

@@ -164,7 +164,7 @@ class StoreReply:
         """Return the reply.
 
         Raises:
-            StoreUnavailableError: there is no reply; the effect of the command is unknown.
+            StoreUnavailableError: no reply was received; the effect of the command is unknown.
         """
         if isinstance(self.reply, Exception):
             raise unavailable(self.reply)
@@ -235,7 +235,7 @@ class Calls:
         """Return the reply of this master, irrespective of keys and slots.
 
         Raises:
-            StoreUnavailableError: there is no reply.
+            StoreUnavailableError: no reply was received.
         """
         result = StoreReply(Command("", *request), request.words, master)
         await self._send(master, [result], self._deadline(), False, False)

@@ -159,7 +159,7 @@ async def _read_reply(link: Any, request: Request) -> Any:
 
     Raises:
         UnexpectedReplyError: the reply is not valid for this request.
-        COMMUNICATION_ERRORS: there is no reply.
+        COMMUNICATION_ERRORS: no reply was received.
     """
     try:
         reply = await link.read_response()

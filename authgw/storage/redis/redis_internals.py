@@ -63,7 +63,7 @@ class PlainConnection(Connection):
 
         Raises:
             UnexpectedReplyError: a reply that Redis does not give. redis-py closes a connection
-                only for errors of its own, and would later use one that has not logged in.
+                only for errors of its own, and would later use a connection that has not logged in.
         """
         try:
             await super().on_connect_check_health(check_health)
@@ -74,7 +74,7 @@ class PlainConnection(Connection):
 
 
 class _SharedContext:
-    """Connections that share one TLS context; each of its own would read every certificate."""
+    """Connections that share a TLS context; each separate context would read every certificate."""
 
     ssl_context: Any
 
@@ -132,7 +132,7 @@ class MasterPool(SentinelConnectionPool, BlockingConnectionPool):
 
 
 class SentinelClient(Redis):
-    """A Sentinel; the next is queried if this one gives a reply that no Sentinel gives."""
+    """A Sentinel; the next is queried if the reply of this Sentinel is invalid."""
 
     async def sentinel_masters(self) -> Any:
         """Return the masters that this Sentinel knows, by name.
@@ -168,7 +168,7 @@ def options() -> dict[str, Any]:
     pool would accept a connection on which a reply was left behind, or which is closed.
     """
     return {
-        # Each operation has a deadline of its own; one for each reply costs as much as reading it.
+        # Each operation has its own deadline; a timeout for each reply costs as much as reading it.
         "socket_timeout": None,
         "retry": Retry(NoBackoff(), 0),
         "parser_class": CheckingParser,

@@ -55,7 +55,7 @@ class EmbeddedStore(SqliteCounters):
         """Open the database of a gateway that may be running, to list or revoke its sessions.
 
         Raises:
-            StoreSetupError: there is no database at `path`, or it cannot be read.
+            StoreSetupError: the database at `path` is missing or cannot be read.
         """
         return cls(await Database.open_shared(path), idle=idle)
 

@@ -74,7 +74,7 @@ FOREIGN: list[bytes | str] = [
     f"Bearer {elsewhere()}",
     f"Bearer {elsewhere(scope='agwx agk-')}",
     f"Token {elsewhere()}",
-    # An encrypted token of five parts, and one whose header and payload are not JSON.
+    # An encrypted token of five parts, and a token whose header and payload are not JSON.
     signed('{"alg":"RSA-OAEP","enc":"A256GCM","kid":"theirs"}', "key", "aXY.dGV4dA.dGFn"),
     signed("no", "json"),
     signed('{"alg":"none"}', '{"iss":"authgw-of-others"}', ""),
@@ -184,7 +184,7 @@ def test_bearer_with_own_marks_must_be_valid(line: str) -> None:
         [f"Basic {APP_PASSWORD}"],
         [f"Basic alice:{APP_PASSWORD}"],
         [f"Token {APP_PASSWORD}"],
-        # Several credentials, one of them ours; two lines that Envoy joined; foreign lists.
+        # Several credentials, among them ours; two lines that Envoy joined; foreign lists.
         ["Basic eDp5", f"Bearer {ours()}"],
         [f"Bearer {ours()}", "Basic eDp5"],
         [f"Bearer {ours()}", f"Bearer {ours()}"],

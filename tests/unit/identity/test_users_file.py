@@ -48,7 +48,7 @@ _times = itertools.count(1)
 
 
 def write(path: Path, text: str) -> Path:
-    """Write a file with an old time of change that differs from all earlier ones."""
+    """Write a file with an old time of change that differs from all earlier times."""
     path.write_text(text)
     set_old_time(path)
     return path

@@ -1,4 +1,4 @@
-"""Reading along: what is one whole request, and what its headers are."""
+"""HeadReader: recognition of exactly one request, and its headers."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -11,7 +11,7 @@ from authgw.core.limits import MAX_HEADERS
 from authgw.server.http_reader import HeadReader, UnreadableRequestError
 
 CHECK = b"GET /authenticate HTTP/1.1\r\nHost: a\r\nx-A: 1\r\nX-a:  2 3\r\n\r\n"
-# What is in a body may look like a request.
+# A body may look like a request.
 POST = b"POST /login HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(CHECK), CHECK)
 CHUNKED = (
     b"POST /login HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -43,7 +43,7 @@ def test_a_request_is_whole_only_from_its_first_byte_to_its_last(
     sent, ends = b"".join(requests), {0}
     for request in requests:
         ends.add(max(ends) + len(request))
-    # Most ends of requests are ends of what comes at once, as they are in life.
+    # Most ends of requests are ends of packets, as on a real connection.
     places = sorted({*(cut for cut in cuts if cut < len(sent)), *list(ends)[::2], 0, len(sent)})
     heads = HeadReader()
     for start, stop in pairwise(places):

@@ -1,4 +1,4 @@
-"""The first line of the log: what was read, without a secret."""
+"""The first line of the log: the configuration that was read, without a secret."""
 
 from importlib.metadata import version
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Each undocumented use of aiohttp's connections; a failure names what has changed."""
+"""Each undocumented use of aiohttp's connections; a failure names the change."""
 
 import asyncio
 import tomllib

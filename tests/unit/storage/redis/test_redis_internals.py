@@ -1,4 +1,4 @@
-"""Each use of redis-py that its documentation does not cover; a failure names what has changed."""
+"""Each use of redis-py that its documentation does not cover; a failure names the change."""
 
 import asyncio
 import inspect
