@@ -206,7 +206,8 @@ def refresh(
 
 def describe_reuse(session: Session, *, gen: int, now: float) -> str:
     """Return a log message about a refresh token of generation `gen` that was used again."""
-    seconds = now - (session.rotated_at or session.created_at)
+    # The store's clock may run back.
+    seconds = max(0.0, now - (session.rotated_at or session.created_at))
     age = f"{seconds / 3600:.0f} h" if seconds >= 3600 else f"{seconds:.0f} s"
     at_least = "" if gen == session.gen - 1 else "at least "
     return (

@@ -6,16 +6,14 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+from authgw.core.ports import Store
 from authgw.storage.redis.connect import connect
 from authgw.storage.redis.store import RedisStore
-from authgw.storage.sqlite.store import EmbeddedStore
 from tests.support.stores import KINDS, opened
 
 
 @pytest.fixture(params=KINDS)
-async def store(
-    request: pytest.FixtureRequest, tmp_path: Path
-) -> AsyncIterator[RedisStore | EmbeddedStore]:
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     async with opened(request.param, request, tmp_path) as store:
         yield store
 

@@ -8,15 +8,11 @@ from pathlib import Path
 import pytest
 
 from authgw.core.export import ExportableStore, ExportedSession
-from authgw.core.ports import SessionStore
+from authgw.core.ports import SessionStore, Store
 from authgw.core.session_codec import dump, load
 from authgw.core.sessions import Session
-from authgw.storage.redis.store import RedisStore
-from authgw.storage.sqlite.store import EmbeddedStore
 from tests.support.builders import numbered
 from tests.support.stores import opened
-
-Store = EmbeddedStore | RedisStore
 
 
 @pytest.fixture(params=["memory", "redis"])

@@ -7,6 +7,7 @@ from pathlib import Path
 import fakeredis
 import pytest
 
+from authgw.core.ports import Store
 from authgw.storage.redis.commands import Servers, SingleMaster
 from authgw.storage.redis.connect import connect
 from authgw.storage.redis.node import RedisNode
@@ -20,7 +21,7 @@ KINDS = ["fakeredis", "redis", "memory", "file", "sentinel", "cluster", "tls"]
 @asynccontextmanager
 async def opened(
     kind: str, request: pytest.FixtureRequest, folder: Path, database: int = 0
-) -> AsyncIterator[RedisStore | EmbeddedStore]:
+) -> AsyncIterator[Store]:
     if kind in ("memory", "file"):
         path = folder / "authgw.db" if kind == "file" else None
         embedded = await EmbeddedStore.open(path, idle=60)

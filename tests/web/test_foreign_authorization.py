@@ -111,7 +111,8 @@ class BrowserScene:
 
 async def a_scene(running: RunningGateway) -> BrowserScene:
     jar = Jar(running)
-    await jar.log_in("bob")
+    # An empty cookie would be refused as a malformed token, which hides a failed login.
+    assert (await jar.log_in("bob")).status == 303, jar.text
     return BrowserScene(running, f"__Secure-authgw={jar.session}")
 
 

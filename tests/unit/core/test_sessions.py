@@ -67,7 +67,14 @@ def test_anything_else_is_reuse(gen: int, jti: str, after: float) -> None:
 
 @pytest.mark.parametrize(
     ("gen", "after", "age"),
-    [(0, 20, "again 20 s after"), (0, 7200, "again 2 h after"), (-1, 20, "again at least 20 s")],
+    [
+        (0, 20, "again 20 s after"),
+        (0, 7200, "again 2 h after"),
+        (-1, 20, "again at least 20 s"),
+        # The clock was set back.
+        (0, -0.2, "again 0 s after"),
+        (0, -7200, "again 0 s after"),
+    ],
 )
 def test_the_description_of_a_reuse(gen: int, after: float, age: str) -> None:
     text = sessions.describe_reuse(rotated(), gen=gen, now=NOW + 100 + after)
