@@ -29,6 +29,7 @@ from authgw.web.forms import (
 )
 from authgw.web.html import page, see
 from authgw.web.login_site import login_site
+from authgw.web.login_steps import refused
 from authgw.web.return_targets import CUT, ReturnTarget, out_of_reach, why_out_of_reach
 from authgw.web.user_agents import ago, describe_device
 
@@ -126,10 +127,7 @@ async def _stale(request: web.Request, site: LoginSite, identity: Identity) -> w
         reason=CrossSiteError.code,
     )
     message = "Nothing was ended: the form was too old, or of another session. Send it again."
-    response = await _account_page(request, site, identity, message)
-    response.set_status(CrossSiteError().status)
-    response.headers["X-Authgw-Reason"] = CrossSiteError.code
-    return response
+    return refused(await _account_page(request, site, identity, message), CrossSiteError())
 
 
 async def _account_page(
