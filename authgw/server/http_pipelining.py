@@ -30,12 +30,12 @@ class SequentialConnection(HttpConnection):
         "_body_left",
         "_closing",
         "_half_closed",
-        "_held",
         "_payload",
-        "_unanswered",
+        "_queued",
+        "_response_pending",
         "_window",
-        "ends",
         "head_size",
+        "is_last",
     )
 
     def __init__(self, server: web.Server, **settings: Any) -> None:
@@ -44,38 +44,38 @@ class SequentialConnection(HttpConnection):
         self._window = b""  # its last bytes, which may be the first of its end
         self._payload: StreamReader = NO_BODY
         self._body_left: float = 0  # bytes of the body that aiohttp was not given yet
-        self._unanswered = False
-        self.ends = False  # no further request is read
-        self._held = b""  # bytes after the request under way
+        self._response_pending = False
+        self.is_last = False  # no further request is read
+        self._queued = b""  # bytes after the request under way
         self._half_closed = False
         self._closing: asyncio.TimerHandle | None = None
 
     @property
-    def under_way(self) -> bool:
+    def has_open_request(self) -> bool:
         """True while a request has no response yet, or its body is incomplete."""
-        return self._unanswered or not self._payload.is_eof()
+        return self._response_pending or not self._payload.is_eof()
 
     def data_received(self, data: bytes) -> None:
         """Give aiohttp the bytes of the current request, or of the next request; keep the rest."""
         if not data:
             # aiohttp calls this to go on with a body that it kept.
             super().data_received(data)
-        elif self._held:
-            self._hold(data)
+        elif self._queued:
+            self._queue(data)
         else:
-            self._give(data)
+            self._feed(data)
 
-    def _give(self, data: bytes) -> None:
+    def _feed(self, data: bytes) -> None:
         while data:
             if self._body_left:
-                data = self._give_body(data)
-            elif self.ends:
+                data = self._feed_body(data)
+            elif self.is_last:
                 return
-            elif self.under_way:
-                self._hold(data)
+            elif self.has_open_request:
+                self._queue(data)
                 return
             else:
-                data = self._give_head(data)
+                data = self._feed_head(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Cancel the timer that closes the connection."""
@@ -86,27 +86,27 @@ class SequentialConnection(HttpConnection):
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it
         """Keep the connection for the responses if the client only sends no more."""
         self._half_closed = True
-        return self._unanswered and self._payload.is_eof()
+        return self._response_pending and self._payload.is_eof()
 
     def after_response(self, response: web.StreamResponse) -> None:
         """Begin the next request, or end the connection after the last."""
-        self._unanswered = False
+        self._response_pending = False
         if not response.keep_alive:
-            self.ends = True
-        self.answered()
-        if self.ends and self._payload.is_eof():
-            self._say_no_more()
-        self._go_on()
-        if self._half_closed and not (self._unanswered and self._payload.is_eof()):
+            self.is_last = True
+        self.response_written()
+        if self.is_last and self._payload.is_eof():
+            self._end_responses()
+        self._resume()
+        if self._half_closed and not (self._response_pending and self._payload.is_eof()):
             self.close()
 
-    def begun(self) -> None:
+    def request_started(self) -> None:
         """Called for each request once aiohttp has its head."""
 
-    def answered(self) -> None:
+    def response_written(self) -> None:
         """Called for each response that was written."""
 
-    def _give_head(self, data: bytes) -> bytes:
+    def _feed_head(self, data: bytes) -> bytes:
         """Give aiohttp the bytes up to the end of a head; return the rest.
 
         No byte of a body is passed with its head: an error in the body would hide the request.
@@ -124,27 +124,27 @@ class SequentialConnection(HttpConnection):
 
     def _begin(self, head: RequestHead | BaseException) -> None:
         if isinstance(head, BaseException):
-            self.ends = True
+            self.is_last = True
         elif head.version not in _VERSIONS:
-            self.ends = True
+            self.is_last = True
             self.refuse_request("the version is neither HTTP/1.0 nor HTTP/1.1")
         else:
-            self.ends = head.should_close or _is_last(head)
-            if self.ends and not head.should_close:
+            self.is_last = head.should_close or _is_last(head)
+            if self.is_last and not head.should_close:
                 self.close_after_request()
             self._await_body(head)
-        self._unanswered = True
+        self._response_pending = True
         self.head_size = 0
-        self.begun()
+        self.request_started()
 
     def _await_body(self, head: RequestHead) -> None:
         self._payload = head.body
         if not head.body.is_eof():
             length = head.headers.get(hdrs.CONTENT_LENGTH, "0")
             self._body_left = math.inf if head.chunked else int(length)
-            on_end(head.body, self._go_on_soon)
+            on_end(head.body, self._resume_soon)
 
-    def _give_body(self, data: bytes) -> bytes:
+    def _feed_body(self, data: bytes) -> bytes:
         part = data if self._body_left >= len(data) else data[: int(self._body_left)]
         self._body_left -= len(part)
         super().data_received(part)
@@ -159,7 +159,7 @@ class SequentialConnection(HttpConnection):
         if isinstance(refused, BaseException):
             fail_body(self._payload, refused)
 
-    def _say_no_more(self) -> None:
+    def _end_responses(self) -> None:
         """End the responses; bytes that still arrive are read for a while and discarded.
 
         A connection that is closed with bytes unread is reset, which can take the last responses
@@ -172,21 +172,21 @@ class SequentialConnection(HttpConnection):
             loop = asyncio.get_running_loop()
             self._closing = loop.call_later(_LINGER, link.close)
 
-    def _hold(self, data: bytes) -> None:
-        self._held += data
+    def _queue(self, data: bytes) -> None:
+        self._queued += data
         self.pause_receiving()
 
-    def _go_on_soon(self) -> None:
+    def _resume_soon(self) -> None:
         # The parser, which calls this, must not be called meanwhile.
-        asyncio.get_running_loop().call_soon(self._go_on)
+        asyncio.get_running_loop().call_soon(self._resume)
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         """Begin the next request, if the previous request is over."""
-        if self.under_way or not self._held:
+        if self.has_open_request or not self._queued:
             return
-        held, self._held = self._held, b""
-        self._give(held)
-        if not self._held:
+        held, self._queued = self._queued, b""
+        self._feed(held)
+        if not self._queued:
             self.resume_receiving()
 
 

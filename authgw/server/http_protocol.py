@@ -36,7 +36,7 @@ _WARNING_INTERVAL = 60.0  # seconds
 _CHECK = f"GET {PATH} HTTP/1.1\r\n".encode()
 
 # Returns the cached response to a check, by peer, header names and header values, or None.
-Known = Callable[[str, tuple[bytes, ...], Sequence[bytes]], bytes | None]
+CacheLookup = Callable[[str, tuple[bytes, ...], Sequence[bytes]], bytes | None]
 # Returns the response to a request that aiohttp could not parse, or whose handler failed.
 Refuse = Callable[[web.BaseRequest, int, BaseException | None], web.StreamResponse]
 
@@ -45,25 +45,25 @@ class Connection(SequentialConnection):
     """A connection; it is closed without a first request in time, or with too large a head."""
 
     __slots__ = (
-        "_all",
-        "_answered",
-        "_answered_at",
-        "_asked",
+        "_connections",
         "_deadline",
+        "_has_requested",
         "_heads",
         "_idle",
+        "_last_response_at",
         "_link",
         "_peer",
+        "_responses",
     )
 
-    def __init__(self, all_: "Connections", server: web.Server, **settings: Any) -> None:
+    def __init__(self, connections: "Connections", server: web.Server, **settings: Any) -> None:
         super().__init__(server, **settings)
-        self._all = all_
-        self._asked = False
+        self._connections = connections
+        self._has_requested = False
         # None after the connection was handed over to aiohttp, which alone finds ends of requests.
         self._heads: HeadReader | None = HeadReader()
-        self._answered = 0
-        self._answered_at = 0.0
+        self._responses = 0
+        self._last_response_at = 0.0
         self._idle: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -75,14 +75,14 @@ class Connection(SequentialConnection):
         self._peer = peer_name(self.peername)
         loop = asyncio.get_running_loop()
         self._deadline = loop.call_later(FIRST_REQUEST_TIMEOUT, self._expect_request)
-        self._all.opened(self)
+        self._connections.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Respond to a cached check, or pass the bytes to aiohttp."""
-        known = self._known(data, self._heads) if self._heads and data else None
-        if known is not None:
-            self._link.write(known)
-            self._answered_at_once()
+        cached = self._cached_response(data, self._heads) if self._heads and data else None
+        if cached is not None:
+            self._link.write(cached)
+            self._after_cached_response()
             return
         super().data_received(data)
         if self.head_size > MAX_HEAD_BYTES:
@@ -92,7 +92,7 @@ class Connection(SequentialConnection):
         self, request: web.BaseRequest, status: int, error: BaseException | None
     ) -> web.StreamResponse:
         """Return the refusal of the current gateway."""
-        return self._all.refuse(request, status, error)
+        return self._connections.refuse(request, status, error)
 
     def before_response(self, response: web.StreamResponse) -> None:
         """Set the Server header; aiohttp would name itself and Python with their versions."""
@@ -103,54 +103,54 @@ class Connection(SequentialConnection):
         self._deadline.cancel()
         if self._idle is not None:
             self._idle.cancel()
-        self._all.lost(self)
+        self._connections.remove(self)
         super().connection_lost(exc)
 
-    def begun(self) -> None:
+    def request_started(self) -> None:
         """Register that aiohttp has the head of another request."""
-        self._asked = True
-        self._all.heard(self)
-        if self.ends:
+        self._has_requested = True
+        self._connections.mark_active(self)
+        if self.is_last:
             self._heads = None
 
-    def answered(self) -> None:
+    def response_written(self) -> None:
         """Register that aiohttp has written another response."""
-        self._answered += 1
-        self._answered_at = asyncio.get_running_loop().time()
-        if self.ends:
+        self._responses += 1
+        self._last_response_at = asyncio.get_running_loop().time()
+        if self.is_last:
             self._heads = None
 
     def end(self) -> None:
         """Close the connection immediately, even during a request."""
         self._link.abort()
 
-    def _known(self, data: bytes, heads: HeadReader) -> bytes | None:
+    def _cached_response(self, data: bytes, heads: HeadReader) -> bytes | None:
         """Return the cached response if `data` is a single check and no response is pending.
 
         aiohttp must read every request to the end that it has begun to read: only between two
         requests may bytes be kept from it. It also waits while the client reads no responses.
         """
-        none_before = heads.ended == self._answered
+        is_idle = heads.completed == self._responses
         try:
             alone = heads.read(data)
         except UnreadableRequestError:
             self._heads = None
             return None
         names, values = heads.taken()
-        if not (alone and none_before and data.startswith(_CHECK)):
+        if not (alone and is_idle and data.startswith(_CHECK)):
             return None
         # No header exceeds aiohttp's limit if all bytes together do not.
         if len(data) > self.max_field_size or self.writing_paused:
             return None
-        return self._all.known(self._peer, tuple(names), values)
+        return self._connections.lookup(self._peer, tuple(names), values)
 
-    def _answered_at_once(self) -> None:
-        self._asked = True
+    def _after_cached_response(self) -> None:
+        self._has_requested = True
         self.head_size = 0
-        self._answered += 1
-        self._all.heard(self)
+        self._responses += 1
+        self._connections.mark_active(self)
         loop = asyncio.get_running_loop()
-        self._answered_at = loop.time()
+        self._last_response_at = loop.time()
         # aiohttp measures the idle time of a connection from its own last response.
         self.keep_alive(True)
         if self._idle is None:
@@ -159,14 +159,14 @@ class Connection(SequentialConnection):
     def _end_if_idle(self) -> None:
         loop = asyncio.get_running_loop()
         self._idle = None
-        left = self._answered_at + self.keepalive_timeout - loop.time()
+        left = self._last_response_at + self.keepalive_timeout - loop.time()
         if left > 0:
             self._idle = loop.call_later(left, self._end_if_idle)
-        elif not self.under_way:
+        elif not self.has_open_request:
             self.force_close()
 
     def _expect_request(self) -> None:
-        if not self._asked:
+        if not self._has_requested:
             self.end()
 
 
@@ -175,14 +175,14 @@ class Connections:
 
     A connection over the limit replaces that with the oldest last request, so that a client
     with many open connections locks nobody out: a proxy opens another when its idle connection is
-    closed. `known` returns cached responses to checks, `refuse` those to unreadable requests.
+    closed. `lookup` returns cached responses to checks, `refuse` those to unreadable requests.
     """
 
     def __init__(
-        self, server: web.Server, most: int, known: Known, refuse: Refuse, **settings: Any
+        self, server: web.Server, most: int, lookup: CacheLookup, refuse: Refuse, **settings: Any
     ) -> None:
         self._server = server
-        self.known = known
+        self.lookup = lookup
         self.refuse = refuse
         self._most = most
         self._settings = settings
@@ -197,7 +197,7 @@ class Connections:
     def __len__(self) -> int:
         return len(self._open)
 
-    def opened(self, connection: Connection) -> None:
+    def add(self, connection: Connection) -> None:
         """Add a connection; over the limit, close that with the oldest last request."""
         self._open[connection] = None
         if len(self._open) > self._most:
@@ -205,13 +205,13 @@ class Connections:
             oldest.end()
             self._alarm()
 
-    def heard(self, connection: Connection) -> None:
+    def mark_active(self, connection: Connection) -> None:
         """Register a request on a connection."""
         # It may have been removed before, over the limit.
         if connection in self._open:
             self._open.move_to_end(connection)
 
-    def lost(self, connection: Connection) -> None:
+    def remove(self, connection: Connection) -> None:
         """Remove a closed connection."""
         self._open.pop(connection, None)
 

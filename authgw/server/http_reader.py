@@ -14,13 +14,13 @@ class UnreadableRequestError(Exception):
 
 
 class HeadReader:
-    """Parser of the requests on a connection; `ended` is the number of complete requests."""
+    """Parser of the requests on a connection; `completed` is the number of complete requests."""
 
-    __slots__ = ("_begun", "_names", "_parser", "_values", "ended")
+    __slots__ = ("_names", "_parser", "_started", "_values", "completed")
 
     def __init__(self) -> None:
         self._parser = httptools.HttpRequestParser(self)
-        self._begun = self.ended = 0
+        self._started = self.completed = 0
         self._names: list[bytes] = []
         self._values: list[bytes] = []
 
@@ -30,15 +30,15 @@ class HeadReader:
         Raises:
             UnreadableRequestError: neither this nor any later request can be parsed.
         """
-        ended = self.ended
-        between = self._begun == ended
+        completed = self.completed
+        was_complete = self._started == completed
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             raise UnreadableRequestError from None
         if len(self._names) > MAX_HEADERS:
             raise UnreadableRequestError
-        return between and self._begun == self.ended == ended + 1
+        return was_complete and self._started == self.completed == completed + 1
 
     def taken(self) -> tuple[list[bytes], list[bytes]]:
         """Return the names and values of the last request's headers, and release them.
@@ -51,7 +51,7 @@ class HeadReader:
 
     def on_message_begin(self) -> None:
         """Called by the parser."""
-        self._begun += 1
+        self._started += 1
         self._names, self._values = [], []
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -61,4 +61,4 @@ class HeadReader:
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
-        self.ended += 1
+        self.completed += 1

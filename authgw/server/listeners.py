@@ -37,7 +37,7 @@ class _SocketSite(Site):
         self._connections = connections
         self._open = open_
         self._called = name
-        self._opened: asyncio.Server | None = None
+        self._listening: asyncio.Server | None = None
 
     @property
     def name(self) -> str:
@@ -45,12 +45,12 @@ class _SocketSite(Site):
 
     async def start(self) -> None:
         await super().start()
-        self._opened = await self._open()
-        self.adopt(self._opened)
+        self._listening = await self._open()
+        self.adopt(self._listening)
 
     async def stop(self) -> None:
         """Stop listening; accept waiting connections, which the system would reset."""
-        listening = self._opened.sockets if self._opened else ()
+        listening = self._listening.sockets if self._listening else ()
         left = [socket.socket(fileno=os.dup(one.fileno())) for one in listening]
         await super().stop()
         for waiting in [link for one in left for link in _all_waiting(one)]:
@@ -89,11 +89,11 @@ async def listen(
 async def _open_port(connections: Connections, server: ServerSettings) -> asyncio.Server:
     loop, host, port = asyncio.get_running_loop(), server.host, server.port
     try:
-        opened = await loop.create_server(connections, host, port, backlog=LISTEN_BACKLOG)
+        listening = await loop.create_server(connections, host, port, backlog=LISTEN_BACKLOG)
     except OSError as error:
         raise ConfigError([_cannot_listen(host, port, error)]) from None
-    drop_unread(opened)
-    return opened
+    drop_unread(listening)
+    return listening
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> str:

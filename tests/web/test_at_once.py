@@ -19,13 +19,13 @@ from tests.support.raw_http import answer, asking, connected, known
 def by_aiohttp(monkeypatch: pytest.MonkeyPatch) -> list[None]:
     """Return a list that receives an entry for each request that aiohttp began."""
     seen: list[None] = []
-    real = Connection.begun
+    real = Connection.request_started
 
-    def begun(self: Connection) -> None:
+    def request_started(self: Connection) -> None:
         seen.append(None)
         real(self)
 
-    monkeypatch.setattr(Connection, "begun", begun)
+    monkeypatch.setattr(Connection, "request_started", request_started)
     return seen
 
 

@@ -137,11 +137,11 @@ async def test_at_most_one_read_is_buffered_behind_a_pending_response(
     async with held_up(quick, monkeypatch) as go_on, connected(quick) as (reader, writer):
         writer.write(asking(new))
         await asyncio.sleep(0.05)
-        (connection,) = [link for link in quick.connections if link.under_way]
+        (connection,) = [link for link in quick.connections if link.has_open_request]
         writer.write(asking(access) * many)
         await until(lambda: not connection._link.is_reading())
         await asyncio.sleep(0.1)
-        assert 0 < len(connection._held) <= 2 * _READ
+        assert 0 < len(connection._queued) <= 2 * _READ
         assert not connection._messages
         go_on.set()
         async with asyncio.timeout(60):

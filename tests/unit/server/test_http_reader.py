@@ -30,7 +30,7 @@ def test_one_request_is_told_with_its_headers() -> None:
         assert heads.read(CHECK)
         assert heads.taken() == ([b"Host", b"x-A", b"X-a"], [b"a", b"1", b"2 3"])
         assert heads.taken() == ([], [])  # nothing is kept of it
-        assert heads.ended == number
+        assert heads.completed == number
 
 
 @given(
@@ -52,7 +52,7 @@ def test_a_request_is_whole_only_from_its_first_byte_to_its_last(
         names, _ = heads.taken()
         assert alone == (start in ends and within == [stop])
         assert not alone or names == REQUESTS[sent[start:stop]]
-        assert heads.ended == len([end for end in ends if 0 < end <= stop])
+        assert heads.completed == len([end for end in ends if 0 < end <= stop])
 
 
 @pytest.mark.parametrize(
