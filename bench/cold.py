@@ -94,11 +94,11 @@ async def _store_costs(url: str, sessions: list[Session], runs: int) -> dict[str
 async def _read_cost(store: BatchStore, batches: list[list[Session]]) -> float:
     mirror = Mirror(store, max_staleness=600.0, deadline=5.0, capacity=1_000_000)
 
-    async def look(batch: list[Session]) -> None:
-        await asyncio.gather(*(mirror.look(session.sid) for session in batch))
+    async def read(batch: list[Session]) -> None:
+        await asyncio.gather(*(mirror.get(session.sid) for session in batch))
 
     try:
-        return min([await _cpu_of(look, batch) for batch in batches])
+        return min([await _cpu_of(read, batch) for batch in batches])
     finally:
         mirror.close()
 

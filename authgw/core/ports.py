@@ -58,11 +58,11 @@ class MirroringStore(SessionStore, Protocol):
     def peek(self, sid: str) -> Snapshot | None:
         """Return the current cached snapshot, or None; its version changes with the record."""
 
-    async def look(self, sid: str) -> Snapshot:
+    async def get(self, sid: str) -> Snapshot:
         """Return the cached snapshot, or read it; this counts as use of the session."""
 
-    async def look_all(self, sids: Sequence[str]) -> dict[str, Snapshot]:
-        """Return the result of `look` for each sid; all snapshots are current at return."""
+    async def get_many(self, sids: Sequence[str]) -> dict[str, Snapshot]:
+        """Return the result of `get` for each sid; all snapshots are current at return."""
 
 
 class BatchStore(SessionStore, Protocol):

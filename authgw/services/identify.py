@@ -61,7 +61,7 @@ class Identification:
             raise CredentialsAmbiguousError
         token = None if bearer is None else self._verify(bearer, TokenType.ACCESS)
         if token is not None and not cookies:
-            snapshot = self._store.peek(token.sid) or await self._store.look(token.sid)
+            snapshot = self._store.peek(token.sid) or await self._store.get(token.sid)
             return self._identity(token, snapshot)
         from_cookies, refusal = self._cookie_tokens(cookies)
         sids = [cookie_token.sid for cookie_token in from_cookies]
@@ -110,7 +110,7 @@ class Identification:
         """
         mirrored = {sid: self._store.peek(sid) for sid in sids}
         if None in mirrored.values():
-            return await self._store.look_all(tuple(mirrored))
+            return await self._store.get_many(tuple(mirrored))
         return {sid: snapshot for sid, snapshot in mirrored.items() if snapshot is not None}
 
     async def settle(self) -> None:

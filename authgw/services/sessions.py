@@ -224,7 +224,7 @@ class Sessions:
         own record. Any other outcome requires a read that starts now: with a record that another
         replica has replaced since, a legitimate client would be taken for a thief.
         """
-        snapshot = await self._store.look(token.sid)
+        snapshot = await self._store.get(token.sid)
         try:
             if self._decide(snapshot, token, fresh).outcome is RefreshOutcome.ROTATED:
                 return snapshot

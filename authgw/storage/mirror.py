@@ -124,7 +124,7 @@ class Mirror:
         self.hits += 1
         return _ABSENT
 
-    async def look(self, sid: str) -> Snapshot:
+    async def get(self, sid: str) -> Snapshot:
         """Return the state of a session, from the store unless it is cached; `now` is current.
 
         Raises:
@@ -143,11 +143,11 @@ class Mirror:
                 return seen
         raise StoreUnavailableError(_TOO_SLOW)
 
-    async def look_all(self, sids: Sequence[str]) -> dict[str, Snapshot]:
-        """Return the result of `look` for each sid; all are recent when they are returned.
+    async def get_many(self, sids: Sequence[str]) -> dict[str, Snapshot]:
+        """Return the result of `get` for each sid; all are recent when they are returned.
 
         Raises:
-            StoreUnavailableError: as `look`, for any of them.
+            StoreUnavailableError: as `get`, for any of them.
         """
         for sid in sids:
             self.peek(sid)

@@ -29,7 +29,7 @@ class PageTheme:
 class PageRenderer:
     """Renders all pages and the stylesheet with a theme."""
 
-    def __init__(self, look: PageTheme) -> None:
+    def __init__(self, theme: PageTheme) -> None:
         """Compile the templates.
 
         Raises:
@@ -43,14 +43,14 @@ class PageRenderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        environment.globals["product"] = look.product
+        environment.globals["product"] = theme.product
         environment.tests["web_link"] = _is_web_link
         self._templates = {
             name: environment.get_template(name)
             for name in environment.list_templates()
             if not name.startswith("_")
         }
-        self._stylesheet = _stylesheet(look.color)
+        self._stylesheet = _stylesheet(theme.color)
 
     def render(self, name: str, /, *, base: str, **context: object) -> str:
         """Return the page of this name, such as `login.html`.

@@ -79,7 +79,7 @@ async def test_a_revocation_on_another_replica_ends_the_session_here(
     second = Redis.from_url(redis_url)
     await reaches(second, received)
     await elsewhere.add(numbered(1), 10)
-    assert (await mirror.look(numbered(1).sid)).session == numbered(1)
+    assert (await mirror.get(numbered(1).sid)).session == numbered(1)
     await elsewhere.revoke(numbered(1).sid)
     # A connection keeps the order: after this, all that was published before has been received.
     await reaches(second, received)

@@ -38,10 +38,10 @@ class MemoryStore:
     def peek(self, sid: str) -> Snapshot | None:
         return None
 
-    async def look(self, sid: str) -> Snapshot:
+    async def get(self, sid: str) -> Snapshot:
         return await self.read(sid)
 
-    async def look_all(self, sids: Sequence[str]) -> dict[str, Snapshot]:
+    async def get_many(self, sids: Sequence[str]) -> dict[str, Snapshot]:
         return {sid: await self.read(sid) for sid in sids}
 
     async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:

@@ -186,7 +186,7 @@ class MirrorSchedule:
             self.check(sid, seen, arrival, written)
         if seen is None or self.rng.random() < 0.2:
             try:
-                seen = await self.mirror.look(sid)
+                seen = await self.mirror.get(sid)
             except StoreUnavailableError:
                 # Answers that take longer than the bound are no good, however late it is.
                 assert self.faults or 0 < self.bound <= DEADLINE * GRID
@@ -205,7 +205,7 @@ class MirrorSchedule:
         sid = SIDS[number]
         self.asked[sid].append(self.loop.now)
         try:
-            seen = await self.mirror.look(sid)
+            seen = await self.mirror.get(sid)
             if seen.session is None:
                 return
             new, _ = record(number, seen.session.gen + 1, self.ends)

@@ -108,7 +108,7 @@ class MirrorScene:
         await self.loop.pause(when - self.loop.now)
 
     def looking(self, sid: str) -> "asyncio.Task[Snapshot]":
-        return self.loop.create_task(self.mirror.look(sid))
+        return self.loop.create_task(self.mirror.get(sid))
 
     async def ask_until(self, when: float, sid: str = ONE.sid) -> None:
         while self.loop.now < when:

@@ -171,7 +171,7 @@ class StoreReply:
         return self.reply
 
 
-class Calls:
+class CommandRunner:
     """Sends commands to a Redis; `timeout` of each call in seconds, or OPERATION_TIMEOUT."""
 
     def __init__(self, servers: Servers, timeout: float | None = None) -> None:

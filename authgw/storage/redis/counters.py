@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from authgw.core.sessions import subject_hash
-from authgw.storage.redis.commands import Calls, Command, Script, Servers, milliseconds
+from authgw.storage.redis.commands import Command, CommandRunner, Script, Servers, milliseconds
 from authgw.storage.redis.replies import (
     is_count,
     is_flag,
@@ -93,7 +93,7 @@ class RedisCounters:
 
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
-        self._calls = Calls(servers)
+        self._commands = CommandRunner(servers)
 
     async def increment(self, name: str, window: float) -> tuple[int, float]:
         """See `Counters.increment`."""
@@ -101,7 +101,7 @@ class RedisCounters:
 
     async def increment_all(self, counted: Sequence[tuple[str, float]]) -> list[tuple[int, float]]:
         """See `Counters.increment_all`."""
-        replies = await self._calls.execute_all(
+        replies = await self._commands.execute_all(
             [_INCREMENT.on(_counter(name), args=[milliseconds(window)]) for name, window in counted]
         )
         return [(count, left_ms / 1000) for count, left_ms in replies]
@@ -110,13 +110,13 @@ class RedisCounters:
         """See `Counters.release`."""
         deleted = [_RELEASE.on(_counter(name), args=["all"]) for name in forget]
         decremented = [_RELEASE.on(_counter(name), args=["one"]) for name in give_back]
-        await self._calls.execute_all([*deleted, *decremented])
+        await self._commands.execute_all([*deleted, *decremented])
 
     async def claim(self, name: str, seconds: float) -> bool:
         """See `Counters.claim`."""
         key = f"authgw:o:{subject_hash(name)}"
         words = ("SET", key, "", "NX", "PX", milliseconds(seconds))
-        return bool(await self._calls.execute(Command(key, words, is_nothing_or_ok)))
+        return bool(await self._commands.execute(Command(key, words, is_nothing_or_ok)))
 
     async def announce(
         self, replica: str, signing: str, kids: tuple[str, ...], *, new: bool = False
@@ -134,7 +134,7 @@ class RedisCounters:
         lifetime = int(ANNOUNCEMENT_LIFETIME * 1000)
         args: list[str | int] = [replica, signing, _listed(kids), lifetime, "new" if new else ""]
         # Timed: a wrong clock is logged at the start, and later with the next announcement.
-        (result,) = await self._calls.replies([_ANNOUNCE.on(_REGISTRY, args=args)], timed=True)
+        (result,) = await self._commands.replies([_ANNOUNCE.on(_REGISTRY, args=args)], timed=True)
         registered, conflict = result.value()
         return bool(registered), conflict.decode("ascii")
 
@@ -145,7 +145,7 @@ class RedisCounters:
             StoreUnavailableError: the replica counts as running until its announcement expires.
         """
         member = f"{replica} {signing} {_listed(kids)}"
-        await self._calls.execute(Command(_REGISTRY, ("ZREM", _REGISTRY, member), is_count))
+        await self._commands.execute(Command(_REGISTRY, ("ZREM", _REGISTRY, member), is_count))
 
     async def replicas(self) -> tuple[ReplicaAnnouncement, ...]:
         """Return the replicas whose announcements have not expired.
@@ -153,7 +153,7 @@ class RedisCounters:
         Raises:
             StoreUnavailableError: the registry cannot be reached.
         """
-        members = await self._calls.execute(_REPLICAS.on(_REGISTRY))
+        members = await self._commands.execute(_REPLICAS.on(_REGISTRY))
         return tuple(_announced(member.decode("ascii")) for member in members)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from authgw.core.export import ExportedSession
 from authgw.core.sessions import hash_of_sid
-from authgw.storage.redis.commands import Calls, Script, Servers, milliseconds
+from authgw.storage.redis.commands import CommandRunner, Script, Servers, milliseconds
 from authgw.storage.redis.keys import hash_of_index, index, is_index, prefix
 from authgw.storage.redis.replies import (
     Request,
@@ -66,7 +66,7 @@ class RedisExport:
     """An ExportableStore; `index_ms` is the lifetime of a subject's index after its last change."""
 
     def __init__(self, servers: Servers, index_ms: int) -> None:
-        self._calls = Calls(servers, _STEP_TIMEOUT)
+        self._commands = CommandRunner(servers, _STEP_TIMEOUT)
         self._index_ms = index_ms
 
     async def export(self) -> AsyncIterator[Sequence[ExportedSession]]:
@@ -94,23 +94,23 @@ class RedisExport:
             _KEEP.on(index(h), args=[prefix(h), self._index_ms, *args])
             for h, args in by_subject.items()
         ]
-        return sum(await self._calls.execute_all(commands, confirmed=True))
+        return sum(await self._commands.execute_all(commands, confirmed=True))
 
     async def _indexes(self) -> AsyncIterator[Sequence[str]]:
         """Yield the subjects' indexes on all masters in batches, some of them repeatedly."""
-        for master in await self._calls.masters():
+        for master in await self._commands.masters():
             cursor: bytes | None = b"0"
             while cursor:
                 words = ("SCAN", cursor, "MATCH", index("*"), "COUNT", _SCAN_COUNT)
                 scan = Request(words, row(is_cursor, list_of(is_value)))
-                cursor, matches = await self._calls.execute_on(master, scan)
+                cursor, matches = await self._commands.execute_on(master, scan)
                 keys = [key.decode("ascii") for key in matches if is_index(key)]
                 for start in range(0, len(keys), _MAX_SUBJECTS):
                     yield keys[start : start + _MAX_SUBJECTS]
                 cursor = None if cursor == b"0" else cursor
 
     async def _pages(self, starts: Sequence[tuple[str, str]]) -> list[Any]:
-        return await self._calls.execute_all(
+        return await self._commands.execute_all(
             [
                 _KEPT.on(key, args=[prefix(hash_of_index(key)), start, _PAGE_SIZE])
                 for key, start in starts

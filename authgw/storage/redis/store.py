@@ -143,7 +143,7 @@ class RedisStore(RedisCounters):
             ENDED_CHANNEL,
         ]
         command = _ADD.on(prefix(h) + session.sid, index(h), args=args)
-        return _texts(await self._calls.execute(command, confirmed=True))
+        return _texts(await self._commands.execute(command, confirmed=True))
 
     async def read(self, sid: str) -> Snapshot:
         """See `SessionStore.read`."""
@@ -157,17 +157,17 @@ class RedisStore(RedisCounters):
             Command(key, (b"GETEX", key, b"PX", self._idle_argument), is_value)
             for key in keys.values()
         ]
-        results = dict(zip(keys, await self._calls.replies(reads, timed=True), strict=True))
+        results = dict(zip(keys, await self._commands.replies(reads, timed=True), strict=True))
         # A server that cannot save to disk refuses GETEX as a write, but not GET.
         refused = [sid for sid, result in results.items() if _is_misconf(result.reply)]
         if refused:
             plain = [Command(keys[sid], ("GET", keys[sid]), is_value) for sid in refused]
-            results |= zip(refused, await self._calls.replies(plain, timed=True), strict=True)
+            results |= zip(refused, await self._commands.replies(plain, timed=True), strict=True)
         return [_outcome(sid, results[sid]) for sid in sids]
 
     async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
         """See `SessionStore.replace`."""
-        reply = await self._calls.execute(self._replacing(seen, new), confirmed=True)
+        reply = await self._commands.execute(self._replacing(seen, new), confirmed=True)
         if reply[0] == 1:
             return None
         return _raised(snapshot_in(_text(reply[1]), new.sid, seconds(reply[2])))
@@ -179,7 +179,7 @@ class RedisStore(RedisCounters):
 
         Unlike `replace`, this does not wait for a replica.
         """
-        results = await self._calls.replies([self._replacing(*change) for change in changes])
+        results = await self._commands.replies([self._replacing(*change) for change in changes])
         return [
             _replaced(new.sid, result) for (_, new), result in zip(changes, results, strict=True)
         ]
@@ -191,24 +191,24 @@ class RedisStore(RedisCounters):
         except SessionEndedError:
             return False
         command = _REVOKE.on(_key(sid), index(h), args=[sid, ENDED_CHANNEL, note(h)])
-        return bool(await self._calls.execute(command, confirmed=True))
+        return bool(await self._commands.execute(command, confirmed=True))
 
     async def revoke_all(self, sub: str) -> tuple[str, ...]:
         """See `SessionStore.revoke_all`."""
         h = subject_hash(sub)
         command = _REVOKE_ALL.on(index(h), args=[prefix(h), ENDED_CHANNEL, note(h)])
-        return _texts(await self._calls.execute(command, confirmed=True))
+        return _texts(await self._commands.execute(command, confirmed=True))
 
     async def sessions_of(self, sub: str) -> tuple[Session, ...]:
         """See `SessionStore.sessions_of`."""
         h = subject_hash(sub)
         key = index(h)
         members = Command(key, ("ZRANGE", key, 0, -1), list_of(is_sid))
-        sids = _texts(await self._calls.execute(members))
+        sids = _texts(await self._commands.execute(members))
         if not sids:
             return ()
         words = ("MGET", *(prefix(h) + sid for sid in sids))
-        records = await self._calls.execute(Command(key, words, row(*(is_value for _ in sids))))
+        records = await self._commands.execute(Command(key, words, row(*(is_value for _ in sids))))
         pairs = zip(sids, records, strict=True)
         return tuple(session_in(_text(record), sid) for sid, record in pairs if record is not None)
 
@@ -216,7 +216,7 @@ class RedisStore(RedisCounters):
         """See `SessionStore.last_used`."""
         keys = _keys(sids)
         reads = [Command(key, ("PTTL", key), is_integer) for key in keys.values()]
-        results = dict(zip(keys, await self._calls.replies(reads, timed=True), strict=True))
+        results = dict(zip(keys, await self._commands.replies(reads, timed=True), strict=True))
         ttls = {sid: result.value() / 1000 for sid, result in results.items()}
         idle = self._idle_ms / 1000
         # A TTL exceeds `idle` if the store was opened with a longer `idle` before.
@@ -287,8 +287,10 @@ class RedisStore(RedisCounters):
         Raises:
             StoreUnavailableError: no master does.
         """
-        masters = await self._calls.masters()
-        reads = (self._calls.execute_on(master, Request(("TIME",), is_time)) for master in masters)
+        masters = await self._commands.masters()
+        reads = (
+            self._commands.execute_on(master, Request(("TIME",), is_time)) for master in masters
+        )
         replies = await asyncio.gather(*reads, return_exceptions=True)
         failures = [reply for reply in replies if isinstance(reply, StoreUnavailableError)]
         if len(failures) == len(masters):

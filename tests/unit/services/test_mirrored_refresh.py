@@ -9,7 +9,7 @@ from tests.support.sessions import SHOP, SessionWorld
 
 
 class OldStore(MemoryStore):
-    """Returns remembered snapshots from `look`, and counts reads."""
+    """Returns remembered snapshots from `get`, and counts reads."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -19,7 +19,7 @@ class OldStore(MemoryStore):
     def remember(self, sid: str) -> None:
         self.old[sid] = self.snapshot(sid)
 
-    async def look(self, sid: str) -> Snapshot:
+    async def get(self, sid: str) -> Snapshot:
         return self.old[sid] if sid in self.old else await self.read(sid)
 
     async def read(self, sid: str) -> Snapshot:

@@ -45,7 +45,7 @@ async def test_a_slow_read_does_not_delay_the_next(s: MirrorScene) -> None:
     first = s.looking(ONE.sid)
     await s.at(0.05)
     s.store.delay = 0.0
-    await s.mirror.look(TWO.sid)
+    await s.mirror.get(TWO.sid)
     assert s.loop.now == pytest.approx(0.05 + MAX_COALESCING_WAIT)
     assert not first.done()
 
@@ -80,7 +80,7 @@ async def test_a_store_with_an_internal_error_is_unavailable(s: MirrorScene) -> 
     s.store.sessions = {ONE.sid: None}  # type: ignore[dict-item]  # causes the error
     s.store.snapshot = None  # type: ignore[assignment, method-assign]  # likewise
     with pytest.raises(StoreUnavailableError, match="did not end"):
-        await s.mirror.look(ONE.sid)
+        await s.mirror.get(ONE.sid)
     # The event loop reports the error itself.
     assert "TypeError" in repr(s.loop.errors.pop())
 
@@ -103,7 +103,7 @@ async def test_a_read_older_than_the_bound_is_not_joined(s: MirrorScene) -> None
     first = s.looking(ONE.sid)
     await s.at(0.15)
     s.store.delay = 0.05
-    assert (await s.mirror.look(ONE.sid)).session == ONE
+    assert (await s.mirror.get(ONE.sid)).session == ONE
     assert [when for when, _ in s.store.calls] == pytest.approx([0, 0.15 + MAX_COALESCING_WAIT])
     # The first reply was late, but by then the state of the other read is cached.
     assert (await first).session == ONE
@@ -114,7 +114,7 @@ async def test_replies_older_than_the_bound_are_not_used(s: MirrorScene) -> None
     s.mirrored(0.1)
     s.store.delay = 0.2
     with pytest.raises(StoreUnavailableError, match="longer than"):
-        await s.mirror.look(ONE.sid)
+        await s.mirror.get(ONE.sid)
     assert len(s.store.calls) == 2
     # After a single late reply, as after a suspend, the session is read again.
     s.store.calls.clear()
@@ -143,7 +143,7 @@ async def test_a_cancelled_caller_does_not_cancel_the_read(s: MirrorScene) -> No
 
 @virtual
 async def test_sessions_are_read_again_together(s: MirrorScene) -> None:
-    await asyncio.gather(s.mirror.look(ONE.sid), s.mirror.look(TWO.sid))
+    await asyncio.gather(s.mirror.get(ONE.sid), s.mirror.get(TWO.sid))
     for number in range(50):
         s.mirror.peek(ONE.sid)
         s.mirror.peek(TWO.sid)

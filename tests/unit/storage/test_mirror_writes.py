@@ -14,21 +14,21 @@ from tests.support.mirror_scene import BOUND, ONE, MirrorScene, virtual
 @virtual
 async def test_a_new_session_is_visible_at_once(s: MirrorScene) -> None:
     third = numbered(3)
-    assert (await s.mirror.look(third.sid)).session is None
+    assert (await s.mirror.get(third.sid)).session is None
     await s.mirror.add(third, 1)
-    assert (await s.mirror.look(third.sid)).session == third
+    assert (await s.mirror.get(third.sid)).session == third
 
 
 @virtual
 async def test_a_written_session_is_cached_with_its_age(s: MirrorScene) -> None:
-    seen = await s.mirror.look(ONE.sid)
+    seen = await s.mirror.get(ONE.sid)
     await s.at(0.5)
     s.store.delay = 0.2
     newer = replace(ONE, gen=1)
     assert await s.mirror.replace(seen, newer) is None
     assert s.mirror.peek(ONE.sid) == Snapshot(newer, NOW + 0.5, dump(newer))
     # And it can be replaced in turn.
-    assert await s.mirror.replace(await s.mirror.look(ONE.sid), replace(ONE, gen=2)) is None
+    assert await s.mirror.replace(await s.mirror.get(ONE.sid), replace(ONE, gen=2)) is None
     await s.at(1.69)
     assert s.mirror._current(ONE.sid)
     await s.at(1.71)
@@ -37,7 +37,7 @@ async def test_a_written_session_is_cached_with_its_age(s: MirrorScene) -> None:
 
 @virtual
 async def test_a_pending_read_does_not_restore_a_replaced_session(s: MirrorScene) -> None:
-    seen = await s.mirror.look(ONE.sid)
+    seen = await s.mirror.get(ONE.sid)
     newer = replace(ONE, gen=1)
     # A read sent before the write, with its reply after it; a read sent after and executed before.
     for first in ("read", "write"):
@@ -58,12 +58,12 @@ async def test_a_pending_read_does_not_restore_a_replaced_session(s: MirrorScene
             s.store.sessions[ONE.sid] = newer
             await writing
         assert (await reading).session == ONE
-        assert (await s.mirror.look(ONE.sid)).session == newer
+        assert (await s.mirror.get(ONE.sid)).session == newer
 
 
 @virtual
 async def test_a_write_replaces_its_predecessor_that_was_read_later(s: MirrorScene) -> None:
-    seen = await s.mirror.look(ONE.sid)
+    seen = await s.mirror.get(ONE.sid)
     newer = replace(ONE, gen=1)
     s.store.delay = 0.2
     writing = s.loop.create_task(s.mirror.replace(seen, newer))
@@ -72,7 +72,7 @@ async def test_a_write_replaces_its_predecessor_that_was_read_later(s: MirrorSce
     await s.mirror.read(ONE.sid)
     s.store.sessions[ONE.sid] = newer
     await writing
-    assert (await s.mirror.look(ONE.sid)).session == newer
+    assert (await s.mirror.get(ONE.sid)).session == newer
 
 
 @virtual
@@ -80,7 +80,7 @@ async def test_a_write_does_not_replace_a_later_state(s: MirrorScene) -> None:
     for after in (replace(ONE, gen=2), None):
         s.store.sessions = {ONE.sid: ONE}
         s.mirrored(BOUND)
-        seen = await s.mirror.look(ONE.sid)
+        seen = await s.mirror.get(ONE.sid)
         s.store.delay = 0.2
         writing = s.loop.create_task(s.mirror.replace(seen, replace(ONE, gen=1)))
         await s.loop.pause(0.05)
@@ -88,7 +88,7 @@ async def test_a_write_does_not_replace_a_later_state(s: MirrorScene) -> None:
         s.store.sessions = {ONE.sid: after} if after else {}
         await s.mirror.read(ONE.sid)
         assert await writing is None
-        assert (await s.mirror.look(ONE.sid)).session == after
+        assert (await s.mirror.get(ONE.sid)).session == after
 
 
 @pytest.mark.parametrize("absent_first", [True, False])
@@ -113,7 +113,7 @@ def test_a_late_reply_does_not_restore_an_absent_session(absent_first: bool) -> 
 
 @virtual
 async def test_a_lost_write_caches_the_stored_session(s: MirrorScene) -> None:
-    seen = await s.mirror.look(ONE.sid)
+    seen = await s.mirror.get(ONE.sid)
     s.store.sessions[ONE.sid] = theirs = replace(ONE, gen=1)
     other = await s.mirror.replace(seen, replace(ONE, gen=2))
     assert other is not None
@@ -123,7 +123,7 @@ async def test_a_lost_write_caches_the_stored_session(s: MirrorScene) -> None:
 
 @virtual
 async def test_a_write_of_unknown_outcome_keeps_the_cached_session(s: MirrorScene) -> None:
-    seen = await s.mirror.look(ONE.sid)
+    seen = await s.mirror.get(ONE.sid)
     s.store.down = True
     with pytest.raises(StoreUnavailableError):
         await s.mirror.replace(seen, replace(ONE, gen=1))
@@ -132,10 +132,10 @@ async def test_a_write_of_unknown_outcome_keeps_the_cached_session(s: MirrorScen
 
 @virtual
 async def test_a_write_that_returns_after_a_revocation_is_not_cached(s: MirrorScene) -> None:
-    seen = await s.mirror.look(ONE.sid)
+    seen = await s.mirror.get(ONE.sid)
     s.store.delay = 0.2
     writing = s.loop.create_task(s.mirror.replace(seen, replace(ONE, gen=1)))
     await s.at(0.1)
     s.mirror.mark_ended(ONE.sid)
     assert await writing is None
-    assert (await s.mirror.look(ONE.sid)).session is None
+    assert (await s.mirror.get(ONE.sid)).session is None
