@@ -31,7 +31,8 @@ def main(words: Sequence[str]) -> int:
     named -= elsewhere
     results = known(named)
     left = sorted(named - results.keys())
-    failed = run(left, _BUDGET if results else _ALONE) if left else 0
+    budget = _BUDGET if len(left) < len(results) else _ALONE
+    failed = run(left, budget) if left else 0
     results = known(named)
     open_ = [threat.id for threat in threats if not is_answered(threat, results)]
     print(table(threats, results))
