@@ -9,7 +9,10 @@ from importlib.util import find_spec, module_from_spec
 
 from bench.outcome import NotMeasured
 
-_COUNTED = {"authgw.storage.mirror": {"hits", "misses"}, "authgw.web.dispatcher": {"answered"}}
+COUNTED = {
+    "authgw.storage.mirror": {"hits", "misses"},
+    "authgw.web.dispatcher": {"cached_responses"},
+}
 
 
 class _Without(ast.NodeTransformer):
@@ -52,7 +55,7 @@ def _load(name: str, names: set[str]) -> None:
 
 
 if __name__ == "__main__":
-    for counted, names in _COUNTED.items():
+    for counted, names in COUNTED.items():
         _load(counted, names)
     from authgw.cli import main
 

@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from bench import processes
 from bench.outcome import NotMeasured
-from bench.uncounted import without
+from bench.uncounted import COUNTED, without
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,3 +54,11 @@ def test_the_gateway_without_metrics_counts_nothing() -> None:
     assert "self.n += 1" in ast.unparse(tree)
     with pytest.raises(NotMeasured, match=r"no longer counts misses: correct bench/uncounted\.py"):
         without("self.hits += 1", {"hits", "misses"})
+
+
+@pytest.mark.parametrize(("module", "names"), COUNTED.items())
+def test_the_hot_path_counts_under_these_names(module: str, names: set[str]) -> None:
+    spec = find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    without(Path(spec.origin).read_text(), names)

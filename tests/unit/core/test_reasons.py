@@ -7,6 +7,7 @@ from pathlib import Path
 import authgw
 from authgw.core import errors
 from authgw.core.errors import AuthgwError
+from authgw.core.model import Verdict
 from authgw.core.reasons import REASONS, refusal_headers
 
 PACKAGE = Path(authgw.__file__).parent
@@ -105,3 +106,9 @@ def test_refusal_headers_of_an_outage_and_of_a_throttled_login() -> None:
         "Retry-After": "1",
     }
     assert refusal_headers("too_busy", retry_after=2.5)["Retry-After"] == "3"
+
+
+def test_only_a_401_leads_to_the_login_page() -> None:
+    for reason in REASONS.values():
+        assert (reason.verdict is Verdict.LOGIN) == (reason.status == 401)
+        assert reason.verdict is not Verdict.ALLOW

@@ -361,3 +361,8 @@ def test_recorded_subrequests_of_real_proxies(proxy: str, name: str) -> None:
         assert access.method == client["method"]
         hosts = {"evil.example"} if name == "absolute_form" else set()
         assert access.location.host in {"app.example.com"} | hosts
+
+
+@pytest.mark.parametrize("dialect", [FORWARDED, ENVOY])
+def test_a_path_of_its_own_receives_subrequests_only(dialect: Dialect) -> None:
+    assert dialect.is_subrequest([])

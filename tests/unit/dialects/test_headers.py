@@ -11,6 +11,7 @@ from authgw.dialects.headers import (
     authorization,
     cookies,
     other_cookies,
+    own_cookies,
     preflight_method,
     values,
     wants_html,
@@ -129,3 +130,13 @@ NAVIGATE = ("Sec-Fetch-Mode", "navigate")
 )
 def test_wants_html(headers: list[tuple[str, str]], html: bool) -> None:
     assert wants_html([(name.encode(), value.encode()) for name, value in headers]) is html
+
+
+def test_own_cookies_of_all_lines_and_elements() -> None:
+    headers = [
+        (b"Cookie", b"a=1; authgw=x, authgw-csrf=y; b"),
+        (b"Cookie", b"__Host-authgw=z, __Host-authgw=not-after-a-comma"),
+    ]
+    own = (("authgw", "x"), ("authgw-csrf", "y"), ("__Host-authgw", "z"))
+    assert own_cookies(headers) == own
+    assert cookies(headers, frozenset({"authgw"})) == ("x",)
