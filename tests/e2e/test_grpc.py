@@ -31,7 +31,7 @@ server {{
 """
 
 
-class _Echo(grpc.GenericRpcHandler):  # type: ignore[misc]
+class _Echo(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
     def service(self, details: Any) -> Any:
         metadata = [(name, str(value)) for name, value in details.invocation_metadata]
 

@@ -255,7 +255,7 @@ def test_a_record_of_another_session_is_rejected(scene: WrongRedisScene) -> None
         ("groups", 5), ("groups", [5]), ("client", []), ("current", {}), ("password_mark", 5),
         ("amr", 5), ("previous_refresh_jti", 5),
     ],
-)  # fmt: skip
+)  # fmt: skip  # rows of a table
 def test_a_record_with_a_wrong_field_is_rejected(
     scene: WrongRedisScene, field: str, value: object
 ) -> None:

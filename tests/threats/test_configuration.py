@@ -31,7 +31,7 @@ _VALUES: tuple[Any, ...] = (
     None, "", [], {}, 0, True, False, [None], [[]], {"anyone": True}, "everyone", "Anyone", "any",
     "*", "group:", "groups:admins", "user", "anyone,", "!anyone", "not anyone", ["anyone", "x"],
     "all", "none", "**", "0.0.0.0/33", "999.0.0.0/8", "GETS", "get", "otp",
-)  # fmt: skip
+)  # fmt: skip  # rows of a table
 
 
 def slips() -> Iterator[object]:

@@ -17,7 +17,7 @@ KIDS = [
     "../../../../etc/passwd", "/dev/null", "secrets/keys/a", "a1' OR '1'='1", "a1; DROP TABLE keys",
     "authgw:kid:x", "*", "a1\r\nFLUSHALL\r\n", "a1\n*1\r\n$8\r\nFLUSHALL\r\n", "${jndi:ldap://x}",
     "%2e%2e%2fkeys", "", "a" * 1000, "\u0000", "\ud83d\ude00", "__class__", "a1\u0000.pem",
-]  # fmt: skip
+]  # fmt: skip  # rows of a table
 MARK = "Zq9kidmark"
 
 

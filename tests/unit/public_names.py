@@ -202,7 +202,7 @@ def _statuses() -> Iterator[int]:
     for tree in _sources():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Exit"):
-                yield from (one.value for one in node.args if isinstance(one, ast.Constant))  # type: ignore[misc]
+                yield from (one.value for one in node.args if isinstance(one, ast.Constant))  # type: ignore[misc]  # the node types are loose
 
 
 def _explained(verdict: Verdict) -> explain_report.RuleReport:

@@ -31,7 +31,7 @@ from tests.support.config import problems
              "server.port"],
         ),
     ],
-)  # fmt: skip
+)  # fmt: skip  # rows of a table
 def test_conflicts_and_invalid_values_are_reported_together(
     tmp_path: Path, text: str, keys: list[str]
 ) -> None:

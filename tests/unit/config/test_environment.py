@@ -84,7 +84,7 @@ def test_no_variable_with_prefix_is_ignored_silently(rest: str) -> None:
         "AUTHGW_SCREENSHOTS", "AUTHGW_HOME", "AUTHGW_METRICS_SERVICE_HOST",
         "AUTHGW_METRICS_SERVICE_PORT", "AUTHGW_METRICS_PORT",
     ],
-)  # fmt: skip
+)  # fmt: skip  # rows of a table
 def test_variables_of_kubernetes_and_tools_are_ignored_with_note(tmp_path: Path, name: str) -> None:
     config = loaded(tmp_path, "server: {port: 1}", **{name: "tcp://10.0.0.1:8080"})
     assert config.notes == (f"Ignored, since they set nothing: {name}.",)
@@ -115,7 +115,7 @@ def test_rules_from_environment(tmp_path: Path) -> None:
     "text",
     ["", " ", "\t", "null", "~", "Null", "[]", "{}", "''", '""', "#", "# none", "---", "false", "0",
      "anyone", "[null]", "[[]]", "[{}]", "{allow: anyone}", "[{alow: anyone}]", "[{allow: anyone}"],
-)  # fmt: skip
+)  # fmt: skip  # rows of a table
 def test_invalid_rules_from_environment_are_refused(tmp_path: Path, text: str) -> None:
     for message in problems(tmp_path, "", AUTHGW_RULES=text):
         assert message.startswith("AUTHGW_RULES")

@@ -13,7 +13,7 @@ from tests.support.config import loaded, problems
         "co.uk", "com.au", "github.io", "duckdns.org", "home.arpa", "compute.amazonaws.com",
         "xn--55qx5d.cn", "foo.ck", "c.kobe.jp", "gov.uk", "s3.amazonaws.com", "nip.io",
     ],
-)  # fmt: skip
+)  # fmt: skip  # rows of a table
 def test_public_suffix_is_refused(tmp_path: Path, domain: str) -> None:
     text = f"login:\n  url: https://auth.{domain}/login\n  cookie_domain: {domain}\n"
     if domain == "nip.io":
@@ -29,7 +29,7 @@ def test_public_suffix_is_refused(tmp_path: Path, domain: str) -> None:
     "domain",
     ["example.com", "example.co.uk", "me.github.io", "me.duckdns.org", "www.ck", "city.kobe.jp",
      "example.xn--55qx5d.cn", "home.lan", "example.localhost", "me.home.arpa", "corp.internal"],
-)  # fmt: skip
+)  # fmt: skip  # rows of a table
 def test_registrable_domain_is_accepted(tmp_path: Path, domain: str) -> None:
     text = f"login: {{url: 'https://auth.{domain}/login', cookie_domain: {domain}}}"
     assert loaded(tmp_path, text).settings.login.cookie_domain == domain
@@ -66,7 +66,7 @@ def test_invalid_cookie_domains(tmp_path: Path, url: str, domain: str, message: 
         "http://192.168.1.5:8080/login", "http://auth/login", "http://[2001:db8::1]/login",
         "http://127.0.0.2/login", "http://localhost.example.com/login", "http://portal.lan/",
     ],
-)  # fmt: skip
+)  # fmt: skip  # rows of a table
 def test_plain_http_is_refused(tmp_path: Path, url: str) -> None:
     (message,) = problems(tmp_path, f"login:\n  url: {url}\n")
     assert message.startswith(f"config.yml:2: login.url: {url} is not https: browsers will discard")
@@ -76,7 +76,7 @@ def test_plain_http_is_refused(tmp_path: Path, url: str) -> None:
     "url",
     ["http://localhost:4000/login", "http://127.0.0.1:4000/login", "http://[::1]:4000/login",
      "http://auth.example.localhost:4000/login", "http://auth.localhost/login"],
-)  # fmt: skip
+)  # fmt: skip  # rows of a table
 def test_plain_http_on_localhost_is_accepted(tmp_path: Path, url: str) -> None:
     assert loaded(tmp_path, f"login: {{url: '{url}'}}").warnings == ()
 

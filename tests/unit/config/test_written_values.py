@@ -141,7 +141,7 @@ def test_hosts_from_variable_need_no_yaml(tmp_path: Path) -> None:
         ("[]\n", 1, "must be sections"),
         ("Server: {port: 1}\n", 1, "Server: unknown key: did you mean server?"),
     ],
-)  # fmt: skip
+)  # fmt: skip  # rows of a table
 def test_error_has_line_and_remedy(tmp_path: Path, text: str, line: int, message: str) -> None:
     errors = problems(tmp_path, text)
     assert any(item.startswith(f"config.yml:{line}: ") and message in item for item in errors), (
@@ -170,7 +170,7 @@ def test_unknown_key_is_reported_with_nearest_key(tmp_path: Path, text: str, exp
     "text",
     ["\ufeffserver: {port: 1}", "server:\r\n  port: 1\r\n", "server: {port: 1, }", "---\nserver:\n"
      "    port:   1\n...\n", '{"server": {"port": 1}}', "'server': {'port': 1}"],
-)  # fmt: skip
+)  # fmt: skip  # rows of a table
 def test_byte_order_mark_line_ends_and_json_are_accepted(tmp_path: Path, text: str) -> None:
     assert loaded(tmp_path, text).settings.server.port == 1
 
@@ -220,7 +220,7 @@ def test_aliases_and_depth_are_limited(tmp_path: Path) -> None:
         "cache: {host: 'user:hush@redis'}", "cache:\n  url: 'hush\n", "cache: {url: \"\\hush\"}",
         "cache: {url: %hush}", "cache:\n  url: redis://:hush: x", "cache: hush",
     ],
-)  # fmt: skip
+)  # fmt: skip  # rows of a table
 def test_messages_contain_no_values(tmp_path: Path, text: str) -> None:
     message = "\n".join(problems(tmp_path, text))
     assert "hush" not in message

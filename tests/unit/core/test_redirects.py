@@ -32,7 +32,7 @@ REDIRECTS = Redirects(
 GOOD, EVIL = "app.example.com", "evil.net"
 # Characters that a parser may drop, treat as a slash, or treat as the end of a host.
 ODD = ["\t", "\n", "\r", " ", "\x00", "\x0b", "\x1f", "\x7f", "\x85", "\xa0", "\xad", "\u200b",
-       "\u2028", "\u3000", "\ufeff", "\u202e"]  # fmt: skip
+       "\u2028", "\u3000", "\ufeff", "\u202e"]  # fmt: skip  # rows of a table
 SLASHES = ["\\", "\uff0f", "\u2044", "\u2215", "\uff3c", "%2f", "%5c", "%252f"]
 DOTS = ["\u3002", "\uff0e", "\uff61", "%2e", "\u2024"]
 SCHEMES = [
@@ -40,7 +40,7 @@ SCHEMES = [
     "blob", "about", "mailto", "tel", "view-source", "filesystem", "jar", "intent", "http\u017f",
     "\uff48ttps", "https\t", " https", "ht\ntps", "h%74tps", "httpss", "http+x", "x-https",
     "chrome",
-]  # fmt: skip
+]  # fmt: skip  # rows of a table
 
 
 def off_origin() -> Iterator[str]:
@@ -141,23 +141,26 @@ def look_alikes() -> Iterator[str]:
         f"{GOOD}&{EVIL}", f"{GOOD}|{EVIL}", f"{GOOD}^{EVIL}", f"{GOOD}<{EVIL}", f'{GOOD}"{EVIL}',
         f"{GOOD}'{EVIL}", f"{GOOD}`{EVIL}", f"{GOOD}!{EVIL}", f"{GOOD}${EVIL}", f"{GOOD}({EVIL})",
         f"{GOOD}+{EVIL}", f"{GOOD}={EVIL}", f"{GOOD}~{EVIL}", f"{GOOD}_{EVIL}", f"{GOOD}{{{EVIL}}}",
-    ):  # fmt: skip
+    ):  # fmt: skip  # rows of a table
         yield f"https://{host}/"
         yield f"http://{host}:8080/a?b#c"
 
 
 def ports_and_nesting() -> Iterator[str]:
     """Yield invalid ports, and values that contain other values."""
+    # Not formatted: rows of a table, shorter this way.
     for port in ("0", "00", "65536", "99999", "-1", "+1", "8o", "0x50", "8 0", "", "443:443",
                  "\uff11", "\u0664",
                  f"@{EVIL}", f"{EVIL}", "443\\", "443%40", "443@", "1e3", "000080"):  # fmt: skip
         yield f"https://{GOOD}:{port}/"
         yield f"https://{EVIL}:{port}/{GOOD}"
     for host in (EVIL, f"{GOOD}.{EVIL}", f"www.{EVIL}"):
+        # Not formatted: rows of a table, shorter this way.
         for rest in (f"?rd=https://{GOOD}/", f"#https://{GOOD}/", f"/https://{GOOD}/", f"#@{GOOD}/",
                      f"?@{GOOD}", f"/{GOOD}", f"/..;/{GOOD}", f";{GOOD}", f"\\.{GOOD}", f"#.{GOOD}",
                      f"?.{GOOD}", f":80#@{GOOD}/", f":80?@{GOOD}/", f"%23.{GOOD}"):  # fmt: skip
             yield f"https://{host}{rest}"
+    # Not formatted: rows of a table, shorter this way.
     for path in ("//", "/\\", "//evil.net", "/\\evil.net", "\\evil.net", "/a\\b", "/\t/evil.net",
                  "/\\\\evil.net", "///evil.net", "//%2fevil.net", "/a\\..\\b"):  # fmt: skip
         yield f"https://{GOOD}{path}"
@@ -302,7 +305,7 @@ PIECES = st.sampled_from([
     "https:", "http:", "/", "//", "@", ":", "?", "#", ".", "%", "[", "]", "[::1]", "443", "apps",
     "xn--", "xn--a", "\u00fc", "\u00df", "\u017f", "\u212a", GOOD, EVIL, "x.apps.example.com",
     ".apps.example.com", *ODD, *SLASHES, *DOTS,
-])  # fmt: skip
+])  # fmt: skip  # rows of a table
 ANY_TEXT = st.text(st.characters(codec=None), max_size=40)
 
 

@@ -129,7 +129,7 @@ def test_write_in_place_when_replacement_is_impossible(
         ("chown 0:0 outside/users.yml; chmod 644 outside/users.yml", "outside/users.yml", 4712,
          "uid 4712 may write neither it nor its directory"),
     ],
-)  # fmt: skip
+)  # fmt: skip  # rows of a table
 def test_unwritable_file_is_unchanged_and_error_names_remedy(
     directory: Path, script: str, path: str, uid: int, message: str
 ) -> None:
