@@ -62,6 +62,11 @@ SHIPPED = {
         (
             ("nginx.conf", "authgw/upstream.conf", "authgw/upstream-compose.conf"),
             ("nginx.conf", "include sample.conf", "include sample-compose.conf"),
+            (
+                "authgw/upstream-compose.conf",
+                "include /tmp/resolver.conf;",
+                "resolver 127.0.0.1 valid=2s ipv6=off;",
+            ),
         ),
         {"server": {"host": "0.0.0.0"}},
         "wheel",
