@@ -208,8 +208,12 @@ def running(
     config: str = CONFIG,
     edit: Edit = unchanged,
     environ: Mapping[str, str] = MappingProxyType({}),
+    written: bool = False,
 ) -> Iterator[Proxied]:
-    """Run the example behind a gateway with this configuration, in which 4000 is its port."""
+    """Run the example behind a gateway with this configuration, in which 4000 is its port.
+
+    With `written` its recipe is replaced by that of the configuration.
+    """
     port = free_port()
     gateway = make_gateway(folder / "gateway")
     (gateway.folder / "config.yml").write_text(config.replace(":4000", f":{port}"))
@@ -220,7 +224,13 @@ def running(
         [sys.executable, str(ROOT / "tests/support/echo_upstream.py"), str(sample)]
     )
     ports = {"4000": port, "8080": gateway.port, "8081": sample}
-    proxy = _started(name, folder, ports, edit, environ)
+
+    def recipe(target: Path) -> None:
+        if written:
+            own = {"AUTHGW_SERVER__PORT": str(gateway.port)}
+            prepare(gateway.folder, name, "write", str(target), "--force", **own)
+
+    proxy = _started(name, folder, ports, edit, environ, recipe)
     try:
         wait_for(sample)
         wait_for(port)
@@ -246,12 +256,18 @@ def _wait_for_routes(proxied: Proxied) -> None:
 
 
 def _started(
-    name: str, folder: Path, ports: dict[str, int], edit: Edit, environ: Mapping[str, str]
+    name: str,
+    folder: Path,
+    ports: dict[str, int],
+    edit: Edit,
+    environ: Mapping[str, str],
+    recipe: Callable[[Path], None],
 ) -> Any:
     if name == "nginx":
         gateway, sample, port = ports["8080"], ports["8081"], ports["4000"]
         return run_nginx(folder, gateway=gateway, sample=sample, names=HOST, port=port)[0]
     target = copied(name, folder, ports, edit)
+    recipe(target)
     LOGS.add(folder / f"{name}.log")
     with (folder / f"{name}.log").open("wb") as log:
         return subprocess.Popen(
