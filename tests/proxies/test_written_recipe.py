@@ -1,9 +1,12 @@
 """Recipes for a configuration with other names than those of the examples."""
 
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support.processes import prepare
 from tests.support.proxies import (
     BROWSER,
     EXAMPLES,
@@ -89,3 +92,19 @@ def test_a_gateway_that_stops_opens_nothing(renamed: Proxied) -> None:
     assert answer.status in (500, 502, 503)
     renamed.gateway.start()
     renamed.gateway.wait_until_ready()
+
+
+@pytest.mark.parametrize("name", ["traefik", "envoy"])
+def test_a_new_recipe_is_loaded_without_a_reload(name: str, tmp_path: Path) -> None:
+    for proxied in running(name, tmp_path):
+        assert proxied.send("/sso/ping", host=LOGIN_HOST).status == 404
+        own = {"AUTHGW_SERVER__PORT": str(proxied.gateway.port)}
+        own["AUTHGW_LOGIN__URL"] = f"{LOGIN}/sso/login"
+        prepare(proxied.gateway.folder, name, "write", str(tmp_path / name), "--force", **own)
+        for _ in range(200):
+            if proxied.send("/sso/ping", host=LOGIN_HOST).body == b"pong":
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail("the new recipe was not loaded")
+        assert proxied.send("/ping", host=LOGIN_HOST).body != b"pong"

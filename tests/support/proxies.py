@@ -191,7 +191,7 @@ class Proxied:
         return answer
 
 
-def _with_alice(gateway: GatewayProcess) -> str:
+def with_alice(gateway: GatewayProcess) -> str:
     """Add alice to the users file; return an app password of hers."""
     who = ("alice", "--full-name", "Alice A", "--password-stdin")
     prepare(gateway.folder, "user", "add", *who, stdin=f"{PASSWORD}\n")
@@ -217,7 +217,7 @@ def running(
     port = free_port()
     gateway = make_gateway(folder / "gateway")
     (gateway.folder / "config.yml").write_text(config.replace(":4000", f":{port}"))
-    program_password = _with_alice(gateway)
+    program_password = with_alice(gateway)
     gateway.start()
     sample = free_port()
     echo = subprocess.Popen(
@@ -235,7 +235,7 @@ def running(
         wait_for(sample)
         wait_for(port)
         proxied = Proxied(name, gateway, port, echo, program_password)
-        _wait_for_routes(proxied)
+        wait_for_routes(proxied)
         yield proxied
     finally:
         for process in (proxy, echo):
@@ -246,7 +246,7 @@ def running(
             gateway.stop()
 
 
-def _wait_for_routes(proxied: Proxied) -> None:
+def wait_for_routes(proxied: Proxied) -> None:
     """Traefik listens before it has read which hosts there are."""
     for _ in range(200):
         if proxied.send("/public/").status == 200:
