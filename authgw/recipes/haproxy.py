@@ -4,7 +4,7 @@ from authgw.config.schema import Settings
 from authgw.dialects.headers import TARGET_HEADERS
 from authgw.recipes.cleared import cleared_except
 from authgw.recipes.rendering import templates
-from authgw.recipes.values import gateway_address, identity_names, login_hosts
+from authgw.recipes.values import UNAVAILABLE_PAGE, gateway_address, identity_names, login_hosts
 
 _PROXY = "HAProxy"
 _FILES = ("authgw.cfg", "authgw.lua")
@@ -23,6 +23,7 @@ def render_files(settings: Settings) -> dict[str, str]:
         "cleared": cleared_except(names),
         "targets": TARGET_HEADERS,
         "sites": login_hosts(settings, _PROXY),
+        "unavailable": UNAVAILABLE_PAGE,
     }
     return {name: _ENVIRONMENT.get_template(name).render(values) for name in _FILES}
 

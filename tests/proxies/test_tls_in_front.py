@@ -6,6 +6,7 @@ terminates TLS here and forwards plain HTTP, directly or through a second HAProx
 
 import contextlib
 import http.client
+import re
 import socket
 import ssl
 import subprocess
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
 
@@ -26,6 +27,7 @@ from tests.support.proxies import (
     HOST,
     LOGIN,
     LOGIN_HOST,
+    PASSWORD,
     Proxied,
     lower,
     program,
@@ -91,16 +93,22 @@ class Fronted:
     port: int
 
     def send(
-        self, path: str, *headers: tuple[str, str], method: str = "GET", host: str = HOST
+        self,
+        path: str,
+        *headers: tuple[str, str],
+        method: str = "GET",
+        host: str = HOST,
+        body: bytes = b"",
     ) -> HttpResponse:
         """Send a request over TLS, as a client of the outermost machine."""
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         lines = [f"{method} {path} HTTP/1.1", f"Host: {host}"]
         lines += [f"{name}: {value}" for name, value in headers]
+        lines += [f"Content-Length: {len(body)}"] if body else []
         plain = socket.create_connection(("127.0.0.1", self.port), 12, (CLIENT, 0))
         with context.wrap_socket(plain) as link:
-            link.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode())
+            link.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode() + body)
             answer = http.client.HTTPResponse(link, method=method)
             answer.begin()
             return answer_of(answer)
@@ -212,6 +220,27 @@ def test_the_app_receives_https_and_the_client_address(fronted: Fronted) -> None
 
 def test_rules_see_the_address_of_the_client(fronted: Fronted) -> None:
     assert fronted.send("/net/x").status == 200
+
+
+def test_a_form_logs_in(fronted: Fronted) -> None:
+    page = fronted.send("/login", *BROWSER, host=LOGIN_HOST)
+    token = re.search(r'name="token" value="([^"]+)"', page.body.decode())
+    assert token
+    headers = [
+        ("Origin", f"https://{LOGIN_HOST}"),
+        ("Content-Type", "application/x-www-form-urlencoded"),
+        ("Cookie", lower(page)["set-cookie"].partition(";")[0]),
+        ("X-Forwarded-For", "10.9.9.9"),
+    ]
+    for password, status in (("wrong", 401), (PASSWORD, 303)):
+        form = urlencode({"token": token[1], "username": "alice", "password": password}).encode()
+        answer = fronted.send("/login", *headers, method="POST", host=LOGIN_HOST, body=form)
+        assert answer.status == status
+    assert "__Host-authgw=" in lower(answer)["set-cookie"]
+    assert lower(answer)["location"].startswith(f"https://{LOGIN_HOST}/")
+    failures = [line for line in fronted.proxied.gateway.log.splitlines() if "login_failed" in line]
+    assert failures
+    assert all(CLIENT in line and "10.9.9.9" not in line for line in failures), failures
 
 
 def test_a_client_cannot_name_another_request(fronted: Fronted) -> None:
