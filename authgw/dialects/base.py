@@ -30,6 +30,9 @@ class Dialect(ABC):
     Attributes:
         name: the name of the dialect.
         path: the path of its subrequests, as in `core.endpoints`.
+        target_headers: the headers in which the proxy describes the original request. No client may
+            send them: NGINX's recipe sets or clears the headers of all dialects.
+        other_dialect_headers: headers that show a subrequest of another dialect.
         own_header: the header, in lower case, in which the proxy itself sends the URL.
         removes_cookies: the proxy keeps this gateway's cookies from the app. A proxy that cannot
             remove a cookie from a header replaces the whole header by that of the response.
@@ -37,6 +40,8 @@ class Dialect(ABC):
 
     name: ClassVar[str]
     path: ClassVar[str]
+    target_headers: ClassVar[tuple[str, ...]] = ()
+    other_dialect_headers: ClassVar[tuple[str, ...]] = ()
     own_header: ClassVar[bytes] = b""
     removes_cookies: ClassVar[bool] = False
 
@@ -53,7 +58,8 @@ class Dialect(ABC):
                 OverrideDeniedError, DestinationDeniedError: see their codes.
         """
         headers, peer = subrequest.headers, subrequest.peer
-        refuse_untrusted(headers, peer, trusted)
+        expected = (*self.target_headers, *self.other_dialect_headers)
+        refuse_untrusted(headers, peer, trusted, expected)
         self.refuse_other_dialects(headers)
         refuse_identity(headers, identity)
         method, location = self.target(subrequest)

@@ -53,10 +53,18 @@ class ForwardedDialect(PassThroughDialect):
 
     name = "forwarded"
     path = "/authenticate/forward"
+    target_headers = (
+        "X-Forwarded-Uri",
+        "X-Forwarded-Method",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+    )
+    other_dialect_headers = ("X-Original-URL",)
 
     def refuse_other_dialects(self, headers: RawHeaders) -> None:
         """Refuse a subrequest of NGINX or HAProxy."""
-        if not present(headers, "X-Forwarded-Uri") and present(headers, "X-Original-URL"):
+        is_own = present(headers, "X-Forwarded-Uri")
+        if not is_own and present(headers, *self.other_dialect_headers):
             raise WrongDialectError(
                 "X-Original-URL arrived at /authenticate/forward, which is Traefik's and Caddy's. "
                 "NGINX and HAProxy ask /authenticate."

@@ -20,8 +20,8 @@ from authgw.dialects.responses import allowed, denial_headers, is_outage, login_
 
 _VARIABLES = {
     "X-Original-URL": "$authgw_scheme://$authgw_authority$request_uri",
-    "X-Original-Host": "$host",
     "X-Original-Method": "$request_method",
+    "X-Original-Host": "$host",
 }
 
 
@@ -30,16 +30,19 @@ class NginxDialect(Dialect):
 
     name = "nginx"
     path = "/authenticate"
+    target_headers = tuple(_VARIABLES)
+    other_dialect_headers = ("X-Forwarded-Uri",)
     own_header = b"x-original-url"
     removes_cookies = True
 
     def is_subrequest(self, headers: RawHeaders) -> bool:
         """Return True if a proxy sent headers about an original request."""
-        return present(headers, *_VARIABLES, "X-Forwarded-Uri") is not None
+        return present(headers, *self.target_headers, *self.other_dialect_headers) is not None
 
     def refuse_other_dialects(self, headers: RawHeaders) -> None:
         """Refuse a subrequest of Traefik or Caddy."""
-        if not present(headers, *_VARIABLES) and present(headers, "X-Forwarded-Uri"):
+        is_own = present(headers, *self.target_headers)
+        if not is_own and present(headers, *self.other_dialect_headers):
             raise WrongDialectError
 
     def target(self, subrequest: Subrequest) -> tuple[str, Location]:

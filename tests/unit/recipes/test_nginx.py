@@ -8,7 +8,7 @@ import pytest
 
 from authgw.config.schema import Settings
 from authgw.core.errors import OperatorError
-from authgw.dialects.headers import TARGET_HEADERS
+from authgw.dialects.registry import TARGET_HEADERS
 from authgw.recipes.cleared import CLEARED
 from authgw.recipes.nginx import FILES, render_files
 from tests.support.processes import authgw_here
