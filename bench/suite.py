@@ -4,11 +4,13 @@ from bench import (
     authenticate,
     chain,
     cold,
+    denials,
     flow,
     issue,
     login,
     memory,
     metrics,
+    random_checks,
     revoke,
     rules,
     scale,
@@ -17,7 +19,9 @@ from bench.outcome import Benchmark
 
 BENCHMARKS: tuple[Benchmark, ...] = (
     authenticate.BENCHMARK,
+    random_checks.BENCHMARK,
     cold.BENCHMARK,
+    denials.BENCHMARK,
     metrics.BENCHMARK,
     chain.BENCHMARK,
     issue.BENCHMARK,
