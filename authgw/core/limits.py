@@ -161,6 +161,12 @@ MAX_PREPARED_HEADS = 64
 # Our header names, and those that the configuration sets.
 MAX_PREPARED_NAMES = 64
 
+# --- Store ---
+
+# Commands on a connection to Redis without a reply yet: what it executes within the deadline of an
+# operation. The requests of all connections of a replica need no more.
+MAX_WAITING_COMMANDS = 8192
+
 # --- Texts that are logged, stored or shown ---
 
 # Stored with a session.
