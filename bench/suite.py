@@ -2,6 +2,7 @@
 
 from bench import (
     authenticate,
+    browse,
     chain,
     cold,
     denials,
@@ -20,6 +21,7 @@ from bench.outcome import Benchmark
 BENCHMARKS: tuple[Benchmark, ...] = (
     authenticate.BENCHMARK,
     random_checks.BENCHMARK,
+    browse.BENCHMARK,
     cold.BENCHMARK,
     denials.BENCHMARK,
     metrics.BENCHMARK,
