@@ -10,7 +10,7 @@ from typing import Any
 from authgw.core.tokens import TokenType
 from bench.commands import rate_during
 from bench.gateways import ORIGINAL, BenchGateway, BenchRedis, Lab, bearer, lab, loop_of
-from bench.hot import PATH, hot_checks
+from bench.hot import PATH, hot_checks, limit_checks
 from bench.http import send
 from bench.measure import ROUNDS, Measure, Sample, in_turn, median, ratio, sample, table
 from bench.outcome import Benchmark, NotMeasured, Outcome
@@ -83,10 +83,10 @@ def _variants(
     }
     # Next to the variants that it is compared with: the machine's speed changes within a round.
     variants["hot"] = hot_checks(redis, gateway, token, seconds)
-    for name, kind in (("raw httptools", "httptools"), ("plain aiohttp", "aiohttp")):
-        port, pid = made.imitation(kind, response, loop_of(gateway) == "uvloop")
-        checks = partial(load, port, PATH, headers, seconds)
-        variants[name] = partial(sample, {"server": [pid]}, checks)
+    variants["raw httptools"] = limit_checks(made, gateway, token, seconds)
+    port, pid = made.imitation("aiohttp", response, loop_of(gateway) == "uvloop")
+    checks = partial(load, port, PATH, headers, seconds)
+    variants["plain aiohttp"] = partial(sample, {"server": [pid]}, checks)
     variants["direct with JSON"] = partial(sample, parts, direct)
     refused = partial(load, gateway.port, PATH, ORIGINAL, seconds, denied=True)
     variants["denied, no token"] = partial(sample, parts, refused)

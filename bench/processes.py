@@ -13,7 +13,12 @@ from bench.outcome import NotMeasured
 
 _START_TIMEOUT = 30.0  # seconds
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"  # nginx is not on a user's PATH
-_PACKAGES = {"redis-server": "redis-server", "nginx": "nginx", "wrk": "wrk"}
+_PACKAGES = {
+    "redis-server": "redis-server",
+    "nginx": "nginx",
+    "wrk": "wrk",
+    "unshare": "util-linux",
+}
 
 
 def find(program: str) -> str:

@@ -2,13 +2,16 @@
 
 from bench import (
     authenticate,
+    browse,
     chain,
     cold,
+    denials,
     flow,
     issue,
     login,
     memory,
     metrics,
+    random_checks,
     revoke,
     rules,
     scale,
@@ -17,7 +20,10 @@ from bench.outcome import Benchmark
 
 BENCHMARKS: tuple[Benchmark, ...] = (
     authenticate.BENCHMARK,
+    random_checks.BENCHMARK,
+    browse.BENCHMARK,
     cold.BENCHMARK,
+    denials.BENCHMARK,
     metrics.BENCHMARK,
     chain.BENCHMARK,
     issue.BENCHMARK,

@@ -9,9 +9,9 @@ import pytest
 from redis.asyncio import Redis
 
 from authgw.core.errors import StoreUnavailableError
-from authgw.storage.redis import node
 from authgw.storage.redis.connect import connect
 from authgw.storage.redis.keys import ENDED_CHANNEL
+from authgw.storage.redis.link import RedisLink
 from authgw.storage.redis.replies import Request
 from authgw.storage.redis.store import RedisStore
 from tests.support.builders import numbered
@@ -90,14 +90,16 @@ async def test_several_counters_cost_one_round_trip(
     real: RedisStore, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted = [("a", 60.0), ("b", 60.0)]
-    exchange, trips = node._exchange, 0
+    send, trips = RedisLink.send, 0
 
-    async def counting(link: object, commands: Sequence[Request]) -> list[object]:
+    def counting(
+        link: RedisLink, requests: Sequence[Request], deadline: float
+    ) -> asyncio.Future[list[object]]:
         nonlocal trips
         trips += 1
-        return await exchange(link, commands)
+        return send(link, requests, deadline)
 
-    monkeypatch.setattr(node, "_exchange", counting)
+    monkeypatch.setattr(RedisLink, "send", counting)
     client = Redis.from_url(redis_url)
     await client.script_flush()
     await client.aclose()

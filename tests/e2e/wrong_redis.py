@@ -100,6 +100,9 @@ class WrongRedis:
     def _time(self, _: list[bytes]) -> bytes:
         return array(bulk(b"%d" % time.time()), bulk(b"0"))
 
+    def _ping(self, words: list[bytes]) -> bytes:
+        return bulk(words[1])
+
     def _add(self, words: list[bytes]) -> bytes:
         self.records[words[3]] = words[5]
         return array()

@@ -43,6 +43,7 @@ from authgw.dialects.headers import SESSION_COOKIES
 from authgw.identity import clients_file, users_file
 from authgw.identity.passwords import DUMMY_HASH
 from authgw.observability import logging as audit_log
+from authgw.observability.collectors import PlainCounter, PlainHistogram
 from authgw.storage import redis
 from authgw.storage.redis.commands import Script
 from authgw.storage.sqlite import database
@@ -111,6 +112,10 @@ def _metrics() -> dict[str, str]:
     collectors = list(REGISTRY._collector_to_names)
     ours = [one for one in collectors if isinstance(one, MetricWrapperBase)]
     found = {one._name: _said(one._type or "", one._labelnames) for one in ours}
+    for plain in collectors:
+        if isinstance(plain, PlainCounter | PlainHistogram):
+            for family in plain.collect():
+                found[family.name] = _said(family.type, family._labelnames)
     for part in parts:
         for one in part.collect(MagicMock()):
             found[one.name] = _said(one.kind, one.labels)

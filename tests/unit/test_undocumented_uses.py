@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from redis.asyncio.connection import Connection
 
 from authgw.server.http_pipelining import SequentialConnection
-from authgw.storage.redis.redis_internals import PlainConnection
 from authgw.web.aiohttp_internals import HttpConnection
 
 ROOT = Path(__file__).parents[2]
@@ -168,5 +166,3 @@ def test_the_hooks_have_names_that_the_libraries_do_not_have() -> None:
     assert ours >= OWN
     shared = {name for name in ours & own(web.RequestHandler) if not name.startswith("__")}
     assert not shared, "aiohttp has a member of this name now"
-    assert "_query" not in own(Connection), "see MasterPool"
-    assert issubclass(PlainConnection, Connection)
