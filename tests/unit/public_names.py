@@ -21,7 +21,7 @@ from unittest.mock import MagicMock
 import click
 import jwt
 from loguru import logger
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, Info
 from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel
 
@@ -111,7 +111,7 @@ def _metrics() -> dict[str, str]:
     parts = list(_measured_parts())
     collectors = list(REGISTRY._collector_to_names)
     ours = [one for one in collectors if isinstance(one, MetricWrapperBase)]
-    found = {one._name: _said(one._type or "", one._labelnames) for one in ours}
+    found = {one._name: _said(one._type or "", _labels(one)) for one in ours}
     for plain in collectors:
         if isinstance(plain, PlainCounter | PlainHistogram):
             for family in plain.collect():
@@ -120,6 +120,11 @@ def _metrics() -> dict[str, str]:
         for one in part.collect(MagicMock()):
             found[one.name] = _said(one.kind, one.labels)
     return {name: said for name, said in sorted(found.items()) if name.startswith("authgw_")}
+
+
+def _labels(metric: MetricWrapperBase) -> tuple[str, ...]:
+    """Return the labels of a metric; those of an Info are the keys of its value."""
+    return tuple(metric._value) if isinstance(metric, Info) else metric._labelnames
 
 
 def _measured_parts() -> Iterator[Any]:
