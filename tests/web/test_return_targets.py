@@ -185,7 +185,7 @@ OTHER_PAGE = page_of(url="https://auth.b.net/login", cookie_domain="b.net")
 
 
 @pytest.mark.parametrize(
-    ("said", "rd", "cause"),
+    ("section", "rd", "cause"),
     [
         ({}, "https://app.example.com/", "the proxy does not pass Cookie"),
         ({}, "http://app.example.com/", "reached by http"),
@@ -199,11 +199,11 @@ OTHER_PAGE = page_of(url="https://auth.b.net/login", cookie_domain="b.net")
     ],
 )
 async def test_the_page_of_a_loop_explains_its_cause(
-    make_gateway: MakeGateway, said: dict[str, object], rd: str, cause: str
+    make_gateway: MakeGateway, section: dict[str, object], rd: str, cause: str
 ) -> None:
     api = Rule("9", Allow(authenticated=True), "api.example.com", credentials=PROGRAMS)
     rules = Rules([api, *RULES.ordered])
-    running = await make_gateway(login=page_of(**said), rules=rules)
+    running = await make_gateway(login=page_of(**section), rules=rules)
     jar = Jar(running)
     await jar.log_in("bob")
     assert [(await jar.get(login(rd))).status for _ in range(3)] == [303, 303, 508]
