@@ -4,7 +4,14 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Location, ProxyResponse
+from authgw.core.model import (
+    AccessRequest,
+    Decision,
+    IdentityHeaders,
+    Location,
+    ProxyResponse,
+    Verdict,
+)
 from authgw.core.networks import TrustedProxies
 from authgw.dialects.headers import (
     RawHeaders,
@@ -12,6 +19,7 @@ from authgw.dialects.headers import (
     refuse_identity,
     refuse_untrusted,
 )
+from authgw.dialects.responses import allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +95,6 @@ class Dialect(ABC):
                 their codes.
         """
 
-    @abstractmethod
     def render(
         self,
         decision: Decision,
@@ -97,3 +104,12 @@ class Dialect(ABC):
         login_url: str | None = None,
     ) -> ProxyResponse:
         """Return the response for the proxy; `access` is None if it could not be described."""
+        if decision.verdict is Verdict.ALLOW:
+            return allowed(decision.principal, identity)
+        return self.refuse(decision, access, login_url)
+
+    @abstractmethod
+    def refuse(
+        self, decision: Decision, access: AccessRequest | None, login_url: str | None
+    ) -> ProxyResponse:
+        """Return the response to a request that is denied or needs a login."""

@@ -27,7 +27,7 @@ def users(received: bytes) -> list[str]:
 
 def statuses(received: bytes) -> list[int]:
     """Return the status of each response."""
-    return [int(found) for found in re.findall(rb"HTTP/1\.[01] (\d{3}) ", received)]
+    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", received)]
 
 
 def with_body(head: bytes, kind: str, check: bytes) -> bytes:
@@ -58,11 +58,11 @@ async def test_bytes_after_an_upgrade_are_never_a_request(
     head = asking(access).replace(b"\r\n\r\n", b"\r\n" + b"\r\n".join(upgrade) + b"\r\n\r\n")
     post = b"POST /ping HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
     hidden = asking(somebodys)
-    asked = with_body(head, body, hidden)
+    message = with_body(head, body, hidden)
     behind = (post % len(hidden)) + hidden + hidden
     for parts in (
-        *splits(asked + behind, asked.index(b"\r\n\r\n") + 4),
-        [asked + (post % len(hidden)), hidden],
+        *splits(message + behind, message.index(b"\r\n\r\n") + 4),
+        [message + (post % len(hidden)), hidden],
     ):
         received = await told(quick, parts)
         assert statuses(received) == [200], parts
