@@ -38,6 +38,10 @@ class MeasuredStore:
         SESSIONS_ENDED.add(len(ended))
         return ended
 
+    def now(self, sid: str) -> float | None:
+        """See `BatchStore.now`."""
+        return self._store.now(sid)
+
     async def read(self, sid: str) -> Snapshot:
         """See `SessionStore.read`."""
         return await _timed("read", self._store.read(sid))

@@ -72,7 +72,7 @@ async def test_an_unknown_header_name_is_a_cache_miss_once(
 async def test_a_cached_response_waits_for_pending_responses(
     quick: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    access, new = await shaped(quick), (await quick.login(2))["access"]
+    access, new = await shaped(quick), (await quick.login_elsewhere(2))["access"]
     reading, go_on, read = asyncio.Event(), asyncio.Event(), quick.store.read_many
 
     async def late(sids: Sequence[str]) -> Any:

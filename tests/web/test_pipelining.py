@@ -132,7 +132,7 @@ async def held_up(
 async def test_at_most_one_read_is_buffered_behind_a_pending_response(
     quick: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    access, new = await known(quick), (await quick.login(2))["access"]
+    access, new = await known(quick), (await quick.login_elsewhere(2))["access"]
     many = 4_000
     async with held_up(quick, monkeypatch) as go_on, connected(quick) as (reader, writer):
         writer.write(asking(new))
@@ -182,7 +182,7 @@ async def test_requests_after_a_refused_body_are_answered(quick: RunningGateway,
 async def test_requests_after_a_body_that_fills_all_buffers_are_answered(
     quick: RunningGateway, monkeypatch: pytest.MonkeyPatch, body: int
 ) -> None:
-    access, new = await known(quick), (await quick.login(2))["access"]
+    access, new = await known(quick), (await quick.login_elsewhere(2))["access"]
     large = asking(new).replace(b"\r\n\r\n", b"\r\nContent-Length: %d\r\n\r\n" % body)
     async with held_up(quick, monkeypatch) as go_on, connected(quick) as (reader, writer):
         writer.write(large + bytes(body) + asking(access) * 40)
@@ -194,7 +194,7 @@ async def test_requests_after_a_body_that_fills_all_buffers_are_answered(
 
 
 async def test_a_half_closed_connection_receives_all_responses(quick: RunningGateway) -> None:
-    access, new = await known(quick), (await quick.login(2))["access"]
+    access, new = await known(quick), (await quick.login_elsewhere(2))["access"]
     for sent, expected in (
         (asking(access), ["1"]),
         (asking(new), ["2"]),
