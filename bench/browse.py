@@ -15,13 +15,13 @@ import uvloop
 
 from authgw.core.tokens import TokenType
 from bench.asking import check_all
-from bench.gateways import ORIGINAL, BenchGateway, BenchRedis, Lab, bearer, lab, loop_of
+from bench.each_once import checks_of
+from bench.gateways import BenchGateway, BenchRedis, Lab, lab, loop_of
 from bench.go_service import go_name, go_service, parts_of, x_go
-from bench.hot import PATH
 from bench.measure import ROUNDS, Measure, in_turn, median, percentile, sample, table
 from bench.outcome import Benchmark, NotMeasured, Outcome
 from bench.population import new_sessions, put, tokens
-from bench.wrk import WrkResult, request
+from bench.wrk import WrkResult
 
 _USERS = 925
 _BURST = 20  # checks: a page and its parts
@@ -81,7 +81,7 @@ def _variants(
 def _browsing(
     port: int, parts: Mapping[str, Sequence[int]], minted: Sequence[str], seconds: int
 ) -> Measure:
-    checks = [request("GET", PATH, {**ORIGINAL, **bearer(token)}) for token in minted]
+    checks = checks_of(minted)
     dice = random.Random(1)  # noqa: S311  not a secret
 
     def browse() -> WrkResult:

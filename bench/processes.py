@@ -108,6 +108,15 @@ def rss_bytes(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def private_bytes(pid: int) -> int:
+    """Return the resident memory that a process shares with no other, in bytes.
+
+    Private_Clean and Private_Dirty, which /proc/PID/smaps_rollup states in KiB (proc(5)).
+    """
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+
+
 def runs_uvloop(pid: int) -> bool:
     """Return True if this process has loaded uvloop."""
     return "/uvloop/" in Path(f"/proc/{pid}/maps").read_text()

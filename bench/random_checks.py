@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import count
-from pathlib import Path
 
 from authgw.core.tokens import TokenType
 from bench.asking import check_all
-from bench.gateways import ORIGINAL, BenchGateway, BenchRedis, Lab, bearer, lab, loop_of
+from bench.each_once import checks_of
+from bench.gateways import BenchGateway, BenchRedis, Lab, bearer, lab, loop_of
 from bench.go_service import GoService, go_name, go_service, parts_of, x_go
-from bench.hot import PATH, limit_checks
+from bench.hot import limit_checks
 from bench.measure import ROUNDS, Measure, Sample, in_turn, median, ratio, sample, table
 from bench.outcome import Benchmark, Outcome
 from bench.population import new_sessions, put, tokens
-from bench.wrk import load_random, request, write_requests
+from bench.wrk import load_random, write_requests
 
 _SESSIONS = 10_000
 # Seconds of the same checks before each round: the sessions are active, whatever ran in between.
@@ -69,7 +69,8 @@ def _go_checks(made: Lab, go: GoService, seconds: int) -> Measure:
 def _checks(
     made: Lab, minted: Sequence[str], port: int, parts: Mapping[str, Sequence[int]], seconds: int
 ) -> Measure:
-    file = _file(made, minted)
+    file = made.directory("random") / "requests"
+    write_requests(file, checks_of(minted))
     seeds = count(1)
 
     def measured() -> Sample:
@@ -77,9 +78,3 @@ def _checks(
         return sample(parts, lambda: load_random(port, file, seconds, next(seeds)))
 
     return measured
-
-
-def _file(made: Lab, minted: Sequence[str]) -> Path:
-    file = made.directory("random") / "requests"
-    write_requests(file, [request("GET", PATH, {**ORIGINAL, **bearer(token)}) for token in minted])
-    return file

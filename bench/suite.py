@@ -7,6 +7,7 @@ from bench import (
     cold,
     denials,
     flow,
+    idle,
     issue,
     login,
     memory,
@@ -32,5 +33,6 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     rules.BENCHMARK,
     revoke.BENCHMARK,
     memory.BENCHMARK,
+    idle.BENCHMARK,
     scale.BENCHMARK,
 )
