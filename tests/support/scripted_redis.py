@@ -4,7 +4,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import hiredis
 
@@ -13,8 +13,9 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: close(2) sends RST
 
 
 class ScriptedServer:
-    """`replies` maps names of commands to raw replies, None for no reply; all others are OK.
+    """`replies` maps names of commands to raw replies; all others are OK.
 
+    With None in place of a reply, this and all later replies on the connection wait for `release`.
     Each item of `received` is what a single read brought: the commands that were sent together.
     """
 
@@ -27,6 +28,7 @@ class ScriptedServer:
         }
         self.links: list[asyncio.StreamWriter] = []
         self.port = 0
+        self._held: dict[asyncio.StreamWriter, list[bytes]] = {}
 
     @property
     def commands(self) -> list[list[bytes]]:
@@ -36,6 +38,11 @@ class ScriptedServer:
     def count(self, name: bytes) -> int:
         """Return the number of commands of this name."""
         return sum(words[0] == name for words in self.commands)
+
+    def release(self, number: int, reply: bytes) -> None:
+        """Send this reply, and those that waited behind it, on the connection of this number."""
+        link = self.links[number]
+        link.write(reply + b"".join(self._held.pop(link)))
 
     def reset(self) -> None:
         """Reset all connections."""
@@ -48,6 +55,11 @@ class ScriptedServer:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Reply to the commands of a connection."""
         self.links.append(writer)
+        with suppress(ConnectionError):
+            await self._reply(reader, writer)
+        writer.close()
+
+    async def _reply(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         parser = hiredis.Reader()
         while data := await reader.read(65536):
             parser.feed(data)
@@ -55,8 +67,13 @@ class ScriptedServer:
             while words := parser.gets():
                 self.received[-1].append(words)
                 reply = self.replies.get(words[0], b"+OK\r\n")
-                writer.write(reply(words) if callable(reply) else reply or b"")
-        writer.close()
+                text = reply(words) if callable(reply) else reply or b""
+                if reply is None:
+                    self._held[writer] = []
+                elif writer in self._held:
+                    self._held[writer].append(text)
+                else:
+                    writer.write(text)
 
 
 @asynccontextmanager

@@ -195,6 +195,7 @@ class RedisLink(asyncio.Protocol):
         assert self._transport is not None  # noqa: S101  the connection was made
         greeting, replies = _Batch(), self._loop.create_future()
         greeting.add(self._login.requests(), math.inf, replies)
+        self._waiting_commands += len(greeting.requests)
         self._sent.append(greeting)
         self._transport.write(greeting.packed())
         for reply in await replies:
@@ -268,6 +269,7 @@ class RedisLink(asyncio.Protocol):
         # A refusal in its place ends the batch as well: a server that cannot save refuses PING.
         nonce = b"%d" % next(self._nonces)
         batch.requests.append(Request(("PING", nonce), partial(eq, nonce)))
+        self._waiting_commands += 1
         self._collecting = None
         self._sent.append(batch)
         try:

@@ -53,23 +53,26 @@ from authgw.storage.redis.revocation_feed import RedisRevocationFeed
 from authgw.storage.redis.startup_checks import check
 
 # KEYS record, index; ARGV record, sid, idle ms, index ms, max sessions, key prefix, channel.
+# Members whose record has expired stay in the index until it is full: few logins look for them.
 _ADD = Script(
     """
-for _, sid in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
-  if redis.call('EXISTS', ARGV[6] .. sid) == 0 then redis.call('ZREM', KEYS[2], sid) end
-end
 local time = redis.call('TIME')
-local ended = {}
-local over = redis.call('ZCARD', KEYS[2]) + 1 - tonumber(ARGV[5])
-if over > 0 then ended = redis.call('ZRANGE', KEYS[2], 0, over - 1) end
-for _, sid in ipairs(ended) do
-  redis.call('DEL', ARGV[6] .. sid)
-  redis.call('ZREM', KEYS[2], sid)
-  redis.call('PUBLISH', ARGV[7], sid)
+local members, ended = redis.call('ZCARD', KEYS[2]), {}
+if members >= tonumber(ARGV[5]) then
+  for _, sid in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+    if redis.call('EXISTS', ARGV[6] .. sid) == 0 then redis.call('ZREM', KEYS[2], sid) end
+  end
+  local over = redis.call('ZCARD', KEYS[2]) + 1 - tonumber(ARGV[5])
+  if over > 0 then ended = redis.call('ZRANGE', KEYS[2], 0, over - 1) end
+  for _, sid in ipairs(ended) do
+    redis.call('DEL', ARGV[6] .. sid)
+    redis.call('ZREM', KEYS[2], sid)
+    redis.call('PUBLISH', ARGV[7], sid)
+  end
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
 redis.call('ZADD', KEYS[2], time[1] * 1000000 + time[2], ARGV[2])
-if redis.call('PTTL', KEYS[2]) < tonumber(ARGV[4]) then
+if members == 0 or redis.call('PTTL', KEYS[2]) < tonumber(ARGV[4]) then
   redis.call('PEXPIRE', KEYS[2], ARGV[4])
 end
 return ended
