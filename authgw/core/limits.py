@@ -175,5 +175,8 @@ MAX_USER_AGENT_LENGTH = 256
 MAX_PARSED_USER_AGENT_LENGTH = 1024
 # A path on the page of a refusal.
 MAX_SHOWN_PATH_LENGTH = 200
+# Characters of the log lines that are written together: a pipe takes 4,096 bytes in one piece
+# (PIPE_BUF of pipe(7)), so that lines of several processes do not mix. So much a crash can lose.
+MAX_LOG_WRITE_LENGTH = 4096
 # Problems of a users file that are reported at once.
 MAX_REPORTED_PROBLEMS = 20

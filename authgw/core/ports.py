@@ -68,6 +68,9 @@ class MirroringStore(SessionStore, Protocol):
 class BatchStore(SessionStore, Protocol):
     """A SessionStore that also reads many sessions at once."""
 
+    def now(self, sid: str) -> float | None:
+        """Return the time of the store's clock for a valid sid, None if it is not known now."""
+
     async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailableError]:
         """Return the result or the exception of `read` for each sid, in order."""
 

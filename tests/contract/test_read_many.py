@@ -42,3 +42,13 @@ async def test_read_many_of_no_or_only_malformed_sids(store: BatchStore) -> None
     assert isinstance(absent, Snapshot)
     assert absent.session is None
     assert absent.now > 1_700_000_000
+
+
+async def test_the_clock_is_that_of_snapshots(store: BatchStore) -> None:
+    sid = numbered(1, "1").sid
+    # A server's clock is read with sessions.
+    (seen,) = await store.read_many([sid])
+    assert isinstance(seen, Snapshot)
+    now = store.now(sid)
+    assert now is not None
+    assert 0 <= now - seen.now < 5

@@ -35,6 +35,7 @@ from authgw.server.listeners import listen
 from authgw.server.reload import ReloadableState
 from authgw.server.replica import Replica
 from authgw.services.sessions import Sessions
+from authgw.storage.mirror import Mirror
 from authgw.storage.sqlite.store import EmbeddedStore
 from authgw.web.decision_cache import DecisionCache
 from authgw.web.dispatcher import Dispatcher
@@ -91,6 +92,10 @@ class GatewayServer(TestServer):
         self._replica = replica
         self._runner = runner
 
+    @property
+    def mirror(self) -> Mirror:
+        return self._replica._parts.mirror
+
     async def start_server(self, *_: Any, **__: Any) -> None:
         server = self._loaded.settings.server.model_copy(update=_ANY_FREE_PORT)
         await listen(self._runner, self.connections, server, self._loaded.directory)
@@ -142,6 +147,12 @@ class RunningGateway:
         response = await self.post("/login", {"user_id": user_id, **more}, headers=self.shop)
         assert response.status == 200, await response.text()
         pair: dict[str, Any] = await response.json()
+        return pair
+
+    async def login_elsewhere(self, user_id: int = 1) -> dict[str, Any]:
+        """Log in as at another replica: this replica reads the session at its first check."""
+        pair = await self.login(user_id)
+        self.server.mirror._drop(pair["sid"])
         return pair
 
     async def check(self, access: str, **headers: str) -> ClientResponse:

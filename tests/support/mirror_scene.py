@@ -28,6 +28,7 @@ class SlowStore:
         self.delay = 0.0
         self.down = False
         self.unreadable: set[str] = set()
+        self.is_clock_known = True
 
     async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailableError]:
         self.calls.append((self.loop.now, sids))
@@ -55,6 +56,9 @@ class SlowStore:
         self.sessions = {session.sid: session}
         await self.reply()
         return ended
+
+    def now(self, sid: str) -> float | None:
+        return NOW + self.loop.now if self.is_clock_known else None
 
     async def revoke(self, sid: str) -> bool:
         await self.reply()

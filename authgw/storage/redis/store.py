@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from authgw.core.errors import SessionEndedError, StoreUnavailableError
 from authgw.core.export import ExportedSession
@@ -20,6 +20,7 @@ from authgw.core.keys import KeyRing
 from authgw.core.measurements import Measurement, gauge
 from authgw.core.session_codec import dump
 from authgw.core.sessions import Session, Snapshot, hash_of_sid, subject_hash
+from authgw.storage.clock import boottime
 from authgw.storage.records import session_in, snapshot_in
 from authgw.storage.redis import commands
 from authgw.storage.redis.commands import (
@@ -147,6 +148,15 @@ class RedisStore(RedisCounters):
         ]
         command = _ADD.on(prefix(h) + session.sid, index(h), args=args)
         return _texts(await self._commands.execute(command, confirmed=True))
+
+    def now(self, sid: str) -> float | None:
+        """See `BatchStore.now`; the servers' clocks are read with sessions."""
+        try:
+            clock = self._servers.holder(_key(sid)).clock
+        except RedisError:
+            return None
+        here = boottime()
+        return None if clock.is_due(here) else clock.at(here)
 
     async def read(self, sid: str) -> Snapshot:
         """See `SessionStore.read`."""

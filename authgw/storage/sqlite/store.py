@@ -63,6 +63,10 @@ class EmbeddedStore(SqliteCounters):
         """See `SessionStore.add`."""
         return await self._db.run(lambda: self._add(session, max_sessions))
 
+    def now(self, sid: str) -> float | None:
+        """See `BatchStore.now`."""
+        return self._clock()
+
     async def read(self, sid: str) -> Snapshot:
         """See `SessionStore.read`."""
         return await self._db.run(lambda: self._read(sid))

@@ -61,8 +61,8 @@ async def test_an_older_access_token_is_valid_while_its_session_is_active(
 
 async def test_two_tabs_get_one_successor(world: SessionWorld) -> None:
     first = await world.gateway.log_in(SHOP)
-    one = await world.gateway.refresh(first.refresh)
-    assert await world.alive(one)
+    refreshed = await world.gateway.refresh(first.refresh)
+    assert await world.alive(refreshed)
     world.wait(9)
     two = await world.gateway.refresh(first.refresh)
     third = await world.gateway.refresh(two.refresh)

@@ -177,7 +177,7 @@ def test_the_parser_in_python_is_detected(monkeypatch: pytest.MonkeyPatch) -> No
     assert not parses_in_python()
     script = "from authgw.web import aiohttp_internals as a; exit(a.parses_in_python())"
     env = {**os.environ, "AIOHTTP_NO_EXTENSIONS": "1"}
-    found = subprocess.run([sys.executable, "-c", script], env=env, check=False)
-    assert found.returncode == 1, "`HttpRequestParser` is not the class of the parser in use"
+    result = subprocess.run([sys.executable, "-c", script], env=env, check=False)
+    assert result.returncode == 1, "`HttpRequestParser` is not the class of the parser in use"
     monkeypatch.setattr(http_parser, "HttpRequestParser", http_parser.HttpRequestParserPy)
     assert parses_in_python()
