@@ -28,7 +28,7 @@ _REPLIES = re.compile(
     rb"(\$\d+\r\n[^\r]*\r\n)(\*2\r\n\$\d+\r\n\d+\r\n\$\d+\r\n\d+\r\n)(\$\d+\r\n[^\r]*\r\n)(\$.*)",
     re.DOTALL,
 )
-_SIZE = 69  # bytes of these replies
+_SIZE = 65  # bytes of these replies
 _WITHIN = 0.04  # seconds, for replies that never arrive
 
 

@@ -31,8 +31,6 @@ Address = tuple[str, int]
 # uvloop raises a RuntimeError where asyncio ignores that a connection is already closed.
 COMMUNICATION_ERRORS = (RedisError, OSError, TimeoutError, RuntimeError)
 _INCOMPLETE = object()  # for a reply of which more is still to be received
-# Seconds: replies that arrived while the event loop was busy are read before a call times out.
-_GRACE = 0.001
 # Idle seconds until the system checks that the peer exists, the interval, and the number of checks.
 _KEEPALIVE = (
     (socket.TCP_KEEPIDLE, 30),
@@ -159,7 +157,7 @@ class RedisLink(asyncio.Protocol):
         self._waiting_commands += len(requests)
         self._collecting.add(requests, deadline, future := self._loop.create_future())
         if deadline < self._timer_at:
-            self._set_timer(deadline, self._check_deadlines)
+            self._set_timer(deadline)
         return future
 
     def close(self, error: Exception) -> None:
@@ -277,28 +275,23 @@ class RedisLink(asyncio.Protocol):
         except COMMUNICATION_ERRORS as error:
             self.close(ConnectionError(str(error)))
 
-    def _set_timer(self, moment: float, action: Callable[[], None]) -> None:
+    def _set_timer(self, moment: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = moment
-        self._timer = self._loop.call_at(moment, action)
+        self._timer = self._loop.call_at(moment, self._check_deadlines)
 
     def _check_deadlines(self) -> None:
-        """Set the timer for the next deadline, or for the end of the grace period."""
-        earliest = min((batch.deadline for batch in self._waiting()), default=math.inf)
-        if earliest <= (now := self._loop.time()):
-            self._set_timer(now + _GRACE, self._close_if_late)
-        elif earliest < math.inf:
-            self._set_timer(earliest, self._check_deadlines)
-        else:
-            self._timer_at = math.inf
+        """Close a link that is late, otherwise set the timer for the next deadline.
 
-    def _close_if_late(self) -> None:
-        now = self._loop.time()
-        if any(batch.deadline <= now - _GRACE for batch in self._waiting()):
+        Both event loops read what has arrived before they call timers.
+        """
+        self._timer_at = math.inf
+        earliest = min((batch.deadline for batch in self._waiting()), default=math.inf)
+        if earliest <= self._loop.time():
             self.close(TimeoutError())
-        else:
-            self._check_deadlines()
+        elif earliest < math.inf:
+            self._set_timer(earliest)
 
 
 def _unexpected(batch: _Batch | None, cause: Exception | None = None) -> UnexpectedReplyError:

@@ -157,6 +157,7 @@ async def test_a_late_confirmation_closes_its_link(server: ScriptedServer) -> No
     node = fixed(server)
     with pytest.raises(TimeoutError):
         await node.execute_confirmed([SET], later(0.05))
+    assert [link.is_closed for link in node._links()] == [True]
     await until(lambda: server.links[0].transport.is_closing())
     server.replies[b"WAIT"] = b":1\r\n"
     assert await node.execute_confirmed([SET], later()) == [b"OK"]
