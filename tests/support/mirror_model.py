@@ -121,12 +121,15 @@ class MirrorSchedule:
         for sid, read in reads.items():
             self.check_read(sid, read)
         await self.call(lambda: seen.extend(self.snapshot(sid) for sid in sids))
-        for read in reads.values():
-            read.replied = self.loop.now
-        # A single record may be unreadable.
-        return [
-            s if self.rng.random() >= self.faults / 10 else StoreUnavailableError() for s in seen
-        ]
+        results: list[Snapshot | StoreUnavailableError] = []
+        for read, snapshot in zip(reads.values(), seen, strict=True):
+            # A single record may be unreadable, and is then read again at every sweep.
+            if self.rng.random() < self.faults / 10:
+                results.append(StoreUnavailableError())
+            else:
+                read.replied = self.loop.now
+                results.append(snapshot)
+        return results
 
     async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
         result: list[Snapshot | None] = []
