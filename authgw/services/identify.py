@@ -1,6 +1,8 @@
 """Identify the caller of a request by an access token or by session cookies."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
 
 from authgw.core import sessions
 from authgw.core.errors import (
@@ -8,6 +10,7 @@ from authgw.core.errors import (
     CredentialsAmbiguousError,
     SessionEndedError,
     StoreUnavailableError,
+    TokenInvalidError,
     TokenMissingError,
 )
 from authgw.core.limits import (
@@ -19,7 +22,7 @@ from authgw.core.limits import (
 from authgw.core.ports import MirroringStore
 from authgw.core.sessions import Session, Snapshot
 from authgw.core.token_cache import VerifiedTokens
-from authgw.core.tokens import Issuer, Token, TokenType
+from authgw.core.tokens import Issuer, Token, TokenType, claims_of
 from authgw.core.users import UserDirectory, principal_of
 from authgw.services.confirmations import Confirmations
 from authgw.services.results import Identity
@@ -71,6 +74,18 @@ class Identification:
         identity = self._identity(token, snapshots[token.sid])
         self._refuse_another(from_cookies, snapshots, identity.session)
         return identity
+
+    def claims(self, token: Token, texts: Sequence[str]) -> dict[str, Any]:
+        """Return all claims of a token that `identify` has accepted in one of these texts.
+
+        Raises:
+            TokenInvalidError: it has expired since.
+        """
+        for text in texts:
+            with suppress(AuthgwError):
+                if self._verify(text, token.type) == token:
+                    return claims_of(text)
+        raise TokenInvalidError
 
     def is_current(self, identity: Identity) -> bool:
         """Return True if a cached identity is certainly still valid; performs no I/O."""

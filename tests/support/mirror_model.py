@@ -151,6 +151,9 @@ class MirrorSchedule:
         await self.call(effect)
         return tuple(SIDS)
 
+    def record(self, session: Session) -> str:
+        return dump(session)
+
     async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
         raise NotImplementedError
 
