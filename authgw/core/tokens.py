@@ -47,6 +47,7 @@ class TokenType(Enum):
         # Plain attributes: an Enum's `value` is computed each time.
         self.claim = claim
         self.header = header
+        self.tag = claim.encode()
 
 
 # The types that only the gateway reads, with their JOSE `typ`.
@@ -130,6 +131,26 @@ class Issuer:
             "mark": ticket.mark,
         }
         return self._sign(claims, kind, now)
+
+    def token_of(self, session: Session, kind: TokenType, *, now: float) -> Token | None:
+        """Return the result of `verify` for a token of this session that is minted at `now`.
+
+        None if it would not be valid yet.
+        """
+        current, access = session.current, kind is TokenType.ACCESS
+        if int(current.iat) > now + LEEWAY:
+            return None
+        exp = int(current.access_exp if access else current.refresh_exp)
+        retired_at = self.keys.verifies_until(self.keys.signing_key(now).kid)
+        return Token(
+            kind,
+            session.sub,
+            session.sid,
+            current.access_jti if access else current.refresh_jti,
+            session.gen,
+            exp,
+            min(exp + LEEWAY, retired_at),
+        )
 
     def verify(
         self, text: str, kind: TokenType, *, now: float, allow_expired: bool = False

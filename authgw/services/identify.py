@@ -14,9 +14,9 @@ from authgw.core.errors import (
     TokenMissingError,
 )
 from authgw.core.limits import (
-    MAX_CACHED_TOKENS,
     MAX_ENDED_SESSIONS,
     MAX_SESSION_COOKIES,
+    MAX_TOKEN_MEMORY_BYTES,
     MAX_VERIFIED_COOKIES,
 )
 from authgw.core.ports import MirroringStore
@@ -44,7 +44,8 @@ class Identification:
     ) -> None:
         self._store = store
         self._users = users
-        self._verified = VerifiedTokens(issuer, MAX_CACHED_TOKENS)
+        self._issuer = issuer
+        self._verified = VerifiedTokens(issuer, MAX_TOKEN_MEMORY_BYTES)
         self._clock = clock
         self._confirmations = Confirmations(store)
 
@@ -74,6 +75,15 @@ class Identification:
         identity = self._identity(token, snapshots[token.sid])
         self._refuse_another(from_cookies, snapshots, identity.session)
         return identity
+
+    def remember(self, text: str, session: Session, kind: TokenType, *, now: float) -> None:
+        """Remember a token of a stored session that was minted at `now`: it needs no verification.
+
+        The session itself is checked at each request.
+        """
+        token = self._issuer.token_of(session, kind, now=now)
+        if token is not None:
+            self._verified.remember(text, token)
 
     def claims(self, token: Token, texts: Sequence[str]) -> dict[str, Any]:
         """Return all claims of a token that `identify` has accepted in one of these texts.
