@@ -143,8 +143,8 @@ MAX_YAML_NODES = 50_000
 
 # Sessions that are checked within an interval of cache.max_staleness; each takes about 2 KB.
 MAX_MIRRORED_SESSIONS = 2**17
-# Each takes about 1 KB.
-MAX_CACHED_TOKENS = 4096
+# Tokens that were verified or minted: an ordinary token takes 300 bytes, so 65,536 of them fit.
+MAX_TOKEN_MEMORY_BYTES = 65_536 * 320
 # JOSE headers; an entry for each key and type is enough.
 MAX_CACHED_JOSE_HEADERS = 64
 # Header layouts, check keys and callers, each.

@@ -79,6 +79,9 @@ class BatchStore(SessionStore, Protocol):
     ) -> Sequence[Snapshot | StoreUnavailableError | None]:
         """Return the result or the exception of `replace` for each (seen, new), in order."""
 
+    def record(self, session: Session) -> str:
+        """Return the record that this store would write now for the session: its version."""
+
 
 class RevocationFeed(MeasuredPart, Protocol):
     """A subscription to the sessions that any replica ends."""
@@ -120,6 +123,10 @@ class KeyRegistry(MeasuredPart, Protocol):
 
 class Store(BatchStore, Counters, ExportableStore, MeasuredPart, Protocol):
     """A store as a replica needs it."""
+
+    @property
+    def compact(self) -> bool:
+        """True while all replicas on this store read compact records and tokens of derived keys."""
 
     @property
     def deadline(self) -> float:

@@ -60,6 +60,10 @@ class MeasuredStore:
         """See `BatchStore.replace_many`."""
         return _count_errors("confirm", await _timed("confirm", self._store.replace_many(changes)))
 
+    def record(self, session: Session) -> str:
+        """See `BatchStore.record`."""
+        return self._store.record(session)
+
     async def revoke(self, sid: str) -> bool:
         """See `SessionStore.revoke`."""
         existed = await _timed("revoke", self._store.revoke(sid))

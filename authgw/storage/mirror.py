@@ -16,7 +16,6 @@ from itertools import islice
 from authgw.core.errors import StoreUnavailableError
 from authgw.core.measurements import Measurement, counter, gauge
 from authgw.core.ports import BatchStore
-from authgw.core.session_codec import dump
 from authgw.core.sessions import Session, Snapshot
 from authgw.storage.batch_reader import Batch, BatchReader, snapshot_of
 from authgw.storage.clock import boottime
@@ -297,7 +296,7 @@ class Mirror:
                 return
             now = max(now, entry.snapshot.now + sent - entry.sent)
         # A read that overlapped with the write may have returned the previous record.
-        written = Snapshot(new, now, dump(new))
+        written = Snapshot(new, now, self._store.record(new))
         self._put(new.sid, written, sent, replaceable_from=self._clock())
 
     def _put(self, sid: str, seen: Snapshot, sent: float, *, replaceable_from: float) -> None:

@@ -106,13 +106,15 @@ async def _check_directly(request: web.Request) -> web.StreamResponse:
     # This is a call of our own API: no app shares the header, so its token must be ours.
     token = bearer(authorization(request.raw_headers))
     session_cookies = cookies(request.raw_headers, gateway.policy.cookies)
-    identity = await gateway.services.identification.identify(token, session_cookies)
+    identification = gateway.services.identification
+    identity = await identification.identify(token, session_cookies)
     principal = identity.principal
     if gateway.policy.record_allowed:
         record(request, "allow", sub=principal.sub, sid=principal.sid, detail="a direct check")
     headers = allowed(principal, gateway.policy.identity).headers
     headers = (*headers, ("Content-Type", "application/json; charset=utf-8"))
-    reply = ProxyResponse(200, headers, json.dumps(identity.token.claims))
+    claims = identification.claims(identity.token, session_cookies if token is None else (token,))
+    reply = ProxyResponse(200, headers, json.dumps(claims))
     prepared = _cache(request, DIRECT, cacheable(identity, token, session_cookies), reply)
     return prepared or web.Response(body=reply.body.encode(), headers=CIMultiDict(headers))
 

@@ -165,6 +165,9 @@ class MirrorSchedule:
         await self.call(effect)
         return tuple(ended)
 
+    def record(self, session: Session) -> str:
+        return dump(session)
+
     async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
         ended = (SIDS[0],) if self.rng.random() < 0.3 else ()
 

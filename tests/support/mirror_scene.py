@@ -51,6 +51,9 @@ class SlowStore:
     ) -> list[Snapshot | StoreUnavailableError | None]:
         return [await self.replace(seen, new) for seen, new in changes]
 
+    def record(self, session: Session) -> str:
+        return dump(session)
+
     async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
         ended = tuple(self.sessions)[:1]
         self.sessions = {session.sid: session}

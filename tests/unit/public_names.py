@@ -49,7 +49,7 @@ from authgw.storage.redis.commands import Script
 from authgw.storage.sqlite import database
 from authgw.web.cookies import Purpose
 from authgw.web.openapi import describe
-from tests.support.builders import NOW, a_session, an_issuer
+from tests.support.builders import KEY, NOW, ROTATED_SESSION, a_session, an_issuer
 
 PACKAGE = Path(authgw.__file__).parent
 # These name headers of other products, to clear or to find them.
@@ -81,6 +81,7 @@ def collect() -> dict[str, Any]:
         "cookies": _cookies(),
         "tokens": _tokens(),
         "session record": sorted(_fields_of(json.loads(dump(a_session())))),
+        "compact session record": _compact_record(),
         "app password prefixes": sorted(
             {text for text in _constants() if re.fullmatch("ag[a-z]_", text)}
         ),
@@ -332,8 +333,18 @@ def _tokens() -> dict[str, Any]:
             else issuer.mint(session, kind, now=NOW)
         )
         head, claims = _parts_of(text)
-        found[kind.claim] = {"typ": head["typ"], "head": sorted(head), "claims": sorted(claims)}
+        found[kind.claim] = {
+            "typ": head["typ"],
+            "kid": head["kid"].replace(KEY.kid, "<>"),
+            "head": sorted(head),
+            "claims": sorted(claims),
+        }
     return found
+
+
+def _compact_record() -> list[Any]:
+    """The items of a record in their order, of a session without a usual value."""
+    return json.loads(dump(ROTATED_SESSION, compact=True))  # type: ignore[no-any-return]  # a list
 
 
 def _parts_of(text: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -29,6 +29,7 @@ ALLOWED_IN_CORE = {
     "enum",
     "functools",
     "hashlib",
+    "hmac",
     "idna",
     "ipaddress",
     "itertools",

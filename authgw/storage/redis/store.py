@@ -138,7 +138,7 @@ class RedisStore(RedisCounters):
         """See `SessionStore.add`."""
         h = subject_hash(session.sub)
         args: list[str | int] = [
-            dump(session),
+            self.record(session),
             session.sid,
             self._idle_ms,
             self._index_ms,
@@ -294,6 +294,10 @@ class RedisStore(RedisCounters):
         """True if other servers have copies of the masters' writes."""
         return self._servers.replicated
 
+    def record(self, session: Session) -> str:
+        """See `BatchStore.record`."""
+        return dump(session, compact=self.compact)
+
     async def ping(self) -> None:
         """Check that any master responds.
 
@@ -314,7 +318,7 @@ class RedisStore(RedisCounters):
         await self._servers.close()
 
     def _replacing(self, seen: Snapshot, new: Session) -> Command:
-        return _REPLACE.on(_key(new.sid), args=[seen.version, dump(new), self._idle_ms])
+        return _REPLACE.on(_key(new.sid), args=[seen.version, self.record(new), self._idle_ms])
 
 
 def _key(sid: str) -> str:

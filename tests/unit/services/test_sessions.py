@@ -31,7 +31,7 @@ async def test_an_access_token_identifies_its_login(world: SessionWorld) -> None
     who, token = identity.principal, identity.token
     assert (who.sub, who.groups) == ("1", ("users",))
     assert who.profile == {"email": "a@example.com", "name": "A"}
-    assert token.claims["user_id"] == 1
+    assert world.gateway.identification.claims(token, ["a.b.c", pair.access])["user_id"] == 1
     assert (pair.expires_in, pair.refresh_expires_in, pair.sid) == (900, 3600, who.sid)
 
 
