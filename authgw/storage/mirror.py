@@ -277,7 +277,7 @@ class Mirror:
         old, now = self._drop(session.sid), self._store.now(session.sid)
         # A state that was read since may be a later state.
         if now is not None and (old is None or old.sent < sent):
-            added = Snapshot(session, now, dump(session))
+            added = Snapshot(session, now, self._store.record(session))
             self._put(session.sid, added, sent, replaceable_from=self._clock())
 
     def _learn_replaced(
