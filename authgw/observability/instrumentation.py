@@ -10,6 +10,7 @@ from aiohttp.typedefs import Middleware
 from authgw.core.errors import StoreUnavailableError
 from authgw.core.ports import Store
 from authgw.core.sessions import Session, Snapshot
+from authgw.forward_auth.decision_cache import PATH
 from authgw.observability.metrics import (
     SESSIONS_ENDED,
     SESSIONS_OPENED,
@@ -17,7 +18,6 @@ from authgw.observability.metrics import (
     STORE_SECONDS,
     RequestMetrics,
 )
-from authgw.web.decision_cache import PATH
 from authgw.web.problems import Handler
 
 T = TypeVar("T")

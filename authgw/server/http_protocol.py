@@ -25,11 +25,11 @@ from authgw.core.limits import (
     RESERVED_DESCRIPTORS,
     UNREAD_RESPONSE_TIMEOUT,
 )
+from authgw.forward_auth.decision_cache import PATH
+from authgw.forward_auth.response_bytes import SERVER
 from authgw.server.http_pipelining import SequentialConnection
 from authgw.server.http_reader import HeadReader, UnreadableRequestError
 from authgw.web.context import peer_name
-from authgw.web.decision_cache import PATH
-from authgw.web.prepared_response import SERVER
 
 _WARNING_INTERVAL = 60.0  # seconds
 # The first line of a check that only its headers distinguish from other checks.

@@ -11,11 +11,11 @@ from aiohttp import HttpVersion11, hdrs, web
 
 from authgw.core.errors import ExpectationFailedError
 from authgw.core.measurements import Measurement, gauge
+from authgw.forward_auth.decision_cache import CHECK_KEY, DIALECT, DecisionCache
+from authgw.forward_auth.endpoint import check
+from authgw.forward_auth.response_bytes import PreparedResponse
 from authgw.web.aiohttp_internals import Handle, wrap_handler
-from authgw.web.check import check
 from authgw.web.context import GATEWAY, Gateway
-from authgw.web.decision_cache import CHECK_KEY, DIALECT, DecisionCache
-from authgw.web.prepared_response import PreparedResponse
 from authgw.web.problems import Handler, failure, problems, refusal, unreadable
 
 

@@ -9,8 +9,8 @@ from authgw.core.limits import MAX_FORM_BYTES
 from authgw.dialects.base import Dialect
 from authgw.dialects.headers import wants_html
 from authgw.dialects.registry import DIALECTS
+from authgw.forward_auth.endpoint import check, denied
 from authgw.web import account_pages, api, health, login_pages
-from authgw.web.check import check, denied
 from authgw.web.context import GATEWAY
 from authgw.web.dispatcher import DISPATCHER, Dispatcher, bind_gateway
 from authgw.web.forms import FORM

@@ -25,6 +25,7 @@ from authgw.core.audit import Event
 from authgw.core.limits import MAX_HEADER_LINE_BYTES
 from authgw.core.ports import Store
 from authgw.core.rules import Rules
+from authgw.forward_auth.decision_cache import DecisionCache
 from authgw.identity import users_editor
 from authgw.identity.clients_file import add_client, load_clients
 from authgw.identity.passwords import hash_password
@@ -36,7 +37,6 @@ from authgw.server.reload import ReloadableState
 from authgw.server.replica import Replica
 from authgw.services.sessions import Sessions
 from authgw.storage.sqlite.store import EmbeddedStore
-from authgw.web.decision_cache import DecisionCache
 from authgw.web.dispatcher import Dispatcher
 from authgw.web.templating import PageRenderer
 from tests.support.builders import LIVES, an_issuer

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from authgw.web.prepared_response import PreparedResponse
+from authgw.forward_auth.response_bytes import PreparedResponse
 from tests.support.gateway import ORIGINAL, RunningGateway
 from tests.support.raw_http import answer, asking, connected, known
 

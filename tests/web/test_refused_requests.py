@@ -6,7 +6,7 @@ import re
 import pytest
 from aiohttp import web
 
-from authgw.web.prepared_response import SERVER
+from authgw.forward_auth.response_bytes import SERVER
 from tests.support.gateway import MakeGateway, RunningGateway
 from tests.support.login_scene import page_of
 from tests.support.messages import MALFORMED

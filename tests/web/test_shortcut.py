@@ -7,8 +7,8 @@ import pytest
 
 from authgw.core.rules import Allow, Credential, Rule, Rules, glob
 from authgw.core.tokens import LEEWAY
+from authgw.forward_auth import decision_cache
 from authgw.identity import users_editor
-from authgw.web import decision_cache
 from tests.support.builders import LIVES
 from tests.support.gateway import ORIGINAL, PASSWORD, MakeGateway, RunningGateway
 

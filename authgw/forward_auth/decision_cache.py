@@ -20,11 +20,11 @@ from authgw.core.model import IdentityHeaders, ProxyResponse
 from authgw.dialects.base import Dialect
 from authgw.dialects.headers import RawHeaders
 from authgw.dialects.nginx import NGINX
+from authgw.forward_auth.header_layout import HeaderClassifier, HeaderLayout
+from authgw.forward_auth.response_bytes import PreparedResponse, is_preparable
 from authgw.services.identify import Identification
 from authgw.services.results import Identity
 from authgw.web.context import peer_of
-from authgw.web.header_layout import HeaderClassifier, HeaderLayout
-from authgw.web.prepared_response import PreparedResponse, is_preparable
 
 # The dialect whose checks are cached: its target is in headers only, and so is its response.
 DIALECT: Dialect = NGINX

@@ -22,12 +22,12 @@ from authgw.dialects.headers import (
 )
 from authgw.dialects.nginx import NGINX
 from authgw.dialects.responses import allowed, for_a_browser
+from authgw.forward_auth.caller import ANONYMOUS, Caller, cacheable, identify, identify_optional
+from authgw.forward_auth.decision_cache import CHECK_KEY, DIRECT, CheckKey
+from authgw.forward_auth.response_bytes import PreparedResponse, empty_response
 from authgw.services.results import Identity
-from authgw.web.caller import ANONYMOUS, Caller, cacheable, identify, identify_optional
 from authgw.web.context import GATEWAY, Gateway, peer_of, record, request_id
-from authgw.web.decision_cache import CHECK_KEY, DIRECT, CheckKey
 from authgw.web.html import refusal_page
-from authgw.web.prepared_response import PreparedResponse, empty_response
 
 # A decision, its caller, and the rule that made it; None if no rule did.
 _Outcome = tuple[Decision, Caller, Rule | None]
