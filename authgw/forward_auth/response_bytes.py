@@ -1,75 +1,68 @@
-"""Responses that are serialised in advance.
-
-A prepared response is independent of a request, so the same object serves many requests at once.
-"""
+"""Responses, and their bytes on a connection of HTTP/1.1."""
 
 import re
 import time
 from email.utils import formatdate
 from functools import cache, lru_cache
 from http import HTTPStatus
-
-from aiohttp import HttpVersion11, hdrs, web
-from multidict import CIMultiDict
+from typing import NamedTuple
 
 from authgw.core.limits import MAX_PREPARED_HEADS, MAX_PREPARED_NAMES
-from authgw.web.aiohttp_internals import RawResponse
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# RFC 9110 section 5.5; aiohttp refuses the same, but is not used here.
+# RFC 9110 section 5.5.
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 SERVER = "authgw"  # the Server header of every response (RFC 9110 section 10.2.4)
+_CLOSE = b"Connection: close\r\n"
 
 Headers = tuple[tuple[str, str], ...]
 
 
-class PreparedResponse(RawResponse):
-    """A complete response to a GET on a persistent HTTP/1.1 connection; see `is_preparable`.
+class Response(NamedTuple):
+    """A response to a request; `reason` is the code of a refusal, else empty.
 
-    `own` are headers of this response only; with them, the rest of the head is cached.
+    `own` are headers of this response only: the bytes of all others are cached. `prepared` are
+    those bytes, if they are known already.
+    """
+
+    status: int
+    headers: Headers = ()
+    body: bytes = b""
+    own: Headers = ()
+    reason: str = ""
+    prepared: bytes = b""
+
+
+def head_of(response: Response) -> bytes:
+    """Return the head of a response on a persistent connection, without its date.
 
     Raises:
         ValueError: a header contains a character that would end it.
     """
-
-    def __init__(
-        self, status: int, headers: Headers, body: bytes = b"", *, own: Headers = ()
-    ) -> None:
-        super().__init__(status=status, headers=CIMultiDict((*headers, *own)))
-        head = _cached_head if own else _common_head
-        self._head = head(status, headers, len(body)) + _lines(own)
-        self._content = body
-
-    def block(self) -> bytes:
-        """Return all bytes of the response, with the present date."""
-        return self._head + _DATE.line() + self._content
-
-    def plain(self) -> web.Response:
-        """Return the same response as an object of aiohttp's, for a single request."""
-        return web.Response(status=self.status, headers=self.headers, body=self._content)
+    head = response.prepared
+    if not head:
+        common = _cached_head if response.own else _common_head
+        head = common(response.status, response.headers, len(response.body))
+    return head + header_lines(response.own) if response.own else head
 
 
-def is_preparable(request: web.BaseRequest) -> bool:
-    """Return True if a prepared response is suitable for this request."""
-    return request.method == "GET" and request.version == HttpVersion11 and request.keep_alive
+def serialised(response: Response, *, is_head: bool = False, closes: bool = False) -> bytes:
+    """Return all bytes of the response, with the present date.
 
+    `is_head`: the request was HEAD, so no body is sent. `closes`: it is the last response on its
+    connection (RFC 9112 section 9.6).
 
-def empty_response(
-    request: web.BaseRequest, status: int, headers: Headers, own: Headers
-) -> web.StreamResponse:
-    """Return a response without a body, prepared if that is suitable for this request.
-
-    `own` are headers of this response only.
+    Raises:
+        ValueError: a header contains a character that would end it.
     """
-    if is_preparable(request):
-        return PreparedResponse(status, headers, own=own)
-    return web.Response(status=status, headers=CIMultiDict((*headers, *own)))
+    head = head_of(response) + _CLOSE if closes else head_of(response)
+    return head + DATE.line() + (b"" if is_head else response.body)
 
 
 def _common_head(status: int, headers: Headers, length: int) -> bytes:
     """Return the status line and the headers, with the length of the body."""
-    lines = _lines((*headers, (hdrs.CONTENT_LENGTH, str(length)), (hdrs.SERVER, SERVER)))
+    lines = header_lines((*headers, ("Content-Length", str(length)), ("Server", SERVER)))
     return _status_line(status) + lines
 
 
@@ -82,8 +75,8 @@ def _status_line(status: int) -> bytes:
     return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
 
 
-def _lines(headers: Headers) -> bytes:
-    """Serialise headers; characters outside ASCII become UTF-8.
+def header_lines(headers: Headers) -> bytes:
+    """Return headers as lines; characters outside ASCII become UTF-8.
 
     Raises:
         ValueError: a name is not valid, or a value contains a control character.
@@ -107,10 +100,11 @@ class _Date:
         self._line = b""
 
     def line(self) -> bytes:
+        """Return the line and the end of the head."""
         now = int(time.time())
         if now != self._at:
             self._at, self._line = now, f"Date: {formatdate(now, usegmt=True)}\r\n\r\n".encode()
         return self._line
 
 
-_DATE = _Date()
+DATE = _Date()

@@ -10,7 +10,6 @@ from aiohttp.typedefs import Middleware
 from authgw.core.errors import StoreUnavailableError
 from authgw.core.ports import Store
 from authgw.core.sessions import Session, Snapshot
-from authgw.forward_auth.decision_cache import PATH
 from authgw.observability.metrics import (
     SESSIONS_ENDED,
     SESSIONS_OPENED,
@@ -125,18 +124,6 @@ def metrics_middleware(answers: RequestMetrics) -> Middleware:
         start = time.perf_counter()
         response = await handler(request)
         _record(answers, _endpoint(request), response, start)
-        return response
-
-    return measure
-
-
-def measured_check(answers: RequestMetrics, check: Handler) -> Handler:
-    """Return a handler of checks that counts and times every response of `check`."""
-
-    async def measure(request: web.Request) -> web.StreamResponse:
-        start = time.perf_counter()
-        response = await check(request)
-        _record(answers, PATH, response, start)
         return response
 
     return measure
