@@ -135,7 +135,13 @@ def _gateway(
     settings = state.loaded.settings
     auth = settings.auth
     audience = auth.audience or auth.issuer
-    issuer = Issuer(auth.issuer, audience, state.keys, auth.previous_issuers)
+    issuer = Issuer(
+        auth.issuer,
+        audience,
+        state.keys,
+        auth.previous_issuers,
+        uses_derived_keys=lambda: parts.store.compact,
+    )
     # Decisions know users by this directory alone: another source than the file joins it here.
     users: UserDirectory = state.users
     services = Services(

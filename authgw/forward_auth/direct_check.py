@@ -41,19 +41,21 @@ class DirectCheck:
         identity = self._context.identification.identify_now(token, sent)
         if identity is None:
             return self._after_read(token, sent)
-        return self._respond(identity, cacheable(identity, token, sent))
+        return self._respond(identity, token, sent)
 
     async def _after_read(self, token: str | None, sent: tuple[str, ...]) -> Response:
         identity = await self._context.identification.identify(token, sent)
-        return self._respond(identity, cacheable(identity, token, sent))
+        return self._respond(identity, token, sent)
 
-    def _respond(self, identity: Identity, sole: Identity | None) -> Response:
+    def _respond(self, identity: Identity, token: str | None, sent: tuple[str, ...]) -> Response:
         check, policy, principal = self._check, self._context.policy, identity.principal
         if policy.record_allowed:
             check.record(_event(check, principal.sub, principal.sid))
         headers = allowed(principal, policy.identity).headers
         headers = (*headers, ("Content-Type", "application/json; charset=utf-8"))
-        response = Response(200, headers, json.dumps(identity.token.claims).encode())
+        texts, sole = sent if token is None else (token,), cacheable(identity, token, sent)
+        claims = self._context.identification.claims(identity.token, texts)
+        response = Response(200, headers, json.dumps(claims).encode())
         if check.key and sole:
             check.key.cache.add(check.key, DIRECT, sole, response)
         return response

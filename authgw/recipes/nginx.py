@@ -11,6 +11,8 @@ from authgw.core.endpoints import Audience, paths_for, pattern_of
 from authgw.core.errors import OperatorError
 from authgw.core.limits import MAX_COOKIE_RUNS
 from authgw.core.networks import UNIX
+from authgw.dialects.nginx import NGINX
+from authgw.dialects.registry import TARGET_HEADERS
 from authgw.recipes.cleared import cleared_except
 
 FILES = (
@@ -69,6 +71,8 @@ def _values(settings: Settings) -> dict[str, object]:
     return {
         "identity": identity,
         "cleared": cleared_except(tuple(names.values())),
+        "target_headers": TARGET_HEADERS,
+        "other_target_headers": [n for n in TARGET_HEADERS if n not in NGINX.target_headers],
         "gateway": _address(settings.server),
         "locations": [(root, _published(root)) for root in _roots(settings)],
         "runs": range(1, MAX_COOKIE_RUNS + 1),

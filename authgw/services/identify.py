@@ -1,7 +1,9 @@
 """Identify the caller of a request by an access token or by session cookies."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from authgw.core import sessions
 from authgw.core.errors import (
@@ -9,18 +11,19 @@ from authgw.core.errors import (
     CredentialsAmbiguousError,
     SessionEndedError,
     StoreUnavailableError,
+    TokenInvalidError,
     TokenMissingError,
 )
 from authgw.core.limits import (
-    MAX_CACHED_TOKENS,
     MAX_ENDED_SESSIONS,
     MAX_SESSION_COOKIES,
+    MAX_TOKEN_MEMORY_BYTES,
     MAX_VERIFIED_COOKIES,
 )
 from authgw.core.ports import MirroringStore
 from authgw.core.sessions import Session, Snapshot
 from authgw.core.token_cache import VerifiedTokens
-from authgw.core.tokens import Issuer, Token, TokenType
+from authgw.core.tokens import Issuer, Token, TokenType, claims_of
 from authgw.core.users import UserDirectory, principal_of
 from authgw.services.confirmations import Confirmations
 from authgw.services.results import Identity, Validity
@@ -57,7 +60,8 @@ class Identification:
     ) -> None:
         self._store = store
         self._users = users
-        self._verified = VerifiedTokens(issuer, MAX_CACHED_TOKENS)
+        self._issuer = issuer
+        self._verified = VerifiedTokens(issuer, MAX_TOKEN_MEMORY_BYTES)
         self._clock = clock
         self._confirmations = Confirmations(store)
 
@@ -73,6 +77,27 @@ class Identification:
         """
         credentials = self._verified_credentials(bearer, cookies)
         return self._only_identity(credentials, await self.snapshots(credentials.sids))
+
+    def remember(self, text: str, session: Session, kind: TokenType, *, now: float) -> None:
+        """Remember a token of a stored session that was minted at `now`: it needs no verification.
+
+        The session itself is checked at each request.
+        """
+        token = self._issuer.token_of(session, kind, now=now)
+        if token is not None:
+            self._verified.remember(text, token)
+
+    def claims(self, token: Token, texts: Sequence[str]) -> dict[str, Any]:
+        """Return all claims of a token that `identify` has accepted in one of these texts.
+
+        Raises:
+            TokenInvalidError: it has expired since.
+        """
+        for text in texts:
+            with suppress(AuthgwError):
+                if self._verify(text, token.type) == token:
+                    return claims_of(text)
+        raise TokenInvalidError
 
     def identify_now(self, bearer: str | None, cookies: Sequence[str] = ()) -> Identity | None:
         """Return the identity as `identify` does, without I/O; None if a session has to be read.

@@ -96,6 +96,7 @@ GATEWAY = web.RequestKey("gateway", Gateway)
 # The address of a request's peer, or `unix`.
 PEER = web.RequestKey("peer", str)
 _ID = web.RequestKey("request_id", str)
+_CLIENT_ADDRESS = web.RequestKey("client_address", str)
 
 
 def peer_of(request: web.BaseRequest) -> str:
@@ -105,8 +106,12 @@ def peer_of(request: web.BaseRequest) -> str:
 
 def client_address(request: web.Request) -> str:
     """Return the address of the client according to the trusted proxies."""
-    trusted = request[GATEWAY].policy.trusted
-    return headers.client_address(request.raw_headers, peer_of(request), trusted)
+    address = request.get(_CLIENT_ADDRESS)
+    if address is None:
+        trusted = request[GATEWAY].policy.trusted
+        address = headers.client_address(request.raw_headers, peer_of(request), trusted)
+        request[_CLIENT_ADDRESS] = address
+    return address
 
 
 def host_of(request: web.Request) -> str:

@@ -36,6 +36,7 @@ from authgw.server.http_server import HttpServer
 from authgw.server.reload import ReloadableState
 from authgw.server.replica import Replica
 from authgw.services.sessions import Sessions
+from authgw.storage.mirror import Mirror
 from authgw.storage.sqlite.store import EmbeddedStore
 from authgw.web.dispatcher import Dispatcher
 from authgw.web.templating import PageRenderer
@@ -85,6 +86,10 @@ class GatewayServer(TestServer):
         self._store = store
         self._replica = replica
         self._is_closed = False
+
+    @property
+    def mirror(self) -> Mirror:
+        return self._replica._parts.mirror
 
     async def start_server(self, *_: Any, **__: Any) -> None:
         server = self._loaded.settings.server.model_copy(update=_ANY_FREE_PORT)
@@ -138,6 +143,12 @@ class RunningGateway:
         response = await self.post("/login", {"user_id": user_id, **more}, headers=self.shop)
         assert response.status == 200, await response.text()
         pair: dict[str, Any] = await response.json()
+        return pair
+
+    async def login_elsewhere(self, user_id: int = 1) -> dict[str, Any]:
+        """Log in as at another replica: this replica reads the session at its first check."""
+        pair = await self.login(user_id)
+        self.server.mirror._drop(pair["sid"])
         return pair
 
     async def check(self, access: str, **headers: str) -> ClientResponse:

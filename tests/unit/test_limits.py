@@ -85,6 +85,11 @@ _STATED = [
     ),
     (
         "docs/operations.md",
+        r"\| commands to a Redis without a reply \| ([\d,]+) on",
+        (limits.MAX_WAITING_COMMANDS,),
+    ),
+    (
+        "docs/operations.md",
         r"\| body \| (\d+) KiB, whole within (\d+) s",
         (limits.MAX_JSON_BYTES // 1024, limits.BODY_TIMEOUT),
     ),

@@ -8,9 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from redis.asyncio.connection import Connection
-
-from authgw.storage.redis.redis_internals import PlainConnection
 
 ROOT = Path(__file__).parents[2]
 INTERNALS = {"authgw/web/aiohttp_internals.py", "authgw/storage/redis/redis_internals.py"}
@@ -133,8 +130,3 @@ def test_private_attributes_of_the_libraries_are_neither_used_nor_taken() -> Non
         bases = [base for base in each.__mro__ if is_of_library(base.__module__)]
         private = {name for name in own(bases[0]) if name.startswith("_")} - {"_abc_impl"}
         assert not private & used_of_self(each), f"{each} shares private names with {bases[0]}"
-
-
-def test_the_hooks_have_names_that_the_libraries_do_not_have() -> None:
-    assert "_query" not in own(Connection), "see MasterPool"
-    assert issubclass(PlainConnection, Connection)

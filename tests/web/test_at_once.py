@@ -72,18 +72,18 @@ async def test_an_unknown_header_name_is_a_cache_miss_once(
 async def test_a_cached_response_waits_for_pending_responses(
     quick: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    access, new = await shaped(quick), (await quick.login(2))["access"]
-    asked, go_on, read = asyncio.Event(), asyncio.Event(), quick.store.read_many
+    access, new = await shaped(quick), (await quick.login_elsewhere(2))["access"]
+    reading, go_on, read = asyncio.Event(), asyncio.Event(), quick.store.read_many
 
     async def late(sids: Sequence[str]) -> Any:
-        asked.set()
+        reading.set()
         await go_on.wait()
         return await read(sids)
 
     monkeypatch.setattr(quick.store, "read_many", late)
     async with connected(quick) as (reader, writer):
         writer.write(asking(new))
-        await asyncio.wait_for(asked.wait(), 5)
+        await asyncio.wait_for(reading.wait(), 5)
         counted = quick.serving.cached_responses
         for _ in range(2):
             writer.write(asking(access))

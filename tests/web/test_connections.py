@@ -112,14 +112,14 @@ async def test_the_longest_idle_connection_is_closed_for_a_new_connection(
 async def test_the_first_request_has_a_timeout(
     running: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, writer = await running.open(_PING)
+    active, writer = await running.open(_PING)
     monkeypatch.setattr(http_protocol, "FIRST_REQUEST_TIMEOUT", 0.05)
     silent, _ = await running.open()
     half, _ = await asyncio.open_connection("127.0.0.1", running.port)
     assert await is_closed(silent)
     assert await is_closed(half)
     writer.write(_PING)
-    assert await asked.readexactly(_LARGE)
+    assert await active.readexactly(_LARGE)
 
 
 async def test_the_timeout_ends_with_the_first_request(

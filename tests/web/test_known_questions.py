@@ -98,7 +98,7 @@ async def test_refusal_by_a_cached_rule_has_the_same_text(ruled: RunningGateway)
 async def test_unavailable_store_gives_503_after_a_single_read(
     ruled: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second = await ruled.login(1), await ruled.login(2)
+    first, second = await ruled.login(1), await ruled.login_elsewhere(2)
     assert (await ruled.check(first["access"], **target(APP))).status == 200
     reads = 0
 
