@@ -147,9 +147,18 @@ MAX_MIRRORED_SESSIONS = 2**17
 MAX_TOKEN_MEMORY_BYTES = 65_536 * 320
 # JOSE headers; an entry for each key and type is enough.
 MAX_CACHED_JOSE_HEADERS = 64
-# Header layouts, check keys and callers, each.
+# Header layouts and targets, each.
 MAX_CACHED_CHECKS = 4096
-MAX_CACHED_RULES = 256
+# Callers: 65,536 whose responses have 400 bytes.
+MAX_CACHED_CALLERS_BYTES = 64 * 1024 * 1024
+# An entry of a caller without its responses: the digest of its credentials, a sid, a version.
+CALLER_OVERHEAD_BYTES = 624
+# Slots of credentials that were used once; each takes a byte.
+FIRST_USE_SLOTS = 2**18
+# Targets with refusals of callers without valid credentials. Anyone may fill them, so they are
+# apart from allowed targets; the largest response has a return target of usual length.
+MAX_CACHED_REFUSALS = 1024
+MAX_CACHED_REFUSAL_BYTES = 2048
 # Headers of a cached check: an accepted client must not fill the memory with them.
 MAX_CACHED_HEADERS_BYTES = 8 * 1024
 # Spellings of header names, and the characters of each.

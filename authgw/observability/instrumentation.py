@@ -17,7 +17,6 @@ from authgw.observability.metrics import (
     STORE_SECONDS,
     RequestMetrics,
 )
-from authgw.web.decision_cache import PATH
 from authgw.web.problems import Handler
 
 T = TypeVar("T")
@@ -133,18 +132,6 @@ def metrics_middleware(answers: RequestMetrics) -> Middleware:
         start = time.perf_counter()
         response = await handler(request)
         _record(answers, _endpoint(request), response, start)
-        return response
-
-    return measure
-
-
-def measured_check(answers: RequestMetrics, check: Handler) -> Handler:
-    """Return a handler of checks that counts and times every response of `check`."""
-
-    async def measure(request: web.Request) -> web.StreamResponse:
-        start = time.perf_counter()
-        response = await check(request)
-        _record(answers, PATH, response, start)
         return response
 
     return measure

@@ -18,8 +18,8 @@ from prometheus_client.registry import Collector
 from authgw.core.audit import Event
 from authgw.core.measurements import Labels, MeasuredPart, Measurement, labelled_counter
 from authgw.core.reasons import REASONS
+from authgw.forward_auth.decision_cache import PATH
 from authgw.observability.collectors import PlainCounter, PlainHistogram
-from authgw.web.decision_cache import PATH
 
 USERS_FILE_BROKEN = Gauge(
     "authgw_users_file_broken", "1 while the users file cannot be read and older users stay"

@@ -6,7 +6,9 @@ import re
 import pytest
 from aiohttp import web
 
-from authgw.web.prepared_response import SERVER
+from authgw.forward_auth.endpoint import CheckEndpoint
+from authgw.forward_auth.response_bytes import SERVER
+from authgw.observability.metrics import RequestMetrics
 from tests.support.gateway import MakeGateway, RunningGateway
 from tests.support.login_scene import page_of
 from tests.support.messages import MALFORMED
@@ -134,14 +136,23 @@ async def test_an_expectation_that_can_be_met_is(
     assert b"expectation_failed" not in answer
 
 
-async def test_what_fails_outside_of_a_handler_is_a_problem(
-    quick: RunningGateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fails(_: web.BaseRequest) -> None:
-        raise ZeroDivisionError("canary")
+def _fail(*_: object) -> None:
+    raise ZeroDivisionError("canary")
 
-    monkeypatch.setattr(quick.serving, "refuse_expectation", fails)
-    received = await told(quick, [b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"])
+
+@pytest.mark.parametrize("place", ["a middleware", "the router", "the front door"])
+async def test_what_fails_outside_of_a_handler_is_a_problem(
+    quick: RunningGateway, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    sent = b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"
+    if place == "a middleware":
+        monkeypatch.setattr(RequestMetrics, "record", _fail)
+    elif place == "the router":
+        monkeypatch.setattr(web.UrlDispatcher, "resolve", _fail)
+    else:
+        monkeypatch.setattr(CheckEndpoint, "_begin", _fail)
+        sent = asking("none", Connection="close")
+    received = await told(quick, [sent])
     assert_problem(received, 500, "internal_error")
     assert b"\r\nConnection: close\r\n" in received
     (event,) = quick.events

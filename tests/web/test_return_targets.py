@@ -7,7 +7,8 @@ import pytest
 
 from authgw.core.limits import LOOP_VISITS, LOOP_WINDOW, MAX_RD_BYTES
 from authgw.core.rules import Allow, Credential, Rule, Rules
-from authgw.web.visits import AllowedChecks, next_visit
+from authgw.forward_auth.allowed_checks import AllowedChecks
+from authgw.web.visits import next_visit
 from tests.support.dialects import by_forwarding
 from tests.support.every_page import Page
 from tests.support.gateway import PASSWORD, MakeGateway

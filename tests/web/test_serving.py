@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from authgw.core.rules import Allow, Rule, Rules
+from authgw.forward_auth.endpoint import CheckEndpoint
 from authgw.web.context import Gateway
 from tests.support.gateway import ORIGINAL, MakeGateway, RunningGateway
 
@@ -16,7 +17,9 @@ NOBODY = Rules((Rule("new", Allow(groups=frozenset({"nobody"}))),))
 
 
 def with_rules(gateway: Gateway, rules: Rules) -> Gateway:
-    return replace(gateway, policy=replace(gateway.policy, rules=rules))
+    policy = replace(gateway.policy, rules=rules)
+    checks = CheckEndpoint(replace(gateway.checks.context, policy=policy))
+    return replace(gateway, policy=policy, checks=checks)
 
 
 @pytest.fixture

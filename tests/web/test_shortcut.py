@@ -7,8 +7,8 @@ import pytest
 
 from authgw.core.rules import Allow, Credential, Rule, Rules, glob
 from authgw.core.tokens import LEEWAY
+from authgw.forward_auth import decision_cache
 from authgw.identity import users_editor
-from authgw.web import decision_cache
 from tests.support.builders import LIVES
 from tests.support.gateway import ORIGINAL, PASSWORD, MakeGateway, RunningGateway
 
@@ -201,6 +201,7 @@ async def test_number_of_entries_is_limited(
     quick: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decision_cache, "MAX_CACHED_CHECKS", 5)
+    monkeypatch.setattr(decision_cache, "MAX_CACHED_CALLERS_BYTES", 4500)
     pair = await cached_pair(quick)
     for number in range(20):
         original = {**ORIGINAL, "X-Original-URL": f"https://app.example.com/{number}"}
