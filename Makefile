@@ -92,7 +92,7 @@ soak: install
 
 # The suites of `make soak` with a tenth of its counts, in minutes.
 soak-sample: install
-	AUTHGW_SOAK=0.1 SOAK_SECONDS=$${SOAK_SECONDS:-120} $(BIN)/pytest tests/faults/test_soak.py tests/threats/test_differential.py -s --timeout=0 --durations=20
+	AUTHGW_SOAK=0.1 SOAK_SECONDS=$${SOAK_SECONDS:-120} $(BIN)/pytest tests/faults/test_soak.py tests/faults/test_store_link.py tests/threats/test_differential.py -s --timeout=0 --durations=20
 
 # The pictures of the README, taken by the tests of the pages.
 screenshots: install tests/browser/node_modules

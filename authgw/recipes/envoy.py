@@ -3,7 +3,7 @@
 import ipaddress
 
 from authgw.config.schema import Settings
-from authgw.dialects.headers import TARGET_HEADERS
+from authgw.dialects.registry import TARGET_HEADERS
 from authgw.recipes.cleared import cleared_except
 from authgw.recipes.rendering import templates
 from authgw.recipes.values import app_hosts, gateway_address, identity_names, login_hosts

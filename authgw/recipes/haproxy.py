@@ -1,7 +1,7 @@
 """The files of HAProxy's recipe: a configuration file and the action that checks requests."""
 
 from authgw.config.schema import Settings
-from authgw.dialects.headers import TARGET_HEADERS
+from authgw.dialects.registry import TARGET_HEADERS
 from authgw.recipes.cleared import cleared_except
 from authgw.recipes.rendering import templates
 from authgw.recipes.values import UNAVAILABLE_PAGE, gateway_address, identity_names, login_hosts

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from authgw.config.schema import Settings
 from authgw.core.limits import MAX_COOKIE_RUNS
+from authgw.dialects.nginx import NGINX
+from authgw.dialects.registry import TARGET_HEADERS
 from authgw.recipes.cleared import cleared_except
 from authgw.recipes.rendering import templates
 from authgw.recipes.values import GatewayAddress, gateway_address, published, roots
@@ -63,6 +65,8 @@ def _values(settings: Settings) -> dict[str, object]:
     return {
         "identity": identity,
         "cleared": cleared_except(tuple(names.values())),
+        "target_headers": TARGET_HEADERS,
+        "other_target_headers": [n for n in TARGET_HEADERS if n not in NGINX.target_headers],
         "gateway": _server(gateway_address(settings.server, _PROXY)),
         "locations": [(root, published(root)) for root in roots(settings, _PROXY)],
         "runs": range(1, MAX_COOKIE_RUNS + 1),

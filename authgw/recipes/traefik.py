@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from authgw.config.schema import Settings
-from authgw.dialects.headers import TARGET_HEADERS
+from authgw.dialects.registry import TARGET_HEADERS
 from authgw.recipes.cleared import cleared_except
 from authgw.recipes.rendering import templates
 from authgw.recipes.values import gateway_address, identity_names, login_hosts

@@ -14,7 +14,7 @@ from authgw.config.loader import load
 from authgw.config.schema import Settings
 from authgw.core.endpoints import ENDPOINTS, Audience
 from authgw.core.errors import OperatorError
-from authgw.dialects.headers import TARGET_HEADERS
+from authgw.dialects.registry import TARGET_HEADERS
 from authgw.recipes.cleared import CLEARED
 from authgw.recipes.registry import RECIPES
 from tests.support.processes import authgw_here

@@ -1,0 +1,67 @@
+"""The five calls of the Go service: its files, requests and statuses, with a session per user."""
+
+import json
+import secrets
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import yaml
+
+_pairs: dict[int, dict[str, str]] = {}
+
+
+class GoStandIn(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        if self.path == "/ping":
+            self._answer(200, b"pong")
+        else:
+            user = self._bearer("access")
+            self._answer(400 if user is None else 200, json.dumps({"user_id": user}).encode())
+
+    def do_POST(self) -> None:
+        size = int(self.headers.get("Content-Length", "0"))
+        body = json.loads(self.rfile.read(size)) if size else {}
+        if self.path == "/login":
+            self._open(body["user_id"])
+        elif self.path == "/refresh":
+            user = _owner("refresh", body["refresh"])
+            self._answer(500, b"failed") if user is None else self._open(user)
+        else:
+            user = self._bearer("access")
+            _pairs.pop(user or 0, None)
+            self._answer(500 if user is None else 200, b"")
+
+    def log_message(self, *_args: object) -> None:
+        """Write no line for each request."""
+
+    def _open(self, user: int) -> None:
+        _pairs[user] = {name: f"{user}.{secrets.token_hex(8)}" for name in ("access", "refresh")}
+        self._answer(200, json.dumps(_pairs[user]).encode())
+
+    def _bearer(self, name: str) -> int | None:
+        return _owner(name, self.headers.get("Authorization", "").removeprefix("Bearer "))
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def _owner(name: str, token: str) -> int | None:
+    user = token.partition(".")[0]
+    known = _pairs.get(int(user)) if user.isdecimal() else None
+    return int(user) if known is not None and known[name] == token else None
+
+
+def main() -> None:
+    """Serve as `config.yml` of the working directory says."""
+    config = yaml.safe_load(Path("config.yml").read_text())
+    assert config["cache"]["port"]
+    ThreadingHTTPServer(("127.0.0.1", config["server"]["port"]), GoStandIn).serve_forever()
+
+
+if __name__ == "__main__":
+    main()
