@@ -117,7 +117,6 @@ def _parts(state: ReloadableState, store: Store) -> Parts:
         measured,
         mirror,
         HashPool(),
-        # Compiling the templates is slow.
         PageRenderer(PageTheme(settings.login.product, settings.login.color)),
         store.revocation_feed(mirror.mark_ended),
         store.key_registry(state.keys),
@@ -155,6 +154,8 @@ def _gateway(
         ready=ready,
         check_keys=parts.key_registry.check if parts.key_registry else _accept_keys,
     )
+    if settings.login.sites.all or settings.server.docs:
+        parts.pages.compile()
     service, policy, allowed_checks = (
         _login(parts, clock, state, issuer),
         _policy(state),

@@ -12,7 +12,7 @@ from bench.processes import private_bytes, rss_bytes
 _LOGINS, _CHECKS = 100_000, 10_000
 _QUICK_S = 40.0  # seconds of logins at most, with --quick
 _SETTLE_S = 3.0  # until what is needed for the start, or for the last checks, is dropped
-_MB = 1_000_000
+_MB = 1 << 20  # bytes, as ps and top count
 
 
 def measure(quick: bool) -> Outcome:
@@ -24,7 +24,7 @@ def measure(quick: bool) -> Outcome:
         loaded = _memory(gateway)
         loop = loop_of(gateway)
     figures = {"idle_mb": idle[0], "loaded_mb": loaded[0], "logins": count}
-    notes = [f"MB of 1,000,000 bytes; resident is RSS; the gateway runs {loop}."]
+    notes = [f"MB of 1,048,576 bytes; resident is RSS; the gateway runs {loop}."]
     if count < _LOGINS:
         notes.append(
             f"A quick run ends the log-ins after {_QUICK_S:g} s: {count:,} of {_LOGINS:,}."

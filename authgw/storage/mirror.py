@@ -16,7 +16,6 @@ from itertools import islice
 from authgw.core.errors import StoreUnavailableError
 from authgw.core.measurements import Measurement, counter, gauge
 from authgw.core.ports import BatchStore
-from authgw.core.session_codec import dump
 from authgw.core.sessions import Session, Snapshot
 from authgw.storage.batch_reader import Batch, BatchReader, snapshot_of
 from authgw.storage.clock import boottime

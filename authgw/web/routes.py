@@ -22,8 +22,6 @@ def application(dispatcher: Dispatcher) -> web.Application:
     """Return the application; its handlers use the dispatcher's gateway of the moment."""
     app = web.Application(middlewares=[deliver, problems], client_max_size=MAX_FORM_BYTES)
     app[DISPATCHER] = dispatcher
-    # Parsing the document takes long enough to delay other requests, so it is done at the start.
-    health.description(dispatcher.gateway)
     app.add_routes(
         [
             web.get("/ping", health.ping),
