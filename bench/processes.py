@@ -99,7 +99,14 @@ def cpu_us(pids: Iterable[int]) -> float:
     the resolution of the ticks in /proc/PID/stat would require far longer rounds.
     """
     files = (file for pid in pids for file in Path(f"/proc/{pid}/task").glob("*/schedstat"))
-    return sum(int(file.read_text().split()[0]) for file in files) / 1000
+    return sum(map(_nanoseconds, files)) / 1000
+
+
+def _nanoseconds(schedstat: Path) -> int:
+    try:
+        return int(schedstat.read_text().split()[0])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0  # a thread that has just ended
 
 
 def rss_bytes(pid: int) -> int:

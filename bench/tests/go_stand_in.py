@@ -5,13 +5,16 @@ import secrets
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import jwt
 import yaml
 
+_KEY = "the key of the stand-in, of at least 32 bytes"
 _pairs: dict[int, dict[str, str]] = {}
 
 
 class GoStandIn(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # a response is a single write
 
     def do_GET(self) -> None:
         if self.path == "/ping":
@@ -37,7 +40,7 @@ class GoStandIn(BaseHTTPRequestHandler):
         """Write no line for each request."""
 
     def _open(self, user: int) -> None:
-        _pairs[user] = {name: f"{user}.{secrets.token_hex(8)}" for name in ("access", "refresh")}
+        _pairs[user] = {name: _token(user, name) for name in ("access", "refresh")}
         self._answer(200, json.dumps(_pairs[user]).encode())
 
     def _bearer(self, name: str) -> int | None:
@@ -50,10 +53,16 @@ class GoStandIn(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
+def _token(user: int, name: str) -> str:
+    return jwt.encode({"user_id": user, "uid": secrets.token_hex(8), "type": name}, _KEY, "HS256")
+
+
 def _owner(name: str, token: str) -> int | None:
-    user = token.partition(".")[0]
-    known = _pairs.get(int(user)) if user.isdecimal() else None
-    return int(user) if known is not None and known[name] == token else None
+    try:
+        user: int = jwt.decode(token, _KEY, ["HS256"])["user_id"]
+    except jwt.InvalidTokenError:
+        return None
+    return user if _pairs.get(user, {}).get(name) == token else None
 
 
 def main() -> None:
