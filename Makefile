@@ -47,7 +47,7 @@ lint: install
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml examples/traefik/docker-compose.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml examples/traefik/docker-compose.yml examples/traefik/authgw-labels.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive authgw
@@ -101,7 +101,7 @@ soak: install
 
 # The suites of `make soak` with a tenth of its counts, in minutes.
 soak-sample: install
-	AUTHGW_SOAK=0.1 SOAK_SECONDS=$${SOAK_SECONDS:-120} $(BIN)/pytest tests/faults/test_soak.py tests/threats/test_differential.py -s --timeout=0 --durations=20
+	AUTHGW_SOAK=0.1 SOAK_SECONDS=$${SOAK_SECONDS:-120} $(BIN)/pytest tests/faults/test_soak.py tests/faults/test_store_link.py tests/threats/test_differential.py -s --timeout=0 --durations=20
 
 # What a release publishes: wheel, source distribution, bill of materials.
 dist: install

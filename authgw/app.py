@@ -5,25 +5,27 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from aiohttp import web
 from loguru import logger
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from authgw.config.loader import ConfigError, LoadedConfig
 from authgw.config.schema import AuthSettings, Settings
 from authgw.core.audit import AuditRecorder, Event
-from authgw.core.limits import MAX_HEADER_LINE_BYTES, MAX_MIRRORED_SESSIONS
+from authgw.core.limits import MAX_MIRRORED_SESSIONS
 from authgw.core.networks import TrustedProxies
 from authgw.core.ports import Store
 from authgw.core.rules import NO_RULES
 from authgw.core.tokens import Issuer
 from authgw.core.users import UserDirectory
 from authgw.files.key_files import secret_file_warnings
+from authgw.forward_auth.allowed_checks import AllowedChecks
+from authgw.forward_auth.context import CheckContext, Policy
+from authgw.forward_auth.endpoint import CheckEndpoint
 from authgw.identity.hash_pool import HashPool
 from authgw.observability import logging, metrics, metrics_server
 from authgw.observability.instrumentation import MeasuredStore
-from authgw.server.http_protocol import Connections, max_connections
-from authgw.server.listeners import listen
+from authgw.server.front_door import FrontDoor
+from authgw.server.http_server import HttpServer
 from authgw.server.reload import EntryFiles, ReloadableState, read, read_entries, secret_files
 from authgw.server.replica import Parts, Readiness, Replica
 from authgw.server.shutdown import SignalFlags, close
@@ -33,16 +35,12 @@ from authgw.services.login import LoginService
 from authgw.services.sessions import Sessions
 from authgw.storage.mirror import Mirror
 from authgw.web.aiohttp_internals import parses_in_python
-from authgw.web.context import Gateway, LoginContext, Policy, Services
-from authgw.web.dispatcher import bypass_router
+from authgw.web.context import Gateway, LoginContext, Services
+from authgw.web.html import refusal_page
 from authgw.web.password_login import PasswordLogin
 from authgw.web.routes import application
 from authgw.web.templating import PageRenderer, PageTheme
 from authgw.web.totp_login import TotpFactor
-
-# Longer than NGINX's 60, or NGINX would write into a connection that is being closed.
-_KEEP_ALIVE = 75.0  # seconds
-_LINGER = 2.0  # seconds in which a refused body is read on, so that its sender hears why
 
 
 def _record(event: Event) -> None:
@@ -66,18 +64,18 @@ async def serve(load: Callable[[], LoadedConfig], loaded: LoadedConfig) -> None:
     _log_summary(loaded, entries)
     async with open_store(loaded) as store:
         replica = build(read(loaded, entries), store)
-        runner, connections = await http_server(replica, REGISTRY, drain_timeout)
+        server = await http_server(replica, REGISTRY)
         try:
             # Before listening: a proxy that does not use /readyz sends requests at once.
             await replica.join()
-            await _start(loaded, runner, connections)
+            await _start(loaded, server)
             _tune_garbage_collection()
             async with replica.background_tasks(load, signals.reload):
                 await signals.end.wait()
                 replica.serving.draining = True
-                await close(runner, drain_timeout, signals.at_once)
+                await close(server, drain_timeout, signals.at_once)
         finally:
-            await runner.cleanup()
+            await server.close()
             await replica.close()
 
 
@@ -93,34 +91,16 @@ def build(
     return Replica(state, parts, partial(_gateway, parts, clock, record))
 
 
-async def http_server(
-    replica: Replica, registry: CollectorRegistry, drain_timeout: float
-) -> tuple[web.AppRunner, Connections]:
+async def http_server(replica: Replica, registry: CollectorRegistry) -> HttpServer:
     """Set up the HTTP server of a replica, without a listening socket.
 
-    The metrics of the replica are registered in `registry`. At the shutdown, requests in progress
-    get `drain_timeout` seconds.
+    The metrics of the replica are registered in `registry`.
     """
     routes = application(replica.serving)
-    replica.measure(routes, registry)
-    runner = web.AppRunner(routes, shutdown_timeout=drain_timeout)
-    await runner.setup()
-    assert runner.server is not None  # noqa: S101  it has been set up
-    bypass_router(runner.server, replica.serving)
-    connections = Connections(
-        runner.server,
-        max_connections(),
-        replica.serving.cached_response,
-        replica.serving.refuse,
-        access_log=None,
-        keepalive_timeout=_KEEP_ALIVE,
-        max_line_size=MAX_HEADER_LINE_BYTES,
-        max_field_size=MAX_HEADER_LINE_BYTES,
-        lingering_time=_LINGER,
-        # Compressed bodies are refused, and a refused body must not be inflated and discarded.
-        auto_decompress=False,
-    )
-    return runner, connections
+    requests = replica.measure(routes, registry)
+    server = HttpServer(routes, FrontDoor(replica.serving, requests.record))
+    await server.set_up()
+    return server
 
 
 def _parts(state: ReloadableState, store: Store) -> Parts:
@@ -137,7 +117,6 @@ def _parts(state: ReloadableState, store: Store) -> Parts:
         measured,
         mirror,
         HashPool(),
-        # Compiling the templates is slow.
         PageRenderer(PageTheme(settings.login.product, settings.login.color)),
         store.revocation_feed(mirror.mark_ended),
         store.key_registry(state.keys),
@@ -155,7 +134,13 @@ def _gateway(
     settings = state.loaded.settings
     auth = settings.auth
     audience = auth.audience or auth.issuer
-    issuer = Issuer(auth.issuer, audience, state.keys, auth.previous_issuers)
+    issuer = Issuer(
+        auth.issuer,
+        audience,
+        state.keys,
+        auth.previous_issuers,
+        uses_derived_keys=lambda: parts.store.compact,
+    )
     # Decisions know users by this directory alone: another source than the file joins it here.
     users: UserDirectory = state.users
     services = Services(
@@ -169,7 +154,13 @@ def _gateway(
         ready=ready,
         check_keys=parts.key_registry.check if parts.key_registry else _accept_keys,
     )
-    service = _login(parts, clock, state, issuer)
+    if settings.login.sites.all or settings.server.docs:
+        parts.pages.compile()
+    service, policy, allowed_checks = (
+        _login(parts, clock, state, issuer),
+        _policy(state),
+        AllowedChecks(),
+    )
     login = LoginContext(
         users,
         service,
@@ -177,8 +168,19 @@ def _gateway(
         parts.pages,
         methods=(PasswordLogin(service),),
         factors=(TotpFactor(service),),
+        allowed_checks=allowed_checks,
     )
-    return Gateway(_policy(state), login, services)
+    checks = CheckContext(
+        policy,
+        services.identification,
+        issuer.identifiers,
+        users,
+        record,
+        clock,
+        allowed_checks,
+        refusal_page=partial(refusal_page, parts.pages, policy.sites),
+    )
+    return Gateway(policy, login, services, CheckEndpoint(checks))
 
 
 def _policy(state: ReloadableState) -> Policy:
@@ -251,9 +253,9 @@ def _tune_garbage_collection() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
-async def _start(loaded: LoadedConfig, runner: web.AppRunner, connections: Connections) -> None:
-    server, auth = loaded.settings.server, loaded.settings.auth
-    addresses = await listen(runner, connections, server, loaded.directory)
+async def _start(loaded: LoadedConfig, server: HttpServer) -> None:
+    auth = loaded.settings.auth
+    addresses = await server.listen(loaded.settings.server, loaded.directory)
     for warning in (
         *loaded.warnings,
         *loaded.rule_warnings,

@@ -1,10 +1,12 @@
-"""Checks of many sessions, each once and in order, over a few connections."""
+"""Many requests, each sent once and in order over a few connections."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from typing import cast
 
 import httptools
+import uvloop
 
 from bench.gateways import ORIGINAL, BenchGateway, bearer
 from bench.outcome import NotMeasured
@@ -19,40 +21,61 @@ def check_all(gateway: BenchGateway, tokens: Sequence[str]) -> None:
     Raises:
         NotMeasured: a check was refused.
     """
-    requests = [request("GET", "/authenticate", {**ORIGINAL, **bearer(token)}) for token in tokens]
-    asyncio.run(_send_all(gateway, iter(requests)))
+    checks = (request("GET", "/authenticate", {**ORIGINAL, **bearer(token)}) for token in tokens)
+    bodies_of(gateway.port, checks)
 
 
-async def _send_all(gateway: BenchGateway, requests: Iterator[bytes]) -> None:
+def bodies_of(port: int, requests: Iterable[bytes]) -> list[bytes]:
+    """Send each request once and return the bodies of the responses, in no particular order.
+
+    Raises:
+        NotMeasured: a request was refused.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_send_all(port, iter(requests)))
+
+
+async def _send_all(port: int, requests: Iterator[bytes]) -> list[bytes]:
     loop = asyncio.get_running_loop()
     ends = [loop.create_future() for _ in range(_CONNECTIONS)]
+    bodies: list[bytes] = []
     for end in ends:
-        await loop.create_connection(partial(_Asking, requests, end), "127.0.0.1", gateway.port)
+        await loop.create_connection(partial(_Asking, requests, bodies, end), "127.0.0.1", port)
     await asyncio.gather(*ends)
+    return bodies
 
 
 class _Asking(asyncio.Protocol):
     """Sends the next request when the response to the previous request is complete."""
 
-    def __init__(self, requests: Iterator[bytes], end: "asyncio.Future[None]") -> None:
+    def __init__(
+        self, requests: Iterator[bytes], bodies: list[bytes], end: "asyncio.Future[None]"
+    ) -> None:
         self._requests = requests
+        self._bodies = bodies
+        self._body = b""
         self._end = end
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  as TCP clients get
-        self._transport = transport
+        # uvloop's transports do not derive from asyncio.Transport but have the same methods.
+        self._transport = cast(asyncio.Transport, transport)
         self._parser = httptools.HttpResponseParser(self)
         self._next()
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
 
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+
     def on_message_complete(self) -> None:
-        if self._parser.get_status_code() != 200:
-            status = self._parser.get_status_code()
-            self._stop(NotMeasured(f"a check was refused with {status}: nothing measured"))
-        else:
-            self._next()
+        status = self._parser.get_status_code()
+        if status != 200:
+            self._stop(NotMeasured(f"a request was refused with {status}: nothing measured"))
+            return
+        self._bodies.append(self._body)
+        self._body = b""
+        self._next()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._stop(NotMeasured("the gateway closed a connection: nothing measured"))

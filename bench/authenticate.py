@@ -1,24 +1,28 @@
 """Cost of a check: the gateway, a plain aiohttp handler, and the limit for Python."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from authgw.core.tokens import TokenType
+from bench.asking import bodies_of
 from bench.commands import rate_during
+from bench.each_once import EachOnce, StoredSessions, checks_of, known_again
 from bench.gateways import ORIGINAL, BenchGateway, BenchRedis, Lab, bearer, lab, loop_of
-from bench.hot import PATH, hot_checks
+from bench.go_service import GoService, go_name, go_service, parts_of, x_go
+from bench.hot import PATH, hot_checks, limit_checks
 from bench.http import send
 from bench.measure import ROUNDS, Measure, Sample, in_turn, median, ratio, sample, table
 from bench.outcome import Benchmark, NotMeasured, Outcome
-from bench.population import new_sessions, put, tokens
-from bench.wrk import WrkResult, load, load_each, request, write_requests
+from bench.wrk import load
 
 _COLD_CONNECTIONS = 64
 _COLD_PER_SECOND = 8000  # more than a replica can do
+_WARM_PER_SECOND = 15_000  # more than a replica can do; their tokens are remembered, 60,000
+_WARM_FIRST = 1000  # the first subject
+_LIMIT, _PLAIN = "raw httptools", "plain aiohttp"
 # Seconds. A session is read again at most every 0.55 s, and a clock every 10 s: in a shorter time a
 # single read more or less would distort the rate.
 _COUNTING_TIME = 8
@@ -48,7 +52,7 @@ def measure(quick: bool) -> Outcome:
         f"Store commands per hot session and second: {often - idle:.2f} at the highest rate, "
         f"{seldom - idle:.2f} at {1 / _SELDOM_INTERVAL:.0f} checks/s.",
     )
-    shown = table("/authenticate", samples, ("gateway", "redis", "server"))
+    shown = table("/authenticate", samples, parts_of(samples))
     return Outcome(figures, (shown,), notes)
 
 
@@ -56,13 +60,15 @@ BENCHMARK = Benchmark("authenticate", "What one check costs, and the limit for P
 
 
 def _figures(samples: dict[str, list[Sample]]) -> dict[str, Any]:
-    cold, hot, limit, plain, direct, denied = samples.values()
+    names = ("cold", "hot", _LIMIT, _PLAIN, "direct with JSON")
+    cold, hot, limit, plain, direct = (samples[name] for name in names)
     return {
+        **{f"{name}_x_limit": ratio(samples[name], limit) for name in ("hot", "warm", "cold")},
+        **{f"{name}_x_go": x_go(samples, name) for name in ("hot", "warm", "cold")},
         "x_limit": ratio(hot, limit),
         "x_plain": ratio(hot, plain),
         "direct_x_limit": ratio(direct, limit),
         "cold_x_hot": ratio(cold, hot),
-        "denied_x_hot": ratio(denied, hot),
         "cpu_us": {name: median(rounds).cpu for name, rounds in samples.items()},
     }
 
@@ -77,20 +83,58 @@ def _variants(
     headers = {**ORIGINAL, **token}
     response = gateway.response_to(headers)
     parts = {"gateway": [gateway.pid], "redis": [redis.pid]}
-    direct = partial(load, gateway.port, PATH, token, seconds)
-    variants: dict[str, Measure] = {
-        "cold": _Cold(made.directory("cold"), redis, gateway, seconds).measure
-    }
+    stored = StoredSessions(redis, gateway)
+    variants = _first_and_second(
+        made, gateway.port, parts, partial(stored.tokens, TokenType.ACCESS), seconds
+    )
     # Next to the variants that it is compared with: the machine's speed changes within a round.
     variants["hot"] = hot_checks(redis, gateway, token, seconds)
-    for name, kind in (("raw httptools", "httptools"), ("plain aiohttp", "aiohttp")):
-        port, pid = made.imitation(kind, response, loop_of(gateway) == "uvloop")
-        checks = partial(load, port, PATH, headers, seconds)
-        variants[name] = partial(sample, {"server": [pid]}, checks)
+    variants[_LIMIT] = limit_checks(made, gateway, token, seconds)
+    port, pid = made.imitation("aiohttp", response, loop_of(gateway) == "uvloop")
+    checks = partial(load, port, PATH, headers, seconds)
+    variants[_PLAIN] = partial(sample, {"server": [pid]}, checks)
+    direct = partial(load, gateway.port, PATH, token, seconds)
     variants["direct with JSON"] = partial(sample, parts, direct)
-    refused = partial(load, gateway.port, PATH, ORIGINAL, seconds, denied=True)
-    variants["denied, no token"] = partial(sample, parts, refused)
+    go = go_service(made)
+    if go is not None:
+        variants |= _go_variants(made, go, seconds)
     return variants
+
+
+def _go_variants(made: Lab, go: GoService, seconds: int) -> dict[str, Measure]:
+    def minted(count: int, first: int) -> list[str]:
+        return [pair["access"] for pair in go.login(count, first)]
+
+    variants = _first_and_second(made, go.port, go.parts, minted, seconds)
+    headers = {**ORIGINAL, **bearer(minted(1, 1)[0])}
+    variants["hot"] = partial(sample, go.parts, partial(load, go.port, PATH, headers, seconds))
+    return {go_name(name): measured for name, measured in variants.items()}
+
+
+def _first_and_second(
+    made: Lab,
+    port: int,
+    parts: Mapping[str, Sequence[int]],
+    minted: Callable[[int, int], list[str]],
+    seconds: int,
+) -> dict[str, Measure]:
+    """Return checks of sessions never seen, and of sessions that were seen a round ago.
+
+    `minted` returns access tokens of so many subjects, from a first subject on. After a round any
+    record is older than the mirror may use, while the tokens are known.
+    """
+    cold = EachOnce(
+        made,
+        port,
+        parts,
+        lambda count, first: checks_of(minted(count, first)),
+        seconds,
+        per_second=_COLD_PER_SECOND,
+        connections=_COLD_CONNECTIONS,
+    )
+    again = checks_of(minted(_WARM_PER_SECOND * seconds, _WARM_FIRST))
+    bodies_of(port, again)
+    return {"cold": cold.measure, "warm": known_again(made, port, parts, again, seconds)}
 
 
 def _store_commands(made: Lab) -> dict[str, float]:
@@ -130,33 +174,3 @@ def _seldom(gateway: BenchGateway, headers: dict[str, str], seconds: int) -> Non
         if send(gateway.address, "GET", PATH, headers).status != 200:
             raise NotMeasured("a check was refused: nothing measured")
         time.sleep(_SELDOM_INTERVAL)
-
-
-class _Cold:
-    """Rounds of checks with tokens and sessions that are new to the gateway."""
-
-    def __init__(
-        self, directory: Path, redis: BenchRedis, gateway: BenchGateway, seconds: int
-    ) -> None:
-        self._file = directory / "requests"
-        self._redis, self._gateway, self._seconds = redis, gateway, seconds
-        self._count = _COLD_PER_SECOND * seconds
-        self._used = 1000
-
-    def measure(self) -> Sample:
-        """Measure a round, and prepare fewer requests for the next if this needed fewer."""
-        sessions = list(new_sessions(self._count, first=self._used))
-        self._used += self._count
-        put(self._redis.client(), sessions)
-        minted = tokens(self._gateway.keys, sessions, TokenType.ACCESS)
-        requests = [request("GET", PATH, {**ORIGINAL, **bearer(token)}) for token in minted]
-        write_requests(self._file, requests)
-        parts = {"gateway": [self._gateway.pid], "redis": [self._redis.pid]}
-        return sample(parts, self._load)
-
-    def _load(self) -> WrkResult:
-        samples = load_each(
-            self._gateway.port, self._file, self._seconds, _COLD_CONNECTIONS, once=self._count
-        )
-        self._count = min(self._count, 3 * samples.requests // 2 + 1000)
-        return samples

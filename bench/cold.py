@@ -70,10 +70,12 @@ def _signature_costs(issuer: Issuer, texts: list[str], runs: int) -> dict[str, f
 
 
 def _record_costs(sessions: list[Session], runs: int) -> dict[str, float]:
-    texts = [dump(session).encode() for session in sessions]
+    texts = [dump(session, compact=True).encode() for session in sessions]
     return {
         "read a record": _min_cpu(lambda: [load(text) for text in texts], runs),
-        "write a record": _min_cpu(lambda: [dump(session) for session in sessions], runs),
+        "write a record": _min_cpu(
+            lambda: [dump(session, compact=True) for session in sessions], runs
+        ),
     }
 
 
@@ -106,7 +108,7 @@ async def _read_cost(store: BatchStore, batches: list[list[Session]]) -> float:
 async def _confirmation_cost(store: BatchStore, batches: list[list[Session]]) -> float:
     async def confirm(batch: list[Session]) -> None:
         changes = [
-            (Snapshot(session, 0.0, dump(session)), replace(session, confirmed=True))
+            (Snapshot(session, 0.0, dump(session, compact=True)), replace(session, confirmed=True))
             for session in batch
         ]
         await store.replace_many(changes)

@@ -1,71 +1,89 @@
-"""Cost of a login and of a refresh, in the gateway and in Redis."""
+"""Cost of a login, of a refresh and of a logout, in the gateway and in Redis."""
 
 import json
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 
 from authgw.core.tokens import TokenType
-from bench.gateways import BenchGateway, BenchRedis, Lab, lab, loop_of
-from bench.measure import ROUNDS, Measure, in_turn, median, sample, table
+from bench.each_once import EachOnce, Make, StoredSessions
+from bench.gateways import BenchGateway, BenchRedis, Lab, bearer, lab, loop_of
+from bench.go_service import GoService, go_name, go_service, logins, parts_of, x_go
+from bench.hot import limit_checks
+from bench.measure import ROUNDS, Measure, in_turn, median, ratio, table
 from bench.outcome import Benchmark, Outcome
-from bench.population import new_sessions, put, tokens
-from bench.wrk import load_each, request, write_requests
+from bench.wrk import request
 
-_PER_SECOND = 6000  # more than a replica can do
+_KINDS = ("login", "refresh", "logout")
+_PER_SECOND = 6000  # more than a replica can do at first; later rounds follow the rate before
+_GO_PER_SECOND = 16_000
+_LIMIT = "raw httptools"
 
 
 def measure(quick: bool) -> Outcome:
-    """Log in and refresh in turn, each time with a different subject."""
+    """Log in, refresh and log out in turn, each time with a different subject."""
     seconds = 1 if quick else 4
-    count = _PER_SECOND * seconds
     with lab() as made:
         redis = made.redis()
         gateway = made.fleet(redis.url).replica()
-        parts = {"gateway": [gateway.pid], "redis": [redis.pid]}
-
-        def each_of(make: Callable[[int], list[bytes]]) -> Measure:
-            files = iter([_file(made, make(number * count + 1)) for number in range(ROUNDS)])
-            return lambda: sample(
-                parts,
-                partial(load_each, gateway.port, next(files), seconds, once=count),
-            )
-
-        variants = {
-            "login": each_of(partial(_logins, gateway, count)),
-            "refresh": each_of(partial(_refreshes, gateway, redis, count)),
-        }
-        samples = in_turn(variants)
+        samples = in_turn(_variants(made, redis, gateway, seconds))
         loop = loop_of(gateway)
     medians = {name: median(rounds) for name, rounds in samples.items()}
     figures = {
-        **{f"{name}_us": result.total for name, result in medians.items()},
+        **{f"{kind}_us": medians[kind].total for kind in _KINDS},
+        **{f"{kind}_x_limit": ratio(samples[kind], samples[_LIMIT]) for kind in _KINDS},
+        **{f"{kind}_x_go": x_go(samples, kind) for kind in _KINDS},
         "cpu_us": {name: result.cpu for name, result in medians.items()},
     }
     note = f"Medians of {ROUNDS} rounds of {seconds} s, 32 connections; the gateway runs {loop}."
-    shown = table("/login by a trusted backend, and /refresh", samples, ("gateway", "redis"))
-    return Outcome(figures, (shown,), (note,))
+    title = "/login by a trusted backend, /refresh and /logout"
+    return Outcome(figures, (table(title, samples, parts_of(samples)),), (note,))
 
 
-BENCHMARK = Benchmark("issue", "What a log-in and a refresh cost.", measure)
+BENCHMARK = Benchmark("issue", "What a log-in, a refresh and a log-out cost.", measure)
 
 
-def _file(made: Lab, requests: list[bytes]) -> Path:
-    file = made.directory("issue") / "requests"
-    write_requests(file, requests)
-    return file
+def _variants(
+    made: Lab, redis: BenchRedis, gateway: BenchGateway, seconds: int
+) -> dict[str, Measure]:
+    stored = StoredSessions(redis, gateway)
+    makes: Mapping[str, Make] = {
+        "login": lambda count, first: list(logins(count, first, gateway.basic)),
+        "refresh": lambda count, first: _refreshes(stored.tokens(TokenType.REFRESH, count, first)),
+        "logout": lambda count, first: _logouts(stored.tokens(TokenType.ACCESS, count, first)),
+    }
+    parts = {"gateway": [gateway.pid], "redis": [redis.pid]}
+    variants = {
+        kind: EachOnce(made, gateway.port, parts, make, seconds, per_second=_PER_SECOND).measure
+        for kind, make in makes.items()
+    }
+    token = bearer(gateway.login()["access"])
+    variants[_LIMIT] = limit_checks(made, gateway, token, seconds)
+    go = go_service(made)
+    if go is not None:
+        variants |= _go_variants(made, go, seconds)
+    return variants
 
 
-def _logins(gateway: BenchGateway, count: int, first: int) -> list[bytes]:
-    numbers = range(first, first + count)
-    bodies = (json.dumps({"user_id": number}).encode() for number in numbers)
-    return [request("POST", "/login", gateway.basic, body) for body in bodies]
+def _go_variants(made: Lab, go: GoService, seconds: int) -> dict[str, Measure]:
+    def of_pairs(name: str, write: Callable[[list[str]], list[bytes]]) -> Make:
+        return lambda count, first: write([pair[name] for pair in go.login(count, first)])
+
+    makes: Mapping[str, Make] = {
+        "login": lambda count, first: list(logins(count, first)),
+        "refresh": of_pairs("refresh", _refreshes),
+        "logout": of_pairs("access", _logouts),
+    }
+    return {
+        go_name(kind): EachOnce(
+            made, go.port, go.parts, make, seconds, per_second=_GO_PER_SECOND
+        ).measure
+        for kind, make in makes.items()
+    }
 
 
-def _refreshes(gateway: BenchGateway, redis: BenchRedis, count: int, first: int) -> list[bytes]:
-    # Subjects that the logins of this run do not use.
-    sessions = list(new_sessions(count, first=10**9 + first))
-    put(redis.client(), sessions)
-    minted = tokens(gateway.keys, sessions, TokenType.REFRESH)
+def _refreshes(minted: Sequence[str]) -> list[bytes]:
     bodies = (json.dumps({"refresh": token}).encode() for token in minted)
     return [request("POST", "/refresh", {}, body) for body in bodies]
+
+
+def _logouts(minted: Sequence[str]) -> list[bytes]:
+    return [request("POST", "/logout", bearer(token)) for token in minted]

@@ -34,7 +34,7 @@ def put(redis: "Redis", sessions: Iterable[Session]) -> None:
         pipe = redis.pipeline(transaction=False)
         for session in batch:
             prefix = f"authgw:{{{subject_hash(session.sub)}}}:"
-            pipe.set(f"{prefix}s:{session.sid}", dump(session), px=_IDLE_MS)
+            pipe.set(f"{prefix}s:{session.sid}", dump(session, compact=True), px=_IDLE_MS)
             pipe.zadd(f"{prefix}i", {session.sid: int(session.created_at * 1_000_000)}, nx=True)
         pipe.execute()
 

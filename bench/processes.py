@@ -13,7 +13,12 @@ from bench.outcome import NotMeasured
 
 _START_TIMEOUT = 30.0  # seconds
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"  # nginx is not on a user's PATH
-_PACKAGES = {"redis-server": "redis-server", "nginx": "nginx", "wrk": "wrk"}
+_PACKAGES = {
+    "redis-server": "redis-server",
+    "nginx": "nginx",
+    "wrk": "wrk",
+    "unshare": "util-linux",
+}
 
 
 def find(program: str) -> str:
@@ -94,13 +99,29 @@ def cpu_us(pids: Iterable[int]) -> float:
     the resolution of the ticks in /proc/PID/stat would require far longer rounds.
     """
     files = (file for pid in pids for file in Path(f"/proc/{pid}/task").glob("*/schedstat"))
-    return sum(int(file.read_text().split()[0]) for file in files) / 1000
+    return sum(map(_nanoseconds, files)) / 1000
+
+
+def _nanoseconds(schedstat: Path) -> int:
+    try:
+        return int(schedstat.read_text().split()[0])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0  # a thread that has just ended
 
 
 def rss_bytes(pid: int) -> int:
     """Return the resident memory of a process, in bytes."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def private_bytes(pid: int) -> int:
+    """Return the resident memory that a process shares with no other, in bytes.
+
+    Private_Clean and Private_Dirty, which /proc/PID/smaps_rollup states in KiB (proc(5)).
+    """
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
 
 
 def runs_uvloop(pid: int) -> bool:

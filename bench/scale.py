@@ -54,7 +54,7 @@ def measure(quick: bool) -> Outcome:
         "most_sessions": most,
         "replicas_2_over_1_cpu": ratio(two, one),
         "redis_bytes_per_session": stored[-1].bytes_each,
-        "record_bytes": len(dump(next(new_sessions(1)))),
+        "record_bytes": len(dump(next(new_sessions(1)), compact=True)),
     }
     notes = [
         f"Medians of {ROUNDS} rounds of {seconds} s, 32 connections; the gateways run {loop}.",

@@ -1,19 +1,39 @@
-"""The README's section on speed: three figures and a plot, from the last results."""
+"""The README's section on speed: figures and a plot, from the last results."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from bench import plot
 from bench.outcome import NotMeasured
 
-_TITLE = "CPU for one check, in microseconds"
-_NAMES = {
-    "raw httptools": "the least in Python",
-    "hot": "authgw, behind a proxy",
-    "direct with JSON": "authgw, asked directly",
-    "plain aiohttp": "a plain aiohttp handler",
-}
-_OURS = frozenset({_NAMES["hot"], _NAMES["direct with JSON"]})
+_TITLE = "CPU of gateway and Redis for a request, in microseconds"
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A bar of the plot: a variant of a benchmark; those that are not `ours` are compared."""
+
+    label: str
+    benchmark: str
+    variant: str
+    ours: bool = True
+
+
+_WORKS = (
+    _Work("the least in Python", "authenticate", "raw httptools", ours=False),
+    _Work("a plain aiohttp handler", "authenticate", "plain aiohttp", ours=False),
+    _Work("check, repeated", "authenticate", "hot"),
+    _Work("check, asked directly", "authenticate", "direct with JSON"),
+    _Work("check, 10,000 sessions", "random", "random"),
+    _Work("check, read again", "authenticate", "warm"),
+    _Work("check, never seen", "authenticate", "cold"),
+    _Work("denial, no credential", "denials", "none"),
+    _Work("denial, forged token", "denials", "forged"),
+    _Work("log-in", "issue", "login"),
+    _Work("refresh", "issue", "refresh"),
+    _Work("log-out", "issue", "logout"),
+)
 
 
 def words(measured: Mapping[str, Any]) -> str:
@@ -22,18 +42,28 @@ def words(measured: Mapping[str, Any]) -> str:
     Raises:
         NotMeasured: a figure is missing.
     """
-    check = plot.text_of(_checks(measured)["hot"])
+    cpu = {work.variant: plot.text_of(_cpu(measured, work)) for work in _WORKS}
+    browsing = plot.text_of(_figure(measured, "browse", "cpu_us"))
     share = plot.text_of(100 * _figure(measured, "chain", "tcp"))
     ended = plot.text_of(_figure(measured, "revoke", "p99_ms"))
+    idle, loaded = (
+        plot.text_of(_figure(measured, "idle", f"{at}_mb")) for at in ("idle", "loaded")
+    )
     quick = ", quick" if measured["quick"] else ""
     return "\n".join(
         [
-            f"- A check takes {check} us of CPU in gateway and Redis together.",
+            f"- A repeated check takes {cpu['hot']} us of CPU in gateway and Redis together,",
+            f"  a check of 10,000 sessions at random {cpu['random']} us,",
+            f"  a check while users browse {browsing} us.",
+            f"- A log-in takes {cpu['login']} us, a refresh {cpu['refresh']} us,",
+            f"  a denial without a credential {cpu['none']} us.",
             f"- By the CPU of NGINX, gateway and app together, a protected app keeps {share} % of",
             "  the throughput that it has unprotected.",
             f"- A session that was ended is refused by another replica {ended} ms later (p99).",
+            f"- A replica takes {idle} MB of memory at the start, and {loaded} MB after",
+            "  many log-ins and checks.",
             "",
-            "![CPU for one check](docs/speed.svg)",
+            "![CPU for a request](docs/speed.svg)",
             "",
             f"Measured by `python -m bench all`: {measured['machine']}, {measured['date']}{quick}. "
             "All figures, and how they are made: [bench/README.md](bench/README.md).",
@@ -47,13 +77,13 @@ def picture(measured: Mapping[str, Any]) -> str:
     Raises:
         NotMeasured: a figure is missing.
     """
-    checks = _checks(measured)
-    return plot.svg(_TITLE, {label: checks[name] for name, label in _NAMES.items()}, _OURS)
+    ours = frozenset(work.label for work in _WORKS if work.ours)
+    return plot.svg(_TITLE, {work.label: _cpu(measured, work) for work in _WORKS}, ours)
 
 
-def _checks(measured: Mapping[str, Any]) -> dict[str, float]:
-    parts = _figure(measured, "authenticate", "cpu_us")
-    return {name: sum(parts[name].values()) for name in _NAMES}
+def _cpu(measured: Mapping[str, Any], work: _Work) -> float:
+    parts = _figure(measured, work.benchmark, "cpu_us")
+    return float(sum(parts[work.variant].values()))
 
 
 def _figure(measured: Mapping[str, Any], benchmark: str, key: str) -> Any:

@@ -2,13 +2,17 @@
 
 from bench import (
     authenticate,
+    browse,
     chain,
     cold,
+    denials,
     flow,
+    idle,
     issue,
     login,
     memory,
     metrics,
+    random_checks,
     revoke,
     rules,
     scale,
@@ -17,7 +21,10 @@ from bench.outcome import Benchmark
 
 BENCHMARKS: tuple[Benchmark, ...] = (
     authenticate.BENCHMARK,
+    random_checks.BENCHMARK,
+    browse.BENCHMARK,
     cold.BENCHMARK,
+    denials.BENCHMARK,
     metrics.BENCHMARK,
     chain.BENCHMARK,
     issue.BENCHMARK,
@@ -26,5 +33,6 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     rules.BENCHMARK,
     revoke.BENCHMARK,
     memory.BENCHMARK,
+    idle.BENCHMARK,
     scale.BENCHMARK,
 )

@@ -11,7 +11,7 @@ from bench.outcome import NotMeasured
 
 COUNTED = {
     "authgw.storage.mirror": {"hits", "misses"},
-    "authgw.web.dispatcher": {"cached_responses"},
+    "authgw.server.front_door": {"cached_responses"},
 }
 
 

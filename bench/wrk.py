@@ -11,6 +11,7 @@ from bench.processes import find
 
 CONNECTIONS = 32
 _EACH = Path(__file__).with_name("each.lua")
+_PICK = Path(__file__).with_name("pick.lua")
 _SOCKET = re.compile(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)")
 
 
@@ -44,24 +45,42 @@ def load(
 
 
 def load_each(
-    port: int, requests: Path, seconds: int, connections: int = CONNECTIONS, once: int = 0
+    port: int,
+    requests: Path,
+    seconds: int,
+    connections: int = CONNECTIONS,
+    once: int = 0,
+    *,
+    denied: bool = False,
 ) -> WrkResult:
     """Send the requests of a file of `write_requests` in order, repeatedly.
 
-    `once` is the number of requests in the file if no request may be repeated.
+    `once` is the number of requests in the file if no request may be repeated; `denied` expects
+    refusals.
 
     Raises:
         NotMeasured: a request was refused or failed, or there were too few requests.
     """
     address = f"http://127.0.0.1:{port}/"
-    result = _run(["-s", str(_EACH), address, "--", str(requests)], seconds, connections)
+    script = ["-s", str(_EACH), address, "--", str(requests)]
+    result = _run(script, seconds, connections, denied)
     if once and result.requests > once - connections:
         raise NotMeasured(f"{once} requests were too few for {seconds} s: nothing measured")
     return result
 
 
+def load_random(port: int, requests: Path, seconds: int, seed: int) -> WrkResult:
+    """Send requests of a file of `write_requests` at random, each with the same probability.
+
+    Raises:
+        NotMeasured: a request was refused or failed.
+    """
+    script = ["-s", str(_PICK), f"http://127.0.0.1:{port}/", "--", str(requests), str(seed)]
+    return _run(script, seconds, CONNECTIONS)
+
+
 def write_requests(file: Path, requests: Sequence[bytes]) -> None:
-    """Write whole HTTP requests for `load_each`."""
+    """Write whole HTTP requests for `load_each` and `load_random`."""
     file.write_bytes(b"\0".join(requests) + b"\0")
 
 

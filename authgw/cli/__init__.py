@@ -1,6 +1,6 @@
 """The command line.
 
-Each command is a separate module, imported on use: adding a user does not require the web server.
+A command's module is imported on use: adding a user does not require the web server.
 """
 
 import functools
@@ -17,7 +17,6 @@ _COMMANDS = (
     "config",
     "doctor",
     "key",
-    "nginx",
     "rules",
     "sample-upstream",
     "serve",
@@ -25,6 +24,8 @@ _COMMANDS = (
     "store",
     "user",
 )
+# Commands of the module `recipes`, which creates the command of each.
+_PROXIES = ("caddy", "envoy", "haproxy", "nginx", "traefik")
 
 
 def _set_loader(context: click.Context, _: click.Parameter, config: Path | None) -> None:
@@ -53,14 +54,17 @@ def _with_config_option(command: click.Command) -> click.Command:
 
 
 class _Lazy(click.Group):
-    """Group that imports a command's module on use; each module defines `command`."""
+    """Group that imports a command's module on use; each but `recipes` defines `command`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
-        return list(_COMMANDS)
+        return sorted((*_COMMANDS, *_PROXIES))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return the command of this name, None if unknown."""
+        if cmd_name in _PROXIES:
+            module = import_module("authgw.cli.recipes")
+            return _with_config_option(module.command_for(cmd_name))
         if cmd_name not in _COMMANDS:
             return None
         module = import_module(f"authgw.cli.{cmd_name.replace('-', '_')}")

@@ -43,7 +43,7 @@ class Key:
 
 
 class KeyRing:
-    """The keys of an issuer.
+    """The keys of an issuer; `keys` are sorted by the time at which they begin to sign.
 
     `max_lifetime` is the maximum lifetime of a token in seconds, `previous_kids` are the kids of
     keys that were removed.
@@ -60,20 +60,20 @@ class KeyRing:
     ) -> None:
         if not keys:
             raise SigningKeyError("no signing key: run `authgw key init`")
-        self._keys = tuple(sorted(keys, key=lambda key: (key.signs_from, key.kid)))
+        self.keys = tuple(sorted(keys, key=lambda key: (key.signs_from, key.kid)))
         self._by_kid = {key.kid: key for key in keys}
         if len(self._by_kid) != len(keys):
             raise SigningKeyError("two signing keys have the same kid: remove one of the files")
         self.known_kids = previous_kids.union(self._by_kid)
         self._retired_at = {
             old.kid: new.signs_from + max_lifetime
-            for old, new in zip(self._keys, self._keys[1:], strict=False)
+            for old, new in zip(self.keys, self.keys[1:], strict=False)
         }
 
     def signing_key(self, now: float) -> Key:
         """Return the newest key with `signs_from` in the past, else the oldest key."""
-        due = [key for key in self._keys if key.signs_from <= now]
-        return due[-1] if due else self._keys[0]
+        due = [key for key in self.keys if key.signs_from <= now]
+        return due[-1] if due else self.keys[0]
 
     def verifying_key(self, kid: str, now: float) -> Key | None:
         """Return the key of this kid; None if unknown or retired (its last token has expired)."""
@@ -85,11 +85,11 @@ class KeyRing:
 
     def kids(self, now: float) -> tuple[str, ...]:
         """Return the kids of all keys that verify now."""
-        return tuple(key.kid for key in self._keys if self.verifying_key(key.kid, now))
+        return tuple(key.kid for key in self.keys if self.verifying_key(key.kid, now))
 
     def jwks(self, now: float) -> dict[str, list[dict[str, Any]]]:
         """Return the JWKS document (RFC 7517 section 5): public parts only, empty for HS256."""
-        valid = (key for key in self._keys if self.verifying_key(key.kid, now))
+        valid = (key for key in self.keys if self.verifying_key(key.kid, now))
         return {"keys": [_public_jwk(key) for key in valid if not isinstance(key.verifying, bytes)]}
 
 

@@ -143,13 +143,22 @@ MAX_YAML_NODES = 50_000
 
 # Sessions that are checked within an interval of cache.max_staleness; each takes about 2 KB.
 MAX_MIRRORED_SESSIONS = 2**17
-# Each takes about 1 KB.
-MAX_CACHED_TOKENS = 4096
+# Tokens that were verified or minted: an ordinary token takes 300 bytes, so 65,536 of them fit.
+MAX_TOKEN_MEMORY_BYTES = 65_536 * 320
 # JOSE headers; an entry for each key and type is enough.
 MAX_CACHED_JOSE_HEADERS = 64
-# Header layouts, check keys and callers, each.
+# Header layouts and targets, each.
 MAX_CACHED_CHECKS = 4096
-MAX_CACHED_RULES = 256
+# Callers: 65,536 whose responses have 400 bytes.
+MAX_CACHED_CALLERS_BYTES = 64 * 1024 * 1024
+# An entry of a caller without its responses: the digest of its credentials, a sid, a version.
+CALLER_OVERHEAD_BYTES = 624
+# Slots of credentials that were used once; each takes a byte.
+FIRST_USE_SLOTS = 2**18
+# Targets with refusals of callers without valid credentials. Anyone may fill them, so they are
+# apart from allowed targets; the largest response has a return target of usual length.
+MAX_CACHED_REFUSALS = 1024
+MAX_CACHED_REFUSAL_BYTES = 2048
 # Headers of a cached check: an accepted client must not fill the memory with them.
 MAX_CACHED_HEADERS_BYTES = 8 * 1024
 # Spellings of header names, and the characters of each.
@@ -161,6 +170,12 @@ MAX_PREPARED_HEADS = 64
 # Our header names, and those that the configuration sets.
 MAX_PREPARED_NAMES = 64
 
+# --- Store ---
+
+# Commands on a connection to Redis without a reply yet: what it executes within the deadline of an
+# operation. The requests of all connections of a replica need no more.
+MAX_WAITING_COMMANDS = 8192
+
 # --- Texts that are logged, stored or shown ---
 
 # Stored with a session.
@@ -169,5 +184,8 @@ MAX_USER_AGENT_LENGTH = 256
 MAX_PARSED_USER_AGENT_LENGTH = 1024
 # A path on the page of a refusal.
 MAX_SHOWN_PATH_LENGTH = 200
+# Characters of the log lines that are written together: a pipe takes 4,096 bytes in one piece
+# (PIPE_BUF of pipe(7)), so that lines of several processes do not mix. So much a crash can lose.
+MAX_LOG_WRITE_LENGTH = 4096
 # Problems of a users file that are reported at once.
 MAX_REPORTED_PROBLEMS = 20

@@ -68,6 +68,9 @@ class MirroringStore(SessionStore, Protocol):
 class BatchStore(SessionStore, Protocol):
     """A SessionStore that also reads many sessions at once."""
 
+    def now(self, sid: str) -> float | None:
+        """Return the time of the store's clock for a valid sid, None if it is not known now."""
+
     async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailableError]:
         """Return the result or the exception of `read` for each sid, in order."""
 
@@ -75,6 +78,9 @@ class BatchStore(SessionStore, Protocol):
         self, changes: Sequence[tuple[Snapshot, Session]]
     ) -> Sequence[Snapshot | StoreUnavailableError | None]:
         """Return the result or the exception of `replace` for each (seen, new), in order."""
+
+    def record(self, session: Session) -> str:
+        """Return the record that this store would write now for the session: its version."""
 
 
 class RevocationFeed(MeasuredPart, Protocol):
@@ -117,6 +123,10 @@ class KeyRegistry(MeasuredPart, Protocol):
 
 class Store(BatchStore, Counters, ExportableStore, MeasuredPart, Protocol):
     """A store as a replica needs it."""
+
+    @property
+    def compact(self) -> bool:
+        """True while all replicas on this store read compact records and tokens of derived keys."""
 
     @property
     def deadline(self) -> float:

@@ -7,14 +7,25 @@ from operator import attrgetter
 from sys import intern
 from typing import Any
 
+from authgw.core.compact_record import items_of, session_of
 from authgw.core.sessions import Device, Generation, Session
 
 _ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _DECODE = json.JSONDecoder().raw_decode
+_INVALID = (
+    *(LookupError, ValueError, TypeError, AttributeError),
+    *(OverflowError, RecursionError),
+)
 
 
-def dump(session: Session) -> str:
-    """Encode a session as the JSON text that stores keep, its fields sorted by name."""
+def dump(session: Session, *, compact: bool = False) -> str:
+    """Encode a session as the JSON text that stores keep: an object with its fields by name.
+
+    With `compact` it is an array, which the previous version cannot read; see `compact_record`.
+    """
+    items = items_of(session) if compact else None
+    if items is not None:
+        return _ENCODE(items)
     record = _SESSION.of(session)
     record["current"] = _GENERATION.of(session.current)
     record["client"] = _CLIENT.of(session.client)
@@ -22,7 +33,7 @@ def dump(session: Session) -> str:
 
 
 def load(text: str | bytes) -> Session:
-    """Decode a session from the text that `dump` returned; ignore fields of a newer version.
+    """Decode a session from a text of either form; ignore fields of a newer version.
 
     Frequent values are interned, so that a mirror of many sessions stays small.
 
@@ -34,38 +45,48 @@ def load(text: str | bytes) -> Session:
         data, end = _DECODE(decoded)
         if end != len(decoded):
             raise ValueError("more than a session record")
-        client, current = data["client"], data["current"]
-        # Positional arguments: keywords would double the time of each decoded session.
-        return _validated(
-            Session(
-                data["sid"],
-                data["sub"],
-                data["user_id"],
-                tuple(map(intern, data["groups"])),
-                data["email"],
-                data["name"],
-                intern(data["source"]),
-                # Fail here for a value that is not a number, and not later in a comparison.
-                data["created_at"] + 0.0,
-                data["expires_at"] + 0.0,
-                data["gen"],
-                Generation(
-                    current["access_jti"],
-                    current["refresh_jti"],
-                    current["iat"],
-                    current["access_exp"],
-                    current["refresh_exp"],
-                ),
-                data["previous_refresh_jti"],
-                data["rotated_at"],
-                data["confirmed"],
-                Device(intern(client["user_agent"]), intern(client["address"])),
-                tuple(map(intern, data.get("amr", ()))),
-                data.get("password_mark", ""),
-            )
-        )
-    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        session = session_of(data) if isinstance(data, list) else _by_name(data)
+        return _validated(session)
+    except (
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise ValueError(f"not a session record: {error!r}") from None
+
+
+def _by_name(data: dict[str, Any]) -> Session:
+    client, current = data["client"], data["current"]
+    # Positional arguments: keywords would double the time of each decoded session.
+    return Session(
+        data["sid"],
+        data["sub"],
+        data["user_id"],
+        tuple(map(intern, data["groups"])),
+        data["email"],
+        data["name"],
+        intern(data["source"]),
+        # Fail here for a value that is not a number, and not later in a comparison.
+        data["created_at"] + 0.0,
+        data["expires_at"] + 0.0,
+        data["gen"],
+        Generation(
+            current["access_jti"],
+            current["refresh_jti"],
+            current["iat"],
+            current["access_exp"],
+            current["refresh_exp"],
+        ),
+        data["previous_refresh_jti"],
+        data["rotated_at"],
+        data["confirmed"],
+        Device(intern(client["user_agent"]), intern(client["address"])),
+        tuple(map(intern, data.get("amr", ()))),
+        data.get("password_mark", ""),
+    )
 
 
 def _validated(session: Session) -> Session:
@@ -74,10 +95,11 @@ def _validated(session: Session) -> Session:
     Raises:
         TypeError: a field has another type, or a time is not finite.
     """
-    current, rotated_at = session.current, session.rotated_at or 0.0
+    current, previous = session.current, session.previous_refresh_jti
+    rotated_at = 0.0 if session.rotated_at is None else session.rotated_at
     texts = (session.sid, session.sub, session.email, session.name, session.password_mark)
-    jtis = (current.access_jti, current.refresh_jti, session.previous_refresh_jti or "")
-    numbers = (session.gen, session.user_id or 0)
+    jtis = (current.access_jti, current.refresh_jti, "" if previous is None else previous)
+    numbers = (session.gen, 0 if session.user_id is None else session.user_id)
     if {str} != {type(text) for text in (*texts, *jtis)} or {int} != set(map(type, numbers)):
         raise TypeError("a text or a number")
     # A time that is not finite would never be reached.

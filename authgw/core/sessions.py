@@ -124,6 +124,16 @@ def new_sid(sub: str, random: bytes) -> str:
     return subject_hash(sub) + _unpadded(random)
 
 
+def end_of_sid(sid: str) -> str:
+    """Return the part of a sid that does not follow from its subject."""
+    return sid[_HASH_LENGTH:]
+
+
+def sid_with_end(sub: str, end: str) -> str:
+    """Return the sid of this subject with this end (`end_of_sid`)."""
+    return subject_hash(sub) + end
+
+
 def hash_of_sid(sid: str) -> str:
     """Return the subject's hash from a sid.
 

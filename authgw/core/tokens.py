@@ -5,13 +5,12 @@ match the type that the transport requires.
 """
 
 import binascii
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
-
-import jwt
 
 from authgw.core.authorization import OwnIdentifiers
 from authgw.core.errors import (
@@ -21,14 +20,14 @@ from authgw.core.errors import (
     TokenNotYetValidError,
     TokenWrongTypeError,
 )
-from authgw.core.keys import Key, KeyRing
+from authgw.core.jws import has_signature, signed_token
+from authgw.core.keys import KeyRing
 from authgw.core.limits import MAX_CACHED_JOSE_HEADERS, MAX_TOKEN_BYTES
 from authgw.core.sessions import Session
 from authgw.core.strict_json import read_object
+from authgw.core.token_keys import TokenKey, TokenKeys
 
 LEEWAY = 5.0  # seconds
-# PyJWT's algorithms, without its parser: `_parse` is stricter and has parsed the token already.
-_ALGORITHMS = jwt.algorithms.get_default_algorithms()
 _TEXTS = itemgetter("iss", "sub", "jti", "sid", "type")
 _NUMBERS = frozenset({int, float})
 _TIMES = itemgetter("exp", "iat")
@@ -48,11 +47,16 @@ class TokenType(Enum):
         # Plain attributes: an Enum's `value` is computed each time.
         self.claim = claim
         self.header = header
+        self.tag = claim.encode()
+
+
+# The types that only the gateway reads, with their JOSE `typ`.
+_DERIVED_TYPES = {kind.claim: kind.header for kind in TokenType if kind is not TokenType.ACCESS}
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A verified token; times are Unix seconds.
+    """A verified token; times are Unix seconds. `mark` identifies the password of a ticket.
 
     From `valid_until` on it does not verify, because it has expired or its key is retired.
     """
@@ -64,12 +68,7 @@ class Token:
     gen: int
     exp: float
     valid_until: float
-    text: str = field(repr=False)
-
-    @property
-    def claims(self) -> dict[str, Any]:
-        """All claims, parsed at each access: many tokens are cached, and few need them."""
-        return _json_object(self.text.split(".")[1].encode("ascii"))
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +80,37 @@ class TicketClaims:
     mark: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+def _always() -> bool:
+    return True
+
+
 class Issuer:
     """Mints and verifies tokens of an issuer (`iss`) for an audience (`aud`).
 
     Tokens of `previous` issuers that were signed with these keys verify until they expire.
+    `uses_derived_keys` returns False while another replica can verify only tokens of signing keys.
     """
 
-    name: str
-    audience: str
-    keys: KeyRing
-    previous: tuple[str, ...] = ()
+    def __init__(
+        self,
+        name: str,
+        audience: str,
+        keys: KeyRing,
+        previous: tuple[str, ...] = (),
+        *,
+        uses_derived_keys: Callable[[], bool] = _always,
+    ) -> None:
+        self.name = name
+        self.keys = keys
+        self._audience = audience
+        self._previous = previous
+        self._uses_derived_keys = uses_derived_keys
+        self._token_keys = TokenKeys(keys, (name, *previous), _DERIVED_TYPES)
 
     @property
     def identifiers(self) -> OwnIdentifiers:
         """Issuers and key ids that identify a token of authgw without verification."""
-        return OwnIdentifiers(frozenset((self.name, *self.previous)), self.keys.known_kids)
+        return OwnIdentifiers(frozenset((self.name, *self._previous)), self._token_keys.known_kids)
 
     def mint(self, session: Session, kind: TokenType, *, now: float) -> str:
         """Sign a token of the session's current generation; `now` selects the key."""
@@ -107,7 +121,7 @@ class Issuer:
         claims = {
             "iss": self.name,
             "sub": sub,
-            "aud": self.audience,
+            "aud": self._audience,
             "iat": int(now),
             "exp": int(now + ticket.lifetime),
             "jti": ticket.id,
@@ -117,6 +131,26 @@ class Issuer:
             "mark": ticket.mark,
         }
         return self._sign(claims, kind, now)
+
+    def token_of(self, session: Session, kind: TokenType, *, now: float) -> Token | None:
+        """Return the result of `verify` for a token of this session that is minted at `now`.
+
+        None if it would not be valid yet.
+        """
+        current, access = session.current, kind is TokenType.ACCESS
+        if int(current.iat) > now + LEEWAY:
+            return None
+        exp = int(current.access_exp if access else current.refresh_exp)
+        retired_at = self.keys.verifies_until(self.keys.signing_key(now).kid)
+        return Token(
+            kind,
+            session.sub,
+            session.sid,
+            current.access_jti if access else current.refresh_jti,
+            session.gen,
+            exp,
+            min(exp + LEEWAY, retired_at),
+        )
 
     def verify(
         self, text: str, kind: TokenType, *, now: float, allow_expired: bool = False
@@ -130,20 +164,21 @@ class Issuer:
             TokenExpiredError, TokenNotYetValidError: expired, or not valid yet (leeway 5 s).
         """
         header, claims, signature = _parse(text)
-        key = self._key_of(header, now)
+        found = self._key_of(header, claims, now)
         # RFC 7515 section 5.2: the signed input is the text before the second dot.
         signed = text.rpartition(".")[0].encode("ascii")
-        if not _ALGORITHMS[key.algorithm].verify(signed, key.verifying, signature):
+        if not has_signature(signed, signature, found.key):
             raise TokenInvalidError
-        token = _validated(text, header, claims, kind, self.keys.verifies_until(key.kid))
+        token = _validated(header, claims, kind, found.valid_until)
         self._check_parties(claims)
         _check_times(claims, now, allow_expired)
         return token
 
     def _sign(self, claims: dict[str, Any], kind: TokenType, now: float) -> str:
-        key = self.keys.signing_key(now)
-        headers = {"kid": key.kid, "typ": kind.header}
-        return jwt.encode(claims, key.signing, key.algorithm, headers)
+        derived = kind.claim in _DERIVED_TYPES and self._uses_derived_keys()
+        keys = self._token_keys
+        key = keys.derived(kind.claim, now) if derived else keys.signing(now)
+        return signed_token(claims, kind.header, key)
 
     def _claims(self, session: Session, kind: TokenType) -> dict[str, Any]:
         current = session.current
@@ -152,7 +187,7 @@ class Issuer:
         claims: dict[str, Any] = {
             "iss": self.name,
             "sub": session.sub,
-            "aud": self.audience,
+            "aud": self._audience,
             "iat": int(current.iat),
             "nbf": int(current.iat),
             "exp": int(current.access_exp if access else current.refresh_exp),
@@ -166,19 +201,32 @@ class Issuer:
             claims["user_id"] = session.user_id
         return claims
 
-    def _key_of(self, header: "_Header", now: float) -> Key:
-        key = None if header.kid is None else self.keys.verifying_key(header.kid, now)
-        if key is None or header.alg != key.algorithm or header.is_extended:
+    def _key_of(self, header: "_Header", claims: dict[str, Any], now: float) -> TokenKey:
+        """Return the key of this token: its kid determines the algorithm and, if derived, the type.
+
+        Raises:
+            TokenInvalidError: no key of this issuer could have signed it.
+        """
+        kid, issuer = header.kid, claims.get("iss")
+        found = None if kid is None else self._token_keys.verifying(kid, issuer, now)
+        if found is None or header.alg != found.key.algorithm or header.is_extended:
             raise TokenInvalidError
-        return key
+        if found.typ not in ("", header.typ):
+            raise TokenInvalidError
+        return found
 
     def _check_parties(self, claims: dict[str, Any]) -> None:
         issuer, audience = claims["iss"], claims.get("aud")
-        if issuer == self.name and audience == self.audience:
+        if issuer == self.name and audience == self._audience:
             return
         # Without a configured audience, the audience was the issuer of that time.
-        if issuer not in self.previous or audience not in (issuer, self.audience):
+        if issuer not in self._previous or audience not in (issuer, self._audience):
             raise TokenInvalidError
+
+
+def claims_of(text: str) -> dict[str, Any]:
+    """Return the claims of a token that was verified before."""
+    return _json_object(text.split(".")[1].encode("ascii"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +287,7 @@ def _json_object(part: bytes) -> dict[str, Any]:
 
 
 def _validated(
-    text: str, header: _Header, claims: dict[str, Any], kind: TokenType, retired_at: float
+    header: _Header, claims: dict[str, Any], kind: TokenType, retired_at: float
 ) -> Token:
     try:
         texts, times = _TEXTS(claims), _TIMES(claims)
@@ -256,8 +304,8 @@ def _validated(
     _, sub, jti, sid, type_claim = texts
     if header.typ != kind.header or type_claim != kind.claim:
         raise TokenWrongTypeError
-    exp = times[0]
-    return Token(kind, sub, sid, jti, gen, exp, min(exp + LEEWAY, retired_at), text)
+    exp, mark = times[0], str(claims.get("mark", ""))
+    return Token(kind, sub, sid, jti, gen, exp, min(exp + LEEWAY, retired_at), mark)
 
 
 def _are_times(values: tuple[Any, ...]) -> bool:

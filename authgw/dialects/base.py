@@ -4,7 +4,14 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-from authgw.core.model import AccessRequest, Decision, IdentityHeaders, Location, ProxyResponse
+from authgw.core.model import (
+    AccessRequest,
+    Decision,
+    IdentityHeaders,
+    Location,
+    ProxyResponse,
+    Verdict,
+)
 from authgw.core.networks import TrustedProxies
 from authgw.dialects.headers import (
     RawHeaders,
@@ -12,6 +19,7 @@ from authgw.dialects.headers import (
     refuse_identity,
     refuse_untrusted,
 )
+from authgw.dialects.responses import allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +38,9 @@ class Dialect(ABC):
     Attributes:
         name: the name of the dialect.
         path: the path of its subrequests, as in `core.endpoints`.
+        target_headers: the headers in which the proxy describes the original request. No client may
+            send them: NGINX's recipe sets or clears the headers of all dialects.
+        other_dialect_headers: headers that show a subrequest of another dialect.
         own_header: the header, in lower case, in which the proxy itself sends the URL.
         removes_cookies: the proxy keeps this gateway's cookies from the app. A proxy that cannot
             remove a cookie from a header replaces the whole header by that of the response.
@@ -37,6 +48,8 @@ class Dialect(ABC):
 
     name: ClassVar[str]
     path: ClassVar[str]
+    target_headers: ClassVar[tuple[str, ...]] = ()
+    other_dialect_headers: ClassVar[tuple[str, ...]] = ()
     own_header: ClassVar[bytes] = b""
     removes_cookies: ClassVar[bool] = False
 
@@ -53,7 +66,8 @@ class Dialect(ABC):
                 OverrideDeniedError, DestinationDeniedError: see their codes.
         """
         headers, peer = subrequest.headers, subrequest.peer
-        refuse_untrusted(headers, peer, trusted)
+        expected = (*self.target_headers, *self.other_dialect_headers)
+        refuse_untrusted(headers, peer, trusted, expected)
         self.refuse_other_dialects(headers)
         refuse_identity(headers, identity)
         method, location = self.target(subrequest)
@@ -81,7 +95,6 @@ class Dialect(ABC):
                 their codes.
         """
 
-    @abstractmethod
     def render(
         self,
         decision: Decision,
@@ -91,3 +104,12 @@ class Dialect(ABC):
         login_url: str | None = None,
     ) -> ProxyResponse:
         """Return the response for the proxy; `access` is None if it could not be described."""
+        if decision.verdict is Verdict.ALLOW:
+            return allowed(decision.principal, identity)
+        return self.refuse(decision, access, login_url)
+
+    @abstractmethod
+    def refuse(
+        self, decision: Decision, access: AccessRequest | None, login_url: str | None
+    ) -> ProxyResponse:
+        """Return the response to a request that is denied or needs a login."""

@@ -19,6 +19,7 @@ class EnvoyDialect(PassThroughDialect):
 
     name = "envoy"
     path = "/authenticate/envoy"
+    target_headers = ("X-Forwarded-Proto",)
 
     def target(self, subrequest: Subrequest) -> tuple[str, Location]:
         """Return the method, the Host and the path below the prefix."""

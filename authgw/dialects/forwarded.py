@@ -7,7 +7,6 @@ from authgw.core.errors import TargetMalformedError, WrongDialectError
 from authgw.core.model import (
     AccessRequest,
     Decision,
-    IdentityHeaders,
     Location,
     ProxyResponse,
     Verdict,
@@ -15,7 +14,7 @@ from authgw.core.model import (
 from authgw.core.urls import canonical_method, location_from
 from authgw.dialects.base import Dialect, Subrequest
 from authgw.dialects.headers import RawHeaders, present, target
-from authgw.dialects.responses import allowed, denial_headers, is_outage, login_location
+from authgw.dialects.responses import denial_headers, is_outage, login_location
 
 # Traefik sends ws and wss for the handshake of a WebSocket.
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
@@ -24,17 +23,10 @@ _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 class PassThroughDialect(Dialect):
     """Base of the proxies that pass a refusal on to the client, with its body."""
 
-    def render(
-        self,
-        decision: Decision,
-        access: AccessRequest | None,
-        *,
-        identity: IdentityHeaders,
-        login_url: str | None = None,
+    def refuse(
+        self, decision: Decision, access: AccessRequest | None, login_url: str | None
     ) -> ProxyResponse:
-        """Return the client's response: identity, a redirect to the login page, or a refusal."""
-        if decision.verdict is Verdict.ALLOW:
-            return allowed(decision.principal, identity)
+        """Return the client's response: a redirect to the login page, or a refusal."""
         headers = denial_headers(decision)
         if decision.verdict is Verdict.DENY:
             if is_outage(decision):
@@ -53,10 +45,18 @@ class ForwardedDialect(PassThroughDialect):
 
     name = "forwarded"
     path = "/authenticate/forward"
+    target_headers = (
+        "X-Forwarded-Uri",
+        "X-Forwarded-Method",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+    )
+    other_dialect_headers = ("X-Original-URL",)
 
     def refuse_other_dialects(self, headers: RawHeaders) -> None:
         """Refuse a subrequest of NGINX or HAProxy."""
-        if not present(headers, "X-Forwarded-Uri") and present(headers, "X-Original-URL"):
+        is_own = present(headers, "X-Forwarded-Uri")
+        if not is_own and present(headers, *self.other_dialect_headers):
             raise WrongDialectError(
                 "X-Original-URL arrived at /authenticate/forward, which is Traefik's and Caddy's. "
                 "NGINX and HAProxy ask /authenticate."

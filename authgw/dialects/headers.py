@@ -18,15 +18,6 @@ from authgw.dialects.further import NAMES, further_targets
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
-TARGET_HEADERS = (
-    "X-Original-URL",
-    "X-Original-Host",
-    "X-Original-Method",
-    "X-Forwarded-Uri",
-    "X-Forwarded-Method",
-    "X-Forwarded-Host",
-    "X-Forwarded-Proto",
-)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SEPARATORS = re.compile(r"[^a-z0-9]")
 _HTML_TYPES = frozenset({b"text/html", b"application/xhtml+xml"})
@@ -146,14 +137,18 @@ def _is_own_cookie(pair: bytes) -> bool:
     return _OWN_COOKIE.fullmatch(pair.partition(b"=")[0].strip(b" \t")) is not None
 
 
-def refuse_untrusted(headers: RawHeaders, peer: str, trusted: TrustedProxies) -> None:
+def refuse_untrusted(
+    headers: RawHeaders, peer: str, trusted: TrustedProxies, target_headers: Sequence[str]
+) -> None:
     """Refuse a peer (an address, or `unix`) that may not describe requests of others.
+
+    The message names the first of the `target_headers` that the peer sent.
 
     Raises:
         UntrustedProxyError: it is not in `server.trusted_proxies`.
     """
     if not trusted.trusts(peer):
-        sent = present(headers, *TARGET_HEADERS) or "a subrequest"
+        sent = present(headers, *target_headers) or "a subrequest"
         raise UntrustedProxyError(
             f"Ignored {sent} from {peer}: not in server.trusted_proxies. "
             f"If this is your proxy, add {entry_for(peer)}."

@@ -8,7 +8,6 @@ from authgw.core.errors import TargetMissingError, WrongDialectError
 from authgw.core.model import (
     AccessRequest,
     Decision,
-    IdentityHeaders,
     Location,
     ProxyResponse,
     Verdict,
@@ -16,12 +15,12 @@ from authgw.core.model import (
 from authgw.core.urls import canonical_method, location_of
 from authgw.dialects.base import Dialect, Subrequest
 from authgw.dialects.headers import RawHeaders, present, target
-from authgw.dialects.responses import allowed, denial_headers, is_outage, login_location
+from authgw.dialects.responses import denial_headers, is_outage, login_location
 
 _VARIABLES = {
     "X-Original-URL": "$authgw_scheme://$authgw_authority$request_uri",
-    "X-Original-Host": "$host",
     "X-Original-Method": "$request_method",
+    "X-Original-Host": "$host",
 }
 
 
@@ -30,16 +29,19 @@ class NginxDialect(Dialect):
 
     name = "nginx"
     path = "/authenticate"
+    target_headers = tuple(_VARIABLES)
+    other_dialect_headers = ("X-Forwarded-Uri",)
     own_header = b"x-original-url"
     removes_cookies = True
 
     def is_subrequest(self, headers: RawHeaders) -> bool:
         """Return True if a proxy sent headers about an original request."""
-        return present(headers, *_VARIABLES, "X-Forwarded-Uri") is not None
+        return present(headers, *self.target_headers, *self.other_dialect_headers) is not None
 
     def refuse_other_dialects(self, headers: RawHeaders) -> None:
         """Refuse a subrequest of Traefik or Caddy."""
-        if not present(headers, *_VARIABLES) and present(headers, "X-Forwarded-Uri"):
+        is_own = present(headers, *self.target_headers)
+        if not is_own and present(headers, *self.other_dialect_headers):
             raise WrongDialectError
 
     def target(self, subrequest: Subrequest) -> tuple[str, Location]:
@@ -49,17 +51,10 @@ class NginxDialect(Dialect):
         url, host = _target(headers, "X-Original-URL"), _target(headers, "X-Original-Host")
         return method, location_of(url, host)
 
-    def render(
-        self,
-        decision: Decision,
-        access: AccessRequest | None,
-        *,
-        identity: IdentityHeaders,
-        login_url: str | None = None,
+    def refuse(
+        self, decision: Decision, access: AccessRequest | None, login_url: str | None
     ) -> ProxyResponse:
         """Return status and headers for NGINX; it closes a connection that has a body."""
-        if decision.verdict is Verdict.ALLOW:
-            return allowed(decision.principal, identity)
         headers = denial_headers(decision)
         if decision.verdict is Verdict.LOGIN:
             # The recipe turns it into a 302, for a POST into a 303.

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from authgw.dialects.nginx import NGINX
 from authgw.doctor.nginx_findings import Finding, fault, hole, problem, unchecked
 from authgw.doctor.nginx_identity import outdated_host
 from authgw.doctor.nginx_parser import Block, Directive
@@ -18,7 +19,7 @@ _CLIENT_HEADER_NAMES = """
     x-http-method x-method-override sec-fetch-mode sec-fetch-dest accept
 """
 _CLIENT_HEADERS = frozenset(_CLIENT_HEADER_NAMES.split())
-_TARGET_HEADERS = ("x-original-url", "x-original-host", "x-original-method")
+_TARGET_HEADERS = frozenset(name.lower() for name in NGINX.target_headers)
 # Statuses of the check itself while the gateway is unavailable.
 _GATEWAY_ERRORS = frozenset({"500", "502", "503", "504"})
 _NEUTRAL_HEADERS = (

@@ -17,7 +17,6 @@ from authgw.observability.metrics import (
     STORE_SECONDS,
     RequestMetrics,
 )
-from authgw.web.decision_cache import PATH
 from authgw.web.problems import Handler
 
 T = TypeVar("T")
@@ -34,9 +33,13 @@ class MeasuredStore:
     async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
         """See `SessionStore.add`."""
         ended = await _timed("add", self._store.add(session, max_sessions))
-        SESSIONS_OPENED.inc()
-        SESSIONS_ENDED.inc(len(ended))
+        SESSIONS_OPENED.add(1)
+        SESSIONS_ENDED.add(len(ended))
         return ended
+
+    def now(self, sid: str) -> float | None:
+        """See `BatchStore.now`."""
+        return self._store.now(sid)
 
     async def read(self, sid: str) -> Snapshot:
         """See `SessionStore.read`."""
@@ -56,16 +59,20 @@ class MeasuredStore:
         """See `BatchStore.replace_many`."""
         return _count_errors("confirm", await _timed("confirm", self._store.replace_many(changes)))
 
+    def record(self, session: Session) -> str:
+        """See `BatchStore.record`."""
+        return self._store.record(session)
+
     async def revoke(self, sid: str) -> bool:
         """See `SessionStore.revoke`."""
         existed = await _timed("revoke", self._store.revoke(sid))
-        SESSIONS_ENDED.inc(existed)
+        SESSIONS_ENDED.add(existed)
         return existed
 
     async def revoke_all(self, sub: str) -> tuple[str, ...]:
         """See `SessionStore.revoke_all`."""
         ended = await _timed("revoke", self._store.revoke_all(sub))
-        SESSIONS_ENDED.inc(len(ended))
+        SESSIONS_ENDED.add(len(ended))
         return ended
 
     async def sessions_of(self, sub: str) -> tuple[Session, ...]:
@@ -101,7 +108,7 @@ async def _timed(operation: str, call: Awaitable[T]) -> T:
         _count_error(operation, error)
         raise
     finally:
-        STORE_SECONDS.labels(operation).observe(time.perf_counter() - start)
+        STORE_SECONDS.observe(operation, time.perf_counter() - start)
 
 
 def _count_errors(operation: str, outcomes: Sequence[T]) -> Sequence[T]:
@@ -125,18 +132,6 @@ def metrics_middleware(answers: RequestMetrics) -> Middleware:
         start = time.perf_counter()
         response = await handler(request)
         _record(answers, _endpoint(request), response, start)
-        return response
-
-    return measure
-
-
-def measured_check(answers: RequestMetrics, check: Handler) -> Handler:
-    """Return a handler of checks that counts and times every response of `check`."""
-
-    async def measure(request: web.Request) -> web.StreamResponse:
-        start = time.perf_counter()
-        response = await check(request)
-        _record(answers, PATH, response, start)
         return response
 
     return measure

@@ -1,15 +1,28 @@
-"""Log output by loguru, as text or JSON: an event per line, without secrets."""
+"""Log output as text or JSON: an event per line, without secrets.
 
-import json
+Events of requests are rendered here and written once in a turn of the event loop; all other lines
+pass through loguru. The order of lines is that of the events.
+"""
+
+import atexit
 import logging
 import sys
-from datetime import UTC
+from operator import attrgetter
 from typing import TYPE_CHECKING, TextIO
 
 from loguru import logger
 
 from authgw.core.audit import Event
 from authgw.core.reasons import REASONS
+from authgw.observability.line_buffer import LineBuffer
+from authgw.observability.lines import (
+    json_line,
+    json_now,
+    json_time,
+    text_line,
+    text_now,
+    text_time,
+)
 
 if TYPE_CHECKING:
     from loguru import Message
@@ -23,27 +36,61 @@ _LEVELS = {
     "revoke": "INFO",
     "refresh_reuse": "WARNING",
 }
+_NUMBERS = logging.getLevelNamesMapping()
+_FIELDS = tuple(name for name in Event.__dataclass_fields__ if name != "name")
+_values = attrgetter(*_FIELDS)
+
+
+class _Output:
+    """Form, lowest level and stream of the log."""
+
+    def __init__(self) -> None:
+        self.configure("text", "info", sys.stderr)
+        atexit.register(lambda: self.lines.flush())
+
+    def configure(self, mode: str, level: str, stream: TextIO) -> None:
+        is_json = mode == "json"
+        self._render = json_line if is_json else text_line
+        self._now = json_now if is_json else text_now
+        self._time = json_time if is_json else text_time
+        self._lowest = _NUMBERS[level.upper()]
+        self.lines = LineBuffer(stream)
+
+    def record(self, event: Event) -> None:
+        level = _level(event)
+        if _NUMBERS[level] < self._lowest:
+            return
+        fields = {"event": event.name}
+        for name, value in zip(_FIELDS, _values(event), strict=True):
+            if value:
+                fields[name] = value
+        # An error may be the last line of this process.
+        write = self.lines.write if level == "ERROR" else self.lines.add
+        write(self._render(self._now(), level, event.name, fields))
+
+    def write(self, message: "Message") -> None:
+        """Write a line of loguru's."""
+        entry = message.record
+        time, level = self._time(entry["time"]), entry["level"].name
+        self.lines.write(self._render(time, level, entry["message"], entry["extra"]))
+
+
+_OUTPUT = _Output()
 
 
 def set_up(mode: str, level: str, stream: TextIO = sys.stderr) -> None:
     """Write log lines of at least `level` to `stream`; `mode` is `text` or `json`."""
+    _OUTPUT.configure(mode, level, stream)
     logger.remove()
-    render = _json if mode == "json" else _text
     logger.add(
-        lambda message: _write(stream, render(message)),
-        level=level.upper(),
-        format="{message}",
-        backtrace=False,
-        diagnose=False,
+        _OUTPUT.write, level=level.upper(), format="{message}", backtrace=False, diagnose=False
     )
     logging.basicConfig(handlers=[_Intercept()], level=logging.WARNING, force=True)
 
 
 def record(event: Event) -> None:
     """Log an audit event with its fields that are not empty."""
-    fields = {name: getattr(event, name) for name in Event.__dataclass_fields__}
-    present = {name: value for name, value in fields.items() if value and name != "name"}
-    logger.bind(event=event.name, **present).log(_level(event), event.name)
+    _OUTPUT.record(event)
 
 
 def _level(event: Event) -> str:
@@ -52,38 +99,6 @@ def _level(event: Event) -> str:
     if event.name == "deny":
         return "WARNING" if event.reason and REASONS[event.reason].misconfiguration else "INFO"
     return _LEVELS[event.name]
-
-
-def _write(stream: TextIO, line: str) -> None:
-    stream.write(line + "\n")
-    stream.flush()
-
-
-def _json(message: "Message") -> str:
-    entry = message.record
-    fields = {
-        "time": entry["time"].astimezone(UTC).isoformat(timespec="milliseconds"),
-        "level": entry["level"].name.lower(),
-        "message": entry["message"],
-        **entry["extra"],
-    }
-    return json.dumps(fields)
-
-
-def _text(message: "Message") -> str:
-    entry = message.record
-    time = entry["time"].strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-    fields = [
-        f"{name}={_quoted(str(value))}" for name, value in entry["extra"].items() if name != "event"
-    ]
-    text = entry["message"] if entry["message"].isprintable() else _quoted(entry["message"])
-    return " ".join([time, f"{entry['level'].name:<7}", text, *fields])
-
-
-def _quoted(value: str) -> str:
-    # A line break or an escape sequence from a client must not forge a line.
-    plain = value.isprintable() and not any(char in value for char in ' "=')
-    return value if plain else json.dumps(value)
 
 
 class _Intercept(logging.Handler):

@@ -1,7 +1,7 @@
 """The Prometheus metrics.
 
-Frequent events are counted by plain numbers in the parts of a replica and read from there at each
-scrape (`MeasuredPart.collect`), because an `inc()` of prometheus-client takes a lock each time.
+Frequent events are counted by plain numbers: in the parts of a replica, which are read at each
+scrape (`MeasuredPart.collect`), and in `collectors`.
 Label values come from our own tables only, never from input of a client.
 """
 
@@ -9,22 +9,17 @@ import platform
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from importlib.metadata import version
 
-from prometheus_client import (
-    Counter,
-    Gauge,
-    Histogram,
-    Info,
-)
+from prometheus_client import Counter, Gauge, Info
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from authgw.core.audit import Event
 from authgw.core.measurements import Labels, MeasuredPart, Measurement, labelled_counter
 from authgw.core.reasons import REASONS
-from authgw.web.decision_cache import PATH
+from authgw.forward_auth.decision_cache import PATH
+from authgw.observability.collectors import PlainCounter, PlainHistogram
 
 USERS_FILE_BROKEN = Gauge(
     "authgw_users_file_broken", "1 while the users file cannot be read and older users stay"
@@ -32,34 +27,36 @@ USERS_FILE_BROKEN = Gauge(
 RELOAD_FAILED = Gauge(
     "authgw_reload_failed", "1 while what the last SIGHUP asked for could not be read"
 )
-STORE_SECONDS = Histogram(
+STORE_SECONDS = PlainHistogram(
     "authgw_store_operation_seconds",
     "What an operation of the session store took, failed ones included",
-    ["operation"],
-    buckets=(0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
+    "operation",
+    (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
 )
 STORE_ERRORS = Counter(
     "authgw_store_errors",
     "Operations of the session store whose outcome is unknown, by the library's exception",
     ["operation", "kind"],
 )
-REQUEST_SECONDS = Histogram(
+REQUEST_SECONDS = PlainHistogram(
     "authgw_request_seconds",
     "From a request's head to its answer; repeated checks take a short way that is not timed",
-    ["endpoint"],
-    buckets=(
+    "endpoint",
+    (
         *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
         *(0.1, 0.25, 0.5, 1.0, 2.5),
     ),
 )
-SESSIONS_OPENED = Counter("authgw_sessions_opened", "Sessions that this replica opened")
-SESSIONS_ENDED = Counter(
+SESSIONS_OPENED = PlainCounter("authgw_sessions_opened", "Sessions that this replica opened")
+SESSIONS_ENDED = PlainCounter(
     "authgw_sessions_ended", "Sessions that this replica ended before their time"
 )
-LOGINS = Counter("authgw_logins", "Log-ins by outcome: ok, or the code of a refusal", ["outcome"])
+LOGINS = PlainCounter(
+    "authgw_logins", "Log-ins by outcome: ok, or the code of a refusal", ("outcome",)
+)
 for _outcome in ("ok", *(code for code, reason in REASONS.items() if reason.login_outcome)):
     # `increase` does not see the first event of a series that starts with it.
-    LOGINS.labels(_outcome)
+    LOGINS.add(0, _outcome)
 Info("authgw_build", "The version that runs").info(
     {"version": version("authgw"), "python": platform.python_version()}
 )
@@ -68,9 +65,9 @@ Info("authgw_build", "The version that runs").info(
 def count(event: Event) -> None:
     """Count an audit event."""
     if event.name == "login":
-        LOGINS.labels("ok").inc()
+        LOGINS.add(1, "ok")
     elif event.name == "login_failure":
-        LOGINS.labels(event.reason).inc()
+        LOGINS.add(1, event.reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,7 @@ class RequestMetrics:
 
     def record(self, endpoint: str, status: int, reason: str, seconds: float) -> None:
         """Count a response and its duration; `reason` is its code or empty."""
-        _histogram(endpoint).observe(seconds)
+        REQUEST_SECONDS.observe(endpoint, seconds)
         self._counts[endpoint, status, reason] += 1
 
     def collect(self) -> Iterator[Measurement]:
@@ -120,11 +117,6 @@ class RequestMetrics:
             if endpoint.startswith(PATH):
                 totals[verdict(status, reason), reason] += number
         return totals
-
-
-@cache
-def _histogram(endpoint: str) -> Histogram:
-    return REQUEST_SECONDS.labels(endpoint)
 
 
 def verdict(status: int, reason: str) -> str:

@@ -7,7 +7,7 @@ from wsgiref.simple_server import WSGIRequestHandler
 
 from prometheus_client import disable_created_metrics, make_wsgi_app, start_http_server
 
-from authgw.web.prepared_response import SERVER
+from authgw.forward_auth.response_bytes import SERVER
 
 _REQUEST_TIMEOUT = 5.0  # seconds
 

@@ -1,18 +1,16 @@
 """The files of NGINX's recipe (`nginx/authgw`), rendered from the configuration."""
 
-import ipaddress
-import re
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
-from authgw.config.schema import ServerSettings, Settings
-from authgw.core.endpoints import Audience, paths_for, pattern_of
-from authgw.core.errors import OperatorError
+from authgw.config.schema import Settings
 from authgw.core.limits import MAX_COOKIE_RUNS
-from authgw.core.networks import UNIX
+from authgw.dialects.nginx import NGINX
+from authgw.dialects.registry import TARGET_HEADERS
 from authgw.recipes.cleared import cleared_except
+from authgw.recipes.rendering import templates
+from authgw.recipes.values import GatewayAddress, gateway_address, published, roots
 
+_PROXY = "NGINX"
 FILES = (
     "http.conf",
     "front.conf",
@@ -27,8 +25,6 @@ FILES = (
     "identity-uwsgi.conf",
     "identity-scgi.conf",
 )
-_PLAIN_ROOT = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
-_PLAIN_PATH = re.compile(r"[A-Za-z0-9/._~+@=,-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,49 +65,17 @@ def _values(settings: Settings) -> dict[str, object]:
     return {
         "identity": identity,
         "cleared": cleared_except(tuple(names.values())),
-        "gateway": _address(settings.server),
-        "locations": [(root, _published(root)) for root in _roots(settings)],
+        "target_headers": TARGET_HEADERS,
+        "other_target_headers": [n for n in TARGET_HEADERS if n not in NGINX.target_headers],
+        "gateway": _server(gateway_address(settings.server, _PROXY)),
+        "locations": [(root, published(root)) for root in roots(settings, _PROXY)],
         "runs": range(1, MAX_COOKIE_RUNS + 1),
     }
 
 
-def _address(server: ServerSettings) -> str:
-    """Return the upstream's `server` parameter: the socket if NGINX may use it, else the port."""
-    if server.socket and UNIX in server.trusted_proxies:
-        if not _PLAIN_PATH.fullmatch(server.socket) or not server.socket.startswith("/"):
-            raise OperatorError(
-                f"server.socket {server.socket!r} cannot be written into NGINX's configuration: "
-                "name it by an absolute path of letters, digits and /._~+@=,-"
-            )
-        return f"unix:{server.socket}"
-    return f"{_connect_host(server.host)}:{server.port}"
-
-
-def _connect_host(host: str) -> str:
-    """Return the host by which a process on the same machine connects to a listener on `host`."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    if address.is_unspecified:
-        return "127.0.0.1" if address.version == 4 else "[::1]"
-    return f"[{address}]" if address.version == 6 else str(address)
-
-
-def _roots(settings: Settings) -> list[str]:
-    """Return the base paths of the login pages; an empty string for the root of the host."""
-    roots = sorted({site.root for site in settings.login.sites.all} or {""})
-    for root in roots:
-        if not _PLAIN_ROOT.fullmatch(root):
-            raise OperatorError(
-                f"login.url has the path {root}/login, which cannot be written into NGINX's "
-                "configuration: use letters, digits and ._~- in it"
-            )
-    return roots
-
-
-def _published(root: str) -> str:
-    return pattern_of(paths_for(Audience.PUBLIC), root)
+def _server(address: GatewayAddress) -> str:
+    """Return the address as the upstream's `server` parameter."""
+    return f"unix:{address.socket}" if address.socket else address.authority
 
 
 def _cgi(name: str) -> str:
@@ -119,12 +83,5 @@ def _cgi(name: str) -> str:
     return "HTTP_" + name.upper().replace("-", "_")
 
 
-_ENVIRONMENT = Environment(
-    loader=PackageLoader("authgw.recipes", "templates/nginx"),
-    autoescape=select_autoescape(),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-)
+_ENVIRONMENT = templates("nginx")
 _ENVIRONMENT.filters["cgi"] = _cgi

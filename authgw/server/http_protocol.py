@@ -1,243 +1,352 @@
-"""Limits of connections, and immediate responses to checks that are cached.
+"""A connection: reads one request after another, and responds to checks without aiohttp.
 
-aiohttp closes an idle connection 75 s after its last response, even if another request has begun,
-and limits the size and number of headers. This module limits the number of connections, the time
-until the first request, the size of a request's head, and the time a response may stay unread.
+A request is begun once the request before it is answered; all further bytes wait here unparsed, and
+no more than the bytes of one read are kept: reading is paused. A check is served by the front door,
+at once if it can; any other request is passed to the application.
 
-A check in the decision cache gets its response here, at half the cost of a request object and a
-task of aiohttp, which never sees such a request; it handles all others.
+A request for an upgrade, or with a chunked body, is the last request on its connection.
 """
 
 import asyncio
-import resource
-import socket
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
-from aiohttp import hdrs, web
-from loguru import logger
+from authgw.core.errors import AuthgwError, RequestMalformedError
+from authgw.core.limits import FIRST_REQUEST_TIMEOUT, MAX_HEAD_BYTES
+from authgw.forward_auth.decision_cache import PATH
+from authgw.server.connections import Connections
+from authgw.server.front_door import FrontDoor, peer_name
+from authgw.server.http_application import ApplicationConnection
+from authgw.server.http_reader import HeadReader, RequestHead, refuse_long_line
 
-from authgw.core.limits import (
-    FIRST_REQUEST_TIMEOUT,
-    MAX_CONNECTIONS,
-    MAX_HEAD_BYTES,
-    RESERVED_DESCRIPTORS,
-    UNREAD_RESPONSE_TIMEOUT,
-)
-from authgw.server.http_pipelining import SequentialConnection
-from authgw.server.http_reader import HeadReader, UnreadableRequestError
-from authgw.web.context import peer_name
-from authgw.web.decision_cache import PATH
-from authgw.web.prepared_response import SERVER
-
-_WARNING_INTERVAL = 60.0  # seconds
+_END_OF_HEAD = b"\r\n\r\n"  # no other is read by llhttp
+_LINGER = 2.0  # seconds
 # The first line of a check that only its headers distinguish from other checks.
 _CHECK = f"GET {PATH} HTTP/1.1\r\n".encode()
+_UPGRADE = frozenset({b"upgrade", b"http2-settings"})
 
-# Returns the cached response to a check, by peer, header names and header values, or None.
-CacheLookup = Callable[[str, tuple[bytes, ...], Sequence[bytes]], bytes | None]
-# Returns the response to a request that aiohttp could not parse, or whose handler failed.
-Refuse = Callable[[web.BaseRequest, int, BaseException | None], web.StreamResponse]
+# Makes the application's side of a connection, for a peer.
+OpenApplication = Callable[["Connection", asyncio.Transport, str], ApplicationConnection]
 
 
-class Connection(SequentialConnection):
-    """A connection; it is closed without a first request in time, or with too large a head."""
+class Connection(asyncio.Protocol):
+    """A connection; it is closed without a first request in time, or with too large a head.
+
+    `keep_alive`: seconds after its last response in which an idle connection is kept.
+    """
 
     __slots__ = (
-        "_connections",
-        "_deadline",
-        "_has_requested",
-        "_heads",
-        "_idle",
-        "_last_response_at",
-        "_link",
-        "_peer",
-        "_responses",
+        *("_application", "_body_left", "_connections", "_door", "_first_request", "_half_closed"),
+        *("_has_requested", "_head", "_head_size", "_idle", "_is_ended", "_is_finishing"),
+        *("_is_body_paused", "_keep_alive", "_last_response_at", "_link", "_linger", "_loop"),
+        *("_open_application", "_peer", "_queued", "_reader", "_response_pending", "_task"),
+        *("is_last", "writing_paused"),
     )
 
-    def __init__(self, connections: "Connections", server: web.Server, **settings: Any) -> None:
-        super().__init__(server, **settings)
+    def __init__(
+        self,
+        connections: Connections,
+        door: FrontDoor,
+        open_application: OpenApplication,
+        keep_alive: float,
+    ) -> None:
         self._connections = connections
+        self._door = door
+        self._open_application = open_application
+        self._keep_alive = keep_alive
+        self._loop = asyncio.get_running_loop()
+        self._reader = HeadReader()
+        self._application: ApplicationConnection | None = None
+        self._head = bytearray()  # bytes of the head that is being read
+        self._head_size = 0  # with empty lines before it
+        self._body_left: float = 0  # bytes of the body that the application was not given yet
+        self._response_pending = False
+        self._queued = b""  # bytes after the request under way
+        self.is_last = False  # no further request is read
+        self._is_ended = False  # no further byte is written
+        self._is_finishing = False
+        self._half_closed = False
+        self.writing_paused = False
+        self._is_body_paused = False
         self._has_requested = False
-        # None after the connection was handed over to aiohttp, which alone finds ends of requests.
-        self._heads: HeadReader | None = HeadReader()
-        self._responses = 0
         self._last_response_at = 0.0
         self._idle: asyncio.TimerHandle | None = None
+        self._linger: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def has_open_request(self) -> bool:
+        """True while a request has no response yet, or its body is incomplete."""
+        return self._response_pending or self._body_left > 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Register the connection and start the timeout of its first request."""
-        super().connection_made(transport)
-        # aiohttp drops its reference while written bytes are still unread.
         self._link = cast(asyncio.Transport, transport)
         # Read now: a closed connection has no peer name.
-        self._peer = peer_name(self.peername)
-        loop = asyncio.get_running_loop()
-        self._deadline = loop.call_later(FIRST_REQUEST_TIMEOUT, self._expect_request)
+        self._peer = peer_name(transport.get_extra_info("peername"))
+        self._first_request = self._loop.call_later(FIRST_REQUEST_TIMEOUT, self._expect_request)
         self._connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        """Respond to a cached check, or pass the bytes to aiohttp."""
-        cached = self._cached_response(data, self._heads) if self._heads and data else None
-        if cached is not None:
-            self._link.write(cached)
-            self._after_cached_response()
-            return
-        super().data_received(data)
-        if self.head_size > MAX_HEAD_BYTES:
-            self.end()
+        """Serve the next request, or keep the bytes until the request under way is answered."""
+        if self._queued:
+            self._queue(data)
+        elif not self._is_ended:
+            self._feed(data)
 
-    def error_response(
-        self, request: web.BaseRequest, status: int, error: BaseException | None
-    ) -> web.StreamResponse:
-        """Return the refusal of the current gateway."""
-        return self._connections.refuse(request, status, error)
+    def eof_received(self) -> bool:
+        """Keep the connection for the responses if the client only sends no more."""
+        self._half_closed = True
+        return self._response_pending and not self._body_left
 
-    def before_response(self, response: web.StreamResponse) -> None:
-        """Set the Server header; aiohttp would name itself and Python with their versions."""
-        response.headers[hdrs.SERVER] = SERVER
+    def pause_writing(self) -> None:
+        """Begin no request while the client does not read."""
+        self.writing_paused = True
+        if self._application is not None:
+            self._application.pause_protocol(is_paused=True)
 
-    def connection_lost(self, exc: BaseException | None) -> None:
+    def resume_writing(self) -> None:
+        """Go on with the next request."""
+        self.writing_paused = False
+        if self._application is not None:
+            self._application.pause_protocol(is_paused=False)
+        self._proceed()
+
+    def connection_lost(self, exc: Exception | None) -> None:
         """Remove the connection and its timers."""
-        self._deadline.cancel()
-        if self._idle is not None:
-            self._idle.cancel()
+        for timer in (self._first_request, self._idle, self._linger):
+            if timer is not None:
+                timer.cancel()
+        self._is_ended = True
+        self._queued = b""
         self._connections.remove(self)
-        super().connection_lost(exc)
-
-    def request_started(self) -> None:
-        """Register that aiohttp has the head of another request."""
-        self._has_requested = True
-        self._connections.mark_active(self)
-        if self.is_last:
-            self._heads = None
-
-    def response_written(self) -> None:
-        """Register that aiohttp has written another response."""
-        self._responses += 1
-        self._last_response_at = asyncio.get_running_loop().time()
-        if self.is_last:
-            self._heads = None
+        if self._application is not None:
+            self._application.lost(exc)
 
     def end(self) -> None:
         """Close the connection immediately, even during a request."""
         self._link.abort()
 
-    def _cached_response(self, data: bytes, heads: HeadReader) -> bytes | None:
-        """Return the cached response if `data` is a single check and no response is pending.
+    def close(self) -> None:
+        """Close the connection immediately, but send what was written if no more is to come."""
+        self._link.close() if self._is_ended else self._link.abort()
 
-        aiohttp must read every request to the end that it has begun to read: only between two
-        requests may bytes be kept from it. It also waits while the client reads no responses.
-        """
-        is_idle = heads.completed == self._responses
+    def finish(self) -> None:
+        """Close the connection after the response under way."""
+        self._is_finishing = True
+        if not self.has_open_request and not self._is_ended:
+            self._link.close()
+
+    def _feed(self, data: bytes) -> None:
+        while data and not self._is_ended:
+            if self._body_left:
+                data = self._feed_body(data)
+            elif self.is_last:
+                return
+            elif self._response_pending or self.writing_paused:
+                self._queue(data)
+                return
+            else:
+                data = self._feed_head(data)
+
+    def _feed_head(self, data: bytes) -> bytes:
+        """Parse the bytes up to the end of a head, and begin its request; return the rest."""
+        cut = self._end_of_head(data)
+        part = data if cut == len(data) else data[:cut]
+        self._head_size += cut
         try:
-            alone = heads.read(data)
-        except UnreadableRequestError:
-            self._heads = None
-            return None
-        names, values = heads.taken()
-        if not (alone and is_idle and data.startswith(_CHECK)):
-            return None
-        # No header exceeds aiohttp's limit if all bytes together do not.
-        if len(data) > self.max_field_size or self.writing_paused:
-            return None
-        return self._connections.lookup(self._peer, tuple(names), values)
+            is_complete = self._reader.feed(part)
+            if is_complete:
+                self._begin(bytes(self._head) + part if self._head else part)
+            elif self._reader.has_begun:
+                self._head += part
+                refuse_long_line(self._head)
+        except AuthgwError as error:
+            self._refuse(self._door.refusal(error, self._peer))
+        if self._head_size > MAX_HEAD_BYTES:
+            self.end()
+        return data[cut:]
 
-    def _after_cached_response(self) -> None:
+    def _end_of_head(self, data: bytes) -> int:
+        """Return the number of these bytes up to the end of a head, or of all."""
+        kept = bytes(self._head[1 - len(_END_OF_HEAD) :])
+        found = (kept + data if kept else data).find(_END_OF_HEAD)
+        return len(data) if found < 0 else found + len(_END_OF_HEAD) - len(kept)
+
+    def _begin(self, raw: bytes) -> None:
+        """Begin the request with this head."""
+        self._head.clear()
+        self._head_size = 0
         self._has_requested = True
-        self.head_size = 0
-        self._responses += 1
         self._connections.mark_active(self)
-        loop = asyncio.get_running_loop()
-        self._last_response_at = loop.time()
-        # aiohttp measures the idle time of a connection from its own last response.
-        self.keep_alive(True)
+        reader = self._reader
+        if raw.startswith(_CHECK):
+            cached = self._door.cached_response(self._peer, tuple(reader.names), reader.values)
+            if cached is not None:
+                reader.release()
+                self._link.write(cached)
+                self._note_response()
+                return
+        head = reader.take()
+        dialect = self._door.dialect_of(head)
+        refused = None if dialect else self._door.refused_expectation(head, self._peer)
+        if refused is not None:
+            self._refuse(refused)
+        elif dialect is None:
+            self._pass_on(head, raw)
+        else:
+            self.is_last = self._door.closes(head)
+            self._respond(self._door.begin(head, dialect, self._peer))
+
+    def _respond(self, begun: bytes | Coroutine[Any, Any, bytes]) -> None:
+        if isinstance(begun, bytes):
+            self._link.write(begun)
+            self._after_response()
+        else:
+            self._response_pending = True
+            self._task = self._loop.create_task(self._respond_later(begun))
+
+    async def _respond_later(self, begun: Coroutine[Any, Any, bytes]) -> None:
+        response = await begun
+        self._response_pending = False
+        if not self._is_ended:
+            self._link.write(response)
+            self._after_response()
+            self._proceed()
+
+    def _pass_on(self, head: RequestHead, raw: bytes) -> None:
+        """Pass a request to the application."""
+        is_chunked = b"transfer-encoding" in head.lower_names
+        upgrades = head.upgrades or not _UPGRADE.isdisjoint(head.lower_names)
+        self.is_last = not head.keeps_alive or is_chunked or upgrades
+        self._response_pending = True
+        self._body_left = math.inf if is_chunked else sum(map(int, head.sent(b"content-length")))
+        if self._application is None:
+            self._application = self._open_application(self, self._link, self._peer)
+            if self.writing_paused:
+                self._application.pause_protocol(is_paused=True)
+        if self._body_left and not is_chunked:
+            self._reader.next_request()
+        self._application.begin(raw, closes=self.is_last)
+
+    def _feed_body(self, data: bytes) -> bytes:
+        part = data if self._body_left >= len(data) else data[: int(self._body_left)]
+        application = self._application
+        if self._body_left is math.inf:
+            self._feed_chunked(part)
+        else:
+            self._body_left -= len(part)
+        if application is not None and not self._is_ended:
+            application.feed(part)
+        return data[len(part) :]
+
+    def _feed_chunked(self, part: bytes) -> None:
+        """Read a chunked body, whose end only its chunks show."""
+        try:
+            if self._reader.feed_chunked(part):
+                self._body_left = 0
+        except RequestMalformedError:
+            self._body_left = 0
+            if self._application is not None:
+                self._application.fail_body()
+
+    def _refuse(self, response: bytes) -> None:
+        """Write the response to a request that is not served; no further request is read."""
+        self.is_last = True
+        self._link.write(response)
+        self._after_response()
+
+    def application_responded(self, *, keeps_alive: bool) -> None:
+        """Go on after a response of the application."""
+        self._response_pending = False
+        self.is_last = self.is_last or not keeps_alive
+        self._after_response()
+        self._proceed()
+
+    def application_failed(self, *, is_malformed: bool) -> None:
+        """Respond in place of aiohttp, which refuses a request or failed outside a handler."""
+        if not self._response_pending:
+            return
+        self._response_pending, self._body_left = False, 0
+        if is_malformed:
+            self._refuse(self._door.refusal(RequestMalformedError(), self._peer))
+        else:
+            self._refuse(self._door.failure(self._peer))
+
+    def application_closed(self) -> None:
+        """End the connection, unless aiohttp only closes it because it is idle."""
+        application, self._application = self._application, None
+        if application is not None:
+            self._loop.call_soon(application.lost, None)
+        if self.has_open_request or self.is_last:
+            self._response_pending, self._body_left = False, 0
+            self._end_responses()
+
+    def pause_body(self, *, is_paused: bool) -> None:
+        """Read no more of a body than the application takes."""
+        self._is_body_paused = is_paused
+        self._pause_reading()
+
+    def _after_response(self) -> None:
+        self._note_response()
+        if self._is_finishing:
+            self.is_last = True
+        if self.is_last and not self._body_left:
+            self._end_responses()
+
+    def _note_response(self) -> None:
+        self._last_response_at = self._loop.time()
         if self._idle is None:
-            self._idle = loop.call_later(self.keepalive_timeout, self._end_if_idle)
+            self._idle = self._loop.call_later(self._keep_alive, self._end_if_idle)
+
+    def _end_responses(self) -> None:
+        """End the responses; bytes that still arrive are read for a while and discarded.
+
+        A connection that is closed with bytes unread is reset, which can take the last responses
+        from a client that has not read them (RFC 9112 section 9.6).
+        """
+        if self._is_ended:
+            return
+        self._is_ended = True
+        self._queued = b""
+        self._connections.note_end(self)
+        if not self._link.is_closing():
+            self._link.resume_reading()
+            self._link.write_eof()
+            self._linger = self._loop.call_later(_LINGER, self._link.close)
+
+    def _queue(self, data: bytes) -> None:
+        self._queued += data
+        self._pause_reading()
+
+    def _proceed(self) -> None:
+        """Begin the next request, if the previous request is over."""
+        if self.has_open_request or self.writing_paused or self._is_ended:
+            return
+        held, self._queued = self._queued, b""
+        self._feed(held)
+        self._pause_reading()
+        if self._half_closed and not (self._response_pending and not self._body_left):
+            self._link.close()
+
+    def _pause_reading(self) -> None:
+        """Read from the socket unless bytes wait, or the application takes no more of a body."""
+        if self._is_ended:
+            return
+        if self._queued or self._is_body_paused:
+            self._link.pause_reading()
+        else:
+            self._link.resume_reading()
 
     def _end_if_idle(self) -> None:
-        loop = asyncio.get_running_loop()
         self._idle = None
-        left = self._last_response_at + self.keepalive_timeout - loop.time()
+        left = self._last_response_at + self._keep_alive - self._loop.time()
         if left > 0:
-            self._idle = loop.call_later(left, self._end_if_idle)
+            self._idle = self._loop.call_later(left, self._end_if_idle)
         elif not self.has_open_request:
-            self.force_close()
+            self._link.close()
 
     def _expect_request(self) -> None:
         if not self._has_requested:
             self.end()
-
-
-class Connections:
-    """Factory of a server's connections; it limits their number.
-
-    A connection over the limit replaces that with the oldest last request, so that a client
-    with many open connections locks nobody out: a proxy opens another when its idle connection is
-    closed. `lookup` returns cached responses to checks, `refuse` those to unreadable requests.
-    """
-
-    def __init__(
-        self, server: web.Server, most: int, lookup: CacheLookup, refuse: Refuse, **settings: Any
-    ) -> None:
-        self._server = server
-        self.lookup = lookup
-        self.refuse = refuse
-        self._most = most
-        self._settings = settings
-        self._open: OrderedDict[Connection, None] = OrderedDict()
-        self._alarmed_at = float("-inf")
-
-    def __call__(self) -> Connection:
-        """Return the protocol of a new connection."""
-        loop = asyncio.get_running_loop()
-        return Connection(self, self._server, loop=loop, **self._settings)
-
-    def __len__(self) -> int:
-        return len(self._open)
-
-    def add(self, connection: Connection) -> None:
-        """Add a connection; over the limit, close that with the oldest last request."""
-        self._open[connection] = None
-        if len(self._open) > self._most:
-            oldest, _ = self._open.popitem(last=False)
-            oldest.end()
-            self._alarm()
-
-    def mark_active(self, connection: Connection) -> None:
-        """Register a request on a connection."""
-        # It may have been removed before, over the limit.
-        if connection in self._open:
-            self._open.move_to_end(connection)
-
-    def remove(self, connection: Connection) -> None:
-        """Remove a closed connection."""
-        self._open.pop(connection, None)
-
-    def _alarm(self) -> None:
-        now = asyncio.get_running_loop().time()
-        if now - self._alarmed_at < _WARNING_INTERVAL:
-            return
-        self._alarmed_at = now
-        logger.warning(
-            f"More than {self._most} connections: those that ask for nothing are closed. "
-            "Only your proxies should reach this port; LimitNOFILE or `ulimit -n` sets less."
-        )
-
-
-def max_connections() -> int:
-    """Return the number of connections for which this process has descriptors."""
-    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if descriptors == resource.RLIM_INFINITY:
-        return MAX_CONNECTIONS
-    return min(MAX_CONNECTIONS, max(descriptors - RESERVED_DESCRIPTORS, descriptors // 2))
-
-
-def drop_unread(server: asyncio.Server) -> None:
-    """Let the system close TCP connections whose peer acknowledges nothing (tcp(7))."""
-    for listening in server.sockets:
-        # Connections inherit the option from the listening socket.
-        listening.setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_RESPONSE_TIMEOUT * 1000
-        )

@@ -1,64 +1,186 @@
-"""Incremental parser: detects complete requests and collects their headers.
+"""Incremental parser of request heads, at least as strict as aiohttp's.
 
-aiohttp reads the same bytes and creates all refusals. This parser only detects that a request
-arrived alone and complete, so that a cached response can be written without aiohttp.
+It reads each request of a connection, so that a single parser decides where a request ends. A body
+of known length is not given to it; a chunked body is, to find its errors.
 """
+
+from typing import NamedTuple
 
 import httptools
 
-from authgw.core.limits import MAX_HEADERS
+from authgw.core.errors import RequestMalformedError
+from authgw.core.limits import MAX_HEADER_LINE_BYTES, MAX_HEADERS
+
+_VERSIONS = ("1.0", "1.1")
+# aiohttp refuses a second header of these names; RFC 9110 defines them as singletons.
+_SINGLETONS = frozenset(
+    {
+        *(b"content-length", b"content-location", b"content-range", b"content-type", b"etag"),
+        *(b"host", b"max-forwards", b"server", b"transfer-encoding", b"user-agent"),
+    }
+)
+_OLD_WEBSOCKET = b"sec-websocket-key1"
+# Other text of the line of a header or of a request: method, version, separators.
+_LINE_REST = 64
 
 
-class UnreadableRequestError(Exception):
-    """Raised when the bytes are not an HTTP/1 request, or begin another protocol."""
+class RequestHead(NamedTuple):
+    """The head of a request.
+
+    `lower_names` are the names of all headers in lower case. `keeps_alive`: the client expects to
+    send another request. `upgrades`: another protocol may follow.
+    """
+
+    method: bytes
+    target: bytes
+    version: str
+    names: list[bytes]
+    values: list[bytes]
+    lower_names: frozenset[bytes]
+    keeps_alive: bool
+    upgrades: bool
+
+    def sent(self, name: bytes) -> list[bytes]:
+        """Return all values of the header with this lower-case name."""
+        pairs = zip(self.names, self.values, strict=True)
+        return [value.strip(b" \t") for sent, value in pairs if sent.lower() == name]
 
 
 class HeadReader:
-    """Parser of the requests on a connection; `completed` is the number of complete requests."""
+    """Parser of the requests on a connection; `has_begun` after the first byte of a request."""
 
-    __slots__ = ("_names", "_parser", "_started", "_values", "completed")
+    __slots__ = (
+        *("_is_complete", "_is_over", "_keeps_alive", "_parser", "_target", "_upgrades"),
+        *("has_begun", "names", "values"),
+    )
 
     def __init__(self) -> None:
-        self._parser = httptools.HttpRequestParser(self)
-        self._started = self.completed = 0
-        self._names: list[bytes] = []
-        self._values: list[bytes] = []
+        self.names: list[bytes] = []
+        self.values: list[bytes] = []
+        self._is_over = False
+        self.next_request()
 
-    def read(self, data: bytes) -> bool:
-        """Parse `data`; return True if it is exactly one request, from its first byte to its last.
+    def next_request(self) -> None:
+        """Begin a request after a request whose body was not given to the parser."""
+        self._parser = httptools.HttpRequestParser(self)
+        self._begin()
+        self.has_begun = False
+
+    def feed(self, data: bytes) -> bool:
+        """Parse bytes of a head; return True if it is complete.
 
         Raises:
-            UnreadableRequestError: neither this nor any later request can be parsed.
+            RequestMalformedError: neither this nor any later request can be read.
         """
-        completed = self.completed
-        was_complete = self._started == completed
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            raise UnreadableRequestError from None
-        if len(self._names) > MAX_HEADERS:
-            raise UnreadableRequestError
-        return was_complete and self._started == self.completed == completed + 1
+        except httptools.HttpParserUpgrade:
+            self._upgrades = True
+        except httptools.HttpParserError:
+            raise RequestMalformedError from None
+        return self._is_complete
 
-    def taken(self) -> tuple[list[bytes], list[bytes]]:
-        """Return the names and values of the last request's headers, and release them.
+    def feed_chunked(self, data: bytes) -> bool:
+        """Parse bytes of a chunked body; return True if it is complete.
 
-        An idle connection should use little memory.
+        Raises:
+            RequestMalformedError: it cannot be read.
         """
-        taken = self._names, self._values
-        self._names, self._values = [], []
-        return taken
+        self._is_over = False
+        try:
+            self.feed(data)
+        except RequestMalformedError:
+            # The bytes after the last request of a connection may be anything.
+            if not self._is_over:
+                raise
+        # Trailers are not used, and may be many.
+        self.release()
+        return self._is_over
+
+    def take(self) -> RequestHead:
+        """Return the head that is complete, and release it; an idle connection takes little memory.
+
+        Raises:
+            RequestMalformedError: aiohttp would refuse it, or its version is unknown.
+        """
+        parser, names, values = self._parser, self.names, self.values
+        lowered = [name.lower() for name in names]
+        head = RequestHead(
+            parser.get_method(),
+            self._target,
+            parser.get_http_version(),
+            names,
+            values,
+            frozenset(lowered),
+            self._keeps_alive,
+            self._upgrades or parser.should_upgrade(),
+        )
+        self.release()
+        _refuse_malformed(head, lowered)
+        return head
+
+    def release(self) -> None:
+        """Release the head that is complete."""
+        self.names, self.values, self._target = [], [], b""
+        self._is_complete = False
 
     def on_message_begin(self) -> None:
         """Called by the parser."""
-        self._started += 1
-        self._names, self._values = [], []
+        if self._is_complete:
+            raise RequestMalformedError
+        self._begin()
+
+    def on_url(self, part: bytes) -> None:
+        """Called by the parser, for each part of the target."""
+        self._target += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by the parser, also for trailers of a chunked body."""
-        self._names.append(name)
-        self._values.append(value)
+        self.names.append(name)
+        self.values.append(value)
+
+    def on_headers_complete(self) -> None:
+        """Called by the parser."""
+        self._is_complete = True
+        self._keeps_alive = self._parser.should_keep_alive()
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
-        self.completed += 1
+        self.has_begun = False
+        self._is_over = True
+
+    def _begin(self) -> None:
+        self.release()
+        self.has_begun = True
+        self._keeps_alive = self._upgrades = False
+
+
+_TOO_LONG = "a line of its head is too long"
+
+
+def refuse_long_line(unfinished: bytes | bytearray) -> None:
+    """Refuse a head whose last line exceeds the limit before its end.
+
+    Raises:
+        RequestMalformedError: it does.
+    """
+    length = len(unfinished) - unfinished.rfind(b"\r\n")
+    if length > MAX_HEADER_LINE_BYTES + _LINE_REST:
+        raise RequestMalformedError(_TOO_LONG)
+
+
+def _refuse_malformed(head: RequestHead, lowered: list[bytes]) -> None:
+    sizes = map(len, head.names), map(len, head.values)
+    too_long = any(name + value > MAX_HEADER_LINE_BYTES for name, value in zip(*sizes, strict=True))
+    if too_long or len(head.target) > MAX_HEADER_LINE_BYTES:
+        raise RequestMalformedError(_TOO_LONG)
+    if len(lowered) > MAX_HEADERS or head.version not in _VERSIONS:
+        raise RequestMalformedError
+    if head.version == "1.1" and b"host" not in head.lower_names:
+        raise RequestMalformedError
+    if len(lowered) != len(head.lower_names):
+        singletons = head.lower_names & _SINGLETONS
+        if any(lowered.count(name) > 1 for name in singletons):
+            raise RequestMalformedError
+    if _OLD_WEBSOCKET in head.lower_names or any(b"\0" in value for value in head.values):
+        raise RequestMalformedError

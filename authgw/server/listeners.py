@@ -6,55 +6,64 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
-
-from aiohttp import web
+from typing import Any
 
 from authgw.config.loader import ConfigError
 from authgw.config.schema import ServerSettings
 from authgw.core.limits import LISTEN_BACKLOG
-from authgw.server.http_protocol import Connections, drop_unread
-from authgw.web.aiohttp_internals import Site
+from authgw.server.connections import drop_unread
 
 _SOCKET_MODE = 0o660  # NGINX's user must be in the group of the directory or of this process
 _PROBE_TIMEOUT = 1.0  # seconds
-_BACKLOG = 1024  # connections that wait for a busy loop; a flood must not fill it before it is seen
 
 
-class _SocketSite(Site):
-    """A listening socket that is closed with its runner."""
+class Listeners:
+    """The listening sockets of a server; `connect` makes the protocol of a new connection."""
 
-    def __init__(
-        self,
-        runner: web.AppRunner,
-        connections: Connections,
-        name: str,
-        open_: Callable[[], Awaitable[asyncio.Server]],
-    ) -> None:
-        super().__init__(runner)
-        self._connections = connections
-        self._open = open_
-        self._called = name
-        self._listening: asyncio.Server | None = None
+    def __init__(self, connect: Callable[[], asyncio.Protocol]) -> None:
+        self._connect = connect
+        self._servers: list[asyncio.Server] = []
 
     @property
-    def name(self) -> str:
-        return self._called
+    def addresses(self) -> list[str | tuple[str, int]]:
+        """The addresses of the sockets: host and port, or a path."""
+        sockets = [listening for server in self._servers for listening in server.sockets]
+        return [_address(listening.getsockname()) for listening in sockets]
 
-    async def start(self) -> None:
-        await super().start()
-        self._listening = await self._open()
-        self.adopt(self._listening)
+    async def listen(self, settings: ServerSettings, folder: Path) -> list[str]:
+        """Listen as the configuration says; return the addresses as texts.
+
+        `folder` resolves a relative path of a socket.
+
+        Raises:
+            ConfigError: the port or the socket's path cannot be used.
+        """
+        found = [f"http://{settings.host}:{settings.port}"]
+        self._servers.append(await _open_port(self._connect, settings))
+        if settings.socket is not None:
+            path = folder / settings.socket
+            self._servers.append(await _open_unix(self._connect, path))
+            found.append(f"unix:{path}")
+        return found
 
     async def stop(self) -> None:
         """Stop listening; accept waiting connections, which the system would reset."""
-        listening = self._listening.sockets if self._listening else ()
-        left = [socket.socket(fileno=os.dup(one.fileno())) for one in listening]
-        await super().stop()
-        for waiting in [link for one in left for link in _all_waiting(one)]:
-            await asyncio.get_running_loop().connect_accepted_socket(self._connections, waiting)
+        servers, self._servers = self._servers, []
+        left = [
+            socket.socket(fileno=os.dup(listening.fileno()))
+            for server in servers
+            for listening in server.sockets
+        ]
+        for server in servers:
+            server.close()
+        for waiting in [link for listening in left for link in _all_waiting(listening)]:
+            await asyncio.get_running_loop().connect_accepted_socket(self._connect, waiting)
+
+
+def _address(name: Any) -> str | tuple[str, int]:
+    return (name[0], name[1]) if isinstance(name, tuple) else str(name)
 
 
 def _all_waiting(listening: socket.socket) -> list[socket.socket]:
@@ -67,29 +76,12 @@ def _all_waiting(listening: socket.socket) -> list[socket.socket]:
     return found
 
 
-async def listen(
-    runner: web.AppRunner, connections: Connections, server: ServerSettings, folder: Path
-) -> list[str]:
-    """Listen for these connections; return the addresses. `folder` resolves a relative socket.
-
-    Raises:
-        ConfigError: the port or the socket's path cannot be used.
-    """
-    found = [f"http://{server.host}:{server.port}"]
-    await _SocketSite(
-        runner, connections, found[0], partial(_open_port, connections, server)
-    ).start()
-    if server.socket is not None:
-        path = folder / server.socket
-        await _listen_on(runner, connections, path)
-        found.append(f"unix:{path}")
-    return found
-
-
-async def _open_port(connections: Connections, server: ServerSettings) -> asyncio.Server:
-    loop, host, port = asyncio.get_running_loop(), server.host, server.port
+async def _open_port(
+    connect: Callable[[], asyncio.Protocol], settings: ServerSettings
+) -> asyncio.Server:
+    loop, host, port = asyncio.get_running_loop(), settings.host, settings.port
     try:
-        listening = await loop.create_server(connections, host, port, backlog=LISTEN_BACKLOG)
+        listening = await loop.create_server(connect, host, port, backlog=LISTEN_BACKLOG)
     except OSError as error:
         raise ConfigError([_cannot_listen(host, port, error)]) from None
     drop_unread(listening)
@@ -107,18 +99,13 @@ def _cannot_listen(host: str, port: int, error: OSError) -> str:
     return f"server.host: {host} cannot be listened on: {why}"
 
 
-async def _open_unix(connections: Connections, path: Path) -> asyncio.Server:
-    loop = asyncio.get_running_loop()
-    return await loop.create_unix_server(connections, path, backlog=LISTEN_BACKLOG)
-
-
-async def _listen_on(runner: web.AppRunner, connections: Connections, path: Path) -> None:
+async def _open_unix(connect: Callable[[], asyncio.Protocol], path: Path) -> asyncio.Server:
     _remove_stale(path)
     # No process may connect before the mode is set.
     before = os.umask(0o777 & ~_SOCKET_MODE)
     try:
-        open_ = partial(_open_unix, connections, path)
-        await _SocketSite(runner, connections, f"unix:{path}", open_).start()
+        loop = asyncio.get_running_loop()
+        return await loop.create_unix_server(connect, path, backlog=LISTEN_BACKLOG)
     except OSError as error:
         raise ConfigError([f"server.socket: {path}: {error.strerror}"]) from None
     finally:

@@ -17,7 +17,7 @@ from authgw.core.ports import KeyRegistry, RevocationFeed, Store
 from authgw.identity.hash_pool import HashPool
 from authgw.identity.users_watcher import WatchedUsersFile, watch
 from authgw.observability import metrics
-from authgw.observability.instrumentation import MeasuredStore, measured_check, metrics_middleware
+from authgw.observability.instrumentation import MeasuredStore, metrics_middleware
 from authgw.server.reload import REFUSALS, ReloadableState, read_again
 from authgw.services.sessions import RefreshCounts
 from authgw.storage.mirror import Mirror
@@ -60,17 +60,23 @@ class Replica:
         self._build = build
         self.serving = Dispatcher(build(state, self._not_ready_reason))
 
-    def measure(self, application: web.Application, registry: CollectorRegistry) -> None:
-        """Measure the responses of this application; register the metrics of all parts."""
+    def measure(
+        self, application: web.Application, registry: CollectorRegistry
+    ) -> metrics.RequestMetrics:
+        """Measure the responses of this application; register the metrics of all parts.
+
+        Return those of responses, for the checks that do not reach the application.
+        """
         dispatcher, parts = self.serving, self._parts
         requests = metrics.RequestMetrics(lambda: dispatcher.cached_responses)
-        application.middlewares.insert(0, metrics_middleware(requests))
-        dispatcher.check = measured_check(requests, dispatcher.check)
+        # Within the delivery, whose time depends on the client.
+        application.middlewares.insert(1, metrics_middleware(requests))
         measured: list[MeasuredPart | None] = [
             *(requests, dispatcher, parts.refreshes, parts.hash_pool, parts.mirror),
             *(parts.store, parts.feed, parts.key_registry),
         ]
         registry.register(metrics.ReplicaCollector([part for part in measured if part is not None]))
+        return requests
 
     async def join(self) -> None:
         """Announce this replica to the others on its store, if the store can be reached."""

@@ -4,12 +4,12 @@ import asyncio
 import signal
 from dataclasses import dataclass, field
 
-from aiohttp import web
 from loguru import logger
+
+from authgw.server.http_server import HttpServer
 
 _SETTLE_TIME = 5.0  # seconds in which load balancers notice that this replica is not ready
 _ARRIVAL_TIME = 0.25  # seconds in which the first request of an accepted connection arrives
-_CUT_OFF_TIMEOUT = 0.01  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,13 @@ class SignalFlags:
         self.at_once.set()
 
 
-async def close(runner: web.AppRunner, drain_timeout: float, at_once: asyncio.Event) -> None:
+async def close(server: HttpServer, drain_timeout: float, at_once: asyncio.Event) -> None:
     """Serve requests for 5 s more, stop listening, and finish the requests in progress.
 
     Return after at most `drain_timeout` seconds, or when `at_once` is set; requests that are still
     in progress are cut off then. Idle connections delay nothing.
     """
-    ending = asyncio.create_task(_settle_and_finish(runner, min(_SETTLE_TIME, drain_timeout / 2)))
+    ending = asyncio.create_task(_settle_and_finish(server, min(_SETTLE_TIME, drain_timeout / 2)))
     hurry = asyncio.create_task(at_once.wait())
     await asyncio.wait((ending, hurry), timeout=drain_timeout, return_when=asyncio.FIRST_COMPLETED)
     hurry.cancel()
@@ -53,25 +53,12 @@ async def close(runner: web.AppRunner, drain_timeout: float, at_once: asyncio.Ev
     await asyncio.wait((ending,))
     if drain_timeout and not at_once.is_set():
         logger.warning(f"Not every request was answered within {drain_timeout:g} s (server.drain)")
-    await _cut_off(runner)
+    await server.close()
 
 
-async def _settle_and_finish(runner: web.AppRunner, settle: float) -> None:
+async def _settle_and_finish(server: HttpServer, settle: float) -> None:
     logger.info(f"Draining: not ready, still answering for {settle:g} s")
     await asyncio.sleep(settle)
-    await _stop_listening(runner)
+    await server.stop_listening()
     await asyncio.sleep(min(_ARRIVAL_TIME, settle))
-    await runner.cleanup()
-
-
-async def _stop_listening(runner: web.AppRunner) -> None:
-    for site in runner.sites:
-        await site.stop()
-
-
-async def _cut_off(runner: web.AppRunner) -> None:
-    await _stop_listening(runner)
-    if runner.server is not None:
-        # Without a timeout aiohttp would wait forever.
-        await runner.server.shutdown(_CUT_OFF_TIMEOUT)
-    await runner.cleanup()
+    await server.finish()

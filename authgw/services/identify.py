@@ -1,6 +1,9 @@
 """Identify the caller of a request by an access token or by session cookies."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
 
 from authgw.core import sessions
 from authgw.core.errors import (
@@ -8,21 +11,37 @@ from authgw.core.errors import (
     CredentialsAmbiguousError,
     SessionEndedError,
     StoreUnavailableError,
+    TokenInvalidError,
     TokenMissingError,
 )
 from authgw.core.limits import (
-    MAX_CACHED_TOKENS,
     MAX_ENDED_SESSIONS,
     MAX_SESSION_COOKIES,
+    MAX_TOKEN_MEMORY_BYTES,
     MAX_VERIFIED_COOKIES,
 )
 from authgw.core.ports import MirroringStore
 from authgw.core.sessions import Session, Snapshot
 from authgw.core.token_cache import VerifiedTokens
-from authgw.core.tokens import Issuer, Token, TokenType
+from authgw.core.tokens import Issuer, Token, TokenType, claims_of
 from authgw.core.users import UserDirectory, principal_of
 from authgw.services.confirmations import Confirmations
-from authgw.services.results import Identity
+from authgw.services.results import Identity, Validity
+
+
+@dataclass(frozen=True, slots=True)
+class _VerifiedCredentials:
+    """The tokens of a request that verify, and the last refusal among its other cookies."""
+
+    token: Token | None
+    cookie_tokens: Sequence[Token]
+    cookie_refusal: AuthgwError
+
+    @property
+    def sids(self) -> tuple[str, ...]:
+        """The sids of all tokens, each once."""
+        bearer = () if self.token is None else (self.token.sid,)
+        return (*dict.fromkeys((*bearer, *(token.sid for token in self.cookie_tokens))),)
 
 
 class Identification:
@@ -41,7 +60,8 @@ class Identification:
     ) -> None:
         self._store = store
         self._users = users
-        self._verified = VerifiedTokens(issuer, MAX_CACHED_TOKENS)
+        self._issuer = issuer
+        self._verified = VerifiedTokens(issuer, MAX_TOKEN_MEMORY_BYTES)
         self._clock = clock
         self._confirmations = Confirmations(store)
 
@@ -55,34 +75,51 @@ class Identification:
                 are more than four cookies.
             StoreUnavailableError: the session cannot be read now.
         """
-        if bearer is None and not cookies:
-            raise TokenMissingError
-        if len(cookies) > MAX_SESSION_COOKIES:
-            raise CredentialsAmbiguousError
-        token = None if bearer is None else self._verify(bearer, TokenType.ACCESS)
-        if token is not None and not cookies:
-            snapshot = self._store.peek(token.sid) or await self._store.get(token.sid)
-            return self._identity(token, snapshot)
-        from_cookies, refusal = self._cookie_tokens(cookies)
-        sids = [cookie_token.sid for cookie_token in from_cookies]
-        if token is None:
-            return self._only_active(from_cookies, await self.snapshots(sids), refusal)
-        snapshots = await self.snapshots([token.sid, *sids])
-        identity = self._identity(token, snapshots[token.sid])
-        self._refuse_another(from_cookies, snapshots, identity.session)
-        return identity
+        credentials = self._verified_credentials(bearer, cookies)
+        return self._only_identity(credentials, await self.snapshots(credentials.sids))
 
-    def is_current(self, identity: Identity) -> bool:
+    def remember(self, text: str, session: Session, kind: TokenType, *, now: float) -> None:
+        """Remember a token of a stored session that was minted at `now`: it needs no verification.
+
+        The session itself is checked at each request.
+        """
+        token = self._issuer.token_of(session, kind, now=now)
+        if token is not None:
+            self._verified.remember(text, token)
+
+    def claims(self, token: Token, texts: Sequence[str]) -> dict[str, Any]:
+        """Return all claims of a token that `identify` has accepted in one of these texts.
+
+        Raises:
+            TokenInvalidError: it has expired since.
+        """
+        for text in texts:
+            with suppress(AuthgwError):
+                if self._verify(text, token.type) == token:
+                    return claims_of(text)
+        raise TokenInvalidError
+
+    def identify_now(self, bearer: str | None, cookies: Sequence[str] = ()) -> Identity | None:
+        """Return the identity as `identify` does, without I/O; None if a session has to be read.
+
+        Raises:
+            AuthgwError: as `identify`, except that no session is unavailable.
+        """
+        credentials = self._verified_credentials(bearer, cookies)
+        snapshots = self._mirrored(credentials.sids)
+        return None if snapshots is None else self._only_identity(credentials, snapshots)
+
+    def is_current(self, validity: Validity) -> bool:
         """Return True if a cached identity is certainly still valid; performs no I/O."""
-        session = identity.session
-        if not session.confirmed or self._clock() >= identity.token.valid_until:
+        if self._clock() >= validity.valid_until:
             return False
-        snapshot = self._store.peek(session.sid)
-        if snapshot is None or snapshot.session is None:
+        snapshot = self._store.peek(validity.sid)
+        if snapshot is None or snapshot.version != validity.session_version:
             return False
-        if snapshot.version != identity.session_version or snapshot.now >= session.expires_at:
+        session = snapshot.session
+        if session is None or not session.confirmed or snapshot.now >= session.expires_at:
             return False
-        return self._users.version == identity.users_version
+        return self._users.version == validity.users_version
 
     async def browser_session(self, cookies: Sequence[str]) -> Identity | None:
         """Return the identity behind the only active session of these cookies, else None.
@@ -108,14 +145,43 @@ class Identification:
         Raises:
             StoreUnavailableError: a session cannot be read now.
         """
+        mirrored = self._mirrored(sids)
+        if mirrored is not None:
+            return mirrored
+        if len(sids) == 1:
+            return {sids[0]: await self._store.get(sids[0])}
+        return await self._store.get_many(sids)
+
+    def _mirrored(self, sids: Sequence[str]) -> dict[str, Snapshot] | None:
+        """Return the snapshot of each session, None unless all are mirrored."""
         mirrored = {sid: self._store.peek(sid) for sid in sids}
-        if None in mirrored.values():
-            return await self._store.get_many(tuple(mirrored))
-        return {sid: snapshot for sid, snapshot in mirrored.items() if snapshot is not None}
+        snapshots = {sid: snapshot for sid, snapshot in mirrored.items() if snapshot is not None}
+        return snapshots if len(snapshots) == len(mirrored) else None
 
     async def settle(self) -> None:
         """Wait for the background writes of confirmations."""
         await self._confirmations.settle()
+
+    def _verified_credentials(
+        self, bearer: str | None, cookies: Sequence[str]
+    ) -> _VerifiedCredentials:
+        if bearer is None and not cookies:
+            raise TokenMissingError
+        if len(cookies) > MAX_SESSION_COOKIES:
+            raise CredentialsAmbiguousError
+        token = None if bearer is None else self._verify(bearer, TokenType.ACCESS)
+        return _VerifiedCredentials(token, *self._cookie_tokens(cookies))
+
+    def _only_identity(
+        self, credentials: _VerifiedCredentials, snapshots: Mapping[str, Snapshot]
+    ) -> Identity:
+        token, from_cookies = credentials.token, credentials.cookie_tokens
+        if token is None:
+            return self._only_active(from_cookies, snapshots, credentials.cookie_refusal)
+        identity = self._identity(token, snapshots[token.sid])
+        if from_cookies:
+            self._refuse_another(from_cookies, snapshots, identity.session)
+        return identity
 
     def _verify(self, text: str, kind: TokenType) -> Token:
         return self._verified.verify(text, kind, now=self._clock())

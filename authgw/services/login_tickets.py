@@ -46,7 +46,7 @@ class LoginTickets:
         user = self._users.find(token.sub) if token else None
         if token is None or user is None or user.disabled:
             return None
-        amr, _, mark = str(token.claims.get("mark", "")).rpartition(":")
+        amr, _, mark = token.mark.rpartition(":")
         methods = tuple(amr.split("+")) if amr else (PASSWORD,)
         return VerifiedLogin(user, mark, methods) if mark in user.password_marks else None
 
@@ -66,7 +66,7 @@ class LoginTickets:
         sub = self._users.name_of(name)
         user = self._users.find(sub)
         for token in filter(None, [self._ticket(text, TokenType.DEVICE) for text in texts]):
-            method, _, mark = str(token.claims.get("mark", "")).partition(":")
+            method, _, mark = token.mark.partition(":")
             is_valid = token.sub == sub and user is not None and mark in user.password_marks
             if is_valid and factor in ("", method):
                 return token.jti

@@ -65,6 +65,26 @@ class Identity:
     session_version: str
     users_version: int
 
+    @property
+    def validity(self) -> "Validity":
+        """The conditions under which this identity is valid."""
+        token, version = self.token, self.session_version
+        return Validity(token.sid, token.valid_until, version, self.users_version)
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """The conditions under which an identity is valid, in little memory.
+
+    The session has this version, the user directory has this version, and the time is before
+    `valid_until` (Unix seconds).
+    """
+
+    sid: str
+    valid_until: float
+    session_version: str
+    users_version: int
+
 
 @dataclass(frozen=True, slots=True)
 class LoginRequest:

@@ -94,7 +94,7 @@ class Sessions:
         )
         displaced = await self._store.add(session, self._max_sessions + leaving)
         replaced = tuple([token for token in ending if await self._store.revoke(token.sid)])
-        token = self._issuer.mint(session, TokenType.SESSION, now=self._clock())
+        token = self._minted(session, TokenType.SESSION, self._clock())
         return BrowserSession(session, token, int(session.expires_at - now), displaced, replaced)
 
     async def refresh(self, text: str) -> TokenPair:
@@ -289,12 +289,21 @@ class Sessions:
     def _pair(self, session: Session, now: float) -> TokenPair:
         signed_at = self._clock()
         return TokenPair(
-            access=self._issuer.mint(session, TokenType.ACCESS, now=signed_at),
+            access=self._minted(session, TokenType.ACCESS, signed_at),
             refresh=self._issuer.mint(session, TokenType.REFRESH, now=signed_at),
             expires_in=int(session.current.access_exp - now),
             refresh_expires_in=int(min(session.expires_at - now, self._idle)),
             sid=session.sid,
         )
+
+    def _minted(self, session: Session, kind: TokenType, now: float) -> str:
+        """Return a token of a stored session, which checks accept: its first check is a fast one.
+
+        Refresh tokens are used once, and not remembered.
+        """
+        text = self._issuer.mint(session, kind, now=now)
+        self.identification.remember(text, session, kind, now=now)
+        return text
 
 
 def jti() -> str:

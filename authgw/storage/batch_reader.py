@@ -33,16 +33,34 @@ class Batch:
     async def wait(self) -> None:
         """Wait until the batch has finished; a cancelled waiter does not affect the others."""
         if not self._is_finished:
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
+            await self._new_waiter()
+
+    async def wait_at_most(self, seconds: float) -> None:
+        """Wait until the batch has finished, or for so long."""
+        if self._is_finished:
+            return
+        waiter = self._new_waiter()
+        timer = asyncio.get_running_loop().call_later(seconds, _wake, waiter)
+        try:
             await waiter
+        finally:
+            timer.cancel()
 
     def finish(self) -> None:
         """Wake all waiters."""
         self._is_finished = True
         for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+            _wake(waiter)
+
+    def _new_waiter(self) -> asyncio.Future[None]:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        return waiter
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 class BatchReader:
@@ -68,7 +86,7 @@ class BatchReader:
         self._loop = asyncio.get_running_loop()
         self._reading: dict[str, Batch] = {}
         self._open: Batch | None = None
-        self._last_task: asyncio.Task[None] | None = None
+        self._last: Batch | None = None  # while it has not finished
         self._semaphore = asyncio.Semaphore(_MAX_CONCURRENT_READS)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -83,21 +101,21 @@ class BatchReader:
     def _open_batch(self) -> Batch:
         batch = self._open
         if batch is None or len(batch.outcomes) >= _MAX_BATCH_SIZE:
-            batch = self._open = Batch()
+            previous, batch = self._last, Batch()
+            self._open = self._last = batch
             # The task sends the batch in the loop's next turn once the semaphore admits it; until
             # then sids can be added. Callers wait for the batch, not for the task, so that their
             # cancellation does not cancel it.
-            task = self._last_task = self._loop.create_task(self._read(batch, self._last_task))
+            task = self._loop.create_task(self._read(batch, previous))
             self._tasks.add(task)
             task.add_done_callback(partial(self._finish, batch))
         return batch
 
-    async def _read(self, batch: Batch, previous: "asyncio.Task[None] | None") -> None:
+    async def _read(self, batch: Batch, previous: Batch | None) -> None:
         if previous is not None:
-            await asyncio.wait((previous,), timeout=MAX_COALESCING_WAIT)
+            await previous.wait_at_most(MAX_COALESCING_WAIT)
         try:
-            async with asyncio.timeout(_MAX_WAIT_IN_DEADLINES * self._deadline):
-                await self._semaphore.acquire()
+            await self._admit()
         except TimeoutError:
             self._close(batch)
             # Later requests start a new batch; those of this batch have waited long enough.
@@ -116,6 +134,19 @@ class BatchReader:
         finally:
             self._semaphore.release()
 
+    async def _admit(self) -> None:
+        """Wait until fewer than _MAX_CONCURRENT_READS are under way.
+
+        Raises:
+            TimeoutError: they have been for _MAX_WAIT_IN_DEADLINES.
+        """
+        if not self._semaphore.locked():
+            # It does not wait, so it needs no timer.
+            await self._semaphore.acquire()
+            return
+        async with asyncio.timeout(_MAX_WAIT_IN_DEADLINES * self._deadline):
+            await self._semaphore.acquire()
+
     def _close(self, batch: Batch) -> None:
         """Add no further sids to this batch."""
         if self._open is batch:
@@ -123,8 +154,8 @@ class BatchReader:
 
     def _finish(self, batch: Batch, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        if self._last_task is task:
-            self._last_task = None
+        if self._last is batch:
+            self._last = None
         try:
             for sid, outcome in batch.outcomes.items():
                 if self._reading.get(sid) is batch:

@@ -16,7 +16,6 @@ from itertools import islice
 from authgw.core.errors import StoreUnavailableError
 from authgw.core.measurements import Measurement, counter, gauge
 from authgw.core.ports import BatchStore
-from authgw.core.session_codec import dump
 from authgw.core.sessions import Session, Snapshot
 from authgw.storage.batch_reader import Batch, BatchReader, snapshot_of
 from authgw.storage.clock import boottime
@@ -168,9 +167,10 @@ class Mirror:
 
     async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
         """See `SessionStore.add`."""
+        sent = self._clock()
         sids = await self._store.add(session, max_sessions)
-        self._drop(session.sid)
         self._add_tombstones(sids)
+        self._learn_added(session, sent)
         return sids
 
     async def read(self, sid: str) -> Snapshot:
@@ -272,6 +272,14 @@ class Mirror:
         elif entry is None or sent >= entry.replaceable_from:
             self._put(sid, seen, sent, replaceable_from=sent)
 
+    def _learn_added(self, session: Session, sent: float) -> None:
+        """Cache a session that this replica added, so that its first look-up reads nothing."""
+        old, now = self._drop(session.sid), self._store.now(session.sid)
+        # A state that was read since may be a later state.
+        if now is not None and (old is None or old.sent < sent):
+            added = Snapshot(session, now, self._store.record(session))
+            self._put(session.sid, added, sent, replaceable_from=self._clock())
+
     def _learn_replaced(
         self, seen: Snapshot, new: Session, other: Snapshot | None, sent: float
     ) -> None:
@@ -288,7 +296,7 @@ class Mirror:
                 return
             now = max(now, entry.snapshot.now + sent - entry.sent)
         # A read that overlapped with the write may have returned the previous record.
-        written = Snapshot(new, now, dump(new))
+        written = Snapshot(new, now, self._store.record(new))
         self._put(new.sid, written, sent, replaceable_from=self._clock())
 
     def _put(self, sid: str, seen: Snapshot, sent: float, *, replaceable_from: float) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from authgw.core.authorization import AuthorizationKind, bearer, read_authorization
 from authgw.core.errors import (
@@ -30,6 +31,7 @@ from authgw.web.login_site import login_site
 from authgw.web.problems import NO_STORE
 
 _REFRESH_KEYS = ("refresh", "refresh_token")
+_PAIR_HEADERS = CIMultiDict({**NO_STORE, "Content-Type": "application/json; charset=utf-8"})
 _BACKEND_KEYS = ("subject", "groups", "email", "name")
 
 
@@ -230,17 +232,14 @@ def _refresh_token(body: dict[str, Any]) -> str:
 
 
 def _pair_response(pair: TokenPair) -> web.Response:
-    fields = {
-        "access": pair.access,
-        "access_token": pair.access,
-        "refresh": pair.refresh,
-        "refresh_token": pair.refresh,
-        "token_type": "Bearer",
-        "expires_in": pair.expires_in,
-        "refresh_expires_in": pair.refresh_expires_in,
-        "sid": pair.sid,
-    }
-    return web.json_response(fields, headers=NO_STORE)
+    # Tokens and sids are base64url with dots: JSON escapes no character of them.
+    text = (
+        f'{{"access": "{pair.access}", "access_token": "{pair.access}", '
+        f'"refresh": "{pair.refresh}", "refresh_token": "{pair.refresh}", "token_type": "Bearer", '
+        f'"expires_in": {pair.expires_in}, "refresh_expires_in": {pair.refresh_expires_in}, '
+        f'"sid": "{pair.sid}"}}'
+    )
+    return web.Response(body=text.encode("ascii"), headers=_PAIR_HEADERS)
 
 
 def _session_entry(session: Session) -> dict[str, Any]:

@@ -1,64 +1,30 @@
 """The parts and the request properties that handlers use."""
 
-import re
-import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from aiohttp import web
 
-from authgw.config.schema import Settings
 from authgw.core.audit import AuditRecorder, Event
 from authgw.core.authorization import OwnIdentifiers
 from authgw.core.counters import Counters
 from authgw.core.errors import TargetMalformedError
 from authgw.core.keys import KeyRing
 from authgw.core.limits import MAX_USER_AGENT_LENGTH
-from authgw.core.login_sites import LoginSites
-from authgw.core.model import IdentityHeaders
-from authgw.core.networks import UNIX, TrustedProxies
-from authgw.core.rules import NO_RULES, Rules
 from authgw.core.sessions import Device
 from authgw.core.urls import canonical_host
 from authgw.core.users import User, UserDirectory
 from authgw.dialects import headers
+from authgw.forward_auth.allowed_checks import AllowedChecks
+from authgw.forward_auth.context import Policy
+from authgw.forward_auth.endpoint import CheckEndpoint
+from authgw.forward_auth.request_ids import request_id as new_request_id
 from authgw.identity.clients_file import TrustedBackends
 from authgw.services.identify import Identification
 from authgw.services.login import LoginService
 from authgw.services.sessions import Sessions
-from authgw.web.aiohttp_internals import peername
 from authgw.web.login_methods import LoginMethod, Routes, SecondFactor
 from authgw.web.templating import PageRenderer
-from authgw.web.visits import AllowedChecks
-
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """Access decisions and addresses that the configuration sets.
-
-    `cookies` are all names of session cookies. Settings that need no preparation are read from
-    `settings`.
-    """
-
-    rules: Rules
-    sites: LoginSites
-    cookies: frozenset[str]
-    trusted: TrustedProxies
-    identity: IdentityHeaders
-    settings: Settings
-
-    @property
-    def direct_check(self) -> bool:
-        """True if a program may check its session without an original request."""
-        return self.settings.auth.direct_check or self.rules is NO_RULES
-
-    @property
-    def record_allowed(self) -> bool:
-        """True if allowed checks are events, too."""
-        return self.settings.logging.decisions == "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +42,7 @@ class LoginContext:
     pages: PageRenderer
     methods: tuple[LoginMethod, ...]
     factors: tuple[SecondFactor, ...]
-    allowed_checks: AllowedChecks = field(default_factory=AllowedChecks)
+    allowed_checks: AllowedChecks
 
     @property
     def routes(self) -> Routes:
@@ -122,30 +88,30 @@ class Gateway:
     policy: Policy
     login: LoginContext
     services: Services
+    checks: CheckEndpoint
 
 
 # The gateway that handles a request, from beginning to end.
 GATEWAY = web.RequestKey("gateway", Gateway)
+# The address of a request's peer, or `unix`.
+PEER = web.RequestKey("peer", str)
 _ID = web.RequestKey("request_id", str)
+_CLIENT_ADDRESS = web.RequestKey("client_address", str)
 
 
 def peer_of(request: web.BaseRequest) -> str:
     """Return the address of the request's peer, or `unix`."""
-    return peer_name(peername(request))
-
-
-def peer_name(name: Any) -> str:
-    """Return the address in a socket's `peername`, or `unix`.
-
-    The peer of a unix socket chooses its own path there, which could be `127.0.0.1`.
-    """
-    return str(name[0]) if isinstance(name, tuple) else UNIX
+    return request[PEER]
 
 
 def client_address(request: web.Request) -> str:
     """Return the address of the client according to the trusted proxies."""
-    trusted = request[GATEWAY].policy.trusted
-    return headers.client_address(request.raw_headers, peer_of(request), trusted)
+    address = request.get(_CLIENT_ADDRESS)
+    if address is None:
+        trusted = request[GATEWAY].policy.trusted
+        address = headers.client_address(request.raw_headers, peer_of(request), trusted)
+        request[_CLIENT_ADDRESS] = address
+    return address
 
 
 def host_of(request: web.Request) -> str:
@@ -166,7 +132,9 @@ def request_id(request: web.Request) -> str:
     """Return the X-Request-ID of a trusted proxy, else a random id."""
     known_id = request.get(_ID)
     if known_id is None:
-        known_id = request[_ID] = _proxy_id(request) or secrets.token_hex(8)
+        trusted = request[GATEWAY].policy.trusted
+        known_id = new_request_id(request.raw_headers, peer_of(request), trusted)
+        request[_ID] = known_id
     return known_id
 
 
@@ -192,9 +160,3 @@ def record(
         authorization,
     )
     request[GATEWAY].services.record(event)
-
-
-def _proxy_id(request: web.Request) -> str:
-    sent = request.headers.get("X-Request-ID", "")
-    is_trusted = request[GATEWAY].policy.trusted.trusts(peer_of(request))
-    return sent if is_trusted and _REQUEST_ID.fullmatch(sent) else ""

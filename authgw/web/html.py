@@ -5,12 +5,14 @@ from typing import Any
 from aiohttp import web
 
 from authgw.core.limits import MAX_SHOWN_PATH_LENGTH
-from authgw.core.login_sites import LoginSite
+from authgw.core.login_sites import LoginSite, LoginSites
 from authgw.core.model import AccessRequest, Decision, ProxyResponse
 from authgw.core.reasons import REASONS
 from authgw.dialects.responses import return_query
+from authgw.forward_auth.response_bytes import Response
 from authgw.web.context import GATEWAY, host_of, request_id
 from authgw.web.return_targets import ReturnTarget
+from authgw.web.templating import PageRenderer
 
 _TITLES = {
     400: "This request cannot be read",
@@ -92,40 +94,43 @@ def problem_page(request: web.Request, code: str, detail: str = "") -> web.Respo
 
 
 def refusal_page(
-    request: web.Request, decision: Decision, access: AccessRequest, reply: ProxyResponse
-) -> web.Response:
+    pages: PageRenderer,
+    sites: LoginSites,
+    decision: Decision,
+    access: AccessRequest,
+    reply: ProxyResponse,
+    request_id: str,
+) -> Response:
     """Return the page of a proxy's refusal; its links are absolute, as it is on the app's host."""
-    gateway = request[GATEWAY]
-    site = gateway.policy.sites.covering(access.location.host)
+    site = sites.covering(access.location.host)
     base = f"{site.origin}{site.base}" if site else ""
     if reply.status == 503:
-        text = gateway.login.pages.render(
-            "unavailable.html", base=base, request_id=request_id(request)
-        )
+        text = pages.render("unavailable.html", base=base, request_id=request_id)
     else:
         principal = decision.principal
-        text = gateway.login.pages.render(
+        text = pages.render(
             "denied.html",
             base=base,
             who=(principal.profile.get("name") or principal.sub) if principal else "",
             needed=[need.replace(":", " ", 1) for need in decision.needs],
             why=_sentence(REASONS[decision.reason].meaning),
             reason=decision.reason,
-            request_id=request_id(request),
+            request_id=request_id,
             login_url=_login_url(decision, access, site) if site else "",
             asked=f"{access.location.host}{_truncated(access.location.path)}",
         )
     style = site.origin if site else "'none'"
     headers = {
         **dict(reply.headers),
-        "X-Request-ID": request_id(request),
+        "X-Request-ID": request_id,
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": (
             f"default-src 'none'; style-src {style}; "
             "form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
         ),
+        "Content-Type": "text/html; charset=utf-8",
     }
-    return web.Response(status=reply.status, text=text, content_type="text/html", headers=headers)
+    return Response(reply.status, (*headers.items(),), text.encode())
 
 
 def _login_url(decision: Decision, access: AccessRequest, site: LoginSite) -> str:

@@ -71,8 +71,12 @@ async def read_bytes(request: web.Request, max_bytes: int) -> bytes:
         BodyMalformedError: the connection or the chunked encoding ended early.
     """
     try:
-        async with asyncio.timeout(BODY_TIMEOUT):
+        if request.content.is_eof():
+            # It has arrived, or has failed already: there is nothing to wait for.
             body = await request.read()
+        else:
+            async with asyncio.timeout(BODY_TIMEOUT):
+                body = await request.read()
     except TimeoutError:
         raise BodyTooSlowError from None
     except ConnectionError:

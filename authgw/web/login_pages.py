@@ -11,7 +11,6 @@ from authgw.dialects.headers import values
 from authgw.services.results import Identity, VerifiedLogin
 from authgw.web.context import GATEWAY, record, request_id
 from authgw.web.cookies import all_session_tokens, login_cookies, session_tokens, set_login_cookie
-from authgw.web.dispatcher import DISPATCHER
 from authgw.web.forms import has_csrf_token, is_over_http, missing_csrf_cookie, read_own_form
 from authgw.web.html import page, see
 from authgw.web.login_site import login_site
@@ -137,10 +136,6 @@ def _redirect(
     response = _loop_page(request, site, url, identity) if is_loop else see(url)
     set_login_cookie(response, site, "visit", visit.text, LOOP_WINDOW)
     allowed.watch(sid)
-    # The next check of this session must be decided anew to be noted.
-    cache = request.app[DISPATCHER].cache
-    if cache is not None:
-        cache.forget(sid)
     return response
 
 

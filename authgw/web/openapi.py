@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 import yaml
+from yaml.cyaml import CSafeLoader
 
 from authgw.core.model import IdentityHeaders
 from authgw.core.reasons import REASONS
@@ -51,9 +52,9 @@ def describe(identity: IdentityHeaders, cookies: frozenset[str]) -> dict[str, An
 
     The object is cached: callers must not change it.
     """
-    document: dict[str, Any] = yaml.safe_load(
-        files("authgw.web").joinpath("openapi.yml").read_text(encoding="utf-8")
-    )
+    text = files("authgw.web").joinpath("openapi.yml").read_text(encoding="utf-8")
+    # libyaml: the first request for the document must not delay others.
+    document: dict[str, Any] = yaml.load(text, CSafeLoader)
     document["info"]["version"] = version("authgw")
     parts = document["components"]
     parts["securitySchemes"]["session"]["name"] = min(cookies, default="__Host-authgw")

@@ -1,15 +1,14 @@
 """Refusals as application/problem+json (RFC 9457), without any text of the request."""
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from authgw.core.errors import AuthgwError, RequestMalformedError
+from authgw.core.errors import AuthgwError
 from authgw.core.reasons import REASONS, refusal_headers
 from authgw.dialects.headers import wants_html
-from authgw.web.aiohttp_internals import is_too_long
-from authgw.web.context import GATEWAY, record, request_id
+from authgw.forward_auth.problems import failure_event, problem_body, refusal_event
+from authgw.web.context import GATEWAY, client_address, request_id
 from authgw.web.html import problem_page
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -36,31 +35,15 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 
 def failure(request: web.Request, error: BaseException) -> web.Response:
     """Record an unexpected exception and return its response."""
-    # The message of the exception may contain data of the client, so only its origin is logged.
-    code = "internal_error"
-    record(request, REASONS[code].event, reason=code, detail=_origin(error))
-    return _respond(request, code)
-
-
-def unreadable(request: web.Request, error: BaseException | None) -> web.Response:
-    """Return the response to a request that aiohttp's parser rejects.
-
-    The parser's message is not used: it repeats data of the request.
-    """
-    note = "a line of its head is too long" if is_too_long(error) else ""
-    return refusal(request, RequestMalformedError(note))
+    services = request[GATEWAY].services
+    services.record(failure_event(error, request_id(request), client_address(request)))
+    return _respond(request, "internal_error")
 
 
 def refusal(request: web.Request, error: AuthgwError) -> web.Response:
     """Record a refusal and return its response."""
-    record(
-        request,
-        REASONS[error.code].event,
-        sub=error.sub,
-        sid=error.sid,
-        reason=error.code,
-        detail=error.note or error.detail,
-    )
+    services = request[GATEWAY].services
+    services.record(refusal_event(error, request_id(request), client_address(request)))
     response = _respond(request, error.code, error.detail, error.retry_after)
     if error.status == 408:
         # RFC 9110 section 15.5.9: the rest of the body could be read as the next request.
@@ -97,29 +80,10 @@ def shows_page(request: web.Request) -> bool:
 def _problem(
     request: web.Request, code: str, detail: str, headers: Mapping[str, str]
 ) -> web.Response:
-    reason = REASONS[code]
-    body = {
-        "type": "about:blank",
-        "title": reason.meaning,
-        "status": reason.status,
-        "code": code,
-        "detail": detail or reason.remedy,
-        "request_id": request_id(request),
-    }
     # RFC 9457 section 3 defines no charset, which aiohttp would add to a text.
     return web.Response(
-        status=reason.status,
-        body=json.dumps(body).encode(),
+        status=REASONS[code].status,
+        body=problem_body(code, detail, request_id(request)),
         content_type="application/problem+json",
         headers=headers,
     )
-
-
-def _origin(error: BaseException) -> str:
-    """Return the type of an exception and the line that raised it."""
-    trace, place = error.__traceback__, ""
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        place = f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno} {code.co_name}"
-        trace = trace.tb_next
-    return f"{type(error).__name__} at {place}"

@@ -12,17 +12,16 @@ from authgw.dialects.registry import DIALECTS
 from authgw.web import account_pages, api, health, login_pages
 from authgw.web.check import check, denied
 from authgw.web.context import GATEWAY
-from authgw.web.dispatcher import DISPATCHER, Dispatcher, bind_gateway
+from authgw.web.delivery import deliver
+from authgw.web.dispatcher import DISPATCHER, Dispatcher
 from authgw.web.forms import FORM
 from authgw.web.problems import Handler, problems
 
 
 def application(dispatcher: Dispatcher) -> web.Application:
     """Return the application; its handlers use the dispatcher's gateway of the moment."""
-    app = web.Application(middlewares=[bind_gateway, problems], client_max_size=MAX_FORM_BYTES)
+    app = web.Application(middlewares=[deliver, problems], client_max_size=MAX_FORM_BYTES)
     app[DISPATCHER] = dispatcher
-    # Parsing the document takes long enough to delay other requests, so it is done at the start.
-    health.description(dispatcher.gateway)
     app.add_routes(
         [
             web.get("/ping", health.ping),

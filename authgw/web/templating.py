@@ -8,11 +8,14 @@ an http(s) address is not rendered as a link. A missing name raises UndefinedErr
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources import files
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from typing import TYPE_CHECKING
 
 from authgw.web.theme import accent_of
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 # A path on this host (not `//host`) or an absolute address, without characters that browsers drop.
 _WEB_LINK = re.compile(r"(?:/(?![/\\])|https?://)[^\s\x00-\x1f\\]*", re.IGNORECASE)
@@ -30,11 +33,23 @@ class PageRenderer:
     """Renders all pages and the stylesheet with a theme."""
 
     def __init__(self, theme: PageTheme) -> None:
-        """Compile the templates.
+        """Prepare the stylesheet; the templates are compiled on use.
 
         Raises:
             ValueError: the accent is not `#` and six hexadecimal digits.
         """
+        self._product = theme.product
+        self._stylesheet = _stylesheet(theme.color)
+
+    def compile(self) -> None:
+        """Compile the templates now, as this takes long enough to delay other requests."""
+        _ = self._templates
+
+    @cached_property
+    def _templates(self) -> "dict[str, Template]":
+        # A replica that shows no page needs neither the library nor the templates.
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+
         environment = Environment(
             loader=PackageLoader("authgw.web"),
             autoescape=True,
@@ -43,14 +58,13 @@ class PageRenderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        environment.globals["product"] = theme.product
+        environment.globals["product"] = self._product
         environment.tests["web_link"] = _is_web_link
-        self._templates = {
+        return {
             name: environment.get_template(name)
             for name in environment.list_templates()
             if not name.startswith("_")
         }
-        self._stylesheet = _stylesheet(theme.color)
 
     def render(self, name: str, /, *, base: str, **context: object) -> str:
         """Return the page of this name, such as `login.html`.

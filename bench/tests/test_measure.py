@@ -105,5 +105,10 @@ def test_a_bar_holds_only_with_a_measured_figure(
 
 def test_every_bar_is_a_row() -> None:
     shown = bars.table({"flow": {"errors": 0}})
-    assert len(shown.rows) == len(bars.BARS)
+    assert len(shown.rows) == sum(not bar.optional for bar in bars.BARS)
     assert ("errors in flows of 1,000 users", "<= 0", 0, True) in shown.rows
+
+
+def test_bars_beside_the_go_service_need_its_binary() -> None:
+    absent, given = (bars.table({"random": {"x_go": figure}}).rows for figure in (None, 0.6))
+    assert set(given) - set(absent) == {("check at random / Go service", "<= 0.55", 0.6, False)}

@@ -1,7 +1,8 @@
+-- Written by `authgw haproxy write`: after a change of config.yml write it again instead of editing it.
 -- Asks authgw about every request, on HAProxy's own HTTP client (2.6 or newer).
 -- A request passes only if this sets txn.authgw to "allowed".
 
-local GATEWAY = os.getenv("AUTHGW_URL") or "http://127.0.0.1:8080"
+local GATEWAY = "http://127.0.0.1:8080"
 local IDENTITY = { "remote-user", "remote-groups", "remote-email", "remote-name" }
 
 -- What belongs to a connection or a body, or speaks about the request in our name.
@@ -41,7 +42,9 @@ local function is_browser(sent)
 end
 
 local function ask(path, asked)
-  local answer = core.httpclient():get({ url = GATEWAY .. path, headers = asked, timeout = 2000 })
+  local answer = core.httpclient():get({
+    url = GATEWAY .. path, headers = asked, timeout = 2000,
+  })
   if not answer then return nil, {}, "" end
   return answer.status, answer.headers or {}, answer.body or ""
 end
@@ -83,16 +86,17 @@ core.register_action("authgw", { "http-req" }, function(txn)
   for name, header in pairs(sent) do
     if not NOT_ASKED[name] then asked[name] = values(header) end
   end
-  -- Names in Connection would be dropped on the way to the app: let the gateway judge them.
+  -- An app's server would remove what Connection names: the gateway refuses an identity header.
   for _, value in ipairs(values(sent["connection"])) do
     for name in value:lower():gmatch("[^,%s]+") do
-      if name:find("remote", 1, true) then asked["remote-user"] = { "" } end
+      for _, header in ipairs(IDENTITY) do
+        if name:gsub("[^a-z0-9]", "-") == header then asked[header] = { "" } end
+      end
     end
   end
   local hosts = values(sent["host"])
   local host = #hosts == 1 and hosts[1] or ""
-  -- haproxy.cfg sets it; it knows who may end TLS before HAProxy.
-  local scheme = txn:get_var("txn.scheme") or (txn.f:ssl_fc() == 1 and "https" or "http")
+  local scheme = txn:get_var("txn.scheme")
   asked["x-original-url"] = { scheme .. "://" .. host .. txn.f:pathq() }
   asked["x-original-host"] = { host }
   asked["x-original-method"] = { txn.f:method() }

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from authgw.core.errors import StoreUnavailableError
 from authgw.core.ports import BatchStore
-from authgw.core.session_codec import dump
 from authgw.core.sessions import Session, Snapshot
 from tests.support.builders import numbered
 
@@ -22,7 +21,7 @@ async def test_read_many_keeps_the_order(store: BatchStore) -> None:
     assert sessions(outcomes) == [None if n == 7 else session for n, session in enumerate(added)]
     first = outcomes[0]
     assert isinstance(first, Snapshot)
-    assert first.version == dump(added[0])
+    assert first.version == store.record(added[0])
     assert first.now > 1_700_000_000
     # The snapshot can be replaced.
     assert await store.replace(first, replace(added[0], gen=1)) is None
@@ -42,3 +41,13 @@ async def test_read_many_of_no_or_only_malformed_sids(store: BatchStore) -> None
     assert isinstance(absent, Snapshot)
     assert absent.session is None
     assert absent.now > 1_700_000_000
+
+
+async def test_the_clock_is_that_of_snapshots(store: BatchStore) -> None:
+    sid = numbered(1, "1").sid
+    # A server's clock is read with sessions.
+    (seen,) = await store.read_many([sid])
+    assert isinstance(seen, Snapshot)
+    now = store.now(sid)
+    assert now is not None
+    assert 0 <= now - seen.now < 5

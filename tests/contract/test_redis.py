@@ -9,11 +9,11 @@ import pytest
 from redis.asyncio import Redis
 
 from authgw.core.errors import StoreUnavailableError
-from authgw.storage.redis import node
 from authgw.storage.redis.connect import connect
 from authgw.storage.redis.keys import ENDED_CHANNEL
+from authgw.storage.redis.link import RedisLink
 from authgw.storage.redis.replies import Request
-from authgw.storage.redis.store import RedisStore
+from authgw.storage.redis.store import RedisStore, _key
 from tests.support.builders import numbered
 
 
@@ -90,14 +90,16 @@ async def test_several_counters_cost_one_round_trip(
     real: RedisStore, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted = [("a", 60.0), ("b", 60.0)]
-    exchange, trips = node._exchange, 0
+    send, trips = RedisLink.send, 0
 
-    async def counting(link: object, commands: Sequence[Request]) -> list[object]:
+    def counting(
+        link: RedisLink, requests: Sequence[Request], deadline: float
+    ) -> asyncio.Future[list[object]]:
         nonlocal trips
         trips += 1
-        return await exchange(link, commands)
+        return send(link, requests, deadline)
 
-    monkeypatch.setattr(node, "_exchange", counting)
+    monkeypatch.setattr(RedisLink, "send", counting)
     client = Redis.from_url(redis_url)
     await client.script_flush()
     await client.aclose()
@@ -175,6 +177,46 @@ async def test_cancelled_reads_never_cross_identities(real: RedisStore) -> None:
     for _ in range(100):
         await asyncio.gather(*(call() for _ in range(20) for call in (abort, check)))
     assert (await real.read(opened[0].sid)).session == opened[0]
+
+
+async def test_expired_sessions_leave_the_index_once_it_is_full(
+    real: RedisStore, redis_url: str
+) -> None:
+    async with Redis.from_url(redis_url) as client:
+        for number in (1, 2, 3):
+            await real.add(numbered(number), 3)
+            assert await client.exists(_key(numbered(number).sid))
+        (index,) = await client.keys("authgw:*:i")
+        await client.delete(_key(numbered(1).sid), _key(numbered(3).sid))
+        assert await real.add(numbered(4), 4) == ()
+        assert await client.zcard(index) == 4
+        # The oldest member has expired: no session is ended for the new session.
+        assert await real.add(numbered(5), 4) == ()
+        assert set(await client.zrange(index, 0, -1)) == {
+            numbered(number).sid.encode() for number in (2, 4, 5)
+        }
+        assert await real.add(numbered(6), 2) == (numbered(2).sid, numbered(4).sid)
+        assert await real.sessions_of("1") == (numbered(5), numbered(6))
+
+
+async def test_an_index_expires_with_its_last_session(real: RedisStore, redis_url: str) -> None:
+    async with Redis.from_url(redis_url) as client:
+        for number, most in ((1, 1), (2, 1), (3, 2)):
+            await real.add(numbered(number), most)
+            (index,) = await client.keys("authgw:*:i")
+            assert 599_000 < await client.pttl(index) <= 600_000
+            await client.pexpire(index, 1000)
+
+
+async def test_a_new_session_is_not_the_oldest_after_a_clock_was_set_back(
+    real: RedisStore, redis_url: str
+) -> None:
+    async with Redis.from_url(redis_url) as client:
+        await real.add(numbered(1), 1)
+        (index,) = await client.keys("authgw:*:i")
+        await client.zadd(index, {numbered(1).sid: 2**52})
+        assert await real.add(numbered(2), 1) == (numbered(1).sid,)
+        assert (await real.read(numbered(2).sid)).session == numbered(2)
 
 
 async def test_a_shorter_session_max_does_not_shorten_the_index(

@@ -1,7 +1,6 @@
 """A real Redis that hangs, is away, refuses or breaks off: unavailable, and no verdict."""
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,7 @@ from redis.exceptions import ResponseError
 from authgw.core.errors import StoreUnavailableError
 from authgw.core.sessions import Snapshot
 from authgw.storage.redis import commands as redis_commands
-from authgw.storage.redis import node
 from authgw.storage.redis.connect import connect
-from authgw.storage.redis.replies import Request
 from authgw.storage.redis.store import RedisStore, _key
 from tests.support.builders import numbered
 from tests.support.faultproxy import NONE, RESET, FaultProxy
@@ -65,8 +62,8 @@ async def test_connections_to_a_former_master_are_closed(real: RedisStore, redis
             with pytest.raises(StoreUnavailableError):
                 await real.add(numbered(2), 100)
             (before,) = real._servers.known()
-            pool = before.client.connection_pool
-            assert not [link for link in pool._available_connections if link.is_connected]
+            assert before._link is not None
+            assert before._link.is_closed
         finally:
             await client.replicaof("NO", "ONE")
     await real.add(numbered(2), 100)
@@ -147,12 +144,17 @@ async def test_a_refused_time_command_is_unavailable(real: RedisStore, redis_url
 async def test_a_connection_that_uvloop_reports_as_closed_is_unavailable(
     real: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def write(link: object, commands: Sequence[Request]) -> list[object]:
+    def write(data: bytes) -> None:
         raise RuntimeError("unable to perform operation on <TCPTransport closed=True>")
 
-    monkeypatch.setattr(node, "_exchange", write)
+    await real.read(numbered(1).sid)
+    (server,) = real._servers.known()
+    assert server._link is not None
+    assert server._link._transport is not None
+    monkeypatch.setattr(server._link._transport, "write", write)
     with pytest.raises(StoreUnavailableError):
         await real.read(numbered(1).sid)
+    assert server._link.is_closed
 
 
 async def test_connections_lost_in_the_pool_fail_no_command(
@@ -175,19 +177,3 @@ async def test_connections_lost_in_the_pool_fail_no_command(
                 assert (await store.read(numbered(1).sid)).session == numbered(1)
         await store.close()
     await killer.aclose()
-
-
-async def test_a_connection_with_an_unread_reply_is_not_used_again(
-    real: RedisStore, redis_url: str
-) -> None:
-    (server,) = await real._servers.masters()
-    client = server.client
-    # redis-py has no types here.
-    connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # see above
-    await connection.send_command("ECHO", "another caller's")
-    for _ in range(500):
-        if await connection.can_read():
-            break
-        await asyncio.sleep(0.01)
-    await client.connection_pool.release(connection)
-    assert await client.echo("mine") == b"mine"

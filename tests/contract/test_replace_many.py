@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from authgw.core.errors import StoreUnavailableError
 from authgw.core.ports import BatchStore
-from authgw.core.session_codec import dump
 from authgw.core.sessions import Session, Snapshot, new_sid
 from tests.support.builders import a_session
 
@@ -45,7 +44,7 @@ async def test_each_replaces_only_the_version_that_was_seen(
     assert first is None
     assert last is None
     assert snapshot_of(lost).session == rotated(seen[1])
-    assert snapshot_of(lost).version == dump(rotated(seen[1]))
+    assert snapshot_of(lost).version == store.record(rotated(seen[1]))
     assert snapshot_of(absent).session is None
     stored = [snapshot_of(outcome).session for outcome in await store.read_many(sids)]
     assert stored == [confirmed(seen[0]), rotated(seen[1]), None, confirmed(seen[3])]

@@ -9,14 +9,12 @@ from typing import Any
 
 import pytest
 from loguru import logger
-from redis.asyncio import Redis
 
 from authgw.core.errors import StoreUnavailableError
 from authgw.core.sessions import Session
 from authgw.storage.redis import commands
 from authgw.storage.redis.commands import SingleMaster
 from authgw.storage.redis.connect import connect
-from authgw.storage.redis.node import RedisNode
 from authgw.storage.redis.store import RedisStore
 from tests.support.builders import numbered
 from tests.support.redis_sets import (
@@ -51,10 +49,9 @@ async def store(
     pair: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[RedisStore]:
     monkeypatch.setattr(commands, "OPERATION_TIMEOUT", 2.0)
-    client = Redis(port=pair[0].port)
-    store = RedisStore(
-        SingleMaster(RedisNode(client, "the master"), replicated=True), idle=60, session_max=600
-    )
+    (master,) = connect(f"redis://127.0.0.1:{pair[0].port}").known()
+    master.name = "the master"
+    store = RedisStore(SingleMaster(master, replicated=True), idle=60, session_max=600)
     yield store
     await store.close()
 

@@ -1,5 +1,6 @@
 """Sentinels, a Cluster and TLS."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,8 @@ from redis.crc import key_slot
 from authgw.core.errors import StoreUnavailableError
 from authgw.core.sessions import Snapshot
 from authgw.storage import StoreSetupError
-from authgw.storage.redis import node as redis_node
 from authgw.storage.redis.connect import connect
+from authgw.storage.redis.link import RedisLink
 from authgw.storage.redis.replies import Request
 from authgw.storage.redis.store import RedisStore
 from tests.support.builders import numbered
@@ -119,14 +120,16 @@ async def test_read_many_takes_one_round_trip_to_each_shard(
     added = [numbered(1, str(sub)) for sub in range(30)]
     for session in added:
         await sharded.add(session, 10)
-    exchange, trips = redis_node._exchange, 0
+    send, trips = RedisLink.send, 0
 
-    async def counting(link: object, commands: Sequence[Request]) -> list[object]:
+    def counting(
+        link: RedisLink, requests: Sequence[Request], deadline: float
+    ) -> asyncio.Future[list[object]]:
         nonlocal trips
         trips += 1
-        return await exchange(link, commands)
+        return send(link, requests, deadline)
 
-    monkeypatch.setattr(redis_node, "_exchange", counting)
+    monkeypatch.setattr(RedisLink, "send", counting)
     outcomes = await sharded.read_many([session.sid for session in added])
     assert [seen.session for seen in outcomes if isinstance(seen, Snapshot)] == added
     assert trips == 3

@@ -17,11 +17,11 @@ def _no_secret_is_ever_written() -> Iterator[None]:
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[GatewayProcess]:
-    made = make_gateway(tmp_path / "gateway")
-    made.start()
-    yield made
-    if made.process is not None and made.process.poll() is None:
-        made.stop()
+    running = make_gateway(tmp_path / "gateway")
+    running.start()
+    yield running
+    if running.process is not None and running.process.poll() is None:
+        running.stop()
 
 
 @pytest.fixture(scope="module")

@@ -230,7 +230,7 @@ def test_json_logs_have_an_event_per_line_and_no_secrets(tmp_path: Path) -> None
     events = [json.loads(line) for line in gateway.log.splitlines()]
     names = [entry.get("event") for entry in events if "event" in entry]
     assert names == ["login", "refresh_reuse", "login_failure", "deny"]
-    secrets = [one[kind] for one in (pair, second, third) for kind in ("access", "refresh")]
+    secrets = [tokens[kind] for tokens in (pair, second, third) for kind in ("access", "refresh")]
     secrets.append((gateway.folder / "secrets" / "demo-client").read_text().split(":")[1].strip())
     for secret in (*secrets, "c2hvcDpodXNo", "hush"):
         assert secret not in gateway.log

@@ -36,8 +36,8 @@ class Intranet(socketserver.StreamRequestHandler):
             head = [line]
             while (line := self.rfile.readline()) not in (b"\r\n", b""):
                 head.append(line)
-            for one in head:
-                name, _, value = one.decode("latin-1").partition(": ")
+            for header_line in head:
+                name, _, value = header_line.decode("latin-1").partition(": ")
                 if name.lower() == "authorization":
                     user = value.split(" ")[1].strip()
             body = user.encode()

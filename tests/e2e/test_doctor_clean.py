@@ -147,8 +147,8 @@ def test_single_sign_on_example_is_clean(tmp_path: Path) -> None:
     conf = copy_site(tmp_path)
     shutil.copy(ROOT / "examples" / "sso" / "site.conf", conf / "site.conf")
     shutil.copy(ROOT / "examples" / "sso" / "config.yml", tmp_path / "config.yml")
-    _, made, key = make_certificates(tmp_path)
-    shutil.copy(made, conf / "example.com.pem")
+    _, certificate, key = make_certificates(tmp_path)
+    shutil.copy(certificate, conf / "example.com.pem")
     shutil.copy(key, conf / "example.com.key")
     result = authgw_here(tmp_path, "doctor", "--nginx", str(write_dump(conf)))
     assert result.output.startswith(CLEAN), result.output

@@ -43,17 +43,19 @@ class Field:
 
 @pytest.fixture(scope="module")
 def upstreams(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
-    made = make_gateway(tmp_path_factory.mktemp("gateway"))
-    made.start()
+    running = make_gateway(tmp_path_factory.mktemp("gateway"))
+    running.start()
     app = free_port()
     words = [sys.executable, str(ROOT / "tests/support/echo_upstream.py"), str(app)]
     echo = subprocess.Popen(words)
     wait_for(app)
-    tokens = {name: made.login(number)["access"] for number, name in enumerate(("alice", "bob"), 1)}
-    yield Field(made, app, tokens)
+    tokens = {
+        name: running.login(number)["access"] for number, name in enumerate(("alice", "bob"), 1)
+    }
+    yield Field(running, app, tokens)
     echo.terminate()
     echo.wait(10)
-    made.stop()
+    running.stop()
 
 
 @dataclass(frozen=True)

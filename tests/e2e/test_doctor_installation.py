@@ -27,12 +27,12 @@ NOBODY = 65534
 @pytest.fixture
 def installation(tmp_path: Path) -> GatewayProcess:
     """Make an installation with ports of its own that is not running."""
-    made = make_gateway(tmp_path / "alone")
-    made.environ |= {
-        "AUTHGW_SERVER__PORT": str(made.port),
+    running = make_gateway(tmp_path / "alone")
+    running.environ |= {
+        "AUTHGW_SERVER__PORT": str(running.port),
         "AUTHGW_METRICS__PORT": str(free_port()),
     }
-    return made
+    return running
 
 
 @pytest.fixture

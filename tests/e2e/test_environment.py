@@ -77,8 +77,8 @@ def test_the_first_log_line_names_the_configuration(tmp_path: Path) -> None:
 
 def test_a_start_without_a_configuration_file_is_logged_first(tmp_path: Path) -> None:
     gateway = make_gateway(tmp_path / "bare", AUTHGW_CACHE__URL="redis://127.0.0.1:1/0")
-    made = authgw(gateway.folder, "key", "init", AUTHGW_CACHE__URL="redis://127.0.0.1:1/0")
-    assert made.returncode == 0
+    created = authgw(gateway.folder, "key", "init", AUTHGW_CACHE__URL="redis://127.0.0.1:1/0")
+    assert created.returncode == 0
     try:
         gateway.start()
     finally:

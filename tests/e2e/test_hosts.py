@@ -81,8 +81,8 @@ def _hosts(folder: Path, program: list[str], *, quic: bool = False) -> Iterator[
     pem, key = write_certificate(folder / "tls", "app.test", "auth.test")
     listeners = ["4000", f"{h2} http2", f"{tls} ssl http2", *([f"{tls} quic"] if quic else [])]
     text = SITE.format(
-        default=" ".join(f"listen {one} default_server;" for one in listeners),
-        listens=" ".join(f"listen {one};" for one in listeners),
+        default=" ".join(f"listen {listener} default_server;" for listener in listeners),
+        listens=" ".join(f"listen {listener};" for listener in listeners),
         alone=alone,
     )
     text = f"ssl_certificate {pem};\nssl_certificate_key {key};\n{text}"

@@ -116,8 +116,10 @@ def test_a_response_is_cached(cached_site: CachedSite) -> None:
 def test_any_relevant_difference_is_checked_again(
     cached_site: CachedSite, line: str, headers: tuple[str, ...]
 ) -> None:
-    host = () if any(one.startswith("Host:") for one in headers) else ("Host: app.test",)
-    cookie = () if any(one.startswith("Cookie:") for one in headers) else ("Cookie: authgw=x",)
+    host = () if any(header.startswith("Host:") for header in headers) else ("Host: app.test",)
+    cookie = (
+        () if any(header.startswith("Cookie:") for header in headers) else ("Cookie: authgw=x",)
+    )
     cached_site.send("GET /x HTTP/1.1", "Host: app.test", "Cookie: authgw=x")
     assert cached_site.send(line, *host, *cookie, *headers) == 1
 

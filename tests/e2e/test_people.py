@@ -115,10 +115,10 @@ def pair(
 
 def test_a_code_counts_once_on_all_replicas(pair: tuple[GatewayProcess, GatewayProcess]) -> None:
     first, second = pair
-    made = authgw(first.folder, "user", "totp", "alice")
-    secret = re.search(r"secret=([A-Z2-7]+)", made.stdout)
+    result = authgw(first.folder, "user", "totp", "alice")
+    secret = re.search(r"secret=([A-Z2-7]+)", result.stdout)
     assert secret
-    recovery = re.findall(r"[0-9a-z]{4}(?:-[0-9a-z]{4}){3}", made.stdout)
+    recovery = re.findall(r"[0-9a-z]{4}(?:-[0-9a-z]{4}){3}", result.stdout)
     ISSUED.update([secret[1], *recovery])
     time.sleep(1.2)  # both have read the file
     code = pyotp.TOTP(secret[1]).now()

@@ -43,27 +43,27 @@ def examine(
 def test_the_gateway_conforms_to_its_openapi_document(
     tmp_path: Path, with_credentials: bool
 ) -> None:
-    made = make_gateway(tmp_path / "gateway")
-    page = f"http://127.0.0.1:{made.port}/login"
-    (made.folder / "config.yml").write_text(f"login: {{url: '{page}'}}\n")
-    made.start()
+    running = make_gateway(tmp_path / "gateway")
+    page = f"http://127.0.0.1:{running.port}/login"
+    (running.folder / "config.yml").write_text(f"login: {{url: '{page}'}}\n")
+    running.start()
     try:
         environ = {}
         if with_credentials:
-            pair = (made.folder / "secrets" / "demo-client").read_text().strip()
+            pair = (running.folder / "secrets" / "demo-client").read_text().strip()
             environ = {
                 "AUTHGW_TEST_CLIENT": pair,
                 "SCHEMATHESIS_HOOKS": "tests.e2e.schemathesis_hooks",
             }
-        result = examine(made, tmp_path, **environ)
+        result = examine(running, tmp_path, **environ)
         assert result.returncode == 0, result.stdout + result.stderr
-        paths = json.loads(ask(made.port, "GET", "/openapi.json").body)["paths"]
+        paths = json.loads(ask(running.port, "GET", "/openapi.json").body)["paths"]
         count = sum(len(methods) for methods in paths.values())
         # A run without any request would pass too. It leaves out only the address from which it
         # reads the document.
         report = json.loads((tmp_path / "report.json").read_text())
         assert report["operations"]["tested"] == count - 1
         assert report["test_cases"]["generated"] > 300
-        assert "internal_error" not in made.log
+        assert "internal_error" not in running.log
     finally:
-        made.stop()
+        running.stop()

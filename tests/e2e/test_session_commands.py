@@ -68,9 +68,9 @@ def test_sessions_are_listed_while_a_gateway_locks_the_file(gateway: GatewayProc
     assert shown[0].split()[:2] == ["SID", "CREATED"]
     assert [line.split()[0] for line in shown[1:]] == [pair["sid"] for pair in pairs]
     mine = listed(gateway, "--user", "1")
-    assert [one["sid"] for one in mine] == [pairs[0]["sid"], pairs[2]["sid"]]
-    assert {one["source"] for one in mine} == {"client:demo"}
-    assert mine == [one for one in listed(gateway) if one["sub"] == "1"]
+    assert [session["sid"] for session in mine] == [pairs[0]["sid"], pairs[2]["sid"]]
+    assert {session["source"] for session in mine} == {"client:demo"}
+    assert mine == [session for session in listed(gateway) if session["sub"] == "1"]
     assert abs(int(mine[0]["last_used"]) - time.time()) < 30
     assert int(mine[0]["ends_at"]) - int(mine[0]["last_used"]) == 24 * 3600
     for pair in pairs:
@@ -89,7 +89,7 @@ def test_a_session_is_revoked_while_a_gateway_locks_the_file(gateway: GatewayPro
     assert ask(gateway.port, "POST", "/refresh", body={"refresh": goes["refresh"]}).status == 401
     assert status_of(gateway, stays["access"]) == 200
     assert "no live session" in refused(gateway, "revoke", goes["sid"])
-    assert [one["sid"] for one in listed(gateway)] == [stays["sid"]]
+    assert [session["sid"] for session in listed(gateway)] == [stays["sid"]]
     files = (gateway.folder / "var").iterdir()
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
@@ -131,7 +131,7 @@ def test_every_replica_on_redis_refuses_a_revoked_session(tmp_path: Path, redis_
     try:
         pairs = [first.login(7), second.login(7), first.login(8)]
         assert {status_of(second, pair["access"]) for pair in pairs} == {200}
-        assert {one["sid"] for one in listed(first)} == {pair["sid"] for pair in pairs}
+        assert {session["sid"] for session in listed(first)} == {pair["sid"] for pair in pairs}
         assert revoked(first, "--user", "7").startswith("Ended 2")
         for replica in (first, second):
             for pair in pairs[:2]:

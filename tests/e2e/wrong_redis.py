@@ -100,6 +100,9 @@ class WrongRedis:
     def _time(self, _: list[bytes]) -> bytes:
         return array(bulk(b"%d" % time.time()), bulk(b"0"))
 
+    def _ping(self, words: list[bytes]) -> bytes:
+        return bulk(words[1])
+
     def _add(self, words: list[bytes]) -> bytes:
         self.records[words[3]] = words[5]
         return array()
@@ -172,7 +175,7 @@ _FIXED = {
     "revoke_all": b"*0\r\n",
     "increment": b"*2\r\n:1\r\n:60000\r\n",
     "release": b":1\r\n",
-    "announce": b"*2\r\n:1\r\n$0\r\n\r\n",
+    "announce": b"*3\r\n:1\r\n$0\r\n\r\n:1\r\n",
     "replicas": b"*0\r\n",
     "EVAL": b":0\r\n",
     "EVALSHA": b":0\r\n",

@@ -6,7 +6,14 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from authgw.core.keys import Key, KeyRing, key_from_pem
-from authgw.core.sessions import Device, Lifetimes, Session, generation, new_sid
+from authgw.core.sessions import (
+    Device,
+    Generation,
+    Lifetimes,
+    Session,
+    generation,
+    new_sid,
+)
 from authgw.core.tokens import Issuer
 
 LIVES = Lifetimes(access=900.0, refresh=7200.0, session_max=20000.0, refresh_grace=10.0)
@@ -53,3 +60,20 @@ def a_session(
 def numbered(number: int, sub: str = "1") -> Session:
     """Return a session whose sid follows from its number."""
     return replace(a_session(sub), sid=new_sid(sub, number.to_bytes(16)))
+
+
+# All its values are unusual, so that its compact record has all items.
+ROTATED_SESSION = replace(
+    numbered(1, "alice"),
+    user_id=None,
+    groups=("staff",),
+    email="alice@example.com",
+    name="Alice",
+    gen=1,
+    current=Generation("a1", "r1", NOW + 60.25, NOW + 960.25, NOW + 7000),
+    previous_refresh_jti="r0",
+    rotated_at=NOW + 60.25,
+    client=Device("Firefox", "192.0.2.1"),
+    amr=("pwd",),
+    password_mark="m1",
+)

@@ -10,7 +10,7 @@ import contextlib
 import socket
 import struct
 import threading
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TypeVar
@@ -28,7 +28,9 @@ class Fault:
     `delay`: seconds that every chunk waits, either way. `hold`: nothing passes until the fault
     ends. `lose_replies`: requests pass, replies don't. `refuse`: nobody listens. `reset`: every
     connection is reset at once. `cut_requests`, `cut_replies`: a connection is reset after so many
-    bytes that way. `say`: the answer to every command, which the server never sees.
+    bytes that way. `stall_replies`: after so many bytes of replies no more arrive.
+    `alter_replies`: returns what arrives in place of each chunk of replies. `say`: the answer to
+    every command, which the server never sees.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Fault:
     reset: bool = False
     cut_requests: int | None = None
     cut_replies: int | None = None
+    stall_replies: int | None = None
+    alter_replies: Callable[[bytes], bytes] | None = None
     say: bytes = b""
 
 
@@ -62,6 +66,16 @@ def cut_requests(size: int) -> Fault:
 def cut_replies(size: int) -> Fault:
     """Connections end after so many bytes of replies."""
     return Fault(f"replies cut after {size} bytes", cut_replies=size)
+
+
+def stalled_replies(size: int) -> Fault:
+    """Connections deliver so many bytes of replies, and no more."""
+    return Fault(f"replies stall after {size} bytes", stall_replies=size)
+
+
+def altered_replies(name: str, alter: Callable[[bytes], bytes]) -> Fault:
+    """Each chunk of replies is replaced."""
+    return Fault(name, alter_replies=alter)
 
 
 def refusing(error: str) -> Fault:
@@ -186,12 +200,16 @@ class FaultProxy:
             if link.is_deaf or (fault.lose_replies and way == 1):
                 link.is_deaf = True
                 continue
+            if fault.alter_replies is not None and way == 1:
+                data = fault.alter_replies(data)
             room = _room(fault, link, way)
             sink.write(data if room is None else data[:room])
             link.passed[way] += len(data)
             await sink.drain()
             if room is not None and room < len(data):
-                raise ConnectionResetError
+                if fault.stall_replies is None:
+                    raise ConnectionResetError
+                link.is_deaf = way == 1
         sink.close()
 
 
@@ -245,7 +263,8 @@ def _number(text: bytes, place: int) -> tuple[int, int]:
 
 def _room(fault: Fault, link: _ProxiedConnection, way: int) -> int | None:
     """Number of bytes that may still pass in this direction, None without a limit."""
-    limit = (fault.cut_requests, fault.cut_replies)[way]
+    replies = fault.cut_replies if fault.stall_replies is None else fault.stall_replies
+    limit = (fault.cut_requests, replies)[way]
     return None if limit is None else max(0, limit - link.passed[way])
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp import ClientResponse, encode_basic_auth, web
@@ -25,18 +25,19 @@ from authgw.core.audit import Event
 from authgw.core.limits import MAX_HEADER_LINE_BYTES
 from authgw.core.ports import Store
 from authgw.core.rules import Rules
+from authgw.forward_auth.decision_cache import DecisionCache
 from authgw.identity import users_editor
 from authgw.identity.clients_file import add_client, load_clients
 from authgw.identity.passwords import hash_password
 from authgw.identity.totp import new_recovery_codes, new_secret, recovery_digest
 from authgw.identity.users_watcher import WatchedUsersFile
-from authgw.server.http_protocol import Connection, Connections
-from authgw.server.listeners import listen
+from authgw.server.http_protocol import Connection
+from authgw.server.http_server import HttpServer
 from authgw.server.reload import ReloadableState
 from authgw.server.replica import Replica
 from authgw.services.sessions import Sessions
+from authgw.storage.mirror import Mirror
 from authgw.storage.sqlite.store import EmbeddedStore
-from authgw.web.decision_cache import DecisionCache
 from authgw.web.dispatcher import Dispatcher
 from authgw.web.templating import PageRenderer
 from tests.support.builders import LIVES, an_issuer
@@ -77,34 +78,33 @@ class GatewayServer(TestServer):
     """A replica that listens as `authgw serve` does, on a free port."""
 
     def __init__(
-        self,
-        loaded: LoadedConfig,
-        store: Store,
-        replica: Replica,
-        runner: web.AppRunner,
-        connections: Connections,
+        self, loaded: LoadedConfig, store: Store, replica: Replica, http: HttpServer
     ) -> None:
-        super().__init__(runner.app, scheme="http")
-        self.connections = connections
+        super().__init__(http.application, scheme="http")
+        self.http = http
         self._loaded = loaded
         self._store = store
         self._replica = replica
-        self._runner = runner
+        self._is_closed = False
+
+    @property
+    def mirror(self) -> Mirror:
+        return self._replica._parts.mirror
 
     async def start_server(self, *_: Any, **__: Any) -> None:
         server = self._loaded.settings.server.model_copy(update=_ANY_FREE_PORT)
-        await listen(self._runner, self.connections, server, self._loaded.directory)
-        self.runner = self._runner
+        await self.http.listen(server, self._loaded.directory)
         self.host, self.port = next(
-            address for address in self.runner.addresses if isinstance(address, tuple)
+            address for address in self.http.addresses if isinstance(address, tuple)
         )
 
     def make_url(self, path: StrOrURL) -> URL:
         return URL(f"http://{self.host}:{self.port}").join(URL(path))
 
     async def close(self) -> None:
-        if not self.closed:
-            await super().close()
+        if not self._is_closed:
+            self._is_closed = True
+            await self.http.close()
             await self._replica.close()
             await self._store.close()
 
@@ -128,12 +128,13 @@ class RunningGateway:
 
     @property
     def connections(self) -> list[Connection]:
-        return list(self.server.connections._open)
+        return [cast(Connection, each) for each in self.server.http.connections._open]
 
     @property
     def cache(self) -> DecisionCache:
-        assert self.serving.cache is not None
-        return self.serving.cache
+        cache = self.serving.gateway.checks.cache
+        assert cache is not None
+        return cache
 
     async def post(self, path: str, json: Any = None, **options: Any) -> ClientResponse:
         return await self.client.post(path, json=json, **options)
@@ -142,6 +143,12 @@ class RunningGateway:
         response = await self.post("/login", {"user_id": user_id, **more}, headers=self.shop)
         assert response.status == 200, await response.text()
         pair: dict[str, Any] = await response.json()
+        return pair
+
+    async def login_elsewhere(self, user_id: int = 1) -> dict[str, Any]:
+        """Log in as at another replica: this replica reads the session at its first check."""
+        pair = await self.login(user_id)
+        self.server.mirror._drop(pair["sid"])
         return pair
 
     async def check(self, access: str, **headers: str) -> ClientResponse:
@@ -168,9 +175,8 @@ class MakeGateway:
         store = await EmbeddedStore.open(None, idle=loaded.settings.auth.auto_logout)
         reading = reading_of(loaded)
         replica = app.build(reading, store, clock=clock, record=events.append)
-        drain = loaded.settings.server.drain
-        http = await app.http_server(replica, CollectorRegistry(), drain)
-        server = GatewayServer(loaded, store, replica, *http)
+        http = await app.http_server(replica, CollectorRegistry())
+        server = GatewayServer(loaded, store, replica, http)
         # Browsers and the recipes accept 32 KB of headers, too.
         client: Client = await self.aiohttp_client(server, max_field_size=MAX_HEADER_LINE_BYTES)
         shop, blog = (basic(name, backend_secrets[name]) for name in ("shop", "blog"))

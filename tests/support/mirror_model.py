@@ -84,6 +84,10 @@ class MirrorSchedule:
             session, text = record(number, 0, self.ends)
             self.truth[sid] = [State(session, text, 0.0)]
             self.reads[sid], self.asked[sid] = [], []
+        # The last session may be opened later.
+        self.to_add = rng.random() < 0.4
+        if self.to_add:
+            self.truth[SIDS[-1]] = [State(None, "", 0.0)]
 
     # The store.
 
@@ -95,6 +99,10 @@ class MirrorSchedule:
     def snapshot(self, sid: str) -> Snapshot:
         state = self.truth[sid][-1]
         return Snapshot(state.session, NOW + self.loop.now, state.version)
+
+    def is_opened(self, sid: str) -> bool:
+        """True once there was such a session: before that no call can name it."""
+        return any(state.session is not None for state in self.truth[sid])
 
     async def call(self, effect: Callable[[], None]) -> None:
         """Take some time, do it meanwhile, and perhaps fail before or after it."""
@@ -113,12 +121,15 @@ class MirrorSchedule:
         for sid, read in reads.items():
             self.check_read(sid, read)
         await self.call(lambda: seen.extend(self.snapshot(sid) for sid in sids))
-        for read in reads.values():
-            read.replied = self.loop.now
-        # A single record may be unreadable.
-        return [
-            s if self.rng.random() >= self.faults / 10 else StoreUnavailableError() for s in seen
-        ]
+        results: list[Snapshot | StoreUnavailableError] = []
+        for read, snapshot in zip(reads.values(), seen, strict=True):
+            # A single record may be unreadable, and is then read again at every sweep.
+            if self.rng.random() < self.faults / 10:
+                results.append(StoreUnavailableError())
+            else:
+                read.replied = self.loop.now
+                results.append(snapshot)
+        return results
 
     async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
         result: list[Snapshot | None] = []
@@ -144,15 +155,32 @@ class MirrorSchedule:
         return alive
 
     async def revoke_all(self, sub: str) -> tuple[str, ...]:
+        ended: list[str] = []
+
         def effect() -> None:
-            for sid in SIDS:
+            ended.extend(filter(self.is_opened, SIDS))
+            for sid in ended:
                 self.die(sid)
 
         await self.call(effect)
-        return tuple(SIDS)
+        return tuple(ended)
+
+    def record(self, session: Session) -> str:
+        return dump(session)
 
     async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
-        raise NotImplementedError
+        ended = (SIDS[0],) if self.rng.random() < 0.3 else ()
+
+        def effect() -> None:
+            self.write(session.sid, session, dump(session))
+            for sid in ended:
+                self.die(sid)
+
+        await self.call(effect)
+        return ended
+
+    def now(self, sid: str) -> float | None:
+        return NOW + self.loop.now if self.rng.random() < 0.8 else None
 
     async def read(self, sid: str) -> Snapshot:
         raise NotImplementedError
@@ -214,13 +242,26 @@ class MirrorSchedule:
         except StoreUnavailableError:
             return
 
+    def add_here(self, number: int) -> None:
+        if self.to_add and SIDS[number] == SIDS[-1]:
+            self.to_add, self.written_here[SIDS[number]] = False, 0
+            self.tasks.append(self.loop.create_task(self.adding()))
+
+    async def adding(self) -> None:
+        session, _ = record(len(SIDS) - 1, 0, self.ends)
+        try:
+            self.dead_here.update(await self.mirror.add(session, 1))
+        except StoreUnavailableError:
+            return
+
     def rotate_elsewhere(self, number: int) -> None:
         session = self.truth[SIDS[number]][-1].session
         if session is not None:
             self.write(SIDS[number], *record(number, session.gen + 1, self.ends))
 
     def revoke_here(self, number: int) -> None:
-        self.tasks.append(self.loop.create_task(self.revoking(number)))
+        if self.is_opened(SIDS[number]):
+            self.tasks.append(self.loop.create_task(self.revoking(number)))
 
     async def revoking(self, number: int) -> None:
         try:
@@ -233,7 +274,8 @@ class MirrorSchedule:
             return
 
     def revoke_elsewhere(self, number: int) -> None:
-        self.die(SIDS[number])
+        if self.is_opened(SIDS[number]):
+            self.die(SIDS[number])
 
     # Invariants.
 
@@ -275,6 +317,8 @@ class MirrorSchedule:
     def run(self) -> int:
         loop, rng = self.loop, self.rng
         events = [self.ask] * 9 + [self.hurry] * 2 + [self.rotate, self.rotate_elsewhere]
+        if self.to_add:
+            events += [self.add_here] * 2
         if rng.random() < 0.8:
             events += [self.revoke_here, self.revoke_elsewhere]
         if rng.random() < 0.3:

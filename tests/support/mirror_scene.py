@@ -28,6 +28,7 @@ class SlowStore:
         self.delay = 0.0
         self.down = False
         self.unreadable: set[str] = set()
+        self.is_clock_known = True
 
     async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailableError]:
         self.calls.append((self.loop.now, sids))
@@ -50,11 +51,17 @@ class SlowStore:
     ) -> list[Snapshot | StoreUnavailableError | None]:
         return [await self.replace(seen, new) for seen, new in changes]
 
+    def record(self, session: Session) -> str:
+        return dump(session)
+
     async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
         ended = tuple(self.sessions)[:1]
         self.sessions = {session.sid: session}
         await self.reply()
         return ended
+
+    def now(self, sid: str) -> float | None:
+        return NOW + self.loop.now if self.is_clock_known else None
 
     async def revoke(self, sid: str) -> bool:
         await self.reply()

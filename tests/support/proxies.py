@@ -8,9 +8,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 
@@ -31,10 +32,11 @@ from tests.support.processes import (
     wait_for,
 )
 
-HOST = "app.localhost"
+HOST = "app.example.localhost"
 # The proxies connect from 127.0.0.1, which is trusted; clients come from elsewhere.
 CLIENT = "127.0.0.9"
-LOGIN = "http://auth.localhost"
+LOGIN_HOST = "auth.example.localhost"
+LOGIN = f"http://{LOGIN_HOST}"
 PASSWORD = "correct horse battery staple"
 CONFIG = f"""\
 server: {{trusted_proxies: [127.0.0.1/32]}}
@@ -80,7 +82,7 @@ def copied(name: str, folder: Path, ports: dict[str, int], edit: Edit = unchange
     """Copy the shipped example, edited, to a folder of its own, on other ports of loopback."""
     target = folder / name
     shutil.copytree(ROOT / "examples" / name, target)
-    for file in target.iterdir():
+    for file in (path for path in target.rglob("*") if path.is_file()):
         text = file.read_text()
         for old, new in ports.items():
             text = re.sub(rf"\b{old}\b", str(new), text)
@@ -113,7 +115,8 @@ def _envoy(folder: Path) -> list[str]:
 
 
 def _haproxy(folder: Path) -> list[str]:
-    return [program("haproxy"), "-db", "-f", str(folder / "haproxy.cfg")]
+    files = ["-f", str(folder / "authgw.cfg"), "-f", str(folder / "haproxy.cfg")]
+    return [program("haproxy"), "-db", *files]
 
 
 EXAMPLES: dict[str, Callable[[Path], list[str]]] = {
@@ -170,7 +173,7 @@ class Proxied:
 
     def browser(self) -> str:
         """The session cookie of alice, who logs in as a browser does, at the gateway itself."""
-        shown = ask(self.gateway.port, "GET", "/login", {"Host": "auth.localhost"})
+        shown = ask(self.gateway.port, "GET", "/login", {"Host": LOGIN_HOST})
         token = re.search(r'name="token" value="([^"]+)"', shown.body.decode())
         assert token
         form = urlencode({"token": token[1], "username": "alice", "password": PASSWORD})
@@ -181,14 +184,14 @@ class Proxied:
         return given[0]
 
     def submit(self, path: str, cookie: str, form: str = "") -> HttpResponse:
-        said = {"Host": "auth.localhost", "Origin": LOGIN, "Cookie": cookie}
+        said = {"Host": LOGIN_HOST, "Origin": LOGIN, "Cookie": cookie}
         said["Content-Type"] = "application/x-www-form-urlencoded"
         answer = ask(self.gateway.port, "POST", path, said, form.encode())
         assert answer.status == 303, answer
         return answer
 
 
-def _with_alice(gateway: GatewayProcess) -> str:
+def with_alice(gateway: GatewayProcess) -> str:
     """Add alice to the users file; return an app password of hers."""
     who = ("alice", "--full-name", "Alice A", "--password-stdin")
     prepare(gateway.folder, "user", "add", *who, stdin=f"{PASSWORD}\n")
@@ -199,22 +202,40 @@ def _with_alice(gateway: GatewayProcess) -> str:
 
 
 def running(
-    name: str, folder: Path, *, config: str = CONFIG, edit: Edit = unchanged
+    name: str,
+    folder: Path,
+    *,
+    config: str = CONFIG,
+    edit: Edit = unchanged,
+    environ: Mapping[str, str] = MappingProxyType({}),
+    written: bool = False,
 ) -> Iterator[Proxied]:
+    """Run the example behind a gateway with this configuration, in which 4000 is its port.
+
+    With `written` its recipe is replaced by that of the configuration.
+    """
+    port = free_port()
     gateway = make_gateway(folder / "gateway")
-    (gateway.folder / "config.yml").write_text(config)
-    program_password = _with_alice(gateway)
+    (gateway.folder / "config.yml").write_text(config.replace(":4000", f":{port}"))
+    program_password = with_alice(gateway)
     gateway.start()
     sample = free_port()
     echo = subprocess.Popen(
         [sys.executable, str(ROOT / "tests/support/echo_upstream.py"), str(sample)]
     )
-    proxy, port = _started(name, folder, gateway.port, sample, edit)
+    ports = {"4000": port, "8080": gateway.port, "8081": sample}
+
+    def recipe(target: Path) -> None:
+        if written:
+            own = {"AUTHGW_SERVER__PORT": str(gateway.port)}
+            prepare(gateway.folder, name, "write", str(target), "--force", **own)
+
+    proxy = _started(name, folder, ports, edit, environ, recipe)
     try:
         wait_for(sample)
         wait_for(port)
         proxied = Proxied(name, gateway, port, echo, program_password)
-        _wait_for_routes(proxied)
+        wait_for_routes(proxied)
         yield proxied
     finally:
         for process in (proxy, echo):
@@ -225,7 +246,7 @@ def running(
             gateway.stop()
 
 
-def _wait_for_routes(proxied: Proxied) -> None:
+def wait_for_routes(proxied: Proxied) -> None:
     """Traefik listens before it has read which hosts there are."""
     for _ in range(200):
         if proxied.send("/public/").status == 200:
@@ -234,18 +255,28 @@ def _wait_for_routes(proxied: Proxied) -> None:
     pytest.fail(f"{proxied.name} does not reach the app")
 
 
-def _started(name: str, folder: Path, gateway: int, sample: int, edit: Edit) -> tuple[Any, int]:
+def _started(
+    name: str,
+    folder: Path,
+    ports: dict[str, int],
+    edit: Edit,
+    environ: Mapping[str, str],
+    recipe: Callable[[Path], None],
+) -> Any:
     if name == "nginx":
-        return run_nginx(folder, gateway=gateway, sample=sample, names=HOST)
-    port = free_port()
-    ports = {"4000": port, "8080": gateway, "8081": sample}
+        gateway, sample, port = ports["8080"], ports["8081"], ports["4000"]
+        return run_nginx(folder, gateway=gateway, sample=sample, names=HOST, port=port)[0]
     target = copied(name, folder, ports, edit)
+    recipe(target)
     LOGS.add(folder / f"{name}.log")
     with (folder / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen(
-            EXAMPLES[name](target), cwd=target, stdout=log, stderr=log, env={"HOME": str(folder)}
+        return subprocess.Popen(
+            EXAMPLES[name](target),
+            cwd=target,
+            stdout=log,
+            stderr=log,
+            env={"HOME": str(folder), **environ},
         )
-    return process, port
 
 
 BROWSER = [("Accept", "text/html,application/xhtml+xml"), ("Sec-Fetch-Mode", "navigate")]

@@ -1,18 +1,17 @@
 """Every kind of store that the contract suite runs against."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
-import fakeredis
 import pytest
 
 from authgw.core.ports import Store
-from authgw.storage.redis.commands import Servers, SingleMaster
+from authgw.storage.redis.commands import Servers
 from authgw.storage.redis.connect import connect
-from authgw.storage.redis.node import RedisNode
 from authgw.storage.redis.store import RedisStore
 from authgw.storage.sqlite.store import EmbeddedStore
+from tests.support.fake_redis_server import fake_redis_server
 from tests.support.redis_sets import Node, Nodes
 
 KINDS = ["fakeredis", "redis", "memory", "file", "sentinel", "cluster", "tls"]
@@ -28,17 +27,23 @@ async def opened(
         yield embedded
         await embedded.close()
         return
-    servers = servers_of(kind, request, database)
-    for server in await servers.masters():
-        await server.client.flushdb()
-    kept = RedisStore(servers, idle=60, session_max=60)
-    yield kept
-    await kept.close()
+    async with fake_redis_server() if kind == "fakeredis" else nullcontext(0) as port:
+        servers = servers_of(kind, request, database, port)
+        for server in await servers.masters():
+            await server.subscriber.flushdb()
+        kept = RedisStore(servers, idle=60, session_max=60)
+        # As beside a replica of the previous version, and as without any.
+        kept.compact = kind != "fakeredis"
+        yield kept
+        await kept.close()
 
 
-def servers_of(kind: str, request: pytest.FixtureRequest, database: int = 0) -> Servers:
+def servers_of(
+    kind: str, request: pytest.FixtureRequest, database: int = 0, port: int = 0
+) -> Servers:
+    """Return the servers of a kind; `port` is that of a fakeredis."""
     if kind == "fakeredis":
-        return SingleMaster(RedisNode(fakeredis.FakeAsyncRedis(), "fakeredis"))
+        return connect(f"redis://127.0.0.1:{port}/0")
     if kind == "redis":
         return connect(request.getfixturevalue("redis_url").removesuffix("0") + str(database))
     if kind == "tls":

@@ -21,7 +21,7 @@ from unittest.mock import MagicMock
 import click
 import jwt
 from loguru import logger
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, Info
 from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel
 
@@ -43,12 +43,13 @@ from authgw.dialects.headers import SESSION_COOKIES
 from authgw.identity import clients_file, users_file
 from authgw.identity.passwords import DUMMY_HASH
 from authgw.observability import logging as audit_log
+from authgw.observability.collectors import PlainCounter, PlainHistogram
 from authgw.storage import redis
 from authgw.storage.redis.commands import Script
 from authgw.storage.sqlite import database
 from authgw.web.cookies import Purpose
 from authgw.web.openapi import describe
-from tests.support.builders import NOW, a_session, an_issuer
+from tests.support.builders import KEY, NOW, ROTATED_SESSION, a_session, an_issuer
 
 PACKAGE = Path(authgw.__file__).parent
 # These name headers of other products, to clear or to find them.
@@ -71,15 +72,16 @@ def collect() -> dict[str, Any]:
         "commands": _commands(main, "authgw"),
         "exit statuses": _exit_statuses(),
         "paths": [
-            f"{' '.join(one.methods)} {one.path}{'/...' if one.prefix else ''}: "
-            + " ".join(sorted(part.name or "" for part in one.audience))
-            for one in ENDPOINTS
+            f"{' '.join(endpoint.methods)} {endpoint.path}{'/...' if endpoint.prefix else ''}: "
+            + " ".join(sorted(part.name or "" for part in endpoint.audience))
+            for endpoint in ENDPOINTS
         ],
         "json": {**_api(), **_json_of_commands()},
         "headers": _headers(),
         "cookies": _cookies(),
         "tokens": _tokens(),
         "session record": sorted(_fields_of(json.loads(dump(a_session())))),
+        "compact session record": _compact_record(),
         "app password prefixes": sorted(
             {text for text in _constants() if re.fullmatch("ag[a-z]_", text)}
         ),
@@ -109,12 +111,21 @@ def _constants(*without: str) -> Iterator[str]:
 def _metrics() -> dict[str, str]:
     parts = list(_measured_parts())
     collectors = list(REGISTRY._collector_to_names)
-    ours = [one for one in collectors if isinstance(one, MetricWrapperBase)]
-    found = {one._name: _said(one._type or "", one._labelnames) for one in ours}
+    ours = [metric for metric in collectors if isinstance(metric, MetricWrapperBase)]
+    kinds = {metric._name: _kind_and_labels(metric._type or "", _labels(metric)) for metric in ours}
+    for plain in collectors:
+        if isinstance(plain, PlainCounter | PlainHistogram):
+            for family in plain.collect():
+                kinds[family.name] = _kind_and_labels(family.type, family._labelnames)
     for part in parts:
-        for one in part.collect(MagicMock()):
-            found[one.name] = _said(one.kind, one.labels)
-    return {name: said for name, said in sorted(found.items()) if name.startswith("authgw_")}
+        for measurement in part.collect(MagicMock()):
+            kinds[measurement.name] = _kind_and_labels(measurement.kind, measurement.labels)
+    return {name: value for name, value in sorted(kinds.items()) if name.startswith("authgw_")}
+
+
+def _labels(metric: MetricWrapperBase) -> tuple[str, ...]:
+    """Return the labels of a metric; those of an Info are the keys of its value."""
+    return tuple(metric._value) if isinstance(metric, Info) else metric._labelnames
 
 
 def _measured_parts() -> Iterator[Any]:
@@ -127,7 +138,7 @@ def _measured_parts() -> Iterator[Any]:
                     yield kind
 
 
-def _said(kind: str, labels: tuple[str, ...]) -> str:
+def _kind_and_labels(kind: str, labels: tuple[str, ...]) -> str:
     return " ".join([kind, *(f"{{{label}}}" for label in labels)])
 
 
@@ -167,7 +178,7 @@ def _words(annotation: Any) -> list[str]:
 
 def _model(module: Any, field: str) -> type[BaseModel]:
     """The model of this module that has this field."""
-    models = [one for one in vars(module).values() if isinstance(one, type)]
+    models = [member for member in vars(module).values() if isinstance(member, type)]
     return next(m for m in models if issubclass(m, BaseModel) and field in m.model_fields)
 
 
@@ -202,7 +213,9 @@ def _statuses() -> Iterator[int]:
     for tree in _sources():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Exit"):
-                yield from (one.value for one in node.args if isinstance(one, ast.Constant))  # type: ignore[misc]  # the node types are loose
+                yield from (
+                    argument.value for argument in node.args if isinstance(argument, ast.Constant)
+                )  # type: ignore[misc]  # the node types are loose
 
 
 def _explained(verdict: Verdict) -> explain_report.RuleReport:
@@ -229,8 +242,8 @@ def _api() -> dict[str, Any]:
         if "items" in schema:
             yield from fields(schema["items"], f"{above}[].")
         for several in ("oneOf", "anyOf", "allOf"):
-            for one in schema.get(several, ()):
-                yield from fields(one, above)
+            for variant in schema.get(several, ()):
+                yield from fields(variant, above)
 
     found = {
         f"{method.upper()} {path}": _operation(operation, followed, fields)
@@ -260,9 +273,11 @@ def _operation(
             for media, body in content.items()
         )
 
-    parameters = [followed(one) for one in operation.get("parameters", ())]
+    parameters = [followed(parameter) for parameter in operation.get("parameters", ())]
     found = {
-        "parameters": ", ".join(sorted(f"{one['in']} {one['name']}" for one in parameters)),
+        "parameters": ", ".join(
+            sorted(f"{parameter['in']} {parameter['name']}" for parameter in parameters)
+        ),
         "body": bodies(operation.get("requestBody", {})),
     }
     refused = []
@@ -318,8 +333,18 @@ def _tokens() -> dict[str, Any]:
             else issuer.mint(session, kind, now=NOW)
         )
         head, claims = _parts_of(text)
-        found[kind.claim] = {"typ": head["typ"], "head": sorted(head), "claims": sorted(claims)}
+        found[kind.claim] = {
+            "typ": head["typ"],
+            "kid": head["kid"].replace(KEY.kid, "<>"),
+            "head": sorted(head),
+            "claims": sorted(claims),
+        }
     return found
+
+
+def _compact_record() -> list[Any]:
+    """The items of a record in their order, of a session without a usual value."""
+    return json.loads(dump(ROTATED_SESSION, compact=True))  # type: ignore[no-any-return]  # a list
 
 
 def _parts_of(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -355,7 +380,8 @@ def _redis_names(tree: ast.AST) -> set[str]:
         if isinstance(node, ast.JoinedStr):
             found.add(
                 "".join(
-                    str(one.value) if isinstance(one, ast.Constant) else "<>" for one in node.values
+                    str(part.value) if isinstance(part, ast.Constant) else "<>"
+                    for part in node.values
                 )
             )
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):

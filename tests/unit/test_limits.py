@@ -70,8 +70,23 @@ _STATED = [
     ),
     (
         "docs/operations.md",
-        r"\| checks that are remembered \| ([\d,]+) questions .* (\d+) KB",
+        r"\| checks that are remembered .* and ([\d,]+) questions, each of (\d+) KB",
         (limits.MAX_CACHED_CHECKS, limits.MAX_CACHED_HEADERS_BYTES // 1024),
+    ),
+    (
+        "docs/operations.md",
+        r"\| checks that are remembered \| (\d+) MB of callers",
+        (limits.MAX_CACHED_CALLERS_BYTES // 1024**2,),
+    ),
+    (
+        "docs/operations.md",
+        r"\| refusals that are remembered \| ([\d,]+) questions .* answers of (\d+) KB",
+        (limits.MAX_CACHED_REFUSALS, limits.MAX_CACHED_REFUSAL_BYTES // 1024),
+    ),
+    (
+        "docs/operations.md",
+        r"\| commands to a Redis without a reply \| ([\d,]+) on",
+        (limits.MAX_WAITING_COMMANDS,),
     ),
     (
         "docs/operations.md",

@@ -17,13 +17,14 @@ def test_it_runs_as_a_module() -> None:
     assert wrong.returncode == 2
 
 
-def test_the_wheel_says_that_it_is_typed_and_brings_the_pages() -> None:
+def test_the_wheel_says_that_it_is_typed_and_brings_pages_and_recipes() -> None:
     shipped = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
     assert "authgw/py.typed" in shipped
-    templates = ROOT / "authgw" / "web" / "templates"
-    expected = {str(file.relative_to(ROOT)) for file in templates.rglob("*") if file.is_file()}
-    assert expected
-    assert expected <= shipped
+    for package in ("web", "recipes"):
+        templates = ROOT / "authgw" / package / "templates"
+        expected = {str(file.relative_to(ROOT)) for file in templates.rglob("*") if file.is_file()}
+        assert expected
+        assert expected <= shipped
 
 
 def test_modules_are_in_packages_but_for_the_composition_root() -> None:

@@ -17,10 +17,10 @@ FREE_COLORS = st.tuples(*[st.integers(0, 255)] * 3).map(
 
 def palette(dark: bool) -> dict[str, str]:
     light, _, rest = PAGES.stylesheet.partition("(prefers-color-scheme: dark)")
-    found = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", light))
+    colors = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", light))
     if dark:
-        found |= dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", rest))
-    return found
+        colors |= dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", rest))
+    return colors
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -48,14 +48,14 @@ def test_any_accent_can_be_read_and_seen(color: str) -> None:
 
 
 @given(FREE_COLORS, FREE_COLORS)
-def test_contrast_is_a_ratio_between_1_and_21(one: str, other: str) -> None:
-    assert 1 <= contrast(one, other) <= 21
-    assert contrast(one, other) == contrast(other, one)
-    assert contrast(one, one) == 1
+def test_contrast_is_a_ratio_between_1_and_21(first: str, second: str) -> None:
+    assert 1 <= contrast(first, second) <= 21
+    assert contrast(first, second) == contrast(second, first)
+    assert contrast(first, first) == 1
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "ratio"),
+    ("first", "second", "ratio"),
     # Published values: WebAIM's contrast checker and the understanding documents of WCAG.
     [
         ("#000000", "#ffffff", 21.0),
@@ -66,8 +66,8 @@ def test_contrast_is_a_ratio_between_1_and_21(one: str, other: str) -> None:
         ("#0000ff", "#ffffff", 8.59),
     ],
 )
-def test_contrast_is_that_of_wcag(one: str, other: str, ratio: float) -> None:
-    assert contrast(one, other) == pytest.approx(ratio, abs=0.005)
+def test_contrast_is_that_of_wcag(first: str, second: str, ratio: float) -> None:
+    assert contrast(first, second) == pytest.approx(ratio, abs=0.005)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Checks with a cached response: sent before aiohttp receives the request, otherwise identical."""
+"""Checks with a cached response: sent without a decision, otherwise identical."""
 
 import asyncio
 import contextlib
@@ -16,16 +16,16 @@ from tests.support.raw_http import answer, asking, connected, known
 
 
 @pytest.fixture
-def by_aiohttp(monkeypatch: pytest.MonkeyPatch) -> list[None]:
-    """Return a list that receives an entry for each request that aiohttp began."""
+def decided(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """Return a list that receives an entry for each check without a cached response."""
     seen: list[None] = []
-    real = Connection.request_started
+    real = Connection._respond
 
-    def request_started(self: Connection) -> None:
+    def respond(self: Connection, *arguments: Any) -> None:
         seen.append(None)
-        real(self)
+        real(self, *arguments)
 
-    monkeypatch.setattr(Connection, "request_started", request_started)
+    monkeypatch.setattr(Connection, "_respond", respond)
     return seen
 
 
@@ -39,51 +39,51 @@ async def shaped(quick: RunningGateway, user_id: int = 1) -> str:
     return access
 
 
-async def test_aiohttp_receives_no_check_with_a_cached_response(
-    quick: RunningGateway, by_aiohttp: list[None]
+async def test_no_check_with_a_cached_response_is_decided(
+    quick: RunningGateway, decided: list[None]
 ) -> None:
     access = await shaped(quick)
-    before, counted = len(by_aiohttp), quick.serving.cached_responses
+    before, counted = len(decided), quick.serving.cached_responses
     async with connected(quick) as (reader, writer):
         for _ in range(10):
             writer.write(asking(access))
             assert (await answer(reader))[1]["Remote-User"] == "1"
-        assert (len(by_aiohttp), quick.serving.cached_responses) == (before, counted + 10)
+        assert (len(decided), quick.serving.cached_responses) == (before, counted + 10)
         # An unknown token in between.
         writer.write(asking("none"))
         assert (await answer(reader))[0] == "HTTP/1.1 401 Unauthorized"
         writer.write(asking(access))
         assert (await answer(reader))[0] == "HTTP/1.1 200 OK"
-    assert (len(by_aiohttp), quick.serving.cached_responses) == (before + 1, counted + 11)
+    assert (len(decided), quick.serving.cached_responses) == (before + 1, counted + 11)
 
 
 async def test_an_unknown_header_name_is_a_cache_miss_once(
-    quick: RunningGateway, by_aiohttp: list[None]
+    quick: RunningGateway, decided: list[None]
 ) -> None:
     access = await shaped(quick)
-    before = len(by_aiohttp)
+    before = len(decided)
     async with connected(quick) as (reader, writer):
         for _ in range(3):
             writer.write(asking(access, X_Other="1"))
             assert (await answer(reader))[0] == "HTTP/1.1 200 OK"
-    assert len(by_aiohttp) == before + 1
+    assert len(decided) == before + 1
 
 
 async def test_a_cached_response_waits_for_pending_responses(
     quick: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    access, new = await shaped(quick), (await quick.login(2))["access"]
-    asked, go_on, read = asyncio.Event(), asyncio.Event(), quick.store.read_many
+    access, new = await shaped(quick), (await quick.login_elsewhere(2))["access"]
+    reading, go_on, read = asyncio.Event(), asyncio.Event(), quick.store.read_many
 
     async def late(sids: Sequence[str]) -> Any:
-        asked.set()
+        reading.set()
         await go_on.wait()
         return await read(sids)
 
     monkeypatch.setattr(quick.store, "read_many", late)
     async with connected(quick) as (reader, writer):
         writer.write(asking(new))
-        await asyncio.wait_for(asked.wait(), 5)
+        await asyncio.wait_for(reading.wait(), 5)
         counted = quick.serving.cached_responses
         for _ in range(2):
             writer.write(asking(access))
@@ -92,9 +92,7 @@ async def test_a_cached_response_waits_for_pending_responses(
         go_on.set()
         users = [(await answer(reader))[1]["Remote-User"] for _ in range(3)]
         assert users == ["2", "1", "1"]
-        writer.write(asking(access))
-        await answer(reader)
-        assert quick.serving.cached_responses == counted + 1
+        assert quick.serving.cached_responses == counted + 2
 
 
 async def test_a_body_that_looks_like_checks_is_not_answered(quick: RunningGateway) -> None:
@@ -136,23 +134,19 @@ async def test_every_check_in_one_packet_is_answered(quick: RunningGateway) -> N
             assert users == ["1", "2"]
 
 
-async def test_no_cached_response_is_sent_while_writing_is_paused(
-    quick: RunningGateway,
-) -> None:
+async def test_no_response_is_sent_while_writing_is_paused(quick: RunningGateway) -> None:
     access = await shaped(quick)
-    async with connected(quick) as (reader, writer):
-        writer.write(asking(access))
-        await answer(reader)
-        counted = quick.serving.cached_responses
-        *_, connection = quick.connections
-        connection.pause_writing()
-        writer.write(asking(access))
-        await answer(reader)
-        assert quick.serving.cached_responses == counted
-        connection.resume_writing()
-        writer.write(asking(access))
-        await answer(reader)
-        assert quick.serving.cached_responses == counted + 1
+    for sent in (asking(access), asking("none"), b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"):
+        async with connected(quick) as (reader, writer):
+            writer.write(asking(access))
+            await answer(reader)
+            *_, connection = quick.connections
+            connection.pause_writing()
+            writer.write(sent)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(reader.read(1), 0.1)
+            connection.resume_writing()
+            assert (await answer(reader))[0].startswith("HTTP/1.1 ")
 
 
 async def test_a_client_that_never_reads_cannot_send_single_checks_without_limit(
@@ -173,9 +167,8 @@ async def test_a_client_that_never_reads_cannot_send_single_checks_without_limit
         else:
             pytest.fail("100,000 requests were read while no answer was")
         (connection,) = [link for link in quick.connections if link.writing_paused]
-        assert connection.transport is not None
-        assert connection.transport.get_write_buffer_size() < 200_000
-        assert not connection.transport.is_reading()
+        assert connection._link.get_write_buffer_size() < 200_000
+        assert not connection._link.is_reading()
 
 
 # Changes of a check with a cached response: each replaces the first text by the second.
@@ -244,7 +237,7 @@ _CHANGES: tuple[tuple[bytes, bytes], ...] = (
 async def test_responses_equal_those_without_the_cache(quick: RunningGateway, seed: int) -> None:
     choose = random.Random(seed)
     access = await shaped(quick)
-    remembering, at_once = quick.serving.cache, quick.serving.cached_responses
+    remembering, at_once = quick.serving.gateway.checks.cache, quick.serving.cached_responses
 
     async def answered(sent: Sequence[bytes]) -> bytes:
         received = b""
@@ -266,8 +259,8 @@ async def test_responses_equal_those_without_the_cache(quick: RunningGateway, se
             odd = odd.replace(old, new, 1)
         sent = [asking(access), odd, *choose.choices((asking(access), odd), k=choose.randrange(3))]
         quick_answer = await answered(sent)
-        quick.serving.cache = None
+        quick.serving.gateway.checks.cache = None
         slow_answer = await answered(sent)
-        quick.serving.cache = remembering
+        quick.serving.gateway.checks.cache = remembering
         assert quick_answer == slow_answer, sent
     assert quick.serving.cached_responses > at_once + len(_CHANGES)

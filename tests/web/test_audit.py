@@ -16,7 +16,7 @@ from tests.support.gateway import PASSWORD, RunningGateway
 from tests.support.login_scene import Jar, reload_users
 
 ACTIONS, MOST = 400, 5
-Said = tuple[str, str, str, str]  # name, sub, sid, reason
+EventSummary = tuple[str, str, str, str]  # name, sub, sid, reason
 
 
 @dataclass
@@ -38,107 +38,107 @@ class AuditModel:
     live: list[AuditedDevice] = field(default_factory=list)
     ended: list[AuditedDevice] = field(default_factory=list)
 
-    def end(self, gone: list[AuditedDevice], name: str = "revoke") -> list[Said]:
-        self.live = [one for one in self.live if one not in gone]
+    def end(self, gone: list[AuditedDevice], name: str = "revoke") -> list[EventSummary]:
+        self.live = [device for device in self.live if device not in gone]
         self.ended += gone
-        return [(name, one.sub, one.sid, "") for one in gone]
+        return [(name, device.sub, device.sid, "") for device in gone]
 
     def of(self, sub: str) -> list[AuditedDevice]:
-        return [one for one in self.live if one.sub == sub]
+        return [device for device in self.live if device.sub == sub]
 
-    async def log_in(self) -> list[Said]:
+    async def log_in(self) -> list[EventSummary]:
         number = self.choose.randrange(1, 4)
         pair = await self.gateway.login(number)
         new = AuditedDevice(str(number), pair["sid"], pair["access"], [pair["refresh"]])
         displaced = self.of(new.sub)[: -MOST + 1 or None] if len(self.of(new.sub)) >= MOST else []
-        said = self.end(displaced)
+        ended_events = self.end(displaced)
         self.live.append(new)
-        return [("login", new.sub, new.sid, ""), *said]
+        return [("login", new.sub, new.sid, ""), *ended_events]
 
-    async def fail_as_a_client(self) -> list[Said]:
+    async def fail_as_a_client(self) -> list[EventSummary]:
         wrong = {"Authorization": "Basic c2hvcDp3cm9uZw=="}  # shop:wrong
         answer = await self.gateway.post("/login", {"user_id": 1}, headers=wrong)
         reason = "client_unknown" if answer.status == 401 else "too_many_failures"
         return [("login_failure", "client:shop", "", reason)]
 
-    async def ask_too_much_as_a_client(self) -> list[Said]:
+    async def ask_too_much_as_a_client(self) -> list[EventSummary]:
         body = {"user_id": 9, "groups": ["admins"]}
         await self.gateway.post("/login", body, headers=self.gateway.shop)
         return [("login_failure", "9", "", "client_forbidden")]
 
-    async def log_in_without_a_code(self) -> list[Said]:
+    async def log_in_without_a_code(self) -> list[EventSummary]:
         body = {"username": "alice", "password": PASSWORD}
         await self.gateway.post("/login", body)
         return [("login_failure", "alice", "", "totp_required")]
 
-    async def check(self) -> list[Said]:
-        one = self.choose.choice(self.live)
-        assert await self.gateway.status(one.access) == 200
-        return [("allow", one.sub, one.sid, "")]
+    async def check(self) -> list[EventSummary]:
+        device = self.choose.choice(self.live)
+        assert await self.gateway.status(device.access) == 200
+        return [("allow", device.sub, device.sid, "")]
 
-    async def check_what_ended(self) -> list[Said]:
-        one = self.choose.choice(self.ended)
-        assert await self.gateway.status(one.access) == 401
-        return [("deny", one.sub, one.sid, "session_ended")]
+    async def check_what_ended(self) -> list[EventSummary]:
+        device = self.choose.choice(self.ended)
+        assert await self.gateway.status(device.access) == 401
+        return [("deny", device.sub, device.sid, "session_ended")]
 
-    async def check_nothing_of_ours(self) -> list[Said]:
+    async def check_nothing_of_ours(self) -> list[EventSummary]:
         assert await self.gateway.status("a.b.c") == 401
         return [("deny", "", "", "token_malformed")]
 
-    async def refresh(self) -> list[Said]:
-        one = self.choose.choice(self.live)
-        answer = await self.gateway.post("/refresh", {"refresh": one.refresh[-1]})
+    async def refresh(self) -> list[EventSummary]:
+        device = self.choose.choice(self.live)
+        answer = await self.gateway.post("/refresh", {"refresh": device.refresh[-1]})
         pair = await answer.json()
-        one.access = pair["access"]
-        one.refresh.append(pair["refresh"])
+        device.access = pair["access"]
+        device.refresh.append(pair["refresh"])
         return []
 
-    async def refresh_what_ended(self) -> list[Said]:
-        one = self.choose.choice(self.ended)
-        answer = await self.gateway.post("/refresh", {"refresh": one.refresh[-1]})
+    async def refresh_what_ended(self) -> list[EventSummary]:
+        device = self.choose.choice(self.ended)
+        answer = await self.gateway.post("/refresh", {"refresh": device.refresh[-1]})
         assert answer.status == 401
-        return [("deny", one.sub, one.sid, "session_ended")]
+        return [("deny", device.sub, device.sid, "session_ended")]
 
-    async def use_again(self) -> list[Said]:
-        one = self.choose.choice(self.live)
-        if len(one.refresh) < 3:
+    async def use_again(self) -> list[EventSummary]:
+        device = self.choose.choice(self.live)
+        if len(device.refresh) < 3:
             return []
         path = self.choose.choice(["/refresh", "/logout"])
-        assert (await self.gateway.post(path, {"refresh": one.refresh[0]})).status == 401
-        ((_, sub, sid, _),) = self.end([one])
+        assert (await self.gateway.post(path, {"refresh": device.refresh[0]})).status == 401
+        ((_, sub, sid, _),) = self.end([device])
         return [("refresh_reuse", sub, sid, "refresh_reused")]
 
-    async def log_out(self) -> list[Said]:
-        one = self.choose.choice(self.live + self.ended)
-        body = {"refresh": one.refresh[-1]}
+    async def log_out(self) -> list[EventSummary]:
+        device = self.choose.choice(self.live + self.ended)
+        body = {"refresh": device.refresh[-1]}
         assert (await self.gateway.post("/logout", body)).status == 200
-        self.end([one] if one in self.live else [])
-        return [("logout", one.sub, one.sid, "")]
+        self.end([device] if device in self.live else [])
+        return [("logout", device.sub, device.sid, "")]
 
-    async def log_out_everywhere(self) -> list[Said]:
-        one = self.choose.choice(self.live)
-        bearer = {"Authorization": f"Bearer {one.access}"}
+    async def log_out_everywhere(self) -> list[EventSummary]:
+        device = self.choose.choice(self.live)
+        bearer = {"Authorization": f"Bearer {device.access}"}
         answer = await self.gateway.post("/logout", {"all": True}, headers=bearer)
         assert answer.status == 200
-        others = self.end([other for other in self.of(one.sub) if other is not one])
-        return self.end([one], "logout") + others
+        others = self.end([other for other in self.of(device.sub) if other is not device])
+        return self.end([device], "logout") + others
 
-    async def revoke(self) -> list[Said]:
-        one = self.choose.choice(self.live)
+    async def revoke(self) -> list[EventSummary]:
+        chosen = self.choose.choice(self.live)
         by_sid = self.choose.random() < 0.7
-        gone = [one] if by_sid else self.of(one.sub)
-        body = {"sid": one.sid} if by_sid else {"user_id": int(one.sub)}
+        gone = [chosen] if by_sid else self.of(chosen.sub)
+        body = {"sid": chosen.sid} if by_sid else {"user_id": int(chosen.sub)}
         answer = await self.gateway.post("/revoke", body, headers=self.gateway.shop)
         assert (await answer.json())["revoked"] == [device.sid for device in gone]
         return self.end(gone)
 
-    async def revoke_what_is_not_ones_own(self) -> list[Said]:
-        one = self.choose.choice(self.live + self.ended)
-        answer = await self.gateway.post("/revoke", {"sid": one.sid}, headers=self.gateway.blog)
+    async def revoke_what_is_not_ones_own(self) -> list[EventSummary]:
+        chosen = self.choose.choice(self.live + self.ended)
+        answer = await self.gateway.post("/revoke", {"sid": chosen.sid}, headers=self.gateway.blog)
         assert (await answer.json())["revoked"] == []
         return []
 
-    def actions(self) -> list[Callable[[], Awaitable[list[Said]]]]:
+    def actions(self) -> list[Callable[[], Awaitable[list[EventSummary]]]]:
         first = [
             *[self.log_in] * 6,
             self.fail_as_a_client,
@@ -154,7 +154,7 @@ class AuditModel:
         ]
 
 
-def said(event: Event) -> Said:
+def summary(event: Event) -> EventSummary:
     return event.name, event.sub, event.sid, event.reason
 
 
@@ -165,7 +165,7 @@ async def test_events_are_the_actions(gateway: RunningGateway, seed: int) -> Non
     for number in range(ACTIONS):
         gateway.events.clear()
         expected = await (chosen.pop() if chosen else world.choose.choice(world.actions()))()
-        assert sorted(map(said, gateway.events)) == sorted(expected), number
+        assert sorted(map(summary, gateway.events)) == sorted(expected), number
         assert {event.address for event in gateway.events} <= {"127.0.0.1"}
         if gateway.events:
             (request_id,) = {event.request_id for event in gateway.events}
@@ -189,7 +189,7 @@ async def test_what_ended_before_the_store_went_away_is_recorded(
     gateway.events.clear()
     answer = await gateway.post("/revoke", {"user_id": 7}, headers=gateway.shop)
     assert answer.status == 503
-    assert [said(event) for event in gateway.events] == [
+    assert [summary(event) for event in gateway.events] == [
         ("revoke", "7", first["sid"], ""),
         ("deny", "", "", "store_unavailable"),
     ]
@@ -203,7 +203,7 @@ async def test_a_reuse_says_when_and_from_where_the_session_was_opened(
     for _ in range(2):
         last = await (await gateway.post("/refresh", {"refresh": last["refresh"]})).json()
     answer = await gateway.post("/refresh", {"refresh": pair["refresh"]})
-    (event,) = [one for one in gateway.events if one.name == "refresh_reuse"]
+    (event,) = [each for each in gateway.events if each.name == "refresh_reuse"]
     assert event.detail == (
         "session revoked: a refresh token was used again at least 0 s after it was replaced; "
         "the session was opened from 127.0.0.1"
@@ -218,19 +218,21 @@ async def test_a_log_in_that_takes_a_sessions_place_says_so(jar: Jar) -> None:
     await jar.log_in("bob")
     _, login, revoke = jar.running.events
     assert (before.name, login.name) == ("login", "login")
-    assert said(revoke) == ("revoke", "bob", before.sid, "")
+    assert summary(revoke) == ("revoke", "bob", before.sid, "")
     assert revoke.detail == "replaced by a new log-in"
 
 
 async def test_ending_all_other_sessions_records_each(jar: Jar) -> None:
     others = [Jar(jar.running) for _ in range(2)]
-    for one in (*others, jar):
-        await one.log_in("bob")
+    for each in (*others, jar):
+        await each.log_in("bob")
     sids = [event.sid for event in jar.running.events]
     await jar.get("/login/account")
     jar.running.events.clear()
     await jar.post("/login/end", others="yes")
-    assert list(map(said, jar.running.events)) == [("revoke", "bob", sid, "") for sid in sids[:2]]
+    assert list(map(summary, jar.running.events)) == [
+        ("revoke", "bob", sid, "") for sid in sids[:2]
+    ]
 
 
 async def test_an_app_password_for_another_path_is_refused_by_name(jar: Jar) -> None:
@@ -240,5 +242,5 @@ async def test_an_app_password_for_another_path_is_refused_by_name(jar: Jar) -> 
     for path in ("/dav/x", "/other"):
         await jar.check(f"https://dav.example.com{path}", Authorization=f"Bearer {secret}")
     allowed, denied = jar.running.events
-    assert said(allowed) == ("allow", "bob", "", "")
-    assert said(denied) == ("deny", "bob", "", "app_password_refused")
+    assert summary(allowed) == ("allow", "bob", "", "")
+    assert summary(denied) == ("deny", "bob", "", "app_password_refused")

@@ -98,7 +98,7 @@ async def test_only_valid_request_ids_of_trusted_proxies_are_used(
 
 
 async def test_unavailable_store_gives_503(gateway: RunningGateway) -> None:
-    pair = await gateway.login()
+    pair = await gateway.login_elsewhere()
     await gateway.store.close()
     response = await gateway.check(pair["access"], **ORIGINAL)
     assert (response.status, await response.read()) == (503, b"")
@@ -163,3 +163,13 @@ async def test_response_replaces_cookies_for_proxies_that_cannot_remove_ours(
     response = await gateway.client.get("/authenticate", headers={**sent, **ORIGINAL})
     assert response.status == 200
     assert "Cookie" not in response.headers
+
+
+async def test_the_first_check_after_a_login_reads_nothing(
+    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = await gateway.login()
+    monkeypatch.delattr(type(gateway.store), "read_many")
+    assert await gateway.status(pair["access"]) == 200
+    refreshed = await gateway.post("/refresh", {"refresh": pair["refresh"]})
+    assert await gateway.status((await refreshed.json())["access"]) == 200

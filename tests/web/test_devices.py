@@ -80,7 +80,7 @@ def test_device_description_is_short_and_plain_for_any_user_agent(user_agent: st
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "phrase"),
     [
         (-5, "just now"),
         (0, "just now"),
@@ -96,5 +96,5 @@ def test_device_description_is_short_and_plain_for_any_user_agent(user_agent: st
         (90 * 86400, "90 days ago"),
     ],
 )
-def test_relative_times(seconds: float, said: str) -> None:
-    assert ago(seconds) == said
+def test_relative_times(seconds: float, phrase: str) -> None:
+    assert ago(seconds) == phrase

@@ -12,6 +12,7 @@ from authgw.core.authorization import OwnIdentifiers
 from authgw.core.rules import Allow, Credential, Rule, Rules
 from authgw.core.sessions import Session
 from authgw.core.tokens import TokenType
+from authgw.forward_auth.endpoint import CheckEndpoint
 from authgw.identity import users_editor
 from authgw.services.results import Identity
 from tests.support.builders import an_issuer
@@ -265,14 +266,14 @@ async def test_response_next_to_foreign_header_is_cached(
     scene: BrowserScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     identification, calls = scene.running.sessions.identification, 0
-    identify = identification.identify
+    identify = identification.identify_now
 
-    async def counted(bearer: str | None, cookies: Sequence[str] = ()) -> Identity:
+    def counted(bearer: str | None, cookies: Sequence[str] = ()) -> Identity | None:
         nonlocal calls
         calls += 1
-        return await identify(bearer, cookies)
+        return identify(bearer, cookies)
 
-    monkeypatch.setattr(identification, "identify", counted)
+    monkeypatch.setattr(identification, "identify_now", counted)
     for _ in range(5):
         assert await scene.verdict(by_nginx, ['MediaBrowser Token="x"']) == (200, "bob")
     assert calls == 2
@@ -314,9 +315,8 @@ async def test_events_report_foreign_header(recording: BrowserScene) -> None:
 async def test_token_of_a_removed_key_is_recognised_by_its_kid(scene: BrowserScene) -> None:
     gateway = scene.running.serving.gateway
     identifiers = OwnIdentifiers(frozenset(), frozenset({"theirs"}))
-    scene.running.serving.use(
-        replace(gateway, services=replace(gateway.services, identifiers=identifiers))
-    )
+    checks = CheckEndpoint(replace(gateway.checks.context, identifiers=identifiers))
+    scene.running.serving.use(replace(gateway, checks=checks))
     assert await scene.verdict(by_nginx, [f"Bearer {TOKEN_OF_ANOTHER}"]) == (401, "token_invalid")
 
 

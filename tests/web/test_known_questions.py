@@ -98,7 +98,7 @@ async def test_refusal_by_a_cached_rule_has_the_same_text(ruled: RunningGateway)
 async def test_unavailable_store_gives_503_after_a_single_read(
     ruled: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second = await ruled.login(1), await ruled.login(2)
+    first, second = await ruled.login(1), await ruled.login_elsewhere(2)
     assert (await ruled.check(first["access"], **target(APP))).status == 200
     reads = 0
 
@@ -159,7 +159,7 @@ async def test_response_is_the_same_with_and_without_cache(
         {"X-Original-Method": "COPY", "Destination": "https://other.example.com/b"},
         {"X-Rewrite-URL": "/b/../c"},
     ]
-    cache, matched_without_cache, statuses = ruled.serving.cache, 0, set()
+    cache, matched_without_cache, statuses = ruled.serving.gateway.checks.cache, 0, set()
 
     async def result(headers: dict[str, str]) -> tuple[Any, ...]:
         ruled.events.clear()
@@ -180,11 +180,11 @@ async def test_response_is_the_same_with_and_without_cache(
         (odd,) = choose.choices(more, weights)
         headers = {**target(choose.choice(HOSTS)), **odd, **choose.choice(credentials)}
         cached = await result(headers)
-        ruled.serving.cache = None
+        ruled.serving.gateway.checks.cache = None
         before = len(matched)
         complete = await result(headers)
         matched_without_cache += len(matched) - before
-        ruled.serving.cache = cache
+        ruled.serving.gateway.checks.cache = cache
         assert cached == complete, headers
     assert {200, 401, 403} <= statuses
     # A cached rule needs no matching, so that many checks used the cache.

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import pytest
 from aiohttp import FormData
 
+from tests.support.dialects import by_forwarding
 from tests.support.gateway import PASSWORD, MakeGateway, RunningGateway
 from tests.support.login_scene import APP, Jar, page_of
 
@@ -70,12 +71,7 @@ async def test_the_refusal_page_is_for_proxies_only(jar: Jar) -> None:
 
 async def test_traefik_gets_the_same_refusal_page(jar: Jar) -> None:
     await jar.log_in("bob")
-    target_headers = {
-        "X-Forwarded-Proto": "https",
-        "X-Forwarded-Host": "wiki.example.com",
-        "X-Forwarded-Uri": "/",
-        "X-Forwarded-Method": "GET",
-    }
+    target_headers = dict(by_forwarding("GET", "wiki.example.com", "/")[2])
     response = await jar.get("/authenticate/forward", **target_headers)
     assert response.status == 403
     assert "group writers" in jar.text

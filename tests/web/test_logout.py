@@ -45,9 +45,9 @@ async def test_the_account_page_ends_only_sessions_of_its_user(jar: Jar) -> None
     await other.log_in("alice")
     await other.get("/login/totp")
     await other.post("/login/totp", rd=APP, code=code())
-    found = await jar.running.store.sessions_of("alice")
+    sessions = await jar.running.store.sessions_of("alice")
     await jar.get("/login/account")
-    await jar.post("/login/end", sid=found[0].sid)
+    await jar.post("/login/end", sid=sessions[0].sid)
     assert "had ended already" in jar.text
     assert (await other.check()).status == 200
     second = Jar(jar.running)

@@ -15,7 +15,7 @@ from authgw.web.openapi import describe
 from tests.support.every_page import Page, assert_inert
 from tests.support.gateway import MakeGateway, RunningGateway
 
-SAID = describe(HeaderSettings().identity, frozenset())
+DOCUMENT = describe(HeaderSettings().identity, frozenset())
 # OpenAPI knows no path of any length; /docs is there only if asked for.
 LEFT_OUT = {"/authenticate/envoy{path}", "/docs"}
 
@@ -28,22 +28,22 @@ async def documented(make_gateway: MakeGateway) -> RunningGateway:
 def enums(node: Any) -> Iterator[list[str]]:
     """Every list of codes in this part of the document."""
     if isinstance(node, list):
-        for one in node:
-            yield from enums(one)
+        for item in node:
+            yield from enums(item)
     if isinstance(node, dict):
         for key in ("code", "X-Authgw-Reason"):
-            found = node.get(key, {})
-            yield from filter(None, [found.get("enum"), found.get("schema", {}).get("enum")])
-        for one in node.values():
-            yield from enums(one)
+            schema = node.get(key, {})
+            yield from filter(None, [schema.get("enum"), schema.get("schema", {}).get("enum")])
+        for item in node.values():
+            yield from enums(item)
 
 
 def test_it_is_openapi() -> None:
-    OpenAPIV31SpecValidator(SAID).validate()
+    OpenAPIV31SpecValidator(DOCUMENT).validate()
 
 
 def test_the_validator_can_fail() -> None:
-    broken = {**SAID, "paths": {"/ping": {"get": {"responses": {"200": {}}}}}}
+    broken = {**DOCUMENT, "paths": {"/ping": {"get": {"responses": {"200": {}}}}}}
     assert list(OpenAPIV31SpecValidator(broken).iter_errors())
 
 
@@ -53,46 +53,46 @@ async def test_every_route_is_described(documented: RunningGateway) -> None:
         for route in documented.server.app.router.routes()
         if route.resource is not None and route.method != "HEAD"
     }
-    described = {(method, path) for path, item in SAID["paths"].items() for method in item}
-    assert {one for one in routes if one[1] not in LEFT_OUT} == described
+    described = {(method, path) for path, item in DOCUMENT["paths"].items() for method in item}
+    assert {route for route in routes if route[1] not in LEFT_OUT} == described
     assert {path for _, path in routes - described} == LEFT_OUT
 
 
 def test_every_code_exists_and_is_said() -> None:
-    said = list(enums(SAID))
-    assert said
-    assert {code for codes in said for code in codes} == set(REASONS)
+    code_lists = list(enums(DOCUMENT))
+    assert code_lists
+    assert {code for codes in code_lists for code in codes} == set(REASONS)
     for status in {reason.status for reason in REASONS.values()}:
-        problem = SAID["components"]["schemas"][f"Problem{status}"]
+        problem = DOCUMENT["components"]["schemas"][f"Problem{status}"]
         codes = problem["allOf"][1]["properties"]["code"]["enum"]
         assert {REASONS[code].status for code in codes} == {status}
 
 
 def test_no_shorthand_is_left() -> None:
-    assert "x-refused" not in str(SAID)
+    assert "x-refused" not in str(DOCUMENT)
 
 
 def test_every_operation_says_its_credentials_and_the_statuses_of_a_failure() -> None:
-    for item in SAID["paths"].values():
+    for item in DOCUMENT["paths"].values():
         for operation in item.values():
             assert "500" in operation["responses"]
             assert isinstance(operation["security"], list)
 
 
 def test_configured_names_are_said() -> None:
-    said = describe(IdentityHeaders({"user": "X-User"}), frozenset({"authgw"}))["components"]
-    assert said["securitySchemes"]["session"]["name"] == "authgw"
-    assert "X-User" in said["responses"]["allowed"]["headers"]
-    assert "Remote-User" not in said["responses"]["allowed"]["headers"]
+    parts = describe(IdentityHeaders({"user": "X-User"}), frozenset({"authgw"}))["components"]
+    assert parts["securitySchemes"]["session"]["name"] == "authgw"
+    assert "X-User" in parts["responses"]["allowed"]["headers"]
+    assert "Remote-User" not in parts["responses"]["allowed"]["headers"]
 
 
 async def test_it_is_served_to_anybody(gateway: RunningGateway) -> None:
     answer = await gateway.client.get("/openapi.json")
     assert (answer.status, answer.content_type) == (200, "application/json")
     assert answer.headers["Cache-Control"] == "no-store"
-    said = await answer.json()
-    assert said == SAID
-    assert said["info"]["version"] == version("authgw")
+    document = await answer.json()
+    assert document == DOCUMENT
+    assert document["info"]["version"] == version("authgw")
 
 
 async def test_the_page_is_there_only_if_asked_for(
@@ -114,7 +114,7 @@ async def test_the_page_says_every_operation_and_code(documented: RunningGateway
     assert len(ids) == len(set(ids))
     linked = {link["href"].removeprefix("/docs#") for link in seen.all("a")}
     assert set(ids) == linked - {"/openapi.json"}
-    for path, item in SAID["paths"].items():
+    for path, item in DOCUMENT["paths"].items():
         for method in item:
             assert f"{method.upper()} {path}" in seen.text
     for code in REASONS:

@@ -109,8 +109,8 @@ def test_a_failed_log_in_keeps_the_username_and_says_why() -> None:
 
 
 def test_login_page_warns_that_the_current_session_ends() -> None:
-    said = "You are signed in as bob. Logging in as somebody else ends that session."
-    assert said in page("login.html").text
+    sentence = "You are signed in as bob. Logging in as somebody else ends that session."
+    assert sentence in page("login.html").text
     assert "signed in" not in page("login.html", signed_in_as="").text
 
 
@@ -151,7 +151,7 @@ def test_a_single_session_has_no_button_for_others() -> None:
 
 def test_denied_page_names_user_requirement_and_reason() -> None:
     seen = page("denied.html")
-    for said in (
+    for sentence in (
         "You are signed in as bob. None of these is you.",
         "This page needs one of: group admins user alice",
         "admin.example.com/x",
@@ -159,7 +159,7 @@ def test_denied_page_names_user_requirement_and_reason() -> None:
         "1f0c",
         "Switch account",
     ):
-        assert said in seen.text
+        assert sentence in seen.text
     nobody = page("denied.html", who="", needed=[])
     assert "You are not signed in." in nobody.text
     assert "This page needs" not in nobody.text

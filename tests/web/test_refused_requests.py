@@ -6,7 +6,9 @@ import re
 import pytest
 from aiohttp import web
 
-from authgw.web.prepared_response import SERVER
+from authgw.forward_auth.endpoint import CheckEndpoint
+from authgw.forward_auth.response_bytes import SERVER
+from authgw.observability.metrics import RequestMetrics
 from tests.support.gateway import MakeGateway, RunningGateway
 from tests.support.login_scene import page_of
 from tests.support.messages import MALFORMED
@@ -41,9 +43,9 @@ async def paged(make_gateway: MakeGateway) -> RunningGateway:
     )
 
 
-def parsed(said: bytes) -> tuple[int, dict[str, str], bytes]:
+def parsed(received: bytes) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of the only answer."""
-    head, _, body = said.partition(b"\r\n\r\n")
+    head, _, body = received.partition(b"\r\n\r\n")
     status, *lines = head.decode("latin-1").split("\r\n")
     pairs = [line.partition(": ") for line in lines]
     headers = {name: value for name, _, value in pairs}
@@ -52,16 +54,16 @@ def parsed(said: bytes) -> tuple[int, dict[str, str], bytes]:
     return int(status.split()[1]), headers, body
 
 
-def assert_problem(said: bytes, status: int, code: str) -> None:
-    found, headers, body = parsed(said)
-    assert (found, headers["X-Authgw-Reason"]) == (status, code)
+def assert_problem(received: bytes, status: int, code: str) -> None:
+    received_status, headers, body = parsed(received)
+    assert (received_status, headers["X-Authgw-Reason"]) == (status, code)
     assert headers["Content-Type"] == "application/problem+json"
     assert headers["Cache-Control"] == "no-store"
     assert headers["Server"] == SERVER
     problem = json.loads(body)
     assert (problem["status"], problem["code"]) == (status, code)
     assert problem["request_id"] == headers["X-Request-ID"]
-    assert _CANARY not in said.lower()
+    assert _CANARY not in received.lower()
 
 
 def _has_bad_head(raw: bytes) -> bool:
@@ -74,16 +76,16 @@ def _has_bad_head(raw: bytes) -> bool:
 )
 async def test_what_the_parser_refuses_is_a_problem(quick: RunningGateway, raw: bytes) -> None:
     assert_problem(await told(quick, [raw]), 400, "request_malformed")
-    (event,) = [one for one in quick.events if one.reason]
+    (event,) = [each for each in quick.events if each.reason]
     assert (event.name, event.reason, event.address) == ("deny", "request_malformed", "127.0.0.1")
     assert "canary" not in repr(event)
 
 
 async def test_a_line_that_is_too_long_is_named(quick: RunningGateway) -> None:
     long = b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + b"canary" * 6000 + b"\r\n\r\n"
-    said = await told(quick, [long])
-    assert_problem(said, 400, "request_malformed")
-    assert b"too long" in said
+    received = await told(quick, [long])
+    assert_problem(received, 400, "request_malformed")
+    assert b"too long" in received
 
 
 @pytest.mark.parametrize("expected", _EXPECTED)
@@ -98,12 +100,12 @@ async def test_an_expectation_that_cannot_be_met_is_a_problem(
         quick.events.clear()
         field = lines + b"Expect: " + expected + b"\r\n"
         raw = line + b" HTTP/1.1\r\nHost: x\r\n" + field + b"Content-Length: 3\r\n\r\n{}x"
-        said = await told(quick, [raw + b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"])
-        assert said.startswith(b"HTTP/1.1 417 ")
-        assert b"\r\nConnection: close\r\n" in said
+        received = await told(quick, [raw + b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"])
+        assert received.startswith(b"HTTP/1.1 417 ")
+        assert b"\r\nConnection: close\r\n" in received
         if not line.startswith(b"HEAD"):
-            assert_problem(said, 417, "expectation_failed")
-        (event,) = [one for one in quick.events if one.reason]
+            assert_problem(received, 417, "expectation_failed")
+        (event,) = [each for each in quick.events if each.reason]
         assert (event.name, event.reason) == ("deny", "expectation_failed")
         assert "canary" not in repr(event)
 
@@ -125,23 +127,34 @@ async def test_an_expectation_that_can_be_met_is(
     quick: RunningGateway, fields: bytes, version: bytes, interim: int
 ) -> None:
     line = b"POST /refresh " + version + b"\r\nHost: x\r\nContent-Type: application/json\r\n"
-    said = await told(quick, [line + fields + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}"])
-    assert said.count(b"HTTP/1.1 100 Continue\r\n\r\n") == interim
-    answer = said.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
+    received = await told(
+        quick, [line + fields + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}"]
+    )
+    assert received.count(b"HTTP/1.1 100 Continue\r\n\r\n") == interim
+    answer = received.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
     assert answer.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4"))
     assert b"expectation_failed" not in answer
 
 
-async def test_what_fails_outside_of_a_handler_is_a_problem(
-    quick: RunningGateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fails(_: web.BaseRequest) -> None:
-        raise ZeroDivisionError("canary")
+def _fail(*_: object) -> None:
+    raise ZeroDivisionError("canary")
 
-    monkeypatch.setattr(quick.serving, "refuse_expectation", fails)
-    said = await told(quick, [b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"])
-    assert_problem(said, 500, "internal_error")
-    assert b"\r\nConnection: close\r\n" in said
+
+@pytest.mark.parametrize("place", ["a middleware", "the router", "the front door"])
+async def test_what_fails_outside_of_a_handler_is_a_problem(
+    quick: RunningGateway, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    sent = b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"
+    if place == "a middleware":
+        monkeypatch.setattr(RequestMetrics, "record", _fail)
+    elif place == "the router":
+        monkeypatch.setattr(web.UrlDispatcher, "resolve", _fail)
+    else:
+        monkeypatch.setattr(CheckEndpoint, "_begin", _fail)
+        sent = asking("none", Connection="close")
+    received = await told(quick, [sent])
+    assert_problem(received, 500, "internal_error")
+    assert b"\r\nConnection: close\r\n" in received
     (event,) = quick.events
     assert event.name == "failure"
     assert "canary" not in repr(event)
@@ -153,8 +166,8 @@ async def test_every_method_has_an_answer_on_every_path(paged: RunningGateway, m
     for path in sorted(paths | {"/nowhere", "*"} - ({"*"} if method != "OPTIONS" else set())):
         plain = path.partition("{")[0]
         line = f"{method} {plain} HTTP/1.1\r\nHost: auth.example.com\r\n"
-        said = await told(paged, [f"{line}Connection: close\r\n\r\n".encode()])
-        head, _, body = said.partition(b"\r\n\r\n")
+        received = await told(paged, [f"{line}Connection: close\r\n\r\n".encode()])
+        head, _, body = received.partition(b"\r\n\r\n")
         status = int(head.split()[1])
         assert status < 500, path
         assert status != 405 or b"\r\nAllow: " in head, path
@@ -186,8 +199,8 @@ async def test_every_answer_names_the_same_server(paged: RunningGateway) -> None
         *MALFORMED,
     ):
         closing = raw.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1)
-        said = await told(paged, [raw if raw in (check, *MALFORMED) else closing, b"\x00"])
-        head = said.partition(b"\r\n\r\n")[0]
+        received = await told(paged, [raw if raw in (check, *MALFORMED) else closing, b"\x00"])
+        head = received.partition(b"\r\n\r\n")[0]
         names.append(re.findall(rb"(?i)\r\nserver: ([^\r]*)", head))
     assert paged.serving.cached_responses
     assert names == [[b"authgw"]] * len(names)

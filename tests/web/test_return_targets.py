@@ -7,7 +7,9 @@ import pytest
 
 from authgw.core.limits import LOOP_VISITS, LOOP_WINDOW, MAX_RD_BYTES
 from authgw.core.rules import Allow, Credential, Rule, Rules
-from authgw.web.visits import AllowedChecks, next_visit
+from authgw.forward_auth.allowed_checks import AllowedChecks
+from authgw.web.visits import next_visit
+from tests.support.dialects import by_forwarding
 from tests.support.every_page import Page
 from tests.support.gateway import PASSWORD, MakeGateway
 from tests.support.login_scene import APP, RULES, Jar, code, page_of
@@ -185,7 +187,7 @@ OTHER_PAGE = page_of(url="https://auth.b.net/login", cookie_domain="b.net")
 
 
 @pytest.mark.parametrize(
-    ("said", "rd", "cause"),
+    ("section", "rd", "cause"),
     [
         ({}, "https://app.example.com/", "the proxy does not pass Cookie"),
         ({}, "http://app.example.com/", "reached by http"),
@@ -199,11 +201,11 @@ OTHER_PAGE = page_of(url="https://auth.b.net/login", cookie_domain="b.net")
     ],
 )
 async def test_the_page_of_a_loop_explains_its_cause(
-    make_gateway: MakeGateway, said: dict[str, object], rd: str, cause: str
+    make_gateway: MakeGateway, section: dict[str, object], rd: str, cause: str
 ) -> None:
     api = Rule("9", Allow(authenticated=True), "api.example.com", credentials=PROGRAMS)
     rules = Rules([api, *RULES.ordered])
-    running = await make_gateway(login=page_of(**said), rules=rules)
+    running = await make_gateway(login=page_of(**section), rules=rules)
     jar = Jar(running)
     await jar.log_in("bob")
     assert [(await jar.get(login(rd))).status for _ in range(3)] == [303, 303, 508]
@@ -321,12 +323,7 @@ async def test_the_refusal_page_names_the_user_without_a_matching_rule(jar: Jar)
     assert "You are not signed in" not in page.text
     assert "Log in" not in page.text
     assert "Switch account" in page.text
-    forwarded = {
-        "X-Forwarded-Proto": "https",
-        "X-Forwarded-Host": "elsewhere.example.com",
-        "X-Forwarded-Uri": "/",
-        "X-Forwarded-Method": "GET",
-    }
+    forwarded = dict(by_forwarding("GET", "elsewhere.example.com", "/")[2])
     response = await jar.get("/authenticate/forward", **forwarded)
     assert response.status == 403
     assert "You are signed in as bob." in Page(jar.text).text

@@ -118,7 +118,7 @@ async def test_preflight_is_allowed_without_token(ruled: RunningGateway) -> None
 
 
 async def test_public_page_is_allowed_without_store(ruled: RunningGateway) -> None:
-    user = (await ruled.login(1))["access"]
+    user = (await ruled.login_elsewhere(1))["access"]
     await ruled.store.close()
     assert await result(ruled, "/public/x", user) == (200, "")
     assert await result(ruled, "/v1/x", user) == (503, "store_unavailable")

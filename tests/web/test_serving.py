@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from authgw.core.rules import Allow, Rule, Rules
+from authgw.forward_auth.endpoint import CheckEndpoint
 from authgw.web.context import Gateway
 from tests.support.gateway import ORIGINAL, MakeGateway, RunningGateway
 
@@ -16,7 +17,9 @@ NOBODY = Rules((Rule("new", Allow(groups=frozenset({"nobody"}))),))
 
 
 def with_rules(gateway: Gateway, rules: Rules) -> Gateway:
-    return replace(gateway, policy=replace(gateway.policy, rules=rules))
+    policy = replace(gateway.policy, rules=rules)
+    checks = CheckEndpoint(replace(gateway.checks.context, policy=policy))
+    return replace(gateway, policy=policy, checks=checks)
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ async def test_pending_request_is_decided_by_the_rules_of_its_start(
     if is_cached:
         before = await ruled.login(2)
         assert (await ruled.check(before["access"], **ORIGINAL)).status == 200
-    pair, read = await ruled.login(), ruled.store.read_many
+    pair, read = await ruled.login_elsewhere(), ruled.store.read_many
     has_started, may_continue = asyncio.Event(), asyncio.Event()
 
     async def delayed(sids: Sequence[str]) -> Any:
@@ -96,7 +99,7 @@ async def test_refused_expectation_during_drain_closes_connection(quick: Running
 async def test_request_pending_at_start_of_drain_closes_connection(
     quick: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pair, look = await quick.login(), quick.store.read_many
+    pair, look = await quick.login_elsewhere(), quick.store.read_many
 
     async def start_drain(sids: Sequence[str]) -> Any:
         quick.serving.draining = True

@@ -7,8 +7,8 @@ import pytest
 
 from authgw.core.rules import Allow, Credential, Rule, Rules, glob
 from authgw.core.tokens import LEEWAY
+from authgw.forward_auth import decision_cache
 from authgw.identity import users_editor
-from authgw.web import decision_cache
 from tests.support.builders import LIVES
 from tests.support.gateway import ORIGINAL, PASSWORD, MakeGateway, RunningGateway
 
@@ -37,7 +37,7 @@ def lookups(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 async def test_third_check_is_a_cache_hit(lookups: list[object], quick: RunningGateway) -> None:
     await cached_pair(quick)
-    assert [found is not None for found in lookups[-3:]] == [False, False, True]
+    assert [cached is not None for cached in lookups[-3:]] == [False, False, True]
 
 
 async def test_unconfirmed_generation_is_not_cached(
@@ -57,7 +57,7 @@ async def test_unconfirmed_generation_is_not_cached(
     for _ in range(3):
         assert (await quick.check(body["access"], **ORIGINAL)).status == 200
         await quick.sessions.settle()
-    assert [found is not None for found in lookups[-6:]] == [*[False] * 5, True]
+    assert [cached is not None for cached in lookups[-6:]] == [*[False] * 5, True]
 
 
 async def test_logout_takes_effect_at_once(quick: RunningGateway) -> None:
@@ -201,6 +201,7 @@ async def test_number_of_entries_is_limited(
     quick: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decision_cache, "MAX_CACHED_CHECKS", 5)
+    monkeypatch.setattr(decision_cache, "MAX_CACHED_CALLERS_BYTES", 4500)
     pair = await cached_pair(quick)
     for number in range(20):
         original = {**ORIGINAL, "X-Original-URL": f"https://app.example.com/{number}"}

@@ -286,7 +286,7 @@ async def test_open_login_accepts_only_integers(opened: RunningGateway) -> None:
 
 
 async def test_an_unavailable_store_is_a_503(gateway: RunningGateway) -> None:
-    pair = await gateway.login()
+    pair = await gateway.login_elsewhere()
     await gateway.store.close()
     for response in (
         await gateway.check(pair["access"]),

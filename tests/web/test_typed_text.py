@@ -68,8 +68,8 @@ async def test_names_that_differ_only_in_case(jar: Jar) -> None:
         users_editor.add(path, "BOB", HASH)
     path.write_text(f"{path.read_text()}Bob:\n  password: {HASH}\n  disabled: true\n")
     await reload_users(jar.running)
-    said = " ".join(jar.running.users.warnings)
-    assert "bob and Bob differ only in case" in said
+    messages = " ".join(jar.running.users.warnings)
+    assert "bob and Bob differ only in case" in messages
     assert await by_name(jar.running, "bob") == 200
     assert await by_name(jar.running, "Bob") == 401
     assert await by_name(jar.running, "BOB") == 401
@@ -87,7 +87,7 @@ async def test_edits_accept_names_like_the_login(jar: Jar) -> None:
 )
 async def test_a_code_is_accepted_in_any_spelling_of_its_digits(jar: Jar, typed: str) -> None:
     now = code()
-    wide = "".join(unicodedata.lookup(f"FULLWIDTH DIGIT {_DIGITS[int(one)]}") for one in now)
+    wide = "".join(unicodedata.lookup(f"FULLWIDTH DIGIT {_DIGITS[int(digit)]}") for digit in now)
     text = wide if typed == "full" else typed.format(now, now[3:])
     assert await by_name(jar.running, "alice", totp=text) == 200
 
@@ -173,8 +173,8 @@ async def test_a_recovery_code_is_refused_if_the_file_cannot_be_written(
     assert "recovery codes cannot be used now" in jar.text.lower()
     assert "session store" not in jar.text
     assert "mount" not in jar.text.replace("says what to mount", "")
-    said = [event.detail for event in jar.running.events if event.name == "deny"]
-    assert "mounted read-only: mount the directory" in said[-1]
+    details = [event.detail for event in jar.running.events if event.name == "deny"]
+    assert "mounted read-only: mount the directory" in details[-1]
     body = {"username": "alice", "password": PASSWORD, "totp": RECOVERY}
     program = await jar.running.post("/login", body)
     assert (program.status, (await program.json())["code"]) == (503, "users_file_unwritable")

@@ -10,15 +10,13 @@ import math
 import random
 from collections.abc import Callable, Sequence
 
-from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import AskError, ClusterDownError, MovedError
 
-from authgw.storage.redis.node import COMMUNICATION_ERRORS, RedisNode, unless_refused
-from authgw.storage.redis.redis_internals import Slots, host_of, slot_of, slots_in
+from authgw.storage.redis.link import COMMUNICATION_ERRORS, Address
+from authgw.storage.redis.node import RedisNode, unless_refused
+from authgw.storage.redis.redis_internals import Slots, slot_of, slots_in
 from authgw.storage.redis.replies import Request, is_slots
-
-Address = tuple[str, int]
 
 _NODE_TIMEOUT = 0.5  # seconds for a node's reply to CLUSTER SLOTS, before another node is tried
 _SLOTS = Request(("CLUSTER", "SLOTS"), is_slots)
@@ -26,19 +24,27 @@ _MIN_REFRESH_INTERVAL = 0.1  # seconds between two refreshes of the slots, howev
 
 
 class Cluster:
-    """The holders of all slots, as of the last CLUSTER SLOTS; `seeds` are the initial nodes."""
+    """The holders of all slots, as of the last CLUSTER SLOTS; `seeds` are the initial nodes.
+
+    `node` returns the server at an address, without connecting to it yet.
+    """
 
     replicated = True
 
-    def __init__(self, seeds: Sequence[Address], client: Callable[[str, int], "Redis"]) -> None:
+    def __init__(self, seeds: Sequence[Address], node: Callable[[str, int], RedisNode]) -> None:
         self._seeds = frozenset(seeds)
-        self._client = client
+        self._node = node
         self._servers: dict[Address, RedisNode] = {}
         for seed in seeds:
             self._server(seed)
         self._holders: dict[int, RedisNode] = {}
         self._refresh_task: asyncio.Task[None] | None = None
         self._last_refresh = -math.inf
+
+    @property
+    def is_discovered(self) -> bool:
+        """See `Servers.is_discovered`."""
+        return bool(self._holders)
 
     async def discover(self) -> None:
         """Wait until the slots are known.
@@ -66,7 +72,7 @@ class Cluster:
 
     def redirected(self, error: AskError, source: RedisNode) -> RedisNode:
         """See `Servers.redirected`; after MOVED, this also refreshes all slots."""
-        server = self._server((error.host or host_of(source.client), error.port))
+        server = self._server((error.host or source.host, error.port))
         if isinstance(error, MovedError):
             self._holders[error.slot_id] = server
             self._start_refresh()
@@ -92,19 +98,18 @@ class Cluster:
     def pubsub(self) -> PubSub:
         """Return a subscriber on any master: the nodes forward messages to each other."""
         nodes = tuple(set(self._holders.values())) or self.known()
-        return random.choice(nodes).client.pubsub()  # noqa: S311  no secret
+        return random.choice(nodes).subscriber.pubsub()  # noqa: S311  no secret
 
     async def close(self) -> None:
         """Close all connections."""
         if self._refresh_task is not None:
             self._refresh_task.cancel()
         for server in self._servers.values():
-            await server.client.aclose()
+            await server.close()
 
     def _server(self, address: Address) -> RedisNode:
         if address not in self._servers:
-            name = f"Redis {address[0]}:{address[1]}"
-            self._servers[address] = RedisNode(self._client(*address), name)
+            self._servers[address] = self._node(*address)
         return self._servers[address]
 
     def _start_refresh(self) -> "asyncio.Task[None]":
@@ -122,15 +127,14 @@ class Cluster:
         random.shuffle(nodes)
         for server in nodes:
             try:
-                async with asyncio.timeout(_NODE_TIMEOUT):
-                    (slots,) = await server.execute([_SLOTS])
-                await self._take(slots_in(unless_refused(slots), host_of(server.client)))
+                (slots,) = await server.execute([_SLOTS], loop.time() + _NODE_TIMEOUT)
+                self._take(slots_in(unless_refused(slots), server.host))
                 return
             except COMMUNICATION_ERRORS as error:
                 last_error = error
         raise last_error
 
-    async def _take(self, slots: Slots) -> None:
+    def _take(self, slots: Slots) -> None:
         holders: dict[int, RedisNode] = {}
         listed = {*self._seeds}
         for (first, last), nodes in slots.items():
@@ -144,4 +148,4 @@ class Cluster:
             # A former master must not count as a master without a replica.
             server.without_replica = server.without_replica and server in masters
         for address in set(self._servers) - listed:
-            await self._servers[address].client.connection_pool.disconnect(inuse_connections=False)
+            self._servers[address].close_idle()

@@ -21,7 +21,8 @@ from redis.exceptions import (
 
 from authgw.core.errors import StoreUnavailableError
 from authgw.storage.clock import boottime
-from authgw.storage.redis.node import COMMUNICATION_ERRORS, RedisNode
+from authgw.storage.redis.link import COMMUNICATION_ERRORS
+from authgw.storage.redis.node import RedisNode
 from authgw.storage.redis.replies import Request, Shape, UnexpectedReplyError, Words, is_ok
 
 OPERATION_TIMEOUT = 0.25  # seconds, including the wait for a connection
@@ -34,6 +35,10 @@ class Servers(Protocol):
     """The masters of a Redis; if `replicated`, a write is confirmed once a replica has it."""
 
     replicated: bool
+
+    @property
+    def is_discovered(self) -> bool:
+        """True if the masters of all keys are known."""
 
     async def discover(self) -> None:
         """Wait until the masters of all keys are known.
@@ -73,11 +78,16 @@ class Servers(Protocol):
 
 
 class SingleMaster:
-    """A single server, or the master that Sentinels name, which the connection pool follows."""
+    """A single server, or the master that Sentinels name."""
 
     def __init__(self, server: RedisNode, *, replicated: bool = False) -> None:
         self.replicated = replicated
         self._server = server
+
+    @property
+    def is_discovered(self) -> bool:
+        """True: the server is known."""
+        return True
 
     async def discover(self) -> None:
         """Do nothing: the server is known."""
@@ -103,11 +113,11 @@ class SingleMaster:
 
     def pubsub(self) -> PubSub:
         """See `Servers.pubsub`."""
-        return self._server.client.pubsub()
+        return self._server.subscriber.pubsub()
 
     async def close(self) -> None:
         """See `Servers.close`."""
-        await self._server.client.aclose()
+        await self._server.close()
 
 
 class Script:
@@ -251,8 +261,9 @@ class CommandRunner:
         """Group by server; a command without a known server gets the error as its reply."""
         by_server: dict[RedisNode, list[StoreReply]] = {}
         try:
-            async with asyncio.timeout_at(deadline):
-                await self._servers.discover()
+            if not self._servers.is_discovered:
+                async with asyncio.timeout_at(deadline):
+                    await self._servers.discover()
         except COMMUNICATION_ERRORS as error:
             for result in pending:
                 result.reply = error
@@ -275,11 +286,10 @@ class CommandRunner:
     ) -> None:
         requests = [request for result in part for request in result.requests]
         try:
-            async with asyncio.timeout_at(deadline):
-                if confirmed:
-                    replies = await server.execute_confirmed(requests, deadline)
-                else:
-                    replies = await server.execute(requests, timed=timed)
+            if confirmed:
+                replies = await server.execute_confirmed(requests, deadline)
+            else:
+                replies = await server.execute(requests, deadline, timed=timed)
         except COMMUNICATION_ERRORS as error:
             self._servers.report_failure()
             replies = [error] * len(requests)

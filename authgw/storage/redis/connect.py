@@ -1,28 +1,26 @@
-"""Clients for the servers that a Redis URL names; none of them repeats a command by itself."""
+"""The servers that a Redis URL names; no connection to them repeats a command by itself."""
 
 import ssl
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import ConnectionPool, Redis
 
 from authgw.storage import StoreSetupError
 from authgw.storage.redis import redis_internals
 from authgw.storage.redis.cluster import Cluster
 from authgw.storage.redis.commands import Servers, SingleMaster
+from authgw.storage.redis.link import Login
+from authgw.storage.redis.locations import FixedLocation, SentinelLocation
 from authgw.storage.redis.node import RedisNode
 from authgw.storage.redis.redis_internals import (
-    MasterConnection,
-    MasterPool,
-    PlainConnection,
     SentinelClient,
     TlsConnection,
     TlsMasterConnection,
 )
 from authgw.storage.redis.url import RedisAddress, parse_redis
 
-_MAX_CONNECTIONS = 64  # to each server
 _SENTINEL_TIMEOUT = 0.5  # seconds for the reply of a Sentinel, before the next is queried
 
 
@@ -37,45 +35,49 @@ def connect(url: str, *, password: str | None = None, ca_file: Path | None = Non
         StoreSetupError: `ca_file` cannot be read or contains no certificate.
     """
     address = parse_redis(url)
-    options = redis_internals.options()
-    if address.tls:
-        options["tls"] = _tls(ca_file)
-    login = {"username": address.username, "password": password or address.password}
-    place = {**login, "db": address.database, "max_connections": _MAX_CONNECTIONS, "timeout": None}
+    tls = _tls(ca_file) if address.tls else None
+    login = Login(address.username, password or address.password, address.database, tls)
     if address.topology == "sentinel":
-        return _behind_sentinels(address, options, place)
+        return _behind_sentinels(address, login)
     if address.topology == "cluster":
-        return Cluster(address.hosts, partial(_client, {**options, **place}))
-    host, port = address.hosts[0]
-    return SingleMaster(
-        RedisNode(_client({**options, **place}, host, port), f"Redis {host}:{port}")
-    )
+        return Cluster(address.hosts, partial(_node, login))
+    return SingleMaster(_node(login, *address.hosts[0]))
+
+
+def _node(login: Login, host: str, port: int) -> RedisNode:
+    subscriber = _client({**_options(login), **_credentials(login)}, host, port)
+    return RedisNode(FixedLocation(host, port), login, subscriber, f"Redis {host}:{port}")
+
+
+def _options(login: Login) -> dict[str, Any]:
+    """Return the arguments of redis-py's connections to servers and Sentinels."""
+    tls = {"tls": login.tls, "connection_class": TlsConnection} if login.tls else {}
+    return {**redis_internals.options(), **tls}
+
+
+def _credentials(login: Login) -> dict[str, Any]:
+    return {"username": login.username, "password": login.password, "db": login.database}
 
 
 def _client(
     options: dict[str, Any], host: str, port: int, *, client: type["Redis"] = Redis
 ) -> "Redis":
-    kind = TlsConnection if "tls" in options else PlainConnection
-    pool = BlockingConnectionPool(connection_class=kind, host=host, port=port, **options)
-    return client.from_pool(pool)
+    return client.from_pool(ConnectionPool(host=host, port=port, **options))
 
 
-def _behind_sentinels(
-    address: RedisAddress, options: dict[str, Any], place: dict[str, Any]
-) -> SingleMaster:
+def _behind_sentinels(address: RedisAddress, login: Login) -> SingleMaster:
+    options = _options(login)
     # The password is for the servers: the Sentinels get none.
     timeouts = {"socket_timeout": _SENTINEL_TIMEOUT, "socket_connect_timeout": _SENTINEL_TIMEOUT}
     sentinels = [
         _client({**options, **timeouts}, *host, client=SentinelClient) for host in address.hosts
     ]
-    client = redis_internals.sentinel_manager(sentinels).master_for(
-        address.master,
-        connection_pool_class=MasterPool,
-        connection_class=TlsMasterConnection if address.tls else MasterConnection,
-        **options,
-        **place,
-    )
-    server = RedisNode(client, f"Redis {address.master}", client.connection_pool.names)
+    manager = redis_internals.sentinel_manager(sentinels)
+    if login.tls:
+        options["connection_class"] = TlsMasterConnection
+    subscriber = manager.master_for(address.master, **options, **_credentials(login))
+    location = SentinelLocation(manager, address.master)
+    server = RedisNode(location, login, subscriber, f"Redis {address.master}")
     return SingleMaster(server, replicated=True)
 
 

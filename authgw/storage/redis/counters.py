@@ -7,6 +7,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from authgw.core.errors import StoreUnavailableError
 from authgw.core.sessions import subject_hash
 from authgw.storage.redis.commands import Command, CommandRunner, Script, Servers, milliseconds
 from authgw.storage.redis.replies import (
@@ -22,6 +23,9 @@ from authgw.storage.redis.replies import (
 
 ANNOUNCEMENT_LIFETIME = 30.0  # seconds; a replica counts as running so long without a renewal
 _REGISTRY = "authgw:replicas"
+# The end of a replica's name if it can read compact forms. The previous version compares a name
+# only with its own, and could not read an announcement of more than three words.
+_COMPACT_MARK = "+compact"
 
 # KEYS counter; ARGV window in ms.
 _INCREMENT = Script(
@@ -43,30 +47,34 @@ return redis.call('DECR', KEYS[1])
 )
 
 # KEYS registry; ARGV replica, its signing kid, `,kid,kid,` of all keys that it verifies, lifetime
-# in ms, `new`. A member consists of the first three; its score is its expiry. A replica whose keys
-# conflict is refused if it is not registered yet or announces new keys.
+# in ms, `new`, mark. A member consists of the first three; its score is its expiry. A replica whose
+# keys conflict is refused if it is not registered yet or announces new keys. The last value of the
+# reply is 1 if every other replica has the mark in its name.
 _ANNOUNCE = Script(
     """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-local known, clash = false, ''
+local known, clash, marked = false, '', 1
 for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   local replica, signing, kids = string.match(member, '^(%S+) (%S+) (%S+)$')
   if replica == ARGV[1] then
     known = member
-  elseif not string.find(ARGV[3], ',' .. signing .. ',', 1, true)
-      or not string.find(kids, ',' .. ARGV[2] .. ',', 1, true) then
-    clash = signing
+  else
+    if not string.find(ARGV[3], ',' .. signing .. ',', 1, true)
+        or not string.find(kids, ',' .. ARGV[2] .. ',', 1, true) then
+      clash = signing
+    end
+    if not string.find(replica, ARGV[6], 1, true) then marked = 0 end
   end
 end
-if clash ~= '' and (not known or ARGV[5] == 'new') then return {0, clash} end
+if clash ~= '' and (not known or ARGV[5] == 'new') then return {0, clash, marked} end
 if known then redis.call('ZREM', KEYS[1], known) end
 redis.call('ZADD', KEYS[1], now + ARGV[4], ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
-return {1, clash}
+return {1, clash, marked}
 """,
-    row(is_flag, is_visible),
+    row(is_flag, is_visible, is_flag),
 )
 # KEYS registry. Replicas with an expired announcement are not running.
 _REPLICAS = Script(
@@ -89,11 +97,16 @@ class ReplicaAnnouncement:
 
 
 class RedisCounters:
-    """Implementation of `Counters`, and the registry of replicas."""
+    """Implementation of `Counters`, and the registry of replicas.
+
+    `compact` is True if every replica could read compact forms at the last announcement. It is
+    False after a failed announcement, as other replicas may have joined since.
+    """
 
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
         self._commands = CommandRunner(servers)
+        self.compact = False
 
     async def increment(self, name: str, window: float) -> tuple[int, float]:
         """See `Counters.increment`."""
@@ -132,10 +145,18 @@ class RedisCounters:
             StoreUnavailableError: the registry cannot be reached.
         """
         lifetime = int(ANNOUNCEMENT_LIFETIME * 1000)
-        args: list[str | int] = [replica, signing, _listed(kids), lifetime, "new" if new else ""]
-        # Timed: a wrong clock is logged at the start, and later with the next announcement.
-        (result,) = await self._commands.replies([_ANNOUNCE.on(_REGISTRY, args=args)], timed=True)
-        registered, conflict = result.value()
+        name, word = f"{replica}{_COMPACT_MARK}", "new" if new else ""
+        args: list[str | int] = [name, signing, _listed(kids), lifetime, word, _COMPACT_MARK]
+        try:
+            # Timed: a wrong clock is logged at the start, and later with the next announcement.
+            (result,) = await self._commands.replies(
+                [_ANNOUNCE.on(_REGISTRY, args=args)], timed=True
+            )
+            registered, conflict, marked = result.value()
+        except StoreUnavailableError:
+            self.compact = False
+            raise
+        self.compact = bool(registered and marked)
         return bool(registered), conflict.decode("ascii")
 
     async def withdraw(self, replica: str, signing: str, kids: tuple[str, ...]) -> None:
@@ -144,7 +165,7 @@ class RedisCounters:
         Raises:
             StoreUnavailableError: the replica counts as running until its announcement expires.
         """
-        member = f"{replica} {signing} {_listed(kids)}"
+        member = f"{replica}{_COMPACT_MARK} {signing} {_listed(kids)}"
         await self._commands.execute(Command(_REGISTRY, ("ZREM", _REGISTRY, member), is_count))
 
     async def replicas(self) -> tuple[ReplicaAnnouncement, ...]:

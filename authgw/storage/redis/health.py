@@ -8,7 +8,8 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from authgw.storage.redis.commands import Servers, unavailable
-from authgw.storage.redis.node import COMMUNICATION_ERRORS, RedisNode, seconds, unless_refused
+from authgw.storage.redis.link import COMMUNICATION_ERRORS
+from authgw.storage.redis.node import RedisNode, seconds, unless_refused
 from authgw.storage.redis.replies import Request, is_settings, is_time
 
 _TIMEOUT = 2.0  # seconds for all commands
@@ -38,19 +39,20 @@ async def health(servers: Servers) -> tuple[Health, ...]:
         StoreUnavailableError: a master cannot be reached.
     """
     try:
-        async with asyncio.timeout(_TIMEOUT):
-            return tuple([await _health(server) for server in await servers.masters()])
+        deadline = asyncio.get_running_loop().time() + _TIMEOUT
+        async with asyncio.timeout_at(deadline):
+            return tuple([await _health(server, deadline) for server in await servers.masters()])
     except COMMUNICATION_ERRORS as error:
         raise unavailable(error) from None
 
 
-async def _health(server: RedisNode) -> Health:
+async def _health(server: RedisNode, deadline: float) -> Health:
     sent = time.time()
-    (reading,) = await server.execute([Request(("TIME",), is_time)])
+    (reading,) = await server.execute([Request(("TIME",), is_time)], deadline)
     took = time.time() - sent
-    info = await server.info()
+    info = await server.info(deadline)
     has_aof = info.get("aof_enabled", "0") != "0"
-    fsync = (await _setting(server, "appendfsync") or "unknown") if has_aof else ""
+    fsync = (await _setting(server, "appendfsync", deadline) or "unknown") if has_aof else ""
     failed = "err" in (info.get("aof_last_write_status"), info.get("rdb_last_bgsave_status"))
     return Health(
         name=server.name,
@@ -58,13 +60,14 @@ async def _health(server: RedisNode) -> Health:
         took=took,
         clock_ahead=seconds(unless_refused(reading)) - (sent + took / 2),
         appendfsync=fsync,
-        snapshots=await _setting(server, "save"),
+        snapshots=await _setting(server, "save", deadline),
         saves=not failed,
     )
 
 
-async def _setting(server: RedisNode, name: str) -> str | None:
-    (reply,) = await server.execute([Request(("CONFIG", "GET", name), is_settings)])
+async def _setting(server: RedisNode, name: str, deadline: float) -> str | None:
+    request = Request(("CONFIG", "GET", name), is_settings)
+    (reply,) = await server.execute([request], deadline)
     if isinstance(reply, ResponseError):
         # Not granted to authgw's user, or the provider of this Redis has renamed the command.
         return None

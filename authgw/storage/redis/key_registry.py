@@ -20,7 +20,9 @@ _NOTICE_PERIOD = 300.0  # seconds before a key signs: from then on replicas that
 
 
 class AnnouncementStore(Protocol):
-    """The methods of a `RedisStore` by which replicas announce their keys."""
+    """The members of a `RedisStore` by which replicas announce their keys."""
+
+    compact: bool
 
     async def check(self) -> None:
         """See `RedisStore.check`."""
@@ -45,6 +47,7 @@ class RedisKeyRegistry:
         self._registered = False
         self._problem = ""
         self._announced: tuple[str, tuple[str, ...]] | None = None
+        self._compact = True
 
     @property
     def refusal(self) -> str:
@@ -98,6 +101,7 @@ class RedisKeyRegistry:
             return
         self._announced = (signing, kids)
         self._report_conflict(signing, conflict)
+        self._report_forms()
 
     async def adopt(self, keys: KeyRing) -> None:
         """Replace the keys of this replica.
@@ -150,6 +154,16 @@ class RedisKeyRegistry:
             f"Share the keys directory. {end}"
         )
         self._set_problem(problem)
+
+    def _report_forms(self) -> None:
+        """Log when this replica must write the forms of the previous version, and the end."""
+        compact = self._store.compact
+        if compact != self._compact and self._registered:
+            others = "all replicas on this Redis read them"
+            if not compact:
+                others = "a replica of the previous version runs on this Redis"
+            logger.info(f"{'Compact' if compact else 'Previous'} records and tokens: {others}.")
+            self._compact = compact
 
     def _set_problem(self, problem: str) -> None:
         """Store the problem, "" for none; log it if it is new."""

@@ -2,27 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import hiredis
 from loguru import logger
 from redis.asyncio import Redis
-from redis.exceptions import ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import ConnectionError, RedisError, ResponseError
 
 from authgw.storage.clock import ServerClock, boottime, clock_warning
-from authgw.storage.redis.replies import (
-    Request,
-    UnexpectedReplyError,
-    Words,
-    is_count,
-    is_role,
-    is_text,
-    is_time,
-)
+from authgw.storage.redis.confirmed_writes import ConfirmedWrites
+from authgw.storage.redis.link import Address, Login, RedisLink
+from authgw.storage.redis.locations import ServerLocation
+from authgw.storage.redis.replies import Request, is_count, is_role, is_text, is_time
 
-# uvloop raises a RuntimeError where asyncio ignores that a connection is already closed.
-COMMUNICATION_ERRORS = (RedisError, OSError, TimeoutError, RuntimeError)
 _ROLE = Request(("ROLE",), is_role)
 _TIME = Request(("TIME",), is_time)
 _INFO = Request(("INFO",), is_text)
@@ -35,49 +27,57 @@ class UnconfirmedWriteError(RedisError):
 
 
 class RedisNode:
-    """A master; `client` has a connection pool for it, `name` is its name in the log.
+    """A master; `name` is its name in the log.
 
-    `is_named` reports whether a connection leads to the master that the Sentinels name now.
+    `subscriber` is for messages only: commands share the links of this class.
     """
 
     def __init__(
-        self, client: "Redis", name: str, is_named: Callable[[Any], Awaitable[bool]] | None = None
+        self, location: ServerLocation, login: Login, subscriber: "Redis", name: str
     ) -> None:
-        self.client = client
+        self.subscriber = subscriber
         self.name = name
-        self._is_named = is_named
+        self.host = ""  # as of the last connection
+        self._location = location
+        self._login = login
+        self._link: RedisLink | None = None
+        self._writes = ConfirmedWrites(self._new_link, self._confirm)
         self.clock = ServerClock()
         self._clock_warning = ""
         self.without_replica = False  # at the last write that was to be confirmed
 
-    async def execute(self, requests: Sequence[Request], *, timed: bool = False) -> list[Any]:
+    async def execute(
+        self, requests: Sequence[Request], deadline: float, *, timed: bool = False
+    ) -> list[Any]:
         """Send requests together; return their replies, with a ResponseError for each refusal.
 
-        `timed` also reads the server's clock if that is due.
+        `deadline` is in loop time. `timed` also reads the server's clock if that is due.
 
         Raises:
             COMMUNICATION_ERRORS: the effect of the requests is unknown.
         """
+        if self._link is None or self._link.is_closed:
+            self._link = self._new_link()
         if not timed or not self.clock.is_due(sent := boottime()):
-            return await self._on_one_connection(requests)
-        *replies, time_reply = await self._on_one_connection([*requests, _TIME])
+            return await self._link.send(requests, deadline)
+        *replies, time_reply = await self._link.send([*requests, _TIME], deadline)
         reading = seconds(unless_refused(time_reply))
         self.clock.set(reading, sent)
         self._compare_clocks(reading)
         return replies
 
-    async def info(self) -> dict[str, str]:
+    async def info(self, deadline: float) -> dict[str, str]:
         """Return the fields of INFO by name.
 
         Raises:
             COMMUNICATION_ERRORS: the server did not reply or refused.
         """
-        (reply,) = await self.execute([_INFO])
+        (reply,) = await self.execute([_INFO], deadline)
         lines = unless_refused(reply).decode("utf-8").splitlines()
         return dict(line.split(":", 1) for line in lines if ":" in line)
 
     async def execute_confirmed(self, requests: Sequence[Request], deadline: float) -> list[Any]:
-        """As `execute`, and wait for a replica to have all writes; `deadline` in loop time.
+        """As `execute`, and wait for a replica to have all writes.
 
         A master without a connected replica (by ROLE) needs no confirmation; this is logged.
 
@@ -86,25 +86,54 @@ class RedisNode:
                 master.
             COMMUNICATION_ERRORS: as `execute`.
         """
-        pool: Any = self.client.connection_pool
-        link = await pool.get_connection()
-        try:
-            # A copy, as concurrent calls change it: it determines which request is sent below.
-            without_replica = self.without_replica
-            wait = Request(("WAIT", 1, _wait_milliseconds(deadline)), is_count)
-            check = _ROLE if without_replica else wait
-            *replies, check_reply = await _exchange(link, [*requests, check])
-            if all(isinstance(reply, ResponseError) for reply in replies):
-                return replies
-            if without_replica and not await self._has_no_replica(link, check_reply):
-                (check_reply,) = await _exchange(link, [wait])
-            if unless_refused(check_reply) == 0:
-                (role,) = await _exchange(link, [_ROLE])
-                if not await self._has_no_replica(link, role):
-                    raise UnconfirmedWriteError
+        return await self._writes.execute(requests, deadline)
+
+    def close_idle(self) -> None:
+        """Close the links for which no call waits."""
+        for link in self._links():
+            if link.is_idle:
+                link.close(ConnectionError("the connection is not needed any more"))
+
+    async def close(self) -> None:
+        """Close all connections; calls that still wait fail."""
+        for link in self._links():
+            link.close(ConnectionError("the store is closed"))
+        await self.subscriber.aclose()
+        await self._location.close()
+
+    def _links(self) -> list[RedisLink]:
+        own = [self._link] if self._link is not None else []
+        return [*own, *self._writes.links]
+
+    def _new_link(self) -> RedisLink:
+        return RedisLink(self._current_address, self._login)
+
+    async def _current_address(self) -> Address:
+        address = await self._location.find()
+        self.host = address[0]
+        for link in self._links():
+            # A former master would go on replying.
+            if link.address not in (None, address):
+                link.close(ConnectionError("another server is the master now"))
+        return address
+
+    async def _confirm(
+        self, link: RedisLink, requests: Sequence[Request], deadline: float
+    ) -> list[Any]:
+        # A copy, as concurrent calls change it: it determines which request is sent below.
+        without_replica = self.without_replica
+        wait = Request(("WAIT", 1, _wait_milliseconds(deadline)), is_count)
+        check = _ROLE if without_replica else wait
+        *replies, check_reply = await link.send([*requests, check], deadline)
+        if all(isinstance(reply, ResponseError) for reply in replies):
             return replies
-        finally:
-            await pool.release(link)
+        if without_replica and not await self._has_no_replica(link, check_reply):
+            (check_reply,) = await link.send([wait], deadline)
+        if unless_refused(check_reply) == 0:
+            (role,) = await link.send([_ROLE], deadline)
+            if not await self._has_no_replica(link, role):
+                raise UnconfirmedWriteError
+        return replies
 
     def _compare_clocks(self, reading: float) -> None:
         warning = clock_warning(time.time(), reading, self.name)
@@ -114,19 +143,11 @@ class RedisNode:
             logger.info(f"This machine's clock and that of {self.name} agree again")
         self._clock_warning = warning
 
-    async def _on_one_connection(self, requests: Sequence[Request]) -> list[Any]:
-        pool: Any = self.client.connection_pool
-        link = await pool.get_connection()
-        try:
-            return await _exchange(link, requests)
-        finally:
-            await pool.release(link)
-
-    async def _has_no_replica(self, link: Any, role: Any) -> bool:
+    async def _has_no_replica(self, link: RedisLink, role: Any) -> bool:
         kind, _, replicas, *_ = unless_refused(role)
         without_replica = kind == b"master" and not replicas
         # A master whose replicas already follow another master is about to lose its writes.
-        if without_replica and self._is_named is not None and not await self._is_named(link):
+        if without_replica and await self._current_address() != link.address:
             raise UnconfirmedWriteError
         if without_replica and not self.without_replica:
             logger.error(
@@ -137,55 +158,6 @@ class RedisNode:
             logger.info(f"{self.name} has a replica again")
         self.without_replica = without_replica
         return without_replica
-
-
-async def _exchange(link: Any, requests: Sequence[Request]) -> list[Any]:
-    # If a call is cancelled or fails here, redis-py closes the connection, so that its replies
-    # are never read as those of another call.
-    await link.send_packed_command(b"".join([_packed(words) for words, _ in requests]))
-    try:
-        replies = [await _read_reply(link, request) for request in requests]
-    except UnexpectedReplyError:
-        await link.disconnect()
-        raise
-    if any(isinstance(reply, ReadOnlyError) for reply in replies):
-        # A former master: its address may lead to another server by now.
-        await link.disconnect()
-    return replies
-
-
-async def _read_reply(link: Any, request: Request) -> Any:
-    """Return a valid reply, or the ResponseError of a refusal.
-
-    Raises:
-        UnexpectedReplyError: the reply is not valid for this request.
-        COMMUNICATION_ERRORS: no reply was received.
-    """
-    try:
-        reply = await link.read_response()
-    except ResponseError as refusal:
-        return refusal
-    except COMMUNICATION_ERRORS:
-        raise
-    except Exception as error:
-        # redis-py parses the text of MOVED and others, and any error of its conversions gets here.
-        raise UnexpectedReplyError(_wrong_reply(request)) from error
-    if not request.accepts(reply):
-        raise UnexpectedReplyError(_wrong_reply(request))
-    return reply
-
-
-def _wrong_reply(request: Request) -> str:
-    # Only the name of the command: its arguments contain sessions.
-    word = request.words[0]
-    name = word.decode("ascii") if isinstance(word, bytes) else word
-    return f"a reply to {name} that Redis does not give: does cache.url name a Redis?"
-
-
-def _packed(words: Words) -> bytes:
-    # redis-py parses with hiredis where that is installed, but packs in Python, as slow as parsing.
-    packed: bytes = hiredis.pack_command(tuple(words))  # type: ignore[arg-type]  # typed for one word
-    return packed
 
 
 def unless_refused(reply: Any) -> Any:

@@ -4,73 +4,24 @@ Any release may change what is used here, so pyproject.toml limits the version, 
 tests/unit/storage/redis/test_redis_internals.py has a test for each use. All other modules import
 only documented modules and names of redis-py.
 
-No connection made here repeats a command, and a lost connection is not used again.
+No connection made here repeats a command.
 """
 
-import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.connection import Connection, DefaultParser, SSLConnection
+from redis.asyncio import Redis
+from redis.asyncio.connection import DefaultParser, SSLConnection
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import (
-    Sentinel,
-    SentinelConnectionPool,
-    SentinelManagedConnection,
-    SentinelManagedSSLConnection,
-)
+from redis.asyncio.sentinel import Sentinel, SentinelManagedSSLConnection
 from redis.backoff import NoBackoff
 from redis.cluster import parse_cluster_slots
 from redis.crc import key_slot
 from redis.exceptions import ConnectionError, RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
-from authgw.storage.redis.node import COMMUNICATION_ERRORS
-from authgw.storage.redis.replies import UnexpectedReplyError
-
 Slots = Mapping[tuple[int, int], Mapping[str, Any]]
-
-
-# redis-py selects the class when it is imported, so it is not a type.
-class CheckingParser(DefaultParser):  # type: ignore[valid-type,misc]  # see above
-    """redis-py's parser; the pool calls its `can_read` before each use of a connection.
-
-    redis-py overlooks a reset, and each connection that was lost while it was idle would cost a
-    command its reply.
-    """
-
-    async def can_read(self) -> bool:
-        """Return whether bytes arrived that are not a reply to a command.
-
-        Raises:
-            OSError: the connection is lost.
-        """
-        if self._stream is not None and (lost := self._stream.exception()) is not None:
-            raise OSError(str(lost))
-        return bool(await super().can_read())
-
-
-class PlainConnection(Connection):
-    """A connection that is closed by any failure of its first exchange.
-
-    Other modules send by `send_packed_command`, which takes the bytes of several commands.
-    """
-
-    async def on_connect_check_health(self, check_health: bool = True) -> None:
-        """Log in and choose the database.
-
-        Raises:
-            UnexpectedReplyError: a reply that Redis does not give. redis-py closes a connection
-                only for errors of its own, and would later use a connection that has not logged in.
-        """
-        try:
-            await super().on_connect_check_health(check_health)
-        except COMMUNICATION_ERRORS:
-            raise
-        except Exception as error:
-            raise UnexpectedReplyError("a first reply that Redis does not give") from error
 
 
 class _SharedContext:
@@ -83,52 +34,12 @@ class _SharedContext:
         self.ssl_context.context = tls
 
 
-class TlsConnection(_SharedContext, PlainConnection, SSLConnection):
+class TlsConnection(_SharedContext, SSLConnection):
     """A connection over TLS; `tls` is its context."""
 
 
-class MasterConnection(PlainConnection, SentinelManagedConnection):
-    """A connection to the master that the Sentinels name."""
-
-
-class TlsMasterConnection(_SharedContext, PlainConnection, SentinelManagedSSLConnection):
+class TlsMasterConnection(_SharedContext, SentinelManagedSSLConnection):
     """A connection over TLS to the master that the Sentinels name."""
-
-
-class MasterPool(SentinelConnectionPool, BlockingConnectionPool):
-    """Connections to the master that the Sentinels name; a call waits for a free connection."""
-
-    # redis-py has no types for the methods that are called here.
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)  # type: ignore[no-untyped-call]  # no types there
-        self._query: asyncio.Task[Any] | None = None
-
-    async def get_master_address(self) -> Any:
-        """Query the Sentinels once for all waiting calls, whose deadlines do not end the query."""
-        if self._query is None or self._query.done():
-            self._query = asyncio.create_task(self._query_sentinels())
-            # Waiting calls receive the error; without them nothing needs it.
-            self._query.add_done_callback(lambda task: task.cancelled() or task.exception())
-        return await asyncio.shield(self._query)
-
-    async def names(self, link: Any) -> bool:
-        """Return whether the Sentinels name the server of this connection."""
-        return bool(await self.get_master_address() == (link.host, link.port))
-
-    async def aclose(self) -> None:
-        """Close every connection, those to the Sentinels too."""
-        if self._query is not None:
-            self._query.cancel()
-        await super().aclose()
-        await self.sentinel_manager.aclose()
-
-    async def _query_sentinels(self) -> Any:
-        before = self.master_address
-        address = await super().get_master_address()  # type: ignore[no-untyped-call]  # likewise
-        if address != before:
-            # Connections in use may lead to the former master, which would go on replying.
-            await self.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call]  # likewise
-        return address
 
 
 class SentinelClient(Redis):
@@ -162,24 +73,26 @@ def sentinel_manager(clients: Sequence[Redis]) -> Any:
 
 
 def options() -> dict[str, Any]:
-    """Return the arguments that every connection has.
+    """Return the arguments that every connection of redis-py has.
 
-    With the notifications of Redis Enterprise, which redis-py would request from every server, the
-    pool would accept a connection on which a reply was left behind, or which is closed.
+    Without the notifications of Redis Enterprise, which redis-py would request from every server.
     """
     return {
-        # Each operation has its own deadline; a timeout for each reply costs as much as reading it.
+        # Each exchange has its own deadline; a timeout for each reply costs as much as reading it.
         "socket_timeout": None,
         "retry": Retry(NoBackoff(), 0),
-        "parser_class": CheckingParser,
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     }
 
 
-def host_of(client: Redis) -> str:
-    """Return the host to which this client connects."""
-    host: str = client.connection_pool.connection_kwargs["host"]
-    return host
+def error_reply(text: str) -> Exception:
+    """Return the exception for an error reply.
+
+    Raises:
+        ValueError: the text of a redirection is not valid.
+    """
+    error: Exception = DefaultParser.parse_error(text)  # type: ignore[no-untyped-call]  # no types there
+    return error
 
 
 def slot_of(key: str) -> int:

@@ -52,6 +52,11 @@ def is_ok(reply: Any) -> bool:
     return type(reply) is bytes and reply == b"OK"
 
 
+def is_hello(reply: Any) -> bool:
+    """Return True for the reply to HELLO of a server that speaks RESP3 from now on."""
+    return type(reply) is dict and reply.get(b"proto") == 3
+
+
 def is_text(reply: Any) -> bool:
     """Return True for text in UTF-8."""
     if type(reply) is not bytes:

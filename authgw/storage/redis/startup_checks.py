@@ -8,7 +8,8 @@ from redis.exceptions import AuthenticationError, NoPermissionError, ResponseErr
 from authgw.core.errors import StoreUnavailableError
 from authgw.storage import StoreSetupError
 from authgw.storage.redis.commands import Command, Servers, SingleMaster
-from authgw.storage.redis.node import COMMUNICATION_ERRORS, RedisNode, unless_refused
+from authgw.storage.redis.link import COMMUNICATION_ERRORS
+from authgw.storage.redis.node import RedisNode, unless_refused
 from authgw.storage.redis.replies import (
     Request,
     UnexpectedReplyError,
@@ -33,12 +34,13 @@ async def check(servers: Servers, attempt: Command) -> None:
         StoreUnavailableError: a server cannot be reached.
     """
     try:
-        async with asyncio.timeout(_TIMEOUT):
+        deadline = asyncio.get_running_loop().time() + _TIMEOUT
+        async with asyncio.timeout_at(deadline):
             for server in await _masters(servers):
-                _check_server(server, await server.info(), servers)
-                await _try(server, _keyless(servers))
+                _check_server(server, await server.info(deadline), servers)
+                await _try(server, _keyless(servers), deadline)
             await servers.discover()
-            await _try(servers.holder(attempt.key), _keyed(attempt))
+            await _try(servers.holder(attempt.key), _keyed(attempt), deadline)
     except AuthenticationError:
         raise StoreSetupError("Redis refuses authgw's password: see cache.password_file") from None
     except NoPermissionError as error:
@@ -93,8 +95,8 @@ def _keyed(attempt: Command) -> list[Request]:
     ]
 
 
-async def _try(server: RedisNode, commands: list[Request]) -> None:
-    for reply in await server.execute(commands):
+async def _try(server: RedisNode, commands: list[Request], deadline: float) -> None:
+    for reply in await server.execute(commands, deadline):
         if not isinstance(reply, ResponseError) or str(reply).startswith("No matching script"):
             continue
         if "ACL failure" in str(reply) or "executing the script can't" in str(reply):

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from authgw.core.errors import SessionEndedError, StoreUnavailableError
 from authgw.core.export import ExportedSession
@@ -20,6 +20,7 @@ from authgw.core.keys import KeyRing
 from authgw.core.measurements import Measurement, gauge
 from authgw.core.session_codec import dump
 from authgw.core.sessions import Session, Snapshot, hash_of_sid, subject_hash
+from authgw.storage.clock import boottime
 from authgw.storage.records import session_in, snapshot_in
 from authgw.storage.redis import commands
 from authgw.storage.redis.commands import (
@@ -52,23 +53,26 @@ from authgw.storage.redis.revocation_feed import RedisRevocationFeed
 from authgw.storage.redis.startup_checks import check
 
 # KEYS record, index; ARGV record, sid, idle ms, index ms, max sessions, key prefix, channel.
+# Members whose record has expired stay in the index until it is full: few logins look for them.
 _ADD = Script(
     """
-for _, sid in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
-  if redis.call('EXISTS', ARGV[6] .. sid) == 0 then redis.call('ZREM', KEYS[2], sid) end
-end
 local time = redis.call('TIME')
-local ended = {}
-local over = redis.call('ZCARD', KEYS[2]) + 1 - tonumber(ARGV[5])
-if over > 0 then ended = redis.call('ZRANGE', KEYS[2], 0, over - 1) end
-for _, sid in ipairs(ended) do
-  redis.call('DEL', ARGV[6] .. sid)
-  redis.call('ZREM', KEYS[2], sid)
-  redis.call('PUBLISH', ARGV[7], sid)
+local members, ended = redis.call('ZCARD', KEYS[2]), {}
+if members >= tonumber(ARGV[5]) then
+  for _, sid in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+    if redis.call('EXISTS', ARGV[6] .. sid) == 0 then redis.call('ZREM', KEYS[2], sid) end
+  end
+  local over = redis.call('ZCARD', KEYS[2]) + 1 - tonumber(ARGV[5])
+  if over > 0 then ended = redis.call('ZRANGE', KEYS[2], 0, over - 1) end
+  for _, sid in ipairs(ended) do
+    redis.call('DEL', ARGV[6] .. sid)
+    redis.call('ZREM', KEYS[2], sid)
+    redis.call('PUBLISH', ARGV[7], sid)
+  end
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
 redis.call('ZADD', KEYS[2], time[1] * 1000000 + time[2], ARGV[2])
-if redis.call('PTTL', KEYS[2]) < tonumber(ARGV[4]) then
+if members == 0 or redis.call('PTTL', KEYS[2]) < tonumber(ARGV[4]) then
   redis.call('PEXPIRE', KEYS[2], ARGV[4])
 end
 return ended
@@ -134,7 +138,7 @@ class RedisStore(RedisCounters):
         """See `SessionStore.add`."""
         h = subject_hash(session.sub)
         args: list[str | int] = [
-            dump(session),
+            self.record(session),
             session.sid,
             self._idle_ms,
             self._index_ms,
@@ -144,6 +148,15 @@ class RedisStore(RedisCounters):
         ]
         command = _ADD.on(prefix(h) + session.sid, index(h), args=args)
         return _texts(await self._commands.execute(command, confirmed=True))
+
+    def now(self, sid: str) -> float | None:
+        """See `BatchStore.now`; the servers' clocks are read with sessions."""
+        try:
+            clock = self._servers.holder(_key(sid)).clock
+        except RedisError:
+            return None
+        here = boottime()
+        return None if clock.is_due(here) else clock.at(here)
 
     async def read(self, sid: str) -> Snapshot:
         """See `SessionStore.read`."""
@@ -281,6 +294,10 @@ class RedisStore(RedisCounters):
         """True if other servers have copies of the masters' writes."""
         return self._servers.replicated
 
+    def record(self, session: Session) -> str:
+        """See `BatchStore.record`."""
+        return dump(session, compact=self.compact)
+
     async def ping(self) -> None:
         """Check that any master responds.
 
@@ -301,7 +318,7 @@ class RedisStore(RedisCounters):
         await self._servers.close()
 
     def _replacing(self, seen: Snapshot, new: Session) -> Command:
-        return _REPLACE.on(_key(new.sid), args=[seen.version, dump(new), self._idle_ms])
+        return _REPLACE.on(_key(new.sid), args=[seen.version, self.record(new), self._idle_ms])
 
 
 def _key(sid: str) -> str:

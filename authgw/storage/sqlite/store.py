@@ -63,6 +63,10 @@ class EmbeddedStore(SqliteCounters):
         """See `SessionStore.add`."""
         return await self._db.run(lambda: self._add(session, max_sessions))
 
+    def now(self, sid: str) -> float | None:
+        """See `BatchStore.now`."""
+        return self._clock()
+
     async def read(self, sid: str) -> Snapshot:
         """See `SessionStore.read`."""
         return await self._db.run(lambda: self._read(sid))
@@ -136,6 +140,15 @@ class EmbeddedStore(SqliteCounters):
         return await self._db.run(lambda: self._import(batch))
 
     @property
+    def compact(self) -> bool:
+        """See `Store.compact`; no other replica reads this database."""
+        return True
+
+    def record(self, session: Session) -> str:
+        """See `BatchStore.record`; the previous version can read it, after a rollback."""
+        return dump(session)
+
+    @property
     def deadline(self) -> float:
         """See `Store.deadline`."""
         return database.OPERATION_TIMEOUT
@@ -170,7 +183,7 @@ class EmbeddedStore(SqliteCounters):
             sids = await self._db.column("SELECT sid FROM sessions WHERE h = ? ORDER BY seq", h)
             ended = sids[: max(0, len(sids) + 1 - max_sessions)]
             await self._db.each("DELETE FROM sessions WHERE sid = ?", [(sid,) for sid in ended])
-            await self._db.rows(_INSERT, session.sid, h, dump(session), now + self._idle)
+            await self._db.rows(_INSERT, session.sid, h, self.record(session), now + self._idle)
         return tuple(ended)
 
     async def _delete(self, sql: str, value: str) -> tuple[str, ...]:
@@ -212,7 +225,7 @@ class EmbeddedStore(SqliteCounters):
             "UPDATE sessions SET record = ?, idle_end = ? "
             "WHERE sid = ? AND record = ? AND idle_end > ? RETURNING sid"
         )
-        if await self._db.rows(sql, dump(new), now + self._idle, new.sid, seen.version, now):
+        if await self._db.rows(sql, self.record(new), now + self._idle, new.sid, seen.version, now):
             return None
         return await self._read(new.sid)
 

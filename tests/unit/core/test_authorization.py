@@ -17,6 +17,7 @@ from authgw.core.authorization import (
 )
 from authgw.core.keys import KeyRing
 from authgw.core.limits import MAX_AUTHORIZATION_BYTES
+from authgw.core.token_keys import derived_kid
 from authgw.core.tokens import Issuer, TokenType
 from tests.support.builders import KEY, NOW, a_key, a_session
 
@@ -322,12 +323,20 @@ def test_repr_shows_no_secrets() -> None:
 
 
 def test_marks_include_previous_issuers_and_keys() -> None:
+    derived = {
+        derived_kid(parent, kind.claim)
+        for parent in ("a1", "retired1")
+        for kind in TokenType
+        if kind is not TokenType.ACCESS
+    }
     assert (
         OwnIdentifiers(
-            frozenset({"https://auth.example.com/é", "old-name"}), frozenset({"a1", "retired1"})
+            frozenset({"https://auth.example.com/é", "old-name"}),
+            frozenset({"a1", "retired1", *derived}),
         )
         == MARKS
     )
+    assert derived
     assert json.loads('"\\u00e9"') == "é"
 
 

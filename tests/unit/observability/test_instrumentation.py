@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
+from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import REGISTRY
 
 from authgw.core.audit import Event
 from authgw.core.errors import StoreUnavailableError
 from authgw.core.sessions import Snapshot
-from authgw.observability.instrumentation import MeasuredStore, measured_check, metrics_middleware
+from authgw.observability.instrumentation import MeasuredStore, metrics_middleware
 from authgw.observability.metrics import RequestMetrics, count, verdict
 from authgw.storage.sqlite.store import EmbeddedStore
 from authgw.web.problems import Handler
@@ -116,18 +116,6 @@ async def test_unknown_paths_share_a_label() -> None:
         ("other", "405"): 1,
     }
     assert answers.decisions == {("deny", "no_rule"): 2}
-
-
-async def test_checks_outside_the_application_are_counted_too() -> None:
-    async def refuse(request: web.Request) -> web.StreamResponse:
-        return web.Response(status=401, headers={"X-Authgw-Reason": "token_missing"})
-
-    answers = RequestMetrics()
-    before = metric("authgw_request_seconds_count", endpoint="/authenticate")
-    await measured_check(answers, refuse)(make_mocked_request("GET", "/authenticate"))
-    assert answers.requests == {("/authenticate", "401"): 1}
-    assert answers.decisions == {("login", "token_missing"): 1}
-    assert metric("authgw_request_seconds_count", endpoint="/authenticate") == before + 1
 
 
 def test_logins_are_counted_by_outcome() -> None:

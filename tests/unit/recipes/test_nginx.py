@@ -8,7 +8,7 @@ import pytest
 
 from authgw.config.schema import Settings
 from authgw.core.errors import OperatorError
-from authgw.dialects.headers import TARGET_HEADERS
+from authgw.dialects.registry import TARGET_HEADERS
 from authgw.recipes.cleared import CLEARED
 from authgw.recipes.nginx import FILES, render_files
 from tests.support.processes import authgw_here
@@ -119,8 +119,8 @@ def test_values_that_break_nginx_syntax_are_refused(settings: dict[str, Any]) ->
 def test_headers_about_the_original_request_are_cleared_or_set() -> None:
     cleared = re.findall(r'proxy_set_header (\S+) "";', files()["gateway.conf"])
     assert {name.lower() for name in TARGET_HEADERS} <= {name.lower() for name in cleared}
-    asked = re.findall(r"proxy_set_header (\S+) ", files()["question.conf"])
-    assert {name.lower() for name in TARGET_HEADERS} <= {name.lower() for name in asked}
+    check_headers = re.findall(r"proxy_set_header (\S+) ", files()["question.conf"])
+    assert {name.lower() for name in TARGET_HEADERS} <= {name.lower() for name in check_headers}
 
 
 def test_every_recipe_sets_or_clears_the_same_headers() -> None:

@@ -31,7 +31,7 @@ async def test_an_access_token_identifies_its_login(world: SessionWorld) -> None
     who, token = identity.principal, identity.token
     assert (who.sub, who.groups) == ("1", ("users",))
     assert who.profile == {"email": "a@example.com", "name": "A"}
-    assert token.claims["user_id"] == 1
+    assert world.gateway.identification.claims(token, ["a.b.c", pair.access])["user_id"] == 1
     assert (pair.expires_in, pair.refresh_expires_in, pair.sid) == (900, 3600, who.sid)
 
 
@@ -61,8 +61,8 @@ async def test_an_older_access_token_is_valid_while_its_session_is_active(
 
 async def test_two_tabs_get_one_successor(world: SessionWorld) -> None:
     first = await world.gateway.log_in(SHOP)
-    one = await world.gateway.refresh(first.refresh)
-    assert await world.alive(one)
+    refreshed = await world.gateway.refresh(first.refresh)
+    assert await world.alive(refreshed)
     world.wait(9)
     two = await world.gateway.refresh(first.refresh)
     third = await world.gateway.refresh(two.refresh)

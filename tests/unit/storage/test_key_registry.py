@@ -17,6 +17,7 @@ class Registry:
 
     def __init__(self) -> None:
         self.clash: str | None = ""
+        self.compact = True
         self.refused = ""
         self.announced: list[tuple[str, tuple[str, ...], bool]] = []
         self.withdrawn: list[tuple[str, tuple[str, ...]]] = []
@@ -147,3 +148,16 @@ async def test_a_store_unreachable_at_start_is_checked_once_reachable(
     registry.refused = "not checked again"
     await replica.announce()
     assert replica.refusal == ""
+
+
+async def test_a_replica_of_the_previous_version_is_logged_until_it_has_left(
+    registry: Registry, log: list[str]
+) -> None:
+    replica = member(registry)
+    for compact in (True, False, False, True, True):
+        registry.compact = compact
+        await replica.announce()
+    assert log == [
+        "Previous records and tokens: a replica of the previous version runs on this Redis.\n",
+        "Compact records and tokens: all replicas on this Redis read them.\n",
+    ]

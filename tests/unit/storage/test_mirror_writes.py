@@ -139,3 +139,81 @@ async def test_a_write_that_returns_after_a_revocation_is_not_cached(s: MirrorSc
     s.mirror.mark_ended(ONE.sid)
     assert await writing is None
     assert (await s.mirror.get(ONE.sid)).session is None
+
+
+def reads(s: MirrorScene, sid: str) -> int:
+    return sum(sid in sids for _, sids in s.store.calls)
+
+
+@virtual
+async def test_an_added_session_is_cached_with_its_age(s: MirrorScene) -> None:
+    third = numbered(3)
+    s.store.delay = 0.2
+    await s.mirror.add(third, 1)
+    assert s.mirror._entries[third.sid].snapshot == Snapshot(third, NOW + 0.2, dump(third))
+    await s.at(0.99)
+    assert s.mirror._current(third.sid)
+    # Its age counts from the sending of the write.
+    await s.at(1.0)
+    assert not s.mirror._current(third.sid)
+    assert not reads(s, third.sid)
+
+
+@virtual
+async def test_an_added_session_is_read_again_only_if_it_is_looked_up(s: MirrorScene) -> None:
+    third = numbered(3)
+    await s.mirror.add(third, 1)
+    await s.at(5)
+    assert not reads(s, third.sid)
+    assert not s.mirror._entries
+
+
+@virtual
+async def test_an_added_session_can_be_replaced_without_a_read(s: MirrorScene) -> None:
+    third = numbered(3)
+    await s.mirror.add(third, 1)
+    newer = replace(third, gen=1)
+    assert await s.mirror.replace(await s.mirror.get(third.sid), newer) is None
+    assert (await s.mirror.get(third.sid)).session == newer
+    assert not reads(s, third.sid)
+
+
+@virtual
+async def test_a_session_that_ended_while_it_was_added_is_not_cached(s: MirrorScene) -> None:
+    third = numbered(3)
+    s.store.delay = 0.2
+    adding = s.loop.create_task(s.mirror.add(third, 1))
+    await s.at(0.1)
+    s.mirror.mark_ended(third.sid)
+    await adding
+    assert s.mirror.peek(third.sid) == Snapshot(None, 0.0)
+
+
+@virtual
+async def test_a_state_that_was_read_during_an_addition_is_read_again(s: MirrorScene) -> None:
+    third = numbered(3)
+    s.store.delay = 0.2
+    adding = s.loop.create_task(s.mirror.add(third, 1))
+    await s.at(0.05)
+    # It has ended elsewhere before this read, and before the reply to the addition.
+    s.store.delay, s.store.sessions = 0.05, {}
+    assert (await s.mirror.get(third.sid)).session is None
+    await adding
+    assert s.mirror.peek(third.sid) is None
+    assert (await s.mirror.get(third.sid)).session is None
+
+
+@virtual
+async def test_additions_that_prove_nothing_are_not_cached(s: MirrorScene) -> None:
+    third = numbered(3)
+    s.store.is_clock_known = False
+    await s.mirror.add(third, 1)
+    assert s.mirror.peek(third.sid) is None
+    s.store.is_clock_known, s.store.down = True, True
+    with pytest.raises(StoreUnavailableError):
+        await s.mirror.add(numbered(4), 1)
+    assert s.mirror.peek(numbered(4).sid) is None
+    s.store.down = False
+    s.mirrored(0)
+    await s.mirror.add(numbered(5), 1)
+    assert s.mirror.peek(numbered(5).sid) is None

@@ -1,98 +1,41 @@
 """Each use of redis-py that its documentation does not cover; a failure names the change."""
 
-import asyncio
-import inspect
-import socket
 import ssl
-import struct
 import tomllib
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-import hiredis
 import pytest
 import redis
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.connection import AbstractConnection, DefaultParser
-from redis.exceptions import AskError, ConnectionError, MovedError, ResponseError
+from redis.asyncio import ConnectionPool, Redis
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    BusyLoadingError,
+    ClusterDownError,
+    ConnectionError,
+    MovedError,
+    NoPermissionError,
+    NoScriptError,
+    ReadOnlyError,
+    ResponseError,
+    TryAgainError,
+)
 
 from authgw.storage.redis.redis_internals import (
-    CheckingParser,
-    MasterConnection,
-    MasterPool,
-    PlainConnection,
     SentinelClient,
     TlsConnection,
-    host_of,
+    error_reply,
     options,
     sentinel_manager,
     slot_of,
     slots_in,
 )
-from authgw.storage.redis.replies import UnexpectedReplyError
-
-PING = hiredis.pack_command(("PING",))
-GET = b"*2\r\n$3\r\nGET\r\n$1\r\nx\r\n"
+from tests.support.scripted_redis import ScriptedServer
 
 
-class ScriptedServer:
-    """A server on a port of its own that replies as it is told."""
-
-    def __init__(self) -> None:
-        self.commands: list[list[bytes]] = []
-        self.replies: dict[bytes, bytes] = {b"PING": b"+PONG\r\n"}
-        self.links: list[asyncio.StreamWriter] = []
-        self.port = 0
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.links.append(writer)
-        parser = hiredis.Reader()
-        while data := await reader.read(65536):
-            parser.feed(data)
-            while command := parser.gets():
-                self.commands.append(command)
-                reply = self.replies.get(command[0], b"+OK\r\n")
-                if not reply:
-                    writer.close()
-                writer.write(reply)
-        writer.close()
-
-    @property
-    def pings(self) -> int:
-        return sum(command[0] == b"PING" for command in self.commands)
-
-    def pool(self, **more: Any) -> Any:
-        """A pool of connections to it; redis-py has no types for the methods of pools."""
-        more = {"max_connections": 4, "timeout": None, "db": 1, **options(), **more}
-        return BlockingConnectionPool(
-            connection_class=PlainConnection, host="127.0.0.1", port=self.port, **more
-        )
-
-
-async def running() -> AsyncIterator[ScriptedServer]:
-    server = ScriptedServer()
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-    server.port = listening.sockets[0].getsockname()[1]
-    yield server
-    listening.close()
-    for link in server.links:
-        link.transport.abort()
-
-
-server = pytest.fixture(running, name="server")
-other = pytest.fixture(running, name="other")
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not is_so():  # noqa: ASYNC110  nothing tells when bytes have arrived
-            await asyncio.sleep(0.001)
-
-
-async def ping(link: Any) -> Any:
-    await link.send_packed_command(PING)
-    return await link.read_response()
+def client_of(server: ScriptedServer, kind: type[Redis] = Redis) -> Redis:
+    return kind.from_pool(ConnectionPool(host="127.0.0.1", port=server.port, db=1, **options()))
 
 
 def state(server: ScriptedServer, **changes: Any) -> dict[str, Any]:
@@ -101,7 +44,7 @@ def state(server: ScriptedServer, **changes: Any) -> dict[str, Any]:
     return {"ip": "127.0.0.1", "port": server.port, **up, **changes}
 
 
-class Sentinels(Redis):
+class SentinelOf(Redis):
     """A Sentinel without a connection."""
 
     def __init__(self, master: ScriptedServer) -> None:
@@ -112,23 +55,10 @@ class Sentinels(Redis):
 
     async def sentinel_masters(self) -> Any:
         self.queries += 1
-        await asyncio.sleep(0)
         return {"main": state(self.master)}
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         self.closed = True
-
-
-def master_pool(sentinel: Redis, **more: Any) -> Any:
-    client = sentinel_manager([sentinel]).master_for(
-        "main",
-        connection_pool_class=MasterPool,
-        connection_class=MasterConnection,
-        **{"max_connections": 4, "timeout": None, **options(), **more},
-    )
-    pool = client.connection_pool
-    assert isinstance(pool, MasterPool), "`connection_pool_class` is not what `master_for` makes"
-    return pool
 
 
 def test_the_version_is_limited_to_the_one_that_these_tests_are_for() -> None:
@@ -138,105 +68,26 @@ def test_the_version_is_limited_to_the_one_that_these_tests_are_for() -> None:
     assert redis.__version__.startswith("8.1."), said
 
 
-async def test_connections_have_our_parser(server: ScriptedServer) -> None:
-    default = inspect.signature(AbstractConnection).parameters["parser_class"].default
-    assert default is DefaultParser, "DefaultParser is not what connections use by default"
-    link = await server.pool().get_connection()
-    assert isinstance(link._parser, CheckingParser), "`parser_class` is not what parses"
-    await link.disconnect()
-
-
-async def test_a_connection_that_was_reset_while_idle_is_replaced(server: ScriptedServer) -> None:
-    pool = server.pool()
-    link = await pool.get_connection()
-    assert await ping(link) == b"PONG"
-    await pool.release(link)
-    # Closed this way, it is reset.
-    sock = server.links[0].get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    reader = link._reader
-    server.links[0].transport.abort()
-    await until(lambda: reader.exception() is not None)
-    with pytest.raises(OSError, match=r".*"):
-        await link._parser.can_read()
-    again = await pool.get_connection()
-    assert len(server.links) == 2, "the pool does not call `can_read` of the parser before each use"
-    assert await ping(again) == b"PONG"
-    await pool.disconnect()
-
-
-async def test_a_connection_with_a_reply_left_is_replaced(server: ScriptedServer) -> None:
-    pool = server.pool()
-    link = await pool.get_connection()
-    reader = link._reader
-    await pool.release(link)
-    server.links[0].write(b"+LATE\r\n")
-    await until(lambda: bool(reader._buffer))
-    assert await ping(await pool.get_connection()) == b"PONG", "a late reply is another call's"
-    assert len(server.links) == 2
-    await pool.disconnect()
-
-
 async def test_a_new_connection_requests_no_notifications(server: ScriptedServer) -> None:
-    link = await server.pool().get_connection()
+    client = client_of(server)
+    await client.ping()
     sent = [b" ".join(command).upper() for command in server.commands]
     assert b"SELECT 1" in sent
     assert not [each for each in sent if b"MAINT" in each], "`maint_notifications_config` is unused"
-    await link.disconnect()
+    await client.aclose()
 
 
 async def test_no_command_is_repeated(server: ScriptedServer) -> None:
-    pool = server.pool()
-    server.replies[b"PING"] = b""
-    link = await pool.get_connection()
+    def hang_up(_: list[bytes]) -> bytes:
+        server.links[-1].close()
+        return b""
+
+    server.replies[b"PING"] = hang_up
+    client = client_of(server)
     with pytest.raises(ConnectionError):
-        await ping(link)
-    with pytest.raises(ConnectionError):
-        await Redis.from_pool(pool).ping()
-    assert server.pings == 2, "redis-py sends a command again: `retry` is not what counts"
-    await pool.disconnect()
-
-
-async def test_a_wrong_first_reply_closes_the_connection(
-    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def fail(self: AbstractConnection, check_health: bool = True) -> None:
-        raise ValueError
-
-    monkeypatch.setattr(AbstractConnection, "on_connect_check_health", fail)
-    link = server.pool().make_connection()
-    with pytest.raises(UnexpectedReplyError):
-        await link.connect()
-    assert not link.is_connected, "`on_connect_check_health` is not the first exchange"
-
-
-async def test_several_commands_are_sent_as_one_block(server: ScriptedServer) -> None:
-    link = await server.pool().get_connection()
-    server.replies[b"GET"] = b"-ERR refused\r\n"
-    await link.send_packed_command(PING + GET + PING)
-    assert await link.read_response() == b"PONG"
-    with pytest.raises(ResponseError):
-        await link.read_response()
-    assert link.is_connected, "a refusal closes the connection"
-    assert await link.read_response() == b"PONG"
-    await link.disconnect()
-
-
-async def test_a_cancelled_read_closes_the_connection(server: ScriptedServer) -> None:
-    link = await server.pool().get_connection()
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.01):
-            await link.read_response()
-    assert not link.is_connected, "the reply to a cancelled call would be taken for another's"
-
-
-async def test_only_idle_connections_can_be_closed(server: ScriptedServer) -> None:
-    pool = server.pool()
-    used, idle = await pool.get_connection(), await pool.get_connection()
-    await pool.release(idle)
-    await pool.disconnect(inuse_connections=False)
-    assert (used.is_connected, idle.is_connected) == (True, False)
-    await pool.disconnect()
+        await client.ping()
+    assert server.count(b"PING") == 1, "redis-py sends a command again: `retry` is not what counts"
+    await client.aclose()
 
 
 def test_a_connection_over_tls_has_the_context_that_it_is_given() -> None:
@@ -246,56 +97,19 @@ def test_a_connection_over_tls_has_the_context_that_it_is_given() -> None:
     assert link._connection_arguments()["ssl"] is context
 
 
-async def test_calls_that_need_a_connection_query_the_sentinels_once(
-    server: ScriptedServer,
-) -> None:
-    sentinel = Sentinels(server)
-    pool = master_pool(sentinel)
-    links = await asyncio.gather(pool.get_connection(), pool.get_connection())
-    assert sentinel.queries == 1, "connections do not call `get_master_address` of their pool"
-    assert [(link.host, link.port) for link in links] == [("127.0.0.1", server.port)] * 2
-    assert await pool.names(links[0])
-    await pool.aclose()
-    assert sentinel.closed, "`sentinel_manager` is not what holds the Sentinels"
-
-
-async def test_connections_to_a_former_master_are_not_used_again(
-    server: ScriptedServer, other: ScriptedServer
-) -> None:
-    sentinel = Sentinels(server)
-    pool = master_pool(sentinel)
-    link = await pool.get_connection()
-    sentinel.master = other
-    assert not await pool.names(link)
-    assert link.should_reconnect(), "`update_active_connections_for_reconnect` marks nothing"
-    await pool.release(link)
-    again = await pool.get_connection()
-    assert again.port == other.port
-    await pool.aclose()
-
-
-async def test_a_call_waits_for_a_free_connection_to_the_master(server: ScriptedServer) -> None:
-    pool = master_pool(Sentinels(server), max_connections=1)
-    link = await pool.get_connection()
-    waiting = asyncio.create_task(pool.get_connection())
-    await asyncio.sleep(0.01)
-    assert not waiting.done()
-    await pool.release(link)
-    assert await waiting is link
-    await pool.aclose()
-
-
 @pytest.mark.parametrize("reply", [b"+OK\r\n", b":1\r\n", b"*1\r\n*2\r\n+ip\r\n+x\r\n"])
 async def test_a_wrong_reply_of_a_sentinel_is_an_error_after_which_the_next_is_queried(
     server: ScriptedServer, reply: bytes
 ) -> None:
     server.replies[b"SENTINEL"] = reply
     with pytest.raises(ConnectionError):
-        await SentinelClient.from_pool(server.pool()).sentinel_masters()
-    last = Sentinels(server)
-    manager = sentinel_manager([SentinelClient.from_pool(server.pool()), last])
+        await client_of(server, SentinelClient).sentinel_masters()
+    last = SentinelOf(server)
+    manager = sentinel_manager([client_of(server, SentinelClient), last])
     assert await manager.discover_master("main") == ("127.0.0.1", server.port)
     assert last.queries == 1, "`sentinels` is not what `discover_master` queries"
+    await manager.aclose()
+    assert last.closed, "`aclose` does not close the Sentinels"
 
 
 async def test_the_masters_of_a_sentinel_have_their_state(server: ScriptedServer) -> None:
@@ -303,14 +117,9 @@ async def test_the_masters_of_a_sentinel_have_their_state(server: ScriptedServer
     words = named.split()
     row = b"".join(b"$%d\r\n%s\r\n" % (len(word), word.encode()) for word in words)
     server.replies[b"SENTINEL"] = b"*1\r\n%%%d\r\n%s" % (len(words) // 2, row)
-    found: Any = await SentinelClient.from_pool(server.pool()).sentinel_masters()
+    found: Any = await client_of(server, SentinelClient).sentinel_masters()
     wanted = state(server, port=6379)
     assert {name: found["main"][name] for name in wanted} == wanted
-
-
-def test_the_host_of_a_client_is_known() -> None:
-    pool = BlockingConnectionPool(host="redis.example", port=1)
-    assert host_of(Redis.from_pool(pool)) == "redis.example"
 
 
 def test_slots_are_those_of_redis() -> None:
@@ -335,3 +144,45 @@ def test_redirections_name_slot_and_server() -> None:
     assert isinstance(moved, AskError)
     assert (moved.slot_id, moved.host, moved.port) == (3999, "10.0.0.1", 6381)
     assert (ask.slot_id, ask.host, ask.port) == (3999, "", 6381)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("ERR unknown command", ResponseError),
+        ("MISCONF Errors writing to disk", ResponseError),
+        ("ERR max number of clients reached", ConnectionError),
+        ("WRONGPASS invalid username-password pair", AuthenticationError),
+        ("NOAUTH Authentication required.", AuthenticationError),
+        ("NOPERM no permissions to run the 'get' command", NoPermissionError),
+        ("LOADING Redis is loading the dataset in memory", BusyLoadingError),
+        ("NOSCRIPT No matching script. Please use EVAL.", NoScriptError),
+        ("READONLY You can't write against a read only replica.", ReadOnlyError),
+        ("TRYAGAIN Multiple keys request during rehashing of slot", TryAgainError),
+        ("CLUSTERDOWN The cluster is down", ClusterDownError),
+        ("ASK 3999 127.0.0.1:6381", AskError),
+        ("MOVED 3999 127.0.0.1:6381", MovedError),
+    ],
+)
+def test_an_error_reply_has_its_exception(text: str, kind: type[Exception]) -> None:
+    assert type(error_reply(text)) is kind
+
+
+def test_errors_that_concern_a_single_command_are_refusals() -> None:
+    # All others close a link.
+    refusals = (NoPermissionError, NoScriptError, ReadOnlyError, TryAgainError, ClusterDownError)
+    assert all(issubclass(kind, ResponseError) for kind in (*refusals, AskError))
+    assert not any(
+        issubclass(kind, ResponseError) for kind in (AuthenticationError, BusyLoadingError)
+    )
+
+
+def test_an_unknown_error_keeps_its_code() -> None:
+    assert "MISCONF" in str(error_reply("MISCONF Errors writing to disk"))
+    assert str(error_reply("NOSCRIPT No matching script.")).startswith("No matching script")
+
+
+@pytest.mark.parametrize("text", ["MOVED", "ASK 1 nowhere"])
+def test_a_wrong_redirection_is_an_error(text: str) -> None:
+    with pytest.raises((ValueError, IndexError)):
+        error_reply(text)

@@ -6,7 +6,7 @@ from authgw.config.schema import HeaderSettings
 from authgw.core.model import IdentityHeaders
 from authgw.dialects import headers
 from authgw.dialects.headers import RawHeaders
-from authgw.web.header_layout import HeaderClassifier
+from authgw.forward_auth.header_layout import HeaderClassifier
 
 
 @pytest.fixture

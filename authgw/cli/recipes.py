@@ -1,4 +1,4 @@
-"""`authgw nginx`: write NGINX's configuration for this gateway."""
+"""`authgw nginx`, `traefik`, `caddy`, `envoy` and `haproxy`: write a proxy's configuration."""
 
 import os
 from collections.abc import Callable
@@ -9,22 +9,37 @@ import click
 from authgw.cli.errors import report_errors
 from authgw.config.loader import LoadedConfig
 from authgw.core.errors import OperatorError
-from authgw.recipes.nginx import render_files
+from authgw.recipes.registry import RECIPES
+from authgw.recipes.rendering import ProxyRecipe
 
 
-@click.group()
-def command() -> None:
-    """NGINX's configuration for this gateway."""
+def command_for(name: str) -> click.Group:
+    """Return the command for the proxy with this name in `RECIPES`."""
+    recipe = RECIPES[name]
+    group = click.Group(name, help=f"{recipe.proxy}'s configuration for this gateway.")
+    group.add_command(_write_command(recipe))
+    return group
 
 
-@command.command("write")
-@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--force", is_flag=True, help="Replace files that differ.")
-@click.pass_obj
-@report_errors
-def write(read: Callable[[], LoadedConfig], directory: Path, force: bool) -> None:
-    """Write the recipe's files for this configuration to DIRECTORY, such as /etc/nginx/authgw."""
-    texts = render_files(read().settings)
+def _write_command(recipe: ProxyRecipe) -> click.Command:
+    description = (
+        f"Write the recipe's files for this configuration to DIRECTORY, such as {recipe.example}."
+    )
+
+    @click.command("write", help=description)
+    @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+    @click.option("--force", is_flag=True, help="Replace files that differ.")
+    @click.pass_obj
+    @report_errors
+    def write(read: Callable[[], LoadedConfig], directory: Path, force: bool) -> None:
+        _write_files(recipe, recipe.render(read().settings), directory, force=force)
+
+    return write
+
+
+def _write_files(
+    recipe: ProxyRecipe, texts: dict[str, str], directory: Path, *, force: bool
+) -> None:
     differing = sorted(name for name, text in texts.items() if _differs(directory / name, text))
     if differing and not force:
         raise OperatorError(
@@ -37,7 +52,7 @@ def write(read: Callable[[], LoadedConfig], directory: Path, force: bool) -> Non
     if not written:
         click.echo(f"{directory} is up to date.")
         return
-    click.echo("Test and load them: nginx -t && nginx -s reload", err=True)
+    click.echo(recipe.load, err=True)
 
 
 def _differs(file: Path, text: str) -> bool:
@@ -49,7 +64,7 @@ def _write(file: Path, text: str) -> bool:
     if file.exists() and not _differs(file, text):
         return False
     file.parent.mkdir(parents=True, exist_ok=True)
-    # NGINX may be reloaded at any moment and must not read an incomplete file.
+    # The proxy may load the file at any moment and must not read an incomplete file.
     new = file.with_name(f".{file.name}.new")
     try:
         new.write_text(text, encoding="utf-8")

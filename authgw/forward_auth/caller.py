@@ -17,8 +17,8 @@ from authgw.core.rules import Credential, Rule
 from authgw.core.typed_text import pasted
 from authgw.core.users import APP_PASSWORD_PREFIX, principal_of_app_password
 from authgw.dialects.headers import RawHeaders, authorization, cookies
+from authgw.forward_auth.context import CheckContext
 from authgw.services.results import Identity
-from authgw.web.context import Gateway
 
 _PUBLIC_TIMEOUT = 0.05  # seconds in which the caller of a public page is identified, or ignored
 
@@ -45,8 +45,36 @@ class Caller:
 ANONYMOUS = Caller(None)
 
 
+@dataclass(frozen=True, slots=True)
+class _Credentials:
+    """The credentials of a request that a rule accepts: a token of ours, and session cookies."""
+
+    token: str | None
+    cookies: tuple[str, ...]
+    is_foreign: bool
+
+    def caller(self, identity: Identity) -> Caller:
+        """Return the caller that these credentials identify."""
+        sole = cacheable(identity, self.token, self.cookies)
+        return Caller(identity.principal, None, sole, self.is_foreign)
+
+
+def identify_now(
+    headers: RawHeaders, context: CheckContext, rule: Rule, access: AccessRequest | None
+) -> Caller | None:
+    """Return the caller as `identify` does, without I/O; None if a session has to be read."""
+    found = _credentials(headers, context, rule, access)
+    if isinstance(found, Caller):
+        return found
+    try:
+        identity = context.identification.identify_now(found.token, found.cookies)
+    except AuthgwError as error:
+        return Caller(None, error, is_foreign=found.is_foreign)
+    return None if identity is None else found.caller(identity)
+
+
 async def identify(
-    headers: RawHeaders, gateway: Gateway, rule: Rule, access: AccessRequest | None = None
+    headers: RawHeaders, context: CheckContext, rule: Rule, access: AccessRequest | None
 ) -> Caller:
     """Identify the caller by the credentials that this rule accepts.
 
@@ -55,29 +83,19 @@ async def identify(
     Raises:
         StoreUnavailableError: the session cannot be read now.
     """
-    accepts_basic = rule.accepts(Credential.APP_PASSWORD)
-    sent = read_authorization(
-        authorization(headers), gateway.services.identifiers, accepts_basic=accepts_basic
-    )
-    is_foreign = sent.kind is AuthorizationKind.FOREIGN
+    found = _credentials(headers, context, rule, access)
+    if isinstance(found, Caller):
+        return found
     try:
-        principal = _by_app_password(access, sent, gateway) if access and accepts_basic else None
-        if principal is not None:
-            return Caller(principal)
-        names = _session_names(gateway, access)
-        session_cookies = cookies(headers, names) if rule.accepts(Credential.COOKIE) else ()
-        token = effective_token(sent, rule, has_cookie=bool(session_cookies))
-        identity = await gateway.services.identification.identify(token, session_cookies)
-        sole = cacheable(identity, token, session_cookies)
-        return Caller(identity.principal, None, sole, is_foreign)
+        return found.caller(await context.identification.identify(found.token, found.cookies))
     except StoreUnavailableError:
         raise
     except AuthgwError as error:
-        return Caller(None, error, is_foreign=is_foreign)
+        return Caller(None, error, is_foreign=found.is_foreign)
 
 
 async def identify_optional(
-    headers: RawHeaders, gateway: Gateway, rule: Rule, access: AccessRequest
+    headers: RawHeaders, context: CheckContext, rule: Rule, access: AccessRequest
 ) -> Caller:
     """Identify the caller of a page that needs none.
 
@@ -85,9 +103,14 @@ async def identify_optional(
     """
     try:
         async with asyncio.timeout(_PUBLIC_TIMEOUT):
-            caller = await identify(headers, gateway, rule, access)
+            caller = await identify(headers, context, rule, access)
     except (TimeoutError, StoreUnavailableError):
         return ANONYMOUS
+    return optional(caller)
+
+
+def optional(caller: Caller) -> Caller:
+    """Return the caller of a page that needs none; its decision is not cached."""
     return Caller(caller.principal, is_foreign=caller.is_foreign)
 
 
@@ -98,19 +121,40 @@ def cacheable(
     return identity if len(session_cookies) == (1 if token is None else 0) else None
 
 
-def _session_names(gateway: Gateway, access: AccessRequest | None) -> frozenset[str]:
+def _credentials(
+    headers: RawHeaders, context: CheckContext, rule: Rule, access: AccessRequest | None
+) -> _Credentials | Caller:
+    """Return the credentials for a session, or the caller if it depends on no session."""
+    accepts_basic = rule.accepts(Credential.APP_PASSWORD)
+    sent = read_authorization(
+        authorization(headers), context.identifiers, accepts_basic=accepts_basic
+    )
+    is_foreign = sent.kind is AuthorizationKind.FOREIGN
+    try:
+        principal = _by_app_password(access, sent, context) if access and accepts_basic else None
+        if principal is not None:
+            return Caller(principal)
+        names = _session_names(context, access)
+        session_cookies = cookies(headers, names) if rule.accepts(Credential.COOKIE) else ()
+        token = effective_token(sent, rule, has_cookie=bool(session_cookies))
+    except AuthgwError as error:
+        return Caller(None, error, is_foreign=is_foreign)
+    return _Credentials(token, session_cookies, is_foreign)
+
+
+def _session_names(context: CheckContext, access: AccessRequest | None) -> frozenset[str]:
     """Return the names of cookies that can hold a session of this target.
 
     They depend on the host only if there are several names; then no decision is cached, so
     `access` is always given.
     """
     if access is None:
-        return gateway.policy.cookies
-    return gateway.policy.sites.cookies_reaching(access.location.host)
+        return context.policy.cookies
+    return context.policy.sites.cookies_reaching(access.location.host)
 
 
 def _by_app_password(
-    access: AccessRequest, sent: Authorization, gateway: Gateway
+    access: AccessRequest, sent: Authorization, context: CheckContext
 ) -> Principal | None:
     """Return the principal of an app password, sent as Basic or Bearer; None without any.
 
@@ -121,11 +165,11 @@ def _by_app_password(
     if sent.pair is None and not secret.startswith(APP_PASSWORD_PREFIX):
         return None
     digest = hashlib.sha256(pasted(secret).encode("utf-8", "surrogateescape")).hexdigest()
-    users = gateway.login.users
+    users = context.users
     app_password = users.app_password(digest)
     if app_password is None or not app_password.belongs_to(user):
         raise AppPasswordRefusedError
     principal = principal_of_app_password(users.find(app_password.sub))
-    if principal is None or not app_password.allows(access, gateway.services.clock()):
+    if principal is None or not app_password.allows(access, context.clock()):
         raise AppPasswordRefusedError(sub=app_password.sub)
     return principal

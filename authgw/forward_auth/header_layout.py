@@ -8,7 +8,8 @@ from operator import itemgetter
 from authgw.core.limits import MAX_CACHED_NAMES
 from authgw.core.model import IdentityHeaders
 from authgw.dialects.further import NAMES
-from authgw.dialects.headers import TARGET_HEADERS, folded, folded_names
+from authgw.dialects.headers import folded, folded_names
+from authgw.dialects.registry import TARGET_HEADERS
 
 Selector = Callable[[Sequence[bytes]], tuple[bytes, ...]]  # selects some of the values
 

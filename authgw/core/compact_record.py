@@ -1,0 +1,99 @@
+"""Compact form of session records: the items of a JSON array without names, of a third of the size.
+
+In order: the end of the sid and the jtis of access and refresh token in a text, subject, source,
+creation, end, expiry of the access token, user id (`true` if the subject is that number), address,
+User-Agent; then issue of the tokens, generation and so on. Times after the creation are the
+seconds since then. Items at the end are left out if they have their usual value. A sid begins with
+the subject's hash, which is not stored.
+"""
+
+from sys import intern
+from typing import Any
+
+from authgw.core.sessions import Device, Generation, Session, end_of_sid, sid_with_end
+
+# The usual values of the last items.
+_USUAL: tuple[Any, ...] = (0, 0, None, None, None, True, (), "", "", (), "")
+_REQUIRED = 9  # items
+
+
+def items_of(session: Session) -> list[Any] | None:
+    """Return the items of a session's record, None if they could not restore it exactly."""
+    start, current, rotated_at = session.created_at, session.current, session.rotated_at
+    ids = f"{end_of_sid(session.sid)} {current.access_jti} {current.refresh_jti}"
+    times = (session.expires_at, current.access_exp, current.iat, current.refresh_exp, rotated_at)
+    since = [None if time is None else _since(start, time) for time in times]
+    restored = [None if seconds is None else start + seconds for seconds in since]
+    if restored != [*times] or ids.count(" ") != 2:
+        return None
+    expires_at, access_exp, iat, refresh_exp, rotated_at = since
+    items = [
+        ids,
+        session.sub,
+        session.source,
+        start,
+        expires_at,
+        access_exp,
+        True if str(session.user_id) == session.sub else session.user_id,
+        session.client.address,
+        session.client.user_agent,
+        iat,
+        session.gen,
+        None if refresh_exp == expires_at else refresh_exp,
+        session.previous_refresh_jti,
+        rotated_at,
+        session.confirmed,
+        session.groups,
+        session.email,
+        session.name,
+        session.amr,
+        session.password_mark,
+    ]
+    return items[: _kept(items)]
+
+
+def session_of(items: list[Any]) -> Session:
+    """Return the session with these items, some types unchecked; ignore newer items.
+
+    Raises:
+        TypeError, ValueError, IndexError: these are not the items of a session.
+    """
+    end, access_jti, refresh_jti = items[0].split(" ")
+    _, sub, source, start, expires, access, user_id, address, agent = items[:_REQUIRED]
+    rest = [*items[_REQUIRED:], *_USUAL[max(0, len(items) - _REQUIRED) :]]
+    iat, gen, refresh, previous, rotated, confirmed, groups, email, name, amr, mark, *_ = rest
+    expires_at = start + expires
+    refresh_exp = expires_at if refresh is None else start + refresh
+    return Session(
+        sid_with_end(sub, end),
+        sub,
+        int(sub) if user_id is True else user_id,
+        tuple(map(intern, groups)),
+        email,
+        name,
+        intern(source),
+        start + 0.0,
+        expires_at,
+        gen,
+        Generation(access_jti, refresh_jti, start + iat, start + access, refresh_exp),
+        previous,
+        None if rotated is None else start + rotated,
+        confirmed,
+        Device(intern(agent), intern(address)),
+        tuple(map(intern, amr)),
+        mark,
+    )
+
+
+def _since(start: float, time: float) -> float:
+    seconds = time - start
+    whole = int(seconds)
+    return whole if whole == seconds else seconds
+
+
+def _kept(items: list[Any]) -> int:
+    """Return the number of items up to the last that differs from its usual value."""
+    kept = len(items)
+    while kept > _REQUIRED and items[kept - 1] == _USUAL[kept - 1 - _REQUIRED]:
+        kept -= 1
+    return kept

@@ -1,0 +1,89 @@
+"""A check under way."""
+
+from authgw.core.audit import AuditRecorder
+from authgw.core.model import AccessRequest
+from authgw.dialects import headers
+from authgw.dialects.base import Dialect, Subrequest
+from authgw.dialects.headers import IndexedHeaders
+from authgw.forward_auth.context import CheckContext
+from authgw.forward_auth.decision_cache import CheckKey
+from authgw.forward_auth.request_ids import request_id
+from authgw.forward_auth.response_bytes import Response
+
+
+class PendingCheck:
+    """A request with its dialect and its keys in the cache, and values that are computed once."""
+
+    __slots__ = (
+        "_client_address",
+        "_context",
+        "_headers",
+        "_request_id",
+        "dialect",
+        "key",
+        "request",
+    )
+
+    def __init__(
+        self, context: CheckContext, request: Subrequest, dialect: Dialect, key: CheckKey | None
+    ) -> None:
+        self._context = context
+        self.request = request
+        self.dialect = dialect
+        self.key = key
+        self._headers: IndexedHeaders | None = None
+        self._request_id = ""
+        self._client_address = ""
+
+    @property
+    def headers(self) -> IndexedHeaders:
+        """The headers, indexed by name."""
+        if self._headers is None:
+            self._headers = IndexedHeaders.of(self.request.headers)
+        return self._headers
+
+    @property
+    def request_id(self) -> str:
+        """The id of the request."""
+        if not self._request_id:
+            request, trusted = self.request, self._context.policy.trusted
+            self._request_id = request_id(request.headers, request.peer, trusted)
+        return self._request_id
+
+    @property
+    def client_address(self) -> str:
+        """The address of the client according to the trusted proxies."""
+        if not self._client_address:
+            request, trusted = self.request, self._context.policy.trusted
+            self._client_address = headers.client_address(request.headers, request.peer, trusted)
+        return self._client_address
+
+    @client_address.setter
+    def client_address(self, address: str) -> None:
+        self._client_address = address
+
+    @property
+    def record(self) -> AuditRecorder:
+        """The recorder of events."""
+        return self._context.record
+
+    def describe(self) -> AccessRequest:
+        """Return the client's original request.
+
+        Raises:
+            AuthgwError: as `Dialect.describe`.
+        """
+        policy, sent = self._context.policy, self.request
+        request = Subrequest(sent.method, sent.raw_path, self.headers, sent.peer)
+        access = self.dialect.describe(request, policy.trusted, policy.identity)
+        return policy.sites.with_public_scheme(access)
+
+    def identified(self, refusal: Response) -> Response:
+        """Return a refusal with the id of this request, by which users can report it."""
+        status, headers, body, _, reason, prepared = refusal
+        own = (("X-Request-ID", self.request_id),)
+        if not body:
+            return Response(status, headers, body, own, reason, prepared)
+        text = body + f", request {self.request_id}\n".encode()
+        plain = ("Content-Type", "text/plain; charset=utf-8")
+        return Response(status, (*headers, plain), text, own, reason)

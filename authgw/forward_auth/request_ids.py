@@ -1,0 +1,19 @@
+"""The id of a request, by which users and log lines name it."""
+
+import re
+import secrets
+
+from authgw.core.networks import TrustedProxies
+from authgw.dialects.headers import RawHeaders, values
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+def request_id(headers: RawHeaders, peer: str, trusted: TrustedProxies) -> str:
+    """Return the X-Request-ID of a trusted proxy, else a random id."""
+    sent = values(headers, "X-Request-ID")
+    if sent and trusted.trusts(peer):
+        text = sent[0].decode("latin-1")
+        if _REQUEST_ID.fullmatch(text):
+            return text
+    return secrets.token_hex(8)

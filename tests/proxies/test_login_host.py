@@ -1,0 +1,159 @@
+"""The login host of each recipe: exactly the public paths of the gateway, and no others."""
+
+import json
+from urllib.parse import urlsplit
+
+import pytest
+
+from authgw.core.endpoints import ENDPOINTS, Audience
+from tests.support.processes import ISSUED, HttpResponse, ask
+from tests.support.proxies import BROWSER, CLIENT, HOST, LOGIN, LOGIN_HOST, Proxied, lower
+
+CLOSED = [entry.path for entry in ENDPOINTS if Audience.PUBLIC not in entry.audience]
+SPELLINGS = {
+    "plain": "{path}",
+    "query": "{path}?x=1",
+    "trailing slash": "{path}/",
+    "double slash": "/{path}",
+    "encoded letter": "/%{first}{rest}",
+    "dot": "/.{path}",
+    "below a public path": "/login/..{path}",
+    "encoded dots": "/login/%2e%2e{path}",
+    "encoded slash": "/login/..%2f{bare}",
+    "semicolon": "/login/..;{path}",
+    "backslash": "/login\\..\\{bare}",
+    "two slashes": "/login//..{path}",
+    "parameter": "/login;{path}",
+    "NUL": "{path}%00",
+    "capital": "{upper}",
+}
+
+
+@pytest.fixture
+def site(proxied: Proxied) -> Proxied:
+    if proxied.name == "nginx":
+        pytest.skip(
+            "nginx/site.conf has one host for app and login; tests/browser has examples/sso"
+        )
+    return proxied
+
+
+def spelled(spelling: str, path: str) -> str:
+    return SPELLINGS[spelling].format(
+        path=path,
+        first=f"{ord(path[1]):02x}",
+        rest=path[2:],
+        bare=path[1:],
+        upper=path.upper(),
+    )
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_closed_paths_are_closed_in_every_spelling(site: Proxied, spelling: str) -> None:
+    for path in CLOSED:
+        for method in ("GET", "POST"):
+            answer = ask_as_backend(site, spelled(spelling, path), method)
+            assert answer.status in (400, 404), (method, path, answer)
+            # Not a refusal of the gateway either.
+            assert "x-request-id" not in lower(answer), (method, path)
+            assert "authgw" not in lower(answer).get("server", ""), (method, path)
+
+
+def ask_as_backend(site: Proxied, path: str, method: str, host: str = LOGIN_HOST) -> HttpResponse:
+    """Send a request that the gateway itself would accept at `/revoke` and `/sessions`."""
+    secret = ("Authorization", site.gateway.basic["Authorization"])
+    body = json.dumps({"user_id": 7}).encode() if method == "POST" else b""
+    kind = ("Content-Type", "application/json")
+    return site.send(path, secret, kind, method=method, host=host, body=body)
+
+
+@pytest.mark.parametrize(
+    ("line", "host"),
+    [
+        ("/revoke", LOGIN_HOST.upper()),
+        ("/revoke", f"{LOGIN_HOST}."),
+        ("/revoke", f"{LOGIN_HOST}:1"),
+        ("/revoke", "evil.example"),
+        ("/revoke", "127.0.0.1"),
+        ("/revoke", "authgw"),
+        ("/revoke", HOST),
+        (f"{LOGIN}/revoke", LOGIN_HOST),
+        (f"{LOGIN}/revoke", HOST),
+        (f"http://{HOST}/revoke", LOGIN_HOST),
+        (f"{LOGIN}//revoke", LOGIN_HOST),
+    ],
+)
+def test_closed_paths_are_closed_by_every_name_of_the_host(
+    site: Proxied, line: str, host: str
+) -> None:
+    subject = site.login(7)
+    answer = ask_as_backend(site, line, "POST", host)
+    assert answer.status in (400, 401, 403, 404, 421), answer
+    assert site.send("/page", token=subject).status == 200
+
+
+def test_the_gateway_itself_would_accept_such_a_request(site: Proxied) -> None:
+    headers = {**site.gateway.basic, "Content-Type": "application/json"}
+    answer = ask(site.gateway.port, "POST", "/revoke", headers, {"user_id": 8})
+    assert answer.status == 200
+
+
+def test_public_paths_are_reached(site: Proxied) -> None:
+    for path in ("/login", "/login?rd=x", "/logout"):
+        page = site.send(path, *BROWSER, host=LOGIN_HOST)
+        assert (page.status, lower(page)["content-type"]) == (200, "text/html; charset=utf-8")
+    style = site.send("/login/style.css", host=LOGIN_HOST)
+    assert (style.status, lower(style)["content-type"]) == (200, "text/css; charset=utf-8")
+    assert site.send("/ping", host=LOGIN_HOST).body == b"pong"
+    secret = ("Authorization", site.gateway.basic["Authorization"])
+    kind = ("Content-Type", "application/json")
+    pair = site.send("/login", secret, kind, method="POST", host=LOGIN_HOST, body=b'{"user_id": 9}')
+    refresh = json.dumps({"refresh": pair.json()["refresh"]}).encode()
+    again = site.send("/refresh", kind, method="POST", host=LOGIN_HOST, body=refresh)
+    assert again.status == 200
+    ended = site.send("/logout", method="POST", host=LOGIN_HOST, token=again.json()["access"])
+    assert ended.status == 200
+    ISSUED.update([pair.json()["access"], pair.json()["refresh"], again.json()["access"]])
+
+
+def test_the_root_leads_to_the_account_page(site: Proxied) -> None:
+    for path in ("/", "/?x=1"):
+        answer = site.send(path, *BROWSER, host=LOGIN_HOST)
+        assert answer.status == 302
+        where = urlsplit(lower(answer)["location"])
+        assert (where.path, where.query) == ("/login/account", "")
+        assert where.hostname in (None, LOGIN_HOST)
+
+
+@pytest.mark.parametrize("target", [f"http://{HOST}/public/x", f"http://{HOST}/page"])
+def test_a_client_cannot_ask_about_a_request(site: Proxied, target: str) -> None:
+    """With the headers of a subrequest, the gateway would respond as to the proxy."""
+    parts = urlsplit(target)
+    headers = [
+        ("X-Original-URL", target),
+        ("X-Original-Host", HOST),
+        ("X-Original-Method", "GET"),
+        ("X-Forwarded-Uri", parts.path),
+        ("X-Forwarded-Method", "GET"),
+        ("X-Forwarded-Host", HOST),
+        ("X-Forwarded-Proto", "http"),
+    ]
+    for some in ([], headers[:3], headers[3:], headers):
+        answer = site.send("/authenticate", *some, host=LOGIN_HOST, token=site.login())
+        assert (answer.status, lower(answer)["x-authgw-reason"]) == (403, "direct_check_off")
+
+
+def test_logins_are_counted_by_the_address_of_the_client(site: Proxied) -> None:
+    forged = [("X-Forwarded-For", "203.0.113.66"), ("X-Real-IP", "203.0.113.66")]
+    kind = ("Content-Type", "application/json")
+    body = b'{"username": "nobody", "password": "wrong"}'
+    answer = site.send("/login", kind, *forged, method="POST", host=LOGIN_HOST, body=body)
+    assert answer.status == 401
+    assert "203.0.113.66" not in site.gateway.log
+    assert CLIENT in site.gateway.log
+
+
+def test_the_login_host_upgrades_no_connection(site: Proxied) -> None:
+    upgrade = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")]
+    answer = site.send("/login", *upgrade, host=LOGIN_HOST)
+    assert answer.status in (200, 400, 403)
