@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run dev install check format lint test test-unit sample faults threats soak soak-sample screenshots
+.PHONY: run dev install check format lint test test-unit sample faults threats soak soak-sample screenshots containers dist
 
 # Make an environment named $(1) with the packages of the lock file $(2).
 define environment
@@ -48,6 +48,7 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml examples/traefik/docker-compose.yml examples/traefik/authgw-labels.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive authgw
 
@@ -64,7 +65,7 @@ SERVERS := tests/contract tests/deploy tests/proxies
 test: install tests/browser/node_modules
 	$(BIN)/pytest $(QUICK) -n auto --junitxml=.results/quick.xml --cov --cov-report=
 	$(BIN)/pytest $(SERVERS) -n auto --dist loadfile --junitxml=.results/servers.xml --cov --cov-append --cov-report=
-	$(BIN)/pytest $(addprefix --ignore ,$(QUICK) $(SERVERS) tests/faults tests/limits) tests --junitxml=.results/test.xml \
+	$(BIN)/pytest $(addprefix --ignore ,$(QUICK) $(SERVERS) tests/faults tests/limits tests/containers) tests --junitxml=.results/test.xml \
 		--durations=20 --cov --cov-append --cov-report=term --cov-fail-under=90
 
 # Faults of everything around a gateway, and its own; seconds that all of it may take. A busy machine
@@ -74,6 +75,14 @@ FAULTS_BUDGET := 240
 faults: install
 	$(BIN)/pytest tests/faults --junitxml=.results/faults.xml --session-timeout=$$(($(FAULTS_BUDGET) * 3 / 2))
 	@echo "The budget of tests/faults is $(FAULTS_BUDGET) s."
+
+# The image and docker-compose.yml, by Podman and runc on base images of the system's packages. As
+# root; the budget in seconds, as above.
+CONTAINERS_BUDGET := 600
+
+containers: install
+	$(BIN)/pytest tests/containers --junitxml=.results/containers.xml --timeout=0 --session-timeout=$$(($(CONTAINERS_BUDGET) * 3 / 2))
+	@echo "The budget of tests/containers is $(CONTAINERS_BUDGET) s."
 
 # A few of what `make faults` and tests/limits run whole, so that a broken suite is seen at once.
 sample: install
@@ -93,6 +102,11 @@ soak: install
 # The suites of `make soak` with a tenth of its counts, in minutes.
 soak-sample: install
 	AUTHGW_SOAK=0.1 SOAK_SECONDS=$${SOAK_SECONDS:-120} $(BIN)/pytest tests/faults/test_soak.py tests/faults/test_store_link.py tests/threats/test_differential.py -s --timeout=0 --durations=20
+
+# What a release publishes: wheel, source distribution, bill of materials.
+dist: install
+	rm -rf dist
+	$(BIN)/python tools/release.py build dist
 
 # The pictures of the README, taken by the tests of the pages.
 screenshots: install tests/browser/node_modules

@@ -46,6 +46,8 @@ def by_protocol(kind: str) -> Shipped:
     )
 
 
+# As nginx/start-compose writes them.
+_SERVERS = "server 172.30.80.64:8080 max_fails=0; server 172.30.80.65:8080 max_fails=0;"
 _SOCKET = {"socket": "/run/authgw/authgw.sock", "trusted_proxies": ["unix"]}
 SHIPPED = {
     "unchanged": Shipped(),
@@ -62,6 +64,8 @@ SHIPPED = {
         (
             ("nginx.conf", "authgw/upstream.conf", "authgw/upstream-compose.conf"),
             ("nginx.conf", "include sample.conf", "include sample-compose.conf"),
+            ("authgw/upstream-compose.conf", "include /tmp/authgw.servers;", _SERVERS),
+            ("sample-compose.conf", "include /tmp/sample.servers;", _SERVERS),
         ),
         {"server": {"host": "0.0.0.0"}},
         "wheel",

@@ -1,0 +1,1 @@
+"""The image and docker-compose.yml, run by Podman and runc; `make containers`."""
