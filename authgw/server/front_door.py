@@ -1,4 +1,4 @@
-"""The requests that are served without aiohttp: checks, and requests that cannot be served.
+"""The requests that are served without aiohttp: checks, JSON requests, refused requests.
 
 A check is a GET or HEAD of HTTP/1.1 without a body and without a header that asks for more than a
 response. All other requests are for the application, on aiohttp.
@@ -18,6 +18,7 @@ from authgw.dialects.registry import DIALECTS
 from authgw.forward_auth.problems import failure_event, problem, refusal_event
 from authgw.forward_auth.request_ids import request_id
 from authgw.forward_auth.response_bytes import Response, serialised
+from authgw.server.api_door import ApiDoor
 from authgw.server.http_reader import RequestHead
 from authgw.web.dispatcher import Dispatcher
 
@@ -42,6 +43,7 @@ class FrontDoor:
     def __init__(self, dispatcher: Dispatcher, record: RecordResponse) -> None:
         self._dispatcher = dispatcher
         self._record = record
+        self._api = ApiDoor(dispatcher, record)
 
     @property
     def is_draining(self) -> bool:
@@ -85,6 +87,15 @@ class FrontDoor:
         if isinstance(begun, Response):
             return self._finished(begun, head, dialect, start)
         return self._after_read(begun, head, dialect, start)
+
+    def api_body_length(self, head: RequestHead) -> int | None:
+        """See `ApiDoor.body_length`."""
+        return self._api.body_length(head)
+
+    async def respond_to_api(self, head: RequestHead, content: bytes, peer: str) -> bytes:
+        """Respond to a request to a JSON endpoint that has this body."""
+        response = await self._api.respond(head, content, peer)
+        return serialised(response, closes=self.closes(head))
 
     def closes(self, head: RequestHead) -> bool:
         """Return True if the response is the last of its connection."""

@@ -1,8 +1,9 @@
-"""A connection: reads one request after another, and responds to checks without aiohttp.
+"""A connection: reads one request after another, and responds to most without aiohttp.
 
 A request is begun once the request before it is answered; all further bytes wait here unparsed, and
 no more than the bytes of one read are kept: reading is paused. A check is served by the front door,
-at once if it can; any other request is passed to the application.
+at once if it can; so is a JSON request whose body arrived with its head. Any other request is
+passed to the application.
 
 A request for an upgrade, or with a chunked body, is the last request on its connection.
 """
@@ -153,12 +154,12 @@ class Connection(asyncio.Protocol):
     def _feed_head(self, data: bytes) -> bytes:
         """Parse the bytes up to the end of a head, and begin its request; return the rest."""
         cut = self._end_of_head(data)
-        part = data if cut == len(data) else data[:cut]
+        part, rest = (data, b"") if cut == len(data) else (data[:cut], data[cut:])
         self._head_size += cut
         try:
             is_complete = self._reader.feed(part)
             if is_complete:
-                self._begin(bytes(self._head) + part if self._head else part)
+                rest = self._begin(bytes(self._head) + part if self._head else part, rest)
             elif self._reader.has_begun:
                 self._head += part
                 refuse_long_line(self._head)
@@ -166,7 +167,7 @@ class Connection(asyncio.Protocol):
             self._refuse(self._door.refusal(error, self._peer))
         if self._head_size > MAX_HEAD_BYTES:
             self.end()
-        return data[cut:]
+        return rest
 
     def _end_of_head(self, data: bytes) -> int:
         """Return the number of these bytes up to the end of a head, or of all."""
@@ -174,8 +175,8 @@ class Connection(asyncio.Protocol):
         found = (kept + data if kept else data).find(_END_OF_HEAD)
         return len(data) if found < 0 else found + len(_END_OF_HEAD) - len(kept)
 
-    def _begin(self, raw: bytes) -> None:
-        """Begin the request with this head."""
+    def _begin(self, raw: bytes, rest: bytes) -> bytes:
+        """Begin the request with this head; return the bytes that are not read of the `rest`."""
         self._head.clear()
         self._head_size = 0
         self._has_requested = True
@@ -187,9 +188,13 @@ class Connection(asyncio.Protocol):
                 reader.release()
                 self._link.write(cached)
                 self._note_response()
-                return
+                return rest
         head = reader.take()
         dialect = self._door.dialect_of(head)
+        length = None if dialect else self._door.api_body_length(head)
+        if length is not None and length <= len(rest):
+            self._respond_to_api(head, rest[:length])
+            return rest[length:]
         refused = None if dialect else self._door.refused_expectation(head, self._peer)
         if refused is not None:
             self._refuse(refused)
@@ -198,6 +203,13 @@ class Connection(asyncio.Protocol):
         else:
             self.is_last = self._door.closes(head)
             self._respond(self._door.begin(head, dialect, self._peer))
+        return rest
+
+    def _respond_to_api(self, head: RequestHead, content: bytes) -> None:
+        self.is_last = self._door.closes(head)
+        if content:
+            self._reader.next_request()
+        self._respond(self._door.respond_to_api(head, content, self._peer))
 
     def _respond(self, begun: bytes | Coroutine[Any, Any, bytes]) -> None:
         if isinstance(begun, bytes):
@@ -211,6 +223,8 @@ class Connection(asyncio.Protocol):
         response = await begun
         self._response_pending = False
         if not self._is_ended:
+            # The response may have been made during a drain that began after the request.
+            self.is_last = self.is_last or self._door.is_draining
             self._link.write(response)
             self._after_response()
             self._proceed()

@@ -1,6 +1,7 @@
 """Account page with the user's sessions, and the logout pages."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -102,7 +103,7 @@ async def log_out(request: web.Request) -> web.Response:
     async for result in request[GATEWAY].services.sessions.log_out_by_cookie(
         all_session_tokens(request)
     ):
-        record_logout(request, result)
+        record_logout(partial(record, request), result)
         was_active = was_active or result.was_active
     rd = ReturnTarget.of(form).rd
     done = f"{site.root}/logout{'?done=yes' if was_active else ''}"

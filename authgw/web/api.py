@@ -1,9 +1,8 @@
 """JSON endpoints: log in, refresh, log out, revoke, list sessions."""
 
-from typing import Any
-
-from aiohttp import web
-from multidict import CIMultiDict
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from authgw.core.authorization import AuthorizationKind, bearer, read_authorization
 from authgw.core.errors import (
@@ -14,72 +13,93 @@ from authgw.core.errors import (
     TokenMissingError,
 )
 from authgw.core.sessions import Session
-from authgw.dialects.headers import authorization
+from authgw.core.tokens import TokenType
+from authgw.dialects.headers import RawHeaders, authorization
+from authgw.forward_auth.response_bytes import Response
 from authgw.identity.clients_file import TrustedBackend
 from authgw.services.results import LoginRequest, TokenPair
 from authgw.web import json_body
+from authgw.web.api_request import ApiRequest
 from authgw.web.audit import record_login, record_logout
 from authgw.web.client_auth import trusted_backend
-from authgw.web.context import GATEWAY, client_address, device_of, record
-from authgw.web.cookies import (
-    all_session_tokens,
-    delete_other_session_cookies,
-    delete_session_cookie,
-)
-from authgw.web.forms import check_origin
-from authgw.web.login_site import login_site
-from authgw.web.problems import NO_STORE
+from authgw.web.context import Gateway
 
 _REFRESH_KEYS = ("refresh", "refresh_token")
-_PAIR_HEADERS = CIMultiDict({**NO_STORE, "Content-Type": "application/json; charset=utf-8"})
+_NO_STORE = (("Cache-Control", "no-store"),)
+_JSON_HEADERS = (*_NO_STORE, ("Content-Type", "application/json; charset=utf-8"))
 _BACKEND_KEYS = ("subject", "groups", "email", "name")
 
 
-async def login(request: web.Request) -> web.Response:
+class Ending(NamedTuple):
+    """The sessions that a logout ends: of this token, None without a token, or of its subject."""
+
+    kind: TokenType
+    token: str | None
+    everywhere: bool
+
+
+async def login(request: ApiRequest) -> Response:
     """Open a session for a user, or for a subject that a trusted backend has verified."""
-    gateway = request[GATEWAY]
+    gateway = request.gateway
     gateway.services.check_keys()
-    if authorization(request.raw_headers):
+    if authorization(request.headers):
         login_request = await _backend_login(request)
     else:
         login_request = await _user_login(request)
     pair = await gateway.services.sessions.log_in(login_request)
-    record_login(request, login_request.sub, pair.sid, login_request.source, pair.displaced)
+    record_login(request.record, login_request.sub, pair.sid, login_request.source, pair.displaced)
     return _pair_response(pair)
 
 
-async def refresh(request: web.Request) -> web.Response:
+async def refresh(request: ApiRequest) -> Response:
     """Rotate a refresh token."""
-    request[GATEWAY].services.check_keys()
-    body = await json_body.read_body(request, *_REFRESH_KEYS)
-    return _pair_response(await request[GATEWAY].services.sessions.refresh(_refresh_token(body)))
+    request.gateway.services.check_keys()
+    body = await json_body.read_body(request.body, *_REFRESH_KEYS)
+    return _pair_response(await request.gateway.services.sessions.refresh(_refresh_token(body)))
 
 
-async def logout(request: web.Request) -> web.Response:
-    """End the session of a token or a cookie, or all sessions of its subject."""
-    sessions = request[GATEWAY].services.sessions
-    access = access_token(request)
-    body = await json_body.read_body(request, *_REFRESH_KEYS, "all", forgiving=access is not None)
+async def logout(request: ApiRequest) -> Response:
+    """End the session of a token, or all sessions of its subject."""
+    return await end(request, await read_logout(request))
+
+
+async def read_logout(request: ApiRequest, *, has_cookie: bool = False) -> Ending:
+    """Return what a logout ends; `has_cookie`: the request has session cookies."""
+    access = access_token(request.headers, request.gateway, has_cookie=has_cookie)
+    body = await json_body.read_body(
+        request.body, *_REFRESH_KEYS, "all", forgiving=access is not None
+    )
     everywhere = json_body.flag(body, "all")
     by_refresh = any(key in body for key in _REFRESH_KEYS)
     if access is not None and by_refresh:
         raise CredentialsConflictError
-    if access is not None:
-        result = await sessions.log_out_by_access(access, everywhere=everywhere)
-    elif by_refresh:
-        result = await sessions.log_out_by_refresh(_refresh_token(body), everywhere=everywhere)
-    elif all_session_tokens(request):
-        return await _log_out_by_cookie(request, everywhere)
-    else:
+    if by_refresh:
+        return Ending(TokenType.REFRESH, _refresh_token(body), everywhere)
+    return Ending(TokenType.ACCESS, access, everywhere)
+
+
+async def end(request: ApiRequest, ending: Ending) -> Response:
+    """End the sessions of a logout.
+
+    Raises:
+        TokenMissingError: it has no token.
+    """
+    sessions = request.gateway.services.sessions
+    kind, token, everywhere = ending
+    if token is None:
         raise TokenMissingError
-    record_logout(request, result)
-    return web.Response(headers=NO_STORE)
+    if kind is TokenType.ACCESS:
+        result = await sessions.log_out_by_access(token, everywhere=everywhere)
+    else:
+        result = await sessions.log_out_by_refresh(token, everywhere=everywhere)
+    record_logout(request.record, result)
+    return Response(200, _NO_STORE)
 
 
-async def revoke(request: web.Request) -> web.Response:
+async def revoke(request: ApiRequest) -> Response:
     """End sessions that this trusted backend opened."""
     backend = await trusted_backend(request)
-    body = await json_body.read_body(request, "user_id", "subject", "sid")
+    body = await json_body.read_body(request.body, "user_id", "subject", "sid")
     sid, sub = json_body.text(body, "sid"), ""
     if "sid" in body:
         if len(body) > 1 or not sid:
@@ -87,24 +107,24 @@ async def revoke(request: web.Request) -> web.Response:
     else:
         sub = _subject(body)["sub"]
     ended = []
-    async for session in request[GATEWAY].services.sessions.revoke_from(
+    async for session in request.gateway.services.sessions.revoke_from(
         backend.source, sub=sub, sid=sid
     ):
-        record(request, "revoke", sub=session.sub, sid=session.sid, detail=backend.source)
+        request.record("revoke", sub=session.sub, sid=session.sid, detail=backend.source)
         ended.append(session.sid)
-    return web.json_response({"revoked": ended}, headers=NO_STORE)
+    return _json_response({"revoked": ended})
 
 
-async def sessions(request: web.Request) -> web.Response:
+async def sessions(request: ApiRequest, query: Mapping[str, str]) -> Response:
     """List the sessions of a subject that this trusted backend opened."""
     backend = await trusted_backend(request)
-    sub = _subject(_query(request))["sub"]
-    active = await request[GATEWAY].services.sessions.sessions_from(backend.source, sub)
+    sub = _subject(_of_query(query))["sub"]
+    active = await request.gateway.services.sessions.sessions_from(backend.source, sub)
     entries = [_session_entry(session) for session in active]
-    return web.json_response({"sessions": entries}, headers=NO_STORE)
+    return _json_response({"sessions": entries})
 
 
-def access_token(request: web.Request) -> str | None:
+def access_token(headers: RawHeaders, gateway: Gateway, *, has_cookie: bool) -> str | None:
     """Return the access token of a logout, or None.
 
     With session cookies, an Authorization of the app's own is ignored: it must not prevent the
@@ -113,73 +133,60 @@ def access_token(request: web.Request) -> str | None:
     Raises:
         AuthorizationMalformedError: the header is not a single Bearer token.
     """
-    lines = authorization(request.raw_headers)
-    header = read_authorization(lines, request[GATEWAY].services.identifiers, accepts_basic=False)
-    if header.kind is AuthorizationKind.FOREIGN and all_session_tokens(request):
-        return None
+    lines = authorization(headers)
+    if has_cookie:
+        header = read_authorization(lines, gateway.services.identifiers, accepts_basic=False)
+        if header.kind is AuthorizationKind.FOREIGN:
+            return None
     return bearer(lines)
 
 
-async def _log_out_by_cookie(request: web.Request, everywhere: bool) -> web.Response:
-    site = login_site(request)
-    check_origin(request, site)
-    cookies = all_session_tokens(request)
-    async for result in request[GATEWAY].services.sessions.log_out_by_cookie(
-        cookies, everywhere=everywhere
-    ):
-        record_logout(request, result)
-    response = web.Response(headers=NO_STORE)
-    delete_other_session_cookies(request, response, site)
-    delete_session_cookie(response, site)
-    return response
-
-
-async def _user_login(request: web.Request) -> LoginRequest:
+async def _user_login(request: ApiRequest) -> LoginRequest:
     """Return a login without a backend's secret: by password, or of any user_id (`open_login`)."""
     body = await json_body.read_body(
-        request, "user_id", "username", "password", "totp", *_BACKEND_KEYS
+        request.body, "user_id", "username", "password", "totp", *_BACKEND_KEYS
     )
     if "username" in body:
         return await _password_login(request, body)
-    if not request[GATEWAY].policy.settings.auth.open_login:
+    if not request.gateway.policy.settings.auth.open_login:
         raise BackendUnknownError
     if set(body) - {"user_id"}:
         raise BodyMalformedError("unknown key; without a client's secret this takes user_id")
     subject = _subject(body)
     _refuse_user(request, subject["sub"])
-    return LoginRequest(source="open", **subject, client=device_of(request))
+    return LoginRequest(source="open", **subject, client=request.device)
 
 
-async def _password_login(request: web.Request, body: dict[str, Any]) -> LoginRequest:
+async def _password_login(request: ApiRequest, body: dict[str, Any]) -> LoginRequest:
     if set(body) - {"username", "password", "totp"} or "password" not in body:
         raise BodyMalformedError("a log-in by password takes username, password and perhaps totp")
     fields = [body["username"], body["password"], body.get("totp", "")]
     if not all(isinstance(field, str) for field in fields):
         raise BodyMalformedError("username, password and totp must be strings")
     user, password, code = fields
-    verified = await request[GATEWAY].login.service.in_one_step(
-        user, password, code, address=client_address(request)
+    verified = await request.gateway.login.service.in_one_step(
+        user, password, code, address=request.client_address
     )
-    return verified.login(device_of(request))
+    return verified.login(request.device)
 
 
-def _refuse_user(request: web.Request, sub: str) -> None:
+def _refuse_user(request: ApiRequest, sub: str) -> None:
     # Users log in themselves: a session that another party opens proves nothing about the user.
-    if request[GATEWAY].login.users.resembles_user(sub):
+    if request.gateway.login.users.resembles_user(sub):
         detail = "this subject is a person of the users file, who logs in by password"
         raise BackendForbiddenError(detail, sub=sub)
 
 
-async def _backend_login(request: web.Request) -> LoginRequest:
+async def _backend_login(request: ApiRequest) -> LoginRequest:
     backend = await trusted_backend(request)
-    body = await json_body.read_body(request, "user_id", *_BACKEND_KEYS)
+    body = await json_body.read_body(request.body, "user_id", *_BACKEND_KEYS)
     login_request = LoginRequest(
         source=backend.source,
         **_subject(body),
         groups=json_body.groups(body),
         email=json_body.text(body, "email"),
         name=json_body.text(body, "name"),
-        client=device_of(request),
+        client=request.device,
     )
     _check_rights(backend, login_request)
     _refuse_user(request, login_request.sub)
@@ -208,8 +215,7 @@ def _subject(body: dict[str, Any]) -> dict[str, Any]:
     return {"sub": sub}
 
 
-def _query(request: web.Request) -> dict[str, Any]:
-    query = request.query
+def _of_query(query: Mapping[str, str]) -> dict[str, Any]:
     if set(query) - {"user_id", "subject"} or len(query) != 1:
         raise BodyMalformedError("send one of user_id and subject in the query")
     if "subject" in query:
@@ -231,7 +237,7 @@ def _refresh_token(body: dict[str, Any]) -> str:
     return token
 
 
-def _pair_response(pair: TokenPair) -> web.Response:
+def _pair_response(pair: TokenPair) -> Response:
     # Tokens and sids are base64url with dots: JSON escapes no character of them.
     text = (
         f'{{"access": "{pair.access}", "access_token": "{pair.access}", '
@@ -239,7 +245,11 @@ def _pair_response(pair: TokenPair) -> web.Response:
         f'"expires_in": {pair.expires_in}, "refresh_expires_in": {pair.refresh_expires_in}, '
         f'"sid": "{pair.sid}"}}'
     )
-    return web.Response(body=text.encode("ascii"), headers=_PAIR_HEADERS)
+    return Response(200, _JSON_HEADERS, text.encode("ascii"))
+
+
+def _json_response(value: Any) -> Response:
+    return Response(200, _JSON_HEADERS, json.dumps(value).encode())
 
 
 def _session_entry(session: Session) -> dict[str, Any]:

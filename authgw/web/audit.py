@@ -1,26 +1,29 @@
 """Audit events about sessions: an event for each session that is opened or ended."""
 
 from collections.abc import Iterable
-
-from aiohttp import web
+from typing import Protocol
 
 from authgw.services.results import LogoutResult
-from authgw.web.context import record
+
+
+class RecordSession(Protocol):
+    """Records an event of a request about a session."""
+
+    def __call__(self, name: str, *, sub: str, sid: str, detail: str = "") -> None:
+        """Record it."""
 
 
 def record_login(
-    request: web.Request, sub: str, sid: str, detail: str, displaced: Iterable[str]
+    record: RecordSession, sub: str, sid: str, detail: str, displaced: Iterable[str]
 ) -> None:
     """Record a login, and the revocation of the `displaced` sessions."""
-    record(request, "login", sub=sub, sid=sid, detail=detail)
+    record("login", sub=sub, sid=sid, detail=detail)
     for displaced_sid in displaced:
-        record(request, "revoke", sub=sub, sid=displaced_sid, detail="over auth.max_sessions")
+        record("revoke", sub=sub, sid=displaced_sid, detail="over auth.max_sessions")
 
 
-def record_logout(request: web.Request, result: LogoutResult) -> None:
+def record_logout(record: RecordSession, result: LogoutResult) -> None:
     """Record a logout, and the revocation of the subject's other sessions that it ended."""
-    record(request, "logout", sub=result.token.sub, sid=result.token.sid)
+    record("logout", sub=result.token.sub, sid=result.token.sid)
     for other_sid in result.others:
-        record(
-            request, "revoke", sub=result.token.sub, sid=other_sid, detail="logged out everywhere"
-        )
+        record("revoke", sub=result.token.sub, sid=other_sid, detail="logged out everywhere")

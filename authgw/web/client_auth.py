@@ -1,7 +1,5 @@
 """Authentication of trusted backends (HTTP Basic, RFC 7617)."""
 
-from aiohttp import web
-
 from authgw.core.authorization import basic
 from authgw.core.errors import (
     AuthorizationMalformedError,
@@ -12,10 +10,10 @@ from authgw.core.errors import (
 from authgw.core.limits import PER_BACKEND
 from authgw.dialects.headers import authorization
 from authgw.identity.clients_file import TrustedBackend
-from authgw.web.context import GATEWAY, client_address
+from authgw.web.api_request import ApiRequest
 
 
-async def trusted_backend(request: web.Request) -> TrustedBackend:
+async def trusted_backend(request: ApiRequest) -> TrustedBackend:
     """Return the backend whose id and secret the request contains.
 
     A valid secret is accepted however many attempts have failed: 256 random bits cannot be guessed,
@@ -27,8 +25,8 @@ async def trusted_backend(request: web.Request) -> TrustedBackend:
         BackendForbiddenError: the backend may not connect from this address.
         StoreUnavailableError: the failure could not be counted.
     """
-    gateway = request[GATEWAY]
-    address = client_address(request)
+    gateway = request.gateway
+    address = request.client_address
     client_id, secret = _credentials(request)
     backend = gateway.services.backends.verify(client_id, secret)
     if backend is None:
@@ -44,9 +42,9 @@ async def trusted_backend(request: web.Request) -> TrustedBackend:
     return backend
 
 
-def _credentials(request: web.Request) -> tuple[str, str]:
+def _credentials(request: ApiRequest) -> tuple[str, str]:
     try:
-        credentials = basic(authorization(request.raw_headers))
+        credentials = basic(authorization(request.headers))
     except AuthorizationMalformedError:
         credentials = None
     if credentials is None:

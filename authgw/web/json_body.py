@@ -21,13 +21,13 @@ from authgw.core.limits import (
 )
 from authgw.core.strict_json import read_object
 from authgw.core.users import GROUP_NAME, is_header_safe
+from authgw.web.api_request import JsonBody
 
-_JSON_TYPES = ("application/json", "text/json")
-_BROWSER_HEADERS = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")
+JSON_TYPES = ("application/json", "text/json")
 
 
-async def read_body(request: web.Request, *known: str, forgiving: bool = False) -> dict[str, Any]:
-    """Return the JSON object of a request, empty if the request has no body.
+async def read_body(sent: JsonBody, *known: str, forgiving: bool = False) -> dict[str, Any]:
+    """Return the JSON object of a body, empty if the request has none.
 
     A body without a type is parsed as JSON, unless a browser sent it: other sites can send such a
     body without a preflight (Fetch, section 2.2.2). `forgiving` ignores it if it is not JSON.
@@ -38,20 +38,19 @@ async def read_body(request: web.Request, *known: str, forgiving: bool = False) 
         BodyTooSlowError: the body did not arrive in BODY_TIMEOUT.
         BodyMalformedError: the body is not a single JSON object, or has keys that are not `known`.
     """
-    length = request.content_length
-    if length is not None and length > MAX_JSON_BYTES:
+    if sent.length is not None and sent.length > MAX_JSON_BYTES:
         raise BodyTooLargeError
-    if not request.body_exists or length == 0:
+    if sent.length == 0:
         return {}
-    untyped = not request.headers.get("Content-Type", "").strip()
-    if untyped and any(header in request.headers for header in _BROWSER_HEADERS):
+    untyped = not sent.media_type
+    if untyped and sent.is_from_browser:
         raise BodyUnsupportedError
-    if not untyped and request.content_type not in _JSON_TYPES:
+    if not untyped and sent.media_type not in JSON_TYPES:
         raise BodyUnsupportedError
-    if "Content-Encoding" in request.headers:
+    if sent.is_compressed:
         raise BodyUnsupportedError
     try:
-        body = read_object((await read_bytes(request, MAX_JSON_BYTES)).removeprefix(BOM_UTF8))
+        body = read_object((await sent.read()).removeprefix(BOM_UTF8))
     except ValueError:
         if untyped and forgiving:
             return {}

@@ -1,6 +1,7 @@
 """Steps that login methods and second factors share: their forms, the ticket, the new session."""
 
 import math
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -80,7 +81,7 @@ async def open_session(
         verified.login(device_of(request)), cookies=all_session_tokens(request)
     )
     methods = f"browser, {' and '.join(verified.amr)}"
-    record_login(request, sub, opened.session.sid, methods, opened.displaced)
+    record_login(partial(record, request), sub, opened.session.sid, methods, opened.displaced)
     for old in opened.replaced:
         record(request, "revoke", sub=old.sub, sid=old.sid, detail="replaced by a new log-in")
     response = see(next_location(request, site, target, sub, opened.session.sid))

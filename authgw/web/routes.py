@@ -9,7 +9,7 @@ from authgw.core.limits import MAX_FORM_BYTES
 from authgw.dialects.base import Dialect
 from authgw.dialects.headers import wants_html
 from authgw.dialects.registry import DIALECTS
-from authgw.web import account_pages, api, health, login_pages
+from authgw.web import account_pages, api, api_routes, health, login_pages
 from authgw.web.check import check, denied
 from authgw.web.context import GATEWAY
 from authgw.web.delivery import deliver
@@ -34,11 +34,11 @@ def application(dispatcher: Dispatcher) -> web.Application:
             web.post("/login/end", account_pages.end),
             web.get("/login/denied", denied),
             web.get("/login/style.css", health.stylesheet),
-            web.post("/refresh", api.refresh),
+            web.post("/refresh", api_routes.route(api.refresh)),
             web.get("/logout", account_pages.show_logout),
             web.post("/logout", _log_out),
-            web.post("/revoke", api.revoke),
-            web.get("/sessions", api.sessions),
+            web.post("/revoke", api_routes.route(api.revoke)),
+            web.get("/sessions", api_routes.sessions),
             *map(_route, DIALECTS),
             *(web.route(*key, _login_step(key)) for key in dispatcher.gateway.login.routes),
         ]
@@ -59,11 +59,12 @@ def _route(dialect: Dialect) -> web.RouteDef:
 
 def _login_step(key: tuple[str, str]) -> Handler:
     """Return a handler that calls the login method of the current gateway."""
+    log_in = api_routes.route(api.login)
 
     async def handle(request: web.Request) -> web.StreamResponse:
         # Programs log in by JSON at the path of the password form.
         if key == ("POST", "/login") and not _is_form(request):
-            return await api.login(request)
+            return await log_in(request)
         return await request[GATEWAY].login.routes[key](request)
 
     return handle
@@ -73,9 +74,9 @@ async def _log_out(request: web.Request) -> web.StreamResponse:
     """Log out a browser by form or navigation, a program by JSON or token."""
     navigates = not request.can_read_body and wants_html(request.raw_headers)
     is_browser = request[GATEWAY].policy.sites.all and (_is_form(request) or navigates)
-    if is_browser and api.access_token(request) is None:
+    if is_browser and api_routes.access_token(request) is None:
         return await account_pages.log_out(request)
-    return await api.logout(request)
+    return await api_routes.logout(request)
 
 
 def _is_form(request: web.Request) -> bool:

@@ -124,6 +124,7 @@ class Messages:
             "envoy": (4, self._envoy),
             "login": (6, self._login),
             "refresh": (5, self._refresh),
+            "ending": (5, self._ending),
             "plain": (12, self._plain),
             "body": (8, lambda: self._body(chunked=False)),
             "chunked": (3, lambda: self._body(chunked=True)),
@@ -238,6 +239,12 @@ class Messages:
     def _refresh(self) -> bytes:
         token = self._choose.choice((self._identity().refresh, self._identity().access, "none"))
         return self._json(b"POST /refresh", {"refresh": token})
+
+    def _ending(self) -> bytes:
+        """Return a logout or a revocation that ends no session."""
+        wanted: tuple[object, ...] = ({"subject": "nobody"}, {"refresh": "none"}, {"all": 1}, {})
+        line = self._choose.choice((b"POST /logout", b"POST /revoke"))
+        return self._json(line, self._choose.choice(wanted))
 
     def _json(self, line: bytes, wanted: object) -> bytes:
         body = json.dumps(wanted).encode()

@@ -7,6 +7,7 @@ import pytest
 from aiohttp import StreamReader, web
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
 
 from authgw.core.errors import BodyTooSlowError
 from authgw.core.tokens import TokenType
@@ -36,7 +37,7 @@ def test_a_pair_is_written_as_by_the_json_module() -> None:
     }
     expected = web.json_response(fields, headers={"Cache-Control": "no-store"})
     assert (response.body, response.status) == (expected.body, expected.status)
-    assert response.headers == expected.headers
+    assert CIMultiDict(response.headers) == expected.headers
 
 
 def a_request(content: StreamReader) -> web.Request:

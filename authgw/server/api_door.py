@@ -1,0 +1,93 @@
+"""Small JSON requests that are served without aiohttp, as their bytes have all arrived."""
+
+import time
+from collections.abc import Awaitable, Callable
+
+from authgw.core.errors import AuthgwError
+from authgw.core.limits import MAX_JSON_BYTES
+from authgw.dialects.headers import IndexedHeaders
+from authgw.forward_auth.problems import failure_event, problem, refusal_event
+from authgw.forward_auth.response_bytes import Response
+from authgw.server.http_reader import RequestHead
+from authgw.web import api
+from authgw.web.api_request import ApiRequest, JsonBody
+from authgw.web.dispatcher import Dispatcher
+
+Endpoint = Callable[[ApiRequest], Awaitable[Response]]
+
+_ENDPOINTS: dict[bytes, Endpoint] = {
+    b"/login": api.login,
+    b"/refresh": api.refresh,
+    b"/logout": api.logout,
+    b"/revoke": api.revoke,
+}
+# Headers of browsers, of unusual bodies, and of connections that change: for the application.
+_FOR_APPLICATION = frozenset(
+    {
+        *(b"transfer-encoding", b"expect", b"upgrade", b"http2-settings", b"content-encoding"),
+        *(b"cookie", b"origin", b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest"),
+    }
+)
+_MEDIA_TYPES = {
+    b"": "",
+    b"application/json": "application/json",
+    b"application/json; charset=utf-8": "application/json",
+    b"application/json;charset=utf-8": "application/json",
+}
+
+
+class ApiDoor:
+    """Serves the JSON endpoints by the dispatcher's gateway, for clients that are no browsers.
+
+    `record` records a response: endpoint, status, code of the refusal or empty, seconds.
+    """
+
+    def __init__(
+        self, dispatcher: Dispatcher, record: Callable[[str, int, str, float], None]
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._record = record
+
+    def body_length(self, head: RequestHead) -> int | None:
+        """Return the length of the body of a request that is served here, None of any other."""
+        if head.method != b"POST" or head.target not in _ENDPOINTS or head.version != "1.1":
+            return None
+        if head.upgrades or not _FOR_APPLICATION.isdisjoint(head.lower_names):
+            return None
+        if b"accept" in head.lower_names and b"html" in b"".join(head.sent(b"accept")).lower():
+            return None
+        if _media_type(head) is None:
+            return None
+        length = sum(map(int, head.sent(b"content-length")))
+        return length if length <= MAX_JSON_BYTES else None
+
+    async def respond(self, head: RequestHead, content: bytes, peer: str) -> Response:
+        """Respond to a request that has this body, and record the response."""
+        start = time.perf_counter()
+        pairs = zip(head.names, head.values, strict=True)
+        headers = IndexedHeaders.of([(name, value.rstrip(b" \t")) for name, value in pairs])
+        body = JsonBody(content, len(content), _media_type(head) or "")
+        request = ApiRequest(self._dispatcher.gateway, headers, peer, body)
+        response = await _response(request, _ENDPOINTS[head.target])
+        seconds = time.perf_counter() - start
+        self._record(head.target.decode(), response.status, response.reason, seconds)
+        return response
+
+
+def _media_type(head: RequestHead) -> str | None:
+    """Return the media type of the body, empty without a type; None of one that is not JSON."""
+    if b"content-type" not in head.lower_names:
+        return ""
+    return _MEDIA_TYPES.get(head.sent(b"content-type")[0].lower())
+
+
+async def _response(request: ApiRequest, endpoint: Endpoint) -> Response:
+    record = request.gateway.services.record
+    try:
+        return await endpoint(request)
+    except AuthgwError as error:
+        record(refusal_event(error, request.id, request.client_address))
+        return problem(error.code, request.id, detail=error.detail, retry_after=error.retry_after)
+    except Exception as error:
+        record(failure_event(error, request.id, request.client_address))
+        return problem("internal_error", request.id)
