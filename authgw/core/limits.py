@@ -159,6 +159,8 @@ FIRST_USE_SLOTS = 2**18
 # apart from allowed targets; the largest response has a return target of usual length.
 MAX_CACHED_REFUSALS = 1024
 MAX_CACHED_REFUSAL_BYTES = 2048
+# Header layouts of refused checks; proxies send few, and clients can add any number.
+MAX_REFUSED_LAYOUTS = 64
 # Headers of a cached check: an accepted client must not fill the memory with them.
 MAX_CACHED_HEADERS_BYTES = 8 * 1024
 # Spellings of header names, and the characters of each.

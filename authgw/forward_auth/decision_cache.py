@@ -22,6 +22,7 @@ from authgw.core.limits import (
     MAX_CACHED_HEADERS_BYTES,
     MAX_CACHED_REFUSAL_BYTES,
     MAX_CACHED_REFUSALS,
+    MAX_REFUSED_LAYOUTS,
 )
 from authgw.core.model import IdentityHeaders
 from authgw.dialects.base import Dialect, Subrequest
@@ -112,6 +113,7 @@ class DecisionCache:
         self._identification = identification
         self._classifier = HeaderClassifier(identity)
         self._layouts: OrderedDict[tuple[bytes, ...], HeaderLayout] = OrderedDict()
+        self._refused_layouts: OrderedDict[tuple[bytes, ...], HeaderLayout] = OrderedDict()
         self._targets: OrderedDict[TargetKey, int] = OrderedDict()
         self._refusals: OrderedDict[TargetKey, _TargetRefusals] = OrderedDict()
         self._callers: OrderedDict[bytes, _CallerEntry] = OrderedDict()
@@ -149,7 +151,7 @@ class DecisionCache:
         values = [value for _, value in request.headers]
         if sum(map(len, names)) + sum(map(len, values)) > MAX_CACHED_HEADERS_BYTES:
             return None
-        layout = self._layouts.get(names) or self._classifier.layout(names)
+        layout = self._layout(names)
         if layout is None:
             return None
         target = (request.peer, layout.target_names, layout.target(values))
@@ -157,6 +159,10 @@ class DecisionCache:
         if rule is None and target in self._refusals:
             rule = self._refusals[target].rule
         return CheckKey(self, names, layout, target, layout.credentials(values), rule)
+
+    def _layout(self, names: tuple[bytes, ...]) -> HeaderLayout | None:
+        cached = self._layouts.get(names) or self._refused_layouts.get(names)
+        return cached or self._classifier.layout(names)
 
     def refusal(self, key: CheckKey, reason: str) -> CachedRefusal | None:
         """Return the cached refusal of a check for this reason."""
@@ -167,6 +173,8 @@ class DecisionCache:
         """Cache the refusal of this rule for any caller who is refused for its reason."""
         if len(refusal.response.prepared) > MAX_CACHED_REFUSAL_BYTES:
             return
+        if key.names not in self._refused_layouts:
+            _put(self._refused_layouts, key.names, key.layout, MAX_REFUSED_LAYOUTS)
         known = self._refusals.get(key.target)
         if known is None:
             known = _TargetRefusals(rule)

@@ -182,5 +182,5 @@ def _refuse_malformed(head: RequestHead, lowered: list[bytes]) -> None:
         singletons = head.lower_names & _SINGLETONS
         if any(lowered.count(name) > 1 for name in singletons):
             raise RequestMalformedError
-    if _OLD_WEBSOCKET in head.lower_names or any(b"\0" in value for value in head.values):
+    if _OLD_WEBSOCKET in head.lower_names or b"\0" in b"".join(head.values):
         raise RequestMalformedError

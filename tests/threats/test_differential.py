@@ -8,6 +8,8 @@ import pytest
 import yaml
 from aiohttp import web
 
+from authgw.forward_auth import decision_cache
+from authgw.server.http_protocol import Connection
 from authgw.web.context import PEER
 from authgw.web.problems import Handler
 from authgw.web.routes import application
@@ -122,6 +124,38 @@ async def as_aiohttp_does(ruled: RunningGateway) -> asyncio.Server:
     await runner.setup()
     assert runner.server is not None
     return await asyncio.get_running_loop().create_server(runner.server, "127.0.0.1", 0)
+
+
+def drop_queued(connection: Connection, data: bytes) -> None:
+    """Lose the bytes behind the request under way."""
+
+
+def same_digest(names: object, values: object) -> bytes:
+    """Return the same digest for all credentials."""
+    return bytes(32)
+
+
+@pytest.mark.parametrize(
+    ("broken", "replacement", "kinds"),
+    [
+        ((Connection, "_queue"), drop_queued, ("login", "check")),
+        ((decision_cache, "_digest"), same_digest, ("check",)),
+    ],
+)
+async def test_a_gateway_without_its_fixes_is_found_out(
+    ruled: RunningGateway,
+    monkeypatch: pytest.MonkeyPatch,
+    broken: tuple[object, str],
+    replacement: object,
+    kinds: tuple[str, ...],
+) -> None:
+    monkeypatch.setattr(*broken, replacement)
+    for seed in range(1, 21):
+        test = Differential(("127.0.0.1", port_of(ruled)), random.Random(seed), patience=0.5)
+        await compare(ruled, test, seed, *kinds, many=64)
+        if any(not each.way.startswith("alone") for each in test.found):
+            return
+    pytest.fail("the test finds nothing")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,96 @@
+"""DecisionCache: refusals by target and reason, within their limits."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from authgw.config.schema import HeaderSettings
+from authgw.core.limits import (
+    MAX_CACHED_REFUSAL_BYTES,
+    MAX_CACHED_REFUSALS,
+    MAX_REFUSED_LAYOUTS,
+)
+from authgw.dialects.base import Subrequest
+from authgw.dialects.headers import RawHeaders
+from authgw.forward_auth import header_layout
+from authgw.forward_auth.decision_cache import PATH, CachedRefusal, CheckKey, DecisionCache
+from authgw.forward_auth.response_bytes import Response
+from authgw.services.identify import Identification
+
+RULE = 3
+
+
+@pytest.fixture
+def cache() -> DecisionCache:
+    # A refusal depends on no identity.
+    return DecisionCache(cast(Identification, None), HeaderSettings().identity)
+
+
+def key_of(cache: DecisionCache, *headers: tuple[bytes, bytes], peer: str = "::1") -> CheckKey:
+    key = cache.key_of(Subrequest("GET", PATH, headers, peer))
+    assert key is not None
+    return key
+
+
+def target(number: int = 0) -> tuple[bytes, bytes]:
+    return (b"X-Original-URL", b"http://a/%d" % number)
+
+
+def refusal(reason: str = "token_missing", size: int = 10) -> CachedRefusal:
+    return CachedRefusal(Response(401, reason=reason, prepared=bytes(size)), "GET a/", "::1")
+
+
+def test_a_refusal_is_for_its_target_and_reason_only(cache: DecisionCache) -> None:
+    added = refusal()
+    cache.add_refusal(key_of(cache, target()), RULE, added)
+    same = key_of(cache, (b"User-Agent", b"x"), target(), (b"Authorization", b"Bearer x"))
+    assert (same.rule, cache.refusal(same, "token_missing")) == (RULE, added)
+    assert cache.refusal(same, "token_invalid") is None
+    for other in (key_of(cache, target(1)), key_of(cache, target(), peer="::2")):
+        assert (other.rule, cache.refusal(other, "token_missing")) == (None, None)
+
+
+def test_a_refused_target_has_no_cached_response(cache: DecisionCache) -> None:
+    key = key_of(cache, target())
+    cache.add_refusal(key, RULE, refusal())
+    assert cache.lookup("::1", key.names, [target()[1]]) is None
+
+
+def test_the_oldest_target_makes_room(cache: DecisionCache) -> None:
+    for number in range(MAX_CACHED_REFUSALS + 1):
+        cache.add_refusal(key_of(cache, target(number)), RULE, refusal())
+    found = [
+        cache.refusal(key_of(cache, target(number)), "token_missing") is not None
+        for number in range(MAX_CACHED_REFUSALS + 1)
+    ]
+    assert found == [False] + [True] * MAX_CACHED_REFUSALS
+
+
+@pytest.mark.parametrize(("excess", "is_cached"), [(0, True), (1, False)])
+def test_a_large_refusal_is_not_cached(cache: DecisionCache, excess: int, is_cached: bool) -> None:
+    key = key_of(cache, target())
+    cache.add_refusal(key, RULE, refusal(size=MAX_CACHED_REFUSAL_BYTES + excess))
+    assert (cache.refusal(key, "token_missing") is not None) is is_cached
+
+
+def test_lists_of_names_are_classified_once_and_bounded(
+    cache: DecisionCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classified: list[object] = []
+    real: Callable[..., Any] = header_layout.HeaderClassifier.layout
+
+    def layout(self: header_layout.HeaderClassifier, names: tuple[bytes, ...]) -> Any:
+        classified.append(names)
+        return real(self, names)
+
+    monkeypatch.setattr(header_layout.HeaderClassifier, "layout", layout)
+    lists: list[RawHeaders] = [
+        (target(), (b"X-%d" % number, b"")) for number in range(MAX_REFUSED_LAYOUTS + 1)
+    ]
+    for headers in lists:
+        cache.add_refusal(key_of(cache, *headers), RULE, refusal())
+    classified.clear()
+    for headers in lists:
+        key_of(cache, *headers)
+    assert classified == [(b"X-Original-URL", b"X-0")]
