@@ -45,7 +45,7 @@ class Device:
     address: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Session:
     """A login on a device; times are Unix seconds of the store's clock.
 

@@ -1,8 +1,13 @@
 """Session records that a store has read, as sessions and snapshots."""
 
+from weakref import WeakValueDictionary
+
 from authgw.core.errors import StoreUnavailableError
 from authgw.core.session_codec import load
 from authgw.core.sessions import Session, Snapshot
+
+# Sessions in use by their records: most reads find a record that was decoded before.
+_SESSIONS: WeakValueDictionary[str, Session] = WeakValueDictionary()
 
 
 def session_in(record: object, sid: str) -> Session:
@@ -14,7 +19,9 @@ def session_in(record: object, sid: str) -> Session:
     try:
         if not isinstance(record, str):
             raise ValueError("not text")  # noqa: TRY004  the record is wrong, not the caller
-        session = load(record)
+        session = _SESSIONS.get(record)
+        if session is None:
+            session = _SESSIONS[record] = load(record)
     except ValueError:
         # Neither "ended" nor "active" would be true: the record is something else.
         raise StoreUnavailableError("a session record cannot be read") from None
