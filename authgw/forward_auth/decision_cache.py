@@ -68,11 +68,15 @@ class CheckKey:
 
 @dataclass(frozen=True, slots=True)
 class CachedRefusal:
-    """The refusal of a target for a reason, and its description for the event."""
+    """The refusal of a target for a reason, and its description for the event.
+
+    `detail` is that of the first event; it depends on the credentials, if any were sent.
+    """
 
     response: Response
     target: str
     client_address: str
+    detail: str
 
 
 @dataclass(slots=True)
@@ -100,9 +104,13 @@ class _CallerEntry:
 
 @dataclass(slots=True)
 class _TargetRefusals:
-    """The rule of a target that was refused, and its refusals by reason."""
+    """The rule of a target that was refused, and its refusals by reason.
+
+    `anonymous` is the refusal of a request without credentials.
+    """
 
     rule: int
+    anonymous: CachedRefusal | None = None
     by_reason: dict[str, CachedRefusal] = field(default_factory=dict)
 
 
@@ -169,6 +177,23 @@ class DecisionCache:
         known = self._refusals.get(key.target)
         return None if known is None else known.by_reason.get(reason)
 
+    def anonymous_refusal(
+        self, peer: str, names: tuple[bytes, ...], values: Sequence[bytes]
+    ) -> tuple[CachedRefusal, bytes | None] | None:
+        """Return the cached refusal of a check without credentials, and its X-Request-ID.
+
+        The check is a GET of HTTP/1.1 without a body. A request without Authorization and Cookie
+        has no other inputs than its target, so its refusal needs no decision.
+        """
+        layout = self._refused_layouts.get(names)
+        if layout is None or layout.credential_names:
+            return None
+        known = self._refusals.get((peer, layout.target_names, layout.target(values)))
+        if known is None or known.anonymous is None:
+            return None
+        position = layout.request_id
+        return known.anonymous, None if position is None else values[position].rstrip(b" \t")
+
     def add_refusal(self, key: CheckKey, rule: int, refusal: CachedRefusal) -> None:
         """Cache the refusal of this rule for any caller who is refused for its reason."""
         if len(refusal.response.prepared) > MAX_CACHED_REFUSAL_BYTES:
@@ -180,6 +205,8 @@ class DecisionCache:
             known = _TargetRefusals(rule)
             _put(self._refusals, key.target, known, MAX_CACHED_REFUSALS)
         known.by_reason[refusal.response.reason] = refusal
+        if not key.layout.credential_names:
+            known.anonymous = refusal
 
     def add(self, key: CheckKey, rule: int, identity: Identity, response: Response) -> None:
         """Cache a response 200 as the result of this rule, or of DIRECT.

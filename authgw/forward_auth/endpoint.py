@@ -37,6 +37,7 @@ from authgw.forward_auth.decision_cache import (
 from authgw.forward_auth.direct_check import DirectCheck
 from authgw.forward_auth.pending_check import PendingCheck
 from authgw.forward_auth.problems import failure_event, problem, refusal_event
+from authgw.forward_auth.request_ids import new_id, trusted_id
 from authgw.forward_auth.response_bytes import Response, head_of
 
 # A response, or the coroutine that returns it after a session was read.
@@ -65,6 +66,24 @@ class CheckEndpoint:
         if found is None or self.context.allowed_checks.watches(found[1]):
             return None
         return found[0]
+
+    def cached_refusal(
+        self, peer: str, names: tuple[bytes, ...], values: Sequence[bytes]
+    ) -> Response | None:
+        """Return the cached refusal of a check with these headers, recorded, or None.
+
+        The check is a GET of HTTP/1.1 without a body.
+        """
+        found = None if self.cache is None else self.cache.anonymous_refusal(peer, names, values)
+        if found is None:
+            return None
+        cached, sent_id = found
+        trusted, response = self.context.policy.trusted, cached.response
+        number = new_id() if sent_id is None else trusted_id(sent_id, peer, trusted)
+        self.context.record(
+            Event("deny", number, cached.client_address, "", "", response.reason, cached.detail, "")
+        )
+        return response._replace(own=(("X-Request-ID", number),))
 
     def begin(self, request: Subrequest, dialect: Dialect, *, is_plain: bool) -> Begun:
         """Respond to a subrequest of this dialect, or to a direct check.
@@ -219,7 +238,8 @@ class CheckEndpoint:
             if policy.record_allowed:
                 check.record(_allowed_event(check, decision, access, caller))
             return self._allowed(check, Response(200, reply.headers), caller, rule)
-        check.record(_denied_event(check, decision, access, caller, reply.status))
+        event = _denied_event(check, decision, access, caller, reply.status)
+        check.record(event)
         if reply.body and access and access.wants_html and reply.status in (403, 503):
             return self._page(check, decision, access)
         return self._denied(
@@ -228,6 +248,7 @@ class CheckEndpoint:
             decision,
             Response(reply.status, reply.headers, reply.body.encode(), reason=decision.reason),
             rule,
+            event.detail,
         )
 
     def _allowed(
@@ -245,11 +266,15 @@ class CheckEndpoint:
         decision: Decision,
         response: Response,
         rule: Rule | None,
+        detail: str,
     ) -> Response:
         is_cacheable = not response.body and _is_same_for_all(decision, access)
         if is_cacheable and check.key and rule is not None:
             refusal = CachedRefusal(
-                response._replace(prepared=head_of(response)), _target(access), check.client_address
+                response._replace(prepared=head_of(response)),
+                _target(access),
+                check.client_address,
+                detail,
             )
             check.key.cache.add_refusal(check.key, rule.number, refusal)
         return check.identified(response)

@@ -27,6 +27,7 @@ _TARGET_NAMES = frozenset(
         "proxy-connection",  # llhttp, aiohttp's parser, treats it as Connection
     }
 )
+_REQUEST_ID = b"x-request-id"
 _CREDENTIALS = frozenset({"authorization", "cookie"})
 # A request with any of these is not cached.
 _UNCACHEABLE = frozenset({"expect", "upgrade", "content-length", "transfer-encoding"})
@@ -46,13 +47,14 @@ class HeaderLayout:
     """Positions, in headers with certain names in a certain order, of the relevant values.
 
     `target` selects the values on which the deciding rule depends, `credentials` those of the
-    credentials.
+    credentials. `request_id` is the position of the first X-Request-ID, or None.
     """
 
     target_names: tuple[bytes, ...]
     target: Selector
     credential_names: tuple[bytes, ...]
     credentials: Selector
+    request_id: int | None
 
 
 class HeaderClassifier:
@@ -80,6 +82,7 @@ class HeaderClassifier:
             _selector(targets),
             tuple(names[index] for index in credentials),
             _selector(credentials),
+            next((i for i, name in enumerate(names) if name.lower() == _REQUEST_ID), None),
         )
 
     def _kind(self, name: bytes) -> _HeaderKind:

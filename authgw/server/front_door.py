@@ -15,6 +15,7 @@ from authgw.dialects.base import Dialect, Subrequest
 from authgw.dialects.envoy import ENVOY
 from authgw.dialects.headers import client_address
 from authgw.dialects.registry import DIALECTS
+from authgw.forward_auth.decision_cache import DIALECT
 from authgw.forward_auth.problems import failure_event, problem, refusal_event
 from authgw.forward_auth.request_ids import request_id
 from authgw.forward_auth.response_bytes import Response, serialised
@@ -62,9 +63,21 @@ class FrontDoor:
             return None
         response = dispatcher.gateway.checks.cached_response(peer, names, values)
         if response is None:
-            return None
+            return self._cached_refusal(peer, names, values)
         dispatcher.cached_responses += 1
         return serialised(response)
+
+    def _cached_refusal(
+        self, peer: str, names: tuple[bytes, ...], values: Sequence[bytes]
+    ) -> bytes | None:
+        start = time.perf_counter()
+        response = self._dispatcher.gateway.checks.cached_refusal(peer, names, values)
+        if response is None:
+            return None
+        sent = serialised(response)
+        seconds = time.perf_counter() - start
+        self._record(DIALECT.path, response.status, response.reason, seconds)
+        return sent
 
     def dialect_of(self, head: RequestHead) -> Dialect | None:
         """Return the dialect of a check, None for a request to the application."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
 from authgw.core.errors import AuthgwError, RequestMalformedError
-from authgw.core.limits import FIRST_REQUEST_TIMEOUT, MAX_HEAD_BYTES
+from authgw.core.limits import FIRST_REQUEST_TIMEOUT, MAX_HEAD_BYTES, MAX_HEADER_LINE_BYTES
 from authgw.forward_auth.decision_cache import PATH
 from authgw.server.connections import Connections
 from authgw.server.front_door import FrontDoor, peer_name
@@ -182,7 +182,8 @@ class Connection(asyncio.Protocol):
         self._has_requested = True
         self._connections.mark_active(self)
         reader = self._reader
-        if raw.startswith(_CHECK):
+        # No line is too long if all of them together are not.
+        if len(raw) <= MAX_HEADER_LINE_BYTES and raw.startswith(_CHECK):
             cached = self._door.cached_response(self._peer, tuple(reader.names), reader.values)
             if cached is not None:
                 reader.release()

@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -166,6 +167,8 @@ class GatewayProcess:
 
     @property
     def log(self) -> str:
+        # A line is written just after the response that it is about.
+        time.sleep(0.05)
         return (self.folder / "log").read_text()
 
     @property
@@ -200,7 +203,9 @@ def two_replicas(folder: Path, store: str) -> tuple[GatewayProcess, GatewayProce
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port below those that the system gives to connections, which could take it."""
+    while True:
+        port = 10_000 + secrets.randbelow(22_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -20,9 +20,10 @@ async def connected(quick: RunningGateway) -> AsyncIterator[Streams]:
         writer.transport.abort()
 
 
-def asking(access: str, line: str = "GET /authenticate HTTP/1.1", **more: str) -> bytes:
+def asking(access: str | None, line: str = "GET /authenticate HTTP/1.1", **more: str) -> bytes:
     named = {name.replace("_", "-"): value for name, value in more.items()}
-    headers = {"Host": "x", **ORIGINAL, "Authorization": f"Bearer {access}", **named}
+    credentials = {} if access is None else {"Authorization": f"Bearer {access}"}
+    headers = {"Host": "x", **ORIGINAL, **credentials, **named}
     said = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"{line}\r\n{said}\r\n".encode()
 

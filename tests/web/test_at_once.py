@@ -57,6 +57,33 @@ async def test_no_check_with_a_cached_response_is_decided(
     assert (len(decided), quick.serving.cached_responses) == (before + 1, counted + 11)
 
 
+async def test_a_stranger_is_refused_without_a_decision_and_recorded_each_time(
+    quick: RunningGateway, decided: list[None]
+) -> None:
+    async with connected(quick) as (reader, writer):
+        for number in range(3):
+            before, events = len(decided), len(quick.events)
+            writer.write(asking(None, X_Request_ID=f"r{number}"))
+            status, headers = await answer(reader)
+            assert (status, headers["X-Request-ID"]) == ("HTTP/1.1 401 Unauthorized", f"r{number}")
+            assert len(decided) - before == (number == 0)
+            (event,) = quick.events[events:]
+            assert (event.request_id, event.reason) == (f"r{number}", "token_missing")
+            assert event.detail == quick.events[events - number].detail
+
+
+async def test_a_head_with_too_long_a_line_is_refused_also_if_its_names_are_known(
+    quick: RunningGateway,
+) -> None:
+    access = await shaped(quick)
+    for token in (access, None):
+        async with connected(quick) as (reader, writer):
+            for size in (10, 10, 33_000):
+                writer.write(asking(token, User_Agent="x" * size))
+                status = (await answer(reader))[0]
+        assert status.endswith(" 400 Bad Request")
+
+
 async def test_an_unknown_header_name_is_a_cache_miss_once(
     quick: RunningGateway, decided: list[None]
 ) -> None:

@@ -38,7 +38,8 @@ def target(number: int = 0) -> tuple[bytes, bytes]:
 
 
 def refusal(reason: str = "token_missing", size: int = 10) -> CachedRefusal:
-    return CachedRefusal(Response(401, reason=reason, prepared=bytes(size)), "GET a/", "::1")
+    response = Response(401, reason=reason, prepared=bytes(size))
+    return CachedRefusal(response, "GET a/", "::1", "401 GET a/: detail")
 
 
 def test_a_refusal_is_for_its_target_and_reason_only(cache: DecisionCache) -> None:
@@ -49,6 +50,37 @@ def test_a_refusal_is_for_its_target_and_reason_only(cache: DecisionCache) -> No
     assert cache.refusal(same, "token_invalid") is None
     for other in (key_of(cache, target(1)), key_of(cache, target(), peer="::2")):
         assert (other.rule, cache.refusal(other, "token_missing")) == (None, None)
+
+
+def test_only_a_request_without_credentials_gets_the_anonymous_refusal(
+    cache: DecisionCache,
+) -> None:
+    agent = (b"User-Agent", b"x")
+    cache.add_refusal(key_of(cache, target(2), agent), RULE, refusal())
+    with_token = key_of(cache, target(), (b"Authorization", b"Bearer x"))
+    cache.add_refusal(with_token, RULE, refusal())
+    bare = key_of(cache, target(), agent)
+    # That of a caller with credentials says nothing of a request without any.
+    assert cache.anonymous_refusal("::1", bare.names, [target()[1], b"x"]) is None
+    added = refusal()
+    cache.add_refusal(bare, RULE, added)
+    assert cache.anonymous_refusal("::1", bare.names, [target()[1], b"y"]) == (added, None)
+    assert cache.anonymous_refusal("::2", bare.names, [target()[1], b"x"]) is None
+    assert cache.anonymous_refusal("::1", bare.names, [target(1)[1], b"x"]) is None
+    for name in (b"Authorization", b"Cookie", b"X-Original-Method"):
+        other = key_of(cache, target(), (name, b"x"))
+        cache.add_refusal(other, RULE, refusal())
+        credential = name != b"X-Original-Method"
+        found = cache.anonymous_refusal("::1", other.names, [target()[1], b"x"])
+        assert (found is None) is credential
+
+
+def test_the_anonymous_refusal_comes_with_the_id_of_the_request(cache: DecisionCache) -> None:
+    key = key_of(cache, (b"x-request-id", b"r1"), target())
+    cache.add_refusal(key, RULE, refusal())
+    found = cache.anonymous_refusal("::1", key.names, [b"r2 ", target()[1]])
+    assert found is not None
+    assert found[1] == b"r2"
 
 
 def test_a_refused_target_has_no_cached_response(cache: DecisionCache) -> None:
