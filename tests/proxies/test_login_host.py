@@ -7,7 +7,7 @@ import pytest
 
 from authgw.core.endpoints import ENDPOINTS, Audience
 from tests.support.processes import ISSUED, HttpResponse, ask
-from tests.support.proxies import BROWSER, CLIENT, HOST, LOGIN, LOGIN_HOST, Proxied, lower
+from tests.support.proxies import BROWSER, CLIENT, EXAMPLES, HOST, LOGIN, LOGIN_HOST, Proxied, lower
 
 CLOSED = [entry.path for entry in ENDPOINTS if Audience.PUBLIC not in entry.audience]
 SPELLINGS = {
@@ -29,13 +29,8 @@ SPELLINGS = {
 }
 
 
-@pytest.fixture
-def site(proxied: Proxied) -> Proxied:
-    if proxied.name == "nginx":
-        pytest.skip(
-            "nginx/site.conf has one host for app and login; tests/browser has examples/sso"
-        )
-    return proxied
+# nginx/site.conf has one host for app and login; tests/browser logs in to examples/sso.
+pytestmark = pytest.mark.parametrize("proxied", EXAMPLES, indirect=True)
 
 
 def spelled(spelling: str, path: str) -> str:
@@ -49,22 +44,24 @@ def spelled(spelling: str, path: str) -> str:
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_closed_paths_are_closed_in_every_spelling(site: Proxied, spelling: str) -> None:
+def test_closed_paths_are_closed_in_every_spelling(proxied: Proxied, spelling: str) -> None:
     for path in CLOSED:
         for method in ("GET", "POST"):
-            answer = ask_as_backend(site, spelled(spelling, path), method)
+            answer = ask_as_backend(proxied, spelled(spelling, path), method)
             assert answer.status in (400, 404), (method, path, answer)
             # Not a refusal of the gateway either.
             assert "x-request-id" not in lower(answer), (method, path)
             assert "authgw" not in lower(answer).get("server", ""), (method, path)
 
 
-def ask_as_backend(site: Proxied, path: str, method: str, host: str = LOGIN_HOST) -> HttpResponse:
+def ask_as_backend(
+    proxied: Proxied, path: str, method: str, host: str = LOGIN_HOST
+) -> HttpResponse:
     """Send a request that the gateway itself would accept at `/revoke` and `/sessions`."""
-    secret = ("Authorization", site.gateway.basic["Authorization"])
+    secret = ("Authorization", proxied.gateway.basic["Authorization"])
     body = json.dumps({"user_id": 7}).encode() if method == "POST" else b""
     kind = ("Content-Type", "application/json")
-    return site.send(path, secret, kind, method=method, host=host, body=body)
+    return proxied.send(path, secret, kind, method=method, host=host, body=body)
 
 
 @pytest.mark.parametrize(
@@ -84,41 +81,43 @@ def ask_as_backend(site: Proxied, path: str, method: str, host: str = LOGIN_HOST
     ],
 )
 def test_closed_paths_are_closed_by_every_name_of_the_host(
-    site: Proxied, line: str, host: str
+    proxied: Proxied, line: str, host: str
 ) -> None:
-    subject = site.login(7)
-    answer = ask_as_backend(site, line, "POST", host)
+    subject = proxied.login(7)
+    answer = ask_as_backend(proxied, line, "POST", host)
     assert answer.status in (400, 401, 403, 404, 421), answer
-    assert site.send("/page", token=subject).status == 200
+    assert proxied.send("/page", token=subject).status == 200
 
 
-def test_the_gateway_itself_would_accept_such_a_request(site: Proxied) -> None:
-    headers = {**site.gateway.basic, "Content-Type": "application/json"}
-    answer = ask(site.gateway.port, "POST", "/revoke", headers, {"user_id": 8})
+def test_the_gateway_itself_would_accept_such_a_request(proxied: Proxied) -> None:
+    headers = {**proxied.gateway.basic, "Content-Type": "application/json"}
+    answer = ask(proxied.gateway.port, "POST", "/revoke", headers, {"user_id": 8})
     assert answer.status == 200
 
 
-def test_public_paths_are_reached(site: Proxied) -> None:
+def test_public_paths_are_reached(proxied: Proxied) -> None:
     for path in ("/login", "/login?rd=x", "/logout"):
-        page = site.send(path, *BROWSER, host=LOGIN_HOST)
+        page = proxied.send(path, *BROWSER, host=LOGIN_HOST)
         assert (page.status, lower(page)["content-type"]) == (200, "text/html; charset=utf-8")
-    style = site.send("/login/style.css", host=LOGIN_HOST)
+    style = proxied.send("/login/style.css", host=LOGIN_HOST)
     assert (style.status, lower(style)["content-type"]) == (200, "text/css; charset=utf-8")
-    assert site.send("/ping", host=LOGIN_HOST).body == b"pong"
-    secret = ("Authorization", site.gateway.basic["Authorization"])
+    assert proxied.send("/ping", host=LOGIN_HOST).body == b"pong"
+    secret = ("Authorization", proxied.gateway.basic["Authorization"])
     kind = ("Content-Type", "application/json")
-    pair = site.send("/login", secret, kind, method="POST", host=LOGIN_HOST, body=b'{"user_id": 9}')
+    pair = proxied.send(
+        "/login", secret, kind, method="POST", host=LOGIN_HOST, body=b'{"user_id": 9}'
+    )
     refresh = json.dumps({"refresh": pair.json()["refresh"]}).encode()
-    again = site.send("/refresh", kind, method="POST", host=LOGIN_HOST, body=refresh)
+    again = proxied.send("/refresh", kind, method="POST", host=LOGIN_HOST, body=refresh)
     assert again.status == 200
-    ended = site.send("/logout", method="POST", host=LOGIN_HOST, token=again.json()["access"])
+    ended = proxied.send("/logout", method="POST", host=LOGIN_HOST, token=again.json()["access"])
     assert ended.status == 200
     ISSUED.update([pair.json()["access"], pair.json()["refresh"], again.json()["access"]])
 
 
-def test_the_root_leads_to_the_account_page(site: Proxied) -> None:
+def test_the_root_leads_to_the_account_page(proxied: Proxied) -> None:
     for path in ("/", "/?x=1"):
-        answer = site.send(path, *BROWSER, host=LOGIN_HOST)
+        answer = proxied.send(path, *BROWSER, host=LOGIN_HOST)
         assert answer.status == 302
         where = urlsplit(lower(answer)["location"])
         assert (where.path, where.query) == ("/login/account", "")
@@ -126,7 +125,7 @@ def test_the_root_leads_to_the_account_page(site: Proxied) -> None:
 
 
 @pytest.mark.parametrize("target", [f"http://{HOST}/public/x", f"http://{HOST}/page"])
-def test_a_client_cannot_ask_about_a_request(site: Proxied, target: str) -> None:
+def test_a_client_cannot_ask_about_a_request(proxied: Proxied, target: str) -> None:
     """With the headers of a subrequest, the gateway would respond as to the proxy."""
     parts = urlsplit(target)
     headers = [
@@ -139,21 +138,21 @@ def test_a_client_cannot_ask_about_a_request(site: Proxied, target: str) -> None
         ("X-Forwarded-Proto", "http"),
     ]
     for some in ([], headers[:3], headers[3:], headers):
-        answer = site.send("/authenticate", *some, host=LOGIN_HOST, token=site.login())
+        answer = proxied.send("/authenticate", *some, host=LOGIN_HOST, token=proxied.login())
         assert (answer.status, lower(answer)["x-authgw-reason"]) == (403, "direct_check_off")
 
 
-def test_logins_are_counted_by_the_address_of_the_client(site: Proxied) -> None:
+def test_logins_are_counted_by_the_address_of_the_client(proxied: Proxied) -> None:
     forged = [("X-Forwarded-For", "203.0.113.66"), ("X-Real-IP", "203.0.113.66")]
     kind = ("Content-Type", "application/json")
     body = b'{"username": "nobody", "password": "wrong"}'
-    answer = site.send("/login", kind, *forged, method="POST", host=LOGIN_HOST, body=body)
+    answer = proxied.send("/login", kind, *forged, method="POST", host=LOGIN_HOST, body=body)
     assert answer.status == 401
-    assert "203.0.113.66" not in site.gateway.log
-    assert CLIENT in site.gateway.log
+    assert "203.0.113.66" not in proxied.gateway.log
+    assert CLIENT in proxied.gateway.log
 
 
-def test_the_login_host_upgrades_no_connection(site: Proxied) -> None:
+def test_the_login_host_upgrades_no_connection(proxied: Proxied) -> None:
     upgrade = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")]
-    answer = site.send("/login", *upgrade, host=LOGIN_HOST)
+    answer = proxied.send("/login", *upgrade, host=LOGIN_HOST)
     assert answer.status in (200, 400, 403)
