@@ -125,6 +125,7 @@ class Messages:
             "login": (6, self._login),
             "refresh": (5, self._refresh),
             "ending": (5, self._ending),
+            "form": (3, self._form),
             "plain": (12, self._plain),
             "body": (8, lambda: self._body(chunked=False)),
             "chunked": (3, lambda: self._body(chunked=True)),
@@ -252,6 +253,12 @@ class Messages:
         if self._choose.random() < 0.1:
             fields.append(b"Expect: 100-continue")
         return self._with_body(line, body, *fields, chunked=self._choose.random() < 0.2)
+
+    def _form(self) -> bytes:
+        """Return a login form without the token that its page contains."""
+        line = self._choose.choice((b"POST /login", b"POST /login/totp", b"POST /logout"))
+        kind = b"Content-Type: application/x-www-form-urlencoded"
+        return self._with_body(line, b"username=alice&password=x", kind, chunked=False)
 
     def _with_body(self, line: bytes, body: bytes, *fields: bytes, chunked: bool) -> bytes:
         if not chunked:

@@ -74,6 +74,8 @@ class Link:
         with contextlib.suppress(ConnectionError):
             for part in parts:
                 await loop.sock_sendall(self._link, part)
+                # In one turn of the loop a server of this process has not read the first part yet.
+                await asyncio.sleep(0)
                 await asyncio.sleep(0)
 
     async def answer(self, message: Message) -> MessageOutcome:
@@ -143,6 +145,10 @@ def _plain(text: bytes) -> bytes:
     return _RANDOM.sub(b"*", _TOKEN.sub(_subject, text))
 
 
+def _always(parts: Sequence[bytes]) -> Callable[[bytes], Sequence[bytes]]:
+    return lambda _: parts
+
+
 def _subject(found: re.Match[bytes]) -> bytes:
     claims = json.loads(urlsafe_b64decode(found[1] + b"=="))
     return f"<{claims.get('typ')} of {claims['sub']}>".encode()
@@ -172,6 +178,22 @@ class Differential:
             again = await self._alone(message)
             if again != answer:
                 self.found.append(Difference("alone again", message, answer, again))
+
+    async def run_cut(
+        self, messages: Sequence[Message], places: Callable[[bytes], Sequence[int]]
+    ) -> None:
+        """Send these pipelined, cut once at each of these places, then byte by byte.
+
+        Messages after the last message of the connection have no answer.
+        """
+        expected = [await self._alone(message) for message in messages]
+        pairs = [(m, e) for m, e in zip(messages, expected, strict=True) if e is not None]
+        raw = b"".join(message.raw for message, _ in pairs)
+        ways = {f"cut at {place}": [raw[:place], raw[place:]] for place in places(raw)}
+        ways["byte by byte"] = [raw[place : place + 1] for place in range(len(raw))]
+        for way, parts in ways.items():
+            with await self._connect() as link:
+                await self._burst(way, link, pairs, _always(parts))
 
     async def _connect(self) -> Link:
         unix = isinstance(self.address, str)

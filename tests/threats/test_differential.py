@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from tests.support import processes
 from tests.support.counts import count
 from tests.support.gateway import MakeGateway, RunningGateway
 from tests.support.login_scene import Jar, page_of
-from tests.support.messages import Messages, SmuggledIdentity
+from tests.support.messages import MALFORMED, Message, Messages, SmuggledIdentity
 from tests.threats.differential import Differential
 
 _RULES = """\
@@ -29,6 +30,11 @@ rules:
 """
 _MESSAGES = count(2_000, 100_000)
 _AT_ONCE = 250  # messages with the same identities, whose tokens are valid for 15 minutes
+# Messages that are cut at every byte: kinds that keep the connection, before an unusual message.
+_OWN = ("check", "direct", "forward", "envoy")
+_TRAIN = (_OWN, ("login", "refresh", "ending"), ("form", "plain", "body"), _OWN)
+_UNUSUAL = ("last", "upgrade", "chunked", "expect")
+_LONGEST = 1500  # bytes of a message that is cut at every byte
 
 
 @pytest.fixture
@@ -91,6 +97,50 @@ async def test_every_way_of_sending_has_the_same_answers(ruled: RunningGateway, 
     assert ruled.serving.cached_responses > 0
 
 
+def trains(client: str, logged_in: list[SmuggledIdentity]) -> list[list[Message]]:
+    """Return own, cached, JSON and delegated requests before each unusual message, a check behind.
+
+    In a quick run these are a sample of the malformed messages.
+    """
+    choose = random.Random(1)
+
+    def short(*kinds: str) -> Message:
+        made = Messages(choose, logged_in, client, kinds)
+        return next(each for each in iter(made.one, None) if len(each.raw) <= _LONGEST)
+
+    malformed = [Message("malformed", raw) for raw in MALFORMED if len(raw) <= _LONGEST]
+    malformed = choose.sample(malformed, min(len(malformed), count(4, len(malformed))))
+    head = f"Host: x\r\nAuthorization: Bearer {logged_in[0].access}\r\n\r\n"
+    cached = Message("cached", b"GET /authenticate HTTP/1.1\r\n" + head.encode())
+    unusual = [*map(short, _UNUSUAL), *malformed]
+    return [
+        [cached, *(short(*kinds) for kinds in _TRAIN), cached, last, short("check")]
+        for last in unusual
+    ]
+
+
+def every_byte(raw: bytes) -> list[int]:
+    """Return the places between bytes; in a quick run, those at ends of heads and 25 others."""
+    every = range(1, len(raw))
+    ends = {found.start() + n for found in re.finditer(rb"\r\n\r\n", raw) for n in range(1, 6)}
+    others = random.Random(len(raw)).sample(every, min(len(every), count(25, len(every))))
+    return sorted({*ends, *others} & {*every})
+
+
+async def test_messages_cut_at_every_byte_have_the_same_answers(
+    ruled: RunningGateway, unix: str
+) -> None:
+    tests = both(port_of(ruled), unix)
+    client = ruled.shop["Authorization"]
+    for number in range(len(trains(client, await identities(ruled, 0)))):
+        # Tokens are valid for 15 minutes, less than all cuts may take.
+        messages = trains(client, await identities(ruled, number))[number]
+        test = tests[number % 2]
+        await test.run_cut(messages, every_byte)
+        assert not any(test.found), report(test, number)
+    assert ruled.serving.cached_responses > 0
+
+
 def test_a_gateway_process_answers_alike(tmp_path: Path) -> None:
     gateway = processes.make_gateway(tmp_path / "gateway", AUTHGW_SERVER__SOCKET="socket")
     (gateway.folder / "config.yml").write_text(_RULES + "auth: {direct_check: true}\n")
@@ -133,6 +183,35 @@ def drop_queued(connection: Connection, data: bytes) -> None:
 def same_digest(names: object, values: object) -> bytes:
     """Return the same digest for all credentials."""
     return bytes(32)
+
+
+def end_in_these_bytes(connection: Connection, data: bytes) -> int:
+    """Find no end of a head that is in two packets."""
+    found = data.find(b"\r\n\r\n")
+    return len(data) if found < 0 else found + 4
+
+
+def whole_body(connection: Connection, data: bytes) -> bytes:
+    """Take all bytes for those of the body under way."""
+    connection._body_left = max(0, connection._body_left - len(data))
+    if connection._application is not None:
+        connection._application.feed(data)
+    return b""
+
+
+@pytest.mark.parametrize(
+    ("name", "replacement"), [("_end_of_head", end_in_these_bytes), ("_feed_body", whole_body)]
+)
+async def test_a_gateway_that_loses_cut_messages_is_found_out(
+    ruled: RunningGateway, monkeypatch: pytest.MonkeyPatch, name: str, replacement: object
+) -> None:
+    monkeypatch.setattr(Connection, name, replacement)
+    test = Differential(("127.0.0.1", port_of(ruled)), random.Random(1), patience=0.5)
+    for messages in trains(ruled.shop["Authorization"], await identities(ruled, 1)):
+        await test.run_cut(messages, every_byte)
+        if any(each.way.startswith("cut") for each in test.found):
+            return
+    pytest.fail("the test finds nothing")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
-"""DecisionCache: refusals by target and reason, within their limits."""
+"""DecisionCache: refusals by target and reason, and callers, within their limits."""
 
+import gc
+import tracemalloc
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -11,14 +13,21 @@ from authgw.core.limits import (
     MAX_CACHED_REFUSALS,
     MAX_REFUSED_LAYOUTS,
 )
+from authgw.core.model import Principal
+from authgw.core.session_codec import dump
+from authgw.core.tokens import Token, TokenType
 from authgw.dialects.base import Subrequest
 from authgw.dialects.headers import RawHeaders
-from authgw.forward_auth import header_layout
+from authgw.dialects.responses import allowed
+from authgw.forward_auth import decision_cache, header_layout
 from authgw.forward_auth.decision_cache import PATH, CachedRefusal, CheckKey, DecisionCache
 from authgw.forward_auth.response_bytes import Response
 from authgw.services.identify import Identification
+from authgw.services.results import Identity
+from tests.support.builders import NOW, numbered
 
 RULE = 3
+CALLERS = 5_000
 
 
 @pytest.fixture
@@ -126,3 +135,47 @@ def test_lists_of_names_are_classified_once_and_bounded(
     for headers in lists:
         key_of(cache, *headers)
     assert classified == [(b"X-Original-URL", b"X-0")]
+
+
+def add_caller(cache: DecisionCache, number: int) -> None:
+    """Add an ordinary caller, with values of its own as a request and a store bring them."""
+    session = numbered(number, f"user-{number:06}")
+    token = Token(TokenType.ACCESS, session.sub, session.sid, "jti", 0, NOW, NOW + number)
+    principal = Principal(session.sub, session.sid, session.groups, session.profile)
+    identity = Identity(principal, token, session, dump(session, compact=True), 0)
+    response = Response(200, allowed(principal, HeaderSettings().identity).headers)
+    key = key_of(cache, target(), (b"Authorization", b"Bearer %d" % number))
+    # The first use only marks the credentials.
+    for _ in range(2):
+        cache.add(key, RULE, identity, response)
+
+
+def is_cached(cache: DecisionCache, number: int) -> bool:
+    key = key_of(cache, target(), (b"Authorization", b"Bearer %d" % number))
+    return key.caller in cache._callers
+
+
+def test_a_caller_takes_the_memory_that_its_bound_counts(cache: DecisionCache) -> None:
+    add_caller(cache, CALLERS)
+    counted = cache._callers_bytes
+    gc.collect()
+    tracemalloc.start()
+    for number in range(CALLERS):
+        add_caller(cache, number)
+    gc.collect()
+    measured, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert all(is_cached(cache, number) for number in range(CALLERS))
+    assert measured == pytest.approx(cache._callers_bytes - counted, rel=0.25)
+
+
+def test_the_oldest_callers_make_room(
+    cache: DecisionCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        add_caller(cache, number)
+    monkeypatch.setattr(decision_cache, "MAX_CACHED_CALLERS_BYTES", cache._callers_bytes)
+    add_caller(cache, 0)  # now the youngest
+    add_caller(cache, 3)
+    assert [is_cached(cache, number) for number in range(4)] == [True, False, True, True]
+    assert cache._callers_bytes == sum(entry.size for entry in cache._callers.values())
