@@ -149,10 +149,10 @@ MAX_TOKEN_MEMORY_BYTES = 65_536 * 320
 MAX_CACHED_JOSE_HEADERS = 64
 # Header layouts and targets, each.
 MAX_CACHED_CHECKS = 4096
-# Callers: 65,536 whose responses have 400 bytes.
+# Callers: 65,536 whose responses and records have 400 bytes together.
 MAX_CACHED_CALLERS_BYTES = 64 * 1024 * 1024
-# An entry of a caller without its responses: the digest of its credentials, a sid, a version.
-CALLER_OVERHEAD_BYTES = 624
+# An entry of a caller without its responses and its session's record, which is its version.
+CALLER_OVERHEAD_BYTES = 560
 # Slots of credentials that were used once; each takes a byte.
 FIRST_USE_SLOTS = 2**18
 # Targets with refusals of callers without valid credentials. Anyone may fill them, so they are

@@ -3,6 +3,7 @@
 import gc
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -137,12 +138,13 @@ def test_lists_of_names_are_classified_once_and_bounded(
     assert classified == [(b"X-Original-URL", b"X-0")]
 
 
-def add_caller(cache: DecisionCache, number: int) -> None:
-    """Add an ordinary caller, with values of its own as a request and a store bring them."""
-    session = numbered(number, f"user-{number:06}")
+def add_caller(cache: DecisionCache, number: int, *, groups: int = 1, compact: bool = True) -> None:
+    """Add a caller, with values of its own as a request and a store bring them."""
+    names = tuple(f"group-{place}" for place in range(groups))
+    session = replace(numbered(number, f"user-{number:06}"), groups=names)
     token = Token(TokenType.ACCESS, session.sub, session.sid, "jti", 0, NOW, NOW + number)
     principal = Principal(session.sub, session.sid, session.groups, session.profile)
-    identity = Identity(principal, token, session, dump(session, compact=True), 0)
+    identity = Identity(principal, token, session, dump(session, compact=compact), 0)
     response = Response(200, allowed(principal, HeaderSettings().identity).headers)
     key = key_of(cache, target(), (b"Authorization", b"Bearer %d" % number))
     # The first use only marks the credentials.
@@ -155,13 +157,17 @@ def is_cached(cache: DecisionCache, number: int) -> bool:
     return key.caller in cache._callers
 
 
-def test_a_caller_takes_the_memory_that_its_bound_counts(cache: DecisionCache) -> None:
+@pytest.mark.parametrize("compact", [True, False])
+@pytest.mark.parametrize("groups", [1, 20, 100])
+def test_a_caller_takes_the_memory_that_its_bound_counts(
+    cache: DecisionCache, groups: int, compact: bool
+) -> None:
     add_caller(cache, CALLERS)
     counted = cache._callers_bytes
     gc.collect()
     tracemalloc.start()
     for number in range(CALLERS):
-        add_caller(cache, number)
+        add_caller(cache, number, groups=groups, compact=compact)
     gc.collect()
     measured, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
