@@ -25,6 +25,8 @@ LOGIN_PAGE = {
 def started(folder: Path, **environ: str) -> GatewayProcess:
     """Start a gateway that writes a line to its log for each import (-X importtime)."""
     gateway = make_gateway(folder, PYTHONPROFILEIMPORTTIME="1", **environ)
+    # Coverage loads modules of its own.
+    gateway.covered = False
     prepare(folder, "key", "init")
     gateway.start()
     gateway.wait_until_ready()
