@@ -35,7 +35,7 @@ PATIENCE = 12
 
 @dataclass
 class Issued:
-    """Credentials that a login issued: the tokens of a backend's session, and a browser's session cookie."""
+    """Credentials that a login issued: tokens of a backend's session, and a session cookie."""
 
     access: str
     refresh: str
