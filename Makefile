@@ -88,7 +88,7 @@ containers: install
 sample: install
 	$(BIN)/pytest -m sample tests/faults tests/limits
 
-# What docs/threats.md names, as a table. Results of `make test` and `make faults` count while nothing
+# What docs/explanation/threats.md names, as a table. Results of `make test` and `make faults` count while nothing
 # has changed since; the rest is run. THREATS='--without tests/limits' leaves out what is slow.
 THREATS :=
 

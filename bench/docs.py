@@ -11,7 +11,7 @@ from bench.outcome import NotMeasured, Table, markdown_of, rounded
 _BENCH = Path(__file__).parent
 RESULTS = _BENCH / "results.json"
 README = _BENCH / "README.md"
-SCALING = _BENCH.parent / "docs" / "scaling.md"
+SCALING = _BENCH.parent / "docs" / "explanation" / "scaling.md"
 FRONT = _BENCH.parent / "README.md"
 PICTURE = _BENCH.parent / "docs" / "speed.svg"
 
@@ -52,7 +52,7 @@ def write_front(measured: Mapping[str, Any]) -> None:
 
 
 def write_plan(tables: Sequence[Table]) -> None:
-    """Update the tables in docs/scaling.md."""
+    """Update the tables in docs/explanation/scaling.md."""
     _rewrite(SCALING, "plan", "\n\n".join(_sections(tables)))
 
 

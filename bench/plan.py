@@ -1,4 +1,4 @@
-"""Fleet sizes computed from the figures of the last run, as tables of docs/scaling.md."""
+"""Fleet sizes computed from the figures of the last run, as the tables of scaling.md."""
 
 from collections.abc import Mapping
 from itertools import product
@@ -40,7 +40,7 @@ def costs_of(results: Mapping[str, Any]) -> Costs:
 
 
 def from_results(results: Mapping[str, Any]) -> tuple[tuple[Table, ...], dict[str, Any]]:
-    """Compute the tables of docs/scaling.md and their figures.
+    """Compute the tables of docs/explanation/scaling.md and their figures.
 
     Raises:
         NotMeasured: a unit cost is missing.

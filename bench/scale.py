@@ -74,7 +74,11 @@ def command() -> click.Command:
     @click.command("scale", help=BENCHMARK.summary)
     @click.option("--quick", is_flag=True, help="Short rounds, 60 s in all.")
     @click.option("--plan", "planned", is_flag=True, help="Compute fleets from bench/results.json.")
-    @click.option("--write", is_flag=True, help="With --plan: renew the tables of docs/scaling.md.")
+    @click.option(
+        "--write",
+        is_flag=True,
+        help="With --plan: renew the tables of docs/explanation/scaling.md.",
+    )
     def scale(quick: bool, planned: bool, write: bool) -> None:
         if not planned:
             BENCHMARK.run(quick)

@@ -13,7 +13,7 @@ def missing(text: str) -> list[str]:
 
 
 def test_every_guarantee_names_tests_that_exist() -> None:
-    text = (ROOT / "docs" / "guarantees.md").read_text()
+    text = (ROOT / "docs" / "explanation" / "guarantees.md").read_text()
     rows = [line for line in text.splitlines() if line.startswith("| ") and "|---" not in line]
     promises = [row for row in rows if not row.startswith("| promise")]
     assert len(promises) > 20

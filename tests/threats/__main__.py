@@ -1,8 +1,8 @@
 """`make threats`: every threat, its tests and their results, as a table.
 
 Results of `make test` and `make faults` count while nothing has changed since; all other tests
-are run here. `--write` makes docs/threats.md anew; `--without FOLDER` leaves the tests of a
-folder to another run.
+are run here. `--write` makes docs/explanation/threats.md anew; `--without FOLDER` leaves the tests
+of a folder to another run.
 """
 
 import subprocess

@@ -1,4 +1,4 @@
-"""The list of threats (threats.yml) as values, and as the page docs/threats.md."""
+"""The list of threats (threats.yml) as values, and as the page docs/explanation/threats.md."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[2]
-DOCUMENT = ROOT / "docs" / "threats.md"
+DOCUMENT = ROOT / "docs" / "explanation" / "threats.md"
 _HEAD = """\
 # Threats
 
@@ -49,7 +49,7 @@ def read_threats() -> list[Threat]:
 
 
 def page(threats: Sequence[Threat]) -> str:
-    """docs/threats.md of these."""
+    """docs/explanation/threats.md of these."""
     rows = [
         f"| {one.id} | {one.kind} | {one.attack} | {one.expected} "
         f"| {', '.join(f'`{test}`' for test in one.tests) or one.because} |\n"

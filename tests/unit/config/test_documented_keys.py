@@ -12,7 +12,7 @@ from authgw.config.schema import Settings
 from authgw.config.schema_paths import model_of
 
 ROOT = Path(__file__).parents[3]
-DOCUMENTS = [ROOT / "README.md", ROOT / "config.yml", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "config.yml", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def keys(model: type[BaseModel], parent: str = "") -> Iterator[str]:
