@@ -33,7 +33,7 @@ class ReceivedSids:
 @asynccontextmanager
 async def subscribed(url: str, received: ReceivedSids) -> AsyncIterator[None]:
     servers = connect(url)
-    task = asyncio.create_task(RedisRevocationFeed(servers.pubsub, received).run())
+    task = asyncio.create_task(RedisRevocationFeed(servers.subscribe, received).run())
     try:
         yield
         assert not task.done()
@@ -192,7 +192,7 @@ async def test_a_server_that_starts_late_is_connected(tmp_path: Path) -> None:
 async def test_pauses_stay_finite() -> None:
     # After an hour without a server, 2**failures overflows a float.
     subscriber = RedisRevocationFeed(
-        connect(f"redis://127.0.0.1:{free_port()}/0").pubsub, ReceivedSids()
+        connect(f"redis://127.0.0.1:{free_port()}/0").subscribe, ReceivedSids()
     )
     subscriber._failures = 5000
     task = asyncio.create_task(subscriber.run())

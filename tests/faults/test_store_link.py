@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from redis.asyncio import Redis
 
 from authgw.storage.redis.link import COMMUNICATION_ERRORS, Login
 from authgw.storage.redis.locations import FixedLocation
@@ -92,8 +91,7 @@ async def test_no_reply_reaches_another_call(tmp_path: Path) -> None:
     chance = random.Random(_SEED)
     calls = count(20_000, 1_000_000)
     with RedisProcess(tmp_path / "redis") as redis, FaultProxy(redis.port) as proxy:
-        subscriber = Redis(port=redis.port)
-        node = RedisNode(FixedLocation("127.0.0.1", proxy.port), Login(), subscriber, "Redis")
+        node = RedisNode(FixedLocation("127.0.0.1", proxy.port), Login(), "Redis")
         disturbed = DisturbedReplies(chance)
         await asyncio.to_thread(proxy.set, altered_replies("disturbed", disturbed))
         callers = EchoCallers(node, chance, calls)

@@ -1,5 +1,6 @@
 """Every kind of store that the contract suite runs against."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
@@ -9,11 +10,13 @@ import pytest
 from authgw.core.ports import Store
 from authgw.storage.redis.commands import Servers
 from authgw.storage.redis.connect import connect
+from authgw.storage.redis.replies import Request, is_ok
 from authgw.storage.redis.store import RedisStore
 from authgw.storage.sqlite.store import EmbeddedStore
 from tests.support.fake_redis_server import fake_redis_server
 from tests.support.redis_sets import Node, Nodes
 
+_FLUSH = Request(("FLUSHDB",), is_ok)
 KINDS = ["fakeredis", "redis", "memory", "file", "sentinel", "cluster", "tls"]
 
 
@@ -30,7 +33,7 @@ async def opened(
     async with fake_redis_server() if kind == "fakeredis" else nullcontext(0) as port:
         servers = servers_of(kind, request, database, port)
         for server in await servers.masters():
-            await server.subscriber.flushdb()
+            await server.execute([_FLUSH], asyncio.get_running_loop().time() + 5)
         kept = RedisStore(servers, idle=60, session_max=60)
         # As beside a replica of the previous version, and as without any.
         kept.compact = kind != "fakeredis"

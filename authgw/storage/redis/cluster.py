@@ -10,10 +10,9 @@ import math
 import random
 from collections.abc import Callable, Sequence
 
-from redis.asyncio.client import PubSub
 from redis.exceptions import AskError, ClusterDownError, MovedError
 
-from authgw.storage.redis.link import COMMUNICATION_ERRORS, Address
+from authgw.storage.redis.link import COMMUNICATION_ERRORS, Address, RedisLink
 from authgw.storage.redis.node import RedisNode, unless_refused
 from authgw.storage.redis.redis_internals import Slots, slot_of, slots_in
 from authgw.storage.redis.replies import Request, is_slots
@@ -95,10 +94,10 @@ class Cluster:
         await self.discover()
         return tuple(dict.fromkeys(self._holders.values()))
 
-    def pubsub(self) -> PubSub:
-        """Return a subscriber on any master: the nodes forward messages to each other."""
+    def subscribe(self, on_message: Callable[[bytes], None]) -> RedisLink:
+        """Return a link to any master: the nodes forward messages to each other."""
         nodes = tuple(set(self._holders.values())) or self.known()
-        return random.choice(nodes).subscriber.pubsub()  # noqa: S311  no secret
+        return random.choice(nodes).subscribe(on_message)  # noqa: S311  no secret
 
     async def close(self) -> None:
         """Close all connections."""

@@ -5,11 +5,10 @@ A command is sent again only after a reply which says that the server has not ex
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from redis.asyncio.client import PubSub
 from redis.exceptions import (
     AskError,
     ClusterDownError,
@@ -21,7 +20,7 @@ from redis.exceptions import (
 
 from authgw.core.errors import StoreUnavailableError
 from authgw.storage.clock import boottime
-from authgw.storage.redis.link import COMMUNICATION_ERRORS
+from authgw.storage.redis.link import COMMUNICATION_ERRORS, RedisLink
 from authgw.storage.redis.node import RedisNode
 from authgw.storage.redis.replies import Request, Shape, UnexpectedReplyError, Words, is_ok
 
@@ -70,8 +69,8 @@ class Servers(Protocol):
             COMMUNICATION_ERRORS: no node names them.
         """
 
-    def pubsub(self) -> PubSub:
-        """Return a subscriber to the messages that are published on any master."""
+    def subscribe(self, on_message: Callable[[bytes], None]) -> RedisLink:
+        """Return a link for SUBSCRIBE that receives what is published on any master."""
 
     async def close(self) -> None:
         """Close all connections."""
@@ -111,9 +110,9 @@ class SingleMaster:
         """Return the server."""
         return (self._server,)
 
-    def pubsub(self) -> PubSub:
-        """See `Servers.pubsub`."""
-        return self._server.subscriber.pubsub()
+    def subscribe(self, on_message: Callable[[bytes], None]) -> RedisLink:
+        """See `Servers.subscribe`."""
+        return self._server.subscribe(on_message)
 
     async def close(self) -> None:
         """See `Servers.close`."""

@@ -3,7 +3,6 @@
 import ssl
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from redis.asyncio import ConnectionPool, Redis
 
@@ -14,11 +13,7 @@ from authgw.storage.redis.commands import Servers, SingleMaster
 from authgw.storage.redis.link import Login
 from authgw.storage.redis.locations import FixedLocation, SentinelLocation
 from authgw.storage.redis.node import RedisNode
-from authgw.storage.redis.redis_internals import (
-    SentinelClient,
-    TlsConnection,
-    TlsMasterConnection,
-)
+from authgw.storage.redis.redis_internals import SentinelClient, TlsConnection
 from authgw.storage.redis.url import RedisAddress, parse_redis
 
 _SENTINEL_TIMEOUT = 0.5  # seconds for the reply of a Sentinel, before the next is queried
@@ -45,40 +40,27 @@ def connect(url: str, *, password: str | None = None, ca_file: Path | None = Non
 
 
 def _node(login: Login, host: str, port: int) -> RedisNode:
-    subscriber = _client({**_options(login), **_credentials(login)}, host, port)
-    return RedisNode(FixedLocation(host, port), login, subscriber, f"Redis {host}:{port}")
-
-
-def _options(login: Login) -> dict[str, Any]:
-    """Return the arguments of redis-py's connections to servers and Sentinels."""
-    tls = {"tls": login.tls, "connection_class": TlsConnection} if login.tls else {}
-    return {**redis_internals.options(), **tls}
-
-
-def _credentials(login: Login) -> dict[str, Any]:
-    return {"username": login.username, "password": login.password, "db": login.database}
-
-
-def _client(
-    options: dict[str, Any], host: str, port: int, *, client: type["Redis"] = Redis
-) -> "Redis":
-    return client.from_pool(ConnectionPool(host=host, port=port, **options))
+    return RedisNode(FixedLocation(host, port), login, f"Redis {host}:{port}")
 
 
 def _behind_sentinels(address: RedisAddress, login: Login) -> SingleMaster:
-    options = _options(login)
     # The password is for the servers: the Sentinels get none.
-    timeouts = {"socket_timeout": _SENTINEL_TIMEOUT, "socket_connect_timeout": _SENTINEL_TIMEOUT}
-    sentinels = [
-        _client({**options, **timeouts}, *host, client=SentinelClient) for host in address.hosts
-    ]
+    sentinels = [_sentinel(*host, login.tls) for host in address.hosts]
     manager = redis_internals.sentinel_manager(sentinels)
-    if login.tls:
-        options["connection_class"] = TlsMasterConnection
-    subscriber = manager.master_for(address.master, **options, **_credentials(login))
     location = SentinelLocation(manager, address.master)
-    server = RedisNode(location, login, subscriber, f"Redis {address.master}")
+    server = RedisNode(location, login, f"Redis {address.master}")
     return SingleMaster(server, replicated=True)
+
+
+def _sentinel(host: str, port: int, tls: ssl.SSLContext | None) -> Redis:
+    options = {
+        **redis_internals.options(),
+        "socket_timeout": _SENTINEL_TIMEOUT,
+        "socket_connect_timeout": _SENTINEL_TIMEOUT,
+    }
+    if tls is not None:
+        options |= {"tls": tls, "connection_class": TlsConnection}
+    return SentinelClient.from_pool(ConnectionPool(host=host, port=port, **options))
 
 
 def _tls(ca_file: Path | None) -> ssl.SSLContext:

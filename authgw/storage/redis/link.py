@@ -5,6 +5,9 @@ that Redis returns. Replies have the order of the commands, and calls receive th
 the PING has arrived: no reply is missing then, and none was inserted. After a late, an invalid or a
 superfluous reply the connection is closed, and all calls that wait for it fail. A cancelled call
 keeps its place in the batch.
+
+Messages of a subscription are passed on while the bytes are read, before anything else that this
+turn of the loop reads after them.
 """
 
 import asyncio
@@ -24,7 +27,13 @@ from redis.exceptions import ConnectionError, ReadOnlyError, RedisError, Respons
 
 from authgw.core.limits import MAX_WAITING_COMMANDS
 from authgw.storage.redis.redis_internals import error_reply
-from authgw.storage.redis.replies import Request, UnexpectedReplyError, is_hello, is_ok
+from authgw.storage.redis.replies import (
+    Request,
+    UnexpectedReplyError,
+    is_hello,
+    is_message,
+    is_ok,
+)
 
 Address = tuple[str, int]
 
@@ -106,12 +115,19 @@ class _Batch:
 class RedisLink(asyncio.Protocol):
     """A connection that is opened at once and used until its first failure.
 
-    `find` determines the address, `address` is None before. All methods are called in the event
-    loop in which the link was made.
+    `find` determines the address, `address` is None before. `on_message` receives the messages of
+    the channels to which the link subscribes. `closed` is done after the first failure. All methods
+    are called in the event loop in which the link was made.
     """
 
-    def __init__(self, find: Callable[[], Awaitable[Address]], login: Login) -> None:
+    def __init__(
+        self,
+        find: Callable[[], Awaitable[Address]],
+        login: Login,
+        on_message: Callable[[bytes], None] | None = None,
+    ) -> None:
         self.address: Address | None = None
+        self._on_message = on_message
         self._loop = asyncio.get_running_loop()
         self._login = login
         self._reader = hiredis.Reader(replyError=error_reply, notEnoughData=_INCOMPLETE)
@@ -125,6 +141,7 @@ class RedisLink(asyncio.Protocol):
         self._nonces = count()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
+        self.closed: asyncio.Future[None] = self._loop.create_future()
         self._task = self._loop.create_task(self._open(find))
 
     @property
@@ -174,6 +191,7 @@ class RedisLink(asyncio.Protocol):
             batch.fail(error)
         self._sent.clear()
         self._collecting = None
+        self.closed.set_result(None)
 
     def _waiting(self) -> list[_Batch]:
         return [*self._sent, *([self._collecting] if self._collecting is not None else [])]
@@ -234,6 +252,9 @@ class RedisLink(asyncio.Protocol):
             UnexpectedReplyError: no command waits, or the command cannot have this reply.
             RedisError: a refusal that concerns all commands, as of a server that is loading.
         """
+        if self._on_message is not None and is_message(reply):
+            self._on_message(reply[2])
+            return
         if not self._sent:
             raise _unexpected(None)
         batch = self._sent[0]

@@ -2,11 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from loguru import logger
-from redis.asyncio import Redis
 from redis.exceptions import ConnectionError, RedisError, ResponseError
 
 from authgw.storage.clock import ServerClock, boottime, clock_warning
@@ -29,18 +28,16 @@ class UnconfirmedWriteError(RedisError):
 class RedisNode:
     """A master; `name` is its name in the log.
 
-    `subscriber` is for messages only: commands share the links of this class.
+    Commands share a link; messages have a link of their own.
     """
 
-    def __init__(
-        self, location: ServerLocation, login: Login, subscriber: "Redis", name: str
-    ) -> None:
-        self.subscriber = subscriber
+    def __init__(self, location: ServerLocation, login: Login, name: str) -> None:
         self.name = name
         self.host = ""  # as of the last connection
         self._location = location
         self._login = login
         self._link: RedisLink | None = None
+        self._subscription: RedisLink | None = None
         self._writes = ConfirmedWrites(self._new_link, self._confirm)
         self.clock = ServerClock()
         self._clock_warning = ""
@@ -88,6 +85,11 @@ class RedisNode:
         """
         return await self._writes.execute(requests, deadline)
 
+    def subscribe(self, on_message: Callable[[bytes], None]) -> RedisLink:
+        """Return a new link for SUBSCRIBE, whose messages are passed to `on_message`."""
+        self._subscription = RedisLink(self._current_address, self._login, on_message)
+        return self._subscription
+
     def close_idle(self) -> None:
         """Close the links for which no call waits."""
         for link in self._links():
@@ -98,11 +100,10 @@ class RedisNode:
         """Close all connections; calls that still wait fail."""
         for link in self._links():
             link.close(ConnectionError("the store is closed"))
-        await self.subscriber.aclose()
         await self._location.close()
 
     def _links(self) -> list[RedisLink]:
-        own = [self._link] if self._link is not None else []
+        own = [link for link in (self._link, self._subscription) if link is not None]
         return [*own, *self._writes.links]
 
     def _new_link(self) -> RedisLink:

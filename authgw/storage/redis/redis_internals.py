@@ -14,7 +14,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.asyncio.connection import DefaultParser, SSLConnection
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel, SentinelManagedSSLConnection
+from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.cluster import parse_cluster_slots
 from redis.crc import key_slot
@@ -24,22 +24,12 @@ from redis.maint_notifications import MaintNotificationsConfig
 Slots = Mapping[tuple[int, int], Mapping[str, Any]]
 
 
-class _SharedContext:
-    """Connections that share a TLS context; each separate context would read every certificate."""
-
-    ssl_context: Any
+class TlsConnection(SSLConnection):
+    """A connection over TLS; `tls` is its context, as a separate context reads all certificates."""
 
     def __init__(self, *, tls: ssl.SSLContext, **options: Any) -> None:
         super().__init__(**options)
         self.ssl_context.context = tls
-
-
-class TlsConnection(_SharedContext, SSLConnection):
-    """A connection over TLS; `tls` is its context."""
-
-
-class TlsMasterConnection(_SharedContext, SentinelManagedSSLConnection):
-    """A connection over TLS to the master that the Sentinels name."""
 
 
 class SentinelClient(Redis):

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import hiredis
 from redis.exceptions import RedisError
 
 Words = Sequence[str | int | bytes]
@@ -66,6 +67,21 @@ def is_text(reply: Any) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def is_subscribed(reply: Any) -> bool:
+    """Return True for the reply to SUBSCRIBE to a first channel (RESP3 pushes it)."""
+    return type(reply) is hiredis.PushNotification and reply[::2] == [b"subscribe", 1]
+
+
+def is_message(reply: Any) -> bool:
+    """Return True for a message of a channel."""
+    return (
+        type(reply) is hiredis.PushNotification
+        and len(reply) == 3
+        and reply[0] == b"message"
+        and type(reply[2]) is bytes
+    )
 
 
 def is_nothing(reply: Any) -> bool:

@@ -1,34 +1,41 @@
 """Subscriber to session revocations that other replicas publish, for effect within milliseconds.
 
-No guarantee depends on it: revocations that are missed while the connection is down take effect
-within the mirror's `max_staleness`.
+A message takes effect while its bytes are read. No guarantee depends on it: revocations that are
+missed while the connection is down take effect within the mirror's `max_staleness`.
 """
 
 import asyncio
 from collections.abc import Callable, Iterator
 
 from loguru import logger
-from redis.asyncio.client import PubSub
 from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import ConnectionError
 
 from authgw.core.measurements import Measurement, counter, gauge
 from authgw.storage.redis.keys import ENDED_CHANNEL
-from authgw.storage.redis.replies import UnexpectedReplyError
+from authgw.storage.redis.link import RedisLink
+from authgw.storage.redis.node import unless_refused
+from authgw.storage.redis.replies import Request, is_subscribed
 
-# Seconds without a message until a PING is sent, and again until the connection counts as lost:
-# the health checks of redis-py send a PING, but do not notice a missing reply.
+# Seconds between two PINGs, and until the connection counts as lost when one has no reply.
 _PING_INTERVAL = 2.0
 _BACKOFF = ExponentialWithJitterBackoff(base=0.1, cap=2.0)  # seconds
+_SUBSCRIBE = Request(("SUBSCRIBE", ENDED_CHANNEL), is_subscribed)
 
 
 class RedisRevocationFeed:
-    """Calls `ended` with each sid that is published as ended; `pubsub` creates a subscriber.
+    """Calls `ended` with each sid that is published as ended.
 
-    `connected` is True while the subscription is active; `received` counts the messages.
+    `subscribe` returns a new link whose messages are passed to its argument. `connected` is True
+    while the subscription is active; `received` counts the messages.
     """
 
-    def __init__(self, pubsub: Callable[[], PubSub], ended: Callable[[str], None]) -> None:
-        self._pubsub = pubsub
+    def __init__(
+        self,
+        subscribe: Callable[[Callable[[bytes], None]], RedisLink],
+        ended: Callable[[str], None],
+    ) -> None:
+        self._subscribe = subscribe
         self._ended = ended
         self._failures = 0
         self.connected = False
@@ -47,9 +54,7 @@ class RedisRevocationFeed:
         """Receive messages until cancelled; reconnect after every failure."""
         while True:
             try:
-                async with self._pubsub() as channel:
-                    await self._subscribe(channel)
-                    await self._listen(channel)
+                await self._receive_from(self._subscribe(self._receive))
             except Exception as error:
                 # After any exception: nobody would notice that the subscriber has ended.
                 self._log_failure(error)
@@ -57,36 +62,27 @@ class RedisRevocationFeed:
             # After a few failures the pause is at its maximum, and 2**failures overflows a float.
             await asyncio.sleep(_BACKOFF.compute(min(self._failures, 10)))
 
-    async def _subscribe(self, channel: PubSub) -> None:
-        async with asyncio.timeout(_PING_INTERVAL):
-            await channel.subscribe(ENDED_CHANNEL)
-            # After the first reply no message is missed.
-            while (first := await channel.get_message(timeout=_PING_INTERVAL)) is None:
-                continue
-            if first["type"] != "subscribe":
-                raise UnexpectedReplyError("a reply to SUBSCRIBE that Redis does not give")
-        if self._failures:
-            logger.info("Revocations are pushed again")
-        self._failures = 0
-        self.connected = True
+    async def _receive_from(self, link: RedisLink) -> None:
+        """Subscribe and return only by an exception: after a failure of the link."""
+        loop = asyncio.get_running_loop()
+        try:
+            (reply,) = await link.send([_SUBSCRIBE], loop.time() + _PING_INTERVAL)
+            unless_refused(reply)
+            # From here on no message is missed.
+            if self._failures:
+                logger.info("Revocations are pushed again")
+            self._failures = 0
+            self.connected = True
+            while True:
+                await asyncio.wait({link.closed}, timeout=_PING_INTERVAL)
+                # A batch without commands is a PING. A closed link raises its error.
+                await link.send([], loop.time() + _PING_INTERVAL)
+        finally:
+            link.close(ConnectionError("the subscription has ended"))
 
-    async def _listen(self, channel: PubSub) -> None:
-        is_ping_pending = False
-        while True:
-            message = await channel.get_message(timeout=_PING_INTERVAL)
-            if message is not None:
-                is_ping_pending = False
-                if message["type"] not in ("message", "pong"):
-                    raise UnexpectedReplyError("a message that was not subscribed to")
-                if message["type"] == "message":
-                    self.received += 1
-                    self._ended(message["data"].decode("ascii", "replace"))
-            elif is_ping_pending:
-                raise TimeoutError
-            else:
-                async with asyncio.timeout(_PING_INTERVAL):
-                    await channel.ping()
-                is_ping_pending = True
+    def _receive(self, message: bytes) -> None:
+        self.received += 1
+        self._ended(message.decode("ascii", "replace"))
 
     def _log_failure(self, error: Exception) -> None:
         self._failures += 1

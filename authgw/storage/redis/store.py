@@ -252,7 +252,7 @@ class RedisStore(RedisCounters):
 
     def revocation_feed(self, ended: Callable[[str], None]) -> RedisRevocationFeed:
         """See `Store.revocation_feed`."""
-        return RedisRevocationFeed(self._servers.pubsub, ended)
+        return RedisRevocationFeed(self._servers.subscribe, ended)
 
     def key_registry(self, keys: KeyRing) -> RedisKeyRegistry:
         """See `Store.key_registry`."""

@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 from redis.exceptions import ConnectionError
 
 from authgw.storage.redis.link import Address, Login
@@ -37,7 +36,7 @@ class QueriedSentinels:
 
 
 def node_at(location: Any) -> RedisNode:
-    return RedisNode(location, Login(), Redis(), "the master")
+    return RedisNode(location, Login(), "the master")
 
 
 def fixed(server: ScriptedServer) -> RedisNode:
