@@ -153,6 +153,9 @@ MAX_CACHED_CHECKS = 4096
 MAX_CACHED_CALLERS_BYTES = 64 * 1024 * 1024
 # An entry of a caller without its responses and its session's record, which is its version.
 CALLER_OVERHEAD_BYTES = 560
+# Credentials whose digest is kept, as the requests of a page follow one another; each is a part of
+# a head.
+MAX_RECENT_CREDENTIALS = 128
 # Slots of credentials that were used once; each takes a byte.
 FIRST_USE_SLOTS = 2**18
 # Targets with refusals of callers without valid credentials. Anyone may fill them, so they are

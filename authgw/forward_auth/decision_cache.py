@@ -12,6 +12,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeVar
 
 from authgw.core.limits import (
@@ -22,6 +23,7 @@ from authgw.core.limits import (
     MAX_CACHED_HEADERS_BYTES,
     MAX_CACHED_REFUSAL_BYTES,
     MAX_CACHED_REFUSALS,
+    MAX_RECENT_CREDENTIALS,
     MAX_REFUSED_LAYOUTS,
 )
 from authgw.core.model import IdentityHeaders
@@ -127,6 +129,9 @@ class DecisionCache:
         self._callers: OrderedDict[bytes, _CallerEntry] = OrderedDict()
         self._callers_bytes = 0
         self._first_uses = bytearray(FIRST_USE_SLOTS)
+        self._recent_digest = lru_cache(MAX_RECENT_CREDENTIALS)(
+            lambda names, values: _digest(names, values)
+        )
 
     def __len__(self) -> int:
         return max(len(self._layouts), len(self._targets), len(self._callers))
@@ -145,7 +150,8 @@ class DecisionCache:
         rule = self._targets.get((peer, layout.target_names, layout.target(values)))
         if rule is None:
             return None
-        caller = self._callers.get(_digest(layout.credential_names, layout.credentials(values)))
+        digest = self._recent_digest(layout.credential_names, layout.credentials(values))
+        caller = self._callers.get(digest)
         if caller is None or not self._identification.is_current(caller.validity):
             return None
         response = caller.response(rule)

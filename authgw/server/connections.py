@@ -57,9 +57,10 @@ class Connections:
 
     def mark_active(self, connection: OpenConnection) -> None:
         """Register a request on a connection."""
-        # It may have been removed before, over the limit.
-        if connection in self._open:
+        try:
             self._open.move_to_end(connection)
+        except KeyError:
+            return  # it has been removed over the limit
 
     def note_end(self, connection: OpenConnection) -> None:
         """Register that a connection has written its last response."""

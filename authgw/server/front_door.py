@@ -18,7 +18,7 @@ from authgw.dialects.registry import DIALECTS
 from authgw.forward_auth.decision_cache import DIALECT
 from authgw.forward_auth.problems import failure_event, problem, refusal_event
 from authgw.forward_auth.request_ids import request_id
-from authgw.forward_auth.response_bytes import Response, serialised
+from authgw.forward_auth.response_bytes import DATE, Response, serialised
 from authgw.server.api_door import ApiDoor
 from authgw.server.http_reader import RequestHead
 from authgw.web.dispatcher import Dispatcher
@@ -65,7 +65,7 @@ class FrontDoor:
         if response is None:
             return self._cached_refusal(peer, names, values)
         dispatcher.cached_responses += 1
-        return serialised(response)
+        return response.prepared + DATE.line() + response.body
 
     def _cached_refusal(
         self, peer: str, names: tuple[bytes, ...], values: Sequence[bytes]

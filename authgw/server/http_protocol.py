@@ -171,7 +171,7 @@ class Connection(asyncio.Protocol):
 
     def _end_of_head(self, data: bytes) -> int:
         """Return the number of these bytes up to the end of a head, or of all."""
-        kept = bytes(self._head[1 - len(_END_OF_HEAD) :])
+        kept = bytes(self._head[1 - len(_END_OF_HEAD) :]) if self._head else b""
         found = (kept + data if kept else data).find(_END_OF_HEAD)
         return len(data) if found < 0 else found + len(_END_OF_HEAD) - len(kept)
 

@@ -63,8 +63,9 @@ class HeadReader:
     def next_request(self) -> None:
         """Begin a request after a request whose body was not given to the parser."""
         self._parser = httptools.HttpRequestParser(self)
-        self._begin()
+        self._keeps_alive = self._upgrades = False
         self.has_begun = False
+        self.release()
 
     def feed(self, data: bytes) -> bool:
         """Parse bytes of a head; return True if it is complete.
@@ -128,7 +129,8 @@ class HeadReader:
         """Called by the parser."""
         if self._is_complete:
             raise RequestMalformedError
-        self._begin()
+        self.has_begun = True
+        self._keeps_alive = self._upgrades = False
 
     def on_url(self, part: bytes) -> None:
         """Called by the parser, for each part of the target."""
@@ -148,11 +150,6 @@ class HeadReader:
         """Called by the parser."""
         self.has_begun = False
         self._is_over = True
-
-    def _begin(self) -> None:
-        self.release()
-        self.has_begun = True
-        self._keeps_alive = self._upgrades = False
 
 
 _TOO_LONG = "a line of its head is too long"
