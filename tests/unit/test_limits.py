@@ -49,52 +49,52 @@ def test_every_limit_is_used() -> None:
 # Each with a pattern whose groups are the numbers that the text states.
 _STATED = [
     (
-        "docs/how-to/operations.md",
-        r"\| connections \| ([\d,]+), or what .* beside (\d+) \|",
+        "docs/reference/limits.md",
+        r"\| connections \| ([\d,]+), or the descriptors .* beyond (\d+) \|",
         (limits.MAX_CONNECTIONS, limits.RESERVED_DESCRIPTORS),
     ),
     (
-        "docs/how-to/operations.md",
+        "docs/reference/limits.md",
         r"\| first request of a connection \| (\d+) s",
         (limits.FIRST_REQUEST_TIMEOUT,),
     ),
     (
-        "docs/how-to/operations.md",
+        "docs/reference/limits.md",
         r"\| line of the request, each header \| (\d+) KB",
         (limits.MAX_HEADER_LINE_BYTES // 1024,),
     ),
     (
-        "docs/how-to/operations.md",
+        "docs/reference/limits.md",
         r"\| headers \| (\d+), and (\d+) KB",
         (limits.MAX_HEADERS, limits.MAX_HEAD_BYTES // 1024),
     ),
     (
-        "docs/how-to/operations.md",
-        r"\| checks that are remembered .* and ([\d,]+) questions, each of (\d+) KB",
+        "docs/reference/limits.md",
+        r"\| cached checks .* and ([\d,]+) targets, each with at most (\d+) KB",
         (limits.MAX_CACHED_CHECKS, limits.MAX_CACHED_HEADERS_BYTES // 1024),
     ),
     (
-        "docs/how-to/operations.md",
-        r"\| checks that are remembered \| (\d+) MB of callers",
+        "docs/reference/limits.md",
+        r"\| cached checks \| (\d+) MB of callers",
         (limits.MAX_CACHED_CALLERS_BYTES // 1024**2,),
     ),
     (
-        "docs/how-to/operations.md",
-        r"\| refusals that are remembered \| ([\d,]+) questions .* answers of (\d+) KB",
+        "docs/reference/limits.md",
+        r"\| cached refusals \| ([\d,]+) targets .* responses of at most (\d+) KB",
         (limits.MAX_CACHED_REFUSALS, limits.MAX_CACHED_REFUSAL_BYTES // 1024),
     ),
     (
-        "docs/how-to/operations.md",
+        "docs/reference/limits.md",
         r"\| commands to a Redis without a reply \| ([\d,]+) on",
         (limits.MAX_WAITING_COMMANDS,),
     ),
     (
-        "docs/how-to/operations.md",
-        r"\| body \| (\d+) KiB, whole within (\d+) s",
+        "docs/reference/limits.md",
+        r"\| body \| (\d+) KiB, complete within (\d+) s",
         (limits.MAX_JSON_BYTES // 1024, limits.BODY_TIMEOUT),
     ),
     (
-        "docs/how-to/operations.md",
+        "docs/reference/limits.md",
         r"\| token, depth and numbers of JSON \| (\d+) KiB",
         (limits.MAX_TOKEN_BYTES // 1024,),
     ),
