@@ -100,7 +100,7 @@ _STATED = [
     ),
     (
         "docs/how-to/migration.md",
-        r"over (\d+) KiB, or not there within (\d+) s",
+        r"over (\d+) KiB, or incomplete after (\d+) s",
         (limits.MAX_JSON_BYTES // 1024, limits.BODY_TIMEOUT),
     ),
     ("docs/explanation/guarantees.md", r"link of up to ([\d,]+) bytes", (limits.MAX_RD_BYTES,)),
