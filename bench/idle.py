@@ -27,14 +27,14 @@ def measure(quick: bool) -> Outcome:
     notes = [f"MB of 1,048,576 bytes; resident is RSS; the gateway runs {loop}."]
     if count < _LOGINS:
         notes.append(
-            f"A quick run ends the log-ins after {_QUICK_S:g} s: {count:,} of {_LOGINS:,}."
+            f"A quick run ends the logins after {_QUICK_S:g} s: {count:,} of {_LOGINS:,}."
         )
-    rows = (("idle", *idle), (f"after {count:,} log-ins and {_CHECKS:,} checks", *loaded))
+    rows = (("idle", *idle), (f"after {count:,} logins and {_CHECKS:,} checks", *loaded))
     columns = ("", "resident MB", "of it not shared MB")
     return Outcome(figures, (Table("Memory of a replica", columns, rows, 1),), tuple(notes))
 
 
-BENCHMARK = Benchmark("idle", "Memory of a replica, idle and after log-ins and checks.", measure)
+BENCHMARK = Benchmark("idle", "Memory of a replica, idle and after logins and checks.", measure)
 
 
 def _memory(gateway: BenchGateway) -> tuple[float, float]:
