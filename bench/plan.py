@@ -110,7 +110,8 @@ def _fleet_table(burst: int, fleets: Fleets) -> Table:
         )
         for (sessions, checks), (anyone, same) in fleets.items()
     )
-    return Table(f"Fleets, {shape}: any replica / a fixed replica per session", _FLEET_COLUMNS, rows)
+    title = f"Fleets, {shape}: any replica / a fixed replica per session"
+    return Table(title, _FLEET_COLUMNS, rows)
 
 
 _FLEET_COLUMNS = (
@@ -124,6 +125,15 @@ _FLEET_COLUMNS = (
     "mirror MB",
     "Mbit/s",
 )
+_FAN_OUT_COLUMNS = (
+    "replicas",
+    "revocations/s",
+    "Redis core",
+    "replica core",
+    "Mbit/s",
+    "p50 ms",
+    "p99 ms",
+)
 
 
 def _count(replicas: int | None) -> str:
@@ -131,7 +141,6 @@ def _count(replicas: int | None) -> str:
 
 
 def _fan_out_table(costs: Costs, pushes: Pushes) -> Table:
-    columns = ("replicas", "revocations/s", "Redis core", "replica core", "Mbit/s", "p50 ms", "p99 ms")
     rows = []
     for subscribers in SUBSCRIBERS:
         for rate in REVOCATIONS:
@@ -141,4 +150,4 @@ def _fan_out_table(costs: Costs, pushes: Pushes) -> Table:
             rows.append(
                 (f"{subscribers:,}", f"{rate:,.0f}", *shares, network, result.p50, result.p99)
             )
-    return Table("Push: from the logout to the last replica", columns, tuple(rows))
+    return Table("Push: from the logout to the last replica", _FAN_OUT_COLUMNS, tuple(rows))

@@ -11,10 +11,10 @@ DOCUMENT = ROOT / "docs" / "explanation" / "threats.md"
 _HEAD = """\
 # Threats
 
-Attacks on a gateway, the expected result of each, and the tests that verify it. The classes are those
-of STRIDE. `make threats` runs the tests and prints this table with their results; this page is
-generated from `tests/threats/threats.yml`. [Security model](security-model.md) describes the trusted
-parties, and the risks that authgw does not cover.
+Attacks on a gateway, the expected result of each, and the tests that verify it. The classes are
+those of STRIDE. `make threats` runs the tests and prints this table with their results; this page
+is generated from `tests/threats/threats.yml`. [Security model](security-model.md) describes the
+trusted parties, and the risks that authgw does not cover.
 
 | id | class | attack | expected | verified by |
 |---|---|---|---|---|
