@@ -44,10 +44,10 @@ def measure(quick: bool) -> Outcome:
     rows = tuple(parts.items())
     title = f"Parts of a cold check, {_BATCH} at once"
     table = Table(title, ("", "CPU us each"), rows, plotted=1)
-    return Outcome({"parts_us": parts}, (table,), ("Redis is not in it, nor HTTP.",))
+    return Outcome({"parts_us": parts}, (table,), ("Without Redis and HTTP.",))
 
 
-BENCHMARK = Benchmark("cold", "What a check of something never seen is made of.", measure)
+BENCHMARK = Benchmark("cold", "Parts of a cold check.", measure)
 
 
 def _signature_costs(issuer: Issuer, texts: list[str], runs: int) -> dict[str, float]:

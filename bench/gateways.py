@@ -75,7 +75,7 @@ class BenchGateway:
         """
         answer = self.post("/login", {"user_id": user_id}, self.basic)
         if answer.status != 200:
-            raise NotMeasured(f"a log-in was refused with {answer.status}: nothing measured")
+            raise NotMeasured(f"a login was refused with {answer.status}: nothing measured")
         pair: dict[str, Any] = json.loads(answer.body)
         return pair
 

@@ -38,7 +38,7 @@ def measure(quick: bool) -> Outcome:
     return Outcome(figures, (table(title, samples, parts_of(samples)),), (note,))
 
 
-BENCHMARK = Benchmark("issue", "What a log-in, a refresh and a log-out cost.", measure)
+BENCHMARK = Benchmark("issue", "Cost of a login, a refresh and a logout.", measure)
 
 
 def _variants(

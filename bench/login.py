@@ -24,7 +24,7 @@ _RATE = 500  # checks per second during the flood
 _CONNECTIONS = 25
 _PASSWORD = "correct horse battery staple"  # noqa: S105  not a real password
 _MIB = 1 << 20
-_ELSEWHERE = "beside log-ins at another gateway"
+_ELSEWHERE = "during logins at another gateway"
 
 
 def measure(quick: bool) -> Outcome:
@@ -52,17 +52,17 @@ def measure(quick: bool) -> Outcome:
     rows = tuple((kind, median, percentile(refused[kind], 95)) for kind, median in medians.items())
     alike = Table(f"{tries} refusals of each kind, in turn", ("", "median ms", "p95 ms"), rows)
     checks = Table(
-        f"{_RATE} checks per second, alone and beside {_PARALLEL} parallel log-ins",
+        f"{_RATE} checks per second, alone and during {_PARALLEL} parallel logins",
         ("", "p50 ms", "p99 ms"),
         tuple(
             (kind, percentile(times, 50), percentile(times, 99)) for kind, times in measured.items()
         ),
     )
     answered = ", ".join(f"{count} x {status}" for status, count in sorted(statuses.items()))
-    return Outcome(figures, (alike, checks), (f"The log-ins were answered: {answered}.",))
+    return Outcome(figures, (alike, checks), (f"Responses to the logins: {answered}.",))
 
 
-BENCHMARK = Benchmark("login", "What refusals give away, and log-ins beside checks.", measure)
+BENCHMARK = Benchmark("login", "Timing of refusals, and checks during logins.", measure)
 
 
 def _gateway_with_users(made: Lab) -> BenchGateway:
@@ -91,7 +91,7 @@ def _refusals(gateway: BenchGateway, tries: int) -> dict[str, list[float]]:
 
 def _must_be_refused(status: int) -> None:
     if status != 401:
-        raise SystemExit(f"a wrong log-in was answered with {status}: nothing measured")
+        raise SystemExit(f"a wrong login was refused with {status}: nothing measured")
 
 
 def _checks_during_logins(
@@ -101,7 +101,7 @@ def _checks_during_logins(
 
     The slowdown by logins at the other gateway is caused by the shared processors only.
     """
-    measured: dict[str, list[float]] = {"alone": [], _ELSEWHERE: [], "beside log-ins": []}
+    measured: dict[str, list[float]] = {"alone": [], _ELSEWHERE: [], "during logins": []}
     statuses: Counter[int] = Counter()
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         for number in range(rounds):

@@ -51,7 +51,7 @@ def from_results(results: Mapping[str, Any]) -> tuple[tuple[Table, ...], dict[st
     if costs.pushes is not None:
         tables.append(_fan_out_table(costs, costs.pushes))
     else:
-        tables.append(Table("The push", ("",), (("replicas do not subscribe: not available",),)))
+        tables.append(Table("Push", ("",), (("replicas do not subscribe: not available",),)))
     replicas = {
         f"{sessions} sessions, {checks} checks/s": any_replica.replicas
         for (sessions, checks), (any_replica, _) in fleets[BURSTS[0]].items()
@@ -70,7 +70,7 @@ def _unit_table(costs: Costs) -> Table:
         ("hot check, gateway us", costs.hot),
         ("cold check, gateway us", costs.cold),
         ("cold check, Redis us", costs.read),
-        ("log-in, gateway and Redis us", sum(costs.login)),
+        ("login, gateway and Redis us", sum(costs.login)),
         ("refresh, gateway and Redis us", sum(costs.refresh)),
         ("bytes per session in Redis", costs.stored),
         ("bytes per session in a mirror", costs.mirrored),
@@ -95,7 +95,7 @@ def _fleets(costs: Costs, burst: int) -> Fleets:
 
 
 def _fleet_table(burst: int, fleets: Fleets) -> Table:
-    shape = f"{burst} checks of a session come together" if burst > 1 else "each comes alone"
+    shape = f"bursts of {burst} checks per session" if burst > 1 else "single checks"
     rows = tuple(
         (
             f"{sessions:,}",
@@ -110,7 +110,8 @@ def _fleet_table(burst: int, fleets: Fleets) -> Table:
         )
         for (sessions, checks), (anyone, same) in fleets.items()
     )
-    return Table(f"Fleets, {shape}: NGINX asks any replica / the same", _FLEET_COLUMNS, rows)
+    title = f"Fleets, {shape}: any replica / a fixed replica per session"
+    return Table(title, _FLEET_COLUMNS, rows)
 
 
 _FLEET_COLUMNS = (
@@ -124,14 +125,22 @@ _FLEET_COLUMNS = (
     "mirror MB",
     "Mbit/s",
 )
+_FAN_OUT_COLUMNS = (
+    "replicas",
+    "revocations/s",
+    "Redis core",
+    "replica core",
+    "Mbit/s",
+    "p50 ms",
+    "p99 ms",
+)
 
 
 def _count(replicas: int | None) -> str:
-    return "none is enough" if replicas is None else f"{replicas:,}"
+    return "no number suffices" if replicas is None else f"{replicas:,}"
 
 
 def _fan_out_table(costs: Costs, pushes: Pushes) -> Table:
-    columns = ("replicas", "ended/s", "Redis core", "replica core", "Mbit/s", "p50 ms", "p99 ms")
     rows = []
     for subscribers in SUBSCRIBERS:
         for rate in REVOCATIONS:
@@ -141,4 +150,4 @@ def _fan_out_table(costs: Costs, pushes: Pushes) -> Table:
             rows.append(
                 (f"{subscribers:,}", f"{rate:,.0f}", *shares, network, result.p50, result.p99)
             )
-    return Table("The push: from the log-out to the last replica", columns, tuple(rows))
+    return Table("Push: from the logout to the last replica", _FAN_OUT_COLUMNS, tuple(rows))

@@ -59,17 +59,17 @@ def measure(quick: bool) -> Outcome:
         ("with the push", rounds, *_spread(delays)),
         ("push cut", lost, *_spread([max(0.0, end.refused) * 1000 for end in silent])),
     )
-    shown = Table("From the logout's answer on A to B's refusal", _COLUMNS, rows)
+    shown = Table("From the logout's response on A to B's refusal", _COLUMNS, rows)
     notes = (
-        f"{_POLLERS} connections ask B without pause; the replicas run {loop}.",
+        f"{_POLLERS} connections send checks to B without pause; the replicas run {loop}.",
         f"With the push cut, the last check that passed was sent {max(0.0, late) * 1000:.0f} ms "
-        f"after the logout's answer; the bound is {_BOUND * 1000:.0f} ms.",
+        f"after the logout's response; the bound is {_BOUND * 1000:.0f} ms.",
         _costs_text(costs),
     )
     return Outcome(figures, (shown,), notes)
 
 
-BENCHMARK = Benchmark("revoke", "How soon every replica refuses an ended session.", measure)
+BENCHMARK = Benchmark("revoke", "Delay until every replica refuses an ended session.", measure)
 _COLUMNS = ("", "rounds", "p50 ms", "p99 ms", "most ms")
 
 

@@ -30,9 +30,9 @@ _WORKS = (
     _Work("check, never seen", "authenticate", "cold"),
     _Work("denial, no credential", "denials", "none"),
     _Work("denial, forged token", "denials", "forged"),
-    _Work("log-in", "issue", "login"),
+    _Work("login", "issue", "login"),
     _Work("refresh", "issue", "refresh"),
-    _Work("log-out", "issue", "logout"),
+    _Work("logout", "issue", "logout"),
 )
 
 
@@ -55,13 +55,13 @@ def words(measured: Mapping[str, Any]) -> str:
             f"- A repeated check takes {cpu['hot']} us of CPU in gateway and Redis together,",
             f"  a check of 10,000 sessions at random {cpu['random']} us,",
             f"  a check while users browse {browsing} us.",
-            f"- A log-in takes {cpu['login']} us, a refresh {cpu['refresh']} us,",
+            f"- A login takes {cpu['login']} us, a refresh {cpu['refresh']} us,",
             f"  a denial without a credential {cpu['none']} us.",
             f"- By the CPU of NGINX, gateway and app together, a protected app keeps {share} % of",
             "  the throughput that it has unprotected.",
             f"- A session that was ended is refused by another replica {ended} ms later (p99).",
             f"- A replica takes {idle} MB of memory at the start, and {loaded} MB after",
-            "  many log-ins and checks.",
+            "  many logins and checks.",
             "",
             "![CPU for a request](docs/speed.svg)",
             "",

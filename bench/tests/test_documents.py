@@ -38,7 +38,7 @@ def test_the_readme_has_the_measured_figures() -> None:
         "check takes 17 us",
         "at random 44 us",
         "browse 80 us",
-        "log-in takes 150 us, a refresh 130 us",
+        "login takes 150 us, a refresh 130 us",
         "credential 26 us",
         "keeps 41 %",
         "5 ms later",

@@ -125,7 +125,7 @@ def test_the_plan_is_computed_from_results() -> None:
         "Unit costs",
         "Fleets",
         "Fleets",
-        "The push: from the log-out to the last replica",
+        "Push: from the logout to the last replica",
     ]
     assert figures["replicas"]["10000 sessions, 1000 checks/s"] == 1
 

@@ -11,11 +11,12 @@ DOCUMENT = ROOT / "docs" / "explanation" / "threats.md"
 _HEAD = """\
 # Threats
 
-What somebody could try against a gateway, what must come of it, and the tests that show it. The
-classes are those of STRIDE. `make threats` runs the tests and prints this table with what they
-said; `tests/threats/threats.yml` is the list, and this page is made of it.
+Attacks on a gateway, the expected result of each, and the tests that verify it. The classes are
+those of STRIDE. `make threats` runs the tests and prints this table with their results; this page
+is generated from `tests/threats/threats.yml`. [Security model](security-model.md) describes the
+trusted parties, and the risks that authgw does not cover.
 
-| id | class | attack | expected | shown by |
+| id | class | attack | expected | verified by |
 |---|---|---|---|---|
 """
 
@@ -33,26 +34,26 @@ class Threat:
 
 
 def read_threats() -> list[Threat]:
-    """The list, in its order."""
+    """Return the threats in the order of threats.yml."""
     entries = yaml.safe_load((Path(__file__).parent / "threats.yml").read_text())
     return [
         Threat(
-            one["id"],
-            one["class"],
-            one["attack"],
-            one["expected"],
-            tuple(one.get("tests", ())),
-            one.get("because", ""),
+            entry["id"],
+            entry["class"],
+            entry["attack"],
+            entry["expected"],
+            tuple(entry.get("tests", ())),
+            entry.get("because", ""),
         )
-        for one in entries
+        for entry in entries
     ]
 
 
 def page(threats: Sequence[Threat]) -> str:
-    """docs/explanation/threats.md of these."""
+    """Render docs/explanation/threats.md."""
     rows = [
-        f"| {one.id} | {one.kind} | {one.attack} | {one.expected} "
-        f"| {', '.join(f'`{test}`' for test in one.tests) or one.because} |\n"
-        for one in threats
+        f"| {threat.id} | {threat.kind} | {threat.attack} | {threat.expected} "
+        f"| {', '.join(f'`{test}`' for test in threat.tests) or threat.because} |\n"
+        for threat in threats
     ]
     return _HEAD + "".join(rows)
