@@ -2,8 +2,6 @@
 
 import io
 import json
-import secrets
-import string
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,9 +12,9 @@ import click
 import segno
 
 from authgw.cli.errors import report_errors
+from authgw.cli.new_password import generate_password, prompt_password, read_password_line
 from authgw.config.loader import LoadedConfig
 from authgw.config.values import parse_duration
-from authgw.core.limits import MAX_PASSWORD_LINE_BYTES
 from authgw.identity import passwords, totp, users_editor
 from authgw.identity.users_file import (
     AppPasswordEntry,
@@ -29,8 +27,6 @@ from authgw.identity.users_file import (
     validate_entry,
 )
 
-_WORD_LENGTH = 4  # letters; five words have 94 bits
-_MIN_WORDS = 5
 _EFFECT = "Takes effect within a second."
 
 Read = Callable[[], LoadedConfig]
@@ -221,34 +217,16 @@ def _new_password(
     if from_stdin and generate:
         raise click.UsageError("give one of --password-stdin and --generate")
     if generate:
-        return _generate_password(min_length)
-    text = _read_stdin_line() if from_stdin else _prompt_password()
+        return generate_password(min_length)
+    text = read_password_line() if from_stdin else _prompt_password()
     passwords.check_new(text, min_length=min_length, about=about)
     return text
-
-
-def _generate_password(min_length: int) -> str:
-    count = max(_MIN_WORDS, -(-(min_length + 1) // (_WORD_LENGTH + 1)))
-    words = (
-        "".join(secrets.choice(string.ascii_lowercase) for _ in range(_WORD_LENGTH))
-        for _ in range(count)
-    )
-    return "-".join(words)
-
-
-def _read_stdin_line() -> str:
-    line = sys.stdin.buffer.readline(MAX_PASSWORD_LINE_BYTES)
-    try:
-        return line.decode("utf-8").rstrip("\r\n")
-    except UnicodeDecodeError:
-        raise passwords.WeakPasswordError("The password is not UTF-8 text.") from None
 
 
 def _prompt_password() -> str:
     if not sys.stdin.isatty():
         raise click.UsageError("there is no terminal: use --password-stdin or --generate")
-    password: str = click.prompt("Password", hide_input=True, confirmation_prompt="Once more")
-    return password
+    return prompt_password()
 
 
 def _end_of(expires: str | None) -> datetime | None:
