@@ -12,8 +12,8 @@ SERVICES = ("systemd", "compose", "none")
 # The account of the image, and of the unit.
 _IMAGE_ACCOUNT = 10001
 _UNIT_ACCOUNT = "authgw"
-# ProtectHome= of the unit hides these directories, and other accounts may not enter them.
-_HOMES = ("/home/", "/root/", "/run/user/")
+# ProtectHome= and PrivateTmp= of the unit hide these directories.
+_HIDDEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108  refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ def check_service(answers: Answers, machine: Machine) -> None:
             "pipx install authgw",
         ),
     ):
-        if f"{path}/".startswith(_HOMES):
+        if f"{path}/".startswith(_HIDDEN):
             raise AnswerError(
-                f"{path} is in a home directory, which a systemd unit cannot read: {remedy}"
+                f"{path} is in a home or temporary directory, which the unit hides: {remedy}"
             )
 
 
