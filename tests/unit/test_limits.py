@@ -105,8 +105,16 @@ _STATED = [
     ),
     ("docs/explanation/guarantees.md", r"link of up to ([\d,]+) bytes", (limits.MAX_RD_BYTES,)),
     ("docs/explanation/threats.md", r"over (\d+) KiB refused", (limits.MAX_TOKEN_BYTES // 1024,)),
-    ("README.md", r"at most ([\d,]+) bytes, as the browser", (limits.MAX_RD_BYTES,)),
-    ("README.md", r"header over (\d+) KiB", (limits.MAX_AUTHORIZATION_BYTES // 1024,)),
+    (
+        "docs/how-to/login-pages.md",
+        r"at most ([\d,]+) bytes, as the browser",
+        (limits.MAX_RD_BYTES,),
+    ),
+    (
+        "docs/how-to/foreign-authorization.md",
+        r"header over (\d+) KiB",
+        (limits.MAX_AUTHORIZATION_BYTES // 1024,),
+    ),
     ("authgw/web/openapi.yml", r"to go on to, at most ([\d,]+) bytes", (limits.MAX_RD_BYTES,)),
     ("authgw/web/openapi.yml", r"At most (\d+) bytes of UTF-8", (limits.MAX_TEXT_BYTES,)),
     ("authgw/web/openapi.yml", r"At most ([\d,]+) bytes together", (limits.MAX_GROUPS_BYTES,)),

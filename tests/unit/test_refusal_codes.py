@@ -1,11 +1,11 @@
-"""The README agrees with the code; `python -m tests.test_readme` rewrites its table."""
+"""The manual has the codes of 401; `python -m tests.unit.test_refusal_codes` writes the table."""
 
 import re
-from pathlib import Path
 
 from authgw.core.reasons import REASONS
+from tests.support.processes import ROOT
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = ROOT / "docs" / "how-to" / "refusals.md"
 _TABLE = re.compile(r"(?<=<!-- codes -->\n).*?(?=<!-- end of codes -->)", re.DOTALL)
 
 
@@ -18,8 +18,8 @@ def table() -> str:
 
 
 def test_the_table_of_codes_is_the_codes() -> None:
-    assert _TABLE.findall(README.read_text()) == [table()]
+    assert _TABLE.findall(PAGE.read_text()) == [table()]
 
 
 if __name__ == "__main__":
-    README.write_text(_TABLE.sub(lambda _: table(), README.read_text()))
+    PAGE.write_text(_TABLE.sub(lambda _: table(), PAGE.read_text()))
