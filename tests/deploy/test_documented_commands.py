@@ -5,6 +5,7 @@ cannot run: sudo, apt-get, pipx, systemctl, journalctl. A block that no test can
 `<!-- not run: REASON -->` before it, a block that another test runs `<!-- run by: FILE -->`.
 """
 
+import subprocess
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -33,6 +34,7 @@ KEEP_RUNNING = {"make run": "Ctrl-C ends everything."}
 MAX_NOT_RUN = 1
 # Commands to the first protected page.
 MAX_COMMANDS = 6
+MAX_README_LINES = 120
 # Parts of pages that are typed at the same machine: a page, and one of its sections or all of it.
 FIRST_PAGE, OWN_DOMAIN, ALL = "First protected page", "Your own domain", ""
 SEQUENCES = {
@@ -49,6 +51,10 @@ def part(name: str, title: str) -> str:
 
 @pytest.fixture
 def reader(tmp_path: Path, wheel: Path) -> Iterator[Reader]:
+    if subprocess.run(
+        ["unshare", "-mnp", "-f", "true"], check=False, capture_output=True
+    ).returncode:
+        pytest.fail("a clean machine is made of namespaces: run these tests as root")
     machine = CleanMachine(tmp_path, wheel)
     machine.put_traefik()
     substitutions = {old: new.format(home=tmp_path) for old, new in SUBSTITUTIONS.items()}
@@ -89,11 +95,18 @@ def test_marks_are_few_and_true() -> None:
         assert all(command in text for command in step.commands), step
 
 
-@pytest.mark.parametrize("name", ["nginx", "traefik", "caddy"])
-def test_a_tutorial_has_few_commands_to_the_first_page(name: str) -> None:
-    first = steps(section(PAGES[name], FIRST_PAGE))
+FIRST_PAGES = [("README", SECTIONS[1]), *((name, FIRST_PAGE) for name in SEQUENCES)]
+
+
+@pytest.mark.parametrize(("name", "title"), FIRST_PAGES)
+def test_the_first_protected_page_needs_few_commands(name: str, title: str) -> None:
+    first = steps(part(name, title))
     assert first[-1].kind == "browser"
     assert sum(len(step.commands) for step in first if step.kind == "sh") <= MAX_COMMANDS
+
+
+def test_the_readme_is_short() -> None:
+    assert PAGES["README"].count("\n") <= MAX_README_LINES
 
 
 def test_the_readme_keeps_the_two_commands_that_set_up() -> None:

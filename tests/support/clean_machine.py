@@ -15,7 +15,6 @@ import sys
 import sysconfig
 import tarfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +95,7 @@ class CleanMachine:
         (self.home / ".curlrc").write_text("insecure\n")
         self._environ = _environ(self.home, self._room, wheel)
         self._count = 0
+        self._output = ""
         ISSUED.add(PASSWORD)
 
     def put_clone(self) -> Path:
@@ -145,16 +145,22 @@ class CleanMachine:
         """
         opened = self._open_ports()
         self._send(command)
-        output = self._read_until(seconds, lambda _: self._is_done())
+        output = self._read_until_done(seconds)
         status = int(os.read(self._results, 16))
         output += self._read_rest()
         if command.rstrip().endswith("&"):
             self._wait_for_port(opened)
         return Result(status, _plain(output))
 
-    def wait_for(self, mark: str, seconds: float = 60) -> str:
-        """Wait until a program in the background has printed the mark."""
-        return _plain(self._read_until(seconds, lambda output: mark in output))
+    def run_elsewhere(self, command: str, mark: str, seconds: float = 60) -> Result:
+        """Type a command in another terminal, and wait until it has printed the mark."""
+        terminal = self._room / "other-terminal"
+        status = self.run(f"{command} >{terminal} 2>&1 &").status
+        end = time.monotonic() + seconds
+        while mark not in terminal.read_text() and time.monotonic() < end:
+            time.sleep(0.05)
+        output = terminal.read_text()
+        return Result(status if mark in output else 1, output)
 
     def python(self, code: str) -> str:
         """Run Python with the modules of the tests in the network of this machine."""
@@ -172,9 +178,9 @@ class CleanMachine:
     def _is_done(self) -> bool:
         return bool(select.select([self._results], [], [], 0)[0])
 
-    def _read_until(self, seconds: float, is_enough: Callable[[str], bool]) -> str:
+    def _read_until_done(self, seconds: float) -> str:
         output, answered, end = "", 0, time.monotonic() + seconds
-        while not is_enough(output):
+        while not self._is_done():
             assert time.monotonic() < end, f"not done after {seconds} s:\n{output}"
             output += self._read(0.05)
             if _PROMPT.search(output, answered):
@@ -192,9 +198,11 @@ class CleanMachine:
         if not select.select([self._terminal], [], [], seconds)[0]:
             return ""
         try:
-            return os.read(self._terminal, 65536).decode(errors="replace")
+            output = os.read(self._terminal, 65536).decode(errors="replace")
         except OSError:
-            pytest.fail("the shell of the clean machine has ended")
+            pytest.fail(f"the shell of the clean machine has ended:\n{self._output[-2000:]}")
+        self._output += output
+        return output
 
     def _open_ports(self) -> set[int]:
         lines = [

@@ -146,8 +146,9 @@ class Reader:
         output = ""
         for command in map(self._substituted, step.commands):
             mark = self.keep_running.get(command)
-            result = self.machine.run(f"{command} &" if mark else command)
-            output += result.output + (self.machine.wait_for(mark) if mark else "")
+            machine = self.machine
+            result = machine.run_elsewhere(command, mark) if mark else machine.run(command)
+            output += result.output
             if result.status:
                 return False, f"{output}\nexit status {result.status}"
         return prints(output, step.expected), output
