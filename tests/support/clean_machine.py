@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.packages import BIN, run
-from tests.support.processes import ISSUED, ROOT
+from tests.support.processes import ISSUED, LOGS, ROOT
 from tests.support.proxies import program
 
 PASSWORD = "tuck-vole-brim-seventy"
@@ -135,6 +135,7 @@ class CleanMachine:
         """End the shell and every program of the machine."""
         os.kill(self._pid, signal.SIGKILL)
         os.waitpid(self._pid, 0)
+        LOGS.update(self.home.rglob("gateway.log"))
         for descriptor in (self._terminal, self._commands, self._results):
             os.close(descriptor)
 
