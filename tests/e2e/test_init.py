@@ -333,12 +333,12 @@ def test_the_dialog(tmp_path: Path) -> None:
     terminal.type("")
     terminal.expect("Password of alice:")
     terminal.type("alice")
-    terminal.expect("Once more:")
+    terminal.expect("Repeat:")
     terminal.type("alice")
     terminal.expect("Error: The password is too short")
     terminal.expect("Password of alice:")
     terminal.type(PASSWORD)
-    terminal.expect("Once more:")
+    terminal.expect("Repeat:")
     terminal.type(PASSWORD)
     said = terminal.rest()
     assert "Two things are left to do:" in said
@@ -353,7 +353,7 @@ def test_the_dialog_asks_only_for_what_is_missing(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path, *words)
     terminal.expect("address of its app [localhost=127.0.0.1:3000]:")
     terminal.type("")
-    for question in ("Password of alice:", "Once more:"):
+    for question in ("Password of alice:", "Repeat:"):
         terminal.expect(question)
         terminal.type(PASSWORD)
     assert "Two things are left to do:" in terminal.rest()
