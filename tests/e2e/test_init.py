@@ -243,6 +243,13 @@ def test_an_installation_is_not_overwritten(tmp_path: Path, name: str) -> None:
     assert files(tmp_path / "site") == {name: b"# mine\n"}
 
 
+def test_an_installation_is_found_before_a_password_is_chosen(tmp_path: Path) -> None:
+    (tmp_path / "config.yml").touch()
+    words = ("init", "--proxy", "nginx", "--user", "alice", "--password-stdin", *EXAMPLE)
+    done = authgw_here(tmp_path, *words, stdin="alice\n")
+    assert "has config.yml already" in done.stderr
+
+
 def test_a_file_of_a_proxy_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "site" / "caddy").mkdir(parents=True)
     (tmp_path / "site" / "caddy" / "Caddyfile").write_text("# mine\n")
