@@ -51,12 +51,13 @@ def show(read: Read, as_json: bool) -> None:
         click.echo(f"{text:<{_SOURCE_COLUMN}}  # {row.source}")
 
 
-@command.command("schema", epilog="\b\nExample:\n  authgw config schema > authgw.schema.json")
+@command.command("schema", epilog="\b\nExample:\n  authgw config schema")
 @report_errors
 def schema() -> None:
-    """Print the JSON Schema of config.yml, with which editors complete and check it.
+    """Print the JSON Schema of config.yml.
 
-    The first line of config.yml names the file: # yaml-language-server: $schema=authgw.schema.json
+    Editors complete and check the file by it, if the first line of config.yml names the file of
+    the schema, as in `# yaml-language-server: $schema=authgw.schema.json`.
     """
     click.echo(json.dumps(config_schema(), indent=2))
 

@@ -96,11 +96,12 @@ Examples:
 def command(
     context: click.Context, directory: Path, password_stdin: bool, force: bool, **given: Any
 ) -> None:
-    """Write a first configuration, a user, keys and the files of a proxy.
+    """Set up a gateway, its first user, and a proxy.
 
-    DIRECTORY is the current directory by default. Values without an option are prompted for. The
-    files of the proxy publish the login pages and protect the hosts. Existing files are not
-    replaced without --force; after an error no file is left.
+    Writes config.yml, users.yml, a signing key and the files of the proxy, which publish the login
+    pages and protect the hosts, to DIRECTORY, by default the current directory. Values without an
+    option are prompted for. Existing files are not replaced without --force; after an error no file
+    is left.
     """
     if context.find_root().get_parameter_source("config") is ParameterSource.COMMANDLINE:
         raise click.UsageError("init reads no --config: it writes config.yml to DIRECTORY")
