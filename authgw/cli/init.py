@@ -30,18 +30,25 @@ from authgw.setup.sites import check_directory
 from authgw.setup.steps import remaining_steps
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  authgw init
+  authgw init --proxy nginx --domain example.com --protect app.example.com=10.0.0.5:3000 --user zoe
+  authgw init --proxy caddy --domain localhost --protect localhost=127.0.0.1:3000 --user zoe
+"""
+)
 @click.argument(
     "directory", default=".", type=click.Path(file_okay=False, path_type=Path, resolve_path=True)
 )
-@click.option("--proxy", type=PROXY, help="The proxy in front of your apps.")
+@click.option("--proxy", type=PROXY, help="The proxy in front of the apps.")
 @click.option(
     "--domain",
     metavar="DOMAIN",
     type=DOMAIN,
-    help="Your domain; the login pages get https://auth.DOMAIN. localhost and names below it, such "
-    "as example.localhost, are plain http on port 4000 of this machine, to try authgw; "
-    "localhost:8000 is another port.",
+    help="The domain of the site; https://auth.DOMAIN shows the login pages. To try authgw on this "
+    "machine: localhost, or a name such as example.localhost, by plain http on port 4000, or with "
+    "another port as in localhost:8000.",
 )
 @click.option(
     "--protect",
@@ -49,47 +56,52 @@ from authgw.setup.steps import remaining_steps
     type=APP,
     multiple=True,
     help="A host to protect and the address of its app, such as app.example.com=127.0.0.1:3000; "
-    "repeatable.",
+    "can be repeated.",
 )
 @click.option("--user", metavar="NAME", type=USER, help="The name of the first user.")
 @click.option(
     "--password-stdin",
     is_flag=True,
-    help="Read the user's password from standard input. Without it the password is asked for; if "
-    "there is no terminal, it is generated and printed once.",
+    help="Read the password from a line of stdin. Without it there is a prompt; without a "
+    "terminal the password is generated and printed.",
 )
 @click.option(
     "--store",
     metavar="sqlite|URL",
     type=STORE,
     help="The session store: sqlite (the default), a file for a single gateway, or a URL such as "
-    "redis://HOST:6379/0, for several gateways.",
+    "redis://HOST:6379/0 for several gateways.",
 )
 @click.option(
     "--service",
+    metavar="systemd|compose",
     type=SERVICE,
-    help="Write a systemd unit, or a compose file, that runs the gateway; none by default.",
+    help="Also write a systemd unit or a compose file that runs the gateway.",
 )
 @click.option(
     "--port",
+    metavar="PORT",
     type=click.IntRange(1, 65535),
     default=8080,
     show_default=True,
     help="The port of the gateway on 127.0.0.1, which the proxy connects to.",
 )
 @click.option(
-    "--force", is_flag=True, help="Replace files that exist; users, keys and certificates stay."
+    "--force",
+    is_flag=True,
+    help="Replace existing files that differ, except users, keys and certificates.",
 )
 @click.pass_context
 @report_errors
 def command(
     context: click.Context, directory: Path, password_stdin: bool, force: bool, **given: Any
 ) -> None:
-    """Set up authgw in DIRECTORY, by default the working directory.
+    """Set up a gateway, its first user, and a proxy.
 
-    Asks for what no option gives. Writes config.yml, users.yml with the first user, a signing key,
-    and the files with which the proxy publishes the login pages and protects your hosts. Nothing
-    that exists is replaced without --force, and nothing is left behind after an error.
+    Writes config.yml, users.yml, a signing key and the files of the proxy, which publish the login
+    pages and protect the hosts, to DIRECTORY, by default the current directory. Values without an
+    option are prompted for. Existing files are not replaced without --force; after an error no file
+    is left.
     """
     if context.find_root().get_parameter_source("config") is ParameterSource.COMMANDLINE:
         raise click.UsageError("init reads no --config: it writes config.yml to DIRECTORY")

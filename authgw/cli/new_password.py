@@ -24,7 +24,7 @@ def generate_password(min_length: int) -> str:
 
 
 def read_password_line() -> str:
-    """Return the line of standard input.
+    """Return the line of stdin.
 
     Raises:
         WeakPasswordError: The line is not UTF-8 text.
@@ -37,6 +37,6 @@ def read_password_line() -> str:
 
 
 def prompt_password(text: str = "Password") -> str:
-    """Ask for a password twice, without showing it."""
-    password: str = click.prompt(text, hide_input=True, confirmation_prompt="Once more")
+    """Prompt for a password twice, without showing it."""
+    password: str = click.prompt(text, hide_input=True, confirmation_prompt="Repeat")
     return password

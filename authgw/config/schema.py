@@ -264,7 +264,7 @@ class Settings(Section):
     login: LoginSettings = LoginSettings()
     headers: HeaderSettings = HeaderSettings()
     metrics: MetricsSettings = MetricsSettings()
-    rules: tuple[RuleEntry, ...] | None = None
+    rules: Annotated[tuple[RuleEntry, ...], Field(json_schema_extra={"minItems": 1})] | None = None
 
     @field_validator("rules", mode="before")
     @classmethod

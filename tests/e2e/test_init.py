@@ -243,6 +243,13 @@ def test_an_installation_is_not_overwritten(tmp_path: Path, name: str) -> None:
     assert files(tmp_path / "site") == {name: b"# mine\n"}
 
 
+def test_an_installation_is_found_before_a_password_is_chosen(tmp_path: Path) -> None:
+    (tmp_path / "config.yml").touch()
+    words = ("init", "--proxy", "nginx", "--user", "alice", "--password-stdin", *EXAMPLE)
+    done = authgw_here(tmp_path, *words, stdin="alice\n")
+    assert "has config.yml already" in done.stderr
+
+
 def test_a_file_of_a_proxy_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "site" / "caddy").mkdir(parents=True)
     (tmp_path / "site" / "caddy" / "Caddyfile").write_text("# mine\n")
@@ -333,12 +340,12 @@ def test_the_dialog(tmp_path: Path) -> None:
     terminal.type("")
     terminal.expect("Password of alice:")
     terminal.type("alice")
-    terminal.expect("Once more:")
+    terminal.expect("Repeat:")
     terminal.type("alice")
     terminal.expect("Error: The password is too short")
     terminal.expect("Password of alice:")
     terminal.type(PASSWORD)
-    terminal.expect("Once more:")
+    terminal.expect("Repeat:")
     terminal.type(PASSWORD)
     said = terminal.rest()
     assert "Two things are left to do:" in said
@@ -353,7 +360,7 @@ def test_the_dialog_asks_only_for_what_is_missing(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path, *words)
     terminal.expect("address of its app [localhost=127.0.0.1:3000]:")
     terminal.type("")
-    for question in ("Password of alice:", "Once more:"):
+    for question in ("Password of alice:", "Repeat:"):
         terminal.expect(question)
         terminal.type(PASSWORD)
     assert "Two things are left to do:" in terminal.rest()

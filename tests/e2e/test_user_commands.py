@@ -189,7 +189,7 @@ def test_the_password_prompt_repeats_without_echo(folder: Path) -> None:
     )
     os.close(theirs)
     typed = "brim vole tuck 70"
-    for question in (b"Password: ", b"Once more: "):
+    for question in (b"Password: ", b"Repeat: "):
         seen = b""
         while question not in seen:
             seen += os.read(ours, 1024)
