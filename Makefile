@@ -58,14 +58,16 @@ tests/browser/node_modules: tests/browser/package-lock.json
 	touch $@
 
 # On every core: tests without a server, then those whose servers wait more than they compute, each
-# module on one core. Then, alone, tests that race and browsers, which a busy machine would disturb.
+# module on one core. Then, alone, tests that race and browsers, which a busy machine would disturb:
+# those marked so.
 QUICK := tests/unit bench/tests tests/web tests/test_readme.py tests/test_guarantees.py
-SERVERS := tests/contract tests/deploy tests/proxies
+SERVERS := tests/contract tests/deploy tests/proxies tests/e2e tests/threats
 
 test: install tests/browser/node_modules
 	$(BIN)/pytest $(QUICK) -n auto --junitxml=.results/quick.xml --cov --cov-report=
-	$(BIN)/pytest $(SERVERS) -n auto --dist loadfile --junitxml=.results/servers.xml --cov --cov-append --cov-report=
-	$(BIN)/pytest $(addprefix --ignore ,$(QUICK) $(SERVERS) tests/faults tests/limits tests/containers) tests --junitxml=.results/test.xml \
+	$(BIN)/pytest $(SERVERS) -m "not alone" -n auto --dist loadfile --junitxml=.results/servers.xml \
+		--durations=20 --cov --cov-append --cov-report=
+	$(BIN)/pytest $(addprefix --ignore ,$(QUICK) tests/faults tests/limits tests/containers) -m alone tests --junitxml=.results/test.xml \
 		--durations=20 --cov --cov-append --cov-report=term --cov-fail-under=90
 
 # Faults of everything around a gateway, and its own; seconds that all of it may take. A busy machine

@@ -12,6 +12,8 @@ from tests.support.browser import PASSWORD, Sso, log_in, sso
 from tests.support.doctor import write_dump
 from tests.support.processes import authgw
 
+pytestmark = pytest.mark.alone
+
 
 def shows(page: Page, heading: str) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text(heading)

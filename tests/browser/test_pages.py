@@ -16,6 +16,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.support.browser import PASSWORD, Sso, log_in
 from tests.support.processes import authgw
 
+pytestmark = pytest.mark.alone
+
 AXE = Path(__file__).parent / "node_modules/axe-core/axe.min.js"
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 SIZES = {"phone": (390, 844), "desktop": (1280, 800)}

@@ -12,6 +12,8 @@ from tests.support.browser import log_in
 from tests.support.processes import ROOT
 from tests.support.proxies import EXAMPLES, HOST, LOGIN_HOST, PASSWORD, Proxied, running
 
+pytestmark = pytest.mark.alone
+
 IDENTITY = {"remote-user": "alice", "remote-groups": "", "remote-email": ""}
 
 

@@ -22,6 +22,8 @@ from tests.support.processes import (
     wait_until_ready,
 )
 
+pytestmark = pytest.mark.alone
+
 TASKS, ROUNDS = 100, 200
 ABORTED = 10_000
 

@@ -19,6 +19,8 @@ from tests.support.processes import (
     two_replicas,
 )
 
+pytestmark = pytest.mark.alone
+
 STALENESS = 1.0  # seconds, cache.max_staleness
 BUSY = 4.0  # seconds of tolerance for a busy machine
 

@@ -20,6 +20,8 @@ from tests.support.processes import (
     prepare,
 )
 
+pytestmark = pytest.mark.alone
+
 EMBEDDED = "embedded:///var/authgw.db"
 
 

@@ -20,6 +20,8 @@ from tests.e2e.wrong_redis import WrongRedis, array, bulk
 from tests.support.builders import numbered
 from tests.support.processes import GatewayProcess, HttpResponse, ask, authgw_here, make_gateway
 
+pytestmark = pytest.mark.alone
+
 PASSWORD = "correct horse battery staple"
 SECRET = new_secret()
 FIELDS = {"sid": "x" * 44, "sub": "1"}
