@@ -6,28 +6,15 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.support.connect_proxy import connect_proxy
-from tests.support.guides import GUIDES, HOW_TO, Block, NginxSite, blocks, only, script
-from tests.support.processes import (
-    AUTHGW,
-    ROOT,
-    GatewayProcess,
-    authgw_here,
-    free_port,
-    prepare,
-    wait_for,
-)
+from tests.support.guides import GUIDES, HOW_TO, RUN, GuideSite, blocks, only, proxy_manager
+from tests.support.processes import authgw_here, prepare
 
-PASSWORD = "correct horse battery staple"
-# Guides whose commands need nothing but a gateway, an NGINX and an app.
-RUN = ["apis", "backends", "users", "webdav-and-git"]
 APPS = ["apis", "gitea", "grafana", "home-assistant", "jellyfin", "nextcloud", "webdav-and-git"]
 # Commands of the guides that need a terminal, root or another program are not run.
 NOT_RUN = {"console", "text"}
@@ -105,6 +92,33 @@ def test_commands_are_run_or_explanations(guide: str) -> None:
             assert len(block.explanations) == len(lines), (guide, block)
 
 
+def test_rules_in_the_wrong_order_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "config.yml").write_text(f"rules:\n{only('rules', 'wrong order')}")
+    result = authgw_here(tmp_path, "config", "check")
+    assert result.exit_code == 1
+    assert "config.yml:3" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("domain", "status"),
+    [
+        ("example.com", 0),
+        ("home.example.com", 0),
+        ("home.arpa", 1),
+        ("house.home.arpa", 0),
+        ("lan", 1),
+        ("home.lan", 0),
+        ("duckdns.org", 1),
+        ("name.duckdns.org", 0),
+    ],
+)
+def test_domains_of_cookies_at_home(tmp_path: Path, domain: str, status: int) -> None:
+    assert f"`{domain}`" in (HOW_TO / "tls-at-home.md").read_text() or domain == "duckdns.org"
+    text = f"login: {{url: https://auth.{domain}/login, cookie_domain: {domain}}}\n"
+    (tmp_path / "config.yml").write_text(text)
+    assert authgw_here(tmp_path, "config", "check").exit_code == status
+
+
 def configurations() -> list[tuple[str, int]]:
     return [
         (guide, number)
@@ -154,7 +168,8 @@ def test_compose_files_are_valid(tmp_path: Path, guide: str) -> None:
     gateway = addresses.pop("authgw")
     config = yaml.safe_load(only(guide, "config.yml"))
     assert config["server"]["trusted_proxies"] == list(addresses.values())
-    assert f"-e AUTHGW_SERVER__HOST={gateway} -v" in (HOW_TO / f"{guide}.md").read_text()
+    command = f"-e AUTHGW_SERVER__HOST={gateway} authgw authgw nginx write /recipe\n"
+    assert command in (HOW_TO / f"{guide}.md").read_text()
     (tmp_path / "config.yml").write_text(only(guide, "config.yml"))
     written = tmp_path / "recipe"
     prepare(tmp_path, "nginx", "write", str(written), AUTHGW_SERVER__HOST=gateway)
@@ -194,7 +209,7 @@ def test_caddyfiles_are_valid(tmp_path: Path, guide: str, text: str, config: str
     assert done.returncode == 0, done.stderr
 
 
-def doctor(site: NginxSite) -> None:
+def doctor(site: GuideSite) -> None:
     """Assert that NGINX accepts the site, and that it does what the recipe does."""
     (site.folder / "dump").write_text(site.dump())
     result = authgw_here(site.folder, "doctor", "--nginx", "dump")
@@ -203,33 +218,18 @@ def doctor(site: NginxSite) -> None:
 
 @pytest.mark.parametrize("guide", APPS)
 def test_sites_follow_the_recipe(tmp_path: Path, guide: str) -> None:
-    doctor(NginxSite.of_app(tmp_path, guide))
+    doctor(GuideSite.of_app(tmp_path, guide))
 
 
 def test_the_site_at_home_follows_the_recipe(tmp_path: Path) -> None:
     config = blocks("tls-at-home", "yaml", "config.yml")[0].text
     site = re.sub(r"^ssl_certificate.*\n", "", only("tls-at-home", "site.conf"), flags=re.MULTILINE)
-    doctor(NginxSite.write(tmp_path, config, site))
+    doctor(GuideSite.write(tmp_path, config, site))
 
 
 def test_the_site_behind_a_tunnel_follows_the_recipe(tmp_path: Path) -> None:
     guide = "cloudflare-tunnel"
-    doctor(NginxSite.write(tmp_path, only(guide, "config.yml"), only(guide, "site.conf")))
-
-
-def proxy_manager(folder: Path, config: str, port: int = 443) -> NginxSite:
-    """Write a site as Nginx Proxy Manager does: its `http` block, and a server for each host."""
-    guide = "nginx-proxy-manager"
-    trusted = "set_real_ip_from 127.0.0.0/8;real_ip_header X-Real-IP;real_ip_recursive on;"
-    servers = "".join(
-        f"server {{ set $forward_scheme http; set $server 127.0.0.1; set $port 8081;\n"
-        f"listen {port} ssl; server_name {host};\n"
-        "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $http_connection;\n"
-        f"proxy_http_version 1.1;\n{only(guide, f'Advanced of {host}')}\n}}\n"
-        for host in ("auth.example.com", "app.example.com")
-    )
-    first = f"{trusted}\nresolver 127.0.0.1;\n{only(guide, 'http_top.conf')}"
-    return NginxSite.write(folder, config, servers, first=first)
+    doctor(GuideSite.write(tmp_path, only(guide, "config.yml"), only(guide, "site.conf")))
 
 
 def test_fields_of_nginx_proxy_manager_follow_the_recipe(tmp_path: Path) -> None:
@@ -253,102 +253,4 @@ def test_files_of_swag_follow_the_recipe(tmp_path: Path) -> None:
     (tmp_path / "ssl.conf").write_text("ssl_session_timeout 1d;\n")
     (tmp_path / "resolver.conf").write_text("resolver 127.0.0.1 valid=30s;\n")
     first = only("swag", "site-confs/authgw.conf")
-    doctor(NginxSite.write(tmp_path, only("swag", "config.yml"), servers, first=first))
-
-
-@contextmanager
-def served(site: NginxSite, gateway: GatewayProcess) -> Iterator[int]:
-    """Start NGINX with this site in front of a gateway and an app; yield the port of NGINX."""
-    port, app = free_port(), free_port()
-    ports = {"443": port, "8080": gateway.port, "8081": app}
-    for file in (site.folder / "nginx.conf", site.folder / "authgw" / "upstream.conf"):
-        text = file.read_text()
-        for old, new in ports.items():
-            text = re.sub(rf"(listen |127\.0\.0\.1:|\$port ){old}\b", rf"\g<1>{new}", text)
-        file.write_text(text)
-    echo = [sys.executable, str(ROOT / "tests/support/echo_upstream.py"), str(app)]
-    started = [subprocess.Popen(echo)]
-    try:
-        wait_for(app)
-        started.append(subprocess.Popen(site.command("-e", "stderr", "-g", "daemon off;")))
-        with ExitStack() as stack:
-            yield stack.enter_context(connect_proxy(port))
-    finally:
-        for process in started:
-            process.terminate()
-            process.wait(10)
-
-
-def write_stand_ins(folder: Path, pid: int) -> None:
-    """Write commands in place of a terminal and of systemd.
-
-    `authgw` passes the password that a user would type, and waits until the gateway has read the
-    changed users file.
-    """
-    folder.mkdir()
-    (folder / "authgw").write_text(
-        "#!/bin/bash\n"
-        f'case "$1 $2" in\n'
-        f"'user add' | 'user passwd') {AUTHGW} \"$@\" --password-stdin <<< '{PASSWORD}' ;;\n"
-        f'*) {AUTHGW} "$@" ;;\n'
-        "esac\n"
-        "status=$?\n"
-        '[ "$1" != user ] || sleep 1.5\n'
-        "exit $status\n"
-    )
-    (folder / "systemctl").write_text(
-        f"#!/bin/sh\n[ \"$*\" = 'reload authgw' ] && kill -HUP {pid} && sleep 1\n"
-    )
-    for file in folder.iterdir():
-        file.chmod(0o755)
-
-
-@pytest.mark.parametrize("guide", RUN)
-def test_the_commands_work(tmp_path: Path, guide: str) -> None:
-    config = only(guide, "config.yml")
-    sites = blocks(guide, "nginx", "site.conf")
-    hosts = sorted(set(re.findall(r"(?<=host: )[a-z.]+\.example\.com", config)))
-    site = NginxSite.of_app(tmp_path, guide) if sites else simple_site(tmp_path, config, hosts)
-    for block in blocks(guide, "python"):
-        (tmp_path / block.title).write_text(block.text)
-    (tmp_path / "password").write_text(f"{PASSWORD}\n")
-    gateway = GatewayProcess(tmp_path, free_port())
-    gateway.start()
-    try:
-        assert gateway.process is not None
-        write_stand_ins(tmp_path / "bin", gateway.process.pid)
-        with served(site, gateway) as proxy:
-            text = script(guide).replace("127.0.0.1:8080", f"127.0.0.1:{gateway.port}")
-            environ = {
-                **os.environ,
-                "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
-                "https_proxy": f"http://127.0.0.1:{proxy}",
-                "no_proxy": "127.0.0.1",
-                "CURL_CA_BUNDLE": str(tmp_path / "tls.pem"),
-                "SSL_CERT_FILE": str(tmp_path / "tls.pem"),
-            }
-            words = ["bash", "-c", text]
-            done = subprocess.run(
-                words,
-                cwd=tmp_path,
-                env=environ,
-                capture_output=True,
-                text=True,
-                timeout=120,
-                check=False,
-            )
-        assert done.returncode == 0, f"{done.stderr}\n{done.stdout}\n{gateway.log}"
-    finally:
-        gateway.stop()
-
-
-def simple_site(folder: Path, config: str, hosts: list[str]) -> NginxSite:
-    """Write a site with an app at each host, for guides without a site of their own."""
-    servers = "".join(
-        f"server {{ listen 443 ssl; server_name {host}; include authgw/protect.conf;\n"
-        "location / { include authgw/identity.conf; proxy_pass http://127.0.0.1:8081; } }\n"
-        for host in (*hosts, "auth.example.com")
-    )
-    gateway = "include authgw/protect.conf;\ninclude authgw/gateway.conf;\n"
-    head, _, tail = servers.rpartition("include authgw/protect.conf;\n")
-    return NginxSite.write(folder, config, f"{head}{gateway}{tail}")
+    doctor(GuideSite.write(tmp_path, only("swag", "config.yml"), servers, first=first))

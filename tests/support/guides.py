@@ -17,6 +17,8 @@ GUIDES = sorted(
     for path in HOW_TO.glob("*.md")
     if path.stem not in {"index", "migration", "operations"}
 )
+# Guides whose commands need nothing but a gateway, an NGINX and an app.
+RUN = ["apis", "backends", "users", "webdav-and-git"]
 _FENCE = re.compile(r'^```([a-z]+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 _EXPLAIN = re.compile(r"^(authgw rules explain .*?)\s+# (allow|deny|login)$", re.MULTILINE)
 _PRINTS = re.compile(r"^(.*?)\s+# prints (\S+)$", re.DOTALL)
@@ -34,7 +36,7 @@ server {
 
 
 @dataclass(frozen=True)
-class Block:
+class GuideBlock:
     """A fenced block of a guide."""
 
     language: str
@@ -49,10 +51,10 @@ class Block:
         return found
 
 
-def blocks(guide: str, language: str = "", title: str = "") -> list[Block]:
+def blocks(guide: str, language: str = "", title: str = "") -> list[GuideBlock]:
     """Return the blocks of a guide with this language and title, if given."""
     text = (HOW_TO / f"{guide}.md").read_text()
-    found = [Block(*match) for match in _FENCE.findall(text)]
+    found = [GuideBlock(*match) for match in _FENCE.findall(text)]
     assert len(re.findall(r"^\s*(?:```|~~~)", text, re.MULTILINE)) == 2 * len(found), guide
     return [
         block for block in found if language in ("", block.language) and title in ("", block.title)
@@ -85,7 +87,7 @@ def _compared(command: str) -> str:
 
 
 @dataclass(frozen=True)
-class NginxSite:
+class GuideSite:
     """The configuration of an NGINX whose `http` block includes the recipe and a site.
 
     Attributes:
@@ -95,7 +97,7 @@ class NginxSite:
     folder: Path
 
     @classmethod
-    def write(cls, folder: Path, config: str, http: str, *, first: str = "") -> "NginxSite":
+    def write(cls, folder: Path, config: str, http: str, *, first: str = "") -> "GuideSite":
         """Write the recipe of a configuration and an nginx.conf.
 
         `first` replaces the two includes of the recipe in the `http` block.
@@ -119,7 +121,7 @@ class NginxSite:
         return cls(folder)
 
     @classmethod
-    def of_app(cls, folder: Path, guide: str) -> "NginxSite":
+    def of_app(cls, folder: Path, guide: str) -> "GuideSite":
         """Write the site of a guide; the login host is added if the guide does not have it."""
         site = only(guide, "site.conf")
         login = "" if "gateway.conf" in site else _LOGIN_SERVER
@@ -136,3 +138,18 @@ class NginxSite:
         done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+
+def proxy_manager(folder: Path, config: str, port: int = 443) -> GuideSite:
+    """Write a site as Nginx Proxy Manager does: its `http` block, and a server for each host."""
+    guide = "nginx-proxy-manager"
+    trusted = "set_real_ip_from 127.0.0.0/8;real_ip_header X-Real-IP;real_ip_recursive on;"
+    servers = "".join(
+        f"server {{ set $forward_scheme http; set $server 127.0.0.1; set $port 8081;\n"
+        f"listen {port} ssl; server_name {host};\n"
+        "proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $http_connection;\n"
+        f"proxy_http_version 1.1;\n{only(guide, f'Advanced of {host}')}\n}}\n"
+        for host in ("auth.example.com", "app.example.com")
+    )
+    first = f"{trusted}\nresolver 127.0.0.1;\n{only(guide, 'http_top.conf')}"
+    return GuideSite.write(folder, config, servers, first=first)
