@@ -64,7 +64,7 @@ def test_edit_preserves_group_permissions(path: Path) -> None:
 
 def test_duplicate_or_invalid_user_is_refused(path: Path) -> None:
     before = path.read_bytes()
-    with pytest.raises(UsersFileError, match="alice is there already"):
+    with pytest.raises(UsersFileError, match="alice exists already"):
         users_editor.add(path, "alice", OTHER)
     with pytest.raises(UsersFileError, match="a user name must be without"):
         users_editor.add(path, "a:b", OTHER)
@@ -77,7 +77,7 @@ def test_duplicate_or_invalid_user_is_refused(path: Path) -> None:
 
 def test_edit_of_unknown_user_is_refused(path: Path) -> None:
     before = state_of(path)
-    with pytest.raises(UsersFileError, match="nobody of this name is there"):
+    with pytest.raises(UsersFileError, match="no such user"):
         users_editor.set_disabled(path, "carol", True)
     assert state_of(path) == before
 
