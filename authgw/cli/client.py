@@ -103,9 +103,9 @@ def remove(read: Read, name: str, yes: bool) -> None:
 def rotate(read: Read, name: str, save: Path | None, as_json: bool) -> None:
     """Give a trusted backend a new secret and print it.
 
-    The secret is printed once and not stored. When the replicas are reloaded (SIGHUP), the new
-    secret becomes valid and the old one invalid at the same time. For a change without an
-    interruption, add a second client and remove the first when it is no longer used.
+    The secret is printed once and not stored. The reload of a replica (SIGHUP) makes the new secret
+    valid and the old secret invalid at once. For a change without an interruption, add a second
+    client and remove the first when nothing uses it any more.
     """
     path = _path(read())
     _check_is_new(save)

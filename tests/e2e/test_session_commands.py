@@ -153,7 +153,7 @@ def sid_begins(text: str, sub: int) -> bool:
     return subject_hash(str(sub)).startswith(text)
 
 
-@pytest.mark.parametrize("text", ["-", "--"])
+@pytest.mark.parametrize("text", ["-", "--", "-h"])
 def test_a_sid_may_look_like_an_option(gateway: GatewayProcess, text: str) -> None:
     sub = next(number for number in range(1, 100_000) if sid_begins(text, number))
     assert revoked(gateway, gateway.login(sub)["sid"]).startswith("Ended 1")

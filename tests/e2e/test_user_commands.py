@@ -108,6 +108,78 @@ def test_disable_enable_and_list(folder: Path) -> None:
     assert not entry_of(folder, "bob").disabled
 
 
+def test_set(folder: Path) -> None:
+    said(folder, "add", "bob", "--group", "a", "--email", "b@example.com", "--generate")
+    before = entry_of(folder, "bob")
+    words = ("--groups", "b,a", "--full-name", "Bob Ünal", "--email", "")
+    assert run(folder, "set", "BOB", *words).stderr == (
+        "Changed bob. Takes effect within a second.\n"
+    )
+    after = entry_of(folder, "bob")
+    assert (after.groups, after.email, after.name) == (("a", "b"), "", "Bob Ünal")
+    assert after.password == before.password
+    assert run(folder, "set", "bob", *words).stderr == "bob has these values already.\n"
+    said(folder, "set", "bob", "--groups", "")
+    assert entry_of(folder, "bob").groups == ()
+    assert entry_of(folder, "bob").name == "Bob Ünal"
+
+
+def test_remove(folder: Path) -> None:
+    said(folder, "add", "bob", "--generate")
+    done = run(folder, "remove", "Alice", "--yes")
+    assert (done.stdout, done.stderr) == (
+        "",
+        "Removed alice: its sessions and app passwords end. Takes effect within a second.\n",
+    )
+    assert list(load_users(folder / "users.yml")) == ["bob"]
+    said(folder, "remove", "bob", "--yes")
+    # An empty file is refused by running gateways, which keep the users from before.
+    assert (folder / "users.yml").read_text() == "{}\n"
+
+
+@pytest.mark.parametrize(("typed", "status"), [("y", 0), ("n", 1), ("", 1)])
+def test_remove_waits_for_confirmation(folder: Path, typed: str, status: int) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [str(AUTHGW), "user", "remove", "ALICE"],
+        cwd=folder,
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    seen = b""
+    while b"Remove the user alice? [y/N]: " not in seen:
+        seen += os.read(ours, 1024)
+    os.write(ours, f"{typed}\n".encode())
+    assert process.stdout is not None
+    assert process.stdout.read() == b""
+    assert process.wait(20) == status
+    process.stdout.close()
+    os.close(ours)
+    assert ("alice" in load_users(folder / "users.yml")) == bool(status)
+
+
+def test_output_for_programs(folder: Path) -> None:
+    made = json.loads(said(folder, "add", "bob", "--generate", "--json"))
+    assert made["user"] == "bob"
+    assert verify(entry_of(folder, "bob").password, made["password"])
+    given = said(folder, "passwd", "bob", "--password-stdin", "--json", line=f"{PASSWORD}\n")
+    assert json.loads(given) == {"user": "bob"}
+    factor = json.loads(said(folder, "totp", "bob", "--json"))
+    assert factor["uri"].startswith("otpauth://totp/")
+    kept = entry_of(folder, "bob").totp
+    assert kept is not None
+    assert tuple(map(recovery_digest, factor["recovery_codes"])) == kept.recovery
+    secret = json.loads(said(folder, "app-password", "bob", "--name", "x", "--json"))
+    assert (secret["user"], secret["name"]) == ("bob", "x")
+    assert entry_of(folder, "bob").app_passwords[0].sha256 == digest(secret["password"])
+    assert json.loads(said(folder, "app-password", "bob", "--list", "--json")) == [
+        {"name": "x", "paths": [], "expires_at": None}
+    ]
+
+
 def test_totp(folder: Path) -> None:
     (folder / "config.yml").write_text("auth: {issuer: My gate}\n")
     printed = said(folder, "totp", "alice")
@@ -161,6 +233,14 @@ def test_app_passwords(folder: Path) -> None:
         (["enable", "bob"], "", 1, "no such user: see `authgw user list`"),
         (["totp", "bob"], "", 1, "no such user: see `authgw user list`"),
         (["app-password", "bob", "--list"], "", 1, "no such user: see `authgw user list`"),
+        (["set", "bob", "--email", "b@example.com"], "", 1, "no such user: see `authgw user list`"),
+        (["set", "alice"], "", 2, "give at least one of --groups, --email and --full-name"),
+        (["set", "alice", "--groups", "a b"], "", 1, "alice.groups.0: is no group"),
+        (["set", "alice", "--email", "x\ny"], "", 1, "alice.email: holds a control"),
+        (["remove", "bob", "--yes"], "", 1, "no such user: see `authgw user list`"),
+        (["remove", "alice"], "y\n", 2, "no terminal for the confirmation: use --yes"),
+        (["totp", "alice", "--remove", "--json"], "", 2, "omit --remove"),
+        (["app-password", "alice", "--revoke", "x", "--json"], "", 2, "needs --name or --list"),
         (["app-password", "alice"], "", 2, "give exactly one of --name, --list and --revoke"),
         (["app-password", "alice", "--name", "x", "--list"], "", 2, "give exactly one"),
         (["app-password", "alice", "--list", "--path", "/x"], "", 2, "need --name"),
