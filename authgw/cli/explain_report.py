@@ -70,9 +70,7 @@ def _foreign_in_words(rule: Rule) -> str:
     if rule.denies_foreign:
         return "is refused (foreign: deny)"
     if rule.connection_auth:
-        return (
-            "passes next to a session cookie, NTLM and Negotiate too (upstream_auth: connection)"
-        )
+        return "passes next to a session cookie, NTLM and Negotiate too (upstream_auth: connection)"
     return "passes next to a session cookie, except NTLM and Negotiate"
 
 

@@ -31,7 +31,7 @@ def new_password(
     """Return a new password; `about` are texts that it must not resemble.
 
     Raises:
-        UsageError: Both sources are selected, or there is no terminal for the prompt.
+        UsageError: Both sources are selected, or the prompt has no terminal.
         WeakPasswordError: The password is too short or too easily guessed.
     """
     min_length = loaded.settings.auth.passwords.min_length

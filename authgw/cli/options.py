@@ -19,7 +19,7 @@ def confirm(question: str, yes: bool) -> None:
     """Ask for confirmation unless `yes`.
 
     Raises:
-        UsageError: There is no terminal for the confirmation.
+        UsageError: The confirmation has no terminal.
         Abort: The user did not confirm.
     """
     if yes:
