@@ -38,13 +38,18 @@ def new_password(
     if from_stdin and generate:
         raise click.UsageError("give either --password-stdin or --generate")
     if generate:
-        return _generate(min_length)
-    text = _read_stdin_line() if from_stdin else _prompt()
+        return generate_password(min_length)
+    if not from_stdin and not sys.stdin.isatty():
+        raise click.UsageError(
+            "no terminal for the password prompt: use --password-stdin or --generate"
+        )
+    text = read_password_line() if from_stdin else prompt_password()
     passwords.check_new(text, min_length=min_length, about=about)
     return text
 
 
-def _generate(min_length: int) -> str:
+def generate_password(min_length: int) -> str:
+    """Return a random password of at least this length, made of short words."""
     count = max(_MIN_WORDS, -(-(min_length + 1) // (_WORD_LENGTH + 1)))
     words = (
         "".join(secrets.choice(string.ascii_lowercase) for _ in range(_WORD_LENGTH))
@@ -53,7 +58,12 @@ def _generate(min_length: int) -> str:
     return "-".join(words)
 
 
-def _read_stdin_line() -> str:
+def read_password_line() -> str:
+    """Return the line of stdin.
+
+    Raises:
+        WeakPasswordError: The line is not UTF-8 text.
+    """
     line = sys.stdin.buffer.readline(MAX_PASSWORD_LINE_BYTES)
     try:
         return line.decode("utf-8").rstrip("\r\n")
@@ -61,10 +71,7 @@ def _read_stdin_line() -> str:
         raise passwords.WeakPasswordError("The password is not UTF-8 text.") from None
 
 
-def _prompt() -> str:
-    if not sys.stdin.isatty():
-        raise click.UsageError(
-            "no terminal for the password prompt: use --password-stdin or --generate"
-        )
-    password: str = click.prompt("Password", hide_input=True, confirmation_prompt="Repeat")
+def prompt_password(text: str = "Password") -> str:
+    """Prompt for a password twice, without showing it."""
+    password: str = click.prompt(text, hide_input=True, confirmation_prompt="Repeat")
     return password
