@@ -22,7 +22,7 @@ def report_errors(command: F) -> Callable[..., Any]:
         except REPORTED_ERRORS as error:
             raise click.ClickException(str(error)) from None
         except StoreUnavailableError as error:
-            message = f"the session store cannot be asked now ({error.detail}): see cache.url"
+            message = f"cannot reach the session store ({error.detail}): check cache.url"
             raise click.ClickException(message) from None
 
     return wrapped

@@ -141,6 +141,11 @@ class AuthSettings(Section):
             refresh_grace=self.refresh_grace,
         )
 
+    @property
+    def max_token_lifetime(self) -> float:
+        """The lifetime in seconds after which no token of any kind is valid."""
+        return max(self.access_lifetime, self.refresh_lifetime)
+
     def conflicts(self) -> Iterator[Conflict]:
         """Yield a secret file of another algorithm, and lifetimes that another cuts off."""
         written = self.model_fields_set

@@ -6,6 +6,7 @@ The algorithm belongs to the key; a token cannot select it (RFC 8725 section 3.1
 import json
 import math
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ec import (
@@ -40,6 +41,15 @@ class Key:
     signing: PrivateKey | bytes = field(repr=False)
     verifying: PublicKey | bytes = field(repr=False)
     signs_from: float = 0.0
+
+
+class KeyState(Enum):
+    """Use of a key at a time."""
+
+    NEXT = "next"  # will sign later, verifies already
+    SIGNING = "signing"
+    VERIFYING = "verifying"  # no longer signs; verifies the tokens that it signed
+    RETIRED = "retired"  # its last token has expired: the file can be removed
 
 
 class KeyRing:
@@ -82,6 +92,15 @@ class KeyRing:
     def verifies_until(self, kid: str) -> float:
         """Return the retirement of this kid's key in Unix seconds, infinity without a successor."""
         return self._retired_at.get(kid, math.inf)
+
+    def state(self, kid: str, now: float) -> KeyState:
+        """Return the state of the key with this kid at `now`, in Unix seconds."""
+        key = self._by_kid[kid]
+        if kid == self.signing_key(now).kid:
+            return KeyState.SIGNING
+        if key.signs_from > now:
+            return KeyState.NEXT
+        return KeyState.VERIFYING if now < self.verifies_until(kid) else KeyState.RETIRED
 
     def kids(self, now: float) -> tuple[str, ...]:
         """Return the kids of all keys that verify now."""

@@ -7,18 +7,19 @@ guessed, so a slow password hash would add nothing.
 import hmac
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from authgw.core.errors import OperatorError
 from authgw.core.networks import TrustedProxies, checked_entry
 from authgw.files.atomic import FileWriteError, exclusive_lock, read_bytes, write
-from authgw.files.yaml_edit import YamlEditError, edited
+from authgw.files.yaml_edit import YamlEditError, edited, removed
 from authgw.files.yaml_entries import YamlEntriesError, entries
 from authgw.identity.passwords import digest
 
@@ -29,9 +30,11 @@ class BackendsFileError(OperatorError):
     """Raised for a clients file that must not be used; the message names the remedy."""
 
 
-class _BackendEntry(BaseModel):
+class BackendEntry(BaseModel):
+    """An entry of the clients file; `networks` None allows every address."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-    secret_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    secret_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", repr=False)]
     subjects: str | None = None
     groups: tuple[str, ...] = ()
     networks: Annotated[
@@ -69,8 +72,13 @@ class TrustedBackend:
 class TrustedBackends:
     """The trusted backends of a clients file."""
 
-    def __init__(self, entries: Mapping[str, _BackendEntry]) -> None:
+    def __init__(self, entries: Mapping[str, BackendEntry]) -> None:
         self._entries = dict(entries)
+
+    @property
+    def entries(self) -> Mapping[str, BackendEntry]:
+        """The entries of the file by id."""
+        return self._entries
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -106,21 +114,70 @@ def add_client(path: Path, client_id: str, *, subjects: str | None, groups: tupl
     if not _ID.fullmatch(client_id):
         raise BackendsFileError("a client id is 1 to 64 letters, digits, `_` or `-`")
     secret = secrets.token_urlsafe(32)
+    with _editing(path) as backends:
+        if client_id in backends:
+            raise BackendsFileError(
+                f"{path}: the client {client_id} exists already: choose another id, or make a new "
+                "secret with `authgw client rotate`"
+            )
+        entry = BackendEntry(secret_sha256=digest(secret), subjects=subjects, groups=groups)
+        _write(path, client_id, backends, entry)
+    return secret
+
+
+def rotate_client(path: Path, client_id: str) -> str:
+    """Replace the secret of a backend and return the new secret; the old secret is not kept.
+
+    Raises:
+        BackendsFileError: The id is unknown, or the file cannot be read or written.
+    """
+    secret = secrets.token_urlsafe(32)
+    with _editing(path) as backends:
+        old = _existing(path, backends, client_id)
+        new = old.model_copy(update={"secret_sha256": digest(secret)})
+        _write(path, client_id, backends, new)
+    return secret
+
+
+def remove_client(path: Path, client_id: str) -> None:
+    """Remove a backend; the sessions that it opened continue.
+
+    Raises:
+        BackendsFileError: The id is unknown, or the file cannot be read or written.
+    """
+    with _editing(path) as backends:
+        _existing(path, backends, client_id)
+        _write(path, client_id, backends, None)
+
+
+def check_client_exists(path: Path, client_id: str) -> None:
+    """Check that the file has a backend of this id.
+
+    Raises:
+        BackendsFileError: The id is unknown, or the file cannot be read.
+    """
+    _existing(path, _read(path), client_id)
+
+
+@contextmanager
+def _editing(path: Path) -> Iterator[dict[str, BackendEntry]]:
+    """Lock the file and yield its entries; raise BackendsFileError for failures of the system."""
     try:
         with exclusive_lock(path):
-            backends = _read(path)
-            if client_id in backends:
-                raise BackendsFileError(f"{path}: {client_id} is there already: choose another id")
-            entry = _BackendEntry(secret_sha256=digest(secret), subjects=subjects, groups=groups)
-            _write(path, client_id, {**backends, client_id: entry})
+            yield _read(path)
     except FileWriteError as error:
         raise BackendsFileError(f"{path} cannot be written: {error.strerror}") from None
     except OSError as error:
         raise BackendsFileError(f"{path}: {error.strerror}") from None
-    return secret
 
 
-def _read(path: Path) -> dict[str, _BackendEntry]:
+def _existing(path: Path, backends: Mapping[str, BackendEntry], client_id: str) -> BackendEntry:
+    if client_id not in backends:
+        raise BackendsFileError(f"{path}: no such client: see `authgw client list`")
+    return backends[client_id]
+
+
+def _read(path: Path) -> dict[str, BackendEntry]:
     try:
         return _parse(path, _text(path))
     except OSError as error:
@@ -137,7 +194,7 @@ def _text(path: Path) -> str:
         raise BackendsFileError(f"{path}: is not UTF-8 text") from None
 
 
-def _parse(path: Path, text: str) -> dict[str, _BackendEntry]:
+def _parse(path: Path, text: str) -> dict[str, BackendEntry]:
     try:
         return _parse_entries(path, text)
     except YamlEntriesError as error:
@@ -145,13 +202,13 @@ def _parse(path: Path, text: str) -> dict[str, _BackendEntry]:
         raise BackendsFileError(f"{path}{line}: {error}") from None
 
 
-def _parse_entries(path: Path, text: str) -> dict[str, _BackendEntry]:
-    backends: dict[str, _BackendEntry] = {}
+def _parse_entries(path: Path, text: str) -> dict[str, BackendEntry]:
+    backends: dict[str, BackendEntry] = {}
     problems: list[tuple[int, str]] = []
     for entry in entries(text):
         problems += entry.problems
         try:
-            backends[entry.name] = _BackendEntry.model_validate(entry.data)
+            backends[entry.name] = BackendEntry.model_validate(entry.data)
         except ValidationError as error:
             for problem in error.errors(include_input=False, include_url=False):
                 key = ".".join(map(str, (entry.name, *problem["loc"])))
@@ -162,16 +219,30 @@ def _parse_entries(path: Path, text: str) -> dict[str, _BackendEntry]:
     return backends
 
 
-def _write(path: Path, client_id: str, clients: Mapping[str, _BackendEntry]) -> None:
-    entry = clients[client_id].model_dump(mode="json", by_alias=True, exclude_defaults=True)
+def _write(
+    path: Path, client_id: str, backends: Mapping[str, BackendEntry], new: BackendEntry | None
+) -> None:
+    """Write `new` as the entry of this id, or remove the entry if it is None."""
+    changed = {**backends, client_id: new}
+    intended = {other: entry for other, entry in changed.items() if entry is not None}
+    old = None if client_id not in backends else _dump(backends[client_id])
     try:
-        text = edited(_text(path), client_id, None, entry)
-        is_as_intended = _parse(path, text) == clients
+        text = _text(path)
+        if new is None:
+            text = removed(text, client_id, old or {})
+        else:
+            text = edited(text, client_id, old, _dump(new))
+        is_as_intended = _parse(path, text) == intended
     except (YamlEditError, BackendsFileError):
         is_as_intended = False
     if not is_as_intended:
         raise BackendsFileError(
-            f"{path} is written so that no entry can be added without a change of others: "
-            "add it by hand"
+            f"{path} is written so that the entry {client_id} cannot be changed without a change "
+            "of others: edit the file by hand"
         )
     write(path, text.encode())
+
+
+def _dump(entry: BackendEntry) -> dict[str, Any]:
+    # Not as JSON: `yaml_edit` recognises lists by their type, tuple.
+    return entry.model_dump(by_alias=True, exclude_defaults=True)

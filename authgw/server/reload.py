@@ -120,7 +120,7 @@ def _load_ring(loaded: LoadedConfig) -> KeyRing:
     key_files.record_kids(used, [key.kid for key in keys])
     # Of both, because the algorithm may have changed.
     known = key_files.recorded_kids(folder) | key_files.recorded_kids(secret)
-    return KeyRing(keys, max(auth.access_lifetime, auth.refresh_lifetime), known)
+    return KeyRing(keys, auth.max_token_lifetime, known)
 
 
 def _load_keys(loaded: LoadedConfig) -> tuple[Key, ...]:

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 from unittest.mock import MagicMock
 
-import click
 import jwt
 from loguru import logger
 from prometheus_client import REGISTRY, Info
@@ -26,22 +25,19 @@ from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel
 
 import authgw
-from authgw.cli import explain_report, main
+from authgw.cli import main
 from authgw.config.environment import known_variables
 from authgw.config.schema import HeaderSettings, Settings
 from authgw.config.schema_paths import accepts, model_of
 from authgw.core.audit import Event
 from authgw.core.endpoints import ENDPOINTS
-from authgw.core.explain import Explanation
 from authgw.core.login_sites import LoginSite
-from authgw.core.model import Decision, Verdict
 from authgw.core.reasons import REASONS
 from authgw.core.redirects import Redirects
 from authgw.core.session_codec import dump
 from authgw.core.tokens import TicketClaims, TokenType
 from authgw.dialects.headers import SESSION_COOKIES
 from authgw.identity import clients_file, users_file
-from authgw.identity.passwords import DUMMY_HASH
 from authgw.observability import logging as audit_log
 from authgw.observability.collectors import PlainCounter, PlainHistogram
 from authgw.storage import redis
@@ -50,6 +46,7 @@ from authgw.storage.sqlite import database
 from authgw.web.cookies import Purpose
 from authgw.web.openapi import describe
 from tests.support.builders import KEY, NOW, ROTATED_SESSION, a_session, an_issuer
+from tests.unit.public_command_names import commands_of, exit_statuses, json_of_commands
 
 PACKAGE = Path(authgw.__file__).parent
 # These name headers of other products, to clear or to find them.
@@ -69,14 +66,14 @@ def collect() -> dict[str, Any]:
         "environment": sorted(known_variables()),
         "users file": sorted(_keys(users_file.UserEntry)),
         "clients file": sorted(_keys(_model(clients_file, "secret_sha256"))),
-        "commands": _commands(main, "authgw"),
-        "exit statuses": _exit_statuses(),
+        "commands": commands_of(main, "authgw"),
+        "exit statuses": exit_statuses(),
         "paths": [
             f"{' '.join(endpoint.methods)} {endpoint.path}{'/...' if endpoint.prefix else ''}: "
             + " ".join(sorted(part.name or "" for part in endpoint.audience))
             for endpoint in ENDPOINTS
         ],
-        "json": {**_api(), **_json_of_commands()},
+        "json": {**_api(), **json_of_commands()},
         "headers": _headers(),
         "cookies": _cookies(),
         "tokens": _tokens(),
@@ -182,46 +179,6 @@ def _model(module: Any, field: str) -> type[BaseModel]:
     return next(m for m in models if issubclass(m, BaseModel) and field in m.model_fields)
 
 
-def _commands(command: click.Command, name: str) -> dict[str, str]:
-    said = []
-    for param in command.params:
-        words = [*param.opts, *param.secondary_opts]
-        if isinstance(param.type, click.Choice):
-            words += param.type.choices
-        said.append(" ".join(words if isinstance(param, click.Option) else [param.name or ""]))
-    found = {name: ", ".join(sorted(said))}
-    if isinstance(command, click.Group):
-        context = click.Context(command)
-        for inner in command.list_commands(context):
-            known_as = command.get_command(context, inner)
-            assert known_as is not None
-            found |= _commands(known_as, f"{name} {inner}")
-    return found
-
-
-def _exit_statuses() -> dict[str, Any]:
-    by_verdict = {v.value: _explained(v).status for v in Verdict}
-    return {
-        "refused": click.ClickException.exit_code,
-        "wrong usage": click.UsageError.exit_code,
-        "authgw rules explain": by_verdict,
-        "others": sorted(set(_statuses())),
-    }
-
-
-def _statuses() -> Iterator[int]:
-    for tree in _sources():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Exit"):
-                yield from (
-                    argument.value for argument in node.args if isinstance(argument, ast.Constant)
-                )  # type: ignore[misc]  # the node types are loose
-
-
-def _explained(verdict: Verdict) -> explain_report.RuleReport:
-    return explain_report.RuleReport(Explanation(Decision(verdict, "", None), None, ()), ())
-
-
 def _api() -> dict[str, Any]:
     document = describe(HeaderSettings().identity, frozenset(SESSION_COOKIES))
     parts = document["components"]
@@ -289,19 +246,6 @@ def _operation(
         found[status] = "; ".join(filter(None, [bodies(response), ", ".join(headers)]))
     found["refused"] = " ".join(sorted(refused))
     return {name: said for name, said in found.items() if said or name.isdigit()}
-
-
-def _json_of_commands() -> dict[str, Any]:
-    listing = importlib.import_module("authgw.cli.session")
-    listed = listing._as_json(MagicMock(used_at=1, ends_at=1, session=a_session()))
-    shown = importlib.import_module("authgw.cli.user")._shown(
-        users_file.UserEntry(password=DUMMY_HASH)
-    )
-    return {
-        "authgw rules explain": sorted(json.loads(_explained(Verdict.ALLOW).as_json())),
-        "authgw session list": sorted(listed),
-        "authgw user list": sorted(["user", *shown]),
-    }
 
 
 def _headers() -> list[str]:

@@ -64,7 +64,7 @@ async def test_spellings_of_an_unknown_name_share_the_limit_of_attempts(jar: Jar
 
 async def test_names_that_differ_only_in_case(jar: Jar) -> None:
     path = jar.running.users.path
-    with pytest.raises(UsersFileError, match="bob is there already"):
+    with pytest.raises(UsersFileError, match="bob exists already"):
         users_editor.add(path, "BOB", HASH)
     path.write_text(f"{path.read_text()}Bob:\n  password: {HASH}\n  disabled: true\n")
     await reload_users(jar.running)

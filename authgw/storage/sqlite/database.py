@@ -180,7 +180,7 @@ async def _check_version(connection: aiosqlite.Connection) -> None:
 
 def _existing(path: Path) -> str:
     if not path.exists():
-        raise StoreSetupError(f"{path} is not there: no gateway has kept sessions in it")
+        raise StoreSetupError(f"{path} does not exist: no gateway has stored sessions in it")
     return f"{path.absolute().as_uri()}?mode=rw"
 
 

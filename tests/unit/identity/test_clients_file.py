@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from authgw.identity.clients_file import BackendsFileError, add_client, load_clients
+from authgw.identity.clients_file import (
+    BackendsFileError,
+    add_client,
+    check_client_exists,
+    load_clients,
+    remove_client,
+    rotate_client,
+)
 
 
 def test_backend_is_authenticated_by_its_secret(tmp_path: Path) -> None:
@@ -27,6 +34,41 @@ def test_backend_is_authenticated_by_its_secret(tmp_path: Path) -> None:
     # Without configuration a backend has neither right.
     assert not blog.may_open("1")
     assert not blog.may_grant("users")
+
+
+def test_a_rotated_secret_replaces_the_old_one_and_keeps_the_rights(tmp_path: Path) -> None:
+    path = tmp_path / "clients.yml"
+    old = add_client(path, "shop", subjects="*", groups=("users",))
+    path.write_text(path.read_text() + "  from: [10.0.0.0/8]\n")
+    before = load_clients(path).entries["shop"]
+    new = rotate_client(path, "shop")
+    clients = load_clients(path)
+    assert clients.verify("shop", old) is None
+    assert clients.verify("shop", new) is not None
+    after = clients.entries["shop"]
+    assert after.model_copy(update={"secret_sha256": before.secret_sha256}) == before
+    assert before.secret_sha256 not in repr(before)
+
+
+def test_a_removed_backend_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "clients.yml"
+    secret = add_client(path, "shop", subjects="*", groups=())
+    remove_client(path, "shop")
+    assert path.read_text() == "{}\n"
+    assert load_clients(path).verify("shop", secret) is None
+    for edit in (remove_client, rotate_client, check_client_exists):
+        with pytest.raises(BackendsFileError, match="no such client: see `authgw client list`"):
+            edit(path, "shop")
+
+
+def test_an_entry_that_others_share_is_not_changed(tmp_path: Path) -> None:
+    path = tmp_path / "clients.yml"
+    text = f"shop: &shop\n  secret_sha256: '{'0' * 64}'\nblog: *shop\n"
+    path.write_text(text)
+    for edit in (remove_client, rotate_client):
+        with pytest.raises(BackendsFileError, match="edit the file by hand"):
+            edit(path, "shop")
+    assert path.read_text() == text
 
 
 def test_networks_restrict_backend(tmp_path: Path) -> None:

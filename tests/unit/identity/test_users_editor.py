@@ -64,7 +64,7 @@ def test_edit_preserves_group_permissions(path: Path) -> None:
 
 def test_duplicate_or_invalid_user_is_refused(path: Path) -> None:
     before = path.read_bytes()
-    with pytest.raises(UsersFileError, match="alice is there already"):
+    with pytest.raises(UsersFileError, match="alice exists already"):
         users_editor.add(path, "alice", OTHER)
     with pytest.raises(UsersFileError, match="a user name must be without"):
         users_editor.add(path, "a:b", OTHER)
@@ -77,15 +77,34 @@ def test_duplicate_or_invalid_user_is_refused(path: Path) -> None:
 
 def test_edit_of_unknown_user_is_refused(path: Path) -> None:
     before = state_of(path)
-    with pytest.raises(UsersFileError, match="nobody of this name is there"):
+    with pytest.raises(UsersFileError, match="no such user"):
         users_editor.set_disabled(path, "carol", True)
+    with pytest.raises(UsersFileError, match="no such user"):
+        users_editor.remove(path, "carol")
     assert state_of(path) == before
+
+
+def test_removed_user_is_not_in_the_file(path: Path) -> None:
+    users_editor.remove(path, "ALICE")
+    assert path.read_text() == f"bob:\n  password: {HASH}\n"
+
+
+def test_profile_changes_leave_other_values_unchanged(path: Path) -> None:
+    before = load_users(path)["alice"]
+    assert users_editor.set_profile(path, "Alice", groups=["b", "users", "b"], email="")
+    after = load_users(path)["alice"]
+    assert (after.groups, after.email, after.name) == (("users", "b"), "", "Alice Ünal")
+    assert after.password_marks == before.password_marks
+    with pytest.raises(UsersFileError, match=r"alice\.groups\.0: is no group"):
+        users_editor.set_profile(path, "alice", groups=["a b"])
+    assert load_users(path)["alice"] == after
 
 
 def test_edit_without_change_does_not_write(path: Path) -> None:
     before = state_of(path)
     assert not users_editor.set_disabled(path, "alice", False)
     assert not users_editor.remove_totp(path, "alice")
+    assert not users_editor.set_profile(path, "alice", groups=["users"], email="a@example.com")
     assert not users_editor.remove_app_password(path, "alice", "laptop")
     assert state_of(path) == before
 

@@ -160,8 +160,8 @@ def test_write_does_not_replace_modified_files(tmp_path: Path) -> None:
     refused = authgw_here(tmp_path, "nginx", "write", "authgw")
     assert refused.exit_code == 1
     assert refused.output == (
-        "Error: authgw holds other versions of identity.conf: nothing was written; "
-        "--force replaces them\n"
+        "Error: authgw contains other versions of identity.conf: nothing was written; "
+        "use --force to replace them\n"
     )
     assert {path.name for path in target.iterdir()} == {"identity.conf"}
     assert (target / "identity.conf").read_text() == "# mine\n"

@@ -46,7 +46,7 @@ def test_the_command_line_has_a_command_for_each_recipe() -> None:
     listed = CliRunner().invoke(main, ["--help"]).output
     for name, recipe in RECIPES.items():
         assert f"  {name}  " in listed
-        assert f"{recipe.proxy}'s configuration for this gateway." in listed
+        assert f"Write the configuration of {recipe.proxy} for this gateway." in listed
 
 
 @pytest.mark.parametrize("proxy", PROXIES)
@@ -272,6 +272,6 @@ def test_write_lists_the_written_files(tmp_path: Path, proxy: str) -> None:
     (tmp_path / "etc" / changed).write_text("mine")
     refused = authgw_here(tmp_path, proxy, "write", "etc")
     assert refused.exit_code == 1
-    assert f"etc holds other versions of {changed}: nothing was written" in refused.output
+    assert f"etc contains other versions of {changed}: nothing was written" in refused.output
     assert authgw_here(tmp_path, proxy, "write", "etc", "--force").exit_code == 0
     assert (tmp_path / "etc" / changed).read_text() != "mine"
