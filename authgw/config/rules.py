@@ -126,8 +126,9 @@ class RuleEntry(BaseModel):
     ] = ()
     """Ambiguous forms of a path that this rule admits, because the app needs them.
 
-    Without it such a path is denied if a rule for the host has a `path` or `regex`. `slash` is `%2F`,
-    `percent` `%25`, `semicolon` `;`, `double-slash` `//`, `backslash` `%5C`; `bytes` is not UTF-8.
+    Without it such a path is denied if a rule for the host has a `path` or `regex`. `slash` is
+    `%2F`, `percent` `%25`, `semicolon` `;`, `double-slash` `//`, `backslash` `%5C`; `bytes` are not
+    UTF-8.
     """
     credentials: Annotated[NonEmpty[CredentialName] | None, Field(examples=["app-password"])] = None
     """Accepted kinds of credentials; `bearer` and `cookie` without it."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
+_IDENTIFIER = re.compile(r"(?<![$\w])[a-z]+(?:[._][a-z]+)+\b")
 _SPACES = re.compile(r"\s+")
 
 
@@ -24,6 +25,15 @@ def code(text: str) -> str:
     """Return text as inline code; with more backticks around it if it contains any."""
     fence = "``" if "`" in text else "`"
     return f"{fence}{text}{fence}"
+
+
+def with_identifiers(text: str) -> str:
+    """Return a plain text with names of keys, metrics and codes as inline code."""
+    parts = text.split("`")
+    return "`".join(
+        part if number % 2 else _IDENTIFIER.sub(r"`\g<0>`", part)
+        for number, part in enumerate(parts)
+    )
 
 
 def block(language: str, text: str) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tools.reference import cli, configuration, environment, reasons
+from tools.reference import cli, configuration, environment, metrics, reasons
 
 DIRECTORY = Path(__file__).parents[2] / "docs" / "reference"
 _PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
@@ -12,6 +12,7 @@ _PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "environment.md": {"variables": environment.variables, "ignored": environment.ignored},
     "cli.md": {"commands": cli.commands},
     "reasons.md": {"reasons": reasons.codes},
+    "metrics.md": {"metrics": metrics.metrics},
 }
 
 

@@ -3,7 +3,7 @@
 from itertools import groupby
 
 from authgw.core.reasons import REASONS, Reason
-from tools.reference.markdown import code, joined, sentence, table
+from tools.reference.markdown import code, joined, sentence, table, with_identifiers
 
 
 def codes() -> str:
@@ -15,7 +15,11 @@ def codes() -> str:
 
 def _section(status: int, reasons: dict[str, Reason]) -> str:
     rows = [
-        (code(name), sentence(reason.meaning), sentence(reason.remedy))
+        (
+            code(name),
+            with_identifiers(sentence(reason.meaning)),
+            with_identifiers(sentence(reason.remedy)),
+        )
         for name, reason in reasons.items()
     ]
     title = f"## Status {status}"
