@@ -4,13 +4,14 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tools.reference import cli, configuration, environment, metrics, reasons
+from tools.reference import cli, configuration, environment, http_api, metrics, reasons
 
 DIRECTORY = Path(__file__).parents[2] / "docs" / "reference"
 _PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "configuration.md": {"keys": configuration.keys},
     "environment.md": {"variables": environment.variables, "ignored": environment.ignored},
     "cli.md": {"commands": cli.commands},
+    "http-api.md": {"paths": http_api.paths, "operations": http_api.operations},
     "reasons.md": {"reasons": reasons.codes},
     "metrics.md": {"metrics": metrics.metrics},
 }
