@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
-from tools.reference import cli, configuration, environment, http_api, metrics, reasons
+from authgw.dialects.registry import DIALECTS
+from tools.reference import cli, configuration, environment, headers, http_api, metrics, reasons
 
 DIRECTORY = Path(__file__).parents[2] / "docs" / "reference"
 _PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
@@ -12,6 +14,11 @@ _PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "environment.md": {"variables": environment.variables, "ignored": environment.ignored},
     "cli.md": {"commands": cli.commands},
     "http-api.md": {"paths": http_api.paths, "operations": http_api.operations},
+    "headers.md": {
+        "identity": headers.identity,
+        **{dialect.name: partial(headers.dialect, dialect) for dialect in DIALECTS},
+        "cleared": headers.cleared,
+    },
     "reasons.md": {"reasons": reasons.codes},
     "metrics.md": {"metrics": metrics.metrics},
 }
