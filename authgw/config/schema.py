@@ -379,8 +379,8 @@ class Settings(Section):
     rules: tuple[RuleEntry, ...] | None = None
     """Access rules, in their order: the first rule that matches a request decides.
 
-    A request that no rule matches is denied. Without the section any valid session may open
-    every host.
+    A request that no rule matches is denied. Without the section any valid session may open every
+    host.
     """
 
     @field_validator("rules", mode="before")

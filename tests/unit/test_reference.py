@@ -13,6 +13,7 @@ from tests.support.processes import ROOT
 from tools.reference.pages import MarkerError, fresh, pages, replaced
 
 _KEY = re.compile(r"^### `([a-z_.\[\]]+)`\n(.*?)(?=^#|^<!--)", re.MULTILINE | re.DOTALL)
+_YAML = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # The keys that an example needs next to it.
 _NEEDED = {
     "auth.secret_file": {"auth": {"algorithm": "HS256"}},
@@ -82,3 +83,14 @@ def test_examples_are_valid_and_no_defaults(key: str, tmp_path: Path) -> None:
 def test_every_code_is_described() -> None:
     page = (ROOT / "docs/reference/reasons.md").read_text()
     assert [code for code in REASONS if f"| `{code}` |" not in page] == []
+
+
+def test_configurations_of_the_reference_are_valid(tmp_path: Path) -> None:
+    pages = (ROOT / "docs/reference").glob("*.md")
+    blocks = [text for page in pages for text in _YAML.findall(page.read_text())]
+    assert len(blocks) > 1
+    for text in blocks:
+        file = tmp_path / "config.yml"
+        file.write_text(text)
+        loaded = load(file, {})
+        assert (loaded.warnings, loaded.rule_warnings) == ((), ())
