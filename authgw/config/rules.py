@@ -84,28 +84,63 @@ Subject = Annotated[str, AfterValidator(_subject)]
 Glob = Annotated[str, AfterValidator(_single_path), AfterValidator(_pattern(rules.glob))]
 Regex = Annotated[str, AfterValidator(_pattern(rules.regex))]
 Method = Annotated[str, AfterValidator(_method)]
+RuleHost = Annotated[str, AfterValidator(_host)]
+CredentialName = Literal["bearer", "cookie", "app-password"]
 
 
 class RuleEntry(BaseModel):
     """A rule as it is written in the configuration."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
-    allow: NonEmpty[Subject]
-    host: Annotated[str, AfterValidator(_host)] | None = None
-    path: NonEmpty[Glob] | None = None
-    regex: NonEmpty[Regex] | None = None
-    method: NonEmpty[Method] | None = None
-    networks: NonEmpty[Network] | None = Field(None, alias="from")
-    preflight: Literal["allow"] | None = None
+    allow: Annotated[NonEmpty[Subject], Field(examples=[("group:admins", "user:alice")])]
+    """Subjects that may pass; any of the list is sufficient.
+
+    `anyone` needs no login, `authenticated` is any valid session, `group:NAME` and `user:NAME` name
+    groups and users.
+    """
+    host: Annotated[RuleHost | None, Field(examples=["*.example.com"])] = None
+    """Host of the request; `*.example.com` means all hosts below it. Any host without it."""
+    path: Annotated[NonEmpty[Glob] | None, Field(examples=[("/public/**", "=/health")])] = None
+    """Path of the request. Any path without it.
+
+    `*` is any text without `/`, `**` any text, `/a/**` includes `/a`, and `=` means exactly this
+    path.
+    """
+    regex: Annotated[NonEmpty[Regex] | None, Field(examples=["/v[0-9]+/.*"])] = None
+    """Pattern of RE2 for the whole path, in place of `path` or next to it."""
+    method: Annotated[NonEmpty[Method] | None, Field(examples=[("GET", "POST")])] = None
+    """Method of the request; GET includes HEAD. Any method without it."""
+    networks: Annotated[NonEmpty[Network] | None, Field(examples=["10.0.0.0/8"])] = Field(
+        None, alias="from"
+    )
+    """Address of the client: addresses, networks, or `unix`. Any address without it."""
+    preflight: Annotated[Literal["allow"] | None, Field(examples=["allow"])] = None
+    """Let CORS preflight requests (OPTIONS) pass without a login."""
     encoded: Annotated[
         tuple[Literal["slash", "percent", "semicolon", "double-slash", "backslash", "bytes"], ...],
         BeforeValidator(as_list),
+        Field(examples=["slash"]),
     ] = ()
-    credentials: NonEmpty[Literal["bearer", "cookie", "app-password"]] | None = None
-    require: Literal["totp"] | None = None
-    foreign: Literal["deny"] | None = None
-    upstream_auth: Literal["connection"] | None = None
+    """Ambiguous forms of a path that this rule admits, because the app needs them.
+
+    Without it such a path is denied if a rule for the host has a `path` or `regex`. `slash` is
+    `%2F`, `percent` `%25`, `semicolon` `;`, `double-slash` `//`, `backslash` `%5C`; `bytes` are not
+    UTF-8.
+    """
+    credentials: Annotated[NonEmpty[CredentialName] | None, Field(examples=["app-password"])] = None
+    """Accepted kinds of credentials; `bearer` and `cookie` without it."""
+    require: Annotated[Literal["totp"] | None, Field(examples=["totp"])] = None
+    """Require a second factor, even of a session that began without it."""
+    foreign: Annotated[Literal["deny"] | None, Field(examples=["deny"])] = None
+    """Deny requests whose Authorization header is for the app and not for authgw."""
+    upstream_auth: Annotated[Literal["connection"] | None, Field(examples=["connection"])] = None
+    """Let NTLM and Negotiate pass, which authenticate the connection to the app.
+
+    Only for an app whose connections the proxy never shares between users.
+    """
 
     @field_validator("*", mode="before")
     @classmethod

@@ -25,6 +25,7 @@ from authgw.config.values import (
     PageUrl,
     Port,
     PositiveDuration,
+    SocketPath,
     Staleness,
     StoreHost,
     StoreUrl,
@@ -38,39 +39,72 @@ from authgw.storage.registry import kind_of
 
 
 class ServerSettings(Section):
-    """Listening addresses, and the proxies whose forwarded headers are trusted.
+    """Listening addresses, and the proxies whose forwarded headers are trusted."""
 
-    `socket` is the path of a unix socket that is opened in addition to the port.
+    host: Annotated[ListeningHost, Field(examples=["10.0.0.7"])] = "127.0.0.1"
+    """Address to listen on; `0.0.0.0` or `::` for every address of the machine."""
+    port: Annotated[Port, Field(examples=[9000])] = 8080
+    """TCP port for proxies, trusted backends and health checks."""
+    socket: Annotated[SocketPath | None, Field(examples=["/run/authgw/authgw.sock"])] = None
+    """Path of a unix socket that is opened in addition to the port.
+
+    Its directory decides who may connect. Add `unix` to `server.trusted_proxies` for the proxy.
     """
+    trusted_proxies: Annotated[Networks, Field(examples=[("127.0.0.1", "10.0.0.0/24")])] = (
+        "127.0.0.0/8",
+        "::1/128",
+    )
+    """Addresses and networks of the proxies; `unix` means the socket.
 
-    host: ListeningHost = "127.0.0.1"
-    port: Port = 8080
-    socket: Annotated[str, Field(min_length=1, max_length=100)] | None = None
-    trusted_proxies: Networks = ("127.0.0.0/8", "::1/128")
-    drain: Duration = 20.0
-    docs: Boolean = False
+    Only these may describe the request of a client, such as its address and its host.
+    """
+    drain: Annotated[Duration, Field(examples=["10s"])] = 20.0
+    """Maximum time from SIGTERM to the end of the process, for requests that are in progress."""
+    docs: Annotated[Boolean, Field(examples=[True])] = False
+    """Serve the description of the HTTP API as a page at `/docs`."""
 
 
 class LoggingSettings(Section):
     """Format and level of the log, and the decisions that it contains."""
 
-    mode: Literal["text", "json"] = "text"
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    decisions: Literal["denied", "all"] = "denied"
+    mode: Annotated[Literal["text", "json"], Field(examples=["json"])] = "text"
+    """Format of the log: lines of text, or a JSON object for each line."""
+    level: Annotated[Literal["debug", "info", "warning", "error"], Field(examples=["warning"])] = (
+        "info"
+    )
+    """Lowest level of the lines that are logged."""
+    decisions: Annotated[Literal["denied", "all"], Field(examples=["all"])] = "denied"
+    """Log the checks that were denied, or all of them."""
 
 
 class CacheSettings(Section):
-    """The session store: `url`, or the `host` and `port` of a Redis server.
+    """The session store: `url`, or the `host` and `port` of a Redis server."""
 
-    `ca_file` has the certificate authorities for Redis with TLS, instead of those of the system.
+    url: Annotated[StoreUrl | None, Field(examples=["redis://redis:6379/0"])] = None
+    """URL of the session store; `embedded:///var/authgw.db` if neither `url` nor `host` is set.
+
+    `embedded:///PATH`, relative to the configuration file, and `embedded://memory` serve a single
+    replica. Replicas that share sessions need Redis: `redis://HOST:PORT/DB`,
+    `redis+sentinel://HOST:PORT,HOST:PORT/MASTER` or `redis+cluster://HOST:PORT,HOST:PORT`, with
+    `rediss` in place of `redis` for TLS.
     """
+    host: Annotated[StoreHost | None, Field(examples=["redis"])] = None
+    """Host of a Redis server, in place of `cache.url`."""
+    port: Annotated[Port, Field(examples=[6380])] = 6379
+    """Port of the server in `cache.host`."""
+    password_file: Annotated[Text | None, Field(examples=["secrets/redis_password"])] = None
+    """File with the password of Redis."""
+    ca_file: Annotated[Text | None, Field(examples=["secrets/redis-ca.pem"])] = None
+    """File with the certificate authorities (PEM) for Redis with TLS.
 
-    url: StoreUrl | None = None
-    host: StoreHost | None = None
-    port: Port = 6379
-    password_file: Text | None = None
-    ca_file: Text | None = None
-    max_staleness: Staleness = 1.0
+    Without it those of the system are trusted.
+    """
+    max_staleness: Annotated[Staleness, Field(examples=["500ms"])] = 1.0
+    """Maximum age of the session state that a decision is based on.
+
+    A logout whose notification was lost takes effect within this time. 0 reads the session from the
+    store for every request; other values are at least 100ms.
+    """
 
     @property
     def address(self) -> str:
@@ -104,32 +138,77 @@ class CacheSettings(Section):
 
 
 class PasswordSettings(Section):
-    """Policy for new passwords; with `rehash` a login renews an old hash in the users file."""
+    """Policy for new passwords, and the renewal of old hashes."""
 
-    min_length: Annotated[Integer, Field(ge=1, le=128)] = 8
-    rehash: Boolean = True
+    min_length: Annotated[Integer, Field(ge=1, le=128, examples=[12])] = 8
+    """Minimum number of characters of a new password, from 1 to 128."""
+    rehash: Annotated[Boolean, Field(examples=[False])] = True
+    """Renew a password hash with old parameters in the users file at the next login.
+
+    With false only commands and the use of a recovery code change the file.
+    """
 
 
 class AuthSettings(Section):
-    """Tokens and sessions; durations in seconds."""
+    """Tokens and sessions."""
 
-    issuer: Text = "authgw"
-    previous_issuers: tuple[Text, ...] = ()
-    audience: Text | None = None
-    algorithm: Literal["ES256", "RS256", "EdDSA", "HS256"] = "ES256"
-    keys: Text = "secrets/keys"
-    secret_file: Text = "secrets/jwt_key"  # noqa: S105  a path
-    clients: Text = "clients.yml"
-    users: Text = "users.yml"
-    access_lifetime: PositiveDuration = 900.0
-    refresh_lifetime: PositiveDuration = 720 * 3600.0
-    session_max: PositiveDuration = 2160 * 3600.0
-    auto_logout: PositiveDuration = 24 * 3600.0
-    refresh_grace: Duration = 10.0
-    max_sessions: Annotated[Integer, Field(ge=1, le=10000)] = 100
-    open_login: Boolean = False
-    direct_check: Boolean = False
+    issuer: Annotated[Text, Field(examples=["https://auth.example.com"])] = "authgw"
+    """Claim `iss` of the tokens: a name that differs between installations."""
+    previous_issuers: Annotated[tuple[Text, ...], Field(examples=[("authgw",)])] = ()
+    """Earlier values of `auth.issuer`; their tokens stay valid until they expire."""
+    audience: Annotated[Text | None, Field(examples=["apps"])] = None
+    """Claim `aud` of the tokens; the value of `auth.issuer` if it is not set."""
+    algorithm: Annotated[Literal["ES256", "RS256", "EdDSA", "HS256"], Field(examples=["EdDSA"])] = (
+        "ES256"
+    )
+    """Algorithm of the signatures.
+
+    HS256 uses the secret of `auth.secret_file` in place of key pairs and has no public keys.
+    """
+    keys: Annotated[Text, Field(examples=["/etc/authgw/keys"])] = "secrets/keys"
+    """Directory with the signing keys, made by `authgw key init`.
+
+    Replicas that share a store must have the same keys.
+    """
+    secret_file: Annotated[Text, Field(examples=["/run/secrets/jwt_key"])] = "secrets/jwt_key"  # noqa: S105  a path
+    """File with the secret for HS256."""
+    clients: Annotated[Text, Field(examples=["/etc/authgw/clients.yml"])] = "clients.yml"
+    """File of the trusted backends, edited by `authgw client`."""
+    users: Annotated[Text, Field(examples=["/etc/authgw/users.yml"])] = "users.yml"
+    """File of the users, edited by `authgw user`."""
+    access_lifetime: Annotated[PositiveDuration, Field(examples=["5m"])] = 900.0
+    """Lifetime of an access token; at most `auth.refresh_lifetime`."""
+    refresh_lifetime: Annotated[PositiveDuration, Field(examples=["168h"])] = 720 * 3600.0
+    """Lifetime of a refresh token; at most `auth.session_max`.
+
+    Each refresh begins it anew, until `auth.session_max` after the login.
+    """
+    session_max: Annotated[PositiveDuration, Field(examples=["720h"])] = 2160 * 3600.0
+    """Maximum lifetime of a session after its login, however often it is used."""
+    auto_logout: Annotated[PositiveDuration, Field(examples=["8h"])] = 24 * 3600.0
+    """A session that is not used for this time ends."""
+    refresh_grace: Annotated[Duration, Field(examples=["30s"])] = 10.0
+    """Time after a refresh in which the previous refresh token returns the same successor.
+
+    It covers lost responses and simultaneous refreshes; later use of the token ends the session.
+    """
+    max_sessions: Annotated[Integer, Field(ge=1, le=10000, examples=[10])] = 100
+    """Maximum number of sessions of a subject, from 1 to 10,000.
+
+    A login above it ends the oldest session; with 1 the newest login wins.
+    """
+    open_login: Annotated[Boolean, Field(examples=[True])] = False
+    """Open sessions for a bare `user_id` at `/login`, without a client secret.
+
+    Only for networks that nobody else can reach.
+    """
+    direct_check: Annotated[Boolean, Field(examples=[True])] = False
+    """Let programs check their own token at `/authenticate` although there are rules.
+
+    Without rules this is always possible.
+    """
     passwords: PasswordSettings = PasswordSettings()
+    """Policy for new passwords."""
 
     @property
     def lifetimes(self) -> Lifetimes:
@@ -162,10 +241,25 @@ class AuthSettings(Section):
 class LoginPageSettings(Section):
     """A login page: its public URL, the domain of its cookie, and the allowed redirect targets."""
 
-    url: PageUrl | None = None
-    cookie_domain: CookieDomain | None = None
-    redirect_hosts: HostPatterns | None = None
-    default_redirect: PageUrl | None = None
+    url: Annotated[PageUrl | None, Field(examples=["https://auth.example.com/login"])] = None
+    """URL of the login page, as browsers see it.
+
+    Without it no browser can log in; trusted backends and programs can.
+    """
+    cookie_domain: Annotated[CookieDomain | None, Field(examples=["example.com"])] = None
+    """Domain of the session cookie: a login is valid for all hosts below it.
+
+    Without it a login is valid for the host of `url` only.
+    """
+    redirect_hosts: Annotated[
+        HostPatterns | None, Field(examples=[("*.example.com", "partner.example.org")])
+    ] = None
+    """Hosts to which `rd` may lead after a login or logout.
+
+    Without it: the host of `url`, and `cookie_domain` with all hosts below it.
+    """
+    default_redirect: Annotated[PageUrl | None, Field(examples=["https://example.com/"])] = None
+    """Page after a login without `rd`; the account page if it is not set."""
 
     @property
     def site(self) -> LoginSite | None:
@@ -208,9 +302,21 @@ class LoginSettings(LoginPageSettings):
     """Login pages, the second factor, and the appearance of the pages."""
 
     domains: tuple[DomainPageSettings, ...] = ()
-    totp: Literal["off", "optional", "required"] = "optional"
-    product: Annotated[str, Field(min_length=1, max_length=64)] = "authgw"
-    color: Colour = "#0a7a70"
+    """Login pages of several root domains, in place of `login.url`.
+
+    Each entry has the keys `url`, `cookie_domain`, `redirect_hosts` and `default_redirect`.
+    """
+    totp: Annotated[Literal["off", "optional", "required"], Field(examples=["required"])] = (
+        "optional"
+    )
+    """Second factor at the login.
+
+    `off`: for nobody; `optional`: for users who have one; `required`: for all users.
+    """
+    product: Annotated[str, Field(min_length=1, max_length=64, examples=["Example Ltd"])] = "authgw"
+    """Name on the login pages, at most 64 characters."""
+    color: Annotated[Colour, Field(examples=["#1d4ed8"])] = "#0a7a70"
+    """Accent colour of the login pages."""
 
     @property
     def sites(self) -> LoginSites:
@@ -235,17 +341,23 @@ class LoginSettings(LoginPageSettings):
 class MetricsSettings(Section):
     """Listening address for Prometheus, separate from the port for proxies."""
 
-    host: ListeningHost = "127.0.0.1"
-    port: Port = 9090
+    host: Annotated[ListeningHost, Field(examples=["10.0.0.7"])] = "127.0.0.1"
+    """Address to serve `/metrics` on."""
+    port: Annotated[Port, Field(examples=[9091])] = 9090
+    """TCP port of `/metrics`; each replica on a machine needs its own."""
 
 
 class HeaderSettings(Section):
     """Names of the identity headers that upstreams receive."""
 
-    user: HeaderName = "Remote-User"
-    groups: HeaderName = "Remote-Groups"
-    email: HeaderName = "Remote-Email"
-    name: HeaderName = "Remote-Name"
+    user: Annotated[HeaderName, Field(examples=["Auth-User"])] = "Remote-User"
+    """Header with the subject: the name of the user."""
+    groups: Annotated[HeaderName, Field(examples=["Auth-Groups"])] = "Remote-Groups"
+    """Header with the groups of the user, separated by commas."""
+    email: Annotated[HeaderName, Field(examples=["Auth-Email"])] = "Remote-Email"
+    """Header with the e-mail address of the user."""
+    name: Annotated[HeaderName, Field(examples=["Auth-Name"])] = "Remote-Name"
+    """Header with the full name of the user."""
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield two headers of the same name."""
@@ -270,6 +382,11 @@ class Settings(Section):
     headers: HeaderSettings = HeaderSettings()
     metrics: MetricsSettings = MetricsSettings()
     rules: tuple[RuleEntry, ...] | None = None
+    """Access rules, in their order: the first rule that matches a request decides.
+
+    A request that no rule matches is denied. Without the section any valid session may open every
+    host.
+    """
 
     @field_validator("rules", mode="before")
     @classmethod

@@ -133,6 +133,7 @@ def _header_name(name: str) -> str:
 Integer = Annotated[StrictInt, BeforeValidator(parse_integer)]
 Boolean = Annotated[StrictBool, BeforeValidator(parse_boolean)]
 Text = Annotated[str, Field(min_length=1)]
+SocketPath = Annotated[str, Field(min_length=1, max_length=100)]
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 PositiveDuration = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
 Network = Annotated[str, AfterValidator(checked_entry)]

@@ -16,12 +16,9 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
-from unittest.mock import MagicMock
 
 import jwt
 from loguru import logger
-from prometheus_client import REGISTRY, Info
-from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel
 
 import authgw
@@ -39,7 +36,6 @@ from authgw.core.tokens import TicketClaims, TokenType
 from authgw.dialects.headers import SESSION_COOKIES
 from authgw.identity import clients_file, users_file
 from authgw.observability import logging as audit_log
-from authgw.observability.collectors import PlainCounter, PlainHistogram
 from authgw.storage import redis
 from authgw.storage.redis.commands import Script
 from authgw.storage.sqlite import database
@@ -47,6 +43,7 @@ from authgw.web.cookies import Purpose
 from authgw.web.openapi import describe
 from tests.support.builders import KEY, NOW, ROTATED_SESSION, a_session, an_issuer
 from tests.unit.public_command_names import commands_of, exit_statuses, json_of_commands
+from tools.reference.metrics import described_metrics
 
 PACKAGE = Path(authgw.__file__).parent
 # These name headers of other products, to clear or to find them.
@@ -106,33 +103,7 @@ def _constants(*without: str) -> Iterator[str]:
 
 
 def _metrics() -> dict[str, str]:
-    parts = list(_measured_parts())
-    collectors = list(REGISTRY._collector_to_names)
-    ours = [metric for metric in collectors if isinstance(metric, MetricWrapperBase)]
-    kinds = {metric._name: _kind_and_labels(metric._type or "", _labels(metric)) for metric in ours}
-    for plain in collectors:
-        if isinstance(plain, PlainCounter | PlainHistogram):
-            for family in plain.collect():
-                kinds[family.name] = _kind_and_labels(family.type, family._labelnames)
-    for part in parts:
-        for measurement in part.collect(MagicMock()):
-            kinds[measurement.name] = _kind_and_labels(measurement.kind, measurement.labels)
-    return {name: value for name, value in sorted(kinds.items()) if name.startswith("authgw_")}
-
-
-def _labels(metric: MetricWrapperBase) -> tuple[str, ...]:
-    """Return the labels of a metric; those of an Info are the keys of its value."""
-    return tuple(metric._value) if isinstance(metric, Info) else metric._labelnames
-
-
-def _measured_parts() -> Iterator[Any]:
-    """The classes of authgw with metrics of their own."""
-    for path in sorted(PACKAGE.rglob("*.py")):
-        if "def collect(self) -> Iterator[Measurement]" in path.read_text():
-            name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
-            for kind in vars(importlib.import_module(name)).values():
-                if getattr(kind, "__module__", "") == name and hasattr(kind, "collect"):
-                    yield kind
+    return {each.name: _kind_and_labels(each.kind, each.labels) for each in described_metrics()}
 
 
 def _kind_and_labels(kind: str, labels: tuple[str, ...]) -> str:

@@ -65,7 +65,7 @@ class RedisKeyRegistry:
         """See `MeasuredPart.collect`."""
         yield gauge(
             "authgw_keys_not_shared",
-            "1 while replicas on this Redis lack each other's keys",
+            "With Redis: 1 while replicas lack each other's signing keys",
             self.has_conflict,
         )
 

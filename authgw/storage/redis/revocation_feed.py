@@ -45,10 +45,14 @@ class RedisRevocationFeed:
         """See `MeasuredPart.collect`."""
         yield gauge(
             "authgw_push_connected",
-            "1 while this replica hears of sessions that others end",
+            "With Redis: 1 while revocations by other replicas are received at once",
             self.connected,
         )
-        yield counter("authgw_push_heard", "Ends of sessions that were heard", self.received)
+        yield counter(
+            "authgw_push_heard",
+            "With Redis: revocations that were received, those of this replica included",
+            self.received,
+        )
 
     async def run(self) -> None:
         """Receive messages until cancelled; reconnect after every failure."""
