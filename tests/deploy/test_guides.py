@@ -80,7 +80,7 @@ def test_a_guide_has_its_parts(guide: str) -> None:
     text = (HOW_TO / f"{guide}.md").read_text()
     sections = re.findall(r"^## (.+)$", text, re.MULTILINE)
     assert text.startswith("# ")
-    assert "What goes wrong" in sections
+    assert "Troubleshooting" in sections
     assert blocks(guide, "yaml", "config.yml")
 
 
