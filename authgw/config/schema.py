@@ -21,6 +21,7 @@ from authgw.config.values import (
     HostPatterns,
     Integer,
     ListeningHost,
+    LogPlace,
     Networks,
     PageUrl,
     Port,
@@ -52,11 +53,15 @@ class ServerSettings(Section):
 
 
 class LoggingSettings(Section):
-    """Format and level of the log, and the decisions that it contains."""
+    """Format and level of the log, and the decisions that it contains.
+
+    `commands` is the place of the events of commands: `stderr`, `syslog`, or the path of a file.
+    """
 
     mode: Literal["text", "json"] = "text"
     level: Literal["debug", "info", "warning", "error"] = "info"
     decisions: Literal["denied", "all"] = "denied"
+    commands: LogPlace = "stderr"
 
 
 class CacheSettings(Section):
