@@ -9,6 +9,7 @@ from authgw.cli.errors import report_errors
 from authgw.config.loader import LoadedConfig
 from authgw.files import key_files
 from authgw.identity.clients_file import add_client
+from authgw.observability.command_log import CommandLog
 
 
 @click.group()
@@ -38,9 +39,10 @@ def add(
     loaded = read()
     if save is not None and save.exists():
         raise click.ClickException(f"{save} is there already: choose another file")
-    path = loaded.path(loaded.settings.auth.clients)
+    path, log = loaded.path(loaded.settings.auth.clients), CommandLog(loaded, "client add")
     granted = tuple(group for group in groups.split(",") if group)
     secret = add_client(path, name, subjects=subjects, groups=granted)
+    log.change(client=name)
     if save is None:
         click.echo(f"{name}:{secret}")
     else:

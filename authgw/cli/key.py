@@ -8,6 +8,7 @@ import click
 from authgw.cli.errors import report_errors
 from authgw.config.loader import LoadedConfig
 from authgw.files import key_files
+from authgw.observability.command_log import CommandLog
 
 
 @click.group()
@@ -21,16 +22,17 @@ def command() -> None:
 def init(read: Callable[[], LoadedConfig]) -> None:
     """Make the first signing key, or leave the ones that are there alone."""
     loaded = read()
-    auth = loaded.settings.auth
+    auth, log = loaded.settings.auth, CommandLog(loaded, "key init")
     if auth.algorithm == "HS256":
         path = loaded.path(auth.secret_file)
         if not path.exists():
             key_files.make_shared_secret(path)
+            log.change()
         click.echo(f"Secret: {path}")
         return
     directory = loaded.path(auth.keys)
     if not key_files.load_keys(directory):
-        key_files.make_key(directory, auth.algorithm)
+        log.change(kid=key_files.make_key(directory, auth.algorithm))
     click.echo(
         f"Keys: {', '.join(key.kid for key in key_files.load_keys(directory))} in {directory}"
     )
@@ -45,7 +47,9 @@ def add(read: Callable[[], LoadedConfig]) -> None:
     auth = loaded.settings.auth
     if auth.algorithm == "HS256":
         raise click.ClickException("an HS256 secret cannot rotate: set auth.algorithm: ES256")
+    log = CommandLog(loaded, "key add")
     kid = key_files.make_key(
         loaded.path(auth.keys), auth.algorithm, time.time() + key_files.SIGNING_DELAY
     )
+    log.change(kid=kid)
     click.echo(f"Key {kid} signs in 10 minutes: reload every replica (SIGHUP) before then.")

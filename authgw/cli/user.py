@@ -28,6 +28,7 @@ from authgw.identity.users_file import (
     permission_warnings,
     validate_entry,
 )
+from authgw.observability.command_log import CommandLog
 
 _WORD_LENGTH = 4  # letters; five words have 94 bits
 _MIN_WORDS = 5
@@ -66,7 +67,7 @@ def add(
 ) -> None:
     """Add a person."""
     loaded = read()
-    path = _path(loaded)
+    path, log = _path(loaded), CommandLog(loaded, "user add")
     users_editor.check_name_is_new(load_users(path), name)
     # Check all other values before the prompt, so that no password is typed in vain.
     validate_entry(
@@ -76,6 +77,7 @@ def add(
     chosen = _new_password(loaded, (name, full_name, email), password_stdin, generate)
     hashed = passwords.hash_password(chosen)
     users_editor.add(path, name, hashed, groups=groups, email=email, name=full_name)
+    log.change(user=name)
     _print_generated(chosen, generate)
     _note(f"Added {name}. {_EFFECT}")
 
@@ -88,10 +90,12 @@ def add(
 def passwd(read: Read, name: str, password_stdin: bool, generate: bool) -> None:
     """Give a person another password; ends all of the person's sessions."""
     loaded = read()
+    log = CommandLog(loaded, "user passwd")
     name, entry = _entry(loaded, name)
     about = (name, entry.name, entry.email)
     chosen = _new_password(loaded, about, password_stdin, generate)
     users_editor.set_password(_path(loaded), name, passwords.hash_password(chosen))
+    log.change(user=name)
     _print_generated(chosen, generate)
     _note(f"All sessions of {name} end, app passwords stay. {_EFFECT}")
 
@@ -103,8 +107,10 @@ def passwd(read: Read, name: str, password_stdin: bool, generate: bool) -> None:
 def disable(read: Read, name: str) -> None:
     """Let a person in no more, with no session and no app password."""
     loaded = read()
+    log = CommandLog(loaded, "user disable")
     name, _ = _entry(loaded, name)
     users_editor.set_disabled(_path(loaded), name, True)
+    log.change(user=name)
     _note(f"{name} is let in no more. {_EFFECT}")
 
 
@@ -115,8 +121,10 @@ def disable(read: Read, name: str) -> None:
 def enable(read: Read, name: str) -> None:
     """Let a disabled person in again."""
     loaded = read()
+    log = CommandLog(loaded, "user enable")
     name, _ = _entry(loaded, name)
     users_editor.set_disabled(_path(loaded), name, False)
+    log.change(user=name)
     _note(f"{name} is let in again. {_EFFECT}")
 
 
@@ -146,13 +154,16 @@ def list_command(read: Read, as_json: bool) -> None:
 def totp_command(read: Read, name: str, remove: bool) -> None:
     """Set up a second factor: print its QR code and ten recovery codes, once."""
     loaded = read()
+    log = CommandLog(loaded, "user totp --remove" if remove else "user totp")
     name, _ = _entry(loaded, name)
     if remove:
         users_editor.remove_totp(_path(loaded), name)
+        log.change(user=name)
         _note(f"{name} is asked for no second factor. {_EFFECT}")
         return
     secret, codes = totp.new_secret(), totp.new_recovery_codes()
     users_editor.set_totp(_path(loaded), name, secret, map(totp.recovery_digest, codes))
+    log.change(user=name)
     uri = totp.provisioning_uri(secret, name, loaded.settings.auth.issuer)
     click.echo(f"{uri}\n{_qr_code(uri)}\nRecovery codes, each good for one log-in without the app:")
     click.echo("\n".join(codes))
@@ -186,10 +197,15 @@ def app_password(
     name, entry = _entry(loaded, name)
     if program is not None:
         end, path = _end_of(expires), _path(loaded)
-        click.echo(users_editor.add_app_password(path, name, program, paths=paths, expires=end))
+        log = CommandLog(loaded, "user app-password")
+        secret = users_editor.add_app_password(path, name, program, paths=paths, expires=end)
+        log.change(user=name)
+        click.echo(secret)
         _note(f"Rules take it where credentials name app-password. {_EFFECT}")
     elif revoke is not None:
+        log = CommandLog(loaded, "user app-password --revoke")
         _revoke(_path(loaded), name, revoke)
+        log.change(user=name)
     else:
         for app_password_entry in entry.app_passwords:
             click.echo(_app_password_as_line(_shown_app_password(app_password_entry)))
