@@ -112,9 +112,9 @@ soak-sample: install
 	$(call environment,.venv-docs,requirements-docs.lock)
 	touch $@
 
-# The manual as a site in .results/site; a broken link fails.
+# The manual as a site in .results/site; a broken link fails. (With --quiet it would not.)
 docs: .venv-docs/.installed
-	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict --site-dir .results/site
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --site-dir .results/site
 
 # What a release publishes: wheel, source distribution, bill of materials.
 dist: install

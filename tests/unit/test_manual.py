@@ -35,3 +35,9 @@ def test_the_manual_asks_no_other_host() -> None:
     assert not re.search(r"^(repo_url|extra_javascript):", settings, re.MULTILINE)
     for style in (ROOT / "docs").rglob("*.css"):
         assert "url(" not in style.read_text()
+
+
+def test_a_broken_link_fails_the_build() -> None:
+    """MkDocs counts the warnings that it logs, so with `--quiet` it would find none."""
+    build = re.findall(r"^\t.*mkdocs build (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert [("--strict" in words, "--quiet" in words) for words in build] == [(True, False)]
