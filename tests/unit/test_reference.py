@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 
@@ -10,6 +11,7 @@ from authgw.config.loader import load
 from authgw.config.schema import Settings
 from authgw.core.reasons import REASONS
 from tests.support.processes import ROOT
+from tools.reference import cli
 from tools.reference.pages import MarkerError, fresh, pages, replaced
 
 _KEY = re.compile(r"^### `([a-z_.\[\]]+)`\n(.*?)(?=^#|^<!--)", re.MULTILINE | re.DOTALL)
@@ -78,6 +80,13 @@ def test_examples_are_valid_and_no_defaults(key: str, tmp_path: Path) -> None:
     file = tmp_path / "config.yml"
     file.write_text(yaml.safe_dump(written))
     assert load(file, {}).settings != Settings()
+
+
+def test_examples_of_a_command_keep_their_lines() -> None:
+    described = click.Command("x", help="Do it.", epilog="\b\nExamples:\n  x 'a  b'\n  x c")
+    page = cli._command(click.Context(described, info_name="x"))
+    expected = "Do it.\n\n```text\nx [OPTIONS]\n```\n\nExamples:\n\n```sh\nx 'a  b'\nx c\n```"
+    assert page.endswith(expected)
 
 
 def test_every_code_is_described() -> None:

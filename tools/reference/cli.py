@@ -1,6 +1,7 @@
 """Commands, from click's tree."""
 
 import inspect
+import textwrap
 from collections.abc import Iterator
 
 import click
@@ -8,6 +9,7 @@ import click
 from authgw.cli import main
 from tools.reference.markdown import block, code, joined, table
 
+_KEPT_LINES = "\b"  # a paragraph after it keeps its lines, in the help of click
 # Every command has them: the page describes them once.
 _COMMON = frozenset({"config", "help"})
 
@@ -30,21 +32,28 @@ def _described(group: click.Group, context: click.Context) -> Iterator[str]:
 def _command(context: click.Context) -> str:
     level = "#" * context.command_path.count(" ")
     title = f"#{level} {code(context.command_path)}"
-    if isinstance(context.command, click.Group):
-        return joined(title, _help(context.command))
-    usage = f"{context.command_path} {' '.join(context.command.collect_usage_pieces(context))}"
-    return joined(title, _help(context.command), block("text", usage), _options(context))
+    command = context.command
+    description, examples = _text(command.help), _text(command.epilog)
+    if isinstance(command, click.Group):
+        return joined(title, description)
+    usage = f"{context.command_path} {' '.join(command.collect_usage_pieces(context))}"
+    return joined(title, description, block("text", usage), _options(context), examples)
 
 
-def _help(command: click.Command) -> str:
-    """Return the help text; a paragraph after the mark of click keeps its lines."""
-    paragraphs = inspect.cleandoc(command.help or "").partition("\f")[0].split("\n\n")
-    return joined(*map(_paragraph, paragraphs), *([command.epilog] if command.epilog else []))
+def _text(text: str | None) -> str:
+    """Return a text of click as Markdown."""
+    paragraphs = inspect.cleandoc(text or "").partition("\f")[0].split("\n\n")
+    return joined(*map(_paragraph, paragraphs))
 
 
 def _paragraph(text: str) -> str:
-    first, _, rest = text.partition("\n")
-    return block("text", rest) if first.strip() == "\b" else text
+    mark, _, lines = text.partition("\n")
+    if mark.strip() != _KEPT_LINES:
+        return text
+    title, _, rest = lines.partition("\n")
+    if title.endswith(":"):
+        return joined(title, block("sh", textwrap.dedent(rest)))
+    return block("text", lines)
 
 
 def _options(context: click.Context) -> str:
