@@ -12,6 +12,7 @@ from authgw.cli.user_output import app_password_as_json, app_password_as_line
 from authgw.config.values import parse_duration
 from authgw.identity import users_editor
 from authgw.identity.users_file import UserEntry, UsersFileError
+from authgw.observability.command_log import CommandLog
 
 
 @click.command(
@@ -56,16 +57,19 @@ def command(
     path = users_path(loaded)
     name, entry = entry_of(loaded, user)
     if program is not None:
-        end = _end_of(expires)
+        end, log = _end_of(expires), CommandLog(loaded, "user app-password")
         secret = users_editor.add_app_password(path, name, program, paths=paths, expires=end)
+        log.change(user=name)
         if as_json:
             output.json_object({"user": name, "name": program, "password": secret})
         else:
             output.line(secret)
         output.note(f"Rules accept it where credentials contains app-password. {EFFECT}")
     elif revoke is not None:
+        log = CommandLog(loaded, "user app-password --revoke")
         if not users_editor.remove_app_password(path, name, revoke):
             raise UsersFileError(f"{name} has no app password of this name: see --list")
+        log.change(user=name)
         output.note(f"Revoked {revoke} of {name}. {EFFECT}")
     else:
         _list(entry, as_json=as_json)

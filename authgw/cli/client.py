@@ -13,6 +13,7 @@ from authgw.config.loader import LoadedConfig
 from authgw.files import key_files
 from authgw.identity import clients_file
 from authgw.identity.clients_file import BackendEntry
+from authgw.observability.command_log import CommandLog
 
 _EFFECT = "Reload every replica (SIGHUP): the change takes effect then."
 
@@ -57,10 +58,12 @@ def add(
 
     The secret is printed once and not stored. Without --subjects the client cannot open sessions.
     """
-    path = _path(read())
+    loaded = read()
+    path, log = _path(loaded), CommandLog(loaded, "client add")
     _check_is_new(save)
     granted = tuple(group for group in groups.split(",") if group)
     secret = clients_file.add_client(path, name, subjects=subjects, groups=granted)
+    log.change(client=name)
     _hand_out(name, secret, save, as_json=as_json)
 
 
@@ -88,10 +91,12 @@ def remove(read: Read, name: str, yes: bool) -> None:
 
     The sessions that it opened continue: end them with `authgw session revoke`.
     """
-    path = _path(read())
+    loaded = read()
+    path, log = _path(loaded), CommandLog(loaded, "client remove")
     clients_file.check_client_exists(path, name)
     confirm(f"Remove the client {name}?", yes)
     clients_file.remove_client(path, name)
+    log.change(client=name)
     output.note(f"Removed {name}. {_EFFECT}")
 
 
@@ -107,9 +112,11 @@ def rotate(read: Read, name: str, save: Path | None, as_json: bool) -> None:
     valid and the old secret invalid at once. For a change without an interruption, add a second
     client and remove the first when nothing uses it any more.
     """
-    path = _path(read())
+    loaded = read()
+    path, log = _path(loaded), CommandLog(loaded, "client rotate")
     _check_is_new(save)
     secret = clients_file.rotate_client(path, name)
+    log.change(client=name)
     _hand_out(name, secret, save, as_json=as_json)
 
 

@@ -14,6 +14,7 @@ from authgw.cli.options import examples, json_option
 from authgw.config.loader import LoadedConfig
 from authgw.core.keys import Key, KeyRing, KeyState
 from authgw.files import key_files
+from authgw.observability.command_log import CommandLog
 
 Read = Callable[[], LoadedConfig]
 
@@ -44,16 +45,17 @@ def init(read: Read, as_json: bool) -> None:
     share this key: run the command once, and copy the directory to all of them.
     """
     loaded = read()
-    auth = loaded.settings.auth
+    auth, log = loaded.settings.auth, CommandLog(loaded, "key init")
     if auth.algorithm == "HS256":
         path = loaded.path(auth.secret_file)
         if not path.exists():
             key_files.make_shared_secret(path)
+            log.change()
         text = f"Secret: {path}"
     else:
         path = loaded.path(auth.keys)
         if not key_files.load_keys(path):
-            key_files.make_key(path, auth.algorithm)
+            log.change(kid=key_files.make_key(path, auth.algorithm))
         text = f"Keys: {', '.join(key.kid for key in key_files.load_keys(path))} in {path}"
     if as_json:
         kids = [key.kid for key in _load_keys(loaded)]
@@ -77,7 +79,9 @@ def add(read: Read, as_json: bool) -> None:
     if auth.algorithm == "HS256":
         raise click.ClickException("an HS256 secret cannot rotate: set auth.algorithm: ES256")
     signs_from = time.time() + key_files.SIGNING_DELAY
+    log = CommandLog(loaded, "key add")
     kid = key_files.make_key(loaded.path(auth.keys), auth.algorithm, signs_from)
+    log.change(kid=kid)
     if as_json:
         output.json_object({"kid": kid, "signs_from": output.rfc3339(signs_from)})
         return

@@ -1,7 +1,6 @@
 """`authgw session`: list and revoke sessions, whichever login opened them."""
 
 import asyncio
-import getpass
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -14,12 +13,12 @@ from authgw.cli import output
 from authgw.cli.errors import report_errors
 from authgw.cli.options import examples, json_option
 from authgw.config.loader import LoadedConfig
-from authgw.core.audit import Event
 from authgw.core.errors import StoreUnavailableError
 from authgw.core.ports import Store
 from authgw.core.session_codec import load
 from authgw.core.sessions import Session, is_sid
 from authgw.observability import logging
+from authgw.observability.command_log import CommandLog
 from authgw.server.store_factory import open_shared_store
 from authgw.web.user_agents import ago, describe_device
 
@@ -100,7 +99,7 @@ def revoke(read: Read, sid: str | None, sub: str | None, as_json: bool) -> None:
         raise click.UsageError("give either a SID (see `authgw session list`) or --user")
     loaded = read()
     logging.set_up(loaded.settings.logging.mode, "info")
-    ended = asyncio.run(_revoke(loaded, sid, sub))
+    ended = asyncio.run(_revoke(loaded, CommandLog(loaded, "session revoke"), sid, sub))
     if not ended:
         raise click.ClickException("no such session (already ended, or unknown sid)")
     if as_json:
@@ -160,7 +159,9 @@ async def _rows_of(store: Store, loaded: LoadedConfig, sub: str) -> AsyncIterato
             yield _Row(session, used_at, used_at + loaded.settings.auth.auto_logout)
 
 
-async def _revoke(loaded: LoadedConfig, sid: str | None, sub: str | None) -> tuple[str, ...]:
+async def _revoke(
+    loaded: LoadedConfig, log: CommandLog, sid: str | None, sub: str | None
+) -> tuple[str, ...]:
     async with open_shared_store(loaded) as store:
         if sub is not None:
             ended = await store.revoke_all(sub)
@@ -169,9 +170,7 @@ async def _revoke(loaded: LoadedConfig, sid: str | None, sub: str | None) -> tup
             sub = await _subject_of(store, sid)
             ended = (sid,) if await store.revoke(sid) else ()
     for ended_sid in ended:
-        logging.record(
-            Event("revoke", "", "", sub=sub, sid=ended_sid, detail=f"by operator {_operator()}")
-        )
+        log.revoked(sub, ended_sid)
     return ended
 
 
@@ -181,13 +180,6 @@ async def _subject_of(store: Store, sid: str) -> str:
         session = (await store.read(sid)).session
         return session.sub if session else ""
     return ""
-
-
-def _operator() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
 
 
 def _as_json(row: _Row) -> dict[str, Any]:

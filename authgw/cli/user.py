@@ -18,6 +18,7 @@ from authgw.identity.users_file import (
     permission_warnings,
     validate_entry,
 )
+from authgw.observability.command_log import CommandLog
 
 
 @click.group(epilog=examples("authgw user list"))
@@ -63,6 +64,7 @@ def add(
     password is printed once.
     """
     loaded = read()
+    log = CommandLog(loaded, "user add")
     path = users_path(loaded)
     users_editor.check_name_is_new(load_users(path), name)
     # Check all other values before the prompt, so that no password is typed in vain.
@@ -74,6 +76,7 @@ def add(
     chosen = new_password(loaded, about, from_stdin=password_stdin, generate=generate)
     hashed = passwords.hash_password(chosen)
     users_editor.add(path, name, hashed, groups=groups, email=email, name=full_name)
+    log.change(user=name)
     _print_password(name, chosen if generate else None, as_json=as_json)
     output.note(f"Added {name}. {EFFECT}")
 
@@ -103,11 +106,14 @@ def set_command(
     if groups is None and email is None and full_name is None:
         raise click.UsageError("give at least one of --groups, --email and --full-name")
     loaded = read()
+    log = CommandLog(loaded, "user set")
     name, _ = entry_of(loaded, name)
     new_groups = None if groups is None else [group for group in groups.split(",") if group]
     is_changed = users_editor.set_profile(
         users_path(loaded), name, groups=new_groups, email=email, name=full_name
     )
+    if is_changed:
+        log.change(user=name)
     output.note(f"Changed {name}. {EFFECT}" if is_changed else f"{name} has these values already.")
 
 
@@ -122,9 +128,11 @@ def remove(read: Read, name: str, yes: bool) -> None:
     The second factor is removed as well. To keep the entry, use `authgw user disable`.
     """
     loaded = read()
+    log = CommandLog(loaded, "user remove")
     name, _ = entry_of(loaded, name)
     confirm(f"Remove the user {name}?", yes)
     users_editor.remove(users_path(loaded), name)
+    log.change(user=name)
     output.note(f"Removed {name}: its sessions and app passwords end. {EFFECT}")
 
 
@@ -141,10 +149,12 @@ def passwd(read: Read, name: str, password_stdin: bool, generate: bool, as_json:
     option selects another source. A generated password is printed once.
     """
     loaded = read()
+    log = CommandLog(loaded, "user passwd")
     name, entry = entry_of(loaded, name)
     about = (name, entry.name, entry.email)
     chosen = new_password(loaded, about, from_stdin=password_stdin, generate=generate)
     users_editor.set_password(users_path(loaded), name, passwords.hash_password(chosen))
+    log.change(user=name)
     _print_password(name, chosen if generate else None, as_json=as_json)
     output.note(f"All sessions of {name} end, app passwords stay valid. {EFFECT}")
 
@@ -159,8 +169,10 @@ def disable(read: Read, name: str) -> None:
     The user can no longer log in. `authgw user enable` reverses it.
     """
     loaded = read()
+    log = CommandLog(loaded, "user disable")
     name, _ = entry_of(loaded, name)
     users_editor.set_disabled(users_path(loaded), name, True)
+    log.change(user=name)
     output.note(f"Disabled {name}: its sessions and app passwords end. {EFFECT}")
 
 
@@ -174,8 +186,10 @@ def enable(read: Read, name: str) -> None:
     The user can log in again with the same password, second factor and app passwords.
     """
     loaded = read()
+    log = CommandLog(loaded, "user enable")
     name, _ = entry_of(loaded, name)
     users_editor.set_disabled(users_path(loaded), name, False)
+    log.change(user=name)
     output.note(f"Enabled {name}. {EFFECT}")
 
 
@@ -213,13 +227,16 @@ def totp_command(read: Read, name: str, remove: bool, as_json: bool) -> None:
     if remove and as_json:
         raise click.UsageError("--json prints the new second factor: omit --remove")
     loaded = read()
+    log = CommandLog(loaded, "user totp --remove" if remove else "user totp")
     name, _ = entry_of(loaded, name)
     if remove:
         users_editor.remove_totp(users_path(loaded), name)
+        log.change(user=name)
         output.note(f"Removed the second factor of {name}. {EFFECT}")
         return
     secret, codes = totp.new_secret(), totp.new_recovery_codes()
     users_editor.set_totp(users_path(loaded), name, secret, map(totp.recovery_digest, codes))
+    log.change(user=name)
     uri = totp.provisioning_uri(secret, name, loaded.settings.auth.issuer)
     if as_json:
         output.json_object({"user": name, "uri": uri, "recovery_codes": list(codes)})

@@ -21,6 +21,7 @@ from authgw.config.values import (
     HostPatterns,
     Integer,
     ListeningHost,
+    LogPlace,
     Networks,
     PageUrl,
     Port,
@@ -75,6 +76,8 @@ class LoggingSettings(Section):
     """Lowest level of the lines that are logged."""
     decisions: Annotated[Literal["denied", "all"], Field(examples=["all"])] = "denied"
     """Log the checks that were denied, or all of them."""
+    commands: Annotated[LogPlace, Field(examples=["syslog"])] = "stderr"
+    """Place of the log lines of commands that change something: `stderr`, `syslog`, or a file."""
 
 
 class CacheSettings(Section):

@@ -47,6 +47,12 @@ def parse_duration(value: Any) -> float:
     return total
 
 
+def _log_place(text: str) -> str:
+    if text not in ("stderr", "syslog") and "/" not in text:
+        raise ValueError("is unknown: write stderr, syslog, or the path of a file, with a /")
+    return text
+
+
 def _staleness(duration: float) -> float:
     if 0 < duration < _MIN_STALENESS:
         raise ValueError(
@@ -145,6 +151,7 @@ Networks = Annotated[tuple[Network, ...], BeforeValidator(comma_separated)]
 HostPatterns = Annotated[tuple[HostPattern, ...], BeforeValidator(comma_separated)]
 StoreUrl = Annotated[SecretStr, AfterValidator(_store_url)]
 StoreHost = Annotated[Text, AfterValidator(_store_host)]
+LogPlace = Annotated[Text, AfterValidator(_log_place)]
 Staleness = Annotated[Duration, AfterValidator(_staleness)]
 PageUrl = Annotated[str, AfterValidator(_page_url)]
 CookieDomain = Annotated[str, AfterValidator(_domain)]

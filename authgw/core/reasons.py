@@ -234,6 +234,40 @@ REASONS: dict[str, Reason] = {
 }
 
 
+# Precise causes of refusals, for log and metrics only: to a client all of them look alike.
+CAUSES: dict[str, str] = {
+    "unknown_user": "the users file has no user of this name",
+    "disabled": "the user is disabled",
+    "password": "the password is wrong",
+    "code": "the code is wrong",
+    "code_late": "the code is of an earlier time: check clocks",
+    "code_early": "the code is of a later time: check clocks",
+    "code_reused": "the code was used before",
+    "code_missing": "the program sent no code",
+    "totp_not_set_up": "the user has not set up a second factor",
+    "throttled_name": "too many failures for this name from this address or device",
+    "throttled_address": "too many failures from this address",
+    "throttled_code": "too many wrong codes of this user",
+    "throttled_client": "too many wrong secrets of this client from this address",
+    "busy": "too many passwords are being verified",
+    "client_missing": "the request has no credentials of a client",
+    "client_unknown": "the clients file has no client of this name",
+    "client_secret": "the secret of the client is wrong",
+    "client_address": "the client may not connect from this address",
+    "client_subject": "the client may not open sessions of this subject",
+    "client_group": "the client may not grant these groups",
+    "subject_is_user": "the subject is in the users file, so only its password opens a session",
+    "app_password": "no user has this app password",
+    "app_password_user": "the app password belongs to another user than the request names",
+    "app_password_expired": "the app password has expired",
+    "app_password_path": "the app password is not for this path",
+    "form_token": "the form has no valid token: cookies are blocked or were cleared, or it was too "
+    "old",
+    "form_origin": "a page of another site sent the form",
+    "form_http": "the login page is reached by http, over which browsers keep no session cookie",
+}
+
+
 def refusal_headers(
     code: str,
     *,

@@ -59,12 +59,16 @@ class AppPassword:
         """Return True if it belongs to this user, in any spelling; None is any user."""
         return user is None or comparison_key(user) == comparison_key(self.sub)
 
+    def has_expired(self, now: float) -> bool:
+        """Return True if it is not valid at `now` (Unix seconds) or later."""
+        return self.expires_at is not None and now >= self.expires_at
+
     def allows(self, access: AccessRequest, now: float) -> bool:
         """Return True if it is valid at `now` (Unix seconds) for all targets of this request.
 
         It is not valid for a path that servers could read as another path.
         """
-        if self.expires_at is not None and now >= self.expires_at:
+        if self.has_expired(now):
             return False
         targets = (access.location, *(target.location for target in access.further))
         return not self.paths or all(self._covers(location.path) for location in targets)

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from authgw.core.audit import Event
 from authgw.core.measurements import Labels, MeasuredPart, Measurement, labelled_counter
-from authgw.core.reasons import REASONS
+from authgw.core.reasons import CAUSES, REASONS
 from authgw.forward_auth.decision_cache import PATH
 from authgw.observability.collectors import PlainCounter, PlainHistogram
 
@@ -67,6 +67,13 @@ LOGINS = PlainCounter(
 for _outcome in ("ok", *(code for code, reason in REASONS.items() if reason.login_outcome)):
     # `increase` does not see the first event of a series that starts with it.
     LOGINS.add(0, _outcome)
+LOGIN_FAILURES = PlainCounter(
+    "authgw_login_failures",
+    "Refused logins, app passwords and forms, by the cause that the log names",
+    ("cause",),
+)
+for _cause in CAUSES:
+    LOGIN_FAILURES.add(0, _cause)
 Info("authgw_build", "Version of authgw and of Python; always 1").info(
     {"version": version("authgw"), "python": platform.python_version()}
 )
@@ -78,6 +85,8 @@ def count(event: Event) -> None:
         LOGINS.add(1, "ok")
     elif event.name == "login_failure":
         LOGINS.add(1, event.reason)
+    if event.cause:
+        LOGIN_FAILURES.add(1, event.cause)
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,9 +141,9 @@ class Replica:
         metrics.USERS_FILE_BROKEN.set(1 if problem else 0)
         if problem:
             line = "; ".join(problem.splitlines())
-            logger.error(f"{line}. The users from before stay.")
+            logger.bind(event="users_file_broken").error(f"{line}. The previous users stay active.")
         else:
-            logger.info("The users file was read.")
+            logger.bind(event="users_file_read").info("The users file was read.")
             _warn_of(self._state.users)
 
     async def _not_ready_reason(self) -> str:
@@ -158,22 +158,30 @@ class Replica:
 
 def _warn_of(users: WatchedUsersFile) -> None:
     for warning in users.warnings:
-        logger.warning(warning)
+        logger.bind(event="users_file_warning").warning(warning)
 
 
 def _report_failed_reload(problem: str) -> None:
     metrics.RELOAD_FAILED.set(1)
     line = "; ".join(problem.splitlines())
-    logger.error(f"Not reloaded: {line}. All of it stays as it was; mend it and send SIGHUP again.")
+    logger.bind(event="reload_failed").error(
+        f"Reload failed: {line}. The previous configuration stays active; fix it and send SIGHUP "
+        "again."
+    )
 
 
 def _report_reload(state: ReloadableState) -> None:
     metrics.RELOAD_FAILED.set(0)
     metrics.USERS_FILE_BROKEN.set(0)
     loaded, kids = state.loaded, ", ".join(state.keys.kids(time.time()))
-    rules = len(loaded.settings.rules or ())
-    logger.info(f"Reloaded: {rules} rules, users, {len(state.clients.ids)} clients, keys {kids}")
-    for warning in (*loaded.warnings, *loaded.rule_warnings, *state.users.warnings):
-        logger.warning(warning)
+    rules, clients = len(loaded.settings.rules or ()), len(state.clients.ids)
+    logger.bind(event="reloaded").info(
+        f"Reloaded: {rules} rules, {state.users.count} users, {clients} clients, keys {kids}"
+    )
+    for warning in (*loaded.warnings, *loaded.rule_warnings):
+        logger.bind(event="configuration_warning").warning(warning)
+    _warn_of(state.users)
     if state.left:
-        logger.warning(f"Changed, but needs a restart: {', '.join(state.left)}")
+        logger.bind(event="restart_required").warning(
+            f"Changed, but effective only after a restart: {', '.join(state.left)}"
+        )

@@ -66,7 +66,7 @@ async def end(request: web.Request) -> web.Response:
         ending = sessions.revoke_from(USERS, sub=identity.session.sub, sid=form["sid"])
         message = "That session had ended already."
     async for session in ending:
-        record(request, "revoke", sub=session.sub, sid=session.sid, detail="by its owner")
+        record(request, "revoke", sub=session.sub, sid=session.sid, sentence="by its owner")
         message = message if form["others"] else "The session was ended."
     return await _account_page(request, site, identity, message)
 
@@ -126,6 +126,7 @@ async def _stale(request: web.Request, site: LoginSite, identity: Identity) -> w
         sub=identity.session.sub,
         sid=identity.session.sid,
         reason=CrossSiteError.code,
+        cause="form_token",
     )
     message = "Nothing was ended: the form was too old, or of another session. Send it again."
     return refused(await _account_page(request, site, identity, message), CrossSiteError())

@@ -144,7 +144,7 @@ def _loop_page(request: web.Request, site: LoginSite, url: str, identity: Identi
     cause = cause_of_loop(request, site, url, identity)
     message = f"Third login redirect in {LOOP_WINDOW:.0f} s for {host}. {cause}"
     session = identity.session
-    record(request, "loop", sub=session.sub, sid=session.sid, detail=message)
+    record(request, "loop", sub=session.sub, sid=session.sid, sentence=message)
     return page(
         request,
         "loop",
@@ -160,7 +160,7 @@ def _lost_session(request: web.Request, site: LoginSite) -> str:
     """Return the message for a browser without the cookie of a login that has just succeeded."""
     if not login_cookies(request, site, "done") or all_session_tokens(request):
         return ""
-    record(request, "loop", detail="the session cookie did not come back after a login")
+    record(request, "loop", sentence="the session cookie did not come back after a login")
     if is_over_http(request, site):
         return (
             "You logged in, but this page is reached by http: browsers keep our cookie over https."

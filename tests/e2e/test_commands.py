@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from authgw.core.log_events import AUDIT_EVENTS, EVENTS
 from tests.support.processes import (
     AUTHGW,
     GatewayProcess,
@@ -228,7 +229,8 @@ def test_json_logs_have_an_event_per_line_and_no_secrets(tmp_path: Path) -> None
     ask(gateway.port, "GET", "/authenticate", {"Authorization": f"Bearer {third['access']}x"})
     gateway.stop()
     events = [json.loads(line) for line in gateway.log.splitlines()]
-    names = [entry.get("event") for entry in events if "event" in entry]
+    assert all(entry["event"] in EVENTS for entry in events)
+    names = [entry["event"] for entry in events if entry["event"] in AUDIT_EVENTS]
     assert names == ["login", "refresh_reuse", "login_failure", "deny"]
     secrets = [tokens[kind] for tokens in (pair, second, third) for kind in ("access", "refresh")]
     secrets.append((gateway.folder / "secrets" / "demo-client").read_text().split(":")[1].strip())

@@ -89,7 +89,7 @@ def test_a_session_is_revoked_while_a_gateway_locks_the_file(gateway: GatewayPro
     assert {status_of(gateway, pair["access"]) for pair in (stays, goes)} == {200}
     done = authgw(gateway.folder, "session", "revoke", goes["sid"])
     assert (done.returncode, done.stdout[:7]) == (0, "Ended 1")
-    assert f"revoke sub=1 sid={goes['sid']} detail=" in done.stderr
+    assert f"event=revoke user.name=1 authgw.sid={goes['sid']} authgw.command=" in done.stderr
     wait_until_refused(gateway, goes["access"])
     assert ask(gateway.port, "POST", "/refresh", body={"refresh": goes["refresh"]}).status == 401
     assert status_of(gateway, stays["access"]) == 200

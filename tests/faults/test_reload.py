@@ -76,8 +76,8 @@ def test_a_broken_file_keeps_the_previous_state_and_is_reported(fleet: RedisFlee
             broken.write_text(text)
             broken.chmod(0o600)
             for replica in fleet.replicas:
-                reload(replica, "Not reloaded: ")
-                assert message in replica.log.rpartition("Not reloaded: ")[2]
+                reload(replica, "Reload failed: ")
+                assert message in replica.log.rpartition("Reload failed: ")[2]
             assert fleet.statuses(people) == [{200}] * 2
             if good is None:
                 broken.unlink()

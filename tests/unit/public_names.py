@@ -6,19 +6,15 @@ holds it is moved to.
 
 import ast
 import importlib
-import io
 import json
-import logging
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import jwt
-from loguru import logger
 from pydantic import BaseModel
 
 import authgw
@@ -26,16 +22,15 @@ from authgw.cli import main
 from authgw.config.environment import known_variables
 from authgw.config.schema import HeaderSettings, Settings
 from authgw.config.schema_paths import accepts, model_of
-from authgw.core.audit import Event
 from authgw.core.endpoints import ENDPOINTS
+from authgw.core.log_events import EVENTS, FIELDS
 from authgw.core.login_sites import LoginSite
-from authgw.core.reasons import REASONS
+from authgw.core.reasons import CAUSES, REASONS
 from authgw.core.redirects import Redirects
 from authgw.core.session_codec import dump
 from authgw.core.tokens import TicketClaims, TokenType
 from authgw.dialects.headers import SESSION_COOKIES
 from authgw.identity import clients_file, users_file
-from authgw.observability import logging as audit_log
 from authgw.storage import redis
 from authgw.storage.redis.commands import Script
 from authgw.storage.sqlite import database
@@ -57,8 +52,9 @@ def collect() -> dict[str, Any]:
     return {
         "reasons": {code: reason.status for code, reason in REASONS.items()},
         "metrics": _metrics(),
-        "log events": sorted(_log_events()),
-        "log fields": _log_fields(),
+        "log events": sorted(EVENTS),
+        "log fields": sorted(FIELDS),
+        "causes": sorted(CAUSES),
         "configuration": sorted(_keys(Settings)),
         "environment": sorted(known_variables()),
         "users file": sorted(_keys(users_file.UserEntry)),
@@ -108,24 +104,6 @@ def _metrics() -> dict[str, str]:
 
 def _kind_and_labels(kind: str, labels: tuple[str, ...]) -> str:
     return " ".join([kind, *(f"{{{label}}}" for label in labels)])
-
-
-def _log_events() -> Iterator[str]:
-    for name in {text for text in _constants() if re.fullmatch(r"[a-z_]+", text)}:
-        with suppress(KeyError):
-            audit_log._level(Event(name, "", ""))
-            yield name
-
-
-def _log_fields() -> list[str]:
-    stream, handlers = io.StringIO(), logging.root.handlers[:]
-    audit_log.set_up("json", "info", stream)
-    try:
-        audit_log.record(Event("login", *["x"] * (len(Event.__dataclass_fields__) - 1)))
-    finally:
-        logger.remove()
-        logging.root.handlers[:] = handlers
-    return sorted(json.loads(stream.getvalue()))
 
 
 def _keys(model: type[BaseModel], above: str = "") -> Iterator[str]:

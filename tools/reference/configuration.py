@@ -24,6 +24,7 @@ _FORMS = (
     (values.Duration, "duration"),
     (values.Network, "list of addresses and networks"),
     (values.HostPattern, "list of hosts, such as `app.example.com` or `*.example.com`"),
+    (values.LogPlace, "`stderr`, `syslog`, or the path of a file"),
     (values.ListeningHost, "address or host name"),
     (values.StoreHost, "host name or address"),
     (values.StoreUrl, "URL of a store"),

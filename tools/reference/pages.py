@@ -6,7 +6,16 @@ from functools import partial
 from pathlib import Path
 
 from authgw.dialects.registry import DIALECTS
-from tools.reference import cli, configuration, environment, headers, http_api, metrics, reasons
+from tools.reference import (
+    cli,
+    configuration,
+    environment,
+    headers,
+    http_api,
+    log_events,
+    metrics,
+    reasons,
+)
 
 DIRECTORY = Path(__file__).parents[2] / "docs" / "reference"
 _PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
@@ -20,6 +29,12 @@ _PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "cleared": headers.cleared,
     },
     "reasons.md": {"reasons": reasons.codes},
+    "log-events.md": {
+        "audit events": log_events.audit_events,
+        "service events": log_events.service_events,
+        "fields": log_events.fields,
+        "causes": log_events.causes,
+    },
     "metrics.md": {"metrics": metrics.metrics},
 }
 

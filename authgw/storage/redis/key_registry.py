@@ -162,11 +162,13 @@ class RedisKeyRegistry:
             others = "all replicas on this Redis read them"
             if not compact:
                 others = "a replica of the previous version runs on this Redis"
-            logger.info(f"{'Compact' if compact else 'Previous'} records and tokens: {others}.")
+            logger.bind(event="token_format").info(
+                f"{'Compact' if compact else 'Previous'} records and tokens: {others}."
+            )
             self._compact = compact
 
     def _set_problem(self, problem: str) -> None:
         """Store the problem, "" for none; log it if it is new."""
         if problem and problem != self._problem:
-            logger.error(problem)
+            logger.bind(event="keys_not_shared").error(problem)
         self._problem = problem

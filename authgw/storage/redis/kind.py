@@ -42,7 +42,9 @@ class RedisKind:
         try:
             await store.check()
         except StoreUnavailableError as error:
-            logger.warning(f"Not ready: {error.detail}. Answers are 503 until it is back.")
+            logger.bind(event="store_unreachable").warning(
+                f"Not ready: {error.detail}. Responses are 503 until the store is reachable."
+            )
         return store
 
     async def open_shared(self, location: StoreLocation) -> "RedisStore":

@@ -74,7 +74,7 @@ class RedisRevocationFeed:
             unless_refused(reply)
             # From here on no message is missed.
             if self._failures:
-                logger.info("Revocations are pushed again")
+                logger.bind(event="push_restored").info("Revocations are pushed again")
             self._failures = 0
             self.connected = True
             while True:
@@ -91,7 +91,7 @@ class RedisRevocationFeed:
     def _log_failure(self, error: Exception) -> None:
         self._failures += 1
         if self._failures == 1:
-            logger.warning(
+            logger.bind(event="push_lost").warning(
                 f"Revocations are not pushed now ({type(error).__name__}): "
-                "they take hold within cache.max_staleness"
+                "they take effect within cache.max_staleness"
             )
