@@ -8,11 +8,9 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
-from authgw.core.audit import NO_TARGET, Event, Target
-from authgw.core.authorization import AuthorizationKind
+from authgw.core.audit import Event
 from authgw.core.errors import AuthgwError, StoreUnavailableError
 from authgw.core.model import AccessRequest, Decision, Verdict
-from authgw.core.reasons import REASONS
 from authgw.core.rules import ANY_SESSION, Credential, Match, Rule, allows_anyone, authorize, decide
 from authgw.dialects.base import Dialect, Subrequest
 from authgw.dialects.headers import other_cookies
@@ -26,6 +24,7 @@ from authgw.forward_auth.caller import (
     identify_optional,
     optional,
 )
+from authgw.forward_auth.check_events import allowed_event, denied_event, repeated_event
 from authgw.forward_auth.context import CheckContext
 from authgw.forward_auth.decision_cache import (
     DIALECT,
@@ -235,9 +234,9 @@ class CheckEndpoint:
         if decision.verdict is Verdict.ALLOW:
             self._note_allowed(check, decision, access)
             if policy.record_allowed:
-                check.record(_allowed_event(check, decision, access, caller, rule))
+                check.record(allowed_event(check, decision, access, caller, rule))
             return self._allowed(check, Response(200, reply.headers), caller, rule)
-        event = _denied_event(check, decision, access, caller, rule, reply.status)
+        event = denied_event(check, decision, access, caller, rule, reply.status)
         check.record(event)
         if reply.body and access and access.wants_html and reply.status in (403, 503):
             return self._page(check, decision, access)
@@ -315,21 +314,9 @@ def _refusal(check: PendingCheck, error: Exception) -> Response:
 
 def _from_cache(check: PendingCheck, caller: Caller, cached: CachedRefusal) -> Response:
     """Record a refusal whose response is cached; return it with the id of this request."""
-    refusal, response, event = caller.refusal, cached.response, cached.event
-    assert refusal is not None  # noqa: S101  it is cached under its reason
-    check.client_address = event.address
-    check.record(
-        event._replace(
-            request_id=check.request_id,
-            sub=refusal.sub,
-            sid=refusal.sid,
-            sentence=refusal.note or refusal.detail,
-            authorization=_foreign(caller),
-            credential=caller.credential,
-            cause=refusal.cause,
-        )
-    )
-    return check.identified(response)
+    check.client_address = cached.event.address
+    check.record(repeated_event(cached.event, check, caller))
+    return check.identified(cached.response)
 
 
 def _is_same_for_all(decision: Decision, access: AccessRequest | None) -> bool:
@@ -338,69 +325,3 @@ def _is_same_for_all(decision: Decision, access: AccessRequest | None) -> bool:
         return False
     # The return target of a form depends on its Referer.
     return access.method in ("GET", "HEAD")
-
-
-def _target(access: AccessRequest | None) -> Target:
-    """Return method, host and path of the target; its query may contain secrets."""
-    if access is None:
-        return NO_TARGET
-    return Target(access.method, access.location.host, access.location.path)
-
-
-def _rule_name(rule: Rule | None) -> str:
-    return "" if rule is None or rule is ANY_SESSION else rule.name
-
-
-def _foreign(caller: Caller) -> str:
-    return AuthorizationKind.FOREIGN.value if caller.is_foreign else ""
-
-
-def _allowed_event(
-    check: PendingCheck,
-    decision: Decision,
-    access: AccessRequest | None,
-    caller: Caller,
-    rule: Rule | None,
-) -> Event:
-    sub, sid = (decision.principal.sub, decision.principal.sid) if decision.principal else ("", "")
-    return Event(
-        "allow",
-        check.request_id,
-        check.client_address,
-        sub,
-        sid,
-        authorization=_foreign(caller),
-        target=_target(access),
-        status=200,
-        rule=_rule_name(rule),
-        credential=caller.credential,
-    )
-
-
-def _denied_event(
-    check: PendingCheck,
-    decision: Decision,
-    access: AccessRequest | None,
-    caller: Caller,
-    rule: Rule | None,
-    status: int,
-) -> Event:
-    refusal = caller.refusal
-    subject = decision.principal or refusal
-    sub, sid = (subject.sub, subject.sid) if subject else ("", "")
-    sentence = decision.detail or (refusal.note or refusal.detail if refusal else "")
-    return Event(
-        "deny",
-        check.request_id,
-        check.client_address,
-        sub,
-        sid,
-        decision.reason,
-        sentence or REASONS[decision.reason].meaning,
-        _foreign(caller),
-        _target(access),
-        status,
-        _rule_name(rule),
-        caller.credential,
-        refusal.cause if refusal else "",
-    )

@@ -7,12 +7,11 @@ collector reads, or the log of a container: `/proc/1/fd/2`.
 
 import getpass
 import os
+import socket
 import stat
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from logging import makeLogRecord
-from logging.handlers import SysLogHandler
 from pathlib import Path
 
 from authgw.config.loader import LoadedConfig
@@ -22,6 +21,8 @@ from authgw.files.atomic import copy_owner
 from authgw.observability.logging import command_line
 
 _SYSLOG_SOCKET = "/dev/log"
+# Facility authpriv, severity informational (RFC 3164 section 4.1.1), and the name of the service.
+_SYSLOG_HEAD = b"<86>authgw: "
 _PERMISSIONS = 0o640
 # Without blocking, so that a pipe without a reader is an error.
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -92,16 +93,9 @@ def _write_to_stderr(line: str) -> None:
 
 
 def _syslog() -> Callable[[str], None]:
-    handler = _Syslog(_SYSLOG_SOCKET, SysLogHandler.LOG_AUTHPRIV)
-    handler.ident = "authgw: "
-    handler.append_nul = False
-    return lambda line: handler.emit(makeLogRecord({"msg": line, "levelname": "INFO"}))
-
-
-class _Syslog(SysLogHandler):
-    def handleError(self, record: object) -> None:  # noqa: N802  name of the base class
-        """Raise the error; the base class prints a traceback."""
-        raise
+    daemon = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    daemon.connect(_SYSLOG_SOCKET)
+    return lambda line: daemon.sendall(_SYSLOG_HEAD + line.encode())
 
 
 def _file(path: Path) -> Callable[[str], None]:

@@ -166,7 +166,7 @@ def test_not_ready_while_redis_is_unavailable(tmp_path: Path, redis_url: str) ->
         server.terminate()
         server.wait(10)
         gateway.stop()
-    assert "Answers are 503 until it is back" in gateway.log
+    assert "Responses are 503 until the store is reachable" in gateway.log
 
 
 @pytest.mark.parametrize(

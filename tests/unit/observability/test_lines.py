@@ -84,7 +84,7 @@ def by_loguru(event: Event, mode: str, level: str) -> str:
     logger.remove()
     logger.add(lambda message: rendered.append(_rendered(message, mode)), level=level.upper())
     fields, number = fields_of(event), logger.level(observability_logging._level(event)).no
-    logger.bind(**fields).log(logging.getLevelName(number), message_of(event).replace("{", "{{"))
+    logger.bind(**fields).log(logging.getLevelName(number), message_of(event))
     return "".join(f"{line}\n" for line in rendered)
 
 
