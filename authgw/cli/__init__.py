@@ -16,6 +16,7 @@ _COMMANDS = (
     "client",
     "config",
     "doctor",
+    "init",
     "key",
     "rules",
     "sample-upstream",
@@ -24,6 +25,8 @@ _COMMANDS = (
     "store",
     "user",
 )
+# It writes a configuration, and reads none.
+_WITHOUT_CONFIG = ("init",)
 # Commands of the module `recipes`, which creates the command of each.
 _PROXIES = ("caddy", "envoy", "haproxy", "nginx", "traefik")
 
@@ -69,7 +72,7 @@ class _Lazy(click.Group):
             return None
         module = import_module(f"authgw.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
-        return _with_config_option(command)
+        return command if cmd_name in _WITHOUT_CONFIG else _with_config_option(command)
 
 
 _EXIT_STATUSES = """\

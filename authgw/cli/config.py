@@ -1,10 +1,17 @@
-"""`authgw config`: check the configuration and the files that it names."""
+"""`authgw config`: check and show the configuration, and print its JSON Schema."""
 
+import json
+import sys
 from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
 
 import click
+import yaml
 
 from authgw.cli.errors import report_errors
+from authgw.config.effective import effective_values
+from authgw.config.json_schema import config_schema
 from authgw.config.loader import LoadedConfig
 from authgw.doctor import lint
 from authgw.doctor.findings import error_messages
@@ -14,17 +21,56 @@ from authgw.identity.users_file import alike_warnings, load_users, permission_wa
 from authgw.server.reload import secret_files
 from authgw.server.summary import file_read
 
+# The column of the sources of `authgw config show`.
+_SOURCE_COLUMN = 44
+Read = Callable[[], LoadedConfig]
 
-@click.group()
+
+@click.group(epilog="\b\nExample:\n  authgw config check")
 def command() -> None:
-    """Look at the configuration."""
+    """Check and show the configuration."""
 
 
-@command.command()
+@command.command("show", epilog="\b\nExamples:\n  authgw config show\n  authgw config show --json")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 @report_errors
-def check(read: Callable[[], LoadedConfig]) -> None:
-    """Say everything that is wrong with the configuration and its files."""
+def show(read: Read, as_json: bool) -> None:
+    """Show the value of every key, and its source.
+
+    The source is `default`, a line of the configuration file, or an environment variable. Passwords
+    are masked.
+    """
+    loaded = read()
+    rows = list(effective_values(loaded.settings, loaded.origins))
+    if as_json:
+        click.echo(json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False))
+        return
+    for row in rows:
+        text = f"{row.key}: {_as_yaml(row.value)}"
+        click.echo(f"{text:<{_SOURCE_COLUMN}}  # {row.source}")
+
+
+@command.command("schema", epilog="\b\nExample:\n  authgw config schema")
+@report_errors
+def schema() -> None:
+    """Print the JSON Schema of config.yml.
+
+    Editors complete and check the file by it, if the first line of config.yml names the file of
+    the schema, as in `# yaml-language-server: $schema=authgw.schema.json`.
+    """
+    click.echo(json.dumps(config_schema(), indent=2))
+
+
+@command.command(epilog="\b\nExample:\n  authgw config check")
+@click.pass_obj
+@report_errors
+def check(read: Read) -> None:
+    """Check the configuration and the files that it names.
+
+    Every mistake is reported with its line and remedy. The exit status is 1 if the gateway would
+    not start.
+    """
     loaded = read()
     auth = loaded.settings.auth
     users = loaded.path(auth.users)
@@ -50,6 +96,12 @@ def check(read: Callable[[], LoadedConfig]) -> None:
     if problems:
         raise click.ClickException("\n".join(problems))
     click.echo("The configuration is valid.")
+
+
+def _as_yaml(value: Any) -> str:
+    """Return a value as YAML on a single line."""
+    text = yaml.safe_dump(value, default_flow_style=True, width=sys.maxsize, allow_unicode=True)
+    return text.strip().removesuffix("...").strip()
 
 
 def _check_shared_secret(loaded: LoadedConfig) -> None:

@@ -3,7 +3,7 @@
 import difflib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -53,6 +53,7 @@ class LoadedConfig:
         rules: The compiled access rules, None without a `rules` section.
         file: The absolute path of the configuration file, None without a file.
         notes: Sentences about the environment that require no change.
+        origins: The place of each value that is not a default, by the path of its key.
     """
 
     settings: Settings
@@ -61,6 +62,7 @@ class LoadedConfig:
     rules: Rules | None = None
     file: Path | None = None
     notes: tuple[str, ...] = ()
+    origins: Mapping[tuple[str, ...], str] = field(default_factory=dict)
 
     @property
     def rule_warnings(self) -> tuple[str, ...]:
@@ -107,7 +109,8 @@ def load(file: Path | None, environ: Mapping[str, str]) -> LoadedConfig:
     rules = _rules(settings, source)
     warnings += _warnings(settings, rules, default_file=None if file else path)
     absolute = Path(os.path.abspath(path)) if path else None
-    return LoadedConfig(settings, warnings, directory, rules, absolute, notes)
+    origins = source.origins
+    return LoadedConfig(settings, warnings, directory, rules, absolute, notes, origins)
 
 
 def _named_file(file: Path | None, environ: Mapping[str, str]) -> Path | None:

@@ -34,17 +34,17 @@ def rejected_cookies(pages: Sequence[Page]) -> Iterator[Problem]:
 
 def _cookie_problems(path: tuple[str, ...], site: LoginSite) -> Iterator[Problem]:
     domain = site.cookie_domain
-    if domain and _is_address(domain):
+    if domain and is_address(domain):
         message = "is an address, and a cookie has no domain of addresses: remove it"
         yield (*path, "cookie_domain"), message
-    elif domain and _suffixes().is_public(domain):
+    elif domain and is_public_suffix(domain):
         yield (
             (*path, "cookie_domain"),
             f"{domain} is a public suffix, under which everybody may register: browsers will "
             f"discard the cookie. Write your own domain below it, such as example.{domain}, or "
             "remove the key",
         )
-    if site.secure and urlsplit(site.url).scheme == "http" and not _is_localhost(site.host):
+    if site.secure and urlsplit(site.url).scheme == "http" and not is_localhost(site.host):
         yield (
             (*path, "url"),
             f"{site.url} is not https: browsers will discard the session cookie, which is "
@@ -114,14 +114,23 @@ def _is_below(host: str, domain: str) -> bool:
     return host == domain or host.endswith(f".{domain}")
 
 
-def _is_localhost(host: str) -> bool:
-    # Browsers trust these hosts without https (Secure Contexts section 3.1): Secure cookies work.
-    return host.endswith(".localhost")
+def is_localhost(host: str) -> bool:
+    """Return True for `localhost` and names below it, which need no https.
+
+    Browsers trust these hosts (Secure Contexts section 3.1).
+    """
+    return host == "localhost" or host.endswith(".localhost")
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Return True if browsers take a canonical host for an address."""
     # Browsers parse a name whose last label is a number as an address (WHATWG URL, section 3.5).
     return host.startswith("[") or host.rpartition(".")[2].isdigit()
+
+
+def is_public_suffix(domain: str) -> bool:
+    """Return True for a domain under which everybody may register (publicsuffix.org)."""
+    return bool(_suffixes().is_public(domain))
 
 
 @lru_cache(1)

@@ -384,7 +384,7 @@ class Settings(Section):
     login: LoginSettings = LoginSettings()
     headers: HeaderSettings = HeaderSettings()
     metrics: MetricsSettings = MetricsSettings()
-    rules: tuple[RuleEntry, ...] | None = None
+    rules: Annotated[tuple[RuleEntry, ...], Field(json_schema_extra={"minItems": 1})] | None = None
     """Access rules, in their order: the first rule that matches a request decides.
 
     A request that no rule matches is denied. Without the section any valid session may open every

@@ -14,7 +14,8 @@ from authgw.core.networks import checked_entry
 from authgw.core.urls import canonical_host
 from authgw.storage.registry import kind_of
 
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
+DURATION_PATTERN = r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+"
+_DURATION = re.compile(DURATION_PATTERN)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 MAX_DURATION = 100 * 365 * 86400.0  # seconds
 _HEADER_NAME = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
@@ -51,6 +52,16 @@ def _log_place(text: str) -> str:
     if text not in ("stderr", "syslog") and "/" not in text:
         raise ValueError("is unknown: write stderr, syslog, or the path of a file, with a /")
     return text
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration as it is written in the configuration, in its greatest whole unit."""
+    milliseconds = round(seconds * 1000)
+    for unit in ("h", "m", "s"):
+        count, rest = divmod(milliseconds, round(_UNITS[unit] * 1000))
+        if count and not rest:
+            return f"{count}{unit}"
+    return f"{milliseconds}ms" if milliseconds else "0"
 
 
 def _staleness(duration: float) -> float:

@@ -25,10 +25,10 @@ class ProxyRecipe:
     load: str
 
 
-def templates(folder: str) -> Environment:
-    """Return the environment of the templates in `templates/<folder>`."""
+def templates(folder: str, package: str = "authgw.recipes") -> Environment:
+    """Return the environment of the templates in `templates/<folder>` of a package."""
     return Environment(
-        loader=PackageLoader("authgw.recipes", f"templates/{folder}"),
+        loader=PackageLoader(package, f"templates/{folder}"),
         autoescape=select_autoescape(),
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -1,9 +1,6 @@
 """The wheel and the source distribution: their contents, their metadata, a program that runs."""
 
 import re
-import subprocess
-import sys
-import sysconfig
 import tarfile
 import venv
 import zipfile
@@ -13,30 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.packages import BIN, lend_dependencies, run
 from tests.support.processes import ROOT
 
-_BIN = Path(sys.executable).parent
 _TARGET = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-
-
-def run(*words: str | Path, cwd: Path = ROOT) -> str:
-    command = [str(word) for word in words]
-    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
-
-
-@pytest.fixture(scope="module")
-def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("dist")
-    run(_BIN / "hatchling", "build", "--directory", directory)
-    return directory
-
-
-@pytest.fixture(scope="module")
-def wheel(dist: Path) -> Path:
-    (wheel,) = dist.glob("*.whl")
-    return wheel
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +24,7 @@ def metadata(wheel: Path) -> Message:
 
 
 def test_an_index_accepts_both(dist: Path) -> None:
-    run(_BIN / "twine", "check", "--strict", *dist.iterdir())
+    run(BIN / "twine", "check", "--strict", *dist.iterdir())
 
 
 def test_the_wheel_has_every_file_of_the_package(wheel: Path) -> None:
@@ -65,7 +42,7 @@ def test_the_source_distribution_builds_the_same_wheel(
     with tarfile.open(source) as archive:
         archive.extractall(tmp_path, filter="data")
     (unpacked,) = tmp_path.iterdir()
-    run(_BIN / "hatchling", "build", "-t", "wheel", "--directory", tmp_path, cwd=unpacked)
+    run(BIN / "hatchling", "build", "-t", "wheel", "--directory", tmp_path, cwd=unpacked)
     assert (tmp_path / wheel.name).read_bytes() == wheel.read_bytes()
 
 
@@ -99,8 +76,5 @@ def _installed(wheel: Path, environment: Path) -> Path:
     """Install the wheel beside the dependencies of the environment that runs the tests."""
     venv.create(environment, with_pip=True)
     run(environment / "bin" / "pip", "install", "--quiet", "--no-index", "--no-deps", wheel)
-    (packages,) = environment.glob("lib/python*/site-packages")
-    # A path in a .pth file is searched for modules; its own .pth files, of which one names the
-    # source of authgw, are not read.
-    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    lend_dependencies(environment)
     return environment / "bin" / "authgw"

@@ -13,6 +13,9 @@ import pytest
 import yaml
 
 from authgw.config.loader import load
+from authgw.config.schema import Settings
+from authgw.setup.answers import Answers, ProtectedApp, PublicDomain
+from authgw.setup.services import Machine, render_service
 from tests.support.processes import AUTHGW, ROOT, ask, authgw, free_port, wait_for
 
 FOLDER = ROOT / "examples" / "systemd"
@@ -50,6 +53,19 @@ def units(tmp_path: Path) -> Path:
 def test_systemd_accepts_the_units(units: Path, unit: str) -> None:
     result = analyze("verify", "--man=no", str(units / unit))
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_systemd_accepts_the_unit_of_init(tmp_path: Path) -> None:
+    app = ProtectedApp("app.example.com", "127.0.0.1", 3000)
+    answers = Answers("nginx", PublicDomain("example.com"), (app,), service="systemd")
+    machine = Machine("/etc/authgw", str(AUTHGW), (0, 0), "1.2.3")
+    unit = tmp_path / "authgw.service"
+    unit.write_text(render_service(answers, Settings(), machine)[unit.name])
+    result = analyze("verify", "--man=no", str(unit))
+    assert (result.returncode, result.stderr) == (0, "")
+    limit = f"--threshold={MOST_EXPOSED}"
+    result = analyze("security", "--offline=yes", limit, str(unit))
+    assert result.returncode == 0, result.stdout
 
 
 def test_systemd_detects_a_misspelt_line(units: Path) -> None:

@@ -1,0 +1,1 @@
+"""First installation: the answers that `authgw init` needs, and the files that it writes."""
