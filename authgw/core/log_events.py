@@ -26,7 +26,7 @@ class LogEvent:
 FIELDS = {
     "time": "Time with milliseconds: in UTC (RFC 3339) as JSON, local as text.",
     "level": "debug, info, warning or error.",
-    "message": "A sentence for people; it may change with any version.",
+    "message": "A sentence; it may change with any version.",
     "event": "The name of the event.",
     "http.request.id": "X-Request-ID of a trusted proxy, else a random id; error pages show it.",
     "client.address": "Address of the client according to server.trusted_proxies, or unix.",

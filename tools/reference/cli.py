@@ -16,7 +16,9 @@ _COMMON = frozenset({"config", "help"})
 
 def commands() -> str:
     """Return a section for each command, and an entry for each of its subcommands."""
-    return joined(*_described(main, click.Context(main, info_name="authgw")))
+    return joined(
+        *_described(main, click.Context(main, info_name="authgw", **main.context_settings))
+    )
 
 
 def _described(group: click.Group, context: click.Context) -> Iterator[str]:
