@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from authgw.config.schema import Settings
+from authgw.core.endpoints import ENDPOINTS
 from authgw.core.limits import MAX_COOKIE_RUNS
 from authgw.dialects.nginx import NGINX
 from authgw.dialects.registry import TARGET_HEADERS
@@ -19,6 +20,7 @@ FILES = (
     "protect.conf",
     "question.conf",
     "gateway.conf",
+    "login-host.conf",
     "identity.conf",
     "identity-grpc.conf",
     "identity-fastcgi.conf",
@@ -68,9 +70,16 @@ def _values(settings: Settings) -> dict[str, object]:
         "target_headers": TARGET_HEADERS,
         "other_target_headers": [n for n in TARGET_HEADERS if n not in NGINX.target_headers],
         "gateway": _server(gateway_address(settings.server, _PROXY)),
-        "locations": [(root, published(root)) for root in roots(settings, _PROXY)],
+        "locations": [(root, published(root, own_host=False)) for root in roots(settings, _PROXY)],
+        "account": f"{_login_base(settings)}/account",
+        "own_host_paths": [each.path for each in ENDPOINTS if each.own_host],
         "runs": range(1, MAX_COOKIE_RUNS + 1),
     }
+
+
+def _login_base(settings: Settings) -> str:
+    sites = settings.login.sites.all
+    return sites[0].base if sites else "/login"
 
 
 def _server(address: GatewayAddress) -> str:

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 
 from authgw.config.schema import ServerSettings, Settings
-from authgw.core.endpoints import Audience, paths_for, pattern_of
+from authgw.core.endpoints import pattern_of, published_paths
 from authgw.core.errors import OperatorError
 from authgw.core.login_sites import LoginSite
 from authgw.core.networks import UNIX
@@ -108,9 +108,9 @@ def roots(settings: Settings, proxy: str) -> list[str]:
     return found
 
 
-def published(root: str) -> str:
-    """Return the regular expression of the public paths of the gateway below `root`."""
-    return pattern_of(paths_for(Audience.PUBLIC), root)
+def published(root: str, *, own_host: bool) -> str:
+    """Return the regular expression of the `published_paths` of the gateway, below `root`."""
+    return pattern_of(published_paths(own_host=own_host), root)
 
 
 def login_hosts(settings: Settings, proxy: str) -> list[LoginHost]:
@@ -134,13 +134,14 @@ def login_hosts(settings: Settings, proxy: str) -> list[LoginHost]:
 
 
 def _login_host(site: LoginSite, settings: Settings, suffix: str) -> LoginHost:
+    has_app = not site.is_ours or bool(site.root) or site.host in app_hosts(settings)
     return LoginHost(
         host=site.host,
         origin=site.origin,
         root=site.root,
-        published=published(site.root),
+        published=published(site.root, own_host=not has_app),
         account=f"{site.base}/account",
-        has_app=not site.is_ours or bool(site.root) or site.host in app_hosts(settings),
+        has_app=has_app,
         suffix=suffix,
     )
 

@@ -48,7 +48,7 @@ def page(
     headers = {
         "Cache-Control": "no-store",
         "Content-Security-Policy": (
-            f"default-src 'none'; style-src {style}; form-action {form}; "
+            f"default-src 'none'; style-src {style}; img-src {style}; form-action {form}; "
             "frame-ancestors 'none'; base-uri 'none'"
         ),
         "X-Content-Type-Options": "nosniff",
@@ -125,7 +125,7 @@ def refusal_page(
         "X-Request-ID": request_id,
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": (
-            f"default-src 'none'; style-src {style}; "
+            f"default-src 'none'; style-src {style}; img-src {style}; "
             "form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
         ),
         "Content-Type": "text/html; charset=utf-8",

@@ -48,7 +48,7 @@ def _denied(site: Sso, page: Page) -> None:
 
 def _no_rule(site: Sso, page: Page) -> None:
     _account(site, page)
-    page.goto(site.url("auth", "/elsewhere"))
+    page.goto(site.url("ruleless"))
 
 
 def _code(site: Sso, page: Page) -> None:

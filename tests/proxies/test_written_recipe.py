@@ -75,7 +75,9 @@ def test_the_login_page_is_below_its_path(renamed: Proxied) -> None:
     assert where.startswith(f"{LOGIN}/sso/login?rd=")
 
 
-@pytest.mark.parametrize("path", ["/sso/revoke", "/revoke", "/login", "/", "/sso/healthz", "/sso/"])
+@pytest.mark.parametrize(
+    "path", ["/sso/revoke", "/revoke", "/login", "/", "/sso/healthz", "/sso/", "/favicon.ico"]
+)
 def test_all_other_paths_of_the_login_host_are_checked(renamed: Proxied, path: str) -> None:
     """A rule names the login host, so an app is there."""
     for token, refused in (("", 401), (renamed.login(), 403)):

@@ -26,6 +26,18 @@ async def test_security_headers_of_pages(jar: Jar) -> None:
     assert style.content_type == "text/css"
 
 
+async def test_browsers_keep_the_icon_for_a_day(jar: Jar) -> None:
+    policy = (await jar.get("/login")).headers["Content-Security-Policy"]
+    assert "img-src 'self';" in policy
+    assert 'href="/login/icon.svg"' in jar.text
+    for path in ("/login/icon.svg", "/favicon.ico"):
+        icon = await jar.get(path)
+        assert (icon.status, icon.content_type) == (200, "image/svg+xml")
+        assert icon.headers["Cache-Control"] == "max-age=86400"
+        assert icon.headers["Content-Security-Policy"].startswith("default-src 'none'; ")
+        assert jar.text.startswith("<svg ")
+
+
 async def test_form_action_allows_redirects_of_apps(jar: Jar) -> None:
     # Chromium applies form-action to every redirect after a form, and apps redirect anywhere.
     response = await jar.get(f"/login?rd={quote(APP, safe='')}")
@@ -65,7 +77,9 @@ async def test_the_refusal_page_is_for_proxies_only(jar: Jar) -> None:
     assert "group writers" in jar.text
     assert "bob" in jar.text
     assert "&lt;x&gt;" in jar.text
-    assert "style-src https://auth.example.com" in page.headers["Content-Security-Policy"]
+    policy = page.headers["Content-Security-Policy"]
+    assert "style-src https://auth.example.com;" in policy
+    assert "img-src https://auth.example.com;" in policy
     assert (await jar.get("/login/denied")).headers["X-Authgw-Reason"] == "target_missing"
 
 

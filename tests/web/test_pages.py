@@ -1,10 +1,13 @@
 """The login pages: well-formed, labelled, within the content security policy, readable."""
 
 import re
+from xml.etree.ElementTree import fromstring
 
 import pytest
 from jinja2 import UndefinedError
 
+from authgw.web.templating import PageRenderer, PageTheme
+from authgw.web.theme import contrast
 from tests.support.every_page import (
     BASE,
     CONTEXTS,
@@ -34,7 +37,30 @@ def test_a_page_is_well_formed(name: str, other: dict[str, object]) -> None:
     for tag in ("head", "title", "body", "header", "main", "h1"):
         assert len(seen.all(tag)) == 1
     assert next(word.strip() for tag, word in seen.words if tag == "title").endswith("· authgw")
-    assert seen.one("link") == {"rel": "stylesheet", "href": f"{BASE}/style.css"}
+    style = {"rel": "stylesheet", "href": f"{BASE}/style.css"}
+    icon = {"rel": "icon", "type": "image/svg+xml", "href": f"{BASE}/icon.svg"}
+    assert seen.all("link") == [style, icon]
+
+
+def test_a_page_without_a_login_page_loads_nothing() -> None:
+    seen = Page(PAGES.render("denied.html", base="", **CONTEXTS["denied.html"]))
+    assert not seen.all("link")
+
+
+@pytest.mark.parametrize(
+    ("color", "light", "dark"),
+    [("#0a7a70", "#0a7a70", "#0a7a70"), ("#ffffff", "#", "#ffffff"), ("#000000", "#000000", "#")],
+)
+def test_the_icon_is_seen_on_light_and_dark_ground(color: str, light: str, dark: str) -> None:
+    icon = fromstring(PageRenderer(PageTheme(color=color)).icon)  # noqa: S314  our own
+    assert icon.tag == "{http://www.w3.org/2000/svg}svg"
+    style, path = icon
+    on_light, on_dark = re.findall(r"fill: (#[0-9a-f]{6})", style.text or "")
+    assert on_light.startswith(light)
+    assert on_dark.startswith(dark)
+    assert contrast(on_light, "#f4f5f7") >= 3
+    assert contrast(on_dark, "#181c22") >= 3
+    assert path.get("d") == page("login.html").one("path")["d"]
 
 
 @every_state
