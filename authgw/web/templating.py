@@ -7,8 +7,10 @@ an http(s) address is not rendered as a link. A missing name raises UndefinedErr
 """
 
 import re
+from base64 import b64encode
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
 
 # A path on this host (not `//host`) or an absolute address, without characters that browsers drop.
 _WEB_LINK = re.compile(r"(?:/(?![/\\])|https?://)[^\s\x00-\x1f\\]*", re.IGNORECASE)
+
+# Appends the URL's fragment, which browsers never send, to the forms and links that lead on.
+_SCRIPT = files("authgw.web").joinpath("static/fragment.js").read_text(encoding="utf-8").strip()
+# The source of the script in a Content-Security-Policy (CSP Level 3 section 6.7.3.3).
+SCRIPT_SOURCE = f"'sha256-{b64encode(sha256(_SCRIPT.encode()).digest()).decode()}'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,7 @@ class PageRenderer:
             auto_reload=False,
         )
         environment.globals["product"] = self._product
+        environment.globals["script"] = _SCRIPT
         environment.tests["web_link"] = _is_web_link
         return environment
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.support.browser import log_in
 from tests.support.processes import ROOT
@@ -70,6 +70,16 @@ def identity(received: Any) -> dict[str, str]:
     named = [(name, value) for name, value in found if name in IDENTITY]
     assert len(dict(named)) == len(named)
     return {**dict.fromkeys(IDENTITY, ""), **dict(named)}
+
+
+def test_a_login_keeps_the_fragment_where_scripts_run(proxied: Proxied, chromium: Browser) -> None:
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(app(proxied, "/page?x=1#section-2"))
+    log_in(page, "alice", PASSWORD)
+    page.wait_for_url(app(proxied, "/page?x=1#section-2"))
+    assert request_of(page)["path"] == "/page?x=1"
+    context.close()
 
 
 def test_a_public_page_opens_without_a_login(proxied: Proxied, page: Page) -> None:

@@ -8,6 +8,7 @@ import pytest
 from aiohttp import FormData
 
 from tests.support.dialects import by_forwarding
+from tests.support.every_page import Page, script_source
 from tests.support.gateway import PASSWORD, MakeGateway, RunningGateway
 from tests.support.login_scene import APP, Jar, page_of
 
@@ -24,6 +25,23 @@ async def test_security_headers_of_pages(jar: Jar) -> None:
     await jar.get(f"/login?rd={quote(APP, safe='')}")
     style = await jar.get("/login/style.css")
     assert style.content_type == "text/css"
+
+
+async def test_the_only_script_that_runs_is_the_one_of_the_page(jar: Jar) -> None:
+    target_headers = {
+        "X-Original-URL": "https://wiki.example.com/x",
+        "X-Original-Host": "wiki.example.com",
+        "X-Original-Method": "GET",
+    }
+    for path, headers in (
+        ("/login", {}),
+        ("/login/nothing", {}),
+        ("/login/denied", target_headers),
+    ):
+        page = await jar.get(path, **headers)
+        policy = page.headers["Content-Security-Policy"].split("; ")
+        assert f"script-src {script_source(Page(jar.text))}" in policy
+        await jar.log_in("bob")
 
 
 async def test_browsers_keep_the_icon_for_a_day(jar: Jar) -> None:

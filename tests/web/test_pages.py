@@ -96,6 +96,28 @@ def test_pages_obey_the_strict_content_security_policy(name: str, other: dict[st
     assert_inert(seen)
 
 
+@pytest.mark.parametrize(
+    ("name", "kept", "dropped"),
+    [
+        ("login.html", {BASE}, set()),
+        ("totp.html", {f"{BASE}/totp", f"{BASE}?switch=yes"}, set()),
+        ("denied.html", {"https://auth.example.com/login?rd=x"}, set()),
+        ("loop.html", {"https://a.example.com/"}, {f"{BASE}/account"}),
+        ("problem.html", {BASE}, set()),
+        ("account.html", set(), {"/logout", f"{BASE}/end", "https://apps.example.com/"}),
+    ],
+)
+def test_what_leads_on_to_the_first_page_keeps_its_fragment(
+    name: str, kept: set[str], dropped: set[str]
+) -> None:
+    found: dict[bool, set[str]] = {True: set(), False: set()}
+    for tag, attrs in page(name).elements:
+        if tag in ("a", "form"):
+            target = attrs["action" if tag == "form" else "href"]
+            found["data-keeps-fragment" in attrs].add(target)
+    assert found == {True: kept, False: dropped}
+
+
 def test_a_context_that_lacks_a_name_is_an_error() -> None:
     for name, context in CONTEXTS.items():
         for missing in context:
