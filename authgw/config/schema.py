@@ -200,12 +200,16 @@ class DomainPageSettings(LoginPageSettings):
 
 
 class LoginSettings(LoginPageSettings):
-    """Login pages, the second factor, and the appearance of the pages."""
+    """Login pages, the second factor, and the appearance of the pages.
+
+    With `show_groups` the page of a denied request lists the groups and users of its rule.
+    """
 
     domains: tuple[DomainPageSettings, ...] = ()
     totp: Literal["off", "optional", "required"] = "optional"
     product: Annotated[str, Field(min_length=1, max_length=64)] = "authgw"
     color: Colour = "#0a7a70"
+    show_groups: Boolean = False
 
     @property
     def sites(self) -> LoginSites:

@@ -97,8 +97,13 @@ def refusal_page(
     access: AccessRequest,
     reply: ProxyResponse,
     request_id: str,
+    *,
+    show_groups: bool,
 ) -> Response:
-    """Return the page of a proxy's refusal; its links are absolute, as it is on the app's host."""
+    """Return the page of a proxy's refusal; its links are absolute, as it is on the app's host.
+
+    With `show_groups` it lists the groups and users that the rule allows.
+    """
     site = sites.covering(access.location.host)
     base = f"{site.origin}{site.base}" if site else ""
     if reply.status == 503:
@@ -109,7 +114,7 @@ def refusal_page(
             "denied.html",
             base=base,
             who=(principal.profile.get("name") or principal.sub) if principal else "",
-            needed=[need.replace(":", " ", 1) for need in decision.needs],
+            needed=[need.replace(":", " ", 1) for need in decision.needs if show_groups],
             why=_sentence(REASONS[decision.reason].meaning),
             reason=decision.reason,
             request_id=request_id,

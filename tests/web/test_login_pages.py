@@ -92,7 +92,6 @@ async def test_the_refusal_page_is_for_proxies_only(jar: Jar) -> None:
     }
     page = await jar.get("/login/denied", **target_headers)
     assert (page.status, page.headers["X-Authgw-Reason"]) == (403, "not_permitted")
-    assert "group writers" in jar.text
     assert "bob" in jar.text
     assert "&lt;x&gt;" in jar.text
     policy = page.headers["Content-Security-Policy"]
@@ -106,9 +105,25 @@ async def test_traefik_gets_the_same_refusal_page(jar: Jar) -> None:
     target_headers = dict(by_forwarding("GET", "wiki.example.com", "/")[2])
     response = await jar.get("/authenticate/forward", **target_headers)
     assert response.status == 403
-    assert "group writers" in jar.text
+    assert "You have no access to this page" in jar.text
     program = await jar.get("/authenticate/forward", **target_headers, Accept="*/*")
     assert program.content_type == "text/plain"
+
+
+@pytest.mark.parametrize("shown", [False, True])
+async def test_the_refusal_page_lists_groups_only_if_configured(
+    make_gateway: MakeGateway, shown: bool
+) -> None:
+    login = page_of(cookie_domain="example.com")
+    rules = [{"host": "wiki.example.com", "allow": ["group:writers", "user:zoe"]}]
+    switch = {"show_groups": True} if shown else {}
+    jar = Jar(await make_gateway(login={**login, **switch}, rules=rules))
+    await jar.log_in("bob")
+    target_headers = dict(by_forwarding("GET", "wiki.example.com", "/")[2])
+    response = await jar.get("/authenticate/forward", **target_headers)
+    assert (response.status, "bob" in jar.text) == (403, True)
+    assert ("writers" in jar.text, "zoe" in jar.text) == (shown, shown)
+    assert "needs group:writers, user:zoe" in str(jar.running.events)
 
 
 async def test_without_a_login_url_browsers_cannot_log_in(gateway: RunningGateway) -> None:
