@@ -9,7 +9,13 @@ from authgw.dialects.nginx import NGINX
 from authgw.dialects.registry import TARGET_HEADERS
 from authgw.recipes.cleared import cleared_except
 from authgw.recipes.rendering import templates
-from authgw.recipes.values import GatewayAddress, gateway_address, published, roots
+from authgw.recipes.values import (
+    UNAVAILABLE_PAGE,
+    GatewayAddress,
+    gateway_address,
+    published,
+    roots,
+)
 
 _PROXY = "NGINX"
 FILES = (
@@ -73,6 +79,7 @@ def _values(settings: Settings) -> dict[str, object]:
         "locations": [(root, published(root, own_host=False)) for root in roots(settings, _PROXY)],
         "account": f"{_login_base(settings)}/account",
         "own_host_paths": [each.path for each in ENDPOINTS if each.own_host],
+        "unavailable": UNAVAILABLE_PAGE,
         "runs": range(1, MAX_COOKIE_RUNS + 1),
     }
 

@@ -16,11 +16,12 @@ _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/._~+@=,-]+")
 # Shown to a browser by proxies that cannot reach the gateway, in place of a page of the gateway.
 UNAVAILABLE_PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8">'
-    '<meta name="viewport" content="width=device-width"><title>Not available now</title>'
+    '<meta name="viewport" content="width=device-width"><title>Not available right now</title>'
     "<style>:root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;"
-    "max-width:32rem;margin:15vh auto;padding:0 1.5rem}</style><main><h1>Not available now</h1>"
-    "<p>Whether you may see this page cannot be checked at the moment. Nothing is wrong with your "
-    "log-in. Try again in a few seconds.</p></main></html>"
+    "max-width:32rem;margin:15vh auto;padding:0 1.5rem}</style><main>"
+    "<h1>Not available right now</h1>"
+    "<p>Your access to this page cannot be checked, because the login service does not respond. "
+    "Try again in a few seconds.</p></main></html>"
 )
 
 

@@ -15,13 +15,13 @@ from authgw.web.return_targets import ReturnTarget
 from authgw.web.templating import SCRIPT_SOURCE, PageRenderer
 
 _TITLES = {
-    400: "This request cannot be read",
+    400: "This request is not valid",
     401: "You are not logged in",
     403: "Not allowed",
-    404: "There is no such page",
-    421: "This is not the login page's address",
+    404: "Page not found",
+    421: "This address has no login page",
     429: "Too many attempts",
-    503: "Not available now",
+    503: "Not available right now",
 }
 
 

@@ -62,7 +62,7 @@ def test_a_login_returns_to_the_fragment(site: Sso, page: Page, sent: list[str])
     page.goto(wanted)
     page.wait_for_url(re.compile(re.escape(site.url("auth", "/login?rd="))))
     log_in(page, "alice", "wrong")
-    expect(page.get_by_role("alert")).to_have_text("User name or password is wrong.")
+    expect(page.get_by_role("alert")).to_have_text("The username or password is wrong.")
     log_in(page, "alice")
     arrives(site, page, wanted, sent)
 
@@ -101,7 +101,7 @@ def test_another_user_after_the_first_step_keeps_the_fragment(
     wanted = site.url("app", WANTED)
     page.goto(wanted)
     log_in(page, "erin")
-    page.get_by_role("link", name="Log in as somebody else").click()
+    page.get_by_role("link", name="Log in as another user").click()
     log_in(page, "alice")
     arrives(site, page, wanted, sent)
 

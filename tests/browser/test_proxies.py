@@ -107,4 +107,4 @@ def test_a_long_link_survives_the_login(proxied: Proxied, page: Page) -> None:
 def test_a_wrong_password_is_told_on_the_page(proxied: Proxied, page: Page) -> None:
     page.goto(app(proxied, "/page"))
     log_in(page, "alice", "wrong")
-    expect(page.get_by_role("alert")).to_have_text("User name or password is wrong.")
+    expect(page.get_by_role("alert")).to_have_text("The username or password is wrong.")

@@ -59,7 +59,7 @@ def test_a_denial_is_shown_as_a_page(proxied: Proxied) -> None:
     assert response_headers["x-content-type-options"] == "nosniff"
     assert response_headers["cache-control"] == "no-store"
     page = answer.body.decode()
-    assert "You are signed in as <strong><bdi>Alice A</bdi></strong>" in page
+    assert "You are logged in as <strong><bdi>Alice A</bdi></strong>" in page
     assert "<li>group admins</li>" in page
     # The page shows the same request id as the log.
     assert page.count(response_headers["x-request-id"]) == 1

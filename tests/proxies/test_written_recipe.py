@@ -89,7 +89,7 @@ def test_a_gateway_that_stops_opens_nothing(renamed: Proxied) -> None:
     renamed.gateway.stop()
     answer = renamed.send("/page", *BROWSER, token=token)
     assert answer.status == (500 if renamed.name == "traefik" else 503)
-    assert renamed.name == "traefik" or b"Not available now" in answer.body
+    assert renamed.name == "traefik" or b"Not available right now" in answer.body
     answer = renamed.send("/sso/login", *BROWSER, host=LOGIN_HOST)
     assert answer.status in (500, 502, 503)
     renamed.gateway.start()

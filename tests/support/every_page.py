@@ -43,7 +43,7 @@ PING = Operation(
 CONTEXTS: dict[str, dict[str, object]] = {
     "docs.html": {
         "version": "1.0",
-        "about": "What may be asked.",
+        "about": "The HTTP API.",
         "operations": [PING, Operation("pong", "GET /x", "X.", "Y.", "none", (), (), ())],
         "codes": [Item("not_found", "there is no such page")],
     },

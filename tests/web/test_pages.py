@@ -157,9 +157,9 @@ def test_a_failed_log_in_keeps_the_username_and_says_why() -> None:
 
 
 def test_login_page_warns_that_the_current_session_ends() -> None:
-    sentence = "You are signed in as bob. Logging in as somebody else ends that session."
+    sentence = "You are logged in as bob. Logging in as another user ends that session."
     assert sentence in page("login.html").text
-    assert "signed in" not in page("login.html", signed_in_as="").text
+    assert "logged in" not in page("login.html", signed_in_as="").text
 
 
 def test_the_code_field_restricts_no_recovery_code() -> None:
@@ -200,8 +200,8 @@ def test_a_single_session_has_no_button_for_others() -> None:
 def test_denied_page_names_user_requirement_and_reason() -> None:
     seen = page("denied.html")
     for sentence in (
-        "You are signed in as bob. None of these is you.",
-        "This page needs one of: group admins user alice",
+        "You are logged in as bob. None of these is you.",
+        "This page is only for: group admins user alice",
         "admin.example.com/x",
         "not_permitted",
         "1f0c",
@@ -209,8 +209,8 @@ def test_denied_page_names_user_requirement_and_reason() -> None:
     ):
         assert sentence in seen.text
     nobody = page("denied.html", who="", needed=[])
-    assert "You are not signed in." in nobody.text
-    assert "This page needs" not in nobody.text
+    assert "You are not logged in." in nobody.text
+    assert "This page is only for" not in nobody.text
     assert "Switch account" not in nobody.text
 
 
