@@ -56,6 +56,7 @@ def test_a_denial_is_shown_as_a_page(proxied: Proxied) -> None:
     assert (answer.status, response_headers["x-authgw-reason"]) == (403, "not_permitted")
     assert response_headers["content-type"] == "text/html; charset=utf-8"
     assert f"style-src {LOGIN};" in response_headers["content-security-policy"]
+    assert "script-src 'sha256-" in response_headers["content-security-policy"]
     assert response_headers["x-content-type-options"] == "nosniff"
     assert response_headers["cache-control"] == "no-store"
     page = answer.body.decode()

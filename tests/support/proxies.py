@@ -40,7 +40,7 @@ LOGIN = f"http://{LOGIN_HOST}"
 PASSWORD = "correct horse battery staple"
 CONFIG = f"""\
 server: {{trusted_proxies: [127.0.0.1/32]}}
-login: {{url: "{LOGIN}/login"}}
+login: {{url: "{LOGIN}/login", show_groups: true}}
 rules:
   - {{host: {HOST}, path: /public/**, allow: anyone}}
   - {{host: {HOST}, path: /read/**, method: [GET, POST], allow: anyone}}
