@@ -178,7 +178,9 @@ def _gateway(
         record,
         clock,
         allowed_checks,
-        refusal_page=partial(refusal_page, parts.pages, policy.sites),
+        refusal_page=partial(
+            refusal_page, parts.pages, policy.sites, show_groups=settings.login.show_groups
+        ),
     )
     return Gateway(policy, login, services, CheckEndpoint(checks))
 

@@ -320,6 +320,8 @@ class LoginSettings(LoginPageSettings):
     """Name on the login pages, at most 64 characters."""
     color: Annotated[Colour, Field(examples=["#1d4ed8"])] = "#0a7a70"
     """Accent colour of the login pages."""
+    show_groups: Annotated[Boolean, Field(examples=[True])] = False
+    """List the groups and users of a rule on the page of a request that it denied."""
 
     @property
     def sites(self) -> LoginSites:

@@ -190,8 +190,8 @@ REASONS: dict[str, Reason] = {
     "no_rule": Reason(403, "no rule matches the request", "add a rule for it"),
     "not_permitted": Reason(
         403,
-        "the rule for this page names neither this subject nor one of its groups",
-        "ask for the right",
+        "this page is for other users and groups",
+        "ask an administrator for access",
     ),
     "programs_only": Reason(
         403,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from authgw.core.endpoints import ENDPOINTS, Audience, Endpoint
+from authgw.core.endpoints import ENDPOINTS, Audience, Endpoint, published_paths
 from authgw.doctor.nginx_findings import Finding, fault, hole, problem, unchecked
 from authgw.doctor.nginx_identity import outdated_host
 from authgw.doctor.nginx_listen import default_servers, servers_for
@@ -21,6 +21,7 @@ from authgw.doctor.nginx_site import (
 )
 
 _REMEDY = "In it, after protect.conf, add: include authgw/gateway.conf;"
+_REDIRECT_STATUSES = ("301", "302", "303", "307", "308")
 
 
 def examine(site: NginxSite, recipe: Recipe) -> Iterator[Finding]:
@@ -113,7 +114,7 @@ def _login_pages(site: NginxSite, recipe: Recipe) -> Iterator[Finding]:
                 message = f"no server here serves {page.host}, the host of login.url"
                 yield unchecked(site.top, f"{message}: its login page is not checked.")
             continue
-        paths = [page.root + each.path for each in ENDPOINTS if Audience.PUBLIC in each.audience]
+        paths = [page.root + path for path in published_paths(own_host=False)]
         for server in servers:
             yield from _login_page(site, server, page.url, paths)
 
@@ -132,8 +133,8 @@ def _login_page(site: NginxSite, server: Block, url: str, paths: list[str]) -> I
             location = location_for(server, _sample(path)) or server
         except re.error:
             return  # reported where published paths are checked
-        if location.named("return") and not is_protected(location):
-            return  # a redirect, to https above all
+        if _redirects(location) and not is_protected(location):
+            return  # to https above all
         if not _is_published(site, location):
             unpublished.setdefault(location, []).append(path)
     if sum(map(len, unpublished.values())) == len(paths):
@@ -151,6 +152,15 @@ def _login_page(site: NginxSite, server: Block, url: str, paths: list[str]) -> I
             else f"{', '.join(missing)} of the gateway is not published on the host of login.url.",
             f"Rename the location. {_REMEDY}" if location is not server else _REMEDY,
         )
+    if location_for(server, "/") is None and not server.named("root"):
+        message = f"/ on the host of login.url {url} is NGINX's own page, not the account page."
+        yield fault(server, message, "After gateway.conf, add: include authgw/login-host.conf;")
+
+
+def _redirects(location: Block) -> bool:
+    """Return True if the location returns a redirect (`return URL`, or a status and a URL)."""
+    values = [each.args[0] for each in location.named("return")]
+    return any(value in _REDIRECT_STATUSES or not value.isdigit() for value in values)
 
 
 def _sample(path: str) -> str:

@@ -33,7 +33,9 @@ from authgw.web.return_targets import (
 )
 from authgw.web.visits import next_visit
 
-_SEVERAL = "This browser holds several sessions. Logging in ends all of them and begins a new one."
+_SEVERAL = (
+    "This browser has several sessions. Logging in ends all of them and starts a new session."
+)
 
 
 async def show(request: web.Request) -> web.Response:
@@ -163,7 +165,8 @@ def _lost_session(request: web.Request, site: LoginSite) -> str:
     record(request, "loop", sentence="the session cookie did not come back after a login")
     if is_over_http(request, site):
         return (
-            "You logged in, but this page is reached by http: browsers keep our cookie over https."
+            "You logged in, but this page is reached by http, and your browser keeps the session "
+            "cookie over https only."
         )
     scope = f"login.cookie_domain ({site.cookie_domain})" if site.cookie_domain else site.host
     return (

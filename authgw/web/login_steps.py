@@ -147,7 +147,7 @@ def error_message(error: AuthgwError, credential: str) -> str:
     if isinstance(error, UsersFileUnwritableError):
         return f"{REASONS[error.code].meaning.capitalize()}."
     if error.status == 503:
-        return "Logging in is not possible right now. Try again in a few seconds."
+        return "You cannot log in right now. Try again in a few seconds."
     if not isinstance(error, TooManyFailuresError):
         return f"{credential} is wrong."
     if error.retry_after < 60:

@@ -149,6 +149,23 @@ MISMATCHES = {
         "problem",
         config=_LOGIN,
     ),
+    "no gateway.conf before login-host.conf": DumpCase(
+        "site.conf",
+        "    include authgw/gateway.conf;\n\n    location / {\n",
+        "    include authgw/login-host.conf;\n    location /app/ {\n",
+        "does not publish the gateway: nobody can log in.",
+        "problem",
+        config=_LOGIN,
+    ),
+    "no login-host.conf": DumpCase(
+        "site.conf",
+        "    location / {\n",
+        "    location /app/ {\n",
+        "/ on the host of login.url http://localhost:4000/login is NGINX's own page, not the "
+        "account page. After gateway.conf, add: include authgw/login-host.conf;",
+        "fault",
+        config=_LOGIN,
+    ),
     "a login page on another host": DumpCase(
         "site.conf",
         "client_max_body_size",

@@ -77,6 +77,15 @@ def test_exactly_the_public_paths_are_published(proxy: str) -> None:
 
 
 @pytest.mark.parametrize("proxy", PROXIES)
+def test_an_app_at_the_login_host_keeps_its_front_page_and_icon(proxy: str) -> None:
+    rules = [{"host": "auth.example.com", "allow": "authenticated"}]
+    shared = whole(proxy, rules=rules)
+    assert r"/login/icon\.svg" in shared
+    assert "favicon" not in shared
+    assert "/login/account" not in re.sub(r"\^\S*\$", "", shared)
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
 def test_custom_identity_headers_are_set_and_the_standard_names_cleared(proxy: str) -> None:
     text = whole(proxy, headers=HEADERS)
     for name in HEADERS.values():
