@@ -10,6 +10,8 @@ from playwright.sync_api import Browser, Page, Request, expect
 from tests.support.browser import Sso, log_in
 from tests.support.processes import authgw
 
+pytestmark = pytest.mark.alone
+
 FRAGMENT = "#section-2/%C3%BC?a=b&rd=https://evil.example/"
 WANTED = f"/reports/2026?quarter=4&tag=a%26b{FRAGMENT}"
 
