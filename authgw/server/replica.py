@@ -19,6 +19,7 @@ from authgw.identity.users_watcher import WatchedUsersFile, watch
 from authgw.observability import metrics
 from authgw.observability.instrumentation import MeasuredStore, metrics_middleware
 from authgw.server.reload import REFUSALS, ReloadableState, read_again
+from authgw.server.summary import entry_counts
 from authgw.services.sessions import RefreshCounts
 from authgw.storage.mirror import Mirror
 from authgw.web.context import Gateway
@@ -124,7 +125,7 @@ class Replica:
                 _report_failed_reload(str(error))
             except Exception as error:
                 # After any exception the previous state stays in use.
-                _report_failed_reload(f"{type(error).__name__} while the files were read")
+                _report_failed_reload(f"the files cannot be read ({type(error).__name__})")
 
     async def _reload(self, load: Callable[[], LoadedConfig]) -> None:
         state = await asyncio.to_thread(read_again, self._state, load)
@@ -141,9 +142,11 @@ class Replica:
         metrics.USERS_FILE_BROKEN.set(1 if problem else 0)
         if problem:
             line = "; ".join(problem.splitlines())
-            logger.error(f"{line}. The users from before stay.")
+            logger.error(
+                f"The users file was not reloaded: {line}. The previous users stay active."
+            )
         else:
-            logger.info("The users file was read.")
+            logger.info("The users file was reloaded.")
             _warn_of(self._state.users)
 
     async def _not_ready_reason(self) -> str:
@@ -164,16 +167,21 @@ def _warn_of(users: WatchedUsersFile) -> None:
 def _report_failed_reload(problem: str) -> None:
     metrics.RELOAD_FAILED.set(1)
     line = "; ".join(problem.splitlines())
-    logger.error(f"Not reloaded: {line}. All of it stays as it was; mend it and send SIGHUP again.")
+    logger.error(
+        f"Reload failed: {line}. The previous configuration stays active; fix it and send SIGHUP "
+        "again."
+    )
 
 
 def _report_reload(state: ReloadableState) -> None:
     metrics.RELOAD_FAILED.set(0)
     metrics.USERS_FILE_BROKEN.set(0)
-    loaded, kids = state.loaded, ", ".join(state.keys.kids(time.time()))
-    rules = len(loaded.settings.rules or ())
-    logger.info(f"Reloaded: {rules} rules, users, {len(state.clients.ids)} clients, keys {kids}")
+    loaded, kids = state.loaded, state.keys.kids(time.time())
+    counts = entry_counts(loaded, users=state.users.count, clients=len(state.clients.ids))
+    logger.info(f"Reloaded: {counts}, keys {', '.join(kids)}.")
     for warning in (*loaded.warnings, *loaded.rule_warnings, *state.users.warnings):
         logger.warning(warning)
     if state.left:
-        logger.warning(f"Changed, but needs a restart: {', '.join(state.left)}")
+        logger.warning(
+            f"Restart the gateway to apply {', '.join(state.left)}: a reload does not change them."
+        )

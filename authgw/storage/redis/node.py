@@ -92,7 +92,7 @@ class RedisNode:
         """Close the links for which no call waits."""
         for link in self._links():
             if link.is_idle:
-                link.close(ConnectionError("the connection is not needed any more"))
+                link.close(ConnectionError("the connection is no longer needed"))
 
     async def close(self) -> None:
         """Close all connections; calls that still wait fail."""
@@ -114,7 +114,7 @@ class RedisNode:
         for link in self._links():
             # A former master would go on replying.
             if link.address not in (None, address):
-                link.close(ConnectionError("another server is the master now"))
+                link.close(ConnectionError("another server has become the master"))
         return address
 
     async def _confirm(
@@ -140,7 +140,7 @@ class RedisNode:
         if warning and not self._clock_warning:
             logger.warning(warning)
         elif self._clock_warning and not warning:
-            logger.info(f"This machine's clock and that of {self.name} agree again")
+            logger.info(f"The clocks of this machine and of {self.name} agree again.")
         self._clock_warning = warning
 
     async def _has_no_replica(self, link: RedisLink, role: Any) -> bool:
@@ -151,11 +151,11 @@ class RedisNode:
             raise UnconfirmedWriteError
         if without_replica and not self.without_replica:
             logger.error(
-                f"{self.name} has no connected replica: what it confirms from now on is lost "
-                "if it fails. Look at its replicas."
+                f"{self.name} has no connected replica, so that new writes are lost if it fails: "
+                "check its replicas."
             )
         elif self.without_replica and not without_replica:
-            logger.info(f"{self.name} has a replica again")
+            logger.info(f"{self.name} has a replica again.")
         self.without_replica = without_replica
         return without_replica
 

@@ -64,9 +64,9 @@ class RedisRevocationFeed:
             while (first := await channel.get_message(timeout=_PING_INTERVAL)) is None:
                 continue
             if first["type"] != "subscribe":
-                raise UnexpectedReplyError("a reply to SUBSCRIBE that Redis does not give")
+                raise UnexpectedReplyError("the reply to SUBSCRIBE is not that of a Redis")
         if self._failures:
-            logger.info("Revocations are pushed again")
+            logger.info("Revocations of other replicas arrive at once again.")
         self._failures = 0
         self.connected = True
 
@@ -92,6 +92,6 @@ class RedisRevocationFeed:
         self._failures += 1
         if self._failures == 1:
             logger.warning(
-                f"Revocations are not pushed now ({type(error).__name__}): "
-                "they take hold within cache.max_staleness"
+                f"Cannot subscribe to revocations of other replicas ({type(error).__name__}): they "
+                "take effect within cache.max_staleness until Redis is reachable."
             )

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import aiosqlite
 
 from authgw.core.errors import StoreUnavailableError
+from authgw.files.file_errors import file_error
 from authgw.storage import StoreSetupError
 
 _SCHEMA_VERSION = 1
@@ -175,12 +176,16 @@ async def _prepare(connection: aiosqlite.Connection) -> None:
 async def _check_version(connection: aiosqlite.Connection) -> None:
     (version,) = next(iter(await connection.execute_fetchall("PRAGMA user_version")))
     if version > _SCHEMA_VERSION:
-        raise sqlite3.DatabaseError("made by a newer authgw: run that one")
+        raise sqlite3.DatabaseError("a newer version of authgw has written it")
 
 
 def _existing(path: Path) -> str:
     if not path.exists():
-        raise StoreSetupError(f"{path} is not there: no gateway has kept sessions in it")
+        raise StoreSetupError(
+            f"{path} does not exist, since no gateway has stored sessions yet: run `authgw "
+            "serve`, or "
+            "correct cache.url"
+        )
     return f"{path.absolute().as_uri()}?mode=rw"
 
 
@@ -193,14 +198,16 @@ def _lock(path: Path) -> int:
         # SQLite creates its other files with the mode of the database.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
-        raise StoreSetupError(f"{path}: {error.strerror}") from None
+        raise StoreSetupError(file_error(path, error)) from None
     try:
         fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         pid = os.read(lock_file, 20).decode("ascii", "replace").strip() or "unknown"
         os.close(lock_file)
         raise StoreSetupError(
-            f"{path} is held by pid {pid}: stop that one, or use redis:// for several replicas"
+            f"{path} is in use by process {pid}: stop that process, or set cache.url to a Redis, "
+            "which "
+            "several replicas can share"
         ) from None
     os.ftruncate(lock_file, 0)
     os.write(lock_file, f"{os.getpid()}\n".encode("ascii"))
