@@ -104,7 +104,7 @@ def hold(path: Path) -> subprocess.Popen[bytes]:
 async def test_a_symlink_to_the_file_leads_to_the_same_lock(tmp_path: Path) -> None:
     store = await EmbeddedStore.open(tmp_path / "authgw.db", idle=60)
     (tmp_path / "link.db").symlink_to("authgw.db")
-    with pytest.raises(StoreSetupError, match="held by pid"):
+    with pytest.raises(StoreSetupError, match="in use by process"):
         await EmbeddedStore.open(tmp_path / "link.db", idle=60)
     await store.close()
 
@@ -133,7 +133,7 @@ async def test_a_second_process_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "authgw.db"
     holder = hold(path)
     with pytest.raises(
-        StoreSetupError, match=rf"held by pid {holder.pid}: stop that one, or use redis://"
+        StoreSetupError, match=rf"in use by process {holder.pid}: stop that one, or use redis://"
     ):
         await EmbeddedStore.open(path, idle=60)
     holder.kill()

@@ -170,7 +170,7 @@ REFUSED = {
     ),
     "a file that includes itself": (
         "# configuration file /n.conf:\ninclude a;\n\n# configuration file /a:\ninclude a;\n",
-        "holds /a, which /a:1 includes anew",
+        "holds /a, which /a:1 includes again",
     ),
     "a file with two headers": (
         "# configuration file /n.conf:\ninclude a;\n# configuration file /a:\n\n"

@@ -59,12 +59,12 @@ def test_a_broken_users_file_keeps_the_users_and_raises_an_alarm(tmp_path: Path)
         assert log_in(gateway, "alice") == 200
         assert metric(metrics, "authgw_users_file_broken") == 0
         file.write_text(good.replace("argon2id", "argon2x"))
-        wait_until(gateway, "The users from before stay.")
+        wait_until(gateway, "The previous users stay active.")
         assert "users.yml:2: alice.password: " in gateway.log
         assert metric(metrics, "authgw_users_file_broken") == 1
         assert log_in(gateway, "alice") == 200
         file.write_text(good)
-        wait_until(gateway, "The users file was read.")
+        wait_until(gateway, "The users file was reloaded.")
         assert metric(metrics, "authgw_users_file_broken") == 0
         assert ask(gateway.port, "GET", "/metrics").status == 404
     finally:

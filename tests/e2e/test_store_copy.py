@@ -74,7 +74,7 @@ def test_from_the_file_to_redis_and_back(gateway: GatewayProcess, other_redis: s
     ended = gateway.login(3)
     bearer = {"Authorization": f"Bearer {ended['access']}"}
     assert ask(gateway.port, "POST", "/logout", bearer).status == 200
-    assert "is held by pid" in refused(gateway.folder, EMBEDDED, other_redis)
+    assert "is in use by process" in refused(gateway.folder, EMBEDDED, other_redis)
     gateway.stop()
     before = idle_ends(gateway.folder)
 

@@ -50,7 +50,7 @@ BYPASSES = {
     "a rewrite past the gateway": in_server(
         "rewrite ^/x/(.*)$ /inner/$1 last;\n    location /inner/ { internal; auth_request off;\n"
         "        include authgw/identity.conf; proxy_pass http://sample; }",
-        "leads past the gateway to location /inner/",
+        "leads, without a check by the gateway, to location /inner/",
     ),
     "a rewrite from public to protected": in_server(
         public("rewrite ^/public/(.*)$ /$1 last;"), "of which the gateway judges the path before it"
@@ -62,7 +62,7 @@ BYPASSES = {
         "error_page 413 = @large;\n    error_page 401 = @authgw_401;\n"
         "    location @large { auth_request off; include authgw/identity.conf;\n"
         "        proxy_pass http://sample; }",
-        "error_page 413 = @large leads whom the gateway refuses to @large",
+        "error_page 413 = @large sends refused requests to @large",
     ),
     "files for refused clients": in_server(
         "location @files { auth_request off; root /srv; }\n"
@@ -96,7 +96,7 @@ BYPASSES = {
         "authgw/question.conf",
         'proxy_set_header Expect "";',
         'proxy_set_header Expect "";\nproxy_set_header Authorization "Bearer abc";',
-        "everybody is taken for the owner of it",
+        "every client gets the identity of its owner",
     ),
     "a check that lacks a header": DumpCase(
         "authgw/question.conf",
@@ -222,7 +222,7 @@ TRANSPORTS = {
     **{
         f"{kind} with identity.conf": replacing_location(
             f"include authgw/identity.conf; {kind}_pass 127.0.0.1:9;",
-            f"hands a client's own Remote-User on by {kind}_pass, and the live session cookie. "
+            f"passes a client's own Remote-User on by {kind}_pass, and the live session cookie. "
             f"Add to it: include authgw/identity-{kind}.conf;",
         )
         for kind in ("fastcgi", "uwsgi", "scgi")
@@ -256,7 +256,7 @@ TRANSPORTS = {
     ),
     "a public app by FastCGI": in_server(
         "location /php { auth_request off; fastcgi_pass 127.0.0.1:9; }",
-        "hands a client's own Remote-User on by fastcgi_pass",
+        "passes a client's own Remote-User on by fastcgi_pass",
     ),
     "memcached": replacing_location(
         "set $memcached_key $uri; memcached_pass 127.0.0.1:9;",

@@ -5,7 +5,8 @@ from tests.support.doctor_cases import DumpCase, identity, in_http, in_location,
 OVERRIDES = {
     "the client's cookie": in_location(
         "proxy_set_header Cookie $http_cookie;",
-        "proxy_set_header Cookie $http_cookie undoes the recipe: the app receives the live session",
+        "proxy_set_header Cookie $http_cookie overrides the recipe, so that the app receives the "
+        "live session",
     ),
     "the client's cookie in lower case": in_location(
         'proxy_set_header cookie "$http_cookie";', "undoes the recipe"
@@ -39,7 +40,7 @@ OVERRIDES = {
     ),
     "the client's X-Forwarded-For": in_location(
         "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
-        "tells the app, as X-Forwarded-For, what a client says of itself",
+        "sends the app, as X-Forwarded-For, what a client says of itself",
     ),
     "the client's X-Forwarded-Proto": in_location(
         "proxy_set_header X-Forwarded-Proto $http_x_forwarded_proto;", "as X-Forwarded-Proto"

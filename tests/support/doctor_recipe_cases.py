@@ -11,13 +11,13 @@ INCOMPLETE = {
         "server {\n    listen 4000;\n    server_name b;\n    location / {\n"
         "        include authgw/identity.conf;\n        proxy_pass http://sample;\n    }\n}\n"
         "server {\n    listen 4000;\n",
-        "passes requests on without asking the gateway. In its server add",
+        "passes requests on without a check by the gateway. In its server add",
     ),
     "no identity": DumpCase(
         "site.conf",
         "include authgw/identity.conf;",
         "",
-        "tells no identity: a client's own Remote-User would arrive.",
+        "sends no identity: a client's own Remote-User would arrive.",
     ),
     "own proxy_set_header": DumpCase(
         "site.conf",
@@ -36,7 +36,7 @@ INCOMPLETE = {
         "        include authgw/identity.conf; proxy_pass http://sample; }\n"
         "    location /x/ { error_page 401 403 = @anybody;\n"
         "        include authgw/identity.conf; proxy_pass http://sample; }",
-        "leads whom the gateway refuses to @anybody",
+        "sends refused requests to @anybody",
     ),
     "no X-Forwarded-For": DumpCase(
         "authgw/question.conf",
@@ -135,7 +135,7 @@ INCOMPLETE = {
     ),
     "public without identity": in_server(
         "location /public/ { auth_request off; proxy_pass http://sample; }",
-        "location /public/ tells no identity",
+        "location /public/ sends no identity",
     ),
 }
 
@@ -176,7 +176,7 @@ MISMATCHES = {
         "site.conf",
         "server {\n    listen 4000 default_server;\n    return 421;\n}\n",
         "",
-        "a Host that no server claims reaches this one, the first server of *:4000",
+        "a Host that no server_name has reaches this server, the first server of *:4000",
         "fault",
     ),
     "another default server": DumpCase(
@@ -191,20 +191,20 @@ MISMATCHES = {
         "authgw/upstream.conf",
         "127.0.0.1:8080",
         "127.0.0.1:8088",
-        "the gateway is sought at port 8088, and the configuration has server.port 8080",
+        "NGINX connects to port 8088, and the configuration has server.port 8080",
     ),
     "another port in the configuration": DumpCase(
         "site.conf",
         "client_max_body_size",
         "client_body_timeout 9s; client_max_body_size",
-        "the gateway is sought at port 8080, and the configuration has server.port 9000",
+        "NGINX connects to port 8080, and the configuration has server.port 9000",
         config="server: {port: 9000}\n",
     ),
     "a socket that is not configured": DumpCase(
         "authgw/upstream.conf",
         "127.0.0.1:8080",
         "unix:/run/authgw.sock",
-        "the gateway is sought at unix:/run/authgw.sock, and the configuration has no",
+        "NGINX connects to unix:/run/authgw.sock, and the configuration has no",
     ),
     "another socket": DumpCase(
         "authgw/upstream.conf",

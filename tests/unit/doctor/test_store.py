@@ -25,16 +25,19 @@ def results(server: Health, replicated: bool = False) -> list[str]:
 def test_healthy_server() -> None:
     assert results(HEALTHY) == [
         "ok       store: Redis a:1, version 7.0.15, answers in 0.4 ms",
-        "ok       clock: that of Redis a:1 is 0.0 s ahead",
+        "ok       clock: the clock of Redis a:1 is 0.0 s ahead",
     ]
 
 
 @pytest.mark.parametrize(
     ("ahead", "words"),
     [
-        (-0.9, "ok       clock: that of Redis a:1 is 0.9 s behind"),
-        (-1.1, "warning  clock: that of Redis a:1 is 1.1 s behind: set both clocks by NTP"),
-        (5.1, "problem  clock: that of Redis a:1 is 5.1 s ahead: tokens are refused."),
+        (-0.9, "ok       clock: the clock of Redis a:1 is 0.9 s behind"),
+        (
+            -1.1,
+            "warning  clock: the clock of Redis a:1 is 1.1 s behind: synchronise both clocks by NTP",
+        ),
+        (5.1, "problem  clock: the clock of Redis a:1 is 5.1 s ahead, so that tokens are refused:"),
     ],
 )
 def test_clock_difference(ahead: float, words: str) -> None:

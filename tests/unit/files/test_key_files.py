@@ -98,11 +98,11 @@ def test_new_secret_is_private_and_loads(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "mode", "message"),
     [
-        (b"x" * 40, 0o644, "open to everyone.*chmod 600"),
-        (b"x" * 40, 0o602, "open to everyone"),
+        (b"x" * 40, 0o644, "accessible to every account.*chmod 600"),
+        (b"x" * 40, 0o602, "accessible to every account"),
         (b"", 0o600, "is empty"),
         (b"\n\n", 0o600, "is empty"),
-        (b"short\n", 0o600, "at least 32 bytes, this has 5"),
+        (b"short\n", 0o600, "has 5 bytes and needs at least 32"),
     ],
 )
 def test_refused_secrets(tmp_path: Path, content: bytes, mode: int, message: str) -> None:
@@ -124,7 +124,7 @@ def test_readable_secrets_from_orchestrator_are_accepted(
 
 
 def test_missing_secret_and_invalid_name_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SigningKeyError, match="No such file"):
+    with pytest.raises(SigningKeyError, match="does not exist"):
         load_shared_secret(tmp_path / "absent")
     (tmp_path / "a b.pem").write_text("x")
     with pytest.raises(SigningKeyError, match="rename the file"):
