@@ -14,6 +14,7 @@ from publicsuffixlist import PublicSuffixList
 
 from authgw.core.login_sites import LoginSite, LoginSites
 from authgw.core.rules import Credential, Rule
+from authgw.files.key_errors import key_text
 
 Page = tuple[tuple[str, ...], LoginSite]
 Problem = tuple[tuple[str, ...], str]
@@ -27,7 +28,7 @@ def rejected_cookies(pages: Sequence[Page]) -> Iterator[Problem]:
     for path, site in pages:
         yield from _cookie_problems(path, site)
     for (first_path, first), (path, site) in combinations(pages, 2):
-        message = _conflict(".".join(("login", *first_path)), first, site)
+        message = _conflict(key_text(("login", *first_path)), first, site)
         if message:
             yield path, message
 

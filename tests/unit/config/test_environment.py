@@ -239,9 +239,9 @@ def test_existing_secret_file_keys_are_unchanged(tmp_path: Path) -> None:
         (b"", 0o600, "secret is empty"),
         (b" \n", 0o600, "secret is empty"),
         (b"\xff\xfehush", 0o600, "secret is not UTF-8 text"),
-        (b"redis://a\nhush", 0o600, "holds more than one line"),
-        (b"redis://a\0hush", 0o600, "holds more than one line"),
-        (b"hush", 0o600, "cache.url: is not a store"),
+        (b"redis://a\nhush", 0o600, "contains more than a line"),
+        (b"redis://a\0hush", 0o600, "contains more than a line"),
+        (b"hush", 0o600, "cache.url: is not the URL of a store"),
         (b"redis://:hush@a", 0o644, "chmod 600"),
     ],
 )
@@ -256,7 +256,7 @@ def test_invalid_secret_file_is_refused(
 
 
 def test_missing_secret_file_or_directory_is_refused(tmp_path: Path) -> None:
-    for name, message in (("absent", "does not exist"), (".", "Is a directory"), ("", "is empty")):
+    for name, message in (("absent", "does not exist"), (".", "is a directory"), ("", "is empty")):
         assert message in "\n".join(problems(tmp_path, "", AUTHGW_CACHE__URL_FILE=name))
 
 
@@ -286,7 +286,7 @@ def test_configuration_file_from_environment(
     assert configured.settings.server.port == 2
     with pytest.raises(ConfigError, match=r"absent\.yml does not exist"):
         load_file(None, AUTHGW_CONFIG="absent.yml")
-    with pytest.raises(ConfigError, match="Is a directory"):
+    with pytest.raises(ConfigError, match="is a directory"):
         load_file(None, AUTHGW_CONFIG="elsewhere")
 
 
@@ -296,12 +296,15 @@ def test_file_with_similar_name_is_not_ignored(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / name).write_text("rules: [{allow: 'group:admins'}]")
-    with pytest.raises(ConfigError, match=f"{name}: is not read: rename it to config.yml"):
+    with pytest.raises(ConfigError, match=f"{name} is not read: rename it to config.yml"):
         load(None, {})
     assert load(Path(name), {}).rules is not None
     assert load(None, {"AUTHGW_CONFIG": name}).rules is not None
     (tmp_path / "config.yml").write_text("server: {port: 1}")
-    assert f"{name} is not read: config.yml is." in load(None, {}).warnings
+    assert (
+        f"{name} is not read, since config.yml exists: remove one of them."
+        in load(None, {}).warnings
+    )
 
 
 def test_dangling_symlink_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,7 +319,7 @@ def test_directory_instead_of_file_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config.yml").mkdir()
-    with pytest.raises(ConfigError, match="Is a directory"):
+    with pytest.raises(ConfigError, match="is a directory"):
         load(None, {})
 
 

@@ -57,7 +57,7 @@ def test_all_problems_are_reported_with_lines(tmp_path: Path) -> None:
     text = "\n".join(messages)
     assert "config.yml:2: server.prot: unknown key: did you mean port?" in text
     assert "config.yml:3: server.port:" in text
-    assert "config.yml:4: server.trusted_proxies.1:" in text
+    assert "config.yml:4: server.trusted_proxies[1]:" in text
     assert "config.yml:6: auth.access_lifetime: is not a duration" in text
     assert "config.yml:7: auth.open_login:" in text
     assert "config.yml:8: logins: unknown key" in text
@@ -156,7 +156,9 @@ def test_environment_overrides_file_and_is_not_repeated(tmp_path: Path) -> None:
         assert "hush" not in "\n".join(problems(tmp_path, "", AUTHGW_CACHE__URL=value))
     assert "AUTHGW_SERVER__PROT" in problems(tmp_path, "", AUTHGW_SERVER__PROT="1")[0]
     assert "AUTHGW_SERVER__PORT2" in problems(tmp_path, "", AUTHGW_SERVER__PORT2="1")[0]
-    assert "no section" in problems(tmp_path, "server: 1", AUTHGW_SERVER__PORT="1")[0]
+    assert (
+        "is a section in one source" in problems(tmp_path, "server: 1", AUTHGW_SERVER__PORT="1")[0]
+    )
 
 
 def test_defaults_without_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,7 +234,7 @@ def test_invalid_login_pages_and_rules(tmp_path: Path, text: str, message: str) 
 
 def test_warning_for_unusual_login_page(tmp_path: Path) -> None:
     config = loaded(tmp_path, "login: {url: 'https://portal.example.com/'}")
-    message = "does not end in /login, so that page is your own"
+    message = "does not end in /login, so that it is a page of your own"
     assert any(message in warning for warning in config.warnings)
 
 
@@ -273,6 +275,6 @@ def test_networks_encodings_and_methods_of_rules(tmp_path: Path) -> None:
 def test_warning_for_trusting_every_address(tmp_path: Path, entry: str) -> None:
     file = tmp_path / "config.yml"
     file.write_text(f"server: {{trusted_proxies: [127.0.0.1, '{entry}']}}")
-    assert any("names every address" in warning for warning in load(file, {}).warnings)
+    assert any("contains every address" in warning for warning in load(file, {}).warnings)
     file.write_text("server: {trusted_proxies: [127.0.0.1, 10.0.0.0/8]}")
     assert load(file, {}).warnings == ()

@@ -86,7 +86,7 @@ def test_invalid_cookie_domains(tmp_path: Path, url: str, domain: str, message: 
 def test_plain_http_is_refused(tmp_path: Path, url: str) -> None:
     (message,) = problems(tmp_path, f"login:\n  url: {url}\n")
     assert message.startswith(
-        f"config.yml:2: login.url: {url} is not https, so that browsers will discard"
+        f"config.yml:2: login.url: {url} is not https, so that browsers discard"
     )
 
 
@@ -139,7 +139,7 @@ def test_warning_for_page_within_domain_of_another_page(tmp_path: Path) -> None:
         pages(("b.test.com", None), ("a.test.com", "test.com")),
     ):
         (warning,) = loaded(tmp_path, text).warnings
-        assert "the cookie of https://a.test.com/login reaches this host too" in warning
+        assert "the cookie of https://a.test.com/login reaches it too" in warning
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,9 @@ def test_warning_for_rules_that_no_cookie_reaches(
     text = f"login: {{url: 'https://auth.example.com/login'{cookie_domain}}}\nrules:\n  - {rule}\n"
     warnings = loaded(tmp_path, text).warnings
     assert [*warnings] == [
-        warning for warning in warnings if warning.startswith("config.yml:3: rules[0] is")
+        warning
+        for warning in warnings
+        if warning.startswith("config.yml:3: rules[0].host: browsers cannot")
     ]
     assert bool(warnings) == warned
 

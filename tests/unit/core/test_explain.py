@@ -165,7 +165,7 @@ def test_a_misspelled_group_is_reported(tmp_path: Path) -> None:
     text = 'rules:\n  - {allow: ["group:admin", "group:granted-by-a-client"]}\n'
     result = run(tmp_path, "config", "check", rules=text)
     assert result.exit_code == 1
-    assert "config.yml:2: rules[0] no user is in group:admin" in result.output
+    assert "config.yml:2: rules[0].allow: no user is in group:admin" in result.output
     assert "did you mean group:admins?" in result.output
     assert "granted-by-a-client" not in result.output
 

@@ -234,7 +234,7 @@ def test_full_disk_leaves_file_unchanged(tmp_path: Path, monkeypatch: pytest.Mon
         return write(descriptor, data[:10], offset)
 
     monkeypatch.setattr(os, "pwrite", full)
-    with pytest.raises(UsersFileError, match="No space left"):
+    with pytest.raises(UsersFileError, match="the disk is full"):
         users_editor.set_disabled(path, "alice", True)
     assert path.read_bytes() == before
 

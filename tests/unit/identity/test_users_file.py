@@ -142,35 +142,17 @@ LINE = f'password: "{HASH}"'
         ("a:\n  password: hush", "2: a.password: is not an argon2id hash"),
         (f"a:\n  password: {HASH[:40]}", "2: a.password: is not an argon2id hash"),
         (f"a:\n  {LINE}\n  groups: users", "3: a.groups: must be a list"),
-        (
-            f"a:\n  {LINE}\n  groups:\n  - x\n  - hush hush",
-            "5: a.groups[1]: is not a valid name of a group",
-        ),
-        (
-            f"a:\n  {LINE}\n  groups: [{','.join(['g' * 64] * 64)}]",
-            "3: a.groups: have more than 4096",
-        ),
-        (
-            f"a:\n  {LINE}\n  email: 'hush '",
-            "3: a.email: is too long, or begins or ends with a space",
-        ),
-        (
-            f"a:\n  {LINE}\n  email: {'é' * 128}",
-            "3: a.email: is too long, or begins or ends with a space",
-        ),
-        (
-            f"a:\n  {LINE}\n  name: 'hush\\u2028x'".replace("'", '"'),
-            "3: a.name: contains a control",
-        ),
+        (f"a:\n  {LINE}\n  groups:\n  - x\n  - hush hush", "5: a.groups[1]: is not a valid name"),
+        (f"a:\n  {LINE}\n  groups: [{','.join(['g' * 64] * 64)}]", "3: a.groups: have more"),
+        (f"a:\n  {LINE}\n  email: 'hush '", "3: a.email: is too long, or"),
+        (f"a:\n  {LINE}\n  email: {'é' * 128}", "3: a.email: is too long, or"),
+        (f"a:\n  {LINE}\n  name: 'hush\\u2028x'".replace("'", '"'), "3: a.name: contains a"),
         (f"a:\n  {LINE}\n  name: 7", "3: a.name: is not text"),
         (f"a:\n  {LINE}\n  disabled: 'no'", "3: a.disabled: must be true or false"),
         (f"a:\n  {LINE}\n  same_password: [hush]", "3: a.same_password[0]: is not the mark"),
         ("a: hush", "1: a: must be a section"),
         (f"'hush:x': {{{LINE}}}", "1: the name of this user contains `:`"),
-        (
-            f"' hush': {{{LINE}}}",
-            "1: the name of this user is too long, or begins or ends with a space",
-        ),
+        (f"' hush': {{{LINE}}}", "1: the name of this user is too long, or"),
         (f"'': {{{LINE}}}", "1: the name of this user is empty"),
         (f'"hush\\x07": {{{LINE}}}', "1: the name of this user contains a control"),
         (f"e\u0301: {{{LINE}}}", "1: the name of this user contains combining"),
@@ -204,16 +186,10 @@ def test_errors_name_line_and_no_value(tmp_path: Path, text: str, message: str) 
     [
         (f"name: x, sha256: '{'0' * 63}'", "[0].sha256: is not a SHA-256"),
         (f"name: 'a b', sha256: '{DIGEST}'", "[0].name: is not a valid name"),
-        (
-            f"name: x, sha256: '{DIGEST}', paths: [dav]",
-            "[0].paths[0]: is not a path pattern as in rules",
-        ),
+        (f"name: x, sha256: '{DIGEST}', paths: [dav]", "[0].paths[0]: is not a path"),
         (f"name: x, sha256: '{DIGEST}', paths: /dav", "[0].paths: must be a list"),
-        (f"name: x, sha256: '{DIGEST}', expires: 90d", "[0].expires: is not a point in time"),
-        (
-            f"name: x, sha256: '{DIGEST}', expires: 2027-02-20",
-            "[0].expires: is not a point in time",
-        ),
+        (f"name: x, sha256: '{DIGEST}', expires: 90d", "[0].expires: is not a point"),
+        (f"name: x, sha256: '{DIGEST}', expires: 2027-02-20", "[0].expires: is not a point"),
         (f"name: x, sha256: '{DIGEST}', expires: 2027-02-20T10:00:00", "[0].expires: has no time"),
         (f"name: x, sha256: '{DIGEST}', expire: 1", "[0]: unknown key: did you mean expires?"),
     ],
@@ -222,7 +198,7 @@ def test_errors_in_app_passwords(tmp_path: Path, app_password: str, message: str
     text = f"a:\n  {LINE}\n  app_passwords:\n    - {{{app_password}}}\n"
     with pytest.raises(UsersFileError) as caught:
         load_users(write(tmp_path / "users.yml", text))
-    assert f"users.yml:4: a.app_passwords.{message}" in str(caught.value)
+    assert f"users.yml:4: a.app_passwords{message}" in str(caught.value)
 
 
 def test_duplicate_digests_and_app_password_names_are_refused(tmp_path: Path) -> None:
@@ -231,7 +207,7 @@ def test_duplicate_digests_and_app_password_names_are_refused(tmp_path: Path) ->
     text = f"a: {{{LINE}, app_passwords: [{app},\n{other}]}}\nb: {{{LINE}, app_passwords: [{app}]}}"
     with pytest.raises(UsersFileError) as caught:
         load_users(write(tmp_path / "users.yml", text))
-    assert "users.yml:2: a.app_passwords.1: stands twice" in str(caught.value)
+    assert "users.yml:2: a.app_passwords[1]: is duplicated" in str(caught.value)
     assert "users.yml:3: b.app_passwords[0]: is duplicated" in str(caught.value)
 
 
@@ -252,7 +228,7 @@ def test_file_without_users(tmp_path: Path, text: str) -> None:
 
 
 def test_unreadable_files(tmp_path: Path) -> None:
-    with pytest.raises(UsersFileError, match="is no file"):
+    with pytest.raises(UsersFileError, match="is not a regular file"):
         load_users(tmp_path)
     path = write(tmp_path / "users.yml", "")
     with pytest.raises(UsersFileError, match="Not a directory"):
@@ -294,11 +270,9 @@ def test_ascii_names_are_accepted(name: str) -> None:
 
 
 def test_invalid_entries_are_refused_with_reason() -> None:
-    with pytest.raises(
-        UsersFileError, match=r"^alice\.groups\[0\]: is not a valid name of a group"
-    ):
+    with pytest.raises(UsersFileError, match=r"^alice\.groups\[0\]: is not a valid name"):
         validate_entry("alice", {"password": HASH, "groups": ("a b",)})
-    with pytest.raises(UsersFileError, match="a user name must be without"):
+    with pytest.raises(UsersFileError, match="the name of this user contains"):
         validate_entry("a:b", {"password": HASH})
 
 
@@ -327,7 +301,7 @@ def test_valid_change_is_loaded_and_invalid_change_keeps_users(path: Path) -> No
 def test_removed_file_keeps_users(path: Path) -> None:
     users = WatchedUsersFile(path)
     path.unlink()
-    assert users.reload_if_changed() == f"{path} does not exist or directory"
+    assert users.reload_if_changed() == f"{path} does not exist: create it, or correct the path"
     assert users.reload_if_changed() is None
     assert users.find("alice") is not None
     write(path, "{}\n")
@@ -338,7 +312,7 @@ def test_removed_file_keeps_users(path: Path) -> None:
 def test_emptied_file_keeps_users(path: Path) -> None:
     users = WatchedUsersFile(path)
     write(path, "")
-    assert users.reload_if_changed() == f"{path}: is empty: write {{}} if nobody is meant"
+    assert str(users.reload_if_changed()).startswith(f"{path} is empty: restore it")
     assert users.find("alice") is not None
 
 
@@ -413,6 +387,6 @@ async def test_watch_continues_after_unexpected_exception(
     monkeypatch.setattr(users, "reload_if_changed", reload)
     task = asyncio.create_task(watch(lambda: users, every=0.01, alarm=reports.put_nowait))
     async with asyncio.timeout(10):
-        assert await reports.get() == f"{path}: MemoryError while it was read"
+        assert (await reports.get()).startswith(f"{path} cannot be read (MemoryError)")
         assert await reports.get() == ""
     task.cancel()
