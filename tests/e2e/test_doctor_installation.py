@@ -106,7 +106,10 @@ def test_files_made_by_root_for_another_account(installation: GatewayProcess) ->
     os.chown(key, 0, 0)
     (installation.folder / "clients.yml").chmod(0o604)
     result = run_doctor(installation, 1)
-    assert f"problem  files: {key} belongs to root, the rest to nobody, who cannot use it" in result
+    assert (
+        f"problem  files: {key} belongs to root, so that nobody, the owner of the other files"
+        in result
+    )
     assert f"chown nobody {key}\n" in result
     assert "warning  files: " in result
     assert "clients.yml is accessible to every account of this machine: chmod 600" in result

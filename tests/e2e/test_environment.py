@@ -119,9 +119,9 @@ def test_a_rule_that_no_login_reaches_is_a_warning(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("host", "port", "output"),
     [
-        ("127.0.0.1", "taken", "server.port: 127.0.0.1:{port}: another process uses"),
-        ("192.0.2.1", "free", "server.host: 192.0.2.1 cannot listen on "),
-        ("no-such-host.invalid", "free", "server.host: no-such-host.invalid cannot be listened on"),
+        ("127.0.0.1", "taken", "server.port: another process uses 127.0.0.1:{port} already"),
+        ("192.0.2.1", "free", "server.host: cannot listen on 192.0.2.1 "),
+        ("no-such-host.invalid", "free", "server.host: cannot listen on no-such-host.invalid"),
     ],
 )
 def test_an_unusable_listen_address_is_reported_as_a_sentence(

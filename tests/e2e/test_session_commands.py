@@ -158,7 +158,7 @@ def test_a_sid_may_look_like_an_option(gateway: GatewayProcess, text: str) -> No
 
 def test_refusals_of_unreadable_stores(tmp_path: Path) -> None:
     nothing = make_gateway(tmp_path / "nothing")
-    assert "no gateway has kept sessions" in refused(nothing, "list")
+    assert "no gateway has stored sessions" in refused(nothing, "list")
     assert "SID (see `authgw session list`) or --user" in refused(nothing, "revoke", status=2)
     assert "or --user" in refused(nothing, "revoke", "x", "--user", "y", status=2)
     memory = make_gateway(tmp_path / "memory", AUTHGW_CACHE__URL="embedded://memory")

@@ -139,7 +139,12 @@ def test_app_passwords(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "line", "status", "what"),
     [
-        (["add", "alice", "--generate"], "", 1, "alice exists already: `authgw user passwd`"),
+        (
+            ["add", "alice", "--generate"],
+            "",
+            1,
+            "alice exists already: change the password with `authgw user passwd`",
+        ),
         (["add", "a:b", "--generate"], "", 1, "the name of this user contains `:`"),
         (
             ["add", "bob", "--group", "a b", "--generate"],
@@ -291,7 +296,7 @@ def test_names_are_taken_in_any_case_and_no_two_may_be_alike(folder: Path) -> No
     assert run(folder, "disable", "ALICE").exit_code == 1
     path.write_text(path.read_text().partition("Alice:\n")[0])
     done = authgw_here(folder, "config", "check")
-    assert "names user:aLICE, which the users file spells alice: write user:alice" in done.stderr
+    assert "user:aLICE is spelled alice in the users file: write user:alice" in done.stderr
 
 
 def test_an_edit_by_a_command_preserves_the_rest_of_the_file(folder: Path) -> None:

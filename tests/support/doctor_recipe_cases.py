@@ -28,9 +28,7 @@ INCOMPLETE = {
     "own error_page": in_location(
         "error_page 404 /none;", "location / has an error_page of its own", "fault"
     ),
-    "satisfy any": in_location(
-        "satisfy any; allow 127.0.0.0/8;", "satisfy any lets in whom either"
-    ),
+    "satisfy any": in_location("satisfy any; allow 127.0.0.0/8;", "satisfy any allows what either"),
     "error_page to the app": in_server(
         "location @anybody { auth_request off;\n"
         "        include authgw/identity.conf; proxy_pass http://sample; }\n"
@@ -42,7 +40,7 @@ INCOMPLETE = {
         "authgw/question.conf",
         "proxy_set_header X-Forwarded-For $remote_addr;",
         "",
-        "lets a client say which address is its own",
+        "lets clients choose the address",
     ),
     "a decoded path": DumpCase(
         "site.conf",
@@ -63,7 +61,7 @@ INCOMPLETE = {
     "any upgrade": identity(
         "proxy_set_header Upgrade $authgw_upgrade;",
         "proxy_set_header Upgrade $http_upgrade;",
-        "passes any upgrade on",
+        "passes every upgrade on",
     ),
     "underscores": DumpCase(
         "site.conf",
@@ -75,14 +73,14 @@ INCOMPLETE = {
         "site.conf",
         "        proxy_pass http://sample;",
         "        return 200 hello;",
-        "return 200 hello answers before the gateway is asked",
+        "return 200 hello responds before the check by the gateway",
     ),
     "return in if": in_location(
-        "if ($arg_x) { return 204; }", "return 204 answers before the gateway is asked"
+        "if ($arg_x) { return 204; }", "return 204 responds before the check by the gateway"
     ),
     "rewrite that redirects": in_location(
         "rewrite ^/old /new permanent;",
-        "rewrite ^/old /new permanent answers before the gateway is asked",
+        "rewrite ^/old /new permanent responds before the check by the gateway",
     ),
     "no X-Original-URL": DumpCase(
         "authgw/question.conf",
@@ -123,7 +121,7 @@ INCOMPLETE = {
         "authgw/question.conf",
         "proxy_http_version 1.1;",
         "",
-        "location /_authgw does not keep its connections",
+        "location /_authgw opens a connection",
         "fault",
     ),
     "upstream without keepalive": DumpCase(
@@ -144,8 +142,8 @@ MISMATCHES = {
         "site.conf",
         "    include authgw/gateway.conf;\n",
         "",
-        "does not publish the gateway: nobody can log in. In it, after protect.conf, add: include "
-        "authgw/gateway.conf;",
+        "does not publish the gateway, so that no user can log in. In it, after protect.conf, "
+        "add: include authgw/gateway.conf;",
         "problem",
         config=_LOGIN,
     ),
@@ -162,7 +160,7 @@ MISMATCHES = {
         "    location / {\n",
         "    location ^~ /login { include authgw/identity.conf; proxy_pass http://sample; }\n"
         "    location / {\n",
-        "passwords and tokens of people who log in go there",
+        "it receives the passwords and tokens of users who log in",
         "problem",
         config=_LOGIN,
     ),

@@ -67,8 +67,8 @@ class RedisKind:
             running = len(await store.replicas())
             if running:
                 raise StoreSetupError(
-                    f"{running} replicas use this Redis, and a session that they end now would be "
-                    f"valid again in the copy: stop them and wait {ANNOUNCEMENT_LIFETIME:.0f} s"
+                    f"gateways use this Redis ({running}), and a session that they end now would "
+                    f"be valid again in the copy: stop them and wait {ANNOUNCEMENT_LIFETIME:.0f} s"
                 )
         except BaseException:
             await store.close()

@@ -72,7 +72,7 @@ class Database:
             await connection.close()
             if lock_file is not None:
                 os.close(lock_file)
-            raise StoreSetupError(f"{path}: {error}") from None
+            raise StoreSetupError(_unusable(path, error)) from None
         return cls(connection, lock_file)
 
     @classmethod
@@ -89,14 +89,14 @@ class Database:
         try:
             connection = await aiosqlite.connect(existing, isolation_level=None, uri=True)
         except sqlite3.Error as error:
-            raise StoreSetupError(f"{path}: {error}") from None
+            raise StoreSetupError(_unusable(path, error)) from None
         try:
             await connection.execute("PRAGMA synchronous = FULL")
             await _check_version(connection)
             await connection.execute("SELECT 1 FROM sessions LIMIT 1")
         except sqlite3.Error as error:
             await connection.close()
-            raise StoreSetupError(f"{path}: {error}") from None
+            raise StoreSetupError(_unusable(path, error)) from None
         return cls(connection, None)
 
     async def serialised(self, operation: Callable[[], Awaitable[T]]) -> T:
@@ -162,6 +162,10 @@ class Database:
             await self._connection.close()
         if self._lock_file is not None:
             os.close(self._lock_file)
+
+
+def _unusable(path: Path | None, error: sqlite3.Error) -> str:
+    return f"{path} cannot be used ({error}): check the file and its disk, or correct cache.url"
 
 
 async def _prepare(connection: aiosqlite.Connection) -> None:
