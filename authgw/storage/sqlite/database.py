@@ -213,6 +213,10 @@ def _lock(path: Path) -> int:
             "which "
             "several replicas can share"
         ) from None
-    os.ftruncate(lock_file, 0)
-    os.write(lock_file, f"{os.getpid()}\n".encode("ascii"))
+    try:
+        os.ftruncate(lock_file, 0)
+        os.write(lock_file, f"{os.getpid()}\n".encode("ascii"))
+    except OSError as error:
+        os.close(lock_file)
+        raise StoreSetupError(file_error(path, error)) from None
     return lock_file
