@@ -141,9 +141,9 @@ class Replica:
         """Report a problem with the users file or, with "", its end, in log and metrics."""
         metrics.USERS_FILE_BROKEN.set(1 if problem else 0)
         if problem:
-            line = "; ".join(problem.splitlines())
             logger.error(
-                f"The users file was not reloaded: {line}. The previous users stay active."
+                f"The users file was not reloaded: {_sentence(problem)} "
+                "The previous users stay active."
             )
         else:
             logger.info("The users file was reloaded.")
@@ -166,11 +166,16 @@ def _warn_of(users: WatchedUsersFile) -> None:
 
 def _report_failed_reload(problem: str) -> None:
     metrics.RELOAD_FAILED.set(1)
-    line = "; ".join(problem.splitlines())
     logger.error(
-        f"Reload failed: {line}. The previous configuration stays active; fix it and send SIGHUP "
-        "again."
+        f"Reload failed: {_sentence(problem)} The previous configuration stays active; fix it and "
+        "send SIGHUP again."
     )
+
+
+def _sentence(problem: str) -> str:
+    """Return the lines of a problem as a sentence with its full stop."""
+    line = "; ".join(problem.splitlines())
+    return line if line.endswith((".", "?")) else f"{line}."
 
 
 def _report_reload(state: ReloadableState) -> None:

@@ -149,4 +149,28 @@ ENVIRONMENT = (
     ),
 )
 
+# Messages about ports, accounts, disks, Redis and proxies, by the state that a test produces.
+STATES = {
+    "port in use": "server.port: another process uses 127.0.0.1:{port} already: stop that process, "
+    "or set another port",
+    "store in use": "{dir}/var/authgw.db is in use by process {pid}: stop that process, or set "
+    "cache.url to a Redis, which several replicas can share",
+    "file of another account": "{path} may not be used by uid {uid}: correct owner or mode of "
+    "{target} (chown, chmod)",
+    "users file of root": "{dir}/users.yml belongs to root, so that nobody, the owner of the other "
+    "files, cannot use it: chown nobody {dir}/users.yml",
+    "read-only disk": "{dir}/var/authgw.db is on a read-only file system: mount it writable, or "
+    "choose another path",
+    "full disk": "{dir}/var/authgw.db cannot be written, since the disk is full: free some space",
+    "wrong password": "Redis refuses the user or password of authgw: correct cache.password_file "
+    "or cache.url",
+    "no Redis": "cannot reach the session store (Redis: ConnectionError): start it, or correct "
+    "cache.url",
+    "wrong clock": "the clock of Redis 127.0.0.1:{port} is 3600.0 s behind, so that tokens are "
+    "refused: synchronise both clocks by NTP",
+    "no dump": "dump: is not the output of `nginx -T`: write `nginx -T > FILE` first",
+    "failed reload": "Reload failed: config.yml:1: server.prot: unknown key: did you mean port? "
+    "The previous configuration stays active; fix it and send SIGHUP again.",
+}
+
 FILE_MISTAKES = (*USERS, *STORE, *ENVIRONMENT)

@@ -309,7 +309,7 @@ async def test_events_report_foreign_header(recording: BrowserScene) -> None:
     await recorded(["NTLM x"])
     assert running.events[-1].detail.endswith("rules[0] (1) needs upstream_auth: connection")
     await recorded(["Bearer x, Basic y"])
-    assert running.events[-1].detail.endswith("one Authorization line holds several credentials")
+    assert running.events[-1].detail.endswith("an Authorization line contains several credentials")
 
 
 async def test_token_of_a_removed_key_is_recognised_by_its_kid(scene: BrowserScene) -> None:
