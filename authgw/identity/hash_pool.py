@@ -45,8 +45,14 @@ class HashPool:
 
     def collect(self) -> Iterator[Measurement]:
         """See `MeasuredPart.collect`."""
-        yield gauge("authgw_hashing_queue", "Log-ins that verify or wait to", self.in_use)
-        yield gauge("authgw_hashing_places", "Log-ins that may do so at once", self.capacity)
+        yield gauge(
+            "authgw_hashing_queue", "Logins that verify a password or wait to do so", self.in_use
+        )
+        yield gauge(
+            "authgw_hashing_places",
+            "Logins that may verify a password at the same time",
+            self.capacity,
+        )
 
     @contextlib.contextmanager
     def reserve(self) -> Iterator[None]:

@@ -38,10 +38,12 @@ class RedisRevocationFeed:
         """See `MeasuredPart.collect`."""
         yield gauge(
             "authgw_push_connected",
-            "1 while this replica hears of sessions that others end",
+            "1 while this replica receives the revocations of other replicas",
             self.connected,
         )
-        yield counter("authgw_push_heard", "Ends of sessions that were heard", self.received)
+        yield counter(
+            "authgw_push_heard", "Revocations received from other replicas", self.received
+        )
 
     async def run(self) -> None:
         """Receive messages until cancelled; reconnect after every failure."""

@@ -262,7 +262,7 @@ class RedisStore(RedisCounters):
         """See `MeasuredPart.collect`."""
         yield gauge(
             "authgw_redis_masters_alone",
-            "Masters that had no replica when a write was to be confirmed",
+            "Masters without a replica when a write had to be confirmed",
             self.masters_without_replica,
         )
 
