@@ -23,7 +23,7 @@ BROKEN = [
     ("config.yml", "", "rules: the section is gone"),
     ("users.yml", "alice: {}\n", "users.yml:1: alice.password: is missing"),
     ("clients.yml", "demo: {}\n", "clients.yml:1: demo.secret_sha256: is not the SHA-256"),
-    ("secrets/keys/broken.pem", "no key\n", "broken: is not an unencrypted private key"),
+    ("secrets/keys/broken.pem", "no key\n", "broken.pem: is not an unencrypted private key"),
 ]
 
 

@@ -164,7 +164,13 @@ class Database:
             os.close(self._lock_file)
 
 
+class _NewerSchemaError(sqlite3.DatabaseError):
+    """Raised for a database with a schema of a later version."""
+
+
 def _unusable(path: Path | None, error: sqlite3.Error) -> str:
+    if isinstance(error, _NewerSchemaError):
+        return f"{path} was written by a newer version of authgw: run that version"
     return f"{path} cannot be used ({error}): check the file and its disk, or correct cache.url"
 
 
@@ -180,7 +186,7 @@ async def _prepare(connection: aiosqlite.Connection) -> None:
 async def _check_version(connection: aiosqlite.Connection) -> None:
     (version,) = next(iter(await connection.execute_fetchall("PRAGMA user_version")))
     if version > _SCHEMA_VERSION:
-        raise sqlite3.DatabaseError("a newer version of authgw has written it")
+        raise _NewerSchemaError
 
 
 def _existing(path: Path) -> str:
