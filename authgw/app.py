@@ -271,7 +271,8 @@ async def _start(loaded: LoadedConfig, server: HttpServer) -> None:
         )
     if auth.open_login:
         logger.bind(event="open_login_enabled").warning(
-            "auth.open_login is on: any client that reaches /login can log in as any user_id."
+            "auth.open_login is true, so that any client can log in as any user_id: set it to "
+            "false outside of tests."
         )
     _expose_metrics(loaded.settings)
     logger.bind(event="listening").info(f"Listening on {' and '.join(addresses)}")
@@ -284,10 +285,16 @@ def _expose_metrics(settings: Settings) -> None:
     except OSError as error:
         # A second replica on this machine, or Prometheus itself: requests are served anyway.
         logger.bind(event="metrics_unavailable").warning(
-            f"No metrics: {address.host}:{address.port}: {error.strerror}. Set metrics.port."
+            f"metrics.port: cannot listen on {address.host}:{address.port} ({error.strerror}), so "
+            "that no metrics are served: set another port."
         )
 
 
 def _refuse_slow_parser() -> None:
     if parses_in_python():
-        raise ConfigError(["aiohttp runs its pure-Python parser: unset AIOHTTP_NO_EXTENSIONS"])
+        raise ConfigError(
+            [
+                "AIOHTTP_NO_EXTENSIONS makes aiohttp parse requests in Python, which is slow: "
+                "unset it"
+            ]
+        )

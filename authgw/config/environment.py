@@ -132,7 +132,7 @@ def _unknown(name: str, names: Iterable[str]) -> str:
     if suggestion:
         return f"unknown variable: did you mean {suggestion}?"
     sections = ", ".join(f"AUTHGW_{section.upper()}" for section in Settings.model_fields)
-    return f"unknown variable: unset it; settings begin with {sections}"
+    return f"unknown variable: unset it, or begin it with {sections}"
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -170,7 +170,7 @@ def _read_variable(
 ) -> None:
     """Add the value or the problem of this variable to `source`."""
     if is_null(text.strip()):
-        source.problems.append(f"{name}: is empty: write its value, or unset the variable")
+        source.problems.append(f"{name} is empty: write its value, or unset the variable")
         return
     try:
         if variable.from_file:
@@ -179,7 +179,7 @@ def _read_variable(
             document = YamlDocument(text, name, variable.path)
             source.problems.extend(document.problems)
             if document.data == {}:
-                raise OperatorError("is empty: write its keys, or unset the variable")
+                raise OperatorError("is an empty section: write its keys, or unset the variable")
             source.put(variable.path, document.data, name, document.origins)
         else:
             source.put(variable.path, _value(text.strip(), variable.kind, name), name)

@@ -23,7 +23,11 @@ from authgw.core.paths import Ambiguity
 from authgw.core.patterns import PathPattern
 from authgw.core.rules import Allow, Credential, Rule, RuleError, Rules
 from authgw.core.urls import canonical_host, canonical_method
+from authgw.core.users import GROUP_CHARACTERS, GROUP_NAME
 
+# Words for which no group or user is suggested.
+_EVERYONE = frozenset({"all", "any", "everyone", "everybody", "public", "users", "*"})
+_SUBJECTS = "anyone, authenticated, group:NAME or user:NAME"
 _PATH_LIST = re.compile(r",\s*=?/")
 
 
@@ -32,9 +36,12 @@ def _host(text: str) -> str:
         wildcard = "*." if text.startswith("*.") else ""
         canonical = wildcard + canonical_host(text.removeprefix("*."))
     except TargetMalformedError:
-        raise ValueError("is no host: write app.example.com or *.example.com") from None
+        raise ValueError(
+            "is not a valid host: write app.example.com or *.example.com, without scheme, port and "
+            "path"
+        ) from None
     if canonical != text:
-        raise ValueError(f"is not canonical: write {canonical}")
+        raise ValueError(f"is not in canonical form: write {canonical}")
     return text
 
 
@@ -42,7 +49,9 @@ def _method(text: str) -> str:
     try:
         return canonical_method(text)
     except TargetMalformedError:
-        raise ValueError("is no method: write it in capitals, such as GET") from None
+        raise ValueError(
+            "is not a valid method: write capitals, such as GET; several as a list, [GET, POST]"
+        ) from None
 
 
 def _with_head(methods: tuple[str, ...]) -> frozenset[str]:
@@ -53,10 +62,24 @@ def _with_head(methods: tuple[str, ...]) -> frozenset[str]:
 def _subject(text: str) -> str:
     kind, _, name = text.partition(":")
     if text not in ("anyone", "authenticated") and not (kind in ("group", "user") and name):
-        raise ValueError("is nobody: write anyone, authenticated, group:NAME or user:NAME")
+        raise ValueError(f"unknown subject: {_suggestion(text)}use {_SUBJECTS}")
     if kind == "group" and "," in name:
-        raise ValueError("has a comma, which no group's name has: write a list, [group:a, group:b]")
+        raise ValueError("contains a comma: write a list, [group:a, group:b]")
+    if kind == "group" and not GROUP_NAME.fullmatch(name):
+        raise ValueError(f"is not a valid name of a group: {GROUP_CHARACTERS}")
     return text
+
+
+def _suggestion(text: str) -> str:
+    """Return the probable meaning of `users:alice`, `groups:admins` or `admins`, or ""."""
+    kind, colon, name = text.partition(":")
+    singular = kind.strip().lower().removesuffix("s")
+    name = name.strip()
+    if name and singular in ("group", "user"):
+        return f"did you mean {singular}:{name}? If not, "
+    if not colon and kind not in _EVERYONE and GROUP_NAME.fullmatch(kind):
+        return f"did you mean group:{kind} or user:{kind}? If not, "
+    return ""
 
 
 def _pattern(compile_pattern: Callable[[str], PathPattern]) -> Callable[[str], str]:
@@ -73,7 +96,7 @@ def _pattern(compile_pattern: Callable[[str], PathPattern]) -> Callable[[str], s
 def _single_path(text: str) -> str:
     # A pattern that never matches would leave its paths to a later rule, which may allow anyone.
     if _PATH_LIST.search(text):
-        raise ValueError("looks like several paths: write a list, [/a/**, /b/**]")
+        raise ValueError("contains several paths in one text: write a list, [/a/**, /b/**]")
     return text
 
 
@@ -153,14 +176,17 @@ class RuleEntry(BaseModel):
     @model_validator(mode="after")
     def _check_second_factor(self) -> "RuleEntry":
         if self.require and "anyone" in self.allow:
-            raise ValueError("asks a second factor of anyone: write allow: authenticated")
+            raise ValueError(
+                "require: totp needs a login, and allow: anyone has none: write allow: "
+                "authenticated"
+            )
         return self
 
     @model_validator(mode="after")
     def _check_foreign(self) -> "RuleEntry":
         if self.foreign and "anyone" in self.allow:
             raise ValueError(
-                "foreign: deny denies nothing where anyone may pass: write allow: authenticated"
+                "foreign: deny has no effect with allow: anyone: write allow: authenticated"
             )
         if self.foreign and self.upstream_auth:
             raise ValueError("foreign: deny and upstream_auth contradict each other: remove one")

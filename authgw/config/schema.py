@@ -125,19 +125,30 @@ class CacheSettings(Section):
         """Yield keys for another store than that of `address`, and two keys for the same value."""
         written = self.model_fields_set
         if "url" in written and written & {"host", "port"}:
-            yield Conflict(("url",), "cannot stand beside cache.host and port: keep one")
+            yield Conflict(
+                ("url",),
+                "is set together with cache.host or cache.port: keep the URL, or host and port",
+            )
         if "port" in written and not written & {"host", "url"}:
-            yield Conflict(("port",), "needs cache.host beside it")
+            yield Conflict(("port",), "has no effect without cache.host: set cache.host too")
         store, key = ("url", "host"), ("password_file",)
         if "password_file" in written and not self.is_shared:
-            yield Conflict(key, "is for Redis: remove it or set cache.host", store)
+            yield Conflict(
+                key,
+                "is for a Redis store: set cache.url or cache.host to a Redis, or remove it",
+                store,
+            )
         if (
             "password_file" in written
             and ":" in self.address.partition("://")[2].rpartition("@")[0]
         ):
-            yield Conflict(key, "stands beside a password in cache.url: keep one", store)
+            yield Conflict(
+                key, "is set together with a password in cache.url: keep one of them", store
+            )
         if "ca_file" in written and not self.address.startswith("rediss"):
-            yield Conflict(("ca_file",), "is for TLS: write rediss:// in cache.url", store)
+            yield Conflict(
+                ("ca_file",), "is for TLS: write rediss:// in cache.url, or remove it", store
+            )
 
 
 class PasswordSettings(Section):
@@ -232,13 +243,17 @@ class AuthSettings(Section):
         """Yield a secret file of another algorithm, and lifetimes that another cuts off."""
         written = self.model_fields_set
         if "secret_file" in written and self.algorithm != "HS256":
-            message = "is for HS256: set auth.algorithm: HS256"
+            message = "is for HS256: set auth.algorithm: HS256, or remove it"
             yield Conflict(("secret_file",), message, ("algorithm",))
         for pair in pairwise(("access_lifetime", "refresh_lifetime", "session_max")):
             shorter, longer = pair
             # A default that is too long is not an error: the lifetime of the session limits it.
             if shorter in written and getattr(self, shorter) > getattr(self, longer):
-                yield Conflict((shorter,), f"is longer than auth.{longer}: shorten it", pair)
+                yield Conflict(
+                    (shorter,),
+                    f"is longer than auth.{longer}: shorten it, or lengthen auth.{longer}",
+                    pair,
+                )
 
 
 class LoginPageSettings(Section):
@@ -282,13 +297,15 @@ class LoginPageSettings(Section):
         host, domain = urlsplit(self.url or "").hostname, self.cookie_domain
         if host and domain and not f".{host}".endswith(f".{domain}"):
             message = (
-                f"{{path}}.url host {host} is outside cookie_domain {domain}: "
-                "browsers will discard the cookie."
+                f"host {host} is outside {{path}}.cookie_domain {domain}, so that browsers discard "
+                "the cookie: write a domain that contains the host"
             )
             yield Conflict(("url",), message)
         for key in ("cookie_domain", "redirect_hosts", "default_redirect"):
             if key in self.model_fields_set and "url" not in self.model_fields_set:
-                yield Conflict((key,), "needs the url of the log-in page beside it")
+                yield Conflict(
+                    (key,), "has no effect without {path}.url: set {path}.url to the login page"
+                )
 
 
 class DomainPageSettings(LoginPageSettings):
@@ -298,7 +315,7 @@ class DomainPageSettings(LoginPageSettings):
         """Yield the conflicts of a login page, and a missing URL."""
         yield from super().conflicts()
         if "url" not in self.model_fields_set:
-            yield Conflict((), "needs the url of its page")
+            yield Conflict((), "has no url: write the url of its login page")
 
 
 class LoginSettings(LoginPageSettings):
@@ -334,7 +351,10 @@ class LoginSettings(LoginPageSettings):
         if "domains" in self.model_fields_set and self.model_fields_set & {
             *LoginPageSettings.model_fields
         }:
-            message = "stands beside login.url: write every page into login.domains"
+            message = (
+                "is set together with keys of a single page: move login.url and its keys "
+                "into login.domains"
+            )
             yield Conflict(("domains",), message)
         yield from super().conflicts()
         domains = [(("domains", str(n)), page.site) for n, page in enumerate(self.domains)]
@@ -368,7 +388,7 @@ class HeaderSettings(Section):
         """Yield two headers of the same name."""
         names = self.model_dump()
         if len({name.lower() for name in names.values()}) < len(names):
-            yield Conflict((), "two of the names are the same: each needs its own", names)
+            yield Conflict((), "two headers have the same name: give each a name of its own", names)
 
     @property
     def identity(self) -> IdentityHeaders:
@@ -397,6 +417,8 @@ class Settings(Section):
     @classmethod
     def _has_rules(cls, value: Any) -> Any:
         if not value:
-            message = "is empty, so nothing would be allowed: write rules or remove it"
+            message = (
+                "is empty, so that every request would be denied: write rules, or remove the key"
+            )
             raise PydanticCustomError(CONFLICT, message)
         return value

@@ -22,6 +22,7 @@ APP_PASSWORD_PREFIX = "agw_"  # noqa: S105  a prefix, not a password
 PASSWORD = "pwd"  # noqa: S105  name of an authentication method
 TOTP = "otp"
 GROUP_NAME = re.compile(rf"[A-Za-z0-9._:@/-]{{1,{MAX_NAME_LENGTH}}}")
+GROUP_CHARACTERS = f"write 1 to {MAX_NAME_LENGTH} of A-Z a-z 0-9 . _ : @ / -"
 # Controls, surrogates, line and paragraph separators: not safe in a header.
 _UNSAFE_IN_HEADERS = {"Cc", "Cs", "Zl", "Zp"}
 

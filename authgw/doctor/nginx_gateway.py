@@ -36,7 +36,8 @@ def examine(site: NginxSite, recipe: Recipe) -> Iterator[Finding]:
         except re.error as error:
             message = f"a location's regular expression cannot be read here ({error})"
             yield unchecked(
-                server, f"{message}: which of the gateway's paths are public is not known."
+                server,
+                f"{message}: the doctor cannot tell which of the gateway's paths are public.",
             )
         for block in server.walk():
             if block.name == "location" and _is_published(site, block):
@@ -77,16 +78,16 @@ def _without_keepalive(at: Block | Directive, name: str) -> Finding:
 def _compare_address(line: Directive, address: str, recipe: Recipe) -> Iterator[Finding]:
     """Compare the address of a gateway with that of the configuration."""
     server = recipe.settings.server
-    consequence = "whatever listens there decides who gets in"
+    consequence = "the server there decides about access"
     alternative = "or run `authgw nginx write DIR` and copy its upstream.conf here."
     if "$" in address:
-        yield unchecked(line, f"which gateway {address} is, is not known.")
+        yield unchecked(line, f"the doctor cannot tell which gateway {address} is.")
     elif address.startswith("unix:"):
         if address.removeprefix("unix:") != server.socket:
             has = f"has server.socket {server.socket}" if server.socket else "has no server.socket"
             yield hole(
                 line,
-                f"the gateway is sought at {address}, and the configuration {has}: {consequence}.",
+                f"NGINX connects to {address}, and the configuration {has}: {consequence}.",
                 f"Set server.socket: {address.removeprefix('unix:')} in the configuration, "
                 f"{alternative}",
             )
@@ -97,7 +98,7 @@ def _compare_address(line: Directive, address: str, recipe: Recipe) -> Iterator[
         if int(port) != server.port:
             yield hole(
                 line,
-                f"the gateway is sought at port {port}, and the configuration has server.port "
+                f"NGINX connects to port {port}, and the configuration has server.port "
                 f"{server.port}: {consequence}.",
                 f"Write {host}:{server.port}, {alternative}",
             )
@@ -139,15 +140,16 @@ def _login_page(site: NginxSite, server: Block, url: str, paths: list[str]) -> I
             unpublished.setdefault(location, []).append(path)
     if sum(map(len, unpublished.values())) == len(paths):
         message = (
-            f"this server is that of login.url {url}, and does not publish the gateway: nobody can "
+            f"this server is that of login.url {url}, and does not publish the gateway, so that no "
+            "user can "
         )
         yield problem(server, message + "log in.", _REMEDY)
         return
     for location, missing in unpublished.items():
         yield problem(
             location,
-            f"{location} takes {', '.join(missing)} from the gateway: passwords and tokens of "
-            "people who log in go there."
+            f"{location} takes {', '.join(missing)} from the gateway: it receives the passwords "
+            "and tokens of users who log in."
             if location is not server and "/login" in " ".join(missing)
             else f"{', '.join(missing)} of the gateway is not published on the host of login.url.",
             f"Rename the location. {_REMEDY}" if location is not server else _REMEDY,
@@ -184,7 +186,7 @@ def _published_paths(site: NginxSite, server: Block, roots: list[str]) -> Iterat
             location,
             f"{location} publishes {', '.join(paths)}, which are for backends, operators or "
             "proxies only.",
-            "Write: include authgw/gateway.conf; in its place.",
+            "Write: include authgw/gateway.conf; instead.",
         )
 
 
@@ -205,7 +207,7 @@ def _published_headers(block: Block, recipe: Recipe) -> Iterator[Finding]:
             continue
         yield hole(
             sent[0] if sent else block,
-            f"{block} lets a client's own {header.title()} reach the gateway, which believes it.",
+            f"{block} lets a client's own {header.title()} reach the gateway, which trusts it.",
             f"Add to it: proxy_set_header {header.title()} {value or _EMPTY};",
         )
         return
@@ -218,7 +220,7 @@ def _host(block: Block, sent: list[Directive]) -> Iterator[Finding]:
     if values == ["$http_host"]:
         yield outdated_host(block, sent[0], remedy)
     elif values not in (["$host"], ["$authgw_authority"]):
-        message = f"{block} does not send the Host that the client named: nobody can log in."
+        message = f"{block} does not send the client's Host, so that no user can log in."
         yield problem(sent[0] if sent else block, message, remedy)
 
 
@@ -235,7 +237,7 @@ def _default_servers(site: NginxSite) -> Iterator[Finding]:
         which = "default_server" if is_declared else "first server"
         yield fault(
             server,
-            f"a Host that no server claims reaches this one, the {which} of {address}: rules "
-            "about hosts mean nothing where any Host is taken.",
+            f"a Host that no server_name has reaches this server, the {which} of {address}: "
+            "rules for hosts have no effect where every Host is accepted.",
             f"Write: server {{ listen {address} default_server; return 421; }}",
         )

@@ -15,14 +15,20 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from authgw.core.errors import OperatorError
 from authgw.core.networks import TrustedProxies, checked_entry
 from authgw.files.atomic import FileWriteError, exclusive_lock, read_bytes, write
+from authgw.files.file_errors import file_error
+from authgw.files.key_errors import key_text, value_error
 from authgw.files.yaml_edit import YamlEditError, edited, removed
 from authgw.files.yaml_entries import YamlEntriesError, entries
 from authgw.identity.passwords import digest
 
+_NOT_A_DIGEST = (
+    "is not the SHA-256 of a secret: remove the entry and run `authgw client add`, which writes it"
+)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -112,7 +118,9 @@ def add_client(path: Path, client_id: str, *, subjects: str | None, groups: tupl
         BackendsFileError: The id is malformed or taken, or the file cannot be read or written.
     """
     if not _ID.fullmatch(client_id):
-        raise BackendsFileError("a client id is 1 to 64 letters, digits, `_` or `-`")
+        raise BackendsFileError(
+            "the client id is not valid: write 1 to 64 letters, digits, `_` or `-`"
+        )
     secret = secrets.token_urlsafe(32)
     with _editing(path) as backends:
         if client_id in backends:
@@ -168,7 +176,7 @@ def _editing(path: Path) -> Iterator[dict[str, BackendEntry]]:
     except FileWriteError as error:
         raise BackendsFileError(f"{path} cannot be written: {error.strerror}") from None
     except OSError as error:
-        raise BackendsFileError(f"{path}: {error.strerror}") from None
+        raise BackendsFileError(file_error(path, error)) from None
 
 
 def _existing(path: Path, backends: Mapping[str, BackendEntry], client_id: str) -> BackendEntry:
@@ -181,7 +189,7 @@ def _read(path: Path) -> dict[str, BackendEntry]:
     try:
         return _parse(path, _text(path))
     except OSError as error:
-        raise BackendsFileError(f"{path}: {error.strerror}") from None
+        raise BackendsFileError(file_error(path, error)) from None
 
 
 def _text(path: Path) -> str:
@@ -191,7 +199,7 @@ def _text(path: Path) -> str:
     except FileNotFoundError:
         return ""
     except UnicodeDecodeError:
-        raise BackendsFileError(f"{path}: is not UTF-8 text") from None
+        raise BackendsFileError(f"{path} is not UTF-8 text: save it as UTF-8") from None
 
 
 def _parse(path: Path, text: str) -> dict[str, BackendEntry]:
@@ -211,12 +219,22 @@ def _parse_entries(path: Path, text: str) -> dict[str, BackendEntry]:
             backends[entry.name] = BackendEntry.model_validate(entry.data)
         except ValidationError as error:
             for problem in error.errors(include_input=False, include_url=False):
-                key = ".".join(map(str, (entry.name, *problem["loc"])))
-                problems.append((entry.line(problem["loc"]), f"{key}: {problem['msg']}"))
+                problems.append((entry.line(problem["loc"]), _message(entry.name, problem)))
     if problems:
         lines = [f"{path}:{line}: {problem}" for line, problem in sorted(problems)]
         raise BackendsFileError("\n".join(lines))
     return backends
+
+
+def _message(name: str, problem: ErrorDetails) -> str:
+    path, kind = problem["loc"], problem["type"]
+    if kind == "extra_forbidden":
+        # The key is not repeated: if its colon is missing, it contains the value.
+        keys = [field.alias or key for key, field in BackendEntry.model_fields.items()]
+        return f"{name}: unknown key: use {', '.join(keys)}"
+    if path == ("secret_sha256",):
+        return f"{name}.secret_sha256: {_NOT_A_DIGEST}"
+    return f"{key_text((name, *path))}: {value_error(kind, problem['msg'])}"
 
 
 def _write(
@@ -237,8 +255,8 @@ def _write(
         is_as_intended = False
     if not is_as_intended:
         raise BackendsFileError(
-            f"{path} is written so that the entry {client_id} cannot be changed without a change "
-            "of others: edit the file by hand"
+            f"{path} has a form in which a change of {client_id} would change other entries: edit "
+            "the file with a text editor"
         )
     write(path, text.encode())
 

@@ -15,6 +15,7 @@ from authgw.core.limits import MAX_PASSWORD_MARKS
 from authgw.core.typed_text import comparison_key
 from authgw.core.users import APP_PASSWORD_PREFIX
 from authgw.files.atomic import FileWriteError, exclusive_lock, read_bytes, write
+from authgw.files.file_errors import file_error
 from authgw.files.yaml_edit import YamlEditError, edited, removed
 from authgw.identity.passwords import digest
 from authgw.identity.users_file import (
@@ -125,7 +126,10 @@ def set_totp(path: Path, user: str, secret: str, recovery: Iterable[str]) -> Non
 
     def change_entry(entry: _Entry) -> None:
         if "totp" in entry:
-            raise UsersFileError(f"{user} has a second factor: remove it first")
+            raise UsersFileError(
+                f"{user} has a second factor already: remove it first (`authgw user totp {user} "
+                "--remove`)"
+            )
         entry["totp"] = {"secret": secret, "recovery": tuple(recovery)}
 
     _change_user(path, user, change_entry)
@@ -166,7 +170,10 @@ def add_app_password(
     def change_entry(entry: _Entry) -> None:
         app_passwords = entry.get("app_passwords", ())
         if any(item["name"] == name for item in app_passwords):
-            raise UsersFileError(f"{user} has an app password of this name: revoke it first")
+            raise UsersFileError(
+                f"{user} has an app password of this name already: revoke it first, or choose "
+                "another name"
+            )
         new = {"name": name, "sha256": digest(secret), "paths": paths, "expires": expires}
         entry["app_passwords"] = (*app_passwords, new)
 
@@ -201,7 +208,7 @@ def check_name_is_new(users: Mapping[str, UserEntry], user: str) -> None:
 
 def unknown_user(path: Path) -> str:
     """Return the error message for a user that is not in the file."""
-    return f"{path}: no such user: see `authgw user list`"
+    return f"{path} has no user of this name: `authgw user list` shows all names"
 
 
 def _change_user(path: Path, user: str, change: Callable[[_Entry], object]) -> bool:
@@ -240,7 +247,7 @@ def _edit(
     except FileWriteError as error:
         raise UsersFileWriteError(f"{path} cannot be written: {error.strerror}") from None
     except OSError as error:
-        raise UsersFileError(f"{path}: {error.strerror}") from None
+        raise UsersFileError(file_error(path, error)) from None
 
 
 def _write(
@@ -265,8 +272,8 @@ def _write(
     if not is_as_intended:
         # An anchor that several entries share, for example.
         raise UsersFileError(
-            f"{path}: the entry of {name} is written so that it cannot be changed alone: "
-            "edit it by hand"
+            f"{path}: the entry of {name} has a form in which its change would change others: edit "
+            "it with a text editor"
         )
     write(path, text.encode())
 

@@ -94,8 +94,8 @@ class Connections:
             return
         self._alarmed_at = now
         logger.bind(event="too_many_connections").warning(
-            f"More than {self._most} connections: idle connections are closed. Only proxies should "
-            "reach this port. LimitNOFILE or `ulimit -n` can lower the limit."
+            f"More than {self._most} connections, so that idle connections are closed: let only "
+            "your proxies reach this port, or raise LimitNOFILE (`ulimit -n`)."
         )
 
 

@@ -53,14 +53,14 @@ async def close(server: HttpServer, drain_timeout: float, at_once: asyncio.Event
     await asyncio.wait((ending,))
     if drain_timeout and not at_once.is_set():
         logger.bind(event="drain_timeout").warning(
-            f"Some requests had no response within {drain_timeout:g} s (server.drain)"
+            f"Requests were cut off: they took longer than {drain_timeout:g} s (server.drain)."
         )
     await server.close()
 
 
 async def _settle_and_finish(server: HttpServer, settle: float) -> None:
     logger.bind(event="draining").info(
-        f"Draining: /readyz is 503, requests are served for {settle:g} s more"
+        f"Shutting down: /readyz is 503, other requests are accepted for {settle:g} s."
     )
     await asyncio.sleep(settle)
     await server.stop_listening()

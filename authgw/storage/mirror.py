@@ -26,7 +26,7 @@ _MAX_SWEEP_INTERVAL = 0.1
 _REREAD_AFTER, _REREAD_JITTER = 0.55, 0.05
 _EVICTED_PART = 64  # a full mirror drops 1/64 of its sessions
 _ABSENT = Snapshot(None, 0.0)
-_TOO_SLOW = "the store takes longer than cache.max_staleness to answer"
+_TOO_SLOW = "the store takes longer than cache.max_staleness to respond"
 
 
 @dataclass(slots=True)

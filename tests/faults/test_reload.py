@@ -19,11 +19,11 @@ OPEN = "rules: [{allow: authenticated}]\n"
 SHUT = "rules: [{path: /page, allow: [group:nobody]}, {allow: authenticated}]\n"
 RATE = 500.0
 BROKEN = [
-    ("config.yml", "rules: [{alow: authenticated}]\n", "config.yml:1: rules.0.alow"),
-    ("config.yml", "", "rules: there are none any more"),
+    ("config.yml", "rules: [{alow: authenticated}]\n", "config.yml:1: rules[0].alow"),
+    ("config.yml", "", "rules: the section is gone"),
     ("users.yml", "alice: {}\n", "users.yml:1: alice.password: is missing"),
-    ("clients.yml", "demo: {}\n", "clients.yml:1: demo.secret_sha256: Field required"),
-    ("secrets/keys/broken.pem", "no key\n", "broken: not an unencrypted private key"),
+    ("clients.yml", "demo: {}\n", "clients.yml:1: demo.secret_sha256: is not the SHA-256"),
+    ("secrets/keys/broken.pem", "no key\n", "broken.pem: is not an unencrypted private key"),
 ]
 
 

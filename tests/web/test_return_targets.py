@@ -309,7 +309,7 @@ async def test_a_browser_at_a_rule_for_programs_gets_a_page(
         return
     page = await jar.get("/login/denied", **target_headers)
     assert (page.status, page.headers["X-Authgw-Reason"]) == (403, "programs_only")
-    assert "takes no login of a browser" in jar.text
+    assert "does not accept a login by browser" in jar.text
 
 
 async def test_the_refusal_page_names_the_user_without_a_matching_rule(jar: Jar) -> None:

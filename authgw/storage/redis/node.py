@@ -94,7 +94,7 @@ class RedisNode:
         """Close the links for which no call waits."""
         for link in self._links():
             if link.is_idle:
-                link.close(ConnectionError("the connection is not needed any more"))
+                link.close(ConnectionError("the connection is no longer needed"))
 
     async def close(self) -> None:
         """Close all connections; calls that still wait fail."""
@@ -115,7 +115,7 @@ class RedisNode:
         for link in self._links():
             # A former master would go on replying.
             if link.address not in (None, address):
-                link.close(ConnectionError("another server is the master now"))
+                link.close(ConnectionError("another server has become the master"))
         return address
 
     async def _confirm(
@@ -142,7 +142,7 @@ class RedisNode:
             logger.bind(event="clock_differs").warning(warning)
         elif self._clock_warning and not warning:
             logger.bind(event="clock_agrees").info(
-                f"The clocks of this machine and {self.name} agree again"
+                f"The clocks of this machine and of {self.name} agree again."
             )
         self._clock_warning = warning
 
@@ -154,11 +154,11 @@ class RedisNode:
             raise UnconfirmedWriteError
         if without_replica and not self.without_replica:
             logger.bind(event="redis_master_alone").error(
-                f"{self.name} has no connected replica: writes that it confirms now are lost if it "
-                "fails. Check its replicas."
+                f"{self.name} has no connected replica, so that new writes are lost if it fails: "
+                "check its replicas."
             )
         elif self.without_replica and not without_replica:
-            logger.bind(event="redis_replica_restored").info(f"{self.name} has a replica again")
+            logger.bind(event="redis_replica_restored").info(f"{self.name} has a replica again.")
         self.without_replica = without_replica
         return without_replica
 

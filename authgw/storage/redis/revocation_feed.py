@@ -74,7 +74,9 @@ class RedisRevocationFeed:
             unless_refused(reply)
             # From here on no message is missed.
             if self._failures:
-                logger.bind(event="push_restored").info("Revocations are pushed again")
+                logger.bind(event="push_restored").info(
+                    "Revocations of other replicas arrive at once again."
+                )
             self._failures = 0
             self.connected = True
             while True:
@@ -92,6 +94,6 @@ class RedisRevocationFeed:
         self._failures += 1
         if self._failures == 1:
             logger.bind(event="push_lost").warning(
-                f"Revocations are not pushed now ({type(error).__name__}): "
-                "they take effect within cache.max_staleness"
+                f"Cannot subscribe to revocations of other replicas ({type(error).__name__}): they "
+                "take effect within cache.max_staleness until Redis is reachable."
             )

@@ -53,7 +53,7 @@ def test_a_secret_signs_and_is_never_published() -> None:
 
 
 def test_a_trailing_newline_does_not_lengthen_a_secret() -> None:
-    with pytest.raises(SigningKeyError, match="this has 31"):
+    with pytest.raises(SigningKeyError, match="has 31 bytes"):
         key_from_secret("h", b"s" * 31 + b"\n")
 
 
