@@ -162,7 +162,7 @@ REASONS: dict[str, Reason] = {
         400, "the token was sent in the header and in the body", "send it once"
     ),
     "misdirected": Reason(421, "no login page has this host", "use the address of login.url"),
-    "not_found": Reason(404, "there is no such page", "check the path"),
+    "not_found": Reason(404, "this page does not exist", "check the path"),
     "method_not_allowed": Reason(405, "this page takes other methods", "see Allow"),
     "internal_error": Reason(500, "authgw failed; its log has the cause", "retry", event="failure"),
     "untrusted_proxy": Reason(

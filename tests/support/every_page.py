@@ -45,7 +45,7 @@ CONTEXTS: dict[str, dict[str, object]] = {
         "version": "1.0",
         "about": "The HTTP API.",
         "operations": [PING, Operation("pong", "GET /x", "X.", "Y.", "none", (), (), ())],
-        "codes": [Item("not_found", "there is no such page")],
+        "codes": [Item("not_found", "this page does not exist")],
     },
     "login.html": {
         "methods": ["_login_password.html"],

@@ -66,7 +66,7 @@ def test_an_entry_that_others_share_is_not_changed(tmp_path: Path) -> None:
     text = f"shop: &shop\n  secret_sha256: '{'0' * 64}'\nblog: *shop\n"
     path.write_text(text)
     for edit in (remove_client, rotate_client):
-        with pytest.raises(BackendsFileError, match="edit the file by hand"):
+        with pytest.raises(BackendsFileError, match="edit the file with a text editor"):
             edit(path, "shop")
     assert path.read_text() == text
 
