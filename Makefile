@@ -65,7 +65,7 @@ tests/browser/node_modules: tests/browser/package-lock.json
 # On every core: tests without a server, then those whose servers wait more than they compute, each
 # module on one core. Then, alone, tests that race and browsers, which a busy machine would disturb:
 # those marked so.
-QUICK := tests/unit bench/tests tests/web tests/test_readme.py tests/test_guarantees.py
+QUICK := tests/unit bench/tests tests/web tests/test_guarantees.py
 SERVERS := tests/contract tests/deploy tests/proxies tests/e2e tests/threats
 
 test: install tests/browser/node_modules

@@ -41,13 +41,18 @@ def write_readme(measured: Mapping[str, Any], tables: Sequence[Table]) -> None:
 
 
 def write_front(measured: Mapping[str, Any]) -> None:
-    """Update the README's section on speed, and its picture.
+    """Update the README's section on speed and its picture, and the figures in the manual.
 
     Raises:
         NotMeasured: a figure of the section is missing.
     """
-    text, image = speed.words(measured), speed.picture(measured)
-    _rewrite(FRONT, "speed", text)
+    front, text, image = (
+        speed.sentence(measured),
+        speed.words(measured),
+        speed.picture(measured),
+    )
+    _rewrite(FRONT, "speed", front)
+    _rewrite(SCALING, "speed", text)
     PICTURE.write_text(image)
 
 

@@ -1,4 +1,4 @@
-"""The README's section on speed: figures and a plot, from the last results."""
+"""Figures and a plot of speed for README and manual, from the last results."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any
 from bench import plot
 from bench.outcome import NotMeasured
 
+_ALL = "https://github.com/authgw/authgw/blob/main/bench/README.md"
 _TITLE = "CPU of gateway and Redis for a request, in microseconds"
 
 
@@ -36,8 +37,29 @@ _WORKS = (
 )
 
 
+def sentence(measured: Mapping[str, Any]) -> str:
+    """Return the README's section: a sentence, the plot, and a link to all figures.
+
+    Raises:
+        NotMeasured: a figure is missing.
+    """
+    hot = plot.text_of(_cpu(measured, next(work for work in _WORKS if work.variant == "hot")))
+    share = plot.text_of(100 * _figure(measured, "chain", "tcp"))
+    return "\n".join(
+        [
+            f"A repeated check takes {hot} us of CPU in gateway and Redis together, and by the CPU "
+            "of all parts a protected",
+            f"app keeps {share} % of the throughput that it has unprotected.",
+            "",
+            "![CPU for a request](docs/speed.svg)",
+            "",
+            "[All figures](bench/README.md), and how they are made.",
+        ]
+    )
+
+
 def words(measured: Mapping[str, Any]) -> str:
-    """Return the figures as sentences in Markdown.
+    """Return the figures as sentences of the manual.
 
     Raises:
         NotMeasured: a figure is missing.
@@ -63,10 +85,8 @@ def words(measured: Mapping[str, Any]) -> str:
             f"- A replica takes {idle} MB of memory at the start, and {loaded} MB after",
             "  many logins and checks.",
             "",
-            "![CPU for a request](docs/speed.svg)",
-            "",
             f"Measured by `python -m bench all`: {measured['machine']}, {measured['date']}{quick}. "
-            "All figures, and how they are made: [bench/README.md](bench/README.md).",
+            f"[All figures]({_ALL}), and how they are made.",
         ]
     )
 

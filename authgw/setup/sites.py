@@ -24,7 +24,8 @@ class SiteLayout:
         files: Templates of the site by the path of each file.
         plain_files: Further templates of a site without https.
         load: The command that loads the site; `{dir}` stands for the proxy's directory.
-        run: The command that starts the proxy for a site without https.
+        run: The command that starts the proxy for a site without https. On Debian the PATH of a
+            user lacks /usr/sbin.
         certificates: The proxy gets its certificates by itself.
     """
 
@@ -41,7 +42,7 @@ LAYOUTS = {
         "authgw",
         {"conf.d/authgw.conf": "authgw.conf"},
         "sudo cp -r {dir}/authgw {dir}/conf.d /etc/nginx/ && sudo nginx -t && sudo nginx -s reload",
-        "nginx -p {dir}/ -c nginx.conf -e stderr",
+        "/usr/sbin/nginx -p {dir}/ -c nginx.conf -e stderr",
         plain_files=("nginx.conf",),
     ),
     "caddy": SiteLayout(
@@ -66,7 +67,7 @@ LAYOUTS = {
         "sudo cp {dir}/authgw.cfg {dir}/authgw.lua {dir}/site.cfg /etc/haproxy/ && "
         "echo CONFIG=/etc/haproxy | sudo tee -a /etc/default/haproxy && "
         "sudo systemctl restart haproxy",
-        "haproxy -f {dir}/authgw.cfg -f {dir}/site.cfg",
+        "/usr/sbin/haproxy -f {dir}/authgw.cfg -f {dir}/site.cfg",
     ),
     "envoy": SiteLayout(
         "",

@@ -21,8 +21,8 @@ from authgw.web.json_body import read_bytes
 
 FORM = "application/x-www-form-urlencoded"
 _OVER_HTTP = (
-    "this page is reached by http; browsers keep our cookie only over https. See the section "
-    "`A login page needs https` of the README"
+    "this page is reached by http; browsers keep our cookie only over https. See "
+    "docs/how-to/login-pages.md"
 )
 _PLAIN_ORIGIN = re.compile(r"http://[a-z0-9._-]+(:[0-9]{1,5})?")
 # Browsers accept Secure cookies of these names over http.

@@ -19,6 +19,8 @@ def test_only_the_text_between_the_markers_is_replaced() -> None:
 def test_the_documents_have_their_markers() -> None:
     docs.between(docs.README.read_text(), "results", "")
     docs.between(docs.SCALING.read_text(), "plan", "")
+    docs.between(docs.SCALING.read_text(), "speed", "")
+    docs.between(docs.FRONT.read_text(), "speed", "")
 
 
 def test_the_page_is_self_contained_and_escaped() -> None:
@@ -45,6 +47,9 @@ def test_the_readme_has_the_measured_figures() -> None:
         "takes 61 MB of memory at the start, and 82 MB",
     ):
         assert words in said
+    front = speed.sentence(measured)
+    assert "check takes 17 us" in front
+    assert "keeps 41 %" in front
     drawn = ElementTree.fromstring(speed.picture(measured))  # noqa: S314  ours
     assert drawn.tag.endswith("svg")
 

@@ -105,8 +105,6 @@ _STATED = [
     ),
     ("docs/explanation/guarantees.md", r"link of up to ([\d,]+) bytes", (limits.MAX_RD_BYTES,)),
     ("docs/explanation/threats.md", r"over (\d+) KiB refused", (limits.MAX_TOKEN_BYTES // 1024,)),
-    ("README.md", r"at most ([\d,]+) bytes, as the browser", (limits.MAX_RD_BYTES,)),
-    ("README.md", r"header over (\d+) KiB", (limits.MAX_AUTHORIZATION_BYTES // 1024,)),
     (
         "docs/reference/rules.md",
         r"header is longer than (\d+) KiB",
@@ -116,6 +114,16 @@ _STATED = [
         "docs/reference/http-api.md",
         r"at most (\d+) KiB and arrives\s+within (\d+) s",
         (limits.MAX_JSON_BYTES // 1024, limits.BODY_TIMEOUT),
+    ),
+    (
+        "docs/how-to/login-pages.md",
+        r"at most ([\d,]+) bytes, as the browser",
+        (limits.MAX_RD_BYTES,),
+    ),
+    (
+        "docs/how-to/foreign-authorization.md",
+        r"header over (\d+) KiB",
+        (limits.MAX_AUTHORIZATION_BYTES // 1024,),
     ),
     ("authgw/web/openapi.yml", r"to go on to, at most ([\d,]+) bytes", (limits.MAX_RD_BYTES,)),
     ("authgw/web/openapi.yml", r"At most (\d+) bytes of UTF-8", (limits.MAX_TEXT_BYTES,)),
