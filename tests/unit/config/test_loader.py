@@ -187,6 +187,7 @@ def test_invalid_durations(text: object) -> None:
         ("login: {url: /login}", "login.url: is no page"),
         ("login: {url: 'https://a.test/lo gin'}", "login.url: holds a space"),
         ("login: {url: 'https://A.test./login'}", "login.url: names no host"),
+        ("logging: {commands: sysolg}", "logging.commands: is unknown: write stderr, syslog, or"),
         ("login: {url: 'https://a.test/login', color: red}", "login.color: is no colour"),
         (
             "login: {url: 'https://a.test/login', redirect_hosts: ['https://b.test']}",
