@@ -2,6 +2,7 @@
 
 import re
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pyotp
@@ -173,8 +174,8 @@ async def test_the_cause_of_a_refused_form_is_recorded(jar: Jar) -> None:
 
 
 async def test_the_cause_of_a_refused_app_password_is_recorded(make_gateway: MakeGateway) -> None:
-    now = [1_900_000_000.0]
-    running = await make_gateway(login=page_of(), rules=RULES, clock=lambda: now[0])
+    now = 1_900_000_000.0
+    running = await make_gateway(login=page_of(), rules=RULES, clock=lambda: now)
     jar, file = Jar(running), running.users.path
     secret = users_editor.add_app_password(file, "bob", "laptop", paths=("/dav/**",))
     await reload_users(running)
@@ -191,6 +192,10 @@ async def test_the_cause_of_a_refused_app_password_is_recorded(make_gateway: Mak
     assert await cause("/dav/x", secret=f"{secret}x") == "app_password"
     assert await cause("/dav/x", user="alice") == "app_password_user"
     assert await cause("/other") == "app_password_path"
+    expiry = datetime.fromtimestamp(now, UTC)
+    brief = users_editor.add_app_password(file, "bob", "phone", expires=expiry)
+    await reload_users(running)
+    assert await cause("/dav/x", secret=brief) == "app_password_expired"
     users_editor.set_disabled(file, "bob", True)
     await reload_users(running)
     assert await cause("/dav/x") == "disabled"

@@ -190,6 +190,7 @@ def test_invalid_durations(text: object) -> None:
         ("login: {url: 'https://a.test/lo gin'}", "login.url: contains a space"),
         ("login: {url: 'https://A.test./login'}", "login.url: contains a host"),
         ("login: {url: 'https://a.test/login', color: red}", "login.color: is not a valid colour"),
+        ("logging: {commands: sysolg}", "logging.commands: is unknown: write stderr, syslog, or"),
         (
             "login: {url: 'https://a.test/login', redirect_hosts: ['https://b.test']}",
             "login.redirect_hosts[0]: is not a valid host",

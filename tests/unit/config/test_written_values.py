@@ -27,6 +27,8 @@ ACCEPTED = [
     ("auth.audience", "0123", "0123"),
     ("login.totp", "off", "off"),
     ("login.color", '"#0a7a70"', "#0a7a70"),
+    ("logging.commands", "syslog", "syslog"),
+    ("logging.commands", "/proc/1/fd/2", "/proc/1/fd/2"),
     ("server.port", "8080", 8080),
     ("server.port", "8080   # a comment", 8080),
     ("server.docs", "yes", True),
