@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run dev install check format lint test test-unit sample faults threats soak soak-sample screenshots containers dist
+.PHONY: run dev install check format lint test test-unit sample faults threats soak soak-sample screenshots containers dist docs
 
 # Make an environment named $(1) with the packages of the lock file $(2).
 define environment
@@ -11,6 +11,11 @@ define environment
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python cannot make a virtual environment here: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(1)
 	$(1)/bin/pip install --quiet --no-compile --require-hashes --requirement $(2)
+endef
+
+# The same, with authgw itself from this directory.
+define environment_with_authgw
+	$(call environment,$(1),$(2))
 	$(1)/bin/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 endef
@@ -25,10 +30,10 @@ dev: install
 install: .venv/.installed
 
 .venv/.installed: requirements-test.lock pyproject.toml
-	$(call environment,.venv,requirements-test.lock)
+	$(call environment_with_authgw,.venv,requirements-test.lock)
 
 .venv-run/.installed: requirements-demo.lock pyproject.toml
-	$(call environment,.venv-run,requirements-demo.lock)
+	$(call environment_with_authgw,.venv-run,requirements-demo.lock)
 
 # The inner loop: style, types, imports and unit tests, in under a minute.
 check: install
@@ -58,14 +63,16 @@ tests/browser/node_modules: tests/browser/package-lock.json
 	touch $@
 
 # On every core: tests without a server, then those whose servers wait more than they compute, each
-# module on one core. Then, alone, tests that race and browsers, which a busy machine would disturb.
+# module on one core. Then, alone, tests that race and browsers, which a busy machine would disturb:
+# those marked so.
 QUICK := tests/unit bench/tests tests/web tests/test_guarantees.py
-SERVERS := tests/contract tests/deploy tests/proxies
+SERVERS := tests/contract tests/deploy tests/proxies tests/e2e tests/threats
 
 test: install tests/browser/node_modules
 	$(BIN)/pytest $(QUICK) -n auto --junitxml=.results/quick.xml --cov --cov-report=
-	$(BIN)/pytest $(SERVERS) -n auto --dist loadfile --junitxml=.results/servers.xml --cov --cov-append --cov-report=
-	$(BIN)/pytest $(addprefix --ignore ,$(QUICK) $(SERVERS) tests/faults tests/limits tests/containers) tests --junitxml=.results/test.xml \
+	$(BIN)/pytest $(SERVERS) -m "not alone" -n auto --dist loadfile --junitxml=.results/servers.xml \
+		--durations=20 --cov --cov-append --cov-report=
+	$(BIN)/pytest $(addprefix --ignore ,$(QUICK) tests/faults tests/limits tests/containers) -m alone tests --junitxml=.results/test.xml \
 		--durations=20 --cov --cov-append --cov-report=term --cov-fail-under=90
 
 # Faults of everything around a gateway, and its own; seconds that all of it may take. A busy machine
@@ -102,6 +109,14 @@ soak: install
 # The suites of `make soak` with a tenth of its counts, in minutes.
 soak-sample: install
 	AUTHGW_SOAK=0.1 SOAK_SECONDS=$${SOAK_SECONDS:-120} $(BIN)/pytest tests/faults/test_soak.py tests/faults/test_store_link.py tests/threats/test_differential.py -s --timeout=0 --durations=20
+
+.venv-docs/.installed: requirements-docs.lock
+	$(call environment,.venv-docs,requirements-docs.lock)
+	touch $@
+
+# The manual as a site in .results/site; a broken link fails. (With --quiet it would not.)
+docs: .venv-docs/.installed
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --site-dir .results/site
 
 # What a release publishes: wheel, source distribution, bill of materials.
 dist: install

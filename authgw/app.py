@@ -178,7 +178,9 @@ def _gateway(
         record,
         clock,
         allowed_checks,
-        refusal_page=partial(refusal_page, parts.pages, policy.sites),
+        refusal_page=partial(
+            refusal_page, parts.pages, policy.sites, show_groups=settings.login.show_groups
+        ),
     )
     return Gateway(policy, login, services, CheckEndpoint(checks))
 
@@ -237,9 +239,10 @@ def _accept_keys() -> None:
 
 def _log_summary(loaded: LoadedConfig, entries: EntryFiles) -> None:
     """Log a summary of the files first, so that a start in a wrong directory is noticed."""
-    logger.info(summary(loaded, users=entries.users.count, clients=len(entries.clients.ids)))
+    first = summary(loaded, users=entries.users.count, clients=len(entries.clients.ids))
+    logger.bind(event="start").info(first)
     for note in loaded.notes:
-        logger.info(note)
+        logger.bind(event="configuration_note").info(note)
 
 
 def _tune_garbage_collection() -> None:
@@ -261,13 +264,18 @@ async def _start(loaded: LoadedConfig, server: HttpServer) -> None:
         *loaded.rule_warnings,
         *secret_file_warnings(secret_files(loaded)),
     ):
-        logger.warning(warning)
+        logger.bind(event="configuration_warning").warning(warning)
     if loaded.rules is None:
-        logger.warning("No access rules: any valid session may access every protected host.")
+        logger.bind(event="no_access_rules").warning(
+            "No access rules: any valid session may access every protected host."
+        )
     if auth.open_login:
-        logger.warning("auth.open_login: whoever reaches /login becomes any user_id.")
+        logger.bind(event="open_login_enabled").warning(
+            "auth.open_login is true, so that any client can log in as any user_id: set it to "
+            "false outside of tests."
+        )
     _expose_metrics(loaded.settings)
-    logger.info(f"Listening on {' and '.join(addresses)}")
+    logger.bind(event="listening").info(f"Listening on {' and '.join(addresses)}")
 
 
 def _expose_metrics(settings: Settings) -> None:
@@ -276,11 +284,17 @@ def _expose_metrics(settings: Settings) -> None:
         metrics_server.expose(address.host, address.port)
     except OSError as error:
         # A second replica on this machine, or Prometheus itself: requests are served anyway.
-        logger.warning(
-            f"No metrics: {address.host}:{address.port}: {error.strerror}. Set metrics.port."
+        logger.bind(event="metrics_unavailable").warning(
+            f"metrics.port: cannot listen on {address.host}:{address.port} ({error.strerror}), so "
+            "that no metrics are served: set another port."
         )
 
 
 def _refuse_slow_parser() -> None:
     if parses_in_python():
-        raise ConfigError(["aiohttp runs its pure-Python parser: unset AIOHTTP_NO_EXTENSIONS"])
+        raise ConfigError(
+            [
+                "AIOHTTP_NO_EXTENSIONS makes aiohttp parse requests in Python, which is slow: "
+                "unset it"
+            ]
+        )

@@ -26,7 +26,7 @@ def notes(root: Path, wanted: str) -> str:
     """Return the section of a version in CHANGELOG.md, without its heading.
 
     Raises:
-        ReleaseError: there is none, or it is empty.
+        ReleaseError: the section is missing or empty.
     """
     sections = re.split(r"^## ", (root / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
     for section in sections[1:]:
@@ -75,7 +75,7 @@ def _run(root: Path, program: str, *words: str | Path) -> None:
 
 
 def main(words: list[str] | None = None) -> None:
-    """Run one step; end with status 1 and a sentence if it is refused."""
+    """Run a step; end with status 1 and a sentence if it is refused."""
     parser = argparse.ArgumentParser(prog="tools/release.py", description=__doc__)
     steps = parser.add_subparsers(dest="step", required=True)
     steps.add_parser("check", help="compare all versions with a tag").add_argument("tag")

@@ -42,7 +42,7 @@ def _config_option() -> click.Option:
         type=click.Path(path_type=Path),
         expose_value=False,
         callback=_set_loader,
-        help="The configuration file; config.yml in this folder by default.",
+        help="Configuration file; by default config.yml in the current directory.",
     )
 
 
@@ -75,7 +75,25 @@ class _Lazy(click.Group):
         return command if cmd_name in _WITHOUT_CONFIG else _with_config_option(command)
 
 
-@click.command(cls=_Lazy, params=[_config_option()])
+_EXIT_STATUSES = """\
+\b
+Exit status:
+  0  success
+  1  refused or failed, or a check found a problem
+  2  wrong usage: an unknown option, or a missing or contradictory argument
+
+\b
+Example:
+  authgw serve
+"""
+
+
+@click.command(
+    cls=_Lazy,
+    params=[_config_option()],
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=_EXIT_STATUSES,
+)
 @click.version_option(package_name="authgw")
 def main() -> None:
-    """A forward-auth gateway: who is this, and may they?"""
+    """Forward-auth gateway: login pages, sessions and access rules behind a reverse proxy."""

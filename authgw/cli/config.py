@@ -19,6 +19,7 @@ from authgw.files import key_files
 from authgw.identity.clients_file import load_clients
 from authgw.identity.users_file import alike_warnings, load_users, permission_warnings
 from authgw.server.reload import secret_files
+from authgw.server.store_factory import kind_and_location
 from authgw.server.summary import file_read
 
 # The column of the sources of `authgw config show`.
@@ -84,6 +85,7 @@ def check(read: Read) -> None:
             lambda: load_clients(loaded.path(auth.clients)),
             lambda: _check_shared_secret(loaded),
             lambda: key_files.load_keys(loaded.path(auth.keys)),
+            lambda: kind_and_location(loaded),
             lambda: load_users(users),
         )
     ]

@@ -3,63 +3,104 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
+from authgw.cli import output
 from authgw.cli.errors import report_errors
+from authgw.cli.options import examples, json_option
 from authgw.config.loader import LoadedConfig
 from authgw.doctor import installation
 from authgw.doctor import nginx as nginx_doctor
-from authgw.doctor.findings import Grade
+from authgw.doctor.findings import CheckResult, Grade
 from authgw.doctor.nginx_findings import Finding, FindingKind
 from authgw.doctor.nginx_parser import NginxDumpError
 
 _CLEAN = (
-    "Every location that proxies asks the gateway, as the recipe does; names, port and socket are "
+    "Every location that proxies is protected as in the recipe; header names, port and socket are "
     "those of the configuration."
 )
 
 
-@click.command()
+@click.command(epilog=examples("authgw doctor", "authgw doctor --nginx dump"))
 @click.option(
     "--nginx",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A file with the output of `nginx -T`, to be looked at instead.",
+    help="Check an NGINX instead: a file with the output of `nginx -T`.",
 )
+@json_option
 @click.pass_obj
 @report_errors
-def command(read: Callable[[], LoadedConfig], nginx: Path | None) -> None:
-    """Say what is wrong with this installation. Status 1: there is a problem.
+def command(read: Callable[[], LoadedConfig], nginx: Path | None, as_json: bool) -> None:
+    """Check the installation, or an NGINX in front of it.
 
-    With --nginx, what is wrong with an NGINX in front of this gateway. Status 1: somebody could
-    get in, nobody could, or a part could not be checked.
+    Each line has a result, and a remedy if there is a problem. The checks cover the configuration,
+    the keys, owners and modes of files, the session store and the ports. They change nothing, and
+    work before the first start and next to a running gateway. Exit status 1: there is a problem.
+
+    With --nginx, compare the configuration of an NGINX with the recipe of this gateway. Exit
+    status 1: there is a hole or a problem, or a line that cannot be checked.
     """
     if nginx is not None:
-        _examine_nginx(nginx, read())
-        return
-    remarks = asyncio.run(installation.examine(read()))
-    for remark in remarks:
-        click.echo(str(remark))
-    if any(remark.grade is Grade.PROBLEM for remark in remarks):
-        raise click.exceptions.Exit(1)
+        _check_nginx(nginx, read(), as_json=as_json)
+    else:
+        _check_installation(read(), as_json=as_json)
 
 
-def _examine_nginx(nginx: Path, loaded: LoadedConfig) -> None:
+def _check_installation(loaded: LoadedConfig, *, as_json: bool) -> None:
+    results = asyncio.run(installation.examine(loaded))
+    status = _status_of_results(results)
+    if as_json:
+        output.json_array(map(_result_as_json, results), status=status)
+    else:
+        for result in results:
+            output.line(str(result), status=status)
+    raise click.exceptions.Exit(status)
+
+
+def _check_nginx(nginx: Path, loaded: LoadedConfig, *, as_json: bool) -> None:
     dump = nginx.read_text(encoding="utf-8", errors="replace")
     try:
         findings = nginx_doctor.examine(dump, loaded.settings)
     except NginxDumpError as error:
         raise click.ClickException(f"{nginx}: {error}") from None
+    status = _status_of_findings(findings)
+    if as_json:
+        output.json_array(map(_finding_as_json, findings), status=status)
+        raise click.exceptions.Exit(status)
     for finding in findings:
-        click.echo(str(finding))
-    click.echo(_summary(findings), err=bool(findings))
-    if any(finding.kind is not FindingKind.FAULT for finding in findings):
-        raise click.exceptions.Exit(1)
+        output.line(str(finding), status=status)
+    if findings:
+        output.note(_summary(findings), status=status)
+    else:
+        output.line(_CLEAN)
+    raise click.exceptions.Exit(status)
+
+
+def _status_of_results(results: Sequence[CheckResult]) -> int:
+    return int(any(result.grade is Grade.PROBLEM for result in results))
+
+
+def _status_of_findings(findings: Sequence[Finding]) -> int:
+    return int(any(finding.kind is not FindingKind.FAULT for finding in findings))
+
+
+def _result_as_json(result: CheckResult) -> dict[str, Any]:
+    return {"severity": result.grade.value, "part": result.part, "message": result.text}
+
+
+def _finding_as_json(finding: Finding) -> dict[str, Any]:
+    return {
+        "severity": finding.kind.value,
+        "file": finding.file,
+        "line": finding.line,
+        "message": finding.message,
+        "remedy": finding.remedy,
+    }
 
 
 def _summary(findings: Sequence[Finding]) -> str:
-    if not findings:
-        return _CLEAN
     unchecked = len([finding for finding in findings if finding.kind is FindingKind.UNCHECKED])
     kinds = [
         finding.kind.value for finding in findings if finding.kind is not FindingKind.UNCHECKED
@@ -70,9 +111,7 @@ def _summary(findings: Sequence[Finding]) -> str:
     checked = ", ".join(counted) or "nothing wrong"
     if not unchecked:
         return f"Everything was checked: {checked}."
-    return (
-        f"Not checked: {unchecked} place{_plural(unchecked)}, named above. In all else: {checked}."
-    )
+    return f"Not checked: {unchecked} place{_plural(unchecked)}, named above. Elsewhere: {checked}."
 
 
 def _plural(count: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from authgw.core.errors import StoreUnavailableError
-from authgw.doctor.findings import REPORTED_ERRORS
+from authgw.doctor.findings import REPORTED_ERRORS, error_text
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -20,9 +20,9 @@ def report_errors(command: F) -> Callable[..., Any]:
         try:
             command(*args, **options)
         except REPORTED_ERRORS as error:
-            raise click.ClickException(str(error)) from None
+            raise click.ClickException(error_text(error)) from None
         except StoreUnavailableError as error:
-            message = f"the session store cannot be asked now ({error.detail}): see cache.url"
+            message = f"cannot reach the session store ({error.detail}): check cache.url"
             raise click.ClickException(message) from None
 
     return wrapped

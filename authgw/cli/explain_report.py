@@ -13,7 +13,7 @@ from authgw.core.urls import canonical_method, location_from
 from authgw.dialects.nginx import NGINX
 from authgw.identity.users_file import load_users
 
-_STATUS = {Verdict.ALLOW: 0, Verdict.DENY: 1, Verdict.LOGIN: 2}
+_STATUS = {Verdict.ALLOW: 0, Verdict.DENY: 1, Verdict.LOGIN: 3}  # 2 is wrong usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class RuleReport:
 
     @property
     def status(self) -> int:
-        """Exit status: 0 allowed, 1 denied, 2 login required."""
+        """Exit status: 0 allowed, 1 denied, 3 login required."""
         return _STATUS[self.explanation.decision.verdict]
 
     def as_text(self) -> str:
@@ -35,10 +35,12 @@ class RuleReport:
         lines = [f"{decision.verdict.value}{because}"]
         lines.append(f"decided by {rule.name}" if rule else "decided by no rule")
         lines += (
-            [f"an Authorization that is not authgw's {_foreign_in_words(rule)}"] if rule else []
+            [f"an Authorization header that is not authgw's {_foreign_in_words(rule)}"]
+            if rule
+            else []
         )
         lines += [f"  {name}: {value}" for name, value in self.headers]
-        lines += [f"nearly {miss.rule.name}: {miss.why}" for miss in self.explanation.near]
+        lines += [f"near miss {miss.rule.name}: {miss.why}" for miss in self.explanation.near]
         return "\n".join(lines)
 
     def as_json(self) -> str:
@@ -64,12 +66,12 @@ def _foreign_in_words(rule: Rule) -> str:
     if rule.allow.anyone:
         return "passes"
     if not rule.accepts(Credential.COOKIE):
-        return "is refused: this rule takes no cookie"
+        return "is refused: this rule accepts no cookie"
     if rule.denies_foreign:
         return "is refused (foreign: deny)"
     if rule.connection_auth:
         return "passes next to a session cookie, NTLM and Negotiate too (upstream_auth: connection)"
-    return "passes next to a session cookie, but for NTLM and Negotiate"
+    return "passes next to a session cookie, except NTLM and Negotiate"
 
 
 def explain_request(

@@ -4,21 +4,30 @@ from collections.abc import Callable
 
 import click
 
-from authgw.cli import explain_report
+from authgw.cli import explain_report, output
 from authgw.cli.errors import report_errors
+from authgw.cli.options import examples, json_option
 from authgw.config.loader import LoadedConfig
 
+_EXPLAIN = "authgw rules explain --user alice GET https://app.example.com/x"
 
-@click.group()
+
+@click.group(epilog=examples(_EXPLAIN))
 def command() -> None:
-    """Look at the access rules."""
+    """Explain the decisions of the access rules."""
 
 
-@command.command("explain")
-@click.option("--user", help="Who asks: a subject; its groups come from the users file.")
-@click.option("--group", "groups", multiple=True, help="A group of who asks; may be repeated.")
-@click.option("--from", "address", default="", help="The client's address.")
-@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@command.command(
+    "explain",
+    epilog=examples(
+        _EXPLAIN,
+        "authgw rules explain --group admins --from 10.0.0.7 POST https://app.example.com/",
+    ),
+)
+@click.option("--user", help="The user (subject); its groups come from the users file.")
+@click.option("--group", "groups", multiple=True, help="A group of the user; can be repeated.")
+@click.option("--from", "address", default="", help="The address of the client.")
+@json_option
 @click.argument("method")
 @click.argument("url")
 @click.pass_obj
@@ -32,9 +41,13 @@ def explain(
     method: str,
     url: str,
 ) -> None:
-    """Say which rule decides METHOD URL, and why. Status 0: allowed, 1: denied, 2: log in."""
+    """Print the rule that decides about a request, and the reason.
+
+    Without --user and --group the request is anonymous. Exit status 0: the request is allowed, 1:
+    it is denied, 3: a login is required.
+    """
     report = explain_report.explain_request(
         read(), method, url, user=user, groups=groups, address=address
     )
-    click.echo(report.as_json() if as_json else report.as_text())
+    output.line(report.as_json() if as_json else report.as_text(), status=report.status)
     raise click.exceptions.Exit(report.status)

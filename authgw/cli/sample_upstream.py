@@ -6,6 +6,7 @@ from html import escape
 import click
 from aiohttp import web
 
+from authgw.cli.options import examples
 from authgw.config.schema import HeaderSettings
 from authgw.core.limits import MAX_HEADER_LINE_BYTES
 
@@ -21,7 +22,7 @@ button {{ font: inherit; padding: .4rem 1rem }}
 </style>
 <main>
 <h1>Protected page</h1>
-<p>This app checks nothing itself. The gateway told it who you are:</p>
+<p>This app has no login of its own. The gateway sent these identity headers:</p>
 <dl>{rows}</dl>
 <form method="post" action="/logout"><button>Log out</button></form>
 </main>
@@ -29,10 +30,14 @@ button {{ font: inherit; padding: .4rem 1rem }}
 """
 
 
-@click.command()
-@click.option("--port", default=8081, show_default=True)
+@click.command(epilog=examples("authgw sample-upstream --port 8081"))
+@click.option("--port", default=8081, show_default=True, help="The port to listen on.")
 def command(port: int) -> None:
-    """Run an app to protect, which shows who it was told you are."""
+    """Run a sample app that shows its identity headers.
+
+    Protect it with the gateway to try out a proxy configuration. It listens on 127.0.0.1, or on
+    the address in AUTHGW_SERVER__HOST.
+    """
     host = os.environ.get("AUTHGW_SERVER__HOST", "127.0.0.1")
     web.run_app(
         application(),

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 import click
 from pydantic import SecretStr, ValidationError
 
+from authgw.cli import output
 from authgw.cli.errors import report_errors
+from authgw.cli.options import examples, json_option
 from authgw.config.loader import LoadedConfig
 from authgw.config.schema import CacheSettings
 from authgw.core.errors import StoreUnavailableError
@@ -25,22 +27,29 @@ class _Count:
     existing: int = 0
 
 
-@click.group()
+_COPY = "authgw store copy embedded:///var/authgw.db redis://127.0.0.1:6379/0"
+
+
+@click.group(epilog=examples(_COPY))
 def command() -> None:
-    """Where sessions are kept."""
+    """Manage the session store."""
 
 
-@command.command("copy")
+@command.command("copy", epilog=examples(_COPY))
 @click.argument("source", metavar="FROM")
 @click.argument("target", metavar="TO")
-@click.option("--resume", is_flag=True, help="Go on with a copy to TO that broke off.")
+@click.option("--resume", is_flag=True, help="Continue a copy to TO that was interrupted.")
+@json_option
 @click.pass_obj
 @report_errors
-def copy(read: Callable[[], LoadedConfig], source: str, target: str, resume: bool) -> None:
-    """Copy every session from one store to another, each a URL as in `cache.url`.
+def copy(
+    read: Callable[[], LoadedConfig], source: str, target: str, resume: bool, as_json: bool
+) -> None:
+    """Copy all sessions to another store.
 
-    No gateway may run on either. FROM stays as it is. The password of `cache.password_file` is
-    used for the store that the configuration names.
+    No user has to log in again. FROM and TO are URLs as in `cache.url`. Stop every gateway that
+    uses them first. FROM does not change. The password of `cache.password_file` is used for the
+    store of the configuration.
     """
     loaded, count = read(), _Count()
     if source == target:
@@ -49,13 +58,15 @@ def copy(read: Callable[[], LoadedConfig], source: str, target: str, resume: boo
         asyncio.run(_copy(_at(loaded, source), _at(loaded, target), resume, count))
     except StoreUnavailableError as error:
         raise click.ClickException(
-            f"The copy broke off after {count.copied} sessions ({error.detail}). "
-            "FROM is as it was: run it again with --resume"
+            f"the copy was interrupted after {_sessions(count.copied)} ({error.detail}); FROM is "
+            "unchanged: run the command again with --resume"
         ) from None
-    existing = f", {count.existing} were there already" if count.existing else ""
-    click.echo(
-        f"Copied {count.copied} sessions{existing}. Set cache.url to TO and start the gateway."
-    )
+    if as_json:
+        output.json_object({"copied": count.copied, "existing": count.existing})
+        return
+    existing = f", {count.existing} existed already" if count.existing else ""
+    copied = f"Copied {_sessions(count.copied)}{existing}."
+    output.line(f"{copied} Set cache.url to TO and start the gateway.")
 
 
 async def _copy(source: LoadedConfig, target: LoadedConfig, resume: bool, count: _Count) -> None:
@@ -66,8 +77,9 @@ async def _copy(source: LoadedConfig, target: LoadedConfig, resume: bool, count:
     ):
         if not resume and await _has_sessions(target_store):
             raise StoreSetupError(
-                "TO holds sessions. If a copy to it broke off and no gateway has run on it since, "
-                "add --resume; else what was ended there would be alive again: empty it first"
+                "TO contains sessions: use --resume if a copy to TO was interrupted and no gateway "
+                "has used TO since; otherwise empty TO first, or sessions that ended there would "
+                "become valid again"
             )
         async for batch in source_store.export():
             copied = await target_store.import_batch(batch)
@@ -104,7 +116,11 @@ def _give_to_owner(target: LoadedConfig) -> None:
 def _check_exists(source: LoadedConfig) -> None:
     path = store_file(source)
     if path is not None and not path.exists():
-        raise StoreSetupError(f"{path} is not there: no gateway has kept sessions in it")
+        raise StoreSetupError(f"{path} does not exist: no gateway has stored sessions in it")
+
+
+def _sessions(count: int) -> str:
+    return f"{count} session{'' if count == 1 else 's'}"
 
 
 async def _has_sessions(store: ExportableStore) -> bool:

@@ -1,54 +1,51 @@
-"""`authgw user`: the users of the users file."""
+"""`authgw user`: manage the users of the users file."""
 
 import io
-import json
-import sys
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import click
 import segno
 
+from authgw.cli import app_password, output
 from authgw.cli.errors import report_errors
-from authgw.cli.new_password import generate_password, prompt_password, read_password_line
-from authgw.config.loader import LoadedConfig
-from authgw.config.values import parse_duration
+from authgw.cli.new_password import new_password, password_options
+from authgw.cli.options import confirm, examples, json_option, yes_option
+from authgw.cli.user_entry import EFFECT, Read, entry_of, users_path
+from authgw.cli.user_output import user_as_json, user_as_line
 from authgw.identity import passwords, totp, users_editor
 from authgw.identity.users_file import (
-    AppPasswordEntry,
-    UserEntry,
-    UsersFileError,
     alike_warnings,
-    find_name,
     load_users,
     permission_warnings,
     validate_entry,
 )
-
-_EFFECT = "Takes effect within a second."
-
-Read = Callable[[], LoadedConfig]
+from authgw.observability.command_log import CommandLog
 
 
-@click.group()
+@click.group(epilog=examples("authgw user list"))
 def command() -> None:
-    """People who log in with a password."""
+    """Manage users.
+
+    A change takes effect within a second, without a reload, on every replica that reads the same
+    users file. Names are case-insensitive.
+    """
 
 
-def _password_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    stdin = click.option("--password-stdin", is_flag=True, help="Read the password's one line.")
-    generate = click.option("--generate", is_flag=True, help="Make a password and print it, once.")
-    return stdin(generate(command))
+command.add_command(app_password.command)
 
 
-@command.command("add")
+@command.command(
+    "add",
+    epilog=examples(
+        "authgw user add alice --group writers --email alice@example.com",
+        "authgw user add bob --full-name 'Bob Jones' --generate",
+    ),
+)
 @click.argument("name")
-@click.option("--group", "groups", multiple=True, help="A group to be in; may be repeated.")
+@click.option("--group", "groups", multiple=True, help="A group of the user; can be repeated.")
 @click.option("--email", default="", help="Sent to apps as Remote-Email.")
 @click.option("--full-name", default="", help="Sent to apps as Remote-Name.")
-@_password_options
+@password_options
+@json_option
 @click.pass_obj
 @report_errors
 def add(
@@ -59,232 +56,206 @@ def add(
     full_name: str,
     password_stdin: bool,
     generate: bool,
+    as_json: bool,
 ) -> None:
-    """Add a person."""
+    """Add a user.
+
+    The password is read from a prompt, unless an option selects another source. A generated
+    password is printed once.
+    """
     loaded = read()
-    path = _path(loaded)
+    log = CommandLog(loaded, "user add")
+    path = users_path(loaded)
     users_editor.check_name_is_new(load_users(path), name)
     # Check all other values before the prompt, so that no password is typed in vain.
     validate_entry(
         name,
         {"password": passwords.DUMMY_HASH, "groups": groups, "email": email, "name": full_name},
     )
-    chosen = _new_password(loaded, (name, full_name, email), password_stdin, generate)
+    about = (name, full_name, email)
+    chosen = new_password(loaded, about, from_stdin=password_stdin, generate=generate)
     hashed = passwords.hash_password(chosen)
     users_editor.add(path, name, hashed, groups=groups, email=email, name=full_name)
-    _print_generated(chosen, generate)
-    _note(f"Added {name}. {_EFFECT}")
+    log.change(user=name)
+    _print_password(name, chosen if generate else None, as_json=as_json)
+    output.note(f"Added {name}. {EFFECT}")
 
 
-@command.command("passwd")
+@command.command(
+    "set",
+    epilog=examples(
+        "authgw user set alice --email alice@example.org",
+        "authgw user set alice --groups writers,admins",
+        "authgw user set alice --full-name ''",
+    ),
+)
 @click.argument("name")
-@_password_options
+@click.option("--groups", help="All groups of the user, comma-separated; '' for no group.")
+@click.option("--email", help="Sent to apps as Remote-Email; '' to remove it.")
+@click.option("--full-name", help="Sent to apps as Remote-Name; '' to remove it.")
 @click.pass_obj
 @report_errors
-def passwd(read: Read, name: str, password_stdin: bool, generate: bool) -> None:
-    """Give a person another password; ends all of the person's sessions."""
+def set_command(
+    read: Read, name: str, groups: str | None, email: str | None, full_name: str | None
+) -> None:
+    """Change the groups, email or full name of a user.
+
+    --groups replaces all groups. Other fields stay as they are. Sessions continue, and have the new
+    values from the next request on.
+    """
+    if groups is None and email is None and full_name is None:
+        raise click.UsageError("give at least one of --groups, --email and --full-name")
     loaded = read()
-    name, entry = _entry(loaded, name)
+    log = CommandLog(loaded, "user set")
+    name, _ = entry_of(loaded, name)
+    new_groups = None if groups is None else [group for group in groups.split(",") if group]
+    is_changed = users_editor.set_profile(
+        users_path(loaded), name, groups=new_groups, email=email, name=full_name
+    )
+    if is_changed:
+        log.change(user=name)
+    output.note(f"Changed {name}. {EFFECT}" if is_changed else f"{name} has these values already.")
+
+
+@command.command("remove", epilog=examples("authgw user remove alice"))
+@click.argument("name")
+@yes_option
+@click.pass_obj
+@report_errors
+def remove(read: Read, name: str, yes: bool) -> None:
+    """Remove a user: end its sessions and app passwords.
+
+    The second factor is removed as well. To keep the entry, use `authgw user disable`.
+    """
+    loaded = read()
+    log = CommandLog(loaded, "user remove")
+    name, _ = entry_of(loaded, name)
+    confirm(f"Remove the user {name}?", yes)
+    users_editor.remove(users_path(loaded), name)
+    log.change(user=name)
+    output.note(f"Removed {name}: its sessions and app passwords end. {EFFECT}")
+
+
+@command.command("passwd", epilog=examples("authgw user passwd alice --generate"))
+@click.argument("name")
+@password_options
+@json_option
+@click.pass_obj
+@report_errors
+def passwd(read: Read, name: str, password_stdin: bool, generate: bool, as_json: bool) -> None:
+    """Set the password of a user: end its sessions.
+
+    App passwords and the second factor stay valid. The password is read from a prompt, unless an
+    option selects another source. A generated password is printed once.
+    """
+    loaded = read()
+    log = CommandLog(loaded, "user passwd")
+    name, entry = entry_of(loaded, name)
     about = (name, entry.name, entry.email)
-    chosen = _new_password(loaded, about, password_stdin, generate)
-    users_editor.set_password(_path(loaded), name, passwords.hash_password(chosen))
-    _print_generated(chosen, generate)
-    _note(f"All sessions of {name} end, app passwords stay. {_EFFECT}")
+    chosen = new_password(loaded, about, from_stdin=password_stdin, generate=generate)
+    users_editor.set_password(users_path(loaded), name, passwords.hash_password(chosen))
+    log.change(user=name)
+    _print_password(name, chosen if generate else None, as_json=as_json)
+    output.note(f"All sessions of {name} end, app passwords stay valid. {EFFECT}")
 
 
-@command.command("disable")
+@command.command("disable", epilog=examples("authgw user disable alice"))
 @click.argument("name")
 @click.pass_obj
 @report_errors
 def disable(read: Read, name: str) -> None:
-    """Let a person in no more, with no session and no app password."""
+    """Disable a user: end its sessions and app passwords.
+
+    The user can no longer log in. `authgw user enable` reverses it.
+    """
     loaded = read()
-    name, _ = _entry(loaded, name)
-    users_editor.set_disabled(_path(loaded), name, True)
-    _note(f"{name} is let in no more. {_EFFECT}")
+    log = CommandLog(loaded, "user disable")
+    name, _ = entry_of(loaded, name)
+    users_editor.set_disabled(users_path(loaded), name, True)
+    log.change(user=name)
+    output.note(f"Disabled {name}: its sessions and app passwords end. {EFFECT}")
 
 
-@command.command("enable")
+@command.command("enable", epilog=examples("authgw user enable alice"))
 @click.argument("name")
 @click.pass_obj
 @report_errors
 def enable(read: Read, name: str) -> None:
-    """Let a disabled person in again."""
+    """Enable a disabled user.
+
+    The user can log in again with the same password, second factor and app passwords.
+    """
     loaded = read()
-    name, _ = _entry(loaded, name)
-    users_editor.set_disabled(_path(loaded), name, False)
-    _note(f"{name} is let in again. {_EFFECT}")
+    log = CommandLog(loaded, "user enable")
+    name, _ = entry_of(loaded, name)
+    users_editor.set_disabled(users_path(loaded), name, False)
+    log.change(user=name)
+    output.note(f"Enabled {name}. {EFFECT}")
 
 
-@command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@command.command("list", epilog=examples("authgw user list --json"))
+@json_option
 @click.pass_obj
 @report_errors
 def list_command(read: Read, as_json: bool) -> None:
-    """List everyone, without any secret."""
-    path = _path(read())
+    """List all users, without secrets."""
+    path = users_path(read())
     users = load_users(path)
-    shown_users = {name: _shown(entry) for name, entry in users.items()}
     for warning in (*permission_warnings(path), *alike_warnings(path, users)):
-        _note(f"warning: {warning}")
+        output.note(f"warning: {warning}")
+    rows = [user_as_json(name, entry) for name, entry in users.items()]
     if as_json:
-        click.echo(json.dumps([{"user": name, **shown} for name, shown in shown_users.items()]))
+        output.json_array(rows)
         return
-    for name, shown in shown_users.items():
-        click.echo(_as_line(name, shown))
+    for row in rows:
+        output.line(user_as_line(row))
 
 
-@command.command("totp")
+@command.command(
+    "totp", epilog=examples("authgw user totp alice", "authgw user totp alice --remove")
+)
 @click.argument("name")
-@click.option("--remove", is_flag=True, help="Ask for no second factor any more.")
+@click.option("--remove", is_flag=True, help="Remove the second factor.")
+@json_option
 @click.pass_obj
 @report_errors
-def totp_command(read: Read, name: str, remove: bool) -> None:
-    """Set up a second factor: print its QR code and ten recovery codes, once."""
+def totp_command(read: Read, name: str, remove: bool, as_json: bool) -> None:
+    """Set up or remove the second factor of a user.
+
+    The QR code for an authenticator app and ten recovery codes are printed once.
+    """
+    if remove and as_json:
+        raise click.UsageError("--json prints the new second factor: omit --remove")
     loaded = read()
-    name, _ = _entry(loaded, name)
+    log = CommandLog(loaded, "user totp --remove" if remove else "user totp")
+    name, _ = entry_of(loaded, name)
     if remove:
-        users_editor.remove_totp(_path(loaded), name)
-        _note(f"{name} is asked for no second factor. {_EFFECT}")
+        users_editor.remove_totp(users_path(loaded), name)
+        log.change(user=name)
+        output.note(f"Removed the second factor of {name}. {EFFECT}")
         return
     secret, codes = totp.new_secret(), totp.new_recovery_codes()
-    users_editor.set_totp(_path(loaded), name, secret, map(totp.recovery_digest, codes))
+    users_editor.set_totp(users_path(loaded), name, secret, map(totp.recovery_digest, codes))
+    log.change(user=name)
     uri = totp.provisioning_uri(secret, name, loaded.settings.auth.issuer)
-    click.echo(f"{uri}\n{_qr_code(uri)}\nRecovery codes, each good for one log-in without the app:")
-    click.echo("\n".join(codes))
-    _note(f"{name} needs a code from now on. {_EFFECT}")
-
-
-@command.command("app-password")
-@click.argument("name", metavar="USER")
-@click.option("--name", "program", help="What to call it, such as laptop.")
-@click.option("--path", "paths", multiple=True, help="A path it is for, as in rules; repeatable.")
-@click.option("--expires", help="How long it is good for, such as 90d; for ever by default.")
-@click.option("--list", "listing", is_flag=True, help="List this person's.")
-@click.option("--revoke", help="Revoke the one of this name.")
-@click.pass_obj
-@report_errors
-def app_password(
-    read: Read,
-    name: str,
-    program: str | None,
-    paths: tuple[str, ...],
-    expires: str | None,
-    listing: bool,
-    revoke: str | None,
-) -> None:
-    """Give a program of a person a password of its own; print it, once."""
-    loaded = read()
-    if sum((listing, revoke is not None, program is not None)) != 1:
-        raise click.UsageError("give one of --name, --list and --revoke")
-    if program is None and (paths or expires is not None):
-        raise click.UsageError("--path and --expires belong to --name")
-    name, entry = _entry(loaded, name)
-    if program is not None:
-        end, path = _end_of(expires), _path(loaded)
-        click.echo(users_editor.add_app_password(path, name, program, paths=paths, expires=end))
-        _note(f"Rules take it where credentials name app-password. {_EFFECT}")
-    elif revoke is not None:
-        _revoke(_path(loaded), name, revoke)
+    if as_json:
+        output.json_object({"user": name, "uri": uri, "recovery_codes": list(codes)})
     else:
-        for app_password_entry in entry.app_passwords:
-            click.echo(_app_password_as_line(_shown_app_password(app_password_entry)))
+        title = "Recovery codes, each valid for one login without the app:"
+        output.line("\n".join([uri, _qr_code(uri), title, *codes]))
+    output.note(f"{name} needs a code at the next login. {EFFECT}")
 
 
-def _revoke(path: Path, name: str, program: str) -> None:
-    if not users_editor.remove_app_password(path, name, program):
-        raise UsersFileError(f"{name} has no app password of this name: see --list")
-    _note(f"Revoked. {_EFFECT}")
-
-
-def _path(loaded: LoadedConfig) -> Path:
-    return loaded.path(loaded.settings.auth.users)
-
-
-def _entry(loaded: LoadedConfig, typed: str) -> tuple[str, UserEntry]:
-    """Return the entry of a typed name, preceded by the name as written in the file."""
-    users = load_users(_path(loaded))
-    name = find_name(users, typed)
-    if name is None:
-        raise UsersFileError(users_editor.unknown_user(_path(loaded)))
-    return name, users[name]
-
-
-def _new_password(
-    loaded: LoadedConfig, about: tuple[str, ...], from_stdin: bool, generate: bool
-) -> str:
-    min_length = loaded.settings.auth.passwords.min_length
-    if from_stdin and generate:
-        raise click.UsageError("give one of --password-stdin and --generate")
-    if generate:
-        return generate_password(min_length)
-    text = read_password_line() if from_stdin else _prompt_password()
-    passwords.check_new(text, min_length=min_length, about=about)
-    return text
-
-
-def _prompt_password() -> str:
-    if not sys.stdin.isatty():
-        raise click.UsageError("there is no terminal: use --password-stdin or --generate")
-    return prompt_password()
-
-
-def _end_of(expires: str | None) -> datetime | None:
-    if expires is None:
-        return None
-    now = datetime.now(UTC).replace(microsecond=0)
-    try:
-        end = now + timedelta(seconds=parse_duration(expires))
-    except (ValueError, OverflowError):
-        end = now
-    if end <= now:
-        raise click.UsageError("--expires is a duration such as 90d or 12h")
-    return end
+def _print_password(name: str, generated: str | None, *, as_json: bool) -> None:
+    """Print a generated password; as JSON the user even without it."""
+    if as_json:
+        password = {} if generated is None else {"password": generated}
+        output.json_object({"user": name, **password})
+    elif generated is not None:
+        output.line(generated)
 
 
 def _qr_code(uri: str) -> str:
-    output = io.StringIO()
-    segno.make(uri, micro=False).terminal(output, compact=True)
-    return output.getvalue()
-
-
-def _shown(entry: UserEntry) -> dict[str, Any]:
-    return {
-        "groups": list(entry.groups),
-        "email": entry.email,
-        "name": entry.name,
-        "disabled": entry.disabled,
-        "totp": entry.totp is not None,
-        "app_passwords": [_shown_app_password(password) for password in entry.app_passwords],
-    }
-
-
-def _shown_app_password(entry: AppPasswordEntry) -> dict[str, Any]:
-    end = entry.expires and entry.expires.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return {"name": entry.name, "paths": list(entry.paths), "expires": end}
-
-
-def _as_line(name: str, shown: dict[str, Any]) -> str:
-    app_passwords = "; ".join(map(_app_password_as_line, shown["app_passwords"]))
-    properties = [
-        f"groups {', '.join(shown['groups'])}" if shown["groups"] else "no groups",
-        *(["second factor"] if shown["totp"] else []),
-        *(["disabled"] if shown["disabled"] else []),
-        *([f"app passwords {app_passwords}"] if app_passwords else []),
-    ]
-    return f"{name}: {', '.join(properties)}"
-
-
-def _app_password_as_line(shown: dict[str, Any]) -> str:
-    where = f"for {' '.join(shown['paths'])}" if shown["paths"] else "for every path"
-    until = f"until {shown['expires']}" if shown["expires"] else "for ever"
-    return f"{shown['name']} ({where}, {until})"
-
-
-def _print_generated(chosen: str, generate: bool) -> None:
-    if generate:
-        click.echo(chosen)
-
-
-def _note(text: str) -> None:
-    click.echo(text, err=True)
+    text = io.StringIO()
+    segno.make(uri, micro=False).terminal(text, compact=True)
+    return text.getvalue()

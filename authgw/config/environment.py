@@ -8,6 +8,7 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,21 @@ _OWN_PREFIX = re.compile(r"AUTHGW(?![A-Z0-9])", re.IGNORECASE)
 _MIN_PREFIX_SIMILARITY = 0.8
 _MIN_NAME_SIMILARITY = 0.6
 _SAME_END_BONUS = 0.2  # added for names whose last words are the same
-# Variables of a Kubernetes service called authgw or authgw-..., of tests, benchmarks and proxies.
-_IGNORED = re.compile(
-    r"AUTHGW_(?:SERVICE_HOST|SERVICE_PORT.*|PORT(?!__).*|(?!.*__).*_TCP.*"
-    r"|URL|CLIENT|TEST_.*|BENCH_.*|SOAK|SCREENSHOTS|HOME)"
+# Names without a setting that others give to variables; `*` stands for any text.
+KUBERNETES_VARIABLES = (
+    "AUTHGW_SERVICE_HOST",
+    "AUTHGW_SERVICE_PORT*",
+    "AUTHGW_PORT*",
+    "AUTHGW_*_TCP*",
+)
+TOOL_VARIABLES = (
+    "AUTHGW_URL",
+    "AUTHGW_CLIENT",
+    "AUTHGW_TEST_*",
+    "AUTHGW_BENCH_*",
+    "AUTHGW_SOAK",
+    "AUTHGW_SCREENSHOTS",
+    "AUTHGW_HOME",
 )
 _SERVICE_VARIABLE = re.compile(
     r"AUTHGW(?:_[A-Z0-9]+)+_(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT)"
@@ -79,7 +91,7 @@ def read_environment(environ: Mapping[str, str], directory: Path) -> Environment
     for name, text in sorted(environ.items()):
         if name in names:
             _read_variable(name, names[name], text, directory, environment.source)
-        elif _IGNORED.fullmatch(name) or _is_service_variable(name, text):
+        elif _is_ignored(name) or _is_service_variable(name, text):
             environment.ignored.append(_with_hint(name, text))
         elif name != CONFIG and (_OWN_PREFIX.match(name) or _is_misspelled(name, names)):
             environment.source.problems.append(f"{name}: {_unknown(name, names)}")
@@ -89,6 +101,12 @@ def read_environment(environ: Mapping[str, str], directory: Path) -> Environment
 def _with_hint(name: str, text: str) -> str:
     is_port = name == "AUTHGW_PORT" and text.strip().isdigit()
     return f"{name} (the port is AUTHGW_SERVER__PORT)" if is_port else name
+
+
+def _is_ignored(name: str) -> bool:
+    # Two underscores separate a section from its key, and occur in no variable of Kubernetes.
+    patterns = TOOL_VARIABLES if "__" in name else (*KUBERNETES_VARIABLES, *TOOL_VARIABLES)
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _is_service_variable(name: str, text: str) -> bool:
@@ -114,7 +132,7 @@ def _unknown(name: str, names: Iterable[str]) -> str:
     if suggestion:
         return f"unknown variable: did you mean {suggestion}?"
     sections = ", ".join(f"AUTHGW_{section.upper()}" for section in Settings.model_fields)
-    return f"unknown variable: unset it; settings begin with {sections}"
+    return f"unknown variable: unset it, or begin it with {sections}"
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -152,7 +170,7 @@ def _read_variable(
 ) -> None:
     """Add the value or the problem of this variable to `source`."""
     if is_null(text.strip()):
-        source.problems.append(f"{name}: is empty: write its value, or unset the variable")
+        source.problems.append(f"{name} is empty: write its value, or unset the variable")
         return
     try:
         if variable.from_file:
@@ -161,7 +179,7 @@ def _read_variable(
             document = YamlDocument(text, name, variable.path)
             source.problems.extend(document.problems)
             if document.data == {}:
-                raise OperatorError("is empty: write its keys, or unset the variable")
+                raise OperatorError("is an empty section: write its keys, or unset the variable")
             source.put(variable.path, document.data, name, document.origins)
         else:
             source.put(variable.path, _value(text.strip(), variable.kind, name), name)

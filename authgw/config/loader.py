@@ -2,9 +2,11 @@
 
 import difflib
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -19,19 +21,14 @@ from authgw.core.errors import OperatorError
 from authgw.core.explain import unreachable
 from authgw.core.networks import UNIX, TrustedProxies
 from authgw.core.rules import Rule, Rules
+from authgw.files.key_errors import key_text, value_error
 
 _DEFAULT_FILE = Path("config.yml")
+_EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared, not listened on
+_URI = re.compile(r"https?://[^\s/]+\S*|urn:\S+")
 _SIMILAR_NAMES = frozenset({"config.yml", "config.yaml", "authgw.yml", "authgw.yaml"})
-# Remedies by the type of pydantic's error.
-_REMEDIES = {
-    "int_type": "is not a valid integer: write plain digits without quotes, such as 8080",
-    "bool_type": "is not a valid boolean: write true or false without quotes",
-    "string_type": "must be one text: write it on one line, in quotes if YAML misreads it",
-    "string_too_short": "is empty: write its value, or remove the key",
-    "tuple_type": "must be a list: write [a, b], or one line with `- ` for each",
-}
 # Keys from the predecessor of authgw that have no effect.
-_MEANINGLESS = {("server", "max_processors"): "one process is one replica: scale by replicas"}
+_MEANINGLESS = {("server", "max_processors"): "a process is a replica: run more replicas instead"}
 
 
 class ConfigError(OperatorError):
@@ -69,8 +66,9 @@ class LoadedConfig:
         """Warnings about rules that can never match."""
         pairs = unreachable(self.rules) if self.rules else ()
         return tuple(
-            f"{rule.origin}: rules[{rule.number}] can never match: rules[{earlier.number}] "
-            f"already takes every request for {rule.host or 'any host'}{_paths_text(rule)}."
+            f"{rule.origin}: rules[{rule.number}] can never match, since rules[{earlier.number}] "
+            f"({earlier.origin}) takes every request for {rule.host or 'any host'}"
+            f"{_paths_text(rule)}: move it before rules[{earlier.number}], or remove it."
             for rule, earlier in pairs
         )
 
@@ -99,10 +97,12 @@ def load(file: Path | None, environ: Mapping[str, str]) -> LoadedConfig:
     environment = read_environment(environ, directory)
     notes = source.overlay(environment.source)
     if environment.ignored:
-        notes += (f"Ignored, since they set nothing: {', '.join(environment.ignored)}.",)
+        notes += (f"Ignored variables, which set nothing: {', '.join(environment.ignored)}.",)
     warnings = _drop_meaningless(source)
     if path and is_empty:
-        warnings += (f"{path.name} is empty: defaults hold for what the environment does not set.",)
+        warnings += (
+            f"{path.name} is empty: the defaults apply, with the variables of the environment.",
+        )
     settings = _validate(source)
     if source.problems or settings is None:
         raise ConfigError(source.problems)
@@ -119,7 +119,7 @@ def _named_file(file: Path | None, environ: Mapping[str, str]) -> Path | None:
     configured = environ.get(CONFIG)
     if configured is not None:
         if not configured.strip():
-            raise ConfigError([f"{CONFIG}: is empty: write the path of the file, or unset it"])
+            raise ConfigError([f"{CONFIG} is empty: write the path of the file, or unset it"])
         return Path(configured.strip())
     if _DEFAULT_FILE.exists() or _DEFAULT_FILE.is_symlink():
         return _DEFAULT_FILE
@@ -127,7 +127,7 @@ def _named_file(file: Path | None, environ: Mapping[str, str]) -> Path | None:
     if others:
         # Without the rules of that file every request would be allowed.
         problem = f"is not read: rename it to {_DEFAULT_FILE}, or name it by --config or {CONFIG}"
-        raise ConfigError([f"{other}: {problem}" for other in others])
+        raise ConfigError([f"{other} {problem}" for other in others])
     return None
 
 
@@ -143,8 +143,11 @@ def _validate(source: RawSettings) -> Settings | None:
         return Settings.model_validate(source.data)
     except ValidationError as error:
         problems = error.errors(include_input=False, include_url=False)
+    known = frozenset(source.problems)
     for problem in sorted(problems, key=lambda problem: problem["type"] != CONFLICT):
         path = tuple(str(part) for part in problem["loc"])
+        if any(text.startswith(f"{source.origin(path)}: {key_text(path)}: ") for text in known):
+            continue  # the value is missing because of a mistake in the YAML
         source.add_problem(path, _describe(problem["type"], problem["msg"], path, source))
     return None
 
@@ -156,16 +159,35 @@ def _warnings(
     messages = [*page_warnings(sites), *uncovered_rules(rules.ordered if rules else (), sites)]
     if settings.server.socket and UNIX not in settings.server.trusted_proxies:
         messages.append(
-            "server.socket: add `unix` to server.trusted_proxies, or it answers nobody."
+            "server.socket: no request over it is trusted: add `unix` to server.trusted_proxies."
         )
     if TrustedProxies.parse(settings.server.trusted_proxies).includes_everyone:
         messages.append(
-            "server.trusted_proxies names every address: whoever reaches this gateway's port can "
-            "name any path and client address. Name your proxies."
+            "server.trusted_proxies contains every address, so that any client that reaches this "
+            "port can choose the path that is checked: write the addresses of your proxies only."
+        )
+    messages += _colliding_ports(settings)
+    if ":" in settings.auth.issuer and not _URI.fullmatch(settings.auth.issuer):
+        messages.append(
+            "auth.issuer contains a colon and is not a URI (RFC 7519 section 2), so that programs "
+            "may refuse the tokens: write it as https://auth.example.com, or without a colon."
         )
     if default_file == _DEFAULT_FILE:
-        messages += [f"{other} is not read: {_DEFAULT_FILE} is." for other in _other_files()]
+        messages += [
+            f"{other} is not read, since {_DEFAULT_FILE} exists: remove one of them."
+            for other in _other_files()
+        ]
     return tuple(messages)
+
+
+def _colliding_ports(settings: Settings) -> Iterator[str]:
+    server, metrics = settings.server, settings.metrics
+    hosts = {server.host, metrics.host}
+    if server.port == metrics.port and (len(hosts) == 1 or hosts & _EVERY_ADDRESS):
+        yield (
+            f"metrics.port: {metrics.port} is server.port too, so that no metrics are served: set "
+            "another port."
+        )
 
 
 def _rules(settings: Settings, source: RawSettings) -> Rules | None:
@@ -182,7 +204,7 @@ def _drop_meaningless(source: RawSettings) -> tuple[str, ...]:
         if isinstance(values, dict) and key in values:
             del values[key]
             messages.append(f"{source.origin((section, key))}: {section}.{key} ({reason})")
-    return (f"Ignored, it has no meaning here: {'; '.join(messages)}",) if messages else ()
+    return (f"Ignored keys: {'; '.join(messages)}.",) if messages else ()
 
 
 def _describe(kind: str, message: str, path: tuple[str, ...], source: RawSettings) -> str:
@@ -190,10 +212,17 @@ def _describe(kind: str, message: str, path: tuple[str, ...], source: RawSetting
         close = difflib.get_close_matches(path[-1].lower(), sibling_keys(path), 1)
         return f"unknown key: {f'did you mean {close[0]}?' if close else 'remove it'}"
     if kind in ("model_type", "model_attributes_type"):
-        keys = ", ".join(sibling_keys((*path, "")))
-        return f"must be a section with keys such as {keys}; remove it if it is empty"
+        return _not_a_section(source.value(path), sibling_keys((*path, "")))
     if kind == CONFLICT:
-        return message.replace("{path}", ".".join(path[:-1]))
+        return message.replace("{path}", key_text(path[:-1]))
     if kind != "missing" and source.value(path) is None:
         return "is empty: write its value (quote one that begins with #), or remove the key"
-    return _REMEDIES.get(kind, message).removeprefix("Value error, ")
+    return value_error(kind, message)
+
+
+def _not_a_section(value: Any, keys: tuple[str, ...]) -> str:
+    # The value is not repeated, since it may be a secret.
+    word = re.match(r"[A-Za-z_]+", value) if isinstance(value, str) else None
+    if word and word[0] in keys:
+        return f"`{word[0]}` has no colon and space after it: write `{word[0]}: VALUE`"
+    return f"must be a section: write keys such as {', '.join(keys[:6])} below it, or remove it"

@@ -14,6 +14,7 @@ from publicsuffixlist import PublicSuffixList
 
 from authgw.core.login_sites import LoginSite, LoginSites
 from authgw.core.rules import Credential, Rule
+from authgw.files.key_errors import key_text
 
 Page = tuple[tuple[str, ...], LoginSite]
 Problem = tuple[tuple[str, ...], str]
@@ -27,7 +28,7 @@ def rejected_cookies(pages: Sequence[Page]) -> Iterator[Problem]:
     for path, site in pages:
         yield from _cookie_problems(path, site)
     for (first_path, first), (path, site) in combinations(pages, 2):
-        message = _conflict(".".join(("login", *first_path)), first, site)
+        message = _conflict(key_text(("login", *first_path)), first, site)
         if message:
             yield path, message
 
@@ -35,32 +36,31 @@ def rejected_cookies(pages: Sequence[Page]) -> Iterator[Problem]:
 def _cookie_problems(path: tuple[str, ...], site: LoginSite) -> Iterator[Problem]:
     domain = site.cookie_domain
     if domain and is_address(domain):
-        message = "is an address, and a cookie has no domain of addresses: remove it"
+        message = "is an IP address, for which browsers accept no cookie domain: remove the key"
         yield (*path, "cookie_domain"), message
     elif domain and is_public_suffix(domain):
         yield (
             (*path, "cookie_domain"),
-            f"{domain} is a public suffix, under which everybody may register: browsers will "
-            f"discard the cookie. Write your own domain below it, such as example.{domain}, or "
-            "remove the key",
+            f"{domain} is a public suffix, so that browsers discard the cookie: write your own "
+            f"domain below it, such as example.{domain}, or remove the key",
         )
     if site.secure and urlsplit(site.url).scheme == "http" and not is_localhost(site.host):
         yield (
             (*path, "url"),
-            f"{site.url} is not https: browsers will discard the session cookie, which is "
-            "Secure. Serve the page by https and write https:// here",
+            f"{site.url} is not https, so that browsers discard the session cookie, which is "
+            "Secure: serve the page by https, and write https:// here",
         )
 
 
 def _conflict(first_key: str, first: LoginSite, site: LoginSite) -> str:
     """Return the conflict between two login pages, or an empty text."""
     if first.host == site.host:
-        return f"has the host of {first_key}, which would take its place: keep one page for a host"
+        return f"has the same host as {first_key}: keep one page for each host"
     domain, other = site.cookie_domain, first.cookie_domain
     if domain and other and (_is_below(domain, other) or _is_below(other, domain)):
         return (
-            f"cookie_domain {domain} overlaps with {other} of {first_key}: browsers would send two "
-            "sessions to the same host. Give each page a domain of its own"
+            f"cookie_domain {domain} overlaps with {other} of {first_key}, so that browsers send "
+            "two sessions to the same host: give each page a domain of its own"
         )
     return ""
 
@@ -70,8 +70,8 @@ def page_warnings(sites: LoginSites) -> Iterator[str]:
     for site in sites.all:
         if not site.is_ours:
             yield (
-                f"login.url {site.url} does not end in /login, so that page is your own: the "
-                f"gateway's pages are below {site.origin}{site.base}."
+                f"login.url {site.url} does not end in /login, so that it is a page of your own: "
+                f"for the gateway's page write {site.origin}{site.base}."
             )
     for first, second in combinations(sites.all, 2):
         for wide, narrow in ((first, second), (second, first)):
@@ -82,8 +82,8 @@ def page_warnings(sites: LoginSites) -> Iterator[str]:
 def _overlap_warnings(wide: LoginSite, narrow: LoginSite) -> Iterator[str]:
     if wide.covers(narrow.host):
         yield (
-            f"login.url {narrow.url}: the cookie of {wide.url} reaches this host too, so that "
-            "a browser may send two sessions there."
+            f"login.url {narrow.url}: browsers may send two sessions to this host, since the "
+            f"cookie of {wide.url} reaches it too: give the pages separate domains."
         )
 
 
@@ -94,9 +94,9 @@ def uncovered_rules(rules: Sequence[Rule], sites: LoginSites) -> Iterator[str]:
             continue
         if not any(_covers(site, rule.host) for site in sites.all):
             yield (
-                f"{rule.origin}: rules[{rule.number}] is for {rule.host}, which the cookie of no "
-                "login page reaches, so that browsers cannot log in there: set "
-                "login.cookie_domain, add a page to login.domains, or write credentials: bearer."
+                f"{rule.origin}: rules[{rule.number}].host: browsers cannot log in at {rule.host}, "
+                "which no login page's cookie reaches: correct login.cookie_domain, add a page "
+                "to login.domains, or write credentials: bearer."
             )
 
 

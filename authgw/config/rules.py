@@ -23,7 +23,11 @@ from authgw.core.paths import Ambiguity
 from authgw.core.patterns import PathPattern
 from authgw.core.rules import Allow, Credential, Rule, RuleError, Rules
 from authgw.core.urls import canonical_host, canonical_method
+from authgw.core.users import GROUP_CHARACTERS, GROUP_NAME
 
+# Words for which no group or user is suggested.
+_EVERYONE = frozenset({"all", "any", "everyone", "everybody", "public", "users", "*"})
+_SUBJECTS = "anyone, authenticated, group:NAME or user:NAME"
 _PATH_LIST = re.compile(r",\s*=?/")
 
 
@@ -32,9 +36,12 @@ def _host(text: str) -> str:
         wildcard = "*." if text.startswith("*.") else ""
         canonical = wildcard + canonical_host(text.removeprefix("*."))
     except TargetMalformedError:
-        raise ValueError("is no host: write app.example.com or *.example.com") from None
+        raise ValueError(
+            "is not a valid host: write app.example.com or *.example.com, without scheme, port and "
+            "path"
+        ) from None
     if canonical != text:
-        raise ValueError(f"is not canonical: write {canonical}")
+        raise ValueError(f"is not in canonical form: write {canonical}")
     return text
 
 
@@ -42,7 +49,9 @@ def _method(text: str) -> str:
     try:
         return canonical_method(text)
     except TargetMalformedError:
-        raise ValueError("is no method: write it in capitals, such as GET") from None
+        raise ValueError(
+            "is not a valid method: write capitals, such as GET; several as a list, [GET, POST]"
+        ) from None
 
 
 def _with_head(methods: tuple[str, ...]) -> frozenset[str]:
@@ -53,10 +62,24 @@ def _with_head(methods: tuple[str, ...]) -> frozenset[str]:
 def _subject(text: str) -> str:
     kind, _, name = text.partition(":")
     if text not in ("anyone", "authenticated") and not (kind in ("group", "user") and name):
-        raise ValueError("is nobody: write anyone, authenticated, group:NAME or user:NAME")
+        raise ValueError(f"unknown subject: {_suggestion(text)}use {_SUBJECTS}")
     if kind == "group" and "," in name:
-        raise ValueError("has a comma, which no group's name has: write a list, [group:a, group:b]")
+        raise ValueError("contains a comma: write a list, [group:a, group:b]")
+    if kind == "group" and not GROUP_NAME.fullmatch(name):
+        raise ValueError(f"is not a valid name of a group: {GROUP_CHARACTERS}")
     return text
+
+
+def _suggestion(text: str) -> str:
+    """Return the probable meaning of `users:alice`, `groups:admins` or `admins`, or ""."""
+    kind, colon, name = text.partition(":")
+    singular = kind.strip().lower().removesuffix("s")
+    name = name.strip()
+    if name and singular in ("group", "user"):
+        return f"did you mean {singular}:{name}? If not, "
+    if not colon and kind not in _EVERYONE and GROUP_NAME.fullmatch(kind):
+        return f"did you mean group:{kind} or user:{kind}? If not, "
+    return ""
 
 
 def _pattern(compile_pattern: Callable[[str], PathPattern]) -> Callable[[str], str]:
@@ -73,7 +96,7 @@ def _pattern(compile_pattern: Callable[[str], PathPattern]) -> Callable[[str], s
 def _single_path(text: str) -> str:
     # A pattern that never matches would leave its paths to a later rule, which may allow anyone.
     if _PATH_LIST.search(text):
-        raise ValueError("looks like several paths: write a list, [/a/**, /b/**]")
+        raise ValueError("contains several paths in one text: write a list, [/a/**, /b/**]")
     return text
 
 
@@ -84,28 +107,63 @@ Subject = Annotated[str, AfterValidator(_subject)]
 Glob = Annotated[str, AfterValidator(_single_path), AfterValidator(_pattern(rules.glob))]
 Regex = Annotated[str, AfterValidator(_pattern(rules.regex))]
 Method = Annotated[str, AfterValidator(_method)]
+RuleHost = Annotated[str, AfterValidator(_host)]
+CredentialName = Literal["bearer", "cookie", "app-password"]
 
 
 class RuleEntry(BaseModel):
     """A rule as it is written in the configuration."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
-    allow: NonEmpty[Subject]
-    host: Annotated[str, AfterValidator(_host)] | None = None
-    path: NonEmpty[Glob] | None = None
-    regex: NonEmpty[Regex] | None = None
-    method: NonEmpty[Method] | None = None
-    networks: NonEmpty[Network] | None = Field(None, alias="from")
-    preflight: Literal["allow"] | None = None
+    allow: Annotated[NonEmpty[Subject], Field(examples=[("group:admins", "user:alice")])]
+    """Subjects that may pass; any of the list is sufficient.
+
+    `anyone` needs no login, `authenticated` is any valid session, `group:NAME` and `user:NAME` name
+    groups and users.
+    """
+    host: Annotated[RuleHost | None, Field(examples=["*.example.com"])] = None
+    """Host of the request; `*.example.com` means all hosts below it. Any host without it."""
+    path: Annotated[NonEmpty[Glob] | None, Field(examples=[("/public/**", "=/health")])] = None
+    """Path of the request. Any path without it.
+
+    `*` is any text without `/`, `**` any text, `/a/**` includes `/a`, and `=` means exactly this
+    path.
+    """
+    regex: Annotated[NonEmpty[Regex] | None, Field(examples=["/v[0-9]+/.*"])] = None
+    """Pattern of RE2 for the whole path, in place of `path` or next to it."""
+    method: Annotated[NonEmpty[Method] | None, Field(examples=[("GET", "POST")])] = None
+    """Method of the request; GET includes HEAD. Any method without it."""
+    networks: Annotated[NonEmpty[Network] | None, Field(examples=["10.0.0.0/8"])] = Field(
+        None, alias="from"
+    )
+    """Address of the client: addresses, networks, or `unix`. Any address without it."""
+    preflight: Annotated[Literal["allow"] | None, Field(examples=["allow"])] = None
+    """Let CORS preflight requests (OPTIONS) pass without a login."""
     encoded: Annotated[
         tuple[Literal["slash", "percent", "semicolon", "double-slash", "backslash", "bytes"], ...],
         BeforeValidator(as_list),
+        Field(examples=["slash"]),
     ] = ()
-    credentials: NonEmpty[Literal["bearer", "cookie", "app-password"]] | None = None
-    require: Literal["totp"] | None = None
-    foreign: Literal["deny"] | None = None
-    upstream_auth: Literal["connection"] | None = None
+    """Ambiguous forms of a path that this rule admits, because the app needs them.
+
+    Without it such a path is denied if a rule for the host has a `path` or `regex`. `slash` is
+    `%2F`, `percent` `%25`, `semicolon` `;`, `double-slash` `//`, `backslash` `%5C`; `bytes` are not
+    UTF-8.
+    """
+    credentials: Annotated[NonEmpty[CredentialName] | None, Field(examples=["app-password"])] = None
+    """Accepted kinds of credentials; `bearer` and `cookie` without it."""
+    require: Annotated[Literal["totp"] | None, Field(examples=["totp"])] = None
+    """Require a second factor, even of a session that began without it."""
+    foreign: Annotated[Literal["deny"] | None, Field(examples=["deny"])] = None
+    """Deny requests whose Authorization header is for the app and not for authgw."""
+    upstream_auth: Annotated[Literal["connection"] | None, Field(examples=["connection"])] = None
+    """Let NTLM and Negotiate pass, which authenticate the connection to the app.
+
+    Only for an app whose connections the proxy never shares between users.
+    """
 
     @field_validator("*", mode="before")
     @classmethod
@@ -118,14 +176,17 @@ class RuleEntry(BaseModel):
     @model_validator(mode="after")
     def _check_second_factor(self) -> "RuleEntry":
         if self.require and "anyone" in self.allow:
-            raise ValueError("asks a second factor of anyone: write allow: authenticated")
+            raise ValueError(
+                "require: totp needs a login, and allow: anyone has none: write allow: "
+                "authenticated"
+            )
         return self
 
     @model_validator(mode="after")
     def _check_foreign(self) -> "RuleEntry":
         if self.foreign and "anyone" in self.allow:
             raise ValueError(
-                "foreign: deny denies nothing where anyone may pass: write allow: authenticated"
+                "foreign: deny has no effect with allow: anyone: write allow: authenticated"
             )
         if self.foreign and self.upstream_auth:
             raise ValueError("foreign: deny and upstream_auth contradict each other: remove one")

@@ -33,7 +33,7 @@ def parse_integer(value: Any) -> Any:
     if not isinstance(value, UnquotedScalar):
         return value
     if not _INTEGER.fullmatch(value):
-        raise ValueError("is not a valid integer: write it in plain decimal digits, such as 8080")
+        raise ValueError("is not a valid integer: write plain decimal digits, such as 8080")
     return int(value)
 
 
@@ -48,7 +48,7 @@ def parse_boolean(value: Any) -> Any:
     # YAML 1.1 allows true, True and TRUE, but no other mix of cases.
     word = value.lower() if value in (value.lower(), value.upper(), value.capitalize()) else ""
     if word not in _TRUE | _FALSE:
-        raise ValueError("is not a valid boolean: write true or false")
+        raise ValueError("must be true or false: write one of these words without quotes")
     return word in _TRUE
 
 

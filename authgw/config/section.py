@@ -34,7 +34,9 @@ class Conflict(NamedTuple):
 class Section(BaseModel):
     """Base class of the sections: unknown keys are refused, and errors never contain values."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
     def conflicts(self) -> Iterable[Conflict]:
         """Return the contradictions in this section.

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from authgw.config.yaml_text import YamlDocument, YamlSyntaxError
+from authgw.files.file_errors import file_error
+from authgw.files.key_errors import key_text
 
 Key = tuple[str, ...]
 ABSENT = object()
@@ -28,7 +30,12 @@ class RawSettings:
 
     def add_problem(self, path: Key, text: str) -> None:
         """Add a problem with this key."""
-        self.problems.append(f"{self.origin(path)}: {'.'.join(path)}: {text}")
+        self.problems.append(f"{self.origin(path)}: {self._key_text(path)}: {text}")
+
+    def _key_text(self, path: Key) -> str:
+        # A single value that is accepted as a list of one has no number.
+        is_item = path[-1].isdigit() and isinstance(self.value(path[:-1]), list)
+        return key_text(path if is_item or not path[-1].isdigit() else path[:-1])
 
     def value(self, path: Key) -> Any:
         """Return the raw value of this key, or `ABSENT` if it is not set."""
@@ -50,7 +57,7 @@ class RawSettings:
             value = {name: value}
         for key in _duplicate_keys(self.data, value, ()):
             other = self.origin(key)
-            self.problems.append(f"{origin}: {'.'.join(key)}: is also set by {other}: keep one")
+            self.problems.append(f"{origin}: {key_text(key)}: is also set by {other}: keep one")
         _merge(self.data, value)
         self.origins[path] = origin
         self.origins.update({(*path, *key): place for key, place in (below or {}).items()})
@@ -62,9 +69,12 @@ class RawSettings:
         notes = []
         for key in replaced:
             if isinstance(other.value(key), dict):
-                self.problems.append(f"{other.origin(key)}: {'.'.join(key)} is no section")
+                self.problems.append(
+                    f"{other.origin(key)}: {key_text(key)}: is a section in one source and a value "
+                    "in the other: write the same kind in both"
+                )
             else:
-                place = f"{other.origin(key)} takes the place of {'.'.join(key)}"
+                place = f"{other.origin(key)} overrides {key_text(key)}"
                 notes.append(f"{place} ({self.origin(key)}).")
             for child in [child for child in self.origins if child[: len(key)] == key]:
                 del self.origins[child]
@@ -102,9 +112,9 @@ def read_file(path: Path) -> RawSettings:
     try:
         document = YamlDocument(path.read_text(encoding="utf-8"), path.name)
     except OSError as error:
-        source.problems.append(f"{path}: {error.strerror}")
+        source.problems.append(file_error(path, error))
     except UnicodeDecodeError:
-        source.problems.append(f"{path}: is not UTF-8 text: save it as UTF-8")
+        source.problems.append(f"{path} is not UTF-8 text: save it as UTF-8")
     except YamlSyntaxError as error:
         source.problems.append(str(error))
     else:
@@ -113,6 +123,6 @@ def read_file(path: Path) -> RawSettings:
         if isinstance(document.data, dict):
             source.data.update({str(key): value for key, value in document.data.items()})
         elif document.data is not None:
-            message = "must be sections such as `server:`, not a value"
+            message = "must be sections: begin with `server:`, `rules:` or another section"
             source.problems.append(f"{path.name}:1: {message}")
     return source

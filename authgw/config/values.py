@@ -48,6 +48,12 @@ def parse_duration(value: Any) -> float:
     return total
 
 
+def _log_place(text: str) -> str:
+    if text not in ("stderr", "syslog") and "/" not in text:
+        raise ValueError("is unknown: write stderr, syslog, or the path of a file, with a /")
+    return text
+
+
 def format_duration(seconds: float) -> str:
     """Return a duration as it is written in the configuration, in its greatest whole unit."""
     milliseconds = round(seconds * 1000)
@@ -61,8 +67,8 @@ def format_duration(seconds: float) -> str:
 def _staleness(duration: float) -> float:
     if 0 < duration < _MIN_STALENESS:
         raise ValueError(
-            "0 (ask the store at every request) or at least 100ms: "
-            "what is known for less is too old before it is used again"
+            "is too short to have an effect: write at least 100ms, or 0 to read the store at every "
+            "request"
         )
     return duration
 
@@ -76,29 +82,33 @@ def _store_url(url: SecretStr) -> SecretStr:
 def _page_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
-        raise ValueError("is no page: write it whole, such as https://auth.example.com/login")
+        raise ValueError(
+            "is not the URL of a page: write all of it, such as https://auth.example.com/login"
+        )
     if not _VISIBLE.fullmatch(url):
-        raise ValueError("holds a space or a letter beyond ASCII: percent-encode it")
+        raise ValueError("contains a space or a character outside ASCII: percent-encode it")
     if not _is_canonical(host_of(url)):
-        raise ValueError("names no host that a browser can reach")
+        raise ValueError("contains a host that browsers cannot reach: correct its name")
     return url
 
 
 def _domain(text: str) -> str:
     if not text.startswith(".") and _is_canonical(text) and "." in text:
         return text
-    raise ValueError("is no domain: write it without a dot in front, such as example.com")
+    raise ValueError("is not a valid domain: write it without a leading dot, such as example.com")
 
 
 def _host_pattern(text: str) -> str:
     if not _is_canonical(text.removeprefix("*.")):
-        raise ValueError("is no host: write app.example.com or *.example.com")
+        raise ValueError("is not a valid host: write app.example.com or *.example.com")
     return text
 
 
 def _colour(text: str) -> str:
     if not _COLOUR.fullmatch(text):
-        raise ValueError('is no colour: write it in quotes, such as "#0a7a70"')
+        raise ValueError(
+            'is not a valid colour: write six hexadecimal digits in quotes, such as "#0a7a70"'
+        )
     return text
 
 
@@ -121,7 +131,9 @@ def _listening_host(text: str) -> str:
 def _store_host(text: str) -> str:
     bracketed = text.startswith("[") and text.endswith("]")
     if re.search(r"[/@?#,\s]", text) or (":" in text and not bracketed):
-        raise ValueError("is not the name of one host: write redis, or [::1]; cache.port is apart")
+        raise ValueError(
+            "is not the name of a single host: write redis or [::1], and the port into cache.port"
+        )
     return text
 
 
@@ -135,15 +147,21 @@ def _is_ip(text: str) -> bool:
 
 def _header_name(name: str) -> str:
     if not _HEADER_NAME.fullmatch(name):
-        raise ValueError("is not a header name made of letters, digits and single dashes")
+        raise ValueError(
+            "is not a valid header name: write letters, digits and single dashes, such as "
+            "Remote-User"
+        )
     if _RESERVED_HEADER.fullmatch(name.lower()):
-        raise ValueError("means something else to proxies and apps: write Remote-User or X-...")
+        raise ValueError(
+            "is a header with another meaning for proxies and apps: write Remote-User or X-..."
+        )
     return name
 
 
 Integer = Annotated[StrictInt, BeforeValidator(parse_integer)]
 Boolean = Annotated[StrictBool, BeforeValidator(parse_boolean)]
 Text = Annotated[str, Field(min_length=1)]
+SocketPath = Annotated[str, Field(min_length=1, max_length=100)]
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 PositiveDuration = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
 Network = Annotated[str, AfterValidator(checked_entry)]
@@ -155,6 +173,7 @@ Networks = Annotated[tuple[Network, ...], BeforeValidator(comma_separated)]
 HostPatterns = Annotated[tuple[HostPattern, ...], BeforeValidator(comma_separated)]
 StoreUrl = Annotated[SecretStr, AfterValidator(_store_url)]
 StoreHost = Annotated[Text, AfterValidator(_store_host)]
+LogPlace = Annotated[Text, AfterValidator(_log_place)]
 Staleness = Annotated[Duration, AfterValidator(_staleness)]
 PageUrl = Annotated[str, AfterValidator(_page_url)]
 CookieDomain = Annotated[str, AfterValidator(_domain)]

@@ -6,17 +6,13 @@ from typing import Any
 
 import yaml
 
+from authgw.config import yaml_mistakes
 from authgw.config.scalars import UnquotedScalar, is_null
 from authgw.core.limits import MAX_YAML_NODES
+from authgw.files.key_errors import key_text
 
 _MERGE = "tag:yaml.org,2002:merge"
 _STR = "tag:yaml.org,2002:str"
-_KEY = re.compile(r"(?:^|[{,\[]|-\s)\s*([A-Za-z_][\w-]*)\s*:(?=\s)")
-_VALUE_LIKE_COMMENT = re.compile(r"([A-Za-z_][\w-]*)\s*:\s+#[^\s#]")
-# Characters with a special meaning in YAML at the beginning of a value.
-_SPECIAL = "*&!%@`|>[]{},#?"
-# The parser's message may quote a part of a value, and a value may be a secret.
-_QUOTED = re.compile(r" ?'([^']*)'")
 
 
 class YamlSyntaxError(ValueError):
@@ -76,7 +72,9 @@ class YamlDocument:
             raise
         except Exception:
             # PyYAML's constructors raise any exception, and recursion is limited.
-            raise YamlSyntaxError(f"{self._name}: is not YAML that can be read") from None
+            raise YamlSyntaxError(
+                f"{self._name}: is not valid YAML: remove what is nested or tagged"
+            ) from None
 
     def _place(self, node: yaml.Node) -> str:
         return f"{self._name}:{node.start_mark.line + 1}"
@@ -85,7 +83,9 @@ class YamlDocument:
         """Record the places of the parts of this node, except for the keys in `kept`."""
         self._nodes += 1
         if self._nodes > MAX_YAML_NODES:
-            raise YamlSyntaxError(f"{self._name}: is too large: more than {MAX_YAML_NODES} values")
+            raise YamlSyntaxError(
+                f"{self._name}: is too large: write at most {MAX_YAML_NODES} values"
+            )
         if isinstance(node, yaml.SequenceNode):
             for index, item in enumerate(node.value):
                 self.origins[(*path, str(index))] = self._place(item)
@@ -102,7 +102,7 @@ class YamlDocument:
                 continue
             name = str(key.value)
             if name in names:
-                self._add_problem(key, (*path, name), "stands twice: remove one")
+                self._add_problem(key, (*path, name), "is duplicated: remove one")
             names.add(name)
             if name not in kept:
                 self.origins[(*path, name)] = self._place(key)
@@ -120,57 +120,17 @@ class YamlDocument:
         rest = self._lines[key.end_mark.line][key.end_mark.column :].strip().removeprefix(":")
         rest = rest.strip()
         if rest[:1] == "&" or re.match(r"#[^\s#]", rest):
-            message = f"begins with {rest[0]}, which YAML does not read as text: quote it"
+            message = (
+                f"begins with {rest[0]}, which YAML does not read as text: put the value in quotes"
+            )
             self._add_problem(key, path, message)
 
     def _add_problem(self, node: yaml.Node, path: tuple[str, ...], text: str) -> None:
-        self.problems.append(f"{self._place(node)}: {'.'.join((*self._section, *path))}: {text}")
+        self.problems.append(f"{self._place(node)}: {key_text((*self._section, *path))}: {text}")
 
     def _describe(self, error: yaml.MarkedYAMLError) -> str:
-        """Return place, mistake and remedy, without any part of the value: it may be a secret."""
-        parts = (error.context, error.problem)
-        message = " ".join(_QUOTED.sub(_without_value, part) for part in parts if part)
-        line, column = _position(error.problem_mark)
-        remedy = _remedy(message, self._lines[: line + 1], column, _character(error, self._lines))
-        return f"{self._name}:{line + 1}: is not YAML that can be read: {message}: {remedy}"
-
-
-def _without_value(quoted: re.Match[str]) -> str:
-    return quoted[0] if len(quoted[1]) == 1 or quoted[1].startswith("<") else ""
-
-
-def _position(mark: yaml.Mark | None) -> tuple[int, int]:
-    return (mark.line, mark.column) if mark else (0, 0)
-
-
-def _character(error: yaml.MarkedYAMLError, lines: list[str]) -> str:
-    """Return the special character at the beginning of the value, empty if it is not known."""
-    line, column = _position(error.context_mark or error.problem_mark)
-    character = lines[line][column : column + 1] if line < len(lines) else ""
-    return character if character and character in _SPECIAL else ""
-
-
-def _remedy(message: str, lines: list[str], column: int, character: str) -> str:
-    """Return the remedy for a mistake at `column` of the last line."""
-    line_start = lines[-1][: column + 1]
-    comment_like = (
-        [*filter(None, map(_VALUE_LIKE_COMMENT.search, lines))] if "flow" in message else []
-    )
-    if comment_like:
-        return f"quote the value of `{comment_like[-1][1]}`, which begins with #"
-    if "\t" in line_start:
-        return "indent with spaces, not tabs"
-    if "single document" in message:
-        return "keep one document"
-    if "found ':'" in message:
-        return 'quote the value that begins with a colon, such as "::1"'
-    if "escape character" in message:
-        return "write the value in single quotes, where a backslash is a backslash"
-    if "expected ','" in message:
-        return f"close the {character or 'bracket'}, or quote the value that begins with it"
-    keys = _KEY.findall(line_start) or _KEY.findall(lines[-1])
-    of_key = f" of `{keys[-1]}`" if keys else ""
-    return f"quote the value{of_key}{f', which begins with {character}' if character else ''}"
+        line, mistake = yaml_mistakes.describe(error, self._lines)
+        return f"{self._name}:{line}: is not valid YAML: {mistake}"
 
 
 def _pairs(node: yaml.Node) -> list[tuple[yaml.Node, yaml.Node]]:

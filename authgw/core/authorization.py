@@ -99,7 +99,7 @@ def read_authorization(
     if pair is not None:
         return Authorization(AuthorizationKind.OURS, pair=pair)
     binds = any(scheme.startswith(_CONNECTION_SCHEMES) for scheme in distinct)
-    problem = "Basic counts here and is not one name and password" if is_basic else ""
+    problem = "Basic is accepted here and is not a single name and password" if is_basic else ""
     problem = problem or _problem(lines, schemes, identifiers)
     return Authorization(
         AuthorizationKind.MALFORMED if problem else AuthorizationKind.FOREIGN,
@@ -115,9 +115,9 @@ def _problem(
     if _is_large(lines):
         return f"Authorization is over {MAX_AUTHORIZATION_BYTES} bytes"
     if _is_ours(b"\n".join(lines).decode("latin-1"), identifiers):
-        return "a credential of authgw is not sent as one Bearer or Basic"
+        return "a credential of authgw is not sent as a single Bearer or Basic"
     if any(len(line_schemes) > 1 for line_schemes in schemes):
-        return "one Authorization line holds several credentials"
+        return "an Authorization line contains several credentials"
     return ""
 
 
@@ -133,7 +133,7 @@ def refusal(authorization: Authorization, rule: Rule) -> str:
         AuthorizationKind.FOREIGN,
         AuthorizationKind.MALFORMED,
     ):
-        return f"the Authorization header is not authgw's, and {rule.name} says foreign: deny"
+        return f"the Authorization header is not authgw's, and {rule.name} has foreign: deny"
     if authorization.binds_connection and not rule.connection_auth:
         return (
             "NTLM and Negotiate authenticate a connection, which other users' requests may share: "

@@ -24,13 +24,15 @@ class Audience(Flag):
 class Endpoint:
     """A path, its methods (`*` for any) and its callers.
 
-    With `prefix` the endpoint includes all paths below.
+    With `prefix` the endpoint includes all paths below. A path that apps have as well has
+    `own_host`: it is published only on a host where the gateway shares the paths with no app.
     """
 
     path: str
     methods: tuple[str, ...]
     audience: Audience
     prefix: bool = False
+    own_host: bool = False
 
 
 _PUBLIC, _BACKEND, _OPERATOR, _PROXY = Audience
@@ -41,6 +43,8 @@ ENDPOINTS = (
     Endpoint("/login/account", ("GET",), _PUBLIC),
     Endpoint("/login/end", ("POST",), _PUBLIC),
     Endpoint("/login/style.css", ("GET",), _PUBLIC),
+    Endpoint("/login/icon.svg", ("GET",), _PUBLIC),
+    Endpoint("/favicon.ico", ("GET",), _PUBLIC, own_host=True),
     Endpoint("/logout", ("GET", "POST"), _PUBLIC),
     Endpoint("/refresh", ("POST",), _PUBLIC),
     Endpoint("/ping", ("GET",), _PUBLIC),
@@ -63,6 +67,17 @@ ENDPOINTS = (
 def paths_for(audience: Audience) -> tuple[str, ...]:
     """Return the paths for this audience, sorted."""
     return tuple(sorted(entry.path for entry in ENDPOINTS if audience in entry.audience))
+
+
+def published_paths(*, own_host: bool) -> tuple[str, ...]:
+    """Return the public paths to publish on a host, sorted; `own_host` if no app is there."""
+    return tuple(
+        sorted(
+            entry.path
+            for entry in ENDPOINTS
+            if Audience.PUBLIC in entry.audience and (own_host or not entry.own_host)
+        )
+    )
 
 
 def pattern_of(paths: tuple[str, ...], root: str = "") -> str:

@@ -1,6 +1,6 @@
 """Exceptions for refusals; `core.reasons` has the table of their codes."""
 
-from authgw.core.reasons import REASONS
+from authgw.core.reasons import CAUSES, REASONS
 
 
 class OperatorError(ValueError):
@@ -14,17 +14,23 @@ class AuthgwError(Exception):
     """Base class of refusals with a stable `code` from `REASONS`; `detail` contains no secret.
 
     `sub` and `sid` identify the subject and the session, as far as a verified token or record
-    names them. `note` is for the log only, `retry_after` is in seconds.
+    names them. `cause`, a code of `CAUSES`, and `note`, by default its meaning, are for the log
+    only; `log_fields` are further fields of the event. `retry_after` is in seconds.
     """
 
     code = "token_invalid"
+    cause = ""
+    log_fields: tuple[tuple[str, str | int], ...] = ()
     retry_after: float | None = None
 
-    def __init__(self, detail: str = "", *, sub: str = "", sid: str = "", note: str = "") -> None:
+    def __init__(
+        self, detail: str = "", *, sub: str = "", sid: str = "", note: str = "", cause: str = ""
+    ) -> None:
         self.detail = detail or REASONS[self.code].meaning
         self.sub = sub
         self.sid = sid
-        self.note = note
+        self.cause = cause or self.cause
+        self.note = note or CAUSES.get(self.cause, "")
         super().__init__(f"{self.code}: {self.detail}")
 
     @property
@@ -177,21 +183,32 @@ class TooManyFailuresError(AuthgwError):
     code = "too_many_failures"
     retry_after: float
 
-    def __init__(self, retry_after: float, *, sub: str = "") -> None:
+    def __init__(self, retry_after: float, *, sub: str = "", cause: str = "") -> None:
         self.retry_after = retry_after
-        super().__init__(sub=sub)
+        super().__init__(sub=sub, cause=cause)
 
 
 class TooBusyError(TooManyFailuresError):
     """Raised when the queue of password hashes is full."""
 
     code = "too_busy"
+    cause = "busy"
 
 
 class LoginFailedError(AuthgwError):
-    """Raised when a user name, password or code is wrong."""
+    """Raised when a user name, password or code is wrong.
+
+    `code_age` is the age of a code outside of its time in seconds, negative if it is too early.
+    """
 
     code = "login_failed"
+
+    def __init__(
+        self, *, cause: str, sub: str = "", note: str = "", code_age: int | None = None
+    ) -> None:
+        if code_age is not None:
+            self.log_fields = (("authgw.code_age", code_age),)
+        super().__init__(sub=sub, note=note, cause=cause)
 
 
 class TotpRequiredError(AuthgwError):

@@ -6,6 +6,7 @@ The algorithm belongs to the key; a token cannot select it (RFC 8725 section 3.1
 import json
 import math
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ec import (
@@ -42,6 +43,15 @@ class Key:
     signs_from: float = 0.0
 
 
+class KeyState(Enum):
+    """Use of a key at a time."""
+
+    NEXT = "next"  # will sign later, verifies already
+    SIGNING = "signing"
+    VERIFYING = "verifying"  # no longer signs; verifies the tokens that it signed
+    RETIRED = "retired"  # its last token has expired: the file can be removed
+
+
 class KeyRing:
     """The keys of an issuer; `keys` are sorted by the time at which they begin to sign.
 
@@ -59,7 +69,7 @@ class KeyRing:
         previous_kids: frozenset[str] = frozenset(),
     ) -> None:
         if not keys:
-            raise SigningKeyError("no signing key: run `authgw key init`")
+            raise SigningKeyError("there is no signing key: run `authgw key init`")
         self.keys = tuple(sorted(keys, key=lambda key: (key.signs_from, key.kid)))
         self._by_kid = {key.kid: key for key in keys}
         if len(self._by_kid) != len(keys):
@@ -83,6 +93,15 @@ class KeyRing:
         """Return the retirement of this kid's key in Unix seconds, infinity without a successor."""
         return self._retired_at.get(kid, math.inf)
 
+    def state(self, kid: str, now: float) -> KeyState:
+        """Return the state of the key with this kid at `now`, in Unix seconds."""
+        key = self._by_kid[kid]
+        if kid == self.signing_key(now).kid:
+            return KeyState.SIGNING
+        if key.signs_from > now:
+            return KeyState.NEXT
+        return KeyState.VERIFYING if now < self.verifies_until(kid) else KeyState.RETIRED
+
     def kids(self, now: float) -> tuple[str, ...]:
         """Return the kids of all keys that verify now."""
         return tuple(key.kid for key in self.keys if self.verifying_key(key.kid, now))
@@ -102,18 +121,22 @@ def key_from_pem(kid: str, pem: bytes, signs_from: float = 0.0) -> Key:
     try:
         private = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError):
-        raise SigningKeyError(f"{kid}: not an unencrypted private key in PEM format") from None
+        raise SigningKeyError(
+            "is not an unencrypted private key in PEM: replace it by such a key, or remove it "
+            "and run `authgw key init`"
+        ) from None
     if isinstance(private, EllipticCurvePrivateKey) and isinstance(private.curve, SECP256R1):
         return Key(kid, "ES256", private, private.public_key(), signs_from)
     if isinstance(private, RSAPrivateKey):
         if private.key_size < MIN_RSA_BITS:
             raise SigningKeyError(
-                f"{kid}: RSA keys need at least {MIN_RSA_BITS} bits (RFC 7518 3.3)"
+                f"the RSA key has less than {MIN_RSA_BITS} bits (RFC 7518 section 3.3): make a "
+                "new one with `authgw key add`"
             )
         return Key(kid, "RS256", private, private.public_key(), signs_from)
     if isinstance(private, Ed25519PrivateKey):
         return Key(kid, "EdDSA", private, private.public_key(), signs_from)
-    raise SigningKeyError(f"{kid}: authgw signs with P-256, RSA and Ed25519 keys only")
+    raise SigningKeyError("is a key of another kind: use a P-256, RSA or Ed25519 key")
 
 
 def key_from_secret(kid: str, secret: bytes) -> Key:
@@ -125,8 +148,8 @@ def key_from_secret(kid: str, secret: bytes) -> Key:
     trimmed = secret.rstrip(b"\r\n")
     if len(trimmed) < MIN_SECRET_BYTES:
         raise SigningKeyError(
-            f"{kid}: an HS256 secret needs at least {MIN_SECRET_BYTES} bytes, this has "
-            f"{len(trimmed)}: make one with `openssl rand -base64 48`"
+            f"the HS256 secret has {len(trimmed)} bytes and needs at least "
+            f"{MIN_SECRET_BYTES}: make one with `openssl rand -base64 48`"
         )
     return Key(kid, "HS256", trimmed, trimmed)
 

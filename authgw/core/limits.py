@@ -100,6 +100,9 @@ MAX_UNDER_ATTACK = 1
 PER_DEVICE = ThrottleLimit(10, 300.0)
 # Codes are checked after the password. Ten of a million codes in each window.
 PER_CODE = ThrottleLimit(10, 900.0)
+# Seconds within which the log names the age of a code that is too old or too new: clocks that
+# are not synchronised differ by minutes. Each step of 30 s costs 8 microseconds for a wrong code.
+MAX_CODE_AGE = 600.0
 # Wrong secrets of a trusted backend from an address.
 PER_BACKEND = ThrottleLimit(10, 60.0)
 # Throttle counters in an SQLite store: invented names must not fill the disk, so those that expire
@@ -183,6 +186,8 @@ MAX_WAITING_COMMANDS = 8192
 
 # --- Texts that are logged, stored or shown ---
 
+# Characters of a value, such as a path, in a log line over MAX_LOG_WRITE_LENGTH.
+MAX_LOGGED_LENGTH = 512
 # Stored with a session.
 MAX_USER_AGENT_LENGTH = 256
 # A longer User-Agent does not describe its device any better.

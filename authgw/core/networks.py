@@ -82,7 +82,7 @@ def network_of(entry: str) -> Network:
     """
     text = _without_brackets(entry.strip())
     if "%" in text:
-        raise ValueError("has a zone, which a network cannot have: leave out what follows %")
+        raise ValueError("has a zone, which a network cannot have: remove it from % on")
     try:
         network = ip_network(text)
     except ValueError:
@@ -120,9 +120,12 @@ def _correction_for(text: str) -> str:
     try:
         wider = ip_network(text, strict=False)
     except ValueError:
-        return "is not a network: write an address, a network such as 10.0.0.0/8, or unix"
+        return "is not a network: write an IP address, a network such as 10.0.0.0/8, or unix"
     address = text.partition("/")[0]
-    return f"is an address within a network: write {wider} for all of it, or {address} alone"
+    return (
+        f"is an address with the length of a network: write {wider} for the whole network, or "
+        f"{address}"
+    )
 
 
 def _canonical(peer: str) -> str:

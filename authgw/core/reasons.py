@@ -47,8 +47,8 @@ REASONS: dict[str, Reason] = {
     "token_missing": Reason(401, "no access token was sent", "log in", oauth_error=""),
     "authorization_malformed": Reason(
         401,
-        "the Authorization header is not one `Bearer <token>`",
-        "send one Bearer token",
+        "the Authorization header is not a single `Bearer <token>`",
+        "send a single Bearer token",
         oauth_error="invalid_request",
     ),
     "token_malformed": Reason(
@@ -56,19 +56,24 @@ REASONS: dict[str, Reason] = {
     ),
     "token_invalid": Reason(
         401,
-        "signature, key, issuer, audience or claims do not hold",
+        "the signature, key, issuer, audience or a claim of the token is not valid",
         "log in",
         oauth_error="invalid_token",
     ),
     "token_wrong_type": Reason(
         401,
         "a token of this type is not accepted here",
-        "send the right token",
+        "send an access token, or a refresh token to /refresh",
         oauth_error="invalid_token",
     ),
-    "token_expired": Reason(401, "the token has expired", "refresh", oauth_error="invalid_token"),
+    "token_expired": Reason(
+        401, "the token has expired", "refresh it, or log in", oauth_error="invalid_token"
+    ),
     "token_not_yet_valid": Reason(
-        401, "the token is from the future", "check clocks, retry", oauth_error="invalid_token"
+        401,
+        "the token is from the future",
+        "check the clocks, then retry",
+        oauth_error="invalid_token",
     ),
     "session_ended": Reason(
         401,
@@ -109,26 +114,26 @@ REASONS: dict[str, Reason] = {
     "credentials_ambiguous": Reason(
         401,
         "the credentials belong to different sessions",
-        "send one of them",
+        "send a single credential",
         oauth_error="invalid_request",
     ),
     "app_password_refused": Reason(
         401,
         "the app password is unknown, has expired, or is not for this path",
-        "make one for this path",
+        "make an app password for this path",
         oauth_error="invalid_token",
     ),
     "too_many_failures": Reason(
         429,
         "too many failed attempts",
-        "wait as Retry-After says",
+        "retry after the seconds of Retry-After",
         event="login_failure",
         login_outcome=True,
     ),
     "too_busy": Reason(
         429,
-        "too many log-ins at once",
-        "wait as Retry-After says",
+        "too many logins at the same time",
+        "retry after the seconds of Retry-After",
         event="login_failure",
         login_outcome=True,
     ),
@@ -137,32 +142,32 @@ REASONS: dict[str, Reason] = {
     ),
     "client_forbidden": Reason(
         403,
-        "the client may not do this",
-        "widen its entry in the clients file",
+        "the client is not permitted to do this",
+        "extend its entry in the clients file",
         event="login_failure",
     ),
     "request_malformed": Reason(
         400, "the request is not valid HTTP/1.0 or HTTP/1.1", "correct the request"
     ),
     "expectation_failed": Reason(
-        417, "Expect asks for more than 100-continue", "send Expect: 100-continue, or no Expect"
+        417, "Expect contains more than 100-continue", "send Expect: 100-continue, or no Expect"
     ),
-    "body_malformed": Reason(400, "the body is not what this endpoint takes", "correct the body"),
+    "body_malformed": Reason(400, "the body is not valid for this endpoint", "correct the body"),
     "body_too_large": Reason(413, "the body is over 16 KiB, or over 32 KiB as a form", "send less"),
-    "body_too_slow": Reason(408, "the body was not there in time", "send it at once"),
+    "body_too_slow": Reason(408, "the body did not arrive in time", "send it without a pause"),
     "body_unsupported": Reason(
         415, "the body is not plain application/json", "send Content-Type: application/json"
     ),
     "credentials_conflict": Reason(
-        400, "the token came in the header and in the body", "send one of the two"
+        400, "the token was sent in the header and in the body", "send it once"
     ),
     "misdirected": Reason(421, "no login page has this host", "use the address of login.url"),
-    "not_found": Reason(404, "there is no such page", "check the path"),
+    "not_found": Reason(404, "this page does not exist", "check the path"),
     "method_not_allowed": Reason(405, "this page takes other methods", "see Allow"),
-    "internal_error": Reason(500, "authgw failed; its log says why", "retry", event="failure"),
+    "internal_error": Reason(500, "authgw failed; its log has the cause", "retry", event="failure"),
     "untrusted_proxy": Reason(
         403,
-        "headers about an original request came from a peer outside server.trusted_proxies",
+        "headers about an original request were sent by a peer outside server.trusted_proxies",
         "add the proxy's address to server.trusted_proxies",
         misconfiguration=True,
     ),
@@ -176,10 +181,10 @@ REASONS: dict[str, Reason] = {
         403, "a header about the original request is missing", "complete the proxy's recipe"
     ),
     "target_malformed": Reason(
-        403, "a header about the original request cannot be read", "correct the request"
+        403, "a header about the original request cannot be parsed", "correct the request"
     ),
     "target_duplicated": Reason(
-        403, "a header about the original request came twice", "complete the proxy's recipe"
+        403, "a header about the original request is duplicated", "complete the proxy's recipe"
     ),
     "direct_check_off": Reason(
         403,
@@ -190,47 +195,83 @@ REASONS: dict[str, Reason] = {
     "no_rule": Reason(403, "no rule matches the request", "add a rule for it"),
     "not_permitted": Reason(
         403,
-        "the rule for this page names neither this subject nor one of its groups",
-        "ask for the right",
+        "this page is for other users and groups",
+        "ask an administrator for access",
     ),
     "programs_only": Reason(
         403,
-        "the rule for this page takes no login of a browser",
-        "send a credential that the rule takes",
+        "the rule for this page does not accept a login by browser",
+        "send a credential that the rule accepts",
     ),
     "path_ambiguous": Reason(
-        403, "servers could disagree about where the path leads", "send the path plainly"
+        403,
+        "servers could read the path in different ways",
+        "send the path without encoding that it does not need",
     ),
     "destination_denied": Reason(
         403,
         "the Destination of a COPY or MOVE is missing, on another host, or not allowed to be "
         "written",
-        "name one place that you may write to",
+        "name a single place that you may write to",
     ),
     "override_denied": Reason(
         403,
         "a header names another method or path for the same request, which is not allowed",
-        "send the request plainly",
+        "send the request without this header",
     ),
     "host_conflict": Reason(
         403, "the request line and the Host header name different hosts", "correct the request"
     ),
     "wrong_dialect": Reason(
         403,
-        "X-Forwarded-Uri arrived at /authenticate, which is NGINX's. "
-        "Traefik and Caddy ask /authenticate/forward.",
-        "Traefik and Caddy ask /authenticate/forward",
+        "X-Forwarded-Uri arrived at /authenticate, which is for NGINX. "
+        "Traefik and Caddy use /authenticate/forward.",
+        "use /authenticate/forward for Traefik and Caddy",
         misconfiguration=True,
     ),
     "keys_not_shared": Reason(
-        503, "this replica may not sign: the others lack its key, or it lacks theirs", "retry"
+        503, "this replica must not sign, since replicas have different keys", "retry"
     ),
     "store_unavailable": Reason(503, "the session store cannot be reached", "retry"),
     "users_file_unwritable": Reason(
         503,
         "recovery codes cannot be used now: the users file cannot be changed",
-        "use a code of the authenticator app; authgw's log says what to mount",
+        "use a code of the authenticator app; authgw's log has the remedy",
     ),
+}
+
+
+# Precise causes of refusals, for log and metrics only: to a client all of them look alike.
+CAUSES: dict[str, str] = {
+    "unknown_user": "the users file has no user of this name",
+    "disabled": "the user is disabled",
+    "password": "the password is wrong",
+    "code": "the code is wrong",
+    "code_late": "the code is of an earlier time: check clocks",
+    "code_early": "the code is of a later time: check clocks",
+    "code_reused": "the code was used before",
+    "code_missing": "the program sent no code",
+    "totp_not_set_up": "the user has not set up a second factor",
+    "throttled_name": "too many failures for this name from this address or device",
+    "throttled_address": "too many failures from this address",
+    "throttled_code": "too many wrong codes of this user",
+    "throttled_client": "too many wrong secrets of this client from this address",
+    "busy": "too many passwords are being verified",
+    "client_missing": "the request has no credentials of a client",
+    "client_unknown": "the clients file has no client of this name",
+    "client_secret": "the secret of the client is wrong",
+    "client_address": "the client may not connect from this address",
+    "client_subject": "the client may not open sessions of this subject",
+    "client_group": "the client may not grant these groups",
+    "subject_is_user": "the subject is in the users file, so only its password opens a session",
+    "app_password": "no user has this app password",
+    "app_password_user": "the app password belongs to another user than the request names",
+    "app_password_expired": "the app password has expired",
+    "app_password_path": "the app password is not for this path",
+    "form_token": "the form has no valid token: cookies are blocked or were cleared, or it was too "
+    "old",
+    "form_origin": "a page of another site sent the form",
+    "form_http": "the login page is reached by http, over which browsers keep no session cookie",
 }
 
 

@@ -286,10 +286,13 @@ def glob(source: str) -> PathPattern:
     text = source.removeprefix("=")
     if not text.startswith("/") or len(text) > MAX_PATTERN_LENGTH:
         raise RuleError(
-            f"{source}: a path begins with / and has at most {MAX_PATTERN_LENGTH} letters"
+            f"{source} is not a valid path: begin it with /, and write at most "
+            f"{MAX_PATTERN_LENGTH} characters"
         )
     if canonical_path(text).ambiguities or canonical_path(text).text != text:
-        raise RuleError(f"{source}: write the path decoded, without // ; \\ # % or dot segments")
+        raise RuleError(
+            f"{source} is not a plain path: write it decoded, without // ; \\ # % or dot segments"
+        )
     translate = re2.escape if exact else glob_expression
     prefix, wildcard, _ = (text, "", "") if exact else text.partition("*")
     segments = prefix.split("/")[1:]
@@ -306,7 +309,14 @@ def regex(source: str) -> PathPattern:
     try:
         return pattern_of(f"regex:{source}", "/", [], source)
     except re2.error as error:
-        raise RuleError(f"regex:{source}: {error}") from None
+        raise RuleError(
+            f"is not a valid regular expression of RE2 ({_re2_reason(error)}): correct it"
+        ) from None
+
+
+def _re2_reason(error: Exception) -> str:
+    reason = error.args[0] if error.args else ""
+    return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
 
 
 def matches_network_and_method(rule: Rule, access: AccessRequest) -> bool:

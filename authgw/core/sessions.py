@@ -134,13 +134,18 @@ def sid_with_end(sub: str, end: str) -> str:
     return subject_hash(sub) + end
 
 
+def is_sid(text: str) -> bool:
+    """Return True if the text has the form of a sid."""
+    return _SID.fullmatch(text) is not None
+
+
 def hash_of_sid(sid: str) -> str:
     """Return the subject's hash from a sid.
 
     Raises:
         SessionEndedError: it is not a valid sid.
     """
-    if not _SID.fullmatch(sid):
+    if not is_sid(sid):
         raise SessionEndedError
     return sid[:_HASH_LENGTH]
 

@@ -72,7 +72,7 @@ def location_of(url: str, host: str) -> Location:
     scheme, authority, target = match.groups()
     if not authority:
         raise TargetMalformedError(
-            "X-Original-URL names no host, as $http_host does not in HTTP/3 and HTTP/1.0. In the "
+            "X-Original-URL has no host, since $http_host is empty in HTTP/3 and HTTP/1.0. In the "
             f"auth location write: {ORIGINAL_URL_LINE}"
         )
     if canonical_host(authority) != canonical_host(host):
@@ -124,7 +124,7 @@ def _bracketed(text: str) -> str:
     except ValueError:
         raise TargetMalformedError("the original host is malformed") from None
     if address.scope_id is not None:
-        raise TargetMalformedError("the original host has a zone, which no URL can have")
+        raise TargetMalformedError("the original host has a zone, which a URL cannot have")
     return f"[{address.compressed}]"
 
 

@@ -22,6 +22,7 @@ APP_PASSWORD_PREFIX = "agw_"  # noqa: S105  a prefix, not a password
 PASSWORD = "pwd"  # noqa: S105  name of an authentication method
 TOTP = "otp"
 GROUP_NAME = re.compile(rf"[A-Za-z0-9._:@/-]{{1,{MAX_NAME_LENGTH}}}")
+GROUP_CHARACTERS = f"write 1 to {MAX_NAME_LENGTH} of A-Z a-z 0-9 . _ : @ / -"
 # Controls, surrogates, line and paragraph separators: not safe in a header.
 _UNSAFE_IN_HEADERS = {"Cc", "Cs", "Zl", "Zp"}
 
@@ -59,12 +60,16 @@ class AppPassword:
         """Return True if it belongs to this user, in any spelling; None is any user."""
         return user is None or comparison_key(user) == comparison_key(self.sub)
 
+    def has_expired(self, now: float) -> bool:
+        """Return True if it is not valid at `now` (Unix seconds) or later."""
+        return self.expires_at is not None and now >= self.expires_at
+
     def allows(self, access: AccessRequest, now: float) -> bool:
         """Return True if it is valid at `now` (Unix seconds) for all targets of this request.
 
         It is not valid for a path that servers could read as another path.
         """
-        if self.expires_at is not None and now >= self.expires_at:
+        if self.has_expired(now):
             return False
         targets = (access.location, *(target.location for target in access.further))
         return not self.paths or all(self._covers(location.path) for location in targets)

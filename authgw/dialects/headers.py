@@ -69,11 +69,11 @@ def target(headers: RawHeaders, name: str) -> str:
     if not sent or not sent[0]:
         raise TargetMissingError(f"{name} is missing")
     if len(sent) > 1:
-        raise TargetDuplicatedError(f"{name} came {len(sent)} times")
+        raise TargetDuplicatedError(f"{name} was sent {len(sent)} times")
     # A path need not be UTF-8; it only matters to rules with path patterns.
     text = sent[0].decode("utf-8", "surrogateescape")
     if _CONTROL.search(text):
-        raise TargetMalformedError(f"{name} holds a control character")
+        raise TargetMalformedError(f"{name} contains a control character")
     return text
 
 

@@ -27,7 +27,7 @@ def examine(loaded: LoadedConfig) -> Iterator[CheckResult]:
         warnings += [*lint.unknown_groups(loaded), *lint.misspelled_users(loaded)]
     yield from (warning(_PART, message) for message in warnings)
     if not errors and not warnings:
-        yield ok(_PART, "valid, with its people and clients")
+        yield ok(_PART, "valid, with its users and clients")
     yield from _keys(loaded)
     if not errors:
         yield from _login_page(loaded, len(load_users(users)))
@@ -55,17 +55,25 @@ def _keys(loaded: LoadedConfig) -> Iterator[CheckResult]:
     if kids:
         yield ok("keys", kids)
     elif not loaded.settings.cache.is_shared:
-        yield ok("keys", "none yet: the first start makes one")
+        yield ok("keys", "no signing key yet: the first start creates a key")
     else:
-        yield problem("keys", "none, and replicas must share them: run `authgw key init` once")
+        yield problem(
+            "keys",
+            "no signing key, which replicas on a Redis must share: run `authgw key init` once",
+        )
 
 
 def _login_page(loaded: LoadedConfig, user_count: int) -> Iterator[CheckResult]:
     pages = ", ".join(site.url for site in loaded.settings.login.sites.all)
     if user_count and not pages:
-        message = f"{user_count} people, and no page for them: set login.url for log-in by browser"
-        yield warning("log-in page", message)
+        message = f"{_users(user_count)} and no login page: set login.url for logins by browser"
+        yield warning("login page", message)
     elif pages and not user_count:
-        yield warning("log-in page", f"{pages} is for nobody yet: authgw user add NAME")
+        message = f"{pages} has no users yet: run `authgw user add NAME`"
+        yield warning("login page", message)
     elif pages:
-        yield ok("log-in page", f"{pages}, for {user_count} people")
+        yield ok("login page", f"{pages}, for {_users(user_count)}")
+
+
+def _users(count: int) -> str:
+    return f"{count} user{'' if count == 1 else 's'}"

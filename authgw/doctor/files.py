@@ -57,20 +57,27 @@ def examine(loaded: LoadedConfig) -> Iterator[CheckResult]:
         if not account.can_access(status, write=path in written):
             results.append(problem(_PART, _access_error(path, status, account)))
         elif path in secret and status.st_mode & 0o007:
-            results.append(warning(_PART, f"{path} is open to everyone here: chmod 600 {path}"))
+            results.append(
+                warning(
+                    _PART,
+                    f"{path} is accessible to every account of this machine: chmod 600 {path}",
+                )
+            )
     yield from results
     if not results:
-        yield ok(_PART, f"{account.name} can read what the gateway needs, and keeps it to itself")
+        yield ok(
+            _PART, f"{account.name} can read all files of the gateway, and other accounts cannot"
+        )
 
 
 def _access_error(path: Path, status: os.stat_result, account: _Account) -> str:
     owner = _name_of(status.st_uid)
     if status.st_uid == account.uid:
         mode = stat.filemode(status.st_mode)
-        return f"{path}: its mode {mode} keeps {owner} out: chmod u+rwX {path}"
+        return f"{path} has mode {mode}, so that {owner} cannot use it: chmod u+rwX {path}"
     return (
-        f"{path} belongs to {owner}, the rest to {account.name}, who cannot use it: "
-        f"chown {account.name} {path}"
+        f"{path} belongs to {owner}, so that {account.name}, the owner of the other files, cannot "
+        f"use it: chown {account.name} {path}"
     )
 
 

@@ -19,8 +19,8 @@ def unknown_groups(loaded: LoadedConfig) -> Iterator[str]:
             near = difflib.get_close_matches(group, known, 1)
             if near:
                 yield (
-                    f"{rule.origin}: rules[{rule.number}] names group:{group}, which nobody of "
-                    f"the users file is in: did you mean group:{near[0]}?"
+                    f"{rule.origin}: rules[{rule.number}].allow: no user is in group:{group}: did "
+                    f"you mean group:{near[0]}?"
                 )
 
 
@@ -32,6 +32,6 @@ def misspelled_users(loaded: LoadedConfig) -> Iterator[str]:
             name = find_name(known, user)
             if name is not None:
                 yield (
-                    f"{rule.origin}: rules[{rule.number}] names user:{user}, which the users file "
-                    f"spells {name}: write user:{name}"
+                    f"{rule.origin}: rules[{rule.number}].allow: user:{user} is spelled {name} in "
+                    f"the users file: write user:{name}"
                 )

@@ -45,7 +45,7 @@ def examine_pass(block: Block, pass_line: Directive) -> Iterator[Finding]:
     if not block.inherited("auth_request"):
         yield hole(
             block,
-            f"{block} passes requests on without asking the gateway.",
+            f"{block} passes requests on without a check by the gateway.",
             "In its server add: include authgw/protect.conf;",
         )
     yield from _pass_target(pass_line)
@@ -54,7 +54,7 @@ def examine_pass(block: Block, pass_line: Directive) -> Iterator[Finding]:
     for each in block.inherited(f"{pass_line.name.removesuffix('_pass')}_method"):
         yield hole(
             each,
-            f"{each}: the app gets another method than the gateway judged.",
+            f"{each}: the app gets another method than the gateway checked.",
             "Remove it.",
         )
 
@@ -65,7 +65,7 @@ def _pass_target(pass_line: Directive) -> Iterator[Finding]:
     if {"uri", "document_uri"} & set(names):
         yield hole(
             pass_line,
-            f"{pass_line} sends the path decoded, which the gateway saw raw.",
+            f"{pass_line} sends the path decoded, and the gateway checks it encoded.",
             "Write it without $uri.",
         )
         return
@@ -76,14 +76,15 @@ def _pass_target(pass_line: Directive) -> Iterator[Finding]:
     if chosen:
         yield hole(
             pass_line,
-            f"{pass_line}: a client chooses by ${chosen[0]} which server receives its request "
+            f"{pass_line}: a client chooses by ${chosen[0]} the server that receives the request "
             "and the identity.",
-            "Write the server's name.",
+            "Write the name of the server.",
         )
     elif pass_line.name == "proxy_pass" and _has_path(address):
         yield hole(
             pass_line,
-            f"{pass_line} has a URI part: NGINX decodes the path that the gateway saw raw.",
+            f"{pass_line} has a URI part, so that NGINX decodes the path that the gateway checks "
+            "encoded.",
             f"Write: proxy_pass {_without_path(address)};",
         )
 
@@ -118,8 +119,8 @@ def _error_pages(block: Block) -> Iterator[Finding]:
             if each.args == ("on",) and statuses & _INTERCEPTED:
                 yield fault(
                     each,
-                    f"{each}: where the app itself answers 401, 403 or 500, people are told that "
-                    "the gateway refused them.",
+                    f"{each}: if the app itself responds with 401, 403 or 500, users see a "
+                    "refusal of the gateway.",
                     "Remove it, or give this location error_page lines of its own.",
                 )
 
@@ -138,7 +139,7 @@ def _cache(block: Block, pass_line: Directive) -> Iterator[Finding]:
         return
     yield hole(
         key[0] if key else cache[0],
-        f"{cache[0]}: what an app answers one user is kept and given to others who ask the same.",
+        f"{cache[0]}: the response of an app to a user is cached and sent to other users.",
         f"Write: {prefix}_cache off; or begin {prefix}_cache_key with $authgw_user.",
     )
 
@@ -151,8 +152,8 @@ def _early_responses(block: Block) -> Iterator[Finding]:
         if responds:
             yield hole(
                 each,
-                f"{each} answers before the gateway is asked.",
-                "Remove it, or write `auth_request off;` beside it to say that it is meant.",
+                f"{each} responds before the check by the gateway.",
+                "Remove it, or write `auth_request off;` next to it if this is intended.",
             )
 
 
@@ -176,19 +177,22 @@ def _rewrites(server: Block, block: Block) -> Iterator[Finding]:
             if is_protected(block):
                 yield hole(
                     each,
-                    f"{each} answers before the gateway is asked.",
-                    "Remove it, or write `auth_request off;` beside it to say that it is meant.",
+                    f"{each} responds before the check by the gateway.",
+                    "Remove it, or write `auth_request off;` next to it if this is intended.",
                 )
             continue
         path = re.sub(r"\$\w+", "x", each.args[1].partition("?")[0])
         target = None if each.args[-1] == "break" else _target(server, path)
         if is_protected(block):
             if target is not None and is_declared_public(target) and is_unreachable(target):
-                message = f"leads past the gateway to {target}, which clients cannot request."
+                message = (
+                    f"leads, without a check by the gateway, to {target}, which clients cannot "
+                    "request."
+                )
             else:
-                message = "serves another path than the one that the gateway judged."
+                message = "serves another path than the gateway checked."
         elif target is not None and is_protected(target):
-            message = f"leads to {target}, of which the gateway judges the path before it."
+            message = f"leads to {target}, and the gateway checks the path before this change."
         else:
             continue
         yield hole(
@@ -210,7 +214,7 @@ def _admission(site: NginxSite, server: Block, block: Block) -> Iterator[Finding
         if each.args == ("any",):
             yield hole(
                 each,
-                "satisfy any lets in whom either the gateway or an address rule allows.",
+                "satisfy any allows what either the gateway or an address rule allows.",
                 "Write: satisfy all;",
             )
     for each in block.named("error_page"):
@@ -231,11 +235,11 @@ def _error_page_bypass(site: NginxSite, server: Block, page: Directive) -> Itera
             continue
         yield hole(
             page,
-            f"{page} leads whom the gateway refuses to {target}, which "
-            f"{'passes them on' if pass_line else 'serves them the file'}: all but "
-            "404, 410, 502 and 504 can come before the gateway is asked.",
-            f"Remove `auth_request off;` in location {target}, or write error_page as protect.conf "
-            "does.",
+            f"{page} sends refused requests to {target}, which "
+            f"{'passes them on' if pass_line else 'serves them the file'}: statuses other than "
+            "404, 410, 502 and 504 can occur before the check.",
+            f"Remove `auth_request off;` in location {target}, or write error_page as "
+            "protect.conf does.",
         )
 
 
@@ -248,7 +252,8 @@ def _files(block: Block) -> Iterator[Finding]:
         if chosen and block.inherited("auth_request"):
             yield hole(
                 each,
-                f"{each}: a client chooses by ${chosen[0]} a file that is not the path judged.",
+                f"{each}: a client chooses by ${chosen[0]} a file other than the path that was "
+                "checked.",
                 "Write it without this variable.",
             )
     alias = block.named("alias")
@@ -257,7 +262,8 @@ def _files(block: Block) -> Iterator[Finding]:
         if modifier in ("", "^~") and alias[0].args[0].endswith("/") and not path.endswith("/"):
             yield hole(
                 alias[0],
-                f"{alias[0]}: {path}../ leads out of the folder, and no dot segment is seen.",
+                f"{alias[0]}: {path}../ leads out of the directory without a dot segment in the "
+                "path.",
                 f"Write: {block}/",
             )
     if not block.inherited("auth_request"):
@@ -270,7 +276,7 @@ def _undeclared_files(block: Block) -> Iterator[Finding]:
     if methods and block.name == "location":
         yield hole(
             methods[0],
-            f"{block} takes files from anybody: the gateway is not asked.",
+            f"{block} accepts files from any client without a check by the gateway.",
             "In its server add: include authgw/protect.conf;",
         )
         return
@@ -282,9 +288,9 @@ def _undeclared_files(block: Block) -> Iterator[Finding]:
     if (is_alone or is_reachable) and not responds and not refuses:
         yield fault(
             block,
-            f"{block} serves files without asking the gateway.",
-            "In its server add include authgw/protect.conf; or write `auth_request off;` here to "
-            "say that it is meant.",
+            f"{block} serves files without a check by the gateway.",
+            "In its server add include authgw/protect.conf; or write `auth_request off;` here if "
+            "this is intended.",
         )
 
 
@@ -294,20 +300,21 @@ def _subrequests(block: Block) -> Iterator[Finding]:
         if each.args[0]:
             yield hole(
                 each,
-                f"{each} includes this in answers without the gateway being asked about it.",
+                f"{each} includes this in responses without a check by the gateway.",
                 "Remove it.",
             )
     for each in block.inherited("ssi"):
         if each.args == ("on",):
             yield hole(
                 each,
-                "ssi on: text of an answer can include any location, and the gateway is not asked "
-                "about that.",
+                "ssi on: the text of a response can include any location, without a check by the "
+                "gateway.",
                 "Write: ssi off;",
             )
     for prefix in ("proxy", "fastcgi", "uwsgi", "scgi"):
         for each in block.named(f"{prefix}_store"):
             if each.args != ("off",):
                 yield unchecked(
-                    each, f"{each} keeps answers as files; who can read them is not known."
+                    each,
+                    f"{each} stores responses as files; the doctor cannot tell who can read them.",
                 )

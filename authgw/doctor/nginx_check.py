@@ -37,7 +37,7 @@ def examine(server: Block, recipe: Recipe) -> Iterator[Finding]:
     for uri in check_uris(server):
         line = _auth_request(server, uri)
         if "$" in uri:
-            yield unchecked(line, f"{line}: where this leads is not known.")
+            yield unchecked(line, f"{line}: the doctor cannot tell where this leads.")
             continue
         try:
             location = check_location(server, uri)
@@ -49,8 +49,8 @@ def examine(server: Block, recipe: Recipe) -> Iterator[Finding]:
             where = str(location) if location is not None else "no location"
             yield hole(
                 target[0] if target else location or line,
-                f"{line} leads to {where}, which is not the gateway: whatever answers there "
-                "lets everybody in.",
+                f"{line} leads to {where}, which is not the gateway: another server there could "
+                "allow every request.",
                 "Write the location as protect.conf does: location = /_authgw { internal; "
                 "proxy_pass http://authgw/authenticate; include authgw/question.conf; }",
             )
@@ -92,7 +92,7 @@ def _check_headers(location: Block, recipe: Recipe) -> Iterator[Finding]:
         elif header == "x-forwarded-for":
             yield hole(
                 sent[-1] if sent else location,
-                f"location {name} lets a client say which address is its own.",
+                f"location {name} lets clients choose the address that the gateway sees.",
                 f"Add to it: {expected}",
             )
         else:
@@ -114,7 +114,9 @@ def _client_headers(location: Block, lines: list[Directive], recipe: Recipe) -> 
         if header in recipe.check_headers or header == "host":
             continue
         if header in _CLIENT_HEADERS and value != f"$http_{header.replace('-', '_')}":
-            effect = "everybody is taken for the owner of it" if value and is_literal(value) else ""
+            effect = (
+                "every client gets the identity of its owner" if value and is_literal(value) else ""
+            )
             yield hole(
                 each,
                 f"{each}: the gateway does not see the client's own {each.args[0]}"
@@ -122,17 +124,23 @@ def _client_headers(location: Block, lines: list[Directive], recipe: Recipe) -> 
                 "Remove it.",
             )
         elif header not in _CLIENT_HEADERS and not is_literal(value):
-            yield unchecked(each, f"what {each} means to the gateway is not known.", "Remove it.")
+            yield unchecked(
+                each, f"the doctor does not know what {each} means to the gateway.", "Remove it."
+            )
     for each in location.inherited("proxy_pass_request_headers"):
         if each.args == ("off",):
-            message = "the gateway sees neither cookie nor token, so nobody gets in."
+            message = (
+                "the gateway receives neither cookie nor token, so that it refuses every request."
+            )
             yield problem(each, f"{each}: {message}", "Remove it.")
 
 
 def _connection(location: Block, target: Directive) -> Iterator[Finding]:
     name = location.args[-1]
     if not location.named("internal"):
-        yield hole(location, f"location {name} can be asked from outside.", "Add to it: internal;")
+        yield hole(
+            location, f"location {name} can be requested by clients.", "Add to it: internal;"
+        )
     version = [each.args[0] for each in location.inherited("proxy_http_version")]
     lines = location.inherited("proxy_set_header")
     connection = [each.args[1] for each in lines if each.args[0].lower() == "connection"]
@@ -140,15 +148,15 @@ def _connection(location: Block, target: Directive) -> Iterator[Finding]:
     if version != ["1.1"] or connection != [""]:
         yield fault(
             location,
-            f"location {name} does not keep its connections.",
+            f"location {name} opens a connection to the gateway for every request.",
             'Add to it: proxy_http_version 1.1; proxy_set_header Connection "";',
         )
     verified = [each.args[0] for each in location.inherited("proxy_ssl_verify")]
     if target.args[0].startswith("https://") and verified != ["on"]:
         yield fault(
             target,
-            f"{target}: the certificate is not verified, so that whoever answers in the gateway's "
-            "place lets everybody in.",
+            f"{target}: the certificate is not verified, so that another server in the gateway's "
+            "place could allow every request.",
             "Add to it: proxy_ssl_verify on; proxy_ssl_trusted_certificate FILE;",
         )
 
@@ -163,17 +171,20 @@ def _cache(location: Block, recipe: Recipe) -> Iterator[Finding]:
     if missing:
         yield hole(
             key[0] if key else cache[0],
-            f"answers of the gateway are kept without ${missing[0]} in the key: the answer for one "
-            "request is given to another.",
+            f"responses of the gateway are cached without ${missing[0]} in the key, so that the "
+            "response to a request is used for another.",
             "Write proxy_cache_key as protect.conf does, or proxy_cache off;",
         )
     for name in ("proxy_cache_valid", "proxy_cache_use_stale"):
         for each in location.inherited(name):
             if name == "proxy_cache_use_stale" and each.args != ("off",):
-                message = "a session that has ended is let in for as long as the gateway is away."
+                message = "an ended session is accepted while the gateway is unreachable."
                 yield hole(each, f"{each}: {message}", "Remove it.")
             elif name == "proxy_cache_valid" and each.args != ("200", "1s"):
-                message = "answers are kept longer than a second, and a log-out takes effect later."
+                message = (
+                    "responses are cached for longer than a second, so that a logout takes effect "
+                    "later."
+                )
                 yield hole(each, f"{each}: {message}", "Write: proxy_cache_valid 200 1s;")
 
 
@@ -181,9 +192,7 @@ def _replaced_responses(location: Block) -> Iterator[Finding]:
     """Check that an error page does not replace the gateway's response."""
     for each in location.inherited("proxy_intercept_errors"):
         if each.args == ("on",):
-            message = (
-                "a page takes the place of the gateway's refusal, which then counts as consent."
-            )
+            message = "a page replaces the gateway's refusal, and its status allows the request."
             yield hole(each, f"{each}: {message}", "Remove it.")
     for page in location.inherited("error_page"):
         status = next((arg for arg in page.args if arg.startswith("=")), "")
@@ -195,8 +204,8 @@ def _replaced_responses(location: Block) -> Iterator[Finding]:
         ):
             yield hole(
                 page,
-                f"{page} holds for the check too: while the gateway is away, its page with status "
-                "200 counts as consent, and everybody gets in.",
+                f"{page} applies to the check too: while the gateway is unreachable, its page "
+                "with status 200 allows every request.",
                 "Write it without `=`.",
             )
 
@@ -217,8 +226,8 @@ def _response_variables(server: Block, recipe: Recipe) -> Iterator[Finding]:
         elif value.startswith("$upstream_http_") and value not in ours:
             yield problem(
                 each,
-                f"{each} is taken from a header that the gateway does not send: the configuration "
-                f"calls it {recipe.headers[identity[name]]}.",
+                f"{each} is taken from a header that the gateway does not send: the "
+                f"configuration names it {recipe.headers[identity[name]]}.",
                 f"Write: auth_request_set {name} {expected}; or correct headers.{identity[name]} "
                 "in the configuration, or run `authgw nginx write DIR` and copy its files here.",
             )

@@ -46,6 +46,4 @@ def fault(at: Block | Directive, message: str, remedy: str) -> Finding:
 
 def unchecked(at: Block | Directive, message: str, remedy: str = "") -> Finding:
     """Make a finding about a line whose effect is unknown to the doctor."""
-    return Finding(
-        at.file, at.line, message, remedy or "Look at it yourself.", FindingKind.UNCHECKED
-    )
+    return Finding(at.file, at.line, message, remedy or "Check it yourself.", FindingKind.UNCHECKED)

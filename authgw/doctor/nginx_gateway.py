@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from authgw.core.endpoints import ENDPOINTS, Audience, Endpoint
+from authgw.core.endpoints import ENDPOINTS, Audience, Endpoint, published_paths
 from authgw.doctor.nginx_findings import Finding, fault, hole, problem, unchecked
 from authgw.doctor.nginx_identity import outdated_host
 from authgw.doctor.nginx_listen import default_servers, servers_for
@@ -21,6 +21,7 @@ from authgw.doctor.nginx_site import (
 )
 
 _REMEDY = "In it, after protect.conf, add: include authgw/gateway.conf;"
+_REDIRECT_STATUSES = ("301", "302", "303", "307", "308")
 
 
 def examine(site: NginxSite, recipe: Recipe) -> Iterator[Finding]:
@@ -35,7 +36,8 @@ def examine(site: NginxSite, recipe: Recipe) -> Iterator[Finding]:
         except re.error as error:
             message = f"a location's regular expression cannot be read here ({error})"
             yield unchecked(
-                server, f"{message}: which of the gateway's paths are public is not known."
+                server,
+                f"{message}: the doctor cannot tell which of the gateway's paths are public.",
             )
         for block in server.walk():
             if block.name == "location" and _is_published(site, block):
@@ -76,16 +78,16 @@ def _without_keepalive(at: Block | Directive, name: str) -> Finding:
 def _compare_address(line: Directive, address: str, recipe: Recipe) -> Iterator[Finding]:
     """Compare the address of a gateway with that of the configuration."""
     server = recipe.settings.server
-    consequence = "whatever listens there decides who gets in"
+    consequence = "the server there decides about access"
     alternative = "or run `authgw nginx write DIR` and copy its upstream.conf here."
     if "$" in address:
-        yield unchecked(line, f"which gateway {address} is, is not known.")
+        yield unchecked(line, f"the doctor cannot tell which gateway {address} is.")
     elif address.startswith("unix:"):
         if address.removeprefix("unix:") != server.socket:
             has = f"has server.socket {server.socket}" if server.socket else "has no server.socket"
             yield hole(
                 line,
-                f"the gateway is sought at {address}, and the configuration {has}: {consequence}.",
+                f"NGINX connects to {address}, and the configuration {has}: {consequence}.",
                 f"Set server.socket: {address.removeprefix('unix:')} in the configuration, "
                 f"{alternative}",
             )
@@ -96,7 +98,7 @@ def _compare_address(line: Directive, address: str, recipe: Recipe) -> Iterator[
         if int(port) != server.port:
             yield hole(
                 line,
-                f"the gateway is sought at port {port}, and the configuration has server.port "
+                f"NGINX connects to port {port}, and the configuration has server.port "
                 f"{server.port}: {consequence}.",
                 f"Write {host}:{server.port}, {alternative}",
             )
@@ -113,7 +115,7 @@ def _login_pages(site: NginxSite, recipe: Recipe) -> Iterator[Finding]:
                 message = f"no server here serves {page.host}, the host of login.url"
                 yield unchecked(site.top, f"{message}: its login page is not checked.")
             continue
-        paths = [page.root + each.path for each in ENDPOINTS if Audience.PUBLIC in each.audience]
+        paths = [page.root + path for path in published_paths(own_host=False)]
         for server in servers:
             yield from _login_page(site, server, page.url, paths)
 
@@ -132,25 +134,35 @@ def _login_page(site: NginxSite, server: Block, url: str, paths: list[str]) -> I
             location = location_for(server, _sample(path)) or server
         except re.error:
             return  # reported where published paths are checked
-        if location.named("return") and not is_protected(location):
-            return  # a redirect, to https above all
+        if _redirects(location) and not is_protected(location):
+            return  # to https above all
         if not _is_published(site, location):
             unpublished.setdefault(location, []).append(path)
     if sum(map(len, unpublished.values())) == len(paths):
         message = (
-            f"this server is that of login.url {url}, and does not publish the gateway: nobody can "
+            f"this server is that of login.url {url}, and does not publish the gateway, so that no "
+            "user can "
         )
         yield problem(server, message + "log in.", _REMEDY)
         return
     for location, missing in unpublished.items():
         yield problem(
             location,
-            f"{location} takes {', '.join(missing)} from the gateway: passwords and tokens of "
-            "people who log in go there."
+            f"{location} takes {', '.join(missing)} from the gateway: it receives the passwords "
+            "and tokens of users who log in."
             if location is not server and "/login" in " ".join(missing)
             else f"{', '.join(missing)} of the gateway is not published on the host of login.url.",
             f"Rename the location. {_REMEDY}" if location is not server else _REMEDY,
         )
+    if location_for(server, "/") is None and not server.named("root"):
+        message = f"/ on the host of login.url {url} is NGINX's own page, not the account page."
+        yield fault(server, message, "After gateway.conf, add: include authgw/login-host.conf;")
+
+
+def _redirects(location: Block) -> bool:
+    """Return True if the location returns a redirect (`return URL`, or a status and a URL)."""
+    values = [each.args[0] for each in location.named("return")]
+    return any(value in _REDIRECT_STATUSES or not value.isdigit() for value in values)
 
 
 def _sample(path: str) -> str:
@@ -174,7 +186,7 @@ def _published_paths(site: NginxSite, server: Block, roots: list[str]) -> Iterat
             location,
             f"{location} publishes {', '.join(paths)}, which are for backends, operators or "
             "proxies only.",
-            "Write: include authgw/gateway.conf; in its place.",
+            "Write: include authgw/gateway.conf; instead.",
         )
 
 
@@ -195,7 +207,7 @@ def _published_headers(block: Block, recipe: Recipe) -> Iterator[Finding]:
             continue
         yield hole(
             sent[0] if sent else block,
-            f"{block} lets a client's own {header.title()} reach the gateway, which believes it.",
+            f"{block} lets a client's own {header.title()} reach the gateway, which trusts it.",
             f"Add to it: proxy_set_header {header.title()} {value or _EMPTY};",
         )
         return
@@ -208,7 +220,7 @@ def _host(block: Block, sent: list[Directive]) -> Iterator[Finding]:
     if values == ["$http_host"]:
         yield outdated_host(block, sent[0], remedy)
     elif values not in (["$host"], ["$authgw_authority"]):
-        message = f"{block} does not send the Host that the client named: nobody can log in."
+        message = f"{block} does not send the client's Host, so that no user can log in."
         yield problem(sent[0] if sent else block, message, remedy)
 
 
@@ -225,7 +237,7 @@ def _default_servers(site: NginxSite) -> Iterator[Finding]:
         which = "default_server" if is_declared else "first server"
         yield fault(
             server,
-            f"a Host that no server claims reaches this one, the {which} of {address}: rules "
-            "about hosts mean nothing where any Host is taken.",
+            f"a Host that no server_name has reaches this server, the {which} of {address}: "
+            "rules for hosts have no effect where every Host is accepted.",
             f"Write: server {{ listen {address} default_server; return 421; }}",
         )

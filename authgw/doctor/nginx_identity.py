@@ -65,7 +65,11 @@ def outdated_host(block: Block, line: Directive, remedy: str) -> Finding:
     """
     server = block.nearest("server")
     if server is not None and any("quic" in each.args for each in server.named("listen")):
-        return problem(line, f"{line}: over HTTP/3 $http_host is empty, so nobody gets in.", remedy)
+        return problem(
+            line,
+            f"{line}: over HTTP/3 $http_host is empty, so that every request is refused.",
+            remedy,
+        )
     return fault(line, f"{line} is of an older recipe: $http_host is empty over HTTP/3.", remedy)
 
 
@@ -87,13 +91,15 @@ def _missing_headers(app: _ProxiedApp) -> Iterator[Finding]:
     header = _canonical_header((identity or missing)[0], app)
     user_line = _user_line(app)
     if identity and user_line is not None:
-        yield _name_mismatch(app, user_line, header, "a client's own would arrive, and no identity")
+        yield _name_mismatch(
+            app, user_line, header, "the client's own would arrive instead of the identity"
+        )
         return
     own = app.block.named(app.transport.header_directive)
     if app.transport.is_cgi and identity:
         yield hole(
             app.block,
-            f"{app.block} hands a client's own {header} on by {app.transport.pass_directive}"
+            f"{app.block} passes a client's own {header} on by {app.transport.pass_directive}"
             f"{', and the live session cookie' if 'http_cookie' in missing else ''}.",
             f"Add to it: {app.include}",
         )
@@ -101,7 +107,7 @@ def _missing_headers(app: _ProxiedApp) -> Iterator[Finding]:
     if own and len(missing) >= len(required) - 1:
         why = f"has a {app.transport.header_directive} of its own, which discards ours"
     else:
-        why = "tells no identity" if identity else f"does not send {header} as the recipe does"
+        why = "sends no identity" if identity else f"does not send {header} as the recipe does"
     arriving = (
         "the live session cookie" if header.lower() == "cookie" else f"a client's own {header}"
     )
@@ -128,7 +134,7 @@ def _name_mismatch(app: _ProxiedApp, line: Directive, header: str, consequence: 
     make = hole if "would arrive" in consequence else problem
     return make(
         line,
-        f"{app.block} sends {line.args[0]} {line.args[1]}, and the configuration calls this "
+        f"{app.block} sends {line.args[0]} {line.args[1]}, but the configuration names this "
         f"header {header}: {consequence}.",
         f"Correct headers.{keys.get(header.lower(), 'user')} in the configuration, or {_WRITE}.",
     )
@@ -151,7 +157,7 @@ def _identity(app: _ProxiedApp, key: str) -> Iterator[Finding]:
     if is_protected(app.block) and lines and not any(each.args[1] for each in lines):
         elsewhere = [each for each in app.lines if each.args[1] == f"$authgw_{key}"]
         if elsewhere:
-            yield _name_mismatch(app, elsewhere[0], header, "the app gets no identity by it")
+            yield _name_mismatch(app, elsewhere[0], header, "the app gets no identity")
 
 
 def _effective(lines: list[Directive]) -> list[Directive]:
@@ -182,14 +188,14 @@ def _wrong_source(
             return  # reported by nginx_check
         yield hole(
             source,
-            f"{source} is sent as {header}, which the gateway's answer holds in {variable}.",
+            f"{source} is sent as {header}, and the gateway's response has it in {variable}.",
             f"Write: auth_request_set {value} {variable};",
         )
     elif not value.startswith("$authgw_"):
         yield hole(
             line,
             f"{app.block} sends {line.args[0]} {value}, which no auth_request_set takes from the "
-            "gateway's answer.",
+            "gateway's response.",
             _source_remedy(app, header, key, line),
         )
     elif app.block.named("auth_request_set"):
@@ -215,10 +221,12 @@ def _cookie(app: _ProxiedApp) -> Iterator[Finding]:
             continue
         expected = app.transport.line("Cookie", "$authgw_cookie")
         if holds_session(value):
-            message = f"{each} undoes the recipe: the app receives the live session cookie."
-            yield hole(each, message, f"Remove it, so that this holds: {expected}")
+            message = (
+                f"{each} overrides the recipe, so that the app receives the live session cookie."
+            )
+            yield hole(each, message, f"Remove it, so that this line applies: {expected}")
         elif not is_server_controlled(value):
-            message = f"whether {each} holds the session cookie is not known."
+            message = f"the doctor cannot tell if {each} contains the session cookie."
             yield unchecked(each, message, f"Write: {expected}")
 
 
@@ -231,9 +239,9 @@ def _host(app: _ProxiedApp) -> Iterator[Finding]:
         if value == "$http_host":
             yield outdated_host(app.block, each, remedy)
         elif is_client_controlled(value):
-            yield hole(each, f"{each} lets a client name another site than was judged.", remedy)
+            yield hole(each, f"{each} lets a client name another site than was checked.", remedy)
         else:
-            yield unchecked(each, f"who decides {value} as Host is not known.", remedy)
+            yield unchecked(each, f"the doctor cannot tell who sets {value} as Host.", remedy)
 
 
 def _proxy_headers(app: _ProxiedApp) -> Iterator[Finding]:
@@ -249,15 +257,15 @@ def _proxy_headers(app: _ProxiedApp) -> Iterator[Finding]:
         recipe_value = app.transport.headers[name]
         remedy = f"Write: {app.transport.header_directive} {each.args[0]} {recipe_value or _EMPTY};"
         if name == "upgrade" and value == "$http_upgrade":
-            message = "passes any upgrade on: through one to h2c nothing more would be asked."
+            message = "passes every upgrade on: requests after an upgrade to h2c are not checked."
             yield hole(each, f"{app.block} {message}", remedy)
         elif value == "$http_host":
             yield outdated_host(app.block, each, remedy)
         elif is_client_controlled(value):
-            message = f"{each} tells the app, as {header}, what a client says of itself."
+            message = f"{each} sends the app, as {header}, a value that the client chooses."
             yield hole(each, message, f"Remove it, or write {remedy.removeprefix('Write: ')}")
         elif set(variables_in(value)) - {"request_uri"}:
-            yield unchecked(each, f"who decides {value} as {header} is not known.", remedy)
+            yield unchecked(each, f"the doctor cannot tell who sets {value} as {header}.", remedy)
 
 
 _EMPTY = '""'
@@ -281,5 +289,5 @@ def _duplicates(app: _ProxiedApp) -> Iterator[Finding]:
         )
         if first is not each and (first.args[1] == value or is_redundant):
             where = f"{first.file}:{first.line}"
-            message = f"{each}: {each.args[0]} stands in {where} too, and arrives twice."
+            message = f"{each}: {each.args[0]} is in {where} too, so that the header arrives twice."
             yield fault(each, message, "Remove one.")

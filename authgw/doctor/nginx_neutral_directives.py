@@ -121,10 +121,10 @@ def _streams(site: NginxSite, stream: Block) -> Iterator[Finding]:
     for block in stream.walk():
         for each in block.named("proxy_pass"):
             if _targets(stream, each) & apps:
-                message = f"{each} in stream leads to the same app, past the gateway."
+                message = f"{each} in stream leads to the same app, without a check by the gateway."
                 yield hole(each, message, "Remove it.")
             else:
-                yield unchecked(each, f"{each} in stream: what is reached by it is not known.")
+                yield unchecked(each, f"{each} in stream: the doctor cannot tell what it reaches.")
 
 
 def _addresses(top: Block, context: str) -> set[str]:

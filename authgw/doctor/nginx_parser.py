@@ -122,8 +122,8 @@ class _DumpFiles:
             return sorted(names, key=lambda name: name.encode("utf-8", "surrogateescape"))
         if target not in self.statements:
             raise NginxDumpError(
-                f"lacks {target}, which {file}:{line} includes: write it again with "
-                "`nginx -T > FILE`, whole"
+                f"does not contain {target}, which {file}:{line} includes: write the whole "
+                "output of `nginx -T > FILE` again"
             )
         return [target]
 
@@ -179,7 +179,7 @@ def _split(lines: list[str]) -> _DumpFiles:
             raise NginxDumpError(f'has a "}}" too many in its line {line}: write it again')
     if words or len(open_blocks) > 1:
         raise NginxDumpError(
-            "ends within a directive: write it again with `nginx -T > FILE`, whole"
+            "ends within a directive: write the whole output of `nginx -T > FILE` again"
         )
     return files
 
@@ -193,7 +193,7 @@ def _tokens(lines: list[str]) -> Iterator[_Token]:
         except NgxParserBaseException as error:
             reason = f"cannot be parsed ({error.strerror} in its line {error.lineno})"
             raise NginxDumpError(
-                f"{reason}: write it again with `nginx -T > FILE`, whole"
+                f"{reason}: write the whole output of `nginx -T > FILE` again"
             ) from None
 
 
@@ -231,7 +231,9 @@ def _add_statements(
         elif name == "include" and len(args) == 1:
             for name in files.resolve_include(each.words, file, each.line):
                 if name in include_stack:
-                    raise NginxDumpError(f"holds {name}, which {file}:{each.line} includes anew")
+                    raise NginxDumpError(
+                        f"contains {name}, which {file}:{each.line} includes again"
+                    )
                 _add_file(block, files, (*include_stack, name))
         else:
             block.directives.append(Directive(file, each.line, name, args))

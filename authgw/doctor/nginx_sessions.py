@@ -50,7 +50,7 @@ def _maps(site: NginxSite, recipe: Recipe) -> Iterator[Finding]:
                 yield hole(
                     each,
                     f"{each} defines a variable of the recipe again.",
-                    "Call it by another name.",
+                    "Use another name.",
                 )
             else:
                 yield unchecked(
@@ -71,13 +71,11 @@ def _overwritten(block: Block, recipe: Recipe, ours: set[str]) -> Iterator[Findi
             yield hole(
                 at,
                 f"a capture in {at} overwrites ${name}: a client chooses its value.",
-                "Call it by another name.",
+                "Use another name.",
             )
     for each in block.directives:
         if _defines(each, ours):
-            yield hole(
-                each, f"{each} overwrites a variable of the recipe.", "Call it by another name."
-            )
+            yield hole(each, f"{each} overwrites a variable of the recipe.", "Use another name.")
 
 
 def _defines(each: Directive, ours: set[str]) -> bool:
@@ -95,15 +93,17 @@ def _leaks(site: NginxSite, block: Block, each: Directive) -> Iterator[Finding]:
         name = each.args[0].lower().removeprefix("http_")
         if name == "cookie":
             return  # reported by nginx_identity for each location that inherits it
-        message = f"{each} shows the app the live session cookie."
+        message = f"{each} sends the app the live session cookie."
     elif each.name == "log_format":
         message = "this log_format writes live session cookies to a log."
     elif each.name == "set":
-        yield unchecked(each, f"{each} copies the session cookie; where to is not known.")
+        yield unchecked(
+            each, f"{each} copies the session cookie to a place that the doctor does not know."
+        )
         return
     else:
-        message = f"{each} hands the session cookie on, which nothing but the gateway may read."
-    yield hole(each, message, "Remove the variable, or write $authgw_cookie in its place.")
+        message = f"{each} passes the session cookie on, which only the gateway may receive."
+    yield hole(each, message, "Remove the variable, or write $authgw_cookie instead.")
 
 
 def _cookie_maps(block: Block) -> Iterator[Finding]:
@@ -115,7 +115,7 @@ def _cookie_maps(block: Block) -> Iterator[Finding]:
     for each in block.directives:
         if any(variables_in(arg) for arg in each.args):
             yield unchecked(
-                each, f"whether {block.args[-1]} holds the session cookie is not known."
+                each, f"the doctor cannot tell if {block.args[-1]} contains the session cookie."
             )
 
 
@@ -129,6 +129,6 @@ def _real_ip_sources(block: Block) -> Iterator[Finding]:
         if network.prefixlen < _MIN_PREFIX_BITS:
             yield hole(
                 each,
-                f"{each}: any client can choose the address that rules and limits see.",
-                "Name the addresses of the proxy in front.",
+                f"{each}: any client can choose the address that rules and limits use.",
+                "Write the addresses of the proxy in front.",
             )

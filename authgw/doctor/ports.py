@@ -20,10 +20,12 @@ def examine(loaded: LoadedConfig) -> Iterator[CheckResult]:
 def _gateway(host: str, port: int) -> CheckResult:
     part, ping = f"port {port}", _get(host, port, "/ping")
     if ping is None:
-        return ok(part, "free: no gateway runs here now")
+        return ok(part, "free (no gateway is running here)")
     if ping != (200, "pong"):
-        return problem(part, "taken by another program: end that one, or set server.port")
-    status, reason = _get(host, port, "/readyz") or (503, "it has just ended")
+        return problem(
+            part, "another program uses this port: stop that program, or set server.port"
+        )
+    status, reason = _get(host, port, "/readyz") or (503, "it has just stopped")
     if status == 200:
         return ok(part, "a gateway that is ready")
     return problem(part, f"a gateway that is not ready: {reason}")
@@ -35,7 +37,9 @@ def _metrics(host: str, port: int) -> CheckResult:
         return ok(part, "free for metrics")
     if "authgw_" in response[1]:
         return ok(part, "a gateway's metrics")
-    return warning(part, "taken by another program, so nobody can read metrics: set metrics.port")
+    return warning(
+        part, "another program uses this port, so that no metrics are served: set metrics.port"
+    )
 
 
 def _get(host: str, port: int, path: str) -> tuple[int, str] | None:

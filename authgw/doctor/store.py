@@ -36,16 +36,20 @@ async def examine(loaded: LoadedConfig) -> AsyncIterator[CheckResult]:
 
 def _unreachable(detail: str) -> str:
     if "Authentication" in detail:
-        return "Redis refuses authgw's password: correct cache.password_file or cache.url"
-    return f"cannot be asked ({detail}): start it, or correct cache.url"
+        return (
+            "Redis refuses the user or password of authgw: correct cache.password_file or cache.url"
+        )
+    return f"cannot reach the session store ({detail}): start it, or correct cache.url"
 
 
 async def _other(loaded: LoadedConfig) -> CheckResult:
     kind, path = kind_of(loaded.settings.cache.address), store_file(loaded)
     if path is None and kind is EMBEDDED:
-        return warning(_PART, "memory: every restart logs everybody out. Set cache.url to a file")
+        return warning(
+            _PART, "in memory, so that every restart ends all sessions: set cache.url to a file"
+        )
     if path is not None and not path.exists():
-        return ok(_PART, f"{path} is not there yet: the first start makes it")
+        return ok(_PART, f"{path} does not exist yet: the first start creates it")
     try:
         async with open_shared_store(loaded):
             if path is None:
@@ -77,31 +81,36 @@ def health_results(server: Health, replicated: bool) -> Iterator[CheckResult]:
     `replicated` is True if other servers have copies of its writes.
     """
     yield ok(
-        _PART, f"{server.name}, version {server.version}, answers in {server.took * 1000:.1f} ms"
+        _PART, f"{server.name}, version {server.version}, responds in {server.took * 1000:.1f} ms"
     )
     if not server.saves:
-        yield problem(_PART, f"{server.name} cannot save: look at its log and its disk")
+        yield problem(_PART, f"{server.name} cannot save its data: check its log and its disk")
     if not server.appendfsync:
-        lost = "every session" if server.snapshots == "" else "the last log-ins and log-outs"
+        lost = "every session" if server.snapshots == "" else "the last logins and logouts"
         message = (
-            f"{server.name} forgets {lost} when it ends: set appendonly yes, appendfsync always"
+            f"{server.name} loses {lost} when it stops: set appendonly yes and appendfsync always"
         )
         yield warning(_PART, message)
     elif server.appendfsync != "always" and not replicated:
         message = (
-            f"{server.name} has appendfsync {server.appendfsync}: a crash forgets the last log-outs"
+            f"{server.name} has appendfsync {server.appendfsync}, so that a crash loses the last "
+            "logouts: set appendfsync always"
         )
-        yield warning(_PART, f"{message}. Set appendfsync always")
+        yield warning(_PART, message)
     yield _clock(server)
 
 
 def _clock(server: Health) -> CheckResult:
     ahead = server.clock_ahead
-    message = f"that of {server.name} is {abs(ahead):.1f} s {'ahead' if ahead > 0 else 'behind'}"
+    message = (
+        f"the clock of {server.name} is {abs(ahead):.1f} s {'ahead' if ahead > 0 else 'behind'}"
+    )
     if abs(ahead) > _MAX_CLOCK_DIFFERENCE:
-        return problem("clock", f"{message}: tokens are refused. Set both clocks by NTP")
+        return problem(
+            "clock", f"{message}, so that tokens are refused: synchronise both clocks by NTP"
+        )
     if abs(ahead) > _MIN_CLOCK_WARNING:
-        return warning("clock", f"{message}: set both clocks by NTP")
+        return warning("clock", f"{message}: synchronise both clocks by NTP")
     return ok("clock", message)
 
 
@@ -113,17 +122,19 @@ def _keys(loaded: LoadedConfig, running: Sequence[ReplicaAnnouncement]) -> Itera
     unknown_kids = sorted({replica.signing for replica in running} - {key.kid for key in own_keys})
     if unknown_kids:
         message = (
-            f"some sign with {', '.join(unknown_kids)}, which is not here: share the keys directory"
+            f"some sign with {', '.join(unknown_kids)}, which auth.keys does not contain here: "
+            "share the directory"
         )
         yield problem("replicas", message)
     incomplete = sum(not _has_all(replica, own_keys) for replica in running)
     if incomplete:
         message = (
-            f"{incomplete} of {len(running)} lack a key of this folder: restart them with all keys"
+            f"{incomplete} of {len(running)} lack a key of this directory: share it, and "
+            "send them SIGHUP"
         )
         yield warning("replicas", message)
     if not unknown_kids and not incomplete:
-        yield ok("replicas", f"{len(running)} run on this Redis, all with the keys of this folder")
+        yield ok("replicas", f"{len(running)} on this Redis, all with the keys of this directory")
 
 
 def _has_all(replica: ReplicaAnnouncement, keys: Sequence[Key]) -> bool:

@@ -233,7 +233,7 @@ def _with_remedy(target: Path, error: OSError) -> OSError:
     if isinstance(error, FileWriteError):
         return error
     if error.errno == errno.EROFS:
-        remedy = f"it is mounted read-only: mount the directory {target.parent} writable"
+        remedy = f"it is on a read-only mount: mount the directory {target.parent} writable"
     elif error.errno in _PERMISSION_ERRORS:
         remedy = (
             f"uid {os.geteuid()} may write neither it nor its directory: give it to this account, "

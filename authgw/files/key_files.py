@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from authgw.core.keys import Key, PrivateKey, SigningKeyError, key_from_pem, key_from_secret
 from authgw.files.atomic import copy_owner
+from authgw.files.file_errors import file_error
 
 ORCHESTRATOR_SECRETS = Path("/run/secrets")
 SIGNING_DELAY = 600.0  # seconds in which the other replicas load a new key before it signs
@@ -42,11 +43,15 @@ def read_secret(path: Path) -> bytes:
         content = path.read_bytes()
         mode = path.stat().st_mode
     except OSError as error:
-        raise SigningKeyError(f"{path}: {error.strerror}") from None
+        raise SigningKeyError(file_error(path, error)) from None
     if mode & _OPEN_TO_EVERYONE and not _is_provided(path):
-        raise SigningKeyError(f"{path} is open to everyone on this machine: chmod 600 {path}")
+        raise SigningKeyError(
+            f"{path} is accessible to every account of this machine: chmod 600 {path}"
+        )
     if not content.strip():
-        raise SigningKeyError(f"{path} is empty: restore it, or remove it and make a new one")
+        raise SigningKeyError(
+            f"{path} is empty: restore its content, or remove it and make a new one"
+        )
     return content
 
 
@@ -59,10 +64,21 @@ def read_line(path: Path) -> str:
     try:
         text = read_secret(path).decode("utf-8").strip()
     except UnicodeDecodeError:
-        raise SigningKeyError(f"{path} is not UTF-8 text") from None
+        raise SigningKeyError(f"{path} is not UTF-8 text: write the value as UTF-8") from None
     if not text.isprintable():
-        raise SigningKeyError(f"{path} holds more than one line of text: keep the value alone")
+        raise SigningKeyError(
+            f"{path} contains more than a line of text: keep the line with the value only"
+        )
     return text
+
+
+@contextmanager
+def naming_key(key: str) -> Iterator[None]:
+    """Begin messages about secret files with the configuration key or the path of the file."""
+    try:
+        yield
+    except SigningKeyError as error:
+        raise SigningKeyError(f"{key}: {error}") from None
 
 
 def _is_provided(path: Path) -> bool:
@@ -79,8 +95,8 @@ def secret_file_warnings(paths: Iterable[Path]) -> Iterator[str]:
     for path in paths:
         if path.is_file() and path.stat().st_mode & _OPEN_TO_EVERYONE and _is_read_only(path):
             yield (
-                f"{path} is open to everyone on this machine; it is used since its mount is "
-                "read-only: let the mount give it mode 0400."
+                f"{path} is accessible to every account of this machine, and used because its "
+                "mount is read-only: mount it with mode 0400."
             )
 
 
@@ -102,7 +118,8 @@ def load_shared_secret(path: Path) -> Key:
     content = read_secret(path)
     # Different secrets need different kids, or replicas could not detect that their secrets differ.
     fingerprint = hashlib.sha256(content.rstrip(b"\r\n")).hexdigest()[:8]
-    return key_from_secret(f"{path.name}-{fingerprint}", content)
+    with naming_key(str(path)):
+        return key_from_secret(f"{path.name}-{fingerprint}", content)
 
 
 def make_key(directory: Path, algorithm: str, signs_from: float = 0.0) -> str:
@@ -135,7 +152,7 @@ def recorded_kids(source: Path) -> frozenset[str]:
     except FileNotFoundError:
         return frozenset()
     except OSError as error:
-        raise SigningKeyError(f"{path}: {error.strerror}") from None
+        raise SigningKeyError(file_error(path, error)) from None
     return frozenset(line for line in lines if _RECORDED_KID.fullmatch(line))
 
 
@@ -181,7 +198,7 @@ def write_private(path: Path, content: bytes) -> None:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise SigningKeyError(f"{path}: {error.strerror}") from None
+        raise SigningKeyError(file_error(path, error)) from None
 
 
 def _kids_file(source: Path) -> Path:
@@ -212,11 +229,13 @@ def _make_directory(directory: Path) -> None:
 def _load(path: Path) -> Key:
     if not _KID.fullmatch(path.stem):
         raise SigningKeyError(
-            f"{path}: a kid is 1 to 64 letters, digits, `_` or `-`: rename the file"
+            f"{path} has a name that is not a valid kid: rename it to 1 to 64 letters, digits, `_` "
+            "or `-`, and .pem"
         )
     content = read_secret(path)
     match = _SIGNS_FROM.search(content)
-    return key_from_pem(path.stem, content, float(match[1]) if match else 0.0)
+    with naming_key(str(path)):
+        return key_from_pem(path.stem, content, float(match[1]) if match else 0.0)
 
 
 def _generate(algorithm: str) -> PrivateKey:

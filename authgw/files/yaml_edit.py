@@ -47,14 +47,26 @@ def edited(text: str, name: str, old: Mapping[str, Any] | None, new: Mapping[str
     Raises:
         YamlEditError: The text is not a mapping of entries, or its layout is not supported.
     """
+    return _spliced(text, name, {} if old is None else {name: old}, {name: new})
+
+
+def removed(text: str, name: str, old: Mapping[str, Any]) -> str:
+    """Return the text without the entry of this name and the comments inside of it.
+
+    Raises:
+        YamlEditError: The text is not a mapping of entries, or its layout is not supported.
+    """
+    return _spliced(text, name, {name: old}, {})
+
+
+def _spliced(text: str, name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     # The parser's positions do not include a byte order mark.
     mark, text = (_BOM, text[1:]) if text.startswith(_BOM) else ("", text)
     try:
         root = _NodeReader(text).root(name)
     except yaml.YAMLError:
         raise YamlEditError("not YAML that can be read") from None
-    editor = _Editor(text)
-    splices = sorted(editor.mapping(root, {} if old is None else {name: old}, {name: new}))
+    splices = sorted(_Editor(text).mapping(root, old, new))
     for start, end, replacement in reversed(splices):
         text = text[:start] + replacement + text[end:]
     return mark + text
@@ -170,10 +182,15 @@ class _Editor:
         self, node: CollectionNode, spans: Sequence[_Span], removed: list[int]
     ) -> Iterator[_Splice]:
         kept = [at for at in range(len(spans)) if at not in removed]
+        # Readers refuse an empty document: it may be a file that lost its content.
+        is_emptied = isinstance(node, MappingNode) and not kept
         for at in removed:
             first, last = spans[at].first.start_mark.index, self._end(spans[at].last)
             if not node.flow_style:
-                yield _Splice(self._line_start(first), self._line_end(last), "")
+                column = spans[at].first.start_mark.column
+                end = self._after_comments(self._line_end(last), column)
+                rest = f"{' ' * column}{{}}{self._newline}" if is_emptied and at == 0 else ""
+                yield _Splice(self._line_start(first), end, rest)
             elif kept and at < kept[0]:
                 yield _Splice(first, spans[at + 1].first.start_mark.index, "")
             else:

@@ -13,13 +13,20 @@ _TEXT = "tag:yaml.org,2002:str"
 _MERGE = "tag:yaml.org,2002:merge"
 
 
+_NOT_YAML = "is not valid YAML: check indentation, colons and quotes here and in the line before"
+
+
 class YamlEntriesError(ValueError):
     """Raised for text that is not a mapping of entries; `line` counts from 1, None if unknown.
 
     The message never contains the parser's message, which may repeat a secret.
     """
 
-    def __init__(self, line: int | None, message: str = "is not YAML that can be read") -> None:
+    def __init__(
+        self,
+        line: int | None,
+        message: str = _NOT_YAML,
+    ) -> None:
         self.line = line
         super().__init__(message)
 
@@ -81,7 +88,9 @@ def _entries(loader: _EntryLoader) -> Iterator[Entry]:
         return
     if not isinstance(start, events.MappingStartEvent):
         line = start.start_mark.line + 1
-        raise YamlEntriesError(line, "must be entries such as `alice:`, not a value")
+        raise YamlEntriesError(
+            line, "must be entries: begin each with its name and a colon, such as `alice:`"
+        )
     seen: set[str] = set()
     while not loader.check_event(events.MappingEndEvent):
         yield _entry(loader, seen)
@@ -89,7 +98,9 @@ def _entries(loader: _EntryLoader) -> Iterator[Entry]:
     loader.get_event()  # the document's end
     end: Any = loader.get_event()
     if not isinstance(end, events.StreamEndEvent):
-        raise YamlEntriesError(end.start_mark.line + 1, "begins a second document: keep one")
+        raise YamlEntriesError(
+            end.start_mark.line + 1, "a second document begins here: keep one document"
+        )
 
 
 def _entry(loader: _EntryLoader, seen: set[str]) -> Entry:
@@ -122,9 +133,9 @@ def _key_problems(keys: Sequence[yaml.Node], seen: set[str]) -> Iterator[tuple[i
         if key.tag == _MERGE:
             continue
         if key.tag != _TEXT:
-            yield line, "a key that is not text: put it in quotes"
+            yield line, "this key is not text: put it in quotes"
         elif key.value in seen:
-            yield line, "a key that stands twice: remove one"
+            yield line, "this key is duplicated: remove one"
         else:
             seen.add(key.value)
 

@@ -29,12 +29,14 @@ class Caller:
 
     `identity` is set if the principal depends on a single token, so that the decision may be
     cached. `is_foreign` is True if the request has an Authorization header that is not ours.
+    `credential` is the kind of credential that was sent, a value of `Credential`, or empty.
     """
 
     principal: Principal | None
     refusal: AuthgwError | None = None
     identity: Identity | None = None
     is_foreign: bool = False
+    credential: str = ""
 
     @property
     def reason(self) -> str:
@@ -56,7 +58,18 @@ class _Credentials:
     def caller(self, identity: Identity) -> Caller:
         """Return the caller that these credentials identify."""
         sole = cacheable(identity, self.token, self.cookies)
-        return Caller(identity.principal, None, sole, self.is_foreign)
+        return Caller(identity.principal, None, sole, self.is_foreign, self.kind)
+
+    def refused(self, error: AuthgwError) -> Caller:
+        """Return the caller of credentials that are refused."""
+        return Caller(None, error, None, self.is_foreign, self.kind)
+
+    @property
+    def kind(self) -> str:
+        """The kind of the credential that counts; a token precedes cookies."""
+        if self.token is not None:
+            return Credential.BEARER.value
+        return Credential.COOKIE.value if self.cookies else ""
 
 
 def identify_now(
@@ -69,7 +82,7 @@ def identify_now(
     try:
         identity = context.identification.identify_now(found.token, found.cookies)
     except AuthgwError as error:
-        return Caller(None, error, is_foreign=found.is_foreign)
+        return found.refused(error)
     return None if identity is None else found.caller(identity)
 
 
@@ -91,7 +104,7 @@ async def identify(
     except StoreUnavailableError:
         raise
     except AuthgwError as error:
-        return Caller(None, error, is_foreign=found.is_foreign)
+        return found.refused(error)
 
 
 async def identify_optional(
@@ -111,7 +124,7 @@ async def identify_optional(
 
 def optional(caller: Caller) -> Caller:
     """Return the caller of a page that needs none; its decision is not cached."""
-    return Caller(caller.principal, is_foreign=caller.is_foreign)
+    return Caller(caller.principal, None, None, caller.is_foreign, caller.credential)
 
 
 def cacheable(
@@ -133,12 +146,14 @@ def _credentials(
     try:
         principal = _by_app_password(access, sent, context) if access and accepts_basic else None
         if principal is not None:
-            return Caller(principal)
+            return Caller(principal, credential=Credential.APP_PASSWORD.value)
         names = _session_names(context, access)
         session_cookies = cookies(headers, names) if rule.accepts(Credential.COOKIE) else ()
         token = effective_token(sent, rule, has_cookie=bool(session_cookies))
     except AuthgwError as error:
-        return Caller(None, error, is_foreign=is_foreign)
+        is_app_password = isinstance(error, AppPasswordRefusedError)
+        kind = Credential.APP_PASSWORD.value if is_app_password else ""
+        return Caller(None, error, None, is_foreign, kind)
     return _Credentials(token, session_cookies, is_foreign)
 
 
@@ -167,9 +182,16 @@ def _by_app_password(
     digest = hashlib.sha256(pasted(secret).encode("utf-8", "surrogateescape")).hexdigest()
     users = context.users
     app_password = users.app_password(digest)
-    if app_password is None or not app_password.belongs_to(user):
-        raise AppPasswordRefusedError
-    principal = principal_of_app_password(users.find(app_password.sub))
-    if principal is None or not app_password.allows(access, context.clock()):
-        raise AppPasswordRefusedError(sub=app_password.sub)
+    if app_password is None:
+        raise AppPasswordRefusedError(cause="app_password")
+    if not app_password.belongs_to(user):
+        raise AppPasswordRefusedError(cause="app_password_user")
+    sub, now = app_password.sub, context.clock()
+    principal = principal_of_app_password(users.find(sub))
+    if principal is None:
+        raise AppPasswordRefusedError(sub=sub, cause="disabled")
+    if not app_password.allows(access, now):
+        expired = app_password.has_expired(now)
+        cause = "app_password_expired" if expired else "app_password_path"
+        raise AppPasswordRefusedError(sub=sub, cause=cause)
     return principal

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeVar
 
+from authgw.core.audit import Event
 from authgw.core.limits import (
     CALLER_OVERHEAD_BYTES,
     FIRST_USE_SLOTS,
@@ -70,15 +71,10 @@ class CheckKey:
 
 @dataclass(frozen=True, slots=True)
 class CachedRefusal:
-    """The refusal of a target for a reason, and its description for the event.
-
-    `detail` is that of the first event; it depends on the credentials, if any were sent.
-    """
+    """The refusal of a target for a reason, and the event of the first such check."""
 
     response: Response
-    target: str
-    client_address: str
-    detail: str
+    event: Event
 
 
 @dataclass(slots=True)

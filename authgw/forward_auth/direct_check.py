@@ -7,6 +7,7 @@ from typing import Any
 from authgw.core.audit import Event
 from authgw.core.authorization import bearer
 from authgw.core.errors import DirectCheckOffError
+from authgw.core.model import Principal
 from authgw.dialects.headers import authorization, cookies, refuse_identity
 from authgw.dialects.responses import allowed
 from authgw.forward_auth.caller import cacheable
@@ -50,7 +51,7 @@ class DirectCheck:
     def _respond(self, identity: Identity, token: str | None, sent: tuple[str, ...]) -> Response:
         check, policy, principal = self._check, self._context.policy, identity.principal
         if policy.record_allowed:
-            check.record(_event(check, principal.sub, principal.sid))
+            check.record(_event(check, principal, "cookie" if token is None else "bearer"))
         headers = allowed(principal, policy.identity).headers
         headers = (*headers, ("Content-Type", "application/json; charset=utf-8"))
         texts, sole = sent if token is None else (token,), cacheable(identity, token, sent)
@@ -61,6 +62,14 @@ class DirectCheck:
         return response
 
 
-def _event(check: PendingCheck, sub: str, sid: str) -> Event:
-    request_id, address = check.request_id, check.client_address
-    return Event("allow", request_id, address, sub, sid, detail="a direct check")
+def _event(check: PendingCheck, principal: Principal, credential: str) -> Event:
+    return Event(
+        "allow",
+        check.request_id,
+        check.client_address,
+        principal.sub,
+        principal.sid,
+        sentence="a direct check",
+        target=check.own_target,
+        credential=credential,
+    )

@@ -9,10 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from authgw.core.audit import Event
-from authgw.core.authorization import AuthorizationKind
 from authgw.core.errors import AuthgwError, StoreUnavailableError
 from authgw.core.model import AccessRequest, Decision, Verdict
-from authgw.core.reasons import REASONS
 from authgw.core.rules import ANY_SESSION, Credential, Match, Rule, allows_anyone, authorize, decide
 from authgw.dialects.base import Dialect, Subrequest
 from authgw.dialects.headers import other_cookies
@@ -26,6 +24,7 @@ from authgw.forward_auth.caller import (
     identify_optional,
     optional,
 )
+from authgw.forward_auth.check_events import allowed_event, denied_event, repeated_event
 from authgw.forward_auth.context import CheckContext
 from authgw.forward_auth.decision_cache import (
     DIALECT,
@@ -80,9 +79,8 @@ class CheckEndpoint:
         cached, sent_id = found
         trusted, response = self.context.policy.trusted, cached.response
         number = new_id() if sent_id is None else trusted_id(sent_id, peer, trusted)
-        self.context.record(
-            Event("deny", number, cached.client_address, "", "", response.reason, cached.detail, "")
-        )
+        # No credentials were sent, so only the id differs from that of the first event.
+        self.context.record(cached.event._replace(request_id=number))
         return response._replace(own=(("X-Request-ID", number),))
 
     def begin(self, request: Subrequest, dialect: Dialect, *, is_plain: bool) -> Begun:
@@ -236,9 +234,9 @@ class CheckEndpoint:
         if decision.verdict is Verdict.ALLOW:
             self._note_allowed(check, decision, access)
             if policy.record_allowed:
-                check.record(_allowed_event(check, decision, access, caller))
+                check.record(allowed_event(check, decision, access, caller, rule))
             return self._allowed(check, Response(200, reply.headers), caller, rule)
-        event = _denied_event(check, decision, access, caller, reply.status)
+        event = denied_event(check, decision, access, caller, rule, reply.status)
         check.record(event)
         if reply.body and access and access.wants_html and reply.status in (403, 503):
             return self._page(check, decision, access)
@@ -248,7 +246,7 @@ class CheckEndpoint:
             decision,
             Response(reply.status, reply.headers, reply.body.encode(), reason=decision.reason),
             rule,
-            event.detail,
+            event,
         )
 
     def _allowed(
@@ -266,16 +264,11 @@ class CheckEndpoint:
         decision: Decision,
         response: Response,
         rule: Rule | None,
-        detail: str,
+        event: Event,
     ) -> Response:
         is_cacheable = not response.body and _is_same_for_all(decision, access)
         if is_cacheable and check.key and rule is not None:
-            refusal = CachedRefusal(
-                response._replace(prepared=head_of(response)),
-                _target(access),
-                check.client_address,
-                detail,
-            )
+            refusal = CachedRefusal(response._replace(prepared=head_of(response)), event)
             check.key.cache.add_refusal(check.key, rule.number, refusal)
         return check.identified(response)
 
@@ -313,31 +306,17 @@ async def _done(begun: Begun) -> Response:
 def _refusal(check: PendingCheck, error: Exception) -> Response:
     """Record an exception and return its problem document."""
     if not isinstance(error, AuthgwError):
-        check.record(failure_event(error, check.request_id, check.client_address))
+        check.record(failure_event(error, check.request_id, check.client_address, check.own_target))
         return problem("internal_error", check.request_id)
-    check.record(refusal_event(error, check.request_id, check.client_address))
+    check.record(refusal_event(error, check.request_id, check.client_address, check.own_target))
     return problem(error.code, check.request_id, detail=error.detail, retry_after=error.retry_after)
 
 
 def _from_cache(check: PendingCheck, caller: Caller, cached: CachedRefusal) -> Response:
     """Record a refusal whose response is cached; return it with the id of this request."""
-    refusal, response = caller.refusal, cached.response
-    assert refusal is not None  # noqa: S101  it is cached under its reason
-    check.client_address = cached.client_address
-    detail = f"{response.status} {cached.target}: {refusal.detail}"
-    check.record(
-        Event(
-            "deny",
-            check.request_id,
-            cached.client_address,
-            refusal.sub,
-            refusal.sid,
-            response.reason,
-            detail,
-            _foreign(caller),
-        )
-    )
-    return check.identified(response)
+    check.client_address = cached.event.address
+    check.record(repeated_event(cached.event, check, caller))
+    return check.identified(cached.response)
 
 
 def _is_same_for_all(decision: Decision, access: AccessRequest | None) -> bool:
@@ -346,53 +325,3 @@ def _is_same_for_all(decision: Decision, access: AccessRequest | None) -> bool:
         return False
     # The return target of a form depends on its Referer.
     return access.method in ("GET", "HEAD")
-
-
-def _target(access: AccessRequest | None) -> str:
-    """Return method and URL of the target without its query, which may contain secrets."""
-    return f"{access.method} {access.location.host}{access.location.path}" if access else ""
-
-
-def _foreign(caller: Caller) -> str:
-    return AuthorizationKind.FOREIGN.value if caller.is_foreign else ""
-
-
-def _allowed_event(
-    check: PendingCheck, decision: Decision, access: AccessRequest | None, caller: Caller
-) -> Event:
-    sub, sid = (decision.principal.sub, decision.principal.sid) if decision.principal else ("", "")
-    return Event(
-        "allow",
-        check.request_id,
-        check.client_address,
-        sub,
-        sid,
-        "",
-        _target(access),
-        _foreign(caller),
-    )
-
-
-def _denied_event(
-    check: PendingCheck,
-    decision: Decision,
-    access: AccessRequest | None,
-    caller: Caller,
-    status: int,
-) -> Event:
-    refusal = caller.refusal
-    subject = decision.principal or refusal
-    sub, sid = (subject.sub, subject.sid) if subject else ("", "")
-    target = _target(access)
-    why = decision.detail or (refusal.detail if refusal else REASONS[decision.reason].meaning)
-    detail = f"{status} {target}: {why}" if target else why
-    return Event(
-        "deny",
-        check.request_id,
-        check.client_address,
-        sub,
-        sid,
-        decision.reason,
-        detail,
-        _foreign(caller),
-    )

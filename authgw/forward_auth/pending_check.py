@@ -1,12 +1,13 @@
 """A check under way."""
 
-from authgw.core.audit import AuditRecorder
+from authgw.core.audit import AuditRecorder, Target
 from authgw.core.model import AccessRequest
 from authgw.dialects import headers
 from authgw.dialects.base import Dialect, Subrequest
 from authgw.dialects.headers import IndexedHeaders
 from authgw.forward_auth.context import CheckContext
 from authgw.forward_auth.decision_cache import CheckKey
+from authgw.forward_auth.own_target import own_target
 from authgw.forward_auth.request_ids import request_id
 from authgw.forward_auth.response_bytes import Response
 
@@ -61,6 +62,11 @@ class PendingCheck:
     @client_address.setter
     def client_address(self, address: str) -> None:
         self._client_address = address
+
+    @property
+    def own_target(self) -> Target:
+        """The target of the request to the gateway itself, which is not the original request."""
+        return own_target(self.request.method, self.request.raw_path, self.request.headers)
 
     @property
     def record(self) -> AuditRecorder:

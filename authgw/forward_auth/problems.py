@@ -2,7 +2,7 @@
 
 import json
 
-from authgw.core.audit import Event
+from authgw.core.audit import Event, Target
 from authgw.core.errors import AuthgwError
 from authgw.core.reasons import REASONS, refusal_headers
 from authgw.forward_auth.response_bytes import Response
@@ -33,18 +33,28 @@ def problem_body(code: str, detail: str, request_id: str) -> bytes:
     return json.dumps(body).encode()
 
 
-def refusal_event(error: AuthgwError, request_id: str, address: str) -> Event:
-    """Return the event of a refusal."""
-    name, detail = REASONS[error.code].event, error.note or error.detail
-    return Event(name, request_id, address, error.sub, error.sid, error.code, detail)
+def refusal_event(error: AuthgwError, request_id: str, address: str, target: Target) -> Event:
+    """Return the event of a refused request to this target."""
+    return Event(
+        REASONS[error.code].event,
+        request_id,
+        address,
+        error.sub,
+        error.sid,
+        error.code,
+        error.note or error.detail,
+        target=target,
+        cause=error.cause,
+        more=error.log_fields,
+    )
 
 
-def failure_event(error: BaseException, request_id: str, address: str) -> Event:
-    """Return the event of an unexpected exception."""
+def failure_event(error: BaseException, request_id: str, address: str, target: Target) -> Event:
+    """Return the event of an unexpected exception at a request to this target."""
     # The message of the exception may contain data of the client, so only its origin is logged.
     code = "internal_error"
     event, origin = REASONS[code].event, _origin(error)
-    return Event(event, request_id, address, reason=code, detail=origin)
+    return Event(event, request_id, address, reason=code, sentence=origin, target=target)
 
 
 def _origin(error: BaseException) -> str:

@@ -7,21 +7,28 @@ guessed, so a slow password hash would add nothing.
 import hmac
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from authgw.core.errors import OperatorError
 from authgw.core.networks import TrustedProxies, checked_entry
 from authgw.files.atomic import FileWriteError, exclusive_lock, read_bytes, write
-from authgw.files.yaml_edit import YamlEditError, edited
+from authgw.files.file_errors import file_error
+from authgw.files.key_errors import key_text, value_error
+from authgw.files.yaml_edit import YamlEditError, edited, removed
 from authgw.files.yaml_entries import YamlEntriesError, entries
 from authgw.identity.passwords import digest
 
+_NOT_A_DIGEST = (
+    "is not the SHA-256 of a secret: remove the entry and run `authgw client add`, which writes it"
+)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -29,9 +36,11 @@ class BackendsFileError(OperatorError):
     """Raised for a clients file that must not be used; the message names the remedy."""
 
 
-class _BackendEntry(BaseModel):
+class BackendEntry(BaseModel):
+    """An entry of the clients file; `networks` None allows every address."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-    secret_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    secret_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", repr=False)]
     subjects: str | None = None
     groups: tuple[str, ...] = ()
     networks: Annotated[
@@ -69,8 +78,13 @@ class TrustedBackend:
 class TrustedBackends:
     """The trusted backends of a clients file."""
 
-    def __init__(self, entries: Mapping[str, _BackendEntry]) -> None:
+    def __init__(self, entries: Mapping[str, BackendEntry]) -> None:
         self._entries = dict(entries)
+
+    @property
+    def entries(self) -> Mapping[str, BackendEntry]:
+        """The entries of the file by id."""
+        return self._entries
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -104,27 +118,78 @@ def add_client(path: Path, client_id: str, *, subjects: str | None, groups: tupl
         BackendsFileError: The id is malformed or taken, or the file cannot be read or written.
     """
     if not _ID.fullmatch(client_id):
-        raise BackendsFileError("a client id is 1 to 64 letters, digits, `_` or `-`")
+        raise BackendsFileError(
+            "the client id is not valid: write 1 to 64 letters, digits, `_` or `-`"
+        )
     secret = secrets.token_urlsafe(32)
-    try:
-        with exclusive_lock(path):
-            backends = _read(path)
-            if client_id in backends:
-                raise BackendsFileError(f"{path}: {client_id} is there already: choose another id")
-            entry = _BackendEntry(secret_sha256=digest(secret), subjects=subjects, groups=groups)
-            _write(path, client_id, {**backends, client_id: entry})
-    except FileWriteError as error:
-        raise BackendsFileError(f"{path} cannot be written: {error.strerror}") from None
-    except OSError as error:
-        raise BackendsFileError(f"{path}: {error.strerror}") from None
+    with _editing(path) as backends:
+        if client_id in backends:
+            raise BackendsFileError(
+                f"{path}: the client {client_id} exists already: choose another id, or make a new "
+                "secret with `authgw client rotate`"
+            )
+        entry = BackendEntry(secret_sha256=digest(secret), subjects=subjects, groups=groups)
+        _write(path, client_id, backends, entry)
     return secret
 
 
-def _read(path: Path) -> dict[str, _BackendEntry]:
+def rotate_client(path: Path, client_id: str) -> str:
+    """Replace the secret of a backend and return the new secret; the old secret is not kept.
+
+    Raises:
+        BackendsFileError: The id is unknown, or the file cannot be read or written.
+    """
+    secret = secrets.token_urlsafe(32)
+    with _editing(path) as backends:
+        old = _existing(path, backends, client_id)
+        new = old.model_copy(update={"secret_sha256": digest(secret)})
+        _write(path, client_id, backends, new)
+    return secret
+
+
+def remove_client(path: Path, client_id: str) -> None:
+    """Remove a backend; the sessions that it opened continue.
+
+    Raises:
+        BackendsFileError: The id is unknown, or the file cannot be read or written.
+    """
+    with _editing(path) as backends:
+        _existing(path, backends, client_id)
+        _write(path, client_id, backends, None)
+
+
+def check_client_exists(path: Path, client_id: str) -> None:
+    """Check that the file has a backend of this id.
+
+    Raises:
+        BackendsFileError: The id is unknown, or the file cannot be read.
+    """
+    _existing(path, _read(path), client_id)
+
+
+@contextmanager
+def _editing(path: Path) -> Iterator[dict[str, BackendEntry]]:
+    """Lock the file and yield its entries; raise BackendsFileError for failures of the system."""
+    try:
+        with exclusive_lock(path):
+            yield _read(path)
+    except FileWriteError as error:
+        raise BackendsFileError(f"{path} cannot be written: {error.strerror}") from None
+    except OSError as error:
+        raise BackendsFileError(file_error(path, error)) from None
+
+
+def _existing(path: Path, backends: Mapping[str, BackendEntry], client_id: str) -> BackendEntry:
+    if client_id not in backends:
+        raise BackendsFileError(f"{path}: no such client: see `authgw client list`")
+    return backends[client_id]
+
+
+def _read(path: Path) -> dict[str, BackendEntry]:
     try:
         return _parse(path, _text(path))
     except OSError as error:
-        raise BackendsFileError(f"{path}: {error.strerror}") from None
+        raise BackendsFileError(file_error(path, error)) from None
 
 
 def _text(path: Path) -> str:
@@ -134,10 +199,10 @@ def _text(path: Path) -> str:
     except FileNotFoundError:
         return ""
     except UnicodeDecodeError:
-        raise BackendsFileError(f"{path}: is not UTF-8 text") from None
+        raise BackendsFileError(f"{path} is not UTF-8 text: save it as UTF-8") from None
 
 
-def _parse(path: Path, text: str) -> dict[str, _BackendEntry]:
+def _parse(path: Path, text: str) -> dict[str, BackendEntry]:
     try:
         return _parse_entries(path, text)
     except YamlEntriesError as error:
@@ -145,33 +210,57 @@ def _parse(path: Path, text: str) -> dict[str, _BackendEntry]:
         raise BackendsFileError(f"{path}{line}: {error}") from None
 
 
-def _parse_entries(path: Path, text: str) -> dict[str, _BackendEntry]:
-    backends: dict[str, _BackendEntry] = {}
+def _parse_entries(path: Path, text: str) -> dict[str, BackendEntry]:
+    backends: dict[str, BackendEntry] = {}
     problems: list[tuple[int, str]] = []
     for entry in entries(text):
         problems += entry.problems
         try:
-            backends[entry.name] = _BackendEntry.model_validate(entry.data)
+            backends[entry.name] = BackendEntry.model_validate(entry.data)
         except ValidationError as error:
             for problem in error.errors(include_input=False, include_url=False):
-                key = ".".join(map(str, (entry.name, *problem["loc"])))
-                problems.append((entry.line(problem["loc"]), f"{key}: {problem['msg']}"))
+                problems.append((entry.line(problem["loc"]), _message(entry.name, problem)))
     if problems:
         lines = [f"{path}:{line}: {problem}" for line, problem in sorted(problems)]
         raise BackendsFileError("\n".join(lines))
     return backends
 
 
-def _write(path: Path, client_id: str, clients: Mapping[str, _BackendEntry]) -> None:
-    entry = clients[client_id].model_dump(mode="json", by_alias=True, exclude_defaults=True)
+def _message(name: str, problem: ErrorDetails) -> str:
+    path, kind = problem["loc"], problem["type"]
+    if kind == "extra_forbidden":
+        # The key is not repeated: if its colon is missing, it contains the value.
+        keys = [field.alias or key for key, field in BackendEntry.model_fields.items()]
+        return f"{name}: unknown key: use {', '.join(keys)}"
+    if path == ("secret_sha256",):
+        return f"{name}.secret_sha256: {_NOT_A_DIGEST}"
+    return f"{key_text((name, *path))}: {value_error(kind, problem['msg'])}"
+
+
+def _write(
+    path: Path, client_id: str, backends: Mapping[str, BackendEntry], new: BackendEntry | None
+) -> None:
+    """Write `new` as the entry of this id, or remove the entry if it is None."""
+    changed = {**backends, client_id: new}
+    intended = {other: entry for other, entry in changed.items() if entry is not None}
+    old = None if client_id not in backends else _dump(backends[client_id])
     try:
-        text = edited(_text(path), client_id, None, entry)
-        is_as_intended = _parse(path, text) == clients
+        text = _text(path)
+        if new is None:
+            text = removed(text, client_id, old or {})
+        else:
+            text = edited(text, client_id, old, _dump(new))
+        is_as_intended = _parse(path, text) == intended
     except (YamlEditError, BackendsFileError):
         is_as_intended = False
     if not is_as_intended:
         raise BackendsFileError(
-            f"{path} is written so that no entry can be added without a change of others: "
-            "add it by hand"
+            f"{path} has a form in which a change of {client_id} would change other entries: edit "
+            "the file with a text editor"
         )
     write(path, text.encode())
+
+
+def _dump(entry: BackendEntry) -> dict[str, Any]:
+    # Not as JSON: `yaml_edit` recognises lists by their type, tuple.
+    return entry.model_dump(by_alias=True, exclude_defaults=True)

@@ -45,8 +45,10 @@ class HashPool:
 
     def collect(self) -> Iterator[Measurement]:
         """See `MeasuredPart.collect`."""
-        yield gauge("authgw_hashing_queue", "Log-ins that verify or wait to", self.in_use)
-        yield gauge("authgw_hashing_places", "Log-ins that may do so at once", self.capacity)
+        yield gauge(
+            "authgw_hashing_queue", "Logins whose password is verified or waits for it", self.in_use
+        )
+        yield gauge("authgw_hashing_places", "Maximum of authgw_hashing_queue", self.capacity)
 
     @contextlib.contextmanager
     def reserve(self) -> Iterator[None]:

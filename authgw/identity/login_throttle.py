@@ -68,7 +68,7 @@ class LoginThrottle:
         """
         attempt = password_attempt(user, address, device)
         counts = await self._counters.increment_all(attempt.counters)
-        await self._check(attempt, counts, password_limits(counts))
+        await self._check(attempt, counts, password_limits(counts), "throttled_name")
         return attempt
 
     async def admit_code(self, user: str, device: str = "") -> LoginAttempt:
@@ -80,7 +80,7 @@ class LoginThrottle:
         """
         attempt = LoginAttempt(_counter("code", PER_CODE, user, device))
         counts = await self._counters.increment_all(attempt.counters)
-        await self._check(attempt, counts, (PER_CODE.max_failures,))
+        await self._check(attempt, counts, (PER_CODE.max_failures,), "throttled_code")
         return attempt
 
     async def record_success(self, attempt: LoginAttempt) -> None:
@@ -100,8 +100,13 @@ class LoginThrottle:
         await self._counters.release([], _names(attempt.counters))
 
     async def _check(
-        self, attempt: LoginAttempt, counts: Sequence[tuple[int, float]], max_counts: Sequence[int]
+        self,
+        attempt: LoginAttempt,
+        counts: Sequence[tuple[int, float]],
+        max_counts: Sequence[int],
+        cause: str,
     ) -> None:
+        """Refuse an attempt above a limit; `cause` is that of its own counter."""
         retry_after = seconds_to_wait(counts, max_counts)
         if retry_after is None:
             return
@@ -112,7 +117,9 @@ class LoginThrottle:
             # The refusal does not depend on the store; a remaining count expires with its window.
             with suppress(StoreUnavailableError):
                 await self._counters.release([], _names(released))
-        raise TooManyFailuresError(retry_after)
+        raise TooManyFailuresError(
+            retry_after, cause=cause if is_own_exceeded else "throttled_address"
+        )
 
 
 def password_attempt(user: str, address: str, device: str) -> LoginAttempt:

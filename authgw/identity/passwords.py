@@ -51,7 +51,9 @@ def check_new(password: str, *, min_length: int, about: Iterable[str]) -> None:
     if len(text) < min_length:
         raise WeakPasswordError(f"The password is too short: use at least {min_length} characters.")
     if any(unicodedata.category(char) in ("Cc", "Cs") for char in text):
-        raise WeakPasswordError("The password holds a control character: use what can be typed.")
+        raise WeakPasswordError(
+            "The password contains a control character: use characters that can be typed."
+        )
     if len(text.encode()) > MAX_PASSWORD_BYTES:
         raise WeakPasswordError(
             f"The password is too long: use at most {MAX_PASSWORD_BYTES} bytes."

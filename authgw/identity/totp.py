@@ -5,9 +5,11 @@ import binascii
 import hmac
 import re
 import secrets
+from collections.abc import Sequence
 
 import pyotp
 
+from authgw.core.limits import MAX_CODE_AGE
 from authgw.core.typed_text import typed_code
 from authgw.identity.passwords import digest
 
@@ -53,11 +55,27 @@ def matching_step(secret: str, code: str, now: float) -> int | None:
     Spaces and dashes in the code are ignored. The steps (30 s) before and after are accepted too;
     the caller accepts each step only once (RFC 6238 section 5.2).
     """
+    return _matching_step(secret, code, int(now // _STEP), _WINDOW)
+
+
+def code_age(secret: str, code: str, now: float) -> int | None:
+    """Return for how many seconds a 6-digit code is older than the current code, at `now`.
+
+    It is negative for a code of the future, None for a code of no time within MAX_CODE_AGE. Such a
+    code is never accepted: its age tells the operator that a clock is wrong.
+    """
+    current, limit = int(now // _STEP), int(MAX_CODE_AGE // _STEP)
+    offsets = (*range(-limit, min(_WINDOW)), *range(max(_WINDOW) + 1, limit + 1))
+    step = _matching_step(secret, code, current, offsets)
+    return None if step is None else (current - step) * _STEP
+
+
+def _matching_step(secret: str, code: str, current: int, offsets: Sequence[int]) -> int | None:
     typed = typed_code(code)
     if not _CODE.fullmatch(typed):
         return None
-    current, totp = int(now // _STEP), pyotp.TOTP(secret)
-    steps = [current + offset for offset in _WINDOW if current + offset >= 0]
+    totp = pyotp.TOTP(secret)
+    steps = [current + offset for offset in offsets if current + offset >= 0]
     # Every step is compared, so that the time does not depend on the step that matches.
     matches = [hmac.compare_digest(totp.generate_otp(step), typed) for step in steps]
     return next((step for step, is_match in zip(steps, matches, strict=True) if is_match), None)

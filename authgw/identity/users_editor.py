@@ -15,7 +15,8 @@ from authgw.core.limits import MAX_PASSWORD_MARKS
 from authgw.core.typed_text import comparison_key
 from authgw.core.users import APP_PASSWORD_PREFIX
 from authgw.files.atomic import FileWriteError, exclusive_lock, read_bytes, write
-from authgw.files.yaml_edit import YamlEditError, edited
+from authgw.files.file_errors import file_error
+from authgw.files.yaml_edit import YamlEditError, edited, removed
 from authgw.identity.passwords import digest
 from authgw.identity.users_file import (
     UserEntry,
@@ -53,6 +54,36 @@ def add(
         return user, validate_entry(user, entry)
 
     _edit(path, add_entry)
+
+
+def remove(path: Path, user: str) -> None:
+    """Remove a user with all of its credentials; its sessions end."""
+
+    def find_entry(users: dict[str, UserEntry]) -> tuple[str, None]:
+        return _existing_name(path, users, user), None
+
+    _edit(path, find_entry)
+
+
+def set_profile(
+    path: Path,
+    user: str,
+    *,
+    groups: Sequence[str] | None = None,
+    email: str | None = None,
+    name: str | None = None,
+) -> bool:
+    """Set the values that are not None; return False if nothing changed. Sessions continue."""
+    texts = {key: text for key, text in (("email", email), ("name", name)) if text is not None}
+
+    def change_entry(entry: _Entry) -> None:
+        entry.update(texts)
+        if groups is not None:
+            # Groups that stay keep their place in the file.
+            kept = [group for group in entry.get("groups", ()) if group in groups]
+            entry["groups"] = (*dict.fromkeys([*kept, *groups]),)
+
+    return _change_user(path, user, change_entry)
 
 
 def set_password(path: Path, user: str, password_hash: str) -> None:
@@ -95,7 +126,10 @@ def set_totp(path: Path, user: str, secret: str, recovery: Iterable[str]) -> Non
 
     def change_entry(entry: _Entry) -> None:
         if "totp" in entry:
-            raise UsersFileError(f"{user} has a second factor: remove it first")
+            raise UsersFileError(
+                f"{user} has a second factor already: remove it first (`authgw user totp {user} "
+                "--remove`)"
+            )
         entry["totp"] = {"secret": secret, "recovery": tuple(recovery)}
 
     _change_user(path, user, change_entry)
@@ -136,7 +170,10 @@ def add_app_password(
     def change_entry(entry: _Entry) -> None:
         app_passwords = entry.get("app_passwords", ())
         if any(item["name"] == name for item in app_passwords):
-            raise UsersFileError(f"{user} has an app password of this name: revoke it first")
+            raise UsersFileError(
+                f"{user} has an app password of this name already: revoke it first, or choose "
+                "another name"
+            )
         new = {"name": name, "sha256": digest(secret), "paths": paths, "expires": expires}
         entry["app_passwords"] = (*app_passwords, new)
 
@@ -164,21 +201,19 @@ def check_name_is_new(users: Mapping[str, UserEntry], user: str) -> None:
     similar = next((name for name in users if comparison_key(name) == key), None)
     if similar is not None:
         raise UsersFileError(
-            f"{similar} is there already: `authgw user passwd` changes a password, "
-            "another name adds another person"
+            f"the user {similar} exists already: choose another name, or change this user with "
+            "`authgw user set` and `authgw user passwd`"
         )
 
 
 def unknown_user(path: Path) -> str:
     """Return the error message for a user that is not in the file."""
-    return f"{path}: nobody of this name is there: see `authgw user list`"
+    return f"{path} has no user of this name: `authgw user list` shows all names"
 
 
 def _change_user(path: Path, user: str, change: Callable[[_Entry], object]) -> bool:
     def change_entry(users: dict[str, UserEntry]) -> tuple[str, UserEntry]:
-        name = find_name(users, user)
-        if name is None:
-            raise UsersFileError(unknown_user(path))
+        name = _existing_name(path, users, user)
         entry = _dump(users[name])
         change(entry)
         return name, validate_entry(name, entry)
@@ -186,8 +221,20 @@ def _change_user(path: Path, user: str, change: Callable[[_Entry], object]) -> b
     return _edit(path, change_entry)
 
 
-def _edit(path: Path, change: Callable[[dict[str, UserEntry]], tuple[str, UserEntry]]) -> bool:
-    """Write the entry that `change` returns; return True if it differs from the old entry."""
+def _existing_name(path: Path, users: Mapping[str, UserEntry], user: str) -> str:
+    name = find_name(users, user)
+    if name is None:
+        raise UsersFileError(unknown_user(path))
+    return name
+
+
+def _edit(
+    path: Path, change: Callable[[dict[str, UserEntry]], tuple[str, UserEntry | None]]
+) -> bool:
+    """Write the entry that `change` returns, or remove the entry if it returns None.
+
+    Return True if the file has changed.
+    """
     try:
         with exclusive_lock(path):
             users = load_users(path)
@@ -195,27 +242,38 @@ def _edit(path: Path, change: Callable[[dict[str, UserEntry]], tuple[str, UserEn
             old = users.get(name)
             if old == entry:
                 return False
-            _write(path, name, old, {**users, name: entry})
+            _write(path, name, old, entry, users)
             return True
     except FileWriteError as error:
         raise UsersFileWriteError(f"{path} cannot be written: {error.strerror}") from None
     except OSError as error:
-        raise UsersFileError(f"{path}: {error.strerror}") from None
+        raise UsersFileError(file_error(path, error)) from None
 
 
-def _write(path: Path, name: str, old: UserEntry | None, users: dict[str, UserEntry]) -> None:
+def _write(
+    path: Path,
+    name: str,
+    old: UserEntry | None,
+    new: UserEntry | None,
+    users: Mapping[str, UserEntry],
+) -> None:
     text = decode_text(path, read_bytes(path)) if path.exists() else ""
+    changed = {**users, name: new}
+    intended = [(other, entry) for other, entry in changed.items() if entry is not None]
     try:
         old_values = None if old is None else _dump(old)
-        text = edited(text, name, old_values, _dump(users[name]))
-        is_as_intended = list(parse_users(path, text).items()) == list(users.items())
+        if new is None:
+            text = removed(text, name, old_values or {})
+        else:
+            text = edited(text, name, old_values, _dump(new))
+        is_as_intended = list(parse_users(path, text).items()) == intended
     except (YamlEditError, UsersFileError):
         is_as_intended = False
     if not is_as_intended:
         # An anchor that several entries share, for example.
         raise UsersFileError(
-            f"{path}: the entry of {name} is written so that it cannot be changed alone: "
-            "edit it by hand"
+            f"{path}: the entry of {name} has a form in which its change would change others: edit "
+            "it with a text editor"
         )
     write(path, text.encode())
 

@@ -30,8 +30,10 @@ from authgw.core.limits import (
 )
 from authgw.core.rules import RuleError, glob
 from authgw.core.typed_text import comparison_key, typed_name
-from authgw.core.users import GROUP_NAME, is_header_safe
+from authgw.core.users import GROUP_CHARACTERS, GROUP_NAME, is_header_safe
 from authgw.files.atomic import read_bytes
+from authgw.files.file_errors import file_error
+from authgw.files.key_errors import key_text, value_error
 from authgw.files.yaml_entries import Entry, YamlEntriesError, entries
 from authgw.identity.passwords import is_hash
 from authgw.identity.totp import canonical_secret, is_secret
@@ -54,15 +56,17 @@ class UsersFileWriteError(UsersFileError):
 
 def _header_safe(text: str) -> str:
     if not is_header_safe(text):
-        raise ValueError("holds a control character: remove it")
+        raise ValueError("contains a control character: remove it")
     if len(text.encode()) > MAX_TEXT_BYTES or text != text.strip():
-        raise ValueError(f"must be at most {MAX_TEXT_BYTES} bytes without spaces at its edges")
+        raise ValueError(
+            f"is too long, or begins or ends with a space: write at most {MAX_TEXT_BYTES} bytes"
+        )
     return text
 
 
 def _bounded_groups(groups: tuple[str, ...]) -> tuple[str, ...]:
     if sum(len(name) + 1 for name in groups) > MAX_GROUPS_BYTES:
-        raise ValueError(f"are over {MAX_GROUPS_BYTES} bytes together: remove some")
+        raise ValueError(f"have more than {MAX_GROUPS_BYTES} bytes together: remove some")
     return groups
 
 
@@ -70,20 +74,24 @@ def _path_pattern(text: str) -> str:
     try:
         glob(text)
     except RuleError:
-        raise ValueError("is no path as rules have it: write it decoded, such as /dav/**") from None
+        raise ValueError(
+            "is not a path pattern as in rules: write it decoded, such as /dav/**"
+        ) from None
     return text
 
 
 def _password_hash(text: str) -> str:
     if not is_hash(text):
-        raise ValueError("is no argon2id hash: remove the entry and run `authgw user add`")
+        raise ValueError("is not an argon2id hash: remove the entry and run `authgw user add`")
     return text
 
 
 def _totp_secret(text: str) -> str:
     secret = canonical_secret(text)
     if not is_secret(secret):
-        raise ValueError("is no base32 of 128 bits or more: remove totp, run `authgw user totp`")
+        raise ValueError(
+            "is not base32 of at least 128 bits: remove totp and run `authgw user totp`"
+        )
     return secret
 
 
@@ -97,13 +105,17 @@ def _matching(pattern: re.Pattern[str], message: str) -> AfterValidator:
 
 
 Group = Annotated[
-    StrictStr, _matching(GROUP_NAME, "is no group: A-Z a-z 0-9 . _ : @ / - (1 to 64)")
+    StrictStr, _matching(GROUP_NAME, f"is not a valid name of a group: {GROUP_CHARACTERS}")
 ]
 AppPasswordName = Annotated[
-    StrictStr, _matching(_APP_PASSWORD_NAME, "is no name: A-Z a-z 0-9 . _ @ - (1 to 64)")
+    StrictStr,
+    _matching(_APP_PASSWORD_NAME, "is not a valid name: write 1 to 64 of A-Z a-z 0-9 . _ @ -"),
 ]
-Sha256 = Annotated[StrictStr, _matching(_SHA256, "is no SHA-256: 64 digits of 0-9 a-f")]
-Mark = Annotated[StrictStr, _matching(_MARK, "is no mark: 16 digits of 0-9 a-f")]
+Sha256 = Annotated[StrictStr, _matching(_SHA256, "is not a SHA-256: write 64 digits of 0-9 a-f")]
+Mark = Annotated[
+    StrictStr,
+    _matching(_MARK, "is not the mark of a hash: write 16 digits of 0-9 a-f, or remove the key"),
+]
 HeaderText = Annotated[StrictStr, AfterValidator(_header_safe)]
 
 
@@ -176,12 +188,12 @@ def check_name(name: str) -> None:
         ValueError: The name is not valid; the message has the reason.
     """
     if not name:
-        raise ValueError("must not be empty")
+        raise ValueError("is empty: write a name")
     _header_safe(name)
     if ":" in name:
-        raise ValueError("must be without `:`, which ends a user name in HTTP Basic (RFC 7617)")
+        raise ValueError("contains `:`, which ends a user name in HTTP Basic (RFC 7617): remove it")
     if unicodedata.normalize("NFC", name) != name:
-        raise ValueError("is written with combining characters: write it composed (NFC)")
+        raise ValueError("contains combining characters: write it composed (NFC)")
 
 
 def find_name(users: Mapping[str, Any], typed: str) -> str | None:
@@ -217,7 +229,7 @@ def validate_entry(name: str, data: Mapping[str, Any]) -> UserEntry:
     except ValidationError as error:
         raise UsersFileError("\n".join(message for _, message in _describe(name, error))) from None
     except ValueError as error:
-        raise UsersFileError(f"a user name {error}") from None
+        raise UsersFileError(f"the name of this user {error}") from None
 
 
 def load_users(path: Path) -> dict[str, UserEntry]:
@@ -231,7 +243,7 @@ def load_users(path: Path) -> dict[str, UserEntry]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise UsersFileError(f"{path}: {error.strerror}") from None
+        raise UsersFileError(file_error(path, error)) from None
     return read_users(path)
 
 
@@ -243,11 +255,11 @@ def read_users(path: Path) -> dict[str, UserEntry]:
     """
     # Reading a pipe could block forever, and so could all requests that wait for the result.
     if path.exists() and not path.is_file():
-        raise UsersFileError(f"{path}: is no file")
+        raise UsersFileError(f"{path} is not a regular file: name a file in auth.users")
     try:
         return parse_users(path, decode_text(path, read_bytes(path)))
     except OSError as error:
-        raise UsersFileError(f"{path}: {error.strerror}") from None
+        raise UsersFileError(file_error(path, error)) from None
 
 
 def decode_text(path: Path, content: bytes) -> str:
@@ -259,7 +271,7 @@ def decode_text(path: Path, content: bytes) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
-        raise UsersFileError(f"{path}: is not UTF-8 text") from None
+        raise UsersFileError(f"{path} is not UTF-8 text: save it as UTF-8") from None
 
 
 def parse_users(path: Path, text: str) -> dict[str, UserEntry]:
@@ -284,15 +296,14 @@ def permission_warnings(path: Path) -> tuple[str, ...]:
     if not mode & 0o006:
         return ()
     access = "writable" if mode & 0o002 else "readable"
-    return (f"{path} is {access} by everyone on this machine: chmod 600 {path}",)
+    return (f"{path} is {access} by every account of this machine: chmod 600 {path}",)
 
 
 def alike_warnings(path: Path, users: Iterable[str]) -> tuple[str, ...]:
     """Return a warning for each set of names that differ only in case or in similar characters."""
     return tuple(
-        f"{path}: {' and '.join(names)} differ only in case or in characters that look alike: "
-        "each logs in by its exact spelling only, and the next release refuses the file: "
-        "rename all but one of them"
+        f"{path}: the names {' and '.join(names)} differ only in case or in similar characters, "
+        "which the next release refuses: keep one of them and rename the others"
         for names in names_alike(users).values()
         if len(names) > 1
     )
@@ -318,7 +329,7 @@ def _add_user(entry: Entry, users: dict[str, UserEntry]) -> Iterator[tuple[int, 
         for where, message in _describe(entry.name, error):
             yield entry.line(where), message
     except ValueError as error:
-        yield entry.line(()), f"a user name {error}"
+        yield entry.line(()), f"the name of this user {error}"
 
 
 def _duplicates(entry: Entry, user: UserEntry, digests: set[str]) -> Iterator[tuple[int, str]]:
@@ -328,7 +339,7 @@ def _duplicates(entry: Entry, user: UserEntry, digests: set[str]) -> Iterator[tu
             where = ("app_passwords", number)
             yield (
                 entry.line(where),
-                f"{entry.name}.app_passwords.{number}: stands twice: remove one",
+                f"{entry.name}.app_passwords[{number}]: is duplicated: remove one",
             )
         digests.add(item.sha256)
         names.add(item.name)
@@ -341,12 +352,10 @@ def _report(path: Path, problems: list[tuple[int, str]]) -> str:
 
 
 _MESSAGES = {
-    "missing": "is missing: add it",
     "string_type": "is not text: put it in quotes",
-    "bool_type": "must be true or false",
-    "tuple_type": "must be a list, such as [users]",
-    "model_type": "must be keys with values, such as `password:`",
-    "datetime_type": "is no moment: write it as 2027-02-20T10:00:00Z, without quotes",
+    "tuple_type": "must be a list: write it as [users]",
+    "model_type": "must be a section: write keys such as `password:` below it",
+    "datetime_type": "is not a point in time: write it as 2027-02-20T10:00:00Z, without quotes",
     "timezone_aware": "has no time zone: write it as 2027-02-20T10:00:00Z",
 }
 _MODELS: Mapping[str | int, type[BaseModel]] = {
@@ -360,14 +369,15 @@ def _describe(name: str, error: ValidationError) -> Iterator[tuple[tuple[str | i
         path = problem["loc"]
         if problem["type"] == "extra_forbidden":
             # The key is not repeated: if its colon is missing, it contains the value.
-            place, message = path[:-1], f"an unknown key: {_suggestion(path)}"
+            place, message = path[:-1], f"unknown key: {_suggestion(path)}"
         else:
             place = path
-            message = _MESSAGES.get(problem["type"], problem["msg"].removeprefix("Value error, "))
-        yield path, f"{'.'.join(map(str, (name, *place)))}: {message}"
+            kind = problem["type"]
+            message = _MESSAGES.get(kind) or value_error(kind, problem["msg"])
+        yield path, f"{key_text((name, *place))}: {message}"
 
 
 def _suggestion(path: tuple[str | int, ...]) -> str:
     model = _MODELS.get(path[0], UserEntry) if len(path) > 1 else UserEntry
     close = difflib.get_close_matches(str(path[-1]), model.model_fields, 1)
-    return f"did you mean {close[0]}?" if close else f"known are {', '.join(model.model_fields)}"
+    return f"did you mean {close[0]}?" if close else f"use {', '.join(model.model_fields)}"

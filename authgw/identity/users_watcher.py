@@ -170,7 +170,9 @@ async def watch(
             problem = await asyncio.to_thread(users.reload_if_changed)
         except Exception as error:
             # If this task ended, users that are disabled later would keep their access.
-            problem = f"{users.path}: {type(error).__name__} while it was read"
+            problem = (
+                f"{users.path} cannot be read ({type(error).__name__}): correct it, or restart"
+            )
         # The result for a file that was replaced in the meantime is not reported.
         if problem is not None and users is current():
             alarm(problem)
@@ -201,7 +203,7 @@ def _read(
         return load_users(path)
     if stamp is not None and stamp.size == 0:
         # A full disk, or an editor that is still writing, leaves an empty file.
-        raise UsersFileError(f"{path}: is empty: write {{}} if nobody is meant")
+        raise UsersFileError(f"{path} is empty: restore it, or write {{}} for a file without users")
     return read_users(path)
 
 

@@ -17,30 +17,35 @@ from prometheus_client.registry import Collector
 
 from authgw.core.audit import Event
 from authgw.core.measurements import Labels, MeasuredPart, Measurement, labelled_counter
-from authgw.core.reasons import REASONS
+from authgw.core.reasons import CAUSES, REASONS
 from authgw.forward_auth.decision_cache import PATH
 from authgw.observability.collectors import PlainCounter, PlainHistogram
 
 USERS_FILE_BROKEN = Gauge(
-    "authgw_users_file_broken", "1 while the users file cannot be read and older users stay"
+    "authgw_users_file_broken",
+    "1 while the users file is not valid and the previous users stay active",
 )
 RELOAD_FAILED = Gauge(
-    "authgw_reload_failed", "1 while what the last SIGHUP asked for could not be read"
+    "authgw_reload_failed",
+    "1 while the files of the last SIGHUP could not be loaded",
 )
 STORE_SECONDS = PlainHistogram(
     "authgw_store_operation_seconds",
-    "What an operation of the session store took, failed ones included",
+    "Seconds of an operation of the session store, failed operations included; at most 0.25. "
+    "Operations: read, add, replace (a refresh), confirm, revoke, list; count and claim for logins",
     "operation",
     (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
 )
 STORE_ERRORS = Counter(
     "authgw_store_errors",
-    "Operations of the session store whose outcome is unknown, by the library's exception",
+    "Operations of the session store whose outcome is unknown, by the exception of the library; "
+    "refused is a single session that could not be read",
     ["operation", "kind"],
 )
 REQUEST_SECONDS = PlainHistogram(
     "authgw_request_seconds",
-    "From a request's head to its answer; repeated checks take a short way that is not timed",
+    "Seconds from the head of a request to its response. Repeated checks take some microseconds, "
+    "and are counted but not timed",
     "endpoint",
     (
         *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
@@ -49,15 +54,27 @@ REQUEST_SECONDS = PlainHistogram(
 )
 SESSIONS_OPENED = PlainCounter("authgw_sessions_opened", "Sessions that this replica opened")
 SESSIONS_ENDED = PlainCounter(
-    "authgw_sessions_ended", "Sessions that this replica ended before their time"
+    "authgw_sessions_ended",
+    "Sessions that this replica ended: logout, revoked, reused, replaced, or over "
+    "auth.max_sessions. Sessions that were idle or expired do not count",
 )
 LOGINS = PlainCounter(
-    "authgw_logins", "Log-ins by outcome: ok, or the code of a refusal", ("outcome",)
+    "authgw_logins",
+    "Logins by outcome: ok, or the code of the refusal. With too_busy all places to verify a "
+    "password were taken",
+    ("outcome",),
 )
 for _outcome in ("ok", *(code for code, reason in REASONS.items() if reason.login_outcome)):
     # `increase` does not see the first event of a series that starts with it.
     LOGINS.add(0, _outcome)
-Info("authgw_build", "The version that runs").info(
+LOGIN_FAILURES = PlainCounter(
+    "authgw_login_failures",
+    "Refused logins, app passwords and forms, by the cause that the log names",
+    ("cause",),
+)
+for _cause in CAUSES:
+    LOGIN_FAILURES.add(0, _cause)
+Info("authgw_build", "Version of authgw and of Python; always 1").info(
     {"version": version("authgw"), "python": platform.python_version()}
 )
 
@@ -68,6 +85,8 @@ def count(event: Event) -> None:
         LOGINS.add(1, "ok")
     elif event.name == "login_failure":
         LOGINS.add(1, event.reason)
+    if event.cause:
+        LOGIN_FAILURES.add(1, event.cause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +109,13 @@ class RequestMetrics:
         cached = self.cached()
         yield labelled_counter(
             "authgw_requests",
-            "Answers by endpoint and HTTP status",
+            "Responses by endpoint and HTTP status; the endpoint other is an unknown path",
             ("endpoint", "status"),
             _with(self.requests, (PATH, "200"), cached),
         )
         yield labelled_counter(
             "authgw_decisions",
-            "Answers to checks by verdict and reason; allow has no reason",
+            "Responses to checks by verdict (allow, login, deny) and code; allow has no reason",
             ("verdict", "reason"),
             _with(self.decisions, ("allow", ""), cached),
         )

@@ -102,7 +102,15 @@ _TARGET = (
 # httpoxy: a CGI program reads it as HTTP_PROXY, the proxy for its own requests.
 _CGI = ("Proxy",)
 
-CLEARED = (*_IDENTITY, *_CERTIFICATE, *_ADDRESS, *_SCHEME_AND_HOST, *_TARGET, *_CGI)
+CLEARED_BY_MEANING = {
+    "user": _IDENTITY,
+    "client certificate": _CERTIFICATE,
+    "address of the client": _ADDRESS,
+    "scheme, host and port": _SCHEME_AND_HOST,
+    "method and path": _TARGET,
+    "proxy of a CGI program": _CGI,
+}
+CLEARED = tuple(name for names in CLEARED_BY_MEANING.values() for name in names)
 
 
 def cleared_except(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -3,12 +3,19 @@
 from dataclasses import dataclass
 
 from authgw.config.schema import Settings
+from authgw.core.endpoints import ENDPOINTS
 from authgw.core.limits import MAX_COOKIE_RUNS
 from authgw.dialects.nginx import NGINX
 from authgw.dialects.registry import TARGET_HEADERS
 from authgw.recipes.cleared import cleared_except
 from authgw.recipes.rendering import templates
-from authgw.recipes.values import GatewayAddress, gateway_address, published, roots
+from authgw.recipes.values import (
+    UNAVAILABLE_PAGE,
+    GatewayAddress,
+    gateway_address,
+    published,
+    roots,
+)
 
 _PROXY = "NGINX"
 FILES = (
@@ -19,6 +26,7 @@ FILES = (
     "protect.conf",
     "question.conf",
     "gateway.conf",
+    "login-host.conf",
     "identity.conf",
     "identity-grpc.conf",
     "identity-fastcgi.conf",
@@ -68,9 +76,17 @@ def _values(settings: Settings) -> dict[str, object]:
         "target_headers": TARGET_HEADERS,
         "other_target_headers": [n for n in TARGET_HEADERS if n not in NGINX.target_headers],
         "gateway": _server(gateway_address(settings.server, _PROXY)),
-        "locations": [(root, published(root)) for root in roots(settings, _PROXY)],
+        "locations": [(root, published(root, own_host=False)) for root in roots(settings, _PROXY)],
+        "account": f"{_login_base(settings)}/account",
+        "own_host_paths": [each.path for each in ENDPOINTS if each.own_host],
+        "unavailable": UNAVAILABLE_PAGE,
         "runs": range(1, MAX_COOKIE_RUNS + 1),
     }
+
+
+def _login_base(settings: Settings) -> str:
+    sites = settings.login.sites.all
+    return sites[0].base if sites else "/login"
 
 
 def _server(address: GatewayAddress) -> str:

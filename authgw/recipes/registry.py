@@ -32,6 +32,6 @@ RECIPES = {
         "Traefik",
         traefik.render_files,
         "/etc/traefik",
-        "Traefik loads dynamic/authgw.yml by itself if its file provider watches that folder.",
+        "Traefik loads dynamic/authgw.yml by itself if its file provider watches that directory.",
     ),
 }

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 
 from authgw.config.schema import ServerSettings, Settings
-from authgw.core.endpoints import Audience, paths_for, pattern_of
+from authgw.core.endpoints import pattern_of, published_paths
 from authgw.core.errors import OperatorError
 from authgw.core.login_sites import LoginSite
 from authgw.core.networks import UNIX
@@ -16,11 +16,12 @@ _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/._~+@=,-]+")
 # Shown to a browser by proxies that cannot reach the gateway, in place of a page of the gateway.
 UNAVAILABLE_PAGE = (
     '<!doctype html><html lang="en"><meta charset="utf-8">'
-    '<meta name="viewport" content="width=device-width"><title>Not available now</title>'
+    '<meta name="viewport" content="width=device-width"><title>Not available right now</title>'
     "<style>:root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;"
-    "max-width:32rem;margin:15vh auto;padding:0 1.5rem}</style><main><h1>Not available now</h1>"
-    "<p>Whether you may see this page cannot be checked at the moment. Nothing is wrong with your "
-    "log-in. Try again in a few seconds.</p></main></html>"
+    "max-width:32rem;margin:15vh auto;padding:0 1.5rem}</style><main>"
+    "<h1>Not available right now</h1>"
+    "<p>Your access to this page cannot be checked, because the login service does not respond. "
+    "Try again in a few seconds.</p></main></html>"
 )
 
 
@@ -108,9 +109,9 @@ def roots(settings: Settings, proxy: str) -> list[str]:
     return found
 
 
-def published(root: str) -> str:
-    """Return the regular expression of the public paths of the gateway below `root`."""
-    return pattern_of(paths_for(Audience.PUBLIC), root)
+def published(root: str, *, own_host: bool) -> str:
+    """Return the regular expression of the `published_paths` of the gateway, below `root`."""
+    return pattern_of(published_paths(own_host=own_host), root)
 
 
 def login_hosts(settings: Settings, proxy: str) -> list[LoginHost]:
@@ -134,13 +135,14 @@ def login_hosts(settings: Settings, proxy: str) -> list[LoginHost]:
 
 
 def _login_host(site: LoginSite, settings: Settings, suffix: str) -> LoginHost:
+    has_app = not site.is_ours or bool(site.root) or site.host in app_hosts(settings)
     return LoginHost(
         host=site.host,
         origin=site.origin,
         root=site.root,
-        published=published(site.root),
+        published=published(site.root, own_host=not has_app),
         account=f"{site.base}/account",
-        has_app=not site.is_ours or bool(site.root) or site.host in app_hosts(settings),
+        has_app=has_app,
         suffix=suffix,
     )
 

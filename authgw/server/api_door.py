@@ -67,10 +67,11 @@ class ApiDoor:
         pairs = zip(head.names, head.values, strict=True)
         headers = IndexedHeaders.of([(name, value.rstrip(b" \t")) for name, value in pairs])
         body = JsonBody(content, len(content), _media_type(head) or "")
-        request = ApiRequest(self._dispatcher.gateway, headers, peer, body)
+        path = head.target.decode()
+        request = ApiRequest(self._dispatcher.gateway, ("POST", path), headers, peer, body)
         response = await _response(request, _ENDPOINTS[head.target])
         seconds = time.perf_counter() - start
-        self._record(head.target.decode(), response.status, response.reason, seconds)
+        self._record(path, response.status, response.reason, seconds)
         return response
 
 
@@ -86,8 +87,8 @@ async def _response(request: ApiRequest, endpoint: Endpoint) -> Response:
     try:
         return await endpoint(request)
     except AuthgwError as error:
-        record(refusal_event(error, request.id, request.client_address))
+        record(refusal_event(error, request.id, request.client_address, request.target))
         return problem(error.code, request.id, detail=error.detail, retry_after=error.retry_after)
     except Exception as error:
-        record(failure_event(error, request.id, request.client_address))
+        record(failure_event(error, request.id, request.client_address, request.target))
         return problem("internal_error", request.id)

@@ -93,9 +93,9 @@ class Connections:
         if now - self._alarmed_at < _WARNING_INTERVAL:
             return
         self._alarmed_at = now
-        logger.warning(
-            f"More than {self._most} connections: those that ask for nothing are closed. "
-            "Only your proxies should reach this port; LimitNOFILE or `ulimit -n` sets less."
+        logger.bind(event="too_many_connections").warning(
+            f"More than {self._most} connections, so that idle connections are closed: let only "
+            "your proxies reach this port, or raise LimitNOFILE (`ulimit -n`)."
         )
 
 

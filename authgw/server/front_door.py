@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from authgw.core.audit import NO_TARGET, Target
 from authgw.core.errors import AuthgwError, ExpectationFailedError
 from authgw.core.networks import UNIX
 from authgw.dialects.base import Dialect, Subrequest
@@ -16,6 +17,7 @@ from authgw.dialects.envoy import ENVOY
 from authgw.dialects.headers import client_address
 from authgw.dialects.registry import DIALECTS
 from authgw.forward_auth.decision_cache import DIALECT
+from authgw.forward_auth.own_target import own_target
 from authgw.forward_auth.problems import failure_event, problem, refusal_event
 from authgw.forward_auth.request_ids import request_id
 from authgw.forward_auth.response_bytes import DATE, Response, serialised
@@ -116,7 +118,7 @@ class FrontDoor:
 
     def refusal(self, error: AuthgwError, peer: str) -> bytes:
         """Return the response to a request that cannot be read, the last of its connection."""
-        response = self._refused(error, peer, ())
+        response = self._refused(error, peer, (), NO_TARGET)
         # Not even the version of the request is known.
         return serialised(response, closes=True).replace(b"HTTP/1.1", b"HTTP/1.0", 1)
 
@@ -124,7 +126,7 @@ class FrontDoor:
         """Return the response to a request that failed outside of the application."""
         services = self._dispatcher.gateway.services
         number = self._request_id((), peer)
-        services.record(failure_event(RuntimeError(), number, peer))
+        services.record(failure_event(RuntimeError(), number, peer, NO_TARGET))
         return serialised(problem("internal_error", number), closes=True)
 
     def refused_expectation(self, head: RequestHead, peer: str) -> bytes | None:
@@ -134,7 +136,8 @@ class FrontDoor:
         if all(value.lower() in (b"", b"100-continue") for value in head.sent(b"expect")):
             return None
         headers = tuple(zip(head.names, head.values, strict=True))
-        response = self._refused(ExpectationFailedError(), peer, headers)
+        target = own_target(head.method.decode(), head.target.decode("latin-1"), headers)
+        response = self._refused(ExpectationFailedError(), peer, headers, target)
         # It is unknown whether the body follows, so the connection is closed.
         return serialised(response, is_head=head.method == b"HEAD", closes=True)
 
@@ -157,11 +160,15 @@ class FrontDoor:
         return self._finished(await begun, head, dialect, start)
 
     def _refused(
-        self, error: AuthgwError, peer: str, headers: tuple[tuple[bytes, bytes], ...]
+        self,
+        error: AuthgwError,
+        peer: str,
+        headers: tuple[tuple[bytes, bytes], ...],
+        target: Target,
     ) -> Response:
         gateway, number = self._dispatcher.gateway, self._request_id(headers, peer)
         address = client_address(headers, peer, gateway.policy.trusted)
-        gateway.services.record(refusal_event(error, number, address))
+        gateway.services.record(refusal_event(error, number, address, target))
         return problem(error.code, number, detail=error.detail)
 
     def _request_id(self, headers: tuple[tuple[bytes, bytes], ...], peer: str) -> str:

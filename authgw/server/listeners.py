@@ -13,6 +13,7 @@ from typing import Any
 from authgw.config.loader import ConfigError
 from authgw.config.schema import ServerSettings
 from authgw.core.limits import LISTEN_BACKLOG
+from authgw.files.file_errors import file_error
 from authgw.server.connections import drop_unread
 
 _SOCKET_MODE = 0o660  # NGINX's user must be in the group of the directory or of this process
@@ -90,13 +91,16 @@ async def _open_port(
 
 def _cannot_listen(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        taken = f"{host}:{port}: address already in use by another process"
-        return f"server.port: {taken}: end it, or change the key"
+        return (
+            f"server.port: another process uses {host}:{port} already: stop that process, or set "
+            "another port"
+        )
     if error.errno == errno.EACCES:
-        return f"server.port: {port} is for root: write a port above 1023"
+        return f"server.port: only root may listen on {port}: set a port above 1023"
     # A name that is not found has a negative number of its own.
     why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-    return f"server.host: {host} cannot be listened on: {why}"
+    remedy = "write an address of this machine, such as 127.0.0.1 or 0.0.0.0"
+    return f"server.host: cannot listen on {host} ({why}): {remedy}"
 
 
 async def _open_unix(connect: Callable[[], asyncio.Protocol], path: Path) -> asyncio.Server:
@@ -107,7 +111,7 @@ async def _open_unix(connect: Callable[[], asyncio.Protocol], path: Path) -> asy
         loop = asyncio.get_running_loop()
         return await loop.create_unix_server(connect, path, backlog=LISTEN_BACKLOG)
     except OSError as error:
-        raise ConfigError([f"server.socket: {path}: {error.strerror}"]) from None
+        raise ConfigError([f"server.socket: {file_error(path, error)}"]) from None
     finally:
         os.umask(before)
 
@@ -119,9 +123,11 @@ def _remove_stale(path: Path) -> None:
     except OSError:
         return
     if not stat.S_ISSOCK(kind):
-        raise ConfigError([f"server.socket: {path} is there already and is no socket"])
+        problem = f"{path} exists and is not a socket: write another path, or remove it"
+        raise ConfigError([f"server.socket: {problem}"])
     if _is_in_use(path):
-        raise ConfigError([f"server.socket: {path}: another process listens on it"])
+        problem = f"another process listens on {path}: stop that process, or write another path"
+        raise ConfigError([f"server.socket: {problem}"])
     path.unlink()
 
 

@@ -80,8 +80,8 @@ def read_again(before: ReloadableState, load: Callable[[], LoadedConfig]) -> Rel
     found = load()
     if found.rules is None and before.loaded.rules is not None:
         raise ReloadError(
-            "rules: there are none any more, and without rules every live session may open "
-            "everything: write them again, or restart if this is meant"
+            "rules: the section is gone, and without rules any valid session may access every "
+            "protected host: write it again, or restart the gateway if this is intended"
         )
     settings = before.loaded.settings.model_copy(update={"rules": found.settings.rules})
     loaded = replace(found, settings=settings, directory=before.loaded.directory)
@@ -120,26 +120,29 @@ def _load_ring(loaded: LoadedConfig) -> KeyRing:
     key_files.record_kids(used, [key.kid for key in keys])
     # Of both, because the algorithm may have changed.
     known = key_files.recorded_kids(folder) | key_files.recorded_kids(secret)
-    return KeyRing(keys, max(auth.access_lifetime, auth.refresh_lifetime), known)
+    return KeyRing(keys, auth.max_token_lifetime, known)
 
 
 def _load_keys(loaded: LoadedConfig) -> tuple[Key, ...]:
     auth = loaded.settings.auth
     if auth.algorithm == "HS256":
-        return (key_files.load_shared_secret(loaded.path(auth.secret_file)),)
+        with key_files.naming_key("auth.secret_file"):
+            return (key_files.load_shared_secret(loaded.path(auth.secret_file)),)
     folder = loaded.path(auth.keys)
     keys = key_files.load_keys(folder)
     if not keys and loaded.settings.cache.is_shared:
         raise SigningKeyError(
-            f"no signing key in {folder}, and replicas that share a Redis must share keys: "
-            "run `authgw key init` once"
+            f"auth.keys: {folder} has no signing key, which replicas on a Redis must share: run "
+            "`authgw key init` once, and share the directory"
         )
     return keys
 
 
 def _clients_again(path: Path, before: TrustedBackends) -> TrustedBackends:
     if before.ids and not path.exists():
-        raise BackendsFileError(f"{path}: No such file: write {{}} if no client is meant")
+        raise BackendsFileError(
+            f"{path} does not exist any more: restore it, or write {{}} for a file without clients"
+        )
     return load_clients(path)
 
 

@@ -19,6 +19,7 @@ from authgw.identity.users_watcher import WatchedUsersFile, watch
 from authgw.observability import metrics
 from authgw.observability.instrumentation import MeasuredStore, metrics_middleware
 from authgw.server.reload import REFUSALS, ReloadableState, read_again
+from authgw.server.summary import entry_counts
 from authgw.services.sessions import RefreshCounts
 from authgw.storage.mirror import Mirror
 from authgw.web.context import Gateway
@@ -124,7 +125,7 @@ class Replica:
                 _report_failed_reload(str(error))
             except Exception as error:
                 # After any exception the previous state stays in use.
-                _report_failed_reload(f"{type(error).__name__} while the files were read")
+                _report_failed_reload(f"the files cannot be read ({type(error).__name__})")
 
     async def _reload(self, load: Callable[[], LoadedConfig]) -> None:
         state = await asyncio.to_thread(read_again, self._state, load)
@@ -140,10 +141,12 @@ class Replica:
         """Report a problem with the users file or, with "", its end, in log and metrics."""
         metrics.USERS_FILE_BROKEN.set(1 if problem else 0)
         if problem:
-            line = "; ".join(problem.splitlines())
-            logger.error(f"{line}. The users from before stay.")
+            logger.bind(event="users_file_broken").error(
+                f"The users file was not reloaded: {_sentence(problem)} "
+                "The previous users stay active."
+            )
         else:
-            logger.info("The users file was read.")
+            logger.bind(event="users_file_read").info("The users file was reloaded.")
             _warn_of(self._state.users)
 
     async def _not_ready_reason(self) -> str:
@@ -158,22 +161,33 @@ class Replica:
 
 def _warn_of(users: WatchedUsersFile) -> None:
     for warning in users.warnings:
-        logger.warning(warning)
+        logger.bind(event="users_file_warning").warning(warning)
 
 
 def _report_failed_reload(problem: str) -> None:
     metrics.RELOAD_FAILED.set(1)
+    logger.bind(event="reload_failed").error(
+        f"Reload failed: {_sentence(problem)} The previous configuration stays active; fix it and "
+        "send SIGHUP again."
+    )
+
+
+def _sentence(problem: str) -> str:
+    """Return the lines of a problem as a sentence with its full stop."""
     line = "; ".join(problem.splitlines())
-    logger.error(f"Not reloaded: {line}. All of it stays as it was; mend it and send SIGHUP again.")
+    return line if line.endswith((".", "?")) else f"{line}."
 
 
 def _report_reload(state: ReloadableState) -> None:
     metrics.RELOAD_FAILED.set(0)
     metrics.USERS_FILE_BROKEN.set(0)
-    loaded, kids = state.loaded, ", ".join(state.keys.kids(time.time()))
-    rules = len(loaded.settings.rules or ())
-    logger.info(f"Reloaded: {rules} rules, users, {len(state.clients.ids)} clients, keys {kids}")
-    for warning in (*loaded.warnings, *loaded.rule_warnings, *state.users.warnings):
-        logger.warning(warning)
+    loaded, kids = state.loaded, state.keys.kids(time.time())
+    counts = entry_counts(loaded, users=state.users.count, clients=len(state.clients.ids))
+    logger.bind(event="reloaded").info(f"Reloaded: {counts}, keys {', '.join(kids)}.")
+    for warning in (*loaded.warnings, *loaded.rule_warnings):
+        logger.bind(event="configuration_warning").warning(warning)
+    _warn_of(state.users)
     if state.left:
-        logger.warning(f"Changed, but needs a restart: {', '.join(state.left)}")
+        logger.bind(event="restart_required").warning(
+            f"Restart the gateway to apply {', '.join(state.left)}: a reload does not change them."
+        )

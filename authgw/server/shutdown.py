@@ -52,12 +52,16 @@ async def close(server: HttpServer, drain_timeout: float, at_once: asyncio.Event
     ending.cancel()
     await asyncio.wait((ending,))
     if drain_timeout and not at_once.is_set():
-        logger.warning(f"Not every request was answered within {drain_timeout:g} s (server.drain)")
+        logger.bind(event="drain_timeout").warning(
+            f"Requests were cut off: they took longer than {drain_timeout:g} s (server.drain)."
+        )
     await server.close()
 
 
 async def _settle_and_finish(server: HttpServer, settle: float) -> None:
-    logger.info(f"Draining: not ready, still answering for {settle:g} s")
+    logger.bind(event="draining").info(
+        f"Shutting down: /readyz is 503, other requests are accepted for {settle:g} s."
+    )
     await asyncio.sleep(settle)
     await server.stop_listening()
     await asyncio.sleep(min(_ARRIVAL_TIME, settle))

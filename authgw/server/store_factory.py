@@ -20,7 +20,8 @@ def kind_and_location(loaded: LoadedConfig) -> tuple[StoreKind, StoreLocation]:
     auth, cache = loaded.settings.auth, loaded.settings.cache
     password = ca_file = None
     if cache.password_file is not None:
-        password = key_files.read_line(loaded.path(cache.password_file))
+        with key_files.naming_key("cache.password_file"):
+            password = key_files.read_line(loaded.path(cache.password_file))
     if cache.ca_file is not None:
         ca_file = loaded.path(cache.ca_file)
     location = StoreLocation(

@@ -89,7 +89,8 @@ class LoginService:
             raise
         user = self._users.find(name)
         if not check.ok or stored_hash is None or user is None or user.disabled:
-            raise LoginFailedError(sub=self._loggable(name))
+            # After the verification, so that no cause takes another way through it.
+            raise LoginFailedError(sub=self._loggable(name), cause=_cause(user))
         await self._regulation.record_success(attempt)
         if check.new_hash is not None:
             await self._rehash(name, stored_hash, check.new_hash)
@@ -133,20 +134,18 @@ class LoginService:
         sub = verified.user.sub
         secret = self._users.totp_secret(sub)
         if secret is None:
-            raise TotpRequiredError("no second factor is set up", sub=sub)
+            raise TotpRequiredError("no second factor is set up", sub=sub, cause="totp_not_set_up")
         try:
             attempt = await self._regulation.admit_code(comparison_key(sub), device)
         except TooManyFailuresError as error:
             error.sub = sub
             raise
         try:
-            accepted = await self._spend(sub, secret, code)
+            await self._spend(sub, secret, code)
         except UsersFileUnwritableError:
             with contextlib.suppress(StoreUnavailableError):
                 await self._regulation.withdraw(attempt)
             raise
-        if not accepted:
-            raise LoginFailedError(sub=sub)
         await self._regulation.record_success(attempt)
         # A session of an earlier version may have no `amr`; it began with a password.
         amr = dict.fromkeys((*(verified.amr or (PASSWORD,)), TOTP))
@@ -165,7 +164,7 @@ class LoginService:
         if code:
             return await self.by_code(verified, code, device="")
         if self.requires_second_factor(verified.user):
-            raise TotpRequiredError(sub=verified.user.sub)
+            raise TotpRequiredError(sub=verified.user.sub, cause="code_missing")
         return verified
 
     def _loggable(self, name: str) -> str:
@@ -182,22 +181,43 @@ class LoginService:
         except UsersFileError as error:
             # The stored hash is still valid; further logins need not try again.
             self._rehash_enabled = False
-            logger.warning(
+            logger.bind(event="rehash_failed").warning(
                 f"Password hashes keep their old parameters: {error}. "
-                "auth.passwords.rehash: false ends these attempts."
+                "Set auth.passwords.rehash: false to end these attempts."
             )
 
-    async def _spend(self, sub: str, secret: str, code: str) -> bool:
-        step = totp.matching_step(secret, code, self._clock())
+    async def _spend(self, sub: str, secret: str, code: str) -> None:
+        now = self._clock()
+        step = totp.matching_step(secret, code, now)
         if step is not None:
-            return await self._counters.claim(f"totp:{sub}:{step}", _STEP_LIFETIME)
+            if not await self._counters.claim(f"totp:{sub}:{step}", _STEP_LIFETIME):
+                raise LoginFailedError(sub=sub, cause="code_reused")
+            return
         digest = totp.recovery_digest(code)
         if not self._users.has_recovery(sub, digest):
-            return False
+            raise _wrong_code(sub, totp.code_age(secret, code, now))
         try:
-            return await asyncio.to_thread(
+            spent = await asyncio.to_thread(
                 users_editor.spend_recovery, self._users.path, sub, digest
             )
         except UsersFileError as error:
             # A recovery code that stays in the file could be used again.
             raise UsersFileUnwritableError(sub=sub, note=f"a recovery code: {error}") from None
+        if not spent:
+            raise LoginFailedError(sub=sub, cause="code_reused")
+
+
+def _cause(user: User | None) -> str:
+    """Return the cause of a login by password that failed."""
+    if user is None:
+        return "unknown_user"
+    return "disabled" if user.disabled else "password"
+
+
+def _wrong_code(sub: str, age: int | None) -> LoginFailedError:
+    """Return the error of a wrong code; `age` is set if it was right at another time."""
+    if age is None:
+        return LoginFailedError(sub=sub, cause="code")
+    cause, place = ("code_late", "old") if age > 0 else ("code_early", "early")
+    note = f"the code is {abs(age)} s too {place}: check the clocks of this machine and the device"
+    return LoginFailedError(sub=sub, cause=cause, note=note, code_age=age)

@@ -31,7 +31,8 @@ class RefreshCounts(Counter[RefreshOutcome]):
         """See `MeasuredPart.collect`."""
         yield labelled_counter(
             "authgw_refreshes",
-            "What refresh tokens led to; reused ones ended their session",
+            "Refreshes by outcome: rotated; repeated, after a lost response or by two tabs at "
+            "once; reused, which ended the session. Refusals are 401 in authgw_requests_total",
             ("outcome",),
             {(outcome.value,): self[outcome] for outcome in RefreshOutcome},
         )

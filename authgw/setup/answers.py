@@ -19,7 +19,7 @@ PLAIN_PORT = 4000
 DEFAULT_STORE = "embedded:///var/authgw.db"
 _LOCALHOST = "localhost"
 _PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
-_MAX_PORT = 65535
+_LAST_PORT = 65535
 
 
 class AnswerError(OperatorError):
@@ -292,6 +292,8 @@ def _bracketed(text: str) -> str:
 
 
 def _parse_port(text: str, whole: str) -> int:
-    if not _PORT.fullmatch(text) or int(text) > _MAX_PORT:
-        raise AnswerError(f"{whole}: {text or 'an empty text'} is not a port from 1 to {_MAX_PORT}")
+    if not _PORT.fullmatch(text) or int(text) > _LAST_PORT:
+        raise AnswerError(
+            f"{whole}: {text or 'an empty text'} is not a port from 1 to {_LAST_PORT}"
+        )
     return int(text)

@@ -53,7 +53,7 @@ def clock_warning(here: float, there: float, name: str) -> str:
     return (
         f"This machine's clock shows {_utc(here)}, {abs(ahead):.0f} s {way} of {name}'s "
         f"({_utc(there)}). Beyond 5 s tokens are refused (token_not_yet_valid, token_expired). "
-        "Set both by NTP."
+        "Synchronise both clocks by NTP."
     )
 
 

@@ -26,7 +26,7 @@ _MAX_SWEEP_INTERVAL = 0.1
 _REREAD_AFTER, _REREAD_JITTER = 0.55, 0.05
 _EVICTED_PART = 64  # a full mirror drops 1/64 of its sessions
 _ABSENT = Snapshot(None, 0.0)
-_TOO_SLOW = "the store takes longer than cache.max_staleness to answer"
+_TOO_SLOW = "the store takes longer than cache.max_staleness to respond"
 
 
 @dataclass(slots=True)
@@ -92,17 +92,16 @@ class Mirror:
 
     def collect(self) -> Iterator[Measurement]:
         """See `MeasuredPart.collect`."""
-        yield counter("authgw_mirror_hits", "Look-ups of a session that memory answered", self.hits)
+        yield counter("authgw_mirror_hits", "Look-ups of a session that memory served", self.hits)
         yield counter(
             "authgw_mirror_misses", "Look-ups of a session that waited for the store", self.misses
         )
-        yield counter(
-            "authgw_mirror_rereads", "Reads of a session that nobody waited for", self.rereads
-        )
+        yield counter("authgw_mirror_rereads", "Reads of a session in the background", self.rereads)
         yield gauge("authgw_mirror_sessions", "Sessions in memory", len(self))
         yield gauge(
             "authgw_staleness_seconds",
-            "Greatest age of what an answer of the last minute knew of its session",
+            "Maximum age, within the last minute, of the session state behind a decision. "
+            "Usually about 0.7 of cache.max_staleness, never above it; near it the store is slow",
             self.staleness,
         )
 

@@ -17,4 +17,4 @@ def kind_of(url: str) -> StoreKind:
         if url.startswith(tuple(kind.prefixes)):
             return kind
     *others, last = (example for kind in KINDS for example in kind.examples)
-    raise ValueError(f"is not a store: use {', '.join(others)} or {last}")
+    raise ValueError(f"is not the URL of a store: write {', '.join(others)} or {last}")

@@ -43,7 +43,7 @@ async def show(request: web.Request) -> web.Response:
         return see(site.base)
     target = ReturnTarget.of(request.query)
     host = out_of_reach(request, site, target)
-    message = f"{CUT}Open it once more: you are logged in now." if target.cut else ""
+    message = f"{CUT}Open it again: you are logged in now." if target.cut else ""
     if host and not site.redirects.is_safe(target.rd):
         message = why_out_of_reach(site, host)
     return await _account_page(request, site, identity, message)
@@ -64,9 +64,9 @@ async def end(request: web.Request) -> web.Response:
         ending, message = sessions.end_others(identity.session), "All other sessions were ended."
     else:
         ending = sessions.revoke_from(USERS, sub=identity.session.sub, sid=form["sid"])
-        message = "That session had ended already."
+        message = "That session had already ended."
     async for session in ending:
-        record(request, "revoke", sub=session.sub, sid=session.sid, detail="by its owner")
+        record(request, "revoke", sub=session.sub, sid=session.sid, sentence="by its owner")
         message = message if form["others"] else "The session was ended."
     return await _account_page(request, site, identity, message)
 
@@ -126,8 +126,11 @@ async def _stale(request: web.Request, site: LoginSite, identity: Identity) -> w
         sub=identity.session.sub,
         sid=identity.session.sid,
         reason=CrossSiteError.code,
+        cause="form_token",
     )
-    message = "Nothing was ended: the form was too old, or of another session. Send it again."
+    message = (
+        "No session was ended: the form was too old, or belonged to another session. Send it again."
+    )
     return refused(await _account_page(request, site, identity, message), CrossSiteError())
 
 

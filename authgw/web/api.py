@@ -47,7 +47,14 @@ async def login(request: ApiRequest) -> Response:
     else:
         login_request = await _user_login(request)
     pair = await gateway.services.sessions.log_in(login_request)
-    record_login(request.record, login_request.sub, pair.sid, login_request.source, pair.displaced)
+    record_login(
+        request.record,
+        login_request.sub,
+        pair.sid,
+        login_request.source,
+        "+".join(login_request.amr) or login_request.source,
+        pair.displaced,
+    )
     return _pair_response(pair)
 
 
@@ -110,7 +117,7 @@ async def revoke(request: ApiRequest) -> Response:
     async for session in request.gateway.services.sessions.revoke_from(
         backend.source, sub=sub, sid=sid
     ):
-        request.record("revoke", sub=session.sub, sid=session.sid, detail=backend.source)
+        request.record("revoke", sub=session.sub, sid=session.sid, sentence=backend.source)
         ended.append(session.sid)
     return _json_response({"revoked": ended})
 
@@ -149,7 +156,7 @@ async def _user_login(request: ApiRequest) -> LoginRequest:
     if "username" in body:
         return await _password_login(request, body)
     if not request.gateway.policy.settings.auth.open_login:
-        raise BackendUnknownError
+        raise BackendUnknownError(cause="client_missing")
     if set(body) - {"user_id"}:
         raise BodyMalformedError("unknown key; without a client's secret this takes user_id")
     subject = _subject(body)
@@ -174,7 +181,7 @@ def _refuse_user(request: ApiRequest, sub: str) -> None:
     # Users log in themselves: a session that another party opens proves nothing about the user.
     if request.gateway.login.users.resembles_user(sub):
         detail = "this subject is a person of the users file, who logs in by password"
-        raise BackendForbiddenError(detail, sub=sub)
+        raise BackendForbiddenError(detail, sub=sub, cause="subject_is_user")
 
 
 async def _backend_login(request: ApiRequest) -> LoginRequest:
@@ -197,10 +204,10 @@ def _check_rights(backend: TrustedBackend, login_request: LoginRequest) -> None:
     sub = login_request.sub
     if not backend.may_open(sub):
         detail = f"client {backend.id} may not open sessions of this subject"
-        raise BackendForbiddenError(detail, sub=sub)
+        raise BackendForbiddenError(detail, sub=sub, cause="client_subject", note=detail)
     if not all(backend.may_grant(group) for group in login_request.groups):
         detail = f"client {backend.id} may not grant one of these groups"
-        raise BackendForbiddenError(detail, sub=sub)
+        raise BackendForbiddenError(detail, sub=sub, cause="client_group", note=detail)
 
 
 def _subject(body: dict[str, Any]) -> dict[str, Any]:

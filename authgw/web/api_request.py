@@ -3,10 +3,11 @@
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from authgw.core.audit import Event
+from authgw.core.audit import Event, Target
 from authgw.core.limits import MAX_USER_AGENT_LENGTH
 from authgw.core.sessions import Device
 from authgw.dialects.headers import RawHeaders, client_address, values
+from authgw.forward_auth.own_target import own_target
 from authgw.forward_auth.request_ids import request_id
 from authgw.web.context import Gateway
 
@@ -33,19 +34,21 @@ class JsonBody(NamedTuple):
 
 
 class ApiRequest:
-    """A request, with the gateway that handles it."""
+    """A request with this method and path, and the gateway that handles it."""
 
-    __slots__ = ("_address", "_id", "_peer", "body", "gateway", "headers")
+    __slots__ = ("_address", "_id", "_line", "_peer", "body", "gateway", "headers")
 
     def __init__(
         self,
         gateway: Gateway,
+        line: tuple[str, str],
         headers: RawHeaders,
         peer: str,
         body: JsonBody,
         known_id: str | None = None,
     ) -> None:
         self.gateway = gateway
+        self._line = line
         self.headers = headers
         self.body = body
         self._peer = peer
@@ -68,6 +71,11 @@ class ApiRequest:
         return self._id
 
     @property
+    def target(self) -> Target:
+        """Method, host and path, for events."""
+        return own_target(*self._line, self.headers)
+
+    @property
     def device(self) -> Device:
         """The device that sent the request, as a session stores it."""
         agents = values(self.headers, "User-Agent")
@@ -75,7 +83,18 @@ class ApiRequest:
         stored = agent[:MAX_USER_AGENT_LENGTH].encode("utf-8", "replace").decode()
         return Device(stored, self.client_address)
 
-    def record(self, name: str, *, sub: str = "", sid: str = "", detail: str = "") -> None:
+    def record(
+        self, name: str, *, sub: str = "", sid: str = "", sentence: str = "", credential: str = ""
+    ) -> None:
         """Record an event about this request."""
-        event = Event(name, self.id, self.client_address, sub, sid, detail=detail)
+        event = Event(
+            name,
+            self.id,
+            self.client_address,
+            sub,
+            sid,
+            sentence=sentence,
+            target=self.target,
+            credential=credential,
+        )
         self.gateway.services.record(event)

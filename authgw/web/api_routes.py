@@ -72,7 +72,8 @@ async def _log_out_by_cookie(request: web.Request, everywhere: bool) -> web.Resp
 
 def _api_request(request: web.Request) -> ApiRequest:
     headers, known_id = request.raw_headers, request_id(request)
-    return ApiRequest(request[GATEWAY], headers, peer_of(request), _body(request), known_id)
+    line = (request.method, request.rel_url.raw_path)
+    return ApiRequest(request[GATEWAY], line, headers, peer_of(request), _body(request), known_id)
 
 
 def _body(request: web.Request) -> JsonBody:

@@ -9,21 +9,28 @@ from authgw.services.results import LogoutResult
 class RecordSession(Protocol):
     """Records an event of a request about a session."""
 
-    def __call__(self, name: str, *, sub: str, sid: str, detail: str = "") -> None:
+    def __call__(
+        self, name: str, *, sub: str, sid: str, sentence: str = "", credential: str = ""
+    ) -> None:
         """Record it."""
 
 
 def record_login(
-    record: RecordSession, sub: str, sid: str, detail: str, displaced: Iterable[str]
+    record: RecordSession,
+    sub: str,
+    sid: str,
+    sentence: str,
+    credential: str,
+    displaced: Iterable[str],
 ) -> None:
-    """Record a login, and the revocation of the `displaced` sessions."""
-    record("login", sub=sub, sid=sid, detail=detail)
+    """Record a login with its credential, and the revocation of the `displaced` sessions."""
+    record("login", sub=sub, sid=sid, sentence=sentence, credential=credential)
     for displaced_sid in displaced:
-        record("revoke", sub=sub, sid=displaced_sid, detail="over auth.max_sessions")
+        record("revoke", sub=sub, sid=displaced_sid, sentence="over auth.max_sessions")
 
 
 def record_logout(record: RecordSession, result: LogoutResult) -> None:
     """Record a logout, and the revocation of the subject's other sessions that it ended."""
     record("logout", sub=result.token.sub, sid=result.token.sid)
     for other_sid in result.others:
-        record("revoke", sub=result.token.sub, sid=other_sid, detail="logged out everywhere")
+        record("revoke", sub=result.token.sub, sid=other_sid, sentence="logged out everywhere")

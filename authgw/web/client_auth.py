@@ -32,13 +32,17 @@ async def trusted_backend(request: ApiRequest) -> TrustedBackend:
     if backend is None:
         name = f"client:{client_id}:{address}"
         count, remaining = await gateway.services.counters.increment(name, PER_BACKEND.window)
-        source = f"client:{client_id}" if client_id in gateway.services.backends.ids else ""
+        is_known = client_id in gateway.services.backends.ids
+        # Another name may be a misplaced secret.
+        source = f"client:{client_id}" if is_known else ""
         if count > PER_BACKEND.max_failures:
-            raise TooManyFailuresError(remaining, sub=source)
-        raise BackendUnknownError(sub=source)
+            raise TooManyFailuresError(remaining, sub=source, cause="throttled_client")
+        raise BackendUnknownError(
+            sub=source, cause="client_secret" if is_known else "client_unknown"
+        )
     if not backend.may_connect_from(address):
         detail = f"client {backend.id} may not ask from {address}"
-        raise BackendForbiddenError(detail, sub=backend.source)
+        raise BackendForbiddenError(detail, sub=backend.source, cause="client_address", note=detail)
     return backend
 
 
@@ -48,5 +52,5 @@ def _credentials(request: ApiRequest) -> tuple[str, str]:
     except AuthorizationMalformedError:
         credentials = None
     if credentials is None:
-        raise BackendUnknownError
+        raise BackendUnknownError(cause="client_missing")
     return credentials

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from authgw.core.audit import AuditRecorder, Event
+from authgw.core.audit import AuditRecorder, Event, Target
 from authgw.core.authorization import OwnIdentifiers
 from authgw.core.counters import Counters
 from authgw.core.errors import TargetMalformedError
 from authgw.core.keys import KeyRing
 from authgw.core.limits import MAX_USER_AGENT_LENGTH
+from authgw.core.reasons import CAUSES
 from authgw.core.sessions import Device
 from authgw.core.urls import canonical_host
 from authgw.core.users import User, UserDirectory
@@ -18,6 +19,7 @@ from authgw.dialects import headers
 from authgw.forward_auth.allowed_checks import AllowedChecks
 from authgw.forward_auth.context import Policy
 from authgw.forward_auth.endpoint import CheckEndpoint
+from authgw.forward_auth.own_target import own_target
 from authgw.forward_auth.request_ids import request_id as new_request_id
 from authgw.identity.clients_file import TrustedBackends
 from authgw.services.identify import Identification
@@ -138,6 +140,11 @@ def request_id(request: web.Request) -> str:
     return known_id
 
 
+def target_of(request: web.Request) -> Target:
+    """Return method, host and path of a request to the gateway itself."""
+    return own_target(request.method, request.rel_url.raw_path, request.raw_headers)
+
+
 def record(
     request: web.Request,
     name: str,
@@ -145,10 +152,12 @@ def record(
     sub: str = "",
     sid: str = "",
     reason: str = "",
-    detail: str = "",
-    authorization: str = "",
+    sentence: str = "",
+    credential: str = "",
+    cause: str = "",
+    more: tuple[tuple[str, str | int], ...] = (),
 ) -> None:
-    """Record an event about this request."""
+    """Record an event about this request; the meaning of `cause` is its `sentence` by default."""
     event = Event(
         name,
         request_id(request),
@@ -156,7 +165,10 @@ def record(
         sub,
         sid,
         reason,
-        detail,
-        authorization,
+        sentence or CAUSES.get(cause, ""),
+        target=target_of(request),
+        credential=credential,
+        cause=cause,
+        more=more,
     )
     request[GATEWAY].services.record(event)

@@ -25,7 +25,7 @@ class Dispatcher:
 
     def collect(self) -> Iterator[Measurement]:
         """See `MeasuredPart.collect`."""
-        yield gauge("authgw_draining", "1 once this replica was told to end", self.draining)
+        yield gauge("authgw_draining", "1 after this replica received SIGTERM", self.draining)
 
     def use(self, gateway: Gateway) -> None:
         """Handle requests by this gateway from now on; its cache is empty."""

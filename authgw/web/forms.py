@@ -103,11 +103,13 @@ def check_origin(request: web.Request, site: LoginSite) -> None:
     fetch_sites = values(request.raw_headers, "Sec-Fetch-Site")
     is_own = origins == [site.origin.encode("ascii")]
     if not is_own and origins not in ([], [b"null"]):
-        raise CrossSiteError(_OVER_HTTP if is_over_http(request, site) else "")
+        if is_over_http(request, site):
+            raise CrossSiteError(_OVER_HTTP, cause="form_http")
+        raise CrossSiteError(cause="form_origin")
     if fetch_sites and fetch_sites != [b"same-origin"]:
-        raise CrossSiteError
+        raise CrossSiteError(cause="form_origin")
     if not is_own and not (fetch_sites and _has_own_host(request, site)):
-        raise CrossSiteError
+        raise CrossSiteError(cause="form_origin")
 
 
 def is_over_http(request: web.Request, site: LoginSite) -> bool:

@@ -37,6 +37,20 @@ async def stylesheet(request: web.Request) -> web.Response:
     )
 
 
+async def icon(request: web.Request) -> web.Response:
+    """Return the icon of the pages; it contains no personal data."""
+    return web.Response(
+        text=request[GATEWAY].login.pages.icon,
+        content_type="image/svg+xml",
+        headers={
+            "Cache-Control": "max-age=86400",
+            "X-Content-Type-Options": "nosniff",
+            # For a browser that opens the image as a page.
+            "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+        },
+    )
+
+
 async def jwks(request: web.Request) -> web.Response:
     """Return the public keys that verify our tokens (RFC 7517 section 5)."""
     gateway = request[GATEWAY]

@@ -12,16 +12,16 @@ from authgw.dialects.responses import return_query
 from authgw.forward_auth.response_bytes import Response
 from authgw.web.context import GATEWAY, host_of, request_id
 from authgw.web.return_targets import ReturnTarget
-from authgw.web.templating import PageRenderer
+from authgw.web.templating import SCRIPT_SOURCE, PageRenderer
 
 _TITLES = {
-    400: "This request cannot be read",
+    400: "This request is not valid",
     401: "You are not logged in",
     403: "Not allowed",
-    404: "There is no such page",
-    421: "This is not the login page's address",
+    404: "Page not found",
+    421: "This address has no login page",
     429: "Too many attempts",
-    503: "Not available now",
+    503: "Not available right now",
 }
 
 
@@ -35,7 +35,7 @@ def page(
     base: str = "",
     **context: Any,
 ) -> web.Response:
-    """Return a page that is not cached, not framed, and loads only our own style.
+    """Return a page that is not cached, not framed, and loads only our own style and icon.
 
     `answered` is the HTTP status. `base` is the address below which the style is, by default the
     login page of this host, or of another host if this host has no login page. A form that
@@ -47,10 +47,7 @@ def page(
     form = "'self' https: http:" if leads_away else "'self'"
     headers = {
         "Cache-Control": "no-store",
-        "Content-Security-Policy": (
-            f"default-src 'none'; style-src {style}; form-action {form}; "
-            "frame-ancestors 'none'; base-uri 'none'"
-        ),
+        "Content-Security-Policy": _policy(style, form),
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",
         # Without a referrer browsers would also send `Origin: null` with our own forms.
@@ -100,8 +97,13 @@ def refusal_page(
     access: AccessRequest,
     reply: ProxyResponse,
     request_id: str,
+    *,
+    show_groups: bool,
 ) -> Response:
-    """Return the page of a proxy's refusal; its links are absolute, as it is on the app's host."""
+    """Return the page of a proxy's refusal; its links are absolute, as it is on the app's host.
+
+    With `show_groups` it lists the groups and users that the rule allows.
+    """
     site = sites.covering(access.location.host)
     base = f"{site.origin}{site.base}" if site else ""
     if reply.status == 503:
@@ -112,7 +114,7 @@ def refusal_page(
             "denied.html",
             base=base,
             who=(principal.profile.get("name") or principal.sub) if principal else "",
-            needed=[need.replace(":", " ", 1) for need in decision.needs],
+            needed=[need.replace(":", " ", 1) for need in decision.needs if show_groups],
             why=_sentence(REASONS[decision.reason].meaning),
             reason=decision.reason,
             request_id=request_id,
@@ -124,13 +126,18 @@ def refusal_page(
         **dict(reply.headers),
         "X-Request-ID": request_id,
         "X-Content-Type-Options": "nosniff",
-        "Content-Security-Policy": (
-            f"default-src 'none'; style-src {style}; "
-            "form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
-        ),
+        "Content-Security-Policy": _policy(style, "'none'"),
         "Content-Type": "text/html; charset=utf-8",
     }
     return Response(reply.status, (*headers.items(),), text.encode())
+
+
+def _policy(own: str, form: str) -> str:
+    """Return the Content-Security-Policy of a page that loads style and icon from `own`."""
+    return (
+        f"default-src 'none'; style-src {own}; img-src {own}; script-src {SCRIPT_SOURCE}; "
+        f"form-action {form}; frame-ancestors 'none'; base-uri 'none'"
+    )
 
 
 def _login_url(decision: Decision, access: AccessRequest, site: LoginSite) -> str:

@@ -33,7 +33,9 @@ from authgw.web.return_targets import (
 )
 from authgw.web.visits import next_visit
 
-_SEVERAL = "This browser holds several sessions. Logging in ends all of them and begins a new one."
+_SEVERAL = (
+    "This browser has several sessions. Logging in ends all of them and starts a new session."
+)
 
 
 async def show(request: web.Request) -> web.Response:
@@ -144,7 +146,7 @@ def _loop_page(request: web.Request, site: LoginSite, url: str, identity: Identi
     cause = cause_of_loop(request, site, url, identity)
     message = f"Third login redirect in {LOOP_WINDOW:.0f} s for {host}. {cause}"
     session = identity.session
-    record(request, "loop", sub=session.sub, sid=session.sid, detail=message)
+    record(request, "loop", sub=session.sub, sid=session.sid, sentence=message)
     return page(
         request,
         "loop",
@@ -160,10 +162,11 @@ def _lost_session(request: web.Request, site: LoginSite) -> str:
     """Return the message for a browser without the cookie of a login that has just succeeded."""
     if not login_cookies(request, site, "done") or all_session_tokens(request):
         return ""
-    record(request, "loop", detail="the session cookie did not come back after a login")
+    record(request, "loop", sentence="the session cookie did not come back after a login")
     if is_over_http(request, site):
         return (
-            "You logged in, but this page is reached by http: browsers keep our cookie over https."
+            "You logged in, but this page is reached by http, and your browser keeps the session "
+            "cookie over https only."
         )
     scope = f"login.cookie_domain ({site.cookie_domain})" if site.cookie_domain else site.host
     return (

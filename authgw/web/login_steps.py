@@ -80,10 +80,16 @@ async def open_session(
     opened = await gateway.services.sessions.open(
         verified.login(device_of(request)), cookies=all_session_tokens(request)
     )
-    methods = f"browser, {' and '.join(verified.amr)}"
-    record_login(partial(record, request), sub, opened.session.sid, methods, opened.displaced)
+    record_login(
+        partial(record, request),
+        sub,
+        opened.session.sid,
+        f"browser, {' and '.join(verified.amr)}",
+        "+".join(verified.amr),
+        opened.displaced,
+    )
     for old in opened.replaced:
-        record(request, "revoke", sub=old.sub, sid=old.sid, detail="replaced by a new log-in")
+        record(request, "revoke", sub=old.sub, sid=old.sid, sentence="replaced by a new login")
     response = see(next_location(request, site, target, sub, opened.session.sid))
     delete_other_session_cookies(request, response, site)
     set_login_cookie(response, site, "done", "yes", _DONE_LIFETIME)
@@ -116,14 +122,14 @@ def next_location(
     """Return the URL after a login: the return target, or the account page, which explains."""
     host = out_of_reach(request, site, target)
     if host and not site.redirects.is_safe(target.rd):
-        record(request, "loop", sub=sub, sid=sid, detail=why_out_of_reach(site, host))
+        record(request, "loop", sub=sub, sid=sid, sentence=why_out_of_reach(site, host))
         return target.after(f"{site.base}/account")
     return target.after(f"{site.base}/account") if target.cut else site.redirects.target(target.rd)
 
 
 def without_csrf_token(request: web.Request, response: web.Response) -> web.Response:
     """Refuse a form that came without the CSRF token of its browser; `response` shows it again."""
-    record(request, "deny", reason=CrossSiteError.code, detail="the form came without its token")
+    record(request, "deny", reason=CrossSiteError.code, cause="form_token")
     return refused(response, CrossSiteError())
 
 
@@ -141,7 +147,7 @@ def error_message(error: AuthgwError, credential: str) -> str:
     if isinstance(error, UsersFileUnwritableError):
         return f"{REASONS[error.code].meaning.capitalize()}."
     if error.status == 503:
-        return "Logging in is not possible right now. Try again in a few seconds."
+        return "You cannot log in right now. Try again in a few seconds."
     if not isinstance(error, TooManyFailuresError):
         return f"{credential} is wrong."
     if error.retry_after < 60:
@@ -153,4 +159,12 @@ def error_message(error: AuthgwError, credential: str) -> str:
 def record_failure(request: web.Request, error: AuthgwError) -> None:
     """Record the event of a login that failed."""
     event = "deny" if error.status == 503 else "login_failure"
-    record(request, event, sub=error.sub, reason=error.code, detail=error.note or error.detail)
+    record(
+        request,
+        event,
+        sub=error.sub,
+        reason=error.code,
+        sentence=error.note or error.detail,
+        cause=error.cause,
+        more=error.log_fields,
+    )

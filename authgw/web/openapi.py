@@ -78,7 +78,7 @@ def describe(identity: IdentityHeaders, cookies: frozenset[str]) -> dict[str, An
 def outline(document: dict[str, Any]) -> tuple[Operation, ...]:
     """Return every operation of this document, in its order, with all references resolved."""
     return tuple(
-        _outlined(f"{method.upper()} {path}", _resolved(operation, document))
+        _outlined(f"{method.upper()} {path}", resolved(operation, document))
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     )
@@ -146,15 +146,16 @@ def _add_refusals(path: str, operation: dict[str, Any]) -> None:
         operation["responses"][str(status)] = _ref("responses", f"{kind}-{status}")
 
 
-def _resolved(node: Any, document: dict[str, Any]) -> Any:
+def resolved(node: Any, document: dict[str, Any]) -> Any:
+    """Return a part of the document, with the referenced parts in place of their references."""
     if isinstance(node, list):
-        return [_resolved(element, document) for element in node]
+        return [resolved(element, document) for element in node]
     if not isinstance(node, dict):
         return node
     if "$ref" in node:
         _, kind, name = node["$ref"].rsplit("/", 2)
-        return _resolved(document["components"][kind][name], document)
-    return {key: _resolved(value, document) for key, value in node.items()}
+        return resolved(document["components"][kind][name], document)
+    return {key: resolved(value, document) for key, value in node.items()}
 
 
 def _outlined(request: str, operation: dict[str, Any]) -> Operation:

@@ -27,7 +27,7 @@ class PasswordLogin:
     async def submit(self, request: web.Request) -> web.Response:
         """Handle the form."""
         return await submit_form(
-            request, self._verify, "username", "password", credential="User name or password"
+            request, self._verify, "username", "password", credential="The username or password"
         )
 
     async def _verify(

@@ -4,11 +4,12 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
+from authgw.core.audit import Target
 from authgw.core.errors import AuthgwError
 from authgw.core.reasons import REASONS, refusal_headers
 from authgw.dialects.headers import wants_html
 from authgw.forward_auth.problems import failure_event, problem_body, refusal_event
-from authgw.web.context import GATEWAY, client_address, request_id
+from authgw.web.context import GATEWAY, client_address, request_id, target_of
 from authgw.web.html import problem_page
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -36,19 +37,24 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 def failure(request: web.Request, error: BaseException) -> web.Response:
     """Record an unexpected exception and return its response."""
     services = request[GATEWAY].services
-    services.record(failure_event(error, request_id(request), client_address(request)))
+    services.record(failure_event(error, *_origin(request)))
     return _respond(request, "internal_error")
 
 
 def refusal(request: web.Request, error: AuthgwError) -> web.Response:
     """Record a refusal and return its response."""
     services = request[GATEWAY].services
-    services.record(refusal_event(error, request_id(request), client_address(request)))
+    services.record(refusal_event(error, *_origin(request)))
     response = _respond(request, error.code, error.detail, error.retry_after)
     if error.status == 408:
         # RFC 9110 section 15.5.9: the rest of the body could be read as the next request.
         response.force_close()
     return response
+
+
+def _origin(request: web.Request) -> tuple[str, str, Target]:
+    """Return id, client address and target of a request, for its event."""
+    return request_id(request), client_address(request), target_of(request)
 
 
 def _respond(

@@ -38,8 +38,8 @@ class ReturnTarget:
 
 
 CUT = (
-    "The link that you opened is too long to lead you back to it: it has over "
-    f"{MAX_RD_BYTES:,} bytes. "
+    f"The link that you opened is longer than {MAX_RD_BYTES:,} bytes, so this login cannot lead "
+    "back to it. "
 )
 
 
@@ -82,12 +82,12 @@ def why_out_of_reach(site: LoginSite, host: str) -> str:
     """Return a message for the operator: why this site's cookie does not reach this host."""
     if site.cookie_domain is None:
         return (
-            f"This login does not reach {host}: login.cookie_domain is not set, so the session "
-            f"cookie is for {site.host} alone. Set it to the domain that both are below."
+            f"This login does not reach {host}: login.cookie_domain is not set, so browsers send "
+            f"the session cookie to {site.host} only. Set it to a parent domain of both hosts."
         )
     return (
         f"This login does not reach {host}: it is outside of login.cookie_domain "
-        f"({site.cookie_domain}). Give its domain a login page of its own in login.domains."
+        f"({site.cookie_domain}). Add a login page for its domain to login.domains."
     )
 
 
@@ -100,17 +100,17 @@ def cause_of_loop(request: web.Request, site: LoginSite, where: str, identity: I
         )
         if other is None:
             return why_out_of_reach(site, host)
-        return f"{host} takes the cookie of another login page: {other.url}."
+        return f"{host} accepts the cookie of another login page: {other.url}."
     if where.startswith("http:") and site.secure and not host.endswith("localhost"):
         return (
             "The page is reached by http, and browsers send the session cookie over https only. "
-            "If TLS ends before the proxy, the proxy must pass https as the scheme."
+            "If TLS is terminated in front of the proxy, the proxy must pass https as the scheme."
         )
     rule = rule_for(request, where)
     if rule is not None and not _by_cookie(rule):
-        return f"{rule.name} has no `cookie` among its credentials."
+        return f"{rule.name} accepts no session cookie: add `cookie` to its `credentials`."
     if rule is not None and rule.totp and not identity.principal.totp:
-        return f"{rule.name} needs a second factor, which this session has not."
+        return f"{rule.name} requires a second factor, which this session lacks."
     return "The session is valid; the proxy does not pass Cookie to the auth subrequest."
 
 

@@ -34,6 +34,8 @@ def application(dispatcher: Dispatcher) -> web.Application:
             web.post("/login/end", account_pages.end),
             web.get("/login/denied", denied),
             web.get("/login/style.css", health.stylesheet),
+            web.get("/login/icon.svg", health.icon),
+            web.get("/favicon.ico", health.icon),
             web.post("/refresh", api_routes.route(api.refresh)),
             web.get("/logout", account_pages.show_logout),
             web.post("/logout", _log_out),

@@ -1,4 +1,4 @@
-"""Renders the templates of the pages and their stylesheet.
+"""Renders the templates of the pages, their stylesheet and their icon.
 
 Every value of a context is escaped. Escaping does not make an address safe to follow: as `rd` of
 `loop.html`, `home` of `account.html`, `login_url` of `denied.html` and `logout` a caller passes
@@ -7,18 +7,25 @@ an http(s) address is not rendered as a link. A missing name raises UndefinedErr
 """
 
 import re
+from base64 import b64encode
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from authgw.web.theme import accent_of
+from authgw.web.theme import Accent, accent_of
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment, Template
 
 # A path on this host (not `//host`) or an absolute address, without characters that browsers drop.
 _WEB_LINK = re.compile(r"(?:/(?![/\\])|https?://)[^\s\x00-\x1f\\]*", re.IGNORECASE)
+
+# Appends the URL's fragment, which browsers never send, to the forms and links that lead on.
+_SCRIPT = files("authgw.web").joinpath("static/fragment.js").read_text(encoding="utf-8").strip()
+# The source of the script in a Content-Security-Policy (CSP Level 3 section 6.7.3.3).
+SCRIPT_SOURCE = f"'sha256-{b64encode(sha256(_SCRIPT.encode()).digest()).decode()}'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +37,7 @@ class PageTheme:
 
 
 class PageRenderer:
-    """Renders all pages and the stylesheet with a theme."""
+    """Renders all pages, the stylesheet and the icon with a theme."""
 
     def __init__(self, theme: PageTheme) -> None:
         """Prepare the stylesheet; the templates are compiled on use.
@@ -39,14 +46,15 @@ class PageRenderer:
             ValueError: the accent is not `#` and six hexadecimal digits.
         """
         self._product = theme.product
-        self._stylesheet = _stylesheet(theme.color)
+        self._accent = accent_of(theme.color)
+        self._stylesheet = _stylesheet(self._accent)
 
     def compile(self) -> None:
         """Compile the templates now, as this takes long enough to delay other requests."""
         _ = self._templates
 
     @cached_property
-    def _templates(self) -> "dict[str, Template]":
+    def _environment(self) -> "Environment":
         # A replica that shows no page needs neither the library nor the templates.
         from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -59,10 +67,15 @@ class PageRenderer:
             auto_reload=False,
         )
         environment.globals["product"] = self._product
+        environment.globals["script"] = _SCRIPT
         environment.tests["web_link"] = _is_web_link
+        return environment
+
+    @cached_property
+    def _templates(self) -> "dict[str, Template]":
         return {
-            name: environment.get_template(name)
-            for name in environment.list_templates()
+            name: self._environment.get_template(name)
+            for name in self._environment.list_templates(["html"])
             if not name.startswith("_")
         }
 
@@ -82,9 +95,15 @@ class PageRenderer:
         """The stylesheet that all pages load from `base` + `/style.css`."""
         return self._stylesheet
 
+    @cached_property
+    def icon(self) -> str:
+        """The icon of all pages, an SVG image at `base` + `/icon.svg`."""
+        template = self._environment.get_template("icon.svg")
+        return template.render(light=self._accent.edge_light, dark=self._accent.edge_dark)
 
-def _stylesheet(color: str) -> str:
-    colors = accent_of(color)._asdict().items()
+
+def _stylesheet(accent: Accent) -> str:
+    colors = accent._asdict().items()
     declared = "".join(f"--{name.replace('_', '-')}:{value};" for name, value in colors)
     plain = files("authgw.web").joinpath("static/style.css").read_text(encoding="utf-8")
     return f":root{{{declared}}}\n{plain}"

@@ -18,7 +18,7 @@ local TOLD = { "location", "www-authenticate", "x-authgw-reason", "x-request-id"
 local PAGE = { "content-type", "content-security-policy", "x-content-type-options" }
 
 local AWAY = "503 the gateway cannot answer now\n"
-local AWAY_PAGE = [[<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Not available now</title><style>:root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:15vh auto;padding:0 1.5rem}</style><main><h1>Not available now</h1><p>Whether you may see this page cannot be checked at the moment. Nothing is wrong with your log-in. Try again in a few seconds.</p></main></html>]]
+local AWAY_PAGE = [[<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Not available right now</title><style>:root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:15vh auto;padding:0 1.5rem}</style><main><h1>Not available right now</h1><p>Your access to this page cannot be checked, because the login service does not respond. Try again in a few seconds.</p></main></html>]]
 
 -- Every cookie of the gateway: authgw or authgw-..., with or without a prefix of RFC 6265bis.
 local function is_ours(cookie)

@@ -16,6 +16,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.support.browser import PASSWORD, Sso, log_in
 from tests.support.processes import authgw
 
+pytestmark = pytest.mark.alone
+
 AXE = Path(__file__).parent / "node_modules/axe-core/axe.min.js"
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 SIZES = {"phone": (390, 844), "desktop": (1280, 800)}
@@ -48,7 +50,7 @@ def _denied(site: Sso, page: Page) -> None:
 
 def _no_rule(site: Sso, page: Page) -> None:
     _account(site, page)
-    page.goto(site.url("auth", "/elsewhere"))
+    page.goto(site.url("ruleless"))
 
 
 def _code(site: Sso, page: Page) -> None:
@@ -114,15 +116,15 @@ PAGES: dict[str, tuple[Callable[[Sso, Page], None], str]] = {
     "denied": (_denied, "You have no access"),
     "denied-no-rule": (_no_rule, "You have no access"),
     "code": (_code, "Enter your code"),
-    "code-missing": (_no_code, "A second step is needed"),
+    "code-missing": (_no_code, "Set up an authenticator app first"),
     "log-out": (_log_out, "Log out?"),
     "logged-out": (_logged_out, "You are logged out"),
     "loop": (_loop, ""),
-    "problem": (_problem, "There is no such page"),
+    "problem": (_problem, "Page not found"),
     "login-lost-cookie": (_lost, "Log in"),
     "login-too-long": (_too_long, "Log in"),
     "account-too-long": (_after_too_long, "Your account"),
-    "away": (_away, "Not available now"),
+    "away": (_away, "Not available right now"),
 }
 
 

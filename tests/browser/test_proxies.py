@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.support.browser import log_in
 from tests.support.processes import ROOT
 from tests.support.proxies import EXAMPLES, HOST, LOGIN_HOST, PASSWORD, Proxied, running
+
+pytestmark = pytest.mark.alone
 
 IDENTITY = {"remote-user": "alice", "remote-groups": "", "remote-email": ""}
 
@@ -72,6 +74,16 @@ def identity(received: Any) -> dict[str, str]:
     return {**dict.fromkeys(IDENTITY, ""), **dict(named)}
 
 
+def test_a_login_keeps_the_fragment_where_scripts_run(proxied: Proxied, chromium: Browser) -> None:
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(app(proxied, "/page?x=1#section-2"))
+    log_in(page, "alice", PASSWORD)
+    page.wait_for_url(app(proxied, "/page?x=1#section-2"))
+    assert request_of(page)["path"] == "/page?x=1"
+    context.close()
+
+
 def test_a_public_page_opens_without_a_login(proxied: Proxied, page: Page) -> None:
     page.goto(app(proxied, "/public/x?y=z"))
     received = request_of(page)
@@ -97,4 +109,4 @@ def test_a_long_link_survives_the_login(proxied: Proxied, page: Page) -> None:
 def test_a_wrong_password_is_told_on_the_page(proxied: Proxied, page: Page) -> None:
     page.goto(app(proxied, "/page"))
     log_in(page, "alice", "wrong")
-    expect(page.get_by_role("alert")).to_have_text("User name or password is wrong.")
+    expect(page.get_by_role("alert")).to_have_text("The username or password is wrong.")

@@ -104,7 +104,7 @@ def hold(path: Path) -> subprocess.Popen[bytes]:
 async def test_a_symlink_to_the_file_leads_to_the_same_lock(tmp_path: Path) -> None:
     store = await EmbeddedStore.open(tmp_path / "authgw.db", idle=60)
     (tmp_path / "link.db").symlink_to("authgw.db")
-    with pytest.raises(StoreSetupError, match="held by pid"):
+    with pytest.raises(StoreSetupError, match="in use by process"):
         await EmbeddedStore.open(tmp_path / "link.db", idle=60)
     await store.close()
 
@@ -133,7 +133,7 @@ async def test_a_second_process_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "authgw.db"
     holder = hold(path)
     with pytest.raises(
-        StoreSetupError, match=rf"held by pid {holder.pid}: stop that one, or use redis://"
+        StoreSetupError, match=rf"in use by process {holder.pid}: stop that process, or set"
     ):
         await EmbeddedStore.open(path, idle=60)
     holder.kill()
@@ -147,14 +147,14 @@ async def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "authgw.db").write_bytes(content)
     with pytest.raises(StoreSetupError, match="not a database"):
         await EmbeddedStore.open(tmp_path / "authgw.db", idle=60)
-    with pytest.raises(StoreSetupError, match="Is a directory"):
+    with pytest.raises(StoreSetupError, match="is a directory"):
         await EmbeddedStore.open(tmp_path, idle=60)
 
 
 async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     async with aiosqlite.connect(tmp_path / "authgw.db") as database:
         await database.execute("PRAGMA user_version = 99")
-    with pytest.raises(StoreSetupError, match="newer authgw"):
+    with pytest.raises(StoreSetupError, match="newer version of authgw: run"):
         await EmbeddedStore.open(tmp_path / "authgw.db", idle=60)
 
 

@@ -148,7 +148,7 @@ async def test_a_master_without_a_replica_is_trusted_and_logged(
         await store.add(numbered(4), 100)
         assert copy.client.exists(redis_key(numbered(4)))
         assert store.masters_without_replica == 0
-        assert log[1:] == ["the master has a replica again"]
+        assert log[1:] == ["the master has a replica again."]
         copy.send(signal.SIGSTOP)
         with pytest.raises(StoreUnavailableError):
             await store.revoke(numbered(4).sid)

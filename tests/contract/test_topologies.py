@@ -57,7 +57,7 @@ async def test_a_url_of_another_topology_is_refused(shards: Nodes, redis_url: st
     node = f"redis://127.0.0.1:{shards.nodes[0].port}"
     assert "write redis+cluster://" in await refusal(opened(node))
     plain = redis_url.replace("redis://", "redis+cluster://")
-    assert "is no Cluster: write redis://" in await refusal(opened(plain))
+    assert "is not a Cluster: write redis://" in await refusal(opened(plain))
 
 
 async def test_a_master_that_evicts_is_refused_wherever_it_is(shards: Nodes) -> None:
@@ -88,7 +88,7 @@ async def test_a_missing_permission_is_refused(sentinels: Nodes) -> None:
             )
         message = await refusal(opened(master_url))
         assert named in message.lower()
-        assert "grant it to authgw's user" in message
+        assert "grant it to the user of authgw" in message
     assert master.client.acl_deluser("poor")
 
 
@@ -109,7 +109,7 @@ async def test_an_untrusted_certificate_is_unavailable(tls: Node, tmp_path: Path
         await other.check()
     await other.close()
     (tmp_path / "no.pem").write_text("no certificate")
-    for file, reason in (("no.pem", "holds no certificate"), ("absent.pem", "No such file")):
+    for file, reason in (("no.pem", "contains no certificate"), ("absent.pem", "does not exist")):
         with pytest.raises(StoreSetupError, match=reason):
             opened(f"rediss://127.0.0.1:{tls.port}", ca_file=tmp_path / file)
 

@@ -17,7 +17,7 @@ from tests.support.processes import ROOT, ask, free_port, two_replicas
 
 FOLDER = ROOT / "examples" / "grafana"
 ALERTS = FOLDER / "alerts.yml"
-MANUAL = ROOT / "docs" / "how-to" / "monitoring.md"
+MANUAL = ROOT / "docs" / "reference" / "metrics.md"
 _NAMES = re.compile(r"\bauthgw_[a-z_]+\b")
 _SUFFIX = re.compile(r"_(bucket|count|sum)$")
 _ROW = re.compile(r"^\| `(authgw_\w+)` \|([^|]*)\|", re.MULTILINE)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from authgw.core.log_events import AUDIT_EVENTS, EVENTS
 from tests.support.processes import (
     AUTHGW,
     GatewayProcess,
@@ -69,23 +70,23 @@ def test_every_refusal_to_start(tmp_path: Path) -> None:
     pem.write_text("")
     assert "is empty" in refused(tmp_path, "serve")
     pem.write_text("nonsense")
-    assert "not an unencrypted private key" in refused(tmp_path, "serve")
+    assert "is not an unencrypted private key" in refused(tmp_path, "serve")
     hs256 = {"AUTHGW_AUTH__ALGORITHM": "HS256"}
-    assert "jwt_key: No such file" in refused(tmp_path, "serve", **hs256, **dead)
+    assert "jwt_key does not exist" in refused(tmp_path, "serve", **hs256, **dead)
     assert "cannot rotate" in refused(tmp_path, "key", "add", **hs256)
     assert "AIOHTTP_NO_EXTENSIONS" in refused(tmp_path, "serve", AIOHTTP_NO_EXTENSIONS="1")
     (tmp_path / "secrets" / "redis").write_text("hush")
     (tmp_path / "secrets" / "redis").chmod(0o644)
     cache = {"AUTHGW_CACHE__HOST": "x", "AUTHGW_CACHE__PASSWORD_FILE": "secrets/redis"}
-    assert "secrets/redis is open to everyone" in refused(tmp_path, "serve", **cache)
+    assert "secrets/redis is accessible to every account" in refused(tmp_path, "serve", **cache)
 
 
 def test_a_port_in_use_and_a_locked_store(gateway: GatewayProcess) -> None:
     port = {"AUTHGW_SERVER__PORT": str(gateway.port)}
     assert gateway.process is not None
-    assert f"held by pid {gateway.process.pid}" in refused(gateway.folder, "serve", **port)
+    assert f"in use by process {gateway.process.pid}" in refused(gateway.folder, "serve", **port)
     memory = {"AUTHGW_CACHE__URL": "embedded://memory"}
-    assert "address already in use" in refused(gateway.folder, "serve", **port, **memory)
+    assert "uses " in refused(gateway.folder, "serve", **port, **memory)
 
 
 def test_keys_rotate(gateway: GatewayProcess) -> None:
@@ -165,14 +166,14 @@ def test_not_ready_while_redis_is_unavailable(tmp_path: Path, redis_url: str) ->
         server.terminate()
         server.wait(10)
         gateway.stop()
-    assert "Answers are 503 until it is back" in gateway.log
+    assert "Responses are 503 until it" in gateway.log
 
 
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
         ("maxmemory-policy", "allkeys-lru", "set maxmemory-policy noeviction"),
-        ("requirepass", "hush", "refuses authgw's password|Redis: "),
+        ("requirepass", "hush", "refuses the user or password|Redis: "),
     ],
 )
 def test_an_unsuitable_redis_is_refused(
@@ -228,7 +229,8 @@ def test_json_logs_have_an_event_per_line_and_no_secrets(tmp_path: Path) -> None
     ask(gateway.port, "GET", "/authenticate", {"Authorization": f"Bearer {third['access']}x"})
     gateway.stop()
     events = [json.loads(line) for line in gateway.log.splitlines()]
-    names = [entry.get("event") for entry in events if "event" in entry]
+    assert all(entry["event"] in EVENTS for entry in events)
+    names = [entry["event"] for entry in events if entry["event"] in AUDIT_EVENTS]
     assert names == ["login", "refresh_reuse", "login_failure", "deny"]
     secrets = [tokens[kind] for tokens in (pair, second, third) for kind in ("access", "refresh")]
     secrets.append((gateway.folder / "secrets" / "demo-client").read_text().split(":")[1].strip())

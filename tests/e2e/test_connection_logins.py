@@ -11,6 +11,8 @@ from tests.support.nginx import run_nginx
 from tests.support.nginx_versions import NGINXES
 from tests.support.processes import ask, free_port, wait_for
 
+pytestmark = pytest.mark.alone
+
 SITE = """\
 upstream intranet {{ server 127.0.0.1:{app}; {recipe} }}
 server {{

@@ -180,7 +180,7 @@ def test_configured_header_that_the_files_lack(tmp_path: Path) -> None:
     result = authgw_here(tmp_path, "doctor", "--nginx", str(write_dump(copy_site(tmp_path))))
     assert result.exit_code == 1
     assert (
-        "the configuration calls this header X-WEBAUTH-USER: the app gets no identity by it. "
+        "but the configuration names this header X-WEBAUTH-USER: the app gets no identity. "
         "Correct headers.user in the configuration, or run `authgw nginx write DIR`"
     ) in result.output
     assert (

@@ -166,11 +166,11 @@ REFUSED = {
     "an unmatched brace": ("# configuration file /n.conf:\n}\n", 'unexpected "}"'),
     "a missing file": (
         "# configuration file /e/n.conf:\nhttp {\n include authgw/http.conf; }\n",
-        "lacks /e/authgw/http.conf, which /e/n.conf:2 includes",
+        "does not contain /e/authgw/http.conf, which /e/n.conf:2 includes",
     ),
     "a file that includes itself": (
         "# configuration file /n.conf:\ninclude a;\n\n# configuration file /a:\ninclude a;\n",
-        "holds /a, which /a:1 includes anew",
+        "contains /a, which /a:1 includes again",
     ),
     "a file with two headers": (
         "# configuration file /n.conf:\ninclude a;\n# configuration file /a:\n\n"

@@ -169,12 +169,12 @@ PROOFS = {
         body=b"large",
     ),
     "ssi includes a protected location": Proof(
-        in_server(_PAGES % "ssi on;", "text of an answer can include any location"),
+        in_server(_PAGES % "ssi on;", "text of a response can include any location"),
         '"path": "/menu/x"',
         "/page/ssi.html",
     ),
     "a response with a protected body": Proof(
-        in_server(_PAGES % "add_after_body /menu/x;", "includes this in answers"),
+        in_server(_PAGES % "add_after_body /menu/x;", "includes this in responses"),
         '"path": "/menu/x"',
         "/page/plain.html",
     ),

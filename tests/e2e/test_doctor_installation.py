@@ -66,8 +66,8 @@ def redis_environment(server: Redis) -> dict[str, str]:
 def test_valid_installation(installation: GatewayProcess) -> None:
     first = authgw(installation.folder, "doctor", **installation.environ)
     assert (first.returncode, first.stderr) == (0, "")
-    assert "ok       keys: none yet: the first start makes one\n" in first.stdout
-    assert "authgw.db is not there yet" in first.stdout
+    assert "ok       keys: no signing key yet: the first start creates a key\n" in first.stdout
+    assert "authgw.db does not exist yet" in first.stdout
     assert f"ok       port {installation.port}: free" in first.stdout
     installation.start()
     try:
@@ -106,10 +106,13 @@ def test_files_made_by_root_for_another_account(installation: GatewayProcess) ->
     os.chown(key, 0, 0)
     (installation.folder / "clients.yml").chmod(0o604)
     result = run_doctor(installation, 1)
-    assert f"problem  files: {key} belongs to root, the rest to nobody, who cannot use it" in result
+    assert (
+        f"problem  files: {key} belongs to root, so that nobody, the owner of the other files"
+        in result
+    )
     assert f"chown nobody {key}\n" in result
     assert "warning  files: " in result
-    assert "clients.yml is open to everyone here: chmod 600" in result
+    assert "clients.yml is accessible to every account of this machine: chmod 600" in result
     # Access through its group suffices.
     os.chown(key, 0, NOBODY)
     key.chmod(0o640)
@@ -139,40 +142,47 @@ def test_ports_taken_by_other_programs(installation: GatewayProcess) -> None:
     finally:
         server.shutdown()
         server.server_close()
-    assert f"problem  port {installation.port}: taken by another program: end that one" in result
     assert (
-        f"warning  port {installation.port}: taken by another program, so nobody can read" in result
+        f"problem  port {installation.port}: another program uses this port: stop that program"
+        in result
+    )
+    assert (
+        f"warning  port {installation.port}: another program uses this port, so that no metrics"
+        in result
     )
 
 
 def test_login_page_without_users_and_users_without_page(installation: GatewayProcess) -> None:
     prepare(installation.folder, "user", "add", "alice", "--generate")
-    assert "warning  log-in page: 1 people, and no page for them" in run_doctor(installation)
+    assert "warning  login page: 1 user and no login page" in run_doctor(installation)
     installation.environ["AUTHGW_LOGIN__URL"] = "https://auth.example.com/login"
-    assert "ok       log-in page: https://auth.example.com/login, for 1" in run_doctor(installation)
+    assert "ok       login page: https://auth.example.com/login, for 1" in run_doctor(installation)
     (installation.folder / "users.yml").write_text("")
-    assert "https://auth.example.com/login is for nobody yet" in run_doctor(installation)
+    assert "https://auth.example.com/login has no users yet" in run_doctor(installation)
 
 
 def test_redis_settings(installation: GatewayProcess, own_redis: Redis) -> None:
     installation.environ |= redis_environment(own_redis)
     result = run_doctor(installation, 1)
-    assert "problem  keys: none, and replicas must share them: run `authgw key init`" in result
+    assert (
+        "problem  keys: no signing key, which replicas on a Redis must share: run `authgw key init`"
+        in result
+    )
     prepare(installation.folder, "key", "init")
     result = run_doctor(installation)
-    assert "forgets every session when it ends: set appendonly yes" in result
-    assert "ok       clock: that of Redis 127.0.0.1" in result
+    assert "loses every session when it stops: set appendonly yes" in result
+    assert "ok       clock: the clock of Redis 127.0.0.1" in result
     own_redis.config_set("save", "3600 1")
-    assert "forgets the last log-ins and log-outs when it ends" in run_doctor(installation)
+    assert "loses the last logins and logouts when it stops" in run_doctor(installation)
     own_redis.config_set("appendonly", "yes")
-    assert "has appendfsync everysec: a crash forgets the last log-outs" in run_doctor(installation)
+    assert "has appendfsync everysec, so that a crash loses the last" in run_doctor(installation)
     own_redis.config_set("appendfsync", "always")
     assert "warning" not in run_doctor(installation)
     own_redis.config_set("maxmemory-policy", "allkeys-lru")
     assert "problem  store: " in (result := run_doctor(installation, 1))
     assert "set maxmemory-policy noeviction" in result
     installation.environ["AUTHGW_CACHE__URL"] = "redis://127.0.0.1:1/0"
-    assert "problem  store: cannot be asked (Redis: " in run_doctor(installation, 1)
+    assert "problem  store: cannot reach the session store (Redis: " in run_doctor(installation, 1)
 
 
 def test_keys_of_replicas(tmp_path: Path, redis_url: str) -> None:
@@ -184,12 +194,12 @@ def test_keys_of_replicas(tmp_path: Path, redis_url: str) -> None:
         replica.wait_until_ready()
     try:
         result = run_doctor(first)
-        assert "ok       replicas: 2 run on this Redis, all with the keys of this folder" in result
+        assert "ok       replicas: 2 on this Redis, all with the keys of this directory" in result
         other = make_gateway(tmp_path / "other", **first.environ)
         prepare(other.folder, "key", "init")
         result = run_doctor(other, 1)
-        assert "which is not here: share the keys directory" in result
-        assert "2 of 2 lack a key of this folder" in result
+        assert "which auth.keys does not contain here: share the directory" in result
+        assert "2 of 2 lack a key of this directory" in result
     finally:
         first.stop()
         second.stop()

@@ -20,6 +20,8 @@ from tests.support.processes import (
     wait_until_ready,
 )
 
+pytestmark = pytest.mark.alone
+
 ORIGINAL = {
     "X-Original-URL": "http://app.example.com/",
     "X-Original-Host": "app.example.com",

@@ -1,9 +1,12 @@
 """The search for secrets in logs finds them; without this, its silence would be meaningless."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.leaks import LEAST, leaked
+
+pytestmark = pytest.mark.alone
 
 _TEXTS = st.text("ab", min_size=LEAST, max_size=LEAST + 3)
 

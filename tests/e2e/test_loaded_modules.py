@@ -10,7 +10,7 @@ from tests.support.processes import GatewayProcess, make_gateway, prepare
 
 # Other commands, and tools of other processes.
 NEVER = (
-    r"authgw\.(cli\.(?!errors$|serve$)|recipes|doctor\.(?!findings$))",
+    r"authgw\.(cli\.(?!errors$|options$|serve$)|recipes|doctor\.(?!findings$))",
     r"(crossplane|unittest|doctest|pdb|xml)(\.|$)",
 )
 PAGES = r"(jinja2|markupsafe)(\.|$)"

@@ -45,7 +45,7 @@ def site(
         prepare(site.gateway.folder, *words, stdin=f"{PASSWORD}\n")
         for _ in range(200):
             # Before that, a login would count as a failed attempt.
-            if "The users file was read" in site.gateway.log:
+            if "The users file was reloaded" in site.gateway.log:
                 break
             time.sleep(0.05)
         yield site

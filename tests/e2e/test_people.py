@@ -11,6 +11,7 @@ import pytest
 from tests.support.processes import (
     ISSUED,
     GatewayProcess,
+    HttpResponse,
     ask,
     authgw,
     free_port,
@@ -31,6 +32,17 @@ def add_user(gateway: GatewayProcess, name: str) -> None:
 def log_in(gateway: GatewayProcess, name: str, **more: str) -> int:
     body = {"username": name, "password": PASSWORD, **more}
     return ask(gateway.port, "POST", "/login", {}, body).status
+
+
+def seen_by_app(gateway: GatewayProcess, credential: str) -> HttpResponse:
+    """Return the response to a check with a credential."""
+    headers = {
+        "Authorization": f"Bearer {credential}",
+        "X-Original-URL": "https://app.example.com/",
+        "X-Original-Host": "app.example.com",
+        "X-Original-Method": "GET",
+    }
+    return ask(gateway.port, "GET", "/authenticate", headers)
 
 
 def metric(port: int, name: str) -> float:
@@ -59,14 +71,57 @@ def test_a_broken_users_file_keeps_the_users_and_raises_an_alarm(tmp_path: Path)
         assert log_in(gateway, "alice") == 200
         assert metric(metrics, "authgw_users_file_broken") == 0
         file.write_text(good.replace("argon2id", "argon2x"))
-        wait_until(gateway, "The users from before stay.")
+        wait_until(gateway, "The previous users stay active.")
         assert "users.yml:2: alice.password: " in gateway.log
         assert metric(metrics, "authgw_users_file_broken") == 1
         assert log_in(gateway, "alice") == 200
         file.write_text(good)
-        wait_until(gateway, "The users file was read.")
+        wait_until(gateway, "The users file was reloaded.")
         assert metric(metrics, "authgw_users_file_broken") == 0
         assert ask(gateway.port, "GET", "/metrics").status == 404
+    finally:
+        gateway.stop()
+
+
+def test_sessions_take_a_change_and_end_with_the_removal_of_their_user(tmp_path: Path) -> None:
+    gateway = make_gateway(tmp_path / "gateway")
+    for name in ("alice", "bob"):
+        add_user(gateway, name)
+    secret = prepare(gateway.folder, "user", "app-password", "alice", "--name", "x").strip()
+    rules = "rules: [{allow: authenticated, credentials: [bearer, app-password]}]\n"
+    (gateway.folder / "config.yml").write_text(rules)
+    ISSUED.add(secret)
+    gateway.start()
+    try:
+        body = {"username": "alice", "password": PASSWORD}
+        pair = ask(gateway.port, "POST", "/login", {}, body).json()
+        before = seen_by_app(gateway, pair["access"])
+        assert (before.status, before.headers["Remote-User"]) == (200, "alice")
+        assert before.headers["Remote-Groups"] == ""
+        words = ("--groups", "staff,admins", "--email", "a@example.com")
+        prepare(gateway.folder, "user", "set", "alice", *words)
+        for _ in range(100):
+            after = seen_by_app(gateway, pair["access"])
+            if after.headers["Remote-Groups"]:
+                break
+            time.sleep(0.05)
+        assert (after.status, after.headers["Remote-Groups"]) == (200, "staff,admins")
+        assert after.headers["Remote-Email"] == "a@example.com"
+        assert seen_by_app(gateway, secret).status == 200
+        prepare(gateway.folder, "user", "remove", "alice", "--yes")
+        for _ in range(100):
+            if seen_by_app(gateway, pair["access"]).status == 401:
+                break
+            time.sleep(0.05)
+        assert seen_by_app(gateway, pair["access"]).status == 401
+        assert seen_by_app(gateway, secret).status == 401
+        assert log_in(gateway, "alice") == 401
+        # The file without any user is taken too.
+        assert log_in(gateway, "bob") == 200
+        prepare(gateway.folder, "user", "remove", "bob", "--yes")
+        wait_until(gateway, "The users file was read.")
+        time.sleep(1)
+        assert log_in(gateway, "bob") == 401
     finally:
         gateway.stop()
 
@@ -88,8 +143,8 @@ def test_the_gateway_serves_without_its_metrics_port(tmp_path: Path) -> None:
         gateway.environ["AUTHGW_METRICS__PORT"] = port
         gateway.start()
     try:
-        assert "Set metrics.port" in second.log
-        assert "Set metrics.port" not in first.log
+        assert "metrics.port: cannot listen on" in second.log
+        assert "metrics.port: cannot listen on" not in first.log
         assert ask(second.port, "GET", "/ping").status == 200
     finally:
         first.stop()

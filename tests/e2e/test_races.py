@@ -22,6 +22,8 @@ from tests.support.processes import (
     wait_until_ready,
 )
 
+pytestmark = pytest.mark.alone
+
 TASKS, ROUNDS = 100, 200
 ABORTED = 10_000
 
@@ -204,7 +206,7 @@ def test_a_replica_with_a_different_key_never_signs(
     pair = replicas[0].login(14)
     ready = ask(stranger.port, "GET", "/readyz")
     assert ready.status == 503
-    assert b"Share the keys directory. Not ready." in ready.body
+    assert b"share the directory auth.keys" in ready.body
     login = ask(stranger.port, "POST", "/login", stranger.basic, {"user_id": 1})
     refresh = ask(stranger.port, "POST", "/refresh", body={"refresh": pair["refresh"]})
     assert [response.json()["code"] for response in (login, refresh)] == ["keys_not_shared"] * 2

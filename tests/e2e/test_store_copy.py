@@ -20,6 +20,8 @@ from tests.support.processes import (
     prepare,
 )
 
+pytestmark = pytest.mark.alone
+
 EMBEDDED = "embedded:///var/authgw.db"
 
 
@@ -74,7 +76,7 @@ def test_from_the_file_to_redis_and_back(gateway: GatewayProcess, other_redis: s
     ended = gateway.login(3)
     bearer = {"Authorization": f"Bearer {ended['access']}"}
     assert ask(gateway.port, "POST", "/logout", bearer).status == 200
-    assert "is held by pid" in refused(gateway.folder, EMBEDDED, other_redis)
+    assert "is in use by process" in refused(gateway.folder, EMBEDDED, other_redis)
     gateway.stop()
     before = idle_ends(gateway.folder)
 
@@ -95,9 +97,7 @@ def test_from_the_file_to_redis_and_back(gateway: GatewayProcess, other_redis: s
     # Also in the copy, a parent token whose successor was used is reuse.
     assert refresh(on_redis, pairs[0]).json()["code"] == "refresh_reused"
     assert refresh(on_redis, pairs[1]).status == 200
-    assert "replicas run on this Redis: stop them" in refused(
-        gateway.folder, other_redis, "embedded:///var/back.db"
-    )
+    assert "use this Redis" in refused(gateway.folder, other_redis, "embedded:///var/back.db")
     on_redis.stop()
     forget_replicas(other_redis)
 
@@ -119,8 +119,8 @@ def test_an_interrupted_copy_is_resumed(gateway: GatewayProcess, other_redis: st
     client = Redis.from_url(other_redis)
     sid = pairs[1]["sid"]
     client.delete(f"authgw:{{{sid[:22]}}}:s:{sid}", f"authgw:{{{sid[:22]}}}:i")
-    assert "TO holds sessions" in refused(gateway.folder, EMBEDDED, other_redis)
-    assert "Copied 1 sessions, 2 were there already." in copy(
+    assert "TO contains sessions" in refused(gateway.folder, EMBEDDED, other_redis)
+    assert "Copied 1 session, 2 existed already." in copy(
         gateway.folder, EMBEDDED, other_redis, "--resume"
     )
     on_redis = moved(gateway, other_redis)
@@ -151,12 +151,14 @@ def test_from_one_redis_to_another(tmp_path: Path, redis_url: str, other_redis: 
 
 
 def test_refused_copies(tmp_path: Path, other_redis: str) -> None:
-    assert "is not there" in refused(tmp_path, EMBEDDED, other_redis)
+    assert "does not exist" in refused(tmp_path, EMBEDDED, other_redis)
     assert not (tmp_path / "var").exists()
     assert "the same store" in refused(tmp_path, other_redis, other_redis)
-    assert "mysql: is not a store" in refused(tmp_path, "mysql://u:hush@h/0", other_redis)
+    assert "mysql: is not the URL of a store" in refused(
+        tmp_path, "mysql://u:hush@h/0", other_redis
+    )
     assert "hush" not in refused(tmp_path, "mysql://u:hush@h/0", other_redis)
-    assert "ends with this command" in refused(tmp_path, "embedded://memory", other_redis)
+    assert "is lost when this command ends" in refused(tmp_path, "embedded://memory", other_redis)
     away = refused(tmp_path, "redis://127.0.0.1:1/0", other_redis)
-    assert "broke off after 0 sessions (Redis: " in away
-    assert "run it again with --resume" in away
+    assert "interrupted after 0 sessions (Redis: " in away
+    assert "run the command again with --resume" in away

@@ -26,6 +26,8 @@ from tests.support.processes import (
 )
 from tests.support.users import PASSWORD
 
+pytestmark = pytest.mark.alone
+
 HOST = "auth.example.com"
 CONFIG = f"login: {{url: 'https://{HOST}/login'}}\nauth: {{direct_check: true}}\n"
 COOKIE = re.compile(r"(__Host-authgw=[^;]+)")

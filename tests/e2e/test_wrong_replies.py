@@ -20,6 +20,8 @@ from tests.e2e.wrong_redis import WrongRedis, array, bulk
 from tests.support.builders import numbered
 from tests.support.processes import GatewayProcess, HttpResponse, ask, authgw_here, make_gateway
 
+pytestmark = pytest.mark.alone
+
 PASSWORD = "correct horse battery staple"
 SECRET = new_secret()
 FIELDS = {"sid": "x" * 44, "sub": "1"}
@@ -232,7 +234,7 @@ def test_a_connection_with_a_wrong_reply_is_not_used_again(
 def test_a_wrong_reply_is_a_line_in_the_log(scene: WrongRedisScene) -> None:
     with scene.redis.giving("add", b":1\r\n"):
         assert scene.login().status == 503
-    said = "a reply to EVALSHA that Redis does not give: does cache.url name a Redis?"
+    said = "the reply to EVALSHA is not that of a Redis: correct cache.url"
     assert said in scene.gateway.log
 
 

@@ -19,11 +19,11 @@ OPEN = "rules: [{allow: authenticated}]\n"
 SHUT = "rules: [{path: /page, allow: [group:nobody]}, {allow: authenticated}]\n"
 RATE = 500.0
 BROKEN = [
-    ("config.yml", "rules: [{alow: authenticated}]\n", "config.yml:1: rules.0.alow"),
-    ("config.yml", "", "rules: there are none any more"),
+    ("config.yml", "rules: [{alow: authenticated}]\n", "config.yml:1: rules[0].alow"),
+    ("config.yml", "", "rules: the section is gone"),
     ("users.yml", "alice: {}\n", "users.yml:1: alice.password: is missing"),
-    ("clients.yml", "demo: {}\n", "clients.yml:1: demo.secret_sha256: Field required"),
-    ("secrets/keys/broken.pem", "no key\n", "broken: not an unencrypted private key"),
+    ("clients.yml", "demo: {}\n", "clients.yml:1: demo.secret_sha256: is not the SHA-256"),
+    ("secrets/keys/broken.pem", "no key\n", "broken.pem: is not an unencrypted private key"),
 ]
 
 
@@ -76,8 +76,8 @@ def test_a_broken_file_keeps_the_previous_state_and_is_reported(fleet: RedisFlee
             broken.write_text(text)
             broken.chmod(0o600)
             for replica in fleet.replicas:
-                reload(replica, "Not reloaded: ")
-                assert message in replica.log.rpartition("Not reloaded: ")[2]
+                reload(replica, "Reload failed: ")
+                assert message in replica.log.rpartition("Reload failed: ")[2]
             assert fleet.statuses(people) == [{200}] * 2
             if good is None:
                 broken.unlink()

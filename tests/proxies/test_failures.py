@@ -56,14 +56,14 @@ def _says_that_nobody_can_say(own: Proxied, token: str) -> None:
     assert lower(program)["content-type"].startswith("text/plain")
     assert program.body.startswith(b"503 the gateway cannot answer now")
     assert lower(browser)["content-type"].startswith("text/html")
-    assert b"<h1>Not available now</h1>" in browser.body
+    assert b"<h1>Not available right now</h1>" in browser.body
 
 
 def _does_not_blame_the_gateway(own: Proxied) -> None:
     own.app.kill()
     answer = own.send("/", *BROWSER, ("Cookie", own.browser()))
     assert answer.status in (502, 503)
-    assert b"Not available now" not in answer.body
+    assert b"Not available right now" not in answer.body
 
 
 class _Liar:

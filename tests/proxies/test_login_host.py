@@ -7,7 +7,7 @@ import pytest
 
 from authgw.core.endpoints import ENDPOINTS, Audience
 from tests.support.processes import ISSUED, HttpResponse, ask
-from tests.support.proxies import BROWSER, CLIENT, EXAMPLES, HOST, LOGIN, LOGIN_HOST, Proxied, lower
+from tests.support.proxies import BROWSER, CLIENT, HOST, LOGIN, LOGIN_HOST, Proxied, lower
 
 CLOSED = [entry.path for entry in ENDPOINTS if Audience.PUBLIC not in entry.audience]
 SPELLINGS = {
@@ -27,10 +27,6 @@ SPELLINGS = {
     "NUL": "{path}%00",
     "capital": "{upper}",
 }
-
-
-# nginx/site.conf has one host for app and login; tests/browser logs in to examples/sso.
-pytestmark = pytest.mark.parametrize("proxied", EXAMPLES, indirect=True)
 
 
 def spelled(spelling: str, path: str) -> str:
@@ -101,6 +97,11 @@ def test_public_paths_are_reached(proxied: Proxied) -> None:
         assert (page.status, lower(page)["content-type"]) == (200, "text/html; charset=utf-8")
     style = proxied.send("/login/style.css", host=LOGIN_HOST)
     assert (style.status, lower(style)["content-type"]) == (200, "text/css; charset=utf-8")
+    for path in ("/login/icon.svg", "/favicon.ico"):
+        icon = proxied.send(path, host=LOGIN_HOST)
+        assert (icon.status, lower(icon)["content-type"]) == (200, "image/svg+xml; charset=utf-8")
+        assert lower(icon)["cache-control"] == "max-age=86400"
+        assert icon.body.startswith(b"<svg ")
     assert proxied.send("/ping", host=LOGIN_HOST).body == b"pong"
     secret = ("Authorization", proxied.gateway.basic["Authorization"])
     kind = ("Content-Type", "application/json")
@@ -122,6 +123,12 @@ def test_the_root_leads_to_the_account_page(proxied: Proxied) -> None:
         where = urlsplit(lower(answer)["location"])
         assert (where.path, where.query) == ("/login/account", "")
         assert where.hostname in (None, LOGIN_HOST)
+
+
+def test_an_app_has_its_own_icon(proxied: Proxied) -> None:
+    assert proxied.send("/favicon.ico").status == 401
+    answer = proxied.send("/favicon.ico", token=proxied.login())
+    assert answer.json()["path"] == "/favicon.ico"
 
 
 @pytest.mark.parametrize("target", [f"http://{HOST}/public/x", f"http://{HOST}/page"])

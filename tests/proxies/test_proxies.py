@@ -56,10 +56,11 @@ def test_a_denial_is_shown_as_a_page(proxied: Proxied) -> None:
     assert (answer.status, response_headers["x-authgw-reason"]) == (403, "not_permitted")
     assert response_headers["content-type"] == "text/html; charset=utf-8"
     assert f"style-src {LOGIN};" in response_headers["content-security-policy"]
+    assert "script-src 'sha256-" in response_headers["content-security-policy"]
     assert response_headers["x-content-type-options"] == "nosniff"
     assert response_headers["cache-control"] == "no-store"
     page = answer.body.decode()
-    assert "You are signed in as <strong><bdi>Alice A</bdi></strong>" in page
+    assert "You are logged in as <strong><bdi>Alice A</bdi></strong>" in page
     assert "<li>group admins</li>" in page
     # The page shows the same request id as the log.
     assert page.count(response_headers["x-request-id"]) == 1

@@ -75,7 +75,9 @@ def test_the_login_page_is_below_its_path(renamed: Proxied) -> None:
     assert where.startswith(f"{LOGIN}/sso/login?rd=")
 
 
-@pytest.mark.parametrize("path", ["/sso/revoke", "/revoke", "/login", "/", "/sso/healthz", "/sso/"])
+@pytest.mark.parametrize(
+    "path", ["/sso/revoke", "/revoke", "/login", "/", "/sso/healthz", "/sso/", "/favicon.ico"]
+)
 def test_all_other_paths_of_the_login_host_are_checked(renamed: Proxied, path: str) -> None:
     """A rule names the login host, so an app is there."""
     for token, refused in (("", 401), (renamed.login(), 403)):
@@ -87,7 +89,7 @@ def test_a_gateway_that_stops_opens_nothing(renamed: Proxied) -> None:
     renamed.gateway.stop()
     answer = renamed.send("/page", *BROWSER, token=token)
     assert answer.status == (500 if renamed.name == "traefik" else 503)
-    assert renamed.name == "traefik" or b"Not available now" in answer.body
+    assert renamed.name == "traefik" or b"Not available right now" in answer.body
     answer = renamed.send("/sso/login", *BROWSER, host=LOGIN_HOST)
     assert answer.status in (500, 502, 503)
     renamed.gateway.start()

@@ -39,6 +39,15 @@ location /loop {
     proxy_pass http://app;
 }
 """
+# A host that no rule names.
+_RULELESS = """
+server {
+    listen 443 ssl;
+    server_name ruleless.example.localhost;
+    include authgw/protect.conf;
+    location / { include authgw/identity.conf; proxy_pass http://app; }
+}
+"""
 
 
 @dataclass
@@ -102,6 +111,7 @@ def sso(
         f"server_name app.{domain};", f"server_name app.{domain};\n{redirect}\n{misconfigured}"
     )
     if scheme == "http":
+        site += _RULELESS
         site = re.sub(r"^ssl_.*\n", "", site, flags=re.MULTILINE)
         site = site.replace("listen 443 ssl", f"listen {port}")
     else:

@@ -9,7 +9,7 @@ from tests.support.doctor_cases import DumpCase
 from tests.support.nginx_versions import NGINXES, system
 from tests.support.processes import ROOT, authgw_here
 
-CLEAN = "Every location that proxies asks the gateway, as the recipe does"
+CLEAN = "Every location that proxies is protected as in the recipe"
 
 
 def write_dump(directory: Path, program: Sequence[str] = ()) -> Path:

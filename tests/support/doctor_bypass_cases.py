@@ -16,7 +16,7 @@ BYPASSES = {
         "site.conf",
         PASS,
         f"        proxy_cache kept; proxy_cache_valid 200 1m;\n{PASS}",
-        "what an app answers one user is kept and given to others",
+        "response of an app to a user is cached and sent to other users",
         more=(("nginx.conf", SITE, "    proxy_cache_path kept keys_zone=kept:1m;\n" + SITE),),
     ),
     "a cache with a key of its own": DumpCase(
@@ -27,7 +27,7 @@ BYPASSES = {
         more=(("nginx.conf", SITE, "    proxy_cache_path kept keys_zone=kept:1m;\n" + SITE),),
     ),
     "an alias without a slash": in_server(
-        "location /files { alias /srv/files/; }", "/files../ leads out of the folder"
+        "location /files { alias /srv/files/; }", "/files../ leads out of the directory"
     ),
     "a file that the client names": in_server(
         "location /f/ { root /srv; try_files $arg_file =404; }", "a client chooses by $arg_file"
@@ -36,7 +36,7 @@ BYPASSES = {
         "site.conf",
         "proxy_pass http://sample;",
         "proxy_pass http://$arg_to;",
-        "a client chooses by $arg_to which server receives its request",
+        "a client chooses by $arg_to the server that receives the request",
     ),
     "an upstream by Host": DumpCase(
         "site.conf",
@@ -45,24 +45,25 @@ BYPASSES = {
         "a client chooses by $host",
     ),
     "a rewrite to another path": in_location(
-        "rewrite ^/app/(.*)$ /$1 break;", "serves another path than the one that the gateway judged"
+        "rewrite ^/app/(.*)$ /$1 break;", "serves another path than the gateway checked"
     ),
     "a rewrite past the gateway": in_server(
         "rewrite ^/x/(.*)$ /inner/$1 last;\n    location /inner/ { internal; auth_request off;\n"
         "        include authgw/identity.conf; proxy_pass http://sample; }",
-        "leads past the gateway to location /inner/",
+        "leads, without a check by the gateway, to location /inner/",
     ),
     "a rewrite from public to protected": in_server(
-        public("rewrite ^/public/(.*)$ /$1 last;"), "of which the gateway judges the path before it"
+        public("rewrite ^/public/(.*)$ /$1 last;"),
+        "and the gateway checks the path before this change",
     ),
     "a rewrite to another site": in_location(
-        "rewrite ^ https://example.com/ ;", "answers before the gateway is asked"
+        "rewrite ^ https://example.com/ ;", "responds before the check by the gateway"
     ),
     "a status before the check": in_server(
         "error_page 413 = @large;\n    error_page 401 = @authgw_401;\n"
         "    location @large { auth_request off; include authgw/identity.conf;\n"
         "        proxy_pass http://sample; }",
-        "error_page 413 = @large leads whom the gateway refuses to @large",
+        "error_page 413 = @large sends refused requests to @large",
     ),
     "files for refused clients": in_server(
         "location @files { auth_request off; root /srv; }\n"
@@ -70,15 +71,15 @@ BYPASSES = {
         "        include authgw/identity.conf; }",
         "serves them the file",
     ),
-    "ssi": in_location("ssi on;", "text of an answer can include any location"),
+    "ssi": in_location("ssi on;", "text of a response can include any location"),
     "a response with a protected body": in_location(
-        "add_after_body /admin/menu;", "includes this in answers"
+        "add_after_body /admin/menu;", "includes this in responses"
     ),
     "a check in another location": DumpCase(
         "authgw/protect.conf",
         "location = /_authgw {",
         "location ~ ^/_ { auth_request off; return 204; }\nlocation /_authgw {",
-        "leads to location ~ ^/_, which is not the gateway: whatever answers there lets everybody",
+        "leads to location ~ ^/_, which is not the gateway: another server there could allow every",
     ),
     "the check without a location": DumpCase(
         "authgw/protect.conf",
@@ -90,13 +91,13 @@ BYPASSES = {
         "authgw/protect.conf",
         "http://authgw/authenticate;",
         "http://authgw/ping;",
-        "lets everybody in",
+        "could allow every request",
     ),
     "a token for all clients": DumpCase(
         "authgw/question.conf",
         'proxy_set_header Expect "";',
         'proxy_set_header Expect "";\nproxy_set_header Authorization "Bearer abc";',
-        "everybody is taken for the owner of it",
+        "every client gets the identity of its owner",
     ),
     "a check that lacks a header": DumpCase(
         "authgw/question.conf",
@@ -108,26 +109,26 @@ BYPASSES = {
         "authgw/question.conf",
         'proxy_set_header Expect "";',
         'proxy_set_header Expect "";\nproxy_pass_request_headers off;',
-        "the gateway sees neither cookie nor token",
+        "the gateway receives neither cookie nor token",
         "problem",
     ),
     "a cache of checks with a shorter key": DumpCase(
         "authgw/protect.conf",
         r"\n$http_authorization\n$http_cookie",
         "",
-        "are kept without $http_authorization in the key",
+        "are cached without $http_authorization in the key",
     ),
     "a cache of checks with a long lifetime": DumpCase(
         "authgw/protect.conf",
         "proxy_cache_valid 200 1s;",
         "proxy_cache_valid 200 10m;",
-        "a log-out takes effect later",
+        "a logout takes effect later",
     ),
     "a cache of checks with stale responses": DumpCase(
         "authgw/protect.conf",
         "proxy_cache_valid 200 1s;",
         "proxy_cache_valid 200 1s; proxy_cache_use_stale error timeout;",
-        "a session that has ended is let in",
+        "an ended session is accepted",
     ),
     "addresses set by all peers": in_http(
         "set_real_ip_from 0.0.0.0/0;", "any client can choose the address"
@@ -139,22 +140,22 @@ BYPASSES = {
         "log_format all '$remote_addr $http_cookie';", "writes live session cookies to a log"
     ),
     "sessions in a response": in_location(
-        "add_header X-Debug $http_cookie;", "hands the session cookie on"
+        "add_header X-Debug $http_cookie;", "passes the session cookie on"
     ),
     "sessions in a path": DumpCase(
         "site.conf",
         "proxy_pass http://sample;",
         "proxy_pass http://sample$request_uri?c=$cookie_authgw;",
-        "hands the session cookie on",
+        "passes the session cookie on",
     ),
     "a map of the cookie": in_http(
-        "map $http_cookie $part { ~x=(?<v>.*) $v; }", "is not known", "not checked"
+        "map $http_cookie $part { ~x=(?<v>.*) $v; }", "cannot tell", "not checked"
     ),
     "a gateway without the client's Host": DumpCase(
         "authgw/gateway.conf",
         "    proxy_set_header Host $authgw_authority;\n",
         "",
-        "does not send the Host that the client named: nobody can log in",
+        "does not send the client's Host, so that no user can log in",
         "problem",
     ),
     "a public gateway": in_server(
@@ -164,20 +165,20 @@ BYPASSES = {
     "a page while the gateway is unavailable": in_server(
         "error_page 502 504 = /away.html;\n    error_page 401 = @authgw_401;\n"
         "    location = /away.html { auth_request off; root pages; }",
-        "counts as consent, and everybody gets in",
+        "allows every request",
     ),
     "a page of status 200 while the gateway is unavailable": in_server(
         "error_page 500 502 504 =200 /away.html;\n    error_page 401 = @authgw_401;\n"
         "    location = /away.html { auth_request off; root pages; }",
-        "counts as consent, and everybody gets in",
+        "allows every request",
     ),
     "a page for refusals of the check": DumpCase(
         "authgw/protect.conf",
         "proxy_cache_valid 200 1s;",
         "proxy_cache_valid 200 1s; proxy_intercept_errors on;",
-        "which then counts as consent",
+        "and its status allows the request",
     ),
-    "ssi in all servers": in_http("ssi on;", "text of an answer can include any location"),
+    "ssi in all servers": in_http("ssi on;", "text of a response can include any location"),
     "a module's input headers": DumpCase(
         "site.conf",
         "        proxy_pass http://sample;\n",
@@ -192,7 +193,7 @@ BYPASSES = {
         "site.conf",
         "    return 421;\n",
         "    location /dav/ { root /srv; dav_methods PUT; }\n",
-        "takes files from anybody",
+        "accepts files from any client",
         more=(
             ("site.conf", "listen 4000 default_server;", "listen 4001;"),
             ("site.conf", "    listen 4000;", "    listen 4000;\n    ssl_reject_handshake on;"),
@@ -202,18 +203,18 @@ BYPASSES = {
         "nginx.conf",
         "events {}",
         "events {}\nstream { server { listen 4002; proxy_pass 127.0.0.1:8081; } }",
-        "leads to the same app, past the gateway",
+        "leads to the same app, without a check",
     ),
     "a stream to elsewhere": DumpCase(
         "nginx.conf",
         "events {}",
         "events {}\nstream { server { listen 4002; proxy_pass 127.0.0.1:9; } }",
-        "what is reached by it is not known",
+        "the doctor cannot tell what it reaches",
         "not checked",
     ),
     "files that are not declared public": in_http(
         "server { listen 4001; location / { root /srv; } }",
-        "serves files without asking the gateway",
+        "serves files without a check",
         "fault",
     ),
 }
@@ -222,7 +223,7 @@ TRANSPORTS = {
     **{
         f"{kind} with identity.conf": replacing_location(
             f"include authgw/identity.conf; {kind}_pass 127.0.0.1:9;",
-            f"hands a client's own Remote-User on by {kind}_pass, and the live session cookie. "
+            f"passes a client's own Remote-User on by {kind}_pass, and the live session cookie. "
             f"Add to it: include authgw/identity-{kind}.conf;",
         )
         for kind in ("fastcgi", "uwsgi", "scgi")
@@ -256,7 +257,7 @@ TRANSPORTS = {
     ),
     "a public app by FastCGI": in_server(
         "location /php { auth_request off; fastcgi_pass 127.0.0.1:9; }",
-        "hands a client's own Remote-User on by fastcgi_pass",
+        "passes a client's own Remote-User on by fastcgi_pass",
     ),
     "memcached": replacing_location(
         "set $memcached_key $uri; memcached_pass 127.0.0.1:9;",

@@ -5,25 +5,26 @@ from tests.support.doctor_cases import DumpCase, identity, in_http, in_location,
 OVERRIDES = {
     "the client's cookie": in_location(
         "proxy_set_header Cookie $http_cookie;",
-        "proxy_set_header Cookie $http_cookie undoes the recipe: the app receives the live session",
+        "proxy_set_header Cookie $http_cookie overrides the recipe, so that the app receives the "
+        "live session",
     ),
     "the client's cookie in lower case": in_location(
-        'proxy_set_header cookie "$http_cookie";', "undoes the recipe"
+        'proxy_set_header cookie "$http_cookie";', "overrides the recipe"
     ),
     "the client's cookie before the recipe": DumpCase(
         "site.conf",
         "        include authgw/identity.conf;",
         "        proxy_set_header Cookie $http_cookie; include authgw/identity.conf;",
-        "undoes the recipe",
+        "overrides the recipe",
     ),
     "a part of the cookie": in_location(
-        "proxy_set_header Cookie a=$cookie_a$cookie_authgw;", "undoes the recipe"
+        "proxy_set_header Cookie a=$cookie_a$cookie_authgw;", "overrides the recipe"
     ),
     "a cookie of unknown origin": in_location(
-        "set $mine $arg_a; proxy_set_header Cookie $mine;", "is not known", "not checked"
+        "set $mine $arg_a; proxy_set_header Cookie $mine;", "cannot tell", "not checked"
     ),
     "the cookie in another header": in_location(
-        "proxy_set_header X-Cookies $http_cookie;", "shows the app the live session cookie"
+        "proxy_set_header X-Cookies $http_cookie;", "sends the app the live session cookie"
     ),
     "a second Remote-User": in_location(
         "proxy_set_header Remote-User $http_remote_user;", "which no auth_request_set takes"
@@ -32,14 +33,14 @@ OVERRIDES = {
         "proxy_set_header Remote-User admin;", "sends Remote-User admin"
     ),
     "a second Host": in_location(
-        "proxy_set_header Host $http_x_forwarded_host;", "name another site than was judged"
+        "proxy_set_header Host $http_x_forwarded_host;", "name another site than was checked"
     ),
     "the older Host": identity(
         "Host $authgw_authority;", "Host $http_host;", "is of an older recipe", "fault"
     ),
     "the client's X-Forwarded-For": in_location(
         "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
-        "tells the app, as X-Forwarded-For, what a client says of itself",
+        "sends the app, as X-Forwarded-For, a value that the client chooses",
     ),
     "the client's X-Forwarded-Proto": in_location(
         "proxy_set_header X-Forwarded-Proto $http_x_forwarded_proto;", "as X-Forwarded-Proto"
@@ -57,17 +58,17 @@ OVERRIDES = {
         "proxy_set_header Cookie $authgw_cookie;", "", "the live session cookie would arrive"
     ),
     "identity twice": in_location(
-        "proxy_set_header Remote-User $authgw_user;", "and arrives twice", "fault"
+        "proxy_set_header Remote-User $authgw_user;", "so that the header arrives twice", "fault"
     ),
-    "another method": in_location("proxy_method POST;", "another method than the gateway judged"),
+    "another method": in_location("proxy_method POST;", "another method than the gateway checked"),
     "an app's refusals intercepted": in_location(
-        "proxy_intercept_errors on;", "people are told that", "fault"
+        "proxy_intercept_errors on;", "users see a refusal", "fault"
     ),
     "groups as user": DumpCase(
         "authgw/protect.conf",
         "$authgw_user $upstream_http_remote_user",
         "$authgw_user $upstream_http_remote_groups",
-        "is sent as Remote-User, which the gateway's answer holds in $upstream_http_remote_user",
+        "is sent as Remote-User, and the gateway's response has it in $upstream_http_remote_user",
     ),
     "another login location": DumpCase(
         "authgw/protect.conf",

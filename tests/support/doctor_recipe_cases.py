@@ -11,13 +11,13 @@ INCOMPLETE = {
         "server {\n    listen 4000;\n    server_name b;\n    location / {\n"
         "        include authgw/identity.conf;\n        proxy_pass http://sample;\n    }\n}\n"
         "server {\n    listen 4000;\n",
-        "passes requests on without asking the gateway. In its server add",
+        "passes requests on without a check by the gateway. In its server add",
     ),
     "no identity": DumpCase(
         "site.conf",
         "include authgw/identity.conf;",
         "",
-        "tells no identity: a client's own Remote-User would arrive.",
+        "sends no identity: a client's own Remote-User would arrive.",
     ),
     "own proxy_set_header": DumpCase(
         "site.conf",
@@ -28,21 +28,19 @@ INCOMPLETE = {
     "own error_page": in_location(
         "error_page 404 /none;", "location / has an error_page of its own", "fault"
     ),
-    "satisfy any": in_location(
-        "satisfy any; allow 127.0.0.0/8;", "satisfy any lets in whom either"
-    ),
+    "satisfy any": in_location("satisfy any; allow 127.0.0.0/8;", "satisfy any allows what either"),
     "error_page to the app": in_server(
         "location @anybody { auth_request off;\n"
         "        include authgw/identity.conf; proxy_pass http://sample; }\n"
         "    location /x/ { error_page 401 403 = @anybody;\n"
         "        include authgw/identity.conf; proxy_pass http://sample; }",
-        "leads whom the gateway refuses to @anybody",
+        "sends refused requests to @anybody",
     ),
     "no X-Forwarded-For": DumpCase(
         "authgw/question.conf",
         "proxy_set_header X-Forwarded-For $remote_addr;",
         "",
-        "lets a client say which address is its own",
+        "lets clients choose the address",
     ),
     "a decoded path": DumpCase(
         "site.conf",
@@ -63,7 +61,7 @@ INCOMPLETE = {
     "any upgrade": identity(
         "proxy_set_header Upgrade $authgw_upgrade;",
         "proxy_set_header Upgrade $http_upgrade;",
-        "passes any upgrade on",
+        "passes every upgrade on",
     ),
     "underscores": DumpCase(
         "site.conf",
@@ -75,14 +73,14 @@ INCOMPLETE = {
         "site.conf",
         "        proxy_pass http://sample;",
         "        return 200 hello;",
-        "return 200 hello answers before the gateway is asked",
+        "return 200 hello responds before the check by the gateway",
     ),
     "return in if": in_location(
-        "if ($arg_x) { return 204; }", "return 204 answers before the gateway is asked"
+        "if ($arg_x) { return 204; }", "return 204 responds before the check by the gateway"
     ),
     "rewrite that redirects": in_location(
         "rewrite ^/old /new permanent;",
-        "rewrite ^/old /new permanent answers before the gateway is asked",
+        "rewrite ^/old /new permanent responds before the check by the gateway",
     ),
     "no X-Original-URL": DumpCase(
         "authgw/question.conf",
@@ -123,7 +121,7 @@ INCOMPLETE = {
         "authgw/question.conf",
         "proxy_http_version 1.1;",
         "",
-        "location /_authgw does not keep its connections",
+        "location /_authgw opens a connection",
         "fault",
     ),
     "upstream without keepalive": DumpCase(
@@ -135,7 +133,7 @@ INCOMPLETE = {
     ),
     "public without identity": in_server(
         "location /public/ { auth_request off; proxy_pass http://sample; }",
-        "location /public/ tells no identity",
+        "location /public/ sends no identity",
     ),
 }
 
@@ -144,9 +142,26 @@ MISMATCHES = {
         "site.conf",
         "    include authgw/gateway.conf;\n",
         "",
-        "does not publish the gateway: nobody can log in. In it, after protect.conf, add: include "
-        "authgw/gateway.conf;",
+        "does not publish the gateway, so that no user can log in. In it, after protect.conf, "
+        "add: include authgw/gateway.conf;",
         "problem",
+        config=_LOGIN,
+    ),
+    "no gateway.conf before login-host.conf": DumpCase(
+        "site.conf",
+        "    include authgw/gateway.conf;\n\n    location / {\n",
+        "    include authgw/login-host.conf;\n    location /app/ {\n",
+        "does not publish the gateway: nobody can log in.",
+        "problem",
+        config=_LOGIN,
+    ),
+    "no login-host.conf": DumpCase(
+        "site.conf",
+        "    location / {\n",
+        "    location /app/ {\n",
+        "/ on the host of login.url http://localhost:4000/login is NGINX's own page, not the "
+        "account page. After gateway.conf, add: include authgw/login-host.conf;",
+        "fault",
         config=_LOGIN,
     ),
     "a login page on another host": DumpCase(
@@ -162,7 +177,7 @@ MISMATCHES = {
         "    location / {\n",
         "    location ^~ /login { include authgw/identity.conf; proxy_pass http://sample; }\n"
         "    location / {\n",
-        "passwords and tokens of people who log in go there",
+        "it receives the passwords and tokens of users who log in",
         "problem",
         config=_LOGIN,
     ),
@@ -176,7 +191,7 @@ MISMATCHES = {
         "site.conf",
         "server {\n    listen 4000 default_server;\n    return 421;\n}\n",
         "",
-        "a Host that no server claims reaches this one, the first server of *:4000",
+        "a Host that no server_name has reaches this server, the first server of *:4000",
         "fault",
     ),
     "another default server": DumpCase(
@@ -191,20 +206,20 @@ MISMATCHES = {
         "authgw/upstream.conf",
         "127.0.0.1:8080",
         "127.0.0.1:8088",
-        "the gateway is sought at port 8088, and the configuration has server.port 8080",
+        "NGINX connects to port 8088, and the configuration has server.port 8080",
     ),
     "another port in the configuration": DumpCase(
         "site.conf",
         "client_max_body_size",
         "client_body_timeout 9s; client_max_body_size",
-        "the gateway is sought at port 8080, and the configuration has server.port 9000",
+        "NGINX connects to port 8080, and the configuration has server.port 9000",
         config="server: {port: 9000}\n",
     ),
     "a socket that is not configured": DumpCase(
         "authgw/upstream.conf",
         "127.0.0.1:8080",
         "unix:/run/authgw.sock",
-        "the gateway is sought at unix:/run/authgw.sock, and the configuration has no",
+        "NGINX connects to unix:/run/authgw.sock, and the configuration has no",
     ),
     "another socket": DumpCase(
         "authgw/upstream.conf",

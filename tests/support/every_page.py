@@ -1,11 +1,13 @@
 """Every page of the browser log-in with something to show, and a page's elements."""
 
 import re
+from base64 import b64encode
+from hashlib import sha256
 from html.parser import HTMLParser
 from typing import NamedTuple
 
 from authgw.web.openapi import Item, Operation
-from authgw.web.templating import PageRenderer, PageTheme
+from authgw.web.templating import SCRIPT_SOURCE, PageRenderer, PageTheme
 
 VOID = {"input", "link", "meta"}
 BASE = "https://auth.example.com/login"
@@ -41,9 +43,9 @@ PING = Operation(
 CONTEXTS: dict[str, dict[str, object]] = {
     "docs.html": {
         "version": "1.0",
-        "about": "What may be asked.",
+        "about": "The HTTP API.",
         "operations": [PING, Operation("pong", "GET /x", "X.", "Y.", "none", (), (), ())],
-        "codes": [Item("not_found", "there is no such page")],
+        "codes": [Item("not_found", "this page does not exist")],
     },
     "login.html": {
         "methods": ["_login_password.html"],
@@ -138,7 +140,8 @@ class Page(HTMLParser):
 
     @property
     def text(self) -> str:
-        return re.sub(r"\s+", " ", "".join(data for _, data in self.words))
+        shown = "".join(data for tag, data in self.words if tag != "script")
+        return re.sub(r"\s+", " ", shown)
 
 
 PAGES = PageRenderer(PageTheme("authgw"))
@@ -148,9 +151,17 @@ def page(name: str, /, **other: object) -> Page:
     return Page(PAGES.render(name, base=BASE, **{**CONTEXTS[name], **other}))
 
 
+def script_source(seen: Page) -> str:
+    """Return the CSP source of the page's only script, computed as browsers do."""
+    assert seen.all("script") == [{}]
+    (text,) = (data for tag, data in seen.words if tag == "script")
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
 def assert_inert(seen: Page) -> None:
+    assert script_source(seen) == SCRIPT_SOURCE
     for tag, attrs in seen.elements:
-        assert tag not in {"script", "style", "img", "iframe", "object", "embed", "base"}
+        assert tag not in {"style", "img", "iframe", "object", "embed", "base"}
         assert not [attr for attr in attrs if attr == "style" or attr.startswith("on")]
         assert "http-equiv" not in attrs
         for attr in ("href", "action", "src"):

@@ -40,7 +40,7 @@ LOGIN = f"http://{LOGIN_HOST}"
 PASSWORD = "correct horse battery staple"
 CONFIG = f"""\
 server: {{trusted_proxies: [127.0.0.1/32]}}
-login: {{url: "{LOGIN}/login"}}
+login: {{url: "{LOGIN}/login", show_groups: true}}
 rules:
   - {{host: {HOST}, path: /public/**, allow: anyone}}
   - {{host: {HOST}, path: /read/**, method: [GET, POST], allow: anyone}}
@@ -255,6 +255,13 @@ def wait_for_routes(proxied: Proxied) -> None:
     pytest.fail(f"{proxied.name} does not reach the app")
 
 
+def _login_host(port: int) -> str:
+    """Return NGINX's server for the login pages, as in examples/sso."""
+    files = ("protect.conf", "gateway.conf", "login-host.conf")
+    includes = " ".join(f"include authgw/{name};" for name in files)
+    return f"    server {{ listen 127.0.0.1:{port}; server_name {LOGIN_HOST}; {includes} }}\n"
+
+
 def _started(
     name: str,
     folder: Path,
@@ -265,7 +272,10 @@ def _started(
 ) -> Any:
     if name == "nginx":
         gateway, sample, port = ports["8080"], ports["8081"], ports["4000"]
-        return run_nginx(folder, gateway=gateway, sample=sample, names=HOST, port=port)[0]
+        front = _login_host(port)
+        return run_nginx(
+            folder, gateway=gateway, sample=sample, names=HOST, port=port, front=front
+        )[0]
     target = copied(name, folder, ports, edit)
     recipe(target)
     LOGS.add(folder / f"{name}.log")

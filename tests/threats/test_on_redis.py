@@ -13,6 +13,8 @@ import redis
 from tests.support.processes import GatewayProcess, ask, make_gateway
 from tests.support.processes import authgw as run
 
+pytestmark = pytest.mark.alone
+
 KIDS = [
     "../../../../etc/passwd", "/dev/null", "secrets/keys/a", "a1' OR '1'='1", "a1; DROP TABLE keys",
     "authgw:kid:x", "*", "a1\r\nFLUSHALL\r\n", "a1\n*1\r\n$8\r\nFLUSHALL\r\n", "${jndi:ldap://x}",

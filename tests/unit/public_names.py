@@ -6,50 +6,39 @@ holds it is moved to.
 
 import ast
 import importlib
-import io
 import json
-import logging
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
-from unittest.mock import MagicMock
 
-import click
 import jwt
-from loguru import logger
-from prometheus_client import REGISTRY, Info
-from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel
 
 import authgw
-from authgw.cli import explain_report, main
+from authgw.cli import main
 from authgw.config.environment import known_variables
 from authgw.config.schema import HeaderSettings, Settings
 from authgw.config.schema_paths import accepts, model_of
-from authgw.core.audit import Event
 from authgw.core.endpoints import ENDPOINTS
-from authgw.core.explain import Explanation
+from authgw.core.log_events import EVENTS, FIELDS
 from authgw.core.login_sites import LoginSite
-from authgw.core.model import Decision, Verdict
-from authgw.core.reasons import REASONS
+from authgw.core.reasons import CAUSES, REASONS
 from authgw.core.redirects import Redirects
 from authgw.core.session_codec import dump
 from authgw.core.tokens import TicketClaims, TokenType
 from authgw.dialects.headers import SESSION_COOKIES
 from authgw.identity import clients_file, users_file
-from authgw.identity.passwords import DUMMY_HASH
-from authgw.observability import logging as audit_log
-from authgw.observability.collectors import PlainCounter, PlainHistogram
 from authgw.storage import redis
 from authgw.storage.redis.commands import Script
 from authgw.storage.sqlite import database
 from authgw.web.cookies import Purpose
 from authgw.web.openapi import describe
 from tests.support.builders import KEY, NOW, ROTATED_SESSION, a_session, an_issuer
+from tests.unit.public_command_names import commands_of, exit_statuses, json_of_commands
+from tools.reference.metrics import described_metrics
 
 PACKAGE = Path(authgw.__file__).parent
 # These name headers of other products, to clear or to find them.
@@ -63,20 +52,21 @@ def collect() -> dict[str, Any]:
     return {
         "reasons": {code: reason.status for code, reason in REASONS.items()},
         "metrics": _metrics(),
-        "log events": sorted(_log_events()),
-        "log fields": _log_fields(),
+        "log events": sorted(EVENTS),
+        "log fields": sorted(FIELDS),
+        "causes": sorted(CAUSES),
         "configuration": sorted(_keys(Settings)),
         "environment": sorted(known_variables()),
         "users file": sorted(_keys(users_file.UserEntry)),
         "clients file": sorted(_keys(_model(clients_file, "secret_sha256"))),
-        "commands": _commands(main, "authgw"),
-        "exit statuses": _exit_statuses(),
+        "commands": commands_of(main, "authgw"),
+        "exit statuses": exit_statuses(),
         "paths": [
             f"{' '.join(endpoint.methods)} {endpoint.path}{'/...' if endpoint.prefix else ''}: "
             + " ".join(sorted(part.name or "" for part in endpoint.audience))
             for endpoint in ENDPOINTS
         ],
-        "json": {**_api(), **_json_of_commands()},
+        "json": {**_api(), **json_of_commands()},
         "headers": _headers(),
         "cookies": _cookies(),
         "tokens": _tokens(),
@@ -109,55 +99,11 @@ def _constants(*without: str) -> Iterator[str]:
 
 
 def _metrics() -> dict[str, str]:
-    parts = list(_measured_parts())
-    collectors = list(REGISTRY._collector_to_names)
-    ours = [metric for metric in collectors if isinstance(metric, MetricWrapperBase)]
-    kinds = {metric._name: _kind_and_labels(metric._type or "", _labels(metric)) for metric in ours}
-    for plain in collectors:
-        if isinstance(plain, PlainCounter | PlainHistogram):
-            for family in plain.collect():
-                kinds[family.name] = _kind_and_labels(family.type, family._labelnames)
-    for part in parts:
-        for measurement in part.collect(MagicMock()):
-            kinds[measurement.name] = _kind_and_labels(measurement.kind, measurement.labels)
-    return {name: value for name, value in sorted(kinds.items()) if name.startswith("authgw_")}
-
-
-def _labels(metric: MetricWrapperBase) -> tuple[str, ...]:
-    """Return the labels of a metric; those of an Info are the keys of its value."""
-    return tuple(metric._value) if isinstance(metric, Info) else metric._labelnames
-
-
-def _measured_parts() -> Iterator[Any]:
-    """The classes of authgw with metrics of their own."""
-    for path in sorted(PACKAGE.rglob("*.py")):
-        if "def collect(self) -> Iterator[Measurement]" in path.read_text():
-            name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
-            for kind in vars(importlib.import_module(name)).values():
-                if getattr(kind, "__module__", "") == name and hasattr(kind, "collect"):
-                    yield kind
+    return {each.name: _kind_and_labels(each.kind, each.labels) for each in described_metrics()}
 
 
 def _kind_and_labels(kind: str, labels: tuple[str, ...]) -> str:
     return " ".join([kind, *(f"{{{label}}}" for label in labels)])
-
-
-def _log_events() -> Iterator[str]:
-    for name in {text for text in _constants() if re.fullmatch(r"[a-z_]+", text)}:
-        with suppress(KeyError):
-            audit_log._level(Event(name, "", ""))
-            yield name
-
-
-def _log_fields() -> list[str]:
-    stream, handlers = io.StringIO(), logging.root.handlers[:]
-    audit_log.set_up("json", "info", stream)
-    try:
-        audit_log.record(Event("login", *["x"] * (len(Event.__dataclass_fields__) - 1)))
-    finally:
-        logger.remove()
-        logging.root.handlers[:] = handlers
-    return sorted(json.loads(stream.getvalue()))
 
 
 def _keys(model: type[BaseModel], above: str = "") -> Iterator[str]:
@@ -180,46 +126,6 @@ def _model(module: Any, field: str) -> type[BaseModel]:
     """The model of this module that has this field."""
     models = [member for member in vars(module).values() if isinstance(member, type)]
     return next(m for m in models if issubclass(m, BaseModel) and field in m.model_fields)
-
-
-def _commands(command: click.Command, name: str) -> dict[str, str]:
-    said = []
-    for param in command.params:
-        words = [*param.opts, *param.secondary_opts]
-        if isinstance(param.type, click.Choice):
-            words += param.type.choices
-        said.append(" ".join(words if isinstance(param, click.Option) else [param.name or ""]))
-    found = {name: ", ".join(sorted(said))}
-    if isinstance(command, click.Group):
-        context = click.Context(command)
-        for inner in command.list_commands(context):
-            known_as = command.get_command(context, inner)
-            assert known_as is not None
-            found |= _commands(known_as, f"{name} {inner}")
-    return found
-
-
-def _exit_statuses() -> dict[str, Any]:
-    by_verdict = {v.value: _explained(v).status for v in Verdict}
-    return {
-        "refused": click.ClickException.exit_code,
-        "wrong usage": click.UsageError.exit_code,
-        "authgw rules explain": by_verdict,
-        "others": sorted(set(_statuses())),
-    }
-
-
-def _statuses() -> Iterator[int]:
-    for tree in _sources():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Exit"):
-                yield from (
-                    argument.value for argument in node.args if isinstance(argument, ast.Constant)
-                )  # type: ignore[misc]  # the node types are loose
-
-
-def _explained(verdict: Verdict) -> explain_report.RuleReport:
-    return explain_report.RuleReport(Explanation(Decision(verdict, "", None), None, ()), ())
 
 
 def _api() -> dict[str, Any]:
@@ -289,19 +195,6 @@ def _operation(
         found[status] = "; ".join(filter(None, [bodies(response), ", ".join(headers)]))
     found["refused"] = " ".join(sorted(refused))
     return {name: said for name, said in found.items() if said or name.isdigit()}
-
-
-def _json_of_commands() -> dict[str, Any]:
-    listing = importlib.import_module("authgw.cli.session")
-    listed = listing._as_json(MagicMock(used_at=1, ends_at=1, session=a_session()))
-    shown = importlib.import_module("authgw.cli.user")._shown(
-        users_file.UserEntry(password=DUMMY_HASH)
-    )
-    return {
-        "authgw rules explain": sorted(json.loads(_explained(Verdict.ALLOW).as_json())),
-        "authgw session list": sorted(listed),
-        "authgw user list": sorted(["user", *shown]),
-    }
 
 
 def _headers() -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-OURS = ("authgw", "tests", "bench")
+OURS = ("authgw", "tests", "bench", "tools")
 MAX_LINES = 400
 
 

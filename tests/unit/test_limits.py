@@ -106,6 +106,16 @@ _STATED = [
     ("docs/explanation/guarantees.md", r"link of up to ([\d,]+) bytes", (limits.MAX_RD_BYTES,)),
     ("docs/explanation/threats.md", r"over (\d+) KiB refused", (limits.MAX_TOKEN_BYTES // 1024,)),
     (
+        "docs/reference/rules.md",
+        r"header is longer than (\d+) KiB",
+        (limits.MAX_AUTHORIZATION_BYTES // 1024,),
+    ),
+    (
+        "docs/reference/http-api.md",
+        r"at most (\d+) KiB and arrives\s+within (\d+) s",
+        (limits.MAX_JSON_BYTES // 1024, limits.BODY_TIMEOUT),
+    ),
+    (
         "docs/how-to/login-pages.md",
         r"at most ([\d,]+) bytes, as the browser",
         (limits.MAX_RD_BYTES,),

@@ -22,7 +22,9 @@ _GENERATED = re.compile(r"<!-- ([a-z]+) -->.*?<!-- end of \1 -->", re.DOTALL)
 _NO_PROSE = re.compile(r"^```.*?^```|`[^`]*`|<!--.*?-->|\]\([^)]*\)", re.DOTALL | re.MULTILINE)
 _HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 # A heading names its subject, or what to do: it is neither a clause nor a question.
-_CLAUSE = re.compile(r"(?:What|Whether|That|Who|Whom|Whose|Whoever|How|It|Is|Are|Does)\b|.*\?$")
+_CLAUSE = re.compile(
+    r"(?:What|Whether|That|Who|Whom|Whose|Whoever|How(?!-to)|It|Is|Are|Does)\b|.*\?$"
+)
 _WORDS = {
     "log-in": "login (noun), log in (verb)",
     "log-ins": "logins",

@@ -48,7 +48,7 @@ def test_a_name_that_is_gone_and_one_that_is_new_are_found() -> None:
 
 
 def test_the_manual_lists_every_metric_with_its_labels() -> None:
-    manual = (Path(__file__).parents[2] / "docs/how-to/monitoring.md").read_text()
+    manual = (Path(__file__).parents[2] / "docs/reference/metrics.md").read_text()
     suffixes = {"counter": "_total", "info": "_info"}
     for name, described in collect()["metrics"].items():
         kind, *labels = described.split()

@@ -219,7 +219,7 @@ async def test_a_log_in_that_takes_a_sessions_place_says_so(jar: Jar) -> None:
     _, login, revoke = jar.running.events
     assert (before.name, login.name) == ("login", "login")
     assert summary(revoke) == ("revoke", "bob", before.sid, "")
-    assert revoke.detail == "replaced by a new log-in"
+    assert revoke.detail == "replaced by a new login"
 
 
 async def test_ending_all_other_sessions_records_each(jar: Jar) -> None:

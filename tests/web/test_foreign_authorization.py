@@ -304,12 +304,12 @@ async def test_events_report_foreign_header(recording: BrowserScene) -> None:
     assert await recorded(["Bearer x"], DENYING) == "foreign"
     assert running.events[-1].detail == (
         "401 GET deny.example.com/a: the Authorization header is not authgw's, "
-        "and rules[4] (5) says foreign: deny"
+        "and rules[4] (5) has foreign: deny"
     )
     await recorded(["NTLM x"])
     assert running.events[-1].detail.endswith("rules[0] (1) needs upstream_auth: connection")
     await recorded(["Bearer x, Basic y"])
-    assert running.events[-1].detail.endswith("one Authorization line holds several credentials")
+    assert running.events[-1].detail.endswith("an Authorization line contains several credentials")
 
 
 async def test_token_of_a_removed_key_is_recognised_by_its_kid(scene: BrowserScene) -> None:

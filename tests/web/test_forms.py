@@ -158,7 +158,7 @@ async def test_forms_of_the_account_page_are_bound_to_the_session(jar: Jar) -> N
         fields = {"token": token, "others": "yes"}
         response = await jar.send("/login/end", {"Origin": jar.origin}, fields)
         assert (response.status, response.headers["X-Authgw-Reason"]) == (403, "cross_site")
-        assert "Nothing was ended" in jar.text
+        assert "No session was ended" in jar.text
     assert (await other.check()).status == 200
     await jar.send("/login/end", {"Origin": jar.origin}, {"token": own_token, "others": "yes"})
     assert (await other.check()).status == 401

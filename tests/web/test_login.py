@@ -31,7 +31,7 @@ async def test_unknown_wrong_and_disabled_get_the_same_response(
     response = await jar.log_in(user, password)
     assert (response.status, response.headers["X-Authgw-Reason"]) == (401, "login_failed")
     assert response.headers["WWW-Authenticate"] == 'Bearer realm="authgw"', "RFC 9110, 15.5.2"
-    assert "User name or password is wrong." in jar.text
+    assert "The username or password is wrong." in jar.text
     assert not jar.session
     (event,) = jar.running.events
     assert (event.name, event.reason) == ("login_failure", "login_failed")
@@ -110,7 +110,7 @@ async def test_a_logged_in_user_is_redirected(jar: Jar) -> None:
     assert (await jar.get(f"/login?rd={quote(APP, safe='')}")).headers["Location"] == APP
     switch = await jar.get(f"/login?switch=yes&rd={quote(APP, safe='')}")
     assert switch.status == 200
-    assert "signed in as" in jar.text
+    assert "logged in as" in jar.text
 
 
 async def test_the_third_redirect_is_a_loop(jar: Jar) -> None:

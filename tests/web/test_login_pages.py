@@ -8,6 +8,7 @@ import pytest
 from aiohttp import FormData
 
 from tests.support.dialects import by_forwarding
+from tests.support.every_page import Page, script_source
 from tests.support.gateway import PASSWORD, MakeGateway, RunningGateway
 from tests.support.login_scene import APP, Jar, page_of
 
@@ -24,6 +25,35 @@ async def test_security_headers_of_pages(jar: Jar) -> None:
     await jar.get(f"/login?rd={quote(APP, safe='')}")
     style = await jar.get("/login/style.css")
     assert style.content_type == "text/css"
+
+
+async def test_the_only_script_that_runs_is_the_one_of_the_page(jar: Jar) -> None:
+    target_headers = {
+        "X-Original-URL": "https://wiki.example.com/x",
+        "X-Original-Host": "wiki.example.com",
+        "X-Original-Method": "GET",
+    }
+    for path, headers in (
+        ("/login", {}),
+        ("/login/nothing", {}),
+        ("/login/denied", target_headers),
+    ):
+        page = await jar.get(path, **headers)
+        policy = page.headers["Content-Security-Policy"].split("; ")
+        assert f"script-src {script_source(Page(jar.text))}" in policy
+        await jar.log_in("bob")
+
+
+async def test_browsers_keep_the_icon_for_a_day(jar: Jar) -> None:
+    policy = (await jar.get("/login")).headers["Content-Security-Policy"]
+    assert "img-src 'self';" in policy
+    assert 'href="/login/icon.svg"' in jar.text
+    for path in ("/login/icon.svg", "/favicon.ico"):
+        icon = await jar.get(path)
+        assert (icon.status, icon.content_type) == (200, "image/svg+xml")
+        assert icon.headers["Cache-Control"] == "max-age=86400"
+        assert icon.headers["Content-Security-Policy"].startswith("default-src 'none'; ")
+        assert jar.text.startswith("<svg ")
 
 
 async def test_form_action_allows_redirects_of_apps(jar: Jar) -> None:
@@ -62,10 +92,11 @@ async def test_the_refusal_page_is_for_proxies_only(jar: Jar) -> None:
     }
     page = await jar.get("/login/denied", **target_headers)
     assert (page.status, page.headers["X-Authgw-Reason"]) == (403, "not_permitted")
-    assert "group writers" in jar.text
     assert "bob" in jar.text
     assert "&lt;x&gt;" in jar.text
-    assert "style-src https://auth.example.com" in page.headers["Content-Security-Policy"]
+    policy = page.headers["Content-Security-Policy"]
+    assert "style-src https://auth.example.com;" in policy
+    assert "img-src https://auth.example.com;" in policy
     assert (await jar.get("/login/denied")).headers["X-Authgw-Reason"] == "target_missing"
 
 
@@ -74,9 +105,25 @@ async def test_traefik_gets_the_same_refusal_page(jar: Jar) -> None:
     target_headers = dict(by_forwarding("GET", "wiki.example.com", "/")[2])
     response = await jar.get("/authenticate/forward", **target_headers)
     assert response.status == 403
-    assert "group writers" in jar.text
+    assert "You have no access to this page" in jar.text
     program = await jar.get("/authenticate/forward", **target_headers, Accept="*/*")
     assert program.content_type == "text/plain"
+
+
+@pytest.mark.parametrize("shown", [False, True])
+async def test_the_refusal_page_lists_groups_only_if_configured(
+    make_gateway: MakeGateway, shown: bool
+) -> None:
+    login = page_of(cookie_domain="example.com")
+    rules = [{"host": "wiki.example.com", "allow": ["group:writers", "user:zoe"]}]
+    switch = {"show_groups": True} if shown else {}
+    jar = Jar(await make_gateway(login={**login, **switch}, rules=rules))
+    await jar.log_in("bob")
+    target_headers = dict(by_forwarding("GET", "wiki.example.com", "/")[2])
+    response = await jar.get("/authenticate/forward", **target_headers)
+    assert (response.status, "bob" in jar.text) == (403, True)
+    assert ("writers" in jar.text, "zoe" in jar.text) == (shown, shown)
+    assert "needs group:writers, user:zoe" in str(jar.running.events)
 
 
 async def test_without_a_login_url_browsers_cannot_log_in(gateway: RunningGateway) -> None:

@@ -48,7 +48,7 @@ async def test_the_account_page_ends_only_sessions_of_its_user(jar: Jar) -> None
     sessions = await jar.running.store.sessions_of("alice")
     await jar.get("/login/account")
     await jar.post("/login/end", sid=sessions[0].sid)
-    assert "had ended already" in jar.text
+    assert "had already ended" in jar.text
     assert (await other.check()).status == 200
     second = Jar(jar.running)
     await second.log_in("bob")

@@ -102,7 +102,7 @@ async def test_the_page_is_there_only_if_asked_for(
     answer = await documented.client.get("/docs")
     assert (answer.status, answer.content_type) == (200, "text/html")
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src")
-    style = Page(text := await answer.text()).one("link")["href"]
+    style = Page(text := await answer.text()).one("link", rel="stylesheet")["href"]
     assert (await documented.client.get(style)).status == 200
     assert text.startswith("<!doctype html>")
 

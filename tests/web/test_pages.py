@@ -1,10 +1,13 @@
 """The login pages: well-formed, labelled, within the content security policy, readable."""
 
 import re
+from xml.etree.ElementTree import fromstring
 
 import pytest
 from jinja2 import UndefinedError
 
+from authgw.web.templating import PageRenderer, PageTheme
+from authgw.web.theme import contrast
 from tests.support.every_page import (
     BASE,
     CONTEXTS,
@@ -34,7 +37,30 @@ def test_a_page_is_well_formed(name: str, other: dict[str, object]) -> None:
     for tag in ("head", "title", "body", "header", "main", "h1"):
         assert len(seen.all(tag)) == 1
     assert next(word.strip() for tag, word in seen.words if tag == "title").endswith("· authgw")
-    assert seen.one("link") == {"rel": "stylesheet", "href": f"{BASE}/style.css"}
+    style = {"rel": "stylesheet", "href": f"{BASE}/style.css"}
+    icon = {"rel": "icon", "type": "image/svg+xml", "href": f"{BASE}/icon.svg"}
+    assert seen.all("link") == [style, icon]
+
+
+def test_a_page_without_a_login_page_loads_nothing() -> None:
+    seen = Page(PAGES.render("denied.html", base="", **CONTEXTS["denied.html"]))
+    assert not seen.all("link")
+
+
+@pytest.mark.parametrize(
+    ("color", "light", "dark"),
+    [("#0a7a70", "#0a7a70", "#0a7a70"), ("#ffffff", "#", "#ffffff"), ("#000000", "#000000", "#")],
+)
+def test_the_icon_is_seen_on_light_and_dark_ground(color: str, light: str, dark: str) -> None:
+    icon = fromstring(PageRenderer(PageTheme(color=color)).icon)  # noqa: S314  our own
+    assert icon.tag == "{http://www.w3.org/2000/svg}svg"
+    style, path = icon
+    on_light, on_dark = re.findall(r"fill: (#[0-9a-f]{6})", style.text or "")
+    assert on_light.startswith(light)
+    assert on_dark.startswith(dark)
+    assert contrast(on_light, "#f4f5f7") >= 3
+    assert contrast(on_dark, "#181c22") >= 3
+    assert path.get("d") == page("login.html").one("path")["d"]
 
 
 @every_state
@@ -68,6 +94,28 @@ def test_every_form_posts_and_carries_the_token(name: str, other: dict[str, obje
 def test_pages_obey_the_strict_content_security_policy(name: str, other: dict[str, object]) -> None:
     seen = page(name, **other)
     assert_inert(seen)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept", "dropped"),
+    [
+        ("login.html", {BASE}, set()),
+        ("totp.html", {f"{BASE}/totp", f"{BASE}?switch=yes"}, set()),
+        ("denied.html", {"https://auth.example.com/login?rd=x"}, set()),
+        ("loop.html", {"https://a.example.com/"}, {f"{BASE}/account"}),
+        ("problem.html", {BASE}, set()),
+        ("account.html", set(), {"/logout", f"{BASE}/end", "https://apps.example.com/"}),
+    ],
+)
+def test_what_leads_on_to_the_first_page_keeps_its_fragment(
+    name: str, kept: set[str], dropped: set[str]
+) -> None:
+    found: dict[bool, set[str]] = {True: set(), False: set()}
+    for tag, attrs in page(name).elements:
+        if tag in ("a", "form"):
+            target = attrs["action" if tag == "form" else "href"]
+            found["data-keeps-fragment" in attrs].add(target)
+    assert found == {True: kept, False: dropped}
 
 
 def test_a_context_that_lacks_a_name_is_an_error() -> None:
@@ -109,9 +157,9 @@ def test_a_failed_log_in_keeps_the_username_and_says_why() -> None:
 
 
 def test_login_page_warns_that_the_current_session_ends() -> None:
-    sentence = "You are signed in as bob. Logging in as somebody else ends that session."
+    sentence = "You are logged in as bob. Logging in as another user ends that session."
     assert sentence in page("login.html").text
-    assert "signed in" not in page("login.html", signed_in_as="").text
+    assert "logged in" not in page("login.html", signed_in_as="").text
 
 
 def test_the_code_field_restricts_no_recovery_code() -> None:
@@ -152,8 +200,8 @@ def test_a_single_session_has_no_button_for_others() -> None:
 def test_denied_page_names_user_requirement_and_reason() -> None:
     seen = page("denied.html")
     for sentence in (
-        "You are signed in as bob. None of these is you.",
-        "This page needs one of: group admins user alice",
+        "You are logged in as bob. None of these is you.",
+        "This page is only for: group admins user alice",
         "admin.example.com/x",
         "not_permitted",
         "1f0c",
@@ -161,8 +209,8 @@ def test_denied_page_names_user_requirement_and_reason() -> None:
     ):
         assert sentence in seen.text
     nobody = page("denied.html", who="", needed=[])
-    assert "You are not signed in." in nobody.text
-    assert "This page needs" not in nobody.text
+    assert "You are not logged in." in nobody.text
+    assert "This page is only for" not in nobody.text
     assert "Switch account" not in nobody.text
 
 

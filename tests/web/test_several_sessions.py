@@ -36,7 +36,7 @@ async def test_a_login_with_several_sessions_ends_all(jar: Jar, number: int) -> 
     assert (checked.status, checked.headers["X-Authgw-Reason"]) == (401, "credentials_ambiguous")
     assert "Location" in checked.headers
     await jar.get("/login", Cookie=several)
-    assert "This browser holds several sessions" in jar.text
+    assert "This browser has several sessions" in jar.text
     cookie = f"{several}; __Secure-authgw-csrf={jar.cookies['__Secure-authgw-csrf']}"
     jar.running.events.clear()
     response = await jar.send(
@@ -71,7 +71,7 @@ async def test_a_logout_ends_every_session_and_deletes_every_cookie_name(jar: Ja
     tokens = await sessions(jar, 3)
     several = f"{cookie_header(NAME, *tokens[:2])}; __Host-authgw={tokens[2]}"
     await jar.get("/logout", Cookie=several)
-    assert "This browser holds several sessions." in jar.text
+    assert "This browser has several sessions." in jar.text
     jar.running.events.clear()
     jar.set_cookies.clear()
     response = await jar.send("/logout", {"Origin": jar.origin, "Cookie": several}, {})

@@ -64,7 +64,7 @@ async def test_spellings_of_an_unknown_name_share_the_limit_of_attempts(jar: Jar
 
 async def test_names_that_differ_only_in_case(jar: Jar) -> None:
     path = jar.running.users.path
-    with pytest.raises(UsersFileError, match="bob is there already"):
+    with pytest.raises(UsersFileError, match="bob exists already"):
         users_editor.add(path, "BOB", HASH)
     path.write_text(f"{path.read_text()}Bob:\n  password: {HASH}\n  disabled: true\n")
     await reload_users(jar.running)
@@ -154,7 +154,7 @@ def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse every write of the users file as a read-only mount does."""
 
     def refuse(*_: object, **__: object) -> None:
-        raise atomic.FileWriteError(errno.EROFS, "it is mounted read-only: mount the directory")
+        raise atomic.FileWriteError(errno.EROFS, "it is on a read-only mount: mount the directory")
 
     monkeypatch.setattr(users_editor, "write", refuse)
 
@@ -174,7 +174,7 @@ async def test_a_recovery_code_is_refused_if_the_file_cannot_be_written(
     assert "session store" not in jar.text
     assert "mount" not in jar.text.replace("says what to mount", "")
     details = [event.detail for event in jar.running.events if event.name == "deny"]
-    assert "mounted read-only: mount the directory" in details[-1]
+    assert "on a read-only mount: mount the directory" in details[-1]
     body = {"username": "alice", "password": PASSWORD, "totp": RECOVERY}
     program = await jar.running.post("/login", body)
     assert (program.status, (await program.json())["code"]) == (503, "users_file_unwritable")

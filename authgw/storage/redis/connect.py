@@ -6,6 +6,7 @@ from pathlib import Path
 
 from redis.asyncio import ConnectionPool, Redis
 
+from authgw.files.file_errors import file_error
 from authgw.storage import StoreSetupError
 from authgw.storage.redis import redis_internals
 from authgw.storage.redis.cluster import Cluster
@@ -67,6 +68,8 @@ def _tls(ca_file: Path | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file)
     except ssl.SSLError:
-        raise StoreSetupError(f"cache.ca_file: {ca_file} holds no certificate in PEM") from None
+        raise StoreSetupError(
+            f"cache.ca_file: {ca_file} contains no certificate in PEM: name such a file"
+        ) from None
     except OSError as error:
-        raise StoreSetupError(f"cache.ca_file: {ca_file}: {error.strerror}") from None
+        raise StoreSetupError(f"cache.ca_file: {file_error(ca_file or Path(), error)}") from None

@@ -65,7 +65,7 @@ class RedisKeyRegistry:
         """See `MeasuredPart.collect`."""
         yield gauge(
             "authgw_keys_not_shared",
-            "1 while replicas on this Redis lack each other's keys",
+            "With Redis: 1 while replicas lack each other's signing keys",
             self.has_conflict,
         )
 
@@ -97,7 +97,7 @@ class RedisKeyRegistry:
             # The state stays as it is: the readiness check reads the store itself.
             return
         except StoreSetupError as error:
-            self._set_problem(f"{error}. Not ready.")
+            self._set_problem(f"Not ready: {error}.")
             return
         self._announced = (signing, kids)
         self._report_conflict(signing, conflict)
@@ -130,9 +130,9 @@ class RedisKeyRegistry:
             return
         if not registered:
             raise SigningKeyError(
-                f"this replica would sign with kid {signing}; the others on this Redis use "
-                f"{conflict}, and one of both is not shared: share the keys directory, or remove "
-                f"{signing}.pem and run `authgw key add` again"
+                f"this replica would sign with kid {signing}, the others on this Redis use "
+                f"{conflict}, and one of the keys is not shared: share the directory auth.keys, or "
+                f"remove {signing}.pem and run `authgw key add` again"
             )
         self._registered, self._announced, self._problem = True, (signing, kids), ""
 
@@ -148,10 +148,10 @@ class RedisKeyRegistry:
             self._store_checked = True
 
     def _report_conflict(self, signing: str, conflict: str) -> None:
-        end = "Reload all (SIGHUP). Still answering." if self._registered else "Not ready."
+        subject = "This replica" if self._registered else "Not ready: this replica"
         problem = conflict and (
-            f"This replica signs with kid {signing}; the others on this Redis use {conflict}. "
-            f"Share the keys directory. {end}"
+            f"{subject} signs with kid {signing}, the others on this Redis use {conflict}: share "
+            "the directory auth.keys, and send SIGHUP to all replicas."
         )
         self._set_problem(problem)
 
@@ -159,14 +159,16 @@ class RedisKeyRegistry:
         """Log when this replica must write the forms of the previous version, and the end."""
         compact = self._store.compact
         if compact != self._compact and self._registered:
-            others = "all replicas on this Redis read them"
+            others = "all replicas on this Redis can read them"
             if not compact:
-                others = "a replica of the previous version runs on this Redis"
-            logger.info(f"{'Compact' if compact else 'Previous'} records and tokens: {others}.")
+                others = "a replica of the previous version uses this Redis"
+            logger.bind(event="token_format").info(
+                f"{'Compact' if compact else 'Previous'} records and tokens: {others}."
+            )
             self._compact = compact
 
     def _set_problem(self, problem: str) -> None:
         """Store the problem, "" for none; log it if it is new."""
         if problem and problem != self._problem:
-            logger.error(problem)
+            logger.bind(event="keys_not_shared").error(problem)
         self._problem = problem

@@ -13,7 +13,11 @@ from authgw.storage.redis.url import parse_redis
 if TYPE_CHECKING:
     from authgw.storage.redis.store import RedisStore
 
-_TOPOLOGIES = {"one": "one Redis", "sentinel": "Redis with Sentinels", "cluster": "a Redis Cluster"}
+_TOPOLOGIES = {
+    "one": "a single Redis",
+    "sentinel": "Redis with Sentinels",
+    "cluster": "a Redis Cluster",
+}
 
 
 class RedisKind:
@@ -42,7 +46,10 @@ class RedisKind:
         try:
             await store.check()
         except StoreUnavailableError as error:
-            logger.warning(f"Not ready: {error.detail}. Answers are 503 until it is back.")
+            logger.bind(event="store_unreachable").warning(
+                f"Not ready: cannot reach the session store ({error.detail}). Responses are 503 "
+                "until it is reachable; check cache.url."
+            )
         return store
 
     async def open_shared(self, location: StoreLocation) -> "RedisStore":
@@ -59,9 +66,8 @@ class RedisKind:
             running = len(await store.replicas())
             if running:
                 raise StoreSetupError(
-                    f"{running} replicas run on this Redis: stop them and wait "
-                    f"{ANNOUNCEMENT_LIFETIME:.0f} s, or what they end meanwhile would be alive "
-                    "again"
+                    f"gateways use this Redis ({running}), and a session that they end now would "
+                    f"be valid again in the copy: stop them and wait {ANNOUNCEMENT_LIFETIME:.0f} s"
                 )
         except BaseException:
             await store.close()

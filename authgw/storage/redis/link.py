@@ -278,7 +278,7 @@ class RedisLink(asyncio.Protocol):
         self._waiting_commands -= len(batch.requests)
         batch.finish()
         if self._is_demoted:
-            raise ConnectionError("the server is not a master any more")
+            raise ConnectionError("the server is no longer a master")
 
     def _flush(self) -> None:
         """Send the batch of this turn of the loop."""
@@ -321,8 +321,6 @@ def _unexpected(batch: _Batch | None, cause: Exception | None = None) -> Unexpec
     if batch is not None:
         word = batch.requests[len(batch.replies)].words[0]
         name = word.decode("ascii") if isinstance(word, bytes) else str(word)
-    error = UnexpectedReplyError(
-        f"a reply to {name} that Redis does not give: does cache.url name a Redis?"
-    )
+    error = UnexpectedReplyError(f"the reply to {name} is not that of a Redis: correct cache.url")
     error.__cause__ = cause
     return error

@@ -94,7 +94,7 @@ class RedisNode:
         """Close the links for which no call waits."""
         for link in self._links():
             if link.is_idle:
-                link.close(ConnectionError("the connection is not needed any more"))
+                link.close(ConnectionError("the connection is no longer needed"))
 
     async def close(self) -> None:
         """Close all connections; calls that still wait fail."""
@@ -115,7 +115,7 @@ class RedisNode:
         for link in self._links():
             # A former master would go on replying.
             if link.address not in (None, address):
-                link.close(ConnectionError("another server is the master now"))
+                link.close(ConnectionError("another server has become the master"))
         return address
 
     async def _confirm(
@@ -139,9 +139,11 @@ class RedisNode:
     def _compare_clocks(self, reading: float) -> None:
         warning = clock_warning(time.time(), reading, self.name)
         if warning and not self._clock_warning:
-            logger.warning(warning)
+            logger.bind(event="clock_differs").warning(warning)
         elif self._clock_warning and not warning:
-            logger.info(f"This machine's clock and that of {self.name} agree again")
+            logger.bind(event="clock_agrees").info(
+                f"The clocks of this machine and of {self.name} agree again."
+            )
         self._clock_warning = warning
 
     async def _has_no_replica(self, link: RedisLink, role: Any) -> bool:
@@ -151,12 +153,12 @@ class RedisNode:
         if without_replica and await self._current_address() != link.address:
             raise UnconfirmedWriteError
         if without_replica and not self.without_replica:
-            logger.error(
-                f"{self.name} has no connected replica: what it confirms from now on is lost "
-                "if it fails. Look at its replicas."
+            logger.bind(event="redis_master_alone").error(
+                f"{self.name} has no connected replica, so that new writes are lost if it fails: "
+                "check its replicas."
             )
         elif self.without_replica and not without_replica:
-            logger.info(f"{self.name} has a replica again")
+            logger.bind(event="redis_replica_restored").info(f"{self.name} has a replica again.")
         self.without_replica = without_replica
         return without_replica
 

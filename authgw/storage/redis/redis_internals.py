@@ -52,7 +52,9 @@ class SentinelClient(Redis):
         else:
             description = "no state of a master"
         await self.connection_pool.disconnect()
-        raise ConnectionError(f"a reply to SENTINEL MASTERS that no Sentinel gives ({description})")
+        raise ConnectionError(
+            f"the reply to SENTINEL MASTERS is not that of a Sentinel ({description})"
+        )
 
 
 def sentinel_manager(clients: Sequence[Redis]) -> Any:

@@ -45,10 +45,14 @@ class RedisRevocationFeed:
         """See `MeasuredPart.collect`."""
         yield gauge(
             "authgw_push_connected",
-            "1 while this replica hears of sessions that others end",
+            "With Redis: 1 while revocations by other replicas are received at once",
             self.connected,
         )
-        yield counter("authgw_push_heard", "Ends of sessions that were heard", self.received)
+        yield counter(
+            "authgw_push_heard",
+            "With Redis: revocations that were received, those of this replica included",
+            self.received,
+        )
 
     async def run(self) -> None:
         """Receive messages until cancelled; reconnect after every failure."""
@@ -70,7 +74,9 @@ class RedisRevocationFeed:
             unless_refused(reply)
             # From here on no message is missed.
             if self._failures:
-                logger.info("Revocations are pushed again")
+                logger.bind(event="push_restored").info(
+                    "Revocations of other replicas arrive at once again."
+                )
             self._failures = 0
             self.connected = True
             while True:
@@ -87,7 +93,7 @@ class RedisRevocationFeed:
     def _log_failure(self, error: Exception) -> None:
         self._failures += 1
         if self._failures == 1:
-            logger.warning(
-                f"Revocations are not pushed now ({type(error).__name__}): "
-                "they take hold within cache.max_staleness"
+            logger.bind(event="push_lost").warning(
+                f"Cannot subscribe to revocations of other replicas ({type(error).__name__}): they "
+                "take effect within cache.max_staleness until Redis is reachable."
             )

@@ -42,9 +42,13 @@ async def check(servers: Servers, attempt: Command) -> None:
             await servers.discover()
             await _try(servers.holder(attempt.key), _keyed(attempt), deadline)
     except AuthenticationError:
-        raise StoreSetupError("Redis refuses authgw's password: see cache.password_file") from None
+        raise StoreSetupError(
+            "Redis refuses the user or password of authgw: correct cache.password_file or cache.url"
+        ) from None
     except NoPermissionError as error:
-        raise StoreSetupError(f"Redis: {error}: grant it to authgw's user") from None
+        raise StoreSetupError(
+            f"Redis refuses a command ({error}): grant it to the user of authgw (ACL SETUSER)"
+        ) from None
     except COMMUNICATION_ERRORS as error:
         raise StoreUnavailableError(f"Redis: {error or type(error).__name__}") from None
 
@@ -56,7 +60,7 @@ async def _masters(servers: Servers) -> "tuple[RedisNode, ...]":
         if "cluster support disabled" not in str(error):
             raise
         raise StoreSetupError(
-            "Redis is no Cluster: write redis:// or redis+sentinel:// in cache.url"
+            "Redis is not a Cluster: write redis:// or redis+sentinel:// in cache.url"
         ) from None
 
 
@@ -64,9 +68,13 @@ def _check_server(server: RedisNode, info: "dict[str, str]", servers: Servers) -
     version = info.get("redis_version", "")
     numbers = _VERSION.match(version)
     if numbers is None:
-        raise UnexpectedReplyError("INFO names no redis_version: does cache.url name a Redis?")
+        raise UnexpectedReplyError(
+            "INFO has no redis_version: correct cache.url, which must name a Redis"
+        )
     if (int(numbers[1]), int(numbers[2])) < _MIN_VERSION:
-        raise StoreSetupError(f"{server.name}: {version} is too old: authgw needs 6.2 or newer")
+        raise StoreSetupError(
+            f"{server.name} has version {version}, which is too old: upgrade it to 6.2 or newer"
+        )
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         raise StoreSetupError(
@@ -74,7 +82,9 @@ def _check_server(server: RedisNode, info: "dict[str, str]", servers: Servers) -
             "set maxmemory-policy noeviction"
         )
     if info.get("cluster_enabled", "0") != "0" and isinstance(servers, SingleMaster):
-        raise StoreSetupError(f"{server.name} is in a Cluster: write redis+cluster:// in cache.url")
+        raise StoreSetupError(
+            f"{server.name} belongs to a Cluster: write redis+cluster:// in cache.url"
+        )
 
 
 def _keyless(servers: Servers) -> list[Request]:

@@ -262,7 +262,8 @@ class RedisStore(RedisCounters):
         """See `MeasuredPart.collect`."""
         yield gauge(
             "authgw_redis_masters_alone",
-            "Masters that had no replica when a write was to be confirmed",
+            "With Sentinels or a Cluster: masters without a connected replica at the last write "
+            "that a replica had to confirm",
             self.masters_without_replica,
         )
 

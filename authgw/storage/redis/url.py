@@ -43,14 +43,14 @@ def parse_redis(url: str) -> RedisAddress:
     family, _, kind = scheme.partition("+")
     topology = _topology(family, kind)
     if "?" in rest or "#" in rest:
-        raise ValueError("has options after `?` or `#`, which mean nothing here: remove them")
+        raise ValueError("has options after `?` or `#`, which have no effect: remove them")
     userinfo, _, location = rest.rpartition("@")
     username, _, password = userinfo.partition(":")
     netloc, _, path = location.partition("/")
     master, database = _path(topology, path)
     hosts = tuple(_host(text, _DEFAULT_PORTS[topology]) for text in netloc.split(","))
     if topology == "one" and len(hosts) > 1:
-        raise ValueError("names several servers: use redis+sentinel:// or redis+cluster://")
+        raise ValueError("names several servers: write redis+sentinel:// or redis+cluster://")
     return RedisAddress(
         topology,
         hosts,
@@ -65,7 +65,7 @@ def parse_redis(url: str) -> RedisAddress:
 def _topology(family: str, kind: str) -> Topology:
     kinds: dict[str, Topology] = {"": "one", "sentinel": "sentinel", "cluster": "cluster"}
     if family not in ("redis", "rediss") or kind not in kinds:
-        raise ValueError(f"is no Redis: use {', '.join(_EXAMPLES.values())}")
+        raise ValueError(f"is not the URL of a Redis: write {', '.join(_EXAMPLES.values())}")
     return kinds[kind]
 
 
@@ -75,11 +75,13 @@ def _path(topology: Topology, path: str) -> tuple[str, int]:
     if topology == "sentinel":
         master, _, database = path.partition("/")
         if not master:
-            raise ValueError(f"names no master: use {_EXAMPLES['sentinel']}")
+            raise ValueError(f"has no name of a master: write {_EXAMPLES['sentinel']}")
     if topology == "cluster" and database not in ("", "0"):
-        raise ValueError("names a database, and a Cluster has none: remove what follows the hosts")
+        raise ValueError(
+            "names a database, which a Cluster does not have: remove the text after the hosts"
+        )
     if database and not (database.isascii() and database.isdigit()):
-        raise ValueError(f"names no database by its number: use {_EXAMPLES[topology]}")
+        raise ValueError(f"has a database that is not a number: write {_EXAMPLES[topology]}")
     return unquote(master), int(database or 0)
 
 
@@ -91,7 +93,7 @@ def _host(text: str, default_port: int) -> tuple[str, int]:
         suffix = colon + port
     port = suffix.removeprefix(":")
     if not host or bracketed != bool(closing) or (suffix and not suffix.startswith(":")):
-        raise ValueError("names a server without a host")
+        raise ValueError("has a server without a host: write HOST:PORT")
     if suffix and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise ValueError(f"names no port from 1 to 65535 for {host}")
+        raise ValueError(f"has a port of {host} that is not from 1 to 65535: correct it")
     return unquote(host), int(port or default_port)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import aiosqlite
 
 from authgw.core.errors import StoreUnavailableError
+from authgw.files.file_errors import file_error
 from authgw.storage import StoreSetupError
 
 _SCHEMA_VERSION = 1
@@ -71,7 +72,7 @@ class Database:
             await connection.close()
             if lock_file is not None:
                 os.close(lock_file)
-            raise StoreSetupError(f"{path}: {error}") from None
+            raise StoreSetupError(_unusable(path, error)) from None
         return cls(connection, lock_file)
 
     @classmethod
@@ -88,14 +89,14 @@ class Database:
         try:
             connection = await aiosqlite.connect(existing, isolation_level=None, uri=True)
         except sqlite3.Error as error:
-            raise StoreSetupError(f"{path}: {error}") from None
+            raise StoreSetupError(_unusable(path, error)) from None
         try:
             await connection.execute("PRAGMA synchronous = FULL")
             await _check_version(connection)
             await connection.execute("SELECT 1 FROM sessions LIMIT 1")
         except sqlite3.Error as error:
             await connection.close()
-            raise StoreSetupError(f"{path}: {error}") from None
+            raise StoreSetupError(_unusable(path, error)) from None
         return cls(connection, None)
 
     async def serialised(self, operation: Callable[[], Awaitable[T]]) -> T:
@@ -163,6 +164,16 @@ class Database:
             os.close(self._lock_file)
 
 
+class _NewerSchemaError(sqlite3.DatabaseError):
+    """Raised for a database with a schema of a later version."""
+
+
+def _unusable(path: Path | None, error: sqlite3.Error) -> str:
+    if isinstance(error, _NewerSchemaError):
+        return f"{path} was written by a newer version of authgw: run that version"
+    return f"{path} cannot be used ({error}): check the file and its disk, or correct cache.url"
+
+
 async def _prepare(connection: aiosqlite.Connection) -> None:
     await connection.execute("PRAGMA journal_mode = WAL")
     # A logout that was confirmed with 200 must survive a power cut.
@@ -175,12 +186,15 @@ async def _prepare(connection: aiosqlite.Connection) -> None:
 async def _check_version(connection: aiosqlite.Connection) -> None:
     (version,) = next(iter(await connection.execute_fetchall("PRAGMA user_version")))
     if version > _SCHEMA_VERSION:
-        raise sqlite3.DatabaseError("made by a newer authgw: run that one")
+        raise _NewerSchemaError
 
 
 def _existing(path: Path) -> str:
     if not path.exists():
-        raise StoreSetupError(f"{path} is not there: no gateway has kept sessions in it")
+        raise StoreSetupError(
+            f"{path} does not exist, since no gateway has stored sessions yet: run `authgw serve`, "
+            "or correct cache.url"
+        )
     return f"{path.absolute().as_uri()}?mode=rw"
 
 
@@ -193,15 +207,20 @@ def _lock(path: Path) -> int:
         # SQLite creates its other files with the mode of the database.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
-        raise StoreSetupError(f"{path}: {error.strerror}") from None
+        raise StoreSetupError(file_error(path, error)) from None
     try:
         fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         pid = os.read(lock_file, 20).decode("ascii", "replace").strip() or "unknown"
         os.close(lock_file)
         raise StoreSetupError(
-            f"{path} is held by pid {pid}: stop that one, or use redis:// for several replicas"
+            f"{path} is in use by process {pid}: stop that process, or set cache.url to a Redis, "
+            "which several replicas can share"
         ) from None
-    os.ftruncate(lock_file, 0)
-    os.write(lock_file, f"{os.getpid()}\n".encode("ascii"))
+    try:
+        os.ftruncate(lock_file, 0)
+        os.write(lock_file, f"{os.getpid()}\n".encode("ascii"))
+    except OSError as error:
+        os.close(lock_file)
+        raise StoreSetupError(file_error(path, error)) from None
     return lock_file

@@ -22,9 +22,9 @@ class EmbeddedKind:
     def validate(self, url: str) -> None:
         """See `StoreKind.validate`."""
         if url != _MEMORY and not url[12:].strip("/"):
-            raise ValueError(f"names no file: write embedded:///var/authgw.db or {_MEMORY}")
+            raise ValueError(f"has no name of a file: write embedded:///var/authgw.db or {_MEMORY}")
         if url != _MEMORY and url[11:12] != "/":
-            raise ValueError("needs three slashes: embedded:///var/authgw.db")
+            raise ValueError("must have three slashes: write embedded:///var/authgw.db")
 
     def file(self, url: str, directory: Path) -> Path | None:
         """See `StoreKind.file`; a fourth slash makes it absolute. None for memory."""
@@ -32,7 +32,7 @@ class EmbeddedKind:
 
     def describe(self, url: str, directory: Path) -> str:
         """See `StoreKind.describe`."""
-        return str(self.file(url, directory) or "memory, gone at the next restart")
+        return str(self.file(url, directory) or "memory (lost at every restart)")
 
     async def open(self, location: StoreLocation) -> "EmbeddedStore":
         """See `StoreKind.open`."""
@@ -49,15 +49,17 @@ class EmbeddedKind:
         path = self.file(location.url, location.directory)
         if path is None:
             raise StoreSetupError(
-                f"{_MEMORY} is the memory of the running gateway, which no command can look "
-                "into: set cache.url: embedded:///var/authgw.db, or ask the gateway (POST /revoke)"
+                f"{_MEMORY} is the memory of the running gateway, which commands cannot read: set "
+                "cache.url to embedded:///var/authgw.db, or use the gateway's API (POST /revoke)"
             )
         return await EmbeddedStore.open_shared(path, idle=location.idle)
 
     async def open_exclusive(self, location: StoreLocation) -> "EmbeddedStore":
         """See `StoreKind.open_exclusive`: the file is locked."""
         if self.file(location.url, location.directory) is None:
-            raise StoreSetupError(f"{_MEMORY} ends with this command: name a file or a Redis")
+            raise StoreSetupError(
+                f"{_MEMORY} is lost when this command ends: name a file or a Redis"
+            )
         return await self.open(location)
 
 

@@ -21,8 +21,8 @@ from tests.support.config import problems
         ),
         (
             "login: {domains: [{cookie_domain: b.test, bogus: 1}, {url: nonsense}]}",
-            ["login.domains.0.cookie_domain", "login.domains.0", "login.domains.0.bogus",
-             "login.domains.1.url"],
+            ["login.domains[0].cookie_domain", "login.domains[0]", "login.domains[0].bogus",
+             "login.domains[1].url"],
         ),
         (
             "server: {port: x}\ncache: {port: 1}\nauth: {secret_file: x}\n"

@@ -87,7 +87,7 @@ def test_no_variable_with_prefix_is_ignored_silently(rest: str) -> None:
 )  # fmt: skip  # rows of a table
 def test_variables_of_kubernetes_and_tools_are_ignored_with_note(tmp_path: Path, name: str) -> None:
     config = loaded(tmp_path, "server: {port: 1}", **{name: "tcp://10.0.0.1:8080"})
-    assert config.notes == (f"Ignored, since they set nothing: {name}.",)
+    assert config.notes == (f"Ignored variables, which set nothing: {name}.",)
     assert config.warnings == ()
 
 
@@ -108,7 +108,7 @@ def test_rules_from_environment(tmp_path: Path) -> None:
     assert not rule.allow.anyone
     assert rule.allow.groups == {"admins"}
     assert rule.origin == "AUTHGW_RULES:1"
-    assert config.notes == ("AUTHGW_RULES takes the place of rules (config.yml:1).",)
+    assert config.notes == ("AUTHGW_RULES overrides rules (config.yml:1).",)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_invalid_rules_from_environment_are_refused(tmp_path: Path, text: str) -
 
 def test_error_in_rule_from_environment_has_line(tmp_path: Path) -> None:
     (message,) = problems(tmp_path, "", AUTHGW_RULES="- allow: anyone\n  hots: a.test")
-    assert message == "AUTHGW_RULES:2: rules.0.hots: unknown key: did you mean host?"
+    assert message == "AUTHGW_RULES:2: rules[0].hots: unknown key: did you mean host?"
 
 
 def test_every_section_can_be_set_by_variable(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_section_from_variable_is_merged_into_file(tmp_path: Path) -> None:
     auth = config.settings.auth
     assert (auth.issuer, auth.audience, auth.passwords.min_length) == ("variable", "file", 10)
     assert auth.max_sessions == 3
-    assert "AUTHGW_AUTH:1 takes the place of auth.issuer (config.yml:1)." in config.notes
+    assert "AUTHGW_AUTH:1 overrides auth.issuer (config.yml:1)." in config.notes
 
 
 def test_list_from_variable_replaces_list(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_list_from_variable_replaces_list(tmp_path: Path) -> None:
         ),
         (
             {"AUTHGW_AUTH": "{passwords: {min_length: 9}}", "AUTHGW_AUTH__PASSWORDS": "{}"},
-            "AUTHGW_AUTH__PASSWORDS: is empty: write its keys, or unset the variable",
+            "AUTHGW_AUTH__PASSWORDS: is an empty section: write its keys, or unset the variable",
         ),
         (
             {
@@ -185,16 +185,16 @@ def test_list_from_variable_replaces_list(tmp_path: Path) -> None:
             },
             "AUTHGW_AUTH__PASSWORDS__MIN_LENGTH: auth.passwords.min_length: is also set by",
         ),
-        ({"AUTHGW_SERVER": "9000"}, "AUTHGW_SERVER: server: must be a section with keys such as"),
+        ({"AUTHGW_SERVER": "9000"}, "AUTHGW_SERVER: server: must be a section: write keys such as"),
         ({"AUTHGW_SERVER": "[1]"}, "AUTHGW_SERVER: server: must be a section"),
-        ({"AUTHGW_SERVER": "{}"}, "AUTHGW_SERVER: is empty"),
+        ({"AUTHGW_SERVER": "{}"}, "AUTHGW_SERVER: is an empty section"),
         ({"AUTHGW_SERVER": "{prot: 1}"}, "AUTHGW_SERVER:1: server.prot: unknown key"),
-        ({"AUTHGW_SERVER": "{port: 1, port: 2}"}, "AUTHGW_SERVER:1: server.port: stands twice"),
-        ({"AUTHGW_LOGIN__COLOR": ""}, "AUTHGW_LOGIN__COLOR: is empty: write its value, or unset"),
-        ({"AUTHGW_LOGIN__URL": "~"}, "AUTHGW_LOGIN__URL: is empty"),
-        ({"AUTHGW_SERVER__TRUSTED_PROXIES": " "}, "AUTHGW_SERVER__TRUSTED_PROXIES: is empty"),
+        ({"AUTHGW_SERVER": "{port: 1, port: 2}"}, "AUTHGW_SERVER:1: server.port: is duplicated"),
+        ({"AUTHGW_LOGIN__COLOR": ""}, "AUTHGW_LOGIN__COLOR is empty: write its value, or unset"),
+        ({"AUTHGW_LOGIN__URL": "~"}, "AUTHGW_LOGIN__URL is empty"),
+        ({"AUTHGW_SERVER__TRUSTED_PROXIES": " "}, "AUTHGW_SERVER__TRUSTED_PROXIES is empty"),
         ({"AUTHGW_SERVER__PORT": '"80"'}, "server.port: is not a valid integer: write plain"),
-        ({"AUTHGW_CONFIG": ""}, "AUTHGW_CONFIG: is empty"),
+        ({"AUTHGW_CONFIG": ""}, "AUTHGW_CONFIG is empty"),
     ],
 )
 def test_errors_in_variables(
@@ -239,9 +239,9 @@ def test_existing_secret_file_keys_are_unchanged(tmp_path: Path) -> None:
         (b"", 0o600, "secret is empty"),
         (b" \n", 0o600, "secret is empty"),
         (b"\xff\xfehush", 0o600, "secret is not UTF-8 text"),
-        (b"redis://a\nhush", 0o600, "holds more than one line"),
-        (b"redis://a\0hush", 0o600, "holds more than one line"),
-        (b"hush", 0o600, "cache.url: is not a store"),
+        (b"redis://a\nhush", 0o600, "contains more than a line"),
+        (b"redis://a\0hush", 0o600, "contains more than a line"),
+        (b"hush", 0o600, "cache.url: is not the URL of a store"),
         (b"redis://:hush@a", 0o644, "chmod 600"),
     ],
 )
@@ -256,7 +256,7 @@ def test_invalid_secret_file_is_refused(
 
 
 def test_missing_secret_file_or_directory_is_refused(tmp_path: Path) -> None:
-    for name, message in (("absent", "No such file"), (".", "Is a directory"), ("", "is empty")):
+    for name, message in (("absent", "does not exist"), (".", "is a directory"), ("", "is empty")):
         assert message in "\n".join(problems(tmp_path, "", AUTHGW_CACHE__URL_FILE=name))
 
 
@@ -284,9 +284,9 @@ def test_configuration_file_from_environment(
     assert (config.settings.server.port, config.file, config.directory) == (1, other, other.parent)
     configured = load_file(Path("config.yml"), AUTHGW_CONFIG="elsewhere/main.yml")
     assert configured.settings.server.port == 2
-    with pytest.raises(ConfigError, match=r"absent\.yml: No such file"):
+    with pytest.raises(ConfigError, match=r"absent\.yml does not exist"):
         load_file(None, AUTHGW_CONFIG="absent.yml")
-    with pytest.raises(ConfigError, match="Is a directory"):
+    with pytest.raises(ConfigError, match="is a directory"):
         load_file(None, AUTHGW_CONFIG="elsewhere")
 
 
@@ -296,18 +296,21 @@ def test_file_with_similar_name_is_not_ignored(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / name).write_text("rules: [{allow: 'group:admins'}]")
-    with pytest.raises(ConfigError, match=f"{name}: is not read: rename it to config.yml"):
+    with pytest.raises(ConfigError, match=f"{name} is not read: rename it to config.yml"):
         load(None, {})
     assert load(Path(name), {}).rules is not None
     assert load(None, {"AUTHGW_CONFIG": name}).rules is not None
     (tmp_path / "config.yml").write_text("server: {port: 1}")
-    assert f"{name} is not read: config.yml is." in load(None, {}).warnings
+    assert (
+        f"{name} is not read, since config.yml exists: remove one of them."
+        in load(None, {}).warnings
+    )
 
 
 def test_dangling_symlink_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config.yml").symlink_to("gone.yml")
-    with pytest.raises(ConfigError, match="No such file"):
+    with pytest.raises(ConfigError, match="does not exist"):
         load(None, {})
 
 
@@ -316,7 +319,7 @@ def test_directory_instead_of_file_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config.yml").mkdir()
-    with pytest.raises(ConfigError, match="Is a directory"):
+    with pytest.raises(ConfigError, match="is a directory"):
         load(None, {})
 
 

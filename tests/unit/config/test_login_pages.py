@@ -43,15 +43,31 @@ def test_host_cookie_needs_no_domain(tmp_path: Path, host: str) -> None:
 @pytest.mark.parametrize(
     ("url", "domain", "message"),
     [
-        ("https://192.168.1.5/login", "192.168.1.5", "login.cookie_domain: is an address"),
-        ("https://10.1/login", "10.1", "login.cookie_domain: is an address"),
-        ("https://[::1]/login", "[::1]", "login.cookie_domain: is no domain"),
-        ("https://auth.lan/login", "lan", "login.cookie_domain: is no domain"),
-        ("https://auth.example.com/login", ".example.com", "without a dot in front"),
-        ("https://auth.example.com/login", "Example.com", "login.cookie_domain: is no domain"),
-        ("https://auth.example.com/login", "*.example.com", "login.cookie_domain: is no domain"),
-        ("https://auth.example.com/login", "example.org", "is outside cookie_domain example.org"),
-        ("https://notexample.com/login", "example.com", "is outside cookie_domain example.com"),
+        ("https://192.168.1.5/login", "192.168.1.5", "login.cookie_domain: is an IP address"),
+        ("https://10.1/login", "10.1", "login.cookie_domain: is an IP address"),
+        ("https://[::1]/login", "[::1]", "login.cookie_domain: is not a valid domain"),
+        ("https://auth.lan/login", "lan", "login.cookie_domain: is not a valid domain"),
+        ("https://auth.example.com/login", ".example.com", "without a leading dot"),
+        (
+            "https://auth.example.com/login",
+            "Example.com",
+            "login.cookie_domain: is not a valid domain",
+        ),
+        (
+            "https://auth.example.com/login",
+            "*.example.com",
+            "login.cookie_domain: is not a valid domain",
+        ),
+        (
+            "https://auth.example.com/login",
+            "example.org",
+            "is outside login.cookie_domain example.org",
+        ),
+        (
+            "https://notexample.com/login",
+            "example.com",
+            "is outside login.cookie_domain example.com",
+        ),
     ],
 )
 def test_invalid_cookie_domains(tmp_path: Path, url: str, domain: str, message: str) -> None:
@@ -69,7 +85,9 @@ def test_invalid_cookie_domains(tmp_path: Path, url: str, domain: str, message: 
 )  # fmt: skip  # rows of a table
 def test_plain_http_is_refused(tmp_path: Path, url: str) -> None:
     (message,) = problems(tmp_path, f"login:\n  url: {url}\n")
-    assert message.startswith(f"config.yml:2: login.url: {url} is not https: browsers will discard")
+    assert message.startswith(
+        f"config.yml:2: login.url: {url} is not https, so that browsers discard"
+    )
 
 
 @pytest.mark.parametrize(
@@ -92,9 +110,9 @@ def pages(*pairs: tuple[str, str | None]) -> str:
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [
-        (("a.test.com", None), ("a.test.com", None), "has the host of login.domains.0"),
-        (("a.test.com", None), ("a.test.com:8443", None), "has the host of login.domains.0"),
-        (("a.test.com", "test.com"), ("a.test.com", None), "has the host of login.domains.0"),
+        (("a.test.com", None), ("a.test.com", None), "has the same host as login.domains[0]"),
+        (("a.test.com", None), ("a.test.com:8443", None), "has the same host as login.domains[0]"),
+        (("a.test.com", "test.com"), ("a.test.com", None), "has the same host as login.domains[0]"),
         (("a.test.com", "test.com"), ("b.test.com", "test.com"), "overlaps with test.com"),
         (("a.test.com", "test.com"), ("a.b.test.com", "b.test.com"), "overlaps with test.com"),
         (("a.b.test.com", "b.test.com"), ("a.test.com", "test.com"), "overlaps with b.test.com"),
@@ -104,7 +122,7 @@ def test_conflicting_pages_are_refused(
     tmp_path: Path, first: tuple[str, str | None], second: tuple[str, str | None], message: str
 ) -> None:
     (problem,) = problems(tmp_path, pages(first, second))
-    assert problem.startswith("config.yml:4: login.domains.1: ")
+    assert problem.startswith("config.yml:4: login.domains[1]: ")
     assert message in problem
 
 
@@ -121,7 +139,7 @@ def test_warning_for_page_within_domain_of_another_page(tmp_path: Path) -> None:
         pages(("b.test.com", None), ("a.test.com", "test.com")),
     ):
         (warning,) = loaded(tmp_path, text).warnings
-        assert "the cookie of https://a.test.com/login reaches this host too" in warning
+        assert "the cookie of https://a.test.com/login reaches it too" in warning
 
 
 @pytest.mark.parametrize(
@@ -154,7 +172,9 @@ def test_warning_for_rules_that_no_cookie_reaches(
     text = f"login: {{url: 'https://auth.example.com/login'{cookie_domain}}}\nrules:\n  - {rule}\n"
     warnings = loaded(tmp_path, text).warnings
     assert [*warnings] == [
-        warning for warning in warnings if warning.startswith("config.yml:3: rules[0] is")
+        warning
+        for warning in warnings
+        if warning.startswith("config.yml:3: rules[0].host: browsers cannot")
     ]
     assert bool(warnings) == warned
 

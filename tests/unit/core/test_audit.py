@@ -1,6 +1,6 @@
 """Audit events."""
 
-from authgw.core.audit import AuditRecorder, Event
+from authgw.core.audit import AuditRecorder, Event, Target
 
 
 def test_a_recorder_receives_events() -> None:
@@ -9,3 +9,14 @@ def test_a_recorder_receives_events() -> None:
     record(Event("logout", "r1", "192.0.2.1", sub="alice", sid="s"))
     assert events == [Event("logout", "r1", "192.0.2.1", "alice", "s")]
     assert (events[0].reason, events[0].detail, events[0].authorization) == ("", "", "")
+
+
+def test_the_deprecated_detail_of_a_check_begins_with_status_and_target() -> None:
+    target, sentence = Target("GET", "a.test", "/x"), "no rule"
+    for event, detail in [
+        (Event("allow", sentence="", target=target, status=200), "GET a.test/x"),
+        (Event("deny", sentence=sentence, target=target, status=403), "403 GET a.test/x: no rule"),
+        (Event("deny", sentence=sentence, status=403), "no rule"),
+        (Event("deny", sentence=sentence, target=target), "no rule"),
+    ]:
+        assert event.detail == detail

@@ -35,7 +35,7 @@ def test_refusal_next_to_a_cookie() -> None:
     assert "upstream_auth: connection" in refusal(NTLM, ANY)
     assert not refusal(NTLM, CONNECTED)
     for credential in (THEIRS, BROKEN, NTLM):
-        assert "rules[0] (here) says foreign: deny" in refusal(credential, DENYING)
+        assert "rules[0] (here) has foreign: deny" in refusal(credential, DENYING)
     assert not refusal(OURS, DENYING)
     assert not any(refusal(credential, PUBLIC) for credential in (THEIRS, NTLM))
 

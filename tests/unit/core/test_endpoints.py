@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from authgw.core.endpoints import ENDPOINTS, Audience, paths_for, pattern_of
+from authgw.core.endpoints import (
+    ENDPOINTS,
+    Audience,
+    paths_for,
+    pattern_of,
+    published_paths,
+)
 
 ROOT = Path(__file__).parents[3]
 PUBLIC = pattern_of(paths_for(Audience.PUBLIC))
@@ -47,9 +53,20 @@ def test_a_parameter_is_one_segment() -> None:
         assert re.match(pattern, path) is None
 
 
+def test_only_paths_that_apps_have_too_need_a_host_without_an_app() -> None:
+    assert set(published_paths(own_host=True)) == set(paths_for(Audience.PUBLIC))
+    beside_an_app = set(published_paths(own_host=False))
+    assert set(paths_for(Audience.PUBLIC)) - beside_an_app == {"/favicon.ico"}
+
+
 def test_the_recipe_publishes_the_public_paths() -> None:
     text = (ROOT / "nginx" / "authgw" / "gateway.conf").read_text()
-    assert re.findall(r"^location ~ (\S+) \{$", text, re.MULTILINE) == [PUBLIC]
+    beside_an_app = pattern_of(published_paths(own_host=False))
+    assert re.findall(r"^location ~ (\S+) \{$", text, re.MULTILINE) == [beside_an_app]
+    text = (ROOT / "nginx" / "authgw" / "login-host.conf").read_text()
+    exact = set(re.findall(r"^location = (\S+) \{$", text, re.MULTILINE))
+    missing = set(paths_for(Audience.PUBLIC)) - set(published_paths(own_host=False))
+    assert exact == {"/", *missing}
 
 
 def test_the_ingress_publishes_the_paths_for_browsers_and_clients() -> None:

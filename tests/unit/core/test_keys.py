@@ -10,7 +10,14 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from authgw.core.keys import KeyRing, PrivateKey, SigningKeyError, key_from_pem, key_from_secret
+from authgw.core.keys import (
+    KeyRing,
+    KeyState,
+    PrivateKey,
+    SigningKeyError,
+    key_from_pem,
+    key_from_secret,
+)
 from authgw.core.tokens import TokenType
 from tests.support.builders import NOW, a_key, a_session, an_issuer
 
@@ -46,7 +53,7 @@ def test_a_secret_signs_and_is_never_published() -> None:
 
 
 def test_a_trailing_newline_does_not_lengthen_a_secret() -> None:
-    with pytest.raises(SigningKeyError, match="this has 31"):
+    with pytest.raises(SigningKeyError, match="has 31 bytes"):
         key_from_secret("h", b"s" * 31 + b"\n")
 
 
@@ -72,6 +79,21 @@ def test_a_new_key_signs_at_its_time_and_the_old_key_is_retired() -> None:
     assert ring.verifying_key("old", NOW + 699) is not None
     assert ring.verifying_key("old", NOW + 700) is None
     assert [key["kid"] for key in ring.jwks(NOW + 700)["keys"]] == ["new"]
+
+
+@pytest.mark.parametrize(
+    ("at", "states"),
+    [
+        (NOW, {"old": KeyState.SIGNING, "new": KeyState.NEXT}),
+        (NOW + 600, {"old": KeyState.VERIFYING, "new": KeyState.SIGNING}),
+        (NOW + 699, {"old": KeyState.VERIFYING, "new": KeyState.SIGNING}),
+        (NOW + 700, {"old": KeyState.RETIRED, "new": KeyState.SIGNING}),
+    ],
+)
+def test_states_of_keys(at: float, states: dict[str, KeyState]) -> None:
+    ring = KeyRing((a_key("new", NOW + 600), a_key("old")), max_lifetime=100)
+    assert {key.kid: ring.state(key.kid, at) for key in ring.keys} == states
+    assert KeyRing((a_key("only", at + 9),), 1).state("only", at) is KeyState.SIGNING
 
 
 def test_a_single_future_key_signs_at_once() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from authgw.config.schema import LoginPageSettings
+from authgw.config.login_schema import LoginPageSettings
 from authgw.core.login_sites import LoginSite, LoginSites, is_plain_localhost, origin_of
 from authgw.core.model import AccessRequest
 from authgw.core.urls import location_from

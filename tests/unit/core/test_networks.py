@@ -111,10 +111,10 @@ def test_configured_networks(entry: str, inside: list[str], outside: list[str]) 
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ("10.0.0.5/8", "write 10.0.0.0/8 for all of it, or 10.0.0.5 alone"),
-        ("2001:db8::1/32", "write 2001:db8::/32 for all of it, or 2001:db8::1 alone"),
+        ("10.0.0.5/8", "write 10.0.0.0/8 for the whole network, or 10.0.0.5"),
+        ("2001:db8::1/32", "write 2001:db8::/32 for the whole network, or 2001:db8::1"),
         ("[2001:db8::1]/32", "write 2001:db8::/32"),
-        ("10.0.0.0-10.0.0.9", "is not a network: write an address"),
+        ("10.0.0.0-10.0.0.9", "is not a network: write an IP address"),
         ("10.*", "is not a network"),
         ("localhost", "is not a network"),
         ("", "is not a network"),

@@ -24,17 +24,20 @@ def results(server: Health, replicated: bool = False) -> list[str]:
 
 def test_healthy_server() -> None:
     assert results(HEALTHY) == [
-        "ok       store: Redis a:1, version 7.0.15, answers in 0.4 ms",
-        "ok       clock: that of Redis a:1 is 0.0 s ahead",
+        "ok       store: Redis a:1, version 7.0.15, responds in 0.4 ms",
+        "ok       clock: the clock of Redis a:1 is 0.0 s ahead",
     ]
 
 
 @pytest.mark.parametrize(
     ("ahead", "words"),
     [
-        (-0.9, "ok       clock: that of Redis a:1 is 0.9 s behind"),
-        (-1.1, "warning  clock: that of Redis a:1 is 1.1 s behind: set both clocks by NTP"),
-        (5.1, "problem  clock: that of Redis a:1 is 5.1 s ahead: tokens are refused."),
+        (-0.9, "ok       clock: the clock of Redis a:1 is 0.9 s behind"),
+        (
+            -1.1,
+            "warning  clock: the clock of Redis a:1 is 1.1 s behind: synchronise",
+        ),
+        (5.1, "problem  clock: the clock of Redis a:1 is 5.1 s ahead, so that tokens are refused:"),
     ],
 )
 def test_clock_difference(ahead: float, words: str) -> None:
@@ -43,8 +46,8 @@ def test_clock_difference(ahead: float, words: str) -> None:
 
 def test_persistence_settings() -> None:
     unsaved = replace(HEALTHY, appendfsync="", snapshots="")
-    assert "Redis a:1 forgets every session when it ends" in results(unsaved)[1]
-    assert "forgets the last log-ins" in results(replace(unsaved, snapshots=None))[1]
+    assert "Redis a:1 loses every session when it stops" in results(unsaved)[1]
+    assert "loses the last logins" in results(replace(unsaved, snapshots=None))[1]
     everysec = replace(HEALTHY, appendfsync="everysec")
     assert results(everysec)[1].startswith("warning  store: Redis a:1 has appendfsync everysec")
     # The replica has the last second's writes.

@@ -113,18 +113,18 @@ def test_write_in_place_when_replacement_is_impossible(
 @pytest.mark.parametrize(
     ("script", "path", "uid", "message"),
     [
-        (f"{MOUNT}; {READ_ONLY} app/users.yml", "app/users.yml", 0, "mounted read-only: mount"),
+        (f"{MOUNT}; {READ_ONLY} app/users.yml", "app/users.yml", 0, "on a read-only mount: mount"),
         (
             f"mount --bind outside outside; {READ_ONLY} outside",
             "outside/users.yml",
             0,
-            "mounted read-only: mount the directory",
+            "on a read-only mount: mount the directory",
         ),
         (
             f"mount --bind outside outside; {READ_ONLY} outside",
             "outside/new.yml",
             0,
-            "mounted read-only: mount the directory",
+            "on a read-only mount: mount the directory",
         ),
         ("chown 0:0 outside/users.yml; chmod 644 outside/users.yml", "outside/users.yml", 4712,
          "uid 4712 may write neither it nor its directory"),
@@ -234,7 +234,7 @@ def test_full_disk_leaves_file_unchanged(tmp_path: Path, monkeypatch: pytest.Mon
         return write(descriptor, data[:10], offset)
 
     monkeypatch.setattr(os, "pwrite", full)
-    with pytest.raises(UsersFileError, match="No space left"):
+    with pytest.raises(UsersFileError, match="the disk is full"):
         users_editor.set_disabled(path, "alice", True)
     assert path.read_bytes() == before
 

@@ -32,7 +32,7 @@ def test_failed_write_leaves_no_key_file(tmp_path: Path, monkeypatch: pytest.Mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(SigningKeyError, match="No space left"):
+    with pytest.raises(SigningKeyError, match="the disk is full"):
         make_key(tmp_path / "keys", "ES256")
     assert list((tmp_path / "keys").iterdir()) == []
 
@@ -66,7 +66,7 @@ def test_kids_of_removed_keys_are_recorded(tmp_path: Path) -> None:
 def test_unreadable_list_of_kids_is_refused(tmp_path: Path) -> None:
     (tmp_path / "keys.kids").mkdir()
     # Keys do not depend on the list; the start reports the problem.
-    with pytest.raises(SigningKeyError, match=r"keys\.kids: Is a directory"):
+    with pytest.raises(SigningKeyError, match=r"keys\.kids is a directory"):
         recorded_kids(tmp_path / "keys")
 
 
@@ -91,18 +91,18 @@ def test_new_secret_is_private_and_loads(tmp_path: Path) -> None:
     make_shared_secret(tmp_path / "jwt_key")
     assert (tmp_path / "jwt_key").stat().st_mode & 0o777 == 0o600
     assert load_shared_secret(tmp_path / "jwt_key").algorithm == "HS256"
-    with pytest.raises(SigningKeyError, match="File exists"):
+    with pytest.raises(SigningKeyError, match="exists already"):
         make_shared_secret(tmp_path / "jwt_key")
 
 
 @pytest.mark.parametrize(
     ("content", "mode", "message"),
     [
-        (b"x" * 40, 0o644, "open to everyone.*chmod 600"),
-        (b"x" * 40, 0o602, "open to everyone"),
+        (b"x" * 40, 0o644, "accessible to every account.*chmod 600"),
+        (b"x" * 40, 0o602, "accessible to every account"),
         (b"", 0o600, "is empty"),
         (b"\n\n", 0o600, "is empty"),
-        (b"short\n", 0o600, "at least 32 bytes, this has 5"),
+        (b"short\n", 0o600, "has 5 bytes and needs at least 32"),
     ],
 )
 def test_refused_secrets(tmp_path: Path, content: bytes, mode: int, message: str) -> None:
@@ -124,8 +124,8 @@ def test_readable_secrets_from_orchestrator_are_accepted(
 
 
 def test_missing_secret_and_invalid_name_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SigningKeyError, match="No such file"):
+    with pytest.raises(SigningKeyError, match="does not exist"):
         load_shared_secret(tmp_path / "absent")
     (tmp_path / "a b.pem").write_text("x")
-    with pytest.raises(SigningKeyError, match="rename the file"):
+    with pytest.raises(SigningKeyError, match="rename it"):
         load_keys(tmp_path)

@@ -8,7 +8,12 @@ import pytest
 
 from authgw.files.yaml_edit import edited
 from authgw.identity import users_editor
-from authgw.identity.clients_file import add_client, load_clients
+from authgw.identity.clients_file import (
+    add_client,
+    load_clients,
+    remove_client,
+    rotate_client,
+)
 from authgw.identity.passwords import digest
 from authgw.identity.users_file import UsersFileError, load_users, mark
 from tests.support.users import HASH, OTHER, SECRET
@@ -120,6 +125,43 @@ EDITS: dict[str, tuple[Edit, list[str]]] = {
         lambda path: users_editor.remove_app_password(path, "alice", "laptop"),
         [f"-    - {{name: laptop, sha256: {digest('laptop')}}}   # the old one"],
     ),
+    "other groups": (
+        lambda path: users_editor.set_profile(path, "alice", groups=["staff", "admins", "staff"]),
+        [
+            "-    groups: [users,   admins]  # a flow list, spaced",
+            "+    groups: [admins, staff]  # a flow list, spaced",
+        ],
+    ),
+    "no groups and another address": (
+        lambda path: users_editor.set_profile(path, "alice", groups=[], email="al@example.com"),
+        [
+            "-    groups: [users,   admins]  # a flow list, spaced",
+            "-    email: alice@example.com",
+            "+    email: al@example.com",
+        ],
+    ),
+    "no name": (
+        lambda path: users_editor.set_profile(path, "carol", name=""),
+        ["-  name: >-", "-    A name that is written", "-    on two lines"],
+    ),
+    "remove a flow": (
+        lambda path: users_editor.remove(path, "bob"),
+        [f"-'bob': {{ password: \"{OTHER}\", disabled: true, groups: [users] }}  # on leave"],
+    ),
+    "remove with the comments inside": (
+        lambda path: users_editor.remove(path, "carol"),
+        [
+            '-"carol":',
+            "-  name: >-",
+            "-    A name that is written",
+            "-    on two lines",
+            f'-  password: &carols "{HASH}"',
+            "-  groups:",
+            '-    - "users"',
+            "-    - staff",
+            "-  # her last line",
+        ],
+    ),
     "add": (lambda path: users_editor.add(path, "dave", HASH, groups=["users"]), ADDED),
 }
 
@@ -193,6 +235,25 @@ def test_add_first_or_further_entry(tmp_path: Path, text: str, expected: str | N
     assert load_users(path)["dave"].disabled
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("# team\na:\n  password: '%'\n# end\n", "# team\n{}\n# end\n"),
+        ("---\na: {password: '%'}", "---\n{}\n"),
+        ("{a: {password: '%'}}\n", "{}\n"),
+        ("  a:\n    password: '%'\n", "  {}\n"),
+    ],
+)
+def test_a_file_without_its_last_entry_is_not_empty(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    path = write(tmp_path / "users.yml", text.replace("%", HASH))
+    users_editor.remove(path, "a")
+    assert path.read_text() == expected
+    users_editor.add(path, "dave", HASH)
+    assert list(load_users(path)) == ["dave"]
+
+
 SHARED = f"""\
 alice: &team
   password: &hash {HASH}
@@ -234,11 +295,12 @@ def test_anchors_and_merge_keys_are_preserved(tmp_path: Path, edit: Edit, lines:
     [
         lambda path: users_editor.set_password(path, "alice", OTHER),
         lambda path: users_editor.set_disabled(path, "alice", False),
+        lambda path: users_editor.remove(path, "alice"),
     ],
 )
 def test_value_shared_by_anchor_is_not_changed(tmp_path: Path, edit: Edit) -> None:
     path = write(tmp_path / "users.yml", SHARED)
-    with pytest.raises(UsersFileError, match=r"entry of alice .* cannot be changed alone"):
+    with pytest.raises(UsersFileError, match=r"entry of alice .* would change others"):
         edit(path)
     assert path.read_text() == SHARED
 
@@ -293,3 +355,10 @@ def test_added_backend_is_the_only_change(tmp_path: Path) -> None:
         "+  - a",
     ]
     assert load_clients(path).ids == ("shop", "blog")
+    remove_client(path, "blog")
+    assert path.read_text() == text
+    new = rotate_client(path, "shop")
+    assert changed_lines(text, path.read_text()) == [
+        f"-  secret_sha256: '{ONE}'",
+        f"+  secret_sha256: '{digest(new)}'",
+    ]

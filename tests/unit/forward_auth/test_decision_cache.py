@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from authgw.config.schema import HeaderSettings
+from authgw.core.audit import Event
 from authgw.core.limits import (
     MAX_CACHED_REFUSAL_BYTES,
     MAX_CACHED_REFUSALS,
@@ -49,7 +50,7 @@ def target(number: int = 0) -> tuple[bytes, bytes]:
 
 def refusal(reason: str = "token_missing", size: int = 10) -> CachedRefusal:
     response = Response(401, reason=reason, prepared=bytes(size))
-    return CachedRefusal(response, "GET a/", "::1", "401 GET a/: detail")
+    return CachedRefusal(response, Event("deny", "r", "::1", reason=reason))
 
 
 def test_a_refusal_is_for_its_target_and_reason_only(cache: DecisionCache) -> None:

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from authgw.identity.clients_file import BackendsFileError, add_client, load_clients
+from authgw.identity.clients_file import (
+    BackendsFileError,
+    add_client,
+    check_client_exists,
+    load_clients,
+    remove_client,
+    rotate_client,
+)
 
 
 def test_backend_is_authenticated_by_its_secret(tmp_path: Path) -> None:
@@ -29,6 +36,41 @@ def test_backend_is_authenticated_by_its_secret(tmp_path: Path) -> None:
     assert not blog.may_grant("users")
 
 
+def test_a_rotated_secret_replaces_the_old_one_and_keeps_the_rights(tmp_path: Path) -> None:
+    path = tmp_path / "clients.yml"
+    old = add_client(path, "shop", subjects="*", groups=("users",))
+    path.write_text(path.read_text() + "  from: [10.0.0.0/8]\n")
+    before = load_clients(path).entries["shop"]
+    new = rotate_client(path, "shop")
+    clients = load_clients(path)
+    assert clients.verify("shop", old) is None
+    assert clients.verify("shop", new) is not None
+    after = clients.entries["shop"]
+    assert after.model_copy(update={"secret_sha256": before.secret_sha256}) == before
+    assert before.secret_sha256 not in repr(before)
+
+
+def test_a_removed_backend_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "clients.yml"
+    secret = add_client(path, "shop", subjects="*", groups=())
+    remove_client(path, "shop")
+    assert path.read_text() == "{}\n"
+    assert load_clients(path).verify("shop", secret) is None
+    for edit in (remove_client, rotate_client, check_client_exists):
+        with pytest.raises(BackendsFileError, match="no such client: see `authgw client list`"):
+            edit(path, "shop")
+
+
+def test_an_entry_that_others_share_is_not_changed(tmp_path: Path) -> None:
+    path = tmp_path / "clients.yml"
+    text = f"shop: &shop\n  secret_sha256: '{'0' * 64}'\nblog: *shop\n"
+    path.write_text(text)
+    for edit in (remove_client, rotate_client):
+        with pytest.raises(BackendsFileError, match="edit the file with a text editor"):
+            edit(path, "shop")
+    assert path.read_text() == text
+
+
 def test_networks_restrict_backend(tmp_path: Path) -> None:
     path = tmp_path / "clients.yml"
     secret = add_client(path, "shop", subjects="*", groups=())
@@ -43,14 +85,14 @@ def test_networks_restrict_backend(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("shop: {}", "secret_sha256: Field required"),
-        ("shop: {secret_sha256: hush}", "should match pattern"),
-        (f"shop: {{secret_sha256: {'0' * 64}, form: []}}", "form: Extra inputs"),
-        (f"shop: {{secret_sha256: '{'0' * 64}', from: [nowhere]}}", "from.0"),
+        ("shop: {}", "secret_sha256: is not the SHA-256"),
+        ("shop: {secret_sha256: hush}", "is not the SHA-256"),
+        (f"shop: {{secret_sha256: {'0' * 64}, form: []}}", "unknown key"),
+        (f"shop: {{secret_sha256: '{'0' * 64}', from: [nowhere]}}", r"from\[0\]"),
         ("shop", "must be entries"),
-        ("a:\n  form: []", r"clients\.yml:2: a\.form: Extra inputs"),
-        (f"a: {{secret_sha256: '{'0' * 64}'}}\na: {{}}", r":2: a key that stands twice"),
-        ("{", "is not YAML"),
+        ("a:\n  form: []", r"clients\.yml:2: a: unknown key"),
+        (f"a: {{secret_sha256: '{'0' * 64}'}}\na: {{}}", r":2: this key is duplicated"),
+        ("{", "is not valid YAML"),
     ],
 )
 def test_invalid_file_is_refused_without_values(tmp_path: Path, text: str, message: str) -> None:
@@ -62,9 +104,9 @@ def test_invalid_file_is_refused_without_values(tmp_path: Path, text: str, messa
 
 
 def test_invalid_files_and_ids_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BackendsFileError, match="Is a directory"):
+    with pytest.raises(BackendsFileError, match="is a directory"):
         load_clients(tmp_path)
-    with pytest.raises(BackendsFileError, match="No such file"):
+    with pytest.raises(BackendsFileError, match="does not exist"):
         add_client(tmp_path / "no" / "clients.yml", "shop", subjects="*", groups=())
     with pytest.raises(BackendsFileError, match="1 to 64"):
         add_client(tmp_path / "clients.yml", "a:b", subjects="*", groups=())

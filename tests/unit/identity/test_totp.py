@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from authgw.core.limits import MAX_CODE_AGE
 from authgw.identity.totp import (
+    code_age,
     is_secret,
     matching_step,
     new_recovery_codes,
@@ -40,6 +42,18 @@ def test_rfc_6238_vectors(now: int, code: str) -> None:
     assert matching_step(SEED, code[2:], (step - 1) * 30) == step
     assert matching_step(SEED, code[2:], (step + 2) * 30) is None
     assert matching_step(SEED, code[2:], (step - 1) * 30 - 0.1) is None
+
+
+@pytest.mark.parametrize(
+    ("steps", "age"),
+    [(1, None), (2, 60), (20, 600), (21, None), (-1, None), (-2, -60), (-21, None)],
+)
+def test_the_age_of_a_code_outside_of_its_time(steps: int, age: int | None) -> None:
+    now, code = VECTORS[3]
+    assert MAX_CODE_AGE == 600
+    assert code_age(SEED, code[2:], now + 30 * steps) == age
+    # A code that is accepted has no age: it is spent before this is asked.
+    assert code_age(SEED, "no code", now + 30 * steps) is None
 
 
 def test_no_steps_before_time_zero() -> None:

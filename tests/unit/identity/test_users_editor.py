@@ -64,28 +64,47 @@ def test_edit_preserves_group_permissions(path: Path) -> None:
 
 def test_duplicate_or_invalid_user_is_refused(path: Path) -> None:
     before = path.read_bytes()
-    with pytest.raises(UsersFileError, match="alice is there already"):
+    with pytest.raises(UsersFileError, match="alice exists already"):
         users_editor.add(path, "alice", OTHER)
-    with pytest.raises(UsersFileError, match="a user name must be without"):
+    with pytest.raises(UsersFileError, match="the name of this user contains"):
         users_editor.add(path, "a:b", OTHER)
-    with pytest.raises(UsersFileError, match=r"carol\.groups\.0: is no group"):
+    with pytest.raises(UsersFileError, match=r"carol\.groups\[0\]: is not a valid name of a group"):
         users_editor.add(path, "carol", OTHER, groups=("a b",))
-    with pytest.raises(UsersFileError, match=r"carol\.password: is no argon2id hash"):
+    with pytest.raises(UsersFileError, match=r"carol\.password: is not an argon2id hash"):
         users_editor.add(path, "carol", "hush")
     assert path.read_bytes() == before
 
 
 def test_edit_of_unknown_user_is_refused(path: Path) -> None:
     before = state_of(path)
-    with pytest.raises(UsersFileError, match="nobody of this name is there"):
+    with pytest.raises(UsersFileError, match="has no user of this name"):
         users_editor.set_disabled(path, "carol", True)
+    with pytest.raises(UsersFileError, match="has no user of this name"):
+        users_editor.remove(path, "carol")
     assert state_of(path) == before
+
+
+def test_removed_user_is_not_in_the_file(path: Path) -> None:
+    users_editor.remove(path, "ALICE")
+    assert path.read_text() == f"bob:\n  password: {HASH}\n"
+
+
+def test_profile_changes_leave_other_values_unchanged(path: Path) -> None:
+    before = load_users(path)["alice"]
+    assert users_editor.set_profile(path, "Alice", groups=["b", "users", "b"], email="")
+    after = load_users(path)["alice"]
+    assert (after.groups, after.email, after.name) == (("users", "b"), "", "Alice Ünal")
+    assert after.password_marks == before.password_marks
+    with pytest.raises(UsersFileError, match=r"alice\.groups\[0\]: is not a valid name of a group"):
+        users_editor.set_profile(path, "alice", groups=["a b"])
+    assert load_users(path)["alice"] == after
 
 
 def test_edit_without_change_does_not_write(path: Path) -> None:
     before = state_of(path)
     assert not users_editor.set_disabled(path, "alice", False)
     assert not users_editor.remove_totp(path, "alice")
+    assert not users_editor.set_profile(path, "alice", groups=["users"], email="a@example.com")
     assert not users_editor.remove_app_password(path, "alice", "laptop")
     assert state_of(path) == before
 
@@ -151,7 +170,7 @@ def test_app_passwords(path: Path) -> None:
     assert (phone.sha256, phone.paths, phone.expires) == (digest(other), (), None)
     with pytest.raises(UsersFileError, match="bob has an app password of this name"):
         users_editor.add_app_password(path, "bob", "phone")
-    with pytest.raises(UsersFileError, match=r"bob.app_passwords.2.paths.0: is no path"):
+    with pytest.raises(UsersFileError, match=r"bob.app_passwords\[2\].paths\[0\]: is not a path"):
         users_editor.add_app_password(path, "bob", "x", paths=("dav",))
     assert users_editor.remove_app_password(path, "bob", "laptop")
     assert [item.name for item in load_users(path)["bob"].app_passwords] == ["phone"]
@@ -165,7 +184,7 @@ def test_invalid_file_is_not_overwritten(path: Path) -> None:
 
 
 def test_missing_directory(tmp_path: Path) -> None:
-    with pytest.raises(UsersFileError, match="No such file"):
+    with pytest.raises(UsersFileError, match="does not exist"):
         users_editor.add(tmp_path / "no" / "users.yml", "alice", HASH)
 
 
@@ -175,7 +194,7 @@ def test_failed_write_leaves_old_file(path: Path, monkeypatch: pytest.MonkeyPatc
 
     before = path.read_bytes()
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UsersFileError, match="No space left on device"):
+    with pytest.raises(UsersFileError, match="the disk is full"):
         users_editor.set_disabled(path, "alice", True)
     assert path.read_bytes() == before
 

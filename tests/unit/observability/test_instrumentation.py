@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 
 from authgw.core.audit import Event
 from authgw.core.errors import StoreUnavailableError
+from authgw.core.reasons import CAUSES
 from authgw.core.sessions import Snapshot
 from authgw.observability.instrumentation import MeasuredStore, metrics_middleware
 from authgw.observability.metrics import RequestMetrics, count, verdict
@@ -126,3 +127,12 @@ def test_logins_are_counted_by_outcome() -> None:
     assert [metric("authgw_logins_total", outcome=name) for name in ("ok", "login_failed")] == [
         number + 1 for number in before
     ]
+
+
+def test_refused_logins_are_counted_by_cause_from_zero() -> None:
+    for cause in CAUSES:
+        assert metric("authgw_login_failures_total", cause=cause) >= 0
+    before = metric("authgw_login_failures_total", cause="code_late")
+    count(Event("login_failure", reason="login_failed", cause="code_late"))
+    count(Event("deny", reason="token_missing"))
+    assert metric("authgw_login_failures_total", cause="code_late") == before + 1

@@ -202,5 +202,5 @@ raise SystemExit(3)
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert ended.returncode == 3
-    assert ended.stderr.endswith("login request_id=last\n")
+    assert ended.stderr.endswith("Logged in event=login http.request.id=last\n")
     assert ended.stderr.count("\n") == 1

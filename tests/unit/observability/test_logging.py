@@ -34,8 +34,8 @@ def test_one_event_is_one_json_line(text: str) -> None:
     line = written("json", Event("deny", text, "127.0.0.1", sub=text, reason="token_invalid"))
     assert line.count("\n") == 1
     entry = json.loads(line)
-    assert (entry["message"], entry["event"], entry["level"]) == ("deny", "deny", "info")
-    assert entry.get("sub", "") == text
+    assert (entry["message"], entry["event"], entry["level"]) == ("Denied", "deny", "info")
+    assert entry.get("user.name", "") == text
 
 
 @pytest.mark.parametrize("text", NAUGHTY)
@@ -43,7 +43,7 @@ def test_one_event_is_one_text_line(text: str) -> None:
     line = written("text", Event("login", "id", "127.0.0.1", sub=text))
     assert len(line.splitlines()) == 1
     assert line.rstrip("\n").isprintable()
-    assert "login request_id=id address=127.0.0.1" in line
+    assert "Logged in event=login http.request.id=id client.address=127.0.0.1" in line
 
 
 def test_levels() -> None:

@@ -94,6 +94,21 @@ def test_the_published_paths_are_below_the_login_page(url: str, location: str) -
     assert f"location ~ {location}" in text
 
 
+@pytest.mark.parametrize(
+    ("login", "account"),
+    [
+        ({}, "/login/account"),
+        ({"url": "https://auth.example.com/login"}, "/login/account"),
+        ({"url": "https://auth.example.com/sso/login"}, "/sso/login/account"),
+    ],
+)
+def test_the_root_of_a_login_host_leads_to_the_account_page(
+    login: dict[str, str], account: str
+) -> None:
+    text = files(login=login)["login-host.conf"]
+    assert f"return 302 $authgw_scheme://$authgw_authority{account};" in text
+
+
 def test_several_login_pages_are_published() -> None:
     pages = [{"url": "https://a.test/x/login"}, {"url": "https://b.test/login"}]
     text = files(login={"domains": pages})["gateway.conf"]
@@ -160,8 +175,8 @@ def test_write_does_not_replace_modified_files(tmp_path: Path) -> None:
     refused = authgw_here(tmp_path, "nginx", "write", "authgw")
     assert refused.exit_code == 1
     assert refused.output == (
-        "Error: authgw holds other versions of identity.conf: nothing was written; "
-        "--force replaces them\n"
+        "Error: authgw contains other versions of identity.conf: nothing was written; "
+        "use --force to replace them\n"
     )
     assert {path.name for path in target.iterdir()} == {"identity.conf"}
     assert (target / "identity.conf").read_text() == "# mine\n"

@@ -46,7 +46,7 @@ def test_the_command_line_has_a_command_for_each_recipe() -> None:
     listed = CliRunner().invoke(main, ["--help"]).output
     for name, recipe in RECIPES.items():
         assert f"  {name}  " in listed
-        assert f"{recipe.proxy}'s configuration for this gateway." in listed
+        assert f"Write the configuration of {recipe.proxy} for this gateway." in listed
 
 
 @pytest.mark.parametrize("proxy", PROXIES)
@@ -74,6 +74,15 @@ def test_exactly_the_public_paths_are_published(proxy: str) -> None:
         for endpoint in ENDPOINTS:
             is_public = Audience.PUBLIC in endpoint.audience
             assert bool(re.search(expression, endpoint.path)) == is_public, endpoint.path
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+def test_an_app_at_the_login_host_keeps_its_front_page_and_icon(proxy: str) -> None:
+    rules = [{"host": "auth.example.com", "allow": "authenticated"}]
+    shared = whole(proxy, rules=rules)
+    assert r"/login/icon\.svg" in shared
+    assert "favicon" not in shared
+    assert "/login/account" not in re.sub(r"\^\S*\$", "", shared)
 
 
 @pytest.mark.parametrize("proxy", PROXIES)
@@ -272,6 +281,6 @@ def test_write_lists_the_written_files(tmp_path: Path, proxy: str) -> None:
     (tmp_path / "etc" / changed).write_text("mine")
     refused = authgw_here(tmp_path, proxy, "write", "etc")
     assert refused.exit_code == 1
-    assert f"etc holds other versions of {changed}: nothing was written" in refused.output
+    assert f"etc contains other versions of {changed}: nothing was written" in refused.output
     assert authgw_here(tmp_path, proxy, "write", "etc", "--force").exit_code == 0
     assert (tmp_path / "etc" / changed).read_text() != "mine"

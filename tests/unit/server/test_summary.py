@@ -21,15 +21,15 @@ def test_a_file_and_its_rules_are_counted(tmp_path: Path) -> None:
 def test_a_start_without_a_file_is_plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     said = summary(load(None, {}), users=0, clients=2)
-    assert f"no config.yml in {tmp_path}: defaults; no rules (any session may access" in said
+    assert f"no config.yml in {tmp_path}, defaults apply; no rules (any valid session may" in said
 
 
 @pytest.mark.parametrize(
     ("url", "said"),
     [
         ("embedded://memory", "sessions in memory"),
-        ("redis://:hush@redis/0", "sessions in one Redis."),
-        ("rediss://u:hush@redis/0", "sessions in one Redis by TLS."),
+        ("redis://:hush@redis/0", "sessions in a single Redis."),
+        ("rediss://u:hush@redis/0", "sessions in a single Redis by TLS."),
         ("redis+sentinel://:hush@a,b/m", "sessions in Redis with Sentinels."),
         ("rediss+cluster://:hush@a,b", "sessions in a Redis Cluster by TLS."),
     ],

@@ -82,8 +82,8 @@ async def test_next_key_is_announced_five_minutes_before_it_signs(
         ("b2", both, False),
     ]
     membership.check()
-    assert "kid b2; the others on this Redis use a1" in log[0]
-    assert "Still answering." in log[0]
+    assert "kid b2, the others on this Redis use a1" in log[0]
+    assert "send SIGHUP to all" in log[0]
 
 
 async def test_keys_that_other_replicas_lack_are_refused(registry: Registry) -> None:
@@ -91,7 +91,7 @@ async def test_keys_that_other_replicas_lack_are_refused(registry: Registry) -> 
     await membership.announce()
     registry.clash = "a1"
     with pytest.raises(
-        SigningKeyError, match="would sign with kid b2; the others on this Redis use a1"
+        SigningKeyError, match="would sign with kid b2, the others on this Redis use a1"
     ):
         await membership.adopt(ring(a1=0, b2=1))
     await membership.announce()
@@ -110,7 +110,9 @@ async def test_shared_keys_make_an_unready_replica_ready(registry: Registry) -> 
     membership = member(registry)
     registry.clash = "b2"
     await membership.announce()
-    with pytest.raises(KeysNotSharedError, match=r"Share the keys directory\. Not ready\."):
+    with pytest.raises(
+        KeysNotSharedError, match=r"^keys_not_shared: Not ready: .*share the directory"
+    ):
         membership.check()
     registry.clash = ""
     await membership.adopt(ring(a1=0, b2=1))
@@ -137,11 +139,11 @@ async def test_a_store_unreachable_at_start_is_checked_once_reachable(
     registry.refused = "Redis may evict sessions"
     for _ in range(2):
         await replica.announce()
-        assert replica.refusal == "Redis may evict sessions. Not ready."
+        assert replica.refusal == "Not ready: Redis may evict sessions."
     with pytest.raises(KeysNotSharedError):
         replica.check()
     assert not replica.has_conflict
-    assert log == ["Redis may evict sessions. Not ready.\n"]
+    assert log == ["Not ready: Redis may evict sessions.\n"]
     registry.refused = ""
     await replica.announce()
     assert replica.refusal == ""
@@ -158,6 +160,6 @@ async def test_a_replica_of_the_previous_version_is_logged_until_it_has_left(
         registry.compact = compact
         await replica.announce()
     assert log == [
-        "Previous records and tokens: a replica of the previous version runs on this Redis.\n",
-        "Compact records and tokens: all replicas on this Redis read them.\n",
+        "Previous records and tokens: a replica of the previous version uses this Redis.\n",
+        "Compact records and tokens: all replicas on this Redis can read them.\n",
     ]

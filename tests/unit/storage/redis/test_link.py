@@ -211,7 +211,7 @@ async def test_a_wrong_reply_names_its_command_alone(
     server: ScriptedServer, link: RedisLink
 ) -> None:
     server.replies[b"ECHO"] = b":1\r\n"
-    with pytest.raises(UnexpectedReplyError, match="a reply to ECHO that Redis does not give"):
+    with pytest.raises(UnexpectedReplyError, match="the reply to ECHO is not that of a Redis"):
         await sent(link, "secret")
     assert "secret" not in str(link._error)
 

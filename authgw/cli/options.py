@@ -1,0 +1,29 @@
+"""Options that several commands share, and the examples of their help texts."""
+
+import sys
+
+import click
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+yes_option = click.option("--yes", is_flag=True, help="Skip the confirmation.")
+
+
+def examples(*commands: str) -> str:
+    """Return the epilog of a command's help: command lines that run as they stand."""
+    # click keeps the lines of a paragraph that begins with a backspace character.
+    title = "Example:" if len(commands) == 1 else "Examples:"
+    return "\n".join(["\b", title, *(f"  {command}" for command in commands)])
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask for confirmation unless `yes`.
+
+    Raises:
+        UsageError: The confirmation has no terminal.
+        Abort: The user did not confirm.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("no terminal for the confirmation: use --yes")
+    click.confirm(question, abort=True, err=True)
