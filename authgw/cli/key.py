@@ -22,16 +22,18 @@ def command() -> None:
 def init(read: Callable[[], LoadedConfig]) -> None:
     """Make the first signing key, or leave the ones that are there alone."""
     loaded = read()
-    auth, log = loaded.settings.auth, CommandLog(loaded, "key init")
+    auth = loaded.settings.auth
     if auth.algorithm == "HS256":
         path = loaded.path(auth.secret_file)
         if not path.exists():
+            log = CommandLog(loaded, "key init")
             key_files.make_shared_secret(path)
             log.change()
         click.echo(f"Secret: {path}")
         return
     directory = loaded.path(auth.keys)
     if not key_files.load_keys(directory):
+        log = CommandLog(loaded, "key init")
         log.change(kid=key_files.make_key(directory, auth.algorithm))
     click.echo(
         f"Keys: {', '.join(key.kid for key in key_files.load_keys(directory))} in {directory}"
