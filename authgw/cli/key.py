@@ -45,16 +45,18 @@ def init(read: Read, as_json: bool) -> None:
     share this key: run the command once, and copy the directory to all of them.
     """
     loaded = read()
-    auth, log = loaded.settings.auth, CommandLog(loaded, "key init")
+    auth = loaded.settings.auth
     if auth.algorithm == "HS256":
         path = loaded.path(auth.secret_file)
         if not path.exists():
+            log = CommandLog(loaded, "key init")
             key_files.make_shared_secret(path)
             log.change()
         text = f"Secret: {path}"
     else:
         path = loaded.path(auth.keys)
         if not key_files.load_keys(path):
+            log = CommandLog(loaded, "key init")
             log.change(kid=key_files.make_key(path, auth.algorithm))
         text = f"Keys: {', '.join(key.kid for key in key_files.load_keys(path))} in {path}"
     if as_json:

@@ -18,6 +18,8 @@ from authgw.setup.answers import Answers, ProtectedApp, PublicDomain
 from authgw.setup.services import Machine, render_service
 from tests.support.processes import AUTHGW, ROOT, ask, authgw, free_port, wait_for
 
+# The machine of this test may have no journal.
+HERE = {"AUTHGW_LOGGING__COMMANDS": "stderr"}
 FOLDER = ROOT / "examples" / "systemd"
 UNITS = ("authgw.service", "authgw@.service", "authgw-keys.service")
 MOST_EXPOSED = 20  # tenths of systemd's scale to 10: "OK" ends at 49
@@ -154,7 +156,7 @@ def gateway(tmp_path: Path) -> Iterator[tuple[Path, int, "subprocess.Popen[bytes
     more = f"\nserver: {{port: {port}, drain: 0s}}\nmetrics: {{port: {free_port()}}}\n"
     (tmp_path / "config.yml").write_text(text + more)
     (tmp_path / "state").mkdir(mode=0o700)
-    added = authgw(tmp_path, "user", "add", "alice", "--password-stdin", stdin=PASSWORD)
+    added = authgw(tmp_path, "user", "add", "alice", "--password-stdin", stdin=PASSWORD, **HERE)
     assert added.returncode == 0, added.stderr
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -199,7 +201,7 @@ def test_a_confined_gateway_can_use_up_a_recovery_code(
     gateway: tuple[Path, int, "subprocess.Popen[bytes]"],
 ) -> None:
     folder, port, _ = gateway
-    made = authgw(folder, "user", "totp", "alice").stdout
+    made = authgw(folder, "user", "totp", "alice", **HERE).stdout
     code = made.split("without the app:\n")[1].splitlines()[0]
     result = {"username": "alice", "password": PASSWORD}
     for _ in range(100):
