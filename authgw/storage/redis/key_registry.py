@@ -148,7 +148,8 @@ class RedisKeyRegistry:
             self._store_checked = True
 
     def _report_conflict(self, signing: str, conflict: str) -> None:
-        end = "Reload all (SIGHUP). Still answering." if self._registered else "Not ready."
+        served = "Reload all (SIGHUP). Requests are still served."
+        end = served if self._registered else "Not ready."
         problem = conflict and (
             f"This replica signs with kid {signing}; the others on this Redis use {conflict}. "
             f"Share the keys directory. {end}"

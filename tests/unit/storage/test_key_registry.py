@@ -83,7 +83,7 @@ async def test_next_key_is_announced_five_minutes_before_it_signs(
     ]
     membership.check()
     assert "kid b2; the others on this Redis use a1" in log[0]
-    assert "Still answering." in log[0]
+    assert "Requests are still served." in log[0]
 
 
 async def test_keys_that_other_replicas_lack_are_refused(registry: Registry) -> None:
