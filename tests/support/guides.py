@@ -12,10 +12,9 @@ from tests.support.nginx_versions import system
 from tests.support.processes import ROOT, prepare
 
 HOW_TO = ROOT / "docs" / "how-to"
+# Pages with a configuration to copy.
 GUIDES = sorted(
-    path.stem
-    for path in HOW_TO.glob("*.md")
-    if path.stem not in {"index", "migration", "operations"}
+    path.stem for path in HOW_TO.glob("*.md") if ' title="config.yml"' in path.read_text()
 )
 # Guides whose commands need nothing but a gateway, an NGINX and an app.
 RUN = ["apis", "backends", "users", "webdav-and-git"]
@@ -30,7 +29,7 @@ server {
     server_name auth.example.com;
     include authgw/protect.conf;
     include authgw/gateway.conf;
-    location = / { auth_request off; return 302 /login/account; }
+    include authgw/login-host.conf;
 }
 """
 
