@@ -72,8 +72,9 @@ class CommandLog:
         try:
             self._write(line)
         except OSError as error:
-            # The change is made: the event must not be lost.
-            sys.stderr.write(f"{line}\nwarning: logging.commands: {self._place}: {error}\n")
+            # The change is made: the event must not be lost while somebody reads stderr.
+            with suppress(OSError):
+                sys.stderr.write(f"{line}\nwarning: logging.commands: {self._place}: {error}\n")
 
 
 def _opened(loaded: LoadedConfig, place: str) -> Callable[[str], None]:

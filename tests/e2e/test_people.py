@@ -119,7 +119,7 @@ def test_sessions_take_a_change_and_end_with_the_removal_of_their_user(tmp_path:
         # The file without any user is taken too.
         assert log_in(gateway, "bob") == 200
         prepare(gateway.folder, "user", "remove", "bob", "--yes")
-        wait_until(gateway, "The users file was read.")
+        wait_until(gateway, "The users file was reloaded.")
         time.sleep(1)
         assert log_in(gateway, "bob") == 401
     finally:

@@ -112,7 +112,7 @@ def test_set(folder: Path) -> None:
     said(folder, "add", "bob", "--group", "a", "--email", "b@example.com", "--generate")
     before = entry_of(folder, "bob")
     words = ("--groups", "b,a", "--full-name", "Bob Ünal", "--email", "")
-    assert run(folder, "set", "BOB", *words).stderr == (
+    assert run(folder, "set", "BOB", *words).stderr.endswith(
         "Changed bob. Takes effect within a second.\n"
     )
     after = entry_of(folder, "bob")
@@ -127,9 +127,9 @@ def test_set(folder: Path) -> None:
 def test_remove(folder: Path) -> None:
     said(folder, "add", "bob", "--generate")
     done = run(folder, "remove", "Alice", "--yes")
-    assert (done.stdout, done.stderr) == (
-        "",
-        "Removed alice: its sessions and app passwords end. Takes effect within a second.\n",
+    assert done.stdout == ""
+    assert done.stderr.endswith(
+        "Removed alice: its sessions and app passwords end. Takes effect within a second.\n"
     )
     assert list(load_users(folder / "users.yml")) == ["bob"]
     said(folder, "remove", "bob", "--yes")
@@ -204,9 +204,8 @@ def test_app_passwords(folder: Path) -> None:
     assert entry_of(folder).app_passwords[0].sha256 == digest(secret)
     listed = said(folder, "app-password", "alice", "--list")
     assert listed == "laptop (for every path, does not expire)\n"
-    assert run(folder, "app-password", "alice", "--revoke", "laptop").stderr.startswith(
-        "Revoked laptop"
-    )
+    revoked = run(folder, "app-password", "alice", "--revoke", "laptop")
+    assert "\nRevoked laptop" in revoked.stderr
     assert entry_of(folder).app_passwords == ()
 
 

@@ -151,7 +151,7 @@ MISMATCHES = {
         "site.conf",
         "    include authgw/gateway.conf;\n\n    location / {\n",
         "    include authgw/login-host.conf;\n    location /app/ {\n",
-        "does not publish the gateway: nobody can log in.",
+        "does not publish the gateway, so that no user can log in.",
         "problem",
         config=_LOGIN,
     ),

@@ -159,6 +159,7 @@ async def test_no_identity_becomes_another_header(gateway: RunningGateway, name:
 async def test_what_anybody_can_read(gateway: RunningGateway) -> None:
     """Every GET route by nobody, under names that other gateways let pass unseen."""
     open_ = {"/ping", "/healthz", "/readyz", "/.well-known/jwks.json", "/openapi.json"}
+    open_ |= {"/favicon.ico", "/login/icon.svg"}
     names = ("kube-probe/1.30", "ELB-HealthChecker/2.0", "GoogleHC/1.0", "Prometheus/2.53")
     routes = {
         route.resource.canonical
