@@ -9,7 +9,9 @@ from typing import Any
 import click
 import yaml
 
+from authgw.cli import output
 from authgw.cli.errors import report_errors
+from authgw.cli.options import examples, json_option
 from authgw.config.effective import effective_values
 from authgw.config.json_schema import config_schema
 from authgw.config.loader import LoadedConfig
@@ -27,13 +29,13 @@ _SOURCE_COLUMN = 44
 Read = Callable[[], LoadedConfig]
 
 
-@click.group(epilog="\b\nExample:\n  authgw config check")
+@click.group(epilog=examples("authgw config check"))
 def command() -> None:
     """Check and show the configuration."""
 
 
-@command.command("show", epilog="\b\nExamples:\n  authgw config show\n  authgw config show --json")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@command.command("show", epilog=examples("authgw config show", "authgw config show --json"))
+@json_option
 @click.pass_obj
 @report_errors
 def show(read: Read, as_json: bool) -> None:
@@ -45,14 +47,14 @@ def show(read: Read, as_json: bool) -> None:
     loaded = read()
     rows = list(effective_values(loaded.settings, loaded.origins))
     if as_json:
-        click.echo(json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False))
+        output.json_array(map(asdict, rows))
         return
     for row in rows:
         text = f"{row.key}: {_as_yaml(row.value)}"
-        click.echo(f"{text:<{_SOURCE_COLUMN}}  # {row.source}")
+        output.line(f"{text:<{_SOURCE_COLUMN}}  # {row.source}")
 
 
-@command.command("schema", epilog="\b\nExample:\n  authgw config schema")
+@command.command("schema", epilog=examples("authgw config schema"))
 @report_errors
 def schema() -> None:
     """Print the JSON Schema of config.yml.
@@ -60,10 +62,10 @@ def schema() -> None:
     Editors complete and check the file by it, if the first line of config.yml names the file of
     the schema, as in `# yaml-language-server: $schema=authgw.schema.json`.
     """
-    click.echo(json.dumps(config_schema(), indent=2))
+    output.line(json.dumps(config_schema(), indent=2))
 
 
-@command.command(epilog="\b\nExample:\n  authgw config check")
+@command.command(epilog=examples("authgw config check"))
 @click.pass_obj
 @report_errors
 def check(read: Read) -> None:
@@ -76,10 +78,10 @@ def check(read: Read) -> None:
     auth = loaded.settings.auth
     users = loaded.path(auth.users)
     for note in (*([] if loaded.file else [file_read(loaded)]), *loaded.notes):
-        click.echo(f"note: {note}", err=True)
+        output.note(f"note: {note}")
     open_files = key_files.secret_file_warnings(secret_files(loaded))
     for warning in (*loaded.warnings, *permission_warnings(users), *open_files):
-        click.echo(f"warning: {warning}", err=True)
+        output.note(f"warning: {warning}")
     refused = [
         *error_messages(
             lambda: load_clients(loaded.path(auth.clients)),
@@ -93,11 +95,11 @@ def check(read: Read) -> None:
     if not refused:
         alike = alike_warnings(users, load_users(users))
         for warning in (*alike, *lint.misspelled_users(loaded)):
-            click.echo(f"warning: {warning}", err=True)
+            output.note(f"warning: {warning}")
     problems = [*refused, *loaded.rule_warnings, *groups]
     if problems:
         raise click.ClickException("\n".join(problems))
-    click.echo("The configuration is valid.")
+    output.line("The configuration is valid.")
 
 
 def _as_yaml(value: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from authgw.cli import output
 from authgw.cli.errors import report_errors
 from authgw.cli.init_dialog import (
     APP,
@@ -127,10 +128,10 @@ def command(
         ) from None
     _print_names(directory, names)
     if is_known:
-        click.echo(f"{user} is in users.yml already, and keeps the password.")
+        output.line(f"{user} is in users.yml already, and keeps the password.")
     if is_generated:
-        click.echo(f"Password of {user}, shown only now: {password}")
-    click.echo(f"\n{remaining_steps(answers, machine)}")
+        output.line(f"Password of {user}, shown only now: {password}")
+    output.line(f"\n{remaining_steps(answers, machine)}")
 
 
 def _machine(directory: Path) -> Machine:
@@ -153,4 +154,4 @@ def _print_names(directory: Path, names: Sequence[str]) -> None:
         for name in names
         for parent in [str(Path(name).parent)]
     )
-    click.echo(f"Wrote to {directory}: {', '.join(shown)}")
+    output.line(f"Wrote to {directory}: {', '.join(shown)}")

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import click
 
+from authgw.cli import output
 from authgw.cli.new_password import generate_password, prompt_password, read_password_line
 from authgw.config.schema import PasswordSettings
 from authgw.identity import passwords
@@ -129,7 +130,7 @@ def _ask_apps(domain: PublicDomain) -> list[ProtectedApp]:
         try:
             apps.append(parse_app(text))
         except AnswerError as error:
-            click.echo(f"Error: {error}.", err=True)
+            output.note(f"Error: {error}.")
     return apps
 
 
@@ -151,6 +152,6 @@ def choose_password(user: str, *, from_stdin: bool) -> tuple[str, bool]:
         try:
             passwords.check_new(text, min_length=min_length, about=(user,))
         except passwords.WeakPasswordError as error:
-            click.echo(f"Error: {error}", err=True)
+            output.note(f"Error: {error}")
         else:
             return text, False
