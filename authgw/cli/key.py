@@ -80,7 +80,7 @@ def add(read: Read, as_json: bool) -> None:
     auth = loaded.settings.auth
     if auth.algorithm == "HS256":
         raise click.ClickException("an HS256 secret cannot rotate: set auth.algorithm: ES256")
-    signs_from = time.time() + key_files.SIGNING_DELAY
+    signs_from = round(time.time()) + key_files.SIGNING_DELAY  # the file has whole seconds
     log = CommandLog(loaded, "key add")
     kid = key_files.make_key(loaded.path(auth.keys), auth.algorithm, signs_from)
     log.change(kid=kid)

@@ -5,7 +5,6 @@ The commands are those that `authgw init` prints. Each test writes them with the
 """
 
 import re
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -82,7 +81,7 @@ class Transcript:
     def stop(self) -> None:
         """End the commands that were started."""
         for process in reversed(self._started):
-            process.send_signal(signal.SIGINT)
+            process.terminate()
             process.wait(20)
 
     def _write(self, command: str, output: str, begin: float) -> None:
