@@ -25,6 +25,7 @@ _PROGRAMS = {
     "/usr/lib/podman/netavark": "netavark",
     "/usr/lib/podman/aardvark-dns": "aardvark-dns",
     "ip": "iproute2",
+    "iptables": "iptables",
 }
 # From <linux/sched.h>; os.unshare exists from Python 3.12 on.
 _NEW_MOUNTS, _NEW_NETWORK = 0x00020000, 0x40000000

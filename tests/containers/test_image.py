@@ -89,5 +89,5 @@ def test_sigterm_ends_the_gateway_in_order(confined: Podman) -> None:
 def test_a_read_only_container_needs_a_volume(engine: Podman, image: str) -> None:
     result = engine.attempt("run", "--rm", *STRICT, image)
     assert result.returncode == 1
-    assert "Read-only file system" in result.stdout + result.stderr
+    assert "read-only file system" in result.stdout + result.stderr
     assert "Traceback" not in result.stdout + result.stderr
