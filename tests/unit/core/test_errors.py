@@ -3,7 +3,7 @@
 import pytest
 
 from authgw.core import errors
-from authgw.core.errors import TooBusyError, TooManyFailuresError
+from authgw.core.errors import LoginFailedError, TooBusyError, TooManyFailuresError
 from authgw.core.reasons import REASONS
 
 
@@ -17,3 +17,13 @@ def test_a_refusal_has_the_meaning_of_its_code_by_default() -> None:
 def test_a_throttled_login_has_a_time_to_retry(kind: type[TooManyFailuresError]) -> None:
     error = kind(2.5, sub="alice")
     assert (error.status, error.retry_after, error.sub) == (429, 2.5, "alice")
+
+
+@pytest.mark.parametrize(
+    ("age", "fields"),
+    [(None, ()), (0, (("authgw.code_age", 0),)), (-90, (("authgw.code_age", -90),))],
+)
+def test_the_age_of_a_code_is_for_the_log(age: int | None, fields: tuple[object, ...]) -> None:
+    error = LoginFailedError(sub="alice", cause="code_late", code_age=age)
+    assert (error.log_fields, error.cause, error.sub) == (fields, "code_late", "alice")
+    assert "alice" not in error.detail
