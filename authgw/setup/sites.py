@@ -110,7 +110,6 @@ def render_site(answers: Answers, settings: Settings, directory: str) -> dict[st
         "directory": f"{directory}/{name}",
         "tls": certificate_path(answers, directory),
         "unavailable": UNAVAILABLE_PAGE,
-        "recipe": recipe,
     }
     own = {file: file for file in layout.plain_files} if domain.is_plain else {}
     environment = templates(name, "authgw.setup")
