@@ -3,8 +3,8 @@
 In order: the end of the sid and the jtis of access and refresh token in a text, subject, source,
 creation, end, expiry of the access token, user id (`true` if the subject is that number), address,
 User-Agent; then issue of the tokens, generation and so on. Times after the creation are the
-seconds since then. Items at the end are left out if they have their usual value. A sid begins with
-the subject's hash, which is not stored.
+seconds since then, except those of an identity provider. Items at the end are left out if they have
+their usual value. A sid begins with the subject's hash, which is not stored.
 """
 
 from sys import intern
@@ -13,7 +13,10 @@ from typing import Any
 from authgw.core.sessions import Device, Generation, Session, end_of_sid, sid_with_end
 
 # The usual values of the last items.
-_USUAL: tuple[Any, ...] = (0, 0, None, None, None, True, (), "", "", (), "")
+_USUAL: tuple[Any, ...] = (
+    *(0, 0, None, None, None, True, (), "", "", (), ""),
+    *(0.0, 0.0, "", "", "", 0.0, 0.0, "", ""),
+)
 _REQUIRED = 9  # items
 
 
@@ -48,6 +51,15 @@ def items_of(session: Session) -> list[Any] | None:
         session.name,
         session.amr,
         session.password_mark,
+        session.auth_time,
+        session.factor_time,
+        session.issuer,
+        session.account,
+        session.idp_sid,
+        session.checked_at,
+        session.tried_at,
+        session.groups_from,
+        session.sealed,
     ]
     return items[: _kept(items)]
 
@@ -61,7 +73,9 @@ def session_of(items: list[Any]) -> Session:
     end, access_jti, refresh_jti = items[0].split(" ")
     _, sub, source, start, expires, access, user_id, address, agent = items[:_REQUIRED]
     rest = [*items[_REQUIRED:], *_USUAL[max(0, len(items) - _REQUIRED) :]]
-    iat, gen, refresh, previous, rotated, confirmed, groups, email, name, amr, mark, *_ = rest
+    iat, gen, refresh, previous, rotated, confirmed, groups, email, name, amr, mark = rest[:11]
+    auth_time, factor_time, issuer, account, idp_sid, checked_at, tried_at = rest[11:18]
+    groups_from, sealed = rest[18:20]
     expires_at = start + expires
     refresh_exp = expires_at if refresh is None else start + refresh
     return Session(
@@ -82,6 +96,15 @@ def session_of(items: list[Any]) -> Session:
         Device(intern(agent), intern(address)),
         tuple(map(intern, amr)),
         mark,
+        auth_time + 0.0,
+        factor_time + 0.0,
+        intern(issuer),
+        account,
+        idp_sid,
+        checked_at + 0.0,
+        tried_at + 0.0,
+        intern(groups_from),
+        sealed,
     )
 
 

@@ -217,6 +217,36 @@ class TotpRequiredError(AuthgwError):
     code = "totp_required"
 
 
+class RecheckRequiredError(AuthgwError):
+    """Raised when the identity provider has to confirm a session again."""
+
+    code = "recheck"
+
+
+class FlowInvalidError(AuthgwError):
+    """Raised when a response of an identity provider is not that of a login of this browser."""
+
+    code = "flow_invalid"
+
+
+class ProviderRefusedError(AuthgwError):
+    """Raised when an account of an identity provider may not log in."""
+
+    code = "provider_refused"
+
+
+class ProviderUnavailableError(AuthgwError):
+    """Raised when an identity provider is unreachable or its response is not valid."""
+
+    code = "provider_unavailable"
+
+
+class LogoutTokenInvalidError(AuthgwError):
+    """Raised when a logout token of an identity provider is not valid."""
+
+    code = "logout_token_invalid"
+
+
 class CredentialsAmbiguousError(AuthgwError):
     """Raised when the credentials of a request belong to different sessions."""
 

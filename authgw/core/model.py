@@ -11,7 +11,9 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 class Principal:
     """A verified subject; `sid` is empty for an app password, `totp` means two factors.
 
-    `profile` are the claims that only upstreams use, such as `email` and `name`.
+    `profile` are the claims that only upstreams use, such as `email` and `name`. `source` names the
+    verifier as in `sessions.Session`: a user of the users file, an identity provider, a trusted
+    backend. `auth_time` is the time of the oldest proof in Unix seconds, `amr` lists the methods.
     """
 
     sub: str
@@ -19,6 +21,9 @@ class Principal:
     groups: tuple[str, ...] = ()
     profile: Mapping[str, str] = field(default_factory=dict)
     totp: bool = False
+    source: str = ""
+    amr: tuple[str, ...] = ()
+    auth_time: float = 0.0
 
     @property
     def claims(self) -> dict[str, str]:

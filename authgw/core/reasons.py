@@ -111,6 +111,37 @@ REASONS: dict[str, Reason] = {
         event="login_failure",
         login_outcome=True,
     ),
+    "recheck": Reason(
+        401,
+        "the identity provider has to confirm this session",
+        "open the page in a browser, or log in again",
+        oauth_error="invalid_token",
+    ),
+    "flow_invalid": Reason(
+        400,
+        "the response of the identity provider belongs to no login of this browser, or is not "
+        "valid",
+        "start the login again",
+        event="login_failure",
+        login_outcome=True,
+    ),
+    "provider_refused": Reason(
+        403,
+        "this account of the identity provider may not log in here",
+        "use another account, or ask an administrator",
+        event="login_failure",
+        login_outcome=True,
+    ),
+    "provider_unavailable": Reason(
+        503,
+        "the identity provider cannot be reached, or does not respond as it should",
+        "retry",
+        event="login_failure",
+        login_outcome=True,
+    ),
+    "logout_token_invalid": Reason(
+        400, "the logout token is not valid", "send the logout token of the configured issuer"
+    ),
     "credentials_ambiguous": Reason(
         401,
         "the credentials belong to different sessions",

@@ -86,6 +86,15 @@ def _by_name(data: dict[str, Any]) -> Session:
         Device(intern(client["user_agent"]), intern(client["address"])),
         tuple(map(intern, data.get("amr", ()))),
         data.get("password_mark", ""),
+        data.get("auth_time", 0.0) + 0.0,
+        data.get("factor_time", 0.0) + 0.0,
+        intern(data.get("issuer", "")),
+        data.get("account", ""),
+        data.get("idp_sid", ""),
+        data.get("checked_at", 0.0) + 0.0,
+        data.get("tried_at", 0.0) + 0.0,
+        intern(data.get("groups_from", "")),
+        data.get("sealed", ""),
     )
 
 
@@ -97,13 +106,19 @@ def _validated(session: Session) -> Session:
     """
     current, previous = session.current, session.previous_refresh_jti
     rotated_at = 0.0 if session.rotated_at is None else session.rotated_at
-    texts = (session.sid, session.sub, session.email, session.name, session.password_mark)
+    texts = (
+        *(session.sid, session.sub, session.email, session.name, session.password_mark),
+        *(session.issuer, session.account, session.idp_sid, session.groups_from, session.sealed),
+    )
     jtis = (current.access_jti, current.refresh_jti, "" if previous is None else previous)
     numbers = (session.gen, 0 if session.user_id is None else session.user_id)
     if {str} != {type(text) for text in (*texts, *jtis)} or {int} != set(map(type, numbers)):
         raise TypeError("a text or a number")
     # A time that is not finite would never be reached.
-    times = (session.created_at, session.expires_at, current.iat, current.access_exp)
+    times = (
+        *(session.created_at, session.expires_at, current.iat, current.access_exp),
+        *(session.auth_time, session.factor_time, session.checked_at, session.tried_at),
+    )
     if not all(map(math.isfinite, (*times, current.refresh_exp, rotated_at))):
         raise TypeError("a time")
     if type(session.confirmed) is not bool:

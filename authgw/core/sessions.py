@@ -7,7 +7,7 @@ All functions are pure transitions: they take a record, the presented token and 
 import base64
 import hashlib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from authgw.core.errors import SessionEndedError
@@ -52,7 +52,15 @@ class Session:
     `source` names the opener. `confirmed` means that the client has the current generation,
     because it has no parent or one of its tokens was presented; the parent's refresh token is not
     expected again. `amr` lists the authentication methods (RFC 8176), `password_mark` identifies
-    the password that was used.
+    the password or the link that was used.
+
+    `auth_time` is the time of the oldest proof of the login, `factor_time` that of its second
+    factor; 0 stands for the creation, and for no second factor. A login at an identity provider
+    has the `issuer`, the `account` there (`sub`) and its session `idp_sid`, if the provider names
+    it. The provider confirmed the account at `checked_at`, and was last contacted at `tried_at`.
+    `groups_from` is the response that contained the groups (`id_token` or `userinfo`), `sealed`
+    the encrypted refresh token of the provider. A previous version drops these fields when it
+    replaces a record, so an absent field has the strictest meaning.
     """
 
     sid: str
@@ -72,6 +80,20 @@ class Session:
     client: Device
     amr: tuple[str, ...] = ()
     password_mark: str = ""
+    auth_time: float = 0.0
+    factor_time: float = 0.0
+    issuer: str = ""
+    account: str = ""
+    idp_sid: str = ""
+    checked_at: float = 0.0
+    tried_at: float = 0.0
+    groups_from: str = ""
+    sealed: str = field(default="", repr=False)
+
+    @property
+    def proved_at(self) -> float:
+        """The time of the oldest proof of the login, in Unix seconds."""
+        return self.auth_time or self.created_at
 
     @property
     def profile(self) -> dict[str, str]:

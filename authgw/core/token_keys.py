@@ -69,6 +69,12 @@ class TokenKeys:
         parent = self._ring.signing_key(now)
         return self._derived[derived_kid(parent.kid, claim), self._issuer].key
 
+    def secret(self, parent: str, claim: str, issuer: str) -> bytes | None:
+        """Return the HMAC key derived from this signing key for a `type` claim, None if unknown."""
+        found = self._derived.get((derived_kid(parent, claim), issuer))
+        secret = None if found is None else found.key.signing
+        return secret if isinstance(secret, bytes) else None
+
     def verifying(self, kid: str, issuer: object, now: float) -> TokenKey | None:
         """Return the key of this kid for tokens of this issuer; None if unknown or retired."""
         signing = self._ring.verifying_key(kid, now)

@@ -5,6 +5,7 @@ match the type that the transport requires.
 """
 
 import binascii
+import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -42,6 +43,7 @@ class TokenType(Enum):
     SESSION = ("session", "st+jwt")
     PENDING = ("pending", "pt+jwt")
     DEVICE = ("device", "dt+jwt")
+    FLOW = ("flow", "flow+jwt")
 
     def __init__(self, claim: str, header: str) -> None:
         # Plain attributes: an Enum's `value` is computed each time.
@@ -56,7 +58,7 @@ _DERIVED_TYPES = {kind.claim: kind.header for kind in TokenType if kind is not T
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A verified token; times are Unix seconds. `mark` identifies the password of a ticket.
+    """A verified token; times are Unix seconds. `mark` is the content of a ticket.
 
     From `valid_until` on it does not verify, because it has expired or its key is retired.
     """
@@ -73,7 +75,10 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class TicketClaims:
-    """Claims of a token outside a session; `lifetime` in seconds, `mark` identifies a password."""
+    """Claims of a token outside a session; `lifetime` in seconds.
+
+    `mark` is the content of the ticket: it identifies a password, or is a JSON text of the login.
+    """
 
     id: str
     lifetime: float
@@ -173,6 +178,22 @@ class Issuer:
         self._check_parties(claims)
         _check_times(claims, now, allow_expired)
         return token
+
+    def secret_of(self, ticket: str) -> bytes:
+        """Return 32 bytes that only replicas can derive from this verified ticket.
+
+        They depend on the id of the ticket and on the key of its kid, so every replica derives the
+        same, after a rotation of keys too.
+
+        Raises:
+            TokenInvalidError: the key does not exist any more.
+        """
+        header, claims, _ = _parse(ticket)
+        parent = str(header.kid).partition("~")[0]
+        secret = self._token_keys.secret(parent, claims["type"], claims["iss"])
+        if secret is None:
+            raise TokenInvalidError
+        return hmac.digest(secret, str(claims["jti"]).encode(), "sha256")
 
     def _sign(self, claims: dict[str, Any], kind: TokenType, now: float) -> str:
         derived = kind.claim in _DERIVED_TYPES and self._uses_derived_keys()

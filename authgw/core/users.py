@@ -17,6 +17,8 @@ from authgw.core.typed_text import comparison_key
 
 # The `source` of sessions that a user opened, and the `amr` values of RFC 8176 section 2.
 USERS = "users"
+# Begins the `source` of sessions that a login at an identity provider opened; its name follows.
+PROVIDER_PREFIX = "oidc:"
 # Distinguishes an app password from a token; secret scanners find it in committed source code.
 APP_PASSWORD_PREFIX = "agw_"  # noqa: S105  a prefix, not a password
 PASSWORD = "pwd"  # noqa: S105  name of an authentication method

@@ -90,7 +90,9 @@ class Validity:
 class LoginRequest:
     """A verified subject, with the properties that its new session stores.
 
-    `source` names the verifier; `amr` and `password_mark` are set for users of the users file.
+    `source` names the verifier; `amr` and `password_mark` are set for users of the users file. The
+    last fields are those of `sessions.Session`, for logins at identity providers; `ends_at` is the
+    latest end of the session in Unix seconds, None without a limit of its own.
     """
 
     sub: str
@@ -102,6 +104,14 @@ class LoginRequest:
     client: Device = field(default_factory=Device)
     amr: tuple[str, ...] = ()
     password_mark: str = ""
+    auth_time: float = 0.0
+    factor_time: float = 0.0
+    issuer: str = ""
+    account: str = ""
+    idp_sid: str = ""
+    checked_at: float = 0.0
+    groups_from: str = ""
+    ends_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

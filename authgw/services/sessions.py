@@ -285,6 +285,14 @@ class Sessions:
             client=login.client,
             amr=login.amr,
             password_mark=login.password_mark,
+            auth_time=login.auth_time,
+            factor_time=login.factor_time,
+            issuer=login.issuer,
+            account=login.account,
+            idp_sid=login.idp_sid,
+            checked_at=login.checked_at,
+            tried_at=login.checked_at,
+            groups_from=login.groups_from,
         )
 
     def _pair(self, session: Session, now: float) -> TokenPair:

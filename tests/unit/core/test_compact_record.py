@@ -47,6 +47,15 @@ def any_session(draw: st.DrawFn) -> Session:
         client=Device(draw(TEXTS), draw(TEXTS)),
         amr=tuple(draw(st.lists(TEXTS, max_size=2))),
         password_mark=draw(TEXTS),
+        auth_time=draw(TIMES),
+        factor_time=draw(TIMES),
+        issuer=draw(TEXTS),
+        account=draw(TEXTS),
+        idp_sid=draw(TEXTS),
+        checked_at=draw(TIMES),
+        tried_at=draw(TIMES),
+        groups_from=draw(TEXTS),
+        sealed=draw(TEXTS),
     )
 
 
@@ -105,15 +114,15 @@ def test_what_an_array_could_not_restore_has_names(change: dict[str, Any]) -> No
 
 
 def test_newer_items_are_ignored() -> None:
-    session = replace(a_session(), password_mark="m1")
+    session = replace(a_session(), sealed="s1")
     record = dump(session, compact=True)
     assert load(f'{record[:-1]},"of_version_2",[]]') == session
 
 
-@pytest.mark.parametrize("position", range(20))
+@pytest.mark.parametrize("position", range(29))
 @pytest.mark.parametrize("value", [[{}], 1e999])
 def test_items_have_their_types(position: int, value: object) -> None:
-    session = replace(a_session(), password_mark="m1", amr=("pwd",), email="a@b.c", name="A")
+    session = replace(a_session(), sealed="s1", amr=("pwd",), email="a@b.c", name="A")
     items = json.loads(dump(session, compact=True))
     items[position] = value
     with pytest.raises(ValueError, match="not a session record"):

@@ -1,0 +1,1 @@
+"""Identity providers: decisions about their documents, tokens and accounts. No I/O."""

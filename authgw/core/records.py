@@ -1,0 +1,36 @@
+"""Interface of records: short texts and sets of texts by name, each with an expiry.
+
+Names are any text that UTF-8 can encode; a store keeps their hashes, so that no name becomes part
+of a key. A value that is a secret is encrypted before (`core.sealing`).
+"""
+
+from typing import Protocol
+
+
+class Records(Protocol):
+    """Records and sets by name, shared by the replicas; a record and a set have separate names.
+
+    Raises:
+        StoreUnavailableError: from every method, if the outcome is unknown.
+    """
+
+    async def put(self, name: str, text: str, seconds: float) -> None:
+        """Write a record, which expires after `seconds`; it replaces an earlier record."""
+
+    async def get(self, name: str) -> str | None:
+        """Return the text of a record, None without a record."""
+
+    async def take(self, name: str) -> str | None:
+        """Delete a record and return its text, None without a record.
+
+        Of several calls at once, a single call gets the text.
+        """
+
+    async def add_member(self, name: str, member: str, seconds: float) -> None:
+        """Add a text to a set, which expires no earlier than after `seconds`.
+
+        A full set (`limits.MAX_RECORD_MEMBERS`) drops its oldest member.
+        """
+
+    async def members(self, name: str) -> tuple[str, ...]:
+        """Return the members of a set, oldest first; empty without a set."""

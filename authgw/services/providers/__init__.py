@@ -1,0 +1,1 @@
+"""Use cases: log in, refresh and log out with identity providers."""
