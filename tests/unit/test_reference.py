@@ -26,7 +26,7 @@ _NEEDED_OF_PROVIDERS = {
     "subject": {**_PROVIDER, "client_secret_file": "x", "email": "trusted"},
 }
 # The keys that an example needs next to it.
-_NEEDED = {
+_NEEDED: dict[str, dict[str, dict[str, object]]] = {
     "login.passwords": {"login": {"providers": _PROVIDERS}},
     "login.auto": {"login": {"passwords": False, "providers": _PROVIDERS}},
     "login.self_service": {"login": {"providers": _PROVIDERS}},
