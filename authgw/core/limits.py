@@ -199,3 +199,16 @@ MAX_SHOWN_PATH_LENGTH = 200
 MAX_LOG_WRITE_LENGTH = 4096
 # Problems of a users file that are reported at once.
 MAX_REPORTED_PROBLEMS = 20
+
+# --- Calls to identity providers ---
+
+# Name resolution, connection and response together, so that a browser's login does not wait longer.
+PROVIDER_CALL_TIMEOUT = 5.0
+# Metadata, keys, tokens and user information have a few KB; 200 groups of 1,000 characters fit.
+MAX_PROVIDER_RESPONSE_BYTES = 1024 * 1024
+# Parallel calls to a provider, ...
+MAX_PROVIDER_CALLS = 16
+# ... and the part of them that logins can use; the others are left to running sessions.
+MAX_LOGIN_CALLS = 8
+# Calls of logins that wait for their turn; they would time out behind a longer queue.
+MAX_WAITING_CALLS = 64
