@@ -123,6 +123,12 @@ MAX_WATCHED_SESSIONS = 4096
 # Hosts of a watched session.
 MAX_WATCHED_HOSTS = 64
 
+# A return target in the ticket of a login at an identity provider, as it is written there: the
+# ticket has to fit into a token (MAX_TOKEN_BYTES) and a cookie.
+MAX_FLOW_RD_BYTES = 1500
+# An authorization code: providers send a few hundred bytes.
+MAX_CODE_BYTES = 2048
+
 # --- Paths, hosts and rules ---
 
 MAX_READINGS = 64
