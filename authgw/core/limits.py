@@ -105,6 +105,14 @@ PER_CODE = ThrottleLimit(10, 900.0)
 MAX_CODE_AGE = 600.0
 # Wrong secrets of a trusted backend from an address.
 PER_BACKEND = ThrottleLimit(10, 60.0)
+# Responses of identity providers from an IPv4 address or an IPv6 /64: each costs a write to the
+# store and a call to the provider, which would throttle the gateway.
+PER_CALLBACK = ThrottleLimit(10, 60.0)
+# Addresses whose attempts are counted in memory, of about 200 bytes each.
+MAX_BUDGETED_ADDRESSES = 2**14
+# While a check at an identity provider is due, the session is looked at again in this interval: the
+# replica that began the check may have failed.
+RENEWAL_RETRY_AFTER = 30.0
 # Throttle counters in an SQLite store: invented names must not fill the disk, so those that expire
 # soonest are deleted.
 MAX_COUNTERS = 100_000
