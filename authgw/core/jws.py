@@ -14,17 +14,19 @@ from typing import Any
 import jwt
 
 from authgw.core.errors import TokenMalformedError
-from authgw.core.keys import Key
+from authgw.core.keys import Key, PublicKey
 from authgw.core.limits import MAX_CACHED_JOSE_HEADERS, MAX_TOKEN_BYTES
 from authgw.core.strict_json import read_object
 
 _ASYMMETRIC = {
     name: algorithm
     for name, algorithm in jwt.algorithms.get_default_algorithms().items()
-    if name in ("ES256", "RS256", "EdDSA")
+    if name in ("ES256", "RS256", "PS256", "EdDSA")
 }
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")  # RFC 4648 section 4 to section 5
 _STANDARD = bytes.maketrans(b"-_", b"+/")  # RFC 4648 section 5 to section 4
+# RFC 7515 sections 4.1.2, 4.1.3, 4.1.5 and 4.1.6: a key or certificate, or the address of either.
+_KEY_MEMBERS = frozenset({"jku", "jwk", "x5u", "x5c"})
 _ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
@@ -38,27 +40,43 @@ def has_signature(signed: bytes, signature: bytes, key: Key) -> bool:
     """Return True if this key has made the signature."""
     if isinstance(key.verifying, bytes):
         return hmac.compare_digest(signature, hmac.digest(key.verifying, signed, "sha256"))
-    return _ASYMMETRIC[key.algorithm].verify(signed, key.verifying, signature)
+    return has_public_signature(signed, signature, key.algorithm, key.verifying)
+
+
+def has_public_signature(
+    signed: bytes, signature: bytes, algorithm: str, public: PublicKey
+) -> bool:
+    """Return True if the private key of `public` has made the signature with this algorithm."""
+    return _ASYMMETRIC[algorithm].verify(signed, public, signature)
 
 
 @dataclass(frozen=True, slots=True)
 class JoseHeader:
-    """Members of a JOSE header; None for a member that is missing or not a string."""
+    """Members of a JOSE header; None for a member that is missing or not a string.
+
+    `is_extended` marks an extension (`crit`, `b64`), `brings_key` a key of the token's own.
+    """
 
     kid: str | None
     alg: str | None
     typ: str | None
     is_extended: bool
+    brings_key: bool
 
 
-def parse(text: str) -> tuple[JoseHeader, dict[str, Any], bytes]:
+def signed_part(text: str) -> bytes:
+    """Return the signed input of a token: the text before its second dot (RFC 7515 section 5.2)."""
+    return text.rpartition(".")[0].encode("ascii")
+
+
+def parse(text: str, max_bytes: int = MAX_TOKEN_BYTES) -> tuple[JoseHeader, dict[str, Any], bytes]:
     """Return header, claims and signature of a token; the signature is not verified.
 
     Raises:
-        TokenMalformedError: not a canonical JWS in compact form, or over 4,096 bytes.
+        TokenMalformedError: not a canonical JWS in compact form, or over `max_bytes`.
     """
     # Check the size before decoding: a huge token must not cost time.
-    if len(text) > MAX_TOKEN_BYTES or not text.isascii():
+    if len(text) > max_bytes or not text.isascii():
         raise TokenMalformedError
     parts = text.encode("ascii").split(b".")
     if len(parts) != 3:
@@ -76,7 +94,8 @@ def header_of(part: bytes) -> JoseHeader:
         for value in map(members.get, ("kid", "alg", "typ"))
     )
     # RFC 7515 section 4.1.11: authgw supports no extension, so all are refused.
-    return JoseHeader(kid, alg, typ, "crit" in members or "b64" in members)
+    is_extended = "crit" in members or "b64" in members
+    return JoseHeader(kid, alg, typ, is_extended, not _KEY_MEMBERS.isdisjoint(members))
 
 
 def canonical(part: bytes) -> bytes:

@@ -18,7 +18,7 @@ from authgw.core.errors import (
     TokenNotYetValidError,
     TokenWrongTypeError,
 )
-from authgw.core.jws import JoseHeader, has_signature, json_object, parse, signed_token
+from authgw.core.jws import JoseHeader, has_signature, json_object, parse, signed_part, signed_token
 from authgw.core.keys import KeyRing
 from authgw.core.sessions import Session
 from authgw.core.token_keys import TokenKey, TokenKeys
@@ -164,9 +164,7 @@ class Issuer:
         """
         header, claims, signature = parse(text)
         found = self._key_of(header, claims, now)
-        # RFC 7515 section 5.2: the signed input is the text before the second dot.
-        signed = text.rpartition(".")[0].encode("ascii")
-        if not has_signature(signed, signature, found.key):
+        if not has_signature(signed_part(text), signature, found.key):
             raise TokenInvalidError
         token = _validated(header, claims, kind, found.valid_until)
         self._check_parties(claims)
