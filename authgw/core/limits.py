@@ -226,3 +226,17 @@ MAX_PROVIDER_CALLS = 16
 MAX_LOGIN_CALLS = 8
 # Calls of logins that wait for their turn; they would time out behind a longer queue.
 MAX_WAITING_CALLS = 64
+# --- Tokens and documents of identity providers ---
+
+# ID tokens with 200 groups of Entra ID have 8 KiB.
+MAX_PROVIDER_TOKEN_BYTES = 16 * 1024
+# Keys of a provider; the largest documents have 30.
+MAX_PROVIDER_KEYS = 100
+# Bits of a provider's RSA key: the time of a verification grows with their square.
+MAX_PROVIDER_RSA_BITS = 8192
+# An address in a provider's metadata, or its issuer.
+MAX_PROVIDER_URL_BYTES = 2048
+# Entries of `amr`, `aud` and of other lists in a token that identify nobody.
+MAX_PROVIDER_LIST = 32
+# Age of a logout token that has no `exp`.
+LOGOUT_TOKEN_WINDOW = 120.0
