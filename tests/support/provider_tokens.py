@@ -28,7 +28,7 @@ ID_CLAIMS: dict[str, Any] = {
     "iat": NOW,
     "nonce": "n-0S6_WzA2Mj",
 }
-_WRITERS = {
+_WRITERS: dict[Any, Any] = {
     type(RSA.public_key()): RSAAlgorithm,
     type(EC.public_key()): ECAlgorithm,
     type(ED.public_key()): OKPAlgorithm,
