@@ -170,6 +170,15 @@ SERVICE_EVENTS = {
     "store_unreachable": LogEvent(
         "warning", "The session store cannot be reached at the start; responses are 503 until then."
     ),
+    "provider_check_failed": LogEvent(
+        "warning",
+        "An identity provider did not confirm a session; its sessions stay for at most `stale`.",
+    ),
+    "provider_secret_broken": LogEvent(
+        "error",
+        "The refresh token of a session cannot be decrypted: a signing key is missing, or the "
+        "store was changed.",
+    ),
     "push_lost": LogEvent(
         "warning",
         "Redis does not push revocations now; they take effect within cache.max_staleness.",
