@@ -159,7 +159,7 @@ async def test_a_session_is_found_before_it_is_stored(world: World) -> None:
         await member(name, sid, seconds)
 
     world.store.add = added  # type: ignore[method-assign]
-    world.records.add_member = announced  # type: ignore[method-assign]
+    world.records.add_member = announced  # type: ignore[assignment,method-assign]
     await world.log_in()
     assert order == ["set", "set", "session"]
 
