@@ -153,6 +153,7 @@ def _gateway(
         clock=clock,
         ready=ready,
         check_keys=parts.key_registry.check if parts.key_registry else _accept_keys,
+        strangers=parts.strangers,
     )
     if settings.login.sites.all or settings.server.docs:
         parts.pages.compile()
@@ -211,6 +212,7 @@ def _login(
         device_lifetime=settings.auth.refresh_lifetime,
         clock=clock,
         rehash=settings.auth.passwords.rehash,
+        budget=parts.strangers,
     )
 
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -18,7 +18,7 @@ from authgw.config.loader import LoadedConfig
 from authgw.doctor import lint
 from authgw.doctor.findings import error_messages
 from authgw.files import key_files
-from authgw.identity.clients_file import load_clients
+from authgw.identity.clients_file import load_clients, unlimited_clients
 from authgw.identity.users_file import alike_warnings, load_users, permission_warnings
 from authgw.server.reload import secret_files
 from authgw.server.store_factory import kind_and_location
@@ -91,7 +91,11 @@ def check(read: Read) -> None:
             lambda: load_users(users),
         )
     ]
-    groups = () if refused else lint.unknown_groups(loaded)
+    groups: Iterable[str] = ()
+    if not refused:
+        clients = loaded.path(auth.clients)
+        refused += unlimited_clients(clients, loaded.settings.login.providers)
+        groups = lint.unknown_groups(loaded)
     if not refused:
         alike = alike_warnings(users, load_users(users))
         for warning in (*alike, *lint.misspelled_users(loaded)):

@@ -110,6 +110,10 @@ PER_BACKEND = ThrottleLimit(10, 60.0)
 # Responses of identity providers from an IPv4 address or an IPv6 /64: each costs a write to the
 # store and a call to the provider, which would throttle the gateway.
 PER_CALLBACK = ThrottleLimit(10, 60.0)
+# Attempts without a valid credential from an IPv4 address or an IPv6 /64 that may write to the
+# store, per replica: more than many users behind an address need, and a flood costs the store less
+# than a busy site does.
+PER_STRANGER = ThrottleLimit(600, 60.0)
 # Addresses whose attempts are counted in memory, of about 200 bytes each.
 MAX_BUDGETED_ADDRESSES = 2**14
 # While a check at an identity provider is due, the session is looked at again in this interval: the

@@ -302,6 +302,8 @@ CAUSES: dict[str, str] = {
     "client_subject": "the client may not open sessions of this subject",
     "client_group": "the client may not grant these groups",
     "subject_is_user": "the subject is in the users file, so only its password opens a session",
+    "subject_reserved": "the subject is in the name space of another source, or is bound to an "
+    "account of an identity provider",
     "app_password": "no user has this app password",
     "app_password_user": "the app password belongs to another user than the request names",
     "app_password_expired": "the app password has expired",
