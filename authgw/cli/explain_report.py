@@ -117,6 +117,6 @@ def _principal(loaded: LoadedConfig, user: str | None, groups: tuple[str, ...]) 
     entry = load_users(loaded.path(loaded.settings.auth.users)).get(user or "")
     if entry is None:
         return Principal(user or "somebody", "", groups)
-    if entry.disabled:
+    if not entry.may_log_in:
         return None
     return Principal(user or "", "", (*entry.groups, *groups), entry.profile)

@@ -1,5 +1,6 @@
 """Users and app passwords as decisions need them; their secrets stay outside the core."""
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -36,6 +37,10 @@ class User:
     `profile` are further claims, by name. `password_marks` identify the current password: a session
     that was opened with another password has a different mark. `has_totp` is True if a second
     factor is set up.
+
+    `source` is that of the sessions of this name. Other sources than `users` also state the
+    `account` (`sub` at the identity provider) that the name belongs to. `link_marks` identify the
+    linked accounts; `epoch` is a part of these marks, and rises when all of them have to change.
     """
 
     sub: str
@@ -44,6 +49,10 @@ class User:
     disabled: bool
     password_marks: frozenset[str]
     has_totp: bool
+    source: str = USERS
+    account: str = ""
+    link_marks: frozenset[str] = frozenset()
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +111,18 @@ class UserDirectory(Protocol):
     def app_password(self, digest: str) -> AppPassword | None:
         """Return the app password with this SHA-256 digest (hexadecimal), or None."""
 
+    def linked(self, issuer: str, account: str) -> User | None:
+        """Return the user that this account of an identity provider is linked to, or None."""
+
+    def binding(self, name: str) -> tuple[str, str] | None:
+        """Return the issuer and account that a name, or a similar name, is bound to, or None."""
+
+    def bound_name(self, issuer: str, account: str) -> str | None:
+        """Return the name that is bound to this account of an identity provider, or None."""
+
+    def is_blocked(self, source: str, account: str, sub: str) -> bool:
+        """Return True if the operator blocked this account of this source, or this subject."""
+
 
 class NoUsers:
     """Empty user directory of a gateway without a users file."""
@@ -119,6 +140,31 @@ class NoUsers:
     def app_password(self, digest: str) -> AppPassword | None:
         """Return None."""
         return None
+
+    def linked(self, issuer: str, account: str) -> User | None:
+        """Return None."""
+        return None
+
+    def binding(self, name: str) -> tuple[str, str] | None:
+        """Return None."""
+        return None
+
+    def bound_name(self, issuer: str, account: str) -> str | None:
+        """Return None."""
+        return None
+
+    def is_blocked(self, source: str, account: str, sub: str) -> bool:
+        """Return False."""
+        return False
+
+
+def link_mark(issuer: str, account: str, epoch: int) -> str:
+    """Return the mark of sessions that were opened by a linked account.
+
+    It depends on the `epoch` of the user, so that a raised epoch ends all of these sessions.
+    """
+    text = "\0".join(("oidc", issuer, account, str(epoch)))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def principal_of(session: Session, user: User | None) -> Principal:
