@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from authgw.core.errors import OperatorError
 from authgw.core.limits import MAX_REPORTED_PROBLEMS
@@ -150,22 +151,21 @@ def _read_part(entry: Entry, names: dict[str, Account], blocked: list[str]) -> _
 
 
 def _read_names(entry: Entry, names: dict[str, Account]) -> _Problems:
+    data: Any = {} if entry.data is None else entry.data
+    invalid = [*_invalid_names(entry, data)] if isinstance(data, dict) else []
+    if invalid:
+        yield from invalid
+        return
     try:
-        found = _NAMES.validate_python({} if entry.data is None else entry.data)
+        found = _NAMES.validate_python(data)
     except ValidationError as error:
         for problem in error.errors(include_input=False, include_url=False):
-            path, kind = problem["loc"], problem["type"]
-            yield entry.line(path), f"{key_text(('names', *path))}: {_reason(kind, problem['msg'])}"
+            yield entry.line(problem["loc"]), _message(problem)
         return
     keys: dict[str, str] = {}
     owners: dict[Account, str] = {}
     for name, value in found.items():
         account, line = Account(value.issuer, value.sub), entry.line((name,))
-        try:
-            check_subject(name)
-        except ValueError as error:
-            yield line, f"a name {error}"
-            continue
         other = keys.setdefault(comparison_key(name), name)
         if other != name:
             yield line, f"names.{name}: differs from {other} only in case or similar characters"
@@ -173,6 +173,14 @@ def _read_names(entry: Entry, names: dict[str, Account]) -> _Problems:
         if owner != name:
             yield line, f"names.{name}: its account has the name {owner} already: remove one"
         names[name] = account
+
+
+def _invalid_names(entry: Entry, names: Iterable[str]) -> _Problems:
+    for name in names:
+        try:
+            check_subject(name)
+        except ValueError as error:
+            yield entry.line((name,)), f"a name {error}"
 
 
 def _read_blocked(entry: Entry, blocked: list[str]) -> _Problems:
@@ -191,11 +199,16 @@ def _read_blocked(entry: Entry, blocked: list[str]) -> _Problems:
         blocked.append(value)
 
 
-def _reason(kind: str, message: str) -> str:
-    reasons = {
-        "extra_forbidden": "unknown key: use issuer, sub",
-        "model_type": "must be an account: write {issuer: URL, sub: TEXT}",
-        "dict_type": "must be names: write NAME: {issuer: URL, sub: TEXT}",
-        "string_type": "is not text: put it in quotes",
-    }
-    return reasons.get(kind) or value_error(kind, message)
+_MESSAGES = {
+    "model_type": "must be an account: write {issuer: URL, sub: TEXT}",
+    "dict_type": "must be names: write NAME: {issuer: URL, sub: TEXT}",
+    "string_type": "is not text: put it in quotes",
+}
+
+
+def _message(problem: ErrorDetails) -> str:
+    path, kind = ("names", *problem["loc"]), problem["type"]
+    if kind == "extra_forbidden":
+        # The key is not repeated: if its colon is missing, it contains the value.
+        return f"{key_text(path[:-1])}: unknown key: use issuer, sub"
+    return f"{key_text(path)}: {_MESSAGES.get(kind) or value_error(kind, problem['msg'])}"

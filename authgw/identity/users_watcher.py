@@ -222,8 +222,11 @@ class WatchedUsersFile:
                 linked or has another name.
             BindingsFileError: The file cannot be read or written.
         """
-        if self.resembles_user(name) or self.linked(issuer, account) is not None:
-            raise BindingTakenError("the name belongs to a user of the users file, or the account")
+        if self.resembles_user(name):
+            raise BindingTakenError(f"the name {name} belongs to a user of {self.path}")
+        owner = self.linked(issuer, account)
+        if owner is not None:
+            raise BindingTakenError(f"the account is linked to {owner.sub} already")
         bindings_editor.bind(self.bindings_path, name, Account(issuer, account))
         self._bindings.reload()
         self.version += 1
