@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 
 from authgw.core.model import Verdict
+from authgw.core.provider_causes import PROVIDER_CAUSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,11 +300,26 @@ CAUSES: dict[str, str] = {
     "app_password_user": "the app password belongs to another user than the request names",
     "app_password_expired": "the app password has expired",
     "app_password_path": "the app password is not for this path",
+    "flow_parameters": "the response of the provider has not exactly one code or error, or a "
+    "parameter twice",
+    "flow_state": "the response of the provider has no valid state, or that of another flow",
+    "flow_iss": "the response of the provider names another issuer, or none although it must",
+    "flow_cookie": "the browser sent no valid cookie of this flow: cookies are blocked or were "
+    "cleared, or the login began in another browser",
+    "flow_expired": "the login at the provider took too long",
+    "flow_spent": "the response of the provider was used before",
+    "flow_site": "the login began on another login page, or at another provider",
+    "flow_session": "the session that began the flow has ended, or another session is there",
+    "flow_account": "the account is not that of the session that began the flow",
+    "renewal_refused": "the provider refused the refresh token of the session, twice",
+    "renewal_account": "the provider reported another account for the session",
+    "renewal_identity": "the account has another name or link than at the login",
     "form_token": "the form has no valid token: cookies are blocked or were cleared, or it was too "
     "old",
     "form_origin": "a page of another site sent the form",
     "form_http": "the login page is reached by http, over which browsers keep no session cookie",
 }
+CAUSES |= PROVIDER_CAUSES
 
 
 def refusal_headers(
