@@ -187,7 +187,7 @@ def _by_app_password(
     if not app_password.belongs_to(user):
         raise AppPasswordRefusedError(cause="app_password_user")
     sub, now = app_password.sub, context.clock()
-    principal = principal_of_app_password(users.find(sub))
+    principal = principal_of_app_password(sub, users)
     if principal is None:
         raise AppPasswordRefusedError(sub=sub, cause="disabled")
     if not app_password.allows(access, now):

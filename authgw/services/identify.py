@@ -192,7 +192,7 @@ class Identification:
         try:
             own = sessions.of_subject(snapshot.session, token.sub)
             session = sessions.check_valid(own, snapshot.now)
-            principal = principal_of(session, self._users.find(session.sub))
+            principal = principal_of(session, self._users)
         except SessionEndedError:
             raise SessionEndedError(sub=token.sub, sid=token.sid) from None
         confirmed = sessions.confirm(session, gen=token.gen, jti=token.jti)

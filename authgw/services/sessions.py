@@ -111,7 +111,7 @@ class Sessions:
         for _ in range(_MAX_ROUNDS):
             try:
                 if snapshot.session is not None:
-                    principal_of(snapshot.session, self._users.find(snapshot.session.sub))
+                    principal_of(snapshot.session, self._users)
                 result = self._decide(snapshot, token, fresh)
             except SessionEndedError:
                 raise SessionEndedError(sub=token.sub, sid=token.sid) from None

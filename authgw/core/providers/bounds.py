@@ -1,0 +1,86 @@
+"""Times at which sessions of identity providers have to be checked again, and at which they end."""
+
+import math
+from collections.abc import Mapping
+
+from authgw.core.errors import RecheckRequiredError, SessionEndedError
+from authgw.core.limits import RENEWAL_RETRY_AFTER
+from authgw.core.providers.model import Provider
+from authgw.core.sessions import Session
+from authgw.core.users import PROVIDER_PREFIX
+
+
+class ProviderBounds:
+    """Bounds of the sessions whose accounts are at these providers, by their names.
+
+    Two providers have different issuers. All times are Unix seconds of the store's clock.
+    """
+
+    def __init__(self, providers: Mapping[str, Provider]) -> None:
+        self._by_source = {provider.source: provider for provider in providers.values()}
+        self._by_issuer = {provider.issuer: provider for provider in providers.values()}
+
+    def source_of(self, session: Session) -> str:
+        """Return the source of the session's account, empty without a configured provider.
+
+        It differs from the source of a session whose account is linked to a user.
+        """
+        provider = self._by_issuer.get(session.issuer)
+        return "" if provider is None else provider.source
+
+    def until(self, session: Session, now: float) -> float:
+        """Return the time from which a complete check of the session is due.
+
+        It is infinite without a provider.
+
+        Raises:
+            SessionEndedError: the provider is not configured any more or has another issuer, the
+                session cannot be checked and is too old, or its last check was too long ago.
+            RecheckRequiredError: the provider has to confirm the account before the next request.
+        """
+        provider = self._provider(session)
+        if provider is None:
+            return math.inf
+        refresh = _refresh(session, provider)
+        if refresh is None:
+            end = session.created_at + provider.session
+            _check_before(end, now)
+            return end
+        end = session.checked_at + provider.stale
+        _check_before(end, now)
+        contacted_at = max(session.checked_at, session.tried_at)
+        recheck_at = contacted_at + 2 * refresh
+        if now >= recheck_at:
+            raise RecheckRequiredError(sub=session.sub, sid=session.sid)
+        due_at = session.tried_at + refresh
+        return min(end, recheck_at, due_at if now < due_at else now + RENEWAL_RETRY_AFTER)
+
+    def is_due(self, session: Session, now: float) -> bool:
+        """Return True if the provider has to be contacted about this valid session.
+
+        Raises:
+            SessionEndedError: the provider is not configured any more or has another issuer.
+        """
+        provider = self._provider(session)
+        refresh = None if provider is None else _refresh(session, provider)
+        return refresh is not None and now >= session.tried_at + refresh
+
+    def _provider(self, session: Session) -> Provider | None:
+        """Return the provider of the session's account, or None."""
+        is_own = session.source.startswith(PROVIDER_PREFIX)
+        if not is_own and not session.issuer:
+            return None
+        provider = self._by_issuer.get(session.issuer)
+        if provider is None or (is_own and provider.source != session.source):
+            raise SessionEndedError
+        return provider
+
+
+def _refresh(session: Session, provider: Provider) -> float | None:
+    """Return the interval of checks in seconds, None if the session cannot be checked."""
+    return provider.refresh if session.sealed else None
+
+
+def _check_before(end: float, now: float) -> None:
+    if now >= end:
+        raise SessionEndedError
