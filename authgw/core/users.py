@@ -1,5 +1,6 @@
 """Users and app passwords as decisions need them; their secrets stay outside the core."""
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -40,6 +41,8 @@ class User:
     A user logs in by password, or by an account of an identity provider that is linked to the
     entry, for each of which `link_marks` has a mark. An entry with the `source` `oidc:NAME` belongs
     to the `account` there: it holds second factors only, and may disable the account.
+
+    `epoch` is a part of the link marks, and rises when all of them have to change.
     """
 
     sub: str
@@ -51,6 +54,7 @@ class User:
     source: str = USERS
     account: str = ""
     link_marks: frozenset[str] = frozenset()
+    epoch: int = 0
 
     def has_mark_of(self, session: Session) -> bool:
         """Return True if the password or the link that opened the session is still valid.
@@ -167,6 +171,15 @@ class NoUsers:
     def is_blocked(self, source: str, account: str, sub: str) -> bool:
         """Return False."""
         return False
+
+
+def link_mark(issuer: str, account: str, epoch: int) -> str:
+    """Return the mark of sessions that were opened by a linked account.
+
+    It depends on the `epoch` of the user, so that a raised epoch ends all of these sessions.
+    """
+    text = "\0".join(("oidc", issuer, account, str(epoch)))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def principal_of(session: Session, users: UserDirectory, *, provider: str = "") -> Principal:
