@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from authgw.config.environment import CONFIG, read_environment
 from authgw.config.login_pages import page_warnings, uncovered_rules
+from authgw.config.provider_warnings import provider_warnings
 from authgw.config.rules import compile_rules
 from authgw.config.schema import Settings
 from authgw.config.schema_paths import sibling_keys
@@ -157,6 +158,7 @@ def _warnings(
 ) -> tuple[str, ...]:
     sites = settings.login.sites
     messages = [*page_warnings(sites), *uncovered_rules(rules.ordered if rules else (), sites)]
+    messages += provider_warnings(settings.login.providers, settings.rules)
     if settings.server.socket and UNIX not in settings.server.trusted_proxies:
         messages.append(
             "server.socket: no request over it is trusted: add `unix` to server.trusted_proxies."

@@ -307,3 +307,15 @@ class Settings(Section):
             )
             raise PydanticCustomError(CONFLICT, message)
         return value
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield self-service on a host whose app could use the pages in a user's name."""
+        hosts = {rule.host for rule in self.rules or ()}
+        for site in self.login.sites.all if self.login.self_service else ():
+            if site.host in hosts or site.root or not site.is_ours:
+                message = (
+                    f"needs a login page on a host of its own, but an app is at {site.host}, too, "
+                    "whose scripts could use the account page: give login.url another host, or "
+                    "remove login.self_service"
+                )
+                yield Conflict(("login", "self_service"), message, ("login", "rules"))

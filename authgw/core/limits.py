@@ -61,6 +61,8 @@ MAX_GROUPS_BYTES = 4096
 MAX_USER_ID = 2**63 - 1
 # A group, or an app password's name.
 MAX_NAME_LENGTH = 64
+# An identity provider, whose name stands before those of its users and groups.
+MAX_PROVIDER_NAME_LENGTH = 32
 
 # --- Credentials ---
 
