@@ -222,12 +222,23 @@ MAX_REPORTED_PROBLEMS = 20
 PROVIDER_CALL_TIMEOUT = 5.0
 # Metadata, keys, tokens and user information have a few KB; 200 groups of 1,000 characters fit.
 MAX_PROVIDER_RESPONSE_BYTES = 1024 * 1024
+# An age at which the metadata and the keys of a provider are fetched again, ...
+PROVIDER_DOCUMENT_DUE_AFTER = 3600.0
+# ... the age up to which they serve while the provider is away, ...
+PROVIDER_DOCUMENT_STALE_AFTER = 24 * 3600.0
+# ... and the time between two attempts then, and between two fetches for an unknown key.
+PROVIDER_DOCUMENT_RETRY_AFTER = 60.0
+# Characters of a provider's error text in the log.
+MAX_NOTED_ERROR_LENGTH = 200
+# Pages of a list of GitHub's API, of 100 entries each: organizations, teams, addresses.
+MAX_GITHUB_PAGES = 10
 # Parallel calls to a provider, ...
 MAX_PROVIDER_CALLS = 16
 # ... and the part of them that logins can use; the others are left to running sessions.
 MAX_LOGIN_CALLS = 8
 # Calls of logins that wait for their turn; they would time out behind a longer queue.
 MAX_WAITING_CALLS = 64
+
 # --- Tokens and documents of identity providers ---
 
 # ID tokens with 200 groups of Entra ID have 8 KiB.

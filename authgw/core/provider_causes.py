@@ -1,6 +1,9 @@
 """Causes of refused logins and logouts at identity providers; a part of `core.reasons.CAUSES`."""
 
 PROVIDER_CAUSES: dict[str, str] = {
+    "provider_error": "the identity provider responded with an error instead of a code",
+    "provider_grant": "the identity provider does not accept the code or the refresh token",
+    "provider_refresh": "the identity provider sent no refresh token, which `refresh` needs",
     "provider_metadata": "the discovery document of the identity provider is not usable",
     "provider_keys": "the key set of the identity provider is not usable",
     "provider_token": "the token is not a canonical JWS of at most 16 KiB, or its header names a "

@@ -311,6 +311,9 @@ CAUSES: dict[str, str] = {
     "flow_site": "the login began on another login page, or at another provider",
     "flow_session": "the session that began the flow has ended, or another session is there",
     "flow_account": "the account is not that of the session that began the flow",
+    "renewal_refused": "the provider refused the refresh token of the session, twice",
+    "renewal_account": "the provider reported another account for the session",
+    "renewal_identity": "the account has another name or link than at the login",
     "form_token": "the form has no valid token: cookies are blocked or were cleared, or it was too "
     "old",
     "form_origin": "a page of another site sent the form",

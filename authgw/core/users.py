@@ -40,9 +40,8 @@ class User:
 
     A user logs in by password, or by an account of an identity provider that is linked to the
     entry, for each of which `link_marks` has a mark. An entry with the `source` `oidc:NAME` belongs
-    to the `account` there: it holds second factors only, and may disable the account.
-
-    `epoch` is a part of the link marks, and rises when all of them have to change.
+    to the `account` there: it holds second factors only, and may disable the account. `epoch` is a
+    part of the link marks, and rises when all of them have to change.
     """
 
     sub: str

@@ -28,10 +28,10 @@ from authgw.core.limits import (
     PROVIDER_CALL_TIMEOUT,
 )
 from authgw.core.measurements import Measurement, labelled_counter
+from authgw.core.providers.metadata import address_problem
 from authgw.services.providers.calls import BasicCredentials, ProviderResponse
 
 _CHUNK_BYTES = 64 * 1024
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class CallCounts(Counter[tuple[str, ...]]):
@@ -198,32 +198,17 @@ class _Resolver(aiohttp.ThreadedResolver):
         self, host: str, port: int = 0, family: AddressFamily = AddressFamily.AF_INET
     ) -> list[ResolveResult]:
         """Return the addresses of a host."""
-        if _is_loopback(host):
+        if host.endswith(".localhost"):
             found = await super().resolve("localhost", port, family)
             return [{**address, "hostname": host} for address in found]
         return await super().resolve(host, port, family)
 
 
-def is_permitted_url(url: str) -> bool:
-    """Return True for https, and for http to this machine, without credentials or fragment."""
-    try:
-        _checked(url)
-    except (ValueError, ProviderUnavailableError):
-        return False
-    return True
-
-
 def _checked(url: str) -> URL:
-    found = URL(url, encoded=True)
-    if found.user is not None or found.password is not None or not found.host:
-        raise _unavailable("", "has an address that is not valid")
-    if found.scheme == "https" or (found.scheme == "http" and _is_loopback(found.host)):
-        return found
-    raise _unavailable(url, "has an address without https, which is permitted for localhost only")
-
-
-def _is_loopback(host: str) -> bool:
-    return host in _LOOPBACK or host.endswith(".localhost")
+    problem = address_problem(url)
+    if problem:
+        raise ProviderUnavailableError(note=f"an address of the identity provider {problem}")
+    return URL(url, encoded=True)
 
 
 def _problem(response: aiohttp.ClientResponse) -> str:

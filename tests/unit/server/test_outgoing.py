@@ -13,7 +13,7 @@ from aiohttp import web
 from authgw.core import limits
 from authgw.core.errors import ProviderUnavailableError
 from authgw.server import outgoing
-from authgw.server.outgoing import OneProviderCalls, OutgoingClient, is_permitted_url
+from authgw.server.outgoing import OneProviderCalls, OutgoingClient
 from authgw.services.providers.calls import BasicCredentials
 from tests.support.certificate import write_certificate
 
@@ -147,29 +147,22 @@ async def test_a_proxy_of_the_environment_is_not_used(
 
 
 @pytest.mark.parametrize(
-    ("url", "permitted"),
+    "url",
     [
-        ("https://idp.example.com/keys", True),
-        ("http://localhost:8000/", True),
-        ("http://127.0.0.1/", True),
-        ("http://[::1]:9/", True),
-        ("http://kc.localhost/", True),
-        ("http://idp.example.com/", False),
-        ("http://localhost.example.com/", False),
-        ("http://127.0.0.1.example.com/", False),
-        ("file:///etc/passwd", False),
-        ("https://user:secret@idp.example.com/", False),
-        ("https://", False),
-        ("//idp.example.com", False),
-        ("https://[::1", False),
+        "http://idp.example.com/",
+        "http://localhost.example.com/",
+        "http://127.0.0.1.example.com/",
+        "file:///etc/passwd",
+        "https://user:secret@idp.example.com/",
+        "https://",
+        "//idp.example.com",
+        "https://[::1",
     ],
 )
-async def test_only_https_leaves_this_machine(
-    calls: OneProviderCalls, url: str, permitted: bool
-) -> None:
-    assert is_permitted_url(url) is permitted
-    if not permitted:
-        assert "secret" not in await note_of(calls.get_json(url))
+async def test_only_https_leaves_this_machine(calls: OneProviderCalls, url: str) -> None:
+    note = await note_of(calls.get_json(url))
+    assert note.startswith("an address of the identity provider ")
+    assert "secret" not in note
 
 
 async def test_a_hanging_provider_costs_its_time_limit(
