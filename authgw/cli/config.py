@@ -19,7 +19,7 @@ from authgw.doctor import lint
 from authgw.doctor.findings import error_messages
 from authgw.files import key_files
 from authgw.identity.clients_file import load_clients
-from authgw.identity.users_file import alike_warnings, load_users, permission_warnings
+from authgw.identity.users_file import entry_warnings, load_users, permission_warnings
 from authgw.server.reload import secret_files
 from authgw.server.store_factory import kind_and_location
 from authgw.server.summary import file_read
@@ -93,7 +93,7 @@ def check(read: Read) -> None:
     ]
     groups = () if refused else lint.unknown_groups(loaded)
     if not refused:
-        alike = alike_warnings(users, load_users(users))
+        alike = entry_warnings(users, load_users(users))
         for warning in (*alike, *lint.misspelled_users(loaded)):
             output.note(f"warning: {warning}")
     problems = [*refused, *loaded.rule_warnings, *groups]

@@ -128,7 +128,7 @@ def principal_of_user(
     entry = load_users(loaded.path(loaded.settings.auth.users)).get(user or "")
     if entry is None:
         return Principal(user or "somebody", "", groups)
-    if entry.disabled:
+    if not entry.may_log_in:
         return None
     return Principal(user or "", "", (*entry.groups, *groups), entry.profile)
 

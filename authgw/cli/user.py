@@ -13,7 +13,7 @@ from authgw.cli.user_entry import EFFECT, Read, entry_of, users_path
 from authgw.cli.user_output import user_as_json, user_as_line
 from authgw.identity import passwords, totp, users_editor
 from authgw.identity.users_file import (
-    alike_warnings,
+    entry_warnings,
     load_users,
     permission_warnings,
     validate_entry,
@@ -201,7 +201,7 @@ def list_command(read: Read, as_json: bool) -> None:
     """List all users, without secrets."""
     path = users_path(read())
     users = load_users(path)
-    for warning in (*permission_warnings(path), *alike_warnings(path, users)):
+    for warning in (*permission_warnings(path), *entry_warnings(path, users)):
         output.note(f"warning: {warning}")
     rows = [user_as_json(name, entry) for name, entry in users.items()]
     if as_json:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from authgw.config.loader import LoadedConfig
 from authgw.identity import users_editor
-from authgw.identity.users_file import UserEntry, UsersFileError, find_name, load_users
+from authgw.identity.user_entry import UserEntry
+from authgw.identity.users_file import UsersFileError, find_name, load_users
 
 EFFECT = "Takes effect within a second."
 

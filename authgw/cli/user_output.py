@@ -4,7 +4,7 @@ from datetime import UTC
 from typing import Any
 
 from authgw.cli.output import printable
-from authgw.identity.users_file import AppPasswordEntry, UserEntry
+from authgw.identity.user_entry import AppPasswordEntry, UserEntry
 
 
 def user_as_json(name: str, entry: UserEntry) -> dict[str, Any]:

@@ -178,12 +178,14 @@ SERVICE_EVENTS = {
     "restart_required": LogEvent(
         "warning", "SIGHUP: these settings have changed and take effect after a restart only."
     ),
-    "users_file_read": LogEvent("info", "The users file has changed and was read."),
+    "users_file_read": LogEvent("info", "Users or bindings have changed and were read."),
     "users_file_broken": LogEvent(
-        "error", "The users file cannot be used; the previous users stay active."
+        "error", "Users or bindings cannot be used; the previous state of that file stays active."
     ),
     "users_file_warning": LogEvent(
-        "warning", "The users file is readable by others, or has names that differ only in case."
+        "warning",
+        "Users or bindings are readable by others, or the users file has names that differ only in "
+        "case, or keys that this version does not know.",
     ),
     "rehash_failed": LogEvent(
         "warning", "The users file cannot be changed to renew a password hash; logins succeed."

@@ -8,7 +8,7 @@ from authgw.doctor import lint
 from authgw.doctor.findings import CheckResult, error_messages, ok, problem, warning
 from authgw.files import key_files
 from authgw.identity.clients_file import load_clients
-from authgw.identity.users_file import alike_warnings, load_users, permission_warnings
+from authgw.identity.users_file import entry_warnings, load_users, permission_warnings
 
 _PART = "configuration"
 
@@ -23,7 +23,7 @@ def examine(loaded: LoadedConfig) -> Iterator[CheckResult]:
     yield from (problem(_PART, message) for message in errors)
     warnings = [*loaded.warnings, *loaded.rule_warnings]
     if not errors:
-        warnings += [*permission_warnings(users), *alike_warnings(users, load_users(users))]
+        warnings += [*permission_warnings(users), *entry_warnings(users, load_users(users))]
         warnings += [*lint.unknown_groups(loaded), *lint.misspelled_users(loaded)]
     yield from (warning(_PART, message) for message in warnings)
     if not errors and not warnings:

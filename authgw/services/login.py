@@ -24,7 +24,8 @@ from authgw.identity import totp, users_editor
 from authgw.identity.hash_pool import HashPool
 from authgw.identity.hash_pool import PasswordCheck as Hashed
 from authgw.identity.login_throttle import LoginAttempt, LoginThrottle
-from authgw.identity.users_file import UsersFileError, mark
+from authgw.identity.user_entry import mark
+from authgw.identity.users_file import UsersFileError
 from authgw.identity.users_watcher import WatchedUsersFile
 from authgw.services.login_tickets import LoginTickets
 from authgw.services.results import VerifiedLogin

@@ -18,7 +18,8 @@ from click.testing import Result
 from authgw.identity import users_editor
 from authgw.identity.passwords import digest, hash_password, verify
 from authgw.identity.totp import recovery_digest
-from authgw.identity.users_file import UserEntry, load_users
+from authgw.identity.user_entry import UserEntry
+from authgw.identity.users_file import load_users
 from tests.support.processes import AUTHGW, authgw_here
 
 PASSWORD = "tuck-vole-brim-seventy"
