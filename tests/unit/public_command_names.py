@@ -7,8 +7,8 @@ from unittest.mock import MagicMock
 
 import click
 
+from authgw.cli import check_results, doctor, explain_report, key, session, user_output
 from authgw.cli import client as client_command
-from authgw.cli import doctor, explain_report, key, session, user_output
 from authgw.core.explain import Explanation
 from authgw.core.keys import KeyState
 from authgw.core.model import Decision, Verdict
@@ -43,7 +43,7 @@ def exit_statuses() -> dict[str, Any]:
         "refused": click.ClickException.exit_code,
         "wrong usage": click.UsageError.exit_code,
         "authgw doctor": {
-            result.grade.value: doctor._status_of_results([result]) for result in results
+            result.grade.value: check_results.status_of([result]) for result in results
         },
         "authgw doctor --nginx": {
             finding.kind.value: doctor._status_of_findings([finding]) for finding in findings
@@ -61,7 +61,8 @@ def json_of_commands() -> dict[str, Any]:
     finding = Finding("nginx.conf", 1, "", "", FindingKind.HOLE)
     return {
         "authgw client list": sorted(client_command._row("x", client)),
-        "authgw doctor": sorted(doctor._result_as_json(ok("", ""))),
+        "authgw doctor": sorted(check_results.result_as_json(ok("", ""))),
+        "authgw provider check": sorted(check_results.result_as_json(ok("", ""))),
         "authgw doctor --nginx": sorted(doctor._finding_as_json(finding)),
         "authgw key list": sorted(key._as_json(signing)),
         "authgw rules explain": sorted(json.loads(_explained(Verdict.ALLOW).as_json())),
