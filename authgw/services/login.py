@@ -11,6 +11,7 @@ from loguru import logger
 from authgw.core.counters import Counters
 from authgw.core.errors import (
     LoginFailedError,
+    PasswordsOffError,
     StoreUnavailableError,
     TooManyFailuresError,
     TotpRequiredError,
@@ -37,6 +38,8 @@ _STEP_LIFETIME = 120.0  # seconds; a step is valid for 90, so no code is accepte
 class LoginService:
     """Verifies users of the users file; `policy` is `login.totp`, `device_lifetime` is in seconds.
 
+    Without `passwords` it only adds second factors to the logins of other methods.
+
     With `rehash`, a login replaces a hash with outdated parameters in the file. `tickets` carry
     a login to the next request.
     """
@@ -49,6 +52,7 @@ class LoginService:
         issuer: Issuer,
         *,
         policy: Policy,
+        passwords: bool = True,
         device_lifetime: float,
         clock: Callable[[], float],
         rehash: bool = True,
@@ -58,6 +62,7 @@ class LoginService:
         self._counters = counters
         self._regulation = LoginThrottle(counters)
         self._policy = policy
+        self._passwords = passwords
         self._clock = clock
         self._rehash_enabled = rehash
         self._delayed = 0
@@ -76,11 +81,14 @@ class LoginService:
         time.
 
         Raises:
+            PasswordsOffError: `login.passwords` is false.
             TooBusyError: too many passwords are being verified.
             TooManyFailuresError: the login is locked for some time.
             LoginFailedError: the name or the password is wrong, or the user is disabled.
             StoreUnavailableError: the attempt could not be counted.
         """
+        if not self._passwords:
+            raise PasswordsOffError
         name = self._users.name_of(name)
         try:
             stored_hash, check, attempt = await self._verify(name, password, address, device)
