@@ -160,22 +160,6 @@ class WatchedUsersFile:
         """Return the app password with this SHA-256 (hexadecimal), None if it does not exist."""
         return self._snapshot.app_passwords.get(digest)
 
-    def linked(self, issuer: str, account: str) -> User | None:
-        """Return the user to whom this account of an identity provider is linked, or None."""
-        return None
-
-    def bound_name(self, issuer: str, account: str) -> str | None:
-        """Return the name that is bound to this account of an identity provider, or None."""
-        return None
-
-    def binding(self, name: str) -> tuple[str, str] | None:
-        """Return issuer and account to which a name like this one is bound, or None."""
-        return None
-
-    def is_blocked(self, source: str, account: str, sub: str) -> bool:
-        """Return True if the account of this source, or the subject, is blocked."""
-        return False
-
     def password_hash(self, sub: str) -> str | None:
         """Return the argon2id hash of the user's password, None without a user or password."""
         entry = self._snapshot.entries.get(sub)
