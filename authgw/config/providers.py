@@ -42,7 +42,6 @@ _OWN_PARAMETERS = re.compile(
 _PARAMETER = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 # Keys of a provider that OAuth 2.0 without OpenID Connect has no use for.
 _OIDC_ONLY = (
-    "issuer",
     "client_key_file",
     "second_factor",
     "refresh",
@@ -84,9 +83,12 @@ class ProviderSettings(Section):
     """
 
     type: Annotated[Literal["oidc", "github"], Field(examples=["github"])] = "oidc"
-    """`oidc` is OpenID Connect; `github` is OAuth 2.0 as github.com has it."""
+    """`oidc` is OpenID Connect; `github` is OAuth 2.0 as GitHub has it."""
     issuer: Annotated[Text | None, Field(examples=["https://kc.example.com/realms/x"])] = None
-    """Issuer of a provider of type `oidc`, exactly as its discovery document has it."""
+    """Issuer of the provider, exactly as its discovery document has it.
+
+    For `type: github` it is the URL of a GitHub Enterprise Server; github.com without it.
+    """
     client_id: Annotated[Text | None, Field(examples=["authgw"])] = None
     """Client ID from the registration at the provider."""
     client_secret_file: Annotated[Text | None, Field(examples=["secrets/kc"])] = None
@@ -178,8 +180,8 @@ class ProviderSettings(Section):
 
     @property
     def effective_issuer(self) -> str:
-        """The issuer, also of a provider that has no key for it."""
-        return GITHUB_ISSUER if self.type == "github" else self.issuer or ""
+        """The issuer, also of a provider that does not set it."""
+        return self.issuer or (GITHUB_ISSUER if self.type == "github" else "")
 
     @property
     def host(self) -> str:
@@ -194,12 +196,15 @@ class ProviderSettings(Section):
     def conflicts(self) -> Iterator[Conflict]:
         """Yield missing keys, keys of another type, and keys that contradict each other."""
         yield from self._missing()
+        problem = issuer_problem(self.issuer) if self.issuer is not None else ""
         if self.type == "github":
             yield from self._of_another_type()
-        elif self.issuer is not None:
-            problem = issuer_problem(self.issuer)
-            if problem:
-                yield Conflict(("issuer",), problem, ("issuer",))
+            if not problem and urlsplit(self.effective_issuer).path:
+                problem = (
+                    "has a path: write scheme and host only, such as https://github.example.com"
+                )
+        if problem:
+            yield Conflict(("issuer",), problem, ("issuer", "type"))
         yield from self._contradictions()
 
     def _missing(self) -> Iterator[Conflict]:
@@ -226,7 +231,7 @@ class ProviderSettings(Section):
                 message = "is for OpenID Connect, which GitHub does not have: remove it"
                 yield Conflict((key,), message, ("type",))
         if self.logout != "local":
-            message = "github.com has no logout for apps: write logout: local, or remove it"
+            message = "GitHub has no logout for apps: write logout: local, or remove it"
             yield Conflict(("logout",), message, ("type", "logout"))
         if isinstance(self.accept, AcceptSettings) and self.accept.tenant:
             message = "is for Entra ID: write {path}.groups or {path}.domains"

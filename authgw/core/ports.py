@@ -50,13 +50,23 @@ class SessionStore(Protocol):
 
 
 class MirroringStore(SessionStore, Protocol):
-    """A SessionStore that keeps recently read sessions in memory."""
+    """A SessionStore that keeps recently read sessions in memory.
+
+    A snapshot of `peek` is at most `max_staleness` seconds old.
+    """
+
+    @property
+    def max_staleness(self) -> float:
+        """The greatest age of a cached snapshot, in seconds."""
 
     async def replace_many(self, changes: Sequence[tuple[Snapshot, Session]]) -> None:
         """Call `replace` for each change; conflicts are ignored."""
 
     def peek(self, sid: str) -> Snapshot | None:
         """Return the current cached snapshot, or None; its version changes with the record."""
+
+    def peek_current(self, sid: str) -> Snapshot | None:
+        """Return the result of `peek` with the store's present time in `now`."""
 
     async def get(self, sid: str) -> Snapshot:
         """Return the cached snapshot, or read it; this counts as use of the session."""

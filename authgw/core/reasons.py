@@ -230,6 +230,12 @@ REASONS: dict[str, Reason] = {
         "this page is for other users and groups",
         "ask an administrator for access",
     ),
+    "factor_unsupported": Reason(
+        403,
+        "this page requires a second factor, which the identity provider of this login did not "
+        "confirm",
+        "log in again with a second factor at the identity provider",
+    ),
     "programs_only": Reason(
         403,
         "the rule for this page does not accept a login by browser",

@@ -4,12 +4,12 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from authgw.core.errors import SessionEndedError
 from authgw.core.limits import MAX_NAME_LENGTH
-from authgw.core.model import AccessRequest, Principal
+from authgw.core.model import PROVIDER_PREFIX, AccessRequest, Principal
 from authgw.core.paths import canonical_path
 from authgw.core.patterns import PathPattern
 from authgw.core.rules import is_inside
@@ -18,8 +18,6 @@ from authgw.core.typed_text import comparison_key
 
 # The `source` of sessions that a user opened, and the `amr` values of RFC 8176 section 2.
 USERS = "users"
-# Begins the `source` of sessions that a login at an identity provider opened; its name follows.
-PROVIDER_PREFIX = "oidc:"
 # Distinguishes an app password from a token; secret scanners find it in committed source code.
 APP_PASSWORD_PREFIX = "agw_"  # noqa: S105  a prefix, not a password
 PASSWORD = "pwd"  # noqa: S105  name of an authentication method
@@ -201,7 +199,10 @@ def principal_of(session: Session, users: UserDirectory, *, provider: str = "") 
         raise SessionEndedError
     if user is not None and not _is_own_entry(session, user):
         raise SessionEndedError
-    return _principal(session, session.sub, session.groups, session.profile)
+    principal = _principal(session, session.sub, session.groups, session.profile)
+    if session.source.startswith(PROVIDER_PREFIX) and not (user and user.has_totp):
+        return replace(principal, can_add_factor=False)
+    return principal
 
 
 def _principal_of_user(session: Session, user: User | None) -> Principal:

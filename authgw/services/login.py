@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 from loguru import logger
@@ -95,7 +96,7 @@ class LoginService:
         await self._regulation.record_success(attempt)
         if check.new_hash is not None:
             await self._rehash(name, stored_hash, check.new_hash)
-        return VerifiedLogin(user, mark(stored_hash), (PASSWORD,))
+        return VerifiedLogin(user, mark(stored_hash), (PASSWORD,), auth_time=self._clock())
 
     async def _verify(
         self, name: str, password: str, address: str, device: str
@@ -125,6 +126,8 @@ class LoginService:
     async def by_code(self, verified: VerifiedLogin, code: str, *, device: str) -> VerifiedLogin:
         """Add a second factor to a login: an unused current code, or a recovery code.
 
+        The other proofs of the login keep their time.
+
         Raises:
             LoginFailedError: the code is wrong or was used before.
             TooManyFailuresError: codes of this user are locked for some time.
@@ -150,7 +153,7 @@ class LoginService:
         await self._regulation.record_success(attempt)
         # A session of an earlier version may have no `amr`; it began with a password.
         amr = dict.fromkeys((*(verified.amr or (PASSWORD,)), TOTP))
-        return VerifiedLogin(verified.user, verified.mark, tuple(amr))
+        return replace(verified, amr=tuple(amr), factor_time=self._clock())
 
     async def in_one_step(
         self, name: str, password: str, code: str, *, address: str

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 from authgw.core.errors import RecheckRequiredError, SessionEndedError
 from authgw.core.limits import RENEWAL_RETRY_AFTER
+from authgw.core.model import PROVIDER_PREFIX
 from authgw.core.providers.model import Provider
 from authgw.core.sessions import Session
-from authgw.core.users import PROVIDER_PREFIX
 
 
 class ProviderBounds:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from authgw.core.users import PROVIDER_PREFIX
+from authgw.core.model import PROVIDER_PREFIX
 
 GITHUB_ISSUER = "https://github.com"
 

@@ -104,6 +104,13 @@ def test_github_has_its_own_issuer_and_scopes(tmp_path: Path) -> None:
     assert found.reports_auth_time is False
 
 
+def test_github_enterprise_server_has_an_issuer(tmp_path: Path) -> None:
+    write_secret(tmp_path / "kc", b"s3cret\n")
+    config = loaded(tmp_path, text(gh={**GITHUB, "issuer": "https://github.example.com"}))
+    found = config.settings.login.loaded_providers(tmp_path)["gh"]
+    assert (found.kind, found.issuer) == ("github", "https://github.example.com")
+
+
 @pytest.mark.parametrize(
     ("accept", "expected"),
     [
@@ -260,7 +267,8 @@ def test_an_issuer_that_is_accepted(tmp_path: Path, issuer: str) -> None:
 @pytest.mark.parametrize(
     ("keys", "key"),
     [
-        ({"issuer": "https://github.com"}, "issuer"),
+        ({"issuer": "https://github.example.com/"}, "issuer"),
+        ({"issuer": "http://github.example.com"}, "issuer"),
         ({"client_secret_file": None, "client_key_file": "k"}, "client_key_file"),
         ({"second_factor": {"amr": ["mfa"]}}, "second_factor"),
         ({"refresh": "15m"}, "refresh"),

@@ -9,7 +9,7 @@ from authgw.core.limits import ThrottleLimit
 LIMIT = ThrottleLimit(2, 60.0)
 
 
-class Clock:
+class BudgetClock:
     now = 1000.0
 
     def __call__(self) -> float:
@@ -17,11 +17,11 @@ class Clock:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> BudgetClock:
+    return BudgetClock()
 
 
-def test_a_budget_lasts_until_its_window_ends(clock: Clock) -> None:
+def test_a_budget_lasts_until_its_window_ends(clock: BudgetClock) -> None:
     budget = AddressBudget(LIMIT, clock)
     assert budget.retry_after("192.0.2.1") == 0.0
     assert [budget.admit("192.0.2.1") for _ in range(4)] == [True, True, False, False]
@@ -45,14 +45,16 @@ def test_a_budget_lasts_until_its_window_ends(clock: Clock) -> None:
     ],
 )
 def test_a_network_of_a_customer_has_one_budget(
-    clock: Clock, first: str, second: str, is_shared: bool
+    clock: BudgetClock, first: str, second: str, is_shared: bool
 ) -> None:
     budget = AddressBudget(ThrottleLimit(1, 60.0), clock)
     assert budget.admit(first)
     assert budget.admit(second) is not is_shared
 
 
-def test_the_number_of_addresses_is_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_addresses_is_bounded(
+    clock: BudgetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(budget, "MAX_BUDGETED_ADDRESSES", 3)
     budgets = AddressBudget(ThrottleLimit(1, 60.0), clock)
     for number in range(1, 5):
@@ -66,7 +68,7 @@ def test_the_number_of_addresses_is_bounded(clock: Clock, monkeypatch: pytest.Mo
     ]
 
 
-def test_a_new_window_is_the_youngest(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_window_is_the_youngest(clock: BudgetClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "MAX_BUDGETED_ADDRESSES", 2)
     budgets = AddressBudget(ThrottleLimit(1, 60.0), clock)
     assert budgets.admit("192.0.2.1")

@@ -96,8 +96,13 @@ FACTORS = replace(
 )
 
 
-@pytest.mark.parametrize("entries", [(), (FACTORS,)])
-def test_an_account_of_a_provider_needs_no_entry_and_may_have_one(entries: tuple[User]) -> None:
+@pytest.mark.parametrize(
+    ("entries", "can_add"),
+    [((), False), ((FACTORS,), False), ((replace(FACTORS, has_totp=True),), True)],
+)
+def test_an_account_of_a_provider_needs_no_entry_and_may_have_one(
+    entries: tuple[User], can_add: bool
+) -> None:
     session = replace(COMPANY, amr=("pwd",), auth_time=NOW - 9)
     assert principal_of(session, Directory(*entries), provider="oidc:company") == Principal(
         "company:7",
@@ -107,6 +112,7 @@ def test_an_account_of_a_provider_needs_no_entry_and_may_have_one(entries: tuple
         source="oidc:company",
         amr=("pwd",),
         auth_time=NOW - 9,
+        can_add_factor=can_add,
     )
 
 
@@ -256,8 +262,44 @@ def test_a_second_factor_is_required_only_of_allowed_users() -> None:
     assert decide(match, access, alice, "") == Decision(Verdict.LOGIN, "totp_required", alice)
     strong = replace(alice, totp=True)
     assert decide(match, access, strong, "") == Decision(Verdict.ALLOW, principal=strong)
+    stuck = Principal("alice", "s", source=USERS, can_add_factor=False)
+    assert decide(match, access, stuck, "") == Decision(Verdict.DENY, "factor_unsupported", stuck)
     refused = decide(match, access, bob, "")
     assert (refused.verdict, refused.needs) == (Verdict.DENY, ("user:alice",))
+
+
+OWN = Principal("alice", "s", source=USERS)
+OF_SHOP = Principal("alice", "s", source="client:shop")
+OF_COMPANY = Principal("company:7", "s", source="oidc:company")
+
+
+@pytest.mark.parametrize(
+    ("allow", "permitted"),
+    [
+        (Allow(users=frozenset({"alice"})), [OWN]),
+        (Allow(backend_users=frozenset({"client/shop:alice"})), [OF_SHOP]),
+        (Allow(backend_users=frozenset({"client/other:alice", "client/shop:bob"})), []),
+        # A name is never read as that of a backend.
+        (Allow(users=frozenset({"client/shop:alice"})), []),
+        (Allow(users=frozenset({"company:7"})), [OF_COMPANY]),
+        (Allow(providers=frozenset({"company"})), [OF_COMPANY]),
+        (Allow(providers=frozenset({"shop", "other", "users", ""})), []),
+        (Allow(authenticated=True), [OWN, OF_SHOP, OF_COMPANY]),
+    ],
+)
+def test_a_rule_names_subjects_with_their_source(allow: Allow, permitted: list[Principal]) -> None:
+    everyone = (OWN, OF_SHOP, OF_COMPANY)
+    assert [each for each in everyone if allow.permits(each)] == permitted
+
+
+def test_the_names_of_a_rule_are_in_its_notation() -> None:
+    allow = Allow(
+        groups=frozenset({"g"}),
+        users=frozenset({"z"}),
+        backend_users=frozenset({"client/shop:a"}),
+        providers=frozenset({"company"}),
+    )
+    assert allow.names == ("group:g", "user:client/shop:a", "user:z", "provider:company")
 
 
 def test_app_passwords_count_only_if_the_rule_names_them() -> None:
