@@ -5,13 +5,15 @@ import io
 import click
 import segno
 
-from authgw.cli import app_password, output
+from authgw.cli import app_password, output, user_binding, user_links
 from authgw.cli.errors import report_errors
 from authgw.cli.new_password import new_password, password_options
 from authgw.cli.options import confirm, examples, json_option, yes_option
-from authgw.cli.user_entry import EFFECT, Read, entry_of, users_path
+from authgw.cli.user_entry import EFFECT, Read, bindings_path, entry_of, users_path
 from authgw.cli.user_output import user_as_json, user_as_line
+from authgw.config.loader import LoadedConfig
 from authgw.identity import passwords, totp, users_editor
+from authgw.identity.bindings_file import BindingTakenError, load_bindings, similar_name
 from authgw.identity.users_file import (
     entry_warnings,
     load_users,
@@ -31,6 +33,9 @@ def command() -> None:
 
 
 command.add_command(app_password.command)
+command.add_command(user_binding.command)
+for linking in (user_links.link, user_links.unlink, user_links.block, user_links.unblock):
+    command.add_command(linking)
 
 
 @command.command(
@@ -67,6 +72,7 @@ def add(
     log = CommandLog(loaded, "user add")
     path = users_path(loaded)
     users_editor.check_name_is_new(load_users(path), name)
+    _check_name_is_unbound(loaded, name)
     # Check all other values before the prompt, so that no password is typed in vain.
     validate_entry(
         name,
@@ -244,6 +250,20 @@ def totp_command(read: Read, name: str, remove: bool, as_json: bool) -> None:
         title = "Recovery codes, each valid for one login without the app:"
         output.line("\n".join([uri, _qr_code(uri), title, *codes]))
     output.note(f"{name} needs a code at the next login. {EFFECT}")
+
+
+def _check_name_is_unbound(loaded: LoadedConfig, name: str) -> None:
+    """Refuse a name that belongs to an account of an identity provider.
+
+    Raises:
+        BindingTakenError: Such an account has this or a similar name.
+    """
+    bound = similar_name(load_bindings(bindings_path(loaded)).names, name)
+    if bound is not None:
+        raise BindingTakenError(
+            f"the name {bound} belongs to an account of an identity provider: choose another name, "
+            f"or release it first (`authgw user binding release {bound}`)"
+        )
 
 
 def _print_password(name: str, generated: str | None, *, as_json: bool) -> None:

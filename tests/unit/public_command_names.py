@@ -14,7 +14,7 @@ from authgw.core.keys import KeyState
 from authgw.core.model import Decision, Verdict
 from authgw.doctor.findings import CheckResult, Grade, ok
 from authgw.doctor.nginx_findings import Finding, FindingKind
-from authgw.identity import clients_file, users_file
+from authgw.identity import clients_file, user_entry
 from authgw.identity.passwords import DUMMY_HASH
 from tests.support.builders import KEY, NOW, a_session
 
@@ -54,8 +54,8 @@ def exit_statuses() -> dict[str, Any]:
 
 def json_of_commands() -> dict[str, Any]:
     listed = session._as_json(MagicMock(used_at=1, ends_at=1, session=a_session()))
-    app_password = users_file.AppPasswordEntry(name="x", sha256="0" * 64)
-    user = users_file.UserEntry(password=DUMMY_HASH, app_passwords=(app_password,))
+    app_password = user_entry.AppPasswordEntry(name="x", sha256="0" * 64)
+    user = user_entry.UserEntry(password=DUMMY_HASH, app_passwords=(app_password,))
     client = clients_file.BackendEntry(secret_sha256="0" * 64)
     signing = key._KeyRow(KEY, KeyState.SIGNING, created_at=NOW, verifies_until=math.inf)
     finding = Finding("nginx.conf", 1, "", "", FindingKind.HOLE)

@@ -65,10 +65,10 @@ def test_sessions_and_app_passwords_of_the_entry_end(tmp_path: Path) -> None:
     users = WatchedUsersFile(users_of(tmp_path, f"alice: {text}\n"))
     session = replace(a_session("alice"), source="users", password_mark=mark(HASH))
     with pytest.raises(SessionEndedError):
-        principal_of(session, users.find("alice"))
+        principal_of(session, users)
     password = users.app_password(APP)
     assert password is not None
-    assert principal_of_app_password(users.find(password.sub)) is None
+    assert principal_of_app_password(password.sub, users) is None
 
 
 def test_another_mistake_beside_an_unknown_key_still_refuses_the_file(tmp_path: Path) -> None:
