@@ -196,6 +196,11 @@ MAX_PREPARED_NAMES = 64
 
 # --- Store ---
 
+# Sids of an account: more than the sessions that a user has at the default of auth.max_sessions.
+MAX_RECORD_MEMBERS = 1000
+# Records, and members of sets, in an SQLite store: those that expire soonest are deleted.
+MAX_RECORDS = 100_000
+
 # Commands on a connection to Redis without a reply yet: what it executes within the deadline of an
 # operation. The requests of all connections of a replica need no more.
 MAX_WAITING_COMMANDS = 8192

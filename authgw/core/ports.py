@@ -11,6 +11,7 @@ from authgw.core.errors import StoreUnavailableError
 from authgw.core.export import ExportableStore
 from authgw.core.keys import KeyRing
 from authgw.core.measurements import MeasuredPart
+from authgw.core.records import Records
 from authgw.core.sessions import Session, Snapshot
 
 
@@ -131,7 +132,7 @@ class KeyRegistry(MeasuredPart, Protocol):
         """Withdraw the announcement."""
 
 
-class Store(BatchStore, Counters, ExportableStore, MeasuredPart, Protocol):
+class Store(BatchStore, Counters, Records, ExportableStore, MeasuredPart, Protocol):
     """A store as a replica needs it."""
 
     @property

@@ -379,7 +379,7 @@ def test_names_are_taken_in_any_case_and_no_two_may_be_alike(folder: Path) -> No
     (folder / "config.yml").write_text("rules: [{allow: ['user:aLICE', 'user:bob']}]\n")
     done = authgw_here(folder, "config", "check")
     assert (done.exit_code, "alice and Alice differ only in case" in done.stderr) == (0, True)
-        assert "user:aLICE" not in done.stderr, "it could be either"
+    assert "user:aLICE" not in done.stderr, "it could be either"
     assert run(folder, "disable", "ALICE").exit_code == 1
     path.write_text(path.read_text().partition("Alice:\n")[0])
     done = authgw_here(folder, "config", "check")
