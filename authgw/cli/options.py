@@ -10,7 +10,7 @@ yes_option = click.option("--yes", is_flag=True, help="Skip the confirmation.")
 
 claims_option = click.option(
     "--claims",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     help="A JSON file with the claims of an ID token.",
 )
 

@@ -9,6 +9,7 @@ from authgw.cli import explain_report, output
 from authgw.cli.errors import report_errors
 from authgw.cli.options import claims_option, examples, json_option
 from authgw.config.loader import LoadedConfig
+from authgw.core.model import Principal
 
 _EXPLAIN = "authgw rules explain --user alice GET https://app.example.com/x"
 
@@ -58,6 +59,7 @@ def explain(
     if provider is not None and (user is not None or groups):
         raise click.UsageError("--user and --group are not those of an account: leave them out")
     loaded = read()
+    principal: Principal | None
     if provider is not None and claims is not None:
         principal = explain_report.principal_of_account(loaded, provider, claims)
     else:

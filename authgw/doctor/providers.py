@@ -117,7 +117,8 @@ def provider_without_secrets(loaded: LoadedConfig, name: str) -> Provider:
 
 def accounts_of(loaded: LoadedConfig) -> AccountDirectory:
     """Return the users, links and bindings of this configuration as they are now."""
-    return WatchedUsersFile(loaded.path(loaded.settings.auth.users))
+    auth = loaded.settings.auth
+    return WatchedUsersFile(loaded.path(auth.users), bindings=loaded.path(auth.bindings))
 
 
 def _of_provider(name: str, result: CheckResult) -> CheckResult:
