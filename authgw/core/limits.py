@@ -200,6 +200,11 @@ MAX_PREPARED_NAMES = 64
 
 # --- Store ---
 
+# Sids of an account: more than the sessions that a user has at the default of auth.max_sessions.
+MAX_RECORD_MEMBERS = 1000
+# Records, and members of sets, in an SQLite store: those that expire soonest are deleted.
+MAX_RECORDS = 100_000
+
 # Commands on a connection to Redis without a reply yet: what it executes within the deadline of an
 # operation. The requests of all connections of a replica need no more.
 MAX_WAITING_COMMANDS = 8192
@@ -232,6 +237,13 @@ PROVIDER_DOCUMENT_DUE_AFTER = 3600.0
 PROVIDER_DOCUMENT_STALE_AFTER = 24 * 3600.0
 # ... and the time between two attempts then, and between two fetches for an unknown key.
 PROVIDER_DOCUMENT_RETRY_AFTER = 60.0
+# A check of a running session, with all of its calls; the claim of the session lasts longer
+# (RENEWAL_RETRY_AFTER), so that no other replica presents the same refresh token.
+RENEWAL_TIMEOUT = 10.0
+# Checks at once; of further sessions, the next use begins the check.
+MAX_RENEWALS = 64
+# A provider that is away is logged once in this time.
+PROVIDER_LOG_WINDOW = 60.0
 # Characters of a provider's error text in the log.
 MAX_NOTED_ERROR_LENGTH = 200
 # Pages of a list of GitHub's API, of 100 entries each: organizations, teams, addresses.

@@ -144,15 +144,15 @@ class Replica:
         await previous.services.sessions.settle()
 
     def _report_users_file(self, problem: str) -> None:
-        """Report a problem with the users file or, with "", its end, in log and metrics."""
+        """Report a problem with users or bindings or, with "", its end, in log and metrics."""
         metrics.USERS_FILE_BROKEN.set(1 if problem else 0)
         if problem:
             logger.bind(event="users_file_broken").error(
-                f"The users file was not reloaded: {_sentence(problem)} "
-                "The previous users stay active."
+                f"Users and bindings were not reloaded: {_sentence(problem)} "
+                "The previous state of that file stays active."
             )
         else:
-            logger.bind(event="users_file_read").info("The users file was reloaded.")
+            logger.bind(event="users_file_read").info("Users and bindings were reloaded.")
             _warn_of(self._state.users)
 
     async def _not_ready_reason(self) -> str:

@@ -14,6 +14,7 @@ from authgw.core.budget import AddressBudget
 from authgw.core.counters import Counters
 from authgw.core.errors import (
     LoginFailedError,
+    PasswordsOffError,
     StoreUnavailableError,
     TooManyFailuresError,
     TotpRequiredError,
@@ -32,7 +33,8 @@ from authgw.identity import totp, users_editor
 from authgw.identity.hash_pool import HashPool
 from authgw.identity.hash_pool import PasswordCheck as Hashed
 from authgw.identity.login_throttle import LoginAttempt, LoginThrottle
-from authgw.identity.users_file import UsersFileError, mark
+from authgw.identity.user_entry import mark
+from authgw.identity.users_file import UsersFileError
 from authgw.identity.users_watcher import WatchedUsersFile
 from authgw.services.login_tickets import LoginTickets
 from authgw.services.results import VerifiedLogin
@@ -43,6 +45,8 @@ _STEP_LIFETIME = 120.0  # seconds; a step is valid for 90, so no code is accepte
 
 class LoginService:
     """Verifies users of the users file; `policy` is `login.totp`, `device_lifetime` is in seconds.
+
+    Without `passwords` it only adds second factors to the logins of other methods.
 
     With `rehash`, a login replaces a hash with outdated parameters in the file. `tickets` carry
     a login to the next request. `budget` limits the attempts that reach the store.
@@ -56,6 +60,7 @@ class LoginService:
         issuer: Issuer,
         *,
         policy: Policy,
+        passwords: bool = True,
         device_lifetime: float,
         clock: Callable[[], float],
         rehash: bool = True,
@@ -66,6 +71,7 @@ class LoginService:
         self._counters = counters
         self._regulation = LoginThrottle(counters)
         self._policy = policy
+        self._passwords = passwords
         self._clock = clock
         self._rehash_enabled = rehash
         self._delayed = 0
@@ -85,11 +91,14 @@ class LoginService:
         time.
 
         Raises:
+            PasswordsOffError: `login.passwords` is false.
             TooBusyError: too many passwords are being verified.
             TooManyFailuresError: the login is locked for some time.
             LoginFailedError: the name or the password is wrong, or the user is disabled.
             StoreUnavailableError: the attempt could not be counted.
         """
+        if not self._passwords:
+            raise PasswordsOffError
         name = self._users.name_of(name)
         try:
             stored_hash, check, attempt = await self._verify(name, password, address, device)

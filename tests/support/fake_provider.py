@@ -106,6 +106,7 @@ class FakeProvider:
 
     provider: Provider = PROVIDER
     kid: str = "k1"
+    account: str = "u1"
     now: float = NOW
     calls: FakeCalls = field(default_factory=FakeCalls)
     metadata: dict[str, Any] = field(default_factory=lambda: dict(METADATA))
@@ -122,7 +123,7 @@ class FakeProvider:
             f"{issuer}/token": lambda _: as_json(
                 {"access_token": "AT", "token_type": "Bearer", **self.tokens}
             ),
-            f"{issuer}/userinfo": lambda _: as_json(self.userinfo),
+            f"{issuer}/userinfo": lambda _: as_json({"sub": self.account, **self.userinfo}),
             f"{issuer}/revoke": ProviderResponse(200, b""),
         }
 
@@ -141,6 +142,7 @@ class FakeProvider:
 
     def id_token(self, nonce: str | None, **claims: Any) -> str:
         own = {"nonce": nonce} if nonce else {}
+        self.account = claims.get("sub", "u1")
         return self._signed(
             {"sub": "u1", "exp": self.now + 300, **own, **self.claims, **claims}, "JWT"
         )

@@ -22,7 +22,8 @@ class ProviderMetadata:
     """Addresses and features of a provider; an address that it does not publish is empty.
 
     `sends_issuer` means that each callback has `iss` (RFC 9207 section 3), `logs_out_by_sid` that
-    logout tokens have `sid`. `id_token_algorithms` is empty if the document does not list them.
+    logout tokens have `sid`. A list is empty if the document does not have it, except
+    `token_auth_methods`.
     """
 
     issuer: str
@@ -37,6 +38,7 @@ class ProviderMetadata:
     id_token_algorithms: tuple[str, ...] = ()
     supports_backchannel_logout: bool = False
     logs_out_by_sid: bool = False
+    scopes_supported: tuple[str, ...] = ()
 
 
 def parse_metadata(raw: bytes, issuer: str) -> ProviderMetadata:
@@ -65,6 +67,7 @@ def parse_metadata(raw: bytes, issuer: str) -> ProviderMetadata:
         sends_issuer=_flag(document, "authorization_response_iss_parameter_supported"),
         token_auth_methods=_DEFAULT_AUTH_METHODS if auth_methods is None else auth_methods,
         id_token_algorithms=_texts(document, "id_token_signing_alg_values_supported") or (),
+        scopes_supported=_texts(document, "scopes_supported") or (),
         supports_backchannel_logout=_flag(document, "backchannel_logout_supported"),
         logs_out_by_sid=_flag(document, "backchannel_logout_session_supported"),
     )
