@@ -78,7 +78,9 @@ async def open_session(
     """Open a session, end the browser's former sessions, and redirect to the return target."""
     gateway, sub = request[GATEWAY], verified.user.sub
     opened = await gateway.services.sessions.open(
-        verified.login(device_of(request)), cookies=all_session_tokens(request)
+        verified.login(device_of(request)),
+        cookies=all_session_tokens(request),
+        instead_of=verified.session,
     )
     record_login(
         partial(record, request),
@@ -113,7 +115,10 @@ async def login_to_complete(request: web.Request, site: LoginSite) -> VerifiedLo
     user = gateway.login.users.find(identity.session.sub) if identity else None
     if identity is None or user is None:
         return None
-    return VerifiedLogin(user, identity.session.password_mark, identity.session.amr)
+    session = identity.session
+    return VerifiedLogin(
+        user, session.password_mark, session.amr, auth_time=session.proved_at, session=session
+    )
 
 
 def next_location(

@@ -55,6 +55,18 @@ _STATED = [
     ),
     (
         "docs/reference/limits.md",
+        r"\| call to an identity provider \| (\d+) s and (\d+) MiB; (\d+) at once for a provider, "
+        r"(\d+) of them for logins, for which (\d+) more wait",
+        (
+            limits.PROVIDER_CALL_TIMEOUT,
+            limits.MAX_PROVIDER_RESPONSE_BYTES // 2**20,
+            limits.MAX_PROVIDER_CALLS,
+            limits.MAX_LOGIN_CALLS,
+            limits.MAX_WAITING_CALLS,
+        ),
+    ),
+    (
+        "docs/reference/limits.md",
         r"\| first request of a connection \| (\d+) s",
         (limits.FIRST_REQUEST_TIMEOUT,),
     ),
@@ -114,6 +126,11 @@ _STATED = [
         "docs/reference/http-api.md",
         r"at most (\d+) KiB and arrives\s+within (\d+) s",
         (limits.MAX_JSON_BYTES // 1024, limits.BODY_TIMEOUT),
+    ),
+    (
+        "docs/how-to/login-pages.md",
+        r"\| (\d+) wrong passwords from an address within (\d+) s on a replica",
+        (limits.PER_STRANGER.max_failures, limits.PER_STRANGER.window),
     ),
     (
         "docs/how-to/login-pages.md",
