@@ -15,7 +15,7 @@ from authgw.core.sessions import Session
 from authgw.core.users import USERS
 
 RETRY_DELAY = 2.0  # seconds until a refused refresh token is presented again
-_MAX_REFUSALS = 2
+_FINAL_REFUSAL = 2  # of the same token
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,8 @@ def renewed(
         claims: The result of `with_groups`.
         admitted: The local identity of these claims.
         now: The time of the store's clock.
-        sealed: The new refresh token, sealed; empty if the provider did not replace it.
+        sealed: The refresh token, sealed now: a token that the provider did not replace is sealed
+            again, so that its key is not the last use of an old signing key. Empty keeps the text.
     """
     if not is_same_account(session, claims):
         return ended(session, "renewal_account")
@@ -122,7 +123,7 @@ def after_refusal(presented: str, stored: Session | None, refusals: int) -> Afte
     """
     if stored is None or stored.sealed != presented:
         return AfterRefusal.LEAVE
-    return AfterRefusal.END if refusals >= _MAX_REFUSALS else AfterRefusal.RETRY
+    return AfterRefusal.END if refusals >= _FINAL_REFUSAL else AfterRefusal.RETRY
 
 
 def carried_over(result: Session, seen: Session, stored: Session | None) -> Session | None:
