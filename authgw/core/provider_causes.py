@@ -21,7 +21,7 @@ PROVIDER_CAUSES: dict[str, str] = {
     "provider_at_hash": "the ID token belongs to another access token",
     "provider_claims": "a claim of the identity provider is missing or not valid",
     "provider_userinfo": "the user information is of another account than the ID token",
-    "logout_events": "the token says nothing of a logout",
+    "logout_events": "the token has no event of a back-channel logout",
     "logout_nonce": "the token has a nonce, so it is an ID token",
     "logout_subject": "the logout token names neither an account nor a session",
     "account_blocked": "the account or its name is blocked (`blocked` in the bindings file)",
