@@ -359,7 +359,7 @@ async def test_sessions_that_cannot_be_checked_are_left_alone(world: World) -> N
         other.put(replace(other.session, **changed))  # type: ignore[arg-type]
         await other.renew()
         assert other.presented() == []
-        assert not await other.renewals.check(other.sid)
+        assert await other.renewals.check(other.session)
 
 
 async def test_without_the_store_nothing_is_presented(world: World) -> None:
@@ -367,36 +367,38 @@ async def test_without_the_store_nothing_is_presented(world: World) -> None:
     await world.renew()
     assert world.presented() == []
     with pytest.raises(StoreUnavailableError):
-        await world.renewals.check(world.sid)
+        await world.renewals.check(world.session)
 
 
 # --- For the login page ---
 
 
 async def test_the_login_page_waits_for_a_check(world: World) -> None:
-    assert await world.renewals.check(world.sid)
+    assert await world.renewals.check(world.session)
     assert world.session.checked_at == NOW
 
 
 async def test_the_login_page_shares_the_check_under_way(world: World) -> None:
     world.renewals.schedule(world.store.snapshot(world.sid))
-    assert await world.renewals.check(world.sid)
+    assert await world.renewals.check(world.session)
     assert world.presented() == ["R1"]
 
 
 async def test_the_login_page_waits_for_another_replica(world: World) -> None:
-    found = await asyncio.gather(world.renewals.check(world.sid), world.replica().check(world.sid))
+    found = await asyncio.gather(
+        world.renewals.check(world.session), world.replica().check(world.session)
+    )
     assert all(found)
     assert world.presented() == ["R1"]
 
 
 async def test_the_login_page_learns_that_the_provider_is_away(world: World) -> None:
     world.provider.reply("/token", AWAY)
-    assert not await world.renewals.check(world.sid)
-    assert not await world.renewals.check("unknown")
+    with pytest.raises(ProviderUnavailableError):
+        await world.renewals.check(world.session)
 
 
 async def test_the_login_page_learns_that_the_session_has_ended(world: World) -> None:
     refused(world)
-    assert not await world.renewals.check(world.sid)
+    assert not await world.renewals.check(world.session)
     assert world.has_ended
