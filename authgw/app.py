@@ -38,6 +38,7 @@ from authgw.web.aiohttp_internals import parses_in_python
 from authgw.web.context import Gateway, LoginContext, Services
 from authgw.web.html import refusal_page
 from authgw.web.password_login import PasswordLogin
+from authgw.web.provider_login import ProviderLogin
 from authgw.web.routes import application
 from authgw.web.templating import PageRenderer, PageTheme
 from authgw.web.totp_login import TotpFactor
@@ -166,7 +167,10 @@ def _gateway(
         service,
         auth.refresh_lifetime,
         parts.pages,
-        methods=(PasswordLogin(service),),
+        methods=(
+            PasswordLogin(service, is_enabled=settings.login.passwords),
+            ProviderLogin(),
+        ),
         factors=(TotpFactor(service),),
         allowed_checks=allowed_checks,
     )
