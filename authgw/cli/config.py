@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from authgw.doctor import lint, provider_files
 from authgw.doctor.findings import error_messages
 from authgw.files import key_files
 from authgw.identity.bindings_file import load_bindings
-from authgw.identity.clients_file import load_clients
+from authgw.identity.clients_file import load_clients, unlimited_clients
 from authgw.identity.users_file import entry_warnings, load_users, permission_warnings
 from authgw.server.reload import secret_files
 from authgw.server.store_factory import kind_and_location
@@ -95,7 +95,11 @@ def check(read: Read) -> None:
         ),
         *provider_files.errors(loaded),
     ]
-    unknown = () if refused else lint.rule_problems(loaded)
+    unknown: Iterable[str] = ()
+    if not refused:
+        clients = loaded.path(auth.clients)
+        refused += unlimited_clients(clients, loaded.settings.login.providers)
+        unknown = lint.rule_problems(loaded)
     if not refused:
         entries = entry_warnings(users, load_users(users))
         for warning in (*entries, *lint.user_warnings(loaded)):

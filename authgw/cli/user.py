@@ -5,7 +5,7 @@ import io
 import click
 import segno
 
-from authgw.cli import app_password, output, user_binding, user_links
+from authgw.cli import app_password, output, rescue, user_binding, user_links
 from authgw.cli.errors import report_errors
 from authgw.cli.new_password import new_password, password_options
 from authgw.cli.options import confirm, examples, json_option, yes_option
@@ -34,6 +34,7 @@ def command() -> None:
 
 command.add_command(app_password.command)
 command.add_command(user_binding.command)
+command.add_command(rescue.command)
 for linking in (user_links.link, user_links.unlink, user_links.block, user_links.unblock):
     command.add_command(linking)
 

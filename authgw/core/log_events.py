@@ -43,7 +43,7 @@ FIELDS = {
     "authgw.code_age": "Seconds between the time of a one-time code and now; negative: too early.",
     "authgw.rule": "Rule that decided the check, with its file and line; missing without rules.",
     "authgw.credential": "Kind of credential: cookie, bearer or app-password of a check; the "
-    "methods of a login (pwd, pwd+otp), client:NAME of a trusted backend, or open (open_login).",
+    "methods of a login (pwd, pwd+otp, rescue), client:NAME of a trusted backend, or open (open_login).",
     "authgw.authorization": "foreign: the request had an Authorization header for the app.",
     "authgw.provider": "Name of the identity provider, as in login.providers.",
     "authgw.account": "Stable id of the account at this provider: claim sub, or GitHub's number.",
@@ -192,6 +192,15 @@ SERVICE_EVENTS = {
     ),
     "store_unreachable": LogEvent(
         "warning", "The session store cannot be reached at the start; responses are 503 until then."
+    ),
+    "provider_check_failed": LogEvent(
+        "warning",
+        "An identity provider did not confirm a session; its sessions stay for at most `stale`.",
+    ),
+    "provider_secret_broken": LogEvent(
+        "error",
+        "The refresh token of a session cannot be decrypted: a signing key is missing, or the "
+        "store was changed.",
     ),
     "push_lost": LogEvent(
         "warning",

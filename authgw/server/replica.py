@@ -11,7 +11,9 @@ from loguru import logger
 from prometheus_client import CollectorRegistry
 
 from authgw.config.loader import LoadedConfig
+from authgw.core.budget import AddressBudget
 from authgw.core.errors import StoreUnavailableError
+from authgw.core.limits import PER_STRANGER
 from authgw.core.measurements import MeasuredPart
 from authgw.core.ports import KeyRegistry, RevocationFeed, Store
 from authgw.identity.hash_pool import HashPool
@@ -34,7 +36,8 @@ Readiness = Callable[[], Awaitable[str]]
 class Parts:
     """The parts of a replica that a reload leaves in place.
 
-    `feed` and `key_registry` are None if the store is not shared with other replicas.
+    `feed` and `key_registry` are None if the store is not shared with other replicas. `strangers`
+    limits what requests without valid credentials write to the store.
     """
 
     store: Store
@@ -45,6 +48,9 @@ class Parts:
     feed: RevocationFeed | None
     key_registry: KeyRegistry | None
     refreshes: RefreshCounts = field(default_factory=RefreshCounts)
+    strangers: AddressBudget = field(
+        default_factory=lambda: AddressBudget(PER_STRANGER, time.monotonic)
+    )
 
 
 class Replica:

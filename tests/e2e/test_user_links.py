@@ -187,3 +187,34 @@ def test_check_refuses_broken_bindings(folder: Path) -> None:
     assert f"{folder}/bindings.yml:1: blocked: must be a list" in text
     assert "chmod 600" in text
     assert "bindings.yml:1: blocked: must be a list" in authgw_here(folder, "doctor").output
+
+
+def test_rescue_prints_a_link(folder: Path) -> None:
+    config = folder / "config.yml"
+    config.write_text(CONFIG.replace("login:\n", "login:\n  passwords: false\n"))
+    assert "no signing key: run `authgw key init` once" in refused(folder, "user", "rescue", "bob")
+    assert run(folder, "key", "init")[0] == 0
+    status, printed, text = run(folder, "user", "rescue", "Bob")
+    assert (status, printed.count("\n")) == (0, 1)
+    assert printed.startswith("https://auth.example.com/login/rescue?ticket=ey")
+    assert text.endswith("The link logs bob in once, within 15 minutes.\n")
+    assert "user rescue bob, by operator" in text
+    assert printed.strip().partition("=")[2] not in text
+    shown = json.loads(run(folder, "user", "rescue", "bob", "--json")[1])
+    assert (shown["user"], shown["expires_at"][-1]) == ("bob", "Z")
+    assert "has no user of this name" in refused(folder, "user", "rescue", "eve")
+    users_editor.set_disabled(folder / "users.yml", "bob", True)
+    assert "bob may not log in: see `authgw user enable`" in refused(
+        folder, "user", "rescue", "bob"
+    )
+    with (folder / "users.yml").open("a") as file:
+        file.write("company:7: {source: oidc:company, account: '7'}\n")
+    assert "company:7 is an account of oidc:company: choose a user with a password" in refused(
+        folder, "user", "rescue", "company:7"
+    )
+    config.write_text(CONFIG)
+    assert "login.passwords is not false" in refused(folder, "user", "rescue", "alice")
+    config.write_text(
+        CONFIG.replace("  url: https://auth.example.com/login\n", "  passwords: false\n")
+    )
+    assert "no login page: set login.url" in refused(folder, "user", "rescue", "alice")
