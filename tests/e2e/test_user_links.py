@@ -214,7 +214,3 @@ def test_rescue_prints_a_link(folder: Path) -> None:
     )
     config.write_text(CONFIG)
     assert "login.passwords is not false" in refused(folder, "user", "rescue", "alice")
-    config.write_text(
-        CONFIG.replace("  url: https://auth.example.com/login\n", "  passwords: false\n")
-    )
-    assert "no login page: set login.url" in refused(folder, "user", "rescue", "alice")

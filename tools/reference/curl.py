@@ -18,6 +18,7 @@ _VALUES: Mapping[str, Any] = {
     "refresh": "$REFRESH_TOKEN",
     "sid": "$SID",
     "subject": "alice",
+    "ticket": "$TICKET",
     "token": "$FORM_TOKEN",
     "user_id": 1,
     "username": "alice",
