@@ -57,18 +57,20 @@ lint: install
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive authgw
 
-tests/browser/node_modules: tests/browser/package-lock.json
-	@command -v npm >/dev/null || { echo "npm is missing, axe-core comes by it: apt-get install npm"; exit 1; }
-	npm ci --silent --prefix tests/browser
+# What tests need from npm, by the Node of .venv.
+NODE_MODULES := tests/browser/node_modules tests/providers/node_modules
+
+$(NODE_MODULES): %/node_modules: %/package-lock.json | .venv/.installed
+	$(BIN)/npm ci --silent --prefix $*
 	touch $@
 
 # On every core: tests without a server, then those whose servers wait more than they compute, each
 # module on one core. Then, alone, tests that race and browsers, which a busy machine would disturb:
 # those marked so.
 QUICK := tests/unit bench/tests tests/web tests/test_guarantees.py
-SERVERS := tests/contract tests/deploy tests/proxies tests/e2e tests/threats
+SERVERS := tests/contract tests/deploy tests/proxies tests/e2e tests/providers tests/threats
 
-test: install tests/browser/node_modules
+test: install $(NODE_MODULES)
 	$(BIN)/pytest $(QUICK) -n auto --junitxml=.results/quick.xml --cov --cov-report=
 	$(BIN)/pytest $(SERVERS) -m "not alone" -n auto --dist loadfile --junitxml=.results/servers.xml \
 		--durations=20 --cov --cov-append --cov-report=
