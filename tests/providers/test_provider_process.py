@@ -44,7 +44,7 @@ class _Recorder(BaseHTTPRequestHandler):
 
 
 class RelyingParty:
-    """A client of the provider that is no gateway."""
+    """A client of the provider, much smaller than a gateway."""
 
     def __init__(self, login: str, provider: ProviderProcess) -> None:
         self.login = login
