@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run dev install check format lint test test-unit sample faults threats soak soak-sample screenshots containers dist docs
+.PHONY: run run-oidc dev install check format lint test test-unit sample faults threats soak soak-sample screenshots containers dist docs
 
 # Make an environment named $(1) with the packages of the lock file $(2).
 define environment
@@ -22,6 +22,10 @@ endef
 
 run: .venv-run/.installed
 	@tools/demo
+
+# As `make run`, and an identity provider beside it.
+run-oidc: install tests/providers/node_modules
+	@tools/demo-oidc
 
 # As `make run`, and the gateway starts again when its code or configuration changes.
 dev: install
