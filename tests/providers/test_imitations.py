@@ -129,12 +129,12 @@ async def test_the_lookalike_pages_its_lists_for_those_with_a_token() -> None:
             token = (await answer.json())["access_token"]
         async with session.post(url, data=form, headers=json) as answer:
             assert (answer.status, await answer.json()) == (200, {"error": "bad_verification_code"})
-        found, page = [], f"{github.url}/user/teams?per_page=100"
+        found, page = [], f"{github.url}/api/v3/user/teams?per_page=100"
         while page:
             bearer = {"Authorization": f"Bearer {token}"}
             async with session.get(page, headers=bearer) as answer:
                 found += [team["slug"] for team in await answer.json()]
                 page = str(answer.links["next"]["url"]) if "next" in answer.links else ""
         assert found == [slug for _, slug in many]
-        async with session.get(f"{github.url}/user") as answer:
+        async with session.get(f"{github.url}/api/v3/user") as answer:
             assert answer.status == 401

@@ -35,7 +35,10 @@ EMAILS: Sequence[Mapping[str, Any]] = (
 
 @dataclass
 class GithubLookalike:
-    """The site and its API below one address; lists come in pages of `page` entries at most."""
+    """The site, and its API below `/api/v3` as on an Enterprise Server.
+
+    Lists come in pages of `page` entries at most.
+    """
 
     url: str = ""
     user: dict[str, Any] = field(default_factory=lambda: dict(USER))
@@ -56,11 +59,10 @@ class GithubLookalike:
             [
                 web.get("/login/oauth/authorize", self._authorize),
                 web.post("/login/oauth/access_token", self._token),
-                web.get("/user", self._user),
-                web.get("/user/emails", self._emails),
-                web.get("/user/orgs", self._organisations),
-                web.get("/user/teams", self._teams),
-                web.delete("/applications/{client}/token", self._delete),
+                web.get("/api/v3/user", self._user),
+                web.get("/api/v3/user/emails", self._emails),
+                web.get("/api/v3/user/orgs", self._organisations),
+                web.get("/api/v3/user/teams", self._teams),
             ]
         )
         return made
@@ -113,10 +115,6 @@ class GithubLookalike:
             for owner, slug in self.teams
         ]
         return self._private(request) or self._list(request, found)
-
-    async def _delete(self, request: web.Request) -> web.Response:
-        self.tokens.discard(str((await request.json())["access_token"]))
-        return web.Response(status=204)
 
     def _private(self, request: web.Request) -> web.Response | None:
         if not request.headers.get("User-Agent"):
