@@ -1,4 +1,4 @@
-"""Logout tokens: each that is not valid ends nothing, and a valid token ends exactly its sessions."""
+"""Logout tokens: each that is not valid ends nothing, a valid token ends exactly its sessions."""
 
 import time
 from typing import Any
