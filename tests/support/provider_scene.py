@@ -1,6 +1,7 @@
 """A gateway with a hostile provider, and a browser that logs in there."""
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import aiohttp
 from aiohttp import ClientResponse
 
 from authgw.core.audit import Event
-from tests.support.gateway import MakeGateway, RunningGateway
+from tests.support.gateway import Clock, MakeGateway, RunningGateway
 from tests.support.hostile_provider import CLIENT_ID, CLIENT_SECRET, HostileProvider
 from tests.support.login_scene import APP, Jar, page_of
 from tests.support.processes import ISSUED
@@ -94,14 +95,22 @@ async def provider_scene(
     *,
     login: Mapping[str, Any] | None = None,
     others: Mapping[str, Mapping[str, Any]] | None = None,
-    clock: Any = None,
+    clock: Clock = time.time,
     **keys: Any,
 ) -> ProviderScene:
-    """Start a gateway with this provider; `keys` are further keys of its entry."""
+    """Start a gateway with this provider; `keys` are further keys of its entry.
+
+    `clock` is also that of the store.
+    """
     providers = {NAME: provider_keys(make_gateway.folder, op, **keys), **(others or {})}
-    more = {} if clock is None else {"clock": clock}
-    section = page_of(providers=providers, **(login or {}))
-    running = await make_gateway(login=section, rules=RULES, **more)
+    running = await make_gateway(
+        login=page_of(providers=providers, **(login or {})),
+        # A test that moves the clock by a day does not wait for these ends.
+        auth={"auto_logout": "30d", "session_max": "90d", "refresh_lifetime": "90d"},
+        rules=RULES,
+        clock=clock,
+        store_clock=clock,
+    )
     return ProviderScene(op, running, Jar(running))
 
 

@@ -45,7 +45,8 @@ class _Forms(HTMLParser):
 class WebClient:
     """A browser: its cookies by host, the page that it shows, and the URLs that led to it.
 
-    Every name below `localhost` is this machine.
+    Every name below `localhost` is this machine. `ports` has the ports of hosts that are reached at
+    another port than their URL has.
     """
 
     cookies: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -54,6 +55,7 @@ class WebClient:
     headers: dict[str, str] = field(default_factory=dict)
     text: str = ""
     visited: list[str] = field(default_factory=list)
+    ports: dict[str, int] = field(default_factory=dict)
 
     def get(self, url: str, **headers: str) -> "WebClient":
         """Open a URL, as typed: no other page leads to it."""
@@ -147,7 +149,8 @@ class WebClient:
         if body is not None:
             sent["Content-Type"] = "application/x-www-form-urlencoded"
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        link = http.client.HTTPConnection("127.0.0.1", parts.port or 80, timeout=30)
+        port = self.ports.get(parts.netloc) or parts.port or 80
+        link = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         try:
             link.request(method, path, body, sent)
             response = link.getresponse()
