@@ -16,9 +16,9 @@ from tests.support.github_lookalike import (
     github_lookalike,
 )
 from tests.support.hostile_provider import HostileProvider
+from tests.support.hostile_scene import HostileScene, hostile_scene
 from tests.support.login_scene import APP
 from tests.support.processes import ISSUED
-from tests.support.provider_scene import ProviderScene, provider_scene
 
 START = "/login/oidc/github"
 ID = "583231"
@@ -47,16 +47,16 @@ def entry(folder: Path, github: GithubLookalike, **keys: Any) -> dict[str, Any]:
 
 async def scene_of(
     make_gateway: MakeGateway, op: HostileProvider, github: GithubLookalike, **keys: Any
-) -> ProviderScene:
+) -> HostileScene:
     others = {"github": entry(make_gateway.folder, github, **keys)}
-    return await provider_scene(make_gateway, op, others=others)
+    return await hostile_scene(make_gateway, op, others=others)
 
 
-async def log_in(scene: ProviderScene, rd: str = APP) -> ClientResponse:
+async def log_in(scene: HostileScene, rd: str = APP) -> ClientResponse:
     return await scene.back(await scene.at_provider(await scene.start(rd, START)))
 
 
-async def header(scene: ProviderScene, name: str) -> str:
+async def header(scene: HostileScene, name: str) -> str:
     answer = await scene.jar.check()
     assert answer.status == 200, answer.headers
     return str(answer.headers.get(name, ""))
@@ -170,7 +170,7 @@ async def test_a_session_ends_after_the_configured_time(
 ) -> None:
     others = {"github": entry(make_gateway.folder, github, session="1h")}
     clock = MovableClock()
-    scene = await provider_scene(make_gateway, op, others=others, clock=clock)
+    scene = await hostile_scene(make_gateway, op, others=others, clock=clock)
     assert (await log_in(scene)).status == 303
     clock.move(3_700)
     answer = await scene.jar.check()

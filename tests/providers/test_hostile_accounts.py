@@ -12,7 +12,7 @@ from tests.support.hostile_provider import (
     Trap,
     hostile_provider,
 )
-from tests.support.provider_scene import ProviderScene, provider_keys, provider_scene, refused
+from tests.support.hostile_scene import HostileScene, hostile_scene, provider_keys, refused
 
 ONLY = {"domains": ["example.com"]}
 BY_MAIL: list[tuple[Claims, str]] = [
@@ -31,7 +31,7 @@ BY_MAIL: list[tuple[Claims, str]] = [
 async def test_an_address_that_nobody_verified_is_no_name(
     make_gateway: MakeGateway, op: HostileProvider, claims: Claims, cause: str
 ) -> None:
-    scene = await provider_scene(make_gateway, op, subject="email", accept=ONLY, bind="first")
+    scene = await hostile_scene(make_gateway, op, subject="email", accept=ONLY, bind="first")
     op.claims = claims
     await refused(scene, await scene.log_in(), 403, "provider_refused", cause)
 
@@ -40,7 +40,7 @@ async def test_an_account_needs_what_accept_demands(
     make_gateway: MakeGateway, op: HostileProvider
 ) -> None:
     for accept in ("linked", {"groups": ["board"]}, {"tenant": "a tenant"}, ONLY):
-        scene = await provider_scene(make_gateway, op, accept=accept)
+        scene = await hostile_scene(make_gateway, op, accept=accept)
         op.claims = {"email": "ada@example.org"}
         response = await scene.log_in()
         await refused(scene, response, 403, "provider_refused", "account_not_accepted")
@@ -52,14 +52,14 @@ async def test_a_name_of_the_users_file_is_not_taken_over(
     keys: dict[str, Any] = {"subject": "preferred_username", "names": "plain", "bind": "first"}
     for name in ("bob", "BOB", "\uff22\uff2f\uff22"):
         op.claims = {"preferred_username": name}
-        scene = await provider_scene(make_gateway, op, **keys)
+        scene = await hostile_scene(make_gateway, op, **keys)
         await refused(scene, await scene.log_in(), 403, "provider_refused", "name_is_user")
 
 
 async def test_a_name_belongs_to_the_first_account(
     make_gateway: MakeGateway, op: HostileProvider
 ) -> None:
-    scene = await provider_scene(make_gateway, op, subject="preferred_username", bind="first")
+    scene = await hostile_scene(make_gateway, op, subject="preferred_username", bind="first")
     assert (await scene.log_in()).status == 303
     for name in ("ada", "Ada"):
         scene.jar.cookies.clear()
@@ -72,7 +72,7 @@ async def test_the_same_address_at_two_providers_is_two_users(
 ) -> None:
     async with hostile_provider() as other:
         others = {"other": provider_keys(make_gateway.folder, other)}
-        scene = await provider_scene(make_gateway, op, others=others)
+        scene = await hostile_scene(make_gateway, op, others=others)
         assert (await scene.log_in()).status == 303
         assert await user_of(scene) == f"company:{ACCOUNT}"
         scene.jar.cookies.clear()
@@ -81,7 +81,7 @@ async def test_the_same_address_at_two_providers_is_two_users(
         assert await user_of(scene) == f"other:{ACCOUNT}"
 
 
-async def user_of(scene: ProviderScene, name: str = "Remote-User") -> str:
+async def user_of(scene: HostileScene, name: str = "Remote-User") -> str:
     answer = await scene.jar.check()
     assert answer.status == 200
     return str(answer.headers.get(name, ""))
@@ -90,7 +90,7 @@ async def user_of(scene: ProviderScene, name: str = "Remote-User") -> str:
 async def test_an_unverified_address_reaches_no_app(
     make_gateway: MakeGateway, op: HostileProvider
 ) -> None:
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     assert (await scene.log_in()).status == 303
     assert await user_of(scene, "Remote-Email") == "ada@example.com"
     scene.jar.cookies.clear()
@@ -103,7 +103,7 @@ async def test_a_provider_grants_no_group_that_the_operator_did_not_map(
     make_gateway: MakeGateway, op: HostileProvider
 ) -> None:
     op.claims = {"groups": ["admins", "kc-admins", "a,b", "c\r\nd"]}
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     assert (await scene.log_in()).status == 303
     assert await user_of(scene, "Remote-Groups") == "company:admins,company:kc-admins"
     answer = await scene.jar.check("https://app.example.com/admin/")
@@ -114,7 +114,7 @@ async def test_a_mapped_group_opens_what_it_is_mapped_to(
     make_gateway: MakeGateway, op: HostileProvider
 ) -> None:
     op.claims = {"groups": ["kc-admins", "staff"]}
-    scene = await provider_scene(make_gateway, op, groups={"map": {"kc-admins": "admins"}})
+    scene = await hostile_scene(make_gateway, op, groups={"map": {"kc-admins": "admins"}})
     assert (await scene.log_in()).status == 303
     assert (await scene.jar.check("https://app.example.com/admin/")).status == 200
     assert await user_of(scene, "Remote-Groups") == "admins"
@@ -131,7 +131,7 @@ WRONG_GROUPS: list[tuple[Claims, str]] = [
 async def test_wrong_groups_are_refused_with_a_cause(
     make_gateway: MakeGateway, op: HostileProvider, claims: Claims, cause: str
 ) -> None:
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     op.claims = claims
     await refused(scene, await scene.log_in(), 403, "provider_refused", cause)
 
@@ -140,7 +140,7 @@ async def test_groups_are_never_fetched_from_an_address_in_a_token(
     make_gateway: MakeGateway, op: HostileProvider, elsewhere: Trap
 ) -> None:
     """As Entra ID writes it for users of more than 200 groups (overage)."""
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     source = {"endpoint": f"{elsewhere.url}/getMemberObjects", "access_token": "x"}
     op.claims = {
         "groups": None,
@@ -168,7 +168,7 @@ async def test_user_information_of_another_account_is_refused(
     cause: str,
 ) -> None:
     op.claims = {"groups": None}
-    scene = await provider_scene(make_gateway, op, accept={"groups": ["staff"]})
+    scene = await hostile_scene(make_gateway, op, accept={"groups": ["staff"]})
     op.userinfo = {"groups": ["staff"], **userinfo}
     await refused(scene, await scene.log_in(), status, reason, cause)
     assert op.asked("/userinfo") == 1
@@ -190,7 +190,7 @@ async def test_the_second_factor_of_a_provider_counts_as_configured(
 ) -> None:
     op.claims = claims
     factor = {"amr": ["mfa"], "acr": ["two-factors"]}
-    scene = await provider_scene(make_gateway, op, second_factor=factor)
+    scene = await hostile_scene(make_gateway, op, second_factor=factor)
     assert (await scene.log_in()).status == 303
     answer = await scene.jar.check("https://app.example.com/vault/")
     assert answer.status == (200 if is_enough else 403)

@@ -7,16 +7,16 @@ import pytest
 from tests.support.clocks import MovableClock
 from tests.support.gateway import MakeGateway
 from tests.support.hostile_provider import ACCOUNT, Claims, HostileProvider, hostile_provider
-from tests.support.login_scene import APP, Jar
-from tests.support.provider_scene import (
+from tests.support.hostile_scene import (
     CALLBACK,
     NAME,
     NAVIGATION,
-    ProviderScene,
+    HostileScene,
+    hostile_scene,
     provider_keys,
-    provider_scene,
     refused,
 )
+from tests.support.login_scene import APP, Jar
 
 
 def changed(url: str, **query: str | None) -> str:
@@ -27,7 +27,7 @@ def changed(url: str, **query: str | None) -> str:
     return parts._replace(query=urlencode(kept)).geturl()
 
 
-async def address_of(scene: ProviderScene) -> str:
+async def address_of(scene: HostileScene) -> str:
     """Start a login; return the address to which the provider leads back."""
     return await scene.at_provider(await scene.start())
 
@@ -35,7 +35,7 @@ async def address_of(scene: ProviderScene) -> str:
 async def test_a_login_leads_back_to_the_very_url(
     make_gateway: MakeGateway, op: HostileProvider
 ) -> None:
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     url = "https://app.example.com/reports/2026?quarter=4&tag=a%26b&tag=%C3%BC&x=1+2"
     response = await scene.log_in(url)
     assert (response.status, response.headers["Location"]) == (303, url)
@@ -46,7 +46,7 @@ async def test_a_login_leads_back_to_the_very_url(
 async def test_every_request_has_state_nonce_and_a_challenge_of_its_own(
     make_gateway: MakeGateway, op: HostileProvider
 ) -> None:
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     for _ in range(2):
         await address_of(scene)
     first, second = op.authorizations
@@ -77,7 +77,7 @@ WRONG: list[tuple[dict[str, str | None], str]] = [
 async def test_a_changed_callback_is_refused(
     make_gateway: MakeGateway, op: HostileProvider, query: dict[str, str | None], cause: str
 ) -> None:
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     address = changed(await address_of(scene), **query)
     await refused(scene, await scene.back(address), 400, "flow_invalid", cause)
     assert ("/token" in op.requests) == (cause == "provider_grant")
@@ -87,7 +87,7 @@ async def test_a_changed_callback_is_refused(
 async def test_a_parameter_that_comes_twice_is_refused(
     make_gateway: MakeGateway, op: HostileProvider, name: str
 ) -> None:
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     address = await address_of(scene)
     value = dict(parse_qsl(urlsplit(address).query)).get(name, "y")
     twice = f"{changed(address, **{name: value})}&{urlencode({name: value})}"
@@ -98,9 +98,9 @@ async def test_a_callback_in_another_browser_is_refused(
     make_gateway: MakeGateway, op: HostileProvider
 ) -> None:
     """Login CSRF: the attacker's code and state in the browser of the victim."""
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     address = await address_of(scene)
-    victim = ProviderScene(op, scene.running, Jar(scene.running))
+    victim = HostileScene(op, scene.running, Jar(scene.running))
     await refused(victim, await victim.back(address), 400, "flow_invalid", "flow_cookie")
     await address_of(victim)
     await refused(victim, await victim.back(address), 400, "flow_invalid", "flow_cookie")
@@ -110,9 +110,9 @@ async def test_a_callback_in_another_browser_is_refused(
 async def test_a_cookie_that_a_sibling_host_can_plant_is_no_cookie_of_a_flow(
     make_gateway: MakeGateway, op: HostileProvider
 ) -> None:
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     address = await address_of(scene)
-    victim = ProviderScene(op, scene.running, Jar(scene.running))
+    victim = HostileScene(op, scene.running, Jar(scene.running))
     planted = {
         name.replace("__Host-", prefix): value
         for name, value in scene.jar.cookies.items()
@@ -126,7 +126,7 @@ async def test_a_cookie_that_a_sibling_host_can_plant_is_no_cookie_of_a_flow(
 async def test_the_cookie_of_a_flow_holds_none_of_its_secrets(
     make_gateway: MakeGateway, op: HostileProvider
 ) -> None:
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     await address_of(scene)
     (cookie,) = scene.jar.cookies.values()
     (sent,) = op.authorizations
@@ -141,7 +141,7 @@ async def test_the_cookie_of_a_flow_holds_none_of_its_secrets(
 async def test_the_two_newest_flows_of_a_browser_are_kept(
     make_gateway: MakeGateway, op: HostileProvider
 ) -> None:
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     first, second, third = [await address_of(scene) for _ in range(3)]
     assert len([name for name, value in scene.jar.cookies.items() if value]) == 2
     await refused(scene, await scene.back(first), 400, "flow_invalid", "flow_cookie")
@@ -150,7 +150,7 @@ async def test_the_two_newest_flows_of_a_browser_are_kept(
 
 
 async def test_a_callback_is_accepted_once(make_gateway: MakeGateway, op: HostileProvider) -> None:
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     address = await address_of(scene)
     cookies = dict(scene.jar.cookies)
     assert (await scene.back(address)).status == 303
@@ -162,7 +162,7 @@ async def test_a_callback_is_accepted_once(make_gateway: MakeGateway, op: Hostil
 async def test_a_replay_in_a_browser_that_is_logged_in_leads_to_the_app(
     make_gateway: MakeGateway, op: HostileProvider
 ) -> None:
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     address = await address_of(scene)
     flow = dict(scene.jar.cookies)
     assert (await scene.back(address)).status == 303
@@ -175,7 +175,7 @@ async def test_codes_of_two_flows_cannot_be_exchanged(
     make_gateway: MakeGateway, op: HostileProvider
 ) -> None:
     """Code injection: the verifier is that of another flow."""
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     first, second = await address_of(scene), await address_of(scene)
     stolen = dict(parse_qsl(urlsplit(first).query))["code"]
     response = await scene.back(changed(second, code=stolen))
@@ -186,7 +186,7 @@ async def test_a_provider_that_skips_the_verifier_does_not_help(
     make_gateway: MakeGateway, op: HostileProvider
 ) -> None:
     """The nonce in the ID token is that of another flow, too."""
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     first, second = await address_of(scene), await address_of(scene)
     codes = [dict(parse_qsl(urlsplit(address).query))["code"] for address in (first, second)]
     op.codes[codes[0]].challenge = op.codes[codes[1]].challenge
@@ -196,7 +196,7 @@ async def test_a_provider_that_skips_the_verifier_does_not_help(
 
 async def test_an_expired_flow_is_refused(make_gateway: MakeGateway, op: HostileProvider) -> None:
     clock = MovableClock()
-    scene = await provider_scene(make_gateway, op, clock=clock)
+    scene = await hostile_scene(make_gateway, op, clock=clock)
     address = await address_of(scene)
     clock.move(700)
     response = await scene.back(address)
@@ -218,7 +218,7 @@ async def test_an_error_of_the_provider_is_shown_in_our_words(
 ) -> None:
     detail = "<script>alert(1)</script> a detail of the provider"
     op.callback = {"code": None, "error_description": detail, **callback}
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     response = await scene.log_in()
     assert (response.status, response.headers["X-Authgw-Reason"]) == (status, reason)
     text = await response.text()
@@ -233,7 +233,7 @@ async def test_responses_of_two_providers_cannot_be_mixed_up(
     """RFC 9700 section 4.4: the attacker's provider sends the code to the callback of another."""
     async with hostile_provider() as evil:
         others = {"evil": provider_keys(make_gateway.folder, evil)}
-        scene = await provider_scene(make_gateway, op, others=others)
+        scene = await hostile_scene(make_gateway, op, others=others)
         address = await scene.at_provider(await scene.start(path="/login/oidc/evil"))
         assert urlsplit(address).path == "/login/oidc/evil/callback"
         swapped = address.replace("/oidc/evil/", f"/oidc/{NAME}/")
@@ -253,7 +253,7 @@ async def test_a_token_of_another_provider_is_refused(
     """Even with its issuer: the keys are those of the configured issuer (T62)."""
     async with hostile_provider() as evil:
         others = {"evil": provider_keys(make_gateway.folder, evil)}
-        scene = await provider_scene(make_gateway, op, others=others)
+        scene = await hostile_scene(make_gateway, op, others=others)
         evil.claims = {"iss": op.issuer}
         started = await scene.start(path="/login/oidc/evil")
         response = await scene.back(await scene.at_provider(started))
@@ -274,7 +274,7 @@ async def test_a_token_of_another_provider_is_refused(
 async def test_a_callback_in_a_frame_or_a_prefetch_opens_nothing(
     make_gateway: MakeGateway, op: HostileProvider, headers: dict[str, str]
 ) -> None:
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     parts = urlsplit(await address_of(scene))
     response = await scene.jar.get(f"{parts.path}?{parts.query}", **headers)
     assert response.status in (400, 403)

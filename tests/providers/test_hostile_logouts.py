@@ -18,18 +18,18 @@ from tests.support.hostile_provider import (
     Trap,
     hostile_provider,
 )
-from tests.support.login_scene import Jar
-from tests.support.provider_scene import (
+from tests.support.hostile_scene import (
     BACKCHANNEL,
-    ProviderScene,
+    HostileScene,
+    hostile_scene,
     provider_keys,
-    provider_scene,
 )
+from tests.support.login_scene import Jar
 
 OTHER = ProviderKey("RS256")
 
 
-async def notify(scene: ProviderScene, token: str, path: str = BACKCHANNEL) -> ClientResponse:
+async def notify(scene: HostileScene, token: str, path: str = BACKCHANNEL) -> ClientResponse:
     """Send a logout token as a provider does (Back-Channel Logout section 2.5)."""
     response = await scene.running.client.post(
         path, data={"logout_token": token}, headers={"Host": "auth.example.com"}
@@ -38,21 +38,21 @@ async def notify(scene: ProviderScene, token: str, path: str = BACKCHANNEL) -> C
     return response
 
 
-async def logged_in(make_gateway: MakeGateway, op: HostileProvider, **keys: Any) -> ProviderScene:
-    scene = await provider_scene(make_gateway, op, **keys)
+async def logged_in(make_gateway: MakeGateway, op: HostileProvider, **keys: Any) -> HostileScene:
+    scene = await hostile_scene(make_gateway, op, **keys)
     assert (await scene.log_in()).status == 303
     assert await is_alive(scene)
     return scene
 
 
-async def is_alive(scene: ProviderScene) -> bool:
+async def is_alive(scene: HostileScene) -> bool:
     return (await scene.jar.check()).status == 200
 
 
-async def second_browser(scene: ProviderScene, sid: str, **claims: Any) -> ProviderScene:
+async def second_browser(scene: HostileScene, sid: str, **claims: Any) -> HostileScene:
     """Log in with another session of the provider."""
     scene.op.claims = {"sid": sid, **claims}
-    other = ProviderScene(scene.op, scene.running, Jar(scene.running))
+    other = HostileScene(scene.op, scene.running, Jar(scene.running))
     assert (await other.log_in()).status == 303
     return other
 
@@ -82,7 +82,7 @@ async def test_a_notice_of_an_account_ends_all_its_sessions(
 
 
 async def test_local_sessions_are_not_ended(make_gateway: MakeGateway, op: HostileProvider) -> None:
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     assert (await scene.jar.log_in("bob")).status == 303
     await notify(scene, op.logout_token(sub="bob", sid=None))
     assert await is_alive(scene)
@@ -134,7 +134,7 @@ async def test_a_logout_token_that_is_not_valid_ends_nothing(
     assert elsewhere.requests == []
 
 
-async def refused(scene: ProviderScene, response: ClientResponse, cause: str) -> None:
+async def refused(scene: HostileScene, response: ClientResponse, cause: str) -> None:
     assert response.status == 400
     assert response.headers["Cache-Control"] == "no-store"
     assert response.headers["X-Authgw-Reason"] == "logout_token_invalid"
@@ -218,7 +218,7 @@ async def test_a_logout_during_the_login_leaves_no_session(
     make_gateway: MakeGateway, op: HostileProvider
 ) -> None:
     """Between the exchange of the code and the session there is nothing to end yet."""
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     original = HostileProvider._token
 
     async def token(request: web.Request) -> web.StreamResponse:

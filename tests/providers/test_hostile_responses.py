@@ -10,7 +10,7 @@ from aiohttp import web
 from tests.support.forged_tokens import ProviderKey
 from tests.support.gateway import MakeGateway
 from tests.support.hostile_provider import Claims, HostileProvider, Trap, hang
-from tests.support.provider_scene import ProviderScene, provider_scene, refused
+from tests.support.hostile_scene import HostileScene, hostile_scene, refused
 
 METADATA = "/.well-known/openid-configuration"
 FLOOD = b'{"x": "' + b"x" * 10_000_000 + b'"}'
@@ -65,13 +65,13 @@ async def test_a_response_that_is_not_valid_opens_nothing(
     change: Callable[[HostileProvider, str, Trap], None],
     path: str,
 ) -> None:
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     change(op, path, elsewhere)
     await unavailable(scene)
     assert elsewhere.requests == []
 
 
-async def unavailable(scene: ProviderScene) -> str:
+async def unavailable(scene: HostileScene) -> str:
     """Assert that a login fails with 503, at its start or its end; return the log's sentence."""
     response = await scene.start()
     if response.status != 503:
@@ -90,7 +90,7 @@ async def unavailable(scene: ProviderScene) -> str:
 async def test_a_provider_that_hangs_delays_its_login_alone(
     make_gateway: MakeGateway, op: HostileProvider, path: str
 ) -> None:
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     op.instead[path] = hang
     began = time.monotonic()
     await unavailable(scene)
@@ -102,7 +102,7 @@ async def test_the_user_information_is_called_for_missing_claims_only(
     make_gateway: MakeGateway, op: HostileProvider
 ) -> None:
     op.instead["/userinfo"] = hang
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     assert (await scene.log_in()).status == 303
     assert op.asked("/userinfo") == 0
 
@@ -125,7 +125,7 @@ WRONG_METADATA: list[Claims] = [
 async def test_metadata_that_contradict_the_configuration_are_refused(
     make_gateway: MakeGateway, op: HostileProvider, metadata: Claims
 ) -> None:
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     op.metadata = json.loads(json.dumps(metadata).replace("{issuer}", op.issuer))
     await unavailable(scene)
 
@@ -150,7 +150,7 @@ async def test_a_key_set_without_a_usable_key_opens_nothing(
     make_gateway: MakeGateway, op: HostileProvider, keys: list[Claims]
 ) -> None:
     op.key = KEY
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     op.answers("/jwks", 200, json.dumps({"keys": keys}), Content_Type=JSON)
     await unavailable(scene)
 
@@ -170,7 +170,7 @@ TOKENS: list[Claims] = [
 async def test_a_response_without_usable_tokens_opens_nothing(
     make_gateway: MakeGateway, op: HostileProvider, tokens: Claims
 ) -> None:
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     op.tokens = tokens
     await unavailable(scene)
 
@@ -178,9 +178,9 @@ async def test_a_response_without_usable_tokens_opens_nothing(
 async def test_a_wrong_secret_is_named_in_the_log_and_not_on_the_page(
     make_gateway: MakeGateway, op: HostileProvider
 ) -> None:
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     (make_gateway.folder / "provider-secret").write_text("another secret\n")
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     op.answers("/token", 401, '{"error": "invalid_client"}', Content_Type=JSON)
     assert "login.providers.company.client_secret_file" in await unavailable(scene)
     assert "client_secret_file" not in scene.jar.text
@@ -189,7 +189,7 @@ async def test_a_wrong_secret_is_named_in_the_log_and_not_on_the_page(
 async def test_a_refused_code_is_a_login_to_start_again(
     make_gateway: MakeGateway, op: HostileProvider
 ) -> None:
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     address = await scene.at_provider(await scene.start())
     op.codes.clear()
     await refused(scene, await scene.back(address), 400, "flow_invalid", "provider_grant")
@@ -199,5 +199,5 @@ async def test_a_refresh_without_a_refresh_token_is_an_error_in_words(
     make_gateway: MakeGateway, op: HostileProvider
 ) -> None:
     op.tokens = {"refresh_token": None}
-    scene = await provider_scene(make_gateway, op, refresh="15m")
+    scene = await hostile_scene(make_gateway, op, refresh="15m")
     assert "login.providers.company.refresh" in await unavailable(scene)

@@ -19,7 +19,7 @@ from tests.support.hostile_provider import (
     Trap,
     duplicated,
 )
-from tests.support.provider_scene import provider_scene, refused
+from tests.support.hostile_scene import hostile_scene, refused
 
 OTHER = ProviderKey("RS256")
 
@@ -92,7 +92,7 @@ async def test_a_token_with_another_signature_is_refused(
     signed: Callable[[ProviderKey, Claims, Claims], str],
     cause: str,
 ) -> None:
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     op.signed = signed
     await refused(scene, await scene.log_in(), 400, "flow_invalid", cause)
 
@@ -131,7 +131,7 @@ CLAIMS: list[tuple[Claims, str]] = [
 async def test_a_token_with_another_claim_is_refused(
     make_gateway: MakeGateway, op: HostileProvider, claims: Claims, cause: str
 ) -> None:
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     op.claims = claims
     await refused(scene, await scene.log_in(), 400, "flow_invalid", cause)
 
@@ -153,7 +153,7 @@ HEADERS: list[tuple[Claims, str]] = [
 async def test_a_token_with_another_header_is_refused(
     make_gateway: MakeGateway, op: HostileProvider, elsewhere: Trap, header: Claims, cause: str
 ) -> None:
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     op.header = placed(header, elsewhere.url)
     await refused(scene, await scene.log_in(), 400, "flow_invalid", cause)
     assert elsewhere.requests == []
@@ -167,7 +167,7 @@ def placed(value: Any, url: str) -> Any:
 async def test_an_unknown_key_is_looked_up_once_a_minute(
     make_gateway: MakeGateway, op: HostileProvider
 ) -> None:
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     op.header = {"kid": "unknown"}
     for _ in range(3):
         await refused(scene, await scene.log_in(), 400, "flow_invalid", "provider_key_unknown")
@@ -177,7 +177,7 @@ async def test_an_unknown_key_is_looked_up_once_a_minute(
 async def test_a_new_key_of_the_provider_is_found(
     make_gateway: MakeGateway, op: HostileProvider
 ) -> None:
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     assert (await scene.log_in()).status == 303
     scene.jar.cookies.clear()
     op.key = ProviderKey("ES256")
@@ -199,7 +199,7 @@ async def test_a_new_key_of_the_provider_is_found(
 async def test_what_the_specification_permits_is_accepted(
     make_gateway: MakeGateway, op: HostileProvider, claims: Claims
 ) -> None:
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     op.claims = claims
     assert (await scene.log_in()).status == 303
     answer = await scene.jar.check()
@@ -211,12 +211,12 @@ async def test_every_algorithm_of_the_configuration_is_accepted(
     make_gateway: MakeGateway, op: HostileProvider, alg: str
 ) -> None:
     op.key = ProviderKey(alg)
-    scene = await provider_scene(make_gateway, op)
+    scene = await hostile_scene(make_gateway, op)
     assert (await scene.log_in()).status == 303
 
 
 async def test_an_algorithm_that_the_configuration_lacks_is_refused(
     make_gateway: MakeGateway, op: HostileProvider
 ) -> None:
-    scene = await provider_scene(make_gateway, op, algorithms=["ES256"])
+    scene = await hostile_scene(make_gateway, op, algorithms=["ES256"])
     await refused(scene, await scene.log_in(), 400, "flow_invalid", "provider_alg")

@@ -10,7 +10,7 @@ from aiohttp import ClientResponse
 from tests.support.clocks import MovableClock
 from tests.support.gateway import MakeGateway
 from tests.support.hostile_provider import HostileProvider, hang
-from tests.support.provider_scene import ProviderScene, provider_scene
+from tests.support.hostile_scene import HostileScene, hostile_scene
 
 REFRESH = 60.0  # seconds, the least that the configuration takes
 _PATIENCE = 400
@@ -26,21 +26,21 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> MovableClock:
 
 async def logged_in(
     make_gateway: MakeGateway, op: HostileProvider, clock: MovableClock, **keys: Any
-) -> ProviderScene:
+) -> HostileScene:
     keys = {"refresh": f"{REFRESH:.0f}s", **keys}
-    scene = await provider_scene(make_gateway, op, clock=clock, **keys)
+    scene = await hostile_scene(make_gateway, op, clock=clock, **keys)
     assert (await scene.log_in()).status == 303
     assert await groups_of(scene) == "company:staff"
     return scene
 
 
-async def groups_of(scene: ProviderScene) -> str:
+async def groups_of(scene: HostileScene) -> str:
     answer = await scene.jar.check()
     assert answer.status == 200, answer.headers
     return str(answer.headers.get("Remote-Groups", ""))
 
 
-async def until(scene: ProviderScene, accepts: Callable[[ClientResponse], bool]) -> ClientResponse:
+async def until(scene: HostileScene, accepts: Callable[[ClientResponse], bool]) -> ClientResponse:
     """Check until a response is as expected: a refresh runs in the background."""
     for _ in range(_PATIENCE):
         answer = await scene.jar.check()
@@ -174,7 +174,7 @@ async def test_a_session_outlives_a_provider_that_is_away_up_to_a_bound(
     assert answer.headers["X-Authgw-Reason"] == "session_ended"
 
 
-async def attempted(scene: ProviderScene, op: HostileProvider) -> None:
+async def attempted(scene: HostileScene, op: HostileProvider) -> None:
     """Wait until a refresh was tried and has failed."""
     before = op.asked("/token")
     for _ in range(_PATIENCE):
@@ -214,7 +214,7 @@ async def test_a_session_without_a_refresh_token_ends_after_its_lifetime(
     make_gateway: MakeGateway, op: HostileProvider, clock: MovableClock
 ) -> None:
     op.tokens = {"refresh_token": None}
-    scene = await provider_scene(make_gateway, op, clock=clock, session="2h")
+    scene = await hostile_scene(make_gateway, op, clock=clock, session="2h")
     assert (await scene.log_in()).status == 303
     clock.move(7_100)
     assert (await scene.jar.check()).status == 200

@@ -48,7 +48,7 @@ def provider_keys(folder: Path, op: HostileProvider, **keys: Any) -> dict[str, A
 
 
 @dataclass
-class ProviderScene:
+class HostileScene:
     """A gateway, its provider, and a browser."""
 
     op: HostileProvider
@@ -89,7 +89,7 @@ class ProviderScene:
         return bool(self.jar.session)
 
 
-async def provider_scene(
+async def hostile_scene(
     make_gateway: MakeGateway,
     op: HostileProvider,
     *,
@@ -97,7 +97,7 @@ async def provider_scene(
     others: Mapping[str, Mapping[str, Any]] | None = None,
     clock: Clock = time.time,
     **keys: Any,
-) -> ProviderScene:
+) -> HostileScene:
     """Start a gateway with this provider; `keys` are further keys of its entry.
 
     `clock` is also that of the store.
@@ -111,11 +111,11 @@ async def provider_scene(
         clock=clock,
         store_clock=clock,
     )
-    return ProviderScene(op, running, Jar(running))
+    return HostileScene(op, running, Jar(running))
 
 
 async def refused(
-    scene: ProviderScene, response: ClientResponse, status: int, reason: str, cause: str
+    scene: HostileScene, response: ClientResponse, status: int, reason: str, cause: str
 ) -> None:
     """Assert that a response of the gateway refuses a login, and that the log has the cause."""
     text = await response.text()
