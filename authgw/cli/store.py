@@ -1,4 +1,4 @@
-"""`authgw store`: move all sessions to another store without logging any user out."""
+"""`authgw store`: move all sessions and records to another store; no user is logged out."""
 
 import asyncio
 import os
@@ -21,10 +21,11 @@ from authgw.storage import StoreSetupError
 
 @dataclass(slots=True)
 class _Count:
-    """Progress of a copy: sessions copied, and sessions that already existed."""
+    """Progress of a copy: sessions copied, sessions that already existed, records copied."""
 
     copied: int = 0
     existing: int = 0
+    records: int = 0
 
 
 _COPY = "authgw store copy embedded:///var/authgw.db redis://127.0.0.1:6379/0"
@@ -45,11 +46,11 @@ def command() -> None:
 def copy(
     read: Callable[[], LoadedConfig], source: str, target: str, resume: bool, as_json: bool
 ) -> None:
-    """Copy all sessions to another store.
+    """Copy all sessions and records to another store.
 
-    No user has to log in again. FROM and TO are URLs as in `cache.url`. Stop every gateway that
-    uses them first. FROM does not change. The password of `cache.password_file` is used for the
-    store of the configuration.
+    No user has to log in again. The records are those of logins at identity providers. FROM and TO
+    are URLs as in `cache.url`. Stop every gateway that uses them first. FROM does not change. The
+    password of `cache.password_file` is used for the store of the configuration.
     """
     loaded, count = read(), _Count()
     if source == target:
@@ -62,10 +63,13 @@ def copy(
             "unchanged: run the command again with --resume"
         ) from None
     if as_json:
-        output.json_object({"copied": count.copied, "existing": count.existing})
+        output.json_object(
+            {"copied": count.copied, "existing": count.existing, "records": count.records}
+        )
         return
     existing = f", {count.existing} existed already" if count.existing else ""
-    copied = f"Copied {_sessions(count.copied)}{existing}."
+    records = f", and {_counted(count.records, 'record')}" if count.records else ""
+    copied = f"Copied {_sessions(count.copied)}{existing}{records}."
     output.line(f"{copied} Set cache.url to TO and start the gateway.")
 
 
@@ -81,6 +85,9 @@ async def _copy(source: LoadedConfig, target: LoadedConfig, resume: bool, count:
                 "has used TO since; otherwise empty TO first, or sessions that ended there would "
                 "become valid again"
             )
+        # First, so that a session is in the sets of its account as soon as it is there.
+        async for records in source_store.export_records():
+            count.records += await target_store.import_records(records)
         async for batch in source_store.export():
             copied = await target_store.import_batch(batch)
             count.copied += copied
@@ -120,7 +127,11 @@ def _check_exists(source: LoadedConfig) -> None:
 
 
 def _sessions(count: int) -> str:
-    return f"{count} session{'' if count == 1 else 's'}"
+    return _counted(count, "session")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 async def _has_sessions(store: ExportableStore) -> bool:

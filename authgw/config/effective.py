@@ -42,6 +42,9 @@ def _section(
         elif isinstance(value, tuple) and any(isinstance(item, BaseModel) for item in value):
             for number, item in enumerate(value):
                 yield _item((*key, str(number)), item, origins)
+        elif isinstance(value, dict) and any(isinstance(item, Section) for item in value.values()):
+            for item_name, item in value.items():
+                yield from _section(item, (*key, item_name), origins)
         elif key == ("cache", "url"):
             yield _store(section, key, origins)
         else:

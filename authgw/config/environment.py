@@ -137,10 +137,12 @@ def _unknown(name: str, names: Iterable[str]) -> str:
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """Return the most similar known name, or an empty text if no known name is similar."""
-    item = re.match(r"AUTHGW_+(RULES|LOGIN_+DOMAINS)_+[0-9]", name, re.IGNORECASE)
+    item = re.match(
+        r"AUTHGW_+(RULES_+[0-9]|LOGIN_+DOMAINS_+[0-9]|LOGIN_+PROVIDERS_)", name, re.IGNORECASE
+    )
     if item:
-        # The items of a list cannot be set by separate variables.
-        name = f"AUTHGW_{item[1]}"
+        # The items of a list or mapping cannot be set by separate variables.
+        name = f"AUTHGW_{item[1].rstrip('_0123456789')}"
     text = _normalised(name)
     similarities = {known_name: _similarity(text, known_name) for known_name in names}
     most_similar = max(

@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field
 
 from authgw.config.login_pages import rejected_cookies
+from authgw.config.provider_conflicts import between_providers
+from authgw.config.providers import ProviderSettings
 from authgw.config.section import Conflict, Section
 from authgw.config.values import Boolean, Colour, CookieDomain, HostPatterns, PageUrl
 from authgw.core.login_sites import LoginSite, LoginSites, host_of, origin_of
+from authgw.core.providers.model import Provider
 from authgw.core.redirects import Redirects
 
 
@@ -97,6 +101,27 @@ class LoginSettings(LoginPageSettings):
     """Accent colour of the login pages."""
     show_groups: Annotated[Boolean, Field(examples=[True])] = False
     """List the groups and users of a rule on the page of a request that it denied."""
+    passwords: Annotated[Boolean, Field(examples=[False])] = True
+    """Let users of the users file log in with their password.
+
+    With false only `login.providers` open sessions of browsers; `authgw user rescue` makes a link
+    for an operator if no provider can be reached.
+    """
+    app_passwords: Annotated[Boolean, Field(examples=[False])] = True
+    """Accept app passwords, also without `passwords`."""
+    auto: Annotated[Boolean, Field(examples=[True])] = False
+    """Lead from the login page straight to the only provider; needs `passwords: false`."""
+    self_service: Annotated[tuple[Literal["link"], ...], Field(examples=[("link",)])] = ()
+    """Changes that users make themselves on the account page.
+
+    `link`: connect accounts of providers with their own entry. The login page then needs a host
+    without an app.
+    """
+    providers: Annotated[dict[str, ProviderSettings], Field()] = Field(default={})
+    """Identity providers by name, such as `company`.
+
+    The variable sets the whole section, as YAML; a provider has no variables of its own.
+    """
 
     @property
     def sites(self) -> LoginSites:
@@ -104,8 +129,17 @@ class LoginSettings(LoginPageSettings):
         pages = (self.site, *(page.site for page in self.domains))
         return LoginSites(tuple(site for site in pages if site is not None))
 
+    def loaded_providers(self, directory: Path) -> dict[str, Provider]:
+        """Return the providers with their secrets; paths are relative to `directory`.
+
+        Raises:
+            SigningKeyError: A file with a secret cannot be used; the message begins with its key.
+        """
+        return {name: each.provider(name, directory) for name, each in self.providers.items()}
+
     def conflicts(self) -> Iterator[Conflict]:
         """Yield pages in two places, the conflicts of a login page, and rejected cookies."""
+        yield from self._provider_conflicts()
         if "domains" in self.model_fields_set and self.model_fields_set & {
             *LoginPageSettings.model_fields
         }:
@@ -119,3 +153,21 @@ class LoginSettings(LoginPageSettings):
         pages = [(key, site) for key, site in [((), self.site), *domains] if site is not None]
         for key, message in rejected_cookies(pages):
             yield Conflict(key, message, kind="rejected_cookie")
+
+    def _provider_conflicts(self) -> Iterator[Conflict]:
+        yield from between_providers(self.providers)
+        if self.providers and not self.sites.all and "domains" not in self.model_fields_set:
+            message = (
+                "need a login page, to which the provider returns: set login.url to its public "
+                "address, such as https://auth.example.com/login"
+            )
+            yield Conflict(("providers",), message, ("providers", "url"))
+        if not self.passwords and not self.providers:
+            message = "is false, and there are no login.providers, so that nobody could log in: "
+            yield Conflict(("passwords",), f"{message}add a provider", ("providers", "passwords"))
+        if self.auto and (self.passwords or len(self.providers) != 1):
+            message = "needs passwords: false and a single provider: write auto: false"
+            yield Conflict(("auto",), message, ("auto", "passwords", "providers"))
+        if self.self_service and not self.providers:
+            message = "has no effect without login.providers: add a provider, or remove it"
+            yield Conflict(("self_service",), message, ("self_service", "providers"))

@@ -1,7 +1,7 @@
 """The `rules` section of the configuration: validation and compilation into `core.rules`."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -25,9 +25,13 @@ from authgw.core.rules import Allow, Credential, Rule, RuleError, Rules
 from authgw.core.urls import canonical_host, canonical_method
 from authgw.core.users import GROUP_CHARACTERS, GROUP_NAME
 
+_KINDS = ("group", "user", "provider")
 # Words for which no group or user is suggested.
 _EVERYONE = frozenset({"all", "any", "everyone", "everybody", "public", "users", "*"})
-_SUBJECTS = "anyone, authenticated, group:NAME or user:NAME"
+_SUBJECTS = "anyone, authenticated, group:NAME, user:NAME or provider:NAME"
+# A subject of a trusted backend; the grammar of its id is that of `identity.clients_file`.
+_BACKEND_USER = re.compile(r"client/[A-Za-z0-9_-]{1,64}:.+", re.DOTALL)
+_PROVIDER_NAME = re.compile(r"[a-z0-9-]+")
 _PATH_LIST = re.compile(r",\s*=?/")
 
 
@@ -61,12 +65,14 @@ def _with_head(methods: tuple[str, ...]) -> frozenset[str]:
 
 def _subject(text: str) -> str:
     kind, _, name = text.partition(":")
-    if text not in ("anyone", "authenticated") and not (kind in ("group", "user") and name):
+    if text not in ("anyone", "authenticated") and not (kind in _KINDS and name):
         raise ValueError(f"unknown subject: {_suggestion(text)}use {_SUBJECTS}")
     if kind == "group" and "," in name:
         raise ValueError("contains a comma: write a list, [group:a, group:b]")
     if kind == "group" and not GROUP_NAME.fullmatch(name):
         raise ValueError(f"is not a valid name of a group: {GROUP_CHARACTERS}")
+    if kind == "provider" and not _PROVIDER_NAME.fullmatch(name):
+        raise ValueError("is not a valid name of a provider: write lower-case letters, digits or -")
     return text
 
 
@@ -75,7 +81,7 @@ def _suggestion(text: str) -> str:
     kind, colon, name = text.partition(":")
     singular = kind.strip().lower().removesuffix("s")
     name = name.strip()
-    if name and singular in ("group", "user"):
+    if name and singular in _KINDS:
         return f"did you mean {singular}:{name}? If not, "
     if not colon and kind not in _EVERYONE and GROUP_NAME.fullmatch(kind):
         return f"did you mean group:{kind} or user:{kind}? If not, "
@@ -122,7 +128,9 @@ class RuleEntry(BaseModel):
     """Subjects that may pass; any of the list is sufficient.
 
     `anyone` needs no login, `authenticated` is any valid session, `group:NAME` and `user:NAME` name
-    groups and users.
+    groups and users. `user:client/ID:NAME` is the subject NAME of the trusted backend ID, whose
+    subjects `user:NAME` never matches. `provider:NAME` are all accounts of an identity provider
+    that may log in and are not linked to a user.
     """
     host: Annotated[RuleHost | None, Field(examples=["*.example.com"])] = None
     """Host of the request; `*.example.com` means all hosts below it. Any host without it."""
@@ -195,6 +203,8 @@ class RuleEntry(BaseModel):
     def compiled(self, number: int, origin: str) -> Rule:
         """Return the compiled rule; `origin` is its place, `number` its index from 0."""
         subjects = tuple(subject.partition(":") for subject in self.allow)
+        users = {name for kind, _, name in subjects if kind == "user"}
+        backend_users = {name for name in users if _BACKEND_USER.fullmatch(name)}
         return Rule(
             number=number,
             origin=origin,
@@ -202,7 +212,9 @@ class RuleEntry(BaseModel):
                 anyone="anyone" in self.allow,
                 authenticated="authenticated" in self.allow,
                 groups=frozenset(name for kind, _, name in subjects if kind == "group"),
-                users=frozenset(name for kind, _, name in subjects if kind == "user"),
+                users=frozenset(users - backend_users),
+                backend_users=frozenset(backend_users),
+                providers=frozenset(name for kind, _, name in subjects if kind == "provider"),
             ),
             host=self.host,
             paths=(*map(rules.glob, self.path or ()), *map(rules.regex, self.regex or ())),
@@ -221,3 +233,20 @@ def compile_rules(entries: Sequence[RuleEntry], origins: Sequence[str]) -> Rules
     """Return the compiled rules in their order."""
     pairs = zip(entries, origins, strict=True)
     return Rules([entry.compiled(number, origin) for number, (entry, origin) in enumerate(pairs)])
+
+
+def unknown_providers(
+    entries: Sequence[RuleEntry], providers: Container[str]
+) -> Iterator[tuple[int, str]]:
+    """Yield the number of each rule that names a provider which is not configured, and a message.
+
+    Such a rule would admit nobody, or the accounts of a provider of the same name later.
+    """
+    for number, entry in enumerate(entries):
+        for subject in entry.allow:
+            kind, _, name = subject.partition(":")
+            if kind == "provider" and name not in providers:
+                yield (
+                    number,
+                    f"login.providers has no provider {name}: add it there, or remove {subject}",
+                )

@@ -182,6 +182,12 @@ class AuthSettings(Section):
     """File of the trusted backends, edited by `authgw client`."""
     users: Annotated[Text, Field(examples=["/etc/authgw/users.yml"])] = "users.yml"
     """File of the users, edited by `authgw user`."""
+    bindings: Annotated[Text, Field(examples=["/etc/authgw/bindings.yml"])] = "bindings.yml"
+    """File of the names that belong to accounts of identity providers, and of blocked accounts.
+
+    `authgw user` edits it, and so do first logins if a provider has `bind: first`. Replicas must
+    share it.
+    """
     access_lifetime: Annotated[PositiveDuration, Field(examples=["5m"])] = 900.0
     """Lifetime of an access token; at most `auth.refresh_lifetime`."""
     refresh_lifetime: Annotated[PositiveDuration, Field(examples=["168h"])] = 720 * 3600.0
@@ -307,3 +313,15 @@ class Settings(Section):
             )
             raise PydanticCustomError(CONFLICT, message)
         return value
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Yield self-service on a host whose app could use the pages in a user's name."""
+        hosts = {rule.host for rule in self.rules or ()}
+        for site in self.login.sites.all if self.login.self_service else ():
+            if site.host in hosts or site.root or not site.is_ours:
+                message = (
+                    f"needs a login page on a host of its own, but an app is at {site.host}, too, "
+                    "whose scripts could use the account page: give login.url another host, or "
+                    "remove login.self_service"
+                )
+                yield Conflict(("login", "self_service"), message, ("login", "rules"))

@@ -8,7 +8,7 @@ from authgw.config.schema import Settings
 
 
 def model_of(annotation: Any) -> type[BaseModel] | None:
-    """Return the model that a type is, or of which it is a list or an option; else None."""
+    """Return the model that a type is, or of which it is a list, mapping or option; else None."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next(filter(None, map(model_of, get_args(annotation))), None)
@@ -24,11 +24,15 @@ def accepts(annotation: Any, wanted: type) -> bool:
 def sibling_keys(path: tuple[str, ...]) -> tuple[str, ...]:
     """Return the valid keys of the section that contains the last key of `path`, as written."""
     model: type[BaseModel] | None = Settings
+    is_item = False  # the next name is that of an item in a mapping
     for name in path[:-1]:
         if model is None:
             return ()
-        if not name.isdigit():
+        if is_item:
+            is_item = False
+        elif not name.isdigit():
             info = model.model_fields.get(name)
             model = model_of(info.annotation) if info else None
-    fields = model.model_fields.items() if model else ()
+            is_item = info is not None and accepts(info.annotation, dict)
+    fields = model.model_fields.items() if model and not is_item else ()
     return tuple(info.alias or name for name, info in fields)

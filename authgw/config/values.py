@@ -29,6 +29,8 @@ _RESERVED_HEADER = re.compile(
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _MIN_STALENESS = 0.1  # seconds
 _VISIBLE = re.compile(r"[!-~]+")
+_MIN_REFRESH = 60.0  # seconds
+_MAX_SKEW = 300.0  # seconds
 
 
 def parse_duration(value: Any) -> float:
@@ -70,6 +72,18 @@ def _staleness(duration: float) -> float:
             "is too short to have an effect: write at least 100ms, or 0 to read the store at every "
             "request"
         )
+    return duration
+
+
+def _refresh(duration: float) -> float:
+    if duration < _MIN_REFRESH:
+        raise ValueError("is too short: write at least 1m, or remove the key for no refresh")
+    return duration
+
+
+def _skew(duration: float) -> float:
+    if duration > _MAX_SKEW:
+        raise ValueError("is too long: write at most 5m, and set the clocks")
     return duration
 
 
@@ -174,6 +188,8 @@ HostPatterns = Annotated[tuple[HostPattern, ...], BeforeValidator(comma_separate
 StoreUrl = Annotated[SecretStr, AfterValidator(_store_url)]
 StoreHost = Annotated[Text, AfterValidator(_store_host)]
 LogPlace = Annotated[Text, AfterValidator(_log_place)]
+RefreshInterval = Annotated[Duration, AfterValidator(_refresh)]
+Skew = Annotated[Duration, AfterValidator(_skew)]
 Staleness = Annotated[Duration, AfterValidator(_staleness)]
 PageUrl = Annotated[str, AfterValidator(_page_url)]
 CookieDomain = Annotated[str, AfterValidator(_domain)]

@@ -42,6 +42,13 @@ ENDPOINTS = (
     Endpoint("/login/totp", ("GET", "POST"), _PUBLIC),
     Endpoint("/login/account", ("GET",), _PUBLIC),
     Endpoint("/login/end", ("POST",), _PUBLIC),
+    Endpoint("/login/oidc/{name}", ("GET", "POST"), _PUBLIC),
+    Endpoint("/login/oidc/{name}/callback", ("GET",), _PUBLIC),
+    Endpoint("/login/oidc/{name}/icon", ("GET",), _PUBLIC),
+    Endpoint("/login/oidc/{name}/link", ("POST",), _PUBLIC),
+    # From a provider, which reaches the gateway through the proxy, too.
+    Endpoint("/login/oidc/{name}/backchannel", ("POST",), _PUBLIC),
+    Endpoint("/login/rescue", ("GET", "POST"), _PUBLIC),
     Endpoint("/login/style.css", ("GET",), _PUBLIC),
     Endpoint("/login/icon.svg", ("GET",), _PUBLIC),
     Endpoint("/favicon.ico", ("GET",), _PUBLIC, own_host=True),

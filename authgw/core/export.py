@@ -1,4 +1,4 @@
-"""Stored sessions in the form in which they are listed and moved to another store."""
+"""Stored sessions and records in the form in which they are moved to another store."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -19,8 +19,26 @@ class ExportedSession:
     idle_left: float
 
 
+@dataclass(frozen=True, slots=True)
+class ExportedRecord:
+    """A record (`core.records`); `hashed` is the hash of its name. It expires in `left` seconds."""
+
+    hashed: str
+    text: str
+    left: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedSet:
+    """A set of records with its members, oldest first; it expires in `left` seconds."""
+
+    hashed: str
+    members: tuple[str, ...]
+    left: float
+
+
 class ExportableStore(Protocol):
-    """A store whose sessions can be listed and moved.
+    """A store whose sessions and records can be listed and moved.
 
     Raises:
         StoreUnavailableError: the store is unreachable.
@@ -38,4 +56,18 @@ class ExportableStore(Protocol):
 
         The sessions of a subject must be sorted, the oldest first. A session that exists already
         stays unchanged.
+        """
+
+    def export_records(self) -> AsyncIterator[Sequence[ExportedRecord | ExportedSet]]:
+        """Yield all records and sets in batches.
+
+        Any that is written or expires in the meantime may be included or missing; a record may be
+        included twice.
+        """
+
+    async def import_records(self, batch: Sequence[ExportedRecord | ExportedSet]) -> int:
+        """Import records and sets of another store; return the number of those that are new.
+
+        A record that exists already stays unchanged; a set gets the members that it lacks, as its
+        oldest.
         """

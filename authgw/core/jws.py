@@ -3,23 +3,30 @@
 The signatures themselves are made by `cryptography`, through PyJWT's algorithms, and by `hmac`.
 """
 
+import binascii
 import hmac
 import json
 from binascii import b2a_base64
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import jwt
 
-from authgw.core.keys import Key
-from authgw.core.limits import MAX_CACHED_JOSE_HEADERS
+from authgw.core.errors import TokenMalformedError
+from authgw.core.keys import Key, PublicKey
+from authgw.core.limits import MAX_CACHED_JOSE_HEADERS, MAX_TOKEN_BYTES
+from authgw.core.strict_json import read_object
 
 _ASYMMETRIC = {
     name: algorithm
     for name, algorithm in jwt.algorithms.get_default_algorithms().items()
-    if name in ("ES256", "RS256", "EdDSA")
+    if name in ("ES256", "RS256", "PS256", "EdDSA")
 }
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")  # RFC 4648 section 4 to section 5
+_STANDARD = bytes.maketrans(b"-_", b"+/")  # RFC 4648 section 5 to section 4
+# RFC 7515 sections 4.1.2, 4.1.3, 4.1.5 and 4.1.6: a key or certificate, or the address of either.
+_KEY_MEMBERS = frozenset({"jku", "jwk", "x5u", "x5c"})
 _ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
@@ -33,7 +40,91 @@ def has_signature(signed: bytes, signature: bytes, key: Key) -> bool:
     """Return True if this key has made the signature."""
     if isinstance(key.verifying, bytes):
         return hmac.compare_digest(signature, hmac.digest(key.verifying, signed, "sha256"))
-    return _ASYMMETRIC[key.algorithm].verify(signed, key.verifying, signature)
+    return has_public_signature(signed, signature, key.algorithm, key.verifying)
+
+
+def has_public_signature(
+    signed: bytes, signature: bytes, algorithm: str, public: PublicKey
+) -> bool:
+    """Return True if the private key of `public` has made the signature with this algorithm."""
+    return _ASYMMETRIC[algorithm].verify(signed, public, signature)
+
+
+@dataclass(frozen=True, slots=True)
+class JoseHeader:
+    """Members of a JOSE header; None for a member that is missing or not a string.
+
+    `is_extended` marks an extension (`crit`, `b64`), `brings_key` a key of the token's own.
+    """
+
+    kid: str | None
+    alg: str | None
+    typ: str | None
+    is_extended: bool
+    brings_key: bool
+
+
+def signed_part(text: str) -> bytes:
+    """Return the signed input of a token: the text before its second dot (RFC 7515 section 5.2)."""
+    return text.rpartition(".")[0].encode("ascii")
+
+
+def parse(text: str, max_bytes: int = MAX_TOKEN_BYTES) -> tuple[JoseHeader, dict[str, Any], bytes]:
+    """Return header, claims and signature of a token; the signature is not verified.
+
+    Raises:
+        TokenMalformedError: not a canonical JWS in compact form, or over `max_bytes`.
+    """
+    # Check the size before decoding: a huge token must not cost time.
+    if len(text) > max_bytes or not text.isascii():
+        raise TokenMalformedError
+    parts = text.encode("ascii").split(b".")
+    if len(parts) != 3:
+        raise TokenMalformedError
+    header, claims, signature = parts
+    return header_of(header), json_object(claims), canonical(signature)
+
+
+@lru_cache(MAX_CACHED_JOSE_HEADERS)
+def header_of(part: bytes) -> JoseHeader:
+    """Parse a JOSE header; cached, because few headers differ."""
+    members = json_object(part)
+    kid, alg, typ = (
+        value if isinstance(value, str) else None
+        for value in map(members.get, ("kid", "alg", "typ"))
+    )
+    # RFC 7515 section 4.1.11: authgw supports no extension, so all are refused.
+    is_extended = "crit" in members or "b64" in members
+    return JoseHeader(kid, alg, typ, is_extended, not _KEY_MEMBERS.isdisjoint(members))
+
+
+def canonical(part: bytes) -> bytes:
+    """Decode base64url; refuse padding and stray bits, so that each token has a single text.
+
+    See RFC 4648 section 3.5.
+    """
+    standard = part.translate(_STANDARD)
+    try:
+        raw = binascii.a2b_base64(standard + b"=" * (-len(part) % 4))
+    except binascii.Error:
+        raise TokenMalformedError from None
+    if b"+" in part or b"/" in part:
+        raise TokenMalformedError
+    if binascii.b2a_base64(raw, newline=False).rstrip(b"=") != standard:
+        raise TokenMalformedError
+    return raw
+
+
+def json_object(part: bytes) -> dict[str, Any]:
+    """Return the JSON object that a part of a token contains.
+
+    Raises:
+        TokenMalformedError: the part is not base64url, or its content is not strict JSON.
+    """
+    try:
+        return read_object(canonical(part))
+    except ValueError:
+        raise TokenMalformedError from None
 
 
 def _signature(signed: bytes, key: Key) -> bytes:

@@ -61,6 +61,10 @@ MAX_GROUPS_BYTES = 4096
 MAX_USER_ID = 2**63 - 1
 # A group, or an app password's name.
 MAX_NAME_LENGTH = 64
+# The image on the button of a provider, which the login page loads each time it is shown.
+MAX_ICON_BYTES = 64 * 1024
+# An identity provider, whose name stands before those of its users and groups.
+MAX_PROVIDER_NAME_LENGTH = 32
 
 # --- Credentials ---
 
@@ -82,6 +86,12 @@ MAX_VERIFIED_COOKIES = 16
 MAX_ENDED_SESSIONS = 8
 # Helper cookies of a name; each may cost a signature.
 MAX_HELPER_COOKIES = 4
+# Logins at identity providers that a browser has begun and not completed; each has a cookie of its
+# own, of up to MAX_TOKEN_BYTES.
+MAX_FLOW_COOKIES = 2
+# Names in the query of a provider's response, and in the form of its report of a logout; those that
+# authgw does not know are ignored.
+MAX_CALLBACK_PARAMETERS = 32
 # Separate runs of the gateway's cookies that a recipe removes from a Cookie header.
 MAX_COOKIE_RUNS = 12
 
@@ -100,11 +110,26 @@ MAX_UNDER_ATTACK = 1
 PER_DEVICE = ThrottleLimit(10, 300.0)
 # Codes are checked after the password. Ten of a million codes in each window.
 PER_CODE = ThrottleLimit(10, 900.0)
+# Age in seconds of a login after which a user has to log in again to link accounts: a browser that
+# was left open must not be enough.
+LINK_PROOF_AGE = 600.0
 # Seconds within which the log names the age of a code that is too old or too new: clocks that
 # are not synchronised differ by minutes. Each step of 30 s costs 8 microseconds for a wrong code.
 MAX_CODE_AGE = 600.0
 # Wrong secrets of a trusted backend from an address.
 PER_BACKEND = ThrottleLimit(10, 60.0)
+# Responses of identity providers from an IPv4 address or an IPv6 /64: each costs a write to the
+# store and a call to the provider, which would throttle the gateway.
+PER_CALLBACK = ThrottleLimit(10, 60.0)
+# Attempts without a valid credential from an IPv4 address or an IPv6 /64 that may write to the
+# store, per replica: more than many users behind an address need, and a flood costs the store less
+# than a busy site does.
+PER_STRANGER = ThrottleLimit(600, 60.0)
+# Addresses whose attempts are counted in memory, of about 200 bytes each.
+MAX_BUDGETED_ADDRESSES = 2**14
+# While a check at an identity provider is due, the session is looked at again in this interval: the
+# replica that began the check may have failed.
+RENEWAL_RETRY_AFTER = 30.0
 # Throttle counters in an SQLite store: invented names must not fill the disk, so those that expire
 # soonest are deleted.
 MAX_COUNTERS = 100_000
@@ -122,6 +147,12 @@ LOOP_WINDOW = 10.0
 MAX_WATCHED_SESSIONS = 4096
 # Hosts of a watched session.
 MAX_WATCHED_HOSTS = 64
+
+# A return target in the ticket of a login at an identity provider, as it is written there: the
+# ticket has to fit into a token (MAX_TOKEN_BYTES) and a cookie.
+MAX_FLOW_RD_BYTES = 1500
+# An authorization code: providers send a few hundred bytes.
+MAX_CODE_BYTES = 2048
 
 # --- Paths, hosts and rules ---
 
@@ -180,6 +211,11 @@ MAX_PREPARED_NAMES = 64
 
 # --- Store ---
 
+# Sids of an account: more than the sessions that a user has at the default of auth.max_sessions.
+MAX_RECORD_MEMBERS = 1000
+# Records, and members of sets, in an SQLite store: those that expire soonest are deleted.
+MAX_RECORDS = 100_000
+
 # Commands on a connection to Redis without a reply yet: what it executes within the deadline of an
 # operation. The requests of all connections of a replica need no more.
 MAX_WAITING_COMMANDS = 8192
@@ -199,3 +235,48 @@ MAX_SHOWN_PATH_LENGTH = 200
 MAX_LOG_WRITE_LENGTH = 4096
 # Problems of a users file that are reported at once.
 MAX_REPORTED_PROBLEMS = 20
+
+# --- Calls to identity providers ---
+
+# Name resolution, connection and response together, so that a browser's login does not wait longer.
+PROVIDER_CALL_TIMEOUT = 5.0
+# Metadata, keys, tokens and user information have a few KB; 200 groups of 1,000 characters fit.
+MAX_PROVIDER_RESPONSE_BYTES = 1024 * 1024
+# An age at which the metadata and the keys of a provider are fetched again, ...
+PROVIDER_DOCUMENT_DUE_AFTER = 3600.0
+# ... the age up to which they serve while the provider is away, ...
+PROVIDER_DOCUMENT_STALE_AFTER = 24 * 3600.0
+# ... and the time between two attempts then, and between two fetches for an unknown key.
+PROVIDER_DOCUMENT_RETRY_AFTER = 60.0
+# A check of a running session, with all of its calls; the claim of the session lasts longer
+# (RENEWAL_RETRY_AFTER), so that no other replica presents the same refresh token.
+RENEWAL_TIMEOUT = 10.0
+# Checks at once; of further sessions, the next use begins the check.
+MAX_RENEWALS = 64
+# A provider that is away is logged once in this time.
+PROVIDER_LOG_WINDOW = 60.0
+# Characters of a provider's error text in the log.
+MAX_NOTED_ERROR_LENGTH = 200
+# Pages of a list of GitHub's API, of 100 entries each: organizations, teams, addresses.
+MAX_GITHUB_PAGES = 10
+# Parallel calls to a provider, ...
+MAX_PROVIDER_CALLS = 16
+# ... and the part of them that logins can use; the others are left to running sessions.
+MAX_LOGIN_CALLS = 8
+# Calls of logins that wait for their turn; they would time out behind a longer queue.
+MAX_WAITING_CALLS = 64
+
+# --- Tokens and documents of identity providers ---
+
+# ID tokens with 200 groups of Entra ID have 8 KiB.
+MAX_PROVIDER_TOKEN_BYTES = 16 * 1024
+# Keys of a provider; the largest documents have 30.
+MAX_PROVIDER_KEYS = 100
+# Bits of a provider's RSA key: the time of a verification grows with their square.
+MAX_PROVIDER_RSA_BITS = 8192
+# An address in a provider's metadata, or its issuer.
+MAX_PROVIDER_URL_BYTES = 2048
+# Entries of `amr`, `aud` and of other lists in a token that identify nobody.
+MAX_PROVIDER_LIST = 32
+# Age of a logout token that has no `exp`.
+LOGOUT_TOKEN_WINDOW = 120.0

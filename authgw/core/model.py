@@ -4,6 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+# Begins the `source` of sessions that a login at an identity provider opened; its name follows.
+PROVIDER_PREFIX = "oidc:"
+# Begins the `source` of sessions that a trusted backend opened; its id follows.
+BACKEND_PREFIX = "client:"
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
@@ -14,6 +18,7 @@ class Principal:
     `profile` are the claims that only upstreams use, such as `email` and `name`. `source` names the
     verifier as in `sessions.Session`: a user of the users file, an identity provider, a trusted
     backend. `auth_time` is the time of the oldest proof in Unix seconds, `amr` lists the methods.
+    `can_add_factor` is False if no code of this gateway can be added to the login.
     """
 
     sub: str
@@ -24,6 +29,7 @@ class Principal:
     source: str = ""
     amr: tuple[str, ...] = ()
     auth_time: float = 0.0
+    can_add_factor: bool = True
 
     @property
     def claims(self) -> dict[str, str]:

@@ -18,6 +18,7 @@ _SPELLING = re.compile(
 )
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _EVERY = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+_COUNTED_BITS = 64  # of an IPv6 address
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
@@ -152,3 +153,20 @@ def _parse(text: str) -> Address | None:
     # A dual-stack listener reports IPv4 peers as ::ffff:a.b.c.d.
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
+
+
+def counted_network(address: str) -> str:
+    """Return the network by which an address is counted.
+
+    That is the /64 of an IPv6 address (RFC 6177) and the IPv4 address of a mapped address. `unix`
+    and texts that are not addresses are returned unchanged.
+    """
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(parsed, IPv6Address):
+        return str(parsed)
+    if parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
+    return str(IPv6Network((int(parsed), _COUNTED_BITS), strict=False))

@@ -11,6 +11,7 @@ from authgw.core.errors import StoreUnavailableError
 from authgw.core.export import ExportableStore
 from authgw.core.keys import KeyRing
 from authgw.core.measurements import MeasuredPart
+from authgw.core.records import Records
 from authgw.core.sessions import Session, Snapshot
 
 
@@ -50,13 +51,23 @@ class SessionStore(Protocol):
 
 
 class MirroringStore(SessionStore, Protocol):
-    """A SessionStore that keeps recently read sessions in memory."""
+    """A SessionStore that keeps recently read sessions in memory.
+
+    A snapshot of `peek` is at most `max_staleness` seconds old.
+    """
+
+    @property
+    def max_staleness(self) -> float:
+        """The greatest age of a cached snapshot, in seconds."""
 
     async def replace_many(self, changes: Sequence[tuple[Snapshot, Session]]) -> None:
         """Call `replace` for each change; conflicts are ignored."""
 
     def peek(self, sid: str) -> Snapshot | None:
         """Return the current cached snapshot, or None; its version changes with the record."""
+
+    def peek_current(self, sid: str) -> Snapshot | None:
+        """Return the result of `peek` with the store's present time in `now`."""
 
     async def get(self, sid: str) -> Snapshot:
         """Return the cached snapshot, or read it; this counts as use of the session."""
@@ -81,6 +92,20 @@ class BatchStore(SessionStore, Protocol):
 
     def record(self, session: Session) -> str:
         """Return the record that this store would write now for the session: its version."""
+
+
+class SessionIndex(Protocol):
+    """Finds the sessions that a logout at an identity provider ends.
+
+    Raises:
+        StoreUnavailableError: from every method, if the outcome is unknown.
+    """
+
+    async def announce(self, session: Session) -> None:
+        """Add a session that will be stored to the sets of its account."""
+
+    async def has_ended(self, session: Session) -> bool:
+        """Return True if its provider ended this session while it was being stored."""
 
 
 class RevocationFeed(MeasuredPart, Protocol):
@@ -121,7 +146,7 @@ class KeyRegistry(MeasuredPart, Protocol):
         """Withdraw the announcement."""
 
 
-class Store(BatchStore, Counters, ExportableStore, MeasuredPart, Protocol):
+class Store(BatchStore, Counters, Records, ExportableStore, MeasuredPart, Protocol):
     """A store as a replica needs it."""
 
     @property

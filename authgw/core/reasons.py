@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 
 from authgw.core.model import Verdict
+from authgw.core.provider_causes import PROVIDER_CAUSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,20 @@ REASONS: dict[str, Reason] = {
         "user name, password or code is wrong",
         "correct them",
         oauth_error="",
+        event="login_failure",
+        login_outcome=True,
+    ),
+    "passwords_off": Reason(
+        403,
+        "users log in with an identity provider here, not by password",
+        "log in with an identity provider",
+        event="login_failure",
+        login_outcome=True,
+    ),
+    "rescue_invalid": Reason(
+        400,
+        "the rescue link is not valid, has expired or was used before",
+        "make a new link with `authgw user rescue`",
         event="login_failure",
         login_outcome=True,
     ),
@@ -229,6 +244,12 @@ REASONS: dict[str, Reason] = {
         "this page is for other users and groups",
         "ask an administrator for access",
     ),
+    "factor_unsupported": Reason(
+        403,
+        "this page requires a second factor, which the identity provider of this login did not "
+        "confirm",
+        "log in again with a second factor at the identity provider",
+    ),
     "programs_only": Reason(
         403,
         "the rule for this page does not accept a login by browser",
@@ -295,15 +316,38 @@ CAUSES: dict[str, str] = {
     "client_subject": "the client may not open sessions of this subject",
     "client_group": "the client may not grant these groups",
     "subject_is_user": "the subject is in the users file, so only its password opens a session",
+    "subject_reserved": "the subject is in the name space of another source, or is bound to an "
+    "account of an identity provider",
     "app_password": "no user has this app password",
     "app_password_user": "the app password belongs to another user than the request names",
     "app_password_expired": "the app password has expired",
+    "app_passwords_off": "login.app_passwords is false",
+    "rescue_malformed": "the ticket of the link is not valid",
+    "rescue_expired": "the link has expired",
+    "rescue_other_password": "the user has another password since, or is not in the users file",
+    "rescue_used": "the link was used before",
     "app_password_path": "the app password is not for this path",
+    "flow_parameters": "the response of the provider has not exactly one code or error, or a "
+    "parameter twice",
+    "flow_state": "the response of the provider has no valid state, or that of another flow",
+    "flow_iss": "the response of the provider names another issuer, or none although it must",
+    "flow_cookie": "the browser sent no valid cookie of this flow: cookies are blocked or were "
+    "cleared, or the login began in another browser",
+    "flow_expired": "the login at the provider took too long",
+    "flow_spent": "the response of the provider was used before",
+    "flow_site": "the login began on another login page, or at another provider",
+    "flow_session": "the session that began the flow has ended, or another session is there",
+    "flow_account": "the account is not that of the session that began the flow",
+    "renewal_refused": "the provider refused the refresh token of the session, twice",
+    "renewal_account": "the provider reported another account for the session",
+    "renewal_identity": "the account has another name or link than at the login",
     "form_token": "the form has no valid token: cookies are blocked or were cleared, or it was too "
     "old",
     "form_origin": "a page of another site sent the form",
+    "not_navigation": "a script, a frame or a prefetch requested a page that is for navigations",
     "form_http": "the login page is reached by http, over which browsers keep no session cookie",
 }
+CAUSES |= PROVIDER_CAUSES
 
 
 def refusal_headers(

@@ -4,6 +4,8 @@ Names are any text that UTF-8 can encode; a store keeps their hashes, so that no
 of a key. A value that is a secret is encrypted before (`core.sealing`).
 """
 
+import hashlib
+from base64 import urlsafe_b64encode
 from typing import Protocol
 
 
@@ -29,8 +31,18 @@ class Records(Protocol):
     async def add_member(self, name: str, member: str, seconds: float) -> None:
         """Add a text to a set, which expires no earlier than after `seconds`.
 
-        A full set (`limits.MAX_RECORD_MEMBERS`) drops its oldest member.
+        A member that is added again is the newest. A full set (`limits.MAX_RECORD_MEMBERS`) drops
+        its oldest member. A set expires as a whole.
         """
 
     async def members(self, name: str) -> tuple[str, ...]:
         """Return the members of a set, oldest first; empty without a set."""
+
+
+def record_hash(name: str) -> str:
+    """Return the 43 characters that stand for a name in every store: the whole SHA-256.
+
+    It is not cut like the hash of a subject: nothing verifies the name when a record is read, so
+    no two names may have the same hash, whoever chooses them.
+    """
+    return urlsafe_b64encode(hashlib.sha256(name.encode()).digest()).rstrip(b"=").decode("ascii")

@@ -18,7 +18,14 @@ from urllib.parse import quote
 import re2
 
 from authgw.core.limits import MAX_PATTERN_LENGTH
-from authgw.core.model import AccessRequest, Decision, Principal, Verdict
+from authgw.core.model import (
+    BACKEND_PREFIX,
+    PROVIDER_PREFIX,
+    AccessRequest,
+    Decision,
+    Principal,
+    Verdict,
+)
 from authgw.core.networks import TrustedProxies
 from authgw.core.paths import Ambiguity, CanonicalPath, canonical_path
 from authgw.core.patterns import PathPattern, alternatives, glob_expression, pattern_of
@@ -41,24 +48,40 @@ class Credential(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Allow:
-    """Subjects that a rule allows: anyone, any valid session, or these groups and users."""
+    """Subjects that a rule allows: anyone, any valid session, or these groups and users.
+
+    A trusted backend chooses the names of its subjects, so `users` are never its subjects:
+    `backend_users` are, as `client/ID:NAME`. `providers` are identity providers, all of whose
+    accounts are allowed unless they are linked to a user.
+    """
 
     anyone: bool = False
     authenticated: bool = False
     groups: frozenset[str] = frozenset()
     users: frozenset[str] = frozenset()
+    backend_users: frozenset[str] = frozenset()
+    providers: frozenset[str] = frozenset()
 
     def permits(self, principal: Principal) -> bool:
         """Return True if this verified subject is allowed."""
-        if self.anyone or self.authenticated or principal.sub in self.users:
+        if self.anyone or self.authenticated or self._names(principal):
             return True
         return not self.groups.isdisjoint(principal.groups)
 
+    def _names(self, principal: Principal) -> bool:
+        kind, _, name = principal.source.partition(":")
+        if f"{kind}:" == BACKEND_PREFIX:
+            return f"client/{name}:{principal.sub}" in self.backend_users
+        if f"{kind}:" == PROVIDER_PREFIX and name in self.providers:
+            return True
+        return principal.sub in self.users
+
     @property
     def names(self) -> tuple[str, ...]:
-        """Groups and users in the notation of rules."""
+        """Groups, users and providers in the notation of rules."""
         groups = [f"group:{name}" for name in sorted(self.groups)]
-        return (*groups, *(f"user:{name}" for name in sorted(self.users)))
+        users = [f"user:{name}" for name in sorted((*self.users, *self.backend_users))]
+        return (*groups, *users, *(f"provider:{name}" for name in sorted(self.providers)))
 
     def __str__(self) -> str:
         anyone = ["anyone"] if self.anyone else []
@@ -272,6 +295,8 @@ def authorize(rule: Rule, principal: Principal | None, why: str) -> Decision:
             detail = f"{principal.sub} matched {part.name}, needs {part.allow}, has {groups}."
             return Decision(Verdict.DENY, code, principal, detail, needs=part.allow.names)
     if not principal.totp and any(part.totp for _, part in parts):
+        if not principal.can_add_factor:
+            return Decision(Verdict.DENY, "factor_unsupported", principal)
         return Decision(Verdict.LOGIN, "totp_required", principal, accepts_cookie=cookie)
     return Decision(Verdict.ALLOW, principal=principal)
 

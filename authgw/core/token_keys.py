@@ -91,11 +91,11 @@ def derived_kid(parent: str, claim: str) -> str:
 
 def _derive(parent: Key, claim: str, typ: str, issuer: str) -> Key:
     info = f"authgw/1/{typ}/{issuer}".encode()
-    secret = HKDF(SHA256(), _DERIVED_BYTES, salt=None, info=info).derive(_secret_part(parent))
+    secret = HKDF(SHA256(), _DERIVED_BYTES, salt=None, info=info).derive(secret_part(parent))
     return Key(derived_kid(parent.kid, claim), "HS256", secret, secret)
 
 
-def _secret_part(key: Key) -> bytes:
+def secret_part(key: Key) -> bytes:
     """Return the secret number of a key; unlike a file format, it has a single encoding."""
     private = key.signing
     if isinstance(private, bytes):

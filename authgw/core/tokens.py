@@ -4,12 +4,10 @@ A token's type is bound to its transport: `typ` in the header and `type` in the 
 match the type that the transport requires.
 """
 
-import binascii
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -17,22 +15,18 @@ from authgw.core.authorization import OwnIdentifiers
 from authgw.core.errors import (
     TokenExpiredError,
     TokenInvalidError,
-    TokenMalformedError,
     TokenNotYetValidError,
     TokenWrongTypeError,
 )
-from authgw.core.jws import has_signature, signed_token
+from authgw.core.jws import JoseHeader, has_signature, json_object, parse, signed_part, signed_token
 from authgw.core.keys import KeyRing
-from authgw.core.limits import MAX_CACHED_JOSE_HEADERS, MAX_TOKEN_BYTES
 from authgw.core.sessions import Session
-from authgw.core.strict_json import read_object
 from authgw.core.token_keys import TokenKey, TokenKeys
 
 LEEWAY = 5.0  # seconds
 _TEXTS = itemgetter("iss", "sub", "jti", "sid", "type")
 _NUMBERS = frozenset({int, float})
 _TIMES = itemgetter("exp", "iat")
-_STANDARD = bytes.maketrans(b"-_", b"+/")  # RFC 4648 section 5 to section 4
 
 
 class TokenType(Enum):
@@ -44,6 +38,7 @@ class TokenType(Enum):
     PENDING = ("pending", "pt+jwt")
     DEVICE = ("device", "dt+jwt")
     FLOW = ("flow", "flow+jwt")
+    RESCUE = ("rescue", "rescue+jwt")
 
     def __init__(self, claim: str, header: str) -> None:
         # Plain attributes: an Enum's `value` is computed each time.
@@ -168,11 +163,9 @@ class Issuer:
             TokenWrongTypeError: a token of this issuer, but of another type.
             TokenExpiredError, TokenNotYetValidError: expired, or not valid yet (leeway 5 s).
         """
-        header, claims, signature = _parse(text)
+        header, claims, signature = parse(text)
         found = self._key_of(header, claims, now)
-        # RFC 7515 section 5.2: the signed input is the text before the second dot.
-        signed = text.rpartition(".")[0].encode("ascii")
-        if not has_signature(signed, signature, found.key):
+        if not has_signature(signed_part(text), signature, found.key):
             raise TokenInvalidError
         token = _validated(header, claims, kind, found.valid_until)
         self._check_parties(claims)
@@ -188,7 +181,7 @@ class Issuer:
         Raises:
             TokenInvalidError: the key does not exist any more.
         """
-        header, claims, _ = _parse(ticket)
+        header, claims, _ = parse(ticket)
         parent = str(header.kid).partition("~")[0]
         secret = self._token_keys.secret(parent, claims["type"], claims["iss"])
         if secret is None:
@@ -222,7 +215,7 @@ class Issuer:
             claims["user_id"] = session.user_id
         return claims
 
-    def _key_of(self, header: "_Header", claims: dict[str, Any], now: float) -> TokenKey:
+    def _key_of(self, header: JoseHeader, claims: dict[str, Any], now: float) -> TokenKey:
         """Return the key of this token: its kid determines the algorithm and, if derived, the type.
 
         Raises:
@@ -247,68 +240,11 @@ class Issuer:
 
 def claims_of(text: str) -> dict[str, Any]:
     """Return the claims of a token that was verified before."""
-    return _json_object(text.split(".")[1].encode("ascii"))
-
-
-@dataclass(frozen=True, slots=True)
-class _Header:
-    """Members of a JOSE header; None for a member that is missing or not a string."""
-
-    kid: str | None
-    alg: str | None
-    typ: str | None
-    is_extended: bool
-
-
-def _parse(text: str) -> tuple[_Header, dict[str, Any], bytes]:
-    # Check the size before decoding: a huge token must not cost time.
-    if len(text) > MAX_TOKEN_BYTES or not text.isascii():
-        raise TokenMalformedError
-    parts = text.encode("ascii").split(b".")
-    if len(parts) != 3:
-        raise TokenMalformedError
-    header, claims, signature = parts
-    return _header(header), _json_object(claims), _canonical(signature)
-
-
-@lru_cache(MAX_CACHED_JOSE_HEADERS)
-def _header(part: bytes) -> _Header:
-    """Parse a JOSE header; cached, because few headers differ."""
-    members = _json_object(part)
-    kid, alg, typ = (
-        value if isinstance(value, str) else None
-        for value in map(members.get, ("kid", "alg", "typ"))
-    )
-    # RFC 7515 section 4.1.11: authgw supports no extension, so all are refused.
-    return _Header(kid, alg, typ, "crit" in members or "b64" in members)
-
-
-def _canonical(part: bytes) -> bytes:
-    """Decode base64url; refuse padding and stray bits, so that each token has a single text.
-
-    See RFC 4648 section 3.5.
-    """
-    standard = part.translate(_STANDARD)
-    try:
-        raw = binascii.a2b_base64(standard + b"=" * (-len(part) % 4))
-    except binascii.Error:
-        raise TokenMalformedError from None
-    if b"+" in part or b"/" in part:
-        raise TokenMalformedError
-    if binascii.b2a_base64(raw, newline=False).rstrip(b"=") != standard:
-        raise TokenMalformedError
-    return raw
-
-
-def _json_object(part: bytes) -> dict[str, Any]:
-    try:
-        return read_object(_canonical(part))
-    except ValueError:
-        raise TokenMalformedError from None
+    return json_object(text.split(".")[1].encode("ascii"))
 
 
 def _validated(
-    header: _Header, claims: dict[str, Any], kind: TokenType, retired_at: float
+    header: JoseHeader, claims: dict[str, Any], kind: TokenType, retired_at: float
 ) -> Token:
     try:
         texts, times = _TEXTS(claims), _TIMES(claims)

@@ -4,7 +4,7 @@ from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import quote
 
-from authgw.core.errors import HostConflictError, TargetMalformedError
+from authgw.core.errors import HostConflictError, RecheckRequiredError, TargetMalformedError
 from authgw.core.model import (
     AccessRequest,
     Decision,
@@ -19,6 +19,9 @@ from authgw.core.redirects import fits
 from authgw.core.urls import location_of
 
 Headers = tuple[tuple[str, str], ...]
+# The reason of a session that its identity provider has to confirm, and the parameter of the login
+# page that does so without a form.
+RECHECK = RecheckRequiredError.code
 NO_STORE = ("Cache-Control", "no-store")
 
 
@@ -58,7 +61,8 @@ def login_location(
     """Return the login URL for a browser that navigates, None for any other client."""
     if access is None or login_url is None or not access.navigates or not decision.accepts_cookie:
         return None
-    return f"{login_url}{'&' if '?' in login_url else '?'}{return_query(access)}"
+    recheck = f"&{RECHECK}=1" if decision.reason == RECHECK else ""
+    return f"{login_url}{'&' if '?' in login_url else '?'}{return_query(access)}{recheck}"
 
 
 def return_query(access: AccessRequest) -> str:

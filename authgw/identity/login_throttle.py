@@ -15,7 +15,6 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from authgw.core.counters import Counters
 from authgw.core.errors import StoreUnavailableError, TooManyFailuresError
@@ -28,8 +27,7 @@ from authgw.core.limits import (
     PER_USER,
     ThrottleLimit,
 )
-
-_NETWORK_BITS = 64
+from authgw.core.networks import counted_network
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +124,7 @@ def password_attempt(user: str, address: str, device: str) -> LoginAttempt:
     """Return the counters of a password: the known device only, or pair, address and user."""
     if device:
         return LoginAttempt(_counter("device", PER_DEVICE, user, device))
-    network = network_of(address)
+    network = counted_network(address)
     return LoginAttempt(
         _counter("pair", PER_PAIR, user, network),
         (_counter("address", PER_ADDRESS, network), _counter("user", PER_USER, user)),
@@ -157,23 +155,6 @@ def seconds_to_wait(counts: Sequence[tuple[int, float]], max_counts: Sequence[in
     return max(
         (seconds_left for (count, seconds_left), limit in limited if count > limit), default=None
     )
-
-
-def network_of(address: str) -> str:
-    """Return the network by which an address is counted.
-
-    That is the /64 of an IPv6 address (RFC 6177) and the IPv4 address of a mapped address. `unix`
-    and texts that are not addresses are returned unchanged.
-    """
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    if not isinstance(parsed, IPv6Address):
-        return str(parsed)
-    if parsed.ipv4_mapped:
-        return str(parsed.ipv4_mapped)
-    return str(IPv6Network((int(parsed), _NETWORK_BITS), strict=False))
 
 
 def _counter(kind: str, limit: ThrottleLimit, *parts: str) -> tuple[str, float]:

@@ -99,6 +99,26 @@ class MeasuredStore:
         """See `Counters.claim`."""
         return await _timed("claim", self._store.claim(name, seconds))
 
+    async def put(self, name: str, text: str, seconds: float) -> None:
+        """See `Records.put`."""
+        await _timed("record", self._store.put(name, text, seconds))
+
+    async def get(self, name: str) -> str | None:
+        """See `Records.get`."""
+        return await _timed("record", self._store.get(name))
+
+    async def take(self, name: str) -> str | None:
+        """See `Records.take`."""
+        return await _timed("record", self._store.take(name))
+
+    async def add_member(self, name: str, member: str, seconds: float) -> None:
+        """See `Records.add_member`."""
+        await _timed("record", self._store.add_member(name, member, seconds))
+
+    async def members(self, name: str) -> tuple[str, ...]:
+        """See `Records.members`."""
+        return await _timed("record", self._store.members(name))
+
 
 async def _timed(operation: str, call: Awaitable[T]) -> T:
     start = time.perf_counter()

@@ -23,7 +23,7 @@ from authgw.observability.collectors import PlainCounter, PlainHistogram
 
 USERS_FILE_BROKEN = Gauge(
     "authgw_users_file_broken",
-    "1 while the users file is not valid and the previous users stay active",
+    "1 while users or bindings are not valid and their previous state stays active",
 )
 RELOAD_FAILED = Gauge(
     "authgw_reload_failed",
@@ -32,7 +32,8 @@ RELOAD_FAILED = Gauge(
 STORE_SECONDS = PlainHistogram(
     "authgw_store_operation_seconds",
     "Seconds of an operation of the session store, failed operations included; at most 0.25. "
-    "Operations: read, add, replace (a refresh), confirm, revoke, list; count and claim for logins",
+    "Operations: read, add, replace (a refresh), confirm, revoke, list; count, claim "
+    "and record for logins",
     "operation",
     (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
 )

@@ -1,14 +1,16 @@
 """Rules, users, clients and keys: read at start; a reload reads all of them again, or nothing."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from authgw.config.loader import ConfigError, LoadedConfig
+from authgw.config.provider_icons import ProviderIcon, load_icons
 from authgw.config.schema import Settings
 from authgw.config.section import Section
 from authgw.core.keys import Key, KeyRing, SigningKeyError
 from authgw.files import key_files
+from authgw.identity.bindings_file import BindingsFileError
 from authgw.identity.clients_file import BackendsFileError, TrustedBackends, load_clients
 from authgw.identity.users_file import UsersFileError
 from authgw.identity.users_watcher import WatchedUsersFile
@@ -18,7 +20,14 @@ class ReloadError(ValueError):
     """Raised when readable files must not replace the previous state."""
 
 
-REFUSALS = (ConfigError, SigningKeyError, BackendsFileError, UsersFileError, ReloadError)
+REFUSALS = (
+    ConfigError,
+    SigningKeyError,
+    BackendsFileError,
+    UsersFileError,
+    BindingsFileError,
+    ReloadError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +35,8 @@ class ReloadableState:
     """The state of all files that a reload reads again.
 
     `loaded` has the current rules; its other settings are those of the start. `left` names the
-    settings that have changed since, and that need a restart.
+    settings that have changed since, and that need a restart. `icons` are those of the identity
+    providers, by name.
     """
 
     loaded: LoadedConfig
@@ -34,25 +44,28 @@ class ReloadableState:
     clients: TrustedBackends
     users: WatchedUsersFile
     left: tuple[str, ...] = ()
+    icons: Mapping[str, ProviderIcon] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class EntryFiles:
-    """The clients and users that a configuration names."""
+    """The clients, and the users with their bindings, that a configuration names."""
 
     clients: TrustedBackends
     users: WatchedUsersFile
 
 
 def read_entries(loaded: LoadedConfig) -> EntryFiles:
-    """Read the files of clients and users.
+    """Read the files of clients, users and bindings.
 
     Raises:
-        BackendsFileError, UsersFileError: a file must not be used; the message says why.
+        BackendsFileError, UsersFileError, BindingsFileError: a file must not be used; the message
+            says why.
     """
     auth = loaded.settings.auth
     return EntryFiles(
-        load_clients(loaded.path(auth.clients)), WatchedUsersFile(loaded.path(auth.users))
+        load_clients(loaded.path(auth.clients)),
+        WatchedUsersFile(loaded.path(auth.users), bindings=loaded.path(auth.bindings)),
     )
 
 
@@ -60,21 +73,22 @@ def read(loaded: LoadedConfig, entries: EntryFiles | None = None) -> ReloadableS
     """Read the files of this configuration; create a missing key unless the store is shared.
 
     Raises:
-        SigningKeyError, BackendsFileError, UsersFileError: a file must not be used; the message
-            says why.
+        ConfigError, SigningKeyError, BackendsFileError, UsersFileError, BindingsFileError: a file
+            must not be used; the message says why.
     """
     if not loaded.settings.cache.is_shared:
         _make_missing_key(loaded)
     ring = _load_ring(loaded)
     found = entries or read_entries(loaded)
-    return ReloadableState(loaded, ring, found.clients, found.users)
+    return ReloadableState(loaded, ring, found.clients, found.users, icons=load_icons(loaded))
 
 
 def read_again(before: ReloadableState, load: Callable[[], LoadedConfig]) -> ReloadableState:
     """Read all files again; `before` stays unchanged.
 
     Raises:
-        ConfigError, SigningKeyError, BackendsFileError, UsersFileError: a file must not be used.
+        ConfigError, SigningKeyError, BackendsFileError, UsersFileError, BindingsFileError: a file
+            must not be used.
         ReloadError: the rules are gone, and without rules any session could access every host.
     """
     found = load()
@@ -89,8 +103,9 @@ def read_again(before: ReloadableState, load: Callable[[], LoadedConfig]) -> Rel
         loaded,
         _load_ring(loaded),
         _clients_again(loaded.path(settings.auth.clients), before.clients),
-        WatchedUsersFile(before.users.path, before.users),
+        WatchedUsersFile(before.users.path, before.users, bindings=before.users.bindings_path),
         tuple(_changed(before.loaded.settings, found.settings)),
+        load_icons(loaded),
     )
 
 

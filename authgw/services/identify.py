@@ -20,7 +20,9 @@ from authgw.core.limits import (
     MAX_TOKEN_MEMORY_BYTES,
     MAX_VERIFIED_COOKIES,
 )
+from authgw.core.model import Principal
 from authgw.core.ports import MirroringStore
+from authgw.core.providers.bounds import ProviderBounds
 from authgw.core.sessions import Session, Snapshot
 from authgw.core.token_cache import VerifiedTokens
 from authgw.core.tokens import Issuer, Token, TokenType, claims_of
@@ -47,7 +49,9 @@ class _VerifiedCredentials:
 class Identification:
     """Identifies callers by the tokens of an issuer and the sessions of a store.
 
-    `clock` returns Unix seconds of this replica; `users` is the users file.
+    `clock` returns Unix seconds of this replica; `users` is the users file. `bounds` are those of
+    the identity providers; `on_due` is called with the snapshot of each session that is used while
+    a check by its provider is due, and starts it in the background.
     """
 
     def __init__(
@@ -57,7 +61,11 @@ class Identification:
         users: UserDirectory,
         *,
         clock: Callable[[], float],
+        bounds: ProviderBounds | None = None,
+        on_due: Callable[[Snapshot], None] | None = None,
     ) -> None:
+        self._bounds = bounds or ProviderBounds({})
+        self._on_due = on_due
         self._store = store
         self._users = users
         self._issuer = issuer
@@ -71,6 +79,7 @@ class Identification:
         Raises:
             TokenMissingError and the errors of `Issuer.verify`.
             SessionEndedError: logged out, revoked, idle or expired.
+            RecheckRequiredError: the identity provider has to confirm the session.
             CredentialsAmbiguousError: the credentials belong to several active sessions, or there
                 are more than four cookies.
             StoreUnavailableError: the session cannot be read now.
@@ -110,14 +119,18 @@ class Identification:
         return None if snapshots is None else self._only_identity(credentials, snapshots)
 
     def is_current(self, validity: Validity) -> bool:
-        """Return True if a cached identity is certainly still valid; performs no I/O."""
+        """Return True if a cached identity is certainly still valid; performs no I/O.
+
+        `validity.until` is compared with the store's time at which the session was read: up to
+        `max_staleness` ago, which `admit` has taken into account.
+        """
         if self._clock() >= validity.valid_until:
             return False
         snapshot = self._store.peek(validity.sid)
         if snapshot is None or snapshot.version != validity.session_version:
             return False
         session = snapshot.session
-        if session is None or not session.confirmed or snapshot.now >= session.expires_at:
+        if session is None or not session.confirmed or snapshot.now >= validity.until:
             return False
         return self._users.version == validity.users_version
 
@@ -152,11 +165,31 @@ class Identification:
             return {sids[0]: await self._store.get(sids[0])}
         return await self._store.get_many(sids)
 
+    def admit(self, session: Session, now: float) -> tuple[Principal, float]:
+        """Return the principal of a valid session, and the time until which it may be cached.
+
+        Times are Unix seconds of the store's clock.
+
+        Raises:
+            SessionEndedError: its user, its account or its identity provider ended it.
+            RecheckRequiredError: its identity provider has to confirm it.
+        """
+        principal = principal_of(session, self._users, providers=self._bounds.sources_of(session))
+        until = self._bounds.until(session, now) - self._store.max_staleness
+        return principal, min(until, session.expires_at)
+
     def _mirrored(self, sids: Sequence[str]) -> dict[str, Snapshot] | None:
         """Return the snapshot of each session, None unless all are mirrored."""
-        mirrored = {sid: self._store.peek(sid) for sid in sids}
+        mirrored = {sid: self._peek(sid) for sid in sids}
         snapshots = {sid: snapshot for sid, snapshot in mirrored.items() if snapshot is not None}
         return snapshots if len(snapshots) == len(mirrored) else None
+
+    def _peek(self, sid: str) -> Snapshot | None:
+        """Return the mirrored snapshot; that of a provider's session has the present time."""
+        snapshot = self._store.peek(sid)
+        if snapshot is None or snapshot.session is None or not snapshot.session.issuer:
+            return snapshot
+        return self._store.peek_current(sid)
 
     async def settle(self) -> None:
         """Wait for the background writes of confirmations."""
@@ -192,13 +225,15 @@ class Identification:
         try:
             own = sessions.of_subject(snapshot.session, token.sub)
             session = sessions.check_valid(own, snapshot.now)
-            principal = principal_of(session, self._users.find(session.sub))
+            principal, until = self.admit(session, snapshot.now)
         except SessionEndedError:
             raise SessionEndedError(sub=token.sub, sid=token.sid) from None
+        if self._on_due is not None and self._bounds.is_due(session, snapshot.now):
+            self._on_due(snapshot)
         confirmed = sessions.confirm(session, gen=token.gen, jti=token.jti)
         if confirmed is not session:
             self._confirmations.schedule(snapshot, confirmed)
-        return Identity(principal, token, session, snapshot.version, users_version)
+        return Identity(principal, token, session, snapshot.version, users_version, until)
 
     def _cookie_tokens(self, cookies: Sequence[str]) -> tuple[list[Token], AuthgwError]:
         """Return the tokens that verify, and the last refusal among the others."""

@@ -48,7 +48,9 @@ class LoginTickets:
             return None
         amr, _, mark = token.mark.rpartition(":")
         methods = tuple(amr.split("+")) if amr else (PASSWORD,)
-        return VerifiedLogin(user, mark, methods) if mark in user.password_marks else None
+        if mark not in user.password_marks:
+            return None
+        return VerifiedLogin(user, mark, methods, auth_time=token.exp - PENDING_LIFETIME)
 
     def remember(self, verified: VerifiedLogin) -> str:
         """Return the token that identifies the device at the user's next login."""

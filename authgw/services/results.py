@@ -1,6 +1,6 @@
 """Arguments and results of the use cases, as plain values."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from authgw.core.model import Principal
 from authgw.core.sessions import Device, Session
@@ -56,7 +56,7 @@ class Identity:
     """The principal of a verified token and an active session.
 
     `session_version` and `users_version` are the versions of the session's record and of the user
-    directory that the principal was derived from.
+    directory that the principal was derived from. It may be cached until `until`.
     """
 
     principal: Principal
@@ -64,12 +64,13 @@ class Identity:
     session: Session
     session_version: str
     users_version: int
+    until: float
 
     @property
     def validity(self) -> "Validity":
         """The conditions under which this identity is valid."""
         token, version = self.token, self.session_version
-        return Validity(token.sid, token.valid_until, version, self.users_version)
+        return Validity(token.sid, token.valid_until, version, self.users_version, self.until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +78,16 @@ class Validity:
     """The conditions under which an identity is valid, in little memory.
 
     The session has this version, the user directory has this version, and the time is before
-    `valid_until` (Unix seconds).
+    `valid_until`, in Unix seconds of this replica. `until`, in Unix seconds of the store's clock,
+    is compared with the time at which the session was read: it is the end of the session or, less
+    the greatest age of a read session, the time from which an identity provider matters.
     """
 
     sid: str
     valid_until: float
     session_version: str
     users_version: int
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +117,62 @@ class LoginRequest:
     groups_from: str = ""
     ends_at: float | None = None
 
+    @classmethod
+    def of_session(cls, session: Session, client: Device) -> "LoginRequest":
+        """Return the login by which this session was opened, from another device."""
+        return cls(
+            sub=session.sub,
+            source=session.source,
+            user_id=session.user_id,
+            groups=session.groups,
+            email=session.email,
+            name=session.name,
+            client=client,
+            amr=session.amr,
+            password_mark=session.password_mark,
+            auth_time=session.proved_at,
+            factor_time=session.factor_time,
+            issuer=session.issuer,
+            account=session.account,
+            idp_sid=session.idp_sid,
+            checked_at=session.checked_at,
+            groups_from=session.groups_from,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class VerifiedLogin:
-    """A user whose password, and code if given, was correct; `mark` identifies the password."""
+    """A user whose password, and code if given, was correct; `mark` identifies the password.
+
+    `auth_time` is the time of the oldest proof, `factor_time` that of the code, both in Unix
+    seconds. `session` is the session to which a code was added.
+
+    `pending` is a login at an identity provider that waits for a code, whose session will keep the
+    `secret`; `ticket_id` is the id of its ticket.
+    """
 
     user: User
     mark: str
     amr: tuple[str, ...]
+    auth_time: float = 0.0
+    factor_time: float = 0.0
+    session: Session | None = None
+    pending: LoginRequest | None = None
+    secret: str = field(default="", repr=False)
+    ticket_id: str = ""
+
+    @property
+    def began_with_password(self) -> bool:
+        """Return True unless the first proof was an account at an identity provider."""
+        return self.pending is None and not (self.session and self.session.issuer)
 
     def login(self, client: Device) -> LoginRequest:
         """Return the login from which a session for this device is opened."""
+        if self.pending is not None:
+            return replace(self.pending, client=client, amr=self.amr, factor_time=self.factor_time)
+        if self.session is not None:
+            known = LoginRequest.of_session(self.session, client)
+            return replace(known, amr=self.amr, factor_time=self.factor_time)
         return LoginRequest(
             sub=self.user.sub,
             source=USERS,
@@ -133,4 +182,6 @@ class VerifiedLogin:
             client=client,
             amr=self.amr,
             password_mark=self.mark,
+            auth_time=self.auth_time,
+            factor_time=self.factor_time,
         )

@@ -12,10 +12,11 @@ from dataclasses import replace
 from authgw.core import sessions
 from authgw.core.errors import RefreshReusedError, SessionEndedError, StoreUnavailableError
 from authgw.core.measurements import Measurement, labelled_counter
-from authgw.core.ports import MirroringStore
+from authgw.core.ports import MirroringStore, SessionIndex
+from authgw.core.providers.bounds import ProviderBounds
 from authgw.core.sessions import Lifetimes, RefreshOutcome, Session, Snapshot
 from authgw.core.tokens import Issuer, Token, TokenType
-from authgw.core.users import USERS, NoUsers, UserDirectory, principal_of
+from authgw.core.users import USERS, NoUsers, UserDirectory
 from authgw.services.identify import Identification
 from authgw.services.results import BrowserSession, LoginRequest, LogoutResult, TokenPair
 
@@ -43,7 +44,9 @@ class Sessions:
 
     `idle` (seconds) is `auth.auto_logout`; `clock` returns Unix seconds of this replica; `users`
     is the users file. `identification` identifies the sender of a request; `refreshed` counts
-    refreshes by their outcome.
+    refreshes by their outcome. `bounds` and `on_due` are those of `Identification`; `reseal`
+    returns the secret of a session (`sealed`), encrypted for another sid; `index` finds sessions
+    by their account at an identity provider.
     """
 
     def __init__(
@@ -57,6 +60,10 @@ class Sessions:
         clock: Callable[[], float],
         users: UserDirectory | None = None,
         refreshed: RefreshCounts | None = None,
+        bounds: ProviderBounds | None = None,
+        on_due: Callable[[Snapshot], None] | None = None,
+        reseal: Callable[[Session, str], str] | None = None,
+        index: SessionIndex | None = None,
     ) -> None:
         self._store = store
         self._users = users or NoUsers()
@@ -66,7 +73,11 @@ class Sessions:
         self._max_sessions = max_sessions
         self._clock = clock
         self.refreshed = RefreshCounts() if refreshed is None else refreshed
-        self.identification = Identification(store, issuer, self._users, clock=clock)
+        self._reseal = reseal
+        self._index = index
+        self.identification = Identification(
+            store, issuer, self._users, clock=clock, bounds=bounds, on_due=on_due
+        )
 
     async def log_in(self, login: LoginRequest) -> TokenPair:
         """Open a session and return its first pair of tokens.
@@ -78,25 +89,85 @@ class Sessions:
         displaced = await self._store.add(session, self._max_sessions)
         return replace(self._pair(session, session.created_at), displaced=displaced)
 
-    async def open(self, login: LoginRequest, *, cookies: Sequence[str] = ()) -> BrowserSession:
+    async def open(
+        self,
+        login: LoginRequest,
+        *,
+        cookies: Sequence[str] = (),
+        instead_of: Session | None = None,
+        seal: Callable[[str], str] | None = None,
+    ) -> BrowserSession:
         """Open a browser session and end the sessions of its former cookies.
 
+        Args:
+            login: The verified subject.
+            cookies: The values of the browser's session cookies.
+            instead_of: The session of the same account to which a proof was added. A copy of its
+                cookie must not gain the proof, so it ends, and the new session has its creation and
+                end.
+            seal: Returns the secret of the login, encrypted for a sid. Without it, the new session
+                has that of `instead_of`.
+
         Raises:
+            SessionEndedError: `instead_of` ended before, or the provider of the account has ended
+                this login, so the new session has ended as well.
             StoreUnavailableError: the new session may or may not have been stored, and former
                 sessions may still be active.
         """
         now = self._clock()
         session = self._new_session(login, now)
+        if instead_of is not None:
+            session = self._continued(session, instead_of, now)
+        if seal is not None:
+            session = replace(session, sealed=seal(session.sid))
         ending = self.identification.verified_cookies(cookies)
         snapshots = await self.identification.snapshots([token.sid for token in ending])
         # Sessions that end below do not count for the limit: no other device is displaced by them.
-        leaving = sum(
-            snapshots[token.sid].session is not None for token in ending if token.sub == login.sub
+        leaving = {
+            token.sid
+            for token in ending
+            if token.sub == login.sub and snapshots[token.sid].session is not None
+        }
+        if instead_of is not None and instead_of.sub == login.sub:
+            leaving.add(instead_of.sid)
+        displaced = await self._add(session, self._max_sessions + len(leaving))
+        if instead_of is not None and not await self._store.revoke(instead_of.sid):
+            # A logout that came in between is a logout of the new session too.
+            await self._store.revoke(session.sid)
+            raise SessionEndedError(sub=instead_of.sub, sid=instead_of.sid)
+        former = None if instead_of is None else instead_of.sid
+        replaced = tuple(
+            [
+                token
+                for token in ending
+                if token.sid == former or await self._store.revoke(token.sid)
+            ]
         )
-        displaced = await self._store.add(session, self._max_sessions + leaving)
-        replaced = tuple([token for token in ending if await self._store.revoke(token.sid)])
         token = self._minted(session, TokenType.SESSION, self._clock())
         return BrowserSession(session, token, int(session.expires_at - now), displaced, replaced)
+
+    async def _add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
+        """Store a session; return the sids of sessions over the limit, which were ended.
+
+        Raises:
+            SessionEndedError: its provider has ended this login.
+        """
+        if self._index is None or not session.issuer:
+            return await self._store.add(session, max_sessions)
+        await self._index.announce(session)
+        displaced = await self._store.add(session, max_sessions)
+        if await self._index.has_ended(session):
+            await self._store.revoke(session.sid)
+            raise SessionEndedError(sub=session.sub, sid=session.sid)
+        return displaced
+
+    def _continued(self, session: Session, old: Session, now: float) -> Session:
+        """Return a new session with creation, end and secret of the old session of its account."""
+        if not sessions.has_account_of(session, old):
+            return session
+        sealed = self._reseal(old, session.sid) if old.sealed and self._reseal else ""
+        continued = sessions.continued(session, old, now=now, lifetimes=self._lifetimes)
+        return replace(continued, sealed=sealed)
 
     async def refresh(self, text: str) -> TokenPair:
         """Rotate a refresh token: return the pair of tokens that succeeds it.
@@ -111,7 +182,7 @@ class Sessions:
         for _ in range(_MAX_ROUNDS):
             try:
                 if snapshot.session is not None:
-                    principal_of(snapshot.session, self._users.find(snapshot.session.sub))
+                    self.identification.admit(snapshot.session, snapshot.now)
                 result = self._decide(snapshot, token, fresh)
             except SessionEndedError:
                 raise SessionEndedError(sub=token.sub, sid=token.sid) from None
@@ -264,6 +335,8 @@ class Sessions:
 
     def _new_session(self, login: LoginRequest, now: float) -> Session:
         expires_at = sessions.session_end(now, now, self._lifetimes)
+        if login.ends_at is not None:
+            expires_at = min(expires_at, login.ends_at)
         return Session(
             sid=sessions.new_sid(login.sub, secrets.token_bytes(16)),
             sub=login.sub,
@@ -285,7 +358,7 @@ class Sessions:
             client=login.client,
             amr=login.amr,
             password_mark=login.password_mark,
-            auth_time=login.auth_time,
+            auth_time=min(login.auth_time, now),
             factor_time=login.factor_time,
             issuer=login.issuer,
             account=login.account,

@@ -67,7 +67,7 @@ class Mirror:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
-        self._max_staleness = max_staleness
+        self.max_staleness = max_staleness
         # Without caching, the age of a read is limited by the duration of the operation.
         self._max_age = max_staleness or deadline
         self._tombstone_lifetime = max_staleness + deadline
@@ -122,17 +122,21 @@ class Mirror:
         self.hits += 1
         return _ABSENT
 
+    def peek_current(self, sid: str) -> Snapshot | None:
+        """Return the cached state with the store's present time in `now`, or None; no I/O."""
+        return None if self.peek(sid) is None else self._current(sid)
+
     async def get(self, sid: str) -> Snapshot:
         """Return the state of a session, from the store unless it is cached; `now` is current.
 
         Raises:
             StoreUnavailableError: no recent state is cached, and the store did not reply in time.
         """
-        cached = None if self.peek(sid) is None else self._current(sid)
+        cached = self.peek_current(sid)
         if cached is not None:
             return cached
         arrival = self._clock()
-        for since in (arrival - self._max_staleness, arrival):
+        for since in (arrival - self.max_staleness, arrival):
             batch = self._reader.request(sid, since)
             self.misses += 1
             await batch.wait()
@@ -150,7 +154,7 @@ class Mirror:
         for sid in sids:
             self.peek(sid)
         arrival = self._clock()
-        for since in (arrival - self._max_staleness, arrival):
+        for since in (arrival - self.max_staleness, arrival):
             # A state that is cached now may be too old once the others have been read.
             reads = {
                 sid: self._reader.request(sid, since) for sid in sids if self._current(sid) is None
@@ -300,12 +304,12 @@ class Mirror:
 
     def _put(self, sid: str, seen: Snapshot, sent: float, *, replaceable_from: float) -> None:
         old = self._drop(sid)
-        until = sent + min(self._max_staleness, _remaining_lifetime(seen))
+        until = sent + min(self.max_staleness, _remaining_lifetime(seen))
         if sid in self._tombstones or until <= self._clock():
             return
         if old is not None and old.snapshot.version == seen.version:
             seen = Snapshot(old.snapshot.session, seen.now, old.snapshot.version)
-        due = sent + self._max_staleness * (_REREAD_AFTER + _REREAD_JITTER * self._jitter())
+        due = sent + self.max_staleness * (_REREAD_AFTER + _REREAD_JITTER * self._jitter())
         last_lookup = -math.inf if old is None else old.last_lookup
         if seen.session is not None and seen.session.sid == sid:
             sid = seen.session.sid  # share the string object to save memory

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from authgw.core.audit import AuditRecorder, Event, Target
 from authgw.core.authorization import OwnIdentifiers
+from authgw.core.budget import AddressBudget
 from authgw.core.counters import Counters
 from authgw.core.errors import TargetMalformedError
 from authgw.core.keys import KeyRing
@@ -26,6 +27,7 @@ from authgw.services.identify import Identification
 from authgw.services.login import LoginService
 from authgw.services.sessions import Sessions
 from authgw.web.login_methods import LoginMethod, Routes, SecondFactor
+from authgw.web.provider_parts import ProviderParts
 from authgw.web.templating import PageRenderer
 
 
@@ -35,7 +37,8 @@ class LoginContext:
 
     `methods` are the first steps, `factors` the second; users who have no second factor see the
     page of the first factor. A device is recognised for `device_lifetime` seconds after a login.
-    `allowed_checks` tells a login that leads back to itself from several tabs.
+    `allowed_checks` tells a login that leads back to itself from several tabs. `providers` is None
+    without identity providers.
     """
 
     users: UserDirectory
@@ -45,6 +48,7 @@ class LoginContext:
     methods: tuple[LoginMethod, ...]
     factors: tuple[SecondFactor, ...]
     allowed_checks: AllowedChecks
+    providers: ProviderParts | None = None
 
     @property
     def routes(self) -> Routes:
@@ -64,7 +68,7 @@ class Services:
 
     `identifiers` distinguish our tokens from those of an app. `ready` returns the reason why this
     replica is not ready, or an empty text. `check_keys` raises KeysNotSharedError while it may not
-    sign.
+    sign. `strangers` limits what requests without valid credentials write to the store.
     """
 
     sessions: Sessions
@@ -76,6 +80,7 @@ class Services:
     clock: Callable[[], float]
     ready: Callable[[], Awaitable[str]]
     check_keys: Callable[[], None]
+    strangers: AddressBudget
 
     @property
     def identification(self) -> Identification:

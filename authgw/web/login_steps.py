@@ -31,7 +31,7 @@ from authgw.web.html import page, see
 from authgw.web.return_targets import ReturnTarget, out_of_reach, why_out_of_reach
 
 # Seconds after a login in which a browser without a session cookie is told that it was lost.
-_DONE_LIFETIME = 60.0
+DONE_LIFETIME = 60.0
 
 
 def form_page(
@@ -78,7 +78,9 @@ async def open_session(
     """Open a session, end the browser's former sessions, and redirect to the return target."""
     gateway, sub = request[GATEWAY], verified.user.sub
     opened = await gateway.services.sessions.open(
-        verified.login(device_of(request)), cookies=all_session_tokens(request)
+        verified.login(device_of(request)),
+        cookies=all_session_tokens(request),
+        instead_of=verified.session,
     )
     record_login(
         partial(record, request),
@@ -92,7 +94,7 @@ async def open_session(
         record(request, "revoke", sub=old.sub, sid=old.sid, sentence="replaced by a new login")
     response = see(next_location(request, site, target, sub, opened.session.sid))
     delete_other_session_cookies(request, response, site)
-    set_login_cookie(response, site, "done", "yes", _DONE_LIFETIME)
+    set_login_cookie(response, site, "done", "yes", DONE_LIFETIME)
     set_session_cookie(response, site, opened)
     ticket = gateway.login.service.tickets.remember(verified)
     set_login_cookie(response, site, "device", ticket, gateway.login.device_lifetime)
@@ -113,7 +115,10 @@ async def login_to_complete(request: web.Request, site: LoginSite) -> VerifiedLo
     user = gateway.login.users.find(identity.session.sub) if identity else None
     if identity is None or user is None:
         return None
-    return VerifiedLogin(user, identity.session.password_mark, identity.session.amr)
+    session = identity.session
+    return VerifiedLogin(
+        user, session.password_mark, session.amr, auth_time=session.proved_at, session=session
+    )
 
 
 def next_location(

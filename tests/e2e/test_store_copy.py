@@ -1,14 +1,21 @@
 """`authgw store copy`: active sessions stay active, and ended sessions stay ended."""
 
+import asyncio
+import json
 import os
 import sqlite3
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from redis import Redis
 
+from authgw.core.ports import Store
+from authgw.storage.kinds import StoreLocation
+from authgw.storage.registry import kind_of
 from tests.support.processes import (
     GatewayProcess,
     HttpResponse,
@@ -148,6 +155,47 @@ def test_from_one_redis_to_another(tmp_path: Path, redis_url: str, other_redis: 
     ]
     assert there[0] == there[1]
     assert [sid.decode() for sid, _ in there[1]] == [pair["sid"] for pair in pairs]
+
+
+async def _write_records(folder: Path, url: str) -> None:
+    async with _store(folder, url) as store:
+        await store.put("gone", "1800000000.0", 600)
+        for sid in ("b", "a"):
+            await store.add_member("who", sid, 600)
+
+
+async def _records(folder: Path, url: str) -> tuple[str | None, tuple[str, ...]]:
+    async with _store(folder, url) as store:
+        return await store.get("gone"), await store.members("who")
+
+
+@asynccontextmanager
+async def _store(folder: Path, url: str) -> AsyncIterator[Store]:
+    store = await kind_of(url).open(StoreLocation(url, folder, idle=60, session_max=600))
+    yield store
+    await store.close()
+
+
+def test_records_of_identity_providers_are_copied_in_both_directions(
+    gateway: GatewayProcess, other_redis: str
+) -> None:
+    gateway.login(1)
+    gateway.stop()
+    asyncio.run(_write_records(gateway.folder, EMBEDDED))
+    expected = ("1800000000.0", ("b", "a"))
+    assert "Copied 1 session, and 2 records." in copy(gateway.folder, EMBEDDED, other_redis)
+    assert asyncio.run(_records(gateway.folder, other_redis)) == expected
+    left = [Redis.from_url(other_redis).pttl(key) for key in _record_keys(other_redis)]
+    assert len(left) == 2
+    assert all(isinstance(ms, int) and 500_000 < ms <= 600_000 for ms in left)
+    back = "embedded:///var/back.db"
+    done = json.loads(copy(gateway.folder, other_redis, back, "--json"))
+    assert done == {"copied": 1, "existing": 0, "records": 2}
+    assert asyncio.run(_records(gateway.folder, back)) == expected
+
+
+def _record_keys(url: str) -> list[bytes]:
+    return list(Redis.from_url(url).scan_iter("authgw:[rm]:*"))
 
 
 def test_refused_copies(tmp_path: Path, other_redis: str) -> None:

@@ -15,6 +15,7 @@ class MemoryStore:
     """Sessions in a dict; `down` makes every call fail, `lose_reply` fails after the write."""
 
     def __init__(self) -> None:
+        self.max_staleness = 0.0
         self.records: dict[str, str] = {}
         self.used: dict[str, float] = {}
         self.now = 0.0
@@ -37,6 +38,9 @@ class MemoryStore:
 
     def peek(self, sid: str) -> Snapshot | None:
         return None
+
+    def peek_current(self, sid: str) -> Snapshot | None:
+        return self.peek(sid)
 
     async def get(self, sid: str) -> Snapshot:
         return await self.read(sid)

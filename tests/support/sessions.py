@@ -1,5 +1,7 @@
 """Sessions on a store in memory, with a shared clock."""
 
+from typing import Any
+
 from authgw.core.errors import SessionEndedError
 from authgw.services.results import LoginRequest, TokenPair
 from authgw.services.sessions import Sessions
@@ -14,7 +16,9 @@ SHOP = LoginRequest(
 class SessionWorld:
     """A gateway, its store and the clock of both."""
 
-    def __init__(self, max_sessions: int = 100, store: MemoryStore | None = None) -> None:
+    def __init__(
+        self, max_sessions: int = 100, store: MemoryStore | None = None, **options: Any
+    ) -> None:
         self.store = store or MemoryStore()
         self.now = NOW
         self.wait(0)
@@ -25,6 +29,7 @@ class SessionWorld:
             idle=3600,
             max_sessions=max_sessions,
             clock=lambda: self.now,
+            **options,
         )
 
     def wait(self, seconds: float) -> None:

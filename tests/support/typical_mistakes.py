@@ -206,13 +206,13 @@ RULES = (
         "plural of user",
         "allow: 'users:alice'",
         "config.yml:2: rules[0].allow: unknown subject: did you mean user:alice? If not, use "
-        "anyone, authenticated, group:NAME or user:NAME",
+        "anyone, authenticated, group:NAME, user:NAME or provider:NAME",
     ),
     _rule(
         "group without `group:`",
         "allow: admins",
         "config.yml:2: rules[0].allow: unknown subject: did you mean group:admins or user:admins? "
-        "If not, use anyone, authenticated, group:NAME or user:NAME",
+        "If not, use anyone, authenticated, group:NAME, user:NAME or provider:NAME",
     ),
     _rule(
         "group with a space",

@@ -55,6 +55,18 @@ _STATED = [
     ),
     (
         "docs/reference/limits.md",
+        r"\| call to an identity provider \| (\d+) s and (\d+) MiB; (\d+) at once for a provider, "
+        r"(\d+) of them for logins, for which (\d+) more wait",
+        (
+            limits.PROVIDER_CALL_TIMEOUT,
+            limits.MAX_PROVIDER_RESPONSE_BYTES // 2**20,
+            limits.MAX_PROVIDER_CALLS,
+            limits.MAX_LOGIN_CALLS,
+            limits.MAX_WAITING_CALLS,
+        ),
+    ),
+    (
+        "docs/reference/limits.md",
         r"\| first request of a connection \| (\d+) s",
         (limits.FIRST_REQUEST_TIMEOUT,),
     ),

@@ -14,10 +14,22 @@ from tests.support.processes import ROOT
 from tools.reference import cli
 from tools.reference.pages import MarkerError, fresh, pages, replaced
 
-_KEY = re.compile(r"^### `([a-z_.\[\]]+)`\n(.*?)(?=^#|^<!--)", re.MULTILINE | re.DOTALL)
+_KEY = re.compile(r"^### `([a-zA-Z_.\[\]]+)`\n(.*?)(?=^#|^<!--)", re.MULTILINE | re.DOTALL)
 _YAML = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_PROVIDER = {"issuer": "https://id.example.com", "client_id": "x", "accept": "everyone"}
+_PROVIDERS = {"company": {**_PROVIDER, "client_secret_file": "x"}}
+_OF_PROVIDERS = "login.providers.NAME."
+# The keys that an example of a provider needs next to it, in place of the usual ones.
+_NEEDED_OF_PROVIDERS = {
+    "type": {"client_id": "x", "client_secret_file": "x", "accept": "linked"},
+    "client_key_file": _PROVIDER,
+    "subject": {**_PROVIDER, "client_secret_file": "x", "email": "trusted"},
+}
 # The keys that an example needs next to it.
-_NEEDED = {
+_NEEDED: dict[str, dict[str, dict[str, object]]] = {
+    "login.passwords": {"login": {"providers": _PROVIDERS}},
+    "login.auto": {"login": {"passwords": False, "providers": _PROVIDERS}},
+    "login.self_service": {"login": {"providers": _PROVIDERS}},
     "auth.secret_file": {"auth": {"algorithm": "HS256"}},
     "auth.session_max": {"auth": {"refresh_lifetime": "24h"}},
     "cache.ca_file": {"cache": {"url": "rediss://redis:6379/0"}},
@@ -29,6 +41,15 @@ _NEEDED = {
 def entries() -> dict[str, str]:
     """Return the text of each key of the configuration, by the key."""
     return dict(_KEY.findall((ROOT / "docs/reference/configuration.md").read_text()))
+
+
+def of_provider(key: str, written: dict[str, object]) -> dict[str, object]:
+    """Return a provider with this example of a key in it."""
+    *sections, name = key.removeprefix(_OF_PROVIDERS).split(".")
+    for section in sections:
+        written = {section: written}
+    needed = _NEEDED_OF_PROVIDERS.get(name, _PROVIDERS["company"])
+    return {**needed, **written}
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.stem)
@@ -64,6 +85,9 @@ def test_examples_are_valid_and_no_defaults(key: str, tmp_path: Path) -> None:
     default = re.search(r"^- Default: `(.*)`$", entries()[key], re.MULTILINE)
     assert default is None or not example[1].endswith(f": {default[1]}")
     written = yaml.safe_load(example[1])
+    if key.startswith(_OF_PROVIDERS):
+        written = {"login": {"providers": {"company": of_provider(key, written)}}}
+        key = ""
     for name in reversed(key.split(".")[:-1]):
         list_name = name.removesuffix("[]")
         if name == "rules[]":
@@ -71,12 +95,12 @@ def test_examples_are_valid_and_no_defaults(key: str, tmp_path: Path) -> None:
         elif name == "domains[]":
             written = {"url": "https://auth.example.com/login", **written}
         written = {list_name: written if name == list_name else [written]}
-    section = key.partition(".")[0]
-    needed = _NEEDED.get(key, {})
-    if section == "login" and key.count(".") == 1 and "url" not in key:
-        needed = {"login": {"url": "https://auth.example.com/login"}}
+    (section,) = written
+    needed = _NEEDED.get(key, {}).get(section, {})
+    if section == "login" and "url" not in key and "domains" not in key:
+        needed = {"url": "https://auth.example.com/login", **needed}
     if needed:
-        written = {section: {**needed[section], **written[section]}}
+        written = {section: {**needed, **written[section]}}
     file = tmp_path / "config.yml"
     file.write_text(yaml.safe_dump(written))
     assert load(file, {}).settings != Settings()

@@ -12,7 +12,7 @@ from tests.support.login_scene import page_of
 TEXT = """\
 rules:
   - {path: ["/public/**", "=/health"], allow: anyone}
-  - {path: /admin/**, allow: ["group:team-a", "user:7"]}
+  - {path: /admin/**, allow: ["group:team-a", "user:client/shop:7"]}
   - {path: /v1/**, method: [GET, POST], allow: authenticated, preflight: allow}
   - {host: app.example.com, from: [10.0.0.0/8], regex: "/net/[a-z]+", allow: anyone}
   - {host: app.example.com, path: /files/**, allow: authenticated, encoded: slash}
@@ -71,7 +71,7 @@ async def test_matching_rule_decides(ruled: RunningGateway) -> None:
     assert (denied.sub, denied.detail) == (
         "1",
         "403 GET app.example.com/admin/x: 1 matched rules[1] (config.yml:3), "
-        "needs group:team-a, user:7, has no groups.",
+        "needs group:team-a, user:client/shop:7, has no groups.",
     )
 
 

@@ -64,6 +64,29 @@ async def test_a_rule_requires_the_second_factor_of_a_password_session(jar: Jar)
     assert "authgw user totp bob<" in jar.text
 
 
+async def test_a_code_opens_a_new_session_in_place_of_the_old_one(
+    make_gateway: MakeGateway,
+) -> None:
+    jar = Jar(await make_gateway(login=page_of(totp="off"), rules=RULES))
+    await jar.log_in("alice")
+    copied, [before] = dict(jar.cookies), await jar.running.store.sessions_of("alice")
+    vault = "https://app.example.com/vault/x"
+    assert (await jar.check(vault)).headers["X-Authgw-Reason"] == "totp_required"
+    await jar.get("/login/totp")
+    assert (await jar.post("/login/totp", rd=vault, code=code())).status == 303
+    assert (await jar.check(vault)).status == 200
+    [after] = await jar.running.store.sessions_of("alice")
+    assert after.sid != before.sid
+    assert (after.created_at, after.expires_at) == (before.created_at, before.expires_at)
+    assert after.proved_at == before.proved_at < after.factor_time
+    assert after.amr == ("pwd", "otp")
+    # The cookie that was copied before is not elevated by the owner's code.
+    thief = Jar(jar.running)
+    thief.cookies = copied
+    assert (await thief.check(vault)).headers["X-Authgw-Reason"] == "session_ended"
+    assert (await thief.check()).status == 401
+
+
 async def test_totp_required_applies_to_all_users(make_gateway: MakeGateway) -> None:
     running = await make_gateway(login=page_of(totp="required"))
     jar = Jar(running)

@@ -53,12 +53,20 @@ def _sections(model: type[BaseModel], parent: Key) -> Iterator[str]:
             continue
         key = (*parent, name)
         yield f"## {code('.'.join(key))}"
-        yield sentence(info.description or (inner.__doc__ or "").partition("\n\n")[0])
+        yield _description(info, inner)
         if accepts(info.annotation, tuple):
             yield from _entries(inner, (*parent, f"{name}[]"))
+        elif accepts(info.annotation, dict):
+            yield from _entries(inner, (*key, "NAME"))
+            yield from _sections(inner, (*key, "NAME"))
         else:
             yield from _entries(inner, key)
             yield from _sections(inner, key)
+
+
+def _description(info: FieldInfo, model: type[BaseModel]) -> str:
+    written = info.description or (model.__doc__ or "").partition("\n\n")[0]
+    return written if "\n\n" in written else sentence(written)
 
 
 def _entries(model: type[BaseModel], section: Key) -> Iterator[str]:
@@ -85,8 +93,12 @@ def _form(info: FieldInfo, annotation: Any) -> str:
         either = f"{', '.join(map(code, words[:-1]))} or {code(words[-1])}".removeprefix(" or ")
         return f"list of {either}" if accepts(info.annotation, tuple) else either
     parts = list(_metadata(annotation))
+    if accepts(info.annotation, dict):
+        return "mapping of texts"
     found = (text for known, text in _FORMS if all(part in parts for part in _metadata(known)))
-    form = next(found, "list of texts" if accepts(info.annotation, tuple) else "text")
+    form = next(found, "text")
+    if accepts(info.annotation, tuple) and not form.startswith("list of "):
+        form = f"list of {form}s"
     lowest = [limit.ge for limit in info.metadata if isinstance(limit, Ge)]
     highest = [limit.le for limit in info.metadata if isinstance(limit, Le)]
     return f"{form} from {lowest[0]} to {highest[0]}" if lowest and highest else form

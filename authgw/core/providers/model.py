@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from authgw.core.users import PROVIDER_PREFIX
+from authgw.core.model import PROVIDER_PREFIX
 
 GITHUB_ISSUER = "https://github.com"
 
@@ -94,7 +94,9 @@ class ProviderClaims:
     """Claims of an account, from a verified ID token and userinfo, or from GitHub's API.
 
     `groups` are names as the provider sent them, None if no response contained them; `groups_from`
-    is the response that did, `id_token` or `userinfo`. `values` are all claims by name.
+    is the response that did, `id_token` or `userinfo`. `needs_graph` means that the provider has
+    left the groups out, because they are too many; Entra ID returns them by its API (Graph).
+    `values` are all claims by name.
     """
 
     issuer: str
@@ -106,6 +108,7 @@ class ProviderClaims:
     amr: tuple[str, ...] = ()
     acr: str = ""
     idp_sid: str = ""
+    needs_graph: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""Use cases: log in, refresh and log out with identity providers."""
+"""Logins at identity providers, and the checks, logouts and documents that belong to them."""

@@ -1,6 +1,6 @@
 """Export and import of all sessions of a Redis, in batches of subjects."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from authgw.core.export import ExportedSession
@@ -22,7 +22,7 @@ from authgw.storage.redis.replies import (
     row,
 )
 
-_STEP_TIMEOUT = 5.0  # seconds; no request waits for an export
+STEP_TIMEOUT = 5.0  # seconds; no request waits for an export
 _SCAN_COUNT = 1000  # keys that the server examines in a step
 _MAX_SUBJECTS = 100  # in a batch
 _PAGE_SIZE = 100  # sessions of each subject in a batch
@@ -66,12 +66,12 @@ class RedisExport:
     """An ExportableStore; `index_ms` is the lifetime of a subject's index after its last change."""
 
     def __init__(self, servers: Servers, index_ms: int) -> None:
-        self._commands = CommandRunner(servers, _STEP_TIMEOUT)
+        self._commands = CommandRunner(servers, STEP_TIMEOUT)
         self._index_ms = index_ms
 
     async def export(self) -> AsyncIterator[Sequence[ExportedSession]]:
         """See `ExportableStore.export`."""
-        async for keys in self._indexes():
+        async for keys in scanned(self._commands, index("*"), is_index, _MAX_SUBJECTS):
             # Each subject's sessions in the order of their scores, a page at a time.
             starts = [(key, "-inf") for key in keys]
             while starts:
@@ -96,19 +96,6 @@ class RedisExport:
         ]
         return sum(await self._commands.execute_all(commands, confirmed=True))
 
-    async def _indexes(self) -> AsyncIterator[Sequence[str]]:
-        """Yield the subjects' indexes on all masters in batches, some of them repeatedly."""
-        for master in await self._commands.masters():
-            cursor: bytes | None = b"0"
-            while cursor:
-                words = ("SCAN", cursor, "MATCH", index("*"), "COUNT", _SCAN_COUNT)
-                scan = Request(words, row(is_cursor, list_of(is_value)))
-                cursor, matches = await self._commands.execute_on(master, scan)
-                keys = [key.decode("ascii") for key in matches if is_index(key)]
-                for start in range(0, len(keys), _MAX_SUBJECTS):
-                    yield keys[start : start + _MAX_SUBJECTS]
-                cursor = None if cursor == b"0" else cursor
-
     async def _pages(self, starts: Sequence[tuple[str, str]]) -> list[Any]:
         return await self._commands.execute_all(
             [
@@ -116,6 +103,22 @@ class RedisExport:
                 for key, start in starts
             ]
         )
+
+
+async def scanned(
+    commands: CommandRunner, pattern: str, is_key: Callable[[bytes], bool], most: int
+) -> AsyncIterator[Sequence[str]]:
+    """Yield the keys on all masters in batches of at most `most`, some keys repeatedly."""
+    for master in await commands.masters():
+        cursor: bytes | None = b"0"
+        while cursor:
+            words = ("SCAN", cursor, "MATCH", pattern, "COUNT", _SCAN_COUNT)
+            scan = Request(words, row(is_cursor, list_of(is_value)))
+            cursor, matches = await commands.execute_on(master, scan)
+            keys = [key.decode("ascii") for key in matches if is_key(key)]
+            for start in range(0, len(keys), most):
+                yield keys[start : start + most]
+            cursor = None if cursor == b"0" else cursor
 
 
 def _exported(row: Any) -> ExportedSession:

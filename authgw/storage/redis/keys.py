@@ -3,6 +3,7 @@
 import re
 
 ENDED_CHANNEL = "authgw:ended"  # the sid of each session that ends is published on it
+_RECORD = re.compile(rb"authgw:[rm]:[A-Za-z0-9_-]{43}")
 _INDEX = re.compile(rb"authgw:\{[A-Za-z0-9_-]{22}\}:i")
 
 
@@ -19,6 +20,26 @@ def index(h: str) -> str:
 def note(h: str) -> str:
     """Return the key that is written when no session was ended, so that WAIT has a write."""
     return f"authgw:{{{h}}}:w"
+
+
+def record(hashed: str) -> str:
+    """Return the key of a record by the hash of its name."""
+    return f"authgw:r:{hashed}"
+
+
+def record_set(hashed: str) -> str:
+    """Return the key of a set of records by the hash of its name."""
+    return f"authgw:m:{hashed}"
+
+
+def is_record(key: object) -> bool:
+    """Return True for a key that `record` or `record_set` returns."""
+    return isinstance(key, bytes) and _RECORD.fullmatch(key) is not None
+
+
+def hash_of_record(key: str) -> str:
+    """Return the hash of the name in a key that `record` or `record_set` returned."""
+    return key.rpartition(":")[2]
 
 
 def is_index(key: object) -> bool:

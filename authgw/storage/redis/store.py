@@ -15,7 +15,7 @@ from typing import Any
 from redis.exceptions import RedisError, ResponseError
 
 from authgw.core.errors import SessionEndedError, StoreUnavailableError
-from authgw.core.export import ExportedSession
+from authgw.core.export import ExportedRecord, ExportedSession, ExportedSet
 from authgw.core.keys import KeyRing
 from authgw.core.measurements import Measurement, gauge
 from authgw.core.session_codec import dump
@@ -37,6 +37,8 @@ from authgw.storage.redis.health import Health, health
 from authgw.storage.redis.key_registry import RedisKeyRegistry
 from authgw.storage.redis.keys import ENDED_CHANNEL, index, note, prefix
 from authgw.storage.redis.node import seconds
+from authgw.storage.redis.record_export import RedisRecordExport
+from authgw.storage.redis.records import RedisRecords
 from authgw.storage.redis.replies import (
     Request,
     either,
@@ -120,7 +122,7 @@ return ended
 )
 
 
-class RedisStore(RedisCounters):
+class RedisStore(RedisCounters, RedisRecords):
     """A Store for several replicas; `idle` and `session_max` are in seconds.
 
     With Sentinels or a Cluster, `add`, `replace`, `revoke` and `revoke_all` return once a replica
@@ -133,6 +135,7 @@ class RedisStore(RedisCounters):
         self._idle_argument = str(self._idle_ms).encode()
         self._index_ms = milliseconds(session_max)
         self._export = RedisExport(servers, self._index_ms)
+        self._record_export = RedisRecordExport(servers)
 
     async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
         """See `SessionStore.add`."""
@@ -244,6 +247,14 @@ class RedisStore(RedisCounters):
     async def import_batch(self, batch: Sequence[ExportedSession]) -> int:
         """See `ExportableStore.import_batch`."""
         return await self._export.import_batch(batch)
+
+    def export_records(self) -> AsyncIterator[Sequence[ExportedRecord | ExportedSet]]:
+        """See `ExportableStore.export_records`."""
+        return self._record_export.export_records()
+
+    async def import_records(self, batch: Sequence[ExportedRecord | ExportedSet]) -> int:
+        """See `ExportableStore.import_records`."""
+        return await self._record_export.import_records(batch)
 
     @property
     def deadline(self) -> float:

@@ -37,6 +37,20 @@ CREATE TABLE IF NOT EXISTS claims (
   ends REAL NOT NULL
 );
 CREATE INDEX IF NOT EXISTS claims_ends ON claims (ends);
+CREATE TABLE IF NOT EXISTS records (
+  name TEXT PRIMARY KEY,
+  text TEXT NOT NULL,
+  ends REAL NOT NULL
+);
+CREATE INDEX IF NOT EXISTS records_ends ON records (ends);
+CREATE TABLE IF NOT EXISTS record_members (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  name TEXT NOT NULL,
+  member TEXT NOT NULL,
+  ends REAL NOT NULL,
+  UNIQUE (name, member)
+);
+CREATE INDEX IF NOT EXISTS record_members_ends ON record_members (ends);
 """
 
 OPERATION_TIMEOUT = 1.0  # seconds, including the wait for the lock; a disk may have to sync

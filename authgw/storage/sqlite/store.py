@@ -21,6 +21,7 @@ from authgw.storage.records import session_in, snapshot_in
 from authgw.storage.sqlite import database
 from authgw.storage.sqlite.counters import SqliteCounters
 from authgw.storage.sqlite.database import Database
+from authgw.storage.sqlite.records import SqliteRecords
 
 # A fraction of `idle`: extending the idle timeout at each read would make each check a write.
 _MIN_IDLE_EXTENSION = 0.01
@@ -30,7 +31,7 @@ _PAGE_SIZE = 500  # sessions that an operation of an export reads
 _INSERT = "INSERT INTO sessions (sid, h, record, idle_end) VALUES (?, ?, ?, ?)"
 
 
-class EmbeddedStore(SqliteCounters):
+class EmbeddedStore(SqliteCounters, SqliteRecords):
     """A Store for a single replica, in an SQLite database; `idle` is in seconds."""
 
     def __init__(

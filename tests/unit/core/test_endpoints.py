@@ -53,6 +53,30 @@ def test_a_parameter_is_one_segment() -> None:
         assert re.match(pattern, path) is None
 
 
+@pytest.mark.parametrize(
+    ("path", "is_public"),
+    [
+        ("/login/oidc/company", True),
+        ("/login/oidc/company/callback", True),
+        ("/login/oidc/company/backchannel", True),
+        ("/login/oidc/company/link", True),
+        ("/login/oidc/company/icon", True),
+        ("/login/rescue", True),
+        ("/login/oidc", False),
+        ("/login/oidc/", False),
+        ("/login/oidc/Company", False),
+        ("/login/oidc/company/", False),
+        ("/login/oidc/company/callback/", False),
+        ("/login/oidc/company/other", False),
+        ("/login/oidc/%63ompany", False),
+        ("/login/oidc/company/../callback", False),
+    ],
+)
+def test_the_paths_of_identity_providers_are_published(path: str, is_public: bool) -> None:
+    """Each has its name in its path, and wrong names are not published."""
+    assert (re.match(PUBLIC, path) is not None) is is_public
+
+
 def test_only_paths_that_apps_have_too_need_a_host_without_an_app() -> None:
     assert set(published_paths(own_host=True)) == set(paths_for(Audience.PUBLIC))
     beside_an_app = set(published_paths(own_host=False))
@@ -74,4 +98,7 @@ def test_the_ingress_publishes_the_paths_for_browsers_and_clients() -> None:
     published = re.findall(r"path: (/\S+), pathType: Exact", text)
     # An ingress cannot clear a client's headers about an original request.
     private = {"/authenticate", "/ping"}
-    assert set(published) == set(paths_for(Audience.PUBLIC)) - private
+    # No ingress has parameters: all paths below are the gateway's.
+    below = {path for path in paths_for(Audience.PUBLIC) if path.startswith("/login/oidc/")}
+    assert set(published) == set(paths_for(Audience.PUBLIC)) - private - below
+    assert re.findall(r"path: (/\S+), pathType: Prefix", text) == ["/login/oidc"]

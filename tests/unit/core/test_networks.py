@@ -4,8 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authgw.core.networks import UNIX, UNKNOWN, TrustedProxies, checked_entry, entry_for
-from authgw.identity.login_throttle import network_of
+from authgw.core.networks import (
+    UNIX,
+    UNKNOWN,
+    TrustedProxies,
+    checked_entry,
+    counted_network,
+    entry_for,
+)
 
 PROXIES = TrustedProxies.parse(("127.0.0.0/8", "10.0.0.0/8", "unix"))
 
@@ -64,7 +70,7 @@ def test_an_invalid_address_is_unknown_and_never_the_proxy(written: str) -> None
         address = PROXIES.client_address(peer, (written,))
         assert address == UNKNOWN
         assert not everywhere.trusts(address)
-    assert network_of(UNKNOWN) == UNKNOWN
+    assert counted_network(UNKNOWN) == UNKNOWN
 
 
 def test_only_trusted_peers_set_the_client_address() -> None:

@@ -162,6 +162,22 @@ def test_only_a_navigating_browser_is_redirected_to_the_login(
     assert dict(dialect.render(login, access, identity=NAMES).headers).get("Location") is None
 
 
+@pytest.mark.parametrize("name", DIALECTS)
+def test_a_recheck_is_a_redirect_of_its_own_for_browsers_and_401_for_programs(name: str) -> None:
+    dialect, send = DIALECTS[name]
+    sent = send("GET", "app.example.com", "/a")
+    login = Decision(Verdict.LOGIN, "recheck")
+    browser = described(dialect, (sent[0], sent[1], [*sent[2], *BROWSER]))
+    reply = dialect.render(login, browser, identity=NAMES, login_url=LOGIN)
+    back = "https%3A%2F%2Fapp.example.com%2Fa"
+    assert dict(reply.headers)["Location"] == f"{LOGIN}?rd={back}&recheck=1"
+    program = dialect.render(login, described(dialect, sent), identity=NAMES, login_url=LOGIN)
+    headers = dict(program.headers)
+    assert program.status == 401
+    assert (headers["X-Authgw-Reason"], headers.get("Location")) == ("recheck", None)
+    assert 'error="invalid_token"' in headers["WWW-Authenticate"]
+
+
 HERE = "https://app.example.com:8443"
 
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from authgw.core.errors import StoreUnavailableError, TooManyFailuresError
 from authgw.core.limits import PER_ADDRESS, PER_CODE, PER_DEVICE, PER_PAIR, PER_USER
+from authgw.core.networks import counted_network
 from authgw.identity.login_throttle import (
     LoginAttempt,
     LoginThrottle,
-    network_of,
     password_attempt,
 )
 from tests.support.memory_counters import MemoryCounters
@@ -295,7 +295,7 @@ async def test_refusal_does_not_depend_on_release(
     ],
 )
 def test_network_of_address(address: str, network: str) -> None:
-    assert network_of(address) == network
+    assert counted_network(address) == network
 
 
 async def test_addresses_of_ipv6_network_share_counter(throttle: LoginThrottle) -> None:
@@ -317,7 +317,7 @@ def test_different_attempts_have_different_counters(
         return {attempt.own[0] for attempt in attempts}
 
     assert len(names(*first)) == 2
-    same = (first[0], network_of(first[1])) == (second[0], network_of(second[1]))
+    same = (first[0], counted_network(first[1])) == (second[0], counted_network(second[1]))
     assert bool(names(*first) & names(*second)) == same
     assert all(name.isascii() for name in names(*first))
 

@@ -73,7 +73,8 @@ def test_exactly_the_public_paths_are_published(proxy: str) -> None:
     for expression in expressions:
         for endpoint in ENDPOINTS:
             is_public = Audience.PUBLIC in endpoint.audience
-            assert bool(re.search(expression, endpoint.path)) == is_public, endpoint.path
+            path = endpoint.path.replace("{name}", "my-company2")
+            assert bool(re.search(expression, path)) == is_public, endpoint.path
 
 
 @pytest.mark.parametrize("proxy", PROXIES)

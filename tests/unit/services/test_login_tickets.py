@@ -30,7 +30,8 @@ def test_a_pending_login_keeps_its_methods(
 ) -> None:
     user = users.find("bob")
     assert user is not None
-    verified = VerifiedLogin(user, min(user.password_marks), amr)
+    # The time of the first proof is that of the ticket.
+    verified = VerifiedLogin(user, min(user.password_marks), amr, auth_time=1000.0)
     assert tickets.resume(["junk", tickets.pending(verified)]) == verified
 
 

@@ -1,0 +1,435 @@
+"""Logins at a provider: the redirect, the response, and everything that does not fit together."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from authgw.core.errors import ProviderUnavailableError, StoreUnavailableError
+from authgw.core.limits import PER_CALLBACK
+from authgw.core.providers.model import Accept, FactorClaims
+from authgw.core.tokens import TicketClaims, TokenType
+from authgw.services.providers.results import FinishedLink, FinishedLogin, RefusedLogin
+from authgw.services.providers.secrets import ProviderSecret
+from tests.support.builders import NOW, a_session
+from tests.support.fake_provider import ISSUER, PROVIDER, FakeProvider, as_json
+from tests.support.provider_scene import (
+    OTHER_SITE,
+    ProviderScene,
+    a_user,
+    cause_of,
+    query_of,
+)
+
+RD = "https://app.example.com/a?b=1"
+
+
+@pytest.fixture
+def scene() -> ProviderScene:
+    return ProviderScene()
+
+
+async def test_a_login_goes_to_the_provider_with_pkce_and_nonce(scene: ProviderScene) -> None:
+    flow = await scene.start(rd=RD, prompt="select_account")
+    sent = query_of(flow)
+    assert flow.url.startswith(f"{ISSUER}/auth?")
+    assert sent["redirect_uri"] == "https://auth.example.com/login/oidc/company/callback"
+    assert (sent["response_type"], sent["code_challenge_method"]) == ("code", "S256")
+    assert (sent["client_id"], sent["prompt"]) == ("authgw", "select_account")
+    assert sent["nonce"] not in (sent["state"], sent["code_challenge"])
+    assert flow.cookie_suffix == sent["state"][:8]
+    assert sent["state"] not in flow.ticket
+    assert flow.ticket not in repr(flow)
+    other = query_of(await scene.start())
+    assert not {sent[name] for name in ("state", "nonce")} & {*other.values()}
+
+
+async def test_a_start_writes_nothing_to_the_store(scene: ProviderScene) -> None:
+    await scene.start(rd=RD)
+    assert scene.counters.trips == 0
+
+
+async def test_a_login_has_the_claims_of_its_id_token(scene: ProviderScene) -> None:
+    flow = await scene.start(rd=RD)
+    pairs = scene.answer(
+        flow,
+        name="Alice",
+        email="a@example.com",
+        email_verified=True,
+        groups=["dev"],
+        auth_time=int(NOW) - 60,
+        amr=["pwd"],
+        sid="S1",
+    )
+    scene.configure(groups=replace(PROVIDER.groups, prefix="kc:"))
+    found = await scene.callback(pairs, flow.ticket)
+    assert isinstance(found, FinishedLogin)
+    login = found.login
+    assert (login.sub, login.source, login.groups) == ("company:u1", "oidc:company", ("kc:dev",))
+    assert (login.email, login.name) == ("a@example.com", "Alice")
+    assert (login.issuer, login.account, login.idp_sid) == (ISSUER, "u1", "S1")
+    assert (login.auth_time, login.factor_time, login.amr) == (NOW - 60, 0.0, ("pwd",))
+    assert (login.checked_at, login.groups_from) == (NOW, "id_token")
+    assert login.ends_at == NOW + PROVIDER.session
+    assert (found.flow.rd, found.flow.purpose, found.needs_code) == (RD, "login", False)
+    assert found.secret == ProviderSecret()
+    token = next(call for call in scene.provider.calls.made if call.method == "POST")
+    assert token.fields["code_verifier"]
+    assert f"{ISSUER}/userinfo" not in scene.provider.calls.urls()
+
+
+async def test_userinfo_is_read_for_missing_claims_only(scene: ProviderScene) -> None:
+    scene.provider.userinfo = {"sub": "u1", "name": "Alice", "groups": ["dev"]}
+    scene.configure(groups=replace(PROVIDER.groups, prefix="kc:"))
+    found = await scene.logged_in()
+    assert (found.login.name, found.login.groups) == ("Alice", ("kc:dev",))
+    assert found.login.groups_from == "userinfo"
+    call = scene.provider.calls.made[-1]
+    assert (call.url, call.bearer) == (f"{ISSUER}/userinfo", "AT")
+    scene.provider.userinfo["sub"] = "u2"
+    assert cause_of(await scene.log_in()) == "flow_invalid/provider_userinfo"
+    scene.provider.reply("/userinfo", as_json({}, 403))
+    refused = await scene.log_in()
+    assert isinstance(refused, RefusedLogin)
+    assert refused.error.note == f"{ISSUER}/userinfo responded with status 403"
+
+
+# --- T60: another browser's response ---
+
+
+async def test_a_response_without_the_cookie_of_its_flow_is_refused(scene: ProviderScene) -> None:
+    mine, attackers = await scene.start(rd=RD), await scene.start(rd=RD)
+    pairs = scene.answer(attackers)
+    before = len(scene.provider.calls.made)
+    for tickets in ((), (mine.ticket,), ("nonsense", "a.b.c", mine.ticket)):
+        found = await scene.callback(pairs, *tickets)
+        assert cause_of(found) == "flow_invalid/flow_cookie"
+        assert isinstance(found, RefusedLogin)
+        assert found.flow is None
+    assert scene.counters.trips == 0
+    assert len(scene.provider.calls.made) == before
+
+
+async def test_a_malformed_cookie_is_no_cookie(scene: ProviderScene) -> None:
+    flow = await scene.start()
+    found = await scene.callback(scene.answer(flow), "nonsense", "..", "a.b.c", flow.ticket)
+    assert isinstance(found, FinishedLogin)
+
+
+async def test_other_tokens_of_this_gateway_are_no_ticket(scene: ProviderScene) -> None:
+    flow = await scene.start()
+    other = scene.issuer.mint_ticket("company", TokenType.PENDING, TicketClaims("j", 9.0), now=NOW)
+    assert cause_of(await scene.callback(scene.answer(flow), other)) == "flow_invalid/flow_cookie"
+
+
+async def test_a_used_response_offers_to_start_again(scene: ProviderScene) -> None:
+    flow = await scene.start(rd=RD)
+    pairs = scene.answer(flow)
+    assert isinstance(await scene.callback(pairs, flow.ticket), FinishedLogin)
+    made = len(scene.provider.calls.made)
+    found = await scene.callback(pairs, flow.ticket)
+    assert cause_of(found) == "flow_invalid/flow_spent"
+    assert isinstance(found, RefusedLogin)
+    assert found.flow is not None
+    assert found.flow.rd == RD
+    assert len(scene.provider.calls.made) == made
+
+
+async def test_of_two_callbacks_at_once_one_is_accepted(scene: ProviderScene) -> None:
+    flow = await scene.start()
+    pairs = scene.answer(flow)
+    found = await asyncio.gather(*(scene.callback(pairs, flow.ticket) for _ in range(5)))
+    assert sum(isinstance(each, FinishedLogin) for each in found) == 1
+
+
+async def test_an_expired_flow_offers_to_start_again(scene: ProviderScene) -> None:
+    flow = await scene.start(rd=RD)
+    pairs = scene.answer(flow)
+    scene.now += 606
+    found = await scene.callback(pairs, flow.ticket)
+    assert cause_of(found) == "flow_invalid/flow_expired"
+    assert isinstance(found, RefusedLogin)
+    assert found.flow is not None
+    assert found.flow.rd == RD
+    assert scene.counters.trips == 0
+
+
+async def test_a_response_belongs_to_its_provider_and_login_site(scene: ProviderScene) -> None:
+    flow = await scene.start()
+    pairs = scene.answer(flow)
+    found = await scene.callback(pairs, flow.ticket, name="other")
+    assert cause_of(found) == "flow_invalid/flow_site"
+    found = await scene.callback(pairs, flow.ticket, site=OTHER_SITE)
+    assert cause_of(found) == "flow_invalid/flow_site"
+    assert scene.counters.trips == 0
+
+
+# --- T61: swapped codes ---
+
+
+async def test_codes_of_two_flows_cannot_be_swapped(scene: ProviderScene) -> None:
+    mine, attackers = await scene.start(), await scene.start()
+    pairs = scene.answer(mine)
+    scene.answer(attackers)  # the code leads to the attacker's ID token
+    assert cause_of(await scene.callback(pairs, mine.ticket)) == "flow_invalid/provider_nonce"
+
+
+# --- T62: another provider's response ---
+
+
+@pytest.mark.parametrize(
+    ("promised", "iss", "cause"),
+    [
+        (True, ISSUER, ""),
+        (False, None, ""),
+        (False, ISSUER, ""),
+        (True, None, "flow_invalid/flow_iss"),
+        (True, f"{ISSUER}/", "flow_invalid/flow_iss"),
+        (False, "https://evil.example.com", "flow_invalid/flow_iss"),
+    ],
+)
+async def test_the_issuer_of_a_response_is_compared(
+    scene: ProviderScene, promised: bool, iss: str | None, cause: str
+) -> None:
+    scene.provider.metadata["authorization_response_iss_parameter_supported"] = promised
+    flow = await scene.start()
+    pairs = [*scene.answer(flow), *([("iss", iss)] if iss else [])]
+    found = await scene.callback(pairs, flow.ticket)
+    assert (cause_of(found) if isinstance(found, RefusedLogin) else "") == cause
+    token_calls = [url for url in scene.provider.calls.urls() if url.endswith("/token")]
+    assert len(token_calls) == (0 if cause else 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda pairs: [*pairs, ("error", "access_denied")],
+        lambda pairs: [*pairs, ("code", "C2")],
+        lambda pairs: [*pairs, *pairs],
+        lambda pairs: pairs[1:],
+        lambda pairs: pairs[:1],
+        lambda pairs: [("code", "x" * 2049), pairs[1]],
+        lambda _: [],
+    ],
+)
+async def test_a_response_has_one_code_and_one_state(scene: ProviderScene, change: Any) -> None:
+    flow = await scene.start()
+    found = await scene.callback(change(scene.answer(flow)), flow.ticket)
+    assert cause_of(found).startswith("flow_invalid/flow_")
+    assert scene.counters.trips == 0
+
+
+# --- Errors of the provider ---
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "part"),
+    [
+        ("access_denied", "provider_refused", "access_denied"),
+        ("login_required", "provider_refused", "login_required"),
+        ("invalid_scope", "provider_unavailable", "login.providers.company.client_id"),
+    ],
+)
+async def test_an_error_of_the_provider_is_named_in_the_log_only(
+    scene: ProviderScene, error: str, code: str, part: str
+) -> None:
+    flow = await scene.start(rd=RD)
+    state = query_of(flow)["state"]
+    pairs = [("error", error), ("error_description", "<b>call 0900</b>"), ("state", state)]
+    found = await scene.callback(pairs, flow.ticket)
+    assert isinstance(found, RefusedLogin)
+    assert found.error.code == code
+    assert part in found.error.note
+    assert "0900" not in f"{found.error.detail}{found.error.note}"
+    assert found.flow is not None
+    assert cause_of(await scene.callback(pairs, flow.ticket)) == "flow_invalid/flow_spent"
+
+
+async def test_a_code_that_is_not_accepted_is_another_login(scene: ProviderScene) -> None:
+    scene.provider.reply("/token", as_json({"error": "invalid_grant"}, 400))
+    assert cause_of(await scene.log_in()) == "flow_invalid/provider_grant"
+
+
+async def test_a_provider_that_is_away_is_named(scene: ProviderScene) -> None:
+    scene.provider.reply("/token", ProviderUnavailableError(note="is away"))
+    assert cause_of(await scene.log_in()) == "provider_unavailable/"
+    scene = ProviderScene()
+    scene.provider.reply("/.well-known/openid-configuration", ProviderUnavailableError())
+    with pytest.raises(ProviderUnavailableError):
+        await scene.start()
+
+
+async def test_a_response_without_an_id_token_names_the_scope(scene: ProviderScene) -> None:
+    flow = await scene.start()
+    pairs = scene.answer(flow)
+    del scene.provider.tokens["id_token"]
+    found = await scene.callback(pairs, flow.ticket)
+    assert isinstance(found, RefusedLogin)
+    assert "add openid to login.providers.company.scopes" in found.error.note
+
+
+async def test_new_keys_of_the_provider_are_fetched_once(scene: ProviderScene) -> None:
+    await scene.logged_in()
+    scene.provider.rotate("k2")
+    await scene.logged_in()
+    assert scene.provider.calls.urls().count(f"{ISSUER}/keys") == 2
+    scene.provider.kid = "k3"
+    scene.provider.reply("/keys", as_json({"keys": [FakeProvider().jwk()]}))
+    assert cause_of(await scene.log_in()) == "flow_invalid/provider_key_unknown"
+    assert scene.provider.calls.urls().count(f"{ISSUER}/keys") == 2
+
+
+async def test_without_the_store_no_response_is_accepted(scene: ProviderScene) -> None:
+    flow = await scene.start()
+    pairs = scene.answer(flow)
+    scene.counters.down = True
+    with pytest.raises(StoreUnavailableError):
+        await scene.callback(pairs, flow.ticket)
+
+
+async def test_callbacks_of_an_address_have_a_budget(scene: ProviderScene) -> None:
+    for _ in range(PER_CALLBACK.max_failures):
+        await scene.log_in()
+    trips, made = scene.counters.trips, len(scene.provider.calls.made)
+    found = await scene.log_in()
+    assert cause_of(found) == "too_many_failures/throttled_address"
+    assert isinstance(found, RefusedLogin)
+    assert found.error.retry_after == PER_CALLBACK.window
+    assert (scene.counters.trips, len(scene.provider.calls.made)) == (trips, made)
+    flow = await scene.start()
+    found = await scene.callback(scene.answer(flow), flow.ticket, address="198.51.100.1")
+    assert isinstance(found, FinishedLogin)
+
+
+# --- Admission, names and factors ---
+
+
+async def test_accounts_that_accept_does_not_admit_are_refused(scene: ProviderScene) -> None:
+    scene.configure(accept=Accept())
+    assert cause_of(await scene.log_in()) == "provider_refused/account_not_accepted"
+
+
+async def test_a_linked_account_is_its_user(scene: ProviderScene) -> None:
+    scene.configure(accept=Accept())
+    scene.users.users["alice"] = user = a_user()
+    scene.users.links[ISSUER, "u1"] = "alice"
+    login = (await scene.logged_in(groups=["admins"])).login
+    assert (login.sub, login.source, login.groups) == ("alice", "users", ("staff",))
+    assert login.password_mark in user.link_marks
+    assert (login.issuer, login.account) == (ISSUER, "u1")
+
+
+async def test_a_name_is_bound_to_the_first_account(scene: ProviderScene) -> None:
+    scene.configure(subject="preferred_username", binds_first=True)
+    assert (await scene.logged_in(preferred_username="bob")).login.sub == "company:bob"
+    assert scene.users.names == {"company:bob": (ISSUER, "u1")}
+    found = await scene.log_in(preferred_username="bob", sub="u2")
+    assert cause_of(found) == "provider_refused/name_bound"
+    assert (await scene.logged_in(preferred_username="rob")).login.sub == "company:bob"
+
+
+async def test_of_two_accounts_that_log_in_at_once_the_first_gets_the_name(
+    scene: ProviderScene,
+) -> None:
+    scene.configure(subject="preferred_username", binds_first=True)
+    flow = await scene.start()
+    pairs = scene.answer(flow, preferred_username="bob")
+    # The directory of this replica does not have the binding yet that another replica made.
+    scene.users.names["company:bob"] = (ISSUER, "u2")
+    scene.users.binding = lambda name: None  # type: ignore[method-assign]
+    found = await scene.callback(pairs, flow.ticket)
+    assert cause_of(found) == "provider_refused/name_bound"
+
+
+async def test_a_second_factor_of_the_provider_counts_if_it_is_configured(
+    scene: ProviderScene,
+) -> None:
+    found = await scene.logged_in(amr=["pwd", "mfa"], auth_time=int(NOW) - 5)
+    assert found.login.factor_time == NOW - 5
+    scene.configure(second_factor=FactorClaims(frozenset({"otp"})))
+    assert (await scene.logged_in(amr=["pwd", "mfa"])).login.factor_time == 0.0
+
+
+async def test_a_user_with_a_second_factor_needs_a_code(scene: ProviderScene) -> None:
+    scene.users.users["alice"] = a_user(has_totp=True)
+    scene.users.links[ISSUER, "u1"] = "alice"
+    assert (await scene.logged_in()).needs_code
+    assert not (await scene.logged_in(amr=["mfa"])).needs_code
+    entry = replace(a_user("company:u2", has_totp=True), source="oidc:company", account="u2")
+    scene.users.users["company:u2"] = entry
+    assert (await scene.logged_in(sub="u2")).needs_code
+    assert not (await scene.logged_in(sub="u3")).needs_code
+
+
+async def test_a_session_that_is_checked_again_keeps_its_refresh_token(
+    scene: ProviderScene,
+) -> None:
+    scene.configure(refresh=900.0)
+    found = await scene.log_in()
+    assert cause_of(found) == "provider_unavailable/provider_refresh"
+    assert isinstance(found, RefusedLogin)
+    assert found.error.note.startswith("login.providers.company.refresh: ")
+    scene.provider.tokens["refresh_token"] = "R1"
+    logged_in = await scene.logged_in()
+    assert logged_in.secret == ProviderSecret("R1")
+    assert logged_in.login.ends_at is None
+    assert "R1" not in repr(logged_in)
+
+
+async def test_tokens_that_no_session_needs_are_thrown_away(scene: ProviderScene) -> None:
+    scene.provider.tokens["refresh_token"] = "R1"
+    assert (await scene.logged_in()).secret == ProviderSecret()
+    scene.configure(sends_hint=True)
+    found = await scene.logged_in()
+    assert found.secret == ProviderSecret(id_token=scene.provider.tokens["id_token"])
+
+
+async def test_a_future_auth_time_within_the_skew_is_now(scene: ProviderScene) -> None:
+    assert (await scene.logged_in(auth_time=int(NOW) + 30)).login.auth_time == NOW
+    assert (await scene.logged_in()).login.auth_time == NOW
+
+
+# --- Purposes ---
+
+
+async def test_a_recheck_is_of_the_account_that_asked(scene: ProviderScene) -> None:
+    session = replace(a_session(), account="u1")
+    for account, cause in (("u1", ""), ("u2", "flow_invalid/flow_account")):
+        flow = await scene.start(purpose="recheck", asking=session)
+        found = await scene.callback(scene.answer(flow, sub=account), flow.ticket)
+        assert (cause_of(found) if isinstance(found, RefusedLogin) else "") == cause
+        assert isinstance(found, RefusedLogin) or found.flow.sid == session.sid
+
+
+async def test_a_link_is_no_login(scene: ProviderScene) -> None:
+    scene.configure(accept=Accept(), subject="email")
+    session = a_session()
+    flow = await scene.start(purpose="link", asking=session)
+    found = await scene.callback(scene.answer(flow), flow.ticket)
+    assert isinstance(found, FinishedLink)
+    assert (found.claims.account, found.flow.sid) == ("u1", session.sid)
+
+
+async def test_an_account_that_is_linked_or_bound_elsewhere_cannot_be_linked(
+    scene: ProviderScene,
+) -> None:
+    scene.users.users["alice"] = a_user()
+    scene.users.links[ISSUER, "u1"] = "alice"
+    scene.users.names["company:bob"] = (ISSUER, "u2")
+    for account in ("u1", "u2"):
+        flow = await scene.start(purpose="link", asking=a_session())
+        found = await scene.callback(scene.answer(flow, sub=account), flow.ticket)
+        assert cause_of(found) == "provider_refused/account_taken"
+
+
+async def test_logins_are_counted_by_outcome(scene: ProviderScene) -> None:
+    await scene.log_in()
+    scene.users.blocked = frozenset({("oidc:company", "u1")})
+    await scene.log_in()
+    await scene.callback([])
+    scene.provider.reply("/token", ProviderUnavailableError())
+    await scene.log_in()
+    (measured,) = scene.logins._counts.collect()
+    outcomes = ("ok", "refused", "invalid", "failed")
+    assert measured.values == {("company", outcome): 1 for outcome in outcomes}
