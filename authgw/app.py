@@ -39,6 +39,7 @@ from authgw.web.aiohttp_internals import parses_in_python
 from authgw.web.context import Gateway, LoginContext, Services
 from authgw.web.html import refusal_page
 from authgw.web.password_login import PasswordLogin
+from authgw.web.provider_login import ProviderLogin
 from authgw.web.rescue_login import RescueLogin
 from authgw.web.routes import application
 from authgw.web.templating import PageRenderer, PageTheme
@@ -173,7 +174,11 @@ def _gateway(
         service,
         auth.refresh_lifetime,
         parts.pages,
-        methods=(PasswordLogin(service, is_enabled=settings.login.passwords), rescue),
+        methods=(
+            PasswordLogin(service, is_enabled=settings.login.passwords),
+            ProviderLogin(),
+            rescue,
+        ),
         factors=(TotpFactor(service),),
         allowed_checks=allowed_checks,
     )

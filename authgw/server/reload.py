@@ -1,10 +1,11 @@
 """Rules, users, clients and keys: read at start; a reload reads all of them again, or nothing."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from authgw.config.loader import ConfigError, LoadedConfig
+from authgw.config.provider_icons import ProviderIcon, load_icons
 from authgw.config.schema import Settings
 from authgw.config.section import Section
 from authgw.core.keys import Key, KeyRing, SigningKeyError
@@ -34,7 +35,8 @@ class ReloadableState:
     """The state of all files that a reload reads again.
 
     `loaded` has the current rules; its other settings are those of the start. `left` names the
-    settings that have changed since, and that need a restart.
+    settings that have changed since, and that need a restart. `icons` are those of the identity
+    providers, by name.
     """
 
     loaded: LoadedConfig
@@ -42,6 +44,7 @@ class ReloadableState:
     clients: TrustedBackends
     users: WatchedUsersFile
     left: tuple[str, ...] = ()
+    icons: Mapping[str, ProviderIcon] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +73,14 @@ def read(loaded: LoadedConfig, entries: EntryFiles | None = None) -> ReloadableS
     """Read the files of this configuration; create a missing key unless the store is shared.
 
     Raises:
-        SigningKeyError, BackendsFileError, UsersFileError, BindingsFileError: a file must not be
-            used; the message says why.
+        ConfigError, SigningKeyError, BackendsFileError, UsersFileError, BindingsFileError: a file
+            must not be used; the message says why.
     """
     if not loaded.settings.cache.is_shared:
         _make_missing_key(loaded)
     ring = _load_ring(loaded)
     found = entries or read_entries(loaded)
-    return ReloadableState(loaded, ring, found.clients, found.users)
+    return ReloadableState(loaded, ring, found.clients, found.users, icons=load_icons(loaded))
 
 
 def read_again(before: ReloadableState, load: Callable[[], LoadedConfig]) -> ReloadableState:
@@ -102,6 +105,7 @@ def read_again(before: ReloadableState, load: Callable[[], LoadedConfig]) -> Rel
         _clients_again(loaded.path(settings.auth.clients), before.clients),
         WatchedUsersFile(before.users.path, before.users, bindings=before.users.bindings_path),
         tuple(_changed(before.loaded.settings, found.settings)),
+        load_icons(loaded),
     )
 
 

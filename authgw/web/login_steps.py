@@ -31,7 +31,7 @@ from authgw.web.html import page, see
 from authgw.web.return_targets import ReturnTarget, out_of_reach, why_out_of_reach
 
 # Seconds after a login in which a browser without a session cookie is told that it was lost.
-_DONE_LIFETIME = 60.0
+DONE_LIFETIME = 60.0
 
 
 def form_page(
@@ -94,7 +94,7 @@ async def open_session(
         record(request, "revoke", sub=old.sub, sid=old.sid, sentence="replaced by a new login")
     response = see(next_location(request, site, target, sub, opened.session.sid))
     delete_other_session_cookies(request, response, site)
-    set_login_cookie(response, site, "done", "yes", _DONE_LIFETIME)
+    set_login_cookie(response, site, "done", "yes", DONE_LIFETIME)
     set_session_cookie(response, site, opened)
     ticket = gateway.login.service.tickets.remember(verified)
     set_login_cookie(response, site, "device", ticket, gateway.login.device_lifetime)
