@@ -167,12 +167,18 @@ class MakeGateway:
     aiohttp_client: AiohttpClient
 
     async def __call__(
-        self, *, rules: WrittenRules = None, clock: Clock = time.time, **sections: Section
+        self,
+        *,
+        rules: WrittenRules = None,
+        clock: Clock = time.time,
+        store_clock: Clock = time.time,
+        **sections: Section,
     ) -> RunningGateway:
         """Start a gateway with these sections of a configuration, as `config.yml` has them."""
         loaded = configured(self.folder, sections, rules)
         backend_secrets, events = clients(loaded), list[Event]()
-        store = await EmbeddedStore.open(None, idle=loaded.settings.auth.auto_logout)
+        idle = loaded.settings.auth.auto_logout
+        store = await EmbeddedStore.open(None, idle=idle, clock=store_clock)
         reading = reading_of(loaded)
         replica = app.build(reading, store, clock=clock, record=events.append)
         http = await app.http_server(replica, CollectorRegistry())
