@@ -32,6 +32,7 @@ from authgw.server.shutdown import SignalFlags, close
 from authgw.server.store_factory import open_store
 from authgw.server.summary import summary
 from authgw.services.login import LoginService
+from authgw.services.rescue import RescueLinks
 from authgw.services.sessions import Sessions
 from authgw.storage.mirror import Mirror
 from authgw.web.aiohttp_internals import parses_in_python
@@ -39,6 +40,7 @@ from authgw.web.context import Gateway, LoginContext, Services
 from authgw.web.html import refusal_page
 from authgw.web.password_login import PasswordLogin
 from authgw.web.provider_login import ProviderLogin
+from authgw.web.rescue_login import RescueLogin
 from authgw.web.routes import application
 from authgw.web.templating import PageRenderer, PageTheme
 from authgw.web.totp_login import TotpFactor
@@ -154,6 +156,7 @@ def _gateway(
         clock=clock,
         ready=ready,
         check_keys=parts.key_registry.check if parts.key_registry else _accept_keys,
+        strangers=parts.strangers,
     )
     if settings.login.sites.all or settings.server.docs:
         parts.pages.compile()
@@ -161,6 +164,10 @@ def _gateway(
         _login(parts, clock, state, issuer),
         _policy(state),
         AllowedChecks(),
+    )
+    rescue = RescueLogin(
+        RescueLinks(users, parts.measured_store, issuer, clock=clock),
+        is_enabled=not settings.login.passwords,
     )
     login = LoginContext(
         users,
@@ -170,6 +177,7 @@ def _gateway(
         methods=(
             PasswordLogin(service, is_enabled=settings.login.passwords),
             ProviderLogin(),
+            rescue,
         ),
         factors=(TotpFactor(service),),
         allowed_checks=allowed_checks,
@@ -212,9 +220,11 @@ def _login(
         parts.measured_store,
         issuer,
         policy=settings.login.totp,
+        passwords=settings.login.passwords,
         device_lifetime=settings.auth.refresh_lifetime,
         clock=clock,
         rehash=settings.auth.passwords.rehash,
+        budget=parts.strangers,
     )
 
 

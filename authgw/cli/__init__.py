@@ -18,6 +18,7 @@ _COMMANDS = (
     "doctor",
     "init",
     "key",
+    "provider",
     "rules",
     "sample-upstream",
     "serve",

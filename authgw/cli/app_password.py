@@ -11,7 +11,8 @@ from authgw.cli.user_entry import EFFECT, Read, entry_of, users_path
 from authgw.cli.user_output import app_password_as_json, app_password_as_line
 from authgw.config.values import parse_duration
 from authgw.identity import users_editor
-from authgw.identity.users_file import UserEntry, UsersFileError
+from authgw.identity.user_entry import UserEntry
+from authgw.identity.users_file import UsersFileError
 from authgw.observability.command_log import CommandLog
 
 

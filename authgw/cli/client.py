@@ -146,6 +146,7 @@ def _row(name: str, entry: BackendEntry) -> dict[str, Any]:
     return {
         "client": name,
         "subjects": entry.subjects,
+        "except": list(entry.excluded),
         "groups": list(entry.groups),
         "from": networks,
     }
@@ -153,4 +154,5 @@ def _row(name: str, entry: BackendEntry) -> dict[str, Any]:
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     networks = "any address" if row["from"] is None else ", ".join(row["from"])
-    return row["client"], row["subjects"] or "-", ", ".join(row["groups"]) or "-", networks
+    subjects = " except ".join(filter(None, [row["subjects"], ", ".join(row["except"])]))
+    return row["client"], subjects or "-", ", ".join(row["groups"]) or "-", networks

@@ -2,8 +2,9 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,8 +19,9 @@ from authgw.config.loader import LoadedConfig
 from authgw.doctor import lint
 from authgw.doctor.findings import error_messages
 from authgw.files import key_files
-from authgw.identity.clients_file import load_clients
-from authgw.identity.users_file import alike_warnings, load_users, permission_warnings
+from authgw.identity.bindings_file import load_bindings
+from authgw.identity.clients_file import load_clients, unlimited_clients
+from authgw.identity.users_file import entry_warnings, load_users, permission_warnings
 from authgw.server.reload import secret_files
 from authgw.server.store_factory import kind_and_location
 from authgw.server.summary import file_read
@@ -76,11 +78,11 @@ def check(read: Read) -> None:
     """
     loaded = read()
     auth = loaded.settings.auth
-    users = loaded.path(auth.users)
+    users, bindings = loaded.path(auth.users), loaded.path(auth.bindings)
     for note in (*([] if loaded.file else [file_read(loaded)]), *loaded.notes):
         output.note(f"note: {note}")
     open_files = key_files.secret_file_warnings(secret_files(loaded))
-    for warning in (*loaded.warnings, *permission_warnings(users), *open_files):
+    for warning in (*loaded.warnings, *_mode_warnings(users, bindings), *open_files):
         output.note(f"warning: {warning}")
     refused = [
         *error_messages(
@@ -89,17 +91,26 @@ def check(read: Read) -> None:
             lambda: key_files.load_keys(loaded.path(auth.keys)),
             lambda: kind_and_location(loaded),
             lambda: load_users(users),
+            lambda: load_bindings(bindings),
         )
     ]
-    groups = () if refused else lint.unknown_groups(loaded)
+    groups: Iterable[str] = ()
     if not refused:
-        alike = alike_warnings(users, load_users(users))
-        for warning in (*alike, *lint.misspelled_users(loaded)):
+        clients = loaded.path(auth.clients)
+        refused += unlimited_clients(clients, loaded.settings.login.providers)
+        groups = lint.unknown_groups(loaded)
+    if not refused:
+        entries = entry_warnings(users, load_users(users))
+        for warning in (*entries, *lint.user_warnings(loaded)):
             output.note(f"warning: {warning}")
     problems = [*refused, *loaded.rule_warnings, *groups]
     if problems:
         raise click.ClickException("\n".join(problems))
     output.line("The configuration is valid.")
+
+
+def _mode_warnings(*paths: Path) -> tuple[str, ...]:
+    return tuple(warning for path in paths for warning in permission_warnings(path))
 
 
 def _as_yaml(value: Any) -> str:

@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from authgw.cli import output
+from authgw.cli.check_results import print_results
 from authgw.cli.errors import report_errors
 from authgw.cli.options import examples, json_option
 from authgw.config.loader import LoadedConfig
 from authgw.doctor import installation
 from authgw.doctor import nginx as nginx_doctor
-from authgw.doctor.findings import CheckResult, Grade
 from authgw.doctor.nginx_findings import Finding, FindingKind
 from authgw.doctor.nginx_parser import NginxDumpError
 
@@ -49,14 +49,7 @@ def command(read: Callable[[], LoadedConfig], nginx: Path | None, as_json: bool)
 
 
 def _check_installation(loaded: LoadedConfig, *, as_json: bool) -> None:
-    results = asyncio.run(installation.examine(loaded))
-    status = _status_of_results(results)
-    if as_json:
-        output.json_array(map(_result_as_json, results), status=status)
-    else:
-        for result in results:
-            output.line(str(result), status=status)
-    raise click.exceptions.Exit(status)
+    print_results(asyncio.run(installation.examine(loaded)), as_json=as_json)
 
 
 def _check_nginx(nginx: Path, loaded: LoadedConfig, *, as_json: bool) -> None:
@@ -78,16 +71,8 @@ def _check_nginx(nginx: Path, loaded: LoadedConfig, *, as_json: bool) -> None:
     raise click.exceptions.Exit(status)
 
 
-def _status_of_results(results: Sequence[CheckResult]) -> int:
-    return int(any(result.grade is Grade.PROBLEM for result in results))
-
-
 def _status_of_findings(findings: Sequence[Finding]) -> int:
     return int(any(finding.kind is not FindingKind.FAULT for finding in findings))
-
-
-def _result_as_json(result: CheckResult) -> dict[str, Any]:
-    return {"severity": result.grade.value, "part": result.part, "message": result.text}
 
 
 def _finding_as_json(finding: Finding) -> dict[str, Any]:

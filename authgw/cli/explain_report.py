@@ -2,18 +2,25 @@
 
 import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from authgw.config.loader import ConfigError, LoadedConfig
-from authgw.core.errors import AuthgwError
+from authgw.core.errors import AuthgwError, OperatorError, ProviderRefusedError
 from authgw.core.explain import Explanation, explain
 from authgw.core.model import AccessRequest, Principal, Verdict
+from authgw.core.providers.admission import admit
 from authgw.core.rules import NO_RULES, Credential, Rule
 from authgw.core.urls import canonical_method, location_from
 from authgw.dialects.nginx import NGINX
+from authgw.doctor import provider_claims, providers
 from authgw.identity.users_file import load_users
 
 _STATUS = {Verdict.ALLOW: 0, Verdict.DENY: 1, Verdict.LOGIN: 3}  # 2 is wrong usage
+
+
+class AccountRefusedError(OperatorError):
+    """Raised for the claims of an account that may not log in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +85,14 @@ def explain_request(
     loaded: LoadedConfig,
     method: str,
     url: str,
+    principal: Principal | None,
     *,
-    user: str | None,
-    groups: tuple[str, ...],
     address: str,
 ) -> RuleReport:
-    """Return the decision about a request of this user; anonymous without `user` and `groups`.
+    """Return the decision about a request; without a principal it is anonymous.
 
     Raises:
         ConfigError: the method or the URL is malformed.
-        UsersFileError: the users file cannot be used.
     """
     scheme, _, rest = url.partition("://")
     authority, slash, target = rest.partition("/")
@@ -97,7 +102,6 @@ def explain_request(
         access = loaded.settings.login.sites.with_public_scheme(access)
     except AuthgwError as error:
         raise ConfigError([f"{method} {url}: {error.detail}"]) from None
-    principal = _principal(loaded, user, groups)
     explanation = explain(loaded.rules or NO_RULES, access, principal)
     if loaded.rules is None:
         explanation = replace(explanation, rule=None)
@@ -111,12 +115,43 @@ def explain_request(
     return RuleReport(explanation, reply.headers)
 
 
-def _principal(loaded: LoadedConfig, user: str | None, groups: tuple[str, ...]) -> Principal | None:
+def principal_of_user(
+    loaded: LoadedConfig, user: str | None, groups: tuple[str, ...]
+) -> Principal | None:
+    """Return the principal of a user with further groups; None without `user` and `groups`.
+
+    Raises:
+        UsersFileError: the users file cannot be used.
+    """
     if user is None and not groups:
         return None
     entry = load_users(loaded.path(loaded.settings.auth.users)).get(user or "")
     if entry is None:
         return Principal(user or "somebody", "", groups)
-    if entry.disabled:
+    if not entry.may_log_in:
         return None
     return Principal(user or "", "", (*entry.groups, *groups), entry.profile)
+
+
+def principal_of_account(loaded: LoadedConfig, provider_name: str, file: Path) -> Principal:
+    """Return the principal of an account of a provider with the claims of a file.
+
+    Raises:
+        AccountRefusedError: the account may not log in; the message is the cause.
+        OperatorError: the provider does not exist, or a file cannot be used.
+    """
+    provider = providers.provider_without_secrets(loaded, provider_name)
+    try:
+        claims = provider_claims.read_claims(file, provider)
+        admitted = admit(provider, claims, providers.accounts_of(loaded))
+    except ProviderRefusedError as error:
+        raise AccountRefusedError(provider_claims.refusal_text(error, provider_name)) from None
+    profile = {"email": admitted.email, "name": admitted.name}
+    return Principal(
+        admitted.sub,
+        "",
+        admitted.groups,
+        {name: value for name, value in profile.items() if value},
+        admitted.has_factor,
+        admitted.source,
+    )

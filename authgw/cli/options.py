@@ -1,11 +1,18 @@
 """Options that several commands share, and the examples of their help texts."""
 
 import sys
+from pathlib import Path
 
 import click
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 yes_option = click.option("--yes", is_flag=True, help="Skip the confirmation.")
+
+claims_option = click.option(
+    "--claims",
+    type=click.Path(path_type=Path),
+    help="A JSON file with the claims of an ID token.",
+)
 
 
 def examples(*commands: str) -> str:

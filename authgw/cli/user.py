@@ -5,15 +5,17 @@ import io
 import click
 import segno
 
-from authgw.cli import app_password, output
+from authgw.cli import app_password, output, rescue, user_binding, user_links
 from authgw.cli.errors import report_errors
 from authgw.cli.new_password import new_password, password_options
 from authgw.cli.options import confirm, examples, json_option, yes_option
-from authgw.cli.user_entry import EFFECT, Read, entry_of, users_path
+from authgw.cli.user_entry import EFFECT, Read, bindings_path, entry_of, users_path
 from authgw.cli.user_output import user_as_json, user_as_line
+from authgw.config.loader import LoadedConfig
 from authgw.identity import passwords, totp, users_editor
+from authgw.identity.bindings_file import BindingTakenError, load_bindings, similar_name
 from authgw.identity.users_file import (
-    alike_warnings,
+    entry_warnings,
     load_users,
     permission_warnings,
     validate_entry,
@@ -31,6 +33,10 @@ def command() -> None:
 
 
 command.add_command(app_password.command)
+command.add_command(user_binding.command)
+command.add_command(rescue.command)
+for linking in (user_links.link, user_links.unlink, user_links.block, user_links.unblock):
+    command.add_command(linking)
 
 
 @command.command(
@@ -67,6 +73,7 @@ def add(
     log = CommandLog(loaded, "user add")
     path = users_path(loaded)
     users_editor.check_name_is_new(load_users(path), name)
+    _check_name_is_unbound(loaded, name)
     # Check all other values before the prompt, so that no password is typed in vain.
     validate_entry(
         name,
@@ -201,7 +208,7 @@ def list_command(read: Read, as_json: bool) -> None:
     """List all users, without secrets."""
     path = users_path(read())
     users = load_users(path)
-    for warning in (*permission_warnings(path), *alike_warnings(path, users)):
+    for warning in (*permission_warnings(path), *entry_warnings(path, users)):
         output.note(f"warning: {warning}")
     rows = [user_as_json(name, entry) for name, entry in users.items()]
     if as_json:
@@ -244,6 +251,20 @@ def totp_command(read: Read, name: str, remove: bool, as_json: bool) -> None:
         title = "Recovery codes, each valid for one login without the app:"
         output.line("\n".join([uri, _qr_code(uri), title, *codes]))
     output.note(f"{name} needs a code at the next login. {EFFECT}")
+
+
+def _check_name_is_unbound(loaded: LoadedConfig, name: str) -> None:
+    """Refuse a name that belongs to an account of an identity provider.
+
+    Raises:
+        BindingTakenError: Such an account has this or a similar name.
+    """
+    bound = similar_name(load_bindings(bindings_path(loaded)).names, name)
+    if bound is not None:
+        raise BindingTakenError(
+            f"the name {bound} belongs to an account of an identity provider: choose another name, "
+            f"or release it first (`authgw user binding release {bound}`)"
+        )
 
 
 def _print_password(name: str, generated: str | None, *, as_json: bool) -> None:

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from authgw.config.loader import LoadedConfig
+from authgw.core.errors import OperatorError
 from authgw.identity import users_editor
-from authgw.identity.users_file import UserEntry, UsersFileError, find_name, load_users
+from authgw.identity.user_entry import UserEntry
+from authgw.identity.users_file import UsersFileError, find_name, load_users
 
 EFFECT = "Takes effect within a second."
 
@@ -15,6 +17,25 @@ Read = Callable[[], LoadedConfig]
 def users_path(loaded: LoadedConfig) -> Path:
     """Return the path of the users file."""
     return loaded.path(loaded.settings.auth.users)
+
+
+def bindings_path(loaded: LoadedConfig) -> Path:
+    """Return the path of the bindings."""
+    return loaded.path(loaded.settings.auth.bindings)
+
+
+def issuer_of(loaded: LoadedConfig, provider: str) -> str:
+    """Return the issuer of a provider of the configuration.
+
+    Raises:
+        OperatorError: The configuration has no such provider.
+    """
+    providers = loaded.settings.login.providers
+    if provider not in providers:
+        names = ", ".join(providers)
+        remedy = f"write one of {names}" if names else "add the section first"
+        raise OperatorError(f"login.providers has no provider of this name: {remedy}")
+    return providers[provider].effective_issuer
 
 
 def entry_of(loaded: LoadedConfig, typed: str) -> tuple[str, UserEntry]:

@@ -1,10 +1,13 @@
 """Output of `authgw user`: users and app passwords, without secrets."""
 
+from collections.abc import Iterator
 from datetime import UTC
 from typing import Any
 
 from authgw.cli.output import printable
-from authgw.identity.users_file import AppPasswordEntry, UserEntry
+from authgw.core.users import USERS
+from authgw.identity.bindings_file import Bindings
+from authgw.identity.user_entry import AppPasswordEntry, UserEntry
 
 
 def user_as_json(name: str, entry: UserEntry) -> dict[str, Any]:
@@ -14,8 +17,10 @@ def user_as_json(name: str, entry: UserEntry) -> dict[str, Any]:
         "groups": list(entry.groups),
         "email": entry.email,
         "name": entry.name,
-        "disabled": entry.disabled,
+        "disabled": not entry.may_log_in,
         "totp": entry.totp is not None,
+        "source": entry.source,
+        "links": [{"issuer": link.issuer, "sub": link.sub} for link in entry.links],
         "app_passwords": [app_password_as_json(password) for password in entry.app_passwords],
     }
 
@@ -33,9 +38,28 @@ def user_as_line(shown: dict[str, Any]) -> str:
         f"groups {', '.join(shown['groups'])}" if shown["groups"] else "no groups",
         *(["second factor"] if shown["totp"] else []),
         *(["disabled"] if shown["disabled"] else []),
+        *([f"account at {shown['source']}"] if shown["source"] != USERS else []),
+        *[f"linked to {printable(link['sub'])} at {link['issuer']}" for link in shown["links"]],
         *([f"app passwords {app_passwords}"] if app_passwords else []),
     ]
     return f"{printable(shown['user'])}: {', '.join(properties)}"
+
+
+def bindings_as_json(bindings: Bindings) -> dict[str, Any]:
+    """Return the bindings as a JSON object."""
+    names = [
+        {"name": name, "issuer": account.issuer, "sub": account.sub}
+        for name, account in bindings.names.items()
+    ]
+    return {"names": names, "blocked": list(bindings.blocked)}
+
+
+def bindings_as_lines(shown: dict[str, Any]) -> Iterator[str]:
+    """Yield a line for each bound name and each blocked account, from their JSON object."""
+    for name in shown["names"]:
+        yield f"{printable(name['name'])}: {printable(name['sub'])} at {name['issuer']}"
+    for who in shown["blocked"]:
+        yield f"blocked: {printable(who)}"
 
 
 def app_password_as_line(shown: dict[str, Any]) -> str:

@@ -13,13 +13,13 @@ from pydantic import ValidationError
 from authgw.config.environment import CONFIG, read_environment
 from authgw.config.login_pages import page_warnings, uncovered_rules
 from authgw.config.provider_warnings import provider_warnings
-from authgw.config.rules import compile_rules
+from authgw.config.rules import compile_rules, unknown_providers
 from authgw.config.schema import Settings
 from authgw.config.schema_paths import sibling_keys
 from authgw.config.section import CONFLICT
 from authgw.config.sources import RawSettings, read_file
 from authgw.core.errors import OperatorError
-from authgw.core.explain import unreachable
+from authgw.core.explain import unreachable, unsatisfiable
 from authgw.core.networks import UNIX, TrustedProxies
 from authgw.core.rules import Rule, Rules
 from authgw.files.key_errors import key_text, value_error
@@ -105,6 +105,9 @@ def load(file: Path | None, environ: Mapping[str, str]) -> LoadedConfig:
             f"{path.name} is empty: the defaults apply, with the variables of the environment.",
         )
     settings = _validate(source)
+    if settings is not None:
+        for number, problem in unknown_providers(settings.rules or (), settings.login.providers):
+            source.add_problem(("rules", str(number), "allow"), problem)
     if source.problems or settings is None:
         raise ConfigError(source.problems)
     rules = _rules(settings, source)
@@ -159,6 +162,12 @@ def _warnings(
     sites = settings.login.sites
     messages = [*page_warnings(sites), *uncovered_rules(rules.ordered if rules else (), sites)]
     messages += provider_warnings(settings.login.providers, settings.rules)
+    messages += [
+        f"{rule.origin}: rules[{rule.number}].require is totp, and neither app passwords nor the "
+        "subjects of trusted backends have a second factor, so that no request passes: remove "
+        "require, or allow others."
+        for rule in (unsatisfiable(rules) if rules else ())
+    ]
     if settings.server.socket and UNIX not in settings.server.trusted_proxies:
         messages.append(
             "server.socket: no request over it is trusted: add `unix` to server.trusted_proxies."

@@ -1,7 +1,7 @@
 """The `rules` section of the configuration: validation and compilation into `core.rules`."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
@@ -233,3 +233,20 @@ def compile_rules(entries: Sequence[RuleEntry], origins: Sequence[str]) -> Rules
     """Return the compiled rules in their order."""
     pairs = zip(entries, origins, strict=True)
     return Rules([entry.compiled(number, origin) for number, (entry, origin) in enumerate(pairs)])
+
+
+def unknown_providers(
+    entries: Sequence[RuleEntry], providers: Container[str]
+) -> Iterator[tuple[int, str]]:
+    """Yield the number of each rule that names a provider which is not configured, and a message.
+
+    Such a rule would admit nobody, or the accounts of a provider of the same name later.
+    """
+    for number, entry in enumerate(entries):
+        for subject in entry.allow:
+            kind, _, name = subject.partition(":")
+            if kind == "provider" and name not in providers:
+                yield (
+                    number,
+                    f"login.providers has no provider {name}: add it there, or remove {subject}",
+                )

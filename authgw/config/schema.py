@@ -182,6 +182,12 @@ class AuthSettings(Section):
     """File of the trusted backends, edited by `authgw client`."""
     users: Annotated[Text, Field(examples=["/etc/authgw/users.yml"])] = "users.yml"
     """File of the users, edited by `authgw user`."""
+    bindings: Annotated[Text, Field(examples=["/etc/authgw/bindings.yml"])] = "bindings.yml"
+    """File of the names that belong to accounts of identity providers, and of blocked accounts.
+
+    `authgw user` edits it, and so do first logins if a provider has `bind: first`. Replicas must
+    share it.
+    """
     access_lifetime: Annotated[PositiveDuration, Field(examples=["5m"])] = 900.0
     """Lifetime of an access token; at most `auth.refresh_lifetime`."""
     refresh_lifetime: Annotated[PositiveDuration, Field(examples=["168h"])] = 720 * 3600.0

@@ -41,6 +41,13 @@ class AddressBudget:
             self._windows.popitem(last=False)
         return True
 
+    def give_back(self, address: str) -> None:
+        """Subtract an attempt that was successful."""
+        name = counted_network(address)
+        end, attempts = self._windows.get(name, (0.0, 0))
+        if attempts:
+            self._windows[name] = (end, attempts - 1)
+
     def retry_after(self, address: str) -> float:
         """Return the seconds until the window of this address ends, 0 without a window."""
         end, _ = self._windows.get(counted_network(address), (0.0, 0))

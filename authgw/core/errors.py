@@ -211,6 +211,18 @@ class LoginFailedError(AuthgwError):
         super().__init__(sub=sub, note=note, cause=cause)
 
 
+class PasswordsOffError(AuthgwError):
+    """Raised for a login by password if `login.passwords` is false."""
+
+    code = "passwords_off"
+
+
+class RescueInvalidError(AuthgwError):
+    """Raised for a rescue link that is not valid, has expired or was used."""
+
+    code = "rescue_invalid"
+
+
 class TotpRequiredError(AuthgwError):
     """Raised when a login needs a second factor."""
 

@@ -8,7 +8,14 @@ from authgw.core.model import AccessRequest, Decision, Principal
 from authgw.core.networks import TrustedProxies
 from authgw.core.paths import canonical_path
 from authgw.core.patterns import PathPattern
-from authgw.core.rules import Rule, Rules, decide, matches_network_and_method, matches_path
+from authgw.core.rules import (
+    Credential,
+    Rule,
+    Rules,
+    decide,
+    matches_network_and_method,
+    matches_path,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,15 @@ def unreachable(rules: Rules) -> Iterator[tuple[Rule, Rule]]:
         covering = next((other for other in earlier if _covers(other, rule)), None)
         if covering is not None:
             yield rule, covering
+
+
+def unsatisfiable(rules: Rules) -> Iterator[Rule]:
+    """Yield each rule that requires a second factor which no caller that it allows can present."""
+    for rule in rules.ordered:
+        allow = rule.allow
+        others = allow.authenticated or allow.groups or allow.users or allow.providers
+        if rule.totp and (rule.credentials == frozenset({Credential.APP_PASSWORD}) or not others):
+            yield rule
 
 
 def _mismatches(rule: Rule, access: AccessRequest) -> list[str]:

@@ -121,6 +121,10 @@ PER_BACKEND = ThrottleLimit(10, 60.0)
 # Responses of identity providers from an IPv4 address or an IPv6 /64: each costs a write to the
 # store and a call to the provider, which would throttle the gateway.
 PER_CALLBACK = ThrottleLimit(10, 60.0)
+# Attempts without a valid credential from an IPv4 address or an IPv6 /64 that may write to the
+# store, per replica: more than many users behind an address need, and a flood costs the store less
+# than a busy site does.
+PER_STRANGER = ThrottleLimit(600, 60.0)
 # Addresses whose attempts are counted in memory, of about 200 bytes each.
 MAX_BUDGETED_ADDRESSES = 2**14
 # While a check at an identity provider is due, the session is looked at again in this interval: the
@@ -244,6 +248,13 @@ PROVIDER_DOCUMENT_DUE_AFTER = 3600.0
 PROVIDER_DOCUMENT_STALE_AFTER = 24 * 3600.0
 # ... and the time between two attempts then, and between two fetches for an unknown key.
 PROVIDER_DOCUMENT_RETRY_AFTER = 60.0
+# A check of a running session, with all of its calls; the claim of the session lasts longer
+# (RENEWAL_RETRY_AFTER), so that no other replica presents the same refresh token.
+RENEWAL_TIMEOUT = 10.0
+# Checks at once; of further sessions, the next use begins the check.
+MAX_RENEWALS = 64
+# A provider that is away is logged once in this time.
+PROVIDER_LOG_WINDOW = 60.0
 # Characters of a provider's error text in the log.
 MAX_NOTED_ERROR_LENGTH = 200
 # Pages of a list of GitHub's API, of 100 entries each: organizations, teams, addresses.

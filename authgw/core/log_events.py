@@ -43,8 +43,11 @@ FIELDS = {
     "authgw.code_age": "Seconds between the time of a one-time code and now; negative: too early.",
     "authgw.rule": "Rule that decided the check, with its file and line; missing without rules.",
     "authgw.credential": "Kind of credential: cookie, bearer or app-password of a check; the "
-    "methods of a login (pwd, pwd+otp), client:NAME of a trusted backend, or open (open_login).",
+    "methods of a login (pwd, pwd+otp, rescue), oidc:NAME of an identity provider, client:NAME of a "
+    "trusted backend, or open (open_login).",
     "authgw.authorization": "foreign: the request had an Authorization header for the app.",
+    "authgw.provider": "Name of the identity provider, as in login.providers.",
+    "authgw.account": "Stable id of the account at this provider: claim sub, or GitHub's number.",
     "authgw.command": "Command that made the change, such as user add.",
     "authgw.operator": "Account that ran the command: SUDO_USER under sudo, else "
     "the system's user.",
@@ -65,6 +68,7 @@ _REQUEST = (
 _SESSION = ("user.name", "authgw.sid")
 _REFUSAL = ("http.response.status_code", "authgw.reason")
 _CHECK = ("authgw.rule", "authgw.credential", "authgw.authorization")
+_ACCOUNT = ("authgw.provider", "authgw.account")
 _COMMAND = ("authgw.command", "authgw.operator", "process.owner")
 
 AUDIT_EVENTS = {
@@ -90,16 +94,32 @@ AUDIT_EVENTS = {
     "login": LogEvent(
         "info",
         "A session was opened.",
-        (*_REQUEST, *_SESSION, "authgw.credential"),
+        (*_REQUEST, *_SESSION, "authgw.credential", *_ACCOUNT),
         "Logged in",
     ),
     "login_failure": LogEvent(
         "warning",
         "A login failed, or a trusted backend was refused; authgw.cause says why.",
-        (*_REQUEST, "user.name", *_REFUSAL, "authgw.cause", "authgw.code_age"),
+        (*_REQUEST, "user.name", *_REFUSAL, "authgw.cause", "authgw.code_age", *_ACCOUNT),
         "Login failed",
     ),
-    "logout": LogEvent("info", "A user ended a session.", (*_REQUEST, *_SESSION), "Logged out"),
+    "logout": LogEvent(
+        "info", "A user ended a session.", (*_REQUEST, *_SESSION, *_ACCOUNT), "Logged out"
+    ),
+    "provider_logout": LogEvent(
+        "info",
+        "An identity provider ended a session by a back-channel logout.",
+        (*_REQUEST, *_SESSION, *_ACCOUNT),
+        "Logged out by the provider",
+    ),
+    "provider_refresh_failed": LogEvent(
+        "warning",
+        "A session could not be checked at its identity provider. It goes on until the check "
+        "succeeds, at most for login.providers.NAME.stale; it ends at once if the provider has "
+        "ended it (event revoke).",
+        (*_SESSION, *_ACCOUNT, "authgw.cause"),
+        "Check at the provider failed",
+    ),
     "loop": LogEvent(
         "warning",
         "A browser was sent to the login page again and again; message names the cause.",
@@ -115,14 +135,16 @@ AUDIT_EVENTS = {
     ),
     "revoke": LogEvent(
         "info",
-        "A session was ended by its user elsewhere, a trusted backend, a limit or a command.",
-        (*_REQUEST, *_SESSION, *_COMMAND),
+        "A session was ended by its user elsewhere, a trusted backend, a limit, a command, or "
+        "because its identity provider no longer confirms it.",
+        (*_REQUEST, *_SESSION, *_COMMAND, *_ACCOUNT),
         "Session revoked",
     ),
     "change": LogEvent(
         "info",
-        "A command changed users, trusted backends or signing keys (logging.commands).",
-        ("user.name", "authgw.client", "authgw.kid", *_COMMAND),
+        "A command changed users, links, bindings, trusted backends or signing keys "
+        "(logging.commands).",
+        ("user.name", "authgw.client", "authgw.kid", *_ACCOUNT, *_COMMAND),
         "Changed",
     ),
 }
@@ -157,18 +179,29 @@ SERVICE_EVENTS = {
     "restart_required": LogEvent(
         "warning", "SIGHUP: these settings have changed and take effect after a restart only."
     ),
-    "users_file_read": LogEvent("info", "The users file has changed and was read."),
+    "users_file_read": LogEvent("info", "Users or bindings have changed and were read."),
     "users_file_broken": LogEvent(
-        "error", "The users file cannot be used; the previous users stay active."
+        "error", "Users or bindings cannot be used; the previous state of that file stays active."
     ),
     "users_file_warning": LogEvent(
-        "warning", "The users file is readable by others, or has names that differ only in case."
+        "warning",
+        "Users or bindings are readable by others, or the users file has names that differ only in "
+        "case, or keys that this version does not know.",
     ),
     "rehash_failed": LogEvent(
         "warning", "The users file cannot be changed to renew a password hash; logins succeed."
     ),
     "store_unreachable": LogEvent(
         "warning", "The session store cannot be reached at the start; responses are 503 until then."
+    ),
+    "provider_check_failed": LogEvent(
+        "warning",
+        "An identity provider did not confirm a session; its sessions stay for at most `stale`.",
+    ),
+    "provider_secret_broken": LogEvent(
+        "error",
+        "The refresh token of a session cannot be decrypted: a signing key is missing, or the "
+        "store was changed.",
     ),
     "push_lost": LogEvent(
         "warning",

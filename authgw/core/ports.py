@@ -94,6 +94,20 @@ class BatchStore(SessionStore, Protocol):
         """Return the record that this store would write now for the session: its version."""
 
 
+class SessionIndex(Protocol):
+    """Finds the sessions that a logout at an identity provider ends.
+
+    Raises:
+        StoreUnavailableError: from every method, if the outcome is unknown.
+    """
+
+    async def announce(self, session: Session) -> None:
+        """Add a session that will be stored to the sets of its account."""
+
+    async def has_ended(self, session: Session) -> bool:
+        """Return True if its provider ended this session while it was being stored."""
+
+
 class RevocationFeed(MeasuredPart, Protocol):
     """A subscription to the sessions that any replica ends."""
 

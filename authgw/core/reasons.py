@@ -104,6 +104,20 @@ REASONS: dict[str, Reason] = {
         event="login_failure",
         login_outcome=True,
     ),
+    "passwords_off": Reason(
+        403,
+        "users log in with an identity provider here, not by password",
+        "log in with an identity provider",
+        event="login_failure",
+        login_outcome=True,
+    ),
+    "rescue_invalid": Reason(
+        400,
+        "the rescue link is not valid, has expired or was used before",
+        "make a new link with `authgw user rescue`",
+        event="login_failure",
+        login_outcome=True,
+    ),
     "totp_required": Reason(
         401,
         "a second factor is needed",
@@ -302,9 +316,16 @@ CAUSES: dict[str, str] = {
     "client_subject": "the client may not open sessions of this subject",
     "client_group": "the client may not grant these groups",
     "subject_is_user": "the subject is in the users file, so only its password opens a session",
+    "subject_reserved": "the subject is in the name space of another source, or is bound to an "
+    "account of an identity provider",
     "app_password": "no user has this app password",
     "app_password_user": "the app password belongs to another user than the request names",
     "app_password_expired": "the app password has expired",
+    "app_passwords_off": "login.app_passwords is false",
+    "rescue_malformed": "the ticket of the link is not valid",
+    "rescue_expired": "the link has expired",
+    "rescue_other_password": "the user has another password since, or is not in the users file",
+    "rescue_used": "the link was used before",
     "app_password_path": "the app password is not for this path",
     "flow_parameters": "the response of the provider has not exactly one code or error, or a "
     "parameter twice",

@@ -187,6 +187,32 @@ def session_end(created_at: float, now: float, lifetimes: Lifetimes) -> float:
     return min(now + lifetimes.refresh, created_at + lifetimes.session_max)
 
 
+def has_account_of(session: Session, old: Session) -> bool:
+    """Return True if both sessions are of the same subject, from the same source and account."""
+    return (session.sub, session.source, session.issuer, session.account) == (
+        *(old.sub, old.source, old.issuer, old.account),
+    )
+
+
+def continued(session: Session, old: Session, *, now: float, lifetimes: Lifetimes) -> Session:
+    """Return a session that is opened now, with creation and end of the old session."""
+    expires_at = min(session.expires_at, old.expires_at)
+    current = session.current
+    return replace(
+        session,
+        created_at=old.created_at,
+        expires_at=expires_at,
+        current=generation(
+            current.access_jti,
+            current.refresh_jti,
+            now=now,
+            expires_at=expires_at,
+            access=lifetimes.access,
+        ),
+        tried_at=max(session.tried_at, old.tried_at),
+    )
+
+
 def check_valid(session: Session | None, now: float) -> Session:
     """Return the session if it exists and has not expired at `now`.
 

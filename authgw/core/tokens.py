@@ -38,6 +38,7 @@ class TokenType(Enum):
     PENDING = ("pending", "pt+jwt")
     DEVICE = ("device", "dt+jwt")
     FLOW = ("flow", "flow+jwt")
+    RESCUE = ("rescue", "rescue+jwt")
 
     def __init__(self, claim: str, header: str) -> None:
         # Plain attributes: an Enum's `value` is computed each time.

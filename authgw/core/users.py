@@ -3,7 +3,7 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -179,19 +179,22 @@ def link_mark(issuer: str, account: str, epoch: int) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def principal_of(session: Session, users: UserDirectory, *, provider: str = "") -> Principal:
+def principal_of(
+    session: Session, users: UserDirectory, *, providers: Sequence[str] = ()
+) -> Principal:
     """Return the principal of a valid session.
 
-    `provider` is the source of its account at an identity provider (`ProviderBounds.source_of`),
-    empty without an account. The groups and profile of a user are the current values, not those at
-    the login.
+    `providers` are the sources that its account at an identity provider can have
+    (`ProviderBounds.sources_of`). The groups and profile of a user are the current values, not
+    those at the login.
 
     Raises:
         SessionEndedError: the user was removed, was disabled or has another password or link; the
             account or the subject was blocked; the subject is now that of another source.
     """
     user = users.find(session.sub)
-    if users.is_blocked(provider or session.source, session.account, session.sub):
+    sources = (session.source, *providers)
+    if any(users.is_blocked(source, session.account, session.sub) for source in sources):
         raise SessionEndedError
     if session.source == USERS:
         return _principal_of_user(session, user)

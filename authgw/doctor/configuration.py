@@ -7,8 +7,9 @@ from authgw.core.keys import Key
 from authgw.doctor import lint
 from authgw.doctor.findings import CheckResult, error_messages, ok, problem, warning
 from authgw.files import key_files
+from authgw.identity.bindings_file import load_bindings
 from authgw.identity.clients_file import load_clients
-from authgw.identity.users_file import alike_warnings, load_users, permission_warnings
+from authgw.identity.users_file import entry_warnings, load_users, permission_warnings
 
 _PART = "configuration"
 
@@ -16,15 +17,20 @@ _PART = "configuration"
 def examine(loaded: LoadedConfig) -> Iterator[CheckResult]:
     """Report errors that prevent the gateway's start, and values that look unintended."""
     auth = loaded.settings.auth
-    users = loaded.path(auth.users)
+    users, bindings = loaded.path(auth.users), loaded.path(auth.bindings)
     errors = [
-        *error_messages(lambda: load_clients(loaded.path(auth.clients)), lambda: load_users(users))
+        *error_messages(
+            lambda: load_clients(loaded.path(auth.clients)),
+            lambda: load_users(users),
+            lambda: load_bindings(bindings),
+        )
     ]
     yield from (problem(_PART, message) for message in errors)
     warnings = [*loaded.warnings, *loaded.rule_warnings]
     if not errors:
-        warnings += [*permission_warnings(users), *alike_warnings(users, load_users(users))]
-        warnings += [*lint.unknown_groups(loaded), *lint.misspelled_users(loaded)]
+        warnings += [*permission_warnings(users), *permission_warnings(bindings)]
+        warnings += [*entry_warnings(users, load_users(users))]
+        warnings += [*lint.unknown_groups(loaded), *lint.user_warnings(loaded)]
     yield from (warning(_PART, message) for message in warnings)
     if not errors and not warnings:
         yield ok(_PART, "valid, with its users and clients")

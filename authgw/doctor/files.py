@@ -103,7 +103,8 @@ def _directories(loaded: LoadedConfig) -> Iterator[Path]:
 
 def _secret_files(loaded: LoadedConfig) -> tuple[Path, ...]:
     auth = loaded.settings.auth
-    return (*secret_files(loaded), loaded.path(auth.clients), loaded.path(auth.users))
+    entries = (auth.clients, auth.users, auth.bindings)
+    return (*secret_files(loaded), *map(loaded.path, entries))
 
 
 def _written_files(loaded: LoadedConfig) -> tuple[Path, ...]:

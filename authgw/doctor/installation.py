@@ -1,7 +1,7 @@
 """All checks of an installation: a configuration on this machine, in its current state."""
 
 from authgw.config.loader import LoadedConfig
-from authgw.doctor import configuration, files, ports, store
+from authgw.doctor import configuration, files, ports, providers, store
 from authgw.doctor.findings import CheckResult
 
 
@@ -11,5 +11,6 @@ async def examine(loaded: LoadedConfig) -> list[CheckResult]:
         *configuration.examine(loaded),
         *files.examine(loaded),
         *[result async for result in store.examine(loaded)],
+        *await providers.examine(loaded),
         *ports.examine(loaded),
     ]

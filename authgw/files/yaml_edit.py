@@ -41,8 +41,10 @@ class _Span(NamedTuple):
     last: Node
 
 
-def edited(text: str, name: str, old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> str:
+def edited(text: str, name: str, old: Any, new: Any) -> str:
     """Return the text with `new` as the entry of this name; `old` is None for a new entry.
+
+    An entry is a mapping, or a list as a tuple.
 
     Raises:
         YamlEditError: The text is not a mapping of entries, or its layout is not supported.
@@ -50,7 +52,7 @@ def edited(text: str, name: str, old: Mapping[str, Any] | None, new: Mapping[str
     return _spliced(text, name, {} if old is None else {name: old}, {name: new})
 
 
-def removed(text: str, name: str, old: Mapping[str, Any]) -> str:
+def removed(text: str, name: str, old: Any) -> str:
     """Return the text without the entry of this name and the comments inside of it.
 
     Raises:

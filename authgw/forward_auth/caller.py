@@ -174,11 +174,14 @@ def _by_app_password(
     """Return the principal of an app password, sent as Basic or Bearer; None without any.
 
     Raises:
-        AppPasswordRefusedError: it is unknown, has expired, or is not valid for this path.
+        AppPasswordRefusedError: it is unknown, has expired, or is not valid for this path; or
+            `login.app_passwords` is false.
     """
     user, secret = sent.pair or (None, sent.token or "")
     if sent.pair is None and not secret.startswith(APP_PASSWORD_PREFIX):
         return None
+    if not context.policy.settings.login.app_passwords:
+        raise AppPasswordRefusedError(cause="app_passwords_off")
     digest = hashlib.sha256(pasted(secret).encode("utf-8", "surrogateescape")).hexdigest()
     users = context.users
     app_password = users.app_password(digest)

@@ -7,7 +7,7 @@ guessed, so a slow password hash would add nothing.
 import hmac
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -18,7 +18,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails
 
 from authgw.core.errors import OperatorError
+from authgw.core.model import BACKEND_PREFIX
 from authgw.core.networks import TrustedProxies, checked_entry
+from authgw.core.typed_text import comparison_key
 from authgw.files.atomic import FileWriteError, exclusive_lock, read_bytes, write
 from authgw.files.file_errors import file_error
 from authgw.files.key_errors import key_text, value_error
@@ -29,6 +31,7 @@ from authgw.identity.passwords import digest
 _NOT_A_DIGEST = (
     "is not the SHA-256 of a secret: remove the entry and run `authgw client add`, which writes it"
 )
+_RESERVED = ("service", "client")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -37,11 +40,15 @@ class BackendsFileError(OperatorError):
 
 
 class BackendEntry(BaseModel):
-    """An entry of the clients file; `networks` None allows every address."""
+    """An entry of the clients file; `networks` None allows every address.
+
+    `excluded` are patterns of subjects that `subjects` does not include.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
     secret_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", repr=False)]
     subjects: str | None = None
+    excluded: Annotated[tuple[str, ...], Field(alias="except")] = ()
     groups: tuple[str, ...] = ()
     networks: Annotated[
         tuple[Annotated[str, AfterValidator(checked_entry)], ...] | None, Field(alias="from")
@@ -56,15 +63,20 @@ class TrustedBackend:
     subjects: str | None
     groups: tuple[str, ...]
     networks: TrustedProxies | None
+    excluded: tuple[str, ...] = ()
 
     @property
     def source(self) -> str:
         """The `source` of the sessions that this backend opens."""
-        return f"client:{self.id}"
+        return f"{BACKEND_PREFIX}{self.id}"
 
     def may_open(self, sub: str) -> bool:
         """Return True if the backend may open and list sessions of this subject."""
-        return self.subjects is not None and fnmatchcase(sub, self.subjects)
+        if self.subjects is None or not fnmatchcase(sub, self.subjects):
+            return False
+        # By comparison_key: an app could confuse another spelling with an excluded subject.
+        key = comparison_key(sub)
+        return not any(fnmatchcase(key, comparison_key(pattern)) for pattern in self.excluded)
 
     def may_grant(self, group: str) -> bool:
         """Return True if the backend may put its subjects into this group."""
@@ -99,7 +111,7 @@ class TrustedBackends:
         if entry is None or not is_correct:
             return None
         networks = None if entry.networks is None else TrustedProxies.parse(entry.networks)
-        return TrustedBackend(client_id, entry.subjects, entry.groups, networks)
+        return TrustedBackend(client_id, entry.subjects, entry.groups, networks, entry.excluded)
 
 
 def load_clients(path: Path) -> TrustedBackends:
@@ -109,6 +121,34 @@ def load_clients(path: Path) -> TrustedBackends:
         BackendsFileError: The file cannot be read, or its content is not valid.
     """
     return TrustedBackends(_read(path))
+
+
+def is_reserved(sub: str, providers: Iterable[str]) -> bool:
+    """Return True if a subject is in a name space that trusted backends may not use.
+
+    Those are `service:`, `client:` and that of each identity provider, `NAME:`.
+    """
+    key = comparison_key(sub)
+    return any(key.startswith(f"{name}:") for name in (*_RESERVED, *providers))
+
+
+def unlimited_clients(path: Path, providers: Iterable[str]) -> Iterator[str]:
+    """Yield a problem for each backend of any subject beside identity providers.
+
+    Its subjects could have the names of their accounts.
+
+    Raises:
+        BackendsFileError: The file cannot be read, or its content is not valid.
+    """
+    if not [*providers]:
+        return
+    for name, entry in load_clients(path).entries.items():
+        if set(entry.subjects or "") == {"*"} and not entry.excluded:
+            yield (
+                f"{path}: {name}.subjects is '*', which includes the names of accounts at "
+                "login.providers: write a pattern such as 'shop-*', or exclude their names, as in "
+                "except: ['*@example.com']"
+            )
 
 
 def add_client(path: Path, client_id: str, *, subjects: str | None, groups: tuple[str, ...]) -> str:

@@ -18,14 +18,13 @@ from authgw.files.atomic import FileWriteError, exclusive_lock, read_bytes, writ
 from authgw.files.file_errors import file_error
 from authgw.files.yaml_edit import YamlEditError, edited, removed
 from authgw.identity.passwords import digest
+from authgw.identity.user_entry import UserEntry, mark
 from authgw.identity.users_file import (
-    UserEntry,
     UsersFileError,
     UsersFileWriteError,
     decode_text,
     find_name,
     load_users,
-    mark,
     parse_users,
     validate_entry,
 )
@@ -87,11 +86,12 @@ def set_profile(
 
 
 def set_password(path: Path, user: str, password_hash: str) -> None:
-    """Set the password of a user; sessions opened with the old password end."""
+    """Set the password of a user; its sessions end, those of linked accounts too."""
 
     def change_entry(entry: _Entry) -> None:
         entry["password"] = password_hash
         entry.pop("same_password", None)
+        _raise_epoch(entry)
 
     _change_user(path, user, change_entry)
 
@@ -103,7 +103,7 @@ def rehash(path: Path, user: str, old_hash: str, new_hash: str) -> bool:
     """
 
     def change_entry(entry: _Entry) -> None:
-        if entry["password"] == old_hash:
+        if entry.get("password") == old_hash:
             marks = entry.get("same_password", ())
             old_marks = marks if mark(old_hash) in marks else (mark(old_hash),)
             entry["password"] = new_hash
@@ -136,8 +136,57 @@ def set_totp(path: Path, user: str, secret: str, recovery: Iterable[str]) -> Non
 
 
 def remove_totp(path: Path, user: str) -> bool:
-    """Remove the second factor of a user; return False if the user has no second factor."""
-    return _change_user(path, user, lambda entry: entry.pop("totp", None))
+    """Remove the second factor of a user; return False if the user has no second factor.
+
+    Sessions of linked accounts end.
+    """
+
+    def change_entry(entry: _Entry) -> None:
+        if entry.pop("totp", None) is not None:
+            _raise_epoch(entry)
+
+    return _change_user(path, user, change_entry)
+
+
+def add_link(path: Path, user: str, issuer: str, account: str) -> bool:
+    """Link an account of an identity provider to a user; return False if it is linked already.
+
+    Raises:
+        UsersFileError: The account is linked to another user.
+    """
+
+    def change_entry(users: dict[str, UserEntry]) -> tuple[str, UserEntry]:
+        name = _existing_name(path, users, user)
+        link = {"issuer": issuer, "sub": account}
+        _check_is_readable(name, users[name])
+        owner = _owner_of(users, issuer, account)
+        if owner not in (None, name):
+            raise UsersFileError(
+                f"the account is linked to {owner} already: remove that link first (`authgw user "
+                "unlink`)"
+            )
+        entry = _dump(users[name])
+        if owner is None:
+            entry["links"] = (*entry.get("links", ()), link)
+        return name, validate_entry(name, entry)
+
+    return _edit(path, change_entry)
+
+
+def remove_links(path: Path, user: str, issuer: str) -> bool:
+    """Remove the links of a user to accounts of this issuer; return False without such a link.
+
+    Sessions of all linked accounts of this user end.
+    """
+
+    def change_entry(entry: _Entry) -> None:
+        links = entry.get("links", ())
+        kept = tuple(link for link in links if link["issuer"] != issuer)
+        if kept != links:
+            _raise_epoch(entry)
+            entry["links"] = kept
+
+    return _change_user(path, user, change_entry)
 
 
 def spend_recovery(path: Path, user: str, digest: str) -> bool:
@@ -211,14 +260,34 @@ def unknown_user(path: Path) -> str:
     return f"{path} has no user of this name: `authgw user list` shows all names"
 
 
+def _raise_epoch(entry: _Entry) -> None:
+    """Change the marks of all links; an entry that never had a link has no mark to change."""
+    if entry.get("links") or "epoch" in entry:
+        entry["epoch"] = entry.get("epoch", 0) + 1
+
+
+def _owner_of(users: Mapping[str, UserEntry], issuer: str, account: str) -> str | None:
+    accounts = {(link.issuer, link.sub): name for name in users for link in users[name].links}
+    return accounts.get((issuer, account))
+
+
 def _change_user(path: Path, user: str, change: Callable[[_Entry], object]) -> bool:
     def change_entry(users: dict[str, UserEntry]) -> tuple[str, UserEntry]:
         name = _existing_name(path, users, user)
+        _check_is_readable(name, users[name])
         entry = _dump(users[name])
         change(entry)
         return name, validate_entry(name, entry)
 
     return _edit(path, change_entry)
+
+
+def _check_is_readable(name: str, entry: UserEntry) -> None:
+    if entry.unread:
+        raise UsersFileError(
+            f"the entry of {name} has a key that this version of authgw does not know, and cannot "
+            "be changed: correct it with a text editor, or use the version that wrote it"
+        )
 
 
 def _existing_name(path: Path, users: Mapping[str, UserEntry], user: str) -> str:

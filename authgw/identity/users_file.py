@@ -1,46 +1,30 @@
 """The users file (YAML): entries with password hash, second factor, groups and app passwords."""
 
 import difflib
-import hashlib
-import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    Strict,
-    StrictBool,
-    StrictStr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from authgw.core.errors import OperatorError
-from authgw.core.limits import (
-    MAX_GROUPS_BYTES,
-    MAX_NAME_LENGTH,
-    MAX_REPORTED_PROBLEMS,
-    MAX_TEXT_BYTES,
-)
-from authgw.core.rules import RuleError, glob
+from authgw.core.limits import MAX_REPORTED_PROBLEMS
 from authgw.core.typed_text import comparison_key, typed_name
-from authgw.core.users import GROUP_CHARACTERS, GROUP_NAME, is_header_safe
+from authgw.core.users import USERS
 from authgw.files.atomic import read_bytes
 from authgw.files.file_errors import file_error
 from authgw.files.key_errors import key_text, value_error
 from authgw.files.yaml_entries import Entry, YamlEntriesError, entries
-from authgw.identity.passwords import is_hash
-from authgw.identity.totp import canonical_secret, is_secret
-
-_APP_PASSWORD_NAME = re.compile(rf"[A-Za-z0-9._@-]{{1,{MAX_NAME_LENGTH}}}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_MARK = re.compile(r"[0-9a-f]{16}")
+from authgw.identity.user_entry import (
+    AppPasswordEntry,
+    LinkEntry,
+    TotpEntry,
+    UnreadKey,
+    UserEntry,
+    contradictions,
+)
+from authgw.identity.user_values import check_name
 
 
 class UsersFileError(OperatorError):
@@ -52,148 +36,6 @@ class UsersFileError(OperatorError):
 
 class UsersFileWriteError(UsersFileError):
     """Raised for a users file that this process cannot write; the message names the remedy."""
-
-
-def _header_safe(text: str) -> str:
-    if not is_header_safe(text):
-        raise ValueError("contains a control character: remove it")
-    if len(text.encode()) > MAX_TEXT_BYTES or text != text.strip():
-        raise ValueError(
-            f"is too long, or begins or ends with a space: write at most {MAX_TEXT_BYTES} bytes"
-        )
-    return text
-
-
-def _bounded_groups(groups: tuple[str, ...]) -> tuple[str, ...]:
-    if sum(len(name) + 1 for name in groups) > MAX_GROUPS_BYTES:
-        raise ValueError(f"have more than {MAX_GROUPS_BYTES} bytes together: remove some")
-    return groups
-
-
-def _path_pattern(text: str) -> str:
-    try:
-        glob(text)
-    except RuleError:
-        raise ValueError(
-            "is not a path pattern as in rules: write it decoded, such as /dav/**"
-        ) from None
-    return text
-
-
-def _password_hash(text: str) -> str:
-    if not is_hash(text):
-        raise ValueError("is not an argon2id hash: remove the entry and run `authgw user add`")
-    return text
-
-
-def _totp_secret(text: str) -> str:
-    secret = canonical_secret(text)
-    if not is_secret(secret):
-        raise ValueError(
-            "is not base32 of at least 128 bits: remove totp and run `authgw user totp`"
-        )
-    return secret
-
-
-def _matching(pattern: re.Pattern[str], message: str) -> AfterValidator:
-    def check(text: str) -> str:
-        if not pattern.fullmatch(text):
-            raise ValueError(message)
-        return text
-
-    return AfterValidator(check)
-
-
-Group = Annotated[
-    StrictStr, _matching(GROUP_NAME, f"is not a valid name of a group: {GROUP_CHARACTERS}")
-]
-AppPasswordName = Annotated[
-    StrictStr,
-    _matching(_APP_PASSWORD_NAME, "is not a valid name: write 1 to 64 of A-Z a-z 0-9 . _ @ -"),
-]
-Sha256 = Annotated[StrictStr, _matching(_SHA256, "is not a SHA-256: write 64 digits of 0-9 a-f")]
-Mark = Annotated[
-    StrictStr,
-    _matching(_MARK, "is not the mark of a hash: write 16 digits of 0-9 a-f, or remove the key"),
-]
-HeaderText = Annotated[StrictStr, AfterValidator(_header_safe)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_empty(cls, data: Any) -> Any:
-        """Treat an optional key without a value, such as `email:`, as absent."""
-        if not isinstance(data, dict):
-            return data
-        optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
-        return {k: value for k, value in data.items() if value is not None or k not in optional}
-
-
-class TotpEntry(_Part):
-    """A second factor: its secret in base32, and the digests of the unused recovery codes."""
-
-    secret: Annotated[StrictStr, AfterValidator(_totp_secret), Field(repr=False)]
-    recovery: Annotated[tuple[Sha256, ...], Field(repr=False)] = ()
-
-
-class AppPasswordEntry(_Part):
-    """An app password; without `paths` it is valid for every path, without `expires` forever."""
-
-    name: AppPasswordName
-    sha256: Annotated[Sha256, Field(repr=False)]
-    paths: tuple[Annotated[StrictStr, AfterValidator(_path_pattern)], ...] = ()
-    expires: Annotated[AwareDatetime, Strict()] | None = None
-
-
-class UserEntry(_Part):
-    """An entry of the users file; `password` is an argon2id hash, never the password.
-
-    `same_password` are the marks of hashes of the same password, this hash included.
-    """
-
-    password: Annotated[StrictStr, AfterValidator(_password_hash), Field(repr=False)]
-    groups: Annotated[tuple[Group, ...], AfterValidator(_bounded_groups)] = ()
-    email: HeaderText = ""
-    name: HeaderText = ""
-    disabled: StrictBool = False
-    totp: TotpEntry | None = None
-    app_passwords: tuple[AppPasswordEntry, ...] = ()
-    same_password: tuple[Mark, ...] = ()
-
-    @property
-    def profile(self) -> dict[str, str]:
-        """Claims besides the user's name and groups, by name."""
-        return {"email": self.email, "name": self.name}
-
-    @property
-    def password_marks(self) -> frozenset[str]:
-        """The marks of sessions that were opened with the password of this entry."""
-        current = mark(self.password)
-        # A hash that was set by hand is another password: the list does not contain its mark.
-        return frozenset({current, *(self.same_password if current in self.same_password else ())})
-
-
-def mark(password_hash: str) -> str:
-    """Return the 16 hexadecimal digits by which a session identifies the hash of its login."""
-    return hashlib.sha256(password_hash.encode()).hexdigest()[:16]
-
-
-def check_name(name: str) -> None:
-    """Check a user name: 1 to 255 bytes, no control character, no `:`, composed (NFC).
-
-    Raises:
-        ValueError: The name is not valid; the message has the reason.
-    """
-    if not name:
-        raise ValueError("is empty: write a name")
-    _header_safe(name)
-    if ":" in name:
-        raise ValueError("contains `:`, which ends a user name in HTTP Basic (RFC 7617): remove it")
-    if unicodedata.normalize("NFC", name) != name:
-        raise ValueError("contains combining characters: write it composed (NFC)")
 
 
 def find_name(users: Mapping[str, Any], typed: str) -> str | None:
@@ -224,12 +66,17 @@ def validate_entry(name: str, data: Mapping[str, Any]) -> UserEntry:
         UsersFileError: The name or a value is not valid in a users file.
     """
     try:
-        check_name(name)
-        return UserEntry.model_validate(data)
+        check_name(name, data.get("source", USERS))
+        entry = UserEntry.model_validate(data)
     except ValidationError as error:
-        raise UsersFileError("\n".join(message for _, message in _describe(name, error))) from None
+        problems = [_message(name, problem) for problem in _details(error)]
+        raise UsersFileError("\n".join(problems)) from None
     except ValueError as error:
         raise UsersFileError(f"the name of this user {error}") from None
+    problems = [f"{key_text((name, key))}: {text}" for key, text in contradictions(entry)]
+    if problems:
+        raise UsersFileError("\n".join(problems))
+    return entry
 
 
 def load_users(path: Path) -> dict[str, UserEntry]:
@@ -299,7 +146,7 @@ def permission_warnings(path: Path) -> tuple[str, ...]:
     return (f"{path} is {access} by every account of this machine: chmod 600 {path}",)
 
 
-def alike_warnings(path: Path, users: Iterable[str]) -> tuple[str, ...]:
+def _alike_warnings(path: Path, users: Iterable[str]) -> tuple[str, ...]:
     """Return a warning for each set of names that differ only in case or in similar characters."""
     return tuple(
         f"{path}: the names {' and '.join(names)} differ only in case or in similar characters, "
@@ -309,40 +156,104 @@ def alike_warnings(path: Path, users: Iterable[str]) -> tuple[str, ...]:
     )
 
 
+def entry_warnings(path: Path, users: Mapping[str, UserEntry]) -> tuple[str, ...]:
+    """Return the warnings about similar names, and about keys that this version does not know."""
+    return (*_alike_warnings(path, users), *_unread_warnings(path, users))
+
+
+def _unread_warnings(path: Path, users: Mapping[str, UserEntry]) -> tuple[str, ...]:
+    return tuple(
+        f"{path}:{key.line}: {key.message.removesuffix('?')}? Until then {name} cannot log in; a "
+        "newer version of authgw may have written the key"
+        for name, entry in users.items()
+        for key in entry.unread
+    )
+
+
 def _parse_entries(path: Path, text: str) -> dict[str, UserEntry]:
     users: dict[str, UserEntry] = {}
     problems: list[tuple[int, str]] = []
-    digests: set[str] = set()
+    taken = _Taken()
     for entry in entries(text):
         errors = entry.problems or tuple(_add_user(entry, users))
-        problems += errors or _duplicates(entry, users[entry.name], digests)
+        problems += errors or taken.duplicates(entry, users[entry.name])
     if problems:
         raise UsersFileError(_report(path, problems))
     return users
 
 
 def _add_user(entry: Entry, users: dict[str, UserEntry]) -> Iterator[tuple[int, str]]:
+    data = entry.data
     try:
-        check_name(entry.name)
-        users[entry.name] = UserEntry.model_validate(entry.data)
+        check_name(entry.name, data.get("source", USERS) if isinstance(data, dict) else USERS)
+        user = UserEntry.model_validate(data)
     except ValidationError as error:
-        for where, message in _describe(entry.name, error):
-            yield entry.line(where), message
+        problems = _details(error)
+        tolerated = [problem for problem in problems if _is_of_newer_version(problem)]
+        incomplete = [problem for problem in problems if problem["type"] == "missing"]
+        if tolerated and len(tolerated) + len(incomplete) == len(problems):
+            users[entry.name] = _partly_read(entry, problems, tolerated)
+            return
+        for problem in problems:
+            yield entry.line(problem["loc"]), _message(entry.name, problem)
+        return
     except ValueError as error:
         yield entry.line(()), f"the name of this user {error}"
+        return
+    users[entry.name] = user
+    for key, message in contradictions(user):
+        yield entry.line((key,)), f"{key_text((entry.name, key))}: {message}"
 
 
-def _duplicates(entry: Entry, user: UserEntry, digests: set[str]) -> Iterator[tuple[int, str]]:
-    names: set[str] = set()
-    for number, item in enumerate(user.app_passwords):
-        if item.sha256 in digests or item.name in names:
-            where = ("app_passwords", number)
-            yield (
-                entry.line(where),
-                f"{entry.name}.app_passwords[{number}]: is duplicated: remove one",
-            )
-        digests.add(item.sha256)
-        names.add(item.name)
+def _partly_read(
+    entry: Entry, problems: list[ErrorDetails], tolerated: list[ErrorDetails]
+) -> UserEntry:
+    """Return an entry without the keys that have a problem."""
+    left_out = {problem["loc"][0] for problem in problems}
+    data = {key: value for key, value in entry.data.items() if key not in left_out}
+    unread = tuple(
+        UnreadKey(
+            _message(entry.name, problem),
+            entry.data[problem["loc"][0]],
+            entry.line(problem["loc"]),
+        )
+        for problem in tolerated
+    )
+    return UserEntry.partly_read(data, unread)
+
+
+def _is_of_newer_version(problem: ErrorDetails) -> bool:
+    """Return True for an unknown key, and for a source that only another version knows."""
+    is_source = problem["loc"] == ("source",) and problem["type"] == "value_error"
+    return is_source or problem["type"] == "extra_forbidden"
+
+
+class _Taken:
+    """Values of the entries read so far that no other entry may have."""
+
+    def __init__(self) -> None:
+        self._digests: set[str] = set()
+        self._accounts: set[tuple[str, str | None]] = set()
+
+    def duplicates(self, entry: Entry, user: UserEntry) -> Iterator[tuple[int, str]]:
+        """Yield the duplicates of an entry, and remember its values."""
+        names: set[str] = set()
+        for number, item in enumerate(user.app_passwords):
+            if item.sha256 in self._digests or item.name in names:
+                yield self._duplicate(entry, "app_passwords", number)
+            self._digests.add(item.sha256)
+            names.add(item.name)
+        for number, link in enumerate(user.links):
+            if (link.issuer, link.sub) in self._accounts:
+                yield self._duplicate(entry, "links", number)
+            self._accounts.add((link.issuer, link.sub))
+        if user.source != USERS:
+            if (user.source, user.account) in self._accounts:
+                yield self._duplicate(entry, "account")
+            self._accounts.add((user.source, user.account))
+
+    def _duplicate(self, entry: Entry, *path: str | int) -> tuple[int, str]:
+        return entry.line(path), f"{key_text((entry.name, *path))}: is duplicated: remove one"
 
 
 def _report(path: Path, problems: list[tuple[int, str]]) -> str:
@@ -361,20 +272,21 @@ _MESSAGES = {
 _MODELS: Mapping[str | int, type[BaseModel]] = {
     "totp": TotpEntry,
     "app_passwords": AppPasswordEntry,
+    "links": LinkEntry,
 }
 
 
-def _describe(name: str, error: ValidationError) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    for problem in error.errors(include_input=False, include_url=False):
-        path = problem["loc"]
-        if problem["type"] == "extra_forbidden":
-            # The key is not repeated: if its colon is missing, it contains the value.
-            place, message = path[:-1], f"unknown key: {_suggestion(path)}"
-        else:
-            place = path
-            kind = problem["type"]
-            message = _MESSAGES.get(kind) or value_error(kind, problem["msg"])
-        yield path, f"{key_text((name, *place))}: {message}"
+def _details(error: ValidationError) -> list[ErrorDetails]:
+    return error.errors(include_input=False, include_url=False)
+
+
+def _message(name: str, problem: ErrorDetails) -> str:
+    path, kind = problem["loc"], problem["type"]
+    if kind == "extra_forbidden":
+        # The key is not repeated: if its colon is missing, it contains the value.
+        return f"{key_text((name, *path[:-1]))}: unknown key: {_suggestion(path)}"
+    message = _MESSAGES.get(kind) or value_error(kind, problem["msg"])
+    return f"{key_text((name, *path))}: {message}"
 
 
 def _suggestion(path: tuple[str | int, ...]) -> str:

@@ -1,8 +1,7 @@
-"""The user directory: a snapshot of the users file, replaced as a whole when the file changes."""
+"""The user directory: snapshots of the users file and of the bindings, each replaced as a whole."""
 
 import asyncio
 import hashlib
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,20 +9,27 @@ from pathlib import Path
 from authgw.core.rules import glob
 from authgw.core.typed_text import comparison_key, typed_name
 from authgw.core.users import AppPassword, User
+from authgw.identity import bindings_editor
+from authgw.identity.bindings_file import (
+    BLOCKED_NAME,
+    Account,
+    Bindings,
+    BindingsFileError,
+    BindingTakenError,
+    load_bindings,
+    read_bindings,
+)
 from authgw.identity.passwords import DUMMY_HASH, decoy_like
+from authgw.identity.user_entry import AppPasswordEntry, UserEntry
 from authgw.identity.users_file import (
-    AppPasswordEntry,
-    UserEntry,
     UsersFileError,
-    alike_warnings,
+    entry_warnings,
     load_users,
     names_alike,
     permission_warnings,
     read_users,
 )
-
-# A file that was just modified may be incomplete, or be modified again within the same timestamp.
-_MIN_AGE = 0.1  # seconds
+from authgw.identity.watched_file import WatchedFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,10 @@ class _Snapshot:
     names_by_key: Mapping[str, tuple[str, ...]]
     app_passwords: Mapping[str, AppPassword]
     hashes: tuple[str, ...]
+    names_by_link: Mapping[tuple[str, str], str]
+
+    def __bool__(self) -> bool:
+        return bool(self.entries)
 
     @classmethod
     def of(cls, entries: Mapping[str, UserEntry]) -> "_Snapshot":
@@ -47,27 +57,80 @@ class _Snapshot:
                 for sub, entry in entries.items()
                 for app_password in entry.app_passwords
             },
-            tuple(entry.password for entry in entries.values()),
+            tuple(entry.password for entry in entries.values() if entry.password),
+            {
+                (link.issuer, link.sub): sub
+                for sub, entry in entries.items()
+                for link in entry.links
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _BindingsSnapshot:
+    """The bindings of the file and the indexes over them, as of a single read."""
+
+    bindings: Bindings
+    accounts_by_key: Mapping[str, Account]
+    names_by_account: Mapping[Account, str]
+    blocked_accounts: frozenset[str]
+    blocked_keys: frozenset[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.bindings)
+
+    @classmethod
+    def of(cls, bindings: Bindings) -> "_BindingsSnapshot":
+        names = bindings.names
+        blocked_names = [
+            text.removeprefix(BLOCKED_NAME)
+            for text in bindings.blocked
+            if text.startswith(BLOCKED_NAME)
+        ]
+        return cls(
+            bindings,
+            {comparison_key(name): account for name, account in names.items()},
+            {account: name for name, account in names.items()},
+            frozenset(bindings.blocked),
+            frozenset(map(comparison_key, blocked_names)),
         )
 
 
 class WatchedUsersFile:
-    """The users of a file; implements the user directory of `core.users`.
+    """The users of a file and the bindings; implements the user directory of `core.users`.
 
-    Every method uses a single snapshot of the file; a reload replaces the snapshot atomically.
+    Every method uses a single snapshot of a file; a reload replaces the snapshot atomically.
     """
 
-    def __init__(self, path: Path, before: "WatchedUsersFile | None" = None) -> None:
-        """Read the file; a missing file has no users, if `before` had no users either.
+    def __init__(
+        self, path: Path, before: "WatchedUsersFile | None" = None, *, bindings: Path | None = None
+    ) -> None:
+        """Read the files; a missing file has no entries, if that of `before` had none either.
 
         Raises:
-            UsersFileError: The file cannot be used.
+            UsersFileError, BindingsFileError: A file cannot be used.
         """
         self.path = path
+        self.bindings_path = bindings or path.with_name("bindings.yml")
         self.version = 0
-        self._stamp = _stamp(path)
-        previous = before._snapshot.entries if before else {}
-        self._snapshot: _Snapshot = _Snapshot.of(_read(path, self._stamp, previous))
+        self._users: WatchedFile[_Snapshot] = WatchedFile(
+            path,
+            lambda path: _Snapshot.of(load_users(path)),
+            lambda path: _Snapshot.of(read_users(path)),
+            before._snapshot if before else None,
+            refusal=UsersFileError,
+        )
+        self._bindings: WatchedFile[_BindingsSnapshot] = WatchedFile(
+            self.bindings_path,
+            lambda path: _BindingsSnapshot.of(load_bindings(path)),
+            lambda path: _BindingsSnapshot.of(read_bindings(path)),
+            before._bindings.content if before else None,
+            refusal=BindingsFileError,
+        )
+
+    @property
+    def _snapshot(self) -> _Snapshot:
+        return self._users.content
 
     @property
     def count(self) -> int:
@@ -97,26 +160,10 @@ class WatchedUsersFile:
         """Return the app password with this SHA-256 (hexadecimal), None if it does not exist."""
         return self._snapshot.app_passwords.get(digest)
 
-    def linked(self, issuer: str, account: str) -> User | None:
-        """Return the user to whom this account of an identity provider is linked, or None."""
-        return None
-
-    def bound_name(self, issuer: str, account: str) -> str | None:
-        """Return the name that is bound to this account of an identity provider, or None."""
-        return None
-
-    def binding(self, name: str) -> tuple[str, str] | None:
-        """Return issuer and account to which a name like this one is bound, or None."""
-        return None
-
-    def is_blocked(self, source: str, account: str, sub: str) -> bool:
-        """Return True if the account of this source, or the subject, is blocked."""
-        return False
-
     def password_hash(self, sub: str) -> str | None:
-        """Return the argon2id hash of the user's password, None if the user does not exist."""
+        """Return the argon2id hash of the user's password, None without a user or password."""
         entry = self._snapshot.entries.get(sub)
-        return entry.password if entry else None
+        return (entry.password or None) if entry else None
 
     def decoy(self, sub: str) -> str:
         """Return a hash that matches no password, for users that are missing or disabled.
@@ -131,7 +178,7 @@ class WatchedUsersFile:
         digest = hashlib.sha256(sub.encode("utf-8", "surrogatepass")).digest()
         substitute = snapshot.hashes[int.from_bytes(digest, "big") % len(snapshot.hashes)]
         entry = snapshot.entries.get(sub)
-        return decoy_like(entry.password if entry else substitute)
+        return decoy_like((entry.password if entry else "") or substitute)
 
     def totp_secret(self, sub: str) -> str | None:
         """Return the base32 secret of the user's second factor, None if it is not set up."""
@@ -143,30 +190,71 @@ class WatchedUsersFile:
         entry = self._snapshot.entries.get(sub)
         return bool(entry and entry.totp and digest in entry.totp.recovery)
 
+    def linked(self, issuer: str, account: str) -> User | None:
+        """Return the user that this account of an identity provider is linked to, or None."""
+        snapshot = self._snapshot
+        sub = snapshot.names_by_link.get((issuer, account))
+        return None if sub is None else snapshot.users[sub]
+
+    def binding(self, name: str) -> tuple[str, str] | None:
+        """Return the issuer and account that a name, or a similar name, is bound to, or None."""
+        return self._bindings.content.accounts_by_key.get(comparison_key(name))
+
+    def bound_name(self, issuer: str, account: str) -> str | None:
+        """Return the name that is bound to this account of an identity provider, or None."""
+        return self._bindings.content.names_by_account.get(Account(issuer, account))
+
+    def is_blocked(self, source: str, account: str, sub: str) -> bool:
+        """Return True if the operator blocked this account of this source, or this subject."""
+        bindings = self._bindings.content
+        if not bindings.bindings.blocked:
+            return False
+        is_account = bool(account) and f"{source}/{account}" in bindings.blocked_accounts
+        return is_account or comparison_key(sub) in bindings.blocked_keys
+
+    def bind(self, name: str, issuer: str, account: str) -> None:
+        """Bind a name to an account, for all replicas that share the file; blocks.
+
+        The binding applies in this directory at once.
+
+        Raises:
+            BindingTakenError: The name belongs to a user or to another account, or the account is
+                linked or has another name.
+            BindingsFileError: The file cannot be read or written.
+        """
+        if self.resembles_user(name):
+            raise BindingTakenError(f"the name {name} belongs to a user of {self.path}")
+        owner = self.linked(issuer, account)
+        if owner is not None:
+            raise BindingTakenError(f"the account is linked to {owner.sub} already")
+        bindings_editor.bind(self.bindings_path, name, Account(issuer, account))
+        self._bindings.reload()
+        self.version += 1
+
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The warnings about the mode of the file and about similar names."""
-        return (*permission_warnings(self.path), *alike_warnings(self.path, self._snapshot.entries))
+        """The warnings about the modes of the files, similar names and unknown keys."""
+        return (
+            *permission_warnings(self.path),
+            *permission_warnings(self.bindings_path),
+            *entry_warnings(self.path, self._snapshot.entries),
+        )
 
     def reload_if_changed(self) -> str | None:
-        """Read the file again if it has changed; not thread-safe.
+        """Read each file again if it has changed; not thread-safe.
 
         Returns:
-            None if the file has not changed, or may still be being written. "" if it was read.
-            Otherwise the reason why it cannot be used, once for each change: the previous users
-            stay.
+            None if no file has changed, or a file may still be being written. "" if both can be
+            used. Otherwise the reasons why not, once for each change: the previous entries stay.
         """
-        stamp = _stamp(self.path)
-        if stamp == self._stamp or _is_recent(stamp):
+        changed = [file for file in (self._users, self._bindings) if file.reload_if_changed()]
+        if not changed:
             return None
-        self._stamp = stamp
-        try:
-            self._snapshot = _Snapshot.of(_read(self.path, stamp, self._snapshot.entries))
-        except UsersFileError as error:
-            return str(error)
-        # After the snapshot: readers read the version first (see `services.identify`).
-        self.version += 1
-        return ""
+        if any(not file.problem for file in changed):
+            # After the snapshot: readers read the version first (see `services.identify`).
+            self.version += 1
+        problems = [file.problem for file in (self._users, self._bindings) if file.problem]
+        return "\n".join(problems)
 
 
 async def watch(
@@ -194,47 +282,18 @@ async def watch(
             alarm(problem)
 
 
-@dataclass(frozen=True, slots=True)
-class _FileStatus:
-    """The file status that detects a change; `changed` (ctime) covers mode and owner too."""
-
-    modified: int
-    changed: int
-    size: int
-    inode: int
-
-
-def _stamp(path: Path) -> _FileStatus | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return _FileStatus(status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
-
-
-def _read(
-    path: Path, stamp: _FileStatus | None, before: Mapping[str, UserEntry]
-) -> Mapping[str, UserEntry]:
-    if not before:
-        return load_users(path)
-    if stamp is not None and stamp.size == 0:
-        # A full disk, or an editor that is still writing, leaves an empty file.
-        raise UsersFileError(f"{path} is empty: restore it, or write {{}} for a file without users")
-    return read_users(path)
-
-
-def _is_recent(stamp: _FileStatus | None) -> bool:
-    return stamp is not None and 0 <= time.time() - stamp.modified / 1e9 < _MIN_AGE
-
-
 def _user(sub: str, entry: UserEntry) -> User:
     return User(
         sub=sub,
         groups=entry.groups,
         profile=entry.profile,
-        disabled=entry.disabled,
+        disabled=not entry.may_log_in,
         password_marks=entry.password_marks,
         has_totp=entry.totp is not None,
+        source=entry.source,
+        account=entry.account or "",
+        link_marks=entry.link_marks,
+        epoch=entry.epoch,
     )
 
 

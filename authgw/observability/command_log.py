@@ -46,9 +46,25 @@ class CommandLog:
         self._place = loaded.settings.logging.commands
         self._write = _opened(loaded, self._place)
 
-    def change(self, *, user: str = "", client: str = "", kid: str = "") -> None:
-        """Log that the command has changed this user, trusted backend or signing key."""
-        named = (("authgw.client", client), ("authgw.kid", kid))
+    def change(
+        self,
+        *,
+        user: str = "",
+        client: str = "",
+        kid: str = "",
+        provider: str = "",
+        account: str = "",
+    ) -> None:
+        """Log that the command has changed this user, trusted backend or signing key.
+
+        `provider` and `account` name the account that was linked, unlinked, bound or blocked.
+        """
+        named = (
+            ("authgw.client", client),
+            ("authgw.kid", kid),
+            ("authgw.provider", provider),
+            ("authgw.account", account),
+        )
         subject = user or client or kid
         self._record("change", user, "", subject, tuple((k, v) for k, v in named if v))
 

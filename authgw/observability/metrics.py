@@ -23,7 +23,7 @@ from authgw.observability.collectors import PlainCounter, PlainHistogram
 
 USERS_FILE_BROKEN = Gauge(
     "authgw_users_file_broken",
-    "1 while the users file is not valid and the previous users stay active",
+    "1 while users or bindings are not valid and their previous state stays active",
 )
 RELOAD_FAILED = Gauge(
     "authgw_reload_failed",

@@ -145,7 +145,8 @@ class OneProviderCalls:
             problem = _problem(response)
             if problem:
                 raise _unavailable(str(url), problem)
-            return ProviderResponse(response.status, await _body(response))
+            date = response.headers.get("Date", "")
+            return ProviderResponse(response.status, await _body(response), date)
 
     async def _context(self) -> ssl.SSLContext:
         if self._trust is None:

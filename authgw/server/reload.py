@@ -10,6 +10,7 @@ from authgw.config.schema import Settings
 from authgw.config.section import Section
 from authgw.core.keys import Key, KeyRing, SigningKeyError
 from authgw.files import key_files
+from authgw.identity.bindings_file import BindingsFileError
 from authgw.identity.clients_file import BackendsFileError, TrustedBackends, load_clients
 from authgw.identity.users_file import UsersFileError
 from authgw.identity.users_watcher import WatchedUsersFile
@@ -19,7 +20,14 @@ class ReloadError(ValueError):
     """Raised when readable files must not replace the previous state."""
 
 
-REFUSALS = (ConfigError, SigningKeyError, BackendsFileError, UsersFileError, ReloadError)
+REFUSALS = (
+    ConfigError,
+    SigningKeyError,
+    BackendsFileError,
+    UsersFileError,
+    BindingsFileError,
+    ReloadError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +49,23 @@ class ReloadableState:
 
 @dataclass(frozen=True, slots=True)
 class EntryFiles:
-    """The clients and users that a configuration names."""
+    """The clients, and the users with their bindings, that a configuration names."""
 
     clients: TrustedBackends
     users: WatchedUsersFile
 
 
 def read_entries(loaded: LoadedConfig) -> EntryFiles:
-    """Read the files of clients and users.
+    """Read the files of clients, users and bindings.
 
     Raises:
-        BackendsFileError, UsersFileError: a file must not be used; the message says why.
+        BackendsFileError, UsersFileError, BindingsFileError: a file must not be used; the message
+            says why.
     """
     auth = loaded.settings.auth
     return EntryFiles(
-        load_clients(loaded.path(auth.clients)), WatchedUsersFile(loaded.path(auth.users))
+        load_clients(loaded.path(auth.clients)),
+        WatchedUsersFile(loaded.path(auth.users), bindings=loaded.path(auth.bindings)),
     )
 
 
@@ -63,8 +73,8 @@ def read(loaded: LoadedConfig, entries: EntryFiles | None = None) -> ReloadableS
     """Read the files of this configuration; create a missing key unless the store is shared.
 
     Raises:
-        ConfigError, SigningKeyError, BackendsFileError, UsersFileError: a file must not be used;
-            the message says why.
+        ConfigError, SigningKeyError, BackendsFileError, UsersFileError, BindingsFileError: a file
+            must not be used; the message says why.
     """
     if not loaded.settings.cache.is_shared:
         _make_missing_key(loaded)
@@ -77,7 +87,8 @@ def read_again(before: ReloadableState, load: Callable[[], LoadedConfig]) -> Rel
     """Read all files again; `before` stays unchanged.
 
     Raises:
-        ConfigError, SigningKeyError, BackendsFileError, UsersFileError: a file must not be used.
+        ConfigError, SigningKeyError, BackendsFileError, UsersFileError, BindingsFileError: a file
+            must not be used.
         ReloadError: the rules are gone, and without rules any session could access every host.
     """
     found = load()
@@ -92,7 +103,7 @@ def read_again(before: ReloadableState, load: Callable[[], LoadedConfig]) -> Rel
         loaded,
         _load_ring(loaded),
         _clients_again(loaded.path(settings.auth.clients), before.clients),
-        WatchedUsersFile(before.users.path, before.users),
+        WatchedUsersFile(before.users.path, before.users, bindings=before.users.bindings_path),
         tuple(_changed(before.loaded.settings, found.settings)),
         load_icons(loaded),
     )

@@ -11,7 +11,9 @@ from loguru import logger
 from prometheus_client import CollectorRegistry
 
 from authgw.config.loader import LoadedConfig
+from authgw.core.budget import AddressBudget
 from authgw.core.errors import StoreUnavailableError
+from authgw.core.limits import PER_STRANGER
 from authgw.core.measurements import MeasuredPart
 from authgw.core.ports import KeyRegistry, RevocationFeed, Store
 from authgw.identity.hash_pool import HashPool
@@ -34,7 +36,8 @@ Readiness = Callable[[], Awaitable[str]]
 class Parts:
     """The parts of a replica that a reload leaves in place.
 
-    `feed` and `key_registry` are None if the store is not shared with other replicas.
+    `feed` and `key_registry` are None if the store is not shared with other replicas. `strangers`
+    limits what requests without valid credentials write to the store.
     """
 
     store: Store
@@ -45,6 +48,9 @@ class Parts:
     feed: RevocationFeed | None
     key_registry: KeyRegistry | None
     refreshes: RefreshCounts = field(default_factory=RefreshCounts)
+    strangers: AddressBudget = field(
+        default_factory=lambda: AddressBudget(PER_STRANGER, time.monotonic)
+    )
 
 
 class Replica:
@@ -138,15 +144,15 @@ class Replica:
         await previous.services.sessions.settle()
 
     def _report_users_file(self, problem: str) -> None:
-        """Report a problem with the users file or, with "", its end, in log and metrics."""
+        """Report a problem with users or bindings or, with "", its end, in log and metrics."""
         metrics.USERS_FILE_BROKEN.set(1 if problem else 0)
         if problem:
             logger.bind(event="users_file_broken").error(
-                f"The users file was not reloaded: {_sentence(problem)} "
-                "The previous users stay active."
+                f"Users and bindings were not reloaded: {_sentence(problem)} "
+                "The previous state of that file stays active."
             )
         else:
-            logger.bind(event="users_file_read").info("The users file was reloaded.")
+            logger.bind(event="users_file_read").info("Users and bindings were reloaded.")
             _warn_of(self._state.users)
 
     async def _not_ready_reason(self) -> str:

@@ -3,21 +3,29 @@
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
 from loguru import logger
 
+from authgw.core.budget import AddressBudget
 from authgw.core.counters import Counters
 from authgw.core.errors import (
     LoginFailedError,
+    PasswordsOffError,
     StoreUnavailableError,
     TooManyFailuresError,
     TotpRequiredError,
     UsersFileUnwritableError,
 )
-from authgw.core.limits import MAX_DELAYED_REFUSALS, MAX_UNDELAYED_REFUSALS, MEAN_REFUSAL_DELAY
+from authgw.core.limits import (
+    MAX_DELAYED_REFUSALS,
+    MAX_UNDELAYED_REFUSALS,
+    MEAN_REFUSAL_DELAY,
+    PER_STRANGER,
+)
 from authgw.core.tokens import Issuer
 from authgw.core.typed_text import comparison_key
 from authgw.core.users import PASSWORD, TOTP, User
@@ -25,7 +33,8 @@ from authgw.identity import totp, users_editor
 from authgw.identity.hash_pool import HashPool
 from authgw.identity.hash_pool import PasswordCheck as Hashed
 from authgw.identity.login_throttle import LoginAttempt, LoginThrottle
-from authgw.identity.users_file import UsersFileError, mark
+from authgw.identity.user_entry import mark
+from authgw.identity.users_file import UsersFileError
 from authgw.identity.users_watcher import WatchedUsersFile
 from authgw.services.login_tickets import LoginTickets
 from authgw.services.results import VerifiedLogin
@@ -37,8 +46,10 @@ _STEP_LIFETIME = 120.0  # seconds; a step is valid for 90, so no code is accepte
 class LoginService:
     """Verifies users of the users file; `policy` is `login.totp`, `device_lifetime` is in seconds.
 
+    Without `passwords` it only adds second factors to the logins of other methods.
+
     With `rehash`, a login replaces a hash with outdated parameters in the file. `tickets` carry
-    a login to the next request.
+    a login to the next request. `budget` limits the attempts that reach the store.
     """
 
     def __init__(
@@ -49,18 +60,22 @@ class LoginService:
         issuer: Issuer,
         *,
         policy: Policy,
+        passwords: bool = True,
         device_lifetime: float,
         clock: Callable[[], float],
         rehash: bool = True,
+        budget: AddressBudget | None = None,
     ) -> None:
         self._users = users
         self._hashing = hashing
         self._counters = counters
         self._regulation = LoginThrottle(counters)
         self._policy = policy
+        self._passwords = passwords
         self._clock = clock
         self._rehash_enabled = rehash
         self._delayed = 0
+        self._budget = budget or AddressBudget(PER_STRANGER, time.monotonic)
         self.tickets = LoginTickets(users, issuer, device_lifetime=device_lifetime, clock=clock)
 
     def requires_second_factor(self, user: User) -> bool:
@@ -76,11 +91,14 @@ class LoginService:
         time.
 
         Raises:
+            PasswordsOffError: `login.passwords` is false.
             TooBusyError: too many passwords are being verified.
             TooManyFailuresError: the login is locked for some time.
             LoginFailedError: the name or the password is wrong, or the user is disabled.
             StoreUnavailableError: the attempt could not be counted.
         """
+        if not self._passwords:
+            raise PasswordsOffError
         name = self._users.name_of(name)
         try:
             stored_hash, check, attempt = await self._verify(name, password, address, device)
@@ -93,6 +111,8 @@ class LoginService:
             # After the verification, so that no cause takes another way through it.
             raise LoginFailedError(sub=self._loggable(name), cause=_cause(user))
         await self._regulation.record_success(attempt)
+        if not device:
+            self._budget.give_back(address)
         if check.new_hash is not None:
             await self._rehash(name, stored_hash, check.new_hash)
         return VerifiedLogin(user, mark(stored_hash), (PASSWORD,), auth_time=self._clock())
@@ -100,6 +120,8 @@ class LoginService:
     async def _verify(
         self, name: str, password: str, address: str, device: str
     ) -> tuple[str | None, Hashed, LoginAttempt]:
+        if not device and not self._budget.admit(address):
+            raise TooManyFailuresError(self._budget.retry_after(address), cause="throttled_address")
         # Reserve before counting: a refused attempt must not cost a round trip to the store.
         with self._hashing.reserve():
             # By comparison_key: a different spelling of the name must not allow a further attempt.

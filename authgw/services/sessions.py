@@ -12,7 +12,7 @@ from dataclasses import replace
 from authgw.core import sessions
 from authgw.core.errors import RefreshReusedError, SessionEndedError, StoreUnavailableError
 from authgw.core.measurements import Measurement, labelled_counter
-from authgw.core.ports import MirroringStore
+from authgw.core.ports import MirroringStore, SessionIndex
 from authgw.core.providers.bounds import ProviderBounds
 from authgw.core.sessions import Lifetimes, RefreshOutcome, Session, Snapshot
 from authgw.core.tokens import Issuer, Token, TokenType
@@ -45,7 +45,8 @@ class Sessions:
     `idle` (seconds) is `auth.auto_logout`; `clock` returns Unix seconds of this replica; `users`
     is the users file. `identification` identifies the sender of a request; `refreshed` counts
     refreshes by their outcome. `bounds` and `on_due` are those of `Identification`; `reseal`
-    returns the secret of a session (`sealed`), encrypted for another sid.
+    returns the secret of a session (`sealed`), encrypted for another sid; `index` finds sessions
+    by their account at an identity provider.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Sessions:
         bounds: ProviderBounds | None = None,
         on_due: Callable[[Snapshot], None] | None = None,
         reseal: Callable[[Session, str], str] | None = None,
+        index: SessionIndex | None = None,
     ) -> None:
         self._store = store
         self._users = users or NoUsers()
@@ -72,6 +74,7 @@ class Sessions:
         self._clock = clock
         self.refreshed = RefreshCounts() if refreshed is None else refreshed
         self._reseal = reseal
+        self._index = index
         self.identification = Identification(
             store, issuer, self._users, clock=clock, bounds=bounds, on_due=on_due
         )
@@ -106,7 +109,8 @@ class Sessions:
                 has that of `instead_of`.
 
         Raises:
-            SessionEndedError: `instead_of` ended before, so the new session has ended as well.
+            SessionEndedError: `instead_of` ended before, or the provider of the account has ended
+                this login, so the new session has ended as well.
             StoreUnavailableError: the new session may or may not have been stored, and former
                 sessions may still be active.
         """
@@ -126,7 +130,7 @@ class Sessions:
         }
         if instead_of is not None and instead_of.sub == login.sub:
             leaving.add(instead_of.sid)
-        displaced = await self._store.add(session, self._max_sessions + len(leaving))
+        displaced = await self._add(session, self._max_sessions + len(leaving))
         if instead_of is not None and not await self._store.revoke(instead_of.sid):
             # A logout that came in between is a logout of the new session too.
             await self._store.revoke(session.sid)
@@ -142,26 +146,28 @@ class Sessions:
         token = self._minted(session, TokenType.SESSION, self._clock())
         return BrowserSession(session, token, int(session.expires_at - now), displaced, replaced)
 
+    async def _add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
+        """Store a session; return the sids of sessions over the limit, which were ended.
+
+        Raises:
+            SessionEndedError: its provider has ended this login.
+        """
+        if self._index is None or not session.issuer:
+            return await self._store.add(session, max_sessions)
+        await self._index.announce(session)
+        displaced = await self._store.add(session, max_sessions)
+        if await self._index.has_ended(session):
+            await self._store.revoke(session.sid)
+            raise SessionEndedError(sub=session.sub, sid=session.sid)
+        return displaced
+
     def _continued(self, session: Session, old: Session, now: float) -> Session:
         """Return a new session with creation, end and secret of the old session of its account."""
-        if not _has_account_of(session, old):
+        if not sessions.has_account_of(session, old):
             return session
         sealed = self._reseal(old, session.sid) if old.sealed and self._reseal else ""
-        expires_at = min(session.expires_at, old.expires_at)
-        return replace(
-            session,
-            created_at=old.created_at,
-            expires_at=expires_at,
-            current=sessions.generation(
-                session.current.access_jti,
-                session.current.refresh_jti,
-                now=now,
-                expires_at=expires_at,
-                access=self._lifetimes.access,
-            ),
-            tried_at=max(session.tried_at, old.tried_at),
-            sealed=sealed,
-        )
+        continued = sessions.continued(session, old, now=now, lifetimes=self._lifetimes)
+        return replace(continued, sealed=sealed)
 
     async def refresh(self, text: str) -> TokenPair:
         """Rotate a refresh token: return the pair of tokens that succeeds it.
@@ -380,13 +386,6 @@ class Sessions:
         text = self._issuer.mint(session, kind, now=now)
         self.identification.remember(text, session, kind, now=now)
         return text
-
-
-def _has_account_of(session: Session, old: Session) -> bool:
-    """Return True if both sessions are of the same subject, from the same source and account."""
-    return (session.sub, session.source, session.issuer, session.account) == (
-        *(old.sub, old.source, old.issuer, old.account),
-    )
 
 
 def jti() -> str:

@@ -10,7 +10,7 @@ from authgw.config.login_pages import is_address, is_localhost, is_public_suffix
 from authgw.config.schema import MetricsSettings
 from authgw.core.errors import OperatorError, TargetMalformedError
 from authgw.core.urls import canonical_host
-from authgw.identity.users_file import check_name
+from authgw.identity.user_values import check_name
 from authgw.storage.redis.url import is_redis, parse_redis
 from authgw.storage.registry import kind_of
 

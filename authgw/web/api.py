@@ -16,7 +16,7 @@ from authgw.core.sessions import Session
 from authgw.core.tokens import TokenType
 from authgw.dialects.headers import RawHeaders, authorization
 from authgw.forward_auth.response_bytes import Response
-from authgw.identity.clients_file import TrustedBackend
+from authgw.identity.clients_file import TrustedBackend, is_reserved
 from authgw.services.results import LoginRequest, TokenPair
 from authgw.web import json_body
 from authgw.web.api_request import ApiRequest
@@ -179,7 +179,14 @@ async def _password_login(request: ApiRequest, body: dict[str, Any]) -> LoginReq
 
 def _refuse_user(request: ApiRequest, sub: str) -> None:
     # Users log in themselves: a session that another party opens proves nothing about the user.
-    if request.gateway.login.users.resembles_user(sub):
+    users = request.gateway.login.users
+    if is_reserved(sub, request.gateway.policy.settings.login.providers):
+        detail = "this subject is in the name space of another source"
+        raise BackendForbiddenError(detail, sub=sub, cause="subject_reserved")
+    if users.binding(sub) is not None:
+        detail = "this subject is bound to an account of an identity provider"
+        raise BackendForbiddenError(detail, sub=sub, cause="subject_reserved")
+    if users.resembles_user(sub):
         detail = "this subject is a person of the users file, who logs in by password"
         raise BackendForbiddenError(detail, sub=sub, cause="subject_is_user")
 

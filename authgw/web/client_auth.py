@@ -8,6 +8,8 @@ from authgw.core.errors import (
     TooManyFailuresError,
 )
 from authgw.core.limits import PER_BACKEND
+from authgw.core.model import BACKEND_PREFIX
+from authgw.core.networks import counted_network
 from authgw.dialects.headers import authorization
 from authgw.identity.clients_file import TrustedBackend
 from authgw.web.api_request import ApiRequest
@@ -30,11 +32,16 @@ async def trusted_backend(request: ApiRequest) -> TrustedBackend:
     client_id, secret = _credentials(request)
     backend = gateway.services.backends.verify(client_id, secret)
     if backend is None:
-        name = f"client:{client_id}:{address}"
-        count, remaining = await gateway.services.counters.increment(name, PER_BACKEND.window)
         is_known = client_id in gateway.services.backends.ids
-        # Another name may be a misplaced secret.
-        source = f"client:{client_id}" if is_known else ""
+        # Another name may be a misplaced secret, and an attacker could choose any number of them.
+        source = f"{BACKEND_PREFIX}{client_id}" if is_known else ""
+        budget = gateway.services.strangers
+        if not budget.admit(address):
+            raise TooManyFailuresError(
+                budget.retry_after(address), sub=source, cause="throttled_address"
+            )
+        name = f"client:{client_id if is_known else ''}:{counted_network(address)}"
+        count, remaining = await gateway.services.counters.increment(name, PER_BACKEND.window)
         if count > PER_BACKEND.max_failures:
             raise TooManyFailuresError(remaining, sub=source, cause="throttled_client")
         raise BackendUnknownError(

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from authgw.core.audit import AuditRecorder, Event, Target
 from authgw.core.authorization import OwnIdentifiers
+from authgw.core.budget import AddressBudget
 from authgw.core.counters import Counters
 from authgw.core.errors import TargetMalformedError
 from authgw.core.keys import KeyRing
@@ -67,7 +68,7 @@ class Services:
 
     `identifiers` distinguish our tokens from those of an app. `ready` returns the reason why this
     replica is not ready, or an empty text. `check_keys` raises KeysNotSharedError while it may not
-    sign.
+    sign. `strangers` limits what requests without valid credentials write to the store.
     """
 
     sessions: Sessions
@@ -79,6 +80,7 @@ class Services:
     clock: Callable[[], float]
     ready: Callable[[], Awaitable[str]]
     check_keys: Callable[[], None]
+    strangers: AddressBudget
 
     @property
     def identification(self) -> Identification:

@@ -1,6 +1,7 @@
 """The how-to guides: each configuration is loaded, each command is run."""
 
 import configparser
+import json
 import os
 import re
 import shutil
@@ -12,7 +13,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.guides import GUIDES, HOW_TO, RUN, GuideSite, blocks, only, proxy_manager
+from tests.support.guides import (
+    GUIDES,
+    HOW_TO,
+    RUN,
+    GuideSite,
+    blocks,
+    only,
+    proxy_manager,
+    write_secrets,
+)
 from tests.support.processes import authgw_here, prepare
 
 APPS = ["apis", "gitea", "grafana", "home-assistant", "jellyfin", "nextcloud", "webdav-and-git"]
@@ -34,6 +44,10 @@ def check_yaml(text: str) -> None:
     assert yaml.safe_load(text)
 
 
+def check_json(text: str) -> None:
+    assert json.loads(text)
+
+
 def check_php(text: str) -> None:
     assert text.startswith("<?php\n$CONFIG = [\n")
     assert text.endswith("];\n")
@@ -47,6 +61,7 @@ def check_python(text: str) -> None:
 
 SYNTAX: dict[str, Callable[[str], None]] = {
     "ini": check_ini,
+    "json": check_json,
     "php": check_php,
     "python": check_python,
     "yaml": check_yaml,
@@ -131,6 +146,7 @@ def configurations() -> list[tuple[str, int]]:
 def test_the_configuration_is_valid(tmp_path: Path, guide: str, number: int) -> None:
     text = blocks(guide, "yaml", "config.yml")[number].text
     (tmp_path / "config.yml").write_text(text)
+    write_secrets(tmp_path, text)
     result = authgw_here(tmp_path, "config", "check")
     assert (result.exit_code, result.stderr) == (0, ""), result.output
 
@@ -141,8 +157,8 @@ def test_the_rules_decide_as_the_guide_claims(tmp_path: Path, guide: str) -> Non
     statuses = {"allow": 0, "deny": 1, "login": 3}
     count = 0
     for block in blocks(guide):
-        if block.title == "config.yml":
-            (tmp_path / "config.yml").write_text(block.text)
+        if block.title in ("config.yml", "claims.json"):
+            (tmp_path / block.title).write_text(block.text)
         if block.language != "sh":
             continue
         for words, verdict in block.explanations:

@@ -21,6 +21,7 @@ from tests.support.processes import (
     wait_for,
     wait_until_ready,
 )
+from tests.support.provider_settings import one
 from tests.support.redis import wait_for_redis
 
 
@@ -29,6 +30,17 @@ def refused(folder: Path, *words: str, **environ: str) -> str:
     assert done.returncode == 1, done.stdout
     assert "Traceback" not in done.stderr
     return done.stderr
+
+
+def test_config_check_refuses_a_backend_of_any_subject_beside_providers(tmp_path: Path) -> None:
+    (tmp_path / "kc").write_text("s3cret")
+    (tmp_path / "kc").chmod(0o600)
+    authgw(tmp_path, "client", "add", "shop", "--subjects", "*")
+    assert "valid" in authgw(tmp_path, "config", "check").stdout
+    (tmp_path / "config.yml").write_text(one())
+    done = authgw_here(tmp_path, "config", "check")
+    assert done.exit_code == 1
+    assert "clients.yml: shop.subjects is '*'" in done.stderr
 
 
 def test_config_check(tmp_path: Path) -> None:

@@ -66,6 +66,15 @@ def only(guide: str, title: str) -> str:
     return block.text
 
 
+def write_secrets(folder: Path, config: str) -> None:
+    """Write the files that hold the secrets of the providers of this configuration."""
+    for name in re.findall(r"client_secret_file: (\S+)", config):
+        secret = folder / name
+        secret.parent.mkdir(exist_ok=True)
+        secret.write_text("a client secret\n")
+        secret.chmod(0o600)
+
+
 def script(guide: str) -> str:
     """Return all `sh` blocks of a guide as a script that compares what is printed."""
     commands = [

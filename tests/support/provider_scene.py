@@ -1,12 +1,11 @@
 """Logins at a provider without a network, on stores in memory."""
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from authgw.core.budget import AddressBudget
-from authgw.core.errors import ProviderRefusedError, StoreUnavailableError
+from authgw.core.errors import ProviderRefusedError
 from authgw.core.limits import PER_CALLBACK
 from authgw.core.login_sites import LoginSite
 from authgw.core.providers.model import Provider
@@ -31,40 +30,6 @@ SITE = LoginSite("https://auth.example.com/login", "example.com", REDIRECTS)
 OTHER_SITE = LoginSite("https://auth.example.net/login", "example.net", REDIRECTS)
 ADDRESS = "192.0.2.7"
 Pairs = list[tuple[str, str]]
-
-
-class MemoryRecords:
-    """Records in dicts; `down` makes every call fail."""
-
-    def __init__(self) -> None:
-        self.texts: dict[str, tuple[str, float]] = {}
-        self.sets: dict[str, dict[str, float]] = {}
-        self.down = False
-
-    async def put(self, name: str, text: str, seconds: float) -> None:
-        await self._turn()
-        self.texts[name] = (text, seconds)
-
-    async def get(self, name: str) -> str | None:
-        await self._turn()
-        return self.texts[name][0] if name in self.texts else None
-
-    async def take(self, name: str) -> str | None:
-        await self._turn()
-        return self.texts.pop(name, (None, 0.0))[0]
-
-    async def add_member(self, name: str, member: str, seconds: float) -> None:
-        await self._turn()
-        self.sets.setdefault(name, {})[member] = seconds
-
-    async def members(self, name: str) -> tuple[str, ...]:
-        await self._turn()
-        return tuple(self.sets.get(name, ()))
-
-    async def _turn(self) -> None:
-        await asyncio.sleep(0)
-        if self.down:
-            raise StoreUnavailableError
 
 
 class Accounts(Directory):

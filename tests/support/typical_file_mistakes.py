@@ -37,7 +37,9 @@ USERS = (
     _users(
         "misspelled key of a user",
         f"alice:\n  password: {HASH}\n  group: [users]\n",
-        "{dir}/users.yml:3: alice: unknown key: did you mean groups?",
+        "{dir}/users.yml:3: alice: unknown key: did you mean groups? Until then alice cannot log "
+        "in; a newer version of authgw may have written the key",
+        status=0,
     ),
     _users(
         "group of a user with a space",

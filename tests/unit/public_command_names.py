@@ -7,14 +7,14 @@ from unittest.mock import MagicMock
 
 import click
 
+from authgw.cli import check_results, doctor, explain_report, key, session, user_output
 from authgw.cli import client as client_command
-from authgw.cli import doctor, explain_report, key, session, user_output
 from authgw.core.explain import Explanation
 from authgw.core.keys import KeyState
 from authgw.core.model import Decision, Verdict
 from authgw.doctor.findings import CheckResult, Grade, ok
 from authgw.doctor.nginx_findings import Finding, FindingKind
-from authgw.identity import clients_file, users_file
+from authgw.identity import clients_file, user_entry
 from authgw.identity.passwords import DUMMY_HASH
 from tests.support.builders import KEY, NOW, a_session
 
@@ -43,7 +43,7 @@ def exit_statuses() -> dict[str, Any]:
         "refused": click.ClickException.exit_code,
         "wrong usage": click.UsageError.exit_code,
         "authgw doctor": {
-            result.grade.value: doctor._status_of_results([result]) for result in results
+            result.grade.value: check_results.status_of([result]) for result in results
         },
         "authgw doctor --nginx": {
             finding.kind.value: doctor._status_of_findings([finding]) for finding in findings
@@ -54,14 +54,15 @@ def exit_statuses() -> dict[str, Any]:
 
 def json_of_commands() -> dict[str, Any]:
     listed = session._as_json(MagicMock(used_at=1, ends_at=1, session=a_session()))
-    app_password = users_file.AppPasswordEntry(name="x", sha256="0" * 64)
-    user = users_file.UserEntry(password=DUMMY_HASH, app_passwords=(app_password,))
+    app_password = user_entry.AppPasswordEntry(name="x", sha256="0" * 64)
+    user = user_entry.UserEntry(password=DUMMY_HASH, app_passwords=(app_password,))
     client = clients_file.BackendEntry(secret_sha256="0" * 64)
     signing = key._KeyRow(KEY, KeyState.SIGNING, created_at=NOW, verifies_until=math.inf)
     finding = Finding("nginx.conf", 1, "", "", FindingKind.HOLE)
     return {
         "authgw client list": sorted(client_command._row("x", client)),
-        "authgw doctor": sorted(doctor._result_as_json(ok("", ""))),
+        "authgw doctor": sorted(check_results.result_as_json(ok("", ""))),
+        "authgw provider check": sorted(check_results.result_as_json(ok("", ""))),
         "authgw doctor --nginx": sorted(doctor._finding_as_json(finding)),
         "authgw key list": sorted(key._as_json(signing)),
         "authgw rules explain": sorted(json.loads(_explained(Verdict.ALLOW).as_json())),

@@ -36,9 +36,9 @@ class ProviderMetadata:
     sends_issuer: bool = False
     token_auth_methods: tuple[str, ...] = _DEFAULT_AUTH_METHODS
     id_token_algorithms: tuple[str, ...] = ()
-    scopes_supported: tuple[str, ...] = ()
     supports_backchannel_logout: bool = False
     logs_out_by_sid: bool = False
+    scopes_supported: tuple[str, ...] = ()
 
 
 def parse_metadata(raw: bytes, issuer: str) -> ProviderMetadata:

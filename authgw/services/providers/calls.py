@@ -14,10 +14,14 @@ class BasicCredentials(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ProviderResponse:
-    """A response of a provider: its status below 500, and a body of JSON or an empty body."""
+    """A response of a provider: its status below 500, and a body of JSON or an empty body.
+
+    `date` is the header Date as the provider sent it, empty without it.
+    """
 
     status: int
     body: bytes = field(repr=False)
+    date: str = ""
 
 
 class ProviderCalls(Protocol):

@@ -155,7 +155,9 @@ def token_error(
         "invalid_client": f"check {key}.client_id and {key}.client_secret_file or client_key_file",
         "unauthorized_client": f"permit the authorization code of the client {key}.client_id",
     }
-    remedy = remedies.get(error, f"check the client {key}.client_id at the provider")
+    # Keycloak refuses a wrong secret by 401 and unauthorized_client.
+    kind = "invalid_client" if response.status == 401 else error
+    remedy = remedies.get(kind, f"check the client {key}.client_id at the provider")
     return ProviderUnavailableError(note=f"the provider refused the client with {shown}: {remedy}")
 
 

@@ -34,6 +34,16 @@ def test_a_budget_lasts_until_its_window_ends(clock: BudgetClock) -> None:
     assert [budget.admit("192.0.2.1") for _ in range(3)] == [True, True, False]
 
 
+def test_a_success_does_not_count(clock: BudgetClock) -> None:
+    budget = AddressBudget(LIMIT, clock)
+    for _ in range(5):
+        assert budget.admit("192.0.2.1")
+        budget.give_back("::ffff:192.0.2.1")
+    budget.give_back("192.0.2.1")
+    budget.give_back("192.0.2.2")
+    assert [budget.admit("192.0.2.1") for _ in range(3)] == [True, True, False]
+
+
 @pytest.mark.parametrize(
     ("first", "second", "is_shared"),
     [

@@ -104,7 +104,7 @@ def test_an_account_of_a_provider_needs_no_entry_and_may_have_one(
     entries: tuple[User], can_add: bool
 ) -> None:
     session = replace(COMPANY, amr=("pwd",), auth_time=NOW - 9)
-    assert principal_of(session, Directory(*entries), provider="oidc:company") == Principal(
+    assert principal_of(session, Directory(*entries), providers=["oidc:company"]) == Principal(
         "company:7",
         session.sid,
         ("users",),
@@ -142,7 +142,7 @@ WITH_LINK = replace(ALICE, link_marks=frozenset({"l1"}))
 
 
 def test_a_session_by_a_link_is_that_of_the_user() -> None:
-    assert principal_of(LINKED, Directory(WITH_LINK), provider="oidc:company").source == USERS
+    assert principal_of(LINKED, Directory(WITH_LINK), providers=["oidc:company"]).source == USERS
     with pytest.raises(SessionEndedError):
         principal_of(LINKED, Directory(ALICE))
 
@@ -167,11 +167,13 @@ def test_a_session_by_a_link_whose_account_a_previous_version_dropped_has_ended(
 def test_a_blocked_account_or_subject_ends_each_session(
     session: Session, blocked: tuple[str, str] | str
 ) -> None:
-    provider = "oidc:company" if session.issuer else ""
+    providers = ["oidc:other", "oidc:company"] if session.issuer else []
     for entries in (Directory(WITH_LINK), Directory(WITH_LINK, blocked=frozenset({("x", "7")}))):
-        principal_of(session, entries, provider=provider)
+        principal_of(session, entries, providers=providers)
     with pytest.raises(SessionEndedError):
-        principal_of(session, Directory(WITH_LINK, blocked=frozenset({blocked})), provider=provider)
+        principal_of(
+            session, Directory(WITH_LINK, blocked=frozenset({blocked})), providers=providers
+        )
 
 
 @pytest.mark.parametrize(

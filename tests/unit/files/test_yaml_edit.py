@@ -15,7 +15,8 @@ from authgw.identity.clients_file import (
     rotate_client,
 )
 from authgw.identity.passwords import digest
-from authgw.identity.users_file import UsersFileError, load_users, mark
+from authgw.identity.user_entry import mark
+from authgw.identity.users_file import UsersFileError, load_users
 from tests.support.users import HASH, OTHER, SECRET
 
 Edit = Callable[[Path], object]

@@ -8,9 +8,11 @@ from authgw.identity.clients_file import (
     BackendsFileError,
     add_client,
     check_client_exists,
+    is_reserved,
     load_clients,
     remove_client,
     rotate_client,
+    unlimited_clients,
 )
 
 
@@ -34,6 +36,64 @@ def test_backend_is_authenticated_by_its_secret(tmp_path: Path) -> None:
     # Without configuration a backend has neither right.
     assert not blog.may_open("1")
     assert not blog.may_grant("users")
+
+
+def test_subjects_can_be_excluded_in_any_spelling(tmp_path: Path) -> None:
+    path = tmp_path / "clients.yml"
+    secret = add_client(path, "shop", subjects="*", groups=())
+    path.write_text(path.read_text() + "  except: ['*@example.com', 'Root']\n")
+    shop = load_clients(path).verify("shop", secret)
+    assert shop is not None
+    allowed = [
+        sub
+        for sub in ("a@example.com", "A@EXAMPLE.COM", "root", "ROOT", "a@example.org", "rooted")
+        if shop.may_open(sub)
+    ]
+    assert allowed == ["a@example.org", "rooted"]
+    # Commands keep the exclusions.
+    rotate_client(path, "shop")
+    assert load_clients(path).entries["shop"].excluded == ("*@example.com", "Root")
+
+
+@pytest.mark.parametrize(
+    ("sub", "reserved"),
+    [
+        ("service:ci", True),
+        ("Service:ci", True),
+        ("client:shop", True),
+        ("company:7", True),
+        ("COMPANY:7", True),
+        ("com\u00adpany:7", True),
+        ("companys:7", False),
+        ("company", False),
+        ("other:7", False),
+        ("42", False),
+    ],
+)
+def test_name_spaces_of_other_sources_are_reserved(sub: str, reserved: bool) -> None:
+    assert is_reserved(sub, ["company", "github"]) is reserved
+
+
+@pytest.mark.parametrize(
+    ("subjects", "more", "is_problem"),
+    [
+        ("*", "", True),
+        ("**", "", True),
+        ("*", "  except: ['company:*']\n", False),
+        ("shop-*", "", False),
+        (None, "", False),
+    ],
+)
+def test_a_backend_of_any_subject_is_a_problem_beside_providers(
+    tmp_path: Path, subjects: str | None, more: str, is_problem: bool
+) -> None:
+    path = tmp_path / "clients.yml"
+    add_client(path, "shop", subjects=subjects, groups=())
+    path.write_text(path.read_text() + more)
+    assert [*unlimited_clients(path, [])] == []
+    problems = [*unlimited_clients(path, ["company"])]
+    assert bool(problems) is is_problem
+    assert all(f"{path}: shop.subjects is '*'" in problem for problem in problems)
 
 
 def test_a_rotated_secret_replaces_the_old_one_and_keeps_the_rights(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 from authgw.files import atomic
 from authgw.identity import users_editor
 from authgw.identity.passwords import digest
-from authgw.identity.users_file import UsersFileError, load_users, mark
+from authgw.identity.user_entry import mark
+from authgw.identity.users_file import UsersFileError, load_users
 from tests.support.users import HASH, OTHER, SECRET
 
 END = datetime(2027, 2, 20, 10, tzinfo=UTC)

@@ -32,8 +32,11 @@ def test_the_event_names_the_change_and_the_operator(
     CommandLog(loaded(tmp_path, "./changes.log"), "client add").change(client="shop")
     CommandLog(loaded(tmp_path, "./changes.log"), "key add").change(kid="k1")
     CommandLog(loaded(tmp_path, "./changes.log"), "session revoke").revoked("alice", "s1")
+    CommandLog(loaded(tmp_path, "./changes.log"), "user link").change(
+        user="alice", provider="company", account="7f3c"
+    )
     entries = [json.loads(line) for line in (tmp_path / "changes.log").read_text().splitlines()]
-    assert len(entries) == 4
+    assert len(entries) == 5
     by = {"authgw.operator": "carol", "process.owner": ME}
     for entry, expected in zip(
         entries,
@@ -53,6 +56,14 @@ def test_the_event_names_the_change_and_the_operator(
                 "user.name": "alice",
                 "authgw.sid": "s1",
                 "authgw.command": "session revoke",
+                **by,
+            },
+            {
+                "event": "change",
+                "user.name": "alice",
+                "authgw.provider": "company",
+                "authgw.account": "7f3c",
+                "authgw.command": "user link",
                 **by,
             },
         ],

@@ -80,6 +80,7 @@ async def test_a_get_and_a_post_send_what_they_are_given(
     url = await serve(handler)
     got = await calls.get_json(f"{url}/me", bearer="abc", headers={"X-Api": "1"})
     assert (got.status, got.body) == (200, b'{"ok": 1}')
+    assert got.date.endswith(" GMT")
     await calls.post_form(f"{url}/token", {"code": "a+b"}, basic=BasicCredentials("id", "s"))
     (_, first, _), (method, second, text) = seen
     assert (first["Authorization"], first["X-Api"]) == ("Bearer abc", "1")

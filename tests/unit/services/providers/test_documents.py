@@ -123,6 +123,18 @@ async def test_without_newer_keys_the_known_stay(world: World) -> None:
     assert await world.documents.keys() is seen
 
 
+async def test_a_provider_that_is_away_is_not_called_by_each_login(world: World) -> None:
+    world.provider.reply("/.well-known/openid-configuration", AWAY)
+    for _ in range(3):
+        with pytest.raises(ProviderUnavailableError):
+            await world.documents.metadata()
+    assert world.count(DISCOVERY) == 1
+    world.now += 5
+    with pytest.raises(ProviderUnavailableError):
+        await world.documents.metadata()
+    assert world.count(DISCOVERY) == 2
+
+
 async def test_a_status_is_named(world: World) -> None:
     world.provider.reply("/.well-known/openid-configuration", as_json({}, 404))
     with pytest.raises(ProviderUnavailableError) as refused:

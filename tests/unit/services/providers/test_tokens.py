@@ -123,6 +123,7 @@ async def test_a_refresh_token_is_revoked_where_that_is_possible() -> None:
             "check login.providers.company.client_id and login.providers.company.client_secret",
         ),
         (as_json({"error": "unauthorized_client"}, 400), ProviderUnavailableError, "permit the"),
+        (as_json({"error": "unauthorized_client"}, 401), ProviderUnavailableError, "client_secret"),
         (as_json({"error": 7}, 404), ProviderUnavailableError, "status 404"),
         (ProviderResponse(400, b"nonsense"), ProviderUnavailableError, "status 400"),
         (ProviderResponse(200, b"[]"), ProviderUnavailableError, "not a JSON object"),
