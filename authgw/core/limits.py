@@ -61,6 +61,8 @@ MAX_GROUPS_BYTES = 4096
 MAX_USER_ID = 2**63 - 1
 # A group, or an app password's name.
 MAX_NAME_LENGTH = 64
+# The image on the button of a provider, which the login page loads each time it is shown.
+MAX_ICON_BYTES = 64 * 1024
 # An identity provider, whose name stands before those of its users and groups.
 MAX_PROVIDER_NAME_LENGTH = 32
 
@@ -84,6 +86,12 @@ MAX_VERIFIED_COOKIES = 16
 MAX_ENDED_SESSIONS = 8
 # Helper cookies of a name; each may cost a signature.
 MAX_HELPER_COOKIES = 4
+# Logins at identity providers that a browser has begun and not completed; each has a cookie of its
+# own, of up to MAX_TOKEN_BYTES.
+MAX_FLOW_COOKIES = 2
+# Names in the query of a provider's response, and in the form of its report of a logout; those that
+# authgw does not know are ignored.
+MAX_CALLBACK_PARAMETERS = 32
 # Separate runs of the gateway's cookies that a recipe removes from a Cookie header.
 MAX_COOKIE_RUNS = 12
 
@@ -102,6 +110,9 @@ MAX_UNDER_ATTACK = 1
 PER_DEVICE = ThrottleLimit(10, 300.0)
 # Codes are checked after the password. Ten of a million codes in each window.
 PER_CODE = ThrottleLimit(10, 900.0)
+# Age in seconds of a login after which a user has to log in again to link accounts: a browser that
+# was left open must not be enough.
+LINK_PROOF_AGE = 600.0
 # Seconds within which the log names the age of a code that is too old or too new: clocks that
 # are not synchronised differ by minutes. Each step of 30 s costs 8 microseconds for a wrong code.
 MAX_CODE_AGE = 600.0

@@ -71,6 +71,14 @@ class LoginSite:
         """Return the name of a cookie for the login pages only; its Path withholds it from apps."""
         return f"__Secure-{_NAME}-{purpose}" if self.secure else f"{_NAME}-{purpose}"
 
+    def flow_cookie(self, suffix: str) -> str:
+        """Return the name of the cookie of a login at an identity provider.
+
+        `__Host-` keeps a sibling domain from planting a flow of its own, which would log the user
+        in with another account.
+        """
+        return f"__Host-{_NAME}-flow-{suffix}" if self.secure else f"{_NAME}-flow-{suffix}"
+
     def covers(self, host: str) -> bool:
         """Return True if the session cookie of this site is sent to this canonical host."""
         domain = self.cookie_domain

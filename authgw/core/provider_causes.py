@@ -23,12 +23,14 @@ PROVIDER_CAUSES: dict[str, str] = {
     "provider_userinfo": "the user information is of another account than the ID token",
     "logout_events": "the token has no event of a back-channel logout",
     "logout_nonce": "the token has a nonce, so it is an ID token",
+    "logout_network": "the logout token comes from an address outside of `backchannel_from`",
+    "account_taken": "the account is linked to another user, or a name is bound to it",
     "logout_subject": "the logout token names neither an account nor a session",
     "account_blocked": "the account or its name is blocked (`blocked` in the bindings file)",
     "account_not_accepted": "`accept` of the identity provider does not admit the account",
     "account_other_name": "the account is bound to a name that `names` of its provider does not "
     "give: release that name",
-    "account_taken": "the account is linked to another user, or a name is bound to it",
+    "bindings_unwritable": "the bindings file (`auth.bindings`) cannot be written",
     "name_missing": "the account has no usable name in the claim that `subject` names",
     "name_reserved": "the name has a colon, which is for names with the prefix of their source",
     "name_is_user": "the name is like that of a user of the users file: link the account to the "

@@ -344,6 +344,7 @@ CAUSES: dict[str, str] = {
     "form_token": "the form has no valid token: cookies are blocked or were cleared, or it was too "
     "old",
     "form_origin": "a page of another site sent the form",
+    "not_navigation": "a script, a frame or a prefetch requested a page that is for navigations",
     "form_http": "the login page is reached by http, over which browsers keep no session cookie",
 }
 CAUSES |= PROVIDER_CAUSES

@@ -9,7 +9,6 @@ from aiohttp import web
 from authgw.core.errors import BodyMalformedError, CrossSiteError
 from authgw.core.login_sites import LoginSite
 from authgw.core.sessions import Session
-from authgw.core.users import USERS
 from authgw.services.results import Identity
 from authgw.web.audit import record_logout
 from authgw.web.context import GATEWAY, record
@@ -31,8 +30,13 @@ from authgw.web.forms import (
 from authgw.web.html import page, see
 from authgw.web.login_site import login_site
 from authgw.web.login_steps import refused
+from authgw.web.provider_links import linked_accounts, new_link, source_label
 from authgw.web.return_targets import CUT, ReturnTarget, out_of_reach, why_out_of_reach
 from authgw.web.user_agents import ago, describe_device
+
+# Seconds after a logout in which the login page does not lead to a provider by itself, where the
+# user would be logged in again at once.
+_OUT_LIFETIME = 300.0
 
 
 async def show(request: web.Request) -> web.Response:
@@ -46,7 +50,8 @@ async def show(request: web.Request) -> web.Response:
     message = f"{CUT}Open it again: you are logged in now." if target.cut else ""
     if host and not site.redirects.is_safe(target.rd):
         message = why_out_of_reach(site, host)
-    return await _account_page(request, site, identity, message)
+    message = message or new_link(request, identity)
+    return await account_page(request, site, identity, message)
 
 
 async def end(request: web.Request) -> web.Response:
@@ -59,16 +64,17 @@ async def end(request: web.Request) -> web.Response:
     if identity is None:
         return see(site.base)
     if not has_session_csrf_token(identity, form):
-        return await _stale(request, site, identity)
+        return await stale_form(request, site, identity)
     if form["others"]:
         ending, message = sessions.end_others(identity.session), "All other sessions were ended."
     else:
-        ending = sessions.revoke_from(USERS, sub=identity.session.sub, sid=form["sid"])
+        source, sub = identity.session.source, identity.session.sub
+        ending = sessions.revoke_from(source, sub=sub, sid=form["sid"])
         message = "That session had already ended."
     async for session in ending:
         record(request, "revoke", sub=session.sub, sid=session.sid, sentence="by its owner")
         message = message if form["others"] else "The session was ended."
-    return await _account_page(request, site, identity, message)
+    return await account_page(request, site, identity, message)
 
 
 async def show_logout(request: web.Request) -> web.Response:
@@ -99,6 +105,7 @@ async def log_out(request: web.Request) -> web.Response:
     form: dict[str, str] = {}
     if request.content_type == FORM and request.can_read_body:
         form = await read_form(request, "token", "rd")
+    away = await _end_session_url(request, site)
     was_active = False
     async for result in request[GATEWAY].services.sessions.log_out_by_cookie(
         all_session_tokens(request)
@@ -107,18 +114,28 @@ async def log_out(request: web.Request) -> web.Response:
         was_active = was_active or result.was_active
     rd = ReturnTarget.of(form).rd
     done = f"{site.root}/logout{'?done=yes' if was_active else ''}"
-    response = see(site.redirects.target(rd) if rd else done)
+    response = see(away or (site.redirects.target(rd) if rd else done))
     set_login_cookie(response, site, "done", "", 0)
+    if request[GATEWAY].login.providers is not None:
+        set_login_cookie(response, site, "out", "yes", _OUT_LIFETIME)
     delete_other_session_cookies(request, response, site)
     delete_session_cookie(response, site)
     return response
+
+
+async def _end_session_url(request: web.Request, site: LoginSite) -> str:
+    """Return where the logout goes on to at the provider of the session, else an empty text."""
+    parts, identity = request[GATEWAY].login.providers, await _identity(request)
+    if parts is None or identity is None:
+        return ""
+    return await parts.end_session_url(identity.session, site)
 
 
 async def _identity(request: web.Request) -> Identity | None:
     return await request[GATEWAY].services.identification.browser_session(session_tokens(request))
 
 
-async def _stale(request: web.Request, site: LoginSite, identity: Identity) -> web.Response:
+async def stale_form(request: web.Request, site: LoginSite, identity: Identity) -> web.Response:
     """Show the account page again: the form was shown to another session."""
     record(
         request,
@@ -131,20 +148,26 @@ async def _stale(request: web.Request, site: LoginSite, identity: Identity) -> w
     message = (
         "No session was ended: the form was too old, or belonged to another session. Send it again."
     )
-    return refused(await _account_page(request, site, identity, message), CrossSiteError())
+    return refused(await account_page(request, site, identity, message), CrossSiteError())
 
 
-async def _account_page(
+async def account_page(
     request: web.Request, site: LoginSite, identity: Identity, message: str
 ) -> web.Response:
+    """Return the account page, with a message about a change."""
     sessions = request[GATEWAY].services.sessions
-    own = await sessions.sessions_from(USERS, identity.session.sub)
+    own = await sessions.sessions_from(identity.session.source, identity.session.sub)
     used = await sessions.last_used([session.sid for session in own])
     now = request[GATEWAY].services.clock()
     user, target = identity.principal, ReturnTarget.of(request.query)
+    links = linked_accounts(request, site, identity)
     return page(
         request,
         "account",
+        # The forms of links, and a logout that goes on to the provider, lead to other hosts.
+        leads_away=request[GATEWAY].login.providers is not None,
+        source=source_label(request, identity.session),
+        links=links,
         token=session_csrf_token(identity),
         who=user.sub,
         name=user.profile["name"],

@@ -27,6 +27,7 @@ from authgw.services.identify import Identification
 from authgw.services.login import LoginService
 from authgw.services.sessions import Sessions
 from authgw.web.login_methods import LoginMethod, Routes, SecondFactor
+from authgw.web.provider_parts import ProviderParts
 from authgw.web.templating import PageRenderer
 
 
@@ -36,7 +37,8 @@ class LoginContext:
 
     `methods` are the first steps, `factors` the second; users who have no second factor see the
     page of the first factor. A device is recognised for `device_lifetime` seconds after a login.
-    `allowed_checks` tells a login that leads back to itself from several tabs.
+    `allowed_checks` tells a login that leads back to itself from several tabs. `providers` is None
+    without identity providers.
     """
 
     users: UserDirectory
@@ -46,6 +48,7 @@ class LoginContext:
     methods: tuple[LoginMethod, ...]
     factors: tuple[SecondFactor, ...]
     allowed_checks: AllowedChecks
+    providers: ProviderParts | None = None
 
     @property
     def routes(self) -> Routes:
@@ -93,6 +96,12 @@ class Gateway:
     login: LoginContext
     services: Services
     checks: CheckEndpoint
+
+    async def settle(self) -> None:
+        """Wait for background writes, and for calls to identity providers."""
+        if self.login.providers is not None:
+            await self.login.providers.settle()
+        await self.services.sessions.settle()
 
 
 # The gateway that handles a request, from beginning to end.

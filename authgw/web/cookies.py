@@ -6,13 +6,14 @@ from typing import Literal
 
 from aiohttp import web
 
-from authgw.core.limits import MAX_HELPER_COOKIES
+from authgw.core.limits import MAX_FLOW_COOKIES, MAX_HELPER_COOKIES
 from authgw.core.login_sites import LoginSite
+from authgw.core.providers.flow import FLOW_LIFETIME
 from authgw.dialects.headers import SESSION_COOKIES, own_cookies
 from authgw.services.results import BrowserSession
 from authgw.web.context import GATEWAY, host_of
 
-Purpose = Literal["csrf", "login", "device", "done", "visit"]
+Purpose = Literal["csrf", "login", "device", "done", "out", "visit"]
 _CSRF_TOKEN_LENGTH = 22  # characters of 128 random bits
 _PARSED = web.RequestKey("cookies", tuple[tuple[str, str], ...])
 
@@ -105,6 +106,48 @@ def set_login_cookie(
         secure=site.secure,
         httponly=True,
         # With Strict, the first click on a link from another site would come without it.
+        samesite="Lax",
+    )
+
+
+def flow_cookies(request: web.Request, site: LoginSite) -> dict[str, str]:
+    """Return the tickets of this browser's logins at identity providers, the oldest first.
+
+    The keys are the ends of the cookies' names.
+    """
+    prefix = site.flow_cookie("")
+    pairs = own_cookies(request.raw_headers)
+    return {name.removeprefix(prefix): value for name, value in pairs if name.startswith(prefix)}
+
+
+def set_flow_cookie(
+    request: web.Request, response: web.Response, site: LoginSite, suffix: str, ticket: str
+) -> None:
+    """Set the cookie of a new login at a provider; of the older ones the newest is kept."""
+    # RFC 6265 section 5.4: cookies of the same path are sent in the order of their creation.
+    older = [name for name in flow_cookies(request, site) if name != suffix]
+    for name in older[: max(0, len(older) + 1 - MAX_FLOW_COOKIES)]:
+        delete_flow_cookie(response, site, name)
+    _set_flow_cookie(response, site, suffix, ticket, int(FLOW_LIFETIME))
+
+
+def delete_flow_cookie(response: web.Response, site: LoginSite, suffix: str) -> None:
+    """Delete the cookie of a login at a provider."""
+    _set_flow_cookie(response, site, suffix, "", 0)
+
+
+def _set_flow_cookie(
+    response: web.Response, site: LoginSite, suffix: str, value: str, seconds: int
+) -> None:
+    response.set_cookie(
+        site.flow_cookie(suffix),
+        value,
+        max_age=seconds,
+        # As `__Host-` demands.
+        path="/",
+        secure=site.secure,
+        httponly=True,
+        # The provider leads back by a navigation from another site.
         samesite="Lax",
     )
 

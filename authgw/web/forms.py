@@ -108,7 +108,7 @@ def check_origin(request: web.Request, site: LoginSite) -> None:
         raise CrossSiteError(cause="form_origin")
     if fetch_sites and fetch_sites != [b"same-origin"]:
         raise CrossSiteError(cause="form_origin")
-    if not is_own and not (fetch_sites and _has_own_host(request, site)):
+    if not is_own and not (fetch_sites and has_own_host(request, site)):
         raise CrossSiteError(cause="form_origin")
 
 
@@ -134,5 +134,6 @@ def missing_csrf_cookie(request: web.Request, site: LoginSite) -> str:
     )
 
 
-def _has_own_host(request: web.Request, site: LoginSite) -> bool:
+def has_own_host(request: web.Request, site: LoginSite) -> bool:
+    """Return True if the request was sent to the host of this login site."""
     return values(request.raw_headers, "Host") == [site.authority.encode("ascii")]

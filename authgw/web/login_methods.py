@@ -1,11 +1,15 @@
 """Interfaces of login methods and second factors; `app` registers them."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
 
+from authgw.core.login_sites import LoginSite
 from authgw.core.users import User
+
+if TYPE_CHECKING:
+    from authgw.web.return_targets import ReturnTarget
 
 # Handlers by HTTP method and path.
 Routes = Mapping[tuple[str, str], Callable[[web.Request], Awaitable[web.StreamResponse]]]
@@ -26,6 +30,11 @@ class LoginMethod(Protocol):
     @property
     def routes(self) -> Routes:
         """Handlers of its requests."""
+
+    def part(
+        self, request: web.Request, site: LoginSite, target: "ReturnTarget"
+    ) -> Mapping[str, Any]:
+        """Return the values that its part of the login page shows."""
 
 
 class SecondFactor(Protocol):

@@ -8,6 +8,7 @@ from authgw.core.errors import AuthgwError, CredentialsAmbiguousError, StoreUnav
 from authgw.core.limits import LOOP_VISITS, LOOP_WINDOW
 from authgw.core.login_sites import LoginSite
 from authgw.dialects.headers import values
+from authgw.dialects.responses import RECHECK
 from authgw.services.results import Identity, VerifiedLogin
 from authgw.web.context import GATEWAY, record, request_id
 from authgw.web.cookies import all_session_tokens, login_cookies, session_tokens, set_login_cookie
@@ -23,6 +24,7 @@ from authgw.web.login_steps import (
     refused,
     without_csrf_token,
 )
+from authgw.web.provider_entry import automatic_start, confirm_session
 from authgw.web.return_targets import (
     CUT,
     ReturnTarget,
@@ -42,6 +44,14 @@ async def show(request: web.Request) -> web.Response:
     """Show the login page, or redirect a user who is logged in already."""
     site, target = login_site(request), ReturnTarget.of(request.query)
     identity, note = await _browser_session(request)
+    if identity is None and RECHECK in request.query:
+        problem = await confirm_session(request, site, target)
+        if problem is not None:
+            return problem
+        identity, note = await _browser_session(request)
+    start = automatic_start(request, site, target) if identity is None and not note else ""
+    if start:
+        return see(start)
     if identity is None or "switch" in request.query:
         message = _lost_session(request, site) if identity is None and not note else ""
         sub = identity.session.sub if identity else ""
@@ -95,17 +105,20 @@ def login_page(
     """Return the login page with the parts of all login methods."""
     host = out_of_reach(request, site, target)
     notes = [note, CUT if target.cut else "", why_out_of_reach(site, host) if host else ""]
-    methods = request[GATEWAY].login.methods
+    methods = [method for method in request[GATEWAY].login.methods if method.template]
+    parts = [method.part(request, site, target) for method in methods]
     return form_page(
         request,
         site,
         "login",
         target,
-        methods=[method.template for method in methods if method.template],
+        methods=[method.template for method in methods],
+        has_form=len(methods) > 1,
         username=username,
         message=message,
         notes=[text for text in notes if text],
         signed_in_as=signed_in_as,
+        **{name: value for part in parts for name, value in part.items()},
     )
 
 

@@ -1,6 +1,7 @@
 """Steps that login methods and second factors share: their forms, the ticket, the new session."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -9,6 +10,7 @@ from aiohttp import web
 from authgw.core.errors import (
     AuthgwError,
     CrossSiteError,
+    FlowInvalidError,
     TooManyFailuresError,
     UsersFileUnwritableError,
 )
@@ -31,7 +33,7 @@ from authgw.web.html import page, see
 from authgw.web.return_targets import ReturnTarget, out_of_reach, why_out_of_reach
 
 # Seconds after a login in which a browser without a session cookie is told that it was lost.
-_DONE_LIFETIME = 60.0
+DONE_LIFETIME = 60.0
 
 
 def form_page(
@@ -81,6 +83,7 @@ async def open_session(
         verified.login(device_of(request)),
         cookies=all_session_tokens(request),
         instead_of=verified.session,
+        seal=await _pending_secret(request, verified),
     )
     record_login(
         partial(record, request),
@@ -94,12 +97,31 @@ async def open_session(
         record(request, "revoke", sub=old.sub, sid=old.sid, sentence="replaced by a new login")
     response = see(next_location(request, site, target, sub, opened.session.sid))
     delete_other_session_cookies(request, response, site)
-    set_login_cookie(response, site, "done", "yes", _DONE_LIFETIME)
+    set_login_cookie(response, site, "done", "yes", DONE_LIFETIME)
     set_session_cookie(response, site, opened)
-    ticket = gateway.login.service.tickets.remember(verified)
-    set_login_cookie(response, site, "device", ticket, gateway.login.device_lifetime)
+    if verified.began_with_password:
+        ticket = gateway.login.service.tickets.remember(verified)
+        set_login_cookie(response, site, "device", ticket, gateway.login.device_lifetime)
     set_login_cookie(response, site, "login", "", 0)
     return response
+
+
+async def _pending_secret(
+    request: web.Request, verified: VerifiedLogin
+) -> Callable[[str], str] | None:
+    """Use up a login at a provider that waited for a code; return how its secret is encrypted.
+
+    None for other logins.
+
+    Raises:
+        FlowInvalidError: it was used before.
+    """
+    parts = request[GATEWAY].login.providers
+    if verified.pending is None or parts is None:
+        return None
+    if not await parts.pending.take(verified):
+        raise FlowInvalidError(cause="flow_spent")
+    return partial(parts.seal, verified.secret)
 
 
 async def login_to_complete(request: web.Request, site: LoginSite) -> VerifiedLogin | None:
@@ -108,7 +130,10 @@ async def login_to_complete(request: web.Request, site: LoginSite) -> VerifiedLo
     That is a login whose first step is complete, else the browser's active session.
     """
     gateway = request[GATEWAY]
-    pending = gateway.login.service.tickets.resume(login_cookies(request, site, "login"))
+    tickets, providers = login_cookies(request, site, "login"), gateway.login.providers
+    pending = gateway.login.service.tickets.resume(tickets)
+    if pending is None and providers is not None:
+        pending = await providers.pending.resume(tickets)
     if pending is not None:
         return pending
     identity = await gateway.services.identification.browser_session(session_tokens(request))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from authgw.web.openapi import Item, Operation
 from authgw.web.templating import SCRIPT_SOURCE, PageRenderer, PageTheme
 
-VOID = {"input", "link", "meta"}
+VOID = {"img", "input", "link", "meta"}
 BASE = "https://auth.example.com/login"
 
 
@@ -22,6 +22,35 @@ class ShownSession(NamedTuple):
     current: bool
 
 
+class ShownButton(NamedTuple):
+    name: str
+    label: str
+    start: str
+    has_icon: bool
+    note: str = ""
+
+
+class ShownAccount(NamedTuple):
+    name: str
+    label: str
+    is_linked: bool
+
+
+class ShownLinks(NamedTuple):
+    accounts: tuple[ShownAccount, ...] = ()
+    can_change: bool = False
+    hint: str = ""
+    log_in_again: str = ""
+
+
+BUTTONS = [
+    ShownButton("company", "Example Ltd", "/login/oidc/company?rd=%2Fx", True),
+    ShownButton("github", "GitHub", "/login/oidc/github?rd=%2Fx", False, "Away a moment ago."),
+]
+ACCOUNTS = (
+    ShownAccount("company", "Example Ltd", True),
+    ShownAccount("github", "GitHub", False),
+)
 SESSIONS = [
     ShownSession("sid-1", "Firefox on Windows", "203.0.113.7", "just now", "1 hour ago", True),
     ShownSession("sid-2", "Safari on iPhone", "203.0.113.8", "2 days ago", "9 days ago", False),
@@ -36,6 +65,8 @@ ACCOUNT: dict[str, object] = {
     "logout": "/logout",
     "message": "Session ended.",
     "home": "https://apps.example.com/",
+    "source": "Example Ltd",
+    "links": ShownLinks(ACCOUNTS, can_change=True),
 }
 PING = Operation(
     "ping", "POST /ping", "Ping.", "", "none", (Item("a", "b"),), (("c/d", (Item("e", "f"),)),), ()
@@ -48,7 +79,9 @@ CONTEXTS: dict[str, dict[str, object]] = {
         "codes": [Item("not_found", "this page does not exist")],
     },
     "login.html": {
-        "methods": ["_login_password.html"],
+        "methods": ["_login_password.html", "_login_providers.html"],
+        "providers": BUTTONS,
+        "has_form": True,
         "token": "a-token",
         "rd": "https://app.example.com/",
         "username": "alice",
@@ -60,6 +93,26 @@ CONTEXTS: dict[str, dict[str, object]] = {
     "account.html": ACCOUNT,
     "logout.html": {"who": "alice", "token": "a-token", "logout": "/logout", "rd": "/x"},
     "logged_out.html": {},
+    "rescue.html": {"who": "alice", "token": "a-token", "ticket": "t", "message": "Wrong."},
+    "provider_switch.html": {
+        "who": "alice",
+        "provider": "company",
+        "label": "Example Ltd",
+        "token": "a-token",
+        "rd": "https://app.example.com/",
+        "stay": "/login?rd=%2Fx",
+    },
+    "provider_problem.html": {
+        "title": "Start the login again",
+        "messages": ["It took too long.", "Nothing was changed."],
+        "again": "/login/oidc/company?rd=%2Fx",
+        "button": "Start again",
+        "elsewhere": "/login?switch=yes&rd=%2Fx",
+        "elsewhere_text": "Other ways to log in",
+        "status": 400,
+        "code": "flow_invalid",
+        "request_id": "1f0c",
+    },
     "denied.html": {
         "who": "bob",
         "needed": ["group admins", "user alice"],
@@ -87,6 +140,12 @@ CONTEXTS: dict[str, dict[str, object]] = {
 STATES: list[tuple[str, dict[str, object]]] = [
     *((name, {}) for name in CONTEXTS),
     ("login.html", {"rd": "", "username": "", "message": "", "signed_in_as": ""}),
+    ("login.html", {"methods": ["_login_providers.html"], "has_form": False, "message": ""}),
+    ("login.html", {"providers": []}),
+    ("login.html", {"rd": "", "cut": True}),
+    ("provider_problem.html", {"again": "", "elsewhere": ""}),
+    ("account.html", {"links": ShownLinks(ACCOUNTS, False, "Not now.", "/login?switch=yes")}),
+    ("account.html", {"links": ShownLinks(), "source": ""}),
     ("totp.html", {"message": "", "missing": False}),
     ("totp.html", {"missing": True}),
     ("rescue.html", {"message": "Your browser sent no cookie."}),
@@ -163,7 +222,9 @@ def script_source(seen: Page) -> str:
 def assert_inert(seen: Page) -> None:
     assert script_source(seen) == SCRIPT_SOURCE
     for tag, attrs in seen.elements:
-        assert tag not in {"style", "img", "iframe", "object", "embed", "base"}
+        assert tag not in {"style", "iframe", "object", "embed", "base"}
+        # Icons of providers only, from our own address.
+        assert tag != "img" or re.fullmatch(rf"{BASE}/oidc/[a-z0-9-]+/icon", attrs["src"])
         assert not [attr for attr in attrs if attr == "style" or attr.startswith("on")]
         assert "http-equiv" not in attrs
         for attr in ("href", "action", "src"):

@@ -10,6 +10,7 @@ from authgw.web.templating import PageRenderer, PageTheme
 from authgw.web.theme import contrast
 from tests.support.every_page import (
     BASE,
+    BUTTONS,
     CONTEXTS,
     PAGES,
     SESSIONS,
@@ -99,12 +100,32 @@ def test_pages_obey_the_strict_content_security_policy(name: str, other: dict[st
 @pytest.mark.parametrize(
     ("name", "kept", "dropped"),
     [
-        ("login.html", {BASE}, set()),
+        ("login.html", {BASE, *(each.start for each in BUTTONS)}, set()),
         ("totp.html", {f"{BASE}/totp", f"{BASE}?switch=yes"}, set()),
         ("denied.html", {"https://auth.example.com/login?rd=x"}, set()),
         ("loop.html", {"https://a.example.com/"}, {f"{BASE}/account"}),
         ("problem.html", {BASE}, set()),
-        ("account.html", set(), {"/logout", f"{BASE}/end", "https://apps.example.com/"}),
+        (
+            "provider_switch.html",
+            {f"{BASE}/oidc/company", "/login?rd=%2Fx"},
+            set(),
+        ),
+        (
+            "provider_problem.html",
+            {"/login/oidc/company?rd=%2Fx", "/login?switch=yes&rd=%2Fx"},
+            set(),
+        ),
+        (
+            "account.html",
+            set(),
+            {
+                "/logout",
+                f"{BASE}/end",
+                "https://apps.example.com/",
+                f"{BASE}/oidc/company/link",
+                f"{BASE}/oidc/github/link",
+            },
+        ),
     ],
 )
 def test_what_leads_on_to_the_first_page_keeps_its_fragment(
