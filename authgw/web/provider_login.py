@@ -175,7 +175,7 @@ async def _log_in(request: web.Request, site: LoginSite, found: FinishedLogin) -
             login,
             cookies=all_session_tokens(request),
             instead_of=await _continued(request, found),
-            seal=partial(parts.seal, found.secret),
+            seal=partial(parts.seal, found.secret.encode()),
         )
     except AuthgwError as error:
         return failed(request, site, found.provider, target, error)

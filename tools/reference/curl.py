@@ -14,6 +14,7 @@ _VALUES: Mapping[str, Any] = {
     "X-Original-Method": "GET",
     "X-Original-URL": "https://app.example.com/path?x=1",
     "code": "123456",
+    "logout_token": "$LOGOUT_TOKEN",
     "password": "correct horse battery",
     "refresh": "$REFRESH_TOKEN",
     "sid": "$SID",
