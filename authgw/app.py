@@ -4,6 +4,7 @@ import gc
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from loguru import logger
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -38,12 +39,15 @@ from authgw.storage.mirror import Mirror
 from authgw.web.aiohttp_internals import parses_in_python
 from authgw.web.context import Gateway, LoginContext, Services
 from authgw.web.html import refusal_page
+from authgw.web.login_methods import LoginMethod
 from authgw.web.password_login import PasswordLogin
-from authgw.web.provider_login import ProviderLogin
 from authgw.web.rescue_login import RescueLogin
 from authgw.web.routes import application
 from authgw.web.templating import PageRenderer, PageTheme
 from authgw.web.totp_login import TotpFactor
+
+if TYPE_CHECKING:
+    from authgw.server.providers import ProviderNetwork, ProviderServices
 
 
 def _record(event: Event) -> None:
@@ -90,7 +94,7 @@ def build(
     record: AuditRecorder = _record,
 ) -> Replica:
     """Build a replica from its configuration and files, on this store."""
-    parts = _parts(state, store)
+    parts = _parts(state, store, clock)
     return Replica(state, parts, partial(_gateway, parts, clock, record))
 
 
@@ -106,7 +110,7 @@ async def http_server(replica: Replica, registry: CollectorRegistry) -> HttpServ
     return server
 
 
-def _parts(state: ReloadableState, store: Store) -> Parts:
+def _parts(state: ReloadableState, store: Store, clock: Callable[[], float]) -> Parts:
     settings, measured = state.loaded.settings, MeasuredStore(store)
     mirror = Mirror(
         measured,
@@ -123,6 +127,38 @@ def _parts(state: ReloadableState, store: Store) -> Parts:
         PageRenderer(PageTheme(settings.login.product, settings.login.color)),
         store.revocation_feed(mirror.mark_ended),
         store.key_registry(state.keys),
+        _network(clock) if state.providers else None,
+    )
+
+
+def _network(clock: Callable[[], float]) -> "ProviderNetwork":
+    # Loaded with the first provider only, as its modules take memory in each replica.
+    from authgw.server.providers import ProviderNetwork
+
+    return ProviderNetwork(clock)
+
+
+def _provider_methods(state: ReloadableState) -> tuple[LoginMethod, ...]:
+    if not state.providers:
+        return ()
+    from authgw.web.provider_login import ProviderLogin
+
+    return (ProviderLogin(),)
+
+
+def _providers(
+    parts: Parts,
+    state: ReloadableState,
+    issuer: Issuer,
+    service: LoginService,
+    record: AuditRecorder,
+) -> "ProviderServices | None":
+    if parts.network is None:
+        return None
+    from authgw.server.providers import ProviderServices
+
+    return ProviderServices(
+        parts.network, state, parts.mirror, parts.measured_store, issuer, service, record
     )
 
 
@@ -146,8 +182,10 @@ def _gateway(
     )
     # Decisions know users by this directory alone: another source than the file joins it here.
     users: UserDirectory = state.users
+    service = _login(parts, clock, state, issuer)
+    providers = _providers(parts, state, issuer, service, record)
     services = Services(
-        sessions=_sessions(parts, clock, auth, issuer, users),
+        sessions=_sessions(parts, clock, auth, issuer, users, providers),
         identifiers=issuer.identifiers,
         backends=state.clients,
         counters=parts.measured_store,
@@ -160,11 +198,7 @@ def _gateway(
     )
     if settings.login.sites.all or settings.server.docs:
         parts.pages.compile()
-    service, policy, allowed_checks = (
-        _login(parts, clock, state, issuer),
-        _policy(state),
-        AllowedChecks(),
-    )
+    policy, allowed_checks = _policy(state), AllowedChecks()
     rescue = RescueLogin(
         RescueLinks(users, parts.measured_store, issuer, clock=clock),
         is_enabled=not settings.login.passwords,
@@ -176,11 +210,12 @@ def _gateway(
         parts.pages,
         methods=(
             PasswordLogin(service, is_enabled=settings.login.passwords),
-            ProviderLogin(),
+            *_provider_methods(state),
             rescue,
         ),
         factors=(TotpFactor(service),),
         allowed_checks=allowed_checks,
+        providers=providers.parts if providers else None,
     )
     checks = CheckContext(
         policy,
@@ -234,6 +269,7 @@ def _sessions(
     auth: AuthSettings,
     issuer: Issuer,
     users: UserDirectory,
+    providers: "ProviderServices | None",
 ) -> Sessions:
     return Sessions(
         parts.mirror,
@@ -244,6 +280,10 @@ def _sessions(
         clock=clock,
         users=users,
         refreshed=parts.refreshes,
+        bounds=providers.bounds if providers else None,
+        on_due=providers.on_due if providers else None,
+        reseal=providers.reseal if providers else None,
+        index=providers.index if providers else None,
     )
 
 

@@ -30,6 +30,7 @@ PROVIDER_CAUSES: dict[str, str] = {
     "account_not_accepted": "`accept` of the identity provider does not admit the account",
     "account_other_name": "the account is bound to a name that `names` of its provider does not "
     "give: release that name",
+    "bindings_unwritable": "the bindings file (`auth.bindings`) cannot be written",
     "name_missing": "the account has no usable name in the claim that `subject` names",
     "name_reserved": "the name has a colon, which is for names with the prefix of their source",
     "name_is_user": "the name is like that of a user of the users file: link the account to the "

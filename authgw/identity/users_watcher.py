@@ -9,7 +9,7 @@ from pathlib import Path
 from authgw.core.rules import glob
 from authgw.core.typed_text import comparison_key, typed_name
 from authgw.core.users import AppPassword, User
-from authgw.identity import bindings_editor
+from authgw.identity import bindings_editor, users_editor
 from authgw.identity.bindings_file import (
     BLOCKED_NAME,
     Account,
@@ -230,6 +230,32 @@ class WatchedUsersFile:
         bindings_editor.bind(self.bindings_path, name, Account(issuer, account))
         self._bindings.reload()
         self.version += 1
+
+    def linked_issuers(self, sub: str) -> frozenset[str]:
+        """Return the issuers of the accounts that are linked to a user."""
+        entry = self._snapshot.entries.get(sub)
+        return frozenset(link.issuer for link in entry.links) if entry else frozenset()
+
+    def link(self, sub: str, issuer: str, account: str) -> None:
+        """Link an account to a user; the link applies in this directory at once. Blocks.
+
+        Raises:
+            UsersFileError: The account is linked to another user, or the file cannot be written.
+        """
+        users_editor.add_link(self.path, sub, issuer, account)
+        self._users.reload()
+        self.version += 1
+
+    def unlink(self, sub: str, issuer: str) -> bool:
+        """Remove a user's links to accounts of an issuer; return False without a link. Blocks.
+
+        Raises:
+            UsersFileError: The file cannot be written.
+        """
+        was_linked = users_editor.remove_links(self.path, sub, issuer)
+        self._users.reload()
+        self.version += 1
+        return was_linked
 
     @property
     def warnings(self) -> tuple[str, ...]:

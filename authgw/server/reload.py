@@ -9,6 +9,7 @@ from authgw.config.provider_icons import ProviderIcon, load_icons
 from authgw.config.schema import Settings
 from authgw.config.section import Section
 from authgw.core.keys import Key, KeyRing, SigningKeyError
+from authgw.core.providers.model import Provider
 from authgw.files import key_files
 from authgw.identity.bindings_file import BindingsFileError
 from authgw.identity.clients_file import BackendsFileError, TrustedBackends, load_clients
@@ -35,8 +36,8 @@ class ReloadableState:
     """The state of all files that a reload reads again.
 
     `loaded` has the current rules; its other settings are those of the start. `left` names the
-    settings that have changed since, and that need a restart. `icons` are those of the identity
-    providers, by name.
+    settings that have changed since, and that need a restart. `icons` and `providers`, with
+    their secrets, are those of the identity providers, by name.
     """
 
     loaded: LoadedConfig
@@ -45,6 +46,7 @@ class ReloadableState:
     users: WatchedUsersFile
     left: tuple[str, ...] = ()
     icons: Mapping[str, ProviderIcon] = field(default_factory=dict)
+    providers: Mapping[str, Provider] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,14 @@ def read(loaded: LoadedConfig, entries: EntryFiles | None = None) -> ReloadableS
         _make_missing_key(loaded)
     ring = _load_ring(loaded)
     found = entries or read_entries(loaded)
-    return ReloadableState(loaded, ring, found.clients, found.users, icons=load_icons(loaded))
+    return ReloadableState(
+        loaded,
+        ring,
+        found.clients,
+        found.users,
+        icons=load_icons(loaded),
+        providers=loaded.settings.login.loaded_providers(loaded.directory),
+    )
 
 
 def read_again(before: ReloadableState, load: Callable[[], LoadedConfig]) -> ReloadableState:
@@ -106,6 +115,7 @@ def read_again(before: ReloadableState, load: Callable[[], LoadedConfig]) -> Rel
         WatchedUsersFile(before.users.path, before.users, bindings=before.users.bindings_path),
         tuple(_changed(before.loaded.settings, found.settings)),
         load_icons(loaded),
+        settings.login.loaded_providers(loaded.directory),
     )
 
 
@@ -113,6 +123,8 @@ def secret_files(loaded: LoadedConfig) -> tuple[Path, ...]:
     """Return the files of keys and passwords that this configuration names."""
     auth, cache = loaded.settings.auth, loaded.settings.cache
     named = [cache.password_file, auth.secret_file if auth.algorithm == "HS256" else None]
+    for provider in loaded.settings.login.providers.values():
+        named += [provider.client_secret_file, provider.client_key_file]
     keys = loaded.path(auth.keys).glob("*.pem") if auth.algorithm != "HS256" else ()
     return (*sorted(keys), *(loaded.path(name) for name in named if name is not None))
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from loguru import logger
@@ -28,6 +29,9 @@ from authgw.web.context import Gateway
 from authgw.web.dispatcher import Dispatcher
 from authgw.web.templating import PageRenderer
 
+if TYPE_CHECKING:
+    from authgw.server.providers import ProviderNetwork
+
 # Returns the reason why this replica is not ready, or "".
 Readiness = Callable[[], Awaitable[str]]
 
@@ -36,8 +40,9 @@ Readiness = Callable[[], Awaitable[str]]
 class Parts:
     """The parts of a replica that a reload leaves in place.
 
-    `feed` and `key_registry` are None if the store is not shared with other replicas. `strangers`
-    limits what requests without valid credentials write to the store.
+    `feed` and `key_registry` are None if the store is not shared with other replicas, `network`
+    without identity providers. `strangers` limits what requests without valid credentials write to
+    the store.
     """
 
     store: Store
@@ -47,6 +52,7 @@ class Parts:
     pages: PageRenderer
     feed: RevocationFeed | None
     key_registry: KeyRegistry | None
+    network: "ProviderNetwork | None" = None
     refreshes: RefreshCounts = field(default_factory=RefreshCounts)
     strangers: AddressBudget = field(
         default_factory=lambda: AddressBudget(PER_STRANGER, time.monotonic)
@@ -80,7 +86,7 @@ class Replica:
         application.middlewares.insert(1, metrics_middleware(requests))
         measured: list[MeasuredPart | None] = [
             *(requests, dispatcher, parts.refreshes, parts.hash_pool, parts.mirror),
-            *(parts.store, parts.feed, parts.key_registry),
+            *(parts.store, parts.feed, parts.key_registry, parts.network),
         ]
         registry.register(metrics.ReplicaCollector([part for part in measured if part is not None]))
         return requests
@@ -114,7 +120,9 @@ class Replica:
     async def close(self) -> None:
         """Finish background writes, withdraw from the other replicas, and cancel reads."""
         self._parts.hash_pool.close()
-        await self.serving.gateway.services.sessions.settle()
+        await self.serving.gateway.settle()
+        if self._parts.network:
+            await self._parts.network.close()
         if self._parts.key_registry:
             await self._parts.key_registry.leave()
         self._parts.mirror.close()
@@ -141,7 +149,7 @@ class Replica:
         previous, self._state = self.serving.gateway, state
         self.serving.use(gateway)
         _report_reload(state)
-        await previous.services.sessions.settle()
+        await previous.settle()
 
     def _report_users_file(self, problem: str) -> None:
         """Report a problem with users or bindings or, with "", its end, in log and metrics."""

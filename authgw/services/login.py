@@ -173,7 +173,8 @@ class LoginService:
             raise
         await self._regulation.record_success(attempt)
         # A session of an earlier version may have no `amr`; it began with a password.
-        amr = dict.fromkeys((*(verified.amr or (PASSWORD,)), TOTP))
+        first = verified.amr or ((PASSWORD,) if verified.began_with_password else ())
+        amr = dict.fromkeys((*first, TOTP))
         return replace(verified, amr=tuple(amr), factor_time=self._clock())
 
     async def in_one_step(

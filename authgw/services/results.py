@@ -146,6 +146,9 @@ class VerifiedLogin:
 
     `auth_time` is the time of the oldest proof, `factor_time` that of the code, both in Unix
     seconds. `session` is the session to which a code was added.
+
+    `pending` is a login at an identity provider that waits for a code, whose session will keep the
+    `secret`; `ticket_id` is the id of its ticket.
     """
 
     user: User
@@ -154,9 +157,19 @@ class VerifiedLogin:
     auth_time: float = 0.0
     factor_time: float = 0.0
     session: Session | None = None
+    pending: LoginRequest | None = None
+    secret: str = field(default="", repr=False)
+    ticket_id: str = ""
+
+    @property
+    def began_with_password(self) -> bool:
+        """Return True unless the first proof was an account at an identity provider."""
+        return self.pending is None and not (self.session and self.session.issuer)
 
     def login(self, client: Device) -> LoginRequest:
         """Return the login from which a session for this device is opened."""
+        if self.pending is not None:
+            return replace(self.pending, client=client, amr=self.amr, factor_time=self.factor_time)
         if self.session is not None:
             known = LoginRequest.of_session(self.session, client)
             return replace(known, amr=self.amr, factor_time=self.factor_time)

@@ -97,6 +97,12 @@ class Gateway:
     services: Services
     checks: CheckEndpoint
 
+    async def settle(self) -> None:
+        """Wait for background writes, and for calls to identity providers."""
+        if self.login.providers is not None:
+            await self.login.providers.settle()
+        await self.services.sessions.settle()
+
 
 # The gateway that handles a request, from beginning to end.
 GATEWAY = web.RequestKey("gateway", Gateway)

@@ -2,14 +2,17 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from authgw.config.provider_icons import ProviderIcon
 from authgw.core.login_sites import LoginSite
 from authgw.core.networks import TrustedProxies
 from authgw.core.sessions import Session
-from authgw.services.providers.login import ProviderLogins
-from authgw.services.providers.secrets import ProviderSecret
+
+if TYPE_CHECKING:
+    # Loaded with the first provider only.
+    from authgw.services.providers.login import ProviderLogins
+    from authgw.services.providers.pending import PendingProviderLogins
 
 
 class AccountLinks(Protocol):
@@ -43,8 +46,9 @@ class ProviderParts:
 
     Attributes:
         logins: The start of a login, and its end.
-        seal: Returns the secret of a login, encrypted for the session with this sid.
-        recheck: Asks the provider of a session about its account; returns False if it has ended.
+        pending: The logins that wait for a code of this gateway.
+        seal: Returns the encoded secret of a login, encrypted for the session with this sid.
+        recheck: Checks the account of a session at its provider; returns False if it has ended.
         end_session_url: Returns where a logout goes on to, empty for a logout here alone.
         report: Ends the sessions that a logout token of a provider names, and returns them.
         links: The accounts that are linked to users.
@@ -52,15 +56,18 @@ class ProviderParts:
         icons: The images on the buttons, by name.
         reporters: The networks from which a provider may report logouts, by name.
         is_automatic: The login page leads straight to the only provider.
+        settle: Waits for calls in the background.
         away: The providers whose last call failed, with the time of that in Unix seconds.
     """
 
-    logins: ProviderLogins
-    seal: Callable[[ProviderSecret, str], str]
+    logins: "ProviderLogins"
+    pending: "PendingProviderLogins"
+    seal: Callable[[str, str], str]
     recheck: Callable[[Session], Awaitable[bool]]
     end_session_url: Callable[[Session, LoginSite], Awaitable[str]]
     report: Callable[[str, str], Awaitable[tuple[Session, ...]]]
     links: AccountLinks
+    settle: Callable[[], Awaitable[None]]
     is_self_service: bool = False
     icons: Mapping[str, ProviderIcon] = field(default_factory=dict)
     reporters: Mapping[str, TrustedProxies] = field(default_factory=dict)

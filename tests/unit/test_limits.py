@@ -111,6 +111,16 @@ _STATED = [
         (limits.MAX_TOKEN_BYTES // 1024,),
     ),
     (
+        "docs/reference/limits.md",
+        r"\| token of an identity provider \| (\d+) KiB",
+        (limits.MAX_PROVIDER_TOKEN_BYTES // 1024,),
+    ),
+    (
+        "docs/reference/limits.md",
+        r"\| key set of an identity provider \| (\d+) keys, RSA keys of 2,048 to ([\d,]+) bits",
+        (limits.MAX_PROVIDER_KEYS, limits.MAX_PROVIDER_RSA_BITS),
+    ),
+    (
         "docs/how-to/migration.md",
         r"over (\d+) KiB, or incomplete after (\d+) s",
         (limits.MAX_JSON_BYTES // 1024, limits.BODY_TIMEOUT),

@@ -110,19 +110,25 @@ class Renewals:
         if not is_full and session.sid not in self._running:
             self._start(session.sid)
 
-    async def check(self, sid: str) -> bool:
-        """Check a session now, or wait for its check under way; True if it was confirmed.
+    async def check(self, session: Session) -> bool:
+        """Check a session now, or wait for its check under way; False if it has ended.
 
         Raises:
+            ProviderUnavailableError: the provider did not confirm the account.
             StoreUnavailableError: the session cannot be read or written now.
         """
-        before = (await self._store.read(sid)).session
-        if before is None or self._provider_of(before) is None:
-            return False
+        connected, sid = self._provider_of(session), session.sid
+        if connected is None:
+            return True
         if await asyncio.shield(self._running.get(sid) or self._start(sid)) == "busy":
-            await self._other_replica(before)
+            await self._other_replica(session)
         after = (await self._store.read(sid)).session
-        return after is not None and after.checked_at > before.checked_at
+        if after is None:
+            return False
+        if after.checked_at <= session.checked_at:
+            name = connected.provider.name
+            raise ProviderUnavailableError(note=f"{name} did not confirm the account of a session")
+        return True
 
     async def settle(self) -> None:
         """Wait for the checks in the background."""

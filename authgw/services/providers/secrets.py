@@ -42,7 +42,11 @@ class ProviderSecret:
 
 def seal(sealer: Sealer, secret: ProviderSecret, sid: str, now: float) -> str:
     """Return the secret encrypted for a session, empty without tokens."""
-    text = secret.encode()
+    return seal_text(sealer, secret.encode(), sid, now)
+
+
+def seal_text(sealer: Sealer, text: str, sid: str, now: float) -> str:
+    """Return an encoded secret encrypted for a session, empty without tokens."""
     return sealer.seal(_KIND, sid, text, now) if text else ""
 
 
