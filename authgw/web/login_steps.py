@@ -75,12 +75,22 @@ async def continue_login(
 async def open_session(
     request: web.Request, site: LoginSite, target: ReturnTarget, verified: VerifiedLogin
 ) -> web.Response:
-    """Open a session, end the browser's former sessions, and redirect to the return target."""
+    """Open a session, end the browser's former sessions, and redirect to the return target.
+
+    A login at an identity provider that waited for a code is used up; one that was used before
+    begins again.
+    """
     gateway, sub = request[GATEWAY], verified.user.sub
+    providers, seal = gateway.login.providers, None
+    if verified.pending is not None:
+        if providers is None or not await providers.pending.take(verified):
+            return see(target.after(site.base))
+        seal = partial(providers.seal, verified.secret)
     opened = await gateway.services.sessions.open(
         verified.login(device_of(request)),
         cookies=all_session_tokens(request),
         instead_of=verified.session,
+        seal=seal,
     )
     record_login(
         partial(record, request),
@@ -96,8 +106,10 @@ async def open_session(
     delete_other_session_cookies(request, response, site)
     set_login_cookie(response, site, "done", "yes", DONE_LIFETIME)
     set_session_cookie(response, site, opened)
-    ticket = gateway.login.service.tickets.remember(verified)
-    set_login_cookie(response, site, "device", ticket, gateway.login.device_lifetime)
+    if verified.began_with_password:
+        ticket = gateway.login.service.tickets.remember(verified)
+        set_login_cookie(response, site, "device", ticket, gateway.login.device_lifetime)
+    set_login_cookie(response, site, "out", "", 0)
     set_login_cookie(response, site, "login", "", 0)
     return response
 
@@ -108,7 +120,10 @@ async def login_to_complete(request: web.Request, site: LoginSite) -> VerifiedLo
     That is a login whose first step is complete, else the browser's active session.
     """
     gateway = request[GATEWAY]
-    pending = gateway.login.service.tickets.resume(login_cookies(request, site, "login"))
+    tickets, providers = login_cookies(request, site, "login"), gateway.login.providers
+    pending = gateway.login.service.tickets.resume(tickets)
+    if pending is None and providers is not None and tickets:
+        pending = await providers.pending.resume(tickets)
     if pending is not None:
         return pending
     identity = await gateway.services.identification.browser_session(session_tokens(request))
