@@ -19,6 +19,7 @@ from yarl import URL
 
 from authgw import app
 from authgw.config.loader import LoadedConfig
+from authgw.config.provider_icons import load_icons
 from authgw.config.rules import compile_rules
 from authgw.config.schema import Settings
 from authgw.core.audit import Event
@@ -224,7 +225,14 @@ def reading_of(loaded: LoadedConfig) -> ReloadableState:
     users.write_bytes(_users())
     users.chmod(0o600)
     known = load_clients(loaded.path(auth.clients))
-    return ReloadableState(loaded, an_issuer().keys, known, WatchedUsersFile(users))
+    return ReloadableState(
+        loaded,
+        an_issuer().keys,
+        known,
+        WatchedUsersFile(users),
+        icons=load_icons(loaded),
+        providers=loaded.settings.login.loaded_providers(loaded.directory),
+    )
 
 
 @cache
