@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 import pytest
 from aiohttp import ClientResponse
 
-from authgw.server import providers
+from authgw.server.outgoing import OutgoingClient
 from tests.support.fake_provider import ISSUER, FakeProvider
 from tests.support.gateway import MakeGateway, RunningGateway
 from tests.support.login_scene import APP, RULES, Jar, page_of
@@ -92,7 +92,5 @@ class MakeSite:
 def make_site(make_gateway: MakeGateway, monkeypatch: pytest.MonkeyPatch) -> MakeSite:
     """Return a function that starts gateways, whose calls a fake provider responds to."""
     provider = FakeProvider(now=time.time())
-    monkeypatch.setattr(
-        providers.OutgoingClient, "calls_of", lambda *_: provider.calls, raising=True
-    )
+    monkeypatch.setattr(OutgoingClient, "calls_of", lambda *_: provider.calls)
     return MakeSite(make_gateway, provider)
