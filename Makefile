@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run dev install check format lint test test-unit sample faults threats soak soak-sample screenshots containers dist docs
+.PHONY: run run-oidc dev install check format lint test test-unit sample faults threats soak soak-sample screenshots containers dist docs
 
 # Make an environment named $(1) with the packages of the lock file $(2).
 define environment
@@ -22,6 +22,10 @@ endef
 
 run: .venv-run/.installed
 	@tools/demo
+
+# As `make run`, and an identity provider beside it.
+run-oidc: install tests/providers/node_modules
+	@tools/demo-oidc
 
 # As `make run`, and the gateway starts again when its code or configuration changes.
 dev: install
@@ -57,18 +61,20 @@ lint: install
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive authgw
 
-tests/browser/node_modules: tests/browser/package-lock.json
-	@command -v npm >/dev/null || { echo "npm is missing, axe-core comes by it: apt-get install npm"; exit 1; }
-	npm ci --silent --prefix tests/browser
+# What tests need from npm, by the Node of .venv.
+NODE_MODULES := tests/browser/node_modules tests/providers/node_modules
+
+$(NODE_MODULES): %/node_modules: %/package-lock.json | .venv/.installed
+	$(BIN)/npm ci --silent --prefix $*
 	touch $@
 
 # On every core: tests without a server, then those whose servers wait more than they compute, each
 # module on one core. Then, alone, tests that race and browsers, which a busy machine would disturb:
 # those marked so.
 QUICK := tests/unit bench/tests tests/web tests/test_guarantees.py
-SERVERS := tests/contract tests/deploy tests/proxies tests/e2e tests/threats
+SERVERS := tests/contract tests/deploy tests/proxies tests/e2e tests/providers tests/threats
 
-test: install tests/browser/node_modules
+test: install $(NODE_MODULES)
 	$(BIN)/pytest $(QUICK) -n auto --junitxml=.results/quick.xml --cov --cov-report=
 	$(BIN)/pytest $(SERVERS) -m "not alone" -n auto --dist loadfile --junitxml=.results/servers.xml \
 		--durations=20 --cov --cov-append --cov-report=

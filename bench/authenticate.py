@@ -16,6 +16,7 @@ from bench.hot import PATH, hot_checks, limit_checks
 from bench.http import send
 from bench.measure import ROUNDS, Measure, Sample, in_turn, median, ratio, sample, table
 from bench.outcome import Benchmark, NotMeasured, Outcome
+from bench.provider_logins import provider_gateway, sessions_of_both
 from bench.wrk import load
 
 _COLD_CONNECTIONS = 64
@@ -23,6 +24,7 @@ _COLD_PER_SECOND = 8000  # more than a replica can do
 _WARM_PER_SECOND = 15_000  # more than a replica can do; their tokens are remembered, 60,000
 _WARM_FIRST = 1000  # the first subject
 _LIMIT, _PLAIN = "raw httptools", "plain aiohttp"
+_LOCAL, _PROVIDER = "cookie, local session", "cookie, session of a provider"
 # Seconds. A session is read again at most every 0.55 s, and a clock every 10 s: in a shorter time a
 # single read more or less would distort the rate.
 _COUNTING_TIME = 8
@@ -69,6 +71,7 @@ def _figures(samples: dict[str, list[Sample]]) -> dict[str, Any]:
         "x_plain": ratio(hot, plain),
         "direct_x_limit": ratio(direct, limit),
         "cold_x_hot": ratio(cold, hot),
+        "provider_x_local": ratio(samples[_PROVIDER], samples[_LOCAL]),
         "cpu_us": {name: median(rounds).cpu for name, rounds in samples.items()},
     }
 
@@ -95,10 +98,18 @@ def _variants(
     variants[_PLAIN] = partial(sample, {"server": [pid]}, checks)
     direct = partial(load, gateway.port, PATH, token, seconds)
     variants["direct with JSON"] = partial(sample, parts, direct)
+    variants |= _sessions_of_both(made, redis, seconds)
     go = go_service(made)
     if go is not None:
         variants |= _go_variants(made, go, seconds)
     return variants
+
+
+def _sessions_of_both(made: Lab, redis: BenchRedis, seconds: int) -> dict[str, Measure]:
+    """Return repeated checks of a local session and of a session of a provider, by cookie."""
+    target = provider_gateway(made, redis.url)
+    cookies = zip((_LOCAL, _PROVIDER), sessions_of_both(target), strict=True)
+    return {name: hot_checks(redis, target.gateway, cookie, seconds) for name, cookie in cookies}
 
 
 def _go_variants(made: Lab, go: GoService, seconds: int) -> dict[str, Measure]:

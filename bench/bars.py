@@ -52,6 +52,7 @@ _BESIDE_GO = (
 # Units of the limit: the CPU of a server of minimal cost in Python for a check (bench/hot.py).
 BARS = (
     Bar("authenticate", "hot_x_limit", "hot check / httptools limit", most=1.6),
+    Bar("authenticate", "provider_x_local", "session of a provider / local session", most=1.1),
     Bar("random", "x_limit", "check of 10,000 sessions at random / limit", most=5),
     Bar("authenticate", "warm_x_limit", "warm check / limit", most=13),
     Bar("authenticate", "cold_x_limit", "cold check / limit", most=15),

@@ -127,6 +127,13 @@ class Lab:
         command = [sys.executable, "-m", "bench.servers", kind, str(port), "answer", loop]
         return port, self._run(command, directory, port, {"PYTHONPATH": str(ROOT)})
 
+    def provider(self) -> int:
+        """Start an identity provider (bench.recorded_provider); return its port."""
+        directory, port = self.directory("provider"), free_port()
+        command = [sys.executable, "-m", "bench.recorded_provider", str(port)]
+        self._run(command, directory, port, {"PYTHONPATH": str(ROOT)})
+        return port
+
     def app(self) -> tuple[int, int]:
         """Start an upstream of minimal cost, NGINX with status 200; return port and pid."""
         directory, port = self.directory("app"), free_port()

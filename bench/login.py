@@ -5,7 +5,6 @@ import json
 import statistics
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -13,15 +12,13 @@ import aiohttp
 
 from authgw.identity import users_editor
 from authgw.identity.passwords import hash_password
-from bench.gateways import ORIGINAL, BenchGateway, Lab, bearer, lab
+from bench.gateways import BenchGateway, Lab, bearer, lab
 from bench.measure import percentile
 from bench.outcome import Benchmark, Outcome, Table
+from bench.paced_checks import RATE, address_of, paced_checks
 from bench.processes import rss_bytes
-from bench.wrk import request
 
 _PARALLEL = 500  # logins
-_RATE = 500  # checks per second during the flood
-_CONNECTIONS = 25
 _PASSWORD = "correct horse battery staple"  # noqa: S105  not a real password
 _MIB = 1 << 20
 _ELSEWHERE = "during logins at another gateway"
@@ -52,7 +49,7 @@ def measure(quick: bool) -> Outcome:
     rows = tuple((kind, median, percentile(refused[kind], 95)) for kind, median in medians.items())
     alike = Table(f"{tries} refusals of each kind, in turn", ("", "median ms", "p95 ms"), rows)
     checks = Table(
-        f"{_RATE} checks per second, alone and during {_PARALLEL} parallel logins",
+        f"{RATE} checks per second, alone and during {_PARALLEL} parallel logins",
         ("", "p50 ms", "p99 ms"),
         tuple(
             (kind, percentile(times, 50), percentile(times, 99)) for kind, times in measured.items()
@@ -83,7 +80,7 @@ def _refusals(gateway: BenchGateway, tries: int) -> dict[str, list[float]]:
         for kind, user, password in zip(measured, names, passwords, strict=True):
             body = {"username": user, "password": password}
             began = time.perf_counter()
-            answer = gateway.post("/login", body, {"X-Forwarded-For": _address(number)})
+            answer = gateway.post("/login", body, {"X-Forwarded-For": address_of(number)})
             measured[kind].append((time.perf_counter() - began) * 1000)
             _must_be_refused(answer.status)
     return measured
@@ -110,38 +107,10 @@ def _checks_during_logins(
                     pool.submit(_flood, target.port, seconds + 2, number) for target in flooded
                 ]
                 time.sleep(1)
-                measured[kind] += asyncio.run(_check(gateway.port, token, seconds))
+                measured[kind] += asyncio.run(paced_checks(gateway.port, bearer(token), seconds))
                 for flood in floods:
                     statuses.update(flood.result())
     return measured, statuses
-
-
-async def _check(port: int, token: str, seconds: int) -> list[float]:
-    """Return the milliseconds of every check, sent at a constant rate regardless of responses."""
-    check = request("GET", "/authenticate", {**ORIGINAL, **bearer(token)})
-    each = _RATE / _CONNECTIONS
-    began = time.perf_counter() + 0.1
-
-    async def over_connection(offset: float) -> list[float]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        times = []
-        for due in _due(began + offset, 1 / each, seconds):
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            writer.write(check)
-            head = await reader.readuntil(b"\r\n\r\n")
-            times.append((time.perf_counter() - due) * 1000)
-            if not head.startswith(b"HTTP/1.1 200"):
-                raise SystemExit("a check was refused: nothing measured")
-        writer.close()
-        return times
-
-    offsets = [number / _RATE for number in range(_CONNECTIONS)]
-    results = await asyncio.gather(*map(over_connection, offsets))
-    return [elapsed for times in results for elapsed in times]
-
-
-def _due(first: float, every: float, seconds: int) -> Iterator[float]:
-    return (first + number * every for number in range(int(seconds / every)))
 
 
 def _flood(port: int, seconds: int, round_number: int) -> Counter[int]:
@@ -157,7 +126,7 @@ async def _log_in_all(port: int, seconds: int, round_number: int) -> Counter[int
 
     async def over_connection(client: aiohttp.ClientSession, number: int) -> None:
         while time.monotonic() < until:
-            address = _address(1_000_000 * (round_number + 1) + sum(statuses.values()) + number)
+            address = address_of(1_000_000 * (round_number + 1) + sum(statuses.values()) + number)
             async with client.post(
                 f"http://127.0.0.1:{port}/login",
                 data=body,
@@ -169,8 +138,3 @@ async def _log_in_all(port: int, seconds: int, round_number: int) -> Counter[int
     async with aiohttp.ClientSession(connector=link) as client:
         await asyncio.gather(*(over_connection(client, number) for number in range(_PARALLEL)))
     return statuses
-
-
-def _address(number: int) -> str:
-    """Return a different address for each number; 10.0.0.0/8 contains 16 million."""
-    return f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"

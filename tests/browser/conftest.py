@@ -1,22 +1,13 @@
 """A real Chromium in front of the single-sign-on example, with changed names and ports."""
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.support.browser import Sso, sso
+from tests.support.chromium import launched
 from tests.support.leaks import no_secret_in_the_logs
-
-_CHROMIUM = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,15 +18,8 @@ def _no_secret_is_ever_written() -> Iterator[None]:
 # The driver keeps an event loop running in this thread, which must not affect other tests.
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    program = shutil.which("chromium", path="/usr/bin:/usr/local/bin:/snap/bin")
-    if program is None:
-        pytest.fail("chromium is missing: apt-get install chromium")
-    with sync_playwright() as driver:
-        # The names of the shipped example resolve to this machine; the test uses *.localhost.
-        rules = "--host-resolver-rules=MAP *.example.com 127.0.0.1"
-        browser = driver.chromium.launch(executable_path=program, args=[*_CHROMIUM, rules])
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ _PROVIDERS = """\
     github:
       type: github
       issuer: http://127.0.0.1:{port}
-      client_id: authgw
+      client_id: other
       client_secret_file: ../kc
       label: GitHub
       accept: linked

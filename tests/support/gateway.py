@@ -28,13 +28,13 @@ from authgw.core.ports import Store
 from authgw.core.rules import Rules
 from authgw.forward_auth.decision_cache import DecisionCache
 from authgw.identity import users_editor
-from authgw.identity.clients_file import add_client, load_clients
+from authgw.identity.clients_file import add_client
 from authgw.identity.passwords import hash_password
 from authgw.identity.totp import new_recovery_codes, new_secret, recovery_digest
 from authgw.identity.users_watcher import WatchedUsersFile
 from authgw.server.http_protocol import Connection
 from authgw.server.http_server import HttpServer
-from authgw.server.reload import ReloadableState
+from authgw.server.reload import ReloadableState, read_entries
 from authgw.server.replica import Replica
 from authgw.services.sessions import Sessions
 from authgw.storage.mirror import Mirror
@@ -168,12 +168,18 @@ class MakeGateway:
     aiohttp_client: AiohttpClient
 
     async def __call__(
-        self, *, rules: WrittenRules = None, clock: Clock = time.time, **sections: Section
+        self,
+        *,
+        rules: WrittenRules = None,
+        clock: Clock = time.time,
+        store_clock: Clock = time.time,
+        **sections: Section,
     ) -> RunningGateway:
         """Start a gateway with these sections of a configuration, as `config.yml` has them."""
         loaded = configured(self.folder, sections, rules)
         backend_secrets, events = clients(loaded), list[Event]()
-        store = await EmbeddedStore.open(None, idle=loaded.settings.auth.auto_logout)
+        idle = loaded.settings.auth.auto_logout
+        store = await EmbeddedStore.open(None, idle=idle, clock=store_clock)
         reading = reading_of(loaded)
         replica = app.build(reading, store, clock=clock, record=events.append)
         http = await app.http_server(replica, CollectorRegistry())
@@ -197,7 +203,7 @@ def make_gateway(
 
 def configured(folder: Path, sections: Mapping[str, Section], rules: WrittenRules) -> LoadedConfig:
     """Return a configuration of these sections, with users and clients files of its own."""
-    own = {name: f"{secrets.token_hex(4)}-{name}.yml" for name in ("users", "clients")}
+    own = {name: f"{secrets.token_hex(4)}-{name}.yml" for name in ("users", "clients", "bindings")}
     names = {*_SECTIONS, *sections}
     merged = {name: {**_SECTIONS.get(name, {}), **sections.get(name, {})} for name in names}
     merged["auth"] |= own
@@ -224,12 +230,12 @@ def reading_of(loaded: LoadedConfig) -> ReloadableState:
     users = loaded.path(auth.users)
     users.write_bytes(_users())
     users.chmod(0o600)
-    known = load_clients(loaded.path(auth.clients))
+    found = read_entries(loaded)
     return ReloadableState(
         loaded,
         an_issuer().keys,
-        known,
-        WatchedUsersFile(users),
+        found.clients,
+        found.users,
         icons=load_icons(loaded),
         providers=loaded.settings.login.loaded_providers(loaded.directory),
     )

@@ -1,96 +1,103 @@
-"""A gateway with an identity provider, and a browser that logs in there."""
+"""A proxy in front of an app and a gateway, whose users log in at npm's oidc-provider."""
 
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-import pytest
-from aiohttp import ClientResponse
+import yaml
 
-from authgw.server.outgoing import OutgoingClient
-from tests.support.fake_provider import ISSUER, FakeProvider
-from tests.support.gateway import MakeGateway, RunningGateway
-from tests.support.login_scene import APP, RULES, Jar, page_of
+from tests.support.processes import ISSUED, free_port
+from tests.support.provider_process import (
+    ACCOUNT_PASSWORD,
+    CLIENT_ID,
+    CLIENT_SECRET,
+    ProviderProcess,
+    client_of,
+    provider_process,
+)
+from tests.support.proxies import HOST, LOGIN_HOST, Proxied, running
+from tests.support.web_client import WebClient
 
-ICON = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"/>'
-START = "/login/oidc/company"
-# A navigation by a link on one of our own pages, and by a link of another site.
-OWN_PAGE = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate"}
-ELSEWHERE = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+NAME = "company"
+BUTTON = "Log in with Example Ltd"
 
 
-def with_provider(
-    folder: Path, /, login: Mapping[str, Any] | None = None, **keys: Any
-) -> dict[str, Any]:
-    """Return a section `login` with a provider, whose files are in `folder`."""
-    for name, content in (("kc", b"top secret"), ("kc.svg", ICON)):
-        (folder / name).write_bytes(content)
-        (folder / name).chmod(0o600)
-    company = {
-        "issuer": ISSUER,
-        "client_id": "authgw",
-        "client_secret_file": "kc",
+def gateway_config(login: str, issuer: str, secret: Path, **keys: Any) -> dict[str, Any]:
+    """Return a configuration with a login page at this URL; `keys` are the provider's."""
+    provider = {
+        "issuer": issuer,
+        "client_id": CLIENT_ID,
+        "client_secret_file": str(secret),
         "label": "Example Ltd",
-        "icon": "kc.svg",
-        "accept": "everyone",
+        "accept": {"groups": ["staff"]},
+        "scopes": ["openid", "profile", "email", "groups"],
+        "groups": {"map": {"kc-admins": "admins"}, "prefix": "kc:"},
+        "logout": "idp",
         **keys,
     }
-    return {**page_of(), **(login or {}), "providers": {"company": company}}
+    return {
+        "server": {"trusted_proxies": ["127.0.0.1/32"]},
+        "login": {
+            "url": login,
+            "cookie_domain": "example.localhost",
+            "providers": {NAME: provider},
+        },
+        "rules": [
+            {"host": HOST, "path": "/public/**", "allow": "anyone"},
+            {"host": HOST, "path": "/admin/**", "allow": "group:admins"},
+            {"host": HOST, "allow": "authenticated"},
+        ],
+    }
+
+
+def secret_file(folder: Path) -> Path:
+    """Write the client's secret to a file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = folder / "provider-secret"
+    made.write_text(f"{CLIENT_SECRET}\n")
+    made.chmod(0o600)
+    ISSUED.update([CLIENT_SECRET, ACCOUNT_PASSWORD])
+    return made
 
 
 @dataclass
 class ProviderSite:
-    """A running gateway, its provider, and a browser."""
+    """A proxy with everything behind it, and the provider."""
 
-    running: RunningGateway
-    provider: FakeProvider
-    jar: Jar
+    proxied: Proxied
+    provider: ProviderProcess
 
-    async def start(self, path: str = START, rd: str = APP, **headers: str) -> ClientResponse:
-        return await self.jar.get(f"{path}?rd={quote(rd, safe='')}" if rd else path, **headers)
+    def app(self, path: str = "/") -> str:
+        return f"http://{HOST}:{self.proxied.port}{path}"
 
-    def answer(self, started: ClientResponse, **claims: Any) -> str:
-        """Let the user log in at the provider; return the path of the callback."""
-        sent = sent_by(started)
-        self.provider.tokens["id_token"] = self.provider.id_token(sent["nonce"], **claims)
-        query = urlencode({"code": "C1", "state": sent["state"]})
-        return f"{START}/callback?{query}"
+    def login(self, path: str = "/login") -> str:
+        return f"http://{LOGIN_HOST}:{self.proxied.port}{path}"
 
-    async def log_in(self, rd: str = APP, **claims: Any) -> ClientResponse:
-        started = await self.start(rd=rd)
-        assert started.status == 303, await started.text()
-        return await self.jar.get(self.answer(started, **claims))
-
-    def flows(self) -> list[str]:
-        """Return the names of the browser's cookies of flows."""
-        prefix = "__Host-authgw-flow-"
-        return [name for name, value in self.jar.cookies.items() if value and prefix in name]
+    def logged_in(self, path: str = "/", account: str = "ada") -> WebClient:
+        """Return a browser that opened a page of the app and logged in at the provider."""
+        browser = WebClient()
+        browser.get(self.app(path))
+        assert browser.url.startswith(self.login("/login?rd=")), browser.visited
+        browser.follow(f"/login/oidc/{NAME}")
+        assert browser.url.startswith(self.provider.issuer), (browser.visited, browser.text)
+        browser.submit("/interaction/", account=account, password=ACCOUNT_PASSWORD)
+        return browser
 
 
-def sent_by(response: ClientResponse) -> dict[str, str]:
-    """Return the parameters of the request to the provider that a redirect makes."""
-    return dict(parse_qsl(urlsplit(response.headers["Location"]).query))
-
-
-@dataclass
-class MakeSite:
-    """Starts gateways with a provider."""
-
-    make_gateway: MakeGateway
-    provider: FakeProvider
-
-    async def __call__(self, login: Mapping[str, Any] | None = None, **keys: Any) -> ProviderSite:
-        section = with_provider(self.make_gateway.folder, login=login, **keys)
-        running = await self.make_gateway(login=section, rules=RULES)
-        return ProviderSite(running, self.provider, Jar(running))
-
-
-@pytest.fixture
-def make_site(make_gateway: MakeGateway, monkeypatch: pytest.MonkeyPatch) -> MakeSite:
-    """Return a function that starts gateways, whose calls a fake provider responds to."""
-    provider = FakeProvider(now=time.time())
-    monkeypatch.setattr(OutgoingClient, "calls_of", lambda *_: provider.calls)
-    return MakeSite(make_gateway, provider)
+@contextmanager
+def provider_site(
+    name: str, folder: Path, login: Mapping[str, Any] | None = None, **keys: Any
+) -> Iterator[ProviderSite]:
+    """Run this proxy; `login` are further keys of that section, `keys` those of the provider."""
+    port, issuer_port = free_port(), free_port()
+    page = f"http://{LOGIN_HOST}:{port}/login"
+    secret = secret_file(folder)
+    config = gateway_config(page, f"http://127.0.0.1:{issuer_port}", secret, **keys)
+    config["login"] |= login or {}
+    clients = [client_of(page, NAME)]
+    with provider_process(folder / "provider", clients, port=issuer_port) as provider:
+        text = yaml.safe_dump(config)
+        for proxied in running(name, folder, config=text, port=port, written=name != "nginx"):
+            yield ProviderSite(proxied, provider)

@@ -209,12 +209,14 @@ def running(
     edit: Edit = unchanged,
     environ: Mapping[str, str] = MappingProxyType({}),
     written: bool = False,
+    port: int = 0,
 ) -> Iterator[Proxied]:
     """Run the example behind a gateway with this configuration, in which 4000 is its port.
 
-    With `written` its recipe is replaced by that of the configuration.
+    With `written` its recipe is replaced by that of the configuration. Without a `port` the proxy
+    listens on any free port.
     """
-    port = free_port()
+    port = port or free_port()
     gateway = make_gateway(folder / "gateway")
     (gateway.folder / "config.yml").write_text(config.replace(":4000", f":{port}"))
     program_password = with_alice(gateway)

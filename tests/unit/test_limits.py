@@ -139,6 +139,11 @@ _STATED = [
     ),
     (
         "docs/how-to/login-pages.md",
+        r"\| (\d+) wrong passwords from an address within (\d+) s on a replica",
+        (limits.PER_STRANGER.max_failures, limits.PER_STRANGER.window),
+    ),
+    (
+        "docs/how-to/login-pages.md",
         r"at most ([\d,]+) bytes, as the browser",
         (limits.MAX_RD_BYTES,),
     ),

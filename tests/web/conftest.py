@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.gateway import MakeGateway, RunningGateway
 from tests.support.login_scene import RULES, Jar, page_of
-from tests.support.provider_site import MakeSite, ProviderSite, make_site
+from tests.support.provider_browser import MakeSite, ProviderSite, make_site
 
 __all__ = ["make_site"]
 

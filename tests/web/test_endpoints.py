@@ -6,7 +6,7 @@ import pytest
 
 from authgw.core.endpoints import ENDPOINTS
 from tests.support.gateway import MakeGateway, RunningGateway
-from tests.support.provider_site import with_provider
+from tests.support.provider_browser import with_provider
 
 
 @pytest.fixture

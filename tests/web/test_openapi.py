@@ -14,7 +14,7 @@ from authgw.core.reasons import REASONS
 from authgw.web.openapi import describe
 from tests.support.every_page import Page, assert_inert
 from tests.support.gateway import MakeGateway, RunningGateway
-from tests.support.provider_site import with_provider
+from tests.support.provider_browser import with_provider
 
 DOCUMENT = describe(HeaderSettings().identity, frozenset())
 # OpenAPI knows no path of any length; /docs is there only if asked for.

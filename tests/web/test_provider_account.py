@@ -10,7 +10,7 @@ from authgw.core.limits import LINK_PROOF_AGE
 from tests.support.every_page import Page
 from tests.support.fake_provider import ISSUER, as_json
 from tests.support.login_scene import APP, code
-from tests.support.provider_site import START, MakeSite, ProviderSite, sent_by
+from tests.support.provider_browser import START, MakeSite, ProviderSite, sent_by
 
 LINK = f"{START}/link"
 SELF_SERVICE = {"self_service": ["link"]}

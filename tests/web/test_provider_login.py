@@ -9,7 +9,7 @@ from authgw.core.limits import MAX_FLOW_COOKIES, PER_CALLBACK
 from tests.support.every_page import Page
 from tests.support.fake_provider import ISSUER
 from tests.support.login_scene import APP
-from tests.support.provider_site import (
+from tests.support.provider_browser import (
     ELSEWHERE,
     OWN_PAGE,
     START,
