@@ -1,6 +1,7 @@
 """Steps that login methods and second factors share: their forms, the ticket, the new session."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -9,6 +10,7 @@ from aiohttp import web
 from authgw.core.errors import (
     AuthgwError,
     CrossSiteError,
+    FlowInvalidError,
     TooManyFailuresError,
     UsersFileUnwritableError,
 )
@@ -76,22 +78,13 @@ async def continue_login(
 async def open_session(
     request: web.Request, site: LoginSite, target: ReturnTarget, verified: VerifiedLogin
 ) -> web.Response:
-    """Open a session, end the browser's former sessions, and redirect to the return target.
-
-    A login at an identity provider that waited for a code is used up; one that was used before
-    begins again.
-    """
+    """Open a session, end the browser's former sessions, and redirect to the return target."""
     gateway, sub = request[GATEWAY], verified.user.sub
-    providers, seal = gateway.login.providers, None
-    if verified.pending is not None:
-        if providers is None or not await providers.pending.take(verified):
-            return see(target.after(site.base))
-        seal = partial(providers.seal, verified.secret)
     opened = await gateway.services.sessions.open(
         verified.login(device_of(request)),
         cookies=all_session_tokens(request),
         instead_of=verified.session,
-        seal=seal,
+        seal=await _pending_secret(request, verified),
     )
     record_login(
         partial(record, request),
@@ -114,6 +107,24 @@ async def open_session(
     set_login_cookie(response, site, "out", "", 0)
     set_login_cookie(response, site, "login", "", 0)
     return response
+
+
+async def _pending_secret(
+    request: web.Request, verified: VerifiedLogin
+) -> Callable[[str], str] | None:
+    """Use up a login at a provider that waited for a code; return how its secret is encrypted.
+
+    None for other logins.
+
+    Raises:
+        FlowInvalidError: it was used before.
+    """
+    parts = request[GATEWAY].login.providers
+    if verified.pending is None or parts is None:
+        return None
+    if not await parts.pending.take(verified):
+        raise FlowInvalidError(cause="flow_spent")
+    return partial(parts.seal, verified.secret)
 
 
 async def login_to_complete(request: web.Request, site: LoginSite) -> VerifiedLogin | None:

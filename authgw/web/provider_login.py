@@ -172,7 +172,7 @@ async def _log_in(request: web.Request, site: LoginSite, found: FinishedLogin) -
     parts.away.pop(found.provider.name, None)
     target = ReturnTarget(found.flow.rd, found.flow.cut)
     if found.needs_code:
-        return await _ask_for_code(request, site, target, found)
+        return await _code_page(request, site, target, found)
     login = replace(found.login, client=device_of(request))
     try:
         opened = await gateway.services.sessions.open(
@@ -202,12 +202,12 @@ async def _log_in(request: web.Request, site: LoginSite, found: FinishedLogin) -
     return response
 
 
-async def _ask_for_code(
+async def _code_page(
     request: web.Request, site: LoginSite, target: ReturnTarget, found: FinishedLogin
 ) -> web.Response:
-    """Lead to the page of the second factor of a linked user; the login waits for the code."""
+    """Lead to the page of the user's second factor; the login waits in the store."""
     login = request[GATEWAY].login
-    factor = login.factor_of(login.users.find(found.admitted.sub))
+    factor = login.factor_of(login.users.find(found.login.sub))
     response = see(target.after(f"{site.base}{factor.page}"))
     ticket = await parts_of(request).pending.hold(found)
     set_login_cookie(response, site, "login", ticket, PENDING_LIFETIME)
