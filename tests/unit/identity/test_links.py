@@ -99,6 +99,11 @@ def test_the_decoy_of_an_entry_without_password_costs_as_much_as_others(tmp_path
     path = tmp_path / "users.yml"
     path.write_text(f"a: {{{LINE}}}\nb: {{source: oidc:kc, account: '7'}}\n")
     assert WatchedUsersFile(path).decoy("b").startswith("$argon2id$v=19$m=8,t=1,p=1$")
+    costs = {f"user{number}": f"t={number}" for number in range(1, 9)}
+    entries = [f"{name}: {{password: '{HASH.replace('t=1', t)}'}}\n" for name, t in costs.items()]
+    path.write_text("".join(entries))
+    users = WatchedUsersFile(path)
+    assert {name: users.decoy(name).split(",")[1] for name in costs} == costs
 
 
 def test_link_and_unlink(path: Path) -> None:
