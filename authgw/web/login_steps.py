@@ -93,7 +93,7 @@ async def open_session(
         f"browser, {' and '.join(verified.amr)}",
         "+".join(verified.amr),
         opened.displaced,
-        account_of(providers, opened.session),
+        account_of(gateway.login.providers, opened.session),
     )
     for old in opened.replaced:
         record(request, "revoke", sub=old.sub, sid=old.sid, sentence="replaced by a new login")

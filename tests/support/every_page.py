@@ -148,7 +148,6 @@ STATES: list[tuple[str, dict[str, object]]] = [
     ("account.html", {"links": ShownLinks(), "source": ""}),
     ("totp.html", {"message": "", "missing": False}),
     ("totp.html", {"missing": True}),
-    ("rescue.html", {"message": "Your browser sent no cookie."}),
     ("account.html", {"name": "", "email": "", "groups": [], "message": "", "home": ""}),
     ("account.html", {"sessions": SESSIONS[:1]}),
     ("denied.html", {"who": "", "needed": [], "why": "", "login_url": "", "asked": ""}),
