@@ -93,7 +93,6 @@ CONTEXTS: dict[str, dict[str, object]] = {
     "account.html": ACCOUNT,
     "logout.html": {"who": "alice", "token": "a-token", "logout": "/logout", "rd": "/x"},
     "logged_out.html": {},
-    "rescue.html": {"who": "alice", "token": "a-token", "ticket": "t", "message": "Wrong."},
     "provider_switch.html": {
         "who": "alice",
         "provider": "company",
@@ -148,6 +147,7 @@ STATES: list[tuple[str, dict[str, object]]] = [
     ("account.html", {"links": ShownLinks(), "source": ""}),
     ("totp.html", {"message": "", "missing": False}),
     ("totp.html", {"missing": True}),
+    ("rescue.html", {"message": "Your browser sent no cookie."}),
     ("account.html", {"name": "", "email": "", "groups": [], "message": "", "home": ""}),
     ("account.html", {"sessions": SESSIONS[:1]}),
     ("denied.html", {"who": "", "needed": [], "why": "", "login_url": "", "asked": ""}),
