@@ -30,6 +30,7 @@ from authgw.web.cookies import (
     set_session_cookie,
 )
 from authgw.web.html import page, see
+from authgw.web.provider_parts import account_of
 from authgw.web.return_targets import ReturnTarget, out_of_reach, why_out_of_reach
 
 # Seconds after a login in which a browser without a session cookie is told that it was lost.
@@ -92,6 +93,7 @@ async def open_session(
         f"browser, {' and '.join(verified.amr)}",
         "+".join(verified.amr),
         opened.displaced,
+        account_of(gateway.login.providers, opened.session),
     )
     for old in opened.replaced:
         record(request, "revoke", sub=old.sub, sid=old.sid, sentence="replaced by a new login")
@@ -102,6 +104,7 @@ async def open_session(
     if verified.began_with_password:
         ticket = gateway.login.service.tickets.remember(verified)
         set_login_cookie(response, site, "device", ticket, gateway.login.device_lifetime)
+    set_login_cookie(response, site, "out", "", 0)
     set_login_cookie(response, site, "login", "", 0)
     return response
 
@@ -132,7 +135,7 @@ async def login_to_complete(request: web.Request, site: LoginSite) -> VerifiedLo
     gateway = request[GATEWAY]
     tickets, providers = login_cookies(request, site, "login"), gateway.login.providers
     pending = gateway.login.service.tickets.resume(tickets)
-    if pending is None and providers is not None:
+    if pending is None and providers is not None and tickets:
         pending = await providers.pending.resume(tickets)
     if pending is not None:
         return pending
@@ -188,10 +191,9 @@ def error_message(error: AuthgwError, credential: str) -> str:
 
 def record_failure(request: web.Request, error: AuthgwError) -> None:
     """Record the event of a login that failed."""
-    event = "deny" if error.status == 503 else "login_failure"
     record(
         request,
-        event,
+        REASONS[error.code].event,
         sub=error.sub,
         reason=error.code,
         sentence=error.note or error.detail,

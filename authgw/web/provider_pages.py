@@ -170,9 +170,10 @@ def _words(label: str, error: AuthgwError) -> tuple[str, list[str], str]:
         messages = [f"{label} cannot be reached right now, or does not respond as it should."]
         return "This login does not work right now", messages, "Try again"
     if isinstance(error, ProviderRefusedError):
-        messages = [f"You were not logged in with your account at {label}."]
         if error.cause == "provider_error":
-            return "Nothing was confirmed", [*messages], "Start again"
+            messages = [f"The login at {label} was cancelled or refused there."]
+            return "You were not logged in", messages, "Start again"
+        messages = [f"You were not logged in with your account at {label}."]
         advice = _ADVICE.get(error.cause, "It may not log in here.")
         return "This account may not log in", [*messages, advice], "Use another account"
     if isinstance(error, TooManyFailuresError):

@@ -151,7 +151,7 @@ def test_every_page(site_with_totp_user: Sso, chromium: Browser, name: str) -> N
     for (size, (width, height)), scheme in product(SIZES.items(), SCHEMES):
         page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(color_scheme=scheme)
-        _save(page, f"{name}-{size}-{scheme}.png")
+        save(page, f"{name}-{size}-{scheme}.png")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         axe_result = page.evaluate("axe.run(document)")
         violations = [(rule["id"], rule["nodes"][0]["html"]) for rule in axe_result["violations"]]
@@ -159,7 +159,7 @@ def test_every_page(site_with_totp_user: Sso, chromium: Browser, name: str) -> N
     context.close()
 
 
-def _save(page: Page, name: str) -> None:
+def save(page: Page, name: str) -> None:
     folder = os.environ.get("AUTHGW_SCREENSHOTS")
     if folder:
         page.screenshot(path=Path(folder) / name)

@@ -88,7 +88,7 @@ class HostileProvider:
             "iat": now,
             "auth_time": given.auth_time,
             "nonce": given.nonce or None,
-            "at_hash": digest_half(access),
+            "at_hash": digest_half(access, self.key.alg),
             "sid": f"session of {ACCOUNT}",
             "email": "ada@example.com",
             "email_verified": True,
@@ -274,6 +274,10 @@ class Trap:
 
     url: str = ""
     requests: list[str] = field(default_factory=list)
+
+    def placed(self, value: Any) -> Any:
+        """Return JSON in which this address is filled in."""
+        return json.loads(json.dumps(value).replace("{elsewhere}", self.url))
 
     async def serve(self, request: web.Request) -> web.Response:
         self.requests.append(request.path_qs)

@@ -124,3 +124,11 @@ async def refused(
     assert (scene.last.reason, scene.last.cause) == (reason, cause), scene.last
     assert "a detail of the provider" not in text
     assert not scene.is_logged_in()
+
+
+def case_name(value: object) -> str:
+    """Return the name of a case of a table: short, and the same in every run."""
+    if isinstance(value, dict):
+        members = (name if isinstance(x, dict) else f"{name}={x}" for name, x in value.items())
+        value = ", ".join(members) or "{}"
+    return re.sub(r"[0-9]{9,}", "N", str(value))[:60]

@@ -101,6 +101,7 @@ async def test_another_account_ends_the_session(world: RenewalScene) -> None:
     assert world.has_ended
     (event,) = world.events
     assert (event.name, event.sub) == ("revoke", "company:u1")
+    assert event.more == (("authgw.provider", "company"), ("authgw.account", "u1"))
     assert "another account" in event.sentence
 
 
