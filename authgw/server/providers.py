@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from secrets import token_bytes
 from time import monotonic
 
 from authgw.core.audit import AuditRecorder
@@ -117,7 +118,7 @@ class ProviderServices:
         settings, clock, users = state.loaded.settings, network.clock, state.users
         auth, login = settings.auth, settings.login
         connected = network.connected(state)
-        self._sealer = Sealer(state.keys, auth.issuer, auth.previous_issuers)
+        self._sealer = Sealer(state.keys, auth.issuer, auth.previous_issuers, random=token_bytes)
         self._clock = clock
         self._renewals = Renewals(
             connected.values(),
