@@ -63,9 +63,9 @@ def link(read: Read, name: str, provider: str, sub: str) -> None:
 @click.pass_obj
 @report_errors
 def unlink(read: Read, name: str, provider: str) -> None:
-    """Remove the links of a user to a provider: end the sessions that linked accounts opened.
+    """Remove the links of a user to a provider.
 
-    Sessions that the password opened continue.
+    The sessions that linked accounts opened end; those that the password opened continue.
     """
     loaded = read()
     log = CommandLog(loaded, "user unlink")

@@ -48,7 +48,11 @@ def undocumented_imports(tree: ast.Module) -> Iterator[str]:
     """Modules and names of the libraries that they do not document."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (each.name for each in node.names if is_of_library(each.name))
+            yield from (
+                each.name
+                for each in node.names
+                if is_of_library(each.name) and each.name not in DOCUMENTED
+            )
         elif isinstance(node, ast.ImportFrom) and is_of_library(node.module):
             if node.module not in DOCUMENTED:
                 yield str(node.module)
