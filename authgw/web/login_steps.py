@@ -30,7 +30,8 @@ from authgw.web.cookies import (
     set_session_cookie,
 )
 from authgw.web.html import page, see
-from authgw.web.return_targets import ReturnTarget, out_of_reach, why_out_of_reach
+from authgw.web.return_target import ReturnTarget
+from authgw.web.return_targets import out_of_reach, why_out_of_reach
 
 # Seconds after a login in which a browser without a session cookie is told that it was lost.
 DONE_LIFETIME = 60.0
@@ -102,6 +103,8 @@ async def open_session(
     if verified.began_with_password:
         ticket = gateway.login.service.tickets.remember(verified)
         set_login_cookie(response, site, "device", ticket, gateway.login.device_lifetime)
+    if gateway.login.providers is not None:
+        set_login_cookie(response, site, "out", "", 0)
     set_login_cookie(response, site, "login", "", 0)
     return response
 
@@ -132,7 +135,7 @@ async def login_to_complete(request: web.Request, site: LoginSite) -> VerifiedLo
     gateway = request[GATEWAY]
     tickets, providers = login_cookies(request, site, "login"), gateway.login.providers
     pending = gateway.login.service.tickets.resume(tickets)
-    if pending is None and providers is not None:
+    if pending is None and providers is not None and tickets:
         pending = await providers.pending.resume(tickets)
     if pending is not None:
         return pending
