@@ -115,8 +115,8 @@ PROVIDER_MISTAKES = (
     ),
     _mistake(
         "rule for an unknown provider",
-        "config.yml:11: rules[0].allow: login.providers has no compny: did you mean "
-        "provider:company?",
+        "config.yml:11: rules[0].allow: login.providers has no provider compny: add it there, or "
+        "remove provider:compny",
         rules='rules:\n  - {host: app.example.com, allow: "provider:compny"}\n',
     ),
     _mistake(
