@@ -16,7 +16,7 @@ from authgw.cli.options import examples, json_option
 from authgw.config.effective import effective_values
 from authgw.config.json_schema import config_schema
 from authgw.config.loader import LoadedConfig
-from authgw.doctor import lint
+from authgw.doctor import lint, provider_files
 from authgw.doctor.findings import error_messages
 from authgw.files import key_files
 from authgw.identity.bindings_file import load_bindings
@@ -92,18 +92,19 @@ def check(read: Read) -> None:
             lambda: kind_and_location(loaded),
             lambda: load_users(users),
             lambda: load_bindings(bindings),
-        )
+        ),
+        *provider_files.errors(loaded),
     ]
-    groups: Iterable[str] = ()
+    unknown: Iterable[str] = ()
     if not refused:
         clients = loaded.path(auth.clients)
         refused += unlimited_clients(clients, loaded.settings.login.providers)
-        groups = lint.unknown_groups(loaded)
+        unknown = lint.rule_problems(loaded)
     if not refused:
         entries = entry_warnings(users, load_users(users))
         for warning in (*entries, *lint.user_warnings(loaded)):
             output.note(f"warning: {warning}")
-    problems = [*refused, *loaded.rule_warnings, *groups]
+    problems = [*refused, *loaded.rule_warnings, *unknown]
     if problems:
         raise click.ClickException("\n".join(problems))
     output.line("The configuration is valid.")

@@ -62,8 +62,6 @@ def _site(loaded: LoadedConfig) -> LoginSite:
             "login.passwords is not false, so that users log in by password: `authgw user passwd` "
             "sets a new password"
         )
-    if not login.sites.all:
-        raise OperatorError("no login page: set login.url")
     return login.sites.all[0]
 
 

@@ -47,7 +47,8 @@ def list_command(read: Read, as_json: bool) -> None:
 def release(read: Read, name: str, yes: bool) -> None:
     """Release a name, so that another account can have it.
 
-    The new owner has the rights of this name in the rules, and its accounts in the apps.
+    The new owner has the rights of this name in the rules, and its accounts in the apps. Sessions
+    of the former account continue: end them with `authgw session revoke --user NAME`.
     """
     loaded = read()
     log = CommandLog(loaded, "user binding release")
@@ -55,3 +56,4 @@ def release(read: Read, name: str, yes: bool) -> None:
     released = bindings_editor.release(bindings_path(loaded), name)
     log.change(user=released)
     output.note(f"Released {released}. {EFFECT}")
+    output.note(f"Sessions of the account that had it: `authgw session list --user {released}`")

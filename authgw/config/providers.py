@@ -288,7 +288,7 @@ class ProviderSettings(Section):
             subject=self.subject,
             plain_names=self.names == "plain",
             binds_first=self.bind == "first",
-            groups=self._groups(name),
+            groups=self.group_mapping(name),
             second_factor=FactorClaims(
                 frozenset(self.second_factor.amr), frozenset(self.second_factor.acr)
             ),
@@ -315,7 +315,8 @@ class ProviderSettings(Section):
             tenant=accept.tenant or "",
         )
 
-    def _groups(self, name: str) -> GroupMapping:
+    def group_mapping(self, name: str) -> GroupMapping:
+        """Return the local groups for the groups of the provider `name`."""
         groups = self.groups
         default = "" if groups.map else f"{name}:"
         prefix = default if groups.prefix is None else groups.prefix

@@ -276,7 +276,7 @@ MAX_PROVIDER_KEYS = 100
 MAX_PROVIDER_RSA_BITS = 8192
 # An address in a provider's metadata, or its issuer.
 MAX_PROVIDER_URL_BYTES = 2048
-# Entries of `amr`, `aud` and of other lists in a token that identify nobody.
-MAX_PROVIDER_LIST = 32
+# Entries of `amr`; RFC 8176 defines 20.
+MAX_PROVIDER_AMR = 32
 # Age of a logout token that has no `exp`.
 LOGOUT_TOKEN_WINDOW = 120.0

@@ -43,7 +43,8 @@ FIELDS = {
     "authgw.code_age": "Seconds between the time of a one-time code and now; negative: too early.",
     "authgw.rule": "Rule that decided the check, with its file and line; missing without rules.",
     "authgw.credential": "Kind of credential: cookie, bearer or app-password of a check; the "
-    "methods of a login (pwd, pwd+otp, rescue), client:NAME of a trusted backend, or open (open_login).",
+    "methods of a login (pwd, pwd+otp, rescue), oidc:NAME of an identity provider, client:NAME of "
+    "a trusted backend, or open (open_login).",
     "authgw.authorization": "foreign: the request had an Authorization header for the app.",
     "authgw.provider": "Name of the identity provider, as in login.providers.",
     "authgw.account": "Stable id of the account at this provider: claim sub, or GitHub's number.",

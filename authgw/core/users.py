@@ -217,7 +217,7 @@ def _principal_of_user(session: Session, user: User | None) -> Principal:
 def _is_own_entry(session: Session, user: User) -> bool:
     """Return True if an entry belongs to the account of this session, and does not disable it."""
     is_own = (user.source, user.account) == (session.source, session.account)
-    return is_own and bool(user.account) and not user.disabled
+    return is_own and not user.disabled
 
 
 def _principal(

@@ -13,6 +13,7 @@ from authgw.doctor.nginx_recipe import Recipe
 from authgw.doctor.nginx_site import (
     NginxSite,
     check_uris,
+    find_pass,
     is_protected,
     is_unreachable,
     location_for,
@@ -118,6 +119,8 @@ def _login_pages(site: NginxSite, recipe: Recipe) -> Iterator[Finding]:
         paths = [page.root + path for path in published_paths(own_host=False)]
         for server in servers:
             yield from _login_page(site, server, page.url, paths)
+            if recipe.settings.login.self_service:
+                yield from _apps(site, server, page.url)
 
 
 def _serves_content(server: Block) -> bool:
@@ -157,6 +160,19 @@ def _login_page(site: NginxSite, server: Block, url: str, paths: list[str]) -> I
     if location_for(server, "/") is None and not server.named("root"):
         message = f"/ on the host of login.url {url} is NGINX's own page, not the account page."
         yield fault(server, message, "After gateway.conf, add: include authgw/login-host.conf;")
+
+
+def _apps(site: NginxSite, server: Block, url: str) -> Iterator[Finding]:
+    """Report locations of apps on a login host whose account page changes links."""
+    for block in server.walk():
+        is_app = block.name == "location" and find_pass(block) is not None
+        if is_app and not passes_to_gateway(site, block) and not is_unreachable(block):
+            yield hole(
+                block,
+                f"{block} leads to an app on the host of login.url {url}, whose scripts could link "
+                "accounts to its users (login.self_service).",
+                "Move the app or login.url to a host of its own, or remove login.self_service.",
+            )
 
 
 def _redirects(location: Block) -> bool:

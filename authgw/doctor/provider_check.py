@@ -156,7 +156,7 @@ class ProviderCheck:
             yield ok("redirect address", f"register {self._address_on(site, 'callback')}")
         if self.provider.logs_out:
             for site in self.sites:
-                yield ok("address after a logout", f"register {site.url}")
+                yield ok("address after a logout", f"register {site.origin}{site.base}")
 
     def _redirect_address(self) -> str:
         return self._address_on(self.sites[0], "callback")

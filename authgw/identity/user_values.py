@@ -7,11 +7,11 @@ from typing import Annotated
 from pydantic import AfterValidator, StrictStr
 
 from authgw.core.limits import MAX_GROUPS_BYTES, MAX_NAME_LENGTH, MAX_TEXT_BYTES
+from authgw.core.model import PROVIDER_PREFIX
 from authgw.core.rules import RuleError, glob
 from authgw.core.users import (
     GROUP_CHARACTERS,
     GROUP_NAME,
-    PROVIDER_PREFIX,
     USERS,
     is_header_safe,
 )

@@ -25,9 +25,9 @@ from authgw.web.login_steps import (
     without_csrf_token,
 )
 from authgw.web.provider_entry import automatic_start, confirm_session
+from authgw.web.return_target import ReturnTarget
 from authgw.web.return_targets import (
     CUT,
-    ReturnTarget,
     asks_for_totp,
     cause_of_loop,
     out_of_reach,

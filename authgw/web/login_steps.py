@@ -1,6 +1,7 @@
 """Steps that login methods and second factors share: their forms, the ticket, the new session."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -9,6 +10,7 @@ from aiohttp import web
 from authgw.core.errors import (
     AuthgwError,
     CrossSiteError,
+    FlowInvalidError,
     TooManyFailuresError,
     UsersFileUnwritableError,
 )
@@ -28,7 +30,8 @@ from authgw.web.cookies import (
     set_session_cookie,
 )
 from authgw.web.html import page, see
-from authgw.web.return_targets import ReturnTarget, out_of_reach, why_out_of_reach
+from authgw.web.return_target import ReturnTarget
+from authgw.web.return_targets import out_of_reach, why_out_of_reach
 
 # Seconds after a login in which a browser without a session cookie is told that it was lost.
 DONE_LIFETIME = 60.0
@@ -81,6 +84,7 @@ async def open_session(
         verified.login(device_of(request)),
         cookies=all_session_tokens(request),
         instead_of=verified.session,
+        seal=await _pending_secret(request, verified),
     )
     record_login(
         partial(record, request),
@@ -96,10 +100,31 @@ async def open_session(
     delete_other_session_cookies(request, response, site)
     set_login_cookie(response, site, "done", "yes", DONE_LIFETIME)
     set_session_cookie(response, site, opened)
-    ticket = gateway.login.service.tickets.remember(verified)
-    set_login_cookie(response, site, "device", ticket, gateway.login.device_lifetime)
+    if verified.began_with_password:
+        ticket = gateway.login.service.tickets.remember(verified)
+        set_login_cookie(response, site, "device", ticket, gateway.login.device_lifetime)
+    if gateway.login.providers is not None:
+        set_login_cookie(response, site, "out", "", 0)
     set_login_cookie(response, site, "login", "", 0)
     return response
+
+
+async def _pending_secret(
+    request: web.Request, verified: VerifiedLogin
+) -> Callable[[str], str] | None:
+    """Use up a login at a provider that waited for a code; return how its secret is encrypted.
+
+    None for other logins.
+
+    Raises:
+        FlowInvalidError: it was used before.
+    """
+    parts = request[GATEWAY].login.providers
+    if verified.pending is None or parts is None:
+        return None
+    if not await parts.pending.take(verified):
+        raise FlowInvalidError(cause="flow_spent")
+    return partial(parts.seal, verified.secret)
 
 
 async def login_to_complete(request: web.Request, site: LoginSite) -> VerifiedLogin | None:
@@ -108,7 +133,10 @@ async def login_to_complete(request: web.Request, site: LoginSite) -> VerifiedLo
     That is a login whose first step is complete, else the browser's active session.
     """
     gateway = request[GATEWAY]
-    pending = gateway.login.service.tickets.resume(login_cookies(request, site, "login"))
+    tickets, providers = login_cookies(request, site, "login"), gateway.login.providers
+    pending = gateway.login.service.tickets.resume(tickets)
+    if pending is None and providers is not None and tickets:
+        pending = await providers.pending.resume(tickets)
     if pending is not None:
         return pending
     identity = await gateway.services.identification.browser_session(session_tokens(request))

@@ -14,6 +14,7 @@ from authgw.core.login_sites import LoginSite
 from authgw.core.providers.flow import cookie_suffix
 from authgw.core.providers.model import Provider
 from authgw.core.sessions import Session
+from authgw.services.login_tickets import PENDING_LIFETIME
 from authgw.services.providers.results import FinishedLink, FinishedLogin, RefusedLogin
 from authgw.web import provider_account, provider_reports
 from authgw.web.audit import record_login
@@ -46,7 +47,7 @@ from authgw.web.provider_requests import (
     parts_of,
     provider_of,
 )
-from authgw.web.return_targets import ReturnTarget
+from authgw.web.return_target import ReturnTarget
 
 # The page that a provider shows after a logout or a refusal (OpenID Connect Core section 3.1.2.1).
 SELECT_ACCOUNT = "select_account"
@@ -169,6 +170,8 @@ async def _log_in(request: web.Request, site: LoginSite, found: FinishedLogin) -
     parts, gateway = parts_of(request), request[GATEWAY]
     parts.away.pop(found.provider.name, None)
     target = ReturnTarget(found.flow.rd, found.flow.cut)
+    if found.needs_code:
+        return await _code_page(request, site, target, found)
     login = replace(found.login, client=device_of(request))
     try:
         opened = await gateway.services.sessions.open(
@@ -194,6 +197,18 @@ async def _log_in(request: web.Request, site: LoginSite, found: FinishedLogin) -
     set_login_cookie(response, site, "done", "yes", DONE_LIFETIME)
     set_login_cookie(response, site, "out", "", 0)
     set_session_cookie(response, site, opened)
+    return response
+
+
+async def _code_page(
+    request: web.Request, site: LoginSite, target: ReturnTarget, found: FinishedLogin
+) -> web.Response:
+    """Lead to the page of the user's second factor; the login waits in the store."""
+    login = request[GATEWAY].login
+    factor = login.factor_of(login.users.find(found.login.sub))
+    response = see(target.after(f"{site.base}{factor.page}"))
+    ticket = await parts_of(request).pending.hold(found)
+    set_login_cookie(response, site, "login", ticket, PENDING_LIFETIME)
     return response
 
 

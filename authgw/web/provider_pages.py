@@ -22,7 +22,7 @@ from authgw.web.context import GATEWAY, request_id
 from authgw.web.html import page
 from authgw.web.login_steps import error_message, form_page, refused
 from authgw.web.provider_parts import ProviderParts
-from authgw.web.return_targets import ReturnTarget
+from authgw.web.return_target import ReturnTarget
 
 _AWAY_SHOWN = 60.0  # seconds after a failed call in which the button says so
 # What a refused user can do, by cause; all other causes are for the operator only.
@@ -170,9 +170,10 @@ def _words(label: str, error: AuthgwError) -> tuple[str, list[str], str]:
         messages = [f"{label} cannot be reached right now, or does not respond as it should."]
         return "This login does not work right now", messages, "Try again"
     if isinstance(error, ProviderRefusedError):
-        messages = [f"You were not logged in with your account at {label}."]
         if error.cause == "provider_error":
-            return "Nothing was confirmed", [*messages], "Start again"
+            messages = [f"The login at {label} was cancelled or refused there."]
+            return "You were not logged in", messages, "Start again"
+        messages = [f"You were not logged in with your account at {label}."]
         advice = _ADVICE.get(error.cause, "It may not log in here.")
         return "This account may not log in", [*messages, advice], "Use another account"
     if isinstance(error, TooManyFailuresError):

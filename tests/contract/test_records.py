@@ -14,6 +14,7 @@ from authgw.core import limits
 from authgw.core.errors import StoreUnavailableError
 from authgw.core.records import Records, record_hash
 from authgw.storage.redis import records as redis_records
+from authgw.storage.redis.connect import connect
 from authgw.storage.redis.store import RedisStore
 from authgw.storage.sqlite import records as sqlite_records
 from authgw.storage.sqlite.store import EmbeddedStore
@@ -164,34 +165,98 @@ async def test_members_stay_in_order_when_the_clock_runs_back(
     assert await real.members("s") == ("future", "b", "a")
 
 
+async def test_records_need_no_command_besides_those_of_sessions(
+    real: RedisStore, redis_url: str
+) -> None:
+    # As docs/how-to/redis-failover.md lists them, with those of a connection.
+    allowed = (
+        "get set del zadd zrange zrem zcard pttl pexpire time evalsha eval hello ping info role"
+    )
+    async with Redis.from_url(redis_url) as client:
+        await client.acl_setuser(
+            "limited",
+            enabled=True,
+            nopass=True,
+            reset=True,
+            keys="authgw:*",
+            commands=[f"+{word}" for word in allowed.split()],
+        )
+        store = RedisStore(
+            connect(redis_url.replace("redis://", "redis://limited:any@")), idle=60, session_max=60
+        )
+        await store.put("a", "1", 60)
+        assert await store.get("a") == "1"
+        assert await store.take("a") == "1"
+        await store.add_member("a", "2", 60)
+        assert await store.members("a") == ("2",)
+        await store.close()
+        await client.acl_deluser("limited")
+
+
+@pytest.fixture
+async def timed(now: list[float]) -> AsyncIterator[EmbeddedStore]:
+    """A store whose clock is `now`."""
+    store = await EmbeddedStore.open(None, idle=60, clock=lambda: now[0])
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def now() -> list[float]:
+    return [NOW]
+
+
 async def test_an_sqlite_store_has_room_for_a_limited_number_of_records(
-    monkeypatch: pytest.MonkeyPatch,
+    timed: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_records, "_CHECK_INTERVAL", 10)
     monkeypatch.setattr(sqlite_records, "MAX_RECORDS", 30)
-    store = await EmbeddedStore.open(None, idle=60, clock=lambda: NOW)
     for number in range(100):
-        await store.put(f"r{number}", "x", 1000 - number)
-        await store.add_member(f"s{number}", "x", 1000 - number)
-    kept = [n for n in range(100) if await store.get(f"r{n}") is not None]
+        await timed.put(f"r{number}", "x", 1000 - number)
+        await timed.add_member(f"s{number}", "x", 1000 - number)
+    kept = [n for n in range(100) if await timed.get(f"r{n}") is not None]
     assert 10 <= len(kept) <= 30
     # Those that would expire last.
     assert kept[:10] == list(range(10))
-    sets = [n for n in range(100) if await store.members(f"s{n}")]
+    sets = [n for n in range(100) if await timed.members(f"s{n}")]
     assert 10 <= len(sets) <= 30
-    await store.close()
 
 
-async def test_expired_records_are_deleted_from_an_sqlite_store() -> None:
-    now = NOW
-    store = await EmbeddedStore.open(None, idle=60, clock=lambda: now)
-    await store.put("a", "x", 10)
-    await store.add_member("a", "x", 10)
-    now += 10
-    await store.put("b", "x", 10)
-    assert await store._db.column("SELECT count(*) FROM records") == [1]
-    assert await store._db.column("SELECT count(*) FROM record_members") == [0]
-    await store.close()
+async def test_expired_records_are_deleted_from_an_sqlite_store(
+    timed: EmbeddedStore, now: list[float]
+) -> None:
+    await timed.put("a", "x", 10)
+    await timed.add_member("a", "x", 10)
+    now[0] += 10
+    assert await timed.get("a") is None
+    assert await timed.members("a") == ()
+    await timed.put("b", "x", 10)
+    assert await timed._db.column("SELECT count(*) FROM records") == [1]
+    assert await timed._db.column("SELECT count(*) FROM record_members") == [0]
+    now[0] += 10
+    assert await timed.take("b") is None
+
+
+@pytest.mark.parametrize("value", [b"x", b"\xff"])
+async def test_a_row_of_another_type_is_unavailable(timed: EmbeddedStore, value: bytes) -> None:
+    await timed.put("a", "x", 10)
+    await timed.add_member("a", "x", 10)
+    await timed._db.rows("UPDATE records SET text = ?", value)
+    await timed._db.rows("UPDATE record_members SET member = ?", value)
+    for call in (timed.get("a"), timed.members("a"), timed.take("a")):
+        with pytest.raises(StoreUnavailableError):
+            await call
+
+
+async def test_an_end_of_another_type_is_unavailable(timed: EmbeddedStore) -> None:
+    await timed.put("a", "x", 10)
+    await timed.add_member("a", "x", 10)
+    await timed._db.rows("UPDATE records SET ends = 'soon'")
+    await timed._db.rows("UPDATE record_members SET ends = 'soon'")
+    with pytest.raises(StoreUnavailableError):
+        await timed.take("a")
+    with pytest.raises(StoreUnavailableError):
+        await timed.add_member("a", "y", 10)
 
 
 async def test_a_store_that_is_down_raises(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from loguru import logger
 
 from authgw.core.errors import StoreUnavailableError
+from authgw.core.records import record_hash
 from authgw.core.sessions import Session
 from authgw.storage.redis import commands
 from authgw.storage.redis.commands import SingleMaster
@@ -79,6 +80,40 @@ async def test_session_writes_are_in_a_replica_when_they_return(
     await store.add(numbered(99), 100)
     assert await store.revoke_all("1") == (numbered(99).sid,)
     assert copy.client.keys("authgw:*:[si]*") == []
+
+
+async def test_record_writes_are_in_a_replica_when_they_return(
+    store: RedisStore, pair: tuple[Node, Node]
+) -> None:
+    _, copy = pair
+    for number in range(1, 21):
+        await store.put("a", str(number), 60)
+        assert copy.client.get(f"authgw:r:{record_hash('a')}") == str(number).encode()
+        assert await store.take("a") == str(number)
+        assert copy.client.keys("authgw:r:*") == []
+        await store.add_member("a", str(number), 60)
+        assert copy.client.zcard(f"authgw:m:{record_hash('a')}") == number
+
+
+async def test_record_writes_fail_without_an_acknowledgement(
+    store: RedisStore, pair: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, copy = pair
+    await store.put("a", "1", 60)
+    copy.send(signal.SIGSTOP)
+    monkeypatch.setattr(commands, "OPERATION_TIMEOUT", 0.6)
+    calls: list[Callable[[], Coroutine[Any, Any, object]]] = [
+        lambda: store.put("b", "1", 60),
+        lambda: store.take("a"),
+        lambda: store.add_member("a", "1", 60),
+    ]
+    for call in calls:
+        with pytest.raises(StoreUnavailableError, match=r"Unconfirmed|Timeout"):
+            await call()
+    # Reads need no confirmation.
+    assert await store.get("b") == "1"
+    assert await store.members("a") == ("1",)
+    copy.send(signal.SIGCONT)
 
 
 async def test_session_writes_fail_without_an_acknowledgement(

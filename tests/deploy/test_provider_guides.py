@@ -1,13 +1,16 @@
 """The guides for vendors of identity providers: what they print, and what they register."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from authgw.core.provider_causes import PROVIDER_CAUSES
 from authgw.core.providers.model import GITHUB_ISSUER
+from authgw.identity.bindings_file import Account, parse_bindings
 from tests.support.guides import GUIDES, HOW_TO, blocks, only
 from tests.support.processes import ROOT, authgw_here
 
@@ -72,3 +75,22 @@ def test_the_vendors_pages_are_short() -> None:
     for vendor in VENDORS:
         lines = (HOW_TO / f"{vendor}.md").read_text().splitlines()
         assert len(lines) <= 130, (vendor, len(lines))
+
+
+def test_the_causes_of_the_troubleshooting_page_exist() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    causes = re.findall(r"^\| cause `([a-z_]+)` \|", page, re.MULTILINE)
+    assert len(causes) >= 7
+    assert set(causes) <= PROVIDER_CAUSES.keys()
+
+
+def test_the_pages_of_vendors_name_causes_that_exist() -> None:
+    for vendor in VENDORS:
+        text = (HOW_TO / f"{vendor}.md").read_text()
+        assert set(re.findall(r"cause `([a-z_]+)`", text)) <= PROVIDER_CAUSES.keys()
+
+
+def test_the_bindings_of_the_guide_are_valid(tmp_path: Path) -> None:
+    text = only("identity-providers", "bindings.yml")
+    bindings = parse_bindings(tmp_path / "bindings.yml", text)
+    assert bindings.names == {"company:alice": Account("https://id.example.com", "7f3c9a")}

@@ -17,18 +17,33 @@ def folder(tmp_path: Path) -> Path:
     prepare(tmp_path, "client", "add", "blog")
     path = tmp_path / "clients.yml"
     path.write_text(path.read_text() + "  from: [10.0.0.0/8, unix]\n")
+    text = path.read_text()
+    limited = "  subjects: cust-*\n  except: [cust-0, '*@example.com']\n"
+    path.write_text(text.replace("  subjects: cust-*\n", limited))
     return tmp_path
 
 
 def test_list(folder: Path) -> None:
     assert json.loads(prepare(folder, "client", "list", "--json")) == [
-        {"client": "shop", "subjects": "cust-*", "groups": ["users", "team-*"], "from": None},
-        {"client": "blog", "subjects": None, "groups": [], "from": ["10.0.0.0/8", "unix"]},
+        {
+            "client": "shop",
+            "subjects": "cust-*",
+            "except": ["cust-0", "*@example.com"],
+            "groups": ["users", "team-*"],
+            "from": None,
+        },
+        {
+            "client": "blog",
+            "subjects": None,
+            "except": [],
+            "groups": [],
+            "from": ["10.0.0.0/8", "unix"],
+        },
     ]
     assert prepare(folder, "client", "list").splitlines() == [
-        "CLIENT  SUBJECTS  GROUPS         FROM",
-        "shop    cust-*    users, team-*  any address",
-        "blog    -         -              10.0.0.0/8, unix",
+        "CLIENT  SUBJECTS                             GROUPS         FROM",
+        "shop    cust-* except cust-0, *@example.com  users, team-*  any address",
+        "blog    -                                    -              10.0.0.0/8, unix",
     ]
 
 

@@ -24,8 +24,9 @@ from tests.support.processes import (
 from tests.support.redis import wait_for_redis
 from tests.support.typical_file_mistakes import FILE_MISTAKES, STATES
 from tests.support.typical_mistakes import CONFIGURATION_MISTAKES, Mistake
+from tests.support.typical_provider_mistakes import PROVIDER_MISTAKES
 
-MISTAKES = (*CONFIGURATION_MISTAKES, *FILE_MISTAKES)
+MISTAKES = (*CONFIGURATION_MISTAKES, *FILE_MISTAKES, *PROVIDER_MISTAKES)
 # Words of the system, of Python and of pydantic that a message must not contain.
 _JARGON = re.compile(
     r"Traceback|\[Errno|Errno|Input should|Extra inputs|Field required|value_error|ValidationError"

@@ -78,9 +78,17 @@ class Sso:
 
 
 def sso(
-    folder: Path, *, scheme: str = "http", domain: str = "example.localhost", more: str = ""
+    folder: Path,
+    *,
+    scheme: str = "http",
+    domain: str = "example.localhost",
+    more: str = "",
+    login: str = "",
 ) -> Iterator[Sso]:
-    """Run the example as shipped but for its names, ports and, with http, its certificate."""
+    """Run the example as shipped but for its names, ports and, with http, its certificate.
+
+    `more` are further sections of its configuration, `login` further lines of that section.
+    """
     port = free_port()
     gateway = make_gateway(folder / "gateway")
 
@@ -89,6 +97,7 @@ def sso(
         return text.replace("example.com", domain)
 
     config = localised((ROOT / "examples/sso/config.yml").read_text()) + more
+    config = re.sub(r"^login:\n", f"login:\n{login}", config, flags=re.MULTILINE)
     (gateway.folder / "config.yml").write_text(config)
     made = Sso(gateway, port, folder, scheme, domain)
     made.user("alice", "writers", full="Alice Example")

@@ -3,6 +3,10 @@
 from tests.support.doctor_cases import DumpCase, identity, in_location, in_server
 
 _LOGIN = "login: {url: 'http://localhost:4000/login'}\n"
+_LINKS = (
+    "login: {url: 'http://localhost:4000/login', self_service: [link], providers: {company: "
+    "{issuer: 'https://id.example.com', client_id: a, client_secret_file: b, accept: linked}}}\n"
+)
 
 INCOMPLETE = {
     "no auth_request": DumpCase(
@@ -180,6 +184,14 @@ MISMATCHES = {
         "it receives the passwords and tokens of users who log in",
         "problem",
         config=_LOGIN,
+    ),
+    "an app on the host of linked accounts": DumpCase(
+        "site.conf",
+        "client_max_body_size",
+        "client_body_timeout 9s; client_max_body_size",
+        "location / leads to an app on the host of login.url http://localhost:4000/login, whose "
+        "scripts could link accounts to its users (login.self_service)",
+        config=_LINKS,
     ),
     "paths for backends published": DumpCase(
         "authgw/gateway.conf",

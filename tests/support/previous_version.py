@@ -14,17 +14,19 @@ from tests.support.processes import LOGS, ROOT, GatewayProcess, untraced, wait_f
 
 # The last commit before tokens of derived keys and compact records.
 PREVIOUS = "61dcb63f0a09f44c40cc6e078c02f46eb9514988"
+# The last commit before sessions of identity providers and their fields.
+BEFORE_PROVIDERS = "8403e57b2302774ad1fa9d223341a9b8ae85b0ce"
 
 
-def unpack_previous_version(folder: Path) -> Path:
-    """Write the package of the previous version into this folder, and return the folder."""
+def unpack_previous_version(folder: Path, commit: str = PREVIOUS) -> Path:
+    """Write the package of a previous version into this folder, and return the folder."""
     git = ["git", "-c", f"safe.directory={ROOT}", "-C", str(ROOT)]
     done = subprocess.run(
-        [*git, "archive", PREVIOUS, "authgw"], capture_output=True, check=False, timeout=60
+        [*git, "archive", commit, "authgw"], capture_output=True, check=False, timeout=60
     )
     if done.returncode != 0:
         pytest.fail(
-            f"the history lacks commit {PREVIOUS}, the previous version: run "
+            f"the history lacks commit {commit}, the previous version: run "
             f"`git fetch --unshallow` ({done.stderr.decode().strip()})"
         )
     with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:

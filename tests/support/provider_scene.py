@@ -32,7 +32,7 @@ ADDRESS = "192.0.2.7"
 Pairs = list[tuple[str, str]]
 
 
-class Accounts(Directory):
+class SceneAccounts(Directory):
     """A directory with linked accounts, and with names that are bound to accounts."""
 
     def __init__(self, *users: User, blocked: frozenset[tuple[str, str] | str] = frozenset()):
@@ -67,7 +67,7 @@ class ProviderScene:
     """A provider and this gateway's logins there."""
 
     provider: FakeProvider = field(default_factory=FakeProvider)
-    users: Accounts = field(default_factory=Accounts)
+    users: SceneAccounts = field(default_factory=SceneAccounts)
     counters: MemoryCounters = field(default_factory=MemoryCounters)
     now: float = NOW
 

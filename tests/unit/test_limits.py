@@ -111,6 +111,16 @@ _STATED = [
         (limits.MAX_TOKEN_BYTES // 1024,),
     ),
     (
+        "docs/reference/limits.md",
+        r"\| token of an identity provider \| (\d+) KiB",
+        (limits.MAX_PROVIDER_TOKEN_BYTES // 1024,),
+    ),
+    (
+        "docs/reference/limits.md",
+        r"\| key set of an identity provider \| (\d+) keys, RSA keys of 2,048 to ([\d,]+) bits",
+        (limits.MAX_PROVIDER_KEYS, limits.MAX_PROVIDER_RSA_BITS),
+    ),
+    (
         "docs/how-to/migration.md",
         r"over (\d+) KiB, or incomplete after (\d+) s",
         (limits.MAX_JSON_BYTES // 1024, limits.BODY_TIMEOUT),
@@ -126,6 +136,11 @@ _STATED = [
         "docs/reference/http-api.md",
         r"at most (\d+) KiB and arrives\s+within (\d+) s",
         (limits.MAX_JSON_BYTES // 1024, limits.BODY_TIMEOUT),
+    ),
+    (
+        "docs/how-to/login-pages.md",
+        r"\| (\d+) wrong passwords from an address within (\d+) s on a replica",
+        (limits.PER_STRANGER.max_failures, limits.PER_STRANGER.window),
     ),
     (
         "docs/how-to/login-pages.md",

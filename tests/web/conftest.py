@@ -4,6 +4,9 @@ import pytest
 
 from tests.support.gateway import MakeGateway, RunningGateway
 from tests.support.login_scene import RULES, Jar, page_of
+from tests.support.provider_browser import MakeSite, OidcSite, make_site
+
+__all__ = ["make_site"]
 
 
 @pytest.fixture
@@ -36,3 +39,9 @@ async def running(make_gateway: MakeGateway) -> RunningGateway:
 @pytest.fixture
 def jar(running: RunningGateway) -> Jar:
     return Jar(running)
+
+
+@pytest.fixture
+async def site(make_site: MakeSite) -> OidcSite:
+    """Return a gateway with passwords and an identity provider."""
+    return await make_site()

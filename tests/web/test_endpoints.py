@@ -6,11 +6,12 @@ import pytest
 
 from authgw.core.endpoints import ENDPOINTS
 from tests.support.gateway import MakeGateway, RunningGateway
+from tests.support.provider_browser import with_provider
 
 
 @pytest.fixture
 async def documented(make_gateway: MakeGateway) -> RunningGateway:
-    return await make_gateway(server={"docs": True})
+    return await make_gateway(server={"docs": True}, login=with_provider(make_gateway.folder))
 
 
 async def test_registered_routes_equal_the_list_of_endpoints(documented: RunningGateway) -> None:

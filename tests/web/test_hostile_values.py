@@ -21,12 +21,12 @@ def assert_shown(seen: Page, value: str) -> None:
 
 
 # Addresses, which are links only if they may be, and the name of a provider, `[a-z0-9-]+`.
-LINKS = {"rd", "home", "login_url", "logout", "stay", "again", "elsewhere", "provider"}
+ADDRESSES = {"rd", "home", "login_url", "logout", "stay", "again", "elsewhere", "provider"}
 CONTROLLED = [
     (name, key)
     for name, context in CONTEXTS.items()
     for key, value in context.items()
-    if isinstance(value, str) and key not in LINKS
+    if isinstance(value, str) and key not in ADDRESSES
 ]
 
 

@@ -14,6 +14,7 @@ from authgw.core.reasons import REASONS
 from authgw.web.openapi import describe
 from tests.support.every_page import Page, assert_inert
 from tests.support.gateway import MakeGateway, RunningGateway
+from tests.support.provider_browser import with_provider
 
 DOCUMENT = describe(HeaderSettings().identity, frozenset())
 # OpenAPI knows no path of any length; /docs is there only if asked for.
@@ -22,7 +23,7 @@ LEFT_OUT = {"/authenticate/envoy{path}", "/docs"}
 
 @pytest.fixture
 async def documented(make_gateway: MakeGateway) -> RunningGateway:
-    return await make_gateway(server={"docs": True})
+    return await make_gateway(server={"docs": True}, login=with_provider(make_gateway.folder))
 
 
 def enums(node: Any) -> Iterator[list[str]]:

@@ -11,7 +11,7 @@ from tests.support.gateway import RunningGateway
 from tests.support.processes import ROOT
 
 _PAGE = (ROOT / "docs/reference/http-api.md").read_text()
-_EXAMPLE = re.compile(r"^### `(\w+ /[\w./-]*)`\n.*?^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_EXAMPLE = re.compile(r"^### `(\w+ /[\w./{}-]*)`\n.*?^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # The pages for browsers need a login host; the tests of the recipes open them.
 _FOR_PROGRAMS = _PAGE.partition("## Browsers")[0] + _PAGE.partition("## Operations")[2]
 EXAMPLES = dict(_EXAMPLE.findall(_FOR_PROGRAMS))

@@ -158,4 +158,4 @@ def _callers(audience: Audience) -> str:
 
 def _address(path: str) -> str:
     is_public = Audience.PUBLIC in _audience(path) and Audience.PROXY not in _audience(path)
-    return f"{_PUBLIC_ADDRESS if is_public else _OWN_ADDRESS}{path}"
+    return f"{_PUBLIC_ADDRESS if is_public else _OWN_ADDRESS}{path.replace('{name}', 'company')}"

@@ -10,7 +10,7 @@ from typing import Any
 from authgw.core.errors import TokenMalformedError
 from authgw.core.jws import JoseHeader, has_public_signature, parse, signed_part
 from authgw.core.keys import PublicKey
-from authgw.core.limits import MAX_PROVIDER_LIST, MAX_PROVIDER_TOKEN_BYTES, MAX_TEXT_BYTES
+from authgw.core.limits import MAX_PROVIDER_AMR, MAX_PROVIDER_TOKEN_BYTES, MAX_TEXT_BYTES
 from authgw.core.providers.jwks import ProviderKeys
 from authgw.core.providers.model import Provider
 from authgw.core.users import is_header_safe
@@ -123,7 +123,7 @@ def texts_claim(claims: Mapping[str, Any], name: str) -> tuple[str, ...]:
         return ()
     if (
         not isinstance(value, list)
-        or len(value) > MAX_PROVIDER_LIST
+        or len(value) > MAX_PROVIDER_AMR
         or not all(map(is_plain_text, value))
     ):
         raise ForeignTokenError("provider_claims", f"`{name}` is not a short list of texts")

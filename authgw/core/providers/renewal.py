@@ -82,7 +82,8 @@ def renewed(
         claims: The result of `with_groups`.
         admitted: The local identity of these claims.
         now: The time of the store's clock.
-        sealed: The new refresh token, sealed; empty if the provider did not replace it.
+        sealed: The refresh token, sealed now: a token that the provider did not replace is sealed
+            again, so that its key is not the last use of an old signing key. Empty keeps the text.
     """
     if not is_same_account(session, claims):
         return ended(session, "renewal_account")

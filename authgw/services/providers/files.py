@@ -14,13 +14,13 @@ from authgw.identity.users_watcher import WatchedUsersFile
 
 
 class FileBindings:
-    """Bindings in a file that replicas share; see `login.Bindings`."""
+    """Bindings in a file that replicas share; see `login.NameBindings`."""
 
     def __init__(self, users: WatchedUsersFile) -> None:
         self._users = users
 
     async def bind(self, name: str, issuer: str, account: str) -> None:
-        """See `Bindings.bind`."""
+        """See `NameBindings.bind`."""
         try:
             await asyncio.to_thread(self._users.bind, name, issuer, account)
         except BindingTakenError as error:

@@ -59,7 +59,7 @@ _OF_THE_USER = frozenset(
 )
 
 
-class Bindings(Protocol):
+class NameBindings(Protocol):
     """Binds names to accounts, for all replicas that share the file of the bindings."""
 
     async def bind(self, name: str, issuer: str, account: str) -> None:
@@ -99,7 +99,7 @@ class ProviderLogins:
         issuer: Issuer,
         users: AccountDirectory,
         counters: Counters,
-        bindings: Bindings,
+        bindings: NameBindings,
         *,
         budget: AddressBudget,
         requires_code: Callable[[User], bool],
@@ -222,7 +222,7 @@ class ProviderLogins:
                 token, has_expired = self._ticket(text)
                 secrets = FlowSecrets.of(self._issuer.secret_of(text))
             except AuthgwError:
-                # A malformed cookie is no cookie.
+                # As without this cookie.
                 continue
             if secrets.has_state(state):
                 if token.sub != name:

@@ -178,6 +178,17 @@ class Database:
             os.close(self._lock_file)
 
 
+def text_in(value: object) -> str:
+    """Return a value that must be text; an SQLite column can contain any type.
+
+    Raises:
+        ValueError: it is not text.
+    """
+    if not isinstance(value, str):
+        raise ValueError("not text")  # noqa: TRY004  the row is wrong, not the caller
+    return value
+
+
 class _NewerSchemaError(sqlite3.DatabaseError):
     """Raised for a database with a schema of a later version."""
 

@@ -7,7 +7,7 @@ from itertools import groupby
 from authgw.core.export import ExportedRecord, ExportedSet
 from authgw.core.limits import MAX_RECORD_MEMBERS, MAX_RECORDS
 from authgw.core.records import record_hash
-from authgw.storage.sqlite.database import Database
+from authgw.storage.sqlite.database import Database, text_in
 
 _CHECK_INTERVAL = 1000  # writes between two checks of the number of rows
 _PAGE_SIZE = 500  # records that an operation of an export reads
@@ -29,8 +29,8 @@ class SqliteRecords:
 
     async def get(self, name: str) -> str | None:
         """See `Records.get`."""
-        sql, hashed = "SELECT text FROM records WHERE name = ? AND ends > ?", record_hash(name)
-        return _only(await self._db.run(lambda: self._db.column(sql, hashed, self._clock())))
+        hashed = record_hash(name)
+        return await self._db.run(lambda: self._get(hashed))
 
     async def take(self, name: str) -> str | None:
         """See `Records.take`."""
@@ -44,9 +44,8 @@ class SqliteRecords:
 
     async def members(self, name: str) -> tuple[str, ...]:
         """See `Records.members`."""
-        sql = "SELECT member FROM record_members WHERE name = ? AND ends > ? ORDER BY seq"
         hashed = record_hash(name)
-        return tuple(await self._db.run(lambda: self._db.column(sql, hashed, self._clock())))
+        return await self._db.run(lambda: self._members(hashed))
 
     async def export_records(self) -> AsyncIterator[Sequence[ExportedRecord | ExportedSet]]:
         """See `ExportableStore.export_records`."""
@@ -69,6 +68,14 @@ class SqliteRecords:
         async with self._db.transaction():
             await self._make_room_for_records(now)
             await self._db.rows(sql, hashed, text, now + seconds)
+
+    async def _get(self, hashed: str) -> str | None:
+        sql = "SELECT text FROM records WHERE name = ? AND ends > ?"
+        return _only(await self._db.column(sql, hashed, self._clock()))
+
+    async def _members(self, hashed: str) -> tuple[str, ...]:
+        sql = "SELECT member FROM record_members WHERE name = ? AND ends > ? ORDER BY seq"
+        return tuple(map(text_in, await self._db.column(sql, hashed, self._clock())))
 
     async def _take(self, hashed: str) -> str | None:
         sql = "DELETE FROM records WHERE name = ? RETURNING text, ends"
@@ -118,7 +125,7 @@ class SqliteRecords:
             "SELECT name, text, ends FROM records WHERE name > ? AND ends > ? ORDER BY name LIMIT ?"
         )
         rows = await self._db.rows(sql, last, now, _PAGE_SIZE)
-        return [ExportedRecord(hashed, text, ends - now) for hashed, text, ends in rows]
+        return [ExportedRecord(hashed, text_in(text), ends - now) for hashed, text, ends in rows]
 
     async def _sets_after(self, last: str) -> list[ExportedSet]:
         now = self._clock()
@@ -130,7 +137,7 @@ class SqliteRecords:
         rows = await self._db.rows(sql, last, now, _SETS_PER_PAGE)
         sets = [(hashed, [*group]) for hashed, group in groupby(rows, lambda row: row[0])]
         return [
-            ExportedSet(hashed, tuple(member for _, member, _ in group), group[0][2] - now)
+            ExportedSet(hashed, tuple(text_in(member) for _, member, _ in group), group[0][2] - now)
             for hashed, group in sets
         ]
 
@@ -159,5 +166,5 @@ class SqliteRecords:
         return 0 if before else 1
 
 
-def _only(texts: list[str]) -> str | None:
-    return texts[0] if texts else None
+def _only(texts: list[object]) -> str | None:
+    return text_in(texts[0]) if texts else None

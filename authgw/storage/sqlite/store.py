@@ -20,7 +20,7 @@ from authgw.core.sessions import Session, Snapshot, hash_of_sid, subject_hash
 from authgw.storage.records import session_in, snapshot_in
 from authgw.storage.sqlite import database
 from authgw.storage.sqlite.counters import SqliteCounters
-from authgw.storage.sqlite.database import Database
+from authgw.storage.sqlite.database import Database, text_in
 from authgw.storage.sqlite.records import SqliteRecords
 
 # A fraction of `idle`: extending the idle timeout at each read would make each check a write.
@@ -127,7 +127,7 @@ class EmbeddedStore(SqliteCounters, SqliteRecords):
             now = self._clock()
             rows = await self._db.rows(sql, after, now, _PAGE_SIZE)
             return [
-                ExportedSession(sid, _text(record), seq, end - now)
+                ExportedSession(sid, text_in(record), seq, end - now)
                 for sid, record, seq, end in rows
             ]
 
@@ -251,14 +251,3 @@ class EmbeddedStore(SqliteCounters, SqliteRecords):
                 rows = await self._db.rows(sql, sid, hash_of_sid(sid), exported.record, idle_end)
                 inserted += len(rows)
         return inserted
-
-
-def _text(value: object) -> str:
-    """Return a value that must be text; an SQLite column can contain any type.
-
-    Raises:
-        ValueError: it is not text.
-    """
-    if not isinstance(value, str):
-        raise ValueError("not text")  # noqa: TRY004  the row is wrong, not the caller
-    return value

@@ -40,6 +40,17 @@ def test_all_randomness_is_passed_in() -> None:
     assert SEALER.unseal(KIND, SID, sealed) == SECRET
 
 
+def test_each_kind_issuer_and_salt_has_a_key_of_its_own() -> None:
+    uses = [(KIND, "i", b"a"), ("id_token", "i", b"a"), (KIND, "j", b"a"), (KIND, "i", b"b")]
+    starts = set()
+    for kind, issuer, salt in uses:
+        # With an equal initialization vector, the same key would give the same ciphertext.
+        nonce = salt * 24 + bytes(12)
+        sealer = Sealer(RING, issuer, random=lambda _, nonce=nonce: nonce)  # type: ignore[misc]  # a default binds the value
+        starts.add(sealer.seal(kind, SID, SECRET, NOW).rpartition("|")[2][:20])
+    assert len(starts) == len(uses)
+
+
 def test_a_retired_key_opens_while_it_is_in_the_ring() -> None:
     sealed = SEALER.seal(KIND, SID, SECRET, NOW - 1)
     assert RING.verifying_key("old", NOW + 61) is None

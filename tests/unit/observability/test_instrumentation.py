@@ -57,6 +57,19 @@ async def test_store_errors_are_counted_by_the_original_exception() -> None:
     await store.close()
 
 
+async def test_records_are_passed_on_and_timed() -> None:
+    store = await EmbeddedStore.open(None, idle=60)
+    wrapper = MeasuredStore(store)
+    before = metric("authgw_store_operation_seconds_count", operation="record")
+    await wrapper.put("a", "1", 60)
+    assert await wrapper.get("a") == "1"
+    assert await wrapper.take("a") == "1"
+    await wrapper.add_member("a", "2", 60)
+    assert await wrapper.members("a") == ("2",)
+    assert metric("authgw_store_operation_seconds_count", operation="record") == before + 5
+    await store.close()
+
+
 def opened_and_ended() -> tuple[float, float]:
     return metric("authgw_sessions_opened_total"), metric("authgw_sessions_ended_total")
 

@@ -247,6 +247,13 @@ def test_a_signature_for_another_algorithm_of_the_key_is_refused() -> None:
     assert cause(f"{head}.{body}.{signature}") == "provider_signature"
 
 
+@pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "EdDSA"])
+@pytest.mark.parametrize("signature", [b"", b"\0", bytes(63), bytes(64), bytes(256), b"x" * 1000])
+def test_signatures_of_any_length_are_refused(algorithm: str, signature: bytes) -> None:
+    head, body, _ = signed(claims(), algorithm).split(".")
+    assert cause(f"{head}.{body}.{b64(signature)}") == "provider_signature"
+
+
 def test_without_a_kid_a_single_key_verifies() -> None:
     verified(signed(claims(), kid=None))
     verified(signed(claims(), kid=7))

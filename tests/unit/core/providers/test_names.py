@@ -68,6 +68,13 @@ REFUSED: list[tuple[Provider, ProviderClaims, Accounts, str]] = [
         Accounts(bindings={"bob": ME}, blocked=frozenset({"name:bob"})),
         "account_blocked",
     ),
+    # Also an account that has no usable name.
+    (
+        BY_NAME,
+        account(),
+        Accounts(blocked=frozenset({f"oidc:company/{SUB}"})),
+        "account_blocked",
+    ),
     # Disabled users.
     (
         a_provider(),

@@ -29,7 +29,16 @@ def test_all_names_differ() -> None:
         session_index.idp_session_gone,
     )
     # Issuers and accounts that are equal after joining.
-    pairs = [("a", "b:c"), ("a:b", "c"), ("a", 'b", "c'), ('a", "b', "c"), ("", ""), ("a", "")]
+    pairs = [
+        ("ab", "c"),
+        ("a", "bc"),
+        ("a", "b:c"),
+        ("a:b", "c"),
+        ("a", 'b", "c'),
+        ('a", "b', "c"),
+        ("", ""),
+        ("a", ""),
+    ]
     names = {function(*pair) for function, pair in product(functions, pairs)}
     assert len(names) == len(functions) * len(pairs)
 

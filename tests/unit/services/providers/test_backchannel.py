@@ -25,7 +25,7 @@ from tests.support.memory_store import MemoryStore
 from tests.support.provider_scene import ProviderScene
 
 
-class World:
+class BackchannelScene:
     """A gateway with a provider, and sessions of its accounts."""
 
     def __init__(self) -> None:
@@ -67,11 +67,11 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def world() -> BackchannelScene:
+    return BackchannelScene()
 
 
-async def test_a_logout_of_a_session_ends_that_session_only(world: World) -> None:
+async def test_a_logout_of_a_session_ends_that_session_only(world: BackchannelScene) -> None:
     first, second = await world.log_in(), await world.log_in(idp_sid="S2")
     other = await world.log_in("u2", "S3")
     assert await world.log_out(sub="u1", sid="S1") == {first.sid}
@@ -80,7 +80,7 @@ async def test_a_logout_of_a_session_ends_that_session_only(world: World) -> Non
     assert world.alive() == {other.sid}
 
 
-async def test_a_logout_of_an_account_ends_all_of_its_sessions(world: World) -> None:
+async def test_a_logout_of_an_account_ends_all_of_its_sessions(world: BackchannelScene) -> None:
     mine = {(await world.log_in(idp_sid=sid)).sid for sid in ("S1", "S2", "")}
     linked = await world.log_in(sub="alice", source="users")
     other = await world.log_in("u2")
@@ -88,13 +88,15 @@ async def test_a_logout_of_an_account_ends_all_of_its_sessions(world: World) -> 
     assert world.alive() == {other.sid}
 
 
-async def test_a_session_of_another_account_is_not_ended_by_its_sid(world: World) -> None:
+async def test_a_session_of_another_account_is_not_ended_by_its_sid(
+    world: BackchannelScene,
+) -> None:
     session = await world.log_in("u2", "S1")
     assert await world.log_out(sub="u1", sid="S1") == set()
     assert world.alive() == {session.sid}
 
 
-async def test_a_replay_ends_no_later_login(world: World) -> None:
+async def test_a_replay_ends_no_later_login(world: BackchannelScene) -> None:
     await world.log_in()
     token = world.provider.logout_token(sub="u1")
     assert await world.logouts.end("company", token)
@@ -104,7 +106,7 @@ async def test_a_replay_ends_no_later_login(world: World) -> None:
     assert world.alive() == {later.sid}
 
 
-async def test_logins_up_to_the_skew_after_the_logout_are_meant(world: World) -> None:
+async def test_logins_up_to_the_skew_after_the_logout_are_meant(world: BackchannelScene) -> None:
     world.scene.now += 61
     meant = await world.log_in(auth_time=NOW + 60)
     later = await world.log_in(idp_sid="S2", auth_time=NOW + 61)
@@ -112,7 +114,7 @@ async def test_logins_up_to_the_skew_after_the_logout_are_meant(world: World) ->
     assert world.alive() == {later.sid}
 
 
-async def test_a_logout_during_a_login_undoes_the_session(world: World) -> None:
+async def test_a_logout_during_a_login_undoes_the_session(world: BackchannelScene) -> None:
     """The logout is written first, and read by the login after its own write."""
     add = world.store.add
 
@@ -129,7 +131,7 @@ async def test_a_logout_during_a_login_undoes_the_session(world: World) -> None:
     assert (float(text), end) == (NOW, NOW + GONE_LIFETIME)
 
 
-async def test_a_logout_of_one_session_undoes_no_other_login(world: World) -> None:
+async def test_a_logout_of_one_session_undoes_no_other_login(world: BackchannelScene) -> None:
     await world.log_out(sub="u1", sid="S1")
     assert idp_session_gone(ISSUER, "S1") in world.records.texts
     with pytest.raises(SessionEndedError):
@@ -138,14 +140,14 @@ async def test_a_logout_of_one_session_undoes_no_other_login(world: World) -> No
     assert world.alive() == {session.sid}
 
 
-async def test_a_login_and_a_logout_at_once_never_leave_a_session(world: World) -> None:
+async def test_a_login_and_a_logout_at_once_never_leave_a_session(world: BackchannelScene) -> None:
     for _ in range(20):
         await asyncio.gather(world.log_in(), world.log_out(sub="u1"), return_exceptions=True)
         await world.log_out(sub="u1")
         assert world.alive() == set()
 
 
-async def test_a_session_is_found_before_it_is_stored(world: World) -> None:
+async def test_a_session_is_found_before_it_is_stored(world: BackchannelScene) -> None:
     order = []
     add, member = world.store.add, world.records.add_member
 
@@ -164,14 +166,16 @@ async def test_a_session_is_found_before_it_is_stored(world: World) -> None:
     assert order == ["set", "set", "session"]
 
 
-async def test_sessions_without_a_provider_write_no_records(world: World) -> None:
+async def test_sessions_without_a_provider_write_no_records(world: BackchannelScene) -> None:
     world.records.down = True
     await world.sessions.open(LoginRequest(sub="alice", source="users"))
     assert len(world.alive()) == 1
 
 
 @pytest.mark.parametrize("part", ["records", "store"])
-async def test_without_the_store_the_provider_has_to_try_again(world: World, part: str) -> None:
+async def test_without_the_store_the_provider_has_to_try_again(
+    world: BackchannelScene, part: str
+) -> None:
     await world.log_in()
     token = world.provider.logout_token(sub="u1")
     getattr(world, part).down = True
@@ -181,7 +185,7 @@ async def test_without_the_store_the_provider_has_to_try_again(world: World, par
     assert len(await world.logouts.end("company", token)) == 1
 
 
-async def test_an_unconfirmed_end_is_confirmed_by_the_repetition(world: World) -> None:
+async def test_an_unconfirmed_end_is_confirmed_by_the_repetition(world: BackchannelScene) -> None:
     await world.log_in()
     token = world.provider.logout_token(sub="u1")
     revoke = world.store.revoke
@@ -209,7 +213,9 @@ async def test_an_unconfirmed_end_is_confirmed_by_the_repetition(world: World) -
         {"exp": None, "iat": NOW - 181},
     ],
 )
-async def test_an_invalid_token_ends_nobody(world: World, claims: dict[str, Any]) -> None:
+async def test_an_invalid_token_ends_nobody(
+    world: BackchannelScene, claims: dict[str, Any]
+) -> None:
     session = await world.log_in()
     with pytest.raises(LogoutTokenInvalidError):
         await world.log_out(**{"sub": "u1", **claims})
@@ -220,20 +226,20 @@ async def test_an_invalid_token_ends_nobody(world: World, claims: dict[str, Any]
     assert world.records.texts == {}
 
 
-async def test_a_token_by_a_new_key_is_valid(world: World) -> None:
+async def test_a_token_by_a_new_key_is_valid(world: BackchannelScene) -> None:
     session = await world.log_in()
     await world.scene.connected.documents.keys()
     world.provider.rotate("k2")
     assert await world.log_out(sub="u1") == {session.sid}
 
 
-async def test_without_keys_the_provider_has_to_try_again(world: World) -> None:
+async def test_without_keys_the_provider_has_to_try_again(world: BackchannelScene) -> None:
     world.provider.reply("/keys", as_json({}, 404))
     with pytest.raises(ProviderUnavailableError):
         await world.log_out(sub="u1")
 
 
-async def test_github_reports_no_logouts(world: World) -> None:
+async def test_github_reports_no_logouts(world: BackchannelScene) -> None:
     scene = ProviderScene().configure(kind="github")
     logouts = BackchannelLogouts(
         {"company": scene.connected}, world.store, world.records, clock=scene.clock

@@ -14,7 +14,7 @@ DISCOVERY = f"{ISSUER}/.well-known/openid-configuration"
 AWAY = ProviderUnavailableError(note="away")
 
 
-class World:
+class DocumentsScene:
     def __init__(self) -> None:
         self.now = NOW
         self.provider = FakeProvider()
@@ -27,11 +27,11 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def world() -> DocumentsScene:
+    return DocumentsScene()
 
 
-async def test_documents_are_kept_for_an_hour(world: World) -> None:
+async def test_documents_are_kept_for_an_hour(world: DocumentsScene) -> None:
     first = await world.documents.metadata()
     world.now += 3599
     assert await world.documents.metadata() is first
@@ -41,7 +41,7 @@ async def test_documents_are_kept_for_an_hour(world: World) -> None:
 
 
 async def test_replicas_do_not_fetch_together() -> None:
-    world = World()
+    world = DocumentsScene()
     world.documents = ProviderDocuments(
         ISSUER, world.provider.calls, clock=lambda: world.now, spread=lambda: 1.0
     )
@@ -58,17 +58,17 @@ async def test_a_slash_at_the_end_of_the_issuer_is_removed() -> None:
     assert (await documents.metadata()).issuer == f"{ISSUER}/"
 
 
-async def test_keys_come_from_the_metadata_of_the_configured_issuer(world: World) -> None:
+async def test_keys_come_from_the_metadata_of_the_configured_issuer(world: DocumentsScene) -> None:
     assert (await world.documents.keys()).has("k1")
     assert world.provider.calls.urls() == [DISCOVERY, f"{ISSUER}/keys"]
-    other = World()
+    other = DocumentsScene()
     other.provider.metadata["issuer"] = "https://evil.example.com"
     with pytest.raises(ProviderUnavailableError):
         await other.documents.keys()
     assert other.provider.calls.urls() == [DISCOVERY]
 
 
-async def test_logins_at_once_share_a_fetch(world: World) -> None:
+async def test_logins_at_once_share_a_fetch(world: DocumentsScene) -> None:
     release = asyncio.Event()
 
     async def slow(call: object) -> ProviderResponse:
@@ -86,7 +86,7 @@ async def test_logins_at_once_share_a_fetch(world: World) -> None:
     assert (world.count(DISCOVERY), world.count(f"{ISSUER}/keys")) == (1, 1)
 
 
-async def test_old_keys_serve_for_a_day_while_the_provider_is_away(world: World) -> None:
+async def test_old_keys_serve_for_a_day_while_the_provider_is_away(world: DocumentsScene) -> None:
     keys = await world.documents.keys()
     world.provider.reply("/keys", AWAY)
     world.now += 3600
@@ -101,7 +101,7 @@ async def test_old_keys_serve_for_a_day_while_the_provider_is_away(world: World)
         await world.documents.keys()
 
 
-async def test_an_unknown_kid_causes_a_single_fetch_in_a_minute(world: World) -> None:
+async def test_an_unknown_kid_causes_a_single_fetch_in_a_minute(world: DocumentsScene) -> None:
     seen = await world.documents.keys()
     world.provider.rotate("k2")
     newer = await world.documents.keys_after(seen)
@@ -116,14 +116,14 @@ async def test_an_unknown_kid_causes_a_single_fetch_in_a_minute(world: World) ->
     assert world.count(f"{ISSUER}/keys") == 3
 
 
-async def test_without_newer_keys_the_known_stay(world: World) -> None:
+async def test_without_newer_keys_the_known_stay(world: DocumentsScene) -> None:
     seen = await world.documents.keys()
     world.provider.reply("/keys", AWAY)
     assert await world.documents.keys_after(seen) is seen
     assert await world.documents.keys() is seen
 
 
-async def test_a_provider_that_is_away_is_not_called_by_each_login(world: World) -> None:
+async def test_a_provider_that_is_away_is_not_called_by_each_login(world: DocumentsScene) -> None:
     world.provider.reply("/.well-known/openid-configuration", AWAY)
     for _ in range(3):
         with pytest.raises(ProviderUnavailableError):
@@ -135,14 +135,14 @@ async def test_a_provider_that_is_away_is_not_called_by_each_login(world: World)
     assert world.count(DISCOVERY) == 2
 
 
-async def test_a_status_is_named(world: World) -> None:
+async def test_a_status_is_named(world: DocumentsScene) -> None:
     world.provider.reply("/.well-known/openid-configuration", as_json({}, 404))
     with pytest.raises(ProviderUnavailableError) as refused:
         await world.documents.metadata()
     assert refused.value.note == f"{DISCOVERY} responded with status 404"
 
 
-async def test_the_times_of_the_last_fetches_are_reported(world: World) -> None:
+async def test_the_times_of_the_last_fetches_are_reported(world: DocumentsScene) -> None:
     assert list(world.documents.fetched()) == []
     await world.documents.metadata()
     world.now += 5

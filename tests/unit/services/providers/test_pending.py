@@ -22,7 +22,7 @@ from tests.support.provider_scene import ProviderScene, a_user
 SEALER = Sealer(KeyRing((KEY,), max_lifetime=3600.0), "authgw")
 
 
-class World:
+class PendingScene:
     """Alice has a second factor, and a linked account."""
 
     def __init__(self) -> None:
@@ -41,11 +41,11 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def world() -> PendingScene:
+    return PendingScene()
 
 
-async def test_a_login_is_resumed_as_it_was(world: World) -> None:
+async def test_a_login_is_resumed_as_it_was(world: PendingScene) -> None:
     found = await world.finished()
     verified = await world.pending.resume(["nonsense", await world.pending.hold(found)])
     assert verified is not None
@@ -58,7 +58,7 @@ async def test_a_login_is_resumed_as_it_was(world: World) -> None:
     assert not verified.began_with_password
 
 
-async def test_neither_browser_nor_store_sees_the_login(world: World) -> None:
+async def test_neither_browser_nor_store_sees_the_login(world: PendingScene) -> None:
     ticket = await world.pending.hold(await world.finished())
     claims = claims_of(ticket)
     assert (claims["sub"], claims["mark"]) == ("alice", "provider")
@@ -68,7 +68,7 @@ async def test_neither_browser_nor_store_sees_the_login(world: World) -> None:
     assert end == NOW + 300
 
 
-async def test_a_login_is_taken_once(world: World) -> None:
+async def test_a_login_is_taken_once(world: PendingScene) -> None:
     ticket = await world.pending.hold(await world.finished())
     verified = await world.pending.resume([ticket])
     assert verified is not None
@@ -79,7 +79,7 @@ async def test_a_login_is_taken_once(world: World) -> None:
     assert await world.pending.resume([ticket]) is None
 
 
-async def test_a_login_waits_for_five_minutes(world: World) -> None:
+async def test_a_login_waits_for_five_minutes(world: PendingScene) -> None:
     ticket = await world.pending.hold(await world.finished())
     world.scene.now += 299
     assert await world.pending.resume([ticket]) is not None
@@ -87,7 +87,7 @@ async def test_a_login_waits_for_five_minutes(world: World) -> None:
     assert await world.pending.resume([ticket]) is None
 
 
-async def test_a_record_cannot_be_moved_to_another_ticket(world: World) -> None:
+async def test_a_record_cannot_be_moved_to_another_ticket(world: PendingScene) -> None:
     first = await world.pending.hold(await world.finished())
     second = await world.pending.hold(await world.finished())
     names = list(world.records.texts)
@@ -96,7 +96,7 @@ async def test_a_record_cannot_be_moved_to_another_ticket(world: World) -> None:
     assert await world.pending.resume([second]) is not None
 
 
-async def test_a_user_who_is_disabled_or_removed_cannot_go_on(world: World) -> None:
+async def test_a_user_who_is_disabled_or_removed_cannot_go_on(world: PendingScene) -> None:
     ticket = await world.pending.hold(await world.finished())
     world.scene.users.users["alice"] = replace(a_user(has_totp=True), disabled=True)
     assert await world.pending.resume([ticket]) is None
@@ -104,13 +104,13 @@ async def test_a_user_who_is_disabled_or_removed_cannot_go_on(world: World) -> N
     assert await world.pending.resume([ticket]) is None
 
 
-async def test_the_ticket_of_a_password_is_none_of_a_provider(world: World) -> None:
+async def test_the_ticket_of_a_password_is_none_of_a_provider(world: PendingScene) -> None:
     claims = TicketClaims("j1", 300.0, "m1")
     ticket = world.scene.issuer.mint_ticket("alice", TokenType.PENDING, claims, now=NOW)
     assert await world.pending.resume([ticket]) is None
 
 
-async def test_a_record_of_another_version_is_a_new_login(world: World) -> None:
+async def test_a_record_of_another_version_is_a_new_login(world: PendingScene) -> None:
     ticket = await world.pending.hold(await world.finished())
     (name,) = world.records.texts
     sealed = SEALER.seal("pending", name.removeprefix("pending:"), '{"login": {}}', NOW)
@@ -118,7 +118,7 @@ async def test_a_record_of_another_version_is_a_new_login(world: World) -> None:
     assert await world.pending.resume([ticket]) is None
 
 
-async def test_without_the_store_no_login_goes_on(world: World) -> None:
+async def test_without_the_store_no_login_goes_on(world: PendingScene) -> None:
     ticket = await world.pending.hold(await world.finished())
     world.records.down = True
     with pytest.raises(StoreUnavailableError):
