@@ -4,12 +4,12 @@ from authgw.core.audit import Event
 from authgw.core.errors import ProviderUnavailableError
 from authgw.core.log_events import AUDIT_EVENTS
 from authgw.observability.logging import fields_of
-from tests.support.provider_browser import START, MakeSite, ProviderSite
+from tests.support.provider_browser import START, MakeSite, OidcSite
 
 NAMED = {"authgw.provider": "company", "authgw.account": "u1"}
 
 
-def last(site: ProviderSite, name: str) -> Event:
+def last(site: OidcSite, name: str) -> Event:
     """Return the last event of this name; each of its fields is in the table."""
     event = [event for event in site.running.events if event.name == name][-1]
     assert {*fields_of(event)} <= {*AUDIT_EVENTS[name].fields, "event", "detail"}
@@ -20,7 +20,7 @@ def named(event: Event) -> dict[str, str | int]:
     return {name: value for name, value in fields_of(event).items() if name in NAMED}
 
 
-async def test_login_and_logout_name_the_account(site: ProviderSite) -> None:
+async def test_login_and_logout_name_the_account(site: OidcSite) -> None:
     await site.log_in()
     event = last(site, "login")
     assert (event.sub, event.credential, named(event)) == ("company:u1", "oidc:company", NAMED)
@@ -29,7 +29,7 @@ async def test_login_and_logout_name_the_account(site: ProviderSite) -> None:
     assert named(last(site, "logout")) == NAMED
 
 
-async def test_a_login_by_password_names_no_provider(site: ProviderSite) -> None:
+async def test_a_login_by_password_names_no_provider(site: OidcSite) -> None:
     await site.jar.log_in("bob", rd="")
     assert named(last(site, "login")) == {}
 
@@ -42,21 +42,21 @@ async def test_a_refused_account_is_named_so_that_it_can_be_linked(make_site: Ma
     assert named(event) == NAMED
 
 
-async def test_a_provider_that_is_away_is_named(site: ProviderSite) -> None:
+async def test_a_provider_that_is_away_is_named(site: OidcSite) -> None:
     site.provider.reply("/token", ProviderUnavailableError(note="is away"))
     await site.log_in()
     event = last(site, "login_failure")
     assert (event.reason, named(event)) == ("provider_unavailable", {"authgw.provider": "company"})
 
 
-async def test_a_start_that_fails_names_the_provider(site: ProviderSite) -> None:
+async def test_a_start_that_fails_names_the_provider(site: OidcSite) -> None:
     site.provider.reply("/.well-known/openid-configuration", ProviderUnavailableError(note="away"))
     response = await site.start()
     assert response.status == 503
     assert named(last(site, "login_failure")) == {"authgw.provider": "company"}
 
 
-async def test_a_reported_logout_names_the_account(site: ProviderSite) -> None:
+async def test_a_reported_logout_names_the_account(site: OidcSite) -> None:
     await site.log_in(sid="S1")
     token = site.provider.logout_token(sub="u1", sid="S1")
     headers = {
