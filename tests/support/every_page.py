@@ -93,7 +93,6 @@ CONTEXTS: dict[str, dict[str, object]] = {
     "account.html": ACCOUNT,
     "logout.html": {"who": "alice", "token": "a-token", "logout": "/logout", "rd": "/x"},
     "logged_out.html": {},
-    "rescue.html": {"who": "alice", "token": "a-token", "ticket": "t", "message": "Wrong."},
     "provider_switch.html": {
         "who": "alice",
         "provider": "company",

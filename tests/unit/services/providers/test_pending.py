@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from secrets import token_bytes
 
 import pytest
 
@@ -19,7 +20,7 @@ from tests.support.fake_provider import ISSUER
 from tests.support.memory_records import MemoryRecords
 from tests.support.provider_scene import ProviderScene, a_user
 
-SEALER = Sealer(KeyRing((KEY,), max_lifetime=3600.0), "authgw")
+SEALER = Sealer(KeyRing((KEY,), max_lifetime=3600.0), "authgw", random=token_bytes)
 
 
 class PendingScene:
