@@ -32,7 +32,8 @@ from authgw.web.login_site import login_site
 from authgw.web.login_steps import refused
 from authgw.web.provider_links import linked_accounts, new_link, source_label
 from authgw.web.provider_parts import account_of
-from authgw.web.return_targets import CUT, ReturnTarget, out_of_reach, why_out_of_reach
+from authgw.web.return_target import ReturnTarget
+from authgw.web.return_targets import CUT, out_of_reach, why_out_of_reach
 from authgw.web.user_agents import ago, describe_device
 
 # Seconds after a logout in which the login page does not lead to a provider by itself, where the

@@ -11,7 +11,7 @@ from authgw.core.reasons import REASONS
 from authgw.dialects.responses import return_query
 from authgw.forward_auth.response_bytes import Response
 from authgw.web.context import GATEWAY, host_of, request_id
-from authgw.web.return_targets import ReturnTarget
+from authgw.web.return_target import ReturnTarget
 from authgw.web.templating import SCRIPT_SOURCE, PageRenderer
 
 _TITLES = {

@@ -1,15 +1,13 @@
 """Interfaces of login methods and second factors; `app` registers them."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from aiohttp import web
 
 from authgw.core.login_sites import LoginSite
 from authgw.core.users import User
-
-if TYPE_CHECKING:
-    from authgw.web.return_targets import ReturnTarget
+from authgw.web.return_target import ReturnTarget
 
 # Handlers by HTTP method and path.
 Routes = Mapping[tuple[str, str], Callable[[web.Request], Awaitable[web.StreamResponse]]]
@@ -32,7 +30,7 @@ class LoginMethod(Protocol):
         """Handlers of its requests."""
 
     def part(
-        self, request: web.Request, site: LoginSite, target: "ReturnTarget"
+        self, request: web.Request, site: LoginSite, target: ReturnTarget
     ) -> Mapping[str, Any]:
         """Return the values that its part of the login page shows."""
 

@@ -31,7 +31,8 @@ from authgw.web.cookies import (
 )
 from authgw.web.html import page, see
 from authgw.web.provider_parts import account_of
-from authgw.web.return_targets import ReturnTarget, out_of_reach, why_out_of_reach
+from authgw.web.return_target import ReturnTarget
+from authgw.web.return_targets import out_of_reach, why_out_of_reach
 
 # Seconds after a login in which a browser without a session cookie is told that it was lost.
 DONE_LIFETIME = 60.0
@@ -104,7 +105,8 @@ async def open_session(
     if verified.began_with_password:
         ticket = gateway.login.service.tickets.remember(verified)
         set_login_cookie(response, site, "device", ticket, gateway.login.device_lifetime)
-    set_login_cookie(response, site, "out", "", 0)
+    if gateway.login.providers is not None:
+        set_login_cookie(response, site, "out", "", 0)
     set_login_cookie(response, site, "login", "", 0)
     return response
 

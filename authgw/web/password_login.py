@@ -12,7 +12,7 @@ from authgw.web.context import client_address
 from authgw.web.cookies import login_cookies
 from authgw.web.login_methods import Routes
 from authgw.web.login_pages import submit_form
-from authgw.web.return_targets import ReturnTarget
+from authgw.web.return_target import ReturnTarget
 
 
 class PasswordLogin:

@@ -24,7 +24,7 @@ from authgw.web.provider_links import is_recent
 from authgw.web.provider_pages import failure_page
 from authgw.web.provider_parts import AccountLinks
 from authgw.web.provider_requests import parts_of, provider_of
-from authgw.web.return_targets import ReturnTarget
+from authgw.web.return_target import ReturnTarget
 
 _TOO_OLD = "Log in again first: your last login is too long ago for this change."
 _READ_ONLY = "Nothing was changed: the file of the users is read-only here."

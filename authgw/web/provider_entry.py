@@ -15,7 +15,7 @@ from authgw.web.login_steps import record_failure
 from authgw.web.provider_pages import failure_page, recheck_page, start_path
 from authgw.web.provider_parts import account_of
 from authgw.web.provider_requests import parts_of
-from authgw.web.return_targets import ReturnTarget
+from authgw.web.return_target import ReturnTarget
 
 # Returned by a provider after a logout there.
 LOGGED_OUT_STATE = "logged-out"

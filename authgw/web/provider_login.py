@@ -48,7 +48,7 @@ from authgw.web.provider_requests import (
     parts_of,
     provider_of,
 )
-from authgw.web.return_targets import ReturnTarget
+from authgw.web.return_target import ReturnTarget
 
 # The page that a provider shows after a logout or a refusal (OpenID Connect Core section 3.1.2.1).
 SELECT_ACCOUNT = "select_account"

@@ -22,7 +22,7 @@ from authgw.web.context import GATEWAY, request_id
 from authgw.web.html import page
 from authgw.web.login_steps import error_message, form_page, refused
 from authgw.web.provider_parts import ProviderParts
-from authgw.web.return_targets import ReturnTarget
+from authgw.web.return_target import ReturnTarget
 
 _AWAY_SHOWN = 60.0  # seconds after a failed call in which the button says so
 # What a refused user can do, by cause; all other causes are for the operator only.

@@ -1,4 +1,4 @@
-"""What a request for a login at an identity provider is: its provider, its sender, its session."""
+"""Provider, sender and session of a request for a login at an identity provider."""
 
 from aiohttp import web
 

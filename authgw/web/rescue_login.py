@@ -12,7 +12,7 @@ from authgw.web.forms import has_csrf_token, missing_csrf_cookie, read_own_form
 from authgw.web.login_methods import Routes
 from authgw.web.login_site import login_site
 from authgw.web.login_steps import continue_login, form_page, without_csrf_token
-from authgw.web.return_targets import ReturnTarget
+from authgw.web.return_target import ReturnTarget
 
 
 class RescueLogin:

@@ -1,8 +1,4 @@
-"""Return targets of logins: parsing, the rule that applies, and why a login may not reach them."""
-
-from collections.abc import Mapping
-from dataclasses import dataclass
-from urllib.parse import quote
+"""Return targets of logins: the rule that applies, and why a login may not reach them."""
 
 from aiohttp import web
 
@@ -10,32 +6,11 @@ from authgw.core.errors import TargetMalformedError
 from authgw.core.limits import MAX_RD_BYTES
 from authgw.core.login_sites import LoginSite
 from authgw.core.model import AccessRequest
-from authgw.core.redirects import fits, front_page
 from authgw.core.rules import NO_RULES, Credential, Rule
 from authgw.core.urls import location_from
 from authgw.services.results import Identity
 from authgw.web.context import GATEWAY, client_address
-
-
-@dataclass(frozen=True, slots=True)
-class ReturnTarget:
-    """A return target; `cut` means the front page of its host, because the link was too long."""
-
-    rd: str = ""
-    cut: bool = False
-
-    @classmethod
-    def of(cls, fields: Mapping[str, str]) -> "ReturnTarget":
-        """Return the target that a query or form contains."""
-        rd = fields.get("rd", "")
-        return cls(rd, bool(fields.get("cut"))) if fits(rd) else cls(front_page(rd), cut=True)
-
-    def after(self, path: str, **more: str) -> str:
-        """Return a path of the gateway with this target in its query."""
-        fields = {"rd": self.rd, "cut": "yes" if self.cut else "", **more}
-        query = "&".join(f"{key}={quote(value, safe='')}" for key, value in fields.items() if value)
-        return f"{path}?{query}" if query else path
-
+from authgw.web.return_target import ReturnTarget
 
 CUT = (
     f"The link that you opened is longer than {MAX_RD_BYTES:,} bytes, so this login cannot lead "

@@ -22,7 +22,7 @@ from authgw.web.login_steps import (
     refused,
     without_csrf_token,
 )
-from authgw.web.return_targets import ReturnTarget
+from authgw.web.return_target import ReturnTarget
 
 
 class TotpFactor:

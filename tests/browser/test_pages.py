@@ -3,24 +3,18 @@
 With AUTHGW_SCREENSHOTS=DIRECTORY the pages are saved there, as shown in the README.
 """
 
-import os
 import re
 from collections.abc import Callable
 from itertools import product
-from pathlib import Path
-from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser import PASSWORD, Sso, log_in
+from tests.support.pictures import AXE, SCHEMES, SIZES, save
 from tests.support.processes import authgw
 
 pytestmark = pytest.mark.alone
-
-AXE = Path(__file__).parent / "node_modules/axe-core/axe.min.js"
-SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-SIZES = {"phone": (390, 844), "desktop": (1280, 800)}
 
 
 def _login(site: Sso, page: Page) -> None:
@@ -157,12 +151,6 @@ def test_every_page(site_with_totp_user: Sso, chromium: Browser, name: str) -> N
         violations = [(rule["id"], rule["nodes"][0]["html"]) for rule in axe_result["violations"]]
         assert not violations, (size, scheme)
     context.close()
-
-
-def save(page: Page, name: str) -> None:
-    folder = os.environ.get("AUTHGW_SCREENSHOTS")
-    if folder:
-        page.screenshot(path=Path(folder) / name)
 
 
 def test_pages_comply_with_their_content_security_policy(

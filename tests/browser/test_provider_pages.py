@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.test_pages import AXE, SCHEMES, SIZES, save
 from tests.support.browser import Sso, log_in, sso
+from tests.support.pictures import AXE, SCHEMES, SIZES, save
 from tests.support.processes import free_port
 
 pytestmark = pytest.mark.alone

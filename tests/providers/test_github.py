@@ -172,7 +172,7 @@ async def test_a_session_ends_after_the_configured_time(
     clock = MovableClock()
     scene = await hostile_scene(make_gateway, op, others=others, clock=clock)
     assert (await log_in(scene)).status == 303
-    clock.move(3_700)
+    scene.move(clock, 3_700)
     answer = await scene.jar.check()
     assert answer.headers["X-Authgw-Reason"] in ("session_ended", "token_expired")
 

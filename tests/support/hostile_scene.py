@@ -12,6 +12,7 @@ import aiohttp
 from aiohttp import ClientResponse
 
 from authgw.core.audit import Event
+from tests.support.clocks import MovableClock
 from tests.support.gateway import Clock, MakeGateway, RunningGateway
 from tests.support.hostile_provider import CLIENT_ID, CLIENT_SECRET, HostileProvider
 from tests.support.login_scene import APP, Jar, page_of
@@ -84,6 +85,15 @@ class HostileScene:
     @property
     def last(self) -> Event:
         return self.running.events[-1]
+
+    def move(self, clock: MovableClock, seconds: float) -> None:
+        """Move the clock of gateway and store ahead; the mirror has read no session since then.
+
+        Its ages are those of the clock that no test moves.
+        """
+        clock.move(seconds)
+        for sid in {event.sid for event in self.running.events}:
+            self.running.server.mirror._drop(sid)
 
     def is_logged_in(self) -> bool:
         return bool(self.jar.session)

@@ -42,7 +42,7 @@ def with_provider(
 
 
 @dataclass
-class ProviderSite:
+class OidcSite:
     """A running gateway, its provider, and a browser."""
 
     running: RunningGateway
@@ -82,10 +82,10 @@ class MakeSite:
     make_gateway: MakeGateway
     provider: FakeProvider
 
-    async def __call__(self, login: Mapping[str, Any] | None = None, **keys: Any) -> ProviderSite:
+    async def __call__(self, login: Mapping[str, Any] | None = None, **keys: Any) -> OidcSite:
         section = with_provider(self.make_gateway.folder, login=login, **keys)
         running = await self.make_gateway(login=section, rules=RULES)
-        return ProviderSite(running, self.provider, Jar(running))
+        return OidcSite(running, self.provider, Jar(running))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.gateway import MakeGateway, RunningGateway
 from tests.support.login_scene import RULES, Jar, page_of
-from tests.support.provider_browser import MakeSite, ProviderSite, make_site
+from tests.support.provider_browser import MakeSite, OidcSite, make_site
 
 __all__ = ["make_site"]
 
@@ -42,6 +42,6 @@ def jar(running: RunningGateway) -> Jar:
 
 
 @pytest.fixture
-async def site(make_site: MakeSite) -> ProviderSite:
+async def site(make_site: MakeSite) -> OidcSite:
     """Return a gateway with passwords and an identity provider."""
     return await make_site()

@@ -10,14 +10,14 @@ from authgw.core.limits import LINK_PROOF_AGE
 from tests.support.every_page import Page
 from tests.support.fake_provider import ISSUER, as_json
 from tests.support.login_scene import APP, code
-from tests.support.provider_browser import START, MakeSite, ProviderSite, sent_by
+from tests.support.provider_browser import START, MakeSite, OidcSite, sent_by
 
 LINK = f"{START}/link"
 SELF_SERVICE = {"self_service": ["link"]}
 
 
 @pytest.fixture
-async def own(make_site: MakeSite) -> ProviderSite:
+async def own(make_site: MakeSite) -> OidcSite:
     """Return a gateway whose users may link accounts; bob is logged in."""
     site = await make_site(SELF_SERVICE)
     await site.jar.log_in("bob", rd="")
@@ -25,20 +25,20 @@ async def own(make_site: MakeSite) -> ProviderSite:
     return site
 
 
-def causes(site: ProviderSite) -> list[str]:
+def causes(site: OidcSite) -> list[str]:
     return [event.cause for event in site.running.events if event.cause]
 
 
-def links_of(site: ProviderSite, user: str) -> frozenset[str]:
+def links_of(site: OidcSite, user: str) -> frozenset[str]:
     return site.running.users.linked_issuers(user)
 
 
-async def link(site: ProviderSite, **claims: str) -> str:
+async def link(site: OidcSite, **claims: str) -> str:
     """Begin to link an account; return the path of the callback."""
     return site.answer(await site.jar.post(LINK), **claims)
 
 
-async def test_a_user_links_an_account_and_logs_in_with_it(own: ProviderSite) -> None:
+async def test_a_user_links_an_account_and_logs_in_with_it(own: OidcSite) -> None:
     session = own.jar.session
     assert "Link Example Ltd" in Page(own.jar.text).text
     started = await own.jar.post(LINK)
@@ -58,7 +58,7 @@ async def test_a_user_links_an_account_and_logs_in_with_it(own: ProviderSite) ->
     assert checked.headers["Remote-User"] == "bob"
 
 
-async def test_an_unlinked_account_ends_the_sessions_that_it_opened(own: ProviderSite) -> None:
+async def test_an_unlinked_account_ends_the_sessions_that_it_opened(own: OidcSite) -> None:
     await own.jar.get(await link(own))
     by_password = own.jar.cookies
     own.jar.cookies = {}
@@ -73,7 +73,7 @@ async def test_an_unlinked_account_ends_the_sessions_that_it_opened(own: Provide
     assert (await own.jar.check(APP)).status == 401
 
 
-async def test_a_link_is_for_the_session_that_began_it(own: ProviderSite) -> None:
+async def test_a_link_is_for_the_session_that_began_it(own: OidcSite) -> None:
     """A callback must not land in another session of the browser."""
     path = await link(own)
     flows = {name: value for name, value in own.jar.cookies.items() if "flow" in name}
@@ -86,7 +86,7 @@ async def test_a_link_is_for_the_session_that_began_it(own: ProviderSite) -> Non
     assert links_of(own, "bob") == frozenset()
 
 
-async def test_a_link_without_a_session_is_refused(own: ProviderSite) -> None:
+async def test_a_link_without_a_session_is_refused(own: OidcSite) -> None:
     path = await link(own)
     del own.jar.cookies["__Secure-authgw"]
     assert (await own.jar.get(path)).status == 400
@@ -94,7 +94,9 @@ async def test_a_link_without_a_session_is_refused(own: ProviderSite) -> None:
     assert not own.jar.session
 
 
-async def test_an_account_that_is_linked_elsewhere_is_refused_in_words(own: ProviderSite) -> None:
+async def test_an_account_that_is_linked_elsewhere_is_refused_in_words(
+    own: OidcSite,
+) -> None:
     own.running.users.link("gone", ISSUER, "u1")
     response = await own.jar.get(await link(own))
     assert response.status == 403
@@ -102,9 +104,7 @@ async def test_an_account_that_is_linked_elsewhere_is_refused_in_words(own: Prov
     assert causes(own)[-1] == "account_taken"
 
 
-async def test_a_link_needs_a_recent_login(
-    own: ProviderSite, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_link_needs_a_recent_login(own: OidcSite, monkeypatch: pytest.MonkeyPatch) -> None:
     started = await own.jar.post(LINK)
     services = own.running.serving.gateway.services
     clock = services.clock
@@ -122,7 +122,7 @@ async def test_a_link_needs_a_recent_login(
 
 
 @pytest.mark.parametrize("token", ["", "wrong"])
-async def test_a_link_needs_the_token_of_its_session(own: ProviderSite, token: str) -> None:
+async def test_a_link_needs_the_token_of_its_session(own: OidcSite, token: str) -> None:
     origin = {"Origin": "https://auth.example.com"}
     assert (await own.jar.send(LINK, origin, {"token": token})).status == 403
     evil = {"Origin": "https://evil.example.com"}
@@ -130,7 +130,7 @@ async def test_a_link_needs_the_token_of_its_session(own: ProviderSite, token: s
     assert own.flows() == []
 
 
-async def test_without_self_service_nobody_links(site: ProviderSite) -> None:
+async def test_without_self_service_nobody_links(site: OidcSite) -> None:
     await site.jar.log_in("bob", rd="")
     await site.jar.get("/login/account")
     assert "Linked accounts" not in Page(site.jar.text).text
@@ -138,7 +138,7 @@ async def test_without_self_service_nobody_links(site: ProviderSite) -> None:
 
 
 async def test_a_read_only_users_file_hides_the_buttons(
-    own: ProviderSite, monkeypatch: pytest.MonkeyPatch
+    own: OidcSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     providers = own.running.serving.gateway.login.providers
     assert providers is not None
@@ -152,7 +152,7 @@ async def test_a_read_only_users_file_hides_the_buttons(
 # --- A linked user with a second factor here ---
 
 
-async def test_a_linked_user_is_asked_for_the_code(site: ProviderSite) -> None:
+async def test_a_linked_user_is_asked_for_the_code(site: OidcSite) -> None:
     site.running.users.link("alice", ISSUER, "u1")
     response = await site.log_in()
     target = quote(APP, safe="")
@@ -167,7 +167,7 @@ async def test_a_linked_user_is_asked_for_the_code(site: ProviderSite) -> None:
     assert (checked.status, checked.headers["Remote-User"]) == (200, "alice")
 
 
-async def test_a_second_factor_of_the_provider_is_enough(site: ProviderSite) -> None:
+async def test_a_second_factor_of_the_provider_is_enough(site: OidcSite) -> None:
     site.running.users.link("alice", ISSUER, "u1")
     response = await site.log_in(amr=["mfa"])
     assert response.headers["Location"] == APP
@@ -177,7 +177,7 @@ async def test_a_second_factor_of_the_provider_is_enough(site: ProviderSite) -> 
 # --- Return targets ---
 
 
-async def test_a_long_link_is_cut_to_the_front_page(site: ProviderSite) -> None:
+async def test_a_long_link_is_cut_to_the_front_page(site: OidcSite) -> None:
     """A ticket with the whole link would not fit into a cookie."""
     response = await site.log_in(rd=f"https://app.example.com/{'a' * 2000}")
     location = response.headers["Location"]
@@ -185,7 +185,7 @@ async def test_a_long_link_is_cut_to_the_front_page(site: ProviderSite) -> None:
     assert all(len(each.value) <= 4096 for each in site.jar.set_cookies)
 
 
-async def test_a_foreign_target_is_ignored(site: ProviderSite) -> None:
+async def test_a_foreign_target_is_ignored(site: OidcSite) -> None:
     response = await site.log_in(rd="https://evil.example.org/")
     assert "evil" not in response.headers["Location"]
 
@@ -194,7 +194,7 @@ async def test_a_foreign_target_is_ignored(site: ProviderSite) -> None:
 
 
 @pytest.fixture
-async def renewing(make_site: MakeSite) -> ProviderSite:
+async def renewing(make_site: MakeSite) -> OidcSite:
     site = await make_site(refresh="1m")
     site.provider.tokens["refresh_token"] = "RT"
     await site.log_in()
@@ -202,7 +202,7 @@ async def renewing(make_site: MakeSite) -> ProviderSite:
 
 
 async def test_a_recheck_leads_on_to_the_target(
-    renewing: ProviderSite, monkeypatch: pytest.MonkeyPatch
+    renewing: OidcSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     providers = renewing.running.serving.gateway.login.providers
     assert providers is not None
@@ -222,7 +222,7 @@ async def test_a_recheck_leads_on_to_the_target(
 
 
 async def test_a_provider_that_is_away_does_not_end_the_session(
-    renewing: ProviderSite, monkeypatch: pytest.MonkeyPatch
+    renewing: OidcSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     providers = renewing.running.serving.gateway.login.providers
     assert providers is not None
@@ -267,13 +267,13 @@ class Demanding:
 REPORT = f"{START}/backchannel"
 
 
-async def report(site: ProviderSite, body: str, **headers: str) -> tuple[int, str]:
+async def report(site: OidcSite, body: str, **headers: str) -> tuple[int, str]:
     kind = {"Content-Type": "application/x-www-form-urlencoded", "Host": "auth.example.com"}
     response = await site.running.client.post(REPORT, data=body, headers={**kind, **headers})
     return response.status, response.headers.get("Cache-Control", "")
 
 
-async def test_a_reported_logout_ends_the_session(site: ProviderSite) -> None:
+async def test_a_reported_logout_ends_the_session(site: OidcSite) -> None:
     await site.log_in(sid="S1")
     token = site.provider.logout_token(sub="u1", sid="S1")
     # Parameters that authgw does not know are ignored (section 2.5 of the specification).
@@ -289,14 +289,21 @@ async def test_a_reported_logout_ends_the_session(site: ProviderSite) -> None:
     "body",
     ["", "logout_token=", "logout_token=a&logout_token=b", "logout_token=a.b.c", "x=%ff", "x"],
 )
-async def test_a_malformed_report_ends_nobody(site: ProviderSite, body: str) -> None:
+async def test_a_malformed_report_ends_nobody(site: OidcSite, body: str) -> None:
     await site.log_in()
     assert await report(site, body) == (400, "no-store")
     assert (await site.jar.check(APP)).status == 200
 
 
+async def test_a_report_with_two_tokens_ends_nobody(site: OidcSite) -> None:
+    await site.log_in()
+    token = site.provider.logout_token(sub="u1")
+    assert await report(site, f"logout_token={token}&logout_token={token}") == (400, "no-store")
+    assert (await site.jar.check(APP)).status == 200
+
+
 async def test_a_report_that_could_not_be_handled_is_repeated(
-    site: ProviderSite, monkeypatch: pytest.MonkeyPatch
+    site: OidcSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await site.log_in()
     providers = site.running.serving.gateway.login.providers
@@ -322,7 +329,7 @@ async def test_reports_are_limited_to_networks(
         assert causes(site)[-1] == "logout_network"
 
 
-async def test_keys_that_cannot_be_fetched_are_503(site: ProviderSite) -> None:
+async def test_keys_that_cannot_be_fetched_are_503(site: OidcSite) -> None:
     site.provider.reply("/keys", as_json({}, 500))
     token = site.provider.logout_token(sub="u1")
     assert (await report(site, f"logout_token={token}"))[0] == 503

@@ -6,6 +6,7 @@ import pytest
 
 from authgw.core.errors import ProviderUnavailableError
 from authgw.core.limits import MAX_FLOW_COOKIES, PER_CALLBACK
+from authgw.core.sessions import Session
 from tests.support.every_page import Page
 from tests.support.fake_provider import ISSUER
 from tests.support.login_scene import APP
@@ -14,18 +15,26 @@ from tests.support.provider_browser import (
     OWN_PAGE,
     START,
     MakeSite,
-    ProviderSite,
+    OidcSite,
     sent_by,
 )
 
 CALLBACK = f"{START}/callback"
 
 
-def reasons(site: ProviderSite) -> list[tuple[str, str]]:
+async def newest_session(site: OidcSite) -> Session:
+    """Return the session of the latest login."""
+    *_, login = (event for event in site.running.events if event.name == "login")
+    session = (await site.running.store.read(login.sid)).session
+    assert session is not None
+    return session
+
+
+def reasons(site: OidcSite) -> list[tuple[str, str]]:
     return [(event.reason, event.cause) for event in site.running.events if event.reason]
 
 
-async def test_the_login_page_has_a_button_for_the_provider(site: ProviderSite) -> None:
+async def test_the_login_page_has_a_button_for_the_provider(site: OidcSite) -> None:
     await site.jar.get(f"/login?rd={quote(APP, safe='')}")
     page = Page(site.jar.text)
     link = page.one("a")
@@ -51,7 +60,9 @@ async def test_without_passwords_the_page_has_no_form(make_site: MakeSite) -> No
     assert response.status == 404
 
 
-async def test_a_login_leads_to_the_provider_and_back_to_the_very_url(site: ProviderSite) -> None:
+async def test_a_login_leads_to_the_provider_and_back_to_the_very_url(
+    site: OidcSite,
+) -> None:
     started = await site.start()
     assert started.headers["Location"].startswith(f"{ISSUER}/auth?")
     assert started.headers["Cache-Control"] == "no-store"
@@ -71,12 +82,12 @@ async def test_a_login_leads_to_the_provider_and_back_to_the_very_url(site: Prov
     assert (login.sub, login.credential) == ("company:u1", "oidc:company")
 
 
-async def test_the_newest_two_flows_are_kept(site: ProviderSite) -> None:
+async def test_the_newest_two_flows_are_kept(site: OidcSite) -> None:
     states = [sent_by(await site.start())["state"][:8] for _ in range(4)]
     assert site.flows() == [f"__Host-authgw-flow-{state}" for state in states[-MAX_FLOW_COOKIES:]]
 
 
-async def test_the_secrets_of_a_flow_are_not_in_its_cookie(site: ProviderSite) -> None:
+async def test_the_secrets_of_a_flow_are_not_in_its_cookie(site: OidcSite) -> None:
     sent = sent_by(await site.start())
     (flow,) = site.flows()
     value = site.jar.cookies[flow]
@@ -86,14 +97,14 @@ async def test_the_secrets_of_a_flow_are_not_in_its_cookie(site: ProviderSite) -
 
 @pytest.mark.parametrize("name", ["unknown", "company2"])
 @pytest.mark.parametrize("path", ["", "/callback", "/icon"])
-async def test_an_unknown_provider_is_not_found(site: ProviderSite, name: str, path: str) -> None:
+async def test_an_unknown_provider_is_not_found(site: OidcSite, name: str, path: str) -> None:
     assert (await site.jar.get(f"/login/oidc/{name}{path}")).status == 404
 
 
 # --- Login CSRF: the response of another browser's login ---
 
 
-async def test_a_callback_without_its_cookie_is_refused(site: ProviderSite) -> None:
+async def test_a_callback_without_its_cookie_is_refused(site: OidcSite) -> None:
     path = site.answer(await site.start())
     site.jar.cookies.clear()
     response = await site.jar.get(path)
@@ -103,7 +114,7 @@ async def test_a_callback_without_its_cookie_is_refused(site: ProviderSite) -> N
     assert not site.jar.session
 
 
-async def test_a_callback_with_the_cookie_of_another_flow_is_refused(site: ProviderSite) -> None:
+async def test_a_callback_with_the_cookie_of_another_flow_is_refused(site: OidcSite) -> None:
     other = site.answer(await site.start())
     site.jar.cookies.clear()
     await site.start()
@@ -133,7 +144,7 @@ async def test_an_expired_flow_starts_again_with_its_target(
     assert site.flows() == []
 
 
-async def test_a_used_response_is_refused(site: ProviderSite) -> None:
+async def test_a_used_response_is_refused(site: OidcSite) -> None:
     path = site.answer(await site.start())
     cookies = dict(site.jar.cookies)
     assert (await site.jar.get(path)).status == 303
@@ -146,7 +157,7 @@ async def test_a_used_response_is_refused(site: ProviderSite) -> None:
     assert not site.jar.session
 
 
-async def test_a_used_response_leads_a_logged_in_user_on(site: ProviderSite) -> None:
+async def test_a_used_response_leads_a_logged_in_user_on(site: OidcSite) -> None:
     path = site.answer(await site.start())
     cookies = dict(site.jar.cookies)
     await site.jar.get(path)
@@ -155,7 +166,7 @@ async def test_a_used_response_leads_a_logged_in_user_on(site: ProviderSite) -> 
     assert (response.status, response.headers["Location"]) == (303, APP)
 
 
-async def test_responses_of_an_address_are_limited(site: ProviderSite) -> None:
+async def test_responses_of_an_address_are_limited(site: OidcSite) -> None:
     for _ in range(PER_CALLBACK.max_failures):
         assert (await site.jar.get(site.answer(await site.start()))).status == 303
         site.jar.cookies.clear()
@@ -178,7 +189,7 @@ async def test_responses_of_an_address_are_limited(site: ProviderSite) -> None:
         "&".join(f"a{n}=1" for n in range(40)),
     ],
 )
-async def test_a_malformed_response_is_a_page(site: ProviderSite, query: str) -> None:
+async def test_a_malformed_response_is_a_page(site: OidcSite, query: str) -> None:
     started = await site.start()
     query = query.format(state=sent_by(started)["state"])
     response = await site.jar.get(f"{CALLBACK}?{query}")
@@ -189,7 +200,7 @@ async def test_a_malformed_response_is_a_page(site: ProviderSite, query: str) ->
 
 
 async def test_a_refused_account_sees_a_page_without_the_words_of_the_provider(
-    site: ProviderSite,
+    site: OidcSite,
 ) -> None:
     started = await site.start()
     state = sent_by(started)["state"]
@@ -209,7 +220,7 @@ async def test_an_account_that_may_not_log_in_sees_why(make_site: MakeSite) -> N
     assert "This account may not log in" in Page(site.jar.text).text
 
 
-async def test_a_provider_that_is_away_is_a_page_and_a_hint(site: ProviderSite) -> None:
+async def test_a_provider_that_is_away_is_a_page_and_a_hint(site: OidcSite) -> None:
     site.provider.reply("/.well-known/openid-configuration", ProviderUnavailableError())
     response = await site.start()
     assert response.status == 503
@@ -236,7 +247,7 @@ async def test_a_provider_that_is_away_is_a_page_and_a_hint(site: ProviderSite) 
 )
 @pytest.mark.parametrize("path", [START, f"{CALLBACK}?code=C1&state=x"])
 async def test_only_navigations_are_accepted(
-    site: ProviderSite, headers: dict[str, str], path: str
+    site: OidcSite, headers: dict[str, str], path: str
 ) -> None:
     """Neither a script nor an embedded page nor a prefetch begins or ends a login."""
     response = await site.jar.get(path, **headers)
@@ -245,7 +256,7 @@ async def test_only_navigations_are_accepted(
     assert site.flows() == []
 
 
-async def test_a_foreign_link_asks_a_logged_in_user_first(site: ProviderSite) -> None:
+async def test_a_foreign_link_asks_a_logged_in_user_first(site: OidcSite) -> None:
     await site.jar.log_in("bob")
     session = site.jar.session
     for headers in (ELSEWHERE, {}, {"Referer": "https://evil.example.com/"}):
@@ -263,7 +274,7 @@ async def test_a_foreign_link_asks_a_logged_in_user_first(site: ProviderSite) ->
     assert site.jar.session != session
 
 
-async def test_the_form_of_another_site_is_refused(site: ProviderSite) -> None:
+async def test_the_form_of_another_site_is_refused(site: OidcSite) -> None:
     await site.jar.log_in("bob")
     await site.start(**ELSEWHERE)
     token = site.jar.token
@@ -275,18 +286,21 @@ async def test_the_form_of_another_site_is_refused(site: ProviderSite) -> None:
 
 
 @pytest.mark.parametrize("headers", [OWN_PAGE, {"Referer": "https://auth.example.com/login?x"}])
-async def test_our_own_page_leads_on_at_once(site: ProviderSite, headers: dict[str, str]) -> None:
+async def test_our_own_page_leads_on_at_once(site: OidcSite, headers: dict[str, str]) -> None:
     await site.jar.log_in("bob")
     assert (await site.start(**headers)).status == 303
 
 
-async def test_the_same_account_continues_its_session(site: ProviderSite) -> None:
+async def test_the_same_account_continues_its_session(site: OidcSite) -> None:
     """A proof opens a new session with the end of the old one, which ends."""
     await site.log_in()
-    old = site.jar.session
+    old, began = site.jar.session, await newest_session(site)
     started = await site.start(**OWN_PAGE)
     await site.jar.get(site.answer(started))
     assert site.jar.session not in ("", old)
+    continued = await newest_session(site)
+    assert continued.sid != began.sid
+    assert (continued.created_at, continued.expires_at) == (began.created_at, began.expires_at)
     revoked = [event for event in site.running.events if event.name == "revoke"]
     assert [event.sentence for event in revoked] == ["replaced by a new login"]
     before = site.jar.cookies
@@ -325,6 +339,7 @@ async def test_auto_stays_after_a_logout(make_site: MakeSite) -> None:
 async def test_auto_stays_where_the_user_chooses(make_site: MakeSite, query: str) -> None:
     site = await make_site(AUTO)
     assert (await site.jar.get(f"/login?{query}")).status == 200
+    assert ("You are logged out." in Page(site.jar.text).text) is query.startswith("state")
 
 
 # --- Logout ---
@@ -349,14 +364,14 @@ async def test_a_logout_goes_on_to_the_provider(make_site: MakeSite) -> None:
     assert (await site.jar.check(APP)).status == 401
 
 
-async def test_a_local_logout_stays_here(site: ProviderSite) -> None:
+async def test_a_local_logout_stays_here(site: OidcSite) -> None:
     await site.log_in()
     await site.jar.get("/logout")
     response = await site.jar.post("/logout")
     assert response.headers["Location"] == "/logout?done=yes"
 
 
-async def test_the_account_page_names_the_provider(site: ProviderSite) -> None:
+async def test_the_account_page_names_the_provider(site: OidcSite) -> None:
     await site.log_in(rd="", name="Alice")
     await site.jar.get("/login/account")
     text = Page(site.jar.text).text
@@ -367,7 +382,7 @@ async def test_the_account_page_names_the_provider(site: ProviderSite) -> None:
 # --- The icon ---
 
 
-async def test_the_icon_has_a_strict_type_and_policy(site: ProviderSite) -> None:
+async def test_the_icon_has_a_strict_type_and_policy(site: OidcSite) -> None:
     response = await site.jar.get("/login/oidc/company/icon")
     assert response.status == 200
     assert response.headers["Content-Type"] == "image/svg+xml"
