@@ -16,6 +16,11 @@ NEVER = (
 PAGES = r"(jinja2|markupsafe)(\.|$)"
 REDIS = r"(redis|hiredis)(\.|$)|authgw\.storage\.redis\.(?!kind$|url$)"
 SQLITE = r"_?sqlite3(\.|$)|authgw\.storage\.sqlite\.(?!kind$)"
+# Logins at identity providers, and the client that calls them.
+PROVIDERS = (
+    r"authgw\.(services\.providers\.|server\.(outgoing|providers)$|web\.provider_login$)|"
+    r"authgw\.core\.(sealing|providers\.(claims|admission|id_token|jwks|metadata))$"
+)
 LOGIN_PAGE = {
     "AUTHGW_LOGIN__URL": "https://auth.example.com/login",
     "AUTHGW_LOGIN__COOKIE_DOMAIN": "example.com",
@@ -44,7 +49,7 @@ def test_a_replica_on_a_file_needs_neither_redis_nor_pages(tmp_path: Path) -> No
     gateway = started(tmp_path / "gateway")
     try:
         assert gateway.login()["access"]
-        assert loaded(gateway, *NEVER, PAGES, REDIS) == []
+        assert loaded(gateway, *NEVER, PAGES, REDIS, PROVIDERS) == []
         assert loaded(gateway, SQLITE)
     finally:
         gateway.kill()
@@ -64,6 +69,6 @@ def test_with_a_login_page_no_visitor_waits_for_the_templates(tmp_path: Path) ->
     gateway = started(tmp_path / "gateway", **LOGIN_PAGE)
     try:
         assert loaded(gateway, PAGES)
-        assert loaded(gateway, *NEVER, REDIS) == []
+        assert loaded(gateway, *NEVER, REDIS, PROVIDERS) == []
     finally:
         gateway.kill()

@@ -12,7 +12,13 @@ from tests.support.hostile_provider import (
     Trap,
     hostile_provider,
 )
-from tests.support.hostile_scene import HostileScene, hostile_scene, provider_keys, refused
+from tests.support.hostile_scene import (
+    HostileScene,
+    case_name,
+    hostile_scene,
+    provider_keys,
+    refused,
+)
 
 ONLY = {"domains": ["example.com"]}
 BY_MAIL: list[tuple[Claims, str]] = [
@@ -27,7 +33,7 @@ BY_MAIL: list[tuple[Claims, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("claims", "cause"), BY_MAIL, ids=str)
+@pytest.mark.parametrize(("claims", "cause"), BY_MAIL, ids=case_name)
 async def test_an_address_that_nobody_verified_is_no_name(
     make_gateway: MakeGateway, op: HostileProvider, claims: Claims, cause: str
 ) -> None:
@@ -121,13 +127,13 @@ async def test_a_mapped_group_opens_what_it_is_mapped_to(
 
 
 WRONG_GROUPS: list[tuple[Claims, str]] = [
-    ({"groups": [f"group-{number}" for number in range(1_000)]}, "groups_size"),
+    ({"groups": [f"group-{number}" for number in range(400)]}, "groups_size"),
     ({"groups": {"admins": True}}, "groups_malformed"),
     ({"groups": ["staff", 1]}, "groups_malformed"),
 ]
 
 
-@pytest.mark.parametrize(("claims", "cause"), WRONG_GROUPS, ids=["1,000", "object", "number"])
+@pytest.mark.parametrize(("claims", "cause"), WRONG_GROUPS, ids=["400", "object", "number"])
 async def test_wrong_groups_are_refused_with_a_cause(
     make_gateway: MakeGateway, op: HostileProvider, claims: Claims, cause: str
 ) -> None:
@@ -158,7 +164,7 @@ USERINFO: list[tuple[Claims, str, int, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("userinfo", "reason", "status", "cause"), USERINFO, ids=str)
+@pytest.mark.parametrize(("userinfo", "reason", "status", "cause"), USERINFO, ids=case_name)
 async def test_user_information_of_another_account_is_refused(
     make_gateway: MakeGateway,
     op: HostileProvider,
@@ -183,7 +189,7 @@ async def test_user_information_of_another_account_is_refused(
         ({"acr": "two-factors"}, True),
         ({}, False),
     ],
-    ids=str,
+    ids=case_name,
 )
 async def test_the_second_factor_of_a_provider_counts_as_configured(
     make_gateway: MakeGateway, op: HostileProvider, claims: dict[str, Any], is_enough: bool

@@ -12,6 +12,7 @@ from tests.support.hostile_scene import (
     NAME,
     NAVIGATION,
     HostileScene,
+    case_name,
     hostile_scene,
     provider_keys,
     refused,
@@ -73,7 +74,7 @@ WRONG: list[tuple[dict[str, str | None], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("query", "cause"), WRONG, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("query", "cause"), WRONG, ids=case_name)
 async def test_a_changed_callback_is_refused(
     make_gateway: MakeGateway, op: HostileProvider, query: dict[str, str | None], cause: str
 ) -> None:
@@ -212,7 +213,7 @@ ERRORS: list[tuple[Claims, int, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("callback", "status", "reason"), ERRORS, ids=str)
+@pytest.mark.parametrize(("callback", "status", "reason"), ERRORS, ids=case_name)
 async def test_an_error_of_the_provider_is_shown_in_our_words(
     make_gateway: MakeGateway, op: HostileProvider, callback: Claims, status: int, reason: str
 ) -> None:
@@ -269,7 +270,7 @@ async def test_a_token_of_another_provider_is_refused(
         {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"},
         {**NAVIGATION, "Sec-Purpose": "prefetch"},
     ],
-    ids=str,
+    ids=case_name,
 )
 async def test_a_callback_in_a_frame_or_a_prefetch_opens_nothing(
     make_gateway: MakeGateway, op: HostileProvider, headers: dict[str, str]

@@ -21,6 +21,7 @@ from tests.support.hostile_provider import (
 from tests.support.hostile_scene import (
     BACKCHANNEL,
     HostileScene,
+    case_name,
     hostile_scene,
     provider_keys,
 )
@@ -57,7 +58,7 @@ async def second_browser(scene: HostileScene, sid: str, **claims: Any) -> Hostil
     return other
 
 
-@pytest.mark.parametrize("claims", [{}, {"sub": None}, {"exp": None}], ids=str)
+@pytest.mark.parametrize("claims", [{}, {"sub": None}, {"exp": None}], ids=case_name)
 async def test_a_notice_of_a_session_ends_that_session_only(
     make_gateway: MakeGateway, op: HostileProvider, claims: Claims
 ) -> None:
@@ -118,7 +119,7 @@ WRONG: list[tuple[Claims, Claims, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("header", "claims", "cause"), WRONG, ids=lambda value: str(value)[:50])
+@pytest.mark.parametrize(("header", "claims", "cause"), WRONG, ids=case_name)
 async def test_a_logout_token_that_is_not_valid_ends_nothing(
     make_gateway: MakeGateway,
     op: HostileProvider,
@@ -128,8 +129,7 @@ async def test_a_logout_token_that_is_not_valid_ends_nothing(
     cause: str,
 ) -> None:
     scene = await logged_in(make_gateway, op)
-    placed = {name: str(x).format(elsewhere=elsewhere.url) for name, x in header.items()}
-    token = op.logout_token(placed if "jku" in header else header, **claims)
+    token = op.logout_token(elsewhere.placed(header), **claims)
     await refused(scene, await notify(scene, token), cause)
     assert elsewhere.requests == []
 
@@ -163,7 +163,7 @@ async def test_a_logout_token_with_another_signature_ends_nothing(
         OTHER.sign(claims, {**own, "alg": "RS256"}): "provider_signature",
         op.key.sign(claims, {**own, "alg": "none"}, alg="none"): "provider_alg",
         op.key.sign(claims, {**own, "alg": "HS256"}, alg="HS256", secret=secret): "provider_alg",
-        valid.rpartition(".")[0] + ".": "provider_token",
+        valid.rpartition(".")[0] + ".": "provider_signature",
         f"{valid}=": "provider_token",
         "x": "provider_token",
         "": "provider_token",
@@ -253,8 +253,7 @@ async def test_the_path_is_open_to_the_configured_networks_only(
     make_gateway: MakeGateway, op: HostileProvider
 ) -> None:
     scene = await logged_in(make_gateway, op, backchannel_from=["10.0.0.0/8"])
-    assert (await notify(scene, op.logout_token())).status in (403, 404)
-    assert await is_alive(scene)
+    await refused(scene, await notify(scene, op.logout_token()), "logout_network")
     response = await scene.running.client.post(
         BACKCHANNEL,
         data={"logout_token": op.logout_token()},

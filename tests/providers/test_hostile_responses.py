@@ -10,7 +10,7 @@ from aiohttp import web
 from tests.support.forged_tokens import ProviderKey
 from tests.support.gateway import MakeGateway
 from tests.support.hostile_provider import Claims, HostileProvider, Trap, hang
-from tests.support.hostile_scene import HostileScene, hostile_scene, refused
+from tests.support.hostile_scene import HostileScene, case_name, hostile_scene, refused
 
 METADATA = "/.well-known/openid-configuration"
 FLOOD = b'{"x": "' + b"x" * 10_000_000 + b'"}'
@@ -121,7 +121,7 @@ WRONG_METADATA: list[Claims] = [
 ]
 
 
-@pytest.mark.parametrize("metadata", WRONG_METADATA, ids=str)
+@pytest.mark.parametrize("metadata", WRONG_METADATA, ids=case_name)
 async def test_metadata_that_contradict_the_configuration_are_refused(
     make_gateway: MakeGateway, op: HostileProvider, metadata: Claims
 ) -> None:
@@ -166,7 +166,7 @@ TOKENS: list[Claims] = [
 ]
 
 
-@pytest.mark.parametrize("tokens", TOKENS, ids=lambda tokens: str(tokens)[:40])
+@pytest.mark.parametrize("tokens", TOKENS, ids=case_name)
 async def test_a_response_without_usable_tokens_opens_nothing(
     make_gateway: MakeGateway, op: HostileProvider, tokens: Claims
 ) -> None:

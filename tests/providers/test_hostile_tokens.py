@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -19,7 +18,7 @@ from tests.support.hostile_provider import (
     Trap,
     duplicated,
 )
-from tests.support.hostile_scene import hostile_scene, refused
+from tests.support.hostile_scene import case_name, hostile_scene, refused
 
 OTHER = ProviderKey("RS256")
 
@@ -77,7 +76,7 @@ SIGNED: list[tuple[Callable[[ProviderKey, Claims, Claims], str], str]] = [
     (by_client_secret, "provider_alg"),
     (by_public_key, "provider_alg"),
     (of_another_key, "provider_signature"),
-    (without_signature, "provider_token"),
+    (without_signature, "provider_signature"),
     (with_two_subjects, "provider_token"),
     (with_two_algorithms, "provider_token"),
     (padded, "provider_token"),
@@ -127,7 +126,7 @@ CLAIMS: list[tuple[Claims, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("claims", "cause"), CLAIMS, ids=str)
+@pytest.mark.parametrize(("claims", "cause"), CLAIMS, ids=case_name)
 async def test_a_token_with_another_claim_is_refused(
     make_gateway: MakeGateway, op: HostileProvider, claims: Claims, cause: str
 ) -> None:
@@ -154,14 +153,9 @@ async def test_a_token_with_another_header_is_refused(
     make_gateway: MakeGateway, op: HostileProvider, elsewhere: Trap, header: Claims, cause: str
 ) -> None:
     scene = await hostile_scene(make_gateway, op)
-    op.header = placed(header, elsewhere.url)
+    op.header = elsewhere.placed(header)
     await refused(scene, await scene.log_in(), 400, "flow_invalid", cause)
     assert elsewhere.requests == []
-
-
-def placed(value: Any, url: str) -> Any:
-    """Return JSON in which an address is filled in."""
-    return json.loads(json.dumps(value).replace("{elsewhere}", url))
 
 
 async def test_an_unknown_key_is_looked_up_once_a_minute(
@@ -194,7 +188,7 @@ async def test_a_new_key_of_the_provider_is_found(
         {"at_hash": None},
         {"auth_time": None},
     ],
-    ids=str,
+    ids=case_name,
 )
 async def test_what_the_specification_permits_is_accepted(
     make_gateway: MakeGateway, op: HostileProvider, claims: Claims

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.provider_process import ACCOUNT_PASSWORD
-from tests.support.provider_site import NAME, ProviderSite, provider_site
+from tests.support.provider_site import BUTTON, NAME, ProviderSite, provider_site
 from tests.support.proxies import PROXIES
 from tests.support.web_client import WebClient
 
@@ -83,8 +83,8 @@ def test_a_logout_here_ends_the_session_at_the_provider(site: ProviderSite) -> N
     browser.get(site.login("/login/account"))
     browser.submit("/logout")
     browser.submit("/session/end/confirm", logout="yes")
-    assert browser.url.startswith(site.login("/logout")), browser.visited
-    assert browser.shows("You are logged out")
+    assert browser.url.startswith(site.login("/login?state=")), browser.visited
+    assert browser.shows(BUTTON)
     browser.get(site.app(PATH))
     browser.follow(f"/login/oidc/{NAME}")
     assert browser.forms, "the provider has no session any more, and shows its form"

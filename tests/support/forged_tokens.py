@@ -18,9 +18,11 @@ def encoded(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def digest_half(text: str) -> str:
-    """Return `at_hash` of an access token, for algorithms with SHA-256 (Core 3.1.3.6)."""
-    return encoded(hashlib.sha256(text.encode()).digest()[:16])
+def digest_half(text: str, alg: str) -> str:
+    """Return `at_hash` of an access token (OpenID Connect Core section 3.1.3.6)."""
+    # Ed25519 has SHA-512 inside (RFC 8032 section 5.1).
+    made = hashlib.new("sha512" if alg == "EdDSA" else "sha256", text.encode()).digest()
+    return encoded(made[: len(made) // 2])
 
 
 @dataclass

@@ -56,6 +56,7 @@ class HostileProvider:
     """
 
     url: str = ""
+    clock: Callable[[], float] = time.time
     key: ProviderKey = field(default_factory=_key)
     keys: list[ProviderKey] | None = None
     metadata: Claims = field(default_factory=dict)
@@ -79,7 +80,7 @@ class HostileProvider:
 
     def claims_of(self, given: Given, access: str) -> Claims:
         """Return the claims of an ID token (OpenID Connect Core section 2)."""
-        now = int(time.time())
+        now = int(self.clock())
         made = {
             "iss": self.issuer,
             "sub": ACCOUNT,
@@ -88,7 +89,7 @@ class HostileProvider:
             "iat": now,
             "auth_time": given.auth_time,
             "nonce": given.nonce or None,
-            "at_hash": digest_half(access),
+            "at_hash": digest_half(access, self.key.alg),
             "sid": f"session of {ACCOUNT}",
             "email": "ada@example.com",
             "email_verified": True,
@@ -107,7 +108,7 @@ class HostileProvider:
 
     def logout_token(self, header: Claims | None = None, **claims: Any) -> str:
         """Return a logout token (OpenID Connect Back-Channel Logout section 2.4)."""
-        now = int(time.time())
+        now = int(self.clock())
         made = {
             "iss": self.issuer,
             "aud": CLIENT_ID,
@@ -182,7 +183,7 @@ class HostileProvider:
         self.authorizations.append(query)
         code = secrets.token_urlsafe(24)
         redirect, challenge = query["redirect_uri"], query.get("code_challenge", "")
-        now = int(time.time())
+        now = int(self.clock())
         self.codes[code] = Given(query.get("nonce", ""), challenge, redirect, now)
         back = merged({"code": code, "state": query["state"], "iss": self.issuer}, self.callback)
         return web.Response(status=302, headers={"Location": f"{redirect}?{urlencode(back)}"})
@@ -274,6 +275,10 @@ class Trap:
 
     url: str = ""
     requests: list[str] = field(default_factory=list)
+
+    def placed(self, value: Any) -> Any:
+        """Return JSON in which this address is filled in."""
+        return json.loads(json.dumps(value).replace("{elsewhere}", self.url))
 
     async def serve(self, request: web.Request) -> web.Response:
         self.requests.append(request.path_qs)

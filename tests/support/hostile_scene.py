@@ -12,6 +12,7 @@ import aiohttp
 from aiohttp import ClientResponse
 
 from authgw.core.audit import Event
+from tests.support.clocks import MovableClock
 from tests.support.gateway import Clock, MakeGateway, RunningGateway
 from tests.support.hostile_provider import CLIENT_ID, CLIENT_SECRET, HostileProvider
 from tests.support.login_scene import APP, Jar, page_of
@@ -85,6 +86,15 @@ class HostileScene:
     def last(self) -> Event:
         return self.running.events[-1]
 
+    def move(self, clock: MovableClock, seconds: float) -> None:
+        """Move the clock of gateway and store ahead; the mirror has read no session since then.
+
+        Its ages are those of the clock that no test moves.
+        """
+        clock.move(seconds)
+        for sid in {event.sid for event in self.running.events}:
+            self.running.server.mirror._drop(sid)
+
     def is_logged_in(self) -> bool:
         return bool(self.jar.session)
 
@@ -124,3 +134,11 @@ async def refused(
     assert (scene.last.reason, scene.last.cause) == (reason, cause), scene.last
     assert "a detail of the provider" not in text
     assert not scene.is_logged_in()
+
+
+def case_name(value: object) -> str:
+    """Return the name of a case of a table: short, and the same in every run."""
+    if isinstance(value, dict):
+        members = (name if isinstance(x, dict) else f"{name}={x}" for name, x in value.items())
+        value = ", ".join(members) or "{}"
+    return re.sub(r"[0-9]{9,}", "N", str(value))[:60]

@@ -43,12 +43,11 @@ def client_of(login: str, name: str = "company", **keys: Any) -> dict[str, Any]:
 
     `name` is the provider's name in the gateway's configuration.
     """
-    parts = urlsplit(login)
     return {
         "client_id": CLIENT_ID,
         "client_secret": CLIENT_SECRET,
         "redirect_uris": [f"{login}/oidc/{name}/callback"],
-        "post_logout_redirect_uris": [f"{parts.scheme}://{parts.netloc}/logout"],
+        "post_logout_redirect_uris": [login],
         "grant_types": ["authorization_code", "refresh_token"],
         "backchannel_logout_uri": f"{login}/oidc/{name}/backchannel",
         "backchannel_logout_session_required": True,

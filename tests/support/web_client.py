@@ -87,7 +87,8 @@ class WebClient:
         ]
 
     def shows(self, text: str) -> bool:
-        return text in re.sub(r"\s+", " ", self.text)
+        """Return True if the page has this text, whatever its elements are."""
+        return text in re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", self.text))
 
     def cookies_of(self, host: str) -> dict[str, str]:
         return {

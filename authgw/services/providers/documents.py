@@ -11,7 +11,6 @@ from typing import Generic, TypeVar
 
 from authgw.core.errors import ProviderUnavailableError
 from authgw.core.limits import (
-    PROVIDER_CALL_TIMEOUT,
     PROVIDER_DOCUMENT_DUE_AFTER,
     PROVIDER_DOCUMENT_RETRY_AFTER,
     PROVIDER_DOCUMENT_STALE_AFTER,
@@ -109,20 +108,12 @@ class _Document(Generic[_T]):
         self._value: _T | None = None
         self._due_at = 0.0
         self._refetched_at = 0.0
-        self._failed_at = 0.0
-        self._failure = ProviderUnavailableError()
         self._fetching: asyncio.Task[_T] | None = None
 
     async def get(self) -> _T:
-        """Return the document, fetched anew if it is due; the former if that fails.
-
-        After a failure without a former document, callers get the same error for some seconds.
-        """
-        now = self._clock()
-        if self._value is not None and now < self._due_at:
+        """Return the document, fetched anew if it is due; the former if that fails."""
+        if self._value is not None and self._clock() < self._due_at:
             return self._value
-        if self._value is None and now < self._failed_at + PROVIDER_CALL_TIMEOUT:
-            raise self._failure
         try:
             return await self._fetched()
         except ProviderUnavailableError:
@@ -151,11 +142,7 @@ class _Document(Generic[_T]):
         return await asyncio.shield(self._fetching)
 
     async def _fetch_now(self) -> _T:
-        try:
-            value = await self._fetch()
-        except ProviderUnavailableError as error:
-            self._failure, self._failed_at = error, self._clock()
-            raise
+        value = await self._fetch()
         now = self._clock()
         self._value, self.fetched_at = value, now
         self._due_at = now + PROVIDER_DOCUMENT_DUE_AFTER * (1 - _SPREAD * self._spread())
