@@ -30,8 +30,8 @@ def command(read: Read, name: str, as_json: bool) -> None:
     """Print a link that logs a user in once, within 15 minutes.
 
     It is for an installation with login.passwords: false whose identity provider cannot be reached.
-    The user needs an entry in the users file with a password, and its second factor, if there is
-    any. A new password makes the link invalid. Send it only to its user.
+    The user needs an entry in the users file with a password, and a code if it has a second
+    factor. A new password makes the link invalid. Send it only to its user.
     """
     loaded = read()
     log = CommandLog(loaded, "user rescue")

@@ -15,7 +15,7 @@ from authgw.observability.command_log import CommandLog
 
 @click.group("binding", epilog=examples("authgw user binding list"))
 def command() -> None:
-    """List and release names of accounts of identity providers.
+    """List and release names that accounts have.
 
     A name from a claim that can change, such as an e-mail address, belongs to the first account
     that logged in with it, or to the account in auth.bindings.

@@ -65,7 +65,7 @@ def link(read: Read, name: str, provider: str, sub: str) -> None:
 def unlink(read: Read, name: str, provider: str) -> None:
     """Remove the links of a user to a provider.
 
-    Sessions that linked accounts opened end; those that the password opened continue.
+    The sessions that linked accounts opened end; those that the password opened continue.
     """
     loaded = read()
     log = CommandLog(loaded, "user unlink")
@@ -87,7 +87,7 @@ def unlink(read: Read, name: str, provider: str) -> None:
 @click.pass_obj
 @report_errors
 def block(read: Read, who: str) -> None:
-    """Block an account or a name: end its sessions.
+    """Block an account or a name, and end its sessions.
 
     WHO is oidc:PROVIDER/SUB for an account of an identity provider, or name:SUBJECT for every
     session of this name, whichever login opened it. It stays blocked when the provider lets the
