@@ -12,7 +12,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import dns from 'node:dns';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { Provider } from 'oidc-provider';
+import { interactionPolicy, Provider } from 'oidc-provider';
 
 const CLAIMS = {
   openid: ['sub', 'amr', 'acr', 'auth_time', 'sid'],
@@ -83,6 +83,10 @@ const loginForm = (uid, message) => page('Example identity provider', `${message
 <button>Sign in</button></form>
 <p>Accounts: ${[...accounts.keys()].map(escaped).join(', ')}</p>`);
 
+// As most providers have it (OpenID Connect Core section 3.1.2.1); here it shows the same form.
+const policy = interactionPolicy.base();
+policy.add(new interactionPolicy.Prompt({ name: 'select_account', requestable: true }));
+
 const provider = new Provider(config.issuer, {
   adapter: MemoryRecords,
   clients: config.clients,
@@ -106,7 +110,7 @@ const provider = new Provider(config.issuer, {
       },
     },
   },
-  interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
+  interactions: { policy, url: (ctx, interaction) => `/interaction/${interaction.uid}` },
   cookies: { keys: ['cookies of a provider for tests'] },
   ttl: { AccessToken: 300, Grant: 86400, IdToken: 300, Interaction: 600, Session: 86400 },
   rotateRefreshToken: config.rotate ?? true,
@@ -159,7 +163,7 @@ async function interact(request, response, uid) {
     return;
   }
   const login = { accountId: form.get('account'), amr: account.amr ?? ['pwd'], acr: account.acr };
-  await provider.interactionFinished(request, response, { login });
+  await provider.interactionFinished(request, response, { login, select_account: {} });
 }
 
 async function endSessions(name) {

@@ -47,7 +47,8 @@ def test_no_app_sees_a_cookie_of_a_flow(site: ProviderSite) -> None:
     line = "; ".join([*(f"{name}=a.b.c" for name in names), "mine=1"])
     received = site.proxied.send("/public/", ("Cookie", line)).json()["headers"]
     cookies = [value for name, value in received if name.lower() == "cookie"]
-    assert cookies == ["mine=1"]
+    assert len(cookies) == 1
+    assert cookies[0].strip("; ") == "mine=1"
 
 
 def test_an_account_that_is_not_accepted_is_told_so(site: ProviderSite) -> None:
@@ -76,12 +77,9 @@ def test_a_logout_here_ends_the_session_at_the_provider(site: ProviderSite) -> N
     browser.get(site.login("/login/account"))
     browser.submit("/logout")
     assert browser.url.startswith(f"{site.provider.issuer}/session/end"), browser.visited
-    assert browser.get(site.app(PATH)).url.startswith(site.login("/login?rd="))
-    browser.follow(f"/login/oidc/{NAME}")
-    # The session at the provider goes on until the user confirms its end there.
-    assert browser.url == site.app(PATH)
-    browser.get(site.login("/login/account"))
-    browser.submit("/logout")
+    # The session here has ended, whatever happens there.
+    elsewhere = WebClient(dict(browser.cookies))
+    assert elsewhere.get(site.app(PATH)).url.startswith(site.login("/login?rd="))
     browser.submit("/session/end/confirm", logout="yes")
     assert browser.url.startswith(site.login("/login?state=")), browser.visited
     assert browser.shows(BUTTON)

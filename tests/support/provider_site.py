@@ -99,5 +99,5 @@ def provider_site(
     clients = [client_of(page, NAME)]
     with provider_process(folder / "provider", clients, port=issuer_port) as provider:
         text = yaml.safe_dump(config)
-        for proxied in running(name, folder, config=text, port=port, written=name != "nginx"):
+        for proxied in running(name, folder, config=text, port=port):
             yield ProviderSite(proxied, provider)

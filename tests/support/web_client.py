@@ -120,9 +120,11 @@ class WebClient:
                 name: text for name, text in headers.items() if method == "POST" or name != "Origin"
             }
             answer = self._send(method, url, body, sent)
-            self.url, self.status, self.headers = url, answer.status, answer.headers
+            self.url, self.status = url, answer.status
+            # HAProxy writes names in lower case.
+            self.headers = {name.title(): text for name, text in answer.headers.items()}
             self.text = answer.body.decode("utf-8", "replace")
-            location = answer.headers.get("Location")
+            location = self.headers.get("Location")
             if location is None or not 300 <= answer.status < 400:
                 return self
             if answer.status == 303 or method == "POST":
