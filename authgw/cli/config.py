@@ -99,7 +99,7 @@ def check(read: Read) -> None:
     if not refused:
         clients = loaded.path(auth.clients)
         refused += unlimited_clients(clients, loaded.settings.login.providers)
-        unknown = lint.rule_problems(loaded)
+        unknown = lint.unknown_groups(loaded)
     if not refused:
         entries = entry_warnings(users, load_users(users))
         for warning in (*entries, *lint.user_warnings(loaded)):

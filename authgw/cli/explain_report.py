@@ -13,7 +13,7 @@ from authgw.core.providers.admission import admit
 from authgw.core.rules import NO_RULES, Credential, Rule
 from authgw.core.urls import canonical_method, location_from
 from authgw.dialects.nginx import NGINX
-from authgw.doctor import provider_claims, providers
+from authgw.doctor import provider_claims
 from authgw.identity.users_file import load_users
 
 _STATUS = {Verdict.ALLOW: 0, Verdict.DENY: 1, Verdict.LOGIN: 3}  # 2 is wrong usage
@@ -140,10 +140,10 @@ def principal_of_account(loaded: LoadedConfig, provider_name: str, file: Path) -
         AccountRefusedError: the account may not log in; the message is the cause.
         OperatorError: the provider does not exist, or a file cannot be used.
     """
-    provider = providers.provider_without_secrets(loaded, provider_name)
+    provider = provider_claims.provider_without_secrets(loaded, provider_name)
     try:
         claims = provider_claims.read_claims(file, provider)
-        admitted = admit(provider, claims, providers.accounts_of(loaded))
+        admitted = admit(provider, claims, provider_claims.accounts_of(loaded))
     except ProviderRefusedError as error:
         raise AccountRefusedError(provider_claims.refusal_text(error, provider_name)) from None
     profile = {"email": admitted.email, "name": admitted.name}

@@ -11,7 +11,7 @@ from authgw.cli.check_results import print_results
 from authgw.cli.errors import report_errors
 from authgw.cli.options import claims_option, examples, json_option
 from authgw.config.loader import LoadedConfig
-from authgw.doctor import providers
+from authgw.doctor import provider_claims
 
 Read = Callable[[], LoadedConfig]
 _CHECK = "authgw provider check company"
@@ -42,7 +42,10 @@ def check(read: Read, claims: Path | None, as_json: bool, name: str) -> None:
     """
     loaded = read()
     if claims is not None:
-        results = providers.examine_claims(loaded, name, claims)
+        results = provider_claims.examine_claims(loaded, name, claims)
     else:
+        # Imported for this use only, as it loads an HTTP client.
+        from authgw.doctor import providers
+
         results = asyncio.run(providers.examine_provider(loaded, name, time.time))
     print_results(results, as_json=as_json)

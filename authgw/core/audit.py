@@ -13,6 +13,8 @@ class Target(NamedTuple):
 
 
 NO_TARGET = Target()
+# Fields of few events: their names in `core.log_events.FIELDS`, and their values.
+Fields = tuple[tuple[str, str | int], ...]
 
 
 class Event(NamedTuple):
@@ -40,7 +42,7 @@ class Event(NamedTuple):
     rule: str = ""
     credential: str = ""
     cause: str = ""
-    more: tuple[tuple[str, str | int], ...] = ()
+    more: Fields = ()
 
     @property
     def detail(self) -> str:
@@ -54,3 +56,9 @@ class Event(NamedTuple):
 
 
 AuditRecorder = Callable[[Event], None]
+
+
+def account_fields(provider: str, account: str = "") -> Fields:
+    """Return the fields that name an account of an identity provider, without empty values."""
+    named = (("authgw.provider", provider), ("authgw.account", account))
+    return tuple((name, value) for name, value in named if value)

@@ -106,20 +106,6 @@ AUDIT_EVENTS = {
     "logout": LogEvent(
         "info", "A user ended a session.", (*_REQUEST, *_SESSION, *_ACCOUNT), "Logged out"
     ),
-    "provider_logout": LogEvent(
-        "info",
-        "An identity provider ended a session by a back-channel logout.",
-        (*_REQUEST, *_SESSION, *_ACCOUNT),
-        "Logged out by the provider",
-    ),
-    "provider_refresh_failed": LogEvent(
-        "warning",
-        "A session could not be checked at its identity provider. It goes on until the check "
-        "succeeds, at most for login.providers.NAME.stale; it ends at once if the provider has "
-        "ended it (event revoke).",
-        (*_SESSION, *_ACCOUNT, "authgw.cause"),
-        "Check at the provider failed",
-    ),
     "loop": LogEvent(
         "warning",
         "A browser was sent to the login page again and again; message names the cause.",
@@ -135,16 +121,16 @@ AUDIT_EVENTS = {
     ),
     "revoke": LogEvent(
         "info",
-        "A session was ended by its user elsewhere, a trusted backend, a limit, a command, or "
-        "because its identity provider no longer confirms it.",
+        "A session was ended by its user elsewhere, a trusted backend, a limit, a command, or its "
+        "identity provider, which reported a logout or no longer confirms the account.",
         (*_REQUEST, *_SESSION, *_COMMAND, *_ACCOUNT),
         "Session revoked",
     ),
     "change": LogEvent(
         "info",
         "A command changed users, links, bindings, trusted backends or signing keys "
-        "(logging.commands).",
-        ("user.name", "authgw.client", "authgw.kid", *_ACCOUNT, *_COMMAND),
+        "(logging.commands), or users changed their links on the account page.",
+        (*_REQUEST, *_SESSION, "authgw.client", "authgw.kid", *_ACCOUNT, *_COMMAND),
         "Changed",
     ),
 }

@@ -10,7 +10,6 @@ opened while the file of its key exists.
 
 import binascii
 import json
-import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 
@@ -36,8 +35,8 @@ class SealBrokenError(Exception):
 class Sealer:
     """Seals secrets with the signing keys of an issuer (`auth.issuer`).
 
-    Texts of `previous` issuers can be opened, as their tokens verify. `random` returns as many
-    random bytes as it is told.
+    Texts of `previous` issuers can be opened, as their tokens verify. `random` returns a
+    number of random bytes, as `secrets.token_bytes`.
     """
 
     def __init__(
@@ -46,7 +45,7 @@ class Sealer:
         issuer: str,
         previous: tuple[str, ...] = (),
         *,
-        random: Callable[[int], bytes] = secrets.token_bytes,
+        random: Callable[[int], bytes],
     ) -> None:
         self._keys = {key.kid: key for key in ring.keys}
         self._ring = ring

@@ -30,7 +30,7 @@ def examine(loaded: LoadedConfig) -> Iterator[CheckResult]:
     if not errors:
         warnings += [*permission_warnings(users), *permission_warnings(bindings)]
         warnings += [*entry_warnings(users, load_users(users))]
-        warnings += [*lint.rule_problems(loaded), *lint.user_warnings(loaded)]
+        warnings += [*lint.unknown_groups(loaded), *lint.user_warnings(loaded)]
     yield from (warning(_PART, message) for message in warnings)
     if not errors and not warnings:
         yield ok(_PART, "valid, with its users and clients")

@@ -20,12 +20,6 @@ def user_warnings(loaded: LoadedConfig) -> Iterator[str]:
     yield from contested_names(loaded)
 
 
-def rule_problems(loaded: LoadedConfig) -> Iterator[str]:
-    """Yield all names in rules that are most likely mistakes."""
-    yield from unknown_groups(loaded)
-    yield from unknown_providers(loaded)
-
-
 def unknown_groups(loaded: LoadedConfig) -> Iterator[str]:
     """Warn of groups in rules that no user is in, if they resemble a group that exists.
 
@@ -46,19 +40,6 @@ def unknown_groups(loaded: LoadedConfig) -> Iterator[str]:
                     f"{rule.origin}: rules[{rule.number}].allow: no user is in group:{group}: did "
                     f"you mean group:{near[0]}?"
                 )
-
-
-def unknown_providers(loaded: LoadedConfig) -> Iterator[str]:
-    """Warn of identity providers in rules that the configuration does not have."""
-    known = loaded.settings.login.providers
-    for rule in loaded.rules.ordered if loaded.rules else ():
-        for name in sorted(rule.allow.providers - known.keys()):
-            near = difflib.get_close_matches(name, known, 1)
-            remedy = f"did you mean provider:{near[0]}?" if near else "correct or remove it"
-            yield (
-                f"{rule.origin}: rules[{rule.number}].allow: login.providers has no {name}: "
-                f"{remedy}"
-            )
 
 
 def misspelled_users(loaded: LoadedConfig) -> Iterator[str]:

@@ -1,8 +1,11 @@
 """The local identity that an account with given claims would have, without a login."""
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 
+from authgw.config.loader import LoadedConfig
+from authgw.config.providers import ProviderSettings
 from authgw.core.errors import OperatorError, ProviderRefusedError
 from authgw.core.limits import MAX_PROVIDER_RESPONSE_BYTES
 from authgw.core.providers.admission import AccountDirectory, admit
@@ -12,6 +15,7 @@ from authgw.core.providers.model import Admitted, Provider, ProviderClaims
 from authgw.core.strict_json import read_object
 from authgw.core.users import GROUP_CHARACTERS, USERS
 from authgw.doctor.findings import CheckResult, ok, problem, warning
+from authgw.identity.users_watcher import WatchedUsersFile
 
 _LINK = "or link it (`authgw user link USER {name} SUB`)"
 # The remedies of refusals whose meaning does not name it.
@@ -30,8 +34,60 @@ _REMEDIES = {
 }
 
 
+class ProviderUnknownError(OperatorError):
+    """Raised for the name of a provider that the configuration does not have."""
+
+
 class ClaimsFileError(OperatorError):
     """Raised for a file of claims that cannot be used."""
+
+
+def settings_of(loaded: LoadedConfig, name: str) -> ProviderSettings:
+    """Return the settings of a provider.
+
+    Raises:
+        ProviderUnknownError: the configuration has no such provider.
+    """
+    configured = loaded.settings.login.providers
+    if name in configured:
+        return configured[name]
+    if not configured:
+        raise ProviderUnknownError("there are no identity providers: add login.providers")
+    near = get_close_matches(name, configured, 1)
+    hint = f"did you mean {near[0]}?" if near else f"write {' or '.join(configured)}"
+    raise ProviderUnknownError(f"login.providers has no {name}: {hint}")
+
+
+def examine_claims(loaded: LoadedConfig, name: str, file: Path) -> list[CheckResult]:
+    """Return the local identity of the account with the claims of a file, or why it has none.
+
+    Raises:
+        ProviderUnknownError: the configuration has no such provider.
+        ClaimsFileError, UsersFileError, BindingsFileError: a file cannot be used.
+    """
+    provider = provider_without_secrets(loaded, name)
+    try:
+        claims = read_claims(file, provider)
+    except ProviderRefusedError as error:
+        return [problem("login", refusal_text(error, name))]
+    return [*examine(provider, claims, accounts_of(loaded))]
+
+
+def provider_without_secrets(loaded: LoadedConfig, name: str) -> Provider:
+    """Return a provider for decisions about accounts, which need no secret.
+
+    Raises:
+        ProviderUnknownError: the configuration has no such provider.
+    """
+    without = {"client_secret_file": None, "client_key_file": None}
+    settings = settings_of(loaded, name).model_copy(update=without)
+    return settings.provider(name, loaded.directory)
+
+
+def accounts_of(loaded: LoadedConfig) -> AccountDirectory:
+    """Return the users, links and bindings of this configuration as they are now."""
+    auth = loaded.settings.auth
+    return WatchedUsersFile(loaded.path(auth.users), bindings=loaded.path(auth.bindings))
 
 
 def read_claims(path: Path, provider: Provider) -> ProviderClaims:

@@ -1,4 +1,4 @@
-"""Files that identity providers need: secrets, keys and certificates."""
+"""Files that identity providers need: secrets, keys, certificates and icons."""
 
 import ssl
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from authgw.config.loader import LoadedConfig
+from authgw.config.provider_icons import load_icons
 from authgw.core.errors import OperatorError
 from authgw.doctor.findings import error_messages
 from authgw.files.file_errors import file_error
@@ -22,6 +23,7 @@ def errors(loaded: LoadedConfig) -> Iterator[str]:
         if settings.ca_file:
             path, key = loaded.path(settings.ca_file), f"login.providers.{name}.ca_file"
             yield from error_messages(partial(_check_certificates, path, key))
+    yield from error_messages(partial(load_icons, loaded))
 
 
 def _check_certificates(path: Path, key: str) -> None:

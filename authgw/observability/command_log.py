@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from authgw.config.loader import LoadedConfig
-from authgw.core.audit import Event
+from authgw.core.audit import Event, Fields, account_fields
 from authgw.core.errors import OperatorError
 from authgw.files.atomic import copy_owner
 from authgw.observability.logging import command_line
@@ -59,22 +59,15 @@ class CommandLog:
 
         `provider` and `account` name the account that was linked, unlinked, bound or blocked.
         """
-        named = (
-            ("authgw.client", client),
-            ("authgw.kid", kid),
-            ("authgw.provider", provider),
-            ("authgw.account", account),
-        )
+        named = tuple((k, v) for k, v in (("authgw.client", client), ("authgw.kid", kid)) if v)
         subject = user or client or kid
-        self._record("change", user, "", subject, tuple((k, v) for k, v in named if v))
+        self._record("change", user, "", subject, (*named, *account_fields(provider, account)))
 
     def revoked(self, sub: str, sid: str) -> None:
         """Log that the command has ended a session."""
         self._record("revoke", sub, sid, "", ())
 
-    def _record(
-        self, name: str, sub: str, sid: str, subject: str, named: tuple[tuple[str, str], ...]
-    ) -> None:
+    def _record(self, name: str, sub: str, sid: str, subject: str, named: Fields) -> None:
         owner = _owner()
         operator = os.environ.get("SUDO_USER") or owner
         sentence = f"{self._command}{f' {subject}' if subject else ''}, by operator {operator}"

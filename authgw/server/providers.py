@@ -3,6 +3,7 @@
 `app` imports this module with the first provider only.
 """
 
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import monotonic
@@ -117,7 +118,9 @@ class ProviderServices:
         settings, clock, users = state.loaded.settings, network.clock, state.users
         auth, login = settings.auth, settings.login
         connected = network.connected(state)
-        self._sealer = Sealer(state.keys, auth.issuer, auth.previous_issuers)
+        self._sealer = Sealer(
+            state.keys, auth.issuer, auth.previous_issuers, random=secrets.token_bytes
+        )
         self._clock = clock
         self._renewals = Renewals(
             connected.values(),

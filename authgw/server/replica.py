@@ -156,11 +156,11 @@ class Replica:
         metrics.USERS_FILE_BROKEN.set(1 if problem else 0)
         if problem:
             logger.bind(event="users_file_broken").error(
-                f"Users and bindings were not reloaded: {_sentence(problem)} "
-                "The previous state of that file stays active."
+                f"The users file was not reloaded: {_sentence(problem)} "
+                "The previous users stay active."
             )
         else:
-            logger.bind(event="users_file_read").info("Users and bindings were reloaded.")
+            logger.bind(event="users_file_read").info("The users file was reloaded.")
             _warn_of(self._state.users)
 
     async def _not_ready_reason(self) -> str:

@@ -31,6 +31,7 @@ from authgw.web.html import page, see
 from authgw.web.login_site import login_site
 from authgw.web.login_steps import refused
 from authgw.web.provider_links import linked_accounts, new_link, source_label
+from authgw.web.provider_parts import account_of
 from authgw.web.return_target import ReturnTarget
 from authgw.web.return_targets import CUT, out_of_reach, why_out_of_reach
 from authgw.web.user_agents import ago, describe_device
@@ -106,12 +107,15 @@ async def log_out(request: web.Request) -> web.Response:
     form: dict[str, str] = {}
     if request.content_type == FORM and request.can_read_body:
         form = await read_form(request, "token", "rd")
-    away = await _end_session_url(request, site)
+    identity, parts = await _provider_identity(request), request[GATEWAY].login.providers
+    away = await parts.end_session_url(identity.session, site) if identity and parts else ""
     was_active = False
     async for result in request[GATEWAY].services.sessions.log_out_by_cookie(
         all_session_tokens(request)
     ):
-        record_logout(partial(record, request), result)
+        is_known = identity is not None and identity.session.sid == result.token.sid
+        more = account_of(parts, identity.session) if identity and is_known else ()
+        record_logout(partial(record, request), result, more)
         was_active = was_active or result.was_active
     rd = ReturnTarget.of(form).rd
     done = f"{site.root}/logout{'?done=yes' if was_active else ''}"
@@ -124,12 +128,9 @@ async def log_out(request: web.Request) -> web.Response:
     return response
 
 
-async def _end_session_url(request: web.Request, site: LoginSite) -> str:
-    """Return where the logout goes on to at the provider of the session, else an empty text."""
-    parts, identity = request[GATEWAY].login.providers, await _identity(request)
-    if parts is None or identity is None:
-        return ""
-    return await parts.end_session_url(identity.session, site)
+async def _provider_identity(request: web.Request) -> Identity | None:
+    """Return the identity of the browser's session; None without identity providers."""
+    return await _identity(request) if request[GATEWAY].login.providers else None
 
 
 async def _identity(request: web.Request) -> Identity | None:

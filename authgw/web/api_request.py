@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from authgw.core.audit import Event, Target
+from authgw.core.audit import Event, Fields, Target
 from authgw.core.limits import MAX_USER_AGENT_LENGTH
 from authgw.core.sessions import Device
 from authgw.dialects.headers import RawHeaders, client_address, values
@@ -84,7 +84,14 @@ class ApiRequest:
         return Device(stored, self.client_address)
 
     def record(
-        self, name: str, *, sub: str = "", sid: str = "", sentence: str = "", credential: str = ""
+        self,
+        name: str,
+        *,
+        sub: str = "",
+        sid: str = "",
+        sentence: str = "",
+        credential: str = "",
+        more: Fields = (),
     ) -> None:
         """Record an event about this request."""
         event = Event(
@@ -96,5 +103,6 @@ class ApiRequest:
             sentence=sentence,
             target=self.target,
             credential=credential,
+            more=more,
         )
         self.gateway.services.record(event)

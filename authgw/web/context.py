@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from authgw.core.audit import AuditRecorder, Event, Target
+from authgw.core.audit import AuditRecorder, Event, Fields, Target
 from authgw.core.authorization import OwnIdentifiers
 from authgw.core.budget import AddressBudget
 from authgw.core.counters import Counters
@@ -166,7 +166,7 @@ def record(
     sentence: str = "",
     credential: str = "",
     cause: str = "",
-    more: tuple[tuple[str, str | int], ...] = (),
+    more: Fields = (),
 ) -> None:
     """Record an event about this request; the meaning of `cause` is its `sentence` by default."""
     event = Event(

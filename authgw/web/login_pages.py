@@ -24,7 +24,7 @@ from authgw.web.login_steps import (
     refused,
     without_csrf_token,
 )
-from authgw.web.provider_entry import automatic_start, confirm_session
+from authgw.web.provider_entry import LOGGED_OUT_STATE, automatic_start, confirm_session
 from authgw.web.return_target import ReturnTarget
 from authgw.web.return_targets import (
     CUT,
@@ -52,6 +52,8 @@ async def show(request: web.Request) -> web.Response:
     start = automatic_start(request, site, target) if identity is None and not note else ""
     if start:
         return see(start)
+    if identity is None and request.query.get("state") == LOGGED_OUT_STATE:
+        note = note or "You are logged out."
     if identity is None or "switch" in request.query:
         message = _lost_session(request, site) if identity is None and not note else ""
         sub = identity.session.sub if identity else ""

@@ -30,6 +30,7 @@ from authgw.web.cookies import (
     set_session_cookie,
 )
 from authgw.web.html import page, see
+from authgw.web.provider_parts import account_of
 from authgw.web.return_target import ReturnTarget
 from authgw.web.return_targets import out_of_reach, why_out_of_reach
 
@@ -93,6 +94,7 @@ async def open_session(
         f"browser, {' and '.join(verified.amr)}",
         "+".join(verified.amr),
         opened.displaced,
+        account_of(gateway.login.providers, opened.session),
     )
     for old in opened.replaced:
         record(request, "revoke", sub=old.sub, sid=old.sid, sentence="replaced by a new login")
@@ -191,10 +193,9 @@ def error_message(error: AuthgwError, credential: str) -> str:
 
 def record_failure(request: web.Request, error: AuthgwError) -> None:
     """Record the event of a login that failed."""
-    event = "deny" if error.status == 503 else "login_failure"
     record(
         request,
-        event,
+        REASONS[error.code].event,
         sub=error.sub,
         reason=error.code,
         sentence=error.note or error.detail,

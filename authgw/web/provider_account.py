@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from authgw.core.audit import account_fields
 from authgw.core.errors import (
     AuthgwError,
     FlowInvalidError,
@@ -79,10 +80,11 @@ async def _unlink(
         message = f"Your account at {label} is no longer linked."
         record(
             request,
-            "user_changed",
+            "change",
             sub=sub,
             sid=identity.session.sid,
             sentence=f"link to {provider.source} removed by its owner",
+            more=account_fields(provider.name),
         )
     if identity.session.issuer == provider.issuer:
         # The present session was opened by the link, and has ended with it.
@@ -108,7 +110,8 @@ async def link(request: web.Request, site: LoginSite, found: FinishedLink) -> we
         record_failure(request, error)
         return failure_page(request, site, provider, None, error)
     sentence = f"{provider.source} linked by its owner"
-    record(request, "user_changed", sub=sub, sid=identity.session.sid, sentence=sentence)
+    more = account_fields(provider.name, found.claims.account)
+    record(request, "change", sub=sub, sid=identity.session.sid, sentence=sentence, more=more)
     return see(f"{site.base}/account?linked={provider.name}")
 
 

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from authgw.core.audit import account_fields
 from authgw.core.errors import AuthgwError, ProviderUnavailableError
 from authgw.core.login_sites import LoginSite
 from authgw.core.providers.model import Provider
@@ -12,6 +13,7 @@ from authgw.web.cookies import login_cookies, session_tokens, set_flow_cookie
 from authgw.web.html import see
 from authgw.web.login_steps import record_failure
 from authgw.web.provider_pages import failure_page, recheck_page, start_path
+from authgw.web.provider_parts import account_of
 from authgw.web.provider_requests import parts_of
 from authgw.web.return_target import ReturnTarget
 
@@ -68,6 +70,7 @@ def failed(
     error: AuthgwError,
 ) -> web.Response:
     """Record a login that failed, and return its page."""
+    error.log_fields = error.log_fields or account_fields(provider.name)
     record_failure(request, error)
     if isinstance(error, ProviderUnavailableError):
         parts_of(request).away[provider.name] = request[GATEWAY].services.clock()
@@ -89,6 +92,7 @@ async def confirm_session(
     try:
         await parts.recheck(session)
     except ProviderUnavailableError as error:
+        error.log_fields = account_of(parts, session)
         record_failure(request, error)
         again = target.after(site.base, **{RECHECK: "1"})
         return recheck_page(request, error, again, target.after(site.base, switch="yes"))

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from authgw.core.audit import account_fields
 from authgw.core.errors import AuthgwError, FlowInvalidError
 from authgw.core.limits import MAX_CALLBACK_PARAMETERS
 from authgw.core.login_sites import LoginSite
@@ -189,6 +190,7 @@ async def _log_in(request: web.Request, site: LoginSite, found: FinishedLogin) -
         f"browser, {found.provider.source}",
         found.provider.source,
         opened.displaced,
+        account_fields(found.provider.name, login.account),
     )
     for old in opened.replaced:
         record(request, "revoke", sub=old.sub, sid=old.sid, sentence="replaced by a new login")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from authgw.config.provider_icons import ProviderIcon
+from authgw.core.audit import Fields, account_fields
 from authgw.core.login_sites import LoginSite
 from authgw.core.networks import TrustedProxies
 from authgw.core.sessions import Session
@@ -73,3 +74,10 @@ class ProviderParts:
     reporters: Mapping[str, TrustedProxies] = field(default_factory=dict)
     is_automatic: bool = False
     away: dict[str, float] = field(default_factory=dict)
+
+
+def account_of(parts: ProviderParts | None, session: Session) -> Fields:
+    """Return the fields of events that name the account of a session at its provider."""
+    configured = parts.logins.providers.values() if parts and session.issuer else ()
+    name = next((each.name for each in configured if each.issuer == session.issuer), "")
+    return account_fields(name, session.account if name else "")

@@ -4,6 +4,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from authgw.core.audit import account_fields
 from authgw.core.errors import (
     BodyMalformedError,
     BodyTooLargeError,
@@ -33,7 +34,8 @@ async def end_sessions(request: web.Request) -> web.Response:
         raise LogoutTokenInvalidError(cause="logout_network")
     for session in await parts.report(provider.name, await _logout_token(request)):
         sentence = f"logged out at {provider.source}"
-        record(request, "revoke", sub=session.sub, sid=session.sid, sentence=sentence)
+        more = account_fields(provider.name, session.account)
+        record(request, "revoke", sub=session.sub, sid=session.sid, sentence=sentence, more=more)
     return web.Response(status=200, headers=NO_STORE)
 
 

@@ -37,7 +37,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[
     """Return the metrics of a gateway on Redis before and after a login and a check."""
     folder, port = tmp_path_factory.mktemp("metrics") / "gateway", free_port()
     gateway, _ = two_replicas(folder, f"{redis_url.removesuffix('/0')}/3")
-    gateway.environ["AUTHGW_METRICS__PORT"] = str(port)
+    gateway.environ |= {"AUTHGW_METRICS__PORT": str(port), **with_provider(folder)}
     gateway.start()
     try:
         gateway.wait_until_ready()
@@ -53,6 +53,24 @@ def pages(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[
 def page(pages: tuple[str, str]) -> str:
     """Return the metrics page after a login and a check."""
     return pages[1]
+
+
+def with_provider(folder: Path) -> dict[str, str]:
+    """Return variables of an identity provider, whose metrics do not exist without one."""
+    secret = folder / "secrets" / "company"
+    secret.parent.mkdir(parents=True, exist_ok=True)
+    secret.write_text("a client secret\n")
+    secret.chmod(0o600)
+    provider = {
+        "issuer": "http://localhost:1",
+        "client_id": "authgw",
+        "client_secret_file": str(secret),
+        "accept": "linked",
+    }
+    return {
+        "AUTHGW_LOGIN__URL": "http://localhost:4000/login",
+        "AUTHGW_LOGIN__PROVIDERS": json.dumps({"company": provider}),
+    }
 
 
 def labels_by_metric(page: str) -> dict[str, set[str]]:

@@ -2,18 +2,30 @@
 
 import json
 import re
+from dataclasses import replace
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from authgw.core.provider_causes import PROVIDER_CAUSES
 from authgw.core.providers.model import GITHUB_ISSUER
+from authgw.doctor.findings import Grade
+from authgw.doctor.provider_check import ProviderCheck
 from authgw.identity.bindings_file import Account, parse_bindings
-from tests.support.guides import GUIDES, HOW_TO, blocks, only
+from tests.support.builders import NOW
+from tests.support.config import loaded
+from tests.support.fake_provider import FakeCalls, FakeProvider, as_json
+from tests.support.guides import GUIDES, HOW_TO, blocks, only, write_secrets
 from tests.support.processes import ROOT, authgw_here
 
+RSA_KEY = jwt.algorithms.RSAAlgorithm.to_jwk(
+    generate_private_key(65537, 2048).public_key(), as_dict=True
+)
 VENDORS = ["authentik", "entra-id", "github", "gitlab", "google", "keycloak", "pocket-id"]
 
 
@@ -94,3 +106,53 @@ def test_the_bindings_of_the_guide_are_valid(tmp_path: Path) -> None:
     text = only("identity-providers", "bindings.yml")
     bindings = parse_bindings(tmp_path / "bindings.yml", text)
     assert bindings.names == {"company:alice": Account("https://id.example.com", "7f3c9a")}
+
+
+def check_of(guide: str, folder: Path, calls: FakeCalls) -> ProviderCheck:
+    """Return the check of the provider in the configuration of a guide."""
+    text = blocks(guide, "yaml", "config.yml")[0].text
+    write_secrets(folder, text)
+    login = loaded(folder, text).settings.login
+    name, _ = provider_of(guide)
+    return ProviderCheck(login.loaded_providers(folder)[name], login.sites.all, calls, lambda: NOW)
+
+
+def calls_to(document: dict[str, Any], *keys: dict[str, Any]) -> FakeCalls:
+    """Return calls to a provider with this discovery document and these keys."""
+    issuer = document["issuer"].removesuffix("/")
+    date = formatdate(NOW, usegmt=True)
+    return FakeCalls(
+        {
+            f"{issuer}/.well-known/openid-configuration": replace(as_json(document), date=date),
+            document["jwks_uri"]: as_json({"keys": keys}),
+            document["token_endpoint"]: as_json({"error": "invalid_grant"}, 400),
+        }
+    )
+
+
+async def test_the_general_guide_prints_a_provider_in_order(tmp_path: Path) -> None:
+    issuer = "https://id.example.com"
+    document = {
+        **{key: f"{issuer}/{key}" for key in ("authorization_endpoint", "token_endpoint")},
+        "issuer": issuer,
+        "jwks_uri": f"{issuer}/keys",
+        "backchannel_logout_supported": True,
+        "code_challenge_methods_supported": ["S256"],
+    }
+    check = check_of("identity-providers", tmp_path, calls_to(document, FakeProvider().jwk()))
+    (printed,) = (block.text for block in blocks("identity-providers", "text"))
+    assert "".join(f"{result}\n" for result in await check.results()) == printed
+
+
+@pytest.mark.parametrize("vendor", [name for name in VENDORS if name != "github"])
+async def test_a_vendors_provider_is_in_order_with_the_configuration_of_its_guide(
+    tmp_path: Path, vendor: str
+) -> None:
+    file = ROOT / "tests" / "data" / "discovery" / f"{vendor}.json"
+    document = json.loads(file.read_text())["document"]
+    check = check_of(vendor, tmp_path, calls_to(document, RSA_KEY))
+    results = {result.part: result for result in await check.results()}
+    assert [str(result) for result in results.values() if result.grade is not Grade.OK] == []
+    name, _ = provider_of(vendor)
+    registered = results["redirect address"].text.removeprefix("register ")
+    assert registered == f"https://auth.example.com/login/oidc/{name}/callback"

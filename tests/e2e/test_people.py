@@ -128,7 +128,7 @@ def test_sessions_take_a_change_and_end_with_the_removal_of_their_user(tmp_path:
 
 def test_a_broken_users_file_stops_the_start(tmp_path: Path) -> None:
     gateway = make_gateway(tmp_path / "gateway")
-    (gateway.folder / "users.yml").write_text("alice: {passwort: x}\n")
+    (gateway.folder / "users.yml").write_text("alice: {password: x}\n")
     refused = authgw(gateway.folder, "serve", AUTHGW_SERVER__PORT=str(gateway.port))
     assert refused.returncode == 1
     assert "users.yml:1: alice" in refused.stderr

@@ -1,6 +1,7 @@
 """A session of an account at a provider without a network, and replicas that check it again."""
 
 from dataclasses import replace
+from secrets import token_bytes
 from typing import Any
 
 from authgw.core.audit import Event
@@ -15,7 +16,7 @@ from tests.support.fake_provider import ISSUER, PROVIDER
 from tests.support.memory_store import MemoryStore
 from tests.support.provider_scene import ProviderScene
 
-SEALER = Sealer(KeyRing((KEY,), max_lifetime=3600.0), "authgw")
+SEALER = Sealer(KeyRing((KEY,), max_lifetime=3600.0), "authgw", random=token_bytes)
 
 
 class RenewalScene:

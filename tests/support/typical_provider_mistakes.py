@@ -77,6 +77,11 @@ PROVIDER_MISTAKES = (
         ca_file="secrets/company",
     ),
     _mistake(
+        "icon of a provider that is missing",
+        "login.providers.company.icon: {dir}/kc.svg does not exist: create it, or correct the path",
+        icon="kc.svg",
+    ),
+    _mistake(
         "names by an e-mail address of anybody",
         "config.yml:10: login.providers.company.subject: email lets every provider account choose "
         "its name: restrict login.providers.company.accept to {{domains: [...]}}, or write "
@@ -110,8 +115,8 @@ PROVIDER_MISTAKES = (
     ),
     _mistake(
         "rule for an unknown provider",
-        "config.yml:11: rules[0].allow: login.providers has no compny: did you mean "
-        "provider:company?",
+        "config.yml:11: rules[0].allow: login.providers has no provider compny: add it there, or "
+        "remove provider:compny",
         rules='rules:\n  - {host: app.example.com, allow: "provider:compny"}\n',
     ),
     _mistake(

@@ -30,7 +30,7 @@ from authgw.core.redirects import Redirects
 from authgw.core.session_codec import dump
 from authgw.core.tokens import TicketClaims, TokenType
 from authgw.dialects.headers import SESSION_COOKIES
-from authgw.identity import clients_file, users_file
+from authgw.identity import clients_file, user_entry
 from authgw.storage import redis
 from authgw.storage.redis.commands import Script
 from authgw.storage.sqlite import database
@@ -57,7 +57,7 @@ def collect() -> dict[str, Any]:
         "causes": sorted(CAUSES),
         "configuration": sorted(_keys(Settings)),
         "environment": sorted(known_variables()),
-        "users file": sorted(_keys(users_file.UserEntry)),
+        "users file": sorted(_keys(user_entry.UserEntry)),
         "clients file": sorted(_keys(_model(clients_file, "secret_sha256"))),
         "commands": commands_of(main, "authgw"),
         "exit statuses": exit_statuses(),

@@ -295,6 +295,13 @@ async def test_a_malformed_report_ends_nobody(site: OidcSite, body: str) -> None
     assert (await site.jar.check(APP)).status == 200
 
 
+async def test_a_report_with_two_tokens_ends_nobody(site: OidcSite) -> None:
+    await site.log_in()
+    token = site.provider.logout_token(sub="u1")
+    assert await report(site, f"logout_token={token}&logout_token={token}") == (400, "no-store")
+    assert (await site.jar.check(APP)).status == 200
+
+
 async def test_a_report_that_could_not_be_handled_is_repeated(
     site: OidcSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from authgw.core.errors import ProviderUnavailableError
 from authgw.core.limits import MAX_FLOW_COOKIES, PER_CALLBACK
+from authgw.core.sessions import Session
 from tests.support.every_page import Page
 from tests.support.fake_provider import ISSUER
 from tests.support.login_scene import APP
@@ -19,6 +20,14 @@ from tests.support.provider_browser import (
 )
 
 CALLBACK = f"{START}/callback"
+
+
+async def newest_session(site: OidcSite) -> Session:
+    """Return the session of the latest login."""
+    *_, login = (event for event in site.running.events if event.name == "login")
+    session = (await site.running.store.read(login.sid)).session
+    assert session is not None
+    return session
 
 
 def reasons(site: OidcSite) -> list[tuple[str, str]]:
@@ -285,10 +294,13 @@ async def test_our_own_page_leads_on_at_once(site: OidcSite, headers: dict[str, 
 async def test_the_same_account_continues_its_session(site: OidcSite) -> None:
     """A proof opens a new session with the end of the old one, which ends."""
     await site.log_in()
-    old = site.jar.session
+    old, began = site.jar.session, await newest_session(site)
     started = await site.start(**OWN_PAGE)
     await site.jar.get(site.answer(started))
     assert site.jar.session not in ("", old)
+    continued = await newest_session(site)
+    assert continued.sid != began.sid
+    assert (continued.created_at, continued.expires_at) == (began.created_at, began.expires_at)
     revoked = [event for event in site.running.events if event.name == "revoke"]
     assert [event.sentence for event in revoked] == ["replaced by a new login"]
     before = site.jar.cookies
@@ -327,6 +339,7 @@ async def test_auto_stays_after_a_logout(make_site: MakeSite) -> None:
 async def test_auto_stays_where_the_user_chooses(make_site: MakeSite, query: str) -> None:
     site = await make_site(AUTO)
     assert (await site.jar.get(f"/login?{query}")).status == 200
+    assert ("You are logged out." in Page(site.jar.text).text) is query.startswith("state")
 
 
 # --- Logout ---

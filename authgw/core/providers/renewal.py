@@ -15,7 +15,7 @@ from authgw.core.sessions import Session
 from authgw.core.users import USERS
 
 RETRY_DELAY = 2.0  # seconds until a refused refresh token is presented again
-_MAX_REFUSALS = 2
+_FINAL_REFUSAL = 2  # of the same token
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def after_refusal(presented: str, stored: Session | None, refusals: int) -> Afte
     """
     if stored is None or stored.sealed != presented:
         return AfterRefusal.LEAVE
-    return AfterRefusal.END if refusals >= _MAX_REFUSALS else AfterRefusal.RETRY
+    return AfterRefusal.END if refusals >= _FINAL_REFUSAL else AfterRefusal.RETRY
 
 
 def carried_over(result: Session, seen: Session, stored: Session | None) -> Session | None:

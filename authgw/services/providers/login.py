@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
+from authgw.core.audit import account_fields
 from authgw.core.budget import AddressBudget
 from authgw.core.counters import Counters
 from authgw.core.errors import (
@@ -185,6 +186,7 @@ class ProviderLogins:
             StoreUnavailableError: the response may have been used before.
         """
         flow: FlowTicket | None = None
+        account_id = ""
         try:
             # The issuer is compared when the response belongs to a flow: strangers must not make
             # this gateway fetch the metadata.
@@ -200,11 +202,13 @@ class ProviderLogins:
             account = await connected.account_of_code(
                 code.code, secrets, redirect_uri=redirect_uri(site, name)
             )
+            account_id = account.claims.account
             finished = await self._finished(connected.provider, flow, account)
         except AuthgwError as error:
             if error.status == 503 and not isinstance(error, ProviderUnavailableError):
                 raise
             self._counts[name, _outcome(error)] += 1
+            error.log_fields = account_fields(name, account_id)
             return RefusedLogin(error, flow)
         self._counts[name, "ok"] += 1
         return finished

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from loguru import logger
 
-from authgw.core.audit import AuditRecorder, Event
+from authgw.core.audit import AuditRecorder, Event, account_fields
 from authgw.core.counters import Counters
 from authgw.core.errors import (
     FlowInvalidError,
@@ -150,7 +150,7 @@ class Renewals:
         del self._running[sid]
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, StoreUnavailableError):
-            logger.bind(event=_CHECK_FAILED).warning(
+            logger.bind(event="provider_check_failed").warning(
                 f"A session was not checked at its provider ({type(error).__name__})."
             )
 
@@ -246,7 +246,10 @@ class Renewals:
         if result.outcome == "ended":
             if await self._store.revoke(seen.sid):
                 sentence = f"ended by its identity provider: {CAUSES.get(result.cause, '')}"
-                self._record(Event("revoke", sub=seen.sub, sid=seen.sid, sentence=sentence))
+                more = account_fields(self._by_issuer[seen.issuer].provider.name, seen.account)
+                self._record(
+                    Event("revoke", sub=seen.sub, sid=seen.sid, sentence=sentence, more=more)
+                )
             return
         snapshot: Snapshot | None = await self._store.read(seen.sid)
         for _ in range(_ROUNDS):
@@ -272,7 +275,10 @@ class Renewals:
             return
         self._logged_at[name] = now
         sentence = f"login.providers.{provider.name}: sessions stay for at most `stale`: {reason}."
-        logger.bind(event=event).log("ERROR" if event == _SECRET_BROKEN else "WARNING", sentence)
+        if event == _SECRET_BROKEN:
+            logger.bind(event="provider_secret_broken").error(sentence)
+        else:
+            logger.bind(event="provider_check_failed").warning(sentence)
 
 
 async def _claims(

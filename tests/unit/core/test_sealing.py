@@ -1,5 +1,7 @@
 """Sealed texts can be opened for their own use only, and not after any change."""
 
+from secrets import token_bytes
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ from tests.support.builders import NOW, a_key
 KIND, SID = "refresh_token", "s" * 44
 OLD, NEW = a_key("old"), a_key("new", signs_from=NOW)
 RING = KeyRing((OLD, NEW), max_lifetime=60.0)
-SEALER = Sealer(RING, "https://auth.example.com")
+SEALER = Sealer(RING, "https://auth.example.com", random=token_bytes)
 SECRET = "the refresh token \u00e4"
 SEALED = SEALER.seal(KIND, SID, SECRET, NOW)
 
@@ -55,25 +57,31 @@ def test_a_retired_key_opens_while_it_is_in_the_ring() -> None:
     sealed = SEALER.seal(KIND, SID, SECRET, NOW - 1)
     assert RING.verifying_key("old", NOW + 61) is None
     assert SEALER.unseal(KIND, SID, sealed) == SECRET
-    removed = Sealer(KeyRing((NEW,), max_lifetime=60.0), "https://auth.example.com")
+    removed = Sealer(
+        KeyRing((NEW,), max_lifetime=60.0), "https://auth.example.com", random=token_bytes
+    )
     with pytest.raises(SealBrokenError):
         removed.unseal(KIND, SID, sealed)
 
 
 def test_texts_of_a_previous_issuer_can_be_opened() -> None:
-    renamed = Sealer(RING, "https://login.example.com", ("https://auth.example.com",))
+    renamed = Sealer(
+        RING, "https://login.example.com", ("https://auth.example.com",), random=token_bytes
+    )
     assert renamed.unseal(KIND, SID, SEALED) == SECRET
     with pytest.raises(SealBrokenError):
         SEALER.unseal(KIND, SID, renamed.seal(KIND, SID, SECRET, NOW))
 
 
 def test_the_name_of_a_key_may_contain_the_separator() -> None:
-    odd = Sealer(KeyRing((a_key("a|b"),), max_lifetime=60.0), "i")
+    odd = Sealer(KeyRing((a_key("a|b"),), max_lifetime=60.0), "i", random=token_bytes)
     assert odd.unseal(KIND, SID, odd.seal(KIND, SID, SECRET, NOW)) == SECRET
 
 
 def test_a_secret_key_seals_as_well() -> None:
-    sealer = Sealer(KeyRing((key_from_secret("h", b"x" * 32),), max_lifetime=60.0), "i")
+    sealer = Sealer(
+        KeyRing((key_from_secret("h", b"x" * 32),), max_lifetime=60.0), "i", random=token_bytes
+    )
     assert sealer.unseal(KIND, SID, sealer.seal(KIND, SID, SECRET, NOW)) == SECRET
 
 
@@ -89,19 +97,21 @@ def test_a_secret_key_seals_as_well() -> None:
 )
 def test_a_text_for_another_use_cannot_be_opened(issuer: str, kind: str, sid: str) -> None:
     with pytest.raises(SealBrokenError):
-        Sealer(RING, issuer).unseal(kind, sid, SEALED)
+        Sealer(RING, issuer, random=token_bytes).unseal(kind, sid, SEALED)
 
 
 def test_another_key_of_this_name_cannot_open() -> None:
-    foreign = Sealer(KeyRing((a_key("new"),), max_lifetime=60.0), "https://auth.example.com")
+    foreign = Sealer(
+        KeyRing((a_key("new"),), max_lifetime=60.0), "https://auth.example.com", random=token_bytes
+    )
     with pytest.raises(SealBrokenError):
         foreign.unseal(KIND, SID, SEALED)
 
 
 def test_kinds_and_issuers_that_join_to_the_same_text_differ() -> None:
-    sealed = Sealer(RING, "b/c").seal("a", SID, SECRET, NOW)
+    sealed = Sealer(RING, "b/c", random=token_bytes).seal("a", SID, SECRET, NOW)
     with pytest.raises(SealBrokenError):
-        Sealer(RING, "c").unseal("a/b", SID, sealed)
+        Sealer(RING, "c", random=token_bytes).unseal("a/b", SID, sealed)
 
 
 @given(st.integers(0, len(SEALED) - 1), st.characters(codec="utf-8"))

@@ -291,8 +291,7 @@ def test_a_name_that_this_replica_binds_is_known_at_once(
 
 
 def test_warnings_of_the_bindings(users: WatchedUsersFile, path: Path) -> None:
-    assert users.warnings == ()
+    before = users.warnings
     path.chmod(0o644)
-    assert users.warnings == (
-        f"{path} is readable by every account of this machine: chmod 600 {path}",
-    )
+    message = f"{path} is readable by every account of this machine: chmod 600 {path}"
+    assert (before, users.warnings) == ((), (message,))

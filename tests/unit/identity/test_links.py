@@ -1,5 +1,6 @@
 """Entries of other sources, linked accounts and their marks in the users file."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,11 @@ def test_the_decoy_of_an_entry_without_password_costs_as_much_as_others(tmp_path
     path = tmp_path / "users.yml"
     path.write_text(f"a: {{{LINE}}}\nb: {{source: oidc:kc, account: '7'}}\n")
     assert WatchedUsersFile(path).decoy("b").startswith("$argon2id$v=19$m=8,t=1,p=1$")
+    costs = {f"user{number}": f"t={number}" for number in range(1, 9)}
+    entries = [f"{name}: {{password: '{HASH.replace('t=1', t)}'}}\n" for name, t in costs.items()]
+    path.write_text("".join(entries))
+    users = WatchedUsersFile(path)
+    assert {name: users.decoy(name).split(",")[1] for name in costs} == costs
 
 
 def test_link_and_unlink(path: Path) -> None:
@@ -168,3 +174,14 @@ def test_a_gateway_without_users_knows_no_account() -> None:
     assert users.binding("x") is None
     assert users.bound_name(KC, "7") is None
     assert not users.is_blocked("oidc:kc", "7", "x")
+
+
+def test_entries_of_the_manual_are_valid(tmp_path: Path) -> None:
+    manual = (Path(__file__).parents[3] / "docs/how-to/users.md").read_text()
+    blocks = dict(re.findall(r'```yaml title="(\w+\.yml)"\n(.*?)```', manual, re.DOTALL))
+    path = tmp_path / "users.yml"
+    path.write_text(blocks["users.yml"])
+    (tmp_path / "bindings.yml").write_text(blocks["bindings.yml"])
+    users = WatchedUsersFile(path)
+    assert users.find("company:4f1a9c0e-7d52") is not None
+    assert users.binding("company:bob@example.com") == (KC, "9b2d60c1")

@@ -23,7 +23,12 @@ def scene() -> ProviderScene:
 
 async def test_accounts_that_accept_does_not_admit_are_refused(scene: ProviderScene) -> None:
     scene.configure(accept=Accept())
-    assert cause_of(await scene.log_in()) == "provider_refused/account_not_accepted"
+    found = await scene.log_in()
+    assert cause_of(found) == "provider_refused/account_not_accepted"
+    # The operator needs the account to link it.
+    assert isinstance(found, RefusedLogin)
+    named = (("authgw.provider", "company"), ("authgw.account", "u1"))
+    assert found.error.log_fields == named
 
 
 async def test_a_linked_account_is_its_user(scene: ProviderScene) -> None:

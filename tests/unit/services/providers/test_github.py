@@ -90,7 +90,8 @@ async def test_the_code_is_sent_with_its_verifier_and_the_token_to_the_api_only(
     [
         {"email": "a@example.com", "primary": True, "verified": False},
         {"email": "a@example.com", "primary": False, "verified": True},
-        {"email": "a@example.com", "primary": "true", "verified": "true"},
+        {"email": "a@example.com", "primary": "true", "verified": True},
+        {"email": "a@example.com", "primary": True, "verified": "true"},
     ],
 )
 async def test_only_the_primary_verified_address_counts(entry: dict[str, Any]) -> None:

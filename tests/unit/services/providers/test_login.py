@@ -105,6 +105,7 @@ async def test_a_response_without_the_cookie_of_its_flow_is_refused(scene: Provi
         assert cause_of(found) == "flow_invalid/flow_cookie"
         assert isinstance(found, RefusedLogin)
         assert found.flow is None
+        assert found.error.log_fields == (("authgw.provider", "company"),)
     assert scene.counters.trips == 0
     assert len(scene.provider.calls.made) == before
 

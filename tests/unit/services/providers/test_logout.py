@@ -1,6 +1,7 @@
 """Logouts at the provider after a logout here."""
 
 from dataclasses import replace
+from secrets import token_bytes
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
@@ -15,7 +16,7 @@ from tests.support.builders import KEY, NOW, a_session
 from tests.support.fake_provider import ISSUER
 from tests.support.provider_scene import SITE, ProviderScene
 
-SEALER = Sealer(KeyRing((KEY,), max_lifetime=3600.0), "authgw")
+SEALER = Sealer(KeyRing((KEY,), max_lifetime=3600.0), "authgw", random=token_bytes)
 
 
 def session_with(secret: ProviderSecret) -> Session:

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from secrets import token_bytes
 
 import pytest
 
@@ -101,6 +102,7 @@ async def test_another_account_ends_the_session(world: RenewalScene) -> None:
     assert world.has_ended
     (event,) = world.events
     assert (event.name, event.sub) == ("revoke", "company:u1")
+    assert event.more == (("authgw.provider", "company"), ("authgw.account", "u1"))
     assert "another account" in event.sentence
 
 
@@ -161,7 +163,9 @@ async def test_a_hanging_provider_costs_ten_seconds(
 async def test_a_secret_that_cannot_be_opened_is_an_alarm_and_no_logout(
     world: RenewalScene,
 ) -> None:
-    world.renewals = world.replica(Sealer(KeyRing((a_key("b2"),), max_lifetime=3600.0), "authgw"))
+    world.renewals = world.replica(
+        Sealer(KeyRing((a_key("b2"),), max_lifetime=3600.0), "authgw", random=token_bytes)
+    )
     await world.renew()
     assert world.session.tried_at == NOW
     assert world.session.checked_at == NOW - 3600
