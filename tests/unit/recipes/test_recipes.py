@@ -225,7 +225,7 @@ def test_several_login_pages_are_published(proxy: str) -> None:
 
 
 def test_no_expression_is_larger_than_envoy_accepts() -> None:
-    """The default of `re2.max_program_size.error_level`, of Envoy's manual on regular expressions."""
+    """The default of `re2.max_program_size.error_level` in Envoy."""
     url = "https://auth.example.com/a-path-of-the-site/login"
     expressions = published(whole("envoy", login={"url": url}))
     assert expressions
