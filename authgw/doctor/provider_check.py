@@ -4,7 +4,7 @@ The result of each problem names the key to change.
 """
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
@@ -123,33 +123,38 @@ class ProviderCheck:
         return f"sessions are checked by {self._key('refresh')}"
 
     async def _client(self, metadata: ProviderMetadata) -> CheckResult:
-        """Return the result of a token request with a code that no provider has issued."""
         tokens = TokenCalls(self.provider, self.calls, clock=self.clock)
-        try:
-            await tokens.by_code(
+        return await self._verified(
+            tokens.by_code(
                 metadata,
                 _invented_code(),
                 redirect_uri=self._redirect_address(),
                 verifier=secrets.token_urlsafe(32),
             )
-        except GrantRefusedError:
-            return ok("client", "client_id and its secret are accepted")
-        except ProviderUnavailableError as error:
-            return problem("client", error.note)
-        return warning("client", "not verified: the provider accepts a code that it never issued")
+        )
 
     async def _client_of_github(self) -> CheckResult:
-        try:
-            await GitHub(self.provider, self.calls).claims(
+        return await self._verified(
+            GitHub(self.provider, self.calls).claims(
                 _invented_code(),
                 redirect_uri=self._redirect_address(),
                 verifier=secrets.token_urlsafe(32),
             )
+        )
+
+    async def _verified(self, request: Awaitable[object]) -> CheckResult:
+        """Return the result of a token request with a code that no provider has issued.
+
+        A provider verifies the client before the code (RFC 6749 section 4.1.3).
+        """
+        try:
+            await request
         except GrantRefusedError:
-            return ok("client", "client_id and its secret are accepted")
+            credential = "secret" if self.provider.client_key is None else "key"
+            return ok("client", f"client_id and its {credential} are accepted")
         except ProviderUnavailableError as error:
             return problem("client", error.note)
-        return warning("client", "not verified: GitHub accepts a code that it never issued")
+        return warning("client", "not verified: the provider accepts a code that it never issued")
 
     def _addresses(self) -> Iterator[CheckResult]:
         for site in self.sites:
