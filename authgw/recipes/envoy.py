@@ -3,13 +3,22 @@
 import ipaddress
 
 from authgw.config.schema import Settings
+from authgw.core.endpoints import pattern_of, published_paths
 from authgw.dialects.registry import TARGET_HEADERS
 from authgw.recipes.cleared import cleared_except
 from authgw.recipes.rendering import templates
-from authgw.recipes.values import app_hosts, gateway_address, identity_names, login_hosts
+from authgw.recipes.values import (
+    LoginHost,
+    app_hosts,
+    gateway_address,
+    identity_names,
+    login_hosts,
+)
 
 _PROXY = "Envoy"
 _FILES = ("authgw-routes.yaml", "authgw-check.yaml", "authgw-cluster.yaml")
+# Paths in a regular expression.
+_PATTERN_PATHS = 6
 _OVERWRITTEN = ("X-Forwarded-Host", "X-Forwarded-Port", "X-Real-Ip")
 # Headers of the request that the gateway receives, besides method overrides and the identity's.
 _ASKED = (
@@ -60,10 +69,20 @@ def render_files(settings: Settings) -> dict[str, str]:
         "shown": _SHOWN,
         "cleared": (*cleared_except(names), *_OVERWRITTEN),
         "targets": TARGET_HEADERS,
-        "sites": sites,
+        "sites": [(site, _patterns(site)) for site in sites],
         "apps": _apps(settings, {site.host for site in sites}),
     }
     return {name: _ENVIRONMENT.get_template(name).render(values) for name in _FILES}
+
+
+def _patterns(site: LoginHost) -> list[str]:
+    """Return regular expressions for the published paths of a login host.
+
+    A single expression would be larger than Envoy permits (`re2.max_program_size.error_level`).
+    """
+    paths = published_paths(own_host=not site.has_app)
+    starts = range(0, len(paths), _PATTERN_PATHS)
+    return [pattern_of(paths[start : start + _PATTERN_PATHS], site.root) for start in starts]
 
 
 def _apps(settings: Settings, login: set[str]) -> list[str]:

@@ -3,9 +3,9 @@
 `app` imports this module with the first provider only.
 """
 
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from secrets import token_bytes
 from time import monotonic
 
 from authgw.core.audit import AuditRecorder
@@ -118,7 +118,9 @@ class ProviderServices:
         settings, clock, users = state.loaded.settings, network.clock, state.users
         auth, login = settings.auth, settings.login
         connected = network.connected(state)
-        self._sealer = Sealer(state.keys, auth.issuer, auth.previous_issuers, random=token_bytes)
+        self._sealer = Sealer(
+            state.keys, auth.issuer, auth.previous_issuers, random=secrets.token_bytes
+        )
         self._clock = clock
         self._renewals = Renewals(
             connected.values(),

@@ -101,6 +101,17 @@ def test_the_login_page_without_passwords(providers_only: Sso, chromium: Browser
     _check(providers_only, chromium, "login-providers-only", _login, "Log in")
 
 
+def test_the_fragment_travels_in_the_return_target(with_providers: Sso, chromium: Browser) -> None:
+    """A provider does not receive it, and the login leads back to it."""
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(with_providers.url("app", "/a#part"))
+    href = page.get_by_role("link", name="GitHub").get_attribute("href") or ""
+    context.close()
+    assert href.endswith("%2Fa%23part")
+    assert "#" not in href
+
+
 def _check(
     site: Sso, chromium: Browser, name: str, show: Callable[[Sso, Page], None], heading: str
 ) -> None:
