@@ -17,6 +17,7 @@ from authgw.core.strict_json import read_object
 from authgw.doctor.findings import CheckResult, ok, problem, warning
 from authgw.services.providers.calls import ProviderCalls, ProviderResponse
 from authgw.services.providers.github import GitHub
+from authgw.services.providers.login import redirect_uri
 from authgw.services.providers.tokens import GrantRefusedError, TokenCalls
 
 _DISCOVERY = "/.well-known/openid-configuration"
@@ -111,7 +112,8 @@ class ProviderCheck:
             message = f"the provider has no page for it: set {self._key('logout')}: local"
             yield problem("logout at the provider", message)
         if metadata.supports_backchannel_logout and self.sites:
-            address = self._address_on(self.sites[0], "backchannel")
+            site = self.sites[0]
+            address = f"{site.origin}{site.base}/oidc/{self.provider.name}/backchannel"
             yield ok("back-channel logout", f"register {address}")
         else:
             message = f"not offered by the provider; {self._end_of_sessions()}"
@@ -128,7 +130,7 @@ class ProviderCheck:
             tokens.by_code(
                 metadata,
                 _invented_code(),
-                redirect_uri=self._redirect_address(),
+                redirect_uri=self._redirect_uri(self.sites[0]),
                 verifier=secrets.token_urlsafe(32),
             )
         )
@@ -137,7 +139,7 @@ class ProviderCheck:
         return await self._verified(
             GitHub(self.provider, self.calls).claims(
                 _invented_code(),
-                redirect_uri=self._redirect_address(),
+                redirect_uri=self._redirect_uri(self.sites[0]),
                 verifier=secrets.token_urlsafe(32),
             )
         )
@@ -158,16 +160,13 @@ class ProviderCheck:
 
     def _addresses(self) -> Iterator[CheckResult]:
         for site in self.sites:
-            yield ok("redirect address", f"register {self._address_on(site, 'callback')}")
+            yield ok("redirect address", f"register {self._redirect_uri(site)}")
         if self.provider.logs_out:
             for site in self.sites:
                 yield ok("address after a logout", f"register {site.origin}{site.base}")
 
-    def _redirect_address(self) -> str:
-        return self._address_on(self.sites[0], "callback")
-
-    def _address_on(self, site: LoginSite, leaf: str) -> str:
-        return f"{site.origin}{site.base}/oidc/{self.provider.name}/{leaf}"
+    def _redirect_uri(self, site: LoginSite) -> str:
+        return redirect_uri(site, self.provider.name)
 
     def _key(self, name: str) -> str:
         return f"login.providers.{self.provider.name}.{name}"
