@@ -131,6 +131,7 @@ def test_everyone_of_github_is_a_warning(tmp_path: Path) -> None:
         (["authenticated"], "linked", False),
         (["authenticated"], {"domains": ["a.com"]}, True),
         (["group:a"], {"domains": ["a.com"]}, False),
+        (["authenticated", "provider:company"], {"domains": ["a.com"]}, False),
     ],
 )
 def test_rules_that_a_provider_widens(
