@@ -4,7 +4,7 @@ The result of each problem names the key to change.
 """
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
@@ -17,6 +17,7 @@ from authgw.core.strict_json import read_object
 from authgw.doctor.findings import CheckResult, ok, problem, warning
 from authgw.services.providers.calls import ProviderCalls, ProviderResponse
 from authgw.services.providers.github import GitHub
+from authgw.services.providers.login import redirect_uri
 from authgw.services.providers.tokens import GrantRefusedError, TokenCalls
 
 _DISCOVERY = "/.well-known/openid-configuration"
@@ -111,7 +112,8 @@ class ProviderCheck:
             message = f"the provider has no page for it: set {self._key('logout')}: local"
             yield problem("logout at the provider", message)
         if metadata.supports_backchannel_logout and self.sites:
-            address = self._address_on(self.sites[0], "backchannel")
+            site = self.sites[0]
+            address = f"{site.origin}{site.base}/oidc/{self.provider.name}/backchannel"
             yield ok("back-channel logout", f"register {address}")
         else:
             message = f"not offered by the provider; {self._end_of_sessions()}"
@@ -123,46 +125,48 @@ class ProviderCheck:
         return f"sessions are checked by {self._key('refresh')}"
 
     async def _client(self, metadata: ProviderMetadata) -> CheckResult:
-        """Return the result of a token request with a code that no provider has issued."""
         tokens = TokenCalls(self.provider, self.calls, clock=self.clock)
-        try:
-            await tokens.by_code(
+        return await self._verified(
+            tokens.by_code(
                 metadata,
                 _invented_code(),
-                redirect_uri=self._redirect_address(),
+                redirect_uri=self._redirect_uri(self.sites[0]),
                 verifier=secrets.token_urlsafe(32),
             )
+        )
+
+    async def _client_of_github(self) -> CheckResult:
+        return await self._verified(
+            GitHub(self.provider, self.calls).claims(
+                _invented_code(),
+                redirect_uri=self._redirect_uri(self.sites[0]),
+                verifier=secrets.token_urlsafe(32),
+            )
+        )
+
+    async def _verified(self, request: Awaitable[object]) -> CheckResult:
+        """Return the result of a token request with a code that no provider has issued.
+
+        A provider verifies the client before the code (RFC 6749 section 4.1.3).
+        """
+        try:
+            await request
         except GrantRefusedError:
-            return ok("client", "client_id and its secret are accepted")
+            credential = "secret" if self.provider.client_key is None else "key"
+            return ok("client", f"client_id and its {credential} are accepted")
         except ProviderUnavailableError as error:
             return problem("client", error.note)
         return warning("client", "not verified: the provider accepts a code that it never issued")
 
-    async def _client_of_github(self) -> CheckResult:
-        try:
-            await GitHub(self.provider, self.calls).claims(
-                _invented_code(),
-                redirect_uri=self._redirect_address(),
-                verifier=secrets.token_urlsafe(32),
-            )
-        except GrantRefusedError:
-            return ok("client", "client_id and its secret are accepted")
-        except ProviderUnavailableError as error:
-            return problem("client", error.note)
-        return warning("client", "not verified: GitHub accepts a code that it never issued")
-
     def _addresses(self) -> Iterator[CheckResult]:
         for site in self.sites:
-            yield ok("redirect address", f"register {self._address_on(site, 'callback')}")
+            yield ok("redirect address", f"register {self._redirect_uri(site)}")
         if self.provider.logs_out:
             for site in self.sites:
                 yield ok("address after a logout", f"register {site.origin}{site.base}")
 
-    def _redirect_address(self) -> str:
-        return self._address_on(self.sites[0], "callback")
-
-    def _address_on(self, site: LoginSite, leaf: str) -> str:
-        return f"{site.origin}{site.base}/oidc/{self.provider.name}/{leaf}"
+    def _redirect_uri(self, site: LoginSite) -> str:
+        return redirect_uri(site, self.provider.name)
 
     def _key(self, name: str) -> str:
         return f"login.providers.{self.provider.name}.{name}"

@@ -10,6 +10,7 @@ from authgw.core.errors import OperatorError, ProviderRefusedError
 from authgw.core.limits import MAX_PROVIDER_RESPONSE_BYTES
 from authgw.core.providers.admission import AccountDirectory, admit
 from authgw.core.providers.claims import claims_of_id_token
+from authgw.core.providers.foreign_tokens import is_plain_text
 from authgw.core.providers.id_token import ProviderIdToken
 from authgw.core.providers.model import Admitted, Provider, ProviderClaims
 from authgw.core.strict_json import read_object
@@ -107,8 +108,8 @@ def read_claims(path: Path, provider: Provider) -> ProviderClaims:
             f"{path} is not a JSON object: write the claims of an ID token"
         ) from None
     account, issuer = values.get("sub"), values.get("iss", provider.issuer)
-    if not isinstance(account, str) or not account:
-        raise ClaimsFileError(f"{path} has no `sub`, which identifies the account: add it")
+    if not isinstance(account, str) or not is_plain_text(account):
+        raise ClaimsFileError(f"{path} has no valid `sub`, which identifies the account: add it")
     if issuer != provider.issuer:
         raise ClaimsFileError(
             f"{path} is of another issuer than login.providers.{provider.name}.issuer "

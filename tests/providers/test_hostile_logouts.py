@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse, web
 
-from tests.support.forged_tokens import ProviderKey
+from tests.support.forged_tokens import ForgersKey
 from tests.support.gateway import MakeGateway
 from tests.support.hostile_provider import (
     ACCOUNT,
@@ -27,7 +27,7 @@ from tests.support.hostile_scene import (
 )
 from tests.support.login_scene import Jar
 
-OTHER = ProviderKey("RS256")
+OTHER = ForgersKey("RS256")
 
 
 async def notify(scene: HostileScene, token: str, path: str = BACKCHANNEL) -> ClientResponse:
@@ -177,7 +177,7 @@ async def test_an_id_token_is_no_logout_token(
 ) -> None:
     tokens: list[str] = []
 
-    def recorded(key: ProviderKey, claims: Claims, header: Claims) -> str:
+    def recorded(key: ForgersKey, claims: Claims, header: Claims) -> str:
         tokens.append(key.sign(claims, header))
         return tokens[-1]
 

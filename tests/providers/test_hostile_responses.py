@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from aiohttp import web
 
-from tests.support.forged_tokens import ProviderKey
+from tests.support.forged_tokens import ForgersKey
 from tests.support.gateway import MakeGateway
 from tests.support.hostile_provider import Claims, HostileProvider, Trap, hang
 from tests.support.hostile_scene import HostileScene, case_name, hostile_scene, refused
@@ -130,8 +130,8 @@ async def test_metadata_that_contradict_the_configuration_are_refused(
     await unavailable(scene)
 
 
-WEAK = ProviderKey("RS256", bits=1024)
-KEY = ProviderKey("RS256")
+WEAK = ForgersKey("RS256", bits=1024)
+KEY = ForgersKey("RS256")
 SYMMETRIC = {"kty": "oct", "k": "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0", "kid": KEY.kid}
 KEY_SETS: dict[str, list[Claims]] = {
     "none": [],
@@ -140,7 +140,7 @@ KEY_SETS: dict[str, list[Claims]] = {
     "for encryption": [KEY.public(use="enc")],
     "of another algorithm": [KEY.public(alg="RS512")],
     "with its private part": [KEY.public(d="AQAB")],
-    "twice": [KEY.public(), ProviderKey("RS256", kid=KEY.kid).public()],
+    "twice": [KEY.public(), ForgersKey("RS256", kid=KEY.kid).public()],
     "many": [KEY.public(kid=f"{number}") for number in range(1_000)],
 }
 

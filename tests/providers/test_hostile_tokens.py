@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from tests.support.forged_tokens import ProviderKey, encoded
+from tests.support.forged_tokens import ForgersKey, encoded
 from tests.support.gateway import MakeGateway
 from tests.support.hostile_provider import (
     ACCOUNT,
@@ -20,25 +20,25 @@ from tests.support.hostile_provider import (
 )
 from tests.support.hostile_scene import case_name, hostile_scene, refused
 
-OTHER = ProviderKey("RS256")
+OTHER = ForgersKey("RS256")
 
 
-def public_pem(key: ProviderKey) -> bytes:
+def public_pem(key: ForgersKey) -> bytes:
     kind, form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     pem: bytes = key.private.public_key().public_bytes(kind, form)
     return pem
 
 
-def unsigned(key: ProviderKey, claims: Claims, header: Claims) -> str:
+def unsigned(key: ForgersKey, claims: Claims, header: Claims) -> str:
     return key.sign(claims, {**header, "alg": "none"}, alg="none")
 
 
-def by_client_secret(key: ProviderKey, claims: Claims, header: Claims) -> str:
+def by_client_secret(key: ForgersKey, claims: Claims, header: Claims) -> str:
     secret = CLIENT_SECRET.encode()
     return key.sign(claims, {**header, "alg": "HS256"}, alg="HS256", secret=secret)
 
 
-def by_public_key(key: ProviderKey, claims: Claims, header: Claims) -> str:
+def by_public_key(key: ForgersKey, claims: Claims, header: Claims) -> str:
     # PyJWT refuses to sign with a PEM, so the bytes are those of HMAC itself.
     import hashlib
     import hmac
@@ -47,31 +47,31 @@ def by_public_key(key: ProviderKey, claims: Claims, header: Claims) -> str:
     return f"{parts}.{encoded(hmac.digest(public_pem(key), parts.encode(), hashlib.sha256))}"
 
 
-def of_another_key(key: ProviderKey, claims: Claims, header: Claims) -> str:
+def of_another_key(key: ForgersKey, claims: Claims, header: Claims) -> str:
     return OTHER.sign(claims, {**header, "kid": key.kid})
 
 
-def with_two_subjects(key: ProviderKey, claims: Claims, header: Claims) -> str:
+def with_two_subjects(key: ForgersKey, claims: Claims, header: Claims) -> str:
     return key.sign(duplicated(claims, "sub", "another"), header)
 
 
-def with_two_algorithms(key: ProviderKey, claims: Claims, header: Claims) -> str:
+def with_two_algorithms(key: ForgersKey, claims: Claims, header: Claims) -> str:
     return key.sign(claims, duplicated(header, "alg", "RS256"))
 
 
-def padded(key: ProviderKey, claims: Claims, header: Claims) -> str:
+def padded(key: ForgersKey, claims: Claims, header: Claims) -> str:
     return f"{key.sign(claims, header)}=="
 
 
-def not_json(key: ProviderKey, claims: Claims, header: Claims) -> str:
+def not_json(key: ForgersKey, claims: Claims, header: Claims) -> str:
     return key.sign(b"not JSON", header)
 
 
-def without_signature(key: ProviderKey, claims: Claims, header: Claims) -> str:
+def without_signature(key: ForgersKey, claims: Claims, header: Claims) -> str:
     return key.sign(claims, header).rpartition(".")[0] + "."
 
 
-SIGNED: list[tuple[Callable[[ProviderKey, Claims, Claims], str], str]] = [
+SIGNED: list[tuple[Callable[[ForgersKey, Claims, Claims], str], str]] = [
     (unsigned, "provider_alg"),
     (by_client_secret, "provider_alg"),
     (by_public_key, "provider_alg"),
@@ -88,7 +88,7 @@ SIGNED: list[tuple[Callable[[ProviderKey, Claims, Claims], str], str]] = [
 async def test_a_token_with_another_signature_is_refused(
     make_gateway: MakeGateway,
     op: HostileProvider,
-    signed: Callable[[ProviderKey, Claims, Claims], str],
+    signed: Callable[[ForgersKey, Claims, Claims], str],
     cause: str,
 ) -> None:
     scene = await hostile_scene(make_gateway, op)
@@ -174,7 +174,7 @@ async def test_a_new_key_of_the_provider_is_found(
     scene = await hostile_scene(make_gateway, op)
     assert (await scene.log_in()).status == 303
     scene.jar.cookies.clear()
-    op.key = ProviderKey("ES256")
+    op.key = ForgersKey("ES256")
     assert (await scene.log_in()).status == 303
     assert scene.is_logged_in()
 
@@ -204,7 +204,7 @@ async def test_what_the_specification_permits_is_accepted(
 async def test_every_algorithm_of_the_configuration_is_accepted(
     make_gateway: MakeGateway, op: HostileProvider, alg: str
 ) -> None:
-    op.key = ProviderKey(alg)
+    op.key = ForgersKey(alg)
     scene = await hostile_scene(make_gateway, op)
     assert (await scene.log_in()).status == 303
 

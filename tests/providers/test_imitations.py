@@ -11,7 +11,7 @@ import jwt
 import pytest
 
 from tests.support import github_lookalike, hostile_provider
-from tests.support.forged_tokens import ProviderKey, encoded
+from tests.support.forged_tokens import ForgersKey, encoded
 from tests.support.gateway import basic
 from tests.support.hostile_provider import HostileProvider, duplicated, hang
 
@@ -48,7 +48,7 @@ async def exchanged(op: HostileProvider, verifier: str = VERIFIER) -> Any:
 
 @pytest.mark.parametrize("alg", ["RS256", "PS256", "ES256", "EdDSA"])
 async def test_a_token_verifies_by_the_published_key(alg: str) -> None:
-    async with hostile_provider.hostile_provider(key=ProviderKey(alg)) as op:
+    async with hostile_provider.hostile_provider(key=ForgersKey(alg)) as op:
         tokens = await exchanged(op)
         async with aiohttp.ClientSession() as session, session.get(f"{op.url}/jwks") as answer:
             (published,) = jwt.PyJWKSet.from_dict(await answer.json()).keys
@@ -81,7 +81,7 @@ async def test_a_member_can_come_twice() -> None:
 @pytest.mark.parametrize("alg", ["none", "HS256"])
 async def test_a_token_can_have_the_signature_of_another_algorithm(alg: str) -> None:
     secret = b"s" * 32 if alg == "HS256" else None
-    token = ProviderKey("ES256").sign({"sub": "a"}, {"alg": alg}, alg=alg, secret=secret)
+    token = ForgersKey("ES256").sign({"sub": "a"}, {"alg": alg}, alg=alg, secret=secret)
     assert token.endswith(".") == (alg == "none")
     assert jwt.get_unverified_header(token)["alg"] == alg
 

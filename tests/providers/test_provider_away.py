@@ -8,7 +8,7 @@ from aiohttp import ClientResponse
 
 from authgw.core.limits import PROVIDER_CALL_TIMEOUT
 from tests.support.clocks import MovableClock
-from tests.support.forged_tokens import ProviderKey
+from tests.support.forged_tokens import ForgersKey
 from tests.support.gateway import MakeGateway
 from tests.support.hostile_provider import HostileProvider, hang
 from tests.support.hostile_scene import START, HostileScene, hostile_scene
@@ -97,7 +97,7 @@ async def test_new_keys_are_found_and_fetches_are_bounded(
     clock = MovableClock()
     scene = await hostile_scene(make_gateway, op, clock=clock, skew="5m")
     for number in range(4):
-        op.key = ProviderKey("ES256")
+        op.key = ForgersKey("ES256")
         waiting = [await begun(scene, 10 * number + each) for each in range(5)]
         assert {(await each).status for each in waiting} == {303}
         clock.move(61)

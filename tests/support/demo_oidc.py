@@ -32,7 +32,8 @@ def main(password: str, end_sessions: str) -> None:
     assert ben.get(f"{APP}/admin/").status == 403
     assert logged_in("ada", f"{APP}/admin/").status == 200
     assert logged_in("eve", page).status == 403
-    subprocess.run(["bash", "-c", end_sessions], check=True)  # as a user would paste it
+    # As a user would paste it.
+    subprocess.run(["bash", "-c", end_sessions], check=True, capture_output=True)
     assert "/login?rd=" in ben.get(page).url
     local = WebClient()
     local.get(page)

@@ -26,7 +26,7 @@ def digest_half(text: str, alg: str) -> str:
 
 
 @dataclass
-class ProviderKey:
+class ForgersKey:
     """A signing key: its algorithm, its private part, and what the key set says about it."""
 
     alg: str = "RS256"

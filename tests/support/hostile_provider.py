@@ -19,7 +19,7 @@ from urllib.parse import unquote_plus, urlencode
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from tests.support.forged_tokens import ProviderKey, digest_half, encoded
+from tests.support.forged_tokens import ForgersKey, digest_half, encoded
 
 CLIENT_ID = "authgw"
 CLIENT_SECRET = "a secret of the client: 100%+/="
@@ -31,9 +31,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @cache
-def _key() -> ProviderKey:
+def _key() -> ForgersKey:
     """Return a key that all providers share: a key of RSA takes a while to make."""
-    return ProviderKey()
+    return ForgersKey()
 
 
 @dataclass
@@ -57,8 +57,8 @@ class HostileProvider:
 
     url: str = ""
     clock: Callable[[], float] = time.time
-    key: ProviderKey = field(default_factory=_key)
-    keys: list[ProviderKey] | None = None
+    key: ForgersKey = field(default_factory=_key)
+    keys: list[ForgersKey] | None = None
     metadata: Claims = field(default_factory=dict)
     claims: Claims = field(default_factory=dict)
     header: Claims = field(default_factory=dict)
@@ -66,7 +66,7 @@ class HostileProvider:
     userinfo: Claims = field(default_factory=dict)
     callback: Claims = field(default_factory=dict)
     instead: dict[str, Handler] = field(default_factory=dict)
-    signed: Callable[[ProviderKey, Claims, Claims], str] | None = None
+    signed: Callable[[ForgersKey, Claims, Claims], str] | None = None
     # Paths in the order of their requests, and the last form of each.
     requests: list[str] = field(default_factory=list)
     forms: dict[str, dict[str, str]] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from authgw.core.redirects import Redirects
 from authgw.doctor.findings import CheckResult, Grade
 from authgw.doctor.provider_check import ProviderCheck
 from authgw.services.providers.calls import ProviderResponse
+from tests.support.builders import KEY as KEY_OF_CLIENT
 from tests.support.builders import NOW
 from tests.support.fake_provider import ISSUER, PROVIDER, FakeCalls, FakeProvider, as_json
 
@@ -66,6 +67,12 @@ async def test_the_request_with_an_invented_code_authenticates_the_client() -> N
     assert sent.basic == ("authgw", "top+secret")
     assert sent.fields["redirect_uri"] == CALLBACK
     assert sent.fields["code"].startswith("authgw-provider-check-")
+
+
+async def test_a_client_key_is_verified_too() -> None:
+    world = working(client_secret="", client_key=KEY_OF_CLIENT)
+    assert (await found(world))["client"].text == "client_id and its key are accepted"
+    assert "client_assertion" in world.calls.made[-1].fields
 
 
 def status(path: str, code: int) -> Change:

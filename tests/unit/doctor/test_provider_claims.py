@@ -135,8 +135,9 @@ def test_every_remedy_belongs_to_a_cause() -> None:
     [
         ("[]", "not a JSON object"),
         ('{"sub": "a", "sub": "b"}', "not a JSON object"),
-        ("{}", "has no `sub`"),
-        ('{"sub": 7}', "has no `sub`"),
+        ("{}", "has no valid `sub`"),
+        ('{"sub": 7}', "has no valid `sub`"),
+        ('{"sub": "\\u001b[2J"}', "has no valid `sub`"),
         ('{"sub": "a", "iss": "https://other.example.com"}', f"{KEY}.issuer"),
         (" " * (1024 * 1024 + 1), "not a JSON object"),
     ],
