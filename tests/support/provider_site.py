@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from tests.support.hostile_provider import merged
 from tests.support.processes import ISSUED, free_port
 from tests.support.provider_process import (
     ACCOUNT_PASSWORD,
@@ -41,14 +42,12 @@ def gateway_config(login: str, issuer: str, secret: Path, **keys: Any) -> dict[s
         "login": {
             "url": login,
             "cookie_domain": "example.localhost",
-            "providers": {
-                NAME: {key: value for key, value in provider.items() if value is not None}
-            },
+            "providers": {NAME: merged(provider, keys)},
         },
         "rules": [
             {"host": HOST, "path": "/public/**", "allow": "anyone"},
             {"host": HOST, "path": "/admin/**", "allow": "group:admins"},
-            {"host": HOST, "allow": "authenticated"},
+            {"host": HOST, "allow": ["authenticated", f"provider:{NAME}"]},
         ],
     }
 
