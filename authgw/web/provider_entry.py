@@ -5,7 +5,7 @@ from aiohttp import web
 from authgw.core.audit import account_fields
 from authgw.core.errors import AuthgwError, ProviderUnavailableError
 from authgw.core.login_sites import LoginSite
-from authgw.core.providers.model import Provider
+from authgw.core.providers.model import LOGGED_OUT_STATE, Provider
 from authgw.core.sessions import Session
 from authgw.dialects.responses import RECHECK
 from authgw.web.context import GATEWAY
@@ -16,9 +16,6 @@ from authgw.web.provider_pages import failure_page, recheck_page, start_path
 from authgw.web.provider_parts import account_of
 from authgw.web.provider_requests import parts_of
 from authgw.web.return_target import ReturnTarget
-
-# Returned by a provider after a logout there.
-LOGGED_OUT_STATE = "logged-out"
 
 
 def automatic_start(request: web.Request, site: LoginSite, target: ReturnTarget) -> str:

@@ -7,6 +7,8 @@ from typing import Any, Literal
 from authgw.core.model import PROVIDER_PREFIX
 
 GITHUB_ISSUER = "https://github.com"
+# The `state` that a provider returns after a logout there.
+LOGGED_OUT_STATE = "logged-out"
 
 
 @dataclass(frozen=True, slots=True)

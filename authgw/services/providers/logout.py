@@ -7,13 +7,11 @@ from urllib.parse import urlencode, urlsplit
 from authgw.core.errors import AuthgwError, ProviderUnavailableError
 from authgw.core.limits import MAX_RD_BYTES
 from authgw.core.login_sites import LoginSite
+from authgw.core.providers.model import LOGGED_OUT_STATE
 from authgw.core.sealing import SealBrokenError, Sealer
 from authgw.core.sessions import Session
 from authgw.services.providers.connected import ConnectedProvider
 from authgw.services.providers.secrets import ProviderSecret, unseal
-
-# The provider returns it to the login page, which then does not log in again by itself.
-LOGGED_OUT_STATE = "logged-out"
 
 
 class ProviderLogouts:

@@ -8,9 +8,10 @@ import pytest
 
 from authgw.core.errors import ProviderUnavailableError
 from authgw.core.keys import KeyRing
+from authgw.core.providers.model import LOGGED_OUT_STATE
 from authgw.core.sealing import Sealer
 from authgw.core.sessions import Session
-from authgw.services.providers.logout import LOGGED_OUT_STATE, ProviderLogouts
+from authgw.services.providers.logout import ProviderLogouts
 from authgw.services.providers.secrets import ProviderSecret, seal
 from tests.support.builders import KEY, NOW, a_session
 from tests.support.fake_provider import ISSUER
