@@ -3,7 +3,7 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from authgw.core.limits import MAX_NAME_LENGTH
 from authgw.core.model import PROVIDER_PREFIX, AccessRequest, Principal
 from authgw.core.paths import canonical_path
 from authgw.core.patterns import PathPattern
+from authgw.core.providers.model import Provider
 from authgw.core.rules import is_inside
 from authgw.core.sessions import Session
 from authgw.core.typed_text import comparison_key
@@ -180,20 +181,19 @@ def link_mark(issuer: str, account: str, epoch: int) -> str:
 
 
 def principal_of(
-    session: Session, users: UserDirectory, *, providers: Sequence[str] = ()
+    session: Session, users: UserDirectory, *, provider: Provider | None = None
 ) -> Principal:
     """Return the principal of a valid session.
 
-    `providers` are the sources that its account at an identity provider can have
-    (`ProviderBounds.sources_of`). The groups and profile of a user are the current values, not
-    those at the login.
+    `provider` is that of its account (`ProviderBounds.provider_of`). The groups and profile of a
+    user are the current values, not those at the login.
 
     Raises:
         SessionEndedError: the user was removed, was disabled or has another password or link; the
             account or the subject was blocked; the subject is now that of another source.
     """
     user = users.find(session.sub)
-    sources = (session.source, *providers)
+    sources = (session.source, provider.source) if provider else (session.source,)
     if any(users.is_blocked(source, session.account, session.sub) for source in sources):
         raise SessionEndedError
     if session.source == USERS:

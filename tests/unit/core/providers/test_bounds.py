@@ -36,7 +36,7 @@ def test_a_session_without_a_provider_has_no_bound(source: str, bounds: Provider
     session = replace(a_session(), source=source)
     assert bounds.until(session, NOW + 1e9) == math.inf
     assert not bounds.is_due(session, NOW + 1e9)
-    assert bounds.sources_of(session) == ()
+    assert bounds.provider_of(session) is None
 
 
 @pytest.mark.parametrize(
@@ -58,22 +58,8 @@ def test_a_session_of_another_provider_or_issuer_has_ended(session: Session) -> 
 
 
 @pytest.mark.parametrize("session", [SESSION, LINKED])
-def test_the_source_of_an_account_does_not_depend_on_a_link(session: Session) -> None:
-    assert BOUNDS.sources_of(session) == ("oidc:company",)
-
-
-def test_of_several_providers_of_an_issuer_the_strictest_bounds_a_linked_account() -> None:
-    second = replace(COMPANY, name="second", client_id="other", refresh=600.0)
-    for providers in ([COMPANY, second], [second, COMPANY]):
-        bounds = ProviderBounds({each.name: each for each in providers})
-        assert bounds.sources_of(LINKED) == tuple(each.source for each in providers)
-        assert bounds.until(LINKED, NOW) == NOW + 600.0
-        assert bounds.is_due(LINKED, NOW + 600.0)
-        with pytest.raises(RecheckRequiredError):
-            bounds.until(LINKED, NOW + 1200.0)
-        # A session of its own has a single provider.
-        assert bounds.until(SESSION, NOW) == NOW + 900.0
-        assert not bounds.is_due(SESSION, NOW + 600.0)
+def test_the_provider_of_an_account_does_not_depend_on_a_link(session: Session) -> None:
+    assert BOUNDS.provider_of(session) is COMPANY
 
 
 @pytest.mark.parametrize(
