@@ -12,7 +12,6 @@ from authgw.core.limits import MAX_NAME_LENGTH
 from authgw.core.model import PROVIDER_PREFIX, AccessRequest, Principal
 from authgw.core.paths import canonical_path
 from authgw.core.patterns import PathPattern
-from authgw.core.providers.model import Provider
 from authgw.core.rules import is_inside
 from authgw.core.sessions import Session
 from authgw.core.typed_text import comparison_key
@@ -180,21 +179,19 @@ def link_mark(issuer: str, account: str, epoch: int) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def principal_of(
-    session: Session, users: UserDirectory, *, provider: Provider | None = None
-) -> Principal:
+def principal_of(session: Session, users: UserDirectory, *, provider: str = "") -> Principal:
     """Return the principal of a valid session.
 
-    `provider` is that of its account (`ProviderBounds.provider_of`). The groups and profile of a
-    user are the current values, not those at the login.
+    `provider` is the source of its account at an identity provider (`ProviderBounds.source_of`).
+    The groups and profile of a user are the current values, not those at the login.
 
     Raises:
         SessionEndedError: the user was removed, was disabled or has another password or link; the
             account or the subject was blocked; the subject is now that of another source.
     """
     user = users.find(session.sub)
-    sources = (session.source, provider.source) if provider else (session.source,)
-    if any(users.is_blocked(source, session.account, session.sub) for source in sources):
+    source = provider or session.source
+    if users.is_blocked(source, session.account, session.sub):
         raise SessionEndedError
     if session.source == USERS:
         return _principal_of_user(session, user)

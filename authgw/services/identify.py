@@ -174,7 +174,7 @@ class Identification:
             SessionEndedError: its user, its account or its identity provider ended it.
             RecheckRequiredError: its identity provider has to confirm it.
         """
-        principal = principal_of(session, self._users, provider=self._bounds.provider_of(session))
+        principal = principal_of(session, self._users, provider=self._bounds.source_of(session))
         until = self._bounds.until(session, now) - self._store.max_staleness
         return principal, min(until, session.expires_at)
 

@@ -115,7 +115,7 @@ def run(code: Path, *arguments: str, records: Sequence[str] = ()) -> tuple[set[s
 
 def admit(session: Session, now: float = NOW) -> Principal:
     BOUNDS.until(session, now)
-    return principal_of(session, USERS_FILE, provider=BOUNDS.provider_of(session))
+    return principal_of(session, USERS_FILE, provider=BOUNDS.source_of(session))
 
 
 def ended(session: Session) -> bool:

@@ -19,12 +19,13 @@ class ProviderBounds:
     def __init__(self, providers: Mapping[str, Provider]) -> None:
         self._by_issuer = {provider.issuer: provider for provider in providers.values()}
 
-    def provider_of(self, session: Session) -> Provider | None:
-        """Return the provider of the session's account, which may be linked to a user.
+    def source_of(self, session: Session) -> str:
+        """Return the source of the session's account, also if it is linked to a user.
 
-        None without an account, and for a provider that is not configured any more.
+        It is empty without a configured provider.
         """
-        return self._by_issuer.get(session.issuer)
+        provider = self._by_issuer.get(session.issuer)
+        return provider.source if provider else ""
 
     def until(self, session: Session, now: float) -> float:
         """Return the time from which a complete check of the session is due.
@@ -54,7 +55,7 @@ class ProviderBounds:
         is_of_provider = session.source.startswith(PROVIDER_PREFIX)
         if not is_of_provider and not session.issuer:
             return None
-        provider = self.provider_of(session)
+        provider = self._by_issuer.get(session.issuer)
         if provider is None or (is_of_provider and provider.source != session.source):
             raise SessionEndedError
         return provider

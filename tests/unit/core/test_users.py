@@ -6,7 +6,6 @@ import pytest
 
 from authgw.core.errors import SessionEndedError
 from authgw.core.model import AccessRequest, Decision, Location, Principal, Verdict
-from authgw.core.providers.model import Accept, Provider
 from authgw.core.rules import Allow, Credential, Match, Rule, decide, glob
 from authgw.core.sessions import Session
 from authgw.core.users import (
@@ -92,7 +91,6 @@ def test_backend_sessions_keep_their_values_unless_a_user_has_the_name() -> None
 COMPANY = replace(
     a_session("company:7", None), source="oidc:company", issuer="https://idp.test", account="7"
 )
-PROVIDER = Provider("company", "oidc", "https://idp.test", "authgw", Accept(everyone=True))
 FACTORS = replace(
     ALICE, sub="company:7", source="oidc:company", account="7", password_marks=frozenset()
 )
@@ -106,7 +104,7 @@ def test_an_account_of_a_provider_needs_no_entry_and_may_have_one(
     entries: tuple[User], can_add: bool
 ) -> None:
     session = replace(COMPANY, amr=("pwd",), auth_time=NOW - 9)
-    assert principal_of(session, Directory(*entries), provider=PROVIDER) == Principal(
+    assert principal_of(session, Directory(*entries), provider="oidc:company") == Principal(
         "company:7",
         session.sid,
         ("users",),
@@ -144,7 +142,7 @@ WITH_LINK = replace(ALICE, link_marks=frozenset({"l1"}))
 
 
 def test_a_session_by_a_link_is_that_of_the_user() -> None:
-    assert principal_of(LINKED, Directory(WITH_LINK), provider=PROVIDER).source == USERS
+    assert principal_of(LINKED, Directory(WITH_LINK), provider="oidc:company").source == USERS
     with pytest.raises(SessionEndedError):
         principal_of(LINKED, Directory(ALICE))
 
@@ -169,7 +167,7 @@ def test_a_session_by_a_link_whose_account_a_previous_version_dropped_has_ended(
 def test_a_blocked_account_or_subject_ends_each_session(
     session: Session, blocked: tuple[str, str] | str
 ) -> None:
-    provider = PROVIDER if session.issuer else None
+    provider = "oidc:company" if session.issuer else ""
     for entries in (Directory(WITH_LINK), Directory(WITH_LINK, blocked=frozenset({("x", "7")}))):
         principal_of(session, entries, provider=provider)
     with pytest.raises(SessionEndedError):

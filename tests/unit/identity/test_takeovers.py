@@ -147,12 +147,12 @@ def test_a_link_makes_an_account_its_user_until_it_is_removed(users: WatchedUser
     other = log_in(MAIL, replace(claims, issuer=ELSEWHERE), users)
     assert (other.sub, other.source) == ("mail:mallory@example.com", "oidc:mail")
     session = session_of(admitted, claims)
-    assert principal_of(session, users, provider=BY_EMAIL).sub == "alice"
+    assert principal_of(session, users, provider="oidc:company").sub == "alice"
     users_editor.remove_links(users.path, "alice", ISSUER)
     users_editor.add_link(users.path, "alice", ISSUER, claims.account)
     read_again(users)
     with pytest.raises(SessionEndedError):
-        principal_of(session, users, provider=BY_EMAIL)
+        principal_of(session, users, provider="oidc:company")
 
 
 def test_a_new_password_ends_the_sessions_of_links(users: WatchedUsersFile) -> None:
@@ -163,7 +163,7 @@ def test_a_new_password_ends_the_sessions_of_links(users: WatchedUsersFile) -> N
     users_editor.set_password(users.path, "alice", OTHER)
     read_again(users)
     with pytest.raises(SessionEndedError):
-        principal_of(session, users, provider=BY_EMAIL)
+        principal_of(session, users, provider="oidc:company")
 
 
 @pytest.mark.parametrize("linked", [False, True])
@@ -177,12 +177,12 @@ def test_a_blocked_account_has_no_session_and_no_login(
         read_again(users)
     admitted = log_in(a_provider(), claims, users)
     session = session_of(admitted, claims)
-    principal_of(session, users, provider=BY_EMAIL)
+    principal_of(session, users, provider="oidc:company")
     who = f"name:{admitted.sub.upper()}" if by_name else f"oidc:company/{claims.account}"
     bindings_editor.block(users.bindings_path, who)
     read_again(users)
     with pytest.raises(SessionEndedError):
-        principal_of(session, users, provider=BY_EMAIL)
+        principal_of(session, users, provider="oidc:company")
     assert refused(a_provider(), claims, users) == "account_blocked"
 
 

@@ -36,7 +36,7 @@ def test_a_session_without_a_provider_has_no_bound(source: str, bounds: Provider
     session = replace(a_session(), source=source)
     assert bounds.until(session, NOW + 1e9) == math.inf
     assert not bounds.is_due(session, NOW + 1e9)
-    assert bounds.provider_of(session) is None
+    assert bounds.source_of(session) == ""
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,8 @@ def test_a_session_of_another_provider_or_issuer_has_ended(session: Session) -> 
 
 
 @pytest.mark.parametrize("session", [SESSION, LINKED])
-def test_the_provider_of_an_account_does_not_depend_on_a_link(session: Session) -> None:
-    assert BOUNDS.provider_of(session) is COMPANY
+def test_the_source_of_an_account_does_not_depend_on_a_link(session: Session) -> None:
+    assert BOUNDS.source_of(session) == "oidc:company"
 
 
 @pytest.mark.parametrize(
