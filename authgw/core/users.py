@@ -187,7 +187,8 @@ def principal_of(session: Session, users: UserDirectory, *, provider: str = "") 
 
     Raises:
         SessionEndedError: the user was removed, was disabled or has another password or link; the
-            account or the subject was blocked; the subject is now that of another source.
+            account or the subject was blocked; the subject is now that of another source, or is
+            bound to another account.
     """
     user = users.find(session.sub)
     source = provider or session.source
@@ -195,14 +196,21 @@ def principal_of(session: Session, users: UserDirectory, *, provider: str = "") 
         raise SessionEndedError
     if session.source == USERS:
         return _principal_of_user(session, user)
-    if session.source.startswith(PROVIDER_PREFIX) and not (session.issuer and session.account):
-        raise SessionEndedError
+    if session.source.startswith(PROVIDER_PREFIX):
+        _check_account(session, users)
     if user is not None and not _is_own_entry(session, user):
         raise SessionEndedError
     principal = _principal(session, session.sub, session.groups, session.profile)
     if session.source.startswith(PROVIDER_PREFIX) and not (user and user.has_totp):
         return replace(principal, can_add_factor=False)
     return principal
+
+
+def _check_account(session: Session, users: UserDirectory) -> None:
+    """Raise SessionEndedError for a session without an account, or with the name of another."""
+    account = (session.issuer, session.account)
+    if not all(account) or users.binding(session.sub) not in (None, account):
+        raise SessionEndedError
 
 
 def _principal_of_user(session: Session, user: User | None) -> Principal:

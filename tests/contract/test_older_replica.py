@@ -55,7 +55,7 @@ COMPANY = Provider(
     "oidc",
     "https://idp.test",
     "authgw",
-    Accept(),
+    Accept(everyone=True),
     refresh=900.0,
     stale=5000.0,
     session=3600.0,

@@ -4,10 +4,11 @@ import math
 from collections.abc import Mapping
 
 from authgw.core.errors import RecheckRequiredError, SessionEndedError
-from authgw.core.limits import RENEWAL_RETRY_AFTER
+from authgw.core.limits import BINDING_DELAY, RENEWAL_RETRY_AFTER
 from authgw.core.model import PROVIDER_PREFIX
 from authgw.core.providers.model import Provider
 from authgw.core.sessions import Session
+from authgw.core.users import UserDirectory
 
 
 class ProviderBounds:
@@ -40,6 +41,23 @@ class ProviderBounds:
         provider = self._configured(session)
         return math.inf if provider is None else _until(session, provider, now)
 
+    def name_until(self, session: Session, users: UserDirectory, now: float) -> float:
+        """Return the time from which the binding of the session's name has to exist.
+
+        It is infinite if the binding exists, or the session needs no binding.
+
+        Raises:
+            SessionEndedError: the binding was released.
+        """
+        if not session.source.startswith(PROVIDER_PREFIX):
+            return math.inf
+        provider = self._by_issuer.get(session.issuer)
+        if provider is None or not provider.needs_binding or _is_bound(session, provider, users):
+            return math.inf
+        end = session.created_at + BINDING_DELAY
+        _check_before(end, now)
+        return end
+
     def is_due(self, session: Session, now: float) -> bool:
         """Return True if the provider has to be contacted about this valid session.
 
@@ -59,6 +77,12 @@ class ProviderBounds:
         if provider is None or (is_of_provider and provider.source != session.source):
             raise SessionEndedError
         return provider
+
+
+def _is_bound(session: Session, provider: Provider, users: UserDirectory) -> bool:
+    if provider.subject == "sub":
+        return users.bound_name(session.issuer, session.account) is not None
+    return users.binding(session.sub) == (session.issuer, session.account)
 
 
 def _until(session: Session, provider: Provider, now: float) -> float:

@@ -131,6 +131,16 @@ def test_an_account_ends_by_an_entry_that_disables_it_or_is_anothers(entry: User
         principal_of(COMPANY, Directory(entry))
 
 
+@pytest.mark.parametrize(
+    "owner", [("https://idp.test", "8"), ("https://other.test", "7"), ("https://idp.test", "")]
+)
+def test_a_name_that_is_bound_to_another_account_ends_the_session(owner: tuple[str, str]) -> None:
+    own = (COMPANY.issuer, COMPANY.account)
+    assert principal_of(COMPANY, Directory(bindings={COMPANY.sub: own})).sub == COMPANY.sub
+    with pytest.raises(SessionEndedError):
+        principal_of(COMPANY, Directory(bindings={COMPANY.sub: owner}))
+
+
 @pytest.mark.parametrize("field", ["issuer", "account"])
 def test_an_account_without_issuer_or_id_has_ended(field: str) -> None:
     with pytest.raises(SessionEndedError):

@@ -90,13 +90,16 @@ def test_a_chosen_name_stays_with_its_first_account(
 
 def test_a_mailbox_with_a_new_owner_does_not_inherit_the_name(users: WatchedUsersFile) -> None:
     claims = verified("bob@example.com")
-    assert log_in(BY_EMAIL, claims, users).sub == "company:bob@example.com"
+    former = session_of(log_in(BY_EMAIL, claims, users), claims)
+    assert principal_of(former, users).sub == "company:bob@example.com"
     new_owner = replace(claims, account="new")
     assert refused(BY_EMAIL, new_owner, users) == "name_bound"
     assert refused(BY_EMAIL, new_owner, replica_of(users)) == "name_bound"
     bindings_editor.release(users.bindings_path, "company:bob@example.com")
     read_again(users)
     assert log_in(BY_EMAIL, new_owner, users).sub == "company:bob@example.com"
+    with pytest.raises(SessionEndedError):
+        principal_of(former, users)
 
 
 def test_the_same_address_at_two_providers_gives_two_names(users: WatchedUsersFile) -> None:
