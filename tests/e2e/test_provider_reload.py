@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 
 from tests.support.hostile_provider import CLIENT_SECRET
-from tests.support.provider_gateway import ProviderGateway, provider_gateway
+from tests.support.provider_gateway import GatewayWithProvider, provider_gateway
 
 WRONG = "a secret that the provider does not know"
 
 
 @pytest.fixture
-async def site(tmp_path: Path) -> AsyncIterator[ProviderGateway]:
+async def site(tmp_path: Path) -> AsyncIterator[GatewayWithProvider]:
     async with provider_gateway(tmp_path / "gateway") as made:
         yield made
 
 
-async def test_a_reload_reads_the_client_secret_again(site: ProviderGateway) -> None:
+async def test_a_reload_reads_the_client_secret_again(site: GatewayWithProvider) -> None:
     site.secret.write_text(f"{WRONG}\n")
     site.gateway.start()
     assert not await site.log_in()
@@ -30,7 +30,7 @@ async def test_a_reload_reads_the_client_secret_again(site: ProviderGateway) -> 
 
 @pytest.mark.parametrize("content", ["", None])
 async def test_a_secret_that_cannot_be_used_leaves_the_previous(
-    site: ProviderGateway, content: str | None
+    site: GatewayWithProvider, content: str | None
 ) -> None:
     site.gateway.start()
     if content is None:
@@ -45,7 +45,7 @@ async def test_a_secret_that_cannot_be_used_leaves_the_previous(
 
 @pytest.mark.parametrize("change", ["added", "removed", "changed"])
 async def test_other_settings_of_providers_need_a_restart(
-    site: ProviderGateway, change: str
+    site: GatewayWithProvider, change: str
 ) -> None:
     site.gateway.start()
     other = {**site.entry, "issuer": "https://id.example.com"}

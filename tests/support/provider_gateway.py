@@ -18,7 +18,7 @@ from tests.support.processes import GatewayProcess, make_gateway
 
 
 @dataclass
-class ProviderGateway:
+class GatewayWithProvider:
     """A gateway process with a provider of the name company."""
 
     gateway: GatewayProcess
@@ -90,10 +90,10 @@ class ProviderGateway:
 @asynccontextmanager
 async def provider_gateway(
     folder: Path, environ: dict[str, str] | None = None, **keys: Any
-) -> AsyncIterator[ProviderGateway]:
+) -> AsyncIterator[GatewayWithProvider]:
     """Make a gateway, not started yet; `keys` are those of the provider."""
     async with hostile_provider() as op:
-        made = ProviderGateway(make_gateway(folder, **(environ or {})), op)
+        made = GatewayWithProvider(make_gateway(folder, **(environ or {})), op)
         made.entry = provider_keys(folder, op, **keys)
         made.configure(company=made.entry)
         yield made
