@@ -320,7 +320,13 @@ def _error_of(provider: Provider, error: str) -> ProviderRefusedError | Provider
     note = f"the provider responded with {error}"
     if error in _OF_THE_USER:
         return ProviderRefusedError(cause="provider_error", note=note)
-    remedy = f"check the client login.providers.{provider.name}.client_id at the provider"
+    key = f"login.providers.{provider.name}"
+    remedies = {
+        "invalid_scope": f"correct {key}.scopes, or permit them to the client at the provider",
+        "server_error": "its own log has the reason",
+        "temporarily_unavailable": "retry later",
+    }
+    remedy = remedies.get(error, f"check the client {key}.client_id at the provider")
     return ProviderUnavailableError(cause="provider_error", note=f"{note}: {remedy}")
 
 
