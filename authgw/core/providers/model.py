@@ -86,6 +86,11 @@ class Provider:
     reports_auth_time: bool = True
 
     @property
+    def needs_binding(self) -> bool:
+        """True if bindings name its accounts, or are the only accounts that it accepts."""
+        return self.subject != "sub" or self.accept == Accept()
+
+    @property
     def source(self) -> str:
         """The `source` of its sessions whose accounts are not linked to a user."""
         return f"{PROVIDER_PREFIX}{self.name}"
