@@ -3,10 +3,15 @@
 from aiohttp import web
 
 from authgw.core.audit import account_fields
-from authgw.core.errors import AuthgwError, ProviderUnavailableError
+from authgw.core.errors import (
+    AuthgwError,
+    ProviderUnavailableError,
+    RecheckRequiredError,
+    SessionEndedError,
+)
 from authgw.core.login_sites import LoginSite
 from authgw.core.providers.model import Provider
-from authgw.core.sessions import Session
+from authgw.core.sessions import Session, check_valid, of_subject
 from authgw.dialects.responses import RECHECK
 from authgw.web.context import GATEWAY
 from authgw.web.cookies import login_cookies, session_tokens, set_flow_cookie
@@ -86,7 +91,7 @@ async def confirm_session(
     the session is confirmed, has ended, or needs no check.
     """
     parts = request[GATEWAY].login.providers
-    session = await _only_session(request) if parts else None
+    session = await _session_to_confirm(request) if parts else None
     if parts is None or session is None or not session.issuer:
         return None
     try:
@@ -99,12 +104,21 @@ async def confirm_session(
     return None
 
 
-async def _only_session(request: web.Request) -> Session | None:
-    """Return the session of the only valid session cookie, also if it has to be confirmed."""
+async def _session_to_confirm(request: web.Request) -> Session | None:
+    """Return the session of the only valid session cookie, if its provider has to confirm it.
+
+    No check brings back a session that has ended, such as by `stale`.
+    """
     identification = request[GATEWAY].services.identification
     tokens = identification.verified_cookies(session_tokens(request))
     if len(tokens) != 1:
         return None
-    snapshots = await identification.snapshots([tokens[0].sid])
-    session = snapshots[tokens[0].sid].session
-    return session if session is not None and session.sub == tokens[0].sub else None
+    snapshot = (await identification.snapshots([tokens[0].sid]))[tokens[0].sid]
+    try:
+        session = check_valid(of_subject(snapshot.session, tokens[0].sub), snapshot.now)
+        identification.admit(session, snapshot.now)
+    except RecheckRequiredError:
+        return session
+    except SessionEndedError:
+        return None
+    return None
