@@ -6,8 +6,14 @@ from urllib.parse import quote
 
 import pytest
 
-from authgw.core.errors import ProviderUnavailableError, RecheckRequiredError, StoreUnavailableError
+from authgw.core.errors import (
+    ProviderUnavailableError,
+    RecheckRequiredError,
+    SessionEndedError,
+    StoreUnavailableError,
+)
 from authgw.core.limits import LINK_PROOF_AGE
+from authgw.services.results import LoginRequest
 from tests.support.every_page import Page
 from tests.support.fake_provider import ISSUER, as_json
 from tests.support.login_scene import APP, code
@@ -259,6 +265,20 @@ async def test_a_check_brings_no_session_back_that_has_ended(
     assert len(renewing.provider.calls.made) == calls
     assert response.status == (303 if age < 60 else 200)
     assert (await renewing.jar.check(APP)).status == (200 if age < 60 else 401)
+
+
+async def test_a_secret_that_cannot_be_opened_keeps_the_bound_of_a_new_session(
+    renewing: OidcSite,
+) -> None:
+    """Without its secret, a session would have no check and no `stale` any more."""
+    sessions, session = renewing.running.sessions, await newest_session(renewing)
+    broken = replace(session, sealed="v1|lost|x|y")
+    login = LoginRequest.of_session(broken, broken.client)
+    opened = await sessions.open(login, instead_of=broken)
+    assert opened.session.sealed == "v1|lost|x|y"
+    now = session.checked_at + 24 * 3600
+    with pytest.raises(SessionEndedError):
+        sessions.identification.admit(opened.session, now)
 
 
 class Demanding:
