@@ -77,7 +77,8 @@ def failed(
     """Record a login that failed, and return its page."""
     error.log_fields = error.log_fields or account_fields(provider.name)
     record_failure(request, error)
-    if isinstance(error, ProviderUnavailableError):
+    # Anybody can make a provider respond to a login of his own with an error.
+    if isinstance(error, ProviderUnavailableError) and error.cause != "provider_error":
         parts_of(request).away[provider.name] = request[GATEWAY].services.clock()
     return failure_page(request, site, provider, target, error)
 

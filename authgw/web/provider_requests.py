@@ -46,7 +46,8 @@ def provider_of(request: web.Request) -> Provider:
 def check_navigation(request: web.Request) -> None:
     """Refuse requests of scripts, frames and images, and those that a browser makes in advance.
 
-    Fetch Metadata tells them apart; a browser without it is not refused.
+    Fetch Metadata tells them apart; a browser without it is not refused. No browser navigates by
+    HEAD, which programs send that look whether a link works.
 
     Raises:
         CrossSiteError: the request is not the navigation of a window.
@@ -55,7 +56,8 @@ def check_navigation(request: web.Request) -> None:
     modes, destinations = values(headers, "Sec-Fetch-Mode"), values(headers, "Sec-Fetch-Dest")
     purposes = b" ".join((*values(headers, "Sec-Purpose"), *values(headers, "Purpose")))
     if (
-        modes not in ([], [b"navigate"])
+        request.method == "HEAD"
+        or modes not in ([], [b"navigate"])
         or destinations not in ([], [b"document"])
         or b"prefetch" in purposes
     ):

@@ -231,7 +231,43 @@ async def test_a_provider_that_is_away_is_a_page_and_a_hint(site: OidcSite) -> N
     assert Page(site.jar.text).one("a")["href"] == START
 
 
+@pytest.mark.parametrize("error", ["server_error", "temporarily_unavailable", "invalid_scope"])
+async def test_the_error_of_a_single_login_is_no_hint_for_all_users(
+    site: OidcSite, error: str
+) -> None:
+    """Anybody can begin a login and write the response himself."""
+    state = sent_by(await site.start())["state"]
+    response = await site.jar.get(f"{CALLBACK}?error={error}&state={state}")
+    assert response.status == 503
+    await site.jar.get("/login")
+    assert "could not be reached" not in Page(site.jar.text).text
+
+
 # --- Start: who may lead a user away ---
+
+
+async def test_a_program_that_looks_whether_a_link_works_ends_no_login(site: OidcSite) -> None:
+    path = site.answer(await site.start())
+    response = await site.running.client.head(
+        path, headers=site.jar._headers(), allow_redirects=False
+    )
+    assert response.status == 403
+    assert "Set-Cookie" not in response.headers
+    assert reasons(site) == [("cross_site", "not_navigation")]
+    assert (await site.jar.get(path)).headers["Location"] == APP
+
+
+@pytest.mark.parametrize("planted", ["", "x", "x.y.z"])
+@pytest.mark.parametrize("is_last", [True, False])
+async def test_a_planted_cookie_does_not_hide_that_of_the_flow(
+    site: OidcSite, planted: str, is_last: bool
+) -> None:
+    path = site.answer(await site.start())
+    (flow,) = site.flows()
+    pairs = [f"{flow}={site.jar.cookies[flow]}", f"{flow}={planted}"]
+    line = "; ".join(pairs if is_last else reversed(pairs))
+    response = await site.jar.get(path, Cookie=line)
+    assert (response.status, response.headers["Location"]) == (303, APP)
 
 
 @pytest.mark.parametrize(
