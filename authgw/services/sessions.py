@@ -268,12 +268,12 @@ class Sessions:
                 yield candidate
 
     async def end_others(self, session: Session) -> AsyncIterator[Session]:
-        """End and yield all other sessions of the session's user.
+        """End and yield all other sessions of the session's user, from the same source.
 
         Raises:
             StoreUnavailableError: some of the sessions may still be active.
         """
-        for other in await self.sessions_from(USERS, session.sub):
+        for other in await self.sessions_from(session.source, session.sub):
             if other.sid != session.sid and await self._store.revoke(other.sid):
                 yield other
 
