@@ -108,7 +108,6 @@ async def log_out(request: web.Request) -> web.Response:
     if request.content_type == FORM and request.can_read_body:
         form = await read_form(request, "token", "rd")
     identity, parts = await _provider_identity(request), request[GATEWAY].login.providers
-    away = await parts.end_session_url(identity.session, site) if identity and parts else ""
     was_active = False
     async for result in request[GATEWAY].services.sessions.log_out_by_cookie(
         all_session_tokens(request)
@@ -117,6 +116,8 @@ async def log_out(request: web.Request) -> web.Response:
         more = account_of(parts, identity.session) if identity and is_known else ()
         record_logout(partial(record, request), result, more)
         was_active = was_active or result.was_active
+    # Afterwards: a provider that does not respond must not delay the end here.
+    away = await parts.end_session_url(identity.session, site) if identity and parts else ""
     rd = ReturnTarget.of(form).rd
     done = f"{site.root}/logout{'?done=yes' if was_active else ''}"
     response = see(away or (site.redirects.target(rd) if rd else done))
