@@ -16,7 +16,7 @@ from authgw.core.ports import MirroringStore, SessionIndex
 from authgw.core.providers.bounds import ProviderBounds
 from authgw.core.sessions import Lifetimes, RefreshOutcome, Session, Snapshot
 from authgw.core.tokens import Issuer, Token, TokenType
-from authgw.core.users import USERS, NoUsers, UserDirectory
+from authgw.core.users import NoUsers, UserDirectory
 from authgw.services.identify import Identification
 from authgw.services.results import BrowserSession, LoginRequest, LogoutResult, TokenPair
 
