@@ -11,15 +11,15 @@ from authgw.core.errors import (
 )
 from authgw.core.login_sites import LoginSite
 from authgw.core.providers.model import Provider
-from authgw.core.sessions import Session, check_valid, of_subject
+from authgw.core.sessions import Session, check_valid
 from authgw.dialects.responses import RECHECK
 from authgw.web.context import GATEWAY
-from authgw.web.cookies import login_cookies, session_tokens, set_flow_cookie
+from authgw.web.cookies import login_cookies, set_flow_cookie
 from authgw.web.html import see
 from authgw.web.login_steps import record_failure
 from authgw.web.provider_pages import failure_page, recheck_page, start_path
 from authgw.web.provider_parts import account_of
-from authgw.web.provider_requests import parts_of
+from authgw.web.provider_requests import parts_of, stored_session
 from authgw.web.return_target import ReturnTarget
 
 # Returned by a provider after a logout there.
@@ -110,14 +110,12 @@ async def _session_to_confirm(request: web.Request) -> Session | None:
 
     No check brings back a session that has ended, such as by `stale`.
     """
-    identification = request[GATEWAY].services.identification
-    tokens = identification.verified_cookies(session_tokens(request))
-    if len(tokens) != 1:
+    stored = await stored_session(request)
+    if stored is None:
         return None
-    snapshot = (await identification.snapshots([tokens[0].sid]))[tokens[0].sid]
+    session, now = stored
     try:
-        session = check_valid(of_subject(snapshot.session, tokens[0].sub), snapshot.now)
-        identification.admit(session, snapshot.now)
+        request[GATEWAY].services.identification.admit(check_valid(session, now), now)
     except RecheckRequiredError:
         return session
     except SessionEndedError:

@@ -281,6 +281,20 @@ async def test_a_secret_that_cannot_be_opened_keeps_the_bound_of_a_new_session(
         sessions.identification.admit(opened.session, now)
 
 
+async def test_a_session_that_has_to_be_confirmed_is_logged_out_at_the_provider_too(
+    make_site: MakeSite,
+) -> None:
+    site = await make_site(refresh="1m", logout="idp")
+    site.provider.tokens["refresh_token"] = "RT"
+    await site.log_in()
+    await site.jar.get("/login/account")
+    store, session = site.running.sessions._store, await newest_session(site)
+    old = replace(session, checked_at=session.checked_at - 600, tried_at=session.tried_at - 600)
+    assert await store.replace(await store.read(session.sid), old) is None
+    response = await site.jar.post("/logout")
+    assert response.headers["Location"].startswith(f"{ISSUER}/logout?")
+
+
 class Demanding:
     """Bounds that demand a check of each session while `demands` returns True."""
 

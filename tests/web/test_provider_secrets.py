@@ -26,7 +26,7 @@ def refused(error: str) -> object:
     return lambda call: as_json({"error": error, "error_description": str(dict(call.fields))}, 400)
 
 
-FAULTS = {
+FAULTS: dict[str, dict[str, object]] = {
     "": {},
     "/token": {"/token": refused("invalid_grant")},
     "client": {"/token": refused("invalid_client")},
