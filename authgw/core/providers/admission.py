@@ -61,8 +61,11 @@ def admit(provider: Provider, claims: ProviderClaims, users: AccountDirectory) -
     _refuse_blocked(provider, claims, users, sub)
     _refuse_users(provider, claims, users, sub)
     binds = bound is None and provider.subject != "sub"
-    if binds:
-        _check_binding(provider, claims, users, sub)
+    owner = users.binding(sub)
+    if owner is not None and owner != (claims.issuer, claims.account):
+        raise _refusal("name_bound", sub)
+    if binds and not provider.binds_first:
+        raise _refusal("name_unbound", sub)
     groups = local_groups(claims, provider.groups)
     if not _is_accepted(provider, claims, is_bound=bound is not None):
         raise _refusal("account_not_accepted", sub)
@@ -163,15 +166,6 @@ def _refuse_users(
         raise _refusal("name_is_user", sub)
     elif entry.disabled:
         raise _refusal("disabled", sub)
-
-
-def _check_binding(
-    provider: Provider, claims: ProviderClaims, users: AccountDirectory, sub: str
-) -> None:
-    if users.binding(sub) is not None:
-        raise _refusal("name_bound", sub)
-    if not provider.binds_first:
-        raise _refusal("name_unbound", sub)
 
 
 def _is_accepted(provider: Provider, claims: ProviderClaims, *, is_bound: bool) -> bool:
