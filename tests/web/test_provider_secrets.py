@@ -1,6 +1,7 @@
 """Logs and events of logins at a provider: no code, token, nonce or secret is in them."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from loguru import logger
@@ -26,7 +27,7 @@ def refused(error: str) -> object:
     return lambda call: as_json({"error": error, "error_description": str(dict(call.fields))}, 400)
 
 
-FAULTS: dict[str, dict[str, object]] = {
+FAULTS: dict[str, dict[str, Any]] = {
     "": {},
     "/token": {"/token": refused("invalid_grant")},
     "client": {"/token": refused("invalid_client")},

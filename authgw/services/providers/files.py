@@ -56,13 +56,18 @@ class FileLinks:
         Raises:
             ProviderRefusedError: it is linked to another user.
         """
-        owner = self._users.linked(issuer, account)
-        if owner is not None and owner.sub != sub:
-            raise ProviderRefusedError(cause="account_taken", sub=sub)
+        self._check_free(sub, issuer, account)
         try:
             await asyncio.to_thread(self._users.link, sub, issuer, account)
         except UsersFileError as error:
+            # Another user may have linked it in the meantime.
+            self._check_free(sub, issuer, account)
             raise UsersFileUnwritableError(sub=sub, note=f"a link: {error}") from None
+
+    def _check_free(self, sub: str, issuer: str, account: str) -> None:
+        owner = self._users.linked(issuer, account)
+        if owner is not None and owner.sub != sub:
+            raise ProviderRefusedError(cause="account_taken", sub=sub)
 
     async def remove(self, sub: str, issuer: str) -> bool:
         """Remove the links to accounts of an issuer; return False without such a link."""
