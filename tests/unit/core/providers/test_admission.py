@@ -212,3 +212,12 @@ def test_a_bound_name_belongs_to_its_account_also_if_names_are_by_sub_now(name: 
     assert refusal(a_provider(EVERYONE), account("ann"), taken) == "name_bound"
     own = Accounts(bindings={name: (ME[0], "ann")})
     assert admit(a_provider(EVERYONE), account("ann"), own).sub == "company:ann"
+
+
+@pytest.mark.parametrize("colon", [":", "\N{FULLWIDTH COLON}", "\N{SMALL COLON}"])
+@pytest.mark.parametrize("subject", ["sub", "nick"])
+def test_a_plain_name_has_nothing_that_looks_like_a_prefix(colon: str, subject: str) -> None:
+    """Programs normalise it to a name of another provider or of a service."""
+    name = f"partners{colon}bob"
+    provider = a_provider(EVERYONE, subject=subject, plain_names=True, binds_first=True)
+    assert refusal(provider, account(name, nick=name)) == "name_reserved"
