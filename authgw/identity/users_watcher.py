@@ -243,8 +243,11 @@ class WatchedUsersFile:
             LinkTakenError: The account is linked to another user.
             UsersFileError: The file cannot be written.
         """
-        users_editor.add_link(self.path, sub, issuer, account)
-        self._users.reload()
+        try:
+            users_editor.add_link(self.path, sub, issuer, account)
+        finally:
+            # Also after a refusal, which shows that the file has changed.
+            self._users.reload()
         self.version += 1
 
     def unlink(self, sub: str, issuer: str) -> bool:

@@ -118,8 +118,7 @@ async def finish(request: web.Request) -> web.Response:
     check_navigation(request)
     pairs = _query(request)
     suffix = cookie_suffix(dict(pairs).get("state", ""))
-    cookies = flow_cookies(request, site)
-    tickets = [cookies[suffix]] if suffix in cookies else []
+    tickets = flow_cookies(request, site).get(suffix, [])
     address = client_address(request)
     found = await parts_of(request).logins.finish(
         provider.name, site, pairs, tickets, address=address

@@ -12,7 +12,7 @@ from authgw.core.limits import MAX_TEXT_BYTES
 from authgw.core.providers.foreign_tokens import is_plain_text
 from authgw.core.providers.groups import local_groups
 from authgw.core.providers.model import Admitted, Provider, ProviderClaims
-from authgw.core.typed_text import typed_name
+from authgw.core.typed_text import comparison_key, typed_name
 from authgw.core.users import USERS, User, link_mark
 
 # A single `@`: parsers disagree on which part of `a@b@c` is the domain. No character that separates
@@ -125,7 +125,7 @@ def _subject(provider: Provider, claims: ProviderClaims, bound: str | None) -> s
     value = _named(provider, claims)
     if not provider.plain_names:
         value = prefix + value
-    elif ":" in value:
+    elif ":" in comparison_key(value):
         raise _refusal("name_reserved")
     if len(value.encode()) > MAX_TEXT_BYTES:
         raise _refusal("name_missing")

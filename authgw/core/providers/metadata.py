@@ -54,7 +54,7 @@ def parse_metadata(raw: bytes, issuer: str) -> ProviderMetadata:
     except ValueError:
         raise _problem("is not a JSON object without duplicate keys") from None
     _check_issuer(document, issuer)
-    addresses = {key: _address(document, key) for key in (*_REQUIRED, *_OPTIONAL)}
+    addresses = {key: _address(document, key, issuer) for key in (*_REQUIRED, *_OPTIONAL)}
     for key in _REQUIRED:
         if not addresses[key]:
             raise _problem(f"has no `{key}`")
@@ -120,11 +120,14 @@ def _check_issuer(document: Mapping[str, Any], issuer: str) -> None:
         )
 
 
-def _address(document: Mapping[str, Any], key: str) -> str:
+def _address(document: Mapping[str, Any], key: str, issuer: str) -> str:
     value = document.get(key)
     if value is None:
         return ""
     problem = address_problem(value) if isinstance(value, str) else "is not a text"
+    if not problem and issuer.startswith("https:") and not value.startswith("https:"):
+        # Another machine must not name services of this one, which trust their neighbours.
+        problem = "is not https, although the issuer is"
     if problem:
         raise _problem(f"has an unusable `{key}`, which {problem}")
     return str(value)
