@@ -371,5 +371,4 @@ def _secret(provider: Provider, found: AccountAtLogin) -> ProviderSecret:
     return ProviderSecret(
         found.tokens.refresh_token if provider.refresh is not None else "",
         found.tokens.id_token if provider.sends_hint else "",
-        provider.name,
     )

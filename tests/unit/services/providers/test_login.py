@@ -71,7 +71,7 @@ async def test_a_login_has_the_claims_of_its_id_token(scene: ProviderScene) -> N
     assert (login.checked_at, login.groups_from) == (NOW, "id_token")
     assert login.ends_at == NOW + PROVIDER.session
     assert (found.flow.rd, found.flow.purpose, found.needs_code) == (RD, "login", False)
-    assert found.secret == ProviderSecret(provider="company")
+    assert found.secret == ProviderSecret()
     token = next(call for call in scene.provider.calls.made if call.method == "POST")
     assert token.fields["code_verifier"]
     assert f"{ISSUER}/userinfo" not in scene.provider.calls.urls()
