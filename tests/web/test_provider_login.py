@@ -248,19 +248,6 @@ async def test_a_program_that_looks_whether_a_link_works_ends_no_login(site: Oid
     assert (await site.jar.get(path)).headers["Location"] == APP
 
 
-@pytest.mark.parametrize("planted", ["", "x", "x.y.z"])
-@pytest.mark.parametrize("is_last", [True, False])
-async def test_a_planted_cookie_does_not_hide_that_of_the_flow(
-    site: OidcSite, planted: str, is_last: bool
-) -> None:
-    path = site.answer(await site.start())
-    (flow,) = site.flows()
-    pairs = [f"{flow}={site.jar.cookies[flow]}", f"{flow}={planted}"]
-    line = "; ".join(pairs if is_last else reversed(pairs))
-    response = await site.jar.get(path, Cookie=line)
-    assert (response.status, response.headers["Location"]) == (303, APP)
-
-
 @pytest.mark.parametrize(
     "headers",
     [
