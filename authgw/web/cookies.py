@@ -8,7 +8,7 @@ from aiohttp import web
 
 from authgw.core.limits import MAX_FLOW_COOKIES, MAX_HELPER_COOKIES
 from authgw.core.login_sites import LoginSite
-from authgw.core.providers.flow import FLOW_LIFETIME
+from authgw.core.providers.flow import FLOW_LIFETIME, is_cookie_suffix
 from authgw.dialects.headers import SESSION_COOKIES, own_cookies
 from authgw.services.results import BrowserSession
 from authgw.web.context import GATEWAY, host_of
@@ -119,8 +119,9 @@ def flow_cookies(request: web.Request, site: LoginSite) -> dict[str, list[str]]:
     prefix = site.flow_cookie("")
     found: dict[str, list[str]] = {}
     for name, value in own_cookies(request.raw_headers):
-        if name.startswith(prefix):
-            found.setdefault(name.removeprefix(prefix), []).append(value)
+        suffix = name.removeprefix(prefix)
+        if suffix != name and is_cookie_suffix(suffix):
+            found.setdefault(suffix, []).append(value)
     return found
 
 
@@ -130,7 +131,9 @@ def set_flow_cookie(
     """Set the cookie of a new login at a provider; of the older ones the newest is kept."""
     # RFC 6265 section 5.4: cookies of the same path are sent in the order of their creation.
     older = [name for name in flow_cookies(request, site) if name != suffix]
-    for name in older[: max(0, len(older) + 1 - MAX_FLOW_COOKIES)]:
+    leaving = older[: max(0, len(older) + 1 - MAX_FLOW_COOKIES)]
+    # Hundreds of planted cookies must not make a response that is too long for the proxy.
+    for name in leaving[:MAX_HELPER_COOKIES]:
         delete_flow_cookie(response, site, name)
     _set_flow_cookie(response, site, suffix, ticket, int(FLOW_LIFETIME))
 

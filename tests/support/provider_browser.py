@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 import pytest
 from aiohttp import ClientResponse
 
+from authgw.core.sessions import Session
 from authgw.server.outgoing import OutgoingClient
 from tests.support.fake_provider import ISSUER, FakeProvider
 from tests.support.gateway import MakeGateway, RunningGateway
@@ -17,6 +18,7 @@ from tests.support.login_scene import APP, RULES, Jar, page_of
 
 ICON = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"/>'
 START = "/login/oidc/company"
+CALLBACK = f"{START}/callback"
 # A navigation by a link on one of our own pages, and by a link of another site.
 OWN_PAGE = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate"}
 ELSEWHERE = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
@@ -73,6 +75,14 @@ class OidcSite:
 def sent_by(response: ClientResponse) -> dict[str, str]:
     """Return the parameters of the request to the provider that a redirect makes."""
     return dict(parse_qsl(urlsplit(response.headers["Location"]).query))
+
+
+async def newest_session(site: OidcSite) -> Session:
+    """Return the session of the latest login."""
+    *_, login = (event for event in site.running.events if event.name == "login")
+    session = (await site.running.store.read(login.sid)).session
+    assert session is not None
+    return session
 
 
 @dataclass

@@ -17,8 +17,7 @@ from authgw.services.results import LoginRequest
 from tests.support.every_page import Page
 from tests.support.fake_provider import ISSUER, as_json
 from tests.support.login_scene import APP, code
-from tests.support.provider_browser import START, MakeSite, OidcSite, sent_by
-from tests.web.test_provider_login import newest_session
+from tests.support.provider_browser import START, MakeSite, OidcSite, newest_session, sent_by
 
 LINK = f"{START}/link"
 SELF_SERVICE = {"self_service": ["link"]}

@@ -6,28 +6,19 @@ import pytest
 
 from authgw.core.errors import ProviderUnavailableError
 from authgw.core.limits import MAX_FLOW_COOKIES, PER_CALLBACK
-from authgw.core.sessions import Session
 from tests.support.every_page import Page
 from tests.support.fake_provider import ISSUER
-from tests.support.login_scene import APP, Jar
+from tests.support.login_scene import APP
 from tests.support.provider_browser import (
+    CALLBACK,
     ELSEWHERE,
     OWN_PAGE,
     START,
     MakeSite,
     OidcSite,
+    newest_session,
     sent_by,
 )
-
-CALLBACK = f"{START}/callback"
-
-
-async def newest_session(site: OidcSite) -> Session:
-    """Return the session of the latest login."""
-    *_, login = (event for event in site.running.events if event.name == "login")
-    session = (await site.running.store.read(login.sid)).session
-    assert session is not None
-    return session
 
 
 def reasons(site: OidcSite) -> list[tuple[str, str]]:
@@ -268,19 +259,6 @@ async def test_a_program_that_looks_whether_a_link_works_ends_no_login(site: Oid
     assert (await site.jar.get(path)).headers["Location"] == APP
 
 
-@pytest.mark.parametrize("planted", ["", "x", "x.y.z"])
-@pytest.mark.parametrize("is_last", [True, False])
-async def test_a_planted_cookie_does_not_hide_that_of_the_flow(
-    site: OidcSite, planted: str, is_last: bool
-) -> None:
-    path = site.answer(await site.start())
-    (flow,) = site.flows()
-    pairs = [f"{flow}={site.jar.cookies[flow]}", f"{flow}={planted}"]
-    line = "; ".join(pairs if is_last else reversed(pairs))
-    response = await site.jar.get(path, Cookie=line)
-    assert (response.status, response.headers["Location"]) == (303, APP)
-
-
 @pytest.mark.parametrize(
     "headers",
     [
@@ -390,63 +368,6 @@ async def test_auto_stays_where_the_user_chooses(make_site: MakeSite, query: str
 
 
 # --- Logout ---
-
-
-async def test_a_logout_goes_on_to_the_provider(make_site: MakeSite) -> None:
-    """The session here ends first, by POST; a GET ends nothing."""
-    site = await make_site(logout="idp")
-    await site.log_in()
-    shown = await site.jar.get("/logout")
-    assert "form-action 'self' https: http:" in shown.headers["Content-Security-Policy"]
-    assert (await site.jar.check(APP)).status == 200
-    session = site.jar.session
-    response = await site.jar.post("/logout")
-    assert response.status == 303
-    assert response.headers["Location"].startswith(f"{ISSUER}/logout?")
-    sent = sent_by(response)
-    assert sent["client_id"] == "authgw"
-    assert "id_token_hint" not in sent
-    assert site.jar.session == ""
-    site.jar.cookies["__Secure-authgw"] = session
-    assert (await site.jar.check(APP)).status == 401
-
-
-async def test_a_logout_ends_the_session_before_the_provider_is_contacted(
-    make_site: MakeSite,
-) -> None:
-    site = await make_site(logout="idp")
-    await site.log_in()
-    session = await newest_session(site)
-    providers = site.running.serving.gateway.login.providers
-    assert providers is not None
-    seen: list[Session | None] = []
-
-    async def slow(_: object, __: object) -> str:
-        seen.append((await site.running.store.read(session.sid)).session)
-        return ""
-
-    object.__setattr__(providers, "end_session_url", slow)
-    await site.jar.get("/login/account")
-    await site.jar.post("/logout")
-    assert seen == [None]
-
-
-async def test_a_user_of_a_provider_ends_all_other_sessions(site: OidcSite) -> None:
-    await site.log_in()
-    lost, site.jar = site.jar, Jar(site.running)
-    await site.log_in()
-    await site.jar.get("/login/account")
-    await site.jar.post("/login/end", others="yes")
-    assert "All other sessions were ended." in Page(site.jar.text).text
-    assert (await lost.check(APP)).status == 401
-    assert (await site.jar.check(APP)).status == 200
-
-
-async def test_a_local_logout_stays_here(site: OidcSite) -> None:
-    await site.log_in()
-    await site.jar.get("/logout")
-    response = await site.jar.post("/logout")
-    assert response.headers["Location"] == "/logout?done=yes"
 
 
 async def test_the_account_page_names_the_provider(site: OidcSite) -> None:

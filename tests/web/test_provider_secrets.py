@@ -8,8 +8,7 @@ from loguru import logger
 
 from authgw.core.errors import ProviderUnavailableError
 from tests.support.fake_provider import as_json
-from tests.support.provider_browser import MakeSite, sent_by
-from tests.web.test_provider_login import CALLBACK
+from tests.support.provider_browser import CALLBACK, MakeSite, sent_by
 
 CODE = "code-of-a-login"
 TOKENS = {"access_token": "the-access-token", "refresh_token": "the-refresh-token"}

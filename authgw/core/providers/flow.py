@@ -27,6 +27,7 @@ OFFLINE_SCOPE = "offline_access"  # OpenID Connect Core section 11
 FlowPurpose = Literal["login", "link", "recheck"]
 _PURPOSES = frozenset(get_args(FlowPurpose))
 _SUFFIX_LENGTH = 8
+_SUFFIX = re.compile(rf"[A-Za-z0-9_-]{{{_SUFFIX_LENGTH}}}")
 _STATE = re.compile(r"[A-Za-z0-9_-]{43}")
 # VSCHAR and NQSCHAR of RFC 6749 appendix A.
 _CODE = re.compile(rf"[ -~]{{1,{MAX_CODE_BYTES}}}")
@@ -117,6 +118,11 @@ class FlowSecrets:
 def cookie_suffix(state: str) -> str:
     """Return the end of the name of the cookie with the ticket of this flow."""
     return state[:_SUFFIX_LENGTH]
+
+
+def is_cookie_suffix(text: str) -> bool:
+    """Return True if a cookie of a flow can end like this."""
+    return _SUFFIX.fullmatch(text) is not None
 
 
 def authorization_url(
