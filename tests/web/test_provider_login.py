@@ -1,5 +1,8 @@
 """Logins at an identity provider in a browser: buttons, start, callback, and what is refused."""
 
+import asyncio
+import time
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -7,9 +10,10 @@ import pytest
 from authgw.core.errors import ProviderUnavailableError
 from authgw.core.limits import MAX_FLOW_COOKIES, PER_CALLBACK
 from authgw.core.sessions import Session
+from authgw.forward_auth.decision_cache import DecisionCache
 from tests.support.every_page import Page
 from tests.support.fake_provider import ISSUER
-from tests.support.login_scene import APP
+from tests.support.login_scene import APP, Jar
 from tests.support.provider_browser import (
     ELSEWHERE,
     OWN_PAGE,
@@ -17,6 +21,7 @@ from tests.support.provider_browser import (
     MakeSite,
     OidcSite,
     sent_by,
+    with_provider,
 )
 
 CALLBACK = f"{START}/callback"
@@ -396,3 +401,44 @@ async def test_without_an_icon_there_is_no_image(make_site: MakeSite) -> None:
     assert (await site.jar.get("/login/oidc/company/icon")).status == 404
     await site.jar.get("/login")
     assert Page(site.jar.text).all("img") == []
+
+
+# --- Bounds in time: how long a cached response is valid ---
+
+
+async def test_a_cached_response_ends_when_the_provider_has_to_confirm_the_session(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session stays in use, so that neither the mirror nor its token ends the response."""
+    offset, hits, provider = [0.0], list[bool](), make_site.provider
+    login = with_provider(make_site.make_gateway.folder, refresh="1m")
+    running = await make_site.make_gateway(
+        login=login,
+        rules=[{"allow": "authenticated"}],
+        logging={"decisions": "denied"},
+        clock=lambda: time.time() + offset[0],
+        store_clock=lambda: time.time() + offset[0],
+    )
+    lookup = DecisionCache.lookup
+
+    def seen(cache: DecisionCache, *arguments: Any) -> Any:
+        found = lookup(cache, *arguments)
+        hits.append(found is not None)
+        return found
+
+    monkeypatch.setattr(DecisionCache, "lookup", seen)
+    provider.tokens["refresh_token"] = "RT"
+    site = OidcSite(running, provider, Jar(running))
+    await site.log_in()
+    assert [(await site.jar.check(APP)).status for _ in range(3)] == [200] * 3
+    assert hits[-1]
+    provider.reply("/token", ProviderUnavailableError())
+    offset[0] = 121.0
+    for _ in range(60):
+        response = await site.jar.check(APP)
+        if response.status != 200:
+            break
+        await asyncio.sleep(0.03)
+    assert response.headers["X-Authgw-Reason"] == "recheck"
+    assert "recheck=1" in response.headers["Location"]
+    assert not hits[-1]
