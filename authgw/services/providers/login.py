@@ -45,6 +45,7 @@ from authgw.services.providers.results import (
     StartedFlow,
 )
 from authgw.services.providers.secrets import ProviderSecret
+from authgw.services.providers.tokens import remedy_of
 from authgw.services.results import LoginRequest
 from authgw.services.sessions import jti
 
@@ -320,7 +321,7 @@ def _error_of(provider: Provider, error: str) -> ProviderRefusedError | Provider
     note = f"the provider responded with {error}"
     if error in _OF_THE_USER:
         return ProviderRefusedError(cause="provider_error", note=note)
-    remedy = f"check the client login.providers.{provider.name}.client_id at the provider"
+    remedy = remedy_of(provider.name, error)
     return ProviderUnavailableError(cause="provider_error", note=f"{note}: {remedy}")
 
 
