@@ -403,6 +403,32 @@ async def test_without_an_icon_there_is_no_image(make_site: MakeSite) -> None:
     assert Page(site.jar.text).all("img") == []
 
 
+# --- Tokens of the provider ---
+
+
+async def test_no_token_of_the_provider_leaves_the_gateway(make_site: MakeSite) -> None:
+    """Neither an app nor the browser gets one."""
+    site = await make_site(refresh="15m", logout="idp")
+    site.provider.tokens |= {"access_token": "ACCESS-9f1c", "refresh_token": "REFRESH-9f1c"}
+    finished = await site.log_in()
+    responses = [finished, await site.jar.check(APP), await site.jar.get("/login/account")]
+    responses.append(await site.jar.post("/logout"))
+    sent = "".join([f"{each.headers}{await each.text()}" for each in responses])
+    cookies = "".join(site.jar.cookies.values())
+    tokens = ("ACCESS-9f1c", "REFRESH-9f1c", site.provider.tokens["id_token"])
+    assert not [token for token in tokens if token in sent + cookies]
+
+
+async def test_the_store_has_the_refresh_token_encrypted(make_site: MakeSite) -> None:
+    site = await make_site(refresh="15m")
+    site.provider.tokens |= {"access_token": "ACCESS-9f1c", "refresh_token": "REFRESH-9f1c"}
+    await site.log_in()
+    [session] = await site.running.store.sessions_of("company:u1")
+    assert session.sealed.startswith("v1|")
+    record = repr(session) + session.sealed
+    assert not [token for token in ("ACCESS-9f1c", "REFRESH-9f1c") if token in record]
+
+
 # --- Bounds in time: how long a cached response is valid ---
 
 
