@@ -133,6 +133,9 @@ RENEWAL_RETRY_AFTER = 30.0
 # The time for which NGINX may repeat a response of 200 (`proxy_cache_valid` of protect.conf, with
 # cache.conf): whether it does is not visible here, so bounds in time are that much earlier.
 PROXY_CACHE_LIFETIME = 1.0
+# A new session whose name is not bound yet has this time: other replicas read the bindings that
+# a login has written within a second.
+BINDING_DELAY = 5.0
 # Throttle counters in an SQLite store: invented names must not fill the disk, so those that expire
 # soonest are deleted.
 MAX_COUNTERS = 100_000

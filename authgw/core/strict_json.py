@@ -14,15 +14,15 @@ def read_object(raw: bytes) -> dict[str, Any]:
     text = raw.decode("utf-8").strip(_WHITE_SPACE)
     try:
         value, end = _DECODE(text)
+        # UTF-8 cannot encode surrogates; only an escape can.
+        if b"\\u" in raw:
+            _refuse_surrogates(value)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if end != len(text):
         raise ValueError("more than one value")
     if not isinstance(value, dict):
         raise ValueError("not an object")  # noqa: TRY004  the content is wrong, not a Python type
-    # UTF-8 cannot encode surrogates; only an escape can.
-    if b"\\u" in raw:
-        _refuse_surrogates(value)
     return value
 
 

@@ -240,10 +240,14 @@ class WatchedUsersFile:
         """Link an account to a user; the link applies in this directory at once. Blocks.
 
         Raises:
-            UsersFileError: The account is linked to another user, or the file cannot be written.
+            LinkTakenError: The account is linked to another user.
+            UsersFileError: The file cannot be written.
         """
-        users_editor.add_link(self.path, sub, issuer, account)
-        self._users.reload()
+        try:
+            users_editor.add_link(self.path, sub, issuer, account)
+        finally:
+            # Also after a refusal, which shows that the file has changed.
+            self._users.reload()
         self.version += 1
 
     def unlink(self, sub: str, issuer: str) -> bool:

@@ -168,11 +168,14 @@ class ProviderServices:
         )
 
     def reseal(self, session: Session, sid: str) -> str:
-        """Return the secret of a session, encrypted for another sid; "" if it cannot be opened."""
+        """Return the secret of a session, encrypted for another sid.
+
+        A secret that cannot be opened stays as it is: the session ends by `stale`, as before.
+        """
         try:
             secret = unseal(self._sealer, session)
         except SealBrokenError:
-            return ""
+            return session.sealed
         return self._seal(secret.encode(), sid)
 
     def _seal(self, secret: str, sid: str) -> str:

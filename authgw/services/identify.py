@@ -175,8 +175,13 @@ class Identification:
             SessionEndedError: its user, its account or its identity provider ended it.
             RecheckRequiredError: its identity provider has to confirm it.
         """
-        principal = principal_of(session, self._users, providers=self._bounds.sources_of(session))
-        until = self._bounds.until(session, now + PROXY_CACHE_LIFETIME) - PROXY_CACHE_LIFETIME
+        principal = principal_of(session, self._users, provider=self._bounds.source_of(session))
+        present = now + PROXY_CACHE_LIFETIME
+        until = min(
+            self._bounds.until(session, present),
+            self._bounds.name_until(session, self._users, present),
+        )
+        until -= PROXY_CACHE_LIFETIME
         return principal, min(until - self._store.max_staleness, session.expires_at)
 
     def _mirrored(self, sids: Sequence[str]) -> dict[str, Snapshot] | None:

@@ -16,7 +16,7 @@ from authgw.core.ports import MirroringStore, SessionIndex
 from authgw.core.providers.bounds import ProviderBounds
 from authgw.core.sessions import Lifetimes, RefreshOutcome, Session, Snapshot
 from authgw.core.tokens import Issuer, Token, TokenType
-from authgw.core.users import USERS, NoUsers, UserDirectory
+from authgw.core.users import NoUsers, UserDirectory
 from authgw.services.identify import Identification
 from authgw.services.results import BrowserSession, LoginRequest, LogoutResult, TokenPair
 
@@ -268,12 +268,12 @@ class Sessions:
                 yield candidate
 
     async def end_others(self, session: Session) -> AsyncIterator[Session]:
-        """End and yield all other sessions of the session's user.
+        """End and yield all other sessions of the session's user, from the same source.
 
         Raises:
             StoreUnavailableError: some of the sessions may still be active.
         """
-        for other in await self.sessions_from(USERS, session.sub):
+        for other in await self.sessions_from(session.source, session.sub):
             if other.sid != session.sid and await self._store.revoke(other.sid):
                 yield other
 

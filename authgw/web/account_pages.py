@@ -32,6 +32,7 @@ from authgw.web.login_site import login_site
 from authgw.web.login_steps import refused
 from authgw.web.provider_links import linked_accounts, new_link, source_label
 from authgw.web.provider_parts import account_of
+from authgw.web.provider_requests import stored_session
 from authgw.web.return_target import ReturnTarget
 from authgw.web.return_targets import CUT, out_of_reach, why_out_of_reach
 from authgw.web.user_agents import ago, describe_device
@@ -107,16 +108,17 @@ async def log_out(request: web.Request) -> web.Response:
     form: dict[str, str] = {}
     if request.content_type == FORM and request.can_read_body:
         form = await read_form(request, "token", "rd")
-    identity, parts = await _provider_identity(request), request[GATEWAY].login.providers
-    away = await parts.end_session_url(identity.session, site) if identity and parts else ""
+    session, parts = await _provider_session(request), request[GATEWAY].login.providers
     was_active = False
     async for result in request[GATEWAY].services.sessions.log_out_by_cookie(
         all_session_tokens(request)
     ):
-        is_known = identity is not None and identity.session.sid == result.token.sid
-        more = account_of(parts, identity.session) if identity and is_known else ()
+        is_known = session is not None and session.sid == result.token.sid
+        more = account_of(parts, session) if session and is_known else ()
         record_logout(partial(record, request), result, more)
         was_active = was_active or result.was_active
+    # Afterwards: a provider that does not respond must not delay the end here.
+    away = await parts.end_session_url(session, site) if session and parts else ""
     rd = ReturnTarget.of(form).rd
     done = f"{site.root}/logout{'?done=yes' if was_active else ''}"
     response = see(away or (site.redirects.target(rd) if rd else done))
@@ -128,9 +130,10 @@ async def log_out(request: web.Request) -> web.Response:
     return response
 
 
-async def _provider_identity(request: web.Request) -> Identity | None:
-    """Return the identity of the browser's session; None without identity providers."""
-    return await _identity(request) if request[GATEWAY].login.providers else None
+async def _provider_session(request: web.Request) -> Session | None:
+    """Return the browser's session, also if its provider has to confirm it; None without one."""
+    stored = await stored_session(request) if request[GATEWAY].login.providers else None
+    return None if stored is None else stored[0]
 
 
 async def _identity(request: web.Request) -> Identity | None:

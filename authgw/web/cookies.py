@@ -110,14 +110,18 @@ def set_login_cookie(
     )
 
 
-def flow_cookies(request: web.Request, site: LoginSite) -> dict[str, str]:
+def flow_cookies(request: web.Request, site: LoginSite) -> dict[str, list[str]]:
     """Return the tickets of this browser's logins at identity providers, the oldest first.
 
-    The keys are the ends of the cookies' names.
+    The keys are the ends of the cookies' names. Over http the name has no `__Host-`, so that
+    several cookies can have it, and an invalid value must not hide the valid value.
     """
     prefix = site.flow_cookie("")
-    pairs = own_cookies(request.raw_headers)
-    return {name.removeprefix(prefix): value for name, value in pairs if name.startswith(prefix)}
+    found: dict[str, list[str]] = {}
+    for name, value in own_cookies(request.raw_headers):
+        if name.startswith(prefix):
+            found.setdefault(name.removeprefix(prefix), []).append(value)
+    return found
 
 
 def set_flow_cookie(

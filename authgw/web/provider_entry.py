@@ -3,22 +3,24 @@
 from aiohttp import web
 
 from authgw.core.audit import account_fields
-from authgw.core.errors import AuthgwError, ProviderUnavailableError
+from authgw.core.errors import (
+    AuthgwError,
+    ProviderUnavailableError,
+    RecheckRequiredError,
+    SessionEndedError,
+)
 from authgw.core.login_sites import LoginSite
-from authgw.core.providers.model import Provider
-from authgw.core.sessions import Session
+from authgw.core.providers.model import LOGGED_OUT_STATE, Provider
+from authgw.core.sessions import Session, check_valid
 from authgw.dialects.responses import RECHECK
 from authgw.web.context import GATEWAY
-from authgw.web.cookies import login_cookies, session_tokens, set_flow_cookie
+from authgw.web.cookies import login_cookies, set_flow_cookie
 from authgw.web.html import see
 from authgw.web.login_steps import record_failure
 from authgw.web.provider_pages import failure_page, recheck_page, start_path
 from authgw.web.provider_parts import account_of
-from authgw.web.provider_requests import parts_of
+from authgw.web.provider_requests import parts_of, stored_session
 from authgw.web.return_target import ReturnTarget
-
-# Returned by a provider after a logout there.
-LOGGED_OUT_STATE = "logged-out"
 
 
 def automatic_start(request: web.Request, site: LoginSite, target: ReturnTarget) -> str:
@@ -72,7 +74,8 @@ def failed(
     """Record a login that failed, and return its page."""
     error.log_fields = error.log_fields or account_fields(provider.name)
     record_failure(request, error)
-    if isinstance(error, ProviderUnavailableError):
+    # Anybody can make a provider respond to a login of his own with an error.
+    if isinstance(error, ProviderUnavailableError) and error.cause != "provider_error":
         parts_of(request).away[provider.name] = request[GATEWAY].services.clock()
     return failure_page(request, site, provider, target, error)
 
@@ -86,7 +89,7 @@ async def confirm_session(
     the session is confirmed, has ended, or needs no check.
     """
     parts = request[GATEWAY].login.providers
-    session = await _only_session(request) if parts else None
+    session = await _session_to_confirm(request) if parts else None
     if parts is None or session is None or not session.issuer:
         return None
     try:
@@ -99,12 +102,19 @@ async def confirm_session(
     return None
 
 
-async def _only_session(request: web.Request) -> Session | None:
-    """Return the session of the only valid session cookie, also if it has to be confirmed."""
-    identification = request[GATEWAY].services.identification
-    tokens = identification.verified_cookies(session_tokens(request))
-    if len(tokens) != 1:
+async def _session_to_confirm(request: web.Request) -> Session | None:
+    """Return the session of the only valid session cookie, if its provider has to confirm it.
+
+    No check brings back a session that has ended, such as by `stale`.
+    """
+    stored = await stored_session(request)
+    if stored is None:
         return None
-    snapshots = await identification.snapshots([tokens[0].sid])
-    session = snapshots[tokens[0].sid].session
-    return session if session is not None and session.sub == tokens[0].sub else None
+    session, now = stored
+    try:
+        request[GATEWAY].services.identification.admit(check_valid(session, now), now)
+    except RecheckRequiredError:
+        return session
+    except SessionEndedError:
+        return None
+    return None

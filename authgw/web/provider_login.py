@@ -118,8 +118,7 @@ async def finish(request: web.Request) -> web.Response:
     check_navigation(request)
     pairs = _query(request)
     suffix = cookie_suffix(dict(pairs).get("state", ""))
-    cookies = flow_cookies(request, site)
-    tickets = [cookies[suffix]] if suffix in cookies else []
+    tickets = flow_cookies(request, site).get(suffix, [])
     address = client_address(request)
     found = await parts_of(request).logins.finish(
         provider.name, site, pairs, tickets, address=address
@@ -152,6 +151,11 @@ async def _refusal(
     request: web.Request, site: LoginSite, provider: Provider, found: RefusedLogin
 ) -> web.Response:
     target = ReturnTarget(found.flow.rd, found.flow.cut) if found.flow else None
+    if found.error.cause == "flow_prompt" and target is not None:
+        # Not every provider that omits its prompts in the metadata knows all of them.
+        _, identity, _ = await asking_user(request)
+        asking = identity.session if identity else None
+        return await lead_to(request, site, provider, target, asking=asking)
     is_late = isinstance(found.error, FlowInvalidError) and target is not None
     if is_late and found.flow is not None and found.flow.purpose == "login":
         # The same response twice, or an old tab: the user who is logged in wants to go on.

@@ -11,6 +11,7 @@ from authgw.core.errors import (
 )
 from authgw.core.login_sites import LoginSite
 from authgw.core.providers.model import Provider
+from authgw.core.sessions import Session, of_subject
 from authgw.dialects.headers import values
 from authgw.services.results import Identity
 from authgw.web.context import GATEWAY
@@ -46,7 +47,8 @@ def provider_of(request: web.Request) -> Provider:
 def check_navigation(request: web.Request) -> None:
     """Refuse requests of scripts, frames and images, and those that a browser makes in advance.
 
-    Fetch Metadata tells them apart; a browser without it is not refused.
+    Fetch Metadata tells them apart; a browser without it is not refused. No browser navigates by
+    HEAD, which programs send that look whether a link works.
 
     Raises:
         CrossSiteError: the request is not the navigation of a window.
@@ -55,7 +57,8 @@ def check_navigation(request: web.Request) -> None:
     modes, destinations = values(headers, "Sec-Fetch-Mode"), values(headers, "Sec-Fetch-Dest")
     purposes = b" ".join((*values(headers, "Sec-Purpose"), *values(headers, "Purpose")))
     if (
-        modes not in ([], [b"navigate"])
+        request.method == "HEAD"
+        or modes not in ([], [b"navigate"])
         or destinations not in ([], [b"document"])
         or b"prefetch" in purposes
     ):
@@ -69,6 +72,23 @@ def is_from_our_page(request: web.Request, site: LoginSite) -> bool:
         return fetch_sites == [b"same-origin"] and has_own_host(request, site)
     referers = values(request.raw_headers, "Referer")
     return len(referers) == 1 and referers[0].startswith(f"{site.origin}/".encode("ascii"))
+
+
+async def stored_session(request: web.Request) -> tuple[Session, float] | None:
+    """Return the session of the browser's only session cookie, and the time of the store's clock.
+
+    It may have ended, or its provider may have to confirm it.
+
+    Raises:
+        StoreUnavailableError: the session cannot be read now.
+    """
+    identification = request[GATEWAY].services.identification
+    tokens = identification.verified_cookies(session_tokens(request))
+    if len(tokens) != 1:
+        return None
+    snapshot = (await identification.snapshots([tokens[0].sid]))[tokens[0].sid]
+    session = of_subject(snapshot.session, tokens[0].sub)
+    return None if session is None else (session, snapshot.now)
 
 
 async def asking_user(request: web.Request) -> tuple[bool, Identity | None, str]:

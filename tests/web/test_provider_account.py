@@ -1,16 +1,24 @@
 """Linked accounts, codes of linked users, rechecks, and logouts that a provider reports."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
 
-from authgw.core.errors import ProviderUnavailableError, RecheckRequiredError, StoreUnavailableError
+from authgw.core.errors import (
+    ProviderUnavailableError,
+    RecheckRequiredError,
+    SessionEndedError,
+    StoreUnavailableError,
+)
 from authgw.core.limits import LINK_PROOF_AGE
+from authgw.services.results import LoginRequest
 from tests.support.every_page import Page
 from tests.support.fake_provider import ISSUER, as_json
 from tests.support.login_scene import APP, code
 from tests.support.provider_browser import START, MakeSite, OidcSite, sent_by
+from tests.web.test_provider_login import newest_session
 
 LINK = f"{START}/link"
 SELF_SERVICE = {"self_service": ["link"]}
@@ -256,6 +264,51 @@ async def test_a_provider_that_is_away_does_not_end_the_session(
     assert "You are still logged in" in page.text
     assert page.all("a")[0]["href"] == f"/login?rd={quote(APP, safe='')}&recheck=1"
     assert renewing.jar.session
+
+
+@pytest.mark.parametrize("age", [10.0, 3600.0 * 24, 3600.0 * 24 * 7])
+async def test_a_check_brings_no_session_back_that_has_ended(
+    renewing: OidcSite, age: float
+) -> None:
+    """After `stale` the user logs in again, however willing the provider is to confirm."""
+    store = renewing.running.sessions._store
+    session = await newest_session(renewing)
+    snapshot = await store.read(session.sid)
+    old = replace(session, checked_at=session.checked_at - age, tried_at=session.tried_at - age)
+    assert await store.replace(snapshot, old) is None
+    calls = len(renewing.provider.calls.made)
+    response = await renewing.jar.get(f"/login?rd={quote(APP, safe='')}&recheck=1")
+    assert len(renewing.provider.calls.made) == calls
+    assert response.status == (303 if age < 60 else 200)
+    assert (await renewing.jar.check(APP)).status == (200 if age < 60 else 401)
+
+
+async def test_a_secret_that_cannot_be_opened_keeps_the_bound_of_a_new_session(
+    renewing: OidcSite,
+) -> None:
+    """Without its secret, a session would have no check and no `stale` any more."""
+    sessions, session = renewing.running.sessions, await newest_session(renewing)
+    broken = replace(session, sealed="v1|lost|x|y")
+    login = LoginRequest.of_session(broken, broken.client)
+    opened = await sessions.open(login, instead_of=broken)
+    assert opened.session.sealed == "v1|lost|x|y"
+    now = session.checked_at + 24 * 3600
+    with pytest.raises(SessionEndedError):
+        sessions.identification.admit(opened.session, now)
+
+
+async def test_a_session_that_has_to_be_confirmed_is_logged_out_at_the_provider_too(
+    make_site: MakeSite,
+) -> None:
+    site = await make_site(refresh="1m", logout="idp")
+    site.provider.tokens["refresh_token"] = "RT"
+    await site.log_in()
+    await site.jar.get("/login/account")
+    store, session = site.running.sessions._store, await newest_session(site)
+    old = replace(session, checked_at=session.checked_at - 600, tried_at=session.tried_at - 600)
+    assert await store.replace(await store.read(session.sid), old) is None
+    response = await site.jar.post("/logout")
+    assert response.headers["Location"].startswith(f"{ISSUER}/logout?")
 
 
 class Demanding:

@@ -171,9 +171,20 @@ async def test_a_used_response_leads_a_logged_in_user_on(site: OidcSite) -> None
     assert (response.status, response.headers["Location"]) == (303, APP)
 
 
+async def test_a_prompt_that_the_provider_refuses_is_left_out(site: OidcSite) -> None:
+    sent = sent_by(await site.start(f"{START}?again=yes", rd=""))
+    assert sent["prompt"] == "select_account"
+    path = f"{START}/callback?error=invalid_request&state={sent['state']}"
+    response = await site.jar.get(path)
+    assert response.status == 303
+    assert "prompt=" not in response.headers["Location"]
+    assert response.headers["Location"].startswith(ISSUER)
+
+
 async def test_responses_of_an_address_are_limited(site: OidcSite) -> None:
     for _ in range(PER_CALLBACK.max_failures):
-        assert (await site.jar.get(site.answer(await site.start()))).status == 303
+        response = await site.jar.get(site.answer(await site.start(), aud="another"))
+        assert response.status == 400
         site.jar.cookies.clear()
     calls = len(site.provider.calls.made)
     response = await site.jar.get(site.answer(await site.start()))
@@ -236,7 +247,43 @@ async def test_a_provider_that_is_away_is_a_page_and_a_hint(site: OidcSite) -> N
     assert Page(site.jar.text).one("a")["href"] == START
 
 
+@pytest.mark.parametrize("error", ["server_error", "temporarily_unavailable", "invalid_scope"])
+async def test_the_error_of_a_single_login_is_no_hint_for_all_users(
+    site: OidcSite, error: str
+) -> None:
+    """Anybody can begin a login and write the response himself."""
+    state = sent_by(await site.start())["state"]
+    response = await site.jar.get(f"{CALLBACK}?error={error}&state={state}")
+    assert response.status == 503
+    await site.jar.get("/login")
+    assert "could not be reached" not in Page(site.jar.text).text
+
+
 # --- Start: who may lead a user away ---
+
+
+async def test_a_program_that_looks_whether_a_link_works_ends_no_login(site: OidcSite) -> None:
+    path = site.answer(await site.start())
+    response = await site.running.client.head(
+        path, headers=site.jar._headers(), allow_redirects=False
+    )
+    assert response.status == 403
+    assert "Set-Cookie" not in response.headers
+    assert reasons(site) == [("cross_site", "not_navigation")]
+    assert (await site.jar.get(path)).headers["Location"] == APP
+
+
+@pytest.mark.parametrize("planted", ["", "x", "x.y.z"])
+@pytest.mark.parametrize("is_last", [True, False])
+async def test_a_planted_cookie_does_not_hide_that_of_the_flow(
+    site: OidcSite, planted: str, is_last: bool
+) -> None:
+    path = site.answer(await site.start())
+    (flow,) = site.flows()
+    pairs = [f"{flow}={site.jar.cookies[flow]}", f"{flow}={planted}"]
+    line = "; ".join(pairs if is_last else reversed(pairs))
+    response = await site.jar.get(path, Cookie=line)
+    assert (response.status, response.headers["Location"]) == (303, APP)
 
 
 @pytest.mark.parametrize(
@@ -367,6 +414,37 @@ async def test_a_logout_goes_on_to_the_provider(make_site: MakeSite) -> None:
     assert site.jar.session == ""
     site.jar.cookies["__Secure-authgw"] = session
     assert (await site.jar.check(APP)).status == 401
+
+
+async def test_a_logout_ends_the_session_before_the_provider_is_contacted(
+    make_site: MakeSite,
+) -> None:
+    site = await make_site(logout="idp")
+    await site.log_in()
+    session = await newest_session(site)
+    providers = site.running.serving.gateway.login.providers
+    assert providers is not None
+    seen: list[Session | None] = []
+
+    async def slow(_: object, __: object) -> str:
+        seen.append((await site.running.store.read(session.sid)).session)
+        return ""
+
+    object.__setattr__(providers, "end_session_url", slow)
+    await site.jar.get("/login/account")
+    await site.jar.post("/logout")
+    assert seen == [None]
+
+
+async def test_a_user_of_a_provider_ends_all_other_sessions(site: OidcSite) -> None:
+    await site.log_in()
+    lost, site.jar = site.jar, Jar(site.running)
+    await site.log_in()
+    await site.jar.get("/login/account")
+    await site.jar.post("/login/end", others="yes")
+    assert "All other sessions were ended." in Page(site.jar.text).text
+    assert (await lost.check(APP)).status == 401
+    assert (await site.jar.check(APP)).status == 200
 
 
 async def test_a_local_logout_stays_here(site: OidcSite) -> None:

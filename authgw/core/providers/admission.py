@@ -12,7 +12,7 @@ from authgw.core.limits import MAX_TEXT_BYTES
 from authgw.core.providers.foreign_tokens import is_plain_text
 from authgw.core.providers.groups import local_groups
 from authgw.core.providers.model import Admitted, Provider, ProviderClaims
-from authgw.core.typed_text import typed_name
+from authgw.core.typed_text import comparison_key, typed_name
 from authgw.core.users import USERS, User, link_mark
 
 # A single `@`: parsers disagree on which part of `a@b@c` is the domain. No character that separates
@@ -61,8 +61,10 @@ def admit(provider: Provider, claims: ProviderClaims, users: AccountDirectory) -
     _refuse_blocked(provider, claims, users, sub)
     _refuse_users(provider, claims, users, sub)
     binds = bound is None and provider.subject != "sub"
-    if binds:
-        _check_binding(provider, claims, users, sub)
+    if users.binding(sub) not in (None, (claims.issuer, claims.account)):
+        raise _refusal("name_bound", sub)
+    if binds and not provider.binds_first:
+        raise _refusal("name_unbound", sub)
     groups = local_groups(claims, provider.groups)
     if not _is_accepted(provider, claims, is_bound=bound is not None):
         raise _refusal("account_not_accepted", sub)
@@ -123,7 +125,7 @@ def _subject(provider: Provider, claims: ProviderClaims, bound: str | None) -> s
     value = _named(provider, claims)
     if not provider.plain_names:
         value = prefix + value
-    elif ":" in value:
+    elif ":" in comparison_key(value):
         raise _refusal("name_reserved")
     if len(value.encode()) > MAX_TEXT_BYTES:
         raise _refusal("name_missing")
@@ -163,15 +165,6 @@ def _refuse_users(
         raise _refusal("name_is_user", sub)
     elif entry.disabled:
         raise _refusal("disabled", sub)
-
-
-def _check_binding(
-    provider: Provider, claims: ProviderClaims, users: AccountDirectory, sub: str
-) -> None:
-    if users.binding(sub) is not None:
-        raise _refusal("name_bound", sub)
-    if not provider.binds_first:
-        raise _refusal("name_unbound", sub)
 
 
 def _is_accepted(provider: Provider, claims: ProviderClaims, *, is_bound: bool) -> bool:

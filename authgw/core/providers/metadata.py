@@ -39,6 +39,7 @@ class ProviderMetadata:
     supports_backchannel_logout: bool = False
     logs_out_by_sid: bool = False
     scopes_supported: tuple[str, ...] = ()
+    prompts_supported: tuple[str, ...] = ()
 
 
 def parse_metadata(raw: bytes, issuer: str) -> ProviderMetadata:
@@ -53,7 +54,7 @@ def parse_metadata(raw: bytes, issuer: str) -> ProviderMetadata:
     except ValueError:
         raise _problem("is not a JSON object without duplicate keys") from None
     _check_issuer(document, issuer)
-    addresses = {key: _address(document, key) for key in (*_REQUIRED, *_OPTIONAL)}
+    addresses = {key: _address(document, key, issuer) for key in (*_REQUIRED, *_OPTIONAL)}
     for key in _REQUIRED:
         if not addresses[key]:
             raise _problem(f"has no `{key}`")
@@ -68,6 +69,7 @@ def parse_metadata(raw: bytes, issuer: str) -> ProviderMetadata:
         token_auth_methods=_DEFAULT_AUTH_METHODS if auth_methods is None else auth_methods,
         id_token_algorithms=_texts(document, "id_token_signing_alg_values_supported") or (),
         scopes_supported=_texts(document, "scopes_supported") or (),
+        prompts_supported=_texts(document, "prompt_values_supported") or (),
         supports_backchannel_logout=_flag(document, "backchannel_logout_supported"),
         logs_out_by_sid=_flag(document, "backchannel_logout_session_supported"),
     )
@@ -118,11 +120,14 @@ def _check_issuer(document: Mapping[str, Any], issuer: str) -> None:
         )
 
 
-def _address(document: Mapping[str, Any], key: str) -> str:
+def _address(document: Mapping[str, Any], key: str, issuer: str) -> str:
     value = document.get(key)
     if value is None:
         return ""
     problem = address_problem(value) if isinstance(value, str) else "is not a text"
+    if not problem and issuer.startswith("https:") and not value.startswith("https:"):
+        # Another machine must not name services of this one, which trust their neighbours.
+        problem = "is not https, although the issuer is"
     if problem:
         raise _problem(f"has an unusable `{key}`, which {problem}")
     return str(value)

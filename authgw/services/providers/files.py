@@ -9,7 +9,7 @@ from authgw.core.errors import (
     UsersFileUnwritableError,
 )
 from authgw.identity.bindings_file import BindingsFileError, BindingTakenError
-from authgw.identity.users_file import UsersFileError
+from authgw.identity.users_file import LinkTakenError, UsersFileError
 from authgw.identity.users_watcher import WatchedUsersFile
 
 
@@ -54,13 +54,13 @@ class FileLinks:
         """Link an account.
 
         Raises:
-            ProviderRefusedError: it is linked to another user.
+            ProviderRefusedError: it is linked to another user, maybe a moment ago by another
+                replica.
         """
-        owner = self._users.linked(issuer, account)
-        if owner is not None and owner.sub != sub:
-            raise ProviderRefusedError(cause="account_taken", sub=sub)
         try:
             await asyncio.to_thread(self._users.link, sub, issuer, account)
+        except LinkTakenError as error:
+            raise ProviderRefusedError(cause="account_taken", sub=sub, note=str(error)) from None
         except UsersFileError as error:
             raise UsersFileUnwritableError(sub=sub, note=f"a link: {error}") from None
 

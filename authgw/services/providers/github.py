@@ -85,7 +85,7 @@ class GitHub:
         # GitHub reports errors with status 200.
         if members.get("error") == "bad_verification_code":
             raise GrantRefusedError(note="GitHub refused the code: bad_verification_code")
-        raise token_error(provider.name, replace(response, status=400))
+        raise token_error(provider, replace(response, status=400), fields)
 
     async def _groups(self, token: str) -> tuple[str, ...] | None:
         """Return `org:NAME` and `team:ORG/SLUG` of all organizations and teams of the account.

@@ -1,7 +1,7 @@
 """Calls to the token and the revocation endpoint of a provider (RFC 6749 section 3.2, RFC 7009)."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote_plus
@@ -15,6 +15,15 @@ from authgw.core.strict_json import read_object
 from authgw.services.providers.calls import BasicCredentials, ProviderCalls, ProviderResponse
 
 _ASSERTION_LIFETIME = 60  # seconds
+_SECRET_FIELDS = (
+    "code",
+    "code_verifier",
+    "refresh_token",
+    "token",
+    "client_secret",
+    "client_assertion",
+)
+_SHORTEST_SECRET = 8  # characters; to replace shorter texts would make messages unreadable
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 7523 section 2.2
 
 
@@ -93,7 +102,7 @@ class TokenCalls:
         sent = {**fields, **added}
         response = await self._calls.post_form(url, sent, basic=basic, renews=renews)
         if response.status != 200:
-            raise token_error(self._provider.name, response)
+            raise token_error(self._provider, response, sent)
         return response
 
     def _credentials(
@@ -135,24 +144,26 @@ class TokenCalls:
 
 
 def token_error(
-    name: str, response: ProviderResponse
+    provider: Provider, response: ProviderResponse, sent: Mapping[str, str]
 ) -> GrantRefusedError | ProviderUnavailableError:
     """Return the error for an error response of a token endpoint (RFC 6749 section 5.2).
 
-    Its note, which only the log has, names the key of the provider `name` to change.
+    Its note, which only the log has, names the key of the provider to change. Providers that repeat
+    what was `sent` to them must not bring a code or a token into the log.
     """
     try:
         members = read_object(response.body)
     except ValueError:
         members = {}
-    error = loggable(members.get("error"))
+    hidden = [provider.client_secret, *(sent.get(name, "") for name in _SECRET_FIELDS)]
+    error = loggable(members.get("error"), hidden)
     what = error or f"status {response.status}"
-    description = loggable(members.get("error_description"))
+    description = loggable(members.get("error_description"), hidden)
     shown = f"{what} ({description})" if description else what
     if error == "invalid_grant":
         return GrantRefusedError(note=f"the provider refused the grant: {shown}")
     # Keycloak refuses a wrong secret by 401 and unauthorized_client.
-    remedy = remedy_of(name, "invalid_client" if response.status == 401 else error)
+    remedy = remedy_of(provider.name, "invalid_client" if response.status == 401 else error)
     return ProviderUnavailableError(note=f"the provider refused the client with {shown}: {remedy}")
 
 
@@ -168,17 +179,25 @@ def remedy_of(name: str, error: str) -> str:
         "invalid_client": credentials,
         "incorrect_client_credentials": credentials,
         "unauthorized_client": f"permit the authorization code of the client {key}.client_id",
-        "invalid_scope": f"check {key}.scopes, and what the client may request at the provider",
+        "invalid_scope": f"correct {key}.scopes, or permit them to the client at the provider",
         "redirect_uri_mismatch": "register the redirect address, which follows from login.url, at "
         f"the provider: `authgw provider check {name}` prints it",
+        "server_error": "its own log has the reason",
+        "temporarily_unavailable": "retry later",
     }
     return remedies.get(error, f"check the client {key}.client_id at the provider")
 
 
-def loggable(text: object) -> str:
-    """Return a text of a provider for the log: shortened, in printable ASCII."""
+def loggable(text: object, hidden: Collection[str] = ()) -> str:
+    """Return a text of a provider for the log: shortened, in printable ASCII.
+
+    Of the `hidden` texts, those that could be a secret are replaced.
+    """
     if not isinstance(text, str):
         return ""
+    for secret in hidden:
+        if len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret, "[hidden]")
     shown = text[:MAX_NOTED_ERROR_LENGTH]
     return "".join(char if char.isascii() and char.isprintable() else "?" for char in shown)
 

@@ -1,5 +1,7 @@
 """Strict JSON: texts that parsers interpret differently are refused."""
 
+from contextlib import suppress
+
 import pytest
 
 from authgw.core.strict_json import read_object
@@ -33,3 +35,12 @@ def test_objects() -> None:
 def test_other_texts_are_refused(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         read_object(raw)
+
+
+def test_no_depth_of_nesting_escapes_as_another_error() -> None:
+    """The check of surrogates descends as well, and has its limit at another depth."""
+    for depth in range(1, 2_000):
+        for begin, end in ((b"[", b"]"), (b'{"a":', b"}")):
+            raw = b'{"a": "\\u0041", "b": ' + begin * depth + b"1" + end * depth + b"}"
+            with suppress(ValueError):
+                read_object(raw)

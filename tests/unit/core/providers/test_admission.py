@@ -203,3 +203,21 @@ def test_too_many_groups_refuse_the_login() -> None:
     groups = tuple(f"group-{number:04}" for number in range(5000))
     provider = a_provider(groups=GroupMapping(prefix="company:"))
     assert refusal(provider, replace(account(), groups=groups)) == "groups_size"
+
+
+@pytest.mark.parametrize("name", ["company:ann", "company:ANN"])
+def test_a_bound_name_belongs_to_its_account_also_if_names_are_by_sub_now(name: str) -> None:
+    """Whoever got the name by another claim keeps it after a change of `subject`."""
+    taken = Accounts(bindings={name: (ME[0], "another")})
+    assert refusal(a_provider(EVERYONE), account("ann"), taken) == "name_bound"
+    own = Accounts(bindings={name: (ME[0], "ann")})
+    assert admit(a_provider(EVERYONE), account("ann"), own).sub == "company:ann"
+
+
+@pytest.mark.parametrize("colon", [":", "\N{FULLWIDTH COLON}", "\N{SMALL COLON}"])
+@pytest.mark.parametrize("subject", ["sub", "nick"])
+def test_a_plain_name_has_nothing_that_looks_like_a_prefix(colon: str, subject: str) -> None:
+    """Programs normalise it to a name of another provider or of a service."""
+    name = f"partners{colon}bob"
+    provider = a_provider(EVERYONE, subject=subject, plain_names=True, binds_first=True)
+    assert refusal(provider, account(name, nick=name)) == "name_reserved"

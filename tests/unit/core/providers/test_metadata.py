@@ -75,7 +75,9 @@ def test_the_smallest_document() -> None:
 
 def test_a_provider_on_this_machine_may_have_http() -> None:
     for host in ("localhost:4444", "127.0.0.1", "[::1]:80", "idp.localhost"):
-        assert parsed(token_endpoint=f"http://{host}/token").token_endpoint
+        issuer = f"http://{host}"
+        document = COMPLETE | {"issuer": issuer, "token_endpoint": f"{issuer}/token"}
+        assert parse_metadata(json.dumps(document).encode(), issuer).token_endpoint
 
 
 @pytest.mark.parametrize(
@@ -150,3 +152,10 @@ def test_an_accepted_document_has_only_safe_addresses(change: dict[str, Any]) ->
 def test_hosts_of_this_machine() -> None:
     assert all(map(is_loopback, ("localhost", "127.9.9.9", "::1", "a.localhost")))
     assert not any(map(is_loopback, ("", "localhost.com", "1.2.3.4", "notlocalhost", "::2")))
+
+
+@pytest.mark.parametrize("key", ["token_endpoint", "jwks_uri", "userinfo_endpoint"])
+@pytest.mark.parametrize("host", ["localhost:6379", "127.0.0.1:8080", "[::1]", "app.localhost"])
+def test_a_provider_elsewhere_names_no_service_of_this_machine(key: str, host: str) -> None:
+    document = COMPLETE | {key: f"http://{host}/x"}
+    assert f"`{key}`" in problem(json.dumps(document).encode())

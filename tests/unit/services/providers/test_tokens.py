@@ -12,7 +12,7 @@ from authgw.core.providers.metadata import ProviderMetadata, parse_metadata
 from authgw.services.providers.calls import BasicCredentials, ProviderResponse
 from authgw.services.providers.tokens import GrantRefusedError, ProviderTokens, TokenCalls, loggable
 from tests.support.builders import KEY, NOW
-from tests.support.fake_provider import ISSUER, METADATA, PROVIDER, FakeProvider, as_json
+from tests.support.fake_provider import ISSUER, METADATA, PROVIDER, Call, FakeProvider, as_json
 
 TIMELESS: Options = {"verify_exp": False, "verify_iat": False}
 TOKEN = {"access_token": "AT", "token_type": "bearer"}
@@ -168,3 +168,30 @@ def test_tokens_are_not_in_reprs() -> None:
 def test_texts_of_a_provider_are_safe_in_the_log() -> None:
     assert loggable("a\r\nb\x1b[0mü") == "a??b?[0m?"
     assert loggable(["a"]) == ""
+
+
+@pytest.mark.parametrize("member", ["error", "error_description"])
+@pytest.mark.parametrize("error", ["invalid_grant", "invalid_client", "server_error"])
+async def test_an_error_that_repeats_what_was_sent_brings_no_secret_into_the_log(
+    member: str, error: str
+) -> None:
+    world = FakeProvider(replace(PROVIDER, client_secret="a-long-secret"))
+
+    def repeated(call: Call) -> ProviderResponse:
+        members = {"error": error, member: f"{error}: {' '.join(call.fields.values())}"}
+        return as_json(members, 400)
+
+    world.reply("/token", repeated)
+    world.reply("/revoke", repeated)
+    posted = metadata(token_endpoint_auth_methods_supported=["client_secret_post"])
+    calls = calls_of(world)
+    for action in (
+        calls.by_code(posted, "the-code-1", redirect_uri="https://a", verifier="the-verifier-1"),
+        calls.by_refresh_token(posted, "the-refresh-token-1"),
+        calls.revoke(posted, "the-refresh-token-1"),
+    ):
+        with pytest.raises(AuthgwError) as caught:
+            await action
+        assert "[hidden]" in caught.value.note
+        for secret in ("the-code-1", "the-verifier-1", "the-refresh-token-1", "a-long-secret"):
+            assert secret not in caught.value.note
