@@ -130,6 +130,9 @@ MAX_BUDGETED_ADDRESSES = 2**14
 # While a check at an identity provider is due, the session is looked at again in this interval: the
 # replica that began the check may have failed.
 RENEWAL_RETRY_AFTER = 30.0
+# The time for which NGINX may repeat a response of 200 (`proxy_cache_valid` of protect.conf, with
+# cache.conf): whether it does is not visible here, so bounds in time are that much earlier.
+PROXY_CACHE_LIFETIME = 1.0
 # A new session whose name is not bound yet has this time: other replicas read the bindings that
 # a login has written within a second.
 BINDING_DELAY = 5.0

@@ -15,8 +15,10 @@ PROVIDER_CAUSES: dict[str, str] = {
     "provider_type": "the token is of another type",
     "provider_issuer": "the token is of another issuer than `issuer`",
     "provider_audience": "the token is for another client than `client_id`",
-    "provider_expired": "the token has expired: check clocks",
-    "provider_not_yet_valid": "the token is from the future: check clocks",
+    "provider_expired": "the token has expired: compare the clocks here and at the provider, or "
+    "raise `skew`",
+    "provider_not_yet_valid": "the token is from the future: compare the clocks here and at the "
+    "provider, or raise `skew`",
     "provider_nonce": "the token belongs to another login",
     "provider_at_hash": "the ID token belongs to another access token",
     "provider_claims": "a claim of the identity provider is missing or not valid",

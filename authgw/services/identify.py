@@ -19,6 +19,7 @@ from authgw.core.limits import (
     MAX_SESSION_COOKIES,
     MAX_TOKEN_MEMORY_BYTES,
     MAX_VERIFIED_COOKIES,
+    PROXY_CACHE_LIFETIME,
 )
 from authgw.core.model import Principal
 from authgw.core.ports import MirroringStore
@@ -175,9 +176,12 @@ class Identification:
             RecheckRequiredError: its identity provider has to confirm it.
         """
         principal = principal_of(session, self._users, provider=self._bounds.source_of(session))
+        present = now + PROXY_CACHE_LIFETIME
         until = min(
-            self._bounds.until(session, now), self._bounds.name_until(session, self._users, now)
+            self._bounds.until(session, present),
+            self._bounds.name_until(session, self._users, present),
         )
+        until -= PROXY_CACHE_LIFETIME
         return principal, min(until - self._store.max_staleness, session.expires_at)
 
     def _mirrored(self, sids: Sequence[str]) -> dict[str, Snapshot] | None:
@@ -230,7 +234,8 @@ class Identification:
             principal, until = self.admit(session, snapshot.now)
         except SessionEndedError:
             raise SessionEndedError(sub=token.sub, sid=token.sid) from None
-        if self._on_due is not None and self._bounds.is_due(session, snapshot.now):
+        present = snapshot.now + PROXY_CACHE_LIFETIME
+        if self._on_due is not None and self._bounds.is_due(session, present):
             self._on_due(snapshot)
         confirmed = sessions.confirm(session, gen=token.gen, jti=token.jti)
         if confirmed is not session:

@@ -174,6 +174,22 @@ async def test_a_linked_user_is_asked_for_the_code(site: OidcSite) -> None:
     assert (checked.status, checked.headers["Remote-User"]) == (200, "alice")
 
 
+async def test_a_code_adds_to_the_methods_of_the_provider_and_moves_no_other_time(
+    site: OidcSite,
+) -> None:
+    """The session states what was proved and when: no password, and no newer login."""
+    site.running.users.link("alice", ISSUER, "u1")
+    began = int(site.provider.now) - 1000
+    await site.log_in(amr=["swk"], auth_time=began)
+    await site.jar.get(f"/login/totp?rd={quote(APP, safe='')}")
+    assert (await site.jar.post("/login/totp", rd=APP, code=code())).status == 303
+    [session] = await site.running.store.sessions_of("alice")
+    assert session.amr == ("swk", "otp")
+    assert session.auth_time == began
+    assert session.factor_time > began
+    assert (session.issuer, session.account) == (ISSUER, "u1")
+
+
 async def test_a_second_factor_of_the_provider_is_enough(site: OidcSite) -> None:
     site.running.users.link("alice", ISSUER, "u1")
     response = await site.log_in(amr=["mfa"])

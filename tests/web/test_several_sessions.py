@@ -136,6 +136,18 @@ async def test_at_most_16_cookies_are_verified_and_8_sessions_ended(jar: Jar) ->
     assert [await is_active(jar, token) for token in tokens] == [False, True, True, True, True]
 
 
+async def test_of_ten_sessions_8_are_ended_and_recorded(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway(login=page_of(), rules=RULES, auth={"max_sessions": 20})
+    jar = Jar(gateway)
+    tokens = [*await sessions(jar, 10)]
+    jar.running.events.clear()
+    several = cookie_header(NAME, *tokens)
+    await jar.send("/logout", {"Origin": jar.origin, "Cookie": several}, {})
+    assert len({event.sid for event in gateway.events if event.name == "logout"}) == 8
+    active = [await is_active(jar, token) for token in tokens]
+    assert active == [False] * 8 + [True] * 2
+
+
 async def test_a_logout_without_a_session_shows_that(jar: Jar) -> None:
     await jar.get("/logout")
     assert "there was nothing to end" in jar.text

@@ -7,6 +7,8 @@ import pytest
 from authgw.core.budget import AddressBudget
 from authgw.core.limits import ThrottleLimit
 from tests.support.gateway import PASSWORD, MakeGateway, RunningGateway, basic
+from tests.support.login_scene import APP, RULES, Jar, page_of
+from tests.support.provider_browser import START, MakeSite
 
 LIMIT = ThrottleLimit(3, 60.0)
 
@@ -48,6 +50,44 @@ async def test_wrong_passwords_of_many_names_stop_writing(
     refused = await running.post("/login", {"username": "nobody", "password": "x"})
     assert refused.headers["Retry-After"] == "60"
     assert running.events[-1].cause == "throttled_address"
+
+
+async def test_wrong_passwords_in_the_form_stop_writing(
+    make_gateway: MakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jar = Jar(await make_gateway(login=page_of(), rules=RULES))
+    service = jar.running.serving.gateway.login.service
+    monkeypatch.setattr(service, "_budget", AddressBudget(LIMIT, lambda: 1000.0))
+    writes = Writes(jar.running, monkeypatch)
+    statuses = [(await jar.log_in(f"nobody{number}", "x")).status for number in range(5)]
+    assert statuses == [401] * 3 + [429] * 2
+    assert len({name for name in writes.names if "nobody" in name}) == 6, "a pair and a user each"
+
+
+async def test_pages_and_starts_write_nothing(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a credential a request reaches the store in no way, however often it comes."""
+    site = await make_site()
+    store, jar = site.running.store, site.jar
+    written = []
+    for name in ("increment_all", "increment", "claim", "put", "add_member", "add", "replace"):
+        monkeypatch.setattr(store, name, lambda *found, name=name: written.append((name, found)))
+    token = site.provider.logout_token(sub="u1", iss="https://evil.example.com")
+    for _ in range(30):
+        jar.cookies.clear()
+        assert (await jar.check(APP)).status == 401
+        assert (await jar.get("/login")).status == 200
+        assert (await site.start()).status == 303
+        query = f"code=C1&state={'s' * 43}"
+        assert (await jar.get(f"{START}/callback?{query}")).status == 400
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Host": "auth.example.com"}
+        report = f"logout_token={token}"
+        response = await site.running.client.post(
+            f"{START}/backchannel", data=report, headers=headers
+        )
+        assert response.status == 400
+    assert written == []
 
 
 async def test_correct_passwords_use_up_nothing(running: RunningGateway) -> None:

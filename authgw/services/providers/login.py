@@ -46,6 +46,7 @@ from authgw.services.providers.results import (
     StartedFlow,
 )
 from authgw.services.providers.secrets import ProviderSecret
+from authgw.services.providers.tokens import remedy_of
 from authgw.services.results import LoginRequest
 from authgw.services.sessions import jti
 
@@ -327,13 +328,7 @@ def _error_of(provider: Provider, error: str) -> ProviderRefusedError | Provider
     note = f"the provider responded with {error}"
     if error in _OF_THE_USER:
         return ProviderRefusedError(cause="provider_error", note=note)
-    key = f"login.providers.{provider.name}"
-    remedies = {
-        "invalid_scope": f"correct {key}.scopes, or permit them to the client at the provider",
-        "server_error": "its own log has the reason",
-        "temporarily_unavailable": "retry later",
-    }
-    remedy = remedies.get(error, f"check the client {key}.client_id at the provider")
+    remedy = remedy_of(provider.name, error)
     return ProviderUnavailableError(cause="provider_error", note=f"{note}: {remedy}")
 
 

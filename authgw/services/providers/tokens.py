@@ -156,20 +156,36 @@ def token_error(
     except ValueError:
         members = {}
     hidden = [provider.client_secret, *(sent.get(name, "") for name in _SECRET_FIELDS)]
-    error, key = loggable(members.get("error"), hidden), f"login.providers.{provider.name}"
+    error = loggable(members.get("error"), hidden)
     what = error or f"status {response.status}"
     description = loggable(members.get("error_description"), hidden)
     shown = f"{what} ({description})" if description else what
     if error == "invalid_grant":
         return GrantRefusedError(note=f"the provider refused the grant: {shown}")
-    remedies = {
-        "invalid_client": f"check {key}.client_id and {key}.client_secret_file or client_key_file",
-        "unauthorized_client": f"permit the authorization code of the client {key}.client_id",
-    }
     # Keycloak refuses a wrong secret by 401 and unauthorized_client.
-    kind = "invalid_client" if response.status == 401 else error
-    remedy = remedies.get(kind, f"check the client {key}.client_id at the provider")
+    remedy = remedy_of(provider.name, "invalid_client" if response.status == 401 else error)
     return ProviderUnavailableError(note=f"the provider refused the client with {shown}: {remedy}")
+
+
+def remedy_of(name: str, error: str) -> str:
+    """Return the remedy of an error of the provider `name`, with the key to change.
+
+    The errors are those of RFC 6749 sections 4.1.2.1 and 5.2; GitHub and Google have some of their
+    own besides.
+    """
+    key = f"login.providers.{name}"
+    credentials = f"check {key}.client_id and {key}.client_secret_file or client_key_file"
+    remedies = {
+        "invalid_client": credentials,
+        "incorrect_client_credentials": credentials,
+        "unauthorized_client": f"permit the authorization code of the client {key}.client_id",
+        "invalid_scope": f"correct {key}.scopes, or permit them to the client at the provider",
+        "redirect_uri_mismatch": "register the redirect address, which follows from login.url, at "
+        f"the provider: `authgw provider check {name}` prints it",
+        "server_error": "its own log has the reason",
+        "temporarily_unavailable": "retry later",
+    }
+    return remedies.get(error, f"check the client {key}.client_id at the provider")
 
 
 def loggable(text: object, hidden: Collection[str] = ()) -> str:

@@ -225,6 +225,24 @@ def test_a_key_that_is_refused(tmp_path: Path, keys: Any, message: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        *("state", "nonce", "redirect_uri", "client_id", "response_type", "response_mode"),
+        *("code_challenge", "code_challenge_method", "scope", "claims", "max_age"),
+        *("request", "request_uri", "id_token_hint", "State"),
+    ],
+)
+def test_no_parameter_of_the_flow_can_be_extra(tmp_path: Path, name: str) -> None:
+    (found,) = problems(tmp_path, one(extra={name: "x"}))
+    assert f"extra: contains {name}, which authgw sets itself" in found
+
+
+@pytest.mark.parametrize("name", ["prompt", "hd", "acr_values", "login_hint", "domain_hint"])
+def test_other_parameters_can_be_extra(tmp_path: Path, name: str) -> None:
+    assert provider(tmp_path, extra={name: "x"}).extra == {name: "x"}
+
+
+@pytest.mark.parametrize(
     ("issuer", "message"),
     [
         ("http://kc.example.com", "is http, over which anybody"),

@@ -1,6 +1,6 @@
 """Audit events."""
 
-from authgw.core.audit import AuditRecorder, Event, Target
+from authgw.core.audit import AuditRecorder, Event, Target, account_fields
 
 
 def test_a_recorder_receives_events() -> None:
@@ -20,3 +20,12 @@ def test_the_deprecated_detail_of_a_check_begins_with_status_and_target() -> Non
         (Event("deny", sentence=sentence, target=target), "no rule"),
     ]:
         assert event.detail == detail
+
+
+def test_an_account_is_named_without_empty_values() -> None:
+    assert account_fields("company", "7") == (
+        ("authgw.provider", "company"),
+        ("authgw.account", "7"),
+    )
+    assert account_fields("company") == (("authgw.provider", "company"),)
+    assert account_fields("") == ()

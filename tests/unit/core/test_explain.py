@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from authgw.cli import main
 from authgw.config.loader import load
-from authgw.core.explain import unreachable
+from authgw.core.explain import unreachable, unsatisfiable
 from tests.support.random_rules import HOSTS, METHODS, a_line, a_path, compiled
 from tests.support.rules import asked
 
@@ -207,3 +207,24 @@ def test_invalid_login_settings_are_refused(tmp_path: Path, login: str) -> None:
 def test_unreachable_rules_are_reported_at_start(tmp_path: Path) -> None:
     (tmp_path / "config.yml").write_text("rules: [{allow: anyone}, {allow: authenticated}]\n")
     assert "rules[1] can never match" in load(tmp_path / "config.yml", {}).rule_warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("allow", "more", "is_found"),
+    [
+        ("'user:client/shop:a'", "require: totp", True),
+        ("authenticated", "require: totp, credentials: app-password", True),
+        ("authenticated", "require: totp, credentials: [app-password, cookie]", False),
+        ("'group:a'", "require: totp", False),
+        ("'user:a'", "require: totp", False),
+        ("'user:client/shop:a'", "method: GET", False),
+    ],
+)
+def test_a_second_factor_that_no_caller_has_is_found(
+    tmp_path: Path, allow: str, more: str, is_found: bool
+) -> None:
+    path = tmp_path / "config.yml"
+    path.write_text(f"rules:\n  - {{allow: {allow}, {more}}}\n")
+    rules = load(path, {}).rules
+    assert rules is not None
+    assert [*unsatisfiable(rules)] == [*rules.ordered][: int(is_found)]

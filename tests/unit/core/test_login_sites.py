@@ -150,3 +150,10 @@ def test_hosts_of_secure_cookies_use_https(url: str, reached: str) -> None:
     assert result.location.url == reached
     assert (result.location.host, result.method) == (access.location.host, "GET")
     assert LoginSites().with_public_scheme(access) is access
+
+
+@pytest.mark.parametrize("page", [COM, ORG, ONE])
+def test_no_sibling_can_plant_the_cookie_of_a_flow(page: LoginSite) -> None:
+    """`__Host-` also where the session cookie is for a whole domain (RFC 6265bis 4.1.3.2)."""
+    assert page.flow_cookie("x1") == "__Host-authgw-flow-x1"
+    assert LOCAL.flow_cookie("x1") == "authgw-flow-x1"

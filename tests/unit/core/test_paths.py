@@ -105,7 +105,11 @@ def test_encoding_unreserved_letters_changes_nothing(text: str, data: st.DataObj
         for char, hit in zip(text, chosen, strict=True)
     )
     plain, other = canonical_path("/" + text), canonical_path("/" + encoded)
-    assert (other.text, other.ambiguities) == (plain.text, plain.ambiguities)
+    assert other.text == plain.text
+    # In `/..%2E` a server that removes dot segments before it decodes may find a segment `..`.
+    added = other.ambiguities - plain.ambiguities
+    assert plain.ambiguities <= other.ambiguities
+    assert not added or (added == {A.DOT_SEGMENT} and "..." in text)
 
 
 @pytest.mark.parametrize(

@@ -274,3 +274,30 @@ def test_a_sid_belongs_to_its_subject() -> None:
     for sid in (new_sid("2", bytes(16)), "x" * 44, "", "1"):
         with pytest.raises(SessionEndedError):
             check_sid(sid, "1")
+
+
+@pytest.mark.parametrize("field", ["sub", "source", "issuer", "account"])
+def test_a_session_of_another_account_is_not_continued(field: str) -> None:
+    session = replace(a_session(), source="oidc:company", issuer="https://idp.test", account="7")
+    assert sessions.has_account_of(replace(session, sid="s2"), session)
+    other = replace(session, **{field: "other"})  # type: ignore[arg-type]  # all are texts
+    assert not sessions.has_account_of(other, session)
+
+
+def test_a_continued_session_ends_no_later_than_the_old_one() -> None:
+    old = replace(a_session(), tried_at=NOW + 50)
+    later = NOW + 7000
+    new = replace(
+        a_session(now=later), auth_time=later, factor_time=later, checked_at=later, tried_at=later
+    )
+    found = sessions.continued(new, old, now=later, lifetimes=LIVES)
+    assert (found.created_at, found.expires_at) == (NOW, old.expires_at)
+    assert found.current.iat == later
+    assert found.current.access_exp == found.current.refresh_exp == old.expires_at
+    assert (found.auth_time, found.factor_time, found.tried_at) == (later, later, later)
+    attempted = replace(old, tried_at=later + 5)
+    found = sessions.continued(new, attempted, now=later, lifetimes=LIVES)
+    assert found.tried_at == later + 5, "a check just now is not repeated"
+    short = replace(new, expires_at=later + 60)
+    found = sessions.continued(short, old, now=later, lifetimes=LIVES)
+    assert found.expires_at == found.current.access_exp == later + 60

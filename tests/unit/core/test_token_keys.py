@@ -180,3 +180,26 @@ def test_derived_keys_are_not_published() -> None:
     assert [key["kid"] for key in issuer.keys.jwks(NOW)["keys"]] == ["a1"]
     assert issuer.keys.kids(NOW) == ("a1",)
     assert {"a1", "a1~refresh"} <= issuer.identifiers.kids
+
+
+def ticket(issuer: Issuer, jti: str = "t1", kind: TokenType = TokenType.FLOW) -> str:
+    return issuer.mint_ticket("company", kind, TicketClaims(jti, 600, "m"), now=NOW)
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: key.kid)
+def test_the_secret_of_a_ticket_is_that_of_all_replicas(key: Key) -> None:
+    issuer = an_issuer(key)
+    text = ticket(issuer)
+    secret = issuer.secret_of(text)
+    assert len(secret) == 32
+    # Also after a new key has begun to sign, and if a replica still writes the previous form.
+    assert an_issuer(key, a_key("a2")).secret_of(text) == secret
+    assert old_issuer(key).secret_of(ticket(old_issuer(key))) == secret
+    others = (ticket(issuer, "t2"), ticket(issuer, kind=TokenType.PENDING))
+    assert len({secret, *map(issuer.secret_of, others)}) == 3
+    assert secret != derived_secret(key, TokenType.FLOW), "a ticket reveals nothing of the key"
+
+
+def test_a_ticket_whose_key_was_removed_has_no_secret() -> None:
+    with pytest.raises(TokenInvalidError):
+        an_issuer(a_key("a2")).secret_of(ticket(an_issuer()))

@@ -8,6 +8,7 @@ import pytest
 
 from authgw.config.schema import Settings
 from authgw.core.errors import OperatorError
+from authgw.core.limits import PROXY_CACHE_LIFETIME
 from authgw.dialects.registry import TARGET_HEADERS
 from authgw.recipes.cleared import CLEARED
 from authgw.recipes.nginx import FILES, render_files
@@ -207,3 +208,10 @@ def test_write_to_an_invalid_directory(tmp_path: Path) -> None:
     assert refused.exit_code == 1
     assert refused.output.count("\n") == 1
     assert "file" in refused.output
+
+
+def test_nginx_repeats_a_response_no_longer_than_bounds_in_time_allow_for() -> None:
+    """With cache.conf; sessions of identity providers end that much earlier."""
+    assert re.findall(r"proxy_cache_valid (.*);", files()["protect.conf"]) == [
+        f"200 {PROXY_CACHE_LIFETIME:.0f}s"
+    ]

@@ -150,7 +150,11 @@ NO_ORGANIZATION = [{"slug": "a", "organization": 1}]
 @pytest.mark.parametrize(
     ("url", "reply", "part"),
     [
-        (TOKEN, as_json(WRONG_SECRET), "incorrect_client_credentials: check the client login."),
+        (
+            TOKEN,
+            as_json(WRONG_SECRET),
+            "client_secret_file",
+        ),
         (TOKEN, ProviderResponse(200, b"[]"), "not a JSON object"),
         (TOKEN, as_json({"access_token": "a\n"}), "check the client"),
         (f"{API}/user", as_json({"id": True, "login": "x"}), "`id`"),

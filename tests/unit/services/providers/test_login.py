@@ -228,6 +228,11 @@ async def test_a_response_has_one_code_and_one_state(scene: ProviderScene, chang
         ("access_denied", "provider_refused", "access_denied"),
         ("login_required", "provider_refused", "login_required"),
         ("invalid_scope", "provider_unavailable", "login.providers.company.scopes"),
+        ("unauthorized_client", "provider_unavailable", "login.providers.company.client_id"),
+        ("redirect_uri_mismatch", "provider_unavailable", "register the redirect address"),
+        ("redirect_uri_mismatch", "provider_unavailable", "login.url"),
+        ("server_error", "provider_unavailable", "its own log has the reason"),
+        ("nonsense", "provider_unavailable", "login.providers.company.client_id"),
     ],
 )
 async def test_an_error_of_the_provider_is_named_in_the_log_only(

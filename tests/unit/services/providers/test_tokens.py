@@ -124,6 +124,18 @@ async def test_a_refresh_token_is_revoked_where_that_is_possible() -> None:
         ),
         (as_json({"error": "unauthorized_client"}, 400), ProviderUnavailableError, "permit the"),
         (as_json({"error": "unauthorized_client"}, 401), ProviderUnavailableError, "client_secret"),
+        # A wrong redirect address, as Google names it, and a wrong secret at GitHub.
+        (as_json({"error": "redirect_uri_mismatch"}, 400), ProviderUnavailableError, "login.url"),
+        (
+            as_json({"error": "incorrect_client_credentials"}, 400),
+            ProviderUnavailableError,
+            "login.providers.company.client_secret_file",
+        ),
+        (
+            as_json({"error": "invalid_scope"}, 400),
+            ProviderUnavailableError,
+            "login.providers.company.scopes",
+        ),
         (as_json({"error": 7}, 404), ProviderUnavailableError, "status 404"),
         (ProviderResponse(400, b"nonsense"), ProviderUnavailableError, "status 400"),
         (ProviderResponse(200, b"[]"), ProviderUnavailableError, "not a JSON object"),
