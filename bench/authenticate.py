@@ -98,15 +98,16 @@ def _variants(
     variants[_PLAIN] = partial(sample, {"server": [pid]}, checks)
     direct = partial(load, gateway.port, PATH, token, seconds)
     variants["direct with JSON"] = partial(sample, parts, direct)
-    variants |= _sessions_of_both(made, redis, seconds)
+    variants |= _sessions_of_both(made, seconds)
     go = go_service(made)
     if go is not None:
         variants |= _go_variants(made, go, seconds)
     return variants
 
 
-def _sessions_of_both(made: Lab, redis: BenchRedis, seconds: int) -> dict[str, Measure]:
+def _sessions_of_both(made: Lab, seconds: int) -> dict[str, Measure]:
     """Return repeated checks of a local session and of a session of a provider, by cookie."""
+    redis = made.redis()
     target = provider_gateway(made, redis.url)
     cookies = zip((_LOCAL, _PROVIDER), sessions_of_both(target), strict=True)
     return {name: hot_checks(redis, target.gateway, cookie, seconds) for name, cookie in cookies}

@@ -48,7 +48,7 @@ def release(read: Read, name: str, yes: bool) -> None:
     """Release a name, so that another account can have it.
 
     The new owner has the rights of this name in the rules, and its accounts in the apps. Sessions
-    of the former account continue: end them with `authgw session revoke --user NAME`.
+    of the former account end. With `bind: first` the account that logs in next has the name.
     """
     loaded = read()
     log = CommandLog(loaded, "user binding release")
@@ -56,4 +56,4 @@ def release(read: Read, name: str, yes: bool) -> None:
     released = bindings_editor.release(bindings_path(loaded), name)
     log.change(user=released)
     output.note(f"Released {released}. {EFFECT}")
-    output.note(f"Sessions of the account that had it: `authgw session list --user {released}`")
+    output.note("Sessions of the account that had it end with that.")

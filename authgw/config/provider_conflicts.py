@@ -41,13 +41,16 @@ def between_providers(providers: Mapping[str, ProviderSettings]) -> Iterator[Con
 
 
 def _duplicates(providers: Mapping[str, ProviderSettings]) -> Iterator[Conflict]:
-    clients: dict[tuple[str, str | None], str] = {}
+    issuers: dict[str, str] = {}
     domains: dict[str, str] = {}
     for name, settings in providers.items():
-        first = clients.setdefault((settings.effective_issuer, settings.client_id), name)
-        if first != name and settings.client_id:
-            message = f"has the issuer and client_id of {first}: remove one of them"
-            yield _conflict((name, "client_id"), message)
+        first = issuers.setdefault(settings.effective_issuer, name)
+        if first != name and settings.effective_issuer:
+            message = (
+                f"is that of {first}, too, but an account is identified by its issuer: keep one of "
+                "the two providers, with all scopes, groups and domains that are needed"
+            )
+            yield _conflict((name, "issuer"), message)
         accept = settings.accept
         if settings.subject != "email" or not isinstance(accept, AcceptSettings):
             continue

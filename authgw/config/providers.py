@@ -87,7 +87,8 @@ class ProviderSettings(Section):
     issuer: Annotated[Text | None, Field(examples=["https://kc.example.com/realms/x"])] = None
     """Issuer of the provider, exactly as its discovery document has it.
 
-    For `type: github` it is the URL of a GitHub Enterprise Server; github.com without it.
+    For `type: github` it is the URL of a GitHub Enterprise Server; github.com without it. Each
+    provider has an issuer of its own.
     """
     client_id: Annotated[Text | None, Field(examples=["authgw"])] = None
     """Client ID from the registration at the provider."""

@@ -166,7 +166,7 @@ class StoreUnavailableError(AuthgwError):
 
 
 class UsersFileUnwritableError(AuthgwError):
-    """Raised when a recovery code cannot be removed from the users file."""
+    """Raised when a user cannot spend a recovery code or change a link in the users file."""
 
     code = "users_file_unwritable"
 

@@ -130,6 +130,9 @@ MAX_BUDGETED_ADDRESSES = 2**14
 # While a check at an identity provider is due, the session is looked at again in this interval: the
 # replica that began the check may have failed.
 RENEWAL_RETRY_AFTER = 30.0
+# A new session whose name is not bound yet has this time: other replicas read the bindings that
+# a login has written within a second.
+BINDING_DELAY = 5.0
 # Throttle counters in an SQLite store: invented names must not fill the disk, so those that expire
 # soonest are deleted.
 MAX_COUNTERS = 100_000

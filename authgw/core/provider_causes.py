@@ -24,6 +24,7 @@ PROVIDER_CAUSES: dict[str, str] = {
     "logout_events": "the token has no event of a back-channel logout",
     "logout_nonce": "the token has a nonce, so it is an ID token",
     "logout_network": "the logout token comes from an address outside of `backchannel_from`",
+    "flow_prompt": "the identity provider does not know the prompt `select_account`",
     "account_taken": "the account is linked to another user, or a name is bound to it",
     "logout_subject": "the logout token names neither an account nor a session",
     "account_blocked": "the account or its name is blocked (`blocked` in the bindings file)",

@@ -287,7 +287,7 @@ REASONS: dict[str, Reason] = {
     "store_unavailable": Reason(503, "the session store cannot be reached", "retry"),
     "users_file_unwritable": Reason(
         503,
-        "recovery codes cannot be used now: the users file cannot be changed",
+        "recovery codes cannot be used now, nor links changed: the users file is read-only",
         "use a code of the authenticator app; authgw's log has the remedy",
     ),
 }

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -179,33 +179,38 @@ def link_mark(issuer: str, account: str, epoch: int) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def principal_of(
-    session: Session, users: UserDirectory, *, providers: Sequence[str] = ()
-) -> Principal:
+def principal_of(session: Session, users: UserDirectory, *, provider: str = "") -> Principal:
     """Return the principal of a valid session.
 
-    `providers` are the sources that its account at an identity provider can have
-    (`ProviderBounds.sources_of`). The groups and profile of a user are the current values, not
-    those at the login.
+    `provider` is the source of its account at an identity provider (`ProviderBounds.source_of`).
+    The groups and profile of a user are the current values, not those at the login.
 
     Raises:
         SessionEndedError: the user was removed, was disabled or has another password or link; the
-            account or the subject was blocked; the subject is now that of another source.
+            account or the subject was blocked; the subject is now that of another source, or is
+            bound to another account.
     """
     user = users.find(session.sub)
-    sources = (session.source, *providers)
-    if any(users.is_blocked(source, session.account, session.sub) for source in sources):
+    source = provider or session.source
+    if users.is_blocked(source, session.account, session.sub):
         raise SessionEndedError
     if session.source == USERS:
         return _principal_of_user(session, user)
-    if session.source.startswith(PROVIDER_PREFIX) and not (session.issuer and session.account):
-        raise SessionEndedError
+    if session.source.startswith(PROVIDER_PREFIX):
+        _check_account(session, users)
     if user is not None and not _is_own_entry(session, user):
         raise SessionEndedError
     principal = _principal(session, session.sub, session.groups, session.profile)
     if session.source.startswith(PROVIDER_PREFIX) and not (user and user.has_totp):
         return replace(principal, can_add_factor=False)
     return principal
+
+
+def _check_account(session: Session, users: UserDirectory) -> None:
+    """Raise SessionEndedError for a session without an account, or with the name of another."""
+    account = (session.issuer, session.account)
+    if not all(account) or users.binding(session.sub) not in (None, account):
+        raise SessionEndedError
 
 
 def _principal_of_user(session: Session, user: User | None) -> Principal:

@@ -20,6 +20,7 @@ from authgw.files.yaml_edit import YamlEditError, edited, removed
 from authgw.identity.passwords import digest
 from authgw.identity.user_entry import UserEntry, mark
 from authgw.identity.users_file import (
+    LinkTakenError,
     UsersFileError,
     UsersFileWriteError,
     decode_text,
@@ -152,7 +153,7 @@ def add_link(path: Path, user: str, issuer: str, account: str) -> bool:
     """Link an account of an identity provider to a user; return False if it is linked already.
 
     Raises:
-        UsersFileError: The account is linked to another user.
+        LinkTakenError: The account is linked to another user.
     """
 
     def change_entry(users: dict[str, UserEntry]) -> tuple[str, UserEntry]:
@@ -161,7 +162,7 @@ def add_link(path: Path, user: str, issuer: str, account: str) -> bool:
         _check_is_readable(name, users[name])
         owner = _owner_of(users, issuer, account)
         if owner not in (None, name):
-            raise UsersFileError(
+            raise LinkTakenError(
                 f"the account is linked to {owner} already: remove that link first (`authgw user "
                 "unlink`)"
             )

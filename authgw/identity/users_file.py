@@ -38,6 +38,10 @@ class UsersFileWriteError(UsersFileError):
     """Raised for a users file that this process cannot write; the message names the remedy."""
 
 
+class LinkTakenError(UsersFileError):
+    """Raised for an account that is linked to another user."""
+
+
 def find_name(users: Mapping[str, Any], typed: str) -> str | None:
     """Return the name of the entry that a typed name refers to, None without such an entry.
 

@@ -240,7 +240,8 @@ class WatchedUsersFile:
         """Link an account to a user; the link applies in this directory at once. Blocks.
 
         Raises:
-            UsersFileError: The account is linked to another user, or the file cannot be written.
+            LinkTakenError: The account is linked to another user.
+            UsersFileError: The file cannot be written.
         """
         try:
             users_editor.add_link(self.path, sub, issuer, account)

@@ -174,9 +174,11 @@ class Identification:
             SessionEndedError: its user, its account or its identity provider ended it.
             RecheckRequiredError: its identity provider has to confirm it.
         """
-        principal = principal_of(session, self._users, providers=self._bounds.sources_of(session))
-        until = self._bounds.until(session, now) - self._store.max_staleness
-        return principal, min(until, session.expires_at)
+        principal = principal_of(session, self._users, provider=self._bounds.source_of(session))
+        until = min(
+            self._bounds.until(session, now), self._bounds.name_until(session, self._users, now)
+        )
+        return principal, min(until - self._store.max_staleness, session.expires_at)
 
     def _mirrored(self, sids: Sequence[str]) -> dict[str, Snapshot] | None:
         """Return the snapshot of each session, None unless all are mirrored."""

@@ -7,6 +7,7 @@ from aiohttp import web
 from authgw.core.errors import AuthgwError, CredentialsAmbiguousError, StoreUnavailableError
 from authgw.core.limits import LOOP_VISITS, LOOP_WINDOW
 from authgw.core.login_sites import LoginSite
+from authgw.core.providers.model import LOGGED_OUT_STATE
 from authgw.dialects.headers import values
 from authgw.dialects.responses import RECHECK
 from authgw.services.results import Identity, VerifiedLogin
@@ -24,7 +25,7 @@ from authgw.web.login_steps import (
     refused,
     without_csrf_token,
 )
-from authgw.web.provider_entry import LOGGED_OUT_STATE, automatic_start, confirm_session
+from authgw.web.provider_entry import automatic_start, confirm_session
 from authgw.web.return_target import ReturnTarget
 from authgw.web.return_targets import (
     CUT,

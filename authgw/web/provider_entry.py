@@ -10,7 +10,7 @@ from authgw.core.errors import (
     SessionEndedError,
 )
 from authgw.core.login_sites import LoginSite
-from authgw.core.providers.model import Provider
+from authgw.core.providers.model import LOGGED_OUT_STATE, Provider
 from authgw.core.sessions import Session, check_valid
 from authgw.dialects.responses import RECHECK
 from authgw.web.context import GATEWAY
@@ -21,9 +21,6 @@ from authgw.web.provider_pages import failure_page, recheck_page, start_path
 from authgw.web.provider_parts import account_of
 from authgw.web.provider_requests import parts_of, stored_session
 from authgw.web.return_target import ReturnTarget
-
-# Returned by a provider after a logout there.
-LOGGED_OUT_STATE = "logged-out"
 
 
 def automatic_start(request: web.Request, site: LoginSite, target: ReturnTarget) -> str:

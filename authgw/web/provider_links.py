@@ -10,7 +10,6 @@ from authgw.core.sessions import Session
 from authgw.core.users import USERS
 from authgw.services.results import Identity
 from authgw.web.context import GATEWAY
-from authgw.web.provider_parts import provider_of_session
 
 _READ_ONLY = "They cannot be changed here, because the file of the users is read-only."
 
@@ -70,8 +69,10 @@ def is_recent(request: web.Request, session: Session) -> bool:
 
 def source_label(request: web.Request, session: Session) -> str:
     """Return the label of the provider whose account opened the session, else an empty text."""
-    provider = provider_of_session(request[GATEWAY].login.providers, session)
-    return (provider.label or provider.name) if provider else ""
+    parts = request[GATEWAY].login.providers
+    providers = parts.logins.providers.values() if parts and session.issuer else ()
+    labels = (each.label or each.name for each in providers if each.issuer == session.issuer)
+    return next(labels, "")
 
 
 def new_link(request: web.Request, identity: Identity) -> str:

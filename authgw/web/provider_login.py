@@ -151,6 +151,11 @@ async def _refusal(
     request: web.Request, site: LoginSite, provider: Provider, found: RefusedLogin
 ) -> web.Response:
     target = ReturnTarget(found.flow.rd, found.flow.cut) if found.flow else None
+    if found.error.cause == "flow_prompt" and target is not None:
+        # Not every provider that omits its prompts in the metadata knows all of them.
+        _, identity, _ = await asking_user(request)
+        asking = identity.session if identity else None
+        return await lead_to(request, site, provider, target, asking=asking)
     is_late = isinstance(found.error, FlowInvalidError) and target is not None
     if is_late and found.flow is not None and found.flow.purpose == "login":
         # The same response twice, or an old tab: the user who is logged in wants to go on.

@@ -8,7 +8,6 @@ from authgw.config.provider_icons import ProviderIcon
 from authgw.core.audit import Fields, account_fields
 from authgw.core.login_sites import LoginSite
 from authgw.core.networks import TrustedProxies
-from authgw.core.providers.model import Provider
 from authgw.core.sessions import Session
 
 if TYPE_CHECKING:
@@ -79,16 +78,6 @@ class ProviderParts:
 
 def account_of(parts: ProviderParts | None, session: Session) -> Fields:
     """Return the fields of events that name the account of a session at its provider."""
-    provider = provider_of_session(parts, session)
-    return account_fields(provider.name, session.account) if provider else account_fields("", "")
-
-
-def provider_of_session(parts: ProviderParts | None, session: Session) -> Provider | None:
-    """Return the provider of a session, None without one.
-
-    A session of a linked user has the first provider of its issuer.
-    """
     configured = parts.logins.providers.values() if parts and session.issuer else ()
-    candidates = [each for each in configured if each.issuer == session.issuer]
-    named = [each for each in candidates if each.source == session.source]
-    return next(iter(named or candidates), None)
+    name = next((each.name for each in configured if each.issuer == session.issuer), "")
+    return account_fields(name, session.account if name else "")

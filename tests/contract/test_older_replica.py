@@ -55,7 +55,7 @@ COMPANY = Provider(
     "oidc",
     "https://idp.test",
     "authgw",
-    Accept(),
+    Accept(everyone=True),
     refresh=900.0,
     stale=5000.0,
     session=3600.0,
@@ -115,7 +115,7 @@ def run(code: Path, *arguments: str, records: Sequence[str] = ()) -> tuple[set[s
 
 def admit(session: Session, now: float = NOW) -> Principal:
     BOUNDS.until(session, now)
-    return principal_of(session, USERS_FILE, providers=BOUNDS.sources_of(session))
+    return principal_of(session, USERS_FILE, provider=BOUNDS.source_of(session))
 
 
 def ended(session: Session) -> bool:

@@ -39,7 +39,7 @@ def environ() -> dict[str, str]:
     [
         ("authgw ''", {"client", "doctor", "key", "session", "user"}),
         ("authgw us", {"user"}),
-        ("authgw user re", {"remove"}),
+        ("authgw user rem", {"remove"}),
         ("authgw client r", {"remove", "rotate"}),
         ("authgw session list --", {"--user", "--json", "--config", "--help"}),
         ("authgw --config other.yml key l", {"list"}),
@@ -73,7 +73,7 @@ def test_scripts_for_other_shells(tmp_path: Path, shell: str, line: str) -> None
     done = authgw(tmp_path, _AUTHGW_COMPLETE=f"{shell}_source")
     assert (done.returncode, line in done.stdout) == (0, True)
     # The scripts run the command with these variables; zsh and fish need not be installed.
-    typed = {"COMP_WORDS": "authgw user re", "COMP_CWORD": "re" if shell == "fish" else "2"}
+    typed = {"COMP_WORDS": "authgw user rem", "COMP_CWORD": "rem" if shell == "fish" else "2"}
     done = authgw(tmp_path, _AUTHGW_COMPLETE=f"{shell}_complete", **typed)
     assert "remove" in done.stdout
     assert "rotate" not in done.stdout

@@ -143,10 +143,22 @@ def test_shipped_variant_is_clean(tmp_path: Path, name: str) -> None:
     assert result.exit_code == 0
 
 
-def test_single_sign_on_example_is_clean(tmp_path: Path) -> None:
+_PROVIDER = """\
+  self_service: [link]
+  providers:
+    company:
+      {issuer: 'https://id.example.com', client_id: a, client_secret_file: kc, accept: linked}
+"""
+
+
+@pytest.mark.parametrize("providers", ["", _PROVIDER])
+def test_single_sign_on_example_is_clean(tmp_path: Path, providers: str) -> None:
+    """Also with linked accounts, whose login host has no app, and with the paths of providers."""
     conf = copy_site(tmp_path)
     shutil.copy(ROOT / "examples" / "sso" / "site.conf", conf / "site.conf")
-    shutil.copy(ROOT / "examples" / "sso" / "config.yml", tmp_path / "config.yml")
+    config = (ROOT / "examples" / "sso" / "config.yml").read_text()
+    assert config.startswith("login:\n")
+    (tmp_path / "config.yml").write_text(config.replace("login:\n", f"login:\n{providers}", 1))
     _, certificate, key = make_certificates(tmp_path)
     shutil.copy(certificate, conf / "example.com.pem")
     shutil.copy(key, conf / "example.com.key")

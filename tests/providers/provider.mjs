@@ -139,6 +139,7 @@ provider.on('backchannel.success', (ctx, client) => notices.push({ client: clien
 provider.on('backchannel.error', (ctx, error, client) => {
   notices.push({ client: client.clientId, error: error.message });
 });
+provider.on('grant.error', (ctx, error) => console.error(error.message, error.error_detail, error.cause));
 provider.on('server_error', (ctx, error) => console.error(error));
 
 async function body(request) {

@@ -166,7 +166,6 @@ async def test_a_logout_token_with_another_signature_ends_nothing(
         valid.rpartition(".")[0] + ".": "provider_signature",
         f"{valid}=": "provider_token",
         "x": "provider_token",
-        "": "provider_token",
     }
     for token, cause in forged.items():
         await refused(scene, await notify(scene, token), cause)
@@ -237,7 +236,12 @@ async def test_the_path_takes_forms_of_a_provider_only(
     client, own = scene.running.client, {"Host": "auth.example.com"}
     token = op.logout_token()
     assert (await client.get(BACKCHANNEL, headers=own)).status == 405
-    for data in ({"token": token}, {}, [("logout_token", token), ("logout_token", token)]):
+    for data in (
+        {"token": token},
+        {"logout_token": ""},
+        {},
+        [("logout_token", token), ("logout_token", token)],
+    ):
         response = await client.post(BACKCHANNEL, data=data, headers=own)
         assert response.status == 400
     response = await client.post(BACKCHANNEL, json={"logout_token": token}, headers=own)

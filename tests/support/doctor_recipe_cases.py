@@ -193,6 +193,14 @@ MISMATCHES = {
         "scripts could link accounts to its users (login.self_service)",
         config=_LINKS,
     ),
+    "a recipe of a previous version": DumpCase(
+        "authgw/gateway.conf",
+        "/login/oidc/[a-z0-9-]+/callback|",
+        "",
+        "/login/oidc/{name}/callback of the gateway is not published on the host of login.url",
+        "problem",
+        config=_LOGIN,
+    ),
     "paths for backends published": DumpCase(
         "authgw/gateway.conf",
         "/refresh)$",

@@ -6,6 +6,7 @@ It has no pages: a request for authorization is answered at once, as for a user 
 import asyncio
 import json
 import secrets
+import ssl
 import time
 from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -286,12 +287,18 @@ class Trap:
 
 
 @asynccontextmanager
-async def hostile_provider(**changed: Any) -> AsyncIterator[HostileProvider]:
-    """Run a provider on a free port of loopback."""
+async def hostile_provider(
+    tls: ssl.SSLContext | None = None, **changed: Any
+) -> AsyncIterator[HostileProvider]:
+    """Run a provider on a free port of loopback; with `tls` its name is `localhost`."""
     made = HostileProvider(**changed)
-    async with TestServer(made.application, host="127.0.0.1") as server:
-        made.url = f"http://127.0.0.1:{server.port}"
+    server = TestServer(made.application, host="127.0.0.1")
+    await server.start_server(ssl=tls)
+    made.url = f"{'https://localhost' if tls else 'http://127.0.0.1'}:{server.port}"
+    try:
         yield made
+    finally:
+        await server.close()
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from aiohttp import ClientResponse
 from authgw.core.audit import Event
 from tests.support.clocks import MovableClock
 from tests.support.gateway import Clock, MakeGateway, RunningGateway
-from tests.support.hostile_provider import CLIENT_ID, CLIENT_SECRET, HostileProvider
+from tests.support.hostile_provider import CLIENT_ID, CLIENT_SECRET, HostileProvider, merged
 from tests.support.login_scene import APP, Jar, page_of
 from tests.support.processes import ISSUED
 
@@ -43,9 +43,8 @@ def provider_keys(folder: Path, op: HostileProvider, **keys: Any) -> dict[str, A
         "client_secret_file": str(secret),
         "label": "Example Ltd",
         "accept": "everyone",
-        **keys,
     }
-    return {name: value for name, value in entry.items() if value is not None}
+    return merged(entry, keys)
 
 
 @dataclass
@@ -65,7 +64,8 @@ class HostileScene:
         assert started.status in (302, 303), await started.text()
         async with (
             aiohttp.ClientSession() as session,
-            session.get(started.headers["Location"], allow_redirects=False) as response,
+            # A browser trusts the certificate of the provider; the gateway has to verify it.
+            session.get(started.headers["Location"], allow_redirects=False, ssl=False) as response,
         ):
             assert response.status == 302, await response.text()
             return response.headers["Location"]
@@ -110,11 +110,12 @@ async def hostile_scene(
 ) -> HostileScene:
     """Start a gateway with this provider; `keys` are further keys of its entry.
 
-    `clock` is also that of the store.
+    `login` are further keys of that section, of which None removes a key. `clock` is also that of
+    the store.
     """
     providers = {NAME: provider_keys(make_gateway.folder, op, **keys), **(others or {})}
     running = await make_gateway(
-        login=page_of(providers=providers, **(login or {})),
+        login=merged(page_of(providers=providers), login or {}),
         # A test that moves the clock by a day does not wait for these ends.
         auth={"auto_logout": "30d", "session_max": "90d", "refresh_lifetime": "90d"},
         rules=RULES,

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from tests.support.hostile_provider import merged
 from tests.support.processes import ISSUED, free_port
 from tests.support.provider_process import (
     ACCOUNT_PASSWORD,
@@ -35,19 +36,18 @@ def gateway_config(login: str, issuer: str, secret: Path, **keys: Any) -> dict[s
         "scopes": ["openid", "profile", "email", "groups"],
         "groups": {"map": {"kc-admins": "admins"}, "prefix": "kc:"},
         "logout": "idp",
-        **keys,
     }
     return {
         "server": {"trusted_proxies": ["127.0.0.1/32"]},
         "login": {
             "url": login,
             "cookie_domain": "example.localhost",
-            "providers": {NAME: provider},
+            "providers": {NAME: merged(provider, keys)},
         },
         "rules": [
             {"host": HOST, "path": "/public/**", "allow": "anyone"},
             {"host": HOST, "path": "/admin/**", "allow": "group:admins"},
-            {"host": HOST, "allow": "authenticated"},
+            {"host": HOST, "allow": ["authenticated", f"provider:{NAME}"]},
         ],
     }
 
@@ -88,16 +88,26 @@ class ProviderSite:
 
 @contextmanager
 def provider_site(
-    name: str, folder: Path, login: Mapping[str, Any] | None = None, **keys: Any
+    name: str,
+    folder: Path,
+    login: Mapping[str, Any] | None = None,
+    *,
+    client: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    **keys: Any,
 ) -> Iterator[ProviderSite]:
-    """Run this proxy; `login` are further keys of that section, `keys` those of the provider."""
+    """Run this proxy.
+
+    `login` are further keys of that section, `keys` those of the provider (None removes a key),
+    `client` is its registration there, `options` are those of provider.mjs.
+    """
     port, issuer_port = free_port(), free_port()
     page = f"http://{LOGIN_HOST}:{port}/login"
     secret = secret_file(folder)
     config = gateway_config(page, f"http://127.0.0.1:{issuer_port}", secret, **keys)
     config["login"] |= login or {}
-    clients = [client_of(page, NAME)]
-    with provider_process(folder / "provider", clients, port=issuer_port) as provider:
+    clients, more = [client_of(page, NAME, **(client or {}))], options or {}
+    with provider_process(folder / "provider", clients, port=issuer_port, **more) as provider:
         text = yaml.safe_dump(config)
         for proxied in running(name, folder, config=text, port=port):
             yield ProviderSite(proxied, provider)

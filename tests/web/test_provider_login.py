@@ -157,9 +157,20 @@ async def test_a_used_response_leads_a_logged_in_user_on(site: OidcSite) -> None
     assert (response.status, response.headers["Location"]) == (303, APP)
 
 
+async def test_a_prompt_that_the_provider_refuses_is_left_out(site: OidcSite) -> None:
+    sent = sent_by(await site.start(f"{START}?again=yes", rd=""))
+    assert sent["prompt"] == "select_account"
+    path = f"{START}/callback?error=invalid_request&state={sent['state']}"
+    response = await site.jar.get(path)
+    assert response.status == 303
+    assert "prompt=" not in response.headers["Location"]
+    assert response.headers["Location"].startswith(ISSUER)
+
+
 async def test_responses_of_an_address_are_limited(site: OidcSite) -> None:
     for _ in range(PER_CALLBACK.max_failures):
-        assert (await site.jar.get(site.answer(await site.start()))).status == 303
+        response = await site.jar.get(site.answer(await site.start(), aud="another"))
+        assert response.status == 400
         site.jar.cookies.clear()
     calls = len(site.provider.calls.made)
     response = await site.jar.get(site.answer(await site.start()))

@@ -170,7 +170,7 @@ async def test_a_recovery_code_is_refused_if_the_file_cannot_be_written(
         # A valid code is not a failed attempt.
         assert (answer.status, answer.headers["X-Authgw-Reason"]) == (503, "users_file_unwritable")
         assert not jar.session
-    assert "recovery codes cannot be used now" in jar.text.lower()
+    assert "recovery codes cannot be used now, nor links changed" in jar.text.lower()
     assert "session store" not in jar.text
     assert "mount" not in jar.text.replace("says what to mount", "")
     details = [event.detail for event in jar.running.events if event.name == "deny"]

@@ -61,8 +61,7 @@ def admit(provider: Provider, claims: ProviderClaims, users: AccountDirectory) -
     _refuse_blocked(provider, claims, users, sub)
     _refuse_users(provider, claims, users, sub)
     binds = bound is None and provider.subject != "sub"
-    owner = users.binding(sub)
-    if owner is not None and owner != (claims.issuer, claims.account):
+    if users.binding(sub) not in (None, (claims.issuer, claims.account)):
         raise _refusal("name_bound", sub)
     if binds and not provider.binds_first:
         raise _refusal("name_unbound", sub)

@@ -4,32 +4,29 @@ import math
 from collections.abc import Mapping
 
 from authgw.core.errors import RecheckRequiredError, SessionEndedError
-from authgw.core.limits import RENEWAL_RETRY_AFTER
+from authgw.core.limits import BINDING_DELAY, RENEWAL_RETRY_AFTER
 from authgw.core.model import PROVIDER_PREFIX
 from authgw.core.providers.model import Provider
 from authgw.core.sessions import Session
+from authgw.core.users import UserDirectory
 
 
 class ProviderBounds:
     """Bounds of the sessions whose accounts are at these providers, by their names.
 
-    A session whose account is linked to a user names an issuer only: if several providers have it,
-    the strictest of their bounds applies. All times are Unix seconds of the store's clock.
+    Each provider has another issuer. All times are Unix seconds of the store's clock.
     """
 
     def __init__(self, providers: Mapping[str, Provider]) -> None:
-        self._by_source = {provider.source: provider for provider in providers.values()}
-        self._by_issuer: dict[str, tuple[Provider, ...]] = {}
-        for provider in providers.values():
-            others = self._by_issuer.get(provider.issuer, ())
-            self._by_issuer[provider.issuer] = (*others, provider)
+        self._by_issuer = {provider.issuer: provider for provider in providers.values()}
 
-    def sources_of(self, session: Session) -> tuple[str, ...]:
-        """Return the sources that the session's account can have, also if it is linked to a user.
+    def source_of(self, session: Session) -> str:
+        """Return the source of the session's account, also if it is linked to a user.
 
-        There are none without a configured provider.
+        It is empty without a configured provider.
         """
-        return tuple([provider.source for provider in self._by_issuer.get(session.issuer, ())])
+        provider = self._by_issuer.get(session.issuer)
+        return provider.source if provider else ""
 
     def until(self, session: Session, now: float) -> float:
         """Return the time from which a complete check of the session is due.
@@ -41,8 +38,25 @@ class ProviderBounds:
                 session cannot be checked and is too old, or its last check was too long ago.
             RecheckRequiredError: the provider has to confirm the account before the next request.
         """
-        providers = self._providers(session)
-        return min([_until(session, each, now) for each in providers], default=math.inf)
+        provider = self._configured(session)
+        return math.inf if provider is None else _until(session, provider, now)
+
+    def name_until(self, session: Session, users: UserDirectory, now: float) -> float:
+        """Return the time from which the binding of the session's name has to exist.
+
+        It is infinite if the binding exists, or the session needs no binding.
+
+        Raises:
+            SessionEndedError: the binding was released.
+        """
+        if not session.source.startswith(PROVIDER_PREFIX):
+            return math.inf
+        provider = self._by_issuer.get(session.issuer)
+        if provider is None or not provider.needs_binding or _is_bound(session, provider, users):
+            return math.inf
+        end = session.created_at + BINDING_DELAY
+        _check_before(end, now)
+        return end
 
     def is_due(self, session: Session, now: float) -> bool:
         """Return True if the provider has to be contacted about this valid session.
@@ -50,23 +64,25 @@ class ProviderBounds:
         Raises:
             SessionEndedError: the provider is not configured any more or has another issuer.
         """
-        refreshes = [_refresh(session, provider) for provider in self._providers(session)]
-        return any(
-            refresh is not None and now >= session.tried_at + refresh for refresh in refreshes
-        )
+        provider = self._configured(session)
+        refresh = None if provider is None else _refresh(session, provider)
+        return refresh is not None and now >= session.tried_at + refresh
 
-    def _providers(self, session: Session) -> tuple[Provider, ...]:
-        """Return the providers that the session's account can have, none without an account."""
-        if session.source.startswith(PROVIDER_PREFIX):
-            provider = self._by_source.get(session.source)
-            if provider is None or provider.issuer != session.issuer:
-                raise SessionEndedError
-            return (provider,)
-        if not session.issuer:
-            return ()
-        if session.issuer not in self._by_issuer:
+    def _configured(self, session: Session) -> Provider | None:
+        """Return the provider of the session's account, None without an account."""
+        is_of_provider = session.source.startswith(PROVIDER_PREFIX)
+        if not is_of_provider and not session.issuer:
+            return None
+        provider = self._by_issuer.get(session.issuer)
+        if provider is None or (is_of_provider and provider.source != session.source):
             raise SessionEndedError
-        return self._by_issuer[session.issuer]
+        return provider
+
+
+def _is_bound(session: Session, provider: Provider, users: UserDirectory) -> bool:
+    if provider.subject == "sub":
+        return users.bound_name(session.issuer, session.account) is not None
+    return users.binding(session.sub) == (session.issuer, session.account)
 
 
 def _until(session: Session, provider: Provider, now: float) -> float:

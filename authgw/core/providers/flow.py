@@ -174,6 +174,17 @@ def _scopes(provider: Provider, supported: Collection[str]) -> tuple[str, ...]:
     return scopes if supported and OFFLINE_SCOPE not in supported else (*scopes, OFFLINE_SCOPE)
 
 
+def supported_prompt(prompt: str, supported: Collection[str]) -> str:
+    """Return the prompt that comes closest to this one, empty without any.
+
+    `supported` are the `prompt_values_supported` of the metadata (OpenID Connect Prompt Create 1.0
+    section 5), empty if they list none. A login page is a choice of the account as well.
+    """
+    if not prompt or not supported or prompt in supported:
+        return prompt
+    return "login" if "login" in supported else ""
+
+
 def _prompt(extra: Mapping[str, str], prompt: str) -> dict[str, str]:
     if not prompt:
         return {}

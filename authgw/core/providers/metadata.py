@@ -39,6 +39,7 @@ class ProviderMetadata:
     supports_backchannel_logout: bool = False
     logs_out_by_sid: bool = False
     scopes_supported: tuple[str, ...] = ()
+    prompts_supported: tuple[str, ...] = ()
 
 
 def parse_metadata(raw: bytes, issuer: str) -> ProviderMetadata:
@@ -68,6 +69,7 @@ def parse_metadata(raw: bytes, issuer: str) -> ProviderMetadata:
         token_auth_methods=_DEFAULT_AUTH_METHODS if auth_methods is None else auth_methods,
         id_token_algorithms=_texts(document, "id_token_signing_alg_values_supported") or (),
         scopes_supported=_texts(document, "scopes_supported") or (),
+        prompts_supported=_texts(document, "prompt_values_supported") or (),
         supports_backchannel_logout=_flag(document, "backchannel_logout_supported"),
         logs_out_by_sid=_flag(document, "backchannel_logout_session_supported"),
     )

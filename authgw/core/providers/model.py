@@ -7,6 +7,8 @@ from typing import Any, Literal
 from authgw.core.model import PROVIDER_PREFIX
 
 GITHUB_ISSUER = "https://github.com"
+# The `state` that a provider returns after a logout there.
+LOGGED_OUT_STATE = "logged-out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,11 @@ class Provider:
     logs_out: bool = False
     sends_hint: bool = False
     reports_auth_time: bool = True
+
+    @property
+    def needs_binding(self) -> bool:
+        """True if bindings name its accounts, or are the only accounts that it accepts."""
+        return self.subject != "sub" or self.accept == Accept()
 
     @property
     def source(self) -> str:

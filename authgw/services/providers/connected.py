@@ -1,10 +1,9 @@
 """An identity provider with its connections: from a code or a refresh token to verified claims."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from authgw.core.errors import ProviderUnavailableError
-from authgw.core.model import PROVIDER_PREFIX
 from authgw.core.providers.claims import (
     claims_of_id_token,
     merge_userinfo,
@@ -16,7 +15,6 @@ from authgw.core.providers.id_token import ProviderIdToken, verify_id_token
 from authgw.core.providers.jwks import KeyUnknownError, ProviderKeys
 from authgw.core.providers.metadata import ProviderMetadata
 from authgw.core.providers.model import Provider, ProviderClaims
-from authgw.core.sessions import Session
 from authgw.services.providers.calls import ProviderCalls
 from authgw.services.providers.documents import ProviderDocuments
 from authgw.services.providers.github import GitHub
@@ -121,25 +119,3 @@ class ConnectedProvider:
             access_token=tokens.access_token,
             now=self._clock(),
         )
-
-
-class ProvidersOfSessions:
-    """The provider that issued the tokens of a session; several may have the same issuer."""
-
-    def __init__(self, connected: Iterable[ConnectedProvider]) -> None:
-        self._by_issuer: dict[str, tuple[ConnectedProvider, ...]] = {}
-        for each in connected:
-            others = self._by_issuer.get(each.provider.issuer, ())
-            self._by_issuer[each.provider.issuer] = (*others, each)
-
-    def of(self, session: Session, name: str = "") -> ConnectedProvider | None:
-        """Return the provider of a session, None if it is not configured any more.
-
-        `name` is that of its secret. Without it, a session of a linked user has the first provider
-        of its issuer.
-        """
-        candidates = self._by_issuer.get(session.issuer, ())
-        if session.source.startswith(PROVIDER_PREFIX):
-            name = session.source.removeprefix(PROVIDER_PREFIX)
-        named = (each for each in candidates if name in ("", each.provider.name))
-        return next(named, None)

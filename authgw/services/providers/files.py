@@ -9,7 +9,7 @@ from authgw.core.errors import (
     UsersFileUnwritableError,
 )
 from authgw.identity.bindings_file import BindingsFileError, BindingTakenError
-from authgw.identity.users_file import UsersFileError
+from authgw.identity.users_file import LinkTakenError, UsersFileError
 from authgw.identity.users_watcher import WatchedUsersFile
 
 
@@ -54,20 +54,15 @@ class FileLinks:
         """Link an account.
 
         Raises:
-            ProviderRefusedError: it is linked to another user.
+            ProviderRefusedError: it is linked to another user, maybe a moment ago by another
+                replica.
         """
-        self._check_free(sub, issuer, account)
         try:
             await asyncio.to_thread(self._users.link, sub, issuer, account)
+        except LinkTakenError as error:
+            raise ProviderRefusedError(cause="account_taken", sub=sub, note=str(error)) from None
         except UsersFileError as error:
-            # Another user may have linked it in the meantime.
-            self._check_free(sub, issuer, account)
             raise UsersFileUnwritableError(sub=sub, note=f"a link: {error}") from None
-
-    def _check_free(self, sub: str, issuer: str, account: str) -> None:
-        owner = self._users.linked(issuer, account)
-        if owner is not None and owner.sub != sub:
-            raise ProviderRefusedError(cause="account_taken", sub=sub)
 
     async def remove(self, sub: str, issuer: str) -> bool:
         """Remove the links to accounts of an issuer; return False without such a link."""

@@ -32,6 +32,7 @@ from authgw.core.providers.flow import (
     authorization_url,
     cookie_suffix,
     read_callback,
+    supported_prompt,
 )
 from authgw.core.providers.model import Admitted, Provider, ProviderClaims
 from authgw.core.sessions import Session
@@ -149,6 +150,7 @@ class ProviderLogins:
         """
         connected = self._connected[name]
         metadata = await connected.metadata()
+        prompt = supported_prompt(prompt, metadata.prompts_supported)
         sid, account = (asking.sid, asking.account) if asking else ("", "")
         flow = FlowTicket(purpose, site.url, rd, cut, sid, account, prompted=bool(prompt))
         ticket = TicketClaims(jti(), FLOW_LIFETIME, flow.encode())
@@ -198,12 +200,13 @@ class ProviderLogins:
                 raise FlowInvalidError(cause="flow_site")
             await self._spend(token, address)
             connected = self._connected[name]
-            code = await self._code(connected, pairs)
+            code = await self._code(connected, flow, pairs)
             account = await connected.account_of_code(
                 code.code, secrets, redirect_uri=redirect_uri(site, name)
             )
             account_id = account.claims.account
             finished = await self._finished(connected.provider, flow, account)
+            self._budget.give_back(address)
         except AuthgwError as error:
             if error.status == 503 and not isinstance(error, ProviderUnavailableError):
                 raise
@@ -255,18 +258,22 @@ class ProviderLogins:
             raise FlowInvalidError(cause="flow_spent")
 
     async def _code(
-        self, connected: ConnectedProvider, pairs: Sequence[tuple[str, str]]
+        self, connected: ConnectedProvider, flow: FlowTicket, pairs: Sequence[tuple[str, str]]
     ) -> CallbackCode:
         """Return the code of a response of this issuer (RFC 9207).
 
         Raises:
-            FlowInvalidError: another issuer sent the response.
+            FlowInvalidError: another issuer sent the response, or the provider does not know the
+                prompt of the flow (`flow_prompt`): the login can begin again without it.
             ProviderRefusedError, ProviderUnavailableError: the provider sent an error.
         """
         provider, metadata = connected.provider, await connected.metadata()
         issuer = provider.issuer if provider.kind == "oidc" else None
         response = read_callback(pairs, issuer=issuer, iss_promised=metadata.sends_issuer)
         if isinstance(response, CallbackError):
+            is_login = flow.purpose != "link"
+            if flow.prompted and is_login and response.error == "invalid_request":
+                raise FlowInvalidError(cause="flow_prompt")
             raise _error_of(provider, response.error)
         return response
 
@@ -320,7 +327,13 @@ def _error_of(provider: Provider, error: str) -> ProviderRefusedError | Provider
     note = f"the provider responded with {error}"
     if error in _OF_THE_USER:
         return ProviderRefusedError(cause="provider_error", note=note)
-    remedy = f"check the client login.providers.{provider.name}.client_id at the provider"
+    key = f"login.providers.{provider.name}"
+    remedies = {
+        "invalid_scope": f"correct {key}.scopes, or permit them to the client at the provider",
+        "server_error": "its own log has the reason",
+        "temporarily_unavailable": "retry later",
+    }
+    remedy = remedies.get(error, f"check the client {key}.client_id at the provider")
     return ProviderUnavailableError(cause="provider_error", note=f"{note}: {remedy}")
 
 
@@ -358,5 +371,4 @@ def _secret(provider: Provider, found: AccountAtLogin) -> ProviderSecret:
     return ProviderSecret(
         found.tokens.refresh_token if provider.refresh is not None else "",
         found.tokens.id_token if provider.sends_hint else "",
-        provider.name,
     )

@@ -7,20 +7,18 @@ from urllib.parse import urlencode, urlsplit
 from authgw.core.errors import AuthgwError, ProviderUnavailableError
 from authgw.core.limits import MAX_RD_BYTES
 from authgw.core.login_sites import LoginSite
+from authgw.core.providers.model import LOGGED_OUT_STATE
 from authgw.core.sealing import SealBrokenError, Sealer
 from authgw.core.sessions import Session
-from authgw.services.providers.connected import ConnectedProvider, ProvidersOfSessions
+from authgw.services.providers.connected import ConnectedProvider
 from authgw.services.providers.secrets import ProviderSecret, unseal
-
-# The provider returns it to the login page, which then does not log in again by itself.
-LOGGED_OUT_STATE = "logged-out"
 
 
 class ProviderLogouts:
     """Logouts at these providers; `sealer` opens the secrets of sessions."""
 
     def __init__(self, connected: Iterable[ConnectedProvider], sealer: Sealer) -> None:
-        self._providers = ProvidersOfSessions(connected)
+        self._by_issuer = {each.provider.issuer: each for each in connected}
         self._sealer = sealer
         self._revoking: set[asyncio.Task[None]] = set()
 
@@ -30,13 +28,13 @@ class ProviderLogouts:
         The refresh token of the session is revoked in the background, at best. The provider sends
         the browser back to the login page of `site`, an address that is registered there.
         """
+        connected = self._by_issuer.get(session.issuer)
+        if connected is None:
+            return ""
         try:
             secret = unseal(self._sealer, session)
         except SealBrokenError:
             secret = ProviderSecret()
-        connected = self._providers.of(session, secret.provider)
-        if connected is None:
-            return ""
         if secret.refresh_token:
             self._revoke_later(connected, secret.refresh_token)
         if not connected.provider.logs_out:

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from loguru import logger
 
@@ -36,7 +36,7 @@ from authgw.core.providers.renewal import AfterRefusal, RenewalResult
 from authgw.core.reasons import CAUSES
 from authgw.core.sealing import SealBrokenError, Sealer
 from authgw.core.sessions import Session, Snapshot
-from authgw.services.providers.connected import ConnectedProvider, ProvidersOfSessions
+from authgw.services.providers.connected import ConnectedProvider
 from authgw.services.providers.secrets import ProviderSecret, seal, unseal
 from authgw.services.providers.tokens import GrantRefusedError, ProviderTokens
 
@@ -90,7 +90,7 @@ class Renewals:
         clock: Callable[[], float],
         counts: RenewalCounts | None = None,
     ) -> None:
-        self._providers = ProvidersOfSessions(connected)
+        self._by_issuer = {each.provider.issuer: each for each in connected}
         self._store = store
         self._counters = counters
         self._sealer = sealer
@@ -134,13 +134,11 @@ class Renewals:
         """Wait for the checks in the background."""
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
-    def _provider_of(
-        self, session: Session | None, secret: ProviderSecret | None = None
-    ) -> ConnectedProvider | None:
+    def _provider_of(self, session: Session | None) -> ConnectedProvider | None:
         """Return the provider that a session can be checked at, or None."""
         if session is None or not session.sealed:
             return None
-        return self._providers.of(session, secret.provider if secret else "")
+        return self._by_issuer.get(session.issuer)
 
     def _start(self, sid: str) -> "asyncio.Task[str]":
         task = asyncio.create_task(self._run(sid))
@@ -163,33 +161,23 @@ class Renewals:
             return "busy"
         snapshot = await self._store.read(sid)
         session = snapshot.session
-        secret = self._secret_of(session)
-        connected = self._provider_of(session, secret)
+        connected = self._provider_of(session)
         if session is None or connected is None:
             return "none"
-        result = await self._result(connected, session, secret, snapshot.now)
+        result = await self._result(connected, session, snapshot.now)
         if result is None:
             return "none"
         self._counts[connected.provider.name, result.outcome] += 1
-        await self._commit(connected, session, result)
+        await self._commit(session, result)
         return result.outcome
 
-    def _secret_of(self, session: Session | None) -> ProviderSecret | None:
-        """Return the secret of a session, None if it cannot be decrypted."""
-        try:
-            return None if session is None else unseal(self._sealer, session)
-        except SealBrokenError:
-            return None
-
     async def _result(
-        self,
-        connected: ConnectedProvider,
-        session: Session,
-        secret: ProviderSecret | None,
-        now: float,
+        self, connected: ConnectedProvider, session: Session, now: float
     ) -> RenewalResult | None:
         """Return the result of a check; None if another check took its place."""
-        if secret is None:
+        try:
+            secret = unseal(self._sealer, session)
+        except SealBrokenError:
             self._alarm(
                 _SECRET_BROKEN,
                 connected.provider,
@@ -218,7 +206,7 @@ class Renewals:
             return tokens
         provider, session = attempt.connected.provider, attempt.session
         if tokens.refresh_token not in ("", attempt.secret.refresh_token):
-            kept = replace(attempt.secret, refresh_token=tokens.refresh_token)
+            kept = ProviderSecret(tokens.refresh_token, attempt.secret.id_token)
             attempt.sealed = seal(self._sealer, kept, session.sid, self._clock())
         claims, responses = await _claims(attempt, tokens)
         if not renewal.is_same_account(session, claims):
@@ -253,14 +241,12 @@ class Renewals:
                 case AfterRefusal.RETRY:
                     await asyncio.sleep(renewal.RETRY_DELAY)
 
-    async def _commit(
-        self, connected: ConnectedProvider, seen: Session, result: RenewalResult
-    ) -> None:
+    async def _commit(self, seen: Session, result: RenewalResult) -> None:
         """End the session, or replace it unless it has ended in the meantime."""
         if result.outcome == "ended":
             if await self._store.revoke(seen.sid):
                 sentence = f"ended by its identity provider: {CAUSES.get(result.cause, '')}"
-                more = account_fields(connected.provider.name, seen.account)
+                more = account_fields(self._by_issuer[seen.issuer].provider.name, seen.account)
                 self._record(
                     Event("revoke", sub=seen.sub, sid=seen.sid, sentence=sentence, more=more)
                 )

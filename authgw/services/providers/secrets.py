@@ -1,7 +1,7 @@
 """The secret that a session keeps of its login: tokens of the provider, encrypted in its record."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from authgw.core.sealing import SealBrokenError, Sealer
 from authgw.core.sessions import Session
@@ -15,19 +15,17 @@ _ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 class ProviderSecret:
     """Tokens that a session keeps: for checks of the account, and for a logout with a hint.
 
-    A token that is not needed is empty. `provider` is the name of the provider whose client they
-    were issued to: a session of a linked user names its issuer only, which several may share.
+    A token that is not needed is empty.
     """
 
     refresh_token: str = field(default="", repr=False)
     id_token: str = field(default="", repr=False)
-    provider: str = ""
 
     def encode(self) -> str:
         """Return the text that is encrypted, empty without tokens."""
-        if not (self.refresh_token or self.id_token):
-            return ""
-        return _ENCODE({name: text for name, text in asdict(self).items() if text})
+        members = {"refresh_token": self.refresh_token, "id_token": self.id_token}
+        kept = {name: token for name, token in members.items() if token}
+        return _ENCODE(kept) if kept else ""
 
     @classmethod
     def decode(cls, text: str) -> "ProviderSecret":

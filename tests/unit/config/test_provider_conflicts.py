@@ -28,7 +28,13 @@ OTHER = {**COMPANY, "issuer": "https://other.example.com"}
             {"a": {**COMPANY, "names": "plain"}, "b": {**OTHER, "names": "plain"}},
             "b.names: is plain for a, too",
         ),
-        ({"a": COMPANY, "b": COMPANY}, "b.client_id: has the issuer and client_id of a"),
+        ({"a": COMPANY, "b": COMPANY}, "b.issuer: is that of a, too"),
+        ({"a": COMPANY, "b": {**COMPANY, "client_id": "x"}}, "b.issuer: is that of a, too"),
+        ({"a": GITHUB, "b": {**GITHUB, "client_id": "x"}}, "b.issuer: is that of a, too"),
+        (
+            {"a": GITHUB, "b": {**COMPANY, "issuer": "https://github.com"}},
+            "b.issuer: is that of a, too",
+        ),
         (
             {"a": accepting("a.com"), "b": accepting("a.com", issuer="https://b.com")},
             "b.accept.domains: contains a.com, which a has too",

@@ -104,7 +104,7 @@ def test_an_account_of_a_provider_needs_no_entry_and_may_have_one(
     entries: tuple[User], can_add: bool
 ) -> None:
     session = replace(COMPANY, amr=("pwd",), auth_time=NOW - 9)
-    assert principal_of(session, Directory(*entries), providers=["oidc:company"]) == Principal(
+    assert principal_of(session, Directory(*entries), provider="oidc:company") == Principal(
         "company:7",
         session.sid,
         ("users",),
@@ -131,6 +131,16 @@ def test_an_account_ends_by_an_entry_that_disables_it_or_is_anothers(entry: User
         principal_of(COMPANY, Directory(entry))
 
 
+@pytest.mark.parametrize(
+    "owner", [("https://idp.test", "8"), ("https://other.test", "7"), ("https://idp.test", "")]
+)
+def test_a_name_that_is_bound_to_another_account_ends_the_session(owner: tuple[str, str]) -> None:
+    own = (COMPANY.issuer, COMPANY.account)
+    assert principal_of(COMPANY, Directory(bindings={COMPANY.sub: own})).sub == COMPANY.sub
+    with pytest.raises(SessionEndedError):
+        principal_of(COMPANY, Directory(bindings={COMPANY.sub: owner}))
+
+
 @pytest.mark.parametrize("field", ["issuer", "account"])
 def test_an_account_without_issuer_or_id_has_ended(field: str) -> None:
     with pytest.raises(SessionEndedError):
@@ -142,7 +152,7 @@ WITH_LINK = replace(ALICE, link_marks=frozenset({"l1"}))
 
 
 def test_a_session_by_a_link_is_that_of_the_user() -> None:
-    assert principal_of(LINKED, Directory(WITH_LINK), providers=["oidc:company"]).source == USERS
+    assert principal_of(LINKED, Directory(WITH_LINK), provider="oidc:company").source == USERS
     with pytest.raises(SessionEndedError):
         principal_of(LINKED, Directory(ALICE))
 
@@ -167,13 +177,11 @@ def test_a_session_by_a_link_whose_account_a_previous_version_dropped_has_ended(
 def test_a_blocked_account_or_subject_ends_each_session(
     session: Session, blocked: tuple[str, str] | str
 ) -> None:
-    providers = ["oidc:other", "oidc:company"] if session.issuer else []
+    provider = "oidc:company" if session.issuer else ""
     for entries in (Directory(WITH_LINK), Directory(WITH_LINK, blocked=frozenset({("x", "7")}))):
-        principal_of(session, entries, providers=providers)
+        principal_of(session, entries, provider=provider)
     with pytest.raises(SessionEndedError):
-        principal_of(
-            session, Directory(WITH_LINK, blocked=frozenset({blocked})), providers=providers
-        )
+        principal_of(session, Directory(WITH_LINK, blocked=frozenset({blocked})), provider=provider)
 
 
 @pytest.mark.parametrize(

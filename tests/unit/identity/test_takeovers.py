@@ -90,13 +90,16 @@ def test_a_chosen_name_stays_with_its_first_account(
 
 def test_a_mailbox_with_a_new_owner_does_not_inherit_the_name(users: WatchedUsersFile) -> None:
     claims = verified("bob@example.com")
-    assert log_in(BY_EMAIL, claims, users).sub == "company:bob@example.com"
+    former = session_of(log_in(BY_EMAIL, claims, users), claims)
+    assert principal_of(former, users).sub == "company:bob@example.com"
     new_owner = replace(claims, account="new")
     assert refused(BY_EMAIL, new_owner, users) == "name_bound"
     assert refused(BY_EMAIL, new_owner, replica_of(users)) == "name_bound"
     bindings_editor.release(users.bindings_path, "company:bob@example.com")
     read_again(users)
     assert log_in(BY_EMAIL, new_owner, users).sub == "company:bob@example.com"
+    with pytest.raises(SessionEndedError):
+        principal_of(former, users)
 
 
 def test_the_same_address_at_two_providers_gives_two_names(users: WatchedUsersFile) -> None:
@@ -147,12 +150,12 @@ def test_a_link_makes_an_account_its_user_until_it_is_removed(users: WatchedUser
     other = log_in(MAIL, replace(claims, issuer=ELSEWHERE), users)
     assert (other.sub, other.source) == ("mail:mallory@example.com", "oidc:mail")
     session = session_of(admitted, claims)
-    assert principal_of(session, users, providers=("oidc:company",)).sub == "alice"
+    assert principal_of(session, users, provider="oidc:company").sub == "alice"
     users_editor.remove_links(users.path, "alice", ISSUER)
     users_editor.add_link(users.path, "alice", ISSUER, claims.account)
     read_again(users)
     with pytest.raises(SessionEndedError):
-        principal_of(session, users, providers=("oidc:company",))
+        principal_of(session, users, provider="oidc:company")
 
 
 def test_a_new_password_ends_the_sessions_of_links(users: WatchedUsersFile) -> None:
@@ -163,7 +166,7 @@ def test_a_new_password_ends_the_sessions_of_links(users: WatchedUsersFile) -> N
     users_editor.set_password(users.path, "alice", OTHER)
     read_again(users)
     with pytest.raises(SessionEndedError):
-        principal_of(session, users, providers=("oidc:company",))
+        principal_of(session, users, provider="oidc:company")
 
 
 @pytest.mark.parametrize("linked", [False, True])
@@ -177,12 +180,12 @@ def test_a_blocked_account_has_no_session_and_no_login(
         read_again(users)
     admitted = log_in(a_provider(), claims, users)
     session = session_of(admitted, claims)
-    principal_of(session, users, providers=("oidc:company",))
+    principal_of(session, users, provider="oidc:company")
     who = f"name:{admitted.sub.upper()}" if by_name else f"oidc:company/{claims.account}"
     bindings_editor.block(users.bindings_path, who)
     read_again(users)
     with pytest.raises(SessionEndedError):
-        principal_of(session, users, providers=("oidc:company",))
+        principal_of(session, users, provider="oidc:company")
     assert refused(a_provider(), claims, users) == "account_blocked"
 
 

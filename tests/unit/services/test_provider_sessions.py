@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from authgw.core.errors import AuthgwError, RecheckRequiredError, SessionEndedError
+from authgw.core.limits import BINDING_DELAY
 from authgw.core.providers.bounds import ProviderBounds
 from authgw.core.providers.model import Accept, Provider
 from authgw.core.sessions import Session, Snapshot
@@ -21,7 +22,7 @@ COMPANY = Provider(
     "oidc",
     "https://idp.test",
     "authgw",
-    Accept(),
+    Accept(everyone=True),
     refresh=REFRESH,
     stale=STALE,
     session=3600.0,
@@ -60,12 +61,12 @@ class AgedStore(MemoryStore):
 class ProviderWorld(SessionWorld):
     """A gateway with a provider; `due` are the sessions whose check was due."""
 
-    def __init__(self, users: NoUsers | None = None) -> None:
+    def __init__(self, users: NoUsers | None = None, provider: Provider = COMPANY) -> None:
         self.aged = AgedStore()
         self.due: list[Snapshot] = []
         super().__init__(
             store=self.aged,
-            bounds=ProviderBounds({"company": COMPANY}),
+            bounds=ProviderBounds({"company": provider}),
             on_due=self.due.append,
             users=users,
         )
@@ -115,6 +116,25 @@ async def test_a_check_obeys_the_bounds(
     with pytest.raises(expected) as caught:
         await identification.identify(None, [opened.token])
     assert (caught.value.sub, caught.value.sid) == ("company:7", opened.session.sid)
+
+
+async def test_a_released_name_ends_its_sessions() -> None:
+    """A new session has the time in which other replicas read the bindings."""
+    users = Directory(bindings={"company:7": ("https://idp.test", "7")})
+    world = ProviderWorld(users, provider=replace(COMPANY, subject="email"))
+    opened = await world.log_in()
+    identification = world.gateway.identification
+    world.wait(60)
+    assert (await identification.identify(None, [opened.token])).principal.sub == "company:7"
+    users.bindings.clear()
+    with pytest.raises(SessionEndedError):
+        await identification.identify(None, [opened.token])
+    second = await world.log_in()
+    identity = await identification.identify(None, [second.token])
+    assert identity.until == second.session.created_at + BINDING_DELAY - MAX_STALENESS
+    users.bindings["company:7"] = ("https://idp.test", "8")
+    with pytest.raises(SessionEndedError):
+        await identification.identify(None, [second.token])
 
 
 async def test_the_age_of_a_mirrored_session_counts(world: ProviderWorld) -> None:

@@ -6,12 +6,13 @@ from dataclasses import replace
 import pytest
 
 from authgw.core.errors import AuthgwError, RecheckRequiredError, SessionEndedError
-from authgw.core.limits import RENEWAL_RETRY_AFTER
+from authgw.core.limits import BINDING_DELAY, RENEWAL_RETRY_AFTER
 from authgw.core.providers.bounds import ProviderBounds
 from authgw.core.providers.model import GITHUB_ISSUER, Accept, Provider
 from authgw.core.sessions import Session
 from authgw.core.users import USERS
 from tests.support.builders import NOW, a_session
+from tests.support.directories import Directory
 
 ISSUER = "https://idp.test"
 COMPANY = Provider("company", "oidc", ISSUER, "authgw", Accept(), refresh=900.0, stale=5000.0)
@@ -36,7 +37,7 @@ def test_a_session_without_a_provider_has_no_bound(source: str, bounds: Provider
     session = replace(a_session(), source=source)
     assert bounds.until(session, NOW + 1e9) == math.inf
     assert not bounds.is_due(session, NOW + 1e9)
-    assert bounds.sources_of(session) == ()
+    assert bounds.source_of(session) == ""
 
 
 @pytest.mark.parametrize(
@@ -59,21 +60,7 @@ def test_a_session_of_another_provider_or_issuer_has_ended(session: Session) -> 
 
 @pytest.mark.parametrize("session", [SESSION, LINKED])
 def test_the_source_of_an_account_does_not_depend_on_a_link(session: Session) -> None:
-    assert BOUNDS.sources_of(session) == ("oidc:company",)
-
-
-def test_of_several_providers_of_an_issuer_the_strictest_bounds_a_linked_account() -> None:
-    second = replace(COMPANY, name="second", client_id="other", refresh=600.0)
-    for providers in ([COMPANY, second], [second, COMPANY]):
-        bounds = ProviderBounds({each.name: each for each in providers})
-        assert bounds.sources_of(LINKED) == tuple(each.source for each in providers)
-        assert bounds.until(LINKED, NOW) == NOW + 600.0
-        assert bounds.is_due(LINKED, NOW + 600.0)
-        with pytest.raises(RecheckRequiredError):
-            bounds.until(LINKED, NOW + 1200.0)
-        # A session of its own has a single provider.
-        assert bounds.until(SESSION, NOW) == NOW + 900.0
-        assert not bounds.is_due(SESSION, NOW + 600.0)
+    assert BOUNDS.source_of(session) == "oidc:company"
 
 
 @pytest.mark.parametrize(
@@ -140,3 +127,48 @@ def test_a_session_that_was_not_confirmed_in_time(
     session = replace(SESSION, checked_at=NOW + checked, tried_at=NOW + tried)
     with pytest.raises(error):
         BOUNDS.until(session, NOW + now)
+
+
+BY_EMAIL = replace(COMPANY, subject="email", accept=Accept(everyone=True))
+OWN = (ISSUER, "7")
+
+
+@pytest.mark.parametrize(
+    ("provider", "bindings"),
+    [
+        (BY_EMAIL, {}),
+        (BY_EMAIL, {"company:7": (ISSUER, "8")}),
+        # The account has another name now.
+        (BY_EMAIL, {"company:8": OWN}),
+        # Bindings are the only accounts of `accept: linked`.
+        (COMPANY, {}),
+    ],
+)
+def test_a_session_whose_binding_was_released_has_ended(
+    provider: Provider, bindings: dict[str, tuple[str, str]]
+) -> None:
+    """A new session has the time in which replicas read the bindings."""
+    bounds, users = ProviderBounds({"company": provider}), Directory(bindings=bindings)
+    end = SESSION.created_at + BINDING_DELAY
+    assert bounds.name_until(SESSION, users, end - 1) == end
+    with pytest.raises(SessionEndedError):
+        bounds.name_until(SESSION, users, end)
+
+
+@pytest.mark.parametrize(
+    ("session", "provider", "bindings"),
+    [
+        (SESSION, BY_EMAIL, {"company:7": OWN}),
+        (SESSION, COMPANY, {"company:a@example.com": OWN}),
+        (SESSION, replace(COMPANY, accept=Accept(domains=frozenset({"a.com"}))), {}),
+        (LINKED, BY_EMAIL, {}),
+        (a_session(), BY_EMAIL, {}),
+        # `until` ends it.
+        (replace(SESSION, issuer="https://other.test"), BY_EMAIL, {}),
+    ],
+)
+def test_a_name_that_is_bound_or_needs_no_binding(
+    session: Session, provider: Provider, bindings: dict[str, tuple[str, str]]
+) -> None:
+    bounds = ProviderBounds({"company": provider})
+    assert bounds.name_until(session, Directory(bindings=bindings), NOW + 1e9) == math.inf

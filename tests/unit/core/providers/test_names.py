@@ -138,6 +138,7 @@ REFUSED: list[tuple[Provider, ProviderClaims, Accounts, str]] = [
         "disabled",
     ),
     # Names that are bound to another account, in any spelling, or to none.
+    (a_provider(), account(), Accounts(bindings={f"company:{SUB}": OTHER}), "name_bound"),
     (
         BY_NAME,
         account(preferred_username="bob"),

@@ -93,19 +93,17 @@ async def test_a_session_that_is_checked_again_keeps_its_refresh_token(
     assert found.error.note.startswith("login.providers.company.refresh: ")
     scene.provider.tokens["refresh_token"] = "R1"
     logged_in = await scene.logged_in()
-    assert logged_in.secret == ProviderSecret("R1", provider="company")
+    assert logged_in.secret == ProviderSecret("R1")
     assert logged_in.login.ends_at is None
     assert "R1" not in repr(logged_in)
 
 
 async def test_tokens_that_no_session_needs_are_thrown_away(scene: ProviderScene) -> None:
     scene.provider.tokens["refresh_token"] = "R1"
-    assert (await scene.logged_in()).secret == ProviderSecret(provider="company")
+    assert (await scene.logged_in()).secret == ProviderSecret()
     scene.configure(sends_hint=True)
     found = await scene.logged_in()
-    assert found.secret == ProviderSecret(
-        id_token=scene.provider.tokens["id_token"], provider="company"
-    )
+    assert found.secret == ProviderSecret(id_token=scene.provider.tokens["id_token"])
 
 
 async def test_a_future_auth_time_within_the_skew_is_now(scene: ProviderScene) -> None:

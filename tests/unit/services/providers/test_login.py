@@ -71,7 +71,7 @@ async def test_a_login_has_the_claims_of_its_id_token(scene: ProviderScene) -> N
     assert (login.checked_at, login.groups_from) == (NOW, "id_token")
     assert login.ends_at == NOW + PROVIDER.session
     assert (found.flow.rd, found.flow.purpose, found.needs_code) == (RD, "login", False)
-    assert found.secret == ProviderSecret(provider="company")
+    assert found.secret == ProviderSecret()
     token = next(call for call in scene.provider.calls.made if call.method == "POST")
     assert token.fields["code_verifier"]
     assert f"{ISSUER}/userinfo" not in scene.provider.calls.urls()
@@ -227,7 +227,7 @@ async def test_a_response_has_one_code_and_one_state(scene: ProviderScene, chang
     [
         ("access_denied", "provider_refused", "access_denied"),
         ("login_required", "provider_refused", "login_required"),
-        ("invalid_scope", "provider_unavailable", "login.providers.company.client_id"),
+        ("invalid_scope", "provider_unavailable", "login.providers.company.scopes"),
     ],
 )
 async def test_an_error_of_the_provider_is_named_in_the_log_only(
@@ -288,8 +288,11 @@ async def test_without_the_store_no_response_is_accepted(scene: ProviderScene) -
 
 
 async def test_callbacks_of_an_address_have_a_budget(scene: ProviderScene) -> None:
+    # An office has a single address: logins that succeed do not count.
+    for _ in range(2 * PER_CALLBACK.max_failures):
+        await scene.logged_in()
     for _ in range(PER_CALLBACK.max_failures):
-        await scene.log_in()
+        await scene.log_in(aud="another")
     trips, made = scene.counters.trips, len(scene.provider.calls.made)
     found = await scene.log_in()
     assert cause_of(found) == "too_many_failures/throttled_address"
@@ -299,6 +302,39 @@ async def test_callbacks_of_an_address_have_a_budget(scene: ProviderScene) -> No
     flow = await scene.start()
     found = await scene.callback(scene.answer(flow), flow.ticket, address="198.51.100.1")
     assert isinstance(found, FinishedLogin)
+
+
+@pytest.mark.parametrize(
+    ("supported", "sent"),
+    [
+        ([], "select_account"),
+        (["none", "login"], "login"),
+        (["none"], None),
+        (["select_account", "login"], "select_account"),
+    ],
+)
+async def test_a_prompt_is_one_that_the_provider_supports(
+    scene: ProviderScene, supported: list[str], sent: str | None
+) -> None:
+    scene.provider.metadata["prompt_values_supported"] = supported
+    flow = await scene.start(prompt="select_account")
+    assert query_of(flow).get("prompt") == sent
+
+
+@pytest.mark.parametrize(
+    ("prompt", "purpose", "cause"),
+    [
+        ("select_account", "login", "flow_invalid/flow_prompt"),
+        ("", "login", "provider_unavailable/provider_error"),
+        ("select_account", "link", "provider_unavailable/provider_error"),
+    ],
+)
+async def test_a_prompt_that_the_provider_does_not_know_is_left_out(
+    scene: ProviderScene, prompt: str, purpose: Any, cause: str
+) -> None:
+    flow = await scene.start(prompt=prompt, purpose=purpose)
+    pairs = [("error", "invalid_request"), ("state", query_of(flow)["state"])]
+    assert cause_of(await scene.callback(pairs, flow.ticket)) == cause
 
 
 async def test_logins_are_counted_by_outcome(scene: ProviderScene) -> None:

@@ -8,10 +8,10 @@ import pytest
 
 from authgw.core.errors import ProviderUnavailableError
 from authgw.core.keys import KeyRing
+from authgw.core.providers.model import LOGGED_OUT_STATE
 from authgw.core.sealing import Sealer
 from authgw.core.sessions import Session
-from authgw.services.providers.connected import ConnectedProvider
-from authgw.services.providers.logout import LOGGED_OUT_STATE, ProviderLogouts
+from authgw.services.providers.logout import ProviderLogouts
 from authgw.services.providers.secrets import ProviderSecret, seal
 from tests.support.builders import KEY, NOW, a_session
 from tests.support.fake_provider import ISSUER
@@ -87,22 +87,3 @@ async def test_a_provider_without_logout_is_left_alone(scene: ProviderScene) -> 
     scene.configure(logs_out=True)
     scene.provider.metadata["end_session_endpoint"] = None
     assert await logouts(scene).after(session_with(ProviderSecret()), SITE) == ""
-
-
-async def test_of_two_clients_at_an_issuer_that_of_the_login_is_logged_out(
-    scene: ProviderScene,
-) -> None:
-    scene.configure(logs_out=True)
-    other = replace(scene.connected.provider, name="partners", client_id="partners")
-    connected = ConnectedProvider(
-        other, scene.provider.calls, scene.connected.documents, clock=scene.clock
-    )
-    made = ProviderLogouts([connected, scene.connected, connected], SEALER)
-    linked = replace(session_with(ProviderSecret("R1", provider="company")), source="users")
-    for session in (session_with(ProviderSecret("R1")), linked):
-        url = await made.after(session, SITE)
-        assert parse_qs(urlsplit(url).query)["client_id"] == ["authgw"]
-        await made.settle()
-        basic = scene.provider.calls.made[-1].basic
-        assert basic is not None
-        assert basic.name == "authgw"

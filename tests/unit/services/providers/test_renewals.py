@@ -10,12 +10,8 @@ from authgw.core.errors import ProviderUnavailableError
 from authgw.core.keys import KeyRing
 from authgw.core.providers import renewal
 from authgw.core.sealing import Sealer
-from authgw.core.sessions import new_sid
-from authgw.core.users import link_mark
 from authgw.services.providers import renewals
 from authgw.services.providers.calls import ProviderResponse
-from authgw.services.providers.connected import ConnectedProvider
-from authgw.services.providers.renewals import Renewals
 from authgw.services.providers.secrets import ProviderSecret, seal, unseal
 from tests.support.builders import NOW, a_key, a_session
 from tests.support.fake_provider import ISSUER, Call
@@ -177,39 +173,3 @@ async def test_a_secret_that_cannot_be_opened_is_an_alarm_and_no_logout(
     assert "company:provider_secret_broken" in {
         ":".join(reversed(name.split(":"))) for name in world.renewals._logged_at
     }
-
-
-@pytest.mark.parametrize(
-    ("source", "named"), [("oidc:company", ""), ("oidc:company", "company"), ("users", "company")]
-)
-async def test_of_two_clients_at_an_issuer_that_of_the_login_checks_the_session(
-    world: RenewalScene, source: str, named: str
-) -> None:
-    """The other client's credentials would make the provider refuse the token, twice."""
-    world.scene.users.users["alice"] = a_user()
-    if source == "users":
-        world.scene.users.links[ISSUER, "u1"] = "alice"
-    mark = link_mark(ISSUER, "u1", 0) if source == "users" else ""
-    sub = "alice" if source == "users" else world.session.sub
-    secret = ProviderSecret("R1", provider=named)
-    session = replace(world.session, sub=sub, source=source, password_mark=mark)
-    session = replace(session, sid=new_sid(sub, b"0" * 16))
-    world.put(replace(session, sealed=seal(SEALER, secret, session.sid, NOW)))
-    other = replace(world.scene.connected.provider, name="partners", client_id="partners")
-    calls, documents = world.provider.calls, world.scene.connected.documents
-    connected = ConnectedProvider(other, calls, documents, clock=world.scene.clock)
-    world.renewals = Renewals(
-        [connected, world.scene.connected, connected],
-        world.store,
-        world.scene.counters,
-        SEALER,
-        world.scene.users,
-        record=world.events.append,
-        clock=world.scene.clock,
-    )
-    await world.renew()
-    (sent,) = (call.basic for call in calls.made if "refresh_token" in call.fields)
-    assert sent is not None
-    assert sent.name == "authgw"
-    assert unseal(SEALER, world.session) == ProviderSecret("R2", provider=named)
-    assert world.session.checked_at == NOW
