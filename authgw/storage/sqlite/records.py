@@ -12,7 +12,20 @@ from authgw.storage.sqlite.database import Database, text_in
 _CHECK_INTERVAL = 1000  # writes between two checks of the number of rows
 _PAGE_SIZE = 500  # records that an operation of an export reads
 _SETS_PER_PAGE = 20
-_TABLES = ("records", "record_members")
+# For each table: delete what has expired; count the rows; delete those that expire soonest.
+_ROOM = (
+    (
+        "DELETE FROM records WHERE ends <= ?",
+        "SELECT count(*) FROM records",
+        "DELETE FROM records WHERE rowid IN (SELECT rowid FROM records ORDER BY ends LIMIT ?)",
+    ),
+    (
+        "DELETE FROM record_members WHERE ends <= ?",
+        "SELECT count(*) FROM record_members",
+        "DELETE FROM record_members WHERE rowid IN "
+        "(SELECT rowid FROM record_members ORDER BY ends LIMIT ?)",
+    ),
+)
 
 
 class SqliteRecords:
@@ -105,19 +118,15 @@ class SqliteRecords:
         return float(max(before, ends))
 
     async def _make_room_for_records(self, now: float) -> None:
-        for table in _TABLES:
-            await self._db.rows(f"DELETE FROM {table} WHERE ends <= ?", now)  # noqa: S608  constant
+        for expired, _, _ in _ROOM:
+            await self._db.rows(expired, now)
         self._writes_since_check += 1
         if self._writes_since_check < _CHECK_INTERVAL:
             return
         self._writes_since_check = 0
-        for table in _TABLES:
-            (rows,) = await self._db.column(f"SELECT count(*) FROM {table}")  # noqa: S608  constant
-            sql = (
-                f"DELETE FROM {table} WHERE rowid IN "  # noqa: S608  constant
-                f"(SELECT rowid FROM {table} ORDER BY ends LIMIT ?)"
-            )
-            await self._db.rows(sql, max(0, rows + _CHECK_INTERVAL - MAX_RECORDS))
+        for _, count, soonest in _ROOM:
+            (rows,) = await self._db.column(count)
+            await self._db.rows(soonest, max(0, rows + _CHECK_INTERVAL - MAX_RECORDS))
 
     async def _records_after(self, last: str) -> list[ExportedRecord]:
         now = self._clock()
