@@ -28,7 +28,6 @@ _PROVIDERS = """\
       accept: linked
     github:
       type: github
-      issuer: http://127.0.0.1:{port}
       client_id: other
       client_secret_file: ../kc
       label: GitHub
