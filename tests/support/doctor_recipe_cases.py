@@ -197,7 +197,7 @@ MISMATCHES = {
         "authgw/gateway.conf",
         "/login/oidc/[a-z0-9-]+/callback|",
         "",
-        "/login/oidc/{name}/callback of the gateway is not published on the host of login.url",
+        "takes /login/oidc/{name}/callback from the gateway",
         "problem",
         config=_LOGIN,
     ),
