@@ -21,7 +21,9 @@ from authgw.core.providers.flow import (
     authorization_url,
     cookie_suffix,
     fitting_target,
+    is_cookie_suffix,
     read_callback,
+    supported_prompt,
 )
 from authgw.core.providers.model import Accept, Provider
 from authgw.core.tokens import TicketClaims, TokenType
@@ -323,3 +325,27 @@ def test_the_suffix_of_a_cookie_is_the_start_of_the_state() -> None:
 def test_a_mark_is_compact_json() -> None:
     assert " " not in TICKET.encode()
     assert json.loads(TICKET.encode())["purpose"] == "link"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "supported", "sent_prompt"),
+    [
+        ("", ("login",), ""),
+        ("select_account", (), "select_account"),
+        ("select_account", ("login", "select_account"), "select_account"),
+        ("select_account", ("none", "login"), "login"),
+        ("select_account", ("none", "consent"), ""),
+        ("none", ("login",), "login"),
+    ],
+)
+def test_a_prompt_that_the_metadata_exclude_is_replaced(
+    prompt: str, supported: tuple[str, ...], sent_prompt: str
+) -> None:
+    assert supported_prompt(prompt, supported) == sent_prompt
+
+
+def test_the_end_of_the_name_of_a_cookie_of_a_flow_is_recognized() -> None:
+    suffix = cookie_suffix(STATE)
+    assert is_cookie_suffix(suffix)
+    for text in ("", suffix[:-1], suffix + "A", suffix[:-1] + ";", suffix[:-1] + "\u00e4"):
+        assert not is_cookie_suffix(text)
