@@ -105,7 +105,7 @@ sample: install
 # has changed since; the rest is run. THREATS='--without tests/limits' leaves out what is slow.
 THREATS :=
 
-threats: install
+threats: install $(NODE_MODULES)
 	$(BIN)/python -m tests.threats $(THREATS)
 
 # The same with full counts and loads, an hour of it; SOAK_SECONDS sets how long the mixed load lasts.
