@@ -8,7 +8,7 @@ authgw's: a parse error must not turn it into a credential for the app.
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
@@ -23,14 +23,15 @@ from authgw.core.limits import (
 from authgw.core.rules import Credential, Rule
 from authgw.core.users import APP_PASSWORD_PREFIX
 
-# Prefixes of app passwords and of service keys.
-_PREFIX = re.compile(rf"{APP_PASSWORD_PREFIX}|agk_")
+_APP_PASSWORD = APP_PASSWORD_PREFIX.encode()
+_SERVICE_KEY = b"agk_"
 _BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]+=*)")
 _BASIC = re.compile(rb"[Bb][Aa][Ss][Ii][Cc] +([^ \t].*)", re.DOTALL)
 # The alphabets of base64, base64url, app passwords and JWS. The prefixes consist of it.
-_TOKEN_RUN = re.compile(r"[A-Za-z0-9+/_.-]{4,}")
-_JWS_START = "eyJ"  # base64url of `{"`
+_TOKEN_RUN = re.compile(rb"[A-Za-z0-9+/_.-]{4,}")
+_JWS_START = b"eyJ"  # base64url of `{"`
 _NAME = re.compile(r'"(iss|kid)"\s*:\s*"((?:[^"\\]|\\.)*)"')
+_STANDARD = bytes.maketrans(b"-_", b"+/")  # RFC 4648 section 5 to section 4
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 _MIN_BASE64_LENGTH = 6  # characters of the shortest prefix in base64
 # A quoted string (RFC 9110 section 5.6.4), or an opening quote without an end.
@@ -59,7 +60,7 @@ class OwnIdentifiers:
     kids: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Authorization:
     """The classified Authorization lines of a request.
 
@@ -86,12 +87,9 @@ def read_authorization(
         return _ABSENT
     token = _bearer_token(lines)
     if token is not None:
-        ours = (
-            _is_large(lines)
-            or _is_own_header(token.partition(".")[0], identifiers)
-            or _is_ours(token, identifiers)
-        )
-        return Authorization(AuthorizationKind.OURS if ours else AuthorizationKind.FOREIGN, token)
+        is_ours = _is_large(lines) or _is_own_token(token.encode("ascii"), identifiers)
+        kind = AuthorizationKind.OURS if is_ours else AuthorizationKind.FOREIGN
+        return Authorization(kind, token)
     schemes = [_schemes(line) for line in lines]
     distinct = frozenset(chain.from_iterable(schemes))
     is_basic = accepts_basic and b"basic" in distinct
@@ -114,7 +112,7 @@ def _problem(
     """Return why lines that are neither Bearer nor Basic may be authgw's; empty if they are not."""
     if _is_large(lines):
         return f"Authorization is over {MAX_AUTHORIZATION_BYTES} bytes"
-    if _is_ours(b"\n".join(lines).decode("latin-1"), identifiers):
+    if _is_ours(b"\n".join(lines), identifiers):
         return "a credential of authgw is not sent as a single Bearer or Basic"
     if any(len(line_schemes) > 1 for line_schemes in schemes):
         return "an Authorization line contains several credentials"
@@ -224,54 +222,68 @@ def _schemes(line: bytes) -> list[bytes]:
     return [word[0].lower() if word else b"" for word in words]
 
 
+def _is_own_token(token: bytes, identifiers: OwnIdentifiers) -> bool:
+    # Only what begins like a JOSE header may displace cached headers.
+    if token.startswith(_JWS_START) and _is_own_header(token.partition(b".")[0], identifiers):
+        return True
+    return _is_ours(token, identifiers)
+
+
 @lru_cache(MAX_CACHED_JOSE_HEADERS)
-def _is_own_header(part: str, identifiers: OwnIdentifiers) -> bool:
+def _is_own_header(part: bytes, identifiers: OwnIdentifiers) -> bool:
     """Return True if a token with this JOSE header is authgw's; cached, as few differ."""
-    return _is_named(_base64_text(part), identifiers)
+    return _names_us(_base64_content(part), identifiers)
 
 
-def _is_ours(text: str, identifiers: OwnIdentifiers) -> bool:
+def _is_ours(text: bytes, identifiers: OwnIdentifiers) -> bool:
     """Return True if any part of the text, raw or decoded, is a credential of authgw."""
-    for _ in range(1 + MAX_CREDENTIAL_DECODES):
+    decodes_left = MAX_CREDENTIAL_DECODES
+    while True:
         runs = _TOKEN_RUN.findall(text)
-        # A signature may contain a prefix by chance; issuer and kid identify a JWS.
-        if any(_PREFIX.search(run) and not _is_jws(run) for run in runs) or _is_named(
-            text, identifiers
-        ):
+        if (_APP_PASSWORD in text or _SERVICE_KEY in text) and any(map(_has_prefix, runs)):
             return True
-        parts = (part for run in runs for part in run.split(".") if len(part) >= _MIN_BASE64_LENGTH)
-        text = "\n".join(decoded for part in parts for decoded in _decoded(part))
-    return False
+        if _names_us(text, identifiers):
+            return True
+        if not runs or not decodes_left:
+            return False
+        parts = [part for run in runs for part in run.split(b".")]
+        encoded = [part for part in parts if len(part) >= _MIN_BASE64_LENGTH]
+        text = b"\n".join([content for part in encoded for content in _decoded(part)])
+        decodes_left -= 1
 
 
-def _is_named(text: str, identifiers: OwnIdentifiers) -> bool:
+def _names_us(text: bytes, identifiers: OwnIdentifiers) -> bool:
     """Return True if a JSON member `iss` or `kid` is authgw's, at any position, even duplicated."""
-    if '"' not in text:
+    if b'"' not in text:
         return False
-    unescaped = text.replace("\\/", "/")
+    unescaped = text.decode("utf-8", "replace").replace("\\/", "/")
     if "\\u" in unescaped:
         unescaped = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), unescaped)
     own = {"iss": identifiers.issuers, "kid": identifiers.kids}
     return any(value in own[name] for name, value in _NAME.findall(unescaped))
 
 
-def _is_jws(run: str) -> bool:
+def _has_prefix(run: bytes) -> bool:
+    """Return True if an app password or a service key may begin in this run."""
+    # A signature may contain a prefix by chance; issuer and kid identify a JWS.
+    return (_APP_PASSWORD in run or _SERVICE_KEY in run) and not _is_jws(run)
+
+
+def _is_jws(run: bytes) -> bool:
     """Return True if this is a JWS or JWE of any issuer, in compact form."""
-    parts = run.split(".")
-    return len(parts) in (3, 5) and '"alg"' in _base64_text(parts[0])
+    parts = run.split(b".")
+    return len(parts) in (3, 5) and b'"alg"' in _base64_content(parts[0])
 
 
-def _decoded(part: str) -> Iterator[str]:
-    """Yield the texts that base64 in this part may encode."""
-    yield _base64_text(part)
+def _decoded(part: bytes) -> tuple[bytes, ...]:
+    """Return the texts that base64 in this part may encode."""
     start = part.find(_JWS_START)
-    if start > 0:
-        yield _base64_text(part[start:])
+    whole = _base64_content(part)
+    return (whole, _base64_content(part[start:])) if start > 0 else (whole,)
 
 
-def _base64_text(part: str) -> str:
+def _base64_content(part: bytes) -> bytes:
     # A Bearer token may also contain `~` and end with any number of `=` (RFC 6750 section 2.1).
-    standard = part.replace("-", "+").replace("_", "/").replace("~", "").rstrip("=")
+    standard = part.translate(_STANDARD, b"~").rstrip(b"=")
     whole = standard[:-1] if len(standard) % 4 == 1 else standard
-    raw = binascii.a2b_base64(whole + "=" * (-len(whole) % 4))
-    return raw.decode("utf-8", "replace")
+    return binascii.a2b_base64(whole + b"=" * (-len(whole) % 4))

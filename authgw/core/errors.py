@@ -31,7 +31,10 @@ class AuthgwError(Exception):
         self.sid = sid
         self.cause = cause or self.cause
         self.note = note or CAUSES.get(self.cause, "")
-        super().__init__(f"{self.code}: {self.detail}")
+        super().__init__()
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.detail}"
 
     @property
     def status(self) -> int:

@@ -84,7 +84,7 @@ def authorization(headers: RawHeaders) -> list[bytes]:
 
 def cookies(headers: RawHeaders, names: frozenset[str]) -> tuple[str, ...]:
     """Return the values of all cookies with these names, from all Cookie headers."""
-    return tuple(value for name, value in own_cookies(headers) if name in names)
+    return tuple([value for name, value in own_cookies(headers) if name in names])
 
 
 def own_cookies(headers: RawHeaders) -> tuple[tuple[str, str], ...]:

@@ -20,10 +20,12 @@ from authgw.dialects.headers import RawHeaders, authorization, cookies
 from authgw.forward_auth.context import CheckContext
 from authgw.services.results import Identity
 
+# An Enum computes its `value` at each use, and these are part of each check.
+_BEARER, _COOKIE = Credential.BEARER.value, Credential.COOKIE.value
 _PUBLIC_TIMEOUT = 0.05  # seconds in which the caller of a public page is identified, or ignored
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Caller:
     """The authenticated principal, or the refusal of its credentials.
 
@@ -47,7 +49,7 @@ class Caller:
 ANONYMOUS = Caller(None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Credentials:
     """The credentials of a request that a rule accepts: a token of ours, and session cookies."""
 
@@ -68,8 +70,8 @@ class _Credentials:
     def kind(self) -> str:
         """The kind of the credential that counts; a token precedes cookies."""
         if self.token is not None:
-            return Credential.BEARER.value
-        return Credential.COOKIE.value if self.cookies else ""
+            return _BEARER
+        return _COOKIE if self.cookies else ""
 
 
 def identify_now(

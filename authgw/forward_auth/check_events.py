@@ -8,6 +8,9 @@ from authgw.core.rules import ANY_SESSION, Rule
 from authgw.forward_auth.caller import Caller
 from authgw.forward_auth.pending_check import PendingCheck
 
+# An Enum computes its `value` at each use, and these are part of each check.
+_FOREIGN = AuthorizationKind.FOREIGN.value
+
 
 def allowed_event(
     check: PendingCheck,
@@ -66,14 +69,20 @@ def repeated_event(event: Event, check: PendingCheck, caller: Caller) -> Event:
     """Return the event of a check whose response is cached; `event` is that of the first."""
     refusal = caller.refusal
     assert refusal is not None  # noqa: S101  it is cached under its reason
-    return event._replace(
-        request_id=check.request_id,
-        sub=refusal.sub,
-        sid=refusal.sid,
-        sentence=refusal.note or refusal.detail,
-        authorization=_foreign(caller),
-        credential=caller.credential,
-        cause=refusal.cause,
+    return Event(
+        event.name,
+        check.request_id,
+        event.address,
+        refusal.sub,
+        refusal.sid,
+        event.reason,
+        refusal.note or refusal.detail,
+        _foreign(caller),
+        event.target,
+        event.status,
+        event.rule,
+        caller.credential,
+        refusal.cause,
     )
 
 
@@ -89,4 +98,4 @@ def _rule_name(rule: Rule | None) -> str:
 
 
 def _foreign(caller: Caller) -> str:
-    return AuthorizationKind.FOREIGN.value if caller.is_foreign else ""
+    return _FOREIGN if caller.is_foreign else ""

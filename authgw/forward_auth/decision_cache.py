@@ -48,28 +48,6 @@ V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
-class CheckKey:
-    """The keys of a check in the cache; `rule` is the cached number of its rule, or None."""
-
-    cache: "DecisionCache"
-    names: tuple[bytes, ...]
-    layout: HeaderLayout
-    target: TargetKey
-    values: tuple[bytes, ...]
-    rule: int | None
-
-    @property
-    def credentials(self) -> RawHeaders:
-        """The headers with credentials."""
-        return tuple(zip(self.layout.credential_names, self.values, strict=True))
-
-    @property
-    def caller(self) -> bytes:
-        """The digest of the credentials."""
-        return _digest(self.layout.credential_names, self.values)
-
-
-@dataclass(frozen=True, slots=True)
 class CachedRefusal:
     """The refusal of a target for a reason, and the event of the first such check."""
 
@@ -110,6 +88,65 @@ class _TargetRefusals:
     rule: int
     anonymous: CachedRefusal | None = None
     by_reason: dict[str, CachedRefusal] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class CheckKey:
+    """The keys of a check in the cache.
+
+    `names` and `values` are those of all headers, and blanks after a value do not count. `rule` is
+    the cached number of the rule, and `refused` the cached refusals of the target; each is None if
+    nothing is cached.
+    """
+
+    cache: "DecisionCache"
+    names: tuple[bytes, ...]
+    values: Sequence[bytes]
+    layout: HeaderLayout
+    target: TargetKey
+    rule: int | None
+    refused: _TargetRefusals | None
+
+    @property
+    def request(self) -> Subrequest:
+        """The check."""
+        values = [value.rstrip(b" \t") for value in self.values]
+        headers = tuple(zip(self.names, values, strict=True))
+        return Subrequest("GET", PATH, headers, self.target[0])
+
+    @property
+    def request_id(self) -> bytes | None:
+        """The first X-Request-ID, or None."""
+        position = self.layout.request_id
+        return None if position is None else self.values[position].rstrip(b" \t")
+
+    @property
+    def credentials(self) -> RawHeaders:
+        """The headers with credentials."""
+        layout = self.layout
+        sent = [value.rstrip(b" \t") for value in layout.credentials(self.values)]
+        return tuple(zip(layout.credential_names, sent, strict=True))
+
+    @property
+    def caller(self) -> bytes:
+        """The digest of the credentials."""
+        layout = self.layout
+        return _digest(layout.credential_names, layout.credentials(self.values))
+
+    def refusal(self, reason: str) -> CachedRefusal | None:
+        """Return the cached refusal of the check for this reason."""
+        return None if self.refused is None else self.refused.by_reason.get(reason)
+
+    @property
+    def anonymous_refusal(self) -> CachedRefusal | None:
+        """The cached refusal of a check without credentials.
+
+        A request without Authorization and Cookie has no other inputs than its target, so its
+        refusal needs no decision.
+        """
+        if self.refused is None or self.layout.credential_names:
+            return None
+        return self.refused.anonymous
 
 
 class DecisionCache:
@@ -161,40 +198,28 @@ class DecisionCache:
         values = [value for _, value in request.headers]
         if sum(map(len, names)) + sum(map(len, values)) > MAX_CACHED_HEADERS_BYTES:
             return None
-        layout = self._layout(names)
-        if layout is None:
-            return None
-        target = (request.peer, layout.target_names, layout.target(values))
-        rule = self._targets.get(target)
-        if rule is None and target in self._refusals:
-            rule = self._refusals[target].rule
-        return CheckKey(self, names, layout, target, layout.credentials(values), rule)
-
-    def _layout(self, names: tuple[bytes, ...]) -> HeaderLayout | None:
         cached = self._layouts.get(names) or self._refused_layouts.get(names)
-        return cached or self._classifier.layout(names)
+        layout = cached or self._classifier.layout(names)
+        return None if layout is None else self._key(request.peer, names, layout, values)
 
-    def refusal(self, key: CheckKey, reason: str) -> CachedRefusal | None:
-        """Return the cached refusal of a check for this reason."""
-        known = self._refusals.get(key.target)
-        return None if known is None else known.by_reason.get(reason)
-
-    def anonymous_refusal(
+    def known_key(
         self, peer: str, names: tuple[bytes, ...], values: Sequence[bytes]
-    ) -> tuple[CachedRefusal, bytes | None] | None:
-        """Return the cached refusal of a check without credentials, and its X-Request-ID.
+    ) -> CheckKey | None:
+        """Return the keys of a check whose list of names is cached, else None.
 
-        The check is a GET of HTTP/1.1 without a body. A request without Authorization and Cookie
-        has no other inputs than its target, so its refusal needs no decision.
+        The check is a GET of HTTP/1.1 without a body.
         """
-        layout = self._refused_layouts.get(names)
-        if layout is None or layout.credential_names:
-            return None
-        known = self._refusals.get((peer, layout.target_names, layout.target(values)))
-        if known is None or known.anonymous is None:
-            return None
-        position = layout.request_id
-        return known.anonymous, None if position is None else values[position].rstrip(b" \t")
+        layout = self._layouts.get(names) or self._refused_layouts.get(names)
+        return None if layout is None else self._key(peer, names, layout, values)
+
+    def _key(
+        self, peer: str, names: tuple[bytes, ...], layout: HeaderLayout, values: Sequence[bytes]
+    ) -> CheckKey:
+        target = (peer, layout.target_names, layout.target(values))
+        rule, refused = self._targets.get(target), self._refusals.get(target)
+        if rule is None and refused is not None:
+            rule = refused.rule
+        return CheckKey(self, names, values, layout, target, rule, refused)
 
     def add_refusal(self, key: CheckKey, rule: int, refusal: CachedRefusal) -> None:
         """Cache the refusal of this rule for any caller who is refused for its reason."""

@@ -36,7 +36,6 @@ from authgw.forward_auth.decision_cache import (
 from authgw.forward_auth.direct_check import DirectCheck
 from authgw.forward_auth.pending_check import PendingCheck
 from authgw.forward_auth.problems import failure_event, problem, refusal_event
-from authgw.forward_auth.request_ids import new_id, trusted_id
 from authgw.forward_auth.response_bytes import Response, head_of
 
 # A response, or the coroutine that returns it after a session was read.
@@ -66,22 +65,24 @@ class CheckEndpoint:
             return None
         return found[0]
 
-    def cached_refusal(
+    def begin_known(
         self, peer: str, names: tuple[bytes, ...], values: Sequence[bytes]
-    ) -> Response | None:
-        """Return the cached refusal of a check with these headers, recorded, or None.
+    ) -> Begun | None:
+        """Respond to a check by this peer with these headers if its rule is cached, else None.
 
-        The check is a GET of HTTP/1.1 without a body.
+        The check is a GET of HTTP/1.1 without a body, on a connection that is kept; its headers
+        have at most MAX_CACHED_HEADERS_BYTES. Blanks after a value are ignored.
         """
-        found = None if self.cache is None else self.cache.anonymous_refusal(peer, names, values)
-        if found is None:
+        key = None if self.cache is None else self.cache.known_key(peer, names, values)
+        if key is None or key.rule is None or self._cached_rule(key.rule) is None:
             return None
-        cached, sent_id = found
-        trusted, response = self.context.policy.trusted, cached.response
-        number = new_id() if sent_id is None else trusted_id(sent_id, peer, trusted)
-        # No credentials were sent, so only the id differs from that of the first event.
-        self.context.record(cached.event._replace(request_id=number))
-        return response._replace(own=(("X-Request-ID", number),))
+        check = PendingCheck(self.context, key, DIALECT)
+        anonymous = key.anonymous_refusal
+        if anonymous is None:
+            return self._started(check)
+        # Only the id differs from that of the first event.
+        self.context.record(anonymous.event.repeated(check.request_id))
+        return check.identified(anonymous.response)
 
     def begin(self, request: Subrequest, dialect: Dialect, *, is_plain: bool) -> Begun:
         """Respond to a subrequest of this dialect, or to a direct check.
@@ -91,7 +92,9 @@ class CheckEndpoint:
         """
         cache = self.cache if is_plain and dialect is DIALECT else None
         key = None if cache is None else cache.key_of(request)
-        check = PendingCheck(self.context, request, dialect, key)
+        return self._started(PendingCheck(self.context, key or request, dialect))
+
+    def _started(self, check: PendingCheck) -> Begun:
         try:
             begun = self._begin(check)
         except Exception as error:
@@ -111,7 +114,7 @@ class CheckEndpoint:
             UntrustedProxyError and the other errors of `Dialect.describe`.
             StoreUnavailableError: the session cannot be read now.
         """
-        check = PendingCheck(self.context, request, NGINX, None)
+        check = PendingCheck(self.context, request, NGINX)
         access = check.describe()
         match = self.context.policy.rules.match(access)
         caller = self._caller_now(check, match, access)
@@ -144,7 +147,7 @@ class CheckEndpoint:
         caller = identify_now(key.credentials, self.context, rule, None)
         if caller is None:
             return self._by_rule_after_read(check, key, rule)
-        cached = key.cache.refusal(key, caller.reason) if caller.refusal else None
+        cached = key.refusal(caller.reason) if caller.refusal else None
         if cached is not None:
             return _from_cache(check, caller, cached)
         return self._authorized(check, rule, caller)

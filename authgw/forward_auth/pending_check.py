@@ -8,33 +8,44 @@ from authgw.dialects.headers import IndexedHeaders
 from authgw.forward_auth.context import CheckContext
 from authgw.forward_auth.decision_cache import CheckKey
 from authgw.forward_auth.own_target import own_target
-from authgw.forward_auth.request_ids import request_id
+from authgw.forward_auth.request_ids import id_of, request_id
 from authgw.forward_auth.response_bytes import Response
 
 
 class PendingCheck:
-    """A request with its dialect and its keys in the cache, and values that are computed once."""
+    """A request with its dialect, and values that are computed once.
+
+    `key` are its keys in the cache, None if it must be checked completely.
+    """
 
     __slots__ = (
         "_client_address",
         "_context",
         "_headers",
+        "_request",
         "_request_id",
         "dialect",
         "key",
-        "request",
     )
 
     def __init__(
-        self, context: CheckContext, request: Subrequest, dialect: Dialect, key: CheckKey | None
+        self, context: CheckContext, sent: Subrequest | CheckKey, dialect: Dialect
     ) -> None:
         self._context = context
-        self.request = request
         self.dialect = dialect
-        self.key = key
+        self.key = sent if isinstance(sent, CheckKey) else None
+        self._request = sent if isinstance(sent, Subrequest) else None
         self._headers: IndexedHeaders | None = None
         self._request_id = ""
         self._client_address = ""
+
+    @property
+    def request(self) -> Subrequest:
+        """The request of the proxy, or the direct check."""
+        if self._request is None:
+            assert self.key is not None  # noqa: S101  either is given
+            self._request = self.key.request
+        return self._request
 
     @property
     def headers(self) -> IndexedHeaders:
@@ -47,9 +58,14 @@ class PendingCheck:
     def request_id(self) -> str:
         """The id of the request."""
         if not self._request_id:
-            request, trusted = self.request, self._context.policy.trusted
-            self._request_id = request_id(request.headers, request.peer, trusted)
+            self._request_id = self._read_request_id()
         return self._request_id
+
+    def _read_request_id(self) -> str:
+        trusted = self._context.policy.trusted
+        if self.key is None:
+            return request_id(self.request.headers, self.request.peer, trusted)
+        return id_of(self.key.request_id, self.key.target[0], trusted)
 
     @property
     def client_address(self) -> str:

@@ -27,6 +27,7 @@ from authgw.observability.lines import (
     text_now,
     text_time,
 )
+from authgw.observability.repeated_lines import RepeatedLines
 
 if TYPE_CHECKING:
     from loguru import Message
@@ -53,6 +54,7 @@ class _Output:
     def configure(self, mode: str, level: str, stream: TextIO) -> None:
         self._render, self._now, self._time = _FORMS[mode]
         self._lowest = _NUMBERS[level.upper()]
+        self._events = RepeatedLines(lambda event, time: event_line(self._render, event, time))
         self.lines = LineBuffer(stream)
 
     def record(self, event: Event) -> None:
@@ -61,7 +63,7 @@ class _Output:
             return
         # An error may be the last line of this process.
         write = self.lines.write if level == "ERROR" else self.lines.add
-        write(event_line(event, self._render, self._now(), level))
+        write(self._events.line(event, self._now()))
 
     def write(self, message: "Message") -> None:
         """Write a line of loguru's."""
@@ -91,12 +93,12 @@ def record(event: Event) -> None:
 def command_line(event: Event, mode: str) -> str:
     """Return the present line of an event outside of the service, as the service would log it."""
     render, now, _ = _FORMS[mode]
-    return event_line(event, render, now(), _level(event))
+    return event_line(render, event, now())
 
 
-def event_line(event: Event, render: Render, time: str, level: str) -> str:
+def event_line(render: Render, event: Event, time: str) -> str:
     """Return the line of an event; the values of a long line are cut to MAX_LOGGED_LENGTH."""
-    message, fields = message_of(event), fields_of(event)
+    level, message, fields = _level(event), message_of(event), fields_of(event)
     line = render(time, level, message, fields)
     if len(line) <= MAX_LOG_WRITE_LENGTH:
         return line

@@ -65,21 +65,26 @@ class FrontDoor:
             return None
         response = dispatcher.gateway.checks.cached_response(peer, names, values)
         if response is None:
-            return self._cached_refusal(peer, names, values)
+            return None
         dispatcher.cached_responses += 1
         return response.prepared + DATE.line() + response.body
 
-    def _cached_refusal(
+    def begin_known(
         self, peer: str, names: tuple[bytes, ...], values: Sequence[bytes]
-    ) -> bytes | None:
-        start = time.perf_counter()
-        response = self._dispatcher.gateway.checks.cached_refusal(peer, names, values)
-        if response is None:
+    ) -> BegunResponse | None:
+        """Respond to a check by this peer with these headers if its rule is cached, else None.
+
+        The check is a GET of HTTP/1.1 without a body.
+        """
+        if self._dispatcher.draining:
             return None
-        sent = serialised(response)
-        seconds = time.perf_counter() - start
-        self._record(DIALECT.path, response.status, response.reason, seconds)
-        return sent
+        start = time.perf_counter()
+        begun = self._dispatcher.gateway.checks.begin_known(peer, names, values)
+        if begun is None:
+            return None
+        if isinstance(begun, Response):
+            return self._finished(begun, DIALECT, start, closes=False)
+        return self._after_read(begun, DIALECT, start, keeps_alive=True)
 
     def dialect_of(self, head: RequestHead) -> Dialect | None:
         """Return the dialect of a check, None for a request to the application."""
@@ -99,9 +104,12 @@ class FrontDoor:
         headers = tuple(zip(names, values, strict=True))
         request = Subrequest(head.method.decode(), head.target.decode("ascii"), headers, peer)
         begun = self._dispatcher.gateway.checks.begin(request, dialect, is_plain=not closes)
+        is_head = head.method == b"HEAD"
         if isinstance(begun, Response):
-            return self._finished(begun, head, dialect, start)
-        return self._after_read(begun, head, dialect, start)
+            return self._finished(begun, dialect, start, is_head=is_head, closes=closes)
+        return self._after_read(
+            begun, dialect, start, is_head=is_head, keeps_alive=head.keeps_alive
+        )
 
     def api_body_length(self, head: RequestHead) -> int | None:
         """See `ApiDoor.body_length`."""
@@ -142,9 +150,14 @@ class FrontDoor:
         return serialised(response, is_head=head.method == b"HEAD", closes=True)
 
     def _finished(
-        self, response: Response, head: RequestHead, dialect: Dialect, start: float
+        self,
+        response: Response,
+        dialect: Dialect,
+        start: float,
+        *,
+        is_head: bool = False,
+        closes: bool,
     ) -> bytes:
-        is_head, closes = head.method == b"HEAD", self.closes(head)
         sent = serialised(response, is_head=is_head, closes=closes)
         seconds = time.perf_counter() - start
         self._record(dialect.path, response.status, response.reason, seconds)
@@ -153,11 +166,15 @@ class FrontDoor:
     async def _after_read(
         self,
         begun: Coroutine[Any, Any, Response],
-        head: RequestHead,
         dialect: Dialect,
         start: float,
+        *,
+        is_head: bool = False,
+        keeps_alive: bool,
     ) -> bytes:
-        return self._finished(await begun, head, dialect, start)
+        response = await begun
+        closes = not keeps_alive or self._dispatcher.draining
+        return self._finished(response, dialect, start, is_head=is_head, closes=closes)
 
     def _refused(
         self,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
 from authgw.core.errors import AuthgwError, RequestMalformedError
-from authgw.core.limits import FIRST_REQUEST_TIMEOUT, MAX_HEAD_BYTES, MAX_HEADER_LINE_BYTES
+from authgw.core.limits import FIRST_REQUEST_TIMEOUT, MAX_CACHED_HEADERS_BYTES, MAX_HEAD_BYTES
 from authgw.forward_auth.decision_cache import PATH
 from authgw.server.connections import Connections
 from authgw.server.front_door import FrontDoor, peer_name
@@ -183,12 +183,18 @@ class Connection(asyncio.Protocol):
         self._connections.mark_active(self)
         reader = self._reader
         # No line is too long if all of them together are not.
-        if len(raw) <= MAX_HEADER_LINE_BYTES and raw.startswith(_CHECK):
-            cached = self._door.cached_response(self._peer, tuple(reader.names), reader.values)
+        if len(raw) <= MAX_CACHED_HEADERS_BYTES and raw.startswith(_CHECK):
+            names = tuple(reader.names)
+            cached = self._door.cached_response(self._peer, names, reader.values)
             if cached is not None:
                 reader.release()
                 self._link.write(cached)
                 self._note_response()
+                return rest
+            begun = self._door.begin_known(self._peer, names, reader.values)
+            if begun is not None:
+                reader.release()
+                self._respond(begun)
                 return rest
         head = reader.take()
         dialect = self._door.dialect_of(head)

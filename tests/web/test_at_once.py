@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from authgw.server.http_protocol import Connection
+from authgw.forward_auth.endpoint import Begun, CheckEndpoint
+from authgw.forward_auth.pending_check import PendingCheck
 from tests.support.gateway import RunningGateway
 from tests.support.raw_http import answer, asking, connected, known
 
@@ -19,13 +20,13 @@ from tests.support.raw_http import answer, asking, connected, known
 def decided(monkeypatch: pytest.MonkeyPatch) -> list[None]:
     """Return a list that receives an entry for each check without a cached response."""
     seen: list[None] = []
-    real = Connection._respond
+    real = CheckEndpoint._started
 
-    def respond(self: Connection, *arguments: Any) -> None:
+    def started(self: CheckEndpoint, check: PendingCheck) -> Begun:
         seen.append(None)
-        real(self, *arguments)
+        return real(self, check)
 
-    monkeypatch.setattr(Connection, "_respond", respond)
+    monkeypatch.setattr(CheckEndpoint, "_started", started)
     return seen
 
 

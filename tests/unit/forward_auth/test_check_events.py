@@ -16,7 +16,7 @@ ALICE = Principal("alice", "s1")
 
 
 def check() -> PendingCheck:
-    pending = PendingCheck(None, Subrequest("GET", "/authenticate", (), "::1"), NGINX, None)  # type: ignore[arg-type]  # a context is needed for other parts only
+    pending = PendingCheck(None, Subrequest("GET", "/authenticate", (), "::1"), NGINX)  # type: ignore[arg-type]  # a context is needed for other parts only
     pending._request_id, pending._client_address = "r1", "192.0.2.1"
     return pending
 

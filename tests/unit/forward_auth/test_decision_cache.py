@@ -57,10 +57,10 @@ def test_a_refusal_is_for_its_target_and_reason_only(cache: DecisionCache) -> No
     added = refusal()
     cache.add_refusal(key_of(cache, target()), RULE, added)
     same = key_of(cache, (b"User-Agent", b"x"), target(), (b"Authorization", b"Bearer x"))
-    assert (same.rule, cache.refusal(same, "token_missing")) == (RULE, added)
-    assert cache.refusal(same, "token_invalid") is None
+    assert (same.rule, same.refusal("token_missing")) == (RULE, added)
+    assert same.refusal("token_invalid") is None
     for other in (key_of(cache, target(1)), key_of(cache, target(), peer="::2")):
-        assert (other.rule, cache.refusal(other, "token_missing")) == (None, None)
+        assert (other.rule, other.refusal("token_missing")) == (None, None)
 
 
 def test_only_a_request_without_credentials_gets_the_anonymous_refusal(
@@ -72,26 +72,39 @@ def test_only_a_request_without_credentials_gets_the_anonymous_refusal(
     cache.add_refusal(with_token, RULE, refusal())
     bare = key_of(cache, target(), agent)
     # That of a caller with credentials says nothing of a request without any.
-    assert cache.anonymous_refusal("::1", bare.names, [target()[1], b"x"]) is None
+    assert anonymous(cache, bare.names, target()[1], b"x") is None
     added = refusal()
     cache.add_refusal(bare, RULE, added)
-    assert cache.anonymous_refusal("::1", bare.names, [target()[1], b"y"]) == (added, None)
-    assert cache.anonymous_refusal("::2", bare.names, [target()[1], b"x"]) is None
-    assert cache.anonymous_refusal("::1", bare.names, [target(1)[1], b"x"]) is None
+    assert anonymous(cache, bare.names, target()[1], b"y") == added
+    assert anonymous(cache, bare.names, target()[1], b"x", peer="::2") is None
+    assert anonymous(cache, bare.names, target(1)[1], b"x") is None
     for name in (b"Authorization", b"Cookie", b"X-Original-Method"):
         other = key_of(cache, target(), (name, b"x"))
         cache.add_refusal(other, RULE, refusal())
         credential = name != b"X-Original-Method"
-        found = cache.anonymous_refusal("::1", other.names, [target()[1], b"x"])
-        assert (found is None) is credential
+        assert (anonymous(cache, other.names, target()[1], b"x") is None) is credential
 
 
-def test_the_anonymous_refusal_comes_with_the_id_of_the_request(cache: DecisionCache) -> None:
-    key = key_of(cache, (b"x-request-id", b"r1"), target())
-    cache.add_refusal(key, RULE, refusal())
-    found = cache.anonymous_refusal("::1", key.names, [b"r2 ", target()[1]])
-    assert found is not None
-    assert found[1] == b"r2"
+def anonymous(
+    cache: DecisionCache, names: tuple[bytes, ...], *values: bytes, peer: str = "::1"
+) -> CachedRefusal | None:
+    key = cache.known_key(peer, names, values)
+    assert key is not None
+    return key.anonymous_refusal
+
+
+def test_keys_of_a_known_list_of_names_are_those_of_the_request(cache: DecisionCache) -> None:
+    headers = ((b"X-Request-ID", b"r1"), target(), (b"Authorization", b"Bearer x"))
+    names = tuple(name for name, _ in headers)
+    values = [value + b" \t" if name == b"Authorization" else value for name, value in headers]
+    assert cache.known_key("::1", names, values) is None
+    cache.add_refusal(key_of(cache, *headers), RULE, refusal())
+    key = cache.known_key("::1", names, values)
+    assert key is not None
+    assert (key.rule, key.target) == (RULE, key_of(cache, *headers).target)
+    assert key.request == Subrequest("GET", PATH, headers, "::1")
+    assert key.request_id == b"r1"
+    assert key.credentials == ((b"Authorization", b"Bearer x"),)
 
 
 def test_a_refused_target_has_no_cached_response(cache: DecisionCache) -> None:
@@ -104,7 +117,7 @@ def test_the_oldest_target_makes_room(cache: DecisionCache) -> None:
     for number in range(MAX_CACHED_REFUSALS + 1):
         cache.add_refusal(key_of(cache, target(number)), RULE, refusal())
     found = [
-        cache.refusal(key_of(cache, target(number)), "token_missing") is not None
+        key_of(cache, target(number)).refusal("token_missing") is not None
         for number in range(MAX_CACHED_REFUSALS + 1)
     ]
     assert found == [False] + [True] * MAX_CACHED_REFUSALS
@@ -112,9 +125,11 @@ def test_the_oldest_target_makes_room(cache: DecisionCache) -> None:
 
 @pytest.mark.parametrize(("excess", "is_cached"), [(0, True), (1, False)])
 def test_a_large_refusal_is_not_cached(cache: DecisionCache, excess: int, is_cached: bool) -> None:
+    cache.add_refusal(
+        key_of(cache, target()), RULE, refusal(size=MAX_CACHED_REFUSAL_BYTES + excess)
+    )
     key = key_of(cache, target())
-    cache.add_refusal(key, RULE, refusal(size=MAX_CACHED_REFUSAL_BYTES + excess))
-    assert (cache.refusal(key, "token_missing") is not None) is is_cached
+    assert (key.refusal("token_missing") is not None) is is_cached
 
 
 def test_lists_of_names_are_classified_once_and_bounded(

@@ -23,7 +23,7 @@ from authgw.dialects.nginx import NGINX
 from authgw.forward_auth.allowed_checks import AllowedChecks
 from authgw.forward_auth.context import CheckContext, Policy
 from authgw.forward_auth.endpoint import Begun, CheckEndpoint
-from authgw.forward_auth.response_bytes import Response
+from authgw.forward_auth.response_bytes import Response, serialised
 from authgw.services.identify import Identification
 from tests.support.builders import NOW, a_session, an_issuer
 from tests.support.memory_store import MemoryStore
@@ -78,6 +78,10 @@ class CheckScene:
     def cached(self, *headers: tuple[str, str], peer: str = PEER) -> Response | None:
         names, values = zip(*encoded(headers), strict=True)
         return self.endpoint.cached_response(peer, names, values)
+
+    def known(self, *headers: tuple[str, str], peer: str = PEER) -> Begun | None:
+        names, values = zip(*encoded(headers), strict=True)
+        return self.endpoint.begin_known(peer, names, values)
 
 
 def encoded(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
@@ -272,6 +276,47 @@ async def test_a_refusal_has_its_status_and_event(
         event = scene.events[-1]
         assert (event.name, event.reason, event.request_id) == ("deny", reason, f"id-{number}")
     assert scene.events[0].detail == scene.events[1].detail
+
+
+CREDENTIALS: list[tuple[tuple[str, str], ...]] = [
+    (),
+    (("Authorization", "Bearer a.b.c"),),
+    (("Authorization", "Bearer garbage \t"),),
+    (("Authorization", "Basic YTpi"),),
+    (("Authorization", "Bearer a"), ("Authorization", "Bearer b")),
+    (("Cookie", "other=1"),),
+    (("Authorization", "Bearer garbage"), ("Cookie", "other=1")),
+]
+
+
+@pytest.mark.parametrize("credentials", CREDENTIALS)
+async def test_a_check_whose_rule_is_known_has_the_same_response_and_event(
+    scene: CheckScene, credentials: tuple[tuple[str, str], ...]
+) -> None:
+    headers = (*original(), *credentials, ("X-Request-ID", "r1 "))
+    assert scene.known(*headers) is None
+    first = at_once(scene.begin(*headers))
+    for _ in range(2):
+        known = scene.known(*headers)
+        assert known is not None
+        assert serialised(at_once(known)) == serialised(first)
+    for event in scene.events[1:]:
+        assert event == scene.events[0]
+        assert event.request_id == "r1"
+    assert scene.known(*headers, peer="127.0.0.2") is None
+    assert scene.known(*original("/other"), *headers[3:]) is None
+
+
+async def test_a_valid_session_is_allowed_where_the_rule_is_known(scene: CheckScene) -> None:
+    headers = (*original(), scene.bearer())
+    scene.begin(*headers)
+    for has_to_read in (False, True):
+        scene.store.has_to_read = has_to_read
+        known = scene.known(*headers)
+        assert known is not None
+        response = await later(known) if has_to_read else at_once(known)
+        assert (response.status, response.own) == (200, ())
+    assert scene.events == []
 
 
 async def test_a_caller_without_the_group_is_refused(scene: CheckScene) -> None:

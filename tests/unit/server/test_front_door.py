@@ -29,10 +29,14 @@ class RecordingChecks:
     def __init__(self) -> None:
         self.response = Response(403, (("X-A", "b"),), b"body", reason="not_permitted")
         self.has_to_read = False
+        self.known: Response | None = self.response
         self.begun: list[tuple[Subrequest, Dialect, bool]] = []
 
     def cached_response(self, *_: object) -> Response:
         return self.response
+
+    def begin_known(self, *_: object) -> Any:
+        return self._later() if self.has_to_read else self.known
 
     def begin(self, request: Subrequest, dialect: Dialect, *, is_plain: bool) -> Any:
         self.begun.append((request, dialect, is_plain))
@@ -219,6 +223,35 @@ def test_a_drain_uses_no_cached_response(scene: DoorScene) -> None:
     scene.dispatcher.draining = True
     assert scene.door.cached_response(PEER, (b"Host",), [b"a"]) is None
     assert scene.dispatcher.cached_responses == 1
+
+
+KNOWN = (PEER, (b"Host",), [b"a"])
+
+
+def test_a_check_whose_rule_is_known_is_recorded(scene: DoorScene) -> None:
+    sent = scene.door.begin_known(*KNOWN)
+    assert isinstance(sent, bytes)
+    assert sent.startswith(b"HTTP/1.1 403 ")
+    assert CLOSE not in sent
+    assert scene.recorded == [(NGINX.path, 403, "not_permitted")]
+    scene.checks.known = None
+    assert scene.door.begin_known(*KNOWN) is None
+    assert len(scene.recorded) == 1
+
+
+@pytest.mark.parametrize("drains", [False, True])
+async def test_a_drain_during_a_known_check_closes_its_connection(
+    scene: DoorScene, drains: bool
+) -> None:
+    scene.checks.has_to_read = True
+    begun = scene.door.begin_known(*KNOWN)
+    assert begun is not None
+    assert not isinstance(begun, bytes)
+    scene.dispatcher.draining = drains
+    assert (CLOSE in await begun) is drains
+    assert scene.recorded == [(NGINX.path, 403, "not_permitted")]
+    if drains:
+        assert scene.door.begin_known(*KNOWN) is None
 
 
 def problem_in(sent: bytes) -> tuple[bytes, Any]:
