@@ -1,5 +1,7 @@
 """Exceptions for refusals; `core.reasons` has the table of their codes."""
 
+from typing import Self
+
 from authgw.core.reasons import CAUSES, REASONS
 
 
@@ -35,6 +37,15 @@ class AuthgwError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code}: {self.detail}"
+
+    def without_frames(self) -> Self:
+        """Drop the frames that raised the error; return it.
+
+        A caller of these frames that keeps the error is in a cycle with them, which only the
+        garbage collector finds: for denials, a tenth of their time.
+        """
+        self.__traceback__ = self.__context__ = None
+        return self
 
     @property
     def status(self) -> int:

@@ -64,7 +64,7 @@ class _Credentials:
 
     def refused(self, error: AuthgwError) -> Caller:
         """Return the caller of credentials that are refused."""
-        return Caller(None, error, None, self.is_foreign, self.kind)
+        return Caller(None, error.without_frames(), None, self.is_foreign, self.kind)
 
     @property
     def kind(self) -> str:
@@ -155,7 +155,7 @@ def _credentials(
     except AuthgwError as error:
         is_app_password = isinstance(error, AppPasswordRefusedError)
         kind = Credential.APP_PASSWORD.value if is_app_password else ""
-        return Caller(None, error, None, is_foreign, kind)
+        return Caller(None, error.without_frames(), None, is_foreign, kind)
     return _Credentials(token, session_cookies, is_foreign)
 
 

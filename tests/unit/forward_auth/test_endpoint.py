@@ -1,6 +1,7 @@
 """CheckEndpoint without a server: a plain subrequest in, a plain response out."""
 
 import asyncio
+import gc
 import json
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,6 +24,7 @@ from authgw.dialects.nginx import NGINX
 from authgw.forward_auth.allowed_checks import AllowedChecks
 from authgw.forward_auth.context import CheckContext, Policy
 from authgw.forward_auth.endpoint import Begun, CheckEndpoint
+from authgw.forward_auth.pending_check import PendingCheck
 from authgw.forward_auth.response_bytes import Response, serialised
 from authgw.services.identify import Identification
 from tests.support.builders import NOW, a_session, an_issuer
@@ -305,6 +307,22 @@ async def test_a_check_whose_rule_is_known_has_the_same_response_and_event(
         assert event.request_id == "r1"
     assert scene.known(*headers, peer="127.0.0.2") is None
     assert scene.known(*original("/other"), *headers[3:]) is None
+
+
+@pytest.mark.parametrize("credentials", CREDENTIALS)
+async def test_a_refused_check_leaves_no_cycle(
+    scene: CheckScene, credentials: tuple[tuple[str, str], ...]
+) -> None:
+    headers = (*original(), *credentials)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            scene.begin(*headers)
+            scene.known(*headers)
+        assert not any(isinstance(each, PendingCheck) for each in gc.get_objects())
+    finally:
+        gc.enable()
 
 
 async def test_a_valid_session_is_allowed_where_the_rule_is_known(scene: CheckScene) -> None:
