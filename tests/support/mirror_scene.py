@@ -39,7 +39,9 @@ class SlowStore:
             for sid, one in zip(sids, seen, strict=True)
         ]
 
-    async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
+    async def replace(
+        self, seen: Snapshot, new: Session, record: str | None = None
+    ) -> Snapshot | None:
         there = self.snapshot(new.sid)
         if there.version == seen.version:
             self.sessions[new.sid] = new
@@ -54,7 +56,9 @@ class SlowStore:
     def record(self, session: Session) -> str:
         return dump(session)
 
-    async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
+    async def add(
+        self, session: Session, max_sessions: int, record: str | None = None
+    ) -> tuple[str, ...]:
         ended = tuple(self.sessions)[:1]
         self.sessions = {session.sid: session}
         await self.reply()
