@@ -160,11 +160,6 @@ class StoreReply:
     reply: Any = None
 
     @property
-    def requests(self) -> tuple[Request, ...]:
-        """The requests to send: the command, after ASKING if the slot is being moved."""
-        return (_ASKING,) * self.asking + (Request(self.words, self.command.accepts),)
-
-    @property
     def now(self) -> float:
         """The server's clock in Unix seconds, if the command was sent with `timed`."""
         return self.server.clock.at(boottime()) if self.server else 0.0
@@ -193,7 +188,8 @@ class CommandRunner:
         Raises:
             StoreUnavailableError: the effect of the command is unknown.
         """
-        return (await self.replies([command], confirmed=confirmed))[0].value()
+        (result,) = await self.replies([command], confirmed=confirmed)
+        return result.value()
 
     async def execute_all(
         self, commands: Sequence[Command], *, confirmed: bool = False
@@ -212,16 +208,22 @@ class CommandRunner:
         deadline = self._deadline()
         results = pending = [StoreReply(command, command.words) for command in commands]
         for _ in range(_MAX_ATTEMPTS):
-            by_server = await self._by_server(pending, deadline)
-            sends = [
-                self._send(server, part, deadline, confirmed and self._servers.replicated, timed)
-                for server, part in by_server.items()
+            if self._servers.is_discovered or await self._discover(pending, deadline):
+                sends = [
+                    self._send(
+                        server, part, deadline, confirmed and self._servers.replicated, timed
+                    )
+                    for server, part in self._by_server(pending).items()
+                ]
+                if len(sends) == 1:
+                    await sends[0]
+                else:
+                    await asyncio.gather(*sends)
+            pending = [
+                result
+                for result in pending
+                if isinstance(result.reply, Exception) and self._must_be_resent(result)
             ]
-            if len(sends) == 1:
-                await sends[0]
-            else:
-                await asyncio.gather(*sends)
-            pending = [result for result in pending if self._must_be_resent(result)]
             if not pending:
                 break
             if any(result.server is None for result in pending):
@@ -254,19 +256,20 @@ class CommandRunner:
         timeout = OPERATION_TIMEOUT if self._timeout is None else self._timeout
         return asyncio.get_running_loop().time() + timeout
 
-    async def _by_server(
-        self, pending: Sequence[StoreReply], deadline: float
-    ) -> dict[RedisNode, list[StoreReply]]:
-        """Group by server; a command without a known server gets the error as its reply."""
-        by_server: dict[RedisNode, list[StoreReply]] = {}
+    async def _discover(self, pending: Sequence[StoreReply], deadline: float) -> bool:
+        """Wait for the masters; return False after an error, which becomes every reply."""
         try:
-            if not self._servers.is_discovered:
-                async with asyncio.timeout_at(deadline):
-                    await self._servers.discover()
+            async with asyncio.timeout_at(deadline):
+                await self._servers.discover()
         except COMMUNICATION_ERRORS as error:
             for result in pending:
                 result.reply = error
-            return by_server
+            return False
+        return True
+
+    def _by_server(self, pending: Sequence[StoreReply]) -> dict[RedisNode, list[StoreReply]]:
+        """Group by server; a command without a known server gets the error as its reply."""
+        by_server: dict[RedisNode, list[StoreReply]] = {}
         for result in pending:
             try:
                 result.server = result.server or self._servers.holder(result.command.key)
@@ -283,7 +286,11 @@ class CommandRunner:
         confirmed: bool,
         timed: bool,
     ) -> None:
-        requests = [request for result in part for request in result.requests]
+        requests = []
+        for result in part:
+            if result.asking:
+                requests.append(_ASKING)
+            requests.append(Request(result.words, result.command.accepts))
         try:
             if confirmed:
                 replies = await server.execute_confirmed(requests, deadline)
@@ -299,10 +306,8 @@ class CommandRunner:
             result.reply = next(remaining)
 
     def _must_be_resent(self, result: StoreReply) -> bool:
-        """Return True if the server did not execute the command; prepare the next attempt."""
+        """Return True if the error says that the command was not executed; prepare to resend it."""
         reply, script = result.reply, result.command.script
-        if not isinstance(reply, Exception):
-            return False
         if isinstance(reply, NoScriptError) and script and result.words[0] == "EVALSHA":
             result.words = ("EVAL", script.text, *result.words[2:])
         elif isinstance(reply, AskError) and (isinstance(reply, MovedError) or _may_follow(script)):
