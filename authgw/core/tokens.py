@@ -6,7 +6,6 @@ match the type that the transport requires.
 
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from operator import itemgetter
 from typing import Any
@@ -22,6 +21,7 @@ from authgw.core.jws import JoseHeader, has_signature, json_object, parse, signe
 from authgw.core.keys import KeyRing
 from authgw.core.sessions import Session
 from authgw.core.token_keys import TokenKey, TokenKeys
+from authgw.core.value_type import value_type
 
 LEEWAY = 5.0  # seconds
 _TEXTS = itemgetter("iss", "sub", "jti", "sid", "type")
@@ -51,7 +51,7 @@ class TokenType(Enum):
 _DERIVED_TYPES = {kind.claim: kind.header for kind in TokenType if kind is not TokenType.ACCESS}
 
 
-@dataclass(frozen=True, slots=True)
+@value_type()
 class Token:
     """A verified token; times are Unix seconds. `mark` is the content of a ticket.
 
@@ -68,7 +68,7 @@ class Token:
     mark: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_type()
 class TicketClaims:
     """Claims of a token outside a session; `lifetime` in seconds.
 

@@ -87,7 +87,7 @@ class Sessions:
         """
         session = self._new_session(login, self._clock())
         displaced = await self._store.add(session, self._max_sessions)
-        return replace(self._pair(session, session.created_at), displaced=displaced)
+        return self._pair(session, session.created_at, displaced)
 
     async def open(
         self,
@@ -178,7 +178,7 @@ class Sessions:
         """
         token = self._issuer.verify(text, TokenType.REFRESH, now=self._clock())
         fresh = (jti(), jti())
-        snapshot = await self._snapshot_to_rotate(token, fresh)
+        snapshot = await self._snapshot_to_rotate(token)
         for _ in range(_MAX_ROUNDS):
             try:
                 if snapshot.session is not None:
@@ -289,7 +289,7 @@ class Sessions:
         """Wait for the background writes of confirmations."""
         await self.identification.settle()
 
-    async def _snapshot_to_rotate(self, token: Token, fresh: tuple[str, str]) -> Snapshot:
+    async def _snapshot_to_rotate(self, token: Token) -> Snapshot:
         """Return the snapshot on which a refresh is decided.
 
         A mirrored snapshot is sufficient for a rotation, because the store compares it with its
@@ -297,12 +297,12 @@ class Sessions:
         replica has replaced since, a legitimate client would be taken for a thief.
         """
         snapshot = await self._store.get(token.sid)
-        try:
-            if self._decide(snapshot, token, fresh).outcome is RefreshOutcome.ROTATED:
-                return snapshot
-        except SessionEndedError:
-            pass
-        return await self._store.read(token.sid)
+        session = sessions.of_subject(snapshot.session, token.sub)
+        if session is None or snapshot.now >= session.expires_at:
+            return await self._store.read(token.sid)
+        if not sessions.is_rotated_by(session, token.gen, token.jti):
+            return await self._store.read(token.sid)
+        return snapshot
 
     def _decide(
         self, snapshot: Snapshot, token: Token, fresh: tuple[str, str]
@@ -368,7 +368,7 @@ class Sessions:
             groups_from=login.groups_from,
         )
 
-    def _pair(self, session: Session, now: float) -> TokenPair:
+    def _pair(self, session: Session, now: float, displaced: tuple[str, ...] = ()) -> TokenPair:
         signed_at = self._clock()
         return TokenPair(
             access=self._minted(session, TokenType.ACCESS, signed_at),
@@ -376,6 +376,7 @@ class Sessions:
             expires_in=int(session.current.access_exp - now),
             refresh_expires_in=int(min(session.expires_at - now, self._idle)),
             sid=session.sid,
+            displaced=displaced,
         )
 
     def _minted(self, session: Session, kind: TokenType, now: float) -> str:
