@@ -1,6 +1,7 @@
 """Sign tokens and verify signatures (JWS compact serialization, RFC 7515 section 3.1).
 
-The signatures themselves are made by `cryptography`, through PyJWT's algorithms, and by `hmac`.
+The signatures themselves are made by `cryptography`, mostly through PyJWT's algorithms, and by
+`hmac`.
 """
 
 import binascii
@@ -12,6 +13,9 @@ from functools import lru_cache
 from typing import Any
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from authgw.core.errors import TokenMalformedError
 from authgw.core.keys import Key, PublicKey
@@ -23,6 +27,8 @@ _ASYMMETRIC = {
     for name, algorithm in jwt.algorithms.get_default_algorithms().items()
     if name in ("ES256", "RS256", "PS256", "EdDSA")
 }
+_ES256 = ECDSA(SHA256())
+_ES256_BYTES = 32  # of each of the two numbers of a signature (RFC 7518 section 3.4)
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")  # RFC 4648 section 4 to section 5
 _STANDARD = bytes.maketrans(b"-_", b"+/")  # RFC 4648 section 5 to section 4
 # RFC 7515 sections 4.1.2, 4.1.3, 4.1.5 and 4.1.6: a key or certificate, or the address of either.
@@ -32,7 +38,12 @@ _ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 def signed_token(claims: dict[str, Any], typ: str, key: Key) -> str:
     """Return a token with these claims, of this JOSE type."""
-    signed = _encoded_header(key.kid, key.algorithm, typ) + _base64url(_ENCODE(claims).encode())
+    return signed_text(_ENCODE(claims), typ, key)
+
+
+def signed_text(claims: str, typ: str, key: Key) -> str:
+    """Return a token with the claims of this JSON text, of this JOSE type."""
+    signed = _encoded_header(key.kid, key.algorithm, typ) + _base64url(claims.encode())
     return (signed + b"." + _base64url(_signature(signed, key))).decode("ascii")
 
 
@@ -128,9 +139,14 @@ def json_object(part: bytes) -> dict[str, Any]:
 
 
 def _signature(signed: bytes, key: Key) -> bytes:
-    if isinstance(key.signing, bytes):
-        return hmac.digest(key.signing, signed, "sha256")
-    return _ASYMMETRIC[key.algorithm].sign(signed, key.signing)
+    private = key.signing
+    if isinstance(private, bytes):
+        return hmac.digest(private, signed, "sha256")
+    if isinstance(private, EllipticCurvePrivateKey):
+        # As PyJWT, which makes its objects anew for each signature.
+        numbers = decode_dss_signature(private.sign(signed, _ES256))
+        return b"".join([number.to_bytes(_ES256_BYTES) for number in numbers])
+    return _ASYMMETRIC[key.algorithm].sign(signed, private)
 
 
 @lru_cache(MAX_CACHED_JOSE_HEADERS)

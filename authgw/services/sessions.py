@@ -177,7 +177,7 @@ class Sessions:
             RefreshReusedError: the token was replaced before; its session is now revoked.
         """
         token = self._issuer.verify(text, TokenType.REFRESH, now=self._clock())
-        fresh = (jti(), jti())
+        fresh = _jtis()
         snapshot = await self._snapshot_to_rotate(token)
         for _ in range(_MAX_ROUNDS):
             try:
@@ -216,7 +216,7 @@ class Sessions:
         token = self._issuer.verify(text, TokenType.REFRESH, now=self._clock())
         snapshot = await self._store.read(token.sid)
         with suppress(SessionEndedError):
-            result = self._decide(snapshot, token, (jti(), jti()))
+            result = self._decide(snapshot, token, _jtis())
             if result.outcome is RefreshOutcome.REUSED:
                 raise await self._revoke_reused(token, snapshot.now, result.session)
         return await self._end(token, everywhere)
@@ -349,7 +349,7 @@ class Sessions:
             expires_at=expires_at,
             gen=0,
             current=sessions.generation(
-                jti(), jti(), now=now, expires_at=expires_at, access=self._lifetimes.access
+                *_jtis(), now=now, expires_at=expires_at, access=self._lifetimes.access
             ),
             previous_refresh_jti=None,
             rotated_at=None,
@@ -392,3 +392,9 @@ class Sessions:
 def jti() -> str:
     """Return a new token id of 128 random bits."""
     return secrets.token_urlsafe(16)
+
+
+def _jtis() -> tuple[str, str]:
+    """Return new ids of an access and a refresh token, of 132 random bits each."""
+    text = secrets.token_urlsafe(33)
+    return text[:22], text[22:]
