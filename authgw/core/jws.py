@@ -1,7 +1,7 @@
 """Sign tokens and verify signatures (JWS compact serialization, RFC 7515 section 3.1).
 
-The signatures themselves are made by `cryptography`, mostly through PyJWT's algorithms, and by
-`hmac`.
+The signatures themselves are made by `cryptography` and `hmac`. Those of public keys pass through
+PyJWT's algorithms, except ES256 by own keys.
 """
 
 import binascii
@@ -13,8 +13,16 @@ from functools import lru_cache
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+)
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    decode_dss_signature,
+    encode_dss_signature,
+)
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from authgw.core.errors import TokenMalformedError
@@ -27,6 +35,7 @@ _ASYMMETRIC = {
     for name, algorithm in jwt.algorithms.get_default_algorithms().items()
     if name in ("ES256", "RS256", "PS256", "EdDSA")
 }
+# PyJWT makes its objects anew for each signature of this algorithm, that of most keys.
 _ES256 = ECDSA(SHA256())
 _ES256_BYTES = 32  # of each of the two numbers of a signature (RFC 7518 section 3.4)
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")  # RFC 4648 section 4 to section 5
@@ -49,9 +58,12 @@ def signed_text(claims: str, typ: str, key: Key) -> str:
 
 def has_signature(signed: bytes, signature: bytes, key: Key) -> bool:
     """Return True if this key has made the signature."""
-    if isinstance(key.verifying, bytes):
-        return hmac.compare_digest(signature, hmac.digest(key.verifying, signed, "sha256"))
-    return has_public_signature(signed, signature, key.algorithm, key.verifying)
+    public = key.verifying
+    if isinstance(public, bytes):
+        return hmac.compare_digest(signature, hmac.digest(public, signed, "sha256"))
+    if isinstance(public, EllipticCurvePublicKey):
+        return _has_es256_signature(signed, signature, public)
+    return has_public_signature(signed, signature, key.algorithm, public)
 
 
 def has_public_signature(
@@ -143,10 +155,20 @@ def _signature(signed: bytes, key: Key) -> bytes:
     if isinstance(private, bytes):
         return hmac.digest(private, signed, "sha256")
     if isinstance(private, EllipticCurvePrivateKey):
-        # As PyJWT, which makes its objects anew for each signature.
         numbers = decode_dss_signature(private.sign(signed, _ES256))
         return b"".join([number.to_bytes(_ES256_BYTES) for number in numbers])
     return _ASYMMETRIC[key.algorithm].sign(signed, private)
+
+
+def _has_es256_signature(signed: bytes, signature: bytes, public: EllipticCurvePublicKey) -> bool:
+    if len(signature) != 2 * _ES256_BYTES:
+        return False
+    r, s = signature[:_ES256_BYTES], signature[_ES256_BYTES:]
+    try:
+        public.verify(encode_dss_signature(int.from_bytes(r), int.from_bytes(s)), signed, _ES256)
+    except InvalidSignature:
+        return False
+    return True
 
 
 @lru_cache(MAX_CACHED_JOSE_HEADERS)
