@@ -25,6 +25,7 @@ class SlowStore:
         self.loop = loop
         self.sessions = {one.sid: one for one in (ONE, TWO)}
         self.calls: list[tuple[float, Sequence[str]]] = []
+        self.written: list[str | None] = []  # the records that `add` and `replace` were given
         self.delay = 0.0
         self.down = False
         self.unreadable: set[str] = set()
@@ -42,6 +43,7 @@ class SlowStore:
     async def replace(
         self, seen: Snapshot, new: Session, record: str | None = None
     ) -> Snapshot | None:
+        self.written.append(record)
         there = self.snapshot(new.sid)
         if there.version == seen.version:
             self.sessions[new.sid] = new
@@ -59,6 +61,7 @@ class SlowStore:
     async def add(
         self, session: Session, max_sessions: int, record: str | None = None
     ) -> tuple[str, ...]:
+        self.written.append(record)
         ended = tuple(self.sessions)[:1]
         self.sessions = {session.sid: session}
         await self.reply()
