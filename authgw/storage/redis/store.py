@@ -212,7 +212,7 @@ class RedisStore(RedisCounters, RedisRecords):
             h = hash_of_sid(sid)
         except SessionEndedError:
             return False
-        command = _REVOKE.on(_key(sid), index(h), args=[sid, ENDED_CHANNEL, note(h)])
+        command = _REVOKE.on(prefix(h) + sid, index(h), args=[sid, ENDED_CHANNEL, note(h)])
         return bool(await self._commands.execute(command, confirmed=True))
 
     async def revoke_all(self, sub: str) -> tuple[str, ...]:
