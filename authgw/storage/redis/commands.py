@@ -188,7 +188,20 @@ class CommandRunner:
         Raises:
             StoreUnavailableError: the effect of the command is unknown.
         """
-        (result,) = await self.replies([command], confirmed=confirmed)
+        if not self._servers.is_discovered or (confirmed and self._servers.replicated):
+            (result,) = await self.replies([command], confirmed=confirmed)
+            return result.value()
+        # Almost every command: its server is known, and executes it at the first attempt.
+        result, deadline = StoreReply(command, command.words), self._deadline()
+        try:
+            result.server = server = self._servers.holder(command.key)
+            request = Request(command.words, command.accepts)
+            (result.reply,) = await server.execute([request], deadline)
+        except COMMUNICATION_ERRORS as error:
+            self._servers.report_failure()
+            result.reply = error
+        if isinstance(result.reply, Exception) and self._must_be_resent(result):
+            await self._resend([result], deadline, confirmed=False, timed=False)
         return result.value()
 
     async def execute_all(
@@ -206,28 +219,10 @@ class CommandRunner:
     ) -> list[StoreReply]:
         """As `execute_all`, with errors in place of replies; `timed` reads the servers' clocks."""
         deadline = self._deadline()
-        results = pending = [StoreReply(command, command.words) for command in commands]
-        for _ in range(_MAX_ATTEMPTS):
-            if self._servers.is_discovered or await self._discover(pending, deadline):
-                sends = [
-                    self._send(
-                        server, part, deadline, confirmed and self._servers.replicated, timed
-                    )
-                    for server, part in self._by_server(pending).items()
-                ]
-                if len(sends) == 1:
-                    await sends[0]
-                else:
-                    await asyncio.gather(*sends)
-            pending = [
-                result
-                for result in pending
-                if isinstance(result.reply, Exception) and self._must_be_resent(result)
-            ]
-            if not pending:
-                break
-            if any(result.server is None for result in pending):
-                await asyncio.sleep(_MIGRATION_DELAY)
+        results = [StoreReply(command, command.words) for command in commands]
+        pending = await self._attempt(results, deadline, confirmed=confirmed, timed=timed)
+        if pending:
+            await self._resend(pending, deadline, confirmed=confirmed, timed=timed)
         return results
 
     async def masters(self) -> Sequence[RedisNode]:
@@ -251,6 +246,37 @@ class CommandRunner:
         result = StoreReply(Command("", *request), request.words, master)
         await self._send(master, [result], self._deadline(), False, False)
         return result.value()
+
+    async def _resend(
+        self, pending: list[StoreReply], deadline: float, *, confirmed: bool, timed: bool
+    ) -> None:
+        """Send commands again that were sent once."""
+        for _ in range(_MAX_ATTEMPTS - 1):
+            if any(result.server is None for result in pending):
+                await asyncio.sleep(_MIGRATION_DELAY)
+            pending = await self._attempt(pending, deadline, confirmed=confirmed, timed=timed)
+            if not pending:
+                return
+
+    async def _attempt(
+        self, pending: list[StoreReply], deadline: float, *, confirmed: bool, timed: bool
+    ) -> list[StoreReply]:
+        """Send commands; return those that must be sent again."""
+        if self._servers.is_discovered or await self._discover(pending, deadline):
+            waits = confirmed and self._servers.replicated
+            sends = [
+                self._send(server, part, deadline, waits, timed)
+                for server, part in self._by_server(pending).items()
+            ]
+            if len(sends) == 1:
+                await sends[0]
+            else:
+                await asyncio.gather(*sends)
+        return [
+            result
+            for result in pending
+            if isinstance(result.reply, Exception) and self._must_be_resent(result)
+        ]
 
     def _deadline(self) -> float:
         timeout = OPERATION_TIMEOUT if self._timeout is None else self._timeout
