@@ -18,6 +18,8 @@ _USUAL: tuple[Any, ...] = (
     *(0.0, 0.0, "", "", "", 0.0, 0.0, "", ""),
 )
 _REQUIRED = 9  # items
+_PROFILE = 15  # items before the groups
+_USUAL_PROFILE = [*_USUAL[_PROFILE - _REQUIRED :]]
 
 
 def items_of(session: Session) -> list[Any] | None:
@@ -117,6 +119,8 @@ def _since(start: float, time: float) -> float:
 def _kept(items: list[Any]) -> int:
     """Return the number of items up to the last that differs from its usual value."""
     kept = len(items)
+    if items[_PROFILE:] == _USUAL_PROFILE:
+        kept = _PROFILE
     while kept > _REQUIRED and items[kept - 1] == _USUAL[kept - 1 - _REQUIRED]:
         kept -= 1
     return kept

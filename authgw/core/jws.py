@@ -1,6 +1,7 @@
 """Sign tokens and verify signatures (JWS compact serialization, RFC 7515 section 3.1).
 
-The signatures themselves are made by `cryptography`, through PyJWT's algorithms, and by `hmac`.
+The signatures themselves are made by `cryptography` and `hmac`. Those of public keys pass through
+PyJWT's algorithms, except ES256 by own keys.
 """
 
 import binascii
@@ -12,6 +13,17 @@ from functools import lru_cache
 from typing import Any
 
 import jwt
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+)
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    decode_dss_signature,
+    encode_dss_signature,
+)
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from authgw.core.errors import TokenMalformedError
 from authgw.core.keys import Key, PublicKey
@@ -23,6 +35,9 @@ _ASYMMETRIC = {
     for name, algorithm in jwt.algorithms.get_default_algorithms().items()
     if name in ("ES256", "RS256", "PS256", "EdDSA")
 }
+# PyJWT makes its objects anew for each signature of this algorithm, that of most keys.
+_ES256 = ECDSA(SHA256())
+_ES256_BYTES = 32  # of each of the two numbers of a signature (RFC 7518 section 3.4)
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")  # RFC 4648 section 4 to section 5
 _STANDARD = bytes.maketrans(b"-_", b"+/")  # RFC 4648 section 5 to section 4
 # RFC 7515 sections 4.1.2, 4.1.3, 4.1.5 and 4.1.6: a key or certificate, or the address of either.
@@ -32,15 +47,23 @@ _ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 def signed_token(claims: dict[str, Any], typ: str, key: Key) -> str:
     """Return a token with these claims, of this JOSE type."""
-    signed = _encoded_header(key.kid, key.algorithm, typ) + _base64url(_ENCODE(claims).encode())
+    return signed_text(_ENCODE(claims), typ, key)
+
+
+def signed_text(claims: str, typ: str, key: Key) -> str:
+    """Return a token with the claims of this JSON text, of this JOSE type."""
+    signed = _encoded_header(key.kid, key.algorithm, typ) + _base64url(claims.encode())
     return (signed + b"." + _base64url(_signature(signed, key))).decode("ascii")
 
 
 def has_signature(signed: bytes, signature: bytes, key: Key) -> bool:
     """Return True if this key has made the signature."""
-    if isinstance(key.verifying, bytes):
-        return hmac.compare_digest(signature, hmac.digest(key.verifying, signed, "sha256"))
-    return has_public_signature(signed, signature, key.algorithm, key.verifying)
+    public = key.verifying
+    if isinstance(public, bytes):
+        return hmac.compare_digest(signature, hmac.digest(public, signed, "sha256"))
+    if isinstance(public, EllipticCurvePublicKey):
+        return _has_es256_signature(signed, signature, public)
+    return has_public_signature(signed, signature, key.algorithm, public)
 
 
 def has_public_signature(
@@ -128,9 +151,24 @@ def json_object(part: bytes) -> dict[str, Any]:
 
 
 def _signature(signed: bytes, key: Key) -> bytes:
-    if isinstance(key.signing, bytes):
-        return hmac.digest(key.signing, signed, "sha256")
-    return _ASYMMETRIC[key.algorithm].sign(signed, key.signing)
+    private = key.signing
+    if isinstance(private, bytes):
+        return hmac.digest(private, signed, "sha256")
+    if isinstance(private, EllipticCurvePrivateKey):
+        numbers = decode_dss_signature(private.sign(signed, _ES256))
+        return b"".join([number.to_bytes(_ES256_BYTES) for number in numbers])
+    return _ASYMMETRIC[key.algorithm].sign(signed, private)
+
+
+def _has_es256_signature(signed: bytes, signature: bytes, public: EllipticCurvePublicKey) -> bool:
+    if len(signature) != 2 * _ES256_BYTES:
+        return False
+    r, s = signature[:_ES256_BYTES], signature[_ES256_BYTES:]
+    try:
+        public.verify(encode_dss_signature(int.from_bytes(r), int.from_bytes(s)), signed, _ES256)
+    except InvalidSignature:
+        return False
+    return True
 
 
 @lru_cache(MAX_CACHED_JOSE_HEADERS)

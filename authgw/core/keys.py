@@ -82,8 +82,10 @@ class KeyRing:
 
     def signing_key(self, now: float) -> Key:
         """Return the newest key with `signs_from` in the past, else the oldest key."""
-        due = [key for key in self.keys if key.signs_from <= now]
-        return due[-1] if due else self.keys[0]
+        for key in reversed(self.keys):
+            if key.signs_from <= now:
+                return key
+        return self.keys[0]
 
     def verifying_key(self, kid: str, now: float) -> Key | None:
         """Return the key of this kid; None if unknown or retired (its last token has expired)."""

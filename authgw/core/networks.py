@@ -130,7 +130,12 @@ def _correction_for(text: str) -> str:
 
 
 def _canonical(peer: str) -> str:
-    address = _address(peer)
+    return _canonical_address(peer) if len(peer) <= MAX_ADDRESS_LENGTH else peer
+
+
+@lru_cache(4096)
+def _canonical_address(peer: str) -> str:
+    address = _parse(peer)
     return peer if address is None else str(address)
 
 

@@ -77,7 +77,20 @@ class MirroringStore(SessionStore, Protocol):
 
 
 class BatchStore(SessionStore, Protocol):
-    """A SessionStore that also reads many sessions at once."""
+    """A SessionStore that also reads many sessions at once.
+
+    `add` and `replace` take the `record` of the session if the caller has it already.
+    """
+
+    async def add(
+        self, session: Session, max_sessions: int, record: str | None = None
+    ) -> tuple[str, ...]:
+        """See `SessionStore.add`."""
+
+    async def replace(
+        self, seen: Snapshot, new: Session, record: str | None = None
+    ) -> Snapshot | None:
+        """See `SessionStore.replace`."""
 
     def now(self, sid: str) -> float | None:
         """Return the time of the store's clock for a valid sid, None if it is not known now."""

@@ -112,7 +112,7 @@ def _validated(session: Session) -> Session:
     )
     jtis = (current.access_jti, current.refresh_jti, "" if previous is None else previous)
     numbers = (session.gen, 0 if session.user_id is None else session.user_id)
-    if {str} != {type(text) for text in (*texts, *jtis)} or {int} != set(map(type, numbers)):
+    if set(map(type, (*texts, *jtis))) != {str} or set(map(type, numbers)) != {int}:
         raise TypeError("a text or a number")
     # A time that is not finite would never be reached.
     times = (

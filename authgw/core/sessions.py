@@ -7,16 +7,17 @@ All functions are pure transitions: they take a record, the presented token and 
 import base64
 import hashlib
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum
 
 from authgw.core.errors import SessionEndedError
+from authgw.core.value_type import value_type
 
 _SID = re.compile(r"[A-Za-z0-9_-]{44}")
 _HASH_LENGTH = 22
 
 
-@dataclass(frozen=True, slots=True)
+@value_type()
 class Lifetimes:
     """Lifetimes of tokens and sessions in seconds (`auth.*` of the configuration)."""
 
@@ -26,7 +27,7 @@ class Lifetimes:
     refresh_grace: float
 
 
-@dataclass(frozen=True, slots=True)
+@value_type()
 class Generation:
     """The current pair of tokens; times are Unix seconds."""
 
@@ -37,7 +38,7 @@ class Generation:
     refresh_exp: float
 
 
-@dataclass(frozen=True, slots=True)
+@value_type()
 class Device:
     """The device of the login, as it was at that time."""
 
@@ -45,7 +46,7 @@ class Device:
     address: str = ""
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True)
+@value_type(weakref_slot=True)
 class Session:
     """A login on a device; times are Unix seconds of the store's clock.
 
@@ -101,7 +102,7 @@ class Session:
         return {"email": self.email, "name": self.name}
 
 
-@dataclass(frozen=True, slots=True)
+@value_type()
 class Snapshot:
     """State of a session at the store's time `now`; compare-and-set compares `version`."""
 
@@ -118,7 +119,7 @@ class RefreshOutcome(Enum):
     REUSED = "reused"
 
 
-@dataclass(frozen=True, slots=True)
+@value_type()
 class RefreshResult:
     """The outcome of a refresh and the session to issue tokens from.
 
@@ -257,14 +258,19 @@ def refresh(
         SessionEndedError: the session is absent or expired.
     """
     stored = check_valid(session, now)
-    # authgw signed a higher generation and the store lost it: the token is authoritative.
-    if gen > stored.gen or (gen == stored.gen and jti == stored.current.refresh_jti):
+    if is_rotated_by(stored, gen, jti):
         return RefreshResult(
             RefreshOutcome.ROTATED, _rotate(stored, gen, jti, fresh, now, lifetimes)
         )
     if _is_parent(stored, gen, jti) and _may_repeat(stored, now, lifetimes):
         return RefreshResult(RefreshOutcome.REPEATED, _renew_if_expired(stored, now, lifetimes))
     return RefreshResult(RefreshOutcome.REUSED, stored)
+
+
+def is_rotated_by(session: Session, gen: int, jti: str) -> bool:
+    """Return True if a refresh token of this generation, with this jti, rotates the session."""
+    # authgw signed a higher generation and the store lost it: the token is authoritative.
+    return gen > session.gen or (gen == session.gen and jti == session.current.refresh_jti)
 
 
 def describe_reuse(session: Session, *, gen: int, now: float) -> str:

@@ -25,6 +25,9 @@ def typed_name(text: str) -> str:
 
 def comparison_key(name: str) -> str:
     """Return a name normalised so that case, composition and invisible characters do not matter."""
+    if name.isascii():
+        # ASCII has neither compositions nor invisible characters of that category.
+        return name.lower().strip()
     return pasted(unicodedata.normalize("NFKC", name).casefold())
 
 

@@ -74,6 +74,8 @@ class TrustedBackend:
         """Return True if the backend may open and list sessions of this subject."""
         if self.subjects is None or not fnmatchcase(sub, self.subjects):
             return False
+        if not self.excluded:
+            return True
         # By comparison_key: an app could confuse another spelling with an excluded subject.
         key = comparison_key(sub)
         return not any(fnmatchcase(key, comparison_key(pattern)) for pattern in self.excluded)

@@ -30,9 +30,11 @@ class MeasuredStore:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
-        """See `SessionStore.add`."""
-        ended = await _timed("add", self._store.add(session, max_sessions))
+    async def add(
+        self, session: Session, max_sessions: int, record: str | None = None
+    ) -> tuple[str, ...]:
+        """See `BatchStore.add`."""
+        ended = await _timed("add", self._store.add(session, max_sessions, record))
         SESSIONS_OPENED.add(1)
         SESSIONS_ENDED.add(len(ended))
         return ended
@@ -49,9 +51,11 @@ class MeasuredStore:
         """See `BatchStore.read_many`."""
         return _count_errors("read", await _timed("read", self._store.read_many(sids)))
 
-    async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
-        """See `SessionStore.replace`."""
-        return await _timed("replace", self._store.replace(seen, new))
+    async def replace(
+        self, seen: Snapshot, new: Session, record: str | None = None
+    ) -> Snapshot | None:
+        """See `BatchStore.replace`."""
+        return await _timed("replace", self._store.replace(seen, new, record))
 
     async def replace_many(
         self, changes: Sequence[tuple[Snapshot, Session]]

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from authgw.core.errors import AuthgwError
 from authgw.core.limits import MAX_JSON_BYTES
-from authgw.dialects.headers import IndexedHeaders
+from authgw.dialects.headers import IndexedHeaders, values
 from authgw.forward_auth.problems import failure_event, problem, refusal_event
 from authgw.forward_auth.response_bytes import Response
 from authgw.server.http_reader import RequestHead
@@ -56,39 +56,41 @@ class ApiDoor:
             return None
         if b"accept" in head.lower_names and b"html" in b"".join(head.sent(b"accept")).lower():
             return None
-        if _media_type(head) is None:
+        if _media_type(head.sent(b"content-type")) is None:
             return None
+        if b"content-length" not in head.lower_names:
+            return 0
         length = sum(map(int, head.sent(b"content-length")))
         return length if length <= MAX_JSON_BYTES else None
 
     async def respond(self, head: RequestHead, content: bytes, peer: str) -> Response:
         """Respond to a request that has this body, and record the response."""
         start = time.perf_counter()
-        pairs = zip(head.names, head.values, strict=True)
-        headers = IndexedHeaders.of([(name, value.rstrip(b" \t")) for name, value in pairs])
-        body = JsonBody(content, len(content), _media_type(head) or "")
+        stripped = [value.strip(b" \t") for value in head.values]
+        headers = IndexedHeaders.of([*zip(head.names, stripped, strict=True)])
+        media_type = _media_type(values(headers, "Content-Type")) or ""
+        body = JsonBody(content, len(content), media_type)
         path = head.target.decode()
         request = ApiRequest(self._dispatcher.gateway, ("POST", path), headers, peer, body)
-        response = await _response(request, _ENDPOINTS[head.target])
+        try:
+            response = await _ENDPOINTS[head.target](request)
+        except Exception as error:
+            response = _failure(error, request)
         seconds = time.perf_counter() - start
         self._record(path, response.status, response.reason, seconds)
         return response
 
 
-def _media_type(head: RequestHead) -> str | None:
+def _media_type(sent: list[bytes]) -> str | None:
     """Return the media type of the body, empty without a type; None of one that is not JSON."""
-    if b"content-type" not in head.lower_names:
-        return ""
-    return _MEDIA_TYPES.get(head.sent(b"content-type")[0].lower())
+    return _MEDIA_TYPES.get(sent[0].lower()) if sent else ""
 
 
-async def _response(request: ApiRequest, endpoint: Endpoint) -> Response:
+def _failure(error: Exception, request: ApiRequest) -> Response:
+    """Record a refusal or a failure, and return its response."""
     record = request.gateway.services.record
-    try:
-        return await endpoint(request)
-    except AuthgwError as error:
+    if isinstance(error, AuthgwError):
         record(refusal_event(error, request.id, request.client_address, request.target))
         return problem(error.code, request.id, detail=error.detail, retry_after=error.retry_after)
-    except Exception as error:
-        record(failure_event(error, request.id, request.client_address, request.target))
-        return problem("internal_error", request.id)
+    record(failure_event(error, request.id, request.client_address, request.target))
+    return problem("internal_error", request.id)

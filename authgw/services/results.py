@@ -1,14 +1,15 @@
 """Arguments and results of the use cases, as plain values."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from authgw.core.model import Principal
 from authgw.core.sessions import Device, Session
 from authgw.core.tokens import Token
 from authgw.core.users import USERS, User
+from authgw.core.value_type import value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type()
 class TokenPair:
     """Access and refresh token of a login or refresh; lifetimes in whole seconds from now.
 
@@ -23,7 +24,7 @@ class TokenPair:
     displaced: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_type()
 class BrowserSession:
     """A browser session and the token for its cookie, which expires after `lifetime` seconds.
 
@@ -38,7 +39,7 @@ class BrowserSession:
     replaced: tuple[Token, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value_type()
 class LogoutResult:
     """A logout: the token of the session that was ended.
 
@@ -51,7 +52,7 @@ class LogoutResult:
     was_active: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value_type()
 class Identity:
     """The principal of a verified token and an active session.
 
@@ -73,7 +74,7 @@ class Identity:
         return Validity(token.sid, token.valid_until, version, self.users_version, self.until)
 
 
-@dataclass(frozen=True, slots=True)
+@value_type()
 class Validity:
     """The conditions under which an identity is valid, in little memory.
 
@@ -90,7 +91,7 @@ class Validity:
     until: float
 
 
-@dataclass(frozen=True, slots=True)
+@value_type()
 class LoginRequest:
     """A verified subject, with the properties that its new session stores.
 
@@ -140,7 +141,7 @@ class LoginRequest:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value_type()
 class VerifiedLogin:
     """A user whose password, and code if given, was correct; `mark` identifies the password.
 

@@ -87,7 +87,7 @@ class Sessions:
         """
         session = self._new_session(login, self._clock())
         displaced = await self._store.add(session, self._max_sessions)
-        return replace(self._pair(session, session.created_at), displaced=displaced)
+        return self._pair(session, session.created_at, displaced)
 
     async def open(
         self,
@@ -177,8 +177,8 @@ class Sessions:
             RefreshReusedError: the token was replaced before; its session is now revoked.
         """
         token = self._issuer.verify(text, TokenType.REFRESH, now=self._clock())
-        fresh = (jti(), jti())
-        snapshot = await self._snapshot_to_rotate(token, fresh)
+        fresh = _jtis()
+        snapshot = await self._snapshot_to_rotate(token)
         for _ in range(_MAX_ROUNDS):
             try:
                 if snapshot.session is not None:
@@ -216,7 +216,7 @@ class Sessions:
         token = self._issuer.verify(text, TokenType.REFRESH, now=self._clock())
         snapshot = await self._store.read(token.sid)
         with suppress(SessionEndedError):
-            result = self._decide(snapshot, token, (jti(), jti()))
+            result = self._decide(snapshot, token, _jtis())
             if result.outcome is RefreshOutcome.REUSED:
                 raise await self._revoke_reused(token, snapshot.now, result.session)
         return await self._end(token, everywhere)
@@ -289,7 +289,7 @@ class Sessions:
         """Wait for the background writes of confirmations."""
         await self.identification.settle()
 
-    async def _snapshot_to_rotate(self, token: Token, fresh: tuple[str, str]) -> Snapshot:
+    async def _snapshot_to_rotate(self, token: Token) -> Snapshot:
         """Return the snapshot on which a refresh is decided.
 
         A mirrored snapshot is sufficient for a rotation, because the store compares it with its
@@ -297,12 +297,12 @@ class Sessions:
         replica has replaced since, a legitimate client would be taken for a thief.
         """
         snapshot = await self._store.get(token.sid)
-        try:
-            if self._decide(snapshot, token, fresh).outcome is RefreshOutcome.ROTATED:
-                return snapshot
-        except SessionEndedError:
-            pass
-        return await self._store.read(token.sid)
+        session = sessions.of_subject(snapshot.session, token.sub)
+        if session is None or snapshot.now >= session.expires_at:
+            return await self._store.read(token.sid)
+        if not sessions.is_rotated_by(session, token.gen, token.jti):
+            return await self._store.read(token.sid)
+        return snapshot
 
     def _decide(
         self, snapshot: Snapshot, token: Token, fresh: tuple[str, str]
@@ -349,7 +349,7 @@ class Sessions:
             expires_at=expires_at,
             gen=0,
             current=sessions.generation(
-                jti(), jti(), now=now, expires_at=expires_at, access=self._lifetimes.access
+                *_jtis(), now=now, expires_at=expires_at, access=self._lifetimes.access
             ),
             previous_refresh_jti=None,
             rotated_at=None,
@@ -368,7 +368,7 @@ class Sessions:
             groups_from=login.groups_from,
         )
 
-    def _pair(self, session: Session, now: float) -> TokenPair:
+    def _pair(self, session: Session, now: float, displaced: tuple[str, ...] = ()) -> TokenPair:
         signed_at = self._clock()
         return TokenPair(
             access=self._minted(session, TokenType.ACCESS, signed_at),
@@ -376,6 +376,7 @@ class Sessions:
             expires_in=int(session.current.access_exp - now),
             refresh_expires_in=int(min(session.expires_at - now, self._idle)),
             sid=session.sid,
+            displaced=displaced,
         )
 
     def _minted(self, session: Session, kind: TokenType, now: float) -> str:
@@ -391,3 +392,9 @@ class Sessions:
 def jti() -> str:
     """Return a new token id of 128 random bits."""
     return secrets.token_urlsafe(16)
+
+
+def _jtis() -> tuple[str, str]:
+    """Return new ids of an access and a refresh token, of 132 random bits each."""
+    text = secrets.token_urlsafe(33)
+    return text[:22], text[22:]

@@ -170,10 +170,11 @@ class Mirror:
 
     async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
         """See `SessionStore.add`."""
-        sent = self._clock()
-        sids = await self._store.add(session, max_sessions)
-        self._add_tombstones(sids)
-        self._learn_added(session, sent)
+        sent, record = self._clock(), self._store.record(session)
+        sids = await self._store.add(session, max_sessions, record)
+        if sids:
+            self._add_tombstones(sids)
+        self._learn_added(session, record, sent)
         return sids
 
     async def read(self, sid: str) -> Snapshot:
@@ -184,9 +185,12 @@ class Mirror:
 
     async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
         """See `SessionStore.replace`."""
-        sent = self._clock()
-        other = await self._store.replace(seen, new)
-        self._learn_replaced(seen, new, other, sent)
+        sent, record = self._clock(), self._store.record(new)
+        other = await self._store.replace(seen, new, record)
+        if other is None:
+            self._learn_written(seen, new, record, sent)
+        else:
+            self._learn(new.sid, other, sent)
         return other
 
     async def replace_many(self, changes: Sequence[tuple[Snapshot, Session]]) -> None:
@@ -194,8 +198,10 @@ class Mirror:
         sent = self._clock()
         outcomes = await self._store.replace_many(changes)
         for (seen, new), outcome in zip(changes, outcomes, strict=True):
-            if not isinstance(outcome, StoreUnavailableError):
-                self._learn_replaced(seen, new, outcome, sent)
+            if outcome is None:
+                self._learn_written(seen, new, self._store.record(new), sent)
+            elif not isinstance(outcome, StoreUnavailableError):
+                self._learn(new.sid, outcome, sent)
 
     async def revoke(self, sid: str) -> bool:
         """See `SessionStore.revoke`."""
@@ -275,23 +281,15 @@ class Mirror:
         elif entry is None or sent >= entry.replaceable_from:
             self._put(sid, seen, sent, replaceable_from=sent)
 
-    def _learn_added(self, session: Session, sent: float) -> None:
+    def _learn_added(self, session: Session, record: str, sent: float) -> None:
         """Cache a session that this replica added, so that its first look-up reads nothing."""
         old, now = self._drop(session.sid), self._store.now(session.sid)
         # A state that was read since may be a later state.
         if now is not None and (old is None or old.sent < sent):
-            added = Snapshot(session, now, self._store.record(session))
+            added = Snapshot(session, now, record)
             self._put(session.sid, added, sent, replaceable_from=self._clock())
 
-    def _learn_replaced(
-        self, seen: Snapshot, new: Session, other: Snapshot | None, sent: float
-    ) -> None:
-        if other is None:
-            self._learn_written(seen, new, sent)
-        else:
-            self._learn(new.sid, other, sent)
-
-    def _learn_written(self, seen: Snapshot, new: Session, sent: float) -> None:
+    def _learn_written(self, seen: Snapshot, new: Session, record: str, sent: float) -> None:
         """Cache a state that this replica wrote, unless a later state is cached."""
         entry, now = self._entries.get(new.sid), seen.now
         if entry is not None:
@@ -299,7 +297,7 @@ class Mirror:
                 return
             now = max(now, entry.snapshot.now + sent - entry.sent)
         # A read that overlapped with the write may have returned the previous record.
-        written = Snapshot(new, now, self._store.record(new))
+        written = Snapshot(new, now, record)
         self._put(new.sid, written, sent, replaceable_from=self._clock())
 
     def _put(self, sid: str, seen: Snapshot, sent: float, *, replaceable_from: float) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from authgw.core.authorization import AuthorizationKind, bearer, read_authorization
@@ -12,10 +13,11 @@ from authgw.core.errors import (
     CredentialsConflictError,
     TokenMissingError,
 )
+from authgw.core.limits import MAX_PREPARED_HEADS
 from authgw.core.sessions import Session
 from authgw.core.tokens import TokenType
 from authgw.dialects.headers import RawHeaders, authorization
-from authgw.forward_auth.response_bytes import Response
+from authgw.forward_auth.response_bytes import Response, head_of
 from authgw.identity.clients_file import TrustedBackend, is_reserved
 from authgw.services.results import LoginRequest, TokenPair
 from authgw.web import json_body
@@ -27,6 +29,7 @@ from authgw.web.context import Gateway
 _REFRESH_KEYS = ("refresh", "refresh_token")
 _NO_STORE = (("Cache-Control", "no-store"),)
 _JSON_HEADERS = (*_NO_STORE, ("Content-Type", "application/json; charset=utf-8"))
+_EMPTY = Response(200, _NO_STORE, prepared=head_of(Response(200, _NO_STORE)))
 _BACKEND_KEYS = ("subject", "groups", "email", "name")
 
 
@@ -100,7 +103,7 @@ async def end(request: ApiRequest, ending: Ending) -> Response:
     else:
         result = await sessions.log_out_by_refresh(token, everywhere=everywhere)
     record_logout(request.record, result)
-    return Response(200, _NO_STORE)
+    return _EMPTY
 
 
 async def revoke(request: ApiRequest) -> Response:
@@ -259,7 +262,14 @@ def _pair_response(pair: TokenPair) -> Response:
         f'"expires_in": {pair.expires_in}, "refresh_expires_in": {pair.refresh_expires_in}, '
         f'"sid": "{pair.sid}"}}'
     )
-    return Response(200, _JSON_HEADERS, text.encode("ascii"))
+    return Response(
+        200, _JSON_HEADERS, text.encode("ascii"), prepared=_prepared_json_head(len(text))
+    )
+
+
+@lru_cache(MAX_PREPARED_HEADS)
+def _prepared_json_head(length: int) -> bytes:
+    return head_of(Response(200, _JSON_HEADERS, bytes(length)))
 
 
 def _json_response(value: Any) -> Response:

@@ -95,9 +95,9 @@ async def test_a_logout_before_the_session_is_stored_undoes_the_login(
     """The other replica finds the sid in the set, but no session yet."""
     add, found = replicas.here.add, []
 
-    async def late(session: Session, max_sessions: int) -> tuple[str, ...]:
+    async def late(session: Session, max_sessions: int, record: str) -> tuple[str, ...]:
         found.append(await replicas.log_out(sub="u1"))
-        return await add(session, max_sessions)
+        return await add(session, max_sessions, record)
 
     monkeypatch.setattr(replicas.here, "add", late)
     with pytest.raises(SessionEndedError):

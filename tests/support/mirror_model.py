@@ -131,7 +131,9 @@ class MirrorSchedule:
                 results.append(snapshot)
         return results
 
-    async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
+    async def replace(
+        self, seen: Snapshot, new: Session, record: str | None = None
+    ) -> Snapshot | None:
         result: list[Snapshot | None] = []
 
         def effect() -> None:
@@ -168,7 +170,9 @@ class MirrorSchedule:
     def record(self, session: Session) -> str:
         return dump(session)
 
-    async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
+    async def add(
+        self, session: Session, max_sessions: int, record: str | None = None
+    ) -> tuple[str, ...]:
         ended = (SIDS[0],) if self.rng.random() < 0.3 else ()
 
         def effect() -> None:

@@ -25,6 +25,7 @@ class SlowStore:
         self.loop = loop
         self.sessions = {one.sid: one for one in (ONE, TWO)}
         self.calls: list[tuple[float, Sequence[str]]] = []
+        self.written: list[str | None] = []  # the records that `add` and `replace` were given
         self.delay = 0.0
         self.down = False
         self.unreadable: set[str] = set()
@@ -39,7 +40,10 @@ class SlowStore:
             for sid, one in zip(sids, seen, strict=True)
         ]
 
-    async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
+    async def replace(
+        self, seen: Snapshot, new: Session, record: str | None = None
+    ) -> Snapshot | None:
+        self.written.append(record)
         there = self.snapshot(new.sid)
         if there.version == seen.version:
             self.sessions[new.sid] = new
@@ -54,7 +58,10 @@ class SlowStore:
     def record(self, session: Session) -> str:
         return dump(session)
 
-    async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
+    async def add(
+        self, session: Session, max_sessions: int, record: str | None = None
+    ) -> tuple[str, ...]:
+        self.written.append(record)
         ended = tuple(self.sessions)[:1]
         self.sessions = {session.sid: session}
         await self.reply()

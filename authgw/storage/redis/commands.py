@@ -160,11 +160,6 @@ class StoreReply:
     reply: Any = None
 
     @property
-    def requests(self) -> tuple[Request, ...]:
-        """The requests to send: the command, after ASKING if the slot is being moved."""
-        return (_ASKING,) * self.asking + (Request(self.words, self.command.accepts),)
-
-    @property
     def now(self) -> float:
         """The server's clock in Unix seconds, if the command was sent with `timed`."""
         return self.server.clock.at(boottime()) if self.server else 0.0
@@ -193,7 +188,21 @@ class CommandRunner:
         Raises:
             StoreUnavailableError: the effect of the command is unknown.
         """
-        return (await self.replies([command], confirmed=confirmed))[0].value()
+        if not self._servers.is_discovered or (confirmed and self._servers.replicated):
+            (result,) = await self.replies([command], confirmed=confirmed)
+            return result.value()
+        # Almost every command: its server is known, and executes it at the first attempt.
+        result, deadline = StoreReply(command, command.words), self._deadline()
+        try:
+            result.server = server = self._servers.holder(command.key)
+            request = Request(command.words, command.accepts)
+            (result.reply,) = await server.execute([request], deadline)
+        except COMMUNICATION_ERRORS as error:
+            self._servers.report_failure()
+            result.reply = error
+        if isinstance(result.reply, Exception) and self._must_be_resent(result):
+            await self._resend([result], deadline, confirmed=False, timed=False)
+        return result.value()
 
     async def execute_all(
         self, commands: Sequence[Command], *, confirmed: bool = False
@@ -210,22 +219,10 @@ class CommandRunner:
     ) -> list[StoreReply]:
         """As `execute_all`, with errors in place of replies; `timed` reads the servers' clocks."""
         deadline = self._deadline()
-        results = pending = [StoreReply(command, command.words) for command in commands]
-        for _ in range(_MAX_ATTEMPTS):
-            by_server = await self._by_server(pending, deadline)
-            sends = [
-                self._send(server, part, deadline, confirmed and self._servers.replicated, timed)
-                for server, part in by_server.items()
-            ]
-            if len(sends) == 1:
-                await sends[0]
-            else:
-                await asyncio.gather(*sends)
-            pending = [result for result in pending if self._must_be_resent(result)]
-            if not pending:
-                break
-            if any(result.server is None for result in pending):
-                await asyncio.sleep(_MIGRATION_DELAY)
+        results = [StoreReply(command, command.words) for command in commands]
+        pending = await self._attempt(results, deadline, confirmed=confirmed, timed=timed)
+        if pending:
+            await self._resend(pending, deadline, confirmed=confirmed, timed=timed)
         return results
 
     async def masters(self) -> Sequence[RedisNode]:
@@ -250,23 +247,55 @@ class CommandRunner:
         await self._send(master, [result], self._deadline(), False, False)
         return result.value()
 
+    async def _resend(
+        self, pending: list[StoreReply], deadline: float, *, confirmed: bool, timed: bool
+    ) -> None:
+        """Send commands again that were sent once."""
+        for _ in range(_MAX_ATTEMPTS - 1):
+            if any(result.server is None for result in pending):
+                await asyncio.sleep(_MIGRATION_DELAY)
+            pending = await self._attempt(pending, deadline, confirmed=confirmed, timed=timed)
+            if not pending:
+                return
+
+    async def _attempt(
+        self, pending: list[StoreReply], deadline: float, *, confirmed: bool, timed: bool
+    ) -> list[StoreReply]:
+        """Send commands; return those that must be sent again."""
+        if self._servers.is_discovered or await self._discover(pending, deadline):
+            waits = confirmed and self._servers.replicated
+            sends = [
+                self._send(server, part, deadline, waits, timed)
+                for server, part in self._by_server(pending).items()
+            ]
+            if len(sends) == 1:
+                await sends[0]
+            else:
+                await asyncio.gather(*sends)
+        return [
+            result
+            for result in pending
+            if isinstance(result.reply, Exception) and self._must_be_resent(result)
+        ]
+
     def _deadline(self) -> float:
         timeout = OPERATION_TIMEOUT if self._timeout is None else self._timeout
         return asyncio.get_running_loop().time() + timeout
 
-    async def _by_server(
-        self, pending: Sequence[StoreReply], deadline: float
-    ) -> dict[RedisNode, list[StoreReply]]:
-        """Group by server; a command without a known server gets the error as its reply."""
-        by_server: dict[RedisNode, list[StoreReply]] = {}
+    async def _discover(self, pending: Sequence[StoreReply], deadline: float) -> bool:
+        """Wait for the masters; return False after an error, which becomes every reply."""
         try:
-            if not self._servers.is_discovered:
-                async with asyncio.timeout_at(deadline):
-                    await self._servers.discover()
+            async with asyncio.timeout_at(deadline):
+                await self._servers.discover()
         except COMMUNICATION_ERRORS as error:
             for result in pending:
                 result.reply = error
-            return by_server
+            return False
+        return True
+
+    def _by_server(self, pending: Sequence[StoreReply]) -> dict[RedisNode, list[StoreReply]]:
+        """Group by server; a command without a known server gets the error as its reply."""
+        by_server: dict[RedisNode, list[StoreReply]] = {}
         for result in pending:
             try:
                 result.server = result.server or self._servers.holder(result.command.key)
@@ -283,7 +312,11 @@ class CommandRunner:
         confirmed: bool,
         timed: bool,
     ) -> None:
-        requests = [request for result in part for request in result.requests]
+        requests = []
+        for result in part:
+            if result.asking:
+                requests.append(_ASKING)
+            requests.append(Request(result.words, result.command.accepts))
         try:
             if confirmed:
                 replies = await server.execute_confirmed(requests, deadline)
@@ -299,10 +332,8 @@ class CommandRunner:
             result.reply = next(remaining)
 
     def _must_be_resent(self, result: StoreReply) -> bool:
-        """Return True if the server did not execute the command; prepare the next attempt."""
+        """Return True if the error says that the command was not executed; prepare to resend it."""
         reply, script = result.reply, result.command.script
-        if not isinstance(reply, Exception):
-            return False
         if isinstance(reply, NoScriptError) and script and result.words[0] == "EVALSHA":
             result.words = ("EVAL", script.text, *result.words[2:])
         elif isinstance(reply, AskError) and (isinstance(reply, MovedError) or _may_follow(script)):

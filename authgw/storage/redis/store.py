@@ -137,11 +137,13 @@ class RedisStore(RedisCounters, RedisRecords):
         self._export = RedisExport(servers, self._index_ms)
         self._record_export = RedisRecordExport(servers)
 
-    async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
-        """See `SessionStore.add`."""
+    async def add(
+        self, session: Session, max_sessions: int, record: str | None = None
+    ) -> tuple[str, ...]:
+        """See `BatchStore.add`."""
         h = subject_hash(session.sub)
         args: list[str | int] = [
-            self.record(session),
+            record or self.record(session),
             session.sid,
             self._idle_ms,
             self._index_ms,
@@ -181,9 +183,12 @@ class RedisStore(RedisCounters, RedisRecords):
             results |= zip(refused, await self._commands.replies(plain, timed=True), strict=True)
         return [_outcome(sid, results[sid]) for sid in sids]
 
-    async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
-        """See `SessionStore.replace`."""
-        reply = await self._commands.execute(self._replacing(seen, new), confirmed=True)
+    async def replace(
+        self, seen: Snapshot, new: Session, record: str | None = None
+    ) -> Snapshot | None:
+        """See `BatchStore.replace`."""
+        command = self._replacing(seen, new, record or self.record(new))
+        reply = await self._commands.execute(command, confirmed=True)
         if reply[0] == 1:
             return None
         return _raised(snapshot_in(_text(reply[1]), new.sid, seconds(reply[2])))
@@ -195,7 +200,8 @@ class RedisStore(RedisCounters, RedisRecords):
 
         Unlike `replace`, this does not wait for a replica.
         """
-        results = await self._commands.replies([self._replacing(*change) for change in changes])
+        commands = [self._replacing(seen, new, self.record(new)) for seen, new in changes]
+        results = await self._commands.replies(commands)
         return [
             _replaced(new.sid, result) for (_, new), result in zip(changes, results, strict=True)
         ]
@@ -206,7 +212,7 @@ class RedisStore(RedisCounters, RedisRecords):
             h = hash_of_sid(sid)
         except SessionEndedError:
             return False
-        command = _REVOKE.on(_key(sid), index(h), args=[sid, ENDED_CHANNEL, note(h)])
+        command = _REVOKE.on(prefix(h) + sid, index(h), args=[sid, ENDED_CHANNEL, note(h)])
         return bool(await self._commands.execute(command, confirmed=True))
 
     async def revoke_all(self, sub: str) -> tuple[str, ...]:
@@ -329,8 +335,8 @@ class RedisStore(RedisCounters, RedisRecords):
         """Close all connections."""
         await self._servers.close()
 
-    def _replacing(self, seen: Snapshot, new: Session) -> Command:
-        return _REPLACE.on(_key(new.sid), args=[seen.version, self.record(new), self._idle_ms])
+    def _replacing(self, seen: Snapshot, new: Session, record: str) -> Command:
+        return _REPLACE.on(_key(new.sid), args=[seen.version, record, self._idle_ms])
 
 
 def _key(sid: str) -> str:

@@ -60,9 +60,12 @@ class EmbeddedStore(SqliteCounters, SqliteRecords):
         """
         return cls(await Database.open_shared(path), idle=idle)
 
-    async def add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
-        """See `SessionStore.add`."""
-        return await self._db.run(lambda: self._add(session, max_sessions))
+    async def add(
+        self, session: Session, max_sessions: int, record: str | None = None
+    ) -> tuple[str, ...]:
+        """See `BatchStore.add`."""
+        record = record or self.record(session)
+        return await self._db.run(lambda: self._add(session, max_sessions, record))
 
     def now(self, sid: str) -> float | None:
         """See `BatchStore.now`."""
@@ -76,9 +79,12 @@ class EmbeddedStore(SqliteCounters, SqliteRecords):
         """See `BatchStore.read_many`; all reads share an operation."""
         return await self._db.run(lambda: self._read_many(sids))
 
-    async def replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
-        """See `SessionStore.replace`."""
-        return await self._db.run(lambda: self._replace(seen, new))
+    async def replace(
+        self, seen: Snapshot, new: Session, record: str | None = None
+    ) -> Snapshot | None:
+        """See `BatchStore.replace`."""
+        record = record or self.record(new)
+        return await self._db.run(lambda: self._replace(seen, new, record))
 
     async def replace_many(
         self, changes: Sequence[tuple[Snapshot, Session]]
@@ -176,7 +182,7 @@ class EmbeddedStore(SqliteCounters, SqliteRecords):
         """Close the database and release its lock."""
         await self._db.close()
 
-    async def _add(self, session: Session, max_sessions: int) -> tuple[str, ...]:
+    async def _add(self, session: Session, max_sessions: int, record: str) -> tuple[str, ...]:
         now, h = self._clock(), subject_hash(session.sub)
         async with self._db.transaction():
             await self._db.rows("DELETE FROM sessions WHERE h = ? AND idle_end <= ?", h, now)
@@ -184,7 +190,7 @@ class EmbeddedStore(SqliteCounters, SqliteRecords):
             sids = await self._db.column("SELECT sid FROM sessions WHERE h = ? ORDER BY seq", h)
             ended = sids[: max(0, len(sids) + 1 - max_sessions)]
             await self._db.each("DELETE FROM sessions WHERE sid = ?", [(sid,) for sid in ended])
-            await self._db.rows(_INSERT, session.sid, h, self.record(session), now + self._idle)
+            await self._db.rows(_INSERT, session.sid, h, record, now + self._idle)
         return tuple(ended)
 
     async def _delete(self, sql: str, value: str) -> tuple[str, ...]:
@@ -220,13 +226,13 @@ class EmbeddedStore(SqliteCounters, SqliteRecords):
             # A full disk refuses the write; the read is still valid.
             return
 
-    async def _replace(self, seen: Snapshot, new: Session) -> Snapshot | None:
+    async def _replace(self, seen: Snapshot, new: Session, record: str) -> Snapshot | None:
         now = self._clock()
         sql = (
             "UPDATE sessions SET record = ?, idle_end = ? "
             "WHERE sid = ? AND record = ? AND idle_end > ? RETURNING sid"
         )
-        if await self._db.rows(sql, self.record(new), now + self._idle, new.sid, seen.version, now):
+        if await self._db.rows(sql, record, now + self._idle, new.sid, seen.version, now):
             return None
         return await self._read(new.sid)
 
@@ -237,7 +243,7 @@ class EmbeddedStore(SqliteCounters, SqliteRecords):
         async with self._db.transaction():
             for seen, new in changes:
                 try:
-                    outcomes.append(await self._replace(seen, new))
+                    outcomes.append(await self._replace(seen, new, self.record(new)))
                 except StoreUnavailableError as error:
                     outcomes.append(error)
         return outcomes

@@ -62,6 +62,28 @@ def test_user_ids_are_exact(user_id: int) -> None:
     assert claims_of(text)["user_id"] == user_id
 
 
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=50))
+def test_claims_are_those_of_a_json_encoder(sub: str) -> None:
+    session = a_session(sub)
+    text = ISSUER.mint(session, TokenType.ACCESS, now=NOW)
+    claims = CLAIMS | {"sub": sub, "sid": session.sid}
+    assert text.split(".")[1] == b64(json.dumps(claims, separators=(",", ":")).encode())
+    assert ISSUER.verify(text, TokenType.ACCESS, now=NOW).sub == sub
+
+
+@pytest.mark.parametrize("length", [0, 1, 63, 65, 128])
+def test_a_signature_of_another_length_is_refused(length: int) -> None:
+    signed, _, signature = ACCESS.rpartition(".")
+    raw = (base64.urlsafe_b64decode(signature + "==") * 2)[:length]
+    assert refusal(f"{signed}.{b64(raw)}") == "token_invalid"
+
+
+def test_signatures_are_those_of_a_library() -> None:
+    content = jwt.api_jws.PyJWS().decode(ACCESS, KEY.verifying, ["ES256"])
+    assert json.loads(content) == CLAIMS
+    assert ISSUER.verify(forged(), TokenType.ACCESS, now=NOW).sub == "1"
+
+
 def test_a_string_subject_has_no_user_id() -> None:
     text = ISSUER.mint(a_session("alice", None), TokenType.ACCESS, now=NOW)
     ISSUER.verify(text, TokenType.ACCESS, now=NOW)

@@ -1,6 +1,10 @@
 """Canonical form of typed and pasted text."""
 
+import unicodedata
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from authgw.core.typed_text import comparison_key, pasted, typed_code, typed_name
 
@@ -17,6 +21,11 @@ def test_a_user_name_is_composed_and_keeps_its_case() -> None:
 @pytest.mark.parametrize("spelling", ["José", "JOSÉ", "jose\u0301", " jo\u00adsé ", "\uff4aosé"])
 def test_spellings_of_a_name_have_the_same_key(spelling: str) -> None:
     assert comparison_key(spelling) == comparison_key("josé")
+
+
+@given(st.text(st.characters(max_codepoint=0x7F)))
+def test_a_name_of_ascii_has_the_key_of_all_names(name: str) -> None:
+    assert comparison_key(name) == pasted(unicodedata.normalize("NFKC", name).casefold())
 
 
 @pytest.mark.parametrize(

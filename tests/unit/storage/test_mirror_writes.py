@@ -1,6 +1,7 @@
 """The mirror's contract for writes of this replica, in virtual time."""
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 
@@ -33,6 +34,19 @@ async def test_a_written_session_is_cached_with_its_age(s: MirrorScene) -> None:
     assert s.mirror._current(ONE.sid)
     await s.at(1.71)
     assert not s.mirror._current(ONE.sid)
+
+
+@virtual
+async def test_a_written_record_is_encoded_once(s: MirrorScene) -> None:
+    # During a write, another replica may end the compact form of records.
+    records = iter(["first", "second"])
+    seen, third = await s.mirror.get(ONE.sid), numbered(3)
+    with patch.object(s.store, "record", lambda session: next(records)):
+        await s.mirror.replace(seen, replace(ONE, gen=1))
+        assert s.mirror.peek(ONE.sid) == Snapshot(replace(ONE, gen=1), NOW, "first")
+        await s.mirror.add(third, 9)
+        assert s.mirror.peek(third.sid) == Snapshot(third, NOW, "second")
+    assert s.store.written == ["first", "second"]
 
 
 @virtual
