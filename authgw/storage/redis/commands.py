@@ -151,18 +151,16 @@ class Command(NamedTuple):
 
 @dataclass(slots=True)
 class StoreReply:
-    """A command and its reply, or the exception that took the reply's place."""
+    """A command and its reply, or the exception that took the reply's place.
+
+    `asking`: the command is sent after ASKING, because its slot is being moved.
+    """
 
     command: Command
     words: Words
     server: RedisNode | None = None
     asking: bool = False
     reply: Any = None
-
-    @property
-    def requests(self) -> tuple[Request, ...]:
-        """The requests to send: the command, after ASKING if the slot is being moved."""
-        return (_ASKING,) * self.asking + (Request(self.words, self.command.accepts),)
 
     @property
     def now(self) -> float:
@@ -283,7 +281,11 @@ class CommandRunner:
         confirmed: bool,
         timed: bool,
     ) -> None:
-        requests = [request for result in part for request in result.requests]
+        requests: list[Request] = []
+        for result in part:
+            if result.asking:
+                requests.append(_ASKING)
+            requests.append(Request(result.words, result.command.accepts))
         try:
             if confirmed:
                 replies = await server.execute_confirmed(requests, deadline)
