@@ -72,12 +72,12 @@ def session_of(items: list[Any]) -> Session:
     Raises:
         TypeError, ValueError, IndexError: these are not the items of a session.
     """
-    end, access_jti, refresh_jti = items[0].split(" ")
-    _, sub, source, start, expires, access, user_id, address, agent = items[:_REQUIRED]
-    rest = [*items[_REQUIRED:], *_USUAL[max(0, len(items) - _REQUIRED) :]]
+    ids, sub, source, start, expires, access, user_id, address, agent, *rest = items
+    rest += _USUAL[len(rest) :]
     iat, gen, refresh, previous, rotated, confirmed, groups, email, name, amr, mark = rest[:11]
     auth_time, factor_time, issuer, account, idp_sid, checked_at, tried_at = rest[11:18]
     groups_from, sealed = rest[18:20]
+    end, access_jti, refresh_jti = ids.split(" ")
     expires_at = start + expires
     refresh_exp = expires_at if refresh is None else start + refresh
     return Session(

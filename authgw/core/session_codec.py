@@ -104,22 +104,24 @@ def _validated(session: Session) -> Session:
     Raises:
         TypeError: a field has another type, or a time is not finite.
     """
-    current, previous = session.current, session.previous_refresh_jti
-    rotated_at = 0.0 if session.rotated_at is None else session.rotated_at
+    current, user_id = session.current, session.user_id
+    previous, rotated_at = session.previous_refresh_jti, session.rotated_at
     texts = (
         *(session.sid, session.sub, session.email, session.name, session.password_mark),
         *(session.issuer, session.account, session.idp_sid, session.groups_from, session.sealed),
+        *(current.access_jti, current.refresh_jti, "" if previous is None else previous),
     )
-    jtis = (current.access_jti, current.refresh_jti, "" if previous is None else previous)
-    numbers = (session.gen, 0 if session.user_id is None else session.user_id)
-    if set(map(type, (*texts, *jtis))) != {str} or set(map(type, numbers)) != {int}:
-        raise TypeError("a text or a number")
-    # A time that is not finite would never be reached.
+    if {*map(type, texts)} != {str}:
+        raise TypeError("a text")
+    if type(session.gen) is not int or (user_id is not None and type(user_id) is not int):
+        raise TypeError("a number")
     times = (
         *(session.created_at, session.expires_at, current.iat, current.access_exp),
         *(session.auth_time, session.factor_time, session.checked_at, session.tried_at),
+        *(current.refresh_exp, 0.0 if rotated_at is None else rotated_at),
     )
-    if not all(map(math.isfinite, (*times, current.refresh_exp, rotated_at))):
+    # A time that is not finite would never be reached; a sum with such a time is not finite.
+    if not math.isfinite(sum(times)):
         raise TypeError("a time")
     if type(session.confirmed) is not bool:
         raise TypeError("a flag")

@@ -17,7 +17,7 @@ from authgw.core.tokens import Issuer, Token, TokenType
 _ENTRY_OVERHEAD = 128  # bytes
 _EVICTED_PART = 64  # a full memory drops 1/64 of its entries
 _ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
-_DECODE = json.JSONDecoder().decode
+_DECODE = json.JSONDecoder().raw_decode
 
 
 class VerifiedTokens:
@@ -44,7 +44,7 @@ class VerifiedTokens:
         key = _key(text, kind)
         entry = self._entries.get(key)
         if entry is not None:
-            token = Token(kind, *_DECODE(entry))
+            token = Token(kind, *_DECODE(entry)[0])
             if now < token.valid_until:
                 return token
             self._drop(key)

@@ -37,14 +37,14 @@ class _VerifiedCredentials:
     """The tokens of a request that verify, and the last refusal among its other cookies."""
 
     token: Token | None
-    cookie_tokens: Sequence[Token]
-    cookie_refusal: AuthgwError
+    cookie_tokens: Sequence[Token] = ()
+    cookie_refusal: AuthgwError | None = None
 
     @property
     def sids(self) -> tuple[str, ...]:
         """The sids of all tokens, each once."""
-        bearer = () if self.token is None else (self.token.sid,)
-        return (*dict.fromkeys((*bearer, *(token.sid for token in self.cookie_tokens))),)
+        tokens = self.cookie_tokens if self.token is None else (self.token, *self.cookie_tokens)
+        return (*dict.fromkeys([token.sid for token in tokens]),)
 
 
 class Identification:
@@ -159,9 +159,6 @@ class Identification:
         Raises:
             StoreUnavailableError: a session cannot be read now.
         """
-        mirrored = self._mirrored(sids)
-        if mirrored is not None:
-            return mirrored
         if len(sids) == 1:
             return {sids[0]: await self._store.get(sids[0])}
         return await self._store.get_many(sids)
@@ -186,9 +183,13 @@ class Identification:
 
     def _mirrored(self, sids: Sequence[str]) -> dict[str, Snapshot] | None:
         """Return the snapshot of each session, None unless all are mirrored."""
-        mirrored = {sid: self._peek(sid) for sid in sids}
-        snapshots = {sid: snapshot for sid, snapshot in mirrored.items() if snapshot is not None}
-        return snapshots if len(snapshots) == len(mirrored) else None
+        snapshots: dict[str, Snapshot] = {}
+        for sid in sids:
+            snapshot = self._peek(sid)
+            if snapshot is None:
+                return None
+            snapshots[sid] = snapshot
+        return snapshots
 
     def _peek(self, sid: str) -> Snapshot | None:
         """Return the mirrored snapshot; that of a provider's session has the present time."""
@@ -209,6 +210,8 @@ class Identification:
         if len(cookies) > MAX_SESSION_COOKIES:
             raise CredentialsAmbiguousError
         token = None if bearer is None else self._verify(bearer, TokenType.ACCESS)
+        if not cookies:
+            return _VerifiedCredentials(token)
         return _VerifiedCredentials(token, *self._cookie_tokens(cookies))
 
     def _only_identity(
@@ -216,7 +219,8 @@ class Identification:
     ) -> Identity:
         token, from_cookies = credentials.token, credentials.cookie_tokens
         if token is None:
-            return self._only_active(from_cookies, snapshots, credentials.cookie_refusal)
+            refusal = credentials.cookie_refusal or TokenMissingError()
+            return self._only_active(from_cookies, snapshots, refusal)
         identity = self._identity(token, snapshots[token.sid])
         if from_cookies:
             self._refuse_another(from_cookies, snapshots, identity.session)
@@ -242,10 +246,10 @@ class Identification:
             self._confirmations.schedule(snapshot, confirmed)
         return Identity(principal, token, session, snapshot.version, users_version, until)
 
-    def _cookie_tokens(self, cookies: Sequence[str]) -> tuple[list[Token], AuthgwError]:
+    def _cookie_tokens(self, cookies: Sequence[str]) -> tuple[list[Token], AuthgwError | None]:
         """Return the tokens that verify, and the last refusal among the others."""
         tokens: list[Token] = []
-        refusal: AuthgwError = TokenMissingError()
+        refusal: AuthgwError | None = None
         for text in dict.fromkeys(cookies):
             try:
                 tokens.append(self._verify(text, TokenType.SESSION))

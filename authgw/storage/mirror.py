@@ -334,14 +334,25 @@ class Mirror:
         self._timer, now = None, self._clock()
         for sid in [sid for sid, until in self._tombstones.items() if until <= now]:
             del self._tombstones[sid]
-        due = [(sid, entry) for sid, entry in self._entries.items() if entry.reread_at <= now]
-        for sid, entry in due:
+        for sid, entry in self._due(now):
             if entry.valid_until <= now:
                 self._drop(sid)
             elif entry.last_lookup > entry.sent and not self._reader.is_reading(sid):
                 self._reader.request(sid, now)
                 self.rereads += 1
         self._schedule_sweep()
+
+    def _due(self, now: float) -> list[tuple[str, _MirrorEntry]]:
+        """Return the entries to read again or to drop, without a look at all recent entries."""
+        read_before, due = now - _REREAD_AFTER * self.max_staleness, []
+        for sid, entry in self._entries.items():
+            # Entries are in the order of their reads: the others are due in a later sweep, even
+            # those that are not valid any more because their session has ended.
+            if entry.sent > read_before:
+                break
+            if entry.reread_at <= now:
+                due.append((sid, entry))
+        return due
 
 
 def _advanced(seen: Snapshot, elapsed: float) -> Snapshot:

@@ -151,7 +151,10 @@ class Command(NamedTuple):
 
 @dataclass(slots=True)
 class StoreReply:
-    """A command and its reply, or the exception that took the reply's place."""
+    """A command and its reply, or the exception that took the reply's place.
+
+    `asking`: the command is sent after ASKING, because its slot is being moved.
+    """
 
     command: Command
     words: Words
@@ -312,7 +315,7 @@ class CommandRunner:
         confirmed: bool,
         timed: bool,
     ) -> None:
-        requests = []
+        requests: list[Request] = []
         for result in part:
             if result.asking:
                 requests.append(_ASKING)

@@ -9,7 +9,6 @@ only the writes of its own connection.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import suppress
 from typing import Any
 
 from redis.exceptions import RedisError, ResponseError
@@ -170,18 +169,20 @@ class RedisStore(RedisCounters, RedisRecords):
 
     async def read_many(self, sids: Sequence[str]) -> Sequence[Snapshot | StoreUnavailableError]:
         """See `BatchStore.read_many`; all reads share a round trip."""
-        keys = _keys(sids)
-        reads = [
-            Command(key, (b"GETEX", key, b"PX", self._idle_argument), is_value)
-            for key in keys.values()
-        ]
-        results = dict(zip(keys, await self._commands.replies(reads, timed=True), strict=True))
+        keys = [_key_or_none(sid) for sid in sids]
+        results = await self._commands.replies(
+            [Command(key, (b"GETEX", key, b"PX", self._idle_argument), is_value) for key in keys],
+            timed=True,
+        )
         # A server that cannot save to disk refuses GETEX as a write, but not GET.
-        refused = [sid for sid, result in results.items() if _is_misconf(result.reply)]
+        refused = [n for n, result in enumerate(results) if _is_misconf(result.reply)]
         if refused:
-            plain = [Command(keys[sid], ("GET", keys[sid]), is_value) for sid in refused]
-            results |= zip(refused, await self._commands.replies(plain, timed=True), strict=True)
-        return [_outcome(sid, results[sid]) for sid in sids]
+            plain = [Command(keys[n], ("GET", keys[n]), is_value) for n in refused]
+            for n, result in zip(
+                refused, await self._commands.replies(plain, timed=True), strict=True
+            ):
+                results[n] = result
+        return [_outcome(sid, result) for sid, result in zip(sids, results, strict=True)]
 
     async def replace(
         self, seen: Snapshot, new: Session, record: str | None = None
@@ -236,9 +237,8 @@ class RedisStore(RedisCounters, RedisRecords):
 
     async def last_used(self, sids: Sequence[str]) -> dict[str, float]:
         """See `SessionStore.last_used`."""
-        keys = _keys(sids)
-        reads = [Command(key, ("PTTL", key), is_integer) for key in keys.values()]
-        results = dict(zip(keys, await self._commands.replies(reads, timed=True), strict=True))
+        reads = [Command(key, ("PTTL", key), is_integer) for key in map(_key_or_none, sids)]
+        results = dict(zip(sids, await self._commands.replies(reads, timed=True), strict=True))
         ttls = {sid: result.value() / 1000 for sid, result in results.items()}
         idle = self._idle_ms / 1000
         # A TTL exceeds `idle` if the store was opened with a longer `idle` before.
@@ -343,13 +343,12 @@ def _key(sid: str) -> str:
     return prefix(hash_of_sid(sid)) + sid
 
 
-def _keys(sids: Sequence[str]) -> dict[str, str]:
-    """Return the key of each sid; a malformed sid gets a key that never exists."""
-    keys = dict.fromkeys(sids, "authgw:none")
-    for sid in keys:
-        with suppress(SessionEndedError):
-            keys[sid] = _key(sid)
-    return keys
+def _key_or_none(sid: str) -> str:
+    """Return the key of a sid; that of a malformed sid never exists."""
+    try:
+        return _key(sid)
+    except SessionEndedError:
+        return "authgw:none"
 
 
 def _is_misconf(reply: Any) -> bool:
