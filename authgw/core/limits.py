@@ -183,6 +183,8 @@ MAX_YAML_NODES = 50_000
 
 # Sessions that are checked within an interval of cache.max_staleness; each takes about 2 KB.
 MAX_MIRRORED_SESSIONS = 2**17
+# Sessions that stay decoded although the mirror has dropped them; each takes about 1.2 KB.
+MAX_KEPT_SESSIONS = 2**14
 # Tokens that were verified or minted: an ordinary token takes 300 bytes, so 65,536 of them fit.
 MAX_TOKEN_MEMORY_BYTES = 65_536 * 320
 # JOSE headers; an entry for each key and type is enough.

@@ -1,13 +1,17 @@
 """Session records that a store has read, as sessions and snapshots."""
 
+from collections import deque
 from weakref import WeakValueDictionary
 
 from authgw.core.errors import StoreUnavailableError
+from authgw.core.limits import MAX_KEPT_SESSIONS
 from authgw.core.session_codec import load
 from authgw.core.sessions import Session, Snapshot
 
 # Sessions in use by their records: most reads find a record that was decoded before.
 _SESSIONS: WeakValueDictionary[str, Session] = WeakValueDictionary()
+# Those that were decoded last stay as well, for a session that is used every few seconds.
+_KEPT: deque[Session] = deque(maxlen=MAX_KEPT_SESSIONS)
 
 
 def session_in(record: object, sid: str) -> Session:
@@ -22,6 +26,7 @@ def session_in(record: object, sid: str) -> Session:
         session = _SESSIONS.get(record)
         if session is None:
             session = _SESSIONS[record] = load(record)
+            _KEPT.append(session)
     except ValueError:
         # Neither "ended" nor "active" would be true: the record is something else.
         raise StoreUnavailableError("a session record cannot be read") from None
