@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from authgw.core.value_type import value_type
+
 # Begins the `source` of sessions that a login at an identity provider opened; its name follows.
 PROVIDER_PREFIX = "oidc:"
 # Begins the `source` of sessions that a trusted backend opened; its id follows.
@@ -11,7 +13,7 @@ BACKEND_PREFIX = "client:"
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
-@dataclass(frozen=True, slots=True)
+@value_type()
 class Principal:
     """A verified subject; `sid` is empty for an app password, `totp` means two factors.
 
@@ -37,7 +39,7 @@ class Principal:
         return {"user": self.sub, "groups": ",".join(self.groups), **self.profile}
 
 
-@dataclass(frozen=True, slots=True)
+@value_type()
 class Location:
     """Target of the original request: canonical host, raw path, query without `?`.
 
@@ -64,7 +66,7 @@ class Location:
         return f"{self.origin}{self.path}{query}"
 
 
-@dataclass(frozen=True, slots=True)
+@value_type()
 class FurtherTarget:
     """Further method or URL of the same request, such as the Destination of a MOVE.
 
@@ -76,7 +78,7 @@ class FurtherTarget:
     location: Location
 
 
-@dataclass(frozen=True, slots=True)
+@value_type()
 class AccessRequest:
     """The client's original request, without its credentials.
 
@@ -108,7 +110,7 @@ class Verdict(Enum):
     DENY = "deny"
 
 
-@dataclass(frozen=True, slots=True)
+@value_type()
 class Decision:
     """A verdict; `reason` is a code of `core.reasons.REASONS`, empty for ALLOW.
 
@@ -127,7 +129,7 @@ class Decision:
     needs: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_type()
 class ProxyResponse:
     """A response to a proxy; `body` is for proxies that pass it on to the client."""
 

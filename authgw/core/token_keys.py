@@ -9,7 +9,6 @@ published.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -17,11 +16,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from authgw.core.keys import Key, KeyRing
+from authgw.core.value_type import value_type
 
 _DERIVED_BYTES = 32  # as the hash of HS256 (RFC 7518 section 3.2)
 
 
-@dataclass(frozen=True, slots=True)
+@value_type()
 class TokenKey:
     """A key that verifies tokens until `valid_until`, in Unix seconds.
 

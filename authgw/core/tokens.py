@@ -254,7 +254,7 @@ def _validated(
     # The JSON parser returns exactly these types; `true` has neither of them.
     if not all(texts) or {*map(type, texts)} != {str}:
         raise TokenInvalidError
-    if not _are_times(times) or ("nbf" in claims and not _are_times((claims["nbf"],))):
+    if not _are_times((*times, claims.get("nbf", 0))):
         raise TokenInvalidError
     gen = claims.get("gen")
     if type(gen) is not int or gen < 0:

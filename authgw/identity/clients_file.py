@@ -9,7 +9,6 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +20,7 @@ from authgw.core.errors import OperatorError
 from authgw.core.model import BACKEND_PREFIX
 from authgw.core.networks import TrustedProxies, checked_entry
 from authgw.core.typed_text import comparison_key
+from authgw.core.value_type import value_type
 from authgw.files.atomic import FileWriteError, exclusive_lock, read_bytes, write
 from authgw.files.file_errors import file_error
 from authgw.files.key_errors import key_text, value_error
@@ -55,7 +55,7 @@ class BackendEntry(BaseModel):
     ] = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type()
 class TrustedBackend:
     """A trusted backend and its rights; `networks` None allows every address."""
 
