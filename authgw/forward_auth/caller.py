@@ -2,8 +2,9 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from authgw.core.authorization import (
     Authorization,
@@ -47,6 +48,8 @@ class Caller:
 
 
 ANONYMOUS = Caller(None)
+# A caller, or the coroutine that returns it after its sessions were read.
+BegunCaller = Caller | Coroutine[Any, Any, Caller]
 
 
 @dataclass(slots=True)
@@ -74,18 +77,27 @@ class _Credentials:
         return _COOKIE if self.cookies else ""
 
 
-def identify_now(
+def begin_caller(
     headers: RawHeaders, context: CheckContext, rule: Rule, access: AccessRequest | None
-) -> Caller | None:
-    """Return the caller as `identify` does, without I/O; None if a session has to be read."""
+) -> BegunCaller:
+    """Return the caller as `identify` does, or the coroutine that reads its sessions first."""
     found = _credentials(headers, context, rule, access)
     if isinstance(found, Caller):
         return found
     try:
-        identity = context.identification.identify_now(found.token, found.cookies)
+        begun = context.identification.begin(found.token, found.cookies)
     except AuthgwError as error:
         return found.refused(error)
-    return None if identity is None else found.caller(identity)
+    return found.caller(begun) if isinstance(begun, Identity) else _after_read(found, begun)
+
+
+async def _after_read(found: _Credentials, reading: Coroutine[Any, Any, Identity]) -> Caller:
+    try:
+        return found.caller(await reading)
+    except StoreUnavailableError:
+        raise
+    except AuthgwError as error:
+        return found.refused(error)
 
 
 async def identify(
@@ -98,27 +110,18 @@ async def identify(
     Raises:
         StoreUnavailableError: the session cannot be read now.
     """
-    found = _credentials(headers, context, rule, access)
-    if isinstance(found, Caller):
-        return found
-    try:
-        return found.caller(await context.identification.identify(found.token, found.cookies))
-    except StoreUnavailableError:
-        raise
-    except AuthgwError as error:
-        return found.refused(error)
+    begun = begin_caller(headers, context, rule, access)
+    return begun if isinstance(begun, Caller) else await begun
 
 
-async def identify_optional(
-    headers: RawHeaders, context: CheckContext, rule: Rule, access: AccessRequest
-) -> Caller:
-    """Identify the caller of a page that needs none.
+async def read_optional(reading: Coroutine[Any, Any, Caller]) -> Caller:
+    """Return the caller of a page that needs none.
 
     Refused credentials and a slow store both give a caller without a principal.
     """
     try:
         async with asyncio.timeout(_PUBLIC_TIMEOUT):
-            caller = await identify(headers, context, rule, access)
+            caller = await reading
     except (TimeoutError, StoreUnavailableError):
         return ANONYMOUS
     return optional(caller)

@@ -39,14 +39,15 @@ class DirectCheck:
         refuse_identity(headers, policy.identity)
         # This is a call of our own API: no app shares the header, so its token must be ours.
         token, sent = bearer(authorization(headers)), cookies(headers, policy.cookies)
-        identity = self._context.identification.identify_now(token, sent)
-        if identity is None:
-            return self._after_read(token, sent)
-        return self._respond(identity, token, sent)
+        begun = self._context.identification.begin(token, sent)
+        if isinstance(begun, Identity):
+            return self._respond(begun, token, sent)
+        return self._after_read(begun, token, sent)
 
-    async def _after_read(self, token: str | None, sent: tuple[str, ...]) -> Response:
-        identity = await self._context.identification.identify(token, sent)
-        return self._respond(identity, token, sent)
+    async def _after_read(
+        self, reading: Coroutine[Any, Any, Identity], token: str | None, sent: tuple[str, ...]
+    ) -> Response:
+        return self._respond(await reading, token, sent)
 
     def _respond(self, identity: Identity, token: str | None, sent: tuple[str, ...]) -> Response:
         check, policy, principal = self._check, self._context.policy, identity.principal

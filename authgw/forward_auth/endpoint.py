@@ -18,11 +18,12 @@ from authgw.dialects.nginx import NGINX
 from authgw.dialects.responses import for_a_browser
 from authgw.forward_auth.caller import (
     ANONYMOUS,
+    BegunCaller,
     Caller,
+    begin_caller,
     identify,
-    identify_now,
-    identify_optional,
     optional,
+    read_optional,
 )
 from authgw.forward_auth.check_events import allowed_event, denied_event, repeated_event
 from authgw.forward_auth.context import CheckContext
@@ -117,9 +118,8 @@ class CheckEndpoint:
         check = PendingCheck(self.context, request, NGINX)
         access = check.describe()
         match = self.context.policy.rules.match(access)
-        caller = self._caller_now(check, match, access)
-        if caller is None:
-            caller = await self._read_caller(check, match, access)
+        begun = self._begin_caller(check, match, access)
+        caller = begun if isinstance(begun, Caller) else await begun
         decision = for_a_browser(decide(match, access, caller.principal, caller.reason), access)
         if decision.verdict is not Verdict.DENY:
             decision = Decision(Verdict.DENY, "not_permitted", decision.principal)
@@ -144,17 +144,19 @@ class CheckEndpoint:
 
     def _by_rule(self, check: PendingCheck, key: CheckKey, rule: Rule) -> Begun:
         """Respond to a subrequest whose deciding rule is cached; only its caller is new."""
-        caller = identify_now(key.credentials, self.context, rule, None)
-        if caller is None:
-            return self._by_rule_after_read(check, key, rule)
+        caller = begin_caller(key.credentials, self.context, rule, None)
+        if not isinstance(caller, Caller):
+            return self._by_rule_after_read(check, rule, caller)
         cached = key.refusal(caller.reason) if caller.refusal else None
         if cached is not None:
             return _from_cache(check, caller, cached)
         return self._authorized(check, rule, caller)
 
-    async def _by_rule_after_read(self, check: PendingCheck, key: CheckKey, rule: Rule) -> Response:
+    async def _by_rule_after_read(
+        self, check: PendingCheck, rule: Rule, reading: Coroutine[Any, Any, Caller]
+    ) -> Response:
         try:
-            caller = await identify(key.credentials, self.context, rule, None)
+            caller = await reading
         except StoreUnavailableError as error:
             return await _done(self._refused(check, check.describe(), error))
         return await _done(self._authorized(check, rule, caller))
@@ -175,37 +177,33 @@ class CheckEndpoint:
         except AuthgwError as error:
             return self._refused(check, None, error)
         match = self.context.policy.rules.match(access)
-        caller = self._caller_now(check, match, access)
-        if caller is None:
-            return self._by_target_after_read(check, match, access)
-        return self._matched(check, match, access, caller)
+        caller = self._begin_caller(check, match, access)
+        if isinstance(caller, Caller):
+            return self._matched(check, match, access, caller)
+        return self._by_target_after_read(check, match, access, caller)
 
     async def _by_target_after_read(
-        self, check: PendingCheck, match: Match, access: AccessRequest
+        self,
+        check: PendingCheck,
+        match: Match,
+        access: AccessRequest,
+        reading: Coroutine[Any, Any, Caller],
     ) -> Response:
         try:
-            caller = await self._read_caller(check, match, access)
+            caller = await reading
         except StoreUnavailableError as error:
             return await _done(self._refused(check, access, error))
         return await _done(self._matched(check, match, access, caller))
 
-    def _caller_now(
+    def _begin_caller(
         self, check: PendingCheck, match: Match, access: AccessRequest
-    ) -> Caller | None:
+    ) -> BegunCaller:
         if match.rule is None:
             return ANONYMOUS
-        caller = identify_now(check.headers, self.context, match.rule, access)
-        if caller is not None and allows_anyone(match.rule, access):
-            return optional(caller)
-        return caller
-
-    async def _read_caller(
-        self, check: PendingCheck, match: Match, access: AccessRequest
-    ) -> Caller:
-        assert match.rule is not None  # noqa: S101  without a rule no caller is read
-        is_public = allows_anyone(match.rule, access)
-        read = identify_optional if is_public else identify
-        return await read(check.headers, self.context, match.rule, access)
+        begun = begin_caller(check.headers, self.context, match.rule, access)
+        if not allows_anyone(match.rule, access):
+            return begun
+        return optional(begun) if isinstance(begun, Caller) else read_optional(begun)
 
     def _matched(
         self, check: PendingCheck, match: Match, access: AccessRequest, caller: Caller
@@ -288,8 +286,8 @@ class CheckEndpoint:
     ) -> Response:
         """Return the page of a refusal with its principal, also if that had no influence."""
         if decision.principal is None:
-            caller = await identify_optional(check.headers, self.context, ANY_SESSION, access)
-            decision = replace(decision, principal=caller.principal)
+            reading = identify(check.headers, self.context, ANY_SESSION, access)
+            decision = replace(decision, principal=(await read_optional(reading)).principal)
         reply = check.dialect.render(decision, access, identity=self.context.policy.identity)
         page = self.context.refusal_page(decision, access, reply, check.request_id)
         return page._replace(reason=decision.reason)

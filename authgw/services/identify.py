@@ -1,6 +1,6 @@
 """Identify the caller of a request by an access token or by session cookies."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -85,8 +85,8 @@ class Identification:
                 are more than four cookies.
             StoreUnavailableError: the session cannot be read now.
         """
-        credentials = self._verified_credentials(bearer, cookies)
-        return self._only_identity(credentials, await self.snapshots(credentials.sids))
+        begun = self.begin(bearer, cookies)
+        return begun if isinstance(begun, Identity) else await begun
 
     def remember(self, text: str, session: Session, kind: TokenType, *, now: float) -> None:
         """Remember a token of a stored session that was minted at `now`: it needs no verification.
@@ -109,15 +109,22 @@ class Identification:
                     return claims_of(text)
         raise TokenInvalidError
 
-    def identify_now(self, bearer: str | None, cookies: Sequence[str] = ()) -> Identity | None:
-        """Return the identity as `identify` does, without I/O; None if a session has to be read.
+    def begin(
+        self, bearer: str | None, cookies: Sequence[str] = ()
+    ) -> Identity | Coroutine[Any, Any, Identity]:
+        """Return the identity as `identify` does, or the coroutine that reads the sessions first.
 
         Raises:
-            AuthgwError: as `identify`, except that no session is unavailable.
+            AuthgwError: as `identify`; of the sessions that are read, the coroutine raises it.
         """
         credentials = self._verified_credentials(bearer, cookies)
         snapshots = self._mirrored(credentials.sids)
-        return None if snapshots is None else self._only_identity(credentials, snapshots)
+        if snapshots is None:
+            return self._after_read(credentials)
+        return self._only_identity(credentials, snapshots)
+
+    async def _after_read(self, credentials: _VerifiedCredentials) -> Identity:
+        return self._only_identity(credentials, await self.snapshots(credentials.sids))
 
     def is_current(self, validity: Validity) -> bool:
         """Return True if a cached identity is certainly still valid; performs no I/O.

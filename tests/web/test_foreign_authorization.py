@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from aiohttp import ClientResponse
@@ -14,7 +15,6 @@ from authgw.core.sessions import Session
 from authgw.core.tokens import TokenType
 from authgw.forward_auth.endpoint import CheckEndpoint
 from authgw.identity import users_editor
-from authgw.services.results import Identity
 from tests.support.builders import an_issuer
 from tests.support.foreign_authorization import FOREIGN, OF_A_CONNECTION, TOKEN_OF_ANOTHER, basic_of
 from tests.support.gateway import PASSWORD, MakeGateway, RunningGateway
@@ -266,14 +266,14 @@ async def test_response_next_to_foreign_header_is_cached(
     scene: BrowserScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     identification, calls = scene.running.sessions.identification, 0
-    identify = identification.identify_now
+    begin = identification.begin
 
-    def counted(bearer: str | None, cookies: Sequence[str] = ()) -> Identity | None:
+    def counted(bearer: str | None, cookies: Sequence[str] = ()) -> Any:
         nonlocal calls
         calls += 1
-        return identify(bearer, cookies)
+        return begin(bearer, cookies)
 
-    monkeypatch.setattr(identification, "identify_now", counted)
+    monkeypatch.setattr(identification, "begin", counted)
     for _ in range(5):
         assert await scene.verdict(by_nginx, ['MediaBrowser Token="x"']) == (200, "bob")
     assert calls == 2

@@ -10,7 +10,8 @@ from authgw.core.providers.bounds import ProviderBounds
 from authgw.core.providers.model import Accept, Provider
 from authgw.core.sessions import Session, Snapshot
 from authgw.core.users import USERS, NoUsers, User
-from authgw.services.results import BrowserSession, LoginRequest
+from authgw.services.identify import Identification
+from authgw.services.results import BrowserSession, Identity, LoginRequest
 from tests.support.builders import LIVES, NOW
 from tests.support.directories import Directory
 from tests.support.memory_store import MemoryStore
@@ -40,6 +41,13 @@ LOGIN = LoginRequest(
     auth_time=NOW - 60,
 )
 MAX_STALENESS = 5.0
+
+
+def identity_now(identification: Identification, cookie: str) -> Identity:
+    """Return the identity behind a session that is mirrored."""
+    begun = identification.begin(None, [cookie])
+    assert isinstance(begun, Identity)
+    return begun
 
 
 class AgedStore(MemoryStore):
@@ -110,10 +118,10 @@ async def test_a_check_obeys_the_bounds(
     identification = world.gateway.identification
     if expected is None:
         await identification.identify(None, [opened.token])
-        identification.identify_now(None, [opened.token])
+        identity_now(identification, opened.token)
         return
     with pytest.raises(expected):
-        identification.identify_now(None, [opened.token])
+        identity_now(identification, opened.token)
     with pytest.raises(expected) as caught:
         await identification.identify(None, [opened.token])
     assert (caught.value.sub, caught.value.sid) == ("company:7", opened.session.sid)
@@ -144,7 +152,7 @@ async def test_the_age_of_a_mirrored_session_counts(world: ProviderWorld) -> Non
     world.wait(2 * REFRESH)
     world.aged.age = MAX_STALENESS
     with pytest.raises(RecheckRequiredError):
-        world.gateway.identification.identify_now(None, [opened.token])
+        identity_now(world.gateway.identification, opened.token)
 
 
 async def test_a_check_that_is_due_is_reported_by_each_complete_check(world: ProviderWorld) -> None:
@@ -167,8 +175,7 @@ async def test_a_cached_identity_ends_before_the_bound_by_the_stores_clock(
 ) -> None:
     opened = await world.log_in()
     identification = world.gateway.identification
-    identity = identification.identify_now(None, [opened.token])
-    assert identity is not None
+    identity = identity_now(identification, opened.token)
     assert identity.until == NOW + REFRESH - PROXY_CACHE_LIFETIME - MAX_STALENESS
     # The replica's clock stands still: it does not matter.
     world.aged.now = identity.until - 1
@@ -185,8 +192,7 @@ async def test_a_cached_identity_without_a_provider_ends_with_its_session(
 ) -> None:
     opened = await world.gateway.open(SHOP)
     identification = world.gateway.identification
-    identity = identification.identify_now(None, [opened.token])
-    assert identity is not None
+    identity = identity_now(identification, opened.token)
     assert identity.until == NOW + LIVES.refresh
     world.aged.now = NOW + LIVES.refresh - 1
     assert identification.is_current(identity.validity)
@@ -201,12 +207,11 @@ async def test_a_blocked_account_has_no_session_at_the_next_check(
     users = Directory()
     world = ProviderWorld(users)
     opened = await world.log_in()
-    identity = world.gateway.identification.identify_now(None, [opened.token])
+    identity = identity_now(world.gateway.identification, opened.token)
     users.blocked, users.version = frozenset({blocked}), 1
-    assert identity is not None
     assert not world.gateway.identification.is_current(identity.validity)
     with pytest.raises(SessionEndedError):
-        world.gateway.identification.identify_now(None, [opened.token])
+        identity_now(world.gateway.identification, opened.token)
 
 
 async def test_a_blocked_account_that_is_linked_has_no_session() -> None:
@@ -215,10 +220,10 @@ async def test_a_blocked_account_that_is_linked_has_no_session() -> None:
     world = ProviderWorld(users)
     linked = replace(LOGIN, sub="alice", source=USERS, password_mark="l1")
     opened = await world.gateway.open(linked)
-    assert world.gateway.identification.identify_now(None, [opened.token]) is not None
+    assert identity_now(world.gateway.identification, opened.token).session.sub == "alice"
     users.blocked = frozenset({("oidc:company", "7")})
     with pytest.raises(SessionEndedError):
-        world.gateway.identification.identify_now(None, [opened.token])
+        identity_now(world.gateway.identification, opened.token)
 
 
 async def test_a_refresh_obeys_the_bounds(world: ProviderWorld) -> None:
