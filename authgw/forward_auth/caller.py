@@ -12,7 +12,12 @@ from authgw.core.authorization import (
     effective_token,
     read_authorization,
 )
-from authgw.core.errors import AppPasswordRefusedError, AuthgwError, StoreUnavailableError
+from authgw.core.errors import (
+    AppPasswordRefusedError,
+    AuthgwError,
+    StoreUnavailableError,
+    TokenMalformedError,
+)
 from authgw.core.model import AccessRequest, Principal
 from authgw.core.rules import Credential, Rule
 from authgw.core.typed_text import pasted
@@ -159,7 +164,11 @@ def _credentials(
         is_app_password = isinstance(error, AppPasswordRefusedError)
         kind = Credential.APP_PASSWORD.value if is_app_password else ""
         return Caller(None, error.without_frames(), None, is_foreign, kind)
-    return _Credentials(token, session_cookies, is_foreign)
+    found = _Credentials(token, session_cookies, is_foreign)
+    # Most strangers send a text that cannot be a token; nothing else of it has to be known.
+    if token is not None and not session_cookies and token.count(".") != 2:
+        return found.refused(TokenMalformedError())
+    return found
 
 
 def _session_names(context: CheckContext, access: AccessRequest | None) -> frozenset[str]:

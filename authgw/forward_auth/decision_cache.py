@@ -131,7 +131,7 @@ class CheckKey:
     def caller(self) -> bytes:
         """The digest of the credentials."""
         layout = self.layout
-        return _digest(layout.credential_names, layout.credentials(self.values))
+        return self.cache.digest(layout.credential_names, layout.credentials(self.values))
 
     def refusal(self, reason: str) -> CachedRefusal | None:
         """Return the cached refusal of the check for this reason."""
@@ -162,7 +162,8 @@ class DecisionCache:
         self._callers: OrderedDict[bytes, _CallerEntry] = OrderedDict()
         self._callers_bytes = 0
         self._first_uses = bytearray(FIRST_USE_SLOTS)
-        self._recent_digest = lru_cache(MAX_RECENT_CREDENTIALS)(
+        # Of names and values; most were needed just before.
+        self.digest = lru_cache(MAX_RECENT_CREDENTIALS)(
             lambda names, values: _digest(names, values)
         )
 
@@ -183,7 +184,7 @@ class DecisionCache:
         rule = self._targets.get((peer, layout.target_names, layout.target(values)))
         if rule is None:
             return None
-        digest = self._recent_digest(layout.credential_names, layout.credentials(values))
+        digest = self.digest(layout.credential_names, layout.credentials(values))
         caller = self._callers.get(digest)
         if caller is None or not self._identification.is_current(caller.validity):
             return None
@@ -288,7 +289,7 @@ def _add_response(caller: _CallerEntry, rule: int, response: Response) -> None:
 
 def _prepared(response: Response) -> Response:
     """Return the response with its head as bytes, without the headers that these contain."""
-    return Response(response.status, body=response.body, prepared=head_of(response))
+    return Response(response.status, (), response.body, prepared=head_of(response))
 
 
 def _put(entries: OrderedDict[K, V], key: K, value: V, most: int) -> None:

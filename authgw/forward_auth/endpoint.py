@@ -75,12 +75,13 @@ class CheckEndpoint:
         have at most MAX_CACHED_HEADERS_BYTES. Blanks after a value are ignored.
         """
         key = None if self.cache is None else self.cache.known_key(peer, names, values)
-        if key is None or key.rule is None or self._cached_rule(key.rule) is None:
+        rule = self._cached_rule(key)
+        if key is None or rule is None:
             return None
         check = PendingCheck(self.context, key, DIALECT)
         anonymous = key.anonymous_refusal
         if anonymous is None:
-            return self._started(check)
+            return self._started(check, rule)
         # Only the id differs from that of the first event.
         self.context.record(anonymous.event.repeated(check.request_id))
         return check.identified(anonymous.response)
@@ -93,11 +94,13 @@ class CheckEndpoint:
         """
         cache = self.cache if is_plain and dialect is DIALECT else None
         key = None if cache is None else cache.key_of(request)
-        return self._started(PendingCheck(self.context, key or request, dialect))
+        check = PendingCheck(self.context, key or request, dialect)
+        return self._started(check, self._cached_rule(key))
 
-    def _started(self, check: PendingCheck) -> Begun:
+    def _started(self, check: PendingCheck, rule: Rule | None) -> Begun:
+        """Respond to a check whose rule is cached, or has to be found."""
         try:
-            begun = self._begin(check)
+            begun = self._begin(check) if rule is None else self._by_rule(check, rule)
         except Exception as error:
             return _refusal(check, error)
         return begun if isinstance(begun, Response) else _guarded(check, begun)
@@ -126,24 +129,22 @@ class CheckEndpoint:
         return await self._page(check, decision, access)
 
     def _begin(self, check: PendingCheck) -> Begun:
-        key = check.key
-        rule = None if key is None or key.rule is None else self._cached_rule(key.rule)
-        if key is not None and rule is not None:
-            return self._by_rule(check, key, rule)
         if not check.dialect.is_subrequest(check.request.headers):
             return DirectCheck(self.context, check).begin()
         return self._by_target(check)
 
-    def _cached_rule(self, number: int) -> Rule | None:
-        """Return the rule with this number if its decision depends on nothing but the caller."""
-        if number == DIRECT:
+    def _cached_rule(self, key: CheckKey | None) -> Rule | None:
+        """Return the cached rule of a check if its decision depends on nothing but the caller."""
+        if key is None or key.rule is None or key.rule == DIRECT:
             return None
-        rule = self.context.policy.rules.ordered[number]
+        rule = self.context.policy.rules.ordered[key.rule]
         # An app password is valid for some paths only.
         return None if rule.accepts(Credential.APP_PASSWORD) else rule
 
-    def _by_rule(self, check: PendingCheck, key: CheckKey, rule: Rule) -> Begun:
+    def _by_rule(self, check: PendingCheck, rule: Rule) -> Begun:
         """Respond to a subrequest whose deciding rule is cached; only its caller is new."""
+        key = check.key
+        assert key is not None  # noqa: S101  it has the rule
         caller = begin_caller(key.credentials, self.context, rule, None)
         if not isinstance(caller, Caller):
             return self._by_rule_after_read(check, rule, caller)
@@ -253,6 +254,8 @@ class CheckEndpoint:
     def _allowed(
         self, check: PendingCheck, response: Response, caller: Caller, rule: Rule | None
     ) -> Response:
+        # Not once for the connection and once for the cache.
+        response = response._replace(prepared=head_of(response))
         if check.key and caller.identity and rule is not None:
             check.key.cache.add(check.key, rule.number, caller.identity, response)
         header = None if check.dialect.removes_cookies else other_cookies(check.headers)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from authgw.core.rules import Rule
 from authgw.forward_auth.endpoint import Begun, CheckEndpoint
 from authgw.forward_auth.pending_check import PendingCheck
 from tests.support.gateway import RunningGateway
@@ -22,9 +23,9 @@ def decided(monkeypatch: pytest.MonkeyPatch) -> list[None]:
     seen: list[None] = []
     real = CheckEndpoint._started
 
-    def started(self: CheckEndpoint, check: PendingCheck) -> Begun:
+    def started(self: CheckEndpoint, check: PendingCheck, rule: Rule | None) -> Begun:
         seen.append(None)
-        return real(self, check)
+        return real(self, check, rule)
 
     monkeypatch.setattr(CheckEndpoint, "_started", started)
     return seen
