@@ -38,6 +38,7 @@ from authgw.forward_auth.direct_check import DirectCheck
 from authgw.forward_auth.pending_check import PendingCheck
 from authgw.forward_auth.problems import failure_event, problem, refusal_event
 from authgw.forward_auth.response_bytes import Response, head_of
+from authgw.services.results import Validity
 
 # A response, or the coroutine that returns it after a session was read.
 Begun = Response | Coroutine[Any, Any, Response]
@@ -143,6 +144,26 @@ class CheckEndpoint:
         return None if rule.accepts(Credential.APP_PASSWORD) else rule
 
     def _by_rule(self, check: PendingCheck, key: CheckKey, rule: Rule) -> Begun:
+        """Respond to a subrequest whose deciding rule is cached."""
+        unread = key.cache.unread(key)
+        if unread is None:
+            return self._by_new_caller(check, key, rule)
+        return self._by_cached_caller(check, key, rule, *unread)
+
+    async def _by_cached_caller(
+        self, check: PendingCheck, key: CheckKey, rule: Rule, response: Response, validity: Validity
+    ) -> Response:
+        """Return the cached response if a read of the caller's session shows that it is valid."""
+        try:
+            is_current = await self.context.identification.is_current_in_store(validity)
+        except StoreUnavailableError as error:
+            return await _done(self._refused(check, check.describe(), error))
+        # A watched session has to be noted by a complete check.
+        if is_current and not self.context.allowed_checks.watches(validity.sid):
+            return response
+        return await _done(self._by_new_caller(check, key, rule))
+
+    def _by_new_caller(self, check: PendingCheck, key: CheckKey, rule: Rule) -> Begun:
         """Respond to a subrequest whose deciding rule is cached; only its caller is new."""
         caller = begin_caller(key.credentials, self.context, rule, None)
         if not isinstance(caller, Caller):
