@@ -191,6 +191,17 @@ class DecisionCache:
         response = caller.response(rule)
         return None if response is None else (response, caller.validity.sid)
 
+    def unread(self, key: CheckKey) -> tuple[Response, Validity] | None:
+        """Return the cached response 200 to a check if the session of its caller has to be read.
+
+        It may be sent if the validity, which is returned with it, is current after the read.
+        """
+        caller = self._callers.get(key.caller)
+        if caller is None or not self._identification.has_to_be_read(caller.validity):
+            return None
+        response = None if key.rule is None else caller.response(key.rule)
+        return None if response is None else (response, caller.validity)
+
     def key_of(self, request: Subrequest) -> CheckKey | None:
         """Return the keys of this request, or None if it must be checked completely."""
         if request.raw_path != PATH or request.method != "GET":

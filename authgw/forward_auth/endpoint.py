@@ -38,6 +38,7 @@ from authgw.forward_auth.direct_check import DirectCheck
 from authgw.forward_auth.pending_check import PendingCheck
 from authgw.forward_auth.problems import failure_event, problem, refusal_event
 from authgw.forward_auth.response_bytes import Response, head_of
+from authgw.services.results import Validity
 
 # A response, or the coroutine that returns it after a session was read.
 Begun = Response | Coroutine[Any, Any, Response]
@@ -100,7 +101,9 @@ class CheckEndpoint:
     def _started(self, check: PendingCheck, rule: Rule | None) -> Begun:
         """Respond to a check whose rule is cached, or has to be found."""
         try:
-            begun = self._begin(check) if rule is None else self._by_rule(check, rule)
+            begun = (
+                self._by_rule(check, check.key, rule) if check.key and rule else self._begin(check)
+            )
         except Exception as error:
             return _refusal(check, error)
         return begun if isinstance(begun, Response) else _guarded(check, begun)
@@ -141,10 +144,28 @@ class CheckEndpoint:
         # An app password is valid for some paths only.
         return None if rule.accepts(Credential.APP_PASSWORD) else rule
 
-    def _by_rule(self, check: PendingCheck, rule: Rule) -> Begun:
+    def _by_rule(self, check: PendingCheck, key: CheckKey, rule: Rule) -> Begun:
+        """Respond to a subrequest whose deciding rule is cached."""
+        unread = key.cache.unread(key)
+        if unread is None:
+            return self._by_new_caller(check, key, rule)
+        return self._by_cached_caller(check, key, rule, *unread)
+
+    async def _by_cached_caller(
+        self, check: PendingCheck, key: CheckKey, rule: Rule, response: Response, validity: Validity
+    ) -> Response:
+        """Return the cached response if a read of the caller's session shows that it is valid."""
+        try:
+            is_current = await self.context.identification.is_current_in_store(validity)
+        except StoreUnavailableError as error:
+            return await _done(self._refused(check, check.describe(), error))
+        # A watched session has to be noted by a complete check.
+        if is_current and not self.context.allowed_checks.watches(validity.sid):
+            return response
+        return await _done(self._by_new_caller(check, key, rule))
+
+    def _by_new_caller(self, check: PendingCheck, key: CheckKey, rule: Rule) -> Begun:
         """Respond to a subrequest whose deciding rule is cached; only its caller is new."""
-        key = check.key
-        assert key is not None  # noqa: S101  it has the rule
         caller = begin_caller(key.credentials, self.context, rule, None)
         if not isinstance(caller, Caller):
             return self._by_rule_after_read(check, rule, caller)
@@ -254,9 +275,9 @@ class CheckEndpoint:
     def _allowed(
         self, check: PendingCheck, response: Response, caller: Caller, rule: Rule | None
     ) -> Response:
-        # Not once for the connection and once for the cache.
-        response = response._replace(prepared=head_of(response))
         if check.key and caller.identity and rule is not None:
+            # Not once for the connection and once for the cache.
+            response = response._replace(prepared=head_of(response))
             check.key.cache.add(check.key, rule.number, caller.identity, response)
         header = None if check.dialect.removes_cookies else other_cookies(check.headers)
         return response if header is None else response._replace(own=(("Cookie", header),))

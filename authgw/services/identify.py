@@ -135,12 +135,28 @@ class Identification:
         if self._clock() >= validity.valid_until:
             return False
         snapshot = self._store.peek(validity.sid)
-        if snapshot is None or snapshot.version != validity.session_version:
-            return False
+        return snapshot is not None and self._is_unchanged(validity, snapshot)
+
+    def has_to_be_read(self, validity: Validity) -> bool:
+        """Return True if only a read of its session can show that a cached identity is valid."""
+        return self._clock() < validity.valid_until and self._store.peek(validity.sid) is None
+
+    async def is_current_in_store(self, validity: Validity) -> bool:
+        """Return the result of `is_current` after a read of the session.
+
+        Raises:
+            StoreUnavailableError: the session cannot be read now.
+        """
+        snapshot = await self._store.get(validity.sid)
+        return self._clock() < validity.valid_until and self._is_unchanged(validity, snapshot)
+
+    def _is_unchanged(self, validity: Validity, snapshot: Snapshot) -> bool:
+        """Return True if neither session nor users have changed since the identity was cached."""
         session = snapshot.session
         if session is None or not session.confirmed or snapshot.now >= validity.until:
             return False
-        return self._users.version == validity.users_version
+        is_same = snapshot.version == validity.session_version
+        return is_same and self._users.version == validity.users_version
 
     async def browser_session(self, cookies: Sequence[str]) -> Identity | None:
         """Return the identity behind the only active session of these cookies, else None.

@@ -1,53 +1,26 @@
 """CheckEndpoint without a server: a plain subrequest in, a plain response out."""
 
-import asyncio
 import gc
 import json
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
-from authgw.config.schema import Settings
-from authgw.core.audit import Event
 from authgw.core.errors import StoreUnavailableError
-from authgw.core.login_sites import LoginSites
-from authgw.core.model import AccessRequest, Decision, ProxyResponse
-from authgw.core.networks import TrustedProxies
-from authgw.core.rules import Rules
-from authgw.core.sessions import Snapshot
-from authgw.core.tokens import TokenType
 from authgw.core.users import NoUsers
-from authgw.dialects.base import Subrequest
 from authgw.dialects.forwarded import FORWARDED
 from authgw.dialects.nginx import NGINX
-from authgw.forward_auth.allowed_checks import AllowedChecks
-from authgw.forward_auth.context import CheckContext, Policy
-from authgw.forward_auth.endpoint import Begun, CheckEndpoint
 from authgw.forward_auth.pending_check import PendingCheck
-from authgw.forward_auth.response_bytes import Response, serialised
-from authgw.services.identify import Identification
-from tests.support.builders import NOW, a_session, an_issuer
-from tests.support.memory_store import MemoryStore
-from tests.support.rules import ADMINS, ANYONE, AUTHENTICATED, rule
-
-PEER = "127.0.0.1"
-SESSION = replace(a_session(), confirmed=True)
-RULES = [
-    rule(ADMINS, "/admin", number=0),
-    rule(ANYONE, "/public", number=1),
-    rule(AUTHENTICATED, host="app.example.com", number=2),
-]
-PAGE = Response(403, body=b"a page")
-
-
-class PeekingStore(MemoryStore):
-    """A store whose sessions are mirrored, unless they have to be read."""
-
-    has_to_read = False
-
-    def peek(self, sid: str) -> Snapshot | None:
-        return None if self.has_to_read else self.snapshot(sid)
+from authgw.forward_auth.response_bytes import serialised
+from tests.support.check_scene import (
+    SESSION,
+    CheckScene,
+    at_once,
+    later,
+    made,
+    original,
+    subrequest,
+)
 
 
 class FailingUsers(NoUsers):
@@ -55,99 +28,6 @@ class FailingUsers(NoUsers):
 
     def find(self, sub: str) -> None:
         raise RuntimeError("a secret of the client")
-
-
-def page(_: Decision, __: AccessRequest, ___: ProxyResponse, ____: str) -> Response:
-    return PAGE
-
-
-@dataclass
-class CheckScene:
-    """An endpoint with its store and its events."""
-
-    endpoint: CheckEndpoint
-    store: PeekingStore
-    events: list[Event]
-    token: str = field(default_factory=lambda: an_issuer().mint(SESSION, TokenType.ACCESS, now=NOW))
-
-    def begin(self, *headers: tuple[str, str], is_plain: bool = True, **more: Any) -> Begun:
-        dialect = more.pop("dialect", NGINX)
-        return self.endpoint.begin(subrequest(*headers, **more), dialect, is_plain=is_plain)
-
-    def bearer(self) -> tuple[str, str]:
-        return ("Authorization", f"Bearer {self.token}")
-
-    def cached(self, *headers: tuple[str, str], peer: str = PEER) -> Response | None:
-        names, values = zip(*encoded(headers), strict=True)
-        return self.endpoint.cached_response(peer, names, values)
-
-    def known(self, *headers: tuple[str, str], peer: str = PEER) -> Begun | None:
-        names, values = zip(*encoded(headers), strict=True)
-        return self.endpoint.begin_known(peer, names, values)
-
-
-def encoded(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
-    return tuple((name.encode(), value.encode()) for name, value in headers)
-
-
-def subrequest(
-    *headers: tuple[str, str], method: str = "GET", path: str = NGINX.path, peer: str = PEER
-) -> Subrequest:
-    return Subrequest(method, path, encoded(headers), peer)
-
-
-def original(
-    path: str = "/", *, host: str = "app.example.com", method: str = "GET"
-) -> tuple[tuple[str, str], ...]:
-    return (
-        ("X-Original-URL", f"https://{host}{path}"),
-        ("X-Original-Host", host),
-        ("X-Original-Method", method),
-    )
-
-
-def at_once(begun: Begun) -> Response:
-    assert isinstance(begun, Response)
-    return begun
-
-
-async def later(begun: Begun) -> Response:
-    assert asyncio.iscoroutine(begun)
-    return await begun
-
-
-def made(users: NoUsers, decisions: str = "denied") -> CheckScene:
-    settings = Settings.model_validate({"logging": {"decisions": decisions}})
-    store, events = PeekingStore(), list[Event]()
-    store.now = NOW
-    issuer = an_issuer()
-    policy = Policy(
-        Rules(RULES),
-        LoginSites(),
-        frozenset({"authgw"}),
-        TrustedProxies.parse((PEER,)),
-        settings.headers.identity,
-        settings,
-    )
-    identification = Identification(store, issuer, users, clock=lambda: NOW)
-    checks = CheckContext(
-        policy,
-        identification,
-        issuer.identifiers,
-        users,
-        events.append,
-        lambda: NOW,
-        AllowedChecks(),
-        page,
-    )
-    return CheckScene(CheckEndpoint(checks), store, events)
-
-
-@pytest.fixture
-async def scene() -> CheckScene:
-    scene = made(NoUsers())
-    await scene.store.add(SESSION, 5)
-    return scene
 
 
 async def test_the_third_check_is_cached(scene: CheckScene) -> None:
@@ -234,10 +114,10 @@ async def test_a_session_that_is_not_mirrored_is_read(scene: CheckScene) -> None
     assert scene.events == []
 
 
-@pytest.mark.parametrize("is_rule_cached", [False, True])
-async def test_a_store_that_is_down_refuses_once(scene: CheckScene, is_rule_cached: bool) -> None:
+@pytest.mark.parametrize("cached", ["nothing", "its rule", "its caller"])
+async def test_a_store_that_is_down_refuses_once(scene: CheckScene, cached: str) -> None:
     headers = (*original(), scene.bearer())
-    if is_rule_cached:
+    for _ in range(["nothing", "its rule", "its caller"].index(cached)):
         scene.begin(*headers)
     scene.store.has_to_read = scene.store.down = True
     response = await later(scene.begin(*headers))
