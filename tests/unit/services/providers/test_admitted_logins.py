@@ -91,11 +91,11 @@ async def test_a_session_that_is_checked_again_keeps_its_refresh_token(
     assert cause_of(found) == "provider_unavailable/provider_refresh"
     assert isinstance(found, RefusedLogin)
     assert found.error.note.startswith("login.providers.company.refresh: ")
-    scene.provider.tokens["refresh_token"] = "R1"
+    scene.provider.tokens["refresh_token"] = "a refresh token"
     logged_in = await scene.logged_in()
-    assert logged_in.secret == ProviderSecret("R1")
+    assert logged_in.secret == ProviderSecret("a refresh token")
     assert logged_in.login.ends_at is None
-    assert "R1" not in repr(logged_in)
+    assert "a refresh token" not in repr(logged_in)
 
 
 async def test_tokens_that_no_session_needs_are_thrown_away(scene: ProviderScene) -> None:
