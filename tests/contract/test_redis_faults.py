@@ -1,6 +1,7 @@
 """A real Redis that hangs, is away, refuses or breaks off: unavailable, and no verdict."""
 
 import asyncio
+import traceback
 from pathlib import Path
 
 import pytest
@@ -50,8 +51,11 @@ async def test_an_unreachable_server_is_unavailable() -> None:
         store.claim("a", 60),
         store.last_used([numbered(1).sid]),
     ):
-        with pytest.raises(StoreUnavailableError):
+        with pytest.raises(StoreUnavailableError) as raised:
             await call
+        # Metrics count failures by the original exception.
+        assert type(raised.value.__context__).__name__ == "ConnectionError"
+        assert "ConnectionError" not in "".join(traceback.format_exception(raised.value)[:-1])
 
 
 async def test_connections_to_a_former_master_are_closed(real: RedisStore, redis_url: str) -> None:

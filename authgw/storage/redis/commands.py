@@ -362,7 +362,10 @@ def _may_follow(script: Script | None) -> bool:
 def unavailable(error: Exception) -> StoreUnavailableError:
     """Return the exception to raise from the store for an error of redis-py or the network."""
     detail = str(error) if isinstance(error, UnexpectedReplyError) else type(error).__name__
-    return StoreUnavailableError(f"Redis: {detail}")
+    failure = StoreUnavailableError(f"Redis: {detail}")
+    # As in an `except`, with `from None`: metrics count failures by the original exception.
+    failure.__context__, failure.__suppress_context__ = error, True
+    return failure
 
 
 def milliseconds(seconds: float) -> int:
