@@ -31,6 +31,9 @@ ORIGINAL = {
 }
 CLIENT = "bench"
 _RULES = [{"host": HOST, "path": "/**", "allow": "authenticated"}]
+# Compiled modules are written and read, as those of an installed package are read: a process that
+# compiles its modules keeps the memory for it. An empty value counts as unset.
+_ENVIRON = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +198,7 @@ class ReplicaFleet:
         if not counted:
             program = [sys.executable, "-m", "bench.uncounted"]
         ready = partial(_is_ready, address)
-        started = running([*program, "serve"], directory, ready, {"PYTHONPATH": str(ROOT)})
+        started = running([*program, "serve"], directory, ready, _ENVIRON)
         pid = self.lab.stack.enter_context(started)
         return BenchGateway(pid, port, address, self.directory / "keys", self.basic)
 

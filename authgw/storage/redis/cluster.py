@@ -10,12 +10,11 @@ import math
 import random
 from collections.abc import Callable, Sequence
 
-from redis.exceptions import AskError, ClusterDownError, MovedError
-
+from authgw.storage.redis.errors import AskError, ClusterDownError, MovedError
 from authgw.storage.redis.link import COMMUNICATION_ERRORS, Address, RedisLink
 from authgw.storage.redis.node import RedisNode, unless_refused
-from authgw.storage.redis.redis_internals import Slots, slot_of, slots_in
 from authgw.storage.redis.replies import Request, is_slots
+from authgw.storage.redis.slots import SlotRange, slot_of, slots_in
 
 _NODE_TIMEOUT = 0.5  # seconds for a node's reply to CLUSTER SLOTS, before another node is tried
 _SLOTS = Request(("CLUSTER", "SLOTS"), is_slots)
@@ -133,12 +132,12 @@ class Cluster:
                 last_error = error
         raise last_error
 
-    def _take(self, slots: Slots) -> None:
+    def _take(self, ranges: Sequence[SlotRange]) -> None:
         holders: dict[int, RedisNode] = {}
         listed = {*self._seeds}
-        for (first, last), nodes in slots.items():
-            listed |= {nodes["primary"], *nodes["replicas"]}
-            holder = self._server(nodes["primary"])
+        for first, last, primary, replicas in ranges:
+            listed |= {primary, *replicas}
+            holder = self._server(primary)
             holders.update(dict.fromkeys(range(first, last + 1), holder))
         self._holders, masters = holders, set(holders.values())
         for address in listed:

@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from redis.exceptions import (
+from authgw.core.errors import StoreUnavailableError
+from authgw.storage.clock import boottime
+from authgw.storage.redis.errors import (
     AskError,
     ClusterDownError,
     MovedError,
@@ -17,9 +19,6 @@ from redis.exceptions import (
     RedisError,
     TryAgainError,
 )
-
-from authgw.core.errors import StoreUnavailableError
-from authgw.storage.clock import boottime
 from authgw.storage.redis.link import COMMUNICATION_ERRORS, RedisLink
 from authgw.storage.redis.node import RedisNode
 from authgw.storage.redis.replies import Request, Shape, UnexpectedReplyError, Words, is_ok
@@ -360,7 +359,7 @@ def _may_follow(script: Script | None) -> bool:
 
 
 def unavailable(error: Exception) -> StoreUnavailableError:
-    """Return the exception to raise from the store for an error of redis-py or the network."""
+    """Return the exception to raise from the store for an error of a server or the network."""
     detail = str(error) if isinstance(error, UnexpectedReplyError) else type(error).__name__
     failure = StoreUnavailableError(f"Redis: {detail}")
     # As in an `except`, with `from None`: metrics count failures by the original exception.

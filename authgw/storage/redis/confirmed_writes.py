@@ -8,8 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from redis.exceptions import ConnectionError
-
+from authgw.storage.redis.errors import ConnectionError
 from authgw.storage.redis.link import RedisLink
 from authgw.storage.redis.replies import Request
 

@@ -4,20 +4,14 @@ import ssl
 from functools import partial
 from pathlib import Path
 
-from redis.asyncio import ConnectionPool, Redis
-
 from authgw.files.file_errors import file_error
 from authgw.storage import StoreSetupError
-from authgw.storage.redis import redis_internals
 from authgw.storage.redis.cluster import Cluster
 from authgw.storage.redis.commands import Servers, SingleMaster
 from authgw.storage.redis.link import Login
-from authgw.storage.redis.locations import FixedLocation, SentinelLocation
+from authgw.storage.redis.locations import FixedLocation
 from authgw.storage.redis.node import RedisNode
-from authgw.storage.redis.redis_internals import SentinelClient, TlsConnection
 from authgw.storage.redis.url import RedisAddress, parse_redis
-
-_SENTINEL_TIMEOUT = 0.5  # seconds for the reply of a Sentinel, before the next is queried
 
 
 def connect(url: str, *, password: str | None = None, ca_file: Path | None = None) -> Servers:
@@ -45,23 +39,12 @@ def _node(login: Login, host: str, port: int) -> RedisNode:
 
 
 def _behind_sentinels(address: RedisAddress, login: Login) -> SingleMaster:
-    # The password is for the servers: the Sentinels get none.
-    sentinels = [_sentinel(*host, login.tls) for host in address.hosts]
-    manager = redis_internals.sentinel_manager(sentinels)
-    location = SentinelLocation(manager, address.master)
+    # Loaded for Sentinels only, as redis-py takes memory in each replica.
+    from authgw.storage.redis.sentinels import location_behind
+
+    location = location_behind(address.hosts, address.master, login.tls)
     server = RedisNode(location, login, f"Redis {address.master}")
     return SingleMaster(server, replicated=True)
-
-
-def _sentinel(host: str, port: int, tls: ssl.SSLContext | None) -> Redis:
-    options = {
-        **redis_internals.options(),
-        "socket_timeout": _SENTINEL_TIMEOUT,
-        "socket_connect_timeout": _SENTINEL_TIMEOUT,
-    }
-    if tls is not None:
-        options |= {"tls": tls, "connection_class": TlsConnection}
-    return SentinelClient.from_pool(ConnectionPool(host=host, port=port, **options))
 
 
 def _tls(ca_file: Path | None) -> ssl.SSLContext:

@@ -5,9 +5,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from redis.exceptions import ResponseError
-
 from authgw.storage.redis.commands import Servers, unavailable
+from authgw.storage.redis.errors import ResponseError
 from authgw.storage.redis.link import COMMUNICATION_ERRORS
 from authgw.storage.redis.node import RedisNode, seconds, unless_refused
 from authgw.storage.redis.replies import Request, is_settings, is_time

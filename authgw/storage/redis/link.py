@@ -23,10 +23,15 @@ from operator import eq
 from typing import Any, cast
 
 import hiredis
-from redis.exceptions import ConnectionError, ReadOnlyError, RedisError, ResponseError
 
 from authgw.core.limits import MAX_WAITING_COMMANDS
-from authgw.storage.redis.redis_internals import error_reply
+from authgw.storage.redis.errors import (
+    ConnectionError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    error_reply,
+)
 from authgw.storage.redis.replies import (
     Request,
     UnexpectedReplyError,
@@ -95,7 +100,6 @@ class _Batch:
 
     def packed(self) -> bytes:
         """Return the requests as they are sent."""
-        # redis-py packs in Python, as slow as parsing.
         pack: Any = hiredis.pack_command  # its type takes a single word
         return b"".join([pack(tuple(request.words)) for request in self.requests])
 
@@ -238,7 +242,7 @@ class RedisLink(asyncio.Protocol):
         except RedisError as error:
             self.close(error)
         except Exception as error:
-            # The parser's own errors, and those of redis-py for the text of MOVED and others.
+            # The parser's own errors, and those of `error_reply` for the text of MOVED and ASK.
             self.close(_unexpected(self._sent[0] if self._sent else None, error))
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from loguru import logger
-from redis.exceptions import ConnectionError, RedisError, ResponseError
 
 from authgw.storage.clock import ServerClock, boottime, clock_warning
 from authgw.storage.redis.confirmed_writes import ConfirmedWrites
+from authgw.storage.redis.errors import ConnectionError, RedisError, ResponseError
 from authgw.storage.redis.link import Address, Login, RedisLink
 from authgw.storage.redis.locations import ServerLocation
 from authgw.storage.redis.replies import Request, is_count, is_role, is_text, is_time

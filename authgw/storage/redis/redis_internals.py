@@ -8,20 +8,18 @@ No connection made here repeats a command.
 """
 
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.asyncio.connection import DefaultParser, SSLConnection
+from redis.asyncio.connection import SSLConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
-from redis.cluster import parse_cluster_slots
-from redis.crc import key_slot
 from redis.exceptions import ConnectionError, RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
-Slots = Mapping[tuple[int, int], Mapping[str, Any]]
+from authgw.storage.redis import errors
 
 
 class TlsConnection(SSLConnection):
@@ -57,9 +55,24 @@ class SentinelClient(Redis):
         )
 
 
+class _Manager(Sentinel):
+    """Sentinels whose failures are those of the other servers."""
+
+    async def discover_master(self, service_name: str) -> Any:
+        """Return the address of a master.
+
+        Raises:
+            errors.RedisError: no Sentinel names it.
+        """
+        try:
+            return await super().discover_master(service_name)
+        except RedisError as error:
+            raise own_error(error) from error
+
+
 def sentinel_manager(clients: Sequence[Redis]) -> Any:
     """Return a manager of these Sentinels; redis-py would make clients with its own connections."""
-    manager: Any = Sentinel(())  # type: ignore[no-untyped-call]  # redis-py has no types here
+    manager: Any = _Manager(())  # type: ignore[no-untyped-call]  # redis-py has no types here
     manager.sentinels = list(clients)
     return manager
 
@@ -77,28 +90,11 @@ def options() -> dict[str, Any]:
     }
 
 
-def error_reply(text: str) -> Exception:
-    """Return the exception for an error reply.
-
-    Raises:
-        ValueError: the text of a redirection is not valid.
-    """
-    error: Exception = DefaultParser.parse_error(text)  # type: ignore[no-untyped-call]  # no types there
-    return error
-
-
-def slot_of(key: str) -> int:
-    """Return the Cluster's slot of this key."""
-    return key_slot(key.encode())
-
-
-def slots_in(reply: Any, host: str) -> Slots:
-    """Return the nodes of each range of slots in a reply to CLUSTER SLOTS by this host.
-
-    `primary` is an address, `replicas` are several.
-    """
-    slots: Slots = parse_cluster_slots(reply, current_host=host)
-    return slots
+def own_error(error: RedisError) -> errors.RedisError:
+    """Return the exception of ours whose name is that of the class, or of the next class above."""
+    own = (getattr(errors, kind.__name__, None) for kind in type(error).__mro__)
+    kind: type[errors.RedisError] = next(filter(None, own))
+    return kind(str(error))
 
 
 def _is_state(state: Any) -> bool:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import hiredis
-from redis.exceptions import RedisError
+
+from authgw.storage.redis.errors import RedisError
 
 Words = Sequence[str | int | bytes]
 Shape = Callable[[Any], bool]
@@ -19,7 +20,7 @@ _DIGITS = re.compile(rb"[0-9]{1,18}")
 _SCORE = re.compile(rb"-?[0-9]{1,18}(\.[0-9]{1,18})?(e[+-]?[0-9]{1,2})?")
 _MEMBER = re.compile(rb"[!-~]+ [!-~]+ [!-~]+")
 _VISIBLE = re.compile(rb"[!-~]*")
-_SLOTS = 16384
+SLOTS = 16384
 
 
 class UnexpectedReplyError(RedisError):
@@ -165,7 +166,7 @@ def _is_slot_range(reply: Any) -> bool:
     if type(reply) is not list or len(reply) < 3:
         return False
     first, last, *nodes = reply
-    is_range = is_count(first) and is_count(last) and first <= last < _SLOTS
+    is_range = is_count(first) and is_count(last) and first <= last < SLOTS
     return is_range and all(map(_is_node, nodes))
 
 

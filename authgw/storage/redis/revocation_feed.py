@@ -5,13 +5,13 @@ missed while the connection is down take effect within the mirror's `max_stalene
 """
 
 import asyncio
+import random
 from collections.abc import Callable, Iterator
 
 from loguru import logger
-from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import ConnectionError
 
 from authgw.core.measurements import Measurement, counter, gauge
+from authgw.storage.redis.errors import ConnectionError
 from authgw.storage.redis.keys import ENDED_CHANNEL
 from authgw.storage.redis.link import RedisLink
 from authgw.storage.redis.node import unless_refused
@@ -19,7 +19,8 @@ from authgw.storage.redis.replies import Request, is_subscribed
 
 # Seconds between two PINGs, and until the connection counts as lost when one has no reply.
 _PING_INTERVAL = 2.0
-_BACKOFF = ExponentialWithJitterBackoff(base=0.1, cap=2.0)  # seconds
+# Seconds until the next connection: at most the first, doubled by each failure up to the other.
+_MIN_BACKOFF, _MAX_BACKOFF = 0.1, 2.0
 _SUBSCRIBE = Request(("SUBSCRIBE", ENDED_CHANNEL), is_subscribed)
 
 
@@ -63,8 +64,7 @@ class RedisRevocationFeed:
                 # After any exception: nobody would notice that the subscriber has ended.
                 self._log_failure(error)
             self.connected = False
-            # After a few failures the pause is at its maximum, and 2**failures overflows a float.
-            await asyncio.sleep(_BACKOFF.compute(min(self._failures, 10)))
+            await asyncio.sleep(_pause(self._failures))
 
     async def _receive_from(self, link: RedisLink) -> None:
         """Subscribe and return only by an exception: after a failure of the link."""
@@ -97,3 +97,10 @@ class RedisRevocationFeed:
                 f"Cannot subscribe to revocations of other replicas ({type(error).__name__}): they "
                 "take effect within cache.max_staleness until Redis is reachable."
             )
+
+
+def _pause(failures: int) -> float:
+    """Return random seconds, so that replicas that fail together do not connect together."""
+    # 2**failures would overflow a float.
+    longest = _MIN_BACKOFF * 2.0 ** min(failures, 10)
+    return min(_MAX_BACKOFF, random.random() * longest)  # noqa: S311  no secret

@@ -3,11 +3,10 @@
 import asyncio
 import re
 
-from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
-
 from authgw.core.errors import StoreUnavailableError
 from authgw.storage import StoreSetupError
 from authgw.storage.redis.commands import Command, Servers, SingleMaster
+from authgw.storage.redis.errors import AuthenticationError, NoPermissionError, ResponseError
 from authgw.storage.redis.link import COMMUNICATION_ERRORS
 from authgw.storage.redis.node import RedisNode, unless_refused
 from authgw.storage.redis.replies import (

@@ -11,8 +11,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 
-from redis.exceptions import RedisError, ResponseError
-
 from authgw.core.errors import SessionEndedError, StoreUnavailableError
 from authgw.core.export import ExportedRecord, ExportedSession, ExportedSet
 from authgw.core.keys import KeyRing
@@ -31,6 +29,7 @@ from authgw.storage.redis.commands import (
     unavailable,
 )
 from authgw.storage.redis.counters import RedisCounters
+from authgw.storage.redis.errors import RedisError, ResponseError
 from authgw.storage.redis.export import RedisExport
 from authgw.storage.redis.health import Health, health
 from authgw.storage.redis.key_registry import RedisKeyRegistry

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 import uvloop
-from redis.exceptions import (
+
+from authgw.core.limits import MAX_WAITING_COMMANDS
+from authgw.storage.redis.errors import (
     AuthenticationError,
     BusyLoadingError,
     ConnectionError,
@@ -14,8 +16,6 @@ from redis.exceptions import (
     ReadOnlyError,
     ResponseError,
 )
-
-from authgw.core.limits import MAX_WAITING_COMMANDS
 from authgw.storage.redis.link import (
     COMMUNICATION_ERRORS,
     Address,

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from redis.exceptions import ConnectionError
 
+from authgw.storage.redis.errors import ConnectionError
 from authgw.storage.redis.link import Address, Login, RedisLink
 from authgw.storage.redis.replies import Request, UnexpectedReplyError, is_subscribed
 from tests.support.scripted_redis import ScriptedServer, bulk, until

@@ -4,8 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from redis.exceptions import ConnectionError
 
+from authgw.storage.redis.errors import ConnectionError
 from authgw.storage.redis.link import Address, Login
 from authgw.storage.redis.locations import FixedLocation, SentinelLocation
 from authgw.storage.redis.node import RedisNode, UnconfirmedWriteError

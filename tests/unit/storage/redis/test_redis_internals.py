@@ -8,28 +8,16 @@ from typing import Any
 import pytest
 import redis
 from redis.asyncio import ConnectionPool, Redis
-from redis.exceptions import (
-    AskError,
-    AuthenticationError,
-    BusyLoadingError,
-    ClusterDownError,
-    ConnectionError,
-    MovedError,
-    NoPermissionError,
-    NoScriptError,
-    ReadOnlyError,
-    ResponseError,
-    TryAgainError,
-)
+from redis.asyncio.sentinel import MasterNotFoundError
+from redis.exceptions import ConnectionError, NoPermissionError, RedisError, TimeoutError
 
+from authgw.storage.redis import errors
 from authgw.storage.redis.redis_internals import (
     SentinelClient,
     TlsConnection,
-    error_reply,
     options,
+    own_error,
     sentinel_manager,
-    slot_of,
-    slots_in,
 )
 from tests.support.scripted_redis import ScriptedServer
 
@@ -122,67 +110,24 @@ async def test_the_masters_of_a_sentinel_have_their_state(server: ScriptedServer
     assert {name: found["main"][name] for name in wanted} == wanted
 
 
-def test_slots_are_those_of_redis() -> None:
-    # As CLUSTER KEYSLOT replies.
-    assert [slot_of(key) for key in ("foo", "x{foo}y", "")] == [12182, 12182, 0]
-
-
-def test_a_reply_to_cluster_slots_is_read() -> None:
-    reply = [
-        [0, 9, [b"10.0.0.1", 7000, b"id"], [b"10.0.0.2", 7001, b"id"]],
-        [10, 16383, [b"", 7002, b"id"]],
-    ]
-    slots = slots_in(reply, "seed")
-    assert set(slots) == {(0, 9), (10, 16383)}
-    assert slots[0, 9]["primary"] == ("10.0.0.1", 7000)
-    assert list(slots[0, 9]["replicas"]) == [("10.0.0.2", 7001)]
-    assert slots[10, 16383]["primary"] == ("seed", 7002), "an empty host is the queried node's"
-
-
-def test_redirections_name_slot_and_server() -> None:
-    moved, ask = MovedError("3999 10.0.0.1:6381"), AskError("3999 :6381")
-    assert isinstance(moved, AskError)
-    assert (moved.slot_id, moved.host, moved.port) == (3999, "10.0.0.1", 6381)
-    assert (ask.slot_id, ask.host, ask.port) == (3999, "", 6381)
-
-
 @pytest.mark.parametrize(
-    ("text", "kind"),
+    ("error", "kind"),
     [
-        ("ERR unknown command", ResponseError),
-        ("MISCONF Errors writing to disk", ResponseError),
-        ("ERR max number of clients reached", ConnectionError),
-        ("WRONGPASS invalid username-password pair", AuthenticationError),
-        ("NOAUTH Authentication required.", AuthenticationError),
-        ("NOPERM no permissions to run the 'get' command", NoPermissionError),
-        ("LOADING Redis is loading the dataset in memory", BusyLoadingError),
-        ("NOSCRIPT No matching script. Please use EVAL.", NoScriptError),
-        ("READONLY You can't write against a read only replica.", ReadOnlyError),
-        ("TRYAGAIN Multiple keys request during rehashing of slot", TryAgainError),
-        ("CLUSTERDOWN The cluster is down", ClusterDownError),
-        ("ASK 3999 127.0.0.1:6381", AskError),
-        ("MOVED 3999 127.0.0.1:6381", MovedError),
+        (MasterNotFoundError("No master found for 'main'"), errors.MasterNotFoundError),
+        (NoPermissionError("no permissions"), errors.NoPermissionError),
+        (ConnectionError("refused"), errors.ConnectionError),
+        (TimeoutError("late"), errors.RedisError),
     ],
 )
-def test_an_error_reply_has_its_exception(text: str, kind: type[Exception]) -> None:
-    assert type(error_reply(text)) is kind
+def test_an_error_of_the_library_becomes_that_of_the_same_name(
+    error: RedisError, kind: type[errors.RedisError]
+) -> None:
+    own = own_error(error)
+    assert (type(own), str(own)) == (kind, str(error))
 
 
-def test_errors_that_concern_a_single_command_are_refusals() -> None:
-    # All others close a link.
-    refusals = (NoPermissionError, NoScriptError, ReadOnlyError, TryAgainError, ClusterDownError)
-    assert all(issubclass(kind, ResponseError) for kind in (*refusals, AskError))
-    assert not any(
-        issubclass(kind, ResponseError) for kind in (AuthenticationError, BusyLoadingError)
-    )
-
-
-def test_an_unknown_error_keeps_its_code() -> None:
-    assert "MISCONF" in str(error_reply("MISCONF Errors writing to disk"))
-    assert str(error_reply("NOSCRIPT No matching script.")).startswith("No matching script")
-
-
-@pytest.mark.parametrize("text", ["MOVED", "ASK 1 nowhere"])
-def test_a_wrong_redirection_is_an_error(text: str) -> None:
-    with pytest.raises((ValueError, IndexError)):
-        error_reply(text)
+async def test_a_master_that_no_sentinel_names_is_an_error_of_ours(server: ScriptedServer) -> None:
+    manager = sentinel_manager([SentinelOf(server)])
+    with pytest.raises(errors.MasterNotFoundError, match="No master found for 'another'"):
+        await manager.discover_master("another")
+    await manager.aclose()
