@@ -1,8 +1,10 @@
 """Composition root: builds a gateway from its configuration, starts it and shuts it down."""
 
+import ctypes
 import gc
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -49,6 +51,9 @@ from authgw.web.totp_login import TotpFactor
 if TYPE_CHECKING:
     from authgw.server.providers import ProviderNetwork, ProviderServices
 
+_M_MMAP_THRESHOLD = -3  # malloc.h of glibc
+_LARGE_BLOCK = 1 << 20  # bytes
+
 
 def _record(event: Event) -> None:
     metrics.count(event)
@@ -65,6 +70,7 @@ async def serve(load: Callable[[], LoadedConfig], loaded: LoadedConfig) -> None:
             say why.
     """
     _refuse_slow_parser()
+    _return_large_blocks()
     signals, drain_timeout = SignalFlags(), loaded.settings.server.drain
     signals.listen()
     entries = read_entries(loaded)
@@ -297,6 +303,16 @@ def _log_summary(loaded: LoadedConfig, entries: EntryFiles) -> None:
     logger.bind(event="start").info(first)
     for note in loaded.notes:
         logger.bind(event="configuration_note").info(note)
+
+
+def _return_large_blocks() -> None:
+    """Return each large block of memory to the system when it is freed.
+
+    By default glibc keeps such blocks once it has freed one (mallopt(3)): the former tables of a
+    growing dict would stay resident, as large as the present table.
+    """
+    with suppress(AttributeError):  # of another C library
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
 
 
 def _tune_garbage_collection() -> None:

@@ -98,16 +98,21 @@ def session_of(items: list[Any]) -> Session:
         Device(intern(agent), intern(address)),
         tuple(map(intern, amr)),
         mark,
-        auth_time + 0.0,
-        factor_time + 0.0,
+        _time(auth_time),
+        _time(factor_time),
         intern(issuer),
         account,
         idp_sid,
-        checked_at + 0.0,
-        tried_at + 0.0,
+        _time(checked_at),
+        _time(tried_at),
         intern(groups_from),
         sealed,
     )
+
+
+def _time(item: Any) -> float:
+    # A sum would be an object of its own in each session, also for the usual 0.0.
+    return item if type(item) is float else item + 0.0
 
 
 def _since(start: float, time: float) -> float:

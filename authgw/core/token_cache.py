@@ -11,10 +11,13 @@ from hashlib import sha256
 from itertools import islice
 
 from authgw.core.limits import MAX_TOKEN_BYTES
-from authgw.core.tokens import Issuer, Token, TokenType
+from authgw.core.tokens import LEEWAY, Issuer, Token, TokenType
 
 # Of an entry besides its bytes: the headers of two objects, and its place in the dict.
 _ENTRY_OVERHEAD = 128  # bytes
+# Of a SHA-256 digest: whoever finds another text with the same 24 bytes has not found a session's,
+# and with the name of the type a key takes 64 bytes in place of 80.
+_DIGEST_LENGTH = 24
 _EVICTED_PART = 64  # a full memory drops 1/64 of its entries
 _ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _DECODE = json.JSONDecoder().raw_decode
@@ -26,7 +29,7 @@ class VerifiedTokens:
     def __init__(self, issuer: Issuer, capacity: int) -> None:
         self._issuer = issuer
         self._capacity = capacity
-        self._entries: dict[bytes, str] = {}
+        self._entries: dict[bytes, bytes] = {}
         self._size = 0
 
     def __len__(self) -> int:
@@ -44,7 +47,7 @@ class VerifiedTokens:
         key = _key(text, kind)
         entry = self._entries.get(key)
         if entry is not None:
-            token = Token(kind, *_DECODE(entry)[0])
+            token = _restored(kind, entry)
             if now < token.valid_until:
                 return token
             self._drop(key)
@@ -58,9 +61,7 @@ class VerifiedTokens:
 
     def _put(self, key: bytes, token: Token) -> None:
         self._drop(key)
-        values = (token.sub, token.sid, token.jti, token.gen, token.exp, token.valid_until)
-        entry = _ENCODE((*values, token.mark) if token.mark else values)
-        self._entries[key] = entry
+        self._entries[key] = entry = _entry(token)
         self._size += _size(key, entry)
         while self._size > self._capacity:
             # Several at once: each removal makes it slower to find the first entry of a dict.
@@ -74,8 +75,20 @@ class VerifiedTokens:
 
 
 def _key(text: str, kind: TokenType) -> bytes:
-    return kind.tag + sha256(text.encode("ascii")).digest()
+    return kind.tag + sha256(text.encode("ascii")).digest()[:_DIGEST_LENGTH]
 
 
-def _size(key: bytes, entry: str) -> int:
+def _entry(token: Token) -> bytes:
+    # Nearly every token is valid until the leeway after its expiry ends.
+    valid_until = 0 if token.valid_until == token.exp + LEEWAY else token.valid_until
+    values = (token.sub, token.sid, token.jti, token.gen, token.exp, valid_until)
+    return _ENCODE((*values, token.mark) if token.mark else values).encode("ascii")
+
+
+def _restored(kind: TokenType, entry: bytes) -> Token:
+    sub, sid, jti, gen, exp, valid_until, *mark = _DECODE(entry.decode("ascii"))[0]
+    return Token(kind, sub, sid, jti, gen, exp, valid_until or exp + LEEWAY, *mark)
+
+
+def _size(key: bytes, entry: bytes) -> int:
     return len(key) + len(entry) + _ENTRY_OVERHEAD

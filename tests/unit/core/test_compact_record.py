@@ -139,3 +139,11 @@ def test_a_number_that_is_the_subject_is_not_repeated() -> None:
     other = replace(USUAL, user_id=7)
     assert json.loads(dump(other, compact=True))[6] == 7
     assert load(dump(other, compact=True)).user_id == 7
+
+
+def test_usual_times_take_no_memory_in_each_session() -> None:
+    record = dump(USUAL, compact=True)
+    first, second = load(record), load(record)
+    assert first.auth_time == 0.0
+    for name in ("auth_time", "factor_time", "checked_at", "tried_at"):
+        assert getattr(first, name) is getattr(second, name)
