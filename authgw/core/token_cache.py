@@ -15,9 +15,6 @@ from authgw.core.tokens import LEEWAY, Issuer, Token, TokenType
 
 # Of an entry besides its bytes: the headers of two objects, and its place in the dict.
 _ENTRY_OVERHEAD = 128  # bytes
-# Of a SHA-256 digest: whoever finds another text with the same 24 bytes has not found a session's,
-# and with the name of the type a key takes 64 bytes in place of 80.
-_DIGEST_LENGTH = 24
 _EVICTED_PART = 64  # a full memory drops 1/64 of its entries
 _ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _DECODE = json.JSONDecoder().raw_decode
@@ -75,7 +72,7 @@ class VerifiedTokens:
 
 
 def _key(text: str, kind: TokenType) -> bytes:
-    return kind.tag + sha256(text.encode("ascii")).digest()[:_DIGEST_LENGTH]
+    return kind.tag + sha256(text.encode("ascii")).digest()
 
 
 def _entry(token: Token) -> bytes:
