@@ -11,6 +11,11 @@ def test_a_recorder_receives_events() -> None:
     assert (events[0].reason, events[0].detail, events[0].authorization) == ("", "", "")
 
 
+def test_a_repeated_event_differs_in_the_id_of_its_request() -> None:
+    event = Event("deny", "r1", "192.0.2.1", reason="token_missing", cause="c", more=(("a", 1),))
+    assert event.repeated("r2") == event._replace(request_id="r2")
+
+
 def test_the_deprecated_detail_of_a_check_begins_with_status_and_target() -> None:
     target, sentence = Target("GET", "a.test", "/x"), "no rule"
     for event, detail in [

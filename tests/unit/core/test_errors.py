@@ -27,3 +27,21 @@ def test_the_age_of_a_code_is_for_the_log(age: int | None, fields: tuple[object,
     error = LoginFailedError(sub="alice", cause="code_late", code_age=age)
     assert (error.log_fields, error.cause, error.sub) == (fields, "code_late", "alice")
     assert "alice" not in error.detail
+
+
+def refuse() -> None:
+    try:
+        raise ValueError
+    except ValueError:
+        raise errors.TokenInvalidError(sub="alice") from None
+
+
+def test_an_error_that_is_kept_drops_its_frames_and_its_context() -> None:
+    with pytest.raises(errors.TokenInvalidError) as raised:
+        refuse()
+    error = raised.value
+    assert isinstance(error.__context__, ValueError)
+    assert error.without_frames() is error
+    left: tuple[object, ...] = (error.__traceback__, error.__context__)
+    assert left == (None, None)
+    assert error.sub == "alice"
