@@ -22,6 +22,7 @@ from authgw.core.limits import (
 )
 from authgw.core.rules import Credential, Rule
 from authgw.core.users import APP_PASSWORD_PREFIX
+from authgw.core.value_type import value_type
 
 _APP_PASSWORD = APP_PASSWORD_PREFIX.encode()
 _SERVICE_KEY = b"agk_"
@@ -60,7 +61,7 @@ class OwnIdentifiers:
     kids: frozenset[str] = frozenset()
 
 
-@dataclass(slots=True)
+@value_type()
 class Authorization:
     """The classified Authorization lines of a request.
 

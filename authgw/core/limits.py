@@ -174,6 +174,8 @@ MAX_PATTERN_LENGTH = 1024
 MAX_HOST_LENGTH = 260
 # An address with zone, port and quotes.
 MAX_ADDRESS_LENGTH = 80
+# Addresses whose canonical form is kept.
+MAX_CACHED_ADDRESSES = 4096
 # Further targets of a request: more would only cost time.
 MAX_FURTHER_TARGETS = 16
 # Nodes of a YAML file with aliases expanded: a few lines can expand to billions.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from authgw.core.limits import MAX_ADDRESS_LENGTH
+from authgw.core.limits import MAX_ADDRESS_LENGTH, MAX_CACHED_ADDRESSES
 
 UNIX = "unix"
 # Address of a client if its nearest proxy did not write a valid address: in no network.
@@ -133,7 +133,7 @@ def _canonical(peer: str) -> str:
     return _canonical_address(peer) if len(peer) <= MAX_ADDRESS_LENGTH else peer
 
 
-@lru_cache(4096)
+@lru_cache(MAX_CACHED_ADDRESSES)
 def _canonical_address(peer: str) -> str:
     address = _parse(peer)
     return peer if address is None else str(address)
@@ -144,7 +144,7 @@ def _address(text: str) -> Address | None:
     return _parse(text) if len(text) <= MAX_ADDRESS_LENGTH else None
 
 
-@lru_cache(4096)
+@lru_cache(MAX_CACHED_ADDRESSES)
 def _parse(text: str) -> Address | None:
     bare = text.strip(" \t")
     quoted = len(bare) > 1 and bare[0] == bare[-1] == '"'

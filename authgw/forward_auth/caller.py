@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from authgw.core.authorization import (
@@ -22,6 +21,7 @@ from authgw.core.model import AccessRequest, Principal
 from authgw.core.rules import Credential, Rule
 from authgw.core.typed_text import pasted
 from authgw.core.users import APP_PASSWORD_PREFIX, principal_of_app_password
+from authgw.core.value_type import value_type
 from authgw.dialects.headers import RawHeaders, authorization, cookies
 from authgw.forward_auth.context import CheckContext
 from authgw.services.results import Identity
@@ -31,7 +31,7 @@ _BEARER, _COOKIE = Credential.BEARER.value, Credential.COOKIE.value
 _PUBLIC_TIMEOUT = 0.05  # seconds in which the caller of a public page is identified, or ignored
 
 
-@dataclass(slots=True)
+@value_type()
 class Caller:
     """The authenticated principal, or the refusal of its credentials.
 
@@ -57,7 +57,7 @@ ANONYMOUS = Caller(None)
 BegunCaller = Caller | Coroutine[Any, Any, Caller]
 
 
-@dataclass(slots=True)
+@value_type()
 class _Credentials:
     """The credentials of a request that a rule accepts: a token of ours, and session cookies."""
 

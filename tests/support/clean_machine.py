@@ -126,7 +126,7 @@ class CleanMachine:
         """Start the shell, in the home directory."""
         words = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
         self._pid, self._terminal = pty.fork()
-        if self._pid == 0:  # pragma: no cover
+        if self._pid == 0:  # pragma: no cover  # the child becomes another program
             os.execvpe(words[0], [*words, "bash", str(_SETUP)], self._environ)  # noqa: S606  a command of this test
         # Open for both directions, so that this waits for no other end.
         self._commands = os.open(self._room / "commands", os.O_RDWR)

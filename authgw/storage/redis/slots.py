@@ -17,7 +17,10 @@ class SlotRange(NamedTuple):
 
 
 def slot_of(key: str) -> int:
-    """Return the slot of this key: of its first non-empty part in braces, or of all of it."""
+    """Return the slot of this key: of its first part in braces, or of all of it if that is empty.
+
+    See the Redis Cluster specification, "Hash tags".
+    """
     hashed = key.encode()
     _, _, rest = hashed.partition(b"{")
     tag, closing, _ = rest.partition(b"}")

@@ -144,7 +144,7 @@ def test_a_name_that_is_bound_to_another_account_ends_the_session(owner: tuple[s
 @pytest.mark.parametrize("field", ["issuer", "account"])
 def test_an_account_without_issuer_or_id_has_ended(field: str) -> None:
     with pytest.raises(SessionEndedError):
-        principal_of(replace(COMPANY, **{field: ""}), NoUsers())  # type: ignore[arg-type]
+        principal_of(replace(COMPANY, **{field: ""}), NoUsers())  # type: ignore[arg-type]  # any text field
 
 
 LINKED = replace(SESSION, password_mark="l1", issuer="https://idp.test", account="7")
@@ -160,7 +160,7 @@ def test_a_session_by_a_link_is_that_of_the_user() -> None:
 @pytest.mark.parametrize("field", ["issuer", "account"])
 def test_a_session_by_a_link_whose_account_a_previous_version_dropped_has_ended(field: str) -> None:
     with pytest.raises(SessionEndedError):
-        principal_of(replace(LINKED, **{field: ""}), Directory(WITH_LINK))  # type: ignore[arg-type]
+        principal_of(replace(LINKED, **{field: ""}), Directory(WITH_LINK))  # type: ignore[arg-type]  # as above
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ async def test_of_two_accounts_that_log_in_at_once_the_first_gets_the_name(
     pairs = scene.answer(flow, preferred_username="bob")
     # The directory of this replica does not have the binding yet that another replica made.
     scene.users.names["company:bob"] = (ISSUER, "u2")
-    scene.users.binding = lambda name: None  # type: ignore[method-assign]
+    scene.users.binding = lambda name: None  # type: ignore[method-assign]  # a fault
     found = await scene.callback(pairs, flow.ticket)
     assert cause_of(found) == "provider_refused/name_bound"
 

@@ -123,7 +123,7 @@ async def test_a_logout_during_a_login_undoes_the_session(world: BackchannelScen
         assert await world.log_out(sub="u1") == set()
         return await add(session, max_sessions)
 
-    world.store.add = slow  # type: ignore[method-assign]
+    world.store.add = slow  # type: ignore[method-assign]  # a delay or a spy
     with pytest.raises(SessionEndedError):
         await world.log_in()
     assert world.alive() == set()
@@ -160,8 +160,8 @@ async def test_a_session_is_found_before_it_is_stored(world: BackchannelScene) -
         assert seconds == LIVES.session_max
         await member(name, sid, seconds)
 
-    world.store.add = added  # type: ignore[method-assign]
-    world.records.add_member = announced  # type: ignore[assignment,method-assign]
+    world.store.add = added  # type: ignore[method-assign]  # a delay or a spy
+    world.records.add_member = announced  # type: ignore[assignment,method-assign]  # a spy
     await world.log_in()
     assert order == ["set", "set", "session"]
 
@@ -195,7 +195,7 @@ async def test_an_unconfirmed_end_is_confirmed_by_the_repetition(world: Backchan
         revoked.append(sid)
         return await revoke(sid)
 
-    world.store.revoke = recorded  # type: ignore[method-assign]
+    world.store.revoke = recorded  # type: ignore[method-assign]  # a delay or a spy
     await world.logouts.end("company", token)
     await world.logouts.end("company", token)
     assert len(revoked) == 2

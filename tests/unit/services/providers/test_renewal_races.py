@@ -108,7 +108,7 @@ async def test_a_lost_compare_and_set_is_repeated(world: RenewalScene) -> None:
             world.put(confirm(world.session, gen=0, jti="a0"))
         return found
 
-    world.store.read = changed_after  # type: ignore[method-assign]
+    world.store.read = changed_after  # type: ignore[method-assign]  # a race
     await world.renew()
     assert (world.session.confirmed, world.session.checked_at) == (True, NOW)
 
@@ -141,7 +141,7 @@ async def test_checks_in_the_background_are_bounded(
 async def test_sessions_that_cannot_be_checked_are_left_alone(world: RenewalScene) -> None:
     for changed in ({"issuer": "https://former.example.com"}, {"sealed": ""}):
         other = RenewalScene()
-        other.put(replace(other.session, **changed))  # type: ignore[arg-type]
+        other.put(replace(other.session, **changed))  # type: ignore[arg-type]  # any field
         await other.renew()
         assert other.presented() == []
         assert await other.renewals.check(other.session)
