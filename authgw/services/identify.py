@@ -277,7 +277,7 @@ class Identification:
             try:
                 tokens.append(self._verify(text, TokenType.SESSION))
             except AuthgwError as error:
-                refusal = error
+                refusal = error.without_frames()
         return tokens, refusal
 
     def _only_active(
@@ -292,7 +292,7 @@ class Identification:
             try:
                 active[token.sid] = self._identity(token, snapshots[token.sid])
             except AuthgwError as error:
-                refusal = error
+                refusal = error.without_frames()
         if len(active) > 1:
             raise CredentialsAmbiguousError
         if not active:

@@ -1,10 +1,16 @@
 """Sessions of identity providers: bounds, checks that are due, cached identities."""
 
+import gc
 from dataclasses import replace
 
 import pytest
 
-from authgw.core.errors import AuthgwError, RecheckRequiredError, SessionEndedError
+from authgw.core.errors import (
+    AuthgwError,
+    RecheckRequiredError,
+    SessionEndedError,
+    TokenMalformedError,
+)
 from authgw.core.limits import BINDING_DELAY, PROXY_CACHE_LIFETIME
 from authgw.core.providers.bounds import ProviderBounds
 from authgw.core.providers.model import Accept, Provider
@@ -321,3 +327,16 @@ async def test_another_account_keeps_nothing_of_the_session_before(login: LoginR
     assert (other.created_at, other.expires_at) == (NOW + 50, NOW + 50 + LIVES.refresh)
     assert other.sealed == ""
     assert opened.session.sid not in world.store.records
+
+
+async def test_a_refused_cookie_next_to_a_valid_cookie_leaves_no_cycle(
+    world: ProviderWorld,
+) -> None:
+    opened = await world.log_in()
+    gc.collect()
+    gc.disable()
+    try:
+        world.gateway.identification.begin(None, ["a.b.c", opened.token])
+        assert not any(isinstance(each, TokenMalformedError) for each in gc.get_objects())
+    finally:
+        gc.enable()
