@@ -41,6 +41,9 @@ MAX_HEAD_BYTES = 512 * 1024
 MAX_HEADER_LINE_BYTES = 32 * 1024
 # The limit of aiohttp.
 MAX_HEADERS = 128
+# Responses that wait for the end of a turn of the event loop; a client that pipelines requests and
+# never reads must not cause more.
+MAX_HELD_RESPONSE_BYTES = 64 * 1024
 
 # --- Bodies and the texts in them ---
 

@@ -20,6 +20,7 @@ from authgw.server.connections import Connections
 from authgw.server.front_door import FrontDoor, peer_name
 from authgw.server.http_application import ApplicationConnection
 from authgw.server.http_reader import HeadReader, RequestHead, refuse_long_line
+from authgw.server.response_writes import ResponseWrites
 
 _END_OF_HEAD = b"\r\n\r\n"  # no other is read by llhttp
 _LINGER = 2.0  # seconds
@@ -42,17 +43,19 @@ class Connection(asyncio.Protocol):
         *("_has_requested", "_head", "_head_size", "_idle", "_is_ended", "_is_finishing"),
         *("_is_body_paused", "_keep_alive", "_last_response_at", "_link", "_linger", "_loop"),
         *("_open_application", "_peer", "_queued", "_reader", "_response_pending", "_task"),
-        *("is_last", "writing_paused"),
+        *("_writes", "is_last", "writing_paused"),
     )
 
     def __init__(
         self,
         connections: Connections,
+        writes: ResponseWrites,
         door: FrontDoor,
         open_application: OpenApplication,
         keep_alive: float,
     ) -> None:
         self._connections = connections
+        self._writes = writes
         self._door = door
         self._open_application = open_application
         self._keep_alive = keep_alive
@@ -99,6 +102,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Keep the connection for the responses if the client only sends no more."""
         self._half_closed = True
+        self._writes.flush()
         return self._response_pending and not self._body_left
 
     def pause_writing(self) -> None:
@@ -127,17 +131,23 @@ class Connection(asyncio.Protocol):
 
     def end(self) -> None:
         """Close the connection immediately, even during a request."""
+        self._writes.flush()
         self._link.abort()
 
     def close(self) -> None:
         """Close the connection immediately, but send what was written if no more is to come."""
-        self._link.close() if self._is_ended else self._link.abort()
+        self._close_link() if self._is_ended else self.end()
 
     def finish(self) -> None:
         """Close the connection after the response under way."""
         self._is_finishing = True
         if not self.has_open_request and not self._is_ended:
-            self._link.close()
+            self._close_link()
+
+    def _close_link(self) -> None:
+        """Close the connection once the responses that were written are sent."""
+        self._writes.flush()
+        self._link.close()
 
     def _feed(self, data: bytes) -> None:
         while data and not self._is_ended:
@@ -188,7 +198,7 @@ class Connection(asyncio.Protocol):
             cached = self._door.cached_response(self._peer, names, reader.values)
             if cached is not None:
                 reader.release()
-                self._link.write(cached)
+                self._writes.add(self._link, cached)
                 self._note_response()
                 return rest
             begun = self._door.begin_known(self._peer, names, reader.values)
@@ -220,7 +230,7 @@ class Connection(asyncio.Protocol):
 
     def _respond(self, begun: bytes | Coroutine[Any, Any, bytes]) -> None:
         if isinstance(begun, bytes):
-            self._link.write(begun)
+            self._writes.add(self._link, begun)
             self._after_response()
         else:
             self._response_pending = True
@@ -232,7 +242,7 @@ class Connection(asyncio.Protocol):
         if not self._is_ended:
             # The response may have been made during a drain that began after the request.
             self.is_last = self.is_last or self._door.is_draining
-            self._link.write(response)
+            self._writes.add(self._link, response)
             self._after_response()
             self._proceed()
 
@@ -249,6 +259,7 @@ class Connection(asyncio.Protocol):
                 self._application.pause_protocol(is_paused=True)
         if self._body_left and not is_chunked:
             self._reader.next_request()
+        self._writes.flush()  # the application writes at once
         self._application.begin(raw, closes=self.is_last)
 
     def _feed_body(self, data: bytes) -> bytes:
@@ -275,7 +286,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self, response: bytes) -> None:
         """Write the response to a request that is not served; no further request is read."""
         self.is_last = True
-        self._link.write(response)
+        self._writes.add(self._link, response)
         self._after_response()
 
     def application_responded(self, *, keeps_alive: bool) -> None:
@@ -331,6 +342,7 @@ class Connection(asyncio.Protocol):
             return
         self._is_ended = True
         self._queued = b""
+        self._writes.flush()
         self._connections.note_end(self)
         if not self._link.is_closing():
             self._link.resume_reading()
@@ -349,7 +361,7 @@ class Connection(asyncio.Protocol):
         self._feed(held)
         self._pause_reading()
         if self._half_closed and not (self._response_pending and not self._body_left):
-            self._link.close()
+            self._close_link()
 
     def _pause_reading(self) -> None:
         """Read from the socket unless bytes wait, or the application takes no more of a body."""

@@ -13,6 +13,7 @@ from authgw.server.front_door import FrontDoor
 from authgw.server.http_application import ApplicationConnection
 from authgw.server.http_protocol import Connection
 from authgw.server.listeners import Listeners
+from authgw.server.response_writes import ResponseWrites
 
 # Longer than NGINX's 60, or NGINX would write into a connection that is being closed.
 _KEEP_ALIVE = 75.0  # seconds
@@ -32,6 +33,7 @@ class HttpServer:
     ) -> None:
         self.application = application
         self.connections = Connections(max_connections() if most is None else most)
+        self._writes = ResponseWrites()
         self._runner = _runner(application)
         self._door = door
         self._keep_alive = keep_alive
@@ -66,7 +68,9 @@ class HttpServer:
         await self._runner.cleanup()
 
     def _connect(self) -> Connection:
-        return Connection(self.connections, self._door, self._open_application, self._keep_alive)
+        return Connection(
+            self.connections, self._writes, self._door, self._open_application, self._keep_alive
+        )
 
     def _open_application(
         self, connection: Connection, link: asyncio.Transport, peer: str

@@ -276,3 +276,25 @@ def test_descriptor_limits_reduce_the_number_of_connections(
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (descriptors, descriptors))
     assert max_connections() == most
+
+
+async def test_a_client_that_sends_its_last_request_and_no_more_gets_the_response(
+    running: RunningServer,
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+    writer.write(_CHECK)
+    writer.write_eof()
+    async with asyncio.timeout(10):
+        assert await reader.read() == _KNOWN
+
+
+async def test_responses_of_the_front_door_and_of_the_application_keep_their_order(
+    running: RunningServer,
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+    writer.write(_CHECK + _PING + _CHECK + b"GET /last HTTP/1.1\r\nHost: a\r\n\r\n")
+    async with asyncio.timeout(10):
+        received = await reader.read()
+    assert received.startswith(_KNOWN + b"HTTP/1.1 200 OK\r\n")
+    after = received.index(bytes(_LARGE)) + _LARGE
+    assert received[after:].startswith(_KNOWN + b"HTTP/1.1 200 OK\r\n")
