@@ -10,7 +10,7 @@ import json
 from binascii import b2a_base64
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import jwt
 from cryptography.exceptions import InvalidSignature
@@ -61,8 +61,8 @@ def has_signature(signed: bytes, signature: bytes, key: Key) -> bool:
     public = key.verifying
     if isinstance(public, bytes):
         return hmac.compare_digest(signature, hmac.digest(public, signed, "sha256"))
-    if isinstance(public, EllipticCurvePublicKey):
-        return _has_es256_signature(signed, signature, public)
+    if key.algorithm == "ES256":
+        return _has_es256_signature(signed, signature, cast(EllipticCurvePublicKey, public))
     return has_public_signature(signed, signature, key.algorithm, public)
 
 
@@ -154,8 +154,9 @@ def _signature(signed: bytes, key: Key) -> bytes:
     private = key.signing
     if isinstance(private, bytes):
         return hmac.digest(private, signed, "sha256")
-    if isinstance(private, EllipticCurvePrivateKey):
-        numbers = decode_dss_signature(private.sign(signed, _ES256))
+    if key.algorithm == "ES256":
+        signature = cast(EllipticCurvePrivateKey, private).sign(signed, _ES256)
+        numbers = decode_dss_signature(signature)
         return b"".join([number.to_bytes(_ES256_BYTES) for number in numbers])
     return _ASYMMETRIC[key.algorithm].sign(signed, private)
 

@@ -4,17 +4,18 @@ All functions are pure transitions: they take a record, the presented token and 
 `now`, and return a new record. A store commits it atomically (`ports.SessionStore`).
 """
 
-import base64
 import hashlib
 import re
-from dataclasses import field, replace
+from binascii import b2a_base64
+from dataclasses import field
 from enum import Enum
 
 from authgw.core.errors import SessionEndedError
-from authgw.core.value_type import value_type
+from authgw.core.value_type import replaced, value_type
 
 _SID = re.compile(r"[A-Za-z0-9_-]{44}")
 _HASH_LENGTH = 22
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")  # RFC 4648 section 4 to section 5
 
 
 @value_type()
@@ -199,7 +200,7 @@ def continued(session: Session, old: Session, *, now: float, lifetimes: Lifetime
     """Return a session that is opened now, with creation and end of the old session."""
     expires_at = min(session.expires_at, old.expires_at)
     current = session.current
-    return replace(
+    return replaced(
         session,
         created_at=old.created_at,
         expires_at=expires_at,
@@ -291,7 +292,7 @@ def confirm(session: Session, *, gen: int, jti: str) -> Session:
         session.current.access_jti,
         session.current.refresh_jti,
     )
-    return replace(session, confirmed=True) if is_current and not session.confirmed else session
+    return replaced(session, confirmed=True) if is_current and not session.confirmed else session
 
 
 def _is_parent(session: Session, gen: int, jti: str) -> bool:
@@ -313,7 +314,7 @@ def _rotate(
     lifetimes: Lifetimes,
 ) -> Session:
     expires_at = session_end(session.created_at, now, lifetimes)
-    return replace(
+    return replaced(
         session,
         gen=gen + 1,
         current=generation(*fresh, now=now, expires_at=expires_at, access=lifetimes.access),
@@ -336,8 +337,8 @@ def _renew_if_expired(session: Session, now: float, lifetimes: Lifetimes) -> Ses
         expires_at=expires_at,
         access=lifetimes.access,
     )
-    return replace(session, current=renewed, expires_at=expires_at)
+    return replaced(session, current=renewed, expires_at=expires_at)
 
 
 def _unpadded(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+    return b2a_base64(raw, newline=False).translate(_URL_SAFE).rstrip(b"=").decode("ascii")

@@ -9,6 +9,7 @@ and the claims that a request needs.
 import json
 from hashlib import sha256
 from itertools import islice
+from json.encoder import encode_basestring_ascii as _quoted
 
 from authgw.core.limits import MAX_TOKEN_BYTES
 from authgw.core.tokens import LEEWAY, Issuer, Token, TokenType
@@ -16,7 +17,6 @@ from authgw.core.tokens import LEEWAY, Issuer, Token, TokenType
 # Of an entry besides its bytes: the headers of two objects, and its place in the dict.
 _ENTRY_OVERHEAD = 128  # bytes
 _EVICTED_PART = 64  # a full memory drops 1/64 of its entries
-_ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _DECODE = json.JSONDecoder().raw_decode
 
 
@@ -78,8 +78,12 @@ def _key(text: str, kind: TokenType) -> bytes:
 def _entry(token: Token) -> bytes:
     # Nearly every token is valid until the leeway after its expiry ends.
     valid_until = 0 if token.valid_until == token.exp + LEEWAY else token.valid_until
-    values = (token.sub, token.sid, token.jti, token.gen, token.exp, valid_until)
-    return _ENCODE((*values, token.mark) if token.mark else values).encode("ascii")
+    mark = f",{_quoted(token.mark)}" if token.mark else ""
+    # An encoder would take three times as long.
+    return (
+        f"[{_quoted(token.sub)},{_quoted(token.sid)},{_quoted(token.jti)},"
+        f"{token.gen},{token.exp!r},{valid_until!r}{mark}]"
+    ).encode("ascii")
 
 
 def _restored(kind: TokenType, entry: bytes) -> Token:

@@ -277,7 +277,7 @@ class CheckEndpoint:
     ) -> Response:
         if check.key and caller.identity and rule is not None:
             # Not once for the connection and once for the cache.
-            response = response._replace(prepared=head_of(response))
+            response = Response(200, response.headers, prepared=head_of(response))
             check.key.cache.add(check.key, rule.number, caller.identity, response)
         header = None if check.dialect.removes_cookies else other_cookies(check.headers)
         return response if header is None else response._replace(own=(("Cookie", header),))

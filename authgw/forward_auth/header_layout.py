@@ -105,4 +105,7 @@ class HeaderClassifier:
 def _selector(indexes: Sequence[int]) -> Selector:
     if len(indexes) > 1:
         return itemgetter(*indexes)
-    return lambda values: tuple(values[index] for index in indexes)
+    if not indexes:
+        return lambda _: ()
+    (index,) = indexes  # a single credential, as in most checks
+    return lambda values: (values[index],)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from authgw.core.errors import AuthgwError
 from authgw.core.limits import MAX_JSON_BYTES
-from authgw.dialects.headers import IndexedHeaders, values
+from authgw.dialects.headers import IndexedHeaders
 from authgw.forward_auth.problems import failure_event, problem, refusal_event
 from authgw.forward_auth.response_bytes import Response
 from authgw.server.http_reader import RequestHead
@@ -52,23 +52,21 @@ class ApiDoor:
         """Return the length of the body of a request that is served here, None of any other."""
         if head.method != b"POST" or head.target not in _ENDPOINTS or head.version != "1.1":
             return None
-        if head.upgrades or not _FOR_APPLICATION.isdisjoint(head.lower_names):
+        if head.upgrades or not _FOR_APPLICATION.isdisjoint(head.by_name):
             return None
-        if b"accept" in head.lower_names and b"html" in b"".join(head.sent(b"accept")).lower():
+        if b"html" in b"".join(head.sent(b"accept")).lower():
             return None
         if _media_type(head.sent(b"content-type")) is None:
             return None
-        if b"content-length" not in head.lower_names:
-            return 0
         length = sum(map(int, head.sent(b"content-length")))
         return length if length <= MAX_JSON_BYTES else None
 
     async def respond(self, head: RequestHead, content: bytes, peer: str) -> Response:
         """Respond to a request that has this body, and record the response."""
         start = time.perf_counter()
-        stripped = [value.strip(b" \t") for value in head.values]
-        headers = IndexedHeaders.of([*zip(head.names, stripped, strict=True)])
-        media_type = _media_type(values(headers, "Content-Type")) or ""
+        headers = IndexedHeaders(zip(head.names, head.values, strict=True))
+        headers.by_name = head.by_name
+        media_type = _media_type(head.sent(b"content-type")) or ""
         body = JsonBody(content, len(content), media_type)
         path = head.target.decode()
         request = ApiRequest(self._dispatcher.gateway, ("POST", path), headers, peer, body)

@@ -90,7 +90,7 @@ class FrontDoor:
         """Return the dialect of a check, None for a request to the application."""
         if head.method not in _METHODS or head.version != "1.1":
             return None
-        if head.upgrades or not _UNUSUAL.isdisjoint(head.lower_names):
+        if head.upgrades or not _UNUSUAL.isdisjoint(head.by_name):
             return None
         dialect = _PATHS.get(head.target)
         if dialect is None and _ENVOY_TARGET.fullmatch(head.target):
@@ -100,8 +100,7 @@ class FrontDoor:
     def begin(self, head: RequestHead, dialect: Dialect, peer: str) -> BegunResponse:
         """Respond to a check of this dialect."""
         start, closes = time.perf_counter(), self.closes(head)
-        names, values = head.names, [value.rstrip(b" \t") for value in head.values]
-        headers = tuple(zip(names, values, strict=True))
+        headers = tuple(zip(head.names, head.values, strict=True))
         request = Subrequest(head.method.decode(), head.target.decode("ascii"), headers, peer)
         begun = self._dispatcher.gateway.checks.begin(request, dialect, is_plain=not closes)
         is_head = head.method == b"HEAD"
@@ -139,7 +138,7 @@ class FrontDoor:
 
     def refused_expectation(self, head: RequestHead, peer: str) -> bytes | None:
         """Refuse an Expect of HTTP/1.1 that is not 100-continue (RFC 9110 section 10.1.1)."""
-        if b"expect" not in head.lower_names or head.version != "1.1":
+        if b"expect" not in head.by_name or head.version != "1.1":
             return None
         if all(value.lower() in (b"", b"100-continue") for value in head.sent(b"expect")):
             return None

@@ -248,8 +248,8 @@ class Connection(asyncio.Protocol):
 
     def _pass_on(self, head: RequestHead, raw: bytes) -> None:
         """Pass a request to the application."""
-        is_chunked = b"transfer-encoding" in head.lower_names
-        upgrades = head.upgrades or not _UPGRADE.isdisjoint(head.lower_names)
+        is_chunked = b"transfer-encoding" in head.by_name
+        upgrades = head.upgrades or not _UPGRADE.isdisjoint(head.by_name)
         self.is_last = not head.keeps_alive or is_chunked or upgrades
         self._response_pending = True
         self._body_left = math.inf if is_chunked else sum(map(int, head.sent(b"content-length")))

@@ -19,6 +19,7 @@ _SINGLETONS = frozenset(
         *(b"host", b"max-forwards", b"server", b"transfer-encoding", b"user-agent"),
     }
 )
+_BLANKS = b" \t"
 _OLD_WEBSOCKET = b"sec-websocket-key1"
 # Other text of the line of a header or of a request: method, version, separators.
 _LINE_REST = 64
@@ -27,8 +28,9 @@ _LINE_REST = 64
 class RequestHead(NamedTuple):
     """The head of a request.
 
-    `lower_names` are the names of all headers in lower case. `keeps_alive`: the client expects to
-    send another request. `upgrades`: another protocol may follow.
+    `values` have no blanks at their edges; `by_name` are those of each header, by its name in lower
+    case. `keeps_alive`: the client expects to send another request. `upgrades`: another protocol
+    may follow.
     """
 
     method: bytes
@@ -36,14 +38,13 @@ class RequestHead(NamedTuple):
     version: str
     names: list[bytes]
     values: list[bytes]
-    lower_names: frozenset[bytes]
+    by_name: dict[bytes, list[bytes]]
     keeps_alive: bool
     upgrades: bool
 
     def sent(self, name: bytes) -> list[bytes]:
         """Return all values of the header with this lower-case name."""
-        pairs = zip(self.names, self.values, strict=True)
-        return [value.strip(b" \t") for sent, value in pairs if sent.lower() == name]
+        return self.by_name.get(name, [])
 
 
 class HeadReader:
@@ -104,20 +105,24 @@ class HeadReader:
         Raises:
             RequestMalformedError: aiohttp would refuse it, or its version is unknown.
         """
-        parser, names, values = self._parser, self.names, self.values
-        lowered = [name.lower() for name in names]
+        parser, names = self._parser, self.names
+        values = [value.strip(_BLANKS) for value in self.values]
+        by_name: dict[bytes, list[bytes]] = {}
+        for name, value in zip(names, values, strict=True):
+            by_name.setdefault(name.lower(), []).append(value)
         head = RequestHead(
             parser.get_method(),
             self._target,
             parser.get_http_version(),
             names,
             values,
-            frozenset(lowered),
+            by_name,
             self._keeps_alive,
             self._upgrades or parser.should_upgrade(),
         )
+        sent = self.values
         self.release()
-        _refuse_malformed(head, lowered)
+        _refuse_malformed(head, sent)
         return head
 
     def release(self) -> None:
@@ -166,18 +171,26 @@ def refuse_long_line(unfinished: bytes | bytearray) -> None:
         raise RequestMalformedError(_TOO_LONG)
 
 
-def _refuse_malformed(head: RequestHead, lowered: list[bytes]) -> None:
-    sizes = map(len, head.names), map(len, head.values)
-    too_long = any(name + value > MAX_HEADER_LINE_BYTES for name, value in zip(*sizes, strict=True))
-    if too_long or len(head.target) > MAX_HEADER_LINE_BYTES:
+def _refuse_malformed(head: RequestHead, sent: list[bytes]) -> None:
+    """Refuse a head whose values, as they were `sent`, aiohttp would refuse."""
+    names, by_name, together = head.names, head.by_name, b"".join(sent)
+    if len(head.target) > MAX_HEADER_LINE_BYTES or _has_long_line(names, sent, len(together)):
         raise RequestMalformedError(_TOO_LONG)
-    if len(lowered) > MAX_HEADERS or head.version not in _VERSIONS:
+    if len(names) > MAX_HEADERS or head.version not in _VERSIONS:
         raise RequestMalformedError
-    if head.version == "1.1" and b"host" not in head.lower_names:
+    if head.version == "1.1" and b"host" not in by_name:
         raise RequestMalformedError
-    if len(lowered) != len(head.lower_names):
-        singletons = head.lower_names & _SINGLETONS
-        if any(lowered.count(name) > 1 for name in singletons):
+    if len(names) != len(by_name):
+        singletons = by_name.keys() & _SINGLETONS
+        if any(len(by_name[name]) > 1 for name in singletons):
             raise RequestMalformedError
-    if _OLD_WEBSOCKET in head.lower_names or b"\0" in b"".join(head.values):
+    if _OLD_WEBSOCKET in by_name or b"\0" in together:
         raise RequestMalformedError
+
+
+def _has_long_line(names: list[bytes], values: list[bytes], length: int) -> bool:
+    """Return True if a header exceeds the limit; `length` is that of all values together."""
+    if length + sum(map(len, names)) <= MAX_HEADER_LINE_BYTES:
+        return False
+    sizes = map(len, names), map(len, values)
+    return any(name + value > MAX_HEADER_LINE_BYTES for name, value in zip(*sizes, strict=True))

@@ -301,8 +301,7 @@ class Mirror:
         self._put(new.sid, written, sent, replaceable_from=self._clock())
 
     def _put(self, sid: str, seen: Snapshot, sent: float, *, replaceable_from: float) -> None:
-        old = self._drop(sid)
-        until = sent + min(self.max_staleness, _remaining_lifetime(seen))
+        old, until = self._drop(sid), sent + min(self.max_staleness, _remaining_lifetime(seen))
         if sid in self._tombstones or until <= self._clock():
             return
         if old is not None and old.snapshot.version == seen.version:
@@ -316,7 +315,8 @@ class Mirror:
         )
         if len(self._entries) > self._capacity:
             self._make_room()
-        self._schedule_sweep()
+        if self._timer is None:
+            self._schedule_sweep()
 
     def _make_room(self) -> None:
         # Several at once: each removal makes it slower to find the first entry of a dict.
@@ -337,20 +337,26 @@ class Mirror:
         for sid, entry in self._due(now):
             if entry.valid_until <= now:
                 self._drop(sid)
-            elif entry.last_lookup > entry.sent and not self._reader.is_reading(sid):
+            elif not self._reader.is_reading(sid):
                 self._reader.request(sid, now)
                 self.rereads += 1
         self._schedule_sweep()
 
     def _due(self, now: float) -> list[tuple[str, _MirrorEntry]]:
-        """Return the entries to read again or to drop, without a look at all recent entries."""
+        """Return the entries to drop, and those to read again: looked up since the last read.
+
+        Recent entries are not visited.
+        """
         read_before, due = now - _REREAD_AFTER * self.max_staleness, []
         for sid, entry in self._entries.items():
             # Entries are in the order of their reads: the others are due in a later sweep, even
             # those that are not valid any more because their session has ended.
             if entry.sent > read_before:
                 break
-            if entry.reread_at <= now:
+            if entry.last_lookup > entry.sent:
+                if entry.reread_at <= now:
+                    due.append((sid, entry))
+            elif entry.valid_until <= now:
                 due.append((sid, entry))
         return due
 

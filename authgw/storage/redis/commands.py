@@ -194,15 +194,18 @@ class CommandRunner:
             (result,) = await self.replies([command], confirmed=confirmed)
             return result.value()
         # Almost every command: its server is known, and executes it at the first attempt.
-        result, deadline = StoreReply(command, command.words), self._deadline()
+        deadline, server = self._deadline(), None
         try:
-            result.server = server = self._servers.holder(command.key)
+            server = self._servers.holder(command.key)
             request = Request(command.words, command.accepts)
-            (result.reply,) = await server.execute([request], deadline)
+            (reply,) = await server.execute([request], deadline)
         except COMMUNICATION_ERRORS as error:
             self._servers.report_failure()
-            result.reply = error
-        if isinstance(result.reply, Exception) and self._must_be_resent(result):
+            reply = error
+        if not isinstance(reply, Exception):
+            return reply
+        result = StoreReply(command, command.words, server, reply=reply)
+        if self._must_be_resent(result):
             await self._resend([result], deadline, confirmed=False, timed=False)
         return result.value()
 

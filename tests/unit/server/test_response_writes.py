@@ -9,7 +9,7 @@ from authgw.core.limits import MAX_HELD_RESPONSE_BYTES
 from authgw.server.response_writes import ResponseWrites
 
 
-class Link:
+class RecordingLink:
     """A transport that records what is written."""
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ async def writes() -> ResponseWrites:
 
 
 async def test_responses_are_written_after_the_turn_in_their_order(writes: ResponseWrites) -> None:
-    first, second = Link(), Link()
+    first, second = RecordingLink(), RecordingLink()
     for link, response in ((first, b"1"), (second, b"2"), (first, b"3")):
         writes.add(link.transport, response)
     assert first.written == second.written == []
@@ -46,7 +46,7 @@ async def test_responses_are_written_after_the_turn_in_their_order(writes: Respo
 
 
 async def test_a_flush_writes_all_responses_once(writes: ResponseWrites) -> None:
-    link = Link()
+    link = RecordingLink()
     writes.add(link.transport, b"1")
     writes.flush()
     writes.add(link.transport, b"2")
@@ -56,7 +56,7 @@ async def test_a_flush_writes_all_responses_once(writes: ResponseWrites) -> None
 
 
 async def test_only_so_many_bytes_wait(writes: ResponseWrites) -> None:
-    link, half = Link(), bytes(MAX_HELD_RESPONSE_BYTES // 2)
+    link, half = RecordingLink(), bytes(MAX_HELD_RESPONSE_BYTES // 2)
     writes.add(link.transport, half)
     writes.add(link.transport, half)
     assert link.written == []
@@ -69,7 +69,7 @@ async def test_only_so_many_bytes_wait(writes: ResponseWrites) -> None:
 async def test_a_connection_that_was_closed_takes_no_other_response(
     writes: ResponseWrites,
 ) -> None:
-    closed, other = Link(), Link()
+    closed, other = RecordingLink(), RecordingLink()
     writes.add(closed.transport, b"1")
     writes.add(other.transport, b"2")
     closed.is_closed = True
