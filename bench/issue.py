@@ -13,7 +13,7 @@ from bench.outcome import Benchmark, Outcome
 from bench.wrk import request
 
 _KINDS = ("login", "refresh", "logout")
-_PER_SECOND = 12_000  # more than a replica can do at first; later rounds follow the rate before
+_PER_SECOND = 16_000  # more than a replica can do at first; later rounds follow the rate before
 _GO_PER_SECOND = 16_000
 _LIMIT = "raw httptools"
 
