@@ -26,12 +26,20 @@ def items_of(session: Session) -> list[Any] | None:
     """Return the items of a session's record, None if they could not restore it exactly."""
     start, current, rotated_at = session.created_at, session.current, session.rotated_at
     ids = f"{end_of_sid(session.sid)} {current.access_jti} {current.refresh_jti}"
-    times = (session.expires_at, current.access_exp, current.iat, current.refresh_exp, rotated_at)
-    since = [None if time is None else _since(start, time) for time in times]
-    restored = [None if seconds is None else start + seconds for seconds in since]
-    if restored != [*times] or ids.count(" ") != 2:
+    end, refresh_end = session.expires_at, current.refresh_exp
+    expires_at, iat = _since(start, end), _since(start, current.iat)
+    access_exp = _since(start, current.access_exp)
+    refresh_exp = None if refresh_end == end else _since(start, refresh_end)
+    rotated = None if rotated_at is None else _since(start, rotated_at)
+    is_exact = (
+        start + expires_at == end
+        and start + iat == current.iat
+        and start + access_exp == current.access_exp
+        and (refresh_exp is None or start + refresh_exp == refresh_end)
+        and (rotated is None or start + rotated == rotated_at)
+    )
+    if not is_exact or ids.count(" ") != 2:
         return None
-    expires_at, access_exp, iat, refresh_exp, rotated_at = since
     items = [
         ids,
         session.sub,
@@ -44,9 +52,9 @@ def items_of(session: Session) -> list[Any] | None:
         session.client.user_agent,
         iat,
         session.gen,
-        None if refresh_exp == expires_at else refresh_exp,
+        refresh_exp,
         session.previous_refresh_jti,
-        rotated_at,
+        rotated,
         session.confirmed,
         session.groups,
         session.email,

@@ -285,8 +285,8 @@ def decide(match: Match, access: AccessRequest, principal: Principal | None, why
 
 def authorize(rule: Rule, principal: Principal | None, why: str) -> Decision:
     """Return the decision for a request that is not allowed without a credential."""
-    basic, cookie = rule.accepts(Credential.APP_PASSWORD), rule.accepts(Credential.COOKIE)
     if principal is None:
+        basic, cookie = rule.accepts(Credential.APP_PASSWORD), rule.accepts(Credential.COOKIE)
         return Decision(Verdict.LOGIN, why, accepts_basic=basic, accepts_cookie=cookie)
     parts = (("not_permitted", rule), *rule.further_rules)
     for code, part in parts:
@@ -297,6 +297,7 @@ def authorize(rule: Rule, principal: Principal | None, why: str) -> Decision:
     if not principal.totp and any(part.totp for _, part in parts):
         if not principal.can_add_factor:
             return Decision(Verdict.DENY, "factor_unsupported", principal)
+        cookie = rule.accepts(Credential.COOKIE)
         return Decision(Verdict.LOGIN, "totp_required", principal, accepts_cookie=cookie)
     return Decision(Verdict.ALLOW, principal=principal)
 

@@ -44,6 +44,7 @@ class TokenKeys:
         self._ring = ring
         self._issuer = issuers[0]
         self._types = types
+        self._signing = {key.kid: TokenKey(key, ring.verifies_until(key.kid)) for key in ring.keys}
         self._derived = {
             (derived_kid(parent.kid, claim), issuer): TokenKey(
                 _derive(parent, claim, typ, issuer), ring.verifies_until(parent.kid), typ
@@ -77,11 +78,10 @@ class TokenKeys:
 
     def verifying(self, kid: str, issuer: object, now: float) -> TokenKey | None:
         """Return the key of this kid for tokens of this issuer; None if unknown or retired."""
-        signing = self._ring.verifying_key(kid, now)
-        if signing is not None:
-            return TokenKey(signing, self._ring.verifies_until(kid))
-        derived = self._derived.get((kid, issuer)) if isinstance(issuer, str) else None
-        return derived if derived is not None and now < derived.valid_until else None
+        found = self._signing.get(kid)
+        if found is None and isinstance(issuer, str):
+            found = self._derived.get((kid, issuer))
+        return found if found is not None and now < found.valid_until else None
 
 
 def derived_kid(parent: str, claim: str) -> str:

@@ -81,10 +81,18 @@ def header_lines(headers: Headers) -> bytes:
     Raises:
         ValueError: a name is not valid, or a value contains a control character.
     """
-    for name, value in headers:
-        if not _is_name(name) or not (value.isprintable() or _FORBIDDEN.search(value) is None):
-            raise ValueError(f"{name!r} cannot be sent as a header")
+    names, values = zip(*headers, strict=True) if headers else ((), ())
+    # Almost all values are printable: they are examined together, and one by one if not.
+    if not _are_names(names) or not "".join(values).isprintable():
+        for name, value in headers:
+            if not _is_name(name) or _FORBIDDEN.search(value):
+                raise ValueError(f"{name!r} cannot be sent as a header")
     return "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("utf-8", "ignore")
+
+
+@lru_cache(MAX_PREPARED_NAMES)
+def _are_names(names: tuple[str, ...]) -> bool:
+    return all(map(_is_name, names))
 
 
 @lru_cache(MAX_PREPARED_NAMES)

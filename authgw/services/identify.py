@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from authgw.core import sessions
@@ -28,11 +27,12 @@ from authgw.core.sessions import Session, Snapshot
 from authgw.core.token_cache import VerifiedTokens
 from authgw.core.tokens import Issuer, Token, TokenType, claims_of
 from authgw.core.users import UserDirectory, principal_of
+from authgw.core.value_type import value_type
 from authgw.services.confirmations import Confirmations
 from authgw.services.results import Identity, Validity
 
 
-@dataclass(frozen=True, slots=True)
+@value_type()
 class _VerifiedCredentials:
     """The tokens of a request that verify, and the last refusal among its other cookies."""
 
@@ -43,6 +43,8 @@ class _VerifiedCredentials:
     @property
     def sids(self) -> tuple[str, ...]:
         """The sids of all tokens, each once."""
+        if self.token is not None and not self.cookie_tokens:
+            return (self.token.sid,)
         tokens = self.cookie_tokens if self.token is None else (self.token, *self.cookie_tokens)
         return (*dict.fromkeys([token.sid for token in tokens]),)
 
@@ -195,6 +197,8 @@ class Identification:
             SessionEndedError: its user, its account or its identity provider ended it.
             RecheckRequiredError: its identity provider has to confirm it.
         """
+        if not self._bounds.concern(session):
+            return principal_of(session, self._users), session.expires_at
         principal = principal_of(session, self._users, provider=self._bounds.source_of(session))
         present = now + PROXY_CACHE_LIFETIME
         until = min(

@@ -20,6 +20,10 @@ class ProviderBounds:
     def __init__(self, providers: Mapping[str, Provider]) -> None:
         self._by_issuer = {provider.issuer: provider for provider in providers.values()}
 
+    def concern(self, session: Session) -> bool:
+        """Return True if the session is of an identity provider, or of an account at one."""
+        return bool(session.issuer) or session.source.startswith(PROVIDER_PREFIX)
+
     def source_of(self, session: Session) -> str:
         """Return the source of the session's account, also if it is linked to a user.
 
@@ -70,10 +74,10 @@ class ProviderBounds:
 
     def _configured(self, session: Session) -> Provider | None:
         """Return the provider of the session's account, None without an account."""
-        is_of_provider = session.source.startswith(PROVIDER_PREFIX)
-        if not is_of_provider and not session.issuer:
+        if not self.concern(session):
             return None
         provider = self._by_issuer.get(session.issuer)
+        is_of_provider = session.source.startswith(PROVIDER_PREFIX)
         if provider is None or (is_of_provider and provider.source != session.source):
             raise SessionEndedError
         return provider
