@@ -35,7 +35,8 @@ class _MirrorEntry:
 
     Only a read that was sent at or after `replaceable_from` may replace it. From `valid_until` on
     it must not be used. From `reread_at` on, which is never later, it is read again if it was
-    looked up since the read before.
+    looked up since the read before. `last_lookup` is minus infinity if it was written and not
+    asked for since, as of most logins in a flood.
     """
 
     snapshot: Snapshot
@@ -277,9 +278,9 @@ class Mirror:
         entry = self._entries.get(sid)
         if seen.session is None:
             # An absent session stays absent unless a read that was sent after this reply finds it.
-            self._put(sid, seen, sent, replaceable_from=self._clock())
+            self._put(sid, seen, sent, replaceable_from=self._clock(), last_lookup=sent)
         elif entry is None or sent >= entry.replaceable_from:
-            self._put(sid, seen, sent, replaceable_from=sent)
+            self._put(sid, seen, sent, replaceable_from=sent, last_lookup=sent)
 
     def _learn_added(self, session: Session, record: str, sent: float) -> None:
         """Cache a session that this replica added, so that its first look-up reads nothing."""
@@ -300,14 +301,23 @@ class Mirror:
         written = Snapshot(new, now, record)
         self._put(new.sid, written, sent, replaceable_from=self._clock())
 
-    def _put(self, sid: str, seen: Snapshot, sent: float, *, replaceable_from: float) -> None:
+    def _put(
+        self,
+        sid: str,
+        seen: Snapshot,
+        sent: float,
+        *,
+        replaceable_from: float,
+        last_lookup: float = -math.inf,
+    ) -> None:
         old, until = self._drop(sid), sent + min(self.max_staleness, _remaining_lifetime(seen))
         if sid in self._tombstones or until <= self._clock():
             return
         if old is not None and old.snapshot.version == seen.version:
             seen = Snapshot(old.snapshot.session, seen.now, old.snapshot.version)
+        if old is not None:
+            last_lookup = max(last_lookup, old.last_lookup)
         due = sent + self.max_staleness * (_REREAD_AFTER + _REREAD_JITTER * self._jitter())
-        last_lookup = -math.inf if old is None else old.last_lookup
         if seen.session is not None and seen.session.sid == sid:
             sid = seen.session.sid  # share the string object to save memory
         self._entries[sid] = _MirrorEntry(
@@ -335,7 +345,7 @@ class Mirror:
         for sid in [sid for sid, until in self._tombstones.items() if until <= now]:
             del self._tombstones[sid]
         for sid, entry in self._due(now):
-            if entry.valid_until <= now:
+            if entry.valid_until <= now or entry.last_lookup == -math.inf:
                 self._drop(sid)
             elif not self._reader.is_reading(sid):
                 self._reader.request(sid, now)
@@ -345,7 +355,8 @@ class Mirror:
     def _due(self, now: float) -> list[tuple[str, _MirrorEntry]]:
         """Return the entries to drop, and those to read again: looked up since the last read.
 
-        Recent entries are not visited.
+        Recent entries are not visited. An entry that nobody has asked for is dropped when it would
+        be read again.
         """
         read_before, due = now - _REREAD_AFTER * self.max_staleness, []
         for sid, entry in self._entries.items():
@@ -356,7 +367,7 @@ class Mirror:
             if entry.last_lookup > entry.sent:
                 if entry.reread_at <= now:
                     due.append((sid, entry))
-            elif entry.valid_until <= now:
+            elif entry.valid_until <= now or entry.last_lookup == -math.inf:
                 due.append((sid, entry))
         return due
 

@@ -164,13 +164,32 @@ async def test_an_added_session_is_cached_with_its_age(s: MirrorScene) -> None:
     third = numbered(3)
     s.store.delay = 0.2
     await s.mirror.add(third, 1)
-    assert s.mirror._entries[third.sid].snapshot == Snapshot(third, NOW + 0.2, dump(third))
+    s.store.delay = 5
+    assert s.mirror.peek(third.sid) == Snapshot(third, NOW + 0.2, dump(third))
     await s.at(0.99)
     assert s.mirror._current(third.sid)
     # Its age counts from the sending of the write.
     await s.at(1.0)
     assert not s.mirror._current(third.sid)
+
+
+@virtual
+async def test_an_added_session_that_nobody_asks_for_is_dropped_early(s: MirrorScene) -> None:
+    third = numbered(3)
+    await s.mirror.add(third, 1)
+    await s.at(0.54)
+    assert s.mirror._current(third.sid)
+    await s.at(0.66)
+    assert third.sid not in s.mirror._entries
     assert not reads(s, third.sid)
+
+
+@virtual
+async def test_a_session_that_was_asked_for_stays_to_the_bound(s: MirrorScene) -> None:
+    await s.mirror.get(ONE.sid)
+    await s.at(0.9)
+    assert s.mirror._current(ONE.sid)
+    assert reads(s, ONE.sid) == 1
 
 
 @virtual
