@@ -246,7 +246,7 @@ MAX_SHOWN_PATH_LENGTH = 200
 # Characters of the log lines that are written together: a pipe takes 4,096 bytes in one piece
 # (PIPE_BUF of pipe(7)), so that lines of several processes do not mix. So much a crash can lose.
 MAX_LOG_WRITE_LENGTH = 4096
-# Lines of denials whose text is kept, as strangers repeat them, and the characters of each.
+# Lines of denials, logins and logouts whose text is kept, and the characters of each.
 MAX_KEPT_LINES = 256
 MAX_KEPT_LINE_LENGTH = 1024
 # Problems of a users file that are reported at once.

@@ -1,4 +1,4 @@
-"""Lines of denials whose text is kept."""
+"""Lines of denials and logins whose text is kept."""
 
 from typing import Any
 
@@ -10,6 +10,13 @@ from authgw.observability.lines import json_line, text_line
 from authgw.observability.logging import event_line
 from authgw.observability.repeated_lines import RepeatedLines
 
+LOGIN = Event(
+    "login",
+    *("r1", "192.0.2.1", "alice", "sid1"),
+    sentence="client:100%s",
+    target=Target("POST", "a", "/login"),
+    credential="client:100%s",
+)
 EVENT = Event("deny", "r1", "192.0.2.1", reason="token_missing", target=Target("GET", "a", "/"))
 
 
@@ -38,6 +45,22 @@ def test_a_repeated_denial_differs_in_time_and_id_only(form: str) -> None:
     scene = Scene(form)
     assert scene.is_kept(EVENT, EVENT.repeated("r2"))
     assert scene.lines.line(EVENT, "13:00") == event_line(scene.form, EVENT, "13:00")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("name", ["login", "logout"])
+def test_a_repeated_login_differs_in_its_session_too(name: str, form: str) -> None:
+    scene, event = Scene(form), LOGIN._replace(name=name)
+    assert scene.is_kept(event, event._replace(request_id="r2", sub="bob", sid="sid_-2"))
+    assert not scene.is_kept(event._replace(address="192.0.2.2"))
+    assert not scene.is_kept(event._replace(more=(("authgw.account", "bob"),)))
+
+
+@pytest.mark.parametrize("sub", ["", "a b", "a=b", 'a"', "\u00e4", "a\n", "a@b", "a" * 256])
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_login_of_a_subject_that_is_quoted_is_rendered(sub: str, form: str) -> None:
+    event = LOGIN._replace(sub=sub)
+    assert not Scene(form).is_kept(event, event)
 
 
 @pytest.mark.parametrize("field", [name for name in Event._fields[2:] if name != "sub"])
