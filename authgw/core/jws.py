@@ -7,7 +7,6 @@ PyJWT's algorithms, except ES256 by own keys.
 import binascii
 import hmac
 import json
-from binascii import b2a_base64
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
@@ -25,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 )
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from authgw.core.base64url import base64url
 from authgw.core.errors import TokenMalformedError
 from authgw.core.keys import Key, PublicKey
 from authgw.core.limits import MAX_CACHED_JOSE_HEADERS, MAX_TOKEN_BYTES
@@ -38,7 +38,6 @@ _ASYMMETRIC = {
 # PyJWT makes its objects anew for each signature of this algorithm, that of most keys.
 _ES256 = ECDSA(SHA256())
 _ES256_BYTES = 32  # of each of the two numbers of a signature (RFC 7518 section 3.4)
-_URL_SAFE = bytes.maketrans(b"+/", b"-_")  # RFC 4648 section 4 to section 5
 _STANDARD = bytes.maketrans(b"-_", b"+/")  # RFC 4648 section 5 to section 4
 # RFC 7515 sections 4.1.2, 4.1.3, 4.1.5 and 4.1.6: a key or certificate, or the address of either.
 _KEY_MEMBERS = frozenset({"jku", "jwk", "x5u", "x5c"})
@@ -52,8 +51,8 @@ def signed_token(claims: dict[str, Any], typ: str, key: Key) -> str:
 
 def signed_text(claims: str, typ: str, key: Key) -> str:
     """Return a token with the claims of this JSON text, of this JOSE type."""
-    signed = _encoded_header(key.kid, key.algorithm, typ) + _base64url(claims.encode())
-    return (signed + b"." + _base64url(_signature(signed, key))).decode("ascii")
+    signed = _encoded_header(key.kid, key.algorithm, typ) + base64url(claims.encode())
+    return (signed + b"." + base64url(_signature(signed, key))).decode("ascii")
 
 
 def has_signature(signed: bytes, signature: bytes, key: Key) -> bool:
@@ -176,8 +175,4 @@ def _has_es256_signature(signed: bytes, signature: bytes, public: EllipticCurveP
 def _encoded_header(kid: str, algorithm: str, typ: str) -> bytes:
     """Return the header's part of a token and the dot; cached, because few headers differ."""
     header = {"alg": algorithm, "kid": kid, "typ": typ}
-    return _base64url(_ENCODE(header).encode()) + b"."
-
-
-def _base64url(raw: bytes) -> bytes:
-    return b2a_base64(raw, newline=False).translate(_URL_SAFE).rstrip(b"=")
+    return base64url(_ENCODE(header).encode()) + b"."

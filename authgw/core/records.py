@@ -5,8 +5,9 @@ of a key. A value that is a secret is encrypted before (`core.sealing`).
 """
 
 import hashlib
-from base64 import urlsafe_b64encode
 from typing import Protocol
+
+from authgw.core.base64url import base64url
 
 
 class Records(Protocol):
@@ -45,4 +46,4 @@ def record_hash(name: str) -> str:
     It is not cut like the hash of a subject: nothing verifies the name when a record is read, so
     no two names may have the same hash, whoever chooses them.
     """
-    return urlsafe_b64encode(hashlib.sha256(name.encode()).digest()).rstrip(b"=").decode("ascii")
+    return base64url(hashlib.sha256(name.encode()).digest()).decode("ascii")

@@ -10,7 +10,7 @@ opened while the file of its key exists.
 
 import binascii
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from collections.abc import Callable
 
 from cryptography.exceptions import InvalidTag
@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from authgw.core.base64url import base64url
 from authgw.core.keys import Key, KeyRing
 from authgw.core.token_keys import secret_part
 
@@ -100,7 +101,7 @@ def _context(kid: str, kind: str, sid: str, issuer: str) -> bytes:
 
 
 def _text(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+    return base64url(raw).decode("ascii")
 
 
 def _bytes(text: str) -> bytes:

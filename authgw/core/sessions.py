@@ -6,16 +6,15 @@ All functions are pure transitions: they take a record, the presented token and 
 
 import hashlib
 import re
-from binascii import b2a_base64
 from dataclasses import field
 from enum import Enum
 
+from authgw.core.base64url import base64url
 from authgw.core.errors import SessionEndedError
 from authgw.core.value_type import replaced, value_type
 
 _SID = re.compile(r"[A-Za-z0-9_-]{44}")
 _HASH_LENGTH = 22
-_URL_SAFE = bytes.maketrans(b"+/", b"-_")  # RFC 4648 section 4 to section 5
 
 
 @value_type()
@@ -341,4 +340,4 @@ def _renew_if_expired(session: Session, now: float, lifetimes: Lifetimes) -> Ses
 
 
 def _unpadded(raw: bytes) -> str:
-    return b2a_base64(raw, newline=False).translate(_URL_SAFE).rstrip(b"=").decode("ascii")
+    return base64url(raw).decode("ascii")

@@ -34,7 +34,6 @@ from authgw.core.value_type import value_type
 
 LEEWAY = 5.0  # seconds
 _TEXTS = itemgetter("iss", "sub", "jti", "sid", "type")
-_STRING = frozenset({str})
 _NUMBERS = frozenset({int, float})
 _TIMES = itemgetter("exp", "iat")
 
@@ -253,7 +252,7 @@ def _validated(
     except KeyError:
         raise TokenInvalidError from None
     # The JSON parser returns exactly these types; `true` has neither of them.
-    if not all(texts) or {*map(type, texts)} != _STRING:
+    if not all(texts) or {*map(type, texts)} != {str}:
         raise TokenInvalidError
     if not _are_times((*times, claims.get("nbf", 0))):
         raise TokenInvalidError

@@ -13,7 +13,7 @@ def listed(text: str) -> Iterator[str]:
     for line in text.partition("## Where things are\n")[2].splitlines():
         if heading := re.fullmatch(r"### (authgw\S*)", line):
             package = heading[1]
-        elif entry := re.fullmatch(r"- `([a-z_/]+)`: .+", line):
+        elif entry := re.fullmatch(r"- `([a-z0-9_/]+)`: .+", line):
             yield f"{package}/{entry[1]}.py"
 
 

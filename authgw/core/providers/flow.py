@@ -9,12 +9,12 @@ import hashlib
 import hmac
 import json
 import re
-from base64 import urlsafe_b64encode
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal, get_args
 from urllib.parse import urlencode, urlsplit
 
+from authgw.core.base64url import base64url
 from authgw.core.errors import FlowInvalidError
 from authgw.core.limits import MAX_CODE_BYTES, MAX_FLOW_RD_BYTES
 from authgw.core.providers.model import Provider
@@ -248,4 +248,4 @@ def _check_issuer(parameters: Mapping[str, str], issuer: str | None, promised: b
 
 
 def _digest(text: bytes) -> str:
-    return urlsafe_b64encode(hashlib.sha256(text).digest()).rstrip(b"=").decode("ascii")
+    return base64url(hashlib.sha256(text).digest()).decode("ascii")

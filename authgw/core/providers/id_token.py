@@ -2,11 +2,11 @@
 
 import hashlib
 import hmac
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from authgw.core.base64url import base64url
 from authgw.core.errors import FlowInvalidError
 from authgw.core.providers.foreign_tokens import (
     ForeignKeyUnknownError,
@@ -103,7 +103,7 @@ def _check_access_token(token: ForeignToken, access_token: str | None) -> None:
     # Ed25519 has SHA-512 inside (RFC 8032 section 5.1); all other algorithms here have SHA-256.
     name = "sha512" if token.algorithm == "EdDSA" else "sha256"
     digest = hashlib.new(name, access_token.encode()).digest()
-    expected = urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=")
+    expected = base64url(digest[: len(digest) // 2])
     if not isinstance(found, str) or not hmac.compare_digest(found.encode(), expected):
         raise ForeignTokenError("provider_at_hash")
 

@@ -20,7 +20,7 @@ class Point:
 @pytest.mark.parametrize("changes", [{}, {"x": 5}, {"name": "a", "y": 7}])
 def test_a_copy_is_that_of_the_standard_library(changes: dict[str, object]) -> None:
     point = Point(1, name="p")
-    assert replaced(point, **changes) == replace(point, **changes)  # type: ignore[arg-type]
+    assert replaced(point, **changes) == replace(point, **changes)  # type: ignore[arg-type]  # fields of several types
     assert point == Point(1, name="p")
 
 
