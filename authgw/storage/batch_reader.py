@@ -25,6 +25,7 @@ _UNFINISHED = StoreUnavailableError("the read did not end")
 class Batch:
     """One read of many sessions; while `sent` is infinite, sids can be added."""
 
+    loop: asyncio.AbstractEventLoop
     outcomes: dict[str, Snapshot | StoreUnavailableError] = field(default_factory=dict)
     sent: float = math.inf
     _is_finished: bool = False
@@ -40,7 +41,7 @@ class Batch:
         if self._is_finished:
             return
         waiter = self._new_waiter()
-        timer = asyncio.get_running_loop().call_later(seconds, _wake, waiter)
+        timer = self.loop.call_later(seconds, _wake, waiter)
         try:
             await waiter
         finally:
@@ -53,7 +54,7 @@ class Batch:
             _wake(waiter)
 
     def _new_waiter(self) -> asyncio.Future[None]:
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[None] = self.loop.create_future()
         self._waiters.append(waiter)
         return waiter
 
@@ -101,7 +102,7 @@ class BatchReader:
     def _open_batch(self) -> Batch:
         batch = self._open
         if batch is None or len(batch.outcomes) >= _MAX_BATCH_SIZE:
-            previous, batch = self._last, Batch()
+            previous, batch = self._last, Batch(self._loop)
             self._open = self._last = batch
             # The task sends the batch in the loop's next turn once the semaphore admits it; until
             # then sids can be added. Callers wait for the batch, not for the task, so that their

@@ -247,7 +247,7 @@ class Mirror:
     def _drop(self, sid: str) -> _MirrorEntry | None:
         """Remove a session's entry; record its age at its last look-up."""
         entry = self._entries.pop(sid, None)
-        if entry is not None:
+        if entry is not None and entry.last_lookup > entry.sent:
             self._ages.add(entry.last_lookup - entry.sent, self._clock())
         return entry
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from authgw.core.errors import StoreUnavailableError
-from authgw.storage.clock import boottime
 from authgw.storage.redis.errors import (
     AskError,
     ClusterDownError,
@@ -18,10 +17,18 @@ from authgw.storage.redis.errors import (
     NoScriptError,
     RedisError,
     TryAgainError,
+    without_frames,
 )
 from authgw.storage.redis.link import COMMUNICATION_ERRORS, RedisLink
 from authgw.storage.redis.node import RedisNode
-from authgw.storage.redis.replies import Request, Shape, UnexpectedReplyError, Words, is_ok
+from authgw.storage.redis.replies import (
+    Request,
+    Sendable,
+    Shape,
+    UnexpectedReplyError,
+    Words,
+    is_ok,
+)
 
 OPERATION_TIMEOUT = 0.25  # seconds, including the wait for a connection
 _MAX_ATTEMPTS = 8  # for each command, as the nodes of a Cluster may redirect it in a circle
@@ -161,10 +168,12 @@ class StoreReply:
     asking: bool = False
     reply: Any = None
 
-    @property
-    def now(self) -> float:
-        """The server's clock in Unix seconds, if the command was sent with `timed`."""
-        return self.server.clock.at(boottime()) if self.server else 0.0
+    def now(self, here: float) -> float:
+        """Return the server's clock in Unix seconds, if the command was sent with `timed`.
+
+        `here` is the boot-time clock of this machine.
+        """
+        return self.server.clock.at(here) if self.server else 0.0
 
     def value(self) -> Any:
         """Return the reply.
@@ -197,11 +206,10 @@ class CommandRunner:
         deadline, server = self._deadline(), None
         try:
             server = self._servers.holder(command.key)
-            request = Request(command.words, command.accepts)
-            (reply,) = await server.execute([request], deadline)
+            (reply,) = await server.execute([command], deadline)
         except COMMUNICATION_ERRORS as error:
             self._servers.report_failure()
-            reply = error
+            reply = without_frames(error)
         if not isinstance(reply, Exception):
             return reply
         result = StoreReply(command, command.words, server, reply=reply)
@@ -294,7 +302,7 @@ class CommandRunner:
                 await self._servers.discover()
         except COMMUNICATION_ERRORS as error:
             for result in pending:
-                result.reply = error
+                result.reply = without_frames(error)
             return False
         return True
 
@@ -306,7 +314,7 @@ class CommandRunner:
                 result.server = result.server or self._servers.holder(result.command.key)
                 by_server.setdefault(result.server, []).append(result)
             except RedisError as error:
-                result.reply = error
+                result.reply = without_frames(error)
         return by_server
 
     async def _send(
@@ -317,11 +325,13 @@ class CommandRunner:
         confirmed: bool,
         timed: bool,
     ) -> None:
-        requests: list[Request] = []
+        requests: list[Sendable] = []
         for result in part:
+            command = result.command
             if result.asking:
                 requests.append(_ASKING)
-            requests.append(Request(result.words, result.command.accepts))
+            is_same = result.words is command.words
+            requests.append(command if is_same else Request(result.words, command.accepts))
         try:
             if confirmed:
                 replies = await server.execute_confirmed(requests, deadline)
@@ -329,7 +339,7 @@ class CommandRunner:
                 replies = await server.execute(requests, deadline, timed=timed)
         except COMMUNICATION_ERRORS as error:
             self._servers.report_failure()
-            replies = [error] * len(requests)
+            replies = [without_frames(error)] * len(requests)
         remaining = iter(replies)
         for result in part:
             if result.asking:

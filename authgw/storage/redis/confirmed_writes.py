@@ -10,19 +10,19 @@ from typing import Any
 
 from authgw.storage.redis.errors import ConnectionError
 from authgw.storage.redis.link import RedisLink
-from authgw.storage.redis.replies import Request
+from authgw.storage.redis.replies import Sendable
 
 # A replica that takes 100 ms to confirm delays a write by a fraction of that for want of a link.
 _MAX_LINKS = 8
 
-Confirm = Callable[[RedisLink, Sequence[Request], float], Awaitable[list[Any]]]
+Confirm = Callable[[RedisLink, Sequence[Sendable], float], Awaitable[list[Any]]]
 
 
 class _WriteGroup:
     """The requests of several calls; `deadline` is that of the first call, in loop time."""
 
     def __init__(self, deadline: float) -> None:
-        self.requests: list[Request] = []
+        self.requests: list[Sendable] = []
         self.deadline = deadline
         self.task: asyncio.Task[list[Any]]
 
@@ -41,7 +41,7 @@ class ConfirmedWrites:
         self._semaphore = asyncio.Semaphore(_MAX_LINKS)
         self._collecting: _WriteGroup | None = None
 
-    async def execute(self, requests: Sequence[Request], deadline: float) -> list[Any]:
+    async def execute(self, requests: Sequence[Sendable], deadline: float) -> list[Any]:
         """Send requests with others; return their replies once the writes are confirmed.
 
         Raises:

@@ -100,6 +100,16 @@ _TEXTS: dict[str, type[RedisError]] = {
 }
 
 
+def without_frames(error: Exception) -> Exception:
+    """Drop the frames that raised an error and its causes; return it.
+
+    A frame that keeps the error is in a cycle with it, which only the garbage collector finds:
+    megabytes while a Redis cannot be reached.
+    """
+    error.__traceback__ = error.__context__ = error.__cause__ = None
+    return error
+
+
 def error_reply(text: str) -> RedisError:
     """Return the exception for an error reply, without a code that its class states.
 

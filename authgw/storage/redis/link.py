@@ -34,6 +34,7 @@ from authgw.storage.redis.errors import (
 )
 from authgw.storage.redis.replies import (
     Request,
+    Sendable,
     UnexpectedReplyError,
     is_hello,
     is_message,
@@ -84,13 +85,13 @@ class _Batch:
     __slots__ = ("calls", "deadline", "replies", "requests")
 
     def __init__(self) -> None:
-        self.requests: list[Request] = []
+        self.requests: list[Sendable] = []
         self.replies: list[Any] = []
         self.calls: list[tuple[asyncio.Future[list[Any]], int, int]] = []
         self.deadline = math.inf
 
     def add(
-        self, requests: Sequence[Request], deadline: float, future: asyncio.Future[list[Any]]
+        self, requests: Sequence[Sendable], deadline: float, future: asyncio.Future[list[Any]]
     ) -> None:
         """Append the requests of a call."""
         first = len(self.requests)
@@ -146,7 +147,7 @@ class RedisLink(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self.closed: asyncio.Future[None] = self._loop.create_future()
-        self._task = self._loop.create_task(self._open(find))
+        self._task: asyncio.Task[None] | None = self._loop.create_task(self._open(find))
 
     @property
     def is_closed(self) -> bool:
@@ -158,7 +159,7 @@ class RedisLink(asyncio.Protocol):
         """True if the link is open and no call waits for a reply."""
         return self._error is None and self._collecting is None and not self._sent
 
-    def send(self, requests: Sequence[Request], deadline: float) -> asyncio.Future[list[Any]]:
+    def send(self, requests: Sequence[Sendable], deadline: float) -> asyncio.Future[list[Any]]:
         """Send the requests with all others of this turn of the loop, and return their replies.
 
         A refusal is a ResponseError in the place of a reply. `deadline` is in loop time and
@@ -186,7 +187,10 @@ class RedisLink(asyncio.Protocol):
         if self._error is not None:
             return
         self._error = error
-        self._task.cancel()
+        if self._task is not None:
+            # It keeps its CancelledError, whose frames keep the link.
+            self._task.cancel()
+            self._task = None
         if self._timer is not None:
             self._timer.cancel()
         if self._transport is not None:
@@ -241,9 +245,9 @@ class RedisLink(asyncio.Protocol):
                 self._take(reply)
         except RedisError as error:
             self.close(error)
-        except Exception as error:
+        except Exception:
             # The parser's own errors, and those of `error_reply` for the text of MOVED and ASK.
-            self.close(_unexpected(self._sent[0] if self._sent else None, error))
+            self.close(_unexpected(self._sent[0] if self._sent else None))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`; this also follows the end of the server's data."""
@@ -319,12 +323,10 @@ class RedisLink(asyncio.Protocol):
             self._set_timer(earliest)
 
 
-def _unexpected(batch: _Batch | None, cause: Exception | None = None) -> UnexpectedReplyError:
+def _unexpected(batch: _Batch | None) -> UnexpectedReplyError:
     # Only the name of the command: its arguments contain sessions.
     name = "no command"
     if batch is not None:
         word = batch.requests[len(batch.replies)].words[0]
         name = word.decode("ascii") if isinstance(word, bytes) else str(word)
-    error = UnexpectedReplyError(f"the reply to {name} is not that of a Redis: correct cache.url")
-    error.__cause__ = cause
-    return error
+    return UnexpectedReplyError(f"the reply to {name} is not that of a Redis: correct cache.url")

@@ -12,7 +12,14 @@ from authgw.storage.redis.confirmed_writes import ConfirmedWrites
 from authgw.storage.redis.errors import ConnectionError, RedisError, ResponseError
 from authgw.storage.redis.link import Address, Login, RedisLink
 from authgw.storage.redis.locations import ServerLocation
-from authgw.storage.redis.replies import Request, is_count, is_role, is_text, is_time
+from authgw.storage.redis.replies import (
+    Request,
+    Sendable,
+    is_count,
+    is_role,
+    is_text,
+    is_time,
+)
 
 _ROLE = Request(("ROLE",), is_role)
 _TIME = Request(("TIME",), is_time)
@@ -44,7 +51,7 @@ class RedisNode:
         self.without_replica = False  # at the last write that was to be confirmed
 
     async def execute(
-        self, requests: Sequence[Request], deadline: float, *, timed: bool = False
+        self, requests: Sequence[Sendable], deadline: float, *, timed: bool = False
     ) -> list[Any]:
         """Send requests together; return their replies, with a ResponseError for each refusal.
 
@@ -73,7 +80,7 @@ class RedisNode:
         lines = unless_refused(reply).decode("utf-8").splitlines()
         return dict(line.split(":", 1) for line in lines if ":" in line)
 
-    async def execute_confirmed(self, requests: Sequence[Request], deadline: float) -> list[Any]:
+    async def execute_confirmed(self, requests: Sequence[Sendable], deadline: float) -> list[Any]:
         """As `execute`, and wait for a replica to have all writes.
 
         A master without a connected replica (by ROLE) needs no confirmation; this is logged.
@@ -119,7 +126,7 @@ class RedisNode:
         return address
 
     async def _confirm(
-        self, link: RedisLink, requests: Sequence[Request], deadline: float
+        self, link: RedisLink, requests: Sequence[Sendable], deadline: float
     ) -> list[Any]:
         # A copy, as concurrent calls change it: it determines which request is sent below.
         without_replica = self.without_replica

@@ -181,7 +181,8 @@ class RedisStore(RedisCounters, RedisRecords):
                 refused, await self._commands.replies(plain, timed=True), strict=True
             ):
                 results[n] = result
-        return [_outcome(sid, result) for sid, result in zip(sids, results, strict=True)]
+        here = boottime()
+        return [_outcome(sid, result, here) for sid, result in zip(sids, results, strict=True)]
 
     async def replace(
         self, seen: Snapshot, new: Session, record: str | None = None
@@ -239,10 +240,12 @@ class RedisStore(RedisCounters, RedisRecords):
         reads = [Command(key, ("PTTL", key), is_integer) for key in map(_key_or_none, sids)]
         results = dict(zip(sids, await self._commands.replies(reads, timed=True), strict=True))
         ttls = {sid: result.value() / 1000 for sid, result in results.items()}
-        idle = self._idle_ms / 1000
+        idle, here = self._idle_ms / 1000, boottime()
         # A TTL exceeds `idle` if the store was opened with a longer `idle` before.
         return {
-            sid: results[sid].now - max(0.0, idle - ttl) for sid, ttl in ttls.items() if ttl >= 0
+            sid: results[sid].now(here) - max(0.0, idle - ttl)
+            for sid, ttl in ttls.items()
+            if ttl >= 0
         }
 
     def export(self) -> AsyncIterator[Sequence[ExportedSession]]:
@@ -354,10 +357,10 @@ def _is_misconf(reply: Any) -> bool:
     return isinstance(reply, ResponseError) and "MISCONF" in str(reply)
 
 
-def _outcome(sid: str, result: StoreReply) -> Snapshot | StoreUnavailableError:
+def _outcome(sid: str, result: StoreReply, here: float) -> Snapshot | StoreUnavailableError:
     if isinstance(result.reply, Exception):
         return unavailable(result.reply)
-    return snapshot_in(_text(result.reply), sid, result.now)
+    return snapshot_in(_text(result.reply), sid, result.now(here))
 
 
 def _replaced(sid: str, result: StoreReply) -> Snapshot | StoreUnavailableError | None:

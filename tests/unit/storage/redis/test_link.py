@@ -270,13 +270,15 @@ async def test_a_link_that_is_closed_while_it_opens_leaves_no_connection(
     link = linked(server)
     call = sent(link, "a")
     await until(lambda: server.count(b"HELLO") == 1)
+    opening = link._task
+    assert opening is not None
     link.close(ConnectionError("the test has ended"))
     link.close(TimeoutError())
     with pytest.raises(ConnectionError):
         await call
     await until(lambda: server.links[0].transport.is_closing())
     with pytest.raises(asyncio.CancelledError):
-        await link._task
+        await opening
 
 
 async def test_too_many_waiting_commands_are_refused_at_once(
