@@ -7,4 +7,4 @@ _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 def base64url(raw: bytes) -> bytes:
     """Return these bytes in base64url, without padding; `base64` would take twice the time."""
-    return b2a_base64(raw, newline=False).translate(_URL_SAFE).rstrip(b"=")
+    return b2a_base64(raw, newline=False).translate(_URL_SAFE, b"=")

@@ -5,6 +5,7 @@ PyJWT's algorithms, except ES256 by own keys.
 """
 
 import binascii
+import hashlib
 import hmac
 import json
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
     EllipticCurvePublicKey,
 )
 from cryptography.hazmat.primitives.asymmetric.utils import (
+    Prehashed,
     decode_dss_signature,
     encode_dss_signature,
 )
@@ -35,10 +37,12 @@ _ASYMMETRIC = {
     for name, algorithm in jwt.algorithms.get_default_algorithms().items()
     if name in ("ES256", "RS256", "PS256", "EdDSA")
 }
-# PyJWT makes its objects anew for each signature of this algorithm, that of most keys.
-_ES256 = ECDSA(SHA256())
+# PyJWT makes its objects anew for each signature of this algorithm, that of most keys; and so does
+# `cryptography` for each hash.
+_ES256 = ECDSA(Prehashed(SHA256()))
 _ES256_BYTES = 32  # of each of the two numbers of a signature (RFC 7518 section 3.4)
 _STANDARD = bytes.maketrans(b"-_", b"+/")  # RFC 4648 section 5 to section 4
+_PADDING = (b"", b"===", b"==", b"=")  # by the number of characters after the last four
 # RFC 7515 sections 4.1.2, 4.1.3, 4.1.5 and 4.1.6: a key or certificate, or the address of either.
 _KEY_MEMBERS = frozenset({"jku", "jwk", "x5u", "x5c"})
 _ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
@@ -125,14 +129,14 @@ def canonical(part: bytes) -> bytes:
 
     See RFC 4648 section 3.5.
     """
-    standard = part.translate(_STANDARD)
+    standard = part.translate(_STANDARD) + _PADDING[len(part) % 4]
     try:
-        raw = binascii.a2b_base64(standard + b"=" * (-len(part) % 4))
+        raw = binascii.a2b_base64(standard)
     except binascii.Error:
         raise TokenMalformedError from None
-    if b"+" in part or b"/" in part:
+    if b"+" in part or b"/" in part or b"=" in part:
         raise TokenMalformedError
-    if binascii.b2a_base64(raw, newline=False).rstrip(b"=") != standard:
+    if binascii.b2a_base64(raw, newline=False) != standard:
         raise TokenMalformedError
     return raw
 
@@ -154,7 +158,8 @@ def _signature(signed: bytes, key: Key) -> bytes:
     if isinstance(private, bytes):
         return hmac.digest(private, signed, "sha256")
     if key.algorithm == "ES256":
-        signature = cast(EllipticCurvePrivateKey, private).sign(signed, _ES256)
+        digest = hashlib.sha256(signed).digest()
+        signature = cast(EllipticCurvePrivateKey, private).sign(digest, _ES256)
         numbers = decode_dss_signature(signature)
         return b"".join([number.to_bytes(_ES256_BYTES) for number in numbers])
     return _ASYMMETRIC[key.algorithm].sign(signed, private)
@@ -164,8 +169,9 @@ def _has_es256_signature(signed: bytes, signature: bytes, public: EllipticCurveP
     if len(signature) != 2 * _ES256_BYTES:
         return False
     r, s = signature[:_ES256_BYTES], signature[_ES256_BYTES:]
+    numbers, digest = (int.from_bytes(r), int.from_bytes(s)), hashlib.sha256(signed).digest()
     try:
-        public.verify(encode_dss_signature(int.from_bytes(r), int.from_bytes(s)), signed, _ES256)
+        public.verify(encode_dss_signature(*numbers), digest, _ES256)
     except InvalidSignature:
         return False
     return True

@@ -115,6 +115,7 @@ class Issuer:
         self._previous = previous
         self._uses_derived_keys = uses_derived_keys
         self._token_keys = TokenKeys(keys, (name, *previous), _DERIVED_TYPES)
+        self._iss_claim, self._aud_claim = f'"iss":{_quoted(name)}', f'"aud":{_quoted(audience)}'
 
     @property
     def identifiers(self) -> OwnIdentifiers:
@@ -210,8 +211,8 @@ class Issuer:
         iat, exp = int(current.iat), int(current.access_exp if access else current.refresh_exp)
         user = "" if session.user_id is None else f',"user_id":{session.user_id}'
         return (
-            f'{{"iss":{_quoted(self.name)},"sub":{_quoted(session.sub)},'
-            f'"aud":{_quoted(self._audience)},"iat":{iat},"nbf":{iat},"exp":{exp},'
+            f'{{{self._iss_claim},"sub":{_quoted(session.sub)},'
+            f'{self._aud_claim},"iat":{iat},"nbf":{iat},"exp":{exp},'
             f'"jti":{jti},"uid":{jti},"sid":{_quoted(session.sid)},"gen":{session.gen},'
             f'"type":"{kind.claim}"{user}}}'
         )
@@ -251,11 +252,14 @@ def _validated(
         texts, times = _TEXTS(claims), _TIMES(claims)
     except KeyError:
         raise TokenInvalidError from None
-    # The JSON parser returns exactly these types; `true` has neither of them.
-    if not all(texts) or {*map(type, texts)} != {str}:
-        raise TokenInvalidError
-    if not _are_times((*times, claims.get("nbf", 0))):
-        raise TokenInvalidError
+    for text in texts:
+        # The JSON parser returns exactly these types; `true` has neither of them.
+        if type(text) is not str or not text:
+            raise TokenInvalidError
+    for time in (*times, claims.get("nbf", 0)):
+        # The bound also excludes infinities and integers beyond the range of a float.
+        if type(time) not in _NUMBERS or not -(2**53) < time < 2**53:
+            raise TokenInvalidError
     gen = claims.get("gen")
     if type(gen) is not int or gen < 0:
         raise TokenInvalidError
@@ -264,11 +268,6 @@ def _validated(
         raise TokenWrongTypeError
     exp, mark = times[0], str(claims.get("mark", ""))
     return Token(kind, sub, sid, jti, gen, exp, min(exp + LEEWAY, retired_at), mark)
-
-
-def _are_times(values: tuple[Any, ...]) -> bool:
-    # The bound also excludes infinities and integers beyond the range of a float.
-    return _NUMBERS.issuperset(map(type, values)) and max(map(abs, values)) < 2**53
 
 
 def _check_times(claims: dict[str, Any], now: float, allow_expired: bool) -> None:

@@ -96,7 +96,7 @@ class CheckKey:
 
     `names` and `values` are those of all headers, and blanks after a value do not count. `rule` is
     the cached number of the rule, and `refused` the cached refusals of the target; each is None if
-    nothing is cached.
+    nothing is cached. `digest` is that of the credentials, if it is known already.
     """
 
     cache: "DecisionCache"
@@ -106,6 +106,7 @@ class CheckKey:
     target: TargetKey
     rule: int | None
     refused: _TargetRefusals | None
+    digest: bytes | None = None
 
     @property
     def request(self) -> Subrequest:
@@ -130,8 +131,11 @@ class CheckKey:
     @property
     def caller(self) -> bytes:
         """The digest of the credentials."""
-        layout = self.layout
-        return self.cache.digest(layout.credential_names, layout.credentials(self.values))
+        if self.digest is None:
+            layout = self.layout
+            sent = layout.credentials(self.values)
+            self.digest = self.cache.digest(layout.credential_names, sent)
+        return self.digest
 
     def refusal(self, reason: str) -> CachedRefusal | None:
         """Return the cached refusal of the check for this reason."""
@@ -172,24 +176,29 @@ class DecisionCache:
 
     def lookup(
         self, peer: str, names: tuple[bytes, ...], values: Sequence[bytes]
-    ) -> tuple[Response, str] | None:
+    ) -> tuple[Response, str] | CheckKey | None:
         """Return the cached response 200 to a check with these headers, and its session's sid.
 
-        The check is a GET of HTTP/1.1 without a body. A list of names is cached only after a
-        request with it was accepted, so requests that are refused are never found.
+        Without a response, return the keys of the check if its list of names is cached, else None.
+        The check is a GET of HTTP/1.1 without a body. A response is found only for a list of names
+        with which a request was accepted.
         """
         layout = self._layouts.get(names)
         if layout is None:
-            return None
-        rule = self._targets.get((peer, layout.target_names, layout.target(values)))
+            layout = self._refused_layouts.get(names)
+            return None if layout is None else self._key(peer, names, layout, values)
+        target = (peer, layout.target_names, layout.target(values))
+        rule = self._targets.get(target)
         if rule is None:
-            return None
+            return self._key(peer, names, layout, values)
         digest = self.digest(layout.credential_names, layout.credentials(values))
         caller = self._callers.get(digest)
-        if caller is None or not self._identification.is_current(caller.validity):
-            return None
-        response = caller.response(rule)
-        return None if response is None else (response, caller.validity.sid)
+        if caller is not None and self._identification.is_current(caller.validity):
+            response = caller.response(rule)
+            if response is not None:
+                return response, caller.validity.sid
+        refused = self._refusals.get(target)
+        return CheckKey(self, names, values, layout, target, rule, refused, digest)
 
     def unread(self, key: CheckKey) -> tuple[Response, Validity] | None:
         """Return the cached response 200 to a check if the session of its caller has to be read.
@@ -213,16 +222,6 @@ class DecisionCache:
         cached = self._layouts.get(names) or self._refused_layouts.get(names)
         layout = cached or self._classifier.layout(names)
         return None if layout is None else self._key(request.peer, names, layout, values)
-
-    def known_key(
-        self, peer: str, names: tuple[bytes, ...], values: Sequence[bytes]
-    ) -> CheckKey | None:
-        """Return the keys of a check whose list of names is cached, else None.
-
-        The check is a GET of HTTP/1.1 without a body.
-        """
-        layout = self._layouts.get(names) or self._refused_layouts.get(names)
-        return None if layout is None else self._key(peer, names, layout, values)
 
     def _key(
         self, peer: str, names: tuple[bytes, ...], layout: HeaderLayout, values: Sequence[bytes]

@@ -54,30 +54,26 @@ class CheckEndpoint:
         is_cached = not policy.record_allowed and len(policy.cookies) < 2
         self.cache = DecisionCache(context.identification, policy.identity) if is_cached else None
 
-    def cached_response(
+    def lookup(
         self, peer: str, names: tuple[bytes, ...], values: Sequence[bytes]
-    ) -> Response | None:
+    ) -> Response | CheckKey | None:
         """Return the response to a check by this peer with these headers, if it is cached.
 
-        The check is a GET of HTTP/1.1 without a body.
-        """
-        found = None if self.cache is None else self.cache.lookup(peer, names, values)
-        # A watched session has to be noted by a complete check.
-        if found is None or self.context.allowed_checks.watches(found[1]):
-            return None
-        return found[0]
-
-    def begin_known(
-        self, peer: str, names: tuple[bytes, ...], values: Sequence[bytes]
-    ) -> Begun | None:
-        """Respond to a check by this peer with these headers if its rule is cached, else None.
-
+        Otherwise return the keys of the check if they may be known, for `begin_known`, else None.
         The check is a GET of HTTP/1.1 without a body, on a connection that is kept; its headers
         have at most MAX_CACHED_HEADERS_BYTES. Blanks after a value are ignored.
         """
-        key = None if self.cache is None else self.cache.known_key(peer, names, values)
+        found = None if self.cache is None else self.cache.lookup(peer, names, values)
+        if found is None or isinstance(found, CheckKey):
+            return found
+        response, sid = found
+        # A watched session has to be noted by a complete check.
+        return None if self.context.allowed_checks.watches(sid) else response
+
+    def begin_known(self, key: CheckKey) -> Begun | None:
+        """Respond to a check, whose keys `lookup` returned, if its rule is cached, else None."""
         rule = self._cached_rule(key)
-        if key is None or rule is None:
+        if rule is None:
             return None
         check = PendingCheck(self.context, key, DIALECT)
         anonymous = key.anonymous_refusal

@@ -16,7 +16,7 @@ from authgw.dialects.base import Dialect, Subrequest
 from authgw.dialects.envoy import ENVOY
 from authgw.dialects.headers import client_address
 from authgw.dialects.registry import DIALECTS
-from authgw.forward_auth.decision_cache import DIALECT
+from authgw.forward_auth.decision_cache import DIALECT, CheckKey
 from authgw.forward_auth.own_target import own_target
 from authgw.forward_auth.problems import failure_event, problem, refusal_event
 from authgw.forward_auth.request_ids import request_id
@@ -53,33 +53,27 @@ class FrontDoor:
         """True if every response is the last of its connection."""
         return self._dispatcher.draining
 
-    def cached_response(
+    def lookup(
         self, peer: str, names: tuple[bytes, ...], values: Sequence[bytes]
-    ) -> bytes | None:
+    ) -> bytes | CheckKey | None:
         """Return the whole response to a check by this peer with these headers, if it is cached.
 
+        Otherwise return the keys of the check if they may be known, for `begin_known`, else None.
         The check is a GET of HTTP/1.1 without a body.
         """
         dispatcher = self._dispatcher
         if dispatcher.draining:
             return None
-        response = dispatcher.gateway.checks.cached_response(peer, names, values)
-        if response is None:
-            return None
+        found = dispatcher.gateway.checks.lookup(peer, names, values)
+        if found is None or isinstance(found, CheckKey):
+            return found
         dispatcher.cached_responses += 1
-        return response.prepared + DATE.line() + response.body
+        return found.prepared + DATE.line() + found.body
 
-    def begin_known(
-        self, peer: str, names: tuple[bytes, ...], values: Sequence[bytes]
-    ) -> BegunResponse | None:
-        """Respond to a check by this peer with these headers if its rule is cached, else None.
-
-        The check is a GET of HTTP/1.1 without a body.
-        """
-        if self._dispatcher.draining:
-            return None
+    def begin_known(self, key: CheckKey) -> BegunResponse | None:
+        """Respond to a check, whose keys `lookup` returned, if its rule is cached, else None."""
         start = time.perf_counter()
-        begun = self._dispatcher.gateway.checks.begin_known(peer, names, values)
+        begun = self._dispatcher.gateway.checks.begin_known(key)
         if begun is None:
             return None
         if isinstance(begun, Response):

@@ -194,14 +194,13 @@ class Connection(asyncio.Protocol):
         reader = self._reader
         # No line is too long if all of them together are not.
         if len(raw) <= MAX_CACHED_HEADERS_BYTES and raw.startswith(_CHECK):
-            names = tuple(reader.names)
-            cached = self._door.cached_response(self._peer, names, reader.values)
-            if cached is not None:
+            found = self._door.lookup(self._peer, tuple(reader.names), reader.values)
+            if isinstance(found, bytes):
                 reader.release()
-                self._writes.add(self._link, cached)
+                self._writes.add(self._link, found)
                 self._note_response()
                 return rest
-            begun = self._door.begin_known(self._peer, names, reader.values)
+            begun = None if found is None else self._door.begin_known(found)
             if begun is not None:
                 reader.release()
                 self._respond(begun)

@@ -107,9 +107,9 @@ class HeadReader:
         """
         parser, names = self._parser, self.names
         values = [value.strip(_BLANKS) for value in self.values]
-        by_name: dict[bytes, list[bytes]] = {}
-        for name, value in zip(names, values, strict=True):
-            by_name.setdefault(name.lower(), []).append(value)
+        by_name = {name.lower(): [value] for name, value in zip(names, values, strict=True)}
+        if len(by_name) != len(names):
+            by_name = _collected(names, values)
         head = RequestHead(
             parser.get_method(),
             self._target,
@@ -155,6 +155,14 @@ class HeadReader:
         """Called by the parser."""
         self.has_begun = False
         self._is_over = True
+
+
+def _collected(names: list[bytes], values: list[bytes]) -> dict[bytes, list[bytes]]:
+    """Return the values of headers by name in lower case, of which some are repeated."""
+    by_name: dict[bytes, list[bytes]] = {}
+    for name, value in zip(names, values, strict=True):
+        by_name.setdefault(name.lower(), []).append(value)
+    return by_name
 
 
 _TOO_LONG = "a line of its head is too long"

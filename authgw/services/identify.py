@@ -126,6 +126,9 @@ class Identification:
         return self._only_identity(credentials, snapshots)
 
     async def _after_read(self, credentials: _VerifiedCredentials) -> Identity:
+        token = credentials.token
+        if token is not None and not credentials.cookie_tokens:
+            return self._identity(token, await self._store.get(token.sid))
         return self._only_identity(credentials, await self.snapshots(credentials.sids))
 
     def is_current(self, validity: Validity) -> bool:

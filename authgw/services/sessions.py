@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from authgw.core import sessions
+from authgw.core.base64url import base64url
 from authgw.core.errors import RefreshReusedError, SessionEndedError, StoreUnavailableError
 from authgw.core.measurements import Measurement, labelled_counter
 from authgw.core.ports import MirroringStore, SessionIndex
@@ -298,11 +299,10 @@ class Sessions:
         """
         snapshot = await self._store.get(token.sid)
         session = sessions.of_subject(snapshot.session, token.sub)
-        if session is None or snapshot.now >= session.expires_at:
-            return await self._store.read(token.sid)
-        if not sessions.is_rotated_by(session, token.gen, token.jti):
-            return await self._store.read(token.sid)
-        return snapshot
+        is_active = session is not None and snapshot.now < session.expires_at
+        if session and is_active and sessions.is_rotated_by(session, token.gen, token.jti):
+            return snapshot
+        return await self._store.read(token.sid)
 
     def _decide(
         self, snapshot: Snapshot, token: Token, fresh: tuple[str, str]
@@ -396,5 +396,5 @@ def jti() -> str:
 
 def _jtis() -> tuple[str, str]:
     """Return new ids of an access and a refresh token, of 132 random bits each."""
-    text = secrets.token_urlsafe(33)
+    text = base64url(secrets.token_bytes(33)).decode("ascii")
     return text[:22], text[22:]

@@ -246,9 +246,9 @@ def _of_query(query: Mapping[str, str]) -> dict[str, Any]:
 def _refresh_token(body: dict[str, Any]) -> str:
     """Return the token under either name (RFC 6749 section 6 calls it refresh_token)."""
     tokens = [body[key] for key in _REFRESH_KEYS if key in body]
-    if not tokens or not all(isinstance(token, str) for token in tokens):
+    if {*map(type, tokens)} != {str}:
         raise BodyMalformedError("refresh, or refresh_token, must be a refresh token")
-    if len(set(tokens)) > 1:
+    if tokens[0] != tokens[-1]:
         raise BodyMalformedError("refresh and refresh_token differ: send one of them")
     token: str = tokens[0]
     return token

@@ -17,6 +17,7 @@ from authgw.dialects.base import Subrequest
 from authgw.dialects.nginx import NGINX
 from authgw.forward_auth.allowed_checks import AllowedChecks
 from authgw.forward_auth.context import CheckContext, Policy
+from authgw.forward_auth.decision_cache import CheckKey
 from authgw.forward_auth.endpoint import Begun, CheckEndpoint
 from authgw.forward_auth.response_bytes import Response
 from authgw.services.identify import Identification
@@ -67,11 +68,13 @@ class CheckScene:
 
     def cached(self, *headers: tuple[str, str], peer: str = PEER) -> Response | None:
         names, values = zip(*encoded(headers), strict=True)
-        return self.endpoint.cached_response(peer, names, values)
+        found = self.endpoint.lookup(peer, names, values)
+        return found if isinstance(found, Response) else None
 
     def known(self, *headers: tuple[str, str], peer: str = PEER) -> Begun | None:
         names, values = zip(*encoded(headers), strict=True)
-        return self.endpoint.begin_known(peer, names, values)
+        found = self.endpoint.lookup(peer, names, values)
+        return self.endpoint.begin_known(found) if isinstance(found, CheckKey) else None
 
 
 def encoded(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
