@@ -124,7 +124,7 @@ async def test_a_cached_response_ends_when_the_provider_has_to_confirm_the_sessi
 
     def seen(cache: DecisionCache, *arguments: Any) -> Any:
         found = lookup(cache, *arguments)
-        hits.append(found is not None)
+        hits.append(isinstance(found, tuple))
         return found
 
     monkeypatch.setattr(DecisionCache, "lookup", seen)

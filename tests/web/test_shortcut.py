@@ -23,7 +23,7 @@ async def cached_pair(quick: RunningGateway, user_id: int = 1, **more: object) -
 
 @pytest.fixture
 def lookups(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Return a list of the cached response of each check, None for a cache miss."""
+    """Return a list of what was found for each check, a tuple for a cached response."""
     replies: list[object] = []
     real = decision_cache.DecisionCache.lookup
 
@@ -37,7 +37,7 @@ def lookups(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 async def test_third_check_is_a_cache_hit(lookups: list[object], quick: RunningGateway) -> None:
     await cached_pair(quick)
-    assert [cached is not None for cached in lookups[-3:]] == [False, False, True]
+    assert [isinstance(cached, tuple) for cached in lookups[-3:]] == [False, False, True]
 
 
 async def test_unconfirmed_generation_is_not_cached(
@@ -57,7 +57,7 @@ async def test_unconfirmed_generation_is_not_cached(
     for _ in range(3):
         assert (await quick.check(body["access"], **ORIGINAL)).status == 200
         await quick.sessions.settle()
-    assert [cached is not None for cached in lookups[-6:]] == [*[False] * 5, True]
+    assert [isinstance(cached, tuple) for cached in lookups[-6:]] == [*[False] * 5, True]
 
 
 async def test_logout_takes_effect_at_once(quick: RunningGateway) -> None:
