@@ -125,6 +125,7 @@ class Connection(asyncio.Protocol):
                 timer.cancel()
         self._is_ended = True
         self._queued = b""
+        self._reader.close()
         self._connections.remove(self)
         if self._application is not None:
             self._application.lost(exc)

@@ -130,6 +130,10 @@ class HeadReader:
         self.names, self.values, self._target = [], [], b""
         self._is_complete = False
 
+    def close(self) -> None:
+        """Release the parser: it refers to the reader, in a cycle that outlives the connection."""
+        del self._parser
+
     def on_message_begin(self) -> None:
         """Called by the parser."""
         if self._is_complete:

@@ -24,7 +24,7 @@ SECONDS = int(os.environ.get("SOAK_SECONDS", count(20, 1800)))
 PEOPLE = 40
 PAUSE = 0.2  # seconds between two requests of a client, on average
 _SAMPLE = 5.0
-_WARM_UP = 300.0  # seconds until the memory of all parts has its usual size
+_WARM_UP = 600.0  # seconds until the memory of all parts has its usual size
 _MAX_GROWTH = 10.0  # MiB per hour after that
 _FILLING = 300  # seconds at most
 

@@ -1,6 +1,7 @@
 """Connections of a server: limits of number, time and size, and unread responses."""
 
 import asyncio
+import gc
 import resource
 import socket
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from authgw.server import connections, http_protocol
 from authgw.server.connections import drop_unread, max_connections
 from authgw.server.front_door import FrontDoor
 from authgw.server.http_protocol import Connection
+from authgw.server.http_reader import HeadReader
 from authgw.server.http_server import HttpServer
 from authgw.web.delivery import deliver
 from authgw.web.dispatcher import DISPATCHER
@@ -107,6 +109,24 @@ async def test_the_longest_idle_connection_is_closed_for_a_new_connection(
     assert await is_closed(third)
     assert len(running.kept) == 3
     assert not first.at_eof()
+
+
+async def test_a_closed_connection_leaves_no_cycle(running: RunningServer) -> None:
+    def readers() -> int:
+        return sum(isinstance(each, HeadReader) for each in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            reader, writer = await running.open()
+            writer.write(_CHECK)
+            assert await reader.readexactly(len(_KNOWN)) == _KNOWN
+            writer.close()
+            await until(lambda: len(running.kept) == 0)
+        await until(lambda: readers() == 0)
+    finally:
+        gc.enable()
 
 
 async def test_the_first_request_has_a_timeout(
