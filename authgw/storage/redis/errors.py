@@ -103,8 +103,8 @@ _TEXTS: dict[str, type[RedisError]] = {
 def without_frames(error: Exception) -> Exception:
     """Drop the frames that raised an error and its causes; return it.
 
-    A frame that keeps the error is in a cycle with it, which only the garbage collector finds:
-    megabytes while a Redis cannot be reached.
+    A frame that keeps the error, or a link that does, is in a cycle with it, which only the garbage
+    collector finds: megabytes while a Redis cannot be reached, since a link has large buffers.
     """
     error.__traceback__ = error.__context__ = error.__cause__ = None
     return error

@@ -31,6 +31,7 @@ from authgw.storage.redis.errors import (
     RedisError,
     ResponseError,
     error_reply,
+    without_frames,
 )
 from authgw.storage.redis.replies import (
     Request,
@@ -186,7 +187,7 @@ class RedisLink(asyncio.Protocol):
         """Close the connection; all waiting calls, and those to come, fail with this error."""
         if self._error is not None:
             return
-        self._error = error
+        self._error = without_frames(error)
         if self._task is not None:
             # It keeps its CancelledError, whose frames keep the link.
             self._task.cancel()

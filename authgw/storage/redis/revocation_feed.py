@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from loguru import logger
 
 from authgw.core.measurements import Measurement, counter, gauge
-from authgw.storage.redis.errors import ConnectionError
+from authgw.storage.redis.errors import ConnectionError, without_frames
 from authgw.storage.redis.keys import ENDED_CHANNEL
 from authgw.storage.redis.link import RedisLink
 from authgw.storage.redis.node import unless_refused
@@ -62,7 +62,7 @@ class RedisRevocationFeed:
                 await self._receive_from(self._subscribe(self._receive))
             except Exception as error:
                 # After any exception: nobody would notice that the subscriber has ended.
-                self._log_failure(error)
+                self._log_failure(without_frames(error))
             self.connected = False
             await asyncio.sleep(_pause(self._failures))
 
