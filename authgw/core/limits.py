@@ -196,10 +196,9 @@ MAX_TOKEN_MEMORY_BYTES = 65_536 * 288
 MAX_CACHED_JOSE_HEADERS = 64
 # Header layouts and targets, each.
 MAX_CACHED_CHECKS = 4096
-# Callers: 65,536 whose responses and records have 400 bytes together.
-MAX_CACHED_CALLERS_BYTES = 64 * 1024 * 1024
-# An entry of a caller without its responses and its session's record, which is its version.
-CALLER_OVERHEAD_BYTES = 560
+# Callers: 65,536 whose responses have 160 bytes.
+MAX_CACHED_CALLERS_BYTES = 48 * 1024 * 1024
+CALLER_OVERHEAD_BYTES = 600  # an entry of a caller without its responses
 # Credentials whose digest is kept, as the requests of a page follow one another; each is a part of
 # a head.
 MAX_RECENT_CREDENTIALS = 128

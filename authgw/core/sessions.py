@@ -109,6 +109,24 @@ class Snapshot:
     session: Session | None
     now: float
     version: str = ""
+    _digest: bytes = field(default=b"", init=False, repr=False, compare=False)
+
+    @property
+    def digest(self) -> bytes:
+        """The SHA-256 digest of `version`: 32 bytes in place of a record, computed at first use."""
+        if not self._digest:
+            self._keep_digest(hashlib.sha256(self.version.encode()).digest())
+        return self._digest
+
+    def at(self, now: float) -> "Snapshot":
+        """Return the same state at another time of the store."""
+        same = Snapshot(self.session, now, self.version)
+        if self._digest:
+            same._keep_digest(self._digest)
+        return same
+
+    def _keep_digest(self, digest: bytes) -> None:
+        object.__setattr__(self, "_digest", digest)
 
 
 class RefreshOutcome(Enum):

@@ -75,7 +75,7 @@ class _CallerEntry:
         """The bytes that the entry takes, estimated."""
         cached = [response for response in (self.allowed, self.direct) if response]
         content = sum(len(response.prepared) + len(response.body) for response in cached)
-        return CALLER_OVERHEAD_BYTES + len(self.validity.session_version) + content
+        return CALLER_OVERHEAD_BYTES + content
 
 
 @dataclass(slots=True)

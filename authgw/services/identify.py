@@ -160,7 +160,7 @@ class Identification:
         session = snapshot.session
         if session is None or not session.confirmed or snapshot.now >= validity.until:
             return False
-        is_same = snapshot.version == validity.session_version
+        is_same = snapshot.digest == validity.session_digest
         return is_same and self._users.version == validity.users_version
 
     async def browser_session(self, cookies: Sequence[str]) -> Identity | None:
@@ -274,7 +274,7 @@ class Identification:
         confirmed = sessions.confirm(session, gen=token.gen, jti=token.jti)
         if confirmed is not session:
             self._confirmations.schedule(snapshot, confirmed)
-        return Identity(principal, token, session, snapshot.version, users_version, until)
+        return Identity(principal, token, session, snapshot, users_version, until)
 
     def _cookie_tokens(self, cookies: Sequence[str]) -> tuple[list[Token], AuthgwError | None]:
         """Return the tokens that verify, and the last refusal among the others."""

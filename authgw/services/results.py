@@ -3,7 +3,7 @@
 from dataclasses import field, replace
 
 from authgw.core.model import Principal
-from authgw.core.sessions import Device, Session
+from authgw.core.sessions import Device, Session, Snapshot
 from authgw.core.tokens import Token
 from authgw.core.users import USERS, User
 from authgw.core.value_type import value_type
@@ -56,29 +56,30 @@ class LogoutResult:
 class Identity:
     """The principal of a verified token and an active session.
 
-    `session_version` and `users_version` are the versions of the session's record and of the user
-    directory that the principal was derived from. It may be cached until `until`.
+    The principal was derived from `session`, which is that of the `snapshot`, and from the user
+    directory of `users_version`. It may be cached until `until`.
     """
 
     principal: Principal
     token: Token
     session: Session
-    session_version: str
+    snapshot: Snapshot
     users_version: int
     until: float
 
     @property
     def validity(self) -> "Validity":
         """The conditions under which this identity is valid."""
-        token, version = self.token, self.session_version
-        return Validity(token.sid, token.valid_until, version, self.users_version, self.until)
+        token, digest = self.token, self.snapshot.digest
+        return Validity(token.sid, token.valid_until, digest, self.users_version, self.until)
 
 
 @value_type()
 class Validity:
     """The conditions under which an identity is valid, in little memory.
 
-    The session has this version, the user directory has this version, and the time is before
+    The snapshot of the session has this digest, which is smaller than the record and of the same
+    size for all sessions, the user directory has this version, and the time is before
     `valid_until`, in Unix seconds of this replica. `until`, in Unix seconds of the store's clock,
     is compared with the time at which the session was read: it is the end of the session or, less
     the greatest age of a read session, the time from which an identity provider matters.
@@ -86,7 +87,7 @@ class Validity:
 
     sid: str
     valid_until: float
-    session_version: str
+    session_digest: bytes
     users_version: int
     until: float
 

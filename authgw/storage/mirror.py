@@ -314,7 +314,7 @@ class Mirror:
         if sid in self._tombstones or until <= self._clock():
             return
         if old is not None and old.snapshot.version == seen.version:
-            seen = Snapshot(old.snapshot.session, seen.now, old.snapshot.version)
+            seen = old.snapshot.at(seen.now)
         if old is not None:
             last_lookup = max(last_lookup, old.last_lookup)
         due = sent + self.max_staleness * (_REREAD_AFTER + _REREAD_JITTER * self._jitter())
@@ -373,7 +373,7 @@ class Mirror:
 
 
 def _advanced(seen: Snapshot, elapsed: float) -> Snapshot:
-    return Snapshot(seen.session, seen.now + elapsed, seen.version)
+    return seen.at(seen.now + elapsed)
 
 
 def _remaining_lifetime(seen: Snapshot) -> float:

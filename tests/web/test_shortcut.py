@@ -201,7 +201,7 @@ async def test_number_of_entries_is_limited(
     quick: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decision_cache, "MAX_CACHED_CHECKS", 5)
-    monkeypatch.setattr(decision_cache, "MAX_CACHED_CALLERS_BYTES", 4500)
+    monkeypatch.setattr(decision_cache, "MAX_CACHED_CALLERS_BYTES", 4000)
     pair = await cached_pair(quick)
     for number in range(20):
         original = {**ORIGINAL, "X-Original-URL": f"https://app.example.com/{number}"}

@@ -1,5 +1,6 @@
 """Sessions: tables of transitions, and a stateful model of a device."""
 
+import hashlib
 import re
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from authgw.core.sessions import (
     RefreshOutcome,
     RefreshResult,
     Session,
+    Snapshot,
     check_sid,
     new_sid,
     of_subject,
@@ -301,3 +303,12 @@ def test_a_continued_session_ends_no_later_than_the_old_one() -> None:
     short = replace(new, expires_at=later + 60)
     found = sessions.continued(short, old, now=later, lifetimes=LIVES)
     assert found.expires_at == found.current.access_exp == later + 60
+
+
+def test_the_digest_of_a_snapshot_is_that_of_its_version() -> None:
+    snapshot = Snapshot(None, NOW, "vé")
+    later = snapshot.at(NOW + 1)
+    assert later == Snapshot(None, NOW + 1, "vé")
+    assert snapshot.digest == later.digest == hashlib.sha256("vé".encode()).digest()
+    assert snapshot.at(NOW + 1).digest is snapshot.digest
+    assert replace(snapshot, version="other").digest != snapshot.digest

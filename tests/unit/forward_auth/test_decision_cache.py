@@ -17,6 +17,7 @@ from authgw.core.limits import (
 )
 from authgw.core.model import Principal
 from authgw.core.session_codec import dump
+from authgw.core.sessions import Snapshot
 from authgw.core.tokens import Token, TokenType
 from authgw.dialects.base import Subrequest
 from authgw.dialects.headers import RawHeaders
@@ -160,7 +161,8 @@ def add_caller(cache: DecisionCache, number: int, *, groups: int = 1, compact: b
     session = replace(numbered(number, f"user-{number:06}"), groups=names)
     token = Token(TokenType.ACCESS, session.sub, session.sid, "jti", 0, NOW, NOW + number)
     principal = Principal(session.sub, session.sid, session.groups, session.profile)
-    identity = Identity(principal, token, session, dump(session, compact=compact), 0, NOW)
+    snapshot = Snapshot(session, NOW, dump(session, compact=compact))
+    identity = Identity(principal, token, session, snapshot, 0, NOW)
     response = Response(200, allowed(principal, HeaderSettings().identity).headers)
     key = key_of(cache, target(), (b"Authorization", b"Bearer %d" % number))
     # The first use only marks the credentials.
