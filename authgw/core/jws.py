@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
     encode_dss_signature,
 )
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from authgw.core.base64url import base64url
 from authgw.core.errors import TokenMalformedError
@@ -63,7 +64,7 @@ def has_signature(signed: bytes, signature: bytes, key: Key) -> bool:
     """Return True if this key has made the signature."""
     public = key.verifying
     if isinstance(public, bytes):
-        return hmac.compare_digest(signature, hmac.digest(public, signed, "sha256"))
+        return hmac.compare_digest(signature, _hs256(signed, public))
     if key.algorithm == "ES256":
         return _has_es256_signature(signed, signature, cast(EllipticCurvePublicKey, public))
     return has_public_signature(signed, signature, key.algorithm, public)
@@ -156,13 +157,25 @@ def json_object(part: bytes) -> dict[str, Any]:
 def _signature(signed: bytes, key: Key) -> bytes:
     private = key.signing
     if isinstance(private, bytes):
-        return hmac.digest(private, signed, "sha256")
+        return _hs256(signed, private)
     if key.algorithm == "ES256":
         digest = hashlib.sha256(signed).digest()
         signature = cast(EllipticCurvePrivateKey, private).sign(digest, _ES256)
         numbers = decode_dss_signature(signature)
         return b"".join([number.to_bytes(_ES256_BYTES) for number in numbers])
     return _ASYMMETRIC[key.algorithm].sign(signed, private)
+
+
+def _hs256(signed: bytes, secret: bytes) -> bytes:
+    """Return the signature of HS256; a one-shot function would prepare the key each time."""
+    mac = _prepared_hmac(secret).copy()
+    mac.update(signed)
+    return mac.finalize()
+
+
+@lru_cache(MAX_CACHED_JOSE_HEADERS)
+def _prepared_hmac(secret: bytes) -> HMAC:
+    return HMAC(secret, SHA256())
 
 
 def _has_es256_signature(signed: bytes, signature: bytes, public: EllipticCurvePublicKey) -> bool:

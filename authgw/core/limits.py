@@ -192,7 +192,7 @@ MAX_MIRRORED_SESSIONS = 2**17
 MAX_KEPT_SESSIONS = 2**14
 # Tokens that were verified or minted: an ordinary token takes 280 bytes, so 65,536 of them fit.
 MAX_TOKEN_MEMORY_BYTES = 65_536 * 288
-# JOSE headers; an entry for each key and type is enough.
+# JOSE headers and HMAC keys, each; an entry for each key and type is enough.
 MAX_CACHED_JOSE_HEADERS = 64
 # Header layouts and targets, each.
 MAX_CACHED_CHECKS = 4096
