@@ -131,7 +131,8 @@ class BatchReader:
             try:
                 batch.outcomes = dict(zip(sids, await self._store.read_many(sids), strict=True))
             except StoreUnavailableError as error:
-                batch.outcomes = dict.fromkeys(sids, error)
+                # The frame of this method keeps the batch, which keeps the error.
+                batch.outcomes = dict.fromkeys(sids, error.without_frames())
         finally:
             self._semaphore.release()
 

@@ -1,11 +1,12 @@
 """Reads of the mirror: together, in parts, once for all waiting requests, in virtual time."""
 
 import asyncio
+import gc
 
 import pytest
 
 from authgw.core.errors import StoreUnavailableError
-from authgw.storage.batch_reader import MAX_COALESCING_WAIT
+from authgw.storage.batch_reader import MAX_COALESCING_WAIT, Batch
 from tests.support.builders import numbered
 from tests.support.mirror_scene import (
     DEADLINE,
@@ -162,3 +163,19 @@ async def test_an_unreadable_record_affects_no_other_session(s: MirrorScene) -> 
         await second
     with pytest.raises(StoreUnavailableError, match="bad"):
         await s.mirror.read(TWO.sid)
+
+
+@virtual
+async def test_a_failed_read_leaves_no_cycle(s: MirrorScene) -> None:
+    s.store.down = True
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(3):
+            with pytest.raises(StoreUnavailableError):
+                await s.mirror.get(numbered(number).sid)
+        await asyncio.sleep(0)
+        kept = [each for each in gc.get_objects() if isinstance(each, Batch)]
+    finally:
+        gc.enable()
+    assert not kept
