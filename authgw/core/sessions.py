@@ -115,18 +115,19 @@ class Snapshot:
     def digest(self) -> bytes:
         """The SHA-256 digest of `version`: 32 bytes in place of a record, computed at first use."""
         if not self._digest:
-            self._keep_digest(hashlib.sha256(self.version.encode()).digest())
+            _keep_digest(self, hashlib.sha256(self.version.encode()).digest())
         return self._digest
 
     def at(self, now: float) -> "Snapshot":
         """Return the same state at another time of the store."""
         same = Snapshot(self.session, now, self.version)
         if self._digest:
-            same._keep_digest(self._digest)
+            _keep_digest(same, self._digest)
         return same
 
-    def _keep_digest(self, digest: bytes) -> None:
-        object.__setattr__(self, "_digest", digest)
+
+def _keep_digest(snapshot: Snapshot, digest: bytes) -> None:
+    object.__setattr__(snapshot, "_digest", digest)
 
 
 class RefreshOutcome(Enum):
